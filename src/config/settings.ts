@@ -1,0 +1,113 @@
+// The shape of a validated configuration: what the rest of the program is given. How it is read, checked and defaulted
+// is in load.ts; how it is written by an operator is documented key by key in sluice.example.yaml.
+import type { Priority } from "../domain/job.ts";
+import type { QuotaUnit } from "../scheduler/scheduler.ts";
+
+export interface Settings {
+  /** Where the configuration came from: a file's path, or `defaults`. */
+  source: string;
+  host: string;
+  port: number;
+  /** The folder with the SQLite files. */
+  dataDir: string;
+  logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
+  /** Used by jobs that name no model. */
+  defaultModel: string;
+  /** By alias. */
+  models: Record<string, ModelSettings>;
+  /** By name, such as UAT. */
+  environments: Record<string, EnvironmentSettings>;
+  /** Weights of the fair shares between priorities, and between tenants by name (1 where missing). */
+  priorityWeights: Record<Priority, number>;
+  tenantWeights: Record<string, number>;
+  limits: LimitSettings;
+  worker: WorkerSettings;
+  scheduler: SchedulerSettings;
+  timeouts: TimeoutSettings;
+  /** Set if the built-in simulator answers instead of Bedrock: the text is synthetic. */
+  simulator: boolean;
+}
+
+export interface ModelSettings {
+  /** Sent as max_tokens when a job names none. */
+  maxOutputTokens: number;
+  /** What a job may ask for at most. */
+  maxOutputTokensLimit: number;
+  /** Input and output together. */
+  contextTokens: number;
+  /** An estimate of tokens is multiplied by this for models whose tokenizer makes more of a text than cl100k does. */
+  tokenFactor: number;
+  /** An alias to suggest when the provider refuses this model because it is Legacy or not accessible. */
+  alternative?: string;
+  choice: "headroom" | "order";
+  deployments: DeploymentSettings[];
+}
+
+export interface DeploymentSettings {
+  /** `{provider}/{region}/{modelId}`; `simulator` in place of the provider if the text is synthetic. */
+  id: string;
+  provider: "bedrock";
+  region: string;
+  modelId: string;
+  /** Replaces the provider's own address. */
+  endpoint?: string;
+  maxConcurrency: number;
+  /** Whether the model can stream; if not, Converse is used in place of ConverseStream. */
+  streaming: boolean;
+  outputBurndown: number;
+  quotas: QuotaSettings[];
+}
+
+export interface QuotaSettings {
+  /** Unique; quotas with the same explicit name are one and the same. */
+  name: string;
+  unit: QuotaUnit;
+  per: "minute" | "day";
+  limit: number;
+  /** See QuotaConfig. By default the limit for requests, a tenth of it for tokens. */
+  burst: number;
+  resetHourUtc?: number;
+}
+
+export interface EnvironmentSettings {
+  database: string;
+  weight: number;
+}
+
+export interface LimitSettings {
+  /** Of a request body. */
+  maxRequestBytes: number;
+  /** Of one job's prompt, system text and messages together, in UTF-8. */
+  maxPromptBytes: number;
+  /** How long `?wait=` may hold an answer. */
+  maxWaitS: number;
+  /** The longest deadline of a job. */
+  maxExpiresInS: number;
+}
+
+export interface WorkerSettings {
+  /** Calls that one process runs at a time. */
+  concurrency: number;
+  maxFailedTries: number;
+  /** Of the exponential backoff between failed tries. */
+  backoffBaseMs: number;
+  backoffMaxMs: number;
+  /** How long SIGTERM waits for running calls before they are aborted and handed back. */
+  drainMs: number;
+}
+
+export interface SchedulerSettings {
+  leaseMs: number;
+  sendWithinMs: number;
+  networkJitterMs: number;
+}
+
+/** Of one call to a provider. */
+export interface TimeoutSettings {
+  connectMs: number;
+  /** From sending to the first event. */
+  firstByteMs: number;
+  /** Between two events. */
+  idleMs: number;
+  totalMs: number;
+}

@@ -1,0 +1,72 @@
+// One table of stable error codes. Each has an HTTP status and a sentence that says what to do; docs/errors.md has a
+// row for each (a test compares). The same codes stand in a failed job's `error.code`.
+
+interface ErrorKind {
+  status: number;
+  /** What the reader should do about it. */
+  advice: string;
+}
+
+export const errorTable = {
+  // Refused at the door: nothing was written.
+  invalid_request: { status: 400, advice: "Correct the named field and send the request again." },
+  invalid_json: { status: 400, advice: "Send a JSON object with Content-Type: application/json." },
+  unknown_environment: { status: 400, advice: "Use one of the environments of the configuration." },
+  unknown_model: { status: 400, advice: "Use one of the models of the configuration; GET /v1/deployments lists them." },
+  not_found: { status: 404, advice: "Check the path and the id." },
+  job_not_found: { status: 404, advice: "Check the id; it is the job_id that the submit call returned." },
+  method_not_allowed: { status: 405, advice: "See /docs for the methods of this path." },
+  conflict: { status: 409, advice: "The job is not in a state that allows this; read it first." },
+  too_large: { status: 413, advice: "Shorten the prompt, or raise limits.maxRequestBytes." },
+  unsupported_media_type: { status: 415, advice: "Send Content-Type: application/json." },
+  exceeds_quota: { status: 422, advice: "Shorten the prompt or lower max_tokens: no quota would ever admit this job." },
+  internal: { status: 500, advice: "This is a bug; the log has the details under the request's id." },
+  unavailable: { status: 503, advice: "Nothing was accepted. Send the request again after the time in Retry-After." },
+  fate_unknown: { status: 503, advice: "The job may run. Read it by the id in this answer before sending it again." },
+  storage_full: { status: 507, advice: "Free space on the disk that holds the data folder." },
+
+  // Why an accepted job failed. The status is what a caller that waits for the answer gets.
+  provider_rejected: { status: 400, advice: "The model refused the request; its own message says why." },
+  context_exceeded: { status: 400, advice: "The prompt and max_tokens together exceed what the model can take." },
+  content_filtered: { status: 400, advice: "A guardrail or the model's own filter stopped the answer." },
+  malformed_output: {
+    status: 502,
+    advice: "The model produced output that could not be read; try again or change the prompt.",
+  },
+  model_unavailable: { status: 502, advice: "The deployment cannot serve this model; GET /v1/deployments shows why." },
+  tries_exhausted: { status: 502, advice: "Every try failed; the attempts show how. Retry when the provider is well." },
+  unknown_end: {
+    status: 502,
+    advice: "A call ended without an answer and may have been billed; retry if that is acceptable.",
+  },
+  expired: { status: 504, advice: "The deadline passed before the job completed; allow more time with expires_in." },
+  cancelled: { status: 409, advice: "The job was cancelled." },
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export interface ErrorDetails {
+  /** The field at fault, as the caller wrote it. */
+  field?: string;
+  /** The job that the error is about. */
+  jobId?: string;
+  /** Seconds to wait before trying again. */
+  retryAfterS?: number;
+}
+
+/** An error that a user may see. The message is whole sentences and holds no secret. */
+export class SluiceError extends Error {
+  override readonly name = "SluiceError";
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.details = details;
+  }
+
+  get status(): number {
+    return errorTable[this.code].status;
+  }
+}

@@ -1,0 +1,160 @@
+// A job: one prompt with its parameters, and in time its answer. States are derived from what is on record:
+//
+//   queued -> in_progress -> completed | failed | cancelled | expired
+//             in_progress -> queued          (throttled, or a retry after a transient error)
+//
+// A job with an outcome has the outcome's status; one with an attempt that has not ended is in progress; every other
+// one is queued. Nothing changes once there is an outcome.
+import type { JobId } from "./ids.ts";
+import type { CanonicalRequest } from "./request.ts";
+import type { TokenCount } from "./tokens.ts";
+
+export const priorities = ["interactive", "standard", "batch"] as const;
+export type Priority = (typeof priorities)[number];
+
+export const finalStates = ["completed", "failed", "cancelled", "expired"] as const;
+export type FinalState = (typeof finalStates)[number];
+
+export const jobStates = ["queued", "in_progress", ...finalStates] as const;
+export type JobState = (typeof jobStates)[number];
+
+export function isFinal(state: JobState): state is FinalState {
+  return state !== "queued" && state !== "in_progress";
+}
+
+/** Everything about a job except what was asked. All that the scheduler, lists and scans need; small whatever the prompt's size. */
+export interface JobHead {
+  id: JobId;
+  /** A name from the configuration, such as UAT or PROD; decides the database. */
+  environment: string;
+  /** The unit of fairness; `default` where there are no keys. */
+  tenant: string;
+  priority: Priority;
+  /** The public alias that was asked for. */
+  model: string;
+  /** Aliases to use, in this order, when every deployment of `model` is out of service. Usually empty. */
+  fallbackModels: string[];
+  /** Regions that may serve the job; absent means any. */
+  regions?: string[];
+  /** What a call is expected to reserve: estimated input and the `max_tokens` that will be sent. */
+  tokens: TokenCount;
+  /** Milliseconds since the epoch. Order within a flow is (submittedAt, id). */
+  submittedAt: number;
+  /** Not to start before; milliseconds since the epoch. */
+  notBefore?: number;
+  /** The deadline: a job that has not completed by then expires; milliseconds since the epoch. */
+  expiresAt?: number;
+  /** What to do when an attempt ended without anybody knowing how (it may have been billed). */
+  onUnknown: "retry" | "fail";
+  /** The job that this one repeats. */
+  retryOf?: JobId;
+  /** The submitter's own labels. */
+  metadata?: Record<string, string>;
+}
+
+export interface Job extends JobHead {
+  request: CanonicalRequest;
+}
+
+/** A job with all that is on record about it. */
+export interface JobRecord {
+  job: Job;
+  state: JobState;
+  /** In the order of their numbers. */
+  attempts: Attempt[];
+  outcome?: Outcome;
+}
+
+/** One line of a list of jobs: no prompt and no answer. */
+export interface JobSummary {
+  job: JobHead;
+  state: JobState;
+  finishedAt?: number;
+  error?: JobError;
+}
+
+/** Why a job or an attempt failed. `code` is one of the table in errors.ts. */
+export interface JobError {
+  code: string;
+  message: string;
+}
+
+/** What a provider says a call used. Tokens read from a cache are not part of `input`. */
+export interface Usage {
+  input: number;
+  output: number;
+  cacheRead?: number;
+  cacheWrite?: number;
+}
+
+/** One call to a provider for one job, written down before it is made. Its key is `{jobId}/{n}`. */
+export interface Attempt {
+  jobId: JobId;
+  /** 1 for the first. */
+  n: number;
+  /** The token of the grant under which the attempt was begun. */
+  grant: string;
+  /** The deployment that was called, and the model alias it belongs to. */
+  deployment: string;
+  model: string;
+  worker: string;
+  /** When the quotas were charged; milliseconds since the epoch. */
+  chargedAt: number;
+  reserved: TokenCount;
+  /** Absent while the call runs, and for ever if the process died: then nobody knows whether it was billed. */
+  end?: AttemptEnd;
+}
+
+/**
+ * How an attempt ended:
+ * - `completed`  an answer was received
+ * - `throttled`  refused by the provider's quota; nothing was generated; does not count as a failed try
+ * - `capacity`   refused because the provider is overloaded or the deployment is out of service; does not count either
+ * - `transient`  failed in a way that may pass; counts as a failed try
+ * - `permanent`  the request can never succeed
+ * - `aborted`    cut off by us (cancel, deadline, shutdown, or another worker's answer came first)
+ * - `not_sent`   handed back before the call left; nothing can have been billed
+ */
+export type AttemptResult = "completed" | "throttled" | "capacity" | "transient" | "permanent" | "aborted" | "not_sent";
+
+export interface AttemptEnd {
+  result: AttemptResult;
+  /** Milliseconds since the epoch. */
+  at: number;
+  usage?: Usage;
+  error?: JobError;
+  /** From sending the call to its end, and to the first token. */
+  durationMs?: number;
+  firstTokenMs?: number;
+  /** The provider's own id of the call. */
+  requestId?: string;
+}
+
+/** Why generation ended; OpenAI's words. `length` means that the answer is truncated. */
+export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter";
+
+/** A tool call that the model asks for. `input` is the JSON that the model wrote. */
+export interface ToolCall {
+  id: string;
+  name: string;
+  input: unknown;
+}
+
+/** The end of a job: written once, under the job's id; the first one wins and never changes. */
+export interface Outcome {
+  jobId: JobId;
+  status: FinalState;
+  /** Milliseconds since the epoch. */
+  at: number;
+  /** The answer; only with `completed`. */
+  text?: string;
+  toolCalls?: ToolCall[];
+  finishReason?: FinishReason;
+  usage?: Usage;
+  /** Who answered; `model` differs from the job's if a fallback did. */
+  deployment?: string;
+  model?: string;
+  attempt?: number;
+  /** Always with `failed`. */
+  error?: JobError;
+}

@@ -1,0 +1,25 @@
+// The port for what happens to jobs while somebody listens: waiters, event streams, and workers that must abort a call
+// because the job ended elsewhere. Delivery is best effort; the store is the truth, so a listener that missed an event
+// finds it there.
+import type { JobId } from "../domain/ids.ts";
+import type { JobState } from "../domain/job.ts";
+
+export type JobEvent =
+  /** The job reached a state. A final state means that the outcome is stored. */
+  | { type: "state"; jobId: JobId; environment: string; state: JobState; at: number }
+  /** Text as it comes. `index` counts the pieces of one attempt from 0. */
+  | { type: "tokens"; jobId: JobId; attempt: number; index: number; text: string }
+  /** What was streamed so far is void: another attempt starts from the beginning. */
+  | { type: "restart"; jobId: JobId; attempt: number };
+
+export type JobListener = (event: JobEvent) => void;
+
+export interface EventBus {
+  /** Tells all listeners of the job. Never throws and never waits. */
+  publish(event: JobEvent): void;
+  /** Whether anybody here or elsewhere may be listening for the job's tokens; lets the sender skip the work. */
+  hasListeners(jobId: JobId): boolean;
+  /** Calls the listener for every event of the job until the returned function is called. */
+  subscribe(jobId: JobId, listener: JobListener): () => void;
+  close(): Promise<void>;
+}

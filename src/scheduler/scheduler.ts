@@ -1,0 +1,313 @@
+// The port to the heart: which job goes next, where, and when.
+//
+// A scheduler is an index of the store that can be rebuilt at any time. It holds ids, costs and quota usage, never a
+// prompt. Taking a job and charging its quotas is one atomic step. All times at this port are durations in
+// milliseconds: callers and scheduler need not agree on a clock. Every operation may be repeated when its reply was
+// lost: jobs by their id, grants by their token, acquire and restamp by an operation id.
+// Held to its word by test/scheduler/conformance.ts, which every adapter runs.
+import type { JobId } from "../domain/ids.ts";
+import type { Priority } from "../domain/job.ts";
+import type { TokenCount } from "../domain/tokens.ts";
+
+export interface Scheduler {
+  /** Takes over a configuration. Jobs, leases, usage and learned limits stay; quotas are matched by name. */
+  configure(config: SchedulerConfig): Promise<void>;
+
+  /** Puts jobs into the queue. A job that is waiting or running already is left as it is. */
+  add(entries: readonly QueueEntry[]): Promise<void>;
+
+  /**
+   * Takes up to `max` jobs that may be called now. In one step per job: pick it by fair shares, find a deployment all of
+   * whose quotas admit its cost, take it from the queue, charge, lease. Nothing is charged unless a job is taken.
+   */
+  acquire(request: AcquireRequest): Promise<AcquireResult>;
+
+  /**
+   * A worker that comes too late to send (`sendWithinMs` has passed) moves its charge to now, if the quotas admit that
+   * now; otherwise the job goes back to its place and the charge is taken back.
+   */
+  restamp(request: { operation: string; jobId: JobId; grant: string }): Promise<RestampResult>;
+
+  /** Prolongs leases by a full lease period. The answers are in the order of the argument. */
+  renew(leases: readonly { jobId: JobId; grant: string }[]): Promise<("renewed" | "lost")[]>;
+
+  /**
+   * Ends grants: what becomes of the job, what of the charge, and what was seen of the deployment. Answers `lost` for a
+   * grant that had expired or been replaced: then a requeue is ignored, but charge and signal still count, and
+   * `ended` still takes the job out, because an answer that was paid for is an answer.
+   */
+  settle(settlements: readonly Settlement[]): Promise<("settled" | "lost")[]>;
+
+  /** Takes a job out because it ended by other means (cancelled, expired, found ended). Its lease, if any, is lost. */
+  remove(jobIds: readonly JobId[]): Promise<("waiting" | "running" | "absent")[]>;
+
+  /** Waiting jobs near the heads of their queues whose cost is still an estimate, for somebody to count exactly. */
+  unpriced(limit: number): Promise<{ jobId: JobId; environment: string }[]>;
+
+  /** Replaces the estimate of waiting jobs by an exact count. Other jobs are left as they are. */
+  reprice(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void>;
+
+  /** Where a job stands. From a snapshot made at most once a second, so that asking costs the queue nothing. */
+  explain(jobId: JobId): Promise<Explanation>;
+
+  /** Deployments, quotas in use, learned limits, depths. */
+  snapshot(): Promise<SchedulerSnapshot>;
+
+  /** Forgets what was learned about a quota (or all): its effective limit is the configured one again. */
+  forget(quota?: string): Promise<void>;
+
+  /** Puts a deployment that was taken out of service, or that cools down, back at once. */
+  revive(deployment: string): Promise<void>;
+
+  /**
+   * Starts a rebuild: admission closes (acquire grants nothing) and everything known is dropped, except that leases
+   * which live workers re-assert by `renew` are taken back. Answers undefined if another process is rebuilding.
+   */
+  beginRebuild(): Promise<RebuildTicket | undefined>;
+  /** Adds usage, learned limits and waiting jobs to what is being rebuilt. May be called many times. */
+  restore(ticket: RebuildTicket, part: RestorePart): Promise<void>;
+  /** Opens admission. */
+  finishRebuild(ticket: RebuildTicket): Promise<void>;
+
+  /** Calls the listener when acquire may have something new to give. Returns the function that ends it. */
+  onWork(listener: () => void): () => void;
+
+  close(): Promise<void>;
+}
+
+// ---------------------------------------------------------------- configuration
+
+export interface SchedulerConfig {
+  /** Changes when the content does; two processes that disagree say so. */
+  version: string;
+  deployments: DeploymentConfig[];
+  /** By name. Two deployments that name the same quota share it. */
+  quotas: QuotaConfig[];
+  /** By alias. */
+  models: Record<string, { deployments: string[]; choice: "headroom" | "order" }>;
+  /** Weights of the fair shares at each level; a name that is missing has weight 1. */
+  weights: {
+    environments: Record<string, number>;
+    priorities: Record<Priority, number>;
+    tenants: Record<string, number>;
+  };
+  /** How long a lease lasts without renewal. */
+  leaseMs: number;
+  /** How long after the charge a call may leave. */
+  sendWithinMs: number;
+  /** How much longer a call may take to reach the provider. A charge counts for the window + sendWithinMs + this. */
+  networkJitterMs: number;
+}
+
+export interface DeploymentConfig {
+  id: string;
+  region: string;
+  /** Calls at a time, over all processes. */
+  maxConcurrency: number;
+  /** Names of quotas. */
+  quotas: string[];
+  /** How many quota tokens one output token costs when a call is settled; 1 for most models. */
+  outputBurndown: number;
+}
+
+export type QuotaUnit = "tokens" | "input_tokens" | "output_tokens" | "requests";
+
+export interface QuotaConfig {
+  name: string;
+  unit: QuotaUnit;
+  per: "minute" | "day";
+  /** The ceiling of trust: learning never goes above it. */
+  limit: number;
+  /**
+   * How much may be charged at one instant; what exceeds it is spread evenly over the window. Equal to `limit`: no
+   * spreading. Ignored for quotas per day.
+   */
+  burst: number;
+  /** For quotas per day: the UTC hour at which the provider resets it; absent means the last 24 hours, rolling. */
+  resetHourUtc?: number;
+}
+
+// ---------------------------------------------------------------- jobs and grants
+
+export interface QueueEntry {
+  jobId: JobId;
+  environment: string;
+  tenant: string;
+  priority: Priority;
+  /** Aliases: the job's own, then its fallbacks in order (used only when no deployment of those before is in service). */
+  models: string[];
+  /** Regions that may serve it; absent means any. */
+  regions?: string[];
+  /** Input tokens (estimated or counted) and max_tokens. */
+  tokens: TokenCount;
+  /** Whether `tokens` was counted exactly. */
+  exact: boolean;
+  /** Place in the flow: by (order, jobId). The time of submission. */
+  order: number;
+  /** Not to be granted for so long. */
+  delayMs?: number;
+}
+
+export interface AcquireRequest {
+  /** Unique per call; a repeated call gets the same grants. */
+  operation: string;
+  worker: string;
+  max: number;
+  /** Only jobs of these environments, only on these deployments; absent means all. */
+  environments?: readonly string[];
+  deployments?: readonly string[];
+}
+
+export interface AcquireResult {
+  grants: Grant[];
+  /**
+   * Jobs taken out because no quota can ever admit them (the configuration was lowered, or the model is gone).
+   * The caller fails them.
+   */
+  impossible: { jobId: JobId; environment: string; reason: string }[];
+  /** Ask again after this long, or when `onWork` says so; absent if nothing waits. 0 if there may be more right now. */
+  retryInMs?: number;
+  /** Admission is closed: a rebuild is needed (`rebuild`) or under way (`rebuilding`). */
+  closed?: "rebuild" | "rebuilding";
+}
+
+/** The time-limited, fenced right of one worker to run one job. */
+export interface Grant {
+  jobId: JobId;
+  environment: string;
+  /** The fence: unguessable, new for every grant. */
+  grant: string;
+  deployment: string;
+  /** The alias that the deployment serves: the job's own or a fallback. */
+  model: string;
+  /** What was charged. */
+  reserved: TokenCount;
+  /** The call must leave within this time of when `acquire` was called, or be restamped. */
+  sendWithinMs: number;
+  /** The lease ends after this long unless renewed. */
+  leaseMs: number;
+  /** How often the job has been granted, this time included (since the last rebuild). */
+  grants: number;
+}
+
+export type RestampResult =
+  | { status: "restamped"; sendWithinMs: number }
+  /** The quotas do not admit it now: the job is back in its place. */
+  | { status: "requeued" }
+  /** The lease is no longer ours. */
+  | { status: "lost" };
+
+export interface Settlement {
+  jobId: JobId;
+  grant: string;
+  /** `ended`: the outcome is stored. Otherwise back to its own place, ready after a delay. */
+  job: "ended" | { requeueAfterMs: number };
+  /** Real usage; or `keep` the reservation because usage is unknown; or `void` it because nothing was sent. */
+  charge: { input: number; output: number; cacheWrite?: number } | "keep" | "void";
+  signal: DeploymentSignal;
+}
+
+/** What a call showed about its deployment. */
+export type DeploymentSignal =
+  | { kind: "ok" }
+  /** Nothing new (aborted, not sent, the request's own fault). */
+  | { kind: "none" }
+  /** Our quota: the limit is learned. `tokens_per_day` parks every deployment that shares the quota. */
+  | { kind: "throttled"; throttle: "requests" | "tokens" | "tokens_per_day" | "unknown"; retryAfterMs?: number }
+  /** The provider's capacity: the deployment cools down, exponentially. */
+  | { kind: "capacity"; retryAfterMs?: number }
+  /** It cannot work: out of service until revived, reconfigured, or tried again after some minutes. */
+  | { kind: "misconfigured"; reason: string };
+
+// ---------------------------------------------------------------- what it says about itself
+
+export type Explanation =
+  | { state: "absent" }
+  | { state: "running"; deployment: string }
+  | {
+      state: "waiting";
+      /** 1: next among all the jobs it competes with. An estimate from the fair shares. */
+      position: number;
+      waitingOn: WaitingOn;
+      /** Expected start, from now; absent if nothing can be said (out of service). */
+      startsInMs?: number;
+    };
+
+export type WaitingOn =
+  /** It may start at any moment. */
+  | { kind: "turn" }
+  | { kind: "quota"; deployment: string; quota: string }
+  | { kind: "concurrency"; deployment: string }
+  | { kind: "cool_down"; deployment: string; reason: string }
+  | { kind: "out_of_service"; deployment: string; reason: string }
+  /** Retry or not_before. */
+  | { kind: "delay" }
+  | { kind: "rebuild" };
+
+export interface SchedulerSnapshot {
+  configVersion: string;
+  open: boolean;
+  deployments: DeploymentSnapshot[];
+  quotas: QuotaSnapshot[];
+  /** Waiting jobs by environment and priority. */
+  depths: { environment: string; priority: Priority; ready: number; delayed: number }[];
+  running: number;
+}
+
+export interface DeploymentSnapshot {
+  id: string;
+  running: number;
+  maxConcurrency: number;
+  state: "in_service" | "cooling_down" | "out_of_service";
+  reason?: string;
+  /** Until it is tried again. */
+  forMs?: number;
+}
+
+export interface QuotaSnapshot {
+  name: string;
+  unit: QuotaUnit;
+  per: "minute" | "day";
+  configuredLimit: number;
+  /** After learning. */
+  effectiveLimit: number;
+  /** Charged within the current window: reservations in flight + settled. */
+  used: number;
+  /** Until the next charge ages out; absent if none is on record. */
+  nextFreeInMs?: number;
+}
+
+// ---------------------------------------------------------------- rebuild
+
+export interface RebuildTicket {
+  readonly id: string;
+}
+
+export interface RestorePart {
+  entries?: readonly QueueEntry[];
+  /** Calls of the last window (and day). */
+  charges?: readonly RestoredCharge[];
+  learned?: readonly LearnedLimit[];
+  /**
+   * Attempts without a known end: for one lease period they are neither granted again nor queued, so that a worker that
+   * is still alive can re-assert its lease first. Their jobs must be among `entries`.
+   */
+  leases?: readonly { jobId: JobId; grant: string; deployment: string }[];
+}
+
+export interface RestoredCharge {
+  deployment: string;
+  /** How long ago it was charged. */
+  agoMs: number;
+  /** What it used, or the reservation if that is not known. */
+  tokens: TokenCount;
+  /** Whether `tokens` is real usage (burndown applies) or a reservation. */
+  settled: boolean;
+  /** So that a later settlement finds it. */
+  grant: string;
+}
+
+export interface LearnedLimit {
+  quota: string;
+  effectiveLimit: number;
+}

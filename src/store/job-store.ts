@@ -1,0 +1,140 @@
+// The port to the system of record. Every decision that is taken once (a job, an attempt, an outcome) is an insert
+// under a unique id and the first insert wins, so every operation may be repeated when its reply was lost.
+// A promise that resolves means that the write survives a crash. Adapters group concurrent writes into one commit.
+// Held to its word by test/store/conformance.ts, which every adapter runs.
+import type { JobId } from "../domain/ids.ts";
+import type {
+  Attempt,
+  AttemptEnd,
+  Job,
+  JobHead,
+  JobRecord,
+  JobState,
+  JobSummary,
+  Outcome,
+  Priority,
+} from "../domain/job.ts";
+import type { CanonicalRequest } from "../domain/request.ts";
+
+export interface JobStore {
+  /**
+   * Writes jobs. A job whose id is there already is left as it is.
+   * The answer has one word per job, in the order of the argument. One call is atomic within an environment.
+   * @throws SluiceError `storage_full`, `unavailable` (nothing was written) or `fate_unknown`.
+   */
+  insertMany(jobs: readonly Job[]): Promise<("inserted" | "exists")[]>;
+
+  /** A job with its attempts and outcome, whatever its environment. */
+  get(jobId: JobId): Promise<JobRecord | undefined>;
+
+  /** What was asked, for several jobs of one environment; ids that are unknown are missing from the answer. */
+  getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, CanonicalRequest>>;
+
+  /** Newest first by (submittedAt, id), a page at a time. */
+  list(query: ListQuery): Promise<Page<JobSummary>>;
+
+  /**
+   * Writes the next attempt of a job, unless the job has ended or may not be tried again, and returns what to send.
+   * Repeating it with the same grant returns the same attempt. Attempts are numbered from 1 without gaps.
+   */
+  beginAttempt(begin: BeginAttempt): Promise<BeginResult>;
+
+  /** Writes how an attempt ended when the job goes on (back to the queue). The first end that was written stays. */
+  endAttempt(environment: string, jobId: JobId, n: number, end: AttemptEnd): Promise<void>;
+
+  /**
+   * Writes the outcome of a job, and with it the end of the attempt that led to it, in one step. The first outcome
+   * wins; the answer tells whether it was this one, and which one stands.
+   * @throws SluiceError `job_not_found`
+   */
+  finish(environment: string, outcome: Outcome, attempt?: { n: number; end: AttemptEnd }): Promise<FinishResult>;
+
+  /** Jobs without an outcome, in the order of (submittedAt, id), a page at a time. */
+  unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>>;
+
+  /** Attempts charged at or after a time (milliseconds since the epoch), in the order of that time, a page at a time. */
+  attemptsSince(query: AttemptsQuery): Promise<Page<Attempt>>;
+
+  /** How many jobs are in each state, by environment. Cheap enough to ask for every second with a million jobs. */
+  counts(): Promise<Record<string, Record<JobState, number>>>;
+
+  /** Small named values of the service itself (learned limits, daily usage). The last write wins. */
+  saveCheckpoint(name: string, value: unknown): Promise<void>;
+  loadCheckpoint(name: string): Promise<unknown>;
+
+  /** Resolves if the store can be written to. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Page<T> {
+  items: T[];
+  /** Give it back to get the next page; absent on the last one. Opaque. */
+  next?: string;
+}
+
+export interface ListQuery {
+  environment?: string;
+  state?: JobState;
+  tenant?: string;
+  model?: string;
+  priority?: Priority;
+  /** Milliseconds since the epoch; from is included, to is not. */
+  submittedFrom?: number;
+  submittedTo?: number;
+  /** 1 to 1,000. */
+  limit: number;
+  cursor?: string;
+}
+
+export interface BeginAttempt {
+  environment: string;
+  jobId: JobId;
+  grant: string;
+  deployment: string;
+  model: string;
+  worker: string;
+  /** Milliseconds since the epoch. */
+  chargedAt: number;
+  reserved: { input: number; output: number };
+  /** A job with this many failed tries is not tried again (see `mayTry`). */
+  maxFailedTries: number;
+}
+
+export type BeginResult =
+  | { status: "begun"; job: Job; attempt: Attempt; earlier: Attempt[] }
+  /** The job has an outcome. */
+  | { status: "ended"; outcome: Outcome }
+  /** The rules of `mayTry` forbid another attempt; nothing was written. */
+  | { status: "refused"; error: { code: "tries_exhausted" | "unknown_end"; message: string } }
+  | { status: "not_found" };
+
+export interface FinishResult {
+  /** Whether this call's outcome is the one that stands. True as well when the very same call is repeated. */
+  first: boolean;
+  outcome: Outcome;
+}
+
+export interface UnfinishedQuery {
+  environment?: string;
+  /** 1 to 10,000. */
+  limit: number;
+  cursor?: string;
+  /** Only jobs submitted in this range; milliseconds since the epoch; from is included, to is not. */
+  submittedFrom?: number;
+  submittedTo?: number;
+  /** Only jobs whose deadline is at or before this time. */
+  expiresUntil?: number;
+}
+
+export interface UnfinishedJob {
+  job: JobHead;
+  state: "queued" | "in_progress";
+}
+
+export interface AttemptsQuery {
+  chargedFrom: number;
+  /** 1 to 10,000. */
+  limit: number;
+  cursor?: string;
+}
