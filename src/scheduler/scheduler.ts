@@ -41,8 +41,11 @@ export interface Scheduler {
   /** Takes a job out because it ended by other means (cancelled, expired, found ended). Its lease, if any, is lost. */
   remove(jobIds: readonly JobId[]): Promise<("waiting" | "running" | "absent")[]>;
 
-  /** Waiting jobs near the heads of their queues whose cost is still an estimate, for somebody to count exactly. */
-  unpriced(limit: number): Promise<{ jobId: JobId; environment: string }[]>;
+  /**
+   * Waiting jobs near the heads of their queues whose cost is still an estimate, for somebody to count exactly.
+   * `models` are the entry's: how many tokens a text has depends on who reads it.
+   */
+  unpriced(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]>;
 
   /** Replaces the estimate of waiting jobs by an exact count. Other jobs are left as they are. */
   reprice(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void>;

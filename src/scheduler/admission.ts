@@ -1,0 +1,172 @@
+// Whether a job may be called now, and where. Pure decisions over deployments and their quotas; nothing is charged here.
+import type { TokenCount } from "../domain/tokens.ts";
+import { fairCost, reservedCost, unlimitedFairCost } from "./cost.ts";
+import type { Deployment } from "./deployment.ts";
+import { type Quota, windowMs } from "./quota.ts";
+import type { WaitingOn } from "./scheduler.ts";
+
+/** The deployments that serve one alias, in the configured order. */
+export interface Tier {
+  model: string;
+  choice: "headroom" | "order";
+  deployments: Deployment[];
+}
+
+export type Verdict =
+  | { kind: "admitted"; deployment: Deployment; model: string }
+  | {
+      kind: "blocked";
+      on: WaitingOn;
+      /** When to ask again; infinite if that depends on something other than time. */
+      at: number;
+      /** Blocked whatever the job's size, so no other job of the same route needs to be asked. */
+      forAll: boolean;
+    }
+  | { kind: "impossible"; reason: string };
+
+export interface Applicant {
+  jobId: string;
+  tokens: TokenCount;
+}
+
+export function costOn(quota: Quota, deployment: Deployment, tokens: TokenCount): number {
+  return reservedCost(quota.config.unit, tokens, deployment.config.outputBurndown);
+}
+
+/** The share that a job takes of the scarcest quota of a deployment. */
+export function fairCostOn(deployment: Deployment, tokens: TokenCount): number {
+  let cost = 0;
+  for (const quota of deployment.quotas) {
+    cost = Math.max(cost, fairCost(costOn(quota, deployment, tokens), quota.config.limit, windowMs(quota.config)));
+  }
+  return deployment.quotas.length === 0 ? unlimitedFairCost : cost;
+}
+
+/**
+ * Decides about one job.
+ * @param tiers the job's own model first, then its fallbacks: a later tier is used only if nothing is in service before it
+ * @param allowed deployments that the asking worker serves; absent means all
+ */
+export function decide(job: Applicant, tiers: readonly Tier[], now: number, allowed?: readonly string[]): Verdict {
+  const never = impossible(job, tiers);
+  if (never) return never;
+  const tier = activeTier(tiers, now);
+  if (!tier) return outOfService(tiers, now);
+
+  let best: { deployment: Deployment; headroom: number } | undefined;
+  let blocked: Extract<Verdict, { kind: "blocked" }> | undefined;
+  for (const deployment of tier.deployments) {
+    if (allowed && !allowed.includes(deployment.id)) continue;
+    const obstacle = obstacleOf(job, deployment, now);
+    if (obstacle === "impossible") continue;
+    if (obstacle) {
+      const forAll: boolean = obstacle.forAll && (blocked?.forAll ?? true);
+      blocked = { ...(blocked && blocked.at <= obstacle.at ? blocked : obstacle), forAll };
+      continue;
+    }
+    const headroom = headroomOf(job, deployment, now);
+    if (!best || headroom > best.headroom) best = { deployment, headroom };
+    if (tier.choice === "order") break;
+  }
+  if (best) return { kind: "admitted", deployment: best.deployment, model: tier.model };
+  return blocked ?? { kind: "blocked", on: { kind: "turn" }, at: Number.POSITIVE_INFINITY, forAll: true };
+}
+
+/** Where a job that does not fit now will fit first, if nothing else is charged until then. */
+export function earliestStart(
+  job: Applicant,
+  tiers: readonly Tier[],
+  now: number,
+): { deployment: Deployment; at: number } | undefined {
+  let best: { deployment: Deployment; at: number } | undefined;
+  for (const deployment of activeTier(tiers, now)?.deployments ?? []) {
+    if (!deployment.inService(now) || !everAdmits(job, deployment)) continue;
+    const at = Math.max(now, ...deployment.quotas.map((q) => q.earliest(costOn(q, deployment, job.tokens), now)));
+    if (!best || at < best.at) best = { deployment, at };
+  }
+  return best;
+}
+
+function everAdmits(job: Applicant, deployment: Deployment): boolean {
+  return deployment.quotas.every((quota) => quota.everAdmits(costOn(quota, deployment, job.tokens)));
+}
+
+function impossible(job: Applicant, tiers: readonly Tier[]): Verdict | undefined {
+  const all = tiers.flatMap((tier) => tier.deployments);
+  if (all.length === 0) {
+    return {
+      kind: "impossible",
+      reason: "No deployment of the configuration serves this model in the allowed regions.",
+    };
+  }
+  if (all.some((deployment) => everAdmits(job, deployment))) return undefined;
+  const deployment = all[0]!;
+  const quota = deployment.quotas.find((q) => !q.everAdmits(costOn(q, deployment, job.tokens)))!;
+  const cost = costOn(quota, deployment, job.tokens);
+  return {
+    kind: "impossible",
+    reason: `The job costs ${cost} ${quota.config.unit}, but the quota ${quota.config.name} admits at most ${quota.config.limit} per ${quota.config.per}.`,
+  };
+}
+
+function activeTier(tiers: readonly Tier[], now: number): Tier | undefined {
+  return tiers.find((tier) => tier.deployments.some((deployment) => deployment.inService(now)));
+}
+
+function outOfService(tiers: readonly Tier[], now: number): Verdict {
+  const troubled = tiers.flatMap((tier) => tier.deployments);
+  const first = troubled[0]!;
+  const trouble = first.trouble(now)!;
+  return {
+    kind: "blocked",
+    on: {
+      kind: trouble.state === "cooling_down" ? "cool_down" : "out_of_service",
+      deployment: first.id,
+      reason: trouble.reason,
+    },
+    at: Math.min(...troubled.map((deployment) => deployment.trouble(now)!.until)),
+    forAll: true,
+  };
+}
+
+function obstacleOf(
+  job: Applicant,
+  deployment: Deployment,
+  now: number,
+): Extract<Verdict, { kind: "blocked" }> | "impossible" | undefined {
+  const trouble = deployment.trouble(now);
+  if (trouble) {
+    const kind = trouble.state === "cooling_down" ? "cool_down" : "out_of_service";
+    const on = { kind, deployment: deployment.id, reason: trouble.reason } as const;
+    return { kind: "blocked", on, at: trouble.until, forAll: true };
+  }
+  if (!everAdmits(job, deployment)) return "impossible";
+  if (!deployment.hasRoom()) {
+    const on = { kind: "concurrency", deployment: deployment.id } as const;
+    return { kind: "blocked", on, at: Number.POSITIVE_INFINITY, forAll: true };
+  }
+  let latest: { quota: Quota; at: number } | undefined;
+  let forAll = false;
+  for (const quota of deployment.quotas) {
+    const cost = costOn(quota, deployment, job.tokens);
+    if (quota.admitsBeside(cost, now, job.jobId)) continue;
+    // It may fit now and still have to give way to a booked job: then it has to ask again when that one has started.
+    const at = Math.max(now + 1, quota.earliest(cost, now));
+    if (!latest || at > latest.at) latest = { quota, at };
+    forAll ||= !quota.admits(Math.min(1, cost), now);
+  }
+  if (!latest) return undefined;
+  const on = { kind: "quota", deployment: deployment.id, quota: latest.quota.config.name } as const;
+  return { kind: "blocked", on, at: latest.at, forAll };
+}
+
+/** What would be left of the fullest quota, in thousandths of its limit; without quotas, of the concurrency. */
+function headroomOf(job: Applicant, deployment: Deployment, now: number): number {
+  const lefts = deployment.quotas.map((quota) => {
+    const left = quota.effectiveLimit - quota.used(now) - costOn(quota, deployment, job.tokens);
+    return Math.floor((left * 1000) / quota.effectiveLimit);
+  });
+  const { maxConcurrency } = deployment.config;
+  lefts.push(Math.floor(((maxConcurrency - deployment.running) * 1000) / maxConcurrency));
+  return Math.min(...lefts);
+}

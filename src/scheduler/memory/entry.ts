@@ -1,0 +1,32 @@
+// A job as the scheduler in memory keeps it. There may be a million of them: no field that can be derived.
+import type { JobId } from "../../domain/ids.ts";
+import type { Priority } from "../../domain/job.ts";
+import type { TokenCount } from "../../domain/tokens.ts";
+import type { Queued } from "../fair-queue.ts";
+
+/**
+ * ready    waits in the fair queue
+ * delayed  waits for its time
+ * booked   waits outside the queue for a start that is kept free for it
+ * running  leased to a worker
+ * gone     no longer known; what still points to it must skip it
+ */
+export type EntryState = "ready" | "delayed" | "booked" | "running" | "gone";
+
+export interface Entry extends Queued {
+  readonly jobId: JobId;
+  readonly environment: string;
+  readonly tenant: string;
+  readonly priority: Priority;
+  /** Key of the route: models and regions. */
+  readonly route: string;
+  readonly order: number;
+  tokens: TokenCount;
+  exact: boolean;
+  state: EntryState;
+  grants: number;
+  /** While delayed: until when. */
+  readyAt: number;
+  /** While running: its lease's token. */
+  grant: string | undefined;
+}

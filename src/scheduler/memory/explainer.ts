@@ -1,0 +1,168 @@
+// Where a waiting job stands: how many go before it, what it waits for, and when it is expected to start.
+//
+// The fair queue is taken for a fluid: by the time a job is in turn its own flow has had the service that stands before
+// it, and every other flow, priority and environment has had what its weight and its lead allow in that time, but no
+// more than it has waiting. That sum is then put through the quotas of the deployments. Costs per job are averages over
+// the heads of each queue, taken at most once a second, so that asking costs the queue nothing.
+import { costOn, decide, earliestStart, fairCostOn, type Tier } from "../admission.ts";
+import type { FairQueue, Flow, Share } from "../fair-queue.ts";
+import { windowMs } from "../quota.ts";
+import type { Explanation, WaitingOn } from "../scheduler.ts";
+import type { Entry } from "./entry.ts";
+import type { Route } from "./routes.ts";
+
+const snapshotMs = 1_000;
+/** Heads of a queue over which the cost per job is averaged. */
+const sample = 64;
+
+interface Backlog {
+  flow: Flow<Entry>;
+  jobs: number;
+  /** Microseconds of quota time per job. */
+  perJob: number;
+}
+
+interface View {
+  now: number;
+  open: boolean;
+  queue: FairQueue<Entry>;
+  route: Route;
+}
+
+/** Work that goes before something: jobs, and microseconds of quota time. */
+interface Ahead {
+  jobs: number;
+  cost: number;
+}
+
+export class Explainer {
+  #at = Number.NEGATIVE_INFINITY;
+  #backlogs = new Map<string, Backlog[]>();
+
+  explain(entry: Entry, view: View): Explanation {
+    const { now, route } = view;
+    const waitingOn = view.open ? waitingOnOf(entry, route, now) : ({ kind: "rebuild" } as const);
+    const ahead = entry.state === "ready" ? this.#ahead(entry, view) : { jobs: 0, cost: 0 };
+    const startsInMs = startsIn(entry, route.tiers, ahead, now);
+    return {
+      state: "waiting",
+      position: Math.max(1, Math.round(ahead.jobs) + 1),
+      waitingOn,
+      ...(startsInMs !== undefined && { startsInMs }),
+    };
+  }
+
+  #ahead(entry: Entry, view: View): Ahead {
+    const { queue, route } = view;
+    if (view.now - this.#at >= snapshotMs) {
+      this.#at = view.now;
+      this.#backlogs.clear();
+    }
+    let backlogs = this.#backlogs.get(route.key);
+    if (!backlogs) {
+      backlogs = backlogsOf(queue, route);
+      this.#backlogs.set(route.key, backlogs);
+    }
+    const flow = queue.flowOf(entry);
+    const perJob = backlogs.find((backlog) => backlog.flow === flow)?.perJob ?? 0;
+    const jobs = flow.queues.get(entry.route)?.rank(entry) ?? 0;
+    const booked = route.booked ? 1 : 0;
+
+    // From the leaf up: what the siblings at each level get while this branch gets what stands before the job.
+    const own = { jobs, cost: jobs * perJob };
+    const inPriority = besides(
+      queue,
+      flow,
+      own,
+      backlogs,
+      (backlog) => backlog.flow,
+      (f) => f.parent === flow.parent,
+    );
+    const priority = flow.parent;
+    const inEnvironment = besides(
+      queue,
+      priority,
+      inPriority,
+      backlogs,
+      (backlog) => backlog.flow.parent,
+      (p) => p !== priority && p.parent === priority.parent,
+    );
+    const environment = priority.parent;
+    const all = besides(
+      queue,
+      environment,
+      inEnvironment,
+      backlogs,
+      (backlog) => backlog.flow.parent.parent,
+      (e) => e !== environment,
+    );
+    const bookedCost =
+      route.booked && route.tiers[0] ? fairCostOn(route.tiers[0].deployments[0]!, route.booked.tokens) : 0;
+    return { jobs: all.jobs + booked, cost: all.cost + bookedCost };
+  }
+}
+
+/** Adds to what a branch gets what its siblings get in the same time. */
+function besides<S extends Share>(
+  queue: FairQueue<Entry>,
+  branch: S,
+  own: Ahead,
+  backlogs: readonly Backlog[],
+  branchOf: (backlog: Backlog) => S,
+  isSibling: (other: S) => boolean,
+): Ahead {
+  const siblings = new Map<S, Ahead>();
+  for (const backlog of backlogs) {
+    const other = branchOf(backlog);
+    if (other === branch || !isSibling(other)) continue;
+    const sum = siblings.get(other) ?? { jobs: 0, cost: 0 };
+    siblings.set(other, { jobs: sum.jobs + backlog.jobs, cost: sum.cost + backlog.jobs * backlog.perJob });
+  }
+  const reached = branch.virtualTime + own.cost / queue.weightOf(branch);
+  const result = { ...own };
+  for (const [other, waiting] of siblings) {
+    const due = Math.max(0, (reached - other.virtualTime) * queue.weightOf(other));
+    const cost = Math.min(waiting.cost, due);
+    result.cost += cost;
+    if (waiting.cost > 0) result.jobs += (waiting.jobs * cost) / waiting.cost;
+  }
+  return result;
+}
+
+function backlogsOf(queue: FairQueue<Entry>, route: Route): Backlog[] {
+  const deployment = route.tiers[0]?.deployments[0];
+  if (!deployment) return [];
+  const backlogs: Backlog[] = [];
+  for (const flow of queue.flows()) {
+    const waiting = flow.queues.get(route.key);
+    if (!waiting) continue;
+    const heads = waiting.first(sample);
+    const cost = heads.reduce((sum, head) => sum + fairCostOn(deployment, head.tokens), 0);
+    backlogs.push({ flow, jobs: waiting.size, perJob: cost / Math.max(1, heads.length) });
+  }
+  return backlogs;
+}
+
+function waitingOnOf(entry: Entry, route: Route, now: number): WaitingOn {
+  if (entry.state === "delayed") return { kind: "delay" };
+  const verdict = decide(entry, route.tiers, now);
+  return verdict.kind === "blocked" ? verdict.on : { kind: "turn" };
+}
+
+/** When the quotas will have let through what goes before the job, and the job itself. */
+function startsIn(entry: Entry, tiers: readonly Tier[], ahead: Ahead, now: number): number | undefined {
+  const delay = entry.state === "delayed" ? Math.max(0, entry.readyAt - now) : 0;
+  const first = earliestStart(entry, tiers, now);
+  if (!first) return undefined;
+  const { deployments } = tiers.find((tier) => tier.deployments.includes(first.deployment))!;
+  const inService = deployments.filter((deployment) => deployment.inService(now));
+  // What goes before is spread over the deployments.
+  const share = ahead.cost / inService.length;
+  let latest = first.at;
+  for (const quota of first.deployment.quotas) {
+    const units = Math.round((share * quota.config.limit) / (windowMs(quota.config) * 1000));
+    const own = costOn(quota, first.deployment, entry.tokens);
+    latest = Math.max(latest, quota.freeAfter(units + own, now));
+  }
+  return Math.max(delay, latest - now);
+}

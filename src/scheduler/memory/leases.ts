@@ -1,0 +1,116 @@
+// Leases in force, and the ones that ended a short while ago: an answer may still come for those, and then its charge
+// must be settled, and a repeated settlement must be recognised.
+import type { TokenCount } from "../../domain/tokens.ts";
+import { costOn } from "../admission.ts";
+import { fairCost, settledCost } from "../cost.ts";
+import type { Deployment } from "../deployment.ts";
+import { type Charge, type Quota, windowMs } from "../quota.ts";
+import type { Settlement } from "../scheduler.ts";
+import type { Entry } from "./entry.ts";
+
+const settledKept = 4096;
+/** Longer than any call lasts. */
+const lostKeptMs = 60 * 60_000;
+
+export interface Lease {
+  readonly grant: string;
+  readonly entry: Entry;
+  readonly deployment: Deployment;
+  readonly model: string;
+  readonly reserved: TokenCount;
+  charges: { quota: Quota; charge: Charge }[];
+  fairCost: number;
+  expiresAt: number;
+  /** The first settlement decides; a repetition is answered the same and changes nothing. */
+  settled?: "settled" | "lost";
+}
+
+/** Charges a call to all quotas of its deployment. */
+export function chargeAll(deployment: Deployment, tokens: TokenCount, now: number): Lease["charges"] {
+  return deployment.quotas.map((quota) => ({ quota, charge: quota.charge(costOn(quota, deployment, tokens), now) }));
+}
+
+/** Replaces what a call was charged by what it used, and answers by how much its cost to the fair shares changed. */
+export function settleCharges(lease: Lease, used: Settlement["charge"], now: number): number {
+  if (used === "keep") return 0;
+  let cost = 0;
+  for (const { quota, charge } of lease.charges) {
+    if (used === "void") {
+      quota.void(charge, now);
+      continue;
+    }
+    const real = settledCost(quota.config.unit, used, lease.deployment.config.outputBurndown);
+    quota.settle(charge, real, now);
+    cost = Math.max(cost, fairCost(real, quota.config.limit, windowMs(quota.config)));
+  }
+  if (used !== "void" && lease.charges.length === 0) cost = lease.fairCost;
+  const difference = cost - lease.fairCost;
+  lease.fairCost = cost;
+  return difference;
+}
+
+export class Leases {
+  readonly #live = new Map<string, Lease>();
+  /** Settled ones, for a settlement that is repeated because its reply was lost. */
+  readonly #settled = new Map<string, Lease>();
+  /** Lost ones, for an answer that comes late. */
+  readonly #lost = new Map<string, { lease: Lease; until: number }>();
+  /** No lease expires before this time. */
+  #nextExpiry = Number.POSITIVE_INFINITY;
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  live(grant: string): Lease | undefined {
+    return this.#live.get(grant);
+  }
+
+  retired(grant: string): Lease | undefined {
+    return this.#settled.get(grant) ?? this.#lost.get(grant)?.lease;
+  }
+
+  add(lease: Lease): void {
+    this.#live.set(lease.grant, lease);
+    this.#nextExpiry = Math.min(this.#nextExpiry, lease.expiresAt);
+  }
+
+  /** Ends a lease. It can be found among the retired ones for a while. */
+  retire(lease: Lease, now: number): void {
+    this.#live.delete(lease.grant);
+    if (lease.settled) {
+      this.#settled.set(lease.grant, lease);
+      if (this.#settled.size > settledKept) this.#settled.delete(this.#settled.keys().next().value!);
+      return;
+    }
+    this.#lost.set(lease.grant, { lease, until: now + lostKeptMs });
+    for (const [grant, old] of this.#lost) {
+      if (old.until > now) break;
+      this.#lost.delete(grant);
+    }
+  }
+
+  /** Leases that were not renewed in time. They stay until they are retired. */
+  expired(now: number): Lease[] {
+    if (now < this.#nextExpiry) return [];
+    const expired: Lease[] = [];
+    this.#nextExpiry = Number.POSITIVE_INFINITY;
+    for (const lease of this.#live.values()) {
+      if (lease.expiresAt <= now) expired.push(lease);
+      else this.#nextExpiry = Math.min(this.#nextExpiry, lease.expiresAt);
+    }
+    return expired;
+  }
+
+  /** A time before which none expires. */
+  get nextExpiry(): number {
+    return this.#nextExpiry;
+  }
+
+  clear(): void {
+    this.#live.clear();
+    this.#settled.clear();
+    this.#lost.clear();
+    this.#nextExpiry = Number.POSITIVE_INFINITY;
+  }
+}

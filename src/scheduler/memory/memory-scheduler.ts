@@ -1,0 +1,397 @@
+// The scheduler in memory: the reference implementation of the port, for one process. Every operation runs to its end
+// without waiting for anything, so each is atomic. It is an index of the store: what is lost with the process is
+// rebuilt at the next start.
+import type { Clock } from "../../domain/clock.ts";
+import { type JobId, newToken } from "../../domain/ids.ts";
+import type { TokenCount } from "../../domain/tokens.ts";
+import { costOn, decide, fairCostOn } from "../admission.ts";
+import type { Deployment } from "../deployment.ts";
+import type {
+  AcquireRequest,
+  AcquireResult,
+  Explanation,
+  Grant,
+  QueueEntry,
+  RebuildTicket,
+  RestampResult,
+  RestorePart,
+  Scheduler,
+  SchedulerConfig,
+  SchedulerSnapshot,
+  Settlement,
+} from "../scheduler.ts";
+import { applySignal } from "../signals.ts";
+import type { Entry } from "./entry.ts";
+import { Explainer } from "./explainer.ts";
+import { Fleet } from "./fleet.ts";
+import { chargeAll, type Lease, Leases, settleCharges } from "./leases.ts";
+import { Replies } from "./replies.ts";
+import { WaitingRoom } from "./waiting-room.ts";
+
+export interface MemorySchedulerOptions {
+  config: SchedulerConfig;
+  clock: Clock;
+  /** Makes grant tokens; unguessable unless a test needs to know them. */
+  token?: () => string;
+}
+
+/** Heads of one route that are asked in one acquire whether they fit beside what is booked. */
+const headsAsked = 32;
+
+/** A scheduler in memory. It starts closed: a rebuild opens it. */
+export function createMemoryScheduler(options: MemorySchedulerOptions): Scheduler {
+  return new MemoryScheduler(options);
+}
+
+class MemoryScheduler implements Scheduler {
+  readonly #clock: Clock;
+  readonly #token: () => string;
+  #config: SchedulerConfig;
+  readonly #fleet: Fleet;
+  readonly #waiting: WaitingRoom;
+  readonly #leases = new Leases();
+  readonly #explainer = new Explainer();
+  readonly #replies = new Replies();
+  readonly #listeners = new Set<() => void>();
+  #admission: "rebuild" | "rebuilding" | "open" = "rebuild";
+  #ticket: RebuildTicket | undefined;
+  /** While rebuilding, by grant: a restored lease takes over its charges. */
+  readonly #restoredCharges = new Map<string, Lease["charges"]>();
+
+  constructor(options: MemorySchedulerOptions) {
+    this.#clock = options.clock;
+    this.#token = options.token ?? newToken;
+    this.#config = options.config;
+    this.#fleet = new Fleet(options.config);
+    this.#waiting = new WaitingRoom(options.config, this.#fleet);
+  }
+
+  async configure(config: SchedulerConfig): Promise<void> {
+    this.#config = config;
+    this.#waiting.unbookAll();
+    this.#fleet.reconfigure(config);
+    this.#waiting.reconfigure(config, this.#fleet);
+    this.#wake();
+  }
+
+  async add(entries: readonly QueueEntry[]): Promise<void> {
+    const now = this.#now();
+    for (const entry of entries) this.#waiting.add(entry, now);
+    this.#wake();
+  }
+
+  async acquire(request: AcquireRequest): Promise<AcquireResult> {
+    return this.#replies.once(request.operation, () => this.#acquire(request));
+  }
+
+  async restamp(request: { operation: string; jobId: JobId; grant: string }): Promise<RestampResult> {
+    return this.#replies.once(request.operation, () => {
+      const now = this.#now();
+      const lease = this.#liveLease(request);
+      if (!lease) return { status: "lost" } as const;
+      for (const { quota, charge } of lease.charges) quota.void(charge, now);
+      const { deployment, entry, reserved } = lease;
+      const admitted = deployment.quotas.every((quota) =>
+        quota.admitsBeside(costOn(quota, deployment, reserved), now, entry.jobId),
+      );
+      if (admitted) {
+        lease.charges = chargeAll(deployment, reserved, now);
+        return { status: "restamped", sendWithinMs: this.#config.sendWithinMs } as const;
+      }
+      this.#waiting.queue.correct(entry, -lease.fairCost);
+      lease.settled = "lost";
+      this.#release(lease, now);
+      this.#waiting.enter(entry, now);
+      this.#wake();
+      return { status: "requeued" } as const;
+    });
+  }
+
+  async renew(leases: readonly { jobId: JobId; grant: string }[]): Promise<("renewed" | "lost")[]> {
+    const now = this.#now();
+    this.#expireLeases(now);
+    return leases.map((asked) => {
+      const lease = this.#liveLease(asked);
+      if (!lease) return "lost";
+      lease.expiresAt = now + this.#config.leaseMs;
+      return "renewed";
+    });
+  }
+
+  async settle(settlements: readonly Settlement[]): Promise<("settled" | "lost")[]> {
+    const now = this.#now();
+    const answers = settlements.map((settlement) => this.#settle(settlement, now));
+    this.#wake();
+    return answers;
+  }
+
+  async remove(jobIds: readonly JobId[]): Promise<("waiting" | "running" | "absent")[]> {
+    const now = this.#now();
+    const answers = jobIds.map((jobId) => {
+      const entry = this.#waiting.get(jobId);
+      if (!entry) return "absent";
+      const was = entry.state === "running" ? "running" : "waiting";
+      this.#drop(entry, now);
+      return was;
+    });
+    this.#wake();
+    return answers;
+  }
+
+  async unpriced(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]> {
+    return this.#waiting.unpriced(limit).map((entry) => ({
+      jobId: entry.jobId,
+      environment: entry.environment,
+      models: this.#waiting.routeOf(entry).models,
+    }));
+  }
+
+  async reprice(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void> {
+    for (const { jobId, tokens } of prices) this.#waiting.reprice(jobId, tokens);
+    this.#wake();
+  }
+
+  async explain(jobId: JobId): Promise<Explanation> {
+    const entry = this.#waiting.get(jobId);
+    if (!entry) return { state: "absent" };
+    if (entry.state === "running") {
+      return { state: "running", deployment: this.#leases.live(entry.grant!)!.deployment.id };
+    }
+    return this.#explainer.explain(entry, {
+      now: this.#now(),
+      open: this.#admission === "open",
+      queue: this.#waiting.queue,
+      route: this.#waiting.routeOf(entry),
+    });
+  }
+
+  async snapshot(): Promise<SchedulerSnapshot> {
+    const now = this.#now();
+    return {
+      configVersion: this.#config.version,
+      open: this.#admission === "open",
+      ...this.#fleet.snapshot(now),
+      depths: this.#waiting.depths(),
+      running: this.#leases.size,
+    };
+  }
+
+  async forget(quota?: string): Promise<void> {
+    this.#fleet.forget(quota);
+    this.#wake();
+  }
+
+  async revive(deployment: string): Promise<void> {
+    this.#fleet.deployments.get(deployment)?.succeeded();
+    this.#wake();
+  }
+
+  async beginRebuild(): Promise<RebuildTicket | undefined> {
+    if (this.#admission === "rebuilding") return undefined;
+    this.#admission = "rebuilding";
+    this.#ticket = { id: this.#token() };
+    this.#waiting.clear();
+    this.#leases.clear();
+    this.#fleet.clear();
+    return this.#ticket;
+  }
+
+  async restore(ticket: RebuildTicket, part: RestorePart): Promise<void> {
+    if (ticket.id !== this.#ticket?.id) return;
+    const now = this.#now();
+    for (const learned of part.learned ?? []) this.#fleet.quotas.get(learned.quota)?.learn(learned.effectiveLimit);
+    for (const restored of part.charges ?? []) {
+      this.#restoredCharges.set(restored.grant, this.#fleet.restoreCharge(restored, now));
+    }
+    for (const entry of part.entries ?? []) this.#waiting.add(entry, now);
+    for (const { jobId, grant, deployment } of part.leases ?? []) {
+      const entry = this.#waiting.get(jobId);
+      const where = this.#fleet.deployments.get(deployment);
+      if (!entry || !where || entry.state === "running") continue;
+      this.#waiting.leave(entry);
+      this.#lease(entry, grant, where, entry.tokens, this.#restoredCharges.get(grant) ?? [], now);
+    }
+  }
+
+  async finishRebuild(ticket: RebuildTicket): Promise<void> {
+    if (ticket.id !== this.#ticket?.id) return;
+    this.#ticket = undefined;
+    this.#restoredCharges.clear();
+    this.#admission = "open";
+    this.#wake();
+  }
+
+  onWork(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#listeners.clear();
+  }
+
+  // -------------------------------------------------------------- taking jobs
+
+  #acquire(request: AcquireRequest): AcquireResult {
+    const result: AcquireResult = { grants: [], impossible: [] };
+    if (this.#admission !== "open") return { ...result, closed: this.#admission };
+    const now = this.#now();
+    this.#expireLeases(now);
+    this.#fleet.resetDays(this.#clock.wall());
+    this.#waiting.promote(now);
+
+    let askAgainAt = this.#grantBooked(request, result, now);
+    const closed = new Set<string>();
+    const asked = new Map<string, number>();
+    while (result.grants.length < request.max) {
+      const candidate = this.#waiting.queue.next((route) => !closed.has(route), request.environments);
+      if (!candidate) break;
+      const { job } = candidate;
+      const route = this.#waiting.routeOf(job);
+      const verdict = decide(job, route.tiers, now, request.deployments);
+      if (verdict.kind === "admitted") {
+        this.#waiting.queue.remove(job);
+        result.grants.push(this.#grant(job, verdict.deployment, verdict.model, now));
+        continue;
+      }
+      if (verdict.kind === "impossible") {
+        this.#drop(job, now);
+        result.impossible.push({ jobId: job.jobId, environment: job.environment, reason: verdict.reason });
+        continue;
+      }
+      askAgainAt = Math.min(askAgainAt, verdict.at);
+      const count = (asked.get(job.route) ?? 0) + 1;
+      asked.set(job.route, count);
+      if (verdict.forAll || count > headsAsked) closed.add(job.route);
+      // The first that does not fit gets a start kept free for it, or smaller ones would pass it for ever.
+      else if (!route.booked && verdict.on.kind === "quota") this.#waiting.book(job, now);
+      else this.#waiting.queue.passOver(candidate);
+    }
+    this.#waiting.queue.passedOverReturn();
+
+    if (result.grants.length === request.max) return { ...result, retryInMs: 0 };
+    askAgainAt = Math.min(askAgainAt, this.#waiting.nextReadyAt);
+    if (this.#leases.size > 0) askAgainAt = Math.min(askAgainAt, this.#leases.nextExpiry);
+    if (!Number.isFinite(askAgainAt)) return result;
+    return { ...result, retryInMs: Math.max(1, askAgainAt - now) };
+  }
+
+  /** Booked jobs have the first word. Answers when the first of those that still wait should ask again. */
+  #grantBooked(request: AcquireRequest, result: AcquireResult, now: number): number {
+    let askAgainAt = Number.POSITIVE_INFINITY;
+    for (const route of this.#waiting.routes.values()) {
+      const entry = route.booked;
+      if (!entry) continue;
+      const served = !request.environments || request.environments.includes(entry.environment);
+      const verdict = decide(entry, route.tiers, now, request.deployments);
+      if (verdict.kind === "impossible") {
+        this.#drop(entry, now);
+        result.impossible.push({ jobId: entry.jobId, environment: entry.environment, reason: verdict.reason });
+      } else if (verdict.kind === "admitted" && served && result.grants.length < request.max) {
+        this.#waiting.clearBooking(route);
+        result.grants.push(this.#grant(entry, verdict.deployment, verdict.model, now));
+      } else {
+        const plan = this.#waiting.planBooking(route, entry, now);
+        if (plan !== undefined && served) askAgainAt = Math.min(askAgainAt, plan);
+      }
+    }
+    return askAgainAt;
+  }
+
+  #grant(entry: Entry, deployment: Deployment, model: string, now: number): Grant {
+    entry.grants += 1;
+    const charges = chargeAll(deployment, entry.tokens, now);
+    const lease = this.#lease(entry, this.#token(), deployment, { ...entry.tokens }, charges, now, model);
+    this.#waiting.queue.charge(entry, lease.fairCost);
+    return {
+      jobId: entry.jobId,
+      environment: entry.environment,
+      grant: lease.grant,
+      deployment: deployment.id,
+      model,
+      reserved: lease.reserved,
+      sendWithinMs: this.#config.sendWithinMs,
+      leaseMs: this.#config.leaseMs,
+      grants: entry.grants,
+    };
+  }
+
+  #lease(
+    entry: Entry,
+    grant: string,
+    deployment: Deployment,
+    reserved: TokenCount,
+    charges: Lease["charges"],
+    now: number,
+    model = "",
+  ): Lease {
+    entry.state = "running";
+    entry.grant = grant;
+    deployment.running += 1;
+    const expiresAt = now + this.#config.leaseMs;
+    const cost = fairCostOn(deployment, reserved);
+    const lease: Lease = { grant, entry, deployment, model, reserved, charges, fairCost: cost, expiresAt };
+    this.#leases.add(lease);
+    return lease;
+  }
+
+  // -------------------------------------------------------------- leases
+
+  /** Takes a job out altogether. */
+  #drop(entry: Entry, now: number): void {
+    const lease = entry.grant === undefined ? undefined : this.#leases.live(entry.grant);
+    if (lease) this.#release(lease, now);
+    else this.#waiting.leave(entry);
+    this.#waiting.forget(entry);
+  }
+
+  #liveLease(asked: { jobId: JobId; grant: string }): Lease | undefined {
+    const lease = this.#leases.live(asked.grant);
+    return lease?.entry.jobId === asked.jobId ? lease : undefined;
+  }
+
+  /** Ends a lease; what becomes of the job is up to the caller. Its charges stay. */
+  #release(lease: Lease, now: number): void {
+    lease.deployment.running -= 1;
+    this.#leases.retire(lease, now);
+  }
+
+  #expireLeases(now: number): void {
+    for (const lease of this.#leases.expired(now)) {
+      this.#release(lease, now);
+      this.#waiting.enter(lease.entry, now);
+    }
+  }
+
+  #settle(settlement: Settlement, now: number): "settled" | "lost" {
+    const live = this.#liveLease(settlement);
+    const lease = live ?? this.#leases.retired(settlement.grant);
+    if (lease && !lease.settled) {
+      this.#waiting.queue.correct(lease.entry, settleCharges(lease, settlement.charge, now));
+      applySignal(lease.deployment, settlement.signal, now);
+      lease.settled = live ? "settled" : "lost";
+    }
+    const entry = this.#waiting.get(settlement.jobId);
+    if (live) {
+      this.#release(live, now);
+      live.entry.grant = undefined;
+      if (settlement.job === "ended") this.#drop(live.entry, now);
+      else this.#waiting.enter(live.entry, now, settlement.job.requeueAfterMs);
+    } else if (entry && settlement.job === "ended") {
+      this.#drop(entry, now);
+    }
+    return lease?.settled ?? "lost";
+  }
+
+  // -------------------------------------------------------------- small things
+
+  /** Whole milliseconds, so that charges and windows are counted in integers. */
+  #now(): number {
+    return Math.floor(this.#clock.now());
+  }
+
+  #wake(): void {
+    if (this.#admission !== "open") return;
+    for (const listener of this.#listeners) listener();
+  }
+}

@@ -1,0 +1,16 @@
+// The replies to recent operations, for callers that repeat one because its reply was lost.
+
+const kept = 256;
+
+export class Replies {
+  readonly #replies = new Map<string, unknown>();
+
+  /** Runs an operation once, and answers a repetition with the same reply. */
+  once<T>(operation: string, run: () => T): T {
+    if (this.#replies.has(operation)) return this.#replies.get(operation) as T;
+    const reply = run();
+    this.#replies.set(operation, reply);
+    if (this.#replies.size > kept) this.#replies.delete(this.#replies.keys().next().value!);
+    return reply;
+  }
+}

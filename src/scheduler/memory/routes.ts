@@ -1,0 +1,75 @@
+// A route is what decides where a job can run: its models and the regions it may use. Jobs with the same answer share
+// a queue. Routes are kept while jobs use them.
+import type { Tier } from "../admission.ts";
+import type { Deployment } from "../deployment.ts";
+import type { SchedulerConfig } from "../scheduler.ts";
+import type { Entry } from "./entry.ts";
+
+export interface Route {
+  readonly key: string;
+  readonly models: readonly string[];
+  readonly regions: readonly string[] | undefined;
+  tiers: Tier[];
+  /** The job that waits outside the queue for a start that is kept free for it. */
+  booked: Entry | undefined;
+  jobs: number;
+}
+
+export class Routes {
+  readonly #routes = new Map<string, Route>();
+  #config: SchedulerConfig;
+  #deployments: ReadonlyMap<string, Deployment>;
+
+  constructor(config: SchedulerConfig, deployments: ReadonlyMap<string, Deployment>) {
+    this.#config = config;
+    this.#deployments = deployments;
+  }
+
+  get(key: string): Route {
+    return this.#routes.get(key)!;
+  }
+
+  values(): Iterable<Route> {
+    return this.#routes.values();
+  }
+
+  /** Counts a job in and answers the key of its route. */
+  join(models: readonly string[], regions: readonly string[] | undefined): string {
+    const key = JSON.stringify([models, regions ? [...regions].sort() : null]);
+    let route = this.#routes.get(key);
+    if (!route) {
+      route = { key, models, regions, tiers: this.#tiersOf(models, regions), booked: undefined, jobs: 0 };
+      this.#routes.set(key, route);
+    }
+    route.jobs += 1;
+    // The route's own string: a million entries must not hold a million copies of it.
+    return route.key;
+  }
+
+  leave(key: string): void {
+    const route = this.get(key);
+    route.jobs -= 1;
+    if (route.jobs === 0) this.#routes.delete(key);
+  }
+
+  reconfigure(config: SchedulerConfig, deployments: ReadonlyMap<string, Deployment>): void {
+    this.#config = config;
+    this.#deployments = deployments;
+    for (const route of this.#routes.values()) route.tiers = this.#tiersOf(route.models, route.regions);
+  }
+
+  clear(): void {
+    this.#routes.clear();
+  }
+
+  #tiersOf(models: readonly string[], regions: readonly string[] | undefined): Tier[] {
+    return models.flatMap((model) => {
+      const served = this.#config.models[model];
+      const deployments = (served?.deployments ?? [])
+        .map((id) => this.#deployments.get(id))
+        .filter((d) => d !== undefined)
+        .filter((d) => !regions || regions.includes(d.config.region));
+      return served && deployments.length > 0 ? [{ model, choice: served.choice, deployments }] : [];
+    });
+  }
+}

@@ -1,0 +1,196 @@
+// Every job that the scheduler knows, and where it waits: in the fair queue, for its time, or booked.
+//
+// A heavy job that does not fit is booked: it leaves the queue and its earliest start is kept free in the quotas of one
+// deployment. Others go first only if they fit beside it. (If small jobs might always pass, one that takes 60 % of a
+// quota would never start; if none might, 5 to 9 % of the quota would go unused.) There is one booking per route.
+import type { JobId } from "../../domain/ids.ts";
+import type { TokenCount } from "../../domain/tokens.ts";
+import { costOn, earliestStart } from "../admission.ts";
+import { FairQueue } from "../fair-queue.ts";
+import { IndexedHeap } from "../indexed-heap.ts";
+import type { QueueEntry, SchedulerConfig, SchedulerSnapshot } from "../scheduler.ts";
+import type { Entry } from "./entry.ts";
+import type { Fleet } from "./fleet.ts";
+import { type Route, Routes } from "./routes.ts";
+
+export class WaitingRoom {
+  readonly routes: Routes;
+  queue: FairQueue<Entry>;
+  readonly #entries = new Map<JobId, Entry>();
+  readonly #delayed = new IndexedHeap<Entry>((a, b) => a.readyAt < b.readyAt);
+  /** Entries whose cost is an estimate, so that asking for them is free when there are none. */
+  #estimates = 0;
+  #config: SchedulerConfig;
+
+  constructor(config: SchedulerConfig, fleet: Fleet) {
+    this.#config = config;
+    this.routes = new Routes(config, fleet.deployments);
+    this.queue = new FairQueue(config.weights);
+  }
+
+  reconfigure(config: SchedulerConfig, fleet: Fleet): void {
+    this.#config = config;
+    this.routes.reconfigure(config, fleet.deployments);
+    this.queue.reweigh(config.weights);
+  }
+
+  /** Gives up all bookings: they are made anew when their jobs are in turn. */
+  unbookAll(): void {
+    for (const route of this.routes.values()) this.#unbook(route);
+  }
+
+  get(jobId: JobId): Entry | undefined {
+    return this.#entries.get(jobId);
+  }
+
+  routeOf(entry: Entry): Route {
+    return this.routes.get(entry.route);
+  }
+
+  add(job: QueueEntry, now: number): void {
+    if (this.#entries.has(job.jobId)) return;
+    const entry: Entry = {
+      jobId: job.jobId,
+      environment: job.environment,
+      tenant: job.tenant,
+      priority: job.priority,
+      route: this.routes.join(job.models, job.regions),
+      order: job.order,
+      tokens: job.tokens,
+      exact: job.exact,
+      state: "ready",
+      grants: 0,
+      readyAt: 0,
+      grant: undefined,
+    };
+    this.#entries.set(entry.jobId, entry);
+    if (!entry.exact) this.#estimates += 1;
+    this.enter(entry, now, job.delayMs);
+  }
+
+  /** Puts a job where it waits: in its own place in the queue, at once or after a delay. */
+  enter(entry: Entry, now: number, delayMs = 0): void {
+    entry.grant = undefined;
+    if (delayMs > 0) {
+      entry.state = "delayed";
+      entry.readyAt = now + Math.ceil(delayMs);
+      this.#delayed.push(entry);
+    } else {
+      entry.state = "ready";
+      this.queue.push(entry);
+    }
+  }
+
+  /** Takes a job from where it waits, to run. */
+  leave(entry: Entry): void {
+    if (entry.state === "ready") this.queue.remove(entry);
+    else if (entry.state === "delayed") this.#delayed.delete(entry);
+    else if (entry.state === "booked") this.clearBooking(this.routeOf(entry));
+  }
+
+  /** Forgets a job that waits nowhere. */
+  forget(entry: Entry): void {
+    entry.state = "gone";
+    if (!entry.exact) this.#estimates -= 1;
+    this.#entries.delete(entry.jobId);
+    this.routes.leave(entry.route);
+  }
+
+  /** Lets in those whose time has come. */
+  promote(now: number): void {
+    for (let entry = this.#delayed.peek(); entry && entry.readyAt <= now; entry = this.#delayed.peek()) {
+      this.#delayed.pop();
+      this.enter(entry, now);
+    }
+  }
+
+  /** When the first delayed job may enter. */
+  get nextReadyAt(): number {
+    return this.#delayed.peek()?.readyAt ?? Number.POSITIVE_INFINITY;
+  }
+
+  book(entry: Entry, now: number): void {
+    const route = this.routeOf(entry);
+    this.queue.remove(entry);
+    entry.state = "booked";
+    route.booked = entry;
+    this.planBooking(route, entry, now);
+  }
+
+  /** Keeps the earliest start free for a booked job, and answers when that is. */
+  planBooking(route: Route, entry: Entry, now: number): number | undefined {
+    withdraw(route, entry);
+    const plan = earliestStart(entry, route.tiers, now);
+    if (!plan) {
+      this.#unbook(route);
+      return undefined;
+    }
+    for (const quota of plan.deployment.quotas) {
+      quota.bookings.set(entry.jobId, { cost: costOn(quota, plan.deployment, entry.tokens), at: plan.at });
+    }
+    return plan.at;
+  }
+
+  clearBooking(route: Route): void {
+    if (!route.booked) return;
+    withdraw(route, route.booked);
+    route.booked = undefined;
+  }
+
+  unpriced(limit: number): Entry[] {
+    const found: Entry[] = [];
+    if (this.#estimates === 0) return found;
+    for (const route of this.routes.values()) if (route.booked && !route.booked.exact) found.push(route.booked);
+    for (const entry of this.queue.heads(limit)) {
+      if (found.length >= limit) break;
+      if (!entry.exact) found.push(entry);
+    }
+    return found;
+  }
+
+  reprice(jobId: JobId, tokens: TokenCount): void {
+    const entry = this.#entries.get(jobId);
+    if (!entry || entry.state === "running") return;
+    entry.tokens = tokens;
+    if (!entry.exact) this.#estimates -= 1;
+    entry.exact = true;
+  }
+
+  depths(): SchedulerSnapshot["depths"] {
+    const depths = this.queue.depths().map((depth) => ({ ...depth, delayed: 0 }));
+    const count = (entry: Entry, field: "ready" | "delayed") => {
+      let depth = depths.find((d) => d.environment === entry.environment && d.priority === entry.priority);
+      if (!depth) {
+        depth = { environment: entry.environment, priority: entry.priority, ready: 0, delayed: 0 };
+        depths.push(depth);
+      }
+      depth[field] += 1;
+    };
+    for (const entry of this.#delayed.values()) count(entry, "delayed");
+    for (const route of this.routes.values()) if (route.booked) count(route.booked, "ready");
+    return depths.filter((depth) => depth.ready + depth.delayed > 0);
+  }
+
+  clear(): void {
+    this.queue = new FairQueue(this.#config.weights);
+    for (const entry of [...this.#delayed.values()]) this.#delayed.delete(entry);
+    this.#entries.clear();
+    this.routes.clear();
+    this.#estimates = 0;
+  }
+
+  /** Back into the queue, in its own place. */
+  #unbook(route: Route): void {
+    const entry = route.booked;
+    if (!entry) return;
+    this.clearBooking(route);
+    entry.state = "ready";
+    this.queue.push(entry);
+  }
+}
+
+function withdraw(route: Route, entry: Entry): void {
+  for (const tier of route.tiers)
+    for (const deployment of tier.deployments)
+      for (const quota of deployment.quotas) quota.bookings.delete(entry.jobId);
+}

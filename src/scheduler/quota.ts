@@ -1,0 +1,376 @@
+// One quota: an exact log of what was charged within its window and, beside it, a pacer.
+//
+// Nobody knows whether the other side counts in fixed windows, in a sliding log or in a token bucket. Simulated with
+// 300 ms of jitter, a sliding log over window + guard is never throttled by the first two, but is throttled 83 % of the
+// time by a bucket that holds a sixth of the limit; together with a pacer (GCRA) that spreads what exceeds a tenth of
+// the limit, it is never throttled by any of them and still uses 99 %. So both are kept, and both must admit.
+//
+// The log is charged what the provider reserves; the pacer what such charges have turned out to cost, because the
+// provider gives the rest back (a pacer charged with reservations wasted 17 % of a quota of 100,000 tokens).
+//
+// Pure: time is an argument, in whole milliseconds, and never goes backwards. All arithmetic is on integers below
+// 2^53, so that an implementation in another language gives the same answers.
+import type { QuotaConfig } from "./scheduler.ts";
+
+const minuteMs = 60_000;
+const dayMs = 24 * 60 * minuteMs;
+/** Charges of a day's quota are kept in slots of this length: 288 entries however many calls. */
+const daySlotMs = 5 * minuteMs;
+/** The pacer's ratio of settled to reserved cost is counted in thousandths and follows with this inertia. */
+const ratioUnit = 1000;
+const ratioInertia = 16;
+/** A throttle closes the quota for this long, doubled with each one that follows, up to a window. */
+const penaltyMs = 1_000;
+
+export function windowMs(config: { per: "minute" | "day" }): number {
+  return config.per === "minute" ? minuteMs : dayMs;
+}
+
+interface LogEntry {
+  at: number;
+  cost: number;
+  /** No longer in the log: editing it changes nothing. */
+  aged: boolean;
+}
+
+/** The trace of one charge, to be given back when it is settled. */
+export interface Charge {
+  readonly entry: LogEntry;
+  /** What the log holds for it now. */
+  cost: number;
+  /** What was reserved at first. */
+  readonly reserved: number;
+  /** What the pacer holds for it, in microseconds of its time, and where in its queue the charge ends. */
+  paced: number;
+  readonly pacedUntil: number;
+  readonly refundsBefore: number;
+}
+
+/** What a job that waits for its turn has been promised: others may be charged only if it still fits at that time. */
+export interface Booking {
+  cost: number;
+  at: number;
+}
+
+export class Quota {
+  config: QuotaConfig;
+  /** After learning; between 1 and the configured limit. */
+  effectiveLimit: number;
+  readonly bookings = new Map<string, Booking>();
+
+  readonly #guardMs: number;
+  #log: LogEntry[] = [];
+  #head = 0;
+  #used = 0;
+  /** The pacer: when, in microseconds, everything charged so far will have been worked off. */
+  #busyUntil = 0;
+  #refunds = 0;
+  #ratio = ratioUnit;
+  #closedUntil = Number.NEGATIVE_INFINITY;
+  #throttlesInARow = 0;
+  #loweredAt = Number.NEGATIVE_INFINITY;
+  #lastGood: number;
+  #probedAt = Number.NEGATIVE_INFINITY;
+  #probeEvery = 1;
+
+  /** @param guardMs how long after its charge a call may still reach the provider */
+  constructor(config: QuotaConfig, guardMs: number) {
+    this.config = config;
+    this.effectiveLimit = config.limit;
+    this.#lastGood = config.limit;
+    this.#guardMs = guardMs;
+  }
+
+  /** How long a charge counts: the window, and the guard, because two calls may be that much closer on arrival. */
+  get spanMs(): number {
+    return windowMs(this.config) + this.#guardMs;
+  }
+
+  /** Takes over other numbers. What was learned below the new limit stays. */
+  reconfigure(config: QuotaConfig): void {
+    const learned = this.effectiveLimit < this.config.limit;
+    this.config = config;
+    this.effectiveLimit = learned ? Math.min(this.effectiveLimit, config.limit) : config.limit;
+    this.#lastGood = this.effectiveLimit;
+  }
+
+  /** Charged within the current window: reservations of running calls and what ended ones used. */
+  used(now: number): number {
+    this.#age(now);
+    return this.#used;
+  }
+
+  /** Whether the cost can be admitted at all, be it into an empty window. */
+  everAdmits(cost: number): boolean {
+    return cost <= this.config.limit;
+  }
+
+  /** Whether the cost may be charged now, without regard to bookings. */
+  admits(cost: number, now: number): boolean {
+    this.#age(now);
+    return (
+      now >= this.#closedUntil && this.#logAdmits(cost, this.#used) && this.#pacerAdmits(cost, now, this.#busyUntil)
+    );
+  }
+
+  /**
+   * Whether the cost may be charged now and every booked job still fits at its time.
+   * @param except the job that asks: its own booking does not count
+   */
+  admitsBeside(cost: number, now: number, except: string): boolean {
+    if (!this.admits(cost, now)) return false;
+    for (const [jobId, booking] of this.bookings) {
+      if (jobId === except) continue;
+      const alive = this.#aliveAt(booking.at) + cost;
+      if (!this.#logAdmits(booking.cost, alive)) return false;
+      const busyUntil = Math.max(this.#busyUntil, now * 1000) + this.#paceTime(cost);
+      if (!this.#pacerAdmits(booking.cost, Math.max(booking.at, now), busyUntil)) return false;
+    }
+    return true;
+  }
+
+  /** The earliest time at which the cost would be admitted if nothing else were charged until then. */
+  earliest(cost: number, now: number): number {
+    this.#age(now);
+    return Math.max(now, this.#closedUntil, this.#earliestByLog(cost, now), this.#earliestByPacer(cost));
+  }
+
+  /** When this much, on top of what is charged, will have been let through, if the quota is used to the full. */
+  freeAfter(cost: number, now: number): number {
+    this.#age(now);
+    const limit = this.effectiveLimit;
+    const wholeWindows = Math.floor(Math.max(0, cost - 1) / limit);
+    const rest = cost - wholeWindows * limit;
+    let used = this.#used;
+    let at = Math.max(now, this.#closedUntil);
+    for (let i = this.#head; i < this.#log.length && used + rest > limit; i++) {
+      used -= this.#log[i]!.cost;
+      at = Math.max(at, this.#expiry(this.#log[i]!));
+    }
+    return at + wholeWindows * (this.spanMs + 1);
+  }
+
+  /** When the oldest charge ages out; undefined if there is none. */
+  nextFree(now: number): number | undefined {
+    this.#age(now);
+    const oldest = this.#log[this.#head];
+    return oldest && this.#expiry(oldest);
+  }
+
+  /** Charges, whether admitted or not (the caller has asked). */
+  charge(cost: number, now: number): Charge {
+    this.#age(now);
+    const entry = this.#append(cost, now);
+    this.#used += cost;
+    const paced = this.#paceTime(cost);
+    this.#busyUntil = Math.max(this.#busyUntil, now * 1000) + paced;
+    return { entry, cost, reserved: cost, paced, pacedUntil: this.#busyUntil, refundsBefore: this.#refunds };
+  }
+
+  /** Replaces what was reserved by what was used. It may be called again with a better number. */
+  settle(charge: Charge, cost: number, now: number): void {
+    if (charge.reserved > 0) {
+      const sample = Math.floor((Math.min(cost, 8 * charge.reserved) * ratioUnit) / charge.reserved);
+      this.#ratio += Math.floor((sample - this.#ratio) / ratioInertia);
+      this.#ratio = Math.max(1, this.#ratio);
+    }
+    this.#edit(charge, cost, now);
+  }
+
+  /** Takes a charge back: nothing was sent. The entry stays in the log with no cost. */
+  void(charge: Charge, now: number): void {
+    this.#edit(charge, 0, now);
+  }
+
+  /**
+   * The provider says that this quota is exceeded. The charge of the refused call must have been edited before.
+   * Once per window the effective limit becomes 98 % of what our own log shows, but at most halves.
+   */
+  throttled(now: number, retryAfterMs?: number): void {
+    this.#age(now);
+    const penalty = Math.min(windowMs(this.config), penaltyMs * 2 ** Math.min(16, this.#throttlesInARow));
+    this.#throttlesInARow += 1;
+    this.#closedUntil = Math.max(this.#closedUntil, now + (retryAfterMs ?? penalty));
+    if (now - this.#loweredAt <= this.spanMs) return;
+    this.#loweredAt = now;
+    if (this.effectiveLimit > this.#lastGood) {
+      // A probe was refused: back to what worked, and more patience before the next one.
+      this.effectiveLimit = this.#lastGood;
+      this.#probeEvery = Math.min(64, this.#probeEvery * 2);
+    } else {
+      const seen = Math.floor((this.#used * 98) / 100);
+      const half = Math.floor(this.effectiveLimit / 2);
+      this.effectiveLimit = Math.max(1, Math.min(this.effectiveLimit, Math.max(seen, half)));
+      this.#lastGood = this.effectiveLimit;
+      this.#probeEvery = 1;
+    }
+    this.#probedAt = now;
+  }
+
+  /** A call was admitted by the provider: after enough windows of full use without a throttle, a little more is tried. */
+  succeeded(now: number): void {
+    this.#throttlesInARow = 0;
+    if (this.effectiveLimit >= this.config.limit) return;
+    if (now - Math.max(this.#probedAt, this.#loweredAt) <= this.spanMs * this.#probeEvery) return;
+    if (this.used(now) * 10 < this.effectiveLimit * 9) return;
+    this.#lastGood = this.effectiveLimit;
+    this.#probedAt = now;
+    this.effectiveLimit = Math.min(
+      this.config.limit,
+      this.effectiveLimit + Math.max(1, Math.floor(this.effectiveLimit / 100)),
+    );
+  }
+
+  /** Nothing is admitted before that time. */
+  park(until: number): void {
+    this.#closedUntil = Math.max(this.#closedUntil, until);
+  }
+
+  /** The effective limit as learned elsewhere or before a restart. */
+  learn(effectiveLimit: number): void {
+    this.effectiveLimit = Math.max(1, Math.min(this.config.limit, Math.floor(effectiveLimit)));
+    this.#lastGood = this.effectiveLimit;
+  }
+
+  /** Forgets what was learned. */
+  forget(): void {
+    this.effectiveLimit = this.config.limit;
+    this.#lastGood = this.config.limit;
+    this.#closedUntil = Number.NEGATIVE_INFINITY;
+    this.#throttlesInARow = 0;
+    this.#probeEvery = 1;
+  }
+
+  /** Empties a day's quota that the provider resets at a fixed hour. */
+  reset(): void {
+    for (const entry of this.#log) entry.aged = true;
+    this.#log = [];
+    this.#head = 0;
+    this.#used = 0;
+  }
+
+  // -------------------------------------------------------------- the log
+
+  #expiry(entry: LogEntry): number {
+    return entry.at + this.spanMs + 1;
+  }
+
+  /** Drops what is older than the window. */
+  #age(now: number): void {
+    while (this.#head < this.#log.length) {
+      const oldest = this.#log[this.#head]!;
+      if (this.#expiry(oldest) > now) break;
+      this.#used -= oldest.cost;
+      oldest.aged = true;
+      this.#head += 1;
+    }
+    if (this.#head > 1024 && this.#head * 2 > this.#log.length) {
+      this.#log = this.#log.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  #append(cost: number, now: number): LogEntry {
+    const last = this.#log.length > this.#head ? this.#log[this.#log.length - 1] : undefined;
+    if (this.config.per === "minute") {
+      const entry = { at: Math.max(now, last?.at ?? now), cost, aged: false };
+      this.#log.push(entry);
+      return entry;
+    }
+    // All charges of a slot count as if made at its end.
+    const at = now - (((now % daySlotMs) + daySlotMs) % daySlotMs) + daySlotMs - 1;
+    if (last && last.at >= at) {
+      last.cost += cost;
+      return last;
+    }
+    const entry = { at, cost, aged: false };
+    this.#log.push(entry);
+    return entry;
+  }
+
+  #edit(charge: Charge, cost: number, now: number): void {
+    this.#age(now);
+    const difference = cost - charge.cost;
+    charge.cost = cost;
+    if (!charge.entry.aged) {
+      charge.entry.cost += difference;
+      this.#used += difference;
+    }
+    this.#repace(charge, cost, now);
+  }
+
+  /** An empty window admits one job up to the configured limit, so that a learned limit can never block for ever. */
+  #logAdmits(cost: number, used: number): boolean {
+    return used + cost <= this.effectiveLimit || (used <= 0 && cost <= this.config.limit);
+  }
+
+  #earliestByLog(cost: number, now: number): number {
+    let used = this.#used;
+    if (this.#logAdmits(cost, used)) return now;
+    for (let i = this.#head; i < this.#log.length; i++) {
+      const entry = this.#log[i]!;
+      used -= entry.cost;
+      if (this.#logAdmits(cost, used)) return this.#expiry(entry);
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** What of today's charges will still count at a later time. */
+  #aliveAt(time: number): number {
+    let used = this.#used;
+    for (let i = this.#head; i < this.#log.length; i++) {
+      const entry = this.#log[i]!;
+      if (this.#expiry(entry) > time) break;
+      used -= entry.cost;
+    }
+    return used;
+  }
+
+  // -------------------------------------------------------------- the pacer
+
+  get #isPaced(): boolean {
+    return this.config.per === "minute" && this.config.burst < this.config.limit;
+  }
+
+  /** For how many microseconds a charge of this reservation is expected to occupy the pacer. */
+  #paceTime(cost: number): number {
+    if (!this.#isPaced) return 0;
+    return Math.ceil((Math.ceil((cost * this.#ratio) / ratioUnit) * this.spanMs * 1000) / this.effectiveLimit);
+  }
+
+  /** The burst, as time; what is learned narrows it in proportion. */
+  get #tolerance(): number {
+    return Math.floor((this.config.burst * this.spanMs * 1000) / this.config.limit);
+  }
+
+  #pacerAdmits(cost: number, now: number, busyUntil: number): boolean {
+    if (!this.#isPaced) return true;
+    const backlog = busyUntil - now * 1000;
+    return backlog <= 0 || backlog + this.#paceTime(cost) <= this.#tolerance;
+  }
+
+  #earliestByPacer(cost: number): number {
+    if (!this.#isPaced) return Number.NEGATIVE_INFINITY;
+    const time = this.#paceTime(cost);
+    return Math.ceil((time <= this.#tolerance ? this.#busyUntil + time - this.#tolerance : this.#busyUntil) / 1000);
+  }
+
+  /**
+   * Corrects the pacer to the real cost. More is always debited. Less is credited only for the part of the charge that
+   * has not been worked off yet: time that went by while the pacer was idle has been credited once already.
+   */
+  #repace(charge: Charge, cost: number, now: number): void {
+    if (!this.#isPaced) return;
+    const real = Math.ceil((cost * this.spanMs * 1000) / this.effectiveLimit);
+    const difference = real - charge.paced;
+    charge.paced = real;
+    if (difference >= 0) {
+      this.#busyUntil = Math.max(this.#busyUntil, now * 1000) + difference;
+      return;
+    }
+    const end = charge.pacedUntil - (this.#refunds - charge.refundsBefore);
+    const refund = Math.min(-difference, Math.max(0, end - now * 1000));
+    this.#busyUntil -= refund;
+    this.#refunds += refund;
+  }
+}

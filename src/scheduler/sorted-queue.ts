@@ -1,0 +1,111 @@
+// A queue in the order of (order, jobId). Jobs nearly always arrive in order and leave at the front, and what comes
+// back after a throttle belongs at the front: all three are O(1). Anything else is placed by binary search.
+// Removing marks the item; marked items are skipped, and swept out when they are half of what is stored.
+
+export interface Ordered {
+  readonly order: number;
+  readonly jobId: string;
+}
+
+export function comesBefore(a: Ordered, b: Ordered): boolean {
+  return a.order < b.order || (a.order === b.order && a.jobId < b.jobId);
+}
+
+export class SortedQueue<T extends Ordered> {
+  #items: (T | undefined)[] = [];
+  #head = 0;
+  readonly #removed = new Set<T>();
+
+  get size(): number {
+    return this.#items.length - this.#head - this.#removed.size;
+  }
+
+  peek(): T | undefined {
+    for (;;) {
+      const first = this.#items[this.#head];
+      if (first === undefined || !this.#removed.delete(first)) return first;
+      this.#advance();
+    }
+  }
+
+  shift(): T | undefined {
+    const first = this.peek();
+    if (first !== undefined) this.#advance();
+    return first;
+  }
+
+  push(item: T): void {
+    if (this.#removed.delete(item)) return;
+    const items = this.#items;
+    const last = items[items.length - 1];
+    if (items.length === this.#head || comesBefore(last!, item)) {
+      items.push(item);
+      return;
+    }
+    if (this.#head > 0 && comesBefore(item, items[this.#head]!)) {
+      this.#head -= 1;
+      items[this.#head] = item;
+      return;
+    }
+    items.splice(this.#placeOf(item), 0, item);
+  }
+
+  /** Takes out an item that is in the queue. */
+  remove(item: T): void {
+    this.#removed.add(item);
+    if (this.size === 0) {
+      this.#items = [];
+      this.#head = 0;
+      this.#removed.clear();
+    } else if (this.#removed.size > 64 && this.#removed.size * 2 > this.#items.length - this.#head) {
+      this.#items = this.#items.slice(this.#head).filter((i) => !this.#removed.has(i!));
+      this.#head = 0;
+      this.#removed.clear();
+    }
+  }
+
+  /** How many items stand before this one; items that were removed but not swept out yet are counted. */
+  rank(item: T): number {
+    return this.#placeOf(item) - this.#head;
+  }
+
+  /** The first items, at most `limit` of them. */
+  first(limit: number): T[] {
+    const found: T[] = [];
+    for (let i = this.#head; i < this.#items.length && found.length < limit; i++) {
+      const item = this.#items[i]!;
+      if (!this.#removed.has(item)) found.push(item);
+    }
+    return found;
+  }
+
+  *[Symbol.iterator](): Iterator<T> {
+    for (let i = this.#head; i < this.#items.length; i++) {
+      const item = this.#items[i]!;
+      if (!this.#removed.has(item)) yield item;
+    }
+  }
+
+  #advance(): void {
+    this.#items[this.#head] = undefined;
+    this.#head += 1;
+    if (this.#head === this.#items.length) {
+      this.#items = [];
+      this.#head = 0;
+    } else if (this.#head > 4096 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  #placeOf(item: T): number {
+    let low = this.#head;
+    let high = this.#items.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (comesBefore(this.#items[middle]!, item)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
