@@ -1,4 +1,5 @@
 // Ids are UUIDv7: unique without a coordinator, and sorting them sorts by time of submission.
+import { randomFillSync } from "node:crypto";
 import { v4, v7, validate } from "uuid";
 
 /** A job's id: a UUID in lower case. New ones are UUIDv7; imported ones may be of any version. */
@@ -6,7 +7,35 @@ export type JobId = string;
 
 /** A new job id. Ids made by one process increase strictly, even within a millisecond. */
 export function newJobId(): JobId {
-  return v7();
+  const random = nextRandom();
+  const now = Date.now();
+  if (now > latest.msecs) {
+    latest.msecs = now;
+    // Half of the range is left to count up in.
+    latest.seq = (random[6]! << 23) | (random[7]! << 16) | (random[8]! << 8) | random[9]!;
+  } else if (++latest.seq > 0xffffffff) {
+    latest.msecs++;
+    latest.seq = 0;
+  }
+  return v7({ msecs: latest.msecs, seq: latest.seq, random });
+}
+
+const latest = { msecs: 0, seq: 0 };
+
+/**
+ * Randomness is drawn for many ids at a time. The library draws 16 bytes for each, which was a seventh of the work of
+ * a whole submit.
+ */
+const pool = new Uint8Array(16 * 256);
+let poolUsed = pool.length;
+
+function nextRandom(): Uint8Array {
+  if (poolUsed === pool.length) {
+    randomFillSync(pool);
+    poolUsed = 0;
+  }
+  poolUsed += 16;
+  return pool.subarray(poolUsed - 16, poolUsed);
 }
 
 /** An unguessable token: the fence of one grant. */

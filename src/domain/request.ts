@@ -2,7 +2,7 @@
 // provider translates from.
 
 export interface CanonicalRequest {
-  /** Starts with a user message; roles alternate (see `normalise`). */
+  /** Starts with a user message; roles alternate; no blank text (see `normaliseMessages`). */
   messages: Message[];
   system?: string;
   tools?: Tool[];
@@ -34,4 +34,21 @@ export interface Parameters {
   temperature?: number;
   topP?: number;
   stop?: string[];
+}
+
+/**
+ * The same conversation in the form that providers take: blank texts and empty messages are dropped, neighbouring
+ * messages of one role are merged (Bedrock refuses each of these with a 400). Nothing else changes, and the argument is
+ * left as it is. The result may be empty or start with the assistant: then there is nothing that could be asked.
+ */
+export function normaliseMessages(messages: readonly Message[]): Message[] {
+  const result: Message[] = [];
+  for (const { role, content } of messages) {
+    const kept = content.filter((block) => block.type !== "text" || block.text.trim() !== "");
+    if (kept.length === 0) continue;
+    const last = result.at(-1);
+    if (last?.role === role) last.content.push(...kept);
+    else result.push({ role, content: kept });
+  }
+  return result;
 }

@@ -1,7 +1,203 @@
-// Tokens are what quotas are counted in. Here is only the cheap estimate that every submit can afford.
+// Tokens are what quotas are counted in. Here is the cheap estimate that every submit can afford, and the rule by which
+// texts add up to a request; the exact count runs in a worker thread (see jobs/token-counter.ts).
+import type { CanonicalRequest, ContentBlock } from "./request.ts";
 
 /** Tokens of one call: input (prompt, system, tools) and output (what may be, or was, generated). */
 export interface TokenCount {
   input: number;
   output: number;
 }
+
+/**
+ * Tokens that the text will have in a tokenizer of the cl100k family (Llama 3 is one), meant to be rarely too low.
+ * One pass, no allocation, no backtracking: the time depends on the length alone. 0 for an empty text only.
+ *
+ * Measured against cl100k_base: 2,819 prompts in seven languages come out 15 % too high in the median, 1.6 % of them
+ * too low and none by more than 15 %; code and Markdown 30 to 40 % too high, JSON 18 %, base64 and hex 10 %.
+ * Known to be too low, by up to half: text of nothing but rare Han, Hangul or meaningless Cyrillic characters.
+ * Speed: 180 MB/s of English, 340 MB/s of prompts in many languages. All figures: docs/decisions/token-estimate.md.
+ */
+export function estimateTokens(text: string): number {
+  let hundredths = 0;
+  let lastCode = -1;
+  let lastClass = SPACE;
+  /** Length of the run of letters, digits, spaces or punctuation that the last character belongs to. */
+  let run = 0;
+  /** Letters since the last change from lower to upper case. */
+  let hump = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 128) {
+      hundredths += wideCosts[code]!;
+      lastCode = code;
+      lastClass = WIDE;
+      continue;
+    }
+    const kind = asciiClass[code]!;
+    if (kind === LOWER || kind === UPPER) {
+      const starts = lastClass !== LOWER && lastClass !== UPPER;
+      if (starts) {
+        run = 0;
+        hump = 0;
+        // Letters and digits in turn are not words: base64, identifiers.
+        hundredths += lastClass === DIGIT ? 115 : 100;
+      } else {
+        if (code === lastCode && run > 3) hundredths += 50;
+        else if (usualPair[(lastCode & 31) * 32 + (code & 31)] === 0) hundredths += 68;
+        else hundredths += letterCosts[Math.min(run, letterCosts.length - 1)]!;
+        if (kind === UPPER && lastClass === LOWER) {
+          hundredths += hump < 3 ? 85 : 30;
+          hump = 0;
+        } else if (kind === UPPER) {
+          hundredths += 20;
+        } else if (lastClass === UPPER && hump > 1) {
+          hundredths += 40;
+        }
+      }
+      hump++;
+    } else if (kind === DIGIT) {
+      if (lastClass !== DIGIT) {
+        run = 0;
+        // A space before a digit is a token of its own, unlike one before a word.
+        if (lastCode === 0x20) hundredths += 100;
+      }
+      if (run % 3 === 0) hundredths += 103;
+    } else if (kind === SPACE) {
+      if (lastClass !== SPACE) run = 0;
+      else hundredths += run === 1 ? 100 : 7;
+    } else if (kind === NEWLINE) {
+      if (lastClass === NEWLINE) hundredths += 5;
+      else hundredths += lastClass === PUNCTUATION || lastClass === CONTROL ? 20 : 100;
+    } else if (kind === PUNCTUATION) {
+      if (lastClass !== PUNCTUATION) {
+        run = 0;
+        hundredths += 95;
+      } else if (code === lastCode) {
+        hundredths += 50;
+      } else {
+        hundredths += run < 2 ? 20 : 76;
+      }
+    } else {
+      hundredths += 105;
+    }
+    run++;
+    lastCode = code;
+    lastClass = kind;
+  }
+  return Math.ceil(hundredths / 100);
+}
+
+/** Input tokens of a request, estimated; see `estimateTokens`. */
+export function estimateInput(request: CanonicalRequest): number {
+  return countInput(request, estimateTokens);
+}
+
+/**
+ * Input tokens of a request, given a way to count a text: contents, tools (as JSON), and the template around them.
+ * The template is that of Llama 3: 1 to begin, 5 for each message (the system text is one), 4 for the answer's header.
+ */
+export function countInput(request: CanonicalRequest, countText: (text: string) => number): number {
+  let tokens = 1 + 4;
+  if (request.system) tokens += 5 + countText(request.system);
+  for (const message of request.messages) {
+    tokens += 5;
+    for (const block of message.content) tokens += countText(textOf(block));
+  }
+  if (request.tools?.length) tokens += countText(JSON.stringify(request.tools));
+  return tokens;
+}
+
+function textOf(block: ContentBlock): string {
+  if (block.type === "tool_call") return JSON.stringify({ name: block.name, parameters: block.input });
+  return block.text;
+}
+
+// ---------------------------------------------------------------- costs, in hundredths of a token
+
+const [LOWER, UPPER, DIGIT, SPACE, NEWLINE, PUNCTUATION, CONTROL, WIDE] = [0, 1, 2, 3, 4, 5, 6, 7];
+
+const asciiClass = Uint8Array.from({ length: 128 }, (_, code) => {
+  const char = String.fromCharCode(code);
+  if (/[a-z]/.test(char)) return LOWER;
+  if (/[A-Z]/.test(char)) return UPPER;
+  if (/[0-9]/.test(char)) return DIGIT;
+  if (/[ \t]/.test(char)) return SPACE;
+  if (char === "\n") return NEWLINE;
+  return code < 32 || code === 127 ? CONTROL : PUNCTUATION;
+});
+
+/** What the second, third, ... letter of a word adds: short words are one token, long ones break up. */
+const letterCosts = Uint8Array.of(0, 1, 2, 4, 7, 13, 18, 22, 26, 28, 30, 32, 34, 40);
+
+/**
+ * By letter, a to z: the letters after it between which a word is rarely cut (in fewer than 12 % of the places where
+ * the pair occurs in English, German and code). Any other pair costs most of a token: that is what tells random letters
+ * and words of less favoured languages from English. Without it a third of the German prompts came out too low and
+ * base64 by 14 %.
+ */
+const usualFollowers = [
+  "bcdfghijklmnprstvwxyz",
+  "bejlorstuy",
+  "abcehklmortuy",
+  "adeikloswxy",
+  "acdefghklmnpqrstvwxyz",
+  "adfilnoruy",
+  "aeghikrsy",
+  "aeiort",
+  "abcdefghiklmnopqrstuvxz",
+  "eops",
+  "egis",
+  "adefilorstuy",
+  "abdegilopsuy",
+  "cdegknostuvy",
+  "abcdfghklmnoprstuvwxy",
+  "aehikloprstuxy",
+  "lu",
+  "adegikmnoprstuvy",
+  "defhiklmoprstuvwy",
+  "acehmoprstuwxy",
+  "abcdegilmnoprstxyz",
+  "aegio",
+  "aehinoruw",
+  "acepty",
+  "elmnoptw",
+  "ew",
+];
+
+/** 1 where the second letter usually follows the first; the index is built from the low five bits, so case is ignored. */
+const usualPair = new Uint8Array(32 * 32);
+usualFollowers.forEach((followers, first) => {
+  for (const second of followers) usualPair[(first + 1) * 32 + (second.charCodeAt(0) & 31)] = 1;
+});
+
+/** Beyond ASCII the cost goes by script: [first code unit, cost of each]. A range ends where the next one begins. */
+const scriptCosts: [number, number][] = [
+  [0x80, 125], // Latin with accents
+  [0x250, 160], // phonetic, combining
+  [0x370, 100], // Greek
+  [0x400, 62], // Cyrillic
+  [0x530, 200], // Armenian
+  [0x590, 130], // Hebrew
+  [0x600, 95], // Arabic
+  [0x700, 200],
+  [0x900, 130], // Devanagari
+  [0x980, 160], // Bengali and the other scripts of India
+  [0xe00, 110], // Thai
+  [0xe80, 300],
+  [0x1e00, 170], // Vietnamese
+  [0x1f00, 250],
+  [0x2000, 100], // typographic punctuation
+  [0x2070, 200], // symbols
+  [0x3000, 100], // CJK punctuation
+  [0x3040, 115], // kana
+  [0x3100, 300],
+  [0x4e00, 170], // Han
+  [0xa000, 300],
+  [0xac00, 140], // Hangul
+  [0xd7b0, 150], // surrogates: half an emoji each
+  [0xe000, 300],
+  [0xff00, 130], // full width forms
+];
+
+const wideCosts = new Uint16Array(0x10000);
+for (const [from, cost] of scriptCosts) wideCosts.fill(cost, from);

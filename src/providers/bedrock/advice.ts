@@ -1,0 +1,57 @@
+// What to do about a refusal that is about the model or the way it is called, told from Bedrock's wording. The
+// apostrophe in "isn't" and "doesn't" is sometimes a typographic one.
+
+/** What the sentences name. */
+export interface Deployment {
+  region: string;
+  modelId: string;
+  endpoint?: string;
+  /** The alias of a model to use instead when this one is Legacy or not accessible. */
+  alternative?: string;
+}
+
+interface Advice {
+  /** Whether no request at all would be taken, so that the deployment is at fault and not the job. */
+  misconfigured: boolean;
+  text: string;
+}
+
+export function adviceFor(status: number, message: string, deployment: Deployment): Advice | undefined {
+  const { region, modelId } = deployment;
+  const fix = (text: string): Advice => ({ misconfigured: true, text });
+  const note = (text: string): Advice => ({ misconfigured: false, text });
+
+  if (/\blegacy\b|end of (its )?life/i.test(message))
+    return fix(`${modelId} is being retired. ${insteadOf(deployment)}`);
+  if (/on-demand throughput isn.t supported/i.test(message)) {
+    return fix(`Set the deployment's modelId to an inference profile, such as us.${modelId}.`);
+  }
+  if (/model identifier is invalid/i.test(message)) {
+    return fix(`Check the deployment's modelId, ${modelId}, and that the model exists in ${region}.`);
+  }
+  if (/unsupported for streaming|doesn.t support streaming/i.test(message)) {
+    return fix("Set streaming: false for the deployment.");
+  }
+  if (/tool use in streaming mode/i.test(message)) return note("With streaming: false for the deployment it may work.");
+  if (/access to .* models? is not allowed/i.test(message)) return fix(insteadOf(deployment));
+  if (/maximum tokens you requested exceeds/i.test(message)) {
+    return note("Lower the job's max_tokens, or the model's maxOutputTokens in the configuration.");
+  }
+  if (status === 404) {
+    return fix(`Check the deployment's modelId, ${modelId}, and its region, ${region}. ${insteadOf(deployment)}`);
+  }
+  if (status === 401 || status === 403) {
+    return fix(
+      `Allow bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream on ${modelId} (for an inference profile: on ` +
+        `the profile and on the model in each of its Regions), and check that the account has access to the model in ${region}. ` +
+        insteadOf(deployment),
+    );
+  }
+  return undefined;
+}
+
+function insteadOf({ alternative }: Deployment): string {
+  return alternative === undefined
+    ? "Configure another model."
+    : `Or use the model "${alternative}" instead: name it in the job, or make it the defaultModel.`;
+}

@@ -1,0 +1,149 @@
+// From what Converse answers, whole or piece by piece, to our answer; or to a failure, because several ways to fail
+// arrive as HTTP 200 with a stop reason.
+import type { ConverseResponse, ConverseStreamOutput, TokenUsage } from "@aws-sdk/client-bedrock-runtime";
+import type { ErrorCode } from "../../domain/errors.ts";
+import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
+import { type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
+
+/** What has been received of an answer. */
+export interface Received {
+  text: string;
+  toolUses: ToolUse[];
+  /** Only then is the answer complete; a stream may just stop. */
+  stopReason?: string;
+  usage?: Usage;
+}
+
+interface ToolUse {
+  id: string;
+  name: string;
+  /** JSON, in a stream piece by piece. */
+  input: string;
+}
+
+export class AnswerCollector {
+  readonly received: Received = { text: "", toolUses: [] };
+  /** Of the model's first output, on the caller's clock. */
+  firstTokenAt: number | undefined;
+  readonly #now: () => number;
+  readonly #onText: ((text: string) => void) | undefined;
+  /** By the index of their content block. */
+  readonly #toolUses = new Map<number, ToolUse>();
+
+  constructor(now: () => number, onText: ((text: string) => void) | undefined) {
+    this.#now = now;
+    this.#onText = onText;
+  }
+
+  add(event: ConverseStreamOutput): void {
+    if (event.contentBlockStart) {
+      const { contentBlockIndex = 0, start } = event.contentBlockStart;
+      if (start?.toolUse) {
+        const toolUse = { id: start.toolUse.toolUseId ?? "", name: start.toolUse.name ?? "", input: "" };
+        this.#toolUses.set(contentBlockIndex, toolUse);
+        this.received.toolUses.push(toolUse);
+      }
+    } else if (event.contentBlockDelta) {
+      this.firstTokenAt ??= this.#now();
+      const { contentBlockIndex = 0, delta } = event.contentBlockDelta;
+      if (delta?.text) {
+        this.received.text += delta.text;
+        this.#onText?.(delta.text);
+      } else if (delta?.toolUse) {
+        const toolUse = this.#toolUses.get(contentBlockIndex);
+        if (toolUse) toolUse.input += delta.toolUse.input ?? "";
+      }
+    } else if (event.messageStop) {
+      this.received.stopReason = event.messageStop.stopReason ?? "end_turn";
+    } else if (event.metadata) {
+      this.received.usage = toUsage(event.metadata.usage);
+    }
+  }
+}
+
+/** The same for an answer that came in one piece. */
+export function receivedAtOnce(response: ConverseResponse): Received {
+  const content = response.output?.message?.content ?? [];
+  return {
+    text: content.map((block) => block.text ?? "").join(""),
+    toolUses: content.flatMap(({ toolUse }) =>
+      toolUse
+        ? [{ id: toolUse.toolUseId ?? "", name: toolUse.name ?? "", input: JSON.stringify(toolUse.input ?? {}) }]
+        : [],
+    ),
+    stopReason: response.stopReason,
+    usage: toUsage(response.usage),
+  };
+}
+
+function toUsage(usage: TokenUsage | undefined): Usage | undefined {
+  if (usage?.inputTokens === undefined || usage.outputTokens === undefined) return undefined;
+  return {
+    input: usage.inputTokens,
+    output: usage.outputTokens,
+    ...(usage.cacheReadInputTokens === undefined ? {} : { cacheRead: usage.cacheReadInputTokens }),
+    ...(usage.cacheWriteInputTokens === undefined ? {} : { cacheWrite: usage.cacheWriteInputTokens }),
+  };
+}
+
+/**
+ * The answer, if what was received is one.
+ * @throws ProviderError if the generation failed, whatever the HTTP status was.
+ */
+export function toAnswer(received: Received, requestId: string | undefined): ProviderAnswer {
+  const { text, stopReason, usage } = received;
+  const fail = (kind: FailureKind, code: ErrorCode, message: string): never => {
+    throw new ProviderError({ kind, code, message, maybeBilled: true, usage, requestId });
+  };
+  let finishReason: FinishReason;
+  switch (stopReason) {
+    case undefined:
+      return fail(
+        "transient",
+        "unknown_end",
+        "The provider stopped before the answer was complete; what came is not an answer.",
+      );
+    case "max_tokens":
+      finishReason = "length";
+      break;
+    case "tool_use":
+      finishReason = "tool_calls";
+      break;
+    case "guardrail_intervened":
+      return fail("permanent", "content_filtered", "A guardrail stopped the request or its answer.");
+    case "content_filtered":
+      return fail("permanent", "content_filtered", "The model's content filter stopped the answer.");
+    case "malformed_model_output":
+      return fail("transient", "malformed_output", "The model's output was malformed.");
+    case "malformed_tool_use":
+      return fail("transient", "malformed_output", "The model asked for a tool in a malformed way.");
+    case "model_context_window_exceeded":
+      return fail("permanent", "context_exceeded", "Prompt and answer do not fit into the model's context window.");
+    // end_turn and stop_sequence. A reason that is new to us comes with a complete answer too, which has been paid for.
+    default:
+      finishReason = "stop";
+  }
+  const toolCalls: ToolCall[] = [];
+  for (const { id, name, input } of received.toolUses) {
+    const parsed = parseInput(input);
+    if (parsed.ok) toolCalls.push({ id, name, input: parsed.value });
+    // Cut off by max_tokens it is no call; anywhere else it is the model's mistake.
+    else if (finishReason !== "length") {
+      return fail(
+        "transient",
+        "malformed_output",
+        `The model's input for the tool "${name.slice(0, 64)}" is not JSON.`,
+      );
+    }
+  }
+  return { text, toolCalls, finishReason, usage, requestId };
+}
+
+/** A tool without parameters may get no input at all. */
+function parseInput(input: string): { ok: true; value: unknown } | { ok: false } {
+  try {
+    return { ok: true, value: input === "" ? {} : JSON.parse(input) };
+  } catch {
+    return { ok: false };
+  }
+}

@@ -1,0 +1,184 @@
+// Amazon Bedrock through the AWS SDK: Converse or ConverseStream, exactly one request per call.
+import {
+  BedrockRuntimeClient,
+  type BedrockRuntimeClientConfig,
+  ConverseCommand,
+  type ConverseCommandInput,
+  ConverseStreamCommand,
+} from "@aws-sdk/client-bedrock-runtime";
+import { NodeHttpHandler } from "@smithy/node-http-handler";
+import type { Clock } from "../../domain/clock.ts";
+import { type Provider, ProviderError, type ProviderFailure } from "../provider.ts";
+import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./answer.ts";
+import { type BedrockTimeouts, Deadlines, type Expired } from "./deadlines.ts";
+import { classify } from "./failures.ts";
+import { toConverse } from "./translate.ts";
+import { HtmlAnswer } from "./transport-failures.ts";
+
+export interface BedrockOptions {
+  region: string;
+  /** A model's ID or an inference profile's ID or ARN. */
+  modelId: string;
+  /** In place of Bedrock's own address, or of the one in AWS_ENDPOINT_URL_BEDROCK_RUNTIME. */
+  endpoint?: string;
+  /** Whether the model can stream; if not, the answer comes in one piece. */
+  streaming: boolean;
+  timeouts: BedrockTimeouts;
+  /** In place of those that the SDK finds by itself. */
+  credentials?: BedrockRuntimeClientConfig["credentials"];
+  /** Connections at a time. Calls beyond that wait for one, and count as not connected meanwhile. */
+  maxSockets: number;
+  /** An alias to name when the provider refuses this model because it is Legacy or not accessible. */
+  alternative?: string;
+  clock: Pick<Clock, "now">;
+}
+
+/**
+ * Idle connections are closed after this long, in ms: a request on one that the other side has just closed fails without
+ * anybody knowing whether it was received. Servers on Node close theirs after 5 s, most others later.
+ */
+const keepIdleMs = 4_000;
+
+export function createBedrockProvider(options: BedrockOptions): Provider {
+  const { clock, modelId, streaming, timeouts } = options;
+  const client = newClient(options);
+
+  return {
+    /**
+     * Resolves only with a complete answer. An abort, or an error of any kind, after the provider said that the answer
+     * is complete does not lose it: it has been paid for.
+     */
+    async call({ request, signal, onText }) {
+      if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
+      const sentAt = clock.now();
+      const deadlines = new Deadlines(timeouts, signal, streaming);
+      const collector = new AnswerCollector(clock.now, (text) => {
+        if (!deadlines.signal.aborted) onText?.(text);
+      });
+      const exchange: Exchange = { begun: false, received: collector.received };
+      try {
+        const input = toConverse(modelId, request);
+        const run = streaming
+          ? readStream(client, input, deadlines, collector, exchange)
+          : readAtOnce(client, input, deadlines, exchange);
+        // The SDK does not look at the signal in all that it does; finding credentials, for one, may take long.
+        await Promise.race([run, whenAborted(deadlines.signal)]);
+      } catch (error) {
+        if (exchange.received.stopReason === undefined) {
+          // Without the SDK's error as a cause: it holds the request, signature included.
+          throw new ProviderError(failureOf(error, options, signal.aborted, deadlines.expired, exchange));
+        }
+      } finally {
+        deadlines.stop();
+      }
+      const answer = toAnswer(exchange.received, exchange.requestId);
+      const { firstTokenAt } = collector;
+      return firstTokenAt === undefined ? answer : { ...answer, firstTokenMs: firstTokenAt - sentAt };
+    },
+
+    async close() {
+      client.destroy();
+    },
+  };
+}
+
+/** How far a call has come. */
+interface Exchange {
+  /** Whether any of the answer has come. */
+  begun: boolean;
+  received: Received;
+  requestId?: string;
+}
+
+async function readStream(
+  client: BedrockRuntimeClient,
+  input: ConverseCommandInput,
+  deadlines: Deadlines,
+  collector: AnswerCollector,
+  exchange: Exchange,
+): Promise<void> {
+  const response = await client.send(new ConverseStreamCommand(input), { abortSignal: deadlines.signal });
+  exchange.requestId = response.$metadata.requestId;
+  for await (const event of response.stream ?? []) {
+    exchange.begun = true;
+    deadlines.heard();
+    collector.add(event);
+  }
+}
+
+async function readAtOnce(
+  client: BedrockRuntimeClient,
+  input: ConverseCommandInput,
+  deadlines: Deadlines,
+  exchange: Exchange,
+): Promise<void> {
+  const response = await client.send(new ConverseCommand(input), { abortSignal: deadlines.signal });
+  exchange.requestId = response.$metadata.requestId;
+  exchange.received = receivedAtOnce(response);
+}
+
+function whenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(new Error("aborted")), { once: true });
+  });
+}
+
+const aborted = { kind: "aborted", code: "cancelled", message: "The call was aborted." } as const;
+
+function failureOf(
+  error: unknown,
+  options: BedrockOptions,
+  wasAborted: boolean,
+  expired: Expired | undefined,
+  { begun, requestId }: Exchange,
+): ProviderFailure {
+  const known = requestId === undefined ? {} : { requestId };
+  if (wasAborted) return { ...known, ...aborted, maybeBilled: true };
+  if (expired) {
+    const message = timeoutMessages[expired.limit](expired.afterMs / 1000);
+    return { ...known, kind: "transient", code: "unknown_end", message, maybeBilled: true };
+  }
+  return { ...known, ...classify(error, options, begun) };
+}
+
+const timeoutMessages: Record<Expired["limit"], (seconds: number) => string> = {
+  firstByte: (s) => `Nothing came from Bedrock within ${s} s of sending the request (timeouts.firstByteMs).`,
+  idle: (s) => `Bedrock's answer stopped coming for ${s} s before it was complete (timeouts.idleMs).`,
+  total: (s) => `The answer was not complete ${s} s after sending the request (timeouts.totalMs).`,
+};
+
+function newClient({ region, endpoint, credentials, maxSockets, timeouts }: BedrockOptions): BedrockRuntimeClient {
+  const agent = { keepAlive: true, maxSockets, timeout: keepIdleMs };
+  const client = new BedrockRuntimeClient({
+    region,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(credentials === undefined ? {} : { credentials }),
+    // One request per call: what is on record and charged is what was sent.
+    maxAttempts: 1,
+    // The client's own default opens one HTTP/2 session, TLS included, per request, and has no time limits.
+    requestHandler: new NodeHttpHandler({
+      connectionTimeout: timeouts.connectMs,
+      httpAgent: agent,
+      httpsAgent: agent,
+    }),
+  });
+  // An HTML page would be read as event frames: its first bytes make a frame of a gigabyte, to be waited for.
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const { statusCode, headers, body } = result.response as RawResponse;
+      if (!headers["content-type"]?.includes("html")) return result;
+      body?.destroy?.();
+      throw new HtmlAnswer(statusCode);
+    },
+    { step: "deserialize", priority: "low", name: "refuseHtml" },
+  );
+  return client;
+}
+
+/** What the transport hands over, of what is used here. */
+interface RawResponse {
+  statusCode: number;
+  headers: Record<string, string | undefined>;
+  body?: { destroy?: () => void };
+}

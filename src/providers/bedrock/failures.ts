@@ -1,0 +1,203 @@
+// What went wrong: from whatever the AWS SDK throws to a ProviderFailure. Pure. Judged by the error's name, then by the
+// HTTP status, then by the message; a name or a status decides before a message does, because wordings vary by model.
+//
+// Three facts about the SDK that this rests on: an exception inside a stream has a name but no status; an error body
+// without a type (a proxy, a 529) has a status but the name "Unknown"; and transport errors have a `code`.
+import type { ErrorCode } from "../../domain/errors.ts";
+import type { FailureKind, ProviderFailure, ThrottleKind } from "../provider.ts";
+import { adviceFor, type Deployment } from "./advice.ts";
+import { redact } from "./redact.ts";
+import { classifyTransport } from "./transport-failures.ts";
+
+/** The parts of what the SDK throws that are looked at. */
+export interface SdkError {
+  name?: string;
+  message?: string;
+  code?: string;
+  $metadata?: { httpStatusCode?: number; requestId?: string };
+  $response?: { headers?: Record<string, string | undefined> };
+}
+
+/** What a failure comes down to, before its message is put together. */
+export interface Verdict {
+  kind: FailureKind;
+  code: ErrorCode;
+  throttle?: ThrottleKind;
+  maybeBilled: boolean;
+  /** In place of the provider's own words. */
+  words?: string;
+  /** What to do, after the words. */
+  advice?: string;
+}
+
+/** @param begun whether part of an answer had been received, so that something may have been billed whatever the error */
+export function classify(thrown: unknown, deployment: Deployment, begun: boolean): ProviderFailure {
+  const error = (typeof thrown === "object" && thrown !== null ? thrown : { message: String(thrown) }) as SdkError;
+  const verdict = judge(error, deployment);
+  const status = statusOf(error);
+  const words = verdict.words ?? redact(ownWords(error, status));
+  const retryAfterMs = retryAfter(error.$response?.headers?.["retry-after"]);
+  return {
+    kind: verdict.kind,
+    code: verdict.code,
+    message: verdict.advice ? `${words} ${verdict.advice}` : words,
+    ...(verdict.throttle ? { throttle: verdict.throttle } : {}),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    maybeBilled: verdict.maybeBilled || begun,
+    ...(error.$metadata?.requestId ? { requestId: error.$metadata.requestId } : {}),
+  };
+}
+
+function judge(error: SdkError, deployment: Deployment): Verdict {
+  const name = error.name?.toLowerCase() ?? "";
+  const message = error.message ?? "";
+  const credentials = credentialProblems.find(({ names }) => names.test(name));
+  if (credentials) return misconfigured(undefined, credentials.words);
+  if (name === "modelnotreadyexception") return refused("capacity");
+  const status = statusOf(error);
+  const transport = classifyTransport(error, status, deployment);
+  if (transport) return transport;
+  // Some models say so in the middle of a stream, with the name of quite another error.
+  if (tooLong.test(message)) return permanent("context_exceeded");
+  return judgeByStatus(status, message, deployment);
+}
+
+function judgeByStatus(status: number | undefined, message: string, deployment: Deployment): Verdict {
+  switch (status) {
+    case 400:
+      return judgeValidation(message, deployment);
+    case 401:
+    case 403:
+    case 404:
+      return misconfigured(adviceFor(status, message, deployment));
+    case 408:
+      return maybeBilled("The model took longer than its time limit: a lower max_tokens may help.");
+    case 413:
+      return permanent("provider_rejected", "The request is larger than Bedrock accepts.");
+    case 424:
+      return maybeBilled();
+    case 429:
+      return overloaded.test(message)
+        ? refused("capacity")
+        : { ...refused("throttled"), throttle: throttleKind(message) };
+    case 502:
+    case 503:
+    case 529:
+      return refused("capacity");
+    case 504:
+      return maybeBilled();
+    default:
+      if (status !== undefined && status >= 500) return refused("transient");
+      if (status !== undefined && status >= 400) return permanent("provider_rejected");
+      return maybeBilled();
+  }
+}
+
+/** Refusals of the request itself are final; those of the model, or of how it was called, are the configuration's. */
+function judgeValidation(message: string, deployment: Deployment): Verdict {
+  const advice = adviceFor(400, message, deployment);
+  return advice?.misconfigured ? misconfigured(advice) : permanent("provider_rejected", advice?.text);
+}
+
+// ---------------------------------------------------------------- names and statuses
+
+/** Status by name, as in the SDK's schema; for exceptions in a stream, which come without one. Lower case. */
+const statusByName = new Map(
+  Object.entries({
+    throttlingexception: 429,
+    toomanyrequestsexception: 429,
+    servicequotaexceededexception: 429,
+    serviceunavailableexception: 503,
+    overloaded_error: 529,
+    internalserverexception: 500,
+    internalfailure: 500,
+    modeltimeoutexception: 408,
+    modelerrorexception: 424,
+    modelstreamerrorexception: 424,
+    validationexception: 400,
+    accessdeniedexception: 403,
+    resourcenotfoundexception: 404,
+  }),
+);
+
+function statusOf(error: SdkError): number | undefined {
+  return statusByName.get(error.name?.toLowerCase() ?? "") ?? error.$metadata?.httpStatusCode;
+}
+
+/**
+ * Never in the provider's own words: those quote the header or the canonical form of the request, session token
+ * included.
+ */
+const credentialProblems = [
+  {
+    names: /credentialsprovidererror|tokenprovidererror/,
+    words:
+      "No AWS credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE), a " +
+      "role, or AWS_BEARER_TOKEN_BEDROCK.",
+  },
+  {
+    names: /^expiredtoken/,
+    words: "The AWS credentials have expired: renew them (for a profile with SSO: aws sso login).",
+  },
+  {
+    names: /^(unrecognizedclient|invalidclienttokenid|missingauthenticationtoken)/,
+    words: "AWS does not know these credentials: check the access key, the session token and the account's Region.",
+  },
+  {
+    names: /^(invalidsignature|signaturedoesnotmatch|incompletesignature)/,
+    words: "AWS refused the signature: check the secret access key, and that this machine's clock is right.",
+  },
+  {
+    names: /^(requestexpired|requesttimetooskewed)/,
+    words: "AWS says that the request has expired: this machine's clock is wrong by minutes; set it.",
+  },
+];
+
+const overloaded = /overloaded/i;
+
+const tooLong = /input is too long|prompt is too long|too many input tokens|maximum context length|context window/i;
+
+function throttleKind(message: string): ThrottleKind {
+  if (/per day/i.test(message)) return "tokens_per_day";
+  if (/too many tokens/i.test(message)) return "tokens";
+  if (/too many requests|request rate/i.test(message)) return "requests";
+  return "unknown";
+}
+
+// ---------------------------------------------------------------- verdicts
+
+/** Nothing was generated. */
+function refused(kind: FailureKind): Verdict {
+  return { kind, code: "model_unavailable", maybeBilled: false };
+}
+
+function misconfigured(advice?: { text: string }, words?: string): Verdict {
+  return { ...refused("misconfigured"), advice: advice?.text, words };
+}
+
+function permanent(code: ErrorCode, advice?: string): Verdict {
+  return { kind: "permanent", code, maybeBilled: false, advice };
+}
+
+function maybeBilled(advice?: string): Verdict {
+  return { kind: "transient", code: "unknown_end", maybeBilled: true, advice };
+}
+
+// ---------------------------------------------------------------- words
+
+/** The provider's message, or what there is in its place. */
+function ownWords(error: SdkError, status: number | undefined): string {
+  const message = error.message?.trim();
+  if (error.name === "SyntaxError") return `The provider answered HTTP ${status} with a body that is not JSON.`;
+  if (message && message !== "UnknownError") return message;
+  if (error.name && error.name !== "Unknown" && error.name !== "Error") return `The provider answered ${error.name}.`;
+  return status === undefined
+    ? "The call failed without a message."
+    : `The provider answered HTTP ${status} without a message.`;
+}
+
+/** Only the form in seconds; Bedrock sends no dates. */
+function retryAfter(header: string | undefined): number | undefined {
+  const seconds = header === undefined || header.trim() === "" ? Number.NaN : Number(header);
+  return seconds >= 0 && Number.isFinite(seconds) ? Math.round(seconds * 1000) : undefined;
+}

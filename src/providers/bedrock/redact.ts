@@ -1,0 +1,20 @@
+// The provider's own words are stored, shown and logged. They hold a secret only where they quote the request, and those
+// are not used at all (see failures.ts); this is the second line of defence, and keeps a hostile endpoint's megabyte out
+// of the record.
+
+const maxLength = 1_000;
+
+const secrets: [RegExp, string][] = [
+  [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, "$1 ***"],
+  [
+    /\b(Credential|Signature|Authorization|X-Amz-Security-Token|X-Amz-Signature)(["']?\s*[=:]\s*)[^\s,;"']+/gi,
+    "$1$2***",
+  ],
+  [/\b(AKIA|ASIA)[A-Z0-9]{12,}/g, "$1***"],
+];
+
+export function redact(message: string): string {
+  // Cut first: what follows takes time in proportion to the length.
+  const cut = message.length > maxLength ? `${message.slice(0, maxLength - 1)}…` : message;
+  return secrets.reduce((text, [secret, replacement]) => text.replace(secret, replacement), cut);
+}

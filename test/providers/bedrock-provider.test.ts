@@ -1,0 +1,414 @@
+// The provider over a real socket and through the real SDK: what it sends, what counts as an answer, and what happens
+// when the connection does not do what it should. Refusals are in bedrock-errors.test.ts.
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { CanonicalRequest } from "../../src/domain/request.ts";
+import type { Provider, ProviderFailure } from "../../src/providers/provider.ts";
+import {
+  ask,
+  event,
+  exception,
+  type FakeBedrock,
+  failureOf,
+  json,
+  type ProviderOptions,
+  providerFor,
+  stall,
+  start,
+  startFakeBedrock,
+  stop,
+  stream,
+  text,
+  usage,
+  wholeAnswer,
+} from "./fake-bedrock.ts";
+
+let fake: FakeBedrock;
+let opened: Provider[];
+beforeEach(async () => {
+  fake = await startFakeBedrock();
+  opened = [];
+});
+afterEach(async () => {
+  for (const provider of opened) await provider.close();
+  await fake.close();
+});
+
+function open(options: Partial<ProviderOptions> = {}, endpoint = fake.url): Provider {
+  const provider = providerFor(endpoint, options);
+  opened.push(provider);
+  return provider;
+}
+
+const timeouts = { connectMs: 20_000, firstByteMs: 20_000, idleMs: 20_000, totalMs: 20_000 };
+const brief = 50;
+const unknownEnd: Partial<ProviderFailure> = { kind: "transient", code: "unknown_end", maybeBilled: true };
+
+const full: CanonicalRequest = {
+  messages: [
+    { role: "user", content: [{ type: "text", text: "What time is it?" }] },
+    { role: "user", content: [{ type: "text", text: " " }] },
+    { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "clock", input: { zone: "UTC" } }] },
+    {
+      role: "user",
+      content: [
+        { type: "tool_result", callId: "c1", text: "" },
+        { type: "tool_result", callId: "c2", text: "broken", isError: true },
+      ],
+    },
+  ],
+  system: "Be brief",
+  tools: [{ name: "clock", description: "Tells the time", inputSchema: { type: "object" } }],
+  toolChoice: { name: "clock" },
+  parameters: { maxTokens: 64, temperature: 0, topP: 0.5, stop: ["END"] },
+};
+
+describe("what is sent", () => {
+  const converse = {
+    messages: [
+      { role: "user", content: [{ text: "What time is it?" }] },
+      { role: "assistant", content: [{ toolUse: { toolUseId: "c1", name: "clock", input: { zone: "UTC" } } }] },
+      {
+        role: "user",
+        content: [
+          { toolResult: { toolUseId: "c1", content: [{ text: "(empty)" }] } },
+          { toolResult: { toolUseId: "c2", content: [{ text: "broken" }], status: "error" } },
+        ],
+      },
+    ],
+    system: [{ text: "Be brief" }],
+    inferenceConfig: { maxTokens: 64, temperature: 0, topP: 0.5, stopSequences: ["END"] },
+    toolConfig: {
+      tools: [
+        { toolSpec: { name: "clock", description: "Tells the time", inputSchema: { json: { type: "object" } } } },
+      ],
+      toolChoice: { tool: { name: "clock" } },
+    },
+  };
+
+  test("a stream is asked for", async () => {
+    fake.respond(stream(wholeAnswer));
+    await ask(open(), { request: full });
+    expect(fake.requests).toEqual([
+      { path: "/model/us.meta.llama3-3-70b-instruct-v1%3A0/converse-stream", body: converse },
+    ]);
+  });
+
+  test("an answer in one piece is asked for where the model cannot stream", async () => {
+    fake.respond(json(200, { output: { message: { role: "assistant", content: [] } }, stopReason: "end_turn" }));
+    await ask(open({ streaming: false }), { request: full });
+    expect(fake.requests).toEqual([{ path: "/model/us.meta.llama3-3-70b-instruct-v1%3A0/converse", body: converse }]);
+  });
+
+  test("what is absent is not sent, except max_tokens", async () => {
+    fake.respond(stream(wholeAnswer));
+    await ask(open());
+    expect(fake.requests[0]?.body).toEqual({
+      messages: [{ role: "user", content: [{ text: "Hello?" }] }],
+      inferenceConfig: { maxTokens: 100 },
+    });
+  });
+
+  test.each([
+    ["auto", { auto: {} }],
+    ["required", { any: {} }],
+  ] as const)("tool choice %s", async (toolChoice, sent) => {
+    fake.respond(stream(wholeAnswer));
+    await ask(open(), { request: { ...full, toolChoice } });
+    expect(fake.requests[0]?.body).toMatchObject({ toolConfig: { toolChoice: sent } });
+  });
+});
+
+describe("answers", () => {
+  test("a stream: text as it comes, usage, request id, time to the first token", async () => {
+    fake.respond(stream(wholeAnswer));
+    const pieces: string[] = [];
+    let now = 100;
+    const clock = { now: () => now++ };
+    const answer = await ask(open({ clock }), { onText: (piece) => pieces.push(piece) });
+    expect(answer).toEqual({
+      text: "Hello",
+      toolCalls: [],
+      finishReason: "stop",
+      usage: { input: 7, output: 3 },
+      requestId: "r-1",
+      firstTokenMs: 1,
+    });
+    expect(pieces).toEqual(["Hel", "lo"]);
+  });
+
+  test("in one piece", async () => {
+    const content = [
+      { text: "Hello" },
+      { toolUse: { toolUseId: "c1", name: "clock", input: { zone: "UTC" } } },
+      { text: "!" },
+    ];
+    const used = {
+      inputTokens: 7,
+      outputTokens: 3,
+      totalTokens: 10,
+      cacheReadInputTokens: 2,
+      cacheWriteInputTokens: 1,
+    };
+    fake.respond(
+      json(200, { output: { message: { role: "assistant", content } }, stopReason: "tool_use", usage: used }),
+    );
+    expect(await ask(open({ streaming: false }))).toEqual({
+      text: "Hello!",
+      toolCalls: [{ id: "c1", name: "clock", input: { zone: "UTC" } }],
+      finishReason: "tool_calls",
+      usage: { input: 7, output: 3, cacheRead: 2, cacheWrite: 1 },
+      requestId: "r-1",
+    });
+  });
+
+  test.each([
+    ["end_turn", "stop"],
+    ["stop_sequence", "stop"],
+    ["max_tokens", "length"],
+    ["tool_use", "tool_calls"],
+    ["something_new", "stop"],
+  ])("stop reason %s ends as %s", async (stopReason, finishReason) => {
+    fake.respond(stream([start, text("x"), stop(stopReason), usage]));
+    expect(await ask(open())).toMatchObject({ text: "x", finishReason });
+  });
+
+  test.each([
+    ["guardrail_intervened", "permanent", "content_filtered"],
+    ["content_filtered", "permanent", "content_filtered"],
+    ["malformed_model_output", "transient", "malformed_output"],
+    ["malformed_tool_use", "transient", "malformed_output"],
+    ["model_context_window_exceeded", "permanent", "context_exceeded"],
+  ])("stop reason %s is a %s failure that was billed", async (stopReason, kind, code) => {
+    fake.respond(stream([start, text("x"), stop(stopReason), usage]));
+    const failure = await failureOf(ask(open()));
+    expect(failure).toMatchObject({ kind, code, maybeBilled: true, usage: { input: 7, output: 3 }, requestId: "r-1" });
+  });
+
+  test("without metadata the usage is unknown", async () => {
+    fake.respond(stream([start, text("x"), stop("end_turn")]));
+    const answer = await ask(open());
+    expect(answer).toMatchObject({ text: "x", finishReason: "stop" });
+    expect(answer.usage).toBeUndefined();
+  });
+
+  test.each([
+    ["the connection is cut", (res: { destroy(): void }) => void res.destroy()],
+    ["nothing more comes", stall],
+  ])("an answer that is complete is not lost when then %s", async (_, end) => {
+    fake.respond(stream([start, text("x"), stop("end_turn")], end));
+    const answer = await ask(open({ timeouts: { ...timeouts, idleMs: brief } }));
+    expect(answer).toMatchObject({ text: "x", finishReason: "stop" });
+  });
+
+  test("an answer that is complete is not lost to an exception behind it", async () => {
+    fake.respond(stream([start, text("x"), stop("end_turn"), exception("internalServerException", "Oops")]));
+    expect(await ask(open())).toMatchObject({ text: "x", finishReason: "stop" });
+  });
+
+  const toolUse = (...input: string[]) => [
+    event("contentBlockStart", { contentBlockIndex: 1, start: { toolUse: { toolUseId: "c1", name: "clock" } } }),
+    ...input.map((piece) => event("contentBlockDelta", { contentBlockIndex: 1, delta: { toolUse: { input: piece } } })),
+    event("contentBlockStop", { contentBlockIndex: 1 }),
+  ];
+
+  test.each([
+    { pieces: ['{"zone"', ':"UTC"}'], input: { zone: "UTC" } },
+    { pieces: [], input: {} },
+  ])("a tool call that comes as $pieces", async ({ pieces, input }) => {
+    fake.respond(stream([start, text("Let me see."), ...toolUse(...pieces), stop("tool_use"), usage]));
+    const answer = await ask(open());
+    expect(answer).toMatchObject({ text: "Let me see.", toolCalls: [{ id: "c1", name: "clock", input }] });
+  });
+
+  test("a tool call that is not JSON is malformed output", async () => {
+    fake.respond(stream([start, ...toolUse('{"zone'), stop("tool_use"), usage]));
+    expect(await failureOf(ask(open()))).toMatchObject({ kind: "transient", code: "malformed_output" });
+  });
+
+  test("a tool call that max_tokens cut off is left out of the truncated answer", async () => {
+    fake.respond(stream([start, text("x"), ...toolUse('{"zone'), stop("max_tokens"), usage]));
+    expect(await ask(open())).toMatchObject({ text: "x", toolCalls: [], finishReason: "length" });
+  });
+});
+
+describe("connections that break", () => {
+  test("a stream that ends in good order, but too early, is no answer", async () => {
+    fake.respond(stream([start, text("Hel")]));
+    expect(await failureOf(ask(open()))).toMatchObject({ ...unknownEnd, requestId: "r-1" });
+  });
+
+  test("a stream without a single event is no answer", async () => {
+    fake.respond(stream([]));
+    expect(await failureOf(ask(open()))).toMatchObject(unknownEnd);
+  });
+
+  test("a connection that is cut in the stream", async () => {
+    fake.respond(stream([start, text("Hel")], (res) => res.destroy()));
+    const failure = await failureOf(ask(open()));
+    expect(failure).toMatchObject({ ...unknownEnd, requestId: "r-1" });
+    expect(failure.message).toMatch(/lost.*ECONNRESET/);
+  });
+
+  test("half a frame", async () => {
+    const half = text("never read").subarray(0, 30);
+    fake.respond(stream([start, text("Hel"), half]));
+    expect(await failureOf(ask(open()))).toMatchObject(unknownEnd);
+  });
+
+  test("a frame with a wrong checksum", async () => {
+    const spoilt = Buffer.from(text("Hel"));
+    spoilt[spoilt.length - 6]! ^= 1;
+    fake.respond(stream([start, spoilt]));
+    expect(await failureOf(ask(open()))).toMatchObject(unknownEnd);
+  });
+
+  test("a connection that is cut before there is a response may have been billed", async () => {
+    fake.respond((res) => res.destroy());
+    const failure = await failureOf(ask(open()));
+    expect(failure).toMatchObject(unknownEnd);
+    expect(failure.message).toMatch(/ECONNRESET/);
+  });
+
+  test("JSON that is cut off may have been billed", async () => {
+    fake.respond((res) => res.writeHead(200, { "content-type": "application/json" }).end('{"output": {"mess'));
+    expect(await failureOf(ask(open({ streaming: false })))).toMatchObject(unknownEnd);
+  });
+
+  test("a connection that is refused cannot have been billed", async () => {
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as { port: number };
+    server.close();
+    await once(server, "close");
+    const failure = await failureOf(ask(open({}, `http://127.0.0.1:${port}`)));
+    expect(failure).toMatchObject({ kind: "capacity", maybeBilled: false });
+    expect(failure.message).toMatch(new RegExp(`No connection to http://127.0.0.1:${port} .*ECONNREFUSED`));
+  });
+});
+
+describe("time limits", () => {
+  test("no first byte", async () => {
+    fake.respond(stall);
+    const failure = await failureOf(ask(open({ timeouts: { ...timeouts, firstByteMs: brief } })));
+    expect(failure).toMatchObject(unknownEnd);
+    expect(failure.message).toMatch(/within 0.05 s.*firstByteMs/);
+  });
+
+  test("headers are not a first event", async () => {
+    fake.respond(stream([], stall));
+    const failure = await failureOf(ask(open({ timeouts: { ...timeouts, firstByteMs: brief } })));
+    expect(failure.message).toMatch(/firstByteMs/);
+  });
+
+  test("a stream that stops coming", async () => {
+    fake.respond(stream([start, text("Hel")], stall));
+    const failure = await failureOf(ask(open({ timeouts: { ...timeouts, idleMs: brief } })));
+    expect(failure).toMatchObject({ ...unknownEnd, requestId: "r-1" });
+    expect(failure.message).toMatch(/idleMs/);
+  });
+
+  test("an answer that takes too long in all", async () => {
+    fake.respond(stream([start, text("Hel")], stall));
+    const failure = await failureOf(ask(open({ timeouts: { ...timeouts, totalMs: brief } })));
+    expect(failure).toMatchObject(unknownEnd);
+    expect(failure.message).toMatch(/totalMs/);
+  });
+
+  test("an answer in one piece is limited in total only", async () => {
+    fake.respond(stall);
+    const limits = { ...timeouts, firstByteMs: 1, idleMs: 1, totalMs: brief };
+    const failure = await failureOf(ask(open({ streaming: false, timeouts: limits })));
+    expect(failure.message).toMatch(/totalMs/);
+  });
+
+  test("no connection in time: nothing was sent", async () => {
+    fake.respond(stall);
+    const provider = open({ maxSockets: 1, timeouts: { ...timeouts, connectMs: brief } });
+    const first = new AbortController();
+    const running = ask(provider, { signal: first.signal }).catch(() => undefined);
+    await expect.poll(() => fake.requests.length).toBe(1);
+    const failure = await failureOf(ask(provider));
+    expect(failure).toMatchObject({ kind: "capacity", maybeBilled: false });
+    expect(failure.message).toMatch(/connectMs/);
+    expect(fake.requests).toHaveLength(1);
+    first.abort();
+    await running;
+  });
+});
+
+describe("aborts", () => {
+  const aborted: Partial<ProviderFailure> = { kind: "aborted", code: "cancelled" };
+
+  test("before the call: nothing is sent", async () => {
+    const failure = await failureOf(ask(open(), { signal: AbortSignal.abort() }));
+    expect(failure).toMatchObject({ ...aborted, maybeBilled: false });
+    expect(fake.requests).toHaveLength(0);
+  });
+
+  test("before there is a response", async () => {
+    const abort = new AbortController();
+    fake.respond(() => abort.abort());
+    expect(await failureOf(ask(open(), { signal: abort.signal }))).toMatchObject({ ...aborted, maybeBilled: true });
+  });
+
+  test("in the stream: the connection is closed and no more text is passed on", async () => {
+    const abort = new AbortController();
+    let closed = false;
+    fake.respond((res, req) => {
+      res.on("close", () => {
+        closed = true;
+      });
+      stream([start, text("Hel"), text("lo")], stall)(res, req);
+    });
+    const pieces: string[] = [];
+    const onText = (piece: string) => {
+      pieces.push(piece);
+      abort.abort();
+    };
+    const failure = await failureOf(ask(open(), { signal: abort.signal, onText }));
+    expect(failure).toMatchObject({ ...aborted, maybeBilled: true });
+    await expect.poll(() => closed).toBe(true);
+    expect(pieces).toEqual(["Hel"]);
+  });
+
+  test("while credentials are being looked for", async () => {
+    const abort = new AbortController();
+    const credentials = () => {
+      abort.abort();
+      return new Promise<never>(() => {});
+    };
+    const failure = await failureOf(ask(open({ credentials }), { signal: abort.signal }));
+    expect(failure).toMatchObject(aborted);
+  });
+});
+
+test("without credentials the message says where they may come from", async () => {
+  const failure = await failureOf(ask(open({ credentials: undefined })));
+  expect(failure).toMatchObject({ kind: "misconfigured", maybeBilled: false });
+  expect(failure.message).toMatch(/No AWS credentials.*AWS_ACCESS_KEY_ID.*AWS_BEARER_TOKEN_BEDROCK/);
+});
+
+describe("the environment, as the SDK reads it", () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  test("AWS_ENDPOINT_URL_BEDROCK_RUNTIME replaces the address", async () => {
+    vi.stubEnv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", fake.url);
+    fake.respond(stream(wholeAnswer));
+    expect(await ask(open({ endpoint: undefined }))).toMatchObject({ text: "Hello" });
+  });
+
+  test("AWS_BEARER_TOKEN_BEDROCK is credentials enough, and in no message", async () => {
+    vi.stubEnv("AWS_BEARER_TOKEN_BEDROCK", "bearer-token-of-the-test");
+    let authorization: string | undefined;
+    fake.respond((res, req) => {
+      authorization = req.headers.authorization;
+      json(400, { message: `${authorization} is odd` }, { "x-amzn-errortype": "ValidationException" })(res, req);
+    });
+    const failure = await failureOf(ask(open({ credentials: undefined })));
+    expect(authorization).toBe("Bearer bearer-token-of-the-test");
+    expect(failure.message).toBe("Bearer *** is odd");
+  });
+});

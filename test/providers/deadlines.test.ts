@@ -1,0 +1,50 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Deadlines } from "../../src/providers/bedrock/deadlines.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const timeouts = { connectMs: 1, firstByteMs: 100, idleMs: 10, totalMs: 1_000 };
+const never = new AbortController().signal;
+
+test("each event starts the idle time anew", () => {
+  const deadlines = new Deadlines(timeouts, never, true);
+  vi.advanceTimersByTime(99);
+  for (let event = 0; event < 20; event++) {
+    deadlines.heard();
+    vi.advanceTimersByTime(9);
+  }
+  expect(deadlines.signal.aborted).toBe(false);
+  vi.advanceTimersByTime(1);
+  expect(deadlines.expired).toEqual({ limit: "idle", afterMs: 10 });
+});
+
+test("events do not prolong the total", () => {
+  const deadlines = new Deadlines(timeouts, never, true);
+  for (let ms = 0; ms < 1_000; ms += 5) {
+    deadlines.heard();
+    vi.advanceTimersByTime(5);
+  }
+  expect(deadlines.expired).toEqual({ limit: "total", afterMs: 1_000 });
+});
+
+test.each([0, 1])("nothing is left behind when the call is over (after %i events)", (events) => {
+  const caller = new AbortController();
+  const deadlines = new Deadlines(timeouts, caller.signal, true);
+  for (let event = 0; event < events; event++) deadlines.heard();
+  deadlines.stop();
+  expect(vi.getTimerCount()).toBe(0);
+  deadlines.heard();
+  expect(vi.getTimerCount()).toBe(0);
+  caller.abort();
+  expect(deadlines.signal.aborted).toBe(false);
+});
+
+test("the caller's abort is no time-out", () => {
+  const caller = new AbortController();
+  const deadlines = new Deadlines(timeouts, caller.signal, true);
+  caller.abort();
+  expect(deadlines.signal.aborted).toBe(true);
+  expect(deadlines.expired).toBeUndefined();
+  deadlines.stop();
+});
