@@ -1,0 +1,35 @@
+// Cursors of pages: the key of the last item that was given out, opaque to whoever hands it back. A key instead of an
+// offset, so that jobs which arrive or end in between move nothing.
+import { SluiceError } from "../domain/errors.ts";
+
+/** A time in milliseconds, then whatever breaks ties. */
+export type CursorKey = readonly [time: number, ...rest: (string | number)[]];
+
+export function encodeCursor(key: CursorKey): string {
+  return Buffer.from(JSON.stringify(key)).toString("base64url");
+}
+
+/**
+ * The key in a cursor that came back from outside.
+ * @param example a key with the types that are expected
+ * @throws SluiceError `invalid_request` for anything that `encodeCursor` did not make
+ */
+export function decodeCursor<Key extends CursorKey>(cursor: string, example: Key): Key {
+  try {
+    const key: unknown = JSON.parse(Buffer.from(cursor, "base64url").toString());
+    const fits =
+      Array.isArray(key) && key.length === example.length && example.every((part, i) => typeof part === typeof key[i]);
+    if (fits) return key as unknown as Key;
+  } catch {
+    // Not JSON: refused below like every other text.
+  }
+  throw new SluiceError("invalid_request", "The cursor is not one that this service gave out.", { field: "cursor" });
+}
+
+/** @throws SluiceError `invalid_request` */
+export function checkLimit(limit: number, max: number): void {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= max) return;
+  throw new SluiceError("invalid_request", `The limit is ${limit}; it must be a whole number from 1 to ${max}.`, {
+    field: "limit",
+  });
+}

@@ -1,0 +1,59 @@
+// Which SQLite: the module that is built into Node where it works without a flag (22.13 and later), the npm package
+// with the same API elsewhere. And how a file is opened.
+import type { DatabaseSyncInstance, SqliteModule, StatementSyncInstance } from "@photostructure/sqlite";
+
+export type Database = DatabaseSyncInstance;
+export type Statement = StatementSyncInstance;
+
+/**
+ * How long a statement waits for a lock that somebody outside holds, such as the sqlite3 shell with an open write
+ * transaction. Readers outside never block a write (WAL).
+ */
+const busyTimeoutMs = 5_000;
+
+const { DatabaseSync } = builtIn() ?? (await import("@photostructure/sqlite"));
+
+function builtIn(): SqliteModule | undefined {
+  // Loading the module warns that it is experimental in Node 22 and 24. The API is the one we test on every version,
+  // so that one warning is left out; the function is put back before anything else can run.
+  const { emitWarning } = process;
+  process.emitWarning = ((warning: string | Error, ...rest: never[]) => {
+    if (!String(warning).startsWith("SQLite is an experimental feature")) emitWarning.call(process, warning, ...rest);
+  }) as typeof process.emitWarning;
+  try {
+    return process.getBuiltinModule("node:sqlite" as "node:fs") as unknown as SqliteModule | undefined;
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+/** A connection without any settings; for the lock. */
+export function openPlain(path: string): Database {
+  return new DatabaseSync(path, { timeout: 0 });
+}
+
+/**
+ * A connection for writing. `synchronous=FULL` makes a commit in WAL mode wait for the disk; `fullfsync` makes macOS
+ * really do so (elsewhere it has no effect).
+ */
+export function openForWriting(path: string): Database {
+  const db = new DatabaseSync(path, { timeout: busyTimeoutMs });
+  db.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA fullfsync = 1;
+    PRAGMA checkpoint_fullfsync = 1;
+    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA cache_size = -32768;
+    PRAGMA temp_store = MEMORY;
+  `);
+  return db;
+}
+
+/** A connection that sees what is committed and never blocks a write. The file must have been opened for writing before. */
+export function openForReading(path: string): Database {
+  const db = new DatabaseSync(path, { timeout: busyTimeoutMs, readOnly: true });
+  db.exec("PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;");
+  return db;
+}

@@ -1,0 +1,68 @@
+// What SQLite's own errors mean to those who use the store.
+import { type ErrorCode, SluiceError } from "../../domain/errors.ts";
+
+// Primary result codes (the low byte of `errcode`), from https://www.sqlite.org/rescode.html.
+const busy = 5;
+const locked = 6;
+const readOnly = 8;
+const ioError = 10;
+const corrupt = 11;
+const full = 13;
+const cannotOpen = 14;
+const notADatabase = 26;
+
+const ioErrorWrite = ioError | (3 << 8);
+
+interface SqliteError extends Error {
+  /** The extended result code. */
+  errcode: number;
+}
+
+function isSqliteError(error: unknown): error is SqliteError {
+  return error instanceof Error && typeof (error as Partial<SqliteError>).errcode === "number";
+}
+
+export function isBusy(error: unknown): boolean {
+  return isSqliteError(error) && (error.errcode & 0xff) === busy;
+}
+
+/** An error in the form that crosses from a thread to the one that asked. */
+export interface Failure {
+  code: ErrorCode;
+  message: string;
+}
+
+/** What to tell about an error of a statement, after which the transaction was rolled back: nothing was written. */
+export function failureOf(error: unknown, file: string): Failure {
+  if (error instanceof SluiceError) return { code: error.code, message: error.message };
+  if (!isSqliteError(error)) return { code: "internal", message: `The store failed: ${(error as Error).message}` };
+  const says = `${file}: ${error.message} (SQLite code ${error.errcode})`;
+  switch (error.errcode & 0xff) {
+    case full:
+      return { code: "storage_full", message: `There is no space left to write to ${says}.` };
+    case busy:
+    case locked:
+      return { code: "unavailable", message: `Another program has kept a lock on ${says}. Close its transaction.` };
+    case readOnly:
+    case cannotOpen:
+    case ioError:
+    case corrupt:
+    case notADatabase:
+      return { code: "unavailable", message: `The store cannot be read or written: ${says}.` };
+    default:
+      return { code: "internal", message: `The store failed: ${says}.` };
+  }
+}
+
+/**
+ * What to tell about an error of COMMIT. When the write itself failed, no complete transaction is in the log. When
+ * the disk failed to confirm it, the log may be whole and a restart may find it.
+ */
+export function commitFailureOf(error: unknown, file: string): Failure {
+  const failure = failureOf(error, file);
+  const nothingWritten =
+    isSqliteError(error) && ([full, busy, readOnly].includes(error.errcode & 0xff) || error.errcode === ioErrorWrite);
+  return nothingWritten
+    ? failure
+    : { code: "fate_unknown", message: `${failure.message} The write may or may not survive a restart.` };
+}

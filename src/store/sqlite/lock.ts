@@ -1,0 +1,53 @@
+// One process per data folder. The lock is an exclusive transaction on an empty SQLite file, so that the system frees
+// it when the process dies, however it dies. The holder's process id stands in a file of its own: reading the locked
+// file itself with anything but SQLite would drop the lock (POSIX frees a process's locks when it closes any
+// descriptor of the file).
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { StoreOpenError } from "../store-open-error.ts";
+import { type Database, openPlain } from "./driver.ts";
+import { isBusy } from "./errors.ts";
+
+/**
+ * Creates the folder if it is missing (readable for its owner only: it will hold prompts) and locks it.
+ * Returns the function that frees it.
+ * @throws StoreOpenError if another process has it, or if it cannot be written to
+ */
+export function lockDataFolder(dataDir: string): () => void {
+  const pidFile = join(dataDir, "sluice.pid");
+  let db: Database | undefined;
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    db = openPlain(join(dataDir, "sluice.lock"));
+    // Without a journal nothing is ever left beside the lock file.
+    db.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE;");
+    writeFileSync(pidFile, `${process.pid}\n`);
+  } catch (error) {
+    db?.close();
+    if (isBusy(error)) {
+      throw new StoreOpenError(
+        `The data folder ${dataDir} is in use by ${holder(pidFile)}. Stop that one first, or give this one a folder of its own (SLUICE_DATA_DIR).`,
+      );
+    }
+    throw new StoreOpenError(
+      `The data folder ${dataDir} cannot be used: ${(error as Error).message}. Make it a folder that this user may write to, or name another one (SLUICE_DATA_DIR).`,
+      { cause: error },
+    );
+  }
+  const held = db;
+  return () => {
+    if (!held.isOpen) return;
+    rmSync(pidFile, { force: true });
+    held.close();
+  };
+}
+
+function holder(pidFile: string): string {
+  try {
+    const pid = Number.parseInt(readFileSync(pidFile, "utf8"), 10);
+    if (pid > 0) return `another process (PID ${pid})`;
+  } catch {
+    // It holds the lock but has not written the file yet.
+  }
+  return "another process";
+}

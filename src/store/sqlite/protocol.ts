@@ -1,0 +1,117 @@
+// What the store's two threads can be asked. Messages are flat: text that is JSON already is copied between threads
+// several times faster than the object it stands for.
+import type { CursorKey } from "../cursor.ts";
+import type { BeginAttempt } from "../job-store.ts";
+import type { Failure } from "./errors.ts";
+import type { AttemptRow, JobRow, NewJobRow, OutcomeRow } from "./rows.ts";
+
+/** Name of a database without its path or ending, such as `SSP-dev`. */
+export type DatabaseName = string;
+
+/** The database of what belongs to no environment. */
+export const serviceDatabase: DatabaseName = "sluice";
+
+/** Where the jobs of an environment are. */
+export interface Place {
+  database: DatabaseName;
+  environment: string;
+}
+
+/** What a thread is started with. */
+export interface ThreadData {
+  role: "writer" | "reader";
+  dataDir: string;
+  /** By environment. */
+  databases: Record<string, DatabaseName>;
+}
+
+/** The first message of a thread. */
+export type Opened = { opened: true } | { opened: false; message: string };
+
+/** A list of operations by name: what each is given, and what it answers. */
+export type Operations = Record<string, { request: object; answer: unknown }>;
+
+/** A request with the name of its operation. */
+export type RequestOf<O extends Operations> = {
+  [K in keyof O & string]: { kind: K } & O[K]["request"];
+}[keyof O & string];
+
+/** Answers go back in the order of the requests. */
+export type Reply = { answer: unknown } | { failure: Failure };
+
+export type WriteOperations = {
+  insert: { request: { database: DatabaseName; jobs: NewJobRow[] }; answer: ("inserted" | "exists")[] };
+  begin: { request: { database: DatabaseName; begin: BeginAttempt }; answer: BeginAnswer };
+  end: { request: Place & { jobId: string; end: EndRow }; answer: undefined };
+  finish: {
+    request: Place & { outcome: OutcomeRow; error: string | null; end?: EndRow };
+    /** The outcome that stands, if it is not this one. */
+    answer: { status: "first" } | { status: "not_found" } | { status: "ended"; outcome: OutcomeRow };
+  };
+  saveCheckpoint: { request: { database: DatabaseName; name: string; value: string; at: number }; answer: undefined };
+};
+export type Write = RequestOf<WriteOperations>;
+
+/** How the attempt `n` ended; `ending` is the JSON of all of it. */
+export interface EndRow {
+  n: number;
+  at: number;
+  result: string;
+  ending: string;
+}
+
+export type BeginAnswer =
+  | { status: "begun"; head: string; request: string; attempt: AttemptRow; earlier: AttemptRow[] }
+  | { status: "ended"; outcome: OutcomeRow }
+  | { status: "refused"; error: { code: "tries_exhausted" | "unknown_end"; message: string } }
+  | { status: "not_found" };
+
+export type ReadOperations = {
+  get: { request: { jobId: string }; answer: JobRows | undefined };
+  getRequests: { request: Place & { jobIds: readonly string[] }; answer: [jobId: string, request: string][] };
+  list: { request: ListRequest; answer: Rows<JobRow> };
+  unfinished: { request: UnfinishedRequest; answer: Rows<JobRow> };
+  attempts: { request: { after: CursorKey; limit: number }; answer: Rows<AttemptRow> };
+  counts: { request: object; answer: { environment: string; status: string; jobs: number }[] };
+  loadCheckpoint: { request: { name: string }; answer: string | undefined };
+};
+export type Read = RequestOf<ReadOperations>;
+
+export interface JobRows {
+  job: JobRow;
+  request: string;
+  attempts: AttemptRow[];
+  outcome?: OutcomeRow;
+}
+
+export interface Rows<Row> {
+  rows: Row[];
+  /** Whether there are more after them. */
+  more: boolean;
+}
+
+/** Place of a job in the order of submission. */
+export type JobKey = readonly [submittedAt: number, jobId: string];
+
+export interface ListRequest {
+  environments: string[];
+  status?: string;
+  tenant?: string;
+  model?: string;
+  priority?: string;
+  /** Included. */
+  from: JobKey;
+  /** Not included. */
+  before: JobKey;
+  limit: number;
+}
+
+export interface UnfinishedRequest {
+  environments: string[];
+  /** Not included. */
+  after: JobKey;
+  /** Not included. */
+  before: JobKey;
+  expiresUntil?: number;
+  limit: number;
+}

@@ -1,0 +1,120 @@
+// How jobs, attempts and outcomes stand in the tables. What people filter or read by is a column; the rest is JSON.
+import type { Attempt, AttemptEnd, FinalState, Job, JobHead, JobState, JobSummary, Outcome } from "../../domain/job.ts";
+
+/** The values of a new job, in the order of the INSERT statements in job-writer.ts. */
+export interface NewJobRow {
+  environment: string;
+  submittedAt: number;
+  jobId: string;
+  tenant: string;
+  priority: string;
+  model: string;
+  expiresAt: number | null;
+  head: string;
+  request: string;
+}
+
+export function newJobRow(job: Job): NewJobRow {
+  const { request, ...head } = job;
+  return {
+    environment: job.environment,
+    submittedAt: job.submittedAt,
+    jobId: job.id,
+    tenant: job.tenant,
+    priority: job.priority,
+    model: job.model,
+    expiresAt: job.expiresAt ?? null,
+    head: JSON.stringify(head),
+    request: JSON.stringify(request),
+  };
+}
+
+/** A row of a list. `submitted_at` and `job_id` are its key. */
+export interface JobRow {
+  submitted_at: number;
+  job_id: string;
+  status: JobState;
+  finished_at: number | null;
+  error: string | null;
+  head: string;
+}
+
+export function summaryOf(row: JobRow): JobSummary {
+  const summary: JobSummary = { job: JSON.parse(row.head) as JobHead, state: row.status };
+  if (row.finished_at !== null) summary.finishedAt = row.finished_at;
+  if (row.error !== null) summary.error = JSON.parse(row.error);
+  return summary;
+}
+
+export interface AttemptRow {
+  job_id: string;
+  n: number;
+  grant_token: string;
+  deployment: string;
+  model: string;
+  worker: string;
+  charged_at: number;
+  reserved_input: number;
+  reserved_output: number;
+  ending: string | null;
+}
+
+export const attemptColumns =
+  "job_id, n, grant_token, deployment, model, worker, charged_at, reserved_input, reserved_output, ending";
+
+export function attemptOf(row: AttemptRow): Attempt {
+  const attempt: Attempt = {
+    jobId: row.job_id,
+    n: row.n,
+    grant: row.grant_token,
+    deployment: row.deployment,
+    model: row.model,
+    worker: row.worker,
+    chargedAt: row.charged_at,
+    reserved: { input: row.reserved_input, output: row.reserved_output },
+  };
+  if (row.ending !== null) attempt.end = JSON.parse(row.ending) as AttemptEnd;
+  return attempt;
+}
+
+export interface OutcomeRow {
+  job_id: string;
+  status: FinalState;
+  finished_at: number;
+  deployment: string | null;
+  model: string | null;
+  text: string | null;
+  details: string;
+}
+
+export const outcomeColumns = "job_id, status, finished_at, deployment, model, text, details";
+
+export function outcomeRow(outcome: Outcome): OutcomeRow {
+  const { jobId, status, at, deployment, model, text, ...details } = outcome;
+  return {
+    job_id: jobId,
+    status,
+    finished_at: at,
+    deployment: deployment ?? null,
+    model: model ?? null,
+    text: text ?? null,
+    details: JSON.stringify(
+      text !== undefined && unfitForColumn.test(text) ? { ...details, exactText: text } : details,
+    ),
+  };
+}
+
+/**
+ * What a text column changes: NUL cuts the text short (in the npm package), and half a surrogate pair is not UTF-8. A
+ * model can produce both. Such an answer is stored a second time as JSON, where both are escaped.
+ */
+const unfitForColumn = /[\0\p{Surrogate}]/u;
+
+export function outcomeOf(row: OutcomeRow): Outcome {
+  const { exactText, ...details } = JSON.parse(row.details) as Partial<Outcome> & { exactText?: string };
+  const outcome: Outcome = { jobId: row.job_id, status: row.status, at: row.finished_at, ...details };
+  if (row.text !== null) outcome.text = exactText ?? row.text;
+  if (row.deployment !== null) outcome.deployment = row.deployment;
+  if (row.model !== null) outcome.model = row.model;
+  return outcome;
+}

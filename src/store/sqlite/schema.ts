@@ -1,0 +1,98 @@
+// The tables, as a list of migrations. A released migration is never edited: a change is a new one at the end, and the
+// file's `user_version` counts those that were applied. SQLite keeps the comments that stand inside a statement:
+// `.schema` in the sqlite3 shell shows them to whoever opens the file.
+//
+// Why it is laid out like this, with figures: docs/decisions/sqlite-schema.md.
+
+/** Of `<database>.sqlite`: the jobs of one environment, or of several that share a database. */
+export const environmentMigrations: readonly string[] = [
+  `
+CREATE TABLE jobs (
+  -- One row for each job: what lists and scans need. All times in this file are milliseconds since 1970 (UTC);
+  -- datetime(submitted_at / 1000, 'unixepoch') shows them. Only the service may write; read as you like.
+  environment  TEXT NOT NULL,
+  submitted_at INTEGER NOT NULL,
+  job_id       TEXT NOT NULL UNIQUE,
+  status       TEXT NOT NULL,    -- queued, in_progress, completed, failed, cancelled or expired; derived from attempts and outcomes
+  tenant       TEXT NOT NULL,
+  priority     TEXT NOT NULL,    -- interactive, standard or batch
+  model        TEXT NOT NULL,    -- the alias that was asked for
+  expires_at   INTEGER,          -- the deadline
+  finished_at  INTEGER,          -- set with the outcome
+  error        TEXT,             -- JSON {code, message} of a job that did not complete
+  head         TEXT NOT NULL,    -- JSON: the job without its request
+  PRIMARY KEY (environment, submitted_at, job_id)
+) WITHOUT ROWID;
+
+CREATE INDEX jobs_by_status   ON jobs (environment, status, submitted_at, job_id);
+CREATE INDEX jobs_by_tenant   ON jobs (environment, tenant, submitted_at, job_id);
+CREATE INDEX jobs_by_model    ON jobs (environment, model, submitted_at, job_id);
+CREATE INDEX jobs_by_priority ON jobs (environment, priority, submitted_at, job_id);
+CREATE INDEX jobs_by_deadline ON jobs (environment, expires_at) WHERE finished_at IS NULL AND expires_at IS NOT NULL;
+
+CREATE TABLE requests (
+  -- What was asked; never rewritten.
+  job_id  TEXT PRIMARY KEY NOT NULL,
+  request TEXT NOT NULL          -- JSON: messages, system, tools, parameters
+);
+
+CREATE TABLE attempts (
+  -- One row for each call to a provider, written before the call is made.
+  job_id          TEXT NOT NULL,
+  n               INTEGER NOT NULL,  -- 1 for the first
+  grant_token     TEXT NOT NULL,
+  deployment      TEXT NOT NULL,
+  model           TEXT NOT NULL,
+  worker          TEXT NOT NULL,
+  charged_at      INTEGER NOT NULL,
+  reserved_input  INTEGER NOT NULL,  -- tokens
+  reserved_output INTEGER NOT NULL,
+  ended_at        INTEGER,           -- empty while it runs, and for ever if nobody knows how it ended
+  result          TEXT,              -- completed, throttled, capacity, transient, permanent, aborted or not_sent
+  ending          TEXT,              -- JSON: the result with usage, error and durations
+  PRIMARY KEY (job_id, n)
+) WITHOUT ROWID;
+
+CREATE INDEX attempts_by_charge ON attempts (charged_at, job_id, n);
+
+CREATE TABLE outcomes (
+  -- One row for each job that has ended. The first one that is written stays.
+  job_id      TEXT PRIMARY KEY NOT NULL,
+  environment TEXT NOT NULL,
+  status      TEXT NOT NULL,     -- completed, failed, cancelled or expired
+  finished_at INTEGER NOT NULL,
+  deployment  TEXT,              -- who answered
+  model       TEXT,
+  text        TEXT,              -- the answer
+  details     TEXT NOT NULL      -- JSON: usage, finishReason, toolCalls, attempt, error
+);
+
+CREATE TABLE job_counts (
+  -- How many jobs are in each state. Changed in the transaction that changes jobs.status.
+  environment TEXT NOT NULL,
+  status      TEXT NOT NULL,
+  jobs        INTEGER NOT NULL,
+  PRIMARY KEY (environment, status)
+) WITHOUT ROWID;
+
+CREATE VIEW generated_texts AS
+  -- The answers, for those who only want those.
+  SELECT job_id, text, environment, model, deployment,
+         json_extract(details, '$.finishReason') AS finish_reason,
+         strftime('%Y-%m-%dT%H:%M:%fZ', finished_at / 1000.0, 'unixepoch') AS completed_at
+  FROM outcomes
+  WHERE status = 'completed';
+`,
+];
+
+/** Of `sluice.sqlite`: what belongs to the service and to no environment. */
+export const serviceMigrations: readonly string[] = [
+  `
+CREATE TABLE checkpoints (
+  -- Small named values: learned limits, daily usage.
+  name     TEXT PRIMARY KEY NOT NULL,
+  value    TEXT NOT NULL,        -- JSON
+  saved_at INTEGER NOT NULL      -- milliseconds since 1970 (UTC)
+);
+`,
+];

@@ -1,0 +1,296 @@
+// The system of record in SQLite: one file for each database, in one folder that one process has to itself. This side
+// checks, encodes and decodes; the files are open in two threads (docs/decisions/sqlite-thread.md), one that writes
+// with group commit and one that reads.
+import { isDeepStrictEqual } from "node:util";
+import { SluiceError } from "../../domain/errors.ts";
+import type { JobId } from "../../domain/ids.ts";
+import {
+  type Attempt,
+  type AttemptEnd,
+  type Job,
+  type JobRecord,
+  type JobState,
+  type JobSummary,
+  jobStates,
+  type Outcome,
+} from "../../domain/job.ts";
+import type { CanonicalRequest } from "../../domain/request.ts";
+import { checkLimit, decodeCursor, encodeCursor } from "../cursor.ts";
+import type {
+  AttemptsQuery,
+  BeginAttempt,
+  BeginResult,
+  FinishResult,
+  JobStore,
+  ListQuery,
+  Page,
+  UnfinishedJob,
+  UnfinishedQuery,
+} from "../job-store.ts";
+import { StoreOpenError } from "../store-open-error.ts";
+import { lockDataFolder } from "./lock.ts";
+import {
+  type DatabaseName,
+  type EndRow,
+  type JobKey,
+  type Place,
+  type ReadOperations,
+  serviceDatabase,
+  type WriteOperations,
+} from "./protocol.ts";
+import { attemptOf, type JobRow, newJobRow, outcomeOf, outcomeRow, summaryOf } from "./rows.ts";
+import { StoreThread } from "./thread.ts";
+
+export interface SqliteStoreOptions {
+  /** The folder of the files; created if it is missing. */
+  dataDir: string;
+  /** By name. The jobs of an environment are in `<database>.sqlite`; environments may share a database. */
+  environments: Record<string, { database: string }>;
+}
+
+/**
+ * Opens the store: locks the folder, creates missing files, and brings old ones up to date.
+ * @throws StoreOpenError if another process uses the folder, a newer version wrote it, or it cannot be written to
+ */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<JobStore> {
+  const { dataDir } = options;
+  const databases = Object.fromEntries(Object.entries(options.environments).map(([name, e]) => [name, e.database]));
+  Object.values(databases).forEach(checkDatabaseName);
+  const unlock = lockDataFolder(dataDir);
+  const starting = [
+    StoreThread.start<WriteOperations>({ role: "writer", dataDir, databases }),
+    StoreThread.start<ReadOperations>({ role: "reader", dataDir, databases }),
+  ] as const;
+  try {
+    const [writer, reader] = await Promise.all(starting);
+    return new SqliteStore(databases, writer, reader, unlock);
+  } catch (error) {
+    for (const thread of await Promise.allSettled(starting)) {
+      if (thread.status === "fulfilled") await thread.value.close();
+    }
+    unlock();
+    throw error;
+  }
+}
+
+function checkDatabaseName(database: DatabaseName): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(database) && database.toLowerCase() !== serviceDatabase) return;
+  throw new StoreOpenError(
+    `"${database}" cannot be the name of a database: it becomes the name of a file. Use letters, digits, dots, hyphens and underscores, and not "${serviceDatabase}".`,
+  );
+}
+
+/** Before and after every key in the order of submission. */
+const firstKey: JobKey = [Number.MIN_SAFE_INTEGER, ""];
+const lastKey: JobKey = [Number.MAX_SAFE_INTEGER, ""];
+
+class SqliteStore implements JobStore {
+  readonly #databases: Record<string, DatabaseName>;
+  readonly #writer: StoreThread<WriteOperations>;
+  readonly #reader: StoreThread<ReadOperations>;
+  readonly #unlock: () => void;
+
+  constructor(
+    databases: Record<string, DatabaseName>,
+    writer: StoreThread<WriteOperations>,
+    reader: StoreThread<ReadOperations>,
+    unlock: () => void,
+  ) {
+    this.#databases = databases;
+    this.#writer = writer;
+    this.#reader = reader;
+    this.#unlock = unlock;
+  }
+
+  async insertMany(jobs: readonly Job[]): Promise<("inserted" | "exists")[]> {
+    const parts = new Map<DatabaseName, number[]>();
+    for (const [index, job] of jobs.entries()) {
+      const { database } = this.#place(job.environment);
+      const part = parts.get(database);
+      if (part) part.push(index);
+      else parts.set(database, [index]);
+    }
+    const answers: ("inserted" | "exists")[] = [];
+    await Promise.all(
+      Array.from(parts, async ([database, indexes]) => {
+        const rows = indexes.map((index) => newJobRow(jobs[index]!));
+        const answer = await this.#writer.ask("insert", { database, jobs: rows });
+        for (const [i, index] of indexes.entries()) answers[index] = answer[i]!;
+      }),
+    );
+    return answers;
+  }
+
+  async get(jobId: JobId): Promise<JobRecord | undefined> {
+    const rows = await this.#reader.ask("get", { jobId });
+    if (!rows) return undefined;
+    const record: JobRecord = {
+      job: jobOf(rows.job.head, rows.request),
+      state: rows.job.status,
+      attempts: rows.attempts.map(attemptOf),
+    };
+    if (rows.outcome) record.outcome = outcomeOf(rows.outcome);
+    return record;
+  }
+
+  async getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, CanonicalRequest>> {
+    const requests = await this.#reader.ask("getRequests", { ...this.#place(environment), jobIds });
+    return new Map(requests.map(([jobId, request]) => [jobId, JSON.parse(request) as CanonicalRequest]));
+  }
+
+  async list(query: ListQuery): Promise<Page<JobSummary>> {
+    checkLimit(query.limit, 1_000);
+    const { tenant, model, priority, limit } = query;
+    const { rows, more } = await this.#reader.ask("list", {
+      environments: this.#environments(query.environment),
+      status: query.state,
+      tenant,
+      model,
+      priority,
+      from: startOf(query.submittedFrom) ?? firstKey,
+      before: earlier(startOf(query.submittedTo) ?? lastKey, cursorKey(query.cursor) ?? lastKey),
+      limit,
+    });
+    return pageOf(rows, more, summaryOf);
+  }
+
+  async beginAttempt(begin: BeginAttempt): Promise<BeginResult> {
+    const { database } = this.#place(begin.environment);
+    const result = await this.#writer.ask("begin", { database, begin });
+    if (result.status === "ended") return { status: "ended", outcome: outcomeOf(result.outcome) };
+    if (result.status !== "begun") return result;
+    return {
+      status: "begun",
+      job: jobOf(result.head, result.request),
+      attempt: attemptOf(result.attempt),
+      earlier: result.earlier.map(attemptOf),
+    };
+  }
+
+  async endAttempt(environment: string, jobId: JobId, n: number, end: AttemptEnd): Promise<void> {
+    await this.#writer.ask("end", { ...this.#place(environment), jobId, end: endRow(n, end) });
+  }
+
+  async finish(environment: string, outcome: Outcome, attempt?: { n: number; end: AttemptEnd }): Promise<FinishResult> {
+    const result = await this.#writer.ask("finish", {
+      ...this.#place(environment),
+      outcome: outcomeRow(outcome),
+      error: outcome.error ? JSON.stringify(outcome.error) : null,
+      end: attempt && endRow(attempt.n, attempt.end),
+    });
+    if (result.status === "first") return { first: true, outcome };
+    if (result.status === "ended") {
+      const stands = outcomeOf(result.outcome);
+      return { first: isDeepStrictEqual(stands, asStored(outcome)), outcome: stands };
+    }
+    throw new SluiceError("job_not_found", `There is no job ${outcome.jobId} in ${environment}.`, {
+      jobId: outcome.jobId,
+    });
+  }
+
+  async unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>> {
+    checkLimit(query.limit, 10_000);
+    const { rows, more } = await this.#reader.ask("unfinished", {
+      environments: this.#environments(query.environment),
+      after: later(startOf(query.submittedFrom) ?? firstKey, cursorKey(query.cursor) ?? firstKey),
+      before: startOf(query.submittedTo) ?? lastKey,
+      expiresUntil: query.expiresUntil,
+      limit: query.limit,
+    });
+    return pageOf(rows, more, (row) => ({ job: JSON.parse(row.head), state: row.status as UnfinishedJob["state"] }));
+  }
+
+  async attemptsSince(query: AttemptsQuery): Promise<Page<Attempt>> {
+    checkLimit(query.limit, 10_000);
+    const start = [query.chargedFrom, "", 0] as const;
+    const after = query.cursor === undefined ? start : decodeCursor(query.cursor, start);
+    const { rows, more } = await this.#reader.ask("attempts", { after, limit: query.limit });
+    const last = rows.at(-1);
+    const page: Page<Attempt> = { items: rows.map(attemptOf) };
+    if (more && last) page.next = encodeCursor([last.charged_at, last.job_id, last.n]);
+    return page;
+  }
+
+  async counts(): Promise<Record<string, Record<JobState, number>>> {
+    const none = () => Object.fromEntries(jobStates.map((state) => [state, 0])) as Record<JobState, number>;
+    const counts = Object.fromEntries(Object.keys(this.#databases).map((environment) => [environment, none()]));
+    for (const { environment, status, jobs } of await this.#reader.ask("counts", {})) {
+      const states = counts[environment];
+      if (states) states[status as JobState] = jobs;
+    }
+    return counts;
+  }
+
+  async saveCheckpoint(name: string, value: unknown): Promise<void> {
+    await this.#writer.ask("saveCheckpoint", {
+      database: serviceDatabase,
+      name,
+      value: JSON.stringify(value ?? null),
+      at: Date.now(),
+    });
+  }
+
+  async loadCheckpoint(name: string): Promise<unknown> {
+    const value = await this.#reader.ask("loadCheckpoint", { name });
+    return value === undefined ? undefined : JSON.parse(value);
+  }
+
+  /** Writes a row, because only that shows that the disk has room and is not read-only. */
+  async ping(): Promise<void> {
+    await this.saveCheckpoint("ping", null);
+  }
+
+  /** The writer comes last: whoever closes a file last moves its log into it. */
+  async close(): Promise<void> {
+    await this.#reader.close();
+    await this.#writer.close();
+    this.#unlock();
+  }
+
+  /** @throws SluiceError `unknown_environment` */
+  #place(environment: string): Place {
+    const database = Object.hasOwn(this.#databases, environment) ? this.#databases[environment] : undefined;
+    if (database !== undefined) return { database, environment };
+    throw new SluiceError("unknown_environment", `There is no environment "${environment}".`, { field: "environment" });
+  }
+
+  #environments(only: string | undefined): string[] {
+    return only === undefined ? Object.keys(this.#databases) : [this.#place(only).environment];
+  }
+}
+
+function jobOf(head: string, request: string): Job {
+  return { ...JSON.parse(head), request: JSON.parse(request) };
+}
+
+function endRow(n: number, end: AttemptEnd): EndRow {
+  return { n, at: end.at, result: end.result, ending: JSON.stringify(end) };
+}
+
+/** What reading the outcome back would give: keys that are undefined are gone. */
+function asStored(outcome: Outcome): Outcome {
+  return outcomeOf(outcomeRow(outcome));
+}
+
+function startOf(time: number | undefined): JobKey | undefined {
+  return time === undefined ? undefined : [time, ""];
+}
+
+function cursorKey(cursor: string | undefined): JobKey | undefined {
+  return cursor === undefined ? undefined : decodeCursor(cursor, firstKey);
+}
+
+function earlier(a: JobKey, b: JobKey): JobKey {
+  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]) ? a : b;
+}
+
+function later(a: JobKey, b: JobKey): JobKey {
+  return earlier(a, b) === a ? b : a;
+}
+
+function pageOf<T>(rows: JobRow[], more: boolean, decode: (row: JobRow) => T): Page<T> {
+  const page: Page<T> = { items: rows.map(decode) };
+  const last = rows.at(-1);
+  if (more && last) page.next = encodeCursor([last.submitted_at, last.job_id]);
+  return page;
+}

@@ -1,0 +1,76 @@
+// Entry of the store's two threads: one writes, one reads. The first message to the other side tells whether the files
+// are open; from then on requests come in arrays and are answered in their order.
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { StoreOpenError } from "../store-open-error.ts";
+import { failureOf } from "./errors.ts";
+import type { Opened, Read, Reply, ThreadData, Write } from "./protocol.ts";
+import { Reader } from "./reader.ts";
+import { Writer } from "./writer.ts";
+
+const port = parentPort!;
+const { role, dataDir, databases } = workerData as ThreadData;
+
+interface Role {
+  /** Answers the first requests, at least one. */
+  handle(requests: readonly never[]): Reply[];
+  close(): void;
+}
+
+function writerRole(): Role {
+  const writer = new Writer(dataDir, Object.values(databases));
+  return { handle: (writes: readonly Write[]) => writer.commit(writes), close: () => writer.close() };
+}
+
+function readerRole(): Role {
+  // The writer has to create the files first; nothing is asked of the reader before.
+  let reader: Reader | undefined;
+  return {
+    handle([read]: readonly Read[]) {
+      try {
+        reader ??= new Reader(dataDir, databases);
+        return [{ answer: reader.answer(read!) }];
+      } catch (error) {
+        return [{ failure: failureOf(error, dataDir) }];
+      }
+    },
+    close: () => reader?.close(),
+  };
+}
+
+function serve(role: Role): void {
+  const waiting: never[] = [];
+  let closing = false;
+  const take = (message: never[] | "close") => {
+    if (message === "close") closing = true;
+    else waiting.push(...message);
+  };
+  port.on("message", (first: never[] | "close") => {
+    take(first);
+    while (waiting.length > 0) {
+      // What arrived during the last commit goes into the next one.
+      for (let more = receiveMessageOnPort(port); more; more = receiveMessageOnPort(port)) take(more.message);
+      const replies = role.handle(waiting);
+      waiting.splice(0, replies.length);
+      port.postMessage(replies);
+    }
+    if (closing) {
+      role.close();
+      port.close();
+    }
+  });
+}
+
+function tell(opened: Opened): void {
+  port.postMessage(opened);
+}
+
+try {
+  serve(role === "writer" ? writerRole() : readerRole());
+  tell({ opened: true });
+} catch (error) {
+  // Without a listener on the port the thread ends here.
+  tell({
+    opened: false,
+    message: error instanceof StoreOpenError ? error.message : failureOf(error, dataDir).message,
+  });
+}
