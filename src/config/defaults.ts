@@ -1,0 +1,88 @@
+// What holds when neither the environment nor a configuration file says otherwise.
+import { defaultMaxFailedTries } from "../domain/attempts.ts";
+import type { FileSettings } from "./schema.ts";
+import type { LimitSettings, SchedulerSettings, Settings, TimeoutSettings, WorkerSettings } from "./settings.ts";
+
+export const defaultServer: Pick<Settings, "host" | "port" | "dataDir" | "logLevel"> = {
+  host: "127.0.0.1",
+  port: 8000,
+  dataDir: "data",
+  logLevel: "info",
+};
+
+/**
+ * Llama 3.3 70B is Legacy on Bedrock (end of life 2027-03-30) and closed to accounts that have not used it, so a current
+ * model stands beside it. Its quotas are a tenth of what AWS publishes for an established account: what new accounts get.
+ */
+export const defaultModels = {
+  "llama3-3-70b": {
+    maxOutputTokens: 2048,
+    alternative: "nova-2-lite",
+    deployments: [
+      {
+        provider: "bedrock",
+        region: "us-east-1",
+        modelId: "us.meta.llama3-3-70b-instruct-v1:0",
+        maxConcurrency: 50,
+        quotas: [
+          { unit: "requests", per: "minute", limit: 3 },
+          { unit: "tokens", per: "minute", limit: 600_000 },
+        ],
+      },
+    ],
+  },
+  "nova-2-lite": {
+    maxOutputTokens: 2048,
+    deployments: [
+      {
+        provider: "bedrock",
+        region: "us-east-1",
+        modelId: "us.amazon.nova-2-lite-v1:0",
+        maxConcurrency: 50,
+        quotas: [
+          { unit: "requests", per: "minute", limit: 200 },
+          { unit: "tokens", per: "minute", limit: 400_000 },
+        ],
+      },
+    ],
+  },
+} satisfies NonNullable<FileSettings["models"]>;
+
+export const defaultModel = "llama3-3-70b" satisfies keyof typeof defaultModels;
+
+export const defaultEnvironments = {
+  UAT: { database: "SSP-dev", weight: 1 },
+  PROD: { database: "SSP-prod", weight: 4 },
+} satisfies NonNullable<FileSettings["environments"]>;
+
+export const defaultPriorityWeights: Settings["priorityWeights"] = { interactive: 16, standard: 4, batch: 1 };
+
+/** Of a model that does not say: enough for most answers, small enough not to reserve a quota that is never used. */
+export const defaultMaxOutputTokens = 2048;
+export const defaultMaxConcurrency = 50;
+
+export const defaultLimits: LimitSettings = {
+  maxRequestBytes: 4 * 1024 * 1024,
+  maxPromptBytes: 1024 * 1024,
+  maxWaitS: 60,
+  maxExpiresInS: 14 * 24 * 3600,
+};
+
+/** `concurrency` is the sum of what the deployments allow, up to this. */
+export const defaultConcurrencyCap = 512;
+
+export const defaultWorker: Omit<WorkerSettings, "concurrency"> = {
+  maxFailedTries: defaultMaxFailedTries,
+  backoffBaseMs: 1000,
+  backoffMaxMs: 60_000,
+  drainMs: 20_000,
+};
+
+export const defaultScheduler: SchedulerSettings = { leaseMs: 30_000, sendWithinMs: 500, networkJitterMs: 300 };
+
+export const defaultTimeouts: TimeoutSettings = {
+  connectMs: 5000,
+  firstByteMs: 60_000,
+  idleMs: 60_000,
+  totalMs: 600_000,
+};

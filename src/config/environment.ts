@@ -1,0 +1,21 @@
+// The environment variables that the service reads; docs/configuration.md has the same table (a test compares).
+// A variable that is set to nothing counts as not set. Where a key of the file says the same, the variable wins.
+
+export const environmentVariables = {
+  HOST: "Address to listen on. Default 127.0.0.1: this machine only.",
+  PORT: "Port to listen on, 0 for any free one. Default 8000.",
+  SLUICE_CONFIG: "Configuration file. Default sluice.yaml in the working directory, if it is there.",
+  SLUICE_DATA_DIR: "Folder with the SQLite files. Default data in the working directory.",
+  SLUICE_LOG_LEVEL: "trace, debug, info, warn, error or silent. Default info.",
+  SLUICE_DEFAULT_MODEL: "Model of jobs that name none. Default llama3-3-70b.",
+  SLUICE_PROVIDER: "bedrock or simulator: who answers, where that is not to be found out from the credentials.",
+  SLUICE_URL: "Service that the commands enqueue and status talk to. Default http://127.0.0.1:8000.",
+  MONGODB_URL: "Not supported yet: the service refuses to start rather than keep its record somewhere else.",
+} as const;
+
+export type VariableName = keyof typeof environmentVariables;
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export function readVariable(env: Environment, name: VariableName): string | undefined {
+  return env[name]?.trim() || undefined;
+}

@@ -1,0 +1,154 @@
+// Reads the configuration: command line over environment over file over defaults. The only place that does.
+import { readFile } from "node:fs/promises";
+import { resolve as resolvePath } from "node:path";
+import { LineCounter, parseDocument } from "yaml";
+import { ConfigError } from "./config-error.ts";
+import { chooseProvider } from "./credentials.ts";
+import { type Environment, readVariable, type VariableName } from "./environment.ts";
+import { findProblems, formatPath, type Path, type Problem } from "./problems.ts";
+import { resolve } from "./resolve.ts";
+import { type FileSettings, fileSchema } from "./schema.ts";
+import type { Settings } from "./settings.ts";
+
+export interface LoadOptions {
+  env: Environment;
+  /** Relative paths start here. */
+  cwd: string;
+  /** What the command line says. */
+  args?: { config?: string; host?: string; port?: string; dataDir?: string; logLevel?: string };
+}
+
+/** @throws ConfigError which names every mistake that was found. */
+export async function loadSettings({ env, cwd, args = {} }: LoadOptions): Promise<Settings> {
+  const file = await readFileSettings(env, cwd, args.config);
+  const merged = override(file.content, env, args);
+  // Mistakes of form come first: what holds between keys can only be said of keys that are right in themselves.
+  const form = findProblems(fileSchema, merged.value);
+  if (form.length > 0) throw configError(form, file, merged.origins);
+  const { settings, problems } = resolve(merged.value as FileSettings);
+  if (problems.length > 0) throw configError(problems, file, merged.origins);
+  if (readVariable(env, "MONGODB_URL")) {
+    throw new ConfigError(
+      "MONGODB_URL is set, but this version keeps its record in SQLite only. Unset it, and set SLUICE_DATA_DIR to the folder for the data.",
+    );
+  }
+
+  const provider = await chooseProvider({
+    env,
+    host: settings.host,
+    hasFile: file.name !== undefined,
+    hasEndpoint: Object.values(settings.models).some((m) => m.deployments.some((d) => d.endpoint !== undefined)),
+  });
+  const complete: Settings = {
+    source: file.name ?? "defaults",
+    ...settings,
+    dataDir: resolvePath(cwd, settings.dataDir),
+    simulator: provider === "simulator",
+  };
+  return complete.simulator ? markSynthetic(complete) : complete;
+}
+
+/** The ids of deployments are on every answer: those of the simulator say so. */
+function markSynthetic(settings: Settings): Settings {
+  for (const model of Object.values(settings.models)) {
+    for (const deployment of model.deployments) {
+      const id = `simulator/${deployment.region}/${deployment.modelId}`;
+      for (const quota of deployment.quotas) quota.name = quota.name.replace(deployment.id, id);
+      deployment.id = id;
+    }
+  }
+  return settings;
+}
+
+// ---------------------------------------------------------------- the file
+
+interface ConfigFile {
+  /** Absent if there is none. */
+  name?: string;
+  content: unknown;
+  /** The line on which a key stands. */
+  lineOf: (path: Path) => number | undefined;
+}
+
+const maxFileBytes = 1024 * 1024;
+/** How often an alias may stand for the same anchor: enough to share a list of quotas, too few to blow up. */
+const maxAliases = 100;
+
+async function readFileSettings(env: Environment, cwd: string, argument: string | undefined): Promise<ConfigFile> {
+  const named = argument ?? readVariable(env, "SLUICE_CONFIG");
+  const name = resolvePath(cwd, named ?? "sluice.yaml");
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(name);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" && named === undefined) return { content: {}, lineOf: () => undefined };
+    const from = argument ? " (--config)" : named ? " (SLUICE_CONFIG)" : "";
+    throw new ConfigError(`The configuration file ${name}${from} cannot be read: ${code ?? String(error)}.`);
+  }
+  if (bytes.length > maxFileBytes) {
+    throw new ConfigError(
+      `The configuration file ${name} has ${bytes.length} bytes; allowed: at most ${maxFileBytes}.`,
+    );
+  }
+  return { name, ...parse(name, bytes.toString("utf8")) };
+}
+
+function parse(name: string, text: string): Omit<ConfigFile, "name"> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: true });
+  const mistakes = [...document.errors, ...document.warnings];
+  if (mistakes.length > 0) {
+    throw new ConfigError([`${name} is not valid YAML:`, ...mistakes.map((m) => `  ${m.message.trim()}`)].join("\n"));
+  }
+  let content: unknown;
+  try {
+    content = document.toJS({ maxAliasCount: maxAliases });
+  } catch (error) {
+    throw new ConfigError(`${name} is not valid YAML: ${(error as Error).message}.`);
+  }
+  return {
+    // An empty file is a file: all defaults, but meant.
+    content: content ?? {},
+    lineOf(path) {
+      const node = document.getIn(path, true);
+      const offset = (node as { range?: [number, number, number] } | undefined)?.range?.[0];
+      return offset === undefined ? undefined : lines.linePos(offset).line;
+    },
+  };
+}
+
+// ---------------------------------------------------------------- environment and command line
+
+/** Lays environment variables and arguments over the file. `origins` tells for a key who set it, if not the file. */
+function override(content: unknown, env: Environment, args: NonNullable<LoadOptions["args"]>) {
+  const origins = new Map<string, string>();
+  if (typeof content !== "object" || content === null || Array.isArray(content)) return { value: content, origins };
+  const value: Record<string, unknown> = { ...content };
+  const set = (key: keyof FileSettings, variable: VariableName, flag?: string, argument?: string) => {
+    const text = argument ?? readVariable(env, variable);
+    if (text === undefined) return;
+    value[key] = key === "port" && /^\d{1,9}$/.test(text) ? Number(text) : text;
+    origins.set(key, argument === undefined ? variable : flag!);
+  };
+  set("host", "HOST", "--host", args.host);
+  set("port", "PORT", "--port", args.port);
+  set("dataDir", "SLUICE_DATA_DIR", "--data-dir", args.dataDir);
+  set("logLevel", "SLUICE_LOG_LEVEL", "--log-level", args.logLevel);
+  set("defaultModel", "SLUICE_DEFAULT_MODEL");
+  return { value, origins };
+}
+
+function configError(problems: Problem[], file: ConfigFile, origins: Map<string, string>): ConfigError {
+  const lines = problems.map(({ path, text }) => {
+    const name = formatPath(path);
+    const origin = origins.get(name);
+    if (origin) return `  ${origin} ${text}`;
+    const line = file.lineOf(path);
+    return `  ${name || "The file"} ${text}${line === undefined ? "" : ` (line ${line})`}`;
+  });
+  const where = file.name ? `the configuration (${file.name})` : "the configuration";
+  return new ConfigError(
+    [`There ${lines.length === 1 ? "is a mistake" : `are ${lines.length} mistakes`} in ${where}:`, ...lines].join("\n"),
+  );
+}

@@ -1,0 +1,37 @@
+// The part of the configuration that the scheduler runs under.
+import { createHash } from "node:crypto";
+import type { QuotaConfig, SchedulerConfig } from "../scheduler/scheduler.ts";
+import type { Settings } from "./settings.ts";
+
+/** The version is a hash of the content: processes with the same configuration agree on it without talking. */
+export function schedulerConfigOf(settings: Settings): SchedulerConfig {
+  const deployments = Object.values(settings.models).flatMap((model) => model.deployments);
+  const quotas = new Map<string, QuotaConfig>();
+  for (const { name, unit, per, limit, burst, resetHourUtc } of deployments.flatMap((d) => d.quotas)) {
+    quotas.set(name, { name, unit, per, limit, burst, ...(resetHourUtc !== undefined && { resetHourUtc }) });
+  }
+  const content: Omit<SchedulerConfig, "version"> = {
+    deployments: deployments.map((d) => ({
+      id: d.id,
+      region: d.region,
+      maxConcurrency: d.maxConcurrency,
+      quotas: d.quotas.map((q) => q.name),
+      outputBurndown: d.outputBurndown,
+    })),
+    quotas: [...quotas.values()],
+    models: Object.fromEntries(
+      Object.entries(settings.models).map(([alias, model]) => [
+        alias,
+        { deployments: model.deployments.map((d) => d.id), choice: model.choice },
+      ]),
+    ),
+    weights: {
+      environments: Object.fromEntries(Object.entries(settings.environments).map(([name, e]) => [name, e.weight])),
+      priorities: settings.priorityWeights,
+      tenants: settings.tenantWeights,
+    },
+    ...settings.scheduler,
+  };
+  const version = createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
+  return { version, ...content };
+}

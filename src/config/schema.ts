@@ -1,0 +1,131 @@
+// The form of the configuration file: its keys, their types and ranges. What each key means is said in settings.ts and
+// sluice.example.yaml; what holds between keys is checked in resolve.ts.
+import Type, { type Static, type TSchema } from "typebox";
+
+/** An object that refuses unknown keys; every key may be left out unless named in `required`. */
+function section<P extends Record<string, TSchema>>(properties: P) {
+  return Type.Object(properties, { additionalProperties: false });
+}
+
+/** A map from names that the operator chooses. `allowed` says in words what the pattern says. */
+function named<S extends TSchema>(pattern: string, allowed: string, value: S) {
+  return Type.Record(Type.String({ pattern }), value, { additionalProperties: false, minProperties: 1, allowed });
+}
+
+const integer = (minimum: number, maximum: number) => Type.Optional(Type.Integer({ minimum, maximum }));
+const weight = Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000 });
+
+const seconds = 1000;
+const hours = 3_600_000;
+const megabytes = 1024 * 1024;
+/** Far above any quota or context that exists, and exact in a double even when a day of them is added up. */
+const manyTokens = 1_000_000_000_000;
+
+const quota = section({
+  unit: Type.Enum(["tokens", "input_tokens", "output_tokens", "requests"]),
+  per: Type.Enum(["minute", "day"]),
+  limit: Type.Integer({ minimum: 1, maximum: manyTokens }),
+  burst: integer(1, manyTokens),
+  name: Type.Optional(Type.String({ pattern: "^\\S.{0,199}$", allowed: "text of 1 to 200 characters" })),
+  resetHourUtc: integer(0, 23),
+});
+
+const deployment = section({
+  provider: Type.Optional(Type.Enum(["bedrock"])),
+  region: Type.String({ pattern: "^[a-z]{2,}(-[a-z]+)+-\\d+$", allowed: "an AWS Region such as us-east-1" }),
+  modelId: Type.String({
+    pattern: "^[A-Za-z0-9._:/-]{1,2048}$",
+    allowed: "a Bedrock model ID, inference profile ID or ARN",
+  }),
+  endpoint: Type.Optional(
+    Type.String({
+      pattern: "^https?://[^\\s@/?#]+(/[^\\s?#]*)?$",
+      allowed: "an http:// or https:// address without a user name, such as http://127.0.0.1:9000",
+    }),
+  ),
+  maxConcurrency: integer(1, 10_000),
+  streaming: Type.Optional(Type.Boolean()),
+  outputBurndown: Type.Optional(Type.Number({ minimum: 1, maximum: 1000 })),
+  quotas: Type.Optional(Type.Array(quota, { maxItems: 20 })),
+});
+
+const model = section({
+  maxOutputTokens: integer(1, manyTokens),
+  maxOutputTokensLimit: integer(1, manyTokens),
+  contextTokens: integer(1, manyTokens),
+  tokenFactor: Type.Optional(Type.Number({ minimum: 0.1, maximum: 10 })),
+  alternative: Type.Optional(Type.String()),
+  choice: Type.Optional(Type.Enum(["headroom", "order"])),
+  deployments: Type.Array(deployment, { minItems: 1, maxItems: 100 }),
+});
+
+const environment = section({
+  database: Type.String({
+    pattern: "^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$",
+    allowed: "a name of letters, digits, - and _ (at most 60)",
+  }),
+  weight: Type.Optional(weight),
+});
+
+export const fileSchema = section({
+  host: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9.:_-]{1,253}$", allowed: "an address or host name" })),
+  port: integer(0, 65_535),
+  dataDir: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
+  logLevel: Type.Optional(Type.Enum(["trace", "debug", "info", "warn", "error", "silent"])),
+  defaultModel: Type.Optional(Type.String()),
+  models: Type.Optional(
+    named(
+      "^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$",
+      "names of letters, digits and . _ : / - that begin with a letter or digit",
+      model,
+    ),
+  ),
+  environments: Type.Optional(
+    named(
+      "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+      "names of letters, digits, - and _ that begin with a letter or digit",
+      environment,
+    ),
+  ),
+  priorityWeights: Type.Optional(
+    section({ interactive: Type.Optional(weight), standard: Type.Optional(weight), batch: Type.Optional(weight) }),
+  ),
+  tenantWeights: Type.Optional(named("^\\S.{0,199}$", "names of 1 to 200 characters", weight)),
+  limits: Type.Optional(
+    section({
+      maxRequestBytes: integer(1024, 64 * megabytes),
+      maxPromptBytes: integer(1, 64 * megabytes),
+      maxWaitS: integer(5, 600),
+      maxExpiresInS: integer(1, 365 * 24 * 3600),
+    }),
+  ),
+  worker: Type.Optional(
+    section({
+      concurrency: integer(1, 10_000),
+      maxFailedTries: integer(1, 100),
+      backoffBaseMs: integer(1, 600 * seconds),
+      backoffMaxMs: integer(1, 24 * hours),
+      drainMs: integer(0, hours),
+    }),
+  ),
+  scheduler: Type.Optional(
+    section({
+      leaseMs: integer(1 * seconds, hours),
+      sendWithinMs: integer(10, 60 * seconds),
+      networkJitterMs: integer(0, 60 * seconds),
+    }),
+  ),
+  timeouts: Type.Optional(
+    section({
+      connectMs: integer(1, 600 * seconds),
+      firstByteMs: integer(1, hours),
+      idleMs: integer(1, hours),
+      totalMs: integer(1, 24 * hours),
+    }),
+  ),
+});
+
+export type FileSettings = Static<typeof fileSchema>;
+export type FileModel = Static<typeof model>;
+export type FileDeployment = Static<typeof deployment>;
+export type FileQuota = Static<typeof quota>;

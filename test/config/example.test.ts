@@ -1,0 +1,60 @@
+// sluice.example.yaml is the documentation of the file: it must have every key, be valid, and mean the defaults.
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { expect, test } from "vitest";
+import { parse } from "yaml";
+import { fileSchema } from "../../src/config/schema.ts";
+import { load } from "./support.ts";
+
+const example = readFileSync(resolve(import.meta.dirname, "../../sluice.example.yaml"), "utf8");
+
+test("as it stands it means the defaults", async () => {
+  const { source: _s, dataDir: _d, ...settings } = await load({ yaml: example });
+  const { source: _s2, dataDir: _d2, ...defaults } = await load({});
+  expect(settings).toEqual(defaults);
+});
+
+/** The keys that begin with # and no space, put in force. */
+const complete = example.replace(/^( *)#(?=\S)/gm, "$1");
+
+test("with all its keys in force it is valid, and only the endpoint and the third quota make a difference", async () => {
+  const settings = await load({ yaml: complete });
+  const defaults = await load({});
+  const [deployment] = settings.models["llama3-3-70b"]!.deployments;
+  expect(deployment!.endpoint).toBe("http://127.0.0.1:9000");
+  expect(deployment!.quotas.pop()).toMatchObject({ name: "us-east-1 per day", resetHourUtc: 0 });
+  delete deployment!.endpoint;
+  expect(settings.models).toEqual(defaults.models);
+  expect(settings.worker).toEqual(defaults.worker);
+});
+
+interface Schema {
+  properties?: Record<string, Schema>;
+  patternProperties?: Record<string, Schema>;
+  items?: Schema;
+}
+
+/** `limits.maxWaitS`; names that the operator chooses are `*`, and entries of lists `[]`. */
+function keysOfSchema(schema: Schema, path = ""): string[] {
+  const below = Object.entries(schema.properties ?? {}).flatMap(([key, value]) => [
+    `${path}.${key}`,
+    ...keysOfSchema(value, `${path}.${key}`),
+  ]);
+  const named = Object.values(schema.patternProperties ?? {}).flatMap((value) => keysOfSchema(value, `${path}.*`));
+  return [...below, ...named, ...(schema.items ? keysOfSchema(schema.items, `${path}[]`) : [])];
+}
+
+function keysOfValue(schema: Schema, value: unknown, path = ""): string[] {
+  if (Array.isArray(value)) return value.flatMap((entry) => keysOfValue(schema.items!, entry, `${path}[]`));
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, below]) => {
+    if (!schema.properties) return keysOfValue(Object.values(schema.patternProperties!)[0]!, below, `${path}.*`);
+    return [`${path}.${key}`, ...keysOfValue(schema.properties[key]!, below, `${path}.${key}`)];
+  });
+}
+
+test("every key of the schema stands in it", () => {
+  const schema = fileSchema as unknown as Schema;
+  const found = new Set(keysOfValue(schema, parse(complete)));
+  expect(keysOfSchema(schema).filter((key) => !found.has(key))).toEqual([]);
+});

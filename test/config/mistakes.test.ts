@@ -1,0 +1,209 @@
+// Mistakes in a configuration and what is said about them: the key, the value, what is allowed, and the line.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { ConfigError } from "../../src/config/config-error.ts";
+import { loadSettings } from "../../src/config/load.ts";
+import { nearest } from "../../src/config/problems.ts";
+import { load, mistakesIn, someCredentials, temporaryFolder } from "./support.ts";
+
+const model = (text: string) => `models: { a: { ${text} } }`;
+const deployments = (...list: string[]) =>
+  model(`deployments: [${list.map((d) => `{ region: us-east-1, modelId: m, ${d} }`).join(", ")}]`);
+const quotas = (...list: string[]) => deployments(`quotas: [${list.map((q) => `{ ${q} }`).join(", ")}]`);
+
+const cases: [yaml: string, mistake: string][] = [
+  // Form
+  ["- 1", "The file is [1]; allowed: a map (line 1)"],
+  ["models: ~", "models is null; allowed: a map with at least one entry, names of letters"],
+  ["models: {}", "models is {}; allowed: a map with at least one entry"],
+  ["port: 65536", "port is 65536; allowed: a whole number from 0 to 65535 (line 1)"],
+  ["port: 80.5", "port is 80.5; allowed: a whole number"],
+  ["\nlogLevel: loud", 'logLevel is "loud"; allowed: one of trace, debug, info, warn, error, silent (line 2)'],
+  ["limits: { maxWait: 4 }", "limits.maxWait is not a known key; did you mean maxWaitS? Allowed: maxRequestBytes,"],
+  ["secret: x", "secret is not a known key; Allowed: host, port,"],
+  ['models: { "a b": {} }', 'models["a b"] is not a usable name; allowed: names of letters'],
+  ["models: { __proto__: { deployments: [] } }", "models.__proto__ is not a usable name"],
+  [model("deployments: []"), "models.a.deployments is []; allowed: a list of 1 to 100 entries"],
+  [model("maxOutputTokens: 5"), "models.a.deployments is missing; allowed: a list of 1 to 100 entries"],
+  [
+    model("deployments: [{ region: us-east-1 }]"),
+    "models.a.deployments[0].modelId is missing; allowed: a Bedrock model ID, inference profile ID or ARN",
+  ],
+  [deployments("provider: openai"), 'models.a.deployments[0].provider is "openai"; allowed: one of bedrock'],
+  [deployments("", "streaming: 1"), "models.a.deployments[1].streaming is 1; allowed: true or false"],
+  [
+    deployments("endpoint: 'http://me:password@h/'"),
+    'models.a.deployments[0].endpoint is "http://***@h/"; allowed: an http:// or https:// address without a user name',
+  ],
+  [
+    quotas("unit: requests, per: minute, limit: 3", "unit: tokens, per: minute, limit: 0"),
+    "models.a.deployments[0].quotas[1].limit is 0; allowed: a whole number from 1 to 1000000000000",
+  ],
+  [
+    quotas("unit: calls, per: minute, limit: 3"),
+    '.unit is "calls"; allowed: one of tokens, input_tokens, output_tokens',
+  ],
+  ["environments: { UAT: { weight: 1 } }", "environments.UAT.database is missing; allowed: a name of letters"],
+  [
+    "environments: { UAT: { database: ../x } }",
+    'environments.UAT.database is "../x"; allowed: a name of letters, digits, - and _ (at most 60)',
+  ],
+  [
+    "environments: { UAT: { database: a, weight: 0 } }",
+    "weight is 0; allowed: a number greater than 0, at most 1000000",
+  ],
+  ["tenantWeights: { a: -1 }", "tenantWeights.a is -1; allowed: a number greater than 0"],
+  // Between keys
+  ["defaultModel: llama3-70b", 'defaultModel is "llama3-70b", which models does not have; did you mean llama3-3-70b?'],
+  [
+    "models: { a: { deployments: [{ region: us-east-1, modelId: m }] }, b: { deployments: [{ region: us-east-1, modelId: n }] } }",
+    "defaultModel is missing, and there is more than one model; allowed: one of a, b",
+  ],
+  [deployments("", ""), "models.a.deployments[1] is bedrock/us-east-1/m, and so is a deployment of a"],
+  [
+    model("alternative: x, deployments: [{ region: us-east-1, modelId: m }]"),
+    'models.a.alternative is "x", which models',
+  ],
+  [
+    model("alternative: a, deployments: [{ region: us-east-1, modelId: m }]"),
+    "models.a.alternative is the model itself",
+  ],
+  [
+    model("maxOutputTokens: 9000, deployments: [{ region: us-east-1, modelId: meta.llama3-3-70b }]"),
+    "models.a.maxOutputTokens is 9000; allowed: at most 4096",
+  ],
+  [
+    model(
+      "contextTokens: 100, maxOutputTokensLimit: 200, maxOutputTokens: 1, deployments: [{ region: us-east-1, modelId: m }]",
+    ),
+    "models.a.maxOutputTokensLimit is 200; allowed: at most contextTokens, 100",
+  ],
+  [
+    quotas("unit: tokens, per: minute, limit: 2048"),
+    "quotas[0].limit is 2048, so no job with the model's 2048 output tokens could ever run",
+  ],
+  [quotas("unit: requests, per: minute, limit: 3, burst: 4"), "quotas[0].burst is 4; allowed: at most the limit, 3"],
+  [
+    quotas("unit: requests, per: minute, limit: 3, resetHourUtc: 4"),
+    "quotas[0].resetHourUtc stands beside per: minute; allowed: only with per: day",
+  ],
+  [
+    quotas("unit: requests, per: minute, limit: 3", "unit: requests, per: minute, limit: 4"),
+    "quotas[1] is a second quota on requests per minute; a call would be charged twice",
+  ],
+  [
+    "models: { a: { deployments: [{ region: us-east-1, modelId: m, quotas: [{ unit: requests, per: minute, limit: 3, name: x }] }, " +
+      "{ region: us-west-2, modelId: m, quotas: [{ unit: requests, per: minute, limit: 4, name: x }] }] } }",
+    'models.a.deployments[1].quotas[0] shares the quota "x" with bedrock/us-east-1/m but differs from it',
+  ],
+  [
+    "environments: { UAT: { database: x }, PROD: { database: X } }",
+    "environments.PROD.database is X, which environment UAT uses; allowed: a name of its own",
+  ],
+  ["environments: { UAT: { database: sluice } }", "database is sluice, which the service itself uses"],
+  [
+    "limits: { maxRequestBytes: 2000 }",
+    "limits.maxPromptBytes is 1048576; allowed: at most limits.maxRequestBytes, 2000",
+  ],
+  ["worker: { backoffMaxMs: 10 }", "worker.backoffBaseMs is 1000; allowed: at most worker.backoffMaxMs, 10"],
+  [
+    "scheduler: { leaseMs: 1000, sendWithinMs: 2000 }",
+    "scheduler.sendWithinMs is 2000; allowed: at most scheduler.leaseMs",
+  ],
+  ["timeouts: { totalMs: 100 }", "timeouts.firstByteMs is 60000; allowed: at most timeouts.totalMs, 100"],
+  // YAML
+  ["port: 1\nport: 2", "is not valid YAML:\n  Map keys must be unique at line 2, column 1"],
+  ["port: [", "is not valid YAML"],
+  ["port: !!js/function x", "is not valid YAML"],
+  ["port: 1\n---\nport: 2", "is not valid YAML"],
+  [`a: &a [x]\nb: [${"*a, ".repeat(200)}]`, "is not valid YAML: Excessive alias count"],
+];
+
+test.each(cases)("%s", async (yaml, mistake) => {
+  expect(await mistakesIn({ yaml })).toContain(mistake);
+});
+
+test("all mistakes are named at once", async () => {
+  const yaml = Array.from({ length: 12 }, (_, i) => `key${i}: 1`).join("\n");
+  const message = await mistakesIn({ yaml });
+  expect(message).toMatch(/^There are 12 mistakes in the configuration \(.*sluice\.yaml\):\n/);
+  expect(message.split("\n")).toHaveLength(13);
+});
+
+test.each([
+  [{ PORT: "80a" }, 'PORT is "80a"; allowed: a whole number from 0 to 65535'],
+  [{ PORT: "-1" }, 'PORT is "-1"; allowed: a whole number from 0 to 65535'],
+  [{ PORT: "99999" }, "PORT is 99999; allowed: a whole number from 0 to 65535"],
+  [{ HOST: "a b" }, 'HOST is "a b"; allowed: an address or host name'],
+  [{ SLUICE_LOG_LEVEL: "loud" }, 'SLUICE_LOG_LEVEL is "loud"; allowed: one of trace,'],
+  [{ SLUICE_DEFAULT_MODEL: "gpt" }, 'SLUICE_DEFAULT_MODEL is "gpt", which models does not have'],
+  [{ SLUICE_PROVIDER: "openai" }, 'SLUICE_PROVIDER is "openai"; allowed: one of bedrock, simulator'],
+  [
+    { SLUICE_CONFIG: "missing.yaml" },
+    /^The configuration file .*missing\.yaml \(SLUICE_CONFIG\) cannot be read: ENOENT\.$/,
+  ],
+])("environment %j", async (env, mistake) => {
+  const message = await mistakesIn({ env: env as Record<string, string> });
+  if (mistake instanceof RegExp) expect(message).toMatch(mistake);
+  else expect(message).toContain(mistake);
+});
+
+test("an argument is named as such", async () => {
+  expect(await mistakesIn({ env: { PORT: "1" }, args: { port: "x" } })).toContain('--port is "x"; allowed:');
+});
+
+test("a file of more than a megabyte is not parsed", async () => {
+  expect(await mistakesIn({ yaml: `# ${"x".repeat(1024 * 1024)}` })).toContain("bytes; allowed: at most 1048576");
+});
+
+test("whatever is in the file, the answer is settings or a ConfigError", async () => {
+  const folder = temporaryFolder();
+  const key = fc.constantFrom(
+    "models",
+    "a",
+    "deployments",
+    "quotas",
+    "limit",
+    "port",
+    "environments",
+    "UAT",
+    "weight",
+    "x",
+  );
+  const { node } = fc.letrec((tie) => ({
+    node: fc.oneof(
+      { depthSize: "small", withCrossShrink: true },
+      fc.constantFrom(null, true, 0, -1, 3, 1.5, "", "us-east-1", "tokens", "minute"),
+      fc.array(tie("node"), { maxLength: 3 }),
+      fc.dictionary(key, tie("node"), { maxKeys: 4 }),
+    ),
+  }));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.oneof(
+        node.map((value) => JSON.stringify(value)),
+        fc.string(),
+      ),
+      async (text) => {
+        writeFileSync(join(folder, "sluice.yaml"), text);
+        const result = await loadSettings({ env: someCredentials, cwd: folder }).catch((error: unknown) => error);
+        if (result instanceof Error) expect(result).toBeInstanceOf(ConfigError);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test("the nearest name is found, and none where nothing is near", () => {
+  const names = ["maxOutputTokens", "maxOutputTokensLimit", "region"];
+  expect(nearest("maxoutputtoken", names)).toBe("maxOutputTokens");
+  expect(nearest("regoin", names)).toBe("region");
+  expect(nearest("endpoint", names)).toBeUndefined();
+  expect(nearest("x".repeat(100_000), names)).toBeUndefined();
+});
+
+test("the cases above begin from something valid", async () => {
+  await expect(load({ yaml: quotas("unit: requests, per: minute, limit: 3") })).resolves.toBeDefined();
+});

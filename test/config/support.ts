@@ -1,0 +1,38 @@
+// A working directory with a configuration file, and an environment in which nothing but the given is set.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { ConfigError } from "../../src/config/config-error.ts";
+import { type LoadOptions, loadSettings } from "../../src/config/load.ts";
+import type { Settings } from "../../src/config/settings.ts";
+
+/** Any value will do: nothing is called. */
+export const someCredentials = { AWS_ACCESS_KEY_ID: "test", AWS_SECRET_ACCESS_KEY: "test" };
+
+/** A folder that is removed when the test ends. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-config-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+interface LoadCase {
+  /** Becomes sluice.yaml. */
+  yaml?: string;
+  env?: Record<string, string>;
+  args?: LoadOptions["args"];
+}
+
+export function load({ yaml, env = {}, args }: LoadCase): Promise<Settings> {
+  const cwd = temporaryFolder();
+  if (yaml !== undefined) writeFileSync(join(cwd, "sluice.yaml"), yaml);
+  return loadSettings({ env: { ...someCredentials, ...env }, cwd, ...(args && { args }) });
+}
+
+/** The message of the ConfigError that loading ends with. */
+export async function mistakesIn(given: LoadCase): Promise<string> {
+  const result = await load(given).catch((error: unknown) => error);
+  if (result instanceof ConfigError) return result.message;
+  throw new Error(`expected a ConfigError, got ${JSON.stringify(result)}`, { cause: result });
+}
