@@ -1,0 +1,110 @@
+// One shape for every error, whoever raised it: our own checks, Fastify, or Node's HTTP parser.
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from "fastify";
+import Type from "typebox";
+import { type ErrorCode, errorTable, SluiceError } from "../domain/errors.ts";
+
+/** Seconds; for a 503 that does not say itself when to come back. */
+const defaultRetryAfterS = 5;
+
+const errorBody = Type.Object({
+  code: Type.Enum(Object.keys(errorTable) as ErrorCode[], { description: "Stable; see docs/errors.md." }),
+  message: Type.String({ description: "What is wrong, for people." }),
+  field: Type.Optional(Type.String({ description: "The field at fault, as the caller wrote it." })),
+  job_id: Type.Optional(Type.String({ description: "The job that the error is about." })),
+  advice: Type.Optional(Type.String({ description: "What to do about it." })),
+  request_id: Type.Optional(
+    Type.String({ description: "Stands in the service's log with everything about this request." }),
+  ),
+});
+
+/** Registered with Fastify under this `$id`; the routes refer to it. */
+export const errorSchema = Type.Object({ error: errorBody }, { $id: "Error", additionalProperties: false });
+
+/** What `/enqueue` answers: the same, and the word that its clients look at. */
+export const enqueueErrorSchema = Type.Object(
+  { success: Type.Literal(false), error: errorBody },
+  { $id: "EnqueueError", additionalProperties: false },
+);
+
+/** The `response` entries of a route's schema for the errors that it may answer. */
+export function errorResponses(codes: readonly ErrorCode[], schemaId: "Error" | "EnqueueError" = "Error") {
+  const responses: Record<number, { description: string; $ref: string }> = {};
+  for (const code of [...codes, "cross_origin" as const, "internal" as const]) {
+    const { status, advice } = errorTable[code];
+    const before = responses[status] ? `${responses[status].description}\n\n` : "";
+    responses[status] = { description: `${before}\`${code}\`: ${advice}`, $ref: `${schemaId}#` };
+  }
+  return responses;
+}
+
+/** For Fastify's setErrorHandler and frameworkErrors. */
+export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const known = asSluiceError(error, request);
+  if (known.status >= 500) {
+    const level = known.code === "internal" ? "error" : "warn";
+    const { id, method } = request;
+    request.log[level]({ err: error, requestId: id, method, route: request.routeOptions?.url }, known.message);
+  }
+  const { field, jobId, retryAfterS = defaultRetryAfterS } = known.details;
+  if (known.status === 503) reply.header("retry-after", String(Math.ceil(retryAfterS)));
+  reply.code(known.status).send({
+    ...(request.routeOptions?.url === "/enqueue" && { success: false }),
+    error: {
+      code: known.code,
+      message: known.message,
+      ...(field !== undefined && { field }),
+      ...(jobId !== undefined && { job_id: jobId }),
+      advice: errorTable[known.code].advice,
+      request_id: request.id,
+    },
+  });
+}
+
+export function notFound(request: FastifyRequest): SluiceError {
+  return new SluiceError("not_found", `There is nothing at ${request.method} ${request.url.slice(0, 200)}.`);
+}
+
+function asSluiceError(error: unknown, request: FastifyRequest): SluiceError {
+  if (error instanceof SluiceError) return error;
+  const { code = "", statusCode = 500, message } = error as Partial<FastifyError>;
+  // A body that nobody asked for may be as broken as it likes: what is wrong is the path.
+  if (request.is404 && code.startsWith("FST_ERR_CTP_")) return notFound(request);
+  switch (code) {
+    case "FST_ERR_CTP_BODY_TOO_LARGE":
+      return new SluiceError("too_large", "The body is larger than the service takes.", { field: "body" });
+    case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
+      return new SluiceError("unsupported_media_type", "The body must be JSON, with Content-Type: application/json.");
+    case "FST_ERR_CTP_EMPTY_JSON_BODY":
+      return new SluiceError("invalid_json", "The body is empty; a JSON object is expected.");
+    case "FST_ERR_BAD_URL":
+      return new SluiceError(
+        "invalid_request",
+        "The path is not valid: a % must be followed by two hexadecimal digits.",
+      );
+  }
+  if (statusCode >= 400 && statusCode < 500) return new SluiceError("invalid_request", `${message}.`);
+  return new SluiceError("internal", "Something went wrong inside the service.", {}, { cause: error });
+}
+
+/** For Fastify's clientErrorHandler: what Node could not even read as a request. There is no reply object then. */
+export function answerClientError(error: ConnectionError, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const code = error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "request_timeout" : "invalid_request";
+  const message =
+    code === "request_timeout"
+      ? "The request did not arrive in time."
+      : error.code === "HPE_HEADER_OVERFLOW"
+        ? "The headers are too large."
+        : "The request is not valid HTTP.";
+  const { status, advice } = errorTable[code];
+  const body = JSON.stringify({ error: { code, message, advice } });
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,204 @@
+// How a job is asked for: the bodies of POST /enqueue and POST /v1/jobs, and what they mean.
+import Type, { type Static } from "typebox";
+import type { Settings } from "../config/settings.ts";
+import { type ErrorCode, SluiceError } from "../domain/errors.ts";
+import { priorities } from "../domain/job.ts";
+import type { Message } from "../domain/request.ts";
+import type { SubmitInput } from "../jobs/submit.ts";
+
+/** What both doors take. The limits are those of the configuration; the stricter ones of a model are checked later. */
+function commonFields(settings: Settings) {
+  const models = Object.values(settings.models);
+  return {
+    environment: Type.String({
+      description: `Decides the database of the answer: ${Object.keys(settings.environments).join(" or ")}.`,
+    }),
+    model: Type.Optional(
+      Type.String({
+        description: `One of ${Object.keys(settings.models).join(", ")}; by default ${settings.defaultModel}.`,
+      }),
+    ),
+    system: Type.Optional(Type.String({ description: "Instructions that stand before the conversation." })),
+    max_tokens: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: Math.max(...models.map((m) => m.maxOutputTokensLimit)),
+        description:
+          "Upper bound of the answer; reserved in the quotas while the call runs, so a tight one lets more jobs run.",
+      }),
+    ),
+    temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    top_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    priority: Type.Optional(Type.Enum([...priorities], { description: "By default standard." })),
+    expires_in: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: settings.limits.maxExpiresInS,
+        description: "Seconds; a job that has not completed by then expires. By default never.",
+      }),
+    ),
+    metadata: Type.Optional(
+      Type.Unsafe<Record<string, string>>({
+        type: "object",
+        additionalProperties: { type: "string", maxLength: 512 },
+        maxProperties: 16,
+        propertyNames: { minLength: 1, maxLength: 64 },
+        description: "Labels of your own; they come back with the job.",
+      }),
+    ),
+  };
+}
+
+export function enqueueBody(settings: Settings) {
+  return Type.Object(
+    { prompt: Type.String({ description: "What the model is asked." }), ...commonFields(settings) },
+    {
+      additionalProperties: false,
+      examples: [{ prompt: "Why is the sky blue?", environment: Object.keys(settings.environments)[0] }],
+    },
+  );
+}
+
+const textPart = Type.Object({ type: Type.Literal("text"), text: Type.String() }, { additionalProperties: false });
+
+const message = Type.Object(
+  {
+    role: Type.Enum(["user", "assistant", "system"]),
+    content: Type.Union([Type.String(), Type.Array(textPart, { minItems: 1, maxItems: 1000 })]),
+  },
+  { additionalProperties: false },
+);
+
+export function jobBody(settings: Settings) {
+  return Type.Object(
+    {
+      prompt: Type.Optional(Type.String({ description: "A single message of the user. Either this or messages." })),
+      messages: Type.Optional(
+        Type.Array(message, {
+          minItems: 1,
+          maxItems: 2000,
+          description: "A conversation. Messages of the role system are joined with `system`, in their order.",
+        }),
+      ),
+      ...commonFields(settings),
+      stop: Type.Optional(
+        Type.Array(Type.String({ minLength: 1, maxLength: 256 }), {
+          maxItems: 16,
+          description: "The answer ends before any of these.",
+        }),
+      ),
+      regions: Type.Optional(
+        Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+          minItems: 1,
+          maxItems: 64,
+          description: "Only deployments in these regions may serve the job. By default any.",
+        }),
+      ),
+      fallback_models: Type.Optional(
+        Type.Array(Type.String(), {
+          maxItems: 8,
+          description: "Used, in this order, when no deployment of the model is in service; the answer says so.",
+        }),
+      ),
+      on_unknown: Type.Optional(
+        Type.Enum(["retry", "fail"], {
+          description: "What to do when a call was lost and may have been billed. By default retry.",
+        }),
+      ),
+      not_before: Type.Optional(
+        Type.Union(
+          [Type.String({ format: "date-time" }), Type.Number({ minimum: 0, maximum: settings.limits.maxExpiresInS })],
+          { description: "A time, or seconds from now, before which the job does not start." },
+        ),
+      ),
+    },
+    {
+      additionalProperties: false,
+      examples: [{ prompt: "Why is the sky blue?", environment: Object.keys(settings.environments)[0] }],
+    },
+  );
+}
+
+type EnqueueBody = Static<ReturnType<typeof enqueueBody>>;
+type JobBody = Static<ReturnType<typeof jobBody>>;
+
+/** What a submit may answer besides the job. */
+export const submitErrors: ErrorCode[] = [
+  "invalid_request",
+  "invalid_json",
+  "unknown_environment",
+  "unknown_model",
+  "context_exceeded",
+  "too_large",
+  "unsupported_media_type",
+  "exceeds_quota",
+  "unavailable",
+  "fate_unknown",
+  "storage_full",
+];
+
+/** @param now milliseconds since the epoch, for times that count from now */
+export function submitInputOf(body: EnqueueBody | JobBody, settings: Settings, now: number): SubmitInput {
+  const { conversation, messagesField, system } = askedOf(body);
+  const job: Partial<JobBody> = body;
+  return {
+    environment: body.environment,
+    messages: conversation,
+    messagesField,
+    system,
+    model: body.model,
+    maxTokens: body.max_tokens,
+    temperature: body.temperature,
+    topP: body.top_p,
+    stop: job.stop,
+    priority: body.priority,
+    regions: job.regions,
+    fallbackModels: job.fallback_models,
+    onUnknown: job.on_unknown,
+    notBefore: notBeforeOf(job.not_before, settings, now),
+    expiresInMs: body.expires_in === undefined ? undefined : body.expires_in * 1000,
+    metadata: body.metadata,
+  };
+}
+
+interface Asked {
+  conversation: Message[];
+  messagesField: "prompt" | "messages";
+  system?: string;
+}
+
+function askedOf(body: EnqueueBody | JobBody): Asked {
+  const messages = "messages" in body ? body.messages : undefined;
+  if (messages && body.prompt !== undefined) {
+    throw new SluiceError("invalid_request", "Give either prompt or messages, not both.", { field: "messages" });
+  }
+  if (!messages) {
+    if (body.prompt === undefined) {
+      throw new SluiceError("invalid_request", "prompt or messages is required.", { field: "prompt" });
+    }
+    const content = [{ type: "text" as const, text: body.prompt }];
+    return { conversation: [{ role: "user", content }], messagesField: "prompt", system: body.system };
+  }
+  const conversation: Message[] = [];
+  const instructions = body.system === undefined ? [] : [body.system];
+  for (const { role, content } of messages) {
+    const parts = typeof content === "string" ? [{ type: "text" as const, text: content }] : content;
+    if (role === "system") instructions.push(...parts.map((p) => p.text));
+    else conversation.push({ role, content: parts });
+  }
+  const system = instructions.length > 0 ? instructions.join("\n\n") : undefined;
+  return { conversation, messagesField: "messages", system };
+}
+
+function notBeforeOf(value: string | number | undefined, settings: Settings, now: number): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === "number") return now + Math.ceil(value * 1000);
+  const at = Date.parse(value);
+  const { maxExpiresInS } = settings.limits;
+  if (at > now + maxExpiresInS * 1000) {
+    throw new SluiceError("invalid_request", `not_before must be at most ${maxExpiresInS} seconds from now.`, {
+      field: "not_before",
+    });
+  }
+  return at;
+}

@@ -1,0 +1,231 @@
+// A job as the interface shows it: one resource for /status and /v1/jobs. Fields that do not apply are null.
+import Type, { type Static } from "typebox";
+import {
+  type Attempt,
+  finalStates,
+  type JobError,
+  type JobHead,
+  type JobState,
+  type JobSummary,
+  jobStates,
+  priorities,
+  type Usage,
+} from "../domain/job.ts";
+import type { JobView } from "../jobs/view.ts";
+import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
+import { iso, isoOrNull, nullable, time } from "./json.ts";
+
+const error = Type.Object({
+  code: Type.String({ description: "One of docs/errors.md." }),
+  message: Type.String(),
+});
+
+const usage = Type.Object({
+  input_tokens: Type.Integer(),
+  output_tokens: Type.Integer(),
+  cache_read_tokens: nullable(Type.Integer()),
+  cache_write_tokens: nullable(Type.Integer()),
+});
+
+const attemptResults = [
+  "in_progress",
+  "unknown",
+  "completed",
+  "throttled",
+  "capacity",
+  "transient",
+  "permanent",
+  "aborted",
+  "not_sent",
+] as const;
+
+const attempt = Type.Object({
+  number: Type.Integer({ description: "From 1." }),
+  deployment: Type.String(),
+  model: Type.String({ description: "The alias that the deployment serves." }),
+  started_at: time("When it was charged to the quotas."),
+  result: Type.Enum([...attemptResults], {
+    description: "`unknown`: nobody knows how it ended, so it may have been billed.",
+  }),
+  error: nullable(error),
+  usage: nullable(usage),
+  duration_ms: nullable(Type.Number()),
+  first_token_ms: nullable(Type.Number()),
+});
+
+const waitingOn = Type.Object({
+  message: Type.String({ description: "A sentence for people." }),
+  kind: Type.Enum([
+    "turn",
+    "quota",
+    "concurrency",
+    "cool_down",
+    "out_of_service",
+    "delay",
+    "rebuild",
+    "starting",
+    "not_queued_yet",
+  ]),
+  deployment: nullable(Type.String()),
+  quota: nullable(Type.String()),
+  reason: nullable(Type.String()),
+});
+
+const toolCall = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  input: Type.Unknown({ description: "The JSON that the model wrote." }),
+});
+
+export const jobParams = Type.Object({ job_id: Type.String({ format: "uuid" }) });
+
+/** What a list shows of a job. */
+const summaryFields = {
+  job_id: Type.String({ format: "uuid" }),
+  status: Type.Enum([...jobStates]),
+  environment: Type.String(),
+  tenant: Type.String(),
+  model: Type.String({ description: "The alias that was asked for." }),
+  priority: Type.Enum([...priorities]),
+  error: nullable(error),
+  created_at: time("When it was submitted."),
+  finished_at: nullable(time(`When it became ${finalStates.join(", ")}.`)),
+  not_before: nullable(time("It does not start before.")),
+  expires_at: nullable(time("The deadline.")),
+  retry_of: nullable(Type.String({ format: "uuid", description: "The job that this one repeats." })),
+  metadata: nullable(Type.Record(Type.String(), Type.String())),
+};
+
+export const jobSummarySchema = Type.Object(summaryFields, { $id: "JobSummary" });
+
+export const jobSchema = Type.Object(
+  {
+    ...summaryFields,
+    text: nullable(Type.String({ description: "The answer, once completed." })),
+    tool_calls: nullable(Type.Array(toolCall)),
+    finish_reason: nullable(
+      Type.String({ description: "stop, length (the answer is truncated), tool_calls or content_filter." }),
+    ),
+    usage: nullable(usage),
+    deployment: nullable(Type.String({ description: "Who answered: {provider}/{region}/{modelId}." })),
+    answered_by: nullable(
+      Type.String({ description: "The alias that answered; differs from model if a fallback did." }),
+    ),
+    synthetic: Type.Boolean({ description: "The text comes from the built-in simulator, not from a model." }),
+    max_tokens: Type.Integer(),
+    temperature: nullable(Type.Number()),
+    top_p: nullable(Type.Number()),
+    position: nullable(
+      Type.Integer({ description: "1: next among the jobs that it competes with. An estimate; null unless queued." }),
+    ),
+    waiting_on: nullable(waitingOn),
+    eta: nullable(time("When it is expected to start; null if nothing can be said, and once it runs.")),
+    attempts: Type.Array(attempt, { description: "Calls to a provider, in order." }),
+  },
+  { $id: "Job" },
+);
+
+type JobResource = Static<typeof jobSchema>;
+type JobSummaryResource = Static<typeof jobSummarySchema>;
+
+/** @param now milliseconds since the epoch, from which `eta` is counted */
+export function jobResource(view: JobView, now: number): JobResource {
+  const { job, state, outcome, attempts, standing } = view;
+  const waiting = state === "queued" && standing?.state === "waiting" ? standing : undefined;
+  const { parameters } = job.request;
+  return {
+    ...summaryFieldsOf(job, state, outcome?.at, outcome?.error),
+    text: outcome?.text ?? null,
+    tool_calls: outcome?.toolCalls?.length ? outcome.toolCalls : null,
+    finish_reason: outcome?.finishReason ?? null,
+    usage: usageOf(outcome?.usage),
+    deployment: outcome?.deployment ?? null,
+    answered_by: outcome?.model ?? null,
+    synthetic: outcome?.deployment?.startsWith("simulator/") ?? false,
+    max_tokens: parameters.maxTokens,
+    temperature: parameters.temperature ?? null,
+    top_p: parameters.topP ?? null,
+    position: waiting?.position ?? null,
+    waiting_on: state === "queued" && standing ? waitingOnOf(standing) : null,
+    eta: waiting?.startsInMs === undefined ? null : iso(now + waiting.startsInMs),
+    attempts: attempts.map((a) => attemptOf(a, state === "in_progress" && a === attempts.at(-1))),
+  };
+}
+
+export function jobSummaryResource({ job, state, finishedAt, error }: JobSummary): JobSummaryResource {
+  return summaryFieldsOf(job, state, finishedAt, error);
+}
+
+function summaryFieldsOf(job: JobHead, state: JobState, finishedAt?: number, error?: JobError): JobSummaryResource {
+  return {
+    job_id: job.id,
+    status: state,
+    environment: job.environment,
+    tenant: job.tenant,
+    model: job.model,
+    priority: job.priority,
+    error: error ?? null,
+    created_at: iso(job.submittedAt),
+    finished_at: isoOrNull(finishedAt),
+    not_before: isoOrNull(job.notBefore),
+    expires_at: isoOrNull(job.expiresAt),
+    retry_of: job.retryOf ?? null,
+    metadata: job.metadata ?? null,
+  };
+}
+
+function attemptOf(record: Attempt, mayRun: boolean): Static<typeof attempt> {
+  const { end } = record;
+  return {
+    number: record.n,
+    deployment: record.deployment,
+    model: record.model,
+    started_at: iso(record.chargedAt),
+    result: end?.result ?? (mayRun ? "in_progress" : "unknown"),
+    error: end?.error ?? null,
+    usage: usageOf(end?.usage),
+    duration_ms: end?.durationMs ?? null,
+    first_token_ms: end?.firstTokenMs ?? null,
+  };
+}
+
+function usageOf(usage: Usage | undefined) {
+  return usage
+    ? {
+        input_tokens: usage.input,
+        output_tokens: usage.output,
+        cache_read_tokens: usage.cacheRead ?? null,
+        cache_write_tokens: usage.cacheWrite ?? null,
+      }
+    : null;
+}
+
+function waitingOnOf(standing: Explanation): Static<typeof waitingOn> {
+  const nothing = { deployment: null, quota: null, reason: null };
+  if (standing.state === "absent") {
+    return { ...nothing, kind: "not_queued_yet", message: "It is stored and joins the queue within seconds." };
+  }
+  if (standing.state === "running") {
+    return { ...nothing, kind: "starting", deployment: standing.deployment, message: "It is being started." };
+  }
+  return { ...nothing, ...standing.waitingOn, message: sentence(standing.waitingOn) };
+}
+
+function sentence(on: WaitingOn): string {
+  switch (on.kind) {
+    case "turn":
+      return "It is its turn: it may start at any moment.";
+    case "quota":
+      return `It waits for room in the quota ${on.quota} of ${on.deployment}.`;
+    case "concurrency":
+      return `It waits for one of the running calls of ${on.deployment} to end.`;
+    case "cool_down":
+      return `It waits for ${on.deployment} to recover: ${on.reason}.`;
+    case "out_of_service":
+      return `It waits for ${on.deployment}, which is out of service: ${on.reason}.`;
+    case "delay":
+      return "It waits for its time: a retry after an error, or not_before.";
+    case "rebuild":
+      return "It waits for the queue to be rebuilt after a start or a loss.";
+  }
+}

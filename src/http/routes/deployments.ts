@@ -1,0 +1,95 @@
+// GET /v1/deployments: what may be asked for, who serves it, and how much of the quotas is in use.
+import Type from "typebox";
+import type { JobsContext } from "../../jobs/context.ts";
+import { errorResponses } from "../errors.ts";
+import { isoOrNull, nullable, time } from "../json.ts";
+import type { HttpServer } from "../types.ts";
+
+const model = Type.Object({
+  name: Type.String({ description: "The alias to name in a job." }),
+  default: Type.Boolean({ description: "Used by jobs that name no model." }),
+  max_output_tokens: Type.Integer({ description: "Sent as max_tokens when a job names none." }),
+  max_output_tokens_limit: Type.Integer({ description: "What a job may ask for at most." }),
+  context_tokens: Type.Integer({ description: "Input and output together." }),
+  deployments: Type.Array(Type.String()),
+});
+
+const deployment = Type.Object({
+  id: Type.String(),
+  region: Type.String(),
+  model_id: Type.String(),
+  state: Type.Enum(["in_service", "cooling_down", "out_of_service"]),
+  reason: nullable(Type.String()),
+  until: nullable(time("When it is tried again.")),
+  running: Type.Integer({ description: "Calls at this moment." }),
+  max_concurrency: Type.Integer(),
+  quotas: Type.Array(Type.String()),
+});
+
+const quota = Type.Object({
+  name: Type.String(),
+  unit: Type.Enum(["tokens", "input_tokens", "output_tokens", "requests"]),
+  per: Type.Enum(["minute", "day"]),
+  configured_limit: Type.Number(),
+  effective_limit: Type.Number({ description: "After learning from refusals." }),
+  used: Type.Number({ description: "Within the current window: reserved by running calls and used by ended ones." }),
+  next_free_at: nullable(time("When the next charge leaves the window.")),
+});
+
+export function deploymentRoutes(app: HttpServer, { settings, scheduler, clock }: JobsContext): void {
+  app.get(
+    "/v1/deployments",
+    {
+      schema: {
+        tags: ["service"],
+        operationId: "listDeployments",
+        summary: "Models, deployments and quotas",
+        response: {
+          200: Type.Object({
+            models: Type.Array(model),
+            deployments: Type.Array(deployment),
+            quotas: Type.Array(quota),
+          }),
+          ...errorResponses(["unavailable"]),
+        },
+      },
+    },
+    async () => {
+      const { deployments, quotas } = await scheduler.snapshot();
+      const now = clock.wall();
+      const configured = new Map(
+        Object.values(settings.models).flatMap((m) => m.deployments.map((d) => [d.id, d] as const)),
+      );
+      return {
+        models: Object.entries(settings.models).map(([name, m]) => ({
+          name,
+          default: name === settings.defaultModel,
+          max_output_tokens: m.maxOutputTokens,
+          max_output_tokens_limit: m.maxOutputTokensLimit,
+          context_tokens: m.contextTokens,
+          deployments: m.deployments.map((d) => d.id),
+        })),
+        deployments: deployments.map((d) => ({
+          id: d.id,
+          region: configured.get(d.id)?.region ?? "",
+          model_id: configured.get(d.id)?.modelId ?? "",
+          state: d.state,
+          reason: d.reason ?? null,
+          until: isoOrNull(d.forMs === undefined ? undefined : now + d.forMs),
+          running: d.running,
+          max_concurrency: d.maxConcurrency,
+          quotas: configured.get(d.id)?.quotas.map((q) => q.name) ?? [],
+        })),
+        quotas: quotas.map((q) => ({
+          name: q.name,
+          unit: q.unit,
+          per: q.per,
+          configured_limit: q.configuredLimit,
+          effective_limit: q.effectiveLimit,
+          used: q.used,
+          next_free_at: isoOrNull(q.nextFreeInMs === undefined ? undefined : now + q.nextFreeInMs),
+        })),
+      };
+    },
+  );
+}

@@ -1,0 +1,55 @@
+// The interface's own description: /openapi.json, a browsable page at /docs, and / that points to both.
+import { readFileSync } from "node:fs";
+import swagger from "@fastify/swagger";
+import swaggerUi from "@fastify/swagger-ui";
+import type { HttpServer } from "../types.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+const description = `A durable queue in front of language models that keeps within their quotas.
+
+Every error has the same shape and one of a fixed list of codes. Times are ISO 8601 in UTC.`;
+
+/** Must be called before the routes are added: it collects them. */
+export function collectDocumentation(app: HttpServer): void {
+  app.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: { title: "Sluice", version, description, license: { name: "MIT", identifier: "MIT" } },
+      servers: [{ url: "/" }],
+      tags: [
+        { name: "jobs", description: "Submitting prompts and reading answers." },
+        { name: "service", description: "What the service can do and how it is." },
+      ],
+    },
+    // Components under their own names instead of def-0, def-1, ...
+    refResolver: {
+      buildLocalReference: ({ $id }, _base, _fragment, i) => (typeof $id === "string" ? $id : `def-${i}`),
+    },
+  });
+  app.register(swaggerUi, { routePrefix: "/docs", staticCSP: true });
+}
+
+const index = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Sluice</title>
+<h1>Sluice ${version}</h1>
+<ul>
+<li><a href="/docs">How to call it</a> (<a href="/openapi.json">OpenAPI</a>)</li>
+<li><a href="/v1/jobs">Jobs</a></li>
+<li><a href="/v1/deployments">Models, deployments and quotas</a></li>
+<li><a href="/v1/stats">Counts</a></li>
+<li><a href="/readyz">Readiness</a></li>
+</ul>
+</html>
+`;
+
+export function documentationRoutes(app: HttpServer): void {
+  app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
+  app.get("/", { schema: { hide: true } }, (_request, reply) => {
+    reply.type("text/html; charset=utf-8").send(index);
+  });
+}

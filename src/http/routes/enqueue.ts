@@ -1,0 +1,31 @@
+// POST /enqueue: the short form of submitting a job. Its answer is a contract that old clients rely on, to the letter.
+import Type from "typebox";
+import type { JobsContext } from "../../jobs/context.ts";
+import { submit } from "../../jobs/submit.ts";
+import { errorResponses } from "../errors.ts";
+import { enqueueBody, submitErrors, submitInputOf } from "../job-request.ts";
+import type { HttpServer } from "../types.ts";
+
+const accepted = Type.Object(
+  { success: Type.Literal(true), job_id: Type.String({ format: "uuid" }), message: Type.String() },
+  { description: "The prompt is stored durably and will run." },
+);
+
+export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
+  app.post(
+    "/enqueue",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "enqueue",
+        summary: "Submit a prompt",
+        body: enqueueBody(context.settings),
+        response: { 200: accepted, ...errorResponses(submitErrors, "EnqueueError") },
+      },
+    },
+    async ({ body }) => {
+      const [job] = await submit(context, [submitInputOf(body, context.settings, context.clock.wall())]);
+      return { success: true as const, job_id: job!.id, message: "Prompt added to queue." };
+    },
+  );
+}

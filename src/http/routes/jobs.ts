@@ -1,0 +1,187 @@
+// /v1/jobs: the full resource.
+import type { FastifyReply } from "fastify";
+import Type from "typebox";
+import type { JobRecord } from "../../domain/job.ts";
+import { jobStates, priorities } from "../../domain/job.ts";
+import { requireEnvironment } from "../../jobs/admission.ts";
+import { cancel } from "../../jobs/cancel.ts";
+import type { JobsContext } from "../../jobs/context.ts";
+import { retry } from "../../jobs/retry.ts";
+import { submit } from "../../jobs/submit.ts";
+import { requireJob, viewOf } from "../../jobs/view.ts";
+import { waitForEnd } from "../../jobs/wait.ts";
+import { errorResponses } from "../errors.ts";
+import { jobBody, submitErrors, submitInputOf } from "../job-request.ts";
+import { jobParams, jobResource, jobSummaryResource } from "../job-resource.ts";
+import { nullable, time } from "../json.ts";
+import type { HttpServer } from "../types.ts";
+
+const defaultListLimit = 50;
+
+const listQuery = Type.Object(
+  {
+    environment: Type.Optional(Type.String()),
+    status: Type.Optional(Type.Enum([...jobStates])),
+    model: Type.Optional(Type.String()),
+    tenant: Type.Optional(Type.String()),
+    priority: Type.Optional(Type.Enum([...priorities])),
+    submitted_after: Type.Optional(time("Submitted at this time or later.")),
+    submitted_before: Type.Optional(time("Submitted earlier than this.")),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, description: `Jobs in a page; by default ${defaultListLimit}.` }),
+    ),
+    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the page before." })),
+  },
+  { additionalProperties: false },
+);
+
+const page = Type.Object(
+  {
+    data: Type.Array(Type.Ref("JobSummary#")),
+    next_cursor: nullable(Type.String({ description: "For the next page; null on the last one." })),
+  },
+  { description: "Newest first." },
+);
+
+export function jobRoutes(app: HttpServer, context: JobsContext): void {
+  const { settings, clock, store } = context;
+  const tags = ["jobs"];
+
+  /** Aborted when the server closes, so that waiting requests do not hold it up. */
+  const closing = new AbortController();
+  app.addHook("preClose", async () => closing.abort());
+
+  async function resourceOf(record: JobRecord) {
+    return jobResource(await viewOf(context, record), clock.wall());
+  }
+
+  app.post(
+    "/v1/jobs",
+    {
+      schema: {
+        tags,
+        operationId: "createJob",
+        summary: "Submit a job",
+        body: jobBody(settings),
+        response: { 200: Type.Ref("Job#"), ...errorResponses(submitErrors) },
+      },
+    },
+    async ({ body }, reply) => {
+      const [job] = await submit(context, [submitInputOf(body, settings, clock.wall())]);
+      reply.header("location", `/v1/jobs/${job!.id}`);
+      return resourceOf({ job: job!, state: "queued", attempts: [] });
+    },
+  );
+
+  app.get(
+    "/v1/jobs",
+    {
+      schema: {
+        tags,
+        operationId: "listJobs",
+        summary: "List jobs, newest first",
+        querystring: listQuery,
+        response: { 200: page, ...errorResponses(["invalid_request", "unknown_environment", "unavailable"]) },
+      },
+    },
+    async ({ query }) => {
+      if (query.environment !== undefined) requireEnvironment(settings, query.environment);
+      const { items, next } = await store.list({
+        environment: query.environment,
+        state: query.status,
+        model: query.model,
+        tenant: query.tenant,
+        priority: query.priority,
+        submittedFrom: epochOf(query.submitted_after),
+        submittedTo: epochOf(query.submitted_before),
+        limit: query.limit ?? defaultListLimit,
+        cursor: query.cursor,
+      });
+      return { data: items.map(jobSummaryResource), next_cursor: next ?? null };
+    },
+  );
+
+  app.get(
+    "/v1/jobs/:job_id",
+    {
+      schema: {
+        tags,
+        operationId: "getJob",
+        summary: "A job; with ?wait= held until it has ended",
+        params: jobParams,
+        querystring: Type.Object(
+          {
+            wait: Type.Optional(
+              Type.Integer({
+                minimum: 0,
+                maximum: settings.limits.maxWaitS,
+                description:
+                  "Seconds to hold the answer if the job has not ended. The job may still not have ended then.",
+              }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: Type.Ref("Job#"), ...errorResponses(["invalid_request", "job_not_found", "unavailable"]) },
+      },
+    },
+    async ({ params, query }, reply) => {
+      const jobId = params.job_id.toLowerCase();
+      const waitMs = (query.wait ?? 0) * 1000;
+      const record =
+        waitMs === 0
+          ? await requireJob(context, jobId)
+          : await waitForEnd(context, jobId, { waitMs, signal: AbortSignal.any([closing.signal, gone(reply)]) });
+      return resourceOf(record);
+    },
+  );
+
+  app.post(
+    "/v1/jobs/:job_id/cancel",
+    {
+      schema: {
+        tags,
+        operationId: "cancelJob",
+        summary: "Cancel a job that has not ended",
+        description: "Aborts the call if one is running. Cancelling a cancelled job changes nothing and is no error.",
+        params: jobParams,
+        response: {
+          200: Type.Ref("Job#"),
+          ...errorResponses(["invalid_request", "job_not_found", "conflict", "unavailable", "fate_unknown"]),
+        },
+      },
+    },
+    async ({ params }) => resourceOf(await cancel(context, params.job_id.toLowerCase())),
+  );
+
+  app.post(
+    "/v1/jobs/:job_id/retry",
+    {
+      schema: {
+        tags,
+        operationId: "retryJob",
+        summary: "Submit a failed, cancelled or expired job again",
+        description:
+          "A job's outcome never changes, so the answer is a new job, with `retry_of`. Retrying the same job twice gives the same new job.",
+        params: jobParams,
+        response: { 200: Type.Ref("Job#"), ...errorResponses(["job_not_found", "conflict", ...submitErrors]) },
+      },
+    },
+    async ({ params }, reply) => {
+      const record = await retry(context, params.job_id.toLowerCase());
+      reply.header("location", `/v1/jobs/${record.job.id}`);
+      return resourceOf(record);
+    },
+  );
+}
+
+function epochOf(isoTime: string | undefined): number | undefined {
+  return isoTime === undefined ? undefined : Date.parse(isoTime);
+}
+
+/** Aborted when the client has gone. The request's own `close` comes as soon as it has been read, so it is the reply's. */
+function gone(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  reply.raw.once("close", () => controller.abort());
+  return controller.signal;
+}

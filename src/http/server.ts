@@ -1,0 +1,97 @@
+// Builds the HTTP interface: one Fastify instance with the resources of routes/, one error shape and one OpenAPI document.
+import { isUtf8 } from "node:buffer";
+import { randomBytes } from "node:crypto";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
+import { SluiceError } from "../domain/errors.ts";
+import type { JobsContext } from "../jobs/context.ts";
+import { answerClientError, enqueueErrorSchema, errorSchema, notFound, sendError } from "./errors.ts";
+import { jobSchema, jobSummarySchema } from "./job-resource.ts";
+import { refuseOtherMethods } from "./methods.ts";
+import { refuseForeignPages } from "./origin.ts";
+import { deploymentRoutes } from "./routes/deployments.ts";
+import { collectDocumentation, documentationRoutes } from "./routes/docs.ts";
+import { enqueueRoutes } from "./routes/enqueue.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { jobRoutes } from "./routes/jobs.ts";
+import { statsRoutes } from "./routes/stats.ts";
+import { statusRoutes } from "./routes/status.ts";
+import type { HttpServer } from "./types.ts";
+import { compileValidator, validationError } from "./validation.ts";
+
+/** How long a client may take to send one whole request; Node looks every 30 s. */
+const requestTimeoutMs = 60_000;
+
+/** Ready to `listen` or `inject`. Closing it lets waiting requests answer with the job as it is. */
+export function createHttpServer(context: JobsContext): HttpServer {
+  const { settings, log } = context;
+  const app = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    // A line for every request costs more than the request; failures of ours are logged where they are answered.
+    logController: new LogController({ disableRequestLogging: true }),
+    // For the same reason no request has a logger of its own: what is logged about it names its id.
+    childLoggerFactory: (logger) => logger,
+    genReqId: requestIds(),
+    bodyLimit: settings.limits.maxRequestBytes,
+    requestTimeout: requestTimeoutMs,
+    // While it closes, requests on open connections are answered as usual, with Connection: close.
+    return503OnClosing: false,
+    // Longer than any path that Node lets through: an id that is too long is a wrong id, with the error of one.
+    routerOptions: { maxParamLength: 65_536 },
+    frameworkErrors: sendError,
+    clientErrorHandler: answerClientError,
+    schemaErrorFormatter: validationError,
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  app.setValidatorCompiler(compileValidator);
+  app.setErrorHandler(sendError);
+  app.setNotFoundHandler((request, reply) => sendError(notFound(request), request, reply));
+  app.addHook("onRequest", refuseForeignPages(settings.host));
+  acceptJsonOnly(app);
+  for (const schema of [errorSchema, enqueueErrorSchema, jobSchema, jobSummarySchema]) app.addSchema(schema);
+
+  collectDocumentation(app);
+  app.register(async (routes: HttpServer) => {
+    refuseOtherMethods(routes, () => {
+      enqueueRoutes(routes, context);
+      statusRoutes(routes, context);
+      jobRoutes(routes, context);
+      deploymentRoutes(routes, context);
+      statsRoutes(routes, context);
+      healthRoutes(routes, context);
+      documentationRoutes(routes);
+    });
+  });
+  return app;
+}
+
+/** Unique over restarts as well, so that an id found in an old log is not mistaken for a new one. */
+function requestIds(): () => string {
+  const start = randomBytes(4).toString("hex");
+  let n = 0;
+  return () => `${start}-${(++n).toString(36)}`;
+}
+
+/** Bytes that are no UTF-8 are refused: decoded, they would silently become another prompt than was sent. */
+function acceptJsonOnly(app: HttpServer): void {
+  const parse = app.getDefaultJsonParser("error", "error");
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body: Buffer, done) => {
+    if (!isUtf8(body)) return done(new SluiceError("invalid_json", "The body is not valid UTF-8."));
+    const text = body.toString();
+    parse(request, text, (error, value) => (error ? done(jsonError(text, error)) : done(null, value)));
+  });
+}
+
+function jsonError(text: string, error: Error): Error {
+  if (text === "") return error;
+  try {
+    JSON.parse(text);
+    return new SluiceError(
+      "invalid_json",
+      "The body holds a key that is not allowed: __proto__ or constructor.prototype.",
+    );
+  } catch (reason) {
+    return new SluiceError("invalid_json", `The body is not valid JSON: ${(reason as Error).message}.`);
+  }
+}

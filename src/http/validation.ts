@@ -1,0 +1,143 @@
+// Checking what came in against the schemas of the routes, and saying what is wrong in the caller's words.
+import { Ajv, type ErrorObject } from "ajv";
+import type { FastifySchemaCompiler, FastifySchemaValidationError } from "fastify";
+import type { TSchema } from "typebox";
+import { SluiceError } from "../domain/errors.ts";
+import { isUuid } from "../domain/ids.ts";
+import { quote } from "../jobs/quote.ts";
+
+const timePattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
+
+const options = {
+  // The first mistake is enough, and a long list of them would be work that a stranger can order.
+  allErrors: false,
+  // With the schema and the value in each error, to make the message from.
+  verbose: true,
+  formats: {
+    uuid: isUuid,
+    "date-time": (text: string) => timePattern.test(text) && !Number.isNaN(Date.parse(text)),
+  },
+  allowUnionTypes: true,
+};
+
+/** JSON has types, so a body is taken as it is: "5" is no number and an unknown field is a mistake, not noise. */
+const strict = new Ajv(options);
+/** In a path or a query everything is text. */
+const fromText = new Ajv({ ...options, coerceTypes: true });
+
+/** For Fastify's setValidatorCompiler. */
+export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) =>
+  (httpPart === "body" ? strict : fromText).compile(schema);
+
+/** For Fastify's schemaErrorFormatter. */
+export function validationError(errors: FastifySchemaValidationError[], part: string): SluiceError {
+  // The last one is about the whole value; those before it are about alternatives that did not fit either.
+  const error = errors.at(-1) as ErrorObject;
+  const path = fieldOf(error.instancePath);
+  const inPath = (name: string) => (path === "" ? name : `${path}.${name}`);
+  if (error.keyword === "required") {
+    const field = inPath(error.params.missingProperty);
+    return new SluiceError("invalid_request", `${field} is required.`, { field });
+  }
+  if (error.keyword === "additionalProperties") {
+    const unknown = String(error.params.additionalProperty).slice(0, 100);
+    const known = Object.keys(error.parentSchema?.properties ?? {}).join(", ");
+    const what = part === "querystring" ? "query parameter" : "field";
+    return new SluiceError(
+      "invalid_request",
+      `${quote(unknown)} is not a known ${what}${path === "" ? "" : ` of ${path}`}; known are: ${known || "none"}.`,
+      { field: inPath(unknown) },
+    );
+  }
+  if (path === "") return new SluiceError("invalid_json", `The body must be a JSON object; got ${shown(error.data)}.`);
+  return new SluiceError(
+    "invalid_request",
+    `${path} must be ${described(error.parentSchema as Described)}; got ${shown(error.data)}.`,
+    { field: path },
+  );
+}
+
+/** `/messages/0/content` as a caller writes it: `messages[0].content`. */
+function fieldOf(instancePath: string): string {
+  return instancePath
+    .split("/")
+    .slice(1)
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~").slice(0, 100))
+    .reduce((path, part) => (/^\d+$/.test(part) ? `${path}[${part}]` : path === "" ? part : `${path}.${part}`), "");
+}
+
+interface Described {
+  type?: string | string[];
+  enum?: unknown[];
+  const?: unknown;
+  anyOf?: Described[];
+  format?: string;
+  minimum?: number;
+  maximum?: number;
+  minLength?: number;
+  maxLength?: number;
+  minItems?: number;
+  maxItems?: number;
+  maxProperties?: number;
+  items?: Described;
+  required?: string[];
+  additionalProperties?: boolean | Described;
+  propertyNames?: Described;
+}
+
+/** What a schema allows, in words. */
+function described(schema: Described): string {
+  if (schema.enum) return `one of ${schema.enum.join(", ")}`;
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
+  if (schema.anyOf) return schema.anyOf.map(described).join(" or ");
+  switch (schema.type) {
+    case "integer":
+      return `an integer${range(schema.minimum, schema.maximum, "between", "of at least")}`;
+    case "number":
+      return `a number${range(schema.minimum, schema.maximum, "between", "of at least")}`;
+    case "string":
+      if (schema.format === "uuid") return "a UUID";
+      if (schema.format === "date-time") return 'a time such as "2030-01-31T12:00:00Z"';
+      return `a string${range(schema.minLength, schema.maxLength, "of", "of at least", "to", " characters")}`;
+    case "boolean":
+      return "true or false";
+    case "array":
+      return `a list${range(schema.minItems, schema.maxItems, "of", "of at least", "to", " items")}${each(schema.items)}`;
+    case "object":
+      if (typeof schema.additionalProperties === "object") {
+        const keys = schema.propertyNames
+          ? ` with ${described({ type: "string", ...schema.propertyNames })} as key`
+          : "";
+        return `an object of at most ${schema.maxProperties} entries, each${keys} and ${described(schema.additionalProperties)} as value`;
+      }
+      return `an object with ${(schema.required ?? []).join(" and ")}`;
+    default:
+      return "another value";
+  }
+}
+
+function each(items: Described | undefined): string {
+  return items ? `, each ${described(items)}` : "";
+}
+
+function range(
+  min: number | undefined,
+  max: number | undefined,
+  both: string,
+  least: string,
+  to = "and",
+  unit = "",
+): string {
+  if (min !== undefined && max !== undefined) return ` ${both} ${min} ${to} ${max}${unit}`;
+  if (min !== undefined) return ` ${least} ${min}${unit}`;
+  if (max !== undefined) return ` of at most ${max}${unit}`;
+  return "";
+}
+
+/** The value that was sent, bounded. Lists and objects are named only: their text may be long or nested without end. */
+function shown(value: unknown): string {
+  if (typeof value === "string") return quote(value);
+  if (Array.isArray(value)) return "a list";
+  if (value === undefined) return "nothing";
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}

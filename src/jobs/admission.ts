@@ -1,0 +1,126 @@
+// Whether a job could ever be called: known environment and models, a deployment in an allowed region, and a cost that
+// the model's context and the quotas can take. What can never run is refused at the door, not queued for ever.
+import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "../config/settings.ts";
+import { SluiceError } from "../domain/errors.ts";
+import type { JobHead } from "../domain/job.ts";
+import type { CanonicalRequest } from "../domain/request.ts";
+import { estimateInput, type TokenCount } from "../domain/tokens.ts";
+import { reservedCost } from "../scheduler/cost.ts";
+import type { JobsContext } from "./context.ts";
+import { quote } from "./quote.ts";
+
+type Wanted = Pick<JobHead, "model" | "fallbackModels" | "regions">;
+
+/** @throws SluiceError `unknown_environment` */
+export function requireEnvironment(settings: Settings, name: string): void {
+  if (Object.hasOwn(settings.environments, name)) return;
+  const known = Object.keys(settings.environments).join(", ");
+  throw new SluiceError("unknown_environment", `environment must be one of ${known}; got ${quote(name)}.`, {
+    field: "environment",
+  });
+}
+
+/** @throws SluiceError `unknown_model` */
+function requireModel(settings: Settings, name: string, field: string): ModelSettings {
+  if (Object.hasOwn(settings.models, name)) return settings.models[name]!;
+  const known = Object.keys(settings.models).join(", ");
+  throw new SluiceError("unknown_model", `${field} must be one of ${known}; got ${quote(name)}.`, { field });
+}
+
+/**
+ * What a call of the job is expected to reserve. The estimate is an upper bound made in one pass; only a job that it
+ * would refuse is counted exactly, because an exact count costs a hundred times as much.
+ * @throws SluiceError `unknown_model`, `invalid_request` (no deployment in the regions), `context_exceeded`, `exceeds_quota`,
+ *   `unavailable` (cannot be counted now)
+ */
+export async function admit(context: JobsContext, wanted: Wanted, request: CanonicalRequest): Promise<TokenCount> {
+  const { settings } = context;
+  const models = modelsOf(settings, wanted);
+  const factor = Math.max(...models.map((m) => m.tokenFactor));
+  const output = request.parameters.maxTokens;
+  const deployments = allowedDeployments(settings, wanted);
+
+  const refusalOf = (tokens: TokenCount): SluiceError | undefined =>
+    contextRefusal(settings, wanted, tokens) ?? quotaRefusal(deployments, tokens);
+
+  const estimated = { input: Math.ceil(estimateInput(request) * factor), output };
+  if (!refusalOf(estimated)) return estimated;
+
+  const exact = { input: Math.ceil((await countExactly(context, request)) * factor), output };
+  const refusal = refusalOf(exact);
+  if (refusal) throw refusal;
+  return exact;
+}
+
+async function countExactly({ tokenCounter, log }: JobsContext, request: CanonicalRequest): Promise<number> {
+  try {
+    const [count] = await tokenCounter.count([request]);
+    return count!;
+  } catch (error) {
+    // Refusing for good what is only estimated to be too much would be wrong; queueing it could be.
+    log.warn({ err: error }, "a prompt near a limit could not be counted");
+    throw new SluiceError("unavailable", "The prompt is near a limit and cannot be counted at the moment.", {
+      retryAfterS: 1,
+    });
+  }
+}
+
+/** The settings of the job's model and of its fallbacks, in that order. */
+export function modelsOf(settings: Settings, wanted: Wanted): [ModelSettings, ...ModelSettings[]] {
+  return [
+    requireModel(settings, wanted.model, "model"),
+    ...wanted.fallbackModels.map((name) => requireModel(settings, name, "fallback_models")),
+  ];
+}
+
+/** Only of the job's own model: a fallback answers for deployments that are out of service, not for too small a quota. */
+function allowedDeployments(settings: Settings, { model, regions }: Wanted): DeploymentSettings[] {
+  const all = settings.models[model]!.deployments;
+  const allowed = regions ? all.filter((d) => regions.includes(d.region)) : all;
+  if (allowed.length === 0) {
+    const served = [...new Set(all.map((d) => d.region))].join(", ");
+    throw new SluiceError("invalid_request", `regions must name a region that serves ${model}: ${served}.`, {
+      field: "regions",
+    });
+  }
+  return allowed;
+}
+
+function contextRefusal(settings: Settings, wanted: Wanted, tokens: TokenCount): SluiceError | undefined {
+  const total = tokens.input + tokens.output;
+  for (const name of [wanted.model, ...wanted.fallbackModels]) {
+    const { contextTokens } = settings.models[name]!;
+    if (total > contextTokens) {
+      return new SluiceError(
+        "context_exceeded",
+        `The job needs ${total} tokens (${spelled(tokens)}); ${name} can take ${contextTokens}.`,
+      );
+    }
+  }
+  return undefined;
+}
+
+function quotaRefusal(deployments: readonly DeploymentSettings[], tokens: TokenCount): SluiceError | undefined {
+  let nearest: { quota: QuotaSettings; deployment: string; cost: number; ratio: number } | undefined;
+  for (const deployment of deployments) {
+    const worst = deployment.quotas
+      .map((quota) => {
+        const cost = reservedCost(quota.unit, tokens, deployment.outputBurndown);
+        return { quota, deployment: deployment.id, cost, ratio: cost / quota.limit };
+      })
+      .reduce<typeof nearest>((a, b) => (a && a.ratio >= b.ratio ? a : b), undefined);
+    if (!worst || worst.ratio <= 1) return undefined;
+    if (!nearest || worst.ratio < nearest.ratio) nearest = worst;
+  }
+  if (!nearest) return undefined;
+  const { quota, cost } = nearest;
+  return new SluiceError(
+    "exceeds_quota",
+    `The job would reserve ${cost} ${quota.unit} (${spelled(tokens)}); ` +
+      `the quota ${quota.name} of ${nearest.deployment} admits at most ${quota.limit} per ${quota.per}.`,
+  );
+}
+
+function spelled(tokens: TokenCount): string {
+  return `input ${tokens.input} + max_tokens ${tokens.output}`;
+}

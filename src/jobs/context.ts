@@ -1,0 +1,18 @@
+// What the use cases of this room, the HTTP interface and the worker are given to work with.
+import type { Logger } from "pino";
+import type { Settings } from "../config/settings.ts";
+import type { Clock } from "../domain/clock.ts";
+import type { EventBus } from "../events/event-bus.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { JobStore } from "../store/job-store.ts";
+import type { TokenCounter } from "./token-counter.ts";
+
+export interface JobsContext {
+  settings: Settings;
+  store: JobStore;
+  scheduler: Scheduler;
+  events: EventBus;
+  tokenCounter: Pick<TokenCounter, "count">;
+  clock: Clock;
+  log: Logger;
+}

@@ -1,0 +1,24 @@
+// Ending a job by other means than the answer of a call: cancelled, expired, or found impossible.
+import type { Outcome } from "../domain/job.ts";
+import type { EventBus } from "../events/event-bus.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { FinishResult, JobStore } from "../store/job-store.ts";
+
+/**
+ * Stores the outcome, unless the job has one, and takes the job out of the queue. A call that is running for the job is
+ * aborted: its worker hears the event, or finds its lease lost.
+ * @returns whether this outcome is the one that stands, and which one does.
+ * @throws SluiceError `job_not_found`, or what the store throws; then nothing has changed.
+ */
+export async function endJob(
+  context: { store: JobStore; scheduler: Scheduler; events: EventBus },
+  environment: string,
+  outcome: Outcome,
+): Promise<FinishResult> {
+  const result = await context.store.finish(environment, outcome);
+  const { jobId, status, at } = result.outcome;
+  // Told before the queue is: if that fails, the outcome stands nevertheless, and whoever takes the job finds it.
+  context.events.publish({ type: "state", jobId, environment, state: status, at });
+  await context.scheduler.remove([jobId]);
+  return result;
+}

@@ -1,0 +1,20 @@
+// How a stored job is put into the queue: at submit, by the reconciler and in a rebuild.
+import type { JobHead } from "../domain/job.ts";
+import type { QueueEntry } from "../scheduler/scheduler.ts";
+
+/** @param nowWall milliseconds since the epoch; what is left of the job's delay is counted from it. */
+export function queueEntryOf(head: JobHead, nowWall: number): QueueEntry {
+  const delayMs = head.notBefore === undefined ? 0 : head.notBefore - nowWall;
+  return {
+    jobId: head.id,
+    environment: head.environment,
+    tenant: head.tenant,
+    priority: head.priority,
+    models: [head.model, ...head.fallbackModels],
+    ...(head.regions && { regions: head.regions }),
+    tokens: head.tokens,
+    exact: false,
+    order: head.submittedAt,
+    ...(delayMs > 0 && { delayMs }),
+  };
+}

@@ -1,0 +1,48 @@
+// Doing a job once more. A job's outcome never changes, so a retry is a new job with the same request. Its id is derived
+// from the old one: asking twice (a lost reply, two people) gives one new job.
+import { createHash } from "node:crypto";
+import { v7 } from "uuid";
+import { SluiceError } from "../domain/errors.ts";
+import type { JobId } from "../domain/ids.ts";
+import type { Job, JobRecord } from "../domain/job.ts";
+import { admit, requireEnvironment } from "./admission.ts";
+import type { JobsContext } from "./context.ts";
+import { accept } from "./submit.ts";
+import { requireJob } from "./view.ts";
+
+/**
+ * Submits a failed, cancelled or expired job again and answers with the new job. A deadline is set anew, as long after
+ * the retry as it was after the first submit.
+ * @throws SluiceError `job_not_found`, `conflict` (not ended, or completed), or what a submit throws.
+ */
+export async function retry(context: JobsContext, jobId: JobId): Promise<JobRecord> {
+  const { job, state, outcome } = await requireJob(context, jobId);
+  if (!outcome || outcome.status === "completed") {
+    throw new SluiceError("conflict", `Only a failed, cancelled or expired job can be retried: this one is ${state}.`, {
+      jobId,
+    });
+  }
+  const id = retryIdOf(jobId, outcome.at);
+  const existing = await context.store.get(id);
+  if (existing) return existing;
+
+  requireEnvironment(context.settings, job.environment);
+  const tokens = await admit(context, job, job.request);
+  const { notBefore: _, expiresAt, ...same } = job;
+  const submittedAt = context.clock.wall();
+  const again: Job = {
+    ...same,
+    id,
+    retryOf: jobId,
+    tokens,
+    submittedAt,
+    ...(expiresAt !== undefined && { expiresAt: submittedAt + (expiresAt - job.submittedAt) }),
+  };
+  await accept(context, [again]);
+  return requireJob(context, id);
+}
+
+/** A UUIDv7: its time is that of the outcome, the rest a hash of the old id. */
+function retryIdOf(jobId: JobId, outcomeAt: number): JobId {
+  return v7({ msecs: outcomeAt, random: createHash("sha256").update(`retry:${jobId}`).digest().subarray(0, 16) });
+}

@@ -1,0 +1,181 @@
+// Taking jobs in: check everything, build the one canonical form, store durably, put into the queue.
+import { SluiceError } from "../domain/errors.ts";
+import { newJobId } from "../domain/ids.ts";
+import type { Job, Priority } from "../domain/job.ts";
+import { type CanonicalRequest, type Message, normaliseMessages, type Parameters } from "../domain/request.ts";
+import { admit, modelsOf, requireEnvironment } from "./admission.ts";
+import type { JobsContext } from "./context.ts";
+import { queueEntryOf } from "./queue-entry.ts";
+
+/** A job as it is asked for. What is absent takes its default from the configuration. */
+export interface SubmitInput {
+  environment: string;
+  messages: Message[];
+  /** What the caller calls the messages; errors name it. */
+  messagesField: "prompt" | "messages";
+  system?: string;
+  /** An alias of the configuration; `defaultModel` if absent. */
+  model?: string;
+  /** `maxOutputTokens` of the model if absent. */
+  maxTokens?: number;
+  temperature?: number;
+  topP?: number;
+  stop?: string[];
+  /** `standard` if absent. */
+  priority?: Priority;
+  regions?: string[];
+  fallbackModels?: string[];
+  /** `retry` if absent. */
+  onUnknown?: "retry" | "fail";
+  /** Milliseconds since the epoch. */
+  notBefore?: number;
+  /** The deadline, counted from the submit. */
+  expiresInMs?: number;
+  metadata?: Record<string, string>;
+}
+
+/**
+ * Accepts all of the jobs or none. When it resolves they are durable.
+ * @throws SluiceError of one of the 4xx codes, with the field at fault; or what the store throws.
+ */
+export async function submit(context: JobsContext, inputs: readonly SubmitInput[], tenant = "default"): Promise<Job[]> {
+  const jobs: Job[] = [];
+  for (const input of inputs) jobs.push(await buildJob(context, input, tenant));
+  await accept(context, jobs);
+  return jobs;
+}
+
+/**
+ * Stores jobs and puts those that are new into the queue. A job that cannot be queued now is accepted all the same:
+ * the record is the truth, and the reconciler adds what the queue lacks.
+ */
+export async function accept(context: JobsContext, jobs: readonly Job[]): Promise<void> {
+  const { store, scheduler, events, clock, log } = context;
+  let results: ("inserted" | "exists")[];
+  try {
+    results = await store.insertMany(jobs);
+  } catch (error) {
+    if (error instanceof SluiceError && error.code === "fate_unknown" && jobs.length === 1) {
+      throw new SluiceError("fate_unknown", error.message, { ...error.details, jobId: jobs[0]!.id }, { cause: error });
+    }
+    throw error;
+  }
+  const inserted = jobs.filter((_, i) => results[i] === "inserted");
+  if (inserted.length === 0) return;
+  for (const { id, environment, submittedAt } of inserted) {
+    events.publish({ type: "state", jobId: id, environment, state: "queued", at: submittedAt });
+  }
+  try {
+    const now = clock.wall();
+    await scheduler.add(inserted.map((job) => queueEntryOf(job, now)));
+  } catch (error) {
+    log.warn({ err: error, jobs: inserted.length }, "accepted jobs could not be queued; the reconciler will add them");
+  }
+}
+
+async function buildJob(context: JobsContext, input: SubmitInput, tenant: string): Promise<Job> {
+  const { settings, clock } = context;
+  requireEnvironment(settings, input.environment);
+  checkText(input, settings.limits.maxPromptBytes);
+  const messages = askableMessages(input);
+
+  const model = input.model ?? settings.defaultModel;
+  const fallbackModels = [...new Set(input.fallbackModels ?? [])].filter((name) => name !== model);
+  const wanted = { model, fallbackModels, ...(input.regions && { regions: input.regions }) };
+  const parameters: Parameters = {
+    maxTokens: maxTokensOf(context, wanted, input.maxTokens),
+    ...(input.temperature !== undefined && { temperature: input.temperature }),
+    ...(input.topP !== undefined && { topP: input.topP }),
+    ...(input.stop?.length && { stop: input.stop }),
+  };
+  const request: CanonicalRequest = {
+    messages,
+    ...(input.system?.trim() && { system: input.system }),
+    parameters,
+  };
+  const tokens = await admit(context, wanted, request);
+
+  const submittedAt = clock.wall();
+  const expiresAt = input.expiresInMs === undefined ? undefined : submittedAt + input.expiresInMs;
+  if (expiresAt !== undefined && input.notBefore !== undefined && input.notBefore >= expiresAt) {
+    throw new SluiceError("invalid_request", "not_before must be earlier than the deadline that expires_in sets.", {
+      field: "not_before",
+    });
+  }
+  return {
+    id: newJobId(),
+    environment: input.environment,
+    tenant,
+    priority: input.priority ?? "standard",
+    ...wanted,
+    tokens,
+    submittedAt,
+    ...(input.notBefore !== undefined && { notBefore: input.notBefore }),
+    ...(expiresAt !== undefined && { expiresAt }),
+    onUnknown: input.onUnknown ?? "retry",
+    ...(input.metadata && { metadata: input.metadata }),
+    request,
+  };
+}
+
+/** @throws SluiceError `too_large`, or `invalid_request` for text that is not Unicode */
+function checkText(input: SubmitInput, maxBytes: number): void {
+  const { messages, messagesField, system = "", stop = [] } = input;
+  let bytes = Buffer.byteLength(system);
+  requireUnicode(system, "system");
+  for (const text of stop) requireUnicode(text, "stop");
+  for (const block of messages.flatMap((m) => m.content)) {
+    if (block.type !== "text") continue;
+    bytes += Buffer.byteLength(block.text);
+    requireUnicode(block.text, messagesField);
+  }
+  if (bytes > maxBytes) {
+    throw new SluiceError(
+      "too_large",
+      `${messagesField} and system are ${bytes} bytes of UTF-8; at most ${maxBytes} are allowed.`,
+      {
+        field: messagesField,
+      },
+    );
+  }
+}
+
+/** Half of a surrogate pair cannot be written as UTF-8: the provider would get another text than the caller sent. */
+function requireUnicode(text: string, field: string): void {
+  if (/\p{Surrogate}/u.test(text)) {
+    throw new SluiceError("invalid_request", `${field} must be valid Unicode; it holds half of a surrogate pair.`, {
+      field,
+    });
+  }
+}
+
+/** @throws SluiceError `invalid_request` if there is nothing that a model could answer */
+function askableMessages({ messages, messagesField: field }: SubmitInput): Message[] {
+  const normalised = normaliseMessages(messages);
+  if (normalised.length === 0) {
+    throw new SluiceError("invalid_request", `${field} must not be empty or only whitespace.`, { field });
+  }
+  if (normalised[0]!.role !== "user") {
+    throw new SluiceError("invalid_request", `${field} must start with a message of the user that is not blank.`, {
+      field,
+    });
+  }
+  return normalised;
+}
+
+/** @throws SluiceError `unknown_model`, `invalid_request` */
+function maxTokensOf(
+  { settings }: JobsContext,
+  wanted: { model: string; fallbackModels: string[] },
+  asked: number | undefined,
+): number {
+  const models = modelsOf(settings, wanted);
+  const limit = Math.min(...models.map((m) => m.maxOutputTokensLimit));
+  if (asked === undefined) return Math.min(models[0].maxOutputTokens, limit);
+  if (asked < 1 || asked > limit) {
+    throw new SluiceError("invalid_request", `max_tokens must be an integer between 1 and ${limit}; got ${asked}.`, {
+      field: "max_tokens",
+    });
+  }
+  return asked;
+}

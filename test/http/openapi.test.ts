@@ -1,0 +1,77 @@
+// The interface's own description is valid and complete.
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { errorTable } from "../../src/domain/errors.ts";
+import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+
+interface Operation {
+  operationId?: string;
+  summary?: string;
+  tags?: string[];
+  responses: Record<string, { description: string; content: Record<string, { schema: { $ref?: string } }> }>;
+}
+
+let server: ServerUnderTest;
+let document: { openapi: string; paths: Record<string, Record<string, Operation>>; components: { schemas: object } };
+beforeAll(async () => {
+  server = await startServerUnderTest();
+  document = (await server.get("/openapi.json")).body;
+});
+afterAll(() => server.close());
+
+test("is valid OpenAPI 3.1", async () => {
+  expect(document.openapi).toBe("3.1.0");
+  expect(await new Validator().validate(document)).toEqual({ valid: true });
+});
+
+test("has every route", () => {
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(operations).toEqual([
+    "POST /enqueue",
+    "GET /status/{job_id}",
+    "POST /v1/jobs",
+    "GET /v1/jobs",
+    "GET /v1/jobs/{job_id}",
+    "POST /v1/jobs/{job_id}/cancel",
+    "POST /v1/jobs/{job_id}/retry",
+    "GET /v1/deployments",
+    "GET /v1/stats",
+    "GET /healthz",
+    "GET /readyz",
+  ]);
+});
+
+test("every operation says what it does, and describes its errors in the one shape", () => {
+  for (const [path, methods] of Object.entries(document.paths)) {
+    for (const operation of Object.values(methods)) {
+      expect(operation).toMatchObject({
+        operationId: expect.any(String),
+        summary: expect.any(String),
+        tags: [expect.any(String)],
+      });
+      for (const [status, { description, content }] of Object.entries(operation.responses)) {
+        if (status === "200") continue;
+        const schema = path === "/enqueue" ? "EnqueueError" : "Error";
+        expect(content["application/json"]?.schema, `${path} ${status}`).toEqual({
+          $ref: `#/components/schemas/${schema}`,
+        });
+        const codes = [...description.matchAll(/`([a-z_]+)`: /g)].map((m) => m[1] as keyof typeof errorTable);
+        expect(codes.length).toBeGreaterThan(0);
+        for (const code of codes) expect(errorTable[code].status).toBe(Number(status));
+      }
+      if (path !== "/healthz") expect(operation.responses).toHaveProperty("500");
+    }
+  }
+  expect(Object.keys(document.components.schemas)).toEqual(["Error", "EnqueueError", "Job", "JobSummary"]);
+});
+
+test("the page for people is served with all that it needs", async () => {
+  const page = await server.get("/docs");
+  expect(page.status).toBe(200);
+  expect(page.headers["content-security-policy"]).toContain("default-src 'self'");
+  const needed = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map((m) => m[1]!);
+  expect(needed.length).toBeGreaterThan(3);
+  for (const path of needed) expect((await server.get(path)).status, path).toBe(200);
+});

@@ -1,0 +1,65 @@
+// The HTTP interface over a whole test context, and the few requests that every test makes.
+import type { InjectOptions } from "fastify";
+import type { FileSettings } from "../../src/config/schema.ts";
+import { createHttpServer } from "../../src/http/server.ts";
+import type { HttpServer } from "../../src/http/types.ts";
+import type { JobsContext } from "../../src/jobs/context.ts";
+import { openTestContext, type TestContext } from "../support/jobs-context.ts";
+
+export interface ServerUnderTest {
+  context: TestContext;
+  app: HttpServer;
+  /** Sends JSON, or a text or bytes as they are. */
+  post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  get(url: string, headers?: Record<string, string>): Promise<Answer>;
+  /** Submits a job and answers with its id. */
+  enqueue(fields?: Record<string, unknown>): Promise<string>;
+  close(): Promise<void>;
+}
+
+export interface Answer {
+  status: number;
+  headers: Record<string, unknown>;
+  text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: tests compare it with what they expect
+  body: any;
+}
+
+export async function startServerUnderTest(
+  file: FileSettings = {},
+  replaced: Partial<JobsContext> = {},
+): Promise<ServerUnderTest> {
+  const context = await openTestContext(file, replaced);
+  const app = createHttpServer(context);
+  await app.ready();
+
+  async function send(options: InjectOptions): Promise<Answer> {
+    const { statusCode, headers, body: text } = await app.inject(options);
+    const isJson = String(headers["content-type"]).startsWith("application/json");
+    return { status: statusCode, headers, text, body: isJson && text !== "" ? JSON.parse(text) : undefined };
+  }
+  const post: ServerUnderTest["post"] = (url, body, headers = { "content-type": "application/json" }) =>
+    send({
+      method: "POST",
+      url,
+      ...(body === undefined
+        ? {}
+        : { headers, payload: typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body) }),
+    });
+
+  return {
+    context,
+    app,
+    post,
+    get: (url, headers = {}) => send({ method: "GET", url, headers }),
+    async enqueue(fields = {}) {
+      const { status, text, body } = await post("/enqueue", { prompt: "Hello?", environment: "UAT", ...fields });
+      if (status !== 200) throw new Error(`the job was refused: ${text}`);
+      return body.job_id;
+    },
+    async close() {
+      await app.close();
+      await context.close();
+    },
+  };
+}

@@ -1,0 +1,116 @@
+// What the service says about itself: deployments, stats, probes, index.
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { SluiceError } from "../../src/domain/errors.ts";
+import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+
+let server: ServerUnderTest;
+beforeEach(async () => {
+  server = await startServerUnderTest();
+});
+afterEach(() => server.close());
+
+test("deployments, with models and quotas", async () => {
+  const { status, body } = await server.get("/v1/deployments");
+  expect(status).toBe(200);
+  const id = "bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0";
+  expect(body.models[0]).toEqual({
+    name: "llama3-3-70b",
+    default: true,
+    max_output_tokens: 512,
+    max_output_tokens_limit: 2048,
+    context_tokens: 50_000,
+    deployments: [id],
+  });
+  expect(body.deployments[0]).toEqual({
+    id,
+    region: "us-east-1",
+    model_id: "us.meta.llama3-3-70b-instruct-v1:0",
+    state: "in_service",
+    reason: null,
+    until: null,
+    running: 0,
+    max_concurrency: 50,
+    quotas: body.quotas.slice(0, 2).map((q: { name: string }) => q.name),
+  });
+  expect(body.quotas[0]).toMatchObject({
+    unit: "requests",
+    per: "minute",
+    configured_limit: 3,
+    effective_limit: 3,
+    used: 0,
+    next_free_at: null,
+  });
+});
+
+test("stats count by environment and state", async () => {
+  await server.enqueue();
+  await server.enqueue({ environment: "PROD", priority: "batch" });
+  const failed = await server.enqueue();
+  await server.context.end(failed, { status: "failed", error: { code: "internal", message: "x" } });
+  const { body } = await server.get("/v1/stats");
+  const none = { queued: 0, in_progress: 0, completed: 0, failed: 0, cancelled: 0, expired: 0 };
+  expect(body.jobs).toEqual({ UAT: { ...none, queued: 1, failed: 1 }, PROD: { ...none, queued: 1 } });
+  expect(body.queue).toContainEqual({ environment: "PROD", priority: "batch", ready: 1, delayed: 0 });
+  expect(body).toMatchObject({ running: 0, scheduler: { open: true } });
+});
+
+test("ready, and not ready with the reasons", async () => {
+  expect(await server.get("/readyz")).toMatchObject({ status: 200, body: { status: "ok" } });
+  await server.context.scheduler.beginRebuild();
+  server.context.store.ping = () => Promise.reject(new Error("secret path"));
+  const { status, body, headers, text } = await server.get("/readyz");
+  expect(status).toBe(503);
+  expect(body.error).toMatchObject({
+    code: "unavailable",
+    message: "Not ready: the store cannot be written to; the queue is being rebuilt.",
+  });
+  expect(headers["retry-after"]).toBe("5");
+  expect(text).not.toContain("secret");
+  expect(await server.get("/healthz")).toMatchObject({ status: 200, body: { status: "ok" } });
+});
+
+test("what the store refuses comes through, with when to come back", async () => {
+  server.context.store.insertMany = () =>
+    Promise.reject(new SluiceError("unavailable", "The database is away.", { retryAfterS: 2.5 }));
+  const { status, body, headers } = await server.post("/enqueue", { prompt: "x", environment: "UAT" });
+  expect(status).toBe(503);
+  expect(headers["retry-after"]).toBe("3");
+  expect(body).toMatchObject({ success: false, error: { code: "unavailable", message: "The database is away." } });
+});
+
+test("a write whose fate is unknown names the job", async () => {
+  server.context.store.insertMany = () => Promise.reject(new SluiceError("fate_unknown", "The reply was lost."));
+  const { status, body } = await server.post("/enqueue", { prompt: "x", environment: "UAT" });
+  expect(status).toBe(503);
+  expect(body.error).toMatchObject({ code: "fate_unknown", job_id: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+});
+
+test("a full disk is a 507", async () => {
+  server.context.store.insertMany = () => Promise.reject(new SluiceError("storage_full", "The disk is full."));
+  expect((await server.post("/enqueue", { prompt: "x", environment: "UAT" })).status).toBe(507);
+});
+
+test("a bug is a 500 that gives nothing away, and is in the log under the request's id", async () => {
+  server.context.store.insertMany = () => Promise.reject(new TypeError("undefined is not a secret"));
+  const { status, body, text } = await server.post("/enqueue", { prompt: "my prompt", environment: "UAT" });
+  expect(status).toBe(500);
+  expect(body.error.code).toBe("internal");
+  expect(text).not.toMatch(/secret|at /);
+  const line = server.context.logged.find((l) => l.includes(body.error.request_id));
+  expect(line).toContain("undefined is not a secret");
+  expect(server.context.logged.join("")).not.toContain("my prompt");
+});
+
+test("a job that could not be queued is accepted all the same", async () => {
+  server.context.scheduler.add = () => Promise.reject(new Error("away"));
+  const jobId = await server.enqueue();
+  expect((await server.context.store.get(jobId))?.state).toBe("queued");
+  expect(server.context.logged.join("")).toContain("the reconciler will add them");
+});
+
+test("the index points to everything", async () => {
+  const { status, headers, text } = await server.get("/");
+  expect(status).toBe(200);
+  expect(headers["content-type"]).toBe("text/html; charset=utf-8");
+  for (const [, path] of text.matchAll(/href="([^"]+)"/g)) expect((await server.get(path!)).status).toBe(200);
+});

@@ -1,0 +1,136 @@
+// Taking jobs in: what is checked beyond the form of a request, what is stored, and that it is all or nothing.
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { SluiceError } from "../../src/domain/errors.ts";
+import { type SubmitInput, submit } from "../../src/jobs/submit.ts";
+import { openTestContext, type TestContext } from "../support/jobs-context.ts";
+
+let context: TestContext;
+beforeEach(async () => {
+  context = await openTestContext();
+});
+afterEach(() => context.close());
+
+function asking(text: string, more: Partial<SubmitInput> = {}): SubmitInput {
+  return {
+    environment: "UAT",
+    messages: [{ role: "user", content: [{ type: "text", text }] }],
+    messagesField: "prompt",
+    ...more,
+  };
+}
+
+function refusalOf(input: SubmitInput): Promise<SluiceError> {
+  return submit(context, [input]).then(
+    () => expect.unreachable("the job should have been refused"),
+    (error) => error,
+  );
+}
+
+test("accepts several at once, in different environments, for a tenant", async () => {
+  const jobs = await submit(context, [asking("a"), asking("b", { environment: "PROD" }), asking("c")], "acme");
+  expect(new Set(jobs.map((job) => job.id)).size).toBe(3);
+  for (const job of jobs) {
+    expect((await context.store.get(job.id))?.job).toEqual(job);
+    expect(await context.scheduler.explain(job.id)).toMatchObject({ state: "waiting" });
+    expect(job.tenant).toBe("acme");
+  }
+});
+
+test("accepts all or none", async () => {
+  await expect(submit(context, [asking("a"), asking(" ")])).rejects.toMatchObject({ code: "invalid_request" });
+  expect(await context.countJobs()).toBe(0);
+});
+
+test("tells who listens that a job is queued", async () => {
+  const published: unknown[] = [];
+  context.events.publish = (event) => published.push(event);
+  const [job] = await submit(context, [asking("a")]);
+  expect(published).toEqual([
+    { type: "state", jobId: job!.id, environment: "UAT", state: "queued", at: job!.submittedAt },
+  ]);
+});
+
+test("a job that names no max_tokens reserves its model's default, and never more than a fallback can give", async () => {
+  const [plain] = await submit(context, [asking("a")]);
+  expect(plain!.request.parameters.maxTokens).toBe(512);
+  expect(plain!.tokens.output).toBe(512);
+  const [both] = await submit(context, [asking("a", { model: "nova-lite", fallbackModels: ["llama3-3-70b"] })]);
+  expect(both!.request.parameters.maxTokens).toBe(1024);
+  expect(
+    await refusalOf(asking("a", { model: "nova-lite", maxTokens: 2049, fallbackModels: ["llama3-3-70b"] })),
+  ).toMatchObject({
+    code: "invalid_request",
+    details: { field: "max_tokens" },
+    message: "max_tokens must be an integer between 1 and 2048; got 2049.",
+  });
+});
+
+test("a blank system text is none", async () => {
+  const [job] = await submit(context, [asking("a", { system: " \n" })]);
+  expect(job!.request).not.toHaveProperty("system");
+});
+
+describe("a cost near a limit", () => {
+  /** The estimate makes 20 to 55 % too much of this; the quota admits 20,000. */
+  const json = JSON.stringify(Array.from({ length: 1400 }, (_, i) => ({ id: i, name: "item", ok: true })));
+
+  test("what only the estimate refuses is counted, and accepted with its count", async () => {
+    const { settings } = context;
+    const [counted] = await context.tokenCounter.count([
+      { messages: asking(json).messages, parameters: { maxTokens: 10 } },
+    ]);
+    settings.models["llama3-3-70b"]!.deployments[0]!.quotas[1]!.limit = counted! + 10;
+    const [job] = await submit(context, [asking(json, { maxTokens: 10 })]);
+    expect(job!.tokens).toEqual({ input: counted, output: 10 });
+    settings.models["llama3-3-70b"]!.deployments[0]!.quotas[1]!.limit = counted! + 9;
+    expect(await refusalOf(asking(json, { maxTokens: 10 }))).toMatchObject({ code: "exceeds_quota" });
+  });
+
+  test("what the estimate admits is not counted", async () => {
+    context.tokenCounter.count = () => expect.unreachable("counting is dear");
+    const [job] = await submit(context, [asking("Hello?")]);
+    expect(job!.tokens.input).toBeGreaterThan(0);
+  });
+
+  test("what cannot be counted is not refused for good", async () => {
+    context.tokenCounter.count = () => Promise.reject(new Error("busy"));
+    expect(await refusalOf(asking("word ".repeat(19_900)))).toMatchObject({ code: "unavailable" });
+    expect(await context.countJobs()).toBe(0);
+  });
+
+  test("the model's own factor counts, and the largest one where a fallback may answer", async () => {
+    const [plain] = await submit(context, [asking("Hello there, who are you?", { model: "nova-lite" })]);
+    context.settings.models["nova-lite"]!.tokenFactor = 1.5;
+    context.settings.models["llama3-3-70b"]!.tokenFactor = 2;
+    const [more] = await submit(context, [asking("Hello there, who are you?", { model: "nova-lite" })]);
+    const [most] = await submit(context, [
+      asking("Hello there, who are you?", { model: "nova-lite", fallbackModels: ["llama3-3-70b"] }),
+    ]);
+    expect(more!.tokens.input).toBe(Math.ceil(plain!.tokens.input * 1.5));
+    expect(most!.tokens.input).toBe(plain!.tokens.input * 2);
+  });
+
+  test("one deployment that could ever admit is enough, if it is in an allowed region", async () => {
+    const { deployments } = context.settings.models["llama3-3-70b"]!;
+    const small = deployments[0]!;
+    deployments.push({ ...small, id: "bedrock/us-west-2/x", region: "us-west-2", quotas: [] });
+    const large = "word ".repeat(25_000);
+    expect((await submit(context, [asking(large)])).length).toBe(1);
+    expect((await submit(context, [asking(large, { regions: ["us-west-2"] })])).length).toBe(1);
+    expect(await refusalOf(asking(large, { regions: ["us-east-1"] }))).toMatchObject({
+      code: "exceeds_quota",
+      message: expect.stringMatching(
+        /^The job would reserve \d+ tokens \(input \d+ \+ max_tokens 512\); the quota \S+ of bedrock\/us-east-1\/\S+ admits at most 20000 per minute\.$/,
+      ),
+    });
+  });
+
+  test("the context of every model that may answer counts", async () => {
+    const large = "word ".repeat(60_000);
+    expect((await submit(context, [asking(large, { model: "nova-lite" })])).length).toBe(1);
+    expect(await refusalOf(asking(large, { model: "nova-lite", fallbackModels: ["llama3-3-70b"] }))).toMatchObject({
+      code: "context_exceeded",
+      message: expect.stringMatching(/^The job needs \d+ tokens .*; llama3-3-70b can take 50000\.$/),
+    });
+  });
+});

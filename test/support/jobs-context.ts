@@ -1,0 +1,133 @@
+// All that the application layer works with, for tests: the real SQLite store in a folder of its own, the real
+// scheduler, event bus and token counter. Nothing takes jobs out of the queue: the test plays the worker.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { resolve } from "../../src/config/resolve.ts";
+import { schedulerConfigOf } from "../../src/config/scheduler-config.ts";
+import type { FileSettings } from "../../src/config/schema.ts";
+import type { Settings } from "../../src/config/settings.ts";
+import { systemClock } from "../../src/domain/clock.ts";
+import type { JobId } from "../../src/domain/ids.ts";
+import type { Attempt, AttemptEnd, Outcome } from "../../src/domain/job.ts";
+import { createMemoryEventBus } from "../../src/events/memory/memory-event-bus.ts";
+import type { JobsContext } from "../../src/jobs/context.ts";
+import { createTokenCounter } from "../../src/jobs/token-counter.ts";
+import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
+import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+
+export interface TestContext extends JobsContext {
+  /** Everything that was logged, as JSON lines. */
+  logged: string[];
+  /** All jobs on record. */
+  countJobs(): Promise<number>;
+  /** Begins an attempt, as a worker does that was granted the job. */
+  begin(jobId: JobId, deployment?: string): Promise<Attempt>;
+  /** Stores an outcome and tells of it, as a worker does; with it the end of the job's open attempt. */
+  end(jobId: JobId, outcome: Omit<Outcome, "jobId" | "at">, end?: Omit<AttemptEnd, "at">): Promise<void>;
+  close(): Promise<void>;
+}
+
+const smallModels: FileSettings["models"] = {
+  "llama3-3-70b": {
+    maxOutputTokens: 512,
+    maxOutputTokensLimit: 2048,
+    contextTokens: 50_000,
+    deployments: [
+      {
+        region: "us-east-1",
+        modelId: "us.meta.llama3-3-70b-instruct-v1:0",
+        quotas: [
+          { unit: "requests", per: "minute", limit: 3 },
+          { unit: "tokens", per: "minute", limit: 20_000 },
+        ],
+      },
+    ],
+  },
+  "nova-lite": {
+    maxOutputTokens: 1024,
+    maxOutputTokensLimit: 5000,
+    contextTokens: 300_000,
+    deployments: [
+      {
+        region: "eu-west-1",
+        modelId: "eu.amazon.nova-lite-v1:0",
+        quotas: [{ unit: "tokens", per: "minute", limit: 1_000_000 }],
+      },
+    ],
+  },
+};
+
+/** The two models of this file, unless told otherwise; defaults for everything else. */
+export function testSettings(file: FileSettings = {}): Settings {
+  const { settings, problems } = resolve({ models: smallModels, defaultModel: "llama3-3-70b", ...file });
+  if (problems.length > 0) throw new Error(JSON.stringify(problems));
+  return { source: "test", simulator: false, ...settings };
+}
+
+export async function openTestContext(
+  file: FileSettings = {},
+  replaced: Partial<JobsContext> = {},
+): Promise<TestContext> {
+  const dataDir = await mkdtemp(join(tmpdir(), "sluice-"));
+  const settings = { ...testSettings(file), dataDir };
+  const clock = replaced.clock ?? systemClock;
+  const store = await openSqliteStore({ dataDir, environments: settings.environments });
+  const scheduler = createMemoryScheduler({ config: schedulerConfigOf(settings), clock });
+  await scheduler.finishRebuild((await scheduler.beginRebuild())!);
+  const events = createMemoryEventBus();
+  const tokenCounter = createTokenCounter();
+  const logged: string[] = [];
+  const log = pino({ level: "debug" }, { write: (line: string) => logged.push(line) });
+
+  return {
+    settings,
+    store,
+    scheduler,
+    events,
+    tokenCounter,
+    clock,
+    log,
+    ...replaced,
+    logged,
+    async countJobs() {
+      const counts = await store.counts();
+      return Object.values(counts)
+        .flatMap((byState) => Object.values(byState))
+        .reduce((a, b) => a + b, 0);
+    },
+    async begin(jobId, deployment = "bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0") {
+      const { job } = (await store.get(jobId))!;
+      const begun = await store.beginAttempt({
+        environment: job.environment,
+        jobId,
+        grant: crypto.randomUUID(),
+        deployment,
+        model: job.model,
+        worker: "test",
+        chargedAt: clock.wall(),
+        reserved: job.tokens,
+        maxFailedTries: 3,
+      });
+      if (begun.status !== "begun") throw new Error(`the attempt was not begun: ${begun.status}`);
+      return begun.attempt;
+    },
+    async end(jobId, outcome, end) {
+      const { job, attempts } = (await store.get(jobId))!;
+      const at = clock.wall();
+      const open = attempts.at(-1);
+      await store.finish(
+        job.environment,
+        { jobId, at, ...outcome },
+        open && end ? { n: open.n, end: { at, ...end } } : undefined,
+      );
+      events.publish({ type: "state", jobId, environment: job.environment, state: outcome.status, at });
+      await scheduler.remove([jobId]);
+    },
+    async close() {
+      await Promise.all([scheduler.close(), events.close(), tokenCounter.close(), store.close()]);
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
