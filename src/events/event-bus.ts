@@ -19,7 +19,11 @@ export interface EventBus {
   publish(event: JobEvent): void;
   /** Whether anybody here or elsewhere may be listening for the job's tokens; lets the sender skip the work. */
   hasListeners(jobId: JobId): boolean;
-  /** Calls the listener for every event of the job until the returned function is called. */
-  subscribe(jobId: JobId, listener: JobListener): () => void;
+  /**
+   * Calls the listener for every event of the job until the returned function is called, in the order of publishing.
+   * Who wants `states` only is not told of text, and does not count in `hasListeners`: a worker that watches for the
+   * cancellation of its own call must not make itself stream.
+   */
+  subscribe(jobId: JobId, listener: JobListener, wants?: "all" | "states"): () => void;
   close(): Promise<void>;
 }

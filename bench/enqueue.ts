@@ -1,0 +1,68 @@
+// Durable POST /enqueue from 64 connections, beside the same Fastify route that stores nothing. The server is a process
+// of its own, so that on two cores it does not share one with who sends the requests.
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import autocannon from "autocannon";
+import { compare, type Figure, quantile, spreadOf } from "./support/measure.ts";
+import { openLoop } from "./support/open-loop.ts";
+
+const repeats = 5;
+const connections = 64;
+const warmUpS = 1;
+const durationS = 4;
+const body = JSON.stringify({ prompt: "Write one sentence about the sea, and one about rain.", environment: "UAT" });
+
+type Mode = "durable" | "nothing";
+
+export async function benchEnqueue(): Promise<Figure[]> {
+  const rates: { ours: number; beside: number }[] = [];
+  for (let i = 0; i < repeats; i++) {
+    rates.push({ ours: await withServer("durable", fullLoad), beside: await withServer("nothing", fullLoad) });
+  }
+  const half = Math.floor(spreadOf(rates.map((r) => r.ours)).median / 2);
+  const latencies: { ours: number[]; beside: number[] }[] = [];
+  const halfLoad = async (url: string) => {
+    await openLoop(url, body, half, warmUpS);
+    return openLoop(url, body, half, durationS);
+  };
+  for (let i = 0; i < repeats; i++) {
+    latencies.push({ ours: await withServer("durable", halfLoad), beside: await withServer("nothing", halfLoad) });
+  }
+  const beside = "same route, nothing stored";
+  const atHalf = (q: number) =>
+    compare(
+      `durable POST /enqueue at ${half}/s (half load), p${q * 100}`,
+      "ms",
+      latencies.map((l) => ({ ours: quantile(l.ours, q), beside: quantile(l.beside, q) })),
+      beside,
+      "ratio <= 2",
+    );
+  return [
+    compare(`durable POST /enqueue, ${connections} connections`, "requests/s", rates, beside, "ratio >= 0.8"),
+    atHalf(0.5),
+    atHalf(0.9),
+  ];
+}
+
+/** Requests per second, as many as are answered. */
+async function fullLoad(url: string): Promise<number> {
+  const headers = { "content-type": "application/json" };
+  const request = { url, method: "POST", headers, body, connections } as const;
+  await autocannon({ ...request, duration: warmUpS });
+  const startedAt = performance.now();
+  const { requests, non2xx, errors } = await autocannon({ ...request, duration: durationS });
+  if (non2xx + errors > 0) throw new Error(`${non2xx} requests were refused and ${errors} failed.`);
+  return requests.total / ((performance.now() - startedAt) / 1000);
+}
+
+async function withServer<T>(mode: Mode, measure: (url: string) => Promise<T>): Promise<T> {
+  const server = fork(join(import.meta.dirname, "support/enqueue-server.ts"), [mode]);
+  try {
+    const [port] = (await once(server, "message")) as [number];
+    return await measure(`http://127.0.0.1:${port}/enqueue`);
+  } finally {
+    server.send("stop");
+    await once(server, "exit");
+  }
+}

@@ -1,0 +1,37 @@
+// npm run bench: measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
+// (enqueue, drain, idle-latency) only those.
+import { mkdir, writeFile } from "node:fs/promises";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { benchDrain } from "./drain.ts";
+import { benchEnqueue } from "./enqueue.ts";
+import { benchIdleLatency } from "./idle-latency.ts";
+import { type Figure, printFigures } from "./support/measure.ts";
+
+const benchmarks: Record<string, () => Promise<Figure[]>> = {
+  enqueue: benchEnqueue,
+  drain: benchDrain,
+  "idle-latency": benchIdleLatency,
+};
+
+const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benchmarks);
+const figures: Figure[] = [];
+for (const name of names) {
+  const run = benchmarks[name];
+  if (run === undefined) {
+    console.error(`There is no benchmark ${name}; there are ${Object.keys(benchmarks).join(", ")}.`);
+    process.exit(1);
+  }
+  console.log(`${name} ...`);
+  figures.push(...(await run()));
+}
+
+printFigures(figures);
+const at = new Date().toISOString();
+const [cpu] = cpus();
+const machine = { cpu: cpu?.model, cores: cpus().length, node: process.version, platform: process.platform };
+const folder = join(import.meta.dirname, "results");
+await mkdir(folder, { recursive: true });
+const file = join(folder, `${at.replaceAll(":", "-")}.json`);
+await writeFile(file, `${JSON.stringify({ at, machine, figures }, undefined, 2)}\n`);
+console.log(`Written to ${file}`);

@@ -1,0 +1,109 @@
+// The whole service within this process, with a provider that answers at once and hooks where a benchmark looks.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { resolve } from "../../src/config/resolve.ts";
+import { schedulerConfigOf } from "../../src/config/scheduler-config.ts";
+import type { FileQuota } from "../../src/config/schema.ts";
+import type { Settings } from "../../src/config/settings.ts";
+import { systemClock } from "../../src/domain/clock.ts";
+import { newJobId } from "../../src/domain/ids.ts";
+import type { Job } from "../../src/domain/job.ts";
+import { createMemoryEventBus } from "../../src/events/memory/memory-event-bus.ts";
+import { createTokenCounter } from "../../src/jobs/token-counter.ts";
+import type { Provider, ProviderCall } from "../../src/providers/provider.ts";
+import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
+import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import type { WorkerContext } from "../../src/worker/context.ts";
+import { recover } from "../../src/worker/recovery.ts";
+import { systemTimers } from "../../src/worker/timers.ts";
+import { createWorker, type Worker } from "../../src/worker/worker.ts";
+
+export interface Embedded {
+  context: WorkerContext;
+  worker: Worker;
+  close(): Promise<void>;
+}
+
+export interface EmbeddedOptions {
+  quotas: FileQuota[];
+  concurrency: number;
+  /** Told of every call, which is then answered at once. */
+  onCall?: (call: ProviderCall) => void;
+}
+
+export function settingsFor({ quotas, concurrency }: EmbeddedOptions, dataDir: string): Settings {
+  const deployment = { region: "us-east-1", modelId: "us.meta.llama3-3-70b-instruct-v1:0" };
+  const { settings, problems } = resolve({
+    models: { llama: { maxOutputTokens: 100, deployments: [{ ...deployment, maxConcurrency: concurrency, quotas }] } },
+    worker: { concurrency },
+  });
+  if (problems.length > 0) throw new Error(JSON.stringify(problems));
+  return { source: "bench", simulator: false, ...settings, dataDir, port: 0, logLevel: "warn" };
+}
+
+/** The worker has not been started. */
+export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const dataDir = await mkdtemp(join(tmpdir(), "sluice-bench-"));
+  const settings = settingsFor(options, dataDir);
+  const store = await openSqliteStore({ dataDir, environments: settings.environments });
+  const scheduler = createMemoryScheduler({ config: schedulerConfigOf(settings), clock: systemClock });
+  const tokenCounter = createTokenCounter();
+  const context: WorkerContext = {
+    settings,
+    store,
+    scheduler,
+    events: createMemoryEventBus(),
+    tokenCounter,
+    clock: systemClock,
+    timers: systemTimers,
+    log: pino({ level: "warn" }),
+    random: Math.random,
+    workerId: "bench",
+    providers: new Map(
+      Object.values(settings.models).flatMap((m) => m.deployments.map((d) => [d.id, instantProvider(options.onCall)])),
+    ),
+  };
+  const worker = createWorker(context, {
+    rebuild: (giveUp) => recover(context, worker.renewLeases, giveUp),
+    onWaiting: () => {},
+  });
+  return {
+    context,
+    worker,
+    async close() {
+      await worker.stop();
+      await Promise.all([scheduler.close(), tokenCounter.close(), store.close()]);
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+function instantProvider(onCall: EmbeddedOptions["onCall"]): Provider {
+  return {
+    async call(call) {
+      onCall?.(call);
+      return { text: "An answer.", toolCalls: [], finishReason: "stop", usage: { input: 10, output: 3 } };
+    },
+    async close() {},
+  };
+}
+
+export function makeJobs(count: number, environment = "UAT"): Job[] {
+  return Array.from({ length: count }, (_, i) => ({
+    id: newJobId(),
+    environment,
+    tenant: "default",
+    priority: "standard",
+    model: "llama",
+    fallbackModels: [],
+    tokens: { input: 20, output: 100 },
+    submittedAt: Date.now(),
+    onUnknown: "retry",
+    request: {
+      messages: [{ role: "user", content: [{ type: "text", text: `Write a line about the number ${i}.` }] }],
+      parameters: { maxTokens: 100 },
+    },
+  }));
+}

@@ -1,0 +1,24 @@
+// A process of its own for bench/enqueue.ts: the HTTP interface over the real store and queue (`durable`), or the very
+// same one over nothing (`nothing`): same route, same validation, same job built, but neither stored nor queued.
+import type { AddressInfo } from "node:net";
+import { createHttpServer } from "../../src/http/server.ts";
+import { openEmbedded } from "./embedded.ts";
+
+const { context, worker, close } = await openEmbedded({
+  // Few enough that what is measured is taking jobs in, while the queue that they go into is a real one.
+  quotas: [{ unit: "requests", per: "minute", limit: 3 }],
+  concurrency: 50,
+});
+if (process.argv[2] === "nothing") {
+  context.store.insertMany = async (jobs) => jobs.map(() => "inserted" as const);
+  context.scheduler.add = async () => {};
+}
+const http = createHttpServer(context);
+await http.listen({ host: "127.0.0.1", port: 0 });
+worker.start();
+process.send!((http.server.address() as AddressInfo).port);
+process.once("message", async () => {
+  await http.close();
+  await close();
+  process.disconnect();
+});

@@ -1,0 +1,14 @@
+// What the worker's parts are given.
+import type { JobsContext } from "../jobs/context.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { Timers } from "./timers.ts";
+
+export interface WorkerContext extends JobsContext {
+  timers: Timers;
+  /** Uniform in [0, 1); for jitter. */
+  random: () => number;
+  /** Stands in each attempt's record. */
+  workerId: string;
+  /** By deployment id. Only jobs for these are taken. */
+  providers: ReadonlyMap<string, Provider>;
+}

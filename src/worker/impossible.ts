@@ -1,0 +1,23 @@
+// Jobs that were accepted but that the configuration of today can never admit.
+import { endJob } from "../jobs/ending.ts";
+import type { AcquireResult } from "../scheduler/scheduler.ts";
+import type { WorkerContext } from "./context.ts";
+
+/**
+ * Fails a job that the scheduler took out because no quota will ever admit it, or because its model is gone. If the
+ * store does not take that, the reconciler finds the job unfinished and it comes here again.
+ */
+export async function failImpossible(
+  context: Pick<WorkerContext, "settings" | "store" | "scheduler" | "events" | "clock" | "log">,
+  { jobId, environment, reason }: AcquireResult["impossible"][number],
+): Promise<void> {
+  try {
+    const record = await context.store.get(jobId);
+    if (record === undefined) return;
+    const known = [record.job.model, ...record.job.fallbackModels].some((m) => m in context.settings.models);
+    const error = { code: known ? "exceeds_quota" : "unknown_model", message: reason };
+    await endJob(context, environment, { jobId, status: "failed", at: context.clock.wall(), error });
+  } catch (error) {
+    context.log.error({ err: error, jobId, reason }, "a job that can never run could not be failed");
+  }
+}

@@ -1,0 +1,43 @@
+// Writing what must not be lost while the store is away: the process holds it and tries again until it succeeds. How
+// much is held is bounded by the worker's concurrency, because the job keeps its slot meanwhile.
+import { SluiceError } from "../domain/errors.ts";
+import type { WorkerContext } from "./context.ts";
+
+const firstPauseMs = 100;
+const longestPauseMs = 5000;
+
+/**
+ * Repeats the operation, with growing pauses, until it succeeds.
+ * @param what names the operation in the log
+ * @param giveUp aborted when the process can wait no longer
+ * @throws what the operation threw, once `giveUp` is aborted; at once if the job does not exist
+ */
+export async function persistently<T>(
+  context: Pick<WorkerContext, "log" | "timers" | "random">,
+  what: string,
+  giveUp: AbortSignal,
+  operation: () => Promise<T>,
+): Promise<T> {
+  for (let failures = 1; ; failures++) {
+    try {
+      return await operation();
+    } catch (error) {
+      if (giveUp.aborted || (error instanceof SluiceError && error.code === "job_not_found")) throw error;
+      context.log.warn({ err: error, failures }, `${what} failed; trying again`);
+      const ceiling = Math.min(longestPauseMs, firstPauseMs * 2 ** (failures - 1));
+      await pause(context.timers, ceiling * (0.5 + context.random() / 2), giveUp);
+    }
+  }
+}
+
+function pause(timers: WorkerContext["timers"], ms: number, until: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      cancel();
+      until.removeEventListener("abort", done);
+      resolve();
+    };
+    const cancel = timers.after(ms, done);
+    until.addEventListener("abort", done);
+  });
+}

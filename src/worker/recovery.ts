@@ -1,0 +1,86 @@
+// Rebuilding the scheduler from the store: the queue from the unfinished jobs, the quotas' usage from the attempts of
+// the longest window, learned limits from their checkpoint. Submits may go on meanwhile.
+//
+// Only one process lives in the embedded form, so no lease is restored: whatever was in progress when the process
+// before died is queued again at once, and its open attempts count as ended without anybody knowing how.
+import type { Attempt } from "../domain/job.ts";
+import { queueEntryOf } from "../jobs/queue-entry.ts";
+import type { RestoredCharge } from "../scheduler/scheduler.ts";
+import type { WorkerContext } from "./context.ts";
+import { loadLearnedLimits } from "./learned-limits.ts";
+import { persistently } from "./persistently.ts";
+
+type RecoveryContext = Pick<WorkerContext, "store" | "scheduler" | "clock" | "timers" | "random" | "settings" | "log">;
+
+const pageSize = 5000;
+const minuteMs = 60_000;
+/** A day and an hour: a quota that resets at a UTC hour may reset late. */
+const dayMs = 25 * 60 * minuteMs;
+
+/**
+ * A store that fails is asked again: a rebuild that has begun must end, or admission stays closed.
+ * @param reassertLeases called before admission opens, so that calls which run in this process keep their jobs
+ * @param giveUp aborted when the process ends; then it rejects
+ */
+export async function recover(
+  context: RecoveryContext,
+  reassertLeases: () => Promise<void>,
+  giveUp: AbortSignal,
+): Promise<void> {
+  const { store, scheduler, clock, log } = context;
+  const startedAt = clock.now();
+  const ticket = await scheduler.beginRebuild();
+  if (ticket === undefined) return;
+  const persist = <T>(operation: () => Promise<T>) => persistently(context, "Rebuilding the queue", giveUp, operation);
+
+  await scheduler.restore(ticket, { learned: await persist(() => loadLearnedLimits(context)) });
+  const chargedFrom = clock.wall() - usageHorizonMs(context);
+  let charges = 0;
+  for await (const attempts of pages((cursor) =>
+    persist(() => store.attemptsSince({ chargedFrom, limit: pageSize, cursor })),
+  )) {
+    const part = attempts.flatMap((attempt) => chargeOf(attempt, clock.wall()));
+    await scheduler.restore(ticket, { charges: part });
+    charges += part.length;
+  }
+  let jobs = 0;
+  for await (const unfinished of pages((cursor) => persist(() => store.unfinished({ limit: pageSize, cursor })))) {
+    await scheduler.restore(ticket, { entries: unfinished.map(({ job }) => queueEntryOf(job, clock.wall())) });
+    jobs += unfinished.length;
+  }
+  await reassertLeases();
+  await scheduler.finishRebuild(ticket);
+  log.info({ jobs, charges, ms: Math.round(clock.now() - startedAt) }, "queue rebuilt from the store");
+}
+
+/** How far back an attempt may still count in a quota. */
+function usageHorizonMs({ settings }: RecoveryContext): number {
+  const quotas = Object.values(settings.models).flatMap((m) => m.deployments.flatMap((d) => d.quotas));
+  const windowMs = quotas.some((q) => q.per === "day") ? dayMs : minuteMs;
+  const { leaseMs, sendWithinMs, networkJitterMs } = settings.scheduler;
+  // A charge that a late worker moved stands in the record at its old time, which is at most a lease older.
+  return windowMs + leaseMs + sendWithinMs + networkJitterMs;
+}
+
+/** What an attempt still weighs on its quotas. Where that is not known, all that was reserved. */
+function chargeOf(attempt: Attempt, nowWall: number): RestoredCharge[] {
+  const { end, deployment, grant, reserved } = attempt;
+  if (end?.result === "not_sent") return [];
+  // The charge was moved if the call left late; when an ended call left is known.
+  const leftAt = end?.durationMs === undefined ? 0 : end.at - end.durationMs;
+  const agoMs = Math.max(0, nowWall - Math.max(attempt.chargedAt, leftAt));
+  const refused = end?.result === "throttled" || end?.result === "capacity";
+  const usage = end?.usage ?? (refused ? { input: 0, output: 0 } : undefined);
+  if (usage === undefined) return [{ deployment, grant, agoMs, tokens: reserved, settled: false }];
+  const tokens = { input: usage.input + (usage.cacheWrite ?? 0), output: usage.output };
+  return [{ deployment, grant, agoMs, tokens, settled: true }];
+}
+
+async function* pages<T>(read: (cursor: string | undefined) => Promise<{ items: T[]; next?: string }>) {
+  let cursor: string | undefined;
+  do {
+    const page = await read(cursor);
+    yield page.items;
+    cursor = page.next;
+  } while (cursor !== undefined);
+}

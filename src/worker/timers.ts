@@ -1,0 +1,40 @@
+// Timers are passed in like the clock, so that a test can run an hour of retries in a millisecond.
+
+export interface Timers {
+  /** Runs the function once, `ms` milliseconds from now. Returns the function that cancels it. */
+  after(ms: number, run: () => void): () => void;
+}
+
+/** The longest delay that setTimeout takes (about 24.8 days); it runs longer ones at once. */
+const longestTimeoutMs = 2 ** 31 - 1;
+
+export const systemTimers: Timers = {
+  after(ms, run) {
+    const timeout = setTimeout(run, Math.min(ms, longestTimeoutMs));
+    return () => clearTimeout(timeout);
+  },
+};
+
+/**
+ * Runs the task every `ms` milliseconds, counted from the end of the run before, so that runs never overlap.
+ * Returns the function that ends it; its promise resolves when a run that is under way is over.
+ */
+export function repeat(timers: Timers, ms: number, task: () => Promise<void>, onError: (error: unknown) => void) {
+  let stopped = false;
+  let underWay: Promise<void> | undefined;
+  let cancel = timers.after(ms, run);
+
+  function run(): void {
+    underWay = task()
+      .catch(onError)
+      .finally(() => {
+        if (!stopped) cancel = timers.after(ms, run);
+      });
+  }
+
+  return async (): Promise<void> => {
+    stopped = true;
+    cancel();
+    await underWay;
+  };
+}

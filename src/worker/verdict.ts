@@ -1,0 +1,161 @@
+// What becomes of a job, its charge and its deployment after a call that gave no answer. Pure: everything is an argument.
+//
+//   failure         attempt     job                                   charge             deployment
+//   throttled       throttled   back to its place                     request, 0 tokens  the quota learns
+//   capacity        capacity    back to its place                     request, 0 tokens  cools down
+//   misconfigured   capacity    back to its place                     request, 0 tokens  out of service, reason shown
+//   transient       transient   backoff, or failed after the last try  kept if maybe billed
+//   permanent       permanent   failed, the provider's own message    kept if maybe billed
+//   aborted by us   aborted     see `judgeAbort`                      kept
+//
+// A refused call generated nothing, but it reached the provider, which may have counted it as a request: so its
+// request stays charged and only the tokens are given back. Usage that the provider did report is always charged.
+import { failedTries, mayTry } from "../domain/attempts.ts";
+import type { Attempt, AttemptEnd, JobError, JobHead, Usage } from "../domain/job.ts";
+import type { ProviderFailure } from "../providers/provider.ts";
+import type { DeploymentSignal, Settlement } from "../scheduler/scheduler.ts";
+import type { AbortCause } from "./running-call.ts";
+
+export interface Verdict {
+  attempt: Pick<AttemptEnd, "result" | "error" | "usage" | "requestId">;
+  /** How the job ends; absent if it goes back to the queue. */
+  outcome?: { status: "failed" | "expired"; error: JobError };
+  settlement: Pick<Settlement, "job" | "charge" | "signal">;
+}
+
+export interface RetryPolicy {
+  maxFailedTries: number;
+  backoffBaseMs: number;
+  backoffMaxMs: number;
+  /** Uniform in [0, 1). */
+  random: () => number;
+}
+
+/** The job that was tried, the attempt that failed, and those before it. */
+export interface Tried {
+  job: JobHead;
+  attempt: Attempt;
+  earlier: readonly Attempt[];
+}
+
+/** A provider that asks to wait longer than this is asked again after it. */
+const longestRetryAfterMs = 10 * 60_000;
+
+export function judge(failure: ProviderFailure, tried: Tried, policy: RetryPolicy): Verdict {
+  const { code, message, usage, requestId, retryAfterMs } = failure;
+  const error = { code, message };
+  const charge = chargeOf(failure);
+  const backInPlace = (signal: DeploymentSignal): Verdict["settlement"] => ({
+    job: { requeueAfterMs: 0 },
+    charge,
+    signal,
+  });
+
+  switch (failure.kind) {
+    case "throttled":
+      return {
+        attempt: { result: "throttled", error, requestId },
+        settlement: backInPlace({
+          kind: "throttled",
+          throttle: failure.throttle ?? "unknown",
+          ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+        }),
+      };
+    case "capacity":
+      return {
+        attempt: { result: "capacity", error, requestId },
+        settlement: backInPlace({ kind: "capacity", ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }),
+      };
+    case "misconfigured":
+      return {
+        attempt: { result: "capacity", error, requestId },
+        settlement: backInPlace({ kind: "misconfigured", reason: message }),
+      };
+    case "permanent":
+      return {
+        attempt: { result: "permanent", error, usage, requestId },
+        outcome: { status: "failed", error },
+        settlement: { job: "ended", charge, signal: { kind: "none" } },
+      };
+    // An abort that nobody here asked for is some fault on the way.
+    case "aborted":
+    case "transient":
+      return judgeTransient(failure, tried, policy);
+  }
+}
+
+function judgeTransient(failure: ProviderFailure, tried: Tried, policy: RetryPolicy): Verdict {
+  const { code, message, usage, requestId } = failure;
+  const attempt = { result: "transient", error: { code, message }, usage, requestId } as const;
+  const charge = chargeOf(failure);
+  const failed = (why: JobError): Verdict => ({
+    attempt,
+    outcome: { status: "failed", error: why },
+    settlement: { job: "ended", charge, signal: { kind: "none" } },
+  });
+
+  if (failure.maybeBilled && tried.job.onUnknown === "fail") return failed(unknownEnd(tried.attempt, message));
+  const attempts = [...tried.earlier, { ...tried.attempt, end: { ...attempt, at: 0 } }];
+  const may = mayTry(tried.job, attempts, policy.maxFailedTries);
+  if (!may.ok) return failed(may.error);
+
+  const requeueAfterMs =
+    failure.retryAfterMs === undefined
+      ? backoffMs(failedTries(attempts), policy)
+      : Math.min(failure.retryAfterMs, longestRetryAfterMs);
+  return { attempt, settlement: { job: { requeueAfterMs }, charge, signal: { kind: "none" } } };
+}
+
+/** A call that we cut off ourselves. It may have been billed, so the reservation stays until it ages out. */
+export function judgeAbort(cause: AbortCause, tried: Tried, usage: Usage | undefined): Verdict {
+  const attempt = { result: "aborted" as const, usage };
+  const charge: Settlement["charge"] = usage === undefined ? "keep" : usageCharge(usage);
+  const signal: DeploymentSignal = { kind: "none" };
+  const ended: Verdict["settlement"] = { job: "ended", charge, signal };
+  switch (cause) {
+    case "ended":
+      return { attempt, settlement: ended };
+    case "expired":
+      return { attempt, outcome: { status: "expired", error: deadlinePassed }, settlement: ended };
+    case "shutdown":
+      if (tried.job.onUnknown === "fail") {
+        const error = unknownEnd(tried.attempt, "The service was stopped while the call ran.");
+        return { attempt, outcome: { status: "failed", error }, settlement: ended };
+      }
+      return { attempt, settlement: { job: { requeueAfterMs: 0 }, charge, signal } };
+    // Whoever holds the lease now decides about the job; the scheduler ignores our requeue and keeps the charge.
+    case "lease_lost":
+      return { attempt, settlement: { job: { requeueAfterMs: 0 }, charge, signal } };
+  }
+}
+
+export const deadlinePassed: JobError = {
+  code: "expired",
+  message: "The deadline passed before the job completed.",
+};
+
+/** What a call that used this much is settled at. Tokens read from a cache cost no quota. */
+export function usageCharge(usage: Usage): Exclude<Settlement["charge"], string> {
+  const { input, output, cacheWrite } = usage;
+  return cacheWrite === undefined ? { input, output } : { input, output, cacheWrite };
+}
+
+function chargeOf(failure: ProviderFailure): Settlement["charge"] {
+  if (failure.usage !== undefined) return usageCharge(failure.usage);
+  return failure.maybeBilled ? "keep" : { input: 0, output: 0 };
+}
+
+/** Exponential backoff with full jitter: uniform between 0 and base * 2^(tries - 1), at most the maximum. */
+function backoffMs(tries: number, policy: RetryPolicy): number {
+  const ceiling = Math.min(policy.backoffMaxMs, policy.backoffBaseMs * 2 ** (tries - 1));
+  return policy.random() * ceiling;
+}
+
+function unknownEnd(attempt: Attempt, detail: string): JobError {
+  return {
+    code: "unknown_end",
+    message:
+      `Attempt ${attempt.n} ended without a usable answer and may have been billed; the job asked not to be tried ` +
+      `again then (on_unknown: fail). ${detail}`,
+  };
+}

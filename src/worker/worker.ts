@@ -1,0 +1,169 @@
+// The worker of one process: takes granted jobs as long as it has free slots, runs each in parallel, renews their
+// leases, and hands everything back when it stops. One loop acquires, whatever the concurrency, and it never polls
+// for work: it sleeps until the scheduler says that something may have changed, or until the time it named.
+import { newToken } from "../domain/ids.ts";
+import type { AcquireResult, Grant } from "../scheduler/scheduler.ts";
+import type { WorkerContext } from "./context.ts";
+import { failImpossible } from "./impossible.ts";
+import { runGrant } from "./run-grant.ts";
+import { RunningCall } from "./running-call.ts";
+import { repeat } from "./timers.ts";
+
+export interface Worker {
+  start(): void;
+  /**
+   * Takes nothing more, waits up to `drainMs` for running calls, aborts the rest and hands their jobs back. Resolves
+   * when all of that is on record. An answer that a store which is away does not take within 5 s more is given up.
+   */
+  stop(): Promise<void>;
+  /** Confirms every lease this worker holds; calls whose lease is lost are aborted. */
+  renewLeases(): Promise<void>;
+}
+
+export interface WorkerHooks {
+  /** Rebuilds the scheduler from the store; rejects when the signal is aborted. */
+  rebuild: (giveUp: AbortSignal) => Promise<void>;
+  /** Something waits that no quota admits now: time to count its tokens exactly. Must not throw. */
+  onWaiting: () => void;
+}
+
+/** However long the scheduler says that nothing will change, ask again after this: a lost notice costs no more. */
+const longestSleepMs = 5000;
+/** After an error of the scheduler. */
+const errorPauseMs = 1000;
+/** How long stop() waits for a store that is away, after everything was aborted. */
+const giveUpAfterMs = 5000;
+
+export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker {
+  const { scheduler, clock, timers, log, settings } = context;
+  const deployments = [...context.providers.keys()];
+  const environments = Object.keys(settings.environments);
+  /** By grant token. */
+  const running = new Map<string, { call: RunningCall; over: Promise<void> }>();
+  const giveUp = new AbortController();
+  const stopRebuild = new AbortController();
+  let stopping: Promise<void> | undefined;
+  let cancelSleep = () => {};
+  let wakePending = false;
+  let acquiring: Promise<void> | undefined;
+  /** An acquire whose reply was lost is asked for again under the same operation, and gets the same grants. */
+  let unanswered: { operation: string; max: number; calledAt: number } | undefined;
+  let stopListening = () => {};
+  let stopRenewing = async () => {};
+
+  // -------------------------------------------------------------- acquiring
+
+  /** Acquires soon: slots that are freed within one turn of the event loop are filled by one acquire. */
+  function wake(): void {
+    if (wakePending || stopping) return;
+    wakePending = true;
+    setImmediate(() => {
+      if (acquiring) return; // It looks at wakePending when it is done.
+      acquiring = acquireWhileWoken().finally(() => {
+        acquiring = undefined;
+      });
+    });
+  }
+
+  async function acquireWhileWoken(): Promise<void> {
+    while (wakePending && !stopping) {
+      wakePending = false;
+      cancelSleep();
+      const sleepMs = await acquireOnce().catch((error) => {
+        if (!stopping) log.error({ err: error }, "acquiring jobs failed");
+        return errorPauseMs;
+      });
+      if (sleepMs === 0) wakePending = true;
+      else if (sleepMs !== undefined) cancelSleep = timers.after(Math.min(sleepMs, longestSleepMs), wake);
+    }
+  }
+
+  /** Returns after how long to ask again; undefined: when a slot is free. */
+  async function acquireOnce(): Promise<number | undefined> {
+    const free = settings.worker.concurrency - running.size;
+    if (free <= 0) return undefined;
+    unanswered ??= { operation: newToken(), max: free, calledAt: clock.now() };
+    const { operation, max, calledAt } = unanswered;
+    const worker = context.workerId;
+    const result = await scheduler.acquire({ operation, worker, max, environments, deployments });
+    unanswered = undefined;
+
+    for (const grant of result.grants) start(grant, calledAt);
+    for (const job of result.impossible) await failImpossible(context, job);
+    return nextAcquireMs(result, max);
+  }
+
+  async function nextAcquireMs(result: AcquireResult, asked: number): Promise<number> {
+    if (result.closed === "rebuild") {
+      await hooks.rebuild(stopRebuild.signal);
+      return 0;
+    }
+    if (result.retryInMs === undefined) return longestSleepMs;
+    if (result.grants.length < asked) hooks.onWaiting();
+    // "Right now" from a scheduler that gave nothing must not become a busy loop.
+    return result.grants.length === 0 ? Math.max(1, result.retryInMs) : result.retryInMs;
+  }
+
+  // -------------------------------------------------------------- running
+
+  function start(grant: Grant, acquiredAt: number): void {
+    const call = new RunningCall(grant, acquiredAt);
+    if (stopping) call.abort("shutdown");
+    const over = runGrant(context, call, giveUp.signal)
+      .catch((error) => handBack(grant, error))
+      .finally(() => {
+        running.delete(grant.grant);
+        wake();
+      });
+    running.set(grant.grant, { call, over });
+  }
+
+  /** After an error of our own, or of a store that never came back: the attempt on record tells that its end is unknown. */
+  async function handBack({ jobId, grant }: Grant, error: unknown): Promise<void> {
+    log.error({ err: error, jobId }, "an attempt could not be brought to its end");
+    await scheduler
+      .settle([{ jobId, grant, job: { requeueAfterMs: longestSleepMs }, charge: "keep", signal: { kind: "none" } }])
+      .catch((cause) => log.error({ err: cause, jobId }, "its grant could not be settled either"));
+  }
+
+  async function renewLeases(): Promise<void> {
+    const calls = [...running.values()].map(({ call }) => call);
+    if (calls.length === 0) return;
+    const answers = await scheduler.renew(calls.map(({ grant: { jobId, grant } }) => ({ jobId, grant })));
+    answers.forEach((answer, i) => {
+      if (answer === "lost") calls[i]!.abort("lease_lost");
+    });
+  }
+
+  // -------------------------------------------------------------- stopping
+
+  async function drain(): Promise<void> {
+    stopListening();
+    cancelSleep();
+    stopRebuild.abort();
+    await acquiring;
+    const cancelAbort = timers.after(settings.worker.drainMs, () => {
+      for (const { call } of running.values()) call.abort("shutdown");
+    });
+    const cancelGiveUp = timers.after(settings.worker.drainMs + giveUpAfterMs, () => giveUp.abort());
+    await Promise.all([...running.values()].map(({ over }) => over));
+    cancelAbort();
+    cancelGiveUp();
+    await stopRenewing();
+  }
+
+  return {
+    start() {
+      stopListening = scheduler.onWork(wake);
+      stopRenewing = repeat(timers, settings.scheduler.leaseMs / 3, renewLeases, (error) =>
+        log.warn({ err: error }, "leases could not be renewed"),
+      );
+      wake();
+    },
+    stop() {
+      stopping ??= drain();
+      return stopping;
+    },
+    renewLeases,
+  };
+}

@@ -1,0 +1,181 @@
+// The worker with everything real around it but time and the provider: SQLite, scheduler, events, token counter.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { pino } from "pino";
+import { schedulerConfigOf } from "../../../src/config/scheduler-config.ts";
+import type { FileSettings } from "../../../src/config/schema.ts";
+import type { JobId } from "../../../src/domain/ids.ts";
+import type { JobRecord } from "../../../src/domain/job.ts";
+import type { JobEvent } from "../../../src/events/event-bus.ts";
+import { createMemoryEventBus } from "../../../src/events/memory/memory-event-bus.ts";
+import { type SubmitInput, submit } from "../../../src/jobs/submit.ts";
+import { createTokenCounter } from "../../../src/jobs/token-counter.ts";
+import type { Provider } from "../../../src/providers/provider.ts";
+import { createMemoryScheduler } from "../../../src/scheduler/memory/memory-scheduler.ts";
+import type { Scheduler } from "../../../src/scheduler/scheduler.ts";
+import type { JobStore } from "../../../src/store/job-store.ts";
+import { openSqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
+import type { WorkerContext } from "../../../src/worker/context.ts";
+import { createPricer } from "../../../src/worker/pricer.ts";
+import { recover } from "../../../src/worker/recovery.ts";
+import { createWorker, type Worker } from "../../../src/worker/worker.ts";
+import { testSettings } from "../../support/jobs-context.ts";
+import { ManualTime } from "./manual-time.ts";
+import { type ScriptedProvider, type SeenCall, scriptedProvider } from "./scripted-provider.ts";
+
+export const deployment = "bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0";
+
+/** One model on one deployment with these quotas. */
+export function oneModel(quotas: NonNullable<FileSettings["models"]>[string]["deployments"][number]["quotas"] = []) {
+  const modelId = "us.meta.llama3-3-70b-instruct-v1:0";
+  return { llama: { maxOutputTokens: 100, deployments: [{ region: "us-east-1", modelId, quotas }] } };
+}
+
+export interface HarnessOptions {
+  /** Default: one model without quotas. */
+  file?: FileSettings;
+  /** Called with each call to the provider; without it calls stay open until the test answers. */
+  respond?: (call: SeenCall) => void;
+  /** Goes on with the data and the time of a harness that was closed or abandoned. */
+  after?: Harness;
+  /** Puts something between the worker and the store. */
+  store?: (real: JobStore, time: ManualTime) => Partial<JobStore>;
+  scheduler?: (real: Scheduler, time: ManualTime) => Partial<Scheduler>;
+}
+
+export interface Harness {
+  context: WorkerContext;
+  worker: Worker;
+  provider: ScriptedProvider;
+  time: ManualTime;
+  dataDir: string;
+  /** What was logged at level warn and above. */
+  complaints: string[];
+  submit(prompt: string, input?: Partial<SubmitInput>): Promise<JobId>;
+  record(jobId: JobId): Promise<JobRecord>;
+  /** All events of the job from now on. */
+  listen(jobId: JobId): JobEvent[];
+  /** Resolves when nothing moves any more until time does: no operation of store, scheduler or counter is under way. */
+  quiet(): Promise<void>;
+  /** Lets time pass, timer by timer, and waits after each until nothing moves. */
+  advance(ms: number): Promise<void>;
+  /** Closes the store as it is, as a kill would: no call is ended, nothing is handed back. */
+  abandon(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openHarness(options: HarnessOptions = {}): Promise<Harness> {
+  const time = options.after?.time ?? new ManualTime();
+  const dataDir = options.after?.dataDir ?? (await mkdtemp(join(tmpdir(), "sluice-worker-")));
+  const settings = { ...testSettings({ models: oneModel(), defaultModel: "llama", ...options.file }), dataDir };
+  const operations = new Set<Promise<unknown>>();
+  const complaints: string[] = [];
+  const provider = scriptedProvider(time, options.respond);
+
+  const realStore = await openSqliteStore({ dataDir, environments: settings.environments });
+  const realScheduler = createMemoryScheduler({ config: schedulerConfigOf(settings), clock: time });
+  const tokenCounter = createTokenCounter();
+  const context: WorkerContext = {
+    settings,
+    store: watched(overlaid(realStore, options.store?.(realStore, time)), operations),
+    scheduler: watched(overlaid(realScheduler, options.scheduler?.(realScheduler, time)), operations),
+    events: createMemoryEventBus(),
+    tokenCounter: watched(tokenCounter, operations),
+    clock: time,
+    timers: time,
+    log: pino({ level: "warn" }, { write: (line: string) => void complaints.push(line) }),
+    random: () => 0.5,
+    workerId: "test-worker",
+    providers: new Map<string, Provider>([[deployment, provider]]),
+  };
+  const pricer = createPricer(context);
+  const worker = createWorker(context, {
+    rebuild: (giveUp) => recover(context, worker.renewLeases, giveUp),
+    onWaiting: pricer.price,
+  });
+
+  async function quiet(): Promise<void> {
+    // What an operation leads to starts within a few turns of the event loop.
+    for (let still = 0; still < 5; still++) {
+      if (operations.size > 0) still = 0;
+      await Promise.allSettled(operations);
+      await setImmediate();
+    }
+  }
+
+  async function advance(ms: number): Promise<void> {
+    const until = time.now() + ms;
+    do {
+      await quiet();
+    } while (time.runNext(until));
+    await quiet();
+  }
+
+  async function abandon(): Promise<void> {
+    await Promise.all([realScheduler.close(), tokenCounter.close(), realStore.close()]);
+  }
+
+  return {
+    context,
+    worker,
+    provider,
+    time,
+    dataDir,
+    complaints,
+    async submit(prompt, input = {}) {
+      const messages: SubmitInput["messages"] = [{ role: "user", content: [{ type: "text", text: prompt }] }];
+      const [job] = await submit(context, [{ environment: "UAT", messages, messagesField: "prompt", ...input }]);
+      return job!.id;
+    },
+    async record(jobId) {
+      return (await context.store.get(jobId))!;
+    },
+    listen(jobId) {
+      const heard: JobEvent[] = [];
+      context.events.subscribe(jobId, (event) => heard.push(event));
+      return heard;
+    },
+    quiet,
+    advance,
+    abandon,
+    async close() {
+      const stopped = worker.stop();
+      await advance(settings.worker.drainMs + 10_000);
+      await stopped;
+      await abandon();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The object, with some of its methods replaced. */
+function overlaid<T extends object>(real: T, replaced: Partial<T> = {}): T {
+  return new Proxy(real, {
+    get(target, key) {
+      const source = key in replaced ? (replaced as T) : target;
+      const value = source[key as keyof T];
+      return typeof value === "function" ? value.bind(source) : value;
+    },
+  });
+}
+
+/** The object, with every promise that it returns in `operations` until it is settled. */
+function watched<T extends object>(real: T, operations: Set<Promise<unknown>>): T {
+  return new Proxy(real, {
+    get(target, key) {
+      const value = target[key as keyof T];
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]) => {
+        const result = value.apply(target, args);
+        if (result instanceof Promise) {
+          operations.add(result);
+          const over = () => operations.delete(result);
+          result.then(over, over);
+        }
+        return result;
+      };
+    },
+  });
+}

@@ -1,0 +1,69 @@
+// A provider within the process whose calls a test sees, and answers when it likes.
+import type { Clock } from "../../../src/domain/clock.ts";
+import {
+  type Provider,
+  type ProviderAnswer,
+  type ProviderCall,
+  ProviderError,
+  type ProviderFailure,
+} from "../../../src/providers/provider.ts";
+
+export interface SeenCall {
+  /** The text of the last message. */
+  prompt: string;
+  /** When it was sent, by the clock. */
+  at: number;
+  aborted: boolean;
+  /** Set it to let the call go on after an abort, like one whose answer is on its way already. */
+  deaf: boolean;
+  stream(text: string): void;
+  answer(answer?: Partial<ProviderAnswer>): void;
+  fail(failure: Partial<ProviderFailure> & Pick<ProviderFailure, "kind">): void;
+  throw(error: unknown): void;
+}
+
+export interface ScriptedProvider extends Provider {
+  /** In the order of sending. */
+  calls: SeenCall[];
+}
+
+/** @param respond called with each new call; without it calls stay open until the test answers them */
+export function scriptedProvider(clock: Clock, respond: (call: SeenCall) => void = () => {}): ScriptedProvider {
+  const calls: SeenCall[] = [];
+  return {
+    calls,
+    call({ request, signal, onText }: ProviderCall) {
+      return new Promise((resolve, reject) => {
+        const block = request.messages.at(-1)!.content[0]!;
+        const prompt = block.type === "text" ? block.text : "";
+        const seen: SeenCall = {
+          prompt,
+          at: clock.now(),
+          aborted: false,
+          deaf: false,
+          stream: (text) => onText?.(text),
+          answer: (answer) =>
+            resolve({
+              text: `answer to ${prompt}`,
+              toolCalls: [],
+              finishReason: "stop",
+              usage: { input: 10, output: 5 },
+              ...answer,
+            }),
+          fail: (failure) =>
+            reject(
+              new ProviderError({ code: "model_unavailable", message: "as scripted", maybeBilled: false, ...failure }),
+            ),
+          throw: reject,
+        };
+        signal.addEventListener("abort", () => {
+          seen.aborted = true;
+          if (!seen.deaf) seen.fail({ kind: "aborted", code: "cancelled", maybeBilled: true });
+        });
+        calls.push(seen);
+        respond(seen);
+      });
+    },
+    async close() {},
+  };
+}

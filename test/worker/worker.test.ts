@@ -1,0 +1,391 @@
+// A job's way through the worker, for every way that a call can end. Real store, scheduler and events; time stands
+// still until a test moves it, and calls are answered by the test.
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { SluiceError } from "../../src/domain/errors.ts";
+import { newJobId } from "../../src/domain/ids.ts";
+import { cancel } from "../../src/jobs/cancel.ts";
+import { deployment, type Harness, type HarnessOptions, oneModel, openHarness } from "./support/harness.ts";
+
+let h: Harness;
+const opened: Harness[] = [];
+
+async function open(options: HarnessOptions = {}): Promise<Harness> {
+  h = await openHarness(options);
+  opened.push(h);
+  h.worker.start();
+  await h.quiet();
+  return h;
+}
+
+afterEach(async () => {
+  for (const harness of opened.splice(0)) await harness.close();
+});
+
+const states = (events: { type: string; state?: string }[]) => events.flatMap((e) => (e.state ? [e.state] : []));
+const ends = async (jobId: string) => (await h.record(jobId)).attempts.map((a) => a.end?.result);
+
+describe("an answer", () => {
+  test("is stored with its attempt, settled at what it used, and told to listeners", async () => {
+    await open({ file: { models: oneModel([{ unit: "tokens", per: "minute", limit: 10_000 }]) } });
+    const jobId = await h.submit("hello");
+    const events = h.listen(jobId);
+    await h.quiet();
+    expect(await h.record(jobId)).toMatchObject({ state: "in_progress", attempts: [{ n: 1, deployment }] });
+
+    h.provider.calls[0]!.answer({ usage: { input: 7, output: 3 }, requestId: "req-1", firstTokenMs: 12 });
+    await h.quiet();
+    const record = await h.record(jobId);
+    expect(record.outcome).toMatchObject({
+      status: "completed",
+      text: "answer to hello",
+      finishReason: "stop",
+      usage: { input: 7, output: 3 },
+      deployment,
+      model: "llama",
+      attempt: 1,
+    });
+    expect(record.attempts[0]).toMatchObject({
+      worker: "test-worker",
+      end: { result: "completed", requestId: "req-1", firstTokenMs: 12, durationMs: 0 },
+    });
+    expect(states(events)).toEqual(["in_progress", "completed"]);
+    const { quotas, running } = await h.context.scheduler.snapshot();
+    expect(quotas[0]!.used).toBe(10);
+    expect(running).toBe(0);
+  });
+
+  test("without usage keeps its reservation", async () => {
+    await open({ file: { models: oneModel([{ unit: "tokens", per: "minute", limit: 10_000 }]) } });
+    const jobId = await h.submit("hello");
+    await h.quiet();
+    h.provider.calls[0]!.answer({ usage: undefined });
+    await h.quiet();
+    const { input, output } = (await h.record(jobId)).attempts[0]!.reserved;
+    expect((await h.context.scheduler.snapshot()).quotas[0]!.used).toBe(input + output);
+  });
+
+  test("is streamed to those who listen, piece by piece, and to nobody else", async () => {
+    await open();
+    const jobId = await h.submit("hello");
+    await h.quiet();
+    const [call] = h.provider.calls;
+    call!.stream("not ");
+    const events = h.listen(jobId);
+    call!.stream("heard");
+    call!.answer({ text: "not heard" });
+    await h.quiet();
+    expect(events).toMatchObject([
+      { type: "tokens", attempt: 1, index: 1, text: "heard" },
+      { type: "state", state: "completed" },
+    ]);
+  });
+
+  test("is kept while the store is away, with its lease renewed, and stored when it is back", async () => {
+    let away = false;
+    await open({
+      store: (real) => ({
+        finish: (...args) =>
+          away ? Promise.reject(new SluiceError("unavailable", "The disk is gone.")) : real.finish(...args),
+      }),
+    });
+    const jobId = await h.submit("hello");
+    await h.quiet();
+    away = true;
+    h.provider.calls[0]!.answer();
+    await h.advance(10 * 60_000);
+    expect((await h.record(jobId)).state).toBe("in_progress");
+    away = false;
+    await h.advance(10_000);
+    expect((await h.record(jobId)).outcome).toMatchObject({ status: "completed", text: "answer to hello" });
+    expect(h.provider.calls).toHaveLength(1);
+  });
+});
+
+describe("a failure", () => {
+  test("throttled: the job keeps its place, no try is used up, and the quota learns", async () => {
+    await open({ file: { models: oneModel([{ unit: "requests", per: "minute", limit: 100 }]) } });
+    const jobId = await h.submit("hello");
+    const events = h.listen(jobId);
+    await h.quiet();
+    h.provider.calls[0]!.fail({ kind: "throttled", throttle: "requests" });
+    await h.quiet();
+    expect(await ends(jobId)).toEqual(["throttled"]);
+    const { quotas } = await h.context.scheduler.snapshot();
+    expect(quotas[0]!.effectiveLimit).toBeLessThan(100);
+
+    await h.advance(120_000);
+    h.provider.calls[1]!.answer();
+    await h.quiet();
+    expect(await ends(jobId)).toEqual(["throttled", "completed"]);
+    expect(states(events)).toEqual(["in_progress", "queued", "in_progress", "completed"]);
+  });
+
+  test("capacity: the deployment cools down, the job waits and is tried again", async () => {
+    await open();
+    const jobId = await h.submit("hello");
+    await h.quiet();
+    h.provider.calls[0]!.fail({ kind: "capacity" });
+    await h.quiet();
+    expect((await h.context.scheduler.snapshot()).deployments[0]!.state).toBe("cooling_down");
+    expect(h.provider.calls).toHaveLength(1);
+    await h.advance(5 * 60_000);
+    h.provider.calls[1]!.answer();
+    await h.quiet();
+    expect(await ends(jobId)).toEqual(["capacity", "completed"]);
+  });
+
+  test("misconfigured: jobs wait, and everybody can read why", async () => {
+    await open();
+    const jobId = await h.submit("hello");
+    await h.quiet();
+    h.provider.calls[0]!.fail({ kind: "misconfigured", message: "The model is Legacy. Use nova-2-lite." });
+    await h.quiet();
+    expect(await h.record(jobId)).toMatchObject({
+      state: "queued",
+      attempts: [{ end: { error: { message: "The model is Legacy. Use nova-2-lite." } } }],
+    });
+    expect(await h.context.scheduler.explain(jobId)).toMatchObject({
+      state: "waiting",
+      waitingOn: { kind: "out_of_service", reason: "The model is Legacy. Use nova-2-lite." },
+    });
+  });
+
+  test("transient: tried again with growing pauses; listeners are told to start over", async () => {
+    await open();
+    const jobId = await h.submit("hello");
+    const events = h.listen(jobId);
+    await h.quiet();
+    h.provider.calls[0]!.stream("half an ans");
+    h.provider.calls[0]!.fail({ kind: "transient", maybeBilled: true });
+    await h.advance(499);
+    expect(h.provider.calls).toHaveLength(1);
+    await h.advance(1);
+    expect(h.provider.calls).toHaveLength(2);
+    h.provider.calls[1]!.stream("a whole answer");
+    h.provider.calls[1]!.answer({ text: "a whole answer" });
+    await h.quiet();
+    expect(events.filter((e) => e.type !== "state")).toMatchObject([
+      { type: "tokens", attempt: 1, index: 0, text: "half an ans" },
+      { type: "restart", attempt: 2 },
+      { type: "tokens", attempt: 2, index: 0, text: "a whole answer" },
+    ]);
+    expect(await ends(jobId)).toEqual(["transient", "completed"]);
+  });
+
+  test("transient three times: the job fails with the last words", async () => {
+    await open({ respond: (call) => call.fail({ kind: "transient", message: "connection reset" }) });
+    const jobId = await h.submit("hello");
+    await h.advance(10 * 60_000);
+    expect((await h.record(jobId)).outcome?.error).toMatchObject({
+      code: "tries_exhausted",
+      message: expect.stringContaining("connection reset"),
+    });
+    expect(h.provider.calls).toHaveLength(3);
+  });
+
+  test("permanent: the job fails at once with the provider's own message", async () => {
+    await open();
+    const jobId = await h.submit("hello");
+    await h.quiet();
+    h.provider.calls[0]!.fail({ kind: "permanent", code: "provider_rejected", message: "Malformed input." });
+    await h.quiet();
+    expect((await h.record(jobId)).outcome).toMatchObject({
+      status: "failed",
+      error: { code: "provider_rejected", message: "Malformed input." },
+      attempt: 1,
+    });
+  });
+
+  test("that the provider did not foresee is logged and tried again", async () => {
+    await open();
+    const jobId = await h.submit("hello");
+    await h.quiet();
+    h.provider.calls[0]!.throw(new TypeError("undefined is not a function"));
+    await h.advance(1000);
+    expect(h.complaints.join()).toContain("undefined is not a function");
+    expect((await h.record(jobId)).attempts[0]!.end?.error?.message).not.toContain("undefined");
+    expect(h.provider.calls).toHaveLength(2);
+  });
+});
+
+describe("cutting a call off", () => {
+  test("cancelled while running: the call is aborted, the outcome stands, the reservation stays", async () => {
+    await open({ file: { models: oneModel([{ unit: "tokens", per: "minute", limit: 10_000 }]) } });
+    const jobId = await h.submit("hello");
+    await h.quiet();
+    const { used } = (await h.context.scheduler.snapshot()).quotas[0]!;
+    await cancel(h.context, jobId);
+    await h.quiet();
+    expect(h.provider.calls[0]!.aborted).toBe(true);
+    expect((await h.record(jobId)).outcome?.status).toBe("cancelled");
+    expect(await ends(jobId)).toEqual(["aborted"]);
+    expect((await h.context.scheduler.snapshot()).quotas[0]!.used).toBe(used);
+  });
+
+  test("a deadline while running: aborted and expired at that moment", async () => {
+    await open();
+    const jobId = await h.submit("hello", { expiresInMs: 30_000 });
+    await h.advance(29_999);
+    expect(h.provider.calls[0]!.aborted).toBe(false);
+    await h.advance(1);
+    expect(h.provider.calls[0]!.aborted).toBe(true);
+    expect((await h.record(jobId)).outcome).toMatchObject({ status: "expired", error: { code: "expired" } });
+    expect(await ends(jobId)).toEqual(["aborted"]);
+  });
+
+  test("a deadline that passed before the call: it is never made", async () => {
+    await open({
+      store: (real, time) => ({
+        async beginAttempt(begin) {
+          const result = await real.beginAttempt(begin);
+          time.stall(400);
+          return result;
+        },
+      }),
+    });
+    const jobId = await h.submit("hello", { expiresInMs: 300 });
+    await h.quiet();
+    expect(h.provider.calls).toHaveLength(0);
+    expect((await h.record(jobId)).outcome?.status).toBe("expired");
+    expect(await ends(jobId)).toEqual(["not_sent"]);
+  });
+
+  test("a lease that is lost aborts the call; its late answer is stored all the same", async () => {
+    await open({ scheduler: () => ({ renew: async (leases) => leases.map(() => "lost" as const) }) });
+    const [cut, late] = [await h.submit("cut"), await h.submit("late")];
+    await h.quiet();
+    const [first, second] = h.provider.calls;
+    second!.deaf = true;
+    await h.worker.renewLeases();
+    await h.quiet();
+    expect([first!.aborted, second!.aborted]).toEqual([true, true]);
+    second!.answer({ text: "paid for" });
+    await h.quiet();
+    expect((await h.record(late)).outcome).toMatchObject({ status: "completed", text: "paid for" });
+    expect((await ends(cut))[0]).toBe("aborted");
+  });
+
+  test("leases are renewed for as long as a call runs", async () => {
+    await open();
+    const jobId = await h.submit("hello");
+    await h.advance(10 * h.context.settings.scheduler.leaseMs);
+    expect(h.provider.calls).toHaveLength(1);
+    h.provider.calls[0]!.answer();
+    await h.quiet();
+    expect(await ends(jobId)).toEqual(["completed"]);
+  });
+});
+
+describe("what is found when an attempt begins", () => {
+  test("a job that has ended is dropped without a call", async () => {
+    await open({ file: { worker: { concurrency: 1 } } });
+    const [first, second] = [await h.submit("first"), await h.submit("second")];
+    await h.quiet();
+    await h.context.store.finish("UAT", { jobId: second, status: "cancelled", at: 1 });
+    h.provider.calls[0]!.answer();
+    await h.quiet();
+    expect((await h.record(first)).state).toBe("completed");
+    expect(h.provider.calls).toHaveLength(1);
+    expect((await h.context.scheduler.snapshot()).running).toBe(0);
+  });
+
+  test("a job that the store does not know is dropped without a call", async () => {
+    await open();
+    const jobId = newJobId();
+    await h.context.scheduler.add([
+      {
+        jobId,
+        environment: "UAT",
+        tenant: "default",
+        priority: "standard",
+        models: ["llama"],
+        tokens: { input: 1, output: 1 },
+        exact: true,
+        order: 1,
+      },
+    ]);
+    await h.quiet();
+    expect(h.provider.calls).toHaveLength(0);
+    expect(await h.context.scheduler.explain(jobId)).toEqual({ state: "absent" });
+  });
+
+  test("a store that is away delays the call and loses nothing", async () => {
+    let away = true;
+    await open({
+      store: (real) => ({
+        beginAttempt: (begin) =>
+          away ? Promise.reject(new SluiceError("unavailable", "The disk is gone.")) : real.beginAttempt(begin),
+      }),
+    });
+    const jobId = await h.submit("hello");
+    await h.advance(60_000);
+    expect(h.provider.calls).toHaveLength(0);
+    away = false;
+    await h.advance(10_000);
+    h.provider.calls[0]!.answer();
+    await h.quiet();
+    expect(await ends(jobId)).toEqual(["completed"]);
+  });
+
+  test("a job that no quota can ever admit fails with the numbers", async () => {
+    await open();
+    const file = { models: oneModel([{ unit: "tokens", per: "minute", limit: 150 }]) };
+    const jobId = await h.submit("word ".repeat(100));
+    await h.quiet();
+    await h.abandon();
+    await open({ after: h, file });
+    await h.quiet();
+    expect((await h.record(jobId)).outcome?.error).toMatchObject({
+      code: "exceeds_quota",
+      message: expect.stringContaining("150"),
+    });
+  });
+});
+
+describe("stopping", () => {
+  beforeEach(() => open({ file: { worker: { concurrency: 2, drainMs: 5000 } } }));
+
+  test("waits for running calls and takes nothing more", async () => {
+    const jobs = await Promise.all(["a", "b", "c"].map((prompt) => h.submit(prompt)));
+    await h.quiet();
+    const stopped = h.worker.stop();
+    await h.advance(4000);
+    for (const call of h.provider.calls) call.answer();
+    await h.quiet();
+    await stopped;
+    const result = await Promise.all(jobs.map(async (job) => (await h.record(job)).state));
+    expect(result.sort()).toEqual(["completed", "completed", "queued"]);
+    expect(h.provider.calls).toHaveLength(2);
+  });
+
+  test("aborts what runs too long, and hands it back without using up a try", async () => {
+    const jobId = await h.submit("a");
+    const events = h.listen(jobId);
+    await h.quiet();
+    const stopped = h.worker.stop();
+    await h.advance(5000);
+    await stopped;
+    expect(h.provider.calls[0]!.aborted).toBe(true);
+    expect(await ends(jobId)).toEqual(["aborted"]);
+    expect((await h.record(jobId)).state).toBe("queued");
+    expect(states(events)).toEqual(["in_progress", "queued"]);
+  });
+
+  test("is the same promise however often it is asked for", async () => {
+    expect(h.worker.stop()).toBe(h.worker.stop());
+    await h.worker.stop();
+  });
+});
+
+test("an answer that a dead store never takes does not keep the process for ever", async () => {
+  await open({
+    store: () => ({ finish: () => Promise.reject(new SluiceError("unavailable", "The disk is gone.")) }),
+  });
+  await h.submit("hello");
+  await h.quiet();
+  h.provider.calls[0]!.answer();
+  const stopped = h.worker.stop();
+  await h.advance(h.context.settings.worker.drainMs + 5000);
+  await stopped;
+  expect(h.complaints.join()).toContain("could not be brought to its end");
+});
