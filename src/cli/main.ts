@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+// The command `sluice`.
+import { Command, CommanderError } from "commander";
+import { ConfigError } from "../config/config-error.ts";
+import { enqueueCommand } from "./enqueue.ts";
+import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
+import { serveCommand } from "./serve.ts";
+import { simulateCommand } from "./simulate.ts";
+import { statusCommand } from "./status.ts";
+
+const program = new Command("sluice")
+  .description("A durable, quota-aware queue in front of Amazon Bedrock.")
+  .addCommand(serveCommand())
+  .addCommand(enqueueCommand())
+  .addCommand(statusCommand())
+  .addCommand(simulateCommand())
+  .addHelpText("after", exitCodesHelp);
+for (const command of [program, ...program.commands]) command.exitOverride().showHelpAfterError("(--help shows how)");
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Help counts as an error here; commander has printed what there is to say.
+    process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  } else {
+    const known = error instanceof CommandError || error instanceof ConfigError;
+    console.error(known ? error.message : error);
+    // At once, whatever a start that failed half-way has left running.
+    process.exit(exitCodes.error);
+  }
+}

@@ -1,0 +1,26 @@
+// How jobs are printed: answers on standard output, everything about them on standard error.
+import { exitCodes } from "./exit-codes.ts";
+import { describeError, type JobStatus } from "./service.ts";
+
+/** After waiting: the answer alone, or why there is none and the exit code that says so. */
+export function printEnd(job: JobStatus, { json }: { json?: boolean }): void {
+  if (json) console.log(JSON.stringify(job));
+  else if (job.status === "completed") console.log(job.text);
+  else console.error(`Job ${job.job_id} is ${job.status}.${job.error ? ` ${describeError(job.error)}` : ""}`);
+  if (job.status !== "completed") process.exitCode = exitCodes.jobNotCompleted;
+}
+
+/** One line per field, nested ones as JSON, and the answer at the end. */
+export function printStatus(job: JobStatus, { json }: { json?: boolean }): void {
+  if (json) {
+    console.log(JSON.stringify(job));
+    return;
+  }
+  const { text, ...rest } = job;
+  const fields = Object.entries(rest).filter(([, value]) => value !== null && value !== undefined);
+  const width = Math.max(...fields.map(([name]) => name.length));
+  for (const [name, value] of fields) {
+    console.log(`${name.padEnd(width)}  ${typeof value === "string" ? value : JSON.stringify(value)}`);
+  }
+  if (text) console.log(`\n${text}`);
+}

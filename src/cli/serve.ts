@@ -1,0 +1,84 @@
+// sluice serve: the service itself.
+import { Command } from "commander";
+import type { Settings } from "../config/settings.ts";
+import type { Service } from "../main.ts";
+import { CommandError, exitCodes } from "./exit-codes.ts";
+import { stopOnSignal } from "./signals.ts";
+
+interface ServeOptions {
+  config?: string;
+  host?: string;
+  port?: string;
+  dataDir?: string;
+  logLevel?: string;
+}
+
+export function serveCommand(): Command {
+  return new Command("serve")
+    .description("Run the service: HTTP API, queue and workers in one process.")
+    .option("--config <file>", "configuration file (SLUICE_CONFIG; default: sluice.yaml, if it is there)")
+    .option("--host <address>", "address to listen on (HOST; default: 127.0.0.1)")
+    .option("--port <port>", "port to listen on, 0 for any free one (PORT; default: 8000)")
+    .option("--data-dir <folder>", "folder with the SQLite files (SLUICE_DATA_DIR; default: data)")
+    .option("--log-level <level>", "trace, debug, info, warn, error or silent (SLUICE_LOG_LEVEL; default: info)")
+    .addHelpText(
+      "after",
+      `
+Without AWS credentials and without a configuration file the built-in simulator answers, with synthetic text.
+The first SIGTERM or SIGINT lets running calls end; a second one exits at once.
+
+Examples:
+  sluice serve
+  AWS_PROFILE=work sluice serve --config sluice.yaml --port 9999`,
+    )
+    .action(serve);
+}
+
+async function serve(args: ServeOptions): Promise<void> {
+  let service: Service | undefined;
+  // Before the start, so that a signal in the middle of it is not lost; there is nothing to drain then.
+  stopOnSignal(async () => service?.stop(), exitCodes.ok);
+  // On Node 20 the SDK prints eight lines about versions after 2026; the lock file decides which version this is.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
+  // Loaded only here, because it takes half a second that no other command should wait for.
+  const { loadSettings } = await import("../config/load.ts");
+  const settings = await loadSettings({ env: process.env, cwd: process.cwd(), args });
+  const { startService } = await import("../main.ts");
+  service = await startService(settings).catch((error: unknown) => {
+    throw explainStart(error, settings);
+  });
+  console.log(banner(settings, service));
+}
+
+function banner(settings: Settings, service: Service): string {
+  const models = Object.keys(settings.models).map((name) =>
+    name === settings.defaultModel ? `${name} (default)` : name,
+  );
+  const regions = new Set(Object.values(settings.models).flatMap((m) => m.deployments.map((d) => d.region)));
+  const answers = settings.simulator
+    ? "THE BUILT-IN SIMULATOR: all text is synthetic. With AWS credentials, Bedrock answers."
+    : `Amazon Bedrock (${[...regions].join(", ")})`;
+  return [
+    `Sluice is ready on ${service.url}`,
+    `  API docs       ${service.url}/docs`,
+    `  Data           ${settings.dataDir}`,
+    `  Configuration  ${settings.source}`,
+    `  Models         ${models.join(", ")}`,
+    `  Answers        ${answers}`,
+  ].join("\n");
+}
+
+function explainStart(error: unknown, { host, port }: Settings): unknown {
+  const { name, code, syscall, message } = error as NodeJS.ErrnoException;
+  // The store says itself what is wrong with the data folder and what to do.
+  if (name === "StoreOpenError") return new CommandError(message);
+  if (code === "EADDRINUSE") {
+    return new CommandError(
+      `Port ${port} on ${host} is in use, perhaps by another Sluice. Stop that, or choose another with PORT.`,
+    );
+  }
+  if (syscall === "listen" || syscall === "getaddrinfo") {
+    return new CommandError(`Cannot listen on ${host}, port ${port} (HOST, PORT): ${message}`);
+  }
+  return error;
+}

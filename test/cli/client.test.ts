@@ -1,0 +1,128 @@
+// sluice enqueue and sluice status: what they ask of a service, what they print, and how they exit.
+import { expect, test } from "vitest";
+import { answering, closedAddress, run } from "./support.ts";
+
+const jobId = "019ab2c4-5d6e-7f80-9123-456789abcdef";
+const accepted = { body: { success: true, job_id: jobId, message: "Prompt added to queue." } };
+const job = { job_id: jobId, status: "queued", model: "m", position: 4, eta: null, text: null, error: null };
+const completed = { ...job, status: "completed", position: null, text: "Because of Rayleigh scattering." };
+
+test("enqueue sends the prompt and prints the job's id, nothing else", async () => {
+  const service = await answering([accepted]);
+  const result = await run(["enqueue", "Why is the sky blue?", "--environment", "UAT", "--url", service.url]);
+
+  expect(result).toMatchObject({ code: 0, stdout: `${jobId}\n`, stderr: "" });
+  expect(service.asked).toEqual([
+    { method: "POST", url: "/enqueue", body: { prompt: "Why is the sky blue?", environment: "UAT" } },
+  ]);
+});
+
+test("enqueue - reads the prompt from standard input; every option becomes its field; SLUICE_URL names the service", async () => {
+  const service = await answering([accepted]);
+  const options =
+    "--environment PROD --model m --max-tokens 100 --temperature 0.5 --system s --priority batch --expires-in 60";
+  const result = await run(["enqueue", "-", ...options.split(" "), "--json"], {
+    input: "line 1\nline 2\n",
+    env: { SLUICE_URL: `${service.url}/` },
+  });
+
+  expect(result.code).toBe(0);
+  expect(JSON.parse(result.stdout)).toEqual(accepted.body);
+  expect(service.asked[0]!.body).toEqual({
+    prompt: "line 1\nline 2\n",
+    environment: "PROD",
+    model: "m",
+    max_tokens: 100,
+    temperature: 0.5,
+    system: "s",
+    priority: "batch",
+    expires_in: 60,
+  });
+});
+
+test("enqueue --wait asks until the job has ended and prints the answer alone on standard output", async () => {
+  const service = await answering([accepted, { body: job }, { body: completed }]);
+  const result = await run(["enqueue", "p", "--environment", "UAT", "--wait", "--url", service.url]);
+
+  expect(result).toMatchObject({ code: 0, stdout: "Because of Rayleigh scattering.\n" });
+  expect(result.stderr).toContain(jobId);
+  expect(service.asked.slice(1).map((e) => e.url)).toEqual(Array(2).fill(`/v1/jobs/${jobId}?wait=5`));
+});
+
+test("status prints the fields of the job, then its answer", async () => {
+  const service = await answering([{ body: completed }]);
+  const result = await run(["status", jobId, "--url", service.url]);
+
+  expect(result.code).toBe(0);
+  expect(result.stdout).toBe(`job_id  ${jobId}\nstatus  completed\nmodel   m\n\nBecause of Rayleigh scattering.\n`);
+  expect(service.asked).toEqual([{ method: "GET", url: `/status/${jobId}`, body: undefined }]);
+});
+
+test("status --wait exits 3 if the job ended without an answer, and says why and what to do", async () => {
+  const failed = { ...job, status: "failed", error: { code: "expired", message: "The deadline passed." } };
+  const service = await answering([{ body: failed }, { body: failed }]);
+
+  const result = await run(["status", jobId, "--wait", "--url", service.url]);
+  expect(result).toMatchObject({ code: 3, stdout: "" });
+  expect(result.stderr).toBe(
+    `Job ${jobId} is failed. expired: The deadline passed.\n` +
+      "The deadline passed before the job completed; allow more time with expires_in.\n",
+  );
+
+  const json = await run(["status", jobId, "--wait", "--json", "--url", service.url]);
+  expect(json.code).toBe(3);
+  expect(JSON.parse(json.stdout)).toEqual(failed);
+});
+
+test("a refusal of the service is printed with its code and advice, and exits 1", async () => {
+  const error = { code: "unknown_environment", message: "There is no environment DEV." };
+  const service = await answering([{ status: 400, body: { success: false, error } }]);
+  const result = await run(["enqueue", "p", "--environment", "DEV", "--url", service.url]);
+
+  expect(result).toMatchObject({ code: 1, stdout: "" });
+  expect(result.stderr).toBe(
+    "unknown_environment: There is no environment DEV.\nUse one of the environments of the configuration.\n",
+  );
+});
+
+test("another program at that address is recognised as such", async () => {
+  const service = await answering([{ status: 404, body: "<html>" }, { body: "<html>" }]);
+  for (const status of [404, 200]) {
+    const result = await run(["status", jobId, "--url", service.url]);
+    expect(result).toMatchObject({ code: 1, stdout: "" });
+    expect(result.stderr).toContain(`${service.url} answered ${status}, but not as Sluice does`);
+  }
+});
+
+test("a service that is not running: how to start it", async () => {
+  const url = await closedAddress();
+  const result = await run(["status", jobId, "--url", url]);
+  expect(result).toMatchObject({ code: 1, stdout: "" });
+  expect(result.stderr).toBe(
+    `The service is not running at ${url}: the connection was refused. Start it with \`sluice serve\` ` +
+      "(or npm start), or name another address with --url or SLUICE_URL.\n",
+  );
+});
+
+test.each([
+  [["enqueue", "p"], "required option '--environment <name>' not specified"],
+  [["enqueue", "p", "--environment", "UAT", "--max-tokens", "1.5"], "Allowed: a whole number from 1 to 1000000000."],
+  [["enqueue", "p", "--environment", "UAT", "--temperature", "2"], "Allowed: a number from 0 to 1."],
+  [["enqueue", "p", "--environment", "UAT", "--priority", "high"], "Allowed choices are interactive, standard, batch."],
+  [["statsu", jobId], "(Did you mean status?)"],
+  [["status"], "missing required argument 'job-id'"],
+  [["simulate", "--window", "round"], "Allowed choices are fixed, sliding, bucket."],
+])("a wrong command line exits 2: %j", async (args, message) => {
+  const result = await run(args);
+  expect(result.code).toBe(2);
+  expect(result.stderr).toContain(message);
+});
+
+test.each([["--help"], ["enqueue", "--help"], ["status", "--help"], ["serve", "--help"], ["simulate", "--help"]])(
+  "help: %j %j",
+  async (...args) => {
+    const result = await run(args.filter((a) => a !== undefined));
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    expect(result.stdout).toContain(args.length === 1 ? "Exit codes:" : "Examples:");
+  },
+);
