@@ -1,0 +1,146 @@
+// How an answer looks in each of the two families of operations: as one JSON body, and as the events of a stream.
+import type { Answer } from "./text.ts";
+import { splitByTokens } from "./text.ts";
+
+/** Tokens per event of a stream. */
+const tokensPerEvent = 4;
+
+export interface StreamEvent {
+  type: string;
+  payload: unknown;
+  /** How many tokens are generated in it. */
+  tokens: number;
+}
+
+export interface Rendering {
+  answer: Answer;
+  inputTokens: number;
+  /** Left out of the answer by a fault. */
+  withUsage: boolean;
+  /** In place of the answer's own. */
+  stopReason?: string;
+}
+
+export interface Timing {
+  /** From admission to the end, and to the first token; ms. */
+  totalMs: number;
+  firstTokenMs: number;
+}
+
+export interface Dialect {
+  body(answer: Rendering, timing: Timing): { json: unknown; headers: Record<string, string> };
+  /** The events before the one that ends the message. */
+  events(answer: Rendering): StreamEvent[];
+  /** That one and what follows it. */
+  ending(answer: Rendering, timing: Timing): StreamEvent[];
+}
+
+function event(type: string, payload: unknown, tokens = 0): StreamEvent {
+  return { type, payload, tokens };
+}
+
+/** The pieces in which a text is streamed, with the tokens of each. */
+function pieces(answer: Answer): { text: string; tokens: number }[] {
+  return splitByTokens(answer.text, tokensPerEvent).map((text, i) => ({
+    text,
+    tokens: Math.min(tokensPerEvent, answer.tokens - i * tokensPerEvent),
+  }));
+}
+
+export const converse: Dialect = {
+  body: (rendering, timing) => ({
+    json: {
+      output: { message: { role: "assistant", content: [{ text: rendering.answer.text }] } },
+      stopReason: rendering.stopReason ?? rendering.answer.stopReason,
+      usage: rendering.withUsage ? converseUsage(rendering) : undefined,
+      metrics: { latencyMs: timing.totalMs },
+    },
+    headers: {},
+  }),
+  // Most models send no contentBlockStart for text.
+  events: ({ answer }) => [
+    event("messageStart", { role: "assistant" }),
+    ...pieces(answer).map((piece) =>
+      event("contentBlockDelta", { contentBlockIndex: 0, delta: { text: piece.text } }, piece.tokens),
+    ),
+    event("contentBlockStop", { contentBlockIndex: 0 }),
+  ],
+  ending: (rendering, timing) => [
+    event("messageStop", { stopReason: rendering.stopReason ?? rendering.answer.stopReason }),
+    ...(rendering.withUsage
+      ? [event("metadata", { usage: converseUsage(rendering), metrics: { latencyMs: timing.totalMs } })]
+      : []),
+  ],
+};
+
+function converseUsage({ answer, inputTokens }: Rendering) {
+  return { inputTokens, outputTokens: answer.tokens, totalTokens: inputTokens + answer.tokens };
+}
+
+export const llama: Dialect = {
+  body: (rendering, timing) => ({
+    json: {
+      generation: rendering.answer.text,
+      ...(rendering.withUsage && {
+        prompt_token_count: rendering.inputTokens,
+        generation_token_count: rendering.answer.tokens,
+      }),
+      stop_reason: llamaStopReason(rendering.answer),
+    },
+    headers: rendering.withUsage ? usageHeaders(rendering, timing) : {},
+  }),
+  events({ answer, inputTokens, withUsage }) {
+    let generated = 0;
+    return pieces(answer).map((piece, i) => {
+      generated += piece.tokens;
+      return chunk(
+        {
+          generation: piece.text,
+          prompt_token_count: i === 0 && withUsage ? inputTokens : null,
+          generation_token_count: withUsage ? generated : null,
+          stop_reason: null,
+        },
+        piece.tokens,
+      );
+    });
+  },
+  ending: ({ answer, inputTokens, withUsage }, timing) => [
+    chunk(
+      {
+        generation: "",
+        prompt_token_count: null,
+        generation_token_count: withUsage ? answer.tokens : null,
+        stop_reason: llamaStopReason(answer),
+        ...(withUsage && {
+          "amazon-bedrock-invocationMetrics": {
+            inputTokenCount: inputTokens,
+            outputTokenCount: answer.tokens,
+            invocationLatency: timing.totalMs,
+            firstByteLatency: timing.firstTokenMs,
+          },
+        }),
+      },
+      0,
+    ),
+  ],
+};
+
+function usageHeaders({ answer, inputTokens }: Rendering, timing: Timing): Record<string, string> {
+  return {
+    "x-amzn-bedrock-input-token-count": String(inputTokens),
+    "x-amzn-bedrock-output-token-count": String(answer.tokens),
+    "x-amzn-bedrock-invocation-latency": String(timing.totalMs),
+  };
+}
+
+function llamaStopReason(answer: Answer): "stop" | "length" {
+  return answer.stopReason === "max_tokens" ? "length" : "stop";
+}
+
+const padding = "abcdefghijklmnopqrstuvwxyz";
+
+function chunk(generation: object, tokens: number): StreamEvent {
+  const bytes = Buffer.from(JSON.stringify(generation)).toString("base64");
+  // Bedrock hides the length of a chunk behind padding.
+  return event("chunk", { bytes, p: padding.slice(0, 1 + (bytes.length % padding.length)) }, tokens);
+}

@@ -1,0 +1,50 @@
+// The errors of Bedrock Runtime, with their statuses and its own words.
+
+/** Statuses from the SDK's schema and, for the transport's own errors, from AWS's documentation. */
+const errorStatuses = {
+  AccessDeniedException: 403,
+  InternalServerException: 500,
+  MissingAuthenticationTokenException: 403,
+  ModelErrorException: 424,
+  ModelNotReadyException: 429,
+  ModelStreamErrorException: 424,
+  ModelTimeoutException: 408,
+  RequestEntityTooLargeException: 413,
+  ResourceNotFoundException: 404,
+  SerializationException: 400,
+  ServiceQuotaExceededException: 400,
+  ServiceUnavailableException: 503,
+  ThrottlingException: 429,
+  UnknownOperationException: 404,
+  ValidationException: 400,
+} as const;
+
+export type BedrockErrorName = keyof typeof errorStatuses;
+
+export const tooManyRequests = "Too many requests, please wait before trying again.";
+export const tooManyTokens = "Too many tokens, please wait before trying again.";
+
+/** What an injected error says if the fault gives no message of its own. */
+export function defaultMessage(name: BedrockErrorName): string {
+  if (name === "ThrottlingException") return tooManyRequests;
+  if (name === "ServiceUnavailableException") return "Bedrock is unable to process your request.";
+  return `${name}, injected by the simulator.`;
+}
+
+/** A request that is refused with an HTTP error. */
+export class BedrockError extends Error {
+  override readonly name: BedrockErrorName;
+
+  constructor(name: BedrockErrorName, message: string) {
+    super(message);
+    this.name = name;
+  }
+
+  get status(): number {
+    return errorStatuses[this.name];
+  }
+}
+
+export function invalid(message: string): BedrockError {
+  return new BedrockError("ValidationException", message);
+}

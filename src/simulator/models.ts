@@ -1,0 +1,95 @@
+// Which models the simulator knows and what it lets them do. A snapshot of the Bedrock catalogue of autumn 2026, as far
+// as it decides whether a request is valid; `SimulatorOptions.models` adds to it and overrides it.
+
+export interface ModelTraits {
+  /** The most that a call may ask for; what a call reserves that asks for nothing. */
+  maxOutputTokens: number;
+  /** Input and output together. */
+  contextTokens: number;
+  /** Quota tokens that one output token costs when a call is settled. */
+  outputBurndown: number;
+  /** Whether the streaming operations are supported. */
+  streaming: boolean;
+  /** Whether they are with tools. */
+  streamingTools: boolean;
+  /** Whether the bare ID is refused, so that an inference profile must be called. */
+  profileOnly: boolean;
+}
+
+const defaultTraits: ModelTraits = {
+  maxOutputTokens: 4_096,
+  contextTokens: 128_000,
+  outputBurndown: 1,
+  streaming: true,
+  streamingTools: true,
+  profileOnly: false,
+};
+
+const llama3 = { streamingTools: false };
+const llama4 = { maxOutputTokens: 16_384, contextTokens: 1_000_000, streamingTools: false, profileOnly: true };
+const claude = { maxOutputTokens: 64_000, contextTokens: 200_000, outputBurndown: 5, profileOnly: true };
+const claudeLarge = { ...claude, maxOutputTokens: 128_000, contextTokens: 1_000_000 };
+const nova = { maxOutputTokens: 8_192, contextTokens: 300_000 };
+const qwen = { maxOutputTokens: 16_384 };
+
+/** By the bare ID, without the prefix of an inference profile. */
+const catalogue: Record<string, Partial<ModelTraits>> = {
+  "meta.llama3-1-8b-instruct-v1:0": llama3,
+  "meta.llama3-1-70b-instruct-v1:0": llama3,
+  "meta.llama3-3-70b-instruct-v1:0": llama3,
+  "meta.llama4-maverick-17b-instruct-v1:0": llama4,
+  "meta.llama4-scout-17b-instruct-v1:0": { ...llama4, contextTokens: 3_500_000 },
+  "amazon.nova-micro-v1:0": { ...nova, contextTokens: 128_000 },
+  "amazon.nova-lite-v1:0": nova,
+  "amazon.nova-pro-v1:0": nova,
+  "amazon.nova-2-lite-v1:0": { maxOutputTokens: 64_000, contextTokens: 1_000_000 },
+  "anthropic.claude-haiku-4-5-20251001-v1:0": claude,
+  "anthropic.claude-sonnet-4-5-20250929-v1:0": claude,
+  "anthropic.claude-sonnet-4-6": claudeLarge,
+  "anthropic.claude-opus-4-6-v1": claudeLarge,
+  "anthropic.claude-opus-4-7": claudeLarge,
+  "anthropic.claude-opus-4-8": { ...claudeLarge, outputBurndown: 15 },
+  "anthropic.claude-sonnet-5": { ...claudeLarge, outputBurndown: 10 },
+  "anthropic.claude-opus-5": { ...claudeLarge, outputBurndown: 10 },
+  "openai.gpt-oss-20b-1:0": { maxOutputTokens: 16_384 },
+  "openai.gpt-oss-120b-1:0": { maxOutputTokens: 16_384 },
+  "mistral.mistral-large-3-675b-instruct": { maxOutputTokens: 32_768, contextTokens: 256_000 },
+  "mistral.ministral-3-8b-instruct": { maxOutputTokens: 32_768, contextTokens: 256_000 },
+  "deepseek.v3-v1:0": { maxOutputTokens: 82_000, contextTokens: 164_000 },
+  "deepseek.v3.2": { maxOutputTokens: 82_000, contextTokens: 164_000 },
+  "deepseek.r1-v1:0": { maxOutputTokens: 32_768, profileOnly: true },
+  "qwen.qwen3-32b-v1:0": qwen,
+  "qwen.qwen3-235b-a22b-2507-v1:0": { ...qwen, contextTokens: 262_144 },
+};
+
+const profilePrefix = /^(?:us|eu|apac|au|jp|ca|us-gov|global)\./;
+
+/** What an operator may set for a model. */
+export interface SimulatedModel extends Partial<ModelTraits> {
+  /** In place of the option of the same name. */
+  requestsPerMinute?: number;
+  tokensPerMinute?: number;
+}
+
+export interface CalledModel extends ModelTraits, Pick<SimulatedModel, "requestsPerMinute" | "tokensPerMinute"> {
+  /** As it was called, an ARN reduced to what it ends with. Quotas are counted by it, as profile and bare ID have their own. */
+  id: string;
+  /** Whether that is the ID of the model itself and not of an inference profile. */
+  bare: boolean;
+  /** Whether the native bodies of Llama apply. */
+  llama: boolean;
+}
+
+/** Undefined if there is no such model. */
+export function findModel(modelId: string, overrides: Record<string, SimulatedModel>): CalledModel | undefined {
+  const id = modelId.startsWith("arn:") ? modelId.slice(modelId.lastIndexOf("/") + 1) : modelId;
+  const bareId = id.replace(profilePrefix, "");
+  const known = [own(catalogue, bareId), own(overrides, bareId), own(overrides, id)];
+  if (known.every((traits) => traits === undefined)) return undefined;
+  return Object.assign({ id, bare: id === bareId, llama: bareId.startsWith("meta.llama") }, defaultTraits, ...known);
+}
+
+/** An ID comes from the network, and `constructor` is not a model. */
+function own<T>(record: Record<string, T>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
+}

@@ -1,0 +1,125 @@
+// What the simulator answers, and how it counts. The answer depends on nothing but the prompt and the seed, and says
+// plainly that no model wrote it.
+import { randomNumbers } from "./random.ts";
+
+/** Longer words count one token per started run of this many characters. */
+const charactersPerToken = 16;
+/** How much of the prompt the answer quotes. */
+const quotedCharacters = 60;
+
+/**
+ * The simulator's tokens: one per word (text between white space), a long word one per started 16 characters.
+ * Chosen to stay below what the tokenizers of real models make of ordinary text, so that a client that counts with a
+ * real one never reserves too little and is not throttled because of an invention of the simulator.
+ */
+export function countTokens(text: string): number {
+  let tokens = 0;
+  let wordLength = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (isSpace(code)) wordLength = 0;
+    else if (!isLowSurrogate(code) && wordLength++ % charactersPerToken === 0) tokens++;
+  }
+  return tokens;
+}
+
+/** Cuts a text behind every `tokens` tokens. The pieces put together are the text. */
+export function splitByTokens(text: string, tokens: number): string[] {
+  const pieces: string[] = [];
+  let start = 0;
+  let inPiece = 0;
+  let wordLength = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (isSpace(code)) wordLength = 0;
+    else if (!isLowSurrogate(code) && wordLength++ % charactersPerToken === 0) {
+      if (inPiece === tokens) {
+        pieces.push(text.slice(start, i));
+        start = i;
+        inPiece = 0;
+      }
+      inPiece++;
+    }
+  }
+  if (start < text.length) pieces.push(text.slice(start));
+  return pieces;
+}
+
+export interface AnswerRequest {
+  /** The last thing that the user said. */
+  prompt: string;
+  /** All the text that was sent; together with the seed it decides the length and the words. */
+  input: string;
+  seed: number;
+  /** Tokens, at least and at most. */
+  length: readonly [min: number, max: number];
+  maxTokens: number;
+  stopSequences: readonly string[];
+}
+
+export interface Answer {
+  text: string;
+  tokens: number;
+  stopReason: "end_turn" | "max_tokens" | "stop_sequence";
+}
+
+export function synthesize(request: AnswerRequest): Answer {
+  const random = randomNumbers(`${request.seed} ${request.input}`);
+  const [min, max] = request.length;
+  const whole = write(request.prompt, min + Math.floor(random() * (max - min + 1)), random);
+
+  const stops = request.stopSequences.map((stop) => whole.indexOf(stop)).filter((at) => at >= 0);
+  const text = stops.length > 0 ? whole.slice(0, Math.min(...stops)) : whole;
+  const tokens = countTokens(text);
+  if (tokens > request.maxTokens) {
+    return { text: splitByTokens(text, request.maxTokens)[0]!, tokens: request.maxTokens, stopReason: "max_tokens" };
+  }
+  return { text, tokens, stopReason: stops.length > 0 ? "stop_sequence" : "end_turn" };
+}
+
+/** Every answer begins with this, if `max_tokens` leaves room for it. */
+export const syntheticMark = "[synthetic answer from the Sluice simulator]";
+
+function write(prompt: string, tokens: number, random: () => number): string {
+  const start = Array.from(prompt.trimStart().slice(0, 2 * quotedCharacters))
+    .slice(0, quotedCharacters)
+    .join("")
+    .trimEnd()
+    .replace(/\s+/g, " ");
+  const words = [
+    ...syntheticMark.split(" "),
+    ...`You wrote ${countWords(prompt)} words, beginning "${start}". No model was asked; what follows is filler.`.split(
+      " ",
+    ),
+  ];
+  let used = words.reduce((sum, word) => sum + countTokens(word), 0);
+  for (let inSentence = 0; used < tokens; used++) {
+    let word = filler[Math.floor(random() * filler.length)]!;
+    if (inSentence++ === 0) word = word[0]!.toUpperCase() + word.slice(1);
+    if (used + 1 === tokens || inSentence === 12) {
+      word += ".";
+      inSentence = 0;
+    }
+    words.push(word);
+  }
+  return words.join(" ");
+}
+
+function countWords(text: string): number {
+  return text.match(/\S+/g)?.length ?? 0;
+}
+
+/** White space below U+0100 is enough: this counts tokens of an invented tokenizer, not words of a language. */
+function isSpace(code: number): boolean {
+  return code === 32 || (code >= 9 && code <= 13) || code === 160;
+}
+
+/** The second half of a character beyond U+FFFF: not counted, so that no cut falls between the halves. */
+function isLowSurrogate(code: number): boolean {
+  return code >= 0xdc00 && code <= 0xdfff;
+}
+
+const filler = (
+  "water gate river channel level flow stone bank lock bridge field rain cloud north mill wheel spring meadow boat " +
+  "barge rope timber keeper morning evening season harvest valley slope basin weir pond reed current measure stream"
+).split(" ");

@@ -1,0 +1,142 @@
+// The quotas as a client meets them: the official SDK, real sockets, and a clock that the test moves.
+import { ConverseCommand, ConverseStreamCommand, ThrottlingException } from "@aws-sdk/client-bedrock-runtime";
+import { describe, expect, test } from "vitest";
+import type { Fault } from "../../src/simulator/faults.ts";
+import type { WindowAlgorithm } from "../../src/simulator/quota-engine.ts";
+import { ask, clientOf, collect, failure, llama, manualClock, simulate, until } from "./support.ts";
+
+async function outcomes(count: number, send: (i: number) => Promise<unknown>): Promise<string[]> {
+  const results: string[] = [];
+  for (let i = 0; i < count; i++) {
+    results.push(
+      await send(i).then(
+        () => "ok",
+        (error) => error.message,
+      ),
+    );
+  }
+  return results;
+}
+
+const tooManyRequests = "Too many requests, please wait before trying again.";
+const tooManyTokens = "Too many tokens, please wait before trying again.";
+
+describe("requests per minute", () => {
+  const cases: [WindowAlgorithm, number, string[]][] = [
+    // Three calls at 50 s, then at this time:
+    ["fixed", 60_000, ["ok", "ok", "ok", tooManyRequests]],
+    ["sliding", 109_999, Array(4).fill(tooManyRequests)],
+    ["sliding", 110_000, ["ok", "ok", "ok", tooManyRequests]],
+    ["bucket", 70_000, ["ok", tooManyRequests, tooManyRequests, tooManyRequests]],
+  ];
+  test.each(cases)("%s window at %i ms", async (window, later, expected) => {
+    const clock = manualClock(50_000);
+    const { simulator, client } = await simulate({ clock, window, requestsPerMinute: 3 });
+    const send = () => client.send(new ConverseCommand(ask("Hi")));
+    expect(await outcomes(4, send)).toEqual(["ok", "ok", "ok", tooManyRequests]);
+    clock.time = later;
+    expect(await outcomes(4, send)).toEqual(expected);
+    expect(simulator.calls.map((call) => call.arrivedAt)).toEqual([...Array(4).fill(50_000), ...Array(4).fill(later)]);
+    const [pool] = simulator.quotas();
+    const refused = [...["", "", "", tooManyRequests], ...expected].filter((o) => o === tooManyRequests).length;
+    expect(pool).toMatchObject({ modelId: llama, region: "us-east-1", requests: { limit: 3, refused, peak: 3 } });
+    expect(simulator.calls.filter((call) => call.outcome === "throttled")).toHaveLength(refused);
+  });
+
+  test("a refused call is the SDK's ThrottlingException with 429, streamed or not", async () => {
+    const { client } = await simulate({ clock: manualClock(), requestsPerMinute: 1 });
+    await client.send(new ConverseCommand(ask("Hi")));
+    for (const send of [
+      () => client.send(new ConverseCommand(ask("Hi"))),
+      () => client.send(new ConverseStreamCommand(ask("Hi"))),
+    ]) {
+      const error = await failure(send());
+      expect(error).toBeInstanceOf(ThrottlingException);
+      expect(error.$metadata!.httpStatusCode).toBe(429);
+    }
+  });
+
+  test("are counted for each profile and region apart", async () => {
+    const { simulator, client } = await simulate({
+      clock: manualClock(),
+      requestsPerMinute: 1,
+      models: { "amazon.nova-lite-v1:0": { requestsPerMinute: 2 } },
+    });
+    const west = clientOf(simulator, "us-west-2");
+    const nova = ask("Hi", 10, "us.amazon.nova-lite-v1:0");
+    expect(await outcomes(2, () => client.send(new ConverseCommand(ask("Hi"))))).toEqual(["ok", tooManyRequests]);
+    expect(await outcomes(2, () => west.send(new ConverseCommand(ask("Hi"))))).toEqual(["ok", tooManyRequests]);
+    expect(await outcomes(3, () => west.send(new ConverseCommand(nova)))).toEqual(["ok", "ok", tooManyRequests]);
+    expect(simulator.quotas().map(({ modelId, region, admitted }) => [modelId, region, admitted])).toEqual([
+      [llama, "us-east-1", 1],
+      [llama, "us-west-2", 1],
+      ["us.amazon.nova-lite-v1:0", "us-west-2", 2],
+    ]);
+  });
+});
+
+describe("tokens per minute", () => {
+  test("input and max_tokens are reserved while the call runs, and the rest comes back at its end", async () => {
+    const { simulator, client } = await simulate({
+      clock: manualClock(),
+      tokensPerMinute: 1_000,
+      answerTokens: 30,
+      fault: (call): Fault | undefined => (call.prompt === "wait" ? { kind: "stall", afterEvents: 3 } : undefined),
+    });
+    const controller = new AbortController();
+    const running = await client.send(new ConverseStreamCommand(ask("wait", 899)), { abortSignal: controller.signal });
+    expect(await outcomes(1, () => client.send(new ConverseCommand(ask("Hi", 100))))).toEqual([tooManyTokens]);
+    // 900 are reserved: 1 + 99 fit exactly.
+    await client.send(new ConverseCommand(ask("Hi", 99)));
+    controller.abort();
+    await failure(collect(running.stream));
+    await until(() => simulator.calls[0]!.outcome === "broken");
+    // 1 + 8 of the call that was broken off, 1 + 30 of the one that was answered.
+    expect(await outcomes(2, (i) => client.send(new ConverseCommand(ask("Hi", 960 - i))))).toEqual([
+      tooManyTokens,
+      "ok",
+    ]);
+    expect(simulator.quotas()[0]).toMatchObject({ tokens: { limit: 1_000, refused: 2, peak: 1_000 } });
+  });
+
+  test("an unset max_tokens reserves the model's maximum", async () => {
+    const { client } = await simulate({ clock: manualClock(), tokensPerMinute: 4_096 });
+    const unset = { ...ask("Hi"), inferenceConfig: {} };
+    expect((await failure(client.send(new ConverseCommand(unset)))).message).toBe(tooManyTokens);
+    await client.send(new ConverseCommand(ask("Hi", 4_095)));
+  });
+
+  test("settle with the model's burndown of output", async () => {
+    const modelId = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
+    const { client, simulator } = await simulate({ clock: manualClock(), tokensPerMinute: 1_000, answerTokens: 100 });
+    await client.send(new ConverseCommand(ask("Hi", 200, modelId)));
+    expect(simulator.quotas()[0]).toMatchObject({ tokens: { peak: 501 } });
+    expect((await failure(client.send(new ConverseCommand(ask("Hi", 499, modelId))))).message).toBe(tooManyTokens);
+  });
+});
+
+test("64 at a time: the quota admits exactly its limit, whatever overtakes what", async () => {
+  const { simulator, client } = await simulate({ clock: manualClock(), requestsPerMinute: 100, jitterMs: 5 });
+  let next = 0;
+  let admitted = 0;
+  const worker = async () => {
+    while (next++ < 400) {
+      const ok = await client.send(new ConverseCommand(ask(`Prompt ${next}`))).then(
+        () => true,
+        () => false,
+      );
+      if (ok) admitted++;
+    }
+  };
+  await Promise.all(Array.from({ length: 64 }, worker));
+  expect(admitted).toBe(100);
+  expect(simulator.quotas()[0]).toMatchObject({ admitted: 100, requests: { refused: 300, peak: 100 } });
+});
+
+test("the journal keeps the latest calls, and the beginning of a long prompt", async () => {
+  const { simulator, client } = await simulate({ journalSize: 3 });
+  for (let i = 1; i <= 5; i++) await client.send(new ConverseCommand(ask(`Prompt ${i} ${"x".repeat(5_000)}`)));
+  expect(simulator.callCount).toBe(5);
+  expect(simulator.calls.map((call) => call.n)).toEqual([3, 4, 5]);
+  expect(simulator.calls[0]!.prompt).toBe(`Prompt 3 ${"x".repeat(991)}`);
+});
