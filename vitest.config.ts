@@ -8,5 +8,6 @@ export default defineConfig({
     // Two cores: more workers only make every test slower and the time-outs less honest.
     maxWorkers: 2,
     setupFiles: ["test/support/no-real-credentials.ts"],
+    globalSetup: ["test/support/global-setup.ts"],
   },
 });

@@ -1,8 +1,10 @@
 // How fast a filled queue drains when the provider answers at once: acquire, attempt, outcome, settle for each job.
 // Beside it BullMQ's drain of no-op jobs, if a redis-server is at hand: not durable, no quotas, no attempts on record.
-import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { queueEntryOf } from "../src/jobs/queue-entry.ts";
@@ -25,10 +27,10 @@ export async function benchDrain(): Promise<Figure[]> {
     for (let i = 0; i < repeats; i++) {
       const ours = await drainOurs();
       alone.push(ours);
-      if (redis) pairs.push({ ours, beside: await drainBullmq(redis.port) });
+      if (redis) pairs.push({ ours, beside: await drainBullmq(redis.socket) });
     }
   } finally {
-    redis?.process.kill();
+    await redis?.stop();
   }
   const what = `drain of ${jobs.toLocaleString("en")} queued jobs, instant provider`;
   const goal = "10,000 jobs/s; >= 2 x BullMQ";
@@ -64,53 +66,56 @@ async function drainOurs(): Promise<number> {
   }
 }
 
-async function drainBullmq(port: number): Promise<number> {
-  const connection = { port, maxRetriesPerRequest: null };
-  const admin = new Redis(connection);
+async function drainBullmq(path: string): Promise<number> {
+  // BullMQ leaves connections that it is given open.
+  const connections = Array.from({ length: 3 }, () => new Redis({ path, maxRetriesPerRequest: null }));
+  const [admin, ofQueue, ofWorker] = connections as [Redis, Redis, Redis];
   await admin.flushall();
-  const queue = new Queue("bench", { connection: new Redis(connection) });
-  for (let i = 0; i < jobs; i += 1000) {
-    await queue.addBulk(
-      Array.from({ length: 1000 }, (_, k) => ({ name: "job", data: { prompt: `Write a line about ${i + k}.` } })),
-    );
+  const queue = new Queue("bench", { connection: ofQueue });
+  const worker = new Worker("bench", async () => "An answer.", { connection: ofWorker, concurrency, autorun: false });
+  try {
+    for (let i = 0; i < jobs; i += 1000) {
+      await queue.addBulk(
+        Array.from({ length: 1000 }, (_, k) => ({ name: "job", data: { prompt: `Write a line about ${i + k}.` } })),
+      );
+    }
+    const ended = new Promise<void>((resolve) => {
+      let left = jobs;
+      worker.on("completed", () => {
+        if (--left === 0) resolve();
+      });
+    });
+    await worker.waitUntilReady();
+    const start = performance.now();
+    worker.run();
+    await ended;
+    return jobs / ((performance.now() - start) / 1000);
+  } finally {
+    await worker.close();
+    await queue.close();
+    for (const connection of connections) connection.disconnect();
   }
-  const worker = new Worker("bench", async () => "An answer.", {
-    connection: new Redis(connection),
-    concurrency,
-    autorun: false,
-  });
-  const ended = new Promise<void>((resolve) => {
-    let left = jobs;
-    worker.on("completed", () => {
-      if (--left === 0) resolve();
-    });
-  });
-  await worker.waitUntilReady();
-  const start = performance.now();
-  worker.run();
-  await ended;
-  const rate = jobs / ((performance.now() - start) / 1000);
-  await worker.close();
-  await queue.close();
-  admin.disconnect();
-  return rate;
 }
 
-async function startRedis(): Promise<{ port: number; process: ChildProcess } | undefined> {
-  const port = await freePort();
-  const process = spawn("redis-server", ["--port", String(port), "--save", "", "--appendonly", "no"], {
-    stdio: "ignore",
+/** On a socket file, so that it meets no other server. Undefined if there is no redis-server. */
+async function startRedis(): Promise<{ socket: string; stop(): Promise<void> } | undefined> {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-bench-redis-"));
+  const socket = join(folder, "redis.sock");
+  const server = spawn("redis-server", ["--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder], {
+    stdio: ["ignore", "pipe", "ignore"],
   });
-  const missing = new Promise<boolean>((resolve) => process.once("error", () => resolve(true)));
-  if (await Promise.race([missing, sleep(500, false)])) return undefined;
-  return { port, process };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
+  const stop = async () => {
+    server.kill();
+    await rm(folder, { recursive: true, force: true });
+  };
+  const ready = new Promise<boolean>((resolve) => {
+    createInterface({ input: server.stdout }).on("line", (line) => {
+      if (/ready to accept connections/i.test(line)) resolve(true);
     });
+    server.once("error", () => resolve(false));
+    server.once("exit", () => resolve(false));
   });
+  if (await ready) return { socket, stop };
+  await stop();
+  return undefined;
 }

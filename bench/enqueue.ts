@@ -2,7 +2,6 @@
 // of its own, so that on two cores it does not share one with who sends the requests.
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import autocannon from "autocannon";
 import { compare, type Figure, quantile, spreadOf } from "./support/measure.ts";
 import { openLoop } from "./support/open-loop.ts";
@@ -57,7 +56,7 @@ async function fullLoad(url: string): Promise<number> {
 }
 
 async function withServer<T>(mode: Mode, measure: (url: string) => Promise<T>): Promise<T> {
-  const server = fork(join(import.meta.dirname, "support/enqueue-server.ts"), [mode]);
+  const server = fork(new URL("./support/enqueue-server.ts", import.meta.url), [mode]);
   try {
     const [port] = (await once(server, "message")) as [number];
     return await measure(`http://127.0.0.1:${port}/enqueue`);

@@ -1,17 +1,19 @@
 // npm run bench: measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
-// (enqueue, drain, idle-latency) only those.
+// (enqueue, drain, idle-latency, store) only those.
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { benchDrain } from "./drain.ts";
 import { benchEnqueue } from "./enqueue.ts";
 import { benchIdleLatency } from "./idle-latency.ts";
+import { benchStore } from "./store.ts";
 import { type Figure, printFigures } from "./support/measure.ts";
 
 const benchmarks: Record<string, () => Promise<Figure[]>> = {
   enqueue: benchEnqueue,
   drain: benchDrain,
   "idle-latency": benchIdleLatency,
+  store: benchStore,
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benchmarks);

@@ -1,19 +1,18 @@
-// The composition root: opens the store, wires the adapters together, starts worker and HTTP, and takes it all down
-// again in the order in which nothing is lost.
+// The composition root: opens the backends, wires the adapters together, starts what the role asks for (HTTP, worker),
+// and takes it all down again in the order in which nothing is lost.
 import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { type Logger, pino } from "pino";
-import { schedulerConfigOf } from "./config/scheduler-config.ts";
+import { openBackends } from "./backends.ts";
 import type { DeploymentSettings, ModelSettings, Settings } from "./config/settings.ts";
 import { type Clock, systemClock } from "./domain/clock.ts";
-import { createMemoryEventBus } from "./events/memory/memory-event-bus.ts";
 import { createHttpServer } from "./http/server.ts";
+import type { JobsContext } from "./jobs/context.ts";
 import { createTokenCounter } from "./jobs/token-counter.ts";
 import { createBedrockProvider } from "./providers/bedrock/bedrock-provider.ts";
 import type { Provider } from "./providers/provider.ts";
-import { createMemoryScheduler } from "./scheduler/memory/memory-scheduler.ts";
+import type { SimulatorOptions } from "./simulator/options.ts";
 import { type Simulator, startSimulator } from "./simulator/simulator.ts";
-import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
 import type { WorkerContext } from "./worker/context.ts";
 import { saveLearnedLimits } from "./worker/learned-limits.ts";
 import { createPricer } from "./worker/pricer.ts";
@@ -23,8 +22,8 @@ import { repeat, systemTimers } from "./worker/timers.ts";
 import { createWorker } from "./worker/worker.ts";
 
 export interface Service {
-  /** Where HTTP answers, with the port that was really taken. */
-  url: string;
+  /** Where HTTP answers, with the port that was really taken; absent if the role has none. */
+  url?: string;
   /** The address of the built-in simulator, if it answers in place of Bedrock. */
   simulatorUrl?: string;
   /**
@@ -46,7 +45,7 @@ export interface StartOptions {
 const checkpointMs = 10_000;
 
 /**
- * Starts the whole service. The queue is rebuilt from the store while HTTP already accepts; `/readyz` tells when it is.
+ * Starts what `settings.role` asks for. The queue is rebuilt from the store while HTTP already accepts; `/readyz` tells when it is.
  * @throws if the data folder is in use, the address is taken, or anything else cannot be opened; then all is closed.
  */
 export async function startService(settings: Settings, options: StartOptions = {}): Promise<Service> {
@@ -60,70 +59,26 @@ export async function startService(settings: Settings, options: StartOptions = {
   };
 
   try {
-    const store = await openSqliteStore({ dataDir: settings.dataDir, environments: settings.environments });
-    opened.push(() => store.close());
-    const scheduler = createMemoryScheduler({ config: schedulerConfigOf(settings), clock });
-    opened.push(() => scheduler.close());
-    const events = createMemoryEventBus({
-      onListenerError: (error) => log.error({ err: error }, "a listener of job events failed"),
-    });
-    opened.push(() => events.close());
+    const backends = await openBackends(settings, { clock, log }, opened);
     const tokenCounter = createTokenCounter();
     opened.push(() => tokenCounter.close());
-    const simulator = settings.simulator ? await startSimulator({}) : undefined;
+    const context: JobsContext = { settings, ...backends, tokenCounter, clock, log };
+    const simulator = settings.simulator ? await startSimulator({ models: simulatedModels(settings) }) : undefined;
     if (simulator) opened.push(() => simulator.stop());
-    const providers = new Map<string, Provider>();
-    for (const model of Object.values(settings.models)) {
-      for (const deployment of model.deployments) {
-        const provider =
-          options.createProvider?.(deployment) ?? bedrockProvider(settings, model, deployment, clock, simulator);
-        providers.set(deployment.id, provider);
-        opened.push(() => provider.close());
-      }
+    const http = settings.role === "worker" ? undefined : createHttpServer(context);
+    await http?.listen({ host: settings.host, port: settings.port });
+    if (http) opened.push(() => http.close());
+    if (settings.role !== "api") {
+      const providers = openProviders(settings, options, clock, simulator, opened);
+      const workerId = `${hostname()}/${process.pid}`;
+      startWork({ ...context, timers: systemTimers, random, workerId, providers }, opened);
     }
+    // Closed first: while running calls end, nothing new is accepted. Closing twice is no error.
+    if (http) opened.push(() => http.close());
 
-    const context: WorkerContext = {
-      settings,
-      store,
-      scheduler,
-      events,
-      tokenCounter,
-      clock,
-      log,
-      timers: systemTimers,
-      random,
-      workerId: `${hostname()}/${process.pid}`,
-      providers,
-    };
-    const pricer = createPricer(context);
-    opened.push(() => pricer.idle());
-    const worker = createWorker(context, {
-      rebuild: (giveUp) => recover(context, worker.renewLeases, giveUp),
-      onWaiting: pricer.price,
-    });
-    const http = createHttpServer(context);
-    await http.listen({ host: settings.host, port: settings.port });
-    // Last opened, so first to close: from here on nothing new is accepted, and nothing new is started.
-    opened.push(async () => {
-      await Promise.all([http.close(), worker.stop()]);
-      await saveLearnedLimits(context);
-    });
-    worker.start();
-    opened.push(startReconciler(context));
-    opened.push(
-      repeat(
-        context.timers,
-        checkpointMs,
-        () => saveLearnedLimits(context),
-        (error) => log.warn({ err: error }, "what was learned about quotas could not be saved"),
-      ),
-    );
-
-    const { port } = http.server.address() as AddressInfo;
-    const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host;
     let stopping: Promise<void> | undefined;
     return {
-      url: `http://${host}:${port}`,
+      ...(http && { url: urlOf(settings.host, (http.server.address() as AddressInfo).port) }),
       ...(simulator && { simulatorUrl: simulator.url }),
       stop() {
         stopping ??= closeAll();
@@ -134,6 +89,64 @@ export async function startService(settings: Settings, options: StartOptions = {
     await closeAll();
     throw error;
   }
+}
+
+/** Starts taking jobs, and what goes with it: counting tokens, reconciling, saving what was learned. */
+function startWork(context: WorkerContext, opened: (() => Promise<unknown>)[]): void {
+  const pricer = createPricer(context);
+  opened.push(() => pricer.idle());
+  const worker = createWorker(context, {
+    rebuild: (giveUp) => recover(context, worker.renewLeases, giveUp),
+    onWaiting: pricer.price,
+  });
+  opened.push(async () => {
+    await worker.stop();
+    await saveLearnedLimits(context);
+  });
+  worker.start();
+  opened.push(startReconciler(context));
+  opened.push(
+    repeat(
+      context.timers,
+      checkpointMs,
+      () => saveLearnedLimits(context),
+      (error) => context.log.warn({ err: error }, "what was learned about quotas could not be saved"),
+    ),
+  );
+}
+
+function openProviders(
+  settings: Settings,
+  { createProvider }: StartOptions,
+  clock: Clock,
+  simulator: Simulator | undefined,
+  opened: (() => Promise<unknown>)[],
+): Map<string, Provider> {
+  const providers = new Map<string, Provider>();
+  for (const model of Object.values(settings.models)) {
+    for (const deployment of model.deployments) {
+      const provider = createProvider?.(deployment) ?? bedrockProvider(settings, model, deployment, clock, simulator);
+      providers.set(deployment.id, provider);
+      opened.push(() => provider.close());
+    }
+  }
+  return providers;
+}
+
+/** The simulator serves whatever is configured. */
+function simulatedModels(settings: Settings): SimulatorOptions["models"] {
+  return Object.fromEntries(
+    Object.values(settings.models).flatMap(({ contextTokens, maxOutputTokensLimit, deployments }) =>
+      deployments.map(({ modelId, outputBurndown, streaming }) => [
+        modelId,
+        { contextTokens, maxOutputTokens: maxOutputTokensLimit, outputBurndown, streaming },
+      ]),
+    ),
+  );
+}
+
+function urlOf(host: string, port: number): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function bedrockProvider(

@@ -33,14 +33,23 @@ export interface EmbeddedOptions {
   onCall?: (call: ProviderCall) => void;
 }
 
-export function settingsFor({ quotas, concurrency }: EmbeddedOptions, dataDir: string): Settings {
+function settingsFor({ quotas, concurrency }: EmbeddedOptions, dataDir: string): Settings {
   const deployment = { region: "us-east-1", modelId: "us.meta.llama3-3-70b-instruct-v1:0" };
   const { settings, problems } = resolve({
     models: { llama: { maxOutputTokens: 100, deployments: [{ ...deployment, maxConcurrency: concurrency, quotas }] } },
     worker: { concurrency },
   });
   if (problems.length > 0) throw new Error(JSON.stringify(problems));
-  return { source: "bench", simulator: false, ...settings, dataDir, port: 0, logLevel: "warn" };
+  return {
+    source: "bench",
+    simulator: false,
+    role: "all",
+    runs: Object.keys(settings.environments),
+    ...settings,
+    dataDir,
+    port: 0,
+    logLevel: "warn",
+  };
 }
 
 /** The worker has not been started. */

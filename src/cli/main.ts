@@ -4,16 +4,20 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import { enqueueCommand } from "./enqueue.ts";
 import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
-import { serveCommand } from "./serve.ts";
+import { importQueueCommand } from "./import-queue.ts";
+import { apiCommand, serveCommand, workerCommand } from "./serve.ts";
 import { simulateCommand } from "./simulate.ts";
 import { statusCommand } from "./status.ts";
 
 const program = new Command("sluice")
   .description("A durable, quota-aware queue in front of Amazon Bedrock.")
   .addCommand(serveCommand())
+  .addCommand(apiCommand())
+  .addCommand(workerCommand())
   .addCommand(enqueueCommand())
   .addCommand(statusCommand())
   .addCommand(simulateCommand())
+  .addCommand(importQueueCommand())
   .addHelpText("after", exitCodesHelp);
 for (const command of [program, ...program.commands]) command.exitOverride().showHelpAfterError("(--help shows how)");
 

@@ -1,5 +1,5 @@
-// sluice serve: the service itself.
-import { Command } from "commander";
+// sluice serve, sluice api and sluice worker: the service, whole or in parts.
+import { Command, Option } from "commander";
 import type { Settings } from "../config/settings.ts";
 import type { Service } from "../main.ts";
 import { CommandError, exitCodes } from "./exit-codes.ts";
@@ -11,6 +11,8 @@ interface ServeOptions {
   port?: string;
   dataDir?: string;
   logLevel?: string;
+  environment?: string;
+  database?: string;
 }
 
 export function serveCommand(): Command {
@@ -31,10 +33,39 @@ Examples:
   sluice serve
   AWS_PROFILE=work sluice serve --config sluice.yaml --port 9999`,
     )
-    .action(serve);
+    .action((args: ServeOptions) => run("all", args));
 }
 
-async function serve(args: ServeOptions): Promise<void> {
+export function apiCommand(): Command {
+  return new Command("api")
+    .description("Run the HTTP API alone, beside workers. Needs MONGODB_URL and REDIS_URL.")
+    .option("--config <file>", "configuration file (SLUICE_CONFIG; default: sluice.yaml, if it is there)")
+    .option("--host <address>", "address to listen on (HOST; default: 127.0.0.1)")
+    .option("--port <port>", "port to listen on, 0 for any free one (PORT; default: 8000)")
+    .option("--log-level <level>", "trace, debug, info, warn, error or silent (SLUICE_LOG_LEVEL; default: info)")
+    .addHelpText("after", "\nExample:\n  sluice api --port 8001")
+    .action((args: ServeOptions) => run("api", args));
+}
+
+export function workerCommand(): Command {
+  return new Command("worker")
+    .description("Run jobs, without an HTTP API. Needs MONGODB_URL and REDIS_URL.")
+    .option("--config <file>", "configuration file (SLUICE_CONFIG; default: sluice.yaml, if it is there)")
+    .option("--environment <name>", "run the jobs of this environment only, such as UAT")
+    .addOption(
+      new Option("--database <name>", "the same, by the environment's database, such as SSP-dev").conflicts(
+        "environment",
+      ),
+    )
+    .option("--log-level <level>", "trace, debug, info, warn, error or silent (SLUICE_LOG_LEVEL; default: info)")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  sluice worker\n  sluice worker --environment UAT\n  sluice worker --database SSP-dev",
+    )
+    .action((args: ServeOptions) => run("worker", args));
+}
+
+async function run(role: Settings["role"], { environment, database, ...args }: ServeOptions): Promise<void> {
   let service: Service | undefined;
   // Before the start, so that a signal in the middle of it is not lost; there is nothing to drain then.
   stopOnSignal(async () => service?.stop(), exitCodes.ok);
@@ -42,7 +73,13 @@ async function serve(args: ServeOptions): Promise<void> {
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
   // Loaded only here, because it takes half a second that no other command should wait for.
   const { loadSettings } = await import("../config/load.ts");
-  const settings = await loadSettings({ env: process.env, cwd: process.cwd(), args });
+  const settings = await loadSettings({
+    env: process.env,
+    cwd: process.cwd(),
+    args,
+    role,
+    only: { environment, database },
+  });
   const { startService } = await import("../main.ts");
   service = await startService(settings).catch((error: unknown) => {
     throw explainStart(error, settings);
@@ -58,13 +95,15 @@ function banner(settings: Settings, service: Service): string {
   const answers = settings.simulator
     ? "THE BUILT-IN SIMULATOR: all text is synthetic. With AWS credentials, Bedrock answers."
     : `Amazon Bedrock (${[...regions].join(", ")})`;
+  const databases = [...new Set(Object.values(settings.environments).map(({ database }) => database))];
+  const data = settings.distributed ? `MongoDB (${databases.join(", ")}), queue in Redis` : settings.dataDir;
   return [
-    `Sluice is ready on ${service.url}`,
-    `  API docs       ${service.url}/docs`,
-    `  Data           ${settings.dataDir}`,
+    service.url ? `Sluice is ready on ${service.url}` : "A worker of Sluice is ready",
+    ...(service.url ? [`  API docs       ${service.url}/docs`] : []),
+    `  Data           ${data}`,
     `  Configuration  ${settings.source}`,
     `  Models         ${models.join(", ")}`,
-    `  Answers        ${answers}`,
+    ...(settings.role === "api" ? [] : [`  Runs jobs of   ${settings.runs.join(", ")}`, `  Answers        ${answers}`]),
   ].join("\n");
 }
 

@@ -1,7 +1,14 @@
 // What holds when neither the environment nor a configuration file says otherwise.
 import { defaultMaxFailedTries } from "../domain/attempts.ts";
 import type { FileSettings } from "./schema.ts";
-import type { LimitSettings, SchedulerSettings, Settings, TimeoutSettings, WorkerSettings } from "./settings.ts";
+import type {
+  LimitSettings,
+  RedisSettings,
+  SchedulerSettings,
+  Settings,
+  TimeoutSettings,
+  WorkerSettings,
+} from "./settings.ts";
 
 export const defaultServer: Pick<Settings, "host" | "port" | "dataDir" | "logLevel"> = {
   host: "127.0.0.1",
@@ -86,3 +93,5 @@ export const defaultTimeouts: TimeoutSettings = {
   idleMs: 60_000,
   totalMs: 600_000,
 };
+
+export const defaultJobHashes: RedisSettings["jobHashes"] = { prompt: false, ttlSeconds: 24 * 3600 };

@@ -10,7 +10,8 @@ export const environmentVariables = {
   SLUICE_DEFAULT_MODEL: "Model of jobs that name none. Default llama3-3-70b.",
   SLUICE_PROVIDER: "bedrock or simulator: who answers, where that is not to be found out from the credentials.",
   SLUICE_URL: "Service that the commands enqueue and status talk to. Default http://127.0.0.1:8000.",
-  MONGODB_URL: "Not supported yet: the service refuses to start rather than keep its record somewhere else.",
+  MONGODB_URL: "Keeps the record in MongoDB, shared by any number of processes. Needs REDIS_URL.",
+  REDIS_URL: "Keeps the queue in Redis, shared by any number of processes. Needs MONGODB_URL.",
 } as const;
 
 export type VariableName = keyof typeof environmentVariables;

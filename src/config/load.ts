@@ -5,7 +5,7 @@ import { LineCounter, parseDocument } from "yaml";
 import { ConfigError } from "./config-error.ts";
 import { chooseProvider } from "./credentials.ts";
 import { type Environment, readVariable, type VariableName } from "./environment.ts";
-import { findProblems, formatPath, type Path, type Problem } from "./problems.ts";
+import { findProblems, formatPath, type Path, type Problem, showValue } from "./problems.ts";
 import { resolve } from "./resolve.ts";
 import { type FileSettings, fileSchema } from "./schema.ts";
 import type { Settings } from "./settings.ts";
@@ -16,10 +16,14 @@ export interface LoadOptions {
   cwd: string;
   /** What the command line says. */
   args?: { config?: string; host?: string; port?: string; dataDir?: string; logLevel?: string };
+  /** What the process is to do. Only one that runs jobs needs credentials. Default: all. */
+  role?: Settings["role"] | "none";
+  /** The environments whose jobs a worker runs, by name or by their database. Default: all. */
+  only?: { environment?: string; database?: string };
 }
 
 /** @throws ConfigError which names every mistake that was found. */
-export async function loadSettings({ env, cwd, args = {} }: LoadOptions): Promise<Settings> {
+export async function loadSettings({ env, cwd, args = {}, role = "all", only }: LoadOptions): Promise<Settings> {
   const file = await readFileSettings(env, cwd, args.config);
   const merged = override(file.content, env, args);
   // Mistakes of form come first: what holds between keys can only be said of keys that are right in themselves.
@@ -27,25 +31,75 @@ export async function loadSettings({ env, cwd, args = {} }: LoadOptions): Promis
   if (form.length > 0) throw configError(form, file, merged.origins);
   const { settings, problems } = resolve(merged.value as FileSettings);
   if (problems.length > 0) throw configError(problems, file, merged.origins);
-  if (readVariable(env, "MONGODB_URL")) {
-    throw new ConfigError(
-      "MONGODB_URL is set, but this version keeps its record in SQLite only. Unset it, and set SLUICE_DATA_DIR to the folder for the data.",
-    );
-  }
-
-  const provider = await chooseProvider({
-    env,
-    host: settings.host,
-    hasFile: file.name !== undefined,
-    hasEndpoint: Object.values(settings.models).some((m) => m.deployments.some((d) => d.endpoint !== undefined)),
-  });
+  const distributed = readBackends(env, role);
+  const runs = environmentsToRun(settings.environments, only);
+  const callsModels = role === "all" || role === "worker";
+  const simulator =
+    callsModels &&
+    "simulator" ===
+      (await chooseProvider({
+        env,
+        host: settings.host,
+        hasFile: file.name !== undefined,
+        hasEndpoint: Object.values(settings.models).some((m) => m.deployments.some((d) => d.endpoint !== undefined)),
+      }));
   const complete: Settings = {
     source: file.name ?? "defaults",
     ...settings,
     dataDir: resolvePath(cwd, settings.dataDir),
-    simulator: provider === "simulator",
+    role: role === "none" ? "all" : role,
+    runs,
+    ...(distributed && { distributed }),
+    simulator,
   };
   return complete.simulator ? markSynthetic(complete) : complete;
+}
+
+/** MongoDB and Redis together, or neither. */
+function readBackends(env: Environment, role: LoadOptions["role"]): Settings["distributed"] {
+  const mongoUrl = readVariable(env, "MONGODB_URL");
+  const redisUrl = readVariable(env, "REDIS_URL");
+  if (mongoUrl && redisUrl) {
+    checkUrl("MONGODB_URL", mongoUrl, ["mongodb:", "mongodb+srv:"]);
+    checkUrl("REDIS_URL", redisUrl, ["redis:", "rediss:"]);
+    return { mongoUrl, redisUrl };
+  }
+  if (mongoUrl || redisUrl) {
+    const [set, missing] = mongoUrl ? ["MONGODB_URL", "REDIS_URL"] : ["REDIS_URL", "MONGODB_URL"];
+    throw new ConfigError(
+      `${set} is set, but ${missing} is not. Set both to share record and queue between processes (MongoDB and Redis), ` +
+        "or neither to keep them in this process (SQLite and memory).",
+    );
+  }
+  if (role === "api" || role === "worker") {
+    throw new ConfigError(
+      `A process that is only ${role === "api" ? "an API" : "a worker"} shares record and queue with others: set MONGODB_URL and ` +
+        "REDIS_URL. Without them, `sluice serve` runs everything in one process.",
+    );
+  }
+  return undefined;
+}
+
+/** Never shows the value: it may hold a password. */
+function checkUrl(name: VariableName, value: string, protocols: string[]): void {
+  const at = value.indexOf("//");
+  if (at > 0 && protocols.includes(value.slice(0, at))) return;
+  throw new ConfigError(`${name} must start with ${protocols.map((p) => `${p}//`).join(" or ")}.`);
+}
+
+function environmentsToRun(environments: Settings["environments"], only: LoadOptions["only"]): string[] {
+  const names = Object.keys(environments);
+  if (only?.environment !== undefined) {
+    if (Object.hasOwn(environments, only.environment)) return [only.environment];
+    throw new ConfigError(`--environment is ${showValue(only.environment)}; allowed: one of ${names.join(", ")}.`);
+  }
+  if (only?.database !== undefined) {
+    const found = names.filter((name) => environments[name]!.database === only.database);
+    if (found.length > 0) return found;
+    const known = [...new Set(names.map((name) => environments[name]!.database))];
+    throw new ConfigError(`--database is ${showValue(only.database)}; allowed: one of ${known.join(", ")}.`);
+  }
+  return names;
 }
 
 /** The ids of deployments are on every answer: those of the simulator say so. */

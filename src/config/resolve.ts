@@ -8,7 +8,7 @@ import type { FileDeployment, FileModel, FileQuota, FileSettings } from "./schem
 import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "./settings.ts";
 
 /** What a file decides, all but where it lies and who answers. */
-export type Resolved = Omit<Settings, "source" | "simulator">;
+export type Resolved = Omit<Settings, "source" | "simulator" | "role" | "runs" | "distributed">;
 
 type Report = (path: Path, text: string) => void;
 
@@ -44,6 +44,7 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
     },
     scheduler: { ...defaults.defaultScheduler, ...file.scheduler },
     timeouts: { ...defaults.defaultTimeouts, ...file.timeouts },
+    redis: { jobHashes: { ...defaults.defaultJobHashes, ...file.redis?.jobHashes } },
   };
 
   checkModelNames(file, settings, report);

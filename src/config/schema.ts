@@ -123,6 +123,13 @@ export const fileSchema = section({
       totalMs: integer(1, 24 * hours),
     }),
   ),
+  redis: Type.Optional(
+    section({
+      jobHashes: Type.Optional(
+        section({ prompt: Type.Optional(Type.Boolean()), ttlSeconds: integer(0, 365 * 24 * 3600) }),
+      ),
+    }),
+  ),
 });
 
 export type FileSettings = Static<typeof fileSchema>;

@@ -24,6 +24,13 @@ export interface Settings {
   worker: WorkerSettings;
   scheduler: SchedulerSettings;
   timeouts: TimeoutSettings;
+  redis: RedisSettings;
+  /** What this process does: everything, HTTP only, or running jobs only. The last two need `distributed`. */
+  role: "all" | "api" | "worker";
+  /** Environments whose jobs this process runs. */
+  runs: string[];
+  /** Where record and queue are shared with other processes; absent: SQLite and memory, in this process alone. */
+  distributed?: { mongoUrl: string; redisUrl: string };
   /** Set if the built-in simulator answers instead of Bedrock: the text is synthetic. */
   simulator: boolean;
 }
@@ -100,6 +107,17 @@ export interface SchedulerSettings {
   leaseMs: number;
   sendWithinMs: number;
   networkJitterMs: number;
+}
+
+/** What Redis is used for besides the queue; only where there is one. */
+export interface RedisSettings {
+  /** The state of jobs for those who look there: hashes `job:<uuid>`. */
+  jobHashes: {
+    /** Whether jobs have a hash from their submit on, with their prompt. If not, from their first call on, without. */
+    prompt: boolean;
+    /** How long a hash stays after the last change of its job's state, in seconds. 0: none is written. */
+    ttlSeconds: number;
+  };
 }
 
 /** Of one call to a provider. */

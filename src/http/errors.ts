@@ -67,10 +67,10 @@ export function notFound(request: FastifyRequest): SluiceError {
 }
 
 function asSluiceError(error: unknown, request: FastifyRequest): SluiceError {
-  if (error instanceof SluiceError) return error;
   const { code = "", statusCode = 500, message } = error as Partial<FastifyError>;
   // A body that nobody asked for may be as broken as it likes: what is wrong is the path.
-  if (request.is404 && code.startsWith("FST_ERR_CTP_")) return notFound(request);
+  if (request.is404 && (code === "invalid_json" || code.startsWith("FST_ERR_CTP_"))) return notFound(request);
+  if (error instanceof SluiceError) return error;
   switch (code) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
       return new SluiceError("too_large", "The body is larger than the service takes.", { field: "body" });

@@ -137,8 +137,8 @@ export const submitErrors: ErrorCode[] = [
   "storage_full",
 ];
 
-/** @param now milliseconds since the epoch, for times that count from now */
-export function submitInputOf(body: EnqueueBody | JobBody, settings: Settings, now: number): SubmitInput {
+/** @throws SluiceError `invalid_request` for a body that its schema allows but that asks nothing, or two things */
+export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
   const { conversation, messagesField, system } = askedOf(body);
   const job: Partial<JobBody> = body;
   return {
@@ -155,7 +155,7 @@ export function submitInputOf(body: EnqueueBody | JobBody, settings: Settings, n
     regions: job.regions,
     fallbackModels: job.fallback_models,
     onUnknown: job.on_unknown,
-    notBefore: notBeforeOf(job.not_before, settings, now),
+    notBefore: notBeforeOf(job.not_before),
     expiresInMs: body.expires_in === undefined ? undefined : body.expires_in * 1000,
     metadata: body.metadata,
   };
@@ -190,15 +190,7 @@ function askedOf(body: EnqueueBody | JobBody): Asked {
   return { conversation, messagesField: "messages", system };
 }
 
-function notBeforeOf(value: string | number | undefined, settings: Settings, now: number): number | undefined {
+function notBeforeOf(value: string | number | undefined): SubmitInput["notBefore"] {
   if (value === undefined) return undefined;
-  if (typeof value === "number") return now + Math.ceil(value * 1000);
-  const at = Date.parse(value);
-  const { maxExpiresInS } = settings.limits;
-  if (at > now + maxExpiresInS * 1000) {
-    throw new SluiceError("invalid_request", `not_before must be at most ${maxExpiresInS} seconds from now.`, {
-      field: "not_before",
-    });
-  }
-  return at;
+  return typeof value === "string" ? { at: Date.parse(value) } : { inMs: Math.ceil(value * 1000) };
 }

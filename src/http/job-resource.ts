@@ -208,13 +208,13 @@ function waitingOnOf(standing: Explanation): Static<typeof waitingOn> {
   if (standing.state === "running") {
     return { ...nothing, kind: "starting", deployment: standing.deployment, message: "It is being started." };
   }
-  return { ...nothing, ...standing.waitingOn, message: sentence(standing.waitingOn) };
+  return { ...nothing, ...standing.waitingOn, message: sentence(standing.waitingOn, standing.position) };
 }
 
-function sentence(on: WaitingOn): string {
+function sentence(on: WaitingOn, position: number): string {
   switch (on.kind) {
     case "turn":
-      return "It is its turn: it may start at any moment.";
+      return position > 1 ? "It waits for its turn: other jobs go first." : "It may start at any moment.";
     case "quota":
       return `It waits for room in the quota ${on.quota} of ${on.deployment}.`;
     case "concurrency":

@@ -48,6 +48,7 @@ export function createHttpServer(context: JobsContext): HttpServer {
   app.setNotFoundHandler((request, reply) => sendError(notFound(request), request, reply));
   app.addHook("onRequest", refuseForeignPages(settings.host));
   acceptJsonOnly(app);
+  letConnectionsGo(app);
   for (const schema of [errorSchema, enqueueErrorSchema, jobSchema, jobSummarySchema]) app.addSchema(schema);
 
   collectDocumentation(app);
@@ -63,6 +64,18 @@ export function createHttpServer(context: JobsContext): HttpServer {
     });
   });
   return app;
+}
+
+/**
+ * Closing waits for open connections. Those that are idle are closed at once, but one whose request was still running
+ * becomes idle later, and a client that keeps it would hold the close up for the keep-alive time of 72 s.
+ */
+function letConnectionsGo(app: HttpServer): void {
+  let sweep: NodeJS.Timeout | undefined;
+  app.addHook("preClose", async () => {
+    sweep = setInterval(() => app.server.closeIdleConnections(), 20);
+  });
+  app.addHook("onClose", async () => clearInterval(sweep));
 }
 
 /** Unique over restarts as well, so that an id found in an old log is not mistaken for a new one. */

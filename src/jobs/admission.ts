@@ -9,6 +9,9 @@ import { reservedCost } from "../scheduler/cost.ts";
 import type { JobsContext } from "./context.ts";
 import { quote } from "./quote.ts";
 
+/** What it takes to build and check a job without storing it. */
+export type AdmissionContext = Pick<JobsContext, "settings" | "clock" | "tokenCounter" | "log">;
+
 type Wanted = Pick<JobHead, "model" | "fallbackModels" | "regions">;
 
 /** @throws SluiceError `unknown_environment` */
@@ -33,7 +36,7 @@ function requireModel(settings: Settings, name: string, field: string): ModelSet
  * @throws SluiceError `unknown_model`, `invalid_request` (no deployment in the regions), `context_exceeded`, `exceeds_quota`,
  *   `unavailable` (cannot be counted now)
  */
-export async function admit(context: JobsContext, wanted: Wanted, request: CanonicalRequest): Promise<TokenCount> {
+export async function admit(context: AdmissionContext, wanted: Wanted, request: CanonicalRequest): Promise<TokenCount> {
   const { settings } = context;
   const models = modelsOf(settings, wanted);
   const factor = Math.max(...models.map((m) => m.tokenFactor));
@@ -52,7 +55,7 @@ export async function admit(context: JobsContext, wanted: Wanted, request: Canon
   return exact;
 }
 
-async function countExactly({ tokenCounter, log }: JobsContext, request: CanonicalRequest): Promise<number> {
+async function countExactly({ tokenCounter, log }: AdmissionContext, request: CanonicalRequest): Promise<number> {
   try {
     const [count] = await tokenCounter.count([request]);
     return count!;

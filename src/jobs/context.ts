@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import type { Settings } from "../config/settings.ts";
 import type { Clock } from "../domain/clock.ts";
+import type { Job } from "../domain/job.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
@@ -15,4 +16,6 @@ export interface JobsContext {
   tokenCounter: Pick<TokenCounter, "count">;
   clock: Clock;
   log: Logger;
+  /** Told of jobs that were stored just now, after their state event. Must not throw, and is not waited for. */
+  onAccepted?: (jobs: readonly Job[]) => void;
 }

@@ -3,7 +3,7 @@ import { SluiceError } from "../domain/errors.ts";
 import { newJobId } from "../domain/ids.ts";
 import type { Job, Priority } from "../domain/job.ts";
 import { type CanonicalRequest, type Message, normaliseMessages, type Parameters } from "../domain/request.ts";
-import { admit, modelsOf, requireEnvironment } from "./admission.ts";
+import { type AdmissionContext, admit, modelsOf, requireEnvironment } from "./admission.ts";
 import type { JobsContext } from "./context.ts";
 import { queueEntryOf } from "./queue-entry.ts";
 
@@ -27,8 +27,8 @@ export interface SubmitInput {
   fallbackModels?: string[];
   /** `retry` if absent. */
   onUnknown?: "retry" | "fail";
-  /** Milliseconds since the epoch. */
-  notBefore?: number;
+  /** Not to start before a time (milliseconds since the epoch), or for so long from the submit. */
+  notBefore?: { at: number } | { inMs: number };
   /** The deadline, counted from the submit. */
   expiresInMs?: number;
   metadata?: Record<string, string>;
@@ -65,6 +65,7 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
   for (const { id, environment, submittedAt } of inserted) {
     events.publish({ type: "state", jobId: id, environment, state: "queued", at: submittedAt });
   }
+  context.onAccepted?.(inserted);
   try {
     const now = clock.wall();
     await scheduler.add(inserted.map((job) => queueEntryOf(job, now)));
@@ -73,9 +74,15 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
   }
 }
 
-async function buildJob(context: JobsContext, input: SubmitInput, tenant: string): Promise<Job> {
+/**
+ * The job that is asked for, checked and with a new id; nothing is stored.
+ * @throws SluiceError of one of the 4xx codes, with the field at fault; `unavailable` if it cannot be counted now.
+ */
+export async function buildJob(context: AdmissionContext, input: SubmitInput, tenant: string): Promise<Job> {
   const { settings, clock } = context;
+  const submittedAt = clock.wall();
   requireEnvironment(settings, input.environment);
+  const times = timesOf(input, submittedAt, settings.limits.maxExpiresInS);
   checkText(input, settings.limits.maxPromptBytes);
   const messages = askableMessages(input);
 
@@ -95,13 +102,6 @@ async function buildJob(context: JobsContext, input: SubmitInput, tenant: string
   };
   const tokens = await admit(context, wanted, request);
 
-  const submittedAt = clock.wall();
-  const expiresAt = input.expiresInMs === undefined ? undefined : submittedAt + input.expiresInMs;
-  if (expiresAt !== undefined && input.notBefore !== undefined && input.notBefore >= expiresAt) {
-    throw new SluiceError("invalid_request", "not_before must be earlier than the deadline that expires_in sets.", {
-      field: "not_before",
-    });
-  }
   return {
     id: newJobId(),
     environment: input.environment,
@@ -110,12 +110,29 @@ async function buildJob(context: JobsContext, input: SubmitInput, tenant: string
     ...wanted,
     tokens,
     submittedAt,
-    ...(input.notBefore !== undefined && { notBefore: input.notBefore }),
-    ...(expiresAt !== undefined && { expiresAt }),
+    ...times,
     onUnknown: input.onUnknown ?? "retry",
     ...(input.metadata && { metadata: input.metadata }),
     request,
   };
+}
+
+/** @throws SluiceError `invalid_request` for a start that is too far away, or not before the deadline */
+function timesOf(input: SubmitInput, now: number, maxS: number): { notBefore?: number; expiresAt?: number } {
+  const expiresAt = input.expiresInMs === undefined ? undefined : now + input.expiresInMs;
+  if (!input.notBefore) return expiresAt === undefined ? {} : { expiresAt };
+  const notBefore = "at" in input.notBefore ? input.notBefore.at : now + input.notBefore.inMs;
+  const field = "not_before";
+  if (notBefore > now + maxS * 1000) {
+    throw new SluiceError("invalid_request", `not_before must be at most ${maxS} seconds from now.`, { field });
+  }
+  if (expiresAt === undefined) return { notBefore };
+  if (notBefore >= expiresAt) {
+    throw new SluiceError("invalid_request", "not_before must be earlier than the deadline that expires_in sets.", {
+      field,
+    });
+  }
+  return { notBefore, expiresAt };
 }
 
 /** @throws SluiceError `too_large`, or `invalid_request` for text that is not Unicode */
@@ -165,7 +182,7 @@ function askableMessages({ messages, messagesField: field }: SubmitInput): Messa
 
 /** @throws SluiceError `unknown_model`, `invalid_request` */
 function maxTokensOf(
-  { settings }: JobsContext,
+  { settings }: AdmissionContext,
   wanted: { model: string; fallbackModels: string[] },
   asked: number | undefined,
 ): number {

@@ -19,10 +19,12 @@ export type Verdict =
       on: WaitingOn;
       /** When to ask again; infinite if that depends on something other than time. */
       at: number;
-      /** Blocked whatever the job's size, so no other job of the same route needs to be asked. */
+      /** Blocked until then whatever the job's size, so no other job of the same route needs to be asked. */
       forAll: boolean;
     }
   | { kind: "impossible"; reason: string };
+
+type Blocked = Extract<Verdict, { kind: "blocked" }>;
 
 export interface Applicant {
   jobId: string;
@@ -50,18 +52,20 @@ export function fairCostOn(deployment: Deployment, tokens: TokenCount): number {
 export function decide(job: Applicant, tiers: readonly Tier[], now: number, allowed?: readonly string[]): Verdict {
   const never = impossible(job, tiers);
   if (never) return never;
-  const tier = activeTier(tiers, now);
-  if (!tier) return outOfService(tiers, now);
+  const tier = activeTier(job, tiers, now);
+  if (!tier) return outOfService(job, tiers, now);
 
+  const before = tiers.slice(0, tiers.indexOf(tier)).flatMap((earlier) => earlier.deployments);
   let best: { deployment: Deployment; headroom: number } | undefined;
-  let blocked: Extract<Verdict, { kind: "blocked" }> | undefined;
+  let blocked: Blocked | undefined;
+  // Where this job is too big, a smaller one of the same route may fit.
+  let forAll = !before.some((deployment) => deployment.inService(now));
   for (const deployment of tier.deployments) {
     if (allowed && !allowed.includes(deployment.id)) continue;
     const obstacle = obstacleOf(job, deployment, now);
-    if (obstacle === "impossible") continue;
     if (obstacle) {
-      const forAll: boolean = obstacle.forAll && (blocked?.forAll ?? true);
-      blocked = { ...(blocked && blocked.at <= obstacle.at ? blocked : obstacle), forAll };
+      forAll &&= obstacle !== "impossible" && obstacle.forAll;
+      if (obstacle !== "impossible" && !(blocked && blocked.at <= obstacle.at)) blocked = obstacle;
       continue;
     }
     const headroom = headroomOf(job, deployment, now);
@@ -69,7 +73,10 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
     if (tier.choice === "order") break;
   }
   if (best) return { kind: "admitted", deployment: best.deployment, model: tier.model };
-  return blocked ?? { kind: "blocked", on: { kind: "turn" }, at: Number.POSITIVE_INFINITY, forAll: true };
+  const { on, at } = blocked ?? { on: { kind: "turn" }, at: Number.POSITIVE_INFINITY };
+  // A fallback is left as soon as something before it is back.
+  const back = before.map((deployment) => deployment.trouble(now)?.until ?? Number.POSITIVE_INFINITY);
+  return { kind: "blocked", on, at: Math.min(at, ...back), forAll };
 }
 
 /** Where a job that does not fit now will fit first, if nothing else is charged until then. */
@@ -77,9 +84,11 @@ export function earliestStart(
   job: Applicant,
   tiers: readonly Tier[],
   now: number,
+  allowed?: readonly string[],
 ): { deployment: Deployment; at: number } | undefined {
   let best: { deployment: Deployment; at: number } | undefined;
-  for (const deployment of activeTier(tiers, now)?.deployments ?? []) {
+  for (const deployment of activeTier(job, tiers, now)?.deployments ?? []) {
+    if (allowed && !allowed.includes(deployment.id)) continue;
     if (!deployment.inService(now) || !everAdmits(job, deployment)) continue;
     const at = Math.max(now, ...deployment.quotas.map((q) => q.earliest(costOn(q, deployment, job.tokens), now)));
     if (!best || at < best.at) best = { deployment, at };
@@ -91,8 +100,9 @@ function everAdmits(job: Applicant, deployment: Deployment): boolean {
   return deployment.quotas.every((quota) => quota.everAdmits(costOn(quota, deployment, job.tokens)));
 }
 
+/** By the job's own model alone: a fallback stands in for what is out of service, not for too small a quota. */
 function impossible(job: Applicant, tiers: readonly Tier[]): Verdict | undefined {
-  const all = tiers.flatMap((tier) => tier.deployments);
+  const all = tiers[0]?.deployments ?? [];
   if (all.length === 0) {
     return {
       kind: "impossible",
@@ -109,12 +119,12 @@ function impossible(job: Applicant, tiers: readonly Tier[]): Verdict | undefined
   };
 }
 
-function activeTier(tiers: readonly Tier[], now: number): Tier | undefined {
-  return tiers.find((tier) => tier.deployments.some((deployment) => deployment.inService(now)));
+function activeTier(job: Applicant, tiers: readonly Tier[], now: number): Tier | undefined {
+  return tiers.find((tier) => tier.deployments.some((d) => d.inService(now) && everAdmits(job, d)));
 }
 
-function outOfService(tiers: readonly Tier[], now: number): Verdict {
-  const troubled = tiers.flatMap((tier) => tier.deployments);
+function outOfService(job: Applicant, tiers: readonly Tier[], now: number): Verdict {
+  const troubled = tiers.flatMap((tier) => tier.deployments).filter((deployment) => everAdmits(job, deployment));
   const first = troubled[0]!;
   const trouble = first.trouble(now)!;
   return {
@@ -125,15 +135,11 @@ function outOfService(tiers: readonly Tier[], now: number): Verdict {
       reason: trouble.reason,
     },
     at: Math.min(...troubled.map((deployment) => deployment.trouble(now)!.until)),
-    forAll: true,
+    forAll: !tiers.some((tier) => tier.deployments.some((deployment) => deployment.inService(now))),
   };
 }
 
-function obstacleOf(
-  job: Applicant,
-  deployment: Deployment,
-  now: number,
-): Extract<Verdict, { kind: "blocked" }> | "impossible" | undefined {
+function obstacleOf(job: Applicant, deployment: Deployment, now: number): Blocked | "impossible" | undefined {
   const trouble = deployment.trouble(now);
   if (trouble) {
     const kind = trouble.state === "cooling_down" ? "cool_down" : "out_of_service";
@@ -146,18 +152,18 @@ function obstacleOf(
     return { kind: "blocked", on, at: Number.POSITIVE_INFINITY, forAll: true };
   }
   let latest: { quota: Quota; at: number } | undefined;
-  let forAll = false;
+  /** Before this time not even the smallest job would be admitted. */
+  let closedUntil = now;
   for (const quota of deployment.quotas) {
     const cost = costOn(quota, deployment, job.tokens);
-    if (quota.admitsBeside(cost, now, job.jobId)) continue;
-    // It may fit now and still have to give way to a booked job: then it has to ask again when that one has started.
-    const at = Math.max(now + 1, quota.earliest(cost, now));
+    const at = quota.admits(cost, now) ? quota.givesWayUntil(cost, now, job.jobId) : quota.earliest(cost, now);
+    if (at === undefined) continue;
     if (!latest || at > latest.at) latest = { quota, at };
-    forAll ||= !quota.admits(Math.min(1, cost), now);
+    closedUntil = Math.max(closedUntil, quota.earliest(Math.min(1, cost), now));
   }
   if (!latest) return undefined;
   const on = { kind: "quota", deployment: deployment.id, quota: latest.quota.config.name } as const;
-  return { kind: "blocked", on, at: latest.at, forAll };
+  return { kind: "blocked", on, at: latest.at, forAll: closedUntil >= latest.at };
 }
 
 /** What would be left of the fullest quota, in thousandths of its limit; without quotas, of the concurrency. */

@@ -42,7 +42,12 @@ export class Deployment {
     return this.running < (this.#onTrial ? 1 : this.config.maxConcurrency);
   }
 
-  succeeded(): void {
+  succeeded(now: number): void {
+    // Nor does what they show in its favour count: 50 long calls that end well would cancel every cool-down.
+    if (this.inService(now)) this.revive();
+  }
+
+  revive(): void {
     this.#trouble = undefined;
     this.#failures = 0;
     this.#onTrial = false;

@@ -9,7 +9,7 @@
 // hold up the tenant's other jobs, nor anybody else's. Pure: no clock; virtual times are integers.
 import type { Priority } from "../domain/job.ts";
 import { IndexedHeap } from "./indexed-heap.ts";
-import { type Ordered, SortedQueue } from "./sorted-queue.ts";
+import { comesBefore, type Ordered, SortedQueue } from "./sorted-queue.ts";
 
 export interface Weights {
   environments: Record<string, number>;
@@ -129,7 +129,7 @@ export class FairQueue<T extends Queued> {
         for (const [route, flows] of priority.ready) {
           const flow = flows.peek();
           if (!flow || !isOpen(route)) continue;
-          if (!inside || inside.priority !== priority || isBehind(flow, inside.flow)) {
+          if (!inside || inside.priority !== priority || goesFirst(flow, route, inside)) {
             inside = { environment, priority, flow, route };
           }
         }
@@ -191,9 +191,10 @@ export class FairQueue<T extends Queued> {
 
   /** The weight that a node has beside its siblings. */
   weightOf(share: Share): number {
-    if ("queues" in share) return this.#weights.tenants[share.name] ?? 1;
-    if ("flows" in share) return this.#weights.priorities[share.name as Priority] ?? 1;
-    return this.#weights.environments[share.name] ?? 1;
+    const weights: Record<string, number> =
+      this.#weights["queues" in share ? "tenants" : "flows" in share ? "priorities" : "environments"];
+    // A tenant may be called `constructor`.
+    return Object.hasOwn(weights, share.name) ? weights[share.name]! : 1;
   }
 
   /** The flow of an owner, with all that waits in it. */
@@ -319,6 +320,12 @@ export class FairQueue<T extends Queued> {
 
 function newShare(name: string): Share {
   return { name, virtualTime: 0, turn: 0, waiting: 0, current: 0 };
+}
+
+/** The flow that is behind; within one flow, of its routes, the one with the oldest job. */
+function goesFirst<T extends Queued>(flow: Flow<T>, route: string, other: { flow: Flow<T>; route: string }): boolean {
+  if (flow !== other.flow) return isBehind(flow, other.flow);
+  return comesBefore(flow.queues.get(route)!.peek()!, flow.queues.get(other.route)!.peek()!);
 }
 
 function isBehind(a: Share, b: Share): boolean {

@@ -10,15 +10,13 @@
 //
 // Pure: time is an argument, in whole milliseconds, and never goes backwards. All arithmetic is on integers below
 // 2^53, so that an implementation in another language gives the same answers.
+import { type PacedCharge, Pacer } from "./pacer.ts";
 import type { QuotaConfig } from "./scheduler.ts";
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
 /** Charges of a day's quota are kept in slots of this length: 288 entries however many calls. */
 const daySlotMs = 5 * minuteMs;
-/** The pacer's ratio of settled to reserved cost is counted in thousandths and follows with this inertia. */
-const ratioUnit = 1000;
-const ratioInertia = 16;
 /** A throttle closes the quota for this long, doubled with each one that follows, up to a window. */
 const penaltyMs = 1_000;
 
@@ -40,16 +38,15 @@ export interface Charge {
   cost: number;
   /** What was reserved at first. */
   readonly reserved: number;
-  /** What the pacer holds for it, in microseconds of its time, and where in its queue the charge ends. */
-  paced: number;
-  readonly pacedUntil: number;
-  readonly refundsBefore: number;
+  readonly paced: PacedCharge;
 }
 
 /** What a job that waits for its turn has been promised: others may be charged only if it still fits at that time. */
 export interface Booking {
   cost: number;
   at: number;
+  /** Of two booked jobs the one with the lower turn need not give way, or each would wait for the other for ever. */
+  turn: number;
 }
 
 export class Quota {
@@ -58,16 +55,16 @@ export class Quota {
   effectiveLimit: number;
   readonly bookings = new Map<string, Booking>();
 
-  readonly #guardMs: number;
+  #guardMs: number;
   #log: LogEntry[] = [];
   #head = 0;
   #used = 0;
-  /** The pacer: when, in microseconds, everything charged so far will have been worked off. */
-  #busyUntil = 0;
-  #refunds = 0;
-  #ratio = ratioUnit;
+  readonly #pacer = new Pacer(this);
   #closedUntil = Number.NEGATIVE_INFINITY;
   #throttlesInARow = 0;
+  /** For a day's quota that the provider resets at an hour: which day it is, and when it ends. */
+  #day: number | undefined;
+  #dayEndsAt = Number.POSITIVE_INFINITY;
   #loweredAt = Number.NEGATIVE_INFINITY;
   #lastGood: number;
   #probedAt = Number.NEGATIVE_INFINITY;
@@ -86,10 +83,19 @@ export class Quota {
     return windowMs(this.config) + this.#guardMs;
   }
 
+  get isPaced(): boolean {
+    return this.config.per === "minute" && this.config.burst < this.config.limit;
+  }
+
   /** Takes over other numbers. What was learned below the new limit stays. */
-  reconfigure(config: QuotaConfig): void {
+  reconfigure(config: QuotaConfig, guardMs: number): void {
     const learned = this.effectiveLimit < this.config.limit;
+    if (config.resetHourUtc !== this.config.resetHourUtc) {
+      this.#day = undefined;
+      this.#dayEndsAt = Number.POSITIVE_INFINITY;
+    }
     this.config = config;
+    this.#guardMs = guardMs;
     this.effectiveLimit = learned ? Math.min(this.effectiveLimit, config.limit) : config.limit;
     this.#lastGood = this.effectiveLimit;
   }
@@ -108,46 +114,56 @@ export class Quota {
   /** Whether the cost may be charged now, without regard to bookings. */
   admits(cost: number, now: number): boolean {
     this.#age(now);
-    return (
-      now >= this.#closedUntil && this.#logAdmits(cost, this.#used) && this.#pacerAdmits(cost, now, this.#busyUntil)
-    );
+    return now >= this.#closedUntil && this.#logAdmits(cost, this.#used) && this.#pacer.admits(cost, now);
+  }
+
+  /** Whether the cost may be charged now and every booked job that the asking one has to respect still fits then. */
+  admitsBeside(cost: number, now: number, jobId: string): boolean {
+    return this.admits(cost, now) && this.givesWayUntil(cost, now, jobId) === undefined;
   }
 
   /**
-   * Whether the cost may be charged now and every booked job still fits at its time.
-   * @param except the job that asks: its own booking does not count
+   * When a cost that is admitted now should ask again, because a charge now would push a booked job out of its time:
+   * when that has started, or when both fit if it is due and waits for something else. Undefined if there is none.
+   * @param jobId the job that asks: its own booking and later ones do not count
    */
-  admitsBeside(cost: number, now: number, except: string): boolean {
-    if (!this.admits(cost, now)) return false;
-    for (const [jobId, booking] of this.bookings) {
-      if (jobId === except) continue;
-      const alive = this.#aliveAt(booking.at) + cost;
-      if (!this.#logAdmits(booking.cost, alive)) return false;
-      const busyUntil = Math.max(this.#busyUntil, now * 1000) + this.#paceTime(cost);
-      if (!this.#pacerAdmits(booking.cost, Math.max(booking.at, now), busyUntil)) return false;
+  givesWayUntil(cost: number, now: number, jobId: string): number | undefined {
+    const turn = this.bookings.get(jobId)?.turn ?? Number.POSITIVE_INFINITY;
+    const goneAt = this.#expiryOf(this.#slotOf(now));
+    let until: number | undefined;
+    for (const booking of this.bookings.values()) {
+      if (booking.turn >= turn) continue;
+      const at = Math.max(booking.at, now);
+      const alive = this.#aliveAt(at) + (goneAt > at ? cost : 0);
+      if (this.#logAdmits(booking.cost, alive) && this.#pacer.admitsAfter(cost, now, booking.cost, at)) continue;
+      until = Math.max(until ?? now, booking.at > now ? booking.at : this.#bothFitAt(cost, booking.cost, now));
     }
-    return true;
+    return until;
   }
 
   /** The earliest time at which the cost would be admitted if nothing else were charged until then. */
   earliest(cost: number, now: number): number {
     this.#age(now);
-    return Math.max(now, this.#closedUntil, this.#earliestByLog(cost, now), this.#earliestByPacer(cost));
+    return Math.max(now, this.#closedUntil, this.#earliestByLog(cost, now), this.#pacer.earliest(cost, now));
   }
 
-  /** When this much, on top of what is charged, will have been let through, if the quota is used to the full. */
-  freeAfter(cost: number, now: number): number {
+  /**
+   * When the cost will be admitted if the quota is used to the full and so much goes before it: an estimate, never before
+   * what is charged already lets it through.
+   */
+  freeAfter(ahead: number, cost: number, now: number): number {
     this.#age(now);
     const limit = this.effectiveLimit;
-    const wholeWindows = Math.floor(Math.max(0, cost - 1) / limit);
-    const rest = cost - wholeWindows * limit;
+    const whole = this.#pacer.expected(ahead) + cost;
+    const wholeWindows = Math.floor(Math.max(0, whole - 1) / limit);
+    const rest = whole - wholeWindows * limit;
     let used = this.#used;
-    let at = Math.max(now, this.#closedUntil);
+    let at = this.earliest(cost, now);
     for (let i = this.#head; i < this.#log.length && used + rest > limit; i++) {
       used -= this.#log[i]!.cost;
       at = Math.max(at, this.#expiry(this.#log[i]!));
     }
-    return at + wholeWindows * (this.spanMs + 1);
+    return Math.max(at + wholeWindows * (this.spanMs + 1), this.#pacer.earliest(cost, now, ahead));
   }
 
   /** When the oldest charge ages out; undefined if there is none. */
@@ -162,18 +178,12 @@ export class Quota {
     this.#age(now);
     const entry = this.#append(cost, now);
     this.#used += cost;
-    const paced = this.#paceTime(cost);
-    this.#busyUntil = Math.max(this.#busyUntil, now * 1000) + paced;
-    return { entry, cost, reserved: cost, paced, pacedUntil: this.#busyUntil, refundsBefore: this.#refunds };
+    return { entry, cost, reserved: cost, paced: this.#pacer.charge(cost, now) };
   }
 
   /** Replaces what was reserved by what was used. It may be called again with a better number. */
   settle(charge: Charge, cost: number, now: number): void {
-    if (charge.reserved > 0) {
-      const sample = Math.floor((Math.min(cost, 8 * charge.reserved) * ratioUnit) / charge.reserved);
-      this.#ratio += Math.floor((sample - this.#ratio) / ratioInertia);
-      this.#ratio = Math.max(1, this.#ratio);
-    }
+    this.#pacer.observe(charge.reserved, cost);
     this.#edit(charge, cost, now);
   }
 
@@ -189,8 +199,10 @@ export class Quota {
   throttled(now: number, retryAfterMs?: number): void {
     this.#age(now);
     const penalty = Math.min(windowMs(this.config), penaltyMs * 2 ** Math.min(16, this.#throttlesInARow));
-    this.#throttlesInARow += 1;
-    this.#closedUntil = Math.max(this.#closedUntil, now + (retryAfterMs ?? penalty));
+    // Calls that left before it closed say nothing new: 20 refused at once would close it for a window.
+    const isNew = now >= this.#closedUntil;
+    if (isNew) this.#throttlesInARow += 1;
+    this.#closedUntil = Math.max(this.#closedUntil, now + (retryAfterMs ?? (isNew ? penalty : 0)));
     if (now - this.#loweredAt <= this.spanMs) return;
     this.#loweredAt = now;
     if (this.effectiveLimit > this.#lastGood) {
@@ -238,21 +250,40 @@ export class Quota {
     this.#lastGood = this.config.limit;
     this.#closedUntil = Number.NEGATIVE_INFINITY;
     this.#throttlesInARow = 0;
+    this.#loweredAt = Number.NEGATIVE_INFINITY;
+    this.#probedAt = Number.NEGATIVE_INFINITY;
     this.#probeEvery = 1;
   }
 
-  /** Empties a day's quota that the provider resets at a fixed hour. */
-  reset(): void {
-    for (const entry of this.#log) entry.aged = true;
-    this.#log = [];
-    this.#head = 0;
-    this.#used = 0;
+  /**
+   * Tells a quota that the provider resets at an hour which day it is. A new day begins with nothing used. To be called
+   * before every charge. A system clock that steps back across the hour and over it again ends the day once.
+   */
+  turnDay(day: number, endsAt: number): void {
+    if (this.#day !== undefined && day > this.#day) {
+      for (const entry of this.#log) entry.aged = true;
+      this.#log = [];
+      this.#head = 0;
+      this.#used = 0;
+    }
+    this.#day = Math.max(this.#day ?? day, day);
+    this.#dayEndsAt = endsAt;
   }
 
   // -------------------------------------------------------------- the log
 
   #expiry(entry: LogEntry): number {
-    return entry.at + this.spanMs + 1;
+    return this.#expiryOf(entry.at);
+  }
+
+  #expiryOf(at: number): number {
+    return Math.min(at + this.spanMs + 1, this.#dayEndsAt);
+  }
+
+  /** All charges of a day's slot count as if made at its end. */
+  #slotOf(now: number): number {
+    if (this.config.per === "minute") return now;
+    return now - (((now % daySlotMs) + daySlotMs) % daySlotMs) + daySlotMs - 1;
   }
 
   /** Drops what is older than the window. */
@@ -277,8 +308,7 @@ export class Quota {
       this.#log.push(entry);
       return entry;
     }
-    // All charges of a slot count as if made at its end.
-    const at = now - (((now % daySlotMs) + daySlotMs) % daySlotMs) + daySlotMs - 1;
+    const at = this.#slotOf(now);
     if (last && last.at >= at) {
       last.cost += cost;
       return last;
@@ -296,7 +326,7 @@ export class Quota {
       charge.entry.cost += difference;
       this.#used += difference;
     }
-    this.#repace(charge, cost, now);
+    this.#pacer.correct(charge.paced, cost, now);
   }
 
   /** An empty window admits one job up to the configured limit, so that a learned limit can never block for ever. */
@@ -315,6 +345,12 @@ export class Quota {
     return Number.POSITIVE_INFINITY;
   }
 
+  /** When two costs fit at once; infinite if time alone does not bring that. */
+  #bothFitAt(a: number, b: number, now: number): number {
+    const at = Math.max(this.#earliestByLog(a + b, now), this.#pacer.bothFitAt(a, b, now));
+    return at > now ? at : Number.POSITIVE_INFINITY;
+  }
+
   /** What of today's charges will still count at a later time. */
   #aliveAt(time: number): number {
     let used = this.#used;
@@ -324,53 +360,5 @@ export class Quota {
       used -= entry.cost;
     }
     return used;
-  }
-
-  // -------------------------------------------------------------- the pacer
-
-  get #isPaced(): boolean {
-    return this.config.per === "minute" && this.config.burst < this.config.limit;
-  }
-
-  /** For how many microseconds a charge of this reservation is expected to occupy the pacer. */
-  #paceTime(cost: number): number {
-    if (!this.#isPaced) return 0;
-    return Math.ceil((Math.ceil((cost * this.#ratio) / ratioUnit) * this.spanMs * 1000) / this.effectiveLimit);
-  }
-
-  /** The burst, as time; what is learned narrows it in proportion. */
-  get #tolerance(): number {
-    return Math.floor((this.config.burst * this.spanMs * 1000) / this.config.limit);
-  }
-
-  #pacerAdmits(cost: number, now: number, busyUntil: number): boolean {
-    if (!this.#isPaced) return true;
-    const backlog = busyUntil - now * 1000;
-    return backlog <= 0 || backlog + this.#paceTime(cost) <= this.#tolerance;
-  }
-
-  #earliestByPacer(cost: number): number {
-    if (!this.#isPaced) return Number.NEGATIVE_INFINITY;
-    const time = this.#paceTime(cost);
-    return Math.ceil((time <= this.#tolerance ? this.#busyUntil + time - this.#tolerance : this.#busyUntil) / 1000);
-  }
-
-  /**
-   * Corrects the pacer to the real cost. More is always debited. Less is credited only for the part of the charge that
-   * has not been worked off yet: time that went by while the pacer was idle has been credited once already.
-   */
-  #repace(charge: Charge, cost: number, now: number): void {
-    if (!this.#isPaced) return;
-    const real = Math.ceil((cost * this.spanMs * 1000) / this.effectiveLimit);
-    const difference = real - charge.paced;
-    charge.paced = real;
-    if (difference >= 0) {
-      this.#busyUntil = Math.max(this.#busyUntil, now * 1000) + difference;
-      return;
-    }
-    const end = charge.pacedUntil - (this.#refunds - charge.refundsBefore);
-    const refund = Math.min(-difference, Math.max(0, end - now * 1000));
-    this.#busyUntil -= refund;
-    this.#refunds += refund;
   }
 }

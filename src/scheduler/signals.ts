@@ -13,7 +13,7 @@ export function applySignal(deployment: Deployment, signal: DeploymentSignal, no
     case "none":
       return;
     case "ok":
-      deployment.succeeded();
+      deployment.succeeded(now);
       for (const quota of deployment.quotas) quota.succeeded(now);
       return;
     case "capacity":

@@ -2,6 +2,9 @@
 // back after a throttle belongs at the front: all three are O(1). Anything else is placed by binary search.
 // Removing marks the item; marked items are skipped, and swept out when they are half of what is stored.
 
+/** Within so many of the front, making room moves those before the place rather than all behind it. */
+const nearFront = 512;
+
 export interface Ordered {
   readonly order: number;
   readonly jobId: string;
@@ -47,7 +50,14 @@ export class SortedQueue<T extends Ordered> {
       items[this.#head] = item;
       return;
     }
-    items.splice(this.#placeOf(item), 0, item);
+    const place = this.#placeOf(item);
+    if (this.#head > 0 && place - this.#head < nearFront) {
+      items.copyWithin(this.#head - 1, this.#head, place);
+      this.#head -= 1;
+      items[place - 1] = item;
+    } else {
+      items.splice(place, 0, item);
+    }
   }
 
   /** Takes out an item that is in the queue. */

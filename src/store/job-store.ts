@@ -68,6 +68,7 @@ export interface JobStore {
 }
 
 export interface Page<T> {
+  /** At most as many as asked for. May be fewer, even none, although there are more: only `next` tells. */
   items: T[];
   /** Give it back to get the next page; absent on the last one. Opaque. */
   next?: string;

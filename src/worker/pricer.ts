@@ -30,7 +30,7 @@ export function createPricer(context: WorkerContext): Pricer {
 }
 
 /** Counts one batch. */
-export async function priceWaiting(
+async function priceWaiting(
   context: Pick<WorkerContext, "scheduler" | "store" | "tokenCounter" | "settings">,
 ): Promise<void> {
   const waiting = await context.scheduler.unpriced(batchSize);

@@ -2,15 +2,19 @@
 // the longest window, learned limits from their checkpoint. Submits may go on meanwhile.
 //
 // Only one process lives in the embedded form, so no lease is restored: whatever was in progress when the process
-// before died is queued again at once, and its open attempts count as ended without anybody knowing how.
+// before died is queued again at once, and its open attempts count as ended without anybody knowing how. Where other
+// workers may live, every open attempt gets a lease period in which its worker can re-assert it, so that a call that
+// is still running is not made a second time.
 import type { Attempt } from "../domain/job.ts";
 import { queueEntryOf } from "../jobs/queue-entry.ts";
-import type { RestoredCharge } from "../scheduler/scheduler.ts";
+import type { RestoredCharge, RestorePart } from "../scheduler/scheduler.ts";
 import type { WorkerContext } from "./context.ts";
 import { loadLearnedLimits } from "./learned-limits.ts";
 import { persistently } from "./persistently.ts";
 
 type RecoveryContext = Pick<WorkerContext, "store" | "scheduler" | "clock" | "timers" | "random" | "settings" | "log">;
+
+type Lease = NonNullable<RestorePart["leases"]>[number];
 
 const pageSize = 5000;
 const minuteMs = 60_000;
@@ -34,7 +38,10 @@ export async function recover(
   const persist = <T>(operation: () => Promise<T>) => persistently(context, "Rebuilding the queue", giveUp, operation);
 
   await scheduler.restore(ticket, { learned: await persist(() => loadLearnedLimits(context)) });
-  const chargedFrom = clock.wall() - usageHorizonMs(context);
+  const chargedFrom = clock.wall() - horizonMs(context);
+  const othersMayLive = context.settings.distributed !== undefined;
+  /** By job, because only its last attempt can be running. */
+  const open = new Map<string, Lease>();
   let charges = 0;
   for await (const attempts of pages((cursor) =>
     persist(() => store.attemptsSince({ chargedFrom, limit: pageSize, cursor })),
@@ -42,10 +49,16 @@ export async function recover(
     const part = attempts.flatMap((attempt) => chargeOf(attempt, clock.wall()));
     await scheduler.restore(ticket, { charges: part });
     charges += part.length;
+    for (const { jobId, grant, deployment, end } of othersMayLive ? attempts : []) {
+      if (end === undefined) open.set(jobId, { jobId, grant, deployment });
+      else open.delete(jobId);
+    }
   }
   let jobs = 0;
   for await (const unfinished of pages((cursor) => persist(() => store.unfinished({ limit: pageSize, cursor })))) {
     await scheduler.restore(ticket, { entries: unfinished.map(({ job }) => queueEntryOf(job, clock.wall())) });
+    const leases = unfinished.flatMap(({ job }) => open.get(job.id) ?? []);
+    if (leases.length > 0) await scheduler.restore(ticket, { leases });
     jobs += unfinished.length;
   }
   await reassertLeases();
@@ -53,13 +66,14 @@ export async function recover(
   log.info({ jobs, charges, ms: Math.round(clock.now() - startedAt) }, "queue rebuilt from the store");
 }
 
-/** How far back an attempt may still count in a quota. */
-function usageHorizonMs({ settings }: RecoveryContext): number {
+/** How far back an attempt may still count in a quota, or still run. */
+function horizonMs({ settings }: RecoveryContext): number {
   const quotas = Object.values(settings.models).flatMap((m) => m.deployments.flatMap((d) => d.quotas));
   const windowMs = quotas.some((q) => q.per === "day") ? dayMs : minuteMs;
   const { leaseMs, sendWithinMs, networkJitterMs } = settings.scheduler;
   // A charge that a late worker moved stands in the record at its old time, which is at most a lease older.
-  return windowMs + leaseMs + sendWithinMs + networkJitterMs;
+  const countsMs = windowMs + leaseMs + sendWithinMs + networkJitterMs;
+  return settings.distributed ? Math.max(countsMs, settings.timeouts.totalMs + leaseMs) : countsMs;
 }
 
 /** What an attempt still weighs on its quotas. Where that is not known, all that was reserved. */

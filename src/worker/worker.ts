@@ -37,7 +37,7 @@ const giveUpAfterMs = 5000;
 export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker {
   const { scheduler, clock, timers, log, settings } = context;
   const deployments = [...context.providers.keys()];
-  const environments = Object.keys(settings.environments);
+  const environments = settings.runs;
   /** By grant token. */
   const running = new Map<string, { call: RunningCall; over: Promise<void> }>();
   const giveUp = new AbortController();

@@ -1,6 +1,9 @@
 // sluice enqueue and sluice status: what they ask of a service, what they print, and how they exit.
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { answering, closedAddress, run } from "./support.ts";
+
+// Every command is a process of its own, and they share the machine with the other tests.
+vi.setConfig({ testTimeout: 120_000 });
 
 const jobId = "019ab2c4-5d6e-7f80-9123-456789abcdef";
 const accepted = { body: { success: true, job_id: jobId, message: "Prompt added to queue." } };

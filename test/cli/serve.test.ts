@@ -2,8 +2,11 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { type RunOptions, run, start } from "./support.ts";
+
+// Every command is a process of its own, and they share the machine with the other tests.
+vi.setConfig({ testTimeout: 120_000 });
 
 /** A working directory of its own, so that `data` is in it and no sluice.yaml is found. */
 function workingDirectory(): string {

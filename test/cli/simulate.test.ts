@@ -1,8 +1,11 @@
 // sluice simulate: the real command, called by the official SDK.
 import { BedrockRuntimeClient, ConverseCommand } from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { run, start } from "./support.ts";
+
+// Every command is a process of its own, and they share the machine with the other tests.
+vi.setConfig({ testTimeout: 120_000 });
 
 function callerOf(endpoint: string) {
   const client = new BedrockRuntimeClient({

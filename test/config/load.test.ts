@@ -191,6 +191,8 @@ describe("what wins", () => {
   });
 });
 
-test("MONGODB_URL is refused rather than ignored", async () => {
-  expect(await mistakesIn({ env: { MONGODB_URL: "mongodb://user:secret@db" } })).toMatch(/^MONGODB_URL is set, but/);
+test("one of MONGODB_URL and REDIS_URL alone is refused, without showing it", async () => {
+  expect(await mistakesIn({ env: { MONGODB_URL: "mongodb://user:secret@db" } })).toMatch(
+    /^MONGODB_URL is set, but REDIS_URL is not/,
+  );
 });

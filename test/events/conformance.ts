@@ -1,16 +1,23 @@
-// What every event bus must do. An adapter's test calls this with a way to make one. Delivery may be asynchronous, so
-// nothing here relies on an event having arrived when publish returns.
+// What every event bus must do. An adapter's test calls this with a way to make one. Delivery may be asynchronous, and
+// so may be the beginning of a subscription, so nothing here relies on either having happened when the call returns.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { newJobId } from "../../src/domain/ids.ts";
 import type { EventBus, JobEvent } from "../../src/events/event-bus.ts";
 
-export function eventBusConformance(name: string, create: () => Promise<EventBus>): void {
+/** Two ends of one bus, as two processes have them; the same one twice if the adapter is for one process. */
+export interface Ends {
+  here: EventBus;
+  there: EventBus;
+}
+
+export function eventBusConformance(name: string, create: () => Promise<Ends>): void {
   describe(`event bus: ${name}`, () => {
     let bus: EventBus;
+    let there: EventBus;
     beforeEach(async () => {
-      bus = await create();
+      ({ here: bus, there } = await create());
     });
-    afterEach(() => bus.close());
+    afterEach(() => Promise.all([bus.close(), there.close()]));
 
     const state = (jobId: string, at = 0): JobEvent => ({
       type: "state",
@@ -98,6 +105,97 @@ export function eventBusConformance(name: string, create: () => Promise<EventBus
       bus.publish(state(newJobId()));
       await bus.close();
       bus.publish(state(newJobId()));
+      await bus.close();
+    });
+
+    const probe = (jobId: string): JobEvent => ({ type: "state", jobId, environment: "UAT", state: "queued", at: -1 });
+
+    /** Listens here; resolves when what is published there arrives. Returns what arrives from then on. */
+    async function listenHere(jobId: string, wants?: "all" | "states"): Promise<JobEvent[]> {
+      const heard: JobEvent[] = [];
+      let reached = false;
+      bus.subscribe(
+        jobId,
+        (event) => {
+          if (event.type === "state" && event.at === -1) reached = true;
+          else heard.push(event);
+        },
+        wants,
+      );
+      await vi.waitFor(() => {
+        there.publish(probe(jobId));
+        expect(reached).toBe(true);
+      });
+      return heard;
+    }
+
+    test("what is published at one end is heard at the other, once and in order", async () => {
+      const job = newJobId();
+      const heard = await listenHere(job, "states");
+      there.publish(state(newJobId()));
+      const sent = Array.from({ length: 500 }, (_, i) => state(job, i));
+      for (const event of sent) there.publish(event);
+      await vi.waitFor(() => expect(heard).toHaveLength(500));
+      expect(heard).toEqual(sent);
+    });
+
+    test("both ends hear what one of them publishes, once", async () => {
+      const job = newJobId();
+      const heardThere: JobEvent[] = [];
+      there.subscribe(job, (e) => {
+        if (e.type !== "state" || e.at !== -1) heardThere.push(e);
+      });
+      const heardHere = await listenHere(job);
+      const sent = [state(job, 1), { type: "restart", jobId: job, attempt: 2 } as const, state(job, 2)];
+      for (const event of sent) there.publish(event);
+      await vi.waitFor(() => expect(heardHere).toEqual(sent));
+      // An event of the other direction comes after all that might have come twice.
+      bus.publish(state(job, 3));
+      await vi.waitFor(() => expect(heardThere.at(-1)).toEqual(state(job, 3)));
+      expect(heardThere).toEqual([...sent, state(job, 3)]);
+    });
+
+    test.each(["before", "after"])(
+      "a worker learns that text is wanted elsewhere, when that began %s its call",
+      async (when) => {
+        const job = newJobId();
+        const hearing = when === "before" ? await listenHere(job) : undefined;
+        there.subscribe(job, () => {}, "states");
+        await vi.waitFor(() => {
+          there.publish({ type: "state", jobId: job, environment: "UAT", state: "in_progress", at: -1 });
+          if (hearing) expect(there.hasListeners(job)).toBe(true);
+        });
+        const heard = hearing ?? (await listenHere(job));
+        await vi.waitFor(() => expect(there.hasListeners(job)).toBe(true));
+        there.publish(text(job, 0));
+        there.publish(text(job, 1));
+        await vi.waitFor(() => expect(heard).toEqual([text(job, 0), text(job, 1)]));
+      },
+    );
+
+    test("who wants states only elsewhere does not count as a listener", async () => {
+      const [watched, listened] = [newJobId(), newJobId()];
+      there.subscribe(watched, () => {}, "states");
+      there.subscribe(listened, () => {}, "states");
+      await listenHere(watched, "states");
+      await listenHere(listened);
+      await vi.waitFor(() => {
+        there.publish({ type: "restart", jobId: watched, attempt: 2 });
+        there.publish({ type: "restart", jobId: listened, attempt: 2 });
+        expect(there.hasListeners(listened)).toBe(true);
+      });
+      expect(there.hasListeners(watched)).toBe(false);
+    });
+
+    test("subscribing again after leaving hears again", async () => {
+      const job = newJobId();
+      for (let round = 0; round < 5; round++) {
+        const leave = bus.subscribe(job, () => {});
+        leave();
+      }
+      const heard = await listenHere(job);
+      there.publish(state(job));
+      await vi.waitFor(() => expect(heard).toEqual([state(job)]));
     });
   });
 }

@@ -3,7 +3,10 @@ import { newJobId } from "../../src/domain/ids.ts";
 import { createMemoryEventBus } from "../../src/events/memory/memory-event-bus.ts";
 import { eventBusConformance } from "./conformance.ts";
 
-eventBusConformance("memory", async () => createMemoryEventBus());
+eventBusConformance("memory", async () => {
+  const bus = createMemoryEventBus();
+  return { here: bus, there: bus };
+});
 
 test("what a listener throws is reported", () => {
   const errors: unknown[] = [];

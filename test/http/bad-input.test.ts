@@ -142,8 +142,8 @@ const badSubmits: [name: string, body: unknown, ...Expected][] = [
     "prompt",
   ],
   ["a body over the limit", { ...good, prompt: "a".repeat(200_000) }, "too_large", "body"],
-  ["a cost that no quota admits", { ...good, prompt: "word ".repeat(19_000) }, "exceeds_quota"],
-  ["more than the context", { ...good, prompt: "word 12 ".repeat(12_000), max_tokens: 2048 }, "context_exceeded"],
+  ["a cost that no quota admits", { ...good, prompt: "word ".repeat(19_900) }, "exceeds_quota"],
+  ["more than the context", { ...good, prompt: "1 ".repeat(30_000), max_tokens: 2048 }, "context_exceeded"],
   [
     "text nested without end",
     `{"prompt":${"[".repeat(90_000)}${"]".repeat(90_000)},"environment":"UAT"}`,
@@ -190,6 +190,7 @@ const badJobs: [name: string, body: unknown, ...Expected][] = [
     { environment: "UAT", messages: [{ role: "user", content: [{ type: "image" }] }] },
     "invalid_request",
     "messages[0].content",
+    "messages[0].content must be a string or a list of 1 to 1000 items, each an object with type and text; got a list.",
   ],
   ["blank messages", { environment: "UAT", messages: [{ role: "user", content: " " }] }, "invalid_request", "messages"],
   [

@@ -9,51 +9,55 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const text = fc.string({
-  unit: fc.oneof(
-    fc.constantFrom("a", " ", "\n", "\0", "ü", "漢", "😀", "\ud800", "\udc00", '"'),
-    fc.string({ unit: "binary", maxLength: 1, minLength: 1 }),
-  ),
-});
-const anything = fc.oneof(fc.jsonValue(), text, fc.double(), fc.integer(), fc.constant(null));
+const text = fc.string({ unit: "binary" });
+const anything = fc.oneof(fc.jsonValue(), text, fc.constantFrom("\ud800", "", " \n", "\0", -0, 1e308), fc.double());
 /** Mostly right, so that the checks behind the schema are reached as well. */
-const sometimes = <T>(right: fc.Arbitrary<T>) =>
-  fc.oneof({ arbitrary: right, weight: 8 }, { arbitrary: anything, weight: 1 });
+const mostly = <T>(right: fc.Arbitrary<T>) =>
+  fc.oneof({ arbitrary: right, weight: 30 }, { arbitrary: anything, weight: 1 });
 
-const part = sometimes(fc.record({ type: sometimes(fc.constant("text")), text: sometimes(text) }));
-const message = sometimes(
+const part = mostly(fc.record({ type: mostly(fc.constant("text")), text: mostly(text) }));
+const message = mostly(
   fc.record({
-    role: sometimes(fc.constantFrom("user", "assistant", "system")),
-    content: fc.oneof(sometimes(text), fc.array(part, { maxLength: 3 })),
+    role: mostly(fc.constantFrom("user", "assistant", "system")),
+    content: fc.oneof(mostly(text), fc.array(part, { maxLength: 3 })),
   }),
 );
+const model = fc.constantFrom("llama3-3-70b", "nova-lite");
 
-const body = fc.record(
-  {
-    prompt: sometimes(text),
-    messages: sometimes(fc.array(message, { maxLength: 4 })),
-    environment: sometimes(fc.constantFrom("UAT", "PROD")),
-    model: sometimes(fc.constantFrom("llama3-3-70b", "nova-lite")),
-    system: sometimes(text),
-    max_tokens: sometimes(fc.integer({ min: 1, max: 6000 })),
-    temperature: sometimes(fc.double({ min: 0, max: 1 })),
-    top_p: sometimes(fc.double({ min: 0, max: 1 })),
-    priority: sometimes(fc.constantFrom("interactive", "standard", "batch")),
-    expires_in: sometimes(fc.integer({ min: 1, max: 1e6 })),
-    metadata: sometimes(fc.dictionary(text, text, { maxKeys: 3 })),
-    stop: sometimes(fc.array(text, { maxLength: 3 })),
-    regions: sometimes(fc.constant(["us-east-1"])),
-    fallback_models: sometimes(fc.array(fc.constantFrom("llama3-3-70b", "nova-lite"), { maxLength: 3 })),
-    on_unknown: sometimes(fc.constantFrom("retry", "fail")),
-    not_before: sometimes(
-      fc.oneof(
-        fc.double({ min: 0, max: 100 }),
-        fc.date({ noInvalidDate: true }).map((d) => d.toISOString()),
-      ),
+const ofBoth = {
+  environment: mostly(fc.constantFrom("UAT", "PROD")),
+  model: mostly(model),
+  system: mostly(text),
+  max_tokens: mostly(fc.integer({ min: 1, max: 2100 })),
+  temperature: mostly(fc.double({ min: 0, max: 1, noNaN: true })),
+  top_p: mostly(fc.double({ min: 0, max: 1, noNaN: true })),
+  priority: mostly(fc.constantFrom("interactive", "standard", "batch")),
+  expires_in: mostly(fc.integer({ min: 1, max: 1e6 })),
+  metadata: mostly(fc.dictionary(text, text, { maxKeys: 3 })),
+};
+const ofJobs = {
+  ...ofBoth,
+  stop: mostly(fc.array(text, { maxLength: 3 })),
+  regions: mostly(fc.constant(["us-east-1", "eu-west-1"])),
+  fallback_models: mostly(fc.array(model, { maxLength: 3 })),
+  on_unknown: mostly(fc.constantFrom("retry", "fail")),
+  not_before: mostly(
+    fc.oneof(
+      fc.double({ min: 0, max: 100, noNaN: true }),
+      fc.date({ noInvalidDate: true }).map((d) => d.toISOString()),
     ),
-  },
-  { requiredKeys: ["environment"] },
-);
+  ),
+};
+const prompt = mostly(text);
+const messages = mostly(fc.array(message, { maxLength: 4 }));
+const bodies: Record<string, fc.Arbitrary<object>> = {
+  "/enqueue": fc.record({ prompt, ...ofBoth }, { requiredKeys: ["prompt", "environment"] }),
+  "/v1/jobs": fc.oneof(
+    fc.record({ prompt, ...ofJobs }, { requiredKeys: ["prompt", "environment"] }),
+    fc.record({ messages, ...ofJobs }, { requiredKeys: ["messages", "environment"] }),
+    fc.record({ prompt, messages, ...ofJobs }, { requiredKeys: [] }),
+  ),
+};
 
 /** Taken with an id that leads to the job, or refused and not on record. */
 async function expectTakenOrRefused(answer: Answer, countBefore: number) {
@@ -69,7 +73,7 @@ async function expectTakenOrRefused(answer: Answer, countBefore: number) {
   }
 }
 
-test.each(["/enqueue", "/v1/jobs"])("%s: bodies that are nearly right", async (url) => {
+test.each(Object.entries(bodies))("%s: bodies that are nearly right", async (url, body) => {
   let taken = 0;
   await fc.assert(
     fc.asyncProperty(body, async (value) => {
@@ -80,7 +84,7 @@ test.each(["/enqueue", "/v1/jobs"])("%s: bodies that are nearly right", async (u
     }),
     { numRuns: 400 },
   );
-  expect(taken, "some must be taken, or nothing behind the schema was tried").toBeGreaterThan(0);
+  expect(taken, "some must be taken, or nothing behind the schema was tried").toBeGreaterThan(40);
 });
 
 test("any JSON", async () => {

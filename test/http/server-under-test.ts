@@ -3,8 +3,7 @@ import type { InjectOptions } from "fastify";
 import type { FileSettings } from "../../src/config/schema.ts";
 import { createHttpServer } from "../../src/http/server.ts";
 import type { HttpServer } from "../../src/http/types.ts";
-import type { JobsContext } from "../../src/jobs/context.ts";
-import { openTestContext, type TestContext } from "../support/jobs-context.ts";
+import { openTestContext, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
 export interface ServerUnderTest {
   context: TestContext;
@@ -25,11 +24,8 @@ export interface Answer {
   body: any;
 }
 
-export async function startServerUnderTest(
-  file: FileSettings = {},
-  replaced: Partial<JobsContext> = {},
-): Promise<ServerUnderTest> {
-  const context = await openTestContext(file, replaced);
+export async function startServerUnderTest(file: FileSettings = {}, shared?: TestStore): Promise<ServerUnderTest> {
+  const context = await openTestContext(file, shared);
   const app = createHttpServer(context);
   await app.ready();
 

@@ -1,11 +1,17 @@
 // What the service says about itself: deployments, stats, probes, index.
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { SluiceError } from "../../src/domain/errors.ts";
+import { openTestStore, type TestStore } from "../support/jobs-context.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
+let shared: TestStore;
 let server: ServerUnderTest;
+beforeAll(async () => {
+  shared = await openTestStore();
+});
+afterAll(() => shared.close());
 beforeEach(async () => {
-  server = await startServerUnderTest();
+  server = await startServerUnderTest({}, shared);
 });
 afterEach(() => server.close());
 
@@ -43,26 +49,34 @@ test("deployments, with models and quotas", async () => {
 });
 
 test("stats count by environment and state", async () => {
+  const { jobs: before } = (await server.get("/v1/stats")).body;
   await server.enqueue();
   await server.enqueue({ environment: "PROD", priority: "batch" });
   const failed = await server.enqueue();
   await server.context.end(failed, { status: "failed", error: { code: "internal", message: "x" } });
   const { body } = await server.get("/v1/stats");
-  const none = { queued: 0, in_progress: 0, completed: 0, failed: 0, cancelled: 0, expired: 0 };
-  expect(body.jobs).toEqual({ UAT: { ...none, queued: 1, failed: 1 }, PROD: { ...none, queued: 1 } });
+  expect(Object.keys(before.UAT)).toEqual(["queued", "in_progress", "completed", "failed", "cancelled", "expired"]);
+  expect(body.jobs).toEqual({
+    UAT: { ...before.UAT, queued: before.UAT.queued + 1, failed: before.UAT.failed + 1 },
+    PROD: { ...before.PROD, queued: before.PROD.queued + 1 },
+  });
   expect(body.queue).toContainEqual({ environment: "PROD", priority: "batch", ready: 1, delayed: 0 });
   expect(body).toMatchObject({ running: 0, scheduler: { open: true } });
 });
 
 test("ready, and not ready with the reasons", async () => {
-  expect(await server.get("/readyz")).toMatchObject({ status: 200, body: { status: "ok" } });
+  expect(await server.get("/readyz")).toMatchObject({ status: 200, body: { status: "ok", reasons: [] } });
   await server.context.scheduler.beginRebuild();
+  expect(await server.get("/readyz")).toMatchObject({
+    status: 200,
+    body: { status: "degraded", reasons: ["the queue is being rebuilt"] },
+  });
   server.context.store.ping = () => Promise.reject(new Error("secret path"));
   const { status, body, headers, text } = await server.get("/readyz");
   expect(status).toBe(503);
   expect(body.error).toMatchObject({
     code: "unavailable",
-    message: "Not ready: the store cannot be written to; the queue is being rebuilt.",
+    message: "Not ready: the store cannot be written to.",
   });
   expect(headers["retry-after"]).toBe("5");
   expect(text).not.toContain("secret");

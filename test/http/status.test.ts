@@ -1,13 +1,19 @@
 // GET /status/{job_id} in every state of a job.
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { openTestStore, type TestStore } from "../support/jobs-context.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 const deployment = "bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0";
 const isoTime = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 
+let shared: TestStore;
 let server: ServerUnderTest;
+beforeAll(async () => {
+  shared = await openTestStore();
+});
+afterAll(() => shared.close());
 beforeEach(async () => {
-  server = await startServerUnderTest();
+  server = await startServerUnderTest({}, shared);
 });
 afterEach(() => server.close());
 
@@ -48,7 +54,7 @@ const queued = {
   top_p: null,
   position: 1,
   waiting_on: {
-    message: "It is its turn: it may start at any moment.",
+    message: "It may start at any moment.",
     kind: "turn",
     deployment: null,
     quota: null,
@@ -142,6 +148,7 @@ test("its worker was lost: it waits again, and the attempt is unknown", async ()
 
 test("a second attempt makes the first one unknown", async () => {
   const jobId = await server.enqueue();
+  await grantNext();
   await server.context.begin(jobId);
   await server.context.begin(jobId);
   expect(await statusOf(jobId)).toMatchObject({ attempts: [{ result: "unknown" }, { result: "in_progress" }] });

@@ -2,14 +2,20 @@
 
 import type { AddressInfo } from "node:net";
 import { createConnection } from "node:net";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { openTestStore, type TestStore } from "../support/jobs-context.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
+let shared: TestStore;
 let server: ServerUnderTest;
 /** How many wait at this moment. */
 let listeners = 0;
+beforeAll(async () => {
+  shared = await openTestStore();
+});
+afterAll(() => shared.close());
 beforeEach(async () => {
-  server = await startServerUnderTest();
+  server = await startServerUnderTest({}, shared);
   const { events } = server.context;
   const { subscribe } = events;
   listeners = 0;

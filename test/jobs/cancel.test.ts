@@ -1,13 +1,18 @@
 // Cancelling: the first outcome wins, and whoever runs the job is told.
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { cancel } from "../../src/jobs/cancel.ts";
 import { submit } from "../../src/jobs/submit.ts";
-import { openTestContext, type TestContext } from "../support/jobs-context.ts";
+import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
+let shared: TestStore;
 let context: TestContext;
 let jobId: string;
+beforeAll(async () => {
+  shared = await openTestStore();
+});
+afterAll(() => shared.close());
 beforeEach(async () => {
-  context = await openTestContext();
+  context = await openTestContext({}, shared);
   const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: "Hello?" }] }];
   const [job] = await submit(context, [{ environment: "UAT", messages, messagesField: "prompt" }]);
   jobId = job!.id;

@@ -1,13 +1,18 @@
 // Retrying: a new job with the same request, the same one however often it is asked for.
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { finalStates } from "../../src/domain/job.ts";
 import { retry } from "../../src/jobs/retry.ts";
-import { type SubmitInput, submit } from "../../src/jobs/submit.ts";
-import { openTestContext, type TestContext } from "../support/jobs-context.ts";
+import { accept, type SubmitInput, submit } from "../../src/jobs/submit.ts";
+import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
+let shared: TestStore;
 let context: TestContext;
+beforeAll(async () => {
+  shared = await openTestStore();
+});
+afterAll(() => shared.close());
 beforeEach(async () => {
-  context = await openTestContext();
+  context = await openTestContext({}, shared);
 });
 afterEach(() => context.close());
 
@@ -50,8 +55,21 @@ test("asking again, at once or when the new job has ended, gives the same job", 
   expect(third.job.id).not.toBe(id);
 });
 
+test("what was retried once can be asked for again, whatever the configuration allows by then", async () => {
+  const jobId = await endedJob("failed");
+  const { job } = await retry(context, jobId);
+  context.settings.models["llama3-3-70b"]!.deployments[0]!.quotas[1]!.limit = 1;
+  expect((await retry(context, jobId)).job).toEqual(job);
+});
+
+test("a job that is on record already is not queued a second time", async () => {
+  const { job } = (await context.store.get(await endedJob("failed")))!;
+  await accept(context, [job]);
+  expect(await context.scheduler.explain(job.id)).toEqual({ state: "absent" });
+});
+
 test("a deadline starts anew and not_before is over", async () => {
-  const jobId = await endedJob("expired", { expiresInMs: 60_000, notBefore: 1 });
+  const jobId = await endedJob("expired", { expiresInMs: 60_000, notBefore: { at: 1 } });
   const { job } = await retry(context, jobId);
   expect(job.expiresAt! - job.submittedAt).toBe(60_000);
   expect(job.notBefore).toBeUndefined();

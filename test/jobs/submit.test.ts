@@ -1,12 +1,17 @@
 // Taking jobs in: what is checked beyond the form of a request, what is stored, and that it is all or nothing.
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { SluiceError } from "../../src/domain/errors.ts";
 import { type SubmitInput, submit } from "../../src/jobs/submit.ts";
-import { openTestContext, type TestContext } from "../support/jobs-context.ts";
+import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
+let shared: TestStore;
 let context: TestContext;
+beforeAll(async () => {
+  shared = await openTestStore();
+});
+afterAll(() => shared.close());
 beforeEach(async () => {
-  context = await openTestContext();
+  context = await openTestContext({}, shared);
 });
 afterEach(() => context.close());
 
@@ -37,8 +42,9 @@ test("accepts several at once, in different environments, for a tenant", async (
 });
 
 test("accepts all or none", async () => {
+  const before = await context.countJobs();
   await expect(submit(context, [asking("a"), asking(" ")])).rejects.toMatchObject({ code: "invalid_request" });
-  expect(await context.countJobs()).toBe(0);
+  expect(await context.countJobs()).toBe(before);
 });
 
 test("tells who listens that a job is queued", async () => {
@@ -70,6 +76,18 @@ test("a blank system text is none", async () => {
   expect(job!.request).not.toHaveProperty("system");
 });
 
+test("start and deadline are counted from one and the same moment", async () => {
+  let now = Date.now();
+  context.clock = { now: () => now, wall: () => now++ };
+  const [job] = await submit(context, [asking("a", { notBefore: { inMs: 59_999 }, expiresInMs: 60_000 })]);
+  expect(job!.notBefore! - job!.submittedAt).toBe(59_999);
+  expect(job!.expiresAt! - job!.submittedAt).toBe(60_000);
+  expect(await refusalOf(asking("a", { notBefore: { inMs: 60_000 }, expiresInMs: 60_000 }))).toMatchObject({
+    code: "invalid_request",
+    details: { field: "not_before" },
+  });
+});
+
 describe("a cost near a limit", () => {
   /** The estimate makes 20 to 55 % too much of this; the quota admits 20,000. */
   const json = JSON.stringify(Array.from({ length: 1400 }, (_, i) => ({ id: i, name: "item", ok: true })));
@@ -94,11 +112,13 @@ describe("a cost near a limit", () => {
 
   test("what cannot be counted is not refused for good", async () => {
     context.tokenCounter.count = () => Promise.reject(new Error("busy"));
+    const before = await context.countJobs();
     expect(await refusalOf(asking("word ".repeat(19_900)))).toMatchObject({ code: "unavailable" });
-    expect(await context.countJobs()).toBe(0);
+    expect(await context.countJobs()).toBe(before);
   });
 
   test("the model's own factor counts, and the largest one where a fallback may answer", async () => {
+    context.settings.models["nova-lite"]!.tokenFactor = 1;
     const [plain] = await submit(context, [asking("Hello there, who are you?", { model: "nova-lite" })]);
     context.settings.models["nova-lite"]!.tokenFactor = 1.5;
     context.settings.models["llama3-3-70b"]!.tokenFactor = 2;
@@ -123,6 +143,17 @@ describe("a cost near a limit", () => {
         /^The job would reserve \d+ tokens \(input \d+ \+ max_tokens 512\); the quota \S+ of bedrock\/us-east-1\/\S+ admits at most 20000 per minute\.$/,
       ),
     });
+  });
+
+  test("the refusal names the deployment that comes closest", async () => {
+    const { deployments } = context.settings.models["llama3-3-70b"]!;
+    const [requests, tokens] = deployments[0]!.quotas;
+    for (const limit of [15_000, 24_000, 5_000]) {
+      const quotas = [requests!, { ...tokens!, name: `q${limit}`, limit }];
+      deployments.push({ ...deployments[0]!, id: `bedrock/x/${limit}`, quotas });
+    }
+    const { message } = await refusalOf(asking("word ".repeat(25_000)));
+    expect(message).toContain("the quota q24000 of bedrock/x/24000 admits at most 24000 per minute");
   });
 
   test("the context of every model that may answer counts", async () => {

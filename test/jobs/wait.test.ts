@@ -1,22 +1,34 @@
 // Waiting for a job to end: nothing is missed between reading and listening, and nothing spins.
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, type MockInstance, test, vi } from "vitest";
 import { submit } from "../../src/jobs/submit.ts";
 import { waitForEnd } from "../../src/jobs/wait.ts";
-import { openTestContext, type TestContext } from "../support/jobs-context.ts";
+import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
+let shared: TestStore;
 let context: TestContext;
 let jobId: string;
 /** Long enough that a test which depends on it runs into its time limit. */
 const never = 3_600_000;
 const nobody = new AbortController().signal;
 
+beforeAll(async () => {
+  shared = await openTestStore();
+});
+afterAll(() => shared.close());
 beforeEach(async () => {
-  context = await openTestContext();
+  context = await openTestContext({}, shared);
   const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: "Hello?" }] }];
   const [job] = await submit(context, [{ environment: "UAT", messages, messagesField: "prompt" }]);
   jobId = job!.id;
 });
 afterEach(() => context.close());
+
+/** Until the record has been read, and what was read has been looked at. */
+async function sleeping(get: MockInstance): Promise<void> {
+  await vi.waitFor(() => expect(get).toHaveBeenCalled());
+  await get.mock.results.at(-1)!.value;
+  await new Promise(setImmediate);
+}
 
 test("an event wakes it, without reading the record in between", async () => {
   const get = vi.spyOn(context.store, "get");
@@ -68,7 +80,7 @@ test("tokens and states that are not final do not wake it", async () => {
   const get = vi.spyOn(context.store, "get");
   const gone = new AbortController();
   const waiting = waitForEnd(context, jobId, { waitMs: never, signal: gone.signal, rereadMs: never });
-  await vi.waitFor(() => expect(get).toHaveBeenCalledTimes(1));
+  await sleeping(get);
   context.events.publish({ type: "tokens", jobId, attempt: 1, index: 0, text: "x" });
   context.events.publish({ type: "state", jobId, environment: "UAT", state: "in_progress", at: 1 });
   gone.abort();
@@ -80,9 +92,10 @@ test("an event whose outcome is not on record does not make it spin", async () =
   const get = vi.spyOn(context.store, "get");
   const gone = new AbortController();
   const waiting = waitForEnd(context, jobId, { waitMs: never, signal: gone.signal, rereadMs: never });
-  await vi.waitFor(() => expect(get).toHaveBeenCalledTimes(1));
+  await sleeping(get);
   context.events.publish({ type: "state", jobId, environment: "UAT", state: "completed", at: 1 });
   await vi.waitFor(() => expect(get).toHaveBeenCalledTimes(2));
+  await sleeping(get);
   gone.abort();
   await waiting;
   expect(get).toHaveBeenCalledTimes(3);

@@ -15,6 +15,7 @@ import { createMemoryEventBus } from "../../src/events/memory/memory-event-bus.t
 import type { JobsContext } from "../../src/jobs/context.ts";
 import { createTokenCounter } from "../../src/jobs/token-counter.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
+import type { JobStore } from "../../src/store/job-store.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 
 export interface TestContext extends JobsContext {
@@ -63,17 +64,33 @@ const smallModels: FileSettings["models"] = {
 export function testSettings(file: FileSettings = {}): Settings {
   const { settings, problems } = resolve({ models: smallModels, defaultModel: "llama3-3-70b", ...file });
   if (problems.length > 0) throw new Error(JSON.stringify(problems));
-  return { source: "test", simulator: false, ...settings };
+  return { source: "test", simulator: false, role: "all", runs: Object.keys(settings.environments), ...settings };
 }
 
-export async function openTestContext(
-  file: FileSettings = {},
-  replaced: Partial<JobsContext> = {},
-): Promise<TestContext> {
+export interface TestStore {
+  store: JobStore;
+  close(): Promise<void>;
+}
+
+/** A store for the tests of one file to share: opening one takes a second, because its threads load TypeScript. */
+export async function openTestStore(): Promise<TestStore> {
   const dataDir = await mkdtemp(join(tmpdir(), "sluice-"));
-  const settings = { ...testSettings(file), dataDir };
-  const clock = replaced.clock ?? systemClock;
-  const store = await openSqliteStore({ dataDir, environments: settings.environments });
+  const store = await openSqliteStore({ dataDir, environments: testSettings().environments });
+  return {
+    store,
+    async close() {
+      await store.close();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** @param shared a store that is not closed with the context; by default it has one of its own */
+export async function openTestContext(file: FileSettings = {}, shared?: TestStore): Promise<TestContext> {
+  const settings = testSettings(file);
+  const clock = systemClock;
+  const opened = shared ?? (await openTestStore());
+  const store = ownMethods(opened.store);
   const scheduler = createMemoryScheduler({ config: schedulerConfigOf(settings), clock });
   await scheduler.finishRebuild((await scheduler.beginRebuild())!);
   const events = createMemoryEventBus();
@@ -89,7 +106,6 @@ export async function openTestContext(
     tokenCounter,
     clock,
     log,
-    ...replaced,
     logged,
     async countJobs() {
       const counts = await store.counts();
@@ -126,8 +142,16 @@ export async function openTestContext(
       await scheduler.remove([jobId]);
     },
     async close() {
-      await Promise.all([scheduler.close(), events.close(), tokenCounter.close(), store.close()]);
-      await rm(dataDir, { recursive: true, force: true });
+      await Promise.all([scheduler.close(), events.close(), tokenCounter.close()]);
+      if (!shared) await opened.close();
     },
   };
+}
+
+/** The same store behind methods that a test can replace for its own context alone. */
+function ownMethods(store: JobStore): JobStore {
+  const names = Object.getOwnPropertyNames(Object.getPrototypeOf(store)) as (keyof JobStore | "constructor")[];
+  return Object.fromEntries(
+    names.filter((name) => name !== "constructor").map((name) => [name, store[name].bind(store)]),
+  ) as unknown as JobStore;
 }

@@ -1,28 +1,15 @@
 // A job's way through the worker, for every way that a call can end. Real store, scheduler and events; time stands
 // still until a test moves it, and calls are answered by the test.
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { SluiceError } from "../../src/domain/errors.ts";
 import { newJobId } from "../../src/domain/ids.ts";
-import { cancel } from "../../src/jobs/cancel.ts";
-import { deployment, type Harness, type HarnessOptions, oneModel, openHarness } from "./support/harness.ts";
+import { deployment, type Harness, type HarnessOptions, oneModel, runningWorkers, states } from "./support/harness.ts";
 
 let h: Harness;
-const opened: Harness[] = [];
-
-async function open(options: HarnessOptions = {}): Promise<Harness> {
-  h = await openHarness(options);
-  opened.push(h);
-  h.worker.start();
-  await h.quiet();
-  return h;
-}
-
-afterEach(async () => {
-  for (const harness of opened.splice(0)) await harness.close();
-});
-
-const states = (events: { type: string; state?: string }[]) => events.flatMap((e) => (e.state ? [e.state] : []));
-const ends = async (jobId: string) => (await h.record(jobId)).attempts.map((a) => a.end?.result);
+const openRunning = runningWorkers();
+const open = async (options?: HarnessOptions) => {
+  h = await openRunning(options);
+};
 
 describe("an answer", () => {
   test("is stored with its attempt, settled at what it used, and told to listeners", async () => {
@@ -109,14 +96,14 @@ describe("a failure", () => {
     await h.quiet();
     h.provider.calls[0]!.fail({ kind: "throttled", throttle: "requests" });
     await h.quiet();
-    expect(await ends(jobId)).toEqual(["throttled"]);
+    expect(await h.ends(jobId)).toEqual(["throttled"]);
     const { quotas } = await h.context.scheduler.snapshot();
     expect(quotas[0]!.effectiveLimit).toBeLessThan(100);
 
     await h.advance(120_000);
     h.provider.calls[1]!.answer();
     await h.quiet();
-    expect(await ends(jobId)).toEqual(["throttled", "completed"]);
+    expect(await h.ends(jobId)).toEqual(["throttled", "completed"]);
     expect(states(events)).toEqual(["in_progress", "queued", "in_progress", "completed"]);
   });
 
@@ -131,7 +118,7 @@ describe("a failure", () => {
     await h.advance(5 * 60_000);
     h.provider.calls[1]!.answer();
     await h.quiet();
-    expect(await ends(jobId)).toEqual(["capacity", "completed"]);
+    expect(await h.ends(jobId)).toEqual(["capacity", "completed"]);
   });
 
   test("misconfigured: jobs wait, and everybody can read why", async () => {
@@ -169,7 +156,7 @@ describe("a failure", () => {
       { type: "restart", attempt: 2 },
       { type: "tokens", attempt: 2, index: 0, text: "a whole answer" },
     ]);
-    expect(await ends(jobId)).toEqual(["transient", "completed"]);
+    expect(await h.ends(jobId)).toEqual(["transient", "completed"]);
   });
 
   test("transient three times: the job fails with the last words", async () => {
@@ -205,74 +192,6 @@ describe("a failure", () => {
     expect(h.complaints.join()).toContain("undefined is not a function");
     expect((await h.record(jobId)).attempts[0]!.end?.error?.message).not.toContain("undefined");
     expect(h.provider.calls).toHaveLength(2);
-  });
-});
-
-describe("cutting a call off", () => {
-  test("cancelled while running: the call is aborted, the outcome stands, the reservation stays", async () => {
-    await open({ file: { models: oneModel([{ unit: "tokens", per: "minute", limit: 10_000 }]) } });
-    const jobId = await h.submit("hello");
-    await h.quiet();
-    const { used } = (await h.context.scheduler.snapshot()).quotas[0]!;
-    await cancel(h.context, jobId);
-    await h.quiet();
-    expect(h.provider.calls[0]!.aborted).toBe(true);
-    expect((await h.record(jobId)).outcome?.status).toBe("cancelled");
-    expect(await ends(jobId)).toEqual(["aborted"]);
-    expect((await h.context.scheduler.snapshot()).quotas[0]!.used).toBe(used);
-  });
-
-  test("a deadline while running: aborted and expired at that moment", async () => {
-    await open();
-    const jobId = await h.submit("hello", { expiresInMs: 30_000 });
-    await h.advance(29_999);
-    expect(h.provider.calls[0]!.aborted).toBe(false);
-    await h.advance(1);
-    expect(h.provider.calls[0]!.aborted).toBe(true);
-    expect((await h.record(jobId)).outcome).toMatchObject({ status: "expired", error: { code: "expired" } });
-    expect(await ends(jobId)).toEqual(["aborted"]);
-  });
-
-  test("a deadline that passed before the call: it is never made", async () => {
-    await open({
-      store: (real, time) => ({
-        async beginAttempt(begin) {
-          const result = await real.beginAttempt(begin);
-          time.stall(400);
-          return result;
-        },
-      }),
-    });
-    const jobId = await h.submit("hello", { expiresInMs: 300 });
-    await h.quiet();
-    expect(h.provider.calls).toHaveLength(0);
-    expect((await h.record(jobId)).outcome?.status).toBe("expired");
-    expect(await ends(jobId)).toEqual(["not_sent"]);
-  });
-
-  test("a lease that is lost aborts the call; its late answer is stored all the same", async () => {
-    await open({ scheduler: () => ({ renew: async (leases) => leases.map(() => "lost" as const) }) });
-    const [cut, late] = [await h.submit("cut"), await h.submit("late")];
-    await h.quiet();
-    const [first, second] = h.provider.calls;
-    second!.deaf = true;
-    await h.worker.renewLeases();
-    await h.quiet();
-    expect([first!.aborted, second!.aborted]).toEqual([true, true]);
-    second!.answer({ text: "paid for" });
-    await h.quiet();
-    expect((await h.record(late)).outcome).toMatchObject({ status: "completed", text: "paid for" });
-    expect((await ends(cut))[0]).toBe("aborted");
-  });
-
-  test("leases are renewed for as long as a call runs", async () => {
-    await open();
-    const jobId = await h.submit("hello");
-    await h.advance(10 * h.context.settings.scheduler.leaseMs);
-    expect(h.provider.calls).toHaveLength(1);
-    h.provider.calls[0]!.answer();
-    await h.quiet();
-    expect(await ends(jobId)).toEqual(["completed"]);
   });
 });
 
@@ -324,7 +243,7 @@ describe("what is found when an attempt begins", () => {
     await h.advance(10_000);
     h.provider.calls[0]!.answer();
     await h.quiet();
-    expect(await ends(jobId)).toEqual(["completed"]);
+    expect(await h.ends(jobId)).toEqual(["completed"]);
   });
 
   test("a job that no quota can ever admit fails with the numbers", async () => {
@@ -340,52 +259,4 @@ describe("what is found when an attempt begins", () => {
       message: expect.stringContaining("150"),
     });
   });
-});
-
-describe("stopping", () => {
-  beforeEach(() => open({ file: { worker: { concurrency: 2, drainMs: 5000 } } }));
-
-  test("waits for running calls and takes nothing more", async () => {
-    const jobs = await Promise.all(["a", "b", "c"].map((prompt) => h.submit(prompt)));
-    await h.quiet();
-    const stopped = h.worker.stop();
-    await h.advance(4000);
-    for (const call of h.provider.calls) call.answer();
-    await h.quiet();
-    await stopped;
-    const result = await Promise.all(jobs.map(async (job) => (await h.record(job)).state));
-    expect(result.sort()).toEqual(["completed", "completed", "queued"]);
-    expect(h.provider.calls).toHaveLength(2);
-  });
-
-  test("aborts what runs too long, and hands it back without using up a try", async () => {
-    const jobId = await h.submit("a");
-    const events = h.listen(jobId);
-    await h.quiet();
-    const stopped = h.worker.stop();
-    await h.advance(5000);
-    await stopped;
-    expect(h.provider.calls[0]!.aborted).toBe(true);
-    expect(await ends(jobId)).toEqual(["aborted"]);
-    expect((await h.record(jobId)).state).toBe("queued");
-    expect(states(events)).toEqual(["in_progress", "queued"]);
-  });
-
-  test("is the same promise however often it is asked for", async () => {
-    expect(h.worker.stop()).toBe(h.worker.stop());
-    await h.worker.stop();
-  });
-});
-
-test("an answer that a dead store never takes does not keep the process for ever", async () => {
-  await open({
-    store: () => ({ finish: () => Promise.reject(new SluiceError("unavailable", "The disk is gone.")) }),
-  });
-  await h.submit("hello");
-  await h.quiet();
-  h.provider.calls[0]!.answer();
-  const stopped = h.worker.stop();
-  await h.advance(h.context.settings.worker.drainMs + 5000);
-  await stopped;
-  expect(h.complaints.join()).toContain("could not be brought to its end");
 });

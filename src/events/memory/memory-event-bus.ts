@@ -1,11 +1,6 @@
-// Events within one process: a set of listeners for each job that somebody listens to.
-import type { JobId } from "../../domain/ids.ts";
-import type { EventBus, JobEvent, JobListener } from "../event-bus.ts";
-
-interface Subscription {
-  listener: JobListener;
-  wants: "all" | "states";
-}
+// Events within one process.
+import type { EventBus } from "../event-bus.ts";
+import { Listeners } from "../listeners.ts";
 
 interface Options {
   /** Told of what a listener throws, which never reaches the publisher. Default: nobody is. */
@@ -13,40 +8,14 @@ interface Options {
 }
 
 /** An event bus for a service that is one process. Delivers within `publish`. */
-export function createMemoryEventBus(options: Options = {}): EventBus {
-  const subscriptions = new Map<JobId, Set<Subscription>>();
-
-  function deliver(event: JobEvent): void {
-    for (const { listener, wants } of subscriptions.get(event.jobId) ?? []) {
-      if (wants === "states" && event.type !== "state") continue;
-      try {
-        listener(event);
-      } catch (error) {
-        options.onListenerError?.(error);
-      }
-    }
-  }
-
+export function createMemoryEventBus({ onListenerError = () => {} }: Options = {}): EventBus {
+  const listeners = new Listeners(onListenerError);
   return {
-    publish: deliver,
-
-    hasListeners(jobId) {
-      for (const { wants } of subscriptions.get(jobId) ?? []) if (wants === "all") return true;
-      return false;
-    },
-
-    subscribe(jobId, listener, wants = "all") {
-      const subscription = { listener, wants };
-      const ofJob = subscriptions.get(jobId) ?? new Set();
-      subscriptions.set(jobId, ofJob.add(subscription));
-      return () => {
-        ofJob.delete(subscription);
-        if (ofJob.size === 0 && subscriptions.get(jobId) === ofJob) subscriptions.delete(jobId);
-      };
-    },
-
+    publish: (event) => listeners.deliver(event),
+    hasListeners: (jobId) => listeners.wantText(jobId),
+    subscribe: (jobId, listener, wants = "all") => listeners.add(jobId, listener, wants),
     async close() {
-      subscriptions.clear();
+      listeners.clear();
     },
   };
 }

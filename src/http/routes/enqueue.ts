@@ -24,7 +24,7 @@ export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async ({ body }) => {
-      const [job] = await submit(context, [submitInputOf(body, context.settings, context.clock.wall())]);
+      const [job] = await submit(context, [submitInputOf(body)]);
       return { success: true as const, job_id: job!.id, message: "Prompt added to queue." };
     },
   );

@@ -1,5 +1,6 @@
 // Probes: /healthz says that the process answers, /readyz that it can take jobs in and run them.
 import Type from "typebox";
+import { schedulerConfigOf } from "../../config/scheduler-config.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { errorResponses } from "../errors.ts";
@@ -9,7 +10,12 @@ import type { HttpServer } from "../types.ts";
 const checkWithinMs = 2_000;
 
 export function healthRoutes(app: HttpServer, context: JobsContext): void {
+  const { version } = schedulerConfigOf(context.settings);
   const ok = Type.Object({ status: Type.Literal("ok") });
+  const ready = Type.Object({
+    status: Type.Union([Type.Literal("ok"), Type.Literal("degraded")]),
+    reasons: Type.Array(Type.String(), { description: "Why jobs are taken in, but not run as they should." }),
+  });
 
   app.get(
     "/healthz",
@@ -30,14 +36,15 @@ export function healthRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags: ["service"],
         operationId: "getReadiness",
-        summary: "Whether jobs can be taken in and run",
-        response: { 200: ok, ...errorResponses(["unavailable"]) },
+        summary: "Whether jobs can be taken in (or 503), and whether they are run (or degraded)",
+        response: { 200: ready, ...errorResponses(["unavailable"]) },
       },
     },
     async () => {
-      const reasons = (await Promise.all([storeProblem(context), schedulerProblem(context)])).filter(Boolean);
-      if (reasons.length > 0) throw new SluiceError("unavailable", `Not ready: ${reasons.join("; ")}.`);
-      return { status: "ok" as const };
+      const [store, scheduler] = await Promise.all([storeProblem(context), schedulerProblem(context, version)]);
+      if (store) throw new SluiceError("unavailable", `Not ready: ${store}.`);
+      // Without its queue the service still accepts: what it accepts is queued later.
+      return scheduler ? { status: "degraded" as const, reasons: [scheduler] } : { status: "ok" as const, reasons: [] };
     },
   );
 }
@@ -52,10 +59,11 @@ async function storeProblem({ store, log }: JobsContext): Promise<string | undef
   }
 }
 
-async function schedulerProblem({ scheduler, log }: JobsContext): Promise<string | undefined> {
+async function schedulerProblem({ scheduler, log }: JobsContext, version: string): Promise<string | undefined> {
   try {
-    const { open } = await inTime(scheduler.snapshot());
-    return open ? undefined : "the queue is being rebuilt";
+    const { open, configVersion } = await inTime(scheduler.snapshot());
+    if (!open) return "the queue is being rebuilt";
+    return configVersion === version ? undefined : "the queue runs under the configuration of another process";
   } catch (error) {
     log.warn({ err: error }, "the scheduler is not ready");
     return "the scheduler does not answer";

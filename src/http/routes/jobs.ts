@@ -67,7 +67,7 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async ({ body }, reply) => {
-      const [job] = await submit(context, [submitInputOf(body, settings, clock.wall())]);
+      const [job] = await submit(context, [submitInputOf(body)]);
       reply.header("location", `/v1/jobs/${job!.id}`);
       return resourceOf({ job: job!, state: "queued", attempts: [] });
     },

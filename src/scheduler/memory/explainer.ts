@@ -64,7 +64,7 @@ export class Explainer {
       this.#backlogs.set(route.key, backlogs);
     }
     const flow = queue.flowOf(entry);
-    const perJob = backlogs.find((backlog) => backlog.flow === flow)?.perJob ?? 0;
+    const perJob = backlogs.find((backlog) => backlog.flow === flow)?.perJob ?? ownCost(entry, route);
     const jobs = flow.queues.get(entry.route)?.rank(entry) ?? 0;
     const booked = route.booked ? 1 : 0;
 
@@ -96,10 +96,14 @@ export class Explainer {
       (backlog) => backlog.flow.parent.parent,
       (e) => e !== environment,
     );
-    const bookedCost =
-      route.booked && route.tiers[0] ? fairCostOn(route.tiers[0].deployments[0]!, route.booked.tokens) : 0;
+    const bookedCost = route.booked ? ownCost(route.booked, route) : 0;
     return { jobs: all.jobs + booked, cost: all.cost + bookedCost };
   }
+}
+
+function ownCost(entry: Entry, route: Route): number {
+  const deployment = route.tiers[0]?.deployments[0];
+  return deployment ? fairCostOn(deployment, entry.tokens) : 0;
 }
 
 /** Adds to what a branch gets what its siblings get in the same time. */
@@ -162,7 +166,7 @@ function startsIn(entry: Entry, tiers: readonly Tier[], ahead: Ahead, now: numbe
   for (const quota of first.deployment.quotas) {
     const units = Math.round((share * quota.config.limit) / (windowMs(quota.config) * 1000));
     const own = costOn(quota, first.deployment, entry.tokens);
-    latest = Math.max(latest, quota.freeAfter(units + own, now));
+    latest = Math.max(latest, quota.freeAfter(units, own, now));
   }
   return Math.max(delay, latest - now);
 }

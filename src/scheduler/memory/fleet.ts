@@ -1,5 +1,6 @@
 // The deployments and quotas of a configuration, with their state. Quotas are matched by name and deployments by id, so
-// that a new configuration keeps the usage and what was learned.
+// that a new configuration keeps the usage and what was learned. Those that a configuration leaves out are kept too:
+// they may come back while their calls still run, and the provider has not forgotten.
 import { reservedCost, settledCost } from "../cost.ts";
 import { Deployment } from "../deployment.ts";
 import { type Charge, Quota } from "../quota.ts";
@@ -12,7 +13,6 @@ export class Fleet {
   readonly quotas = new Map<string, Quota>();
   readonly deployments = new Map<string, Deployment>();
   #config: SchedulerConfig;
-  readonly #dayOf = new Map<string, number>();
 
   constructor(config: SchedulerConfig) {
     this.#config = config;
@@ -22,22 +22,19 @@ export class Fleet {
   reconfigure(config: SchedulerConfig): void {
     this.#config = config;
     const guardMs = config.sendWithinMs + config.networkJitterMs;
-    const names = new Set(config.quotas.map((quota) => quota.name));
-    for (const name of this.quotas.keys()) if (!names.has(name)) this.quotas.delete(name);
     for (const quota of config.quotas) {
       const known = this.quotas.get(quota.name);
-      if (known && known.config.per === quota.per && known.config.unit === quota.unit) known.reconfigure(quota);
+      if (known && known.config.per === quota.per && known.config.unit === quota.unit)
+        known.reconfigure(quota, guardMs);
       else this.quotas.set(quota.name, new Quota(quota, guardMs));
     }
-    const ids = new Set(config.deployments.map((deployment) => deployment.id));
-    for (const id of this.deployments.keys()) if (!ids.has(id)) this.deployments.delete(id);
     for (const deployment of config.deployments) {
       const quotas = deployment.quotas.map((name) => this.quotas.get(name)!);
       const known = this.deployments.get(deployment.id);
       if (known) {
         known.config = deployment;
         known.quotas = quotas;
-        known.succeeded();
+        known.revive();
       } else this.deployments.set(deployment.id, new Deployment(deployment, quotas));
     }
   }
@@ -54,12 +51,12 @@ export class Fleet {
   }
 
   /** Charges what was called before a restart. To be given in the order of time. */
-  restoreCharge(restored: RestoredCharge, now: number): { quota: Quota; charge: Charge }[] {
+  restoreCharge(restored: RestoredCharge, now: number, wallMs: number): { quota: Quota; charge: Charge }[] {
     const deployment = this.deployments.get(restored.deployment);
     if (!deployment) return [];
     const { outputBurndown } = deployment.config;
     return deployment.quotas
-      .filter((quota) => restored.agoMs <= quota.spanMs)
+      .filter((quota) => restored.agoMs <= Math.min(quota.spanMs, intoDay(quota, wallMs) ?? quota.spanMs))
       .map((quota) => {
         const cost = restored.settled
           ? settledCost(quota.config.unit, restored.tokens, outputBurndown)
@@ -69,21 +66,18 @@ export class Fleet {
   }
 
   /** Empties the daily quotas whose reset hour has passed. */
-  resetDays(wallMs: number): void {
+  turnDays(now: number, wallMs: number): void {
     for (const quota of this.quotas.values()) {
-      const { per, resetHourUtc, name } = quota.config;
-      if (per !== "day" || resetHourUtc === undefined) continue;
-      const day = Math.floor((wallMs - resetHourUtc * hourMs) / dayMs);
-      const before = this.#dayOf.get(name);
-      if (before !== undefined && day > before) quota.reset();
-      this.#dayOf.set(name, day);
+      const into = intoDay(quota, wallMs);
+      if (into !== undefined) quota.turnDay(Math.round((wallMs - into) / hourMs), now + Math.ceil(dayMs - into));
     }
   }
 
   snapshot(now: number): Pick<SchedulerSnapshot, "deployments" | "quotas"> {
     return {
-      deployments: [...this.deployments.values()].map((deployment) => deployment.snapshot(now)),
-      quotas: [...this.quotas.values()].map((quota) => {
+      deployments: this.#config.deployments.map(({ id }) => this.deployments.get(id)!.snapshot(now)),
+      quotas: this.#config.quotas.map(({ name }) => {
+        const quota = this.quotas.get(name)!;
         const nextFree = quota.nextFree(now);
         return {
           name: quota.config.name,
@@ -97,4 +91,12 @@ export class Fleet {
       }),
     };
   }
+}
+
+/** How long ago the quota was reset by the provider; undefined if it is not reset at an hour. */
+function intoDay(quota: Quota, wallMs: number): number | undefined {
+  const { per, resetHourUtc } = quota.config;
+  if (per !== "day" || resetHourUtc === undefined) return undefined;
+  const since = (wallMs - resetHourUtc * hourMs) % dayMs;
+  return since < 0 ? since + dayMs : since;
 }

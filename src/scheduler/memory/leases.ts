@@ -55,6 +55,8 @@ export class Leases {
   readonly #settled = new Map<string, Lease>();
   /** Lost ones, for an answer that comes late. */
   readonly #lost = new Map<string, { lease: Lease; until: number }>();
+  /** While rebuilding, by grant: a restored lease takes over its charges. */
+  readonly #restored = new Map<string, Lease["charges"]>();
   /** No lease expires before this time. */
   #nextExpiry = Number.POSITIVE_INFINITY;
 
@@ -64,6 +66,12 @@ export class Leases {
 
   live(grant: string): Lease | undefined {
     return this.#live.get(grant);
+  }
+
+  /** The lease in force of this job, if the token is its own. */
+  liveOf(asked: { jobId: string; grant: string }): Lease | undefined {
+    const lease = this.#live.get(asked.grant);
+    return lease?.entry.jobId === asked.jobId ? lease : undefined;
   }
 
   retired(grant: string): Lease | undefined {
@@ -107,8 +115,24 @@ export class Leases {
     return this.#nextExpiry;
   }
 
+  /** Keeps charges of before the rebuild for their lease, whichever of the two is restored first. */
+  restoreCharges(grant: string, charges: Lease["charges"]): void {
+    this.#restored.set(grant, charges);
+    const lease = this.#live.get(grant);
+    if (lease) lease.charges = charges;
+  }
+
+  restoredCharges(grant: string): Lease["charges"] {
+    return this.#restored.get(grant) ?? [];
+  }
+
+  allRestored(): void {
+    this.#restored.clear();
+  }
+
   clear(): void {
     this.#live.clear();
+    this.#restored.clear();
     this.#settled.clear();
     this.#lost.clear();
     this.#nextExpiry = Number.POSITIVE_INFINITY;

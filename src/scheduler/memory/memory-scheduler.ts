@@ -25,6 +25,7 @@ import type { Entry } from "./entry.ts";
 import { Explainer } from "./explainer.ts";
 import { Fleet } from "./fleet.ts";
 import { chargeAll, type Lease, Leases, settleCharges } from "./leases.ts";
+import { Rebuild } from "./rebuild.ts";
 import { Replies } from "./replies.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
@@ -37,6 +38,8 @@ export interface MemorySchedulerOptions {
 
 /** Heads of one route that are asked in one acquire whether they fit beside what is booked. */
 const headsAsked = 32;
+/** Jobs handed out as impossible in one acquire: a model that is gone may have left a million. */
+const impossibleAtOnce = 256;
 
 /** A scheduler in memory. It starts closed: a rebuild opens it. */
 export function createMemoryScheduler(options: MemorySchedulerOptions): Scheduler {
@@ -53,10 +56,7 @@ class MemoryScheduler implements Scheduler {
   readonly #explainer = new Explainer();
   readonly #replies = new Replies();
   readonly #listeners = new Set<() => void>();
-  #admission: "rebuild" | "rebuilding" | "open" = "rebuild";
-  #ticket: RebuildTicket | undefined;
-  /** While rebuilding, by grant: a restored lease takes over its charges. */
-  readonly #restoredCharges = new Map<string, Lease["charges"]>();
+  readonly #rebuild = new Rebuild();
 
   constructor(options: MemorySchedulerOptions) {
     this.#clock = options.clock;
@@ -81,13 +81,13 @@ class MemoryScheduler implements Scheduler {
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
-    return this.#replies.once(request.operation, () => this.#acquire(request));
+    return this.#replies.once(`acquire ${request.operation}`, () => this.#acquire(request));
   }
 
   async restamp(request: { operation: string; jobId: JobId; grant: string }): Promise<RestampResult> {
-    return this.#replies.once(request.operation, () => {
-      const now = this.#now();
-      const lease = this.#liveLease(request);
+    return this.#replies.once(`restamp ${request.operation}`, () => {
+      const now = this.#tick();
+      const lease = this.#leases.liveOf(request);
       if (!lease) return { status: "lost" } as const;
       for (const { quota, charge } of lease.charges) quota.void(charge, now);
       const { deployment, entry, reserved } = lease;
@@ -108,25 +108,25 @@ class MemoryScheduler implements Scheduler {
   }
 
   async renew(leases: readonly { jobId: JobId; grant: string }[]): Promise<("renewed" | "lost")[]> {
-    const now = this.#now();
-    this.#expireLeases(now);
+    const now = this.#tick();
     return leases.map((asked) => {
-      const lease = this.#liveLease(asked);
-      if (!lease) return "lost";
+      const lease = this.#leases.liveOf(asked);
+      // Until everything is put back nobody knows which leases there are.
+      if (!lease) return this.#rebuild.isOpen ? "lost" : "renewed";
       lease.expiresAt = now + this.#config.leaseMs;
       return "renewed";
     });
   }
 
   async settle(settlements: readonly Settlement[]): Promise<("settled" | "lost")[]> {
-    const now = this.#now();
+    const now = this.#tick();
     const answers = settlements.map((settlement) => this.#settle(settlement, now));
     this.#wake();
     return answers;
   }
 
   async remove(jobIds: readonly JobId[]): Promise<("waiting" | "running" | "absent")[]> {
-    const now = this.#now();
+    const now = this.#tick();
     const answers = jobIds.map((jobId) => {
       const entry = this.#waiting.get(jobId);
       if (!entry) return "absent";
@@ -139,11 +139,7 @@ class MemoryScheduler implements Scheduler {
   }
 
   async unpriced(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]> {
-    return this.#waiting.unpriced(limit).map((entry) => ({
-      jobId: entry.jobId,
-      environment: entry.environment,
-      models: this.#waiting.routeOf(entry).models,
-    }));
+    return this.#waiting.unpriced(limit);
   }
 
   async reprice(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void> {
@@ -152,24 +148,25 @@ class MemoryScheduler implements Scheduler {
   }
 
   async explain(jobId: JobId): Promise<Explanation> {
+    const now = this.#tick();
     const entry = this.#waiting.get(jobId);
     if (!entry) return { state: "absent" };
     if (entry.state === "running") {
       return { state: "running", deployment: this.#leases.live(entry.grant!)!.deployment.id };
     }
     return this.#explainer.explain(entry, {
-      now: this.#now(),
-      open: this.#admission === "open",
+      now,
+      open: this.#rebuild.isOpen,
       queue: this.#waiting.queue,
       route: this.#waiting.routeOf(entry),
     });
   }
 
   async snapshot(): Promise<SchedulerSnapshot> {
-    const now = this.#now();
+    const now = this.#tick();
     return {
       configVersion: this.#config.version,
-      open: this.#admission === "open",
+      open: this.#rebuild.isOpen,
       ...this.#fleet.snapshot(now),
       depths: this.#waiting.depths(),
       running: this.#leases.size,
@@ -182,26 +179,25 @@ class MemoryScheduler implements Scheduler {
   }
 
   async revive(deployment: string): Promise<void> {
-    this.#fleet.deployments.get(deployment)?.succeeded();
+    this.#fleet.deployments.get(deployment)?.revive();
     this.#wake();
   }
 
   async beginRebuild(): Promise<RebuildTicket | undefined> {
-    if (this.#admission === "rebuilding") return undefined;
-    this.#admission = "rebuilding";
-    this.#ticket = { id: this.#token() };
+    const ticket = this.#rebuild.begin(this.#token(), this.#now(), this.#config.leaseMs);
+    if (!ticket) return undefined;
     this.#waiting.clear();
     this.#leases.clear();
     this.#fleet.clear();
-    return this.#ticket;
+    return ticket;
   }
 
   async restore(ticket: RebuildTicket, part: RestorePart): Promise<void> {
-    if (ticket.id !== this.#ticket?.id) return;
-    const now = this.#now();
+    const now = this.#tick();
+    if (!this.#rebuild.holds(ticket, now, this.#config.leaseMs)) return;
     for (const learned of part.learned ?? []) this.#fleet.quotas.get(learned.quota)?.learn(learned.effectiveLimit);
     for (const restored of part.charges ?? []) {
-      this.#restoredCharges.set(restored.grant, this.#fleet.restoreCharge(restored, now));
+      this.#leases.restoreCharges(restored.grant, this.#fleet.restoreCharge(restored, now, this.#clock.wall()));
     }
     for (const entry of part.entries ?? []) this.#waiting.add(entry, now);
     for (const { jobId, grant, deployment } of part.leases ?? []) {
@@ -209,15 +205,15 @@ class MemoryScheduler implements Scheduler {
       const where = this.#fleet.deployments.get(deployment);
       if (!entry || !where || entry.state === "running") continue;
       this.#waiting.leave(entry);
-      this.#lease(entry, grant, where, entry.tokens, this.#restoredCharges.get(grant) ?? [], now);
+      const lease = this.#lease(entry, grant, where, entry.tokens, this.#leases.restoredCharges(grant), now);
+      this.#waiting.queue.charge(entry, lease.fairCost);
     }
   }
 
   async finishRebuild(ticket: RebuildTicket): Promise<void> {
-    if (ticket.id !== this.#ticket?.id) return;
-    this.#ticket = undefined;
-    this.#restoredCharges.clear();
-    this.#admission = "open";
+    if (!this.#rebuild.holds(ticket, this.#now(), this.#config.leaseMs)) return;
+    this.#rebuild.finish();
+    this.#leases.allRestored();
     this.#wake();
   }
 
@@ -234,16 +230,15 @@ class MemoryScheduler implements Scheduler {
 
   #acquire(request: AcquireRequest): AcquireResult {
     const result: AcquireResult = { grants: [], impossible: [] };
-    if (this.#admission !== "open") return { ...result, closed: this.#admission };
-    const now = this.#now();
-    this.#expireLeases(now);
-    this.#fleet.resetDays(this.#clock.wall());
+    const now = this.#tick();
+    const closedFor = this.#rebuild.closed(now);
+    if (closedFor) return { ...result, closed: closedFor };
     this.#waiting.promote(now);
 
     let askAgainAt = this.#grantBooked(request, result, now);
     const closed = new Set<string>();
     const asked = new Map<string, number>();
-    while (result.grants.length < request.max) {
+    while (result.grants.length < request.max && result.impossible.length < impossibleAtOnce) {
       const candidate = this.#waiting.queue.next((route) => !closed.has(route), request.environments);
       if (!candidate) break;
       const { job } = candidate;
@@ -264,12 +259,14 @@ class MemoryScheduler implements Scheduler {
       asked.set(job.route, count);
       if (verdict.forAll || count > headsAsked) closed.add(job.route);
       // The first that does not fit gets a start kept free for it, or smaller ones would pass it for ever.
-      else if (!route.booked && verdict.on.kind === "quota") this.#waiting.book(job, now);
+      else if (!route.booked && verdict.on.kind === "quota") this.#waiting.book(job, now, request.deployments);
       else this.#waiting.queue.passOver(candidate);
     }
     this.#waiting.queue.passedOverReturn();
 
-    if (result.grants.length === request.max) return { ...result, retryInMs: 0 };
+    if (result.grants.length === request.max || result.impossible.length >= impossibleAtOnce) {
+      return { ...result, retryInMs: 0 };
+    }
     askAgainAt = Math.min(askAgainAt, this.#waiting.nextReadyAt);
     if (this.#leases.size > 0) askAgainAt = Math.min(askAgainAt, this.#leases.nextExpiry);
     if (!Number.isFinite(askAgainAt)) return result;
@@ -291,8 +288,8 @@ class MemoryScheduler implements Scheduler {
         this.#waiting.clearBooking(route);
         result.grants.push(this.#grant(entry, verdict.deployment, verdict.model, now));
       } else {
-        const plan = this.#waiting.planBooking(route, entry, now);
-        if (plan !== undefined && served) askAgainAt = Math.min(askAgainAt, plan);
+        askAgainAt = Math.min(askAgainAt, this.#waiting.keepBooking(route, entry, now, served, request.deployments));
+        if (served && verdict.kind === "blocked") askAgainAt = Math.min(askAgainAt, verdict.at);
       }
     }
     return askAgainAt;
@@ -345,11 +342,6 @@ class MemoryScheduler implements Scheduler {
     this.#waiting.forget(entry);
   }
 
-  #liveLease(asked: { jobId: JobId; grant: string }): Lease | undefined {
-    const lease = this.#leases.live(asked.grant);
-    return lease?.entry.jobId === asked.jobId ? lease : undefined;
-  }
-
   /** Ends a lease; what becomes of the job is up to the caller. Its charges stay. */
   #release(lease: Lease, now: number): void {
     lease.deployment.running -= 1;
@@ -364,7 +356,7 @@ class MemoryScheduler implements Scheduler {
   }
 
   #settle(settlement: Settlement, now: number): "settled" | "lost" {
-    const live = this.#liveLease(settlement);
+    const live = this.#leases.liveOf(settlement);
     const lease = live ?? this.#leases.retired(settlement.grant);
     if (lease && !lease.settled) {
       this.#waiting.queue.correct(lease.entry, settleCharges(lease, settlement.charge, now));
@@ -390,8 +382,16 @@ class MemoryScheduler implements Scheduler {
     return Math.floor(this.#clock.now());
   }
 
+  /** What time alone brings about, before anything else is looked at. */
+  #tick(): number {
+    const now = this.#now();
+    this.#fleet.turnDays(now, this.#clock.wall());
+    if (this.#rebuild.isOpen) this.#expireLeases(now);
+    return now;
+  }
+
   #wake(): void {
-    if (this.#admission !== "open") return;
+    if (!this.#rebuild.isOpen) return;
     for (const listener of this.#listeners) listener();
   }
 }

@@ -12,6 +12,10 @@ export interface Route {
   tiers: Tier[];
   /** The job that waits outside the queue for a start that is kept free for it. */
   booked: Entry | undefined;
+  /** Which booking it was, counted over all routes: earlier ones need not give way to later ones. */
+  bookedTurn: number;
+  /** Since when the booked job could start, but nobody who asks serves it. */
+  unclaimedSince: number | undefined;
   jobs: number;
 }
 
@@ -38,7 +42,16 @@ export class Routes {
     const key = JSON.stringify([models, regions ? [...regions].sort() : null]);
     let route = this.#routes.get(key);
     if (!route) {
-      route = { key, models, regions, tiers: this.#tiersOf(models, regions), booked: undefined, jobs: 0 };
+      route = {
+        key,
+        models,
+        regions,
+        tiers: this.#tiersOf(models, regions),
+        booked: undefined,
+        bookedTurn: 0,
+        unclaimedSince: undefined,
+        jobs: 0,
+      };
       this.#routes.set(key, route);
     }
     route.jobs += 1;

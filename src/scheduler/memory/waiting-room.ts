@@ -9,17 +9,25 @@ import { costOn, earliestStart } from "../admission.ts";
 import { FairQueue } from "../fair-queue.ts";
 import { IndexedHeap } from "../indexed-heap.ts";
 import type { QueueEntry, SchedulerConfig, SchedulerSnapshot } from "../scheduler.ts";
+import { comesBefore } from "../sorted-queue.ts";
 import type { Entry } from "./entry.ts";
 import type { Fleet } from "./fleet.ts";
 import { type Route, Routes } from "./routes.ts";
+
+/**
+ * A booked job that could start, but that no worker asked for who serves it, gives up its booking after this: longer
+ * than any worker sleeps.
+ */
+const unclaimedMs = 10_000;
 
 export class WaitingRoom {
   readonly routes: Routes;
   queue: FairQueue<Entry>;
   readonly #entries = new Map<JobId, Entry>();
-  readonly #delayed = new IndexedHeap<Entry>((a, b) => a.readyAt < b.readyAt);
+  readonly #delayed = new IndexedHeap<Entry>(comesDueBefore);
   /** Entries whose cost is an estimate, so that asking for them is free when there are none. */
   #estimates = 0;
+  #bookings = 0;
   #config: SchedulerConfig;
 
   constructor(config: SchedulerConfig, fleet: Fleet) {
@@ -49,11 +57,13 @@ export class WaitingRoom {
 
   add(job: QueueEntry, now: number): void {
     if (this.#entries.has(job.jobId)) return;
+    const flow = this.queue.flowOf(job);
     const entry: Entry = {
       jobId: job.jobId,
-      environment: job.environment,
-      tenant: job.tenant,
-      priority: job.priority,
+      // The flow's own strings: a million entries must not hold a million copies of them.
+      environment: flow.parent.parent.name,
+      tenant: flow.name,
+      priority: flow.parent.name,
       route: this.routes.join(job.models, job.regions),
       order: job.order,
       tokens: job.tokens,
@@ -109,43 +119,58 @@ export class WaitingRoom {
     return this.#delayed.peek()?.readyAt ?? Number.POSITIVE_INFINITY;
   }
 
-  book(entry: Entry, now: number): void {
+  book(entry: Entry, now: number, allowed?: readonly string[]): void {
     const route = this.routeOf(entry);
     this.queue.remove(entry);
     entry.state = "booked";
+    this.#bookings += 1;
     route.booked = entry;
-    this.planBooking(route, entry, now);
+    route.bookedTurn = this.#bookings;
+    this.keepBooking(route, entry, now, true, allowed);
   }
 
-  /** Keeps the earliest start free for a booked job, and answers when that is. */
-  planBooking(route: Route, entry: Entry, now: number): number | undefined {
+  /**
+   * Keeps the earliest start free for a booked job: on the deployments that the asking worker serves, if it serves any.
+   * Answers when to look again whether the booking is still wanted.
+   * @param served whether the asking worker serves the job's environment
+   */
+  keepBooking(route: Route, entry: Entry, now: number, served: boolean, allowed?: readonly string[]): number {
     withdraw(route, entry);
-    const plan = earliestStart(entry, route.tiers, now);
-    if (!plan) {
+    const own = served ? earliestStart(entry, route.tiers, now, allowed) : undefined;
+    const plan = own ?? earliestStart(entry, route.tiers, now);
+    if (own || (plan && plan.at > now)) route.unclaimedSince = undefined;
+    else route.unclaimedSince ??= now;
+    const until = (route.unclaimedSince ?? Number.POSITIVE_INFINITY) + unclaimedMs;
+    if (!plan || now >= until) {
       this.#unbook(route);
-      return undefined;
+      return Number.POSITIVE_INFINITY;
     }
     for (const quota of plan.deployment.quotas) {
-      quota.bookings.set(entry.jobId, { cost: costOn(quota, plan.deployment, entry.tokens), at: plan.at });
+      const cost = costOn(quota, plan.deployment, entry.tokens);
+      quota.bookings.set(entry.jobId, { cost, at: plan.at, turn: route.bookedTurn });
     }
-    return plan.at;
+    return until;
   }
 
   clearBooking(route: Route): void {
     if (!route.booked) return;
     withdraw(route, route.booked);
     route.booked = undefined;
+    route.unclaimedSince = undefined;
   }
 
-  unpriced(limit: number): Entry[] {
+  unpriced(limit: number): { jobId: JobId; environment: string; models: readonly string[] }[] {
     const found: Entry[] = [];
-    if (this.#estimates === 0) return found;
+    if (this.#estimates === 0) return [];
     for (const route of this.routes.values()) if (route.booked && !route.booked.exact) found.push(route.booked);
     for (const entry of this.queue.heads(limit)) {
       if (found.length >= limit) break;
       if (!entry.exact) found.push(entry);
     }
-    return found;
+    return found.slice(0, limit).map((entry) => {
+      const { jobId, environment } = entry;
+      return { jobId, environment, models: this.routeOf(entry).models };
+    });
   }
 
   reprice(jobId: JobId, tokens: TokenCount): void {
@@ -193,4 +218,9 @@ function withdraw(route: Route, entry: Entry): void {
   for (const tier of route.tiers)
     for (const deployment of tier.deployments)
       for (const quota of deployment.quotas) quota.bookings.delete(entry.jobId);
+}
+
+/** Ties go by the order of submission, so that every implementation lets them in alike. */
+function comesDueBefore(a: Entry, b: Entry): boolean {
+  return a.readyAt < b.readyAt || (a.readyAt === b.readyAt && comesBefore(a, b));
 }

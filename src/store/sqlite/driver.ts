@@ -38,17 +38,23 @@ export function openPlain(path: string): Database {
  */
 export function openForWriting(path: string): Database {
   const db = new DatabaseSync(path, { timeout: busyTimeoutMs });
-  db.exec(`
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    PRAGMA fullfsync = 1;
-    PRAGMA checkpoint_fullfsync = 1;
-    PRAGMA wal_autocheckpoint = 4000;
-    PRAGMA journal_size_limit = 67108864;
-    PRAGMA cache_size = -32768;
-    PRAGMA temp_store = MEMORY;
-  `);
-  return db;
+  try {
+    const { journal_mode: mode } = db.prepare("PRAGMA journal_mode = WAL").get() as { journal_mode: string };
+    if (mode !== "wal") throw new Error("this file system cannot keep a write-ahead log; use a local disk");
+    db.exec(`
+      PRAGMA synchronous = FULL;
+      PRAGMA fullfsync = 1;
+      PRAGMA checkpoint_fullfsync = 1;
+      PRAGMA wal_autocheckpoint = 4000;
+      PRAGMA journal_size_limit = 67108864;
+      PRAGMA cache_size = -32768;
+      PRAGMA temp_store = MEMORY;
+    `);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
 }
 
 /** A connection that sees what is committed and never blocks a write. The file must have been opened for writing before. */

@@ -11,7 +11,7 @@ type JobWrite = Exclude<Write, { kind: "saveCheckpoint" }>;
 
 export class JobWriter {
   readonly #sql: ReturnType<typeof prepare>;
-  /** Changes of `job_counts` in this transaction: written once per commit, not once per job (7 us of 30 per insert). */
+  /** Changes of `job_counts` in this transaction: written once per commit; triggers cost 10 us on top of 24 per insert. */
   readonly #counts = new Map<string, { environment: string; status: JobState; change: number }>();
 
   constructor(db: Database) {

@@ -1,5 +1,5 @@
-// What the store's two threads can be asked. Messages are flat: text that is JSON already is copied between threads
-// several times faster than the object it stands for.
+// What the store's two threads can be asked. Messages are flat: text that is JSON already is copied between threads in
+// less than half the time of the object it stands for (1.5 us for a small job, 3.5 us).
 import type { CursorKey } from "../cursor.ts";
 import type { BeginAttempt } from "../job-store.ts";
 import type { Failure } from "./errors.ts";
@@ -86,8 +86,10 @@ export interface JobRows {
 
 export interface Rows<Row> {
   rows: Row[];
-  /** Whether there are more after them. */
+  /** Whether there are more after the last of them. */
   more: boolean;
+  /** Where to go on if not after the last of them. */
+  resumeAt?: JobKey;
 }
 
 /** Place of a job in the order of submission. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Database, openForReading, type Statement } from "./driver.ts";
 import {
   type DatabaseName,
+  type JobKey,
   type JobRows,
   type ListRequest,
   type Read,
@@ -12,15 +13,12 @@ import {
   serviceDatabase,
   type UnfinishedRequest,
 } from "./protocol.ts";
-import { type AttemptRow, attemptColumns, type JobRow, type OutcomeRow, outcomeColumns } from "./rows.ts";
-
-/** The filters of a list, in the order in which they narrow it down, each with the index that serves it. */
-const listFilters = ["tenant", "model", "priority", "status"] as const;
-type ListFilter = (typeof listFilters)[number];
+import { listFilters, others, prepareQueries, type Queries, type Walk } from "./queries.ts";
+import type { AttemptRow, JobRow, OutcomeRow } from "./rows.ts";
 
 interface Source {
   db: Database;
-  sql: ReturnType<typeof prepare>;
+  sql: Queries;
   environments: Set<string>;
 }
 
@@ -29,8 +27,15 @@ export class Reader {
   readonly #service: Database;
   readonly #checkpoint: Statement;
 
-  /** @param databases by environment; the files must have been opened for writing before */
-  constructor(dataDir: string, databases: Record<string, DatabaseName>) {
+  readonly #maxSteps: number;
+
+  /**
+   * @param databases by environment; the files must have been opened for writing before
+   * @param maxSteps how many jobs a list with several filters looks at before it gives out what it has found: bounds
+   *   how long the others wait (100,000 take about 0.1 s)
+   */
+  constructor(dataDir: string, databases: Record<string, DatabaseName>, maxSteps = 100_000) {
+    this.#maxSteps = maxSteps;
     const open = (name: DatabaseName) => openForReading(join(dataDir, `${name}.sqlite`));
     for (const [environment, name] of Object.entries(databases)) {
       const source = this.#sources.get(name);
@@ -38,7 +43,7 @@ export class Reader {
         source.environments.add(environment);
       } else {
         const db = open(name);
-        this.#sources.set(name, { db, sql: prepare(db), environments: new Set([environment]) });
+        this.#sources.set(name, { db, sql: prepareQueries(db), environments: new Set([environment]) });
       }
     }
     this.#service = open(serviceDatabase);
@@ -93,21 +98,34 @@ export class Reader {
 
   #list(query: ListRequest): Rows<JobRow> {
     const walk = walkFor(query);
-    const parts = this.#each(query.environments, (sql, environment) => [
-      sql.list[walk].all({
-        $environment: environment,
-        $status: query.status ?? null,
-        $tenant: query.tenant ?? null,
-        $model: query.model ?? null,
-        $priority: query.priority ?? null,
-        $from: query.from[0],
-        $fromId: query.from[1],
-        $before: query.before[0],
-        $beforeId: query.before[1],
+    const parameters = {
+      $from: query.from[0],
+      $fromId: query.from[1],
+      $before: query.before[0],
+      $beforeId: query.before[1],
+      ...(walk !== "all" && { [`$${walk}`]: query[walk] }),
+    };
+    // How far down this page goes at most: the same place in all environments, so that none gets ahead.
+    let end: JobKey | undefined;
+    if (others(walk).some((filter) => query[filter] !== undefined)) {
+      const steps = this.#each(query.environments, (sql, $environment) => [
+        sql.list[walk].step.all({ $environment, $steps: this.#maxSteps, ...parameters }) as JobRow[],
+      ]);
+      const last = steps.flat().sort(bySubmission).at(-1);
+      if (last) end = [last.submitted_at, last.job_id];
+    }
+    const rest = Object.fromEntries(others(walk).map((filter) => [`$${filter}`, query[filter] ?? null]));
+    const parts = this.#each(query.environments, (sql, $environment) => [
+      sql.list[walk].page.all({
+        $environment,
+        ...parameters,
+        ...rest,
+        ...(end && { $from: end[0], $fromId: end[1] }),
         $limit: query.limit + 1,
       }) as JobRow[],
     ]);
-    return merge(parts, (a, b) => bySubmission(b, a), query.limit);
+    const page = merge(parts, (a, b) => bySubmission(b, a), query.limit);
+    return { ...page, resumeAt: end };
   }
 
   #unfinished(query: UnfinishedRequest): Rows<JobRow> {
@@ -152,10 +170,10 @@ export class Reader {
 }
 
 /**
- * Which index a list walks; the other filters are checked row by row. A state other than completed is rare among many
- * jobs, so it goes first; `completed` is most of them, so it goes last.
+ * A state other than completed is rare among many jobs, so its index is walked first; `completed` is most of them, so it
+ * comes last.
  */
-function walkFor(query: ListRequest): ListFilter | "all" {
+function walkFor(query: ListRequest): Walk {
   if (query.status !== undefined && query.status !== "completed") return "status";
   return listFilters.find((filter) => query[filter] !== undefined) ?? "all";
 }
@@ -189,50 +207,4 @@ function merge<Row>(parts: Row[][], compare: Compare<Row>, limit: number): Rows<
   // Sorting runs that are sorted already is a merge (that is how V8 sorts).
   const rows = parts.length === 1 ? parts[0]! : parts.flat().sort(compare);
   return rows.length > limit ? { rows: rows.slice(0, limit), more: true } : { rows, more: false };
-}
-
-const jobColumns = "submitted_at, job_id, status, finished_at, error, head";
-
-function prepare(db: Database) {
-  /** The index is named, so that no statistics can make SQLite choose one that it would have to sort after. */
-  const list = (walk: ListFilter | "all") =>
-    db.prepare(
-      `SELECT ${jobColumns} FROM jobs ${walk === "all" ? "" : `INDEXED BY jobs_by_${walk}`}
-       WHERE environment = $environment
-         ${listFilters.map((f) => (f === walk ? `AND ${f} = $${f}` : `AND ($${f} IS NULL OR +${f} = $${f})`)).join("\n")}
-         AND (submitted_at, job_id) >= ($from, $fromId) AND (submitted_at, job_id) < ($before, $beforeId)
-       ORDER BY submitted_at DESC, job_id DESC LIMIT $limit`,
-    );
-  const range = "(submitted_at, job_id) > ($after, $afterId) AND (submitted_at, job_id) < ($before, $beforeId)";
-  return {
-    job: db.prepare(`SELECT ${jobColumns} FROM jobs WHERE job_id = ?`),
-    request: db.prepare("SELECT request FROM requests WHERE job_id = ?"),
-    requestIn: db.prepare(
-      "SELECT request FROM jobs JOIN requests USING (job_id) WHERE jobs.job_id = ? AND environment = ?",
-    ),
-    attempts: db.prepare(`SELECT ${attemptColumns} FROM attempts WHERE job_id = ? ORDER BY n`),
-    outcome: db.prepare(`SELECT ${outcomeColumns} FROM outcomes WHERE job_id = ?`),
-    list: {
-      all: list("all"),
-      status: list("status"),
-      tenant: list("tenant"),
-      model: list("model"),
-      priority: list("priority"),
-    },
-    unfinished: db.prepare(
-      `SELECT ${jobColumns} FROM jobs INDEXED BY jobs_by_status
-       WHERE environment = $environment AND status = $status AND ${range}
-       ORDER BY submitted_at, job_id LIMIT $limit`,
-    ),
-    expiring: db.prepare(
-      `SELECT ${jobColumns} FROM jobs INDEXED BY jobs_by_deadline
-       WHERE environment = $environment AND finished_at IS NULL AND expires_at <= $until AND ${range}
-       ORDER BY submitted_at, job_id LIMIT $limit`,
-    ),
-    attemptsAfter: db.prepare(
-      `SELECT ${attemptColumns} FROM attempts INDEXED BY attempts_by_charge
-       WHERE (charged_at, job_id, n) > (?, ?, ?) ORDER BY charged_at, job_id, n LIMIT ?`,
-    ),
-    counts: db.prepare("SELECT environment, status, jobs FROM job_counts"),
-  };
 }

@@ -35,6 +35,7 @@ import {
   type JobKey,
   type Place,
   type ReadOperations,
+  type Rows,
   serviceDatabase,
   type WriteOperations,
 } from "./protocol.ts";
@@ -141,7 +142,7 @@ class SqliteStore implements JobStore {
   async list(query: ListQuery): Promise<Page<JobSummary>> {
     checkLimit(query.limit, 1_000);
     const { tenant, model, priority, limit } = query;
-    const { rows, more } = await this.#reader.ask("list", {
+    const page = await this.#reader.ask("list", {
       environments: this.#environments(query.environment),
       status: query.state,
       tenant,
@@ -151,7 +152,7 @@ class SqliteStore implements JobStore {
       before: earlier(startOf(query.submittedTo) ?? lastKey, cursorKey(query.cursor) ?? lastKey),
       limit,
     });
-    return pageOf(rows, more, summaryOf);
+    return pageOf(page, summaryOf);
   }
 
   async beginAttempt(begin: BeginAttempt): Promise<BeginResult> {
@@ -190,14 +191,14 @@ class SqliteStore implements JobStore {
 
   async unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>> {
     checkLimit(query.limit, 10_000);
-    const { rows, more } = await this.#reader.ask("unfinished", {
+    const page = await this.#reader.ask("unfinished", {
       environments: this.#environments(query.environment),
       after: later(startOf(query.submittedFrom) ?? firstKey, cursorKey(query.cursor) ?? firstKey),
       before: startOf(query.submittedTo) ?? lastKey,
       expiresUntil: query.expiresUntil,
       limit: query.limit,
     });
-    return pageOf(rows, more, (row) => ({ job: JSON.parse(row.head), state: row.status as UnfinishedJob["state"] }));
+    return pageOf(page, (row) => ({ job: JSON.parse(row.head), state: row.status as UnfinishedJob["state"] }));
   }
 
   async attemptsSince(query: AttemptsQuery): Promise<Page<Attempt>> {
@@ -288,9 +289,10 @@ function later(a: JobKey, b: JobKey): JobKey {
   return earlier(a, b) === a ? b : a;
 }
 
-function pageOf<T>(rows: JobRow[], more: boolean, decode: (row: JobRow) => T): Page<T> {
+function pageOf<T>({ rows, more, resumeAt }: Rows<JobRow>, decode: (row: JobRow) => T): Page<T> {
   const page: Page<T> = { items: rows.map(decode) };
   const last = rows.at(-1);
   if (more && last) page.next = encodeCursor([last.submitted_at, last.job_id]);
+  else if (resumeAt) page.next = encodeCursor(resumeAt);
   return page;
 }

@@ -1,5 +1,5 @@
 // The other end of worker.ts: sends requests to a thread and hands out its replies. Requests of one turn of the event
-// loop travel together, because each message costs about 10 us on either side.
+// loop travel together, because every message wakes the other side up.
 import { Worker } from "node:worker_threads";
 import { SluiceError } from "../../domain/errors.ts";
 import { StoreOpenError } from "../store-open-error.ts";
@@ -21,7 +21,7 @@ export class StoreThread<O extends Operations> {
   #closed?: SluiceError;
 
   /**
-   * Starts a thread and waits until it is open. In production that takes about 50 ms.
+   * Starts a thread and waits until it is open. Compiled, both take about 0.1 s together and 10 MB each.
    * @throws StoreOpenError
    */
   static async start<O extends Operations>(data: ThreadData): Promise<StoreThread<O>> {

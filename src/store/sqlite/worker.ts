@@ -1,7 +1,6 @@
 // Entry of the store's two threads: one writes, one reads. The first message to the other side tells whether the files
 // are open; from then on requests come in arrays and are answered in their order.
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { StoreOpenError } from "../store-open-error.ts";
 import { failureOf } from "./errors.ts";
 import type { Opened, Read, Reply, ThreadData, Write } from "./protocol.ts";
 import { Reader } from "./reader.ts";
@@ -69,8 +68,5 @@ try {
   tell({ opened: true });
 } catch (error) {
   // Without a listener on the port the thread ends here.
-  tell({
-    opened: false,
-    message: error instanceof StoreOpenError ? error.message : failureOf(error, dataDir).message,
-  });
+  tell({ opened: false, message: (error as Error).message });
 }

@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { pino } from "pino";
+import { afterEach } from "vitest";
 import { schedulerConfigOf } from "../../../src/config/scheduler-config.ts";
 import type { FileSettings } from "../../../src/config/schema.ts";
 import type { JobId } from "../../../src/domain/ids.ts";
-import type { JobRecord } from "../../../src/domain/job.ts";
+import type { AttemptResult, JobRecord, JobState } from "../../../src/domain/job.ts";
 import type { JobEvent } from "../../../src/events/event-bus.ts";
 import { createMemoryEventBus } from "../../../src/events/memory/memory-event-bus.ts";
 import { type SubmitInput, submit } from "../../../src/jobs/submit.ts";
@@ -55,6 +56,8 @@ export interface Harness {
   complaints: string[];
   submit(prompt: string, input?: Partial<SubmitInput>): Promise<JobId>;
   record(jobId: JobId): Promise<JobRecord>;
+  /** How each of the job's attempts ended. */
+  ends(jobId: JobId): Promise<(AttemptResult | undefined)[]>;
   /** All events of the job from now on. */
   listen(jobId: JobId): JobEvent[];
   /** Resolves when nothing moves any more until time does: no operation of store, scheduler or counter is under way. */
@@ -132,6 +135,9 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     async record(jobId) {
       return (await context.store.get(jobId))!;
     },
+    async ends(jobId) {
+      return (await context.store.get(jobId))!.attempts.map((attempt) => attempt.end?.result);
+    },
     listen(jobId) {
       const heard: JobEvent[] = [];
       context.events.subscribe(jobId, (event) => heard.push(event));
@@ -148,6 +154,25 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** To be called once in a test file: gives the function that opens harnesses with a running worker, each for one test. */
+export function runningWorkers(): (options?: HarnessOptions) => Promise<Harness> {
+  const opened: Harness[] = [];
+  afterEach(async () => {
+    for (const harness of opened.splice(0)) await harness.close();
+  });
+  return async (options) => {
+    const harness = await openHarness(options);
+    opened.push(harness);
+    harness.worker.start();
+    await harness.quiet();
+    return harness;
+  };
+}
+
+export function states(events: readonly JobEvent[]): JobState[] {
+  return events.flatMap((event) => (event.type === "state" ? [event.state] : []));
 }
 
 /** The object, with some of its methods replaced. */

@@ -1,0 +1,176 @@
+// The scheduler in Redis beside BullMQ on the same server: how fast one process takes and settles jobs, and what a waiting
+// job costs in Redis's memory. BullMQ's workers take one job per command; its figure is its own drain of no-op jobs.
+import { Queue, Worker } from "bullmq";
+import { Redis } from "ioredis";
+import { newJobId, newToken } from "../src/domain/ids.ts";
+import { createRedisScheduler } from "../src/scheduler/redis/redis-scheduler.ts";
+import type { Grant, QueueEntry, Scheduler, SchedulerConfig } from "../src/scheduler/scheduler.ts";
+import { compare, type Figure } from "./support/measure.ts";
+import { startRedis } from "./support/redis-server.ts";
+
+const repeats = 5;
+const drained = 20_000;
+const queued = 100_000;
+const batch = 100;
+/** Acquires under way at a time, as of a process with several loops. */
+const inFlight = 4;
+
+const config: SchedulerConfig = {
+  version: "bench",
+  deployments: [
+    { id: "d", region: "us-east-1", maxConcurrency: 1_000_000, quotas: ["requests", "tokens"], outputBurndown: 1 },
+  ],
+  quotas: [
+    { name: "requests", unit: "requests", per: "minute", limit: 10_000_000, burst: 10_000_000 },
+    { name: "tokens", unit: "tokens", per: "minute", limit: 10_000_000_000, burst: 10_000_000_000 },
+  ],
+  models: { m: { deployments: ["d"], choice: "headroom" } },
+  weights: { environments: {}, priorities: { interactive: 16, standard: 4, batch: 1 }, tenants: {} },
+  leaseMs: 60_000,
+  sendWithinMs: 500,
+  networkJitterMs: 300,
+};
+
+function entries(count: number): QueueEntry[] {
+  return Array.from({ length: count }, (_, i) => ({
+    jobId: newJobId(),
+    environment: i % 2 === 0 ? "UAT" : "PROD",
+    tenant: `tenant-${i % 10}`,
+    priority: "standard",
+    models: ["m"],
+    tokens: { input: 100 + (i % 900), output: 500 },
+    exact: true,
+    order: Date.now(),
+  }));
+}
+
+export async function benchRedisScheduler(): Promise<Figure[]> {
+  const server = await startRedis();
+  if (!server) {
+    console.log("  there is no redis-server on the PATH: skipped");
+    return [];
+  }
+  const speed: { ours: number; beside: number }[] = [];
+  const memory: { ours: number; beside: number }[] = [];
+  const admin = new Redis(server.socket);
+  try {
+    for (let i = 0; i < repeats; i++) {
+      speed.push({ ours: await drainOurs(admin, server.socket), beside: await drainBullmq(admin, server.socket) });
+    }
+    for (let i = 0; i < 3; i++) {
+      memory.push({ ours: await bytesOfOurs(admin, server.socket), beside: await bytesOfBullmq(admin, server.socket) });
+    }
+  } finally {
+    admin.disconnect();
+    await server.stop();
+  }
+  const besideWhat = "BullMQ, no-op jobs";
+  return [
+    compare(`acquire + settle in Redis, ${batch} at a time`, "jobs/s", speed, besideWhat, "10,000 jobs/s"),
+    compare(
+      `Redis memory of each of ${queued.toLocaleString("en")} queued jobs`,
+      "bytes",
+      memory,
+      "BullMQ, id alone",
+      "<= 200",
+    ),
+  ];
+}
+
+async function emptyScheduler(admin: Redis, socket: string): Promise<{ scheduler: Scheduler; close(): Promise<void> }> {
+  await admin.flushall();
+  const client = new Redis(socket);
+  const scheduler = await createRedisScheduler({ redis: client, config });
+  await scheduler.finishRebuild((await scheduler.beginRebuild())!);
+  return {
+    scheduler,
+    async close() {
+      await scheduler.close();
+      client.disconnect();
+    },
+  };
+}
+
+async function drainOurs(admin: Redis, socket: string): Promise<number> {
+  const { scheduler, close } = await emptyScheduler(admin, socket);
+  await scheduler.add(entries(drained));
+  let left = drained;
+  const loop = async () => {
+    while (left > 0) {
+      const request = { operation: newToken(), worker: "bench", max: batch };
+      const { grants } = await scheduler.acquire(request);
+      if (grants.length === 0) return;
+      left -= grants.length;
+      await scheduler.settle(grants.map(settlementOf));
+    }
+  };
+  const start = performance.now();
+  await Promise.all(Array.from({ length: inFlight }, loop));
+  const seconds = (performance.now() - start) / 1000;
+  await close();
+  return drained / seconds;
+}
+
+function settlementOf({ jobId, grant }: Grant) {
+  return { jobId, grant, job: "ended", charge: { input: 100, output: 50 }, signal: { kind: "ok" } } as const;
+}
+
+async function drainBullmq(admin: Redis, path: string): Promise<number> {
+  await admin.flushall();
+  const { queue, connections } = await filledBullmq(path, drained);
+  const ofWorker = new Redis({ path, maxRetriesPerRequest: null });
+  const worker = new Worker("bench", async () => "An answer.", {
+    connection: ofWorker,
+    concurrency: 512,
+    autorun: false,
+  });
+  const ended = new Promise<void>((resolve) => {
+    let left = drained;
+    worker.on("completed", () => {
+      if (--left === 0) resolve();
+    });
+  });
+  await worker.waitUntilReady();
+  const start = performance.now();
+  worker.run();
+  await ended;
+  const seconds = (performance.now() - start) / 1000;
+  await worker.close();
+  await queue.close();
+  // BullMQ leaves connections that it is given open.
+  for (const connection of [...connections, ofWorker]) connection.disconnect();
+  return drained / seconds;
+}
+
+/** As lean as BullMQ's jobs can be: no payload, a name of one letter. */
+async function filledBullmq(path: string, count: number): Promise<{ queue: Queue; connections: Redis[] }> {
+  const connection = new Redis({ path, maxRetriesPerRequest: null });
+  const queue = new Queue("bench", { connection });
+  for (let at = 0; at < count; at += 1000) {
+    await queue.addBulk(Array.from({ length: 1000 }, () => ({ name: "j", data: {}, opts: { jobId: newJobId() } })));
+  }
+  return { queue, connections: [connection] };
+}
+
+async function bytesOfOurs(admin: Redis, socket: string): Promise<number> {
+  const { scheduler, close } = await emptyScheduler(admin, socket);
+  const before = await usedMemory(admin);
+  await scheduler.add(entries(queued));
+  const bytes = ((await usedMemory(admin)) - before) / queued;
+  await close();
+  return bytes;
+}
+
+async function bytesOfBullmq(admin: Redis, socket: string): Promise<number> {
+  await admin.flushall();
+  const before = await usedMemory(admin);
+  const { queue, connections } = await filledBullmq(socket, queued);
+  const bytes = ((await usedMemory(admin)) - before) / queued;
+  await queue.close();
+  for (const connection of connections) connection.disconnect();
+  return bytes;
+}
+
+async function usedMemory(admin: Redis): Promise<number> {
+  return Number(/used_memory:(\d+)/.exec(await admin.info("memory"))![1]);
+}

@@ -1,0 +1,74 @@
+// Where record, queue and events live: in this process (SQLite and memory) or shared between many (MongoDB and Redis).
+import type { Logger } from "pino";
+import { schedulerConfigOf } from "./config/scheduler-config.ts";
+import type { Settings } from "./config/settings.ts";
+import type { Clock } from "./domain/clock.ts";
+import type { EventBus } from "./events/event-bus.ts";
+import { createMemoryEventBus } from "./events/memory/memory-event-bus.ts";
+import { createRedisEventBus } from "./events/redis/redis-event-bus.ts";
+import type { JobsContext } from "./jobs/context.ts";
+import { createMemoryScheduler } from "./scheduler/memory/memory-scheduler.ts";
+import { createRedisScheduler } from "./scheduler/redis/redis-scheduler.ts";
+import type { Scheduler } from "./scheduler/scheduler.ts";
+import type { JobStore } from "./store/job-store.ts";
+import { openMongoStore } from "./store/mongo/mongo-store.ts";
+import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
+
+export interface Backends {
+  store: JobStore;
+  scheduler: Scheduler;
+  events: EventBus;
+  onAccepted?: JobsContext["onAccepted"];
+}
+
+/** @param opened is given what has to be closed, in the order of opening, also if something cannot be opened */
+export async function openBackends(
+  settings: Settings,
+  { clock, log }: { clock: Clock; log: Logger },
+  opened: (() => Promise<unknown>)[],
+): Promise<Backends> {
+  const store = await openStore(settings, clock);
+  opened.push(() => store.close());
+  const config = schedulerConfigOf(settings);
+  if (!settings.distributed) {
+    const scheduler = createMemoryScheduler({ config, clock });
+    opened.push(() => scheduler.close());
+    const events = createMemoryEventBus({
+      onListenerError: (error) => log.error({ err: error }, "a listener of job events failed"),
+    });
+    opened.push(() => events.close());
+    return { store, scheduler, events };
+  }
+
+  const { redisUrl } = settings.distributed;
+  const scheduler = await createRedisScheduler({ redis: redisUrl, config, clock });
+  opened.push(() => scheduler.close());
+  await takeOver(scheduler, config.version, () => scheduler.configure(config), log);
+  const { jobHashes } = settings.redis;
+  const events = await createRedisEventBus({ url: redisUrl, clock, log, jobHashes });
+  opened.push(() => events.close());
+  return { store, scheduler, events, onAccepted: (jobs) => events.accepted(jobs) };
+}
+
+/** The system of record alone. */
+export function openStore(settings: Settings, clock: Clock): Promise<JobStore> {
+  const { dataDir, environments, distributed } = settings;
+  return distributed
+    ? openMongoStore({ url: distributed.mongoUrl, environments, clock })
+    : openSqliteStore({ dataDir, environments });
+}
+
+/**
+ * All processes run under one configuration, the one of the process that started last. One that has another says so in
+ * /readyz instead of setting it back.
+ */
+async function takeOver(scheduler: Scheduler, version: string, configure: () => Promise<void>, log: Logger) {
+  try {
+    const { configVersion } = await scheduler.snapshot();
+    if (configVersion === version) return;
+    await configure();
+    log.warn({ from: configVersion, to: version }, "the queue has taken over this process's configuration");
+  } catch (error) {
+    log.warn({ err: error }, "Redis does not answer; its configuration cannot be compared with this process's");
+  }
+}

@@ -1,0 +1,165 @@
+// The state of jobs in Redis, for those who look there, as the Python service that Sluice took over from kept it: a hash
+// `job:<uuid>` with `status`, and `prompt` if configured. It is a copy: best effort, never waited for, and nothing here
+// reads it. The store is the truth.
+//
+// Per job only the latest state waits to be written, so an outage costs little memory and ends with the right states.
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import type { JobId } from "../../domain/ids.ts";
+import { isFinal, type Job, type JobState } from "../../domain/job.ts";
+import type { JobEvent } from "../event-bus.ts";
+import { reasonOf } from "./connection.ts";
+
+export interface JobHashSettings {
+  /** Whether jobs have a hash from their submit on, with their prompt. If not, from their first call on, without. */
+  prompt: boolean;
+  /** How long a hash stays after the last change of its job's state, in seconds. 0: none is written. */
+  ttlSeconds: number;
+}
+
+/** Jobs whose latest state is remembered, so that a late `in_progress` does not undo an end. */
+const maxRemembered = 50_000;
+/** Jobs that wait to be written, all in all, and what their prompts may take. */
+const maxPending = 10_000;
+const maxPendingChars = 16 * 1024 * 1024;
+/** Jobs that are being written. */
+const maxWriting = 1000;
+
+interface Fields {
+  status: JobState;
+  prompt?: string;
+}
+
+export class JobHashes {
+  readonly #redis: Redis;
+  readonly #settings: JobHashSettings;
+  readonly #log: Logger;
+  readonly #latest = new Map<JobId, JobState>();
+  readonly #pending = new Map<JobId, Fields>();
+  readonly #writing = new Set<Promise<void>>();
+  #pendingChars = 0;
+  #flushing = false;
+  #refused = false;
+  #dropped = 0;
+
+  constructor(redis: Redis, settings: JobHashSettings, log: Logger) {
+    this.#redis = redis;
+    this.#settings = settings;
+    this.#log = log;
+    redis.on("ready", () => this.#flushSoon());
+  }
+
+  /** Writes that were given up. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Jobs that were accepted. */
+  accepted(jobs: readonly Job[]): void {
+    if (this.#settings.ttlSeconds === 0 || !this.#settings.prompt) return;
+    for (const job of jobs) this.#put(job.id, { status: this.#latest.get(job.id) ?? "queued", prompt: promptOf(job) });
+  }
+
+  /** A job that reached a state. */
+  changed({ jobId, state }: Extract<JobEvent, { type: "state" }>): void {
+    if (this.#settings.ttlSeconds === 0) return;
+    const before = this.#latest.get(jobId);
+    if (before !== undefined && isFinal(before)) return;
+    // Before its first call a job has a hash only if configured; when it is handed back, it has one that says in_progress.
+    if (state === "queued" && before === undefined && !this.#settings.prompt) return;
+    this.#remember(jobId, state);
+    this.#put(jobId, { status: state });
+  }
+
+  /** Resolves when everything that can be written now is. */
+  async idle(): Promise<void> {
+    while (this.#redis.status === "ready" && (this.#pending.size > 0 || this.#writing.size > 0)) {
+      this.#flush();
+      await Promise.all(this.#writing);
+    }
+  }
+
+  #remember(jobId: JobId, state: JobState): void {
+    this.#latest.delete(jobId);
+    this.#latest.set(jobId, state);
+    if (this.#latest.size > maxRemembered) this.#latest.delete(oldestOf(this.#latest)!);
+  }
+
+  #put(jobId: JobId, fields: Fields): void {
+    const merged = { ...this.#take(jobId), ...fields };
+    if (this.#pendingChars + (merged.prompt?.length ?? 0) > maxPendingChars) {
+      delete merged.prompt;
+      this.#dropped++;
+    }
+    this.#pending.set(jobId, merged);
+    this.#pendingChars += merged.prompt?.length ?? 0;
+    if (this.#pending.size > maxPending) {
+      this.#take(oldestOf(this.#pending)!);
+      this.#dropped++;
+    }
+    this.#flushSoon();
+  }
+
+  #take(jobId: JobId): Fields | undefined {
+    const fields = this.#pending.get(jobId);
+    this.#pending.delete(jobId);
+    this.#pendingChars -= fields?.prompt?.length ?? 0;
+    return fields;
+  }
+
+  /** Once per turn of the event loop: a job that begins and ends within one is written once. */
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    for (const jobId of this.#pending.keys()) {
+      if (this.#redis.status !== "ready" || this.#writing.size >= maxWriting) return;
+      const written = this.#write(jobId, this.#take(jobId)!).finally(() => {
+        this.#writing.delete(written);
+        if (this.#pending.size > 0) this.#flushSoon();
+      });
+      this.#writing.add(written);
+    }
+  }
+
+  async #write(jobId: JobId, fields: Fields): Promise<void> {
+    const key = `job:${jobId}`;
+    try {
+      // Both in one pipeline.
+      await Promise.all([this.#redis.hset(key, fields), this.#redis.expire(key, this.#settings.ttlSeconds)]);
+      this.#refused = false;
+    } catch (error) {
+      if (isRefusal(error)) return this.#giveUp(error);
+      // The connection was lost, perhaps with a later state on its way as well: the latest one counts.
+      this.#put(jobId, { ...fields, status: this.#latest.get(jobId) ?? fields.status, ...this.#pending.get(jobId) });
+    }
+  }
+
+  /** Redis is there but does not take it: out of memory, or not allowed. Said once, not for each job. */
+  #giveUp(error: unknown): void {
+    this.#dropped++;
+    if (!this.#refused) this.#log.warn({ reason: reasonOf(error) }, "the state of jobs could not be written to Redis");
+    this.#refused = true;
+  }
+}
+
+/** An answer of Redis, other than that it has become a replica (then the connection is replaced). */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && error.name === "ReplyError" && !error.message.startsWith("READONLY");
+}
+
+/** What the user asks: of a conversation all that the user says. */
+function promptOf({ request }: Job): string {
+  const blocks = request.messages.filter(({ role }) => role === "user").flatMap(({ content }) => content);
+  return blocks.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n\n");
+}
+
+function oldestOf<K>(map: ReadonlyMap<K, unknown>): K | undefined {
+  return map.keys().next().value;
+}

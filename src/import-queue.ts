@@ -1,0 +1,36 @@
+// The composition root of the import: opens the store, the old queue and the token counter, and closes them again.
+import { type Logger, pino } from "pino";
+import { openStore } from "./backends.ts";
+import type { Settings } from "./config/settings.ts";
+import { type Clock, systemClock } from "./domain/clock.ts";
+import { type ImportCounts, type ImportOptions, importQueue } from "./jobs/import-queue.ts";
+import { createTokenCounter } from "./jobs/token-counter.ts";
+import { openRedisList } from "./legacy/redis-list.ts";
+
+interface ImportSource extends ImportOptions {
+  /** `redis://` or `rediss://`. */
+  redisUrl: string;
+  list: string;
+  clock?: Clock;
+  log?: Logger;
+}
+
+/** @throws what opening and `importQueue` throw; all is closed then. */
+export async function importFromRedis(
+  settings: Settings,
+  { redisUrl, list, clock = systemClock, log = pino({ level: settings.logLevel }), ...options }: ImportSource,
+): Promise<ImportCounts & { remaining: number }> {
+  const queue = await openRedisList(redisUrl, list);
+  try {
+    const store = await openStore(settings, clock);
+    const tokenCounter = createTokenCounter();
+    try {
+      const counts = await importQueue({ settings, store, tokenCounter, clock, log }, queue, options);
+      return { ...counts, remaining: await queue.length() };
+    } finally {
+      await Promise.all([tokenCounter.close(), store.close()]);
+    }
+  } finally {
+    queue.close();
+  }
+}

@@ -1,0 +1,26 @@
+// The library: what a program that embeds Sluice may import.
+import { loadSettings } from "./config/load.ts";
+import { type Service, startService } from "./main.ts";
+
+export { loadSettings } from "./config/load.ts";
+export type { Settings } from "./config/settings.ts";
+export { type Service, type StartOptions, startService } from "./main.ts";
+
+export interface WorkerOptions {
+  /** Runs only the jobs of the environments that are kept in this database, such as SSP-dev. Default: all. */
+  databaseName?: string;
+  /** Where MONGODB_URL, REDIS_URL, SLUICE_CONFIG and credentials come from. Default: the process's own. */
+  env?: Record<string, string | undefined>;
+  /** Where sluice.yaml is looked for. Default: the working directory. */
+  cwd?: string;
+}
+
+/**
+ * Starts a worker in this process, as `sluice worker` does. It needs MONGODB_URL and REDIS_URL.
+ * @throws ConfigError which names what is missing or wrong
+ */
+export async function startWorker(options: WorkerOptions = {}): Promise<Pick<Service, "stop">> {
+  const { databaseName, env = process.env, cwd = process.cwd() } = options;
+  const only = databaseName === undefined ? {} : { only: { database: databaseName } };
+  return startService(await loadSettings({ env, cwd, role: "worker", ...only }));
+}

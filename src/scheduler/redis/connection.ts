@@ -1,0 +1,85 @@
+// The connection to Redis: made so that a server that is away, hangs, or has become a replica is an error within a
+// bounded time, never a queue of waiting commands, and so that it comes back by itself.
+import { type Cluster, Redis, type RedisOptions } from "ioredis";
+
+export type Client = Redis | Cluster;
+
+/** Redis did not take the command, or did not answer in time: then the command may have been executed. */
+export class RedisUnavailableError extends Error {
+  override readonly name = "RedisUnavailableError";
+
+  constructor(reason: string, cause?: unknown) {
+    super(`Redis is not available (${reason}). It is tried again by itself.`, { cause });
+  }
+}
+
+const longestReconnectMs = 1000;
+
+export function connect(url: string, timeoutMs: number): Redis {
+  return new Redis(url, {
+    protocol: 2,
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    keepAlive: 10_000,
+    ...reconnecting,
+  });
+}
+
+/** Resolves when commands are taken, or when that cannot be said yet: whoever needs it will hear of it. */
+export async function untilReady(client: Client, timeoutMs: number): Promise<void> {
+  if (client.status === "wait") client.connect().catch(() => {});
+  if (client.status === "ready") return;
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      for (const event of settled) client.off(event, done);
+      resolve();
+    };
+    const timer = setTimeout(done, timeoutMs);
+    for (const event of settled) client.on(event, done);
+  });
+}
+
+const settled = ["ready", "close", "end"];
+
+/** A second connection to the same place, which waits for notices. */
+export function subscriberOf(client: Client): Client {
+  const options: Partial<RedisOptions> = {
+    lazyConnect: true,
+    enableOfflineQueue: true,
+    autoResubscribe: true,
+    commandTimeout: undefined,
+    maxRetriesPerRequest: null,
+    ...reconnecting,
+  };
+  return "nodes" in client ? client.duplicate() : client.duplicate(options);
+}
+
+const reconnecting = {
+  retryStrategy: (tries: number) => Math.min(longestReconnectMs, 25 * 2 ** Math.min(tries, 10)),
+  // A failover: this address has become a replica. Another connection finds the new primary.
+  reconnectOnError: (error: Error) => error.message.includes("READONLY"),
+} satisfies Partial<RedisOptions>;
+
+/** Runs a command; errors of the connection become a RedisUnavailableError, and a silent one is replaced. */
+export async function command<T>(client: Client, run: () => Promise<T>): Promise<T> {
+  if (client.status !== "ready") throw new RedisUnavailableError(client.status);
+  try {
+    return await run();
+  } catch (error) {
+    if (isReply(error)) throw error;
+    // Half-open: the other side is gone and nobody said so.
+    if (error instanceof Error && error.message === "Command timed out") client.disconnect(true);
+    throw new RedisUnavailableError(error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+/** Whether the server itself answered with this error, and it is not about its role or state. */
+function isReply(error: unknown): boolean {
+  if (!(error instanceof Error) || error.name !== "ReplyError") return false;
+  return !/READONLY|^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/.test(error.message);
+}

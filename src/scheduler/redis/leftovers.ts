@@ -1,0 +1,28 @@
+// Deletes the keys of generations that a rebuild has left behind, in the background and a few at a time.
+import type { Cluster } from "ioredis";
+import type { Client } from "./connection.ts";
+
+const keysPerStep = 500;
+
+/** @param prefix "{tag}:"; keys of a generation go on with its number and a colon */
+export async function deleteGenerationsBefore(generation: number, client: Client, prefix: string): Promise<void> {
+  const nodes = "nodes" in client ? (client as Cluster).nodes("master") : [client];
+  for (const node of nodes) {
+    let cursor = "0";
+    do {
+      const [next, keys] = await node.scan(cursor, "MATCH", `${escaped(prefix)}*`, "COUNT", keysPerStep);
+      cursor = next;
+      const old = keys.filter((key) => generationOf(key, prefix) < generation);
+      if (old.length > 0) await client.unlink(...old);
+    } while (cursor !== "0");
+  }
+}
+
+/** Not a number, and so never smaller, for keys outside of generations. */
+function generationOf(key: string, prefix: string): number {
+  return Number(/^(\d+):/.exec(key.slice(prefix.length))?.[1] ?? Number.NaN);
+}
+
+function escaped(pattern: string): string {
+  return pattern.replace(/[\\*?[\]]/g, "\\$&");
+}

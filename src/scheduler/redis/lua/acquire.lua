@@ -1,0 +1,100 @@
+-- Takes up to `max` jobs that may be called now: see memory-scheduler.ts, of which this is the translation.
+-- ARGV[4] operation; ARGV[5] JSON of { max, environments?, deployments? }; ARGV[6..] a grant token for each job
+-- Reply: { header, admission ('open' or why it is closed), retry in ms (-1: nothing waits),
+--          grants [[job id, grant token, environment, deployment, model, input, output, grants]...],
+--          impossible [[job id, environment, reason]...], time to send in ms, time of a lease in ms }
+--- @include "shared/fleet"
+--- @include "shared/waiting_room"
+--- @include "shared/leases"
+if not state.load() then return redis.error_reply('NOSTATE') end
+local operation, request = ARGV[4], cjson.decode(ARGV[5])
+fleet.open()
+leases.expire()
+if not state.isOpen() then return state.done(state.admission(), -1, {}, {}, 0, 0) end
+local earlier = state.earlierReply('acquire ' .. operation)
+if earlier then return state.done(unpack(earlier)) end
+
+-- Heads of one route that are asked in one acquire whether they fit beside what is booked.
+local headsAsked = 32
+-- Jobs that can never run are taken out so many at a time; the rest with the next call.
+local impossibleAtOnce = 256
+
+local max, environments, served = request.max, request.environments, request.deployments
+local granted, impossible = {}, {}
+local askAgainAt = infinity
+
+local function grant(entry, deployment, model)
+  entry.grants = entry.grants + 1
+  local token = ARGV[6 + #granted]
+  local lease = leases.add(entry, token, deployment, leases.chargeAll(deployment, entry))
+  fair_queue.charge(shares.flow(entry.flow), lease.fairCost)
+  table.insert(granted, {
+    entry.id, token, lease.environment, deployment.id, model, entry.input, entry.output, entry.grants,
+  })
+end
+
+local function cannotRun(entry, reason)
+  local environment = shares.flow(entry.flow).environment
+  leases.drop(entry)
+  table.insert(impossible, { entry.id, environment, reason })
+end
+
+-- Booked jobs have the first word.
+local function grantBooked()
+  for _, route in ipairs(routes.booked()) do
+    local entry = waiting_room.bookedIn(route)
+    local isServed = not environments or contains(environments, shares.flow(entry.flow).environment)
+    local verdict = admission.decide(entry, routes.get(route).tiers, served)
+    if verdict.kind == 'impossible' then
+      cannotRun(entry, verdict.reason)
+    elseif verdict.kind == 'admitted' and isServed and #granted < max then
+      waiting_room.clearBooking(entry)
+      grant(entry, verdict.deployment, verdict.model)
+    else
+      askAgainAt = math.min(askAgainAt, waiting_room.keepBooking(entry, isServed, served))
+      if isServed and verdict.kind == 'blocked' then askAgainAt = math.min(askAgainAt, verdict.at) end
+    end
+  end
+end
+
+local function grantFromQueue()
+  local closed, asked = {}, {}
+  while #granted < max and #impossible < impossibleAtOnce do
+    local flow, route, place = fair_queue.next(closed, environments)
+    if not flow then return end
+    local entry = entries.get(entries.idAt(place))
+    local verdict = admission.decide(entry, routes.get(route).tiers, served)
+    if verdict.kind == 'admitted' then
+      waiting_room.leave(entry)
+      grant(entry, verdict.deployment, verdict.model)
+    elseif verdict.kind == 'impossible' then
+      cannotRun(entry, verdict.reason)
+    else
+      askAgainAt = math.min(askAgainAt, verdict.at)
+      asked[route] = (asked[route] or 0) + 1
+      if verdict.forAll or asked[route] > headsAsked then
+        closed[route] = true
+      elseif not control.booked[route] and verdict.on.kind == 'quota' then
+        -- The first that does not fit gets a start kept free for it, or smaller ones would pass it for ever.
+        waiting_room.book(entry, served)
+      else
+        fair_queue.passOver(flow, route)
+      end
+    end
+  end
+end
+
+waiting_room.promote()
+sorted_queue.readAhead(max)
+grantBooked()
+grantFromQueue()
+fair_queue.passedOverReturn()
+
+local retryInMs = 0
+if #granted < max and #impossible < impossibleAtOnce then
+  askAgainAt = math.min(askAgainAt, waiting_room.nextReadyAt())
+  if control.running > 0 then askAgainAt = math.min(askAgainAt, control.nextExpiry) end
+  retryInMs = askAgainAt < infinity and math.max(1, askAgainAt - now) or -1
+end
+local reply = { 'open', retryInMs, granted, impossible, config.sendWithinMs, config.leaseMs }
+return state.done(unpack(state.keepReply('acquire ' .. operation, reply)))

@@ -1,0 +1,12 @@
+-- Takes over a configuration. Jobs, leases, usage and what was learned stay.
+-- ARGV[4] configuration as JSON
+-- Reply: { header }
+--- @include "shared/fleet"
+--- @include "shared/waiting_room"
+if not state.load() then return redis.error_reply('NOSTATE') end
+deployments.openAll()
+waiting_room.unbookAll()
+fleet.storeConfig(ARGV[4])
+fleet.adopt(ARGV[4])
+state.wake()
+return state.done()

@@ -1,0 +1,153 @@
+-- Where a job stands: see explainer.ts. What waits in a route is summed up at most once a second, for all processes
+-- together; so the virtual times of other tenants are up to a second old, at most 200 tenants per route are counted,
+-- and the more there are the fewer of their jobs are looked at for the average cost.
+-- ARGV[4] job id
+-- Reply: { header, 'absent' } or { header, 'running', deployment } or
+--        { header, 'waiting', position, kind, deployment or '', quota or reason or '', starts in ms or -1 }
+--- @include "shared/fleet"
+--- @include "shared/waiting_room"
+--- @include "shared/leases"
+if not state.load() then return redis.error_reply('NOSTATE') end
+fleet.open()
+leases.expire()
+
+local summaryMs = 1000
+local tenantsCounted = 200
+local headsOfEach = 64
+local headsInAll = 1024
+
+-- [{ flow, environment, priority, virtualTime, weight, jobs, perJob }...] for a route.
+local function summarize(route, deployment)
+  local flows = {}
+  for _, environment in ipairs(control.environments) do
+    for _, priority in ipairs(environment.priorities) do
+      for _, id in ipairs(fair_queue.furthestBehind(priority, route, tenantsCounted - #flows)) do
+        table.insert(flows, shares.flow(id))
+      end
+    end
+  end
+  local sample = math.max(1, math.min(headsOfEach, math.floor(headsInAll / math.max(1, #flows))))
+  local backlogs = {}
+  for _, flow in ipairs(flows) do
+    local heads = sorted_queue.first(fair_queue.queueKey(flow, route), sample)
+    local cost = 0
+    for _, place in ipairs(heads) do
+      cost = cost + admission.fairCostOn(deployment, entries.get(entries.idAt(place)))
+    end
+    table.insert(backlogs, {
+      flow = flow.id,
+      environment = flow.environment,
+      priority = flow.priority,
+      virtualTime = flow.virtualTime,
+      weight = shares.weightOf(flow, 1),
+      jobs = fair_queue.waitingIn(flow, route),
+      perJob = cost / math.max(1, #heads),
+    })
+  end
+  return backlogs
+end
+
+local function backlogsOf(route, tiers)
+  local name = key(string.format('backlog:%.0f', route))
+  local packed = call('GET', name)
+  local summary = packed and cmsgpack.unpack(packed)
+  if summary and now - summary.at < summaryMs then return summary.backlogs end
+  local backlogs = tiers[1] and summarize(route, tiers[1].deployments[1]) or {}
+  call('SET', name, cmsgpack.pack({ at = now, backlogs = backlogs }), 'PX', 60000)
+  return backlogs
+end
+
+-- Adds to what a branch of the tree gets what its siblings get in the same time. `siblingOf` answers, for a backlog, the
+-- name, virtual time and weight of the sibling that it belongs to, or nil.
+local function besides(branch, weight, own, backlogs, siblingOf)
+  local siblings = {}
+  for _, backlog in ipairs(backlogs) do
+    local name, virtualTime, siblingWeight = siblingOf(backlog)
+    if name then
+      local sum = siblings[name] or { jobs = 0, cost = 0, virtualTime = virtualTime, weight = siblingWeight }
+      siblings[name] = sum
+      sum.jobs = sum.jobs + backlog.jobs
+      sum.cost = sum.cost + backlog.jobs * backlog.perJob
+    end
+  end
+  local reached = branch.virtualTime + own.cost / weight
+  local result = { jobs = own.jobs, cost = own.cost }
+  for _, waiting in pairs(siblings) do
+    local cost = math.min(waiting.cost, math.max(0, (reached - waiting.virtualTime) * waiting.weight))
+    result.cost = result.cost + cost
+    if waiting.cost > 0 then result.jobs = result.jobs + waiting.jobs * cost / waiting.cost end
+  end
+  return result
+end
+
+local function ownCost(entry, tiers)
+  return tiers[1] and admission.fairCostOn(tiers[1].deployments[1], entry) or 0
+end
+
+-- Jobs, and microseconds of quota time, that go before a job in the queue.
+local function aheadOf(entry, tiers)
+  local backlogs = backlogsOf(entry.route, tiers)
+  local flow = shares.flow(entry.flow)
+  local priority, environment = shares.priorityOf(flow.environment, flow.priority)
+  local queue = fair_queue.queueKey(flow, entry.route)
+  local perJob = ownCost(entry, tiers)
+  for _, backlog in ipairs(backlogs) do
+    if backlog.flow == flow.id then perJob = backlog.perJob end
+  end
+  local jobs = sorted_queue.rank(queue, entries.place(entry), fair_queue.waitingIn(flow, entry.route))
+  local ahead = besides(flow, shares.weightOf(flow, 1), { jobs = jobs, cost = jobs * perJob }, backlogs, function(other)
+    if other.flow == flow.id then return nil end
+    if other.environment ~= flow.environment or other.priority ~= flow.priority then return nil end
+    return other.flow, other.virtualTime, other.weight
+  end)
+  ahead = besides(priority, shares.weightOf(priority, 2), ahead, backlogs, function(other)
+    if other.environment ~= flow.environment or other.priority == flow.priority then return nil end
+    local sibling = shares.priorityOf(other.environment, other.priority)
+    return other.priority, sibling.virtualTime, shares.weightOf(sibling, 2)
+  end)
+  ahead = besides(environment, shares.weightOf(environment, 3), ahead, backlogs, function(other)
+    if other.environment == flow.environment then return nil end
+    local _, sibling = shares.priorityOf(other.environment, other.priority)
+    return other.environment, sibling.virtualTime, shares.weightOf(sibling, 3)
+  end)
+  if control.booked[entry.route] then
+    ahead.jobs = ahead.jobs + 1
+    ahead.cost = ahead.cost + ownCost(waiting_room.bookedIn(entry.route), tiers)
+  end
+  return ahead
+end
+
+-- When the quotas will have let through what goes before the job, and the job itself; -1 if nothing can be said.
+local function startsIn(entry, tiers, ahead)
+  local delay = entry.state == delayed and math.max(0, entry.detail - now) or 0
+  local deployment, latest, tier = admission.earliestStart(entry, tiers)
+  if not deployment then return -1 end
+  local inService = 0
+  for _, other in ipairs(tier.deployments) do
+    if deployments.inService(other) then inService = inService + 1 end
+  end
+  local share = ahead.cost / inService
+  for _, quota in ipairs(deployment.quotas) do
+    local units = math.floor(share * quota.limit / (quota.window * 1000) + 0.5)
+    latest = math.max(latest, quotas.freeAfter(quota, units, admission.costOn(quota, deployment, entry)))
+  end
+  return math.max(delay, latest - now)
+end
+
+local function waitingOn(entry, tiers)
+  if not state.isOpen() then return { kind = 'rebuild' } end
+  if entry.state == delayed then return { kind = 'delay' } end
+  local verdict = admission.decide(entry, tiers)
+  return verdict.kind == 'blocked' and verdict.on or { kind = 'turn' }
+end
+
+local entry = entries.get(ARGV[4])
+if not entry then return state.done('absent') end
+if entry.state == running then return state.done('running', leases.live(entry.detail).deployment) end
+local tiers = routes.get(entry.route).tiers
+local ahead = entry.state == ready and aheadOf(entry, tiers) or { jobs = 0, cost = 0 }
+local on = waitingOn(entry, tiers)
+local position = math.max(1, math.floor(ahead.jobs + 0.5) + 1)
+return state.done(
+  'waiting', position, on.kind, on.deployment or '', on.quota or on.reason or '', startsIn(entry, tiers, ahead)
+)

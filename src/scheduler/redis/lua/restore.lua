@@ -1,0 +1,56 @@
+-- Adds usage, learned limits, waiting jobs and leases to what is being rebuilt, and keeps the lock.
+-- ARGV[4] ticket
+-- ARGV[5] JSON of { learned: [[quota, limit]...], deployments: [id...], charges: count, leases: count,
+--         owners, routes: see add.lua }
+-- ARGV[6..] six for each charge: grant token, deployment (place in that list), ms ago, input and output tokens,
+--           '1' if that is real usage; then eight for each job as in add.lua; then three for each lease: job id, grant
+--           token, deployment
+-- Reply: { header, 1; or 0 if the ticket is not the valid one }
+--- @include "shared/fleet"
+--- @include "shared/add_jobs"
+--- @include "shared/leases"
+if not state.load() then return redis.error_reply('NOSTATE') end
+if control.ticket ~= ARGV[4] then return state.done(0) end
+control.lockedUntil = now + config.leaseMs
+fleet.open()
+local part = cjson.decode(ARGV[5])
+
+for _, learned in ipairs(part.learned) do
+  local quota = quotaOf[learned[1]]
+  if quota then learning.learn(quota, learned[2]) end
+end
+
+-- Charges of calls that may still be running are given to their leases, or kept for them until the rebuild is over.
+local function restoreCharge(at)
+  local grant = ARGV[at]
+  local deployment = deploymentOf[part.deployments[tonumber(ARGV[at + 1])]]
+  if not deployment then return end
+  local isSettled = ARGV[at + 5] == '1'
+  local agoMs, input, output = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local charges = fleet.restoreCharge(deployment, agoMs, input, output, isSettled)
+  if isSettled then return end
+  local lease = leases.live(grant)
+  if lease then
+    lease.charges = charges
+    leases.save(lease)
+  else
+    call('HSET', key('restored'), grant, cmsgpack.pack(charges))
+  end
+end
+
+local function restoreLease(at)
+  local entry = entries.get(ARGV[at])
+  local deployment = deploymentOf[part.deployments[tonumber(ARGV[at + 2])]]
+  if not entry or not deployment or entry.state == running then return end
+  waiting_room.leave(entry)
+  local charges = call('HGET', key('restored'), ARGV[at + 1])
+  local lease = leases.add(entry, ARGV[at + 1], deployment, charges and cmsgpack.unpack(charges) or {})
+  fair_queue.charge(shares.flow(entry.flow), lease.fairCost)
+end
+
+local firstJob = 6 + 6 * part.charges
+local firstLease = #ARGV + 1 - 3 * part.leases
+for at = 6, firstJob - 1, 6 do restoreCharge(at) end
+addJobs(part, firstJob, firstLease - 1)
+for at = firstLease, #ARGV, 3 do restoreLease(at) end
+return state.done(1)

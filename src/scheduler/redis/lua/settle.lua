@@ -1,0 +1,39 @@
+-- Ends grants: what becomes of the job, what of the charge, and what was seen of the deployment. The first settlement
+-- of a grant counts; a repetition is answered the same.
+-- ARGV[4..] nine for each: job id; grant token; 'ended' or the delay before it waits again, in ms;
+--           charge: 'keep' | 'void' | 'used', then input (with cache writes) and output tokens, or '';
+--           signal: kind, detail (throttle or reason) or '', retry after in ms or ''
+-- Reply: { header, ['settled' | 'lost', ...] }
+--- @include "shared/fleet"
+--- @include "shared/waiting_room"
+--- @include "shared/leases"
+if not state.load() then return redis.error_reply('NOSTATE') end
+fleet.open()
+leases.expire()
+
+local function settle(at)
+  local id, grant, job = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local live = leases.live(grant)
+  if live and live.id ~= id then live = nil end
+  local answer = not live and leases.settledAnswer(grant) or nil
+  local lease = live or (not answer and leases.lost(grant) or nil)
+  if lease and not lease.settled then
+    leases.account(lease, ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]))
+    leases.signal(lease, ARGV[at + 6], ARGV[at + 7], tonumber(ARGV[at + 8]))
+    lease.settled = live and 'settled' or 'lost'
+    if not live then leases.saveLost(lease) end
+  end
+  local entry = entries.get(id)
+  if live then
+    leases.release(live)
+    if job == 'ended' then waiting_room.forget(entry) else waiting_room.enter(entry, tonumber(job)) end
+  elseif entry and job == 'ended' then
+    leases.drop(entry)
+  end
+  return answer or (lease and lease.settled) or 'lost'
+end
+
+local answers = {}
+for at = 4, #ARGV, 9 do table.insert(answers, settle(at)) end
+state.wake()
+return state.done(answers)

@@ -1,0 +1,26 @@
+-- Adds the jobs that stand in the arguments from `first` to `last`; `lists` holds owners and routes: see add.lua.
+--- @include "state"
+--- @include "deployment"
+--- @include "waiting_room"
+local function addJobs(lists, first, last)
+  local flows = {}
+  local routeIds = {}
+  for at = first, last, 8 do
+    local id = ARGV[at]
+    if not entries.exists(id) then
+      local ownerAt, routeAt = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+      if not flows[ownerAt] then flows[ownerAt] = shares.flowOf(unpack(lists.owners[ownerAt])) end
+      if not routeIds[routeAt] then routeIds[routeAt] = routes.idOf(lists.routes[routeAt]) end
+      waiting_room.add({
+        id = id,
+        order = ARGV[at + 1],
+        flow = flows[ownerAt].id,
+        route = routeIds[routeAt],
+        input = tonumber(ARGV[at + 4]),
+        output = tonumber(ARGV[at + 5]),
+        exact = ARGV[at + 6] == '1',
+        grants = 0,
+      }, tonumber(ARGV[at + 7]))
+    end
+  end
+end

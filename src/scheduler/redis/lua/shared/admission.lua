@@ -1,0 +1,190 @@
+-- Whether a job may be called now, and where: see admission.ts. Nothing is charged here.
+--
+-- A job is { id, input, output }; tiers are { model, choice, deployments } in the order of preference.
+--- @include "state"
+--- @include "cost"
+--- @include "quota"
+--- @include "deployment"
+local admission = {}
+
+function admission.costOn(quota, deployment, job)
+  return costs.reserved(quota.unit, job.input, job.output, deployment.burndown)
+end
+
+-- The share that a job takes of the scarcest quota of a deployment.
+function admission.fairCostOn(deployment, job)
+  local cost = 0
+  for _, quota in ipairs(deployment.quotas) do
+    cost = math.max(cost, costs.fair(admission.costOn(quota, deployment, job), quota))
+  end
+  return #deployment.quotas == 0 and costs.unlimited or cost
+end
+
+local function everAdmits(job, deployment)
+  for _, quota in ipairs(deployment.quotas) do
+    if not quotas.everAdmits(quota, admission.costOn(quota, deployment, job)) then return false, quota end
+  end
+  return true
+end
+
+-- By the job's own model alone: a fallback stands in for what is out of service, not for too small a quota.
+local function impossible(job, tiers)
+  local own = tiers[1] and tiers[1].deployments or {}
+  for _, deployment in ipairs(own) do
+    if everAdmits(job, deployment) then return nil end
+  end
+  local first = own[1]
+  if not first then return 'No deployment of the configuration serves this model in the allowed regions.' end
+  local _, quota = everAdmits(job, first)
+  return string.format(
+    'The job costs %.0f %s, but the quota %s admits at most %.0f per %s.',
+    admission.costOn(quota, first, job),
+    quota.unit,
+    quota.name,
+    quota.limit,
+    quota.per
+  )
+end
+
+local function anyInService(tier)
+  for _, deployment in ipairs(tier.deployments) do
+    if deployments.inService(deployment) then return true end
+  end
+  return false
+end
+
+-- The tier that counts, and its place.
+local function activeTier(job, tiers)
+  for place, tier in ipairs(tiers) do
+    for _, deployment in ipairs(tier.deployments) do
+      if deployments.inService(deployment) and everAdmits(job, deployment) then return tier, place end
+    end
+  end
+  return nil
+end
+
+local function troubleOn(deployment)
+  local trouble = deployments.trouble(deployment)
+  local kind = trouble.state == 'cooling_down' and 'cool_down' or 'out_of_service'
+  return { kind = kind, deployment = deployment.id, reason = trouble.reason }, trouble.untilTime
+end
+
+local function outOfService(job, tiers)
+  local on
+  local at = infinity
+  local forAll = true
+  for _, tier in ipairs(tiers) do
+    for _, deployment in ipairs(tier.deployments) do
+      if everAdmits(job, deployment) then
+        local trouble, untilTime = troubleOn(deployment)
+        on = on or trouble
+        at = math.min(at, untilTime)
+      end
+    end
+    forAll = forAll and not anyInService(tier)
+  end
+  return { kind = 'blocked', on = on, at = at, forAll = forAll }
+end
+
+local function obstacleOf(job, deployment)
+  if deployments.trouble(deployment) then
+    local on, at = troubleOn(deployment)
+    return { on = on, at = at, forAll = true }
+  end
+  if not everAdmits(job, deployment) then return 'impossible' end
+  if not deployments.hasRoom(deployment) then
+    return { on = { kind = 'concurrency', deployment = deployment.id }, at = infinity, forAll = true }
+  end
+  local latest, latestAt
+  -- Before this time not even the smallest job would be admitted.
+  local closedUntil = now
+  for _, quota in ipairs(deployment.quotas) do
+    local cost = admission.costOn(quota, deployment, job)
+    local at
+    if quotas.admits(quota, cost) then
+      at = quotas.givesWayUntil(quota, cost, job.id)
+    else
+      at = quotas.earliest(quota, cost)
+    end
+    if at then
+      if not latest or at > latestAt then
+        latest, latestAt = quota, at
+      end
+      closedUntil = math.max(closedUntil, quotas.earliest(quota, math.min(1, cost)))
+    end
+  end
+  if not latest then return nil end
+  local on = { kind = 'quota', deployment = deployment.id, quota = latest.name }
+  return { on = on, at = latestAt, forAll = closedUntil >= latestAt }
+end
+
+-- What would be left of the fullest quota, in thousandths of its limit; without quotas, of the concurrency.
+local function headroomOf(job, deployment)
+  local room = deployment.maxConcurrency - deployment.state.running
+  local least = math.floor(room * 1000 / deployment.maxConcurrency)
+  for _, quota in ipairs(deployment.quotas) do
+    local limit = quota.state.effectiveLimit
+    local left = limit - quotas.used(quota) - admission.costOn(quota, deployment, job)
+    least = math.min(least, math.floor(left * 1000 / limit))
+  end
+  return least
+end
+
+-- Answers { kind = admitted, deployment, model }, { kind = blocked, on, at, forAll } or { kind = impossible, reason }.
+-- `served`: the ids of the deployments that the asking worker serves, or nil for all.
+function admission.decide(job, tiers, served)
+  local reason = impossible(job, tiers)
+  if reason then return { kind = 'impossible', reason = reason } end
+  local tier, place = activeTier(job, tiers)
+  if not tier then return outOfService(job, tiers) end
+  local best, bestHeadroom, blocked
+  local forAll = true
+  for before = 1, place - 1 do forAll = forAll and not anyInService(tiers[before]) end
+  for _, deployment in ipairs(tier.deployments) do
+    if not served or contains(served, deployment.id) then
+      local obstacle = obstacleOf(job, deployment)
+      if not obstacle then
+        local headroom = headroomOf(job, deployment)
+        if not best or headroom > bestHeadroom then
+          best, bestHeadroom = deployment, headroom
+        end
+        if tier.choice == 'order' then break end
+      elseif obstacle == 'impossible' then
+        -- Where this job is too big, a smaller one of the same route may fit.
+        forAll = false
+      else
+        forAll = forAll and obstacle.forAll
+        if not blocked or blocked.at > obstacle.at then blocked = obstacle end
+      end
+    end
+  end
+  if best then return { kind = 'admitted', deployment = best, model = tier.model } end
+  local at = blocked and blocked.at or infinity
+  -- A fallback is left as soon as something before it is back.
+  for before = 1, place - 1 do
+    for _, deployment in ipairs(tiers[before].deployments) do
+      local trouble = deployments.trouble(deployment)
+      if trouble then at = math.min(at, trouble.untilTime) end
+    end
+  end
+  return { kind = 'blocked', on = blocked and blocked.on or { kind = 'turn' }, at = at, forAll = forAll }
+end
+
+-- Where a job that does not fit now will fit first, if nothing else is charged until then: deployment, time, tier.
+function admission.earliestStart(job, tiers, served)
+  local tier = activeTier(job, tiers)
+  local best, bestAt
+  for _, deployment in ipairs(tier and tier.deployments or {}) do
+    local isServed = not served or contains(served, deployment.id)
+    if isServed and deployments.inService(deployment) and everAdmits(job, deployment) then
+      local at = now
+      for _, quota in ipairs(deployment.quotas) do
+        at = math.max(at, quotas.earliest(quota, admission.costOn(quota, deployment, job)))
+      end
+      if not best or at < bestAt then
+        best, bestAt = deployment, at
+      end
+    end
+  end
+  return best, bestAt, tier
+end

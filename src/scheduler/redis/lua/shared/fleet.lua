@@ -1,0 +1,112 @@
+-- The deployments and quotas of a configuration: what becomes of their state when the configuration changes or a day
+-- ends: see fleet.ts. Quotas are matched by name and deployments by id; those that a configuration leaves out are kept
+-- until the next rebuild, because they may come back.
+--- @include "state"
+--- @include "quota"
+--- @include "quota_log"
+--- @include "deployment"
+--- @include "cost"
+local fleet = {}
+
+local dayMs = 86400000
+local hourMs = 3600000
+
+local function adoptQuota(settings)
+  local guardMs = config.sendWithinMs + config.networkJitterMs
+  local name, own = settings.name, control.quotas[settings.name]
+  settings.name = nil
+  if own and own.settings.per == settings.per and own.settings.unit == settings.unit then
+    quotas.reconfigure(own, settings, guardMs)
+    return
+  end
+  if own then quota_log.clear({ name = name, state = own, segments = {} }) end
+  control.quotas[name] = quotas.fresh(settings, guardMs)
+end
+
+local function adoptDeployment(settings)
+  local own = control.deployments[settings.id]
+  if not own then
+    own = deployments.fresh()
+    control.deployments[settings.id] = own
+  end
+  own.settings = settings
+  deployments.revive(own)
+end
+
+-- Takes over the numbers of a configuration, given as JSON, and makes quotas and deployments ready for use.
+function fleet.adopt(json)
+  local settings = cjson.decode(json)
+  for _, quota in ipairs(settings.quotas) do adoptQuota(quota) end
+  for _, deployment in ipairs(settings.deployments) do adoptDeployment(deployment) end
+  deployments.openAll()
+end
+
+local function storeTenantWeights(weights)
+  call('DEL', prefix .. 'tenant_weights')
+  for tenant, weight in pairs(weights) do
+    call('HSET', prefix .. 'tenant_weights', tenant, string.format('%.17g', weight))
+  end
+end
+
+-- Stores a configuration, given as JSON, as all processes' own: as it is, for processes that have an older one; and what
+-- scripts need of it at every call. Weights of tenants, which may be many, are read one by one.
+function fleet.storeConfig(json)
+  local settings = cjson.decode(json)
+  local packed = cmsgpack.pack({
+    version = settings.version,
+    leaseMs = settings.leaseMs,
+    sendWithinMs = settings.sendWithinMs,
+    networkJitterMs = settings.networkJitterMs,
+    models = settings.models,
+    quotas = fleet.namesOf(settings.quotas, 'name'),
+    deployments = fleet.namesOf(settings.deployments, 'id'),
+    weights = { environments = settings.weights.environments, priorities = settings.weights.priorities },
+    hasTenantWeights = next(settings.weights.tenants) ~= nil,
+  })
+  storeTenantWeights(settings.weights.tenants)
+  call('SET', prefix .. 'config', packed)
+  call('SET', prefix .. 'config_json', json)
+  config = cmsgpack.unpack(packed)
+end
+
+function fleet.namesOf(list, field)
+  local names = {}
+  for _, item in ipairs(list) do table.insert(names, item[field]) end
+  return names
+end
+
+-- How long ago the quota was reset by the provider; nil if it is not reset at an hour.
+local function intoDay(quota)
+  if quota.per ~= 'day' or not quota.resetHourUtc then return nil end
+  return (state.wall - quota.resetHourUtc * hourMs) % dayMs
+end
+
+-- What time alone brings about, before anything else is looked at: daily quotas whose reset hour has passed.
+local function turnDays()
+  for _, quota in pairs(quotaOf) do
+    local into = intoDay(quota)
+    if into then
+      local day = math.floor((state.wall - into) / hourMs + 0.5)
+      quotas.turnDay(quota, day, now + math.ceil(dayMs - into))
+    end
+  end
+end
+
+-- To be called by every script that asks or charges quotas.
+function fleet.open()
+  deployments.openAll()
+  turnDays()
+end
+
+-- Charges what was called before a rebuild. To be given in the order of time.
+function fleet.restoreCharge(deployment, agoMs, input, output, isSettled)
+  local cost = isSettled and costs.settled or costs.reserved
+  local charges = {}
+  for _, quota in ipairs(deployment.quotas) do
+    if agoMs <= math.min(quota.span, intoDay(quota) or quota.span) then
+      local charged = cost(quota.unit, input, output, deployment.burndown)
+      table.insert(charges, quotas.charge(quota, charged, now - math.max(0, math.floor(agoMs))))
+    end
+  end
+  return charges
+end

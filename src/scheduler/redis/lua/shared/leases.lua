@@ -1,0 +1,255 @@
+-- Leases in force, and the ones that ended a short while ago: an answer may still come for those, and then its charge
+-- must be settled, and a repeated settlement must be recognised: see leases.ts.
+--- @include "state"
+--- @include "entries"
+--- @include "cost"
+--- @include "admission"
+--- @include "waiting_room"
+local leases = {}
+
+-- Settled grants are remembered in two halves; when one is full, the other is dropped. At least so many are known.
+local settledKept = 4096
+-- Longer than any call lasts.
+local lostKeptMs = 3600000
+-- How many lapsed leases one script ends; the rest follow with the next.
+local expireAtOnce = 1000
+
+-- Leases in force that this script has read or made, and those of them that have to be written at its end.
+local liveRead = {}
+local changed = {}
+
+-- As lists without names: packing and unpacking the names took half of the time of a settlement.
+local function pack(lease)
+  local charges = {}
+  for index, charge in ipairs(lease.charges) do
+    local paced = charge.paced
+    charges[index] = {
+      charge.quota, charge.serial, charge.number, charge.cost, charge.reserved,
+      paced.time, paced.ends, paced.refundsBefore,
+    }
+  end
+  return cmsgpack.pack({
+    lease.serial, lease.id, lease.flow, lease.environment, lease.priority, lease.deployment,
+    lease.input, lease.output, lease.fairCost, lease.expiresAt, lease.settled or false, charges,
+  })
+end
+
+local function unpackLease(grant, packed)
+  local fields = cmsgpack.unpack(packed)
+  local lease = {
+    grant = grant,
+    -- Leases are numbered in the order in which they were given.
+    serial = fields[1],
+    id = fields[2],
+    flow = fields[3],
+    environment = fields[4],
+    priority = fields[5],
+    deployment = fields[6],
+    input = fields[7],
+    output = fields[8],
+    fairCost = fields[9],
+    expiresAt = fields[10],
+    -- What its settlement was answered; false before.
+    settled = fields[11],
+    charges = {},
+  }
+  for index, charge in ipairs(fields[12]) do
+    lease.charges[index] = {
+      quota = charge[1],
+      serial = charge[2],
+      number = charge[3],
+      cost = charge[4],
+      reserved = charge[5],
+      paced = { time = charge[6], ends = charge[7], refundsBefore = charge[8] },
+    }
+  end
+  return lease
+end
+
+table.insert(flushes, function()
+  for grant in pairs(changed) do
+    local lease = liveRead[grant]
+    call('HSET', key('leases'), grant, pack(lease))
+    call('ZADD', key('lease_expiry'), string.format('%.0f', lease.expiresAt), grant)
+  end
+end)
+
+-- The lease in force with this token, or nil.
+function leases.live(grant)
+  if liveRead[grant] == nil then
+    local packed = call('HGET', key('leases'), grant)
+    liveRead[grant] = packed and unpackLease(grant, packed)
+  end
+  return liveRead[grant] or nil
+end
+
+
+-- Leases a job that waits nowhere, and writes its record.
+function leases.add(entry, grant, deployment, charges)
+  local flow = shares.flow(entry.flow)
+  entry.state = running
+  entry.detail = grant
+  entries.put(entry)
+  deployment.state.running = deployment.state.running + 1
+  control.running = control.running + 1
+  control.serial = control.serial + 1
+  local lease = {
+    grant = grant,
+    serial = control.serial,
+    id = entry.id,
+    flow = entry.flow,
+    environment = flow.environment,
+    priority = flow.priority,
+    deployment = deployment.id,
+    input = entry.input,
+    output = entry.output,
+    charges = charges,
+    fairCost = admission.fairCostOn(deployment, entry),
+    expiresAt = now + config.leaseMs,
+  }
+  liveRead[grant] = lease
+  changed[grant] = true
+  control.nextExpiry = math.min(control.nextExpiry, lease.expiresAt)
+  return lease
+end
+
+function leases.renew(lease)
+  lease.expiresAt = now + config.leaseMs
+  changed[lease.grant] = true
+end
+
+function leases.save(lease)
+  changed[lease.grant] = true
+end
+
+-- What repeated settlements are answered: 'settled' or 'lost'; nil if the grant is not known as settled.
+function leases.settledAnswer(grant)
+  return call('HGET', key('settled'), grant) or call('HGET', key('settled_before'), grant) or nil
+end
+
+function leases.lost(grant)
+  local packed = call('HGET', key('lost'), grant)
+  return packed and unpackLease(grant, packed) or nil
+end
+
+function leases.saveLost(lease)
+  call('HSET', key('lost'), lease.grant, pack(lease))
+end
+
+local function rememberSettled(grant, answer)
+  call('HSET', key('settled'), grant, answer)
+  if call('HLEN', key('settled')) >= settledKept then call('RENAME', key('settled'), key('settled_before')) end
+end
+
+local function rememberLost(lease)
+  leases.saveLost(lease)
+  local untilKey = key('lost_until')
+  for _, grant in ipairs(call('ZRANGEBYSCORE', untilKey, '-inf', string.format('%.0f', now), 'LIMIT', 0, 100)) do
+    call('ZREM', untilKey, grant)
+    call('HDEL', key('lost'), grant)
+  end
+  call('ZADD', untilKey, string.format('%.0f', now + lostKeptMs), lease.grant)
+end
+
+-- Ends a lease; what becomes of the job is up to the caller. Its charges stay.
+function leases.release(lease)
+  local own = control.deployments[lease.deployment]
+  own.running = own.running - 1
+  control.running = control.running - 1
+  liveRead[lease.grant] = false
+  changed[lease.grant] = nil
+  call('HDEL', key('leases'), lease.grant)
+  call('ZREM', key('lease_expiry'), lease.grant)
+  if lease.settled then rememberSettled(lease.grant, lease.settled) else rememberLost(lease) end
+end
+
+-- Ends leases that were not renewed in time; their jobs wait again.
+function leases.expire()
+  if not state.isOpen() or now < control.nextExpiry then return end
+  local expiry = key('lease_expiry')
+  local lapsed = {}
+  for _, grant in ipairs(call('ZRANGEBYSCORE', expiry, '-inf', string.format('%.0f', now), 'LIMIT', 0, expireAtOnce)) do
+    table.insert(lapsed, leases.live(grant))
+  end
+  table.sort(lapsed, function(a, b) return a.serial < b.serial end)
+  for _, lease in ipairs(lapsed) do
+    leases.release(lease)
+    waiting_room.enter(entries.get(lease.id))
+  end
+  local first = call('ZRANGE', expiry, 0, 0, 'WITHSCORES')
+  control.nextExpiry = first[2] and tonumber(first[2]) or infinity
+end
+
+-- Takes a job out altogether. Its lease, if any, is lost.
+function leases.drop(entry)
+  local lease = entry.state == running and leases.live(entry.detail)
+  if lease then leases.release(lease) else waiting_room.leave(entry) end
+  waiting_room.forget(entry)
+end
+
+-- ---------------------------------------------------------------- charges
+
+-- Charges a call to all quotas of its deployment.
+function leases.chargeAll(deployment, job)
+  local charges = {}
+  for _, quota in ipairs(deployment.quotas) do
+    table.insert(charges, quotas.charge(quota, admission.costOn(quota, deployment, job), now))
+  end
+  return charges
+end
+
+-- The quota of a charge, or nil if another has taken its name meanwhile (its unit or window was changed).
+local function quotaOfCharge(charge)
+  local quota = quotaOf[charge.quota]
+  return quota and quota.state.serial == charge.serial and quota or nil
+end
+
+-- Whether a lease whose charges were taken back may be charged again now, and where.
+function leases.admitsAgain(lease)
+  local deployment = deploymentOf[lease.deployment]
+  for _, quota in ipairs(deployment.quotas) do
+    if not quotas.admitsBeside(quota, admission.costOn(quota, deployment, lease), lease.id) then return false end
+  end
+  return true, deployment
+end
+
+function leases.voidCharges(lease)
+  for _, charge in ipairs(lease.charges) do
+    local quota = quotaOfCharge(charge)
+    if quota then quotas.void(quota, charge) end
+  end
+end
+
+-- Replaces what a call was charged by what it used, and answers by how much its cost to the fair shares changed.
+local function settleCharges(lease, input, output)
+  local burndown = deploymentOf[lease.deployment].burndown
+  local cost = #lease.charges == 0 and lease.fairCost or 0
+  for _, charge in ipairs(lease.charges) do
+    local quota = quotaOfCharge(charge)
+    if quota then
+      local real = costs.settled(quota.unit, input, output, burndown)
+      quotas.settle(quota, charge, real)
+      cost = math.max(cost, costs.fair(real, quota))
+    else
+      cost = math.max(cost, lease.fairCost)
+    end
+  end
+  return cost - lease.fairCost
+end
+
+-- Counts what the end of a call showed. charge: 'keep', 'void' or 'used' (then input, with cache writes, and output).
+function leases.account(lease, charge, input, output)
+  local difference = 0
+  if charge == 'void' then
+    leases.voidCharges(lease)
+    difference = -lease.fairCost
+  elseif charge == 'used' then
+    difference = settleCharges(lease, input, output)
+  end
+  lease.fairCost = lease.fairCost + difference
+  fair_queue.correct(lease, difference)
+end
+
+function leases.signal(lease, kind, detail, retryAfterMs)
+  deployments.signal(deploymentOf[lease.deployment], kind, detail, retryAfterMs)
+end

@@ -1,0 +1,97 @@
+-- The pacer of a quota (GCRA): see pacer.ts, where its reasons are written down. Time in its queue is counted in whole
+-- microseconds. Its state lies in the quota's: busyUntil, refunds, ratio.
+--- @include "state"
+local pacer = {}
+
+local ratioUnit = 100000
+local ratioInertia = 16
+
+function pacer.fresh(own)
+  own.busyUntil = -infinity
+  own.refunds = 0
+  own.ratio = ratioUnit
+end
+
+-- Learns what a reservation turned out to cost.
+function pacer.observe(quota, reserved, cost)
+  if reserved <= 0 or cost <= 0 then return end
+  local own = quota.state
+  local sample = math.floor(math.min(cost, 8 * reserved) * ratioUnit / reserved)
+  own.ratio = math.max(1, own.ratio + math.floor((sample - own.ratio) / ratioInertia))
+end
+
+-- What reservations of this sum are expected to cost.
+function pacer.expected(quota, reserved)
+  return math.ceil(reserved * quota.state.ratio / ratioUnit)
+end
+
+local function realTimeOf(quota, cost)
+  return math.ceil(cost * quota.span * 1000 / quota.state.effectiveLimit)
+end
+
+local function timeOf(quota, reserved)
+  return quota.paced and realTimeOf(quota, pacer.expected(quota, reserved)) or 0
+end
+
+-- The burst, as time, and a millisecond more, because the time of every charge is rounded up.
+local function tolerance(quota)
+  return math.floor(quota.burst * quota.span * 1000 / quota.limit) + 1000
+end
+
+local function admitsIn(quota, cost, at, busyUntil)
+  local backlog = busyUntil - at * 1000
+  return backlog <= 0 or backlog + timeOf(quota, cost) <= tolerance(quota)
+end
+
+function pacer.admits(quota, cost)
+  return not quota.paced or admitsIn(quota, cost, now, quota.state.busyUntil)
+end
+
+-- Whether a cost would be admitted at that time if another one were charged now.
+function pacer.admitsAfter(quota, other, cost, at)
+  if not quota.paced then return true end
+  return admitsIn(quota, cost, at, math.max(quota.state.busyUntil, now * 1000) + timeOf(quota, other))
+end
+
+-- When the cost is admitted if, from now on, nothing but so much is charged before it.
+function pacer.earliest(quota, cost, ahead)
+  if not quota.paced then return now end
+  local busyUntil = quota.state.busyUntil
+  if ahead ~= 0 then busyUntil = math.max(busyUntil, now * 1000) + timeOf(quota, ahead) end
+  local time = timeOf(quota, cost)
+  local at = time <= tolerance(quota) and busyUntil + time - tolerance(quota) or busyUntil
+  return math.max(now, math.ceil(at / 1000))
+end
+
+-- When two costs are admitted one right after the other; infinite if together they exceed the burst.
+function pacer.bothFitAt(quota, cost, other)
+  if not quota.paced then return now end
+  local time = timeOf(quota, cost) + timeOf(quota, other)
+  if time > tolerance(quota) then return infinity end
+  return math.max(now, math.ceil((quota.state.busyUntil + time - tolerance(quota)) / 1000))
+end
+
+-- Answers the trace of the charge.
+function pacer.charge(quota, cost, at)
+  local own = quota.state
+  local time = timeOf(quota, cost)
+  own.busyUntil = math.max(own.busyUntil, at * 1000) + time
+  return { time = time, ends = own.busyUntil, refundsBefore = own.refunds }
+end
+
+-- More is debited; less is credited only for the part of the charge that has not been worked off yet.
+function pacer.correct(quota, charge, cost)
+  if not quota.paced then return end
+  local own = quota.state
+  local real = realTimeOf(quota, cost)
+  local difference = real - charge.time
+  charge.time = real
+  if difference >= 0 then
+    own.busyUntil = math.max(own.busyUntil, now * 1000) + difference
+    return
+  end
+  local ends = charge.ends - (own.refunds - charge.refundsBefore)
+  local refund = math.min(-difference, math.max(0, ends - now * 1000))
+  own.busyUntil = own.busyUntil - refund
+  own.refunds = own.refunds + refund
+end

@@ -1,0 +1,249 @@
+-- One quota: a log of charges and a pacer, both of which must admit. The arithmetic is that of quota.ts, where its
+-- reasons are written down; the answers must be the same to the last millisecond.
+--- @include "state"
+--- @include "quota_log"
+--- @include "pacer"
+local quotas = {}
+
+local windows = { minute = 60000, day = 86400000 }
+local daySlotMs = 300000
+local penaltyMs = 1000
+
+-- By name: the configuration's numbers, with the quota's state.
+local quotaOf = {}
+
+-- `settings`: unit, per, limit, burst, resetHourUtc.
+function quotas.fresh(settings, guardMs)
+  control.serial = control.serial + 1
+  local own = {
+    -- Tells a quota from an earlier one of the same name: charges of that one are none of this one's.
+    serial = control.serial,
+    settings = settings,
+    guardMs = guardMs,
+    effectiveLimit = settings.limit,
+    lastGood = settings.limit,
+    head = 0,
+    tail = 0,
+    used = 0,
+    sums = {},
+    closedUntil = -infinity,
+    throttlesInARow = 0,
+    dayEndsAt = infinity,
+    loweredAt = -infinity,
+    probedAt = -infinity,
+    probeEvery = 1,
+    bookings = {},
+  }
+  pacer.fresh(own)
+  return own
+end
+
+-- Takes over other numbers. What was learned below the new limit stays.
+function quotas.reconfigure(own, settings, guardMs)
+  local learned = own.effectiveLimit < own.settings.limit
+  if own.settings.resetHourUtc ~= settings.resetHourUtc then
+    own.day = nil
+    own.dayEndsAt = infinity
+  end
+  own.settings = settings
+  own.guardMs = guardMs
+  own.effectiveLimit = learned and math.min(own.effectiveLimit, settings.limit) or settings.limit
+  own.lastGood = own.effectiveLimit
+end
+
+function quotas.open(name)
+  local own = control.quotas[name]
+  local settings = own.settings
+  local quota = {
+    name = name,
+    unit = settings.unit,
+    per = settings.per,
+    limit = settings.limit,
+    burst = settings.burst,
+    resetHourUtc = settings.resetHourUtc,
+    window = windows[settings.per],
+    state = own,
+    segments = {},
+  }
+  quota.span = quota.window + own.guardMs
+  quota.paced = quota.per == 'minute' and quota.burst < quota.limit
+  quotaOf[name] = quota
+end
+
+-- ---------------------------------------------------------------- the log
+
+-- All charges of a day's slot count as if made at its end.
+local function slotOf(quota, at)
+  if quota.per == 'minute' then return at end
+  return at - at % daySlotMs + daySlotMs - 1
+end
+
+-- An empty window admits one job up to the configured limit.
+local function logAdmits(quota, cost, used)
+  return used + cost <= quota.state.effectiveLimit or (used <= 0 and cost <= quota.limit)
+end
+
+local function earliestByLog(quota, cost)
+  local used = quota.state.used
+  if logAdmits(quota, cost, used) then return now end
+  local found = infinity
+  quota_log.walk(quota, function(sum)
+    -- Costs are never negative: a job that does not fit after the whole segment fits nowhere within it.
+    if logAdmits(quota, cost, used - sum) then return false end
+    used = used - sum
+    return true
+  end, function(at, logged)
+    used = used - logged
+    if not logAdmits(quota, cost, used) then return false end
+    found = quota_log.expiry(quota, at)
+    return true
+  end)
+  return found
+end
+
+-- What of today's charges will still count at a later time.
+local function aliveAt(quota, time)
+  local used = quota.state.used
+  quota_log.walk(quota, function(sum, lastAt)
+    if quota_log.expiry(quota, lastAt) > time then return false end
+    used = used - sum
+    return true
+  end, function(at, logged)
+    if quota_log.expiry(quota, at) > time then return true end
+    used = used - logged
+    return false
+  end)
+  return used
+end
+
+-- ---------------------------------------------------------------- asking
+
+function quotas.used(quota)
+  quota_log.age(quota)
+  return quota.state.used
+end
+
+function quotas.everAdmits(quota, cost)
+  return cost <= quota.limit
+end
+
+-- Whether the cost may be charged now, without regard to bookings.
+function quotas.admits(quota, cost)
+  quota_log.age(quota)
+  local own = quota.state
+  return now >= own.closedUntil and logAdmits(quota, cost, own.used) and pacer.admits(quota, cost)
+end
+
+-- When two costs fit at once; infinite if time alone does not bring that.
+local function bothFitAt(quota, cost, other)
+  local at = math.max(earliestByLog(quota, cost + other), pacer.bothFitAt(quota, cost, other))
+  return at > now and at or infinity
+end
+
+-- When a cost that is admitted now should ask again, because a charge now would push a booked job out of its time; nil
+-- if there is none. The own booking of the job that asks, and later ones, do not count.
+function quotas.givesWayUntil(quota, cost, id)
+  local own = quota.state
+  local turn = own.bookings[id] and own.bookings[id].turn or infinity
+  local goneAt = quota_log.expiry(quota, slotOf(quota, now))
+  local untilTime
+  for _, booking in pairs(own.bookings) do
+    if booking.turn < turn then
+      local at = math.max(booking.at, now)
+      local alive = aliveAt(quota, at) + (goneAt > at and cost or 0)
+      if not (logAdmits(quota, booking.cost, alive) and pacer.admitsAfter(quota, cost, booking.cost, at)) then
+        local started = booking.at > now and booking.at or bothFitAt(quota, cost, booking.cost)
+        untilTime = math.max(untilTime or now, started)
+      end
+    end
+  end
+  return untilTime
+end
+
+function quotas.admitsBeside(quota, cost, id)
+  return quotas.admits(quota, cost) and not quotas.givesWayUntil(quota, cost, id)
+end
+
+function quotas.earliest(quota, cost)
+  quota_log.age(quota)
+  return math.max(now, quota.state.closedUntil, earliestByLog(quota, cost), pacer.earliest(quota, cost, 0))
+end
+
+-- When the cost will be admitted if the quota is used to the full and so much goes before it.
+function quotas.freeAfter(quota, ahead, cost)
+  quota_log.age(quota)
+  local limit = quota.state.effectiveLimit
+  local whole = pacer.expected(quota, ahead) + cost
+  local wholeWindows = math.floor(math.max(0, whole - 1) / limit)
+  local rest = whole - wholeWindows * limit
+  local used = quota.state.used
+  local at = quotas.earliest(quota, cost)
+  quota_log.walk(quota, function(sum, lastAt)
+    if used + rest - sum <= limit then return false end
+    used = used - sum
+    at = math.max(at, quota_log.expiry(quota, lastAt))
+    return true
+  end, function(chargedAt, logged)
+    if used + rest <= limit then return true end
+    used = used - logged
+    at = math.max(at, quota_log.expiry(quota, chargedAt))
+    return false
+  end)
+  return math.max(at + wholeWindows * (quota.span + 1), pacer.earliest(quota, cost, ahead))
+end
+
+-- When the oldest charge ages out, or nil.
+function quotas.nextFree(quota)
+  quota_log.age(quota)
+  if quota_log.isEmpty(quota) then return nil end
+  return quota_log.expiry(quota, quota_log.oldest(quota))
+end
+
+-- ---------------------------------------------------------------- charging
+
+local function append(quota, cost, at)
+  local own = quota.state
+  local last = not quota_log.isEmpty(quota) and own.lastAt or nil
+  if quota.per == 'minute' then return quota_log.append(quota, math.max(at, last or at), cost) end
+  local slotEnd = slotOf(quota, at)
+  if not last or last < slotEnd then return quota_log.append(quota, slotEnd, cost) end
+  quota_log.add(quota, own.tail - 1, cost)
+  return own.tail - 1
+end
+
+-- Charges, whether admitted or not, and answers the trace of the charge.
+function quotas.charge(quota, cost, at)
+  quota_log.age(quota)
+  return {
+    quota = quota.name,
+    serial = quota.state.serial,
+    number = append(quota, cost, at),
+    cost = cost,
+    reserved = cost,
+    paced = pacer.charge(quota, cost, at),
+  }
+end
+
+local function edit(quota, charge, cost)
+  quota_log.age(quota)
+  quota_log.add(quota, charge.number, cost - charge.cost)
+  charge.cost = cost
+  pacer.correct(quota, charge.paced, cost)
+end
+
+function quotas.settle(quota, charge, cost)
+  pacer.observe(quota, charge.reserved, cost)
+  edit(quota, charge, cost)
+end
+
+function quotas.void(quota, charge)
+  edit(quota, charge, 0)
+end
+
+-- Tells a quota that the provider resets at an hour which day it is. A new day begins with nothing used.
+function quotas.turnDay(quota, day, endsAt)
+  local own = quota.state
+  if own.day and day > own.day then quota_log.clear(quota) end
+  own.day = math.max(own.day or day, day)
+  own.dayEndsAt = endsAt
+end

@@ -1,0 +1,142 @@
+-- The log of a quota: when each charge was made and what it cost, oldest first. Records of 16 bytes in strings of 256
+-- ("segments"): appending and editing are O(1), reading is one GETRANGE. The sum of each segment is kept beside it, so
+-- that looking ahead skips whole segments: 10,000 charges per window are 40 sums and the reading of one segment.
+--
+-- A record has a number that never changes: number -> segment and place. `head` is the oldest that counts, `tail` the
+-- next to be written; what is below `head` is no longer in the log, and editing it changes nothing.
+--- @include "state"
+local quota_log = {}
+
+local perSegment = 256
+local recordBytes = 16
+
+local function segmentKey(quota, segment)
+  return key('log:' .. quota.name .. ':' .. string.format('%.0f', segment))
+end
+
+local function segmentOf(number)
+  return math.floor(number / perSegment)
+end
+
+local function record(quota, number)
+  local segment = segmentOf(number)
+  local bytes = quota.segments[segment]
+  if not bytes then
+    bytes = call('GET', segmentKey(quota, segment))
+    quota.segments[segment] = bytes
+  end
+  local at, cost = struct.unpack('>dd', bytes, (number % perSegment) * recordBytes + 1)
+  return at, cost
+end
+
+local function write(quota, number, offset, bytes)
+  local segment = segmentOf(number)
+  call('SETRANGE', segmentKey(quota, segment), (number % perSegment) * recordBytes + offset, bytes)
+  quota.segments[segment] = nil
+end
+
+local function dropSegment(quota, segment)
+  call('UNLINK', segmentKey(quota, segment))
+  quota.state.sums[segment] = nil
+  quota.segments[segment] = nil
+end
+
+-- When a charge that was made at that time no longer counts.
+function quota_log.expiry(quota, at)
+  return math.min(at + quota.span + 1, quota.state.dayEndsAt)
+end
+
+-- Forgets everything.
+function quota_log.clear(quota)
+  local log = quota.state
+  for segment in pairs(log.sums) do call('UNLINK', segmentKey(quota, segment)) end
+  log.sums = {}
+  quota.segments = {}
+  log.head = log.tail
+  log.used = 0
+end
+
+function quota_log.isEmpty(quota)
+  return quota.state.head == quota.state.tail
+end
+
+-- When the record at the head was made.
+function quota_log.oldest(quota)
+  return (record(quota, quota.state.head))
+end
+
+-- Drops what is older than the window: whole segments first, then record by record.
+function quota_log.age(quota)
+  local log = quota.state
+  if log.head == log.tail or quota_log.expiry(quota, log.firstAt) > now then return end
+  if quota_log.expiry(quota, log.lastAt) <= now then return quota_log.clear(quota) end
+  while true do
+    local segment = segmentOf(log.head)
+    local sum = log.sums[segment]
+    if quota_log.expiry(quota, sum.lastAt) <= now then
+      log.used = log.used - sum.cost
+      log.head = (segment + 1) * perSegment
+      dropSegment(quota, segment)
+    else
+      local at, cost = record(quota, log.head)
+      if quota_log.expiry(quota, at) > now then
+        log.firstAt = at
+        return
+      end
+      log.used = log.used - cost
+      sum.cost = sum.cost - cost
+      log.head = log.head + 1
+    end
+  end
+end
+
+-- Appends a record and answers its number.
+function quota_log.append(quota, at, cost)
+  local log = quota.state
+  local number = log.tail
+  local segment = segmentOf(number)
+  if log.head == log.tail then log.firstAt = at end
+  write(quota, number, 0, struct.pack('>dd', at, cost))
+  local sum = log.sums[segment]
+  if not sum then
+    sum = { cost = 0 }
+    log.sums[segment] = sum
+  end
+  sum.cost = sum.cost + cost
+  sum.lastAt = at
+  log.lastAt = at
+  log.tail = number + 1
+  log.used = log.used + cost
+  return number
+end
+
+-- Adds to the cost of a record, if it still counts.
+function quota_log.add(quota, number, difference)
+  local log = quota.state
+  if number < log.head or difference == 0 then return end
+  local _, cost = record(quota, number)
+  write(quota, number, 8, struct.pack('>d', cost + difference))
+  local sum = log.sums[segmentOf(number)]
+  sum.cost = sum.cost + difference
+  log.used = log.used + difference
+end
+
+-- Walks from the oldest on. `skip(cost, lastAt)` says whether a whole segment may be passed over without looking into
+-- it, `visit(at, cost)` whether to stop at a record.
+function quota_log.walk(quota, skip, visit)
+  local log = quota.state
+  local number = log.head
+  while number < log.tail do
+    local segment = segmentOf(number)
+    local nextSegment = math.min(log.tail, (segment + 1) * perSegment)
+    local sum = log.sums[segment]
+    if skip(sum.cost, sum.lastAt) then
+      number = nextSegment
+    else
+      while number < nextSegment do
+        if visit(record(quota, number)) then return end
+        number = number + 1
+      end
+    end
+  end
+end

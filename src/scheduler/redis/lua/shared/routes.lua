@@ -1,0 +1,62 @@
+-- A route is what decides where a job can run: its models and the regions it may use. Routes are numbered in the order
+-- in which they came, and kept while jobs use them.
+--- @include "state"
+--- @include "deployment"
+local routes = {}
+
+local routesRead = {}
+
+local function tiersOf(models, regions)
+  local tiers = {}
+  for _, model in ipairs(models) do
+    local served = config.models[model]
+    local found = {}
+    for _, id in ipairs(served and served.deployments or {}) do
+      local deployment = deploymentOf[id]
+      if deployment and (not regions or contains(regions, deployment.region)) then table.insert(found, deployment) end
+    end
+    if #found > 0 then table.insert(tiers, { model = model, choice = served.choice, deployments = found }) end
+  end
+  return tiers
+end
+
+-- { name, models, tiers }
+function routes.get(id)
+  local route = routesRead[id]
+  if route then return route end
+  local name = call('HGET', key('routes'), string.format('%.0f', id))
+  local parts = cjson.decode(name)
+  local regions = parts[2] ~= cjson.null and parts[2] or nil
+  route = { name = name, models = parts[1], tiers = tiersOf(parts[1], regions) }
+  routesRead[id] = route
+  return route
+end
+
+-- The number of a route. `name` is the JSON of [models, sorted regions or null].
+function routes.idOf(name)
+  local id = call('HGET', key('route_ids'), name)
+  if id then return tonumber(id) end
+  control.lastRoute = control.lastRoute + 1
+  id = string.format('%.0f', control.lastRoute)
+  call('HSET', key('route_ids'), name, id)
+  call('HSET', key('routes'), id, name)
+  control.routeJobs[control.lastRoute] = 0
+  return control.lastRoute
+end
+
+-- Counts a job in or out, and forgets a route that is used no more.
+function routes.count(id, difference)
+  control.routeJobs[id] = control.routeJobs[id] + difference
+  if control.routeJobs[id] > 0 then return end
+  call('HDEL', key('route_ids'), routes.get(id).name)
+  call('HDEL', key('routes'), string.format('%.0f', id))
+  control.routeJobs[id] = nil
+end
+
+-- The routes that keep a start free for a job, oldest route first.
+function routes.booked()
+  local found = {}
+  for id in pairs(control.booked) do table.insert(found, id) end
+  table.sort(found)
+  return found
+end

@@ -1,0 +1,54 @@
+-- Deployments, quotas in use, learned limits, depths. Numbers that do not apply are -1.
+-- Reply: { header, admission, running,
+--          deployments [[id, running, max. concurrency, state, reason or '', until tried again in ms]...],
+--          quotas [[name, unit, per, configured limit, effective limit, used, next free in ms]...],
+--          depths [[environment, priority, ready, delayed]...] }
+--- @include "shared/fleet"
+--- @include "shared/waiting_room"
+--- @include "shared/leases"
+if not state.load() then return redis.error_reply('NOSTATE') end
+fleet.open()
+leases.expire()
+
+local deploymentRows, quotaRows, depthRows = {}, {}, {}
+for _, id in ipairs(config.deployments) do
+  local deployment = deploymentOf[id]
+  local trouble = deployments.trouble(deployment)
+  table.insert(deploymentRows, {
+    deployment.id,
+    deployment.state.running,
+    deployment.maxConcurrency,
+    trouble and trouble.state or 'in_service',
+    trouble and trouble.reason or '',
+    trouble and trouble.untilTime - now or -1,
+  })
+end
+for _, name in ipairs(config.quotas) do
+  local quota = quotaOf[name]
+  local nextFree = quotas.nextFree(quota)
+  table.insert(quotaRows, {
+    quota.name,
+    quota.unit,
+    quota.per,
+    quota.limit,
+    quota.state.effectiveLimit,
+    quotas.used(quota),
+    nextFree and math.max(0, nextFree - now) or -1,
+  })
+end
+
+local bookedIn = {}
+for _, route in ipairs(routes.booked()) do
+  local flow = shares.flow(waiting_room.bookedIn(route).flow)
+  local priority = shares.priorityOf(flow.environment, flow.priority)
+  bookedIn[priority] = (bookedIn[priority] or 0) + 1
+end
+for _, environment in ipairs(control.environments) do
+  for _, priority in ipairs(environment.priorities) do
+    local waiting = priority.waiting + (bookedIn[priority] or 0)
+    if waiting + priority.delayed > 0 then
+      table.insert(depthRows, { environment.name, priority.name, waiting, priority.delayed })
+    end
+  end
+end
+return state.done(state.admission(), control.running, deploymentRows, quotaRows, depthRows)

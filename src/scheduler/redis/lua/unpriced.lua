@@ -1,0 +1,48 @@
+-- Waiting jobs near the heads of their queues whose cost is still an estimate. Of each priority only the flows that are
+-- furthest behind are looked at, and not more than so many jobs in all.
+-- ARGV[4] limit
+-- Reply: { header, [[job id, environment, models...]...] }
+--- @include "shared/waiting_room"
+if not state.load() then return redis.error_reply('NOSTATE') end
+deployments.openAll()
+local limit = tonumber(ARGV[4])
+local flowsLookedAt = 100
+local jobsLookedAt = 1000
+local found = {}
+
+local function report(entry)
+  if entry.exact or #found == limit then return end
+  table.insert(found, { entry.id, shares.flow(entry.flow).environment, unpack(routes.get(entry.route).models) })
+end
+
+local function inOrderOfAge(priority)
+  local seen, list = {}, {}
+  for _, id in ipairs(fair_queue.furthestBehind(priority, nil, flowsLookedAt)) do
+    if not seen[id] then table.insert(list, id) end
+    seen[id] = true
+  end
+  table.sort(list)
+  return list
+end
+
+local function search()
+  local budget = jobsLookedAt
+  for _, route in ipairs(routes.booked()) do report(waiting_room.bookedIn(route)) end
+  for _, environment in ipairs(control.environments) do
+    for _, priority in ipairs(environment.priorities) do
+      for _, id in ipairs(inOrderOfAge(priority)) do
+        local flow = shares.flow(id)
+        for _, queue in ipairs(flow.queues) do
+          for _, place in ipairs(sorted_queue.first(fair_queue.queueKey(flow, queue.route), math.min(limit, budget))) do
+            report(entries.get(entries.idAt(place)))
+            budget = budget - 1
+            if #found == limit or budget == 0 then return end
+          end
+        end
+      end
+    end
+  end
+end
+
+if control.estimates > 0 and limit > 0 then search() end
+return state.done(found)

@@ -1,0 +1,229 @@
+// The scheduler in Redis, for any number of processes: the same contract and the same answers as the one in memory. Each
+// operation is one Lua script, so each is atomic; large ones are cut into several, so that none holds up the server.
+//
+// It is an index of the store. When Redis has lost what it held, or shows an old snapshot, or is another server than
+// before, admission closes until somebody has rebuilt it.
+import { type Clock, systemClock } from "../../domain/clock.ts";
+import { type JobId, newToken } from "../../domain/ids.ts";
+import type { TokenCount } from "../../domain/tokens.ts";
+import type {
+  AcquireRequest,
+  AcquireResult,
+  Explanation,
+  QueueEntry,
+  RebuildTicket,
+  RestampResult,
+  RestorePart,
+  Scheduler,
+  SchedulerConfig,
+  SchedulerSnapshot,
+  Settlement,
+} from "../scheduler.ts";
+import { addArguments, restoreArguments, settleArguments } from "./arguments.ts";
+import { packId } from "./binary-id.ts";
+import { type Client, connect, RedisUnavailableError, untilReady } from "./connection.ts";
+import { deleteGenerationsBefore } from "./leftovers.ts";
+import { Notices } from "./notices.ts";
+import { acquireResult, answers, explanation, restampResult, snapshotOf, unpricedJobs } from "./replies.ts";
+import { type Argument, type Reply, ScriptRunner } from "./script-runner.ts";
+import type { Operation } from "./scripts.ts";
+import { Tokens } from "./tokens.ts";
+
+export interface RedisSchedulerOptions {
+  /** redis:// or rediss://; or a client of the caller's, which stays the caller's to close. */
+  redis: string | Client;
+  /** What Redis is given if it holds no configuration. To replace one that it holds, call `configure`. */
+  config: SchedulerConfig;
+  /** Schedulers with the same prefix are one. It becomes the hash tag of all keys. Default "sluice". */
+  keyPrefix?: string;
+  /** How long an operation may take before it is an error. Default 2000 ms. */
+  timeoutMs?: number;
+  /** This process's clock. Default: the system's. */
+  clock?: Clock;
+  /** For tests: what to take for the server's clock, in ms. */
+  serverTime?: () => number;
+  /** Makes grant tokens; unguessable unless a test needs to know them. */
+  token?: () => string;
+}
+
+/** Grants in one script: about 5 ms of the server's time. */
+const grantsAtOnce = 100;
+/** Jobs, settlements and the like in one script. */
+const itemsAtOnce = 250;
+
+/**
+ * A scheduler in Redis. It resolves also while Redis is away: then operations reject with a RedisUnavailableError until it
+ * is back. An empty Redis is closed, as a new scheduler in memory is: a rebuild opens it.
+ */
+export async function createRedisScheduler(options: RedisSchedulerOptions): Promise<Scheduler> {
+  const scheduler = new RedisScheduler(options);
+  await scheduler.start();
+  return scheduler;
+}
+
+class RedisScheduler implements Scheduler {
+  readonly #client: Client;
+  readonly #ownsClient: boolean;
+  readonly #prefix: string;
+  readonly #timeoutMs: number;
+  readonly #runner: ScriptRunner;
+  readonly #notices: Notices;
+  readonly #tokens: Tokens;
+  readonly #onReady = () => this.#notices.tell();
+  #closed = false;
+
+  constructor(options: RedisSchedulerOptions) {
+    const { redis, keyPrefix = "sluice", timeoutMs = 2000, clock = systemClock, serverTime } = options;
+    this.#ownsClient = typeof redis === "string";
+    this.#client = typeof redis === "string" ? connect(redis, timeoutMs) : redis;
+    this.#prefix = `{${keyPrefix}}:`;
+    this.#timeoutMs = timeoutMs;
+    const runner = { client: this.#client, prefix: this.#prefix, clock, ...(serverTime && { serverTime }) };
+    this.#runner = new ScriptRunner(runner, JSON.stringify(options.config));
+    this.#notices = new Notices(this.#client, this.#prefix);
+    this.#tokens = new Tokens(options.token ?? newToken);
+    this.#client.on("ready", this.#onReady);
+    // Without a listener an error of the connection would end the process; the client reconnects by itself.
+    if (this.#ownsClient) this.#client.on("error", () => {});
+  }
+
+  async start(): Promise<void> {
+    await untilReady(this.#client, this.#timeoutMs);
+    await this.#notices.start(this.#timeoutMs);
+    await this.#runner.open().catch((error) => {
+      if (!(error instanceof RedisUnavailableError)) throw error;
+    });
+  }
+
+  async configure(config: SchedulerConfig): Promise<void> {
+    await this.#runner.run("configure", [JSON.stringify(config)]);
+  }
+
+  async add(entries: readonly QueueEntry[]): Promise<void> {
+    for (const part of pages(entries)) await this.#runner.run("add", addArguments(part));
+  }
+
+  async acquire(request: AcquireRequest): Promise<AcquireResult> {
+    const result = await this.#acquirePart(request, 0, Math.min(request.max, grantsAtOnce));
+    for (let part = 1; result.retryInMs === 0 && result.grants.length < request.max; part++) {
+      const max = Math.min(request.max - result.grants.length, grantsAtOnce);
+      if (result.impossible.length > 0) break;
+      const more = await this.#acquirePart(request, part, max);
+      result.grants.push(...more.grants);
+      result.impossible.push(...more.impossible);
+      result.retryInMs = more.retryInMs;
+    }
+    if (result.retryInMs === undefined) delete result.retryInMs;
+    return result;
+  }
+
+  async #acquirePart(request: AcquireRequest, part: number, max: number): Promise<AcquireResult> {
+    const { operation, environments, deployments } = request;
+    const tokens = this.#tokens.take(max);
+    const what = JSON.stringify({ max, environments, deployments });
+    const args = [`${operation} ${part}`, what, ...tokens.map(packId)];
+    const result = acquireResult(await this.#runner.run("acquire", args));
+    const used = new Set(result.grants.map((grant) => grant.grant));
+    this.#tokens.giveBack(tokens.filter((token) => !used.has(token)));
+    return result;
+  }
+
+  async restamp(request: { operation: string; jobId: JobId; grant: string }): Promise<RestampResult> {
+    const { operation, jobId, grant } = request;
+    return restampResult(await this.#runner.run("restamp", [operation, packId(jobId), packId(grant)]));
+  }
+
+  async renew(leases: readonly { jobId: JobId; grant: string }[]): Promise<("renewed" | "lost")[]> {
+    return this.#answers("renew", leases, ({ jobId, grant }) => [packId(jobId), packId(grant)]);
+  }
+
+  async settle(settlements: readonly Settlement[]): Promise<("settled" | "lost")[]> {
+    return this.#answers("settle", settlements, settleArguments);
+  }
+
+  async remove(jobIds: readonly JobId[]): Promise<("waiting" | "running" | "absent")[]> {
+    return this.#answers("remove", jobIds, (jobId) => [packId(jobId)]);
+  }
+
+  async unpriced(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]> {
+    return unpricedJobs(await this.#runner.run("unpriced", [limit]));
+  }
+
+  async reprice(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void> {
+    for (const part of pages(prices)) {
+      const args = part.flatMap(({ jobId, tokens }) => [packId(jobId), tokens.input, tokens.output]);
+      await this.#runner.run("reprice", args);
+    }
+  }
+
+  async explain(jobId: JobId): Promise<Explanation> {
+    return explanation(await this.#runner.run("explain", [packId(jobId)]));
+  }
+
+  async snapshot(): Promise<SchedulerSnapshot> {
+    const reply = await this.#runner.run("snapshot", []);
+    return snapshotOf(reply, this.#runner.configVersion);
+  }
+
+  async forget(quota?: string): Promise<void> {
+    await this.#runner.run("forget", [quota ?? ""]);
+  }
+
+  async revive(deployment: string): Promise<void> {
+    await this.#runner.run("revive", [deployment]);
+  }
+
+  async beginRebuild(): Promise<RebuildTicket | undefined> {
+    const [id] = this.#tokens.take(1);
+    const [isOurs] = await this.#runner.run("begin_rebuild", [id!]);
+    return isOurs === 1 ? { id: id! } : undefined;
+  }
+
+  async restore(ticket: RebuildTicket, part: RestorePart): Promise<void> {
+    const { entries = [], charges = [], leases = [], learned = [] } = part;
+    for (const page of pages(charges)) await this.#restore(ticket, { charges: page });
+    for (const page of pages(entries)) await this.#restore(ticket, { entries: page });
+    for (const page of pages(leases)) await this.#restore(ticket, { leases: page });
+    await this.#restore(ticket, { learned });
+  }
+
+  async #restore(ticket: RebuildTicket, part: RestorePart): Promise<void> {
+    await this.#runner.run("restore", restoreArguments(ticket.id, part));
+  }
+
+  async finishRebuild(ticket: RebuildTicket): Promise<void> {
+    const [generation] = await this.#runner.run("finish_rebuild", [ticket.id]);
+    if (generation === 0) return;
+    // What it does not get to, because Redis goes away or the process ends, the next rebuild deletes.
+    deleteGenerationsBefore(generation as number, this.#client, this.#prefix).catch(() => {});
+  }
+
+  onWork(listener: () => void): () => void {
+    return this.#notices.onWork(listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#notices.close();
+    this.#client.off("ready", this.#onReady);
+    if (this.#ownsClient) this.#client.disconnect();
+  }
+
+  async #answers<I, A extends string>(
+    operation: Operation,
+    items: readonly I[],
+    argumentsOf: (item: I) => Argument[],
+  ): Promise<A[]> {
+    const all: A[] = [];
+    for (const part of pages(items)) {
+      const reply: Reply = await this.#runner.run(operation, part.flatMap(argumentsOf));
+      all.push(...answers<A>(reply));
+    }
+    return all;
+  }
+}
+
+function* pages<T>(items: readonly T[]): Iterable<readonly T[]> {
+  for (let at = 0; at < items.length; at += itemsAtOnce) yield items.slice(at, at + itemsAtOnce);
+}

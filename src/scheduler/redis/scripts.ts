@@ -1,0 +1,64 @@
+// The Lua scripts: one file per operation under lua/, whose header names its arguments and its reply. What they share
+// stands under lua/shared/ and is drawn in by lines of the form
+//
+//   --- @include "shared/quota"
+//
+// A file is included once, before the first one that names it. Read when the first scheduler is made.
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+const folder = join(import.meta.dirname, "lua");
+
+const operations = [
+  "acquire",
+  "add",
+  "begin_rebuild",
+  "configure",
+  "distrust",
+  "explain",
+  "finish_rebuild",
+  "forget",
+  "open",
+  "remove",
+  "renew",
+  "reprice",
+  "restamp",
+  "restore",
+  "revive",
+  "settle",
+  "snapshot",
+  "unpriced",
+] as const;
+
+export type Operation = (typeof operations)[number];
+
+export interface Script {
+  readonly text: string;
+  readonly sha1: string;
+}
+
+let loaded: Record<Operation, Script> | undefined;
+
+/** All scripts, with what they include. */
+export function loadScripts(): Record<Operation, Script> {
+  loaded ??= Object.fromEntries(operations.map((name) => [name, load(name)])) as Record<Operation, Script>;
+  return loaded;
+}
+
+function load(operation: string): Script {
+  const text = assemble(join(folder, `${operation}.lua`), new Set()).join("\n");
+  return { text, sha1: createHash("sha1").update(text).digest("hex") };
+}
+
+/** The file's text after those that it includes. Its own comments stay behind: they are for readers of the file. */
+function assemble(path: string, seen: Set<string>): string[] {
+  if (seen.has(path)) return [];
+  seen.add(path);
+  const lines = readFileSync(path, "utf8").split("\n");
+  const included = lines.flatMap((line) => {
+    const name = /^--- @include "([\w/]+)"$/.exec(line)?.[1];
+    return name === undefined ? [] : assemble(join(dirname(path), `${name}.lua`), seen);
+  });
+  return [...included, ...lines.filter((line) => !/^\s*--/.test(line) && line.trim() !== "")];
+}

@@ -1,0 +1,91 @@
+// The commands that write, sent as they are. The driver's own bulk writes wrap every error in one class, and with it
+// lose whether the command was sent at all; and their retries need sessions that FerretDB lacks. Everything here may be
+// repeated, so it is, a bounded number of times, before anybody is told that a write's fate is unknown.
+import { type Db, type Document, MongoServerError } from "mongodb";
+import { fateOf, storeError, unknownFate } from "./errors.ts";
+
+/** A failure of the network is tried again this often; each try waits for a server as long as the client is set to. */
+const maxTries = 3;
+
+/**
+ * What acceptance depends on: on the journals of a majority. The server gives up waiting before the client does, so that
+ * the connection lives on.
+ */
+const durable = { w: "majority", j: true, wtimeout: 8_000 } as const;
+/** For what can be derived again. */
+const derived = { w: 1 } as const;
+
+/**
+ * - `inserted`  by this call
+ * - `exists`    somebody else's document has the id
+ * - `repeated`  a document has the id, and it may be this one: an earlier try got no answer
+ */
+export type InsertAnswer = "inserted" | "exists" | "repeated";
+
+const duplicateKey = 11000;
+
+/**
+ * Inserts documents whose `_id` is free. Durable when it resolves, and so are those that were there already.
+ * @returns an answer for each document, or the error of that document alone
+ * @throws SluiceError
+ */
+export async function insertDocuments(
+  db: Db,
+  collection: string,
+  documents: readonly Document[],
+): Promise<(InsertAnswer | Error)[]> {
+  const command = { insert: collection, documents, ordered: false, writeConcern: durable };
+  const { result, uncertain } = await send(db, command);
+  const answers: (InsertAnswer | Error)[] = documents.map(() => "inserted");
+  for (const { index, code, errmsg } of result.writeErrors ?? []) {
+    if (code !== duplicateKey) answers[index] = storeError(new MongoServerError({ message: errmsg, code }));
+    else answers[index] = uncertain ? "repeated" : "exists";
+  }
+  return answers;
+}
+
+export interface Update {
+  q: Document;
+  u: Document;
+  upsert?: boolean;
+}
+
+/** Changes what can be derived again: acknowledged by one server, which may lose it. */
+export async function updateDerived(db: Db, collection: string, updates: readonly Update[]): Promise<void> {
+  throwFirst(await send(db, { update: collection, updates, ordered: false, writeConcern: derived }));
+}
+
+/** Replaces or creates one document; durable when it resolves. */
+export async function putDocument(db: Db, collection: string, document: Document): Promise<void> {
+  const put = { update: collection, updates: [{ q: { _id: document._id }, u: { $set: document }, upsert: true }] };
+  const command = { ...put, ordered: false, writeConcern: durable };
+  const sent = await send(db, command);
+  // Of two that create the document at the same time one finds it there; the second time it is an update.
+  throwFirst(sent.result.writeErrors?.[0]?.code === duplicateKey ? await send(db, command) : sent);
+}
+
+interface Sent {
+  result: Document;
+  /** Whether an earlier try may have been carried out. */
+  uncertain: boolean;
+}
+
+async function send(db: Db, command: Document): Promise<Sent> {
+  let uncertain = false;
+  for (let tries = 1; ; tries++) {
+    try {
+      return { result: await db.command(command), uncertain };
+    } catch (error) {
+      const fate = fateOf(error);
+      uncertain ||= fate === "unknown";
+      if (fate === "away" || fate === "refused" || tries === maxTries) {
+        throw uncertain ? unknownFate(error) : storeError(error);
+      }
+    }
+  }
+}
+
+function throwFirst({ result }: Sent): void {
+  const [first] = result.writeErrors ?? [];
+  if (first) throw storeError(new MongoServerError({ message: first.errmsg, code: first.code }));
+}

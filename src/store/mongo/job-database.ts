@@ -1,0 +1,267 @@
+// The jobs of one database: the operations that decide something, and the derived documents that follow.
+//
+// What is true stands in documents that are inserted once, under an `_id` that says what they decide, and never change:
+//
+//   jobs          {job}      what was asked
+//   attempts      {job}/{n}  a call is about to be made
+//   attempt_ends  {job}/{n}  how it ended, if the job went on
+//   outcomes      {job}      how the job ended, together with the end of the attempt that led to it
+//
+// Derived from these, for lists, counts, scans and people: `state`, `ended`, `finished_at` and `error` of the job, the
+// end of the last attempt in `attempt_ends`, and `generated_texts`. A process can die between any two writes:
+//
+//   job | attempt          Queued, as if the worker had died before the attempt.
+//   attempt | state        (One round trip; either can be missing.) The state lags until the job's next attempt, end or
+//                          outcome, which sets it anew; the attempt is open, and is found so by `get` and `beginAttempt`.
+//   attempt | its end      Nobody knows how it ended: that is what an attempt without an end means.
+//   end | state            As for an attempt.
+//   outcome | attempt_ends, generated_texts | state, ended
+//                          In this order, so that a job whose `ended` is true lacks nothing. One whose `ended` is false
+//                          is checked against `outcomes` by whoever meets it (`get`, `beginAttempt`, a list, and above
+//                          all the walks over unfinished jobs, which never stop), who then writes what is missing.
+//
+// Changes of `state` are not ordered among processes, and on FerretDB two concurrent updates of a document lose one of
+// them even if they set different fields. Each such case is one of the above: `ended` is false and there is an outcome.
+import { isDeepStrictEqual } from "node:util";
+import type { Db, Document } from "mongodb";
+import { mayTry } from "../../domain/attempts.ts";
+import { SluiceError } from "../../domain/errors.ts";
+import type { JobId } from "../../domain/ids.ts";
+import type { Attempt, AttemptEnd, Job, JobRecord, JobState, Outcome } from "../../domain/job.ts";
+import type { BeginAttempt, BeginResult, FinishResult } from "../job-store.ts";
+import { type InsertAnswer, insertDocuments, type Update, updateDerived } from "./commands.ts";
+import {
+  type AttemptDocument,
+  type AttemptEndDocument,
+  attemptDocument,
+  attemptEndDocument,
+  attemptKey,
+  attemptOf,
+  generatedTextDocument,
+  headOf,
+  type JobDocument,
+  jobDocument,
+  jobOf,
+  type OutcomeDocument,
+  outcomeDocument,
+  outcomeOf,
+} from "./documents.ts";
+import { Group } from "./group.ts";
+import { groupBy } from "./group-by.ts";
+import type { Collection } from "./indexes.ts";
+import { find, readByIds } from "./reads.ts";
+
+/** A job with all that is on record about it. */
+interface Loaded {
+  job: JobDocument;
+  attempts: Attempt[];
+  outcome?: OutcomeDocument;
+}
+
+/** Documents in one command. A thousand small ones are inserted in 20 to 50 ms; more would only make others wait. */
+const maxBatch = 1_000;
+/** UTF-16 units in one insert command, which holds 16 MB at most. An answer or a prompt may have 3 bytes for each. */
+const maxBatchText = 4_000_000;
+
+/** Attempts that are looked for at first; most jobs have one. */
+const firstNumbers = 2;
+
+export class JobDatabase {
+  readonly #db: Db;
+  readonly #inserts = new Map<Collection, Group<Document, InsertAnswer>>();
+  readonly #states: Group<Update, void>;
+  readonly #loads: Group<JobId, Loaded | undefined>;
+
+  constructor(db: Db) {
+    this.#db = db;
+    for (const collection of ["jobs", "attempts", "attempt_ends", "outcomes", "generated_texts"] as const) {
+      const run = (documents: Document[]) => insertDocuments(db, collection, documents);
+      this.#inserts.set(collection, new Group(run, { maxItems: maxBatch, weigh: textIn, maxWeight: maxBatchText }));
+    }
+    const update = async (updates: Update[]) => {
+      await updateDerived(db, "jobs", updates);
+      return updates.map(() => undefined);
+    };
+    this.#states = new Group(update, { maxItems: maxBatch });
+    this.#loads = new Group((jobIds) => this.#loadMany(jobIds), { maxItems: maxBatch });
+  }
+
+  /** @throws SluiceError */
+  async insert(job: Job): Promise<"inserted" | "exists"> {
+    const answer = await this.#insert("jobs", jobDocument(job));
+    // An id that is there after a try without an answer is taken for ours: to add a job to the queue twice does no harm.
+    return answer === "exists" ? "exists" : "inserted";
+  }
+
+  async get(jobId: JobId): Promise<JobRecord | undefined> {
+    const loaded = await this.#loads.add(jobId);
+    if (!loaded) return undefined;
+    const { job, attempts, outcome } = loaded;
+    const record: JobRecord = { job: jobOf(job), state: stateOf(loaded), attempts };
+    if (outcome) {
+      record.outcome = outcomeOf(outcome);
+      if (!job.ended) await this.heal(outcome);
+    }
+    return record;
+  }
+
+  async begin(begin: BeginAttempt): Promise<BeginResult> {
+    for (;;) {
+      const loaded = await this.#loads.add(begin.jobId);
+      if (loaded?.job.environment !== begin.environment) return { status: "not_found" };
+      const { job, attempts, outcome } = loaded;
+      if (outcome) {
+        if (!job.ended) await this.heal(outcome);
+        return { status: "ended", outcome: outcomeOf(outcome) };
+      }
+
+      const repeated = attempts.findIndex((a) => a.grant === begin.grant);
+      if (repeated >= 0) {
+        await this.#cacheState(job, stateOf(loaded));
+        const earlier = attempts.slice(0, repeated);
+        return { status: "begun", job: jobOf(job), attempt: attempts[repeated]!, earlier };
+      }
+
+      const allowed = mayTry(headOf(job), attempts, begin.maxFailedTries);
+      if (!allowed.ok) return { status: "refused", error: allowed.error };
+
+      const attempt = attemptDocument(begin, (attempts.at(-1)?.n ?? 0) + 1);
+      const [answer] = await Promise.all([this.#insert("attempts", attempt), this.#cacheState(job, "in_progress")]);
+      if (answer === "inserted") {
+        return { status: "begun", job: jobOf(job), attempt: attemptOf(attempt), earlier: attempts };
+      }
+      // The number is taken: by another grant, which leaves the next one, or by an earlier try of this very call.
+    }
+  }
+
+  async end(environment: string, jobId: JobId, n: number, end: AttemptEnd): Promise<void> {
+    const before = await this.#loads.add(jobId);
+    const attempt = before?.attempts.find((a) => a.n === n);
+    if (!before || !attempt || before.job.environment !== environment) return;
+    if (!attempt.end) await this.#insert("attempt_ends", attemptEndDocument(jobId, n, end));
+    else if (before.outcome && !before.job.ended) await this.heal(before.outcome);
+    if (before.outcome) return;
+    // Read again: other attempts may have begun or ended meanwhile.
+    const after = await this.#loads.add(jobId);
+    if (after && !after.outcome) await this.#cacheState(after.job, stateOf(after));
+  }
+
+  /** @throws SluiceError `job_not_found` */
+  async finish(environment: string, outcome: Outcome, attempt?: { n: number; end: AttemptEnd }): Promise<FinishResult> {
+    const { jobId } = outcome;
+    const jobs = this.#db.collection<JobDocument>("jobs");
+    const job = await find(() => jobs.findOne({ _id: jobId }, { projection: { environment: 1 } }));
+    if (job?.environment !== environment) {
+      throw new SluiceError("job_not_found", `There is no job ${jobId} in ${environment}.`, { jobId });
+    }
+    const document = outcomeDocument(environment, outcome, attempt);
+    if ((await this.#insert("outcomes", document)) === "inserted") {
+      await this.heal(document);
+      return { first: true, outcome };
+    }
+
+    const outcomes = this.#db.collection<OutcomeDocument>("outcomes");
+    const stands = await find(() => outcomes.findOne({ _id: jobId }));
+    if (!stands) throw new SluiceError("unavailable", `The outcome of job ${jobId} is there and cannot be read.`);
+    // Whose answer came too late was a call as well, and it did end.
+    if (attempt && stands.attempt_end?.n !== attempt.n) {
+      await this.#insert("attempt_ends", attemptEndDocument(jobId, attempt.n, attempt.end));
+    }
+    await this.heal(stands);
+    const standing = outcomeOf(stands);
+    return { first: isDeepStrictEqual(standing, outcomeOf(document)), outcome: standing };
+  }
+
+  /**
+   * Writes what is derived from an outcome. Never fails: the outcome is on record, so the caller's answer is the same,
+   * and whoever meets the job next does it again.
+   */
+  async heal(outcome: OutcomeDocument): Promise<void> {
+    try {
+      const text = generatedTextDocument(outcome);
+      await Promise.all([
+        text && this.#insert("generated_texts", text),
+        outcome.attempt_end && this.#insert("attempt_ends", outcome.attempt_end),
+      ]);
+      const { status, finished_at } = outcome;
+      const { error } = outcomeOf(outcome);
+      await this.#states.add({
+        q: { _id: outcome._id },
+        u: { $set: { state: status, ended: true, finished_at, ...(error && { error }) } },
+      });
+    } catch {
+      // See above.
+    }
+  }
+
+  #insert(collection: Collection, document: Document): Promise<InsertAnswer> {
+    return this.#inserts.get(collection)!.add(document);
+  }
+
+  /** Never fails: a state that lags is set anew by what happens to the job next. */
+  async #cacheState(job: JobDocument, state: JobState): Promise<void> {
+    if (job.state === state) return;
+    // `ended` goes with it: if an outcome came first, the job is found by the walks and ended again.
+    const update = { q: { _id: job._id }, u: { $set: { state, ended: false } } };
+    await this.#states.add(update).catch(() => {});
+  }
+
+  async #loadMany(jobIds: readonly JobId[]): Promise<(Loaded | undefined)[]> {
+    const ids = [...new Set(jobIds)];
+    const [jobs, { attempts, ends }, outcomes] = await Promise.all([
+      readByIds<JobDocument>(this.#db, "jobs", ids),
+      this.#attemptsOf(ids),
+      readByIds<OutcomeDocument>(this.#db, "outcomes", ids),
+    ]);
+    // Not all of this was read at one moment. An end without an outcome may be that of an outcome that came in between.
+    const ended = new Set(Array.from(ends.values(), (end) => end.job_id));
+    for (const { _id } of outcomes) ended.delete(_id);
+    if (ended.size > 0) outcomes.push(...(await readByIds<OutcomeDocument>(this.#db, "outcomes", [...ended])));
+
+    const jobById = new Map(jobs.map((job) => [job._id, job]));
+    const outcomeById = new Map(outcomes.map((outcome) => [outcome._id, outcome]));
+    const attemptsById = groupBy(attempts, (attempt) => attempt.job_id);
+    return jobIds.map((jobId) => {
+      const job = jobById.get(jobId);
+      if (!job) return undefined;
+      const outcome = outcomeById.get(jobId);
+      const own = (attemptsById.get(jobId) ?? []).sort((a, b) => a.n - b.n);
+      const endOf = ({ _id }: AttemptDocument) =>
+        ends.get(_id) ?? (outcome?.attempt_end?._id === _id ? outcome.attempt_end : undefined);
+      return { job, attempts: own.map((attempt) => attemptOf(attempt, endOf(attempt))), ...(outcome && { outcome }) };
+    });
+  }
+
+  /** Attempts are numbered without gaps: first the numbers that most jobs have, then twice as many, and so on. */
+  async #attemptsOf(
+    jobIds: readonly JobId[],
+  ): Promise<{ attempts: AttemptDocument[]; ends: Map<string, AttemptEndDocument> }> {
+    const attempts: AttemptDocument[] = [];
+    const ends = new Map<string, AttemptEndDocument>();
+    let open = jobIds;
+    for (let from = 1, to = firstNumbers; open.length > 0; from = to + 1, to *= 2) {
+      const numbers = Array.from({ length: to - from + 1 }, (_, i) => from + i);
+      const keys = open.flatMap((jobId) => numbers.map((n) => attemptKey(jobId, n)));
+      const [someAttempts, someEnds] = await Promise.all([
+        readByIds<AttemptDocument>(this.#db, "attempts", keys),
+        readByIds<AttemptEndDocument>(this.#db, "attempt_ends", keys),
+      ]);
+      attempts.push(...someAttempts);
+      for (const end of someEnds) ends.set(end._id, end);
+      open = someAttempts.filter(({ n }) => n === to).map((attempt) => attempt.job_id);
+    }
+    return { attempts, ends };
+  }
+}
+
+function stateOf({ attempts, outcome }: Loaded): JobState {
+  if (outcome) return outcome.status;
+  return attempts.some((attempt) => !attempt.end) ? "in_progress" : "queued";
+}
+
+/** The text in a document's own strings, which is nearly all of it. */
+function textIn(document: Document): number {
+  let length = 0;
+  for (const value of Object.values(document)) if (typeof value === "string") length += value.length;
+  return length;
+}

@@ -1,0 +1,310 @@
+// The system of record in MongoDB 6 or later, or a server that speaks its protocol: one database for each environment,
+// and one of the service's own. Any number of processes use it at once, of two versions side by side.
+//
+// Nothing here relies on a conditional update being atomic, on a transaction or on a change stream, because not every
+// such server has them (docs/decisions/mongo-inserts-decide.md).
+import { type Db, MongoClient, type MongoClientOptions } from "mongodb";
+import { type Clock, systemClock } from "../../domain/clock.ts";
+import { SluiceError } from "../../domain/errors.ts";
+import type { JobId } from "../../domain/ids.ts";
+import {
+  type Attempt,
+  type AttemptEnd,
+  type Job,
+  type JobRecord,
+  type JobState,
+  type JobSummary,
+  jobStates,
+  type Outcome,
+} from "../../domain/job.ts";
+import type { CanonicalRequest } from "../../domain/request.ts";
+import { checkLimit } from "../cursor.ts";
+import type {
+  AttemptsQuery,
+  BeginAttempt,
+  BeginResult,
+  FinishResult,
+  JobStore,
+  ListQuery,
+  Page,
+  UnfinishedJob,
+  UnfinishedQuery,
+} from "../job-store.ts";
+import { StoreOpenError } from "../store-open-error.ts";
+import { putDocument } from "./commands.ts";
+import { CountCache } from "./count-cache.ts";
+import { dateOf, type JobDocument, requestOf } from "./documents.ts";
+import { closedError, storeError } from "./errors.ts";
+import { environmentIndexes, type IndexKey, serviceIndexes } from "./indexes.ts";
+import { JobDatabase } from "./job-database.ts";
+import { Pages } from "./pages.ts";
+import { countIndex, countPipeline } from "./queries.ts";
+import { find, readByIds } from "./reads.ts";
+
+export interface MongoStoreOptions {
+  /**
+   * A MongoDB connection string. Options in it win over the defaults below, except for what durability rests on (write
+   * concern) and what reading one's own writes does (read preference).
+   */
+  url: string;
+  /** By name. Environments may share a database. */
+  environments: Record<string, { database: string }>;
+  /** The database of what belongs to no environment; `sluice` by default. */
+  serviceDatabase?: string;
+  clock?: Clock;
+}
+
+/**
+ * A server that is gone is noticed within about five seconds: by the heartbeat on idle and half-open connections, by the
+ * socket at once if the other side closes it. A submit that finds no server answers after three.
+ */
+const defaults = {
+  serverSelectionTimeoutMS: 3_000,
+  connectTimeoutMS: 3_000,
+  heartbeatFrequencyMS: 2_000,
+  waitQueueTimeoutMS: 5_000,
+  /** Longer than the server waits for a majority (commands.ts). */
+  socketTimeoutMS: 10_000,
+  maxPoolSize: 20,
+} as const satisfies MongoClientOptions;
+
+/**
+ * Connects, and creates indexes that are missing.
+ * @throws StoreOpenError if the connection string is wrong, no server is found in time, or it does not let us in
+ */
+export async function openMongoStore(options: MongoStoreOptions): Promise<JobStore> {
+  const { url, environments, serviceDatabase = "sluice", clock = systemClock } = options;
+  const databases = new Set(Object.values(environments).map(({ database }) => database));
+  for (const database of databases) checkDatabaseName(database, serviceDatabase);
+  let client: MongoClient | undefined;
+  try {
+    client = new MongoClient(url, {
+      ...without(defaults, url),
+      appName: "sluice",
+      readPreference: "primary",
+      ignoreUndefined: true,
+    });
+    await client.connect();
+    for (const database of databases) await createIndexes(client.db(database), environmentIndexes);
+    await createIndexes(client.db(serviceDatabase), serviceIndexes);
+  } catch (error) {
+    await client?.close();
+    const { message } = error as Error;
+    throw new StoreOpenError(
+      `MongoDB cannot be used (MONGODB_URL): ${message.replace(/\.$/, "")}. ` +
+        "Check that the server runs, that the address and the password are right, and that the user may create indexes.",
+      { cause: error },
+    );
+  }
+  return new MongoStore(client, environments, serviceDatabase, clock);
+}
+
+function without<Options extends object>(options: Options, url: string): Partial<Options> {
+  const named = new Set(Array.from(url.matchAll(/[?&]([A-Za-z]+)=/g), ([, name]) => name!.toLowerCase()));
+  return Object.fromEntries(
+    Object.entries(options).filter(([name]) => !named.has(name.toLowerCase())),
+  ) as Partial<Options>;
+}
+
+function checkDatabaseName(database: string, serviceDatabase: string): void {
+  // What MongoDB allows on every system; it takes names for the same that differ in case only.
+  if (/^[^/\\. "$*<>:|?\0]{1,63}$/.test(database) && database.toLowerCase() !== serviceDatabase.toLowerCase()) return;
+  throw new StoreOpenError(
+    `"${database}" cannot be the name of a database in MongoDB: use up to 63 letters, digits, hyphens and underscores, and not "${serviceDatabase}".`,
+  );
+}
+
+/** Several processes that start at once create the same collections: on FerretDB one of them may fail the first time. */
+const createTries = 3;
+
+/** One at a time: FerretDB 1.24 panics when several that are there are created by one command. */
+async function createIndexes(db: Db, indexes: Record<string, Record<string, IndexKey>>): Promise<void> {
+  for (const [collection, byName] of Object.entries(indexes)) {
+    for (const [name, key] of Object.entries(byName)) {
+      for (let tries = 1; ; tries++) {
+        try {
+          await db.collection(collection).createIndex(key, { name });
+          break;
+        } catch (error) {
+          if (tries === createTries) throw error;
+        }
+      }
+    }
+  }
+}
+
+class MongoStore implements JobStore {
+  readonly #client: MongoClient;
+  readonly #service: Db;
+  readonly #databases: Record<string, string>;
+  /** By name of the database. */
+  readonly #jobs = new Map<string, JobDatabase>();
+  readonly #pages: Pages;
+  readonly #counts: CountCache;
+  /** Calls under way: closing waits for them. */
+  readonly #calls = new Set<Promise<unknown>>();
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    client: MongoClient,
+    environments: Record<string, { database: string }>,
+    serviceDatabase: string,
+    clock: Clock,
+  ) {
+    this.#client = client;
+    this.#service = client.db(serviceDatabase);
+    this.#databases = Object.fromEntries(Object.entries(environments).map(([name, e]) => [name, e.database]));
+    for (const database of new Set(Object.values(this.#databases))) {
+      this.#jobs.set(database, new JobDatabase(client.db(database)));
+    }
+    this.#pages = new Pages(
+      Object.keys(this.#databases),
+      Array.from(this.#jobs, ([database, jobs]) => ({ db: client.db(database), jobs })),
+      (environment) => ({ db: this.#db(environment), jobs: this.#in(environment) }),
+    );
+    this.#counts = new CountCache(() => this.#count(), clock);
+  }
+
+  insertMany(jobs: readonly Job[]): Promise<("inserted" | "exists")[]> {
+    return this.#call(async () => {
+      // All of them first: if one environment is unknown, nothing is written.
+      const places = jobs.map((job) => this.#in(job.environment));
+      const answers = await Promise.allSettled(jobs.map((job, i) => places[i]!.insert(job)));
+      const failures = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason as Error] : []));
+      if (failures.length === 0) return answers.map((a) => (a as PromiseFulfilledResult<"inserted" | "exists">).value);
+      throw partlyWritten(failures, answers.length);
+    });
+  }
+
+  get(jobId: JobId): Promise<JobRecord | undefined> {
+    return this.#call(async () => {
+      const records = await Promise.all(Array.from(this.#jobs.values(), (jobs) => jobs.get(jobId)));
+      return records.find((record) => record !== undefined);
+    });
+  }
+
+  getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, CanonicalRequest>> {
+    return this.#call(async () => {
+      const found = await readByIds<JobDocument>(this.#db(environment), "jobs", jobIds);
+      const own = found.filter((job) => job.environment === environment);
+      return new Map(own.map((job) => [job._id, requestOf(job)]));
+    });
+  }
+
+  list(query: ListQuery): Promise<Page<JobSummary>> {
+    return this.#call(async () => {
+      checkLimit(query.limit, 1_000);
+      return this.#pages.list(query);
+    });
+  }
+
+  beginAttempt(begin: BeginAttempt): Promise<BeginResult> {
+    return this.#call(async () => this.#in(begin.environment).begin(begin));
+  }
+
+  endAttempt(environment: string, jobId: JobId, n: number, end: AttemptEnd): Promise<void> {
+    return this.#call(async () => this.#in(environment).end(environment, jobId, n, end));
+  }
+
+  finish(environment: string, outcome: Outcome, attempt?: { n: number; end: AttemptEnd }): Promise<FinishResult> {
+    return this.#call(async () => this.#in(environment).finish(environment, outcome, attempt));
+  }
+
+  unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>> {
+    return this.#call(async () => {
+      checkLimit(query.limit, 10_000);
+      return this.#pages.unfinished(query);
+    });
+  }
+
+  attemptsSince(query: AttemptsQuery): Promise<Page<Attempt>> {
+    return this.#call(async () => {
+      checkLimit(query.limit, 10_000);
+      return this.#pages.attempts(query);
+    });
+  }
+
+  counts(): Promise<Record<string, Record<JobState, number>>> {
+    return this.#call(() => this.#counts.get());
+  }
+
+  saveCheckpoint(name: string, value: unknown): Promise<void> {
+    const document = { _id: name, value: JSON.stringify(value ?? null), saved_at: dateOf(Date.now()) };
+    return this.#call(() => putDocument(this.#service, "checkpoints", document));
+  }
+
+  loadCheckpoint(name: string): Promise<unknown> {
+    return this.#call(async () => {
+      const checkpoints = this.#service.collection<{ _id: string; value: string }>("checkpoints");
+      const found = await find(() => checkpoints.findOne({ _id: name }));
+      return found ? JSON.parse(found.value) : undefined;
+    });
+  }
+
+  /** Writes, because only that shows that there is a primary, a majority behind it, and room on the disk. */
+  ping(): Promise<void> {
+    return this.saveCheckpoint("ping", null);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      await Promise.allSettled(this.#calls);
+      await this.#client.close();
+    })();
+    return this.#closing;
+  }
+
+  async #count(): Promise<Record<string, Record<JobState, number>>> {
+    const none = () => Object.fromEntries(jobStates.map((state) => [state, 0])) as Record<JobState, number>;
+    const counted = Object.keys(this.#databases).map(async (environment) => {
+      const jobs = this.#db(environment).collection("jobs");
+      const groups = await find(() => jobs.aggregate(countPipeline(environment), { hint: countIndex }).toArray());
+      return [environment, { ...none(), ...Object.fromEntries(groups.map((g) => [g._id, g.jobs])) }] as const;
+    });
+    return Object.fromEntries(await Promise.all(counted));
+  }
+
+  /** @throws SluiceError `unavailable` once the store is closed */
+  async #call<T>(operation: () => Promise<T>): Promise<T> {
+    if (this.#closing) throw closedError();
+    const call = operation();
+    this.#calls.add(call);
+    try {
+      return await call;
+    } catch (error) {
+      throw storeError(error);
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+
+  /** @throws SluiceError `unknown_environment` */
+  #in(environment: string): JobDatabase {
+    return this.#jobs.get(this.#databaseOf(environment))!;
+  }
+
+  #db(environment: string): Db {
+    return this.#client.db(this.#databaseOf(environment));
+  }
+
+  #databaseOf(environment: string): string {
+    const database = Object.hasOwn(this.#databases, environment) ? this.#databases[environment] : undefined;
+    if (database !== undefined) return database;
+    throw new SluiceError("unknown_environment", `There is no environment "${environment}".`, { field: "environment" });
+  }
+}
+
+/**
+ * Of a call whose jobs went out with several commands some may be written and others not. "Nothing was written" can only
+ * be said if that is so of all.
+ */
+function partlyWritten(failures: readonly Error[], jobs: number): Error {
+  const worst = failures.find((e) => e instanceof SluiceError && e.code === "fate_unknown") ?? failures[0]!;
+  if (failures.length === jobs || !(worst instanceof SluiceError) || worst.code === "fate_unknown") return worst;
+  return new SluiceError(
+    "fate_unknown",
+    `${failures.length} of ${jobs} jobs were not written, the others were. ${worst.message}`,
+    worst.details,
+    { cause: worst },
+  );
+}

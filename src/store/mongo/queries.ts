@@ -1,0 +1,116 @@
+// The queries that walk through many documents: their filter, their order, and the index that serves both. Each walks a
+// stretch of one index from one end, so that a page costs the same however many jobs there are.
+import type { Document } from "mongodb";
+import type { CursorKey } from "../cursor.ts";
+import type { ListQuery, UnfinishedQuery } from "../job-store.ts";
+import { dateOf } from "./documents.ts";
+import type { Collection, IndexKey, IndexName } from "./indexes.ts";
+
+export interface Query {
+  collection: Collection;
+  filter: Document;
+  sort: IndexKey;
+  index: IndexName;
+}
+
+/** Place of a job in the order of submission. */
+export type JobKey = readonly [submittedAt: number, jobId: string];
+/** Place of an attempt in the order of charges. */
+export type ChargeKey = readonly [chargedAt: number, jobId: string, n: number];
+
+/** Without the document of a job's request, which is most of it. */
+export const withoutRequest = { request: 0 } as const;
+
+/** Newest first, after the key of the last one that was given out. */
+export function listQuery(environment: string, query: ListQuery, after: JobKey | undefined): Query {
+  const { state, tenant, model, priority } = query;
+  return {
+    collection: "jobs",
+    filter: {
+      environment,
+      ...defined({ state, tenant, model, priority }),
+      ...defined({ submitted_at: timeRange(query, after && { $lte: dateOf(after[0]) }) }),
+      ...(after && { $or: [{ submitted_at: { $lt: dateOf(after[0]) } }, { _id: { $lt: after[1] } }] }),
+    },
+    sort: { submitted_at: -1, _id: -1 },
+    index: listIndex(query),
+  };
+}
+
+/**
+ * The most selective filter chooses the index; the others are checked document by document. A state other than completed
+ * is rare among many jobs, so it goes first; completed is most of them, so it goes last.
+ */
+function listIndex({ state, tenant, model, priority }: ListQuery): IndexName {
+  if (state !== undefined && state !== "completed") return "jobs_by_state";
+  if (tenant !== undefined) return "jobs_by_tenant";
+  if (model !== undefined) return "jobs_by_model";
+  if (priority !== undefined) return "jobs_by_priority";
+  return state !== undefined ? "jobs_by_state" : "jobs_all";
+}
+
+/**
+ * Oldest first, after the key of the last one that was given out. Those that are due are few, or all of them are wanted:
+ * they are sorted after they were found.
+ */
+export function unfinishedQuery(environment: string, query: UnfinishedQuery, after: JobKey | undefined): Query {
+  const due = query.expiresUntil;
+  return {
+    collection: "jobs",
+    filter: {
+      environment,
+      ended: false,
+      ...(due !== undefined && { expires_at: { $gte: dateOf(Number.NEGATIVE_INFINITY), $lte: dateOf(due) } }),
+      ...defined({ submitted_at: timeRange(query, undefined, after && { $gte: dateOf(after[0]) }) }),
+      ...(after && { $or: [{ submitted_at: { $gt: dateOf(after[0]) } }, { _id: { $gt: after[1] } }] }),
+    },
+    sort: { submitted_at: 1, _id: 1 },
+    index: due === undefined ? "jobs_open" : "jobs_by_deadline",
+  };
+}
+
+/** In the order of charges, from a time or after the key of the last one that was given out. */
+export function chargesQuery(chargedFrom: number, after: ChargeKey | undefined): Query {
+  const at = dateOf(after?.[0] ?? chargedFrom);
+  return {
+    collection: "attempts",
+    filter: {
+      charged_at: { $gte: at },
+      ...(after && {
+        $or: [{ charged_at: { $gt: at } }, { job_id: { $gt: after[1] } }, { job_id: after[1], n: { $gt: after[2] } }],
+      }),
+    },
+    sort: { charged_at: 1, job_id: 1, n: 1 },
+    index: "attempts_by_charge",
+  };
+}
+
+/** How many jobs are in each state; reads nothing but the index. */
+export function countPipeline(environment: string): Document[] {
+  return [{ $match: { environment } }, { $group: { _id: "$state", jobs: { $sum: 1 } } }];
+}
+export const countIndex: IndexName = "jobs_by_state";
+
+function timeRange(
+  { submittedFrom, submittedTo }: { submittedFrom?: number; submittedTo?: number },
+  atMost?: { $lte: Date },
+  atLeast?: { $gte: Date },
+): Document | undefined {
+  const from = submittedFrom === undefined ? undefined : dateOf(submittedFrom);
+  const range = {
+    ...(from && { $gte: from }),
+    ...(atLeast && (!from || from < atLeast.$gte) && atLeast),
+    ...(submittedTo !== undefined && { $lt: dateOf(submittedTo) }),
+    ...atMost,
+  };
+  return Object.keys(range).length > 0 ? range : undefined;
+}
+
+function defined(fields: Document): Document {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+export function isBefore(a: CursorKey, b: CursorKey): boolean {
+  const at = a.findIndex((part, i) => part !== b[i]);
+  return at >= 0 && a[at]! < b[at]!;
+}

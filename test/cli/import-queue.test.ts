@@ -1,0 +1,61 @@
+// sluice import-queue: from the old service's Redis into a data folder, and on to an answer.
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { sharedRedisUrl, withoutRedis } from "../support/servers.ts";
+import { run, start } from "./support.ts";
+
+function workingDirectory(): string {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-import-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+describe.skipIf(withoutRedis())("sluice import-queue", () => {
+  test("needs no credentials, waits for nobody's folder, and its jobs are answered when the service starts", async () => {
+    const cwd = workingDirectory();
+    const redis = new Redis(sharedRedisUrl());
+    onTestFinished(() => redis.disconnect());
+    const [list, id, empty] = [`prompt_queue:${randomUUID()}`, randomUUID(), randomUUID()];
+    await redis.rpush(list, id, empty);
+    await redis.hset(`job:${id}`, { prompt: "Why is the sky blue?", status: "queued" });
+    const args = ["import-queue", "--redis", sharedRedisUrl(), "--environment", "PROD", "--list", list];
+
+    const look = await run([...args, "--dry-run"], { cwd });
+    expect(look.stdout).toContain(`Would import 1 of 2 from ${list} into PROD; 0 were there already, 1 cannot`);
+    const first = await run(args, { cwd });
+    expect(first).toMatchObject({ code: 0, stderr: "" });
+    expect(first.stdout.split("\n")).toEqual([
+      `"${empty}" has no prompt; it stays in the list`,
+      `Imported 1 of 2 from ${list} into PROD; 0 were there already, 1 cannot be imported. The list has 1 now.`,
+      "",
+    ]);
+
+    const service = start(["serve"], { cwd, env: { PORT: "0", SLUICE_LOG_LEVEL: "warn" } });
+    const [, url] = await service.printed(/Sluice is ready on (\S+)/);
+    const answer = await run(["status", id, "--wait", "--json"], { env: { SLUICE_URL: url! } });
+    expect(JSON.parse(answer.stdout)).toMatchObject({ job_id: id, environment: "PROD", status: "completed" });
+
+    const refused = await run(args, { cwd });
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toMatch(/^The data folder .* is in use by .* Stop that one first/);
+    expect(await redis.lrange(list, 0, -1)).toEqual([empty]);
+  });
+
+  test("what it is told wrongly is one clear line", async () => {
+    const cwd = workingDirectory();
+    const wrong = (redis: string, environment = "UAT") =>
+      run(["import-queue", "--redis", redis, "--environment", environment], { cwd });
+    expect(await wrong("127.0.0.1:6379")).toMatchObject({
+      code: 1,
+      stderr: "--redis must be an address such as redis://127.0.0.1:6379\n",
+    });
+    expect((await wrong("redis://me:pass-word@127.0.0.1:1")).stderr).toBe(
+      "The Redis at 127.0.0.1:1 failed: connect ECONNREFUSED 127.0.0.1:1. Nothing is lost: repeat the command.\n",
+    );
+    expect((await wrong(sharedRedisUrl(), "TEST")).stderr).toContain("environment must be one of UAT, PROD");
+  });
+});

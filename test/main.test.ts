@@ -1,0 +1,87 @@
+// The composition: what a start opens is closed again, whether it fails or is stopped.
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { Settings } from "../src/config/settings.ts";
+import { type Service, type StartOptions, startService } from "../src/main.ts";
+import { testSettings } from "./support/jobs-context.ts";
+
+let settings: Settings;
+const services: Service[] = [];
+
+beforeEach(async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), "sluice-main-"));
+  settings = { ...testSettings(), dataDir, port: 0, logLevel: "silent", simulator: true };
+});
+
+afterEach(async () => {
+  await Promise.all(services.splice(0).map((service) => service.stop()));
+  await rm(settings.dataDir, { recursive: true, force: true });
+});
+
+async function start(options: StartOptions = {}): Promise<Service> {
+  const service = await startService(settings, options);
+  services.push(service);
+  return service;
+}
+
+async function enqueue({ url }: Service, prompt: string): Promise<string> {
+  const response = await fetch(`${url}/enqueue`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ prompt, environment: "UAT" }),
+  });
+  return ((await response.json()) as { job_id: string }).job_id;
+}
+
+const read = async ({ url }: Service, jobId: string, wait = 0) =>
+  (await (await fetch(`${url}/v1/jobs/${jobId}?wait=${wait}`)).json()) as { status: string; attempts: unknown[] };
+
+test("a prompt goes from HTTP through the real SDK and the simulator to a stored answer", async () => {
+  const service = await start();
+  expect(await read(service, await enqueue(service, "hello"), 20)).toMatchObject({
+    status: "completed",
+    text: expect.stringContaining("synthetic"),
+    attempts: [{ result: "completed" }],
+  });
+});
+
+test("a port that is taken fails the start and leaves the data folder free", async () => {
+  const other = createServer();
+  await new Promise<void>((listening) => other.listen(0, "127.0.0.1", listening));
+  const { port } = other.address() as { port: number };
+  await expect(startService({ ...settings, port })).rejects.toThrow("EADDRINUSE");
+  other.close();
+  await start();
+});
+
+test("a data folder that is in use fails the start and disturbs nobody", async () => {
+  const service = await start();
+  await expect(startService(settings)).rejects.toThrow(/in use/);
+  expect((await read(service, await enqueue(service, "hello"), 20)).status).toBe("completed");
+});
+
+test("a stop lets running calls end, frees the data folder, and the next start goes on", async () => {
+  const answers: (() => void)[] = [];
+  const service = await start({
+    createProvider: () => ({
+      call: () =>
+        new Promise((resolve) => {
+          answers.push(() => resolve({ text: "at last", toolCalls: [], finishReason: "stop" }));
+        }),
+      close: async () => {},
+    }),
+  });
+  const running = await enqueue(service, "running");
+  await expect.poll(() => answers.length).toBe(1);
+  const stopped = service.stop();
+  expect(service.stop()).toBe(stopped);
+  answers[0]!();
+  await stopped;
+  await expect(fetch(service.url!)).rejects.toThrow();
+
+  const next = await start();
+  expect(await read(next, running)).toMatchObject({ status: "completed", text: "at last" });
+});

@@ -1,0 +1,279 @@
+// What throttles teach about quotas.
+import { expect } from "vitest";
+import type { DeploymentSignal } from "../../../src/scheduler/scheduler.ts";
+import type { Case } from "../conformance.ts";
+import {
+  configOf,
+  type Driver,
+  deployment,
+  job,
+  jobs,
+  minuteMs,
+  none,
+  numberOf,
+  ok,
+  quota,
+  spanMs,
+} from "../harness.ts";
+
+const throttledBy = (
+  throttle: Extract<DeploymentSignal, { kind: "throttled" }>["throttle"],
+  retryAfterMs?: number,
+): DeploymentSignal => ({ kind: "throttled", throttle, ...(retryAfterMs !== undefined && { retryAfterMs }) });
+
+/** Requests and tokens, both per minute, and tokens per day. */
+const three = configOf([
+  quota("r", 100),
+  quota("t", 1000, { unit: "tokens" }),
+  quota("d", 100_000, { unit: "tokens", per: "day" }),
+]);
+
+async function limits(d: Driver): Promise<Record<string, number>> {
+  const { quotas } = await d.scheduler.snapshot();
+  return Object.fromEntries(quotas.map((q) => [q.name, q.effectiveLimit]));
+}
+
+/** Uses the quota `q` to the full for so many windows; every call ends well. */
+async function useFully(d: Driver, windows: number): Promise<void> {
+  for (let i = 0; i < windows; i++) {
+    await d.advance(spanMs + 1);
+    for (const grant of await d.grants()) await d.settle(grant, { job: { requeueAfterMs: 0 } });
+  }
+}
+
+export function learningCases(declare: Case): void {
+  declare(
+    "throttled by requests: only quotas on requests are lowered, to 98 % of what was let through",
+    three,
+    async (d) => {
+      await d.add(...jobs(1, 60, { cost: 2 }));
+      const grants = await d.grants();
+      await d.refuse(grants[0]!, throttledBy("requests"));
+      expect(await limits(d)).toEqual({ r: Math.floor(60 * 0.98), t: 1000, d: 100_000 });
+    },
+  );
+
+  declare("throttled by tokens: only quotas on tokens are lowered", three, async (d) => {
+    await d.add(...jobs(1, 70, { cost: 10 }));
+    const grants = await d.grants();
+    await d.refuse(grants[0]!, throttledBy("tokens"));
+    // The refused call gave its tokens back before they were counted.
+    expect(await limits(d)).toEqual({ r: 100, t: Math.floor(690 * 0.98), d: 100_000 });
+  });
+
+  declare("throttled without a kind: the fullest is lowered", three, async (d) => {
+    await d.add(...jobs(1, 60, { cost: 16 }));
+    const grants = await d.grants();
+    await d.refuse(grants[0]!, throttledBy("unknown"));
+    expect(await limits(d)).toEqual({ r: 100, t: Math.floor(59 * 16 * 0.98), d: 100_000 });
+  });
+
+  declare("a limit is at most halved at once, and never below one request", configOf([quota("q", 100)]), async (d) => {
+    await d.add(...jobs(1, 9));
+    for (const expected of [50, 25, 12, 6, 3, 1, 1]) {
+      await d.refuse(await d.takeOne(), throttledBy("requests"));
+      expect(await d.limit("q")).toBe(expected);
+      await d.advance(2 * minuteMs);
+    }
+    expect(await d.grants()).toHaveLength(1);
+  });
+
+  declare(
+    "a limit is lowered once per window, however many calls were refused",
+    configOf([quota("q", 100)]),
+    async (d) => {
+      await d.add(...jobs(1, 200));
+      for (const grant of await d.grants()) await d.refuse(grant, throttledBy("requests"));
+      expect(await d.limit("q")).toBe(98);
+    },
+  );
+
+  declare(
+    "calls that were refused together close the quota once, not for ever longer",
+    configOf([quota("q", 1000)]),
+    async (d) => {
+      await d.add(...jobs(1, 100));
+      for (const grant of await d.grants()) await d.refuse(grant, throttledBy("requests"));
+      const { grants, retryInMs } = await d.acquire();
+      expect(grants).toEqual([]);
+      expect(retryInMs).toBeLessThanOrEqual(1000);
+      await d.advance(retryInMs!);
+      expect(await d.grants()).not.toHaveLength(0);
+    },
+  );
+
+  declare("a throttle that says when to come back is taken at its word", configOf([quota("q", 100)]), async (d) => {
+    await d.add(...jobs(1, 2));
+    await d.refuse(await d.takeOne(), throttledBy("requests", 7000));
+    const { grants, retryInMs } = await d.acquire();
+    expect([grants, retryInMs]).toEqual([[], 7000]);
+    await d.advance(6999);
+    expect(await d.take()).toEqual([]);
+    await d.advance(1);
+    expect(await d.take()).toEqual([1, 2]);
+  });
+
+  declare(
+    "throttled again and again: closed for longer each time, up to a window",
+    configOf([quota("q", 100)]),
+    async (d) => {
+      await d.add(...jobs(1, 1));
+      const waits: number[] = [];
+      for (let i = 0; i < 9; i++) {
+        await d.refuse(await d.takeOne(), throttledBy("requests"));
+        const { retryInMs } = await d.acquire();
+        waits.push(retryInMs!);
+        await d.advance(retryInMs!);
+      }
+      expect(waits.slice(0, 5)).toEqual([1000, 2000, 4000, 8000, 16_000]);
+      expect(waits.at(-1)).toBeLessThanOrEqual(spanMs + 1);
+    },
+  );
+
+  declare(
+    "refused calls do not make the others look cheap",
+    configOf([quota("q", 6000, { unit: "tokens", burst: 600 })]),
+    async (d) => {
+      await d.add(...jobs(1, 500, { cost: 10 }));
+      for (const grant of await d.grants(40)) await d.refuse(grant, { kind: "none" });
+      await d.advance(10 * minuteMs);
+      // What is let through at once is still the burst: of reservations, as long as nothing else is known.
+      expect((await d.grants()).length).toBeLessThanOrEqual(61);
+    },
+  );
+
+  declare(
+    "the pacer follows what calls turn out to cost",
+    configOf([quota("q", 6000, { unit: "tokens", burst: 600 })]),
+    async (d) => {
+      await d.add(...jobs(1, 2000, { tokens: { input: 5, output: 15 } }));
+      for (let i = 0; i < 40; i++) {
+        for (const grant of await d.grants()) await d.settle(grant, { charge: { input: 5, output: 5 } });
+        await d.advance(2000);
+      }
+      await d.advance(10 * minuteMs);
+      const { length } = await d.grants();
+      expect(length).toBeGreaterThanOrEqual(58);
+      expect(length).toBeLessThanOrEqual(61);
+    },
+  );
+
+  declare(
+    "after full use without a throttle a learned limit is probed upwards, ever more rarely if refused",
+    configOf([quota("q", 100)]),
+    async (d) => {
+      await d.add(...jobs(1, 300));
+      const [refused, ...others] = await d.grants();
+      await d.refuse(refused!, throttledBy("requests"));
+      for (const grant of others) await d.settle(grant, { job: { requeueAfterMs: 0 } });
+      expect(await d.limit("q")).toBe(98);
+      await useFully(d, 1);
+      expect(await d.limit("q")).toBe(99);
+      await d.advance(spanMs + 1);
+      await d.refuse((await d.grants())[0]!, throttledBy("requests"));
+      expect(await d.limit("q")).toBe(98);
+      await useFully(d, 1);
+      expect(await d.limit("q")).toBe(98);
+      await useFully(d, 1);
+      expect(await d.limit("q")).toBe(99);
+    },
+  );
+
+  declare(
+    "probing never goes above the configured limit, nor without full use",
+    configOf([quota("q", 100)]),
+    async (d) => {
+      await d.add(...jobs(1, 300));
+      const [refused, ...others] = await d.grants();
+      await d.refuse(refused!, throttledBy("requests"));
+      for (const grant of others) await d.settle(grant, { job: { requeueAfterMs: 0 } });
+      for (let i = 0; i < 4; i++) {
+        await d.advance(2 * minuteMs);
+        for (const grant of await d.grants(10)) await d.settle(grant, { job: { requeueAfterMs: 0 } });
+      }
+      expect(await d.limit("q")).toBe(98);
+      await useFully(d, 8);
+      expect(await d.limit("q")).toBe(100);
+    },
+  );
+
+  declare(
+    "forget: the configured limit again, open at once, and learning starts anew",
+    configOf([quota("q", 100), quota("p", 90)]),
+    async (d) => {
+      await d.add(...jobs(1, 300));
+      const first = await d.grants(80);
+      await d.refuse(first[0]!, throttledBy("requests"));
+      expect([await d.limit("q"), await d.limit("p")]).toEqual([78, 78]);
+      await d.scheduler.forget("q");
+      expect([await d.limit("q"), await d.limit("p")]).toEqual([100, 78]);
+      await d.scheduler.forget();
+      expect([await d.limit("q"), await d.limit("p")]).toEqual([100, 90]);
+      expect(await d.grants()).toHaveLength(10);
+      await d.refuse(first[1]!, throttledBy("requests"));
+      expect(await d.limit("q")).toBe(88);
+    },
+  );
+
+  declare(
+    "tokens per day used up: every deployment that shares the quota is parked, others go on",
+    configOf(
+      [quota("day", 1000, { per: "day", unit: "tokens" }), quota("r", 100)],
+      [deployment("a", ["day"]), deployment("b", ["day", "r"]), deployment("c", ["r"])],
+      {
+        models: {
+          a: { deployments: ["a"], choice: "headroom" },
+          b: { deployments: ["b"], choice: "headroom" },
+          c: { deployments: ["c"], choice: "headroom" },
+        },
+      },
+    ),
+    async (d) => {
+      const models = ["a", "b", "c"];
+      await d.add(...models.map((model, i) => job(10 * i + 1, { models: [model] })));
+      const grants = await d.grants();
+      await d.add(...models.map((model, i) => job(10 * i + 2, { models: [model] })));
+      await d.refuse(grants.find((g) => numberOf(g) === 1)!, throttledBy("tokens_per_day"));
+      expect(await d.take()).toEqual([22]);
+      expect((await d.waiting(grants[0]!.jobId)).waitingOn).toMatchObject({ kind: "quota", quota: "day" });
+      const { retryInMs } = await d.acquire();
+      expect(retryInMs).toBeGreaterThan(minuteMs);
+      await d.advance(retryInMs!);
+      expect((await d.take()).sort()).toEqual([1, 12, 2].sort());
+      expect(await d.limit("day")).toBe(1000);
+    },
+  );
+
+  declare(
+    "throttled by a quota that is not configured: the deployment cools down",
+    configOf([quota("t", 100, { unit: "tokens" })]),
+    async (d) => {
+      await d.add(...jobs(1, 3));
+      await d.refuse(await d.takeOne(), throttledBy("requests"));
+      expect((await d.deployment("d")).state).toBe("cooling_down");
+      expect(await d.limit("t")).toBe(100);
+      await d.settle((await d.grants())[0] ?? { jobId: "", grant: "" }, { signal: none });
+      await d.advance(1000);
+      expect(await d.take()).toEqual([1]);
+    },
+  );
+
+  declare(
+    "a learned limit below a job's cost lets it through alone",
+    configOf([quota("q", 100, { unit: "tokens" })]),
+    async (d) => {
+      await d.add(...jobs(1, 1, { cost: 20 }), ...jobs(2, 2, { cost: 90 }), ...jobs(3, 3, { cost: 10 }));
+      await d.refuse(await d.takeOne(), throttledBy("tokens"));
+      expect(await d.limit("q")).toBe(50);
+      const taken: number[] = [];
+      for (let i = 0; i < 4; i++) {
+        await d.advance(spanMs + 1);
+        for (const grant of await d.grants()) {
+          taken.push(numberOf(grant));
+          await d.settle(grant, { signal: ok });
+        }
+      }
+      expect(taken.sort()).toEqual([1, 2, 3]);
+    },
+  );
+}

@@ -1,0 +1,230 @@
+// The right to run a job: time-limited, and fenced by the grant's token.
+import { expect } from "vitest";
+import type { Case } from "../conformance.ts";
+import { configOf, deployment, job, jobId, jobs, leaseMs, none, numberOf, ok, quota, spanMs } from "../harness.ts";
+
+const tokens = (limit: number) => quota("q", limit, { unit: "tokens" });
+/** A lease far shorter than a window, so that charges outlive it. */
+const short = (limit: number) => ({ ...configOf([tokens(limit)]), leaseMs: 10_000 });
+
+export function leaseCases(declare: Case): void {
+  declare(
+    "a lease that is not renewed expires: the job goes back to its own place, its charge stays",
+    short(100),
+    async (d) => {
+      await d.add(...jobs(1, 3));
+      const grant = await d.takeOne();
+      expect(grant.leaseMs).toBe(10_000);
+      await d.advance(9999);
+      expect(await d.take(1)).toEqual([2]);
+      await d.advance(1);
+      expect(await d.renew(grant)).toBe("lost");
+      expect(await d.take()).toEqual([1, 3]);
+      expect(await d.used("q")).toBe(4);
+    },
+  );
+
+  declare("acquire says when a lease may expire", short(100), async (d) => {
+    await d.add(job(1));
+    await d.take();
+    const { retryInMs } = await d.acquire();
+    expect(retryInMs).toBeLessThanOrEqual(10_000);
+    await d.advance(10_000);
+    expect(await d.take()).toEqual([1]);
+  });
+
+  declare("a renewed lease lasts a full period from then", short(100), async (d) => {
+    await d.add(job(1));
+    const grant = await d.takeOne();
+    for (let i = 0; i < 5; i++) {
+      await d.advance(9000);
+      expect(await d.renew(grant)).toBe("renewed");
+    }
+    await d.advance(9999);
+    expect(await d.take()).toEqual([]);
+    await d.advance(1);
+    expect(await d.take()).toEqual([1]);
+  });
+
+  declare("answers to renew are in the order of the question", short(100), async (d) => {
+    await d.add(...jobs(1, 2));
+    const [one, two] = await d.grants();
+    const wrong = { jobId: two!.jobId, grant: one!.grant };
+    expect(await d.scheduler.renew([wrong, two!, { jobId: jobId(9), grant: "no" }, one!])).toEqual([
+      "lost",
+      "renewed",
+      "lost",
+      "renewed",
+    ]);
+  });
+
+  declare("once a lease has expired nothing confirms it, whoever asks first", short(100), async (d) => {
+    await d.add(...jobs(1, 2));
+    const [one, two] = await d.grants();
+    await d.advance(10_000);
+    expect((await d.restamp(one!)).status).toBe("lost");
+    expect(await d.settle(two!, { job: { requeueAfterMs: 60_000 }, charge: { input: 1, output: 0 } })).toBe("lost");
+    // The requeue was ignored: the job waits at its own place without a delay.
+    expect(await d.take()).toEqual([1, 2]);
+  });
+
+  declare(
+    "a settlement with an expired token cannot requeue, but its charge and its signal count",
+    short(100),
+    async (d) => {
+      await d.add(job(1, { cost: 50 }));
+      const old = await d.takeOne();
+      await d.advance(10_000);
+      const current = await d.takeOne();
+      expect(await d.used("q")).toBe(100);
+      const late = {
+        job: { requeueAfterMs: 0 },
+        charge: { input: 5, output: 0 },
+        signal: { kind: "misconfigured", reason: "x" },
+      } as const;
+      expect(await d.settle(old, late)).toBe("lost");
+      expect(await d.used("q")).toBe(55);
+      expect((await d.deployment("d")).state).toBe("out_of_service");
+      expect(await d.renew(current)).toBe("renewed");
+      expect(await d.scheduler.explain(jobId(1))).toEqual({ state: "running", deployment: "d" });
+    },
+  );
+
+  declare("an answer that comes late takes the job out, be it waiting or running elsewhere", short(100), async (d) => {
+    await d.add(...jobs(1, 3));
+    const [one, two] = await d.grants(2);
+    await d.advance(10_000);
+    const again = await d.takeOne();
+    expect(numberOf(again)).toBe(1);
+    expect(await d.settle(one!)).toBe("lost");
+    expect(await d.settle(two!)).toBe("lost");
+    expect(await d.renew(again)).toBe("lost");
+    expect(await d.take()).toEqual([3]);
+    expect(await d.settle(again, { job: { requeueAfterMs: 0 } })).toBe("lost");
+    expect(await d.take()).toEqual([]);
+    for (const n of [1, 2]) expect(await d.scheduler.explain(jobId(n))).toEqual({ state: "absent" });
+  });
+
+  declare("a made-up token changes nothing", short(100), async (d) => {
+    await d.add(...jobs(1, 2, { cost: 10 }));
+    const [one, two] = await d.grants();
+    const crossed = { jobId: one!.jobId, grant: two!.grant };
+    for (const wrong of [{ jobId: one!.jobId, grant: "made-up" }, crossed]) {
+      const settlement = { job: { requeueAfterMs: 0 }, charge: "void", signal: none } as const;
+      expect(await d.settle(wrong, settlement)).toBe("lost");
+      expect((await d.scheduler.restamp({ operation: d.operation(), ...wrong })).status).toBe("lost");
+    }
+    expect(await d.used("q")).toBe(20);
+    expect(await d.scheduler.renew([one!, two!])).toEqual(["renewed", "renewed"]);
+    expect(await d.take()).toEqual([]);
+  });
+
+  declare("a repeated settlement answers the same and counts once", short(1000), async (d) => {
+    await d.add(...jobs(1, 3, { cost: 10 }));
+    const [one, two, three] = await d.grants();
+    const requeue = { job: { requeueAfterMs: 0 }, charge: { input: 4, output: 0 }, signal: none } as const;
+    for (let i = 0; i < 3; i++) {
+      expect(await d.settle(one!, { charge: { input: 3, output: 0 } })).toBe("settled");
+      expect(await d.settle(two!, requeue)).toBe("settled");
+      expect(await d.used("q")).toBe(17);
+    }
+    const again = await d.takeOne();
+    expect(numberOf(again)).toBe(2);
+    // Repeated while the job runs under a new grant: still only an echo.
+    expect(await d.settle(two!, requeue)).toBe("settled");
+    expect(await d.renew(again)).toBe("renewed");
+    // And with another charge: the first one decided.
+    expect(await d.settle(one!, { charge: { input: 900, output: 0 } })).toBe("settled");
+    expect(await d.used("q")).toBe(27);
+    await d.advance(10_000);
+    for (let i = 0; i < 2; i++) expect(await d.settle(three!, { charge: { input: 1, output: 0 } })).toBe("lost");
+    expect(await d.used("q")).toBe(18);
+  });
+
+  declare("a job is never leased twice at a time", configOf([], [deployment("d", [])]), async (d) => {
+    await d.add(...jobs(1, 20));
+    const all = [...(await d.grants(7)), ...(await d.grants(7)), ...(await d.grants(100))];
+    expect(new Set(all.map(numberOf)).size).toBe(20);
+    expect(new Set(all.map((g) => g.grant)).size).toBe(20);
+  });
+
+  // ------------------------------------------------------------ restamp
+
+  declare("restamp moves the charge to now", configOf([tokens(10)]), async (d) => {
+    await d.add(job(1, { cost: 10 }), job(2, { cost: 10 }));
+    const grant = await d.takeOne();
+    await d.advance(5000);
+    expect(await d.restamp(grant)).toEqual({ status: "restamped", sendWithinMs: 500 });
+    expect(await d.used("q")).toBe(10);
+    await d.advance(spanMs - 1);
+    expect(await d.take()).toEqual([]);
+    await d.advance(2);
+    expect(await d.take()).toEqual([2]);
+  });
+
+  declare("a restamped charge is the one that is settled", configOf([tokens(100)]), async (d) => {
+    await d.add(job(1, { cost: 60 }));
+    const grant = await d.takeOne();
+    await d.advance(1000);
+    await d.restamp(grant);
+    expect(await d.settle(grant, { charge: { input: 7, output: 0 } })).toBe("settled");
+    expect(await d.used("q")).toBe(7);
+  });
+
+  declare(
+    "restamp where the quota is taken: back to its place, its charge taken back",
+    configOf([tokens(10)]),
+    async (d) => {
+      await d.add(job(1, { cost: 6 }), job(2, { cost: 10 }), job(3, { cost: 4 }));
+      const grant = await d.takeOne();
+      await d.advance(spanMs + 1);
+      expect(await d.take(1)).toEqual([2]);
+      expect(await d.restamp(grant)).toEqual({ status: "requeued" });
+      expect(await d.renew(grant)).toBe("lost");
+      expect(await d.used("q")).toBe(10);
+      await d.advance(spanMs + 1);
+      expect(await d.take()).toEqual([1, 3]);
+      expect(await d.settle(grant, { job: { requeueAfterMs: 0 }, charge: "void", signal: none })).toBe("lost");
+      expect(await d.used("q")).toBe(10);
+    },
+  );
+
+  declare("a repeated restamp answers the same and charges once", configOf([tokens(10)]), async (d) => {
+    await d.add(job(1, { cost: 6 }), job(2, { cost: 10 }), job(3, { cost: 1 }));
+    const grant = await d.takeOne();
+    await d.advance(1000);
+    for (let i = 0; i < 3; i++) expect((await d.restamp(grant, "r1")).status).toBe("restamped");
+    expect(await d.used("q")).toBe(6);
+    await d.advance(spanMs + 1);
+    expect(await d.take(1)).toEqual([2]);
+    for (let i = 0; i < 2; i++) expect((await d.restamp(grant, "r2")).status).toBe("requeued");
+    expect((await d.restamp(grant, "r3")).status).toBe("lost");
+  });
+
+  declare("restamp does not prolong the lease", { ...configOf([]), leaseMs: 10_000 }, async (d) => {
+    await d.add(job(1));
+    const grant = await d.takeOne();
+    await d.advance(9000);
+    expect((await d.restamp(grant)).status).toBe("restamped");
+    await d.advance(1000);
+    expect(await d.renew(grant)).toBe("lost");
+  });
+
+  declare(
+    "calls in flight keep their place in maxConcurrency until their lease ends",
+    {
+      ...configOf([], [deployment("d", [], { maxConcurrency: 1 })]),
+      leaseMs,
+    },
+    async (d) => {
+      await d.add(...jobs(1, 2));
+      const grant = await d.takeOne();
+      await d.advance(leaseMs - 1);
+      expect(await d.take()).toEqual([]);
+      await d.advance(1);
+      expect(await d.take()).toEqual([1]);
+      expect(await d.settle(grant, { signal: ok })).toBe("lost");
+      expect(await d.take()).toEqual([2]);
+    },
+  );
+}

@@ -1,0 +1,202 @@
+// Small configurations and jobs for the scheduler's tests, and a driver that talks to one through the port alone.
+import type {
+  AcquireRequest,
+  AcquireResult,
+  DeploymentConfig,
+  DeploymentSignal,
+  Grant,
+  QueueEntry,
+  QuotaConfig,
+  QuotaSnapshot,
+  Scheduler,
+  SchedulerConfig,
+  Settlement,
+} from "../../src/scheduler/scheduler.ts";
+
+/** A scheduler under test, with admission still closed, and what moves its clock. */
+export interface Opened {
+  scheduler: Scheduler;
+  advance(ms: number): Promise<void>;
+  cleanup(): Promise<void>;
+}
+
+export type Open = (config: SchedulerConfig) => Promise<Opened>;
+
+export const minuteMs = 60_000;
+export const hourMs = 60 * minuteMs;
+export const sendWithinMs = 500;
+export const networkJitterMs = 300;
+/** For how long a charge counts against a quota per minute. */
+export const spanMs = minuteMs + sendWithinMs + networkJitterMs;
+/** Longer than what most cases last, so that no lease ends in them. */
+export const leaseMs = 48 * hourMs;
+
+/** A quota on requests per minute without spreading, unless told otherwise. */
+export function quota(name: string, limit: number, parts: Partial<QuotaConfig> = {}): QuotaConfig {
+  return { name, unit: "requests", per: "minute", limit, burst: limit, ...parts };
+}
+
+export function deployment(id: string, quotas: string[], parts: Partial<DeploymentConfig> = {}): DeploymentConfig {
+  return { id, region: "us-east-1", maxConcurrency: 10_000, quotas, outputBurndown: 1, ...parts };
+}
+
+/** Every deployment serves the model `m`, unless told otherwise. */
+export function configOf(
+  quotas: QuotaConfig[],
+  deployments: DeploymentConfig[] = [
+    deployment(
+      "d",
+      quotas.map((q) => q.name),
+    ),
+  ],
+  parts: Partial<SchedulerConfig> = {},
+): SchedulerConfig {
+  return {
+    version: "1",
+    quotas,
+    deployments,
+    models: { m: { deployments: deployments.map((d) => d.id), choice: "headroom" } },
+    weights: { environments: {}, priorities: { interactive: 1, standard: 1, batch: 1 }, tenants: {} },
+    leaseMs,
+    sendWithinMs,
+    networkJitterMs,
+    ...parts,
+  };
+}
+
+export function jobId(n: number): string {
+  return `00000000-0000-7000-8000-${String(n).padStart(12, "0")}`;
+}
+
+export function numberOf(job: { jobId: string }): number {
+  return Number(job.jobId.slice(-12));
+}
+
+/** Job n was submitted as the nth. It costs one token of input, unless told otherwise. */
+export function job(n: number, parts: Partial<QueueEntry> & { cost?: number } = {}): QueueEntry {
+  const { cost = 1, ...rest } = parts;
+  return {
+    jobId: jobId(n),
+    environment: "PROD",
+    tenant: "t",
+    priority: "standard",
+    models: ["m"],
+    tokens: { input: cost, output: 0 },
+    exact: true,
+    order: n,
+    ...rest,
+  };
+}
+
+/** Jobs from..to, both included. */
+export function jobs(from: number, to: number, parts: Partial<QueueEntry> & { cost?: number } = {}): QueueEntry[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => job(from + i, parts));
+}
+
+export const ok: DeploymentSignal = { kind: "ok" };
+export const none: DeploymentSignal = { kind: "none" };
+
+type Filter = Pick<AcquireRequest, "environments" | "deployments">;
+
+export class Driver {
+  readonly scheduler: Scheduler;
+  readonly advance: (ms: number) => Promise<void>;
+  #operations = 0;
+
+  constructor(opened: Opened) {
+    this.scheduler = opened.scheduler;
+    this.advance = opened.advance;
+  }
+
+  operation(): string {
+    this.#operations += 1;
+    return `operation-${this.#operations}`;
+  }
+
+  /** Opens admission, by a rebuild from nothing. */
+  async open(): Promise<this> {
+    await this.scheduler.finishRebuild((await this.scheduler.beginRebuild())!);
+    return this;
+  }
+
+  add(...entries: QueueEntry[]): Promise<void> {
+    return this.scheduler.add(entries);
+  }
+
+  acquire(max = 1000, filter: Filter = {}): Promise<AcquireResult> {
+    return this.scheduler.acquire({ operation: this.operation(), worker: "w", max, ...filter });
+  }
+
+  async grants(max?: number, filter?: Filter): Promise<Grant[]> {
+    return (await this.acquire(max, filter)).grants;
+  }
+
+  /** The numbers of the jobs that are granted. */
+  async take(max?: number, filter?: Filter): Promise<number[]> {
+    return (await this.grants(max, filter)).map(numberOf);
+  }
+
+  async takeOne(filter?: Filter): Promise<Grant> {
+    const [grant] = await this.grants(1, filter);
+    if (!grant) throw new Error("nothing was granted");
+    return grant;
+  }
+
+  async settle(
+    grant: { jobId: string; grant: string },
+    parts: Partial<Pick<Settlement, "job" | "charge" | "signal">> = {},
+  ): Promise<"settled" | "lost"> {
+    const { jobId: id, grant: token } = grant;
+    const settlement = { jobId: id, grant: token, job: "ended", charge: "keep", signal: ok, ...parts } as const;
+    return (await this.scheduler.settle([settlement]))[0]!;
+  }
+
+  /** All of the calls end well, and used what was reserved. */
+  async finish(grants: readonly Grant[]): Promise<void> {
+    await this.scheduler.settle(
+      grants.map(({ jobId, grant, reserved }) => ({ jobId, grant, job: "ended", charge: reserved, signal: ok })),
+    );
+  }
+
+  /** Runs whatever may start now to its end. Answers the numbers of the jobs. */
+  async run(max?: number, filter?: Filter): Promise<number[]> {
+    const grants = await this.grants(max, filter);
+    await this.finish(grants);
+    return grants.map(numberOf);
+  }
+
+  /** The call was refused: its job goes back to its place, its request stays charged and its tokens are given back. */
+  refuse(grant: Grant, signal: DeploymentSignal): Promise<"settled" | "lost"> {
+    return this.settle(grant, { job: { requeueAfterMs: 0 }, charge: { input: 0, output: 0 }, signal });
+  }
+
+  restamp(grant: Grant, operation = this.operation()) {
+    return this.scheduler.restamp({ operation, jobId: grant.jobId, grant: grant.grant });
+  }
+
+  async renew(grant: { jobId: string; grant: string }): Promise<"renewed" | "lost"> {
+    return (await this.scheduler.renew([grant]))[0]!;
+  }
+
+  async quota(name: string): Promise<QuotaSnapshot> {
+    return (await this.scheduler.snapshot()).quotas.find((q) => q.name === name)!;
+  }
+
+  async used(name: string): Promise<number> {
+    return (await this.quota(name)).used;
+  }
+
+  async limit(name: string): Promise<number> {
+    return (await this.quota(name)).effectiveLimit;
+  }
+
+  async deployment(id: string) {
+    return (await this.scheduler.snapshot()).deployments.find((d) => d.id === id)!;
+  }
+
+  async waiting(id: string) {
+    const explanation = await this.scheduler.explain(id);
+    if (explanation.state !== "waiting") throw new Error(`the job is ${explanation.state}`);
+    return explanation;
+  }
+}

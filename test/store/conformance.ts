@@ -1,0 +1,109 @@
+// What every adapter of the JobStore port has to hold to. An adapter's test file calls `storeConformance` with a way to
+// open an empty store that has the environments UAT and PROD.
+//
+// Most cases share one store, as users do: each has an era of its own, a stretch of time in which only its jobs were
+// submitted and only its attempts charged, and asks for no more than that.
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { JobStore } from "../../src/store/job-store.ts";
+import { attemptCases } from "./conformance/attempts.ts";
+import { insertCases } from "./conformance/inserts.ts";
+import { listCases } from "./conformance/lists.ts";
+import { modelCases } from "./conformance/model-runs.ts";
+import { outcomeCases } from "./conformance/outcomes.ts";
+import { scanCases } from "./conformance/scans.ts";
+import { beginning, makeJob, newEra } from "./conformance/support.ts";
+
+export interface OpenedStore {
+  store: JobStore;
+  /** Closes the store and opens it again on the same data; left out if nothing outlives the store. */
+  reopen?(): Promise<JobStore>;
+  /** Closes the store and removes its data. */
+  cleanup(): Promise<void>;
+}
+
+export function storeConformance(name: string, open: () => Promise<OpenedStore>): void {
+  describe(name, () => {
+    let opened: OpenedStore;
+    beforeAll(async () => {
+      opened = await open();
+    });
+    afterAll(() => opened?.cleanup());
+    const store = () => opened.store;
+
+    describe("insertMany, get, getRequests", () => insertCases(store));
+    describe("beginAttempt, endAttempt", () => attemptCases(store));
+    describe("finish", () => outcomeCases(store));
+    describe("list", () => listCases(store));
+    describe("unfinished, attemptsSince", () => scanCases(store));
+    describe("against a model", () => modelCases(store));
+
+    describe("checkpoints", () => {
+      test("a name that was never saved gives undefined", async () => {
+        expect(await store().loadCheckpoint("never")).toBeUndefined();
+      });
+
+      test("the last write wins, whatever the value", async () => {
+        for (const value of [{ limit: 3, quotas: [1, 2.5, null] }, "text", 0, false, null, [], "\u0000 and 日本"]) {
+          await store().saveCheckpoint("some", value);
+          expect(await store().loadCheckpoint("some")).toEqual(value);
+        }
+      });
+
+      test("names do not mix, and a ping changes none", async () => {
+        await store().saveCheckpoint("a", 1);
+        await store().saveCheckpoint("b", 2);
+        await store().ping();
+        expect([await store().loadCheckpoint("a"), await store().loadCheckpoint("b")]).toEqual([1, 2]);
+      });
+    });
+
+    test("everything that was acknowledged is there after reopening", async (context) => {
+      const opened = await open();
+      try {
+        if (!opened.reopen) return context.skip();
+        const era = newEra();
+        const [ended, running, waiting] = [0, 1, 2].map((i) => makeJob({ submittedAt: era.from + i }));
+        await opened.store.insertMany([ended!, running!, waiting!]);
+        await opened.store.beginAttempt(beginning(ended!));
+        await opened.store.finish(
+          "UAT",
+          { jobId: ended!.id, status: "completed", at: era.from, text: "An answer." },
+          { n: 1, end: { result: "completed", at: era.from } },
+        );
+        await opened.store.beginAttempt(beginning(running!, { grant: "g" }));
+        await opened.store.saveCheckpoint("limits", { some: 1 });
+        const seen = async (store: JobStore) => [
+          await Promise.all([ended!, running!, waiting!].map((job) => store.get(job.id))),
+          await store.list({ limit: 10 }),
+          await store.unfinished({ limit: 10 }),
+          await store.attemptsSince({ chargedFrom: 0, limit: 10 }),
+          await store.counts(),
+          await store.loadCheckpoint("limits"),
+        ];
+        const before = await seen(opened.store);
+        const after = await opened.reopen();
+        expect(await seen(after)).toEqual(before);
+        expect(await after.insertMany([ended!])).toEqual(["exists"]);
+        const repeated = await after.beginAttempt(beginning(running!, { grant: "g" }));
+        expect(repeated).toMatchObject({ status: "begun", attempt: { n: 1 } });
+      } finally {
+        await opened.cleanup();
+      }
+    });
+
+    test("closing answers what was asked before, and refuses what is asked after", async () => {
+      const opened = await open();
+      const job = makeJob();
+      const known = makeJob();
+      await opened.store.insertMany([known]);
+      const asked = Promise.all([opened.store.insertMany([job]), opened.store.get(known.id)]);
+      const closed = Promise.all([opened.store.close(), opened.store.close()]);
+      expect(await asked).toEqual([["inserted"], { job: known, state: "queued", attempts: [] }]);
+      await closed;
+      await expect(opened.store.insertMany([job])).rejects.toMatchObject({ code: "unavailable" });
+      await expect(opened.store.get(job.id)).rejects.toMatchObject({ code: "unavailable" });
+      await expect(opened.store.ping()).rejects.toMatchObject({ code: "unavailable" });
+      await opened.cleanup();
+    });
+  });
+}

@@ -1,0 +1,152 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { newJobId } from "../../../src/domain/ids.ts";
+import type { Job } from "../../../src/domain/job.ts";
+import type { JobStore } from "../../../src/store/job-store.ts";
+import { makeJob, newEra } from "./support.ts";
+
+/** Text that adapters have lost before: NUL, half a surrogate pair, the empty string, and all of Unicode. */
+const text = fc.oneof(
+  fc.string({ unit: "binary", maxLength: 200 }),
+  fc.constantFrom(
+    "",
+    "\u0000",
+    "before\u0000after",
+    "\ud83d",
+    "\ude00\ud83d",
+    "'; DROP TABLE jobs; --",
+    "$where",
+    "\r\n",
+  ),
+);
+/** Not `fc.jsonValue`: JSON has no -0. */
+const json = fc.json({ maxDepth: 3 }).map((text): unknown => JSON.parse(text));
+const optional = { requiredKeys: [] as [] };
+
+const block = fc.oneof(
+  fc.record({ type: fc.constant("text" as const), text }),
+  fc.record({ type: fc.constant("tool_call" as const), id: text, name: text, input: json }),
+  fc.record(
+    { type: fc.constant("tool_result" as const), callId: text, text, isError: fc.boolean() },
+    { requiredKeys: ["type", "callId", "text"] },
+  ),
+);
+const request = fc
+  .tuple(
+    fc.record({
+      messages: fc.array(
+        fc.record({
+          role: fc.constantFrom("user" as const, "assistant" as const),
+          content: fc.array(block, { maxLength: 3 }),
+        }),
+        { maxLength: 3 },
+      ),
+      parameters: fc
+        .tuple(
+          fc.record({ maxTokens: fc.nat() }),
+          fc.record(
+            { temperature: fc.double({ noNaN: true, min: 0, max: 1 }), topP: fc.constant(0.1), stop: fc.array(text) },
+            optional,
+          ),
+        )
+        .map(([a, b]) => ({ ...a, ...b })),
+    }),
+    fc.record({ system: text, toolChoice: fc.constant("auto" as const) }, optional),
+  )
+  .map(([a, b]) => ({ ...a, ...b }));
+const extras = fc.record(
+  {
+    regions: fc.array(text, { maxLength: 2 }),
+    notBefore: fc.nat(),
+    expiresAt: fc.nat(),
+    retryOf: fc.uuid(),
+    metadata: fc.dictionary(text, text, { maxKeys: 3 }),
+  },
+  optional,
+);
+
+export function insertCases(store: () => JobStore): void {
+  test("a job is inserted once; what came first stays", async () => {
+    const job = makeJob();
+    expect(await store().insertMany([job])).toEqual(["inserted"]);
+    const other = { ...job, tenant: "other", submittedAt: job.submittedAt + 1, model: "other" };
+    expect(await store().insertMany([other])).toEqual(["exists"]);
+    expect(await store().get(job.id)).toEqual({ job, state: "queued", attempts: [] });
+  });
+
+  test("the answers are in the order of the jobs, over environments and repeats", async () => {
+    const [a, b, c] = [makeJob(), makeJob({ environment: "PROD" }), makeJob()];
+    await store().insertMany([b!]);
+    expect(await store().insertMany([a!, b!, a!, c!])).toEqual(["inserted", "exists", "exists", "inserted"]);
+    expect(await store().insertMany([])).toEqual([]);
+  });
+
+  test("of many concurrent inserts of one id, one inserts", async () => {
+    const job = makeJob();
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => store().insertMany([{ ...job, tenant: `tenant-${i}` }, makeJob()])),
+    );
+    const winners = answers.flatMap(([answer], i) => (answer === "inserted" ? [`tenant-${i}`] : []));
+    expect(winners).toHaveLength(1);
+    expect((await store().get(job.id))?.job.tenant).toBe(winners[0]);
+    expect(answers.every(([, other]) => other === "inserted")).toBe(true);
+  });
+
+  test("whatever a job holds comes back as it went in", async () => {
+    const job = fc
+      .tuple(request, extras, fc.uuid(), text)
+      .map(([request, extras, id, worker]): Job => ({ ...makeJob(), ...extras, id, model: `m${worker}`, request }));
+    await fc.assert(
+      fc.asyncProperty(fc.array(job, { minLength: 1, maxLength: 5 }), async (jobs) => {
+        await store().insertMany(jobs);
+        for (const job of jobs) expect((await store().get(job.id))?.job).toEqual(job);
+        const requests = await store().getRequests(
+          "UAT",
+          jobs.map((j) => j.id),
+        );
+        for (const job of jobs) expect(requests.get(job.id)).toEqual(job.request);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("a prompt of a megabyte comes back whole", async () => {
+    const text = "0123456789 äöü 日本 😀 ".repeat(40_000);
+    expect(Buffer.byteLength(text)).toBeGreaterThan(1_000_000);
+    const job = makeJob();
+    job.request.messages[0]!.content = [{ type: "text", text }];
+    await store().insertMany([job]);
+    expect((await store().get(job.id))?.job).toEqual(job);
+  });
+
+  test("a call with thousands of jobs is one insert beside small ones", async () => {
+    const many = Array.from({ length: 5_000 }, () => makeJob({ submittedAt: 0 }));
+    const [small, large, after] = await Promise.all([
+      store().insertMany([makeJob()]),
+      store().insertMany(many),
+      store().insertMany([many[0]!]),
+    ]);
+    expect(small).toEqual(["inserted"]);
+    // Which of the two that share a job came first is left open.
+    expect([...large, ...after].filter((a) => a === "inserted")).toHaveLength(5_000);
+  });
+
+  test("unknown ids: nothing to get, nothing to call", async () => {
+    const job = makeJob({ environment: "PROD" });
+    await store().insertMany([job]);
+    expect(await store().get(newJobId())).toBeUndefined();
+    expect(await store().getRequests("PROD", [newJobId(), job.id])).toEqual(new Map([[job.id, job.request]]));
+    expect(await store().getRequests("UAT", [job.id])).toEqual(new Map());
+    expect(await store().getRequests("UAT", [])).toEqual(new Map());
+  });
+
+  test("an environment that the store does not have is refused, and nothing is written", async () => {
+    const era = newEra();
+    const known = makeJob({ submittedAt: era.from });
+    const unknown = makeJob({ environment: "toString", submittedAt: era.from });
+    await expect(store().insertMany([known, unknown])).rejects.toMatchObject({ code: "unknown_environment" });
+    await expect(store().getRequests("DEV", [])).rejects.toMatchObject({ code: "unknown_environment" });
+    await expect(store().list({ environment: "DEV", limit: 1 })).rejects.toMatchObject({ code: "unknown_environment" });
+    expect(await store().get(known.id)).toBeUndefined();
+  });
+}

@@ -1,0 +1,55 @@
+// Stores in folders of their own, and processes that use one.
+import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { onTestFinished } from "vitest";
+
+export const environments = { UAT: { database: "SSP-dev" }, PROD: { database: "SSP-prod" } };
+
+/** A folder that is removed after the test. */
+export async function newDataDir(): Promise<string> {
+  const dataDir = await mkdtemp(join(tmpdir(), "sluice-store-"));
+  onTestFinished(() => rm(dataDir, { recursive: true, force: true }));
+  return dataDir;
+}
+
+export interface StoreProcess {
+  process: ChildProcess;
+  /** The next line that it prints; undefined when it has ended. */
+  nextLine(): Promise<string | undefined>;
+  /** SIGKILL; what it had printed by then is still read by `nextLine`. */
+  kill(): Promise<void>;
+}
+
+/**
+ * Runs test/store/sqlite-process.ts on the folder, in a process of its own.
+ * @param maxFileKb no file may grow beyond it
+ */
+export function startProcess(task: string, dataDir: string, maxFileKb?: number): StoreProcess {
+  const args = ["--import", "tsx", resolve(import.meta.dirname, "sqlite-process.ts"), task, dataDir];
+  const root = resolve(import.meta.dirname, "../..");
+  const options: SpawnOptions = { cwd: root, stdio: ["ignore", "pipe", "inherit"] };
+  const child =
+    maxFileKb === undefined
+      ? spawn(process.execPath, args, options)
+      : // POSIX counts in 512-byte blocks.
+        spawn("sh", ["-c", `ulimit -f ${maxFileKb * 2}; exec "$0" "$@"`, process.execPath, ...args], options);
+  const exited = once(child, "exit");
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  const kill = async () => {
+    child.kill("SIGKILL");
+    await exited;
+  };
+  onTestFinished(kill);
+  return {
+    process: child,
+    kill,
+    async nextLine() {
+      const { value, done } = await lines.next();
+      return done ? undefined : value;
+    },
+  };
+}
