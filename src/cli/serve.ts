@@ -103,7 +103,8 @@ function banner(settings: Settings, service: Service): string {
     `  Data           ${data}`,
     `  Configuration  ${settings.source}`,
     `  Models         ${models.join(", ")}`,
-    ...(settings.role === "api" ? [] : [`  Runs jobs of   ${settings.runs.join(", ")}`, `  Answers        ${answers}`]),
+    ...(settings.role === "worker" ? [`  Runs jobs of   ${settings.runs.join(", ")}`] : []),
+    ...(settings.role === "api" ? [] : [`  Answers        ${answers}`]),
   ].join("\n");
 }
 

@@ -276,9 +276,8 @@ class MemoryScheduler implements Scheduler {
   /** Booked jobs have the first word. Answers when the first of those that still wait should ask again. */
   #grantBooked(request: AcquireRequest, result: AcquireResult, now: number): number {
     let askAgainAt = Number.POSITIVE_INFINITY;
-    for (const route of this.#waiting.routes.values()) {
-      const entry = route.booked;
-      if (!entry) continue;
+    for (const route of this.#waiting.booked) {
+      const entry = route.booked!;
       const served = !request.environments || request.environments.includes(entry.environment);
       const verdict = decide(entry, route.tiers, now, request.deployments);
       if (verdict.kind === "impossible") {

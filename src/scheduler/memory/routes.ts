@@ -12,7 +12,7 @@ export interface Route {
   tiers: Tier[];
   /** The job that waits outside the queue for a start that is kept free for it. */
   booked: Entry | undefined;
-  /** Which booking it was, counted over all routes: earlier ones need not give way to later ones. */
+  /** Which booking it was, counted over all routes. */
   bookedTurn: number;
   /** Since when the booked job could start, but nobody who asks serves it. */
   unclaimedSince: number | undefined;
@@ -31,10 +31,6 @@ export class Routes {
 
   get(key: string): Route {
     return this.#routes.get(key)!;
-  }
-
-  values(): Iterable<Route> {
-    return this.#routes.values();
   }
 
   /** Counts a job in and answers the key of its route. */

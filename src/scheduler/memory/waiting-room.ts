@@ -22,6 +22,8 @@ const unclaimedMs = 10_000;
 
 export class WaitingRoom {
   readonly routes: Routes;
+  /** Those with a booked job, in the order of booking: an earlier one need not give way to a later one. */
+  readonly booked = new Set<Route>();
   queue: FairQueue<Entry>;
   readonly #entries = new Map<JobId, Entry>();
   readonly #delayed = new IndexedHeap<Entry>(comesDueBefore);
@@ -44,7 +46,7 @@ export class WaitingRoom {
 
   /** Gives up all bookings: they are made anew when their jobs are in turn. */
   unbookAll(): void {
-    for (const route of this.routes.values()) this.#unbook(route);
+    for (const route of this.booked) this.#unbook(route);
   }
 
   get(jobId: JobId): Entry | undefined {
@@ -125,6 +127,7 @@ export class WaitingRoom {
     entry.state = "booked";
     this.#bookings += 1;
     route.booked = entry;
+    this.booked.add(route);
     route.bookedTurn = this.#bookings;
     this.keepBooking(route, entry, now, true, allowed);
   }
@@ -156,13 +159,14 @@ export class WaitingRoom {
     if (!route.booked) return;
     withdraw(route, route.booked);
     route.booked = undefined;
+    this.booked.delete(route);
     route.unclaimedSince = undefined;
   }
 
   unpriced(limit: number): { jobId: JobId; environment: string; models: readonly string[] }[] {
     const found: Entry[] = [];
     if (this.#estimates === 0) return [];
-    for (const route of this.routes.values()) if (route.booked && !route.booked.exact) found.push(route.booked);
+    for (const { booked } of this.booked) if (booked && !booked.exact) found.push(booked);
     for (const entry of this.queue.heads(limit)) {
       if (found.length >= limit) break;
       if (!entry.exact) found.push(entry);
@@ -192,7 +196,7 @@ export class WaitingRoom {
       depth[field] += 1;
     };
     for (const entry of this.#delayed.values()) count(entry, "delayed");
-    for (const route of this.routes.values()) if (route.booked) count(route.booked, "ready");
+    for (const { booked } of this.booked) if (booked) count(booked, "ready");
     return depths.filter((depth) => depth.ready + depth.delayed > 0);
   }
 
@@ -200,6 +204,7 @@ export class WaitingRoom {
     this.queue = new FairQueue(this.#config.weights);
     for (const entry of [...this.#delayed.values()]) this.#delayed.delete(entry);
     this.#entries.clear();
+    this.booked.clear();
     this.routes.clear();
     this.#estimates = 0;
   }

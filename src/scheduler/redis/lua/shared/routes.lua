@@ -53,10 +53,10 @@ function routes.count(id, difference)
   control.routeJobs[id] = nil
 end
 
--- The routes that keep a start free for a job, oldest route first.
+-- The routes that keep a start free for a job, in the order of booking: an earlier one need not give way to a later.
 function routes.booked()
   local found = {}
   for id in pairs(control.booked) do table.insert(found, id) end
-  table.sort(found)
+  table.sort(found, function(a, b) return control.booked[a].turn < control.booked[b].turn end)
   return found
 end

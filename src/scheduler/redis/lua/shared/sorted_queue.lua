@@ -25,11 +25,20 @@ local function newChunk(queue, place)
   return member
 end
 
--- The chunk that a place belongs to. Places before the beginning of the first chunk belong to it too.
+-- The chunk that a place belongs to; nil if it is before all chunks.
 local function locate(queue, place)
   local above = '[' .. place .. string.rep('\255', 9)
-  local member = call('ZREVRANGEBYLEX', queue, above, '-', 'LIMIT', 0, 1)[1]
-  return member or call('ZRANGE', queue, 0, 0)[1]
+  return call('ZREVRANGEBYLEX', queue, above, '-', 'LIMIT', 0, 1)[1]
+end
+
+-- Lets the first chunk begin at a place before it.
+local function widenFirst(queue, place)
+  local first = call('ZRANGE', queue, 0, 0)[1]
+  if not first then return newChunk(queue, place) end
+  local member = place .. string.sub(first, -8)
+  call('ZREM', queue, first)
+  call('ZADD', queue, 0, member)
+  return member
 end
 
 local function settleFront(queue)
@@ -65,7 +74,7 @@ end
 
 function sorted_queue.insert(queue, place)
   settleFront(queue)
-  local member = locate(queue, place) or newChunk(queue, place)
+  local member = locate(queue, place) or widenFirst(queue, place)
   local chunk = chunkKey(member)
   if call('ZCARD', chunk) >= chunkSize then chunk = chunkKey(divide(queue, chunk, place)) end
   call('ZADD', chunk, 0, place)

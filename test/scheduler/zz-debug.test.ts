@@ -1,0 +1,429 @@
+// The scheduler in Redis against the one in memory: random operations go to both, with the same time and the same tokens,
+// and every answer must be the same. Meanwhile the server's clock is stepped, its scripts are flushed, commands are sent
+// twice, and now and then Redis loses everything and both are rebuilt.
+import fc from "fast-check";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Priority } from "../../src/domain/job.ts";
+import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
+import { createRedisScheduler } from "../../src/scheduler/redis/redis-scheduler.ts";
+import type {
+  AcquireRequest,
+  DeploymentSignal,
+  QueueEntry,
+  RestorePart,
+  Scheduler,
+  SchedulerConfig,
+  Settlement,
+} from "../../src/scheduler/scheduler.ts";
+import type { TestServer } from "../support/server-process.ts";
+import { startRedis, withoutRedis } from "../support/servers.ts";
+import { configOf, deployment, job, jobId, quota } from "./harness.ts";
+
+const leaseMs = 10 * 60_000;
+
+const jobNumbers = 40;
+const wallAtStart = Date.UTC(2026, 2, 14, 9, 26, 53);
+
+const models = {
+  m: { deployments: ["a", "b"], choice: "headroom" },
+  n: { deployments: ["c"], choice: "order" },
+  o: { deployments: ["b", "c"], choice: "order" },
+} as const satisfies SchedulerConfig["models"];
+
+function variant(version: string, scale: number, parts: Partial<SchedulerConfig> = {}): SchedulerConfig {
+  return configOf(
+    [
+      quota("requests", 6 * scale),
+      quota("tokens", 200 * scale, { unit: "tokens", burst: 60 * scale }),
+      quota("output", 90 * scale, { unit: "output_tokens" }),
+      quota("day", 900 * scale, { unit: "input_tokens", per: "day", burst: 900 * scale, resetHourUtc: 10 }),
+    ],
+    [
+      deployment("a", ["requests", "tokens"], { maxConcurrency: Math.ceil(3 * scale) }),
+      deployment("b", ["tokens", "day"], { region: "eu-west-1", outputBurndown: 5 }),
+      deployment("c", ["output"], { outputBurndown: 1.5 }),
+    ],
+    {
+      version,
+      models,
+      leaseMs,
+      weights: {
+        environments: { PROD: 3 },
+        priorities: { interactive: 16, standard: 4, batch: 1 },
+        tenants: { heavy: 2.5 },
+      },
+      ...parts,
+    },
+  );
+}
+
+/** With less, more, and without a model; so that jobs become impossible, and quotas come and go. */
+const configs = [
+  variant("1", 1),
+  variant("2", 3),
+  variant("3", 0.5),
+  variant("4", 1, { models: { m: { deployments: ["a"], choice: "order" } }, networkJitterMs: 2000 }),
+  configOf([quota("few", 50)], [deployment("a", ["few"])], { version: "5", leaseMs }),
+];
+
+// ---------------------------------------------------------------- actions
+
+const number = fc.integer({ min: 1, max: jobNumbers });
+const cost = fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 300 }));
+const tokens = fc.record({ input: cost, output: cost });
+const delayMs = fc.constantFrom(0, 0, 0, 1, 1000, 30_000);
+
+const entry: fc.Arbitrary<QueueEntry> = fc
+  .record({
+    n: number,
+    environment: fc.constantFrom("PROD", "UAT"),
+    tenant: fc.constantFrom("heavy", "light", "__proto__"),
+    priority: fc.constantFrom<Priority>("interactive", "standard", "batch"),
+    models: fc.constantFrom<string[]>(["m"], ["n"], ["o"], ["m", "n"], ["n", "m", "o"]),
+    regions: fc.constantFrom<string[] | undefined>(undefined, ["us-east-1"], ["eu-west-1", "us-east-1"]),
+    tokens,
+    exact: fc.boolean(),
+    order: fc.integer({ min: 0, max: 20 }),
+    delayMs,
+  })
+  .map(({ n, regions, ...rest }) => ({ ...job(n), ...rest, ...(regions && { regions }) }));
+
+const filter = fc.record(
+  {
+    environments: fc.constantFrom(["PROD"], ["UAT"], ["UAT", "PROD"], []),
+    deployments: fc.constantFrom(["a"], ["b", "c"], ["a", "b", "c"]),
+  },
+  { requiredKeys: [] },
+);
+
+const retryAfterMs = fc.constantFrom({}, {}, { retryAfterMs: 700 }, { retryAfterMs: 90_000 });
+const signal: fc.Arbitrary<DeploymentSignal> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant({ kind: "ok" } as const) },
+  fc.constant({ kind: "none" } as const),
+  fc
+    .tuple(fc.constantFrom("requests", "tokens", "tokens_per_day", "unknown"), retryAfterMs)
+    .map(([throttle, after]) => ({ kind: "throttled" as const, throttle, ...after })),
+  retryAfterMs.map((after) => ({ kind: "capacity" as const, ...after })),
+  fc.constant({ kind: "misconfigured", reason: "no access" } as const),
+);
+
+/** Now and then a usage so large that virtual time reaches 2^52 and has to be rebased. */
+const huge = { input: 20_000_000_000, output: 0 };
+const charge: fc.Arbitrary<Settlement["charge"]> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({ input: cost, output: cost, cacheWrite: cost }, { requiredKeys: ["input", "output"] }),
+  },
+  { weight: 2, arbitrary: fc.constantFrom("keep", "void") },
+  { weight: 1, arbitrary: fc.constant(huge) },
+);
+const ended = fc.oneof(
+  { weight: 3, arbitrary: fc.constant("ended" as const) },
+  delayMs.map((requeueAfterMs) => ({ requeueAfterMs })),
+);
+/** Which of the grants given so far, counted from the last. */
+const which = fc.oneof({ weight: 5, arbitrary: fc.nat(3) }, fc.nat(30));
+
+type Action =
+  | { do: "add"; entries: QueueEntry[] }
+  | { do: "acquire"; max: number; filter: Pick<AcquireRequest, "environments" | "deployments">; twice: boolean }
+  | { do: "settle"; which: number[]; job: Settlement["job"]; charge: Settlement["charge"]; signal: DeploymentSignal }
+  | { do: "restamp"; which: number; twice: boolean }
+  | { do: "renew"; which: number[] }
+  | { do: "remove" | "explain"; numbers: number[] }
+  | { do: "reprice"; numbers: number[]; tokens: { input: number; output: number } }
+  | { do: "advance"; ms: number }
+  | { do: "stepServerClock"; ms: number }
+  | { do: "configure"; config: SchedulerConfig }
+  | { do: "forget"; quota: string | undefined }
+  | { do: "revive"; deployment: string }
+  | { do: "snapshot" | "unpriced" }
+  | { do: "flushScripts" }
+  | { do: "rebuild"; losing: boolean; part: RestorePart };
+
+const numbers = fc.array(number, { minLength: 1, maxLength: 4 });
+const several = fc.array(which, { minLength: 1, maxLength: 3 });
+const held = fc.record({
+  n: number,
+  deployment: fc.constantFrom("a", "b", "c", "gone"),
+  agoMs: fc.nat(100_000),
+  tokens,
+});
+const restored: fc.Arbitrary<RestorePart> = fc
+  .record({ entries: fc.array(entry, { maxLength: 20 }), held: fc.array(held, { maxLength: 4 }), limit: fc.nat(300) })
+  .map(({ entries, held, limit }) => ({
+    entries,
+    learned: [{ quota: "tokens", effectiveLimit: limit }],
+    charges: held
+      .map((h) => ({
+        deployment: h.deployment,
+        agoMs: h.agoMs,
+        tokens: h.tokens,
+        settled: false,
+        grant: `held-${h.n}`,
+      }))
+      .sort((a, b) => b.agoMs - a.agoMs),
+    leases: held.map((h) => ({ jobId: jobId(h.n), grant: `held-${h.n}`, deployment: h.deployment })),
+  }));
+
+const action: fc.Arbitrary<Action> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({ do: fc.constant("add"), entries: fc.array(entry, { minLength: 1, maxLength: 8 }) }),
+  },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      do: fc.constant("acquire"),
+      max: fc.integer({ min: 1, max: 8 }),
+      filter,
+      twice: fc.boolean(),
+    }),
+  },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant("settle"), which: several, job: ended, charge, signal }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant("advance"),
+      ms: fc.constantFrom(1, 499, 1000, 9_000, 10_001, 20_000, 60_801, leaseMs, 3_600_000),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("restamp"), which, twice: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("renew"), which: several }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("remove", "explain"), numbers }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("reprice"), numbers, tokens }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("stepServerClock"),
+      ms: fc.constantFrom(-3_600_000, -60_000, 60_000, 86_400_000),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("configure"), config: fc.constantFrom(...configs) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("forget"), quota: fc.constantFrom("tokens", undefined) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("revive"), deployment: fc.constantFrom("a", "b", "gone") }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("snapshot", "unpriced") }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("flushScripts") }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("rebuild"), losing: fc.boolean(), part: restored }) },
+) as fc.Arbitrary<Action>;
+
+// ---------------------------------------------------------------- in large numbers
+
+/** Room for several segments of a log, and for queues of many chunks. */
+const largeConfig = configOf(
+  [quota("tokens", 6000, { unit: "tokens", burst: 3000 }), quota("requests", 2000)],
+  [deployment("a", ["tokens", "requests"])],
+  { leaseMs },
+);
+const largeNumber = fc.integer({ min: 1, max: 3000 });
+const largeEntry = fc
+  .record({ n: largeNumber, order: fc.nat(500), cost: fc.oneof({ weight: 60, arbitrary: fc.nat(12) }, fc.nat(5000)) })
+  .map(({ n, order, cost }) => ({ ...job(n, { cost }), order }));
+const manyGrants = fc.uniqueArray(fc.nat(150), { minLength: 1, maxLength: 60 });
+
+const largeAction: fc.Arbitrary<Action> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant("add"),
+      entries: fc.array(largeEntry, { minLength: 100, maxLength: 400, size: "max" }),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant("acquire"),
+      max: fc.constant(100),
+      filter: fc.constant({}),
+      twice: fc.constant(false),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("settle"),
+      which: manyGrants,
+      job: ended,
+      charge,
+      signal: fc.constant({ kind: "ok" }),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("advance"), ms: fc.constantFrom(700, 5_000, 20_000, 45_000) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("remove"),
+      numbers: fc.array(largeNumber, { maxLength: 200, size: "max" }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("snapshot", "unpriced") }) },
+) as fc.Arbitrary<Action>;
+
+// ---------------------------------------------------------------- the run
+
+/** Both schedulers, and what is common to them. */
+interface World {
+  now: number;
+  skewMs: number;
+  operations: number;
+  grants: { jobId: string; grant: string }[];
+  memory: Scheduler;
+  redis: Scheduler;
+}
+
+function granted(world: World, places: readonly number[]) {
+  return places.map((place) => world.grants.at(-1 - place)).filter((grant) => grant !== undefined);
+}
+
+async function rebuild(scheduler: Scheduler, part: RestorePart): Promise<void> {
+  const ticket = (await scheduler.beginRebuild())!;
+  const { entries = [], ...rest } = part;
+  await scheduler.restore(ticket, rest.charges ? { charges: rest.charges } : {});
+  await scheduler.restore(ticket, { ...rest, charges: [], entries });
+  await scheduler.finishRebuild(ticket);
+}
+
+/** What an operation answers, in an order that does not matter put in one. */
+async function perform(scheduler: Scheduler, action: Action, world: World): Promise<unknown> {
+  const operation = `operation-${world.operations}`;
+  switch (action.do) {
+    case "add":
+      return scheduler.add(action.entries);
+    case "acquire": {
+      const request = { operation, worker: "w", max: action.max, ...action.filter };
+      if (action.twice) await scheduler.acquire(request);
+      return scheduler.acquire(request);
+    }
+    case "settle": {
+      const { job: after, charge, signal } = action;
+      return scheduler.settle(granted(world, action.which).map((g) => ({ ...g, job: after, charge, signal })));
+    }
+    case "restamp": {
+      const [grant] = granted(world, [action.which]);
+      if (!grant) return undefined;
+      if (action.twice) await scheduler.restamp({ operation, ...grant });
+      return scheduler.restamp({ operation, ...grant });
+    }
+    case "renew":
+      return scheduler.renew(granted(world, action.which));
+    case "remove":
+      return scheduler.remove(action.numbers.map(jobId));
+    case "explain":
+      return Promise.all(
+        action.numbers.map(async (n) => {
+          const said = await scheduler.explain(jobId(n));
+          // Position and start come from summaries that are up to a second old, and not of the same second.
+          return said.state === "waiting" ? { state: said.state, waitingOn: said.waitingOn } : said;
+        }),
+      );
+    case "reprice":
+      return scheduler.reprice(action.numbers.map((n) => ({ jobId: jobId(n), tokens: action.tokens })));
+    case "unpriced":
+      return (await scheduler.unpriced(jobNumbers)).sort((a, b) => a.jobId.localeCompare(b.jobId));
+    case "configure":
+      return scheduler.configure(action.config);
+    case "forget":
+      return scheduler.forget(action.quota);
+    case "revive":
+      return scheduler.revive(action.deployment);
+    case "snapshot": {
+      const snapshot = await scheduler.snapshot();
+      snapshot.depths.sort((a, b) => `${a.environment} ${a.priority}`.localeCompare(`${b.environment} ${b.priority}`));
+      return snapshot;
+    }
+    case "rebuild":
+      return rebuild(scheduler, action.part);
+  }
+}
+
+describe.skipIf(withoutRedis())("the scheduler in Redis answers as the one in memory", () => {
+  let server: TestServer;
+  let client: Redis;
+  beforeAll(async () => {
+    server = await startRedis();
+    client = new Redis(server.url);
+  });
+  afterAll(async () => {
+    client?.disconnect();
+    await server?.close();
+  });
+
+  async function newWorld(config: SchedulerConfig): Promise<World> {
+    await client.flushall();
+    const world = { now: 5_000_000, skewMs: 0, operations: 0, grants: [] } as Partial<World> as World;
+    const clock = { now: () => world.now, wall: () => wallAtStart + world.now };
+    const tokensOf = () => {
+      let made = 0;
+      return () => `token-${++made}`;
+    };
+    world.memory = createMemoryScheduler({ config, clock, token: tokensOf() });
+    world.redis = await createRedisScheduler({
+      redis: client,
+      config,
+      clock,
+      serverTime: () => world.now + world.skewMs,
+      token: tokensOf(),
+    });
+    for (const scheduler of [world.memory, world.redis]) await rebuild(scheduler, {});
+    return world;
+  }
+
+  async function step(world: World, action: Action): Promise<void> {
+    world.operations += 1;
+    if (action.do === "advance") world.now += action.ms;
+    else if (action.do === "stepServerClock") world.skewMs += action.ms;
+    else if (action.do === "flushScripts") await client.script("FLUSH");
+    else if (!("which" in action) || granted(world, [action.which].flat()).length > 0) {
+      if (action.do === "rebuild" && action.losing) await client.flushall();
+      const [ours, reference] = [await perform(world.redis, action, world), await perform(world.memory, action, world)];
+      expect(ours).toEqual(reference);
+      if (action.do === "acquire")
+        world.grants.push(
+          ...(ours as { grants: World["grants"] }).grants.map(({ jobId, grant }) => ({ jobId, grant })),
+        );
+      if (action.do === "rebuild")
+        world.grants.push(...(action.part.leases ?? []).map(({ jobId, grant }) => ({ jobId, grant })));
+    }
+  }
+
+  test("debug", async () => {
+    const runOne = async (actions: Action[]) => {
+      const world = await newWorld(configs[0]!);
+      let i = 0;
+      try {
+        for (const each of actions) { await step(world, each); i++; }
+        await step(world, { do: "snapshot" });
+        return undefined;
+      } catch (e) { return { i, e }; } finally { await world.redis.close(); }
+    };
+    const all = fc.sample(fc.array(action, { minLength: 20, maxLength: 150, size: "max" }), { numRuns: Number(process.env.MODEL_RUNS ?? 30), seed: Number(process.env.SEED ?? Date.now() % 1e9) });
+    let done = 0;
+    for (const sample of all) {
+      done++;
+      let actions = sample;
+      let bad = await runOne(actions);
+      if (!bad) continue;
+      actions = actions.slice(0, bad.i + 1);
+      const until = Date.now() + 90000;
+      const shrinkList = async (get: () => any[], set: (l: any[]) => Action[]) => {
+        for (let size = Math.max(1, Math.floor(get().length / 2)); size >= 1 && Date.now() < until; size = Math.floor(size / 2)) {
+          for (let at = 0; at + size <= get().length && Date.now() < until; ) {
+            const l = get();
+            const fewer = set([...l.slice(0, at), ...l.slice(at + size)]);
+            const b = await runOne(fewer);
+            if (b) { actions = fewer.slice(0, b.i + 1); bad = b; } else at += size;
+          }
+        }
+      };
+      await shrinkList(() => actions, (l) => l);
+      await shrinkList(() => actions, (l) => l);
+      for (let a = 0; a < actions.length; a++) {
+        const k = (actions[a] as any).entries ? "entries" : Array.isArray((actions[a] as any).which) ? "which" : undefined;
+        if (k && actions[a]) await shrinkList(() => (actions[a] as any)?.[k] ?? [], (l) => actions.map((x, j) => j === a ? ({ ...x, [k]: l } as any) : x));
+      }
+      console.log("after", done, "\n" + actions.map((x) => JSON.stringify(x)).join("\n"));
+      throw bad!.e;
+    }
+  }, 500_000);
+});
