@@ -24,7 +24,7 @@ export interface Scheduler {
 
   /**
    * A worker that comes too late to send (`sendWithinMs` has passed) moves its charge to now, if the quotas admit that
-   * now; otherwise the job goes back to its place and the charge is taken back.
+   * now; otherwise the charge is taken back and the worker has to settle the grant.
    */
   restamp(request: { operation: string; jobId: JobId; grant: string }): Promise<RestampResult>;
 
@@ -195,8 +195,11 @@ export interface Grant {
 
 export type RestampResult =
   | { status: "restamped"; sendWithinMs: number }
-  /** The quotas do not admit it now: the job is back in its place. */
-  | { status: "requeued" }
+  /**
+   * The quotas do not admit it now: the charge is taken back. The lease stays until it is settled, so that nobody else
+   * begins the job before it is on record that this attempt was not sent.
+   */
+  | { status: "refused" }
   /** The lease is no longer ours. */
   | { status: "lost" };
 

@@ -19,7 +19,8 @@ import type { CanonicalRequest } from "../domain/request.ts";
 export interface JobStore {
   /**
    * Writes jobs. A job whose id is there already is left as it is.
-   * The answer has one word per job, in the order of the argument. One call is atomic within an environment.
+   * The answer has one word per job, in the order of the argument. In SQLite one call is atomic within an environment; in
+   * MongoDB each job is, and a call that failed with `fate_unknown` may have written some of its jobs.
    * @throws SluiceError `storage_full`, `unavailable` (nothing was written) or `fate_unknown`.
    */
   insertMany(jobs: readonly Job[]): Promise<("inserted" | "exists")[]>;

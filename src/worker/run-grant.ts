@@ -77,7 +77,8 @@ async function inTime(context: WorkerContext, call: RunningCall, begun: Begun, r
       call.sendBy = now + moved.sendWithinMs;
     } else {
       await record.endAttempt(n, { result: "not_sent", at: context.clock.wall() });
-      if (moved.status === "requeued") record.publishState("queued");
+      if (moved.status === "refused") record.publishState("queued");
+      await record.settle({ job: { requeueAfterMs: 0 }, ...notSent });
       return false;
     }
   }

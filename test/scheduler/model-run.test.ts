@@ -400,7 +400,11 @@ describe.skipIf(withoutRedis())("the scheduler in Redis answers as the one in me
   test("whatever is done to both", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(action, { minLength: 20, maxLength: 150, size: "max" }), (actions) => run(actions)),
-      { numRuns: Number(process.env.MODEL_RUNS ?? 100), interruptAfterTimeLimit: 100_000, markInterruptAsFailure: true },
+      {
+        numRuns: Number(process.env.MODEL_RUNS ?? 100),
+        interruptAfterTimeLimit: 100_000,
+        markInterruptAsFailure: true,
+      },
     );
   }, 150_000);
 

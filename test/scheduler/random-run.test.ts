@@ -358,7 +358,6 @@ class World {
         if (!isLive) return;
         for (const charge of this.charged) if (charge.grant === held.grant.grant) charge.counts = 0;
         if (status === "restamped") this.charge(held.grant);
-        else held.state = "over";
         return;
       }
       case "remove": {

@@ -8,8 +8,11 @@ export interface FaultProxy {
   through(url: string): string;
   /** Breaks every open connection. New ones are taken. */
   cut(): void;
-  /** From now on nothing is forwarded, either way, and no connection is closed: half-open to both sides. */
-  stall(): void;
+  /**
+   * From now on nothing is forwarded, either way, and no connection is closed: half-open to both sides. Or only what the
+   * server says is held back: it does what it is asked, and nobody hears of it.
+   */
+  stall(what?: "everything" | "replies"): void;
   /** From now on every piece of data is forwarded this much later. */
   slow(delayMs: number): void;
   /** From now on no connection is taken. Open ones stay. Resolves when the port is closed. */
@@ -23,13 +26,14 @@ export interface FaultProxy {
 
 export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
   const sockets = new Set<Socket>();
-  let stalling = false;
+  let stalling: "everything" | "replies" | undefined;
   let delayMs = 0;
   /** What a stall holds back. */
   let held: (() => void)[] = [];
   let onHeld = () => {};
 
-  const forward = (from: Socket, to: Socket) => {
+  const forward = (from: Socket, to: Socket, isReply: boolean) => {
+    const isStalled = () => stalling === "everything" || (isReply && stalling === "replies");
     const write = (data: Buffer) => {
       if (to.writable) to.write(data);
       from.resume();
@@ -37,7 +41,7 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     from.on("data", (data) => {
       // Paused while a piece is held back or under way, so that pieces keep their order and the sender feels it.
       from.pause();
-      if (stalling) {
+      if (isStalled()) {
         held.push(() => write(data));
         onHeld();
       } else if (delayMs > 0) {
@@ -51,7 +55,7 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     from.on("close", () => {
       sockets.delete(from);
       // While stalling neither side hears that the other one is gone.
-      if (stalling) held.push(() => to.destroy());
+      if (isStalled()) held.push(() => to.destroy());
       else to.destroy();
     });
     sockets.add(from);
@@ -60,8 +64,8 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
   const listen = async (port: number): Promise<Server> => {
     const server = createServer((client) => {
       const target = connect(targetPort, "127.0.0.1");
-      forward(client, target);
-      forward(target, client);
+      forward(client, target, false);
+      forward(target, client, true);
     });
     server.listen(port, "127.0.0.1");
     await once(server, "listening");
@@ -82,15 +86,15 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     cut() {
       for (const socket of sockets) socket.resetAndDestroy();
     },
-    stall() {
-      stalling = true;
+    stall(what = "everything") {
+      stalling = what;
     },
     slow(ms) {
       delayMs = ms;
     },
     refuse,
     async heal() {
-      stalling = false;
+      stalling = undefined;
       delayMs = 0;
       const waiting = held;
       held = [];

@@ -90,20 +90,16 @@ class MemoryScheduler implements Scheduler {
       const lease = this.#leases.liveOf(request);
       if (!lease) return { status: "lost" } as const;
       for (const { quota, charge } of lease.charges) quota.void(charge, now);
-      const { deployment, entry, reserved } = lease;
+      const { deployment, reserved } = lease;
       const admitted = deployment.quotas.every((quota) =>
-        quota.admitsBeside(costOn(quota, deployment, reserved), now, entry.jobId),
+        quota.admitsBeside(costOn(quota, deployment, reserved), now, request.jobId),
       );
       if (admitted) {
         lease.charges = chargeAll(deployment, reserved, now);
         return { status: "restamped", sendWithinMs: this.#config.sendWithinMs } as const;
       }
-      this.#waiting.queue.correct(entry, -lease.fairCost);
-      lease.settled = "lost";
-      this.#release(lease, now);
-      this.#waiting.enter(entry, now);
       this.#wake();
-      return { status: "requeued" } as const;
+      return { status: "refused" } as const;
     });
   }
 

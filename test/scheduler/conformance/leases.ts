@@ -172,20 +172,20 @@ export function leaseCases(declare: Case): void {
   });
 
   declare(
-    "restamp where the quota is taken: back to its place, its charge taken back",
+    "restamp where the quota is taken: its charge is taken back, and it keeps its lease until it is settled",
     configOf([tokens(10)]),
     async (d) => {
       await d.add(job(1, { cost: 6 }), job(2, { cost: 10 }), job(3, { cost: 4 }));
       const grant = await d.takeOne();
       await d.advance(spanMs + 1);
       expect(await d.take(1)).toEqual([2]);
-      expect(await d.restamp(grant)).toEqual({ status: "requeued" });
-      expect(await d.renew(grant)).toBe("lost");
+      expect(await d.restamp(grant)).toEqual({ status: "refused" });
+      expect(await d.renew(grant)).toBe("renewed");
+      expect(await d.used("q")).toBe(10);
+      expect(await d.settle(grant, { job: { requeueAfterMs: 0 }, charge: "void", signal: none })).toBe("settled");
       expect(await d.used("q")).toBe(10);
       await d.advance(spanMs + 1);
       expect(await d.take()).toEqual([1, 3]);
-      expect(await d.settle(grant, { job: { requeueAfterMs: 0 }, charge: "void", signal: none })).toBe("lost");
-      expect(await d.used("q")).toBe(10);
     },
   );
 
@@ -197,8 +197,8 @@ export function leaseCases(declare: Case): void {
     expect(await d.used("q")).toBe(6);
     await d.advance(spanMs + 1);
     expect(await d.take(1)).toEqual([2]);
-    for (let i = 0; i < 2; i++) expect((await d.restamp(grant, "r2")).status).toBe("requeued");
-    expect((await d.restamp(grant, "r3")).status).toBe("lost");
+    for (let i = 0; i < 2; i++) expect((await d.restamp(grant, "r2")).status).toBe("refused");
+    expect(await d.used("q")).toBe(10);
   });
 
   declare("restamp does not prolong the lease", { ...configOf([]), leaseMs: 10_000 }, async (d) => {

@@ -20,15 +20,12 @@ for _, learned in ipairs(part.learned) do
   if quota then learning.learn(quota, learned[2]) end
 end
 
--- Charges of calls that may still be running are given to their leases, or kept for them until the rebuild is over.
+-- Charges are given to their leases, or kept for them until the rebuild is over.
 local function restoreCharge(at)
   local grant = ARGV[at]
   local deployment = deploymentOf[part.deployments[tonumber(ARGV[at + 1])]]
-  if not deployment then return end
-  local isSettled = ARGV[at + 5] == '1'
   local agoMs, input, output = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
-  local charges = fleet.restoreCharge(deployment, agoMs, input, output, isSettled)
-  if isSettled then return end
+  local charges = deployment and fleet.restoreCharge(deployment, agoMs, input, output, ARGV[at + 5] == '1') or {}
   local lease = leases.live(grant)
   if lease then
     lease.charges = charges
