@@ -9,7 +9,7 @@ import type { Attempt, JobHead } from "./job.ts";
 export const defaultMaxFailedTries = 3;
 
 /** An attempt that was begun and of which nobody knows how it ended. */
-export function isUnknown(attempt: Attempt): boolean {
+function isUnknown(attempt: Attempt): boolean {
   return attempt.end === undefined;
 }
 

@@ -7,7 +7,7 @@ export interface RedisList extends OldQueue {
 }
 
 /** What Redis said. ioredis hangs the command on its errors, password and all, so only the words are passed on. */
-export class RedisListError extends Error {
+class RedisListError extends Error {
   override readonly name = "RedisListError";
 }
 

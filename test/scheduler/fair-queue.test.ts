@@ -172,6 +172,16 @@ describe("fair shares", () => {
     expect(own).toBeLessThanOrEqual(101);
   });
 
+  test("who comes back after others were served shares with them at once", () => {
+    const queue = new FairQueue<Job>(equal);
+    queue.push(job("back"));
+    for (let n = 0; n < 1000; n++) queue.push(job("steady"));
+    for (let n = 0; n < 500; n++) serve(queue);
+    for (let n = 0; n < 100; n++) queue.push(job("back"));
+    const served = Array.from({ length: 40 }, () => serve(queue)!.tenant);
+    expect(served.filter((tenant) => tenant === "back")).toHaveLength(20);
+  });
+
   test("service that is given back counts, and a full refund leaves no trace", () => {
     fc.assert(
       fc.property(

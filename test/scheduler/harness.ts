@@ -24,8 +24,8 @@ export type Open = (config: SchedulerConfig) => Promise<Opened>;
 
 export const minuteMs = 60_000;
 export const hourMs = 60 * minuteMs;
-export const sendWithinMs = 500;
-export const networkJitterMs = 300;
+const sendWithinMs = 500;
+const networkJitterMs = 300;
 /** For how long a charge counts against a quota per minute. */
 export const spanMs = minuteMs + sendWithinMs + networkJitterMs;
 /** Longer than what most cases last, so that no lease ends in them. */

@@ -401,7 +401,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis answers as the one in me
     await fc.assert(
       fc.asyncProperty(fc.array(action, { minLength: 20, maxLength: 150, size: "max" }), (actions) => run(actions)),
       {
-        numRuns: Number(process.env.MODEL_RUNS ?? 100),
+        numRuns: Number(process.env.MODEL_RUNS ?? 30),
         interruptAfterTimeLimit: 100_000,
         markInterruptAsFailure: true,
       },

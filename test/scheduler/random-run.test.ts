@@ -486,6 +486,6 @@ test("nothing is granted twice, lost, stuck, or over a quota, whatever comes in 
       await world.agree("all");
       await world.drain();
     }),
-    { numRuns: Number(process.env.RUNS ?? 60), interruptAfterTimeLimit: 90_000, ...JSON.parse(process.env.FC ?? "{}") },
+    { numRuns: 150, interruptAfterTimeLimit: 90_000 },
   );
 });

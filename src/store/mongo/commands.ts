@@ -39,7 +39,7 @@ export async function insertDocuments(
   const answers: (InsertAnswer | Error)[] = documents.map(() => "inserted");
   for (const { index, code, errmsg } of result.writeErrors ?? []) {
     if (code !== duplicateKey) answers[index] = storeError(new MongoServerError({ message: errmsg, code }));
-    else answers[index] = "exists";
+    else answers[index] = uncertain ? "repeated" : "exists";
   }
   return answers;
 }

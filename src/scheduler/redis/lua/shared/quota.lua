@@ -179,7 +179,7 @@ function quotas.freeAfter(quota, ahead, cost)
   local used = quota.state.used
   local at = quotas.earliest(quota, cost)
   quota_log.walk(quota, function(sum, lastAt)
-    if true then used = used - sum return true end
+    if used + rest - sum <= limit then return false end
     used = used - sum
     at = math.max(at, quota_log.expiry(quota, lastAt))
     return true
