@@ -28,7 +28,10 @@ export interface Scheduler {
    */
   restamp(request: { operation: string; jobId: JobId; grant: string }): Promise<RestampResult>;
 
-  /** Prolongs leases by a full lease period. The answers are in the order of the argument. */
+  /**
+   * Prolongs leases by a full lease period. The answers are in the order of the argument. While admission is closed no
+   * lease is called lost, because nobody knows yet which there are.
+   */
   renew(leases: readonly { jobId: JobId; grant: string }[]): Promise<("renewed" | "lost")[]>;
 
   /**
@@ -63,8 +66,9 @@ export interface Scheduler {
   revive(deployment: string): Promise<void>;
 
   /**
-   * Starts a rebuild: admission closes (acquire grants nothing) and everything known is dropped, except that leases
-   * which live workers re-assert by `renew` are taken back. Answers undefined if another process is rebuilding.
+   * Starts a rebuild: admission closes (acquire grants nothing) and everything known is dropped. Leases come back by
+   * `restore`. Answers undefined if another process is rebuilding; one that was not heard of for a lease period has
+   * given up.
    */
   beginRebuild(): Promise<RebuildTicket | undefined>;
   /** Adds usage, learned limits and waiting jobs to what is being rebuilt. May be called many times. */
@@ -164,8 +168,8 @@ export interface AcquireRequest {
 export interface AcquireResult {
   grants: Grant[];
   /**
-   * Jobs taken out because no quota can ever admit them (the configuration was lowered, or the model is gone).
-   * The caller fails them.
+   * Jobs taken out because no quota of their own model can ever admit them (the configuration was lowered, or the model
+   * is gone). The caller fails them. Some hundreds at a time.
    */
   impossible: { jobId: JobId; environment: string; reason: string }[];
   /** Ask again after this long, or when `onWork` says so; absent if nothing waits. 0 if there may be more right now. */
