@@ -11,7 +11,7 @@ const maxTries = 3;
  * What acceptance depends on: on the journals of a majority. The server gives up waiting before the client does, so that
  * the connection lives on.
  */
-const durable = { w: "majority", j: true, wtimeout: 8_000 } as const;
+const durable = { w: "majority", j: true, wtimeout: 6_000 } as const;
 /** For what can be derived again. */
 const derived = { w: 1 } as const;
 

@@ -3,6 +3,7 @@
 import {
   MongoNetworkError,
   MongoNotConnectedError,
+  MongoOperationTimeoutError,
   MongoServerError,
   MongoServerSelectionError,
   MongoWriteConcernError,
@@ -34,7 +35,7 @@ export function fateOf(error: unknown): Fate {
   if (error instanceof MongoServerSelectionError || error instanceof MongoNotConnectedError) return "away";
   if (error instanceof Error && withoutConnection.includes(error.name)) return "away";
   if (error instanceof MongoNetworkError) return isUnsent(error) ? "not_applied" : "unknown";
-  if (error instanceof MongoWriteConcernError) return "unknown";
+  if (error instanceof MongoWriteConcernError || error instanceof MongoOperationTimeoutError) return "unknown";
   if (error instanceof MongoServerError) {
     if (notPrimary.includes(error.code as number)) return "not_applied";
     if (interrupted.includes(error.code as number)) return "unknown";

@@ -57,14 +57,16 @@ export interface MongoStoreOptions {
 /**
  * A server that is gone is noticed within about five seconds: by the heartbeat on idle and half-open connections, by the
  * socket at once if the other side closes it. A submit that finds no server answers after three.
+ *
+ * `timeoutMS` is what makes every command end. Without it the driver (7.9) waits for ever if the server closes the
+ * connection in the moment in which a command is written: it waits for the socket to drain, and no time-out of sockets
+ * runs any more. That was one in about six of our killed servers, and with it everything queued behind that command.
  */
 const defaults = {
   serverSelectionTimeoutMS: 3_000,
   connectTimeoutMS: 3_000,
   heartbeatFrequencyMS: 2_000,
-  waitQueueTimeoutMS: 5_000,
-  /** Longer than the server waits for a majority (commands.ts). */
-  socketTimeoutMS: 10_000,
+  timeoutMS: 8_000,
   maxPoolSize: 20,
 } as const satisfies MongoClientOptions;
 
