@@ -17,7 +17,11 @@ export type JobListener = (event: JobEvent) => void;
 export interface EventBus {
   /** Tells all listeners of the job. Never throws and never waits. */
   publish(event: JobEvent): void;
-  /** Whether anybody here or elsewhere may be listening for the job's tokens; lets the sender skip the work. */
+  /**
+   * Whether anybody here or elsewhere may be listening for the job's tokens; lets the sender skip the work. Of listeners
+   * in other processes it knows, soon after they came, while this process is itself subscribed to the job; that they
+   * left it may learn half a minute late.
+   */
   hasListeners(jobId: JobId): boolean;
   /**
    * Calls the listener for every event of the job until the returned function is called, in the order of publishing.

@@ -1,7 +1,7 @@
 // Taking jobs in: what is checked beyond the form of a request, what is stored, and that it is all or nothing.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { SluiceError } from "../../src/domain/errors.ts";
-import { type SubmitInput, submit } from "../../src/jobs/submit.ts";
+import { accept, type SubmitInput, submit } from "../../src/jobs/submit.ts";
 import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
 let shared: TestStore;
@@ -54,6 +54,14 @@ test("tells who listens that a job is queued", async () => {
   expect(published).toEqual([
     { type: "state", jobId: job!.id, environment: "UAT", state: "queued", at: job!.submittedAt },
   ]);
+});
+
+test("tells of accepted jobs with their prompts, once each", async () => {
+  const told: string[] = [];
+  context.onAccepted = (jobs) => told.push(...jobs.map((job) => job.id));
+  const jobs = await submit(context, [asking("a"), asking("b")]);
+  await accept(context, jobs);
+  expect(told).toEqual(jobs.map((job) => job.id));
 });
 
 test("a job that names no max_tokens reserves its model's default, and never more than a fallback can give", async () => {
