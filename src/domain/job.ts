@@ -50,6 +50,15 @@ export interface JobHead {
   retryOf?: JobId;
   /** The submitter's own labels. */
   metadata?: Record<string, string>;
+  /** The API key that it was submitted with; absent where there are no keys. */
+  keyId?: string;
+  /** The batch that it is a line of, and the submitter's own name of the line. */
+  batchId?: string;
+  customId?: string;
+  /** Neither prompt nor answer stay on record once the job has ended and its caller has been answered. */
+  ephemeral?: boolean;
+  /** Where to post the job's end; see the webhook outbox. */
+  webhookUrl?: string;
 }
 
 export interface Job extends JobHead {
@@ -128,6 +137,10 @@ export interface AttemptEnd {
   firstTokenMs?: number;
   /** The provider's own id of the call. */
   requestId?: string;
+  /** The service tier that the provider says it used; it may differ from the one that was asked for. */
+  serviceTier?: string;
+  /** By the catalogue's prices, in billionths of a US dollar; absent if there was no usage or no price is known. */
+  costNanoUsd?: number;
 }
 
 /** Why generation ended; OpenAI's words. `length` means that the answer is truncated. */
@@ -155,6 +168,8 @@ export interface Outcome {
   deployment?: string;
   model?: string;
   attempt?: number;
+  /** Of all attempts that are known to have been billed, in billionths of a US dollar. */
+  costNanoUsd?: number;
   /** Always with `failed`. */
   error?: JobError;
 }

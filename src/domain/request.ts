@@ -5,9 +5,16 @@ export interface CanonicalRequest {
   /** Starts with a user message; roles alternate; no blank text (see `normaliseMessages`). */
   messages: Message[];
   system?: string;
+  /** Asks the provider to keep what stands before (tools and `system`) in its prompt cache. */
+  systemCachePoint?: CachePoint;
   tools?: Tool[];
-  toolChoice?: "auto" | "required" | { name: string };
+  toolChoice?: "auto" | "required" | "none" | { name: string };
+  /** The form that the answer must have; absent means free text. */
+  responseFormat?: ResponseFormat;
   parameters: Parameters;
+  /** Which of the provider's service tiers to run on; absent means its default. Tiers have prices of their own. */
+  serviceTier?: "default" | "priority" | "flex";
+  guardrail?: Guardrail;
 }
 
 export interface Message {
@@ -18,7 +25,24 @@ export interface Message {
 export type ContentBlock =
   | { type: "text"; text: string }
   | { type: "tool_call"; id: string; name: string; input: unknown }
-  | { type: "tool_result"; callId: string; text: string; isError?: boolean };
+  | { type: "tool_result"; callId: string; text: string; isError?: boolean }
+  | { type: "cache_point"; cache: CachePoint };
+
+/** Everything before it may be kept by the provider and read again at a lower price; ignored where a model has no cache. */
+export interface CachePoint {
+  /** How long it is kept; absent means the provider's default (five minutes). */
+  ttl?: "5m" | "1h";
+}
+
+export type ResponseFormat =
+  | { type: "json_object" }
+  | { type: "json_schema"; name: string; description?: string; schema: unknown; strict?: boolean };
+
+/** A guardrail of the AWS account that input and answer pass through. */
+export interface Guardrail {
+  id: string;
+  version: string;
+}
 
 export interface Tool {
   name: string;
@@ -33,7 +57,12 @@ export interface Parameters {
   maxTokens: number;
   temperature?: number;
   topP?: number;
+  topK?: number;
   stop?: string[];
+  seed?: number;
+  frequencyPenalty?: number;
+  presencePenalty?: number;
+  reasoningEffort?: "minimal" | "low" | "medium" | "high";
 }
 
 /**

@@ -108,6 +108,7 @@ export function countInput(request: CanonicalRequest, countText: (text: string) 
 }
 
 function textOf(block: ContentBlock): string {
+  if (block.type === "cache_point") return "";
   if (block.type === "tool_call") return JSON.stringify({ name: block.name, parameters: block.input });
   return block.text;
 }

@@ -152,7 +152,7 @@ describe.skipIf(withoutMongo())("MongoDB away", () => {
     const job = makeJob();
     proxy.stall("replies");
     const inserting = store.insertMany([job]);
-    await vi.waitUntil(async () => (await beside.get(job.id)) !== undefined, { timeout: 10_000 });
+    await vi.waitUntil(async () => (await beside.get(job.id)) !== undefined, { timeout: 30_000 });
     proxy.cut();
     await proxy.heal();
     expect(await inserting).toEqual(["inserted"]);

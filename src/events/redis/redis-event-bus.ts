@@ -74,10 +74,13 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
     },
     onActive: (channel) => sayWanted(jobOf(channel)),
   });
-  const repeatWanted = setInterval(() => {
+  const sayAllWanted = () => {
     for (const jobId of listeners.jobs()) sayWanted(jobId);
-  }, wantedMs / 3);
+  };
+  const repeatWanted = setInterval(sayAllWanted, wantedMs / 3);
   repeatWanted.unref();
+  // The other connection may be back first, and what it gave reason to say was dropped then.
+  outgoing.redis.on("ready", sayAllWanted);
   let closed: Promise<void> | undefined;
 
   function jobOf(channel: string): JobId {

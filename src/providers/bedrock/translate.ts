@@ -47,6 +47,8 @@ function toBlock(block: ContentBlock): BedrockBlock {
           ...(block.isError ? { status: "error" } : {}),
         },
       };
+    case "cache_point":
+      return { cachePoint: { type: "default", ...block.cache } };
   }
 }
 
@@ -61,7 +63,8 @@ function toToolConfig(request: CanonicalRequest): ToolConfiguration | undefined 
         inputSchema: { json: tool.inputSchema as Json },
       },
     })),
-    ...(choice === undefined
+    // "none" has no word in Converse, and a conversation that used tools must go on naming them.
+    ...(choice === undefined || choice === "none"
       ? {}
       : {
           toolChoice:
