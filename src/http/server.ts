@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import { SluiceError } from "../domain/errors.ts";
+import { anybody } from "../jobs/caller.ts";
 import type { JobsContext } from "../jobs/context.ts";
 import { answerClientError, enqueueErrorSchema, errorSchema, notFound, sendError } from "./errors.ts";
 import { jobSchema, jobSummarySchema } from "./job-resource.ts";
@@ -47,6 +48,11 @@ export function createHttpServer(context: JobsContext): HttpServer {
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => sendError(notFound(request), request, reply));
   app.addHook("onRequest", refuseForeignPages(settings.host));
+  app.decorateRequest("caller");
+  app.addHook("onRequest", (request, _reply, done) => {
+    request.caller = anybody;
+    done();
+  });
   acceptJsonOnly(app);
   letConnectionsGo(app);
   for (const schema of [errorSchema, enqueueErrorSchema, jobSchema, jobSummarySchema]) app.addSchema(schema);

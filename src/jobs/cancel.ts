@@ -3,6 +3,7 @@
 import { SluiceError } from "../domain/errors.ts";
 import type { JobId } from "../domain/ids.ts";
 import type { JobRecord } from "../domain/job.ts";
+import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
 import { endJob } from "./ending.ts";
 import { requireJob } from "./view.ts";
@@ -11,19 +12,19 @@ import { requireJob } from "./view.ts";
  * Cancels a job and aborts its call if one is running. Cancelling twice is no error.
  * @throws SluiceError `job_not_found`, or `conflict` if the job has ended otherwise.
  */
-export async function cancel(context: JobsContext, jobId: JobId): Promise<JobRecord> {
-  const before = await requireJob(context, jobId);
+export async function cancel(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
+  const before = await requireJob(context, jobId, caller);
   if (!before.outcome) {
     try {
       await endJob(context, before.job.environment, { jobId, status: "cancelled", at: context.clock.wall() });
     } catch (error) {
       // The outcome may be stored and only the queue not told; then the job is cancelled, and whoever takes it finds it.
-      const { outcome } = await requireJob(context, jobId);
+      const { outcome } = await requireJob(context, jobId, caller);
       if (!outcome) throw error;
       context.log.warn({ err: error, jobId }, "a cancelled job could not be taken out of the queue");
     }
   }
-  const after = before.outcome ? before : await requireJob(context, jobId);
+  const after = before.outcome ? before : await requireJob(context, jobId, caller);
   if (after.state !== "cancelled") {
     throw new SluiceError("conflict", `The job cannot be cancelled: it is ${after.state}.`, { jobId });
   }

@@ -9,6 +9,7 @@ import { isUuid, type JobId } from "../domain/ids.ts";
 import { finalStates, type Job } from "../domain/job.ts";
 import type { JobStore } from "../store/job-store.ts";
 import { type AdmissionContext, requireEnvironment } from "./admission.ts";
+import { anybody } from "./caller.ts";
 import { buildJob } from "./submit.ts";
 
 /** The old queue. Positions are counted from the head, where the old service took its next job. */
@@ -55,7 +56,6 @@ export interface ImportCounts {
 
 /** Prompts of one page are in memory together: 100 MB if each is as long as the default allows. */
 const pageSize = 100;
-const tenant = "default";
 
 /**
  * Imports what waits in the queue. Jobs keep their order in the list.
@@ -129,7 +129,7 @@ async function jobOf(
   if (!prompt) return { left: "has no prompt" };
   const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: prompt }] }];
   try {
-    return { ...(await buildJob(context, { environment, messages, messagesField: "prompt" }, tenant)), id };
+    return { ...(await buildJob(context, { environment, messages, messagesField: "prompt" }, anybody)), id };
   } catch (error) {
     if (!(error instanceof SluiceError) || error.status >= 500) throw error;
     return { left: `is refused: ${error.code}: ${error.message}` };

@@ -6,6 +6,7 @@ import { SluiceError } from "../domain/errors.ts";
 import type { JobId } from "../domain/ids.ts";
 import type { Job, JobRecord } from "../domain/job.ts";
 import { admit, requireEnvironment } from "./admission.ts";
+import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
 import { accept } from "./submit.ts";
 import { requireJob } from "./view.ts";
@@ -15,8 +16,8 @@ import { requireJob } from "./view.ts";
  * the retry as it was after the first submit.
  * @throws SluiceError `job_not_found`, `conflict` (not ended, or completed), or what a submit throws.
  */
-export async function retry(context: JobsContext, jobId: JobId): Promise<JobRecord> {
-  const { job, state, outcome } = await requireJob(context, jobId);
+export async function retry(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
+  const { job, state, outcome } = await requireJob(context, jobId, caller);
   if (!outcome || outcome.status === "completed") {
     throw new SluiceError("conflict", `Only a failed, cancelled or expired job can be retried: this one is ${state}.`, {
       jobId,
@@ -39,7 +40,7 @@ export async function retry(context: JobsContext, jobId: JobId): Promise<JobReco
     ...(expiresAt !== undefined && { expiresAt: submittedAt + (expiresAt - job.submittedAt) }),
   };
   await accept(context, [again]);
-  return requireJob(context, id);
+  return requireJob(context, id, caller);
 }
 
 /** A UUIDv7: its time is that of the outcome, the rest a hash of the old id. */

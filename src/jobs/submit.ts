@@ -4,6 +4,7 @@ import { newJobId } from "../domain/ids.ts";
 import type { Job, Priority } from "../domain/job.ts";
 import { type CanonicalRequest, type Message, normaliseMessages, type Parameters } from "../domain/request.ts";
 import { type AdmissionContext, admit, modelsOf, requireEnvironment } from "./admission.ts";
+import { anybody, type Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
 import { queueEntryOf } from "./queue-entry.ts";
 
@@ -38,9 +39,13 @@ export interface SubmitInput {
  * Accepts all of the jobs or none. When it resolves they are durable.
  * @throws SluiceError of one of the 4xx codes, with the field at fault; or what the store throws.
  */
-export async function submit(context: JobsContext, inputs: readonly SubmitInput[], tenant = "default"): Promise<Job[]> {
+export async function submit(
+  context: JobsContext,
+  inputs: readonly SubmitInput[],
+  caller: Caller = anybody,
+): Promise<Job[]> {
   const jobs: Job[] = [];
-  for (const input of inputs) jobs.push(await buildJob(context, input, tenant));
+  for (const input of inputs) jobs.push(await buildJob(context, input, caller));
   await accept(context, jobs);
   return jobs;
 }
@@ -78,7 +83,7 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
  * The job that is asked for, checked and with a new id; nothing is stored.
  * @throws SluiceError of one of the 4xx codes, with the field at fault; `unavailable` if it cannot be counted now.
  */
-export async function buildJob(context: AdmissionContext, input: SubmitInput, tenant: string): Promise<Job> {
+export async function buildJob(context: AdmissionContext, input: SubmitInput, caller: Caller): Promise<Job> {
   const { settings, clock } = context;
   const submittedAt = clock.wall();
   requireEnvironment(settings, input.environment);
@@ -105,7 +110,8 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, te
   return {
     id: newJobId(),
     environment: input.environment,
-    tenant,
+    tenant: caller.tenant,
+    ...(caller.keyId !== undefined && { keyId: caller.keyId }),
     priority: input.priority ?? "standard",
     ...wanted,
     tokens,

@@ -3,6 +3,7 @@ import { SluiceError } from "../domain/errors.ts";
 import type { JobId } from "../domain/ids.ts";
 import type { JobRecord } from "../domain/job.ts";
 import type { Explanation } from "../scheduler/scheduler.ts";
+import { type Caller, maySee } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
 
 export interface JobView extends JobRecord {
@@ -10,10 +11,11 @@ export interface JobView extends JobRecord {
   standing?: Explanation;
 }
 
-/** @throws SluiceError `job_not_found` */
-export async function requireJob({ store }: JobsContext, jobId: JobId): Promise<JobRecord> {
+/** @throws SluiceError `job_not_found`, also for a job that the caller may not see */
+export async function requireJob({ store }: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
   const record = await store.get(jobId);
-  if (!record) throw new SluiceError("job_not_found", `There is no job ${jobId}.`, { jobId });
+  if (!record || !maySee(caller, record.job))
+    throw new SluiceError("job_not_found", `There is no job ${jobId}.`, { jobId });
   return record;
 }
 
@@ -29,7 +31,7 @@ export async function viewOf(context: JobsContext, record: JobRecord): Promise<J
 
   // The record may be older than the standing. An attempt's end is stored before its job goes back to the queue, so
   // one that has no end even now was given up.
-  const now = await requireJob(context, record.job.id);
+  const now = (await context.store.get(record.job.id)) ?? record;
   if (now.outcome) return now;
   return now.attempts.length > record.attempts.length ? now : { ...now, state: "queued", standing };
 }

@@ -1,6 +1,7 @@
 // Waiting for a job to end, woken by the event bus. Events are best effort, so the record is read again now and then.
 import type { JobId } from "../domain/ids.ts";
 import { isFinal, type JobRecord } from "../domain/job.ts";
+import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
 import { requireJob } from "./view.ts";
 
@@ -14,6 +15,7 @@ const defaultRereadMs = 5_000;
 export async function waitForEnd(
   context: JobsContext,
   jobId: JobId,
+  caller: Caller,
   options: { waitMs: number; signal: AbortSignal; rereadMs?: number },
 ): Promise<JobRecord> {
   const deadline = context.clock.now() + options.waitMs;
@@ -29,7 +31,7 @@ export async function waitForEnd(
     for (;;) {
       // Read after subscribing: a job that ended before is found here, one that ends later sends an event.
       const eventCame = ended.signal.aborted;
-      const record = await requireJob(context, jobId);
+      const record = await requireJob(context, jobId, caller);
       const leftMs = deadline - context.clock.now();
       if (record.outcome || leftMs <= 0 || options.signal.aborted) return record;
       // An event without an outcome on record: do not spin on it.

@@ -1,5 +1,6 @@
 // Cancelling: the first outcome wins, and whoever runs the job is told.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { anybody } from "../../src/jobs/caller.ts";
 import { cancel } from "../../src/jobs/cancel.ts";
 import { submit } from "../../src/jobs/submit.ts";
 import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
@@ -22,7 +23,7 @@ afterEach(() => context.close());
 test("the job ends, leaves the queue, and its listeners hear of it", async () => {
   const heard: unknown[] = [];
   context.events.subscribe(jobId, (event) => heard.push(event));
-  expect(await cancel(context, jobId)).toMatchObject({ state: "cancelled", outcome: { status: "cancelled" } });
+  expect(await cancel(context, jobId, anybody)).toMatchObject({ state: "cancelled", outcome: { status: "cancelled" } });
   expect(heard).toMatchObject([{ type: "state", state: "cancelled" }]);
   expect(await context.scheduler.explain(jobId)).toEqual({ state: "absent" });
 });
@@ -30,7 +31,7 @@ test("the job ends, leaves the queue, and its listeners hear of it", async () =>
 test("an answer that comes at the same moment and a cancellation: exactly one stands", async () => {
   const [answered, cancelled] = await Promise.allSettled([
     context.end(jobId, { status: "completed", text: "x" }),
-    cancel(context, jobId),
+    cancel(context, jobId, anybody),
   ]);
   const { state } = (await context.store.get(jobId))!;
   expect(answered.status).toBe("fulfilled");
@@ -40,7 +41,7 @@ test("an answer that comes at the same moment and a cancellation: exactly one st
 
 test("an answer that was first stays", async () => {
   await context.end(jobId, { status: "completed", text: "x" });
-  await expect(cancel(context, jobId)).rejects.toMatchObject({ code: "conflict", details: { jobId } });
+  await expect(cancel(context, jobId, anybody)).rejects.toMatchObject({ code: "conflict", details: { jobId } });
   expect((await context.store.get(jobId))?.outcome).toMatchObject({ status: "completed", text: "x" });
 });
 
@@ -51,16 +52,16 @@ test("an answer that wins between reading and writing is a conflict, not a cance
     await context.end(jobId, { status: "completed", text: "x" });
     return finish.apply(context.store, args);
   };
-  await expect(cancel(context, jobId)).rejects.toMatchObject({ code: "conflict" });
+  await expect(cancel(context, jobId, anybody)).rejects.toMatchObject({ code: "conflict" });
 });
 
 test("a queue that cannot be told does not undo the cancellation", async () => {
   context.scheduler.remove = () => Promise.reject(new Error("away"));
-  expect((await cancel(context, jobId)).state).toBe("cancelled");
+  expect((await cancel(context, jobId, anybody)).state).toBe("cancelled");
 });
 
 test("a store that cannot write cancels nothing", async () => {
   context.store.finish = () => Promise.reject(new Error("disk"));
-  await expect(cancel(context, jobId)).rejects.toThrow("disk");
+  await expect(cancel(context, jobId, anybody)).rejects.toThrow("disk");
   expect(await context.scheduler.explain(jobId)).toMatchObject({ state: "waiting" });
 });

@@ -1,6 +1,7 @@
 // Taking jobs in: what is checked beyond the form of a request, what is stored, and that it is all or nothing.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { SluiceError } from "../../src/domain/errors.ts";
+import { anybody } from "../../src/jobs/caller.ts";
 import { accept, type SubmitInput, submit } from "../../src/jobs/submit.ts";
 import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
@@ -32,7 +33,10 @@ function refusalOf(input: SubmitInput): Promise<SluiceError> {
 }
 
 test("accepts several at once, in different environments, for a tenant", async () => {
-  const jobs = await submit(context, [asking("a"), asking("b", { environment: "PROD" }), asking("c")], "acme");
+  const jobs = await submit(context, [asking("a"), asking("b", { environment: "PROD" }), asking("c")], {
+    ...anybody,
+    tenant: "acme",
+  });
   expect(new Set(jobs.map((job) => job.id)).size).toBe(3);
   for (const job of jobs) {
     expect((await context.store.get(job.id))?.job).toEqual(job);

@@ -23,8 +23,8 @@ export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
         response: { 200: accepted, ...errorResponses(submitErrors, "EnqueueError") },
       },
     },
-    async ({ body }) => {
-      const [job] = await submit(context, [submitInputOf(body)]);
+    async ({ body, caller }) => {
+      const [job] = await submit(context, [submitInputOf(body)], caller);
       return { success: true as const, job_id: job!.id, message: "Prompt added to queue." };
     },
   );

@@ -66,8 +66,8 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
         response: { 200: Type.Ref("Job#"), ...errorResponses(submitErrors) },
       },
     },
-    async ({ body }, reply) => {
-      const [job] = await submit(context, [submitInputOf(body)]);
+    async ({ body, caller }, reply) => {
+      const [job] = await submit(context, [submitInputOf(body)], caller);
       reply.header("location", `/v1/jobs/${job!.id}`);
       return resourceOf({ job: job!, state: "queued", attempts: [] });
     },
@@ -84,13 +84,13 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
         response: { 200: page, ...errorResponses(["invalid_request", "unknown_environment", "unavailable"]) },
       },
     },
-    async ({ query }) => {
+    async ({ query, caller }) => {
       if (query.environment !== undefined) requireEnvironment(settings, query.environment);
       const { items, next } = await store.list({
         environment: query.environment,
         state: query.status,
         model: query.model,
-        tenant: query.tenant,
+        tenant: caller.admin ? query.tenant : caller.tenant,
         priority: query.priority,
         submittedFrom: epochOf(query.submitted_after),
         submittedTo: epochOf(query.submitted_before),
@@ -125,13 +125,16 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
         response: { 200: Type.Ref("Job#"), ...errorResponses(["invalid_request", "job_not_found", "unavailable"]) },
       },
     },
-    async ({ params, query }, reply) => {
+    async ({ params, query, caller }, reply) => {
       const jobId = params.job_id.toLowerCase();
       const waitMs = (query.wait ?? 0) * 1000;
       const record =
         waitMs === 0
-          ? await requireJob(context, jobId)
-          : await waitForEnd(context, jobId, { waitMs, signal: AbortSignal.any([closing.signal, gone(reply)]) });
+          ? await requireJob(context, jobId, caller)
+          : await waitForEnd(context, jobId, caller, {
+              waitMs,
+              signal: AbortSignal.any([closing.signal, gone(reply)]),
+            });
       return resourceOf(record);
     },
   );
@@ -151,7 +154,7 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
         },
       },
     },
-    async ({ params }) => resourceOf(await cancel(context, params.job_id.toLowerCase())),
+    async ({ params, caller }) => resourceOf(await cancel(context, params.job_id.toLowerCase(), caller)),
   );
 
   app.post(
@@ -167,8 +170,8 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
         response: { 200: Type.Ref("Job#"), ...errorResponses(["job_not_found", "conflict", ...submitErrors]) },
       },
     },
-    async ({ params }, reply) => {
-      const record = await retry(context, params.job_id.toLowerCase());
+    async ({ params, caller }, reply) => {
+      const record = await retry(context, params.job_id.toLowerCase(), caller);
       reply.header("location", `/v1/jobs/${record.job.id}`);
       return resourceOf(record);
     },

@@ -21,8 +21,8 @@ export function statusRoutes(app: HttpServer, context: JobsContext): void {
         },
       },
     },
-    async ({ params }) => {
-      const record = await requireJob(context, params.job_id.toLowerCase());
+    async ({ params, caller }) => {
+      const record = await requireJob(context, params.job_id.toLowerCase(), caller);
       return jobResource(await viewOf(context, record), context.clock.wall());
     },
   );

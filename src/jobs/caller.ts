@@ -1,0 +1,26 @@
+// Who asks: as whom jobs are submitted, and which jobs may be seen and changed.
+import type { JobHead, Priority } from "../domain/job.ts";
+
+export interface Caller {
+  /** Jobs are submitted as this tenant: the unit of fairness. */
+  tenant: string;
+  /** The API key; absent where there are none. */
+  keyId?: string;
+  /** Sees and changes the jobs of every tenant. */
+  admin: boolean;
+  /** Environments whose jobs it may submit and see; absent means all. */
+  environments?: readonly string[];
+  /** The highest priority that its jobs may have; absent means any. */
+  priorityMax?: Priority;
+  /** Regions that may serve its jobs; absent means any. */
+  regions?: readonly string[];
+}
+
+/** Whoever calls a service without keys. */
+export const anybody: Caller = { tenant: "default", admin: true };
+
+/** A job that a caller may not see does not exist for it. */
+export function maySee(caller: Caller, job: Pick<JobHead, "tenant" | "environment">): boolean {
+  if (caller.environments && !caller.environments.includes(job.environment)) return false;
+  return caller.admin || caller.tenant === job.tenant;
+}
