@@ -35,7 +35,7 @@ export class Exchange {
   }
 
   /** @throws BedrockError if the body is too large. */
-  async readBody(): Promise<string> {
+  async readBody(): Promise<Buffer> {
     const chunks: Buffer[] = [];
     let bytes = 0;
     for await (const chunk of this.request as AsyncIterable<Buffer>) {
@@ -47,7 +47,7 @@ export class Exchange {
     if (bytes > maxBodyBytes) {
       throw new BedrockError("RequestEntityTooLargeException", `The request body exceeds ${maxBodyBytes} bytes.`);
     }
-    return Buffer.concat(chunks).toString();
+    return Buffer.concat(chunks);
   }
 
   /** Waits, in real time; no longer than the client does. */

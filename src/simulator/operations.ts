@@ -1,19 +1,21 @@
 // The way of a call: is it valid, does a fault refuse it, do the quotas admit it, and then the answer.
 import { type Delivered, deliverStream, deliverWhole } from "./answer.ts";
+import type { Authenticator } from "./authentication.ts";
 import { type ModelCall, readConverse, readLlama } from "./bodies.ts";
 import { converse, llama } from "./dialects.ts";
 import { BedrockError, defaultMessage, invalid, tooManyRequests, tooManyTokens } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Fault } from "./faults.ts";
-import type { Journal, OpenCall } from "./journal.ts";
+import type { Journal, OpenCall, Operation } from "./journal.ts";
 import { type CalledModel, findModel } from "./models.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { QuotaEngine } from "./quota-engine.ts";
-import { type OperationHandler, type OperationRequest, sendError } from "./server.ts";
+import { type Service, sendError } from "./server.ts";
 import { synthesize } from "./text.ts";
 
 export interface OperationContext {
   options: ResolvedOptions;
+  authenticator: Authenticator;
   journal: Journal;
   /** The pool of a model in a region. */
   quotas: (model: CalledModel, region: string | undefined) => QuotaEngine;
@@ -21,9 +23,47 @@ export interface OperationContext {
   random: () => number;
 }
 
-export function createOperations(context: OperationContext): OperationHandler {
+interface OperationRequest {
+  operation: Operation;
+  modelId: string;
+  region?: string;
+  body: string;
+}
+
+const operations: Record<string, Operation> = {
+  converse: "Converse",
+  "converse-stream": "ConverseStream",
+  invoke: "InvokeModel",
+  "invoke-with-response-stream": "InvokeModelWithResponseStream",
+};
+
+/** Bedrock Runtime: POST /model/{modelId}/{operation}. */
+export function runtimeService(context: OperationContext): Service {
+  const handle = createOperations(context);
+  return ({ method, path }) => {
+    const [, root, encodedId, name, ...rest] = path.split("/");
+    const operation = name !== undefined && Object.hasOwn(operations, name) ? operations[name] : undefined;
+    if (method !== "POST" || root !== "model" || !encodedId || !operation || rest.length > 0) return undefined;
+    return async (exchange) => {
+      const modelId = decode(encodedId);
+      const body = await exchange.readBody();
+      const { region } = context.authenticator.authenticate(exchange.request, body, "bedrock");
+      await handle({ operation, modelId, ...(region !== undefined && { region }), body: body.toString() }, exchange);
+    };
+  };
+}
+
+function decode(encodedId: string): string {
+  try {
+    return decodeURIComponent(encodedId);
+  } catch {
+    throw invalid("The provided model identifier is invalid.");
+  }
+}
+
+function createOperations(context: OperationContext) {
   const { options, journal, random } = context;
-  return async (request, exchange) => {
+  return async (request: OperationRequest, exchange: Exchange): Promise<void> => {
     const jitterMs = random() * options.jitterMs;
     const latencyMs = within(options.latencyMs, random());
     await exchange.sleep(jitterMs);

@@ -1,31 +1,28 @@
-// The HTTP side: which operation a request means, who may ask, and the shape of errors.
-import { createServer, type IncomingMessage, type Server } from "node:http";
+// The HTTP side: which service a request is for, and the shape of errors. Everything that AWS keeps at different
+// addresses (Bedrock Runtime, its control plane, Service Quotas) shares the simulator's one port.
+import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import { BedrockError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
-import type { Operation } from "./journal.ts";
 
-/** A request that has found its operation. */
-export interface OperationRequest {
-  operation: Operation;
-  modelId: string;
-  /** From the signature's credential scope. */
-  region?: string;
-  body: string;
+/** What is known of a request before its body has been read. */
+export interface RequestHead {
+  method: string;
+  /** As it was sent, still percent-encoded, without the query. */
+  path: string;
+  query: URLSearchParams;
+  headers: IncomingHttpHeaders;
 }
 
-export type OperationHandler = (request: OperationRequest, exchange: Exchange) => Promise<void>;
+/** Authenticates, reads and answers one request. What it throws is answered as an error of Bedrock's shape. */
+export type Route = (exchange: Exchange) => Promise<void>;
 
-const operations: Record<string, Operation> = {
-  converse: "Converse",
-  "converse-stream": "ConverseStream",
-  invoke: "InvokeModel",
-  "invoke-with-response-stream": "InvokeModelWithResponseStream",
-};
+/** One of the services behind the port: how it answers a request, or undefined if the request is not for it. */
+export type Service = (head: RequestHead) => Route | undefined;
 
-export function createRuntimeServer(handle: OperationHandler, nextRequestId: () => string): Server {
+export function createSimulatorServer(services: readonly Service[], nextRequestId: () => string): Server {
   const server = createServer((request, response) => {
     const exchange = new Exchange(request, response);
-    serve(exchange, handle).catch((error: unknown) => {
+    serve(exchange, services).catch((error: unknown) => {
       if (exchange.gone || response.headersSent) response.destroy();
       else sendError(exchange, toBedrockError(error), nextRequestId());
     });
@@ -35,32 +32,20 @@ export function createRuntimeServer(handle: OperationHandler, nextRequestId: () 
   return server;
 }
 
-async function serve(exchange: Exchange, handle: OperationHandler): Promise<void> {
-  const { operation, modelId } = route(exchange.request);
-  const region = authenticate(exchange.request.headers.authorization);
-  const body = await exchange.readBody();
-  await handle({ operation, modelId, ...(region !== undefined && { region }), body }, exchange);
-}
-
-function route(request: IncomingMessage): { operation: Operation; modelId: string } {
-  const [, root, modelId, name, ...rest] = (request.url ?? "").split("?", 1)[0]!.split("/");
-  const operation = name !== undefined && Object.hasOwn(operations, name) ? operations[name] : undefined;
-  if (request.method !== "POST" || root !== "model" || !modelId || !operation || rest.length > 0) {
-    throw new BedrockError("UnknownOperationException", "The requested operation is not recognized by the service.");
+async function serve(exchange: Exchange, services: readonly Service[]): Promise<void> {
+  const { method = "", url = "", headers } = exchange.request;
+  const queryAt = url.indexOf("?");
+  const head: RequestHead = {
+    method,
+    path: queryAt < 0 ? url : url.slice(0, queryAt),
+    query: new URLSearchParams(queryAt < 0 ? "" : url.slice(queryAt)),
+    headers,
+  };
+  for (const service of services) {
+    const route = service(head);
+    if (route) return route(exchange);
   }
-  try {
-    return { operation, modelId: decodeURIComponent(modelId) };
-  } catch {
-    throw new BedrockError("ValidationException", "The provided model identifier is invalid.");
-  }
-}
-
-/** Signatures are not verified, but there must be one, or a bearer key. Returns the region that was signed for. */
-function authenticate(authorization: string | undefined): string | undefined {
-  if (!authorization || !/^(?:AWS4-HMAC-SHA256|Bearer) \S/.test(authorization)) {
-    throw new BedrockError("MissingAuthenticationTokenException", "Missing Authentication Token");
-  }
-  return /Credential=[^/,]+\/\d+\/([^/,]+)\//.exec(authorization)?.[1];
+  throw new BedrockError("UnknownOperationException", "The requested operation is not recognized by the service.");
 }
 
 function toBedrockError(error: unknown): BedrockError {
@@ -72,6 +57,7 @@ function toBedrockError(error: unknown): BedrockError {
   );
 }
 
+/** Answers with an HTTP error as Bedrock shapes it: the type in a header, the message in a JSON body. */
 export function sendError(
   exchange: Exchange,
   error: BedrockError,

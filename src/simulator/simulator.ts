@@ -2,13 +2,14 @@
 // that it is synthetic. For trying Sluice without an account, and for its tests.
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
+import { createAuthenticator } from "./authentication.ts";
 import { createJournal, type RecordedCall } from "./journal.ts";
 import type { CalledModel } from "./models.ts";
-import { createOperations } from "./operations.ts";
+import { runtimeService } from "./operations.ts";
 import { type ResolvedOptions, resolveOptions, type SimulatorOptions } from "./options.ts";
 import { createQuotaEngine, type QuotaEngine, type QuotaStats } from "./quota-engine.ts";
 import { randomNumbers } from "./random.ts";
-import { createRuntimeServer } from "./server.ts";
+import { createSimulatorServer, type Service } from "./server.ts";
 
 export interface Simulator {
   /** For the SDK's `endpoint` or AWS_ENDPOINT_URL_BEDROCK_RUNTIME; without a slash at the end. */
@@ -32,19 +33,19 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const nextRequestId = requestIds(resolved.seed);
   const journal = createJournal(resolved.journalSize, nextRequestId);
   const pools = createPools(resolved);
-  const handle = createOperations({
-    options: resolved,
-    journal,
-    quotas: pools.of,
-    random: randomNumbers(`delays ${resolved.seed}`),
-  });
-
-  const running = new Set<Promise<void>>();
-  const server = createRuntimeServer((request, exchange) => {
-    const call = handle(request, exchange).finally(() => running.delete(call));
-    running.add(call);
-    return call;
-  }, nextRequestId);
+  const authenticator = createAuthenticator();
+  const running = createTracker();
+  // The first that knows a request answers it.
+  const services: Service[] = [
+    runtimeService({
+      options: resolved,
+      authenticator,
+      journal,
+      quotas: pools.of,
+      random: randomNumbers(`delays ${resolved.seed}`),
+    }),
+  ];
+  const server = createSimulatorServer(services.map(running.track), nextRequestId);
   server.listen(resolved.port, resolved.host);
   await once(server, "listening");
   const { address, port, family } = server.address() as AddressInfo;
@@ -63,8 +64,29 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
         server.closeAllConnections();
       }
       await closed;
-      await Promise.allSettled(running);
+      await running.ended();
     },
+  };
+}
+
+/** Keeps account of the requests that are being answered, so that stopping can wait for them. */
+function createTracker() {
+  const running = new Set<Promise<void>>();
+  return {
+    track:
+      (service: Service): Service =>
+      (head) => {
+        const route = service(head);
+        return (
+          route &&
+          ((exchange) => {
+            const answered = route(exchange).finally(() => running.delete(answered));
+            running.add(answered);
+            return answered;
+          })
+        );
+      },
+    ended: () => Promise.allSettled(running),
   };
 }
 
