@@ -93,7 +93,8 @@ export function estimateInput(request: CanonicalRequest): number {
 }
 
 /**
- * Input tokens of a request, given a way to count a text: contents, tools (as JSON), and the template around them.
+ * Input tokens of a request, given a way to count a text: contents, tools and schemas (as JSON), and the template around
+ * them.
  * The template is that of Llama 3: 1 to begin, 5 for each message (the system text is one), 4 for the answer's header.
  */
 export function countInput(request: CanonicalRequest, countText: (text: string) => number): number {
@@ -104,6 +105,7 @@ export function countInput(request: CanonicalRequest, countText: (text: string) 
     for (const block of message.content) tokens += countText(textOf(block));
   }
   if (request.tools?.length) tokens += countText(JSON.stringify(request.tools));
+  if (request.responseFormat?.type === "json_schema") tokens += countText(JSON.stringify(request.responseFormat));
   return tokens;
 }
 

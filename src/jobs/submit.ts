@@ -8,20 +8,22 @@ import { anybody, type Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
 import { queueEntryOf } from "./queue-entry.ts";
 
+/** What of the canonical request and its parameters is taken over as it is asked for. */
+type Asked = Pick<CanonicalRequest, "tools" | "toolChoice" | "responseFormat" | "serviceTier"> & Partial<Parameters>;
+
 /** A job as it is asked for. What is absent takes its default from the configuration. */
-export interface SubmitInput {
+export interface SubmitInput extends Asked {
   environment: string;
   messages: Message[];
   /** What the caller calls the messages; errors name it. */
-  messagesField: "prompt" | "messages";
+  messagesField: "prompt" | "messages" | "input";
   system?: string;
   /** An alias of the configuration; `defaultModel` if absent. */
   model?: string;
   /** `maxOutputTokens` of the model if absent. */
   maxTokens?: number;
-  temperature?: number;
-  topP?: number;
-  stop?: string[];
+  /** What the caller calls it; errors name it. `max_tokens` if absent. */
+  maxTokensField?: "max_tokens" | "max_completion_tokens" | "max_output_tokens";
   /** `standard` if absent. */
   priority?: Priority;
   regions?: string[];
@@ -33,6 +35,8 @@ export interface SubmitInput {
   /** The deadline, counted from the submit. */
   expiresInMs?: number;
   metadata?: Record<string, string>;
+  /** Leave neither prompt nor answer on record once the job has ended and its caller has been answered. */
+  ephemeral?: boolean;
 }
 
 /**
@@ -94,15 +98,14 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
   const model = input.model ?? settings.defaultModel;
   const fallbackModels = [...new Set(input.fallbackModels ?? [])].filter((name) => name !== model);
   const wanted = { model, fallbackModels, ...(input.regions && { regions: input.regions }) };
-  const parameters: Parameters = {
-    maxTokens: maxTokensOf(context, wanted, input.maxTokens),
-    ...(input.temperature !== undefined && { temperature: input.temperature }),
-    ...(input.topP !== undefined && { topP: input.topP }),
-    ...(input.stop?.length && { stop: input.stop }),
-  };
+  const parameters: Parameters = { maxTokens: maxTokensOf(context, wanted, input), ...parametersOf(input) };
   const request: CanonicalRequest = {
     messages,
     ...(input.system?.trim() && { system: input.system }),
+    ...(input.tools?.length && { tools: input.tools }),
+    ...(input.toolChoice !== undefined && { toolChoice: input.toolChoice }),
+    ...(input.responseFormat && { responseFormat: input.responseFormat }),
+    ...(input.serviceTier && { serviceTier: input.serviceTier }),
     parameters,
   };
   const tokens = await admit(context, wanted, request);
@@ -119,8 +122,17 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
     ...times,
     onUnknown: input.onUnknown ?? "retry",
     ...(input.metadata && { metadata: input.metadata }),
+    ...(input.ephemeral && { ephemeral: true }),
     request,
   };
+}
+
+/** Those that were asked for; the others are left to the model. */
+function parametersOf(input: SubmitInput): Omit<Parameters, "maxTokens"> {
+  const { temperature, topP, topK, seed, frequencyPenalty, presencePenalty, reasoningEffort } = input;
+  const stop = input.stop?.length ? input.stop : undefined;
+  const asked = { temperature, topP, topK, stop, seed, frequencyPenalty, presencePenalty, reasoningEffort };
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
 }
 
 /** @throws SluiceError `invalid_request` for a start that is too far away, or not before the deadline */
@@ -143,15 +155,21 @@ function timesOf(input: SubmitInput, now: number, maxS: number): { notBefore?: n
 
 /** @throws SluiceError `too_large`, or `invalid_request` for text that is not Unicode */
 function checkText(input: SubmitInput, maxBytes: number): void {
-  const { messages, messagesField, system = "", stop = [] } = input;
+  const { messages, messagesField, system = "", stop = [], tools, responseFormat } = input;
   let bytes = Buffer.byteLength(system);
   requireUnicode(system, "system");
   for (const text of stop) requireUnicode(text, "stop");
   for (const block of messages.flatMap((m) => m.content)) {
-    if (block.type !== "text") continue;
-    bytes += Buffer.byteLength(block.text);
-    requireUnicode(block.text, messagesField);
+    if (block.type === "cache_point") continue;
+    const texts = block.type === "tool_call" ? [block.id, block.name, JSON.stringify(block.input)] : [block.text];
+    if (block.type === "tool_result") texts.push(block.callId);
+    for (const text of texts) {
+      bytes += Buffer.byteLength(text);
+      requireUnicode(text, messagesField);
+    }
   }
+  // As JSON, where half of a surrogate pair is escaped: what is checked is its size.
+  for (const schema of [tools, responseFormat]) if (schema) bytes += Buffer.byteLength(JSON.stringify(schema));
   if (bytes > maxBytes) {
     throw new SluiceError(
       "too_large",
@@ -190,14 +208,14 @@ function askableMessages({ messages, messagesField: field }: SubmitInput): Messa
 function maxTokensOf(
   { settings }: AdmissionContext,
   wanted: { model: string; fallbackModels: string[] },
-  asked: number | undefined,
+  { maxTokens: asked, maxTokensField: field = "max_tokens" }: SubmitInput,
 ): number {
   const models = modelsOf(settings, wanted);
   const limit = Math.min(...models.map((m) => m.maxOutputTokensLimit));
   if (asked === undefined) return Math.min(models[0].maxOutputTokens, limit);
   if (asked < 1 || asked > limit) {
-    throw new SluiceError("invalid_request", `max_tokens must be an integer between 1 and ${limit}; got ${asked}.`, {
-      field: "max_tokens",
+    throw new SluiceError("invalid_request", `${field} must be an integer between 1 and ${limit}; got ${asked}.`, {
+      field,
     });
   }
   return asked;

@@ -68,6 +68,37 @@ test("tells of accepted jobs with their prompts, once each", async () => {
   expect(told).toEqual(jobs.map((job) => job.id));
 });
 
+test("tools, schemas and every parameter reach the record as they were asked for", async () => {
+  const asked: Partial<SubmitInput> = {
+    tools: [{ name: "look_up", inputSchema: { type: "object", $schema: "x" } }],
+    toolChoice: { name: "look_up" },
+    responseFormat: { type: "json_schema", name: "answer", schema: { type: "object" }, strict: true },
+    serviceTier: "flex",
+  };
+  const parameters: Partial<SubmitInput> = {
+    ...{ maxTokens: 5, temperature: 0, topP: 0.5, topK: 4, stop: ["."], seed: 7 },
+    ...{ frequencyPenalty: 0.5, presencePenalty: -0.5, reasoningEffort: "low" },
+  };
+  const [job] = await submit(context, [asking("a", { ...asked, ...parameters, ephemeral: true })]);
+  const record = await context.store.get(job!.id);
+  expect(record?.job).toMatchObject({ ephemeral: true, request: { ...asked, parameters } });
+});
+
+test("texts of tool calls, their results and schemas count in the limit", async () => {
+  const context = await openTestContext({ limits: { maxPromptBytes: 1000 } }, shared);
+  const long = "x".repeat(1000);
+  const call = { type: "tool_call" as const, id: "1", name: "f", input: { long } };
+  const result = { type: "tool_result" as const, callId: "1", text: long };
+  const refused = (more: Partial<SubmitInput>) =>
+    expect(submit(context, [asking("a", more)])).rejects.toMatchObject({ code: "too_large" });
+  const user = asking("a").messages[0]!;
+  await refused({ messages: [user, { role: "assistant", content: [call] }] });
+  await refused({ messages: [user, { role: "user", content: [result] }] });
+  await refused({ tools: [{ name: "f", description: long, inputSchema: {} }] });
+  await refused({ responseFormat: { type: "json_schema", name: "f", schema: { description: long } } });
+  await context.close();
+});
+
 test("a job that names no max_tokens reserves its model's default, and never more than a fallback can give", async () => {
   const [plain] = await submit(context, [asking("a")]);
   expect(plain!.request.parameters.maxTokens).toBe(512);
