@@ -15,8 +15,12 @@ import type {
   Priority,
 } from "../domain/job.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
+import type { RecordStore } from "./record-store.ts";
 
 export interface JobStore {
+  /** What else is kept in the same databases. */
+  readonly records: RecordStore;
+
   /**
    * Writes jobs. A job whose id is there already is left as it is.
    * The answer has one word per job, in the order of the argument. In SQLite one call is atomic within an environment; in

@@ -10,6 +10,7 @@ import { insertCases } from "./conformance/inserts.ts";
 import { listCases } from "./conformance/lists.ts";
 import { modelCases } from "./conformance/model-runs.ts";
 import { outcomeCases } from "./conformance/outcomes.ts";
+import { recordCases } from "./conformance/records.ts";
 import { scanCases } from "./conformance/scans.ts";
 import { beginning, makeJob, newEra } from "./conformance/support.ts";
 
@@ -35,6 +36,7 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
     describe("finish", () => outcomeCases(store));
     describe("list", () => listCases(store));
     describe("unfinished, attemptsSince", () => scanCases(store));
+    describe("records", () => recordCases(store));
 
     // In a store of its own: a server without proper indexes (FerretDB) would read the documents of all cases above for
     // each of its thousands of pages.

@@ -7,6 +7,7 @@ import { migrate } from "../../src/store/sqlite/migrate.ts";
 import type { JobKey, Rows } from "../../src/store/sqlite/protocol.ts";
 import { prepareQueries } from "../../src/store/sqlite/queries.ts";
 import { Reader } from "../../src/store/sqlite/reader.ts";
+import { RecordReader, RecordWriter } from "../../src/store/sqlite/records.ts";
 import type { JobRow } from "../../src/store/sqlite/rows.ts";
 import { environmentMigrations } from "../../src/store/sqlite/schema.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
@@ -36,6 +37,8 @@ test("no statement walks a whole table or sorts what it found, except the deadli
   });
   prepareQueries(recording);
   new JobWriter(recording);
+  new RecordWriter(recording);
+  new RecordReader(recording);
   expect(statements.length).toBeGreaterThan(20);
   for (const sql of statements) {
     const plan = planOf(db, sql).join("; ");

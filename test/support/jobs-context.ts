@@ -151,7 +151,9 @@ export async function openTestContext(file: FileSettings = {}, shared?: TestStor
 /** The same store behind methods that a test can replace for its own context alone. */
 function ownMethods(store: JobStore): JobStore {
   const names = Object.getOwnPropertyNames(Object.getPrototypeOf(store)) as (keyof JobStore | "constructor")[];
-  return Object.fromEntries(
-    names.filter((name) => name !== "constructor").map((name) => [name, store[name].bind(store)]),
-  ) as unknown as JobStore;
+  const methods = names.filter((name) => name !== "constructor") as (keyof Omit<JobStore, "records">)[];
+  return {
+    ...Object.fromEntries(methods.map((name) => [name, store[name].bind(store)])),
+    records: store.records,
+  } as unknown as JobStore;
 }

@@ -64,6 +64,12 @@ export async function putDocument(db: Db, collection: string, document: Document
   throwFirst(sent.result.writeErrors?.[0]?.code === duplicateKey ? await send(db, command) : sent);
 }
 
+/** Removes documents by their ids; durable when it resolves. */
+export async function removeDocuments(db: Db, collection: string, ids: readonly string[]): Promise<void> {
+  const deletes = ids.map((_id) => ({ q: { _id }, limit: 1 }));
+  throwFirst(await send(db, { delete: collection, deletes, ordered: false, writeConcern: durable }));
+}
+
 interface Sent {
   result: Document;
   /** Whether an earlier try may have been carried out. */

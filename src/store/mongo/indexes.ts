@@ -12,6 +12,10 @@ export type IndexKey = Readonly<Record<string, 1 | -1>>;
 /** Where each job ends up in the order of submission. */
 const bySubmission = { submitted_at: 1, _id: 1 } as const;
 
+/** Of every collection of small records (record-store.ts): the order in which they are listed. */
+export const recordIndex = "records_by_order";
+const records = { [recordIndex]: { order: 1, _id: 1 } } as const;
+
 /** In the database of an environment, by collection. */
 export const environmentIndexes = {
   jobs: {
@@ -36,10 +40,19 @@ export const environmentIndexes = {
     /** For those who read answers from the database; the service itself does not. */
     generated_texts_by_job: { job_id: 1 },
   },
+  batches: records,
+  files: records,
+  deliveries: records,
+  usage: records,
 } as const satisfies Record<string, Record<string, IndexKey>>;
 
 /** In the service's own database: names are `_id`s. */
-export const serviceIndexes = { checkpoints: {} } as const satisfies Record<string, Record<string, IndexKey>>;
+export const serviceIndexes = {
+  checkpoints: {},
+  api_keys: records,
+  idempotency_keys: records,
+  controls: records,
+} as const satisfies Record<string, Record<string, IndexKey>>;
 
 export type Collection = keyof typeof environmentIndexes;
 export type IndexName = { [C in Collection]: keyof (typeof environmentIndexes)[C] }[Collection];

@@ -30,6 +30,7 @@ import type {
   UnfinishedJob,
   UnfinishedQuery,
 } from "../job-store.ts";
+import type { RecordStore } from "../record-store.ts";
 import { StoreOpenError } from "../store-open-error.ts";
 import { putDocument } from "./commands.ts";
 import { CountCache } from "./count-cache.ts";
@@ -37,6 +38,7 @@ import { dateOf, type JobDocument, requestOf } from "./documents.ts";
 import { closedError, storeError } from "./errors.ts";
 import { environmentIndexes, type IndexKey, serviceIndexes } from "./indexes.ts";
 import { JobDatabase } from "./job-database.ts";
+import { MongoRecords } from "./mongo-records.ts";
 import { Pages } from "./pages.ts";
 import { countIndex, countPipeline } from "./queries.ts";
 import { find, readByIds } from "./reads.ts";
@@ -136,6 +138,7 @@ async function createIndexes(db: Db, indexes: Record<string, Record<string, Inde
 }
 
 class MongoStore implements JobStore {
+  readonly records: RecordStore;
   readonly #client: MongoClient;
   readonly #service: Db;
   readonly #databases: Record<string, string>;
@@ -163,6 +166,10 @@ class MongoStore implements JobStore {
       Object.keys(this.#databases),
       Array.from(this.#jobs, ([database, jobs]) => ({ db: client.db(database), jobs })),
       (environment) => ({ db: this.#db(environment), jobs: this.#in(environment) }),
+    );
+    this.records = new MongoRecords(
+      (place) => ("environment" in place ? this.#db(place.environment) : this.#service),
+      (operation) => this.#call(operation),
     );
     this.#counts = new CountCache(() => this.#count(), clock);
   }

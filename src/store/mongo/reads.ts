@@ -2,7 +2,6 @@
 // tried twice by the driver.
 import type { Db, Document } from "mongodb";
 import { storeError } from "./errors.ts";
-import type { Collection } from "./indexes.ts";
 
 /**
  * As many ids as these are asked for one by one, in parallel. FerretDB uses an index for nothing but one `_id`, and
@@ -13,7 +12,7 @@ const few = 8;
 /** The documents among these that are there, in any order. */
 export async function readByIds<T extends Document & { _id: string }>(
   db: Db,
-  collection: Collection,
+  collection: string,
   ids: readonly string[],
 ): Promise<T[]> {
   const documents = db.collection<{ _id: string }>(collection);

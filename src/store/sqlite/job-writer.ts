@@ -7,7 +7,7 @@ import type { Database } from "./driver.ts";
 import type { BeginAnswer, EndRow, Write, WriteOperations } from "./protocol.ts";
 import { type AttemptRow, attemptColumns, attemptOf, type NewJobRow, type OutcomeRow, outcomeColumns } from "./rows.ts";
 
-type JobWrite = Exclude<Write, { kind: "saveCheckpoint" }>;
+type JobWrite = Extract<Write, { kind: "insert" | "begin" | "end" | "finish" }>;
 
 export class JobWriter {
   readonly #sql: ReturnType<typeof prepare>;

@@ -3,6 +3,7 @@
 import type { CursorKey } from "../cursor.ts";
 import type { BeginAttempt } from "../job-store.ts";
 import type { Failure } from "./errors.ts";
+import type { RecordRange, RecordRow } from "./records.ts";
 import type { AttemptRow, JobRow, NewJobRow, OutcomeRow } from "./rows.ts";
 
 /** Name of a database without its path or ending, such as `SSP-dev`. */
@@ -39,6 +40,12 @@ export type RequestOf<O extends Operations> = {
 /** Answers go back in the order of the requests. */
 export type Reply = { answer: unknown } | { failure: Failure };
 
+/** A collection of small records. */
+interface RecordsAt {
+  database: DatabaseName;
+  collection: string;
+}
+
 export type WriteOperations = {
   insert: { request: { database: DatabaseName; jobs: NewJobRow[] }; answer: ("inserted" | "exists")[] };
   begin: { request: { database: DatabaseName; begin: BeginAttempt }; answer: BeginAnswer };
@@ -48,6 +55,9 @@ export type WriteOperations = {
     /** The outcome that stands, if it is not this one. */
     answer: { status: "first" } | { status: "not_found" } | { status: "ended"; outcome: OutcomeRow };
   };
+  insertRecords: { request: RecordsAt & { records: RecordRow[] }; answer: ("inserted" | "exists")[] };
+  putRecord: { request: RecordsAt & { record: RecordRow }; answer: undefined };
+  removeRecords: { request: RecordsAt & { ids: readonly string[] }; answer: undefined };
   saveCheckpoint: { request: { database: DatabaseName; name: string; value: string; at: number }; answer: undefined };
 };
 export type Write = RequestOf<WriteOperations>;
@@ -73,6 +83,8 @@ export type ReadOperations = {
   unfinished: { request: UnfinishedRequest; answer: Rows<JobRow> };
   attempts: { request: { after: CursorKey; limit: number }; answer: Rows<AttemptRow> };
   counts: { request: object; answer: { environment: string; status: string; jobs: number }[] };
+  getRecords: { request: RecordsAt & { ids: readonly string[] }; answer: RecordRow[] };
+  listRecords: { request: RecordsAt & RecordRange; answer: RecordRow[] };
   loadCheckpoint: { request: { name: string }; answer: string | undefined };
 };
 export type Read = RequestOf<ReadOperations>;

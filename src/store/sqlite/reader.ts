@@ -14,11 +14,13 @@ import {
   type UnfinishedRequest,
 } from "./protocol.ts";
 import { listFilters, others, prepareQueries, type Queries, type Walk } from "./queries.ts";
+import { RecordReader } from "./records.ts";
 import type { AttemptRow, JobRow, OutcomeRow } from "./rows.ts";
 
 interface Source {
   db: Database;
   sql: Queries;
+  records: RecordReader;
   environments: Set<string>;
 }
 
@@ -26,6 +28,7 @@ export class Reader {
   readonly #sources = new Map<DatabaseName, Source>();
   readonly #service: Database;
   readonly #checkpoint: Statement;
+  readonly #serviceRecords: RecordReader;
 
   readonly #maxSteps: number;
 
@@ -43,10 +46,16 @@ export class Reader {
         source.environments.add(environment);
       } else {
         const db = open(name);
-        this.#sources.set(name, { db, sql: prepareQueries(db), environments: new Set([environment]) });
+        this.#sources.set(name, {
+          db,
+          sql: prepareQueries(db),
+          records: new RecordReader(db),
+          environments: new Set([environment]),
+        });
       }
     }
     this.#service = open(serviceDatabase);
+    this.#serviceRecords = new RecordReader(this.#service);
     this.#checkpoint = this.#service.prepare("SELECT value FROM checkpoints WHERE name = ?");
   }
 
@@ -64,6 +73,10 @@ export class Reader {
         return this.#attempts(read);
       case "counts":
         return this.#counts();
+      case "getRecords":
+        return this.#records(read.database).get(read.collection, read.ids);
+      case "listRecords":
+        return this.#records(read.database).list(read);
       case "loadCheckpoint":
         return (this.#checkpoint.get(read.name) as { value: string } | undefined)?.value;
     }
@@ -72,6 +85,10 @@ export class Reader {
   close(): void {
     for (const { db } of this.#sources.values()) db.close();
     this.#service.close();
+  }
+
+  #records(database: DatabaseName): RecordReader {
+    return this.#sources.get(database)?.records ?? this.#serviceRecords;
   }
 
   #get(jobId: string): JobRows | undefined {

@@ -4,6 +4,19 @@
 //
 // Why it is laid out like this, with figures: docs/decisions/sqlite-schema.md.
 
+const recordsTable = `
+CREATE TABLE records (
+  -- Small records of the service, by collection: what they mean stands in their JSON.
+  collection TEXT NOT NULL,
+  id         TEXT NOT NULL,      -- unique in its collection
+  ord        TEXT NOT NULL,      -- decides the place in a list
+  value      TEXT NOT NULL,      -- JSON
+  PRIMARY KEY (collection, id)
+) WITHOUT ROWID;
+
+CREATE INDEX records_by_order ON records (collection, ord, id);
+`;
+
 /** Of `<database>.sqlite`: the jobs of one environment, or of several that share a database. */
 export const environmentMigrations: readonly string[] = [
   `
@@ -83,6 +96,7 @@ CREATE VIEW generated_texts AS
   FROM outcomes
   WHERE status = 'completed';
 `,
+  recordsTable,
 ];
 
 /** Of `sluice.sqlite`: what belongs to the service and to no environment. */
@@ -95,4 +109,5 @@ CREATE TABLE checkpoints (
   saved_at INTEGER NOT NULL      -- milliseconds since 1970 (UTC)
 );
 `,
+  recordsTable,
 ];

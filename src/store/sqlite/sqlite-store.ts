@@ -27,6 +27,7 @@ import type {
   UnfinishedJob,
   UnfinishedQuery,
 } from "../job-store.ts";
+import type { RecordStore } from "../record-store.ts";
 import { StoreOpenError } from "../store-open-error.ts";
 import { lockDataFolder } from "./lock.ts";
 import {
@@ -40,6 +41,7 @@ import {
   type WriteOperations,
 } from "./protocol.ts";
 import { attemptOf, type JobRow, newJobRow, outcomeOf, outcomeRow, summaryOf } from "./rows.ts";
+import { SqliteRecords } from "./sqlite-records.ts";
 import { StoreThread } from "./thread.ts";
 
 export interface SqliteStoreOptions {
@@ -86,6 +88,7 @@ const firstKey: JobKey = [Number.MIN_SAFE_INTEGER, ""];
 const lastKey: JobKey = [Number.MAX_SAFE_INTEGER, ""];
 
 class SqliteStore implements JobStore {
+  readonly records: RecordStore;
   readonly #databases: Record<string, DatabaseName>;
   readonly #writer: StoreThread<WriteOperations>;
   readonly #reader: StoreThread<ReadOperations>;
@@ -101,6 +104,7 @@ class SqliteStore implements JobStore {
     this.#writer = writer;
     this.#reader = reader;
     this.#unlock = unlock;
+    this.records = new SqliteRecords(databases, writer, reader);
   }
 
   async insertMany(jobs: readonly Job[]): Promise<("inserted" | "exists")[]> {

@@ -6,6 +6,7 @@ import { commitGroup, type WritableDatabase } from "./group-commit.ts";
 import { JobWriter } from "./job-writer.ts";
 import { migrate } from "./migrate.ts";
 import { type DatabaseName, type Reply, serviceDatabase, type Write } from "./protocol.ts";
+import { RecordWriter } from "./records.ts";
 import { environmentMigrations, serviceMigrations } from "./schema.ts";
 
 /**
@@ -50,7 +51,7 @@ export class Writer {
     const groups = new Map<DatabaseName, { index: number; write: Write }[]>();
     const replies: Reply[] = [];
     for (const [index, write] of writes.entries()) {
-      rows += write.kind === "insert" ? write.jobs.length : 1;
+      rows += rowsOf(write);
       if (index > 0 && rows > maxRowsPerCommit) break;
       const group = groups.get(write.database);
       if (group) group.push({ index, write });
@@ -76,10 +77,11 @@ export class Writer {
 export function openJobs(db: Database, path: string): WritableDatabase {
   migrate(db, path, environmentMigrations);
   const jobs = new JobWriter(db);
+  const records = new RecordWriter(db);
   return {
     path,
     db,
-    apply: (write) => jobs.apply(write as Parameters<JobWriter["apply"]>[0]),
+    apply: (write) => (isOfRecords(write) ? writeRecords(records, write) : jobs.apply(write as JobWrite)),
     beforeCommit: () => jobs.writeCounts(),
     afterRollback: () => jobs.dropCounts(),
   };
@@ -87,6 +89,7 @@ export function openJobs(db: Database, path: string): WritableDatabase {
 
 function openService(db: Database, path: string): WritableDatabase {
   migrate(db, path, serviceMigrations);
+  const records = new RecordWriter(db);
   const save = db.prepare(
     `INSERT INTO checkpoints (name, value, saved_at) VALUES (?, ?, ?)
      ON CONFLICT (name) DO UPDATE SET value = excluded.value, saved_at = excluded.saved_at`,
@@ -95,7 +98,32 @@ function openService(db: Database, path: string): WritableDatabase {
     path,
     db,
     apply(write) {
+      if (isOfRecords(write)) return writeRecords(records, write);
       if (write.kind === "saveCheckpoint") save.run(write.name, write.value, write.at);
     },
   };
+}
+
+type JobWrite = Parameters<JobWriter["apply"]>[0];
+type RecordWrite = Extract<Write, { kind: "insertRecords" | "putRecord" | "removeRecords" }>;
+
+function isOfRecords(write: Write): write is RecordWrite {
+  return write.kind === "insertRecords" || write.kind === "putRecord" || write.kind === "removeRecords";
+}
+
+function writeRecords(records: RecordWriter, write: RecordWrite): unknown {
+  switch (write.kind) {
+    case "insertRecords":
+      return records.insert(write.collection, write.records);
+    case "putRecord":
+      return records.put(write.collection, write.record);
+    case "removeRecords":
+      return records.remove(write.collection, write.ids);
+  }
+}
+
+function rowsOf(write: Write): number {
+  if (write.kind === "insert") return write.jobs.length;
+  if (write.kind === "insertRecords") return write.records.length;
+  return write.kind === "removeRecords" ? write.ids.length : 1;
 }
