@@ -13,6 +13,13 @@ export interface Scheduler {
   /** Takes over a configuration. Jobs, leases, usage and learned limits stay; quotas are matched by name. */
   configure(config: SchedulerConfig): Promise<void>;
 
+  /**
+   * Sets weights of tenants over those of the configuration, whichever that is from now on. They stand in place of all
+   * that were set before; who is not among them has the configuration's weight again. A Redis that lost everything has
+   * lost them as well, so they are to be set again now and then.
+   */
+  weigh(tenants: Record<string, number>): Promise<void>;
+
   /** Puts jobs into the queue. A job that is waiting or running already is left as it is. */
   add(entries: readonly QueueEntry[]): Promise<void>;
 

@@ -74,6 +74,10 @@ class MemoryScheduler implements Scheduler {
     this.#wake();
   }
 
+  async weigh(tenants: Record<string, number>): Promise<void> {
+    this.#waiting.weigh(tenants);
+  }
+
   async add(entries: readonly QueueEntry[]): Promise<void> {
     const now = this.#now();
     for (const entry of entries) this.#waiting.add(entry, now);

@@ -6,7 +6,7 @@
 import type { JobId } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { costOn, earliestStart } from "../admission.ts";
-import { FairQueue } from "../fair-queue.ts";
+import { FairQueue, type Weights } from "../fair-queue.ts";
 import { IndexedHeap } from "../indexed-heap.ts";
 import type { QueueEntry, SchedulerConfig, SchedulerSnapshot } from "../scheduler.ts";
 import { comesBefore } from "../sorted-queue.ts";
@@ -27,6 +27,7 @@ export class WaitingRoom {
   queue: FairQueue<Entry>;
   readonly #entries = new Map<JobId, Entry>();
   readonly #delayed = new IndexedHeap<Entry>(comesDueBefore);
+  #tenantWeights: Record<string, number> = {};
   /** Entries whose cost is an estimate, so that asking for them is free when there are none. */
   #estimates = 0;
   #bookings = 0;
@@ -41,7 +42,13 @@ export class WaitingRoom {
   reconfigure(config: SchedulerConfig, fleet: Fleet): void {
     this.#config = config;
     this.routes.reconfigure(config, fleet.deployments);
-    this.queue.reweigh(config.weights);
+    this.queue.reweigh(this.#weights());
+  }
+
+  /** Weights of tenants over those of the configuration, in place of all that were given before. */
+  weigh(tenants: Record<string, number>): void {
+    this.#tenantWeights = tenants;
+    this.queue.reweigh(this.#weights());
   }
 
   /** Gives up all bookings: they are made anew when their jobs are in turn. */
@@ -201,12 +208,17 @@ export class WaitingRoom {
   }
 
   clear(): void {
-    this.queue = new FairQueue(this.#config.weights);
+    this.queue = new FairQueue(this.#weights());
     for (const entry of [...this.#delayed.values()]) this.#delayed.delete(entry);
     this.#entries.clear();
     this.booked.clear();
     this.routes.clear();
     this.#estimates = 0;
+  }
+
+  #weights(): Weights {
+    const { weights } = this.#config;
+    return { ...weights, tenants: { ...weights.tenants, ...this.#tenantWeights } };
   }
 
   /** Back into the queue, in its own place. */

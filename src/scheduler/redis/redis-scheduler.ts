@@ -99,6 +99,10 @@ class RedisScheduler implements Scheduler {
     await this.#runner.run("configure", [JSON.stringify(config)]);
   }
 
+  async weigh(tenants: Record<string, number>): Promise<void> {
+    await this.#runner.run("weigh", [JSON.stringify(tenants)]);
+  }
+
   async add(entries: readonly QueueEntry[]): Promise<void> {
     for (const part of pages(entries)) await this.#runner.run("add", addArguments(part));
   }

@@ -29,6 +29,7 @@ const operations = [
   "settle",
   "snapshot",
   "unpriced",
+  "weigh",
 ] as const;
 
 export type Operation = (typeof operations)[number];

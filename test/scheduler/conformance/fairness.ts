@@ -57,6 +57,28 @@ export function fairnessCases(declare: Case): void {
   );
 
   declare(
+    "weights of tenants that are set later hold over the configured ones, and through a change of it",
+    weighted({ tenants: { heavy: 3, other: 7 } }),
+    async (d) => {
+      const owner = (n: number) => ["-", "heavy", "light"][Math.floor(n / 1000)]!;
+      await d.add(...floods([{ tenant: "heavy" }, { tenant: "light" }]));
+      const expectShares = async (heavy: number, light: number) => {
+        const counts = await shares(d, heavy + light, owner);
+        expect(Math.abs(counts.heavy! - heavy)).toBeLessThanOrEqual(2);
+      };
+      await d.scheduler.weigh({ light: 3 });
+      await expectShares(20, 20);
+      await d.scheduler.weigh({ light: 1.5, heavy: 0.5 });
+      await expectShares(10, 30);
+      await d.scheduler.configure({ ...weighted({ tenants: { heavy: 9 } }), version: "2" });
+      await expectShares(10, 30);
+      await d.scheduler.weigh({});
+      await d.scheduler.configure({ ...weighted({ tenants: {} }), version: "3" });
+      await expectShares(20, 20);
+    },
+  );
+
+  declare(
     "one tenant of PROD beside twenty of UAT still has PROD's share",
     weighted({
       environments: { PROD: 1, UAT: 1 },

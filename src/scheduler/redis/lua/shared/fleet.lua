@@ -41,10 +41,14 @@ function fleet.adopt(json)
   deployments.openAll()
 end
 
-local function storeTenantWeights(weights)
+-- The configuration's, and over them those that were set by `weigh`.
+local function storeTenantWeights(configured)
+  local set = call('GET', prefix .. 'weighed')
   call('DEL', prefix .. 'tenant_weights')
-  for tenant, weight in pairs(weights) do
-    call('HSET', prefix .. 'tenant_weights', tenant, string.format('%.17g', weight))
+  for _, weights in ipairs({ configured, set and cjson.decode(set) or {} }) do
+    for tenant, weight in pairs(weights) do
+      call('HSET', prefix .. 'tenant_weights', tenant, string.format('%.17g', weight))
+    end
   end
 end
 
@@ -52,6 +56,7 @@ end
 -- scripts need of it at every call. Weights of tenants, which may be many, are read one by one.
 function fleet.storeConfig(json)
   local settings = cjson.decode(json)
+  storeTenantWeights(settings.weights.tenants)
   local packed = cmsgpack.pack({
     version = settings.version,
     leaseMs = settings.leaseMs,
@@ -61,9 +66,8 @@ function fleet.storeConfig(json)
     quotas = fleet.namesOf(settings.quotas, 'name'),
     deployments = fleet.namesOf(settings.deployments, 'id'),
     weights = { environments = settings.weights.environments, priorities = settings.weights.priorities },
-    hasTenantWeights = next(settings.weights.tenants) ~= nil,
+    hasTenantWeights = call('EXISTS', prefix .. 'tenant_weights') == 1,
   })
-  storeTenantWeights(settings.weights.tenants)
   call('SET', prefix .. 'config', packed)
   call('SET', prefix .. 'config_json', json)
   config = cmsgpack.unpack(packed)
