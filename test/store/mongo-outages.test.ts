@@ -14,7 +14,7 @@ import { beginning, makeJob, mustBegin } from "./conformance/support.ts";
 vi.setConfig({ testTimeout: 60_000 });
 
 /** The client's waits, in the form in which an operator sets them, short. */
-const impatient = "serverSelectionTimeoutMS=500&connectTimeoutMS=500&timeoutMS=1000&heartbeatFrequencyMS=500";
+const impatient = "serverSelectionTimeoutMS=500&connectTimeoutMS=500&heartbeatFrequencyMS=500";
 const environments = { UAT: { database: "SSP-dev" }, PROD: { database: "SSP-prod" } };
 
 describe.skipIf(withoutMongo())("MongoDB away", () => {

@@ -3,6 +3,7 @@
 // repeated, so it is, a bounded number of times, before anybody is told that a write's fate is unknown.
 import { type Db, type Document, MongoServerError } from "mongodb";
 import { fateOf, storeError, unknownFate } from "./errors.ts";
+import { timeLimit } from "./time-limit.ts";
 
 /** A failure of the network is tried again this often; each try waits for a server as long as the client is set to. */
 const maxTries = 3;
@@ -80,7 +81,7 @@ async function send(db: Db, command: Document): Promise<Sent> {
   let uncertain = false;
   for (let tries = 1; ; tries++) {
     try {
-      return { result: await db.command(command), uncertain };
+      return { result: await db.command(command, { signal: timeLimit() }), uncertain };
     } catch (error) {
       const fate = fateOf(error);
       uncertain ||= fate === "unknown";

@@ -9,6 +9,7 @@ import {
   MongoWriteConcernError,
 } from "mongodb";
 import { SluiceError } from "../../domain/errors.ts";
+import { isTimeLimit } from "./time-limit.ts";
 
 /**
  * What became of a command that failed:
@@ -35,6 +36,7 @@ export function fateOf(error: unknown): Fate {
   if (error instanceof MongoServerSelectionError || error instanceof MongoNotConnectedError) return "away";
   if (error instanceof Error && withoutConnection.includes(error.name)) return "away";
   if (error instanceof MongoNetworkError) return isUnsent(error) ? "not_applied" : "unknown";
+  if (isTimeLimit(error)) return "unknown";
   if (error instanceof MongoWriteConcernError || error instanceof MongoOperationTimeoutError) return "unknown";
   if (error instanceof MongoServerError) {
     if (notPrimary.includes(error.code as number)) return "not_applied";

@@ -150,7 +150,7 @@ export class JobDatabase {
   async finish(environment: string, outcome: Outcome, attempt?: { n: number; end: AttemptEnd }): Promise<FinishResult> {
     const { jobId } = outcome;
     const jobs = this.#db.collection<JobDocument>("jobs");
-    const job = await find(() => jobs.findOne({ _id: jobId }, { projection: { environment: 1 } }));
+    const job = await find((limited) => jobs.findOne({ _id: jobId }, { projection: { environment: 1 }, ...limited }));
     if (job?.environment !== environment) {
       throw new SluiceError("job_not_found", `There is no job ${jobId} in ${environment}.`, { jobId });
     }
@@ -161,7 +161,7 @@ export class JobDatabase {
     }
 
     const outcomes = this.#db.collection<OutcomeDocument>("outcomes");
-    const stands = await find(() => outcomes.findOne({ _id: jobId }));
+    const stands = await find((limited) => outcomes.findOne({ _id: jobId }, limited));
     if (!stands) throw new SluiceError("unavailable", `The outcome of job ${jobId} is there and cannot be read.`);
     // Whose answer came too late was a call as well, and it did end.
     if (attempt && stands.attempt_end?.n !== attempt.n) {

@@ -71,9 +71,9 @@ export class MongoRecords implements RecordStore {
       const direction = descending ? -1 : 1;
       const documents = this.#databaseOf(place).collection<RecordDocument>(place.collection);
       const filter = recordFilter(query);
-      const found = await find(() =>
+      const found = await find((limited) =>
         documents
-          .find(filter)
+          .find(filter, limited)
           .sort({ order: direction, _id: direction })
           .hint(recordIndex)
           .limit(limit + 1)

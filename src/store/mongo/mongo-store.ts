@@ -59,16 +59,11 @@ export interface MongoStoreOptions {
 /**
  * A server that is gone is noticed within about five seconds: by the heartbeat on idle and half-open connections, by the
  * socket at once if the other side closes it. A submit that finds no server answers after three.
- *
- * `timeoutMS` is what makes every command end. Without it the driver (7.9) waits for ever if the server closes the
- * connection in the moment in which a command is written: it waits for the socket to drain, and no time-out of sockets
- * runs any more. That was one in about six of our killed servers, and with it everything queued behind that command.
  */
 const defaults = {
   serverSelectionTimeoutMS: 3_000,
   connectTimeoutMS: 3_000,
   heartbeatFrequencyMS: 2_000,
-  timeoutMS: 8_000,
   maxPoolSize: 20,
 } as const satisfies MongoClientOptions;
 
@@ -245,7 +240,7 @@ class MongoStore implements JobStore {
   loadCheckpoint(name: string): Promise<unknown> {
     return this.#call(async () => {
       const checkpoints = this.#service.collection<{ _id: string; value: string }>("checkpoints");
-      const found = await find(() => checkpoints.findOne({ _id: name }));
+      const found = await find((limited) => checkpoints.findOne({ _id: name }, limited));
       return found ? JSON.parse(found.value) : undefined;
     });
   }
@@ -267,7 +262,9 @@ class MongoStore implements JobStore {
     const none = () => Object.fromEntries(jobStates.map((state) => [state, 0])) as Record<JobState, number>;
     const counted = Object.keys(this.#databases).map(async (environment) => {
       const jobs = this.#db(environment).collection("jobs");
-      const groups = await find(() => jobs.aggregate(countPipeline(environment), { hint: countIndex }).toArray());
+      const groups = await find((limited) =>
+        jobs.aggregate(countPipeline(environment), { hint: countIndex, ...limited }).toArray(),
+      );
       return [environment, { ...none(), ...Object.fromEntries(groups.map((g) => [g._id, g.jobs])) }] as const;
     });
     return Object.fromEntries(await Promise.all(counted));

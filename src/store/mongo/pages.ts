@@ -146,5 +146,10 @@ function chargeKeyOf({ charged_at, job_id, n }: AttemptDocument): ChargeKey {
 function walk<T extends Document>(db: Db, query: Query, limit: number, projection?: Document): Promise<T[]> {
   const { collection, filter, sort, index } = query;
   const options = { sort, limit, hint: index, batchSize: limit + 1, ...(projection && { projection }) };
-  return find(() => db.collection(collection).find<T>(filter, options).toArray());
+  return find((limited) =>
+    db
+      .collection(collection)
+      .find<T>(filter, { ...options, ...limited })
+      .toArray(),
+  );
 }

@@ -2,6 +2,7 @@
 // tried twice by the driver.
 import type { Db, Document } from "mongodb";
 import { storeError } from "./errors.ts";
+import { timeLimit } from "./time-limit.ts";
 
 /**
  * As many ids as these are asked for one by one, in parallel. FerretDB uses an index for nothing but one `_id`, and
@@ -16,17 +17,18 @@ export async function readByIds<T extends Document & { _id: string }>(
   ids: readonly string[],
 ): Promise<T[]> {
   const documents = db.collection<{ _id: string }>(collection);
-  return find(async () => {
-    if (ids.length > few) return documents.find<T>({ _id: { $in: [...ids] } }).toArray();
-    const found = await Promise.all(ids.map((_id) => documents.findOne<T>({ _id })));
-    return found.filter((document) => document !== null);
-  });
+  if (ids.length > few) return find((limited) => documents.find<T>({ _id: { $in: [...ids] } }, limited).toArray());
+  const found = await Promise.all(ids.map((_id) => find((limited) => documents.findOne<T>({ _id }, limited))));
+  return found.filter((document) => document !== null);
 }
 
-/** @throws SluiceError */
-export async function find<T>(read: () => Promise<T>): Promise<T> {
+/**
+ * @param read is given the signal that ends it in time, to be handed on to the driver
+ * @throws SluiceError
+ */
+export async function find<T>(read: (options: { signal: AbortSignal }) => Promise<T>): Promise<T> {
   try {
-    return await read();
+    return await read({ signal: timeLimit() });
   } catch (error) {
     throw storeError(error);
   }
