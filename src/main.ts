@@ -8,6 +8,7 @@ import type { DeploymentSettings, ModelSettings, Settings } from "./config/setti
 import { type Clock, systemClock } from "./domain/clock.ts";
 import { createHttpServer } from "./http/server.ts";
 import type { JobsContext } from "./jobs/context.ts";
+import { sweepIdempotencyKeys } from "./jobs/idempotency.ts";
 import { createTokenCounter } from "./jobs/token-counter.ts";
 import { createBedrockProvider } from "./providers/bedrock/bedrock-provider.ts";
 import type { Provider } from "./providers/provider.ts";
@@ -43,6 +44,7 @@ export interface StartOptions {
 }
 
 const checkpointMs = 10_000;
+const sweepMs = 600_000;
 
 /**
  * Starts what `settings.role` asks for. The queue is rebuilt from the store while HTTP already accepts; `/readyz` tells when it is.
@@ -105,6 +107,14 @@ function startWork(context: WorkerContext, opened: (() => Promise<unknown>)[]): 
   });
   worker.start();
   opened.push(startReconciler(context));
+  opened.push(
+    repeat(
+      context.timers,
+      sweepMs,
+      () => sweepIdempotencyKeys(context),
+      (error) => context.log.warn({ err: error }, "old idempotency keys could not be removed"),
+    ),
+  );
   opened.push(
     repeat(
       context.timers,

@@ -49,6 +49,9 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   }
   const { field, jobId, retryAfterS = defaultRetryAfterS } = known.details;
   if (known.status === 503) reply.header("retry-after", String(Math.ceil(retryAfterS)));
+  // OpenAI's clients would send the same again at once.
+  if (known.status === 402 || known.status === 429 || known.status === 507) reply.header("x-should-retry", "false");
+  if (known.status === 401) reply.header("www-authenticate", "Bearer");
   reply.code(known.status).send({
     ...(request.routeOptions?.url === "/enqueue" && { success: false }),
     error: {

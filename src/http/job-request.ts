@@ -129,6 +129,7 @@ export const submitErrors: ErrorCode[] = [
   "unknown_environment",
   "unknown_model",
   "context_exceeded",
+  "idempotency_conflict",
   "too_large",
   "unsupported_media_type",
   "exceeds_quota",

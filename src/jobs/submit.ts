@@ -6,6 +6,7 @@ import { type CanonicalRequest, type Message, normaliseMessages, type Parameters
 import { type AdmissionContext, admit, modelsOf, requireEnvironment } from "./admission.ts";
 import { anybody, type Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
+import { type Once, withIdempotency } from "./idempotency.ts";
 import { queueEntryOf } from "./queue-entry.ts";
 
 /** What of the canonical request and its parameters is taken over as it is asked for. */
@@ -52,6 +53,28 @@ export async function submit(
   for (const input of inputs) jobs.push(await buildJob(context, input, caller));
   await accept(context, jobs);
   return jobs;
+}
+
+/**
+ * Accepts a job; under a key that was used for it before, answers with the job of that time instead.
+ * @throws SluiceError as `submit`, and `idempotency_conflict`
+ */
+export function submitOnce(
+  context: JobsContext,
+  input: SubmitInput,
+  caller: Caller,
+  once: Once | undefined,
+): Promise<Job> {
+  return withIdempotency(context, caller, once, {
+    newId: newJobId,
+    find: async (id) => (await context.store.get(id))?.job,
+    prepare: () => buildJob(context, input, caller),
+    async commit(id, prepared) {
+      const job = { ...prepared, id };
+      await accept(context, [job]);
+      return job;
+    },
+  });
 }
 
 /**

@@ -1,8 +1,9 @@
 // POST /enqueue: the short form of submitting a job. Its answer is a contract that old clients rely on, to the letter.
 import Type from "typebox";
 import type { JobsContext } from "../../jobs/context.ts";
-import { submit } from "../../jobs/submit.ts";
+import { submitOnce } from "../../jobs/submit.ts";
 import { errorResponses } from "../errors.ts";
+import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { enqueueBody, submitErrors, submitInputOf } from "../job-request.ts";
 import type { HttpServer } from "../types.ts";
 
@@ -19,13 +20,15 @@ export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
         tags: ["jobs"],
         operationId: "enqueue",
         summary: "Submit a prompt",
+        headers: idempotencyHeaders,
         body: enqueueBody(context.settings),
         response: { 200: accepted, ...errorResponses(submitErrors, "EnqueueError") },
       },
     },
-    async ({ body, caller }) => {
-      const [job] = await submit(context, [submitInputOf(body)], caller);
-      return { success: true as const, job_id: job!.id, message: "Prompt added to queue." };
+    async (request) => {
+      const { body, caller } = request;
+      const job = await submitOnce(context, submitInputOf(body), caller, onceOf(request, "enqueue"));
+      return { success: true as const, job_id: job.id, message: "Prompt added to queue." };
     },
   );
 }

@@ -7,10 +7,11 @@ import { requireEnvironment } from "../../jobs/admission.ts";
 import { cancel } from "../../jobs/cancel.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { retry } from "../../jobs/retry.ts";
-import { submit } from "../../jobs/submit.ts";
+import { submitOnce } from "../../jobs/submit.ts";
 import { requireJob, viewOf } from "../../jobs/view.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
 import { errorResponses } from "../errors.ts";
+import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { jobBody, submitErrors, submitInputOf } from "../job-request.ts";
 import { jobParams, jobResource, jobSummaryResource } from "../job-resource.ts";
 import { nullable, time } from "../json.ts";
@@ -62,14 +63,17 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
         tags,
         operationId: "createJob",
         summary: "Submit a job",
+        headers: idempotencyHeaders,
         body: jobBody(settings),
         response: { 200: Type.Ref("Job#"), ...errorResponses(submitErrors) },
       },
     },
-    async ({ body, caller }, reply) => {
-      const [job] = await submit(context, [submitInputOf(body)], caller);
-      reply.header("location", `/v1/jobs/${job!.id}`);
-      return resourceOf({ job: job!, state: "queued", attempts: [] });
+    async (request, reply) => {
+      const { body, caller } = request;
+      const once = onceOf(request, "create job");
+      const job = await submitOnce(context, submitInputOf(body), caller, once);
+      reply.header("location", `/v1/jobs/${job.id}`);
+      return resourceOf(once ? await requireJob(context, job.id, caller) : { job, state: "queued", attempts: [] });
     },
   );
 
