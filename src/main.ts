@@ -4,13 +4,16 @@ import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { type Logger, pino } from "pino";
 import { openBackends } from "./backends.ts";
-import type { DeploymentSettings, ModelSettings, Settings } from "./config/settings.ts";
+import type { Environment } from "./config/environment.ts";
+import { readApiKey } from "./config/openai-deployment.ts";
+import type { DeploymentSettings, ModelSettings, OpenAiSettings, Settings } from "./config/settings.ts";
 import { type Clock, systemClock } from "./domain/clock.ts";
 import { createHttpServer } from "./http/server.ts";
 import type { JobsContext } from "./jobs/context.ts";
 import { sweepIdempotencyKeys } from "./jobs/idempotency.ts";
 import { createTokenCounter } from "./jobs/token-counter.ts";
 import { createBedrockProvider } from "./providers/bedrock/bedrock-provider.ts";
+import { createOpenAiProvider } from "./providers/openai/openai-provider.ts";
 import type { Provider } from "./providers/provider.ts";
 import type { SimulatorOptions } from "./simulator/options.ts";
 import { type Simulator, startSimulator } from "./simulator/simulator.ts";
@@ -39,6 +42,8 @@ export interface StartOptions {
   log?: Logger;
   /** Uniform in [0, 1). */
   random?: () => number;
+  /** Where the keys of OpenAI-compatible servers are. By default the environment of this process. */
+  env?: Environment;
   /** In place of the adapters that the deployments name. */
   createProvider?: (deployment: DeploymentSettings) => Provider;
 }
@@ -127,7 +132,7 @@ function startWork(context: WorkerContext, opened: (() => Promise<unknown>)[]): 
 
 function openProviders(
   settings: Settings,
-  { createProvider }: StartOptions,
+  { createProvider, env = process.env }: StartOptions,
   clock: Clock,
   simulator: Simulator | undefined,
   opened: (() => Promise<unknown>)[],
@@ -135,7 +140,11 @@ function openProviders(
   const providers = new Map<string, Provider>();
   for (const model of Object.values(settings.models)) {
     for (const deployment of model.deployments) {
-      const provider = createProvider?.(deployment) ?? bedrockProvider(settings, model, deployment, clock, simulator);
+      const provider =
+        createProvider?.(deployment) ??
+        (deployment.openai
+          ? openAiProvider(settings, model, deployment, deployment.openai, clock, env, simulator)
+          : bedrockProvider(settings, model, deployment, clock, simulator));
       providers.set(deployment.id, provider);
       opened.push(() => provider.close());
     }
@@ -178,6 +187,29 @@ function bedrockProvider(
     ...(endpoint !== undefined && { endpoint }),
     // The simulator wants a signature, but anybody's.
     ...(simulator && { credentials: { accessKeyId: "simulator", secretAccessKey: "simulator" } }),
+    ...(model.alternative !== undefined && { alternative: model.alternative }),
+  });
+}
+
+function openAiProvider(
+  settings: Settings,
+  model: ModelSettings,
+  { modelId, streaming, maxConcurrency }: DeploymentSettings,
+  server: OpenAiSettings,
+  clock: Clock,
+  env: Environment,
+  simulator: Simulator | undefined,
+): Provider {
+  const apiKey = simulator ? undefined : readApiKey(server, env);
+  return createOpenAiProvider({
+    ...server,
+    ...(simulator && { baseUrl: `${simulator.url}/v1` }),
+    ...(apiKey !== undefined && { apiKey }),
+    modelId,
+    streaming,
+    timeouts: settings.timeouts,
+    maxSockets: maxConcurrency,
+    clock,
     ...(model.alternative !== undefined && { alternative: model.alternative }),
   });
 }

@@ -1,6 +1,6 @@
 // sluice serve, sluice api and sluice worker: the service, whole or in parts.
 import { Command, Option } from "commander";
-import type { Settings } from "../config/settings.ts";
+import type { DeploymentSettings, Settings } from "../config/settings.ts";
 import type { Service } from "../main.ts";
 import { CommandError, exitCodes } from "./exit-codes.ts";
 import { stopOnSignal } from "./signals.ts";
@@ -91,10 +91,9 @@ function banner(settings: Settings, service: Service): string {
   const models = Object.keys(settings.models).map((name) =>
     name === settings.defaultModel ? `${name} (default)` : name,
   );
-  const regions = new Set(Object.values(settings.models).flatMap((m) => m.deployments.map((d) => d.region)));
   const answers = settings.simulator
     ? "THE BUILT-IN SIMULATOR: all text is synthetic. With AWS credentials, Bedrock answers."
-    : `Amazon Bedrock (${[...regions].join(", ")})`;
+    : whoAnswers(Object.values(settings.models).flatMap((m) => m.deployments));
   const databases = [...new Set(Object.values(settings.environments).map(({ database }) => database))];
   const data = settings.distributed ? `MongoDB (${databases.join(", ")}), queue in Redis` : settings.dataDir;
   return [
@@ -106,6 +105,17 @@ function banner(settings: Settings, service: Service): string {
     ...(settings.role === "worker" ? [`  Runs jobs of   ${settings.runs.join(", ")}`] : []),
     ...(settings.role === "api" ? [] : [`  Answers        ${answers}`]),
   ].join("\n");
+}
+
+/** Such as `Amazon Bedrock (us-east-1); OpenAI-compatible: 127.0.0.1:11434`. */
+function whoAnswers(deployments: DeploymentSettings[]): string {
+  const regions = deployments.filter((d) => d.provider === "bedrock").map((d) => d.region);
+  const hosts = deployments.flatMap((d) => (d.openai ? [new URL(d.openai.baseUrl).host] : []));
+  const names = (list: string[]) => [...new Set(list)].join(", ");
+  return [
+    ...(regions.length > 0 ? [`Amazon Bedrock (${names(regions)})`] : []),
+    ...(hosts.length > 0 ? [`OpenAI-compatible: ${names(hosts)}`] : []),
+  ].join("; ");
 }
 
 function explainStart(error: unknown, { host, port }: Settings): unknown {

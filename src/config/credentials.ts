@@ -1,5 +1,5 @@
-// Decides who answers: Bedrock, or the built-in simulator. Synthetic text must never end up where somebody expects real
-// answers, so the simulator is chosen only where nothing at all speaks for Bedrock.
+// Decides who answers: the configured providers, or the built-in simulator. Synthetic text must never end up where somebody
+// expects real answers, so the simulator is chosen only where nothing at all speaks for Bedrock.
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -15,10 +15,15 @@ export interface ProviderQuestion {
   hasFile: boolean;
   /** Whether a deployment has an endpoint of its own. */
   hasEndpoint: boolean;
+  /** Whether a deployment is Bedrock's; without one nobody needs AWS credentials. */
+  hasBedrock: boolean;
 }
 
-/** @throws ConfigError if Bedrock is to answer and there are no credentials, or the simulator must not be used. */
-export async function chooseProvider(question: ProviderQuestion): Promise<"bedrock" | "simulator"> {
+/**
+ * Whether the providers that the deployments name answer, or the simulator in place of all of them.
+ * @throws ConfigError if Bedrock is to answer and there are no credentials, or the simulator must not be used.
+ */
+export async function chooseProvider(question: ProviderQuestion): Promise<"configured" | "simulator"> {
   const { env, host, hasFile } = question;
   const forced = readVariable(env, "SLUICE_PROVIDER");
   if (forced !== undefined && forced !== "bedrock" && forced !== "simulator") {
@@ -48,9 +53,10 @@ export async function chooseProvider(question: ProviderQuestion): Promise<"bedro
     return "simulator";
   }
 
+  if (!question.hasBedrock) return "configured";
   const maySimulate = forced === undefined && !hasFile && !endpoint && !hasDatabase && isLoopback(host);
   const search = await findCredentials(env, maySimulate ? 1000 : 5000);
-  if (search.found) return "bedrock";
+  if (search.found) return "configured";
   if (maySimulate && search.signs.length === 0) return "simulator";
   throw new ConfigError(missingCredentials(search, endpoint));
 }

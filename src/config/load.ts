@@ -5,6 +5,7 @@ import { LineCounter, parseDocument } from "yaml";
 import { ConfigError } from "./config-error.ts";
 import { chooseProvider } from "./credentials.ts";
 import { type Environment, readVariable, type VariableName } from "./environment.ts";
+import { checkApiKeys } from "./openai-deployment.ts";
 import { findProblems, formatPath, type Path, type Problem, showValue } from "./problems.ts";
 import { resolve } from "./resolve.ts";
 import { type FileSettings, fileSchema } from "./schema.ts";
@@ -34,6 +35,7 @@ export async function loadSettings({ env, cwd, args = {}, role = "all", only }: 
   const distributed = readBackends(env, role);
   const runs = environmentsToRun(settings.environments, only);
   const callsModels = role === "all" || role === "worker";
+  const deployments = Object.values(settings.models).flatMap((model) => model.deployments);
   const simulator =
     callsModels &&
     "simulator" ===
@@ -41,8 +43,10 @@ export async function loadSettings({ env, cwd, args = {}, role = "all", only }: 
         env,
         host: settings.host,
         hasFile: file.name !== undefined,
-        hasEndpoint: Object.values(settings.models).some((m) => m.deployments.some((d) => d.endpoint !== undefined)),
+        hasEndpoint: deployments.some((d) => d.endpoint !== undefined),
+        hasBedrock: deployments.some((d) => d.provider === "bedrock"),
       }));
+  if (callsModels && !simulator) checkApiKeys(settings, env);
   const complete: Settings = {
     source: file.name ?? "defaults",
     ...settings,
@@ -106,7 +110,7 @@ function environmentsToRun(environments: Settings["environments"], only: LoadOpt
 function markSynthetic(settings: Settings): Settings {
   for (const model of Object.values(settings.models)) {
     for (const deployment of model.deployments) {
-      const id = `simulator/${deployment.region}/${deployment.modelId}`;
+      const id = deployment.id.replace(/^[^/]+/, "simulator");
       for (const quota of deployment.quotas) quota.name = quota.name.replace(deployment.id, id);
       deployment.id = id;
     }

@@ -12,6 +12,8 @@ export interface Problem {
   text: string;
 }
 
+export type Report = (path: Path, text: string) => void;
+
 /** `models.llama3-3-70b.deployments[0].quotas[1].limit`; a name with other characters stands in brackets. */
 export function formatPath(path: Path): string {
   return path
@@ -32,7 +34,7 @@ export function showValue(value: unknown): string {
 /** All the ways in which the value does not have the schema's form; at most one per place. */
 export function findProblems(schema: TSchema, value: unknown): Problem[] {
   const problems = new Map<string, Problem>();
-  const report = (path: Path, text: string) => {
+  const report: Report = (path, text) => {
     const key = formatPath(path);
     if (!problems.has(key)) problems.set(key, { path, text });
   };
@@ -47,7 +49,8 @@ export function findProblems(schema: TSchema, value: unknown): Problem[] {
         report([...path, key], `is missing; allowed: ${describe((at as ObjectSchema).properties![key]!)}`);
       }
     } else {
-      report(path, `is ${showValue(found)}; allowed: ${describe(at)}`);
+      const shown = (at as ObjectSchema).secret ? "something else" : showValue(found);
+      report(path, `is ${shown}; allowed: ${describe(at)}`);
     }
   }
   return [...problems.values()];
@@ -72,6 +75,8 @@ interface ObjectSchema {
   patternProperties?: Record<string, TSchema>;
   items?: TSchema;
   allowed?: string;
+  /** Whether a wrong value may be a secret that stands in the wrong place. */
+  secret?: boolean;
   minimum?: number;
   maximum?: number;
   exclusiveMinimum?: number;

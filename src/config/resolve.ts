@@ -3,14 +3,13 @@
 import { isDeepStrictEqual } from "node:util";
 import { factsOf, type ModelFacts } from "./catalogue.ts";
 import * as defaults from "./defaults.ts";
-import { nearest, type Path, type Problem } from "./problems.ts";
+import { type ProviderPart, reportForeignKeys, resolveOpenAi } from "./openai-deployment.ts";
+import { nearest, type Path, type Problem, type Report } from "./problems.ts";
 import type { FileDeployment, FileModel, FileQuota, FileSettings } from "./schema.ts";
 import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "./settings.ts";
 
 /** What a file decides, all but where it lies and who answers. */
 export type Resolved = Omit<Settings, "source" | "simulator" | "role" | "runs" | "distributed">;
-
-type Report = (path: Path, text: string) => void;
 
 export function resolve(file: FileSettings): { settings: Resolved; problems: Problem[] } {
   const problems: Problem[] = [];
@@ -97,8 +96,8 @@ function least(facts: ModelFacts[], key: "contextTokens" | "maxOutputTokens"): n
 }
 
 function resolveDeployment(d: FileDeployment, facts: ModelFacts, path: Path, report: Report): DeploymentSettings {
-  const provider = d.provider ?? "bedrock";
-  const id = `${provider}/${d.region}/${d.modelId}`;
+  const provider = d.provider === "openai" ? resolveOpenAi(d, path, report) : resolveBedrock(d, path, report);
+  const { id } = provider;
   const quotas = (d.quotas ?? []).map((quota, i) => resolveQuota(quota, id, [...path, "quotas", i], report));
   quotas.forEach((quota, i) => {
     const first = quotas.findIndex((q) => q.name === quota.name);
@@ -113,15 +112,28 @@ function resolveDeployment(d: FileDeployment, facts: ModelFacts, path: Path, rep
     }
   });
   return {
-    id,
-    provider,
-    region: d.region,
+    ...provider,
     modelId: d.modelId,
-    ...(d.endpoint !== undefined && { endpoint: d.endpoint }),
     maxConcurrency: d.maxConcurrency ?? defaults.defaultMaxConcurrency,
     streaming: d.streaming ?? facts.streaming,
     outputBurndown: d.outputBurndown ?? facts.outputBurndown,
     quotas,
+  };
+}
+
+function resolveBedrock(d: FileDeployment, path: Path, report: Report): ProviderPart {
+  const allowed = "an AWS Region such as us-east-1";
+  const { region = "" } = d;
+  if (d.region === undefined) report([...path, "region"], `is missing; allowed: ${allowed}`);
+  else if (!/^[a-z]{2,}(-[a-z]+)+-\d+$/.test(region)) {
+    report([...path, "region"], `is "${region}"; allowed: ${allowed}`);
+  }
+  reportForeignKeys(d, path, report);
+  return {
+    id: `bedrock/${region}/${d.modelId}`,
+    provider: "bedrock",
+    region,
+    ...(d.endpoint !== undefined && { endpoint: d.endpoint }),
   };
 }
 

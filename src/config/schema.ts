@@ -30,12 +30,41 @@ const quota = section({
   resetHourUtc: integer(0, 23),
 });
 
+/** Of deployments with provider: openai; see openai-deployment.ts. */
+const openAiKeys = {
+  baseUrl: Type.Optional(
+    Type.String({
+      pattern: "^https?://[^\\s@/?#]+(/[^\\s?#]*)?$",
+      allowed: "an http:// or https:// address without a user name, such as http://127.0.0.1:11434/v1",
+    }),
+  ),
+  apiKeyEnv: Type.Optional(
+    Type.String({
+      pattern: "^[A-Za-z_][A-Za-z0-9_]{0,127}$",
+      allowed: "the name of the environment variable that holds the key, such as OPENAI_API_KEY; never the key itself",
+      secret: true,
+    }),
+  ),
+  name: Type.Optional(
+    Type.String({
+      pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+      allowed: "a name of letters, digits, . _ and - that begins with a letter or digit",
+    }),
+  ),
+  maxTokensField: Type.Optional(Type.Enum(["max_tokens", "max_completion_tokens"])),
+};
+
 const deployment = section({
-  provider: Type.Optional(Type.Enum(["bedrock"])),
-  region: Type.String({ pattern: "^[a-z]{2,}(-[a-z]+)+-\\d+$", allowed: "an AWS Region such as us-east-1" }),
+  provider: Type.Optional(Type.Enum(["bedrock", "openai"])),
+  region: Type.Optional(
+    Type.String({
+      pattern: "^[a-z0-9][a-z0-9-]{0,62}$",
+      allowed: "an AWS Region such as us-east-1, or a label like it",
+    }),
+  ),
   modelId: Type.String({
-    pattern: "^[A-Za-z0-9._:/-]{1,2048}$",
-    allowed: "a Bedrock model ID, inference profile ID or ARN",
+    pattern: "^[A-Za-z0-9._:/@-]{1,2048}$",
+    allowed: "a Bedrock model ID, inference profile ID or ARN, or with provider: openai the server's name of the model",
   }),
   endpoint: Type.Optional(
     Type.String({
@@ -43,6 +72,7 @@ const deployment = section({
       allowed: "an http:// or https:// address without a user name, such as http://127.0.0.1:9000",
     }),
   ),
+  ...openAiKeys,
   maxConcurrency: integer(1, 10_000),
   streaming: Type.Optional(Type.Boolean()),
   outputBurndown: Type.Optional(Type.Number({ minimum: 1, maximum: 1000 })),

@@ -51,18 +51,34 @@ export interface ModelSettings {
 }
 
 export interface DeploymentSettings {
-  /** `{provider}/{region}/{modelId}`; `simulator` in place of the provider if the text is synthetic. */
+  /**
+   * `bedrock/{region}/{modelId}` or `openai/{host or name}/{modelId}`; `simulator` in place of the provider if the text
+   * is synthetic.
+   */
   id: string;
-  provider: "bedrock";
+  provider: "bedrock" | "openai";
+  /** What a job's `regions` are compared with; with `openai` a label. */
   region: string;
   modelId: string;
-  /** Replaces the provider's own address. */
+  /** Replaces Bedrock's own address. */
   endpoint?: string;
+  /** With provider `openai`, and only then. */
+  openai?: OpenAiSettings;
   maxConcurrency: number;
   /** Whether the model can stream; if not, Converse is used in place of ConverseStream. */
   streaming: boolean;
   outputBurndown: number;
   quotas: QuotaSettings[];
+}
+
+/** How an OpenAI-compatible server is called. */
+export interface OpenAiSettings {
+  /** With the version, as in http://127.0.0.1:11434/v1. */
+  baseUrl: string;
+  /** The environment variable that holds the key; absent: no key is sent. */
+  apiKeyEnv?: string;
+  /** What the server calls the limit of output tokens. */
+  maxTokensField: "max_tokens" | "max_completion_tokens";
 }
 
 export interface QuotaSettings {

@@ -17,15 +17,20 @@ test("as it stands it means the defaults", async () => {
 /** The keys that begin with # and no space, put in force. */
 const complete = example.replace(/^( *)#(?=\S)/gm, "$1");
 
-test("with all its keys in force it is valid, and only the endpoint and the third quota make a difference", async () => {
-  const settings = await load({ yaml: complete });
+test("with all its keys in force it is valid, and only the endpoint, the third quota and the local model make a difference", async () => {
+  const settings = await load({ yaml: complete, env: { OPENAI_API_KEY: "test" } });
   const defaults = await load({});
+  expect(settings.models.local?.deployments).toMatchObject([
+    { id: "openai/ollama/llama3.3", region: "local", quotas: [], openai: { apiKeyEnv: "OPENAI_API_KEY" } },
+  ]);
+  delete settings.models.local;
   const [deployment] = settings.models["llama3-3-70b"]!.deployments;
   expect(deployment!.endpoint).toBe("http://127.0.0.1:9000");
   expect(deployment!.quotas.pop()).toMatchObject({ name: "us-east-1 per day", resetHourUtc: 0 });
   delete deployment!.endpoint;
   expect(settings.models).toEqual(defaults.models);
-  expect(settings.worker).toEqual(defaults.worker);
+  // By default the sum of maxConcurrency: the local model has 50.
+  expect(settings.worker).toEqual({ ...defaults.worker, concurrency: 100 });
 });
 
 interface Schema {

@@ -13,6 +13,9 @@ const deployments = (...list: string[]) =>
   model(`deployments: [${list.map((d) => `{ region: us-east-1, modelId: m, ${d} }`).join(", ")}]`);
 const quotas = (...list: string[]) => deployments(`quotas: [${list.map((q) => `{ ${q} }`).join(", ")}]`);
 
+const openAi = (more: string) =>
+  model(`deployments: [{ provider: openai, baseUrl: "http://h/v1", modelId: m, ${more} }]`);
+
 const cases: [yaml: string, mistake: string][] = [
   // Form
   ["- 1", "The file is [1]; allowed: a map (line 1)"],
@@ -31,7 +34,7 @@ const cases: [yaml: string, mistake: string][] = [
     model("deployments: [{ region: us-east-1 }]"),
     "models.a.deployments[0].modelId is missing; allowed: a Bedrock model ID, inference profile ID or ARN",
   ],
-  [deployments("provider: openai"), 'models.a.deployments[0].provider is "openai"; allowed: one of bedrock'],
+  [deployments("provider: azure"), 'models.a.deployments[0].provider is "azure"; allowed: one of bedrock, openai'],
   [deployments("", "streaming: 1"), "models.a.deployments[1].streaming is 1; allowed: true or false"],
   [
     deployments("endpoint: 'http://me:password@h/'"),
@@ -55,7 +58,37 @@ const cases: [yaml: string, mistake: string][] = [
     "weight is 0; allowed: a number greater than 0, at most 1000000",
   ],
   ["tenantWeights: { a: -1 }", "tenantWeights.a is -1; allowed: a number greater than 0"],
+  [
+    openAi("apiKeyEnv: sk-very-secret"),
+    "[0].apiKeyEnv is something else; allowed: the name of the environment variable",
+  ],
+  [openAi("apiKey: sk-very-secret"), "[0].apiKey is not a known key; did you mean apiKeyEnv?"],
+  [openAi("maxTokensField: n"), '.maxTokensField is "n"; allowed: one of max_tokens, max_completion_tokens'],
   // Between keys
+  [openAi("endpoint: 'http://h'"), "endpoint stands beside provider: openai; allowed: baseUrl in its place"],
+  [
+    model("deployments: [{ provider: openai, modelId: m }]"),
+    "models.a.deployments[0].baseUrl is missing; allowed: the server's address with its version",
+  ],
+  [
+    model("deployments: [{ provider: openai, modelId: m, baseUrl: 'http://h:70000/v1' }]"),
+    'models.a.deployments[0].baseUrl is "http://h:70000/v1"; allowed: an address',
+  ],
+  [
+    model(
+      "deployments: [{ provider: openai, modelId: m, baseUrl: 'http://h/1' }, { provider: openai, modelId: m, baseUrl: 'http://h/2' }]",
+    ),
+    "models.a.deployments[1] is openai/h/m, and so is a deployment of a",
+  ],
+  [deployments("apiKeyEnv: KEY"), "apiKeyEnv stands beside provider: bedrock; allowed: only with provider: openai"],
+  [
+    model("deployments: [{ modelId: m }]"),
+    "models.a.deployments[0].region is missing; allowed: an AWS Region such as us-east-1",
+  ],
+  [
+    model("deployments: [{ region: local, modelId: m }]"),
+    'models.a.deployments[0].region is "local"; allowed: an AWS Region such as us-east-1',
+  ],
   ["defaultModel: llama3-70b", 'defaultModel is "llama3-70b", which models does not have; did you mean llama3-3-70b?'],
   [
     "models: { a: { deployments: [{ region: us-east-1, modelId: m }] }, b: { deployments: [{ region: us-east-1, modelId: n }] } }",
@@ -123,6 +156,12 @@ const cases: [yaml: string, mistake: string][] = [
 
 test.each(cases)("%s", async (yaml, mistake) => {
   expect(await mistakesIn({ yaml })).toContain(mistake);
+});
+
+test("a key that stands where its variable's name should is not shown", async () => {
+  for (const key of ["apiKeyEnv", "apiKey"]) {
+    expect(await mistakesIn({ yaml: openAi(`${key}: sk-very-secret`) })).not.toContain("very-secret");
+  }
 });
 
 test("all mistakes are named at once", async () => {

@@ -8,9 +8,9 @@ import {
 } from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import type { Clock } from "../../domain/clock.ts";
+import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, ProviderError, type ProviderFailure } from "../provider.ts";
 import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./answer.ts";
-import { type BedrockTimeouts, Deadlines, type Expired } from "./deadlines.ts";
 import { classify } from "./failures.ts";
 import { toConverse } from "./translate.ts";
 import { HtmlAnswer } from "./transport-failures.ts";
@@ -23,7 +23,7 @@ export interface BedrockOptions {
   endpoint?: string;
   /** Whether the model can stream; if not, the answer comes in one piece. */
   streaming: boolean;
-  timeouts: BedrockTimeouts;
+  timeouts: CallTimeouts;
   /** In place of those that the SDK finds by itself. */
   credentials?: BedrockRuntimeClientConfig["credentials"];
   /** Connections at a time. Calls beyond that wait for one, and count as not connected meanwhile. */

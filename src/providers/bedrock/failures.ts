@@ -5,8 +5,8 @@
 // without a type (a proxy, a 529) has a status but the name "Unknown"; and transport errors have a `code`.
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FailureKind, ProviderFailure, ThrottleKind } from "../provider.ts";
+import { redact } from "../redact.ts";
 import { adviceFor, type Deployment } from "./advice.ts";
-import { redact } from "./redact.ts";
 import { classifyTransport } from "./transport-failures.ts";
 
 /** The parts of what the SDK throws that are looked at. */

@@ -1,7 +1,7 @@
-// The time limits of one call. The SDK has none by default, and half-open connections on which neither a byte nor an end
-// ever comes do happen, so a call without them could hold its lease for ever.
+// The time limits of one call, whoever is called. Neither Node nor the AWS SDK has any by default, and half-open
+// connections on which neither a byte nor an end ever comes do happen, so a call without them could hold its lease for ever.
 
-export interface BedrockTimeouts {
+export interface CallTimeouts {
   /** Until the connection stands; waiting for a free one counts. Milliseconds, like all of these. */
   connectMs: number;
   /** From sending to the first event of a stream. An answer in one piece has no first byte: it is silent until it is done. */
@@ -23,7 +23,7 @@ export class Deadlines {
   readonly signal: AbortSignal;
   expired: Expired | undefined;
   readonly #controller = new AbortController();
-  readonly #timeouts: BedrockTimeouts;
+  readonly #timeouts: CallTimeouts;
   readonly #total: NodeJS.Timeout;
   readonly #caller: AbortSignal;
   readonly #abort = () => this.#controller.abort();
@@ -31,7 +31,7 @@ export class Deadlines {
   #streaming = false;
   #stopped = false;
 
-  constructor(timeouts: BedrockTimeouts, signal: AbortSignal, streams: boolean) {
+  constructor(timeouts: CallTimeouts, signal: AbortSignal, streams: boolean) {
     this.#timeouts = timeouts;
     this.signal = this.#controller.signal;
     this.#caller = signal;

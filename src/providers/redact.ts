@@ -1,6 +1,6 @@
-// The provider's own words are stored, shown and logged. They hold a secret only where they quote the request, and those
-// are not used at all (see failures.ts); this is the second line of defence, and keeps a hostile endpoint's megabyte out
-// of the record.
+// The provider's own words are stored, shown and logged. They hold a secret only where they quote the request. Bedrock's
+// that do are not used at all (see its failures.ts); this is the second line of defence, and keeps a hostile endpoint's
+// megabyte out of the record.
 
 const maxLength = 1_000;
 
@@ -11,6 +11,8 @@ const secrets: [RegExp, string][] = [
     "$1$2***",
   ],
   [/\b(AKIA|ASIA)[A-Z0-9]{12,}/g, "$1***"],
+  // Keys of OpenAI and of those who copied its form.
+  [/\b(sk|gsk|hf)([-_])[\w*-]{8,}/g, "$1$2***"],
 ];
 
 export function redact(message: string): string {

@@ -1,0 +1,79 @@
+// What is special about deployments with provider: openai: which keys they have, what they are called, and where their
+// keys are found.
+import { ConfigError } from "./config-error.ts";
+import type { Environment } from "./environment.ts";
+import type { Path, Report } from "./problems.ts";
+import type { FileDeployment } from "./schema.ts";
+import type { DeploymentSettings, OpenAiSettings, Settings } from "./settings.ts";
+
+/** The part of a deployment that depends on its provider. */
+export type ProviderPart = Pick<DeploymentSettings, "id" | "provider" | "region" | "endpoint" | "openai">;
+
+const defaultRegion = "local";
+
+/** OpenAI's newer models refuse the older name, and most other servers do not know the newer one. */
+function defaultMaxTokensField(host: string): OpenAiSettings["maxTokensField"] {
+  const isOpenAi = host === "api.openai.com" || host.endsWith(".openai.azure.com");
+  return isOpenAi ? "max_completion_tokens" : "max_tokens";
+}
+
+export function resolveOpenAi(d: FileDeployment, path: Path, report: Report): ProviderPart {
+  const { baseUrl, apiKeyEnv, region = defaultRegion } = d;
+  if (d.endpoint !== undefined) {
+    report([...path, "endpoint"], "stands beside provider: openai; allowed: baseUrl in its place");
+  }
+  if (baseUrl === undefined) {
+    report(
+      [...path, "baseUrl"],
+      "is missing; allowed: the server's address with its version, such as http://127.0.0.1:11434/v1",
+    );
+  }
+  // What the schema's pattern lets through may still be no address, such as one with the port 70000.
+  const isAddress = baseUrl !== undefined && URL.canParse(baseUrl);
+  if (baseUrl !== undefined && !isAddress) report([...path, "baseUrl"], `is "${baseUrl}"; allowed: an address`);
+  const { host, hostname } = new URL(isAddress ? baseUrl : "http://unknown");
+  return {
+    id: `openai/${d.name ?? host}/${d.modelId}`,
+    provider: "openai",
+    region,
+    openai: {
+      baseUrl: (baseUrl ?? "").replace(/\/+$/, ""),
+      ...(apiKeyEnv !== undefined && { apiKeyEnv }),
+      maxTokensField: d.maxTokensField ?? defaultMaxTokensField(hostname),
+    },
+  };
+}
+
+const openAiOnly = ["baseUrl", "apiKeyEnv", "name", "maxTokensField"] as const;
+
+/** Keys that a deployment of Bedrock has no use for. */
+export function reportForeignKeys(d: FileDeployment, path: Path, report: Report): void {
+  for (const key of openAiOnly) {
+    if (d[key] !== undefined)
+      report([...path, key], "stands beside provider: bedrock; allowed: only with provider: openai");
+  }
+}
+
+/**
+ * Whether every key that is named is there, and can be sent. The keys themselves never become part of the settings.
+ * @throws ConfigError
+ */
+export function checkApiKeys({ models }: Pick<Settings, "models">, env: Environment): void {
+  const problems = Object.values(models)
+    .flatMap((model) => model.deployments)
+    .flatMap(({ id, openai }) => {
+      if (openai?.apiKeyEnv === undefined) return [];
+      const key = readApiKey(openai, env);
+      if (key === undefined) {
+        return [
+          `  ${openai.apiKeyEnv} is not set, and ${id} names it as apiKeyEnv: set it to the key, or remove apiKeyEnv`,
+        ];
+      }
+      return /^[\x21-\x7e]+$/.test(key) ? [] : [`  ${openai.apiKeyEnv} holds characters that a key cannot have`];
+    });
+  if (problems.length > 0) throw new ConfigError(["API keys are missing or wrong:", ...new Set(problems)].join("\n"));
+}
+
+export function readApiKey({ apiKeyEnv }: OpenAiSettings, env: Environment): string | undefined {
+  return apiKeyEnv === undefined ? undefined : env[apiKeyEnv]?.trim() || undefined;
+}

@@ -1,0 +1,166 @@
+// From a chat completion, whole or piece by piece, to our answer; or to a failure, because several ways to fail arrive
+// as HTTP 200. Servers differ in what they leave out, so nothing about a chunk's form is taken for granted.
+import type { ErrorCode } from "../../domain/errors.ts";
+import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
+import { type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
+
+/** What has been received of an answer. */
+export interface Received {
+  text: string;
+  /** In place of an answer that the model does not want to give. */
+  refusal: string;
+  toolCalls: OpenToolCall[];
+  /** Only then is the answer complete; a stream may just stop. */
+  finishReason?: string;
+  usage?: Usage;
+  /** The answer's own id, for servers that give no other. */
+  id?: string;
+}
+
+interface OpenToolCall {
+  /** Its place among the calls; not all servers say. */
+  index?: number;
+  id: string;
+  name: string;
+  /** JSON, in a stream piece by piece. */
+  input: string;
+}
+
+export function nothingReceived(): Received {
+  return { text: "", refusal: "", toolCalls: [] };
+}
+
+type Json = Record<string, unknown>;
+
+/**
+ * Adds a chunk of a stream, or a whole completion, which is the same with `message` in place of `delta`.
+ * @returns the text in it, and whether the model has produced anything in it, be it thoughts or the input of a tool
+ */
+export function receive(received: Received, chunk: Json): { text: string; produced: boolean } {
+  if (typeof chunk.id === "string" && chunk.id !== "") received.id = chunk.id;
+  received.usage = toUsage(chunk.usage) ?? received.usage;
+  const choices = Array.isArray(chunk.choices) ? chunk.choices.filter(isObject) : [];
+  const choice = choices.find(({ index }) => index === undefined || index === 0);
+  if (!choice) return { text: "", produced: false };
+  if (typeof choice.finish_reason === "string" && choice.finish_reason !== "") {
+    received.finishReason = choice.finish_reason;
+  }
+  const piece = isObject(choice.delta) ? choice.delta : isObject(choice.message) ? choice.message : {};
+  const text = textOf(piece.content);
+  received.text += text;
+  if (typeof piece.refusal === "string") received.refusal += piece.refusal;
+  const toolCalls = Array.isArray(piece.tool_calls) ? piece.tool_calls.filter(isObject) : [];
+  for (const call of toolCalls) receiveToolCall(received.toolCalls, call);
+  const thoughts = piece.reasoning_content ?? piece.reasoning;
+  return { text, produced: text !== "" || toolCalls.length > 0 || (typeof thoughts === "string" && thoughts !== "") };
+}
+
+/** A string, or a list of parts of which only texts are an answer. */
+function textOf(content: unknown): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return "";
+  return content.map((part) => (isObject(part) && typeof part.text === "string" ? part.text : "")).join("");
+}
+
+/**
+ * A piece belongs to the call with its index; one without an index to the latest call. An id that differs from the one
+ * that the call has begins a new call all the same: some servers give every call the index 0.
+ */
+function receiveToolCall(calls: OpenToolCall[], piece: Json): void {
+  const index = typeof piece.index === "number" ? piece.index : undefined;
+  const id = typeof piece.id === "string" ? piece.id : "";
+  const begun = index === undefined ? calls.at(-1) : calls.findLast((call) => call.index === index);
+  let call = begun !== undefined && (id === "" || begun.id === "" || begun.id === id) ? begun : undefined;
+  if (!call) {
+    call = { ...(index !== undefined && { index }), id, name: "", input: "" };
+    calls.push(call);
+  }
+  call.id ||= id;
+  const { name, arguments: input } = isObject(piece.function) ? piece.function : {};
+  if (typeof name === "string") call.name ||= name;
+  if (typeof input === "string") call.input += input;
+  // Against the rules, but seen: the input as an object.
+  else if (isObject(input)) call.input = JSON.stringify(input);
+}
+
+/** OpenAI's count of the prompt includes what was read from the cache; ours does not. */
+function toUsage(usage: unknown): Usage | undefined {
+  if (!isObject(usage)) return undefined;
+  const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: details } = usage;
+  if (!isCount(prompt) || !isCount(output)) return undefined;
+  const cached = isObject(details) ? details.cached_tokens : undefined;
+  if (!isCount(cached) || cached === 0 || cached > prompt) return { input: prompt, output };
+  return { input: prompt - cached, output, cacheRead: cached };
+}
+
+/**
+ * The answer, if what was received is one.
+ * @throws ProviderError if the generation failed, whatever the HTTP status was.
+ */
+export function toAnswer(received: Received, requestId: string | undefined): ProviderAnswer {
+  const { text, refusal, usage } = received;
+  const fail = (kind: FailureKind, code: ErrorCode, message: string): never => {
+    throw new ProviderError({ kind, code, message, maybeBilled: true, usage, requestId });
+  };
+  let finishReason: FinishReason;
+  switch (received.finishReason) {
+    case undefined:
+      return fail(
+        "transient",
+        "unknown_end",
+        "The server stopped before the answer was complete; what came is not an answer.",
+      );
+    case "length":
+      finishReason = "length";
+      break;
+    case "content_filter":
+      return fail("permanent", "content_filtered", "The server's content filter stopped the answer.");
+    case "error":
+    case "abort":
+    case "insufficient_system_resource":
+      return fail(
+        "transient",
+        "unknown_end",
+        `The server broke off before the answer was complete (finish_reason: ${received.finishReason}).`,
+      );
+    // stop, tool_calls, and the older function_call. A reason that is new to us comes with a complete answer too, which
+    // has been paid for. Where a job insists on a tool, OpenAI calls it and says "stop".
+    default:
+      finishReason = received.toolCalls.length > 0 ? "tool_calls" : "stop";
+  }
+  if (refusal !== "" && text === "") {
+    const words = refusal.length > 500 ? `${refusal.slice(0, 499)}…` : refusal;
+    return fail("permanent", "content_filtered", `The model refused: ${words}`);
+  }
+  const toolCalls: ToolCall[] = [];
+  for (const [i, { id, name, input }] of received.toolCalls.entries()) {
+    const parsed = parseInput(input);
+    if (parsed.ok) toolCalls.push({ id: id || `call_${i + 1}`, name, input: parsed.value });
+    // Cut off by the limit of tokens it is no call; anywhere else it is the model's mistake.
+    else if (finishReason !== "length") {
+      return fail(
+        "transient",
+        "malformed_output",
+        `The model's input for the tool "${name.slice(0, 64)}" is not JSON.`,
+      );
+    }
+  }
+  return { text, toolCalls, finishReason, usage, requestId };
+}
+
+/** A tool without parameters may get no input at all. */
+function parseInput(input: string): { ok: true; value: unknown } | { ok: false } {
+  try {
+    return { ok: true, value: input.trim() === "" ? {} : JSON.parse(input) };
+  } catch {
+    return { ok: false };
+  }
+}
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
+}

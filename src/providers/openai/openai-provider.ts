@@ -1,0 +1,276 @@
+// Any server that speaks OpenAI's Chat Completions (Ollama, vLLM, llama.cpp, OpenAI, Bedrock's own endpoint, ...):
+// exactly one request per call, streamed or in one piece.
+import type { IncomingMessage } from "node:http";
+import type { Clock } from "../../domain/clock.ts";
+import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
+import { type Provider, type ProviderCall, ProviderError, type ProviderFailure } from "../provider.ts";
+import { isObject, nothingReceived, type Received, receive, toAnswer } from "./answer.ts";
+import { classify, readError, type Server } from "./failures.ts";
+import { createAgent, post } from "./http.ts";
+import { EventParser } from "./server-sent-events.ts";
+import { toChatCompletion } from "./translate.ts";
+import { classifyTransport, htmlAnswer } from "./transport-failures.ts";
+
+export interface OpenAiOptions {
+  /** With the version, as in http://127.0.0.1:11434/v1; `/chat/completions` is added to it. */
+  baseUrl: string;
+  modelId: string;
+  /** Sent as a bearer token, and never shown. */
+  apiKey?: string;
+  /** Where the key came from, for messages. */
+  apiKeyEnv?: string;
+  maxTokensField: "max_tokens" | "max_completion_tokens";
+  /** Whether to stream; if not, the answer comes in one piece. */
+  streaming: boolean;
+  timeouts: CallTimeouts;
+  /** Connections at a time. Calls beyond that wait for one, and count as not connected meanwhile. */
+  maxSockets: number;
+  /** An alias to name when the server does not have this model. */
+  alternative?: string;
+  clock: Clock;
+}
+
+/** Of an answer with all that is around it, and of an error. */
+const maxBodyBytes = 64 * 1024 * 1024;
+const maxErrorBytes = 64 * 1024;
+/** After the last event of an answer the server has this long to end the response, or its connection is not kept. */
+const endMs = 1_000;
+
+export function createOpenAiProvider(options: OpenAiOptions): Provider {
+  const { clock, timeouts, streaming } = options;
+  const url = new URL(`${options.baseUrl.replace(/\/+$/, "")}/chat/completions`);
+  const server: Server = { ...options, host: url.host };
+  const agent = createAgent(url, options.maxSockets);
+  /** Until the server says that it does not know the wish. */
+  let streamUsage = true;
+
+  return {
+    /**
+     * Resolves only with a complete answer. An abort, or an error of any kind, after the server said that the answer is
+     * complete does not lose it: it has been paid for.
+     */
+    async call({ request, signal, onText }) {
+      if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
+      if (request.guardrail) throw new ProviderError(noGuardrail);
+      const sentAt = clock.now();
+      const deadlines = new Deadlines(timeouts, signal, streaming);
+      const exchange: Exchange = { received: nothingReceived(), begun: false };
+      try {
+        const response = await post({
+          url,
+          headers: {
+            accept: streaming ? "text/event-stream" : "application/json",
+            ...(options.apiKey !== undefined && { authorization: `Bearer ${options.apiKey}` }),
+          },
+          body: JSON.stringify(toChatCompletion(request, { ...options, streamUsage })),
+          agent,
+          connectMs: timeouts.connectMs,
+          signal: deadlines.signal,
+        });
+        await read(response, { exchange, deadlines, server, clock, onText });
+      } catch (error) {
+        if (exchange.received.finishReason === undefined) {
+          const failure = failureOf(error, server, signal.aborted, deadlines.expired);
+          if (streaming && streamUsage && refusesStreamUsage(failure)) {
+            streamUsage = false;
+            throw new ProviderError({ ...failure, ...nextTimeWithout });
+          }
+          throw new ProviderError({ ...failure, ...(exchange.requestId && { requestId: exchange.requestId }) });
+        }
+      } finally {
+        deadlines.stop();
+      }
+      const answer = toAnswer(exchange.received, exchange.requestId ?? exchange.received.id);
+      const { firstTokenAt } = exchange;
+      return firstTokenAt === undefined ? answer : { ...answer, firstTokenMs: firstTokenAt - sentAt };
+    },
+
+    async close() {
+      agent.destroy();
+    },
+  };
+}
+
+/** How far a call has come. */
+interface Exchange {
+  received: Received;
+  /** Whether any of the answer has come. */
+  begun: boolean;
+  requestId?: string;
+  /** Of the model's first output in a stream, on the caller's clock. */
+  firstTokenAt?: number;
+}
+
+interface Reading {
+  exchange: Exchange;
+  deadlines: Deadlines;
+  server: Server;
+  clock: Clock;
+  onText: ProviderCall["onText"];
+}
+
+/** @throws ProviderError for what the server says, and whatever the connection does. */
+async function read(response: IncomingMessage, reading: Reading): Promise<void> {
+  const { exchange, server, clock } = reading;
+  const { statusCode: status = 0, headers } = response;
+  const requestId = headers["x-request-id"] ?? headers["x-amzn-requestid"];
+  if (typeof requestId === "string") exchange.requestId = requestId.slice(0, 200);
+  const type = headers["content-type"] ?? "";
+  if (type.includes("html") && status !== 429) {
+    response.destroy();
+    throw new ProviderError(htmlAnswer(status, server.host));
+  }
+  if (status < 200 || status > 299) {
+    const body = await readText(response, maxErrorBytes);
+    const error = readError(type.includes("html") ? undefined : parseJson(body.text), status, headers);
+    throw new ProviderError(classify(error, server, false, clock.wall()));
+  }
+  // A server that cannot stream answers in one piece, even where a stream was asked for.
+  if (type.includes("json")) await readAtOnce(response, reading);
+  else await readStream(response, reading);
+}
+
+async function readAtOnce(response: IncomingMessage, { exchange, server, clock }: Reading): Promise<void> {
+  const { text, complete } = await readText(response, maxBodyBytes);
+  const body = parseJson(text);
+  if (!complete || !isObject(body)) throw new ProviderError(notOurProtocol(server, true));
+  // OpenRouter, for one, answers errors with HTTP 200.
+  if (body.error) throw errorInAnswer(body, response, server, false, clock);
+  if (!Array.isArray(body.choices)) throw new ProviderError(notOurProtocol(server, false));
+  if (body.choices.length === 0) throw new ProviderError(notOurProtocol(server, true));
+  receive(exchange.received, body);
+  exchange.received.finishReason ??= "stop";
+}
+
+async function readStream(response: IncomingMessage, reading: Reading): Promise<void> {
+  const { exchange, deadlines, server, clock, onText } = reading;
+  const parser = new EventParser();
+  const take = ({ event, data }: { event?: string; data: string }): boolean => {
+    if (data.trim() === "[DONE]") return true;
+    const chunk = parseJson(data);
+    if (!isObject(chunk)) throw new ProviderError(brokenEvent(server));
+    if (chunk.error || event === "error") throw errorInAnswer(chunk, response, server, exchange.begun, clock);
+    exchange.begun = true;
+    const { text, produced } = receive(exchange.received, chunk);
+    if (produced) exchange.firstTokenAt ??= clock.now();
+    if (text !== "" && !deadlines.signal.aborted) onText?.(text);
+    return false;
+  };
+  let length = 0;
+  try {
+    for await (const bytes of response.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      deadlines.heard();
+      length += bytes.length;
+      if (length > maxBodyBytes) throw new ProviderError(brokenEvent(server));
+      if (parser.push(bytes).some(take)) return letEnd(response);
+    }
+  } catch (error) {
+    response.destroy();
+    throw error;
+  }
+  for (const event of parser.end()) {
+    // Half an event at the end is what a cut looks like where the connection is closed in good order.
+    if (event.data.trim() !== "[DONE]" && parseJson(event.data) === undefined) return;
+    if (take(event)) return;
+  }
+}
+
+/** So that its connection can be used again, unless the end does not come. */
+function letEnd(response: IncomingMessage): void {
+  if (response.readableEnded) return;
+  const timer = setTimeout(() => response.destroy(), endMs).unref();
+  response.once("close", () => clearTimeout(timer));
+  response.on("error", () => {});
+  response.resume();
+}
+
+/** The body up to a length; of a longer one the beginning. */
+async function readText(response: IncomingMessage, maxBytes: number): Promise<{ text: string; complete: boolean }> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    // Leaving the loop closes the connection.
+    if (bytes > maxBytes) break;
+  }
+  return { text: Buffer.concat(chunks).subarray(0, maxBytes).toString(), complete: bytes <= maxBytes };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+// ---------------------------------------------------------------- failures
+
+const aborted = { kind: "aborted", code: "cancelled", message: "The call was aborted." } as const;
+
+const noGuardrail: ProviderFailure = {
+  kind: "permanent",
+  code: "provider_rejected",
+  message: "The job names a guardrail, which only deployments with provider: bedrock can apply.",
+  maybeBilled: false,
+};
+
+function failureOf(thrown: unknown, { host }: Server, wasAborted: boolean, expired?: Expired): ProviderFailure {
+  if (wasAborted) return { ...aborted, maybeBilled: true };
+  if (expired) {
+    const message = timeoutMessages[expired.limit](host, expired.afterMs / 1000);
+    return { kind: "transient", code: "unknown_end", message, maybeBilled: true };
+  }
+  return thrown instanceof ProviderError ? thrown.failure : classifyTransport(thrown, host);
+}
+
+const timeoutMessages: Record<Expired["limit"], (host: string, seconds: number) => string> = {
+  firstByte: (host, s) => `Nothing came from ${host} within ${s} s of sending the request (timeouts.firstByteMs).`,
+  idle: (host, s) => `The answer of ${host} stopped coming for ${s} s before it was complete (timeouts.idleMs).`,
+  total: (_, s) => `The answer was not complete ${s} s after sending the request (timeouts.totalMs).`,
+};
+
+function errorInAnswer(
+  body: unknown,
+  { headers }: IncomingMessage,
+  server: Server,
+  begun: boolean,
+  clock: Clock,
+): ProviderError {
+  return new ProviderError(classify(readError(body, undefined, headers), server, begun, clock.wall()));
+}
+
+function brokenEvent({ host }: Server): ProviderFailure {
+  const message = `${host} sent something that is no part of an answer, in the middle of one.`;
+  return { kind: "transient", code: "malformed_output", message, maybeBilled: true };
+}
+
+/** @param cut whether it may be the beginning of an answer */
+function notOurProtocol({ host }: Server, cut: boolean): ProviderFailure {
+  return cut
+    ? {
+        kind: "transient",
+        code: "unknown_end",
+        message: `The answer of ${host} was cut off or is not one of OpenAI's protocol.`,
+        maybeBilled: true,
+      }
+    : {
+        kind: "misconfigured",
+        code: "model_unavailable",
+        message: `${host} answered with JSON that is no chat completion. Check baseUrl, which usually ends in /v1.`,
+        maybeBilled: false,
+      };
+}
+
+function refusesStreamUsage({ kind, message }: ProviderFailure): boolean {
+  return kind === "permanent" && /stream_options|include_usage/.test(message);
+}
+
+/** No fault of the job, and nothing to wait for: it keeps its place and is called again at once. */
+const nextTimeWithout = {
+  kind: "capacity",
+  code: "model_unavailable",
+  message: "The server does not take stream_options; calls go without from now on, and usage may be unknown.",
+  retryAfterMs: 0,
+} as const;
