@@ -41,7 +41,12 @@ export function post({ url, headers, body, agent, connectMs, signal }: PostOptio
       agent,
       signal,
     });
-    const connecting = setTimeout(() => request.destroy(new ConnectTimeout("No connection in time.")), connectMs);
+    // A request that waits for a free connection hears of its own end only when it gets one, so the caller is told here.
+    const connecting = setTimeout(() => {
+      request.destroy();
+      reject(new ConnectTimeout("No connection in time."));
+    }, connectMs);
+    signal.addEventListener("abort", () => reject(new Error("aborted")), { once: true });
     request.once("socket", (socket) => {
       if (request.reusedSocket) clearTimeout(connecting);
       else socket.once(secure ? "secureConnect" : "connect", () => clearTimeout(connecting));

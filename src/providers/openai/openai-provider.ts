@@ -33,8 +33,8 @@ export interface OpenAiOptions {
 /** Of an answer with all that is around it, and of an error. */
 const maxBodyBytes = 64 * 1024 * 1024;
 const maxErrorBytes = 64 * 1024;
-/** After the last event of an answer the server has this long to end the response, or its connection is not kept. */
-const endMs = 1_000;
+/** After the last event of an answer the server has this long, in ms, to end the response, or its connection is not kept. */
+const endMs = 100;
 
 export function createOpenAiProvider(options: OpenAiOptions): Provider {
   const { clock, timeouts, streaming } = options;
@@ -175,13 +175,18 @@ async function readStream(response: IncomingMessage, reading: Reading): Promise<
   }
 }
 
-/** So that its connection can be used again, unless the end does not come. */
-function letEnd(response: IncomingMessage): void {
-  if (response.readableEnded) return;
-  const timer = setTimeout(() => response.destroy(), endMs).unref();
-  response.once("close", () => clearTimeout(timer));
+/** Waits a little for the end of the response, so that its connection can be used again. */
+async function letEnd(response: IncomingMessage): Promise<void> {
+  if (response.closed) return;
   response.on("error", () => {});
   response.resume();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, endMs);
+  });
+  await Promise.race([new Promise((resolve) => response.once("close", resolve)), late]);
+  clearTimeout(timer);
+  response.destroy();
 }
 
 /** The body up to a length; of a longer one the beginning. */

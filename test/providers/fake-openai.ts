@@ -1,0 +1,113 @@
+// The other end of a socket for the tests of the OpenAI-compatible provider: answers each request as the test says, byte
+// by byte if need be.
+import { once } from "node:events";
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createOpenAiProvider, type OpenAiOptions } from "../../src/providers/openai/openai-provider.ts";
+import type { Provider } from "../../src/providers/provider.ts";
+
+export interface FakeOpenAi {
+  /** The base URL, with the version. */
+  url: string;
+  /** What was asked, in order of arrival. */
+  requests: { path: string; headers: IncomingHttpHeaders; body: Record<string, unknown>; port: number }[];
+  /** Answers the requests from now on. */
+  respond: (handler: Handler) => void;
+  close(): Promise<void>;
+}
+
+export type Handler = (res: ServerResponse) => void;
+
+export async function startFakeOpenAi(): Promise<FakeOpenAi> {
+  let handler: Handler = (res) => res.destroy();
+  const requests: FakeOpenAi["requests"] = [];
+  const server = createServer(async (req, res) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of req) chunks.push(chunk as Buffer);
+    const body = JSON.parse(Buffer.concat(chunks).toString());
+    requests.push({ path: req.url ?? "", headers: req.headers, body, port: req.socket.remotePort ?? 0 });
+    handler(res);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+    requests,
+    respond: (next) => {
+      handler = next;
+    },
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+// ---------------------------------------------------------------- what it may answer
+
+export function json(status: number, body: unknown, headers: Record<string, string> = {}): Handler {
+  return (res) => res.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
+}
+
+/** An error in OpenAI's shape. */
+export function refusal(status: number, error: Record<string, unknown>, headers: Record<string, string> = {}): Handler {
+  return json(status, { error: { type: "invalid_request_error", param: null, code: null, ...error } }, headers);
+}
+
+export function plain(status: number, type: string, body: string, headers: Record<string, string> = {}): Handler {
+  return (res) => res.writeHead(status, { "content-type": type, ...headers }).end(body);
+}
+
+/** A stream of these bytes, written one by one where they are many; then `end` ends it, by default in good order. */
+export function bytes(pieces: (string | Buffer)[], end: (res: ServerResponse) => void = (res) => res.end()): Handler {
+  return (res) => {
+    res.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "x-request-id": "r-1" });
+    res.flushHeaders();
+    const next = (i: number): unknown => (i < pieces.length ? res.write(pieces[i], () => next(i + 1)) : end(res));
+    next(0);
+  };
+}
+
+/** The same from whole events; a string stands for itself. */
+export function stream(events: unknown[], end?: (res: ServerResponse) => void): Handler {
+  return bytes([events.map(event).join("")], end);
+}
+
+export function event(data: unknown): string {
+  return `data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`;
+}
+
+export const done = "[DONE]";
+export const chunk = (delta: unknown, finish: string | null = null) => ({
+  id: "chatcmpl-1",
+  object: "chat.completion.chunk",
+  choices: [{ index: 0, delta, finish_reason: finish }],
+});
+export const text = (content: string) => chunk({ content });
+export const stop = (reason = "stop") => chunk({}, reason);
+export const usage = { choices: [], usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 } };
+export const wholeAnswer = [chunk({ role: "assistant", content: "" }), text("Hel"), text("lo"), stop(), usage, done];
+
+export function completion(message: unknown, finish: string | null = "stop", more: Record<string, unknown> = {}) {
+  return json(200, { id: "chatcmpl-1", choices: [{ index: 0, message, finish_reason: finish }], ...more });
+}
+
+// ---------------------------------------------------------------- the provider under test
+
+export const key = "sk-test-in-no-message";
+
+export function openAiFor(baseUrl: string, options: Partial<OpenAiOptions> = {}): Provider {
+  return createOpenAiProvider({
+    baseUrl,
+    modelId: "llama3.3",
+    apiKey: key,
+    apiKeyEnv: "MY_KEY",
+    maxTokensField: "max_tokens",
+    streaming: true,
+    timeouts: { connectMs: 20_000, firstByteMs: 20_000, idleMs: 20_000, totalMs: 20_000 },
+    maxSockets: 10,
+    clock: { now: () => performance.now(), wall: () => Date.now() },
+    ...options,
+  });
+}
