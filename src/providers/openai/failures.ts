@@ -216,7 +216,7 @@ function unknownEnd(): Verdict {
 /** Shorter ones are place holders, such as "ollama" or "EMPTY", and ordinary words besides. */
 const shortestSecret = 12;
 
-export function hideKey(message: string, { apiKey }: Pick<Server, "apiKey">): string {
+function hideKey(message: string, { apiKey }: Pick<Server, "apiKey">): string {
   return apiKey === undefined || apiKey.length < shortestSecret ? message : message.replaceAll(apiKey, "***");
 }
 

@@ -15,7 +15,7 @@ export interface PostOptions {
 }
 
 /** No connection within the time limit: nothing was sent. */
-export class ConnectTimeout extends Error {
+class ConnectTimeout extends Error {
   override readonly name = "ConnectTimeout";
 }
 
