@@ -3,7 +3,11 @@
 /** Statuses from the SDK's schema and, for the transport's own errors, from AWS's documentation. */
 const errorStatuses = {
   AccessDeniedException: 403,
+  ConflictException: 400,
+  ExpiredTokenException: 403,
+  IncompleteSignatureException: 403,
   InternalServerException: 500,
+  InvalidSignatureException: 403,
   MissingAuthenticationTokenException: 403,
   ModelErrorException: 424,
   ModelNotReadyException: 429,
@@ -16,6 +20,7 @@ const errorStatuses = {
   ServiceUnavailableException: 503,
   ThrottlingException: 429,
   UnknownOperationException: 404,
+  UnrecognizedClientException: 403,
   ValidationException: 400,
 } as const;
 
@@ -23,9 +28,18 @@ export type BedrockErrorName = keyof typeof errorStatuses;
 
 export const tooManyRequests = "Too many requests, please wait before trying again.";
 export const tooManyTokens = "Too many tokens, please wait before trying again.";
+export const tooManyTokensPerDay = "Too many tokens per day, please wait before trying again.";
+
+/** A name of the table above, or any other: then the status must be said. */
+export type AnyErrorName = BedrockErrorName | (string & {});
+
+/** Undefined for a name that is not in the table. */
+export function statusOf(name: string): number | undefined {
+  return Object.hasOwn(errorStatuses, name) ? errorStatuses[name as BedrockErrorName] : undefined;
+}
 
 /** What an injected error says if the fault gives no message of its own. */
-export function defaultMessage(name: BedrockErrorName): string {
+export function defaultMessage(name: string): string {
   if (name === "ThrottlingException") return tooManyRequests;
   if (name === "ServiceUnavailableException") return "Bedrock is unable to process your request.";
   return `${name}, injected by the simulator.`;
@@ -33,15 +47,15 @@ export function defaultMessage(name: BedrockErrorName): string {
 
 /** A request that is refused with an HTTP error. */
 export class BedrockError extends Error {
-  override readonly name: BedrockErrorName;
+  override readonly name: string;
+  readonly status: number;
 
-  constructor(name: BedrockErrorName, message: string) {
+  constructor(name: BedrockErrorName, message: string);
+  constructor(name: string, message: string, status: number);
+  constructor(name: string, message: string, status = statusOf(name) ?? 500) {
     super(message);
     this.name = name;
-  }
-
-  get status(): number {
-    return errorStatuses[this.name];
+    this.status = status;
   }
 }
 

@@ -27,6 +27,11 @@ export function encodeException(type: string, message: string): Buffer {
   );
 }
 
+/** An error that no model knows. */
+export function encodeError(code: string, message: string): Buffer {
+  return frame(stringHeaders({ ":message-type": "error", ":error-code": code, ":error-message": message }), "{}");
+}
+
 function frame(headers: Buffer, payloadText: string): Buffer {
   const payloadBytes = Buffer.byteLength(payloadText);
   const total = preludeBytes + headers.length + payloadBytes + trailerBytes;
@@ -40,8 +45,10 @@ function frame(headers: Buffer, payloadText: string): Buffer {
   return message;
 }
 
-/** There are only a dozen different sets of headers, and a fast stream writes thousands of events per second. */
+/** Few sets of headers occur again and again, and a fast stream writes thousands of events per second. */
 const encodedHeaders = new Map<string, Buffer>();
+/** Messages of injected errors are headers too, and there is no end of them. */
+const maxEncodedHeaders = 100;
 
 function stringHeaders(headers: Record<string, string>): Buffer {
   const key = JSON.stringify(headers);
@@ -56,7 +63,7 @@ function stringHeaders(headers: Record<string, string>): Buffer {
         return Buffer.concat([Buffer.of(nameBytes.length), nameBytes, Buffer.of(stringType), valueLength, valueBytes]);
       }),
     );
-    encodedHeaders.set(key, encoded);
+    if (encodedHeaders.size < maxEncodedHeaders) encodedHeaders.set(key, encoded);
   }
   return encoded;
 }

@@ -91,4 +91,9 @@ export class Exchange {
   cut(): void {
     this.#response.destroy();
   }
+
+  /** The same with a TCP reset in place of an end. */
+  reset(): void {
+    this.#response.socket?.resetAndDestroy();
+  }
 }

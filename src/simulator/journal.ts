@@ -1,14 +1,15 @@
 // What was asked of the simulator and what became of it, for tests and for those who watch. Bounded: only the latest
 // calls are kept.
 import type { Fault } from "./faults.ts";
+import type { ExceededQuota } from "./quota-engine.ts";
 
-export type Operation = "Converse" | "ConverseStream" | "InvokeModel" | "InvokeModelWithResponseStream";
+export type Operation = "Converse" | "ConverseStream" | "InvokeModel" | "InvokeModelWithResponseStream" | "CountTokens";
 
 /**
  * - `running`    not ended yet
  * - `answered`   the whole answer was sent
  * - `throttled`  refused by a quota of the simulator (an injected ThrottlingException is `refused`)
- * - `refused`    an HTTP error: an invalid request or an injected fault
+ * - `refused`    an HTTP error: an invalid request, credentials that are not accepted, or an injected fault
  * - `broken`     an injected fault spoilt the answer
  * - `aborted`    the client went away first
  */
@@ -23,7 +24,9 @@ export interface RecordedCall {
   readonly modelId: string;
   /** From the signature; absent with a bearer key, which names none. */
   readonly region?: string;
-  /** When the quotas decided, in ms of the simulator's clock. */
+  /** From the credentials, if they name one. */
+  readonly account?: string;
+  /** When the quotas decided, or it was refused before; in ms of the simulator's clock. */
   readonly arrivedAt: number;
   /** The last thing that the user said, up to 1,000 characters. Empty if the request is invalid. */
   readonly prompt: string;
@@ -39,6 +42,10 @@ export interface RecordedCall {
   /** The error that was answered, such as ThrottlingException. */
   readonly error?: string;
   readonly outputTokens: number;
+  /** The quota that refused it, for `throttled`. */
+  readonly quota?: ExceededQuota;
+  /** What the quota of tokens is charged with: while it runs the reservation, then what was used, burndown included. */
+  readonly chargedTokens?: number;
   /** In ms of the simulator's clock; absent while it runs. */
   readonly endedAt?: number;
 }

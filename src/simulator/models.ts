@@ -14,6 +14,10 @@ export interface ModelTraits {
   streamingTools: boolean;
   /** Whether the bare ID is refused, so that an inference profile must be called. */
   profileOnly: boolean;
+  /** Whether CountTokens takes the bare ID. It takes no profile. */
+  countsTokens: boolean;
+  /** What one token costs in the quota of the day, which weighs models by their price. */
+  dayWeight: number;
 }
 
 const defaultTraits: ModelTraits = {
@@ -23,12 +27,21 @@ const defaultTraits: ModelTraits = {
   streaming: true,
   streamingTools: true,
   profileOnly: false,
+  countsTokens: false,
+  dayWeight: 1,
 };
 
 const llama3 = { streamingTools: false };
 const llama4 = { maxOutputTokens: 16_384, contextTokens: 1_000_000, streamingTools: false, profileOnly: true };
-const claude = { maxOutputTokens: 64_000, contextTokens: 200_000, outputBurndown: 5, profileOnly: true };
+const claude = {
+  maxOutputTokens: 64_000,
+  contextTokens: 200_000,
+  outputBurndown: 5,
+  profileOnly: true,
+  countsTokens: true,
+};
 const claudeLarge = { ...claude, maxOutputTokens: 128_000, contextTokens: 1_000_000 };
+const claude5 = { ...claudeLarge, outputBurndown: 10, countsTokens: false };
 const nova = { maxOutputTokens: 8_192, contextTokens: 300_000 };
 const qwen = { maxOutputTokens: 16_384 };
 
@@ -49,8 +62,8 @@ const catalogue: Record<string, Partial<ModelTraits>> = {
   "anthropic.claude-opus-4-6-v1": claudeLarge,
   "anthropic.claude-opus-4-7": claudeLarge,
   "anthropic.claude-opus-4-8": { ...claudeLarge, outputBurndown: 15 },
-  "anthropic.claude-sonnet-5": { ...claudeLarge, outputBurndown: 10 },
-  "anthropic.claude-opus-5": { ...claudeLarge, outputBurndown: 10 },
+  "anthropic.claude-sonnet-5": claude5,
+  "anthropic.claude-opus-5": claude5,
   "openai.gpt-oss-20b-1:0": { maxOutputTokens: 16_384 },
   "openai.gpt-oss-120b-1:0": { maxOutputTokens: 16_384 },
   "mistral.mistral-large-3-675b-instruct": { maxOutputTokens: 32_768, contextTokens: 256_000 },
@@ -80,10 +93,20 @@ export interface CalledModel extends ModelTraits, Pick<SimulatedModel, "requests
   llama: boolean;
 }
 
+/** An ARN reduced to the ID that it ends with. */
+export function calledId(modelId: string): string {
+  return modelId.startsWith("arn:") ? modelId.slice(modelId.lastIndexOf("/") + 1) : modelId;
+}
+
+/** Without the prefix of an inference profile. */
+export function bareModelId(id: string): string {
+  return id.replace(profilePrefix, "");
+}
+
 /** Undefined if there is no such model. */
 export function findModel(modelId: string, overrides: Record<string, SimulatedModel>): CalledModel | undefined {
-  const id = modelId.startsWith("arn:") ? modelId.slice(modelId.lastIndexOf("/") + 1) : modelId;
-  const bareId = id.replace(profilePrefix, "");
+  const id = calledId(modelId);
+  const bareId = bareModelId(id);
   const known = [own(catalogue, bareId), own(overrides, bareId), own(overrides, id)];
   if (known.every((traits) => traits === undefined)) return undefined;
   return Object.assign({ id, bare: id === bareId, llama: bareId.startsWith("meta.llama") }, defaultTraits, ...known);

@@ -1,15 +1,25 @@
-// The way of a call: is it valid, does a fault refuse it, do the quotas admit it, and then the answer.
+// Bedrock Runtime: which operation a request means, and the way of a call. Is it signed and valid, does a fault refuse
+// it, do the quotas admit it, and then the answer.
 import { type Delivered, deliverStream, deliverWhole } from "./answer.ts";
-import type { Authenticator } from "./authentication.ts";
+import type { Authenticator, Caller } from "./authentication.ts";
 import { type ModelCall, readConverse, readLlama } from "./bodies.ts";
+import { readCountTokens } from "./count-tokens.ts";
 import { converse, llama } from "./dialects.ts";
-import { BedrockError, defaultMessage, invalid, tooManyRequests, tooManyTokens } from "./errors.ts";
+import {
+  BedrockError,
+  defaultMessage,
+  invalid,
+  statusOf,
+  tooManyRequests,
+  tooManyTokens,
+  tooManyTokensPerDay,
+} from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Fault } from "./faults.ts";
-import type { Journal, OpenCall, Operation } from "./journal.ts";
+import type { Journal, OpenCall, Operation, RecordedCall } from "./journal.ts";
 import { type CalledModel, findModel } from "./models.ts";
 import type { ResolvedOptions } from "./options.ts";
-import type { QuotaEngine } from "./quota-engine.ts";
+import type { ExceededQuota, QuotaEngine } from "./quota-engine.ts";
 import { type Service, sendError } from "./server.ts";
 import { synthesize } from "./text.ts";
 
@@ -17,17 +27,12 @@ export interface OperationContext {
   options: ResolvedOptions;
   authenticator: Authenticator;
   journal: Journal;
-  /** The pool of a model in a region. */
-  quotas: (model: CalledModel, region: string | undefined) => QuotaEngine;
+  /** What goes wrong with a call, if anything. */
+  faultOf: (call: RecordedCall) => Fault | undefined;
+  /** The pool that a model's calls draw on. */
+  quotas: (model: CalledModel, caller: Caller) => QuotaEngine;
   /** Numbers from 0 up to 1, the same on every run. */
   random: () => number;
-}
-
-interface OperationRequest {
-  operation: Operation;
-  modelId: string;
-  region?: string;
-  body: string;
 }
 
 const operations: Record<string, Operation> = {
@@ -35,110 +40,139 @@ const operations: Record<string, Operation> = {
   "converse-stream": "ConverseStream",
   invoke: "InvokeModel",
   "invoke-with-response-stream": "InvokeModelWithResponseStream",
+  "count-tokens": "CountTokens",
 };
 
-/** Bedrock Runtime: POST /model/{modelId}/{operation}. */
+/** POST /model/{modelId}/{operation}. */
 export function runtimeService(context: OperationContext): Service {
-  const handle = createOperations(context);
   return ({ method, path }) => {
     const [, root, encodedId, name, ...rest] = path.split("/");
     const operation = name !== undefined && Object.hasOwn(operations, name) ? operations[name] : undefined;
     if (method !== "POST" || root !== "model" || !encodedId || !operation || rest.length > 0) return undefined;
-    return async (exchange) => {
-      const modelId = decode(encodedId);
-      const body = await exchange.readBody();
-      const { region } = context.authenticator.authenticate(exchange.request, body, "bedrock");
-      await handle({ operation, modelId, ...(region !== undefined && { region }), body: body.toString() }, exchange);
-    };
+    return (exchange) => handle(context, operation, encodedId, exchange);
   };
 }
 
-function decode(encodedId: string): string {
+async function handle(
+  context: OperationContext,
+  operation: Operation,
+  encodedId: string,
+  exchange: Exchange,
+): Promise<void> {
+  const { options, journal, random } = context;
+  const received = await orError(() => receive(context.authenticator, exchange));
+  const jitterMs = random() * options.jitterMs;
+  const latencyMs = within(options.latencyMs, random());
+  await exchange.sleep(jitterMs);
+  const caller = received instanceof BedrockError ? {} : received.caller;
+  const valid =
+    received instanceof BedrockError
+      ? received
+      : await orError(() => validate(operation, encodedId, received.body, options));
+  const call = journal.open({
+    operation,
+    modelId: decode(encodedId) ?? encodedId,
+    ...caller,
+    arrivedAt: options.clock.now(),
+    prompt: "prompt" in valid ? valid.prompt : "",
+    inputTokens: "prompt" in valid ? valid.inputTokens : 0,
+    maxTokens: "prompt" in valid ? valid.maxTokens : 0,
+  });
+  let delivered: Delivered = { broken: false };
   try {
-    return decodeURIComponent(encodedId);
-  } catch {
-    throw invalid("The provided model identifier is invalid.");
+    if (exchange.gone) return;
+    if (valid instanceof BedrockError) refuse(call, exchange, valid);
+    else delivered = await run(context, { operation, caller, exchange, call, latencyMs, ...valid });
+  } finally {
+    close(call, exchange, delivered);
+    call.endedAt = options.clock.now();
   }
 }
 
-function createOperations(context: OperationContext) {
-  const { options, journal, random } = context;
-  return async (request: OperationRequest, exchange: Exchange): Promise<void> => {
-    const jitterMs = random() * options.jitterMs;
-    const latencyMs = within(options.latencyMs, random());
-    await exchange.sleep(jitterMs);
-    const valid = validate(request, options);
-    const call = journal.open({
-      operation: request.operation,
-      modelId: request.modelId,
-      ...(request.region !== undefined && { region: request.region }),
-      arrivedAt: options.clock.now(),
-      prompt: "prompt" in valid ? valid.prompt : "",
-      inputTokens: "prompt" in valid ? valid.inputTokens : 0,
-      maxTokens: "prompt" in valid ? valid.maxTokens : 0,
-    });
-    let delivered: Delivered = { broken: false };
-    try {
-      if (exchange.gone) return;
-      if (valid instanceof BedrockError) refuse(call, exchange, valid);
-      else delivered = await run(context, { request, exchange, call, latencyMs, ...valid });
-    } finally {
-      close(call, exchange, delivered);
-      call.endedAt = options.clock.now();
-    }
-  };
+async function receive(authenticator: Authenticator, exchange: Exchange): Promise<{ caller: Caller; body: string }> {
+  const body = await exchange.readBody();
+  return { caller: authenticator.authenticate(exchange.request, body, "bedrock"), body: body.toString() };
 }
 
-type ValidCall = ModelCall & { model: CalledModel };
-
-/** The call, or why it is refused. */
-function validate(request: OperationRequest, options: ResolvedOptions): ValidCall | BedrockError {
+/** What a step gives, or why the request is refused. */
+async function orError<T>(step: () => T | Promise<T>): Promise<T | BedrockError> {
   try {
-    const model = findModel(request.modelId, options.models);
-    if (!model) throw invalid("The provided model identifier is invalid.");
-    if (model.profileOnly && model.bare) {
-      throw invalid(
-        `Invocation of model ID ${model.id} with on-demand throughput isn’t supported. Retry your request with the ID or ARN of an inference profile that contains this model.`,
-      );
-    }
-    const streaming = isStreaming(request);
-    if (streaming && !model.streaming) throw invalid("The model is unsupported for streaming.");
-    const read = isConverse(request) ? readConverse(request.body, model, streaming) : readLlama(request.body, model);
-    return { ...read, model };
+    return await step();
   } catch (error) {
     if (error instanceof BedrockError) return error;
     throw error;
   }
 }
 
+function decode(encodedId: string): string | undefined {
+  try {
+    return decodeURIComponent(encodedId);
+  } catch {
+    return undefined;
+  }
+}
+
+type ValidCall = ModelCall & { model: CalledModel };
+
+/** @throws BedrockError */
+function validate(operation: Operation, encodedId: string, body: string, options: ResolvedOptions): ValidCall {
+  const modelId = decode(encodedId);
+  const model = modelId === undefined ? undefined : findModel(modelId, options.models);
+  if (!model) throw invalid("The provided model identifier is invalid.");
+  if (operation === "CountTokens") return { ...readCountTokens(body, model), model };
+  if (model.profileOnly && model.bare) {
+    throw invalid(
+      `Invocation of model ID ${model.id} with on-demand throughput isn’t supported. Retry your request with the ID or ARN of an inference profile that contains this model.`,
+    );
+  }
+  const streaming = isStreaming(operation);
+  if (streaming && !model.streaming) throw invalid("The model is unsupported for streaming.");
+  const read = isConverse(operation) ? readConverse(body, model, streaming) : readLlama(body, model);
+  return { ...read, model };
+}
+
 interface Run extends ValidCall {
-  request: OperationRequest;
+  operation: Operation;
+  caller: Caller;
   exchange: Exchange;
   call: OpenCall;
   latencyMs: number;
 }
 
-async function run({ options, quotas }: OperationContext, run: Run): Promise<Delivered> {
-  const { request, exchange, call, model } = run;
-  const fault = options.fault?.(call) ?? recurringFault(options, call.n);
+const throttleMessages: Record<ExceededQuota, string> = {
+  requests: tooManyRequests,
+  tokens: tooManyTokens,
+  tokens_per_day: tooManyTokensPerDay,
+};
+
+async function run({ options, quotas, faultOf }: OperationContext, run: Run): Promise<Delivered> {
+  const { operation, caller, exchange, call, model } = run;
+  const fault = faultOf(call);
   if (fault) call.fault = fault.kind;
   if (fault && refuseByFault(fault, call, exchange)) return { broken: false };
-
-  const quota = quotas(model, request.region);
-  const admission = quota.admit(call.arrivedAt, { input: run.inputTokens, maxTokens: run.maxTokens });
-  if (typeof admission === "string") {
-    const message = admission === "requests" ? tooManyRequests : tooManyTokens;
-    refuse(call, exchange, new BedrockError("ThrottlingException", message));
-    call.outcome = "throttled";
-    return { broken: false };
+  // Free of charge, and counted by no quota.
+  if (operation === "CountTokens") {
+    const headers = { "content-type": "application/json", "x-amzn-requestid": call.requestId };
+    exchange.send(200, headers, JSON.stringify({ inputTokens: run.inputTokens }));
+    return { status: 200, broken: false };
   }
 
+  const quota = quotas(model, caller);
+  const admission = quota.admit(call.arrivedAt, { input: run.inputTokens, maxTokens: run.maxTokens });
+  if (typeof admission === "string") {
+    refuse(call, exchange, new BedrockError("ThrottlingException", throttleMessages[admission]));
+    call.outcome = "throttled";
+    call.quota = admission;
+    return { broken: false };
+  }
+  call.chargedTokens = admission.tokens.amount;
+
   const answer = synthesize({ ...run, seed: options.seed, length: options.answerTokens });
-  const deliver = isStreaming(request) ? deliverStream : deliverWhole;
+  const deliver = isStreaming(operation) ? deliverStream : deliverWhole;
   return deliver({
     exchange,
     requestId: call.requestId,
-    dialect: isConverse(request) ? converse : llama,
+    dialect: isConverse(operation) ? converse : llama,
     rendering: {
       answer,
       inputTokens: run.inputTokens,
@@ -150,42 +184,42 @@ async function run({ options, quotas }: OperationContext, run: Run): Promise<Del
     msPerToken: options.tokensPerSecond === undefined ? 0 : 1_000 / options.tokensPerSecond,
     settle(output) {
       call.outputTokens = output;
-      quota.settle(options.clock.now(), admission, { input: run.inputTokens, output });
+      call.chargedTokens = quota.settle(options.clock.now(), admission, { input: run.inputTokens, output });
     },
   });
-}
-
-function recurringFault(options: ResolvedOptions, n: number): Fault | undefined {
-  const isTurn = (every: number | undefined) => every !== undefined && n % every === 0;
-  if (isTurn(options.throttleEvery)) return { kind: "error", error: "ThrottlingException" };
-  if (isTurn(options.unavailableEvery)) return { kind: "error", error: "ServiceUnavailableException" };
-  if (isTurn(options.cutEvery)) return { kind: "cut", afterEvents: 3 };
-  return undefined;
 }
 
 /** Answers a fault that refuses the call; false for a fault that strikes later. */
 function refuseByFault(fault: Fault, call: OpenCall, exchange: Exchange): boolean {
   const headers: Record<string, string> =
     "retryAfterS" in fault && fault.retryAfterS !== undefined ? { "retry-after": String(fault.retryAfterS) } : {};
+  const send = (status: number, contentType: string, body: string) => {
+    call.outcome = "refused";
+    call.status = status;
+    exchange.send(status, { ...headers, "content-type": contentType }, body);
+    return true;
+  };
   switch (fault.kind) {
-    case "error":
-      refuse(call, exchange, new BedrockError(fault.error, fault.message ?? defaultMessage(fault.error)), headers);
+    case "error": {
+      const { error, message } = fault;
+      if (error === undefined) return send(fault.status ?? 500, "application/json", JSON.stringify({ message }));
+      const status = fault.status ?? statusOf(error) ?? 500;
+      refuse(call, exchange, new BedrockError(error, message ?? defaultMessage(error), status), headers);
       return true;
-    case "overloaded": {
-      call.status = 529;
-      const body = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } };
-      exchange.send(529, { ...headers, "content-type": "application/json" }, JSON.stringify(body));
-      break;
     }
-    case "html":
-      call.status = 502;
-      exchange.send(502, { "content-type": "text/html" }, "<html><body><h1>502 Bad Gateway</h1></body></html>");
-      break;
+    case "overloaded": {
+      const body = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } };
+      return send(529, "application/json", JSON.stringify(body));
+    }
+    case "html": {
+      const title = fault.status === 200 ? "Sign in to the network" : "502 Bad Gateway";
+      return send(fault.status ?? 502, "text/html", `<html><body><h1>${title}</h1></body></html>`);
+    }
+    case "not_json":
+      return send(fault.status ?? 500, "application/json", "<oops");
     default:
       return false;
   }
-  call.outcome = "refused";
-  return true;
 }
 
 function refuse(call: OpenCall, exchange: Exchange, error: BedrockError, headers: Record<string, string> = {}): void {
@@ -203,11 +237,11 @@ function close(call: OpenCall, exchange: Exchange, delivered: Delivered): void {
   call.outcome = delivered.broken ? "broken" : exchange.gone ? "aborted" : "answered";
 }
 
-function isStreaming({ operation }: OperationRequest): boolean {
+function isStreaming(operation: Operation): boolean {
   return operation === "ConverseStream" || operation === "InvokeModelWithResponseStream";
 }
 
-function isConverse({ operation }: OperationRequest): boolean {
+function isConverse(operation: Operation): boolean {
   return operation === "Converse" || operation === "ConverseStream";
 }
 

@@ -1,12 +1,49 @@
 // The options of the simulator: plain data, and two functions for tests (the clock and `fault`). All behaviour follows
 // from them, the seed and the order of the calls.
 import { type Clock, systemClock } from "../domain/clock.ts";
-import type { Fault } from "./faults.ts";
+import type { AuthenticationOptions, SimulatedCredentials } from "./authentication.ts";
+import { checkFaultRule } from "./fault-rules.ts";
+import type { Fault, FaultRule } from "./faults.ts";
+import {
+  checkField,
+  checkFields,
+  enumeration,
+  type FieldKind,
+  type FieldKinds,
+  type NumberKind,
+  readFields,
+} from "./fields.ts";
 import type { RecordedCall } from "./journal.ts";
+import type { WindowAlgorithm } from "./meter.ts";
 import type { SimulatedModel } from "./models.ts";
-import type { WindowAlgorithm } from "./quota-engine.ts";
 
-export interface SimulatorOptions {
+/** Limits of each model ID or profile in a region, and of the region's day. */
+export interface RegionOptions extends SimulatedQuotas {
+  tokensPerDay?: number;
+  /** By the bare ID or that of a profile. */
+  models?: Record<string, SimulatedQuotas>;
+}
+
+interface SimulatedQuotas {
+  requestsPerMinute?: number;
+  tokensPerMinute?: number;
+}
+
+/** Another program of the account, which sends requests at an even pace. */
+export interface ForeignTrafficOptions {
+  /** Whose quotas it draws on; absent: those of every model, region and account that is called. The bare ID stands for its profiles too. */
+  modelId?: string;
+  region?: string;
+  account?: string;
+  requestsPerMinute: number;
+  /** Quota tokens that each of its requests is charged with at once. Default 0. */
+  tokensPerRequest?: number;
+  /** From when and until when, in ms since the simulator's start. Default: always. */
+  fromMs?: number;
+  untilMs?: number;
+}
+
+export interface SimulatorOptions extends AuthenticationOptions {
   /** Address to listen on. Default 127.0.0.1. */
   host?: string;
   /** 0 takes a free one. Default 0. */
@@ -20,7 +57,17 @@ export interface SimulatorOptions {
   requestsPerMinute?: number;
   /** Input and output together, in the simulator's tokens (one per word); unlimited if absent. */
   tokensPerMinute?: number;
-  /** How quotas count; see quota-engine.ts. Default `sliding`. */
+  /** Of all models of an account in a region together, weighed by `dayWeight`; unlimited if absent. */
+  tokensPerDay?: number;
+  /** Default `sliding`: the last `dayMs`. `utc`: since midnight of UTC (since the last multiple of `dayMs` in the epoch). */
+  dayWindow?: "sliding" | "utc";
+  /** How long a day of the quotas is, in ms. Default 86,400,000. */
+  dayMs?: number;
+  /** Limits that differ in a region. A model's own limit in `models` goes before a region's, and the region's own `models` before both. */
+  regions?: Record<string, RegionOptions>;
+  /** What others take out of the same quotas. Default: nothing. */
+  foreignTraffic?: readonly ForeignTrafficOptions[];
+  /** How quotas of a minute count; see meter.ts. Default `sliding`. */
   window?: WindowAlgorithm;
   /** How long a minute of the quotas is, in ms. Shorter ones are for tests in real time. Default 60,000. */
   windowMs?: number;
@@ -41,13 +88,15 @@ export interface SimulatorOptions {
   /** How long an answer is, in tokens, unless max_tokens or a stop sequence ends it; a number or a range. Default [40, 160]. */
   answerTokens?: number | readonly [min: number, max: number];
 
-  /** Every n-th call is refused with ThrottlingException (requests). Calls are counted as in `RecordedCall.n`. */
+  /** What is to go wrong, and when: the first rule that strikes. */
+  faults?: readonly FaultRule[];
+  /** Every n-th call is refused with ThrottlingException (requests). Only calls that are valid and signed count. */
   throttleEvery?: number;
   /** Every n-th call is refused with ServiceUnavailableException. */
   unavailableEvery?: number;
   /** Every n-th call loses its connection, in a stream after three events. */
   cutEvery?: number;
-  /** What is to go wrong with a call, if anything. Asked first, before the three above. */
+  /** What is to go wrong with a call, if anything. Asked first; then `faults`, then the three above. */
   fault?: (call: RecordedCall) => Fault | undefined;
 
   /** How many of the latest calls `Simulator.calls` holds. Default 10,000. */
@@ -63,66 +112,68 @@ export interface ResolvedOptions extends SimulatorOptions {
   window: WindowAlgorithm;
   windowMs: number;
   bucketCapacity: number;
+  dayWindow: "sliding" | "utc";
+  dayMs: number;
+  regions: Record<string, RegionOptions>;
+  foreignTraffic: readonly ForeignTrafficOptions[];
   models: Record<string, SimulatedModel>;
   latencyMs: readonly [number, number];
   jitterMs: number;
   answerTokens: readonly [number, number];
+  /** `faults`, and the rules that the shorter options stand for. */
+  faults: readonly FaultRule[];
   journalSize: number;
 }
 
 /** @throws RangeError that names the option, its value and what is allowed. */
 export function resolveOptions(options: SimulatorOptions): ResolvedOptions {
-  for (const [key, kind] of Object.entries(numericOptions)) {
-    check(key, options[key as keyof SimulatorOptions], kind);
-  }
-  for (const [id, model] of Object.entries(options.models ?? {})) {
-    for (const [key, kind] of Object.entries(numericModelOptions)) {
-      check(`models["${id}"].${key}`, model[key as keyof SimulatedModel], kind);
-    }
-  }
-  const window = options.window ?? "sliding";
-  if (!["fixed", "sliding", "bucket"].includes(window)) {
-    throw new RangeError(`window is ${JSON.stringify(window)}; allowed are fixed, sliding and bucket.`);
-  }
+  check(options);
   return {
     ...options,
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
     clock: options.clock ?? systemClock,
     seed: options.seed ?? 1,
-    window,
+    window: options.window ?? "sliding",
     windowMs: options.windowMs ?? 60_000,
     bucketCapacity: options.bucketCapacity ?? 1,
+    dayWindow: options.dayWindow ?? "sliding",
+    dayMs: options.dayMs ?? 86_400_000,
+    regions: options.regions ?? {},
+    foreignTraffic: options.foreignTraffic ?? [],
     models: options.models ?? {},
     latencyMs: range("latencyMs", options.latencyMs ?? 0, "notNegative"),
     jitterMs: options.jitterMs ?? 0,
     answerTokens: range("answerTokens", options.answerTokens ?? [40, 160], "count"),
+    faults: [...(options.faults ?? []), ...recurring(options)],
     journalSize: options.journalSize ?? 10_000,
   };
 }
 
-type NumberKind = keyof typeof numberKinds;
+function recurring({ throttleEvery, unavailableEvery, cutEvery }: SimulatorOptions): FaultRule[] {
+  return [
+    ...(throttleEvery ? [{ kind: "error", error: "ThrottlingException", every: throttleEvery } as const] : []),
+    ...(unavailableEvery
+      ? [{ kind: "error", error: "ServiceUnavailableException", every: unavailableEvery } as const]
+      : []),
+    ...(cutEvery ? [{ kind: "cut", afterEvents: 3, every: cutEvery } as const] : []),
+  ];
+}
 
-const numberKinds = {
-  count: { test: (n: number) => Number.isSafeInteger(n) && n >= 1, allowed: "a whole number from 1" },
-  positive: { test: (n: number) => Number.isFinite(n) && n > 0, allowed: "a number above 0" },
-  notNegative: { test: (n: number) => Number.isFinite(n) && n >= 0, allowed: "a number from 0" },
-  share: { test: (n: number) => n > 0 && n <= 1, allowed: "a number above 0 and up to 1" },
-  integer: { test: (n: number) => Number.isSafeInteger(n), allowed: "a whole number" },
-  port: {
-    test: (n: number) => Number.isInteger(n) && n >= 0 && n <= 65_535,
-    allowed: "a whole number from 0 to 65535",
-  },
-};
+const quotas = { requestsPerMinute: "count", tokensPerMinute: "count" } as const;
 
-const quotaOptions = { requestsPerMinute: "count", tokensPerMinute: "count" } as const;
-
-const numericOptions: { [K in keyof SimulatorOptions]?: NumberKind } = {
-  ...quotaOptions,
+/** Options that are one number or one word. */
+const plainOptions: { [K in keyof SimulatorOptions]?: FieldKind } = {
+  ...quotas,
+  host: "text",
   port: "port",
   seed: "integer",
+  window: ["fixed", "sliding", "bucket"],
   windowMs: "positive",
   bucketCapacity: "share",
+  tokensPerDay: "count",
+  dayWindow: ["sliding", "utc"],
+  dayMs: "positive",
   tokensPerSecond: "positive",
   jitterMs: "notNegative",
   throttleEvery: "count",
@@ -131,24 +182,109 @@ const numericOptions: { [K in keyof SimulatorOptions]?: NumberKind } = {
   journalSize: "count",
 };
 
-const numericModelOptions: { [K in keyof SimulatedModel]?: NumberKind } = {
-  ...quotaOptions,
+/** Those that are more. */
+const structuredOptions = [
+  "models",
+  "regions",
+  "foreignTraffic",
+  "latencyMs",
+  "answerTokens",
+  "faults",
+  "verifySignatures",
+  "bearerKeys",
+] as const satisfies (keyof SimulatorOptions)[];
+
+/** Every option that is plain data: what a file may hold. */
+export const dataOptions: readonly string[] = [...Object.keys(plainOptions), ...structuredOptions];
+
+const modelFields: FieldKinds = {
+  ...quotas,
   maxOutputTokens: "count",
   contextTokens: "count",
   outputBurndown: "positive",
+  dayWeight: "notNegative",
+  streaming: "boolean",
+  streamingTools: "boolean",
+  profileOnly: "boolean",
+  countsTokens: "boolean",
 };
 
-function check(key: string, value: unknown, kind: NumberKind): void {
-  if (value === undefined) return;
-  const { test, allowed } = numberKinds[kind];
-  if (typeof value !== "number" || !test(value))
-    throw new RangeError(`${key} is ${String(value)}; allowed is ${allowed}.`);
+const foreignFields: FieldKinds = {
+  modelId: "text",
+  region: "text",
+  account: "text",
+  requestsPerMinute: "positive",
+  tokensPerRequest: "notNegative",
+  fromMs: "notNegative",
+  untilMs: "positive",
+};
+
+function check(options: SimulatorOptions): void {
+  for (const key of Object.keys(options)) {
+    if (!dataOptions.includes(key) && key !== "clock" && key !== "fault") {
+      throw new RangeError(`There is no option ${key}; there are ${enumeration(dataOptions)}.`);
+    }
+  }
+  for (const [key, kind] of Object.entries(plainOptions)) {
+    checkField(key, options[key as keyof SimulatorOptions], kind);
+  }
+  for (const [id, model] of Object.entries(options.models ?? {})) checkFields(`models["${id}"]`, model, modelFields);
+  for (const [region, { models, ...limits }] of Object.entries(options.regions ?? {})) {
+    checkFields(`regions["${region}"]`, limits, { ...quotas, tokensPerDay: "count" });
+    for (const [id, limit] of Object.entries(models ?? {})) {
+      checkFields(`regions["${region}"].models["${id}"]`, limit, quotas);
+    }
+  }
+  for (const [i, traffic] of list("foreignTraffic", options.foreignTraffic).entries()) {
+    checkForeignTraffic(`foreignTraffic[${i}]`, traffic as ForeignTrafficOptions);
+  }
+  for (const [i, rule] of list("faults", options.faults).entries()) checkFaultRule(`faults[${i}]`, rule as FaultRule);
+  for (const credentials of [options.verifySignatures ?? []].flat()) checkCredentials(credentials);
+  for (const [i, key] of list("bearerKeys", options.bearerKeys).entries()) checkField(`bearerKeys[${i}]`, key, "text");
+}
+
+function list(key: string, value: unknown): readonly unknown[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) throw new RangeError(`${key} is ${JSON.stringify(value)}; allowed is a list.`);
+  return value;
+}
+
+function checkForeignTraffic(key: string, traffic: ForeignTrafficOptions): void {
+  checkFields(key, traffic, foreignFields);
+  if (traffic.requestsPerMinute === undefined) throw new RangeError(`${key} needs requestsPerMinute.`);
+}
+
+/**
+ * Fields that are not ours are let through: the SDK adds some to the credentials that it is given.
+ * @throws RangeError that names what is wrong, never the secret.
+ */
+function checkCredentials(credentials: SimulatedCredentials): void {
+  for (const field of ["accessKeyId", "secretAccessKey"] as const) {
+    if (typeof credentials[field] !== "string" || credentials[field] === "") {
+      throw new RangeError(`verifySignatures needs ${field}, a text that is not empty.`);
+    }
+  }
+  if (credentials.sessionToken !== undefined && typeof credentials.sessionToken !== "string") {
+    throw new RangeError("verifySignatures.sessionToken must be a text.");
+  }
+  checkField("verifySignatures.expired", credentials.expired, "boolean");
+  checkField("verifySignatures.account", credentials.account, "text");
+}
+
+/**
+ * Traffic in one line, as in `requestsPerMinute=60,tokensPerRequest=1000,region=us-east-1`.
+ * @throws RangeError
+ */
+export function parseForeignTraffic(text: string): ForeignTrafficOptions {
+  const traffic = readFields(text, foreignFields) as unknown as ForeignTrafficOptions;
+  checkForeignTraffic("foreign", traffic);
+  return traffic;
 }
 
 function range(key: string, value: number | readonly [number, number], kind: NumberKind): readonly [number, number] {
   const [min, max] = typeof value === "number" ? [value, value] : value;
-  check(key, min, kind);
-  check(key, max, kind);
+  checkField(key, min, kind);
+  checkField(key, max, kind);
   if (min > max) throw new RangeError(`${key} is [${min}, ${max}]; the first number must not exceed the second.`);
   return [min, max];
 }

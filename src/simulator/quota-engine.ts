@@ -1,14 +1,10 @@
 // Quotas of one model as Bedrock applies them. A call reserves its input and its max_tokens when it is admitted, is
-// refused if that does not fit, and is settled to what it really used when it ends; the rest is given back.
-//
-// Which window AWS uses is not documented, so there are three to choose from:
-// - `fixed`    windows [k * windowMs, (k + 1) * windowMs); a call counts in the window in which it was admitted
-// - `sliding`  a call counts for windowMs from its admission
-// - `bucket`   a bucket that holds capacity x limit and fills up at limit / windowMs; a call takes out of it
+// refused if that does not fit, and is settled to what it really used when it ends; the rest is given back. Other
+// programs may draw on the same quotas, and the tokens of a day are a quota that all models share.
 //
 // Pure: the time is an argument, in milliseconds, and never goes backwards.
-
-export type WindowAlgorithm = "fixed" | "sliding" | "bucket";
+import { createForeignTraffic, type ForeignLoad, type ForeignStats } from "./foreign-traffic.ts";
+import { type Charge, createMeter, type Meter, type MeterStats, type WindowAlgorithm } from "./meter.ts";
 
 export interface QuotaRules {
   /** Undefined means no such quota. */
@@ -20,191 +16,88 @@ export interface QuotaRules {
   bucketCapacity: number;
   /** Quota tokens that one output token costs when a call is settled. */
   outputBurndown: number;
-}
-
-/** What was seen of one quota. */
-export interface MeterStats {
-  limit: number | undefined;
-  /** Refused because of this quota. */
-  refused: number;
-  /** The most that ever counted at once: in one fixed window, in any sliding window, or taken out of the bucket. */
-  peak: number;
+  /** What other programs take out of the same quotas. Default: nothing. */
+  foreign?: readonly ForeignLoad[];
+  /** The quota of the day, which other models draw on too. Default: none. */
+  day?: Meter;
+  /** What one of this model's tokens costs there. Default 1. */
+  dayWeight?: number;
 }
 
 export interface QuotaStats {
   admitted: number;
   requests: MeterStats;
   tokens: MeterStats;
+  foreign: ForeignStats;
 }
+
+/** Which quota refused a call. */
+export type ExceededQuota = "requests" | "tokens" | "tokens_per_day";
 
 /** An admitted call. Given back to `settle` when it ends. */
 export interface Admission {
   readonly tokens: Charge;
+  readonly day?: Charge;
 }
 
 export interface QuotaEngine {
   /** Charges a call or says which quota refuses it; a refused call charges nothing. */
-  admit(now: number, call: { input: number; maxTokens: number }): Admission | "requests" | "tokens";
+  admit(now: number, call: { input: number; maxTokens: number }): Admission | ExceededQuota;
   /**
    * Replaces a reservation by what was used, which may be more (burndown). What is given back counts from now on, in
    * the window that it was taken from.
+   * @returns what the call is charged with
    */
-  settle(now: number, admission: Admission, used: { input: number; output: number }): void;
+  settle(now: number, admission: Admission, used: { input: number; output: number }): number;
+  /** Lets the other programs' calls come that are due by now. Admitting and settling do so too. */
+  advance(now: number): void;
   stats(): QuotaStats;
 }
 
 export function createQuotaEngine(rules: QuotaRules): QuotaEngine {
-  const requests = createMeter(rules, rules.requestsPerWindow);
-  const tokens = createMeter(rules, rules.tokensPerWindow);
+  const requests = createMeter({ ...rules, limit: rules.requestsPerWindow });
+  const tokens = createMeter({ ...rules, limit: rules.tokensPerWindow });
+  const { day, dayWeight = 1, outputBurndown } = rules;
+  const foreign = createForeignTraffic(rules.foreign ?? []);
   let admitted = 0;
+
+  const exceeded = (now: number, cost: number): ExceededQuota | undefined => {
+    // The day first: whoever is told of a minute's quota would come back in a minute.
+    if (day && !day.fits(now, cost * dayWeight)) return "tokens_per_day";
+    if (!requests.fits(now, 1)) return "requests";
+    return tokens.fits(now, cost) ? undefined : "tokens";
+  };
+  const charge = (now: number, cost: number): Admission => {
+    requests.charge(now, 1);
+    return { tokens: tokens.charge(now, cost), ...(day && { day: day.charge(now, cost * dayWeight) }) };
+  };
+  const advance = (now: number) =>
+    foreign.advance(now, (at, cost) => {
+      if (exceeded(at, cost)) return false;
+      charge(at, cost);
+      return true;
+    });
+
   return {
     admit(now, call) {
+      advance(now);
       const cost = call.input + call.maxTokens;
-      if (!requests.fits(now, 1)) return "requests";
-      if (!tokens.fits(now, cost)) return "tokens";
+      const quota = exceeded(now, cost);
+      if (quota) {
+        ({ requests, tokens, tokens_per_day: day })[quota]?.refuse();
+        return quota;
+      }
       admitted++;
-      requests.charge(now, 1);
-      return { tokens: tokens.charge(now, cost) };
+      return charge(now, cost);
     },
     settle(now, admission, used) {
-      tokens.change(now, admission.tokens, used.input + used.output * rules.outputBurndown);
+      advance(now);
+      const cost = used.input + used.output * outputBurndown;
+      tokens.change(now, admission.tokens, cost);
+      if (admission.day) day?.change(now, admission.day, cost * dayWeight);
+      return cost;
     },
-    stats: () => ({ admitted, requests: requests.stats(), tokens: tokens.stats() }),
-  };
-}
-
-interface Charge {
-  readonly at: number;
-  amount: number;
-}
-
-/** What counts now under one algorithm, for one quota. */
-interface Window {
-  used(now: number): number;
-  add(now: number, charge: Charge): void;
-  /** Tells that a charge made earlier has changed by so much. */
-  adjust(now: number, charge: Charge, by: number): void;
-}
-
-function createMeter(rules: QuotaRules, limit: number | undefined) {
-  const window = createWindow(rules, limit);
-  const ceiling = ceilingOf(rules, limit);
-  let refused = 0;
-  let peak = 0;
-  return {
-    fits(now: number, amount: number): boolean {
-      const fits = window.used(now) + amount <= ceiling;
-      if (!fits) refused++;
-      return fits;
-    },
-    charge(now: number, amount: number): Charge {
-      const charge = { at: now, amount };
-      window.add(now, charge);
-      peak = Math.max(peak, window.used(now));
-      return charge;
-    },
-    change(now: number, charge: Charge, amount: number): void {
-      const by = amount - charge.amount;
-      charge.amount = amount;
-      window.adjust(now, charge, by);
-      peak = Math.max(peak, window.used(now));
-    },
-    stats: (): MeterStats => ({ limit, refused, peak }),
-  };
-}
-
-/** What may count at once. */
-function ceilingOf(rules: QuotaRules, limit: number | undefined): number {
-  if (limit === undefined) return Number.POSITIVE_INFINITY;
-  // A sixth of three requests would be a bucket that never admits anything.
-  return rules.algorithm === "bucket" ? Math.max(1, limit * rules.bucketCapacity) : limit;
-}
-
-function createWindow(rules: QuotaRules, limit: number | undefined): Window {
-  // Without a limit nothing is refused, but the peak is still worth knowing: then of any sliding window.
-  if (rules.algorithm === "sliding" || limit === undefined) return slidingLog(rules.windowMs);
-  return rules.algorithm === "fixed" ? fixedWindow(rules.windowMs) : bucket(rules.windowMs, limit);
-}
-
-function fixedWindow(windowMs: number): Window {
-  let current = Number.NEGATIVE_INFINITY;
-  let used = 0;
-  const turn = (now: number) => {
-    const window = Math.floor(now / windowMs);
-    if (window !== current) used = 0;
-    current = window;
-  };
-  return {
-    used(now) {
-      turn(now);
-      return used;
-    },
-    add(now, charge) {
-      turn(now);
-      used += charge.amount;
-    },
-    adjust(now, charge, by) {
-      turn(now);
-      if (Math.floor(charge.at / windowMs) === current) used += by;
-    },
-  };
-}
-
-function slidingLog(windowMs: number): Window {
-  // A queue in an array: what lies before `head` has aged out.
-  let log: Charge[] = [];
-  let head = 0;
-  let used = 0;
-  const expire = (now: number) => {
-    for (let oldest = log[head]; oldest && now - oldest.at >= windowMs; oldest = log[head]) {
-      used -= oldest.amount;
-      head++;
-    }
-    // Amortised: 100,000 calls within a window would make a shift() per call the slowest line of the simulator.
-    if (head > 1_000 && head * 2 > log.length) {
-      log = log.slice(head);
-      head = 0;
-    }
-  };
-  return {
-    used(now) {
-      expire(now);
-      return used;
-    },
-    add(_now, charge) {
-      log.push(charge);
-      used += charge.amount;
-    },
-    adjust(now, charge, by) {
-      // The charge has its new amount already: it must be counted before anything is taken off by age.
-      if (head < log.length && log[head]!.at <= charge.at) used += by;
-      expire(now);
-    },
-  };
-}
-
-function bucket(windowMs: number, limit: number): Window {
-  // Counted in units of 1 / windowMs, so that whole milliseconds and whole limits stay whole numbers: a bucket that
-  // refills by fractions is a hair below the full token at the very moment when it is due.
-  let taken = 0;
-  let last = Number.NEGATIVE_INFINITY;
-  const refill = (now: number) => {
-    // A full bucket stays full, by time and by refunds alike.
-    taken = Math.max(0, taken - (now - last) * limit);
-    last = now;
-  };
-  return {
-    used(now) {
-      refill(now);
-      return taken / windowMs;
-    },
-    add(now, charge) {
-      refill(now);
-      taken += charge.amount * windowMs;
-    },
-    adjust(now, _charge, by) {
-      refill(now);
-      taken += by * windowMs;
-    },
+    advance,
+    stats: () => ({ admitted, requests: requests.stats(), tokens: tokens.stats(), foreign: foreign.stats() }),
   };
 }

@@ -2,12 +2,13 @@
 // that it is synthetic. For trying Sluice without an account, and for its tests.
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { createAuthenticator } from "./authentication.ts";
+import { createAuthenticator, type SimulatedCredentials } from "./authentication.ts";
+import { createFaultChooser } from "./fault-rules.ts";
+import { inspectionService } from "./inspection.ts";
 import { createJournal, type RecordedCall } from "./journal.ts";
-import type { CalledModel } from "./models.ts";
 import { runtimeService } from "./operations.ts";
-import { type ResolvedOptions, resolveOptions, type SimulatorOptions } from "./options.ts";
-import { createQuotaEngine, type QuotaEngine, type QuotaStats } from "./quota-engine.ts";
+import { resolveOptions, type SimulatorOptions } from "./options.ts";
+import { createPools, type DailyQuota, type DeploymentQuotas } from "./pools.ts";
 import { randomNumbers } from "./random.ts";
 import { createSimulatorServer, type Service } from "./server.ts";
 
@@ -18,8 +19,12 @@ export interface Simulator {
   readonly calls: readonly RecordedCall[];
   /** How many calls there have been since the start. */
   readonly callCount: number;
-  /** What the quotas have seen, one entry per model ID or profile and region that was called. */
-  quotas(): (QuotaStats & { modelId: string; region?: string })[];
+  /** What the quotas have seen, one entry per model ID or profile, region and account that was called. */
+  quotas(): DeploymentQuotas[];
+  /** What the quotas of tokens per day have seen, one entry per region and account that was called and has one. */
+  dailyQuotas(): DailyQuota[];
+  /** Makes credentials known, or replaces those of the same access key: a session that ends, a key that is rotated. */
+  setCredentials(credentials: SimulatedCredentials): void;
   /** Closes the port and every connection and ends the running calls as aborted. May be called again. */
   stop(): Promise<void>;
 }
@@ -32,8 +37,11 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const resolved = resolveOptions(options);
   const nextRequestId = requestIds(resolved.seed);
   const journal = createJournal(resolved.journalSize, nextRequestId);
-  const pools = createPools(resolved);
-  const authenticator = createAuthenticator();
+  const { clock } = resolved;
+  const startedAt = clock.now();
+  const pools = createPools(resolved, startedAt);
+  const authenticator = createAuthenticator(resolved, () => clock.wall());
+  const byRule = createFaultChooser(resolved.faults, resolved.seed, startedAt);
   const running = createTracker();
   // The first that knows a request answers it.
   const services: Service[] = [
@@ -41,9 +49,15 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       options: resolved,
       authenticator,
       journal,
+      faultOf: (call) => {
+        // Asked in any case, because rules count calls.
+        const ruled = byRule(call);
+        return resolved.fault?.(call) ?? ruled;
+      },
       quotas: pools.of,
       random: randomNumbers(`delays ${resolved.seed}`),
     }),
+    inspectionService(journal, pools, clock),
   ];
   const server = createSimulatorServer(services.map(running.track), nextRequestId);
   server.listen(resolved.port, resolved.host);
@@ -56,7 +70,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     get callCount() {
       return journal.total;
     },
-    quotas: pools.report,
+    quotas: () => pools.report(clock.now()),
+    dailyQuotas: pools.daily,
+    setCredentials: (credentials) => authenticator.set(credentials),
     async stop() {
       if (!closed) {
         closed = once(server, "close");
@@ -88,36 +104,6 @@ function createTracker() {
       },
     ended: () => Promise.allSettled(running),
   };
-}
-
-/** One quota engine per model and region that is called. */
-function createPools(options: ResolvedOptions) {
-  const pools = new Map<string, { modelId: string; region?: string; engine: QuotaEngine }>();
-  return {
-    of(model: CalledModel, region: string | undefined): QuotaEngine {
-      const key = `${region ?? ""} ${model.id}`;
-      let pool = pools.get(key);
-      if (!pool) {
-        pool = { modelId: model.id, ...(region !== undefined && { region }), engine: createEngine(options, model) };
-        pools.set(key, pool);
-      }
-      return pool.engine;
-    },
-    report: () => [...pools.values()].map(({ engine, ...names }) => ({ ...names, ...engine.stats() })),
-  };
-}
-
-function createEngine(options: ResolvedOptions, model: CalledModel): QuotaEngine {
-  const requests = model.requestsPerMinute ?? options.requestsPerMinute;
-  const tokens = model.tokensPerMinute ?? options.tokensPerMinute;
-  return createQuotaEngine({
-    ...(requests !== undefined && { requestsPerWindow: requests }),
-    ...(tokens !== undefined && { tokensPerWindow: tokens }),
-    algorithm: options.window,
-    windowMs: options.windowMs,
-    bucketCapacity: options.bucketCapacity,
-    outputBurndown: model.outputBurndown,
-  });
 }
 
 /** Ids that look like UUIDs and are the same on every run. */

@@ -2,6 +2,7 @@
 // that count now.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { createMeter } from "../../src/simulator/meter.ts";
 import { type Admission, createQuotaEngine, type QuotaRules } from "../../src/simulator/quota-engine.ts";
 
 const rules: QuotaRules = {
@@ -100,6 +101,82 @@ describe("settling", () => {
     engine.settle(180_000, first, { input: 0, output: 0 });
     expect(engine.admit(180_000, { input: 0, maxTokens: 100 })).toBeTypeOf("object");
     expect(engine.admit(180_000, call)).toBe("tokens");
+  });
+});
+
+describe("the quota of a day", () => {
+  const day = (limit: number) => createMeter({ limit, algorithm: "sliding", windowMs: 86_400_000, bucketCapacity: 1 });
+
+  test("is shared, weighs models by their price, and is asked before those of a minute", () => {
+    const shared = day(1_000);
+    const cheap = createQuotaEngine({ ...rules, day: shared });
+    const dear = createQuotaEngine({ ...rules, day: shared, dayWeight: 10 });
+    expect(dear.admit(0, { input: 50, maxTokens: 40 })).toBeTypeOf("object");
+    expect(dear.admit(0, { input: 10, maxTokens: 1 })).toBe("tokens_per_day");
+    expect(cheap.admit(0, { input: 99, maxTokens: 1 })).toBeTypeOf("object");
+    expect(cheap.admit(0, call)).toBe("tokens_per_day");
+    expect(cheap.admit(60_000, call)).toBe("tokens_per_day");
+    expect(cheap.admit(86_400_000, call)).toBeTypeOf("object");
+    expect(shared.stats()).toEqual({ limit: 1_000, refused: 3, peak: 1_000 });
+    expect(cheap.stats().tokens.refused).toBe(0);
+  });
+
+  test("gives back what was reserved and not used, burndown and price included", () => {
+    const shared = day(1_000);
+    const engine = createQuotaEngine({ ...rules, outputBurndown: 2, day: shared, dayWeight: 10 });
+    const first = engine.admit(0, { input: 10, maxTokens: 90 }) as Admission;
+    expect(engine.settle(1, first, { input: 10, output: 20 })).toBe(50);
+    expect(engine.admit(2, { input: 50, maxTokens: 1 })).toBe("tokens_per_day");
+    expect(engine.admit(2, { input: 50, maxTokens: 0 })).toBeTypeOf("object");
+  });
+});
+
+describe("foreign traffic", () => {
+  const unlimited = { ...rules, requestsPerWindow: 1_000_000, tokensPerWindow: 1_000_000 };
+
+  test("comes at its pace while nobody looks, from its beginning to its end", () => {
+    const load = { intervalMs: 1_000, tokensPerRequest: 30, fromMs: 5_000, untilMs: 15_000 };
+    const engine = createQuotaEngine({ ...unlimited, foreign: [load] });
+    engine.advance(4_999);
+    expect(engine.stats().foreign).toEqual({ admitted: 0, refused: 0, tokens: 0 });
+    engine.advance(7_000);
+    expect(engine.stats().foreign).toEqual({ admitted: 3, refused: 0, tokens: 90 });
+    engine.advance(1_000_000);
+    expect(engine.stats().foreign).toEqual({ admitted: 10, refused: 0, tokens: 300 });
+    expect(engine.stats()).toMatchObject({ admitted: 0, tokens: { peak: 300 }, requests: { peak: 10 } });
+  });
+
+  test("takes from the same quotas, and is refused by them", () => {
+    const foreign = [{ intervalMs: 30_000, tokensPerRequest: 60 }];
+    const engine = createQuotaEngine({ ...rules, foreign });
+    expect(engine.admit(0, { input: 41, maxTokens: 0 })).toBe("tokens");
+    expect(engine.admit(0, { input: 40, maxTokens: 0 })).toBeTypeOf("object");
+    engine.advance(45_000);
+    expect(engine.stats().foreign).toEqual({ admitted: 1, refused: 1, tokens: 60 });
+    // Refusals of others are not counted as the model's own.
+    expect(engine.stats().tokens.refused).toBe(1);
+  });
+
+  test("of several programs comes in the order of time, so that a late look changes nothing", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 100, max: 3_000 }), { minLength: 1, maxLength: 4 }),
+        fc.array(fc.integer({ min: 0, max: 4_000 }), { maxLength: 30 }),
+        (intervals, looks) => {
+          const foreign = intervals.map((intervalMs, i) => ({ intervalMs, tokensPerRequest: 7 * (i + 1) }));
+          const limits = { ...rules, requestsPerWindow: 20, windowMs: 3_000, foreign };
+          const often = createQuotaEngine(limits);
+          const once = createQuotaEngine(limits);
+          let now = 0;
+          for (const pause of [0, ...looks]) {
+            now += pause;
+            often.advance(now);
+          }
+          once.advance(now);
+          expect(often.stats()).toEqual(once.stats());
+        },
+      ),
+    );
   });
 });
 

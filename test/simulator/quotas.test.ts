@@ -2,7 +2,7 @@
 import { ConverseCommand, ConverseStreamCommand, ThrottlingException } from "@aws-sdk/client-bedrock-runtime";
 import { describe, expect, test } from "vitest";
 import type { Fault } from "../../src/simulator/faults.ts";
-import type { WindowAlgorithm } from "../../src/simulator/quota-engine.ts";
+import type { WindowAlgorithm } from "../../src/simulator/meter.ts";
 import { ask, clientOf, collect, failure, llama, manualClock, simulate, until } from "./support.ts";
 
 async function outcomes(count: number, send: (i: number) => Promise<unknown>): Promise<string[]> {
@@ -112,6 +112,90 @@ describe("tokens per minute", () => {
     await client.send(new ConverseCommand(ask("Hi", 200, modelId)));
     expect(simulator.quotas()[0]).toMatchObject({ tokens: { peak: 501 } });
     expect((await failure(client.send(new ConverseCommand(ask("Hi", 499, modelId))))).message).toBe(tooManyTokens);
+    expect(simulator.calls.map((call) => [call.chargedTokens, call.quota])).toEqual([
+      [501, undefined],
+      [undefined, "tokens"],
+    ]);
+  });
+});
+
+describe("other limits", () => {
+  test("a region has its own, and a model in it too", async () => {
+    const nova = "us.amazon.nova-lite-v1:0";
+    const { simulator } = await simulate({
+      clock: manualClock(),
+      requestsPerMinute: 1,
+      models: { [nova]: { requestsPerMinute: 2 } },
+      regions: {
+        "us-west-2": { requestsPerMinute: 3, models: { "amazon.nova-lite-v1:0": { requestsPerMinute: 4 } } },
+      },
+    });
+    const limits = async (region: string, modelId: string) => {
+      const client = clientOf(simulator, region);
+      await client.send(new ConverseCommand(ask("Hi", 10, modelId)));
+      return simulator.quotas().at(-1)!.requests.limit;
+    };
+    expect(await limits("us-east-1", llama)).toBe(1);
+    expect(await limits("us-east-1", nova)).toBe(2);
+    expect(await limits("us-west-2", llama)).toBe(3);
+    expect(await limits("us-west-2", nova)).toBe(4);
+  });
+
+  test("tokens per day: all models of a region share them", async () => {
+    const clock = manualClock();
+    const { simulator, client } = await simulate({ clock, tokensPerDay: 500, answerTokens: 99 });
+    const nova = ask("Hi", 399, "us.amazon.nova-lite-v1:0");
+    const perDay = "Too many tokens per day, please wait before trying again.";
+    const send = (input = nova) => client.send(new ConverseCommand(input));
+    await send(ask("Hi", 400));
+    await send();
+    expect(await outcomes(2, () => send())).toEqual([perDay, perDay]);
+    await clientOf(simulator, "eu-west-1").send(new ConverseCommand(nova));
+    clock.time = 86_399_999;
+    expect(await outcomes(1, () => send())).toEqual([perDay]);
+    clock.time = 86_400_000;
+    await send();
+    expect(simulator.dailyQuotas()).toEqual([
+      { region: "us-east-1", limit: 500, refused: 3, peak: 500 },
+      { region: "eu-west-1", limit: 500, refused: 0, peak: 400 },
+    ]);
+    const refused = simulator.calls.filter((call) => call.outcome === "throttled");
+    expect(refused.map((call) => call.quota)).toEqual(Array(3).fill("tokens_per_day"));
+  });
+
+  test("a day of UTC begins at midnight", async () => {
+    const clock = { ...manualClock(), wall: () => Date.parse("2026-11-27T23:59:00Z") + clock.time };
+    const { client } = await simulate({ clock, tokensPerDay: 500, dayWindow: "utc", answerTokens: 400 });
+    const send = () => client.send(new ConverseCommand(ask("Hi", 400)));
+    expect((await outcomes(2, send)).map((outcome) => outcome === "ok")).toEqual([true, false]);
+    clock.time = 59_999;
+    expect(await outcomes(1, send)).not.toEqual(["ok"]);
+    clock.time = 60_000;
+    expect(await outcomes(1, send)).toEqual(["ok"]);
+  });
+
+  test("what others take is missing, from when they begin until they end", async () => {
+    const clock = manualClock(7_000);
+    const { simulator, client } = await simulate({
+      clock,
+      requestsPerMinute: 60,
+      tokensPerDay: 1_000_000,
+      foreignTraffic: [
+        { requestsPerMinute: 30, tokensPerRequest: 100, region: "us-east-1", fromMs: 60_000, untilMs: 180_000 },
+      ],
+    });
+    const send = () => client.send(new ConverseCommand(ask("Hi", 10)));
+    const admitted = async (at: number) => {
+      clock.time = at + 7_000;
+      return (await outcomes(62, send)).filter((outcome) => outcome === "ok").length;
+    };
+    expect(await admitted(0)).toBe(60);
+    // At 60 s the first of theirs comes before ours; until 119.9 s the pool has no room for the others.
+    expect(await admitted(60_000)).toBe(59);
+    expect(await admitted(179_999)).toBe(30);
+    expect(await admitted(240_000)).toBe(60);
+    expect(simulator.quotas()[0]!.foreign).toEqual({ admitted: 31, refused: 29, tokens: 3_100 });
+    expect(simulator.dailyQuotas()[0]!.peak).toBeGreaterThan(3_100);
   });
 });
 

@@ -116,7 +116,7 @@ describe("HTTP", () => {
     "/model/x/converse/more",
     "/model//converse",
     "/model/x/toString",
-    "/model/x/count-tokens",
+    "/__simulator/journal",
   ])("POST %s is an unknown operation", async (path) => {
     const { simulator } = await simulate();
     const response = await post(simulator, path, "{}");
@@ -159,7 +159,7 @@ describe("HTTP", () => {
     const error = await failure(client.send(new ConverseCommand(ask("Hi"))));
     expect(error).toBeInstanceOf(BedrockRuntimeServiceException);
     expect(error).toMatchObject({ name: "MissingAuthenticationTokenException", $metadata: { httpStatusCode: 403 } });
-    expect(simulator.callCount).toBe(0);
+    expect(simulator.calls[0]).toMatchObject({ outcome: "refused", status: 403, prompt: "", modelId: llama });
   });
 
   test.each([
@@ -184,6 +184,7 @@ describe("HTTP", () => {
     const refused = await send(maxBodyBytes + 1);
     expect(refused.status).toBe(413);
     expect(refused.headers.get("x-amzn-errortype")).toMatch(/^RequestEntityTooLargeException/);
+    expect(simulator.calls.map((call) => call.status)).toEqual([200, 413]);
   });
 
   test("a request that breaks off harms nobody", async () => {
@@ -210,11 +211,43 @@ describe("options", () => {
     [{ latencyMs: [9, 3] }, "latencyMs is [9, 3]; the first number must not exceed the second."],
     [{ port: 70_000 }, "port is 70000; allowed is a whole number from 0 to 65535."],
     [
+      { requestPerMinute: 3 },
+      /^There is no option requestPerMinute; there are requestsPerMinute, tokensPerMinute, .* and bearerKeys\.$/,
+    ],
+    [{ dayWindow: "local" }, 'dayWindow is "local"; allowed are sliding and utc.'],
+    [{ models: { m: { streaming: "no" } } }, 'models["m"].streaming is "no"; allowed is true or false.'],
+    [
+      { regions: { "eu-west-1": { requestsPerSecond: 3 } } },
+      'There is no regions["eu-west-1"].requestsPerSecond; allowed are requestsPerMinute, tokensPerMinute and tokensPerDay.',
+    ],
+    [{ foreignTraffic: [{ tokensPerRequest: 3 }] }, "foreignTraffic[0] needs requestsPerMinute."],
+    [{ foreignTraffic: { requestsPerMinute: 3 } }, /^foreignTraffic is .*; allowed is a list\.$/],
+    [
+      { faults: [{ kind: "flood" }] },
+      /^faults\[0\]\.kind is "flood"; allowed are error, overloaded, .* and stop_reason\.$/,
+    ],
+    [
+      { faults: [{ kind: "cut" }, { kind: "stall", status: 500 }] },
+      /^There is no faults\[1\]\.status; allowed are kind, afterEvents, modelId, /,
+    ],
+    [{ faults: [{ kind: "error" }] }, "faults[0] needs error or status."],
+    [
+      { faults: [{ kind: "error", error: "NewException" }] },
+      `faults[0].error is "NewException", which is not one of Bedrock's; say its HTTP status with status.`,
+    ],
+    [{ faults: [{ kind: "cut", fromMs: 5, untilMs: 5 }] }, "faults[0].untilMs is 5; it must be after fromMs, 5."],
+    [
+      { verifySignatures: { accessKeyId: "AKIA", secretAccessKey: "" } },
+      "verifySignatures needs secretAccessKey, a text that is not empty.",
+    ],
+    [
       { models: { m: { tokensPerMinute: -1 } } },
       'models["m"].tokensPerMinute is -1; allowed is a whole number from 1.',
     ],
   ])("%j is refused by name", async (options, message) => {
-    await expect(startSimulator(options as object)).rejects.toThrow(new RangeError(message));
+    await expect(startSimulator(options as object)).rejects.toThrow(
+      typeof message === "string" ? new RangeError(message) : message,
+    );
   });
 
   test("a port that is taken is the system's error", async () => {

@@ -1,0 +1,36 @@
+// CountTokens: how many tokens a request would have, in the simulator's own tokens. Bedrock counts for some Claude
+// models only, called by their bare ID.
+import { type ModelCall, readConverse } from "./bodies.ts";
+import { BedrockError, invalid } from "./errors.ts";
+import type { CalledModel } from "./models.ts";
+import { countTokens } from "./text.ts";
+
+/** @throws BedrockError */
+export function readCountTokens(body: string, model: CalledModel): ModelCall {
+  if (!model.countsTokens || !model.bare) throw invalid("The provided model doesn't support counting tokens.");
+  const { input } = parse(body) as { input?: { converse?: unknown; invokeModel?: { body?: unknown } } };
+  // What is counted is not generated, so no limit of the output applies.
+  if (input?.converse !== undefined) return readConverse(JSON.stringify(input.converse), model, false);
+  const native = input?.invokeModel?.body;
+  if (typeof native !== "string") throw invalid("The input must hold either converse or invokeModel.");
+  const texts = textsOf(parse(Buffer.from(native, "base64").toString()));
+  const text = texts.join("\n");
+  return { prompt: texts.at(-1) ?? "", input: text, inputTokens: countTokens(text), maxTokens: 0, stopSequences: [] };
+}
+
+/** The texts of a native body of Claude: whatever stands in `text`, or as `content` or `system`. */
+function textsOf(value: unknown, key = ""): string[] {
+  if (typeof value === "string") return ["text", "content", "system"].includes(key) ? [value] : [];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) => textsOf(inner, Array.isArray(value) ? key : name));
+}
+
+function parse(text: string): object {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === "object" && parsed !== null) return parsed;
+  } catch {
+    // Refused below like JSON that is no object.
+  }
+  throw new BedrockError("SerializationException", "Unexpected token in the request body.");
+}

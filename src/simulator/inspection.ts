@@ -1,0 +1,43 @@
+// What tests in the same process read from the simulator's object, for those in another one: the journal and the
+// quotas, over HTTP on the simulator's own port. No signature is asked for; nothing can be changed.
+import type { Clock } from "../domain/clock.ts";
+import { BedrockError } from "./errors.ts";
+import type { Journal } from "./journal.ts";
+import type { Pools } from "./pools.ts";
+import type { Service } from "./server.ts";
+
+const prefix = "/__simulator/";
+
+export function inspectionService(journal: Journal, pools: Pools, clock: Clock): Service {
+  const time = () => ({ now: clock.now(), wall: clock.wall() });
+  const pages: Record<string, (query: URLSearchParams) => object> = {
+    journal(query) {
+      const after = wholeNumber(query, "after") ?? 0;
+      const limit = wholeNumber(query, "limit");
+      return {
+        ...time(),
+        total: journal.total,
+        calls: journal.calls.filter((call) => call.n > after).slice(0, limit),
+      };
+    },
+    quotas() {
+      const at = time();
+      return { ...at, deployments: pools.report(at.now), days: pools.daily() };
+    },
+  };
+  return ({ method, path, query }) => {
+    const name = path.startsWith(prefix) ? path.slice(prefix.length) : "";
+    const page = Object.hasOwn(pages, name) ? pages[name] : undefined;
+    if (method !== "GET" || !page) return undefined;
+    return async (exchange) => exchange.send(200, { "content-type": "application/json" }, JSON.stringify(page(query)));
+  };
+}
+
+function wholeNumber(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  if (!/^\d{1,15}$/.test(text)) {
+    throw new BedrockError("ValidationException", `${name} is ${JSON.stringify(text)}; allowed is a whole number.`);
+  }
+  return Number(text);
+}
