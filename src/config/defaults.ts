@@ -72,6 +72,7 @@ export const defaultLimits: LimitSettings = {
   maxRequestBytes: 4 * 1024 * 1024,
   maxPromptBytes: 1024 * 1024,
   maxWaitS: 60,
+  maxChatWaitS: 600,
   maxExpiresInS: 14 * 24 * 3600,
 };
 

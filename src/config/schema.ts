@@ -126,6 +126,7 @@ export const fileSchema = section({
       maxRequestBytes: integer(1024, 64 * megabytes),
       maxPromptBytes: integer(1, 64 * megabytes),
       maxWaitS: integer(5, 600),
+      maxChatWaitS: integer(1, 24 * 3600),
       maxExpiresInS: integer(1, 365 * 24 * 3600),
     }),
   ),

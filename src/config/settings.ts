@@ -104,6 +104,8 @@ export interface LimitSettings {
   maxPromptBytes: number;
   /** How long `?wait=` may hold an answer. */
   maxWaitS: number;
+  /** How long a chat completion may wait for its answer. */
+  maxChatWaitS: number;
   /** The longest deadline of a job. */
   maxExpiresInS: number;
 }

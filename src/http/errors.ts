@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 import { type ErrorCode, errorTable, SluiceError } from "../domain/errors.ts";
+import { isOpenAiPath, openAiErrorOf, openAiStatusOf } from "./openai/errors.ts";
 
 /** Seconds; for a 503 that does not say itself when to come back. */
 const defaultRetryAfterS = 5;
@@ -29,10 +30,14 @@ export const enqueueErrorSchema = Type.Object(
 );
 
 /** The `response` entries of a route's schema for the errors that it may answer. */
-export function errorResponses(codes: readonly ErrorCode[], schemaId: "Error" | "EnqueueError" = "Error") {
+export function errorResponses(
+  codes: readonly ErrorCode[],
+  schemaId: "Error" | "EnqueueError" | "OpenAIError" = "Error",
+) {
   const responses: Record<number, { description: string; $ref: string }> = {};
   for (const code of [...codes, "cross_origin" as const, "internal" as const]) {
-    const { status, advice } = errorTable[code];
+    const { advice } = errorTable[code];
+    const status = schemaId === "OpenAIError" ? openAiStatusOf(code) : errorTable[code].status;
     const before = responses[status] ? `${responses[status].description}\n\n` : "";
     responses[status] = { description: `${before}\`${code}\`: ${advice}`, $ref: `${schemaId}#` };
   }
@@ -52,6 +57,15 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   // OpenAI's clients would send the same again at once.
   if (known.status === 402 || known.status === 429 || known.status === 507) reply.header("x-should-retry", "false");
   if (known.status === 401) reply.header("www-authenticate", "Bearer");
+  if (isOpenAiPath(request.url)) {
+    reply.header("x-request-id", request.id);
+    if (jobId !== undefined) {
+      // The job has had its tries; the same request would be another job.
+      reply.headers({ "x-sluice-job-id": jobId, "x-should-retry": "false" });
+    }
+    reply.code(openAiStatusOf(known.code)).send({ error: openAiErrorOf(known) });
+    return;
+  }
   reply.code(known.status).send({
     ...(request.routeOptions?.url === "/enqueue" && { success: false }),
     error: {

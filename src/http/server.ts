@@ -9,12 +9,15 @@ import type { JobsContext } from "../jobs/context.ts";
 import { answerClientError, enqueueErrorSchema, errorSchema, notFound, sendError } from "./errors.ts";
 import { jobSchema, jobSummarySchema } from "./job-resource.ts";
 import { refuseOtherMethods } from "./methods.ts";
+import { openAiErrorSchema } from "./openai/errors.ts";
 import { refuseForeignPages } from "./origin.ts";
+import { chatRoutes } from "./routes/chat.ts";
 import { deploymentRoutes } from "./routes/deployments.ts";
 import { collectDocumentation, documentationRoutes } from "./routes/docs.ts";
 import { enqueueRoutes } from "./routes/enqueue.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { modelRoutes } from "./routes/models.ts";
 import { statsRoutes } from "./routes/stats.ts";
 import { statusRoutes } from "./routes/status.ts";
 import type { HttpServer } from "./types.ts";
@@ -55,7 +58,8 @@ export function createHttpServer(context: JobsContext): HttpServer {
   });
   acceptJsonOnly(app);
   letConnectionsGo(app);
-  for (const schema of [errorSchema, enqueueErrorSchema, jobSchema, jobSummarySchema]) app.addSchema(schema);
+  for (const schema of [errorSchema, enqueueErrorSchema, openAiErrorSchema, jobSchema, jobSummarySchema])
+    app.addSchema(schema);
 
   collectDocumentation(app);
   app.register(async (routes: HttpServer) => {
@@ -63,6 +67,8 @@ export function createHttpServer(context: JobsContext): HttpServer {
       enqueueRoutes(routes, context);
       statusRoutes(routes, context);
       jobRoutes(routes, context);
+      chatRoutes(routes, context);
+      modelRoutes(routes, context);
       deploymentRoutes(routes, context);
       statsRoutes(routes, context);
       healthRoutes(routes, context);

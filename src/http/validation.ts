@@ -1,7 +1,7 @@
 // Checking what came in against the schemas of the routes, and saying what is wrong in the caller's words.
 import { Ajv, type ErrorObject } from "ajv";
 import type { FastifySchemaCompiler, FastifySchemaValidationError } from "fastify";
-import type { TSchema } from "typebox";
+import type { Static, TSchema } from "typebox";
 import { SluiceError } from "../domain/errors.ts";
 import { isUuid } from "../domain/ids.ts";
 import { quote } from "../jobs/quote.ts";
@@ -28,6 +28,15 @@ const fromText = new Ajv({ ...options, coerceTypes: true });
 /** For Fastify's setValidatorCompiler. */
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) =>
   (httpPart === "body" ? strict : fromText).compile(schema);
+
+/** Checks bodies outside of Fastify. The function that is returned throws the SluiceError of `validationError`. */
+export function bodyCheck<S extends TSchema>(schema: S): (body: unknown) => Static<S> {
+  const validate = strict.compile<Static<S>>(schema);
+  return (body) => {
+    if (validate(body)) return body;
+    throw validationError(validate.errors as FastifySchemaValidationError[], "body");
+  };
+}
 
 /** For Fastify's schemaErrorFormatter. */
 export function validationError(errors: FastifySchemaValidationError[], part: string): SluiceError {

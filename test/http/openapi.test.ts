@@ -1,7 +1,8 @@
 // The interface's own description is valid and complete.
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { errorTable } from "../../src/domain/errors.ts";
+import { type ErrorCode, errorTable } from "../../src/domain/errors.ts";
+import { isOpenAiPath, openAiStatusOf } from "../../src/http/openai/errors.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 interface Operation {
@@ -36,6 +37,9 @@ test("has every route", () => {
     "GET /v1/jobs/{job_id}",
     "POST /v1/jobs/{job_id}/cancel",
     "POST /v1/jobs/{job_id}/retry",
+    "POST /v1/chat/completions",
+    "GET /v1/models",
+    "GET /v1/models/{model}",
     "GET /v1/deployments",
     "GET /v1/stats",
     "GET /healthz",
@@ -53,19 +57,31 @@ test("every operation says what it does, and describes its errors in the one sha
       });
       for (const [status, { description, content }] of Object.entries(operation.responses)) {
         if (status === "200") continue;
-        const schema = path === "/enqueue" ? "EnqueueError" : "Error";
+        const schema = schemaOf(path);
         expect(content["application/json"]?.schema, `${path} ${status}`).toEqual({
           $ref: `#/components/schemas/${schema}`,
         });
         const codes = [...description.matchAll(/`([a-z_]+)`: /g)].map((m) => m[1] as keyof typeof errorTable);
         expect(codes.length).toBeGreaterThan(0);
-        for (const code of codes) expect(errorTable[code].status).toBe(Number(status));
+        const statusOf = schema === "OpenAIError" ? openAiStatusOf : (code: ErrorCode) => errorTable[code].status;
+        for (const code of codes) expect(statusOf(code)).toBe(Number(status));
       }
       if (path !== "/healthz") expect(operation.responses).toHaveProperty("500");
     }
   }
-  expect(Object.keys(document.components.schemas)).toEqual(["Error", "EnqueueError", "Job", "JobSummary"]);
+  expect(Object.keys(document.components.schemas)).toEqual([
+    "Error",
+    "EnqueueError",
+    "OpenAIError",
+    "Job",
+    "JobSummary",
+  ]);
 });
+
+function schemaOf(path: string): string {
+  if (path === "/enqueue") return "EnqueueError";
+  return isOpenAiPath(path) ? "OpenAIError" : "Error";
+}
 
 test("the page for people is served with all that it needs", async () => {
   const page = await server.get("/docs");

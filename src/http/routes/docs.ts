@@ -21,6 +21,7 @@ export function collectDocumentation(app: HttpServer): void {
       servers: [{ url: "/" }],
       tags: [
         { name: "jobs", description: "Submitting prompts and reading answers." },
+        { name: "openai", description: "OpenAI's own calls: its clients work with /v1 as their base URL." },
         { name: "service", description: "What the service can do and how it is." },
       ],
     },

@@ -1,5 +1,4 @@
 // /v1/jobs: the full resource.
-import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import type { JobRecord } from "../../domain/job.ts";
 import { jobStates, priorities } from "../../domain/job.ts";
@@ -11,6 +10,7 @@ import { submitOnce } from "../../jobs/submit.ts";
 import { requireJob, viewOf } from "../../jobs/view.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
 import { errorResponses } from "../errors.ts";
+import { goneSignal } from "../gone.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { jobBody, submitErrors, submitInputOf } from "../job-request.ts";
 import { jobParams, jobResource, jobSummaryResource } from "../job-resource.ts";
@@ -137,7 +137,7 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
           ? await requireJob(context, jobId, caller)
           : await waitForEnd(context, jobId, caller, {
               waitMs,
-              signal: AbortSignal.any([closing.signal, gone(reply)]),
+              signal: AbortSignal.any([closing.signal, goneSignal(reply)]),
             });
       return resourceOf(record);
     },
@@ -184,11 +184,4 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
 
 function epochOf(isoTime: string | undefined): number | undefined {
   return isoTime === undefined ? undefined : Date.parse(isoTime);
-}
-
-/** Aborted when the client has gone. The request's own `close` comes as soon as it has been read, so it is the reply's. */
-function gone(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController();
-  reply.raw.once("close", () => controller.abort());
-  return controller.signal;
 }

@@ -1,0 +1,228 @@
+// What POST /v1/chat/completions takes, and what it means. A batch line has the same body. Every field of OpenAI's is
+// honoured, ignored where that does no harm, or refused by name; docs/openai.md has the list.
+import Type, { type Static } from "typebox";
+import type { Settings } from "../../config/settings.ts";
+import type { Priority } from "../../domain/job.ts";
+import type { CanonicalRequest, ContentBlock, Tool } from "../../domain/request.ts";
+import { quote } from "../../jobs/quote.ts";
+import type { SubmitInput } from "../../jobs/submit.ts";
+import { bodyCheck } from "../validation.ts";
+import { type Call, Conversation } from "./conversation.ts";
+import {
+  argumentsOf,
+  checkTools,
+  extensionFields,
+  ignored,
+  isObject,
+  optional,
+  refuse,
+  requireText,
+  schemaFormatOf,
+  sharedFields,
+  toolOf,
+  withoutNulls,
+} from "./fields.ts";
+
+const content = Type.Union([Type.String(), Type.Array(Type.Unknown(), { maxItems: 1000 })]);
+
+/** What stands in messages is looked at one by one below, because a schema of alternatives cannot say which is wrong. */
+const message = Type.Object({
+  role: Type.Enum(["system", "developer", "user", "assistant", "tool"]),
+  content: optional(content),
+  tool_calls: optional(Type.Array(Type.Unknown(), { maxItems: 128 })),
+  tool_call_id: optional(Type.String({ minLength: 1, maxLength: 256 })),
+});
+
+const stopText = Type.String({ minLength: 1, maxLength: 256 });
+
+/** Without null, which is taken for absent; see `withoutNulls`. */
+export function chatBody(settings: Settings) {
+  const maxTokens = Math.max(...Object.values(settings.models).map((m) => m.maxOutputTokensLimit));
+  const tokens = Type.Integer({ minimum: 1, maximum: maxTokens });
+  return Type.Object(
+    {
+      messages: Type.Array(message, {
+        minItems: 1,
+        maxItems: 2000,
+        description: "Text, calls of functions and their results. Instructions are put before the conversation.",
+      }),
+      ...sharedFields(settings),
+      max_tokens: optional(tokens),
+      max_completion_tokens: optional(tokens),
+      stop: optional(Type.Union([stopText, Type.Array(stopText, { maxItems: 16 })])),
+      seed: optional(Type.Integer()),
+      frequency_penalty: optional(Type.Number({ minimum: -2, maximum: 2 })),
+      presence_penalty: optional(Type.Number({ minimum: -2, maximum: 2 })),
+      reasoning_effort: optional(Type.Enum(["minimal", "low", "medium", "high"])),
+      response_format: optional(Type.Unknown({ description: "text, json_object or json_schema." })),
+      tools: optional(Type.Array(Type.Unknown(), { maxItems: 128, description: "Functions." })),
+      tool_choice: optional(Type.Unknown({ description: "none, auto, required, or a function." })),
+      stream_options: optional(Type.Object({ include_usage: optional(Type.Boolean()), include_obfuscation: ignored })),
+      n: optional(Type.Literal(1)),
+      modalities: optional(Type.Array(Type.Literal("text"), { maxItems: 1 })),
+      logprobs: optional(Type.Literal(false)),
+      top_logprobs: optional(Type.Literal(0)),
+      logit_bias: optional(Type.Unsafe<object>({ type: "object", additionalProperties: false })),
+      verbosity: optional(Type.Literal("medium")),
+      prediction: ignored,
+      ...extensionFields(settings),
+    },
+    { additionalProperties: false },
+  );
+}
+
+type ChatBody = Static<ReturnType<typeof chatBody>>;
+
+export interface ChatRequest {
+  input: SubmitInput;
+  stream: boolean;
+  /** Whether a stream ends with a chunk that says what was used. */
+  includeUsage: boolean;
+}
+
+/** What holds where the body does not say. */
+export interface ChatDefaults {
+  environment: string;
+  priority: Priority;
+}
+
+/**
+ * Reads bodies, also such as stand in a line of a batch.
+ * @returns a function that throws SluiceError `invalid_request` or `invalid_json`, with the field at fault
+ */
+export function chatReader(settings: Settings): (body: unknown, defaults: ChatDefaults) => ChatRequest {
+  const check = bodyCheck(chatBody(settings));
+  return (body, defaults) => chatRequestOf(check(withoutNulls(body)), defaults);
+}
+
+/** @throws SluiceError `invalid_request` */
+function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
+  if (body.max_tokens !== undefined && body.max_completion_tokens !== undefined) {
+    refuse("max_tokens", "Give either max_completion_tokens or max_tokens, not both.");
+  }
+  const stream = body.stream ?? false;
+  if (body.stream_options && !stream) refuse("stream_options", "stream_options is for streams: set stream to true.");
+  const conversation = conversationOf(body.messages);
+  const tools = (body.tools ?? []).map(functionOf);
+  const toolChoice = toolChoiceOf(body.tool_choice);
+  checkTools(tools, toolChoice, body.parallel_tool_calls);
+  const { service_tier: tier } = body;
+  return {
+    stream,
+    includeUsage: body.stream_options?.include_usage ?? false,
+    input: {
+      environment: body.environment ?? defaults.environment,
+      messages: conversation.messages,
+      messagesField: "messages",
+      system: conversation.system,
+      model: body.model,
+      maxTokens: body.max_completion_tokens ?? body.max_tokens,
+      maxTokensField: body.max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",
+      temperature: body.temperature,
+      topP: body.top_p,
+      topK: body.top_k,
+      stop: typeof body.stop === "string" ? [body.stop] : body.stop,
+      seed: body.seed,
+      frequencyPenalty: body.frequency_penalty,
+      presencePenalty: body.presence_penalty,
+      reasoningEffort: body.reasoning_effort,
+      tools,
+      // Without tools there is nothing to choose.
+      toolChoice: tools.length > 0 ? toolChoice : undefined,
+      responseFormat: responseFormatOf(body.response_format),
+      serviceTier: tier === "auto" ? undefined : tier,
+      priority: body.priority ?? defaults.priority,
+      regions: body.regions,
+      fallbackModels: body.fallback_models,
+      onUnknown: body.on_unknown,
+      expiresInMs: body.expires_in === undefined ? undefined : body.expires_in * 1000,
+      metadata: body.metadata,
+      ephemeral: body.store === false,
+    },
+  };
+}
+
+function conversationOf(messages: ChatBody["messages"]): Conversation {
+  const conversation = new Conversation();
+  for (const [i, { role, content, tool_calls, tool_call_id }] of messages.entries()) {
+    const field = `messages[${i}]`;
+    const blocks = content === undefined ? [] : textsOf(content, `${field}.content`);
+    if (content === undefined && !(role === "assistant" && tool_calls?.length)) {
+      refuse(`${field}.content`, `${field}.content is required.`);
+    }
+    switch (role) {
+      case "system":
+      case "developer":
+        conversation.instruct(blocks.map((block) => block.text).join(""));
+        break;
+      case "tool":
+        if (tool_call_id === undefined) refuse(`${field}.tool_call_id`, `${field}.tool_call_id is required.`);
+        conversation.answer(tool_call_id, blocks.map((block) => block.text).join(""), field);
+        break;
+      case "assistant": {
+        const calls = (tool_calls ?? []).map((call, j) => callOf(call, `${field}.tool_calls[${j}]`));
+        conversation.call(blocks, calls, field);
+        break;
+      }
+      default:
+        conversation.say(role, blocks, field);
+    }
+  }
+  conversation.end("messages");
+  return conversation;
+}
+
+type Text = Extract<ContentBlock, { type: "text" }>;
+
+function textsOf(content: string | readonly unknown[], field: string): Text[] {
+  if (typeof content === "string") return [{ type: "text", text: content }];
+  return content.map((part, i) => {
+    const here = `${field}[${i}]`;
+    if (!isObject(part)) return refuse(here, `${here} must be an object with type and text.`);
+    if (part.type === "text") return { type: "text", text: requireText(part.text, `${here}.text`) };
+    // What a model refused to say is what it said.
+    if (part.type === "refusal") return { type: "text", text: requireText(part.refusal, `${here}.refusal`) };
+    return refuse(`${here}.type`, `${here}.type must be text: images, audio and files are not supported.`);
+  });
+}
+
+function callOf(value: unknown, field: string): Call {
+  if (!isObject(value) || !isObject(value.function)) {
+    return refuse(field, `${field} must be a call of a function, with id and function.`);
+  }
+  const { id, function: called } = value;
+  return {
+    type: "tool_call",
+    id: requireText(id, `${field}.id`),
+    name: requireText(called.name, `${field}.function.name`),
+    input: argumentsOf(called.arguments, `${field}.function.arguments`),
+  };
+}
+
+function functionOf(value: unknown, i: number): Tool {
+  const field = `tools[${i}]`;
+  if (!isObject(value) || value.type !== "function") {
+    return refuse(`${field}.type`, `${field}.type must be function: no other tools are supported.`);
+  }
+  return toolOf(value.function, `${field}.function`);
+}
+
+function toolChoiceOf(value: unknown): CanonicalRequest["toolChoice"] {
+  if (value === undefined || value === "none" || value === "auto" || value === "required") return value;
+  if (isObject(value) && value.type === "function" && isObject(value.function)) {
+    return { name: requireText(value.function.name, "tool_choice.function.name") };
+  }
+  const got = typeof value === "string" ? `; got ${quote(value)}` : "";
+  return refuse("tool_choice", `tool_choice must be none, auto, required, or an object that names a function${got}.`);
+}
+
+function responseFormatOf(value: unknown): CanonicalRequest["responseFormat"] {
+  if (value === undefined) return undefined;
+  const type = isObject(value) ? value.type : undefined;
+  if (type === "text") return undefined;
+  if (type === "json_object") return { type };
+  if (type === "json_schema") {
+    return schemaFormatOf((value as { json_schema?: unknown }).json_schema, "response_format.json_schema");
+  }
+  return refuse("response_format", "response_format.type must be text, json_object or json_schema.");
+}

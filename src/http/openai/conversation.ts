@@ -1,0 +1,58 @@
+// A conversation on its way from OpenAI's form into the canonical one: which call of a function waits for its result,
+// and what of the instructions stands outside the conversation.
+import type { ContentBlock, Message } from "../../domain/request.ts";
+import { quote } from "../../jobs/quote.ts";
+import { refuse } from "./fields.ts";
+
+export type Call = Extract<ContentBlock, { type: "tool_call" }>;
+
+/** Gathers messages in their order. Every refusal names the message at fault. */
+export class Conversation {
+  readonly messages: Message[] = [];
+  readonly #instructions: string[] = [];
+  /** Ids of the calls that have no result yet. */
+  readonly #open = new Set<string>();
+
+  /** Instructions stand before the conversation, wherever they came in it: models take them there only. */
+  instruct(text: string): void {
+    this.#instructions.push(text);
+  }
+
+  get system(): string | undefined {
+    return this.#instructions.length > 0 ? this.#instructions.join("\n\n") : undefined;
+  }
+
+  say(role: Message["role"], content: ContentBlock[], field: string): void {
+    this.#requireNothingOpen(field);
+    this.messages.push({ role, content });
+  }
+
+  /** Calls that the model made, after what it said. */
+  call(said: ContentBlock[], calls: Call[], field: string): void {
+    this.say("assistant", [...said, ...calls], field);
+    for (const { id } of calls) {
+      if (this.#open.has(id)) refuse(field, `${field} has two calls with the id ${quote(id)}.`);
+      this.#open.add(id);
+    }
+  }
+
+  answer(callId: string, text: string, field: string): void {
+    if (!this.#open.delete(callId)) {
+      refuse(
+        field,
+        `${field} answers the call ${quote(callId)}, which the message of the assistant before has not made.`,
+      );
+    }
+    this.messages.push({ role: "user", content: [{ type: "tool_result", callId, text }] });
+  }
+
+  /** To be called after the last message. */
+  end(field: string): void {
+    this.#requireNothingOpen(field);
+  }
+
+  #requireNothingOpen(field: string): void {
+    const [callId] = this.#open;
+    if (callId !== undefined) refuse(field, `${field} must answer the call ${quote(callId)} first.`);
+  }
+}

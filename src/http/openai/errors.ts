@@ -1,0 +1,54 @@
+// Errors under OpenAI's paths have OpenAI's shape, which its clients turn into their own classes by status.
+import Type from "typebox";
+import { type ErrorCode, errorTable, type SluiceError } from "../../domain/errors.ts";
+
+const paths = /^\/v1\/(chat|models|responses|files|batches)(?=[/?]|$)/;
+
+/** Whether whoever calls this path expects OpenAI's answers. */
+export function isOpenAiPath(url: string): boolean {
+  return paths.test(url);
+}
+
+/** Registered with Fastify under this `$id`; the routes refer to it. */
+export const openAiErrorSchema = Type.Object(
+  {
+    error: Type.Object({
+      message: Type.String({ description: "What is wrong, for people." }),
+      type: Type.String({ description: "A family of errors; OpenAI's word for it." }),
+      param: Type.Union([Type.String(), Type.Null()], { description: "The field at fault." }),
+      code: Type.String({ description: "One of docs/errors.md, or model_not_found." }),
+    }),
+  },
+  { $id: "OpenAIError", additionalProperties: false },
+);
+
+/** As `SluiceError.status`, but for a model that is unknown: there OpenAI's clients expect to find nothing. */
+export function openAiStatusOf(code: ErrorCode): number {
+  return code === "unknown_model" ? 404 : errorTable[code].status;
+}
+
+export function openAiErrorOf({ code, message, details }: Pick<SluiceError, "code" | "message" | "details">) {
+  const status = openAiStatusOf(code);
+  return {
+    message,
+    type: typeOf(status),
+    param: details.field ?? null,
+    code: code === "unknown_model" ? "model_not_found" : code,
+  };
+}
+
+function typeOf(status: number): string {
+  if (status >= 500) return "server_error";
+  switch (status) {
+    case 401:
+      return "authentication_error";
+    case 402:
+      return "insufficient_quota";
+    case 403:
+      return "permission_error";
+    case 429:
+      return "rate_limit_error";
+    default:
+      return "invalid_request_error";
+  }
+}

@@ -1,0 +1,109 @@
+// A job whose caller holds the line: how long, as what it is submitted, and what becomes of it when the caller has gone.
+import type { FastifyRequest } from "fastify";
+import Type from "typebox";
+import type { Settings } from "../../config/settings.ts";
+import { type ErrorCode, errorTable, SluiceError } from "../../domain/errors.ts";
+import { type JobRecord, type Priority, priorities } from "../../domain/job.ts";
+import { requireEnvironment } from "../../jobs/admission.ts";
+import type { Caller } from "../../jobs/caller.ts";
+import { cancel } from "../../jobs/cancel.ts";
+import type { JobsContext } from "../../jobs/context.ts";
+import type { SubmitInput } from "../../jobs/submit.ts";
+import { idempotencyHeaders } from "../idempotency.ts";
+
+/** What a call may answer once its job is accepted. */
+export const heldErrors: ErrorCode[] = [
+  ...(["provider_rejected", "content_filtered", "cancelled", "malformed_output", "model_unavailable"] as const),
+  ...(["tries_exhausted", "unknown_end", "expired", "wait_timeout"] as const),
+];
+
+/** For the `headers` of a route's schema. */
+export const heldHeaders = Type.Object({
+  ...idempotencyHeaders.properties,
+  "x-sluice-environment": Type.Optional(
+    Type.String({ description: "The environment of the job, unless the body names one." }),
+  ),
+  "x-sluice-keep": Type.Optional(
+    Type.Enum(["true", "false"], {
+      description:
+        "true: the job goes on when the caller has gone. So it does with an Idempotency-Key, under which the caller can come back.",
+    }),
+  ),
+});
+
+/** Added to the longest wait, so that a deadline is heard of as such. */
+const graceMs = 5000;
+
+export interface Held {
+  environment: string;
+  priority: Priority;
+  /** Whether the job goes on when its caller has gone. */
+  keep: boolean;
+  /** How long to wait for the answer. */
+  waitMs: number;
+}
+
+/**
+ * What a request says about itself outside of its body.
+ * @throws SluiceError `unknown_environment`, `invalid_request`
+ */
+export function heldBy({ headers, caller }: FastifyRequest, settings: Settings): Held {
+  const named = headers["x-sluice-environment"];
+  if (named !== undefined) requireEnvironment(settings, String(named));
+  const keep = headers["x-sluice-keep"];
+  if (keep !== undefined && keep !== "true" && keep !== "false") {
+    throw new SluiceError("invalid_request", "x-sluice-keep must be true or false.", { field: "x-sluice-keep" });
+  }
+  return {
+    environment: named === undefined ? defaultEnvironment(settings, caller) : String(named),
+    priority: highestOf(caller),
+    keep: keep === undefined ? headers["idempotency-key"] !== undefined : keep === "true",
+    waitMs: settings.limits.maxChatWaitS * 1000 + graceMs,
+  };
+}
+
+/** The first one of the configuration that the caller may use: an OpenAI client names none. */
+function defaultEnvironment(settings: Settings, { environments }: Caller): string {
+  const all = Object.keys(settings.environments);
+  return all.find((name) => environments?.includes(name) ?? true) ?? all[0]!;
+}
+
+function highestOf({ priorityMax }: Caller): Priority {
+  return priorityMax ?? priorities[0];
+}
+
+/**
+ * Nobody waits longer than the service allows, so a job that its caller does not keep has that as its deadline. It ends
+ * then even if the process that waits for it has died.
+ */
+export function withDeadline(input: SubmitInput, { keep }: Held, settings: Settings): SubmitInput {
+  if (keep) return input;
+  return { ...input, expiresInMs: Math.min(input.expiresInMs ?? Infinity, settings.limits.maxChatWaitS * 1000) };
+}
+
+/** Why there is no answer; undefined if there is one. */
+export function failureOf({ job, outcome }: JobRecord): SluiceError | undefined {
+  const jobId = job.id;
+  if (!outcome) {
+    return new SluiceError("wait_timeout", "The answer was not there in time; the job goes on.", { jobId });
+  }
+  switch (outcome.status) {
+    case "completed":
+      return undefined;
+    case "cancelled":
+      return new SluiceError("cancelled", "The job was cancelled.", { jobId });
+    default: {
+      const { code = outcome.status, message = `The job has ${outcome.status}.` } = outcome.error ?? {};
+      return new SluiceError(Object.hasOwn(errorTable, code) ? (code as ErrorCode) : "internal", message, { jobId });
+    }
+  }
+}
+
+/** To be called when nobody waits for the answer any more. Never fails: what is left undone is bounded by the deadline. */
+export async function letGo(context: JobsContext, { job, outcome }: JobRecord, caller: Caller, held: Held) {
+  if (outcome || held.keep) return;
+  await cancel(context, job.id, caller).catch((error) => {
+    if (error instanceof SluiceError && error.code === "conflict") return;
+    context.log.warn({ err: error, jobId: job.id }, "a job whose caller has gone could not be cancelled");
+  });
+}
