@@ -225,6 +225,9 @@ function check(options: SimulatorOptions): void {
       throw new RangeError(`There is no option ${key}; there are ${enumeration(dataOptions)}.`);
     }
   }
+  if (options.fault !== undefined && typeof options.fault !== "function") {
+    throw new RangeError("fault must be a function; rules that are data are the option faults.");
+  }
   for (const [key, kind] of Object.entries(plainOptions)) {
     checkField(key, options[key as keyof SimulatorOptions], kind);
   }
