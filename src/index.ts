@@ -9,7 +9,10 @@ export { type Service, type StartOptions, startService } from "./main.ts";
 export interface WorkerOptions {
   /** Runs only the jobs of the environments that are kept in this database, such as SSP-dev. Default: all. */
   databaseName?: string;
-  /** Where MONGODB_URL, REDIS_URL, SLUICE_CONFIG and credentials come from. Default: the process's own. */
+  /**
+   * Where MONGODB_URL, REDIS_URL and SLUICE_CONFIG come from. Default: the process's own. Credentials are looked for in both:
+   * the AWS SDK itself reads those of the process.
+   */
   env?: Record<string, string | undefined>;
   /** Where sluice.yaml is looked for. Default: the working directory. */
   cwd?: string;

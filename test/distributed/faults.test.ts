@@ -227,6 +227,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("the distributed form", () => 
     const others = (await cluster.records(accepted)).filter(({ job }) => job.environment === "PROD");
     expect(others.flatMap(({ attempts }) => attempts)).toEqual([]);
     // The other way in, for programs.
+    vi.stubEnv("AWS_ACCESS_KEY_ID", "test").stubEnv("AWS_SECRET_ACCESS_KEY", "test");
     const worker = await startWorker({ databaseName: "SSP-prod", env: cluster.env, cwd: cluster.folder });
     expectOrder(cluster, await cluster.allEnded(accepted));
     await worker.stop();
