@@ -40,7 +40,7 @@ function event(type: string, payload: unknown, tokens = 0): StreamEvent {
 }
 
 /** The pieces in which a text is streamed, with the tokens of each. */
-function pieces(answer: Answer): { text: string; tokens: number }[] {
+export function pieces(answer: Answer): { text: string; tokens: number }[] {
   return splitByTokens(answer.text, tokensPerEvent).map((text, i) => ({
     text,
     tokens: Math.min(tokensPerEvent, answer.tokens - i * tokensPerEvent),

@@ -46,7 +46,7 @@ function meets(call: RecordedCall, when: FaultCondition, time: number): boolean 
 const conditions: FieldKinds = {
   modelId: "text",
   region: "text",
-  operation: ["Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream"],
+  operation: ["Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream", "ChatCompletions"],
   promptIncludes: "text",
   fromMs: "notNegative",
   untilMs: "positive",

@@ -3,7 +3,13 @@
 import type { Fault } from "./faults.ts";
 import type { ExceededQuota } from "./quota-engine.ts";
 
-export type Operation = "Converse" | "ConverseStream" | "InvokeModel" | "InvokeModelWithResponseStream" | "CountTokens";
+export type Operation =
+  | "Converse"
+  | "ConverseStream"
+  | "InvokeModel"
+  | "InvokeModelWithResponseStream"
+  | "CountTokens"
+  | "ChatCompletions";
 
 /**
  * - `running`    not ended yet
@@ -18,7 +24,7 @@ export type CallOutcome = "running" | "answered" | "throttled" | "refused" | "br
 export interface RecordedCall {
   /** 1 for the first call since the start. */
   readonly n: number;
-  /** As in the response's header `x-amzn-requestid`. */
+  /** As in the response's header `x-amzn-requestid`, or OpenAI's `x-request-id`. */
   readonly requestId: string;
   readonly operation: Operation;
   readonly modelId: string;

@@ -33,7 +33,17 @@ export interface Meter {
   change(now: number, charge: Charge, amount: number): void;
   /** Counts a refusal. */
   refuse(): void;
+  /** How long until so much more fits if nothing else is charged, in ms. Infinity if it never will. */
+  waitMs(now: number, amount: number): number;
+  /** What is left; undefined without a limit. `resetMs`: until all of it is, in ms. */
+  standing(now: number): Standing | undefined;
   stats(): MeterStats;
+}
+
+export interface Standing {
+  limit: number;
+  remaining: number;
+  resetMs: number;
 }
 
 export interface Charge {
@@ -47,6 +57,8 @@ interface Window {
   add(now: number, charge: Charge): void;
   /** Tells that a charge made earlier has changed by so much. */
   adjust(now: number, charge: Charge, by: number): void;
+  /** How long until no more than this counts if nothing is charged, in ms. */
+  fallsToMs(now: number, amount: number): number;
 }
 
 export function createMeter(rules: MeterRules): Meter {
@@ -72,6 +84,11 @@ export function createMeter(rules: MeterRules): Meter {
     refuse() {
       refused++;
     },
+    waitMs: (now, amount) => (amount > ceiling ? Number.POSITIVE_INFINITY : window.fallsToMs(now, ceiling - amount)),
+    standing: (now) =>
+      limit === undefined
+        ? undefined
+        : { limit, remaining: Math.max(0, ceiling - window.used(now)), resetMs: window.fallsToMs(now, 0) },
     stats: () => ({ limit, refused, peak }),
   };
 }
@@ -110,6 +127,10 @@ function fixedWindow(windowMs: number): Window {
       turn(now);
       if (Math.floor(charge.at / windowMs) === current) used += by;
     },
+    fallsToMs(now, amount) {
+      turn(now);
+      return used <= amount ? 0 : (current + 1) * windowMs - now;
+    },
   };
 }
 
@@ -143,6 +164,15 @@ function slidingLog(windowMs: number): Window {
       if (head < log.length && log[head]!.at <= charge.at) used += by;
       expire(now);
     },
+    fallsToMs(now, amount) {
+      expire(now);
+      let left = used;
+      for (let i = head; left > amount && i < log.length; i++) {
+        left -= log[i]!.amount;
+        if (left <= amount) return log[i]!.at + windowMs - now;
+      }
+      return 0;
+    },
   };
 }
 
@@ -168,6 +198,10 @@ function bucket(windowMs: number, limit: number): Window {
     adjust(now, _charge, by) {
       refill(now);
       taken += by * windowMs;
+    },
+    fallsToMs(now, amount) {
+      refill(now);
+      return Math.max(0, taken - amount * windowMs) / limit;
     },
   };
 }

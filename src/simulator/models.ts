@@ -103,6 +103,11 @@ export function bareModelId(id: string): string {
   return id.replace(profilePrefix, "");
 }
 
+/** The bare IDs that it knows by itself, and those of the options. */
+export function knownModels(overrides: Record<string, SimulatedModel>): string[] {
+  return [...new Set([...Object.keys(catalogue), ...Object.keys(overrides)])];
+}
+
 /** Undefined if there is no such model. */
 export function findModel(modelId: string, overrides: Record<string, SimulatedModel>): CalledModel | undefined {
   const id = calledId(modelId);

@@ -126,5 +126,7 @@ function createDay({ clock, dayMs, dayWindow }: ResolvedOptions, limit: number):
     fits: (now, amount) => meter.fits(time(now), amount),
     charge: (now, amount) => meter.charge(time(now), amount),
     change: (now, charge, amount) => meter.change(time(now), charge, amount),
+    waitMs: (now, amount) => meter.waitMs(time(now), amount),
+    standing: (now) => meter.standing(time(now)),
   };
 }

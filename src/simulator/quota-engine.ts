@@ -4,7 +4,7 @@
 //
 // Pure: the time is an argument, in milliseconds, and never goes backwards.
 import { createForeignTraffic, type ForeignLoad, type ForeignStats } from "./foreign-traffic.ts";
-import { type Charge, createMeter, type Meter, type MeterStats, type WindowAlgorithm } from "./meter.ts";
+import { type Charge, createMeter, type Meter, type MeterStats, type Standing, type WindowAlgorithm } from "./meter.ts";
 
 export interface QuotaRules {
   /** Undefined means no such quota. */
@@ -51,6 +51,10 @@ export interface QuotaEngine {
   settle(now: number, admission: Admission, used: { input: number; output: number }): number;
   /** Lets the other programs' calls come that are due by now. Admitting and settling do so too. */
   advance(now: number): void;
+  /** How long a call that was refused would have to wait, in ms, if nothing else came. Infinity if it never fits. */
+  waitMs(now: number, call: { input: number; maxTokens: number }): number;
+  /** What is left of the minute's quotas; absent where there is no limit. */
+  standing(now: number): { requests?: Standing; tokens?: Standing };
   stats(): QuotaStats;
 }
 
@@ -98,6 +102,14 @@ export function createQuotaEngine(rules: QuotaRules): QuotaEngine {
       return cost;
     },
     advance,
+    waitMs(now, call) {
+      const cost = call.input + call.maxTokens;
+      return Math.max(requests.waitMs(now, 1), tokens.waitMs(now, cost), day?.waitMs(now, cost * dayWeight) ?? 0);
+    },
+    standing(now) {
+      const left = { requests: requests.standing(now), tokens: tokens.standing(now) };
+      return { ...(left.requests && { requests: left.requests }), ...(left.tokens && { tokens: left.tokens }) };
+    },
     stats: () => ({ admitted, requests: requests.stats(), tokens: tokens.stats(), foreign: foreign.stats() }),
   };
 }

@@ -6,6 +6,7 @@ import { createAuthenticator, type SimulatedCredentials } from "./authentication
 import { createFaultChooser } from "./fault-rules.ts";
 import { inspectionService } from "./inspection.ts";
 import { createJournal, type RecordedCall } from "./journal.ts";
+import { openAiService } from "./openai/service.ts";
 import { runtimeService } from "./operations.ts";
 import { resolveOptions, type SimulatorOptions } from "./options.ts";
 import { createPools, type DailyQuota, type DeploymentQuotas } from "./pools.ts";
@@ -43,20 +44,21 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const authenticator = createAuthenticator(resolved, () => clock.wall());
   const byRule = createFaultChooser(resolved.faults, resolved.seed, startedAt);
   const running = createTracker();
+  const context = {
+    options: resolved,
+    journal,
+    faultOf: (call: RecordedCall) => {
+      // Asked in any case, because rules count calls.
+      const ruled = byRule(call);
+      return resolved.fault?.(call) ?? ruled;
+    },
+    quotas: pools.of,
+    random: randomNumbers(`delays ${resolved.seed}`),
+  };
   // The first that knows a request answers it.
   const services: Service[] = [
-    runtimeService({
-      options: resolved,
-      authenticator,
-      journal,
-      faultOf: (call) => {
-        // Asked in any case, because rules count calls.
-        const ruled = byRule(call);
-        return resolved.fault?.(call) ?? ruled;
-      },
-      quotas: pools.of,
-      random: randomNumbers(`delays ${resolved.seed}`),
-    }),
+    runtimeService({ ...context, authenticator }),
+    openAiService(context),
     inspectionService(journal, pools, clock),
   ];
   const server = createSimulatorServer(services.map(running.track), nextRequestId);

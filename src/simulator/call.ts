@@ -1,0 +1,159 @@
+// What becomes of a call that its API has read and found valid: does a fault refuse it, do the quotas admit it, and then
+// the answer. The same for every API; what they say of it on the wire differs.
+import { type Delivered, deliverStream, deliverWhole } from "./answer.ts";
+import type { Caller } from "./authentication.ts";
+import type { ModelCall } from "./bodies.ts";
+import type { Dialect } from "./dialects.ts";
+import { BedrockError, defaultMessage, statusOf } from "./errors.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Fault } from "./faults.ts";
+import type { Journal, OpenCall, RecordedCall } from "./journal.ts";
+import type { CalledModel } from "./models.ts";
+import type { ResolvedOptions } from "./options.ts";
+import type { ExceededQuota, QuotaEngine } from "./quota-engine.ts";
+import { synthesize } from "./text.ts";
+import type { Wire } from "./wire.ts";
+
+export interface CallContext {
+  options: ResolvedOptions;
+  journal: Journal;
+  /** What goes wrong with a call, if anything. */
+  faultOf: (call: RecordedCall) => Fault | undefined;
+  /** The pool that a model's calls draw on. */
+  quotas: (model: CalledModel, caller: Caller) => QuotaEngine;
+  /** Numbers from 0 up to 1, the same on every run. */
+  random: () => number;
+}
+
+export interface RunningCall extends ModelCall {
+  exchange: Exchange;
+  call: OpenCall;
+  caller: Caller;
+  model: CalledModel;
+  latencyMs: number;
+  streaming: boolean;
+  dialect: Dialect;
+  wire: Wire;
+  /** What is answered when a quota refuses it. */
+  throttle: (quota: ExceededQuota, engine: QuotaEngine) => { error: BedrockError; headers?: Record<string, string> };
+  /** What every answer says of the quotas, the call's own charge included. By default nothing. */
+  quotaHeaders?: (engine: QuotaEngine) => Record<string, string>;
+}
+
+/** The fault that befalls a call, if any, and whether it has been refused by it. */
+export function strike({ faultOf }: CallContext, running: RunningCall): Fault | undefined | "refused" {
+  const fault = faultOf(running.call);
+  if (fault) running.call.fault = fault.kind;
+  return fault && refuseByFault(fault, running) ? "refused" : fault;
+}
+
+export async function answerCall(
+  { options, quotas }: CallContext,
+  running: RunningCall,
+  fault: Fault | undefined,
+): Promise<Delivered> {
+  const { exchange, call, model, inputTokens, wire } = running;
+  const engine = quotas(model, running.caller);
+  const admission = engine.admit(call.arrivedAt, { input: inputTokens, maxTokens: running.maxTokens });
+  if (typeof admission === "string") {
+    const { error, headers } = running.throttle(admission, engine);
+    refuse(wire, call, exchange, error, headers);
+    call.outcome = "throttled";
+    call.quota = admission;
+    return { broken: false };
+  }
+  call.chargedTokens = admission.tokens.amount;
+
+  const answer = synthesize({ ...running, seed: options.seed, length: options.answerTokens });
+  const deliver = running.streaming ? deliverStream : deliverWhole;
+  return deliver({
+    exchange,
+    requestId: call.requestId,
+    dialect: running.dialect,
+    wire,
+    headers: running.quotaHeaders?.(engine) ?? {},
+    rendering: {
+      answer,
+      inputTokens,
+      withUsage: fault?.kind !== "no_usage",
+      ...(fault?.kind === "stop_reason" && { stopReason: fault.stopReason }),
+    },
+    fault,
+    latencyMs: running.latencyMs,
+    msPerToken: options.tokensPerSecond === undefined ? 0 : 1_000 / options.tokensPerSecond,
+    settle(output) {
+      call.outputTokens = output;
+      call.chargedTokens = engine.settle(options.clock.now(), admission, { input: inputTokens, output });
+    },
+  });
+}
+
+/** Answers a fault that refuses the call; false for a fault that strikes later. */
+function refuseByFault(fault: Fault, { wire, call, exchange }: RunningCall): boolean {
+  const headers: Record<string, string> =
+    "retryAfterS" in fault && fault.retryAfterS !== undefined ? { "retry-after": String(fault.retryAfterS) } : {};
+  const send = (status: number, contentType: string, body: string) => {
+    call.outcome = "refused";
+    call.status = status;
+    exchange.send(status, { ...headers, "content-type": contentType }, body);
+    return true;
+  };
+  switch (fault.kind) {
+    case "error": {
+      const { error, message } = fault;
+      if (error === undefined) return send(fault.status ?? 500, "application/json", JSON.stringify({ message }));
+      const status = fault.status ?? statusOf(error) ?? 500;
+      refuse(wire, call, exchange, new BedrockError(error, message ?? defaultMessage(error), status), headers);
+      return true;
+    }
+    case "overloaded": {
+      const body = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } };
+      return send(529, "application/json", JSON.stringify(body));
+    }
+    case "html": {
+      const title = fault.status === 200 ? "Sign in to the network" : "502 Bad Gateway";
+      return send(fault.status ?? 502, "text/html", `<html><body><h1>${title}</h1></body></html>`);
+    }
+    case "not_json":
+      return send(fault.status ?? 500, "application/json", "<oops");
+    default:
+      return false;
+  }
+}
+
+/** Answers with an error and writes down which. */
+export function refuse(
+  wire: Wire,
+  call: OpenCall,
+  exchange: Exchange,
+  error: BedrockError,
+  headers: Record<string, string> = {},
+): void {
+  call.outcome = "refused";
+  call.status = error.status;
+  call.error = error.name;
+  wire.sendError(exchange, error, call.requestId, headers);
+}
+
+/** Writes down how a call ended, and when. */
+export function closeCall(call: OpenCall, exchange: Exchange, delivered: Delivered, now: number): void {
+  call.endedAt = now;
+  if (call.outcome !== "running") return;
+  if (delivered.status !== undefined) call.status = delivered.status;
+  if (delivered.error !== undefined) call.error = delivered.error;
+  call.outcome = delivered.broken ? "broken" : exchange.gone ? "aborted" : "answered";
+}
+
+/** What a step gives, or why the request is refused. */
+export async function orError<T>(step: () => T | Promise<T>): Promise<T | BedrockError> {
+  try {
+    return await step();
+  } catch (error) {
+    if (error instanceof BedrockError) return error;
+    throw error;
+  }
+}
+
+export function within([min, max]: readonly [number, number], share: number): number {
+  return min + share * (max - min);
+}

@@ -1,0 +1,117 @@
+// OpenAI's API, as far as Ollama, vLLM and others speak it too: chat completions and the list of models. The same models,
+// quotas, faults and journal as Bedrock Runtime's. No key is asked for, and any is taken.
+import type { Delivered } from "../answer.ts";
+import { answerCall, type CallContext, closeCall, orError, refuse, strike, within } from "../call.ts";
+import { BedrockError } from "../errors.ts";
+import type { Exchange } from "../exchange.ts";
+import { type CalledModel, findModel, knownModels } from "../models.ts";
+import type { ResolvedOptions } from "../options.ts";
+import type { Route, Service } from "../server.ts";
+import { type ChatCall, parseBody, readChat } from "./body.ts";
+import { chatDialect, openAiWire } from "./chat.ts";
+import { noModel, OpenAiError } from "./errors.ts";
+import { rateLimited, rateLimitHeaders } from "./rate-limits.ts";
+
+/** POST /v1/chat/completions, GET /v1/models and /v1/models/{id}; every other path below /v1 is an error of OpenAI's. */
+export function openAiService(context: CallContext): Service {
+  return ({ method, path }) => {
+    if (!path.startsWith("/v1/")) return undefined;
+    if (method === "POST" && path === "/v1/chat/completions") return (exchange) => complete(context, exchange);
+    if (method === "GET" && path === "/v1/models") return listModels(context);
+    if (method === "GET" && path.startsWith("/v1/models/")) return showModel(context, path.slice("/v1/models/".length));
+    return async (exchange) => {
+      const error = new OpenAiError(404, `Invalid URL (${method} ${path.slice(0, 200)})`);
+      openAiWire.sendError(exchange, error, "");
+    };
+  };
+}
+
+async function complete(context: CallContext, exchange: Exchange): Promise<void> {
+  const { options, journal, random } = context;
+  const read = await orError(() => receive(exchange, options));
+  const jitterMs = random() * options.jitterMs;
+  const latencyMs = within(options.latencyMs, random());
+  await exchange.sleep(jitterMs);
+  const valid = read instanceof BedrockError ? undefined : read;
+  const call = journal.open({
+    operation: "ChatCompletions",
+    modelId: valid?.model.id ?? "",
+    arrivedAt: options.clock.now(),
+    prompt: valid?.prompt ?? "",
+    inputTokens: valid?.inputTokens ?? 0,
+    maxTokens: valid?.maxTokens ?? 0,
+  });
+  let delivered: Delivered = { broken: false };
+  try {
+    if (exchange.gone) return;
+    if (read instanceof BedrockError) {
+      refuse(openAiWire, call, exchange, read);
+      return;
+    }
+    const { model, inputTokens, maxTokens, streamUsage } = read;
+    const created = Math.floor(options.clock.wall() / 1_000);
+    const cost = { modelId: model.id, input: inputTokens, maxTokens };
+    const running = {
+      ...read,
+      exchange,
+      call,
+      caller: {},
+      latencyMs,
+      wire: openAiWire,
+      dialect: chatDialect({ requestId: call.requestId, modelId: model.id, created, streamUsage }),
+      throttle: (quota, engine) => rateLimited(quota, engine, cost, call.arrivedAt),
+      quotaHeaders: (engine) => rateLimitHeaders(engine, call.arrivedAt),
+    } satisfies Parameters<typeof strike>[1];
+    const fault = strike(context, running);
+    if (fault !== "refused") delivered = await answerCall(context, running, fault);
+  } finally {
+    closeCall(call, exchange, delivered, options.clock.now());
+  }
+}
+
+async function receive(exchange: Exchange, options: ResolvedOptions): Promise<ChatCall & { model: CalledModel }> {
+  const text = await exchange.readBody();
+  const body = parseBody(text.toString());
+  const model = findModel(body.model, options.models);
+  if (!model) throw noModel(body.model);
+  const call = readChat(body, model);
+  if (call.streaming && !model.streaming) {
+    throw new OpenAiError(400, "This model does not support streaming.", {
+      param: "stream",
+      code: "unsupported_value",
+    });
+  }
+  return { ...call, model };
+}
+
+// ---------------------------------------------------------------- models
+
+function listModels({ options }: CallContext): Route {
+  return async (exchange) => {
+    const data = knownModels(options.models).map(modelObject);
+    exchange.send(200, { "content-type": "application/json" }, JSON.stringify({ object: "list", data }));
+  };
+}
+
+function showModel({ options }: CallContext, encodedId: string): Route {
+  return async (exchange) => {
+    const id = decode(encodedId);
+    if (id === undefined || !findModel(id, options.models)) {
+      openAiWire.sendError(exchange, noModel(id ?? encodedId), "");
+    } else {
+      exchange.send(200, { "content-type": "application/json" }, JSON.stringify(modelObject(id)));
+    }
+  };
+}
+
+function modelObject(id: string) {
+  return { id, object: "model", created: 0, owned_by: "simulator" };
+}
+
+function decode(encodedId: string): string | undefined {
+  try {
+    return decodeURIComponent(encodedId);
+  } catch {
+    return undefined;
+  }
+}
