@@ -50,6 +50,7 @@ export const errorTable = {
     advice: "A call ended without an answer and may have been billed; retry if that is acceptable.",
   },
   expired: { status: 504, advice: "The deadline passed before the job completed; allow more time with expires_in." },
+  stream_interrupted: { status: 502, advice: "What was streamed so far is void; send the request again." },
   wait_timeout: { status: 504, advice: "The job goes on; read it by its id with GET /v1/jobs/{id}." },
   cancelled: { status: 409, advice: "The job was cancelled." },
 } as const satisfies Record<string, ErrorKind>;

@@ -26,8 +26,13 @@ import { compileValidator, validationError } from "./validation.ts";
 /** How long a client may take to send one whole request; Node looks every 30 s. */
 const requestTimeoutMs = 60_000;
 
+export interface HttpOptions {
+  /** How often an event stream that has nothing to tell sends a comment, so that proxies do not cut it. Default: 10 s. */
+  keepAliveMs?: number;
+}
+
 /** Ready to `listen` or `inject`. Closing it lets waiting requests answer with the job as it is. */
-export function createHttpServer(context: JobsContext): HttpServer {
+export function createHttpServer(context: JobsContext, { keepAliveMs = 10_000 }: HttpOptions = {}): HttpServer {
   const { settings, log } = context;
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -67,7 +72,7 @@ export function createHttpServer(context: JobsContext): HttpServer {
       enqueueRoutes(routes, context);
       statusRoutes(routes, context);
       jobRoutes(routes, context);
-      chatRoutes(routes, context);
+      chatRoutes(routes, context, keepAliveMs);
       modelRoutes(routes, context);
       deploymentRoutes(routes, context);
       statsRoutes(routes, context);

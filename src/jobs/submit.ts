@@ -57,6 +57,7 @@ export async function submit(
 
 /**
  * Accepts a job; under a key that was used for it before, answers with the job of that time instead.
+ * @param announce told of a job before it is stored, so that whoever listens to it misses nothing
  * @throws SluiceError as `submit`, and `idempotency_conflict`
  */
 export function submitOnce(
@@ -64,6 +65,7 @@ export function submitOnce(
   input: SubmitInput,
   caller: Caller,
   once: Once | undefined,
+  announce?: (job: Job) => void,
 ): Promise<Job> {
   return withIdempotency(context, caller, once, {
     newId: newJobId,
@@ -71,6 +73,7 @@ export function submitOnce(
     prepare: () => buildJob(context, input, caller),
     async commit(id, prepared) {
       const job = { ...prepared, id };
+      announce?.(job);
       await accept(context, [job]);
       return job;
     },

@@ -1,7 +1,7 @@
 // The HTTP interface over a whole test context, and the few requests that every test makes.
 import type { InjectOptions } from "fastify";
 import type { FileSettings } from "../../src/config/schema.ts";
-import { createHttpServer } from "../../src/http/server.ts";
+import { createHttpServer, type HttpOptions } from "../../src/http/server.ts";
 import type { HttpServer } from "../../src/http/types.ts";
 import { openTestContext, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
@@ -24,9 +24,13 @@ export interface Answer {
   body: any;
 }
 
-export async function startServerUnderTest(file: FileSettings = {}, shared?: TestStore): Promise<ServerUnderTest> {
+export async function startServerUnderTest(
+  file: FileSettings = {},
+  shared?: TestStore,
+  options: HttpOptions = {},
+): Promise<ServerUnderTest> {
   const context = await openTestContext(file, shared);
-  const app = createHttpServer(context);
+  const app = createHttpServer(context, options);
   await app.ready();
 
   async function send(options: InjectOptions): Promise<Answer> {

@@ -3,18 +3,20 @@ import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { type ErrorCode, errorTable, SluiceError } from "../../domain/errors.ts";
-import { type JobRecord, type Priority, priorities } from "../../domain/job.ts";
+import type { JobId } from "../../domain/ids.ts";
+import { type Job, type JobRecord, type Priority, priorities } from "../../domain/job.ts";
 import { requireEnvironment } from "../../jobs/admission.ts";
 import type { Caller } from "../../jobs/caller.ts";
 import { cancel } from "../../jobs/cancel.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import type { SubmitInput } from "../../jobs/submit.ts";
 import { idempotencyHeaders } from "../idempotency.ts";
+import type { HttpServer } from "../types.ts";
 
 /** What a call may answer once its job is accepted. */
 export const heldErrors: ErrorCode[] = [
   ...(["provider_rejected", "content_filtered", "cancelled", "malformed_output", "model_unavailable"] as const),
-  ...(["tries_exhausted", "unknown_end", "expired", "wait_timeout"] as const),
+  ...(["tries_exhausted", "unknown_end", "expired", "wait_timeout", "stream_interrupted"] as const),
 ];
 
 /** For the `headers` of a route's schema. */
@@ -81,10 +83,46 @@ export function withDeadline(input: SubmitInput, { keep }: Held, settings: Setti
   return { ...input, expiresInMs: Math.min(input.expiresInMs ?? Infinity, settings.limits.maxChatWaitS * 1000) };
 }
 
+/**
+ * Waits, and lets go of the job whatever comes of it: unless it is kept, it is cancelled if it has not ended.
+ * @param wait answers with the job as it was when the waiting ended
+ */
+export async function whileHeld(
+  context: JobsContext,
+  { job, caller, held }: { job: Job; caller: Caller; held: Held },
+  wait: () => Promise<JobRecord>,
+): Promise<JobRecord> {
+  let record: JobRecord | undefined;
+  try {
+    record = await wait();
+    return record;
+  } finally {
+    if (!record?.outcome && !held.keep) await cancelQuietly(context, job.id, caller);
+  }
+}
+
+/** Never fails: what is left undone is bounded by the deadline. */
+async function cancelQuietly(context: JobsContext, jobId: JobId, caller: Caller): Promise<void> {
+  try {
+    await cancel(context, jobId, caller);
+  } catch (error) {
+    if (error instanceof SluiceError && error.code === "conflict") return;
+    context.log.warn({ err: error, jobId }, "a job whose caller has gone could not be cancelled");
+  }
+}
+
+/** Aborted, with the error to answer with, when the server closes: those who wait must not hold it up. */
+export function closingSignal(app: HttpServer): AbortSignal {
+  const closing = new AbortController();
+  app.addHook("preClose", async () => closing.abort(new SluiceError("unavailable", "The service is stopping.")));
+  return closing.signal;
+}
+
 /** Why there is no answer; undefined if there is one. */
-export function failureOf({ job, outcome }: JobRecord): SluiceError | undefined {
+export function failureOf({ job, outcome }: JobRecord, closing: AbortSignal): SluiceError | undefined {
   const jobId = job.id;
   if (!outcome) {
+    if (closing.aborted) return closing.reason as SluiceError;
     return new SluiceError("wait_timeout", "The answer was not there in time; the job goes on.", { jobId });
   }
   switch (outcome.status) {
@@ -97,13 +135,4 @@ export function failureOf({ job, outcome }: JobRecord): SluiceError | undefined 
       return new SluiceError(Object.hasOwn(errorTable, code) ? (code as ErrorCode) : "internal", message, { jobId });
     }
   }
-}
-
-/** To be called when nobody waits for the answer any more. Never fails: what is left undone is bounded by the deadline. */
-export async function letGo(context: JobsContext, { job, outcome }: JobRecord, caller: Caller, held: Held) {
-  if (outcome || held.keep) return;
-  await cancel(context, job.id, caller).catch((error) => {
-    if (error instanceof SluiceError && error.code === "conflict") return;
-    context.log.warn({ err: error, jobId: job.id }, "a job whose caller has gone could not be cancelled");
-  });
 }

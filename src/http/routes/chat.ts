@@ -1,26 +1,43 @@
 // POST /v1/chat/completions: a job whose caller holds the line, in OpenAI's words.
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyReply } from "fastify";
 import Type from "typebox";
-import { SluiceError } from "../../domain/errors.ts";
+import type { Caller } from "../../jobs/caller.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import type { Once } from "../../jobs/idempotency.ts";
 import { submitOnce } from "../../jobs/submit.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
 import { errorResponses } from "../errors.ts";
 import { goneSignal } from "../gone.ts";
 import { onceOf } from "../idempotency.ts";
 import { submitErrors } from "../job-request.ts";
+import { ChatChunks } from "../openai/chat-chunks.ts";
 import { type ChatRequest, chatBody, chatReader } from "../openai/chat-request.ts";
 import { chatCompletionOf } from "../openai/chat-response.ts";
-import { failureOf, type Held, heldBy, heldErrors, heldHeaders, letGo, withDeadline } from "../openai/held-job.ts";
+import { openAiErrorOf } from "../openai/errors.ts";
+import {
+  closingSignal,
+  failureOf,
+  type Held,
+  heldBy,
+  heldErrors,
+  heldHeaders,
+  whileHeld,
+  withDeadline,
+} from "../openai/held-job.ts";
+import { streamJob } from "../openai/held-stream.ts";
 import type { HttpServer } from "../types.ts";
 
-export function chatRoutes(app: HttpServer, context: JobsContext): void {
+interface Call extends ChatRequest {
+  held: Held;
+  once: Once | undefined;
+}
+
+/** @param keepAliveMs how often a stream without text sends a comment */
+export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: number): void {
   const { settings } = context;
   const read = chatReader(settings);
 
-  /** Aborted when the server closes, so that those who wait do not hold it up. */
-  const closing = new AbortController();
-  app.addHook("preClose", async () => closing.abort());
+  const closing = closingSignal(app);
 
   app.post(
     "/v1/chat/completions",
@@ -47,24 +64,46 @@ export function chatRoutes(app: HttpServer, context: JobsContext): void {
     async (request, reply) => {
       const held = heldBy(request, settings);
       const chat = read(request.body, held);
-      const input = withDeadline(chat.input, held, settings);
-      return answer(request, reply, { ...chat, input }, held);
+      const call = { ...chat, input: withDeadline(chat.input, held, settings), held, once: onceOf(request, "chat") };
+      const { caller } = request;
+      const gone = goneSignal(reply);
+      reply.header("x-request-id", request.id);
+      return chat.stream ? stream(call, caller, reply, gone) : answer(call, caller, reply, gone);
     },
   );
 
-  async function answer(request: FastifyRequest, reply: FastifyReply, chat: ChatRequest, held: Held) {
-    const { caller } = request;
-    const gone = goneSignal(reply);
-    const job = await submitOnce(context, chat.input, caller, onceOf(request, "chat"));
-    reply.headers({ "x-request-id": request.id, "x-sluice-job-id": job.id });
-    const record = await waitForEnd(context, job.id, caller, {
-      waitMs: held.waitMs,
-      signal: AbortSignal.any([closing.signal, gone]),
-    });
-    await letGo(context, record, caller, held);
-    if (!record.outcome && closing.signal.aborted) throw new SluiceError("unavailable", "The service is stopping.");
-    const failure = failureOf(record);
+  async function answer({ input, held, once }: Call, caller: Caller, reply: FastifyReply, gone: AbortSignal) {
+    const job = await submitOnce(context, input, caller, once);
+    reply.header("x-sluice-job-id", job.id);
+    const signal = AbortSignal.any([closing, gone]);
+    const record = await whileHeld(context, { job, caller, held }, () =>
+      waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal }),
+    );
+    const failure = failureOf(record, closing);
     if (failure) throw failure;
     return chatCompletionOf(record);
+  }
+
+  async function stream(call: Call, caller: Caller, reply: FastifyReply, gone: AbortSignal) {
+    const { input, held, once, includeUsage } = call;
+    await streamJob(context, {
+      ...{ reply, caller, held, keepAliveMs, gone, closing },
+      submit: (announce) => submitOnce(context, input, caller, once, announce),
+      form(job, events) {
+        const chunks = new ChatChunks(job, includeUsage);
+        const send = (objects: readonly object[]) => {
+          for (const object of objects) events.send(JSON.stringify(object));
+        };
+        return {
+          text: (text) => send(chunks.text(text)),
+          end(record) {
+            send(chunks.end(record));
+            events.send("[DONE]");
+          },
+          fail: (error) => send([{ error: openAiErrorOf(error) }]),
+        };
+      },
+    });
+    return reply;
   }
 }

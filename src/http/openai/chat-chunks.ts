@@ -1,0 +1,54 @@
+// A chat completion as a stream of chunks: the role, the text as it comes, calls of functions, why it ended, what was used.
+import type { Job, JobRecord } from "../../domain/job.ts";
+import { chatHead, chatToolCall, chatUsage, finishReasonOf, serviceTierOf } from "./chat-response.ts";
+
+export class ChatChunks {
+  readonly #includeUsage: boolean;
+  readonly #head: ReturnType<typeof chatHead>;
+  #begun = false;
+
+  constructor(job: Job, includeUsage: boolean) {
+    this.#head = chatHead({ job });
+    this.#includeUsage = includeUsage;
+  }
+
+  text(text: string): object[] {
+    return [...this.#role(), this.#chunk({ content: text })];
+  }
+
+  /** What is left once the whole text was sent. */
+  end(record: JobRecord): object[] {
+    const { outcome } = record;
+    // The chunks before could only name the model that was asked for.
+    if (outcome?.model) this.#head.model = outcome.model;
+    const tier = serviceTierOf(record);
+    const calls = (outcome?.toolCalls ?? []).map((call, index) => ({ index, ...chatToolCall(call) }));
+    return [
+      ...this.#role(),
+      ...calls.map((call) => this.#chunk({ tool_calls: [call] })),
+      this.#chunk({}, { finish_reason: finishReasonOf(outcome?.finishReason) }, tier && { service_tier: tier }),
+      ...(this.#includeUsage ? [this.#usage(record)] : []),
+    ];
+  }
+
+  #role(): object[] {
+    if (this.#begun) return [];
+    this.#begun = true;
+    return [this.#chunk({ role: "assistant", content: "", refusal: null })];
+  }
+
+  #chunk(delta: object, more: object = { finish_reason: null }, fields: object = {}): object {
+    return {
+      ...this.#head,
+      object: "chat.completion.chunk",
+      choices: [{ index: 0, delta, logprobs: null, ...more }],
+      ...fields,
+      ...(this.#includeUsage && { usage: null }),
+    };
+  }
+
+  #usage({ outcome }: JobRecord): object {
+    const usage = outcome?.usage ? chatUsage(outcome.usage) : null;
+    return { ...this.#head, object: "chat.completion.chunk", choices: [], usage };
+  }
+}

@@ -1,0 +1,74 @@
+// The answer to a held call as a stream. Until the first event is sent, a failure is answered as to any other call;
+// from then on it is the last event. An answer that starts over can no longer be told, and ends the stream.
+import type { FastifyReply } from "fastify";
+import { SluiceError } from "../../domain/errors.ts";
+import type { Job, JobRecord } from "../../domain/job.ts";
+import type { Caller } from "../../jobs/caller.ts";
+import type { JobsContext } from "../../jobs/context.ts";
+import { JobFollower } from "../../jobs/follow.ts";
+import { EventStream } from "../event-stream.ts";
+import { failureOf, type Held, whileHeld } from "./held-job.ts";
+
+/** What is sent, in the words of the call. */
+export interface StreamForm {
+  text(text: string): void;
+  end(record: JobRecord): void;
+  fail(error: SluiceError): void;
+}
+
+export interface StreamedCall {
+  reply: FastifyReply;
+  caller: Caller;
+  held: Held;
+  keepAliveMs: number;
+  gone: AbortSignal;
+  closing: AbortSignal;
+  /** Submits the job, and tells of it before it is stored, so that nothing is missed. */
+  submit: (announce: (job: Job) => void) => Promise<Job>;
+  form: (job: Job, events: EventStream) => StreamForm;
+}
+
+/** @throws SluiceError before anything was sent: to be answered as to any other call */
+export async function streamJob(context: JobsContext, call: StreamedCall): Promise<void> {
+  const { reply, caller, held, gone, closing } = call;
+  const broken = new AbortController();
+  const breakOff = (message: string) => broken.abort(new SluiceError("stream_interrupted", message));
+  const events = new EventStream(reply, {
+    keepAliveMs: call.keepAliveMs,
+    onSlow: () => breakOff("The answer was not taken as fast as it came."),
+  });
+  let follower: JobFollower | undefined;
+  let form: StreamForm | undefined;
+
+  const follow = (job: Job): void => {
+    const to = call.form(job, events);
+    form = to;
+    reply.header("x-sluice-job-id", job.id);
+    follower = new JobFollower(context, job.id, (news) => {
+      if (broken.signal.aborted) return;
+      if (news.type === "text") to.text(news.text);
+      else if (news.type === "restart") breakOff("The call broke off and started anew, so the text so far is void.");
+    });
+  };
+
+  try {
+    const job = await call.submit(follow);
+    if (!follower) follow(job);
+    const signal = AbortSignal.any([gone, closing, broken.signal]);
+    const record = await whileHeld(context, { job, caller, held }, () =>
+      follower!.untilEnd(caller, { waitMs: held.waitMs, signal }),
+    );
+    const failure = broken.signal.aborted ? (broken.signal.reason as SluiceError) : failureOf(record, closing);
+    if (failure) throw failure;
+    form!.end(record);
+  } catch (error) {
+    if (!events.opened) throw error;
+    if (!(error instanceof SluiceError)) context.log.error({ err: error }, "a stream failed");
+    form!.fail(
+      error instanceof SluiceError ? error : new SluiceError("internal", "Something went wrong inside the service."),
+    );
+  } finally {
+    follower?.stop();
+    events.end();
+  }
+}
