@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { type Logger, pino } from "pino";
 import { openBackends } from "./backends.ts";
 import type { Environment } from "./config/environment.ts";
+import { noticesOf } from "./config/lifecycle.ts";
 import { readApiKey } from "./config/openai-deployment.ts";
 import type { DeploymentSettings, ModelSettings, OpenAiSettings, Settings } from "./config/settings.ts";
 import { type Clock, systemClock } from "./domain/clock.ts";
@@ -83,6 +84,10 @@ export async function startService(settings: Settings, options: StartOptions = {
     // Closed first: while running calls end, nothing new is accepted. Closing twice is no error.
     if (http) opened.push(() => http.close());
 
+    for (const { message, ...about } of settings.simulator ? [] : noticesOf(settings, clock.wall())) {
+      log.warn(about, message);
+    }
+
     let stopping: Promise<void> | undefined;
     return {
       ...(http && { url: urlOf(settings.host, (http.server.address() as AddressInfo).port) }),
@@ -156,9 +161,9 @@ function openProviders(
 function simulatedModels(settings: Settings): SimulatorOptions["models"] {
   return Object.fromEntries(
     Object.values(settings.models).flatMap(({ contextTokens, maxOutputTokensLimit, deployments }) =>
-      deployments.map(({ modelId, outputBurndown, streaming }) => [
+      deployments.map(({ modelId, outputBurndown, streaming, traits: { streamingTools = true } }) => [
         modelId,
-        { contextTokens, maxOutputTokens: maxOutputTokensLimit, outputBurndown, streaming },
+        { contextTokens, maxOutputTokens: maxOutputTokensLimit, outputBurndown, streaming, streamingTools },
       ]),
     ),
   );
@@ -175,12 +180,13 @@ function bedrockProvider(
   clock: Clock,
   simulator: Simulator | undefined,
 ): Provider {
-  const { region, modelId, streaming, maxConcurrency } = deployment;
+  const { region, modelId, streaming, traits, maxConcurrency } = deployment;
   const endpoint = simulator?.url ?? deployment.endpoint;
   return createBedrockProvider({
     region,
     modelId,
     streaming,
+    traits,
     timeouts: settings.timeouts,
     maxSockets: maxConcurrency,
     clock,

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Settings } from "../src/config/settings.ts";
 import { type Service, type StartOptions, startService } from "../src/main.ts";
@@ -46,6 +47,23 @@ test("a prompt goes from HTTP through the real SDK and the simulator to a stored
     text: expect.stringContaining("synthetic"),
     attempts: [{ result: "completed" }],
   });
+});
+
+test("a deployment whose model is Legacy is announced in the log, by the clock that is passed in", async () => {
+  const provider = { call: () => new Promise<never>(() => {}), close: async () => {} };
+  const announced = async (day: string) => {
+    const lines: { deployment?: string; msg: string }[] = [];
+    const log = pino({ level: "warn" }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    const clock = { now: () => performance.now(), wall: () => Date.parse(day) };
+    const service = await startService(
+      { ...settings, simulator: false },
+      { log, clock, createProvider: () => provider },
+    );
+    await service.stop();
+    return lines.filter(({ deployment }) => deployment !== undefined).map(({ msg }) => msg);
+  };
+  expect(await announced("2026-11-27")).toEqual([expect.stringContaining("is Legacy, end of life on 2027-03-30")]);
+  expect(await announced("2027-04-01")).toEqual([expect.stringContaining("reached its end of life on 2027-03-30")]);
 });
 
 test("a port that is taken fails the start and leaves the data folder free", async () => {

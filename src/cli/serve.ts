@@ -1,6 +1,8 @@
 // sluice serve, sluice api and sluice worker: the service, whole or in parts.
 import { Command, Option } from "commander";
+import { noticesOf } from "../config/lifecycle.ts";
 import type { DeploymentSettings, Settings } from "../config/settings.ts";
+import { systemClock } from "../domain/clock.ts";
 import type { Service } from "../main.ts";
 import { CommandError, exitCodes } from "./exit-codes.ts";
 import { stopOnSignal } from "./signals.ts";
@@ -104,6 +106,7 @@ function banner(settings: Settings, service: Service): string {
     `  Models         ${models.join(", ")}`,
     ...(settings.role === "worker" ? [`  Runs jobs of   ${settings.runs.join(", ")}`] : []),
     ...(settings.role === "api" ? [] : [`  Answers        ${answers}`]),
+    ...attention(settings, systemClock.wall()).map((line) => `  Attention      ${line}`),
   ].join("\n");
 }
 
@@ -116,6 +119,12 @@ function whoAnswers(deployments: DeploymentSettings[]): string {
     ...(regions.length > 0 ? [`Amazon Bedrock (${names(regions)})`] : []),
     ...(hosts.length > 0 ? [`OpenAI-compatible: ${names(hosts)}`] : []),
   ].join("; ");
+}
+
+/** One line per model, however many deployments have the same fault. */
+function attention(settings: Settings, now: number): string[] {
+  if (settings.simulator) return [];
+  return [...new Set(noticesOf(settings, now).map(({ model, message }) => `${model}: ${message}`))];
 }
 
 function explainStart(error: unknown, { host, port }: Settings): unknown {

@@ -1,80 +1,107 @@
-// What is known of Bedrock's models: defaults for what the configuration does not say. From the model cards and quota
-// pages as of November 2026; a deployment or model in the configuration file overrides every value.
+// What is known of a deployment's model: the catalogue's row for its ID, with what the configuration says under
+// `catalogue` laid over it key by key. What remains open has a careful default or is left unknown.
+import type { TokenPrices } from "../domain/money.ts";
+import { type CatalogueRow, familyRows, modelRows } from "./catalogue-rows.ts";
+import type { ModelRow, ModelTraits } from "./model-traits.ts";
 
 export interface ModelFacts {
-  /** Input and output together. */
   contextTokens: number;
-  /** The most that may be asked for as max_tokens. */
   maxOutputTokens: number;
-  /** See ModelSettings.tokenFactor. */
   tokenFactor: number;
   streaming: boolean;
-  /** Quota tokens per output token when a call is settled. */
   outputBurndown: number;
+  traits: ModelTraits;
 }
 
-const common = { tokenFactor: 1.1, streaming: true, outputBurndown: 1 };
+/** The configuration's own rows, by model ID, ID of a profile, or ARN. One for a bare ID holds for its profiles too. */
+export type Overrides = Readonly<Record<string, ModelRow>>;
 
-// Llama's vocabulary extends cl100k: its own counts match on English, German and code, and are lower elsewhere.
-const llama3 = { ...common, tokenFactor: 1, contextTokens: 128_000, maxOutputTokens: 4096 };
-const llama4 = { ...common, maxOutputTokens: 16_384 };
-const nova = { ...common, tokenFactor: 1.2, contextTokens: 300_000, maxOutputTokens: 8192 };
-// Tokenizers from Claude 4.7 on make up to 1.77 times as much of a text as local estimates say.
-const claude4 = { ...common, tokenFactor: 1.3, contextTokens: 200_000, maxOutputTokens: 64_000, outputBurndown: 5 };
-const claudeNew = { ...claude4, tokenFactor: 1.8, contextTokens: 1_000_000, maxOutputTokens: 128_000 };
-const mistral = { ...common, tokenFactor: 1.2, contextTokens: 128_000, maxOutputTokens: 8192 };
-const qwen = { ...common, contextTokens: 262_144, maxOutputTokens: 16_384 };
+/** Of an ID that the catalogue does not know, such as an application inference profile. */
+const careful = { contextTokens: 128_000, maxOutputTokens: 4096, tokenFactor: 1.3, streaming: true, outputBurndown: 1 };
 
-/** By the beginning of the bare model ID; the longest that fits counts. */
-const catalogue: Record<string, ModelFacts> = {
-  "meta.llama3-1-": { ...llama3 },
-  "meta.llama3-2-": { ...llama3 },
-  "meta.llama3-3-": { ...llama3 },
-  "meta.llama4-maverick-": { ...llama4, contextTokens: 1_000_000 },
-  "meta.llama4-scout-": { ...llama4, contextTokens: 3_500_000 },
+/** Seen for Amazon Nova Pro; AWS says only that one is dearer than the default tier and the other cheaper. */
+const usualTierFactors = { priority: 1.75, flex: 0.5 };
 
-  "amazon.nova-micro-": { ...nova, contextTokens: 128_000 },
-  "amazon.nova-lite-": { ...nova },
-  "amazon.nova-pro-": { ...nova },
-  "amazon.nova-2-lite-": { ...nova, contextTokens: 1_000_000, maxOutputTokens: 64_000 },
+/** What is known of a model by its ID, the ID of an inference profile, or the ARN of either. */
+export function factsOf(modelId: string, overrides: Overrides = {}, provider = "bedrock"): ModelFacts {
+  const { id, bare, prefix } = partsOf(modelId);
+  const builtIn = provider === "bedrock" ? rowOf(bare) : elsewhere;
+  const own = [...new Set([bare, id, modelId])].flatMap((key) =>
+    Object.hasOwn(overrides, key) ? [overrides[key]!] : [],
+  );
+  const row: CatalogueRow = Object.assign({}, builtIn, ...own);
+  return {
+    contextTokens: row.contextTokens ?? careful.contextTokens,
+    maxOutputTokens: row.maxOutputTokens ?? careful.maxOutputTokens,
+    tokenFactor: row.tokenFactor ?? careful.tokenFactor,
+    streaming: row.streaming ?? careful.streaming,
+    outputBurndown: row.outputBurndown ?? careful.outputBurndown,
+    traits: traitsOf(row, pricesOf(builtIn, prefix, own)),
+  };
+}
 
-  // A Claude that is newer than this table gets the values of the newest family.
-  "anthropic.claude-": { ...claudeNew, outputBurndown: 10 },
-  "anthropic.claude-haiku-4-5-": { ...claude4 },
-  "anthropic.claude-sonnet-4-5-": { ...claude4 },
-  "anthropic.claude-opus-4-5-": { ...claude4 },
-  "anthropic.claude-sonnet-4-6": { ...claude4, contextTokens: 1_000_000 },
-  "anthropic.claude-opus-4-6": { ...claude4, contextTokens: 1_000_000, maxOutputTokens: 128_000 },
-  "anthropic.claude-opus-4-7": { ...claudeNew },
-  "anthropic.claude-opus-4-8": { ...claudeNew, outputBurndown: 15 },
-
-  "openai.gpt-oss-": { ...common, contextTokens: 128_000, maxOutputTokens: 16_384 },
-
-  "mistral.": { ...mistral },
-  "deepseek.r1-": { ...common, tokenFactor: 1.2, contextTokens: 128_000, maxOutputTokens: 32_768 },
-  "deepseek.v3": { ...common, tokenFactor: 1.2, contextTokens: 163_840, maxOutputTokens: 81_920 },
-  "qwen.": { ...qwen, contextTokens: 128_000 },
-  "qwen.qwen3-32b-": { ...qwen, contextTokens: 16_384, maxOutputTokens: 8192 },
-  "qwen.qwen3-235b-": { ...qwen },
-  "qwen.qwen3-coder-": { ...qwen },
-  "qwen.qwen3-next-": { ...qwen },
-};
-
-/** For an ID that the catalogue does not know, such as an application inference profile. */
-const unknownModel: ModelFacts = {
-  ...common,
-  tokenFactor: 1.3,
-  contextTokens: 128_000,
-  maxOutputTokens: 4096,
-};
-
-/** What is known of a model, by its ID, the ID of an inference profile, or the ARN of either. */
-export function factsOf(modelId: string): ModelFacts {
-  const id = modelId.split("/").at(-1)!;
-  const bare = id.replace(/^(us-gov|us|eu|apac|au|jp|ca|global)\./, "");
-  let best = "";
-  for (const prefix of Object.keys(catalogue)) {
-    if (bare.startsWith(prefix) && prefix.length > best.length) best = prefix;
+/** The row of a model of Bedrock; an empty one if there is none. */
+export function rowOf(bareId: string): CatalogueRow {
+  // `amazon.nova-lite-v1:0:300k` is `amazon.nova-lite-v1:0` with a certain context.
+  for (let id = bareId; id.includes("."); id = id.slice(0, Math.max(0, id.lastIndexOf(":")))) {
+    if (Object.hasOwn(modelRows, id)) return modelRows[id]!;
   }
-  return catalogue[best] ?? unknownModel;
+  let best = "";
+  for (const prefix of Object.keys(familyRows)) {
+    if (bareId.startsWith(prefix) && prefix.length > best.length) best = prefix;
+  }
+  return familyRows[best] ?? {};
+}
+
+export function partsOf(modelId: string): { id: string; bare: string; prefix?: string } {
+  const id = modelId.startsWith("arn:") ? modelId.slice(modelId.lastIndexOf("/") + 1) : modelId;
+  const prefix = /^(us-gov|us|eu|apac|au|jp|ca|global)\./.exec(id)?.[1];
+  return prefix === undefined ? { id, bare: id } : { id, bare: id.slice(prefix.length + 1), prefix };
+}
+
+/** Of a model that is not Bedrock's: nothing is known, except that what only AWS has is not there. */
+const elsewhere: CatalogueRow & { jsonObject: undefined } = {
+  guardrails: false,
+  promptCache: "none",
+  jsonObject: undefined,
+};
+
+function traitsOf(row: CatalogueRow, prices: TokenPrices | undefined): ModelTraits {
+  const known: Omit<ModelTraits, "refuses" | "fields"> = {
+    tools: row.tools,
+    streamingTools: row.streamingTools,
+    systemPrompts: row.systemPrompts,
+    jsonSchema: row.jsonSchema,
+    // Converse can hold an answer to a schema, but has no word for JSON of any form.
+    jsonObject: "jsonObject" in row ? row.jsonObject : false,
+    guardrails: row.guardrails,
+    promptCache: row.promptCache,
+    serviceTiers: row.serviceTiers,
+    regions: row.regions,
+    legacySince: row.legacySince,
+    endOfLife: row.endOfLife,
+    prices,
+  };
+  const present = Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
+  return { ...present, refuses: row.refuses ?? [], fields: row.fields ?? {} };
+}
+
+function pricesOf(builtIn: CatalogueRow, prefix: string | undefined, own: ModelRow[]): TokenPrices | undefined {
+  const factor = prefix === "global" ? 1 : (builtIn.regionalPriceFactor ?? 1);
+  const listed = Object.entries(builtIn.prices ?? {}).map(([key, usd]) => [key, rounded(usd * factor)]);
+  const merged: NonNullable<ModelRow["prices"]> = Object.assign(
+    Object.fromEntries(listed),
+    ...own.map(({ prices }) => prices),
+  );
+  if (Object.keys(merged).length === 0) return undefined;
+  const { priorityFactor, flexFactor, ...prices } = merged;
+  const usual: TokenPrices["tiers"] = builtIn === elsewhere ? {} : usualTierFactors;
+  const priority = priorityFactor ?? usual.priority;
+  const flex = flexFactor ?? usual.flex;
+  return { ...prices, tiers: { ...(priority && { priority }), ...(flex && { flex }) } };
+}
+
+/** To a millionth of a dollar, so that 1.1 times 0.1 is 0.11. */
+function rounded(usd: number): number {
+  return Math.round(usd * 1e6) / 1e6;
 }

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve as resolvePath } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
+import type { TokenPrices } from "../domain/money.ts";
 import { ConfigError } from "./config-error.ts";
 import { chooseProvider } from "./credentials.ts";
 import { type Environment, readVariable, type VariableName } from "./environment.ts";
@@ -106,13 +107,23 @@ function environmentsToRun(environments: Settings["environments"], only: LoadOpt
   return names;
 }
 
-/** The ids of deployments are on every answer: those of the simulator say so. */
+const free: TokenPrices = {
+  input: 0,
+  output: 0,
+  cacheRead: 0,
+  cacheWrite: 0,
+  cacheWriteHour: 0,
+  tiers: { priority: 1, flex: 1 },
+};
+
+/** The ids of deployments are on every answer: those of the simulator say so. And it costs nothing. */
 function markSynthetic(settings: Settings): Settings {
   for (const model of Object.values(settings.models)) {
     for (const deployment of model.deployments) {
       const id = deployment.id.replace(/^[^/]+/, "simulator");
       for (const quota of deployment.quotas) quota.name = quota.name.replace(deployment.id, id);
       deployment.id = id;
+      deployment.traits = { ...deployment.traits, prices: free };
     }
   }
   return settings;

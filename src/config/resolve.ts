@@ -1,7 +1,7 @@
 // From a file of the right form to settings: fills in what it leaves out (defaults.ts, catalogue.ts) and checks what
 // must hold between keys.
 import { isDeepStrictEqual } from "node:util";
-import { factsOf, type ModelFacts } from "./catalogue.ts";
+import { factsOf, type ModelFacts, type Overrides } from "./catalogue.ts";
 import * as defaults from "./defaults.ts";
 import { type ProviderPart, reportForeignKeys, resolveOpenAi } from "./openai-deployment.ts";
 import { nearest, type Path, type Problem, type Report } from "./problems.ts";
@@ -15,7 +15,7 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
   const problems: Problem[] = [];
   const report: Report = (path, text) => problems.push({ path, text });
 
-  const models = resolveModels(file.models ?? defaults.defaultModels, report);
+  const models = resolveModels(file.models ?? defaults.defaultModels, file.catalogue ?? {}, report);
   const environments = record(
     Object.entries(file.environments ?? defaults.defaultEnvironments).map(([name, e]) => [
       name,
@@ -60,12 +60,16 @@ function record<T>(entries: (readonly [string, T])[]): Record<string, T> {
 
 // ---------------------------------------------------------------- models
 
-function resolveModels(models: Record<string, FileModel>, report: Report): Record<string, ModelSettings> {
+function resolveModels(
+  models: Record<string, FileModel>,
+  catalogue: Overrides,
+  report: Report,
+): Record<string, ModelSettings> {
   const seen = new Map<string, string>();
   return record(
     Object.entries(models).map(([alias, model]) => {
       const path: Path = ["models", alias];
-      const facts = model.deployments.map((deployment) => factsOf(deployment.modelId));
+      const facts = model.deployments.map((d) => factsOf(d.modelId, catalogue, d.provider));
       const contextTokens = model.contextTokens ?? least(facts, "contextTokens");
       const limit = model.maxOutputTokensLimit ?? Math.min(least(facts, "maxOutputTokens"), contextTokens);
       const deployments = model.deployments.map((deployment, i) => {
@@ -117,6 +121,7 @@ function resolveDeployment(d: FileDeployment, facts: ModelFacts, path: Path, rep
     maxConcurrency: d.maxConcurrency ?? defaults.defaultMaxConcurrency,
     streaming: d.streaming ?? facts.streaming,
     outputBurndown: d.outputBurndown ?? facts.outputBurndown,
+    traits: facts.traits,
     quotas,
   };
 }

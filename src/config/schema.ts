@@ -1,6 +1,7 @@
 // The form of the configuration file: its keys, their types and ranges. What each key means is said in settings.ts and
 // sluice.example.yaml; what holds between keys is checked in resolve.ts.
 import Type, { type Static, type TSchema } from "typebox";
+import { extraParameters, refusable, serviceTiers } from "./model-traits.ts";
 
 /** An object that refuses unknown keys; every key may be left out unless named in `required`. */
 function section<P extends Record<string, TSchema>>(properties: P) {
@@ -97,6 +98,58 @@ const environment = section({
   weight: Type.Optional(weight),
 });
 
+const flag = Type.Optional(Type.Boolean());
+const usd = Type.Optional(Type.Number({ minimum: 0, maximum: 1_000_000 }));
+const day = Type.Optional(
+  Type.String({
+    pattern: "^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])$",
+    allowed: "a day such as 2027-03-30",
+  }),
+);
+const fieldPath = Type.Optional(
+  Type.String({ pattern: "^\\w{1,64}(\\.\\w{1,64}){0,4}$", allowed: "a path of names such as inferenceConfig.topK" }),
+);
+
+/** See ModelRow. */
+const catalogueRow = section({
+  contextTokens: integer(1, manyTokens),
+  maxOutputTokens: integer(1, manyTokens),
+  tokenFactor: Type.Optional(Type.Number({ minimum: 0.1, maximum: 10 })),
+  outputBurndown: Type.Optional(Type.Number({ minimum: 1, maximum: 1000 })),
+  streaming: flag,
+  tools: flag,
+  streamingTools: flag,
+  systemPrompts: flag,
+  jsonSchema: flag,
+  jsonObject: flag,
+  guardrails: flag,
+  promptCache: Type.Optional(Type.Enum(["none", "5m", "1h"])),
+  refuses: Type.Optional(Type.Array(Type.Enum([...refusable]), { maxItems: refusable.length })),
+  fields: Type.Optional(
+    section(
+      Object.fromEntries(extraParameters.map((name) => [name, fieldPath])) as Record<
+        (typeof extraParameters)[number],
+        typeof fieldPath
+      >,
+    ),
+  ),
+  serviceTiers: Type.Optional(Type.Array(Type.Enum([...serviceTiers]), { minItems: 1, maxItems: 3 })),
+  prices: Type.Optional(
+    section({
+      input: usd,
+      output: usd,
+      cacheRead: usd,
+      cacheWrite: usd,
+      cacheWriteHour: usd,
+      priorityFactor: usd,
+      flexFactor: usd,
+    }),
+  ),
+  regions: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { minItems: 1, maxItems: 100 })),
+  legacySince: day,
+  endOfLife: day,
+});
+
 export const fileSchema = section({
   host: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9.:_-]{1,253}$", allowed: "an address or host name" })),
   port: integer(0, 65_535),
@@ -110,6 +163,7 @@ export const fileSchema = section({
       model,
     ),
   ),
+  catalogue: Type.Optional(named("^[A-Za-z0-9._:/-]{1,2048}$", "model IDs, profile IDs or ARNs", catalogueRow)),
   environments: Type.Optional(
     named(
       "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",

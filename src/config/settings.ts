@@ -2,6 +2,7 @@
 // is in load.ts; how it is written by an operator is documented key by key in sluice.example.yaml.
 import type { Priority } from "../domain/job.ts";
 import type { QuotaUnit } from "../scheduler/scheduler.ts";
+import type { ModelTraits } from "./model-traits.ts";
 
 export interface Settings {
   /** Where the configuration came from: a file's path, or `defaults`. */
@@ -68,6 +69,8 @@ export interface DeploymentSettings {
   /** Whether the model can stream; if not, Converse is used in place of ConverseStream. */
   streaming: boolean;
   outputBurndown: number;
+  /** What else is known of its model. */
+  traits: ModelTraits;
   quotas: QuotaSettings[];
 }
 

@@ -53,6 +53,23 @@ test("says where everything is and that the text is synthetic; one client comman
   expect(existsSync(join(cwd, "data", "SSP-dev.sqlite"))).toBe(true);
 });
 
+test("says which models Bedrock will refuse, before the first call is", async () => {
+  const cwd = workingDirectory();
+  const modelId = "us.meta.llama3-1-405b-instruct-v1:0";
+  writeFileSync(
+    join(cwd, "sluice.yaml"),
+    JSON.stringify({
+      models: { big: { deployments: ["us-east-1", "us-west-2"].map((region) => ({ region, modelId })) } },
+    }),
+  );
+  const env = { AWS_ACCESS_KEY_ID: "test", AWS_SECRET_ACCESS_KEY: "test", SLUICE_LOG_LEVEL: "silent" };
+  const { child, ended } = await serve({ cwd, env });
+  child.kill("SIGTERM");
+  expect((await ended).stdout.split("\n").filter((line) => line.includes("Attention"))).toEqual([
+    `  Attention      big: ${modelId} reached its end of life on 2026-07-07; calls will be refused. No alternative is configured.`,
+  ]);
+});
+
 test("a second process on the same data folder, or the same port, is one clear line and exit code 1", async () => {
   const cwd = workingDirectory();
   const { url, ended, child } = await serve({ cwd });

@@ -52,6 +52,7 @@ test("without a file: Llama 3.3 with 3 requests a minute, a current model beside
       maxConcurrency: 50,
       streaming: true,
       outputBurndown: 1,
+      traits: expect.objectContaining({ streamingTools: false, endOfLife: "2027-03-30" }),
       quotas: [
         { name: `${id}:requests/minute`, unit: "requests", per: "minute", limit: 3, burst: 3 },
         { name: `${id}:tokens/minute`, unit: "tokens", per: "minute", limit: 600_000, burst: 60_000 },

@@ -37,7 +37,14 @@ test("deployments, with models and quotas", async () => {
     running: 0,
     max_concurrency: 50,
     quotas: body.quotas.slice(0, 2).map((q: { name: string }) => q.name),
+    lifecycle: {
+      status: expect.stringMatching(/^(legacy|end_of_life)$/),
+      legacy_since: null,
+      end_of_life: "2027-03-30",
+      alternative: null,
+    },
   });
+  expect(body.deployments[1].lifecycle).toMatchObject({ status: "active", end_of_life: null });
   expect(body.quotas[0]).toMatchObject({
     unit: "requests",
     per: "minute",

@@ -1,5 +1,7 @@
 // GET /v1/deployments: what may be asked for, who serves it, and how much of the quotas is in use.
 import Type from "typebox";
+import { lifecycleOf } from "../../config/lifecycle.ts";
+import type { DeploymentSettings } from "../../config/settings.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { errorResponses } from "../errors.ts";
 import { isoOrNull, nullable, time } from "../json.ts";
@@ -14,6 +16,15 @@ const model = Type.Object({
   deployments: Type.Array(Type.String()),
 });
 
+const lifecycle = Type.Object({
+  status: Type.Enum(["active", "legacy", "end_of_life"], {
+    description: "By the catalogue. legacy: closed to accounts that have not used the model lately.",
+  }),
+  legacy_since: nullable(Type.String({ format: "date" })),
+  end_of_life: nullable(Type.String({ format: "date" })),
+  alternative: nullable(Type.String({ description: "The alias that the configuration names to use instead." })),
+});
+
 const deployment = Type.Object({
   id: Type.String(),
   region: Type.String(),
@@ -24,6 +35,7 @@ const deployment = Type.Object({
   running: Type.Integer({ description: "Calls at this moment." }),
   max_concurrency: Type.Integer(),
   quotas: Type.Array(Type.String()),
+  lifecycle: nullable(lifecycle),
 });
 
 const quota = Type.Object({
@@ -58,7 +70,9 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, clock }
       const { deployments, quotas } = await scheduler.snapshot();
       const now = clock.wall();
       const configured = new Map(
-        Object.values(settings.models).flatMap((m) => m.deployments.map((d) => [d.id, d] as const)),
+        Object.values(settings.models).flatMap((m) =>
+          m.deployments.map((d) => [d.id, { ...d, alternative: m.alternative ?? null }] as const),
+        ),
       );
       return {
         models: Object.entries(settings.models).map(([name, m]) => ({
@@ -79,6 +93,7 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, clock }
           running: d.running,
           max_concurrency: d.maxConcurrency,
           quotas: configured.get(d.id)?.quotas.map((q) => q.name) ?? [],
+          lifecycle: lifecycleResource(configured.get(d.id), now),
         })),
         quotas: quotas.map((q) => ({
           name: q.name,
@@ -92,4 +107,10 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, clock }
       };
     },
   );
+}
+
+function lifecycleResource(deployment: (DeploymentSettings & { alternative: string | null }) | undefined, now: number) {
+  if (deployment === undefined) return null;
+  const { status, legacySince = null, endOfLife = null } = lifecycleOf(deployment, now);
+  return { status, legacy_since: legacySince, end_of_life: endOfLife, alternative: deployment.alternative };
 }

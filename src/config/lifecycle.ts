@@ -1,0 +1,105 @@
+// How long a deployment's model will still be there, and what else the catalogue doubts about a deployment. Said at
+// start and in GET /v1/deployments; never a reason not to start, because the catalogue may be older than the facts.
+import { partsOf, rowOf } from "./catalogue.ts";
+import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts";
+
+export interface Lifecycle {
+  /** `legacy`: closed to accounts that have not used it lately, and given no higher quotas. */
+  status: "active" | "legacy" | "end_of_life";
+  /** Days, `YYYY-MM-DD` in UTC. */
+  legacySince?: string;
+  endOfLife?: string;
+}
+
+/** @param now milliseconds since the epoch */
+export function lifecycleOf({ traits }: Pick<DeploymentSettings, "traits">, now: number): Lifecycle {
+  const { legacySince, endOfLife } = traits;
+  const today = new Date(now).toISOString().slice(0, 10);
+  const status =
+    endOfLife !== undefined && endOfLife <= today
+      ? "end_of_life"
+      : // A day on which it ends is announced for Legacy models only.
+        legacySince !== undefined
+        ? legacySince <= today
+          ? "legacy"
+          : "active"
+        : endOfLife !== undefined
+          ? "legacy"
+          : "active";
+  return { status, ...(legacySince && { legacySince }), ...(endOfLife && { endOfLife }) };
+}
+
+export interface Notice {
+  model: string;
+  deployment: string;
+  message: string;
+}
+
+/**
+ * What an operator should know about his deployments before the first call fails.
+ * @param now milliseconds since the epoch
+ */
+export function noticesOf(settings: Pick<Settings, "models">, now: number): Notice[] {
+  return Object.entries(settings.models).flatMap(([model, { alternative, deployments }]) =>
+    deployments.flatMap((deployment) => {
+      const messages = [lifecycleNotice(deployment, alternative, now), ...doubtsOf(deployment)];
+      return messages.flatMap((message) =>
+        message === undefined ? [] : [{ model, deployment: deployment.id, message }],
+      );
+    }),
+  );
+}
+
+function lifecycleNotice(
+  deployment: DeploymentSettings,
+  alternative: ModelSettings["alternative"],
+  now: number,
+): string | undefined {
+  const { status, endOfLife } = lifecycleOf(deployment, now);
+  if (status === "active") return undefined;
+  const instead = alternative ? ` Its configured alternative is ${alternative}.` : " No alternative is configured.";
+  if (status === "end_of_life") {
+    return `${deployment.modelId} reached its end of life on ${endOfLife}; calls will be refused.${instead}`;
+  }
+  const until = endOfLife ? `, end of life on ${endOfLife}` : "";
+  return `${deployment.modelId} is Legacy${until}; accounts that have not used it lately cannot call it.${instead}`;
+}
+
+/** By the prefix of a geographic profile, how the names of the Regions begin that it can be called from. */
+const callersOf: Record<string, string[]> = {
+  us: ["us-", "ca-"],
+  eu: ["eu-"],
+  apac: ["ap-"],
+  au: ["ap-southeast-"],
+  jp: ["ap-northeast-"],
+  ca: ["ca-"],
+  "us-gov": ["us-gov-"],
+};
+
+/** Reasons for which Bedrock may refuse every call, as far as the catalogue knows. */
+function doubtsOf({ provider, modelId, region, traits, endpoint }: DeploymentSettings): string[] {
+  // Another endpoint may well serve what AWS does not.
+  if (provider !== "bedrock" || endpoint !== undefined) return [];
+  const { bare, prefix } = partsOf(modelId);
+  const row = rowOf(bare);
+  const doubts: string[] = [];
+  if (row.mantleOnly) {
+    doubts.push(`${modelId} is known to be served by the endpoint bedrock-mantle only, which is not called.`);
+  }
+  if (prefix === undefined && row.onDemand === false && !modelId.startsWith("arn:")) {
+    const profiles = row.profiles?.map((p) => `${p}.${bare}`).join(", ");
+    doubts.push(
+      `${modelId} is known to be callable through an inference profile only${profiles ? `: ${profiles}` : ""}.`,
+    );
+  }
+  if (prefix !== undefined && row.profiles && !row.profiles.includes(prefix)) {
+    doubts.push(`${modelId} is not a known profile; known are ${row.profiles.map((p) => `${p}.${bare}`).join(", ")}.`);
+  }
+  const callers = prefix === undefined ? undefined : callersOf[prefix];
+  if (callers && !callers.some((start) => region.startsWith(start))) {
+    doubts.push(`${modelId} cannot be called from ${region}: the profile belongs to another geography.`);
+  } else if (traits.regions && !traits.regions.includes(region)) {
+    doubts.push(`${modelId} is known in ${traits.regions.join(", ")} only, not in ${region}.`);
+  }
+  return doubts;
+}
