@@ -2,6 +2,7 @@
 import Type, { type Static } from "typebox";
 import {
   type Attempt,
+  type AttemptEnd,
   finalStates,
   type JobError,
   type JobHead,
@@ -11,6 +12,7 @@ import {
   priorities,
   type Usage,
 } from "../domain/job.ts";
+import { sumOfCosts, toUsd } from "../domain/money.ts";
 import type { JobView } from "../jobs/view.ts";
 import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
 import { iso, isoOrNull, nullable, time } from "./json.ts";
@@ -26,6 +28,8 @@ const usage = Type.Object({
   cache_read_tokens: nullable(Type.Integer()),
   cache_write_tokens: nullable(Type.Integer()),
 });
+
+const cost = "US dollars by the catalogue's prices; null if nothing was used, or usage or price are not known.";
 
 const attemptResults = [
   "in_progress",
@@ -51,6 +55,9 @@ const attempt = Type.Object({
   usage: nullable(usage),
   duration_ms: nullable(Type.Number()),
   first_token_ms: nullable(Type.Number()),
+  tokens_per_second: nullable(Type.Number({ description: "Output tokens by the time of the whole call." })),
+  service_tier: nullable(Type.String({ description: "That the provider says it used." })),
+  cost_usd: nullable(Type.Number({ description: cost })),
 });
 
 const waitingOn = Type.Object({
@@ -107,6 +114,7 @@ export const jobSchema = Type.Object(
       Type.String({ description: "stop, length (the answer is truncated), tool_calls or content_filter." }),
     ),
     usage: nullable(usage),
+    cost_usd: nullable(Type.Number({ description: `Of all attempts that are known to have been billed. ${cost}` })),
     deployment: nullable(Type.String({ description: "Who answered: {provider}/{region}/{modelId}." })),
     answered_by: nullable(
       Type.String({ description: "The alias that answered; differs from model if a fallback did." }),
@@ -115,6 +123,7 @@ export const jobSchema = Type.Object(
     max_tokens: Type.Integer(),
     temperature: nullable(Type.Number()),
     top_p: nullable(Type.Number()),
+    service_tier: nullable(Type.String({ description: "That was asked for; null: the provider's default." })),
     position: nullable(
       Type.Integer({ description: "1: next among the jobs that it competes with. An estimate; null unless queued." }),
     ),
@@ -139,12 +148,14 @@ export function jobResource(view: JobView, now: number): JobResource {
     tool_calls: outcome?.toolCalls?.length ? outcome.toolCalls : null,
     finish_reason: outcome?.finishReason ?? null,
     usage: usageOf(outcome?.usage),
+    cost_usd: usdOf(sumOfCosts(attempts.map((a) => a.end))),
     deployment: outcome?.deployment ?? null,
     answered_by: outcome?.model ?? null,
     synthetic: outcome?.deployment?.startsWith("simulator/") ?? false,
     max_tokens: parameters.maxTokens,
     temperature: parameters.temperature ?? null,
     top_p: parameters.topP ?? null,
+    service_tier: job.request.serviceTier ?? null,
     position: waiting?.position ?? null,
     waiting_on: state === "queued" && standing ? waitingOnOf(standing) : null,
     eta: waiting?.startsInMs === undefined ? null : iso(now + waiting.startsInMs),
@@ -186,7 +197,20 @@ function attemptOf(record: Attempt, mayRun: boolean): Static<typeof attempt> {
     usage: usageOf(end?.usage),
     duration_ms: end?.durationMs ?? null,
     first_token_ms: end?.firstTokenMs ?? null,
+    tokens_per_second: tokensPerSecond(end),
+    service_tier: end?.serviceTier ?? null,
+    cost_usd: usdOf(end?.costNanoUsd),
   };
+}
+
+/** To a tenth. */
+function tokensPerSecond(end: AttemptEnd | undefined): number | null {
+  if (!end?.usage || !end.durationMs) return null;
+  return Math.round((end.usage.output * 10_000) / end.durationMs) / 10;
+}
+
+function usdOf(nanoUsd: number | undefined): number | null {
+  return nanoUsd === undefined ? null : toUsd(nanoUsd);
 }
 
 function usageOf(usage: Usage | undefined) {

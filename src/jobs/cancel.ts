@@ -5,7 +5,7 @@ import type { JobId } from "../domain/ids.ts";
 import type { JobRecord } from "../domain/job.ts";
 import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
-import { endJob } from "./ending.ts";
+import { costSoFar, endJob } from "./ending.ts";
 import { requireJob } from "./view.ts";
 
 /**
@@ -16,7 +16,8 @@ export async function cancel(context: JobsContext, jobId: JobId, caller: Caller)
   const before = await requireJob(context, jobId, caller);
   if (!before.outcome) {
     try {
-      await endJob(context, before.job.environment, { jobId, status: "cancelled", at: context.clock.wall() });
+      const outcome = { jobId, status: "cancelled" as const, at: context.clock.wall() };
+      await endJob(context, before.job.environment, { ...outcome, ...costSoFar(before) });
     } catch (error) {
       // The outcome may be stored and only the queue not told; then the job is cancelled, and whoever takes it finds it.
       const { outcome } = await requireJob(context, jobId, caller);

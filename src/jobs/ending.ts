@@ -1,5 +1,6 @@
 // Ending a job by other means than the answer of a call: cancelled, expired, or found impossible.
-import type { Outcome } from "../domain/job.ts";
+import type { JobRecord, Outcome } from "../domain/job.ts";
+import { sumOfCosts } from "../domain/money.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { FinishResult, JobStore } from "../store/job-store.ts";
@@ -21,4 +22,10 @@ export async function endJob(
   context.events.publish({ type: "state", jobId, environment, state: status, at });
   await context.scheduler.remove([jobId]);
   return result;
+}
+
+/** What the job's earlier attempts have cost, for an outcome that no attempt leads to. */
+export function costSoFar({ attempts }: Pick<JobRecord, "attempts">): Pick<Outcome, "costNanoUsd"> {
+  const costNanoUsd = sumOfCosts(attempts.map(({ end }) => end));
+  return costNanoUsd === undefined ? {} : { costNanoUsd };
 }

@@ -28,6 +28,8 @@ export interface ProviderAnswer {
   /** Absent if the provider did not say. */
   usage?: Usage;
   requestId?: string;
+  /** The service tier that the provider says it used. */
+  serviceTier?: string;
   /** From sending to the first token, if streamed. */
   firstTokenMs?: number;
 }
@@ -59,6 +61,7 @@ export interface ProviderFailure {
   maybeBilled: boolean;
   usage?: Usage;
   requestId?: string;
+  serviceTier?: string;
 }
 
 export class ProviderError extends Error {

@@ -1,5 +1,5 @@
 // Jobs that were accepted but that the configuration of today can never admit.
-import { endJob } from "../jobs/ending.ts";
+import { costSoFar, endJob } from "../jobs/ending.ts";
 import type { AcquireResult } from "../scheduler/scheduler.ts";
 import type { WorkerContext } from "./context.ts";
 
@@ -16,7 +16,8 @@ export async function failImpossible(
     if (record === undefined) return;
     const known = [record.job.model, ...record.job.fallbackModels].some((m) => m in context.settings.models);
     const error = { code: known ? "exceeds_quota" : "unknown_model", message: reason };
-    await endJob(context, environment, { jobId, status: "failed", at: context.clock.wall(), error });
+    const outcome = { jobId, status: "failed" as const, at: context.clock.wall(), error };
+    await endJob(context, environment, { ...outcome, ...costSoFar(record) });
   } catch (error) {
     context.log.error({ err: error, jobId, reason }, "a job that can never run could not be failed");
   }

@@ -2,7 +2,7 @@
 // know are added, jobs whose deadline passed are ended. Adding leaves alone what is known, and a job that is added
 // after it ended is found ended when its attempt begins, so nothing here needs to be exact.
 import type { JobId } from "../domain/ids.ts";
-import { endJob } from "../jobs/ending.ts";
+import { costSoFar, endJob } from "../jobs/ending.ts";
 import { queueEntryOf } from "../jobs/queue-entry.ts";
 import type { WorkerContext } from "./context.ts";
 import { repeat } from "./timers.ts";
@@ -45,9 +45,11 @@ export async function expireDue(context: ReconcilerContext): Promise<JobId[]> {
   const at = context.clock.wall();
   const { items } = await context.store.unfinished({ limit: pageSize, expiresUntil: at });
   await Promise.all(
-    items.map(({ job }) =>
-      endJob(context, job.environment, { jobId: job.id, status: "expired", at, error: deadlinePassed }),
-    ),
+    items.map(async ({ job }) => {
+      const cost = costSoFar((await context.store.get(job.id)) ?? { attempts: [] });
+      const outcome = { jobId: job.id, status: "expired" as const, at, error: deadlinePassed };
+      await endJob(context, job.environment, { ...outcome, ...cost });
+    }),
   );
   return items.map(({ job }) => job.id);
 }

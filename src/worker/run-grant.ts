@@ -10,6 +10,7 @@ import type { ProviderAnswer } from "../providers/provider.ts";
 import { ProviderError } from "../providers/provider.ts";
 import type { Settlement } from "../scheduler/scheduler.ts";
 import type { WorkerContext } from "./context.ts";
+import { priced, totalCost } from "./cost.ts";
 import { GrantRecord } from "./grant-record.ts";
 import type { AbortCause, RunningCall } from "./running-call.ts";
 import { deadlinePassed, judge, judgeAbort, type Tried, usageCharge, type Verdict } from "./verdict.ts";
@@ -87,8 +88,12 @@ async function inTime(context: WorkerContext, call: RunningCall, begun: Begun, r
   call.decide();
   const at = context.clock.wall();
   const end: AttemptEnd = { result: "not_sent", at };
-  if (cause === "expired") await record.finish({ status: "expired", at, error: deadlinePassed }, { n, end });
-  else await record.endAttempt(n, end);
+  if (cause === "expired") {
+    const costNanoUsd = totalCost(begun, end);
+    await record.finish(withoutUndefined({ status: "expired", at, error: deadlinePassed, costNanoUsd }), { n, end });
+  } else {
+    await record.endAttempt(n, end);
+  }
   if (cause === "ended" || cause === "expired") {
     await record.settle({ job: "ended", ...notSent });
   } else {
@@ -118,13 +123,15 @@ async function callProvider(context: WorkerContext, call: RunningCall, begun: Be
       onText: textPublisher(context, begun),
     });
     call.decide();
-    const { usage, requestId } = answer;
+    const { usage, requestId, serviceTier } = answer;
     const firstTokenMs = answer.firstTokenMs === undefined ? undefined : Math.round(answer.firstTokenMs);
-    return { answer, end: withoutUndefined({ result: "completed", ...timed(), usage, requestId, firstTokenMs }) };
+    const end: AttemptEnd = { result: "completed", ...timed(), usage, requestId, serviceTier, firstTokenMs };
+    return { answer, end: withoutUndefined(priced(context.settings, begun, end)) };
   } catch (error) {
     call.decide();
     const verdict = verdictOn(context, call, begun, error);
-    return { verdict, end: withoutUndefined({ ...verdict.attempt, ...timed() }) };
+    const end: AttemptEnd = { ...verdict.attempt, ...timed() };
+    return { verdict, end: withoutUndefined(priced(context.settings, begun, end)) };
   } finally {
     cancelDeadline?.();
   }
@@ -169,6 +176,7 @@ async function recordAnswer(begun: Begun, answer: ProviderAnswer, end: AttemptEn
       deployment,
       model,
       attempt: n,
+      costNanoUsd: totalCost(begun, end),
     }),
     { n, end },
   );
@@ -185,7 +193,11 @@ async function recordFailure(
 ): Promise<void> {
   const { deployment, model, n } = begun.attempt;
   if (verdict.outcome !== undefined) {
-    await record.finish({ ...verdict.outcome, at: end.at, deployment, model, attempt: n }, { n, end });
+    const costNanoUsd = totalCost(begun, end);
+    await record.finish(
+      withoutUndefined({ ...verdict.outcome, at: end.at, deployment, model, attempt: n, costNanoUsd }),
+      { n, end },
+    );
   } else {
     await record.endAttempt(n, end);
     const handedBack = verdict.settlement.job !== "ended" && cause !== "lease_lost";

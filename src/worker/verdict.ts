@@ -17,7 +17,7 @@ import type { DeploymentSignal, Settlement } from "../scheduler/scheduler.ts";
 import type { AbortCause } from "./running-call.ts";
 
 export interface Verdict {
-  attempt: Pick<AttemptEnd, "result" | "error" | "usage" | "requestId">;
+  attempt: Pick<AttemptEnd, "result" | "error" | "usage" | "requestId" | "serviceTier">;
   /** How the job ends; absent if it goes back to the queue. */
   outcome?: { status: "failed" | "expired"; error: JobError };
   settlement: Pick<Settlement, "job" | "charge" | "signal">;
@@ -73,7 +73,7 @@ export function judge(failure: ProviderFailure, tried: Tried, policy: RetryPolic
       };
     case "permanent":
       return {
-        attempt: { result: "permanent", error, usage, requestId },
+        attempt: { result: "permanent", error, usage, requestId, serviceTier: failure.serviceTier },
         outcome: { status: "failed", error },
         settlement: { job: "ended", charge, signal: { kind: "none" } },
       };
@@ -86,7 +86,8 @@ export function judge(failure: ProviderFailure, tried: Tried, policy: RetryPolic
 
 function judgeTransient(failure: ProviderFailure, tried: Tried, policy: RetryPolicy): Verdict {
   const { code, message, usage, requestId } = failure;
-  const attempt = { result: "transient", error: { code, message }, usage, requestId } as const;
+  const { serviceTier } = failure;
+  const attempt = { result: "transient", error: { code, message }, usage, requestId, serviceTier } as const;
   const charge = chargeOf(failure);
   const failed = (why: JobError): Verdict => ({
     attempt,

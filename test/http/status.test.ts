@@ -46,12 +46,14 @@ const queued = {
   tool_calls: null,
   finish_reason: null,
   usage: null,
+  cost_usd: null,
   deployment: null,
   answered_by: null,
   synthetic: false,
   max_tokens: 512,
   temperature: null,
   top_p: null,
+  service_tier: null,
   position: 1,
   waiting_on: {
     message: "It may start at any moment.",
@@ -132,6 +134,9 @@ test("in progress", async () => {
         usage: null,
         duration_ms: null,
         first_token_ms: null,
+        tokens_per_second: null,
+        service_tier: null,
+        cost_usd: null,
       },
     ],
   });
@@ -168,7 +173,14 @@ test("completed", async () => {
       model: "llama3-3-70b",
       attempt: 1,
     },
-    { result: "completed", usage: { input: 10, output: 3 }, durationMs: 120, firstTokenMs: 40 },
+    {
+      result: "completed",
+      usage: { input: 10, output: 3 },
+      durationMs: 120,
+      serviceTier: "priority",
+      costNanoUsd: 12_300,
+      firstTokenMs: 40,
+    },
   );
   expect(await statusOf(jobId)).toEqual({
     job_id: jobId,
@@ -180,6 +192,7 @@ test("completed", async () => {
     temperature: 0.5,
     text: "Because.",
     finish_reason: "length",
+    cost_usd: 0.0000123,
     usage: { input_tokens: 10, output_tokens: 3, cache_read_tokens: 2, cache_write_tokens: null },
     deployment,
     answered_by: "llama3-3-70b",
@@ -197,6 +210,9 @@ test("completed", async () => {
         usage: { input_tokens: 10, output_tokens: 3, cache_read_tokens: null, cache_write_tokens: null },
         duration_ms: 120,
         first_token_ms: 40,
+        tokens_per_second: 25,
+        service_tier: "priority",
+        cost_usd: 0.0000123,
       },
     ],
   });

@@ -1,0 +1,71 @@
+// What a call costs. Prices are US dollars per million tokens; amounts are whole billionths of a dollar, so that sums of
+// any number of calls are exact. Pure.
+import type { AttemptEnd, Usage } from "./job.ts";
+import type { CanonicalRequest } from "./request.ts";
+
+/** US dollars per 1,000,000 tokens, on the provider's default tier. What is absent is not known. */
+export interface TokenPrices {
+  input?: number;
+  output?: number;
+  /** Of input that was read from a prompt cache, and of input that was written to it. */
+  cacheRead?: number;
+  cacheWrite?: number;
+  /** Of input that was written to be kept for an hour. */
+  cacheWriteHour?: number;
+  /** The prices of a tier are those of the default one times this. */
+  tiers: { priority?: number; flex?: number };
+}
+
+const nanoPerUsd = 1_000_000_000;
+/** Prices are turned into whole trillionths of a dollar per token, factors into millionths: finer than any that is published. */
+const picoPerToken = 1_000_000;
+const factorUnits = 1_000_000;
+
+/**
+ * Billionths of a dollar, half of one rounded up; undefined if a price that it takes is not known.
+ * @param tier the service tier that the provider used; absent means the default one
+ */
+export function costNanoUsd(
+  prices: TokenPrices,
+  usage: Usage,
+  { tier = "default", keptForAnHour = false }: { tier?: string; keptForAnHour?: boolean } = {},
+): number | undefined {
+  const factor = tier === "default" ? 1 : prices.tiers[tier as "priority" | "flex"];
+  const parts: [tokens: number | undefined, price: number | undefined][] = [
+    [usage.input, prices.input],
+    [usage.output, prices.output],
+    [usage.cacheRead, prices.cacheRead],
+    [usage.cacheWrite, keptForAnHour ? prices.cacheWriteHour : prices.cacheWrite],
+  ];
+  let pico = 0n;
+  for (const [tokens, price] of parts) {
+    if (!tokens) continue;
+    if (price === undefined) return undefined;
+    pico += BigInt(tokens) * BigInt(Math.round(price * picoPerToken));
+  }
+  if (factor === undefined) return undefined;
+  const scale = 1000n * BigInt(factorUnits);
+  return Number((pico * BigInt(Math.round(factor * factorUnits)) + scale / 2n) / scale);
+}
+
+/** Of all the calls that say what they cost; undefined if none does, or if one used tokens and does not say. */
+export function sumOfCosts(ends: readonly (AttemptEnd | undefined)[]): number | undefined {
+  let sum: number | undefined;
+  for (const end of ends) {
+    if (end?.usage !== undefined && end.costNanoUsd === undefined) return undefined;
+    if (end?.costNanoUsd !== undefined) sum = (sum ?? 0) + end.costNanoUsd;
+  }
+  return sum;
+}
+
+export function toUsd(nanoUsd: number): number {
+  return nanoUsd / nanoPerUsd;
+}
+
+/** Whether a request asks for anything to be kept in the cache for an hour, which has a price of its own. */
+export function keepsForAnHour({ systemCachePoint, messages }: CanonicalRequest): boolean {
+  return (
+    systemCachePoint?.ttl === "1h" ||
+    messages.some(({ content }) => content.some((block) => block.type === "cache_point" && block.cache.ttl === "1h"))
+  );
+}
