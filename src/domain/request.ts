@@ -67,17 +67,30 @@ export interface Parameters {
 
 /**
  * The same conversation in the form that providers take: blank texts and empty messages are dropped, neighbouring
- * messages of one role are merged (Bedrock refuses each of these with a 400). Nothing else changes, and the argument is
- * left as it is. The result may be empty or start with the assistant: then there is nothing that could be asked.
+ * messages of one role are merged (Bedrock refuses each of these with a 400). A cache point marks the end of what stands
+ * before it: one that stands before everything marks nothing and is dropped, of several in a row the longest-lived is
+ * kept, and one that is alone in its message moves to the end of the message before. Nothing else changes, and the
+ * argument is left as it is. The result may be empty or start with the assistant: then there is nothing that could be
+ * asked.
  */
 export function normaliseMessages(messages: readonly Message[]): Message[] {
   const result: Message[] = [];
   for (const { role, content } of messages) {
-    const kept = content.filter((block) => block.type !== "text" || block.text.trim() !== "");
-    if (kept.length === 0) continue;
-    const last = result.at(-1);
-    if (last?.role === role) last.content.push(...kept);
-    else result.push({ role, content: kept });
+    for (const block of content) {
+      const last = result.at(-1);
+      if (block.type === "cache_point") {
+        if (last) mark(last.content, block);
+      } else if (block.type !== "text" || block.text.trim() !== "") {
+        if (last?.role === role) last.content.push(block);
+        else result.push({ role, content: [block] });
+      }
+    }
   }
   return result;
+}
+
+function mark(content: ContentBlock[], point: ContentBlock & { type: "cache_point" }): void {
+  const last = content.at(-1);
+  if (last?.type !== "cache_point") content.push(point);
+  else if (point.cache.ttl === "1h") content[content.length - 1] = point;
 }

@@ -176,7 +176,7 @@ const rows: Row[] = [
     of: "tools in a stream",
     answer: invalid("This model doesn't support tool use in streaming mode."),
     failure: rejected,
-    says: /streaming: false/,
+    says: /streamingTools: false/,
   },
   { of: "a prompt that is too long", answer: invalid("Input is too long for requested model."), failure: tooLong },
   {

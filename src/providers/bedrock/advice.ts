@@ -32,7 +32,9 @@ export function adviceFor(status: number, message: string, deployment: Deploymen
   if (/unsupported for streaming|doesn.t support streaming/i.test(message)) {
     return fix("Set streaming: false for the deployment.");
   }
-  if (/tool use in streaming mode/i.test(message)) return note("With streaming: false for the deployment it may work.");
+  if (/tool use in streaming mode/i.test(message)) {
+    return note(`With streamingTools: false under catalogue.${modelId} such calls are not streamed.`);
+  }
   if (/access to .* models? is not allowed/i.test(message)) return fix(insteadOf(deployment));
   if (/maximum tokens you requested exceeds/i.test(message)) {
     return note("Lower the job's max_tokens, or the model's maxOutputTokens in the configuration.");

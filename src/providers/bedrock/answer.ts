@@ -12,6 +12,7 @@ export interface Received {
   /** Only then is the answer complete; a stream may just stop. */
   stopReason?: string;
   usage?: Usage;
+  serviceTier?: string;
 }
 
 interface ToolUse {
@@ -57,6 +58,7 @@ export class AnswerCollector {
       this.received.stopReason = event.messageStop.stopReason ?? "end_turn";
     } else if (event.metadata) {
       this.received.usage = toUsage(event.metadata.usage);
+      this.received.serviceTier = event.metadata.serviceTier?.type;
     }
   }
 }
@@ -73,6 +75,7 @@ export function receivedAtOnce(response: ConverseResponse): Received {
     ),
     stopReason: response.stopReason,
     usage: toUsage(response.usage),
+    serviceTier: response.serviceTier?.type,
   };
 }
 
@@ -91,9 +94,10 @@ function toUsage(usage: TokenUsage | undefined): Usage | undefined {
  * @throws ProviderError if the generation failed, whatever the HTTP status was.
  */
 export function toAnswer(received: Received, requestId: string | undefined): ProviderAnswer {
-  const { text, stopReason, usage } = received;
+  const { text, stopReason, usage, serviceTier } = received;
+  const billed = { usage, requestId, ...(serviceTier !== undefined && { serviceTier }) };
   const fail = (kind: FailureKind, code: ErrorCode, message: string): never => {
-    throw new ProviderError({ kind, code, message, maybeBilled: true, usage, requestId });
+    throw new ProviderError({ kind, code, message, maybeBilled: true, ...billed });
   };
   let finishReason: FinishReason;
   switch (stopReason) {
@@ -136,7 +140,7 @@ export function toAnswer(received: Received, requestId: string | undefined): Pro
       );
     }
   }
-  return { text, toolCalls, finishReason, usage, requestId };
+  return { text, toolCalls, finishReason, ...billed };
 }
 
 /** A tool without parameters may get no input at all. */

@@ -12,7 +12,7 @@ import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, ProviderError, type ProviderFailure } from "../provider.ts";
 import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./answer.ts";
 import { classify } from "./failures.ts";
-import { toConverse } from "./translate.ts";
+import { type BedrockTraits, toConverse } from "./translate.ts";
 import { HtmlAnswer } from "./transport-failures.ts";
 
 export interface BedrockOptions {
@@ -23,6 +23,8 @@ export interface BedrockOptions {
   endpoint?: string;
   /** Whether the model can stream; if not, the answer comes in one piece. */
   streaming: boolean;
+  /** What else is known of the model. Default: nothing. */
+  traits?: BedrockTraits;
   timeouts: CallTimeouts;
   /** In place of those that the SDK finds by itself. */
   credentials?: BedrockRuntimeClientConfig["credentials"];
@@ -40,7 +42,7 @@ export interface BedrockOptions {
 const keepIdleMs = 4_000;
 
 export function createBedrockProvider(options: BedrockOptions): Provider {
-  const { clock, modelId, streaming, timeouts } = options;
+  const { clock, modelId, timeouts, traits = {} } = options;
   const client = newClient(options);
 
   return {
@@ -51,13 +53,14 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
     async call({ request, signal, onText }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
       const sentAt = clock.now();
+      const streaming = options.streaming && !(request.tools?.length && traits.streamingTools === false);
       const deadlines = new Deadlines(timeouts, signal, streaming);
       const collector = new AnswerCollector(clock.now, (text) => {
         if (!deadlines.signal.aborted) onText?.(text);
       });
       const exchange: Exchange = { begun: false, received: collector.received };
       try {
-        const input = toConverse(modelId, request);
+        const input = toConverse(modelId, request, traits);
         const run = streaming
           ? readStream(client, input, deadlines, collector, exchange)
           : readAtOnce(client, input, deadlines, exchange);

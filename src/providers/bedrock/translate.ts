@@ -3,17 +3,49 @@ import type {
   ContentBlock as BedrockBlock,
   Message as BedrockMessage,
   ConverseStreamCommandInput,
+  OutputFormat,
   ToolConfiguration,
 } from "@aws-sdk/client-bedrock-runtime";
-import { type CanonicalRequest, type ContentBlock, normaliseMessages } from "../../domain/request.ts";
+import {
+  type CachePoint,
+  type CanonicalRequest,
+  type ContentBlock,
+  normaliseMessages,
+  type Parameters,
+  type ResponseFormat,
+} from "../../domain/request.ts";
 
-export function toConverse(modelId: string, request: CanonicalRequest): ConverseStreamCommandInput {
+/** What of a model decides how it is called. What is absent is not known, and is taken to be possible. */
+export interface BedrockTraits {
+  /** The longest time for which its prompt cache keeps anything. */
+  promptCache?: "none" | "5m" | "1h";
+  /** Whether it takes tools in a streamed call. */
+  streamingTools?: boolean;
+  /** By parameter, where in additionalModelRequestFields the model expects it. */
+  fields?: Partial<Record<"top_k" | "seed" | "frequency_penalty" | "presence_penalty" | "reasoning_effort", string>>;
+}
+
+export function toConverse(
+  modelId: string,
+  original: CanonicalRequest,
+  traits: BedrockTraits = {},
+): ConverseStreamCommandInput {
+  const request = withPossibleCache(original, traits.promptCache);
   const { maxTokens, temperature, topP, stop } = request.parameters;
+  const { responseFormat: format, guardrail, serviceTier } = request;
   const tools = toToolConfig(request);
+  const additional = toAdditionalFields(request.parameters, traits.fields);
   return {
     modelId,
     messages: normaliseMessages(request.messages).map(toMessage),
-    ...(request.system?.trim() ? { system: [{ text: request.system }] } : {}),
+    ...(request.system?.trim()
+      ? {
+          system: [
+            { text: request.system },
+            ...(request.systemCachePoint ? [toCachePoint(request.systemCachePoint)] : []),
+          ],
+        }
+      : {}),
     inferenceConfig: {
       // Always sent: without it Bedrock reserves the model's own maximum from the quota.
       maxTokens,
@@ -22,7 +54,69 @@ export function toConverse(modelId: string, request: CanonicalRequest): Converse
       ...(stop?.length ? { stopSequences: stop } : {}),
     },
     ...(tools ? { toolConfig: tools } : {}),
+    ...(format?.type === "json_schema" ? { outputConfig: { textFormat: toTextFormat(format) } } : {}),
+    ...(guardrail
+      ? { guardrailConfig: { guardrailIdentifier: guardrail.id, guardrailVersion: guardrail.version } }
+      : {}),
+    ...(serviceTier ? { serviceTier: { type: serviceTier } } : {}),
+    ...(additional ? { additionalModelRequestFields: additional } : {}),
   };
+}
+
+/** Cache points are hints: where there is no cache they are left out, and where none keeps for an hour, minutes must do. */
+function withPossibleCache(request: CanonicalRequest, promptCache: BedrockTraits["promptCache"]): CanonicalRequest {
+  if (promptCache === undefined || promptCache === "1h") return request;
+  const { systemCachePoint, messages, ...same } = request;
+  const possible = (cache: CachePoint): CachePoint => (cache.ttl === "1h" ? {} : cache);
+  return {
+    ...same,
+    messages: messages.map(({ role, content }) => ({
+      role,
+      content: content.flatMap((block): ContentBlock[] => {
+        if (block.type !== "cache_point") return [block];
+        return promptCache === "none" ? [] : [{ ...block, cache: possible(block.cache) }];
+      }),
+    })),
+    ...(systemCachePoint && promptCache !== "none" && { systemCachePoint: possible(systemCachePoint) }),
+  };
+}
+
+function toCachePoint(cache: CachePoint) {
+  return { cachePoint: { type: "default" as const, ...cache } };
+}
+
+function toTextFormat({ name, description, schema }: ResponseFormat & { type: "json_schema" }): OutputFormat {
+  return {
+    type: "json_schema",
+    structure: { jsonSchema: { schema: JSON.stringify(schema), name, ...(description ? { description } : {}) } },
+  };
+}
+
+/** The parameters that Converse has no field for, where the model expects them. One without a known place is left out. */
+function toAdditionalFields(
+  parameters: Parameters,
+  fields: BedrockTraits["fields"] = {},
+): { [key: string]: Json } | undefined {
+  const { topK, seed, frequencyPenalty, presencePenalty, reasoningEffort } = parameters;
+  const values = {
+    top_k: topK,
+    seed,
+    frequency_penalty: frequencyPenalty,
+    presence_penalty: presencePenalty,
+    reasoning_effort: reasoningEffort,
+  };
+  const result: { [key: string]: Json } = {};
+  for (const [name, value] of Object.entries(values)) {
+    const path = fields[name as keyof typeof values]?.split(".");
+    if (value === undefined || path === undefined) continue;
+    let at = result;
+    for (const key of path.slice(0, -1)) {
+      at[key] ??= {};
+      at = at[key] as typeof result;
+    }
+    at[path.at(-1)!] = value;
+  }
+  return Object.keys(result).length > 0 ? result : undefined;
 }
 
 function toMessage(message: CanonicalRequest["messages"][number]): BedrockMessage {
@@ -48,21 +142,24 @@ function toBlock(block: ContentBlock): BedrockBlock {
         },
       };
     case "cache_point":
-      return { cachePoint: { type: "default", ...block.cache } };
+      return toCachePoint(block.cache);
   }
 }
 
 function toToolConfig(request: CanonicalRequest): ToolConfiguration | undefined {
   if (!request.tools?.length) return undefined;
   const choice = request.toolChoice;
+  // What stands before a cache point in the system text are the tools; without such a text they are all there is.
+  const cache = request.systemCachePoint && !request.system?.trim() ? [toCachePoint(request.systemCachePoint)] : [];
+  const tools = request.tools.map((tool) => ({
+    toolSpec: {
+      name: tool.name,
+      ...(tool.description ? { description: tool.description } : {}),
+      inputSchema: { json: tool.inputSchema as Json },
+    },
+  }));
   return {
-    tools: request.tools.map((tool) => ({
-      toolSpec: {
-        name: tool.name,
-        ...(tool.description ? { description: tool.description } : {}),
-        inputSchema: { json: tool.inputSchema as Json },
-      },
-    })),
+    tools: [...tools, ...cache],
     // "none" has no word in Converse, and a conversation that used tools must go on naming them.
     ...(choice === undefined || choice === "none"
       ? {}

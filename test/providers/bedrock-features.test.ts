@@ -1,0 +1,223 @@
+// What a request may ask for beyond text, as it goes through the real SDK: formats, tiers, guardrails, caches,
+// parameters of single models, and tools where a stream has none.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { CanonicalRequest } from "../../src/domain/request.ts";
+import type { Provider } from "../../src/providers/provider.ts";
+import { startSimulator } from "../../src/simulator/simulator.ts";
+import {
+  ask,
+  event,
+  type FakeBedrock,
+  failureOf,
+  json,
+  type ProviderOptions,
+  providerFor,
+  start,
+  startFakeBedrock,
+  stop,
+  stream,
+  text,
+  wholeAnswer,
+} from "./fake-bedrock.ts";
+
+let fake: FakeBedrock;
+const opened: Provider[] = [];
+beforeAll(async () => {
+  fake = await startFakeBedrock();
+});
+afterAll(() => fake.close());
+beforeEach(() => {
+  fake.requests.length = 0;
+  fake.respond(stream(wholeAnswer));
+});
+afterEach(async () => {
+  for (const provider of opened.splice(0)) await provider.close();
+});
+
+function open(options: Partial<ProviderOptions> = {}, url = fake.url): Provider {
+  const provider = providerFor(url, options);
+  opened.push(provider);
+  return provider;
+}
+
+const hello: CanonicalRequest = {
+  messages: [{ role: "user", content: [{ type: "text", text: "Hello?" }] }],
+  parameters: { maxTokens: 100 },
+};
+const clock = { name: "clock", inputSchema: { type: "object" } };
+
+async function sentFor(request: Partial<CanonicalRequest>, traits: ProviderOptions["traits"] = {}) {
+  await ask(open({ traits }), { request: { ...hello, ...request } });
+  return fake.requests[0]!.body as Record<string, unknown>;
+}
+
+describe("what is sent", () => {
+  test("a JSON schema for the answer", async () => {
+    const schema = { type: "object", properties: { n: { type: "integer" } } };
+    const responseFormat = {
+      type: "json_schema" as const,
+      name: "count",
+      description: "A count",
+      schema,
+      strict: true,
+    };
+    expect((await sentFor({ responseFormat })).outputConfig).toEqual({
+      textFormat: {
+        type: "json_schema",
+        structure: { jsonSchema: { schema: JSON.stringify(schema), name: "count", description: "A count" } },
+      },
+    });
+  });
+
+  test("service tier and guardrail", async () => {
+    expect(await sentFor({ serviceTier: "flex", guardrail: { id: "g1", version: "2" } })).toMatchObject({
+      serviceTier: { type: "flex" },
+      guardrailConfig: { guardrailIdentifier: "g1", guardrailVersion: "2" },
+    });
+  });
+
+  test("parameters that only some models have, where the model expects them", async () => {
+    const fields = {
+      top_k: "inferenceConfig.topK",
+      seed: "inferenceConfig.deep.seed",
+      presence_penalty: "pp",
+      frequency_penalty: "fp",
+    };
+    const parameters = {
+      maxTokens: 1,
+      topK: 5,
+      seed: 6,
+      presencePenalty: 0.5,
+      frequencyPenalty: -1,
+      reasoningEffort: "low" as const,
+    };
+    expect((await sentFor({ parameters }, { fields })).additionalModelRequestFields).toEqual({
+      inferenceConfig: { topK: 5, deep: { seed: 6 } },
+      pp: 0.5,
+      fp: -1,
+    });
+  });
+});
+
+describe("cache points", () => {
+  const cached: Partial<CanonicalRequest> = {
+    system: "Be brief",
+    systemCachePoint: { ttl: "1h" },
+    messages: [
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "A long text" },
+          { type: "cache_point", cache: {} },
+          { type: "text", text: "Hello?" },
+        ],
+      },
+    ],
+  };
+
+  test("are sent where they stand", async () => {
+    expect(await sentFor(cached, { promptCache: "1h" })).toMatchObject({
+      system: [{ text: "Be brief" }, { cachePoint: { type: "default", ttl: "1h" } }],
+      messages: [{ content: [{ text: "A long text" }, { cachePoint: { type: "default" } }, { text: "Hello?" }] }],
+    });
+  });
+
+  test("also where nothing is known of the model", async () => {
+    expect(await sentFor(cached)).toMatchObject({ system: [{}, { cachePoint: { ttl: "1h" } }] });
+  });
+
+  test("ask for minutes where nothing is kept for an hour", async () => {
+    expect((await sentFor(cached, { promptCache: "5m" })).system).toEqual([
+      { text: "Be brief" },
+      { cachePoint: { type: "default" } },
+    ]);
+  });
+
+  test("are left out where there is no cache", async () => {
+    expect(JSON.stringify(await sentFor({ ...cached, tools: [clock] }, { promptCache: "none" }))).not.toContain(
+      "cachePoint",
+    );
+  });
+
+  test("follow the tools if there is no system text", async () => {
+    const { toolConfig } = await sentFor({ tools: [clock], systemCachePoint: {} });
+    expect(toolConfig).toEqual({
+      tools: [
+        { toolSpec: { name: "clock", inputSchema: { json: { type: "object" } } } },
+        { cachePoint: { type: "default" } },
+      ],
+    });
+  });
+});
+
+describe("what comes back", () => {
+  const used = { inputTokens: 7, outputTokens: 3, totalTokens: 30, cacheReadInputTokens: 15, cacheWriteInputTokens: 5 };
+  const expected = { usage: { input: 7, output: 3, cacheRead: 15, cacheWrite: 5 }, serviceTier: "default" };
+
+  test("the tier that was used and the cached tokens, of a stream", async () => {
+    const metadata = event("metadata", { usage: used, metrics: { latencyMs: 5 }, serviceTier: { type: "default" } });
+    fake.respond(stream([start, text("x"), stop("end_turn"), metadata]));
+    expect(await ask(open(), { request: { ...hello, serviceTier: "priority" } })).toMatchObject(expected);
+  });
+
+  test("and of an answer in one piece", async () => {
+    const output = { message: { role: "assistant", content: [{ text: "x" }] } };
+    fake.respond(json(200, { output, stopReason: "end_turn", usage: used, serviceTier: { type: "default" } }));
+    expect(await ask(open({ streaming: false }))).toMatchObject(expected);
+  });
+
+  test("a guardrail that stops the answer was paid for all the same, on its tier", async () => {
+    const metadata = event("metadata", { usage: used, metrics: { latencyMs: 5 }, serviceTier: { type: "flex" } });
+    fake.respond(stream([start, text("x"), stop("guardrail_intervened"), metadata]));
+    expect(await failureOf(ask(open()))).toMatchObject({
+      code: "content_filtered",
+      usage: expected.usage,
+      serviceTier: "flex",
+    });
+  });
+});
+
+describe("tools where the model has none in a stream", () => {
+  const request = { ...hello, tools: [clock] };
+  const traits = { streamingTools: false };
+
+  test("only a call with tools is not streamed", async () => {
+    fake.respond(json(200, { output: { message: { role: "assistant", content: [] } }, stopReason: "end_turn" }));
+    await ask(open({ traits }), { request });
+    fake.respond(stream(wholeAnswer));
+    await ask(open({ traits }));
+    await ask(open(), { request });
+    expect(fake.requests.map(({ path }) => path.split("/").at(-1))).toEqual([
+      "converse",
+      "converse-stream",
+      "converse-stream",
+    ]);
+  });
+
+  test("the simulator, which refuses it as Bedrock does, gives an answer", async () => {
+    const simulator = await startSimulator({});
+    try {
+      expect(await failureOf(ask(open({}, simulator.url), { request }))).toMatchObject({
+        kind: "permanent",
+        message: expect.stringMatching(/tool use in streaming mode.*streamingTools: false/),
+      });
+      expect((await ask(open({ traits }, simulator.url), { request })).text).not.toBe("");
+    } finally {
+      await simulator.stop();
+    }
+  });
+});
+
+test("an answer that max_tokens cut off says so, through the simulator", async () => {
+  const simulator = await startSimulator({ answerTokens: 50 });
+  try {
+    const request = { ...hello, parameters: { maxTokens: 10 } };
+    for (const streaming of [true, false]) {
+      const provider = open({ streaming }, simulator.url);
+      expect(await ask(provider, { request })).toMatchObject({ finishReason: "length", usage: { output: 10 } });
+      expect(await ask(provider)).toMatchObject({ finishReason: "stop", usage: { output: 50 } });
+    }
+  } finally {
+    await simulator.stop();
+  }
+});
