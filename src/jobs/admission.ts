@@ -7,6 +7,7 @@ import type { CanonicalRequest } from "../domain/request.ts";
 import { estimateInput, type TokenCount } from "../domain/tokens.ts";
 import { reservedCost } from "../scheduler/cost.ts";
 import type { JobsContext } from "./context.ts";
+import { parameterRefusal } from "./parameters.ts";
 import { quote } from "./quote.ts";
 
 /** What it takes to build and check a job without storing it. */
@@ -33,15 +34,17 @@ function requireModel(settings: Settings, name: string, field: string): ModelSet
 /**
  * What a call of the job is expected to reserve. The estimate is an upper bound made in one pass; only a job that it
  * would refuse is counted exactly, because an exact count costs a hundred times as much.
- * @throws SluiceError `unknown_model`, `invalid_request` (no deployment in the regions), `context_exceeded`, `exceeds_quota`,
+ * @throws SluiceError `unknown_model`, `invalid_request` (a parameter that a model refuses, no deployment in the regions), `context_exceeded`, `exceeds_quota`,
  *   `unavailable` (cannot be counted now)
  */
 export async function admit(context: AdmissionContext, wanted: Wanted, request: CanonicalRequest): Promise<TokenCount> {
   const { settings } = context;
   const models = modelsOf(settings, wanted);
+  const deployments = allowedDeployments(settings, wanted);
+  const refused = parameterRefusal(settings, wanted, request);
+  if (refused) throw refused;
   const factor = Math.max(...models.map((m) => m.tokenFactor));
   const output = request.parameters.maxTokens;
-  const deployments = allowedDeployments(settings, wanted);
 
   const refusalOf = (tokens: TokenCount): SluiceError | undefined =>
     contextRefusal(settings, wanted, tokens) ?? quotaRefusal(deployments, tokens);

@@ -2,15 +2,20 @@
 import { SluiceError } from "../domain/errors.ts";
 import { newJobId } from "../domain/ids.ts";
 import type { Job, Priority } from "../domain/job.ts";
-import { type CanonicalRequest, type Message, normaliseMessages, type Parameters } from "../domain/request.ts";
+import type { CanonicalRequest, Message, Parameters } from "../domain/request.ts";
 import { type AdmissionContext, admit, modelsOf, requireEnvironment } from "./admission.ts";
 import { anybody, type Caller } from "./caller.ts";
+import { askableMessages, checkContent, checkTools } from "./content.ts";
 import type { JobsContext } from "./context.ts";
 import { type Once, withIdempotency } from "./idempotency.ts";
 import { queueEntryOf } from "./queue-entry.ts";
 
 /** What of the canonical request and its parameters is taken over as it is asked for. */
-type Asked = Pick<CanonicalRequest, "tools" | "toolChoice" | "responseFormat" | "serviceTier"> & Partial<Parameters>;
+type Asked = Pick<
+  CanonicalRequest,
+  "systemCachePoint" | "tools" | "toolChoice" | "responseFormat" | "serviceTier" | "guardrail"
+> &
+  Partial<Parameters>;
 
 /** A job as it is asked for. What is absent takes its default from the configuration. */
 export interface SubmitInput extends Asked {
@@ -118,7 +123,8 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
   const submittedAt = clock.wall();
   requireEnvironment(settings, input.environment);
   const times = timesOf(input, submittedAt, settings.limits.maxExpiresInS);
-  checkText(input, settings.limits.maxPromptBytes);
+  checkContent(input, settings.limits.maxPromptBytes);
+  checkTools(input.tools, input.toolChoice);
   const messages = askableMessages(input);
 
   const model = input.model ?? settings.defaultModel;
@@ -128,11 +134,12 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
   const request: CanonicalRequest = {
     messages,
     ...(input.system?.trim() && { system: input.system }),
-    ...(input.tools?.length && { tools: input.tools }),
-    ...(input.toolChoice !== undefined && { toolChoice: input.toolChoice }),
+    ...(input.systemCachePoint && { systemCachePoint: input.systemCachePoint }),
+    ...(input.tools?.length && { tools: input.tools, ...(input.toolChoice && { toolChoice: input.toolChoice }) }),
     ...(input.responseFormat && { responseFormat: input.responseFormat }),
-    ...(input.serviceTier && { serviceTier: input.serviceTier }),
     parameters,
+    ...(input.serviceTier && { serviceTier: input.serviceTier }),
+    ...(input.guardrail && { guardrail: input.guardrail }),
   };
   const tokens = await admit(context, wanted, request);
 
@@ -155,8 +162,12 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
 
 /** Those that were asked for; the others are left to the model. */
 function parametersOf(input: SubmitInput): Omit<Parameters, "maxTokens"> {
-  const { temperature, topP, topK, seed, frequencyPenalty, presencePenalty, reasoningEffort } = input;
+  const { temperature, topP, topK, seed, reasoningEffort } = input;
   const stop = input.stop?.length ? input.stop : undefined;
+  // Clients send zeros by habit, to models too that have no penalties.
+  const [frequencyPenalty, presencePenalty] = [input.frequencyPenalty, input.presencePenalty].map(
+    (p) => p || undefined,
+  );
   const asked = { temperature, topP, topK, stop, seed, frequencyPenalty, presencePenalty, reasoningEffort };
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
 }
@@ -177,57 +188,6 @@ function timesOf(input: SubmitInput, now: number, maxS: number): { notBefore?: n
     });
   }
   return { notBefore, expiresAt };
-}
-
-/** @throws SluiceError `too_large`, or `invalid_request` for text that is not Unicode */
-function checkText(input: SubmitInput, maxBytes: number): void {
-  const { messages, messagesField, system = "", stop = [], tools, responseFormat } = input;
-  let bytes = Buffer.byteLength(system);
-  requireUnicode(system, "system");
-  for (const text of stop) requireUnicode(text, "stop");
-  for (const block of messages.flatMap((m) => m.content)) {
-    if (block.type === "cache_point") continue;
-    const texts = block.type === "tool_call" ? [block.id, block.name, JSON.stringify(block.input)] : [block.text];
-    if (block.type === "tool_result") texts.push(block.callId);
-    for (const text of texts) {
-      bytes += Buffer.byteLength(text);
-      requireUnicode(text, messagesField);
-    }
-  }
-  // As JSON, where half of a surrogate pair is escaped: what is checked is its size.
-  for (const schema of [tools, responseFormat]) if (schema) bytes += Buffer.byteLength(JSON.stringify(schema));
-  if (bytes > maxBytes) {
-    throw new SluiceError(
-      "too_large",
-      `${messagesField} and system are ${bytes} bytes of UTF-8; at most ${maxBytes} are allowed.`,
-      {
-        field: messagesField,
-      },
-    );
-  }
-}
-
-/** Half of a surrogate pair cannot be written as UTF-8: the provider would get another text than the caller sent. */
-function requireUnicode(text: string, field: string): void {
-  if (/\p{Surrogate}/u.test(text)) {
-    throw new SluiceError("invalid_request", `${field} must be valid Unicode; it holds half of a surrogate pair.`, {
-      field,
-    });
-  }
-}
-
-/** @throws SluiceError `invalid_request` if there is nothing that a model could answer */
-function askableMessages({ messages, messagesField: field }: SubmitInput): Message[] {
-  const normalised = normaliseMessages(messages);
-  if (normalised.length === 0) {
-    throw new SluiceError("invalid_request", `${field} must not be empty or only whitespace.`, { field });
-  }
-  if (normalised[0]!.role !== "user") {
-    throw new SluiceError("invalid_request", `${field} must start with a message of the user that is not blank.`, {
-      field,
-    });
-  }
-  return normalised;
 }
 
 /** @throws SluiceError `unknown_model`, `invalid_request` */

@@ -79,7 +79,12 @@ test("tools, schemas and every parameter reach the record as they were asked for
     ...{ maxTokens: 5, temperature: 0, topP: 0.5, topK: 4, stop: ["."], seed: 7 },
     ...{ frequencyPenalty: 0.5, presencePenalty: -0.5, reasoningEffort: "low" },
   };
+  // A server of OpenAI's API takes all of them, as far as is known.
+  const baseUrl = "http://127.0.0.1:1/v1";
+  const models = { any: { deployments: [{ provider: "openai" as const, baseUrl, modelId: "any" }] } };
+  const context = await openTestContext({ models, defaultModel: "any" }, shared);
   const [job] = await submit(context, [asking("a", { ...asked, ...parameters, ephemeral: true })]);
+  await context.close();
   const record = await context.store.get(job!.id);
   expect(record?.job).toMatchObject({ ephemeral: true, request: { ...asked, parameters } });
 });
