@@ -1,342 +1,446 @@
-// Every way in which Bedrock refuses, over a real socket and through the real SDK: what the worker is told about each.
-import { afterAll, beforeAll, expect, test } from "vitest";
+// Every way in which Bedrock refuses or breaks off, over a real socket and through the real SDK: what the worker is told
+// about each, and that one call was one request. Where an answer in one piece can fail in the same way, it is tried
+// both streamed and not.
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Provider, ProviderFailure } from "../../src/providers/provider.ts";
-import {
-  ask,
-  errorFrame,
-  exception,
-  type FakeBedrock,
-  failureOf,
-  type Handler,
-  html,
-  json,
-  providerFor,
-  start,
-  startFakeBedrock,
-  stream,
-  text,
-} from "./fake-bedrock.ts";
+import type { Fault } from "../../src/simulator/faults.ts";
+import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
+import { ask, failureOf, providerFor } from "./fake-bedrock.ts";
 
-let fake: FakeBedrock;
-let provider: Provider;
+let simulator: Simulator;
+let streamed: Provider;
+let whole: Provider;
+let fault: Fault;
 beforeAll(async () => {
-  fake = await startFakeBedrock();
-  provider = providerFor(fake.url, { alternative: "llama4-maverick" });
+  simulator = await startSimulator({ fault: () => fault });
+  streamed = providerFor(simulator.url, { alternative: "llama4-maverick" });
+  whole = providerFor(simulator.url, { alternative: "llama4-maverick", streaming: false });
 });
 afterAll(async () => {
-  await provider.close();
-  await fake.close();
+  await streamed.close();
+  await whole.close();
+  await simulator.stop();
 });
 
-interface Row {
-  of: string;
-  answer: Handler;
-  failure: Partial<ProviderFailure>;
-  says?: RegExp;
-}
+/** All that the worker acts on. What is absent must be absent. */
+type Verdict = Pick<ProviderFailure, "kind" | "code" | "maybeBilled" | "throttle" | "retryAfterMs">;
 
-/** As Bedrock does it: the type in a header, with a suffix that means nothing. */
-function refusal(status: number, type: string, message: string, headers: Record<string, string> = {}): Handler {
-  return json(status, { message }, { "x-amzn-errortype": `${type}:http://internal.amazon.com/coral/`, ...headers });
-}
+/** Name, what Bedrock answers, what the worker is told, and what a person reads. */
+type Row = [of: string, fault: Fault, verdict: Verdict, says?: RegExp];
 
-const throttled = (throttle: ProviderFailure["throttle"]) =>
-  ({ kind: "throttled", throttle, maybeBilled: false, code: "model_unavailable" }) as const;
-const capacity = { kind: "capacity", maybeBilled: false, code: "model_unavailable" } as const;
-const misconfigured = { kind: "misconfigured", maybeBilled: false, code: "model_unavailable" } as const;
-const rejected = { kind: "permanent", maybeBilled: false, code: "provider_rejected" } as const;
-const tooLong = { kind: "permanent", maybeBilled: false, code: "context_exceeded" } as const;
-const unknownEnd = { kind: "transient", maybeBilled: true, code: "unknown_end" } as const;
+const throttled = (throttle: ProviderFailure["throttle"]): Verdict => ({
+  kind: "throttled",
+  throttle,
+  maybeBilled: false,
+  code: "model_unavailable",
+});
+const capacity: Verdict = { kind: "capacity", maybeBilled: false, code: "model_unavailable" };
+const transient: Verdict = { kind: "transient", maybeBilled: false, code: "model_unavailable" };
+const misconfigured: Verdict = { kind: "misconfigured", maybeBilled: false, code: "model_unavailable" };
+const rejected: Verdict = { kind: "permanent", maybeBilled: false, code: "provider_rejected" };
+const tooLong: Verdict = { kind: "permanent", maybeBilled: false, code: "context_exceeded" };
+const unknownEnd: Verdict = { kind: "transient", maybeBilled: true, code: "unknown_end" };
 
-const invalid = (message: string) => refusal(400, "ValidationException", message);
-const throttle = (message: string) => refusal(429, "ThrottlingException", message);
-
-const rows: Row[] = [
-  // Throttling: which quota.
-  {
-    of: "requests per minute",
-    answer: throttle("Too many requests, please wait before trying again."),
-    failure: throttled("requests"),
-  },
-  { of: "request rate", answer: throttle("Your request rate is too high."), failure: throttled("requests") },
-  {
-    of: "tokens per minute",
-    answer: throttle("Too many tokens, please wait before trying again."),
-    failure: throttled("tokens"),
-  },
-  {
-    of: "tokens per day",
-    answer: throttle("Too many tokens per day, please wait before trying again."),
-    failure: throttled("tokens_per_day"),
-  },
-  { of: "a throttle of no known kind", answer: throttle("Rate exceeded"), failure: throttled("unknown") },
-  { of: "429 without a type", answer: json(429, {}), failure: throttled("unknown"), says: /HTTP 429/ },
-  {
-    of: "throttled with Retry-After",
-    answer: refusal(429, "ThrottlingException", "Too many requests", { "retry-after": "7" }),
-    failure: { ...throttled("requests"), retryAfterMs: 7_000 },
-  },
-  {
-    of: "service quota exceeded",
-    answer: refusal(400, "ServiceQuotaExceededException", "You exceeded your quota."),
-    failure: throttled("unknown"),
-  },
-
-  // Capacity: not our quota.
-  {
-    of: "429 of an overloaded model",
-    answer: throttle("Model us.meta.llama3-3 is currently overloaded. Please try again later."),
-    failure: capacity,
-  },
-  {
-    of: "429 of a model that is loading",
-    answer: refusal(429, "ModelNotReadyException", "The model is not ready, too many requests."),
-    failure: capacity,
-  },
-  {
-    of: "503",
-    answer: refusal(503, "ServiceUnavailableException", "Too many connections, please wait before trying again."),
-    failure: capacity,
-    says: /Too many connections/,
-  },
-  {
-    of: "503 unable to process",
-    answer: refusal(503, "ServiceUnavailableException", "Bedrock is unable to process your request."),
-    failure: capacity,
-  },
-  {
-    of: "529 with another vendor's body",
-    answer: json(
-      529,
-      { type: "error", error: { type: "overloaded_error", message: "Overloaded" } },
-      { "retry-after": "3" },
-    ),
-    failure: { ...capacity, retryAfterMs: 3_000 },
-    says: /HTTP 529/,
-  },
-  { of: "502 from a gateway", answer: json(502, {}), failure: capacity },
-  { of: "502 in HTML", answer: html(502), failure: capacity, says: /HTML page.*proxy/ },
-  { of: "200 in HTML", answer: html(200), failure: capacity, says: /HTML page.*proxy/ },
-
-  // May pass if tried again.
-  {
-    of: "500",
-    answer: refusal(500, "InternalServerException", "Internal error"),
-    failure: { kind: "transient", maybeBilled: false },
-  },
-  { of: "504 from a gateway", answer: json(504, {}), failure: unknownEnd },
-  {
-    of: "408",
-    answer: refusal(408, "ModelTimeoutException", "Model timed out"),
-    failure: unknownEnd,
-    says: /max_tokens/,
-  },
-  { of: "408 of the transport", answer: refusal(408, "RequestTimeout", "Slow"), failure: unknownEnd },
-  { of: "424", answer: refusal(424, "ModelErrorException", "The model failed"), failure: unknownEnd },
-  {
-    of: "an unknown type with a server's status",
-    answer: refusal(500, "BrandNewException", "What is this?"),
-    failure: { kind: "transient", maybeBilled: false },
-    says: /What is this/,
-  },
-
-  {
-    of: "500 with a body that is not JSON",
-    answer: (res) => res.writeHead(500, { "content-type": "application/json" }).end("<oops"),
-    failure: { kind: "transient", maybeBilled: false },
-    says: /HTTP 500 with a body that is not JSON/,
-  },
-
-  // The request can never succeed.
-  {
-    of: "alternating roles",
-    answer: invalid("A conversation must alternate between user and assistant roles."),
-    failure: rejected,
-    says: /^A conversation must alternate/,
-  },
-  {
-    of: "an extraneous key",
-    answer: invalid("Malformed input request: extraneous key [x] is not permitted"),
-    failure: rejected,
-  },
-  {
-    of: "temperature that a model does not take",
-    answer: invalid("`temperature` is deprecated for this model."),
-    failure: rejected,
-  },
-  {
-    of: "max_tokens above the model's",
-    answer: invalid(
-      "The maximum tokens you requested exceeds the model limit of 8192. Try again with a maximum tokens value that is lower than 8192.",
-    ),
-    failure: rejected,
-    says: /8192.*maxOutputTokens/,
-  },
-  {
-    of: "tools in a stream",
-    answer: invalid("This model doesn't support tool use in streaming mode."),
-    failure: rejected,
-    says: /streamingTools: false/,
-  },
-  { of: "a prompt that is too long", answer: invalid("Input is too long for requested model."), failure: tooLong },
-  {
-    of: "a prompt that is too long, in numbers",
-    answer: invalid("prompt is too long: 210000 tokens > 200000 maximum"),
-    failure: tooLong,
-  },
-  {
-    of: "a prompt that is too long, under another name",
-    answer: refusal(424, "ModelStreamErrorException", "Input is too long for requested model."),
-    failure: tooLong,
-  },
-  { of: "413", answer: refusal(413, "RequestEntityTooLarge", "Too large"), failure: rejected },
-  { of: "a conflict", answer: refusal(400, "ConflictException", "Token reused"), failure: rejected },
-
-  // The deployment cannot work.
-  {
-    of: "a model without on-demand throughput",
-    answer: invalid(
-      "Invocation of model ID meta.llama3-3 with on-demand throughput isn’t supported. Retry your request with the ID or ARN of an inference profile that contains this model.",
-    ),
-    failure: misconfigured,
-    says: /inference profile, such as us\./,
-  },
-  {
-    of: "an invalid model ID",
-    answer: invalid("The provided model identifier is invalid."),
-    failure: misconfigured,
-    says: /modelId/,
-  },
-  {
-    of: "a model that cannot stream",
-    answer: invalid("The model is unsupported for streaming."),
-    failure: misconfigured,
-    says: /streaming: false/,
-  },
-  {
-    of: "access denied",
-    answer: refusal(403, "AccessDeniedException", "You don't have access to the model with the specified model ID."),
-    failure: misconfigured,
-    says: /don't have access.*bedrock:InvokeModel.*"llama4-maverick"/,
-  },
-  {
-    of: "a Legacy model",
-    answer: refusal(
-      404,
-      "ResourceNotFoundException",
-      "Access denied. This Model is marked by provider as Legacy and you have not been actively using the model in the last 15 days. Please upgrade to an active model on Amazon Bedrock",
-    ),
-    failure: misconfigured,
-    says: /marked by provider as Legacy.*being retired.*"llama4-maverick"/,
-  },
-  {
-    of: "a model past its end of life",
-    answer: refusal(404, "ResourceNotFoundException", "This model version has reached the end of its life."),
-    failure: misconfigured,
-    says: /end of its life.*"llama4-maverick"/,
-  },
-  {
-    of: "an unknown model",
-    answer: refusal(404, "ResourceNotFoundException", "Could not resolve the foundation model"),
-    failure: misconfigured,
-    says: /modelId.*us-east-1/,
-  },
-  {
-    of: "expired credentials",
-    answer: refusal(403, "ExpiredTokenException", "The security token included in the request is expired"),
-    failure: misconfigured,
-    says: /expired: renew/,
-  },
-  {
-    of: "unknown credentials",
-    answer: refusal(403, "UnrecognizedClientException", "The security token included in the request is invalid."),
-    failure: misconfigured,
-    says: /access key/,
-  },
-  {
-    of: "a wrong signature",
-    answer: refusal(
-      403,
-      "InvalidSignatureException",
-      "The request signature we calculated does not match. The Canonical String should have been\n'POST\nx-amz-security-token:very-secret-token'",
-    ),
-    failure: misconfigured,
-    says: /^AWS refused the signature: check the secret access key, and that this machine's clock is right\.$/,
-  },
-  {
-    of: "an expired request",
-    answer: refusal(400, "RequestExpired", "Request has expired."),
-    failure: misconfigured,
-    says: /clock/,
-  },
-
-  // Inside a stream, under HTTP 200: first frame, and after some text.
-  {
-    of: "a throttle as the first frame",
-    answer: stream([exception("throttlingException", "Too many tokens, please wait before trying again.")]),
-    failure: throttled("tokens"),
-  },
-  {
-    of: "a throttle in the stream",
-    answer: stream([start, text("Hel"), exception("throttlingException", "Too many requests")]),
-    failure: { ...throttled("requests"), maybeBilled: true },
-  },
-  {
-    of: "no capacity in the stream",
-    answer: stream([start, exception("serviceUnavailableException", "Later")]),
-    failure: { ...capacity, maybeBilled: true },
-  },
-  {
-    of: "an internal error in the stream",
-    answer: stream([start, exception("internalServerException", "Oops")]),
-    failure: { kind: "transient", maybeBilled: true },
-    says: /Oops/,
-  },
-  {
-    of: "a model's error in the stream",
-    answer: stream([start, exception("modelStreamErrorException", "The model broke")]),
-    failure: unknownEnd,
-  },
-  {
-    of: "a model's time limit in the stream",
-    answer: stream([start, exception("modelTimeoutException", "Too slow")]),
-    failure: unknownEnd,
-  },
-  {
-    of: "a refusal in the stream",
-    answer: stream([start, exception("validationException", "The stream is not for you")]),
-    failure: { ...rejected, maybeBilled: true },
-  },
-  {
-    of: "an unmodelled error in the stream",
-    answer: stream([start, errorFrame("InternalFailure", "Something happened")]),
-    failure: { kind: "transient", maybeBilled: true },
-    says: /Something happened/,
-  },
-];
-
-test.each(rows)("$of", async ({ answer, failure, says }) => {
-  fake.respond(answer);
-  const before = fake.requests.length;
+async function check(provider: Provider, [, answer, verdict, says]: Row): Promise<void> {
+  fault = answer;
+  const before = simulator.callCount;
   const seen = await failureOf(ask(provider));
-  expect(seen).toMatchObject(failure);
+  const { kind, code, maybeBilled, throttle, retryAfterMs } = seen;
+  expect({ kind, code, maybeBilled, throttle, retryAfterMs }).toEqual({
+    throttle: undefined,
+    retryAfterMs: undefined,
+    ...verdict,
+  });
   if (says) expect(seen.message).toMatch(says);
   expect(seen.message).not.toBe("");
-  expect(fake.requests.length - before, "requests made").toBe(1);
+  expect(simulator.callCount - before, "requests made").toBe(1);
+  // All but those that never had an answer, or were answered by something else, can be looked up at AWS.
+  const { status, error, requestId } = simulator.calls.at(-1)!;
+  if (status !== undefined && error !== undefined) expect(seen.requestId).toBe(requestId);
+}
+
+const error = (name: string, message: string, rest: { status?: number; retryAfterS?: number } = {}): Fault => ({
+  kind: "error",
+  error: name,
+  message,
+  ...rest,
+});
+const throttle = (message: string) => error("ThrottlingException", message);
+const invalid = (message: string) => error("ValidationException", message);
+const denied = (message: string) => error("AccessDeniedException", message);
+const notFound = (message: string) => error("ResourceNotFoundException", message);
+
+const refusals: Row[] = [
+  // The classes of errors, each with its status.
+  ["ThrottlingException", throttle("Rate exceeded"), throttled("unknown")],
+  [
+    "ModelNotReadyException, which is no quota",
+    error("ModelNotReadyException", "The model is not ready, too many requests."),
+    capacity,
+  ],
+  [
+    "ServiceQuotaExceededException",
+    error("ServiceQuotaExceededException", "You exceeded your quota."),
+    throttled("unknown"),
+  ],
+  [
+    "ServiceUnavailableException: connections",
+    error("ServiceUnavailableException", "Too many connections, please wait before trying again."),
+    capacity,
+    /Too many connections/,
+  ],
+  [
+    "ServiceUnavailableException: capacity",
+    error("ServiceUnavailableException", "Bedrock is unable to process your request."),
+    capacity,
+  ],
+  [
+    "529 in another vendor's shape",
+    { kind: "overloaded", retryAfterS: 3 },
+    { ...capacity, retryAfterMs: 3_000 },
+    /HTTP 529/,
+  ],
+  ["529 without Retry-After", { kind: "overloaded" }, capacity, /HTTP 529/],
+  ["InternalServerException", error("InternalServerException", "Internal error"), transient, /Internal error/],
+  ["ModelTimeoutException", error("ModelTimeoutException", "Model timed out"), unknownEnd, /timed out.*max_tokens/],
+  ["ModelErrorException", error("ModelErrorException", "The model failed"), unknownEnd, /The model failed/],
+  ["ModelStreamErrorException", error("ModelStreamErrorException", "The model broke"), unknownEnd],
+  ["ValidationException", invalid("Something is wrong with it."), rejected, /^Something is wrong with it\.$/],
+  [
+    "AccessDeniedException",
+    denied("You don't have access to the model with the specified model ID."),
+    misconfigured,
+    /don't have access.*bedrock:InvokeModel.*"llama4-maverick"/,
+  ],
+  [
+    "AccessDeniedException: payment",
+    denied("Model access is denied due to INVALID_PAYMENT_INSTRUMENT: a valid payment instrument must be provided."),
+    misconfigured,
+    /INVALID_PAYMENT_INSTRUMENT/,
+  ],
+  [
+    "AccessDeniedException: marketplace",
+    denied("Model access is denied due to IAM user or service role is not authorized (aws-marketplace:Subscribe)"),
+    misconfigured,
+    /aws-marketplace:Subscribe/,
+  ],
+  [
+    "ResourceNotFoundException: no such model",
+    notFound("Could not resolve the foundation model from the model identifier: x"),
+    misconfigured,
+    /modelId.*us-east-1/,
+  ],
+  [
+    "ResourceNotFoundException: end of life",
+    notFound(
+      "This model version has reached the end of its life. Please refer to the AWS documentation for more details.",
+    ),
+    misconfigured,
+    /end of its life.*being retired.*"llama4-maverick"/,
+  ],
+  [
+    "ResourceNotFoundException: Legacy",
+    notFound(
+      "Access denied. This Model is marked by provider as Legacy and you have not been actively using the model in the last 15 days. Please upgrade to an active model on Amazon Bedrock",
+    ),
+    misconfigured,
+    /marked by provider as Legacy.*being retired.*"llama4-maverick"/,
+  ],
+  [
+    "ResourceNotFoundException: use-case form",
+    notFound(
+      "Model use case details have not been submitted for this account. Fill out the Anthropic use case details form.",
+    ),
+    misconfigured,
+    /use case details.*Fill in the form/,
+  ],
+  ["ConflictException", error("ConflictException", "Token reused"), rejected],
+  [
+    "RequestExpired",
+    error("RequestExpired", "Request has expired.", { status: 400 }),
+    misconfigured,
+    /^AWS says that the request has expired: this machine's clock/,
+  ],
+  [
+    "SignatureDoesNotMatch, whose message quotes the request",
+    error(
+      "SignatureDoesNotMatch",
+      "The request signature we calculated does not match. The Canonical String should have been\n'POST\nx-amz-security-token:very-secret-token'",
+      { status: 403 },
+    ),
+    misconfigured,
+    /^AWS refused the signature: check the secret access key, and that this machine's clock is right\.$/,
+  ],
+  [
+    "ExpiredToken",
+    error("ExpiredToken", "The security token included in the request is expired", { status: 400 }),
+    misconfigured,
+    /expired: renew/,
+  ],
+  ["413", error("RequestEntityTooLarge", "Too large", { status: 413 }), rejected, /larger than Bedrock accepts/],
+  ["MalformedHttpRequest", error("MalformedHttpRequestException", "Malformed", { status: 400 }), rejected],
+  ["RequestTimeout of the transport", error("RequestTimeoutException", "Slow", { status: 408 }), unknownEnd, /^Slow$/],
+
+  // Throttling: which quota, by the message.
+  ["requests per minute", throttle("Too many requests, please wait before trying again."), throttled("requests")],
+  ["request rate", throttle("Your request rate is too high. Reduce the frequency of requests."), throttled("requests")],
+  ["tokens per minute", throttle("Too many tokens, please wait before trying again."), throttled("tokens")],
+  [
+    "tokens per day",
+    throttle("Too many tokens per day, please wait before trying again."),
+    throttled("tokens_per_day"),
+  ],
+  [
+    "an overloaded model, which is no quota",
+    throttle("Model us.meta.llama3-3-70b-instruct-v1:0 is currently overloaded. Please try again later."),
+    capacity,
+    /overloaded/,
+  ],
+  ["429 without a type", { kind: "error", status: 429 }, throttled("unknown"), /HTTP 429/],
+  [
+    "Retry-After with a throttle",
+    error("ThrottlingException", "Too many requests", { retryAfterS: 7 }),
+    { ...throttled("requests"), retryAfterMs: 7_000 },
+  ],
+
+  // Validation: the request's fault, which is final, or the deployment's.
+  [
+    "a model without on-demand throughput",
+    invalid(
+      "Invocation of model ID meta.llama3-3 with on-demand throughput isn’t supported. Retry your request with the ID or ARN of an inference profile that contains this model.",
+    ),
+    misconfigured,
+    /inference profile, such as us\./,
+  ],
+  ["an invalid model ID", invalid("The provided model identifier is invalid."), misconfigured, /modelId/],
+  [
+    "max_tokens above the model's",
+    invalid(
+      "The maximum tokens you requested exceeds the model limit of 8192. Try again with a maximum tokens value that is lower than 8192.",
+    ),
+    rejected,
+    /8192.*maxOutputTokens/,
+  ],
+  ["a prompt that is too long", invalid("Input is too long for requested model."), tooLong],
+  ["a prompt that is too long, in numbers", invalid("prompt is too long: 210000 tokens > 200000 maximum"), tooLong],
+  [
+    "a prompt that is too long, under another name",
+    error("ModelStreamErrorException", "Input is too long for requested model."),
+    tooLong,
+  ],
+  [
+    "a conversation that starts with the assistant",
+    invalid(
+      "A conversation must start with a user message. Try again with a conversation that starts with a user message.",
+    ),
+    rejected,
+    /^A conversation must start/,
+  ],
+  [
+    "roles that do not alternate",
+    invalid("A conversation must alternate between user and assistant roles."),
+    rejected,
+    /^A conversation must alternate/,
+  ],
+  [
+    "a blank text",
+    invalid(
+      "The text field in the ContentBlock object at messages.0.content.0 is blank. Add text to the text field, and try again.",
+    ),
+    rejected,
+  ],
+  [
+    "an empty content",
+    invalid(
+      "The content field in the Message object at messages.0 is empty. Add a ContentBlock object to the content field and try again.",
+    ),
+    rejected,
+  ],
+  ["tools", invalid("This model doesn't support tool use."), rejected, /^This model doesn't support tool use\.$/],
+  [
+    "tools in a stream",
+    invalid("This model doesn't support tool use in streaming mode."),
+    rejected,
+    /streamingTools: false/,
+  ],
+  ["stop sequences", invalid("This model doesn't support the stopSequences field. Remove stopSequences."), rejected],
+  [
+    "system prompts",
+    invalid("This model doesn't support system messages. Try again without a system message."),
+    rejected,
+  ],
+  ["a model that cannot stream", invalid("The model is unsupported for streaming."), misconfigured, /streaming: false/],
+  ["an extraneous key", invalid("Malformed input request: extraneous key [x] is not permitted"), rejected],
+  ["counting tokens", invalid("The provided model doesn't support counting tokens."), rejected],
+  [
+    "a model that the account may not use",
+    invalid("Access to Anthropic models is not allowed for this account."),
+    misconfigured,
+    /not allowed for this account.*"llama4-maverick"/,
+  ],
+  ["a parameter that the model no longer takes", invalid("`temperature` is deprecated for this model."), rejected],
+
+  // What is not Bedrock's, or not of its model.
+  [
+    "an unknown type with a server's status",
+    error("BrandNewException", "What is this?", { status: 500 }),
+    transient,
+    /What is this/,
+  ],
+  ["an unknown type with a client's status", error("BrandNewException", "No.", { status: 409 }), rejected, /^No\.$/],
+  ["502 from a gateway", { kind: "error", status: 502 }, capacity, /HTTP 502/],
+  ["503 from a gateway", { kind: "error", status: 503 }, capacity, /HTTP 503/],
+  ["504 from a gateway", { kind: "error", status: 504 }, unknownEnd, /HTTP 504/],
+  ["a message without a type", { kind: "error", status: 403, message: "Forbidden" }, misconfigured, /^Forbidden/],
+  ["502 in HTML", { kind: "html" }, capacity, /HTML page.*proxy/],
+  ["200 in HTML", { kind: "html", status: 200 }, capacity, /HTML page.*proxy/],
+  ["503 in HTML", { kind: "html", status: 503 }, capacity, /HTML page.*proxy/],
+  ["500 that is not JSON", { kind: "not_json" }, transient, /HTTP 500 with a body that is not JSON/],
+  ["502 that is not JSON", { kind: "not_json", status: 502 }, capacity, /HTTP 502 with a body that is not JSON/],
+  ["a connection that is closed before there is a response", { kind: "cut" }, unknownEnd, /lost.*ECONNRESET/],
+  ["a connection that is reset before there is a response", { kind: "reset" }, unknownEnd, /lost.*ECONNRESET/],
+];
+
+describe.each([{ streaming: true }, { streaming: false }])("refused, streaming: $streaming", ({ streaming }) => {
+  test.each(refusals)("%s", (...row) => check(streaming ? streamed : whole, row));
 });
 
-test("the refusal's request id is kept", async () => {
-  fake.respond(throttle("Too many requests"));
-  expect(await failureOf(ask(provider))).toMatchObject({ requestId: "r-1" });
+const billed = (verdict: Verdict): Verdict => ({ ...verdict, maybeBilled: true });
+const exception = (name: string, message: string, afterEvents: number): Fault => ({
+  kind: "exception",
+  error: name,
+  message,
+  afterEvents,
+});
+
+/** Under HTTP 200: exceptions of the stream, as its first frame and after some text. */
+const inStream: [name: string, message: string, verdict: Verdict][] = [
+  ["InternalServerException", "Oops", transient],
+  ["ModelStreamErrorException", "The model broke", unknownEnd],
+  ["ModelStreamErrorException", "Input is too long for requested model.", tooLong],
+  ["ModelTimeoutException", "Too slow", unknownEnd],
+  ["ServiceUnavailableException", "Later", capacity],
+  ["ThrottlingException", "Too many requests, please wait before trying again.", throttled("requests")],
+  ["ThrottlingException", "Too many tokens, please wait before trying again.", throttled("tokens")],
+  ["ThrottlingException", "Too many tokens per day, please wait before trying again.", throttled("tokens_per_day")],
+  ["ThrottlingException", "Model x is currently overloaded. Please try again later.", capacity],
+  ["ValidationException", "The stream is not for you", rejected],
+];
+
+describe("in the stream", () => {
+  test.each(inStream)("%s (%s) as the first frame", (name, message, verdict) =>
+    check(streamed, [name, exception(name, message, 0), verdict]),
+  );
+  test.each(inStream)("%s (%s) after some text", (name, message, verdict) =>
+    check(streamed, [name, exception(name, message, 3), billed(verdict)]),
+  );
+
+  const broken: Row[] = [
+    ["an exception of an unknown type", exception("BrandNewException", "What is this?", 2), unknownEnd, /What is this/],
+    [
+      "an error frame",
+      { kind: "error_frame", code: "InternalFailure", message: "Something happened", afterEvents: 2 },
+      billed(transient),
+      /Something happened/,
+    ],
+    ["an error frame of an unknown code", { kind: "error_frame", code: "Odd", afterEvents: 2 }, unknownEnd],
+    ["an error frame as the first", { kind: "error_frame", code: "Odd" }, unknownEnd],
+    ["a connection that is closed", { kind: "cut", afterEvents: 3 }, unknownEnd, /lost.*ECONNRESET/],
+    ["a connection that is closed after the head", { kind: "cut", afterEvents: 0 }, unknownEnd],
+    ["a connection that is reset", { kind: "reset", afterEvents: 3 }, unknownEnd, /lost.*ECONNRESET/],
+    ["half a frame", { kind: "truncated_frame", afterEvents: 3 }, unknownEnd, /cut off/],
+    ["half a first frame", { kind: "truncated_frame" }, unknownEnd],
+    ["a wrong checksum", { kind: "bad_checksum", afterEvents: 3 }, unknownEnd, /not one of Bedrock's/],
+    [
+      "an end between two frames",
+      { kind: "early_end", afterEvents: 3 },
+      unknownEnd,
+      /stopped before the answer was complete/,
+    ],
+    ["an end before the first frame", { kind: "early_end" }, unknownEnd, /stopped before/],
+    [
+      "a guardrail",
+      { kind: "stop_reason", stopReason: "guardrail_intervened" },
+      { kind: "permanent", code: "content_filtered", maybeBilled: true },
+    ],
+    [
+      "a filter",
+      { kind: "stop_reason", stopReason: "content_filtered" },
+      { kind: "permanent", code: "content_filtered", maybeBilled: true },
+    ],
+    [
+      "malformed output",
+      { kind: "stop_reason", stopReason: "malformed_model_output" },
+      { kind: "transient", code: "malformed_output", maybeBilled: true },
+    ],
+    [
+      "a malformed tool call",
+      { kind: "stop_reason", stopReason: "malformed_tool_use" },
+      { kind: "transient", code: "malformed_output", maybeBilled: true },
+    ],
+    [
+      "a full context",
+      { kind: "stop_reason", stopReason: "model_context_window_exceeded" },
+      { kind: "permanent", code: "context_exceeded", maybeBilled: true },
+    ],
+  ];
+  test.each(broken)("%s", (...row) => check(streamed, row));
+
+  test("an event of an unknown type is no failure", async () => {
+    fault = { kind: "unknown_event", afterEvents: 2 };
+    expect((await ask(streamed)).text).toMatch(/^\[synthetic answer/);
+  });
+});
+
+describe("an answer in one piece", () => {
+  const rows: Row[] = [
+    ["that stops in its middle", { kind: "early_end" }, unknownEnd],
+    ["that is not JSON", { kind: "bad_checksum" }, unknownEnd, /not one of Bedrock's/],
+    ["whose connection is reset", { kind: "reset", afterEvents: 0 }, unknownEnd, /ECONNRESET/],
+    [
+      "a filter",
+      { kind: "stop_reason", stopReason: "content_filtered" },
+      { kind: "permanent", code: "content_filtered", maybeBilled: true },
+    ],
+  ];
+  test.each(rows)("%s", (...row) => check(whole, row));
+});
+
+describe("silence", () => {
+  test.each([
+    ["before the first byte", { kind: "stall" }, /within 0.1 s.*firstByteMs/],
+    ["after the head", { kind: "stall", afterEvents: 0 }, /within 0.1 s.*firstByteMs/],
+    ["within the stream", { kind: "stall", afterEvents: 3 }, /for 0.1 s.*idleMs/],
+  ] as [string, Fault, RegExp][])("%s is given up, and closes the connection", async (_, answer, says) => {
+    const timeouts = {
+      connectMs: 20_000,
+      firstByteMs: answer.kind === "stall" && answer.afterEvents ? 20_000 : 100,
+      idleMs: 100,
+      totalMs: 20_000,
+    };
+    const impatient = providerFor(simulator.url, { timeouts });
+    await check(impatient, ["", answer, unknownEnd, says]);
+    await expect.poll(() => simulator.calls.at(-1)!.outcome, { timeout: 15_000 }).toBe("broken");
+    await impatient.close();
+  });
+
+  test.each([undefined, 2])("is ended by the caller's abort (after %s events)", async (afterEvents) => {
+    fault = { kind: "stall", ...(afterEvents !== undefined && { afterEvents }) };
+    const before = simulator.callCount;
+    const abort = new AbortController();
+    const failed = failureOf(ask(streamed, { signal: abort.signal, onText: () => abort.abort() }));
+    await expect.poll(() => simulator.callCount, { timeout: 15_000 }).toBe(before + 1);
+    if (afterEvents === undefined) abort.abort();
+    expect(await failed).toMatchObject({ kind: "aborted", code: "cancelled", maybeBilled: true });
+    expect(simulator.callCount - before).toBe(1);
+  });
 });
 
 test("a message is cut to a bounded length and its secrets are blotted out", async () => {
-  fake.respond(
-    invalid(
-      `Authorization: AWS4-HMAC-SHA256 Credential=AKIAEXAMPLEEXAMPLE12/x, Signature=abcdef0123 Bearer abcdefghijkl ${"x".repeat(1e6)}`,
-    ),
+  fault = invalid(
+    `Authorization: AWS4-HMAC-SHA256 Credential=AKIAEXAMPLEEXAMPLE12/x, Signature=abcdef0123 Bearer abcdefghijkl ${"x".repeat(1e6)}`,
   );
-  const { message } = await failureOf(ask(provider));
+  const { message } = await failureOf(ask(streamed));
   expect(message.length).toBeLessThanOrEqual(1_100);
   expect(message).not.toMatch(/EXAMPLE12|abcdef/);
 });

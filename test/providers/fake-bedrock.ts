@@ -51,11 +51,6 @@ export function json(status: number, body: unknown, headers: Record<string, stri
       .end(JSON.stringify(body));
 }
 
-export function html(status: number): Handler {
-  return (res) =>
-    res.writeHead(status, { "content-type": "text/html" }).end("<html><h1>Sign in to the network</h1></html>");
-}
-
 /** A stream of these frames; then `end` ends it, by default in good order. */
 export function stream(frames: Buffer[], end: (res: ServerResponse) => void = (res) => res.end()): Handler {
   return (res) => {
@@ -78,10 +73,6 @@ export function exception(type: string, message: string): Buffer {
     { ":message-type": "exception", ":exception-type": type, ":content-type": "application/json" },
     { message },
   );
-}
-
-export function errorFrame(code: string, message: string): Buffer {
-  return frame({ ":message-type": "error", ":error-code": code, ":error-message": message }, {});
 }
 
 function frame(headers: Record<string, string>, payload: unknown): Buffer {

@@ -36,6 +36,11 @@ export function adviceFor(status: number, message: string, deployment: Deploymen
     return note(`With streamingTools: false under catalogue.${modelId} such calls are not streamed.`);
   }
   if (/access to .* models? is not allowed/i.test(message)) return fix(insteadOf(deployment));
+  if (/use case details/i.test(message)) {
+    return fix(
+      "Fill in the form for this model's provider in the Bedrock console; access takes some minutes to follow.",
+    );
+  }
   if (/maximum tokens you requested exceeds/i.test(message)) {
     return note("Lower the job's max_tokens, or the model's maxOutputTokens in the configuration.");
   }

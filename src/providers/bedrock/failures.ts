@@ -36,7 +36,10 @@ export function classify(thrown: unknown, deployment: Deployment, begun: boolean
   const verdict = judge(error, deployment);
   const status = statusOf(error);
   const words = verdict.words ?? redact(ownWords(error, status));
-  const retryAfterMs = retryAfter(error.$response?.headers?.["retry-after"]);
+  const { headers } = error.$response ?? {};
+  const retryAfterMs = retryAfter(headers?.["retry-after"]);
+  // An exception as the first frame of a stream has metadata without it.
+  const requestId = error.$metadata?.requestId ?? headers?.["x-amzn-requestid"];
   return {
     kind: verdict.kind,
     code: verdict.code,
@@ -44,16 +47,20 @@ export function classify(thrown: unknown, deployment: Deployment, begun: boolean
     ...(verdict.throttle ? { throttle: verdict.throttle } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     maybeBilled: verdict.maybeBilled || begun,
-    ...(error.$metadata?.requestId ? { requestId: error.$metadata.requestId } : {}),
+    ...(requestId ? { requestId } : {}),
   };
 }
 
 function judge(error: SdkError, deployment: Deployment): Verdict {
   const name = error.name?.toLowerCase() ?? "";
   const message = error.message ?? "";
-  const credentials = credentialProblems.find(({ names }) => names.test(name));
+  const credentials = credentialProblems.find(
+    ({ names, messages }) => names.test(name) && (messages?.test(message) ?? true),
+  );
   if (credentials) return misconfigured(undefined, credentials.words);
   if (name === "modelnotreadyexception") return refused("capacity");
+  // The connection was too slow for AWS; the model's own time limit is a 408 too, but has another name.
+  if (/^requesttimeout/.test(name)) return maybeBilled();
   const status = statusOf(error);
   const transport = classifyTransport(error, status, deployment);
   if (transport) return transport;
@@ -128,7 +135,7 @@ function statusOf(error: SdkError): number | undefined {
  * Never in the provider's own words: those quote the header or the canonical form of the request, session token
  * included.
  */
-const credentialProblems = [
+const credentialProblems: { names: RegExp; messages?: RegExp; words: string }[] = [
   {
     names: /credentialsprovidererror|tokenprovidererror/,
     words:
@@ -144,12 +151,24 @@ const credentialProblems = [
     words: "AWS does not know these credentials: check the access key, the session token and the account's Region.",
   },
   {
+    names: /^(requestexpired|requesttimetooskewed)/,
+    words: "AWS says that the request has expired: this machine's clock is wrong by minutes; set it.",
+  },
+  {
+    names: /^(invalidsignature|signaturedoesnotmatch)/,
+    messages: /signature (expired|not yet current)/i,
+    words: "AWS refused the time of the signature: this machine's clock is wrong by minutes; set it.",
+  },
+  {
     names: /^(invalidsignature|signaturedoesnotmatch|incompletesignature)/,
     words: "AWS refused the signature: check the secret access key, and that this machine's clock is right.",
   },
   {
-    names: /^(requestexpired|requesttimetooskewed)/,
-    words: "AWS says that the request has expired: this machine's clock is wrong by minutes; set it.",
+    names: /^(accessdenied|unknown)/,
+    messages: /api key is valid/i,
+    words:
+      "Bedrock did not accept the API key: check AWS_BEARER_TOKEN_BEDROCK, that the key has not expired, and that it " +
+      "was made in the deployment's region.",
   },
 ];
 
