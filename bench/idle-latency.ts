@@ -3,6 +3,7 @@
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createHttpServer } from "../src/http/server.ts";
+import { openKeyRegistry } from "../src/jobs/keys/registry.ts";
 import { makeJobs, openEmbedded } from "./support/embedded.ts";
 import { compare, type Figure, quantile } from "./support/measure.ts";
 
@@ -51,7 +52,7 @@ async function round(): Promise<Round> {
     acceptedAt = performance.now();
     return result;
   };
-  const http = createHttpServer(context);
+  const http = createHttpServer({ ...context, keys: await openKeyRegistry(context) });
   await http.listen({ host: "127.0.0.1", port: 0 });
   const url = `http://127.0.0.1:${(http.server.address() as AddressInfo).port}/enqueue`;
   worker.start();

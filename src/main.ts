@@ -8,10 +8,14 @@ import type { Environment } from "./config/environment.ts";
 import { noticesOf } from "./config/lifecycle.ts";
 import { readApiKey } from "./config/openai-deployment.ts";
 import type { DeploymentSettings, ModelSettings, OpenAiSettings, Settings } from "./config/settings.ts";
+import type { ApiKey } from "./domain/api-key.ts";
 import { type Clock, systemClock } from "./domain/clock.ts";
+import { isLoopback } from "./domain/loopback.ts";
 import { createHttpServer } from "./http/server.ts";
 import type { JobsContext } from "./jobs/context.ts";
 import { sweepIdempotencyKeys } from "./jobs/idempotency.ts";
+import { createFirstKey } from "./jobs/keys/keys.ts";
+import { type KeyRegistry, openKeyRegistry } from "./jobs/keys/registry.ts";
 import { createTokenCounter } from "./jobs/token-counter.ts";
 import { createBedrockProvider } from "./providers/bedrock/bedrock-provider.ts";
 import { createOpenAiProvider } from "./providers/openai/openai-provider.ts";
@@ -29,6 +33,8 @@ import { createWorker } from "./worker/worker.ts";
 export interface Service {
   /** Where HTTP answers, with the port that was really taken; absent if the role has none. */
   url?: string;
+  /** The admin key that was made because there was none; see `createFirstKey`. To be shown once. */
+  firstKey?: string;
   /** The address of the built-in simulator, if it answers in place of Bedrock. */
   simulatorUrl?: string;
   /**
@@ -71,9 +77,11 @@ export async function startService(settings: Settings, options: StartOptions = {
     const tokenCounter = createTokenCounter();
     opened.push(() => tokenCounter.close());
     const context: JobsContext = { settings, ...backends, tokenCounter, clock, log };
+    const firstKey = await makeFirstKey(context);
     const simulator = settings.simulator ? await startSimulator({ models: simulatedModels(settings) }) : undefined;
     if (simulator) opened.push(() => simulator.stop());
-    const http = settings.role === "worker" ? undefined : createHttpServer(context);
+    const http =
+      settings.role === "worker" ? undefined : createHttpServer({ ...context, keys: await openKeys(context, opened) });
     await http?.listen({ host: settings.host, port: settings.port });
     if (http) opened.push(() => http.close());
     if (settings.role !== "api") {
@@ -92,6 +100,7 @@ export async function startService(settings: Settings, options: StartOptions = {
     return {
       ...(http && { url: urlOf(settings.host, (http.server.address() as AddressInfo).port) }),
       ...(simulator && { simulatorUrl: simulator.url }),
+      ...(firstKey && { firstKey: firstKey.text }),
       stop() {
         stopping ??= closeAll();
         return stopping;
@@ -101,6 +110,19 @@ export async function startService(settings: Settings, options: StartOptions = {
     await closeAll();
     throw error;
   }
+}
+
+/** Nobody from elsewhere may call a service that has no keys: one that can be reached from elsewhere has one. */
+async function makeFirstKey(context: JobsContext): Promise<ApiKey | undefined> {
+  const { role, host, authentication } = context.settings;
+  if (role === "worker" || authentication === "off" || isLoopback(host)) return undefined;
+  return createFirstKey(context);
+}
+
+async function openKeys(context: JobsContext, opened: (() => Promise<unknown>)[]): Promise<KeyRegistry> {
+  const keys = await openKeyRegistry(context);
+  opened.push(() => keys.close());
+  return keys;
 }
 
 /** Starts taking jobs, and what goes with it: counting tokens, reconciling, saving what was learned. */

@@ -103,3 +103,23 @@ test("a stop lets running calls end, frees the data folder, and the next start g
   const next = await start();
   expect(await read(next, running)).toMatchObject({ status: "completed", text: "at last" });
 });
+
+test("whoever can be reached from elsewhere has an API key: the first start makes one, later ones do not", async () => {
+  settings = { ...settings, host: "0.0.0.0" };
+  const service = await start();
+  const url = `http://127.0.0.1:${new URL(service.url!).port}/v1/jobs`;
+  const authorization = `Bearer ${service.firstKey}`;
+  expect((await fetch(url)).status).toBe(401);
+  expect((await fetch(url, { headers: { authorization } })).status).toBe(200);
+  await service.stop();
+  const again = await start();
+  expect(again.firstKey).toBeUndefined();
+  await again.stop();
+  // The keys hold on loopback as well, until they are switched off.
+  settings = { ...settings, host: "127.0.0.1" };
+  const local = await start();
+  expect((await fetch(`${local.url}/v1/jobs`)).status).toBe(401);
+  await local.stop();
+  settings = { ...settings, authentication: "off" };
+  expect((await fetch(`${(await start()).url}/v1/jobs`)).status).toBe(200);
+});

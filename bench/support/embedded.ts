@@ -42,6 +42,7 @@ function settingsFor({ quotas, concurrency }: EmbeddedOptions, dataDir: string):
   if (problems.length > 0) throw new Error(JSON.stringify(problems));
   return {
     source: "bench",
+    authentication: "keys",
     simulator: false,
     role: "all",
     runs: Object.keys(settings.environments),

@@ -2,6 +2,7 @@
 // same one over nothing (`nothing`): same route, same validation, same job built, but neither stored nor queued.
 import type { AddressInfo } from "node:net";
 import { createHttpServer } from "../../src/http/server.ts";
+import { openKeyRegistry } from "../../src/jobs/keys/registry.ts";
 import { openEmbedded } from "./embedded.ts";
 
 const { context, worker, close } = await openEmbedded({
@@ -13,7 +14,7 @@ if (process.argv[2] === "nothing") {
   context.store.insertMany = async (jobs) => jobs.map(() => "inserted" as const);
   context.scheduler.add = async () => {};
 }
-const http = createHttpServer(context);
+const http = createHttpServer({ ...context, keys: await openKeyRegistry(context) });
 await http.listen({ host: "127.0.0.1", port: 0 });
 worker.start();
 process.send!((http.server.address() as AddressInfo).port);

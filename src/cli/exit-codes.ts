@@ -20,5 +20,5 @@ Exit codes:
 
 /** An error whose message is all that the user needs to see. */
 export class CommandError extends Error {
-  override readonly name = "CommandError";
+  override readonly name: string = "CommandError";
 }

@@ -5,6 +5,7 @@ import { ConfigError } from "../config/config-error.ts";
 import { enqueueCommand } from "./enqueue.ts";
 import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import { importQueueCommand } from "./import-queue.ts";
+import { keysCommand } from "./keys.ts";
 import { apiCommand, serveCommand, workerCommand } from "./serve.ts";
 import { simulateCommand } from "./simulate.ts";
 import { statusCommand } from "./status.ts";
@@ -16,10 +17,12 @@ const program = new Command("sluice")
   .addCommand(workerCommand())
   .addCommand(enqueueCommand())
   .addCommand(statusCommand())
+  .addCommand(keysCommand())
   .addCommand(simulateCommand())
   .addCommand(importQueueCommand())
   .addHelpText("after", exitCodesHelp);
-for (const command of [program, ...program.commands]) command.exitOverride().showHelpAfterError("(--help shows how)");
+const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)];
+for (const command of withSubcommands(program)) command.exitOverride().showHelpAfterError("(--help shows how)");
 
 try {
   await program.parseAsync();

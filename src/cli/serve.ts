@@ -106,6 +106,7 @@ function banner(settings: Settings, service: Service): string {
     `  Models         ${models.join(", ")}`,
     ...(settings.role === "worker" ? [`  Runs jobs of   ${settings.runs.join(", ")}`] : []),
     ...(settings.role === "api" ? [] : [`  Answers        ${answers}`]),
+    ...accessLines(settings, service),
     ...attention(settings, systemClock.wall()).map((line) => `  Attention      ${line}`),
   ].join("\n");
 }
@@ -125,6 +126,18 @@ function whoAnswers(deployments: DeploymentSettings[]): string {
 function attention(settings: Settings, now: number): string[] {
   if (settings.simulator) return [];
   return [...new Set(noticesOf(settings, now).map(({ model, message }) => `${model}: ${message}`))];
+}
+
+function accessLines({ authentication, role }: Settings, { firstKey }: Service): string[] {
+  if (role !== "worker" && authentication === "off") {
+    return ["  Access         WITHOUT API KEYS (SLUICE_AUTH=off): whoever reaches the address may do everything."];
+  }
+  if (!firstKey) return [];
+  return [
+    `  Admin key      ${firstKey}`,
+    "                 There was no API key, so this one was made. It is shown this once. Calls need it as",
+    "                 Authorization: Bearer KEY, commands as SLUICE_API_KEY; `sluice keys create` makes others.",
+  ];
 }
 
 function explainStart(error: unknown, { host, port }: Settings): unknown {

@@ -22,29 +22,41 @@ const timeoutMs = 30_000;
 const waitS = 5;
 
 export async function enqueueJob(url: string, body: object): Promise<{ job_id: string }> {
-  return (await request(url, "POST", "/enqueue", body)) as { job_id: string };
+  return (await callService(url, "POST", "/enqueue", body)) as { job_id: string };
 }
 
 export async function readStatus(url: string, jobId: string): Promise<JobStatus> {
-  return (await request(url, "GET", `/status/${encodeURIComponent(jobId)}`)) as JobStatus;
+  return (await callService(url, "GET", `/status/${encodeURIComponent(jobId)}`)) as JobStatus;
 }
 
 /** Returns when the job has ended, however long that takes. */
 export async function waitForJob(url: string, jobId: string): Promise<JobStatus> {
   for (;;) {
-    const job = (await request(url, "GET", `/v1/jobs/${encodeURIComponent(jobId)}?wait=${waitS}`)) as JobStatus;
+    const job = (await callService(url, "GET", `/v1/jobs/${encodeURIComponent(jobId)}?wait=${waitS}`)) as JobStatus;
     if (isFinal(job.status)) return job;
   }
 }
 
-async function request(baseUrl: string, method: string, path: string, body?: object): Promise<unknown> {
+/** Nobody listens at the address. */
+export class NotRunningError extends CommandError {}
+
+/**
+ * Sends a request, with the API key of SLUICE_API_KEY if it is set, and answers what came back as JSON.
+ * @throws CommandError if there is no such answer, or it is an error
+ */
+export async function callService(baseUrl: string, method: string, path: string, body?: object): Promise<unknown> {
+  const key = apiKey();
   let response: Response;
   let text: string;
   try {
     response = await fetch(addressOf(baseUrl, path), {
       method,
       signal: AbortSignal.timeout(timeoutMs),
-      ...(body && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+      headers: {
+        ...(key !== undefined && { authorization: `Bearer ${key}` }),
+        ...(body && { "content-type": "application/json" }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
     });
     text = await response.text();
   } catch (error) {
@@ -53,6 +65,15 @@ async function request(baseUrl: string, method: string, path: string, body?: obj
   const content = parseJson(text);
   if (response.ok && typeof content === "object" && content !== null) return content;
   throw refused(baseUrl, response.status, content);
+}
+
+/** Never shown, also not where it is wrong. */
+function apiKey(): string | undefined {
+  const key = readVariable(process.env, "SLUICE_API_KEY");
+  if (key === undefined || /^[\x21-\x7e]{1,1000}$/.test(key)) return key;
+  throw new CommandError(
+    "SLUICE_API_KEY is not an API key; allowed: sk-sluice-..., as `sluice keys create` printed it.",
+  );
 }
 
 function addressOf(baseUrl: string, path: string): string {
@@ -75,7 +96,7 @@ function unreachable(url: string, error: unknown): unknown {
   if (error instanceof CommandError) return error;
   const { name, message, cause } = error as Error & { cause?: NodeJS.ErrnoException };
   if (cause?.code === "ECONNREFUSED") {
-    return new CommandError(
+    return new NotRunningError(
       `The service is not running at ${url}: the connection was refused. Start it with \`sluice serve\` (or npm start), or name another address with --url or SLUICE_URL.`,
     );
   }

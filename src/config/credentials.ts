@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { defaultProvider } from "@aws-sdk/credential-provider-node";
+import { isLoopback } from "../domain/loopback.ts";
 import { ConfigError } from "./config-error.ts";
 import { type Environment, readVariable } from "./environment.ts";
 import { showValue } from "./problems.ts";
@@ -59,10 +60,6 @@ export async function chooseProvider(question: ProviderQuestion): Promise<"confi
   if (search.found) return "configured";
   if (maySimulate && search.signs.length === 0) return "simulator";
   throw new ConfigError(missingCredentials(search, endpoint));
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 // ---------------------------------------------------------------- looking for credentials

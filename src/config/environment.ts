@@ -9,7 +9,9 @@ export const environmentVariables = {
   SLUICE_LOG_LEVEL: "trace, debug, info, warn, error or silent. Default info.",
   SLUICE_DEFAULT_MODEL: "Model of jobs that name none. Default llama3-3-70b.",
   SLUICE_PROVIDER: "bedrock or simulator: who answers, where that is not to be found out from the credentials.",
-  SLUICE_URL: "Service that the commands enqueue and status talk to. Default http://127.0.0.1:8000.",
+  SLUICE_AUTH: "off: nobody needs an API key, whatever address the service listens on. Default keys.",
+  SLUICE_URL: "Service that the commands enqueue, status and keys talk to. Default http://127.0.0.1:8000.",
+  SLUICE_API_KEY: "API key that the commands send to the service.",
   MONGODB_URL: "Keeps the record in MongoDB, shared by any number of processes. Needs REDIS_URL.",
   REDIS_URL: "Keeps the queue in Redis, shared by any number of processes. Needs MONGODB_URL.",
 } as const;

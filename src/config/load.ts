@@ -55,9 +55,16 @@ export async function loadSettings({ env, cwd, args = {}, role = "all", only }: 
     role: role === "none" ? "all" : role,
     runs,
     ...(distributed && { distributed }),
+    authentication: readAuthentication(env),
     simulator,
   };
   return complete.simulator ? markSynthetic(complete) : complete;
+}
+
+function readAuthentication(env: Environment): Settings["authentication"] {
+  const value = readVariable(env, "SLUICE_AUTH") ?? "keys";
+  if (value === "keys" || value === "off") return value;
+  throw new ConfigError(`SLUICE_AUTH is ${showValue(value)}; allowed: one of keys, off`);
 }
 
 /** MongoDB and Redis together, or neither. */

@@ -9,7 +9,7 @@ import type { FileDeployment, FileModel, FileQuota, FileSettings } from "./schem
 import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "./settings.ts";
 
 /** What a file decides, all but where it lies and who answers. */
-export type Resolved = Omit<Settings, "source" | "simulator" | "role" | "runs" | "distributed">;
+export type Resolved = Omit<Settings, "source" | "simulator" | "role" | "runs" | "distributed" | "authentication">;
 
 export function resolve(file: FileSettings): { settings: Resolved; problems: Problem[] } {
   const problems: Problem[] = [];

@@ -32,6 +32,8 @@ export interface Settings {
   runs: string[];
   /** Where record and queue are shared with other processes; absent: SQLite and memory, in this process alone. */
   distributed?: { mongoUrl: string; redisUrl: string };
+  /** `off`: nobody needs an API key, also on the network. */
+  authentication: "keys" | "off";
   /** Set if the built-in simulator answers instead of Bedrock: the text is synthetic. */
   simulator: boolean;
 }

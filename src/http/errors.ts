@@ -35,7 +35,7 @@ export function errorResponses(
   schemaId: "Error" | "EnqueueError" | "OpenAIError" = "Error",
 ) {
   const responses: Record<number, { description: string; $ref: string }> = {};
-  for (const code of [...codes, "cross_origin" as const, "internal" as const]) {
+  for (const code of ["unauthenticated" as const, ...codes, "cross_origin" as const, "internal" as const]) {
     const { advice } = errorTable[code];
     const status = schemaId === "OpenAIError" ? openAiStatusOf(code) : errorTable[code].status;
     const before = responses[status] ? `${responses[status].description}\n\n` : "";

@@ -10,9 +10,11 @@ import type { SubmitInput } from "../jobs/submit.ts";
 function commonFields(settings: Settings) {
   const models = Object.values(settings.models);
   return {
-    environment: Type.String({
-      description: `Decides the database of the answer: ${Object.keys(settings.environments).join(" or ")}.`,
-    }),
+    environment: Type.Optional(
+      Type.String({
+        description: `Decides the database of the answer: ${Object.keys(settings.environments).join(" or ")}. Required, unless the API key has only one.`,
+      }),
+    ),
     model: Type.Optional(
       Type.String({
         description: `One of ${Object.keys(settings.models).join(", ")}; by default ${settings.defaultModel}.`,
@@ -127,6 +129,9 @@ export const submitErrors: ErrorCode[] = [
   "invalid_request",
   "invalid_json",
   "unknown_environment",
+  "forbidden",
+  "limit_exceeded",
+  "budget_exceeded",
   "unknown_model",
   "context_exceeded",
   "idempotency_conflict",

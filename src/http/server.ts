@@ -4,10 +4,12 @@ import { randomBytes } from "node:crypto";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import { SluiceError } from "../domain/errors.ts";
-import { anybody } from "../jobs/caller.ts";
 import type { JobsContext } from "../jobs/context.ts";
+import type { KeyRegistry } from "../jobs/keys/registry.ts";
+import { authenticate } from "./authentication.ts";
 import { answerClientError, enqueueErrorSchema, errorSchema, notFound, sendError } from "./errors.ts";
 import { jobSchema, jobSummarySchema } from "./job-resource.ts";
+import { keySchema } from "./key-resource.ts";
 import { refuseOtherMethods } from "./methods.ts";
 import { openAiErrorSchema } from "./openai/errors.ts";
 import { refuseForeignPages } from "./origin.ts";
@@ -17,6 +19,7 @@ import { collectDocumentation, documentationRoutes } from "./routes/docs.ts";
 import { enqueueRoutes } from "./routes/enqueue.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { keyRoutes } from "./routes/keys.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { statsRoutes } from "./routes/stats.ts";
 import { statusRoutes } from "./routes/status.ts";
@@ -26,14 +29,18 @@ import { compileValidator, validationError } from "./validation.ts";
 /** How long a client may take to send one whole request; Node looks every 30 s. */
 const requestTimeoutMs = 60_000;
 
+export interface HttpContext extends JobsContext {
+  keys: KeyRegistry;
+}
+
 export interface HttpOptions {
   /** How often an event stream that has nothing to tell sends a comment, so that proxies do not cut it. Default: 10 s. */
   keepAliveMs?: number;
 }
 
 /** Ready to `listen` or `inject`. Closing it lets waiting requests answer with the job as it is. */
-export function createHttpServer(context: JobsContext, { keepAliveMs = 10_000 }: HttpOptions = {}): HttpServer {
-  const { settings, log } = context;
+export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }: HttpOptions = {}): HttpServer {
+  const { settings, log, keys } = context;
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     // A line for every request costs more than the request; failures of ours are logged where they are answered.
@@ -55,15 +62,12 @@ export function createHttpServer(context: JobsContext, { keepAliveMs = 10_000 }:
   app.setValidatorCompiler(compileValidator);
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => sendError(notFound(request), request, reply));
-  app.addHook("onRequest", refuseForeignPages(settings.host));
   app.decorateRequest("caller");
-  app.addHook("onRequest", (request, _reply, done) => {
-    request.caller = anybody;
-    done();
-  });
+  app.addHook("onRequest", authenticate(keys));
+  app.addHook("onRequest", refuseForeignPages(settings.host, keys));
   acceptJsonOnly(app);
   letConnectionsGo(app);
-  for (const schema of [errorSchema, enqueueErrorSchema, openAiErrorSchema, jobSchema, jobSummarySchema])
+  for (const schema of [errorSchema, enqueueErrorSchema, openAiErrorSchema, jobSchema, jobSummarySchema, keySchema])
     app.addSchema(schema);
 
   collectDocumentation(app);
@@ -76,6 +80,7 @@ export function createHttpServer(context: JobsContext, { keepAliveMs = 10_000 }:
       modelRoutes(routes, context);
       deploymentRoutes(routes, context);
       statsRoutes(routes, context);
+      keyRoutes(routes, context, keys);
       healthRoutes(routes, context);
       documentationRoutes(routes);
     });

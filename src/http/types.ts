@@ -7,14 +7,6 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from "fastify";
-import type { Caller } from "../jobs/caller.ts";
-
-declare module "fastify" {
-  interface FastifyRequest {
-    /** Who asks; set before any handler runs. */
-    caller: Caller;
-  }
-}
 
 /** A Fastify instance whose handlers get their types from the TypeBox schemas of their routes. */
 export type HttpServer = FastifyInstance<

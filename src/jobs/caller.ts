@@ -14,6 +14,18 @@ export interface Caller {
   priorityMax?: Priority;
   /** Regions that may serve its jobs; absent means any. */
   regions?: readonly string[];
+  /** What may be used under the key; absent means as much as there is. */
+  limits?: KeyLimits;
+}
+
+/** Limits of one API key, over all processes. */
+export interface KeyLimits {
+  /** Jobs that wait or run at a time. */
+  maxWaiting?: number;
+  /** Input and output tokens per UTC day. */
+  dailyTokens?: number;
+  /** US dollars per calendar month in UTC, by the catalogue's prices. */
+  budgetUsd?: number;
 }
 
 /** Whoever calls a service without keys. */

@@ -8,6 +8,7 @@ import type { Job, JobRecord } from "../domain/job.ts";
 import { admit, requireEnvironment } from "./admission.ts";
 import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
+import { priorityFor, regionsFor } from "./policy.ts";
 import { accept } from "./submit.ts";
 import { requireJob } from "./view.ts";
 
@@ -28,13 +29,17 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   if (existing) return existing;
 
   requireEnvironment(context.settings, job.environment);
-  const tokens = await admit(context, job, job.request);
-  const { notBefore: _, expiresAt, ...same } = job;
+  priorityFor(caller, job.priority);
+  const regions = regionsFor(caller, job.regions);
+  const wanted = { ...job, ...(regions && { regions }) };
+  const tokens = await admit(context, wanted, job.request);
+  const { notBefore: _, expiresAt, ...same } = wanted;
   const submittedAt = context.clock.wall();
   const again: Job = {
     ...same,
     id,
     retryOf: jobId,
+    ...(caller.keyId !== undefined && { keyId: caller.keyId }),
     tokens,
     submittedAt,
     ...(expiresAt !== undefined && { expiresAt: submittedAt + (expiresAt - job.submittedAt) }),

@@ -3,11 +3,12 @@ import { SluiceError } from "../domain/errors.ts";
 import { newJobId } from "../domain/ids.ts";
 import type { Job, Priority } from "../domain/job.ts";
 import type { CanonicalRequest, Message, Parameters } from "../domain/request.ts";
-import { type AdmissionContext, admit, modelsOf, requireEnvironment } from "./admission.ts";
+import { type AdmissionContext, admit, modelsOf } from "./admission.ts";
 import { anybody, type Caller } from "./caller.ts";
 import { askableMessages, checkContent, checkTools } from "./content.ts";
 import type { JobsContext } from "./context.ts";
 import { type Once, withIdempotency } from "./idempotency.ts";
+import { environmentFor, priorityFor, regionsFor, requireServedModel } from "./policy.ts";
 import { queueEntryOf } from "./queue-entry.ts";
 
 /** What of the canonical request and its parameters is taken over as it is asked for. */
@@ -19,7 +20,8 @@ type Asked = Pick<
 
 /** A job as it is asked for. What is absent takes its default from the configuration. */
 export interface SubmitInput extends Asked {
-  environment: string;
+  /** May be absent if the caller has only one. */
+  environment?: string;
   messages: Message[];
   /** What the caller calls the messages; errors name it. */
   messagesField: "prompt" | "messages" | "input";
@@ -121,7 +123,9 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
 export async function buildJob(context: AdmissionContext, input: SubmitInput, caller: Caller): Promise<Job> {
   const { settings, clock } = context;
   const submittedAt = clock.wall();
-  requireEnvironment(settings, input.environment);
+  const environment = environmentFor(settings, caller, input.environment);
+  const priority = priorityFor(caller, input.priority);
+  const regions = regionsFor(caller, input.regions);
   const times = timesOf(input, submittedAt, settings.limits.maxExpiresInS);
   checkContent(input, settings.limits.maxPromptBytes);
   checkTools(input.tools, input.toolChoice);
@@ -129,7 +133,8 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
 
   const model = input.model ?? settings.defaultModel;
   const fallbackModels = [...new Set(input.fallbackModels ?? [])].filter((name) => name !== model);
-  const wanted = { model, fallbackModels, ...(input.regions && { regions: input.regions }) };
+  const wanted = { model, fallbackModels, ...(regions && { regions }) };
+  requireServedModel(settings, caller, model);
   const parameters: Parameters = { maxTokens: maxTokensOf(context, wanted, input), ...parametersOf(input) };
   const request: CanonicalRequest = {
     messages,
@@ -145,10 +150,10 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
 
   return {
     id: newJobId(),
-    environment: input.environment,
+    environment,
     tenant: caller.tenant,
     ...(caller.keyId !== undefined && { keyId: caller.keyId }),
-    priority: input.priority ?? "standard",
+    priority,
     ...wanted,
     tokens,
     submittedAt,

@@ -179,6 +179,7 @@ test.each([
   [{ SLUICE_LOG_LEVEL: "loud" }, 'SLUICE_LOG_LEVEL is "loud"; allowed: one of trace,'],
   [{ SLUICE_DEFAULT_MODEL: "gpt" }, 'SLUICE_DEFAULT_MODEL is "gpt", which models does not have'],
   [{ SLUICE_PROVIDER: "openai" }, 'SLUICE_PROVIDER is "openai"; allowed: one of bedrock, simulator'],
+  [{ SLUICE_AUTH: "no" }, 'SLUICE_AUTH is "no"; allowed: one of keys, off'],
   [
     { SLUICE_CONFIG: "missing.yaml" },
     /^The configuration file .*missing\.yaml \(SLUICE_CONFIG\) cannot be read: ENOENT\.$/,

@@ -42,6 +42,9 @@ test("has every route", () => {
     "GET /v1/models/{model}",
     "GET /v1/deployments",
     "GET /v1/stats",
+    "POST /v1/keys",
+    "GET /v1/keys",
+    "POST /v1/keys/{key_id}/revoke",
     "GET /healthz",
     "GET /readyz",
   ]);
@@ -75,6 +78,7 @@ test("every operation says what it does, and describes its errors in the one sha
     "OpenAIError",
     "Job",
     "JobSummary",
+    "Key",
   ]);
 });
 

@@ -84,7 +84,7 @@ test.each(Object.entries(bodies))("%s: bodies that are nearly right", async (url
     }),
     { numRuns: 400 },
   );
-  expect(taken, "some must be taken, or nothing behind the schema was tried").toBeGreaterThan(40);
+  expect(taken, "some must be taken, or nothing behind the schema was tried").toBeGreaterThan(20);
 });
 
 test("any JSON", async () => {

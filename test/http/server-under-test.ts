@@ -3,6 +3,7 @@ import type { InjectOptions } from "fastify";
 import type { FileSettings } from "../../src/config/schema.ts";
 import { createHttpServer, type HttpOptions } from "../../src/http/server.ts";
 import type { HttpServer } from "../../src/http/types.ts";
+import { openKeyRegistry } from "../../src/jobs/keys/registry.ts";
 import { openTestContext, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
 export interface ServerUnderTest {
@@ -10,6 +11,8 @@ export interface ServerUnderTest {
   app: HttpServer;
   /** Sends JSON, or a text or bytes as they are. */
   post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  /** As whoever has the key, in JSON. */
+  as(key: string): { get(url: string): Promise<Answer>; post(url: string, body?: unknown): Promise<Answer> };
   get(url: string, headers?: Record<string, string>): Promise<Answer>;
   /** Submits a job and answers with its id. */
   enqueue(fields?: Record<string, unknown>): Promise<string>;
@@ -30,7 +33,8 @@ export async function startServerUnderTest(
   options: HttpOptions = {},
 ): Promise<ServerUnderTest> {
   const context = await openTestContext(file, shared);
-  const app = createHttpServer(context, options);
+  const keys = await openKeyRegistry(context);
+  const app = createHttpServer(Object.assign(context, { keys }), options);
   await app.ready();
 
   async function send(options: InjectOptions): Promise<Answer> {
@@ -51,6 +55,14 @@ export async function startServerUnderTest(
     context,
     app,
     post,
+    as(key) {
+      const headers = { authorization: `Bearer ${key}` };
+      return {
+        get: (url) => send({ method: "GET", url, headers }),
+        post: (url, body) =>
+          send({ method: "POST", url, headers, ...(body === undefined ? {} : { payload: body as object }) }),
+      };
+    },
     get: (url, headers = {}) => send({ method: "GET", url, headers }),
     async enqueue(fields = {}) {
       const { status, text, body } = await post("/enqueue", { prompt: "Hello?", environment: "UAT", ...fields });
@@ -59,6 +71,7 @@ export async function startServerUnderTest(
     },
     async close() {
       await app.close();
+      await keys.close();
       await context.close();
     },
   };

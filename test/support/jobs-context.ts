@@ -64,7 +64,14 @@ const smallModels: FileSettings["models"] = {
 export function testSettings(file: FileSettings = {}): Settings {
   const { settings, problems } = resolve({ models: smallModels, defaultModel: "llama3-3-70b", ...file });
   if (problems.length > 0) throw new Error(JSON.stringify(problems));
-  return { source: "test", simulator: false, role: "all", runs: Object.keys(settings.environments), ...settings };
+  return {
+    source: "test",
+    simulator: false,
+    authentication: "keys",
+    role: "all",
+    runs: Object.keys(settings.environments),
+    ...settings,
+  };
 }
 
 export interface TestStore {

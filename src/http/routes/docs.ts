@@ -10,6 +10,8 @@ const { version } = JSON.parse(readFileSync(new URL("../../../package.json", imp
 
 const description = `A durable queue in front of language models that keeps within their quotas.
 
+Once there is an API key, every call needs one: Authorization: Bearer sk-sluice-....
+
 Every error has the same shape and one of a fixed list of codes. Times are ISO 8601 in UTC.`;
 
 /** Must be called before the routes are added: it collects them. */
@@ -19,9 +21,12 @@ export function collectDocumentation(app: HttpServer): void {
       openapi: "3.1.0",
       info: { title: "Sluice", version, description, license: { name: "MIT", identifier: "MIT" } },
       servers: [{ url: "/" }],
+      components: { securitySchemes: { key: { type: "http", scheme: "bearer" } } },
+      security: [{ key: [] }],
       tags: [
         { name: "jobs", description: "Submitting prompts and reading answers." },
         { name: "openai", description: "OpenAI's own calls: its clients work with /v1 as their base URL." },
+        { name: "keys", description: "Who may call." },
         { name: "service", description: "What the service can do and how it is." },
       ],
     },

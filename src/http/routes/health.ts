@@ -20,6 +20,7 @@ export function healthRoutes(app: HttpServer, context: JobsContext): void {
   app.get(
     "/healthz",
     {
+      config: { open: true },
       schema: {
         tags: ["service"],
         operationId: "getHealth",
@@ -33,6 +34,7 @@ export function healthRoutes(app: HttpServer, context: JobsContext): void {
   app.get(
     "/readyz",
     {
+      config: { open: true },
       schema: {
         tags: ["service"],
         operationId: "getReadiness",

@@ -2,9 +2,10 @@
 import Type from "typebox";
 import type { JobRecord } from "../../domain/job.ts";
 import { jobStates, priorities } from "../../domain/job.ts";
-import { requireEnvironment } from "../../jobs/admission.ts";
+import { maySee } from "../../jobs/caller.ts";
 import { cancel } from "../../jobs/cancel.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import { environmentFor } from "../../jobs/policy.ts";
 import { retry } from "../../jobs/retry.ts";
 import { submitOnce } from "../../jobs/submit.ts";
 import { requireJob, viewOf } from "../../jobs/view.ts";
@@ -85,13 +86,17 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
         operationId: "listJobs",
         summary: "List jobs, newest first",
         querystring: listQuery,
-        response: { 200: page, ...errorResponses(["invalid_request", "unknown_environment", "unavailable"]) },
+        response: {
+          200: page,
+          ...errorResponses(["invalid_request", "unknown_environment", "forbidden", "unavailable"]),
+        },
       },
     },
     async ({ query, caller }) => {
-      if (query.environment !== undefined) requireEnvironment(settings, query.environment);
+      const only = caller.environments?.length === 1 ? caller.environments[0] : undefined;
+      const environment = query.environment === undefined ? only : environmentFor(settings, caller, query.environment);
       const { items, next } = await store.list({
-        environment: query.environment,
+        environment,
         state: query.status,
         model: query.model,
         tenant: caller.admin ? query.tenant : caller.tenant,
@@ -101,7 +106,10 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
         limit: query.limit ?? defaultListLimit,
         cursor: query.cursor,
       });
-      return { data: items.map(jobSummaryResource), next_cursor: next ?? null };
+      return {
+        data: items.filter(({ job }) => maySee(caller, job)).map(jobSummaryResource),
+        next_cursor: next ?? null,
+      };
     },
   );
 

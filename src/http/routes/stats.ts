@@ -2,6 +2,7 @@
 import Type from "typebox";
 import { type JobState, jobStates, priorities } from "../../domain/job.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import { requireAdmin } from "../../jobs/policy.ts";
 import { errorResponses } from "../errors.ts";
 import type { HttpServer } from "../types.ts";
 
@@ -16,7 +17,7 @@ export function statsRoutes(app: HttpServer, { store, scheduler }: JobsContext):
       schema: {
         tags: ["service"],
         operationId: "getStats",
-        summary: "Counts and depths",
+        summary: "Counts and depths, over all tenants",
         response: {
           200: Type.Object({
             jobs: Type.Record(Type.String(), countsByState, { description: "On record, by environment and state." }),
@@ -35,11 +36,12 @@ export function statsRoutes(app: HttpServer, { store, scheduler }: JobsContext):
               config_version: Type.String(),
             }),
           }),
-          ...errorResponses(["unavailable"]),
+          ...errorResponses(["forbidden", "unavailable"]),
         },
       },
     },
-    async () => {
+    async ({ caller }) => {
+      requireAdmin(caller);
       const [jobs, { depths, running, open, configVersion }] = await Promise.all([
         store.counts(),
         scheduler.snapshot(),

@@ -1,0 +1,170 @@
+// API keys on record, and what may be done with them: create, list, revoke. A key is never changed otherwise, and never
+// removed: a service that had keys once stays closed to whoever has none.
+import type { Settings } from "../../config/settings.ts";
+import { type ApiKey, newApiKey } from "../../domain/api-key.ts";
+import type { Clock } from "../../domain/clock.ts";
+import { SluiceError } from "../../domain/errors.ts";
+import type { Priority } from "../../domain/job.ts";
+import type { RecordPlace, RecordStore } from "../../store/record-store.ts";
+import type { Caller, KeyLimits } from "../caller.ts";
+import { quote } from "../quote.ts";
+
+const place: RecordPlace = { collection: "api_keys" };
+const pageSize = 1000;
+
+/** What a key is created with. */
+export interface KeyInput extends KeyLimits {
+  /** For people, and the tenant unless one is named. 1 to 100 characters. */
+  name: string;
+  /** Whose jobs they are. Several keys may have one tenant, so that it outlives each of them. */
+  tenant?: string;
+  /** Absent: all. */
+  environments?: string[];
+  /** Share beside other tenants. Absent: by the configuration. */
+  weight?: number;
+  priorityMax?: Priority;
+  regions?: string[];
+  /** May see everybody's jobs, and create and revoke keys. */
+  admin?: boolean;
+}
+
+export interface KeyRecord extends KeyInput {
+  id: string;
+  tenant: string;
+  admin: boolean;
+  /** SHA-256 of the secret, in hexadecimal. */
+  hash: string;
+  /** The last characters of the secret. */
+  hint: string;
+  /** Milliseconds since the epoch. */
+  createdAt: number;
+  revokedAt?: number;
+}
+
+export interface KeysContext {
+  settings: Pick<Settings, "environments" | "models">;
+  store: { records: RecordStore };
+  clock: Clock;
+}
+
+/**
+ * Makes a key. Its text is in the answer and nowhere else.
+ * @throws SluiceError `invalid_request` for what the configuration does not have; what the store throws
+ */
+export async function createKey(context: KeysContext, input: KeyInput): Promise<{ key: ApiKey; record: KeyRecord }> {
+  checkNames(context.settings, input);
+  const key = newApiKey();
+  const record = recordOf(context, key, input);
+  await insert(context, record);
+  return { key, record };
+}
+
+/**
+ * The admin key of a service that has no key at all; undefined if there is one, or another process was faster. Nobody
+ * can read it later: who lost it makes another with the command line.
+ */
+export async function createFirstKey(context: KeysContext): Promise<ApiKey | undefined> {
+  const { items } = await context.store.records.list(place, { limit: 1 });
+  if (items.length > 0) return undefined;
+  const key = newApiKey("first");
+  const record = recordOf(context, key, { name: "admin", tenant: "default", admin: true });
+  return (await insert(context, record)) === "inserted" ? key : undefined;
+}
+
+/** All keys, in the order of their creation. */
+export async function listKeys({ store }: Pick<KeysContext, "store">): Promise<KeyRecord[]> {
+  const found: KeyRecord[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await store.records.list(place, { limit: pageSize, cursor });
+    found.push(...page.items.map(({ value }) => value as KeyRecord));
+    cursor = page.next;
+  } while (cursor !== undefined);
+  return found;
+}
+
+/**
+ * Ends a key. Revoking it twice is no error, and the first time stands.
+ * @throws SluiceError `not_found`
+ */
+export async function revokeKey(context: KeysContext, id: string): Promise<KeyRecord> {
+  const stored = /^[a-z0-9]{1,20}$/.test(id) ? (await context.store.records.get(place, [id])).get(id) : undefined;
+  if (!stored) throw new SluiceError("not_found", `There is no API key with the id ${quote(shortened(id))}.`);
+  const record = stored.value as KeyRecord;
+  if (record.revokedAt !== undefined) return record;
+  const revoked = { ...record, revokedAt: context.clock.wall() };
+  await context.store.records.put(place, { id, order: orderOf(record), value: revoked });
+  return revoked;
+}
+
+export function callerOf(record: KeyRecord): Caller {
+  const { tenant, id, admin, environments, priorityMax, regions, maxWaiting, dailyTokens, budgetUsd } = record;
+  const limits: KeyLimits = {
+    ...(maxWaiting !== undefined && { maxWaiting }),
+    ...(dailyTokens !== undefined && { dailyTokens }),
+    ...(budgetUsd !== undefined && { budgetUsd }),
+  };
+  return {
+    tenant,
+    keyId: id,
+    admin,
+    ...(environments && { environments }),
+    ...(priorityMax && { priorityMax }),
+    ...(regions && { regions }),
+    ...(Object.keys(limits).length > 0 && { limits }),
+  };
+}
+
+/** Of the tenants whose keys name one: the largest of their valid keys. */
+export function weightsOf(keys: readonly KeyRecord[]): Record<string, number> {
+  const weights = new Map<string, number>();
+  for (const { tenant, weight, revokedAt } of keys) {
+    if (weight !== undefined && revokedAt === undefined)
+      weights.set(tenant, Math.max(weight, weights.get(tenant) ?? 0));
+  }
+  return Object.fromEntries(weights);
+}
+
+async function insert({ store }: KeysContext, record: KeyRecord): Promise<"inserted" | "exists"> {
+  const [answer] = await store.records.insert(place, [{ id: record.id, order: orderOf(record), value: record }]);
+  return answer!;
+}
+
+function recordOf({ clock }: KeysContext, { id, hash, hint }: ApiKey, input: KeyInput): KeyRecord {
+  const { tenant = input.name, admin = false } = input;
+  return { ...input, id, tenant, admin, hash, hint, createdAt: clock.wall() };
+}
+
+function orderOf({ createdAt, id }: KeyRecord): string {
+  return `${String(createdAt).padStart(16, "0")}/${id}`;
+}
+
+/** Somebody who pastes a whole key here must not find its secret in a log. */
+function shortened(id: string): string {
+  return id.replace(/^(sk-sluice-[a-z0-9]{1,20}-).*/s, "$1...");
+}
+
+function checkNames({ environments, models }: KeysContext["settings"], input: KeyInput): void {
+  const regions = Object.values(models).flatMap((model) => model.deployments.map((d) => d.region));
+  requireName("name", input.name);
+  if (input.tenant !== undefined) requireName("tenant", input.tenant);
+  requireKnown("environments", input.environments, Object.keys(environments));
+  requireKnown("regions", input.regions, [...new Set(regions)]);
+}
+
+function requireName(field: string, name: string): void {
+  if (/^[^\s\p{C}][^\p{C}]{0,99}$/u.test(name)) return;
+  throw new SluiceError(
+    "invalid_request",
+    `${field} must be 1 to 100 characters that can be printed, without a space in front; got ${quote(name)}.`,
+    { field },
+  );
+}
+
+function requireKnown(field: string, names: readonly string[] | undefined, known: readonly string[]): void {
+  const unknown = names?.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new SluiceError("invalid_request", `${field} must be among ${known.join(", ")}; got ${quote(unknown)}.`, {
+    field,
+  });
+}

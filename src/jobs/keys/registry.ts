@@ -1,0 +1,137 @@
+// The keys as a process knows them: a copy that is read again every two seconds, so that a key that was revoked anywhere
+// is refused everywhere soon after. A key that is not in the copy is looked for, at most a few times a second: a new one
+// works everywhere, and a stream of wrong ones costs the store little and waits.
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "pino";
+import { parseApiKey, secretFits } from "../../domain/api-key.ts";
+import { SluiceError } from "../../domain/errors.ts";
+import type { Scheduler } from "../../scheduler/scheduler.ts";
+import { anybody, type Caller } from "../caller.ts";
+import { callerOf, type KeyRecord, type KeysContext, listKeys, weightsOf } from "./keys.ts";
+
+const refreshMs = 2000;
+/** The keys are not read more often than this for the sake of one that is not known. */
+const lookMs = 250;
+/** The scheduler is told of weights again although they are the same: a Redis that was emptied has lost them. */
+const tellAgainMs = 30_000;
+
+export interface KeyRegistry {
+  /** False while there has never been a key, or keys are switched off: then everybody may do everything. */
+  readonly required: boolean;
+  /**
+   * Who is behind an Authorization header.
+   * @throws SluiceError `unauthenticated`, which holds nothing of what was sent
+   */
+  authenticate(authorization: string | undefined): Promise<Caller>;
+  /** Reads the keys again, now. */
+  refresh(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface RegistryContext extends Pick<KeysContext, "store" | "clock"> {
+  settings: { authentication: "keys" | "off" };
+  scheduler: Pick<Scheduler, "weigh">;
+  log: Logger;
+}
+
+/** Resolves when the keys are known. @throws what the store throws */
+export async function openKeyRegistry(context: RegistryContext): Promise<KeyRegistry> {
+  const registry = new Registry(context);
+  await registry.refresh();
+  registry.start();
+  return registry;
+}
+
+class Registry implements KeyRegistry {
+  readonly #context: RegistryContext;
+  #keys = new Map<string, { record: KeyRecord; caller: Caller }>();
+  #readAt = Number.NEGATIVE_INFINITY;
+  #reading: Promise<void> | undefined;
+  #told = { weights: "", at: Number.NEGATIVE_INFINITY };
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(context: RegistryContext) {
+    this.#context = context;
+  }
+
+  get required(): boolean {
+    return this.#context.settings.authentication === "keys" && this.#keys.size > 0;
+  }
+
+  async authenticate(authorization: string | undefined): Promise<Caller> {
+    if (!this.required) return anybody;
+    if (authorization === undefined) {
+      throw unauthenticated("This call needs an API key: Authorization: Bearer sk-sluice-...");
+    }
+    const token = /^bearer +(\S+) *$/i.exec(authorization.slice(0, 300))?.[1];
+    if (token === undefined) {
+      throw unauthenticated("The Authorization header must be the word Bearer, a space, and an API key.");
+    }
+    const asked = parseApiKey(token);
+    const known = asked && (await this.#find(asked.id));
+    if (!known || !secretFits(asked.secret, known.record.hash)) throw unauthenticated("There is no such API key.");
+    if (known.record.revokedAt !== undefined) throw unauthenticated("The API key was revoked.");
+    return known.caller;
+  }
+
+  async #find(id: string) {
+    const known = this.#keys.get(id);
+    if (known) return known;
+    const waitMs = this.#readAt + lookMs - this.#context.clock.now();
+    if (waitMs > 0) await sleep(waitMs);
+    await this.refresh();
+    return this.#keys.get(id);
+  }
+
+  /** Calls while one is under way share the one after it: what was written before the call must be in the answer. */
+  async refresh(): Promise<void> {
+    await this.#reading?.catch(() => {});
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    await this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    const { clock, store } = this.#context;
+    const at = clock.now();
+    const records = await listKeys({ store });
+    this.#keys = new Map(records.map((record) => [record.id, { record, caller: callerOf(record) }]));
+    this.#readAt = at;
+    await this.#weigh(records);
+  }
+
+  async #weigh(records: readonly KeyRecord[]): Promise<void> {
+    const { clock, scheduler, log } = this.#context;
+    const weights = weightsOf(records);
+    const text = JSON.stringify(weights);
+    const same = text === this.#told.weights;
+    if (same && (text === "{}" || clock.now() - this.#told.at < tellAgainMs)) return;
+    try {
+      await scheduler.weigh(weights);
+      this.#told = { weights: text, at: clock.now() };
+    } catch (error) {
+      log.warn({ err: error }, "the queue could not be told the weights of tenants; it will be told again");
+    }
+  }
+
+  start(): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.refresh()
+        .catch((error) => this.#context.log.warn({ err: error }, "the API keys could not be read again"))
+        .finally(() => this.start());
+    }, refreshMs).unref();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#reading?.catch(() => {});
+  }
+}
+
+function unauthenticated(message: string): SluiceError {
+  return new SluiceError("unauthenticated", message);
+}
