@@ -27,6 +27,8 @@ export interface ProviderAnswer {
   finishReason: FinishReason;
   /** Absent if the provider did not say. */
   usage?: Usage;
+  /** What the quotas count, where it is not `usage`: some providers count what was read from a cache. */
+  quotaUsage?: Usage;
   requestId?: string;
   /** The service tier that the provider says it used. */
   serviceTier?: string;
@@ -60,6 +62,8 @@ export interface ProviderFailure {
   /** True if the provider may have generated (and billed) something: after a cut or a time-out, not after a refusal. */
   maybeBilled: boolean;
   usage?: Usage;
+  /** As in an answer. */
+  quotaUsage?: Usage;
   requestId?: string;
   serviceTier?: string;
 }

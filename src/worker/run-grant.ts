@@ -180,7 +180,8 @@ async function recordAnswer(begun: Begun, answer: ProviderAnswer, end: AttemptEn
     }),
     { n, end },
   );
-  const charge = usage === undefined ? "keep" : usageCharge(usage);
+  const counted = answer.quotaUsage ?? usage;
+  const charge = counted === undefined ? "keep" : usageCharge(counted);
   await record.settle({ job: "ended", charge, signal: { kind: "ok" } });
 }
 

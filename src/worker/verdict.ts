@@ -135,14 +135,15 @@ export const deadlinePassed: JobError = {
   message: "The deadline passed before the job completed.",
 };
 
-/** What a call that used this much is settled at. Tokens read from a cache cost no quota. */
+/** What a call that used this much is settled at. Tokens read from a cache cost no quota; see ProviderAnswer.quotaUsage. */
 export function usageCharge(usage: Usage): Exclude<Settlement["charge"], string> {
   const { input, output, cacheWrite } = usage;
   return cacheWrite === undefined ? { input, output } : { input, output, cacheWrite };
 }
 
 function chargeOf(failure: ProviderFailure): Settlement["charge"] {
-  if (failure.usage !== undefined) return usageCharge(failure.usage);
+  const counted = failure.quotaUsage ?? failure.usage;
+  if (counted !== undefined) return usageCharge(counted);
   return failure.maybeBilled ? "keep" : { input: 0, output: 0 };
 }
 

@@ -209,12 +209,15 @@ describe("answers", () => {
       tool_calls: [{ id: "c1", type: "function", function: { name: "clock", arguments: '{"zone":"UTC"}' } }],
     };
     const used = { prompt_tokens: 7, completion_tokens: 3, prompt_tokens_details: { cached_tokens: 4 } };
-    fake.respond(completion(message, "tool_calls", { usage: used }));
+    fake.respond(completion(message, "tool_calls", { usage: used, service_tier: "flex" }));
     expect(await ask(open({ streaming: false }))).toEqual({
       text: "Hello!",
       toolCalls: [{ id: "c1", name: "clock", input: { zone: "UTC" } }],
       finishReason: "tool_calls",
       usage: { input: 3, output: 3, cacheRead: 4 },
+      // Limits count what came from the cache.
+      quotaUsage: { input: 7, output: 3 },
+      serviceTier: "flex",
       requestId: "chatcmpl-1",
     });
   });

@@ -54,6 +54,13 @@ describe("what becomes of a job after a call without an answer", () => {
     });
   });
 
+  test("what a provider's quotas count goes before what it bills", () => {
+    const used = { usage: { input: 3, output: 5, cacheRead: 7 }, quotaUsage: { input: 10, output: 5 } };
+    const { attempt, settlement } = judge(failure({ kind: "permanent", ...used }), first, policy);
+    expect(attempt.usage).toEqual(used.usage);
+    expect(settlement.charge).toEqual(used.quotaUsage);
+  });
+
   test("throttled without a kind: the scheduler is told that it is unknown", () => {
     const { settlement } = judge(failure({ kind: "throttled" }), first, policy);
     expect(settlement.signal).toEqual({ kind: "throttled", throttle: "unknown" });

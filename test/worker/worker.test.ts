@@ -51,6 +51,16 @@ describe("an answer", () => {
     expect((await h.context.scheduler.snapshot()).quotas[0]!.used).toBe(input + output);
   });
 
+  test("is settled at what the provider's quotas count, where that is not what it bills", async () => {
+    await open({ file: { models: oneModel([{ unit: "tokens", per: "minute", limit: 10_000 }]) } });
+    await h.submit("hello");
+    await h.quiet();
+    const usage = { input: 7, output: 3, cacheRead: 20 };
+    h.provider.calls[0]!.answer({ usage, quotaUsage: { input: 27, output: 3 } });
+    await h.quiet();
+    expect((await h.context.scheduler.snapshot()).quotas[0]!.used).toBe(30);
+  });
+
   test("is streamed to those who listen, piece by piece, and to nobody else", async () => {
     await open();
     const jobId = await h.submit("hello");

@@ -13,6 +13,7 @@ export interface Received {
   /** Only then is the answer complete; a stream may just stop. */
   finishReason?: string;
   usage?: Usage;
+  serviceTier?: string;
   /** The answer's own id, for servers that give no other. */
   id?: string;
 }
@@ -38,6 +39,7 @@ type Json = Record<string, unknown>;
  */
 export function receive(received: Received, chunk: Json): { text: string; produced: boolean } {
   if (typeof chunk.id === "string" && chunk.id !== "") received.id = chunk.id;
+  if (typeof chunk.service_tier === "string") received.serviceTier = chunk.service_tier.slice(0, 50);
   received.usage = toUsage(chunk.usage) ?? received.usage;
   const choices = Array.isArray(chunk.choices) ? chunk.choices.filter(isObject) : [];
   const choice = choices.find(({ index }) => index === undefined || index === 0);
@@ -93,14 +95,24 @@ function toUsage(usage: unknown): Usage | undefined {
   return { input: prompt - cached, output, cacheRead: cached };
 }
 
+/** OpenAI's limits count what was read from the cache like the rest of the prompt. */
+function countedUsage({ input, output, cacheRead }: Usage): { quotaUsage?: Usage } {
+  return cacheRead === undefined ? {} : { quotaUsage: { input: input + cacheRead, output } };
+}
+
 /**
  * The answer, if what was received is one.
  * @throws ProviderError if the generation failed, whatever the HTTP status was.
  */
 export function toAnswer(received: Received, requestId: string | undefined): ProviderAnswer {
-  const { text, refusal, usage } = received;
+  const { text, refusal } = received;
+  const about = {
+    ...(received.usage && { usage: received.usage, ...countedUsage(received.usage) }),
+    ...(received.serviceTier && { serviceTier: received.serviceTier }),
+    ...(requestId !== undefined && { requestId }),
+  };
   const fail = (kind: FailureKind, code: ErrorCode, message: string): never => {
-    throw new ProviderError({ kind, code, message, maybeBilled: true, usage, requestId });
+    throw new ProviderError({ kind, code, message, maybeBilled: true, ...about });
   };
   let finishReason: FinishReason;
   switch (received.finishReason) {
@@ -145,7 +157,7 @@ export function toAnswer(received: Received, requestId: string | undefined): Pro
       );
     }
   }
-  return { text, toolCalls, finishReason, usage, requestId };
+  return { text, toolCalls, finishReason, ...about };
 }
 
 /** A tool without parameters may get no input at all. */
