@@ -3,8 +3,9 @@ import Type, { type Static } from "typebox";
 import type { Settings } from "../config/settings.ts";
 import { type ErrorCode, SluiceError } from "../domain/errors.ts";
 import { priorities } from "../domain/job.ts";
-import type { Message } from "../domain/request.ts";
+import type { CachePoint, Message } from "../domain/request.ts";
 import type { SubmitInput } from "../jobs/submit.ts";
+import { contentFields, conversationField, conversationOf, toolsOf } from "./job-content.ts";
 
 /** What both doors take. The limits are those of the configuration; the stricter ones of a model are checked later. */
 function commonFields(settings: Settings) {
@@ -61,27 +62,11 @@ export function enqueueBody(settings: Settings) {
   );
 }
 
-const textPart = Type.Object({ type: Type.Literal("text"), text: Type.String() }, { additionalProperties: false });
-
-const message = Type.Object(
-  {
-    role: Type.Enum(["user", "assistant", "system"]),
-    content: Type.Union([Type.String(), Type.Array(textPart, { minItems: 1, maxItems: 1000 })]),
-  },
-  { additionalProperties: false },
-);
-
 export function jobBody(settings: Settings) {
   return Type.Object(
     {
       prompt: Type.Optional(Type.String({ description: "A single message of the user. Either this or messages." })),
-      messages: Type.Optional(
-        Type.Array(message, {
-          minItems: 1,
-          maxItems: 2000,
-          description: "A conversation. Messages of the role system are joined with `system`, in their order.",
-        }),
-      ),
+      messages: conversationField,
       ...commonFields(settings),
       stop: Type.Optional(
         Type.Array(Type.String({ minLength: 1, maxLength: 256 }), {
@@ -89,6 +74,7 @@ export function jobBody(settings: Settings) {
           description: "The answer ends before any of these.",
         }),
       ),
+      ...contentFields,
       regions: Type.Optional(
         Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
           minItems: 1,
@@ -145,18 +131,28 @@ export const submitErrors: ErrorCode[] = [
 
 /** @throws SluiceError `invalid_request` for a body that its schema allows but that asks nothing, or two things */
 export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
-  const { conversation, messagesField, system } = askedOf(body);
+  const { conversation, messagesField, ...system } = askedOf(body);
   const job: Partial<JobBody> = body;
   return {
     environment: body.environment,
     messages: conversation,
     messagesField,
-    system,
+    ...system,
     model: body.model,
     maxTokens: body.max_tokens,
     temperature: body.temperature,
     topP: body.top_p,
+    topK: job.top_k,
     stop: job.stop,
+    seed: job.seed,
+    frequencyPenalty: job.frequency_penalty,
+    presencePenalty: job.presence_penalty,
+    reasoningEffort: job.reasoning_effort,
+    tools: toolsOf(job.tools),
+    toolChoice: job.tool_choice,
+    responseFormat: job.response_format,
+    serviceTier: job.service_tier,
+    guardrail: job.guardrail,
     priority: body.priority,
     regions: job.regions,
     fallbackModels: job.fallback_models,
@@ -171,6 +167,7 @@ interface Asked {
   conversation: Message[];
   messagesField: "prompt" | "messages";
   system?: string;
+  systemCachePoint?: CachePoint;
 }
 
 function askedOf(body: EnqueueBody | JobBody): Asked {
@@ -185,15 +182,7 @@ function askedOf(body: EnqueueBody | JobBody): Asked {
     const content = [{ type: "text" as const, text: body.prompt }];
     return { conversation: [{ role: "user", content }], messagesField: "prompt", system: body.system };
   }
-  const conversation: Message[] = [];
-  const instructions = body.system === undefined ? [] : [body.system];
-  for (const { role, content } of messages) {
-    const parts = typeof content === "string" ? [{ type: "text" as const, text: content }] : content;
-    if (role === "system") instructions.push(...parts.map((p) => p.text));
-    else conversation.push({ role, content: parts });
-  }
-  const system = instructions.length > 0 ? instructions.join("\n\n") : undefined;
-  return { conversation, messagesField: "messages", system };
+  return { ...conversationOf(messages, body.system), messagesField: "messages" };
 }
 
 function notBeforeOf(value: string | number | undefined): SubmitInput["notBefore"] {

@@ -90,6 +90,8 @@ interface Described {
   maxProperties?: number;
   items?: Described;
   required?: string[];
+  properties?: Record<string, Described>;
+  pattern?: string;
   additionalProperties?: boolean | Described;
   propertyNames?: Described;
 }
@@ -98,7 +100,7 @@ interface Described {
 function described(schema: Described): string {
   if (schema.enum) return `one of ${schema.enum.join(", ")}`;
   if (schema.const !== undefined) return JSON.stringify(schema.const);
-  if (schema.anyOf) return schema.anyOf.map(described).join(" or ");
+  if (schema.anyOf) return alternatives(schema.anyOf);
   switch (schema.type) {
     case "integer":
       return `an integer${range(schema.minimum, schema.maximum, "between", "of at least")}`;
@@ -106,6 +108,7 @@ function described(schema: Described): string {
       return `a number${range(schema.minimum, schema.maximum, "between", "of at least")}`;
     case "string":
       if (schema.format === "uuid") return "a UUID";
+      if (schema.pattern !== undefined) return `a string that matches ${schema.pattern}`;
       if (schema.format === "date-time") return 'a time such as "2030-01-31T12:00:00Z"';
       return `a string${range(schema.minLength, schema.maxLength, "of", "of at least", "to", " characters")}`;
     case "boolean":
@@ -119,10 +122,26 @@ function described(schema: Described): string {
           : "";
         return `an object of at most ${schema.maxProperties} entries, each${keys} and ${described(schema.additionalProperties)} as value`;
       }
-      return `an object with ${(schema.required ?? []).join(" and ")}`;
+      return schema.required ? `an object with ${listed(schema.required)}` : "an object";
     default:
       return "another value";
   }
+}
+
+/** Objects that a `type` tells apart are one kind of thing: of type text (with text), tool_call (with id and name). */
+function alternatives(schemas: Described[]): string {
+  const tagged = schemas.filter((s) => s.properties?.type?.const !== undefined);
+  if (tagged.length < 2) return schemas.map(described).join(" or ");
+  const kinds = tagged.map(({ properties, required = [] }) => {
+    const rest = required.filter((key) => key !== "type");
+    return `${properties!.type!.const}${rest.length > 0 ? ` (with ${listed(rest)})` : ""}`;
+  });
+  const others = schemas.filter((s) => !tagged.includes(s)).map(described);
+  return [...others, `an object of type ${kinds.slice(0, -1).join(", ")} or ${kinds.at(-1)}`].join(" or ");
+}
+
+function listed(names: string[]): string {
+  return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : (names[0] ?? "nothing");
 }
 
 function each(items: Described | undefined): string {

@@ -9,6 +9,7 @@ import { SluiceError } from "../domain/errors.ts";
 import type { RecordPlace } from "../store/record-store.ts";
 import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
+import { checkDepth } from "./json-values.ts";
 
 const place: RecordPlace = { collection: "idempotency_keys" };
 
@@ -79,8 +80,10 @@ interface Bound {
 /**
  * Of what is asked: the same for the same operation with an equal body, in whatever order its keys stand.
  * @param body as it came out of JSON
+ * @throws SluiceError `invalid_request` if it is nested too deep to be read
  */
 export function digestOf(operation: string, body: unknown): string {
+  checkDepth(body);
   return hashOf([operation, body]);
 }
 

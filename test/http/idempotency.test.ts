@@ -129,3 +129,11 @@ test("keys are forgotten after a day, not before", async () => {
   await sweepIdempotencyKeys(later(24.1));
   expect((await post("/enqueue", body, key)).body).not.toEqual(first);
 });
+
+test("a body that is nested without end is refused, not a failure of ours", async () => {
+  const deep = `${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`;
+  const nested = `{"prompt":"x","environment":"UAT","tools":[{"name":"a","input_schema":${deep}}]}`;
+  const { status, body: answer } = await servers[0].post("/v1/jobs", nested, headers());
+  expect(status).toBe(400);
+  expect(answer.error).toMatchObject({ code: "invalid_request", field: "body" });
+});

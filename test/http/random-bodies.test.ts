@@ -15,7 +15,18 @@ const anything = fc.oneof(fc.jsonValue(), text, fc.constantFrom("\ud800", "", " 
 const mostly = <T>(right: fc.Arbitrary<T>) =>
   fc.oneof({ arbitrary: right, weight: 30 }, { arbitrary: anything, weight: 1 });
 
-const part = mostly(fc.record({ type: mostly(fc.constant("text")), text: mostly(text) }));
+const key = fc.constantFrom("a", "b");
+const part = fc.oneof(
+  { arbitrary: mostly(fc.record({ type: mostly(fc.constant("text")), text: mostly(text) })), weight: 12 },
+  mostly(fc.record({ type: fc.constant("tool_call"), id: mostly(key), name: mostly(key), input: fc.jsonValue() })),
+  mostly(fc.record({ type: fc.constant("tool_result"), call_id: mostly(key), text: mostly(text) })),
+  mostly(
+    fc.record(
+      { type: fc.constant("cache_point"), ttl: mostly(fc.constantFrom("5m", "1h")) },
+      { requiredKeys: ["type"] },
+    ),
+  ),
+);
 const message = mostly(
   fc.record({
     role: mostly(fc.constantFrom("user", "assistant", "system")),
@@ -48,6 +59,20 @@ const ofJobs = {
     ),
   ),
 };
+/** Of most of them the models of this test take few. */
+const ofContent = {
+  tools: mostly(
+    fc.array(mostly(fc.record({ name: mostly(key), input_schema: mostly(fc.object()) })), { maxLength: 3 }),
+  ),
+  tool_choice: mostly(fc.oneof(fc.constantFrom("auto", "required", "none"), fc.record({ name: key }))),
+  response_format: mostly(fc.record({ type: fc.constant("json_schema"), name: key, schema: fc.object() })),
+  service_tier: mostly(fc.constantFrom("default", "priority", "flex")),
+  guardrail: mostly(fc.record({ id: key, version: fc.constantFrom("DRAFT", "1") })),
+  top_k: mostly(fc.integer({ min: 1, max: 9 })),
+  seed: mostly(fc.maxSafeInteger()),
+  frequency_penalty: mostly(fc.double({ min: -2, max: 2, noNaN: true })),
+  reasoning_effort: mostly(fc.constantFrom("minimal", "low", "medium", "high")),
+};
 const prompt = mostly(text);
 const messages = mostly(fc.array(message, { maxLength: 4 }));
 const bodies: Record<string, fc.Arbitrary<object>> = {
@@ -56,6 +81,7 @@ const bodies: Record<string, fc.Arbitrary<object>> = {
     fc.record({ prompt, ...ofJobs }, { requiredKeys: ["prompt", "environment"] }),
     fc.record({ messages, ...ofJobs }, { requiredKeys: ["messages", "environment"] }),
     fc.record({ prompt, messages, ...ofJobs }, { requiredKeys: [] }),
+    fc.record({ messages, ...ofJobs, ...ofContent }, { requiredKeys: ["messages", "environment"] }),
   ),
 };
 

@@ -1,0 +1,159 @@
+// What POST /v1/jobs takes beyond text: conversations with tool calls and cache points, tools, formats, service tiers
+// and guardrails; and what they mean in the canonical request.
+import Type, { type Static } from "typebox";
+import { SluiceError } from "../domain/errors.ts";
+import type { CachePoint, CanonicalRequest, ContentBlock, Message } from "../domain/request.ts";
+
+const closed = { additionalProperties: false };
+const name = Type.String({ pattern: "^[a-zA-Z0-9_-]{1,64}$", description: "Letters, digits, _ and -; at most 64." });
+const id = Type.String({ minLength: 1, maxLength: 256 });
+const jsonSchema = (description: string) => Type.Unsafe<object>({ type: "object", description });
+
+const block = Type.Union([
+  Type.Object({ type: Type.Literal("text"), text: Type.String() }, closed),
+  Type.Object(
+    {
+      type: Type.Literal("tool_call"),
+      id,
+      name,
+      input: Type.Unknown({ description: "The JSON that the model wrote." }),
+    },
+    closed,
+  ),
+  Type.Object(
+    {
+      type: Type.Literal("tool_result"),
+      call_id: id,
+      text: Type.String(),
+      is_error: Type.Optional(Type.Boolean({ description: "The tool failed, and text says how." })),
+    },
+    closed,
+  ),
+  Type.Object({ type: Type.Literal("cache_point"), ttl: Type.Optional(Type.Enum(["5m", "1h"])) }, closed),
+]);
+
+const message = Type.Object(
+  {
+    role: Type.Enum(["user", "assistant", "system"]),
+    content: Type.Union([Type.String(), Type.Array(block, { minItems: 1, maxItems: 1000 })]),
+  },
+  closed,
+);
+
+export const conversationField = Type.Optional(
+  Type.Array(message, {
+    minItems: 1,
+    maxItems: 2000,
+    description:
+      "A conversation. Messages of the role system are joined with `system`, in their order. What stands before a " +
+      "cache_point may be kept in the provider's prompt cache; one in a system message stands for tools and system text.",
+  }),
+);
+
+const tool = Type.Object(
+  {
+    name,
+    description: Type.Optional(Type.String()),
+    input_schema: jsonSchema("JSON Schema of what the tool is called with."),
+  },
+  closed,
+);
+
+export const contentFields = {
+  tools: Type.Optional(
+    Type.Array(tool, { maxItems: 128, description: "What the model may ask for; its calls are in tool_calls." }),
+  ),
+  tool_choice: Type.Optional(
+    Type.Union([Type.Enum(["auto", "required", "none"]), Type.Object({ name }, closed)], {
+      description: "Whether it must call one of the tools, or which. By default auto.",
+    }),
+  ),
+  response_format: Type.Optional(
+    Type.Union(
+      [
+        Type.Object(
+          {
+            type: Type.Literal("json_schema"),
+            name,
+            schema: jsonSchema("JSON Schema of the answer."),
+            description: Type.Optional(Type.String()),
+            strict: Type.Optional(Type.Boolean()),
+          },
+          closed,
+        ),
+        Type.Object({ type: Type.Literal("json_object") }, closed),
+      ],
+      { description: "Holds the answer to a form, where the model can. By default free text." },
+    ),
+  ),
+  service_tier: Type.Optional(
+    Type.Enum(["default", "priority", "flex"], { description: "Of the provider; tiers have prices of their own." }),
+  ),
+  guardrail: Type.Optional(
+    Type.Object(
+      {
+        id: Type.String({ minLength: 1, maxLength: 2048, description: "Its ID or ARN." }),
+        version: Type.String({ pattern: "^(DRAFT|[1-9][0-9]{0,7})$", description: "A number, or DRAFT." }),
+      },
+      { ...closed, description: "A guardrail of the AWS account that prompt and answer pass through." },
+    ),
+  ),
+  top_k: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
+  seed: Type.Optional(Type.Integer({ minimum: -(2 ** 53) + 1, maximum: 2 ** 53 - 1 })),
+  frequency_penalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
+  presence_penalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
+  reasoning_effort: Type.Optional(Type.Enum(["minimal", "low", "medium", "high"])),
+};
+
+/** The canonical form of a conversation, and of what its system messages add to the system text. */
+export function conversationOf(
+  messages: readonly Static<typeof message>[],
+  system: string | undefined,
+): { conversation: Message[]; system?: string; systemCachePoint?: CachePoint } {
+  const conversation: Message[] = [];
+  const instructions = system === undefined ? [] : [system];
+  let systemCachePoint: CachePoint | undefined;
+  messages.forEach(({ role, content }, i) => {
+    const parts = typeof content === "string" ? [{ type: "text" as const, text: content }] : content.map(blockOf);
+    if (role !== "system") {
+      conversation.push({ role, content: parts });
+      return;
+    }
+    for (const part of parts) {
+      if (part.type === "text") instructions.push(part.text);
+      else if (part.type === "cache_point") systemCachePoint = part.cache;
+      else {
+        const field = `messages[${i}].content`;
+        throw new SluiceError("invalid_request", `${field} of a system message must be text or cache points.`, {
+          field,
+        });
+      }
+    }
+  });
+  return {
+    conversation,
+    ...(instructions.length > 0 && { system: instructions.join("\n\n") }),
+    ...(systemCachePoint && { systemCachePoint }),
+  };
+}
+
+function blockOf(part: Static<typeof block>): ContentBlock {
+  switch (part.type) {
+    case "text":
+    case "tool_call":
+      return part;
+    case "tool_result":
+      return {
+        type: "tool_result",
+        callId: part.call_id,
+        text: part.text,
+        ...(part.is_error !== undefined && { isError: part.is_error }),
+      };
+    case "cache_point":
+      return { type: "cache_point", cache: part.ttl === undefined ? {} : { ttl: part.ttl } };
+  }
+}
+
+export function toolsOf(tools: readonly Static<typeof tool>[] | undefined): CanonicalRequest["tools"] {
+  return tools?.map(({ input_schema: inputSchema, ...named }) => ({ ...named, inputSchema }));
+}

@@ -1,0 +1,85 @@
+// What POST /v1/jobs takes beyond text, as it stands on record.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+
+let server: ServerUnderTest;
+beforeAll(async () => {
+  server = await startServerUnderTest({
+    models: {
+      haiku: {
+        maxOutputTokens: 100,
+        deployments: [{ region: "us-east-1", modelId: "global.anthropic.claude-haiku-4-5-20251001-v1:0" }],
+      },
+      "gpt-oss": {
+        maxOutputTokens: 100,
+        deployments: [{ region: "us-east-1", modelId: "openai.gpt-oss-120b-1:0" }],
+      },
+    },
+    defaultModel: "haiku",
+  });
+});
+afterAll(() => server.close());
+
+async function recorded(fields: object) {
+  const { status, text, body } = await server.post("/v1/jobs", { environment: "UAT", ...fields });
+  expect(status, text).toBe(200);
+  return { resource: body, request: (await server.context.store.get(body.job_id))!.job.request };
+}
+
+test("a conversation with tools, cache points and a format", async () => {
+  const { request } = await recorded({
+    system: "Be brief.",
+    messages: [
+      {
+        role: "system",
+        content: [
+          { type: "text", text: "Be kind." },
+          { type: "cache_point", ttl: "1h" },
+        ],
+      },
+      { role: "user", content: [{ type: "text", text: "What time is it?" }, { type: "cache_point" }] },
+      { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "clock", input: { zone: "UTC" } }] },
+      { role: "user", content: [{ type: "tool_result", call_id: "c1", text: "broken", is_error: true }] },
+    ],
+    tools: [{ name: "clock", description: "Tells the time", input_schema: { type: "object" } }],
+    tool_choice: { name: "clock" },
+    response_format: { type: "json_schema", name: "time", schema: { type: "object" }, strict: true },
+  });
+  expect(request).toEqual({
+    system: "Be brief.\n\nBe kind.",
+    systemCachePoint: { ttl: "1h" },
+    messages: [
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "What time is it?" },
+          { type: "cache_point", cache: {} },
+        ],
+      },
+      { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "clock", input: { zone: "UTC" } }] },
+      { role: "user", content: [{ type: "tool_result", callId: "c1", text: "broken", isError: true }] },
+    ],
+    tools: [{ name: "clock", description: "Tells the time", inputSchema: { type: "object" } }],
+    toolChoice: { name: "clock" },
+    responseFormat: { type: "json_schema", name: "time", schema: { type: "object" }, strict: true },
+    parameters: { maxTokens: 100 },
+  });
+});
+
+test("tier, guardrail and parameters that only some models have", async () => {
+  const { request, resource } = await recorded({
+    model: "gpt-oss",
+    prompt: "Hello?",
+    service_tier: "flex",
+    guardrail: { id: "g1", version: "DRAFT" },
+    reasoning_effort: "low",
+    frequency_penalty: 0,
+  });
+  expect(request).toMatchObject({
+    serviceTier: "flex",
+    guardrail: { id: "g1", version: "DRAFT" },
+    parameters: { maxTokens: 100, reasoningEffort: "low" },
+  });
+  expect(request.parameters).not.toHaveProperty("frequencyPenalty");
+  expect(resource).toMatchObject({ service_tier: "flex", cost_usd: null });
+});
