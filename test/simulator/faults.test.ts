@@ -172,6 +172,62 @@ describe("in a stream", () => {
   });
 });
 
+describe("what the SDK makes of it", () => {
+  const streamed: [Fault, { name?: string; code?: string }, RegExp][] = [
+    [{ kind: "exception", error: "BrandNewException", message: "New.", afterEvents: 2 }, {}, /New\./],
+    [
+      { kind: "error_frame", code: "InternalFailure", message: "Odd.", afterEvents: 2 },
+      { name: "InternalFailure" },
+      /^Odd\.$/,
+    ],
+    [{ kind: "reset", afterEvents: 2 }, { code: "ECONNRESET" }, /aborted|ECONNRESET/],
+    [{ kind: "truncated_frame", afterEvents: 2 }, {}, /^Truncated event message received\.$/],
+    [{ kind: "bad_checksum", afterEvents: 2 }, {}, /checksum/],
+  ];
+  test.each(streamed)("%j in a stream", async (fault, error, message) => {
+    const { simulator, client } = await always(fault);
+    const answer = await client.send(new ConverseStreamCommand(ask("Hi")));
+    const seen: unknown[] = [];
+    const thrown = await failure(
+      (async () => {
+        for await (const event of answer.stream!) seen.push(event);
+      })(),
+    );
+    expect(thrown).toMatchObject(error);
+    expect(thrown.message).toMatch(message);
+    expect(seen).toHaveLength(2);
+    await until(() => simulator.calls[0]!.outcome === "broken");
+    expect(simulator.calls[0]!.chargedTokens).toBe(5);
+  });
+
+  const atOnce: [Fault, object][] = [
+    [
+      { kind: "html", status: 200 },
+      { name: "SyntaxError", $metadata: { httpStatusCode: 200 } },
+    ],
+    [{ kind: "not_json" }, { name: "SyntaxError", $metadata: { httpStatusCode: 500 } }],
+    [
+      { kind: "error", status: 504 },
+      { name: "Unknown", $metadata: { httpStatusCode: 504 } },
+    ],
+    [
+      { kind: "error", error: "BrandNewException", status: 418, message: "New." },
+      { name: "BrandNewException", message: "New.", $metadata: { httpStatusCode: 418 } },
+    ],
+    [{ kind: "reset" }, { name: "TimeoutError", code: "ECONNRESET" }],
+    [
+      { kind: "error_frame", code: "Odd" },
+      { name: "Odd", $metadata: { httpStatusCode: 500 } },
+    ],
+    [{ kind: "bad_checksum" }, { name: "SyntaxError" }],
+    [{ kind: "truncated_frame" }, { code: "ECONNRESET" }],
+  ];
+  test.each(atOnce)("%j in one piece", async (fault, error) => {
+    const { client } = await always(fault);
+    expect(await failure(client.send(new ConverseCommand(ask("Hi"))))).toMatchObject(error);
+  });
+});
+
 describe("before the first byte, and in an answer that is not streamed", () => {
   test.each([
     ["Converse", ConverseCommand],
