@@ -13,6 +13,8 @@ export interface ModelCall {
   inputTokens: number;
   maxTokens: number;
   stopSequences: string[];
+  /** As it was asked for; the simulator has room in every tier. */
+  serviceTier?: string;
 }
 
 type Json = Record<string, unknown>;
@@ -36,7 +38,9 @@ export function readConverse(body: string, model: CalledModel, streaming: boolea
   }
   const texts = [...readSystem(request.system), ...conversation.texts];
   if (tools) texts.push(JSON.stringify(request.toolConfig));
-  return finish(texts, conversation.prompt, maxTokens, strings(config.stopSequences), model);
+  const read = finish(texts, conversation.prompt, maxTokens, strings(config.stopSequences), model);
+  const tier = isObject(request.serviceTier) ? request.serviceTier.type : undefined;
+  return typeof tier === "string" ? { ...read, serviceTier: tier } : read;
 }
 
 const llamaKeys = ["prompt", "max_gen_len", "temperature", "top_p"];

@@ -19,6 +19,8 @@ export interface Rendering {
   withUsage: boolean;
   /** In place of the answer's own. */
   stopReason?: string;
+  /** The tier that served the call, if one was asked for. */
+  serviceTier?: string;
 }
 
 export interface Timing {
@@ -54,6 +56,7 @@ export const converse: Dialect = {
       stopReason: rendering.stopReason ?? rendering.answer.stopReason,
       usage: rendering.withUsage ? converseUsage(rendering) : undefined,
       metrics: { latencyMs: timing.totalMs },
+      ...tierOf(rendering),
     },
     headers: {},
   }),
@@ -68,10 +71,20 @@ export const converse: Dialect = {
   ending: (rendering, timing) => [
     event("messageStop", { stopReason: rendering.stopReason ?? rendering.answer.stopReason }),
     ...(rendering.withUsage
-      ? [event("metadata", { usage: converseUsage(rendering), metrics: { latencyMs: timing.totalMs } })]
+      ? [
+          event("metadata", {
+            usage: converseUsage(rendering),
+            metrics: { latencyMs: timing.totalMs },
+            ...tierOf(rendering),
+          }),
+        ]
       : []),
   ],
 };
+
+function tierOf({ serviceTier }: Rendering) {
+  return serviceTier === undefined ? {} : { serviceTier: { type: serviceTier } };
+}
 
 function converseUsage({ answer, inputTokens }: Rendering) {
   return { inputTokens, outputTokens: answer.tokens, totalTokens: inputTokens + answer.tokens };

@@ -111,6 +111,16 @@ describe("Converse", () => {
 });
 
 describe("ConverseStream", () => {
+  test("names the service tier that was asked for, as Converse does, and none otherwise", async () => {
+    const { client } = await simulate();
+    const flex = { ...ask("Hi"), serviceTier: { type: "flex" as const } };
+    const metadataOf = async (input: typeof flex | ReturnType<typeof ask>) =>
+      (await collect((await client.send(new ConverseStreamCommand(input))).stream)).at(-1)!.metadata!;
+    expect((await metadataOf(flex)).serviceTier).toEqual({ type: "flex" });
+    expect((await client.send(new ConverseCommand(flex))).serviceTier).toEqual({ type: "flex" });
+    expect(await metadataOf(ask("Hi"))).not.toHaveProperty("serviceTier");
+  });
+
   test("sends the events in Bedrock's order, and the same text as Converse", async () => {
     const { client } = await simulate();
     const whole = await client.send(new ConverseCommand(ask("Größe: 3 × 4 🙂 日本語")));
