@@ -1,11 +1,12 @@
 // npm run bench: measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
-// (enqueue, drain, idle-latency, scheduler, store) only those.
+// (enqueue, drain, idle-latency, quota-use, scheduler, store) only those.
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { benchDrain } from "./drain.ts";
 import { benchEnqueue } from "./enqueue.ts";
 import { benchIdleLatency } from "./idle-latency.ts";
+import { benchQuotaUse } from "./quota-use.ts";
 import { benchScheduler } from "./scheduler.ts";
 import { benchStore } from "./store.ts";
 import { type Figure, printFigures } from "./support/measure.ts";
@@ -14,6 +15,7 @@ const benchmarks: Record<string, () => Promise<Figure[]>> = {
   enqueue: benchEnqueue,
   drain: benchDrain,
   "idle-latency": benchIdleLatency,
+  "quota-use": benchQuotaUse,
   scheduler: benchScheduler,
   store: benchStore,
 };
