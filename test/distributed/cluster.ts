@@ -18,7 +18,7 @@ import { type FaultProxy, startFaultProxy } from "../support/fault-proxy.ts";
 import type { TestServer } from "../support/server-process.ts";
 import { startMongo, startRedis } from "../support/servers.ts";
 
-export const environments = { UAT: { database: "SSP-dev", weight: 1 }, PROD: { database: "SSP-prod", weight: 4 } };
+const environments = { UAT: { database: "SSP-dev", weight: 1 }, PROD: { database: "SSP-prod", weight: 4 } };
 
 /** How long a lease lasts here. */
 export const leaseMs = 3_000;
