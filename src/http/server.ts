@@ -21,6 +21,7 @@ import { healthRoutes } from "./routes/health.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { modelRoutes } from "./routes/models.ts";
+import { quotaRoutes } from "./routes/quotas.ts";
 import { statsRoutes } from "./routes/stats.ts";
 import { statusRoutes } from "./routes/status.ts";
 import type { HttpServer } from "./types.ts";
@@ -79,6 +80,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       chatRoutes(routes, context, keepAliveMs);
       modelRoutes(routes, context);
       deploymentRoutes(routes, context);
+      quotaRoutes(routes, context);
       statsRoutes(routes, context);
       keyRoutes(routes, context, keys);
       healthRoutes(routes, context);

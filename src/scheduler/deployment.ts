@@ -1,6 +1,7 @@
 // What is known of one deployment besides its quotas: how many calls run there and whether it is well.
 //
 //   in service -> cooling down   capacity errors: 1 s, doubled each time, up to a minute (or what the provider asks for)
+//   in service -> cooling down   tokens per day used up: 15 minutes, doubled each time, up to an hour
 //   in service -> out of service misconfigured: tried again after five minutes, or when revived or reconfigured
 //
 // Either way it comes back on trial: one call at a time until one succeeds.
@@ -8,9 +9,14 @@
 import type { Quota } from "./quota.ts";
 import type { DeploymentConfig, DeploymentSnapshot } from "./scheduler.ts";
 
-const coolDownBaseMs = 1_000;
-const coolDownMaxMs = 60_000;
+const coolDown: Backoff = { baseMs: 1_000, maxMs: 60_000 };
+const park: Backoff = { baseMs: 15 * 60_000, maxMs: 60 * 60_000 };
 const outOfServiceMs = 5 * 60_000;
+
+interface Backoff {
+  baseMs: number;
+  maxMs: number;
+}
 
 export class Deployment {
   config: DeploymentConfig;
@@ -42,9 +48,10 @@ export class Deployment {
     return this.running < (this.#onTrial ? 1 : this.config.maxConcurrency);
   }
 
-  succeeded(now: number): void {
-    // Nor does what they show in its favour count: 50 long calls that end well would cancel every cool-down.
-    if (this.inService(now)) this.revive();
+  /** A call that was granted at that time ended well. */
+  succeeded(grantedAt: number): void {
+    // What began before the trouble was over shows nothing: 50 long calls that end well would cancel every cool-down.
+    if (this.#isFresh(grantedAt)) this.revive();
   }
 
   revive(): void {
@@ -53,10 +60,29 @@ export class Deployment {
     this.#onTrial = false;
   }
 
-  coolDown(now: number, reason: string, retryAfterMs?: number): void {
-    // Calls that were running when the trouble began say nothing new.
+  /** What its tokens per day are shared with. */
+  get dailyPool(): string {
+    return this.config.dailyPool ?? this.config.region;
+  }
+
+  /** @param grantedAt of the call that showed it */
+  coolDown(now: number, reason: string, grantedAt: number, retryAfterMs?: number): void {
+    if (this.#isFresh(grantedAt)) this.#pause(now, reason, coolDown, retryAfterMs);
+  }
+
+  /** Leaves it alone for long: what it has per day is used up. */
+  park(now: number, reason: string, retryAfterMs?: number): void {
+    this.#pause(now, reason, park, retryAfterMs);
+  }
+
+  /** Whether a call says something new: not if it was running when the trouble began. */
+  #isFresh(grantedAt: number): boolean {
+    return this.#trouble === undefined || grantedAt >= this.#trouble.until;
+  }
+
+  #pause(now: number, reason: string, { baseMs, maxMs }: Backoff, retryAfterMs?: number): void {
     if (!this.inService(now)) return;
-    const backoff = Math.min(coolDownMaxMs, coolDownBaseMs * 2 ** Math.min(16, this.#failures));
+    const backoff = Math.min(maxMs, baseMs * 2 ** Math.min(16, this.#failures));
     this.#failures += 1;
     this.#onTrial = true;
     this.#trouble = { state: "cooling_down", until: now + (retryAfterMs ?? backoff), reason };

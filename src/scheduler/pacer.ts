@@ -5,13 +5,17 @@
 // It is charged what reservations have turned out to cost, and corrected when the real cost is known. Pure; time in
 // the queue is counted in whole microseconds.
 
+/** What goes within this time is counted as sent at once. */
+export const atOnceMs = 2_000;
+
 /** What the pacer follows. */
 export interface Paced {
   readonly isPaced: boolean;
   /** How long it takes to work off `effectiveLimit`. */
   readonly spanMs: number;
   readonly effectiveLimit: number;
-  readonly config: { readonly limit: number; readonly burst: number };
+  readonly config: { readonly limit: number };
+  readonly learning: { readonly burst: number };
 }
 
 /** The trace of one charge. */
@@ -32,6 +36,10 @@ export class Pacer {
   #busyUntil = Number.NEGATIVE_INFINITY;
   #refunds = 0;
   #ratio = ratioUnit;
+  /** Since when the queue has not been empty. */
+  #busySince = Number.NEGATIVE_INFINITY;
+  /** When the whole burst had been used at once, last. */
+  burstUsedAt = Number.NEGATIVE_INFINITY;
 
   constructor(quota: Paced) {
     this.#quota = quota;
@@ -79,7 +87,10 @@ export class Pacer {
 
   charge(cost: number, now: number): PacedCharge {
     const time = this.#timeOf(cost);
+    if (this.#busyUntil <= now * 1000) this.#busySince = now;
     this.#busyUntil = Math.max(this.#busyUntil, now * 1000) + time;
+    const isFull = (this.#busyUntil - now * 1000) * 10 >= this.#tolerance * 9;
+    if (isFull && now - this.#busySince <= atOnceMs) this.burstUsedAt = now;
     return { time, end: this.#busyUntil, refundsBefore: this.#refunds };
   }
 
@@ -88,7 +99,6 @@ export class Pacer {
    * has not been worked off yet: time that went by while the pacer was idle has been credited once already.
    */
   correct(charge: PacedCharge, cost: number, now: number): void {
-    if (!this.#quota.isPaced) return;
     const real = this.#realTimeOf(cost);
     const difference = real - charge.time;
     charge.time = real;
@@ -102,6 +112,11 @@ export class Pacer {
     this.#refunds += refund;
   }
 
+  /** What is admitted after that time starts without a burst. */
+  restUntil(time: number): void {
+    this.#busyUntil = Math.max(this.#busyUntil, time * 1000 + this.#tolerance);
+  }
+
   #admits(cost: number, now: number, busyUntil: number): boolean {
     const backlog = busyUntil - now * 1000;
     return backlog <= 0 || backlog + this.#timeOf(cost) <= this.#tolerance;
@@ -109,7 +124,7 @@ export class Pacer {
 
   /** For how long a reservation is expected to occupy the queue. */
   #timeOf(reserved: number): number {
-    return this.#quota.isPaced ? this.#realTimeOf(this.expected(reserved)) : 0;
+    return this.#realTimeOf(this.expected(reserved));
   }
 
   #realTimeOf(cost: number): number {
@@ -121,7 +136,7 @@ export class Pacer {
    * is rounded up: six charges of a sixth of the burst are to fit.
    */
   get #tolerance(): number {
-    const { burst, limit } = this.#quota.config;
-    return Math.floor((burst * this.#quota.spanMs * 1000) / limit) + 1000;
+    const { config, learning, spanMs } = this.#quota;
+    return Math.floor((learning.burst * spanMs * 1000) / config.limit) + 1000;
   }
 }

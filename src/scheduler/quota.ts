@@ -10,15 +10,14 @@
 //
 // Pure: time is an argument, in whole milliseconds, and never goes backwards. All arithmetic is on integers below
 // 2^53, so that an implementation in another language gives the same answers.
-import { type PacedCharge, Pacer } from "./pacer.ts";
-import type { QuotaConfig } from "./scheduler.ts";
+import { Learning, type Seen } from "./learning.ts";
+import { atOnceMs, type PacedCharge, Pacer } from "./pacer.ts";
+import type { LearnedLimit, QuotaConfig } from "./scheduler.ts";
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
 /** Charges of a day's quota are kept in slots of this length: 288 entries however many calls. */
 const daySlotMs = 5 * minuteMs;
-/** A throttle closes the quota for this long, doubled with each one that follows, up to a window. */
-const penaltyMs = 1_000;
 
 export function windowMs(config: { per: "minute" | "day" }): number {
   return config.per === "minute" ? minuteMs : dayMs;
@@ -51,8 +50,7 @@ export interface Booking {
 
 export class Quota {
   config: QuotaConfig;
-  /** After learning; between 1 and the configured limit. */
-  effectiveLimit: number;
+  learning: Learning;
   readonly bookings = new Map<string, Booking>();
 
   #guardMs: number;
@@ -60,22 +58,20 @@ export class Quota {
   #head = 0;
   #used = 0;
   readonly #pacer = new Pacer(this);
-  #closedUntil = Number.NEGATIVE_INFINITY;
-  #throttlesInARow = 0;
   /** For a day's quota that the provider resets at an hour: which day it is, and when it ends. */
   #day: number | undefined;
   #dayEndsAt = Number.POSITIVE_INFINITY;
-  #loweredAt = Number.NEGATIVE_INFINITY;
-  #lastGood: number;
-  #probedAt = Number.NEGATIVE_INFINITY;
-  #probeEvery = 1;
 
   /** @param guardMs how long after its charge a call may still reach the provider */
   constructor(config: QuotaConfig, guardMs: number) {
     this.config = config;
-    this.effectiveLimit = config.limit;
-    this.#lastGood = config.limit;
+    this.learning = new Learning(config);
     this.#guardMs = guardMs;
+  }
+
+  /** After learning; between 1 and the configured limit. */
+  get effectiveLimit(): number {
+    return this.learning.limit;
   }
 
   /** How long a charge counts: the window, and the guard, because two calls may be that much closer on arrival. */
@@ -84,20 +80,18 @@ export class Quota {
   }
 
   get isPaced(): boolean {
-    return this.config.per === "minute" && this.config.burst < this.config.limit;
+    return this.config.per === "minute" && this.learning.burst < this.config.limit;
   }
 
   /** Takes over other numbers. What was learned below the new limit stays. */
   reconfigure(config: QuotaConfig, guardMs: number): void {
-    const learned = this.effectiveLimit < this.config.limit;
+    this.learning.reconfigure(config);
     if (config.resetHourUtc !== this.config.resetHourUtc) {
       this.#day = undefined;
       this.#dayEndsAt = Number.POSITIVE_INFINITY;
     }
     this.config = config;
     this.#guardMs = guardMs;
-    this.effectiveLimit = learned ? Math.min(this.effectiveLimit, config.limit) : config.limit;
-    this.#lastGood = this.effectiveLimit;
   }
 
   /** Charged within the current window: reservations of running calls and what ended ones used. */
@@ -114,7 +108,7 @@ export class Quota {
   /** Whether the cost may be charged now, without regard to bookings. */
   admits(cost: number, now: number): boolean {
     this.#age(now);
-    return now >= this.#closedUntil && this.#logAdmits(cost, this.#used) && this.#pacer.admits(cost, now);
+    return now >= this.learning.closedUntil && this.#logAdmits(cost, this.#used) && this.#pacer.admits(cost, now);
   }
 
   /** Whether the cost may be charged now and every booked job that the asking one has to respect still fits then. */
@@ -144,7 +138,7 @@ export class Quota {
   /** The earliest time at which the cost would be admitted if nothing else were charged until then. */
   earliest(cost: number, now: number): number {
     this.#age(now);
-    return Math.max(now, this.#closedUntil, this.#earliestByLog(cost, now), this.#pacer.earliest(cost, now));
+    return Math.max(now, this.learning.closedUntil, this.#earliestByLog(cost, now), this.#pacer.earliest(cost, now));
   }
 
   /**
@@ -192,67 +186,30 @@ export class Quota {
     this.#edit(charge, 0, now);
   }
 
-  /**
-   * The provider says that this quota is exceeded. The charge of the refused call must have been edited before.
-   * Once per window the effective limit becomes 98 % of what our own log shows, but at most halves.
-   */
+  /** The provider says that this quota is exceeded. The charge of the refused call must have been edited before. */
   throttled(now: number, retryAfterMs?: number): void {
-    this.#age(now);
-    const penalty = Math.min(windowMs(this.config), penaltyMs * 2 ** Math.min(16, this.#throttlesInARow));
-    // Calls that left before it closed say nothing new: 20 refused at once would close it for a window.
-    const isNew = now >= this.#closedUntil;
-    if (isNew) this.#throttlesInARow += 1;
-    this.#closedUntil = Math.max(this.#closedUntil, now + (retryAfterMs ?? (isNew ? penalty : 0)));
-    if (now - this.#loweredAt <= this.spanMs) return;
-    this.#loweredAt = now;
-    if (this.effectiveLimit > this.#lastGood) {
-      // A probe was refused: back to what worked, and more patience before the next one.
-      this.effectiveLimit = this.#lastGood;
-      this.#probeEvery = Math.min(64, this.#probeEvery * 2);
-    } else {
-      const seen = Math.floor((this.#used * 98) / 100);
-      const half = Math.floor(this.effectiveLimit / 2);
-      this.effectiveLimit = Math.max(1, Math.min(this.effectiveLimit, Math.max(seen, half)));
-      this.#lastGood = this.effectiveLimit;
-      this.#probeEvery = 1;
-    }
-    this.#probedAt = now;
+    this.learning.throttled(this.#seen(now), now, this.spanMs, retryAfterMs);
+    this.#pacer.restUntil(this.learning.closedUntil);
   }
 
-  /** A call was admitted by the provider: after enough windows of full use without a throttle, a little more is tried. */
+  /** A call was admitted by the provider. */
   succeeded(now: number): void {
-    this.#throttlesInARow = 0;
-    if (this.effectiveLimit >= this.config.limit) return;
-    if (now - Math.max(this.#probedAt, this.#loweredAt) <= this.spanMs * this.#probeEvery) return;
-    if (this.used(now) * 10 < this.effectiveLimit * 9) return;
-    this.#lastGood = this.effectiveLimit;
-    this.#probedAt = now;
-    this.effectiveLimit = Math.min(
-      this.config.limit,
-      this.effectiveLimit + Math.max(1, Math.floor(this.effectiveLimit / 100)),
-    );
+    this.learning.succeeded(() => this.used(now), this.#pacer.burstUsedAt, now, this.spanMs);
   }
 
   /** Nothing is admitted before that time. */
   park(until: number): void {
-    this.#closedUntil = Math.max(this.#closedUntil, until);
+    this.learning.park(until);
   }
 
-  /** The effective limit as learned elsewhere or before a restart. */
-  learn(effectiveLimit: number): void {
-    this.effectiveLimit = Math.max(1, Math.min(this.config.limit, Math.floor(effectiveLimit)));
-    this.#lastGood = this.effectiveLimit;
+  /** What was learned elsewhere or before a restart. */
+  learn(learned: LearnedLimit, now: number): void {
+    this.learning.learn(learned, now);
   }
 
   /** Forgets what was learned. */
   forget(): void {
-    this.effectiveLimit = this.config.limit;
-    this.#lastGood = this.config.limit;
-    this.#closedUntil = Number.NEGATIVE_INFINITY;
-    this.#throttlesInARow = 0;
-    this.#loweredAt = Number.NEGATIVE_INFINITY;
-    this.#probedAt = Number.NEGATIVE_INFINITY;
-    this.#probeEvery = 1;
+    this.learning = new Learning(this.config);
   }
 
   /**
@@ -268,6 +225,11 @@ export class Quota {
     }
     this.#day = Math.max(this.#day ?? day, day);
     this.#dayEndsAt = endsAt;
+  }
+  #seen(now: number): Seen {
+    this.#age(now);
+    // What was charged before then will be gone by that time.
+    return { used: this.#used, atOnce: this.#aliveAt(now - atOnceMs + this.spanMs) };
   }
 
   // -------------------------------------------------------------- the log

@@ -69,7 +69,7 @@ export interface Scheduler {
   /** Forgets what was learned about a quota (or all): its effective limit is the configured one again. */
   forget(quota?: string): Promise<void>;
 
-  /** Puts a deployment that was taken out of service, or that cools down, back at once. */
+  /** Puts a deployment that was taken out of service, cools down or is parked back at once, and opens its quotas. */
   revive(deployment: string): Promise<void>;
 
   /**
@@ -122,6 +122,11 @@ export interface DeploymentConfig {
   quotas: string[];
   /** How many quota tokens one output token costs when a call is settled; 1 for most models. */
   outputBurndown: number;
+  /**
+   * Deployments of the same pool share the provider's tokens per day, configured or not: when one of them hears that
+   * they are used up, all are parked. Default: the region.
+   */
+  dailyPool?: string;
 }
 
 export type QuotaUnit = "tokens" | "input_tokens" | "output_tokens" | "requests";
@@ -229,7 +234,11 @@ export type DeploymentSignal =
   | { kind: "ok" }
   /** Nothing new (aborted, not sent, the request's own fault). */
   | { kind: "none" }
-  /** Our quota: the limit is learned. `tokens_per_day` parks every deployment that shares the quota. */
+  /**
+   * Our quota: its limit or its burst is learned; without a kind, of the fullest. `tokens_per_day` parks every
+   * deployment that shares a quota per day with this one, or its daily pool if it has none: 15 minutes at first, doubled
+   * up to an hour while it goes on.
+   */
   | { kind: "throttled"; throttle: "requests" | "tokens" | "tokens_per_day" | "unknown"; retryAfterMs?: number }
   /** The provider's capacity: the deployment cools down, exponentially. */
   | { kind: "capacity"; retryAfterMs?: number }
@@ -288,6 +297,15 @@ export interface QuotaSnapshot {
   configuredLimit: number;
   /** After learning. */
   effectiveLimit: number;
+  configuredBurst: number;
+  /** After learning: what goes at once if the limit is the configured one, and in proportion if it is lower. */
+  effectiveBurst: number;
+  /** More is tried than is known to work. */
+  probing: boolean;
+  /** When the provider refused because of it last; absent if it never did. */
+  throttledAgoMs?: number;
+  /** Nothing is admitted for so long, because the provider refused; absent if it is open. */
+  closedForMs?: number;
   /** Charged within the current window: reservations in flight + settled. */
   used: number;
   /** Until the next charge ages out; absent if none is on record. */
@@ -324,7 +342,11 @@ export interface RestoredCharge {
   grant: string;
 }
 
+/** As `QuotaSnapshot` shows it. What is absent was not learned. */
 export interface LearnedLimit {
   quota: string;
-  effectiveLimit: number;
+  effectiveLimit?: number;
+  effectiveBurst?: number;
+  throttledAgoMs?: number;
+  closedForMs?: number;
 }

@@ -3,43 +3,74 @@ import type { Deployment } from "./deployment.ts";
 import type { Quota } from "./quota.ts";
 import type { DeploymentSignal } from "./scheduler.ts";
 
-/** How long a daily quota is left alone after the provider said that it is used up. */
-const dailyParkMs = 15 * 60_000;
+interface SignalledCall {
+  deployment: Deployment;
+  grantedAt: number;
+}
 
 type Throttled = Extract<DeploymentSignal, { kind: "throttled" }>;
 
-export function applySignal(deployment: Deployment, signal: DeploymentSignal, now: number): void {
+/**
+ * @param call where and when it was granted
+ * @param all deployments, that one among them
+ */
+export function applySignal(
+  call: SignalledCall,
+  signal: DeploymentSignal,
+  now: number,
+  all: Iterable<Deployment>,
+): void {
+  const { deployment, grantedAt } = call;
   switch (signal.kind) {
     case "none":
       return;
     case "ok":
-      deployment.succeeded(now);
+      deployment.succeeded(grantedAt);
       for (const quota of deployment.quotas) quota.succeeded(now);
       return;
     case "capacity":
-      deployment.coolDown(now, "The provider is overloaded or unavailable.", signal.retryAfterMs);
+      deployment.coolDown(now, "The provider is overloaded or unavailable.", grantedAt, signal.retryAfterMs);
       return;
     case "misconfigured":
       deployment.takeOut(now, signal.reason);
       return;
     case "throttled":
-      throttled(deployment, signal, now);
+      if (signal.throttle === "tokens_per_day") usedUpToday(deployment, now, all, signal.retryAfterMs);
+      else throttled(call, signal, now);
   }
 }
 
-function throttled(deployment: Deployment, signal: Throttled, now: number): void {
-  if (signal.throttle === "tokens_per_day") {
-    const parkMs = signal.retryAfterMs ?? dailyParkMs;
-    const daily = deployment.quotas.filter((quota) => quota.config.per === "day");
-    for (const quota of daily) quota.park(now + parkMs);
-    if (daily.length === 0) deployment.coolDown(now, "The provider says that its tokens per day are used up.", parkMs);
-    return;
+/** Parks every deployment that shares what is used up, and the quotas themselves: those are known after a restart. */
+function usedUpToday(deployment: Deployment, now: number, all: Iterable<Deployment>, retryAfterMs?: number): void {
+  const daily = deployment.quotas.filter(isTokensPerDay);
+  const names = daily.map((quota) => quota.config.name).join(", ");
+  const what = daily.length > 0 ? `of ${names}` : `in ${deployment.dailyPool}`;
+  for (const other of all) {
+    const shares =
+      daily.length > 0
+        ? other.quotas.some((quota) => daily.includes(quota))
+        : other.dailyPool === deployment.dailyPool && !other.quotas.some(isTokensPerDay);
+    if (shares) other.park(now, `The provider says that the tokens per day ${what} are used up.`, retryAfterMs);
   }
+  const until = deployment.trouble(now)?.until;
+  for (const quota of daily) if (until !== undefined) quota.park(until);
+}
+
+function isTokensPerDay({ config }: Quota): boolean {
+  return config.per === "day" && config.unit !== "requests";
+}
+
+function throttled({ deployment, grantedAt }: SignalledCall, signal: Throttled, now: number): void {
   const quotas = exceeded(deployment, signal.throttle, now);
   for (const quota of quotas) quota.throttled(now, signal.retryAfterMs);
   // A limit that the configuration does not know of: all that can be done is to wait.
   if (quotas.length === 0)
-    deployment.coolDown(now, "The provider throttles by a quota that is not configured.", signal.retryAfterMs);
+    deployment.coolDown(
+      now,
+      "The provider throttles by a quota that is not configured.",
+      grantedAt,
+      signal.retryAfterMs,
+    );
 }
 
 /** The quotas that a throttle speaks of; where it names none, the fullest. */

@@ -41,6 +41,8 @@ test("has every route", () => {
     "GET /v1/models",
     "GET /v1/models/{model}",
     "GET /v1/deployments",
+    "POST /v1/quotas/{name}/forget",
+    "POST /v1/deployments/{id}/revive",
     "GET /v1/stats",
     "POST /v1/keys",
     "GET /v1/keys",

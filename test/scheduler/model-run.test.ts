@@ -151,10 +151,23 @@ const held = fc.record({
   tokens,
 });
 const restored: fc.Arbitrary<RestorePart> = fc
-  .record({ entries: fc.array(entry, { maxLength: 20 }), held: fc.array(held, { maxLength: 4 }), limit: fc.nat(300) })
-  .map(({ entries, held, limit }) => ({
+  .record({
+    entries: fc.array(entry, { maxLength: 20 }),
+    held: fc.array(held, { maxLength: 4 }),
+    learned: fc.record(
+      {
+        quota: fc.constantFrom("tokens", "requests", "day"),
+        effectiveLimit: fc.nat(300),
+        effectiveBurst: fc.nat(80),
+        throttledAgoMs: fc.nat(100_000),
+        closedForMs: fc.nat(20_000),
+      },
+      { requiredKeys: ["quota", "effectiveLimit"] },
+    ),
+  })
+  .map(({ entries, held, learned }) => ({
     entries,
-    learned: [{ quota: "tokens", effectiveLimit: limit }],
+    learned: [learned],
     charges: held
       .map((h) => ({
         deployment: h.deployment,

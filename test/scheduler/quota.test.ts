@@ -234,7 +234,7 @@ describe("the pacer", () => {
   });
   const spanMs = minuteMs + guardMs;
   const pacerOf = (limit: number, burst: number) =>
-    new Pacer({ isPaced: true, spanMs, effectiveLimit: limit, config: { limit, burst } });
+    new Pacer({ isPaced: true, spanMs, effectiveLimit: limit, config: { limit }, learning: { burst } });
 
   test("in no interval is more let through than the burst, the rate, and the job that ends it", () => {
     fc.assert(
@@ -358,7 +358,7 @@ describe("days that end at an hour", () => {
 });
 
 describe("learning", () => {
-  test("the effective limit stays between 1 and the configured one, whatever happens", () => {
+  test("limit and burst stay between 1 and the configured ones, whatever happens", () => {
     const event = fc.record({
       waitMs: fc.integer({ min: 0, max: 100_000 }),
       charge: fc.integer({ min: 1, max: 100 }),
@@ -367,7 +367,7 @@ describe("learning", () => {
     });
     fc.assert(
       fc.property(fc.array(event, { maxLength: 200 }), (events) => {
-        const q = new Quota(quota("q", 100), guardMs);
+        const q = new Quota(quota("q", 100, { burst: 40 }), guardMs);
         let now = 0;
         for (const { waitMs, charge, what, to } of events) {
           now += waitMs;
@@ -375,11 +375,14 @@ describe("learning", () => {
           if (what === "throttled") q.throttled(now);
           else if (what === "succeeded") q.succeeded(now);
           else if (what === "forget") q.forget();
-          else if (what === "learn") q.learn(to);
-          else q.reconfigure(quota("q", to), guardMs);
+          else if (what === "learn") q.learn({ quota: "q", effectiveLimit: to, effectiveBurst: 200 - to }, now);
+          else q.reconfigure(quota("q", to, { burst: Math.ceil(to / 3) }), guardMs);
           expect(Number.isSafeInteger(q.effectiveLimit)).toBe(true);
           expect(q.effectiveLimit).toBeGreaterThanOrEqual(1);
           expect(q.effectiveLimit).toBeLessThanOrEqual(q.config.limit);
+          expect(Number.isSafeInteger(q.learning.burst)).toBe(true);
+          expect(q.learning.burst).toBeGreaterThanOrEqual(1);
+          expect(q.learning.burst).toBeLessThanOrEqual(q.config.burst);
           expect(Number.isSafeInteger(q.earliest(q.config.limit, now))).toBe(true);
         }
       }),

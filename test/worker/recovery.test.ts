@@ -96,9 +96,13 @@ test("what was learned about a quota outlives the process", async () => {
   await h.quiet();
   const [learned] = (await h.context.scheduler.snapshot()).quotas;
   expect(learned!.effectiveLimit).toBeLessThan(100);
+  expect(learned!.closedForMs).toBeGreaterThan(0);
   await saveLearnedLimits(h.context);
   await restart({ file });
-  expect((await h.context.scheduler.snapshot()).quotas[0]!.effectiveLimit).toBe(learned!.effectiveLimit);
+  const [after] = (await h.context.scheduler.snapshot()).quotas;
+  expect(after).toMatchObject({ effectiveLimit: learned!.effectiveLimit, effectiveBurst: learned!.effectiveBurst });
+  expect(after!.throttledAgoMs).toBeGreaterThanOrEqual(learned!.throttledAgoMs!);
+  expect(after!.closedForMs).toBeLessThanOrEqual(learned!.closedForMs!);
 });
 
 test("a checkpoint that makes no sense is ignored", async () => {

@@ -6,6 +6,7 @@ import type { JobsContext } from "../../jobs/context.ts";
 import { errorResponses } from "../errors.ts";
 import { isoOrNull, nullable, time } from "../json.ts";
 import type { HttpServer } from "../types.ts";
+import { quotaResource, quotaSchema } from "./quotas.ts";
 
 const model = Type.Object({
   name: Type.String({ description: "The alias to name in a job." }),
@@ -38,16 +39,6 @@ const deployment = Type.Object({
   lifecycle: nullable(lifecycle),
 });
 
-const quota = Type.Object({
-  name: Type.String(),
-  unit: Type.Enum(["tokens", "input_tokens", "output_tokens", "requests"]),
-  per: Type.Enum(["minute", "day"]),
-  configured_limit: Type.Number(),
-  effective_limit: Type.Number({ description: "After learning from refusals." }),
-  used: Type.Number({ description: "Within the current window: reserved by running calls and used by ended ones." }),
-  next_free_at: nullable(time("When the next charge leaves the window.")),
-});
-
 export function deploymentRoutes(app: HttpServer, { settings, scheduler, clock }: JobsContext): void {
   app.get(
     "/v1/deployments",
@@ -60,7 +51,7 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, clock }
           200: Type.Object({
             models: Type.Array(model),
             deployments: Type.Array(deployment),
-            quotas: Type.Array(quota),
+            quotas: Type.Array(quotaSchema),
           }),
           ...errorResponses(["unavailable"]),
         },
@@ -95,15 +86,7 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, clock }
           quotas: configured.get(d.id)?.quotas.map((q) => q.name) ?? [],
           lifecycle: lifecycleResource(configured.get(d.id), now),
         })),
-        quotas: quotas.map((q) => ({
-          name: q.name,
-          unit: q.unit,
-          per: q.per,
-          configured_limit: q.configuredLimit,
-          effective_limit: q.effectiveLimit,
-          used: q.used,
-          next_free_at: isoOrNull(q.nextFreeInMs === undefined ? undefined : now + q.nextFreeInMs),
-        })),
+        quotas: quotas.map((quota) => quotaResource(quota, now)),
       };
     },
   );

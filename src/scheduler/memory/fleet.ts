@@ -50,6 +50,13 @@ export class Fleet {
     for (const quota of this.quotas.values()) if (name === undefined || quota.config.name === name) quota.forget();
   }
 
+  revive(id: string): void {
+    const deployment = this.deployments.get(id);
+    if (!deployment) return;
+    deployment.revive();
+    for (const quota of deployment.quotas) quota.learning.reopen();
+  }
+
   /** Charges what was called before a restart. To be given in the order of time. */
   restoreCharge(restored: RestoredCharge, now: number, wallMs: number): { quota: Quota; charge: Charge }[] {
     const deployment = this.deployments.get(restored.deployment);
@@ -79,12 +86,18 @@ export class Fleet {
       quotas: this.#config.quotas.map(({ name }) => {
         const quota = this.quotas.get(name)!;
         const nextFree = quota.nextFree(now);
+        const { throttledAt, closedUntil } = quota.learning;
         return {
           name: quota.config.name,
           unit: quota.config.unit,
           per: quota.config.per,
           configuredLimit: quota.config.limit,
           effectiveLimit: quota.effectiveLimit,
+          configuredBurst: quota.config.burst,
+          effectiveBurst: quota.learning.burst,
+          probing: quota.learning.isProbing,
+          ...(Number.isFinite(throttledAt) && { throttledAgoMs: now - throttledAt }),
+          ...(closedUntil > now && { closedForMs: closedUntil - now }),
           used: quota.used(now),
           ...(nextFree !== undefined && { nextFreeInMs: Math.max(0, nextFree - now) }),
         };

@@ -20,6 +20,7 @@ export interface Lease {
   readonly reserved: TokenCount;
   charges: { quota: Quota; charge: Charge }[];
   fairCost: number;
+  readonly grantedAt: number;
   expiresAt: number;
   /** The first settlement decides; a repetition is answered the same and changes nothing. */
   settled?: "settled" | "lost";

@@ -179,7 +179,7 @@ class MemoryScheduler implements Scheduler {
   }
 
   async revive(deployment: string): Promise<void> {
-    this.#fleet.deployments.get(deployment)?.revive();
+    this.#fleet.revive(deployment);
     this.#wake();
   }
 
@@ -195,7 +195,7 @@ class MemoryScheduler implements Scheduler {
   async restore(ticket: RebuildTicket, part: RestorePart): Promise<void> {
     const now = this.#tick();
     if (!this.#rebuild.holds(ticket, now, this.#config.leaseMs)) return;
-    for (const learned of part.learned ?? []) this.#fleet.quotas.get(learned.quota)?.learn(learned.effectiveLimit);
+    for (const learned of part.learned ?? []) this.#fleet.quotas.get(learned.quota)?.learn(learned, now);
     for (const restored of part.charges ?? []) {
       this.#leases.restoreCharges(restored.grant, this.#fleet.restoreCharge(restored, now, this.#clock.wall()));
     }
@@ -324,9 +324,9 @@ class MemoryScheduler implements Scheduler {
     entry.state = "running";
     entry.grant = grant;
     deployment.running += 1;
-    const expiresAt = now + this.#config.leaseMs;
+    const times = { grantedAt: now, expiresAt: now + this.#config.leaseMs };
     const cost = fairCostOn(deployment, reserved);
-    const lease: Lease = { grant, entry, deployment, model, reserved, charges, fairCost: cost, expiresAt };
+    const lease: Lease = { grant, entry, deployment, model, reserved, charges, fairCost: cost, ...times };
     this.#leases.add(lease);
     return lease;
   }
@@ -359,7 +359,7 @@ class MemoryScheduler implements Scheduler {
     const lease = live ?? this.#leases.retired(settlement.grant);
     if (lease && !lease.settled) {
       this.#waiting.queue.correct(lease.entry, settleCharges(lease, settlement.charge, now));
-      applySignal(lease.deployment, settlement.signal, now);
+      applySignal(lease, settlement.signal, now, this.#fleet.deployments.values());
       lease.settled = live ? "settled" : "lost";
     }
     const entry = this.#waiting.get(settlement.jobId);

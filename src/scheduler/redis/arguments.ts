@@ -55,7 +55,13 @@ export function restoreArguments(ticket: string, part: RestorePart): Argument[] 
     deployments.of(deployment, deployment),
   ]);
   const lists = {
-    learned: learned.map(({ quota, effectiveLimit }) => [quota, effectiveLimit]),
+    learned: learned.map((l) => [
+      l.quota,
+      l.effectiveLimit ?? -1,
+      l.effectiveBurst ?? -1,
+      l.throttledAgoMs ?? -1,
+      l.closedForMs ?? -1,
+    ]),
     deployments: deployments.values,
     charges: charges.length,
     leases: leases.length,

@@ -3,6 +3,7 @@ import type { Priority } from "../../domain/job.ts";
 import type {
   AcquireResult,
   Explanation,
+  QuotaSnapshot,
   QuotaUnit,
   RestampResult,
   SchedulerSnapshot,
@@ -105,8 +106,27 @@ function waitingOn(kind: WaitingOn["kind"], deployment: string, detail: string):
   }
 }
 
+function quotaSnapshot([name, unit, per, ...numbers]: QuotaRow): QuotaSnapshot {
+  const [configuredLimit, effectiveLimit, configuredBurst, effectiveBurst, probing, ...times] = numbers;
+  const [throttledAgoMs, closedForMs, used, nextFreeInMs] = times;
+  return {
+    name: name.toString(),
+    unit: unit.toString() as QuotaUnit,
+    per: per.toString() as "minute" | "day",
+    configuredLimit,
+    effectiveLimit,
+    configuredBurst,
+    effectiveBurst,
+    probing: probing === 1,
+    ...(throttledAgoMs !== none && { throttledAgoMs }),
+    ...(closedForMs !== none && { closedForMs }),
+    used,
+    ...(nextFreeInMs !== none && { nextFreeInMs }),
+  };
+}
+
 type DeploymentRow = [Text, number, number, Text, Text, number];
-type QuotaRow = [Text, Text, Text, number, number, number, number];
+type QuotaRow = [Text, Text, Text, number, number, number, number, number, number, number, number, number];
 
 export function snapshotOf(reply: Reply, configVersion: string): SchedulerSnapshot {
   const [admission, running, deployments, quotas, depths] = reply as [
@@ -127,15 +147,7 @@ export function snapshotOf(reply: Reply, configVersion: string): SchedulerSnapsh
       state: state.toString() as "in_service" | "cooling_down" | "out_of_service",
       ...(forMs !== none && { reason: reason.toString(), forMs }),
     })),
-    quotas: quotas.map(([name, unit, per, configuredLimit, effectiveLimit, used, nextFreeInMs]) => ({
-      name: name.toString(),
-      unit: unit.toString() as QuotaUnit,
-      per: per.toString() as "minute" | "day",
-      configuredLimit,
-      effectiveLimit,
-      used,
-      ...(nextFreeInMs !== none && { nextFreeInMs }),
-    })),
+    quotas: quotas.map(quotaSnapshot),
     depths: depths.map(([environment, priority, ready, delayed]) => ({
       environment: environment.toString(),
       priority: priority.toString() as Priority,

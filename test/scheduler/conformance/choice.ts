@@ -178,6 +178,25 @@ export function choiceCases(declare: Case): void {
     expect(await d.take()).toEqual([]);
   });
 
+  declare(
+    "nor do they when they end after it: on trial is one call at a time until a new one succeeds",
+    configOf([]),
+    async (d) => {
+      await d.add(...jobs(1, 20));
+      const [first, second, ...others] = await d.grants(5);
+      await d.refuse(first!, capacity);
+      await d.advance(1000);
+      await d.settle(second!, { signal: ok });
+      for (const grant of others) await d.refuse(grant, capacity);
+      expect((await d.deployment("d")).state).toBe("in_service");
+      const trial = await d.grants();
+      expect(trial).toHaveLength(1);
+      expect(await d.grants()).toHaveLength(0);
+      await d.settle(trial[0]!, { signal: ok });
+      expect((await d.grants()).length).toBeGreaterThan(1);
+    },
+  );
+
   declare("misconfigured: out of service, tried again after some minutes, or when revived", configOf([]), async (d) => {
     await d.add(...jobs(1, 9));
     await d.refuse(await d.takeOne(), misconfigured);

@@ -7,6 +7,7 @@ import {
   type Driver,
   deployment,
   job,
+  jobId,
   jobs,
   minuteMs,
   none,
@@ -39,6 +40,15 @@ async function useFully(d: Driver, windows: number): Promise<void> {
     await d.advance(spanMs + 1);
     for (const grant of await d.grants()) await d.settle(grant, { job: { requeueAfterMs: 0 } });
   }
+}
+
+/** Lets so many calls go at once and refuses what a bucket of that size would not have let through. */
+async function burstInto(d: Driver, capacity: number): Promise<number> {
+  const grants = await d.grants();
+  const excess = grants.slice(capacity);
+  for (const grant of excess) await d.refuse(grant, throttledBy("tokens"));
+  for (const grant of grants.slice(0, capacity)) await d.settle(grant, { charge: grant.reserved });
+  return excess.length;
 }
 
 export function learningCases(declare: Case): void {
@@ -96,7 +106,7 @@ export function learningCases(declare: Case): void {
       for (const grant of await d.grants()) await d.refuse(grant, throttledBy("requests"));
       const { grants, retryInMs } = await d.acquire();
       expect(grants).toEqual([]);
-      expect(retryInMs).toBeLessThanOrEqual(1000);
+      expect(retryInMs).toBeLessThanOrEqual(4000);
       await d.advance(retryInMs!);
       expect(await d.grants()).not.toHaveLength(0);
     },
@@ -114,7 +124,7 @@ export function learningCases(declare: Case): void {
   });
 
   declare(
-    "throttled again and again: closed for longer each time, up to a window",
+    "throttled again and again: closed for longer each time, up to 16 seconds",
     configOf([quota("q", 100)]),
     async (d) => {
       await d.add(...jobs(1, 1));
@@ -125,8 +135,7 @@ export function learningCases(declare: Case): void {
         waits.push(retryInMs!);
         await d.advance(retryInMs!);
       }
-      expect(waits.slice(0, 5)).toEqual([1000, 2000, 4000, 8000, 16_000]);
-      expect(waits.at(-1)).toBeLessThanOrEqual(spanMs + 1);
+      expect(waits.slice(0, 6)).toEqual([1000, 2000, 4000, 8000, 16_000, 16_000]);
     },
   );
 
@@ -235,14 +244,160 @@ export function learningCases(declare: Case): void {
       await d.add(...models.map((model, i) => job(10 * i + 2, { models: [model] })));
       await d.refuse(grants.find((g) => numberOf(g) === 1)!, throttledBy("tokens_per_day"));
       expect(await d.take()).toEqual([22]);
-      expect((await d.waiting(grants[0]!.jobId)).waitingOn).toMatchObject({ kind: "quota", quota: "day" });
+      const reason = "The provider says that the tokens per day of day are used up.";
+      for (const id of ["a", "b"]) expect(await d.deployment(id)).toMatchObject({ state: "cooling_down", reason });
+      expect((await d.waiting(jobId(1))).waitingOn).toEqual({ kind: "cool_down", deployment: "a", reason });
+      expect(await d.quota("day")).toMatchObject({ closedForMs: 15 * minuteMs, effectiveLimit: 1000 });
       const { retryInMs } = await d.acquire();
-      expect(retryInMs).toBeGreaterThan(minuteMs);
+      expect(retryInMs).toBe(15 * minuteMs);
+      await d.finish(grants.filter((g) => numberOf(g) === 11));
       await d.advance(retryInMs!);
-      expect((await d.take()).sort()).toEqual([1, 12, 2].sort());
-      expect(await d.limit("day")).toBe(1000);
+      // On trial: one at a time, until one is let through.
+      const tried = await d.grants();
+      expect(tried.map(numberOf)).toEqual([1, 12]);
+      await d.refuse(tried[0]!, throttledBy("tokens_per_day"));
+      expect((await d.acquire()).retryInMs).toBe(30 * minuteMs);
+      await d.scheduler.revive("a");
+      expect(await d.take()).toEqual([1, 2]);
     },
   );
+
+  declare(
+    "tokens per day used up, though no quota per day is configured: all of the pool are parked, others go on",
+    configOf(
+      [quota("r", 100, { per: "day" })],
+      [
+        deployment("a", []),
+        deployment("b", ["r"]),
+        deployment("c", [], { region: "eu-west-1" }),
+        deployment("e", [], { dailyPool: "us-east-1@other" }),
+      ],
+      { models: Object.fromEntries(["a", "b", "c", "e"].map((m) => [m, { deployments: [m], choice: "order" }])) },
+    ),
+    async (d) => {
+      const models = ["a", "b", "c", "e"];
+      await d.add(...models.flatMap((model, i) => jobs(10 * i + 1, 10 * i + 2, { models: [model] })));
+      const grants = await d.grants(4);
+      await d.refuse(grants.find((g) => g.deployment === "a")!, throttledBy("tokens_per_day", 90_000));
+      const { deployments } = await d.scheduler.snapshot();
+      const reason = "The provider says that the tokens per day in us-east-1 are used up.";
+      expect(deployments.filter((each) => each.reason === reason).map((each) => [each.id, each.forMs])).toEqual([
+        ["a", 90_000],
+        ["b", 90_000],
+      ]);
+      await d.scheduler.revive("a");
+      expect((await d.deployment("a")).state).toBe("in_service");
+      expect((await d.deployment("b")).state).toBe("cooling_down");
+    },
+  );
+
+  // ------------------------------------------------------------ burst
+
+  const bucketed = configOf([quota("q", 6000, { unit: "tokens", burst: 600 })]);
+
+  declare("a bucket smaller than our burst: the burst is narrowed, the limit stays", bucketed, async (d) => {
+    await d.add(...jobs(1, 2000, { cost: 10 }));
+    expect(await burstInto(d, 20)).toBe(40);
+    // Of 60 calls at once 20 were let through: half of that.
+    expect(await d.quota("q")).toMatchObject({ effectiveLimit: 6000, configuredBurst: 600, effectiveBurst: 100 });
+    await d.advance(5 * minuteMs);
+    expect((await d.grants()).length).toBeLessThanOrEqual(11);
+  });
+
+  declare("a quota that is not spread is, once a burst was refused", configOf([quota("q", 600)]), async (d) => {
+    await d.add(...jobs(1, 2000));
+    for (const grant of await d.grants(200)) await d.refuse(grant, throttledBy("requests"));
+    expect(await d.quota("q")).toMatchObject({ effectiveLimit: 600, effectiveBurst: 100 });
+    await d.advance(5 * minuteMs);
+    expect((await d.grants()).length).toBeLessThanOrEqual(101);
+  });
+
+  declare("what follows a refusal starts without a burst", bucketed, async (d) => {
+    await d.add(...jobs(1, 2000, { cost: 10 }));
+    const [refused, ...others] = await d.grants();
+    await d.refuse(refused!, throttledBy("tokens", 30_000));
+    await d.finish(others);
+    await d.advance(30_000);
+    expect((await d.grants()).length).toBeLessThanOrEqual(1);
+  });
+
+  declare("a narrowed burst is probed, and goes back when that is refused", bucketed, async (d) => {
+    await d.add(...jobs(1, 2000, { cost: 10 }));
+    await burstInto(d, 20);
+    await d.advance(5 * minuteMs);
+    const burst = await d.grants();
+    // Only once a refusal would have been heard of.
+    await d.finish(burst.slice(1));
+    expect(await d.quota("q")).toMatchObject({ effectiveBurst: 100, probing: false });
+    await d.advance(3000);
+    await d.finish(burst.slice(0, 1));
+    expect(await d.quota("q")).toMatchObject({ effectiveBurst: 110, probing: true });
+    await d.advance(5 * minuteMs);
+    // Nothing was let through before the first of these was refused.
+    const [refused] = await d.grants();
+    await d.refuse(refused!, throttledBy("tokens"));
+    expect(await d.quota("q")).toMatchObject({ effectiveBurst: 100, effectiveLimit: 6000, probing: false });
+  });
+
+  declare("a refusal when half of the limit or more has gone lowers the limit, not the burst", bucketed, async (d) => {
+    await d.add(...jobs(1, 2000, { cost: 10 }));
+    for (let i = 0; i < 400; i++) {
+      await d.finish(await d.grants());
+      await d.advance(100);
+    }
+    const used = await d.used("q");
+    expect(used).toBeGreaterThan(3000);
+    const [refused] = await d.grants();
+    await d.refuse(refused!, throttledBy("tokens"));
+    expect(await d.quota("q")).toMatchObject({ effectiveLimit: Math.floor(used * 0.98), effectiveBurst: 600 });
+  });
+
+  // ------------------------------------------------------------ seen and kept
+
+  declare("the snapshot tells what was learned, when, and whether more is being tried", bucketed, async (d) => {
+    expect(await d.quota("q")).toEqual({
+      name: "q",
+      unit: "tokens",
+      per: "minute",
+      configuredLimit: 6000,
+      effectiveLimit: 6000,
+      configuredBurst: 600,
+      effectiveBurst: 600,
+      probing: false,
+      used: 0,
+    });
+    await d.add(...jobs(1, 2000, { cost: 10 }));
+    const [refused] = await d.grants(1);
+    await d.refuse(refused!, throttledBy("tokens"));
+    await d.advance(300);
+    const seen = await d.quota("q");
+    expect(seen).toMatchObject({ effectiveLimit: 3000, probing: false, throttledAgoMs: 300, closedForMs: 700 });
+    await d.scheduler.forget("q");
+    const forgotten = await d.quota("q");
+    expect(forgotten).toMatchObject({ effectiveLimit: 6000, effectiveBurst: 600 });
+    expect(forgotten).not.toHaveProperty("throttledAgoMs");
+    expect(forgotten).not.toHaveProperty("closedForMs");
+  });
+
+  declare("what was learned is put back by a rebuild", bucketed, async (d) => {
+    const ticket = (await d.scheduler.beginRebuild())!;
+    const learned = {
+      quota: "q",
+      effectiveLimit: 3000,
+      effectiveBurst: 200,
+      throttledAgoMs: 10_000,
+      closedForMs: 5000,
+    };
+    await d.scheduler.restore(ticket, { learned: [learned, { quota: "gone", effectiveLimit: 1 }] });
+    await d.scheduler.finishRebuild(ticket);
+    const { quota: name, ...rest } = learned;
+    expect(await d.quota(name)).toMatchObject({ ...rest, probing: false });
+    await d.add(...jobs(1, 100, { cost: 10 }));
+    expect((await d.acquire()).retryInMs).toBe(5000);
+    await d.advance(5000);
+    // In proportion: 200 at 6000 are 100 at 3000.
+    expect(await d.grants()).toHaveLength(10);
+  });
 
   declare(
     "throttled by a quota that is not configured: the deployment cools down",

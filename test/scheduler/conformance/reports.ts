@@ -145,16 +145,54 @@ export function reportCases(declare: Case): void {
     configOf([quota("q", 100)]),
     async (d) => {
       await d.add(...jobs(1, 300));
-      const grants = await d.grants(50);
+      const grants = await d.grants(52);
       await d.refuse(grants[0]!, { kind: "throttled", throttle: "requests" });
       expect(await d.limit("q")).toBe(50);
       await d.scheduler.configure({ ...configOf([quota("q", 200)]), version: "2" });
       const snapshot = await d.scheduler.snapshot();
-      expect(snapshot).toMatchObject({ configVersion: "2", running: 49 });
-      expect(await d.quota("q")).toMatchObject({ configuredLimit: 200, effectiveLimit: 50, used: 50 });
+      expect(snapshot).toMatchObject({ configVersion: "2", running: 51 });
+      expect(await d.quota("q")).toMatchObject({ configuredLimit: 200, effectiveLimit: 50, used: 52 });
       expect(await d.renew(grants[1]!)).toBe("renewed");
       await d.settle(grants[1]!, { charge: "void", signal: none });
-      expect(await d.used("q")).toBe(49);
+      expect(await d.used("q")).toBe(51);
+    },
+  );
+
+  declare(
+    "what was learned stays below a limit that is raised, and follows one that is lowered below it",
+    configOf([tokens(6000, 600)]),
+    async (d) => {
+      const learned = { quota: "q", effectiveLimit: 3000, effectiveBurst: 200 };
+      const ticket = (await d.scheduler.beginRebuild())!;
+      await d.scheduler.restore(ticket, { learned: [learned] });
+      await d.scheduler.finishRebuild(ticket);
+      const after = async (limit: number, burst: number, version: string) => {
+        await d.scheduler.configure({ ...configOf([tokens(limit, burst)]), version });
+        const { effectiveLimit, effectiveBurst } = await d.quota("q");
+        return { effectiveLimit, effectiveBurst };
+      };
+      // The same share of a limit that is twice as large.
+      expect(await after(12_000, 1200, "2")).toEqual({ effectiveLimit: 3000, effectiveBurst: 400 });
+      expect(await after(2400, 240, "3")).toEqual({ effectiveLimit: 2400, effectiveBurst: 80 });
+      // Nothing is below the configured limit any more, so it is raised with it; the burst still is.
+      expect(await after(6000, 600, "4")).toEqual({ effectiveLimit: 6000, effectiveBurst: 200 });
+    },
+  );
+
+  declare(
+    "a limit that is lowered under what waits and runs: what waits fails with the two numbers, what runs stays charged",
+    configOf([tokens(1000)]),
+    async (d) => {
+      await d.add(job(1, { cost: 500 }), job(2, { cost: 600 }), job(3, { cost: 100 }));
+      const [running] = await d.grants(1);
+      await d.scheduler.configure({ ...configOf([tokens(400)]), version: "2" });
+      const { grants, impossible } = await d.acquire();
+      expect([grants, impossible.map(numberOf)]).toEqual([[], [2]]);
+      expect(impossible[0]!.reason).toMatch(/600 tokens.*400 per minute/);
+      expect(await d.used("q")).toBe(500);
+      await d.settle(running!, { charge: { input: 300, output: 0 } });
+      expect(await d.used("q")).toBe(300);
+      expect(await d.take()).toEqual([3]);
     },
   );
 

@@ -1,6 +1,6 @@
 -- Adds usage, learned limits, waiting jobs and leases to what is being rebuilt, and keeps the lock.
 -- ARGV[4] ticket
--- ARGV[5] JSON of { learned: [[quota, limit]...], deployments: [id...], charges: count, leases: count,
+-- ARGV[5] JSON of { learned: [[quota, limit, burst, throttled ms ago, closed for ms: -1 if not known]...], deployments: [id...], charges: count, leases: count,
 --         owners, routes: see add.lua }
 -- ARGV[6..] six for each charge: grant token, deployment (place in that list), ms ago, input and output tokens,
 --           '1' if that is real usage; then eight for each job as in add.lua; then three for each lease: job id, grant
@@ -17,7 +17,9 @@ local part = cjson.decode(ARGV[5])
 
 for _, learned in ipairs(part.learned) do
   local quota = quotaOf[learned[1]]
-  if quota then learning.learn(quota, learned[2]) end
+  local known = {}
+  for place = 2, 5 do known[place] = learned[place] ~= -1 and learned[place] or nil end
+  if quota then learning.learn(quota.state, known[2], known[3], known[4], known[5]) end
 end
 
 -- Charges are given to their leases, or kept for them until the rebuild is over.

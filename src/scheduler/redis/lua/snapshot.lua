@@ -1,7 +1,8 @@
 -- Deployments, quotas in use, learned limits, depths. Numbers that do not apply are -1.
 -- Reply: { header, admission, running,
 --          deployments [[id, running, max. concurrency, state, reason or '', until tried again in ms]...],
---          quotas [[name, unit, per, configured limit, effective limit, used, next free in ms]...],
+--          quotas [[name, unit, per, configured limit, effective limit, configured burst, effective burst,
+--                   1 if probing, throttled ms ago, closed for ms, used, next free in ms]...],
 --          depths [[environment, priority, ready, delayed]...] }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
@@ -25,13 +26,19 @@ for _, id in ipairs(config.deployments) do
 end
 for _, name in ipairs(config.quotas) do
   local quota = quotaOf[name]
+  local own = quota.state
   local nextFree = quotas.nextFree(quota)
   table.insert(quotaRows, {
     quota.name,
     quota.unit,
     quota.per,
     quota.limit,
-    quota.state.effectiveLimit,
+    own.limit.value,
+    own.settings.burst,
+    own.burst.value,
+    learning.isProbing(own) and 1 or 0,
+    own.throttledAt > -infinity and now - own.throttledAt or -1,
+    own.closedUntil > now and own.closedUntil - now or -1,
     quotas.used(quota),
     nextFree and math.max(0, nextFree - now) or -1,
   })

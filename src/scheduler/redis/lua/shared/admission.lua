@@ -123,7 +123,7 @@ local function headroomOf(job, deployment)
   local room = deployment.maxConcurrency - deployment.state.running
   local least = math.floor(room * 1000 / deployment.maxConcurrency)
   for _, quota in ipairs(deployment.quotas) do
-    local limit = quota.state.effectiveLimit
+    local limit = quota.state.limit.value
     local left = limit - quotas.used(quota) - admission.costOn(quota, deployment, job)
     least = math.min(least, math.floor(left * 1000 / limit))
   end

@@ -2,13 +2,11 @@
 -- signals.ts.
 --- @include "state"
 --- @include "quota"
---- @include "learning"
 local deployments = {}
 
-local coolDownBaseMs = 1000
-local coolDownMaxMs = 60000
+local coolDown = { baseMs = 1000, maxMs = 60000 }
+local park = { baseMs = 900000, maxMs = 3600000 }
 local outOfServiceMs = 300000
-local dailyParkMs = 900000
 
 -- By id: the configuration's numbers, with the deployment's state and its quotas.
 local deploymentOf = {}
@@ -25,6 +23,7 @@ function deployments.openAll()
     local deployment = {
       id = id,
       region = settings.region,
+      dailyPool = settings.dailyPool or settings.region,
       maxConcurrency = settings.maxConcurrency,
       burndown = settings.outputBurndown,
       quotas = {},
@@ -55,14 +54,19 @@ function deployments.revive(own)
   own.onTrial = false
 end
 
-local function coolDown(deployment, reason, retryAfterMs)
-  -- Calls that were running when the trouble began say nothing new.
+local function pause(deployment, backoff, reason, retryAfterMs)
   if not deployments.inService(deployment) then return end
   local own = deployment.state
-  local backoff = math.min(coolDownMaxMs, coolDownBaseMs * 2 ^ math.min(16, own.failures))
+  local pauseMs = math.min(backoff.maxMs, backoff.baseMs * 2 ^ math.min(16, own.failures))
   own.failures = own.failures + 1
   own.onTrial = true
-  own.trouble = { state = 'cooling_down', untilTime = now + (retryAfterMs or backoff), reason = reason }
+  own.trouble = { state = 'cooling_down', untilTime = now + (retryAfterMs or pauseMs), reason = reason }
+end
+
+-- Whether a call says something new: not if it was running when the trouble began.
+local function isFresh(deployment, grantedAt)
+  local trouble = deployment.state.trouble
+  return not trouble or grantedAt >= trouble.untilTime
 end
 
 -- ---------------------------------------------------------------- signals
@@ -76,7 +80,7 @@ local function exceeded(deployment, throttle)
       if (throttle == 'requests' and isRequests) or (throttle == 'tokens' and not isRequests) then
         table.insert(found, quota)
       elseif throttle ~= 'requests' and throttle ~= 'tokens' then
-        local fullness = quotas.used(quota) / quota.state.effectiveLimit
+        local fullness = quotas.used(quota) / quota.state.limit.value
         if not fullest or fullness > fullest then
           fullest = fullness
           found = { quota }
@@ -87,38 +91,69 @@ local function exceeded(deployment, throttle)
   return found
 end
 
-local function throttled(deployment, throttle, retryAfterMs)
-  if throttle == 'tokens_per_day' then
-    local parkMs = retryAfterMs or dailyParkMs
-    local anyDaily = false
-    for _, quota in ipairs(deployment.quotas) do
-      if quota.per == 'day' then
-        learning.park(quota, now + parkMs)
-        anyDaily = true
-      end
+local function tokensPerDay(deployment)
+  local daily, names = {}, {}
+  for _, quota in ipairs(deployment.quotas) do
+    if quota.per == 'day' and quota.unit ~= 'requests' then
+      table.insert(daily, quota)
+      table.insert(names, quota.name)
     end
-    if not anyDaily then coolDown(deployment, 'The provider says that its tokens per day are used up.', parkMs) end
-    return
   end
-  local found = exceeded(deployment, throttle)
-  for _, quota in ipairs(found) do learning.throttled(quota, retryAfterMs) end
-  if #found == 0 then
-    coolDown(deployment, 'The provider throttles by a quota that is not configured.', retryAfterMs)
+  return daily, names
+end
+
+local function sharesAny(list, others)
+  for _, item in ipairs(list) do
+    if contains(others, item) then return true end
+  end
+  return false
+end
+
+-- Parks every deployment that shares what is used up, and the quotas themselves.
+local function usedUpToday(deployment, retryAfterMs)
+  local daily, names = tokensPerDay(deployment)
+  local what = #daily > 0 and 'of ' .. table.concat(names, ', ') or 'in ' .. deployment.dailyPool
+  for _, other in pairs(deploymentOf) do
+    local otherDaily = tokensPerDay(other)
+    local isSharing
+    if #daily > 0 then
+      isSharing = sharesAny(otherDaily, daily)
+    else
+      isSharing = #otherDaily == 0 and other.dailyPool == deployment.dailyPool
+    end
+    if isSharing then
+      pause(other, park, 'The provider says that the tokens per day ' .. what .. ' are used up.', retryAfterMs)
+    end
+  end
+  local trouble = deployments.trouble(deployment)
+  for _, quota in ipairs(daily) do
+    if trouble then learning.park(quota.state, trouble.untilTime) end
   end
 end
 
--- kind: ok | none | throttled | capacity | misconfigured; detail: the throttle, or the reason.
-function deployments.signal(deployment, kind, detail, retryAfterMs)
+local function throttled(deployment, grantedAt, throttle, retryAfterMs)
+  if throttle == 'tokens_per_day' then return usedUpToday(deployment, retryAfterMs) end
+  local found = exceeded(deployment, throttle)
+  for _, quota in ipairs(found) do quotas.throttled(quota, retryAfterMs) end
+  if #found == 0 and isFresh(deployment, grantedAt) then
+    pause(deployment, coolDown, 'The provider throttles by a quota that is not configured.', retryAfterMs)
+  end
+end
+
+-- `grantedAt`: when the call was granted that shows it. kind: ok | none | throttled | capacity | misconfigured; detail: the throttle, or the reason.
+function deployments.signal(deployment, grantedAt, kind, detail, retryAfterMs)
   if kind == 'ok' then
     -- Calls that were running when the trouble began do not end it: 50 that end well would cancel every cool-down.
-    if deployments.inService(deployment) then deployments.revive(deployment.state) end
-    for _, quota in ipairs(deployment.quotas) do learning.succeeded(quota) end
+    if isFresh(deployment, grantedAt) then deployments.revive(deployment.state) end
+    for _, quota in ipairs(deployment.quotas) do quotas.succeeded(quota) end
   elseif kind == 'capacity' then
-    coolDown(deployment, 'The provider is overloaded or unavailable.', retryAfterMs)
+    if isFresh(deployment, grantedAt) then
+      pause(deployment, coolDown, 'The provider is overloaded or unavailable.', retryAfterMs)
+    end
   elseif kind == 'misconfigured' then
     deployment.state.onTrial = true
     deployment.state.trouble = { state = 'out_of_service', untilTime = now + outOfServiceMs, reason = detail }
   elseif kind == 'throttled' then
-    throttled(deployment, detail, retryAfterMs)
+    throttled(deployment, grantedAt, detail, retryAfterMs)
   end
 end

@@ -1,60 +1,140 @@
--- What a quota learns from how calls ended: see quota.ts.
+-- What a quota learns from refusals: see learning.ts, whose arithmetic this is. Its state lies in the quota's: `limit`
+-- and `burst` (each a value that is probed), closedUntil, throttledAt, inARow, loweredAt, isAboutBurst.
 --- @include "state"
---- @include "quota"
+--- @include "pacer"
 local learning = {}
 
-function learning.throttled(quota, retryAfterMs)
-  local own = quota.state
-  quota_log.age(quota)
-  local penalty = math.min(quota.window, penaltyMs * 2 ^ math.min(16, own.throttlesInARow))
-  -- Calls that left before it closed say nothing new.
-  local isNew = now >= own.closedUntil
-  if isNew then own.throttlesInARow = own.throttlesInARow + 1 end
-  own.closedUntil = math.max(own.closedUntil, now + (retryAfterMs or (isNew and penalty or 0)))
-  if now - own.loweredAt <= quota.span then return end
-  own.loweredAt = now
-  if own.effectiveLimit > own.lastGood then
-    own.effectiveLimit = own.lastGood
-    own.probeEvery = math.min(64, own.probeEvery * 2)
-  else
-    local seen = math.floor(own.used * 98 / 100)
-    local half = math.floor(own.effectiveLimit / 2)
-    own.effectiveLimit = math.max(1, math.min(own.effectiveLimit, math.max(seen, half)))
-    own.lastGood = own.effectiveLimit
-    own.probeEvery = 1
-  end
-  own.probedAt = now
+local pauseMs = 1000
+local longestPauseMs = 16000
+local longestPatience = 16
+local limitSteps = { thousandths = 10, most = 8 }
+local burstSteps = { thousandths = 100, most = 1 }
+
+local function probed(value)
+  return { value = value, good = value, changedAt = -infinity, patience = 1, step = 1 }
 end
 
-function learning.succeeded(quota)
-  local own = quota.state
-  own.throttlesInARow = 0
-  if own.effectiveLimit >= quota.limit then return end
-  if now - math.max(own.probedAt, own.loweredAt) <= quota.span * own.probeEvery then return end
-  if quotas.used(quota) * 10 < own.effectiveLimit * 9 then return end
-  own.lastGood = own.effectiveLimit
-  own.probedAt = now
-  own.effectiveLimit = math.min(quota.limit, own.effectiveLimit + math.max(1, math.floor(own.effectiveLimit / 100)))
-end
-
--- Nothing is admitted before that time.
-function learning.park(quota, untilTime)
-  quota.state.closedUntil = math.max(quota.state.closedUntil, untilTime)
-end
-
--- The effective limit as learned before a rebuild.
-function learning.learn(quota, effectiveLimit)
-  quota.state.effectiveLimit = math.max(1, math.min(quota.limit, math.floor(effectiveLimit)))
-  quota.state.lastGood = quota.state.effectiveLimit
-end
-
-function learning.forget(quota)
-  local own = quota.state
-  own.effectiveLimit = quota.limit
-  own.lastGood = quota.limit
+-- Nothing is learned yet. Also forgets what was.
+function learning.fresh(own)
+  own.limit = probed(own.settings.limit)
+  own.burst = probed(own.settings.burst)
   own.closedUntil = -infinity
-  own.throttlesInARow = 0
+  own.throttledAt = -infinity
+  own.inARow = 0
   own.loweredAt = -infinity
-  own.probedAt = -infinity
-  own.probeEvery = 1
+  own.isAboutBurst = false
+end
+
+local function isProbed(it)
+  return it.value > it.good
+end
+
+function learning.isProbing(own)
+  return isProbed(own.limit) or isProbed(own.burst)
+end
+
+local function lower(it, to)
+  it.changedAt = now
+  it.step = 1
+  if isProbed(it) then
+    it.value = it.good
+    it.patience = math.min(longestPatience, it.patience * 2)
+    return
+  end
+  it.value = to
+  it.good = to
+  it.patience = 1
+end
+
+local function isDue(it, ceiling, span)
+  if it.value >= ceiling and not isProbed(it) then return false end
+  return now - it.changedAt > span * (isProbed(it) and 1 or it.patience)
+end
+
+local function probe(it, ceiling, steps)
+  if isProbed(it) then
+    it.patience = math.max(1, math.floor(it.patience / 2))
+    it.step = math.min(steps.most, it.step * 2)
+  end
+  it.good = it.value
+  it.changedAt = now
+  it.value = math.min(ceiling, it.value + math.max(1, math.floor(it.value * it.step * steps.thousandths / 1000)))
+end
+
+local function follow(it, before, ceiling, value)
+  it.value = it.value < before and math.min(value, ceiling) or ceiling
+  it.good = it.value
+end
+
+local function halfOf(own, atOnce)
+  return math.max(1, math.floor(atOnce * own.settings.limit / (2 * own.limit.value)))
+end
+
+local function speaksOfBurst(own, used, atOnce, span)
+  if atOnce < 2 or used * 2 > own.limit.value then return false end
+  if isProbed(own.burst) then return true end
+  local pace = math.floor(own.limit.value * atOnceMs / span)
+  return atOnce > 2 * pace and halfOf(own, atOnce) < own.burst.value
+end
+
+local function lowerLimit(own, used)
+  own.loweredAt = now
+  local seen = math.floor(used * 98 / 100)
+  local half = math.floor(own.limit.value / 2)
+  lower(own.limit, math.max(1, math.min(own.limit.value, math.max(seen, half))))
+end
+
+-- `used` and `atOnce`: what the log shows without the refused call, in the span and in the last `atOnceMs`.
+function learning.throttled(own, used, atOnce, span, retryAfterMs)
+  if now - own.throttledAt > span then own.inARow = 0 end
+  own.throttledAt = now
+  local isNew = now >= own.closedUntil
+  local pause = isNew and math.min(longestPauseMs, pauseMs * 2 ^ own.inARow) or 0
+  if isNew then own.inARow = math.min(16, own.inARow + 1) end
+  own.closedUntil = math.max(own.closedUntil, now + (retryAfterMs or pause))
+  if isNew then own.isAboutBurst = speaksOfBurst(own, used, atOnce, span) end
+  if own.isAboutBurst then
+    lower(own.burst, math.min(own.burst.value, halfOf(own, atOnce)))
+  elseif now - own.loweredAt > span then
+    lowerLimit(own, used)
+  end
+end
+
+-- `used` answers what the log shows; it is asked only when there is something to try.
+function learning.succeeded(own, used, span)
+  local settings = own.settings
+  if isDue(own.limit, settings.limit, span) then
+    if used() * 10 >= own.limit.value * 9 then probe(own.limit, settings.limit, limitSteps) end
+  end
+  if isDue(own.burst, settings.burst, span) then
+    local isProven = own.burstUsedAt > own.burst.changedAt and now - own.burstUsedAt > atOnceMs
+    if isProven then probe(own.burst, settings.burst, burstSteps) end
+  end
+end
+
+function learning.park(own, untilTime)
+  own.closedUntil = math.max(own.closedUntil, untilTime)
+end
+
+function learning.reopen(own)
+  own.closedUntil = -infinity
+end
+
+-- What was learned before a rebuild. Numbers that are not known are nil.
+function learning.learn(own, limit, burst, throttledAgoMs, closedForMs)
+  local settings = own.settings
+  own.limit.value = math.max(1, math.min(settings.limit, math.floor(limit or settings.limit)))
+  own.burst.value = math.max(1, math.min(settings.burst, math.floor(burst or settings.burst)))
+  own.limit.good = own.limit.value
+  own.burst.good = own.burst.value
+  if throttledAgoMs then own.throttledAt = now - math.max(0, math.floor(throttledAgoMs)) end
+  if closedForMs then learning.park(own, now + math.max(0, math.ceil(closedForMs))) end
+end
+
+-- Takes over other numbers; `before` are the old ones. What was learned below them stays.
+function learning.reconfigure(own, before)
+  local settings = own.settings
+  local burst = math.max(1, math.floor(own.burst.value * settings.limit / before.limit))
+  follow(own.limit, before.limit, settings.limit, own.limit.value)
+  follow(own.burst, before.burst, settings.burst, burst)
 end

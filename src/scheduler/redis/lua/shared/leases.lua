@@ -30,7 +30,7 @@ local function pack(lease)
   end
   return cmsgpack.pack({
     lease.serial, lease.id, lease.flow, lease.environment, lease.priority, lease.deployment,
-    lease.input, lease.output, lease.fairCost, lease.expiresAt, lease.settled or false, charges,
+    lease.input, lease.output, lease.fairCost, lease.expiresAt, lease.settled or false, charges, lease.grantedAt,
   })
 end
 
@@ -52,6 +52,7 @@ local function unpackLease(grant, packed)
     -- What its settlement was answered; false before.
     settled = fields[11],
     charges = {},
+    grantedAt = fields[13],
   }
   for index, charge in ipairs(fields[12]) do
     lease.charges[index] = {
@@ -105,6 +106,7 @@ function leases.add(entry, grant, deployment, charges)
     output = entry.output,
     charges = charges,
     fairCost = admission.fairCostOn(deployment, entry),
+    grantedAt = now,
     expiresAt = now + config.leaseMs,
   }
   liveRead[grant] = lease
@@ -251,5 +253,5 @@ function leases.account(lease, charge, input, output)
 end
 
 function leases.signal(lease, kind, detail, retryAfterMs)
-  deployments.signal(deploymentOf[lease.deployment], kind, detail, retryAfterMs)
+  deployments.signal(deploymentOf[lease.deployment], lease.grantedAt, kind, detail, retryAfterMs)
 end

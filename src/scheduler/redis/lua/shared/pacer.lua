@@ -1,15 +1,20 @@
 -- The pacer of a quota (GCRA): see pacer.ts, where its reasons are written down. Time in its queue is counted in whole
--- microseconds. Its state lies in the quota's: busyUntil, refunds, ratio.
+-- microseconds. Its state lies in the quota's: busyUntil, refunds,
+-- ratio, busySince, burstUsedAt.
 --- @include "state"
 local pacer = {}
 
 local ratioUnit = 100000
 local ratioInertia = 16
+-- What goes within this time is counted as sent at once.
+local atOnceMs = 2000
 
 function pacer.fresh(own)
   own.busyUntil = -infinity
   own.refunds = 0
   own.ratio = ratioUnit
+  own.busySince = -infinity
+  own.burstUsedAt = -infinity
 end
 
 -- Learns what a reservation turned out to cost.
@@ -26,16 +31,16 @@ function pacer.expected(quota, reserved)
 end
 
 local function realTimeOf(quota, cost)
-  return math.ceil(cost * quota.span * 1000 / quota.state.effectiveLimit)
+  return math.ceil(cost * quota.span * 1000 / quota.state.limit.value)
 end
 
 local function timeOf(quota, reserved)
-  return quota.paced and realTimeOf(quota, pacer.expected(quota, reserved)) or 0
+  return realTimeOf(quota, pacer.expected(quota, reserved))
 end
 
 -- The burst, as time, and a millisecond more, because the time of every charge is rounded up.
 local function tolerance(quota)
-  return math.floor(quota.burst * quota.span * 1000 / quota.limit) + 1000
+  return math.floor(quota.state.burst.value * quota.span * 1000 / quota.limit) + 1000
 end
 
 local function admitsIn(quota, cost, at, busyUntil)
@@ -71,17 +76,24 @@ function pacer.bothFitAt(quota, cost, other)
   return math.max(now, math.ceil((quota.state.busyUntil + time - tolerance(quota)) / 1000))
 end
 
+-- What is admitted after that time starts without a burst.
+function pacer.restUntil(quota, time)
+  quota.state.busyUntil = math.max(quota.state.busyUntil, time * 1000 + tolerance(quota))
+end
+
 -- Answers the trace of the charge.
 function pacer.charge(quota, cost, at)
   local own = quota.state
   local time = timeOf(quota, cost)
+  if own.busyUntil <= at * 1000 then own.busySince = at end
   own.busyUntil = math.max(own.busyUntil, at * 1000) + time
+  local isFull = (own.busyUntil - at * 1000) * 10 >= tolerance(quota) * 9
+  if isFull and at - own.busySince <= atOnceMs then own.burstUsedAt = at end
   return { time = time, ends = own.busyUntil, refundsBefore = own.refunds }
 end
 
 -- More is debited; less is credited only for the part of the charge that has not been worked off yet.
 function pacer.correct(quota, charge, cost)
-  if not quota.paced then return end
   local own = quota.state
   local real = realTimeOf(quota, cost)
   local difference = real - charge.time

@@ -3,11 +3,11 @@
 --- @include "state"
 --- @include "quota_log"
 --- @include "pacer"
+--- @include "learning"
 local quotas = {}
 
 local windows = { minute = 60000, day = 86400000 }
 local daySlotMs = 300000
-local penaltyMs = 1000
 
 -- By name: the configuration's numbers, with the quota's state.
 local quotaOf = {}
@@ -20,35 +20,28 @@ function quotas.fresh(settings, guardMs)
     serial = control.serial,
     settings = settings,
     guardMs = guardMs,
-    effectiveLimit = settings.limit,
-    lastGood = settings.limit,
     head = 0,
     tail = 0,
     used = 0,
     sums = {},
-    closedUntil = -infinity,
-    throttlesInARow = 0,
     dayEndsAt = infinity,
-    loweredAt = -infinity,
-    probedAt = -infinity,
-    probeEvery = 1,
     bookings = {},
   }
   pacer.fresh(own)
+  learning.fresh(own)
   return own
 end
 
 -- Takes over other numbers. What was learned below the new limit stays.
 function quotas.reconfigure(own, settings, guardMs)
-  local learned = own.effectiveLimit < own.settings.limit
+  local before = own.settings
   if own.settings.resetHourUtc ~= settings.resetHourUtc then
     own.day = nil
     own.dayEndsAt = infinity
   end
   own.settings = settings
   own.guardMs = guardMs
-  own.effectiveLimit = learned and math.min(own.effectiveLimit, settings.limit) or settings.limit
-  own.lastGood = own.effectiveLimit
+  learning.reconfigure(own, before)
 end
 
 function quotas.open(name)
@@ -59,14 +52,13 @@ function quotas.open(name)
     unit = settings.unit,
     per = settings.per,
     limit = settings.limit,
-    burst = settings.burst,
     resetHourUtc = settings.resetHourUtc,
     window = windows[settings.per],
     state = own,
     segments = {},
   }
   quota.span = quota.window + own.guardMs
-  quota.paced = quota.per == 'minute' and quota.burst < quota.limit
+  quota.paced = quota.per == 'minute' and own.burst.value < quota.limit
   quotaOf[name] = quota
 end
 
@@ -80,7 +72,7 @@ end
 
 -- An empty window admits one job up to the configured limit.
 local function logAdmits(quota, cost, used)
-  return used + cost <= quota.state.effectiveLimit or (used <= 0 and cost <= quota.limit)
+  return used + cost <= quota.state.limit.value or (used <= 0 and cost <= quota.limit)
 end
 
 local function earliestByLog(quota, cost)
@@ -172,7 +164,7 @@ end
 -- When the cost will be admitted if the quota is used to the full and so much goes before it.
 function quotas.freeAfter(quota, ahead, cost)
   quota_log.age(quota)
-  local limit = quota.state.effectiveLimit
+  local limit = quota.state.limit.value
   local whole = pacer.expected(quota, ahead) + cost
   local wholeWindows = math.floor(math.max(0, whole - 1) / limit)
   local rest = whole - wholeWindows * limit
@@ -238,6 +230,28 @@ end
 
 function quotas.void(quota, charge)
   edit(quota, charge, 0)
+end
+
+-- ---------------------------------------------------------------- learning
+
+-- What the log shows: in all, and of what went just now (what went before then will be gone by that time).
+local function seen(quota)
+  quota_log.age(quota)
+  return quota.state.used, aliveAt(quota, now - atOnceMs + quota.span)
+end
+
+-- The provider says that this quota is exceeded. The charge of the refused call must have been edited before.
+function quotas.throttled(quota, retryAfterMs)
+  local own = quota.state
+  local used, atOnce = seen(quota)
+  learning.throttled(own, used, atOnce, quota.span, retryAfterMs)
+  quota.paced = quota.per == 'minute' and own.burst.value < quota.limit
+  pacer.restUntil(quota, own.closedUntil)
+end
+
+function quotas.succeeded(quota)
+  learning.succeeded(quota.state, function() return quotas.used(quota) end, quota.span)
+  quota.paced = quota.per == 'minute' and quota.state.burst.value < quota.limit
 end
 
 -- Tells a quota that the provider resets at an hour which day it is. A new day begins with nothing used.

@@ -1,0 +1,201 @@
+// What a quota learns from refusals: how much the provider really lets through in a window, how much of it at once, and
+// for how long to leave it alone.
+//
+//   limit   on a refusal it becomes 98 % of what our own log shows, at most halved, once per window
+//   burst   a refusal right after much went at once, while the log shows no more than half of the limit, speaks of a
+//           bucket that holds less than our burst, not of a lower limit: the burst becomes half of what went at once
+//   pause   1 s after a refusal, doubled with each one that follows within a window, up to 16 s; and what comes after it
+//           starts without a burst
+//
+// What was lowered is probed: a little more after a window of full use, and more again, in steps that double, as long as
+// nothing is refused. A refused probe goes back to the last good value, and the next one waits twice as long.
+// Reasons and figures are in docs/decisions/learning.md.
+//
+// Pure: time is an argument, in whole milliseconds; all arithmetic is on integers below 2^53, so that an implementation
+// in another language gives the same answers.
+import { atOnceMs } from "./pacer.ts";
+import type { LearnedLimit, QuotaConfig } from "./scheduler.ts";
+
+const pauseMs = 1_000;
+const longestPauseMs = 16_000;
+/** Windows between two probes, at most. */
+const longestPatience = 16;
+/** The first step of a probe, in thousandths, and how many times that the largest is. */
+const limitSteps = { thousandths: 10, most: 8 };
+const burstSteps = { thousandths: 100, most: 1 };
+
+/** What the quota's log shows at a refusal, without the refused call. */
+export interface Seen {
+  used: number;
+  /** Charged within `atOnceMs`. */
+  atOnce: number;
+}
+
+export class Learning {
+  readonly #limit: Probed;
+  readonly #burst: Probed;
+  #config: QuotaConfig;
+  /** Nothing is admitted before this time. */
+  closedUntil = Number.NEGATIVE_INFINITY;
+  throttledAt = Number.NEGATIVE_INFINITY;
+  #inARow = 0;
+  #loweredAt = Number.NEGATIVE_INFINITY;
+  /** Whether the refusals of the present pause are about the burst. */
+  #isAboutBurst = false;
+
+  constructor(config: QuotaConfig) {
+    this.#config = config;
+    this.#limit = new Probed(config.limit);
+    this.#burst = new Probed(config.burst);
+  }
+
+  /** The effective limit: between 1 and the configured one. */
+  get limit(): number {
+    return this.#limit.value;
+  }
+
+  /** What may go at once if the limit is the configured one; in proportion if it is lower. */
+  get burst(): number {
+    return this.#burst.value;
+  }
+
+  /** More is tried than is known to work. */
+  get isProbing(): boolean {
+    return this.#limit.isProbing || this.#burst.isProbing;
+  }
+
+  /** @param spanMs how long a charge counts */
+  throttled(seen: Seen, now: number, spanMs: number, retryAfterMs?: number): void {
+    if (now - this.throttledAt > spanMs) this.#inARow = 0;
+    this.throttledAt = now;
+    // Calls that left before it closed say nothing new: 20 refused at once would close it for long.
+    const isNew = now >= this.closedUntil;
+    const pause = isNew ? Math.min(longestPauseMs, pauseMs * 2 ** this.#inARow) : 0;
+    if (isNew) this.#inARow = Math.min(16, this.#inARow + 1);
+    this.closedUntil = Math.max(this.closedUntil, now + (retryAfterMs ?? pause));
+    if (isNew) this.#isAboutBurst = this.#speaksOfBurst(seen, spanMs);
+    // Each call of the burst that is refused later shows better how much of it was let through.
+    if (this.#isAboutBurst) this.#burst.lower(Math.min(this.burst, this.#halfOf(seen.atOnce)), now);
+    else if (now - this.#loweredAt > spanMs) this.#lower(seen.used, now);
+  }
+
+  #speaksOfBurst({ used, atOnce }: Seen, spanMs: number): boolean {
+    if (atOnce < 2 || used * 2 > this.limit) return false;
+    if (this.#burst.isProbing) return true;
+    const pace = Math.floor((this.limit * atOnceMs) / spanMs);
+    return atOnce > 2 * pace && this.#halfOf(atOnce) < this.burst;
+  }
+
+  #halfOf(atOnce: number): number {
+    return Math.max(1, Math.floor((atOnce * this.#config.limit) / (2 * this.limit)));
+  }
+
+  #lower(used: number, now: number): void {
+    this.#loweredAt = now;
+    const seen = Math.floor((used * 98) / 100);
+    const half = Math.floor(this.limit / 2);
+    this.#limit.lower(Math.max(1, Math.min(this.limit, Math.max(seen, half))), now);
+  }
+
+  /**
+   * A call was let through.
+   * @param used what the log shows; asked only when there is something to try
+   * @param burstUsedAt when a whole burst had gone at once, last
+   */
+  succeeded(used: () => number, burstUsedAt: number, now: number, spanMs: number): void {
+    const { limit, burst } = this.#config;
+    if (this.#limit.isDue(limit, now, spanMs) && used() * 10 >= this.limit * 9) {
+      this.#limit.probe(limit, limitSteps, now);
+    }
+    if (this.#burst.isDue(burst, now, spanMs)) {
+      // Late enough that a refusal would have been heard of.
+      const isProven = burstUsedAt > this.#burst.changedAt && now - burstUsedAt > atOnceMs;
+      if (isProven) this.#burst.probe(burst, burstSteps, now);
+    }
+  }
+
+  /** Nothing is admitted before that time. */
+  park(until: number): void {
+    this.closedUntil = Math.max(this.closedUntil, until);
+  }
+
+  /** Admits at once, whatever the provider said. */
+  reopen(): void {
+    this.closedUntil = Number.NEGATIVE_INFINITY;
+  }
+
+  /** What was learned elsewhere or before a restart. */
+  learn(learned: LearnedLimit, now: number): void {
+    const { limit, burst } = this.#config;
+    this.#limit.value = Math.max(1, Math.min(limit, Math.floor(learned.effectiveLimit ?? limit)));
+    this.#burst.value = Math.max(1, Math.min(burst, Math.floor(learned.effectiveBurst ?? burst)));
+    for (const probed of [this.#limit, this.#burst]) probed.good = probed.value;
+    if (learned.throttledAgoMs !== undefined) this.throttledAt = now - Math.max(0, Math.floor(learned.throttledAgoMs));
+    if (learned.closedForMs !== undefined) this.park(now + Math.max(0, Math.ceil(learned.closedForMs)));
+  }
+
+  /** Takes over other numbers. What was learned below them stays. */
+  reconfigure(config: QuotaConfig): void {
+    const before = this.#config;
+    const burst = Math.max(1, Math.floor((this.burst * config.limit) / before.limit));
+    this.#limit.follow(before.limit, config.limit, this.limit);
+    this.#burst.follow(before.burst, config.burst, burst);
+    this.#config = config;
+  }
+}
+
+/** A value that was lowered, and is tried upwards again. */
+class Probed {
+  value: number;
+  good: number;
+  changedAt = Number.NEGATIVE_INFINITY;
+  #patience = 1;
+  #step = 1;
+
+  constructor(value: number) {
+    this.value = value;
+    this.good = value;
+  }
+
+  get isProbing(): boolean {
+    return this.value > this.good;
+  }
+
+  lower(to: number, now: number): void {
+    this.changedAt = now;
+    this.#step = 1;
+    if (this.isProbing) {
+      this.value = this.good;
+      this.#patience = Math.min(longestPatience, this.#patience * 2);
+      return;
+    }
+    this.value = to;
+    this.good = to;
+    this.#patience = 1;
+  }
+
+  /** Whether it is time to try more, or to find that what is tried works. */
+  isDue(ceiling: number, now: number, spanMs: number): boolean {
+    if (this.value >= ceiling && !this.isProbing) return false;
+    return now - this.changedAt > spanMs * (this.isProbing ? 1 : this.#patience);
+  }
+
+  probe(ceiling: number, { thousandths, most }: { thousandths: number; most: number }, now: number): void {
+    if (this.isProbing) {
+      this.#patience = Math.max(1, Math.floor(this.#patience / 2));
+      this.#step = Math.min(most, this.#step * 2);
+    }
+    this.good = this.value;
+    this.changedAt = now;
+    this.value = Math.min(
+      ceiling,
+      this.value + Math.max(1, Math.floor((this.value * this.#step * thousandths) / 1000)),
+    );
+  }
+
+  /** The ceiling has changed. */
+  follow(before: number, ceiling: number, value: number): void {
+    this.value = this.value < before ? Math.min(value, ceiling) : ceiling;
+    this.good = this.value;
+  }
+}

@@ -1,0 +1,60 @@
+// What was learned about quotas and deployments, seen and put back by an operator.
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createHttpServer } from "../../src/http/server.ts";
+import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+
+let server: ServerUnderTest;
+beforeEach(async () => {
+  server = await startServerUnderTest({});
+});
+afterEach(() => server.close());
+
+async function refuse(signal: object): Promise<void> {
+  const { scheduler } = server.context;
+  await server.enqueue();
+  const { grants } = await scheduler.acquire({ operation: crypto.randomUUID(), worker: "w", max: 1 });
+  const [{ jobId, grant }] = grants as [(typeof grants)[0]];
+  await scheduler.settle([{ jobId, grant, job: "ended", charge: "keep", signal: signal as never }]);
+}
+
+const first = async () => (await server.get("/v1/deployments")).body;
+
+test("a learned limit is shown with its burst and times, and forgotten on request", async () => {
+  await refuse({ kind: "throttled", throttle: "requests" });
+  const [before] = (await first()).quotas;
+  expect(before).toMatchObject({ configured_limit: 3, configured_burst: 3, probing: false });
+  expect(before.effective_limit).toBeLessThan(3);
+  expect(Date.parse(before.closed_until)).toBeGreaterThan(Date.parse(before.throttled_at));
+
+  const { status, body } = await server.post(`/v1/quotas/${encodeURIComponent(before.name)}/forget`);
+  expect(status).toBe(200);
+  expect(body).toMatchObject({ effective_limit: 3, effective_burst: 3, throttled_at: null, closed_until: null });
+  expect((await first()).quotas[0]).toEqual({ ...body, next_free_at: expect.any(String) });
+});
+
+test("a deployment that is out of service is revived", async () => {
+  await refuse({ kind: "misconfigured", reason: "no access" });
+  const [{ id, state, reason }] = (await first()).deployments;
+  expect({ state, reason }).toEqual({ state: "out_of_service", reason: "no access" });
+  const { status, body } = await server.post(`/v1/deployments/${encodeURIComponent(id)}/revive`);
+  expect({ status, body }).toEqual({ status: 200, body: { id, state: "in_service" } });
+  expect((await first()).deployments[0].state).toBe("in_service");
+});
+
+test.each(["/v1/quotas/nope/forget", "/v1/deployments/nope/revive"])("%s: unknown names are not found", async (url) => {
+  const { status, body } = await server.post(url);
+  expect(status).toBe(404);
+  expect(body.error).toMatchObject({ code: "not_found", message: expect.stringContaining('"nope"') });
+});
+
+test("only an administrator may", async () => {
+  const app = createHttpServer(server.context);
+  app.addHook("preHandler", async (request) => {
+    request.caller = { tenant: "t", admin: false };
+  });
+  for (const url of ["/v1/quotas/nope/forget", "/v1/deployments/nope/revive"]) {
+    const { statusCode, body } = await app.inject({ method: "POST", url });
+    expect({ statusCode, code: JSON.parse(body).error.code }).toEqual({ statusCode: 403, code: "forbidden" });
+  }
+  await app.close();
+});
