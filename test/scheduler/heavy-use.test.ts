@@ -1,0 +1,57 @@
+// Jobs that take a large part of a minute's tokens: they start in time, and what is beside them goes on.
+import { expect, test } from "vitest";
+import { configOf, deployment, job, minuteMs, quota } from "./harness.ts";
+import { percent, simulate, use } from "./simulation/simulation.ts";
+import { algorithms, upstream } from "./simulation/upstreams.ts";
+
+const limit = 1_000_000;
+const config = configOf([quota("q", limit, { unit: "tokens", burst: limit / 10 })], [deployment("d", ["q"])]);
+
+test("a job of 60 % of a minute's tokens starts within two windows, and use stays at 95 % or more", {
+  timeout: 60_000,
+}, async () => {
+  // Such a job costs 0.6 of a window of use, whoever lets it through: the minute before its start and the minute after
+  // it may each hold no more than 40 % of others. So 95 % over all is for one of them in twenty minutes.
+  const minutes = 41;
+  const heavy = [10, 25].map((minute) => ({ atMs: minute * minuteMs, number: 900_000 + minute }));
+  const { calls } = await simulate({
+    config,
+    upstreams: { d: { engine: upstream(algorithms["sliding log"], limit) } },
+    minutes,
+    sizes: [200, 20_000],
+    planted: heavy.map(({ atMs, number }) => ({
+      atMs,
+      entry: job(number, { cost: 0.6 * limit, tenant: `h${number}` }),
+    })),
+  });
+  const waits = heavy.map(({ atMs, number }) => calls.find((call) => call.job === number)!.chargedAt - atMs);
+  const { held } = use(calls, "tokens", 2 * minuteMs, minutes * minuteMs);
+  console.log(
+    `waits: ${waits.map((ms) => `${(ms / 1000).toFixed(1)} s`).join(", ")}; held: ${percent(held / limit)} %`,
+  );
+  for (const wait of waits) expect(wait).toBeLessThanOrEqual(2 * minuteMs);
+  expect(held / limit).toBeGreaterThanOrEqual(0.95);
+  expect(calls.filter((call) => call.refused)).toEqual([]);
+});
+
+test("a learned limit below a waiting job's cost stalls nothing", { timeout: 60_000 }, async () => {
+  // The true limit is below what the heavy job costs; only a provider that counts generously ever lets it through.
+  const engine = upstream(algorithms["bucket of N"], 250_000);
+  const { calls } = await simulate({
+    config,
+    upstreams: { d: { engine } },
+    minutes: 25,
+    sizes: [100, 2500],
+    planted: [{ atMs: 10 * minuteMs, entry: job(900_001, { cost: 240_000, tenant: "heavy" }) }],
+  });
+  const heavy = calls.filter((call) => call.job === 900_001);
+  const started = heavy.find((call) => !call.refused);
+  console.log(
+    `tries of the heavy job: ${heavy.length}, let through after ${((started?.chargedAt ?? 0) - 600_000) / 1000} s`,
+  );
+  expect(started).toBeDefined();
+  for (let minute = 2; minute < 25; minute++) {
+    const within = calls.filter((call) => Math.floor(call.chargedAt / minuteMs) === minute && !call.refused);
+    expect.soft(within.length, `minute ${minute}`).toBeGreaterThan(0);
+  }
+});
