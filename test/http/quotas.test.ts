@@ -1,6 +1,5 @@
 // What was learned about quotas and deployments, seen and put back by an operator.
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createHttpServer } from "../../src/http/server.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 let server: ServerUnderTest;
@@ -47,14 +46,11 @@ test.each(["/v1/quotas/nope/forget", "/v1/deployments/nope/revive"])("%s: unknow
   expect(body.error).toMatchObject({ code: "not_found", message: expect.stringContaining('"nope"') });
 });
 
-test("only an administrator may", async () => {
-  const app = createHttpServer(server.context);
-  app.addHook("preHandler", async (request) => {
-    request.caller = { tenant: "t", admin: false };
-  });
+test("only an admin key may", async () => {
+  const { key: admin } = (await server.post("/v1/keys", { name: "admin", admin: true })).body;
+  const { key } = (await server.as(admin).post("/v1/keys", { name: "other", tenant: "t" })).body;
   for (const url of ["/v1/quotas/nope/forget", "/v1/deployments/nope/revive"]) {
-    const { statusCode, body } = await app.inject({ method: "POST", url });
-    expect({ statusCode, code: JSON.parse(body).error.code }).toEqual({ statusCode: 403, code: "forbidden" });
+    const { status, body } = await server.as(key).post(url);
+    expect({ status, code: body.error.code }).toEqual({ status: 403, code: "forbidden" });
   }
-  await app.close();
 });

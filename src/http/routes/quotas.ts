@@ -2,8 +2,8 @@
 // POST /v1/quotas/{name}/forget and POST /v1/deployments/{id}/revive.
 import Type from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
-import type { Caller } from "../../jobs/caller.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import { requireAdmin } from "../../jobs/policy.ts";
 import { quote } from "../../jobs/quote.ts";
 import type { QuotaSnapshot } from "../../scheduler/scheduler.ts";
 import { errorResponses } from "../errors.ts";
@@ -52,7 +52,7 @@ const state = Type.Object({ id: Type.String(), state: Type.Enum(["in_service", "
 
 export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext): void {
   const tags = ["service"];
-  const errors = errorResponses(["invalid_request", "forbidden", "not_found", "unavailable"]);
+  const errors = errorResponses(["invalid_request", "unauthenticated", "forbidden", "not_found", "unavailable"]);
 
   app.post(
     "/v1/quotas/:name/forget",
@@ -99,9 +99,4 @@ export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext):
       return { id, state: (await find())!.state };
     },
   );
-}
-
-/** @throws SluiceError `forbidden` */
-function requireAdmin({ admin }: Caller): void {
-  if (!admin) throw new SluiceError("forbidden", "Only an API key of an administrator may do this.");
 }
