@@ -18,6 +18,7 @@ import { deploymentRoutes } from "./routes/deployments.ts";
 import { collectDocumentation, documentationRoutes } from "./routes/docs.ts";
 import { enqueueRoutes } from "./routes/enqueue.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { jobEventRoutes } from "./routes/job-events.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { modelRoutes } from "./routes/models.ts";
@@ -77,6 +78,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       enqueueRoutes(routes, context);
       statusRoutes(routes, context);
       jobRoutes(routes, context);
+      jobEventRoutes(routes, context, keepAliveMs);
       chatRoutes(routes, context, keepAliveMs);
       modelRoutes(routes, context);
       deploymentRoutes(routes, context);

@@ -37,6 +37,7 @@ test("has every route", () => {
     "GET /v1/jobs/{job_id}",
     "POST /v1/jobs/{job_id}/cancel",
     "POST /v1/jobs/{job_id}/retry",
+    "GET /v1/jobs/{job_id}/events",
     "POST /v1/chat/completions",
     "GET /v1/models",
     "GET /v1/models/{model}",

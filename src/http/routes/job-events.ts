@@ -1,0 +1,112 @@
+// GET /v1/jobs/{id}/events: a job's states and text as server-sent events. Whoever lost the connection comes back, to any
+// process, with the id of the last event that it has; the id is its place in the text, so nothing is kept for it here.
+import type { FastifyReply } from "fastify";
+import Type from "typebox";
+import { SluiceError } from "../../domain/errors.ts";
+import { isFinal } from "../../domain/job.ts";
+import type { JobsContext } from "../../jobs/context.ts";
+import { JobFollower, type JobNews } from "../../jobs/follow.ts";
+import { quote } from "../../jobs/quote.ts";
+import { type TextPosition, textStart } from "../../jobs/text-position.ts";
+import { requireJob } from "../../jobs/view.ts";
+import { errorResponses } from "../errors.ts";
+import { EventStream } from "../event-stream.ts";
+import { goneSignal } from "../gone.ts";
+import { jobParams } from "../job-resource.ts";
+import type { HttpServer } from "../types.ts";
+
+const description = `The id of an event is the reader's place in the text; come back with it as \`Last-Event-ID\`.
+
+- \`state\` \`{job_id, status}\`: the job reached a state. After a final one the stream ends.
+- \`text\` \`{attempt, text}\`: more of the answer.
+- \`restart\` \`{attempt}\`: all text so far is void; another call starts from the beginning.
+- \`gap\` \`{attempt}\`: pieces were missed. No text comes until the job has ended, then the rest at once.
+- \`closed\` \`{reason}\`: the service ends the stream before the job has ended; come back. \`slow\`: the reader was too slow; \`stopping\`: the process stops.
+
+Comments keep the connection alive. To whoever comes back after the final state the answer is 204, which tells browsers to stop.`;
+
+/** The id of the last event that there is. */
+const lastId = "end";
+
+/** @param keepAliveMs how often a stream without events sends a comment */
+export function jobEventRoutes(app: HttpServer, context: JobsContext, keepAliveMs: number): void {
+  const closing = new AbortController();
+  app.addHook("preClose", async () => closing.abort());
+
+  app.get(
+    "/v1/jobs/:job_id/events",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "followJob",
+        summary: "States and text of a job as they come",
+        description,
+        params: jobParams,
+        headers: Type.Object({ "last-event-id": Type.Optional(Type.String()) }),
+        response: {
+          200: {
+            description: "Server-sent events.",
+            content: { "text/event-stream": { schema: { type: "string" } } },
+          },
+          ...errorResponses(["invalid_request", "job_not_found", "unavailable"]),
+        },
+      },
+    },
+    async ({ params, headers, caller }, reply) => {
+      const jobId = params.job_id.toLowerCase();
+      const last = headers["last-event-id"];
+      const from = last === undefined || last === lastId ? textStart : positionOf(last);
+      // Before the first event the answer can still say that there is no such job.
+      await requireJob(context, jobId, caller);
+      if (last === lastId) return (reply as FastifyReply).code(204).send();
+
+      const slow = new AbortController();
+      const events = new EventStream(reply, { keepAliveMs, onSlow: () => slow.abort() });
+      const tell = (news: JobNews, position: TextPosition) => {
+        if (slow.signal.aborted) return;
+        const { event, data, final } = eventOf(jobId, news, position);
+        events.send(JSON.stringify(data), { event, id: final ? lastId : idOf(position) });
+      };
+      const follower = new JobFollower(context, jobId, tell, from);
+      try {
+        const signal = AbortSignal.any([closing.signal, slow.signal, goneSignal(reply)]);
+        const { outcome } = await follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal });
+        if (slow.signal.aborted) events.send('{"reason":"slow"}', { event: "closed" });
+        else if (!outcome) events.send('{"reason":"stopping"}', { event: "closed" });
+      } catch (error) {
+        if (!events.opened) throw error;
+        // The reader comes back by itself, and then hears what is wrong.
+        context.log.warn({ err: error, jobId }, "a stream of events broke off");
+      } finally {
+        follower.stop();
+        events.end();
+      }
+      return reply;
+    },
+  );
+}
+
+function eventOf(jobId: string, news: JobNews, { attempt }: TextPosition) {
+  switch (news.type) {
+    case "state":
+      return { event: news.type, data: { job_id: jobId, status: news.state }, final: isFinal(news.state) };
+    case "text":
+      return { event: news.type, data: { attempt, text: news.text } };
+    default:
+      return { event: news.type, data: { attempt } };
+  }
+}
+
+function idOf({ attempt, next, chars }: TextPosition): string {
+  return `${attempt}.${next}.${chars}`;
+}
+
+/** @throws SluiceError `invalid_request` for an id that the service cannot have given out */
+function positionOf(id: string): TextPosition {
+  if (!/^\d{1,9}\.\d{1,9}\.\d{1,12}$/.test(id)) {
+    const message = `Last-Event-ID must be the id of an event of this job; got ${quote(id)}.`;
+    throw new SluiceError("invalid_request", message, { field: "Last-Event-ID" });
+  }
+  const [attempt, next, chars] = id.split(".").map(Number) as [number, number, number];
+  return { attempt, next, chars };
+}
