@@ -13,6 +13,7 @@ import { type Clock, systemClock } from "./domain/clock.ts";
 import { isLoopback } from "./domain/loopback.ts";
 import { createHttpServer } from "./http/server.ts";
 import type { JobsContext } from "./jobs/context.ts";
+import { sweepEphemeral } from "./jobs/ephemeral.ts";
 import { sweepIdempotencyKeys } from "./jobs/idempotency.ts";
 import { createFirstKey } from "./jobs/keys/keys.ts";
 import { type KeyRegistry, openKeyRegistry } from "./jobs/keys/registry.ts";
@@ -55,6 +56,8 @@ export interface StartOptions {
   createProvider?: (deployment: DeploymentSettings) => Provider;
 }
 
+/** How often jobs are looked for whose texts have to be erased. */
+const eraseMs = 30_000;
 const checkpointMs = 10_000;
 const sweepMs = 600_000;
 
@@ -139,6 +142,14 @@ function startWork(context: WorkerContext, opened: (() => Promise<unknown>)[]): 
   });
   worker.start();
   opened.push(startReconciler(context));
+  opened.push(
+    repeat(
+      context.timers,
+      eraseMs,
+      () => sweepEphemeral(context, context.settings.runs),
+      (error) => context.log.warn({ err: error }, "texts that should leave nothing behind could not be erased"),
+    ),
+  );
   opened.push(
     repeat(
       context.timers,

@@ -2,6 +2,7 @@
 // from the old one: asking twice (a lost reply, two people) gives one new job.
 import { createHash } from "node:crypto";
 import { v7 } from "uuid";
+import { isErased } from "../domain/erase.ts";
 import { SluiceError } from "../domain/errors.ts";
 import type { JobId } from "../domain/ids.ts";
 import type { Job, JobRecord } from "../domain/job.ts";
@@ -28,6 +29,9 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   const existing = await context.store.get(id);
   if (existing) return existing;
 
+  if (isErased(job.request)) {
+    throw new SluiceError("conflict", "The job cannot be retried: its texts have been erased.", { jobId });
+  }
   requireEnvironment(context.settings, job.environment);
   priorityFor(caller, job.priority);
   const regions = regionsFor(caller, job.regions);

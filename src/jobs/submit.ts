@@ -7,6 +7,7 @@ import { type AdmissionContext, admit, modelsOf } from "./admission.ts";
 import { anybody, type Caller } from "./caller.ts";
 import { askableMessages, checkContent, checkTools } from "./content.ts";
 import type { JobsContext } from "./context.ts";
+import { markEphemeral } from "./ephemeral.ts";
 import { type Once, withIdempotency } from "./idempotency.ts";
 import { environmentFor, priorityFor, regionsFor, requireServedModel } from "./policy.ts";
 import { queueEntryOf } from "./queue-entry.ts";
@@ -94,6 +95,7 @@ export function submitOnce(
 export async function accept(context: JobsContext, jobs: readonly Job[]): Promise<void> {
   const { store, scheduler, events, clock, log } = context;
   let results: ("inserted" | "exists")[];
+  await markEphemeral(context, jobs);
   try {
     results = await store.insertMany(jobs);
   } catch (error) {

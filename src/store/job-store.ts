@@ -54,6 +54,12 @@ export interface JobStore {
    */
   finish(environment: string, outcome: Outcome, attempt?: { n: number; end: AttemptEnd }): Promise<FinishResult>;
 
+  /**
+   * Removes what was asked and answered from a job that has ended, as domain/erase.ts says; nothing else of it changes.
+   * Does nothing to a job that has not ended or is not there. May be repeated.
+   */
+  eraseTexts(environment: string, jobId: JobId): Promise<void>;
+
   /** Jobs without an outcome, in the order of (submittedAt, id), a page at a time. */
   unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>>;
 

@@ -10,7 +10,7 @@ import type { Page } from "./job-store.ts";
 /** Of the service itself: in the database `sluice`. */
 export const serviceCollections = ["api_keys", "idempotency_keys", "controls"] as const;
 /** Of one environment: in the database of its jobs. */
-export const environmentCollections = ["batches", "files", "deliveries", "usage"] as const;
+export const environmentCollections = ["batches", "files", "deliveries", "usage", "ephemeral"] as const;
 
 /** Where records are. Environments that share a database share their collections. */
 export type RecordPlace =

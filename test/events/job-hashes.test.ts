@@ -49,6 +49,12 @@ describe.skipIf(withoutRedis())("job hashes", () => {
     expect(await redis.ttl(key)).toBeLessThanOrEqual(day);
   });
 
+  test("have no prompt of a job that leaves nothing behind", async () => {
+    const [bus, redis, job] = [await open(full), outside(), makeJob({ ephemeral: true })];
+    accept(bus, job);
+    await vi.waitFor(async () => expect(await redis.hgetall(`job:${job.id}`)).toEqual({ status: "queued" }));
+  });
+
   test("before the first call there is none, unless configured; then it has the prompt", async () => {
     const [bus, redis] = [await open(lean), outside()];
     const [unseen, seen] = [makeJob(), makeJob()];

@@ -6,6 +6,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JobStore } from "../../src/store/job-store.ts";
 import { attemptCases } from "./conformance/attempts.ts";
+import { eraseCases } from "./conformance/erase.ts";
 import { insertCases } from "./conformance/inserts.ts";
 import { listCases } from "./conformance/lists.ts";
 import { modelCases } from "./conformance/model-runs.ts";
@@ -34,6 +35,7 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
     describe("insertMany, get, getRequests", () => insertCases(store));
     describe("beginAttempt, endAttempt", () => attemptCases(store));
     describe("finish", () => outcomeCases(store));
+    describe("eraseTexts", () => eraseCases(store));
     describe("list", () => listCases(store));
     describe("unfinished, attemptsSince", () => scanCases(store));
     describe("records", () => recordCases(store));

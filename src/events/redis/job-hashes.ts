@@ -57,7 +57,10 @@ export class JobHashes {
   /** Jobs that were accepted. */
   accepted(jobs: readonly Job[]): void {
     if (this.#settings.ttlSeconds === 0 || !this.#settings.prompt) return;
-    for (const job of jobs) this.#put(job.id, { status: this.#latest.get(job.id) ?? "queued", prompt: promptOf(job) });
+    for (const job of jobs) {
+      const status = this.#latest.get(job.id) ?? "queued";
+      this.#put(job.id, job.ephemeral ? { status } : { status, prompt: promptOf(job) });
+    }
   }
 
   /** A job that reached a state. */

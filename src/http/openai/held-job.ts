@@ -2,6 +2,7 @@
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { Settings } from "../../config/settings.ts";
+import { isErased } from "../../domain/erase.ts";
 import { type ErrorCode, errorTable, SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import { type Job, type JobRecord, type Priority, priorities } from "../../domain/job.ts";
@@ -9,6 +10,7 @@ import { requireEnvironment } from "../../jobs/admission.ts";
 import type { Caller } from "../../jobs/caller.ts";
 import { cancel } from "../../jobs/cancel.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import { eraseAnswered } from "../../jobs/ephemeral.ts";
 import type { SubmitInput } from "../../jobs/submit.ts";
 import { idempotencyHeaders } from "../idempotency.ts";
 import type { HttpServer } from "../types.ts";
@@ -97,17 +99,21 @@ export async function whileHeld(
     record = await wait();
     return record;
   } finally {
-    if (!record?.outcome && !held.keep) await cancelQuietly(context, job.id, caller);
+    if (!record?.outcome && !held.keep) record = await cancelQuietly(context, job.id, caller);
+    if (record) await eraseAnswered(context, record);
   }
 }
 
 /** Never fails: what is left undone is bounded by the deadline. */
-async function cancelQuietly(context: JobsContext, jobId: JobId, caller: Caller): Promise<void> {
+async function cancelQuietly(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord | undefined> {
   try {
-    await cancel(context, jobId, caller);
+    return await cancel(context, jobId, caller);
   } catch (error) {
-    if (error instanceof SluiceError && error.code === "conflict") return;
+    // It has ended otherwise meanwhile.
+    if (error instanceof SluiceError && error.code === "conflict")
+      return context.store.get(jobId).catch(() => undefined);
     context.log.warn({ err: error, jobId }, "a job whose caller has gone could not be cancelled");
+    return undefined;
   }
 }
 
@@ -127,7 +133,9 @@ export function failureOf({ job, outcome }: JobRecord, closing: AbortSignal): Sl
   }
   switch (outcome.status) {
     case "completed":
-      return undefined;
+      // Asked for again under the Idempotency-Key of a job that left nothing behind.
+      if (!isErased(job.request)) return undefined;
+      return new SluiceError("conflict", "The job was answered before, and its texts have been erased.", { jobId });
     case "cancelled":
       return new SluiceError("cancelled", "The job was cancelled.", { jobId });
     default: {

@@ -65,6 +65,12 @@ export async function putDocument(db: Db, collection: string, document: Document
   throwFirst(sent.result.writeErrors?.[0]?.code === duplicateKey ? await send(db, command) : sent);
 }
 
+/** Sets fields of the document with this id, if there is one; durable when it resolves. */
+export async function setFields(db: Db, collection: string, _id: string, fields: Document): Promise<void> {
+  const updates = [{ q: { _id }, u: { $set: fields } }];
+  throwFirst(await send(db, { update: collection, updates, ordered: false, writeConcern: durable }));
+}
+
 /** Removes documents by their ids; durable when it resolves. */
 export async function removeDocuments(db: Db, collection: string, ids: readonly string[]): Promise<void> {
   const deletes = ids.map((_id) => ({ q: { _id }, limit: 1 }));

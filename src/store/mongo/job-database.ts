@@ -25,11 +25,12 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Db, Document } from "mongodb";
 import { mayTry } from "../../domain/attempts.ts";
+import { erasedOutcome, erasedRequest } from "../../domain/erase.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { Attempt, AttemptEnd, Job, JobRecord, JobState, Outcome } from "../../domain/job.ts";
 import type { BeginAttempt, BeginResult, FinishResult } from "../job-store.ts";
-import { type InsertAnswer, insertDocuments, type Update, updateDerived } from "./commands.ts";
+import { type InsertAnswer, insertDocuments, setFields, type Update, updateDerived } from "./commands.ts";
 import {
   type AttemptDocument,
   type AttemptEndDocument,
@@ -45,6 +46,7 @@ import {
   type OutcomeDocument,
   outcomeDocument,
   outcomeOf,
+  requestOf,
 } from "./documents.ts";
 import { Group } from "./group.ts";
 import { groupBy } from "./group-by.ts";
@@ -62,6 +64,8 @@ interface Loaded {
 const maxBatch = 1_000;
 /** UTF-16 units in one insert command, which holds 16 MB at most. An answer or a prompt may have 3 bytes for each. */
 const maxBatchText = 4_000_000;
+
+const maxEraseTries = 5;
 
 /** Attempts that are looked for at first; most jobs have one. */
 const firstNumbers = 2;
@@ -170,6 +174,31 @@ export class JobDatabase {
     await this.heal(stands);
     const standing = outcomeOf(stands);
     return { first: isDeepStrictEqual(standing, outcomeOf(document)), outcome: standing };
+  }
+
+  /**
+   * The only change of what is otherwise never changed. Of concurrent updates of one document FerretDB may lose one, so
+   * it is looked whether this one was.
+   * @throws SluiceError
+   */
+  async erase(environment: string, jobId: JobId): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const loaded = await this.#loads.add(jobId);
+      if (loaded?.job.environment !== environment || !loaded.outcome) return;
+      const { job, outcome } = loaded;
+      const request = JSON.stringify(erasedRequest(requestOf(job)));
+      const { text, details } = outcomeDocument(environment, erasedOutcome(outcomeOf(outcome)));
+      if (job.ended && job.request === request && outcome.details === details && (outcome.text ?? "") === "") return;
+      if (tries > maxEraseTries) {
+        throw new SluiceError("unavailable", `The texts of job ${jobId} could not be erased.`, { jobId });
+      }
+      if (!job.ended) await this.heal(outcome);
+      await Promise.all([
+        setFields(this.#db, "jobs", jobId, { request }),
+        setFields(this.#db, "outcomes", jobId, { details, ...(text !== undefined && { text }) }),
+        setFields(this.#db, "generated_texts", jobId, { text: "" }),
+      ]);
+    }
   }
 
   /**

@@ -214,6 +214,10 @@ class MongoStore implements JobStore {
     return this.#call(async () => this.#in(environment).finish(environment, outcome, attempt));
   }
 
+  eraseTexts(environment: string, jobId: JobId): Promise<void> {
+    return this.#call(async () => this.#in(environment).erase(environment, jobId));
+  }
+
   unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>> {
     return this.#call(async () => {
       checkLimit(query.limit, 10_000);

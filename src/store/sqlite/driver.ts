@@ -34,7 +34,8 @@ export function openPlain(path: string): Database {
 
 /**
  * A connection for writing. `synchronous=FULL` makes a commit in WAL mode wait for the disk; `fullfsync` makes macOS
- * really do so (elsewhere it has no effect).
+ * really do so (elsewhere it has no effect). With `secure_delete` what is erased is overwritten in the file, not only
+ * unlinked; the log holds it until it is moved into the file.
  */
 export function openForWriting(path: string): Database {
   const db = new DatabaseSync(path, { timeout: busyTimeoutMs });
@@ -47,6 +48,7 @@ export function openForWriting(path: string): Database {
       PRAGMA checkpoint_fullfsync = 1;
       PRAGMA wal_autocheckpoint = 4000;
       PRAGMA journal_size_limit = 67108864;
+      PRAGMA secure_delete = ON;
       PRAGMA cache_size = -32768;
       PRAGMA temp_store = MEMORY;
     `);

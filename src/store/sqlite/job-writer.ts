@@ -1,13 +1,24 @@
 // The operations that change one database, as statements inside a transaction that somebody else begins and commits.
 // Each looks first and writes second, so that a repeat changes nothing.
 import { mayTry } from "../../domain/attempts.ts";
+import { erasedOutcome, erasedRequest } from "../../domain/erase.ts";
 import { isFinal, type JobHead, type JobState } from "../../domain/job.ts";
+import type { CanonicalRequest } from "../../domain/request.ts";
 import type { BeginAttempt } from "../job-store.ts";
 import type { Database } from "./driver.ts";
 import type { BeginAnswer, EndRow, Write, WriteOperations } from "./protocol.ts";
-import { type AttemptRow, attemptColumns, attemptOf, type NewJobRow, type OutcomeRow, outcomeColumns } from "./rows.ts";
+import {
+  type AttemptRow,
+  attemptColumns,
+  attemptOf,
+  type NewJobRow,
+  type OutcomeRow,
+  outcomeColumns,
+  outcomeOf,
+  outcomeRow,
+} from "./rows.ts";
 
-type JobWrite = Extract<Write, { kind: "insert" | "begin" | "end" | "finish" }>;
+type JobWrite = Extract<Write, { kind: "insert" | "begin" | "end" | "finish" | "erase" }>;
 
 export class JobWriter {
   readonly #sql: ReturnType<typeof prepare>;
@@ -28,6 +39,8 @@ export class JobWriter {
         return this.#end(write.environment, write.jobId, write.end);
       case "finish":
         return this.#finish(write);
+      case "erase":
+        return this.#erase(write.environment, write.jobId);
     }
   }
 
@@ -120,6 +133,15 @@ export class JobWriter {
     return { status: "first" };
   }
 
+  #erase(environment: string, jobId: string): undefined {
+    const job = this.#sql.job.get(jobId, environment) as { status: JobState } | undefined;
+    if (!job || !isFinal(job.status)) return;
+    const { request } = this.#sql.request.get(jobId) as { request: string };
+    const outcome = outcomeRow(erasedOutcome(outcomeOf(this.#outcome(jobId))));
+    this.#sql.eraseRequest.run(JSON.stringify(erasedRequest(JSON.parse(request) as CanonicalRequest)), jobId);
+    this.#sql.eraseOutcome.run(outcome.text, outcome.details, jobId);
+  }
+
   #endAttempt(jobId: string, end: EndRow): boolean {
     return this.#sql.endAttempt.run(end.at, end.result, end.ending, jobId, end.n).changes > 0;
   }
@@ -163,6 +185,8 @@ function prepare(db: Database) {
       `INSERT INTO outcomes (job_id, environment, status, finished_at, deployment, model, text, details)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
+    eraseRequest: db.prepare("UPDATE requests SET request = ? WHERE job_id = ?"),
+    eraseOutcome: db.prepare("UPDATE outcomes SET text = ?, details = ? WHERE job_id = ?"),
     outcome: db.prepare(`SELECT ${outcomeColumns} FROM outcomes WHERE job_id = ?`),
     count: db.prepare(
       `INSERT INTO job_counts (environment, status, jobs) VALUES (?, ?, ?)

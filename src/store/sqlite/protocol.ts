@@ -58,6 +58,7 @@ export type WriteOperations = {
   insertRecords: { request: RecordsAt & { records: RecordRow[] }; answer: ("inserted" | "exists")[] };
   putRecord: { request: RecordsAt & { record: RecordRow }; answer: undefined };
   removeRecords: { request: RecordsAt & { ids: readonly string[] }; answer: undefined };
+  erase: { request: Place & { jobId: string }; answer: undefined };
   saveCheckpoint: { request: { database: DatabaseName; name: string; value: string; at: number }; answer: undefined };
 };
 export type Write = RequestOf<WriteOperations>;

@@ -193,6 +193,10 @@ class SqliteStore implements JobStore {
     });
   }
 
+  async eraseTexts(environment: string, jobId: JobId): Promise<void> {
+    await this.#writer.ask("erase", { ...this.#place(environment), jobId });
+  }
+
   async unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>> {
     checkLimit(query.limit, 10_000);
     const page = await this.#reader.ask("unfinished", {

@@ -182,6 +182,44 @@ test("who asked to keep the job, or can come back for it, does not", async () =>
   expect(again.choices[0]!.message.content).toBe("Kept.");
 });
 
+describe("store: false", () => {
+  const secret = { ...ask, store: false };
+  const erased = { job: { ephemeral: true, request: { messages: [] } } };
+  const recordOf = (jobId: string) => server.context.store.get(jobId);
+
+  test("leaves neither prompt nor answer behind, and says so to who comes back", async () => {
+    const once = { headers: { "idempotency-key": "secret" } };
+    const answer = client.chat.completions.create(secret, once);
+    const jobId = await endNext({ status: "completed", text: "Rayleigh." });
+    expect((await answer).choices[0]!.message.content).toBe("Rayleigh.");
+    expect(await recordOf(jobId)).toMatchObject({ ...erased, outcome: { text: "" } });
+    await expect(client.chat.completions.create(secret, once)).rejects.toMatchObject({ status: 409, code: "conflict" });
+  });
+
+  test("so it is after a stream", async () => {
+    const [stream, jobId] = await Promise.all([
+      client.chat.completions.create({ ...secret, stream: true }),
+      endNext({ status: "completed", text: "Rayleigh." }),
+    ]);
+    let text = "";
+    for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? "";
+    expect(text).toBe("Rayleigh.");
+    await vi.waitFor(async () => expect(await recordOf(jobId)).toMatchObject(erased), within);
+  });
+
+  test("and when the caller has gone", async () => {
+    const controller = new AbortController();
+    const answer = client.chat.completions.create(secret, { signal: controller.signal }).catch((error) => error);
+    const jobId = await acceptedJob();
+    controller.abort();
+    await answer;
+    await vi.waitFor(
+      async () => expect(await recordOf(jobId)).toMatchObject({ ...erased, state: "cancelled" }),
+      within,
+    );
+  });
+});
+
 test("the environment comes from the body, the header, or is the first one", async () => {
   const environmentOf = async (fields: object, headers: Record<string, string> = {}) => {
     const answer = client.chat.completions.create({ ...ask, ...fields }, { headers });

@@ -1,0 +1,29 @@
+// Erased texts are gone from the files, not only from the answers.
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { beginning, makeJob } from "./conformance/support.ts";
+import { environments, newDataDir } from "./sqlite-support.ts";
+
+test("no file holds them once the store is closed", async () => {
+  const dataDir = await newDataDir();
+  const store = await openSqliteStore({ dataDir, environments });
+  // Long enough for pages of their own.
+  const long = (word: string) => `${word} `.repeat(5000);
+  const request = {
+    messages: [{ role: "user" as const, content: [{ type: "text" as const, text: long("secretprompt") }] }],
+    parameters: { maxTokens: 5 },
+  };
+  const [job, other] = [makeJob({ request }), makeJob()];
+  await store.insertMany([job, other]);
+  await store.beginAttempt(beginning(job));
+  await store.finish("UAT", { jobId: job.id, status: "completed", at: 1, text: long("secretanswer") });
+  await store.eraseTexts("UAT", job.id);
+  await store.close();
+  const files = (await readdir(dataDir)).filter((name) => name.includes("sqlite"));
+  const bytes = Buffer.concat(await Promise.all(files.map((name) => readFile(join(dataDir, name)))));
+  expect(bytes.includes(other.id)).toBe(true);
+  expect(bytes.includes("secretprompt")).toBe(false);
+  expect(bytes.includes("secretanswer")).toBe(false);
+});
