@@ -2,7 +2,7 @@
 // how rows are found and docs/models.md shows them as a table.
 //
 // Context, longest answer and prices are a snapshot of models.dev from July 2026 unless AWS's own pages said otherwise;
-// prices are those of us-east-1. Nothing here was checked against an account. `unconfirmed` names the values for which
+// prices are those of us-east-1, and those of cache reads and writes stand in that snapshot alone. Nothing here was checked against an account. `unconfirmed` names the values for which
 // there is no more than one report, or a guess; where nothing at all was to be found, the key is missing.
 import type { ModelRow } from "./model-traits.ts";
 
@@ -91,6 +91,10 @@ const claude: CatalogueRow = {
   unconfirmed: ["promptCache", "fields", "regionalPriceFactor"],
 };
 const claudeSchema: CatalogueRow = { ...claude, jsonSchema: true };
+const claude45: CatalogueRow = {
+  ...claudeSchema,
+  unconfirmed: [...claude.unconfirmed!, "contextTokens", "maxOutputTokens", "prices"],
+};
 const claude46: CatalogueRow = { ...claudeSchema, contextTokens: 1_000_000 };
 // Tokenizers from Claude 4.7 on make up to 1.77 times as much of a text as local estimates say.
 const claude47: CatalogueRow = {
@@ -177,13 +181,19 @@ export const modelRows: Record<string, CatalogueRow> = {
     onDemand: false,
     prices: price(1, 5, 0.1, 1.25),
   },
-  "anthropic.claude-sonnet-4-5-20250929-v1:0": { ...claudeSchema, prices: price(3, 15, 0.3, 3.75) },
-  "anthropic.claude-opus-4-5-20251101-v1:0": { ...claudeSchema, prices: price(5, 25, 0.5, 6.25) },
+  "anthropic.claude-sonnet-4-5-20250929-v1:0": { ...claude45, prices: price(3, 15, 0.3, 3.75) },
+  "anthropic.claude-opus-4-5-20251101-v1:0": { ...claude45, prices: price(5, 25, 0.5, 6.25) },
   "anthropic.claude-sonnet-4-6": { ...claude46, ...defaultTierOnly, prices: price(3, 15, 0.3, 3.75) },
   "anthropic.claude-opus-4-6-v1": { ...claude46, maxOutputTokens: 128_000, prices: price(5, 25, 0.5, 6.25) },
   "anthropic.claude-opus-4-7": { ...claude47, prices: price(5, 25, 0.5, 6.25) },
   "anthropic.claude-opus-4-8": { ...claude47, outputBurndown: 15, prices: price(5, 25, 0.5, 6.25) },
-  "anthropic.claude-sonnet-5": { ...claude5, ...defaultTierOnly, jsonSchema: true, prices: price(2, 10, 0.2, 2.5) },
+  "anthropic.claude-sonnet-5": {
+    ...claude5,
+    ...defaultTierOnly,
+    jsonSchema: true,
+    prices: price(2, 10, 0.2, 2.5),
+    unconfirmed: [...claude5.unconfirmed!, "jsonSchema"],
+  },
   "anthropic.claude-opus-5": { ...claude5, prices: price(5, 25) },
   // The price is Anthropic's own.
   "anthropic.claude-opus-5-5": { ...claude5, prices: price(4, 20), unconfirmed: [...claude5.unconfirmed!, "prices"] },
