@@ -94,6 +94,7 @@ test("a first request, its answer, and the answer in the database", async () => 
         started_at: expect.stringMatching(/^20\d\d-.*Z$/),
         duration_ms: expect.any(Number),
         first_token_ms: expect.any(Number),
+        tokens_per_second: expect.any(Number),
       },
     ],
   });
