@@ -76,6 +76,7 @@ export async function answerCall(
       answer,
       inputTokens,
       withUsage: fault?.kind !== "no_usage",
+      ...(running.serviceTier !== undefined && { serviceTier: running.serviceTier }),
       ...(fault?.kind === "stop_reason" && { stopReason: fault.stopReason }),
     },
     fault,
