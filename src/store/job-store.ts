@@ -15,11 +15,14 @@ import type {
   Priority,
 } from "../domain/job.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
+import type { BlobStore } from "./blob-store.ts";
 import type { RecordStore } from "./record-store.ts";
 
 export interface JobStore {
   /** What else is kept in the same databases. */
   readonly records: RecordStore;
+  /** What is too large for those. */
+  readonly blobs: BlobStore;
 
   /**
    * Writes jobs. A job whose id is there already is left as it is.
@@ -37,6 +40,12 @@ export interface JobStore {
 
   /** Newest first by (submittedAt, id), a page at a time. */
   list(query: ListQuery): Promise<Page<JobSummary>>;
+
+  /** The jobs in a range of lines, in the order of their ids. */
+  lines(query: LinesQuery): Promise<LineRecord[]>;
+
+  /** How many jobs in a range of lines are in each state. Reads an index and no job: a million take about half a second. */
+  countLines(range: LineRange): Promise<Record<JobState, number>>;
 
   /**
    * Writes the next attempt of a job, unless the job has ended or may not be tried again, and returns what to send.
@@ -97,6 +106,31 @@ export interface ListQuery {
   /** 1 to 1,000. */
   limit: number;
   cursor?: string;
+}
+
+/** Jobs that were submitted at one moment, by a range of their ids: the lines of a batch (domain/batch.ts). */
+export interface LineRange {
+  environment: string;
+  /** Milliseconds since the epoch. */
+  submittedAt: number;
+  /** Included. */
+  from: JobId;
+  /** Not included. */
+  to: JobId;
+}
+
+export interface LinesQuery extends LineRange {
+  /** Only those in this state. */
+  state?: JobState;
+  /** 1 to 1,000. */
+  limit: number;
+}
+
+/** A job without what was asked. */
+export interface LineRecord {
+  job: JobHead;
+  state: JobState;
+  outcome?: Outcome;
 }
 
 export interface BeginAttempt {

@@ -6,8 +6,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JobStore } from "../../src/store/job-store.ts";
 import { attemptCases } from "./conformance/attempts.ts";
+import { blobCases } from "./conformance/blobs.ts";
 import { eraseCases } from "./conformance/erase.ts";
 import { insertCases } from "./conformance/inserts.ts";
+import { lineCases } from "./conformance/lines.ts";
 import { listCases } from "./conformance/lists.ts";
 import { modelCases } from "./conformance/model-runs.ts";
 import { outcomeCases } from "./conformance/outcomes.ts";
@@ -38,7 +40,9 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
     describe("eraseTexts", () => eraseCases(store));
     describe("list", () => listCases(store));
     describe("unfinished, attemptsSince", () => scanCases(store));
+    describe("lines, countLines", () => lineCases(store));
     describe("records", () => recordCases(store));
+    describe("blobs", () => blobCases(store));
 
     // In a store of its own: a server without proper indexes (FerretDB) would read the documents of all cases above for
     // each of its thousands of pages.

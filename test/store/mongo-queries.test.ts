@@ -8,7 +8,9 @@ import { environmentIndexes, type IndexKey } from "../../src/store/mongo/indexes
 import {
   chargesQuery,
   countIndex,
+  countLinesPipeline,
   countPipeline,
+  linesQuery,
   listQuery,
   type Query,
   unfinishedQuery,
@@ -98,6 +100,17 @@ test("counting reads nothing but an index", () => {
   const [{ $match }, { $group }] = countPipeline("UAT") as [Document, Document];
   const read = [...Object.keys($match), $group._id.slice(1)];
   expect(Object.keys(keyOf({ collection: "jobs", index: countIndex })).slice(0, read.length)).toEqual(read);
+});
+
+test("lines of a batch are walked and counted within one stretch of an index", () => {
+  const range = { environment: "UAT", submittedAt: 5, from: "a", to: "b" };
+  for (const query of [linesQuery(range), linesQuery({ ...range, state: "queued" })]) {
+    expect(Object.keys(keyOf(query))).toEqual([...pinned(keyOf(query), query.filter), "_id"]);
+    expect(query.sort).toEqual({ _id: 1 });
+  }
+  const [{ $match }, { $group }] = countLinesPipeline(range) as [Document, Document];
+  const index = keyOf({ collection: "jobs", index: countIndex });
+  expect(new Set([...Object.keys($match), $group._id.slice(1)])).toEqual(new Set(Object.keys(index)));
 });
 
 test("a cursor excludes what was given out and nothing else, whatever else is asked for", () => {

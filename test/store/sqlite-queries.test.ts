@@ -138,6 +138,7 @@ test("the tables explain themselves to whoever opens the file", async () => {
     "job_counts",
     "jobs",
     "outcomes",
+    "records",
     "requests",
   ]);
   for (const { name, sql } of tables) expect(sql, name).toMatch(/\n {2}-- \w/);

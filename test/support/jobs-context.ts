@@ -158,9 +158,10 @@ export async function openTestContext(file: FileSettings = {}, shared?: TestStor
 /** The same store behind methods that a test can replace for its own context alone. */
 function ownMethods(store: JobStore): JobStore {
   const names = Object.getOwnPropertyNames(Object.getPrototypeOf(store)) as (keyof JobStore | "constructor")[];
-  const methods = names.filter((name) => name !== "constructor") as (keyof Omit<JobStore, "records">)[];
+  const methods = names.filter((name) => name !== "constructor") as (keyof Omit<JobStore, "records" | "blobs">)[];
   return {
     ...Object.fromEntries(methods.map((name) => [name, store[name].bind(store)])),
     records: store.records,
+    blobs: store.blobs,
   } as unknown as JobStore;
 }

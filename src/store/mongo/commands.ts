@@ -77,6 +77,12 @@ export async function removeDocuments(db: Db, collection: string, ids: readonly 
   throwFirst(await send(db, { delete: collection, deletes, ordered: false, writeConcern: durable }));
 }
 
+/** Removes the documents whose ids are in a range (`from` included, `to` not); durable when it resolves. */
+export async function removeDocumentsBetween(db: Db, collection: string, from: string, to: string): Promise<void> {
+  const deletes = [{ q: { _id: { $gte: from, $lt: to } }, limit: 0 }];
+  throwFirst(await send(db, { delete: collection, deletes, ordered: false, writeConcern: durable }));
+}
+
 interface Sent {
   result: Document;
   /** Whether an earlier try may have been carried out. */

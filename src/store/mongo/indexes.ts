@@ -44,6 +44,7 @@ export const environmentIndexes = {
   files: records,
   deliveries: records,
   usage: records,
+  blobs: {},
 } as const satisfies Record<string, Record<string, IndexKey>>;
 
 /** In the service's own database: names are `_id`s. */

@@ -18,6 +18,7 @@ import {
   type Outcome,
 } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
+import type { BlobStore } from "../blob-store.ts";
 import { checkLimit } from "../cursor.ts";
 import type {
   AttemptsQuery,
@@ -25,6 +26,9 @@ import type {
   BeginResult,
   FinishResult,
   JobStore,
+  LineRange,
+  LineRecord,
+  LinesQuery,
   ListQuery,
   Page,
   UnfinishedJob,
@@ -38,9 +42,10 @@ import { dateOf, type JobDocument, requestOf } from "./documents.ts";
 import { closedError, storeError } from "./errors.ts";
 import { environmentIndexes, type IndexKey, serviceIndexes } from "./indexes.ts";
 import { JobDatabase } from "./job-database.ts";
+import { MongoBlobs } from "./mongo-blobs.ts";
 import { MongoRecords } from "./mongo-records.ts";
 import { Pages } from "./pages.ts";
-import { countIndex, countPipeline } from "./queries.ts";
+import { countIndex, countLinesPipeline, countPipeline } from "./queries.ts";
 import { find, readByIds } from "./reads.ts";
 
 export interface MongoStoreOptions {
@@ -134,6 +139,7 @@ async function createIndexes(db: Db, indexes: Record<string, Record<string, Inde
 
 class MongoStore implements JobStore {
   readonly records: RecordStore;
+  readonly blobs: BlobStore;
   readonly #client: MongoClient;
   readonly #service: Db;
   readonly #databases: Record<string, string>;
@@ -164,6 +170,10 @@ class MongoStore implements JobStore {
     );
     this.records = new MongoRecords(
       (place) => ("environment" in place ? this.#db(place.environment) : this.#service),
+      (operation) => this.#call(operation),
+    );
+    this.blobs = new MongoBlobs(
+      (environment) => this.#db(environment),
       (operation) => this.#call(operation),
     );
     this.#counts = new CountCache(() => this.#count(), clock);
@@ -199,6 +209,23 @@ class MongoStore implements JobStore {
     return this.#call(async () => {
       checkLimit(query.limit, 1_000);
       return this.#pages.list(query);
+    });
+  }
+
+  lines(query: LinesQuery): Promise<LineRecord[]> {
+    return this.#call(async () => {
+      checkLimit(query.limit, 1_000);
+      return this.#pages.lines(query);
+    });
+  }
+
+  countLines(range: LineRange): Promise<Record<JobState, number>> {
+    return this.#call(async () => {
+      const jobs = this.#db(range.environment).collection("jobs");
+      const groups = await find((limited) =>
+        jobs.aggregate(countLinesPipeline(range), { hint: countIndex, ...limited }).toArray(),
+      );
+      return { ...noJobs(), ...Object.fromEntries(groups.map((g) => [g._id, g.jobs])) };
     });
   }
 
@@ -263,13 +290,12 @@ class MongoStore implements JobStore {
   }
 
   async #count(): Promise<Record<string, Record<JobState, number>>> {
-    const none = () => Object.fromEntries(jobStates.map((state) => [state, 0])) as Record<JobState, number>;
     const counted = Object.keys(this.#databases).map(async (environment) => {
       const jobs = this.#db(environment).collection("jobs");
       const groups = await find((limited) =>
         jobs.aggregate(countPipeline(environment), { hint: countIndex, ...limited }).toArray(),
       );
-      return [environment, { ...none(), ...Object.fromEntries(groups.map((g) => [g._id, g.jobs])) }] as const;
+      return [environment, { ...noJobs(), ...Object.fromEntries(groups.map((g) => [g._id, g.jobs])) }] as const;
     });
     return Object.fromEntries(await Promise.all(counted));
   }
@@ -302,6 +328,10 @@ class MongoStore implements JobStore {
     if (database !== undefined) return database;
     throw new SluiceError("unknown_environment", `There is no environment "${environment}".`, { field: "environment" });
   }
+}
+
+function noJobs(): Record<JobState, number> {
+  return Object.fromEntries(jobStates.map((state) => [state, 0])) as Record<JobState, number>;
 }
 
 /**

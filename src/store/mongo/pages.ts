@@ -3,7 +3,15 @@
 import type { Db, Document } from "mongodb";
 import type { Attempt, JobSummary } from "../../domain/job.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
-import type { AttemptsQuery, ListQuery, Page, UnfinishedJob, UnfinishedQuery } from "../job-store.ts";
+import type {
+  AttemptsQuery,
+  LineRecord,
+  LinesQuery,
+  ListQuery,
+  Page,
+  UnfinishedJob,
+  UnfinishedQuery,
+} from "../job-store.ts";
 import {
   type AttemptDocument,
   type AttemptEndDocument,
@@ -21,6 +29,7 @@ import {
   chargesQuery,
   isBefore,
   type JobKey,
+  linesQuery,
   listQuery,
   type Query,
   unfinishedQuery,
@@ -72,6 +81,25 @@ export class Pages {
       .filter(({ line }) => !outcomes.has(line._id))
       .map(({ line }): UnfinishedJob => ({ job: headOf(line), state: line.state as UnfinishedJob["state"] }));
     return { items, ...next };
+  }
+
+  /** In the order of ids. Outcomes are read for all of them: the state is a cache, and the answer is wanted. */
+  async lines(query: LinesQuery): Promise<LineRecord[]> {
+    const source = this.#sourceOf(query.environment);
+    const lines = await walk<Line>(source.db, linesQuery(query), query.limit, withoutRequest);
+    const ids = lines.map((line) => line._id);
+    const outcomes = await readByIds<OutcomeDocument>(source.db, "outcomes", ids);
+    const byId = new Map(outcomes.map((outcome) => [outcome._id, outcome]));
+    await Promise.all(lines.map((line) => !line.ended && byId.has(line._id) && source.jobs.heal(byId.get(line._id)!)));
+    const records = lines.map((line): LineRecord => {
+      const outcome = byId.get(line._id);
+      return {
+        job: headOf(line),
+        state: outcome?.status ?? line.state,
+        ...(outcome && { outcome: outcomeOf(outcome) }),
+      };
+    });
+    return query.state === undefined ? records : records.filter(({ state }) => state === query.state);
   }
 
   async attempts({ chargedFrom, limit, cursor }: AttemptsQuery): Promise<Page<Attempt>> {

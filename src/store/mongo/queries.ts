@@ -1,8 +1,9 @@
 // The queries that walk through many documents: their filter, their order, and the index that serves both. Each walks a
 // stretch of one index from one end, so that a page costs the same however many jobs there are.
 import type { Document } from "mongodb";
+import { type JobState, jobStates } from "../../domain/job.ts";
 import type { CursorKey } from "../cursor.ts";
-import type { ListQuery, UnfinishedQuery } from "../job-store.ts";
+import type { LineRange, ListQuery, UnfinishedQuery } from "../job-store.ts";
 import { dateOf } from "./documents.ts";
 import type { Collection, IndexKey, IndexName } from "./indexes.ts";
 
@@ -83,6 +84,28 @@ export function chargesQuery(chargedFrom: number, after: ChargeKey | undefined):
     sort: { charged_at: 1, job_id: 1, n: 1 },
     index: "attempts_by_charge",
   };
+}
+
+/** By the ids of jobs that were submitted at one moment. */
+export function linesQuery({ environment, submittedAt, from, to, state }: LineRange & { state?: JobState }): Query {
+  return {
+    collection: "jobs",
+    filter: {
+      environment,
+      ...(state !== undefined && { state }),
+      submitted_at: dateOf(submittedAt),
+      _id: { $gte: from, $lt: to },
+    },
+    sort: { _id: 1 },
+    index: state === undefined ? "jobs_all" : "jobs_by_state",
+  };
+}
+
+/** How many of these jobs are in each state; reads nothing but the index `countIndex`. */
+export function countLinesPipeline(range: LineRange): Document[] {
+  // The index begins with the state: every one of them is a stretch of it.
+  const $match = { ...linesQuery(range).filter, state: { $in: [...jobStates] } };
+  return [{ $match }, { $group: { _id: "$state", jobs: { $sum: 1 } } }];
 }
 
 /** How many jobs are in each state; reads nothing but the index. */

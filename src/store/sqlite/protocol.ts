@@ -1,7 +1,7 @@
 // What the store's two threads can be asked. Messages are flat: text that is JSON already is copied between threads in
 // less than half the time of the object it stands for (1.5 us for a small job, 3.5 us).
 import type { CursorKey } from "../cursor.ts";
-import type { BeginAttempt } from "../job-store.ts";
+import type { BeginAttempt, LineRange, LinesQuery } from "../job-store.ts";
 import type { Failure } from "./errors.ts";
 import type { RecordRange, RecordRow } from "./records.ts";
 import type { AttemptRow, JobRow, NewJobRow, OutcomeRow } from "./rows.ts";
@@ -83,6 +83,8 @@ export type ReadOperations = {
   list: { request: ListRequest; answer: Rows<JobRow> };
   unfinished: { request: UnfinishedRequest; answer: Rows<JobRow> };
   attempts: { request: { after: CursorKey; limit: number }; answer: Rows<AttemptRow> };
+  lines: { request: Place & LinesQuery; answer: LineRow[] };
+  countLines: { request: Place & LineRange; answer: { status: string; jobs: number }[] };
   counts: { request: object; answer: { environment: string; status: string; jobs: number }[] };
   getRecords: { request: RecordsAt & { ids: readonly string[] }; answer: RecordRow[] };
   listRecords: { request: RecordsAt & RecordRange; answer: RecordRow[] };
@@ -94,6 +96,11 @@ export interface JobRows {
   job: JobRow;
   request: string;
   attempts: AttemptRow[];
+  outcome?: OutcomeRow;
+}
+
+export interface LineRow {
+  job: JobRow;
   outcome?: OutcomeRow;
 }
 

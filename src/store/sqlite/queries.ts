@@ -38,6 +38,11 @@ export function prepareQueries(db: Database) {
     ),
   });
   const range = "(submitted_at, job_id) > ($after, $afterId) AND (submitted_at, job_id) < ($before, $beforeId)";
+  const linesIn = (index: string, condition: string) =>
+    `FROM jobs ${index} WHERE environment = $environment ${condition}
+       AND submitted_at = $submittedAt AND job_id >= $from AND job_id < $to`;
+  const lines = linesIn("", "");
+  const linesByStatus = linesIn("INDEXED BY jobs_by_status", "AND status = $status");
   return {
     job: db.prepare(`SELECT ${jobColumns} FROM jobs WHERE job_id = ?`),
     request: db.prepare("SELECT request FROM requests WHERE job_id = ?"),
@@ -53,6 +58,9 @@ export function prepareQueries(db: Database) {
       model: list("model"),
       priority: list("priority"),
     },
+    lines: db.prepare(`SELECT ${jobColumns} ${lines} ORDER BY job_id LIMIT $limit`),
+    linesInState: db.prepare(`SELECT ${jobColumns} ${linesByStatus} ORDER BY job_id LIMIT $limit`),
+    countLines: db.prepare(`SELECT COUNT(*) AS jobs ${linesByStatus}`),
     unfinished: db.prepare(
       `SELECT ${jobColumns} FROM jobs INDEXED BY jobs_by_status
        WHERE environment = $environment AND status = $status AND ${range}

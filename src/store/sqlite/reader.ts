@@ -1,11 +1,13 @@
 // Everything that only reads, over all databases. What has to be consistent (a job with its attempts, a page that is
 // merged from two states) is read in one transaction: it sees one moment, however many commits happen meanwhile.
 import { join } from "node:path";
+import { jobStates } from "../../domain/job.ts";
 import { type Database, openForReading, type Statement } from "./driver.ts";
 import {
   type DatabaseName,
   type JobKey,
   type JobRows,
+  type LineRow,
   type ListRequest,
   type Read,
   type ReadOperations,
@@ -69,6 +71,10 @@ export class Reader {
         return this.#list(read);
       case "unfinished":
         return this.#unfinished(read);
+      case "lines":
+        return this.#lines(read);
+      case "countLines":
+        return this.#countLines(read);
       case "attempts":
         return this.#attempts(read);
       case "counts":
@@ -161,6 +167,29 @@ export class Reader {
           ),
     );
     return merge(parts, bySubmission, query.limit);
+  }
+
+  #lines({ database, environment, submittedAt, from, to, state, limit }: Extract<Read, { kind: "lines" }>): LineRow[] {
+    const { db, sql } = this.#sources.get(database)!;
+    const range = { $environment: environment, $submittedAt: submittedAt, $from: from, $to: to, $limit: limit };
+    return atOneMoment(db, () => {
+      const jobs = state === undefined ? sql.lines.all(range) : sql.linesInState.all({ ...range, $status: state });
+      return (jobs as unknown as JobRow[]).map((job) => {
+        const ended = job.finished_at !== null;
+        return { job, ...(ended && { outcome: sql.outcome.get(job.job_id) as unknown as OutcomeRow }) };
+      });
+    });
+  }
+
+  #countLines({ database, environment, submittedAt, from, to }: Extract<Read, { kind: "countLines" }>) {
+    const { db, sql } = this.#sources.get(database)!;
+    const range = { $environment: environment, $submittedAt: submittedAt, $from: from, $to: to };
+    return atOneMoment(db, () =>
+      jobStates.map((status) => {
+        const { jobs } = sql.countLines.get({ ...range, $status: status }) as { jobs: number };
+        return { status, jobs };
+      }),
+    );
   }
 
   #attempts({ after, limit }: Extract<Read, { kind: "attempts" }>): Rows<AttemptRow> {

@@ -8,6 +8,7 @@ import {
   type Attempt,
   type AttemptEnd,
   type Job,
+  type JobHead,
   type JobRecord,
   type JobState,
   type JobSummary,
@@ -15,6 +16,7 @@ import {
   type Outcome,
 } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
+import type { BlobStore } from "../blob-store.ts";
 import { checkLimit, decodeCursor, encodeCursor } from "../cursor.ts";
 import type {
   AttemptsQuery,
@@ -22,6 +24,9 @@ import type {
   BeginResult,
   FinishResult,
   JobStore,
+  LineRange,
+  LineRecord,
+  LinesQuery,
   ListQuery,
   Page,
   UnfinishedJob,
@@ -29,6 +34,7 @@ import type {
 } from "../job-store.ts";
 import type { RecordStore } from "../record-store.ts";
 import { StoreOpenError } from "../store-open-error.ts";
+import { FolderBlobs } from "./folder-blobs.ts";
 import { lockDataFolder } from "./lock.ts";
 import {
   type DatabaseName,
@@ -66,7 +72,8 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<JobS
   ] as const;
   try {
     const [writer, reader] = await Promise.all(starting);
-    return new SqliteStore(databases, writer, reader, unlock);
+    const blobs = new FolderBlobs(dataDir, Object.keys(databases));
+    return new SqliteStore(databases, blobs, writer, reader, unlock);
   } catch (error) {
     for (const thread of await Promise.allSettled(starting)) {
       if (thread.status === "fulfilled") await thread.value.close();
@@ -89,6 +96,7 @@ const lastKey: JobKey = [Number.MAX_SAFE_INTEGER, ""];
 
 class SqliteStore implements JobStore {
   readonly records: RecordStore;
+  readonly blobs: BlobStore;
   readonly #databases: Record<string, DatabaseName>;
   readonly #writer: StoreThread<WriteOperations>;
   readonly #reader: StoreThread<ReadOperations>;
@@ -96,10 +104,12 @@ class SqliteStore implements JobStore {
 
   constructor(
     databases: Record<string, DatabaseName>,
+    blobs: BlobStore,
     writer: StoreThread<WriteOperations>,
     reader: StoreThread<ReadOperations>,
     unlock: () => void,
   ) {
+    this.blobs = blobs;
     this.#databases = databases;
     this.#writer = writer;
     this.#reader = reader;
@@ -157,6 +167,21 @@ class SqliteStore implements JobStore {
       limit,
     });
     return pageOf(page, summaryOf);
+  }
+
+  async lines(query: LinesQuery): Promise<LineRecord[]> {
+    checkLimit(query.limit, 1_000);
+    const rows = await this.#reader.ask("lines", { ...this.#place(query.environment), ...query });
+    return rows.map(({ job, outcome }) => ({
+      job: JSON.parse(job.head) as JobHead,
+      state: job.status,
+      ...(outcome && { outcome: outcomeOf(outcome) }),
+    }));
+  }
+
+  async countLines(range: LineRange): Promise<Record<JobState, number>> {
+    const rows = await this.#reader.ask("countLines", { ...this.#place(range.environment), ...range });
+    return Object.fromEntries(rows.map(({ status, jobs }) => [status, jobs])) as Record<JobState, number>;
   }
 
   async beginAttempt(begin: BeginAttempt): Promise<BeginResult> {
