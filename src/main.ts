@@ -11,9 +11,11 @@ import type { DeploymentSettings, ModelSettings, OpenAiSettings, Settings } from
 import type { ApiKey } from "./domain/api-key.ts";
 import { type Clock, systemClock } from "./domain/clock.ts";
 import { isLoopback } from "./domain/loopback.ts";
+import { lineFormats } from "./http/openai/batch-lines.ts";
 import { createHttpServer } from "./http/server.ts";
 import type { JobsContext } from "./jobs/context.ts";
 import { sweepEphemeral } from "./jobs/ephemeral.ts";
+import { sweepLooseBlobs } from "./jobs/files/files.ts";
 import { sweepIdempotencyKeys } from "./jobs/idempotency.ts";
 import { createFirstKey } from "./jobs/keys/keys.ts";
 import { type KeyRegistry, openKeyRegistry } from "./jobs/keys/registry.ts";
@@ -23,6 +25,7 @@ import { createOpenAiProvider } from "./providers/openai/openai-provider.ts";
 import type { Provider } from "./providers/provider.ts";
 import type { SimulatorOptions } from "./simulator/options.ts";
 import { type Simulator, startSimulator } from "./simulator/simulator.ts";
+import { startBatchDriver } from "./worker/batches/driver.ts";
 import type { WorkerContext } from "./worker/context.ts";
 import { saveLearnedLimits } from "./worker/learned-limits.ts";
 import { createPricer } from "./worker/pricer.ts";
@@ -83,6 +86,8 @@ export async function startService(settings: Settings, options: StartOptions = {
     const firstKey = await makeFirstKey(context);
     const simulator = settings.simulator ? await startSimulator({ models: simulatedModels(settings) }) : undefined;
     if (simulator) opened.push(() => simulator.stop());
+    // Before anything can be uploaded: nobody but a process that died can have left a blob without its file.
+    if (!settings.distributed) await sweepLooseBlobs(context, 0);
     const http =
       settings.role === "worker" ? undefined : createHttpServer({ ...context, keys: await openKeys(context, opened) });
     await http?.listen({ host: settings.host, port: settings.port });
@@ -90,7 +95,11 @@ export async function startService(settings: Settings, options: StartOptions = {
     if (settings.role !== "api") {
       const providers = openProviders(settings, options, clock, simulator, opened);
       const workerId = `${hostname()}/${process.pid}`;
-      startWork({ ...context, timers: systemTimers, random, workerId, providers }, opened);
+      const work: WorkerContext = { ...context, timers: systemTimers, random, workerId, providers };
+      startWork(work, opened);
+      const batches = startBatchDriver({ ...work, formats: lineFormats(settings) });
+      opened.push(() => batches.stop());
+      context.onBatch = batches.wake;
     }
     // Closed first: while running calls end, nothing new is accepted. Closing twice is no error.
     if (http) opened.push(() => http.close());

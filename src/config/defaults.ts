@@ -71,6 +71,8 @@ export const defaultMaxConcurrency = 50;
 export const defaultLimits: LimitSettings = {
   maxRequestBytes: 4 * 1024 * 1024,
   maxPromptBytes: 1024 * 1024,
+  maxFileBytes: 1024 * 1024 * 1024,
+  maxBatchLines: 1_000_000,
   maxWaitS: 60,
   maxChatWaitS: 600,
   maxExpiresInS: 14 * 24 * 3600,

@@ -179,6 +179,8 @@ export const fileSchema = section({
     section({
       maxRequestBytes: integer(1024, 64 * megabytes),
       maxPromptBytes: integer(1, 64 * megabytes),
+      maxFileBytes: integer(1024, 1024 * 1024 * megabytes),
+      maxBatchLines: integer(1, 100_000_000),
       maxWaitS: integer(5, 600),
       maxChatWaitS: integer(1, 24 * 3600),
       maxExpiresInS: integer(1, 365 * 24 * 3600),

@@ -107,6 +107,10 @@ export interface LimitSettings {
   maxRequestBytes: number;
   /** Of one job's prompt, system text and messages together, in UTF-8. */
   maxPromptBytes: number;
+  /** Of one uploaded file. */
+  maxFileBytes: number;
+  /** Requests in the file of one batch. Each may be as long as the body of a request. */
+  maxBatchLines: number;
   /** How long `?wait=` may hold an answer. */
   maxWaitS: number;
   /** How long a chat completion may wait for its answer. */

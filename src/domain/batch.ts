@@ -10,6 +10,7 @@
 import { createHash } from "node:crypto";
 import { v7 } from "uuid";
 import { type JobId, newJobId } from "./ids.ts";
+import type { Priority } from "./job.ts";
 
 /** `batch_` and 24 hexadecimal digits, which begin the UUIDs of its jobs. Sorting ids sorts by time of creation. */
 export type BatchId = string;
@@ -33,6 +34,7 @@ export interface BatchRequest {
   /** As whom the lines are submitted, see `Caller`. */
   tenant: string;
   keyId?: string;
+  priorityMax?: Priority;
   regions?: readonly string[];
   /** Path of the API that each line is a call of. */
   endpoint: string;
@@ -58,8 +60,8 @@ export interface BatchError {
 
 /** The steps of a batch that are on record. */
 export interface BatchSteps {
-  /** With errors the batch has failed. `lines` is the number of requests in the file. */
-  validated?: { at: number; lines: number; errors: BatchError[] };
+  /** With errors the batch has failed. `lines` is the number of requests in the file, `lastLine` where the last one stands. */
+  validated?: { at: number; lines: number; lastLine: number; errors: BatchError[] };
   cancelled?: { at: number };
   /** Every line has a job, but those that were no longer acceptable when their turn came (`refused`). */
   submitted?: { at: number; refused: number };
@@ -116,9 +118,6 @@ export function isBatchId(text: string): boolean {
 export function derivedId(text: string, at: number): string {
   return v7({ msecs: at, random: createHash("sha256").update(text).digest().subarray(0, 16) });
 }
-
-/** The most that a line's number can be. */
-export const maxLine = 0xffff_fffe;
 
 /** @param line counts from 1 */
 export function lineJobId(batchId: BatchId, line: number): JobId {

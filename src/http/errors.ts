@@ -44,6 +44,8 @@ export function errorResponses(
   return responses;
 }
 
+export const jsonExpected = "The body must be JSON, with Content-Type: application/json.";
+
 /** For Fastify's setErrorHandler and frameworkErrors. */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const known = asSluiceError(error, request);
@@ -92,7 +94,7 @@ function asSluiceError(error: unknown, request: FastifyRequest): SluiceError {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
       return new SluiceError("too_large", "The body is larger than the service takes.", { field: "body" });
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
-      return new SluiceError("unsupported_media_type", "The body must be JSON, with Content-Type: application/json.");
+      return new SluiceError("unsupported_media_type", jsonExpected);
     case "FST_ERR_CTP_EMPTY_JSON_BODY":
       return new SluiceError("invalid_json", "The body is empty; a JSON object is expected.");
     case "FST_ERR_BAD_URL":
@@ -106,7 +108,7 @@ function asSluiceError(error: unknown, request: FastifyRequest): SluiceError {
 }
 
 /** For Fastify's clientErrorHandler: what Node could not even read as a request. There is no reply object then. */
-export function answerClientError(error: ConnectionError, socket: Socket): void {
+export function answerClientError(error: Pick<ConnectionError, "code">, socket: Socket): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;

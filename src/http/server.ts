@@ -7,16 +7,19 @@ import { SluiceError } from "../domain/errors.ts";
 import type { JobsContext } from "../jobs/context.ts";
 import type { KeyRegistry } from "../jobs/keys/registry.ts";
 import { authenticate } from "./authentication.ts";
-import { answerClientError, enqueueErrorSchema, errorSchema, notFound, sendError } from "./errors.ts";
+import { answerClientError, enqueueErrorSchema, errorSchema, jsonExpected, notFound, sendError } from "./errors.ts";
 import { jobSchema, jobSummarySchema } from "./job-resource.ts";
 import { keySchema } from "./key-resource.ts";
 import { refuseOtherMethods } from "./methods.ts";
+import { batchSchema, fileSchema } from "./openai/batch-resource.ts";
 import { openAiErrorSchema } from "./openai/errors.ts";
 import { refuseForeignPages } from "./origin.ts";
+import { batchRoutes } from "./routes/batches.ts";
 import { chatRoutes } from "./routes/chat.ts";
 import { deploymentRoutes } from "./routes/deployments.ts";
 import { collectDocumentation, documentationRoutes } from "./routes/docs.ts";
 import { enqueueRoutes } from "./routes/enqueue.ts";
+import { fileRoutes } from "./routes/files.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { jobEventRoutes } from "./routes/job-events.ts";
 import { jobRoutes } from "./routes/jobs.ts";
@@ -25,11 +28,13 @@ import { modelRoutes } from "./routes/models.ts";
 import { quotaRoutes } from "./routes/quotas.ts";
 import { statsRoutes } from "./routes/stats.ts";
 import { statusRoutes } from "./routes/status.ts";
+import { boundSlowBodies } from "./slow-bodies.ts";
 import type { HttpServer } from "./types.ts";
 import { compileValidator, validationError } from "./validation.ts";
 
-/** How long a client may take to send one whole request; Node looks every 30 s. */
-const requestTimeoutMs = 60_000;
+/** How long a client may take to send the headers of a request, and the whole of a file; Node looks every 30 s. */
+const headersTimeoutMs = 60_000;
+const uploadTimeoutMs = 3_600_000;
 
 export interface HttpContext extends JobsContext {
   keys: KeyRegistry;
@@ -51,7 +56,8 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     childLoggerFactory: (logger) => logger,
     genReqId: requestIds(),
     bodyLimit: settings.limits.maxRequestBytes,
-    requestTimeout: requestTimeoutMs,
+    requestTimeout: uploadTimeoutMs,
+    http: { headersTimeout: headersTimeoutMs },
     // While it closes, requests on open connections are answered as usual, with Connection: close.
     return503OnClosing: false,
     // Longer than any path that Node lets through: an id that is too long is a wrong id, with the error of one.
@@ -67,9 +73,19 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
   app.decorateRequest("caller");
   app.addHook("onRequest", authenticate(keys));
   app.addHook("onRequest", refuseForeignPages(settings.host, keys));
+  boundSlowBodies(app);
   acceptJsonOnly(app);
   letConnectionsGo(app);
-  for (const schema of [errorSchema, enqueueErrorSchema, openAiErrorSchema, jobSchema, jobSummarySchema, keySchema])
+  for (const schema of [
+    errorSchema,
+    enqueueErrorSchema,
+    openAiErrorSchema,
+    jobSchema,
+    jobSummarySchema,
+    fileSchema,
+    batchSchema,
+    keySchema,
+  ])
     app.addSchema(schema);
 
   collectDocumentation(app);
@@ -81,6 +97,8 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       jobEventRoutes(routes, context, keepAliveMs);
       chatRoutes(routes, context, keepAliveMs);
       modelRoutes(routes, context);
+      fileRoutes(routes, context);
+      batchRoutes(routes, context);
       deploymentRoutes(routes, context);
       quotaRoutes(routes, context);
       statsRoutes(routes, context);
@@ -119,6 +137,11 @@ function acceptJsonOnly(app: HttpServer): void {
     if (!isUtf8(body)) return done(new SluiceError("invalid_json", "The body is not valid UTF-8."));
     const text = body.toString();
     parse(request, text, (error, value) => (error ? done(jsonError(text, error)) : done(null, value)));
+  });
+  // A form is for a file, and its route reads it as it arrives.
+  app.addContentTypeParser("multipart/form-data", (request, _body, done) => {
+    const { upload } = request.routeOptions.config;
+    done(upload ? null : new SluiceError("unsupported_media_type", jsonExpected), undefined);
   });
 }
 

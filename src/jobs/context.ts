@@ -18,4 +18,6 @@ export interface JobsContext {
   log: Logger;
   /** Told of jobs that were stored just now, after their state event. Must not throw, and is not waited for. */
   onAccepted?: (jobs: readonly Job[]) => void;
+  /** Told that a batch was created or cancelled, where this process takes batches further. */
+  onBatch?: () => void;
 }

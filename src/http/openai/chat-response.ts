@@ -1,5 +1,8 @@
 // A job as a chat completion, whole or in chunks. The types are those of OpenAI's own client (a test holds them to it).
-import type { FinishReason, JobRecord, ToolCall, Usage } from "../../domain/job.ts";
+import type { FinishReason, JobHead, JobRecord, ToolCall, Usage } from "../../domain/job.ts";
+
+/** A job without what was asked: its answer says nothing of that. */
+type Answered = Pick<JobRecord, "attempts" | "outcome"> & { job: JobHead };
 
 /** Ids of OpenAI's objects that stand for a job: the prefix says what, the rest is the job's UUID. */
 export function openAiId(prefix: "chatcmpl" | "resp" | "msg", jobId: string): string {
@@ -18,7 +21,7 @@ export function chatUsage({ input, output, cacheRead = 0, cacheWrite = 0 }: Usag
 }
 
 /** What all chunks of one answer, and the answer as a whole, have in common. */
-export function chatHead({ job, outcome }: Pick<JobRecord, "job" | "outcome">) {
+export function chatHead({ job, outcome }: Omit<Answered, "attempts">) {
   return {
     id: openAiId("chatcmpl", job.id),
     created: Math.floor(job.submittedAt / 1000),
@@ -29,7 +32,7 @@ export function chatHead({ job, outcome }: Pick<JobRecord, "job" | "outcome">) {
 }
 
 /** The answer of a completed job. */
-export function chatCompletionOf(record: JobRecord) {
+export function chatCompletionOf(record: Answered) {
   const { outcome } = record;
   const toolCalls = outcome?.toolCalls ?? [];
   const text = outcome?.text ?? "";
@@ -64,7 +67,10 @@ export function finishReasonOf(reason: FinishReason | undefined): FinishReason {
 }
 
 /** The tier that the provider says it used, where OpenAI has a word for it. */
-export function serviceTierOf({ attempts, outcome }: JobRecord): "default" | "flex" | "priority" | undefined {
+export function serviceTierOf({
+  attempts,
+  outcome,
+}: Pick<JobRecord, "attempts" | "outcome">): "default" | "flex" | "priority" | undefined {
   const tier = attempts.find(({ n }) => n === outcome?.attempt)?.end?.serviceTier;
   return tier === "default" || tier === "flex" || tier === "priority" ? tier : undefined;
 }

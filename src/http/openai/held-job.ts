@@ -6,7 +6,6 @@ import { isErased } from "../../domain/erase.ts";
 import { type ErrorCode, errorTable, SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import { type Job, type JobRecord, type Priority, priorities } from "../../domain/job.ts";
-import { requireEnvironment } from "../../jobs/admission.ts";
 import type { Caller } from "../../jobs/caller.ts";
 import { cancel } from "../../jobs/cancel.ts";
 import type { JobsContext } from "../../jobs/context.ts";
@@ -14,6 +13,7 @@ import { eraseAnswered } from "../../jobs/ephemeral.ts";
 import type { SubmitInput } from "../../jobs/submit.ts";
 import { idempotencyHeaders } from "../idempotency.ts";
 import type { HttpServer } from "../types.ts";
+import { environmentHeader, environmentOf } from "./environment.ts";
 
 /** What a call may answer once its job is accepted. */
 export const heldErrors: ErrorCode[] = [
@@ -24,9 +24,7 @@ export const heldErrors: ErrorCode[] = [
 /** For the `headers` of a route's schema. */
 export const heldHeaders = Type.Object({
   ...idempotencyHeaders.properties,
-  "x-sluice-environment": Type.Optional(
-    Type.String({ description: "The environment of the job, unless the body names one." }),
-  ),
+  ...environmentHeader,
   "x-sluice-keep": Type.Optional(
     Type.Enum(["true", "false"], {
       description:
@@ -52,24 +50,16 @@ export interface Held {
  * @throws SluiceError `unknown_environment`, `invalid_request`
  */
 export function heldBy({ headers, caller }: FastifyRequest, settings: Settings): Held {
-  const named = headers["x-sluice-environment"];
-  if (named !== undefined) requireEnvironment(settings, String(named));
   const keep = headers["x-sluice-keep"];
   if (keep !== undefined && keep !== "true" && keep !== "false") {
     throw new SluiceError("invalid_request", "x-sluice-keep must be true or false.", { field: "x-sluice-keep" });
   }
   return {
-    environment: named === undefined ? defaultEnvironment(settings, caller) : String(named),
+    environment: environmentOf({ headers, caller }, settings),
     priority: highestOf(caller),
     keep: keep === undefined ? headers["idempotency-key"] !== undefined : keep === "true",
     waitMs: settings.limits.maxChatWaitS * 1000 + graceMs,
   };
-}
-
-/** The first one of the configuration that the caller may use: an OpenAI client names none. */
-function defaultEnvironment(settings: Settings, { environments }: Caller): string {
-  const all = Object.keys(settings.environments);
-  return all.find((name) => environments?.includes(name) ?? true) ?? all[0]!;
 }
 
 function highestOf({ priorityMax }: Caller): Priority {

@@ -1,0 +1,181 @@
+// What may be done with batches: create, look at, cancel, and repeat the lines that failed.
+import {
+  type BatchId,
+  type BatchRequest,
+  type BatchStatus,
+  batchStatus,
+  derivedId,
+  newBatchId,
+  retryBatchId,
+} from "../../domain/batch.ts";
+import { SluiceError } from "../../domain/errors.ts";
+import type { Caller } from "../caller.ts";
+import type { JobsContext } from "../context.ts";
+import { fileIdOf, readFile, requireFile, type StoredFile, writeFile } from "../files/files.ts";
+import { type Once, withIdempotency } from "../idempotency.ts";
+import { quote } from "../quote.ts";
+import type { LineFormats } from "./lines.ts";
+import { type Batch, findBatch, insertBatch, openBatches, requireBatch, takeStep } from "./records.ts";
+import { answeredLines } from "./results.ts";
+
+export interface BatchInput {
+  inputFileId: string;
+  endpoint: string;
+  /** A number of hours or days, such as `24h` or `7d`. */
+  completionWindow: string;
+  metadata?: Record<string, string>;
+}
+
+const hourMs = 3_600_000;
+const minWindowMs = hourMs;
+const maxWindowMs = 14 * 24 * hourMs;
+
+/** @throws SluiceError `invalid_request`, `file_not_found`, `idempotency_conflict`, or what the store throws */
+export async function createBatch(
+  context: JobsContext,
+  formats: LineFormats,
+  input: BatchInput,
+  caller: Caller,
+  once?: Once,
+): Promise<Batch> {
+  const request = await withIdempotency<Omit<BatchRequest, "id">, BatchRequest>(context, caller, once, {
+    newId: newBatchId,
+    find: async (id) => {
+      const found = await requireBatch(context, id, caller).catch(() => undefined);
+      return found?.request;
+    },
+    prepare: () => prepare(context, formats, input, caller),
+    commit: (id, prepared) => insertBatch(context, { id, ...prepared }),
+  });
+  context.onBatch?.();
+  return { request, steps: {} };
+}
+
+async function prepare(
+  context: JobsContext,
+  formats: LineFormats,
+  { inputFileId, endpoint, completionWindow, metadata }: BatchInput,
+  caller: Caller,
+): Promise<Omit<BatchRequest, "id">> {
+  if (!Object.hasOwn(formats, endpoint)) {
+    const known = Object.keys(formats).join(", ");
+    throw new SluiceError("invalid_request", `endpoint must be one of ${known}; got ${quote(endpoint)}.`, {
+      field: "endpoint",
+    });
+  }
+  const windowMs = windowOf(completionWindow, context.settings.limits.maxExpiresInS * 1000);
+  const file = await requireFile(context, inputFileId, caller);
+  if (file.purpose !== "batch") {
+    throw new SluiceError(
+      "invalid_request",
+      `input_file_id must be a file with the purpose batch, not ${file.purpose}.`,
+      {
+        field: "input_file_id",
+      },
+    );
+  }
+  const createdAt = context.clock.wall();
+  return {
+    environment: file.environment,
+    tenant: caller.tenant,
+    ...(caller.keyId !== undefined && { keyId: caller.keyId }),
+    ...(caller.priorityMax && { priorityMax: caller.priorityMax }),
+    ...(caller.regions && { regions: caller.regions }),
+    endpoint,
+    inputFileId,
+    completionWindow,
+    createdAt,
+    expiresAt: createdAt + windowMs,
+    ...(metadata && { metadata }),
+  };
+}
+
+/** @throws SluiceError `invalid_request` */
+function windowOf(text: string, maxMs: number): number {
+  const [, digits, unit] = /^(\d{1,4})(h|d)$/.exec(text) ?? [];
+  const ms = Number(digits) * hourMs * (unit === "d" ? 24 : 1);
+  const longest = Math.min(maxWindowMs, maxMs);
+  if (ms >= minWindowMs && ms <= longest) return ms;
+  throw new SluiceError(
+    "invalid_request",
+    `completion_window must be a number of hours or days such as 24h or 7d, from 1h to ${longest / hourMs}h; got ${quote(text)}.`,
+    { field: "completion_window" },
+  );
+}
+
+/**
+ * Lines that wait end at once; calls that run may end within ten minutes. Cancelling twice is no error.
+ * @throws SluiceError `batch_not_found`, or `conflict` if it has ended otherwise
+ */
+export async function cancelBatch(context: JobsContext, id: string, caller: Caller): Promise<Batch> {
+  const { request, steps } = await requireBatch(context, id, caller);
+  const status = batchStatus(steps);
+  if (status !== "cancelled" && isOver(status)) {
+    throw new SluiceError("conflict", `The batch cannot be cancelled: it is ${status}.`);
+  }
+  if (steps.cancelled) return { request, steps };
+  const cancelled = await takeStep(context, request, "cancelled", { at: context.clock.wall() });
+  context.onBatch?.();
+  return { request, steps: { ...steps, cancelled } };
+}
+
+/**
+ * A new batch of the lines that did not complete. Asking twice gives the same one.
+ * @throws SluiceError `batch_not_found`, `file_not_found` (the input is deleted), or `conflict` if it has not ended or
+ *   every line has completed
+ */
+export async function retryBatch(context: JobsContext, id: string, caller: Caller): Promise<Batch> {
+  const { request, steps } = await requireBatch(context, id, caller);
+  const { ended, validated } = steps;
+  if (!ended) {
+    const status = batchStatus(steps);
+    throw new SluiceError("conflict", `Only a batch that has ended can be retried: this one is ${status}.`);
+  }
+  if (ended.counts.completed === (validated?.lines ?? 0)) {
+    throw new SluiceError("conflict", "There is nothing to retry: every line of the batch has completed.");
+  }
+  const { environment, expiresAt, createdAt: before } = request;
+  const retryId = retryBatchId(request.id, ended.at);
+  const existing = await findBatch(context, environment, retryId);
+  if (existing) return existing;
+
+  const input = await requireFile(context, request.inputFileId, caller);
+  const { store } = context;
+  async function* unanswered(): AsyncIterable<Uint8Array> {
+    for await (const lines of answeredLines(store, request, await readFile(context, input))) {
+      const texts = lines.filter(({ record }) => record?.state !== "completed").map(({ text }) => `${text}\n`);
+      if (texts.length > 0) yield Buffer.from(texts.join(""));
+    }
+  }
+  const fileId = fileIdOf(derivedId(`retry:${request.id}`, ended.at));
+  const file = await writeFile(context, { id: fileId, environment }, unanswered(), () => ({
+    tenant: request.tenant,
+    filename: `${request.id}-retry.jsonl`,
+    purpose: "batch",
+  }));
+  const createdAt = context.clock.wall();
+  const again = await insertBatch(context, {
+    ...request,
+    id: retryId,
+    inputFileId: file.id,
+    createdAt,
+    expiresAt: createdAt + (expiresAt - before),
+    retryOf: request.id,
+  });
+  context.onBatch?.();
+  return { request: again, steps: {} };
+}
+
+/** A batch that has not ended and reads the file. */
+export async function batchUsing(context: JobsContext, { id, environment }: StoredFile): Promise<BatchId | undefined> {
+  for (const batchId of await openBatches(context, environment)) {
+    const batch = await findBatch(context, environment, batchId);
+    if (batch?.request.inputFileId === id && !isOver(batchStatus(batch.steps))) return batchId;
+  }
+  return undefined;
+}
+
+/** Nothing happens to it any more. */
+export function isOver(status: BatchStatus): boolean {
+  return status === "failed" || status === "completed" || status === "expired" || status === "cancelled";
+}

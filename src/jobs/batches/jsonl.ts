@@ -1,0 +1,66 @@
+// A stream of bytes as lines of JSON text, however the bytes are cut. At most one line is held at a time, and of one that
+// is too long not even that.
+import { isUtf8 } from "node:buffer";
+
+export interface JsonLine {
+  /** Counts from 1, blank lines included, as editors count. */
+  number: number;
+  /** Absent if the line cannot be read. */
+  text?: string;
+  problem?: "too_long" | "not_utf8";
+}
+
+const newline = 0x0a;
+const byteOrderMark = Buffer.of(0xef, 0xbb, 0xbf);
+
+/**
+ * The lines that are not blank, some at a time. Lines end with LF or CRLF, the last one with or without; a byte order
+ * mark at the start is left out.
+ */
+export async function* jsonLines(bytes: AsyncIterable<Uint8Array>, maxLineBytes: number): AsyncIterable<JsonLine[]> {
+  let number = 0;
+  /** Of the line that has not ended yet: what is held of it, and how long it is. */
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+
+  const take = (last: Buffer): JsonLine | undefined => {
+    number++;
+    const length = heldBytes + last.length;
+    const line = held.length === 0 ? last : Buffer.concat([...held, last]);
+    held = [];
+    heldBytes = 0;
+    if (length > maxLineBytes) return { number, problem: "too_long" };
+    const content = number === 1 && line.subarray(0, 3).equals(byteOrderMark) ? line.subarray(3) : line;
+    if (isBlank(content)) return undefined;
+    if (!isUtf8(content)) return { number, problem: "not_utf8" };
+    return { number, text: content.toString() };
+  };
+
+  for await (const some of bytes) {
+    const chunk = Buffer.from(some.buffer, some.byteOffset, some.byteLength);
+    const lines: JsonLine[] = [];
+    let start = 0;
+    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
+      const line = take(chunk.subarray(start, end));
+      if (line) lines.push(line);
+      start = end + 1;
+    }
+    if (start < chunk.length) {
+      const rest = chunk.subarray(start);
+      heldBytes += rest.length;
+      // Copied: whoever sends the chunks may use their memory again. What is too long anyway is only counted.
+      if (heldBytes <= maxLineBytes) held.push(Buffer.from(rest));
+      else held = [];
+    }
+    if (lines.length > 0) yield lines;
+  }
+  if (heldBytes > 0) {
+    const line = take(Buffer.alloc(0));
+    if (line) yield [line];
+  }
+}
+
+function isBlank(line: Buffer): boolean {
+  for (const byte of line) if (byte !== 0x20 && byte !== 0x0d && byte !== 0x09) return false;
+  return true;
+}

@@ -1,0 +1,67 @@
+// The first pass over a batch's file: everything that could be wrong is found before there is any job.
+import type { BatchError, BatchRequest } from "../../domain/batch.ts";
+import type { AdmissionContext } from "../admission.ts";
+import { CustomIds } from "./custom-ids.ts";
+import { jsonLines } from "./jsonl.ts";
+import { LineError, type LineFormat, lineErrorOf, lineJob, requestLine } from "./lines.ts";
+
+/** Mistakes that are reported; the file is not read on after so many. */
+const maxErrors = 100;
+
+export interface LineLimits {
+  maxLines: number;
+  maxLineBytes: number;
+}
+
+export function lineLimits({ settings: { limits } }: Pick<AdmissionContext, "settings">): LineLimits {
+  return { maxLines: limits.maxBatchLines, maxLineBytes: limits.maxRequestBytes };
+}
+
+/**
+ * Reads the whole file.
+ * @param onChunk called now and then; what it throws ends the pass
+ * @returns the number of requests, where the last one stands, and what is wrong
+ * @throws what the stream throws; SluiceError `unavailable` if something cannot be told now
+ */
+export async function validateLines(
+  context: AdmissionContext,
+  request: BatchRequest,
+  format: LineFormat,
+  bytes: AsyncIterable<Uint8Array>,
+  onChunk: () => Promise<void> | void = () => {},
+): Promise<{ lines: number; lastLine: number; errors: BatchError[] }> {
+  const { maxLines, maxLineBytes } = lineLimits(context);
+  const seen = new CustomIds();
+  const errors: BatchError[] = [];
+  let lines = 0;
+  let lastLine = 0;
+  for await (const chunk of jsonLines(bytes, maxLineBytes)) {
+    await onChunk();
+    for (const line of chunk) {
+      lastLine = line.number;
+      if (++lines > maxLines) {
+        const message = `The file has more than ${maxLines} lines. Split it, or raise limits.maxBatchLines.`;
+        return {
+          lines,
+          lastLine,
+          errors: [{ code: "too_many_lines", message, line: line.number }, ...errors].slice(0, maxErrors),
+        };
+      }
+      try {
+        const parsed = requestLine(line, request.endpoint, maxLineBytes);
+        const before = seen.add(parsed.customId, line.number);
+        if (before !== undefined) {
+          throw new LineError("duplicate_custom_id", `Line ${before} has the same custom_id.`, "custom_id");
+        }
+        await lineJob(context, request, format, parsed);
+      } catch (error) {
+        const mistake = lineErrorOf(error, line.number);
+        if (!mistake) throw error;
+        errors.push(mistake);
+        if (errors.length === maxErrors) return { lines, lastLine, errors };
+      }
+    }
+  }
+  if (lines === 0) errors.push({ code: "empty_file", message: "The file has no requests." });
+  return { lines, lastLine, errors };
+}

@@ -1,0 +1,191 @@
+// Files: uploaded as the input of batches, or written by a batch as its output. What a file is stands in a record, its
+// bytes in a blob. Two stores cannot be written at once, so a blob that no record holds yet, or any more, is on record
+// as loose first: whatever is left of a process that died is found there and removed.
+import { SluiceError } from "../../domain/errors.ts";
+import { newJobId } from "../../domain/ids.ts";
+import type { RecordPlace, StoredRecord } from "../../store/record-store.ts";
+import { type Caller, maySee } from "../caller.ts";
+import type { JobsContext } from "../context.ts";
+
+export const filePurposes = ["batch", "batch_output"] as const;
+export type FilePurpose = (typeof filePurposes)[number];
+
+export interface StoredFile {
+  /** `file-` and 32 hexadecimal digits. Sorting ids sorts by time of creation. */
+  id: string;
+  environment: string;
+  tenant: string;
+  filename: string;
+  purpose: FilePurpose;
+  bytes: number;
+  /** Milliseconds since the epoch. */
+  createdAt: number;
+  /** Key of the bytes. */
+  blob: string;
+}
+
+export type FilesContext = Pick<JobsContext, "store" | "clock" | "settings">;
+
+/** A blob that belongs to no file unless the file's record says so. */
+interface LooseBlob {
+  blob: string;
+  fileId: string;
+  environment: string;
+}
+
+/** Longer than any upload and the writing of any output takes. */
+const looseMs = 24 * 3_600_000;
+const pageSize = 500;
+
+export function newFileId(): string {
+  return fileIdOf(newJobId());
+}
+
+export function fileIdOf(uuid: string): string {
+  return `file-${uuid.replaceAll("-", "")}`;
+}
+
+function isFileId(text: string): boolean {
+  return /^file-[0-9a-f]{32}$/.test(text);
+}
+
+const filesIn = (environment: string): RecordPlace => ({ collection: "files", environment });
+const fileOrder = (id: string) => `file/${id}`;
+/** After the order of every file. */
+const afterFiles = "file0";
+
+/** What is known of a file only once all of its bytes have come. */
+type Described = Pick<StoredFile, "tenant" | "filename" | "purpose">;
+
+/**
+ * Writes a file; durable when it resolves. Of several that write the same id the first one wins.
+ * @param describe called when the bytes are durable; if it throws, there is no file
+ * @returns the file that stands
+ * @throws SluiceError what the store, the stream or `describe` throws
+ */
+export async function writeFile(
+  context: FilesContext,
+  { id, environment }: Pick<StoredFile, "id" | "environment">,
+  bytes: AsyncIterable<Uint8Array>,
+  describe: () => Described | Promise<Described>,
+): Promise<StoredFile> {
+  const { store, clock } = context;
+  const createdAt = clock.wall();
+  const loose: LooseBlob = { blob: fileIdOf(newJobId()), fileId: id, environment };
+  await store.records.insert(filesIn(environment), [looseRecord(loose, createdAt)]);
+  try {
+    const size = await store.blobs.put(environment, loose.blob, bytes);
+    const file: StoredFile = { id, environment, ...(await describe()), bytes: size, createdAt, blob: loose.blob };
+    const record = { id, order: fileOrder(id), value: file };
+    const [answer] = await store.records.insert(filesIn(environment), [record]);
+    return answer === "inserted" ? file : ((await fileIn(context, environment, id)) ?? file);
+  } finally {
+    // Best effort: what is left behind is swept later.
+    await tidy(context, loose).catch(() => {});
+  }
+}
+
+/** @throws SluiceError `file_not_found`, also for a file that the caller may not see */
+export async function requireFile(context: FilesContext, id: string, caller: Caller): Promise<StoredFile> {
+  if (isFileId(id)) {
+    const places = visibleEnvironments(context, caller);
+    const found = await Promise.all(places.map((environment) => fileIn(context, environment, id)));
+    const file = found.find((candidate) => candidate && maySee(caller, candidate));
+    if (file) return file;
+  }
+  throw new SluiceError("file_not_found", `There is no file ${id.slice(0, 100)}.`);
+}
+
+/** @throws SluiceError `file_not_found` if its bytes are gone */
+export async function readFile({ store }: FilesContext, file: StoredFile): Promise<AsyncIterable<Uint8Array>> {
+  const bytes = await store.blobs.read(file.environment, file.blob);
+  if (bytes) return bytes;
+  throw new SluiceError("file_not_found", `There is no file ${file.id}.`);
+}
+
+export interface FileQuery {
+  purpose?: string;
+  /** The id of the last file of the page before. */
+  after?: string;
+  limit: number;
+  ascending?: boolean;
+}
+
+/** By time of creation, newest first unless told otherwise. */
+export async function listFiles(
+  context: FilesContext,
+  { purpose, after, limit, ascending = false }: FileQuery,
+  caller: Caller,
+): Promise<{ files: StoredFile[]; more: boolean }> {
+  const fits = (file: StoredFile) => maySee(caller, file) && (purpose === undefined || file.purpose === purpose);
+  const lists = visibleEnvironments(context, caller).map(async (environment) => {
+    const files: StoredFile[] = [];
+    let cursor: string | undefined;
+    do {
+      const { items, next } = await context.store.records.list(filesIn(environment), {
+        // The file itself is not part of the page after it.
+        from: after !== undefined && ascending ? `${fileOrder(after)}!` : fileOrder(""),
+        to: after !== undefined && !ascending ? fileOrder(after) : afterFiles,
+        descending: !ascending,
+        limit: Math.min(pageSize, limit + 1),
+        cursor,
+      });
+      const own = items.map((item) => item.value as StoredFile).filter((file) => file.environment === environment);
+      files.push(...own.filter(fits));
+      cursor = next;
+    } while (cursor !== undefined && files.length <= limit);
+    return files;
+  });
+  const files = (await Promise.all(lists)).flat().sort((a, b) => (a.id < b.id === ascending ? -1 : 1));
+  return { files: files.slice(0, limit), more: files.length > limit };
+}
+
+/** Deleting a file that is deleted meanwhile is no error. */
+export async function deleteFile(context: FilesContext, file: StoredFile): Promise<void> {
+  const loose: LooseBlob = { blob: file.blob, fileId: file.id, environment: file.environment };
+  await context.store.records.insert(filesIn(file.environment), [looseRecord(loose, context.clock.wall())]);
+  await context.store.records.remove(filesIn(file.environment), [file.id]);
+  await tidy(context, loose);
+}
+
+/**
+ * Removes blobs that were loose for too long: those who wrote them are gone.
+ * @param olderThanMs 0 where no other process can be writing
+ */
+export async function sweepLooseBlobs(context: FilesContext, olderThanMs: number = looseMs): Promise<void> {
+  const to = looseOrder(context.clock.wall() - olderThanMs);
+  for (const environment of Object.keys(context.settings.environments)) {
+    const query = { from: looseOrder(0), to, limit: pageSize };
+    const { items } = await context.store.records.list(filesIn(environment), query);
+    for (const { value } of items) {
+      const loose = value as LooseBlob;
+      if (loose.environment === environment) await tidy(context, loose);
+    }
+  }
+}
+
+/** Removes a blob that its file does not hold, and the note that it is loose. */
+async function tidy(context: FilesContext, loose: LooseBlob): Promise<void> {
+  const { environment, fileId, blob } = loose;
+  const file = await fileIn(context, environment, fileId);
+  if (file?.blob !== blob) await context.store.blobs.remove(environment, blob);
+  await context.store.records.remove(filesIn(environment), [looseId(loose)]);
+}
+
+async function fileIn({ store }: FilesContext, environment: string, id: string): Promise<StoredFile | undefined> {
+  const file = (await store.records.get(filesIn(environment), [id])).get(id)?.value as StoredFile | undefined;
+  // Environments may share a database.
+  return file?.environment === environment ? file : undefined;
+}
+
+export function visibleEnvironments({ settings }: Pick<FilesContext, "settings">, caller: Caller): string[] {
+  const all = Object.keys(settings.environments);
+  return caller.environments ? all.filter((name) => caller.environments!.includes(name)) : all;
+}
+
+const looseId = ({ blob }: LooseBlob) => `loose/${blob}`;
+const looseOrder = (at: number) => `loose/${String(Math.max(0, Math.floor(at))).padStart(16, "0")}`;
+
+function looseRecord(loose: LooseBlob, at: number): StoredRecord {
+  return { id: looseId(loose), order: looseOrder(at), value: loose };
+}

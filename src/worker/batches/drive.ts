@@ -1,0 +1,136 @@
+// Takes one batch as far as it goes now. Everything it needs to know is on record, so it does not matter which process
+// does it, nor where the one before was when it died.
+import { type BatchId, batchStatus, lineOf } from "../../domain/batch.ts";
+import { SluiceError } from "../../domain/errors.ts";
+import { isOver } from "../../jobs/batches/batches.ts";
+import type { LineCounter } from "../../jobs/batches/line-counter.ts";
+import type { LineFormat } from "../../jobs/batches/lines.ts";
+import { type Batch, closeBatch, findBatch, takeStep } from "../../jobs/batches/records.ts";
+import { lineRange } from "../../jobs/batches/results.ts";
+import { validateLines } from "../../jobs/batches/validate.ts";
+import { endJob } from "../../jobs/ending.ts";
+import { readFile, requireFile, type StoredFile } from "../../jobs/files/files.ts";
+import type { BatchContext } from "./context.ts";
+import { finalise } from "./finalise.ts";
+import { submitLines } from "./submit-lines.ts";
+
+/** How long calls that run when a batch is cancelled may take to end. */
+const cancellingMs = 10 * 60_000;
+/** Jobs that are ended at a time. */
+const endingSize = 500;
+
+/**
+ * @param proceed called between the parts of long work; what it throws ends it
+ * @throws what the store throws; then it is tried again
+ */
+export async function driveBatch(
+  context: BatchContext,
+  counter: LineCounter,
+  environment: string,
+  id: BatchId,
+  proceed: () => Promise<void>,
+): Promise<void> {
+  const { clock, formats } = context;
+  let batch = await findBatch(context, environment, id);
+  // Its creation was cut off before it was accepted, or is under way.
+  if (!batch) return closeUnaccepted(context, environment, id);
+  const { request } = batch;
+  const format = formats[request.endpoint];
+  if (!format) throw new Error(`There is no format for ${request.endpoint}`);
+
+  if (!batch.steps.validated && !batch.steps.cancelled) batch = await validate(context, batch, format, proceed);
+  if (isOver(batchStatus(batch.steps))) return closeBatch(context, environment, id);
+  if (!batch.steps.validated) return endUnvalidated(context, batch);
+
+  const isPast = () => clock.wall() >= request.expiresAt;
+  if (!batch.steps.submitted && !batch.steps.cancelled && !isPast()) {
+    const input = await inputOf(context, batch);
+    const submitted = await submitLines(context, batch, format, await readFile(context, input), proceed);
+    if (submitted) await takeStep(context, request, "submitted", { at: clock.wall(), ...submitted });
+    batch = (await findBatch(context, environment, id)) ?? batch;
+  }
+  if (batch.steps.cancelled) await cancelLines(context, batch, batch.steps.cancelled.at, proceed);
+  if (!batch.steps.submitted && !batch.steps.cancelled && !isPast()) return;
+
+  const counts = await counter.count(request);
+  if (counts.queued + counts.in_progress > 0) return;
+  // A count may be older than the last of the jobs.
+  const jobs = counts.completed + counts.failed + counts.expired + counts.cancelled;
+  const { submitted, validated } = batch.steps;
+  if (submitted && jobs + submitted.refused < validated!.lines) return;
+
+  const finalizing = await takeStep(context, request, "finalizing", { at: clock.wall() });
+  batch = { request, steps: { ...batch.steps, finalizing } };
+  const end = await finalise(context, batch, format, await inputOf(context, batch), counts, proceed);
+  await takeStep(context, request, "ended", end);
+  await closeBatch(context, environment, id);
+}
+
+async function validate(
+  context: BatchContext,
+  { request }: Batch,
+  format: LineFormat,
+  proceed: () => Promise<void>,
+): Promise<Batch> {
+  let found: Awaited<ReturnType<typeof validateLines>>;
+  try {
+    const input = await inputOf(context, { request, steps: {} });
+    found = await validateLines(context, request, format, await readFile(context, input), proceed);
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.code !== "file_not_found") throw error;
+    const { code, message } = error;
+    found = { lines: 0, lastLine: 0, errors: [{ code, message, param: "input_file_id" }] };
+  }
+  const validated = await takeStep(context, request, "validated", { at: context.clock.wall(), ...found });
+  const now = await findBatch(context, request.environment, request.id);
+  return { request, steps: { ...now?.steps, validated } };
+}
+
+/** Cancelled before it was known what is in it: there are no jobs and no results. */
+async function endUnvalidated(context: BatchContext, { request }: Batch): Promise<void> {
+  await takeStep(context, request, "ended", {
+    at: context.clock.wall(),
+    status: "cancelled",
+    counts: { completed: 0, failed: 0, expired: 0, cancelled: 0 },
+    usage: { input: 0, cached: 0, output: 0 },
+    costNanoUsd: 0,
+  });
+  await closeBatch(context, request.environment, request.id);
+}
+
+/** Ends the lines that wait; after a while also those that still run. */
+async function cancelLines(
+  context: BatchContext,
+  { request }: Batch,
+  cancelledAt: number,
+  proceed: () => Promise<void>,
+): Promise<void> {
+  const { store, clock } = context;
+  const at = clock.wall();
+  const states = at < cancelledAt + cancellingMs ? (["queued"] as const) : (["queued", "in_progress"] as const);
+  for (const state of states) {
+    for (let from = 0; ; ) {
+      await proceed();
+      const page = await store.lines({ ...lineRange(request, from), state, limit: endingSize });
+      await Promise.all(
+        page.map(({ job }) => endJob(context, request.environment, { jobId: job.id, status: "cancelled", at })),
+      );
+      if (page.length === 0) break;
+      from = lineOf(page.at(-1)!.job.id) + 1;
+    }
+  }
+}
+
+/** @throws SluiceError `file_not_found` */
+function inputOf(context: BatchContext, { request }: Batch): Promise<StoredFile> {
+  const { tenant, environment, inputFileId } = request;
+  return requireFile(context, inputFileId, { tenant, admin: true, environments: [environment] });
+}
+
+/** Longer than it takes from the first record of a batch to the second. */
+const acceptedWithinMs = 60_000;
+
+async function closeUnaccepted(context: BatchContext, environment: string, id: BatchId): Promise<void> {
+  const createdAt = Number.parseInt(id.slice("batch_".length, "batch_".length + 12), 16);
+  if (context.clock.wall() - createdAt > acceptedWithinMs) await closeBatch(context, environment, id);
+}

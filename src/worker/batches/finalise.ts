@@ -1,0 +1,80 @@
+// The end of a batch: the output file and the error file, each line of the input in one of them, in the order of lines. The
+// files' ids are made of the batch's, and of several that write one the first one wins; so it may be done again after a
+// crash, and by two processes.
+import { type BatchEnd, type BatchRequest, derivedId, type LineCounts, lineJobId } from "../../domain/batch.ts";
+import type { LineFormat } from "../../jobs/batches/lines.ts";
+import type { Batch } from "../../jobs/batches/records.ts";
+import { type AnsweredLine, answeredLines, resultOf, stateOf, unsentOf } from "../../jobs/batches/results.ts";
+import { fileIdOf, readFile, type StoredFile, writeFile } from "../../jobs/files/files.ts";
+import type { BatchContext } from "./context.ts";
+
+/**
+ * Writes the files and says how the batch has ended.
+ * @param counts of its jobs, all of which have ended; decides which files there are
+ * @param proceed called now and then; what it throws ends the pass
+ */
+export async function finalise(
+  context: BatchContext,
+  batch: Batch,
+  format: LineFormat,
+  input: StoredFile,
+  { completed }: { completed: number },
+  proceed: () => Promise<void>,
+): Promise<BatchEnd> {
+  const { request, steps } = batch;
+  const unsent = unsentOf(steps);
+  const counts: LineCounts = { completed: 0, failed: 0, expired: 0, cancelled: 0 };
+  const usage = { input: 0, cached: 0, output: 0 };
+  let costNanoUsd = 0;
+
+  /** The lines that belong into one of the files. */
+  async function* linesFor(which: "output" | "error"): AsyncIterable<Uint8Array> {
+    for await (const lines of answeredLines(context.store, request, await readFile(context, input))) {
+      await proceed();
+      const texts: string[] = [];
+      for (const line of lines) {
+        const state = stateOf(line.record, unsent);
+        if ((state === "completed") !== (which === "output")) continue;
+        counts[state]++;
+        costNanoUsd += line.record?.outcome?.costNanoUsd ?? 0;
+        addUsage(line);
+        texts.push(JSON.stringify(resultLine(line)));
+      }
+      if (texts.length > 0) yield Buffer.from(`${texts.join("\n")}\n`);
+    }
+  }
+  const resultLine = ({ number, customId, record }: AnsweredLine) =>
+    resultOf(format, { id: lineJobId(request.id, number), customId, unsent, ...(record && { record }) });
+  const addUsage = ({ record }: AnsweredLine) => {
+    if (record?.outcome?.status !== "completed" || !record.outcome.usage) return;
+    const { input, output, cacheRead = 0, cacheWrite = 0 } = record.outcome.usage;
+    usage.input += input + cacheRead + cacheWrite;
+    usage.cached += cacheRead;
+    usage.output += output;
+  };
+  const write = async (which: "output" | "error"): Promise<string> => {
+    const file = await writeFile(
+      context,
+      { id: resultFileId(request, which), environment: request.environment },
+      linesFor(which),
+      () => ({ tenant: request.tenant, filename: `${request.id}_${which}.jsonl`, purpose: "batch_output" }),
+    );
+    return file.id;
+  };
+
+  const outputFileId = completed > 0 ? await write("output") : undefined;
+  const errorFileId = completed < steps.validated!.lines ? await write("error") : undefined;
+  return {
+    at: context.clock.wall(),
+    status: steps.cancelled ? "cancelled" : counts.expired > 0 ? "expired" : "completed",
+    counts,
+    ...(outputFileId !== undefined && { outputFileId }),
+    ...(errorFileId !== undefined && { errorFileId }),
+    usage,
+    costNanoUsd,
+  };
+}
+
+function resultFileId({ id, createdAt }: BatchRequest, which: "output" | "error"): string {
+  return fileIdOf(derivedId(`${which}:${id}`, createdAt));
+}

@@ -1,0 +1,138 @@
+// A whole service, embedded or distributed, whose models are a script, and OpenAI's own client in front of it.
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MongoClient } from "mongodb";
+import OpenAI, { toFile } from "openai";
+import type { Batch } from "openai/resources";
+import { pino } from "pino";
+import { vi } from "vitest";
+import type { FileSettings } from "../../src/config/schema.ts";
+import type { Settings } from "../../src/config/settings.ts";
+import { type Service, startService } from "../../src/main.ts";
+import type { Provider } from "../../src/providers/provider.ts";
+import { testSettings } from "../support/jobs-context.ts";
+import { sharedMongoUrl, sharedRedisUrl } from "../support/servers.ts";
+
+export interface TestService {
+  url: string;
+  client: OpenAI;
+  settings: Settings;
+  /** Stops the service and starts it again on the same data. */
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Answers with what was asked, in capitals. */
+export const shouting: Provider = {
+  async call({ request }) {
+    const [block] = request.messages[0]!.content;
+    const text = block?.type === "text" ? block.text.toUpperCase() : "";
+    return { text, toolCalls: [], finishReason: "stop", usage: { input: 10, output: 5 } };
+  },
+  async close() {},
+};
+
+const fastModel: FileSettings["models"] = {
+  "llama3-3-70b": {
+    maxOutputTokens: 512,
+    maxOutputTokensLimit: 2048,
+    contextTokens: 50_000,
+    deployments: [
+      {
+        region: "us-east-1",
+        modelId: "us.meta.llama3-3-70b-instruct-v1:0",
+        quotas: [{ unit: "requests", per: "minute", limit: 1_000_000, burst: 1_000_000 }],
+      },
+    ],
+  },
+};
+
+export async function startTestService(
+  mode: "embedded" | "distributed",
+  { provider = shouting, file = {} }: { provider?: Provider; file?: FileSettings } = {},
+): Promise<TestService> {
+  const dataDir = await mkdtemp(join(tmpdir(), "sluice-batches-"));
+  const suffix = randomUUID().slice(0, 8);
+  const environments = { UAT: { database: `dev-${suffix}` }, PROD: { database: `prod-${suffix}` } };
+  const settings: Settings = {
+    ...testSettings({ models: fastModel, environments, ...file }),
+    dataDir,
+    port: 0,
+    logLevel: "silent",
+    ...(mode === "distributed" && {
+      distributed: { mongoUrl: sharedMongoUrl(), redisUrl: sharedRedisUrl() },
+    }),
+  };
+  const start = () => startService(settings, { createProvider: () => provider, log: pino({ level: "silent" }) });
+  let service: Service = await start();
+  const self: TestService = {
+    url: "",
+    client: undefined as unknown as OpenAI,
+    settings,
+    async restart() {
+      await service.stop();
+      service = await start();
+      use();
+    },
+    async close() {
+      await service.stop();
+      await rm(dataDir, { recursive: true, force: true });
+      if (mode === "embedded") return;
+      const client = new MongoClient(sharedMongoUrl());
+      for (const { database } of Object.values(environments)) await client.db(database).dropDatabase();
+      await client.close();
+    },
+  };
+  function use() {
+    self.url = service.url!;
+    self.client = new OpenAI({ baseURL: `${self.url}/v1`, apiKey: "none", maxRetries: 0 });
+  }
+  use();
+  return self;
+}
+
+export const endpoint = "/v1/chat/completions";
+
+/** A line as OpenAI's guide has it. */
+export function lineOf(customId: string, content = customId, fields: object = {}): string {
+  const body = { model: "llama3-3-70b", messages: [{ role: "user", content }], ...fields };
+  return JSON.stringify({ custom_id: customId, method: "POST", url: endpoint, body });
+}
+
+export async function upload({ client }: TestService, content: string | Buffer): Promise<string> {
+  const file = await client.files.create({ file: await toFile(Buffer.from(content), "in.jsonl"), purpose: "batch" });
+  return file.id;
+}
+
+export async function createBatch(service: TestService, content: string | Buffer): Promise<Batch> {
+  const input_file_id = await upload(service, content);
+  return service.client.batches.create({ input_file_id, endpoint, completion_window: "24h" });
+}
+
+/** Waits until the batch has the status. */
+export async function untilStatus({ client }: TestService, id: string, ...statuses: Batch["status"][]): Promise<Batch> {
+  return vi.waitFor(
+    async () => {
+      const batch = await client.batches.retrieve(id);
+      if (!statuses.includes(batch.status)) throw new Error(`The batch is ${batch.status}: ${JSON.stringify(batch)}`);
+      return batch;
+    },
+    { timeout: 30_000, interval: 50 },
+  );
+}
+
+/** The lines of a file. */
+export async function linesIn(
+  { client }: TestService,
+  fileId: string | undefined,
+  // biome-ignore lint/suspicious/noExplicitAny: tests compare it with what they expect
+): Promise<any[]> {
+  if (fileId === undefined) return [];
+  const text = await (await client.files.content(fileId)).text();
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line));
+}
