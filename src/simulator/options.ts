@@ -232,7 +232,8 @@ function check(options: SimulatorOptions): void {
     checkField(key, options[key as keyof SimulatorOptions], kind);
   }
   for (const [id, model] of Object.entries(options.models ?? {})) checkFields(`models["${id}"]`, model, modelFields);
-  for (const [region, { models, ...limits }] of Object.entries(options.regions ?? {})) {
+  for (const [region, regional] of Object.entries(options.regions ?? {})) {
+    const { models, ...limits } = regional ?? {};
     checkFields(`regions["${region}"]`, limits, { ...quotas, tokensPerDay: "count" });
     for (const [id, limit] of Object.entries(models ?? {})) {
       checkFields(`regions["${region}"].models["${id}"]`, limit, quotas);

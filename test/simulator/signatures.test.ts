@@ -1,5 +1,6 @@
 // Signatures and keys, judged by the official SDK: what it signs with the right keys is accepted, everything else is
 // refused as AWS refuses it.
+import type { IncomingMessage } from "node:http";
 import {
   BedrockRuntimeClient,
   type BedrockRuntimeClientConfig,
@@ -7,7 +8,10 @@ import {
   ConverseStreamCommand,
 } from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
+import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { createAuthenticator } from "../../src/simulator/authentication.ts";
+import { BedrockError } from "../../src/simulator/errors.ts";
 import type { SimulatorOptions } from "../../src/simulator/options.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import { ask, collect, converseResult, failure, llama, manualClock, post, simulate } from "./support.ts";
@@ -178,6 +182,36 @@ describe("refused", () => {
     const response = await post(simulator, `/model/${llama}/converse`, "{}", { authorization });
     expect(response.status).toBe(403);
     expect(await response.json()).toEqual({ message: "Credential should be scoped to correct service: 'bedrock'." });
+  });
+
+  test("whatever else stands in the headers", () => {
+    const authenticator = createAuthenticator({ verifySignatures: keys }, () => 0);
+    const part = fc.constantFrom(
+      "Credential=",
+      "SignedHeaders=",
+      "Signature=",
+      "AKIAEXAMPLE/20261122/eu-west-1/bedrock/aws4_request",
+      "host",
+      ",",
+      ";",
+      "/",
+      "=",
+      " ",
+      "",
+    );
+    fc.assert(
+      fc.property(fc.array(fc.oneof(part, fc.string())), fc.string(), (parts, date) => {
+        const authorization = `AWS4-HMAC-SHA256 ${parts.join("")}`;
+        const request = {
+          method: "POST",
+          url: "/%zz/../?a=%&&=",
+          headers: { authorization },
+          rawHeaders: ["X-Amz-Date", date, "odd"],
+        } as unknown as IncomingMessage;
+        expect(() => authenticator.authenticate(request, Buffer.from("{}"), "bedrock")).toThrow(BedrockError);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test("any bearer key, where signatures are verified", async () => {
