@@ -49,6 +49,30 @@ test("a prompt goes from HTTP through the real SDK and the simulator to a stored
   });
 });
 
+test("a truncated answer says so, and how fast it came; tools do not keep a model that cannot stream them from answering", async () => {
+  const service = await start();
+  const ask = async (fields: object) => {
+    const response = await fetch(`${service.url}/v1/jobs`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ prompt: "hello", environment: "UAT", ...fields }),
+    });
+    return read(service, ((await response.json()) as { job_id: string }).job_id, 20);
+  };
+  expect(await ask({ max_tokens: 7 })).toMatchObject({
+    status: "completed",
+    finish_reason: "length",
+    usage: { output_tokens: 7 },
+    attempts: [{ first_token_ms: expect.any(Number), tokens_per_second: expect.any(Number) }],
+  });
+  const tools = [{ name: "clock", input_schema: { type: "object" } }];
+  expect(await ask({ tools })).toMatchObject({
+    status: "completed",
+    finish_reason: "stop",
+    attempts: [{ result: "completed", first_token_ms: null }],
+  });
+});
+
 test("a deployment whose model is Legacy is announced in the log, by the clock that is passed in", async () => {
   const provider = { call: () => new Promise<never>(() => {}), close: async () => {} };
   const announced = async (day: string) => {

@@ -30,7 +30,7 @@ function commonFields(settings: Settings) {
           "Upper bound of the answer; reserved in the quotas while the call runs, so a tight one lets more jobs run.",
       }),
     ),
-    temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 2, description: "Bedrock takes up to 1." })),
     top_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
     priority: Type.Optional(Type.Enum([...priorities], { description: "By default standard." })),
     expires_in: Type.Optional(

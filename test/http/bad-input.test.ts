@@ -98,10 +98,10 @@ const badSubmits: [name: string, body: unknown, ...Expected][] = [
   ],
   [
     "temperature",
-    { ...good, temperature: 1.1 },
+    { ...good, temperature: 2.1 },
     "invalid_request",
     "temperature",
-    "temperature must be a number between 0 and 1; got 1.1.",
+    "temperature must be a number between 0 and 2; got 2.1.",
   ],
   ["top_p", { ...good, top_p: -0.1 }, "invalid_request", "top_p"],
   [
@@ -204,6 +204,13 @@ const badJobs: [name: string, body: unknown, ...Expected][] = [
     { environment: "UAT", messages: [{ role: "assistant", content: "x" }] },
     "invalid_request",
     "messages",
+  ],
+  [
+    "a temperature that Bedrock does not take",
+    { ...good, temperature: 1.1 },
+    "invalid_request",
+    "temperature",
+    "temperature must be between 0 and 1 for the model llama3-3-70b; got 1.1.",
   ],
   [
     "a tool without a name",
