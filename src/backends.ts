@@ -14,21 +14,18 @@ import type { JobStore } from "./store/job-store.ts";
 import { openMongoStore } from "./store/mongo/mongo-store.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
 
-export interface Backends {
-  store: JobStore;
+export interface Queue {
   scheduler: Scheduler;
   events: EventBus;
   onAccepted?: JobsContext["onAccepted"];
 }
 
 /** @param opened is given what has to be closed, in the order of opening, also if something cannot be opened */
-export async function openBackends(
+export async function openQueue(
   settings: Settings,
   { clock, log }: { clock: Clock; log: Logger },
   opened: (() => Promise<unknown>)[],
-): Promise<Backends> {
-  const store = await openStore(settings, clock);
-  opened.push(() => store.close());
+): Promise<Queue> {
   const config = schedulerConfigOf(settings);
   if (!settings.distributed) {
     const scheduler = createMemoryScheduler({ config, clock });
@@ -37,7 +34,7 @@ export async function openBackends(
       onListenerError: (error) => log.error({ err: error }, "a listener of job events failed"),
     });
     opened.push(() => events.close());
-    return { store, scheduler, events };
+    return { scheduler, events };
   }
 
   const { redisUrl } = settings.distributed;
@@ -47,7 +44,7 @@ export async function openBackends(
   const { jobHashes } = settings.redis;
   const events = await createRedisEventBus({ url: redisUrl, clock, log, jobHashes });
   opened.push(() => events.close());
-  return { store, scheduler, events, onAccepted: (jobs) => events.accepted(jobs) };
+  return { scheduler, events, onAccepted: (jobs) => events.accepted(jobs) };
 }
 
 /** The system of record alone. */

@@ -3,26 +3,30 @@
 import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { type Logger, pino } from "pino";
-import { openBackends } from "./backends.ts";
+import { openQueue, openStore } from "./backends.ts";
 import type { Environment } from "./config/environment.ts";
 import { noticesOf } from "./config/lifecycle.ts";
 import { readApiKey } from "./config/openai-deployment.ts";
 import type { DeploymentSettings, ModelSettings, OpenAiSettings, Settings } from "./config/settings.ts";
+import { readAutoLimits } from "./discovery/auto-limits.ts";
 import type { ApiKey } from "./domain/api-key.ts";
 import { type Clock, systemClock } from "./domain/clock.ts";
 import { isLoopback } from "./domain/loopback.ts";
 import { lineFormats } from "./http/openai/batch-lines.ts";
 import { createHttpServer } from "./http/server.ts";
-import type { JobsContext } from "./jobs/context.ts";
+import type { JobsContext, ReloadReport } from "./jobs/context.ts";
 import { sweepEphemeral } from "./jobs/ephemeral.ts";
 import { sweepLooseBlobs } from "./jobs/files/files.ts";
 import { sweepIdempotencyKeys } from "./jobs/idempotency.ts";
 import { createFirstKey } from "./jobs/keys/keys.ts";
 import { type KeyRegistry, openKeyRegistry } from "./jobs/keys/registry.ts";
 import { createTokenCounter } from "./jobs/token-counter.ts";
+import { openProviderPool } from "./provider-pool.ts";
 import { createBedrockProvider } from "./providers/bedrock/bedrock-provider.ts";
 import { createOpenAiProvider } from "./providers/openai/openai-provider.ts";
 import type { Provider } from "./providers/provider.ts";
+import { loggingTrouble } from "./providers/trouble-log.ts";
+import { createReload } from "./reload.ts";
 import type { SimulatorOptions } from "./simulator/options.ts";
 import { type Simulator, startSimulator } from "./simulator/simulator.ts";
 import { startBatchDriver } from "./worker/batches/driver.ts";
@@ -42,6 +46,11 @@ export interface Service {
   /** The address of the built-in simulator, if it answers in place of Bedrock. */
   simulatorUrl?: string;
   /**
+   * Reads the configuration again and puts in force what does not take a restart; absent without `readSettings`. Rejects
+   * with SluiceError `config_invalid` or `unavailable`, and then leaves everything as it was.
+   */
+  reload?(): Promise<ReloadReport>;
+  /**
    * Accepts nothing more, lets running calls end (`worker.drainMs`), hands back the rest, and lets go of the data
    * folder. Resolves when all of that is on record.
    */
@@ -55,6 +64,8 @@ export interface StartOptions {
   random?: () => number;
   /** Where the keys of OpenAI-compatible servers are. By default the environment of this process. */
   env?: Environment;
+  /** Reads the configuration again, for a reload. */
+  readSettings?: () => Promise<Settings>;
   /** In place of the adapters that the deployments name. */
   createProvider?: (deployment: DeploymentSettings) => Provider;
 }
@@ -68,7 +79,9 @@ const sweepMs = 600_000;
  * Starts what `settings.role` asks for. The queue is rebuilt from the store while HTTP already accepts; `/readyz` tells when it is.
  * @throws if the data folder is in use, the address is taken, or anything else cannot be opened; then all is closed.
  */
-export async function startService(settings: Settings, options: StartOptions = {}): Promise<Service> {
+export async function startService(initial: Settings, options: StartOptions = {}): Promise<Service> {
+  // Its own, because a reload changes it.
+  const settings = { ...initial };
   const { clock = systemClock, log = pino({ level: settings.logLevel }), random = Math.random } = options;
   /** What was opened, to be closed in the opposite order. */
   const opened: (() => Promise<unknown>)[] = [];
@@ -79,23 +92,47 @@ export async function startService(settings: Settings, options: StartOptions = {
   };
 
   try {
-    const backends = await openBackends(settings, { clock, log }, opened);
-    const tokenCounter = createTokenCounter();
-    opened.push(() => tokenCounter.close());
-    const context: JobsContext = { settings, ...backends, tokenCounter, clock, log };
-    const firstKey = await makeFirstKey(context);
+    const store = await openStore(settings, clock);
+    opened.push(() => store.close());
     const simulator = settings.simulator ? await startSimulator({ models: simulatedModels(settings) }) : undefined;
     if (simulator) opened.push(() => simulator.stop());
+    const elsewhere = simulator && { endpoint: simulator.url, credentials: anybodys };
+    const readLimits = (of: Settings) => readAutoLimits(of, { store, log, ...(elsewhere && { elsewhere }) });
+    await readLimits(settings);
+    const backends = { store, ...(await openQueue(settings, { clock, log }, opened)) };
+    const tokenCounter = createTokenCounter();
+    opened.push(() => tokenCounter.close());
+    const pool =
+      settings.role === "api"
+        ? undefined
+        : openProviderPool(settings, (...of) =>
+            loggingTrouble(createProvider(...of, { options, clock, simulator }), of[2].id, log),
+          );
+    if (pool) opened.push(() => pool.close());
+    const reload =
+      options.readSettings &&
+      createReload({
+        settings,
+        scheduler: backends.scheduler,
+        log,
+        pool,
+        async read() {
+          const next = await options.readSettings!();
+          await readLimits(next);
+          return next;
+        },
+      });
+    const context: JobsContext = { settings, ...backends, tokenCounter, clock, log, ...(reload && { reload }) };
+    const firstKey = await makeFirstKey(context);
     // Before anything can be uploaded: nobody but a process that died can have left a blob without its file.
     if (!settings.distributed) await sweepLooseBlobs(context, 0);
     const http =
       settings.role === "worker" ? undefined : createHttpServer({ ...context, keys: await openKeys(context, opened) });
     await http?.listen({ host: settings.host, port: settings.port });
     if (http) opened.push(() => http.close());
-    if (settings.role !== "api") {
-      const providers = openProviders(settings, options, clock, simulator, opened);
+    if (pool) {
       const workerId = `${hostname()}/${process.pid}`;
-      const work: WorkerContext = { ...context, timers: systemTimers, random, workerId, providers };
+      const work: WorkerContext = { ...context, timers: systemTimers, random, workerId, providers: pool.providers };
       startWork(work, opened);
       const batches = startBatchDriver({ ...work, formats: lineFormats(settings) });
       opened.push(() => batches.stop());
@@ -113,6 +150,7 @@ export async function startService(settings: Settings, options: StartOptions = {
       ...(http && { url: urlOf(settings.host, (http.server.address() as AddressInfo).port) }),
       ...(simulator && { simulatorUrl: simulator.url }),
       ...(firstKey && { firstKey: firstKey.text }),
+      ...(reload && { reload }),
       stop() {
         stopping ??= closeAll();
         return stopping;
@@ -177,26 +215,20 @@ function startWork(context: WorkerContext, opened: (() => Promise<unknown>)[]): 
   );
 }
 
-function openProviders(
+/** The simulator wants a signature, but anybody's. */
+const anybodys = { accessKeyId: "simulator", secretAccessKey: "simulator" };
+
+function createProvider(
   settings: Settings,
-  { createProvider, env = process.env }: StartOptions,
-  clock: Clock,
-  simulator: Simulator | undefined,
-  opened: (() => Promise<unknown>)[],
-): Map<string, Provider> {
-  const providers = new Map<string, Provider>();
-  for (const model of Object.values(settings.models)) {
-    for (const deployment of model.deployments) {
-      const provider =
-        createProvider?.(deployment) ??
-        (deployment.openai
-          ? openAiProvider(settings, model, deployment, deployment.openai, clock, env, simulator)
-          : bedrockProvider(settings, model, deployment, clock, simulator));
-      providers.set(deployment.id, provider);
-      opened.push(() => provider.close());
-    }
-  }
-  return providers;
+  model: ModelSettings,
+  deployment: DeploymentSettings,
+  { options, clock, simulator }: { options: StartOptions; clock: Clock; simulator: Simulator | undefined },
+): Provider {
+  if (options.createProvider) return options.createProvider(deployment);
+  const { env = process.env } = options;
+  return deployment.openai
+    ? openAiProvider(settings, model, deployment, deployment.openai, clock, env, simulator)
+    : bedrockProvider(settings, model, deployment, clock, simulator);
 }
 
 /** The simulator serves whatever is configured. */
@@ -222,7 +254,7 @@ function bedrockProvider(
   clock: Clock,
   simulator: Simulator | undefined,
 ): Provider {
-  const { region, modelId, streaming, traits, maxConcurrency } = deployment;
+  const { region, modelId, streaming, traits, maxConcurrency, account } = deployment;
   const endpoint = simulator?.url ?? deployment.endpoint;
   return createBedrockProvider({
     region,
@@ -233,8 +265,8 @@ function bedrockProvider(
     maxSockets: maxConcurrency,
     clock,
     ...(endpoint !== undefined && { endpoint }),
-    // The simulator wants a signature, but anybody's.
-    ...(simulator && { credentials: { accessKeyId: "simulator", secretAccessKey: "simulator" } }),
+    ...(account && { account }),
+    ...(simulator && { credentials: anybodys }),
     ...(model.alternative !== undefined && { alternative: model.alternative }),
   });
 }

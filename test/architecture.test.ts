@@ -25,8 +25,9 @@ const mayImport: Record<string, string[]> = {
   jobs: ["domain", "scheduler", "store", "events", "config"],
   legacy: ["jobs"],
   worker: ["domain", "scheduler", "store", "events", "providers", "config", "jobs"],
+  discovery: ["domain", "config", "store", "providers", "providers/bedrock"],
   http: ["domain", "scheduler", "store", "events", "config", "jobs"],
-  cli: ["main", "config", "domain", "simulator"],
+  cli: ["main", "config", "domain", "simulator", "discovery"],
   main: [
     "domain",
     "scheduler",
@@ -46,6 +47,7 @@ const mayImport: Record<string, string[]> = {
     "jobs",
     "legacy",
     "worker",
+    "discovery",
     "http",
   ],
 };

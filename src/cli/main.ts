@@ -6,6 +6,7 @@ import { enqueueCommand } from "./enqueue.ts";
 import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import { importQueueCommand } from "./import-queue.ts";
 import { keysCommand } from "./keys.ts";
+import { quotasCommand } from "./quotas.ts";
 import { apiCommand, serveCommand, workerCommand } from "./serve.ts";
 import { simulateCommand } from "./simulate.ts";
 import { statusCommand } from "./status.ts";
@@ -18,6 +19,7 @@ const program = new Command("sluice")
   .addCommand(enqueueCommand())
   .addCommand(statusCommand())
   .addCommand(keysCommand())
+  .addCommand(quotasCommand())
   .addCommand(simulateCommand())
   .addCommand(importQueueCommand())
   .addHelpText("after", exitCodesHelp);

@@ -29,7 +29,7 @@ export function serveCommand(): Command {
       "after",
       `
 Without AWS credentials and without a configuration file the built-in simulator answers, with synthetic text.
-The first SIGTERM or SIGINT lets running calls end; a second one exits at once.
+The first SIGTERM or SIGINT lets running calls end; a second one exits at once. SIGHUP reads the configuration again.
 
 Examples:
   sluice serve
@@ -73,17 +73,15 @@ async function run(role: Settings["role"], { environment, database, ...args }: S
   stopOnSignal(async () => service?.stop(), exitCodes.ok);
   // On Node 20 the SDK prints eight lines about versions after 2026; the lock file decides which version this is.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
+  // Without a listener it would end the process. The log says what became of it.
+  process.on("SIGHUP", () => service?.reload?.().catch(() => {}));
   // Loaded only here, because it takes half a second that no other command should wait for.
   const { loadSettings } = await import("../config/load.ts");
-  const settings = await loadSettings({
-    env: process.env,
-    cwd: process.cwd(),
-    args,
-    role,
-    only: { environment, database },
-  });
+  const readSettings = () =>
+    loadSettings({ env: process.env, cwd: process.cwd(), args, role, only: { environment, database } });
+  const settings = await readSettings();
   const { startService } = await import("../main.ts");
-  service = await startService(settings).catch((error: unknown) => {
+  service = await startService(settings, { readSettings }).catch((error: unknown) => {
     throw explainStart(error, settings);
   });
   console.log(banner(settings, service));

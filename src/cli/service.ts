@@ -29,6 +29,11 @@ export async function readStatus(url: string, jobId: string): Promise<JobStatus>
   return (await callService(url, "GET", `/status/${encodeURIComponent(jobId)}`)) as JobStatus;
 }
 
+/** What `GET /v1/deployments` answers, as far as the commands look at it. */
+export async function readDeployments(url: string): Promise<{ quotas: { name: string; effective_limit: number }[] }> {
+  return (await callService(url, "GET", "/v1/deployments")) as { quotas: { name: string; effective_limit: number }[] };
+}
+
 /** Returns when the job has ended, however long that takes. */
 export async function waitForJob(url: string, jobId: string): Promise<JobStatus> {
   for (;;) {

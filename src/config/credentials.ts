@@ -16,8 +16,8 @@ export interface ProviderQuestion {
   hasFile: boolean;
   /** Whether a deployment has an endpoint of its own. */
   hasEndpoint: boolean;
-  /** Whether a deployment is Bedrock's; without one nobody needs AWS credentials. */
-  hasBedrock: boolean;
+  /** Whether a deployment is Bedrock's, and has no profile of its own; without one nobody looks for AWS credentials. */
+  needsCredentials: boolean;
 }
 
 /**
@@ -54,7 +54,7 @@ export async function chooseProvider(question: ProviderQuestion): Promise<"confi
     return "simulator";
   }
 
-  if (!question.hasBedrock) return "configured";
+  if (!question.needsCredentials) return "configured";
   const maySimulate = forced === undefined && !hasFile && !endpoint && !hasDatabase && isLoopback(host);
   const search = await findCredentials(env, maySimulate ? 1000 : 5000);
   if (search.found) return "configured";

@@ -45,7 +45,7 @@ export async function loadSettings({ env, cwd, args = {}, role = "all", only }: 
         host: settings.host,
         hasFile: file.name !== undefined,
         hasEndpoint: deployments.some((d) => d.endpoint !== undefined),
-        hasBedrock: deployments.some((d) => d.provider === "bedrock"),
+        needsCredentials: deployments.some((d) => d.provider === "bedrock" && !d.account?.profile),
       }));
   if (callsModels && !simulator) checkApiKeys(settings, env);
   const complete: Settings = {

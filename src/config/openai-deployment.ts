@@ -7,7 +7,10 @@ import type { FileDeployment } from "./schema.ts";
 import type { DeploymentSettings, OpenAiSettings, Settings } from "./settings.ts";
 
 /** The part of a deployment that depends on its provider. */
-export type ProviderPart = Pick<DeploymentSettings, "id" | "provider" | "region" | "endpoint" | "openai">;
+export type ProviderPart = Pick<
+  DeploymentSettings,
+  "id" | "provider" | "region" | "endpoint" | "openai" | "account" | "listedAs"
+>;
 
 const defaultRegion = "local";
 
@@ -21,6 +24,11 @@ export function resolveOpenAi(d: FileDeployment, path: Path, report: Report): Pr
   const { baseUrl, apiKeyEnv, region = defaultRegion } = d;
   if (d.endpoint !== undefined) {
     report([...path, "endpoint"], "stands beside provider: openai; allowed: baseUrl in its place");
+  }
+  for (const key of bedrockOnly) {
+    if (d[key] !== undefined) {
+      report([...path, key], "stands beside provider: openai; allowed: only with provider: bedrock");
+    }
   }
   if (baseUrl === undefined) {
     report(
@@ -44,6 +52,7 @@ export function resolveOpenAi(d: FileDeployment, path: Path, report: Report): Pr
   };
 }
 
+const bedrockOnly = ["profile", "roleArn", "externalId", "account", "listedAs"] as const;
 const openAiOnly = ["baseUrl", "apiKeyEnv", "name", "maxTokensField"] as const;
 
 /** Keys that a deployment of Bedrock has no use for. */

@@ -1,12 +1,13 @@
 // From a file of the right form to settings: fills in what it leaves out (defaults.ts, catalogue.ts) and checks what
 // must hold between keys.
-import { isDeepStrictEqual } from "node:util";
+import { resolveBedrock } from "./bedrock-deployment.ts";
 import { factsOf, type ModelFacts, type Overrides } from "./catalogue.ts";
 import * as defaults from "./defaults.ts";
-import { type ProviderPart, reportForeignKeys, resolveOpenAi } from "./openai-deployment.ts";
+import { resolveOpenAi } from "./openai-deployment.ts";
 import { nearest, type Path, type Problem, type Report } from "./problems.ts";
-import type { FileDeployment, FileModel, FileQuota, FileSettings } from "./schema.ts";
-import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "./settings.ts";
+import { checkQuotas, resolveQuota } from "./quotas.ts";
+import type { FileDeployment, FileModel, FileSettings } from "./schema.ts";
+import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts";
 
 /** What a file decides, all but where it lies and who answers. */
 export type Resolved = Omit<Settings, "source" | "simulator" | "role" | "runs" | "distributed" | "authentication">;
@@ -34,7 +35,8 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
     models,
     environments,
     priorityWeights: { ...defaults.defaultPriorityWeights, ...file.priorityWeights },
-    tenantWeights: record(Object.entries(file.tenantWeights ?? {})),
+    tenantWeights: record([...Object.entries(file.tenantWeights ?? {}), ...ofTenants(file, "weight")]),
+    tenantRegions: record(ofTenants(file, "regions")),
     limits: { ...defaults.defaultLimits, ...file.limits },
     worker: {
       concurrency: Math.min(concurrency, defaults.defaultConcurrencyCap),
@@ -48,7 +50,8 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
 
   checkModelNames(file, settings, report);
   checkDatabases(settings, report);
-  checkSharedQuotas(settings, report);
+  checkQuotas(settings.models, report);
+  checkTenants(file, settings, report);
   checkPairs(settings, report);
   return { settings, problems };
 }
@@ -76,7 +79,10 @@ function resolveModels(
         const here: Path = [...path, "deployments", i];
         const settings = resolveDeployment(deployment, facts[i]!, here, report);
         const other = seen.get(settings.id);
-        if (other) report(here, `is ${settings.id}, and so is ${other}; a deployment serves one model, once`);
+        if (other) {
+          const account = "for another account, give it a profile, a roleArn or an account of its own";
+          report(here, `is ${settings.id}, and so is ${other}; a deployment serves one model, once; ${account}`);
+        }
         seen.set(settings.id, `a deployment of ${alias}`);
         return settings;
       });
@@ -86,6 +92,7 @@ function resolveModels(
         contextTokens,
         tokenFactor: model.tokenFactor ?? Math.max(...facts.map((f) => f.tokenFactor)),
         ...(model.alternative !== undefined && { alternative: model.alternative }),
+        fallbackModels: [...new Set(model.fallbackModels ?? [])],
         choice: model.choice ?? "headroom",
         deployments,
       };
@@ -104,6 +111,12 @@ function resolveDeployment(d: FileDeployment, facts: ModelFacts, path: Path, rep
   const { id } = provider;
   const quotas = (d.quotas ?? []).map((quota, i) => resolveQuota(quota, id, [...path, "quotas", i], report));
   quotas.forEach((quota, i) => {
+    if (quota.auto && provider.provider === "openai") {
+      report(
+        [...path, "quotas", i, "limit"],
+        "is auto; allowed with provider: openai: a number, because nobody lists it",
+      );
+    }
     const first = quotas.findIndex((q) => q.name === quota.name);
     if (first < i) {
       const what = d.quotas![i]!.name
@@ -126,40 +139,6 @@ function resolveDeployment(d: FileDeployment, facts: ModelFacts, path: Path, rep
   };
 }
 
-function resolveBedrock(d: FileDeployment, path: Path, report: Report): ProviderPart {
-  const allowed = "an AWS Region such as us-east-1";
-  const { region = "" } = d;
-  if (d.region === undefined) report([...path, "region"], `is missing; allowed: ${allowed}`);
-  else if (!/^[a-z]{2,}(-[a-z]+)+-\d+$/.test(region)) {
-    report([...path, "region"], `is "${region}"; allowed: ${allowed}`);
-  }
-  reportForeignKeys(d, path, report);
-  return {
-    id: `bedrock/${region}/${d.modelId}`,
-    provider: "bedrock",
-    region,
-    ...(d.endpoint !== undefined && { endpoint: d.endpoint }),
-  };
-}
-
-function resolveQuota(quota: FileQuota, deployment: string, path: Path, report: Report): QuotaSettings {
-  const { unit, per, limit } = quota;
-  if (quota.burst !== undefined && quota.burst > limit) {
-    report([...path, "burst"], `is ${quota.burst}; allowed: at most the limit, ${limit}`);
-  }
-  if (quota.resetHourUtc !== undefined && per !== "day") {
-    report([...path, "resetHourUtc"], "stands beside per: minute; allowed: only with per: day");
-  }
-  return {
-    name: quota.name ?? `${deployment}:${unit}/${per}`,
-    unit,
-    per,
-    limit,
-    burst: quota.burst ?? (unit === "requests" ? limit : Math.max(1, Math.floor(limit / 10))),
-    ...(quota.resetHourUtc !== undefined && { resetHourUtc: quota.resetHourUtc }),
-  };
-}
-
 // ---------------------------------------------------------------- what must hold between keys
 
 function checkTokens(model: ModelSettings, path: Path, report: Report) {
@@ -174,17 +153,6 @@ function checkTokens(model: ModelSettings, path: Path, report: Report) {
     const hint = "the model's own cap unless maxOutputTokensLimit says otherwise";
     report([...path, "maxOutputTokens"], `is ${maxOutputTokens}; allowed: at most ${maxOutputTokensLimit} (${hint})`);
   }
-  model.deployments.forEach((deployment, i) => {
-    deployment.quotas.forEach((quota, j) => {
-      if ((quota.unit === "tokens" || quota.unit === "output_tokens") && quota.limit <= maxOutputTokens) {
-        report(
-          [...path, "deployments", i, "quotas", j, "limit"],
-          `is ${quota.limit}, so no job with the model's ${maxOutputTokens} output tokens could ever run; ` +
-            "allowed: more than maxOutputTokens",
-        );
-      }
-    });
-  });
 }
 
 function checkModelNames(file: FileSettings, settings: Resolved, report: Report) {
@@ -202,10 +170,39 @@ function checkModelNames(file: FileSettings, settings: Resolved, report: Report)
     report(["defaultModel"], `is missing, and there is more than one model; allowed: one of ${aliases.join(", ")}`);
   }
   for (const [alias, model] of Object.entries(settings.models)) {
+    model.fallbackModels.forEach((name, i) => {
+      const path = ["models", alias, "fallbackModels", i];
+      if (name === alias) report(path, "is the model itself; allowed: other models");
+      else known(path, name);
+    });
     if (model.alternative === undefined) continue;
     const path = ["models", alias, "alternative"];
     if (model.alternative === alias) report(path, "is the model itself; allowed: another model, or nothing");
     else known(path, model.alternative);
+  }
+}
+
+function ofTenants<K extends "weight" | "regions">(file: FileSettings, key: K) {
+  return Object.entries(file.tenants ?? {}).flatMap(([name, tenant]) => {
+    const value = tenant[key];
+    return value === undefined ? [] : [[name, value] as [string, NonNullable<typeof value>]];
+  });
+}
+
+function checkTenants(file: FileSettings, settings: Resolved, report: Report) {
+  const deployments = Object.values(settings.models).flatMap((model) => model.deployments);
+  const served = [...new Set(deployments.map((d) => d.region))];
+  for (const [name, tenant] of Object.entries(file.tenants ?? {})) {
+    if (tenant.weight !== undefined && file.tenantWeights && Object.hasOwn(file.tenantWeights, name)) {
+      report(["tenants", name, "weight"], "stands in tenantWeights too; allowed: in one of the two");
+    }
+    if (tenant.regions && !tenant.regions.some((region) => served.includes(region))) {
+      const path = ["tenants", name, "regions"];
+      report(
+        path,
+        `has no region with a deployment, so no job of this tenant could run; there are ${served.join(", ")}`,
+      );
+    }
   }
 }
 
@@ -217,25 +214,6 @@ function checkDatabases(settings: Resolved, report: Report) {
     if (owner)
       report(["environments", name, "database"], `is ${database}, which ${owner} uses; allowed: a name of its own`);
     taken.set(database.toLowerCase(), `environment ${name}`);
-  }
-}
-
-function checkSharedQuotas(settings: Resolved, report: Report) {
-  const first = new Map<string, { quota: QuotaSettings; deployment: string }>();
-  for (const [alias, model] of Object.entries(settings.models)) {
-    model.deployments.forEach((deployment, i) => {
-      deployment.quotas.forEach((quota, j) => {
-        const other = first.get(quota.name);
-        if (!other) first.set(quota.name, { quota, deployment: deployment.id });
-        else if (other.deployment !== deployment.id && !isDeepStrictEqual(other.quota, quota)) {
-          report(
-            ["models", alias, "deployments", i, "quotas", j],
-            `shares the quota "${quota.name}" with ${other.deployment} but differs from it; ` +
-              "allowed: the same unit, per, limit, burst and resetHourUtc wherever a name is used",
-          );
-        }
-      });
-    });
   }
 }
 

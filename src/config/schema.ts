@@ -22,10 +22,15 @@ const megabytes = 1024 * 1024;
 /** Far above any quota or context that exists, and exact in a double even when a day of them is added up. */
 const manyTokens = 1_000_000_000_000;
 
+const region = Type.String({ pattern: "^[a-z]{2,}(-[a-z]+)+-\\d+$", allowed: "an AWS Region such as us-east-1" });
+
 const quota = section({
   unit: Type.Enum(["tokens", "input_tokens", "output_tokens", "requests"]),
   per: Type.Enum(["minute", "day"]),
-  limit: Type.Integer({ minimum: 1, maximum: manyTokens }),
+  limit: Type.Union([Type.Literal("auto"), Type.Integer({ minimum: 1, maximum: manyTokens })], {
+    allowed: `auto, or a whole number from 1 to ${manyTokens}`,
+  }),
+  fallback: integer(1, manyTokens),
   burst: integer(1, manyTokens),
   name: Type.Optional(Type.String({ pattern: "^\\S.{0,199}$", allowed: "text of 1 to 200 characters" })),
   resetHourUtc: integer(0, 23),
@@ -67,6 +72,28 @@ const deployment = section({
     pattern: "^[A-Za-z0-9._:/@-]{1,2048}$",
     allowed: "a Bedrock model ID, inference profile ID or ARN, or with provider: openai the server's name of the model",
   }),
+  profile: Type.Optional(
+    Type.String({ pattern: "^[^\\s\\[\\]]{1,128}$", allowed: "the name of a profile in ~/.aws, without spaces" }),
+  ),
+  roleArn: Type.Optional(
+    Type.String({
+      pattern: "^arn:aws[a-z-]*:iam::\\d{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$",
+      allowed: "the ARN of an IAM role, such as arn:aws:iam::123456789012:role/bedrock-caller",
+    }),
+  ),
+  externalId: Type.Optional(
+    Type.String({
+      pattern: "^[A-Za-z0-9+=,.@:/_-]{2,1224}$",
+      allowed: "2 to 1224 letters, digits and + = , . @ : / _ -",
+    }),
+  ),
+  account: Type.Optional(
+    Type.String({
+      pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+      allowed: "a name of letters, digits and . _ - (at most 64)",
+    }),
+  ),
+  listedAs: Type.Optional(Type.String({ pattern: "^\\S.{0,199}$", allowed: "a model's name in Service Quotas" })),
   endpoint: Type.Optional(
     Type.String({
       pattern: "^https?://[^\\s@/?#]+(/[^\\s?#]*)?$",
@@ -86,8 +113,14 @@ const model = section({
   contextTokens: integer(1, manyTokens),
   tokenFactor: Type.Optional(Type.Number({ minimum: 0.1, maximum: 10 })),
   alternative: Type.Optional(Type.String()),
+  fallbackModels: Type.Optional(Type.Array(Type.String(), { maxItems: 8 })),
   choice: Type.Optional(Type.Enum(["headroom", "order"])),
   deployments: Type.Array(deployment, { minItems: 1, maxItems: 100 }),
+});
+
+const tenant = section({
+  weight: Type.Optional(weight),
+  regions: Type.Optional(Type.Array(region, { minItems: 1, maxItems: 64 })),
 });
 
 const environment = section({
@@ -175,6 +208,7 @@ export const fileSchema = section({
     section({ interactive: Type.Optional(weight), standard: Type.Optional(weight), batch: Type.Optional(weight) }),
   ),
   tenantWeights: Type.Optional(named("^\\S.{0,199}$", "names of 1 to 200 characters", weight)),
+  tenants: Type.Optional(named("^\\S.{0,199}$", "names of 1 to 200 characters", tenant)),
   limits: Type.Optional(
     section({
       maxRequestBytes: integer(1024, 64 * megabytes),

@@ -21,6 +21,8 @@ export interface Settings {
   /** Weights of the fair shares between priorities, and between tenants by name (1 where missing). */
   priorityWeights: Record<Priority, number>;
   tenantWeights: Record<string, number>;
+  /** Regions whose deployments may serve a tenant, by its name; any where missing. */
+  tenantRegions: Record<string, string[]>;
   limits: LimitSettings;
   worker: WorkerSettings;
   scheduler: SchedulerSettings;
@@ -49,20 +51,25 @@ export interface ModelSettings {
   tokenFactor: number;
   /** An alias to suggest when the provider refuses this model because it is Legacy or not accessible. */
   alternative?: string;
+  /** Aliases that may answer, in this order, while no deployment of this model is in service; unless the job names its own. */
+  fallbackModels: string[];
   choice: "headroom" | "order";
   deployments: DeploymentSettings[];
 }
 
 export interface DeploymentSettings {
   /**
-   * `bedrock/{region}/{modelId}` or `openai/{host or name}/{modelId}`; `simulator` in place of the provider if the text
-   * is synthetic.
+   * `bedrock/{region}/{modelId}`, or `bedrock/{region}@{account}/{modelId}` for one with an account of its own, or
+   * `openai/{host or name}/{modelId}`; `simulator` in place of the provider if the text is synthetic.
    */
   id: string;
   provider: "bedrock" | "openai";
   /** What a job's `regions` are compared with; with `openai` a label. */
   region: string;
   modelId: string;
+  account?: AccountSettings;
+  /** What Service Quotas calls the model, if that is not to be found out from the ID. */
+  listedAs?: string;
   /** Replaces Bedrock's own address. */
   endpoint?: string;
   /** With provider `openai`, and only then. */
@@ -86,15 +93,39 @@ export interface OpenAiSettings {
   maxTokensField: "max_tokens" | "max_completion_tokens";
 }
 
+/** Whose credentials a deployment is called with, where those are not the ones that the process has anyway. */
+export interface AccountSettings {
+  /** Tells deployments of the same model in the same Region apart: stands in their ids. */
+  label: string;
+  /** A profile in the files of the AWS SDK. */
+  profile?: string;
+  /** A role to assume, with the credentials of the profile or else of the process. */
+  roleArn?: string;
+  /** What the role's trust policy may ask for. */
+  externalId?: string;
+}
+
 export interface QuotaSettings {
   /** Unique; quotas with the same explicit name are one and the same. */
   name: string;
   unit: QuotaUnit;
   per: "minute" | "day";
+  /** Until it is read, the fallback of a limit that is `auto`. */
   limit: number;
+  /** Set if the configuration says `limit: auto`: the limit is the one that Service Quotas lists. */
+  auto?: AutoLimit;
   /** See QuotaConfig. By default the limit for requests, a tenth of it for tokens. */
   burst: number;
   resetHourUtc?: number;
+}
+
+export interface AutoLimit {
+  /** The key, for messages: `models.x.deployments[0].quotas[1]`. */
+  key: string;
+  /** Counts if nothing is listed and nothing was in the past. */
+  fallback?: number;
+  /** Whether `burst` follows the limit, because the configuration does not say. */
+  defaultBurst: boolean;
 }
 
 export interface EnvironmentSettings {

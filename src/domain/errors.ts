@@ -31,6 +31,7 @@ export const errorTable = {
   too_large: { status: 413, advice: "Shorten the prompt, or raise limits.maxPromptBytes and limits.maxRequestBytes." },
   unsupported_media_type: { status: 415, advice: "Send Content-Type: application/json." },
   exceeds_quota: { status: 422, advice: "Shorten the prompt or lower max_tokens: no quota would ever admit this job." },
+  config_invalid: { status: 422, advice: "Correct the configuration file and reload again; nothing has changed." },
   limit_exceeded: { status: 429, advice: "Wait until there is room again; sending it at once again changes nothing." },
   internal: { status: 500, advice: "This is a bug; the log has the details under the request's id." },
   unavailable: { status: 503, advice: "Nothing was accepted. Send the request again after the time in Retry-After." },

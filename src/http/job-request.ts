@@ -9,7 +9,6 @@ import { contentFields, conversationField, conversationOf, toolsOf } from "./job
 
 /** What both doors take. The limits are those of the configuration; the stricter ones of a model are checked later. */
 function commonFields(settings: Settings) {
-  const models = Object.values(settings.models);
   return {
     environment: Type.Optional(
       Type.String({
@@ -25,7 +24,6 @@ function commonFields(settings: Settings) {
     max_tokens: Type.Optional(
       Type.Integer({
         minimum: 1,
-        maximum: Math.max(...models.map((m) => m.maxOutputTokensLimit)),
         description:
           "Upper bound of the answer; reserved in the quotas while the call runs, so a tight one lets more jobs run.",
       }),

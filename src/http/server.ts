@@ -16,6 +16,7 @@ import { openAiErrorSchema } from "./openai/errors.ts";
 import { refuseForeignPages } from "./origin.ts";
 import { batchRoutes } from "./routes/batches.ts";
 import { chatRoutes } from "./routes/chat.ts";
+import { configRoutes } from "./routes/config.ts";
 import { deploymentRoutes } from "./routes/deployments.ts";
 import { collectDocumentation, documentationRoutes } from "./routes/docs.ts";
 import { enqueueRoutes } from "./routes/enqueue.ts";
@@ -101,6 +102,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       batchRoutes(routes, context);
       deploymentRoutes(routes, context);
       quotaRoutes(routes, context);
+      configRoutes(routes, context);
       statsRoutes(routes, context);
       keyRoutes(routes, context, keys);
       healthRoutes(routes, context);

@@ -58,6 +58,30 @@ export async function admit(context: AdmissionContext, wanted: Wanted, request: 
   return exact;
 }
 
+/**
+ * The same for a job that names no fallback models: it gets those of the configuration, without the ones that could not
+ * take it. They are there to help, so none of them is a reason to refuse a job.
+ * @throws SluiceError as `admit`
+ */
+export async function admitWithFallbacks(
+  context: AdmissionContext,
+  wanted: Wanted,
+  request: CanonicalRequest,
+): Promise<Wanted & { tokens: TokenCount }> {
+  const { models } = context.settings;
+  let admitted = { ...wanted, tokens: await admit(context, wanted, request) };
+  for (const name of models[wanted.model]!.fallbackModels) {
+    if (models[name]!.maxOutputTokensLimit < request.parameters.maxTokens) continue;
+    const more = { ...wanted, fallbackModels: [...admitted.fallbackModels, name] };
+    try {
+      admitted = { ...more, tokens: await admit(context, more, request) };
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error;
+    }
+  }
+  return admitted;
+}
+
 async function countExactly({ tokenCounter, log }: AdmissionContext, request: CanonicalRequest): Promise<number> {
   try {
     const [count] = await tokenCounter.count([request]);

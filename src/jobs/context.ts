@@ -20,4 +20,13 @@ export interface JobsContext {
   onAccepted?: (jobs: readonly Job[]) => void;
   /** Told that a batch was created or cancelled, where this process takes batches further. */
   onBatch?: () => void;
+  /** Reads the configuration again; absent where it cannot be. Rejects with SluiceError `config_invalid`, `unavailable`. */
+  reload?: () => Promise<ReloadReport>;
+}
+
+/** What reading the configuration again has changed, as lines of `key: old -> new`. */
+export interface ReloadReport {
+  changed: string[];
+  /** What stays as it was until the next start. */
+  needsRestart: string[];
 }

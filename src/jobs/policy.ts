@@ -46,17 +46,27 @@ function atMost({ priorityMax }: Caller, wanted: Priority): Priority {
 }
 
 /**
- * The regions that are asked for and allowed; undefined if neither job nor key names any.
+ * The regions that are asked for, as far as the configuration allows them to the tenant and the key to its holder;
+ * undefined if none of the three names any.
  * @throws SluiceError `forbidden` if none is left
  */
-export function regionsFor(caller: Caller, asked: readonly string[] | undefined): string[] | undefined {
-  if (!caller.regions) return asked && [...asked];
-  if (!asked) return [...caller.regions];
-  const both = asked.filter((region) => caller.regions!.includes(region));
+export function regionsFor(
+  { tenantRegions }: Settings,
+  caller: Caller,
+  asked: readonly string[] | undefined,
+): string[] | undefined {
+  const { tenant } = caller;
+  const ofTenant = Object.hasOwn(tenantRegions, tenant) ? tenantRegions[tenant] : undefined;
+  const regions = among(asked, ofTenant, `The tenant ${quote(tenant)}`);
+  return among(regions, caller.regions, "The API key");
+}
+
+function among(asked: readonly string[] | undefined, allowed: readonly string[] | undefined, who: string) {
+  if (!allowed) return asked && [...asked];
+  if (!asked) return [...allowed];
+  const both = asked.filter((region) => allowed.includes(region));
   if (both.length > 0) return both;
-  throw new SluiceError("forbidden", `The API key allows none of these regions; ${may(caller.regions)}.`, {
-    field: "regions",
-  });
+  throw new SluiceError("forbidden", `${who} allows none of these regions; ${may(allowed)}.`, { field: "regions" });
 }
 
 /** @throws SluiceError `forbidden` if no deployment of the model is in a region of the key */

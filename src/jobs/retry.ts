@@ -34,7 +34,8 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   }
   requireEnvironment(context.settings, job.environment);
   priorityFor(caller, job.priority);
-  const regions = regionsFor(caller, job.regions);
+  // The tenant may have been restricted since.
+  const regions = regionsFor(context.settings, { ...caller, tenant: job.tenant }, job.regions);
   const wanted = { ...job, ...(regions && { regions }) };
   const tokens = await admit(context, wanted, job.request);
   const { notBefore: _, expiresAt, ...same } = wanted;

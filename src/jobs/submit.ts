@@ -3,7 +3,7 @@ import { SluiceError } from "../domain/errors.ts";
 import { newJobId } from "../domain/ids.ts";
 import type { Job, Priority } from "../domain/job.ts";
 import type { CanonicalRequest, Message, Parameters } from "../domain/request.ts";
-import { type AdmissionContext, admit, modelsOf } from "./admission.ts";
+import { type AdmissionContext, admit, admitWithFallbacks, modelsOf } from "./admission.ts";
 import { anybody, type Caller } from "./caller.ts";
 import { askableMessages, checkContent, checkTools } from "./content.ts";
 import type { JobsContext } from "./context.ts";
@@ -127,7 +127,7 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
   const submittedAt = clock.wall();
   const environment = environmentFor(settings, caller, input.environment);
   const priority = priorityFor(caller, input.priority);
-  const regions = regionsFor(caller, input.regions);
+  const regions = regionsFor(settings, caller, input.regions);
   const times = timesOf(input, submittedAt, settings.limits.maxExpiresInS);
   checkContent(input, settings.limits.maxPromptBytes);
   checkTools(input.tools, input.toolChoice);
@@ -135,9 +135,9 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
 
   const model = input.model ?? settings.defaultModel;
   const fallbackModels = [...new Set(input.fallbackModels ?? [])].filter((name) => name !== model);
-  const wanted = { model, fallbackModels, ...(regions && { regions }) };
+  const asked = { model, fallbackModels, ...(regions && { regions }) };
   requireServedModel(settings, caller, model);
-  const parameters: Parameters = { maxTokens: maxTokensOf(context, wanted, input), ...parametersOf(input) };
+  const parameters: Parameters = { maxTokens: maxTokensOf(context, asked, input), ...parametersOf(input) };
   const request: CanonicalRequest = {
     messages,
     ...(input.system?.trim() && { system: input.system }),
@@ -148,7 +148,9 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
     ...(input.serviceTier && { serviceTier: input.serviceTier }),
     ...(input.guardrail && { guardrail: input.guardrail }),
   };
-  const tokens = await admit(context, wanted, request);
+  const { tokens, ...wanted } = input.fallbackModels
+    ? { ...asked, tokens: await admit(context, asked, request) }
+    : await admitWithFallbacks(context, asked, request);
 
   return {
     id: newJobId(),

@@ -1,6 +1,7 @@
 // The options of the simulator: plain data, and two functions for tests (the clock and `fault`). All behaviour follows
 // from them, the seed and the order of the calls.
 import { type Clock, systemClock } from "../domain/clock.ts";
+import type { SimulatedAccount } from "./account.ts";
 import type { AuthenticationOptions, SimulatedCredentials } from "./authentication.ts";
 import { checkFaultRule } from "./fault-rules.ts";
 import type { Fault, FaultRule } from "./faults.ts";
@@ -78,6 +79,9 @@ export interface SimulatorOptions extends AuthenticationOptions {
    * holds for its profiles too, or by the ID of a profile.
    */
   models?: Record<string, SimulatedModel>;
+
+  /** What is listed for the account, and what may be done in it. Default: everything that is known, any role. */
+  account?: SimulatedAccount;
 
   /** From admission to the first token, in ms; a pair is a range from which each call gets a value. Default 0. */
   latencyMs?: number | readonly [min: number, max: number];
@@ -185,6 +189,7 @@ const plainOptions: { [K in keyof SimulatorOptions]?: FieldKind } = {
 /** Those that are more. */
 const structuredOptions = [
   "models",
+  "account",
   "regions",
   "foreignTraffic",
   "latencyMs",
@@ -239,6 +244,8 @@ function check(options: SimulatorOptions): void {
       checkFields(`regions["${region}"].models["${id}"]`, limit, quotas);
     }
   }
+  checkField("account.pageSize", options.account?.pageSize, "count");
+  checkField("account.denied", options.account?.denied, "boolean");
   for (const [i, traffic] of list("foreignTraffic", options.foreignTraffic).entries()) {
     checkForeignTraffic(`foreignTraffic[${i}]`, traffic as ForeignTrafficOptions);
   }

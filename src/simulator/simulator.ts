@@ -2,16 +2,19 @@
 // that it is synthetic. For trying Sluice without an account, and for its tests.
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { createAuthenticator, type SimulatedCredentials } from "./authentication.ts";
+import { type Authenticator, createAuthenticator, type SimulatedCredentials } from "./authentication.ts";
+import { controlPlaneService } from "./control-plane.ts";
 import { createFaultChooser } from "./fault-rules.ts";
 import { inspectionService } from "./inspection.ts";
 import { createJournal, type RecordedCall } from "./journal.ts";
 import { openAiService } from "./openai/service.ts";
 import { runtimeService } from "./operations.ts";
-import { resolveOptions, type SimulatorOptions } from "./options.ts";
+import { type ResolvedOptions, resolveOptions, type SimulatorOptions } from "./options.ts";
 import { createPools, type DailyQuota, type DeploymentQuotas } from "./pools.ts";
 import { randomNumbers } from "./random.ts";
 import { createSimulatorServer, type Service } from "./server.ts";
+import { serviceQuotasService } from "./service-quotas.ts";
+import { tokenService } from "./token-service.ts";
 
 export interface Simulator {
   /** For the SDK's `endpoint` or AWS_ENDPOINT_URL_BEDROCK_RUNTIME; without a slash at the end. */
@@ -60,6 +63,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     runtimeService({ ...context, authenticator }),
     openAiService(context),
     inspectionService(journal, pools, clock),
+    ...accountServices(resolved, authenticator, nextRequestId),
   ];
   const server = createSimulatorServer(services.map(running.track), nextRequestId);
   server.listen(resolved.port, resolved.host);
@@ -85,6 +89,24 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       await running.ended();
     },
   };
+}
+
+/** What AWS keeps beside Bedrock Runtime: limits, models and roles of the account. */
+function accountServices(
+  options: ResolvedOptions,
+  authenticator: Authenticator,
+  nextRequestId: () => string,
+): Service[] {
+  const { account = {}, models, requestsPerMinute, tokensPerMinute } = options;
+  const counted = {
+    ...(requestsPerMinute !== undefined && { requestsPerMinute }),
+    ...(tokensPerMinute !== undefined && { tokensPerMinute }),
+  };
+  return [
+    controlPlaneService({ account, models, authenticator }),
+    serviceQuotasService({ account, counted, authenticator }),
+    tokenService({ account, authenticator, nextRequestId }),
+  ];
 }
 
 /** Keeps account of the requests that are being answered, so that stopping can wait for them. */

@@ -36,7 +36,6 @@ const giveUpAfterMs = 5000;
 
 export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker {
   const { scheduler, clock, timers, log, settings } = context;
-  const deployments = [...context.providers.keys()];
   const environments = settings.runs;
   /** By grant token. */
   const running = new Map<string, { call: RunningCall; over: Promise<void> }>();
@@ -85,6 +84,8 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
     unanswered ??= { operation: newToken(), max: free, calledAt: clock.now() };
     const { operation, max, calledAt } = unanswered;
     const worker = context.workerId;
+    // A reload may have added some.
+    const deployments = [...context.providers.keys()];
     const result = await scheduler.acquire({ operation, worker, max, environments, deployments });
     unanswered = undefined;
 

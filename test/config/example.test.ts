@@ -17,7 +17,7 @@ test("as it stands it means the defaults", async () => {
 /** The keys that begin with # and no space, put in force. */
 const complete = example.replace(/^( *)#(?=\S)/gm, "$1");
 
-test("with all its keys in force it is valid, and only the endpoint, the third quota and the local model make a difference", async () => {
+test("with all its keys in force it is valid, and only what stands there as an example makes a difference", async () => {
   const settings = await load({ yaml: complete, env: { OPENAI_API_KEY: "test" } });
   const defaults = await load({});
   expect(settings.models.local?.deployments).toMatchObject([
@@ -28,9 +28,13 @@ test("with all its keys in force it is valid, and only the endpoint, the third q
   expect(deployment!.endpoint).toBe("http://127.0.0.1:9000");
   expect(deployment!.quotas.pop()).toMatchObject({ name: "us-east-1 per day", resetHourUtc: 0 });
   delete deployment!.endpoint;
+  const model = settings.models["llama3-3-70b"]!;
+  expect(model.deployments.pop()!.id).toBe("bedrock/us-west-2@research/us.meta.llama3-3-70b-instruct-v1:0");
+  expect(model.fallbackModels.splice(0)).toEqual(["nova-2-lite"]);
   expect(settings.models).toEqual(defaults.models);
-  // By default the sum of maxConcurrency: the local model has 50.
+  // By default the sum of maxConcurrency: the local model and the other account's have 50 each.
   expect(settings.worker).toEqual({ ...defaults.worker, concurrency: 100 });
+  expect(settings.tenantWeights).toEqual({ default: 1, acme: 2 });
 });
 
 interface Schema {

@@ -42,7 +42,7 @@ const cases: [yaml: string, mistake: string][] = [
   ],
   [
     quotas("unit: requests, per: minute, limit: 3", "unit: tokens, per: minute, limit: 0"),
-    "models.a.deployments[0].quotas[1].limit is 0; allowed: a whole number from 1 to 1000000000000",
+    "models.a.deployments[0].quotas[1].limit is 0; allowed: auto, or a whole number from 1 to 1000000000000",
   ],
   [
     quotas("unit: calls, per: minute, limit: 3"),
@@ -59,12 +59,23 @@ const cases: [yaml: string, mistake: string][] = [
   ],
   ["tenantWeights: { a: -1 }", "tenantWeights.a is -1; allowed: a number greater than 0"],
   [
+    deployments("roleArn: 'arn:aws:iam::1:role/x'"),
+    '.roleArn is "arn:aws:iam::1:role/x"; allowed: the ARN of an IAM role, such as arn:aws:iam::123456789012:role/',
+  ],
+  [deployments("profile: 'a b'"), '.profile is "a b"; allowed: the name of a profile in ~/.aws'],
+  ["tenants: { a: { regions: [] } }", "tenants.a.regions is []; allowed: a list of 1 to 64 entries"],
+  [
     openAi("apiKeyEnv: sk-very-secret"),
     "[0].apiKeyEnv is something else; allowed: the name of the environment variable",
   ],
   [openAi("apiKey: sk-very-secret"), "[0].apiKey is not a known key; did you mean apiKeyEnv?"],
   [openAi("maxTokensField: n"), '.maxTokensField is "n"; allowed: one of max_tokens, max_completion_tokens'],
   // Between keys
+  [openAi("profile: a"), "profile stands beside provider: openai; allowed: only with provider: bedrock"],
+  [
+    openAi("quotas: [{ unit: requests, per: minute, limit: auto }]"),
+    "quotas[0].limit is auto; allowed with provider: openai: a number, because nobody lists it",
+  ],
   [openAi("endpoint: 'http://h'"), "endpoint stands beside provider: openai; allowed: baseUrl in its place"],
   [
     model("deployments: [{ provider: openai, modelId: m }]"),
@@ -88,6 +99,35 @@ const cases: [yaml: string, mistake: string][] = [
   [
     model("deployments: [{ region: local, modelId: m }]"),
     'models.a.deployments[0].region is "local"; allowed: an AWS Region such as us-east-1',
+  ],
+  [deployments("externalId: abc"), "models.a.deployments[0].externalId stands without roleArn; allowed: only beside"],
+  [
+    deployments("profile: a", "profile: a, externalId: abc, roleArn: 'arn:aws:iam::123456789012:role/x'"),
+    "models.a.deployments[1] is bedrock/us-east-1@a/m, and so is a deployment of a; a deployment serves one model, once; for another account, give it a profile,",
+  ],
+  [
+    quotas("unit: input_tokens, per: minute, limit: auto"),
+    "quotas[0].limit is auto, but AWS lists no quota on input_tokens per minute; allowed: auto for requests and tokens",
+  ],
+  [
+    quotas("unit: tokens, per: minute, limit: 9000, fallback: 8000"),
+    "quotas[0].fallback stands beside a limit that is a number; allowed: only with limit: auto",
+  ],
+  [
+    model("fallbackModels: [a, b], deployments: [{ region: us-east-1, modelId: m }]"),
+    "models.a.fallbackModels[0] is the model itself; allowed: other models",
+  ],
+  [
+    model("fallbackModels: [b], deployments: [{ region: us-east-1, modelId: m }]"),
+    'models.a.fallbackModels[0] is "b", which models does not have',
+  ],
+  [
+    "tenantWeights: { t: 1 }\ntenants: { t: { weight: 2 } }",
+    "tenants.t.weight stands in tenantWeights too; allowed: in one of the two (line 2)",
+  ],
+  [
+    "tenants: { t: { regions: [eu-west-1] } }",
+    "tenants.t.regions has no region with a deployment, so no job of this tenant could run; there are us-east-1",
   ],
   ["defaultModel: llama3-70b", 'defaultModel is "llama3-70b", which models does not have; did you mean llama3-3-70b?'],
   [

@@ -1,7 +1,7 @@
 // Taking jobs in: what is checked beyond the form of a request, what is stored, and that it is all or nothing.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { SluiceError } from "../../src/domain/errors.ts";
-import { anybody } from "../../src/jobs/caller.ts";
+import { anybody, type Caller } from "../../src/jobs/caller.ts";
 import { accept, type SubmitInput, submit } from "../../src/jobs/submit.ts";
 import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
@@ -210,6 +210,65 @@ describe("a cost near a limit", () => {
     expect(await refusalOf(asking(large, { model: "nova-lite", fallbackModels: ["llama3-3-70b"] }))).toMatchObject({
       code: "context_exceeded",
       message: expect.stringMatching(/^The job needs \d+ tokens .*; llama3-3-70b can take 50000\.$/),
+    });
+  });
+});
+
+describe("what the configuration says of tenants and fallbacks", () => {
+  let own: TestContext;
+  const novaLite = { region: "eu-west-1", modelId: "eu.amazon.nova-lite-v1:0" };
+  beforeAll(async () => {
+    own = await openTestContext(
+      {
+        models: {
+          main: {
+            contextTokens: 50_000,
+            fallbackModels: ["elsewhere", "small", "other"],
+            deployments: [
+              { region: "us-east-1", modelId: "us.amazon.nova-pro-v1:0" },
+              { region: "eu-west-1", modelId: "eu.amazon.nova-pro-v1:0" },
+            ],
+          },
+          small: { maxOutputTokensLimit: 100, maxOutputTokens: 100, deployments: [novaLite] },
+          other: { deployments: [{ ...novaLite, region: "us-east-1" }] },
+          elsewhere: { contextTokens: 600, maxOutputTokens: 500, deployments: [{ ...novaLite, region: "ap-south-1" }] },
+        },
+        defaultModel: "main",
+        tenants: { acme: { regions: ["eu-west-1", "eu-north-1"], weight: 2 } },
+      },
+      shared,
+    );
+  });
+  afterAll(() => own.close());
+
+  test("fallback models of the configuration are used unless the job names its own, and only those that can take the job", async () => {
+    const [brief, long, none, one] = await submit(own, [
+      asking("a", { maxTokens: 50 }),
+      asking("word ".repeat(1000), { maxTokens: 200 }),
+      asking("a", { fallbackModels: [] }),
+      asking("a", { fallbackModels: ["other"] }),
+    ]);
+    expect(brief!.fallbackModels).toEqual(["elsewhere", "small", "other"]);
+    expect(long!.fallbackModels).toEqual(["other"]);
+    expect(none!.fallbackModels).toEqual([]);
+    expect(one!.fallbackModels).toEqual(["other"]);
+  });
+
+  test("a tenant's jobs go only to its regions, and a key's only to those of the key, whatever they ask for", async () => {
+    const acme = { ...anybody, tenant: "acme" };
+    const regionsOf = async (regions: string[] | undefined, caller: Caller) =>
+      (await submit(own, [asking("a", regions ? { regions } : {})], caller))[0]!.regions;
+    expect(await regionsOf(undefined, acme)).toEqual(["eu-west-1", "eu-north-1"]);
+    expect(await regionsOf(["us-east-1", "eu-west-1"], acme)).toEqual(["eu-west-1"]);
+    expect(await regionsOf(undefined, { ...acme, regions: ["us-east-1", "eu-west-1"] })).toEqual(["eu-west-1"]);
+    expect(await regionsOf(undefined, anybody)).toBeUndefined();
+    await expect(regionsOf(["us-east-1"], acme)).rejects.toMatchObject({
+      code: "forbidden",
+      details: { field: "regions" },
+      message: 'The tenant "acme" allows none of these regions; it may use eu-west-1, eu-north-1.',
+    });
+    await expect(regionsOf(undefined, { ...acme, regions: ["us-east-1"] })).rejects.toMatchObject({
+      code: "forbidden",
     });
   });
 });

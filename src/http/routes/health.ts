@@ -10,7 +10,6 @@ import type { HttpServer } from "../types.ts";
 const checkWithinMs = 2_000;
 
 export function healthRoutes(app: HttpServer, context: JobsContext): void {
-  const { version } = schedulerConfigOf(context.settings);
   const ok = Type.Object({ status: Type.Literal("ok") });
   const ready = Type.Object({
     status: Type.Union([Type.Literal("ok"), Type.Literal("degraded")]),
@@ -43,7 +42,7 @@ export function healthRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async () => {
-      const [store, scheduler] = await Promise.all([storeProblem(context), schedulerProblem(context, version)]);
+      const [store, scheduler] = await Promise.all([storeProblem(context), schedulerProblem(context)]);
       if (store) throw new SluiceError("unavailable", `Not ready: ${store}.`);
       // Without its queue the service still accepts: what it accepts is queued later.
       return scheduler ? { status: "degraded" as const, reasons: [scheduler] } : { status: "ok" as const, reasons: [] };
@@ -61,11 +60,13 @@ async function storeProblem({ store, log }: JobsContext): Promise<string | undef
   }
 }
 
-async function schedulerProblem({ scheduler, log }: JobsContext, version: string): Promise<string | undefined> {
+async function schedulerProblem({ settings, scheduler, log }: JobsContext): Promise<string | undefined> {
   try {
     const { open, configVersion } = await inTime(scheduler.snapshot());
     if (!open) return "the queue is being rebuilt";
-    return configVersion === version ? undefined : "the queue runs under the configuration of another process";
+    return configVersion === schedulerConfigOf(settings).version
+      ? undefined
+      : "the queue runs under the configuration of another process";
   } catch (error) {
     log.warn({ err: error }, "the scheduler is not ready");
     return "the scheduler does not answer";

@@ -11,7 +11,8 @@ import type { Clock } from "../../domain/clock.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, ProviderError, type ProviderFailure } from "../provider.ts";
 import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./answer.ts";
-import { classify } from "./failures.ts";
+import { type Account, credentialsFor } from "./credentials.ts";
+import { classify, isAboutCredentials } from "./failures.ts";
 import { type BedrockTraits, toConverse } from "./translate.ts";
 import { HtmlAnswer } from "./transport-failures.ts";
 
@@ -26,7 +27,9 @@ export interface BedrockOptions {
   /** What else is known of the model. Default: nothing. */
   traits?: BedrockTraits;
   timeouts: CallTimeouts;
-  /** In place of those that the SDK finds by itself. */
+  /** Whose credentials sign. By default those that the SDK finds by itself. */
+  account?: Account;
+  /** In place of the account's. */
   credentials?: BedrockRuntimeClientConfig["credentials"];
   /** Connections at a time. Calls beyond that wait for one, and count as not connected meanwhile. */
   maxSockets: number;
@@ -43,7 +46,9 @@ const keepIdleMs = 4_000;
 
 export function createBedrockProvider(options: BedrockOptions): Provider {
   const { clock, modelId, timeouts, traits = {} } = options;
-  const client = newClient(options);
+  // One for all clients, because connections know nothing of credentials.
+  const transport = newTransport(options);
+  let client = newClient(options, transport);
 
   return {
     /**
@@ -59,15 +64,18 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
         if (!deadlines.signal.aborted) onText?.(text);
       });
       const exchange: Exchange = { begun: false, received: collector.received };
+      const signer = client;
       try {
         const input = toConverse(modelId, request, traits);
         const run = streaming
-          ? readStream(client, input, deadlines, collector, exchange)
-          : readAtOnce(client, input, deadlines, exchange);
+          ? readStream(signer, input, deadlines, collector, exchange)
+          : readAtOnce(signer, input, deadlines, exchange);
         // The SDK does not look at the signal in all that it does; finding credentials, for one, may take long.
         await Promise.race([run, whenAborted(deadlines.signal)]);
       } catch (error) {
         if (exchange.received.stopReason === undefined) {
+          // A client keeps the credentials that it has found. They may be renewed before the next call.
+          if (signer === client && isAboutCredentials(error)) client = newClient(options, transport);
           // Without the SDK's error as a cause: it holds the request, signature included.
           throw new ProviderError(failureOf(error, options, signal.aborted, deadlines.expired, exchange));
         }
@@ -80,7 +88,7 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
     },
 
     async close() {
-      client.destroy();
+      transport.destroy();
     },
   };
 }
@@ -150,20 +158,23 @@ const timeoutMessages: Record<Expired["limit"], (seconds: number) => string> = {
   total: (s) => `The answer was not complete ${s} s after sending the request (timeouts.totalMs).`,
 };
 
-function newClient({ region, endpoint, credentials, maxSockets, timeouts }: BedrockOptions): BedrockRuntimeClient {
+/** The client's own default opens one HTTP/2 session, TLS included, per request, and has no time limits. */
+function newTransport({ maxSockets, timeouts }: BedrockOptions): NodeHttpHandler {
   const agent = { keepAlive: true, maxSockets, timeout: keepIdleMs };
+  return new NodeHttpHandler({ connectionTimeout: timeouts.connectMs, httpAgent: agent, httpsAgent: agent });
+}
+
+function newClient(
+  { region, endpoint, account, credentials }: BedrockOptions,
+  transport: NodeHttpHandler,
+): BedrockRuntimeClient {
   const client = new BedrockRuntimeClient({
     region,
     ...(endpoint === undefined ? {} : { endpoint }),
-    ...(credentials === undefined ? {} : { credentials }),
+    ...(credentials === undefined ? credentialsFor(account) : { credentials }),
     // One request per call: what is on record and charged is what was sent.
     maxAttempts: 1,
-    // The client's own default opens one HTTP/2 session, TLS included, per request, and has no time limits.
-    requestHandler: new NodeHttpHandler({
-      connectionTimeout: timeouts.connectMs,
-      httpAgent: agent,
-      httpsAgent: agent,
-    }),
+    requestHandler: transport,
   });
   // An HTML page would be read as event frames: its first bytes make a frame of a gigabyte, to be waited for.
   client.middlewareStack.add(

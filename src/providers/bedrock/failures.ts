@@ -7,6 +7,7 @@ import type { ErrorCode } from "../../domain/errors.ts";
 import type { FailureKind, ProviderFailure, ThrottleKind } from "../provider.ts";
 import { redact } from "../redact.ts";
 import { adviceFor, type Deployment } from "./advice.ts";
+import { CredentialsError } from "./credentials.ts";
 import { classifyTransport } from "./transport-failures.ts";
 
 /** The parts of what the SDK throws that are looked at. */
@@ -54,9 +55,9 @@ export function classify(thrown: unknown, deployment: Deployment, begun: boolean
 function judge(error: SdkError, deployment: Deployment): Verdict {
   const name = error.name?.toLowerCase() ?? "";
   const message = error.message ?? "";
-  const credentials = credentialProblems.find(
-    ({ names, messages }) => names.test(name) && (messages?.test(message) ?? true),
-  );
+  if (error instanceof CredentialsError)
+    return { ...refused(error.passing ? "capacity" : "misconfigured"), words: message };
+  const credentials = credentialProblem(name, message);
   if (credentials) return misconfigured(undefined, credentials.words);
   if (name === "modelnotreadyexception") return refused("capacity");
   // The connection was too slow for AWS; the model's own time limit is a 408 too, but has another name.
@@ -131,46 +132,64 @@ function statusOf(error: SdkError): number | undefined {
   return statusByName.get(error.name?.toLowerCase() ?? "") ?? error.$metadata?.httpStatusCode;
 }
 
+interface CredentialProblem {
+  names: RegExp;
+  /** If it takes the message to tell. */
+  messages?: RegExp;
+  isClock: boolean;
+  words: string;
+}
+
 /**
  * Never in the provider's own words: those quote the header or the canonical form of the request, session token
  * included.
  */
-const credentialProblems: { names: RegExp; messages?: RegExp; words: string }[] = [
-  {
-    names: /credentialsprovidererror|tokenprovidererror/,
-    words:
-      "No AWS credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE), a " +
-      "role, or AWS_BEARER_TOKEN_BEDROCK.",
-  },
+const credentialProblems: CredentialProblem[] = [
   {
     names: /^expiredtoken/,
+    isClock: false,
     words: "The AWS credentials have expired: renew them (for a profile with SSO: aws sso login).",
   },
   {
     names: /^(unrecognizedclient|invalidclienttokenid|missingauthenticationtoken)/,
+    isClock: false,
     words: "AWS does not know these credentials: check the access key, the session token and the account's Region.",
   },
   {
     names: /^(requestexpired|requesttimetooskewed)/,
+    isClock: true,
     words: "AWS says that the request has expired: this machine's clock is wrong by minutes; set it.",
   },
   {
     names: /^(invalidsignature|signaturedoesnotmatch)/,
     messages: /signature (expired|not yet current)/i,
+    isClock: true,
     words: "AWS refused the time of the signature: this machine's clock is wrong by minutes; set it.",
   },
   {
     names: /^(invalidsignature|signaturedoesnotmatch|incompletesignature)/,
+    isClock: false,
     words: "AWS refused the signature: check the secret access key, and that this machine's clock is right.",
   },
   {
     names: /^(accessdenied|unknown)/,
     messages: /api key is valid/i,
+    isClock: false,
     words:
       "Bedrock did not accept the API key: check AWS_BEARER_TOKEN_BEDROCK, that the key has not expired, and that it " +
       "was made in the deployment's region.",
   },
 ];
+
+/** Whether the error is about who signed: then it may help to read the credentials afresh. */
+export function isAboutCredentials(thrown: unknown): boolean {
+  const { name = "", message = "" } = (thrown ?? {}) as SdkError;
+  return name === "CredentialsError" || credentialProblem(name.toLowerCase(), message)?.isClock === false;
+}
+
+function credentialProblem(name: string, message: string): CredentialProblem | undefined {
+  return credentialProblems.find((problem) => problem.names.test(name) && (problem.messages?.test(message) ?? true));
+}
 
 const overloaded = /overloaded/i;
 

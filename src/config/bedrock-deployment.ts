@@ -1,0 +1,40 @@
+// What is special about deployments of Amazon Bedrock: their Region, and whose credentials they are called with.
+import { type ProviderPart, reportForeignKeys } from "./openai-deployment.ts";
+import type { Path, Report } from "./problems.ts";
+import type { FileDeployment } from "./schema.ts";
+import type { AccountSettings } from "./settings.ts";
+
+export function resolveBedrock(d: FileDeployment, path: Path, report: Report): ProviderPart {
+  const allowed = "an AWS Region such as us-east-1";
+  const { region = "" } = d;
+  if (d.region === undefined) report([...path, "region"], `is missing; allowed: ${allowed}`);
+  else if (!/^[a-z]{2,}(-[a-z]+)+-\d+$/.test(region)) {
+    report([...path, "region"], `is "${region}"; allowed: ${allowed}`);
+  }
+  reportForeignKeys(d, path, report);
+  const account = resolveAccount(d, path, report);
+  return {
+    id: `bedrock/${region}${account ? `@${account.label}` : ""}/${d.modelId}`,
+    provider: "bedrock",
+    region,
+    ...(account && { account }),
+    ...(d.listedAs !== undefined && { listedAs: d.listedAs }),
+    ...(d.endpoint !== undefined && { endpoint: d.endpoint }),
+  };
+}
+
+/** The label is the operator's, or else the profile's name or the number of the role's account. */
+function resolveAccount(d: FileDeployment, path: Path, report: Report): AccountSettings | undefined {
+  const { profile, roleArn, externalId, account } = d;
+  if (externalId !== undefined && roleArn === undefined) {
+    report([...path, "externalId"], "stands without roleArn; allowed: only beside the role that asks for it");
+  }
+  const label = account ?? profile?.replace(/[^A-Za-z0-9._-]/g, "-") ?? roleArn?.split(":")[4];
+  if (label === undefined) return undefined;
+  return {
+    label,
+    ...(profile !== undefined && { profile }),
+    ...(roleArn !== undefined && { roleArn }),
+    ...(externalId !== undefined && { externalId }),
+  };
+}

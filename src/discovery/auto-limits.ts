@@ -1,0 +1,72 @@
+// Limits that the configuration leaves to AWS (`limit: auto`): what Service Quotas lists when the service starts or reloads.
+// If that cannot be read, what it listed last, which the store remembers; then the configuration's fallback. A service that
+// starts with a number that nobody vouches for would be throttled or idle, so without any of these it does not start.
+import type { Logger } from "pino";
+import { type AutoQuota, autoQuotas, setAutoLimits } from "../config/quotas.ts";
+import type { Settings } from "../config/settings.ts";
+import type { JobStore } from "../store/job-store.ts";
+import type { Elsewhere } from "./account-reader.ts";
+import { findRow, type Listing, listingKey, listQuotas } from "./discover.ts";
+
+export interface AutoLimitsContext {
+  store: Pick<JobStore, "loadCheckpoint" | "saveCheckpoint">;
+  log: Logger;
+  elsewhere?: Elsewhere;
+}
+
+const checkpoint = "listed-limits";
+/** Hundreds of rows in pages of 100, from a service that throttles early: seconds if all is well. */
+const withinMs = 30_000;
+
+/** @throws ConfigError that names each key for which no limit is to be had */
+export async function readAutoLimits(settings: Settings, { store, log, elsewhere }: AutoLimitsContext): Promise<void> {
+  const wanted = autoQuotas(settings);
+  if (wanted.length === 0) return;
+  const listings = await listQuotas(
+    wanted.map(({ deployment }) => deployment),
+    { withinMs, ...(elsewhere && { elsewhere }) },
+  );
+  const remembered = await readRemembered(store);
+  const limits = new Map<string, number | string>();
+  for (const { deployment, quota } of wanted) {
+    const found = listedLimit(deployment, quota, listings.get(listingKey(deployment))!);
+    const last = remembered[quota.name];
+    const instead = last ?? quota.auto.fallback;
+    if (typeof found === "number") remembered[quota.name] = found;
+    else if (instead !== undefined) {
+      const source = last === undefined ? "its fallback" : "what AWS listed last";
+      log.warn(
+        { quota: quota.name, limit: instead },
+        `${quota.auto.key}.limit is auto, but ${found} In force is ${source}.`,
+      );
+    }
+    limits.set(quota.name, typeof found === "number" ? found : (instead ?? found));
+  }
+  setAutoLimits(settings, (name) => limits.get(name)!);
+  log.info({ limits: Object.fromEntries(limits) }, "limits were read from Service Quotas");
+  await store.saveCheckpoint(checkpoint, remembered);
+}
+
+/** The limit, or a sentence that says why there is none. */
+function listedLimit(
+  deployment: AutoQuota["deployment"],
+  quota: AutoQuota["quota"],
+  listing: Listing,
+): number | string {
+  if ("error" in listing) return `the quotas of ${deployment.region} cannot be read. ${listing.error}`;
+  const row = findRow(deployment, quota, listing.quotas);
+  if (!row) {
+    return (
+      `AWS lists no ${quota.unit} per ${quota.per} for ${deployment.listedAs ?? deployment.modelId} in ${deployment.region}. ` +
+      "If it is listed under another name, put that name into listedAs."
+    );
+  }
+  const limit = Math.floor(row.value);
+  return limit >= 1 ? limit : `AWS lists 0 as "${row.name}": the account has no such quota.`;
+}
+
+async function readRemembered(store: AutoLimitsContext["store"]): Promise<Record<string, number>> {
+  const saved: unknown = await store.loadCheckpoint(checkpoint);
+  if (typeof saved !== "object" || saved === null) return {};
+  return Object.fromEntries(Object.entries(saved).filter(([, limit]) => Number.isSafeInteger(limit) && limit >= 1));
+}

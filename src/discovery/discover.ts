@@ -1,0 +1,71 @@
+// Reads what AWS lists for the deployments of a configuration: once for each Region and account, side by side.
+import type { DeploymentSettings, QuotaSettings } from "../config/settings.ts";
+import { type Elsewhere, type ListedQuota, openAccountReader } from "./account-reader.ts";
+import { likeness, scopesOf } from "./names.ts";
+
+/** What is listed in one Region for one account, or why that is not known. */
+export type Listing = { quotas: ListedQuota[] } | { error: string };
+
+export interface DiscoverOptions {
+  withinMs: number;
+  elsewhere?: Elsewhere;
+}
+
+/** Deployments with the same key have the same listing. */
+export function listingKey({ region, account }: Pick<DeploymentSettings, "region" | "account">): string {
+  return JSON.stringify([region, account?.profile, account?.roleArn, account?.externalId]);
+}
+
+/** Never rejects: what cannot be read says why. By `listingKey`. */
+export async function listQuotas(
+  deployments: readonly DeploymentSettings[],
+  { withinMs, elsewhere }: DiscoverOptions,
+): Promise<Map<string, Listing>> {
+  const places = new Map(deployments.map((deployment) => [listingKey(deployment), deployment]));
+  const signal = AbortSignal.timeout(withinMs);
+  const listings = [...places].map(async ([key, { region, account }]): Promise<[string, Listing]> => {
+    const reader = openAccountReader(region, account, elsewhere);
+    try {
+      // The SDK does not look at the signal in all that it does; finding credentials, for one, may take long.
+      return [key, { quotas: await Promise.race([reader.listQuotas(signal), whenAborted(signal)]) }];
+    } catch (error) {
+      return [key, { error: (error as Error).message }];
+    } finally {
+      reader.close();
+    }
+  });
+  return new Map(await Promise.all(listings));
+}
+
+function whenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(new Error("AWS did not answer in time.")), { once: true });
+  });
+}
+
+/**
+ * The row that limits a deployment's calls. Of several, the one that draws on the likeliest quota and has the most alike
+ * name; then the lowest.
+ */
+export function findRow(
+  { modelId, listedAs }: Pick<DeploymentSettings, "modelId" | "listedAs">,
+  { unit, per }: Pick<QuotaSettings, "unit" | "per">,
+  rows: readonly ListedQuota[],
+): ListedQuota | undefined {
+  const scopes = scopesOf(modelId);
+  const ranked = rows
+    .filter((row) => row.unit === unit && row.per === per)
+    .map((row) => ({ row, rank: rankOf(row) }))
+    .filter(({ rank }) => rank !== undefined)
+    .sort((a, b) => a.rank! - b.rank! || a.row.value - b.row.value);
+  return ranked[0]?.row;
+
+  /** Lower is better. Since there is one daily quota for all models, those of single models say nothing any more. */
+  function rankOf({ model, scope }: ListedQuota): number | undefined {
+    if (model === undefined) return 0;
+    const at = scopes.indexOf(scope);
+    const alike =
+      listedAs === undefined ? likeness(model, modelId) : model.toLowerCase() === listedAs.toLowerCase() ? 2 : 0;
+    return at < 0 || alike === 0 ? undefined : 1 + at * 2 + (2 - alike);
+  }
+}

@@ -1,0 +1,67 @@
+// Reading the configuration again while the service runs. What is in force changes in one go, or not at all.
+import type { Logger } from "pino";
+import { ConfigError } from "./config/config-error.ts";
+import { takeOver } from "./config/reload.ts";
+import { schedulerConfigOf } from "./config/scheduler-config.ts";
+import type { Settings } from "./config/settings.ts";
+import { SluiceError } from "./domain/errors.ts";
+import type { ReloadReport } from "./jobs/context.ts";
+import type { ProviderPool } from "./provider-pool.ts";
+import type { Scheduler } from "./scheduler/scheduler.ts";
+
+export interface ReloadContext {
+  /** In force. Its content is replaced, so that all who hold it see the new one. */
+  settings: Settings;
+  scheduler: Pick<Scheduler, "configure">;
+  log: Logger;
+  pool: ProviderPool | undefined;
+  /** Reads and checks the configuration as at the start, limits that AWS lists included. */
+  read: () => Promise<Settings>;
+}
+
+/**
+ * Requests that come while one is carried out wait for it and are carried out then.
+ * The function rejects with SluiceError `config_invalid`, or `unavailable` if the queue cannot be told; then the old
+ * configuration stays in force.
+ */
+export function createReload(context: ReloadContext): () => Promise<ReloadReport> {
+  let last: Promise<unknown> = Promise.resolve();
+  return () => {
+    const next = last.then(() => reload(context));
+    last = next.catch(() => {});
+    return next;
+  };
+}
+
+async function reload({ settings, scheduler, log, pool, read }: ReloadContext): Promise<ReloadReport> {
+  const next = await readNext(read, log);
+  const { settings: inForce, changed, needsRestart } = takeOver(settings, next);
+  try {
+    // First, so that the queue gives out nothing that nobody here can call.
+    pool?.update(inForce);
+    await scheduler.configure(schedulerConfigOf(inForce));
+  } catch (error) {
+    log.error({ err: error }, "the configuration could not be put in force; the one before stays");
+    throw new SluiceError(
+      "unavailable",
+      "The queue does not take the new configuration at the moment.",
+      {},
+      { cause: error },
+    );
+  }
+  Object.assign(settings, inForce);
+  log.level = settings.logLevel;
+  log.info({ changed, needsRestart }, "the configuration was read again");
+  if (needsRestart.length > 0) log.warn({ needsRestart }, "some changes of the configuration take a restart");
+  return { changed, needsRestart };
+}
+
+async function readNext(read: () => Promise<Settings>, log: Logger): Promise<Settings> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    log.error({ mistakes: error.message.split("\n") }, "the configuration has mistakes; the one before stays in force");
+    throw new SluiceError("config_invalid", `${error.message}\nThe configuration before stays in force.`);
+  }
+}

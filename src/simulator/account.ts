@@ -1,0 +1,82 @@
+// What the simulated AWS account is like beyond its models: the quotas that are listed for it, and the roles that may be
+// assumed in it.
+
+export interface SimulatedAccount {
+  /**
+   * Rows of Service Quotas, besides those that are made from the models the simulator knows. By name; a row of the same
+   * name replaces one of those, and `null` takes it away.
+   */
+  listedQuotas?: Record<string, ListedValue | null>;
+  /** Lifecycles other than ACTIVE, by bare model ID. Dates are in ISO 8601. */
+  lifecycles?: Record<string, { status: "ACTIVE" | "LEGACY"; legacyTime?: string; endOfLifeTime?: string }>;
+  /** Roles that may be assumed, by ARN, and the external ID that each asks for. Default: any role. */
+  roles?: Record<string, { externalId?: string }>;
+  /** Rows and profiles per page at most. Default 100. */
+  pageSize?: number;
+  /** Bedrock and Service Quotas as an account without the rights sees them: AccessDeniedException. Default false. */
+  denied?: boolean;
+}
+
+export interface ListedValue {
+  /** What ListAWSDefaultServiceQuotas says. */
+  default: number;
+  /** What ListServiceQuotas says; absent: not listed there. */
+  applied?: number;
+  code?: string;
+}
+
+/** As Service Quotas calls the models, by bare ID. */
+const displayNames: Record<string, string> = {
+  "meta.llama3-1-8b-instruct-v1:0": "Meta Llama 3.1 8B Instruct",
+  "meta.llama3-1-70b-instruct-v1:0": "Meta Llama 3.1 70B Instruct",
+  "meta.llama3-3-70b-instruct-v1:0": "Meta Llama 3.3 70B Instruct",
+  "meta.llama4-maverick-17b-instruct-v1:0": "Meta Llama 4 Maverick V1",
+  "meta.llama4-scout-17b-instruct-v1:0": "Meta Llama 4 Scout V1",
+  "amazon.nova-micro-v1:0": "Amazon Nova Micro",
+  "amazon.nova-lite-v1:0": "Amazon Nova Lite",
+  "amazon.nova-pro-v1:0": "Amazon Nova Pro",
+  "amazon.nova-2-lite-v1:0": "Amazon Nova 2 Lite",
+  "anthropic.claude-haiku-4-5-20251001-v1:0": "Anthropic Claude Haiku 4.5",
+  "anthropic.claude-sonnet-4-5-20250929-v1:0": "Anthropic Claude Sonnet 4.5 V1",
+  "anthropic.claude-opus-4-7": "Anthropic Claude Opus 4.7",
+  "openai.gpt-oss-120b-1:0": "OpenAI GPT OSS 120B",
+  "qwen.qwen3-32b-v1:0": "Qwen3 32B V1",
+  "deepseek.r1-v1:0": "DeepSeek R1 V1",
+};
+
+/** What the rows say for a model whose quotas the simulator does not count. */
+const published = { requests: 800, tokens: 600_000 };
+
+/** Each way of calling has quotas of its own. */
+const scopes = ["On-demand model inference", "Cross-region model inference", "Global cross-region model inference"];
+
+/** All rows, in the order in which they are listed. */
+export function listedRows(
+  { listedQuotas = {} }: SimulatedAccount,
+  counted: { requestsPerMinute?: number; tokensPerMinute?: number },
+): { name: string; code: string; value: ListedValue }[] {
+  const rows = new Map<string, ListedValue | null>();
+  for (const display of Object.values(displayNames)) {
+    for (const scope of scopes) {
+      const requests = counted.requestsPerMinute;
+      const tokens = counted.tokensPerMinute;
+      rows.set(`${scope} requests per minute for ${display}`, rowValue(published.requests, requests));
+      rows.set(`${scope} tokens per minute for ${display}`, rowValue(published.tokens, tokens));
+    }
+    // Rows that are no limits of calls, as there are hundreds of.
+    rows.set(`Records per batch inference job for ${display}`, { default: 50_000 });
+  }
+  rows.set("Cross-Model Max Tokens Per Day", { default: 700_000_000, code: "L-E3F10727" });
+  for (const [name, value] of Object.entries(listedQuotas)) rows.set(name, value);
+  return [...rows].flatMap(([name, value], i) =>
+    value ? [{ name, code: value.code ?? `L-${(0x10000000 + i).toString(16).toUpperCase()}`, value }] : [],
+  );
+}
+
+function rowValue(standard: number, counted: number | undefined): ListedValue {
+  return { default: standard, ...(counted !== undefined && { applied: counted }) };
+}
+
+export function displayNameOf(bareId: string): string {
+  return Object.hasOwn(displayNames, bareId) ? displayNames[bareId]! : bareId;
+}
