@@ -104,7 +104,9 @@ async function simulate(options: SimulateOptions): Promise<void> {
   console.log(`The simulator of Bedrock Runtime listens on ${simulator.url}; its text is synthetic.
 Point the service or any AWS SDK at it:
   AWS_ENDPOINT_URL_BEDROCK_RUNTIME=${simulator.url}
-  ${keys ? `AWS_ACCESS_KEY_ID=${keys.accessKeyId} and its secret` : "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"}`);
+  ${keys ? `AWS_ACCESS_KEY_ID=${keys.accessKeyId} and its secret` : "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"}
+or any client of OpenAI's, with any key:
+  OPENAI_BASE_URL=${simulator.url}/v1`);
   stopOnSignal(() => simulator.stop(), exitCodes.ok);
 }
 

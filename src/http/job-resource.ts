@@ -115,7 +115,9 @@ export const jobSchema = Type.Object(
     ),
     usage: nullable(usage),
     cost_usd: nullable(Type.Number({ description: `Of all attempts that are known to have been billed. ${cost}` })),
-    deployment: nullable(Type.String({ description: "Who answered: {provider}/{region}/{modelId}." })),
+    deployment: nullable(
+      Type.String({ description: "The id of the deployment that answered; GET /v1/deployments lists them." }),
+    ),
     answered_by: nullable(
       Type.String({ description: "The alias that answered; differs from model if a fallback did." }),
     ),

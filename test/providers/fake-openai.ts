@@ -95,7 +95,8 @@ export function completion(message: unknown, finish: string | null = "stop", mor
 
 // ---------------------------------------------------------------- the provider under test
 
-export const key = "sk-test-in-no-message";
+/** Of no form that anybody would know for a key. */
+export const key = "test-key-in-no-message";
 
 export function openAiFor(baseUrl: string, options: Partial<OpenAiOptions> = {}): Provider {
   return createOpenAiProvider({

@@ -75,6 +75,11 @@ const rows: Row[] = [
   { of: "Retry-After in seconds", answer: limit(tpm, "", { "retry-after": "7" }), failure: throttled("tokens", 7_000) },
   { of: "in fractions of them", answer: limit(tpm, "", { "retry-after": "0.25" }), failure: throttled("tokens", 250) },
   {
+    of: "Retry-After, which goes before all else that is said",
+    answer: limit(`${tpm} Please try again in 1.5s.`, "tokens", { "retry-after": "7", ...reset("tokens", "3s") }),
+    failure: throttled("tokens", 7_000),
+  },
+  {
     of: "Retry-After as a date",
     answer: limit(tpm, "", { "retry-after": "Fri, 27 Nov 2026 12:00:30 GMT" }),
     failure: throttled("tokens", 30_000),

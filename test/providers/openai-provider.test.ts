@@ -135,7 +135,7 @@ describe("what is sent", () => {
     await ask(open(), { request: full });
     expect(fake.requests).toMatchObject([{ path: "/v1/chat/completions" }]);
     expect(fake.requests[0]?.body).toEqual({ ...sent, stream: true, stream_options: { include_usage: true } });
-    expect(fake.requests[0]?.headers).toMatchObject({ authorization: "Bearer sk-test-in-no-message" });
+    expect(fake.requests[0]?.headers).toMatchObject({ authorization: "Bearer test-key-in-no-message" });
   });
 
   test("an answer in one piece is asked for where the server cannot stream", async () => {
@@ -220,6 +220,11 @@ describe("answers", () => {
       serviceTier: "flex",
       requestId: "chatcmpl-1",
     });
+  });
+
+  test("in one piece without a finish reason: it is complete all the same", async () => {
+    fake.respond(completion({ content: "Hello" }, null));
+    expect(await ask(open({ streaming: false }))).toMatchObject({ text: "Hello", finishReason: "stop" });
   });
 
   test("in one piece though a stream was asked for", async () => {
@@ -365,12 +370,10 @@ describe("the form of a stream", () => {
 
   test("however its bytes are cut, the text is the same", async () => {
     const words = "Grüße, 世界 👋\r\n";
-    const body = Buffer.from(
-      [chunk({ role: "assistant" }), ...Array.from(words, text), stop(), usage, done]
-        .map(event)
-        .join("")
-        .replaceAll("\n", "\r\n"),
-    );
+    const events = [chunk({ role: "assistant" }), ...Array.from(words, text), stop(), usage, done].map(event);
+    // Events of several lines, so that an end of line that is cut in two must not end the event.
+    const lines = events.map((one) => one.replace('"choices":', '\ndata: "choices":'));
+    const body = Buffer.from(lines.join("").replaceAll("\n", "\r\n"));
     const provider = open();
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(body.length), { maxLength: 60 }), async (cuts) => {
@@ -398,6 +401,18 @@ describe("the form of a stream", () => {
       code: "malformed_output",
       maybeBilled: true,
     });
+  });
+
+  test("after it the connection is closed, for the server may go on for ever", async () => {
+    let closed = false;
+    fake.respond((res) => {
+      res.once("close", () => {
+        closed = true;
+      });
+      bytes(["data: {oops\n\n"], () => {})(res);
+    });
+    await failureOf(ask(open()));
+    await vi.waitFor(() => expect(closed).toBe(true), { timeout: 15_000 });
   });
 
   test("an event without an end is given up", async () => {
