@@ -1,0 +1,67 @@
+// The parser of event streams: the events are the same wherever the bytes are cut.
+import { expect, test } from "vitest";
+import { EventParser } from "../../src/providers/openai/server-sent-events.ts";
+
+const lines = [
+  ": a comment",
+  "",
+  "event: error",
+  "id: 7",
+  'data: {"text":',
+  'data:"é👋"}',
+  "",
+  "data",
+  "data:  two spaces",
+  "",
+  "retry: 3",
+  "",
+  "data: the last",
+  "",
+  "",
+];
+const expected = [{ event: "error", data: '{"text":\n"é👋"}' }, { data: "\n two spaces" }, { data: "the last" }];
+
+function parse(...chunks: Uint8Array[]) {
+  const parser = new EventParser();
+  return [...chunks.flatMap((chunk) => parser.push(chunk)), ...parser.end()];
+}
+
+test.each([
+  ["LF", "\n"],
+  ["CRLF", "\r\n"],
+  ["CR", "\r"],
+])("lines that end with %s, cut anywhere", (_, end) => {
+  const bytes = Buffer.from(lines.join(end));
+  expect(parse(bytes)).toEqual(expected);
+  expect(parse(...Array.from(bytes, (byte) => Buffer.of(byte)))).toEqual(expected);
+  for (let at = 0; at <= bytes.length; at++) {
+    expect(parse(bytes.subarray(0, at), bytes.subarray(at))).toEqual(expected);
+  }
+});
+
+test("an event comes as soon as it is complete", () => {
+  const parser = new EventParser();
+  expect(parser.push(Buffer.from("data: a\n"))).toEqual([]);
+  expect(parser.push(Buffer.from("\ndata: b"))).toEqual([{ data: "a" }]);
+  expect(parser.push(Buffer.from("\n\n"))).toEqual([{ data: "b" }]);
+  expect(parser.end()).toEqual([]);
+});
+
+test("a long line that comes in many pieces is searched once", () => {
+  const parser = new EventParser();
+  const piece = Buffer.from("x".repeat(1_000));
+  const startedAt = performance.now();
+  parser.push(Buffer.from("data: "));
+  for (let i = 0; i < 10_000; i++) parser.push(piece);
+  expect(parser.push(Buffer.from("\n\n"))[0]?.data).toHaveLength(10_000_000);
+  // Searched again with every piece it would take minutes.
+  expect(performance.now() - startedAt).toBeLessThan(15_000);
+});
+
+test("an event that is longer than any answer is refused", () => {
+  const parser = new EventParser();
+  const megabyte = Buffer.from("x".repeat(1024 * 1024));
+  expect(() => {
+    for (let i = 0; i < 20; i++) parser.push(megabyte);
+  }).toThrow(RangeError);
+});
