@@ -27,6 +27,7 @@ import { jobRoutes } from "./routes/jobs.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { quotaRoutes } from "./routes/quotas.ts";
+import { responseRoutes } from "./routes/responses.ts";
 import { statsRoutes } from "./routes/stats.ts";
 import { statusRoutes } from "./routes/status.ts";
 import { boundSlowBodies } from "./slow-bodies.ts";
@@ -97,6 +98,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       jobRoutes(routes, context);
       jobEventRoutes(routes, context, keepAliveMs);
       chatRoutes(routes, context, keepAliveMs);
+      responseRoutes(routes, context, keepAliveMs);
       modelRoutes(routes, context);
       fileRoutes(routes, context);
       batchRoutes(routes, context);

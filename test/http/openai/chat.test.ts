@@ -1,11 +1,15 @@
 // POST /v1/chat/completions as OpenAI's own client sees it; the test plays the worker.
 import OpenAI from "openai";
-import type { ChatCompletionCreateParamsNonStreaming } from "openai/resources";
+import type { ChatCompletion, ChatCompletionCreateParamsNonStreaming } from "openai/resources";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Outcome } from "../../../src/domain/job.ts";
+import { chatCompletionOf } from "../../../src/http/openai/chat-response.ts";
 import { openTestStore, type TestStore } from "../../support/jobs-context.ts";
 import { type ServerUnderTest, startServerUnderTest } from "../server-under-test.ts";
 import { clientOf, urlOf } from "./client.ts";
+
+// Checked by the compiler: it is what OpenAI's types say, but for the null that OpenAI itself sends.
+chatCompletionOf satisfies (record: never) => Omit<ChatCompletion, "system_fingerprint">;
 
 let shared: TestStore;
 let server: ServerUnderTest;

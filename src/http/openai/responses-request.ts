@@ -1,0 +1,215 @@
+// What POST /v1/responses takes, and what it means. It is the same job that a chat completion asks for, in other words.
+import Type, { type Static } from "typebox";
+import type { Settings } from "../../config/settings.ts";
+import type { CanonicalRequest, ContentBlock } from "../../domain/request.ts";
+import type { SubmitInput } from "../../jobs/submit.ts";
+import { bodyCheck } from "../validation.ts";
+import type { ChatDefaults } from "./chat-request.ts";
+import { type Call, Conversation } from "./conversation.ts";
+import {
+  argumentsOf,
+  checkTools,
+  extensionFields,
+  ignored,
+  isObject,
+  optional,
+  refuse,
+  requireText,
+  schemaFormatOf,
+  sharedFields,
+  toolOf,
+  withoutNulls,
+} from "./fields.ts";
+
+/** Without null, which is taken for absent; see `withoutNulls`. */
+export function responseBody(settings: Settings) {
+  const maxTokens = Math.max(...Object.values(settings.models).map((m) => m.maxOutputTokensLimit));
+  return Type.Object(
+    {
+      input: Type.Union([Type.String(), Type.Array(Type.Unknown(), { minItems: 1, maxItems: 2000 })], {
+        description: "A text, or messages, calls of functions and their results.",
+      }),
+      instructions: optional(Type.String()),
+      ...sharedFields(settings),
+      background: optional(
+        Type.Boolean({ description: "Whether to answer at once; GET /v1/responses/{id} has the response then." }),
+      ),
+      max_output_tokens: optional(Type.Integer({ minimum: 1, maximum: maxTokens })),
+      text: optional(
+        Type.Object(
+          {
+            format: optional(Type.Unknown({ description: "text, json_object or json_schema." })),
+            verbosity: optional(Type.Literal("medium")),
+          },
+          { additionalProperties: false },
+        ),
+      ),
+      reasoning: optional(
+        Type.Object({
+          effort: optional(Type.Enum(["minimal", "low", "medium", "high"])),
+          summary: ignored,
+          generate_summary: ignored,
+        }),
+      ),
+      tools: optional(Type.Array(Type.Unknown(), { maxItems: 128, description: "Functions." })),
+      tool_choice: optional(Type.Unknown({ description: "none, auto, required, or a function." })),
+      truncation: optional(Type.Literal("disabled")),
+      top_logprobs: optional(Type.Literal(0)),
+      stream_options: ignored,
+      include: ignored,
+      ...extensionFields(settings),
+    },
+    { additionalProperties: false },
+  );
+}
+
+type ResponseBody = Static<ReturnType<typeof responseBody>>;
+
+export interface ResponseRequest {
+  input: SubmitInput;
+  stream: boolean;
+  background: boolean;
+}
+
+/** @returns a function that throws SluiceError `invalid_request` or `invalid_json`, with the field at fault */
+export function responseReader(settings: Settings): (body: unknown, defaults: ChatDefaults) => ResponseRequest {
+  const check = bodyCheck(responseBody(settings));
+  return (body, defaults) => responseRequestOf(check(withoutNulls(body)), defaults);
+}
+
+function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): ResponseRequest {
+  const { background = false, stream = false, service_tier: tier } = body;
+  if (background && stream) refuse("stream", "A response in the background cannot be streamed.");
+  if (background && body.store === false) refuse("store", "A response in the background has to be stored.");
+  const conversation = conversationOf(body);
+  const tools = (body.tools ?? []).map((value, i) => {
+    const field = `tools[${i}]`;
+    if (isObject(value) && value.type === "function") return toolOf(value, field);
+    return refuse(`${field}.type`, `${field}.type must be function: no other tools are supported.`);
+  });
+  const toolChoice = toolChoiceOf(body.tool_choice);
+  checkTools(tools, toolChoice, body.parallel_tool_calls);
+  return {
+    stream,
+    background,
+    input: {
+      environment: body.environment ?? defaults.environment,
+      messages: conversation.messages,
+      messagesField: "input",
+      system: conversation.system,
+      model: body.model,
+      maxTokens: body.max_output_tokens,
+      maxTokensField: "max_output_tokens",
+      temperature: body.temperature,
+      topP: body.top_p,
+      topK: body.top_k,
+      reasoningEffort: body.reasoning?.effort,
+      tools,
+      toolChoice: tools.length > 0 ? toolChoice : undefined,
+      responseFormat: formatOf(body.text?.format),
+      serviceTier: tier === "auto" ? undefined : tier,
+      // Nobody holds the line for one in the background.
+      priority: body.priority ?? (background ? undefined : defaults.priority),
+      regions: body.regions,
+      fallbackModels: body.fallback_models,
+      onUnknown: body.on_unknown,
+      expiresInMs: body.expires_in === undefined ? undefined : body.expires_in * 1000,
+      metadata: body.metadata,
+      ephemeral: body.store === false,
+    },
+  };
+}
+
+function conversationOf({ input, instructions }: ResponseBody): Conversation {
+  const conversation = new Conversation();
+  if (instructions !== undefined) conversation.instruct(instructions);
+  if (typeof input === "string") {
+    conversation.say("user", [{ type: "text", text: input }], "input");
+    return conversation;
+  }
+  /** Calls follow one another as items of their own; the model made them at once. */
+  let calls: Call[] = [];
+  const endCalls = (field: string) => {
+    if (calls.length > 0) conversation.call([], calls, field);
+    calls = [];
+  };
+  for (const [i, item] of input.entries()) {
+    const field = `input[${i}]`;
+    if (!isObject(item)) return refuse(field, `${field} must be an object.`);
+    if (item.type === "function_call") {
+      calls.push(callOf(item, field));
+    } else if (item.type !== "reasoning") {
+      endCalls(field);
+      if (item.type === "function_call_output") answer(conversation, item, field);
+      else say(conversation, item, field);
+    }
+  }
+  endCalls("input");
+  conversation.end("input");
+  return conversation;
+}
+
+function say(conversation: Conversation, item: Record<string, unknown>, field: string): void {
+  if (item.type !== undefined && item.type !== "message") {
+    const known = "message, function_call, function_call_output or reasoning";
+    refuse(`${field}.type`, `${field}.type must be ${known}.`);
+  }
+  const blocks = textsOf(item.content, `${field}.content`);
+  switch (item.role) {
+    case "system":
+    case "developer":
+      conversation.instruct(blocks.map((block) => block.text).join(""));
+      break;
+    case "user":
+    case "assistant":
+      conversation.say(item.role, blocks, field);
+      break;
+    default:
+      refuse(`${field}.role`, `${field}.role must be one of user, assistant, system, developer.`);
+  }
+}
+
+function answer(conversation: Conversation, item: Record<string, unknown>, field: string): void {
+  const callId = requireText(item.call_id, `${field}.call_id`);
+  const blocks = textsOf(item.output, `${field}.output`);
+  conversation.answer(callId, blocks.map((block) => block.text).join(""), field);
+}
+
+function callOf(item: Record<string, unknown>, field: string): Call {
+  return {
+    type: "tool_call",
+    id: requireText(item.call_id, `${field}.call_id`),
+    name: requireText(item.name, `${field}.name`),
+    input: argumentsOf(item.arguments, `${field}.arguments`),
+  };
+}
+
+function textsOf(content: unknown, field: string): Extract<ContentBlock, { type: "text" }>[] {
+  if (typeof content === "string") return [{ type: "text", text: content }];
+  if (!Array.isArray(content)) return refuse(field, `${field} must be a string or a list of texts.`);
+  return content.map((part, i) => {
+    const here = `${field}[${i}]`;
+    if (!isObject(part)) return refuse(here, `${here} must be an object with type and text.`);
+    const { type } = part;
+    if (type === "input_text" || type === "output_text" || type === "text") {
+      return { type: "text", text: requireText(part.text, `${here}.text`) };
+    }
+    if (type === "refusal") return { type: "text", text: requireText(part.refusal, `${here}.refusal`) };
+    return refuse(`${here}.type`, `${here}.type must be a text: images, audio and files are not supported.`);
+  });
+}
+
+function toolChoiceOf(value: unknown): CanonicalRequest["toolChoice"] {
+  if (value === undefined || value === "none" || value === "auto" || value === "required") return value;
+  if (isObject(value) && value.type === "function") return { name: requireText(value.name, "tool_choice.name") };
+  return refuse("tool_choice", "tool_choice must be none, auto, required, or an object that names a function.");
+}
+
+function formatOf(value: unknown): CanonicalRequest["responseFormat"] {
+  if (value === undefined) return undefined;
+  const type = isObject(value) ? value.type : undefined;
+  if (type === "text") return undefined;
+  if (type === "json_object") return { type };
+  if (type === "json_schema") return schemaFormatOf(value, "text.format");
+  return refuse("text.format", "text.format.type must be text, json_object or json_schema.");
+}

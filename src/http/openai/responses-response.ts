@@ -1,0 +1,137 @@
+// A job as a response of OpenAI's Responses API. All of it is read from the record.
+import { isUuid, type JobId } from "../../domain/ids.ts";
+import type { JobRecord, Outcome, ToolCall, Usage } from "../../domain/job.ts";
+import type { CanonicalRequest } from "../../domain/request.ts";
+import { chatUsage, openAiId, serviceTierOf } from "./chat-response.ts";
+
+/** The job that a response's id stands for; undefined for an id that cannot be one. */
+export function jobOfResponse(id: string): JobId | undefined {
+  const parts = /^resp_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/.exec(id)?.slice(1);
+  const jobId = parts?.join("-");
+  return jobId !== undefined && isUuid(jobId) ? jobId : undefined;
+}
+
+export function responseOf(record: JobRecord) {
+  const { job, outcome } = record;
+  const { request } = job;
+  const { parameters } = request;
+  return {
+    id: openAiId("resp", job.id),
+    object: "response" as const,
+    created_at: Math.floor(job.submittedAt / 1000),
+    completed_at: outcome?.status === "completed" ? Math.floor(outcome.at / 1000) : null,
+    ...statusOf(record),
+    instructions: request.system ?? null,
+    max_output_tokens: parameters.maxTokens,
+    metadata: job.metadata ?? {},
+    /** Who answered: another than was asked for if a fallback did. */
+    model: outcome?.model ?? job.model,
+    output: outcome?.status === "completed" ? outputOf(job.id, outcome) : [],
+    parallel_tool_calls: true,
+    previous_response_id: null,
+    reasoning: { effort: parameters.reasoningEffort ?? null, summary: null },
+    service_tier: serviceTierOf(record) ?? request.serviceTier ?? null,
+    temperature: parameters.temperature ?? null,
+    text: { format: formatOf(request) },
+    tool_choice: toolChoiceOf(request),
+    tools: (request.tools ?? []).map(toolOf),
+    top_p: parameters.topP ?? null,
+    truncation: "disabled" as const,
+    ...(outcome?.usage && { usage: usageOf(outcome.usage) }),
+  };
+}
+
+export type ResponseObject = ReturnType<typeof responseOf>;
+
+function statusOf({ state, outcome }: JobRecord) {
+  const nothing = { error: null, incomplete_details: null };
+  switch (state) {
+    case "completed":
+      if (outcome?.finishReason === "length") return incomplete("max_output_tokens");
+      if (outcome?.finishReason === "content_filter") return incomplete("content_filter");
+      return { ...nothing, status: "completed" as const };
+    case "failed":
+    case "expired":
+      return { ...nothing, status: "failed" as const, error: errorOf(outcome?.error) };
+    default:
+      return { ...nothing, status: state };
+  }
+}
+
+function incomplete(reason: "max_output_tokens" | "content_filter") {
+  return { status: "incomplete" as const, error: null, incomplete_details: { reason } };
+}
+
+/** OpenAI's list of codes is closed; the message begins with ours. */
+function errorOf({ code, message }: { code: string; message: string } = { code: "internal", message: "" }) {
+  const invalid = code === "provider_rejected" || code === "context_exceeded" || code === "content_filtered";
+  return { code: invalid ? ("invalid_prompt" as const) : ("server_error" as const), message: `${code}: ${message}` };
+}
+
+function outputOf(jobId: JobId, { text = "", toolCalls = [] }: Pick<Outcome, "text" | "toolCalls">) {
+  const message = text === "" && toolCalls.length > 0 ? [] : [messageOf(jobId, text)];
+  return [...message, ...toolCalls.map(callItemOf)];
+}
+
+export function messageOf(jobId: JobId, text: string | undefined) {
+  return {
+    id: openAiId("msg", jobId),
+    type: "message" as const,
+    role: "assistant" as const,
+    status: text === undefined ? ("in_progress" as const) : ("completed" as const),
+    content: text === undefined ? [] : [partOf(text)],
+  };
+}
+
+export function partOf(text: string) {
+  return { type: "output_text" as const, text, annotations: [], logprobs: [] };
+}
+
+function callItemOf({ id, name, input }: ToolCall) {
+  return {
+    id: `fc_${id}`,
+    type: "function_call" as const,
+    call_id: id,
+    name,
+    arguments: JSON.stringify(input ?? {}),
+    status: "completed" as const,
+  };
+}
+
+function usageOf(usage: Usage) {
+  const chat = chatUsage(usage);
+  return {
+    input_tokens: chat.prompt_tokens,
+    input_tokens_details: { ...chat.prompt_tokens_details, cache_write_tokens: usage.cacheWrite ?? 0 },
+    output_tokens: chat.completion_tokens,
+    output_tokens_details: { reasoning_tokens: 0 },
+    total_tokens: chat.total_tokens,
+  };
+}
+
+function formatOf({ responseFormat }: CanonicalRequest) {
+  if (responseFormat?.type !== "json_schema") return { type: responseFormat?.type ?? ("text" as const) };
+  const { type, name, schema, description, strict } = responseFormat;
+  return {
+    type,
+    name,
+    schema: schema as Record<string, unknown>,
+    ...(description !== undefined && { description }),
+    ...(strict !== undefined && { strict }),
+  };
+}
+
+function toolChoiceOf({ toolChoice }: CanonicalRequest) {
+  if (typeof toolChoice === "object") return { type: "function" as const, name: toolChoice.name };
+  return toolChoice ?? ("auto" as const);
+}
+
+function toolOf({ name, description, inputSchema }: NonNullable<CanonicalRequest["tools"]>[number]) {
+  return {
+    type: "function" as const,
+    name,
+    description: description ?? null,
+    parameters: inputSchema as Record<string, unknown>,
+    strict: false,
+  };
+}

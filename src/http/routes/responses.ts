@@ -1,0 +1,181 @@
+// /v1/responses: jobs in the words of OpenAI's Responses API, in the background or with the caller on the line.
+import Type from "typebox";
+import { isErased } from "../../domain/erase.ts";
+import { SluiceError } from "../../domain/errors.ts";
+import type { JobRecord } from "../../domain/job.ts";
+import type { Caller } from "../../jobs/caller.ts";
+import { cancel } from "../../jobs/cancel.ts";
+import type { JobsContext } from "../../jobs/context.ts";
+import { quote } from "../../jobs/quote.ts";
+import { submitOnce } from "../../jobs/submit.ts";
+import { requireJob, viewOf } from "../../jobs/view.ts";
+import { waitForEnd } from "../../jobs/wait.ts";
+import { errorResponses } from "../errors.ts";
+import { goneSignal } from "../gone.ts";
+import { onceOf } from "../idempotency.ts";
+import { submitErrors } from "../job-request.ts";
+import {
+  closingSignal,
+  failureOf,
+  heldBy,
+  heldErrors,
+  heldHeaders,
+  whileHeld,
+  withDeadline,
+} from "../openai/held-job.ts";
+import { streamJob } from "../openai/held-stream.ts";
+import { ResponseEvents } from "../openai/responses-events.ts";
+import { responseBody, responseReader } from "../openai/responses-request.ts";
+import { jobOfResponse, type ResponseObject, responseOf } from "../openai/responses-response.ts";
+import type { HttpServer } from "../types.ts";
+
+const params = Type.Object({ response_id: Type.String() });
+const response = Type.Unsafe<ResponseObject>({
+  type: "object",
+  description: "A response as OpenAI has it.",
+  additionalProperties: true,
+});
+const deleted = Type.Object({
+  id: Type.String(),
+  object: Type.Literal("response"),
+  deleted: Type.Literal(true),
+});
+
+/** @param keepAliveMs how often a stream without text sends a comment */
+export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveMs: number): void {
+  const { settings } = context;
+  const read = responseReader(settings);
+  const closing = closingSignal(app);
+  const tags = ["openai"];
+
+  app.post(
+    "/v1/responses",
+    {
+      schema: {
+        tags,
+        operationId: "createResponse",
+        summary: "Answer an input, at once or in the background",
+        description: "OpenAI's contract; docs/openai.md says what of it is honoured, ignored or refused.",
+        headers: heldHeaders,
+        body: responseBody(settings),
+        response: { 200: response, ...errorResponses([...submitErrors, ...heldErrors], "OpenAIError") },
+      },
+      // Checked by the reader.
+      validatorCompiler: () => () => true,
+    },
+    async (request, reply) => {
+      const { caller } = request;
+      const held = heldBy(request, settings);
+      const once = onceOf(request, "responses");
+      const { input, stream, background } = read(request.body, held);
+      reply.header("x-request-id", request.id);
+      if (background) {
+        const job = await submitOnce(context, input, caller, once);
+        reply.header("x-sluice-job-id", job.id);
+        return { ...responseOf(await requireJob(context, job.id, caller)), background };
+      }
+      const gone = goneSignal(reply);
+      const limited = withDeadline(input, held, settings);
+      if (stream) {
+        await streamJob(context, {
+          ...{ reply, caller, held, keepAliveMs, gone, closing },
+          submit: (announce) => submitOnce(context, limited, caller, once, announce),
+          form(job, events) {
+            const form = new ResponseEvents(job);
+            const send = (objects: readonly { type: string }[]) => {
+              for (const object of objects) events.send(JSON.stringify(object), { event: object.type });
+            };
+            return {
+              text: (text) => send(form.text(text)),
+              end: (record) => send(form.end(record)),
+              fail: (error) => send(form.fail(error)),
+            };
+          },
+        });
+        return reply as never;
+      }
+      const job = await submitOnce(context, limited, caller, once);
+      reply.header("x-sluice-job-id", job.id);
+      const signal = AbortSignal.any([closing, gone]);
+      const record = await whileHeld(context, { job, caller, held }, () =>
+        waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal }),
+      );
+      const failure = failureOf(record, closing);
+      if (failure) throw failure;
+      return { ...responseOf(record), background };
+    },
+  );
+
+  app.get(
+    "/v1/responses/:response_id",
+    {
+      schema: {
+        tags,
+        operationId: "getResponse",
+        summary: "A response",
+        params,
+        querystring: Type.Object({ stream: Type.Optional(Type.Literal("false")) }),
+        response: { 200: response, ...errorResponses(["invalid_request", "not_found", "unavailable"], "OpenAIError") },
+      },
+    },
+    async ({ params, caller }) => responseOf(await viewOf(context, await find(params.response_id, caller))),
+  );
+
+  app.post(
+    "/v1/responses/:response_id/cancel",
+    {
+      schema: {
+        tags,
+        operationId: "cancelResponse",
+        summary: "Cancel a response that has not ended",
+        params,
+        response: {
+          200: response,
+          ...errorResponses(["not_found", "conflict", "unavailable", "fate_unknown"], "OpenAIError"),
+        },
+      },
+    },
+    async ({ params, caller }) => {
+      const { job } = await find(params.response_id, caller);
+      return responseOf(await cancel(context, job.id, caller));
+    },
+  );
+
+  app.delete(
+    "/v1/responses/:response_id",
+    {
+      schema: {
+        tags,
+        operationId: "deleteResponse",
+        summary: "Delete a response",
+        description: "Cancels it if it has not ended, and erases what was asked and answered.",
+        params,
+        response: { 200: deleted, ...errorResponses(["not_found", "unavailable", "fate_unknown"], "OpenAIError") },
+      },
+    },
+    async ({ params, caller }) => {
+      const { job, outcome } = await find(params.response_id, caller);
+      if (!outcome) await endOrFindEnded(job.id, caller);
+      await context.store.eraseTexts(job.environment, job.id);
+      return { id: params.response_id, object: "response" as const, deleted: true as const };
+    },
+  );
+
+  /** @throws SluiceError `not_found`, also for a response that was deleted */
+  async function find(id: string, caller: Caller): Promise<JobRecord> {
+    const jobId = jobOfResponse(id);
+    const missing = () => new SluiceError("not_found", `There is no response ${quote(id)}.`);
+    if (jobId === undefined) throw missing();
+    const record = await requireJob(context, jobId, caller).catch((error) => {
+      throw error instanceof SluiceError && error.code === "job_not_found" ? missing() : error;
+    });
+    if (isErased(record.job.request)) throw missing();
+    return record;
+  }
+
+  async function endOrFindEnded(jobId: string, caller: Caller): Promise<void> {
+    await cancel(context, jobId, caller).catch((error) => {
+      if (!(error instanceof SluiceError && error.code === "conflict")) throw error;
+    });
+  }
+}
