@@ -13,13 +13,14 @@ import type { ApiKey } from "./domain/api-key.ts";
 import { type Clock, systemClock } from "./domain/clock.ts";
 import { isLoopback } from "./domain/loopback.ts";
 import { lineFormats } from "./http/openai/batch-lines.ts";
-import { createHttpServer } from "./http/server.ts";
+import { createHttpServer, type HttpContext } from "./http/server.ts";
 import type { JobsContext, ReloadReport } from "./jobs/context.ts";
 import { sweepEphemeral } from "./jobs/ephemeral.ts";
 import { sweepLooseBlobs } from "./jobs/files/files.ts";
 import { sweepIdempotencyKeys } from "./jobs/idempotency.ts";
-import { createFirstKey } from "./jobs/keys/keys.ts";
+import { createFirstKey, type KeysContext } from "./jobs/keys/keys.ts";
 import { type KeyRegistry, openKeyRegistry } from "./jobs/keys/registry.ts";
+import { Limits } from "./jobs/limits/limits.ts";
 import { createTokenCounter } from "./jobs/token-counter.ts";
 import { openProviderPool } from "./provider-pool.ts";
 import { createBedrockProvider } from "./providers/bedrock/bedrock-provider.ts";
@@ -74,6 +75,7 @@ export interface StartOptions {
 const eraseMs = 30_000;
 const checkpointMs = 10_000;
 const sweepMs = 600_000;
+const tidyMs = 10_000;
 
 /**
  * Starts what `settings.role` asks for. The queue is rebuilt from the store while HTTP already accepts; `/readyz` tells when it is.
@@ -122,12 +124,20 @@ export async function startService(initial: Settings, options: StartOptions = {}
           return next;
         },
       });
-    const context: JobsContext = { settings, ...backends, tokenCounter, clock, log, ...(reload && { reload }) };
-    const firstKey = await makeFirstKey(context);
+    const firstKey = await makeFirstKey({ settings, store, clock });
+    const access = await openAccess({ settings, ...backends, clock, log }, opened);
+    const context: HttpContext = {
+      settings,
+      ...backends,
+      ...access,
+      tokenCounter,
+      clock,
+      log,
+      ...(reload && { reload }),
+    };
     // Before anything can be uploaded: nobody but a process that died can have left a blob without its file.
     if (!settings.distributed) await sweepLooseBlobs(context, 0);
-    const http =
-      settings.role === "worker" ? undefined : createHttpServer({ ...context, keys: await openKeys(context, opened) });
+    const http = settings.role === "worker" ? undefined : createHttpServer(context);
     await http?.listen({ host: settings.host, port: settings.port });
     if (http) opened.push(() => http.close());
     if (pool) {
@@ -163,16 +173,29 @@ export async function startService(initial: Settings, options: StartOptions = {}
 }
 
 /** Nobody from elsewhere may call a service that has no keys: one that can be reached from elsewhere has one. */
-async function makeFirstKey(context: JobsContext): Promise<ApiKey | undefined> {
+async function makeFirstKey(context: KeysContext & { settings: Settings }): Promise<ApiKey | undefined> {
   const { role, host, authentication } = context.settings;
   if (role === "worker" || authentication === "off" || isLoopback(host)) return undefined;
   return createFirstKey(context);
 }
 
-async function openKeys(context: JobsContext, opened: (() => Promise<unknown>)[]): Promise<KeyRegistry> {
+/** Who may call, and how much. */
+async function openAccess(
+  context: Pick<JobsContext, "settings" | "store" | "scheduler" | "clock" | "log">,
+  opened: (() => Promise<unknown>)[],
+): Promise<{ keys: KeyRegistry; limits: Limits }> {
   const keys = await openKeyRegistry(context);
   opened.push(() => keys.close());
-  return keys;
+  const limits = new Limits({ ...context, keys });
+  opened.push(
+    repeat(
+      systemTimers,
+      tidyMs,
+      () => limits.tidy(),
+      (error) => context.log.warn({ err: error }, "what jobs used could not be compared with their limits"),
+    ),
+  );
+  return { keys, limits };
 }
 
 /** Starts taking jobs, and what goes with it: counting tokens, reconciling, saving what was learned. */

@@ -146,6 +146,10 @@ export interface LimitSettings {
   maxWaitS: number;
   /** How long a chat completion may wait for its answer. */
   maxChatWaitS: number;
+  /** Jobs that may wait at a time, over all keys; more are refused. */
+  maxQueuedJobs: number;
+  /** On the disk of the data folder; with less no job is taken. Not used where the record is in MongoDB. */
+  minFreeDiskBytes: number;
   /** The longest deadline of a job. */
   maxExpiresInS: number;
 }

@@ -11,7 +11,7 @@ import { parameterRefusal } from "./parameters.ts";
 import { quote } from "./quote.ts";
 
 /** What it takes to build and check a job without storing it. */
-export type AdmissionContext = Pick<JobsContext, "settings" | "clock" | "tokenCounter" | "log">;
+export type AdmissionContext = Pick<JobsContext, "settings" | "clock" | "tokenCounter" | "log" | "limits">;
 
 type Wanted = Pick<JobHead, "model" | "fallbackModels" | "regions">;
 

@@ -6,6 +6,7 @@ import type { Job } from "../domain/job.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
+import type { Limits } from "./limits/limits.ts";
 import type { TokenCounter } from "./token-counter.ts";
 
 export interface JobsContext {
@@ -16,6 +17,8 @@ export interface JobsContext {
   tokenCounter: Pick<TokenCounter, "count">;
   clock: Clock;
   log: Logger;
+  /** What keys and the service take. Absent: everything. */
+  limits?: Pick<Limits, "check" | "checkTotal" | "claimOf" | "reserve" | "release" | "ended">;
   /** Told of jobs that were stored just now, after their state event. Must not throw, and is not waited for. */
   onAccepted?: (jobs: readonly Job[]) => void;
   /** Told that a batch was created or cancelled, where this process takes batches further. */

@@ -1,9 +1,8 @@
 // Ending a job by other means than the answer of a call: cancelled, expired, or found impossible.
 import type { JobRecord, Outcome } from "../domain/job.ts";
 import { sumOfCosts } from "../domain/money.ts";
-import type { EventBus } from "../events/event-bus.ts";
-import type { Scheduler } from "../scheduler/scheduler.ts";
-import type { FinishResult, JobStore } from "../store/job-store.ts";
+import type { FinishResult } from "../store/job-store.ts";
+import type { JobsContext } from "./context.ts";
 
 /**
  * Stores the outcome, unless the job has one, and takes the job out of the queue. A call that is running for the job is
@@ -12,12 +11,13 @@ import type { FinishResult, JobStore } from "../store/job-store.ts";
  * @throws SluiceError `job_not_found`, or what the store throws; then nothing has changed.
  */
 export async function endJob(
-  context: { store: JobStore; scheduler: Scheduler; events: EventBus },
+  context: Pick<JobsContext, "store" | "scheduler" | "events" | "limits">,
   environment: string,
   outcome: Outcome,
 ): Promise<FinishResult> {
   const result = await context.store.finish(environment, outcome);
   const { jobId, status, at } = result.outcome;
+  void context.limits?.ended(environment, result.outcome);
   // Told before the queue is: if that fails, the outcome stands nevertheless, and whoever takes the job finds it.
   context.events.publish({ type: "state", jobId, environment, state: status, at });
   await context.scheduler.remove([jobId]);

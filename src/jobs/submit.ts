@@ -78,7 +78,11 @@ export function submitOnce(
   return withIdempotency(context, caller, once, {
     newId: newJobId,
     find: async (id) => (await context.store.get(id))?.job,
-    prepare: () => buildJob(context, input, caller),
+    async prepare() {
+      const job = await buildJob(context, input, caller);
+      await context.limits?.check([job]);
+      return job;
+    },
     async commit(id, prepared) {
       const job = { ...prepared, id };
       announce?.(job);
@@ -89,17 +93,21 @@ export function submitOnce(
 }
 
 /**
- * Stores jobs and puts those that are new into the queue. A job that cannot be queued now is accepted all the same:
+ * Sets aside what the limits of keys ask for, stores jobs and puts those that are new into the queue. A job that cannot be queued now is accepted all the same:
  * the record is the truth, and the reconciler adds what the queue lacks.
  */
 export async function accept(context: JobsContext, jobs: readonly Job[]): Promise<void> {
-  const { store, scheduler, events, clock, log } = context;
+  const { store, scheduler, events, clock, log, limits } = context;
+  await limits?.reserve(jobs);
   let results: ("inserted" | "exists")[];
   await markEphemeral(context, jobs);
   try {
     results = await store.insertMany(jobs);
   } catch (error) {
-    if (error instanceof SluiceError && error.code === "fate_unknown" && jobs.length === 1) {
+    const mayBeStored = error instanceof SluiceError && error.code === "fate_unknown";
+    // If that fails as well, it is found later that the jobs never came.
+    if (!mayBeStored) await limits?.release(jobs).catch(() => {});
+    if (mayBeStored && jobs.length === 1) {
       throw new SluiceError("fate_unknown", error.message, { ...error.details, jobId: jobs[0]!.id }, { cause: error });
     }
     throw error;

@@ -49,6 +49,7 @@ export class GrantRecord {
       const { outcome: standing } = await this.#persist("Storing an outcome", () =>
         this.#context.store.finish(environment, { jobId, ...outcome }, attempt),
       );
+      void this.#context.limits?.ended(environment, standing);
       this.publishState(standing.status, standing.at);
     } catch (error) {
       if (!(error instanceof SluiceError && error.code === "job_not_found")) throw error;

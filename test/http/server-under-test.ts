@@ -3,11 +3,12 @@ import type { InjectOptions } from "fastify";
 import type { FileSettings } from "../../src/config/schema.ts";
 import { createHttpServer, type HttpOptions } from "../../src/http/server.ts";
 import type { HttpServer } from "../../src/http/types.ts";
-import { openKeyRegistry } from "../../src/jobs/keys/registry.ts";
+import { type KeyRegistry, openKeyRegistry } from "../../src/jobs/keys/registry.ts";
+import { Limits } from "../../src/jobs/limits/limits.ts";
 import { openTestContext, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
 export interface ServerUnderTest {
-  context: TestContext;
+  context: TestContext & { keys: KeyRegistry; limits: Limits };
   app: HttpServer;
   /** Sends JSON, or a text or bytes as they are. */
   post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
@@ -32,9 +33,11 @@ export async function startServerUnderTest(
   shared?: TestStore,
   options: HttpOptions = {},
 ): Promise<ServerUnderTest> {
-  const context = await openTestContext(file, shared);
-  const keys = await openKeyRegistry(context);
-  const app = createHttpServer(Object.assign(context, { keys }), options);
+  const opened = await openTestContext(file, shared);
+  const keys = await openKeyRegistry(opened);
+  const limits = new Limits({ ...opened, keys });
+  const context = Object.assign(opened, { keys, limits });
+  const app = createHttpServer(context, options);
   await app.ready();
 
   async function send(options: InjectOptions): Promise<Answer> {

@@ -105,7 +105,7 @@ export async function openTestContext(file: FileSettings = {}, shared?: TestStor
   const logged: string[] = [];
   const log = pino({ level: "debug" }, { write: (line: string) => logged.push(line) });
 
-  return {
+  const context: TestContext = {
     settings,
     store,
     scheduler,
@@ -140,11 +140,12 @@ export async function openTestContext(file: FileSettings = {}, shared?: TestStor
       const { job, attempts } = (await store.get(jobId))!;
       const at = clock.wall();
       const open = attempts.at(-1);
-      await store.finish(
+      const { outcome: standing } = await store.finish(
         job.environment,
         { jobId, at, ...outcome },
         open && end ? { n: open.n, end: { at, ...end } } : undefined,
       );
+      await context.limits?.ended(job.environment, standing);
       events.publish({ type: "state", jobId, environment: job.environment, state: outcome.status, at });
       await scheduler.remove([jobId]);
     },
@@ -153,6 +154,7 @@ export async function openTestContext(file: FileSettings = {}, shared?: TestStor
       if (!shared) await opened.close();
     },
   };
+  return context;
 }
 
 /** The same store behind methods that a test can replace for its own context alone. */

@@ -1,6 +1,8 @@
 // The first pass over a batch's file: everything that could be wrong is found before there is any job.
 import type { BatchError, BatchRequest } from "../../domain/batch.ts";
+import { SluiceError } from "../../domain/errors.ts";
 import type { AdmissionContext } from "../admission.ts";
+import { type Claim, nothing, plus } from "../limits/claim.ts";
 import { CustomIds } from "./custom-ids.ts";
 import { jsonLines } from "./jsonl.ts";
 import { LineError, type LineFormat, lineErrorOf, lineJob, requestLine } from "./lines.ts";
@@ -35,6 +37,7 @@ export async function validateLines(
   const errors: BatchError[] = [];
   let lines = 0;
   let lastLine = 0;
+  let total = nothing;
   for await (const chunk of jsonLines(bytes, maxLineBytes)) {
     await onChunk();
     for (const line of chunk) {
@@ -53,7 +56,8 @@ export async function validateLines(
         if (before !== undefined) {
           throw new LineError("duplicate_custom_id", `Line ${before} has the same custom_id.`, "custom_id");
         }
-        await lineJob(context, request, format, parsed);
+        const job = await lineJob(context, request, format, parsed);
+        if (context.limits) total = plus(total, context.limits.claimOf(job));
       } catch (error) {
         const mistake = lineErrorOf(error, line.number);
         if (!mistake) throw error;
@@ -62,6 +66,18 @@ export async function validateLines(
       }
     }
   }
+  if (errors.length === 0) errors.push(...(await limitErrors(context, request, total)));
   if (lines === 0) errors.push({ code: "empty_file", message: "The file has no requests." });
   return { lines, lastLine, errors };
+}
+
+/** Limits hold for all lines together, before any of them is a job. */
+async function limitErrors({ limits }: AdmissionContext, { keyId }: BatchRequest, total: Claim): Promise<BatchError[]> {
+  try {
+    await limits?.checkTotal(keyId, total);
+    return [];
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.status >= 500) throw error;
+    return [{ code: error.code, message: error.message }];
+  }
 }

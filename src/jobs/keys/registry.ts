@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import { parseApiKey, secretFits } from "../../domain/api-key.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Scheduler } from "../../scheduler/scheduler.ts";
-import { anybody, type Caller } from "../caller.ts";
+import { anybody, type Caller, type KeyLimits } from "../caller.ts";
 import { callerOf, type KeyRecord, type KeysContext, listKeys, weightsOf } from "./keys.ts";
 
 const refreshMs = 2000;
@@ -23,6 +23,10 @@ export interface KeyRegistry {
    * @throws SluiceError `unauthenticated`, which holds nothing of what was sent
    */
   authenticate(authorization: string | undefined): Promise<Caller>;
+  /** Absent for a key that has none, or is not known. */
+  limitsOf(keyId: string): KeyLimits | undefined;
+  /** The ids of keys that have limits, also of revoked ones, whose jobs may still run. */
+  readonly limited: readonly string[];
   /** Reads the keys again, now. */
   refresh(): Promise<void>;
   close(): Promise<void>;
@@ -45,6 +49,7 @@ export async function openKeyRegistry(context: RegistryContext): Promise<KeyRegi
 class Registry implements KeyRegistry {
   readonly #context: RegistryContext;
   #keys = new Map<string, { record: KeyRecord; caller: Caller }>();
+  #limited: readonly string[] = [];
   #readAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
   #told = { weights: "", at: Number.NEGATIVE_INFINITY };
@@ -57,6 +62,14 @@ class Registry implements KeyRegistry {
 
   get required(): boolean {
     return this.#context.settings.authentication === "keys" && this.#keys.size > 0;
+  }
+
+  get limited(): readonly string[] {
+    return this.#limited;
+  }
+
+  limitsOf(keyId: string): KeyLimits | undefined {
+    return this.#keys.get(keyId)?.caller.limits;
   }
 
   async authenticate(authorization: string | undefined): Promise<Caller> {
@@ -98,6 +111,7 @@ class Registry implements KeyRegistry {
     const at = clock.now();
     const records = await listKeys({ store });
     this.#keys = new Map(records.map((record) => [record.id, { record, caller: callerOf(record) }]));
+    this.#limited = [...this.#keys.values()].flatMap(({ record, caller }) => (caller.limits ? [record.id] : []));
     this.#readAt = at;
     await this.#weigh(records);
   }
