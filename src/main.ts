@@ -22,6 +22,7 @@ import { createFirstKey, type KeysContext } from "./jobs/keys/keys.ts";
 import { type KeyRegistry, openKeyRegistry } from "./jobs/keys/registry.ts";
 import { Limits } from "./jobs/limits/limits.ts";
 import { createTokenCounter } from "./jobs/token-counter.ts";
+import { TokenRatios } from "./jobs/token-ratios.ts";
 import { openProviderPool } from "./provider-pool.ts";
 import { createBedrockProvider } from "./providers/bedrock/bedrock-provider.ts";
 import { createOpenAiProvider } from "./providers/openai/openai-provider.ts";
@@ -37,6 +38,7 @@ import { createPricer } from "./worker/pricer.ts";
 import { startReconciler } from "./worker/reconciler.ts";
 import { recover } from "./worker/recovery.ts";
 import { repeat, systemTimers } from "./worker/timers.ts";
+import { createUsageMeter, resumeTokenRatios, shareTokenRatios } from "./worker/token-usage.ts";
 import { createWorker } from "./worker/worker.ts";
 
 export interface Service {
@@ -124,6 +126,7 @@ export async function startService(initial: Settings, options: StartOptions = {}
           return next;
         },
       });
+    const tokenRatios = new TokenRatios();
     const firstKey = await makeFirstKey({ settings, store, clock });
     const access = await openAccess({ settings, ...backends, clock, log }, opened);
     const context: HttpContext = {
@@ -131,23 +134,32 @@ export async function startService(initial: Settings, options: StartOptions = {}
       ...backends,
       ...access,
       tokenCounter,
+      tokenRatios,
       clock,
       log,
       ...(reload && { reload }),
     };
+    await resumeTokenRatios(context).catch((error) => notShared(log, error));
     // Before anything can be uploaded: nobody but a process that died can have left a blob without its file.
     if (!settings.distributed) await sweepLooseBlobs(context, 0);
     const http = settings.role === "worker" ? undefined : createHttpServer(context);
     await http?.listen({ host: settings.host, port: settings.port });
     if (http) opened.push(() => http.close());
+    const workerId = `${hostname()}/${process.pid}`;
     if (pool) {
-      const workerId = `${hostname()}/${process.pid}`;
-      const work: WorkerContext = { ...context, timers: systemTimers, random, workerId, providers: pool.providers };
+      const usageMeter = createUsageMeter(context);
+      opened.push(() => shareTokenRatios(context, workerId));
+      opened.push(() => usageMeter.idle());
+      const { providers } = pool;
+      const work: WorkerContext = { ...context, timers: systemTimers, random, workerId, providers, usageMeter };
       startWork(work, opened);
       const batches = startBatchDriver({ ...work, formats: lineFormats(settings) });
       opened.push(() => batches.stop());
       context.onBatch = batches.wake;
     }
+    const worker = settings.role === "api" ? undefined : workerId;
+    const share = () => shareTokenRatios(context, worker);
+    opened.push(repeat(systemTimers, checkpointMs, share, (error) => notShared(log, error)));
     // Closed first: while running calls end, nothing new is accepted. Closing twice is no error.
     if (http) opened.push(() => http.close());
 
@@ -196,6 +208,10 @@ async function openAccess(
     ),
   );
   return { keys, limits };
+}
+
+function notShared(log: Logger, error: unknown): void {
+  log.warn({ err: error }, "what was learned about token counts could not be read or saved");
 }
 
 /** Starts taking jobs, and what goes with it: counting tokens, reconciling, saving what was learned. */

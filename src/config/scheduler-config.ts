@@ -1,7 +1,7 @@
 // The part of the configuration that the scheduler runs under.
 import { createHash } from "node:crypto";
 import type { QuotaConfig, SchedulerConfig } from "../scheduler/scheduler.ts";
-import type { Settings } from "./settings.ts";
+import type { DeploymentSettings, Settings } from "./settings.ts";
 
 /** The version is a hash of the content: processes with the same configuration agree on it without talking. */
 export function schedulerConfigOf(settings: Settings): SchedulerConfig {
@@ -17,6 +17,7 @@ export function schedulerConfigOf(settings: Settings): SchedulerConfig {
       maxConcurrency: d.maxConcurrency,
       quotas: d.quotas.map((q) => q.name),
       outputBurndown: d.outputBurndown,
+      dailyPool: dailyPoolOf(d),
     })),
     quotas: [...quotas.values()],
     models: Object.fromEntries(
@@ -34,4 +35,10 @@ export function schedulerConfigOf(settings: Settings): SchedulerConfig {
   };
   const version = createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
   return { version, ...content };
+}
+
+/** Bedrock keeps one pool of tokens per day for all models of an account and Region; of others nothing is known. */
+function dailyPoolOf({ provider, id, region, account }: DeploymentSettings): string {
+  if (provider !== "bedrock") return id;
+  return account ? `${region}@${account.label}` : region;
 }

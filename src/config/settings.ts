@@ -47,7 +47,10 @@ export interface ModelSettings {
   maxOutputTokensLimit: number;
   /** Input and output together. */
   contextTokens: number;
-  /** An estimate of tokens is multiplied by this for models whose tokenizer makes more of a text than cl100k does. */
+  /**
+   * An estimate of tokens is multiplied by this for models whose tokenizer makes more of a text than cl100k does, until
+   * enough calls have shown what the provider counts.
+   */
   tokenFactor: number;
   /** An alias to suggest when the provider refuses this model because it is Legacy or not accessible. */
   alternative?: string;

@@ -9,9 +9,13 @@ import { reservedCost } from "../scheduler/cost.ts";
 import type { JobsContext } from "./context.ts";
 import { parameterRefusal } from "./parameters.ts";
 import { quote } from "./quote.ts";
+import { inputFactor } from "./token-ratios.ts";
 
 /** What it takes to build and check a job without storing it. */
-export type AdmissionContext = Pick<JobsContext, "settings" | "clock" | "tokenCounter" | "log" | "limits">;
+export type AdmissionContext = Pick<
+  JobsContext,
+  "settings" | "clock" | "tokenCounter" | "tokenRatios" | "log" | "limits"
+>;
 
 type Wanted = Pick<JobHead, "model" | "fallbackModels" | "regions">;
 
@@ -39,20 +43,25 @@ function requireModel(settings: Settings, name: string, field: string): ModelSet
  */
 export async function admit(context: AdmissionContext, wanted: Wanted, request: CanonicalRequest): Promise<TokenCount> {
   const { settings } = context;
-  const models = modelsOf(settings, wanted);
+  // Refuses what is unknown.
+  modelsOf(settings, wanted);
   const deployments = allowedDeployments(settings, wanted);
   const refused = parameterRefusal(settings, wanted, request);
   if (refused) throw refused;
-  const factor = Math.max(...models.map((m) => m.tokenFactor));
+  const names = [wanted.model, ...wanted.fallbackModels];
   const output = request.parameters.maxTokens;
 
   const refusalOf = (tokens: TokenCount): SluiceError | undefined =>
     contextRefusal(settings, wanted, tokens) ?? quotaRefusal(deployments, tokens);
 
-  const estimated = { input: Math.ceil(estimateInput(request) * factor), output };
+  const tokensOf = (counted: number): TokenCount => ({
+    input: Math.ceil(counted * inputFactor(settings, context.tokenRatios, names, counted)),
+    output,
+  });
+  const estimated = tokensOf(estimateInput(request));
   if (!refusalOf(estimated)) return estimated;
 
-  const exact = { input: Math.ceil((await countExactly(context, request)) * factor), output };
+  const exact = tokensOf(await countExactly(context, request));
   const refusal = refusalOf(exact);
   if (refusal) throw refusal;
   return exact;

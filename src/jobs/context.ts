@@ -8,6 +8,7 @@ import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
 import type { Limits } from "./limits/limits.ts";
 import type { TokenCounter } from "./token-counter.ts";
+import type { TokenRatios } from "./token-ratios.ts";
 
 export interface JobsContext {
   settings: Settings;
@@ -15,6 +16,8 @@ export interface JobsContext {
   scheduler: Scheduler;
   events: EventBus;
   tokenCounter: Pick<TokenCounter, "count">;
+  /** What was learned of how models count tokens; absent: their configured factors alone. */
+  tokenRatios?: TokenRatios;
   clock: Clock;
   log: Logger;
   /** What keys and the service take. Absent: everything. */

@@ -2,6 +2,7 @@
 import type { JobsContext } from "../jobs/context.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Timers } from "./timers.ts";
+import type { UsageMeter } from "./token-usage.ts";
 
 export interface WorkerContext extends JobsContext {
   timers: Timers;
@@ -9,6 +10,8 @@ export interface WorkerContext extends JobsContext {
   random: () => number;
   /** Stands in each attempt's record. */
   workerId: string;
+  /** Told of calls that ended well; absent: nothing is learned of how models count tokens. */
+  usageMeter?: UsageMeter;
   /** By deployment id. Only jobs for these are taken. */
   providers: ReadonlyMap<string, Provider>;
 }

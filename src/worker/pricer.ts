@@ -1,6 +1,7 @@
 // Replaces the estimated cost of jobs near the head of the queue by an exact count, while they wait: a submit that
 // counted would cost 82 us per KB, and a call that is charged an upper bound wastes quota. Counting happens outside
 // the event loop; one batch at a time, and never in the way of acquiring.
+import { inputFactor } from "../jobs/token-ratios.ts";
 import type { WorkerContext } from "./context.ts";
 
 /** Jobs per batch: what one acquire can use, and few enough that their prompts may be in memory together. */
@@ -31,7 +32,7 @@ export function createPricer(context: WorkerContext): Pricer {
 
 /** Counts one batch. */
 async function priceWaiting(
-  context: Pick<WorkerContext, "scheduler" | "store" | "tokenCounter" | "settings">,
+  context: Pick<WorkerContext, "scheduler" | "store" | "tokenCounter" | "tokenRatios" | "settings">,
 ): Promise<void> {
   const waiting = await context.scheduler.unpriced(batchSize);
   for (const environment of new Set(waiting.map((job) => job.environment))) {
@@ -46,15 +47,10 @@ async function priceWaiting(
       known.map(({ jobId, models }, i) => ({
         jobId,
         tokens: {
-          input: Math.ceil(counts[i]! * tokenFactor(context, models)),
+          input: Math.ceil(counts[i]! * inputFactor(context.settings, context.tokenRatios, models, counts[i]!)),
           output: requests.get(jobId)!.parameters.maxTokens,
         },
       })),
     );
   }
-}
-
-/** Of the model whose tokenizer makes the most of a text: the job may go to any of them. */
-function tokenFactor({ settings }: Pick<WorkerContext, "settings">, models: readonly string[]): number {
-  return Math.max(1, ...models.map((model) => settings.models[model]?.tokenFactor ?? 1));
 }

@@ -40,8 +40,11 @@ export async function runGrant(context: WorkerContext, call: RunningCall, giveUp
     if (begun === undefined || !(await inTime(context, call, begun, record))) return;
     record.publishState("in_progress");
     const { end, verdict, answer } = await callProvider(context, call, begun);
-    if (verdict === undefined) await recordAnswer(begun, answer, end, record);
-    else await recordFailure(begun, verdict, end, record, call.cause);
+    if (verdict === undefined) {
+      await recordAnswer(begun, answer, end, record);
+      const usage = answer.quotaUsage ?? answer.usage;
+      if (usage) context.usageMeter?.observe(begun.job.request, begun.attempt.model, usage);
+    } else await recordFailure(begun, verdict, end, record, call.cause);
   } finally {
     unsubscribe();
   }

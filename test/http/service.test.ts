@@ -26,6 +26,7 @@ test("deployments, with models and quotas", async () => {
     max_output_tokens_limit: 2048,
     context_tokens: 50_000,
     deployments: [id],
+    tokens_seen: null,
   });
   expect(body.deployments[0]).toEqual({
     id,

@@ -3,6 +3,7 @@ import Type from "typebox";
 import { lifecycleOf } from "../../config/lifecycle.ts";
 import type { DeploymentSettings } from "../../config/settings.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import type { LearnedRatios } from "../../jobs/token-ratios.ts";
 import { errorResponses } from "../errors.ts";
 import { isoOrNull, nullable, time } from "../json.ts";
 import type { HttpServer } from "../types.ts";
@@ -15,6 +16,19 @@ const model = Type.Object({
   max_output_tokens_limit: Type.Integer({ description: "What a job may ask for at most." }),
   context_tokens: Type.Integer({ description: "Input and output together." }),
   deployments: Type.Array(Type.String()),
+  tokens_seen: nullable(
+    Type.Object(
+      {
+        input_ratio: Type.Number({
+          description: "Input tokens that the provider counts for one of the service's own count.",
+        }),
+        output_share: Type.Number({
+          description: "The share of max_tokens that answers use; the rest is reserved in vain.",
+        }),
+      },
+      { description: "Means over the calls that ended well; null while nothing is known." },
+    ),
+  ),
 });
 
 const lifecycle = Type.Object({
@@ -39,7 +53,7 @@ const deployment = Type.Object({
   lifecycle: nullable(lifecycle),
 });
 
-export function deploymentRoutes(app: HttpServer, { settings, scheduler, clock }: JobsContext): void {
+export function deploymentRoutes(app: HttpServer, { settings, scheduler, tokenRatios, clock }: JobsContext): void {
   app.get(
     "/v1/deployments",
     {
@@ -73,6 +87,7 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, clock }
           max_output_tokens_limit: m.maxOutputTokensLimit,
           context_tokens: m.contextTokens,
           deployments: m.deployments.map((d) => d.id),
+          tokens_seen: tokensSeen(tokenRatios?.learned(name)),
         })),
         deployments: deployments.map((d) => ({
           id: d.id,
@@ -96,4 +111,9 @@ function lifecycleResource(deployment: (DeploymentSettings & { alternative: stri
   if (deployment === undefined) return null;
   const { status, legacySince = null, endOfLife = null } = lifecycleOf(deployment, now);
   return { status, legacy_since: legacySince, end_of_life: endOfLife, alternative: deployment.alternative };
+}
+
+function tokensSeen(learned: LearnedRatios | undefined) {
+  const rounded = (ratio: number) => Math.round(ratio * 1000) / 1000;
+  return learned ? { input_ratio: rounded(learned.input), output_share: rounded(learned.output) } : null;
 }
