@@ -237,6 +237,11 @@ function waitingOnOf(standing: Explanation): Static<typeof waitingOn> {
   return { ...nothing, ...standing.waitingOn, message: sentence(standing.waitingOn, standing.position) };
 }
 
+/** A reason is a sentence, or a few words. */
+function ended(reason: string): string {
+  return /[.!?]$/.test(reason) ? reason : `${reason}.`;
+}
+
 function sentence(on: WaitingOn, position: number): string {
   switch (on.kind) {
     case "turn":
@@ -246,9 +251,9 @@ function sentence(on: WaitingOn, position: number): string {
     case "concurrency":
       return `It waits for one of the running calls of ${on.deployment} to end.`;
     case "cool_down":
-      return `It waits for ${on.deployment} to recover: ${on.reason}.`;
+      return `It waits for ${on.deployment} to recover: ${ended(on.reason)}`;
     case "out_of_service":
-      return `It waits for ${on.deployment}, which is out of service: ${on.reason}.`;
+      return `It waits for ${on.deployment}, which is out of service: ${ended(on.reason)}`;
     case "delay":
       return "It waits for its time: a retry after an error, or not_before.";
     case "rebuild":

@@ -241,7 +241,7 @@ export type DeploymentSignal =
    */
   | { kind: "throttled"; throttle: "requests" | "tokens" | "tokens_per_day" | "unknown"; retryAfterMs?: number }
   /** The provider's capacity: the deployment cools down, exponentially. */
-  | { kind: "capacity"; retryAfterMs?: number }
+  | { kind: "capacity"; reason?: string; retryAfterMs?: number }
   /** It cannot work: out of service until revived, reconfigured, or tried again after some minutes. */
   | { kind: "misconfigured"; reason: string };
 

@@ -29,7 +29,12 @@ export function applySignal(
       for (const quota of deployment.quotas) quota.succeeded(now);
       return;
     case "capacity":
-      deployment.coolDown(now, "The provider is overloaded or unavailable.", grantedAt, signal.retryAfterMs);
+      deployment.coolDown(
+        now,
+        signal.reason ?? "The provider is overloaded or unavailable.",
+        grantedAt,
+        signal.retryAfterMs,
+      );
       return;
     case "misconfigured":
       deployment.takeOut(now, signal.reason);

@@ -64,7 +64,11 @@ export function judge(failure: ProviderFailure, tried: Tried, policy: RetryPolic
     case "capacity":
       return {
         attempt: { result: "capacity", error, requestId },
-        settlement: backInPlace({ kind: "capacity", ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }),
+        settlement: backInPlace({
+          kind: "capacity",
+          reason: message,
+          ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+        }),
       };
     case "misconfigured":
       return {

@@ -72,7 +72,7 @@ describe("what becomes of a job after a call without an answer", () => {
     expect(verdict.settlement).toEqual({
       job: { requeueAfterMs: 0 },
       charge: refused,
-      signal: { kind: "capacity" },
+      signal: { kind: "capacity", reason: failure({ kind: "capacity" }).message },
     });
   });
 

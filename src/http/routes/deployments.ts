@@ -43,6 +43,9 @@ const lifecycle = Type.Object({
 const deployment = Type.Object({
   id: Type.String(),
   region: Type.String(),
+  account: nullable(
+    Type.String({ description: "Whose credentials it is called with; null: those that the service has anyway." }),
+  ),
   model_id: Type.String(),
   state: Type.Enum(["in_service", "cooling_down", "out_of_service"]),
   reason: nullable(Type.String()),
@@ -92,6 +95,7 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, tokenRa
         deployments: deployments.map((d) => ({
           id: d.id,
           region: configured.get(d.id)?.region ?? "",
+          account: configured.get(d.id)?.account?.label ?? null,
           model_id: configured.get(d.id)?.modelId ?? "",
           state: d.state,
           reason: d.reason ?? null,

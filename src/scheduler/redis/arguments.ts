@@ -79,7 +79,7 @@ function chargeArguments(charge: RestoredCharge, deployments: Places<string>): A
 export function settleArguments({ jobId, grant, job, charge, signal }: Settlement): Argument[] {
   const after = job === "ended" ? job : job.requeueAfterMs;
   const used = typeof charge === "string" ? undefined : charge;
-  const detail = signal.kind === "throttled" ? signal.throttle : signal.kind === "misconfigured" ? signal.reason : "";
+  const detail = signal.kind === "throttled" ? signal.throttle : "reason" in signal ? (signal.reason ?? "") : "";
   const retryAfterMs = "retryAfterMs" in signal ? (signal.retryAfterMs ?? "") : "";
   return [
     packId(jobId),

@@ -164,8 +164,9 @@ export function choiceCases(declare: Case): void {
 
   declare("overloaded for a time that the provider names", configOf([]), async (d) => {
     await d.add(...jobs(1, 3));
-    await d.refuse(await d.takeOne(), { kind: "capacity", retryAfterMs: 5000 });
+    await d.refuse(await d.takeOne(), { kind: "capacity", reason: "a proxy answers", retryAfterMs: 5000 });
     expect((await d.acquire()).retryInMs).toBe(5000);
+    expect(await d.deployment("d")).toMatchObject({ state: "cooling_down", reason: "a proxy answers" });
   });
 
   declare("calls that ran when the trouble began say nothing new, for better or worse", configOf([]), async (d) => {

@@ -148,7 +148,8 @@ function deployments.signal(deployment, grantedAt, kind, detail, retryAfterMs)
     for _, quota in ipairs(deployment.quotas) do quotas.succeeded(quota) end
   elseif kind == 'capacity' then
     if isFresh(deployment, grantedAt) then
-      pause(deployment, coolDown, 'The provider is overloaded or unavailable.', retryAfterMs)
+      local reason = detail ~= '' and detail or 'The provider is overloaded or unavailable.'
+      pause(deployment, coolDown, reason, retryAfterMs)
     end
   elseif kind == 'misconfigured' then
     deployment.state.onTrial = true
