@@ -140,18 +140,31 @@ async function callProvider(context: WorkerContext, call: RunningCall, begun: Be
   }
 }
 
+/** What is kept for listeners that are still to come, in UTF-16 units: most answers, and little beside a call. */
+const maxUnheard = 64 * 1024;
+
 /**
- * Publishes the text as it comes. Pieces are counted whether anybody listens or not, so that who comes late sees what
- * is missing. What an earlier attempt may have streamed is declared void first.
+ * Publishes the text as it comes. What nobody listens to is kept for a while: whoever submitted the job in another
+ * process may be heard of only after the first pieces. Pieces are counted in any case, so that who comes too late for
+ * some sees what is missing. What an earlier attempt may have streamed is declared void first.
  */
 function textPublisher({ events }: WorkerContext, { attempt, earlier }: Begun): (text: string) => void {
   const { jobId, n } = attempt;
   const mayHaveStreamed = (a: Attempt) => !a.end || a.end.result === "transient" || a.end.result === "aborted";
   if (earlier.some(mayHaveStreamed)) events.publish({ type: "restart", jobId, attempt: n });
   let index = 0;
+  let unheard: { index: number; text: string }[] = [];
+  let unheardChars = 0;
   return (text) => {
-    const piece = index++;
-    if (events.hasListeners(jobId)) events.publish({ type: "tokens", jobId, attempt: n, index: piece, text });
+    unheard.push({ index: index++, text });
+    unheardChars += text.length;
+    if (events.hasListeners(jobId)) {
+      for (const piece of unheard) events.publish({ type: "tokens", jobId, attempt: n, ...piece });
+    } else if (unheardChars <= maxUnheard) {
+      return;
+    }
+    unheard = [];
+    unheardChars = 0;
   };
 }
 

@@ -61,20 +61,43 @@ describe("an answer", () => {
     expect((await h.context.scheduler.snapshot()).quotas[0]!.used).toBe(30);
   });
 
-  test("is streamed to those who listen, piece by piece, and to nobody else", async () => {
+  test("is streamed to those who listen, piece by piece, and to who comes late from the beginning", async () => {
     await open();
     const jobId = await h.submit("hello");
     await h.quiet();
     const [call] = h.provider.calls;
-    call!.stream("not ");
+    call!.stream("heard ");
+    call!.stream("late, ");
     const events = h.listen(jobId);
     call!.stream("heard");
-    call!.answer({ text: "not heard" });
+    call!.stream(" at once");
+    call!.answer({ text: "heard late, heard at once" });
     await h.quiet();
     expect(events).toMatchObject([
-      { type: "tokens", attempt: 1, index: 1, text: "heard" },
+      { type: "tokens", attempt: 1, index: 0, text: "heard " },
+      { type: "tokens", attempt: 1, index: 1, text: "late, " },
+      { type: "tokens", attempt: 1, index: 2, text: "heard" },
+      { type: "tokens", attempt: 1, index: 3, text: " at once" },
       { type: "state", state: "completed" },
     ]);
+  });
+
+  test("is not kept without bounds for listeners that may never come", async () => {
+    await open();
+    const jobId = await h.submit("hello");
+    await h.quiet();
+    const [call] = h.provider.calls;
+    call!.stream("x".repeat(40_000));
+    call!.stream("x".repeat(40_000));
+    call!.stream("kept");
+    const events = h.listen(jobId);
+    call!.stream("heard");
+    expect(events).toMatchObject([
+      { type: "tokens", index: 2, text: "kept" },
+      { type: "tokens", index: 3, text: "heard" },
+    ]);
+    call!.answer();
+    await h.quiet();
   });
 
   test("is kept while the store is away, with its lease renewed, and stored when it is back", async () => {
