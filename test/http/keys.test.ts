@@ -91,6 +91,20 @@ describe("who is let in", () => {
     }
   });
 
+  test("every call that is documented needs a key, except for the probes", async () => {
+    const { paths } = (await server.as(admin).get("/openapi.json")).body as { paths: Record<string, object> };
+    const open: string[] = [];
+    for (const [path, methods] of Object.entries(paths)) {
+      for (const method of Object.keys(methods)) {
+        const url = path.replaceAll(/\{\w+\}/g, "01a207b1-d804-714a-9b28-0f7074ddb0e8");
+        const { statusCode, body } = await server.app.inject({ method: method.toUpperCase() as "GET", url });
+        if (statusCode !== 401) open.push(path);
+        else expect(JSON.parse(body).error.message, path).toMatch(/API key/);
+      }
+    }
+    expect(open).toEqual(["/healthz", "/readyz"]);
+  });
+
   test("the word is read in any case; probes need no key", async () => {
     expect((await server.get("/v1/keys", { authorization: `bearer  ${admin} ` })).status).toBe(200);
     for (const probe of ["/healthz", "/readyz"]) expect((await server.get(probe)).status).toBe(200);

@@ -63,6 +63,8 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
         throw new SluiceError("unsupported_media_type", "The file must be sent as a form, multipart/form-data.");
       }
       const environment = environmentOf(request, settings);
+      // Of the disk: a file is the largest thing that can be sent.
+      await context.limits?.check([]);
       try {
         const file = await receiveUpload({
           request: request.raw,
