@@ -1,7 +1,7 @@
 // Reading the configuration again while the service runs. What is in force changes in one go, or not at all.
 import type { Logger } from "pino";
 import { ConfigError } from "./config/config-error.ts";
-import { takeOver } from "./config/reload.ts";
+import { type TakenOver, takeOver } from "./config/reload.ts";
 import { schedulerConfigOf } from "./config/scheduler-config.ts";
 import type { Settings } from "./config/settings.ts";
 import { SluiceError } from "./domain/errors.ts";
@@ -34,8 +34,7 @@ export function createReload(context: ReloadContext): () => Promise<ReloadReport
 }
 
 async function reload({ settings, scheduler, log, pool, read }: ReloadContext): Promise<ReloadReport> {
-  const next = await readNext(read, log);
-  const { settings: inForce, changed, needsRestart } = takeOver(settings, next);
+  const { settings: inForce, changed, needsRestart } = await readNext(settings, read, log);
   try {
     // First, so that the queue gives out nothing that nobody here can call.
     pool?.update(inForce);
@@ -56,9 +55,9 @@ async function reload({ settings, scheduler, log, pool, read }: ReloadContext): 
   return { changed, needsRestart };
 }
 
-async function readNext(read: () => Promise<Settings>, log: Logger): Promise<Settings> {
+async function readNext(current: Settings, read: () => Promise<Settings>, log: Logger): Promise<TakenOver> {
   try {
-    return await read();
+    return takeOver(current, await read());
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     log.error({ mistakes: error.message.split("\n") }, "the configuration has mistakes; the one before stays in force");

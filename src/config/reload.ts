@@ -1,5 +1,6 @@
 // What a configuration that is read again changes in a service that runs: most of it at once, some of it only at the next
 // start. Pure.
+import { ConfigError } from "./config-error.ts";
 import type { Settings } from "./settings.ts";
 
 export interface TakenOver {
@@ -11,7 +12,14 @@ export interface TakenOver {
   needsRestart: string[];
 }
 
+/** @throws ConfigError if synthetic answers would take the place of real ones, or the other way round */
 export function takeOver(current: Settings, next: Settings): TakenOver {
+  if (current.simulator !== next.simulator) {
+    const [from, to] = current.simulator
+      ? ["the built-in simulator", "Bedrock"]
+      : ["Bedrock", "the built-in simulator"];
+    throw new ConfigError(`So far ${from} answers, and with this configuration ${to} would. That takes a restart.`);
+  }
   const settings: Settings = {
     ...next,
     host: current.host,

@@ -83,3 +83,11 @@ redis: { jobHashes: { ttlSeconds: 0 } }`,
   });
   expect(Object.keys(settings.environments)).toEqual(["UAT", "PROD"]);
 });
+
+test("synthetic answers never take the place of real ones, or the other way round", async () => {
+  const current = await before();
+  expect(() => takeOver({ ...current, simulator: true }, current)).toThrow(
+    "So far the built-in simulator answers, and with this configuration Bedrock would. That takes a restart.",
+  );
+  expect(() => takeOver(current, { ...current, simulator: true })).toThrow(/takes a restart/);
+});
