@@ -1,8 +1,9 @@
 // npm run bench: measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
-// (enqueue, drain, idle-latency, quota-use, scheduler, store) only those.
+// (batch, enqueue, drain, idle-latency, quota-use, scheduler, store) only those.
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
+import { benchBatch } from "./batch.ts";
 import { benchDrain } from "./drain.ts";
 import { benchEnqueue } from "./enqueue.ts";
 import { benchIdleLatency } from "./idle-latency.ts";
@@ -12,6 +13,7 @@ import { benchStore } from "./store.ts";
 import { type Figure, printFigures } from "./support/measure.ts";
 
 const benchmarks: Record<string, () => Promise<Figure[]>> = {
+  batch: benchBatch,
   enqueue: benchEnqueue,
   drain: benchDrain,
   "idle-latency": benchIdleLatency,

@@ -102,7 +102,11 @@ export function withoutNulls(body: unknown): unknown {
 }
 
 function dropNulls(object: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
+  // Hardly ever are there any, and a batch has a million bodies.
+  for (const key in object) {
+    if (object[key] === null) return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
+  }
+  return { ...object };
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

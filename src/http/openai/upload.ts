@@ -60,6 +60,8 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
     else values.set(name, value);
   });
   busboy.on("file", (name, stream, givenName) => {
+    // Whoever reads it hears of it; without a listener of its own it would end the process once nobody does.
+    stream.on("error", () => {});
     if (name !== "file" || storing) {
       mistake ??= storing ? badForm("There must be one file.", "file") : unexpected(name);
       stream.resume();

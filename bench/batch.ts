@@ -1,0 +1,122 @@
+// A batch from the first byte of its upload to all of its jobs on disk, beside bare SQLite inserting the very same rows in
+// transactions of 1,000; and how much memory that took. The service is a process of its own.
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openForReading, openForWriting } from "../src/store/sqlite/driver.ts";
+import { migrate } from "../src/store/sqlite/migrate.ts";
+import { environmentMigrations } from "../src/store/sqlite/schema.ts";
+import { compare, type Figure, spreadOf } from "./support/measure.ts";
+
+const repeats = 3;
+const lines = 100_000;
+const rowsInTransaction = 1_000;
+const megabyte = 1024 * 1024;
+
+export async function benchBatch(): Promise<Figure[]> {
+  const rates: { ours: number; beside: number }[] = [];
+  const growths: number[] = [];
+  for (let i = 0; i < repeats; i++) {
+    const { rate, growth, beside } = await runOnce();
+    rates.push({ ours: rate, beside });
+    growths.push(growth / megabyte);
+  }
+  return [
+    compare(
+      `batch of ${lines.toLocaleString("en")} lines, from upload to durable jobs`,
+      "jobs/s",
+      rates,
+      "bare SQLite",
+      "ratio >= 0.7",
+    ),
+    { what: "batch: peak memory of the service above its start, queue included", unit: "MB", ours: spreadOf(growths) },
+  ];
+}
+
+async function runOnce(): Promise<{ rate: number; growth: number; beside: number }> {
+  const server = fork(new URL("./support/batch-server.ts", import.meta.url), [String(lines)]);
+  try {
+    const { port, dataDir, rss } = await messageOf(server);
+    const durable = messageOf(server);
+    const startedAt = performance.now();
+    await createBatch(`http://127.0.0.1:${port}/v1`);
+    await durable;
+    const rate = (lines * 1000) / (performance.now() - startedAt);
+    server.send("peak");
+    const { peak } = await messageOf(server);
+    return { rate, growth: peak - rss, beside: await insertBare(dataDir) };
+  } finally {
+    server.send("stop");
+    await once(server, "exit");
+  }
+}
+
+async function createBatch(url: string): Promise<void> {
+  const line = (i: number) =>
+    `${JSON.stringify({
+      custom_id: `request-${i}`,
+      method: "POST",
+      url: "/v1/chat/completions",
+      body: { model: "llama", messages: [{ role: "user", content: `Write a line about the number ${i}.` }] },
+    })}\n`;
+  const form = new FormData();
+  form.set("purpose", "batch");
+  form.set("file", new Blob([Array.from({ length: lines }, (_, i) => line(i)).join("")]), "bench.jsonl");
+  const { id } = await answerOf(await fetch(`${url}/files`, { method: "POST", body: form }));
+  const body = { input_file_id: id, endpoint: "/v1/chat/completions", completion_window: "24h" };
+  const headers = { "content-type": "application/json" };
+  await answerOf(await fetch(`${url}/batches`, { method: "POST", headers, body: JSON.stringify(body) }));
+}
+
+async function answerOf(response: Response): Promise<{ id: string }> {
+  if (!response.ok) throw new Error(await response.text());
+  return (await response.json()) as { id: string };
+}
+
+/** The rows of the service's own file, into the same tables. */
+async function insertBare(dataDir: string): Promise<number> {
+  const ours = openForReading(join(dataDir, "SSP-dev.sqlite"));
+  const columns = "environment, submitted_at, job_id, status, tenant, priority, model, expires_at, head";
+  const all = (sql: string) =>
+    ours
+      .prepare(sql)
+      .all()
+      .map((row) => Object.values(row) as string[]);
+  const jobs = all(`SELECT ${columns} FROM jobs ORDER BY job_id`);
+  const requests = all("SELECT job_id, request FROM requests ORDER BY job_id");
+  ours.close();
+  const folder = await mkdtemp(join(tmpdir(), "sluice-bench-"));
+  const db = openForWriting(join(folder, "bare.sqlite"));
+  try {
+    migrate(db, "bare", environmentMigrations);
+    const insertJob = db.prepare(`INSERT INTO jobs (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    const insertRequest = db.prepare("INSERT INTO requests (job_id, request) VALUES (?, ?)");
+    const startedAt = performance.now();
+    for (let from = 0; from < jobs.length; from += rowsInTransaction) {
+      db.exec("BEGIN IMMEDIATE");
+      for (let i = from; i < Math.min(from + rowsInTransaction, jobs.length); i++) {
+        insertJob.run(...jobs[i]!);
+        insertRequest.run(...requests[i]!);
+      }
+      db.exec("COMMIT");
+    }
+    return (jobs.length * 1000) / (performance.now() - startedAt);
+  } finally {
+    db.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface Message {
+  port: number;
+  dataDir: string;
+  rss: number;
+  peak: number;
+}
+
+async function messageOf(server: ChildProcess): Promise<Message> {
+  const [message] = (await once(server, "message")) as [Message];
+  return message;
+}
