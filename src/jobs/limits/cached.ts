@@ -24,12 +24,22 @@ export class Cached<T> {
   async get(): Promise<T> {
     const value = this.#value;
     if (!value) return this.#readAgain();
-    const ageMs = this.#clock.now() - value.readAt;
-    if (ageMs <= Math.max(this.#freshMs, 20 * value.tookMs)) return value.is;
+    if (this.#isYoung(value, this.#freshMs)) return value.is;
     const next = this.#readAgain();
-    if (ageMs > this.#staleMs) return next;
+    if (this.#clock.now() - value.readAt > this.#staleMs) return next;
     next.catch(() => {});
     return value.is;
+  }
+
+  /** Reads it again if it is older than this, as far as that leaves time for other things. Answers whether it did. */
+  async renew(olderThanMs: number): Promise<boolean> {
+    if (this.#value && this.#isYoung(this.#value, olderThanMs)) return false;
+    await this.#readAgain();
+    return true;
+  }
+
+  #isYoung({ readAt, tookMs }: { readAt: number; tookMs: number }, ms: number): boolean {
+    return this.#clock.now() - readAt <= Math.max(ms, 20 * tookMs);
   }
 
   #readAgain(): Promise<T> {

@@ -38,6 +38,8 @@ export interface LimitsContext {
 /** How old the sums of a key may be where other processes change them, and how old at most before they are waited for. */
 const freshMs = 2000;
 const staleMs = 30_000;
+/** Sums that are older than this refuse nobody. */
+const renewMs = 250;
 /** Jobs of one key that are looked at in one round of `tidy`. */
 const tidiedAtOnce = 200;
 /** A job that is not on record so long after something was set aside for it will not come. */
@@ -83,8 +85,7 @@ export class Limits {
   async check(jobs: readonly Job[]): Promise<void> {
     await this.#checkService(jobs.length);
     for (const [keyId, limits, own] of this.#byLimitedKey(jobs)) {
-      const { account } = await this.#accountOf(keyId);
-      this.#claimsOf(own, limits, account);
+      await this.#upToDate(keyId, (account) => this.#claimsOf(own, limits, account));
     }
   }
 
@@ -105,9 +106,10 @@ export class Limits {
     await this.#checkService(total.jobs);
     const limits = keyId === undefined ? undefined : this.#context.keys.limitsOf(keyId);
     if (keyId === undefined || !limits) return;
-    const { account } = await this.#accountOf(keyId);
-    const refusal = refusalOf(limits, account.standing(this.#today()), total);
-    if (refusal) throw refusal;
+    await this.#upToDate(keyId, (account) => {
+      const refusal = refusalOf(limits, account.standing(this.#today()), total);
+      if (refusal) throw refusal;
+    });
   }
 
   /**
@@ -119,9 +121,12 @@ export class Limits {
     await this.#checkService(jobs.length);
     for (const [keyId, limits, own] of this.#byLimitedKey(jobs)) {
       const { account } = await this.#accountOf(keyId);
-      // Nothing is waited for between the check and setting aside.
-      const claims = this.#claimsOf(own, limits, account);
-      for (const [job, claim] of claims) account.setAside(job.id, claim);
+      const claims = await this.#upToDate(keyId, () => {
+        // Nothing is waited for between the check and setting aside.
+        const fitting = this.#claimsOf(own, limits, account);
+        for (const [job, claim] of fitting) account.setAside(job.id, claim);
+        return fitting;
+      });
       try {
         await this.#writeOpen(keyId, claims);
       } catch (error) {
@@ -249,6 +254,17 @@ export class Limits {
     const refusal = sum.jobs > 0 ? refusalOf(limits, account.standing(this.#today()), sum) : undefined;
     if (refusal) throw refusal;
     return claims;
+  }
+
+  /** What is refused by sums that other processes may have changed is looked at again with new ones. */
+  async #upToDate<T>(keyId: string, look: (account: Account) => T): Promise<T> {
+    const { account, loaded } = await this.#accountOf(keyId);
+    try {
+      return look(account);
+    } catch (error) {
+      if (!this.#context.settings.distributed || !(await loaded.renew(renewMs))) throw error;
+      return look(account);
+    }
   }
 
   async #accountOf(keyId: string): Promise<Known> {
