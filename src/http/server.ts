@@ -30,6 +30,7 @@ import { quotaRoutes } from "./routes/quotas.ts";
 import { responseRoutes } from "./routes/responses.ts";
 import { statsRoutes } from "./routes/stats.ts";
 import { statusRoutes } from "./routes/status.ts";
+import { usageRoutes } from "./routes/usage.ts";
 import { boundSlowBodies } from "./slow-bodies.ts";
 import type { HttpServer } from "./types.ts";
 import { compileValidator, validationError } from "./validation.ts";
@@ -106,6 +107,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       quotaRoutes(routes, context);
       configRoutes(routes, context);
       statsRoutes(routes, context);
+      usageRoutes(routes, context);
       keyRoutes(routes, context, keys);
       healthRoutes(routes, context);
       documentationRoutes(routes);

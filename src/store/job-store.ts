@@ -15,6 +15,7 @@ import type {
   Priority,
 } from "../domain/job.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
+import type { UsageRow } from "../domain/usage.ts";
 import type { BlobStore } from "./blob-store.ts";
 import type { RecordStore } from "./record-store.ts";
 
@@ -74,6 +75,12 @@ export interface JobStore {
 
   /** Attempts charged at or after a time (milliseconds since the epoch), in the order of that time, a page at a time. */
   attemptsSince(query: AttemptsQuery): Promise<Page<Attempt>>;
+
+  /**
+   * What the attempts that were charged in a range have used, by tenant, key and model; of all in the range, so it should
+   * be an hour or a day.
+   */
+  usage(query: UsageQuery): Promise<UsageRow[]>;
 
   /** How many jobs are in each state, by environment. Cheap enough to ask for every second with a million jobs. */
   counts(): Promise<Record<string, Record<JobState, number>>>;
@@ -183,4 +190,11 @@ export interface AttemptsQuery {
   /** 1 to 10,000. */
   limit: number;
   cursor?: string;
+}
+
+export interface UsageQuery {
+  environment: string;
+  /** Milliseconds since the epoch; from is included, to is not. */
+  chargedFrom: number;
+  chargedTo: number;
 }

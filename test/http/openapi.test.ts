@@ -60,6 +60,7 @@ test("has every route", () => {
     "POST /v1/quotas/{name}/forget",
     "POST /v1/deployments/{id}/revive",
     "GET /v1/stats",
+    "GET /v1/usage",
     "POST /v1/keys",
     "GET /v1/keys",
     "POST /v1/keys/{key_id}/revoke",

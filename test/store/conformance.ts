@@ -16,6 +16,7 @@ import { outcomeCases } from "./conformance/outcomes.ts";
 import { recordCases } from "./conformance/records.ts";
 import { scanCases } from "./conformance/scans.ts";
 import { beginning, makeJob, newEra } from "./conformance/support.ts";
+import { usageCases } from "./conformance/usage.ts";
 
 export interface OpenedStore {
   store: JobStore;
@@ -41,6 +42,7 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
     describe("list", () => listCases(store));
     describe("unfinished, attemptsSince", () => scanCases(store));
     describe("lines, countLines", () => lineCases(store));
+    describe("usage", () => usageCases(store));
     describe("records", () => recordCases(store));
     describe("blobs", () => blobCases(store));
 

@@ -49,6 +49,9 @@ export interface AttemptDocument {
   job_id: string;
   n: number;
   grant: string;
+  /** Whose job it is: kept here as well, so that what was used can be added up when the job is gone. */
+  tenant: string;
+  key_id?: string;
   deployment: string;
   model: string;
   worker: string;
@@ -141,7 +144,11 @@ export function attemptKey(jobId: string, n: number): string {
   return `${jobId}/${n}`;
 }
 
-export function attemptDocument(begin: BeginAttempt, n: number): AttemptDocument {
+export function attemptDocument(
+  begin: BeginAttempt,
+  { tenant, keyId }: Pick<JobHead, "tenant" | "keyId">,
+  n: number,
+): AttemptDocument {
   const { environment, jobId, grant, deployment, model, worker, chargedAt, reserved } = begin;
   return {
     _id: attemptKey(jobId, n),
@@ -150,6 +157,8 @@ export function attemptDocument(begin: BeginAttempt, n: number): AttemptDocument
     job_id: jobId,
     n,
     grant,
+    tenant,
+    ...(keyId !== undefined && { key_id: keyId }),
     deployment,
     model,
     worker,

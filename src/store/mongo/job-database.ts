@@ -126,10 +126,11 @@ export class JobDatabase {
         return { status: "begun", job: jobOf(job), attempt: attempts[repeated]!, earlier };
       }
 
-      const allowed = mayTry(headOf(job), attempts, begin.maxFailedTries);
+      const head = headOf(job);
+      const allowed = mayTry(head, attempts, begin.maxFailedTries);
       if (!allowed.ok) return { status: "refused", error: allowed.error };
 
-      const attempt = attemptDocument(begin, (attempts.at(-1)?.n ?? 0) + 1);
+      const attempt = attemptDocument(begin, head, (attempts.at(-1)?.n ?? 0) + 1);
       const [answer] = await Promise.all([this.#insert("attempts", attempt), this.#cacheState(job, "in_progress")]);
       if (answer === "inserted") {
         return { status: "begun", job: jobOf(job), attempt: attemptOf(attempt), earlier: attempts };

@@ -18,6 +18,7 @@ import {
   type Outcome,
 } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
+import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
 import { checkLimit } from "../cursor.ts";
 import type {
@@ -33,6 +34,7 @@ import type {
   Page,
   UnfinishedJob,
   UnfinishedQuery,
+  UsageQuery,
 } from "../job-store.ts";
 import type { RecordStore } from "../record-store.ts";
 import { StoreOpenError } from "../store-open-error.ts";
@@ -257,6 +259,10 @@ class MongoStore implements JobStore {
       checkLimit(query.limit, 10_000);
       return this.#pages.attempts(query);
     });
+  }
+
+  usage(query: UsageQuery): Promise<UsageRow[]> {
+    return this.#call(async () => this.#pages.usage(query));
   }
 
   counts(): Promise<Record<string, Record<JobState, number>>> {

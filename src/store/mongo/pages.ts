@@ -2,6 +2,7 @@
 // checked against the outcomes, for those that it calls unfinished; what is found wrong is put right.
 import type { Db, Document } from "mongodb";
 import type { Attempt, JobSummary } from "../../domain/job.ts";
+import { addUsage, noUsage, type UsageRow, usageOfAttempt } from "../../domain/usage.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
 import type {
   AttemptsQuery,
@@ -11,6 +12,7 @@ import type {
   Page,
   UnfinishedJob,
   UnfinishedQuery,
+  UsageQuery,
 } from "../job-store.ts";
 import {
   type AttemptDocument,
@@ -33,6 +35,7 @@ import {
   listQuery,
   type Query,
   unfinishedQuery,
+  usageQuery,
   withoutRequest,
 } from "./queries.ts";
 import { find, readByIds } from "./reads.ts";
@@ -43,6 +46,9 @@ interface Source {
 }
 
 type Line = Omit<JobDocument, "request">;
+
+/** Attempts that are added up at a time. */
+const usagePage = 2_000;
 
 const exampleJobKey: JobKey = [0, ""];
 const exampleChargeKey: ChargeKey = [0, "", 0];
@@ -115,10 +121,35 @@ export class Pages {
     const ends = new Map<string, AttemptEndDocument>();
     for (const [db, entries] of groupBy(page, (entry) => entry.db)) {
       const keys = entries.map(({ attempt }) => attempt._id);
-      for (const end of await readByIds<AttemptEndDocument>(db, "attempt_ends", keys)) ends.set(end._id, end);
+      for (const end of await this.#endsOf(db, keys)) ends.set(end._id, end);
     }
     const items = page.map(({ attempt }) => attemptOf(attempt, ends.get(attempt._id)));
     return { items, ...(all.length > limit && { next: encodeCursor(page.at(-1)!.key) }) };
+  }
+
+  /** Added up here, because what an attempt used stands in JSON. */
+  async usage(query: UsageQuery): Promise<UsageRow[]> {
+    const { db } = this.#sourceOf(query.environment);
+    const rows = new Map<string, UsageRow>();
+    let after: ChargeKey | undefined;
+    do {
+      const attempts = await walk<AttemptDocument>(db, usageQuery(query, after), usagePage);
+      const keys = attempts.map(({ _id }) => _id);
+      const ends = new Map((await this.#endsOf(db, keys)).map((end) => [end._id, end]));
+      for (const attempt of attempts) {
+        const { tenant, key_id: keyId, model } = attempt;
+        const key = JSON.stringify([tenant, keyId, model]);
+        const row = rows.get(key) ?? { tenant, ...(keyId !== undefined && { keyId }), model, ...noUsage };
+        addUsage(row, usageOfAttempt(attemptOf(attempt, ends.get(attempt._id))));
+        rows.set(key, row);
+      }
+      after = attempts.length < usagePage ? undefined : chargeKeyOf(attempts.at(-1)!);
+    } while (after !== undefined);
+    return [...rows.values()];
+  }
+
+  #endsOf(db: Db, keys: readonly string[]): Promise<AttemptEndDocument[]> {
+    return readByIds<AttemptEndDocument>(db, "attempt_ends", keys);
   }
 
   async #jobs(

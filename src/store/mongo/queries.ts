@@ -3,7 +3,7 @@
 import type { Document } from "mongodb";
 import { type JobState, jobStates } from "../../domain/job.ts";
 import type { CursorKey } from "../cursor.ts";
-import type { LineRange, ListQuery, UnfinishedQuery } from "../job-store.ts";
+import type { LineRange, ListQuery, UnfinishedQuery, UsageQuery } from "../job-store.ts";
 import { dateOf } from "./documents.ts";
 import type { Collection, IndexKey, IndexName } from "./indexes.ts";
 
@@ -84,6 +84,14 @@ export function chargesQuery(chargedFrom: number, after: ChargeKey | undefined):
     sort: { charged_at: 1, job_id: 1, n: 1 },
     index: "attempts_by_charge",
   };
+}
+
+/** Of one environment, in the order of charges, from a time or after the key of the last one that was read. */
+export function usageQuery({ environment, chargedFrom, chargedTo }: UsageQuery, after: ChargeKey | undefined): Query {
+  const query = chargesQuery(chargedFrom, after);
+  const { charged_at } = query.filter;
+  const filter = { ...query.filter, environment, charged_at: { ...charged_at, $lt: dateOf(chargedTo) } };
+  return { ...query, filter };
 }
 
 /** By the ids of jobs that were submitted at one moment. */

@@ -89,7 +89,8 @@ export class JobWriter {
       return { status: "begun", head: job.head, request, attempt, earlier: attempts.slice(0, repeated) };
     }
 
-    const allowed = mayTry(JSON.parse(job.head) as JobHead, attempts.map(attemptOf), begin.maxFailedTries);
+    const head = JSON.parse(job.head) as JobHead;
+    const allowed = mayTry(head, attempts.map(attemptOf), begin.maxFailedTries);
     if (!allowed.ok) return { status: "refused", error: allowed.error };
 
     const attempt: AttemptRow = {
@@ -104,7 +105,7 @@ export class JobWriter {
       reserved_output: begin.reserved.output,
       ending: null,
     };
-    this.#sql.insertAttempt.run(...Object.values(attempt));
+    this.#sql.insertAttempt.run(...Object.values(attempt), environment, head.tenant, head.keyId ?? null);
     if (job.status === "queued") this.#move(environment, jobId, "queued", "in_progress");
     return { status: "begun", head: job.head, request, attempt, earlier: attempts };
   }
@@ -177,7 +178,9 @@ function prepare(db: Database) {
     finishJob: db.prepare("UPDATE jobs SET status = ?, finished_at = ?, error = ? WHERE job_id = ?"),
     attempts: db.prepare(`SELECT ${attemptColumns} FROM attempts WHERE job_id = ? ORDER BY n`),
     openAttempt: db.prepare("SELECT 1 FROM attempts WHERE job_id = ? AND ended_at IS NULL LIMIT 1"),
-    insertAttempt: db.prepare(`INSERT INTO attempts (${attemptColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+    insertAttempt: db.prepare(
+      `INSERT INTO attempts (${attemptColumns}, environment, tenant, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
     endAttempt: db.prepare(
       "UPDATE attempts SET ended_at = ?, result = ?, ending = ? WHERE job_id = ? AND n = ? AND ended_at IS NULL",
     ),

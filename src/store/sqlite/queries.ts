@@ -82,6 +82,20 @@ export function prepareQueries(db: Database) {
       `SELECT ${attemptColumns} FROM attempts INDEXED BY attempts_by_charge
        WHERE (charged_at, job_id, n) > (?, ?, ?) ORDER BY charged_at, job_id, n LIMIT ?`,
     ),
+    usage: db.prepare(
+      `SELECT tenant, key_id AS keyId, model, SUM(n = 1) AS jobs, SUM(result IS NOT 'not_sent') AS attempts,
+         SUM(ending IS NULL) AS open, SUM(ending ->> '$.usage' IS NOT NULL AND ending ->> '$.costNanoUsd' IS NULL) AS unpriced,
+         ${sumOf("input", "usage.input")}, ${sumOf("output", "usage.output")},
+         ${sumOf("cacheRead", "usage.cacheRead")}, ${sumOf("cacheWrite", "usage.cacheWrite")},
+         ${sumOf("nanoUsd", "costNanoUsd")}
+       FROM attempts INDEXED BY attempts_by_charge
+       WHERE charged_at >= $from AND charged_at < $to AND environment = $environment
+       GROUP BY tenant, key_id, model`,
+    ),
     counts: db.prepare("SELECT environment, status, jobs FROM job_counts"),
   };
+}
+
+function sumOf(name: string, path: string): string {
+  return `SUM(COALESCE(ending ->> '$.${path}', 0)) AS ${name}`;
 }

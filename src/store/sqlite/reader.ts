@@ -17,7 +17,7 @@ import {
 } from "./protocol.ts";
 import { listFilters, others, prepareQueries, type Queries, type Walk } from "./queries.ts";
 import { RecordReader } from "./records.ts";
-import type { AttemptRow, JobRow, OutcomeRow } from "./rows.ts";
+import type { AttemptRow, JobRow, OutcomeRow, UsageTableRow } from "./rows.ts";
 
 interface Source {
   db: Database;
@@ -77,6 +77,8 @@ export class Reader {
         return this.#countLines(read);
       case "attempts":
         return this.#attempts(read);
+      case "usage":
+        return this.#usage(read);
       case "counts":
         return this.#counts();
       case "getRecords":
@@ -197,6 +199,11 @@ export class Reader {
       ({ sql }) => sql.attemptsAfter.all(...after, limit + 1) as AttemptRow[],
     );
     return merge(parts, byCharge, limit);
+  }
+
+  #usage({ database, environment, chargedFrom, chargedTo }: Extract<Read, { kind: "usage" }>): UsageTableRow[] {
+    const range = { $environment: environment, $from: chargedFrom, $to: chargedTo };
+    return this.#sources.get(database)!.sql.usage.all(range) as unknown as UsageTableRow[];
   }
 
   #counts(): ReadOperations["counts"]["answer"] {

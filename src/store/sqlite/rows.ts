@@ -1,5 +1,6 @@
 // How jobs, attempts and outcomes stand in the tables. What people filter or read by is a column; the rest is JSON.
 import type { Attempt, AttemptEnd, FinalState, Job, JobHead, JobState, JobSummary, Outcome } from "../../domain/job.ts";
+import type { UsageRow, UsageSums } from "../../domain/usage.ts";
 
 /** The values of a new job, in the order of the INSERT statements in job-writer.ts. */
 export interface NewJobRow {
@@ -75,6 +76,17 @@ export function attemptOf(row: AttemptRow): Attempt {
   };
   if (row.ending !== null) attempt.end = JSON.parse(row.ending) as AttemptEnd;
   return attempt;
+}
+
+/** Sums over attempts of one tenant, key and model. */
+export interface UsageTableRow extends UsageSums {
+  tenant: string;
+  keyId: string | null;
+  model: string;
+}
+
+export function usageOf({ keyId, ...row }: UsageTableRow): UsageRow {
+  return { ...row, ...(keyId !== null && { keyId }) };
 }
 
 export interface OutcomeRow {

@@ -97,6 +97,14 @@ CREATE VIEW generated_texts AS
   WHERE status = 'completed';
 `,
   recordsTable,
+  `
+-- Whose call it was, so that what was used can be added up, also when the job is gone.
+ALTER TABLE attempts ADD COLUMN environment TEXT;
+ALTER TABLE attempts ADD COLUMN tenant TEXT;
+ALTER TABLE attempts ADD COLUMN key_id TEXT;
+UPDATE attempts SET environment = jobs.environment, tenant = jobs.tenant, key_id = json_extract(jobs.head, '$.keyId')
+FROM jobs WHERE jobs.job_id = attempts.job_id;
+`,
 ];
 
 /** Of `sluice.sqlite`: what belongs to the service and to no environment. */

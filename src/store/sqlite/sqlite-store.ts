@@ -16,6 +16,7 @@ import {
   type Outcome,
 } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
+import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
 import { checkLimit, decodeCursor, encodeCursor } from "../cursor.ts";
 import type {
@@ -31,6 +32,7 @@ import type {
   Page,
   UnfinishedJob,
   UnfinishedQuery,
+  UsageQuery,
 } from "../job-store.ts";
 import type { RecordStore } from "../record-store.ts";
 import { StoreOpenError } from "../store-open-error.ts";
@@ -46,7 +48,7 @@ import {
   serviceDatabase,
   type WriteOperations,
 } from "./protocol.ts";
-import { attemptOf, type JobRow, newJobRow, outcomeOf, outcomeRow, summaryOf } from "./rows.ts";
+import { attemptOf, type JobRow, newJobRow, outcomeOf, outcomeRow, summaryOf, usageOf } from "./rows.ts";
 import { SqliteRecords } from "./sqlite-records.ts";
 import { StoreThread } from "./thread.ts";
 
@@ -243,6 +245,10 @@ class SqliteStore implements JobStore {
     const page: Page<Attempt> = { items: rows.map(attemptOf) };
     if (more && last) page.next = encodeCursor([last.charged_at, last.job_id, last.n]);
     return page;
+  }
+
+  async usage(query: UsageQuery): Promise<UsageRow[]> {
+    return (await this.#reader.ask("usage", { ...this.#place(query.environment), ...query })).map(usageOf);
   }
 
   async counts(): Promise<Record<string, Record<JobState, number>>> {
