@@ -10,6 +10,7 @@ import { pino } from "pino";
 import { vi } from "vitest";
 import type { FileSettings } from "../../src/config/schema.ts";
 import type { Settings } from "../../src/config/settings.ts";
+import type { Clock } from "../../src/domain/clock.ts";
 import { type Service, startService } from "../../src/main.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { testSettings } from "../support/jobs-context.ts";
@@ -51,7 +52,7 @@ const fastModel: FileSettings["models"] = {
 
 export async function startTestService(
   mode: "embedded" | "distributed",
-  { provider = shouting, file = {} }: { provider?: Provider; file?: FileSettings } = {},
+  { provider = shouting, file = {}, clock }: { provider?: Provider; file?: FileSettings; clock?: Clock } = {},
 ): Promise<TestService> {
   const dataDir = await mkdtemp(join(tmpdir(), "sluice-batches-"));
   const suffix = randomUUID().slice(0, 8);
@@ -65,7 +66,8 @@ export async function startTestService(
       distributed: { mongoUrl: sharedMongoUrl(), redisUrl: sharedRedisUrl() },
     }),
   };
-  const start = () => startService(settings, { createProvider: () => provider, log: pino({ level: "silent" }) });
+  const log = pino({ level: "silent" });
+  const start = () => startService(settings, { createProvider: () => provider, log, ...(clock && { clock }) });
   let service: Service = await start();
   const self: TestService = {
     url: "",

@@ -171,7 +171,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         },
       },
     },
-    async ({ params, caller }) => resourceOf(await retryBatch(context, params.batch_id, caller)),
+    async ({ params, caller }) => resourceOf(await retryBatch(context, formats, params.batch_id, caller)),
   );
 
   app.get(

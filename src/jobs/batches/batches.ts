@@ -124,7 +124,12 @@ export async function cancelBatch(context: JobsContext, id: string, caller: Call
  * @throws SluiceError `batch_not_found`, `file_not_found` (the input is deleted), or `conflict` if it has not ended or
  *   every line has completed
  */
-export async function retryBatch(context: JobsContext, id: string, caller: Caller): Promise<Batch> {
+export async function retryBatch(
+  context: JobsContext,
+  formats: LineFormats,
+  id: string,
+  caller: Caller,
+): Promise<Batch> {
   const { request, steps } = await requireBatch(context, id, caller);
   const { ended, validated } = steps;
   if (!ended) {
@@ -141,8 +146,9 @@ export async function retryBatch(context: JobsContext, id: string, caller: Calle
 
   const input = await requireFile(context, request.inputFileId, caller);
   const { store } = context;
+  const format = formats[request.endpoint]!;
   async function* unanswered(): AsyncIterable<Uint8Array> {
-    for await (const lines of answeredLines(store, request, await readFile(context, input))) {
+    for await (const lines of answeredLines(store, request, format, await readFile(context, input))) {
       const texts = lines.filter(({ record }) => record?.state !== "completed").map(({ text }) => `${text}\n`);
       if (texts.length > 0) yield Buffer.from(texts.join(""));
     }

@@ -13,8 +13,10 @@ import type { JsonLine } from "./jsonl.ts";
 export interface LineFormat {
   /** @throws SluiceError with the field at fault */
   read(body: unknown, defaults: { environment: string; priority: "batch" }): { input: SubmitInput; stream: boolean };
+  /** Whether the answer says what was asked: then the request is read as well. */
+  needsRequest: boolean;
   /** The body of the answer of a completed job. */
-  respond(job: JobHead, outcome: Outcome): object;
+  respond(job: JobHead & Partial<Job>, outcome: Outcome): object;
   /** Status and body of the answer of a job that failed. */
   fail(error: JobError): { status: number; body: object };
 }

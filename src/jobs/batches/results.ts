@@ -8,6 +8,8 @@ import type { JobStore, LineRange, LineRecord } from "../../store/job-store.ts";
 import { jsonLines } from "./jsonl.ts";
 import { type LineFormat, requestLine } from "./lines.ts";
 
+type LineStore = Pick<JobStore, "lines" | "getRequests">;
+
 /** Jobs in one read of the store; their answers are in memory at a time. */
 const pageSize = 250;
 
@@ -18,16 +20,27 @@ export function lineRange({ id, environment, createdAt }: BatchRequest, fromLine
 
 /** The jobs of a batch in the order of their lines. */
 async function* lineRecords(
-  store: Pick<JobStore, "lines">,
+  store: LineStore,
   request: BatchRequest,
+  format: LineFormat,
   fromLine = 0,
 ): AsyncIterable<LineRecord[]> {
   for (let from = fromLine; ; ) {
     const page = await store.lines({ ...lineRange(request, from), limit: pageSize });
-    if (page.length > 0) yield page;
+    if (page.length > 0) yield format.needsRequest ? await withRequests(store, request, page) : page;
     if (page.length < pageSize) return;
     from = lineOf(page.at(-1)!.job.id) + 1;
   }
+}
+
+async function withRequests(
+  store: LineStore,
+  { environment }: BatchRequest,
+  page: LineRecord[],
+): Promise<LineRecord[]> {
+  const ids = page.map(({ job }) => job.id);
+  const requests = await store.getRequests(environment, ids);
+  return page.map((record) => ({ ...record, job: { ...record.job, request: requests.get(record.job.id) } }));
 }
 
 /** A line of the file with what has become of it. */
@@ -42,11 +55,12 @@ export interface AnsweredLine {
 
 /** @param bytes of the input file, which has been validated */
 export async function* answeredLines(
-  store: Pick<JobStore, "lines">,
+  store: LineStore,
   request: BatchRequest,
+  format: LineFormat,
   bytes: AsyncIterable<Uint8Array>,
 ): AsyncIterable<AnsweredLine[]> {
-  const pages = lineRecords(store, request)[Symbol.asyncIterator]();
+  const pages = lineRecords(store, request, format)[Symbol.asyncIterator]();
   let page: LineRecord[] = [];
   let next = 0;
   const nextRecord = async (): Promise<LineRecord | undefined> => {
@@ -120,13 +134,13 @@ export function unsentOf({ cancelled, submitted }: BatchSteps): keyof typeof wit
 
 /** The lines that have ended, from one on, as they would stand in output and error file, and with their number. */
 export async function* resultsSoFar(
-  store: Pick<JobStore, "lines">,
+  store: LineStore,
   request: BatchRequest,
   format: LineFormat,
   { after, limit }: { after: number; limit: number },
 ): AsyncIterable<string> {
   let left = limit;
-  for await (const page of lineRecords(store, request, after + 1)) {
+  for await (const page of lineRecords(store, request, format, after + 1)) {
     const lines: string[] = [];
     for (const record of page) {
       if (!isFinal(record.state) || !record.outcome) continue;

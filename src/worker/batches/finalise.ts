@@ -29,7 +29,7 @@ export async function finalise(
 
   /** The lines that belong into one of the files. */
   async function* linesFor(which: "output" | "error"): AsyncIterable<Uint8Array> {
-    for await (const lines of answeredLines(context.store, request, await readFile(context, input))) {
+    for await (const lines of answeredLines(context.store, request, format, await readFile(context, input))) {
       await proceed();
       const texts: string[] = [];
       for (const line of lines) {
