@@ -14,7 +14,7 @@ import {
 } from "../domain/job.ts";
 import { sumOfCosts, toUsd } from "../domain/money.ts";
 import type { JobView } from "../jobs/view.ts";
-import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
+import type { Explanation, PauseTarget, WaitingOn } from "../scheduler/scheduler.ts";
 import { iso, isoOrNull, nullable, time } from "./json.ts";
 
 const error = Type.Object({
@@ -64,6 +64,8 @@ const waitingOn = Type.Object({
   message: Type.String({ description: "A sentence for people." }),
   kind: Type.Enum([
     "turn",
+    "fairness",
+    "paused",
     "quota",
     "concurrency",
     "cool_down",
@@ -234,7 +236,11 @@ function waitingOnOf(standing: Explanation): Static<typeof waitingOn> {
   if (standing.state === "running") {
     return { ...nothing, kind: "starting", deployment: standing.deployment, message: "It is being started." };
   }
-  return { ...nothing, ...standing.waitingOn, message: sentence(standing.waitingOn, standing.position) };
+  const { waitingOn: on } = standing;
+  const message = sentence(on);
+  if (on.kind !== "paused") return { ...nothing, ...on, message };
+  const deployment = "deployment" in on.target ? on.target.deployment : null;
+  return { ...nothing, kind: "paused", deployment, reason: pausedPart(on.target), message };
 }
 
 /** A reason is a sentence, or a few words. */
@@ -242,10 +248,21 @@ function ended(reason: string): string {
   return /[.!?]$/.test(reason) ? reason : `${reason}.`;
 }
 
-function sentence(on: WaitingOn, position: number): string {
+function pausedPart(target: PauseTarget): string {
+  if ("model" in target) return `the model ${target.model}`;
+  if ("deployment" in target) return `the deployment ${target.deployment}`;
+  const { tenant, environment } = target;
+  return environment === undefined ? `the tenant ${tenant}` : `the tenant ${tenant} in ${environment}`;
+}
+
+function sentence(on: WaitingOn): string {
   switch (on.kind) {
     case "turn":
-      return position > 1 ? "It waits for its turn: other jobs go first." : "It may start at any moment.";
+      return "It may start at any moment.";
+    case "fairness":
+      return "It waits for its turn: other jobs go first.";
+    case "paused":
+      return `It waits until ${pausedPart(on.target)} is resumed: an operator has paused it.`;
     case "quota":
       return `It waits for room in the quota ${on.quota} of ${on.deployment}.`;
     case "concurrency":

@@ -3,13 +3,15 @@ import type { TokenCount } from "../domain/tokens.ts";
 import { fairCost, reservedCost, unlimitedFairCost } from "./cost.ts";
 import type { Deployment } from "./deployment.ts";
 import { type Quota, windowMs } from "./quota.ts";
-import type { WaitingOn } from "./scheduler.ts";
+import type { PauseTarget, WaitingOn } from "./scheduler.ts";
 
 /** The deployments that serve one alias, in the configured order. */
 export interface Tier {
   model: string;
   choice: "headroom" | "order";
   deployments: Deployment[];
+  /** By an operator. */
+  paused: boolean;
 }
 
 export type Verdict =
@@ -52,8 +54,10 @@ export function fairCostOn(deployment: Deployment, tokens: TokenCount): number {
 export function decide(job: Applicant, tiers: readonly Tier[], now: number, allowed?: readonly string[]): Verdict {
   const never = impossible(job, tiers);
   if (never) return never;
+  if (tiers[0]!.paused) return pausedBy({ model: tiers[0]!.model }, true);
   const tier = activeTier(job, tiers, now);
   if (!tier) return outOfService(job, tiers, now);
+  if (tier.paused) return pausedBy({ model: tier.model }, false);
 
   const before = tiers.slice(0, tiers.indexOf(tier)).flatMap((earlier) => earlier.deployments);
   let best: { deployment: Deployment; headroom: number } | undefined;
@@ -87,8 +91,9 @@ export function earliestStart(
   allowed?: readonly string[],
 ): { deployment: Deployment; at: number } | undefined {
   let best: { deployment: Deployment; at: number } | undefined;
-  for (const deployment of activeTier(job, tiers, now)?.deployments ?? []) {
-    if (allowed && !allowed.includes(deployment.id)) continue;
+  const tier = tiers[0]?.paused ? undefined : activeTier(job, tiers, now);
+  for (const deployment of tier?.paused ? [] : (tier?.deployments ?? [])) {
+    if (deployment.paused || (allowed && !allowed.includes(deployment.id))) continue;
     if (!deployment.inService(now) || !everAdmits(job, deployment)) continue;
     const at = Math.max(now, ...deployment.quotas.map((q) => q.earliest(costOn(q, deployment, job.tokens), now)));
     if (!best || at < best.at) best = { deployment, at };
@@ -139,7 +144,13 @@ function outOfService(job: Applicant, tiers: readonly Tier[], now: number): Verd
   };
 }
 
+/** Until it is resumed: that is told by waking whoever asks. */
+function pausedBy(target: PauseTarget, forAll: boolean): Blocked {
+  return { kind: "blocked", on: { kind: "paused", target }, at: Number.POSITIVE_INFINITY, forAll };
+}
+
 function obstacleOf(job: Applicant, deployment: Deployment, now: number): Blocked | "impossible" | undefined {
+  if (deployment.paused) return pausedBy({ deployment: deployment.id }, true);
   const trouble = deployment.trouble(now);
   if (trouble) {
     const kind = trouble.state === "cooling_down" ? "cool_down" : "out_of_service";

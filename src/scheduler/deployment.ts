@@ -22,6 +22,8 @@ export class Deployment {
   config: DeploymentConfig;
   quotas: Quota[];
   running = 0;
+  /** By an operator. */
+  paused = false;
   #trouble: { state: "cooling_down" | "out_of_service"; until: number; reason: string } | undefined;
   #failures = 0;
   #onTrial = false;

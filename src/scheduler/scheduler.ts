@@ -73,6 +73,13 @@ export interface Scheduler {
   revive(deployment: string): Promise<void>;
 
   /**
+   * Grants nothing of it any more until it is resumed; what runs goes on. Pausing what is paused changes nothing. It
+   * holds through a rebuild; to outlive an emptied scheduler it is given back by `restore`.
+   */
+  pause(target: PauseTarget): Promise<void>;
+  resume(target: PauseTarget): Promise<void>;
+
+  /**
    * Starts a rebuild: admission closes (acquire grants nothing) and everything known is dropped. Leases come back by
    * `restore`. Answers undefined if another process is rebuilding; one that was not heard of for a lease period has
    * given up.
@@ -266,9 +273,16 @@ export type WaitingOn =
   | { kind: "concurrency"; deployment: string }
   | { kind: "cool_down"; deployment: string; reason: string }
   | { kind: "out_of_service"; deployment: string; reason: string }
+  /** Others are due before it. */
+  | { kind: "fairness" }
+  /** An operator has paused it. */
+  | { kind: "paused"; target: PauseTarget }
   /** Retry or not_before. */
   | { kind: "delay" }
   | { kind: "rebuild" };
+
+/** Jobs of a model (their own, not a fallback), calls to a deployment, or jobs of a tenant: in one environment, or in all. */
+export type PauseTarget = { model: string } | { deployment: string } | { tenant: string; environment?: string };
 
 export interface SchedulerSnapshot {
   configVersion: string;
@@ -278,6 +292,7 @@ export interface SchedulerSnapshot {
   /** Waiting jobs by environment and priority. */
   depths: { environment: string; priority: Priority; ready: number; delayed: number }[];
   running: number;
+  paused: PauseTarget[];
 }
 
 export interface DeploymentSnapshot {
@@ -323,6 +338,7 @@ export interface RestorePart {
   /** Calls of the last window (and day). */
   charges?: readonly RestoredCharge[];
   learned?: readonly LearnedLimit[];
+  paused?: readonly PauseTarget[];
   /**
    * Attempts without a known end: for one lease period they are neither granted again nor queued, so that a worker that
    * is still alive can re-assert its lease first. Their jobs must be among `entries`.

@@ -9,7 +9,7 @@ import type { Attempt } from "../domain/job.ts";
 import { queueEntryOf } from "../jobs/queue-entry.ts";
 import type { RestoredCharge, RestorePart } from "../scheduler/scheduler.ts";
 import type { WorkerContext } from "./context.ts";
-import { loadLearnedLimits } from "./learned-limits.ts";
+import { loadLearnedLimits, loadPaused } from "./learned-limits.ts";
 import { persistently } from "./persistently.ts";
 
 type RecoveryContext = Pick<WorkerContext, "store" | "scheduler" | "clock" | "timers" | "random" | "settings" | "log">;
@@ -37,7 +37,8 @@ export async function recover(
   if (ticket === undefined) return;
   const persist = <T>(operation: () => Promise<T>) => persistently(context, "Rebuilding the queue", giveUp, operation);
 
-  await scheduler.restore(ticket, { learned: await persist(() => loadLearnedLimits(context)) });
+  const paused = await persist(() => loadPaused(context));
+  await scheduler.restore(ticket, { learned: await persist(() => loadLearnedLimits(context)), paused });
   const chargedFrom = clock.wall() - horizonMs(context);
   const othersMayLive = context.settings.distributed !== undefined;
   /** By job, because only its last attempt can be running. */

@@ -54,3 +54,21 @@ test("only an admin key may", async () => {
     expect({ status, code: body.error.code }).toEqual({ status: 403, code: "forbidden" });
   }
 });
+
+test("a job that waits because of a pause says what is paused", async () => {
+  const jobId = await server.enqueue();
+  const { deployments } = await first();
+  const [{ id: deployment }] = deployments;
+  const says = async () => (await server.get(`/status/${jobId}`)).body.waiting_on;
+  await server.context.scheduler.pause({ tenant: "default", environment: "UAT" });
+  expect(await says()).toEqual({
+    kind: "paused",
+    deployment: null,
+    quota: null,
+    reason: "the tenant default in UAT",
+    message: "It waits until the tenant default in UAT is resumed: an operator has paused it.",
+  });
+  await server.context.scheduler.resume({ tenant: "default", environment: "UAT" });
+  await server.context.scheduler.pause({ deployment });
+  expect(await says()).toMatchObject({ kind: "paused", deployment, reason: `the deployment ${deployment}` });
+});

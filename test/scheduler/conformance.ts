@@ -8,6 +8,7 @@ import { heavyJobCases } from "./conformance/heavy-jobs.ts";
 import { jobCases } from "./conformance/jobs.ts";
 import { learningCases } from "./conformance/learning.ts";
 import { leaseCases } from "./conformance/leases.ts";
+import { pauseCases } from "./conformance/pauses.ts";
 import { quotaCases } from "./conformance/quotas.ts";
 import { rebuildCases } from "./conformance/rebuild.ts";
 import { reportCases } from "./conformance/reports.ts";
@@ -39,6 +40,7 @@ export function schedulerConformance(name: string, open: Open): void {
     describe("choice of deployment", () => choiceCases(declare));
     describe("fair shares", () => fairnessCases(declare));
     describe("heavy jobs", () => heavyJobCases(declare));
+    describe("pauses", () => pauseCases(declare));
     describe("leases", () => leaseCases(declare));
     describe("reports and configuration", () => reportCases(declare));
     describe("rebuild", () => rebuildCases(declare));

@@ -10,6 +10,7 @@ import { createRedisScheduler } from "../../src/scheduler/redis/redis-scheduler.
 import type {
   AcquireRequest,
   DeploymentSignal,
+  PauseTarget,
   QueueEntry,
   RestorePart,
   Scheduler,
@@ -138,10 +139,18 @@ type Action =
   | { do: "configure"; config: SchedulerConfig }
   | { do: "forget"; quota: string | undefined }
   | { do: "revive"; deployment: string }
+  | { do: "pause" | "resume"; target: PauseTarget }
   | { do: "snapshot" | "unpriced" }
   | { do: "flushScripts" }
   | { do: "rebuild"; losing: boolean; part: RestorePart };
 
+const pausable = fc.constantFrom<PauseTarget>(
+  { model: "m" },
+  { model: "n" },
+  { deployment: "b" },
+  { tenant: "heavy" },
+  { tenant: "__proto__", environment: "UAT" },
+);
 const numbers = fc.array(number, { minLength: 1, maxLength: 4 });
 const several = fc.array(which, { minLength: 1, maxLength: 3 });
 const held = fc.record({
@@ -217,6 +226,8 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("forget"), quota: fc.constantFrom("tokens", undefined) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("revive"), deployment: fc.constantFrom("a", "b", "gone") }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("snapshot", "unpriced") }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("pause"), target: pausable }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("resume"), target: pausable }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("flushScripts") }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("rebuild"), losing: fc.boolean(), part: restored }) },
 ) as fc.Arbitrary<Action>;
@@ -336,7 +347,9 @@ async function perform(scheduler: Scheduler, action: Action, world: World): Prom
         action.numbers.map(async (n) => {
           const said = await scheduler.explain(jobId(n));
           // Position and start come from summaries that are up to a second old, and not of the same second.
-          return said.state === "waiting" ? { state: said.state, waitingOn: said.waitingOn } : said;
+          if (said.state !== "waiting") return said;
+          const { kind } = said.waitingOn;
+          return { state: said.state, waitingOn: kind === "turn" || kind === "fairness" ? "others" : said.waitingOn };
         }),
       );
     case "reprice":
@@ -347,6 +360,10 @@ async function perform(scheduler: Scheduler, action: Action, world: World): Prom
       return scheduler.configure(action.config);
     case "forget":
       return scheduler.forget(action.quota);
+    case "pause":
+      return scheduler.pause(action.target);
+    case "resume":
+      return scheduler.resume(action.target);
     case "revive":
       return scheduler.revive(action.deployment);
     case "snapshot": {
@@ -397,8 +414,13 @@ describe.skipIf(withoutRedis())("the scheduler in Redis answers as the one in me
     else if (action.do === "stepServerClock") world.skewMs += action.ms;
     else if (action.do === "flushScripts") await client.script("FLUSH");
     else if (!("which" in action) || granted(world, [action.which].flat()).length > 0) {
-      if (action.do === "rebuild" && action.losing) await client.flushall();
-      const [ours, reference] = [await perform(world.redis, action, world), await perform(world.memory, action, world)];
+      let given = action;
+      if (action.do === "rebuild" && action.losing) {
+        // As from its checkpoint: what is paused is in nobody's record.
+        given = { ...action, part: { ...action.part, paused: (await world.memory.snapshot()).paused } };
+        await client.flushall();
+      }
+      const [ours, reference] = [await perform(world.redis, given, world), await perform(world.memory, given, world)];
       expect(ours).toEqual(reference);
       if (action.do === "acquire")
         world.grants.push(

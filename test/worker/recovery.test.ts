@@ -1,6 +1,6 @@
 // What a start makes of what a kill left behind. `abandon` is the kill: nothing is ended or handed back.
 import { afterEach, expect, test } from "vitest";
-import { loadLearnedLimits, saveLearnedLimits } from "../../src/worker/learned-limits.ts";
+import { loadLearnedLimits, loadPaused, saveLearnedLimits } from "../../src/worker/learned-limits.ts";
 import { type Harness, type HarnessOptions, oneModel, openHarness } from "./support/harness.ts";
 
 let h: Harness;
@@ -103,6 +103,16 @@ test("what was learned about a quota outlives the process", async () => {
   expect(after).toMatchObject({ effectiveLimit: learned!.effectiveLimit, effectiveBurst: learned!.effectiveBurst });
   expect(after!.throttledAgoMs).toBeGreaterThanOrEqual(learned!.throttledAgoMs!);
   expect(after!.closedForMs).toBeLessThanOrEqual(learned!.closedForMs!);
+});
+
+test("what was paused outlives the process", async () => {
+  await start();
+  await h.context.scheduler.pause({ tenant: "t", environment: "UAT" });
+  await saveLearnedLimits(h.context);
+  await restart();
+  expect((await h.context.scheduler.snapshot()).paused).toEqual([{ tenant: "t", environment: "UAT" }]);
+  await h.context.store.saveCheckpoint("paused", [{ model: 7 }, null, {}, { model: "m" }, { model: "m", tenant: "t" }]);
+  expect(await loadPaused(h.context)).toEqual([{ model: "m" }]);
 });
 
 test("a checkpoint that makes no sense is ignored", async () => {

@@ -7,7 +7,7 @@
 import { costOn, decide, earliestStart, fairCostOn, type Tier } from "../admission.ts";
 import type { FairQueue, Flow, Share } from "../fair-queue.ts";
 import { windowMs } from "../quota.ts";
-import type { Explanation, WaitingOn } from "../scheduler.ts";
+import type { Explanation, PauseTarget, WaitingOn } from "../scheduler.ts";
 import type { Entry } from "./entry.ts";
 import type { Route } from "./routes.ts";
 
@@ -25,6 +25,8 @@ interface Backlog {
 interface View {
   now: number;
   open: boolean;
+  /** Why the owner's jobs are paused, if they are. */
+  paused: PauseTarget | undefined;
   queue: FairQueue<Entry>;
   route: Route;
 }
@@ -41,12 +43,13 @@ export class Explainer {
 
   explain(entry: Entry, view: View): Explanation {
     const { now, route } = view;
-    const waitingOn = view.open ? waitingOnOf(entry, route, now) : ({ kind: "rebuild" } as const);
     const ahead = entry.state === "ready" ? this.#ahead(entry, view) : { jobs: 0, cost: 0 };
-    const startsInMs = startsIn(entry, route.tiers, ahead, now);
+    const position = Math.max(1, Math.round(ahead.jobs) + 1);
+    const waitingOn = waitingOnOf(entry, view, position);
+    const startsInMs = waitingOn.kind === "paused" ? undefined : startsIn(entry, route.tiers, ahead, now);
     return {
       state: "waiting",
-      position: Math.max(1, Math.round(ahead.jobs) + 1),
+      position,
       waitingOn,
       ...(startsInMs !== undefined && { startsInMs }),
     };
@@ -147,10 +150,13 @@ function backlogsOf(queue: FairQueue<Entry>, route: Route): Backlog[] {
   return backlogs;
 }
 
-function waitingOnOf(entry: Entry, route: Route, now: number): WaitingOn {
+function waitingOnOf(entry: Entry, { open, paused, route, now }: View, position: number): WaitingOn {
+  if (!open) return { kind: "rebuild" };
   if (entry.state === "delayed") return { kind: "delay" };
+  if (paused) return { kind: "paused", target: paused };
   const verdict = decide(entry, route.tiers, now);
-  return verdict.kind === "blocked" ? verdict.on : { kind: "turn" };
+  if (verdict.kind === "blocked") return verdict.on;
+  return { kind: position > 1 ? "fairness" : "turn" };
 }
 
 /** When the quotas will have let through what goes before the job, and the job itself. */

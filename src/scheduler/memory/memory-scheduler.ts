@@ -4,13 +4,13 @@
 import type { Clock } from "../../domain/clock.ts";
 import { type JobId, newToken } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
-import { costOn, decide, fairCostOn } from "../admission.ts";
-import type { Deployment } from "../deployment.ts";
+import { costOn } from "../admission.ts";
+import { Pauses } from "../pauses.ts";
 import type {
   AcquireRequest,
   AcquireResult,
   Explanation,
-  Grant,
+  PauseTarget,
   QueueEntry,
   RebuildTicket,
   RestampResult,
@@ -27,6 +27,7 @@ import { Fleet } from "./fleet.ts";
 import { chargeAll, type Lease, Leases, settleCharges } from "./leases.ts";
 import { Rebuild } from "./rebuild.ts";
 import { Replies } from "./replies.ts";
+import { Taking } from "./taking.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
 export interface MemorySchedulerOptions {
@@ -35,11 +36,6 @@ export interface MemorySchedulerOptions {
   /** Makes grant tokens; unguessable unless a test needs to know them. */
   token?: () => string;
 }
-
-/** Heads of one route that are asked in one acquire whether they fit beside what is booked. */
-const headsAsked = 32;
-/** Jobs handed out as impossible in one acquire: a model that is gone may have left a million. */
-const impossibleAtOnce = 256;
 
 /** A scheduler in memory. It starts closed: a rebuild opens it. */
 export function createMemoryScheduler(options: MemorySchedulerOptions): Scheduler {
@@ -52,24 +48,29 @@ class MemoryScheduler implements Scheduler {
   #config: SchedulerConfig;
   readonly #fleet: Fleet;
   readonly #waiting: WaitingRoom;
+  readonly #taking: Taking;
   readonly #leases = new Leases();
   readonly #explainer = new Explainer();
   readonly #replies = new Replies();
   readonly #listeners = new Set<() => void>();
   readonly #rebuild = new Rebuild();
+  readonly #pauses = new Pauses();
 
   constructor(options: MemorySchedulerOptions) {
     this.#clock = options.clock;
     this.#token = options.token ?? newToken;
     this.#config = options.config;
     this.#fleet = new Fleet(options.config);
-    this.#waiting = new WaitingRoom(options.config, this.#fleet);
+    this.#waiting = new WaitingRoom(options.config, this.#fleet, this.#pauses);
+    this.#taking = new Taking(options.config, this.#waiting, this.#leases, this.#pauses, this.#token);
   }
 
   async configure(config: SchedulerConfig): Promise<void> {
     this.#config = config;
+    this.#taking.config = config;
     this.#waiting.unbookAll();
     this.#fleet.reconfigure(config);
+    this.#followPauses();
     this.#waiting.reconfigure(config, this.#fleet);
     this.#wake();
   }
@@ -85,7 +86,11 @@ class MemoryScheduler implements Scheduler {
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
-    return this.#replies.once(`acquire ${request.operation}`, () => this.#acquire(request));
+    return this.#replies.once(`acquire ${request.operation}`, () => {
+      const now = this.#tick();
+      const closed = this.#rebuild.closed(now);
+      return closed ? { grants: [], impossible: [], closed } : this.#taking.take(request, now);
+    });
   }
 
   async restamp(request: { operation: string; jobId: JobId; grant: string }): Promise<RestampResult> {
@@ -157,6 +162,7 @@ class MemoryScheduler implements Scheduler {
     return this.#explainer.explain(entry, {
       now,
       open: this.#rebuild.isOpen,
+      paused: this.#pauses.ofOwner(entry),
       queue: this.#waiting.queue,
       route: this.#waiting.routeOf(entry),
     });
@@ -170,6 +176,7 @@ class MemoryScheduler implements Scheduler {
       ...this.#fleet.snapshot(now),
       depths: this.#waiting.depths(),
       running: this.#leases.size,
+      paused: this.#pauses.list(),
     };
   }
 
@@ -183,18 +190,42 @@ class MemoryScheduler implements Scheduler {
     this.#wake();
   }
 
+  async pause(target: PauseTarget): Promise<void> {
+    this.#setPaused([target], true);
+  }
+
+  async resume(target: PauseTarget): Promise<void> {
+    this.#setPaused([target], false);
+  }
+
+  #setPaused(targets: readonly PauseTarget[], isPaused: boolean): void {
+    this.#waiting.unbookAll();
+    for (const target of targets) this.#pauses.set(target, isPaused);
+    this.#followPauses();
+    this.#wake();
+  }
+
+  #followPauses(): void {
+    for (const deployment of this.#fleet.deployments.values()) {
+      deployment.paused = this.#pauses.has({ deployment: deployment.id });
+    }
+    this.#waiting.routes.followPauses();
+  }
+
   async beginRebuild(): Promise<RebuildTicket | undefined> {
     const ticket = this.#rebuild.begin(this.#token(), this.#now(), this.#config.leaseMs);
     if (!ticket) return undefined;
     this.#waiting.clear();
     this.#leases.clear();
     this.#fleet.clear();
+    this.#followPauses();
     return ticket;
   }
 
   async restore(ticket: RebuildTicket, part: RestorePart): Promise<void> {
     const now = this.#tick();
     if (!this.#rebuild.holds(ticket, now, this.#config.leaseMs)) return;
+    if (part.paused?.length) this.#setPaused(part.paused, true);
     for (const learned of part.learned ?? []) this.#fleet.quotas.get(learned.quota)?.learn(learned, now);
     for (const restored of part.charges ?? []) {
       this.#leases.restoreCharges(restored.grant, this.#fleet.restoreCharge(restored, now, this.#clock.wall()));
@@ -205,7 +236,7 @@ class MemoryScheduler implements Scheduler {
       const where = this.#fleet.deployments.get(deployment);
       if (!entry || !where || entry.state === "running") continue;
       this.#waiting.leave(entry);
-      const lease = this.#lease(entry, grant, where, entry.tokens, this.#leases.restoredCharges(grant), now);
+      const lease = this.#taking.lease(entry, grant, where, entry.tokens, this.#leases.restoredCharges(grant), now);
       this.#waiting.queue.charge(entry, lease.fairCost);
     }
   }
@@ -224,111 +255,6 @@ class MemoryScheduler implements Scheduler {
 
   async close(): Promise<void> {
     this.#listeners.clear();
-  }
-
-  // -------------------------------------------------------------- taking jobs
-
-  #acquire(request: AcquireRequest): AcquireResult {
-    const result: AcquireResult = { grants: [], impossible: [] };
-    const now = this.#tick();
-    const closedFor = this.#rebuild.closed(now);
-    if (closedFor) return { ...result, closed: closedFor };
-    this.#waiting.promote(now);
-
-    let askAgainAt = this.#grantBooked(request, result, now);
-    const closed = new Set<string>();
-    const asked = new Map<string, number>();
-    while (result.grants.length < request.max && result.impossible.length < impossibleAtOnce) {
-      const candidate = this.#waiting.queue.next((route) => !closed.has(route), request.environments);
-      if (!candidate) break;
-      const { job } = candidate;
-      const route = this.#waiting.routeOf(job);
-      const verdict = decide(job, route.tiers, now, request.deployments);
-      if (verdict.kind === "admitted") {
-        this.#waiting.queue.remove(job);
-        result.grants.push(this.#grant(job, verdict.deployment, verdict.model, now));
-        continue;
-      }
-      if (verdict.kind === "impossible") {
-        this.#drop(job, now);
-        result.impossible.push({ jobId: job.jobId, environment: job.environment, reason: verdict.reason });
-        continue;
-      }
-      askAgainAt = Math.min(askAgainAt, verdict.at);
-      const count = (asked.get(job.route) ?? 0) + 1;
-      asked.set(job.route, count);
-      if (verdict.forAll || count > headsAsked) closed.add(job.route);
-      // The first that does not fit gets a start kept free for it, or smaller ones would pass it for ever.
-      else if (!route.booked && verdict.on.kind === "quota") this.#waiting.book(job, now, request.deployments);
-      else this.#waiting.queue.passOver(candidate);
-    }
-    this.#waiting.queue.passedOverReturn();
-
-    if (result.grants.length === request.max || result.impossible.length >= impossibleAtOnce) {
-      return { ...result, retryInMs: 0 };
-    }
-    askAgainAt = Math.min(askAgainAt, this.#waiting.nextReadyAt);
-    if (this.#leases.size > 0) askAgainAt = Math.min(askAgainAt, this.#leases.nextExpiry);
-    if (!Number.isFinite(askAgainAt)) return result;
-    return { ...result, retryInMs: Math.max(1, askAgainAt - now) };
-  }
-
-  /** Booked jobs have the first word. Answers when the first of those that still wait should ask again. */
-  #grantBooked(request: AcquireRequest, result: AcquireResult, now: number): number {
-    let askAgainAt = Number.POSITIVE_INFINITY;
-    for (const route of this.#waiting.booked) {
-      const entry = route.booked!;
-      const served = !request.environments || request.environments.includes(entry.environment);
-      const verdict = decide(entry, route.tiers, now, request.deployments);
-      if (verdict.kind === "impossible") {
-        this.#drop(entry, now);
-        result.impossible.push({ jobId: entry.jobId, environment: entry.environment, reason: verdict.reason });
-      } else if (verdict.kind === "admitted" && served && result.grants.length < request.max) {
-        this.#waiting.clearBooking(route);
-        result.grants.push(this.#grant(entry, verdict.deployment, verdict.model, now));
-      } else {
-        askAgainAt = Math.min(askAgainAt, this.#waiting.keepBooking(route, entry, now, served, request.deployments));
-        if (served && verdict.kind === "blocked") askAgainAt = Math.min(askAgainAt, verdict.at);
-      }
-    }
-    return askAgainAt;
-  }
-
-  #grant(entry: Entry, deployment: Deployment, model: string, now: number): Grant {
-    entry.grants += 1;
-    const charges = chargeAll(deployment, entry.tokens, now);
-    const lease = this.#lease(entry, this.#token(), deployment, { ...entry.tokens }, charges, now, model);
-    this.#waiting.queue.charge(entry, lease.fairCost);
-    return {
-      jobId: entry.jobId,
-      environment: entry.environment,
-      grant: lease.grant,
-      deployment: deployment.id,
-      model,
-      reserved: lease.reserved,
-      sendWithinMs: this.#config.sendWithinMs,
-      leaseMs: this.#config.leaseMs,
-      grants: entry.grants,
-    };
-  }
-
-  #lease(
-    entry: Entry,
-    grant: string,
-    deployment: Deployment,
-    reserved: TokenCount,
-    charges: Lease["charges"],
-    now: number,
-    model = "",
-  ): Lease {
-    entry.state = "running";
-    entry.grant = grant;
-    deployment.running += 1;
-    const times = { grantedAt: now, expiresAt: now + this.#config.leaseMs };
-    const cost = fairCostOn(deployment, reserved);
-    const lease: Lease = { grant, entry, deployment, model, reserved, charges, fairCost: cost, ...times };
-    this.#leases.add(lease);
-    return lease;
   }
 
   // -------------------------------------------------------------- leases

@@ -2,6 +2,7 @@
 // a queue. Routes are kept while jobs use them.
 import type { Tier } from "../admission.ts";
 import type { Deployment } from "../deployment.ts";
+import type { Pauses } from "../pauses.ts";
 import type { SchedulerConfig } from "../scheduler.ts";
 import type { Entry } from "./entry.ts";
 
@@ -23,8 +24,10 @@ export class Routes {
   readonly #routes = new Map<string, Route>();
   #config: SchedulerConfig;
   #deployments: ReadonlyMap<string, Deployment>;
+  readonly #pauses: Pauses;
 
-  constructor(config: SchedulerConfig, deployments: ReadonlyMap<string, Deployment>) {
+  constructor(config: SchedulerConfig, deployments: ReadonlyMap<string, Deployment>, pauses: Pauses) {
+    this.#pauses = pauses;
     this.#config = config;
     this.#deployments = deployments;
   }
@@ -67,6 +70,11 @@ export class Routes {
     for (const route of this.#routes.values()) route.tiers = this.#tiersOf(route.models, route.regions);
   }
 
+  /** Something was paused or resumed. */
+  followPauses(): void {
+    this.reconfigure(this.#config, this.#deployments);
+  }
+
   clear(): void {
     this.#routes.clear();
   }
@@ -78,7 +86,9 @@ export class Routes {
         .map((id) => this.#deployments.get(id))
         .filter((d) => d !== undefined)
         .filter((d) => !regions || regions.includes(d.config.region));
-      return served && deployments.length > 0 ? [{ model, choice: served.choice, deployments }] : [];
+      return served && deployments.length > 0
+        ? [{ model, choice: served.choice, deployments, paused: this.#pauses.has({ model }) }]
+        : [];
     });
   }
 }

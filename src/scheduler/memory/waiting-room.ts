@@ -8,6 +8,7 @@ import type { TokenCount } from "../../domain/tokens.ts";
 import { costOn, earliestStart } from "../admission.ts";
 import { FairQueue, type Weights } from "../fair-queue.ts";
 import { IndexedHeap } from "../indexed-heap.ts";
+import type { Pauses } from "../pauses.ts";
 import type { QueueEntry, SchedulerConfig, SchedulerSnapshot } from "../scheduler.ts";
 import { comesBefore } from "../sorted-queue.ts";
 import type { Entry } from "./entry.ts";
@@ -33,9 +34,9 @@ export class WaitingRoom {
   #bookings = 0;
   #config: SchedulerConfig;
 
-  constructor(config: SchedulerConfig, fleet: Fleet) {
+  constructor(config: SchedulerConfig, fleet: Fleet, pauses: Pauses) {
     this.#config = config;
-    this.routes = new Routes(config, fleet.deployments);
+    this.routes = new Routes(config, fleet.deployments, pauses);
     this.queue = new FairQueue(config.weights);
   }
 

@@ -1,4 +1,5 @@
 // What the scripts are given, as flat lists of arguments: see the header of each script.
+import { pauseKey } from "../pauses.ts";
 import type { QueueEntry, RestoredCharge, RestorePart, Settlement } from "../scheduler.ts";
 import { packId, packOrder } from "./binary-id.ts";
 import type { Argument } from "./script-runner.ts";
@@ -45,7 +46,7 @@ export function addArguments(entries: readonly QueueEntry[]): Argument[] {
 }
 
 export function restoreArguments(ticket: string, part: RestorePart): Argument[] {
-  const { charges = [], entries = [], leases = [], learned = [] } = part;
+  const { charges = [], entries = [], leases = [], learned = [], paused = [] } = part;
   const deployments = new Places<string>();
   const jobs = jobsOf(entries);
   const chargeArgs = charges.flatMap((charge): Argument[] => chargeArguments(charge, deployments));
@@ -62,6 +63,7 @@ export function restoreArguments(ticket: string, part: RestorePart): Argument[] 
       l.throttledAgoMs ?? -1,
       l.closedForMs ?? -1,
     ]),
+    paused: paused.map(pauseKey),
     deployments: deployments.values,
     charges: charges.length,
     leases: leases.length,

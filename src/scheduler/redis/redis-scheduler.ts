@@ -6,10 +6,12 @@
 import { type Clock, systemClock } from "../../domain/clock.ts";
 import { type JobId, newToken } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
+import { pauseKey } from "../pauses.ts";
 import type {
   AcquireRequest,
   AcquireResult,
   Explanation,
+  PauseTarget,
   QueueEntry,
   RebuildTicket,
   RestampResult,
@@ -177,6 +179,14 @@ class RedisScheduler implements Scheduler {
     await this.#runner.run("revive", [deployment]);
   }
 
+  async pause(target: PauseTarget): Promise<void> {
+    await this.#runner.run("pause", ["1", pauseKey(target)]);
+  }
+
+  async resume(target: PauseTarget): Promise<void> {
+    await this.#runner.run("pause", ["0", pauseKey(target)]);
+  }
+
   async beginRebuild(): Promise<RebuildTicket | undefined> {
     const [id] = this.#tokens.take(1);
     const [isOurs] = await this.#runner.run("begin_rebuild", [id!]);
@@ -184,11 +194,11 @@ class RedisScheduler implements Scheduler {
   }
 
   async restore(ticket: RebuildTicket, part: RestorePart): Promise<void> {
-    const { entries = [], charges = [], leases = [], learned = [] } = part;
+    const { entries = [], charges = [], leases = [], learned = [], paused = [] } = part;
     for (const page of pages(charges)) await this.#restore(ticket, { charges: page });
     for (const page of pages(entries)) await this.#restore(ticket, { entries: page });
     for (const page of pages(leases)) await this.#restore(ticket, { leases: page });
-    await this.#restore(ticket, { learned });
+    await this.#restore(ticket, { learned, paused });
   }
 
   async #restore(ticket: RebuildTicket, part: RestorePart): Promise<void> {

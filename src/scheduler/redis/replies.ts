@@ -1,5 +1,6 @@
 // What the scripts answer, as the port's types: see the header of each script.
 import type { Priority } from "../../domain/job.ts";
+import { pauseTarget } from "../pauses.ts";
 import type {
   AcquireResult,
   Explanation,
@@ -98,6 +99,8 @@ function waitingOn(kind: WaitingOn["kind"], deployment: string, detail: string):
       return { kind, deployment, quota: detail };
     case "concurrency":
       return { kind, deployment };
+    case "paused":
+      return { kind, target: pauseTarget(detail) };
     case "cool_down":
     case "out_of_service":
       return { kind, deployment, reason: detail };
@@ -129,17 +132,19 @@ type DeploymentRow = [Text, number, number, Text, Text, number];
 type QuotaRow = [Text, Text, Text, number, number, number, number, number, number, number, number, number];
 
 export function snapshotOf(reply: Reply, configVersion: string): SchedulerSnapshot {
-  const [admission, running, deployments, quotas, depths] = reply as [
+  const [admission, running, deployments, quotas, depths, paused] = reply as [
     Text,
     number,
     DeploymentRow[],
     QuotaRow[],
     [Text, Text, number, number][],
+    Text[],
   ];
   return {
     configVersion,
     open: admission.toString() === "open",
     running,
+    paused: paused.map(String).sort().map(pauseTarget),
     deployments: deployments.map(([id, calls, maxConcurrency, state, reason, forMs]) => ({
       id: id.toString(),
       running: calls,

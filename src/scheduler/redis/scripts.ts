@@ -20,6 +20,7 @@ const operations = [
   "finish_rebuild",
   "forget",
   "open",
+  "pause",
   "remove",
   "renew",
   "reprice",

@@ -1,4 +1,4 @@
--- Takes up to `max` jobs that may be called now: see memory-scheduler.ts, of which this is the translation.
+-- Takes up to `max` jobs that may be called now: see taking.ts, of which this is the translation.
 -- ARGV[4] operation; ARGV[5] JSON of { max, environments?, deployments? }; ARGV[6..] a grant token for each job
 -- Reply: { header, admission ('open' or why it is closed), retry in ms (-1: nothing waits),
 --          grants [[job id, grant token, environment, deployment, model, input, output, grants]...],
@@ -63,8 +63,11 @@ local function grantFromQueue()
     local flow, route, place = fair_queue.next(closed, environments)
     if not flow then return end
     local entry = entries.get(entries.idAt(place))
-    local verdict = admission.decide(entry, routes.get(route).tiers, served)
-    if verdict.kind == 'admitted' then
+    local isPaused = state.pausedOwner(flow.environment, flow.tenant)
+    local verdict = isPaused and {} or admission.decide(entry, routes.get(route).tiers, served)
+    if isPaused then
+      fair_queue.passOver(flow, route)
+    elseif verdict.kind == 'admitted' then
       waiting_room.leave(entry)
       grant(entry, verdict.deployment, verdict.model)
     elseif verdict.kind == 'impossible' then

@@ -10,6 +10,7 @@ if state.admission() == 'rebuilding' then return state.done(0) end
 local before = control
 state.fresh(before.generation + 1, ARGV[4])
 control.offset, control.now = before.offset, before.now
+control.paused = before.paused or {}
 control.admission = 'rebuilding'
 control.ticket = ARGV[4]
 control.lockedUntil = now + config.leaseMs

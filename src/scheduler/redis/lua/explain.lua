@@ -134,11 +134,15 @@ local function startsIn(entry, tiers, ahead)
   return math.max(delay, latest - now)
 end
 
-local function waitingOn(entry, tiers)
+local function waitingOn(entry, tiers, position)
   if not state.isOpen() then return { kind = 'rebuild' } end
   if entry.state == delayed then return { kind = 'delay' } end
+  local flow = shares.flow(entry.flow)
+  local paused = state.pausedOwner(flow.environment, flow.tenant)
+  if paused then return { kind = 'paused', reason = paused } end
   local verdict = admission.decide(entry, tiers)
-  return verdict.kind == 'blocked' and verdict.on or { kind = 'turn' }
+  if verdict.kind == 'blocked' then return verdict.on end
+  return { kind = position > 1 and 'fairness' or 'turn' }
 end
 
 local entry = entries.get(ARGV[4])
@@ -146,8 +150,9 @@ if not entry then return state.done('absent') end
 if entry.state == running then return state.done('running', leases.live(entry.detail).deployment) end
 local tiers = routes.get(entry.route).tiers
 local ahead = entry.state == ready and aheadOf(entry, tiers) or { jobs = 0, cost = 0 }
-local on = waitingOn(entry, tiers)
 local position = math.max(1, math.floor(ahead.jobs + 0.5) + 1)
+local on = waitingOn(entry, tiers, position)
+local starts = on.kind == 'paused' and -1 or startsIn(entry, tiers, ahead)
 return state.done(
-  'waiting', position, on.kind, on.deployment or '', on.quota or on.reason or '', startsIn(entry, tiers, ahead)
+  'waiting', position, on.kind, on.deployment or '', on.quota or on.reason or '', starts
 )

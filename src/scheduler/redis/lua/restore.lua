@@ -1,6 +1,6 @@
 -- Adds usage, learned limits, waiting jobs and leases to what is being rebuilt, and keeps the lock.
 -- ARGV[4] ticket
--- ARGV[5] JSON of { learned: [[quota, limit, burst, throttled ms ago, closed for ms: -1 if not known]...], deployments: [id...], charges: count, leases: count,
+-- ARGV[5] JSON of { learned: [[quota, limit, burst, throttled ms ago, closed for ms: -1 if not known]...], paused: [key...], deployments: [id...], charges: count, leases: count,
 --         owners, routes: see add.lua }
 -- ARGV[6..] six for each charge: grant token, deployment (place in that list), ms ago, input and output tokens,
 --           '1' if that is real usage; then eight for each job as in add.lua; then three for each lease: job id, grant
@@ -15,6 +15,8 @@ control.lockedUntil = now + config.leaseMs
 fleet.open()
 local part = cjson.decode(ARGV[5])
 
+if #part.paused > 0 then waiting_room.unbookAll() end
+for _, paused in ipairs(part.paused) do control.paused[paused] = true end
 for _, learned in ipairs(part.learned) do
   local quota = quotaOf[learned[1]]
   local known = {}

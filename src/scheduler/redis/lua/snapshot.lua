@@ -3,7 +3,8 @@
 --          deployments [[id, running, max. concurrency, state, reason or '', until tried again in ms]...],
 --          quotas [[name, unit, per, configured limit, effective limit, configured burst, effective burst,
 --                   1 if probing, throttled ms ago, closed for ms, used, next free in ms]...],
---          depths [[environment, priority, ready, delayed]...] }
+--          depths [[environment, priority, ready, delayed]...],
+--          paused [key...] }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"
@@ -58,4 +59,6 @@ for _, environment in ipairs(control.environments) do
     end
   end
 end
-return state.done(state.admission(), control.running, deploymentRows, quotaRows, depthRows)
+local paused = {}
+for name in pairs(control.paused) do table.insert(paused, name) end
+return state.done(state.admission(), control.running, deploymentRows, quotaRows, depthRows, paused)

@@ -86,7 +86,13 @@ local function outOfService(job, tiers)
   return { kind = 'blocked', on = on, at = at, forAll = forAll }
 end
 
+-- Until it is resumed: that is told by waking whoever asks.
+local function pausedBy(key, forAll)
+  return { kind = 'blocked', on = { kind = 'paused', reason = key }, at = infinity, forAll = forAll }
+end
+
 local function obstacleOf(job, deployment)
+  if deployment.paused then return pausedBy('deployment\n' .. deployment.id, true) end
   if deployments.trouble(deployment) then
     local on, at = troubleOn(deployment)
     return { on = on, at = at, forAll = true }
@@ -135,8 +141,10 @@ end
 function admission.decide(job, tiers, served)
   local reason = impossible(job, tiers)
   if reason then return { kind = 'impossible', reason = reason } end
+  if tiers[1].paused then return pausedBy('model\n' .. tiers[1].model, true) end
   local tier, place = activeTier(job, tiers)
   if not tier then return outOfService(job, tiers) end
+  if tier.paused then return pausedBy('model\n' .. tier.model, false) end
   local best, bestHeadroom, blocked
   local forAll = true
   for before = 1, place - 1 do forAll = forAll and not anyInService(tiers[before]) end
@@ -172,10 +180,11 @@ end
 
 -- Where a job that does not fit now will fit first, if nothing else is charged until then: deployment, time, tier.
 function admission.earliestStart(job, tiers, served)
-  local tier = activeTier(job, tiers)
+  local tier = not (tiers[1] and tiers[1].paused) and activeTier(job, tiers) or nil
+  if tier and tier.paused then tier = nil end
   local best, bestAt
   for _, deployment in ipairs(tier and tier.deployments or {}) do
-    local isServed = not served or contains(served, deployment.id)
+    local isServed = not deployment.paused and (not served or contains(served, deployment.id))
     if isServed and deployments.inService(deployment) and everAdmits(job, deployment) then
       local at = now
       for _, quota in ipairs(deployment.quotas) do

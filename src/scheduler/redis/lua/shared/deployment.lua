@@ -28,6 +28,7 @@ function deployments.openAll()
       burndown = settings.outputBurndown,
       quotas = {},
       state = own,
+      paused = control.paused['deployment\n' .. id],
     }
     for _, name in ipairs(settings.quotas) do table.insert(deployment.quotas, quotaOf[name]) end
     deploymentOf[id] = deployment

@@ -15,7 +15,10 @@ local function tiersOf(models, regions)
       local deployment = deploymentOf[id]
       if deployment and (not regions or contains(regions, deployment.region)) then table.insert(found, deployment) end
     end
-    if #found > 0 then table.insert(tiers, { model = model, choice = served.choice, deployments = found }) end
+    if #found > 0 then
+      local paused = control.paused['model\n' .. model]
+      table.insert(tiers, { model = model, choice = served.choice, deployments = found, paused = paused })
+    end
   end
   return tiers
 end

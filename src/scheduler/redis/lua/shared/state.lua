@@ -94,6 +94,8 @@ function state.fresh(generation, epoch)
     estimates = 0,
     running = 0,
     bookings = 0,
+    -- Keys of what an operator has paused: see pauses.ts.
+    paused = {},
     nextExpiry = infinity,
     quotas = {},
     deployments = {},
@@ -110,6 +112,14 @@ function state.done(...)
   control.sequence = control.sequence + 1
   call('SET', KEYS[1], cmsgpack.pack(control))
   return { { control.sequence, control.epoch, now, config.version }, ... }
+end
+
+-- Why the jobs of an owner are paused: the key of that; nil if they are not.
+function state.pausedOwner(environment, tenant)
+  for _, name in ipairs({ 'tenant\n' .. tenant, 'tenant_in\n' .. environment .. '\n' .. tenant }) do
+    if control.paused[name] then return name end
+  end
+  return nil
 end
 
 function state.notify()
