@@ -31,6 +31,7 @@ test("deployments, with models and quotas", async () => {
   expect(body.deployments[0]).toEqual({
     id,
     region: "us-east-1",
+    account: null,
     model_id: "us.meta.llama3-3-70b-instruct-v1:0",
     state: "in_service",
     reason: null,
