@@ -1,6 +1,6 @@
-// Blobs in MongoDB: a document for each piece, under an `_id` made of the key and the piece's number. Not GridFS: it
-// finds a file's pieces by another field, for which FerretDB reads the whole collection, and its writes and retries are
-// the driver's, not those of commands.ts (docs/decisions/files-in-pieces.md).
+// Blobs in MongoDB: a document for each piece, under an `_id` made of the key and the piece's number. Not GridFS, whose
+// commands are not those of commands.ts and whose cursors end while a slow reader pauses
+// (docs/decisions/files-in-pieces.md).
 import { Binary, type Db } from "mongodb";
 import { SluiceError } from "../../domain/errors.ts";
 import { type BlobStore, checkBlobKey } from "../blob-store.ts";
