@@ -2,7 +2,7 @@
 // events against upstreams that count as the simulated provider does. Only time and randomness are made up.
 import { IndexedHeap } from "../../../src/scheduler/indexed-heap.ts";
 import { createMemoryScheduler } from "../../../src/scheduler/memory/memory-scheduler.ts";
-import type { Grant, QueueEntry, SchedulerConfig } from "../../../src/scheduler/scheduler.ts";
+import type { Grant, LearnedLimit, QueueEntry, SchedulerConfig } from "../../../src/scheduler/scheduler.ts";
 import type { ExceededQuota, QuotaEngine } from "../../../src/simulator/quota-engine.ts";
 import { Driver, job, minuteMs, numberOf, ok } from "../harness.ts";
 
@@ -26,6 +26,8 @@ export interface Plan {
   used?: Range;
   /** Calls of others on the same quota, at an even pace. */
   foreign?: readonly Foreign[];
+  /** What is known from before. */
+  learned?: readonly LearnedLimit[];
   /** Jobs beside the backlog. */
   planted?: readonly { atMs: number; entry: QueueEntry }[];
   seed?: number;
@@ -100,8 +102,11 @@ class Simulation {
   }
 
   async run(): Promise<Run> {
-    const { minutes, foreign = [], planted = [] } = this.#plan;
-    await this.#run.driver.open();
+    const { minutes, foreign = [], planted = [], learned = [] } = this.#plan;
+    const { scheduler } = this.#run.driver;
+    const ticket = (await scheduler.beginRebuild())!;
+    await scheduler.restore(ticket, { learned });
+    await scheduler.finishRebuild(ticket);
     for (const { atMs, entry } of planted) {
       this.#at(atMs, async () => {
         await this.#run.driver.add(entry);
