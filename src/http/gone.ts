@@ -1,9 +1,31 @@
-// Whether somebody is still there to be answered.
+// Whether somebody is still there to be answered, and whether the server still answers.
+import { setMaxListeners } from "node:events";
 import type { FastifyReply } from "fastify";
+import { SluiceError } from "../domain/errors.ts";
+import type { HttpServer } from "./types.ts";
 
-/** Aborted when the client has gone. The request's own `close` comes as soon as it has been read, so it is the reply's. */
-export function goneSignal(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController();
-  reply.raw.once("close", () => controller.abort());
-  return controller.signal;
+/** Aborted, with the error to answer with, when the server closes: those who wait must not hold it up. */
+export function closingSignal(app: HttpServer): AbortSignal {
+  const closing = new AbortController();
+  // One for each request that waits.
+  setMaxListeners(0, closing.signal);
+  app.addHook("preClose", async () => closing.abort(new SluiceError("unavailable", "The service is stopping.")));
+  return closing.signal;
+}
+
+/**
+ * Aborted when the client has gone or the server closes. The request's own `close` comes as soon as it has been read, so
+ * it is the reply's. Not AbortSignal.any: a signal that lives as long as the process would keep 60 bytes of every
+ * request.
+ */
+export function goneSignal(reply: FastifyReply, closing: AbortSignal): AbortSignal {
+  const gone = new AbortController();
+  const abort = () => gone.abort();
+  if (closing.aborted) abort();
+  closing.addEventListener("abort", abort);
+  reply.raw.once("close", () => {
+    closing.removeEventListener("abort", abort);
+    abort();
+  });
+  return gone.signal;
 }

@@ -12,7 +12,6 @@ import type { JobsContext } from "../../jobs/context.ts";
 import { eraseAnswered } from "../../jobs/ephemeral.ts";
 import type { SubmitInput } from "../../jobs/submit.ts";
 import { idempotencyHeaders } from "../idempotency.ts";
-import type { HttpServer } from "../types.ts";
 import { environmentHeader, environmentOf } from "./environment.ts";
 
 /** What a call may answer once its job is accepted. */
@@ -105,13 +104,6 @@ async function cancelQuietly(context: JobsContext, jobId: JobId, caller: Caller)
     context.log.warn({ err: error, jobId }, "a job whose caller has gone could not be cancelled");
     return undefined;
   }
-}
-
-/** Aborted, with the error to answer with, when the server closes: those who wait must not hold it up. */
-export function closingSignal(app: HttpServer): AbortSignal {
-  const closing = new AbortController();
-  app.addHook("preClose", async () => closing.abort(new SluiceError("unavailable", "The service is stopping.")));
-  return closing.signal;
 }
 
 /** Why there is no answer; undefined if there is one. */

@@ -21,7 +21,9 @@ export interface StreamedCall {
   caller: Caller;
   held: Held;
   keepAliveMs: number;
+  /** Aborted when nobody can be answered any more. */
   gone: AbortSignal;
+  /** Aborted, with the reason, if that is because the server closes. */
   closing: AbortSignal;
   /** Submits the job, and tells of it before it is stored, so that nothing is missed. */
   submit: (announce: (job: Job) => void) => Promise<Job>;
@@ -54,7 +56,7 @@ export async function streamJob(context: JobsContext, call: StreamedCall): Promi
   try {
     const job = await call.submit(follow);
     if (!follower) follow(job);
-    const signal = AbortSignal.any([gone, closing, broken.signal]);
+    const signal = AbortSignal.any([gone, broken.signal]);
     const record = await whileHeld(context, { job, caller, held }, () =>
       follower!.untilEnd(caller, { waitMs: held.waitMs, signal }),
     );

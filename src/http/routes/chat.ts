@@ -7,23 +7,14 @@ import type { Once } from "../../jobs/idempotency.ts";
 import { submitOnce } from "../../jobs/submit.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
 import { errorResponses } from "../errors.ts";
-import { goneSignal } from "../gone.ts";
+import { closingSignal, goneSignal } from "../gone.ts";
 import { onceOf } from "../idempotency.ts";
 import { submitErrors } from "../job-request.ts";
 import { ChatChunks } from "../openai/chat-chunks.ts";
 import { type ChatRequest, chatBody, chatReader } from "../openai/chat-request.ts";
 import { chatCompletionOf } from "../openai/chat-response.ts";
 import { openAiErrorOf } from "../openai/errors.ts";
-import {
-  closingSignal,
-  failureOf,
-  type Held,
-  heldBy,
-  heldErrors,
-  heldHeaders,
-  whileHeld,
-  withDeadline,
-} from "../openai/held-job.ts";
+import { failureOf, type Held, heldBy, heldErrors, heldHeaders, whileHeld, withDeadline } from "../openai/held-job.ts";
 import { streamJob } from "../openai/held-stream.ts";
 import type { HttpServer } from "../types.ts";
 
@@ -66,7 +57,7 @@ export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: n
       const chat = read(request.body, held);
       const call = { ...chat, input: withDeadline(chat.input, held, settings), held, once: onceOf(request, "chat") };
       const { caller } = request;
-      const gone = goneSignal(reply);
+      const gone = goneSignal(reply, closing);
       reply.header("x-request-id", request.id);
       return chat.stream ? stream(call, caller, reply, gone) : answer(call, caller, reply, gone);
     },
@@ -75,9 +66,8 @@ export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: n
   async function answer({ input, held, once }: Call, caller: Caller, reply: FastifyReply, gone: AbortSignal) {
     const job = await submitOnce(context, input, caller, once);
     reply.header("x-sluice-job-id", job.id);
-    const signal = AbortSignal.any([closing, gone]);
     const record = await whileHeld(context, { job, caller, held }, () =>
-      waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal }),
+      waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: gone }),
     );
     const failure = failureOf(record, closing);
     if (failure) throw failure;

@@ -11,7 +11,7 @@ import { type TextPosition, textStart } from "../../jobs/text-position.ts";
 import { requireJob } from "../../jobs/view.ts";
 import { errorResponses } from "../errors.ts";
 import { EventStream } from "../event-stream.ts";
-import { goneSignal } from "../gone.ts";
+import { closingSignal, goneSignal } from "../gone.ts";
 import { jobParams } from "../job-resource.ts";
 import type { HttpServer } from "../types.ts";
 
@@ -30,8 +30,7 @@ const lastId = "end";
 
 /** @param keepAliveMs how often a stream without events sends a comment */
 export function jobEventRoutes(app: HttpServer, context: JobsContext, keepAliveMs: number): void {
-  const closing = new AbortController();
-  app.addHook("preClose", async () => closing.abort());
+  const closing = closingSignal(app);
 
   app.get(
     "/v1/jobs/:job_id/events",
@@ -69,7 +68,7 @@ export function jobEventRoutes(app: HttpServer, context: JobsContext, keepAliveM
       };
       const follower = new JobFollower(context, jobId, tell, from);
       try {
-        const signal = AbortSignal.any([closing.signal, slow.signal, goneSignal(reply)]);
+        const signal = AbortSignal.any([slow.signal, goneSignal(reply, closing)]);
         const { outcome } = await follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal });
         if (slow.signal.aborted) events.send('{"reason":"slow"}', { event: "closed" });
         else if (!outcome) events.send('{"reason":"stopping"}', { event: "closed" });

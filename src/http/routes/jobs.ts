@@ -11,7 +11,7 @@ import { submitOnce } from "../../jobs/submit.ts";
 import { requireJob, viewOf } from "../../jobs/view.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
 import { errorResponses } from "../errors.ts";
-import { goneSignal } from "../gone.ts";
+import { closingSignal, goneSignal } from "../gone.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { jobBody, submitErrors, submitInputOf } from "../job-request.ts";
 import { jobParams, jobResource, jobSummaryResource } from "../job-resource.ts";
@@ -49,9 +49,7 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
   const { settings, clock, store } = context;
   const tags = ["jobs"];
 
-  /** Aborted when the server closes, so that waiting requests do not hold it up. */
-  const closing = new AbortController();
-  app.addHook("preClose", async () => closing.abort());
+  const closing = closingSignal(app);
 
   async function resourceOf(record: JobRecord) {
     return jobResource(await viewOf(context, record), clock.wall());
@@ -145,7 +143,7 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
           ? await requireJob(context, jobId, caller)
           : await waitForEnd(context, jobId, caller, {
               waitMs,
-              signal: AbortSignal.any([closing.signal, goneSignal(reply)]),
+              signal: goneSignal(reply, closing),
             });
       return resourceOf(record);
     },

@@ -11,18 +11,10 @@ import { submitOnce } from "../../jobs/submit.ts";
 import { requireJob, viewOf } from "../../jobs/view.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
 import { errorResponses } from "../errors.ts";
-import { goneSignal } from "../gone.ts";
+import { closingSignal, goneSignal } from "../gone.ts";
 import { onceOf } from "../idempotency.ts";
 import { submitErrors } from "../job-request.ts";
-import {
-  closingSignal,
-  failureOf,
-  heldBy,
-  heldErrors,
-  heldHeaders,
-  whileHeld,
-  withDeadline,
-} from "../openai/held-job.ts";
+import { failureOf, heldBy, heldErrors, heldHeaders, whileHeld, withDeadline } from "../openai/held-job.ts";
 import { streamJob } from "../openai/held-stream.ts";
 import { ResponseEvents } from "../openai/responses-events.ts";
 import { responseBody, responseReader } from "../openai/responses-request.ts";
@@ -74,7 +66,7 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
         reply.header("x-sluice-job-id", job.id);
         return { ...responseOf(await requireJob(context, job.id, caller)), background };
       }
-      const gone = goneSignal(reply);
+      const gone = goneSignal(reply, closing);
       const limited = withDeadline(input, held, settings);
       if (stream) {
         await streamJob(context, {
@@ -96,9 +88,8 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
       }
       const job = await submitOnce(context, limited, caller, once);
       reply.header("x-sluice-job-id", job.id);
-      const signal = AbortSignal.any([closing, gone]);
       const record = await whileHeld(context, { job, caller, held }, () =>
-        waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal }),
+        waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: gone }),
       );
       const failure = failureOf(record, closing);
       if (failure) throw failure;
