@@ -14,6 +14,7 @@ import { type Clock, systemClock } from "./domain/clock.ts";
 import { isLoopback } from "./domain/loopback.ts";
 import { lineFormats } from "./http/openai/batch-lines.ts";
 import { createHttpServer, type HttpContext } from "./http/server.ts";
+import { webhookBodies } from "./http/webhook-resource.ts";
 import type { JobsContext, ReloadReport } from "./jobs/context.ts";
 import { sweepEphemeral } from "./jobs/ephemeral.ts";
 import { sweepLooseBlobs } from "./jobs/files/files.ts";
@@ -39,6 +40,7 @@ import { startReconciler } from "./worker/reconciler.ts";
 import { recover } from "./worker/recovery.ts";
 import { repeat, systemTimers } from "./worker/timers.ts";
 import { createUsageMeter, resumeTokenRatios, shareTokenRatios } from "./worker/token-usage.ts";
+import { startDeliverer } from "./worker/webhooks/deliverer.ts";
 import { createWorker } from "./worker/worker.ts";
 
 export interface Service {
@@ -156,6 +158,7 @@ export async function startService(initial: Settings, options: StartOptions = {}
       const batches = startBatchDriver({ ...work, formats: lineFormats(settings) });
       opened.push(() => batches.stop());
       context.onBatch = batches.wake;
+      opened.push(startDeliverer({ ...work, webhookBodies: webhookBodies(context) }));
     }
     const worker = settings.role === "api" ? undefined : workerId;
     const share = () => shareTokenRatios(context, worker);

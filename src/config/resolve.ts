@@ -1,10 +1,11 @@
 // From a file of the right form to settings: fills in what it leaves out (defaults.ts, catalogue.ts) and checks what
 // must hold between keys.
+import { parseNetwork } from "../domain/networks.ts";
 import { resolveBedrock } from "./bedrock-deployment.ts";
 import { factsOf, type ModelFacts, type Overrides } from "./catalogue.ts";
 import * as defaults from "./defaults.ts";
 import { resolveOpenAi } from "./openai-deployment.ts";
-import { nearest, type Path, type Problem, type Report } from "./problems.ts";
+import { nearest, type Path, type Problem, type Report, showValue } from "./problems.ts";
 import { checkQuotas, resolveQuota } from "./quotas.ts";
 import type { FileDeployment, FileModel, FileSettings } from "./schema.ts";
 import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts";
@@ -45,6 +46,7 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
     },
     scheduler: { ...defaults.defaultScheduler, ...file.scheduler },
     timeouts: { ...defaults.defaultTimeouts, ...file.timeouts },
+    webhooks: { allowPrivateNetworks: file.webhooks?.allowPrivateNetworks ?? [] },
     redis: { jobHashes: { ...defaults.defaultJobHashes, ...file.redis?.jobHashes } },
   };
 
@@ -53,6 +55,7 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
   checkQuotas(settings.models, report);
   checkTenants(file, settings, report);
   checkPairs(settings, report);
+  checkNetworks(settings, report);
   return { settings, problems };
 }
 
@@ -215,6 +218,14 @@ function checkDatabases(settings: Resolved, report: Report) {
       report(["environments", name, "database"], `is ${database}, which ${owner} uses; allowed: a name of its own`);
     taken.set(database.toLowerCase(), `environment ${name}`);
   }
+}
+
+function checkNetworks({ webhooks }: Resolved, report: Report) {
+  webhooks.allowPrivateNetworks.forEach((network, i) => {
+    if (parseNetwork(network)) return;
+    const allowed = "an address, or a network such as 10.0.0.0/8 or fd00::/8";
+    report(["webhooks", "allowPrivateNetworks", i], `is ${showValue(network)}; allowed: ${allowed}`);
+  });
 }
 
 /** Pairs of numbers of which the first may not exceed the second. */

@@ -246,6 +246,9 @@ export const fileSchema = section({
       totalMs: integer(1, 24 * hours),
     }),
   ),
+  webhooks: Type.Optional(
+    section({ allowPrivateNetworks: Type.Optional(Type.Array(Type.String({ maxLength: 100 }), { maxItems: 100 })) }),
+  ),
   redis: Type.Optional(
     section({
       jobHashes: Type.Optional(

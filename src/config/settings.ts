@@ -28,6 +28,7 @@ export interface Settings {
   scheduler: SchedulerSettings;
   timeouts: TimeoutSettings;
   redis: RedisSettings;
+  webhooks: WebhookSettings;
   /** What this process does: everything, HTTP only, or running jobs only. The last two need `distributed`. */
   role: "all" | "api" | "worker";
   /** Environments whose jobs this process runs. */
@@ -172,6 +173,11 @@ export interface SchedulerSettings {
   leaseMs: number;
   sendWithinMs: number;
   networkJitterMs: number;
+}
+
+export interface WebhookSettings {
+  /** Networks that webhooks may be sent to although they are not public, such as 10.0.0.0/8. */
+  allowPrivateNetworks: string[];
 }
 
 /** What Redis is used for besides the queue; only where there is one. */

@@ -47,6 +47,8 @@ export interface BatchRequest {
   metadata?: Record<string, string>;
   /** The batch whose failed lines these are. */
   retryOf?: BatchId;
+  /** Where the end of the batch is posted. */
+  webhookUrl?: string;
 }
 
 /** A mistake in the file. `line` counts from 1; absent if it is about the whole file. */

@@ -24,6 +24,7 @@ export const errorTable = {
   job_not_found: { status: 404, advice: "Check the id; it is the job_id that the submit call returned." },
   file_not_found: { status: 404, advice: "Check the id; it is the one that the upload returned. It may be deleted." },
   batch_not_found: { status: 404, advice: "Check the id; it is the one that creating the batch returned." },
+  delivery_not_found: { status: 404, advice: "Check the id; GET /v1/webhooks/deliveries lists those that there are." },
   method_not_allowed: { status: 405, advice: "See /docs for the methods of this path." },
   request_timeout: { status: 408, advice: "Send the whole request without long pauses." },
   conflict: { status: 409, advice: "It is not in a state that allows this; read it first." },

@@ -6,6 +6,7 @@ import { priorities } from "../domain/job.ts";
 import type { CachePoint, Message } from "../domain/request.ts";
 import type { SubmitInput } from "../jobs/submit.ts";
 import { contentFields, conversationField, conversationOf, toolsOf } from "./job-content.ts";
+import { webhookUrlField } from "./webhook-resource.ts";
 
 /** What both doors take. The limits are those of the configuration; the stricter ones of a model are checked later. */
 function commonFields(settings: Settings) {
@@ -47,6 +48,7 @@ function commonFields(settings: Settings) {
         description: "Labels of your own; they come back with the job.",
       }),
     ),
+    webhook_url: Type.Optional(webhookUrlField("job")),
   };
 }
 
@@ -158,6 +160,7 @@ export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
     notBefore: notBeforeOf(job.not_before),
     expiresInMs: body.expires_in === undefined ? undefined : body.expires_in * 1000,
     metadata: body.metadata,
+    webhookUrl: body.webhook_url,
   };
 }
 

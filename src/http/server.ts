@@ -31,9 +31,11 @@ import { responseRoutes } from "./routes/responses.ts";
 import { statsRoutes } from "./routes/stats.ts";
 import { statusRoutes } from "./routes/status.ts";
 import { usageRoutes } from "./routes/usage.ts";
+import { webhookRoutes } from "./routes/webhooks.ts";
 import { boundSlowBodies } from "./slow-bodies.ts";
 import type { HttpServer } from "./types.ts";
 import { compileValidator, validationError } from "./validation.ts";
+import { deliverySchema } from "./webhook-resource.ts";
 
 /** How long a client may take to send the headers of a request, and the whole of a file; Node looks every 30 s. */
 const headersTimeoutMs = 60_000;
@@ -88,6 +90,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     fileSchema,
     batchSchema,
     keySchema,
+    deliverySchema,
   ])
     app.addSchema(schema);
 
@@ -109,6 +112,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       statsRoutes(routes, context);
       usageRoutes(routes, context);
       keyRoutes(routes, context, keys);
+      webhookRoutes(routes, context);
       healthRoutes(routes, context);
       documentationRoutes(routes);
     });

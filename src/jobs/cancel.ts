@@ -16,8 +16,8 @@ export async function cancel(context: JobsContext, jobId: JobId, caller: Caller)
   const before = await requireJob(context, jobId, caller);
   if (!before.outcome) {
     try {
-      const outcome = { jobId, status: "cancelled" as const, at: context.clock.wall() };
-      await endJob(context, before.job.environment, { ...outcome, ...costSoFar(before) });
+      const outcome = { status: "cancelled" as const, at: context.clock.wall() };
+      await endJob(context, before.job, { ...outcome, ...costSoFar(before) });
     } catch (error) {
       // The outcome may be stored and only the queue not told; then the job is cancelled, and whoever takes it finds it.
       const { outcome } = await requireJob(context, jobId, caller);

@@ -1,8 +1,9 @@
 // Ending a job by other means than the answer of a call: cancelled, expired, or found impossible.
-import type { JobRecord, Outcome } from "../domain/job.ts";
+import type { JobHead, JobRecord, Outcome } from "../domain/job.ts";
 import { sumOfCosts } from "../domain/money.ts";
 import type { FinishResult } from "../store/job-store.ts";
 import type { JobsContext } from "./context.ts";
+import { announceEnd } from "./webhooks/records.ts";
 
 /**
  * Stores the outcome, unless the job has one, and takes the job out of the queue. A call that is running for the job is
@@ -11,13 +12,15 @@ import type { JobsContext } from "./context.ts";
  * @throws SluiceError `job_not_found`, or what the store throws; then nothing has changed.
  */
 export async function endJob(
-  context: Pick<JobsContext, "store" | "scheduler" | "events" | "limits">,
-  environment: string,
-  outcome: Outcome,
+  context: Pick<JobsContext, "store" | "scheduler" | "events" | "limits" | "clock" | "log">,
+  job: Pick<JobHead, "id" | "environment" | "webhookUrl">,
+  outcome: Omit<Outcome, "jobId">,
 ): Promise<FinishResult> {
-  const result = await context.store.finish(environment, outcome);
+  const { environment } = job;
+  const result = await context.store.finish(environment, { jobId: job.id, ...outcome });
   const { jobId, status, at } = result.outcome;
   void context.limits?.ended(environment, result.outcome);
+  void announceEnd(context, job);
   // Told before the queue is: if that fails, the outcome stands nevertheless, and whoever takes the job finds it.
   context.events.publish({ type: "state", jobId, environment, state: status, at });
   await context.scheduler.remove([jobId]);

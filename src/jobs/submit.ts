@@ -11,6 +11,8 @@ import { markEphemeral } from "./ephemeral.ts";
 import { type Once, withIdempotency } from "./idempotency.ts";
 import { environmentFor, priorityFor, regionsFor, requireServedModel } from "./policy.ts";
 import { queueEntryOf } from "./queue-entry.ts";
+import { expectDeliveries } from "./webhooks/records.ts";
+import { checkWebhookUrl } from "./webhooks/url.ts";
 
 /** What of the canonical request and its parameters is taken over as it is asked for. */
 type Asked = Pick<
@@ -46,6 +48,8 @@ export interface SubmitInput extends Asked {
   metadata?: Record<string, string>;
   /** Leave neither prompt nor answer on record once the job has ended and its caller has been answered. */
   ephemeral?: boolean;
+  /** Where the end of the job is posted. */
+  webhookUrl?: string;
 }
 
 /**
@@ -101,6 +105,7 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
   await limits?.reserve(jobs);
   let results: ("inserted" | "exists")[];
   await markEphemeral(context, jobs);
+  await expectDeliveries(context, jobs);
   try {
     results = await store.insertMany(jobs);
   } catch (error) {
@@ -137,6 +142,7 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
   const priority = priorityFor(caller, input.priority);
   const regions = regionsFor(settings, caller, input.regions);
   const times = timesOf(input, submittedAt, settings.limits.maxExpiresInS);
+  const webhookUrl = input.webhookUrl === undefined ? undefined : checkWebhookUrl(settings, input.webhookUrl);
   checkContent(input, settings.limits.maxPromptBytes);
   checkTools(input.tools, input.toolChoice);
   const messages = askableMessages(input);
@@ -173,6 +179,7 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
     onUnknown: input.onUnknown ?? "retry",
     ...(input.metadata && { metadata: input.metadata }),
     ...(input.ephemeral && { ephemeral: true }),
+    ...(webhookUrl !== undefined && { webhookUrl }),
     request,
   };
 }

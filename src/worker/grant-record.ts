@@ -1,7 +1,8 @@
 // What one grant writes down: its attempt, the end of it or the outcome, and the settlement. Every write is held and
 // repeated while the store or the scheduler is away, and told to listeners once it is durable.
 import { SluiceError } from "../domain/errors.ts";
-import type { AttemptEnd, JobState, Outcome } from "../domain/job.ts";
+import type { AttemptEnd, Job, JobState, Outcome } from "../domain/job.ts";
+import { announceEnd } from "../jobs/webhooks/records.ts";
 import type { Grant, RestampResult, Settlement } from "../scheduler/scheduler.ts";
 import type { BeginResult } from "../store/job-store.ts";
 import type { WorkerContext } from "./context.ts";
@@ -11,6 +12,8 @@ export class GrantRecord {
   readonly #context: WorkerContext;
   readonly #grant: Grant;
   readonly #giveUp: AbortSignal;
+  /** Known once its attempt has begun. */
+  #job?: Job;
 
   /** @param giveUp aborted when the process can wait no longer for a store that is away */
   constructor(context: WorkerContext, grant: Grant, giveUp: AbortSignal) {
@@ -19,7 +22,7 @@ export class GrantRecord {
     this.#giveUp = giveUp;
   }
 
-  beginAttempt(): Promise<BeginResult> {
+  async beginAttempt(): Promise<BeginResult> {
     const { store, clock, workerId, settings } = this.#context;
     const { environment, jobId, grant, deployment, model, reserved } = this.#grant;
     const attempt = {
@@ -33,7 +36,9 @@ export class GrantRecord {
       chargedAt: clock.wall(),
       maxFailedTries: settings.worker.maxFailedTries,
     };
-    return this.#persist("Beginning an attempt", () => store.beginAttempt(attempt));
+    const result = await this.#persist("Beginning an attempt", () => store.beginAttempt(attempt));
+    if (result.status === "begun") this.#job = result.job;
+    return result;
   }
 
   /** The end of an attempt after which the job goes on. */
@@ -50,6 +55,7 @@ export class GrantRecord {
         this.#context.store.finish(environment, { jobId, ...outcome }, attempt),
       );
       void this.#context.limits?.ended(environment, standing);
+      if (this.#job) void announceEnd(this.#context, this.#job);
       this.publishState(standing.status, standing.at);
     } catch (error) {
       if (!(error instanceof SluiceError && error.code === "job_not_found")) throw error;

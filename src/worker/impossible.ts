@@ -9,15 +9,15 @@ import type { WorkerContext } from "./context.ts";
  */
 export async function failImpossible(
   context: Pick<WorkerContext, "settings" | "store" | "scheduler" | "events" | "clock" | "log">,
-  { jobId, environment, reason }: AcquireResult["impossible"][number],
+  { jobId, reason }: AcquireResult["impossible"][number],
 ): Promise<void> {
   try {
     const record = await context.store.get(jobId);
     if (record === undefined) return;
     const known = [record.job.model, ...record.job.fallbackModels].some((m) => m in context.settings.models);
     const error = { code: known ? "exceeds_quota" : "unknown_model", message: reason };
-    const outcome = { jobId, status: "failed" as const, at: context.clock.wall(), error };
-    await endJob(context, environment, { ...outcome, ...costSoFar(record) });
+    const outcome = { status: "failed" as const, at: context.clock.wall(), error };
+    await endJob(context, record.job, { ...outcome, ...costSoFar(record) });
   } catch (error) {
     context.log.error({ err: error, jobId, reason }, "a job that can never run could not be failed");
   }

@@ -47,8 +47,8 @@ export async function expireDue(context: ReconcilerContext): Promise<JobId[]> {
   await Promise.all(
     items.map(async ({ job }) => {
       const cost = costSoFar((await context.store.get(job.id)) ?? { attempts: [] });
-      const outcome = { jobId: job.id, status: "expired" as const, at, error: deadlinePassed };
-      await endJob(context, job.environment, { ...outcome, ...cost });
+      const outcome = { status: "expired" as const, at, error: deadlinePassed };
+      await endJob(context, job, { ...outcome, ...cost });
     }),
   );
   return items.map(({ job }) => job.id);

@@ -25,6 +25,11 @@ const cases: [yaml: string, mistake: string][] = [
   ["port: 80.5", "port is 80.5; allowed: a whole number"],
   ["\nlogLevel: loud", 'logLevel is "loud"; allowed: one of trace, debug, info, warn, error, silent (line 2)'],
   ["limits: { maxWait: 4 }", "limits.maxWait is not a known key; did you mean maxWaitS? Allowed: maxRequestBytes,"],
+  [
+    "webhooks: { allowPrivateNetworks: [10.0.0.0/40] }",
+    'webhooks.allowPrivateNetworks[0] is "10.0.0.0/40"; allowed: an address, or',
+  ],
+  ["webhooks: { allowPrivateNetworks: true }", "webhooks.allowPrivateNetworks is true; allowed: a list of"],
   ["secret: x", "secret is not a known key; Allowed: host, port,"],
   ['models: { "a b": {} }', 'models["a b"] is not a usable name; allowed: names of letters'],
   ["models: { __proto__: { deployments: [] } }", "models.__proto__ is not a usable name"],

@@ -64,6 +64,11 @@ test("has every route", () => {
     "POST /v1/keys",
     "GET /v1/keys",
     "POST /v1/keys/{key_id}/revoke",
+    "GET /v1/webhooks/secret",
+    "POST /v1/webhooks/secret/rotate",
+    "GET /v1/webhooks/deliveries",
+    "GET /v1/webhooks/deliveries/{delivery_id}",
+    "POST /v1/webhooks/deliveries/{delivery_id}/redeliver",
     "GET /healthz",
     "GET /readyz",
   ]);
@@ -100,6 +105,7 @@ test("every operation says what it does, and describes its errors in the one sha
     "File",
     "Batch",
     "Key",
+    "WebhookDelivery",
   ]);
 });
 

@@ -14,6 +14,7 @@ import type { Attempt, AttemptEnd, Outcome } from "../../src/domain/job.ts";
 import { createMemoryEventBus } from "../../src/events/memory/memory-event-bus.ts";
 import type { JobsContext } from "../../src/jobs/context.ts";
 import { createTokenCounter } from "../../src/jobs/token-counter.ts";
+import { announceEnd } from "../../src/jobs/webhooks/records.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
 import type { JobStore } from "../../src/store/job-store.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
@@ -146,6 +147,7 @@ export async function openTestContext(file: FileSettings = {}, shared?: TestStor
         open && end ? { n: open.n, end: { at, ...end } } : undefined,
       );
       await context.limits?.ended(job.environment, standing);
+      await announceEnd(context, job);
       events.publish({ type: "state", jobId, environment: job.environment, state: outcome.status, at });
       await scheduler.remove([jobId]);
     },

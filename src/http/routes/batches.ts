@@ -13,6 +13,7 @@ import { lineFormats } from "../openai/batch-lines.ts";
 import { batchResource } from "../openai/batch-resource.ts";
 import { optional } from "../openai/fields.ts";
 import type { HttpServer } from "../types.ts";
+import { webhookUrlField } from "../webhook-resource.ts";
 
 const params = Type.Object({ batch_id: Type.String() });
 const defaultPage = 20;
@@ -36,6 +37,7 @@ const body = Type.Object(
         propertyNames: { minLength: 1, maxLength: 64 },
       }),
     ),
+    webhook_url: optional(webhookUrlField("batch")),
   },
   { additionalProperties: false },
 );
@@ -70,12 +72,13 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async (request) => {
-      const { input_file_id, endpoint, completion_window, metadata } = request.body;
+      const { input_file_id, endpoint, completion_window, metadata, webhook_url } = request.body;
       const input = {
         inputFileId: input_file_id,
         endpoint,
         completionWindow: completion_window,
         ...(metadata && { metadata }),
+        ...(webhook_url !== undefined && { webhookUrl: webhook_url }),
       };
       return resourceOf(await createBatch(context, formats, input, request.caller, onceOf(request, "batch")));
     },

@@ -14,6 +14,7 @@ import type { JobsContext } from "../context.ts";
 import { fileIdOf, readFile, requireFile, type StoredFile, writeFile } from "../files/files.ts";
 import { type Once, withIdempotency } from "../idempotency.ts";
 import { quote } from "../quote.ts";
+import { checkWebhookUrl } from "../webhooks/url.ts";
 import type { LineFormats } from "./lines.ts";
 import { type Batch, findBatch, insertBatch, openBatches, requireBatch, takeStep } from "./records.ts";
 import { answeredLines } from "./results.ts";
@@ -24,6 +25,8 @@ export interface BatchInput {
   /** A number of hours or days, such as `24h` or `7d`. */
   completionWindow: string;
   metadata?: Record<string, string>;
+  /** Where the end of the batch is posted. */
+  webhookUrl?: string;
 }
 
 const hourMs = 3_600_000;
@@ -54,7 +57,7 @@ export async function createBatch(
 async function prepare(
   context: JobsContext,
   formats: LineFormats,
-  { inputFileId, endpoint, completionWindow, metadata }: BatchInput,
+  { inputFileId, endpoint, completionWindow, metadata, webhookUrl }: BatchInput,
   caller: Caller,
 ): Promise<Omit<BatchRequest, "id">> {
   if (!Object.hasOwn(formats, endpoint)) {
@@ -64,6 +67,7 @@ async function prepare(
     });
   }
   const windowMs = windowOf(completionWindow, context.settings.limits.maxExpiresInS * 1000);
+  const checkedUrl = webhookUrl === undefined ? undefined : checkWebhookUrl(context.settings, webhookUrl);
   const file = await requireFile(context, inputFileId, caller);
   if (file.purpose !== "batch") {
     throw new SluiceError(
@@ -87,6 +91,7 @@ async function prepare(
     createdAt,
     expiresAt: createdAt + windowMs,
     ...(metadata && { metadata }),
+    ...(checkedUrl !== undefined && { webhookUrl: checkedUrl }),
   };
 }
 

@@ -6,6 +6,7 @@ import type { RecordPlace } from "../../store/record-store.ts";
 import { type Caller, maySee } from "../caller.ts";
 import type { JobsContext } from "../context.ts";
 import { visibleEnvironments } from "../files/files.ts";
+import { expectBatchDelivery } from "../webhooks/records.ts";
 
 export type BatchesContext = Pick<JobsContext, "store" | "clock" | "settings">;
 
@@ -38,7 +39,8 @@ const pageSize = 100;
 export async function insertBatch(context: BatchesContext, request: BatchRequest): Promise<BatchRequest> {
   const place = batchesIn(request.environment);
   const { id, environment } = request;
-  // Before the batch itself: one that is on record is found by those who take it further.
+  // Before the batch itself: one that is on record is found by those who take it further, or tell of its end.
+  await expectBatchDelivery(context, request);
   await context.store.records.insert(place, [{ id: openId(id), order: openOrder(id), value: { id, environment } }]);
   const [answer] = await context.store.records.insert(place, [{ id, order: batchOrder(id), value: request }]);
   if (answer === "inserted") return request;

@@ -112,9 +112,7 @@ async function cancelLines(
     for (let from = 0; ; ) {
       await proceed();
       const page = await store.lines({ ...lineRange(request, from), state, limit: endingSize });
-      await Promise.all(
-        page.map(({ job }) => endJob(context, request.environment, { jobId: job.id, status: "cancelled", at })),
-      );
+      await Promise.all(page.map(({ job }) => endJob(context, job, { status: "cancelled", at })));
       if (page.length === 0) break;
       from = lineOf(page.at(-1)!.job.id) + 1;
     }

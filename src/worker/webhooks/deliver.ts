@@ -1,0 +1,134 @@
+// One try of one delivery: written down, made, and its end written down.
+import { Webhook } from "standardwebhooks";
+import type { JobRecord } from "../../domain/job.ts";
+import { AllowedNetworks } from "../../domain/networks.ts";
+import {
+  type DeliveryHistory,
+  type DeliveryRound,
+  type DeliveryTry,
+  deliveryStanding,
+  nextTryAt,
+  type TryEnd,
+} from "../../domain/webhook.ts";
+import { type Batch, findBatch } from "../../jobs/batches/records.ts";
+import { beginTry, type DeliveryHint, endTry, findDelivery, putDue, removeDue } from "../../jobs/webhooks/records.ts";
+import { tenantSecrets } from "../../jobs/webhooks/secrets.ts";
+import type { WorkerContext } from "../context.ts";
+import { type Posted, post, type ResolveHost } from "./post.ts";
+
+/** What is posted. */
+export interface WebhookBody {
+  /** Such as `job.completed`. */
+  type: string;
+  /** When that happened, ISO 8601. */
+  timestamp: string;
+  data: object;
+}
+
+export interface WebhookContext extends WorkerContext {
+  /** How a job or batch that has ended is put into words. */
+  webhookBodies: {
+    job(record: JobRecord): WebhookBody;
+    batch(batch: Batch): Promise<WebhookBody>;
+  };
+  /** In place of the system's. */
+  resolveHost?: ResolveHost;
+}
+
+const timeoutMs = 10_000;
+const userAgent = "Sluice-Webhooks/1";
+/** The receiver wants no more of it. */
+const gone = 410;
+
+/**
+ * Makes the try that is due, unless there is none or another process makes it.
+ * @param signal aborted when the process ends; the try then counts as failed
+ * @throws what the store throws; then it is looked at again
+ */
+export async function deliver(context: WebhookContext, hint: DeliveryHint, signal: AbortSignal): Promise<void> {
+  const { clock, workerId, random, log } = context;
+  const history = await findDelivery(context, hint.environment, hint.id);
+  const round = history?.rounds.at(-1);
+  if (!history || !round) return removeDue(context, hint, round?.round ?? 0);
+  const { status, nextAt } = deliveryStanding(history);
+  if (status !== "pending") return removeDue(context, hint, round.round);
+  if (nextAt! > clock.wall()) return putDue(context, hint, round.round, nextAt!);
+
+  const made: DeliveryTry = { n: history.tries.length + 1, round: round.round, at: clock.wall(), worker: workerId };
+  if (!(await beginTry(context, hint, made))) return;
+  const startedAt = clock.now();
+  const posted = await send(context, history, signal);
+  const delivered = posted.status !== undefined && posted.status >= 200 && posted.status < 300;
+  const again = !delivered && posted.status !== gone && posted.again !== false;
+  const tries = history.tries.filter((t) => t.round === round.round).length + 1;
+  const end: TryEnd = {
+    at: clock.wall(),
+    delivered,
+    durationMs: Math.round(clock.now() - startedAt),
+    ...(posted.status !== undefined && { status: posted.status }),
+    ...(!delivered && { error: posted.error ?? errorOf(posted.status!) }),
+    ...(!delivered && posted.excerpt !== "" && { excerpt: posted.excerpt }),
+    ...(again && next(round, { tries, now: clock.wall(), retryAfterMs: posted.retryAfterMs, random: random() })),
+  };
+  await endTry(context, hint, made.n, end);
+  if (end.nextAt !== undefined) return putDue(context, hint, round.round, end.nextAt);
+  await removeDue(context, hint, round.round);
+  if (!delivered) log.warn({ delivery: hint.id, status: end.status, reason: end.error }, "a webhook was given up");
+}
+
+function next(
+  round: DeliveryRound,
+  of: { tries: number; now: number; retryAfterMs: number | undefined; random: number },
+) {
+  const { retryAfterMs, ...rest } = of;
+  const nextAt = nextTryAt(round, { ...rest, ...(retryAfterMs !== undefined && { retryAfterMs }) });
+  return nextAt === undefined ? {} : { nextAt };
+}
+
+function errorOf(status: number): string {
+  if (status === gone) return "The receiver answered 410: it wants no more of this.";
+  if (status >= 300 && status < 400) return `The receiver answered ${status}; redirects are not followed.`;
+  return `The receiver answered ${status}.`;
+}
+
+/** `again`: false if there is nothing to send, now or later. */
+async function send(
+  context: WebhookContext,
+  { delivery }: DeliveryHistory,
+  signal: AbortSignal,
+): Promise<Posted & { again?: false }> {
+  const body = await bodyOf(context, delivery);
+  if (!body) return { error: "What it is about is no longer on record.", excerpt: "", again: false };
+  const payload = JSON.stringify(body);
+  const { current, previous } = await tenantSecrets(context, delivery.tenant);
+  const at = new Date(context.clock.wall());
+  const signatures = [current, previous].flatMap((s) =>
+    s ? [new Webhook(s.secret).sign(delivery.id, at, payload)] : [],
+  );
+  const headers = {
+    "content-type": "application/json",
+    "user-agent": userAgent,
+    "webhook-id": delivery.id,
+    "webhook-timestamp": String(Math.floor(at.getTime() / 1000)),
+    "webhook-signature": signatures.join(" "),
+  };
+  return post(delivery.url, headers, Buffer.from(payload), {
+    networks: new AllowedNetworks(context.settings.webhooks.allowPrivateNetworks),
+    timeoutMs,
+    signal,
+    ...(context.resolveHost && { resolveHost: context.resolveHost }),
+  });
+}
+
+/** The same for every try: an outcome never changes. */
+async function bodyOf(
+  context: WebhookContext,
+  { jobId, batchId, environment }: DeliveryHistory["delivery"],
+): Promise<WebhookBody | undefined> {
+  if (jobId !== undefined) {
+    const record = await context.store.get(jobId);
+    return record?.outcome && context.webhookBodies.job(record);
+  }
+  const batch = await findBatch(context, environment, batchId!);
+  return batch && context.webhookBodies.batch(batch);
+}

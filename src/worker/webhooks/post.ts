@@ -1,0 +1,163 @@
+// One request to an address that a stranger named. It must not reach what only this machine or its network can reach, so
+// the name is resolved here, every address that it has is checked, and the connection is made to one of those: a name
+// that leads elsewhere a moment later makes no difference. Redirects are not followed. Of the answer little is read.
+import { lookup } from "node:dns/promises";
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { isIP, type LookupFunction } from "node:net";
+import { StringDecoder } from "node:string_decoder";
+import type { AllowedNetworks } from "../../domain/networks.ts";
+import { hostOf } from "../../jobs/webhooks/url.ts";
+
+/** All addresses of a host name. */
+export type ResolveHost = (host: string) => Promise<string[]>;
+
+export interface PostOptions {
+  networks: AllowedNetworks;
+  /** Of the whole exchange, with the look-up of the name. */
+  timeoutMs: number;
+  /** Ends it before that. */
+  signal: AbortSignal;
+  resolveHost?: ResolveHost;
+}
+
+export interface Posted {
+  /** Of HTTP; absent if there was no answer. */
+  status?: number;
+  /** Why there was none, in a sentence without the address. */
+  error?: string;
+  /** The beginning of the answer. */
+  excerpt: string;
+  retryAfterMs?: number;
+}
+
+const maxReadBytes = 4096;
+const excerptLength = 200;
+
+/** Never rejects. */
+export async function post(
+  address: string,
+  headers: Record<string, string>,
+  body: Buffer,
+  options: PostOptions,
+): Promise<Posted> {
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.timeoutMs)]);
+  try {
+    const url = new URL(address);
+    const addresses = await checkedAddresses(url, signal, options);
+    const answer = await exchange(url, headers, body, addresses, signal);
+    const excerpt = await beginningOf(answer, signal);
+    const retryAfterMs = retryAfterOf(answer.headers["retry-after"], answer.headers.date);
+    return { status: answer.statusCode!, excerpt, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  } catch (error) {
+    return { error: reasonOf(error, options), excerpt: "" };
+  }
+}
+
+class NotAllowed extends Error {}
+
+/** @throws NotAllowed if one of them may not be reached */
+async function checkedAddresses(url: URL, signal: AbortSignal, options: PostOptions): Promise<string[]> {
+  const host = hostOf(url);
+  const { networks, resolveHost = resolveBySystem } = options;
+  const addresses = isIP(host) ? [host] : await unlessAborted(resolveHost(host), signal);
+  if (addresses.length === 0) throw new NotAllowed("The name has no address.");
+  if (!addresses.every((address) => networks.mayReach(address))) {
+    throw new NotAllowed("The name leads to an address that webhooks may not be sent to.");
+  }
+  if (url.protocol === "http:" && !addresses.every((address) => networks.has(address))) {
+    throw new NotAllowed("Without TLS webhooks are sent only to networks that the configuration names.");
+  }
+  return addresses;
+}
+
+async function resolveBySystem(host: string): Promise<string[]> {
+  return (await lookup(host, { all: true })).map(({ address }) => address);
+}
+
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+  });
+}
+
+function exchange(
+  url: URL,
+  headers: Record<string, string>,
+  body: Buffer,
+  addresses: string[],
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const all = addresses.map((address) => ({ address, family: isIP(address) }));
+  /** Answers with what was checked, whatever the name leads to by now. */
+  const asChecked: LookupFunction = (_host, { all: wantsAll }, callback) =>
+    wantsAll ? callback(null, all) : callback(null, all[0]!.address, all[0]!.family);
+  const send = url.protocol === "https:" ? httpsRequest : httpRequest;
+  return new Promise((resolve, reject) => {
+    const request = send(url, {
+      method: "POST",
+      // A connection of its own: one that is kept could have been checked under another configuration.
+      agent: false,
+      lookup: asChecked,
+      signal,
+      headers: { ...headers, "content-length": String(body.length) },
+    });
+    request.once("response", resolve);
+    // Also after the response has begun, where nobody waits for it any more.
+    request.on("error", reject);
+    request.end(body);
+  });
+}
+
+/** Whatever becomes of the rest of the answer, its status has been said. */
+async function beginningOf(answer: IncomingMessage, signal: AbortSignal): Promise<string> {
+  const decoder = new StringDecoder("utf8");
+  let text = "";
+  let bytes = 0;
+  try {
+    for await (const chunk of answer) {
+      bytes += (chunk as Buffer).length;
+      if (text.length < excerptLength) text += decoder.write((chunk as Buffer).subarray(0, maxReadBytes));
+      if (bytes >= maxReadBytes || signal.aborted) break;
+    }
+  } catch {
+    // Cut off, or too slow.
+  } finally {
+    answer.destroy();
+  }
+  return text
+    .replace(/[\p{C}\s]+/gu, " ")
+    .trim()
+    .slice(0, excerptLength);
+}
+
+/** Seconds, or a time. */
+function retryAfterOf(value: string | undefined, date: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
+  const ms = Date.parse(value) - (date === undefined ? Date.now() : Date.parse(date));
+  return Number.isFinite(ms) && ms > 0 ? ms : undefined;
+}
+
+const reasons: Record<string, string> = {
+  ECONNREFUSED: "The connection was refused.",
+  ECONNRESET: "The connection was cut.",
+  ENOTFOUND: "The name of the host is not known.",
+  EAI_AGAIN: "The name of the host could not be looked up.",
+  EHOSTUNREACH: "The host cannot be reached.",
+  ENETUNREACH: "The network cannot be reached.",
+};
+
+function reasonOf(error: unknown, { timeoutMs, signal }: PostOptions): string {
+  if (error instanceof NotAllowed) return error.message;
+  if (signal.aborted) return "The service was stopped meanwhile.";
+  const { name, code = "", cause } = error as NodeJS.ErrnoException & { cause?: Error };
+  if (name === "TimeoutError" || cause?.name === "TimeoutError") {
+    return `There was no answer within ${timeoutMs / 1000} seconds.`;
+  }
+  if (Object.hasOwn(reasons, code)) return reasons[code]!;
+  return `The request failed: ${code || "not HTTP, or not TLS that can be trusted"}.`;
+}

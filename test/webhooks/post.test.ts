@@ -1,0 +1,142 @@
+// The one request that is made to an address of a stranger: where it may go, and how little it takes from there.
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import { AllowedNetworks } from "../../src/domain/networks.ts";
+import { checkWebhookUrl } from "../../src/jobs/webhooks/url.ts";
+import { type PostOptions, post } from "../../src/worker/webhooks/post.ts";
+import { type Receiver, startReceiver } from "./receiver.ts";
+
+const receivers: Receiver[] = [];
+afterEach(() => Promise.all(receivers.splice(0).map((receiver) => receiver.close())));
+async function receiverOf(...of: Parameters<typeof startReceiver>): Promise<Receiver> {
+  const receiver = await startReceiver(...of);
+  receivers.push(receiver);
+  return receiver;
+}
+
+const nowhere = new AllowedNetworks([]);
+const here = new AllowedNetworks(["127.0.0.0/8"]);
+const send = (url: string, options: Partial<PostOptions> = {}) =>
+  post(url, { "x-test": "1" }, Buffer.from("{}"), {
+    networks: here,
+    timeoutMs: 5_000,
+    signal: new AbortController().signal,
+    ...options,
+  });
+const notAllowed = "The name leads to an address that webhooks may not be sent to.";
+
+test.each([
+  ...["127.0.0.1", "0x7f.1", "2130706433", "0177.0.0.1", "127.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"],
+  ...["[64:ff9b::7f00:1]", "0", "0.0.0.0", "169.254.169.254", "[fd00:ec2::254]", "10.0.0.1", "[fe80::1]"],
+])("%s is refused when it is asked for, and when it is connected to", async (host) => {
+  const url = `https://${host}/`;
+  expect(() => checkWebhookUrl({ webhooks: { allowPrivateNetworks: [] } }, url)).toThrow(/webhook_url must be on/);
+  expect(await send(url, { networks: nowhere })).toEqual({ error: notAllowed, excerpt: "" });
+});
+
+test.each<[string, RegExp]>([
+  ["http://example.com/", /must begin with https:/],
+  ["ftp://example.com/", /must be an address/],
+  ["https:example.com", /must be an address/],
+  ["//example.com", /must be an address/],
+  ["example.com", /must be an address/],
+  ["https://", /must be an address/],
+  ["https://a:b@example.com/", /no user name/],
+  ["https://a@example.com/", /no user name/],
+  ["https://example.com:22/", /must have the port/],
+  ["https://example.com:6553600/", /must be an address/],
+  [`https://example.com/${"x".repeat(2048)}`, /at most 2048/],
+])("%.40s cannot be asked for", (url, message) => {
+  expect(() => checkWebhookUrl({ webhooks: { allowPrivateNetworks: [] } }, url)).toThrow(message);
+});
+
+test("plain http is for networks that are named, by address at once and by name when it is connected to", async () => {
+  const webhooks = { allowPrivateNetworks: ["127.0.0.0/8"] };
+  expect(() => checkWebhookUrl({ webhooks }, "http://8.8.8.8/")).toThrow(/must begin with https/);
+  expect(checkWebhookUrl({ webhooks }, "http://127.0.0.1:8080/a#b")).toBe("http://127.0.0.1:8080/a");
+  expect(checkWebhookUrl({ webhooks }, "http://name/")).toBe("http://name/");
+  const { error } = await send("http://name/", { resolveHost: async () => ["8.8.8.8"] });
+  expect(error).toMatch(/Without TLS/);
+});
+
+test.each([
+  [["127.0.0.1"]],
+  [["8.8.8.8", "10.0.0.1"]],
+  [["::ffff:169.254.169.254"]],
+  [["fe80::1%eth0"]],
+  [["nonsense"]],
+])("a name that leads to %j is not connected to", async (addresses) => {
+  const options = { networks: nowhere, resolveHost: async () => addresses };
+  expect(await send("https://name.example/", options)).toEqual({ error: notAllowed, excerpt: "" });
+});
+
+test("a name without addresses; one that is not known", async () => {
+  expect((await send("https://name.example/", { resolveHost: async () => [] })).error).toMatch(/no address/);
+  expect((await send("https://name.invalid/")).error).toMatch(/name of the host/);
+});
+
+test("the address that was checked is the one that is connected to, whatever the name leads to a moment later", async () => {
+  const receiver = await receiverOf();
+  let asked = 0;
+  const resolveHost = async () => (asked++ === 0 ? ["127.0.0.1"] : ["10.0.0.1"]);
+  const url = receiver.url.replace("127.0.0.1", "rebound.example");
+  expect(await send(url, { resolveHost })).toEqual({ status: 200, excerpt: "ok" });
+  expect(asked).toBe(1);
+  expect(receiver.received[0]!.headers).toMatchObject({
+    host: new URL(url).host,
+    "content-length": "2",
+    "x-test": "1",
+  });
+});
+
+test("redirects are not followed", async () => {
+  const inner = await receiverOf();
+  const outer = await receiverOf((response) => response.writeHead(307, { location: inner.url }).end("go there"));
+  expect(await send(outer.url)).toEqual({ status: 307, excerpt: "go there" });
+  expect(inner.received).toEqual([]);
+});
+
+test("a receiver that does not answer in time, or stops in the middle, or sends without end", async () => {
+  const silent = await receiverOf(() => {});
+  expect((await send(silent.url, { timeoutMs: 200 })).error).toBe("There was no answer within 0.2 seconds.");
+  const halting = await receiverOf((response) => response.writeHead(500).write("so far"));
+  expect(await send(halting.url, { timeoutMs: 300 })).toEqual({ status: 500, excerpt: "so far" });
+  let sent = 0;
+  const endless = await receiverOf((response) => {
+    const more = () => {
+      while (!response.destroyed && response.write("x".repeat(1000))) sent += 1000;
+    };
+    response.on("drain", more);
+    more();
+  });
+  const { excerpt } = await send(endless.url);
+  expect(excerpt).toBe("x".repeat(200));
+  expect(sent).toBeLessThan(10_000_000);
+});
+
+test("what is no HTTP, a port where nobody listens, and being stopped", async () => {
+  const server = createServer((socket) => socket.resume().end("SSH-2.0-x\r\n")).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  expect((await send(`http://127.0.0.1:${port}/`)).error).toMatch(/^The request failed: HPE_/);
+  server.close();
+  await once(server, "close");
+  expect((await send(`http://127.0.0.1:${port}/`)).error).toBe("The connection was refused.");
+  expect((await send("https://name.example/", { signal: AbortSignal.abort() })).error).toMatch(/stopped meanwhile/);
+});
+
+test("Retry-After, in both its forms", async () => {
+  const date = "Fri, 01 Jan 2027 00:00:00 GMT";
+  const later = "Fri, 01 Jan 2027 00:02:00 GMT";
+  const values: [string, number | undefined][] = [
+    ["7", 7_000],
+    [later, 120_000],
+    ["soon", undefined],
+    ["-1", undefined],
+  ];
+  for (const [value, expected] of values) {
+    const receiver = await receiverOf((response) => response.writeHead(503, { "retry-after": value, date }).end());
+    expect((await send(receiver.url)).retryAfterMs, value).toBe(expected);
+  }
+});

@@ -1,0 +1,143 @@
+// Webhooks of the whole service, embedded and distributed: of jobs and of batches, and after a kill -9.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { Webhook } from "standardwebhooks";
+import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
+import { endpoint, lineOf, startTestService, type TestService, upload } from "../batches/support.ts";
+import { withoutMongo, withoutRedis } from "../support/servers.ts";
+import { type Receiver, startReceiver } from "./receiver.ts";
+
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
+
+const webhooks = { allowPrivateNetworks: ["127.0.0.1"] };
+const receivers: Receiver[] = [];
+afterEach(() => Promise.all(receivers.splice(0).map((receiver) => receiver.close())));
+async function receiverOf(...of: Parameters<typeof startReceiver>): Promise<Receiver> {
+  const receiver = await startReceiver(...of);
+  receivers.push(receiver);
+  return receiver;
+}
+
+const call = async (url: string, path: string, body?: object) => {
+  const response = await fetch(url + path, {
+    ...(body && { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+  });
+  // biome-ignore lint/suspicious/noExplicitAny: tests compare it with what they expect
+  return (await response.json()) as any;
+};
+
+describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
+  const skipped = mode === "distributed" && (withoutRedis() || withoutMongo());
+  let service: TestService | undefined;
+  afterAll(() => service?.close());
+
+  test.skipIf(skipped)("a job and a batch tell of their end, signed", async () => {
+    service = await startTestService(mode, { file: { webhooks } });
+    const { url } = service;
+    const receiver = await receiverOf();
+    const { job_id } = await call(url, "/enqueue", { prompt: "why", environment: "UAT", webhook_url: receiver.url });
+    const input_file_id = await upload(service, `${lineOf("a")}\n${lineOf("b")}\n`);
+    const extra = { webhook_url: receiver.url } as object;
+    const batch = await service.client.batches.create({
+      input_file_id,
+      endpoint,
+      completion_window: "24h",
+      ...extra,
+    });
+    const bad = await service.client.batches.create({
+      input_file_id: await upload(service, "no JSON\n"),
+      endpoint,
+      completion_window: "24h",
+      ...extra,
+    });
+    await vi.waitFor(() => expect(receiver.received).toHaveLength(3), { timeout: 60_000, interval: 100 });
+    const { secret } = await call(url, "/v1/webhooks/secret");
+    const events = receiver.received.map(({ body, headers }) => new Webhook(secret).verify(body, headers));
+    const of = (type: string) => events.find((event) => (event as { type: string }).type === type);
+    expect(of("job.completed")).toMatchObject({ data: { job_id, text: "WHY" } });
+    expect(of("batch.completed")).toMatchObject({
+      data: { id: batch.id, status: "completed", request_counts: { total: 2, completed: 2, failed: 0 } },
+    });
+    expect(of("batch.failed")).toMatchObject({ data: { id: bad.id, errors: { data: [{ line: 1 }] } } });
+    const ids = [`msg_${bad.id}`, `msg_${batch.id}`, `msg_${job_id}`];
+    const list = await call(url, "/v1/webhooks/deliveries");
+    expect(list.data.map(({ id }: { id: string }) => id)).toEqual(ids);
+    const paged: string[] = [];
+    for (let cursor = ""; ; ) {
+      const page = await call(url, `/v1/webhooks/deliveries?limit=1${cursor && `&cursor=${cursor}`}`);
+      paged.push(...page.data.map(({ id }: { id: string }) => id));
+      if (page.next_cursor === null) break;
+      cursor = encodeURIComponent(page.next_cursor);
+    }
+    expect(paged).toEqual(ids);
+    const found = await call(url, `/v1/webhooks/deliveries?batch=${batch.id}`);
+    expect(found.data).toMatchObject([{ batch_id: batch.id, job_id: null, status: "delivered" }]);
+    // By hand, once more.
+    await call(url, `/v1/webhooks/deliveries/msg_${job_id}/redeliver`, {});
+    await vi.waitFor(() => expect(receiver.received).toHaveLength(4), { timeout: 60_000, interval: 100 });
+    expect(receiver.received[3]!.headers["webhook-id"]).toBe(`msg_${job_id}`);
+  });
+});
+
+describe("killed", () => {
+  let folder: string;
+  let child: ChildProcess | undefined;
+  afterAll(async () => {
+    child?.kill("SIGKILL");
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  function start(): Promise<string> {
+    const main = resolve(import.meta.dirname, "../../src/cli/main.ts");
+    const running = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), main, "serve"], {
+      cwd: folder,
+      env: { ...process.env, PORT: "0", SLUICE_PROVIDER: "simulator" },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    child = running;
+    return new Promise((found, failed) => {
+      createInterface({ input: running.stdout }).on("line", (line) => {
+        const url = /ready on (http:\S+)/.exec(line)?.[1];
+        if (url) found(url);
+      });
+      running.once("exit", (code) => failed(new Error(`The service ended with ${code}`)));
+    });
+  }
+
+  test("between the outcome and the delivery: the next process delivers", async () => {
+    folder = await mkdtemp(join(tmpdir(), "sluice-webhook-kill-"));
+    await writeFile(join(folder, "sluice.yaml"), "webhooks: { allowPrivateNetworks: [127.0.0.1] }\n");
+    let open = false;
+    const receiver = await receiverOf((response) => response.writeHead(open ? 200 : 500).end());
+    const url = await start();
+    const jobs: string[] = [];
+    for (const prompt of ["a", "b"]) {
+      const { job_id } = await call(url, "/enqueue", { prompt, environment: "PROD", webhook_url: receiver.url });
+      jobs.push(job_id);
+    }
+    const states = () => Promise.all(jobs.map(async (id) => (await call(url, `/status/${id}`)).status));
+    await vi.waitFor(async () => expect(await states()).toEqual(["completed", "completed"]), {
+      timeout: 30_000,
+      interval: 2,
+    });
+    const gone = once(child!, "exit");
+    child!.kill("SIGKILL");
+    await gone;
+    open = true;
+
+    const next = await start();
+    const statuses = () =>
+      Promise.all(jobs.map(async (id) => (await call(next, `/v1/webhooks/deliveries/msg_${id}`)).status));
+    await vi.waitFor(async () => expect(await statuses()).toEqual(["delivered", "delivered"]), {
+      timeout: 60_000,
+      interval: 100,
+    });
+    const { secret } = await call(next, "/v1/webhooks/secret");
+    const last = receiver.received.slice(-2).map(({ body, headers }) => new Webhook(secret).verify(body, headers));
+    expect(new Set(last.map((event) => (event as { data: { job_id: string } }).data.job_id))).toEqual(new Set(jobs));
+  });
+});
