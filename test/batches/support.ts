@@ -22,6 +22,8 @@ export interface TestService {
   settings: Settings;
   /** Stops the service and starts it again on the same data. */
   restart(): Promise<void>;
+  /** Starts another process' part of the same distributed service. */
+  another(): Promise<Service>;
   close(): Promise<void>;
 }
 
@@ -78,6 +80,7 @@ export async function startTestService(
       service = await start();
       use();
     },
+    another: start,
     async close() {
       await service.stop();
       await rm(dataDir, { recursive: true, force: true });

@@ -1,6 +1,7 @@
 // A stream of bytes as lines of JSON text, however the bytes are cut. At most one line is held at a time, and of one that
 // is too long not even that.
 import { isUtf8 } from "node:buffer";
+import { setImmediate as nextTurn } from "node:timers/promises";
 
 export interface JsonLine {
   /** Counts from 1, blank lines included, as editors count. */
@@ -10,6 +11,8 @@ export interface JsonLine {
   problem?: "too_long" | "not_utf8";
 }
 
+/** Some hundred lines of usual length, which take some milliseconds to check: then whoever else waits has a turn. */
+const sliceBytes = 64 * 1024;
 const newline = 0x0a;
 const byteOrderMark = Buffer.of(0xef, 0xbb, 0xbf);
 
@@ -36,8 +39,7 @@ export async function* jsonLines(bytes: AsyncIterable<Uint8Array>, maxLineBytes:
     return { number, text: content.toString() };
   };
 
-  for await (const some of bytes) {
-    const chunk = Buffer.from(some.buffer, some.byteOffset, some.byteLength);
+  for await (const chunk of slices(bytes)) {
     const lines: JsonLine[] = [];
     let start = 0;
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
@@ -57,6 +59,16 @@ export async function* jsonLines(bytes: AsyncIterable<Uint8Array>, maxLineBytes:
   if (heldBytes > 0) {
     const line = take(Buffer.alloc(0));
     if (line) yield [line];
+  }
+}
+
+async function* slices(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Buffer> {
+  for await (const some of bytes) {
+    const all = Buffer.from(some.buffer, some.byteOffset, some.byteLength);
+    for (let from = 0; from < all.length; from += sliceBytes) {
+      yield all.subarray(from, from + sliceBytes);
+      await nextTurn();
+    }
   }
 }
 

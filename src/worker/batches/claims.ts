@@ -8,9 +8,9 @@ import type { BatchId } from "../../domain/batch.ts";
 import { batchesIn } from "../../jobs/batches/records.ts";
 import type { WorkerContext } from "../context.ts";
 
-const slotMs = 15_000;
+const slotMs = 5_000;
 /** Slots are kept this long, for processes whose clocks are behind. */
-const keptSlots = 8;
+const keptSlots = 24;
 
 type ClaimsContext = Pick<WorkerContext, "store" | "clock" | "settings" | "workerId">;
 
