@@ -14,6 +14,8 @@ const height = 180;
 const left = 50;
 const top = 60;
 const panelGap = 70;
+/** A fixed window lets through more than its limit in a minute that lies across two of them. */
+const mostShown = 1.4;
 
 export function drawUse(rows: readonly UseRow[]): string {
   const quotas = unique(rows.map((row) => row.quota));
@@ -44,7 +46,7 @@ export function drawUse(rows: readonly UseRow[]): string {
         const row = rows.find((r) => r.quota === quota && r.upstream === upstream && r.who === who);
         if (!row) return;
         const x = xg + i * (bar.width + bar.gap);
-        const y = yOf(Math.min(1.1, row.held));
+        const y = yOf(Math.min(mostShown, row.held));
         parts.push(
           `<rect x="${x}" y="${y}" width="${bar.width}" height="${top + height - y}" fill="${colours[i]}"/>`,
           text(x, y - 4, (row.held * 100).toFixed(0)),
@@ -62,7 +64,7 @@ export function drawUse(rows: readonly UseRow[]): string {
 }
 
 function yOf(share: number): number {
-  return Math.round(top + height * (1 - share / 1.1));
+  return Math.round(top + height * (1 - share / mostShown));
 }
 
 function text(x: number, y: number, words: string, weight = "", fill = "#222"): string {
