@@ -1,13 +1,15 @@
 // npm run bench: measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
-// (batch, enqueue, drain, idle-latency, quota-use, scheduler, store) only those.
+// (batch, enqueue, drain, idle-latency, distributed-latency, quota-use, scheduler, redis-scheduler, store) only those.
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { benchBatch } from "./batch.ts";
+import { benchDistributedLatency } from "./distributed-latency.ts";
 import { benchDrain } from "./drain.ts";
 import { benchEnqueue } from "./enqueue.ts";
 import { benchIdleLatency } from "./idle-latency.ts";
 import { benchQuotaUse } from "./quota-use.ts";
+import { benchRedisScheduler } from "./redis-scheduler.ts";
 import { benchScheduler } from "./scheduler.ts";
 import { benchStore } from "./store.ts";
 import { type Figure, printFigures } from "./support/measure.ts";
@@ -18,6 +20,8 @@ const benchmarks: Record<string, () => Promise<Figure[]>> = {
   drain: benchDrain,
   "idle-latency": benchIdleLatency,
   "quota-use": benchQuotaUse,
+  "redis-scheduler": benchRedisScheduler,
+  "distributed-latency": benchDistributedLatency,
   scheduler: benchScheduler,
   store: benchStore,
 };
