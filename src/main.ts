@@ -16,6 +16,8 @@ import { lineFormats } from "./http/openai/batch-lines.ts";
 import { createHttpServer, type HttpContext } from "./http/server.ts";
 import { webhookBodies } from "./http/webhook-resource.ts";
 import type { JobsContext, ReloadReport } from "./jobs/context.ts";
+import { followPauses } from "./jobs/control/pauses.ts";
+import { CallDurations } from "./jobs/durations.ts";
 import { sweepEphemeral } from "./jobs/ephemeral.ts";
 import { sweepLooseBlobs } from "./jobs/files/files.ts";
 import { sweepIdempotencyKeys } from "./jobs/idempotency.ts";
@@ -77,6 +79,8 @@ export interface StartOptions {
 
 /** How often jobs are looked for whose texts have to be erased. */
 const eraseMs = 30_000;
+/** How often the queue is told what is paused: so late a pause of another process may come. */
+const pausesMs = 2000;
 const checkpointMs = 10_000;
 const sweepMs = 600_000;
 const tidyMs = 10_000;
@@ -131,8 +135,10 @@ export async function startService(initial: Settings, options: StartOptions = {}
     const tokenRatios = new TokenRatios();
     const firstKey = await makeFirstKey({ settings, store, clock });
     const access = await openAccess({ settings, ...backends, clock, log }, opened);
+    const durations = new CallDurations({ store, clock, log });
     const context: HttpContext = {
       settings,
+      durations,
       ...backends,
       ...access,
       tokenCounter,
@@ -231,6 +237,14 @@ function startWork(context: WorkerContext, opened: (() => Promise<unknown>)[]): 
   });
   worker.start();
   opened.push(startReconciler(context));
+  opened.push(
+    repeat(
+      context.timers,
+      pausesMs,
+      () => followPauses(context),
+      (error) => context.log.warn({ err: error }, "the queue could not be told what is paused; it will be told again"),
+    ),
+  );
   opened.push(
     repeat(
       context.timers,

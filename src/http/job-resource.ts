@@ -60,7 +60,7 @@ const attempt = Type.Object({
   cost_usd: nullable(Type.Number({ description: cost })),
 });
 
-const waitingOn = Type.Object({
+export const waitingOn = Type.Object({
   message: Type.String({ description: "A sentence for people." }),
   kind: Type.Enum([
     "turn",
@@ -133,6 +133,9 @@ export const jobSchema = Type.Object(
     ),
     waiting_on: nullable(waitingOn),
     eta: nullable(time("When it is expected to start; null if nothing can be said, and once it runs.")),
+    expected_finish: nullable(
+      time("When it is expected to end, by how long the calls of its model took lately; null if that is not known."),
+    ),
     attempts: Type.Array(attempt, { description: "Calls to a provider, in order." }),
   },
   { $id: "Job" },
@@ -163,6 +166,7 @@ export function jobResource(view: JobView, now: number): JobResource {
     position: waiting?.position ?? null,
     waiting_on: state === "queued" && standing ? waitingOnOf(standing) : null,
     eta: waiting?.startsInMs === undefined ? null : iso(now + waiting.startsInMs),
+    expected_finish: isoOrNull(view.expectedFinish),
     attempts: attempts.map((a) => attemptOf(a, state === "in_progress" && a === attempts.at(-1))),
   };
 }
@@ -228,7 +232,7 @@ function usageOf(usage: Usage | undefined) {
     : null;
 }
 
-function waitingOnOf(standing: Explanation): Static<typeof waitingOn> {
+export function waitingOnOf(standing: Explanation): Static<typeof waitingOn> {
   const nothing = { deployment: null, quota: null, reason: null };
   if (standing.state === "absent") {
     return { ...nothing, kind: "not_queued_yet", message: "It is stored and joins the queue within seconds." };

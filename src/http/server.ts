@@ -7,6 +7,7 @@ import { SluiceError } from "../domain/errors.ts";
 import type { JobsContext } from "../jobs/context.ts";
 import type { KeyRegistry } from "../jobs/keys/registry.ts";
 import { authenticate } from "./authentication.ts";
+import { dryRunSchema } from "./dry-run-resource.ts";
 import { answerClientError, enqueueErrorSchema, errorSchema, jsonExpected, notFound, sendError } from "./errors.ts";
 import { jobSchema, jobSummarySchema } from "./job-resource.ts";
 import { keySchema } from "./key-resource.ts";
@@ -26,6 +27,7 @@ import { jobEventRoutes } from "./routes/job-events.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { modelRoutes } from "./routes/models.ts";
+import { pauseRoutes } from "./routes/pauses.ts";
 import { quotaRoutes } from "./routes/quotas.ts";
 import { responseRoutes } from "./routes/responses.ts";
 import { statsRoutes } from "./routes/stats.ts";
@@ -87,6 +89,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     openAiErrorSchema,
     jobSchema,
     jobSummarySchema,
+    dryRunSchema,
     fileSchema,
     batchSchema,
     keySchema,
@@ -108,6 +111,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       batchRoutes(routes, context);
       deploymentRoutes(routes, context);
       quotaRoutes(routes, context);
+      pauseRoutes(routes, context);
       configRoutes(routes, context);
       statsRoutes(routes, context);
       usageRoutes(routes, context);

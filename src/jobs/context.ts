@@ -6,6 +6,7 @@ import type { Job } from "../domain/job.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
+import type { CallDurations } from "./durations.ts";
 import type { Limits } from "./limits/limits.ts";
 import type { TokenCounter } from "./token-counter.ts";
 import type { TokenRatios } from "./token-ratios.ts";
@@ -18,6 +19,8 @@ export interface JobsContext {
   tokenCounter: Pick<TokenCounter, "count">;
   /** What was learned of how models count tokens; absent: their configured factors alone. */
   tokenRatios?: TokenRatios;
+  /** How long calls take; absent: nothing is foretold of ends. */
+  durations?: Pick<CallDurations, "averageMs">;
   clock: Clock;
   log: Logger;
   /** What keys and the service take. Absent: everything. */

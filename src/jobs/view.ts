@@ -9,6 +9,8 @@ import type { JobsContext } from "./context.ts";
 export interface JobView extends JobRecord {
   /** Absent for a job that has ended, and while the scheduler cannot be asked. */
   standing?: Explanation;
+  /** When it is expected to end; milliseconds since the epoch. Absent if nothing can be said. */
+  expectedFinish?: number;
 }
 
 /** @throws SluiceError `job_not_found`, also for a job that the caller may not see */
@@ -24,6 +26,24 @@ export async function requireJob({ store }: JobsContext, jobId: JobId, caller: C
  * waiting again: the state of the view is `queued` then, because the scheduler knows better.
  */
 export async function viewOf(context: JobsContext, record: JobRecord): Promise<JobView> {
+  const view = await withStanding(context, record);
+  const expectedFinish = finishOf(context, view);
+  return expectedFinish === undefined ? view : { ...view, expectedFinish };
+}
+
+/** By how long the calls of its model take. A call that has taken longer may end at any moment. */
+function finishOf({ durations, clock }: JobsContext, { job, state, standing, attempts, outcome }: JobView) {
+  if (outcome) return undefined;
+  const now = clock.wall();
+  const running = state === "in_progress" ? attempts.at(-1) : undefined;
+  const takesMs = durations?.averageMs(running?.model ?? job.model);
+  if (takesMs === undefined) return undefined;
+  if (running) return Math.max(now, Math.round(running.chargedAt + takesMs));
+  if (standing?.state !== "waiting" || standing.startsInMs === undefined) return undefined;
+  return Math.round(now + standing.startsInMs + takesMs);
+}
+
+async function withStanding(context: JobsContext, record: JobRecord): Promise<JobView> {
   if (record.outcome) return record;
   const standing = await standingOf(context, record.job.id);
   if (record.state !== "in_progress" || standing?.state !== "waiting")

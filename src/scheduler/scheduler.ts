@@ -63,6 +63,15 @@ export interface Scheduler {
   /** Where a job stands. From a snapshot made at most once a second, so that asking costs the queue nothing. */
   explain(jobId: JobId): Promise<Explanation>;
 
+  /** Where a job would stand if it were added now. Nothing is added. */
+  foresee(entry: QueueEntry): Promise<Explanation>;
+
+  /**
+   * Gives a job that waits another priority or delay, those of the entry, with its count of tokens as it is; its place is
+   * the one that it would have if it had been added so. A job that is not known is added. One that runs is left as it is.
+   */
+  amend(entry: QueueEntry): Promise<"waiting" | "running">;
+
   /** Deployments, quotas in use, learned limits, depths. */
   snapshot(): Promise<SchedulerSnapshot>;
 

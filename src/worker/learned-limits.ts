@@ -1,11 +1,9 @@
-// What the scheduler knows and the record of jobs does not outlives the process as checkpoints in the store: what was
-// learned about quotas, and what an operator has paused.
+// What was learned about quotas outlives the process as a checkpoint in the store.
 import type { Clock } from "../domain/clock.ts";
-import type { LearnedLimit, PauseTarget, QuotaSnapshot, Scheduler } from "../scheduler/scheduler.ts";
+import type { LearnedLimit, QuotaSnapshot, Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
 
 const checkpoint = "learned-limits";
-const pausedCheckpoint = "paused";
 
 /** Times are milliseconds since the epoch: the process that reads it starts later. */
 interface SavedLimit {
@@ -22,25 +20,12 @@ interface Context {
   clock: Pick<Clock, "wall">;
 }
 
-/** Saves the quotas about which anything was learned, and what is paused. */
+/** Saves the quotas about which anything was learned. */
 export async function saveLearnedLimits({ scheduler, store, clock }: Context): Promise<void> {
-  const { open, quotas, paused } = await scheduler.snapshot();
+  const { open, quotas } = await scheduler.snapshot();
   // While it is being rebuilt the scheduler has not been told yet what was learned before.
   if (!open) return;
   await store.saveCheckpoint(checkpoint, quotas.map((quota) => saved(quota, clock.wall())).filter(isLearned));
-  await store.saveCheckpoint(pausedCheckpoint, paused);
-}
-
-/** What was paused when that was saved last; what is unreadable is not. */
-export async function loadPaused({ store }: Pick<Context, "store">): Promise<PauseTarget[]> {
-  const all = await store.loadCheckpoint(pausedCheckpoint);
-  return Array.isArray(all) ? all.filter(isPauseTarget) : [];
-}
-
-function isPauseTarget(value: unknown): value is PauseTarget {
-  const { model, deployment, tenant, environment } = (value ?? {}) as Record<string, unknown>;
-  const names = [model, deployment, tenant].filter((name) => name !== undefined);
-  return names.length === 1 && [...names, environment ?? ""].every((name) => typeof name === "string");
 }
 
 function saved(quota: QuotaSnapshot, now: number): SavedLimit {

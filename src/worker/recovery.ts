@@ -6,10 +6,11 @@
 // workers may live, every open attempt gets a lease period in which its worker can re-assert it, so that a call that
 // is still running is not made a second time.
 import type { Attempt } from "../domain/job.ts";
+import { readPauses } from "../jobs/control/pauses.ts";
 import { queueEntryOf } from "../jobs/queue-entry.ts";
 import type { RestoredCharge, RestorePart } from "../scheduler/scheduler.ts";
 import type { WorkerContext } from "./context.ts";
-import { loadLearnedLimits, loadPaused } from "./learned-limits.ts";
+import { loadLearnedLimits } from "./learned-limits.ts";
 import { persistently } from "./persistently.ts";
 
 type RecoveryContext = Pick<WorkerContext, "store" | "scheduler" | "clock" | "timers" | "random" | "settings" | "log">;
@@ -37,7 +38,7 @@ export async function recover(
   if (ticket === undefined) return;
   const persist = <T>(operation: () => Promise<T>) => persistently(context, "Rebuilding the queue", giveUp, operation);
 
-  const paused = await persist(() => loadPaused(context));
+  const paused = (await persist(() => readPauses(context))).map(({ target }) => target);
   await scheduler.restore(ticket, { learned: await persist(() => loadLearnedLimits(context)), paused });
   const chargedFrom = clock.wall() - horizonMs(context);
   const othersMayLive = context.settings.distributed !== undefined;

@@ -1,6 +1,7 @@
 // The HTTP interface over a whole test context, and the few requests that every test makes.
 import type { InjectOptions } from "fastify";
 import type { FileSettings } from "../../src/config/schema.ts";
+import type { Clock } from "../../src/domain/clock.ts";
 import { createHttpServer, type HttpOptions } from "../../src/http/server.ts";
 import type { HttpServer } from "../../src/http/types.ts";
 import { type KeyRegistry, openKeyRegistry } from "../../src/jobs/keys/registry.ts";
@@ -31,9 +32,9 @@ export interface Answer {
 export async function startServerUnderTest(
   file: FileSettings = {},
   shared?: TestStore,
-  options: HttpOptions = {},
+  { clock, ...options }: HttpOptions & { clock?: Clock } = {},
 ): Promise<ServerUnderTest> {
-  const opened = await openTestContext(file, shared);
+  const opened = await openTestContext(file, shared, clock);
   const keys = await openKeyRegistry(opened);
   const limits = new Limits({ ...opened, keys });
   const context = Object.assign(opened, { keys, limits });

@@ -36,6 +36,7 @@ test("deployments, with models and quotas", async () => {
     state: "in_service",
     reason: null,
     until: null,
+    paused: false,
     running: 0,
     max_concurrency: 50,
     quotas: body.quotas.slice(0, 2).map((q: { name: string }) => q.name),

@@ -63,6 +63,7 @@ const queued = {
     reason: null,
   },
   eta: isoTime,
+  expected_finish: null,
   attempts: [],
 };
 

@@ -3,6 +3,7 @@
 import { describe, onTestFinished, test } from "vitest";
 import type { SchedulerConfig } from "../../src/scheduler/scheduler.ts";
 import { choiceCases } from "./conformance/choice.ts";
+import { controlCases } from "./conformance/control.ts";
 import { fairnessCases } from "./conformance/fairness.ts";
 import { heavyJobCases } from "./conformance/heavy-jobs.ts";
 import { jobCases } from "./conformance/jobs.ts";
@@ -43,6 +44,7 @@ export function schedulerConformance(name: string, open: Open): void {
     describe("pauses", () => pauseCases(declare));
     describe("leases", () => leaseCases(declare));
     describe("reports and configuration", () => reportCases(declare));
+    describe("control", () => controlCases(declare));
     describe("rebuild", () => rebuildCases(declare));
   });
 }

@@ -8,11 +8,12 @@ import { resolve } from "../../src/config/resolve.ts";
 import { schedulerConfigOf } from "../../src/config/scheduler-config.ts";
 import type { FileSettings } from "../../src/config/schema.ts";
 import type { Settings } from "../../src/config/settings.ts";
-import { systemClock } from "../../src/domain/clock.ts";
+import { type Clock, systemClock } from "../../src/domain/clock.ts";
 import type { JobId } from "../../src/domain/ids.ts";
 import type { Attempt, AttemptEnd, Outcome } from "../../src/domain/job.ts";
 import { createMemoryEventBus } from "../../src/events/memory/memory-event-bus.ts";
 import type { JobsContext } from "../../src/jobs/context.ts";
+import { CallDurations } from "../../src/jobs/durations.ts";
 import { createTokenCounter } from "../../src/jobs/token-counter.ts";
 import { announceEnd } from "../../src/jobs/webhooks/records.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
@@ -22,6 +23,7 @@ import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 export interface TestContext extends JobsContext {
   /** Everything that was logged, as JSON lines. */
   logged: string[];
+  durations: CallDurations;
   /** All jobs on record. */
   countJobs(): Promise<number>;
   /** Begins an attempt, as a worker does that was granted the job. */
@@ -94,9 +96,12 @@ export async function openTestStore(): Promise<TestStore> {
 }
 
 /** @param shared a store that is not closed with the context; by default it has one of its own */
-export async function openTestContext(file: FileSettings = {}, shared?: TestStore): Promise<TestContext> {
+export async function openTestContext(
+  file: FileSettings = {},
+  shared?: TestStore,
+  clock: Clock = systemClock,
+): Promise<TestContext> {
   const settings = testSettings(file);
-  const clock = systemClock;
   const opened = shared ?? (await openTestStore());
   const store = ownMethods(opened.store);
   const scheduler = createMemoryScheduler({ config: schedulerConfigOf(settings), clock });
@@ -109,6 +114,7 @@ export async function openTestContext(file: FileSettings = {}, shared?: TestStor
   const context: TestContext = {
     settings,
     store,
+    durations: new CallDurations({ store, clock, log }),
     scheduler,
     events,
     tokenCounter,

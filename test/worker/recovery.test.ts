@@ -1,6 +1,8 @@
 // What a start makes of what a kill left behind. `abandon` is the kill: nothing is ended or handed back.
 import { afterEach, expect, test } from "vitest";
-import { loadLearnedLimits, loadPaused, saveLearnedLimits } from "../../src/worker/learned-limits.ts";
+import { anybody } from "../../src/jobs/caller.ts";
+import { pause } from "../../src/jobs/control/pauses.ts";
+import { loadLearnedLimits, saveLearnedLimits } from "../../src/worker/learned-limits.ts";
 import { type Harness, type HarnessOptions, oneModel, openHarness } from "./support/harness.ts";
 
 let h: Harness;
@@ -105,14 +107,12 @@ test("what was learned about a quota outlives the process", async () => {
   expect(after!.closedForMs).toBeLessThanOrEqual(learned!.closedForMs!);
 });
 
-test("what was paused outlives the process", async () => {
+test("what is paused on record is paused before anything is granted", async () => {
   await start();
-  await h.context.scheduler.pause({ tenant: "t", environment: "UAT" });
-  await saveLearnedLimits(h.context);
+  const target = { tenant: "t", environment: "UAT" };
+  await pause(h.context, target, anybody);
   await restart();
-  expect((await h.context.scheduler.snapshot()).paused).toEqual([{ tenant: "t", environment: "UAT" }]);
-  await h.context.store.saveCheckpoint("paused", [{ model: 7 }, null, {}, { model: "m" }, { model: "m", tenant: "t" }]);
-  expect(await loadPaused(h.context)).toEqual([{ model: "m" }]);
+  expect((await h.context.scheduler.snapshot()).paused).toEqual([target]);
 });
 
 test("a checkpoint that makes no sense is ignored", async () => {

@@ -7,6 +7,7 @@ import type { Batch } from "../../jobs/batches/records.ts";
 import type { BatchStanding } from "../../jobs/batches/standing.ts";
 import type { StoredFile } from "../../jobs/files/files.ts";
 import { filePurposes } from "../../jobs/files/files.ts";
+import { waitingOn, waitingOnOf } from "../job-resource.ts";
 import { nullable } from "../json.ts";
 
 const seconds = (description: string) =>
@@ -99,13 +100,16 @@ export const batchSchema = Type.Object(
       },
     ),
     eta: seconds("When the last line is expected to start"),
+    expected_finish: seconds("When the last line is expected to have ended"),
+    position: Type.Optional(Type.Integer({ description: "Of the last line, in the queue." })),
+    waiting_on: Type.Optional(waitingOn),
     cost_usd: Type.Optional(Type.Number({ description: "By the catalogue's prices, once it has ended." })),
     retry_of: Type.Optional(Type.String({ description: "The batch whose failed lines these are." })),
   },
   { $id: "Batch", additionalProperties: false },
 );
 
-export function batchResource({ request, steps }: Batch, { counts, eta }: BatchStanding) {
+export function batchResource({ request, steps }: Batch, { counts, eta, finish, lastLine }: BatchStanding) {
   const { ended, validated } = steps;
   const status = batchStatus(steps);
   return {
@@ -136,6 +140,8 @@ export function batchResource({ request, steps }: Batch, { counts, eta }: BatchS
     environment: request.environment,
     progress: counts,
     ...(eta !== undefined && !isOver(status) && { eta: toSeconds(eta) }),
+    ...(finish !== undefined && !isOver(status) && { expected_finish: toSeconds(finish) }),
+    ...(lastLine && !isOver(status) && { position: lastLine.position, waiting_on: waitingOnOf(lastLine) }),
     ...(request.retryOf !== undefined && { retry_of: request.retryOf }),
   };
 }

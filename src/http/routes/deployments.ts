@@ -1,9 +1,10 @@
 // GET /v1/deployments: what may be asked for, who serves it, and how much of the quotas is in use.
 import Type from "typebox";
 import { lifecycleOf } from "../../config/lifecycle.ts";
-import type { DeploymentSettings } from "../../config/settings.ts";
+import type { DeploymentSettings, Settings } from "../../config/settings.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import type { LearnedRatios } from "../../jobs/token-ratios.ts";
+import type { PauseTarget } from "../../scheduler/scheduler.ts";
 import { errorResponses } from "../errors.ts";
 import { isoOrNull, nullable, time } from "../json.ts";
 import type { HttpServer } from "../types.ts";
@@ -50,6 +51,7 @@ const deployment = Type.Object({
   state: Type.Enum(["in_service", "cooling_down", "out_of_service"]),
   reason: nullable(Type.String()),
   until: nullable(time("When it is tried again.")),
+  paused: Type.Boolean({ description: "By an operator, it or a model that it serves: GET /v1/pauses." }),
   running: Type.Integer({ description: "Calls at this moment." }),
   max_concurrency: Type.Integer(),
   quotas: Type.Array(Type.String()),
@@ -75,7 +77,7 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, tokenRa
       },
     },
     async () => {
-      const { deployments, quotas } = await scheduler.snapshot();
+      const { deployments, quotas, paused } = await scheduler.snapshot();
       const now = clock.wall();
       const configured = new Map(
         Object.values(settings.models).flatMap((m) =>
@@ -100,6 +102,7 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, tokenRa
           state: d.state,
           reason: d.reason ?? null,
           until: isoOrNull(d.forMs === undefined ? undefined : now + d.forMs),
+          paused: paused.some((target) => holdsUp(settings, target, d.id)),
           running: d.running,
           max_concurrency: d.maxConcurrency,
           quotas: configured.get(d.id)?.quotas.map((q) => q.name) ?? [],
@@ -109,6 +112,12 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, tokenRa
       };
     },
   );
+}
+
+function holdsUp({ models }: Settings, target: PauseTarget, id: string): boolean {
+  if ("deployment" in target) return target.deployment === id;
+  if (!("model" in target) || !Object.hasOwn(models, target.model)) return false;
+  return models[target.model]!.deployments.some((deployment) => deployment.id === id);
 }
 
 function lifecycleResource(deployment: (DeploymentSettings & { alternative: string | null }) | undefined, now: number) {

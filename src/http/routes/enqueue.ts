@@ -1,7 +1,9 @@
 // POST /enqueue: the short form of submitting a job. Its answer is a contract that old clients rely on, to the letter.
 import Type from "typebox";
 import type { JobsContext } from "../../jobs/context.ts";
+import { dryRun } from "../../jobs/dry-run.ts";
 import { submitOnce } from "../../jobs/submit.ts";
+import { dryRunQuery, dryRunResource } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { enqueueBody, submitErrors, submitInputOf } from "../job-request.ts";
@@ -20,13 +22,22 @@ export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
         tags: ["jobs"],
         operationId: "enqueue",
         summary: "Submit a prompt",
+        description: "With `dry_run` nothing is stored, and the answer is the schema DryRun: see createJob.",
+        querystring: dryRunQuery,
         headers: idempotencyHeaders,
         body: enqueueBody(context.settings),
         response: { 200: accepted, ...errorResponses(submitErrors, "EnqueueError") },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { body, caller } = request;
+      if (request.query.dry_run) {
+        const answer = dryRunResource(await dryRun(context, submitInputOf(body), caller), context.clock.wall());
+        return reply
+          .type("application/json; charset=utf-8")
+          .serializer(JSON.stringify)
+          .send(answer as never);
+      }
       const job = await submitOnce(context, submitInputOf(body), caller, onceOf(request, "enqueue"));
       return { success: true as const, job_id: job.id, message: "Prompt added to queue." };
     },

@@ -5,11 +5,13 @@ import { jobStates, priorities } from "../../domain/job.ts";
 import { maySee } from "../../jobs/caller.ts";
 import { cancel } from "../../jobs/cancel.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import { dryRun } from "../../jobs/dry-run.ts";
 import { environmentFor } from "../../jobs/policy.ts";
 import { retry } from "../../jobs/retry.ts";
 import { submitOnce } from "../../jobs/submit.ts";
 import { requireJob, viewOf } from "../../jobs/view.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
+import { dryRunQuery, dryRunResource } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
@@ -62,13 +64,23 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
         tags,
         operationId: "createJob",
         summary: "Submit a job",
+        description:
+          "With `dry_run` nothing is stored, and the answer is another one: the schema DryRun, with the tokens, the cost, the quota that binds and the expected start.",
         headers: idempotencyHeaders,
+        querystring: dryRunQuery,
         body: jobBody(settings),
         response: { 200: Type.Ref("Job#"), ...errorResponses(submitErrors) },
       },
     },
     async (request, reply) => {
       const { body, caller } = request;
+      if (request.query.dry_run) {
+        const answer = dryRunResource(await dryRun(context, submitInputOf(body), caller), clock.wall());
+        return reply
+          .type("application/json; charset=utf-8")
+          .serializer(JSON.stringify)
+          .send(answer as never);
+      }
       const once = onceOf(request, "create job");
       const job = await submitOnce(context, submitInputOf(body), caller, once);
       reply.header("location", `/v1/jobs/${job.id}`);

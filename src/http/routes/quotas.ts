@@ -48,7 +48,10 @@ export function quotaResource(quota: QuotaSnapshot, now: number) {
   };
 }
 
-const state = Type.Object({ id: Type.String(), state: Type.Enum(["in_service", "cooling_down", "out_of_service"]) });
+const state = Type.Object({
+  id: Type.String(),
+  state: Type.Enum(["in_service", "cooling_down", "out_of_service"]),
+});
 
 export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext): void {
   const tags = ["service"];

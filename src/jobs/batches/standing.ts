@@ -1,6 +1,7 @@
 // Where a batch stands: what its lines are doing, and when the last one is expected to start.
 import { batchStatus, lineJobId } from "../../domain/batch.ts";
 import { jobStates } from "../../domain/job.ts";
+import type { Explanation } from "../../scheduler/scheduler.ts";
 import type { JobsContext } from "../context.ts";
 import type { LineCounter, StateCounts } from "./line-counter.ts";
 import type { Batch } from "./records.ts";
@@ -9,6 +10,10 @@ export interface BatchStanding {
   counts: StateCounts;
   /** When the last line is expected to start; milliseconds since the epoch. Absent if nothing can be said. */
   eta?: number;
+  /** When that is expected to have ended. */
+  finish?: number;
+  /** Where the last line stands in the queue, while it waits there. */
+  lastLine?: Extract<Explanation, { state: "waiting" }>;
 }
 
 export async function standingOf(context: JobsContext, counter: LineCounter, batch: Batch): Promise<BatchStanding> {
@@ -18,20 +23,27 @@ export async function standingOf(context: JobsContext, counter: LineCounter, bat
   if (!steps.validated || steps.validated.errors.length > 0) return { counts: none };
   const counts = await counter.count(request);
   if (batchStatus(steps) !== "in_progress") return { counts };
-  const eta = (await etaOfLastLine(context, batch)) ?? etaByRate(context, batch, counts);
-  return { counts, ...(eta !== undefined && { eta }) };
+  const { eta, ...last } = await lastLineOf(context, batch);
+  const start = eta ?? etaByRate(context, batch, counts);
+  return { counts, ...last, ...(start !== undefined && { eta: start }) };
 }
 
 /** What the queue says about the line that stands last in it. */
-async function etaOfLastLine({ scheduler, clock, log }: JobsContext, { request, steps }: Batch) {
-  if (!steps.submitted || !steps.validated) return undefined;
+async function lastLineOf(context: JobsContext, { request, steps }: Batch): Promise<Omit<BatchStanding, "counts">> {
+  const { scheduler, store, durations, clock, log } = context;
+  if (!steps.submitted || !steps.validated) return {};
   try {
-    const standing = await scheduler.explain(lineJobId(request.id, steps.validated.lastLine));
-    if (standing.state !== "waiting" || standing.startsInMs === undefined) return undefined;
-    return clock.wall() + standing.startsInMs;
+    const jobId = lineJobId(request.id, steps.validated.lastLine);
+    const standing = await scheduler.explain(jobId);
+    if (standing.state !== "waiting") return {};
+    if (standing.startsInMs === undefined) return { lastLine: standing };
+    const eta = clock.wall() + standing.startsInMs;
+    const model = (await store.get(jobId))?.job.model;
+    const takesMs = model === undefined ? undefined : durations?.averageMs(model);
+    return { lastLine: standing, eta, ...(takesMs !== undefined && { finish: eta + takesMs }) };
   } catch (error) {
     log.warn({ err: error, batchId: request.id }, "the scheduler could not say where a batch stands");
-    return undefined;
+    return {};
   }
 }
 

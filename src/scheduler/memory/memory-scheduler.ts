@@ -155,7 +155,10 @@ class MemoryScheduler implements Scheduler {
   async explain(jobId: JobId): Promise<Explanation> {
     const now = this.#tick();
     const entry = this.#waiting.get(jobId);
-    if (!entry) return { state: "absent" };
+    return entry ? this.#explain(entry, now) : { state: "absent" };
+  }
+
+  #explain(entry: Entry, now: number): Explanation {
     if (entry.state === "running") {
       return { state: "running", deployment: this.#leases.live(entry.grant!)!.deployment.id };
     }
@@ -166,6 +169,24 @@ class MemoryScheduler implements Scheduler {
       queue: this.#waiting.queue,
       route: this.#waiting.routeOf(entry),
     });
+  }
+
+  async foresee(entry: QueueEntry): Promise<Explanation> {
+    const now = this.#tick();
+    const isKnown = this.#waiting.get(entry.jobId) !== undefined;
+    const added = this.#waiting.add(entry, now);
+    const explanation = this.#explain(added, now);
+    if (!isKnown) {
+      this.#waiting.leave(added);
+      this.#waiting.forget(added);
+    }
+    return explanation;
+  }
+
+  async amend(entry: QueueEntry): Promise<"waiting" | "running"> {
+    const answer = this.#waiting.amend(entry, this.#tick());
+    this.#wake();
+    return answer;
   }
 
   async snapshot(): Promise<SchedulerSnapshot> {

@@ -65,8 +65,10 @@ export class WaitingRoom {
     return this.routes.get(entry.route);
   }
 
-  add(job: QueueEntry, now: number): void {
-    if (this.#entries.has(job.jobId)) return;
+  /** A job that is known is left as it is. */
+  add(job: QueueEntry, now: number): Entry {
+    const known = this.#entries.get(job.jobId);
+    if (known) return known;
     const flow = this.queue.flowOf(job);
     const entry: Entry = {
       jobId: job.jobId,
@@ -86,6 +88,20 @@ export class WaitingRoom {
     this.#entries.set(entry.jobId, entry);
     if (!entry.exact) this.#estimates += 1;
     this.enter(entry, now, job.delayMs);
+    return entry;
+  }
+
+  /** Gives a job that waits the priority and the delay of `job`; one that is not known is added. */
+  amend(job: QueueEntry, now: number): "waiting" | "running" {
+    const before = this.#entries.get(job.jobId);
+    if (before?.state === "running") return "running";
+    if (before) {
+      this.leave(before);
+      this.forget(before);
+    }
+    const { tokens, exact, grants } = before ?? { ...job, grants: 0 };
+    this.add({ ...job, tokens, exact }, now).grants = grants;
+    return "waiting";
   }
 
   /** Puts a job where it waits: in its own place in the queue, at once or after a delay. */

@@ -166,6 +166,15 @@ class RedisScheduler implements Scheduler {
     return explanation(await this.#runner.run("explain", [packId(jobId)]));
   }
 
+  async foresee(entry: QueueEntry): Promise<Explanation> {
+    return explanation(await this.#runner.run("explain", [packId(entry.jobId), ...addArguments([entry])]));
+  }
+
+  async amend(entry: QueueEntry): Promise<"waiting" | "running"> {
+    const [answer] = await this.#runner.run("amend", addArguments([entry]));
+    return String(answer) as "waiting" | "running";
+  }
+
   async snapshot(): Promise<SchedulerSnapshot> {
     const reply = await this.#runner.run("snapshot", []);
     return snapshotOf(reply, this.#runner.configVersion);

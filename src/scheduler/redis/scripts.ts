@@ -13,6 +13,7 @@ const folder = join(import.meta.dirname, "lua");
 const operations = [
   "acquire",
   "add",
+  "amend",
   "begin_rebuild",
   "configure",
   "distrust",

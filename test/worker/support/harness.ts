@@ -191,6 +191,8 @@ function watched<T extends object>(real: T, operations: Set<Promise<unknown>>): 
   return new Proxy(real, {
     get(target, key) {
       const value = target[key as keyof T];
+      // The records of the store are an object of their own.
+      if (typeof value === "object" && value !== null) return watched(value, operations);
       if (typeof value !== "function") return value;
       return (...args: unknown[]) => {
         const result = value.apply(target, args);

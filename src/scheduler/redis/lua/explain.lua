@@ -1,12 +1,13 @@
 -- Where a job stands: see explainer.ts. What waits in a route is summed up at most once a second, for all processes
 -- together; so the virtual times of other tenants are up to a second old, at most 200 tenants per route are counted,
 -- and the more there are the fewer of their jobs are looked at for the average cost.
--- ARGV[4] job id
+-- ARGV[4] job id; ARGV[5..] as ARGV[4..] of add.lua, to be told where that job would stand if it were added now
 -- Reply: { header, 'absent' } or { header, 'running', deployment } or
 --        { header, 'waiting', position, kind, deployment or '', quota or reason or '', starts in ms or -1 }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"
+--- @include "shared/add_jobs"
 if not state.load() then return redis.error_reply('NOSTATE') end
 fleet.open()
 leases.expire()
@@ -145,6 +146,8 @@ local function waitingOn(entry, tiers, position)
   return { kind = position > 1 and 'fairness' or 'turn' }
 end
 
+local isAsked = #ARGV > 4 and not entries.exists(ARGV[4])
+if isAsked then addJobs(cjson.decode(ARGV[5]), 6, #ARGV) end
 local entry = entries.get(ARGV[4])
 if not entry then return state.done('absent') end
 if entry.state == running then return state.done('running', leases.live(entry.detail).deployment) end
@@ -153,6 +156,7 @@ local ahead = entry.state == ready and aheadOf(entry, tiers) or { jobs = 0, cost
 local position = math.max(1, math.floor(ahead.jobs + 0.5) + 1)
 local on = waitingOn(entry, tiers, position)
 local starts = on.kind == 'paused' and -1 or startsIn(entry, tiers, ahead)
+if isAsked then leases.drop(entry) end
 return state.done(
   'waiting', position, on.kind, on.deployment or '', on.quota or on.reason or '', starts
 )

@@ -1,0 +1,108 @@
+// What operators have paused: models, deployments and tenants. Each pause is a record, so that it outlasts restarts and
+// holds for every process: each compares them with what its scheduler has paused every few seconds, and a rebuilt queue is
+// told of them before it opens.
+import type { Settings } from "../../config/settings.ts";
+import { SluiceError } from "../../domain/errors.ts";
+import { pauseKey } from "../../scheduler/pauses.ts";
+import type { PauseTarget } from "../../scheduler/scheduler.ts";
+import type { RecordPlace } from "../../store/record-store.ts";
+import { requireEnvironment } from "../admission.ts";
+import type { Caller } from "../caller.ts";
+import type { JobsContext } from "../context.ts";
+import { requireAdmin } from "../policy.ts";
+import { quote } from "../quote.ts";
+
+export interface Pause {
+  target: PauseTarget;
+  /** Milliseconds since the epoch. */
+  at: number;
+}
+
+type Context = Pick<JobsContext, "settings" | "store" | "scheduler" | "clock">;
+
+const place: RecordPlace = { collection: "controls" };
+const prefix = "pause/";
+
+/**
+ * Pausing twice is no error; the first time stays.
+ * @throws SluiceError `forbidden`, `not_found`, or what store and scheduler throw
+ */
+export async function pause(context: Context, target: PauseTarget, caller: Caller): Promise<Pause> {
+  checkAllowed(target, caller);
+  checkKnown(context.settings, target);
+  const { store, scheduler, clock } = context;
+  const fresh: Pause = { target, at: clock.wall() };
+  const id = idOf(target);
+  await store.records.insert(place, [{ id, value: fresh }]);
+  await scheduler.pause(target);
+  return ((await store.records.get(place, [id])).get(id)?.value as Pause | undefined) ?? fresh;
+}
+
+/** Resuming what is not paused is no error. @throws SluiceError `forbidden`, or what store and scheduler throw */
+export async function resume({ store, scheduler }: Context, target: PauseTarget, caller: Caller): Promise<void> {
+  checkAllowed(target, caller);
+  await store.records.remove(place, [idOf(target)]);
+  await scheduler.resume(target);
+}
+
+/** Those that concern the caller: other tenants' are nobody's business. */
+export async function listPauses(context: Pick<Context, "store">, caller: Caller): Promise<Pause[]> {
+  const all = await readPauses(context);
+  return all.filter(({ target }) => caller.admin || !("tenant" in target) || target.tenant === caller.tenant);
+}
+
+/** All that are on record. */
+export async function readPauses({ store }: Pick<Context, "store">): Promise<Pause[]> {
+  const pauses: Pause[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await store.records.list(place, { from: prefix, to: `${prefix}~`, limit: 1000, cursor });
+    pauses.push(...page.items.map(({ value }) => value as Pause));
+    cursor = page.next;
+  } while (cursor !== undefined);
+  return pauses;
+}
+
+/** Makes the scheduler pause what is paused on record, and nothing else. */
+export async function followPauses({ store, scheduler }: Pick<Context, "store" | "scheduler">): Promise<void> {
+  // In this order: whoever pauses writes the record first, and whoever resumes removes it first.
+  const { open, paused } = await scheduler.snapshot();
+  const wanted = new Map((await readPauses({ store })).map(({ target }) => [idOf(target), target]));
+  if (!open) return;
+  const known = new Set(paused.map(idOf));
+  for (const [id, target] of wanted) if (!known.has(id)) await scheduler.pause(target);
+  for (const target of paused) if (!wanted.has(idOf(target))) await scheduler.resume(target);
+}
+
+/** @throws SluiceError `forbidden` */
+function checkAllowed(target: PauseTarget, caller: Caller): void {
+  if (!("tenant" in target) || target.tenant !== caller.tenant) requireAdmin(caller);
+  if (caller.admin || !("tenant" in target)) return;
+  const { environment } = target;
+  if (caller.environments === undefined) return;
+  if (environment !== undefined && caller.environments.includes(environment)) return;
+  const own = caller.environments.join(", ");
+  throw new SluiceError("forbidden", `The API key is for ${own}: name one of its environments beside the tenant.`, {
+    field: "environment",
+  });
+}
+
+/** @throws SluiceError `not_found`, `unknown_environment` */
+function checkKnown(settings: Settings, target: PauseTarget): void {
+  const { models } = settings;
+  if ("tenant" in target) {
+    if (target.environment !== undefined) requireEnvironment(settings, target.environment);
+  } else if ("model" in target) {
+    if (!Object.hasOwn(models, target.model)) throw unknown("model", target.model);
+  } else if (!Object.values(models).some(({ deployments }) => deployments.some(({ id }) => id === target.deployment))) {
+    throw unknown("deployment", target.deployment);
+  }
+}
+
+function unknown(kind: string, name: string): SluiceError {
+  return new SluiceError("not_found", `There is no ${kind} ${quote(name)}.`);
+}
+
+function idOf(target: PauseTarget): string {
+  return prefix + pauseKey(target).split("\n").map(encodeURIComponent).join("/");
+}
