@@ -13,6 +13,7 @@ import type { WorkerContext } from "./context.ts";
 import { priced, totalCost } from "./cost.ts";
 import { GrantRecord } from "./grant-record.ts";
 import type { AbortCause, RunningCall } from "./running-call.ts";
+import { turnToLeave } from "./turns.ts";
 import { deadlinePassed, judge, judgeAbort, type Tried, usageCharge, type Verdict } from "./verdict.ts";
 
 interface Begun extends Tried {
@@ -68,7 +69,7 @@ async function begin(context: WorkerContext, record: GrantRecord): Promise<Begun
  */
 async function inTime(context: WorkerContext, call: RunningCall, begun: Begun, record: GrantRecord): Promise<boolean> {
   const { n } = begun.attempt;
-  while (call.cause === undefined) {
+  for (await turnToLeave(); call.cause === undefined; await turnToLeave()) {
     const now = context.clock.now();
     if (now <= call.sendBy) {
       const { expiresAt } = begun.job;

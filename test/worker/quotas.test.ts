@@ -47,6 +47,25 @@ test("a store that stalls for 5 s between charge and call puts no more into any 
   expect(mostInAWindow(h.provider.calls.map((call) => call.at))).toBe(4);
 });
 
+test("calls that begin together and take long to be made ready put no more into any window", async () => {
+  const left: number[] = [];
+  h = await openHarness({
+    file: { models: perMinute(60) },
+    // As with the SDK of a process that has just started: slow at first, and after a wait of its own.
+    respond: (call) =>
+      queueMicrotask(() => {
+        h.time.stall(left.length < 60 ? 20 : 0);
+        left.push(h.time.now());
+        call.answer();
+      }),
+  });
+  h.worker.start();
+  const jobs = await Promise.all(Array.from({ length: 130 }, (_, i) => h.submit(`prompt ${i}`)));
+  await h.advance(5 * 60_000);
+  for (const job of jobs) expect((await h.record(job)).state).toBe("completed");
+  expect(mostInAWindow(left)).toBeLessThanOrEqual(60);
+});
+
 test("waiting jobs are counted exactly, so that more of them fit", async () => {
   // As estimated at submit two fit into the quota; as counted, three.
   const text = "the quick brown fox jumps over the lazy dog ".repeat(20);

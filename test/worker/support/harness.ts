@@ -21,6 +21,7 @@ import { openSqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
 import type { WorkerContext } from "../../../src/worker/context.ts";
 import { createPricer } from "../../../src/worker/pricer.ts";
 import { recover } from "../../../src/worker/recovery.ts";
+import { turnToLeave } from "../../../src/worker/turns.ts";
 import { createWorker, type Worker } from "../../../src/worker/worker.ts";
 import { testSettings } from "../../support/jobs-context.ts";
 import { ManualTime } from "./manual-time.ts";
@@ -104,6 +105,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     for (let still = 0; still < 5; still++) {
       if (operations.size > 0) still = 0;
       await Promise.allSettled(operations);
+      await turnToLeave();
       await setImmediate();
     }
   }
