@@ -69,6 +69,18 @@ describe("what is sent", () => {
     });
   });
 
+  test("no tools where none may be called, unless the conversation has used some", async () => {
+    expect((await sentFor({ toolChoice: "none", tools: [clock] })).toolConfig).toBeUndefined();
+    fake.requests.length = 0;
+    const used: CanonicalRequest["messages"] = [
+      ...hello.messages,
+      { role: "assistant", content: [{ type: "tool_call", id: "1", name: "clock", input: {} }] },
+      { role: "user", content: [{ type: "tool_result", callId: "1", text: "noon" }] },
+    ];
+    const { toolConfig } = await sentFor({ toolChoice: "none", tools: [clock], messages: used });
+    expect(toolConfig).toEqual({ tools: [{ toolSpec: { name: "clock", inputSchema: { json: clock.inputSchema } } }] });
+  });
+
   test("service tier and guardrail", async () => {
     expect(await sentFor({ serviceTier: "flex", guardrail: { id: "g1", version: "2" } })).toMatchObject({
       serviceTier: { type: "flex" },

@@ -146,9 +146,15 @@ function toBlock(block: ContentBlock): BedrockBlock {
   }
 }
 
+function usesTools({ content }: CanonicalRequest["messages"][number]): boolean {
+  return content.some(({ type }) => type === "tool_call" || type === "tool_result");
+}
+
 function toToolConfig(request: CanonicalRequest): ToolConfiguration | undefined {
   if (!request.tools?.length) return undefined;
   const choice = request.toolChoice;
+  // "none" has no word in Converse: tools that are not to be called are not named, unless the conversation has used some.
+  if (choice === "none" && !request.messages.some(usesTools)) return undefined;
   // What stands before a cache point in the system text are the tools; without such a text they are all there is.
   const cache = request.systemCachePoint && !request.system?.trim() ? [toCachePoint(request.systemCachePoint)] : [];
   const tools = request.tools.map((tool) => ({
@@ -160,7 +166,6 @@ function toToolConfig(request: CanonicalRequest): ToolConfiguration | undefined 
   }));
   return {
     tools: [...tools, ...cache],
-    // "none" has no word in Converse, and a conversation that used tools must go on naming them.
     ...(choice === undefined || choice === "none"
       ? {}
       : {
