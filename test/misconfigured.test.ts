@@ -160,6 +160,22 @@ test.each(rows)("%s", async (_what, answer, deployment, state, says) => {
   expect(logged.filter(({ msg }) => msg.endsWith(reason))).toHaveLength(1);
 });
 
+test("tokens per day that are used up: the log says so once, and the job waits", async () => {
+  const message = "Too many tokens per day, please wait before trying again.";
+  fake.respond(refusal(429, "ThrottlingException", message));
+  const { get, enqueue, logged } = await start({ endpoint: fake.url });
+  const jobs = await Promise.all([enqueue(), enqueue()]);
+  await expect
+    .poll(() => logged.map(({ msg }) => msg), { timeout: 15_000 })
+    .toEqual([`a deployment waits, its tokens per day are used up: ${message}`]);
+  for (const job of jobs) {
+    await expect
+      .poll(() => get(`/status/${job}`), { timeout: 15_000 })
+      .toMatchObject({ status: "queued", error: null, waiting_on: { kind: "cool_down" } });
+  }
+  expect(logged).toHaveLength(1);
+});
+
 test("what cools down is tried again by itself, and the log says that it answers", async () => {
   fake.respond(html(502));
   const { get, enqueue, logged } = await start({ endpoint: fake.url });

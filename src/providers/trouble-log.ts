@@ -21,10 +21,13 @@ export function loggingTrouble(provider: Provider, deployment: string, log: Logg
     close: () => provider.close(),
   };
 
-  function note({ kind, message }: ProviderError["failure"]): void {
-    if ((kind !== "misconfigured" && kind !== "capacity") || message === reason) return;
+  function note({ kind, throttle, message }: ProviderError["failure"]): void {
+    // Other throttles are what limits are learned from, many times a day.
+    const isDayUsedUp = kind === "throttled" && throttle === "tokens_per_day";
+    if ((kind !== "misconfigured" && kind !== "capacity" && !isDayUsedUp) || message === reason) return;
     reason = message;
     if (kind === "misconfigured") log.error({ deployment }, `a deployment is out of service: ${message}`);
+    else if (isDayUsedUp) log.warn({ deployment }, `a deployment waits, its tokens per day are used up: ${message}`);
     else log.warn({ deployment }, `a deployment cools down: ${message}`);
   }
 }

@@ -110,7 +110,13 @@ const refusals: Row[] = [
     "AccessDeniedException",
     denied("You don't have access to the model with the specified model ID."),
     misconfigured,
-    /don't have access.*bedrock:InvokeModel.*"llama4-maverick"/,
+    /don't have access.*bedrock:InvokeModel.*Or use the model "llama4-maverick"/,
+  ],
+  [
+    "AccessDeniedException: a message without a full stop",
+    denied("User: bob is not authorized to perform: bedrock:InvokeModel because no policy allows it"),
+    misconfigured,
+    /no policy allows it\. Allow bedrock:InvokeModel/,
   ],
   [
     "AccessDeniedException: payment",
@@ -136,7 +142,7 @@ const refusals: Row[] = [
       "This model version has reached the end of its life. Please refer to the AWS documentation for more details.",
     ),
     misconfigured,
-    /end of its life.*being retired.*"llama4-maverick"/,
+    /end of its life.*has been retired\. Use the model "llama4-maverick"/,
   ],
   [
     "ResourceNotFoundException: Legacy",

@@ -21,8 +21,8 @@ export function adviceFor(status: number, message: string, deployment: Deploymen
   const fix = (text: string): Advice => ({ misconfigured: true, text });
   const note = (text: string): Advice => ({ misconfigured: false, text });
 
-  if (/\blegacy\b|end of (its )?life/i.test(message))
-    return fix(`${modelId} is being retired. ${insteadOf(deployment)}`);
+  if (/end of (its )?life/i.test(message)) return fix(`${modelId} has been retired. ${insteadOf(deployment)}`);
+  if (/\blegacy\b/i.test(message)) return fix(`${modelId} is being retired. ${insteadOf(deployment)}`);
   if (/on-demand throughput isn.t supported/i.test(message)) {
     return fix(`Set the deployment's modelId to an inference profile, such as us.${modelId}.`);
   }
@@ -45,13 +45,13 @@ export function adviceFor(status: number, message: string, deployment: Deploymen
     return note("Lower the job's max_tokens, or the model's maxOutputTokens in the configuration.");
   }
   if (status === 404) {
-    return fix(`Check the deployment's modelId, ${modelId}, and its region, ${region}. ${insteadOf(deployment)}`);
+    return fix(`Check the deployment's modelId, ${modelId}, and its region, ${region}. ${orElse(deployment)}`);
   }
   if (status === 401 || status === 403) {
     return fix(
       `Allow bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream on ${modelId} (for an inference profile: on ` +
         `the profile and on the model in each of its Regions), and check that the account has access to the model in ${region}. ` +
-        insteadOf(deployment),
+        orElse(deployment),
     );
   }
   return undefined;
@@ -60,5 +60,11 @@ export function adviceFor(status: number, message: string, deployment: Deploymen
 function insteadOf({ alternative }: Deployment): string {
   return alternative === undefined
     ? "Configure another model."
-    : `Or use the model "${alternative}" instead: name it in the job, or make it the defaultModel.`;
+    : `Use the model "${alternative}" instead: name it in the job, or make it the defaultModel.`;
+}
+
+/** The same behind other advice. */
+function orElse(deployment: Deployment): string {
+  const sentence = insteadOf(deployment);
+  return `Or ${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}`;
 }

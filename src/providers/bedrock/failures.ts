@@ -44,12 +44,17 @@ export function classify(thrown: unknown, deployment: Deployment, begun: boolean
   return {
     kind: verdict.kind,
     code: verdict.code,
-    message: verdict.advice ? `${words} ${verdict.advice}` : words,
+    message: verdict.advice ? `${asSentence(words)} ${verdict.advice}` : words,
     ...(verdict.throttle ? { throttle: verdict.throttle } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     maybeBilled: verdict.maybeBilled || begun,
     ...(requestId ? { requestId } : {}),
   };
+}
+
+/** AWS ends some of its messages without a full stop. */
+function asSentence(words: string): string {
+  return /[.!?]$/.test(words) ? words : `${words}.`;
 }
 
 function judge(error: SdkError, deployment: Deployment): Verdict {
