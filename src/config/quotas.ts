@@ -1,6 +1,7 @@
 // The quotas of deployments: from the file to settings, the limits that are read from AWS instead, and what must hold
 // between them.
 import { isDeepStrictEqual } from "node:util";
+import { reservedCost } from "../scheduler/cost.ts";
 import { ConfigError } from "./config-error.ts";
 import { formatPath, type Path, type Report } from "./problems.ts";
 import type { FileQuota } from "./schema.ts";
@@ -110,11 +111,21 @@ function checkRoomForOneAnswer(models: Record<string, ModelSettings>, report: Re
   for (const [alias, { maxOutputTokens, deployments }] of Object.entries(models)) {
     deployments.forEach((deployment, i) => {
       deployment.quotas.forEach((quota, j) => {
-        if ((quota.unit === "tokens" || quota.unit === "output_tokens") && quota.limit <= maxOutputTokens) {
+        const output = reservedCost("output_tokens", { input: 0, output: maxOutputTokens }, deployment.outputBurndown);
+        if ((quota.unit === "tokens" || quota.unit === "output_tokens") && quota.limit <= output) {
+          const factor = deployment.outputBurndown > 1 ? `, which count ${deployment.outputBurndown} times,` : "";
           report(
-            ["models", alias, "deployments", i, "quotas", j, "limit"],
-            `is ${quota.limit}, so no job with the model's ${maxOutputTokens} output tokens could ever run; ` +
-              "allowed: more than maxOutputTokens",
+            [
+              "models",
+              alias,
+              "deployments",
+              i,
+              "quotas",
+              j,
+              quota.auto?.fallback === quota.limit ? "fallback" : "limit",
+            ],
+            `is ${quota.limit}, so no job with the model's ${maxOutputTokens} output tokens${factor} could ever run; ` +
+              `allowed: more than ${factor ? output : "maxOutputTokens"}`,
           );
         }
       });

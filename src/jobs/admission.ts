@@ -140,26 +140,27 @@ function contextRefusal(settings: Settings, wanted: Wanted, tokens: TokenCount):
 }
 
 function quotaRefusal(deployments: readonly DeploymentSettings[], tokens: TokenCount): SluiceError | undefined {
-  let nearest: { quota: QuotaSettings; deployment: string; cost: number; ratio: number } | undefined;
+  let nearest: { quota: QuotaSettings; deployment: DeploymentSettings; cost: number; ratio: number } | undefined;
   for (const deployment of deployments) {
     const worst = deployment.quotas
       .map((quota) => {
         const cost = reservedCost(quota.unit, tokens, deployment.outputBurndown);
-        return { quota, deployment: deployment.id, cost, ratio: cost / quota.limit };
+        return { quota, deployment, cost, ratio: cost / quota.limit };
       })
       .reduce<typeof nearest>((a, b) => (a && a.ratio >= b.ratio ? a : b), undefined);
     if (!worst || worst.ratio <= 1) return undefined;
     if (!nearest || worst.ratio < nearest.ratio) nearest = worst;
   }
   if (!nearest) return undefined;
-  const { quota, cost } = nearest;
+  const { quota, deployment, cost } = nearest;
   return new SluiceError(
     "exceeds_quota",
-    `The job would reserve ${cost} ${quota.unit} (${spelled(tokens)}); ` +
-      `the quota ${quota.name} of ${nearest.deployment} admits at most ${quota.limit} per ${quota.per}.`,
+    `The job would reserve ${cost} ${quota.unit} (${spelled(tokens, deployment.outputBurndown)}); ` +
+      `the quota ${quota.name} of ${deployment.id} admits at most ${quota.limit} per ${quota.per}.`,
   );
 }
 
-function spelled(tokens: TokenCount): string {
-  return `input ${tokens.input} + max_tokens ${tokens.output}`;
+function spelled(tokens: TokenCount, outputBurndown = 1): string {
+  const factor = outputBurndown > 1 ? `, each counted ${outputBurndown} times` : "";
+  return `input ${tokens.input} + max_tokens ${tokens.output}${factor}`;
 }

@@ -162,6 +162,16 @@ const cases: [yaml: string, mistake: string][] = [
     quotas("unit: tokens, per: minute, limit: 2048"),
     "quotas[0].limit is 2048, so no job with the model's 2048 output tokens could ever run",
   ],
+  [
+    quotas("unit: tokens, per: minute, limit: auto, fallback: 2048"),
+    "quotas[0].fallback is 2048, so no job with the model's 2048 output tokens could ever run",
+  ],
+  [
+    model(
+      "deployments: [{ region: us-east-1, modelId: us.anthropic.claude-opus-4-8, quotas: [{ unit: tokens, per: minute, limit: 30720 }] }]",
+    ),
+    "quotas[0].limit is 30720, so no job with the model's 2048 output tokens, which count 15 times, could ever run; allowed: more than 30720",
+  ],
   [quotas("unit: requests, per: minute, limit: 3, burst: 4"), "quotas[0].burst is 4; allowed: at most the limit, 3"],
   [
     quotas("unit: requests, per: minute, limit: 3, resetHourUtc: 4"),

@@ -193,6 +193,16 @@ describe("a cost near a limit", () => {
     });
   });
 
+  test("the refusal says how often output tokens count", async () => {
+    context.settings.models["llama3-3-70b"]!.deployments[0]!.outputBurndown = 100;
+    expect(await refusalOf(asking("Hello"))).toMatchObject({
+      code: "exceeds_quota",
+      message: expect.stringMatching(
+        /^The job would reserve \d+ tokens \(input \d+ \+ max_tokens 512, each counted 100 times\)/,
+      ),
+    });
+  });
+
   test("the refusal names the deployment that comes closest", async () => {
     const { deployments } = context.settings.models["llama3-3-70b"]!;
     const [requests, tokens] = deployments[0]!.quotas;
