@@ -43,7 +43,7 @@ export async function readAutoLimits(settings: Settings, { store, log, elsewhere
     limits.set(quota.name, typeof found === "number" ? found : (instead ?? found));
   }
   setAutoLimits(settings, (name) => limits.get(name)!);
-  log.info({ limits: Object.fromEntries(limits) }, "limits were read from Service Quotas");
+  log.info({ limits: Object.fromEntries(limits) }, "limits that are auto are in force");
   await store.saveCheckpoint(checkpoint, remembered);
 }
 
