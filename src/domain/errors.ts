@@ -72,7 +72,7 @@ export interface ErrorDetails {
 
 /** An error that a user may see. The message is whole sentences and holds no secret. */
 export class SluiceError extends Error {
-  override readonly name = "SluiceError";
+  override readonly name: string = "SluiceError";
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
 

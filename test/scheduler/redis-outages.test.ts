@@ -168,7 +168,12 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     open.push(proxy);
     await proxy.refuse();
     const scheduler = await process(proxy.through(server.url));
-    await expect(scheduler.snapshot()).rejects.toThrow("Redis is not available");
+    // What a call that needs the queue answers with: nobody's mistake, and worth trying again.
+    await expect(scheduler.snapshot()).rejects.toMatchObject({
+      code: "unavailable",
+      status: 503,
+      message: expect.stringMatching(/^Redis is not available/),
+    });
     await proxy.heal();
     await answersAgain(scheduler);
     expect((await acquire(scheduler)).closed).toBe("rebuild");

@@ -1,15 +1,16 @@
 // The connection to Redis: made so that a server that is away, hangs, or has become a replica is an error within a
 // bounded time, never a queue of waiting commands, and so that it comes back by itself.
 import { type Cluster, Redis, type RedisOptions } from "ioredis";
+import { SluiceError } from "../../domain/errors.ts";
 
 export type Client = Redis | Cluster;
 
 /** Redis did not take the command, or did not answer in time: then the command may have been executed. */
-export class RedisUnavailableError extends Error {
+export class RedisUnavailableError extends SluiceError {
   override readonly name = "RedisUnavailableError";
 
   constructor(reason: string, cause?: unknown) {
-    super(`Redis is not available (${reason}). It is tried again by itself.`, { cause });
+    super("unavailable", `Redis is not available (${reason}). It is tried again by itself.`, {}, { cause });
   }
 }
 
