@@ -12,9 +12,11 @@ import { answerClientError, enqueueErrorSchema, errorSchema, jsonExpected, notFo
 import { jobSchema, jobSummarySchema } from "./job-resource.ts";
 import { keySchema } from "./key-resource.ts";
 import { refuseOtherMethods } from "./methods.ts";
+import { refuseOddHeaders } from "./odd-headers.ts";
 import { batchSchema, fileSchema } from "./openai/batch-resource.ts";
 import { openAiErrorSchema } from "./openai/errors.ts";
 import { refuseForeignPages } from "./origin.ts";
+import { refuseUnknownQueries } from "./queries.ts";
 import { batchRoutes } from "./routes/batches.ts";
 import { chatRoutes } from "./routes/chat.ts";
 import { configRoutes } from "./routes/config.ts";
@@ -34,7 +36,7 @@ import { statsRoutes } from "./routes/stats.ts";
 import { statusRoutes } from "./routes/status.ts";
 import { usageRoutes } from "./routes/usage.ts";
 import { webhookRoutes } from "./routes/webhooks.ts";
-import { boundSlowBodies } from "./slow-bodies.ts";
+import { boundSlowBodies, whenSent } from "./slow-bodies.ts";
 import type { HttpServer } from "./types.ts";
 import { compileValidator, validationError } from "./validation.ts";
 import { deliverySchema } from "./webhook-resource.ts";
@@ -64,7 +66,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     genReqId: requestIds(),
     bodyLimit: settings.limits.maxRequestBytes,
     requestTimeout: uploadTimeoutMs,
-    http: { headersTimeout: headersTimeoutMs },
+    http: { headersTimeout: headersTimeoutMs, requireHostHeader: false },
     // While it closes, requests on open connections are answered as usual, with Connection: close.
     return503OnClosing: false,
     // Longer than any path that Node lets through: an id that is too long is a wrong id, with the error of one.
@@ -75,9 +77,10 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   app.setValidatorCompiler(compileValidator);
-  app.setErrorHandler(sendError);
+  app.setErrorHandler((error, request, reply) => whenSent(request.raw, () => sendError(error, request, reply)));
   app.setNotFoundHandler((request, reply) => sendError(notFound(request), request, reply));
   app.decorateRequest("caller");
+  app.addHook("onRequest", refuseOddHeaders);
   app.addHook("onRequest", authenticate(keys));
   app.addHook("onRequest", refuseForeignPages(settings.host, keys));
   boundSlowBodies(app);
@@ -99,6 +102,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
 
   collectDocumentation(app);
   app.register(async (routes: HttpServer) => {
+    refuseUnknownQueries(routes);
     refuseOtherMethods(routes, () => {
       enqueueRoutes(routes, context);
       statusRoutes(routes, context);

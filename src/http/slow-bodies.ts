@@ -1,5 +1,6 @@
 // Bounds how long a client may take to send the body of a request. Node's own limit is one for all requests, and has to
 // let files pass.
+import type { IncomingMessage } from "node:http";
 import type { FastifyRequest } from "fastify";
 import { answerClientError } from "./errors.ts";
 import type { HttpServer } from "./types.ts";
@@ -43,4 +44,31 @@ export function boundSlowBodies(app: HttpServer, timeoutMs: number = bodyTimeout
     stop(request);
     done();
   });
+}
+
+const pauseMs = 100;
+const longestMs = 5_000;
+
+/**
+ * Throws away what is left of a body that was refused, and calls `answer` when its sender has ended or pauses. Most clients
+ * look for an answer only when they have sent all; answered and cut off before that, they see a broken connection.
+ */
+export function whenSent(body: IncomingMessage, answer: () => void): void {
+  if (body.readableEnded || body.destroyed) {
+    answer();
+    return;
+  }
+  const events = ["end", "close", "error"];
+  const end = () => {
+    clearTimeout(longest);
+    clearTimeout(pause);
+    for (const event of events) body.off(event, end);
+    body.off("data", more);
+    answer();
+  };
+  const longest = setTimeout(end, longestMs);
+  const pause = setTimeout(end, pauseMs);
+  const more = () => pause.refresh();
+  for (const event of events) body.on(event, end);
+  body.on("data", more).resume();
 }

@@ -15,10 +15,16 @@ const options = {
   verbose: true,
   formats: {
     uuid: isUuid,
-    "date-time": (text: string) => timePattern.test(text) && !Number.isNaN(Date.parse(text)),
+    "date-time": isTime,
   },
   allowUnionTypes: true,
 };
+
+/** Date.parse takes the thirtieth of February for the second of March. */
+function isTime(text: string): boolean {
+  const day = new Date(`${text.slice(0, 10)}T00:00:00Z`);
+  return timePattern.test(text) && !Number.isNaN(Date.parse(text)) && day.getUTCDate() === Number(text.slice(8, 10));
+}
 
 /** JSON has types, so a body is taken as it is: "5" is no number and an unknown field is a mistake, not noise. */
 const strict = new Ajv(options);
@@ -56,6 +62,14 @@ export function validationError(errors: FastifySchemaValidationError[], part: st
       "invalid_request",
       `${quote(unknown)} is not a known ${what}${path === "" ? "" : ` of ${path}`}; known are: ${known || "none"}.`,
       { field: inPath(unknown) },
+    );
+  }
+  if (error.keyword === "propertyNames") {
+    const name = String(error.params.propertyName);
+    return new SluiceError(
+      "invalid_request",
+      `A key of ${path} must be ${described({ type: "string", ...(error.schema as Described) })}; got ${quote(name)}.`,
+      { field: path },
     );
   }
   if (path === "") return new SluiceError("invalid_json", `The body must be a JSON object; got ${shown(error.data)}.`);

@@ -1,4 +1,5 @@
 // Every kind of bad input gets its code, names its field, and leaves nothing behind.
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { errorTable } from "../../src/domain/errors.ts";
 import { type Answer, type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
@@ -121,7 +122,13 @@ const badSubmits: [name: string, body: unknown, ...Expected][] = [
     "metadata.a",
     "metadata.a must be a string of at most 512 characters; got 1.",
   ],
-  ["metadata with a long key", { ...good, metadata: { ["k".repeat(65)]: "" } }, "invalid_request", "metadata"],
+  [
+    "metadata with a long key",
+    { ...good, metadata: { ok: "", ["k".repeat(65)]: "" } },
+    "invalid_request",
+    "metadata",
+    `A key of metadata must be a string of 1 to 64 characters; got "${"k".repeat(60)}...".`,
+  ],
   [
     "metadata with too many keys",
     { ...good, metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [i, ""])) },
@@ -390,8 +397,18 @@ describe("other requests", () => {
     ["GET", "/v1/jobs?priority=high", "invalid_request", "priority"],
     ["GET", "/v1/jobs?environment=DEV", "unknown_environment", "environment"],
     ["GET", "/v1/jobs?submitted_after=yesterday", "invalid_request", "submitted_after"],
+    ["GET", "/v1/jobs?submitted_after=2026-02-30T00:00:00Z", "invalid_request", "submitted_after"],
     ["GET", "/v1/jobs?cursor=nonsense", "invalid_request", "cursor"],
     ["GET", "/v1/jobs?colour=red", "invalid_request", "colour"],
+    [
+      "GET",
+      `/status/${unknownId}?wait=30`,
+      "invalid_request",
+      "wait",
+      '"wait" is not a known query parameter; known are: none.',
+    ],
+    ["POST", `/v1/jobs/${unknownId}/cancel?force=1`, "invalid_request", "force"],
+    ["GET", "/v1/deployments?model=x", "invalid_request", "model"],
     ["GET", "/nothing", "not_found"],
     ["GET", "/docs/nothing", "not_found"],
     ["POST", "/nothing", "not_found"],
@@ -422,6 +439,21 @@ describe("other requests", () => {
       expectError(answer, ["unsupported_media_type"]);
     }
     expectError(await server.post("/enqueue"), ["invalid_json"]);
+  });
+
+  test("a body that is compressed", async () => {
+    const headers = { "content-type": "application/json", "content-encoding": "gzip" };
+    expectError(await server.post("/enqueue", gzipSync(JSON.stringify(good)), headers), [
+      "unsupported_media_type",
+      "Content-Encoding",
+      "The body must be sent as it is, without Content-Encoding.",
+    ]);
+    const answer = await server.post("/enqueue", good, { ...headers, "content-encoding": "identity" });
+    expect(answer.status).toBe(200);
+  });
+
+  test("probes may carry any query", async () => {
+    for (const url of ["/healthz?x=1", "/readyz?x=1"]) expect((await server.get(url)).status).toBe(200);
   });
 
   test("what is wrong with a path comes before what is wrong with its body", async () => {
