@@ -25,7 +25,9 @@ import { collectDocumentation, documentationRoutes } from "./routes/docs.ts";
 import { enqueueRoutes } from "./routes/enqueue.ts";
 import { fileRoutes } from "./routes/files.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { jobChangeRoutes } from "./routes/job-changes.ts";
 import { jobEventRoutes } from "./routes/job-events.ts";
+import { jobFilterRoutes } from "./routes/job-filters.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { modelRoutes } from "./routes/models.ts";
@@ -107,6 +109,8 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       enqueueRoutes(routes, context);
       statusRoutes(routes, context);
       jobRoutes(routes, context);
+      jobFilterRoutes(routes, context);
+      jobChangeRoutes(routes, context);
       jobEventRoutes(routes, context, keepAliveMs);
       chatRoutes(routes, context, keepAliveMs);
       responseRoutes(routes, context, keepAliveMs);

@@ -70,6 +70,18 @@ export interface JobStore {
    */
   eraseTexts(environment: string, jobId: JobId): Promise<void>;
 
+  /**
+   * Removes a job that has ended, with all that was asked and answered. What stays are its attempts, without the provider's
+   * words: quotas and usage count them. Does nothing to a job that has not ended or is not there. May be repeated.
+   */
+  remove(environment: string, jobId: JobId): Promise<void>;
+
+  /**
+   * Changes the priority or the earliest start of a job that has not ended; the last write wins. Answers with the job as it
+   * is then; undefined if it has ended or is not there. Attempts and outcomes are left alone.
+   */
+  amend(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined>;
+
   /** Jobs without an outcome, in the order of (submittedAt, id), a page at a time. */
   unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>>;
 
@@ -197,4 +209,17 @@ export interface UsageQuery {
   /** Milliseconds since the epoch; from is included, to is not. */
   chargedFrom: number;
   chargedTo: number;
+}
+
+/** What is absent stays as it is. */
+export interface JobChange {
+  priority?: Priority;
+  /** Milliseconds since the epoch; null: at once. */
+  notBefore?: number | null;
+}
+
+export function changedHead(head: JobHead, { priority = head.priority, notBefore }: JobChange): JobHead {
+  const { notBefore: before, ...rest } = head;
+  const at = notBefore === undefined ? before : notBefore;
+  return { ...rest, priority, ...(at !== undefined && at !== null && { notBefore: at }) };
 }

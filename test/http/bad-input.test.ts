@@ -367,7 +367,7 @@ test("a refusal for a quota names the quota and the two numbers", async () => {
 const unknownId = "00000000-0000-7000-8000-000000000000";
 
 describe("other requests", () => {
-  const cases: [method: "GET" | "POST" | "PUT" | "DELETE", url: string, ...Expected][] = [
+  const cases: [method: "GET" | "POST" | "PUT", url: string, ...Expected][] = [
     ["GET", "/status/abc", "invalid_request", "job_id", 'job_id must be a UUID; got "abc".'],
     ["GET", `/status/${unknownId}x`, "invalid_request", "job_id"],
     ["GET", `/status/${"a".repeat(9_000)}`, "invalid_request", "job_id"],
@@ -417,7 +417,7 @@ describe("other requests", () => {
     ["GET", "/enqueue", "method_not_allowed"],
     ["PUT", "/enqueue", "method_not_allowed"],
     ["POST", `/status/${unknownId}`, "method_not_allowed"],
-    ["DELETE", `/v1/jobs/${unknownId}`, "method_not_allowed"],
+    ["PUT", `/v1/jobs/${unknownId}`, "method_not_allowed"],
     ["GET", `/v1/jobs/${unknownId}/cancel`, "method_not_allowed"],
     ["POST", "/healthz", "method_not_allowed"],
   ];

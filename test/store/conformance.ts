@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JobStore } from "../../src/store/job-store.ts";
 import { attemptCases } from "./conformance/attempts.ts";
 import { blobCases } from "./conformance/blobs.ts";
+import { changeCases } from "./conformance/changes.ts";
 import { eraseCases } from "./conformance/erase.ts";
 import { insertCases } from "./conformance/inserts.ts";
 import { lineCases } from "./conformance/lines.ts";
@@ -42,6 +43,7 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
     describe("list", () => listCases(store));
     describe("unfinished, attemptsSince", () => scanCases(store));
     describe("lines, countLines", () => lineCases(store));
+    describe("remove, amend", () => changeCases(store));
     describe("usage", () => usageCases(store));
     describe("records", () => recordCases(store));
     describe("blobs", () => blobCases(store));

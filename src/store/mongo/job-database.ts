@@ -28,9 +28,16 @@ import { mayTry } from "../../domain/attempts.ts";
 import { erasedOutcome, erasedRequest } from "../../domain/erase.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
-import type { Attempt, AttemptEnd, Job, JobRecord, JobState, Outcome } from "../../domain/job.ts";
-import type { BeginAttempt, BeginResult, FinishResult } from "../job-store.ts";
-import { type InsertAnswer, insertDocuments, setFields, type Update, updateDerived } from "./commands.ts";
+import type { Attempt, AttemptEnd, Job, JobHead, JobRecord, JobState, Outcome } from "../../domain/job.ts";
+import { type BeginAttempt, type BeginResult, changedHead, type FinishResult, type JobChange } from "../job-store.ts";
+import {
+  type InsertAnswer,
+  insertDocuments,
+  removeDocuments,
+  setFields,
+  type Update,
+  updateDerived,
+} from "./commands.ts";
 import {
   type AttemptDocument,
   type AttemptEndDocument,
@@ -65,7 +72,7 @@ const maxBatch = 1_000;
 /** UTF-16 units in one insert command, which holds 16 MB at most. An answer or a prompt may have 3 bytes for each. */
 const maxBatchText = 4_000_000;
 
-const maxEraseTries = 5;
+const maxUpdateTries = 5;
 
 /** Attempts that are looked for at first; most jobs have one. */
 const firstNumbers = 2;
@@ -190,7 +197,7 @@ export class JobDatabase {
       const request = JSON.stringify(erasedRequest(requestOf(job)));
       const { text, details } = outcomeDocument(environment, erasedOutcome(outcomeOf(outcome)));
       if (job.ended && job.request === request && outcome.details === details && (outcome.text ?? "") === "") return;
-      if (tries > maxEraseTries) {
+      if (tries > maxUpdateTries) {
         throw new SluiceError("unavailable", `The texts of job ${jobId} could not be erased.`, { jobId });
       }
       if (!job.ended) await this.heal(outcome);
@@ -199,6 +206,46 @@ export class JobDatabase {
         setFields(this.#db, "outcomes", jobId, { details, ...(text !== undefined && { text }) }),
         setFields(this.#db, "generated_texts", jobId, { text: "" }),
       ]);
+    }
+  }
+
+  /**
+   * The job goes first: without it nothing else is read, and one without its outcome would run again. Texts are erased
+   * before, so that a crash in between leaves none behind.
+   * @throws SluiceError
+   */
+  async remove(environment: string, jobId: JobId): Promise<void> {
+    const loaded = await this.#loads.add(jobId);
+    if (loaded?.job.environment !== environment || !loaded.outcome) return;
+    await this.erase(environment, jobId);
+    const { attempt_end: lastEnd } = loaded.outcome;
+    if (lastEnd) await this.#insert("attempt_ends", lastEnd);
+    for (const { n, end } of loaded.attempts) {
+      if (!end?.error) continue;
+      const { error: _, ...silent } = end;
+      await setFields(this.#db, "attempt_ends", attemptKey(jobId, n), { end: JSON.stringify(silent) });
+    }
+    for (const collection of ["jobs", "generated_texts", "outcomes"]) {
+      await removeDocuments(this.#db, collection, [jobId]);
+    }
+  }
+
+  /**
+   * Of concurrent updates of one document FerretDB may lose one, so it is looked whether this one was.
+   * @throws SluiceError
+   */
+  async amend(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined> {
+    for (let tries = 1; ; tries++) {
+      const loaded = await this.#loads.add(jobId);
+      if (loaded?.job.environment !== environment || loaded.outcome) return undefined;
+      const now = headOf(loaded.job);
+      const head = changedHead(now, change);
+      if (isDeepStrictEqual(now, head) && loaded.job.priority === head.priority) return head;
+      if (tries > maxUpdateTries) {
+        throw new SluiceError("unavailable", `The job ${jobId} could not be changed.`, { jobId });
+      }
+      const { priority } = head;
+      await setFields(this.#db, "jobs", jobId, { head: JSON.stringify(head), priority });
     }
   }
 

@@ -11,6 +11,7 @@ import {
   type Attempt,
   type AttemptEnd,
   type Job,
+  type JobHead,
   type JobRecord,
   type JobState,
   type JobSummary,
@@ -26,6 +27,7 @@ import type {
   BeginAttempt,
   BeginResult,
   FinishResult,
+  JobChange,
   JobStore,
   LineRange,
   LineRecord,
@@ -245,6 +247,14 @@ class MongoStore implements JobStore {
 
   eraseTexts(environment: string, jobId: JobId): Promise<void> {
     return this.#call(async () => this.#in(environment).erase(environment, jobId));
+  }
+
+  remove(environment: string, jobId: JobId): Promise<void> {
+    return this.#call(async () => this.#in(environment).remove(environment, jobId));
+  }
+
+  amend(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined> {
+    return this.#call(async () => this.#in(environment).amend(environment, jobId, change));
   }
 
   unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>> {

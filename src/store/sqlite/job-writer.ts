@@ -4,7 +4,7 @@ import { mayTry } from "../../domain/attempts.ts";
 import { erasedOutcome, erasedRequest } from "../../domain/erase.ts";
 import { isFinal, type JobHead, type JobState } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
-import type { BeginAttempt } from "../job-store.ts";
+import { type BeginAttempt, changedHead } from "../job-store.ts";
 import type { Database } from "./driver.ts";
 import type { BeginAnswer, EndRow, Write, WriteOperations } from "./protocol.ts";
 import {
@@ -18,7 +18,7 @@ import {
   outcomeRow,
 } from "./rows.ts";
 
-type JobWrite = Extract<Write, { kind: "insert" | "begin" | "end" | "finish" | "erase" }>;
+type JobWrite = Extract<Write, { kind: "insert" | "begin" | "end" | "finish" | "erase" | "remove" | "amend" }>;
 
 export class JobWriter {
   readonly #sql: ReturnType<typeof prepare>;
@@ -41,6 +41,10 @@ export class JobWriter {
         return this.#finish(write);
       case "erase":
         return this.#erase(write.environment, write.jobId);
+      case "remove":
+        return this.#remove(write.environment, write.jobId);
+      case "amend":
+        return this.#amend(write);
     }
   }
 
@@ -143,6 +147,22 @@ export class JobWriter {
     this.#sql.eraseOutcome.run(outcome.text, outcome.details, jobId);
   }
 
+  #remove(environment: string, jobId: string): undefined {
+    const job = this.#sql.job.get(jobId, environment) as { status: JobState } | undefined;
+    if (!job || !isFinal(job.status)) return;
+    for (const remove of this.#sql.removeJob) remove.run(jobId);
+    this.#count(environment, job.status, -1);
+  }
+
+  #amend({ environment, jobId, change }: Extract<Write, { kind: "amend" }>): string | undefined {
+    const job = this.#sql.job.get(jobId, environment) as { status: JobState; head: string } | undefined;
+    if (!job || isFinal(job.status)) return undefined;
+    const head = changedHead(JSON.parse(job.head) as JobHead, change);
+    const text = JSON.stringify(head);
+    this.#sql.amendJob.run(head.priority, text, jobId);
+    return text;
+  }
+
   #endAttempt(jobId: string, end: EndRow): boolean {
     return this.#sql.endAttempt.run(end.at, end.result, end.ending, jobId, end.n).changes > 0;
   }
@@ -188,6 +208,13 @@ function prepare(db: Database) {
       `INSERT INTO outcomes (job_id, environment, status, finished_at, deployment, model, text, details)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
+    removeJob: [
+      db.prepare("DELETE FROM jobs WHERE job_id = ?"),
+      db.prepare("DELETE FROM requests WHERE job_id = ?"),
+      db.prepare("DELETE FROM outcomes WHERE job_id = ?"),
+      db.prepare("UPDATE attempts SET ending = json_remove(ending, '$.error') WHERE job_id = ? AND ending IS NOT NULL"),
+    ],
+    amendJob: db.prepare("UPDATE jobs SET priority = ?, head = ? WHERE job_id = ?"),
     eraseRequest: db.prepare("UPDATE requests SET request = ? WHERE job_id = ?"),
     eraseOutcome: db.prepare("UPDATE outcomes SET text = ?, details = ? WHERE job_id = ?"),
     outcome: db.prepare(`SELECT ${outcomeColumns} FROM outcomes WHERE job_id = ?`),

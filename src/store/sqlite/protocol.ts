@@ -1,7 +1,7 @@
 // What the store's two threads can be asked. Messages are flat: text that is JSON already is copied between threads in
 // less than half the time of the object it stands for (1.5 us for a small job, 3.5 us).
 import type { CursorKey } from "../cursor.ts";
-import type { BeginAttempt, LineRange, LinesQuery, UsageQuery } from "../job-store.ts";
+import type { BeginAttempt, JobChange, LineRange, LinesQuery, UsageQuery } from "../job-store.ts";
 import type { Failure } from "./errors.ts";
 import type { RecordRange, RecordRow } from "./records.ts";
 import type { AttemptRow, JobRow, NewJobRow, OutcomeRow, UsageTableRow } from "./rows.ts";
@@ -58,6 +58,9 @@ export type WriteOperations = {
   insertRecords: { request: RecordsAt & { records: RecordRow[] }; answer: ("inserted" | "exists")[] };
   putRecord: { request: RecordsAt & { record: RecordRow }; answer: undefined };
   removeRecords: { request: RecordsAt & { ids: readonly string[] }; answer: undefined };
+  remove: { request: Place & { jobId: string }; answer: undefined };
+  /** Answers with the new head, as JSON. */
+  amend: { request: Place & { jobId: string; change: JobChange }; answer: string | undefined };
   erase: { request: Place & { jobId: string }; answer: undefined };
   saveCheckpoint: { request: { database: DatabaseName; name: string; value: string; at: number }; answer: undefined };
 };

@@ -24,6 +24,7 @@ import type {
   BeginAttempt,
   BeginResult,
   FinishResult,
+  JobChange,
   JobStore,
   LineRange,
   LineRecord,
@@ -222,6 +223,15 @@ class SqliteStore implements JobStore {
 
   async eraseTexts(environment: string, jobId: JobId): Promise<void> {
     await this.#writer.ask("erase", { ...this.#place(environment), jobId });
+  }
+
+  async remove(environment: string, jobId: JobId): Promise<void> {
+    await this.#writer.ask("remove", { ...this.#place(environment), jobId });
+  }
+
+  async amend(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined> {
+    const head = await this.#writer.ask("amend", { ...this.#place(environment), jobId, change });
+    return head === undefined ? undefined : (JSON.parse(head) as JobHead);
   }
 
   async unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>> {

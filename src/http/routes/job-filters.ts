@@ -1,0 +1,141 @@
+// POST /v1/jobs/cancel and POST /v1/jobs/retry: many jobs at once, by a filter.
+import Type, { type Static } from "typebox";
+import { SluiceError } from "../../domain/errors.ts";
+import { jobStates, priorities } from "../../domain/job.ts";
+import type { JobsContext } from "../../jobs/context.ts";
+import { cancelFiltered, type FilteredResult, type JobFilter, retryFiltered } from "../../jobs/control/filtered.ts";
+import { environmentFor } from "../../jobs/policy.ts";
+import { errorResponses } from "../errors.ts";
+import { nullable, time } from "../json.ts";
+import type { HttpServer } from "../types.ts";
+
+const defaultLimit = 1000;
+
+const filterFields = {
+  environment: Type.Optional(Type.String()),
+  status: Type.Optional(Type.Enum([...jobStates])),
+  model: Type.Optional(Type.String()),
+  tenant: Type.Optional(Type.String({ description: "Keys that are no admin's reach their own tenant only." })),
+  priority: Type.Optional(Type.Enum([...priorities])),
+  submitted_after: Type.Optional(time("Submitted at this time or later.")),
+  submitted_before: Type.Optional(time("Submitted earlier than this.")),
+  batch: Type.Optional(Type.String({ description: "The lines of this batch." })),
+};
+
+const body = Type.Object(
+  {
+    ...filterFields,
+    dry_run: Type.Optional(Type.Boolean({ description: "Count only. By default false." })),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, description: `Jobs in one call; by default ${defaultLimit}.` }),
+    ),
+    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the call before." })),
+  },
+  { additionalProperties: false, examples: [{ environment: "UAT", submitted_before: "2030-01-31T12:00:00Z" }] },
+);
+
+const answer = Type.Object({
+  dry_run: Type.Boolean(),
+  matched: Type.Integer({ description: "Jobs that the filter fits, in this call." }),
+  done: Type.Integer({ description: "Jobs for which it was done." }),
+  errors: Type.Array(Type.Object({ job_id: Type.String(), code: Type.String(), message: Type.String() }), {
+    description: "Why it could not be done for the others: the first 100.",
+  }),
+  next_cursor: nullable(Type.String({ description: "Not null: there may be more. Send it with the same filter." })),
+});
+
+export function jobFilterRoutes(app: HttpServer, context: JobsContext): void {
+  const tags = ["jobs"];
+  const errors = errorResponses([
+    "invalid_request",
+    "invalid_json",
+    "unknown_environment",
+    "forbidden",
+    "batch_not_found",
+    "too_large",
+    "unsupported_media_type",
+    "unavailable",
+    "fate_unknown",
+    "storage_full",
+  ]);
+
+  app.post(
+    "/v1/jobs/cancel",
+    {
+      schema: {
+        tags,
+        operationId: "cancelJobs",
+        summary: "Cancel the jobs that a filter fits",
+        description:
+          "Those that wait or run, or of `status` only. At least one filter must be given. A bounded number in one call: call again with `next_cursor` until it is null.",
+        body,
+        response: { 200: answer, ...errors },
+      },
+    },
+    async ({ body, caller }) => {
+      const filter = filterOf(context, body, caller, ["queued", "in_progress"]);
+      return resourceOf(body, await cancelFiltered(context, filter, portionOf(body), caller));
+    },
+  );
+
+  app.post(
+    "/v1/jobs/retry",
+    {
+      schema: {
+        tags,
+        operationId: "retryJobs",
+        summary: "Submit the jobs that a filter fits again",
+        description:
+          "Those that failed or expired, or of `status` only. Each becomes a new job, the same one however often it is asked for. At least one filter must be given. A bounded number in one call: call again with `next_cursor` until it is null.",
+        body,
+        response: { 200: answer, ...errors },
+      },
+    },
+    async ({ body, caller }) => {
+      const filter = filterOf(context, body, caller, ["failed", "expired", "cancelled"]);
+      return resourceOf(body, await retryFiltered(context, filter, portionOf(body), caller));
+    },
+  );
+}
+
+type Body = Static<typeof body>;
+
+function filterOf(
+  { settings }: JobsContext,
+  asked: Body,
+  caller: Parameters<typeof environmentFor>[1],
+  states: readonly string[],
+): JobFilter {
+  const names = Object.keys(filterFields) as (keyof typeof filterFields)[];
+  if (names.every((name) => asked[name] === undefined)) {
+    throw new SluiceError("invalid_request", `Name at least one filter: ${names.join(", ")}.`, {
+      field: "environment",
+    });
+  }
+  const { environment, status, model, tenant, priority, submitted_after, submitted_before, batch } = asked;
+  if (status !== undefined && !states.includes(status)) {
+    throw new SluiceError("invalid_request", `status must be one of ${states.join(", ")} here; got ${status}.`, {
+      field: "status",
+    });
+  }
+  const filter = {
+    environment: environment === undefined ? undefined : environmentFor(settings, caller, environment),
+    state: status,
+    model,
+    tenant,
+    priority,
+    submittedFrom: submitted_after === undefined ? undefined : Date.parse(submitted_after),
+    submittedTo: submitted_before === undefined ? undefined : Date.parse(submitted_before),
+    batchId: batch,
+  };
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
+}
+
+function portionOf({ limit = defaultLimit, cursor, dry_run: dryRun = false }: Body) {
+  return { limit, dryRun, ...(cursor !== undefined && { cursor }) };
+}
+
+function resourceOf({ dry_run = false }: Body, { matched, done, errors, next }: FilteredResult) {
+  const shown = errors.map(({ jobId, code, message }) => ({ job_id: jobId, code, message }));
+  return { dry_run, matched, done, errors: shown, next_cursor: next ?? null };
+}

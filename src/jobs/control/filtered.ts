@@ -1,0 +1,132 @@
+// Cancelling or retrying many jobs by a filter, a bounded number at a time: whoever asks gives the cursor back until there
+// is none. Each job is a decision of its own, so stopping half-way and asking again does no harm.
+import { SluiceError } from "../../domain/errors.ts";
+import type { JobId } from "../../domain/ids.ts";
+import type { JobHead, JobState, Priority } from "../../domain/job.ts";
+import { requireBatch } from "../batches/records.ts";
+import { lineRange } from "../batches/results.ts";
+import { type Caller, maySee } from "../caller.ts";
+import { cancel } from "../cancel.ts";
+import type { JobsContext } from "../context.ts";
+import { retry } from "../retry.ts";
+
+/** What is absent does not narrow down. */
+export interface JobFilter {
+  environment?: string;
+  state?: JobState;
+  model?: string;
+  tenant?: string;
+  priority?: Priority;
+  /** Milliseconds since the epoch; from is included, to is not. */
+  submittedFrom?: number;
+  submittedTo?: number;
+  /** The lines of this batch. */
+  batchId?: string;
+}
+
+export interface Portion {
+  /** Jobs looked at, at most. */
+  limit: number;
+  cursor?: string;
+  /** Count only. */
+  dryRun: boolean;
+}
+
+export interface FilteredResult {
+  /** Jobs that the filter fits, in this portion. */
+  matched: number;
+  /** Jobs for which it was done; 0 in a dry run. */
+  done: number;
+  /** Why it could not be done for the others: the first of them. */
+  errors: { jobId: JobId; code: string; message: string }[];
+  /** Give it back to go on; absent when all have been looked at. */
+  next?: string;
+}
+
+/** Jobs that are worked on at a time. */
+const atOnce = 50;
+const maxErrors = 100;
+
+/** Cancels jobs that wait or run. @throws SluiceError `invalid_request`, `batch_not_found`, or what the store throws */
+export function cancelFiltered(context: JobsContext, filter: JobFilter, portion: Portion, caller: Caller) {
+  return each(context, filter, ["in_progress", "queued"], portion, caller, (id) => cancel(context, id, caller));
+}
+
+/** Retries jobs that failed or expired, or were cancelled if that state is asked for. @throws as `cancelFiltered` */
+export function retryFiltered(context: JobsContext, filter: JobFilter, portion: Portion, caller: Caller) {
+  return each(context, filter, ["failed", "expired"], portion, caller, (id) => retry(context, id, caller));
+}
+
+async function each(
+  context: JobsContext,
+  filter: JobFilter,
+  states: readonly JobState[],
+  { limit, cursor, dryRun }: Portion,
+  caller: Caller,
+  act: (jobId: JobId) => Promise<unknown>,
+): Promise<FilteredResult> {
+  const wanted = filter.state === undefined ? states : [filter.state];
+  // One state after the other; a cursor says which one, and where in it.
+  const [, at = wanted[0]!, inside = ""] = /^([a-z_]+):(.*)$/.exec(cursor ?? "") ?? [];
+  const place = wanted.indexOf(at as JobState);
+  if (place < 0 || (cursor !== undefined && !cursor.includes(":"))) {
+    throw new SluiceError("invalid_request", "cursor must be the next_cursor of an answer to the same filter.", {
+      field: "cursor",
+    });
+  }
+  const state = wanted[place]!;
+  const read = filter.batchId === undefined ? listed : linesOf;
+  const { jobs, next } = await read(context, { ...filter, state }, { limit, cursor: inside || undefined }, caller);
+  const result: FilteredResult = { matched: jobs.length, done: 0, errors: [] };
+  for (let i = 0; i < jobs.length && !dryRun; i += atOnce) {
+    const some = jobs.slice(i, i + atOnce);
+    const ends = await Promise.allSettled(some.map(({ id }) => act(id)));
+    for (const [n, end] of ends.entries()) {
+      if (end.status === "fulfilled") result.done += 1;
+      else if (!(end.reason instanceof SluiceError) || end.reason.status >= 500) throw end.reason;
+      else if (result.errors.length < maxErrors) {
+        result.errors.push({ jobId: some[n]!.id, code: end.reason.code, message: end.reason.message });
+      }
+    }
+  }
+  if (next !== undefined) result.next = `${state}:${next}`;
+  else if (place + 1 < wanted.length) result.next = `${wanted[place + 1]}:`;
+  return result;
+}
+
+type Read = (
+  context: JobsContext,
+  filter: JobFilter & { state: JobState },
+  page: { limit: number; cursor: string | undefined },
+  caller: Caller,
+) => Promise<{ jobs: JobHead[]; next?: string }>;
+
+const listed: Read = async ({ store }, { batchId: _, tenant, ...filter }, page, caller) => {
+  const own = caller.admin ? tenant : caller.tenant;
+  const { items, next } = await store.list({ ...filter, ...page, ...(own !== undefined && { tenant: own }) });
+  const jobs = items.map(({ job }) => job).filter((job) => maySee(caller, job));
+  return next === undefined ? { jobs } : { jobs, next };
+};
+
+const linesOf: Read = async (context, { batchId, state, ...filter }, { limit, cursor }, caller) => {
+  const { request } = await requireBatch(context, batchId!, caller);
+  const range = lineRange(request);
+  const from = cursor !== undefined && cursor > range.from && cursor < range.to ? cursor : range.from;
+  const lines = await context.store.lines({ ...range, from, state, limit });
+  const jobs = lines.map(({ job }) => job).filter((job) => fits(job, filter) && maySee(caller, job));
+  const last = lines.at(-1);
+  // The id that follows: nothing sorts between an id and the same with a character more.
+  return lines.length < limit || !last ? { jobs } : { jobs, next: `${last.job.id}-` };
+};
+
+function fits(job: JobHead, filter: Omit<JobFilter, "batchId" | "state">): boolean {
+  const { environment, model, tenant, priority, submittedFrom, submittedTo } = filter;
+  return (
+    (environment === undefined || job.environment === environment) &&
+    (model === undefined || job.model === model) &&
+    (tenant === undefined || job.tenant === tenant) &&
+    (priority === undefined || job.priority === priority) &&
+    (submittedFrom === undefined || job.submittedAt >= submittedFrom) &&
+    (submittedTo === undefined || job.submittedAt < submittedTo)
+  );
+}

@@ -1,0 +1,136 @@
+// Cancelling and retrying many jobs by a filter.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { lineJobId, newBatchId } from "../../src/domain/batch.ts";
+import { insertBatch } from "../../src/jobs/batches/records.ts";
+import { makeJob } from "../store/conformance/support.ts";
+import { openTestStore, type TestStore } from "../support/jobs-context.ts";
+import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+
+let shared: TestStore;
+let server: ServerUnderTest;
+/** Labels the jobs of one test by their time of submission. */
+let since: string;
+beforeAll(async () => {
+  shared = await openTestStore();
+});
+afterAll(() => shared.close());
+beforeEach(async () => {
+  server = await startServerUnderTest({}, shared);
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  since = new Date().toISOString();
+});
+afterEach(() => server.close());
+
+const post = async (what: "cancel" | "retry", body: object) =>
+  (await server.post(`/v1/jobs/${what}`, { submitted_after: since, ...body })).body;
+const stateOf = async (id: string) => (await server.get(`/v1/jobs/${id}`)).body.status;
+const fail = (id: string) => server.context.end(id, { status: "failed", error: { code: "internal", message: "x" } });
+
+/** All portions, added up. */
+async function all(what: "cancel" | "retry", body: object) {
+  const sum = { matched: 0, done: 0, calls: 0 };
+  let cursor: string | undefined;
+  do {
+    const answer = await post(what, { ...body, ...(cursor && { cursor }) });
+    sum.matched += answer.matched;
+    sum.done += answer.done;
+    sum.calls += 1;
+    cursor = answer.next_cursor ?? undefined;
+  } while (cursor && sum.calls < 50);
+  return sum;
+}
+
+test("cancels what waits and runs and fits, portion by portion, and nothing else", async () => {
+  const [a, b, c] = [await server.enqueue(), await server.enqueue({ priority: "batch" }), await server.enqueue()];
+  const other = await server.enqueue({ environment: "PROD" });
+  const ended = await server.enqueue();
+  await fail(ended);
+  await server.context.begin(c);
+  const counted = await all("cancel", { environment: "UAT", dry_run: true, limit: 1 });
+  expect(counted).toMatchObject({ matched: 3, done: 0 });
+  expect(counted.calls).toBeGreaterThanOrEqual(3);
+  expect(await all("cancel", { environment: "UAT", priority: "batch" })).toMatchObject({ matched: 1, done: 1 });
+  expect([await stateOf(a), await stateOf(b)]).toEqual(["queued", "cancelled"]);
+  expect(await all("cancel", { environment: "UAT", limit: 1 })).toMatchObject({ matched: 2, done: 2 });
+  const states = await Promise.all([a, b, c, ended, other].map(stateOf));
+  expect(states).toEqual(["cancelled", "cancelled", "cancelled", "failed", "queued"]);
+  expect(await all("cancel", { environment: "UAT" })).toMatchObject({ matched: 0, done: 0 });
+});
+
+test("retries what failed, each once; says why it could not", async () => {
+  const [a, b] = [await server.enqueue(), await server.enqueue()];
+  await fail(a);
+  await fail(b);
+  await server.context.store.eraseTexts("UAT", b);
+  const first = await post("retry", { status: "failed" });
+  expect(first).toMatchObject({ dry_run: false, matched: 2, done: 1, next_cursor: null });
+  expect(first.errors).toEqual([{ job_id: b, code: "conflict", message: expect.stringContaining("erased") }]);
+  await post("retry", { status: "failed" });
+  const jobs = (await server.get(`/v1/jobs?submitted_after=${since}&status=queued`)).body.data;
+  expect(jobs).toMatchObject([{ retry_of: a }]);
+  expect(await all("retry", {})).toMatchObject({ matched: 2, done: 1 });
+});
+
+test("the lines of a batch", async () => {
+  const at = Date.now();
+  const id = newBatchId();
+  const request = {
+    environment: "UAT",
+    tenant: "default",
+    endpoint: "/v1/chat/completions",
+    inputFileId: "file-x",
+    completionWindow: "24h",
+    createdAt: at,
+    expiresAt: at + 86_400_000,
+  };
+  await insertBatch(server.context, { id, ...request });
+  const lines = Array.from({ length: 5 }, (_, i) => lineJobId(id, i + 1));
+  const jobs = lines.map((line, i) =>
+    makeJob({ id: line, batchId: id, submittedAt: at, model: i === 0 ? "nova-lite" : "llama3-3-70b" }),
+  );
+  await server.context.store.insertMany([...jobs, makeJob({ submittedAt: at })]);
+  expect(await all("cancel", { batch: id, model: "nova-lite" })).toMatchObject({ matched: 1, done: 1 });
+  expect(await all("cancel", { batch: id, limit: 2 })).toMatchObject({ matched: 4, done: 4 });
+  expect(await Promise.all(lines.map(stateOf))).toEqual(Array.from({ length: 5 }, () => "cancelled"));
+  for (const batch of ["batch_000000000000000000000000", "x"]) {
+    expect((await post("cancel", { batch })).error.code).toBe("batch_not_found");
+  }
+});
+
+describe.each(["cancel", "retry"] as const)("bad input: %s", (what) => {
+  test.each([
+    ["nothing", {}, "environment"],
+    ["only a limit", { limit: 5 }, "environment"],
+    ["an unknown environment", { environment: "DEV" }, "environment"],
+    ["an unknown state", { status: "done" }, "status"],
+    ["a state that does not fit", { status: "completed" }, "status"],
+    ["a limit of 0", { model: "x", limit: 0 }, "limit"],
+    ["a limit in text", { model: "x", limit: "5" }, "limit"],
+    ["a time", { submitted_before: "yesterday" }, "submitted_before"],
+    ["a cursor", { model: "x", cursor: "nonsense" }, "cursor"],
+    ["a cursor of another state", { model: "x", cursor: "completed:" }, "cursor"],
+    [
+      "a broken cursor",
+      { status: what === "cancel" ? "queued" : "failed", cursor: `${what === "cancel" ? "queued" : "failed"}:x` },
+      "cursor",
+    ],
+    ["an unknown field", { model: "x", colour: "red" }, "colour"],
+  ])("%s", async (_name, body, field) => {
+    const { status, body: answer } = await server.post(`/v1/jobs/${what}`, body);
+    expect({ status, field: answer.error.field }).toEqual({ status: 400, field });
+  });
+});
+
+test("a key reaches its own tenant's jobs alone", async () => {
+  const { key: admin } = (await server.post("/v1/keys", { name: "admin", admin: true })).body;
+  const of = async (fields: object) => (await server.as(admin).post("/v1/keys", { name: "k", ...fields })).body.key;
+  const [a, b] = [await of({ tenant: "a" }), await of({ tenant: "b" })];
+  const submit = async (key: string) =>
+    (await server.as(key).post("/enqueue", { prompt: "Why?", environment: "UAT" })).body.job_id;
+  const [own, foreign] = [await submit(a), await submit(b)];
+  const answer = await server.as(a).post("/v1/jobs/cancel", { tenant: "b", status: "queued" });
+  expect(answer.body).toMatchObject({ matched: 1, done: 1 });
+  const state = async (id: string) => (await server.as(admin).get(`/v1/jobs/${id}`)).body.status;
+  expect([await state(own), await state(foreign)]).toEqual(["cancelled", "queued"]);
+  expect((await server.post("/v1/jobs/cancel", { tenant: "b" })).status).toBe(401);
+});
