@@ -27,7 +27,8 @@ const mayImport: Record<string, string[]> = {
   worker: ["domain", "scheduler", "store", "events", "providers", "config", "jobs"],
   discovery: ["domain", "config", "store", "providers", "providers/bedrock"],
   http: ["domain", "scheduler", "store", "events", "config", "jobs"],
-  cli: ["main", "config", "domain", "simulator", "discovery"],
+  client: [],
+  cli: ["main", "client", "config", "domain", "simulator", "discovery"],
   main: [
     "domain",
     "scheduler",

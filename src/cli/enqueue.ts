@@ -1,7 +1,7 @@
 // sluice enqueue: puts one prompt into the queue of a running service.
 import { text } from "node:stream/consumers";
 import { Command, Option } from "commander";
-import { priorities } from "../domain/job.ts";
+import { type Priority, priorities } from "../domain/job.ts";
 import { decimal, wholeNumber } from "./numbers.ts";
 import { printEnd } from "./output.ts";
 import { defaultServiceUrl, enqueueJob, waitForJob } from "./service.ts";
@@ -12,7 +12,7 @@ interface EnqueueOptions {
   maxTokens?: number;
   temperature?: number;
   system?: string;
-  priority?: string;
+  priority?: Priority;
   expiresIn?: number;
   wait?: boolean;
   json?: boolean;

@@ -163,9 +163,9 @@ async function withKeys<T>(options: Place, use: (keys: Keys) => Promise<T>): Pro
 
 function keysOf(url: string): Keys {
   return {
-    create: async (body) => (await callService(url, "POST", "/v1/keys", body)) as KeyResource,
-    list: async () => ((await callService(url, "GET", "/v1/keys")) as { data: KeyResource[] }).data,
-    revoke: async (id) => (await callService(url, "POST", `/v1/keys/${encodeURIComponent(id)}/revoke`)) as KeyResource,
+    create: (body) => callService(url, "POST", "/v1/keys", body),
+    list: async () => (await callService<{ data: KeyResource[] }>(url, "GET", "/v1/keys")).data,
+    revoke: (id) => callService(url, "POST", `/v1/keys/${encodeURIComponent(id)}/revoke`),
   };
 }
 

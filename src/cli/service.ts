@@ -1,75 +1,56 @@
-// Talking to a running service, for the commands that do.
+// Talking to a running service, for the commands that do: the client, with errors in the words of the command line.
+import { type EnqueueRequest, type Job, SluiceApiError, SluiceClient, SluiceConnectionError } from "../client/index.ts";
 import { readVariable } from "../config/environment.ts";
 import { errorTable } from "../domain/errors.ts";
-import { isFinal, type JobState } from "../domain/job.ts";
 import { CommandError } from "./exit-codes.ts";
 
 /** What `GET /status/{job_id}` answers, as far as the commands look at it; --json prints all of it. */
-export interface JobStatus {
-  job_id: string;
-  status: JobState;
-  text: string | null;
-  error: { code: string; message: string } | null;
-}
+export type JobStatus = Pick<Job, "job_id" | "status" | "text" | "error">;
 
 export function defaultServiceUrl(): string {
   return readVariable(process.env, "SLUICE_URL") ?? "http://127.0.0.1:8000";
 }
 
-/** Answers within this, or something is wrong. */
-const timeoutMs = 30_000;
-/** How long one request waits for the end of a job: the least that any configuration allows (limits.maxWaitS). */
-const waitS = 5;
-
-export async function enqueueJob(url: string, body: object): Promise<{ job_id: string }> {
-  return (await callService(url, "POST", "/enqueue", body)) as { job_id: string };
+export function enqueueJob(url: string, body: EnqueueRequest): Promise<{ job_id: string }> {
+  return ask(url, (service) => service.enqueue(body));
 }
 
-export async function readStatus(url: string, jobId: string): Promise<JobStatus> {
-  return (await callService(url, "GET", `/status/${encodeURIComponent(jobId)}`)) as JobStatus;
+export function readStatus(url: string, jobId: string): Promise<JobStatus> {
+  return callService(url, "GET", `/status/${encodeURIComponent(jobId)}`);
 }
 
 /** What `GET /v1/deployments` answers, as far as the commands look at it. */
-export async function readDeployments(url: string): Promise<{ quotas: { name: string; effective_limit: number }[] }> {
-  return (await callService(url, "GET", "/v1/deployments")) as { quotas: { name: string; effective_limit: number }[] };
+export function readDeployments(url: string): Promise<{ quotas: { name: string; effective_limit: number }[] }> {
+  return callService(url, "GET", "/v1/deployments");
 }
 
 /** Returns when the job has ended, however long that takes. */
-export async function waitForJob(url: string, jobId: string): Promise<JobStatus> {
-  for (;;) {
-    const job = (await callService(url, "GET", `/v1/jobs/${encodeURIComponent(jobId)}?wait=${waitS}`)) as JobStatus;
-    if (isFinal(job.status)) return job;
-  }
+export function waitForJob(url: string, jobId: string): Promise<JobStatus> {
+  return ask(url, (service) => service.wait(jobId));
+}
+
+/** Sends a request, with the API key of SLUICE_API_KEY if it is set. @throws CommandError */
+export function callService<T>(url: string, method: "GET" | "POST", path: string, body?: object): Promise<T> {
+  return ask(url, (service) => service.request<T>(method, path, body));
 }
 
 /** Nobody listens at the address. */
 export class NotRunningError extends CommandError {}
 
-/**
- * Sends a request, with the API key of SLUICE_API_KEY if it is set, and answers what came back as JSON.
- * @throws CommandError if there is no such answer, or it is an error
- */
-export async function callService(baseUrl: string, method: string, path: string, body?: object): Promise<unknown> {
-  const key = apiKey();
-  let response: Response;
-  let text: string;
-  try {
-    response = await fetch(addressOf(baseUrl, path), {
-      method,
-      signal: AbortSignal.timeout(timeoutMs),
-      headers: {
-        ...(key !== undefined && { authorization: `Bearer ${key}` }),
-        ...(body && { "content-type": "application/json" }),
-      },
-      ...(body && { body: JSON.stringify(body) }),
-    });
-    text = await response.text();
-  } catch (error) {
-    throw unreachable(baseUrl, error);
+async function ask<T>(url: string, use: (service: SluiceClient) => Promise<T>): Promise<T> {
+  if (!URL.canParse(url)) {
+    throw new CommandError(`${url} is not an address; write it like http://127.0.0.1:8000 (--url or SLUICE_URL).`);
   }
-  const content = parseJson(text);
-  if (response.ok && typeof content === "object" && content !== null) return content;
-  throw refused(baseUrl, response.status, content);
+  const key = apiKey();
+  // Whoever typed the command sees at once that there is no answer, and decides.
+  const service = new SluiceClient({ baseUrl: url, maxRetries: 0, ...(key !== undefined && { apiKey: key }) });
+  try {
+    return await use(service);
+  } catch (error) {
+    if (error instanceof SluiceApiError) throw new CommandError(describeError(error));
+    if (error instanceof SluiceConnectionError) throw unreachable(url, error);
+    throw error;
+  }
 }
 
 /** Never shown, also not where it is wrong. */
@@ -81,40 +62,15 @@ function apiKey(): string | undefined {
   );
 }
 
-function addressOf(baseUrl: string, path: string): string {
-  try {
-    return new URL(baseUrl.replace(/\/+$/, "") + path).href;
-  } catch {
-    throw new CommandError(`${baseUrl} is not an address; write it like http://127.0.0.1:8000 (--url or SLUICE_URL).`);
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function unreachable(url: string, error: unknown): unknown {
-  if (error instanceof CommandError) return error;
-  const { name, message, cause } = error as Error & { cause?: NodeJS.ErrnoException };
-  if (cause?.code === "ECONNREFUSED") {
-    return new NotRunningError(
-      `The service is not running at ${url}: the connection was refused. Start it with \`sluice serve\` (or npm start), or name another address with --url or SLUICE_URL.`,
-    );
-  }
-  if (name === "TimeoutError") return new CommandError(`The service at ${url} does not answer.`);
-  return new CommandError(`The service at ${url} cannot be reached: ${cause?.message || cause?.code || message}`);
-}
-
-function refused(url: string, status: number, content: unknown): CommandError {
-  const error = (content as { error?: { code?: unknown; message?: unknown } } | undefined)?.error;
-  if (typeof error?.code !== "string") {
+function unreachable(url: string, { status, message, cause }: SluiceConnectionError): CommandError {
+  if (status !== undefined) {
     return new CommandError(`${url} answered ${status}, but not as Sluice does. Is it the right address?`);
   }
-  return new CommandError(describeError({ code: error.code, message: String(error.message) }));
+  const { code } = ((cause as Error | undefined)?.cause ?? {}) as NodeJS.ErrnoException;
+  if (code !== "ECONNREFUSED") return new CommandError(message);
+  return new NotRunningError(
+    `The service is not running at ${url}: the connection was refused. Start it with \`sluice serve\` (or npm start), or name another address with --url or SLUICE_URL.`,
+  );
 }
 
 /** `exceeds_quota: why`, and what to do about it on a line of its own. */

@@ -1,0 +1,12 @@
+// sluice/client: what a program that talks to a running service may import.
+export type { BatchItem, BatchOptions, BatchProgress, BatchResource, BatchResult } from "./batch.ts";
+export { type CallOptions, SluiceClient, type SubmitOptions, type WaitOptions } from "./client.ts";
+export {
+  type BatchMistake,
+  SluiceApiError,
+  SluiceBatchError,
+  SluiceConnectionError,
+  SluiceTimeoutError,
+} from "./errors.ts";
+export type { ClientOptions } from "./transport.ts";
+export type * from "./types.ts";

@@ -1,0 +1,183 @@
+// Requests with what belongs to all of them: the key, time limits, errors of one kind, and trying again where that is of
+// use and cannot do harm.
+import { SluiceApiError, SluiceConnectionError } from "./errors.ts";
+
+export interface ClientOptions {
+  /** Where the service is. Default: http://127.0.0.1:8000. */
+  baseUrl?: string;
+  /** `sk-sluice-...`; not needed by a service that has no keys. */
+  apiKey?: string;
+  /** How often a request is tried again after 429, 503 or a lost connection. Default: 4. */
+  maxRetries?: number;
+  /** Of one request that is not held by the service on purpose, in milliseconds. Default: 30,000. */
+  timeoutMs?: number;
+  /** In place of the global one. */
+  fetch?: typeof fetch;
+}
+
+export interface RequestOptions {
+  method?: "GET" | "POST" | "DELETE";
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Sent as it is. Such a request is not tried again: a stream can be read only once. */
+  stream?: { body: unknown; type: string };
+  headers?: Record<string, string>;
+  signal?: AbortSignal | undefined;
+  /** Of this request; 0: none. */
+  timeoutMs?: number;
+}
+
+const defaultBaseUrl = "http://127.0.0.1:8000";
+const firstDelayMs = 500;
+const maxDelayMs = 60_000;
+
+export class Transport {
+  readonly maxRetries: number;
+  readonly #base: string;
+  readonly #timeoutMs: number;
+  readonly #apiKey: string | undefined;
+  readonly #fetch: typeof fetch;
+
+  constructor({ baseUrl = defaultBaseUrl, apiKey, maxRetries = 4, timeoutMs = 30_000, fetch: own }: ClientOptions) {
+    if (!URL.canParse(baseUrl)) throw new TypeError(`baseUrl must be an address such as ${defaultBaseUrl}.`);
+    this.#base = baseUrl.replace(/\/+$/, "");
+    this.#apiKey = apiKey;
+    this.maxRetries = maxRetries;
+    this.#timeoutMs = timeoutMs;
+    // Called without its object, which browsers refuse.
+    this.#fetch = own ?? ((...args) => fetch(...args));
+  }
+
+  /** The answer as JSON. @throws SluiceApiError, SluiceConnectionError, or the reason of the signal */
+  async json<T>(path: string, options: RequestOptions = {}): Promise<T> {
+    return this.#retrying(options, async (limit) => {
+      const response = await this.#send(path, options, limit);
+      const content = parse(await response.text());
+      if (typeof content === "object" && content !== null) return content as T;
+      throw notOurs(response.status);
+    });
+  }
+
+  /** The answer, with a status of 2xx, to be read as it comes: then only the signal of the options ends it. */
+  async open(path: string, options: RequestOptions = {}): Promise<Response> {
+    return this.#retrying(options, (limit) => this.#send(path, options, limit));
+  }
+
+  async #retrying<T>(options: RequestOptions, attempt: (limit: AbortController) => Promise<T>): Promise<T> {
+    const { signal, timeoutMs = this.#timeoutMs } = options;
+    for (let tries = 0; ; tries++) {
+      if (signal?.aborted) throw signal.reason;
+      const limit = new AbortController();
+      signal?.addEventListener("abort", () => limit.abort(signal.reason), { once: true, signal: limit.signal });
+      const timer = timeoutMs > 0 ? setTimeout(() => limit.abort(tooLate), timeoutMs) : undefined;
+      try {
+        return await attempt(limit);
+      } catch (error) {
+        // Whoever aborted knows why.
+        if (signal?.aborted) throw signal.reason;
+        const known = error instanceof SluiceApiError || error instanceof SluiceConnectionError;
+        const failure = known ? error : connectionError(this.#base, error, limit.signal.aborted);
+        if (options.stream || tries >= this.maxRetries || !mayRetry(failure)) throw failure;
+        await sleep(delayAfter(failure, tries), signal);
+      } finally {
+        clearTimeout(timer);
+      }
+    }
+  }
+
+  async #send(path: string, options: RequestOptions, { signal }: AbortController): Promise<Response> {
+    const { method = "GET", body, stream, headers } = options;
+    const init = {
+      method,
+      headers: {
+        ...(this.#apiKey !== undefined && { authorization: `Bearer ${this.#apiKey}` }),
+        ...(body !== undefined && { "content-type": "application/json" }),
+        ...(stream && { "content-type": stream.type }),
+        ...headers,
+      },
+      signal,
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(stream && { body: stream.body, duplex: "half" }),
+    } as RequestInit;
+    const response = await this.#fetch(this.#base + path, init);
+    if (response.ok) return response;
+    throw errorOf(response, parse(await response.text()));
+  }
+}
+
+const tooLate = new Error("There was no answer in time.");
+
+/** What may pass: too many requests, a service that is not there, a connection that was lost. */
+function mayRetry(error: unknown): boolean {
+  // A proxy answers 502 or the like where it finds no service.
+  if (error instanceof SluiceConnectionError) return error.status === undefined || error.status >= 500;
+  return error instanceof RetryableError;
+}
+
+/** As long as the service asked for, or else ever longer. */
+export function delayAfter(error: unknown, tries: number): number {
+  const asked = error instanceof SluiceApiError ? error.retryAfter : undefined;
+  const wait = asked === undefined ? firstDelayMs * 2 ** tries : asked * 1000;
+  return Math.min(maxDelayMs, wait * (1 + Math.random() / 4));
+}
+
+/** @throws the reason of the signal */
+export function sleep(ms: number, signal?: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", abort, { once: true });
+  });
+}
+
+/** One that the service would take at another time. */
+class RetryableError extends SluiceApiError {}
+
+function errorOf(response: Response, content: unknown): Error {
+  const { status, headers } = response;
+  const error = (content as { error?: Record<string, unknown> } | undefined)?.error;
+  if (typeof error?.code !== "string" || typeof error.message !== "string") return notOurs(status);
+  const retryAfter = Number(headers.get("retry-after") ?? Number.NaN);
+  const details = {
+    code: error.code,
+    message: error.message,
+    status,
+    // Under OpenAI's paths the field is called `param`.
+    ...text("field", error.field ?? error.param),
+    ...text("advice", error.advice),
+    ...text("jobId", error.job_id ?? headers.get("x-sluice-job-id")),
+    ...text("requestId", error.request_id ?? headers.get("x-request-id")),
+    ...(retryAfter >= 0 && { retryAfter }),
+  };
+  const passes = (status === 429 || status === 503) && headers.get("x-should-retry") !== "false";
+  return passes ? new RetryableError(details) : new SluiceApiError(details);
+}
+
+function text<K extends string>(key: K, value: unknown): { [P in K]?: string } {
+  return typeof value === "string" ? ({ [key]: value } as { [P in K]?: string }) : {};
+}
+
+function notOurs(status: number): SluiceConnectionError {
+  return new SluiceConnectionError(`Something answered ${status}, but not as Sluice does.`, { status });
+}
+
+function connectionError(base: string, error: unknown, timedOut: boolean): SluiceConnectionError {
+  const { cause, message } = error as Error & { cause?: { code?: string; message?: string } };
+  const why = timedOut ? "it does not answer" : (cause?.code ?? cause?.message ?? message);
+  return new SluiceConnectionError(`The service at ${base} cannot be reached: ${why}.`, { cause: error });
+}
+
+function parse(content: string): unknown {
+  try {
+    return JSON.parse(content);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,201 @@
+// What is sent and what comes back, in the words of the HTTP interface; /docs of the service describes every field.
+
+export type JobStatus = "queued" | "in_progress" | FinalStatus;
+export type FinalStatus = "completed" | "failed" | "cancelled" | "expired";
+
+export function isFinal(status: JobStatus): status is FinalStatus {
+  return status !== "queued" && status !== "in_progress";
+}
+
+export type Priority = "interactive" | "standard" | "batch";
+
+/** What both `enqueue` and `submit` take. */
+interface CommonRequest {
+  /** One of the service's configuration, such as UAT or PROD. May be left out under a key that has only one. */
+  environment?: string;
+  /** An alias of the service's configuration; by default its default model. */
+  model?: string;
+  system?: string;
+  /** Upper bound of the answer; reserved in the quotas while the call runs. */
+  max_tokens?: number;
+  temperature?: number;
+  top_p?: number;
+  /** By default standard. */
+  priority?: Priority;
+  /** Seconds after which a job that has not completed expires. By default never. */
+  expires_in?: number;
+  /** Up to 16 labels of your own. */
+  metadata?: Record<string, string>;
+  /** Where the end of the job is posted, signed. */
+  webhook_url?: string;
+}
+
+export type Block =
+  | { type: "text"; text: string }
+  | { type: "tool_call"; id: string; name: string; input: unknown }
+  | { type: "tool_result"; call_id: string; text: string; is_error?: boolean }
+  | { type: "cache_point"; ttl?: "5m" | "1h" };
+
+export interface Message {
+  role: "user" | "assistant" | "system";
+  content: string | Block[];
+}
+
+export interface EnqueueRequest extends CommonRequest {
+  /** What the model is asked. */
+  prompt: string;
+}
+
+/** Either `prompt` or `messages`. */
+export interface JobRequest extends CommonRequest {
+  prompt?: string;
+  messages?: Message[];
+  stop?: string[];
+  tools?: { name: string; description?: string; input_schema: Record<string, unknown> }[];
+  tool_choice?: "auto" | "required" | "none" | { name: string };
+  response_format?:
+    | { type: "json_schema"; name: string; schema: Record<string, unknown>; description?: string; strict?: boolean }
+    | { type: "json_object" };
+  service_tier?: "default" | "priority" | "flex";
+  guardrail?: { id: string; version: string };
+  top_k?: number;
+  seed?: number;
+  frequency_penalty?: number;
+  presence_penalty?: number;
+  reasoning_effort?: "minimal" | "low" | "medium" | "high";
+  /** Only deployments in these regions may serve the job. */
+  regions?: string[];
+  /** Used, in this order, when no deployment of the model is in service. */
+  fallback_models?: string[];
+  /** What to do when a call was lost and may have been billed. By default retry. */
+  on_unknown?: "retry" | "fail";
+  /** A time (ISO 8601), or seconds from now, before which the job does not start. */
+  not_before?: string | number;
+}
+
+export interface ErrorInfo {
+  code: string;
+  message: string;
+}
+
+export interface Usage {
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_tokens: number | null;
+  cache_write_tokens: number | null;
+}
+
+/** A job as a list shows it. Times are ISO 8601. */
+export interface JobSummary {
+  job_id: string;
+  status: JobStatus;
+  environment: string;
+  tenant: string;
+  model: string;
+  priority: Priority;
+  error: ErrorInfo | null;
+  created_at: string;
+  finished_at: string | null;
+  not_before: string | null;
+  expires_at: string | null;
+  retry_of: string | null;
+  metadata: Record<string, string> | null;
+}
+
+export interface JobAttempt {
+  number: number;
+  deployment: string;
+  model: string;
+  started_at: string;
+  result:
+    | "in_progress"
+    | "unknown"
+    | "completed"
+    | "throttled"
+    | "capacity"
+    | "transient"
+    | "permanent"
+    | "aborted"
+    | "not_sent";
+  error: ErrorInfo | null;
+  usage: Usage | null;
+  duration_ms: number | null;
+  first_token_ms: number | null;
+  tokens_per_second: number | null;
+  service_tier: string | null;
+  cost_usd: number | null;
+}
+
+/** What a job waits for. */
+export interface WaitingOn {
+  /** A sentence for people. */
+  message: string;
+  kind:
+    | "turn"
+    | "quota"
+    | "fairness"
+    | "paused"
+    | "concurrency"
+    | "cool_down"
+    | "out_of_service"
+    | "delay"
+    | "rebuild"
+    | "starting"
+    | "not_queued_yet";
+  deployment: string | null;
+  quota: string | null;
+  reason: string | null;
+}
+
+export interface Job extends JobSummary {
+  /** The answer, once completed. */
+  text: string | null;
+  tool_calls: { id: string; name: string; input: unknown }[] | null;
+  /** stop, length (the answer is truncated), tool_calls or content_filter. */
+  finish_reason: string | null;
+  usage: Usage | null;
+  cost_usd: number | null;
+  deployment: string | null;
+  /** Differs from `model` if a fallback answered. */
+  answered_by: string | null;
+  /** The text comes from the simulator, not from a model. */
+  synthetic: boolean;
+  max_tokens: number;
+  temperature: number | null;
+  top_p: number | null;
+  service_tier: string | null;
+  /** 1: next. Null unless queued. */
+  position: number | null;
+  waiting_on: WaitingOn | null;
+  /** When it is expected to start. */
+  eta: string | null;
+  /** When it is expected to have ended. */
+  expected_finish: string | null;
+  attempts: JobAttempt[];
+}
+
+/** A job that has ended. */
+export type EndedJob = Job & { status: FinalStatus };
+
+export interface ListQuery {
+  environment?: string;
+  status?: JobStatus;
+  model?: string;
+  tenant?: string;
+  priority?: Priority;
+  /** ISO 8601; included. */
+  submitted_after?: string;
+  /** ISO 8601; not included. */
+  submitted_before?: string;
+}
+
+/**
+ * What a stream tells:
+ * - `state`    the job reached a state; after a final one the stream ends
+ * - `text`     more of the answer
+ * - `restart`  all text so far is void: another call begins the answer anew
+ */
+export type JobEvent =
+  | { type: "state"; status: JobStatus }
+  | { type: "text"; text: string; attempt: number }
+  | { type: "restart"; attempt: number };

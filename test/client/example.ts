@@ -1,0 +1,58 @@
+// How a program uses sluice/client: what stands in docs/client.md, held to the types by the compiler.
+import type { Static } from "typebox";
+import {
+  type BatchProgress,
+  type EnqueueRequest,
+  type Job,
+  type JobRequest,
+  type JobSummary,
+  SluiceApiError,
+  type SluiceClient,
+} from "../../src/client/index.ts";
+import type { enqueueBody, jobBody } from "../../src/http/job-request.ts";
+import type { jobSchema, jobSummarySchema } from "../../src/http/job-resource.ts";
+
+/**
+ * Compiles only if a value of each type is one of the other: a field that the interface got belongs in
+ * src/client/types.ts as well.
+ */
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
+type Takes<Server, Client> = Client extends Server ? true : never;
+type SameKeys<A, B> = Same<keyof A, keyof B>;
+export const heldToTheService: [
+  Same<Static<typeof jobSchema>, Job>,
+  Same<Static<typeof jobSummarySchema>, JobSummary>,
+  SameKeys<Static<ReturnType<typeof jobBody>>, JobRequest>,
+  SameKeys<Static<ReturnType<typeof enqueueBody>>, EnqueueRequest>,
+  Takes<Static<ReturnType<typeof jobBody>>, JobRequest>,
+  Takes<Static<ReturnType<typeof enqueueBody>>, EnqueueRequest>,
+] = [true, true, true, true, true, true];
+
+export async function example(sluice: SluiceClient): Promise<string> {
+  const { job_id } = await sluice.enqueue({ prompt: "Why is the sky blue?", environment: "UAT" });
+  let text = "";
+  for await (const event of sluice.stream(job_id)) {
+    if (event.type === "text") text += event.text;
+    else if (event.type === "restart") text = "";
+    // @ts-expect-error: a state has no text
+    else event.text;
+  }
+  const job = await sluice.wait(job_id, { timeoutMs: 60_000, signal: AbortSignal.timeout(120_000) });
+  // @ts-expect-error: one that has ended is not queued
+  if (job.status === "queued") return "";
+  try {
+    // @ts-expect-error: a priority that there is not
+    await sluice.submit({ messages: [{ role: "user", content: "Hi" }], environment: "UAT", priority: "high" });
+  } catch (error) {
+    if (error instanceof SluiceApiError) console.error(error.code, error.field, error.advice, error.retryAfter);
+  }
+  async function* prompts() {
+    for (let i = 0; i < 3; i++) yield { customId: `p${i}`, body: { messages: [{ role: "user", content: `${i}` }] } };
+  }
+  const onProgress = ({ status, completed, total }: BatchProgress) => console.log(status, completed, total);
+  for await (const { customId, text: answer, error } of sluice.batch(prompts(), { model: "m", onProgress })) {
+    console.log(customId, answer ?? error?.message);
+  }
+  for await (const { job_id: id, status } of sluice.list({ status: "failed" })) console.log(id, status);
+  return text;
+}
