@@ -2,14 +2,17 @@
 // The command `sluice`.
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
+import { cancelCommand, retryCommand } from "./cancel-retry.ts";
 import { enqueueCommand } from "./enqueue.ts";
 import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import { importQueueCommand } from "./import-queue.ts";
 import { keysCommand } from "./keys.ts";
+import { pauseCommand, resumeCommand } from "./pause.ts";
 import { quotasCommand } from "./quotas.ts";
 import { apiCommand, serveCommand, workerCommand } from "./serve.ts";
 import { simulateCommand } from "./simulate.ts";
 import { statusCommand } from "./status.ts";
+import { usageCommand } from "./usage.ts";
 
 const program = new Command("sluice")
   .description("A durable, quota-aware queue in front of Amazon Bedrock.")
@@ -18,6 +21,11 @@ const program = new Command("sluice")
   .addCommand(workerCommand())
   .addCommand(enqueueCommand())
   .addCommand(statusCommand())
+  .addCommand(cancelCommand())
+  .addCommand(retryCommand())
+  .addCommand(pauseCommand())
+  .addCommand(resumeCommand())
+  .addCommand(usageCommand())
   .addCommand(keysCommand())
   .addCommand(quotasCommand())
   .addCommand(simulateCommand())
