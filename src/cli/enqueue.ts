@@ -26,7 +26,7 @@ export function enqueueCommand(): Command {
     .requiredOption("--environment <name>", "environment of the job, such as UAT or PROD")
     .option("--model <alias>", "model (default: the service's default)")
     .option("--max-tokens <n>", "length of the answer at most", wholeNumber(1, 1_000_000_000))
-    .option("--temperature <t>", "0 for the most likely words, up to 1 for variety", decimal(0, 1))
+    .option("--temperature <t>", "0 for the most likely words, up to 1 for variety (some models: 2)", decimal(0, 2))
     .option("--system <text>", "system text")
     .addOption(new Option("--priority <name>", "place among other jobs").choices(priorities))
     .option("--expires-in <seconds>", "give up if the job has not completed by then", wholeNumber(1, 365 * 24 * 3600))

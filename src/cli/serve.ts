@@ -1,5 +1,6 @@
 // sluice serve, sluice api and sluice worker: the service, whole or in parts.
 import { Command, Option } from "commander";
+import { endpointIn } from "../config/endpoints.ts";
 import { noticesOf } from "../config/lifecycle.ts";
 import type { DeploymentSettings, Settings } from "../config/settings.ts";
 import { systemClock } from "../domain/clock.ts";
@@ -109,13 +110,17 @@ function banner(settings: Settings, service: Service): string {
   ].join("\n");
 }
 
-/** Such as `Amazon Bedrock (us-east-1); OpenAI-compatible: 127.0.0.1:11434`. */
+/** Such as `Amazon Bedrock (us-east-1); OpenAI-compatible: 127.0.0.1:11434`. What stands in Bedrock's place is named. */
 function whoAnswers(deployments: DeploymentSettings[]): string {
-  const regions = deployments.filter((d) => d.provider === "bedrock").map((d) => d.region);
+  const bedrock = deployments.filter((d) => d.provider === "bedrock");
+  const regions = bedrock.map((d) => d.region);
+  const endpoints = bedrock.flatMap((d) => d.endpoint ?? endpointIn(process.env) ?? []);
   const hosts = deployments.flatMap((d) => (d.openai ? [new URL(d.openai.baseUrl).host] : []));
   const names = (list: string[]) => [...new Set(list)].join(", ");
   return [
-    ...(regions.length > 0 ? [`Amazon Bedrock (${names(regions)})`] : []),
+    ...(regions.length > 0
+      ? [`Amazon Bedrock (${names(regions)})${endpoints.length > 0 ? ` at ${names(endpoints)}` : ""}`]
+      : []),
     ...(hosts.length > 0 ? [`OpenAI-compatible: ${names(hosts)}`] : []),
   ].join("; ");
 }

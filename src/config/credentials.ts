@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { defaultProvider } from "@aws-sdk/credential-provider-node";
 import { isLoopback } from "../domain/loopback.ts";
 import { ConfigError } from "./config-error.ts";
+import { endpointIn } from "./endpoints.ts";
 import { type Environment, readVariable } from "./environment.ts";
 import { showValue } from "./problems.ts";
 
@@ -30,8 +31,7 @@ export async function chooseProvider(question: ProviderQuestion): Promise<"confi
   if (forced !== undefined && forced !== "bedrock" && forced !== "simulator") {
     throw new ConfigError(`SLUICE_PROVIDER is ${showValue(forced)}; allowed: one of bedrock, simulator`);
   }
-  const endpoint =
-    question.hasEndpoint || Boolean(env.AWS_ENDPOINT_URL_BEDROCK_RUNTIME) || Boolean(env.AWS_ENDPOINT_URL);
+  const endpoint = question.hasEndpoint || endpointIn(env) !== undefined;
   const hasDatabase = readVariable(env, "MONGODB_URL") !== undefined;
   if (forced === "simulator") {
     if (hasDatabase) {

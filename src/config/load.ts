@@ -5,6 +5,7 @@ import { LineCounter, parseDocument } from "yaml";
 import type { TokenPrices } from "../domain/money.ts";
 import { ConfigError } from "./config-error.ts";
 import { chooseProvider } from "./credentials.ts";
+import { checkEndpoints } from "./endpoints.ts";
 import { type Environment, readVariable, type VariableName } from "./environment.ts";
 import { checkApiKeys } from "./openai-deployment.ts";
 import { findProblems, formatPath, type Path, type Problem, showValue } from "./problems.ts";
@@ -37,6 +38,7 @@ export async function loadSettings({ env, cwd, args = {}, role = "all", only }: 
   const runs = environmentsToRun(settings.environments, only);
   const callsModels = role === "all" || role === "worker";
   const deployments = Object.values(settings.models).flatMap((model) => model.deployments);
+  if (callsModels && deployments.some((d) => d.provider === "bedrock")) checkEndpoints(env);
   const simulator =
     callsModels &&
     "simulator" ===

@@ -1,6 +1,7 @@
 // The form of the configuration file: its keys, their types and ranges. What each key means is said in settings.ts and
 // sluice.example.yaml; what holds between keys is checked in resolve.ts.
 import Type, { type Static, type TSchema } from "typebox";
+import { endpointForm } from "./endpoints.ts";
 import { extraParameters, refusable, serviceTiers } from "./model-traits.ts";
 
 /** An object that refuses unknown keys; every key may be left out unless named in `required`. */
@@ -96,8 +97,7 @@ const deployment = section({
   listedAs: Type.Optional(Type.String({ pattern: "^\\S.{0,199}$", allowed: "a model's name in Service Quotas" })),
   endpoint: Type.Optional(
     Type.String({
-      pattern: "^https?://[^\\s@/?#]+(/[^\\s?#]*)?$",
-      allowed: "an http:// or https:// address without a user name, such as http://127.0.0.1:9000",
+      ...endpointForm,
     }),
   ),
   ...openAiKeys,

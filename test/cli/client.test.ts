@@ -110,7 +110,7 @@ test("a service that is not running: how to start it", async () => {
 test.each([
   [["enqueue", "p"], "required option '--environment <name>' not specified"],
   [["enqueue", "p", "--environment", "UAT", "--max-tokens", "1.5"], "Allowed: a whole number from 1 to 1000000000."],
-  [["enqueue", "p", "--environment", "UAT", "--temperature", "2"], "Allowed: a number from 0 to 1."],
+  [["enqueue", "p", "--environment", "UAT", "--temperature", "3"], "Allowed: a number from 0 to 2."],
   [["enqueue", "p", "--environment", "UAT", "--priority", "high"], "Allowed choices are interactive, standard, batch."],
   [["statsu", jobId], "(Did you mean status?)"],
   [["status"], "missing required argument 'job-id'"],

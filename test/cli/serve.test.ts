@@ -94,7 +94,9 @@ test("two SIGINTs at once, as `tsx watch` makes of Ctrl-C, are one; a later one 
   const simulator = start(["simulate", "--port", "0", "--latency-ms", "600000"]);
   const [, endpoint] = await simulator.printed(/AWS_ENDPOINT_URL_BEDROCK_RUNTIME=(\S+)/);
   const env = { ...stall, AWS_ENDPOINT_URL_BEDROCK_RUNTIME: endpoint! };
-  const { url, child } = await serve({ cwd: workingDirectory(), env });
+  const { url, child, printed } = await serve({ cwd: workingDirectory(), env });
+  // Not AWS's own, and whoever reads the start should see that.
+  expect((await printed(/Answers +(.*)/))[1]).toBe(`Amazon Bedrock (us-east-1) at ${endpoint}`);
   const { stdout } = await run(["enqueue", "p", "--environment", "UAT"], { env: { SLUICE_URL: url } });
   const jobId = stdout.trim();
   await expect

@@ -234,6 +234,11 @@ test.each([
   [{ SLUICE_LOG_LEVEL: "loud" }, 'SLUICE_LOG_LEVEL is "loud"; allowed: one of trace,'],
   [{ SLUICE_DEFAULT_MODEL: "gpt" }, 'SLUICE_DEFAULT_MODEL is "gpt", which models does not have'],
   [{ SLUICE_PROVIDER: "openai" }, 'SLUICE_PROVIDER is "openai"; allowed: one of bedrock, simulator'],
+  [
+    { AWS_ENDPOINT_URL_BEDROCK_RUNTIME: "localhost:9000" },
+    'AWS_ENDPOINT_URL_BEDROCK_RUNTIME is "localhost:9000"; allowed: an http:// or https:// address',
+  ],
+  [{ AWS_ENDPOINT_URL: "http://:x" }, 'AWS_ENDPOINT_URL is "http://:x"; allowed: an http:// or https:// address'],
   [{ SLUICE_AUTH: "no" }, 'SLUICE_AUTH is "no"; allowed: one of keys, off'],
   [
     { SLUICE_CONFIG: "missing.yaml" },
