@@ -10,6 +10,7 @@ import { createRedisScheduler } from "../../src/scheduler/redis/redis-scheduler.
 import type {
   AcquireRequest,
   DeploymentSignal,
+  Explanation,
   PauseTarget,
   QueueEntry,
   RestorePart,
@@ -128,6 +129,7 @@ const which = fc.oneof({ weight: 5, arbitrary: fc.nat(3) }, fc.nat(30));
 
 type Action =
   | { do: "add"; entries: QueueEntry[] }
+  | { do: "amend" | "foresee"; entry: QueueEntry }
   | { do: "acquire"; max: number; filter: Pick<AcquireRequest, "environments" | "deployments">; twice: boolean }
   | { do: "settle"; which: number[]; job: Settlement["job"]; charge: Settlement["charge"]; signal: DeploymentSignal }
   | { do: "restamp"; which: number; twice: boolean }
@@ -194,6 +196,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({ do: fc.constant("add"), entries: fc.array(entry, { minLength: 1, maxLength: 8 }) }),
   },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("amend", "foresee"), entry }) },
   {
     weight: 12,
     arbitrary: fc.record({
@@ -317,12 +320,23 @@ async function rebuild(scheduler: Scheduler, part: RestorePart): Promise<void> {
   await scheduler.finishRebuild(ticket);
 }
 
+/** Position and start come from summaries that are up to a second old, and not of the same second. */
+function placeless(said: Explanation) {
+  if (said.state !== "waiting") return said;
+  const { kind } = said.waitingOn;
+  return { state: said.state, waitingOn: kind === "turn" || kind === "fairness" ? "others" : said.waitingOn };
+}
+
 /** What an operation answers, in an order that does not matter put in one. */
 async function perform(scheduler: Scheduler, action: Action, world: World): Promise<unknown> {
   const operation = `operation-${world.operations}`;
   switch (action.do) {
     case "add":
       return scheduler.add(action.entries);
+    case "amend":
+      return scheduler.amend(action.entry);
+    case "foresee":
+      return placeless(await scheduler.foresee(action.entry));
     case "acquire": {
       const request = { operation, worker: "w", max: action.max, ...action.filter };
       if (action.twice) await scheduler.acquire(request);
@@ -345,11 +359,7 @@ async function perform(scheduler: Scheduler, action: Action, world: World): Prom
     case "explain":
       return Promise.all(
         action.numbers.map(async (n) => {
-          const said = await scheduler.explain(jobId(n));
-          // Position and start come from summaries that are up to a second old, and not of the same second.
-          if (said.state !== "waiting") return said;
-          const { kind } = said.waitingOn;
-          return { state: said.state, waitingOn: kind === "turn" || kind === "fairness" ? "others" : said.waitingOn };
+          return placeless(await scheduler.explain(jobId(n)));
         }),
       );
     case "reprice":

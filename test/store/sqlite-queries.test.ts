@@ -21,7 +21,7 @@ function planOf(db: Database, sql: string): string[] {
     .map((row) => row.detail);
 }
 
-test("no statement walks a whole table or sorts what it found, except the deadlines that have passed", async () => {
+test("no statement walks a whole table or sorts what it found, except the deadlines that have passed and sums", async () => {
   const db = openForWriting(join(await newDataDir(), "jobs.sqlite"));
   onTestFinished(() => db.close());
   migrate(db, "jobs", environmentMigrations);
@@ -44,7 +44,9 @@ test("no statement walks a whole table or sorts what it found, except the deadli
     const plan = planOf(db, sql).join("; ");
     // Six rows for each environment; and `due` is a page at most.
     if (!sql.includes("job_counts")) expect(plan, sql).not.toMatch(/\bSCAN (?!due\b)/);
-    if (!sql.includes("jobs_by_deadline")) expect(plan, sql).not.toMatch(/TEMP B-TREE/);
+    // Sums over an hour or a day, of which no row is more than some numbers.
+    const sorts = sql.includes("jobs_by_deadline") || sql.includes("GROUP BY tenant");
+    if (!sorts) expect(plan, sql).not.toMatch(/TEMP B-TREE/);
     if (sql.includes("ORDER BY submitted_at")) expect(plan, sql).toMatch(/SEARCH jobs USING/);
   }
 });
