@@ -6,8 +6,9 @@ import type { JobsContext } from "./context.ts";
 const calls = 1000;
 const longestMs = 3_600_000;
 const shortestMs = 10_000;
-/** What was read is read again after this long. */
+/** What was read is read again after this long, and sooner while nothing is known of the model that is asked about. */
 const refreshMs = 10_000;
+const impatientMs = 1000;
 
 export class CallDurations {
   readonly #context: Pick<JobsContext, "store" | "clock" | "log">;
@@ -22,7 +23,8 @@ export class CallDurations {
 
   /** Of calls of this alias, in milliseconds; undefined while none is known. */
   averageMs(model: string): number | undefined {
-    if (this.#context.clock.now() - this.#readAt >= refreshMs) {
+    const afterMs = this.#averages.has(model) ? refreshMs : impatientMs;
+    if (this.#context.clock.now() - this.#readAt >= afterMs) {
       this.refresh().catch((error) => this.#context.log.debug({ err: error }, "how long calls take could not be read"));
     }
     return this.#averages.get(model);

@@ -1,4 +1,4 @@
-// While its lines wait for a quota, a batch says how many are done and when the last one is expected to start.
+// While its lines wait for a quota, a batch says how many are done and when the last one is expected to start and to end.
 import { expect, test, vi } from "vitest";
 import { createBatch, lineOf, startTestService } from "./support.ts";
 
@@ -16,11 +16,14 @@ test("nine lines at three a minute: the last three start two minutes after the f
         const found = (await service.client.batches.retrieve(id)) as unknown as Record<string, unknown>;
         expect(found.progress).toMatchObject({ completed: 3, queued: 6 });
         expect(found.eta).toEqual(expect.any(Number));
+        // Once it is known how long calls take.
+        expect(found.expected_finish).toBeGreaterThanOrEqual(found.eta as number);
         return found;
       },
       { timeout: 20_000 },
     );
     expect(batch).toMatchObject({ status: "in_progress", request_counts: { total: 9, completed: 3, failed: 0 } });
+    expect(batch).toMatchObject({ position: 6, waiting_on: { kind: "quota", message: expect.any(String) } });
     const waits = (batch.eta as number) - startedAt;
     expect(waits).toBeGreaterThan(115);
     expect(waits).toBeLessThan(150);
