@@ -197,7 +197,12 @@ test("a stream tells states and text to the end", async () => {
 test("a stream that is cut goes on where it was: no text twice, none lost", async () => {
   const { proxy, client } = await proxied();
   const open: (() => void)[] = [];
-  gates = [0, 1].map((i) => new Promise((resolve) => void (open[i] = resolve)));
+  gates = [0, 1].map(
+    (i) =>
+      new Promise((resolve) => {
+        open[i] = resolve;
+      }),
+  );
   const { job_id } = await client.enqueue({ prompt: "slowly", environment: "UAT" });
   const events: JobEvent[] = [];
   let cuts = 0;
