@@ -6,6 +6,8 @@
 // An index is never changed under its name: two versions of the service may run side by side. A new one gets a new name,
 // and the old one is dropped by hand when no process uses it any more.
 
+import type { environmentCollections, serviceCollections } from "../record-store.ts";
+
 /** 1 or -1 by field, in the order of the index. */
 export type IndexKey = Readonly<Record<string, 1 | -1>>;
 
@@ -15,6 +17,9 @@ const bySubmission = { submitted_at: 1, _id: 1 } as const;
 /** Of every collection of small records (record-store.ts): the order in which they are listed. */
 export const recordIndex = "records_by_order";
 const records = { [recordIndex]: { order: 1, _id: 1 } } as const;
+
+/** Lists of records name their index, so a collection of records without it cannot be listed. */
+type Indexes<Records extends string> = Record<string, Record<string, IndexKey>> & Record<Records, typeof records>;
 
 /** In the database of an environment, by collection. */
 export const environmentIndexes = {
@@ -44,8 +49,9 @@ export const environmentIndexes = {
   files: records,
   deliveries: records,
   usage: records,
+  ephemeral: records,
   blobs: {},
-} as const satisfies Record<string, Record<string, IndexKey>>;
+} as const satisfies Indexes<(typeof environmentCollections)[number]>;
 
 /** In the service's own database: names are `_id`s. */
 export const serviceIndexes = {
@@ -53,7 +59,8 @@ export const serviceIndexes = {
   api_keys: records,
   idempotency_keys: records,
   controls: records,
-} as const satisfies Record<string, Record<string, IndexKey>>;
+  webhook_secrets: records,
+} as const satisfies Indexes<(typeof serviceCollections)[number]>;
 
 export type Collection = keyof typeof environmentIndexes;
 export type IndexName = { [C in Collection]: keyof (typeof environmentIndexes)[C] }[Collection];
