@@ -1,11 +1,12 @@
 // The composition root of the import: opens the store, the old queue and the token counter, and closes them again.
-import { type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import { openStore } from "./backends.ts";
 import type { Settings } from "./config/settings.ts";
 import { type Clock, systemClock } from "./domain/clock.ts";
 import { type ImportCounts, type ImportOptions, importQueue } from "./jobs/import-queue.ts";
 import { createTokenCounter } from "./jobs/token-counter.ts";
 import { openRedisList } from "./legacy/redis-list.ts";
+import { createLog } from "./log.ts";
 
 interface ImportSource extends ImportOptions {
   /** `redis://` or `rediss://`. */
@@ -18,7 +19,7 @@ interface ImportSource extends ImportOptions {
 /** @throws what opening and `importQueue` throw; all is closed then. */
 export async function importFromRedis(
   settings: Settings,
-  { redisUrl, list, clock = systemClock, log = pino({ level: settings.logLevel }), ...options }: ImportSource,
+  { redisUrl, list, clock = systemClock, log = createLog(settings.logLevel), ...options }: ImportSource,
 ): Promise<ImportCounts & { remaining: number }> {
   const queue = await openRedisList(redisUrl, list);
   try {

@@ -2,7 +2,7 @@
 // and takes it all down again in the order in which nothing is lost.
 import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
-import { type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import { openQueue, openStore } from "./backends.ts";
 import type { Environment } from "./config/environment.ts";
 import { noticesOf } from "./config/lifecycle.ts";
@@ -26,6 +26,7 @@ import { type KeyRegistry, openKeyRegistry } from "./jobs/keys/registry.ts";
 import { Limits } from "./jobs/limits/limits.ts";
 import { createTokenCounter } from "./jobs/token-counter.ts";
 import { TokenRatios } from "./jobs/token-ratios.ts";
+import { createLog } from "./log.ts";
 import { openProviderPool } from "./provider-pool.ts";
 import { createBedrockProvider } from "./providers/bedrock/bedrock-provider.ts";
 import { createOpenAiProvider } from "./providers/openai/openai-provider.ts";
@@ -92,7 +93,7 @@ const tidyMs = 10_000;
 export async function startService(initial: Settings, options: StartOptions = {}): Promise<Service> {
   // Its own, because a reload changes it.
   const settings = { ...initial };
-  const { clock = systemClock, log = pino({ level: settings.logLevel }), random = Math.random } = options;
+  const { clock = systemClock, log = createLog(settings.logLevel), random = Math.random } = options;
   /** What was opened, to be closed in the opposite order. */
   const opened: (() => Promise<unknown>)[] = [];
   const closeAll = async () => {

@@ -1,0 +1,16 @@
+// The log of a process: JSON, one line each. An outage is expected and repeats itself: it is said in a few words, and the
+// place in the code that noticed it, a stack of a thousand characters, is left to errors that are mistakes.
+import { type DestinationStream, type Logger, pino, stdSerializers } from "pino";
+import { SluiceError } from "./domain/errors.ts";
+
+/** @param level as in the configuration */
+export function createLog(level: string, destination?: DestinationStream): Logger {
+  const options = { level, serializers: { err: serialized } };
+  return destination ? pino(options, destination) : pino(options);
+}
+
+function serialized(error: unknown): unknown {
+  if (!(error instanceof SluiceError) || error.status < 502) return stdSerializers.err(error as Error);
+  const { name: type, code, message } = error;
+  return { type, code, message };
+}
