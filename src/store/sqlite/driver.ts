@@ -35,7 +35,7 @@ export function openPlain(path: string): Database {
 /**
  * A connection for writing. `synchronous=FULL` makes a commit in WAL mode wait for the disk; `fullfsync` makes macOS
  * really do so (elsewhere it has no effect). With `secure_delete` what is erased is overwritten in the file, not only
- * unlinked; the log holds it until it is moved into the file.
+ * unlinked; the log holds it until it is emptied.
  */
 export function openForWriting(path: string): Database {
   const db = new DatabaseSync(path, { timeout: busyTimeoutMs });
@@ -56,6 +56,23 @@ export function openForWriting(path: string): Database {
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+
+/**
+ * Moves the log into the file and empties it, unless somebody reads what stands in it: writes must not wait for them.
+ * @returns whether it is empty
+ */
+export function emptyLog(db: Database): boolean {
+  db.exec("PRAGMA busy_timeout = 0");
+  try {
+    const { busy } = db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
+    return busy === 0;
+  } catch {
+    // A disk that is full, for instance. The log is used again as it is.
+    return false;
+  } finally {
+    db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
   }
 }
 

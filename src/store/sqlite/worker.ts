@@ -15,9 +15,32 @@ interface Role {
   close(): void;
 }
 
+/** How long texts that were erased may stand in a log: emptying it makes writes wait for the disk. */
+const emptyLogsMs = 5_000;
+
 function writerRole(): Role {
   const writer = new Writer(dataDir, Object.values(databases));
-  return { handle: (writes: readonly Write[]) => writer.commit(writes), close: () => writer.close() };
+  let timer: NodeJS.Timeout | undefined;
+  const emptyLogsLater = () => {
+    if (!writer.hasErased) return;
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      writer.emptyLogs();
+      emptyLogsLater();
+    }, emptyLogsMs);
+  };
+  emptyLogsLater();
+  return {
+    handle(writes: readonly Write[]) {
+      const replies = writer.commit(writes);
+      emptyLogsLater();
+      return replies;
+    },
+    close() {
+      clearTimeout(timer);
+      writer.close();
+    },
+  };
 }
 
 function readerRole(): Role {

@@ -1,7 +1,7 @@
 // All files, open for writing. Writes come from many callers; those of one file go into one transaction.
 import { join } from "node:path";
 import { StoreOpenError } from "../store-open-error.ts";
-import { type Database, openForWriting } from "./driver.ts";
+import { type Database, emptyLog, openForWriting } from "./driver.ts";
 import { commitGroup, type WritableDatabase } from "./group-commit.ts";
 import { JobWriter } from "./job-writer.ts";
 import { migrate } from "./migrate.ts";
@@ -17,6 +17,8 @@ const maxRowsPerCommit = 2_000;
 
 export class Writer {
   readonly #databases = new Map<DatabaseName, WritableDatabase>();
+  /** Whose logs may hold what was erased. After a crash nobody knows, so at first all. */
+  readonly #toEmpty = new Set<DatabaseName>();
 
   /**
    * Opens the files and brings them up to date.
@@ -38,6 +40,7 @@ export class Writer {
     try {
       db = openForWriting(path);
       this.#databases.set(name, open(db, path));
+      this.#toEmpty.add(name);
     } catch (error) {
       db?.close();
       if (error instanceof StoreOpenError) throw error;
@@ -63,8 +66,19 @@ export class Writer {
         group.map((g) => g.write),
       );
       for (const [i, { index }] of group.entries()) replies[index] = answers[i]!;
+      if (group.some(({ write }) => write.kind === "erase" || write.kind === "remove")) this.#toEmpty.add(name);
     }
     return replies;
+  }
+
+  /** Whether texts that were erased may still stand in a log. */
+  get hasErased(): boolean {
+    return this.#toEmpty.size > 0;
+  }
+
+  /** Moves logs into their files and empties them, so that texts that were erased are in neither. May have to be repeated. */
+  emptyLogs(): void {
+    for (const name of this.#toEmpty) if (emptyLog(this.#databases.get(name)!.db)) this.#toEmpty.delete(name);
   }
 
   close(): void {
