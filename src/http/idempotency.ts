@@ -30,5 +30,6 @@ export function onceOf(request: Pick<FastifyRequest, "headers" | "body">, operat
       field: "Idempotency-Key",
     });
   }
-  return { key, digest: digestOf(operation, request.body) };
+  const environment = request.headers["x-sluice-environment"];
+  return { key, digest: digestOf(operation, environment === undefined ? request.body : [environment, request.body]) };
 }

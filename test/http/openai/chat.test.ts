@@ -186,6 +186,20 @@ test("who asked to keep the job, or can come back for it, does not", async () =>
   expect(again.choices[0]!.message.content).toBe("Kept.");
 });
 
+test("an answer of one environment is not given to who asks another one under the same key", async () => {
+  const once = (environment: string) => ({
+    headers: { "idempotency-key": "apart", "x-sluice-environment": environment },
+  });
+  const answer = client.chat.completions.create(ask, once("UAT"));
+  await endNext({ status: "completed", text: "Of UAT." });
+  await answer;
+  await expect(client.chat.completions.create(ask, { ...once("PROD"), maxRetries: 0 })).rejects.toMatchObject({
+    status: 409,
+    code: "idempotency_conflict",
+  });
+  expect((await client.chat.completions.create(ask, once("UAT"))).choices[0]!.message.content).toBe("Of UAT.");
+});
+
 describe("store: false", () => {
   const secret = { ...ask, store: false };
   const erased = { job: { ephemeral: true, request: { messages: [] } } };
