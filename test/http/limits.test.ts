@@ -237,6 +237,19 @@ test("processes that share a store see each other's jobs after a while, and coun
   await expect(third.check([{ ...mine, id: crypto.randomUUID() }])).rejects.toThrow(/1 wait or run/);
 });
 
+test("who has heard of a job's end has room for the next one at once", async () => {
+  const server = await start();
+  const caller = server.as(await keyWith(server, { max_waiting: 1 }));
+  const { context } = server;
+  const first = (await context.store.get((await caller.post("/enqueue", ask())).body.job_id))!.job;
+  const next = { ...first, id: crypto.randomUUID() };
+  await expect(context.limits.check([next])).rejects.toThrow(/1 wait or run/);
+  const written = context.limits.ended("UAT", { jobId: first.id, status: "cancelled", at: Date.now() });
+  await context.limits.reserve([next]);
+  await written;
+  await expect(context.limits.check([{ ...first, id: crypto.randomUUID() }])).rejects.toThrow(/1 wait or run/);
+});
+
 test("the whole service: waiting jobs, and the disk", async () => {
   const server = await start({ limits: { maxQueuedJobs: 1 } });
   await server.as(admin).post("/enqueue", ask());

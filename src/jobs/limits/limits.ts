@@ -59,6 +59,8 @@ export class Limits {
   readonly #waiting: Cached<number>;
   readonly #freeDisk: Cached<number> | undefined;
   #acceptedSince = 0;
+  /** Ends that are being written down. */
+  readonly #ending = new Set<Promise<void>>();
 
   constructor(context: LimitsContext) {
     this.#context = context;
@@ -159,6 +161,13 @@ export class Limits {
   /** A job has ended: what was set aside becomes what was used. Never throws; what fails here is made good by `tidy`. */
   async ended(environment: string, outcome: Outcome): Promise<void> {
     if (this.#context.keys.limited.length === 0) return;
+    const written = this.#writeEnd(environment, outcome);
+    this.#ending.add(written);
+    await written;
+    this.#ending.delete(written);
+  }
+
+  async #writeEnd(environment: string, outcome: Outcome): Promise<void> {
     const { jobId } = outcome;
     const place: RecordPlace = { collection: "usage", environment };
     try {
@@ -256,13 +265,19 @@ export class Limits {
     return claims;
   }
 
-  /** What is refused by sums that other processes may have changed is looked at again with new ones. */
+  /**
+   * What is refused is looked at again when ends that are known of are written down, so that a caller who has its answer
+   * has room for the next job; and with new sums, where other processes may have changed them.
+   */
   async #upToDate<T>(keyId: string, look: (account: Account) => T): Promise<T> {
     const { account, loaded } = await this.#accountOf(keyId);
     try {
       return look(account);
     } catch (error) {
-      if (!this.#context.settings.distributed || !(await loaded.renew(renewMs))) throw error;
+      const ended = this.#ending.size > 0;
+      await Promise.all(this.#ending);
+      const renewed = this.#context.settings.distributed && (await loaded.renew(renewMs));
+      if (!ended && !renewed) throw error;
       return look(account);
     }
   }
