@@ -97,6 +97,7 @@ interface Described {
   format?: string;
   minimum?: number;
   maximum?: number;
+  exclusiveMinimum?: number;
   minLength?: number;
   maxLength?: number;
   minItems?: number;
@@ -119,6 +120,9 @@ function described(schema: Described): string {
     case "integer":
       return `an integer${range(schema.minimum, schema.maximum, "between", "of at least")}`;
     case "number":
+      if (schema.exclusiveMinimum !== undefined && schema.maximum !== undefined) {
+        return `a number greater than ${schema.exclusiveMinimum} and at most ${schema.maximum}`;
+      }
       return `a number${range(schema.minimum, schema.maximum, "between", "of at least")}`;
     case "string":
       if (schema.format === "uuid") return "a UUID";

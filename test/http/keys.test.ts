@@ -182,6 +182,11 @@ describe("managing keys", () => {
     expect((await server.as(admin).get("/v1/keys")).body).toEqual(before);
   });
 
+  test("the bounds of a number are named, also one that is not allowed itself", async () => {
+    const answer = await server.as(admin).post("/v1/keys", { name: "x", weight: 0 });
+    expect(answer.body.error.message).toBe("weight must be a number greater than 0 and at most 1000000; got 0.");
+  });
+
   test("a key without admin rights manages nothing", async () => {
     const { id, key } = await create({ name: "plain" });
     const plain = server.as(key);
