@@ -6,8 +6,8 @@ import type { Logger } from "pino";
 import { openQueue, openStore } from "./backends.ts";
 import type { Environment } from "./config/environment.ts";
 import { noticesOf } from "./config/lifecycle.ts";
-import { readApiKey } from "./config/openai-deployment.ts";
-import type { DeploymentSettings, ModelSettings, OpenAiSettings, Settings } from "./config/settings.ts";
+import type { DeploymentSettings, Settings } from "./config/settings.ts";
+import { anybodys, createProvider, simulatedModels } from "./deployment-providers.ts";
 import { readAutoLimits } from "./discovery/auto-limits.ts";
 import type { ApiKey } from "./domain/api-key.ts";
 import { type Clock, systemClock } from "./domain/clock.ts";
@@ -16,11 +16,8 @@ import { lineFormats } from "./http/openai/batch-lines.ts";
 import { createHttpServer, type HttpContext } from "./http/server.ts";
 import { webhookBodies } from "./http/webhook-resource.ts";
 import type { JobsContext, ReloadReport } from "./jobs/context.ts";
-import { followPauses } from "./jobs/control/pauses.ts";
 import { CallDurations } from "./jobs/durations.ts";
-import { sweepEphemeral } from "./jobs/ephemeral.ts";
 import { sweepLooseBlobs } from "./jobs/files/files.ts";
-import { sweepIdempotencyKeys } from "./jobs/idempotency.ts";
 import { createFirstKey, type KeysContext } from "./jobs/keys/keys.ts";
 import { type KeyRegistry, openKeyRegistry } from "./jobs/keys/registry.ts";
 import { Limits } from "./jobs/limits/limits.ts";
@@ -28,23 +25,16 @@ import { createTokenCounter } from "./jobs/token-counter.ts";
 import { TokenRatios } from "./jobs/token-ratios.ts";
 import { createLog } from "./log.ts";
 import { openProviderPool } from "./provider-pool.ts";
-import { createBedrockProvider } from "./providers/bedrock/bedrock-provider.ts";
-import { createOpenAiProvider } from "./providers/openai/openai-provider.ts";
 import type { Provider } from "./providers/provider.ts";
 import { loggingTrouble } from "./providers/trouble-log.ts";
 import { createReload } from "./reload.ts";
-import type { SimulatorOptions } from "./simulator/options.ts";
-import { type Simulator, startSimulator } from "./simulator/simulator.ts";
+import { startSimulator } from "./simulator/simulator.ts";
 import { startBatchDriver } from "./worker/batches/driver.ts";
 import type { WorkerContext } from "./worker/context.ts";
-import { saveLearnedLimits } from "./worker/learned-limits.ts";
-import { createPricer } from "./worker/pricer.ts";
-import { startReconciler } from "./worker/reconciler.ts";
-import { recover } from "./worker/recovery.ts";
 import { repeat, systemTimers } from "./worker/timers.ts";
 import { createUsageMeter, resumeTokenRatios, shareTokenRatios } from "./worker/token-usage.ts";
 import { startDeliverer } from "./worker/webhooks/deliverer.ts";
-import { createWorker } from "./worker/worker.ts";
+import { startWork } from "./worker/work.ts";
 
 export interface Service {
   /** Where HTTP answers, with the port that was really taken; absent if the role has none. */
@@ -78,12 +68,7 @@ export interface StartOptions {
   createProvider?: (deployment: DeploymentSettings) => Provider;
 }
 
-/** How often jobs are looked for whose texts have to be erased. */
-const eraseMs = 30_000;
-/** How often the queue is told what is paused: so late a pause of another process may come. */
-const pausesMs = 2000;
 const checkpointMs = 10_000;
-const sweepMs = 600_000;
 const tidyMs = 10_000;
 
 /**
@@ -93,7 +78,7 @@ const tidyMs = 10_000;
 export async function startService(initial: Settings, options: StartOptions = {}): Promise<Service> {
   // Its own, because a reload changes it.
   const settings = { ...initial };
-  const { clock = systemClock, log = createLog(settings.logLevel), random = Math.random } = options;
+  const { clock = systemClock, log = createLog(settings.logLevel), random = Math.random, env = process.env } = options;
   /** What was opened, to be closed in the opposite order. */
   const opened: (() => Promise<unknown>)[] = [];
   const closeAll = async () => {
@@ -117,7 +102,11 @@ export async function startService(initial: Settings, options: StartOptions = {}
       settings.role === "api"
         ? undefined
         : openProviderPool(settings, (...of) =>
-            loggingTrouble(createProvider(...of, { options, clock, simulator }), of[2].id, log),
+            loggingTrouble(
+              options.createProvider?.(of[2]) ?? createProvider(...of, { env, clock, simulator }),
+              of[2].id,
+              log,
+            ),
           );
     if (pool) opened.push(() => pool.close());
     const reload =
@@ -224,129 +213,6 @@ function notShared(log: Logger, error: unknown): void {
   log.warn({ err: error }, "what was learned about token counts could not be read or saved");
 }
 
-/** Starts taking jobs, and what goes with it: counting tokens, reconciling, saving what was learned. */
-function startWork(context: WorkerContext, opened: (() => Promise<unknown>)[]): void {
-  const pricer = createPricer(context);
-  opened.push(() => pricer.idle());
-  const worker = createWorker(context, {
-    rebuild: (giveUp) => recover(context, worker.renewLeases, giveUp),
-    onWaiting: pricer.price,
-  });
-  opened.push(async () => {
-    await worker.stop();
-    await saveLearnedLimits(context);
-  });
-  worker.start();
-  opened.push(startReconciler(context));
-  opened.push(
-    repeat(
-      context.timers,
-      pausesMs,
-      () => followPauses(context),
-      (error) => context.log.warn({ err: error }, "the queue could not be told what is paused; it will be told again"),
-    ),
-  );
-  opened.push(
-    repeat(
-      context.timers,
-      eraseMs,
-      () => sweepEphemeral(context, context.settings.runs),
-      (error) => context.log.warn({ err: error }, "texts that should leave nothing behind could not be erased"),
-    ),
-  );
-  opened.push(
-    repeat(
-      context.timers,
-      sweepMs,
-      () => sweepIdempotencyKeys(context),
-      (error) => context.log.warn({ err: error }, "old idempotency keys could not be removed"),
-    ),
-  );
-  opened.push(
-    repeat(
-      context.timers,
-      checkpointMs,
-      () => saveLearnedLimits(context),
-      (error) => context.log.warn({ err: error }, "what was learned about quotas could not be saved"),
-    ),
-  );
-}
-
-/** The simulator wants a signature, but anybody's. */
-const anybodys = { accessKeyId: "simulator", secretAccessKey: "simulator" };
-
-function createProvider(
-  settings: Settings,
-  model: ModelSettings,
-  deployment: DeploymentSettings,
-  { options, clock, simulator }: { options: StartOptions; clock: Clock; simulator: Simulator | undefined },
-): Provider {
-  if (options.createProvider) return options.createProvider(deployment);
-  const { env = process.env } = options;
-  return deployment.openai
-    ? openAiProvider(settings, model, deployment, deployment.openai, clock, env, simulator)
-    : bedrockProvider(settings, model, deployment, clock, simulator);
-}
-
-/** The simulator serves whatever is configured. */
-function simulatedModels(settings: Settings): SimulatorOptions["models"] {
-  return Object.fromEntries(
-    Object.values(settings.models).flatMap(({ contextTokens, maxOutputTokensLimit, deployments }) =>
-      deployments.map(({ modelId, outputBurndown, streaming, traits: { streamingTools = true } }) => [
-        modelId,
-        { contextTokens, maxOutputTokens: maxOutputTokensLimit, outputBurndown, streaming, streamingTools },
-      ]),
-    ),
-  );
-}
-
 function urlOf(host: string, port: number): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
-
-function bedrockProvider(
-  settings: Settings,
-  model: ModelSettings,
-  deployment: DeploymentSettings,
-  clock: Clock,
-  simulator: Simulator | undefined,
-): Provider {
-  const { region, modelId, streaming, traits, maxConcurrency, account } = deployment;
-  const endpoint = simulator?.url ?? deployment.endpoint;
-  return createBedrockProvider({
-    region,
-    modelId,
-    streaming,
-    traits,
-    timeouts: settings.timeouts,
-    maxSockets: maxConcurrency,
-    clock,
-    ...(endpoint !== undefined && { endpoint }),
-    ...(account && { account }),
-    ...(simulator && { credentials: anybodys }),
-    ...(model.alternative !== undefined && { alternative: model.alternative }),
-  });
-}
-
-function openAiProvider(
-  settings: Settings,
-  model: ModelSettings,
-  { modelId, streaming, maxConcurrency }: DeploymentSettings,
-  server: OpenAiSettings,
-  clock: Clock,
-  env: Environment,
-  simulator: Simulator | undefined,
-): Provider {
-  const apiKey = simulator ? undefined : readApiKey(server, env);
-  return createOpenAiProvider({
-    ...server,
-    ...(simulator && { baseUrl: `${simulator.url}/v1` }),
-    ...(apiKey !== undefined && { apiKey }),
-    modelId,
-    streaming,
-    timeouts: settings.timeouts,
-    maxSockets: maxConcurrency,
-    clock,
-    ...(model.alternative !== undefined && { alternative: model.alternative }),
-  });
 }

@@ -1,0 +1,51 @@
+// All that a process does which runs jobs, beside the jobs themselves: counting tokens, reconciling, and the rounds that keep
+// what it learned, follow pauses and sweep up.
+import { followPauses } from "../jobs/control/pauses.ts";
+import { sweepEphemeral } from "../jobs/ephemeral.ts";
+import { sweepIdempotencyKeys } from "../jobs/idempotency.ts";
+import type { WorkerContext } from "./context.ts";
+import { saveLearnedLimits } from "./learned-limits.ts";
+import { createPricer } from "./pricer.ts";
+import { startReconciler } from "./reconciler.ts";
+import { recover } from "./recovery.ts";
+import { repeat } from "./timers.ts";
+import { createWorker } from "./worker.ts";
+
+/** How often jobs are looked for whose texts have to be erased. */
+const eraseMs = 30_000;
+const pausesMs = 2_000;
+const checkpointMs = 10_000;
+const sweepMs = 600_000;
+
+/**
+ * Starts taking jobs, and what goes with it.
+ * @param opened is given what ends it, in the order of starting
+ */
+export function startWork(context: WorkerContext, opened: (() => Promise<unknown>)[]): void {
+  const pricer = createPricer(context);
+  opened.push(() => pricer.idle());
+  const worker = createWorker(context, {
+    rebuild: (giveUp) => recover(context, worker.renewLeases, giveUp),
+    onWaiting: pricer.price,
+  });
+  opened.push(async () => {
+    await worker.stop();
+    await saveLearnedLimits(context);
+  });
+  worker.start();
+  opened.push(startReconciler(context));
+  const { settings, log } = context;
+  const rounds: [everyMs: number, run: () => Promise<void>, trouble: string][] = [
+    [pausesMs, () => followPauses(context), "the queue could not be told what is paused; it will be told again"],
+    [
+      eraseMs,
+      () => sweepEphemeral(context, settings.runs),
+      "texts that should leave nothing behind could not be erased",
+    ],
+    [sweepMs, () => sweepIdempotencyKeys(context), "old idempotency keys could not be removed"],
+    [checkpointMs, () => saveLearnedLimits(context), "what was learned about quotas could not be saved"],
+  ];
+  for (const [everyMs, run, trouble] of rounds) {
+    opened.push(repeat(context.timers, everyMs, run, (error) => log.warn({ err: error }, trouble)));
+  }
+}
