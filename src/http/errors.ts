@@ -49,7 +49,8 @@ export const jsonExpected = "The body must be JSON, with Content-Type: applicati
 /** For Fastify's setErrorHandler and frameworkErrors. */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const known = asSluiceError(error, request);
-  if (known.status >= 500) {
+  // Who has gone away hears nothing of it, and nothing went wrong.
+  if (known.status >= 500 && !(known.code === "wait_timeout" && reply.raw.destroyed)) {
     const level = known.code === "internal" ? "error" : "warn";
     const { id, method } = request;
     request.log[level]({ err: error, requestId: id, method, route: request.routeOptions?.url }, known.message);

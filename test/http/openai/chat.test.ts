@@ -166,6 +166,8 @@ test("so does a time-out of the client", async () => {
   const jobId = await acceptedJob();
   expect(await answer).toBeInstanceOf(OpenAI.APIConnectionTimeoutError);
   await vi.waitFor(async () => expect(await stateOf(jobId)).toBe("cancelled"), within);
+  await client.models.list();
+  expect(server.context.logged.join("")).not.toContain("the job goes on");
 });
 
 test("who asked to keep the job, or can come back for it, does not", async () => {
