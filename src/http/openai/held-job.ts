@@ -48,7 +48,13 @@ export interface Held {
  * What a request says about itself outside of its body.
  * @throws SluiceError `unknown_environment`, `invalid_request`
  */
-export function heldBy({ headers, caller }: FastifyRequest, settings: Settings): Held {
+export function heldBy({ headers, caller, query }: FastifyRequest, settings: Settings): Held {
+  // OpenAI's paths ignore what they do not know, but who tries without submitting must not be charged.
+  if (Object.hasOwn(query as object, "dry_run")) {
+    throw new SluiceError("invalid_request", "dry_run is possible on POST /v1/jobs and POST /enqueue only.", {
+      field: "dry_run",
+    });
+  }
   const keep = headers["x-sluice-keep"];
   if (keep !== undefined && keep !== "true" && keep !== "false") {
     throw new SluiceError("invalid_request", "x-sluice-keep must be true or false.", { field: "x-sluice-keep" });
