@@ -23,6 +23,8 @@ export type Verdict =
       at: number;
       /** Blocked until then whatever the job's size, so no other job of the same route needs to be asked. */
       forAll: boolean;
+      /** Refused everywhere when it went alone (see `Learning.heldUntil`): it waits outside the queue until then. */
+      held?: boolean;
     }
   | { kind: "impossible"; reason: string };
 
@@ -64,10 +66,15 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
   let blocked: Blocked | undefined;
   // Where this job is too big, a smaller one of the same route may fit.
   let forAll = !before.some((deployment) => deployment.inService(now));
+  let held = true;
   for (const deployment of tier.deployments) {
-    if (allowed && !allowed.includes(deployment.id)) continue;
+    if (allowed && !allowed.includes(deployment.id)) {
+      held = false;
+      continue;
+    }
     const obstacle = obstacleOf(job, deployment, now);
     if (obstacle) {
+      held &&= obstacle === "impossible" || obstacle.held === true;
       forAll &&= obstacle !== "impossible" && obstacle.forAll;
       if (obstacle !== "impossible" && !(blocked && blocked.at <= obstacle.at)) blocked = obstacle;
       continue;
@@ -80,7 +87,7 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
   const { on, at } = blocked ?? { on: { kind: "turn" }, at: Number.POSITIVE_INFINITY };
   // A fallback is left as soon as something before it is back.
   const back = before.map((deployment) => deployment.trouble(now)?.until ?? Number.POSITIVE_INFINITY);
-  return { kind: "blocked", on, at: Math.min(at, ...back), forAll };
+  return { kind: "blocked", on, at: Math.min(at, ...back), forAll, held: held && blocked !== undefined };
 }
 
 /** Where a job that does not fit now will fit first, if nothing else is charged until then. */
@@ -165,8 +172,10 @@ function obstacleOf(job: Applicant, deployment: Deployment, now: number): Blocke
   let latest: { quota: Quota; at: number } | undefined;
   /** Before this time not even the smallest job would be admitted. */
   let closedUntil = now;
+  let held = false;
   for (const quota of deployment.quotas) {
     const cost = costOn(quota, deployment, job.tokens);
+    held ||= quota.heldUntil(cost, now) !== undefined;
     const at = quota.admits(cost, now) ? quota.givesWayUntil(cost, now, job.jobId) : quota.earliest(cost, now);
     if (at === undefined) continue;
     if (!latest || at > latest.at) latest = { quota, at };
@@ -174,7 +183,7 @@ function obstacleOf(job: Applicant, deployment: Deployment, now: number): Blocke
   }
   if (!latest) return undefined;
   const on = { kind: "quota", deployment: deployment.id, quota: latest.quota.config.name } as const;
-  return { kind: "blocked", on, at: latest.at, forAll: closedUntil >= latest.at };
+  return { kind: "blocked", on, at: latest.at, forAll: closedUntil >= latest.at, held };
 }
 
 /** What would be left of the fullest quota, in thousandths of its limit; without quotas, of the concurrency. */

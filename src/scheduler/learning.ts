@@ -6,6 +6,8 @@
 //           bucket that holds less than our burst, not of a lower limit: the burst becomes half of what went at once
 //   pause   1 s after a refusal, doubled with each one that follows within a window, up to 16 s; and what comes after it
 //           starts without a burst
+//   hold    a call that went alone because it costs more than the limit, and was refused, says nothing of the limit: it
+//           is that cost which is too much. It is tried again after 15 minutes, doubled up to an hour
 //
 // What was lowered is probed: a little more after a window of full use, and more again, in steps that double, as long as
 // nothing is refused. A refused probe goes back to the last good value, and the next one waits twice as long.
@@ -18,6 +20,8 @@ import type { LearnedLimit, QuotaConfig } from "./scheduler.ts";
 
 const pauseMs = 1_000;
 const longestPauseMs = 16_000;
+const firstHoldMs = 15 * 60_000;
+const longestHoldMs = 60 * 60_000;
 /** Windows between two probes, at most. */
 const longestPatience = 16;
 /** The first step of a probe, in thousandths, and how many times that the largest is. */
@@ -29,6 +33,8 @@ export interface Seen {
   used: number;
   /** Charged within `atOnceMs`. */
   atOnce: number;
+  /** What the refused call had reserved. */
+  refused: number;
 }
 
 export class Learning {
@@ -42,6 +48,10 @@ export class Learning {
   #loweredAt = Number.NEGATIVE_INFINITY;
   /** Whether the refusals of the present pause are about the burst. */
   #isAboutBurst = false;
+  /** The least that was refused when it went alone, until when it is held, and for how long the next time. */
+  #tooMuch = Number.POSITIVE_INFINITY;
+  #heldUntil = Number.NEGATIVE_INFINITY;
+  #holdMs = firstHoldMs;
 
   constructor(config: QuotaConfig) {
     this.#config = config;
@@ -73,10 +83,33 @@ export class Learning {
     const pause = isNew ? Math.min(longestPauseMs, pauseMs * 2 ** this.#inARow) : 0;
     if (isNew) this.#inARow = Math.min(16, this.#inARow + 1);
     this.closedUntil = Math.max(this.closedUntil, now + (retryAfterMs ?? pause));
+    if (this.#wentAlone(seen)) {
+      this.#hold(seen.refused, now);
+      return;
+    }
     if (isNew) this.#isAboutBurst = this.#speaksOfBurst(seen, spanMs);
     // Each call of the burst that is refused later shows better how much of it was let through.
     if (this.#isAboutBurst) this.#burst.lower(Math.min(this.burst, this.#halfOf(seen.atOnce)), now);
     else if (now - this.#loweredAt > spanMs) this.#lower(seen.used, now);
+  }
+
+  /**
+   * Until when a cost is not tried, though an empty window would admit it: as much was refused when it went alone. Without
+   * this a job above the true limit would empty a window with each try, and halve the limit with each refusal: of
+   * what smaller jobs could have used 0.2 % was left.
+   */
+  heldUntil(cost: number, now: number): number | undefined {
+    return cost > this.limit && cost >= this.#tooMuch && now < this.#heldUntil ? this.#heldUntil : undefined;
+  }
+
+  #wentAlone({ used, refused }: Seen): boolean {
+    return refused > this.limit && used * 10 <= this.limit;
+  }
+
+  #hold(refused: number, now: number): void {
+    this.#tooMuch = now < this.#heldUntil ? Math.min(this.#tooMuch, refused) : refused;
+    this.#heldUntil = now + this.#holdMs;
+    this.#holdMs = Math.min(longestHoldMs, this.#holdMs * 2);
   }
 
   #speaksOfBurst({ used, atOnce }: Seen, spanMs: number): boolean {
@@ -140,6 +173,7 @@ export class Learning {
     const burst = Math.max(1, Math.floor((this.burst * config.limit) / before.limit));
     this.#limit.follow(before.limit, config.limit, this.limit);
     this.#burst.follow(before.burst, config.burst, burst);
+    if (config.limit !== before.limit) this.#heldUntil = Number.NEGATIVE_INFINITY;
     this.#config = config;
   }
 }

@@ -108,7 +108,13 @@ export class Quota {
   /** Whether the cost may be charged now, without regard to bookings. */
   admits(cost: number, now: number): boolean {
     this.#age(now);
-    return now >= this.learning.closedUntil && this.#logAdmits(cost, this.#used) && this.#pacer.admits(cost, now);
+    if (now < this.learning.closedUntil || this.heldUntil(cost, now) !== undefined) return false;
+    return this.#logAdmits(cost, this.#used) && this.#pacer.admits(cost, now);
+  }
+
+  /** Until when the cost is not tried, because as much was refused alone; see `Learning.heldUntil`. */
+  heldUntil(cost: number, now: number): number | undefined {
+    return this.learning.heldUntil(cost, now);
   }
 
   /** Whether the cost may be charged now and every booked job that the asking one has to respect still fits then. */
@@ -138,7 +144,13 @@ export class Quota {
   /** The earliest time at which the cost would be admitted if nothing else were charged until then. */
   earliest(cost: number, now: number): number {
     this.#age(now);
-    return Math.max(now, this.learning.closedUntil, this.#earliestByLog(cost, now), this.#pacer.earliest(cost, now));
+    return Math.max(
+      now,
+      this.learning.closedUntil,
+      this.heldUntil(cost, now) ?? now,
+      this.#earliestByLog(cost, now),
+      this.#pacer.earliest(cost, now),
+    );
   }
 
   /**
@@ -186,9 +198,12 @@ export class Quota {
     this.#edit(charge, 0, now);
   }
 
-  /** The provider says that this quota is exceeded. The charge of the refused call must have been edited before. */
-  throttled(now: number, retryAfterMs?: number): void {
-    this.learning.throttled(this.#seen(now), now, this.spanMs, retryAfterMs);
+  /**
+   * The provider says that this quota is exceeded. The charge of the refused call must have been edited before.
+   * @param refused what that call had reserved
+   */
+  throttled(now: number, refused: number, retryAfterMs?: number): void {
+    this.learning.throttled({ ...this.#seen(now), refused }, now, this.spanMs, retryAfterMs);
     this.#pacer.restUntil(this.learning.closedUntil);
   }
 
@@ -226,7 +241,7 @@ export class Quota {
     this.#day = Math.max(this.#day ?? day, day);
     this.#dayEndsAt = endsAt;
   }
-  #seen(now: number): Seen {
+  #seen(now: number): Omit<Seen, "refused"> {
     this.#age(now);
     // What was charged before then will be gone by that time.
     return { used: this.#used, atOnce: this.#aliveAt(now - atOnceMs + this.spanMs) };

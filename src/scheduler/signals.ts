@@ -1,4 +1,6 @@
 // What is learned of a deployment and its quotas from how a call ended.
+import type { TokenCount } from "../domain/tokens.ts";
+import { costOn } from "./admission.ts";
 import type { Deployment } from "./deployment.ts";
 import type { Quota } from "./quota.ts";
 import type { DeploymentSignal } from "./scheduler.ts";
@@ -6,6 +8,7 @@ import type { DeploymentSignal } from "./scheduler.ts";
 interface SignalledCall {
   deployment: Deployment;
   grantedAt: number;
+  reserved: TokenCount;
 }
 
 type Throttled = Extract<DeploymentSignal, { kind: "throttled" }>;
@@ -65,9 +68,9 @@ function isTokensPerDay({ config }: Quota): boolean {
   return config.per === "day" && config.unit !== "requests";
 }
 
-function throttled({ deployment, grantedAt }: SignalledCall, signal: Throttled, now: number): void {
+function throttled({ deployment, grantedAt, reserved }: SignalledCall, signal: Throttled, now: number): void {
   const quotas = exceeded(deployment, signal.throttle, now);
-  for (const quota of quotas) quota.throttled(now, signal.retryAfterMs);
+  for (const quota of quotas) quota.throttled(now, costOn(quota, deployment, reserved), signal.retryAfterMs);
   // A limit that the configuration does not know of: all that can be done is to wait.
   if (quotas.length === 0)
     deployment.coolDown(

@@ -56,3 +56,28 @@ test("a learned limit below a waiting job's cost stalls nothing: the job goes al
   const { held } = use(calls, "tokens", 6 * minuteMs, 9 * minuteMs);
   expect(held).toBeGreaterThanOrEqual(0.95 * learned.effectiveLimit);
 });
+
+test("a job above the true limit is tried now and then, and costs the others next to nothing", {
+  timeout: 60_000,
+}, async () => {
+  const truly = 200_000;
+  const run = await simulate({
+    config,
+    upstreams: { d: { engine: upstream(algorithms["sliding log"], truly) } },
+    minutes: 40,
+    sizes: [100, 2000],
+    learned: [{ quota: "q", effectiveLimit: truly }],
+    // Several, of one tenant, whose small jobs stand behind them.
+    planted: [1, 2, 3].map((i) => ({
+      atMs: 2 * minuteMs,
+      entry: job(900_000 + i, { cost: 300_000, tenant: "heavy" }),
+    })),
+  });
+  const tries = run.calls.filter((call) => call.job > 900_000);
+  const { held } = use(run.calls, "tokens", 10 * minuteMs, 40 * minuteMs);
+  console.log(`${tries.length} tries in 38 minutes; held ${percent(held / truly)} % of what is allowed`);
+  expect(tries.every((call) => call.refused)).toBe(true);
+  // The first, and 15 minutes later; not each of the three.
+  expect(tries.length).toBeLessThanOrEqual(3);
+  expect(held).toBeGreaterThanOrEqual(0.9 * truly);
+});

@@ -57,6 +57,10 @@ export class Taking {
         continue;
       }
       askAgainAt = Math.min(askAgainAt, verdict.at);
+      if (verdict.held) {
+        this.#waiting.hold(job, verdict.at, now);
+        continue;
+      }
       const count = (asked.get(job.route) ?? 0) + 1;
       asked.set(job.route, count);
       if (verdict.forAll || count > headsAsked) closed.add(job.route);
@@ -88,6 +92,8 @@ export class Taking {
       } else if (verdict.kind === "admitted" && served && result.grants.length < request.max) {
         this.#waiting.clearBooking(route);
         result.grants.push(this.#grant(entry, verdict.deployment, verdict.model, now));
+      } else if (verdict.kind === "blocked" && verdict.held) {
+        this.#waiting.hold(entry, verdict.at, now);
       } else {
         askAgainAt = Math.min(askAgainAt, this.#waiting.keepBooking(route, entry, now, served, request.deployments));
         if (served && verdict.kind === "blocked") askAgainAt = Math.min(askAgainAt, verdict.at);

@@ -117,6 +117,12 @@ export class WaitingRoom {
     }
   }
 
+  /** Lets a job wait until a time, outside the queue, so that what is behind it can go on. */
+  hold(entry: Entry, until: number, now: number): void {
+    this.leave(entry);
+    this.enter(entry, now, until - now);
+  }
+
   /** Takes a job from where it waits, to run. */
   leave(entry: Entry): void {
     if (entry.state === "ready") this.queue.remove(entry);

@@ -63,6 +63,34 @@ export function learningCases(declare: Case): void {
     },
   );
 
+  declare(
+    "a call refused alone, above the limit: the limit stays, as much is not tried for 15 minutes, and others go on",
+    configOf([quota("t", 1000, { unit: "tokens" })]),
+    async (d) => {
+      const ticket = (await d.scheduler.beginRebuild())!;
+      await d.scheduler.restore(ticket, {
+        learned: [{ quota: "t", effectiveLimit: 100 }],
+      });
+      await d.scheduler.finishRebuild(ticket);
+      await d.add(job(1, { cost: 300 }), job(2, { cost: 250 }), job(3, { cost: 20 }));
+      const [heavy] = await d.grants();
+      expect(numberOf(heavy!)).toBe(1);
+      await d.refuse(heavy!, throttledBy("tokens"));
+      expect(await limits(d)).toEqual({ t: 100 });
+      await d.advance(spanMs + 1);
+      // The second was not refused: it goes alone as well, and is held with the first from then on.
+      const [second] = await d.grants();
+      expect(numberOf(second!)).toBe(2);
+      await d.refuse(second!, throttledBy("tokens"));
+      await d.advance(spanMs + 1);
+      expect((await d.grants()).map(numberOf)).toEqual([3]);
+      expect(await limits(d)).toEqual({ t: 100 });
+      expect(await d.scheduler.explain(jobId(1))).toMatchObject({ state: "waiting", waitingOn: { kind: "delay" } });
+      await d.advance(31 * minuteMs);
+      expect((await d.grants()).map(numberOf)).toEqual([1]);
+    },
+  );
+
   declare("throttled by tokens: only quotas on tokens are lowered", three, async (d) => {
     await d.add(...jobs(1, 70, { cost: 10 }));
     const grants = await d.grants();

@@ -50,6 +50,8 @@ local function grantBooked()
     elseif verdict.kind == 'admitted' and isServed and #granted < max then
       waiting_room.clearBooking(entry)
       grant(entry, verdict.deployment, verdict.model)
+    elseif verdict.kind == 'blocked' and verdict.held then
+      waiting_room.hold(entry, verdict.at)
     else
       askAgainAt = math.min(askAgainAt, waiting_room.keepBooking(entry, isServed, served))
       if isServed and verdict.kind == 'blocked' then askAgainAt = math.min(askAgainAt, verdict.at) end
@@ -72,6 +74,9 @@ local function grantFromQueue()
       grant(entry, verdict.deployment, verdict.model)
     elseif verdict.kind == 'impossible' then
       cannotRun(entry, verdict.reason)
+    elseif verdict.held then
+      askAgainAt = math.min(askAgainAt, verdict.at)
+      waiting_room.hold(entry, verdict.at)
     else
       askAgainAt = math.min(askAgainAt, verdict.at)
       asked[route] = (asked[route] or 0) + 1

@@ -104,8 +104,10 @@ local function obstacleOf(job, deployment)
   local latest, latestAt
   -- Before this time not even the smallest job would be admitted.
   local closedUntil = now
+  local held = false
   for _, quota in ipairs(deployment.quotas) do
     local cost = admission.costOn(quota, deployment, job)
+    held = held or quotas.heldUntil(quota, cost) ~= nil
     local at
     if quotas.admits(quota, cost) then
       at = quotas.givesWayUntil(quota, cost, job.id)
@@ -121,7 +123,7 @@ local function obstacleOf(job, deployment)
   end
   if not latest then return nil end
   local on = { kind = 'quota', deployment = deployment.id, quota = latest.name }
-  return { on = on, at = latestAt, forAll = closedUntil >= latestAt }
+  return { on = on, at = latestAt, forAll = closedUntil >= latestAt, held = held }
 end
 
 -- What would be left of the fullest quota, in thousandths of its limit; without quotas, of the concurrency.
@@ -136,7 +138,7 @@ local function headroomOf(job, deployment)
   return least
 end
 
--- Answers { kind = admitted, deployment, model }, { kind = blocked, on, at, forAll } or { kind = impossible, reason }.
+-- Answers { kind = admitted, deployment, model }, { kind = blocked, on, at, forAll, held } or { kind = impossible, reason }.
 -- `served`: the ids of the deployments that the asking worker serves, or nil for all.
 function admission.decide(job, tiers, served)
   local reason = impossible(job, tiers)
@@ -147,10 +149,14 @@ function admission.decide(job, tiers, served)
   if tier.paused then return pausedBy('model\n' .. tier.model, false) end
   local best, bestHeadroom, blocked
   local forAll = true
+  local held = true
   for before = 1, place - 1 do forAll = forAll and not anyInService(tiers[before]) end
   for _, deployment in ipairs(tier.deployments) do
-    if not served or contains(served, deployment.id) then
+    if served and not contains(served, deployment.id) then
+      held = false
+    else
       local obstacle = obstacleOf(job, deployment)
+      held = held and (obstacle == 'impossible' or type(obstacle) == 'table' and obstacle.held == true)
       if not obstacle then
         local headroom = headroomOf(job, deployment)
         if not best or headroom > bestHeadroom then
@@ -175,7 +181,8 @@ function admission.decide(job, tiers, served)
       if trouble then at = math.min(at, trouble.untilTime) end
     end
   end
-  return { kind = 'blocked', on = blocked and blocked.on or { kind = 'turn' }, at = at, forAll = forAll }
+  local on = blocked and blocked.on or { kind = 'turn' }
+  return { kind = 'blocked', on = on, at = at, forAll = forAll, held = held and blocked ~= nil }
 end
 
 -- Where a job that does not fit now will fit first, if nothing else is charged until then: deployment, time, tier.

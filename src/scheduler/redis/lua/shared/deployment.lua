@@ -1,6 +1,7 @@
 -- What is known of a deployment besides its quotas, and what is learned from how a call ended: see deployment.ts and
 -- signals.ts.
 --- @include "state"
+--- @include "cost"
 --- @include "quota"
 local deployments = {}
 
@@ -132,23 +133,26 @@ local function usedUpToday(deployment, retryAfterMs)
   end
 end
 
-local function throttled(deployment, grantedAt, throttle, retryAfterMs)
+local function throttled(deployment, call, throttle, retryAfterMs)
   if throttle == 'tokens_per_day' then return usedUpToday(deployment, retryAfterMs) end
   local found = exceeded(deployment, throttle)
-  for _, quota in ipairs(found) do quotas.throttled(quota, retryAfterMs) end
-  if #found == 0 and isFresh(deployment, grantedAt) then
+  for _, quota in ipairs(found) do
+    local refused = costs.reserved(quota.unit, call.input, call.output, deployment.burndown)
+    quotas.throttled(quota, refused, retryAfterMs)
+  end
+  if #found == 0 and isFresh(deployment, call.grantedAt) then
     pause(deployment, coolDown, 'The provider throttles by a quota that is not configured.', retryAfterMs)
   end
 end
 
--- `grantedAt`: when the call was granted that shows it. kind: ok | none | throttled | capacity | misconfigured; detail: the throttle, or the reason.
-function deployments.signal(deployment, grantedAt, kind, detail, retryAfterMs)
+-- `call`: the lease of the call that shows it. kind: ok | none | throttled | capacity | misconfigured; detail: the throttle, or the reason.
+function deployments.signal(deployment, call, kind, detail, retryAfterMs)
   if kind == 'ok' then
     -- Calls that were running when the trouble began do not end it: 50 that end well would cancel every cool-down.
-    if isFresh(deployment, grantedAt) then deployments.revive(deployment.state) end
+    if isFresh(deployment, call.grantedAt) then deployments.revive(deployment.state) end
     for _, quota in ipairs(deployment.quotas) do quotas.succeeded(quota) end
   elseif kind == 'capacity' then
-    if isFresh(deployment, grantedAt) then
+    if isFresh(deployment, call.grantedAt) then
       local reason = detail ~= '' and detail or 'The provider is overloaded or unavailable.'
       pause(deployment, coolDown, reason, retryAfterMs)
     end
@@ -156,6 +160,6 @@ function deployments.signal(deployment, grantedAt, kind, detail, retryAfterMs)
     deployment.state.onTrial = true
     deployment.state.trouble = { state = 'out_of_service', untilTime = now + outOfServiceMs, reason = detail }
   elseif kind == 'throttled' then
-    throttled(deployment, grantedAt, detail, retryAfterMs)
+    throttled(deployment, call, detail, retryAfterMs)
   end
 end

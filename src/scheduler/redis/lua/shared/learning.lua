@@ -1,5 +1,6 @@
 -- What a quota learns from refusals: see learning.ts, whose arithmetic this is. Its state lies in the quota's: `limit`
--- and `burst` (each a value that is probed), closedUntil, throttledAt, inARow, loweredAt, isAboutBurst.
+-- and `burst` (each a value that is probed), closedUntil, throttledAt, inARow, loweredAt, isAboutBurst,
+-- tooMuch, heldUntil, holdMs.
 --- @include "state"
 --- @include "pacer"
 local learning = {}
@@ -7,6 +8,8 @@ local learning = {}
 local pauseMs = 1000
 local longestPauseMs = 16000
 local longestPatience = 16
+local firstHoldMs = 900000
+local longestHoldMs = 3600000
 local limitSteps = { thousandths = 10, most = 8 }
 local burstSteps = { thousandths = 100, most = 1 }
 
@@ -23,6 +26,9 @@ function learning.fresh(own)
   own.inARow = 0
   own.loweredAt = -infinity
   own.isAboutBurst = false
+  own.tooMuch = infinity
+  own.heldUntil = -infinity
+  own.holdMs = firstHoldMs
 end
 
 local function isProbed(it)
@@ -84,14 +90,28 @@ local function lowerLimit(own, used)
   lower(own.limit, math.max(1, math.min(own.limit.value, math.max(seen, half))))
 end
 
--- `used` and `atOnce`: what the log shows without the refused call, in the span and in the last `atOnceMs`.
-function learning.throttled(own, used, atOnce, span, retryAfterMs)
+-- Until when a cost is not tried, because as much was refused when it went alone; nil if it may be.
+function learning.heldUntil(own, cost)
+  local isHeld = cost > own.limit.value and cost >= own.tooMuch and now < own.heldUntil
+  return isHeld and own.heldUntil or nil
+end
+
+local function hold(own, refused)
+  own.tooMuch = now < own.heldUntil and math.min(own.tooMuch, refused) or refused
+  own.heldUntil = now + own.holdMs
+  own.holdMs = math.min(longestHoldMs, own.holdMs * 2)
+end
+
+-- `used` and `atOnce`: what the log shows without the refused call, in the span and in the last `atOnceMs`; `refused`: what
+-- that call had reserved.
+function learning.throttled(own, used, atOnce, refused, span, retryAfterMs)
   if now - own.throttledAt > span then own.inARow = 0 end
   own.throttledAt = now
   local isNew = now >= own.closedUntil
   local pause = isNew and math.min(longestPauseMs, pauseMs * 2 ^ own.inARow) or 0
   if isNew then own.inARow = math.min(16, own.inARow + 1) end
   own.closedUntil = math.max(own.closedUntil, now + (retryAfterMs or pause))
+  if refused > own.limit.value and used * 10 <= own.limit.value then return hold(own, refused) end
   if isNew then own.isAboutBurst = speaksOfBurst(own, used, atOnce, span) end
   if own.isAboutBurst then
     lower(own.burst, math.min(own.burst.value, halfOf(own, atOnce)))
@@ -137,4 +157,5 @@ function learning.reconfigure(own, before)
   local burst = math.max(1, math.floor(own.burst.value * settings.limit / before.limit))
   follow(own.limit, before.limit, settings.limit, own.limit.value)
   follow(own.burst, before.burst, settings.burst, burst)
+  if settings.limit ~= before.limit then own.heldUntil = -infinity end
 end

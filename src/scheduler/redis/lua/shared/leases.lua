@@ -253,5 +253,5 @@ function leases.account(lease, charge, input, output)
 end
 
 function leases.signal(lease, kind, detail, retryAfterMs)
-  deployments.signal(deploymentOf[lease.deployment], lease.grantedAt, kind, detail, retryAfterMs)
+  deployments.signal(deploymentOf[lease.deployment], lease, kind, detail, retryAfterMs)
 end

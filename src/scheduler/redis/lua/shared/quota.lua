@@ -123,7 +123,13 @@ end
 function quotas.admits(quota, cost)
   quota_log.age(quota)
   local own = quota.state
-  return now >= own.closedUntil and logAdmits(quota, cost, own.used) and pacer.admits(quota, cost)
+  if now < own.closedUntil or learning.heldUntil(own, cost) then return false end
+  return logAdmits(quota, cost, own.used) and pacer.admits(quota, cost)
+end
+
+-- Until when the cost is not tried, because as much was refused alone; nil if it may be.
+function quotas.heldUntil(quota, cost)
+  return learning.heldUntil(quota.state, cost)
 end
 
 -- When two costs fit at once; infinite if time alone does not bring that.
@@ -158,7 +164,8 @@ end
 
 function quotas.earliest(quota, cost)
   quota_log.age(quota)
-  return math.max(now, quota.state.closedUntil, earliestByLog(quota, cost), pacer.earliest(quota, cost, 0))
+  local held = quotas.heldUntil(quota, cost) or now
+  return math.max(now, quota.state.closedUntil, held, earliestByLog(quota, cost), pacer.earliest(quota, cost, 0))
 end
 
 -- When the cost will be admitted if the quota is used to the full and so much goes before it.
@@ -240,11 +247,12 @@ local function seen(quota)
   return quota.state.used, aliveAt(quota, now - atOnceMs + quota.span)
 end
 
--- The provider says that this quota is exceeded. The charge of the refused call must have been edited before.
-function quotas.throttled(quota, retryAfterMs)
+-- The provider says that this quota is exceeded. The charge of the refused call must have been edited before; `refused` is
+-- what that call had reserved.
+function quotas.throttled(quota, refused, retryAfterMs)
   local own = quota.state
   local used, atOnce = seen(quota)
-  learning.throttled(own, used, atOnce, quota.span, retryAfterMs)
+  learning.throttled(own, used, atOnce, refused, quota.span, retryAfterMs)
   quota.paced = quota.per == 'minute' and own.burst.value < quota.limit
   pacer.restUntil(quota, own.closedUntil)
 end

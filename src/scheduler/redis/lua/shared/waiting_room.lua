@@ -37,6 +37,12 @@ function waiting_room.enter(entry, delayMs)
   entries.put(entry)
 end
 
+-- Lets a job wait until a time, outside the queue, so that what is behind it can go on.
+function waiting_room.hold(entry, untilTime)
+  waiting_room.leave(entry)
+  waiting_room.enter(entry, untilTime - now)
+end
+
 -- Adds a job that is not known yet.
 function waiting_room.add(entry, delayMs)
   local flow = shares.flow(entry.flow)
