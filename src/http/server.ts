@@ -158,6 +158,8 @@ function acceptJsonOnly(app: HttpServer): void {
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body: Buffer, done) => {
     if (!isUtf8(body)) return done(new SluiceError("invalid_json", "The body is not valid UTF-8."));
     const text = body.toString();
+    // Many clients name the type of a body that they do not send.
+    if (text === "" && request.routeOptions.schema?.body === undefined) return done(null, undefined);
     parse(request, text, (error, value) => (error ? done(jsonError(text, error)) : done(null, value)));
   });
   // A form is for a file, and its route reads it as it arrives.

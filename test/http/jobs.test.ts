@@ -137,6 +137,12 @@ describe("list", () => {
 });
 
 describe("cancel and retry", () => {
+  test("the type of a body that is not sent does no harm", async () => {
+    const headers = { "content-type": "application/json" };
+    const answer = await server.app.inject({ method: "POST", url: `/v1/jobs/${crypto.randomUUID()}/cancel`, headers });
+    expect(answer.json().error.code).toBe("job_not_found");
+  });
+
   test("cancelling twice is fine, cancelling what has completed is not", async () => {
     const jobId = await server.enqueue();
     for (let i = 0; i < 2; i++) {
