@@ -153,6 +153,14 @@ test("forms that are broken", async () => {
   expect(await send("text/plain", "x")).toBe(415);
 });
 
+test("who tries without submitting is refused, and has no batch", async () => {
+  const file = await client.files.create({ file: new File([good], "good.jsonl"), purpose: "batch" });
+  const wanted = { input_file_id: file.id, endpoint, completion_window: "24h" } as const;
+  const tried = client.batches.create(wanted, { query: { dry_run: "true" } });
+  await expect(tried).rejects.toMatchObject({ status: 400, param: "dry_run" });
+  expect((await client.batches.list()).data.filter((batch) => batch.input_file_id === file.id)).toEqual([]);
+});
+
 test("requests that are not as they must be", async () => {
   const input_file_id = await upload(service, good);
   const body = { input_file_id, endpoint, completion_window: "24h" };

@@ -12,6 +12,7 @@ import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { lineFormats } from "../openai/batch-lines.ts";
 import { batchResource } from "../openai/batch-resource.ts";
 import { optional } from "../openai/fields.ts";
+import { refuseDryRun } from "../openai/held-job.ts";
 import type { HttpServer } from "../types.ts";
 import { webhookUrlField } from "../webhook-resource.ts";
 
@@ -72,6 +73,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async (request) => {
+      refuseDryRun(request.query);
       const { input_file_id, endpoint, completion_window, metadata, webhook_url } = request.body;
       const input = {
         inputFileId: input_file_id,
