@@ -10,7 +10,7 @@ import type { JobStore } from "../src/store/job-store.ts";
 import { openForWriting } from "../src/store/sqlite/driver.ts";
 import { migrate } from "../src/store/sqlite/migrate.ts";
 import type { Reply, Write } from "../src/store/sqlite/protocol.ts";
-import { newJobRow } from "../src/store/sqlite/rows.ts";
+import { newJobColumns, newJobRows } from "../src/store/sqlite/rows.ts";
 import { environmentMigrations } from "../src/store/sqlite/schema.ts";
 import { openSqliteStore } from "../src/store/sqlite/sqlite-store.ts";
 import { Writer } from "../src/store/sqlite/writer.ts";
@@ -130,7 +130,7 @@ async function insertOnMainThread(folder: string): Promise<Run> {
   };
   const insert = (job: Job) => {
     if (writes.length === 0) setImmediate(commit);
-    writes.push({ kind: "insert", database, jobs: [newJobRow(job)] });
+    writes.push({ kind: "insert", database, jobs: newJobRows([job]) });
     return new Promise<Reply>((resolve) => waiting.push(resolve));
   };
   const all = makeJobs(jobs);
@@ -151,16 +151,15 @@ async function insertBare(folder: string): Promise<number> {
   const db = openForWriting(join(folder, "bare.sqlite"));
   migrate(db, "bare", environmentMigrations);
   const insertJob = db.prepare(
-    `INSERT INTO jobs (environment, submitted_at, job_id, status, tenant, priority, model, expires_at, head)
-     VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?)`,
+    `INSERT INTO jobs (status, ${newJobColumns.join(", ")}) VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const insertRequest = db.prepare("INSERT INTO requests (job_id, request) VALUES (?, ?)");
   const rate = await insertInBulk(async (part) => {
-    const rows = part.map(newJobRow);
+    const { values, requests } = newJobRows(part);
     db.exec("BEGIN IMMEDIATE");
-    for (const { request, ...row } of rows) {
-      insertJob.run(...Object.values(row));
-      insertRequest.run(row.jobId, request);
+    for (const [i, job] of part.entries()) {
+      insertJob.run(...values.slice(i * newJobColumns.length, (i + 1) * newJobColumns.length));
+      insertRequest.run(job.id, requests[i]!);
     }
     db.exec("COMMIT");
   });

@@ -193,7 +193,12 @@ function parametersOf(input: SubmitInput): Omit<Parameters, "maxTokens"> {
     (p) => p || undefined,
   );
   const asked = { temperature, topP, topK, stop, seed, frequencyPenalty, presencePenalty, reasoningEffort };
-  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+  const given: Record<string, unknown> = {};
+  for (const name in asked) {
+    const value = asked[name as keyof typeof asked];
+    if (value !== undefined) given[name] = value;
+  }
+  return given;
 }
 
 /** @throws SluiceError `invalid_request` for a start that is too far away, or not before the deadline */

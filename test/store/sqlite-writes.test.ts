@@ -6,7 +6,7 @@ import { type Database, openForReading, openForWriting, openPlain } from "../../
 import { commitFailureOf, failureOf } from "../../src/store/sqlite/errors.ts";
 import { commitGroup, type WritableDatabase } from "../../src/store/sqlite/group-commit.ts";
 import type { Write } from "../../src/store/sqlite/protocol.ts";
-import { newJobRow } from "../../src/store/sqlite/rows.ts";
+import { newJobColumns, newJobRows } from "../../src/store/sqlite/rows.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { openJobs } from "../../src/store/sqlite/writer.ts";
 import { makeJob } from "./conformance/support.ts";
@@ -21,7 +21,7 @@ async function openDatabase(): Promise<{ database: WritableDatabase; db: Databas
 }
 
 function inserting(...jobs: Job[]): Write {
-  return { kind: "insert", database: "jobs", jobs: jobs.map(newJobRow) };
+  return { kind: "insert", database: "jobs", jobs: newJobRows(jobs) };
 }
 
 function jobWith(text: string): Job {
@@ -66,7 +66,8 @@ test("a write that fails takes nothing with it, neither its own half nor its nei
   const [before, half, after] = [makeJob(), makeJob(), makeJob()];
   const broken = inserting(half!, makeJob());
   // The second row of the call violates NOT NULL, after the first one was written.
-  (broken as Extract<Write, { kind: "insert" }>).jobs[1]!.tenant = null as unknown as string;
+  const { values } = (broken as Extract<Write, { kind: "insert" }>).jobs;
+  values[newJobColumns.length + newJobColumns.indexOf("tenant")] = null;
   const replies = commitGroup(database, [inserting(before!), broken, inserting(after!)]);
   expect(replies).toEqual([
     { answer: ["inserted"] },
@@ -76,6 +77,30 @@ test("a write that fails takes nothing with it, neither its own half nor its nei
   expect(idsIn(db).sort()).toEqual([before!.id, after!.id].sort());
   expect(idsIn(db, "requests").sort()).toEqual([before!.id, after!.id].sort());
   expect(db.prepare("SELECT status, jobs FROM job_counts").all()).toMatchObject([{ status: "queued", jobs: 2 }]);
+});
+
+test("many rows of which some are there already, or come twice: each is told for itself, and is there once", async () => {
+  const { database, db } = await openDatabase();
+  const jobs = Array.from({ length: 230 }, (_, i) => jobWith(`text ${i}`));
+  // Of the first fifty two are there, of the second all, of the third none.
+  const before = [jobs[3]!, jobs[49]!, ...jobs.slice(50, 100)];
+  commitGroup(database, [inserting(...before)]);
+  const twice = jobs[160]!;
+  const asked = [...jobs.slice(0, 170), { ...twice, tenant: "another" }, ...jobs.slice(170)];
+  const [reply] = commitGroup(database, [inserting(...asked)]);
+  const exists = (job: Job, i: number) => before.includes(job) || i === 170;
+  expect(reply).toEqual({ answer: asked.map((job, i) => (exists(job, i) ? "exists" : "inserted")) });
+  const stored = db
+    .prepare("SELECT job_id, tenant, request FROM jobs JOIN requests USING (job_id) ORDER BY job_id")
+    .all()
+    .map((row) => ({ ...row }));
+  expect(stored).toEqual(
+    jobs
+      .map(({ id, tenant, request }) => ({ job_id: id, tenant, request: JSON.stringify(request) }))
+      .sort((a, b) => (a.job_id < b.job_id ? -1 : 1)),
+  );
+  expect(idsIn(db, "requests")).toHaveLength(230);
+  expect(db.prepare("SELECT status, jobs FROM job_counts").all()).toMatchObject([{ status: "queued", jobs: 230 }]);
 });
 
 test("when the disk is full, what still fits is written, and the rest is refused whole", async () => {

@@ -11,7 +11,10 @@ import {
   type AttemptRow,
   attemptColumns,
   attemptOf,
-  type NewJobRow,
+  environmentAt,
+  jobIdAt,
+  type NewJobRows,
+  newJobColumns,
   type OutcomeRow,
   outcomeColumns,
   outcomeOf,
@@ -19,6 +22,13 @@ import {
 } from "./rows.ts";
 
 type JobWrite = Extract<Write, { kind: "insert" | "begin" | "end" | "finish" | "erase" | "remove" | "amend" }>;
+
+/**
+ * Rows of one INSERT where there are so many: a job of a batch takes the thread 9.9 us then, and 13.3 with a statement for
+ * each (11.2 with 10 rows).
+ */
+const rowsAtOnce = 50;
+const width = newJobColumns.length;
 
 export class JobWriter {
   readonly #sql: ReturnType<typeof prepare>;
@@ -32,7 +42,7 @@ export class JobWriter {
   apply(write: JobWrite): WriteOperations[JobWrite["kind"]]["answer"] {
     switch (write.kind) {
       case "insert":
-        return write.jobs.map((job) => this.#insert(job));
+        return this.#insert(write.jobs);
       case "begin":
         return this.#begin(write.begin);
       case "end":
@@ -61,22 +71,32 @@ export class JobWriter {
     this.#counts.clear();
   }
 
-  #insert(job: NewJobRow): "inserted" | "exists" {
-    const { environment, submittedAt, jobId, tenant, priority, model, expiresAt, head, request } = job;
-    const { changes } = this.#sql.insertJob.run(
-      environment,
-      submittedAt,
-      jobId,
-      tenant,
-      priority,
-      model,
-      expiresAt,
-      head,
-    );
-    if (changes === 0) return "exists";
-    this.#sql.insertRequest.run(jobId, request);
-    this.#count(environment, "queued", 1);
-    return "inserted";
+  #insert({ values, requests }: NewJobRows): ("inserted" | "exists")[] {
+    const answers: ("inserted" | "exists")[] = [];
+    const { insertJobs, insertJob, insertRequests, insertRequest } = this.#sql;
+    for (let from = 0; from < requests.length; ) {
+      const rows = requests.length - from >= rowsAtOnce ? rowsAtOnce : 1;
+      const jobs = values.slice(from * width, (from + rows) * width);
+      const { changes } = (rows === 1 ? insertJob : insertJobs).run(...jobs);
+      if (rows > 1 && changes === rows) {
+        insertRequests.run(
+          ...requests.slice(from, from + rows).flatMap((text, i) => [jobs[i * width + jobIdAt], text]),
+        );
+        for (let i = 0; i < rows; i++) answers.push("inserted");
+      } else {
+        // Some are there already, and the statement does not say which. A job and its request come together, so a
+        // request that is not there belongs to a job that is new.
+        for (let i = 0; i < rows; i++) {
+          const isNew = changes > 0 && insertRequest.run(jobs[i * width + jobIdAt], requests[from + i]).changes > 0;
+          answers.push(isNew ? "inserted" : "exists");
+        }
+      }
+      from += rows;
+    }
+    for (const [i, answer] of answers.entries()) {
+      if (answer === "inserted") this.#count(values[i * width + environmentAt] as string, "queued", 1);
+    }
+    return answers;
   }
 
   #begin(begin: BeginAttempt): BeginAnswer {
@@ -185,13 +205,23 @@ export class JobWriter {
   }
 }
 
+function insertJobsSql(rows: number): string {
+  const row = `('queued', ${newJobColumns.map(() => "?").join(", ")})`;
+  const all = new Array<string>(rows).fill(row).join(", ");
+  return `INSERT INTO jobs (status, ${newJobColumns.join(", ")}) VALUES ${all} ON CONFLICT DO NOTHING`;
+}
+
+function insertRequestsSql(rows: number): string {
+  const all = new Array<string>(rows).fill("(?, ?)").join(", ");
+  return `INSERT INTO requests (job_id, request) VALUES ${all} ON CONFLICT DO NOTHING`;
+}
+
 function prepare(db: Database) {
   return {
-    insertJob: db.prepare(
-      `INSERT INTO jobs (environment, submitted_at, job_id, status, tenant, priority, model, expires_at, head)
-       VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-    ),
-    insertRequest: db.prepare("INSERT INTO requests (job_id, request) VALUES (?, ?)"),
+    insertJob: db.prepare(insertJobsSql(1)),
+    insertJobs: db.prepare(insertJobsSql(rowsAtOnce)),
+    insertRequest: db.prepare(insertRequestsSql(1)),
+    insertRequests: db.prepare(insertRequestsSql(rowsAtOnce)),
     job: db.prepare("SELECT status, head FROM jobs WHERE job_id = ? AND environment = ?"),
     request: db.prepare("SELECT request FROM requests WHERE job_id = ?"),
     moveJob: db.prepare("UPDATE jobs SET status = ? WHERE job_id = ?"),

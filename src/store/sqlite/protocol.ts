@@ -4,7 +4,7 @@ import type { CursorKey } from "../cursor.ts";
 import type { BeginAttempt, JobChange, LineRange, LinesQuery, UsageQuery } from "../job-store.ts";
 import type { Failure } from "./errors.ts";
 import type { RecordRange, RecordRow } from "./records.ts";
-import type { AttemptRow, JobRow, NewJobRow, OutcomeRow, UsageTableRow } from "./rows.ts";
+import type { AttemptRow, JobRow, NewJobRows, OutcomeRow, UsageTableRow } from "./rows.ts";
 
 /** Name of a database without its path or ending, such as `SSP-dev`. */
 export type DatabaseName = string;
@@ -47,7 +47,7 @@ interface RecordsAt {
 }
 
 export type WriteOperations = {
-  insert: { request: { database: DatabaseName; jobs: NewJobRow[] }; answer: ("inserted" | "exists")[] };
+  insert: { request: { database: DatabaseName; jobs: NewJobRows }; answer: ("inserted" | "exists")[] };
   begin: { request: { database: DatabaseName; begin: BeginAttempt }; answer: BeginAnswer };
   end: { request: Place & { jobId: string; end: EndRow }; answer: undefined };
   finish: {

@@ -2,32 +2,40 @@
 import type { Attempt, AttemptEnd, FinalState, Job, JobHead, JobState, JobSummary, Outcome } from "../../domain/job.ts";
 import type { UsageRow, UsageSums } from "../../domain/usage.ts";
 
-/** The values of a new job, in the order of the INSERT statements in job-writer.ts. */
-export interface NewJobRow {
-  environment: string;
-  submittedAt: number;
-  jobId: string;
-  tenant: string;
-  priority: string;
-  model: string;
-  expiresAt: number | null;
-  head: string;
-  request: string;
+/**
+ * New jobs, as the writer's thread gets them: flat, because an object with nine keys for each takes three times as long
+ * to copy between threads.
+ */
+export interface NewJobRows {
+  /** Of each job the values of `newJobColumns`. */
+  values: (string | number | null)[];
+  /** Of each job the JSON of what is asked. */
+  requests: string[];
 }
 
-export function newJobRow(job: Job): NewJobRow {
-  const { request, ...head } = job;
-  return {
-    environment: job.environment,
-    submittedAt: job.submittedAt,
-    jobId: job.id,
-    tenant: job.tenant,
-    priority: job.priority,
-    model: job.model,
-    expiresAt: job.expiresAt ?? null,
-    head: JSON.stringify(head),
-    request: JSON.stringify(request),
-  };
+/** `job_id` is one of them; see `jobIdAt`. */
+export const newJobColumns = [
+  "environment",
+  "submitted_at",
+  "job_id",
+  "tenant",
+  "priority",
+  "model",
+  "expires_at",
+  "head",
+];
+export const environmentAt = 0;
+export const jobIdAt = 2;
+
+export function newJobRows(jobs: readonly Job[]): NewJobRows {
+  const values: NewJobRows["values"] = [];
+  const requests: string[] = [];
+  for (const { request, ...head } of jobs) {
+    const { environment, submittedAt, id, tenant, priority, model, expiresAt = null } = head;
+    values.push(environment, submittedAt, id, tenant, priority, model, expiresAt, JSON.stringify(head));
+    requests.push(JSON.stringify(request));
+  }
+  return { values, requests };
 }
 
 /** A row of a list. `submitted_at` and `job_id` are its key. */

@@ -49,7 +49,7 @@ import {
   serviceDatabase,
   type WriteOperations,
 } from "./protocol.ts";
-import { attemptOf, type JobRow, newJobRow, outcomeOf, outcomeRow, summaryOf, usageOf } from "./rows.ts";
+import { attemptOf, type JobRow, newJobRows, outcomeOf, outcomeRow, summaryOf, usageOf } from "./rows.ts";
 import { SqliteRecords } from "./sqlite-records.ts";
 import { StoreThread } from "./thread.ts";
 
@@ -131,7 +131,7 @@ class SqliteStore implements JobStore {
     const answers: ("inserted" | "exists")[] = [];
     await Promise.all(
       Array.from(parts, async ([database, indexes]) => {
-        const rows = indexes.map((index) => newJobRow(jobs[index]!));
+        const rows = newJobRows(indexes.map((index) => jobs[index]!));
         const answer = await this.#writer.ask("insert", { database, jobs: rows });
         for (const [i, index] of indexes.entries()) answers[index] = answer[i]!;
       }),

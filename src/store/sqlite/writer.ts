@@ -137,7 +137,7 @@ function writeRecords(records: RecordWriter, write: RecordWrite): unknown {
 }
 
 function rowsOf(write: Write): number {
-  if (write.kind === "insert") return write.jobs.length;
+  if (write.kind === "insert") return write.jobs.requests.length;
   if (write.kind === "insertRecords") return write.records.length;
   return write.kind === "removeRecords" ? write.ids.length : 1;
 }

@@ -12,6 +12,11 @@ import type { BatchContext } from "./context.ts";
 
 /** Jobs in one insert: one commit. */
 const chunkSize = 1_000;
+/**
+ * Inserts that the store has at a time. With one, the writer's thread was idle whenever it had to wait for the main
+ * thread's turn, which on a busy machine takes as long as an insert.
+ */
+const insertsAtOnce = 2;
 /** Chunks between two notes of how far it has come. */
 const chunksPerNote = 10;
 
@@ -33,43 +38,49 @@ export async function submitLines(
   const progress: Progress = { ...before };
   let jobs: Job[] = [];
   let chunks = 0;
-  /** The insert under way: while it is, the next chunk is made. */
-  let inserting: Promise<void> = Promise.resolve();
+  /** Inserts under way, the oldest first: while they are, the next chunk is made. */
+  const underWay: Promise<unknown>[] = [];
 
   const insert = async () => {
-    await inserting;
+    if (underWay.length === insertsAtOnce) await underWay.shift();
     await proceed();
     const chunk = jobs;
     jobs = [];
     const durable = { ...progress };
     const note = ++chunks % chunksPerNote === 0;
-    inserting = accept(context, chunk).then(() => (note ? saveProgress(context, environment, id, durable) : undefined));
-    // Awaited before the next one; meanwhile nobody must call it unhandled.
-    inserting.catch(() => {});
+    const accepted = accept(context, chunk);
+    // A note says that everything before it is durable.
+    const all = [...underWay, accepted];
+    const done = note ? Promise.all(all).then(() => saveProgress(context, environment, id, durable)) : accepted;
+    // Awaited later; meanwhile nobody must call it unhandled.
+    done.catch(() => {});
+    underWay.push(done);
   };
   const isOver = async () =>
     context.clock.wall() >= expiresAt || (await findBatch(context, environment, id))?.steps.cancelled !== undefined;
 
-  for await (const lines of jsonLines(bytes, maxLineBytes)) {
-    for (const line of lines) {
-      if (line.number <= before.line) continue;
-      try {
-        jobs.push(await lineJob(context, request, format, requestLine(line, endpoint, maxLineBytes)));
-      } catch (error) {
-        if (!lineErrorOf(error, line.number)) throw error;
-        progress.refused++;
+  try {
+    for await (const lines of jsonLines(bytes, maxLineBytes)) {
+      for (const line of lines) {
+        if (line.number <= before.line) continue;
+        try {
+          jobs.push(await lineJob(context, request, format, requestLine(line, endpoint, maxLineBytes)));
+        } catch (error) {
+          if (!lineErrorOf(error, line.number)) throw error;
+          progress.refused++;
+        }
+        progress.line = line.number;
+        if (jobs.length < chunkSize) continue;
+        if (await isOver()) return undefined;
+        await insert();
       }
-      progress.line = line.number;
-      if (jobs.length < chunkSize) continue;
-      if (await isOver()) {
-        await inserting;
-        return undefined;
-      }
-      await insert();
     }
+    if (jobs.length > 0 && (await isOver())) return undefined;
+    if (jobs.length > 0) await insert();
+    await Promise.all(underWay);
+    return { refused: progress.refused };
+  } finally {
+    // Whoever goes on from here, or closes the store, finds nothing under way. What failed is inserted again.
+    await Promise.allSettled(underWay);
   }
-  if (jobs.length > 0 && (await isOver())) return undefined;
-  if (jobs.length > 0) await insert();
-  await inserting;
-  return { refused: progress.refused };
 }
