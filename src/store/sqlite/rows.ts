@@ -3,8 +3,8 @@ import type { Attempt, AttemptEnd, FinalState, Job, JobHead, JobState, JobSummar
 import type { UsageRow, UsageSums } from "../../domain/usage.ts";
 
 /**
- * New jobs, as the writer's thread gets them: flat, because an object with nine keys for each takes three times as long
- * to copy between threads.
+ * New jobs, as the writer's thread gets them: flat, because copying a job between threads takes 0.5 us then, and 1.3 as an
+ * object with nine keys.
  */
 export interface NewJobRows {
   /** Of each job the values of `newJobColumns`. */
