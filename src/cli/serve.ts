@@ -78,9 +78,9 @@ async function run(role: Settings["role"], { environment, database, ...args }: S
   process.on("SIGHUP", () => service?.reload?.().catch(() => {}));
   // Loaded only here, because it takes half a second that no other command should wait for.
   const { loadSettings } = await import("../config/load.ts");
-  const readSettings = () =>
-    loadSettings({ env: process.env, cwd: process.cwd(), args, role, only: { environment, database } });
-  const settings = await readSettings();
+  const options = { env: process.env, cwd: process.cwd(), args, role, only: { environment, database } };
+  const readSettings = () => loadSettings({ ...options, refuseEmpty: true });
+  const settings = await loadSettings(options);
   const { startService } = await import("../main.ts");
   service = await startService(settings, { readSettings }).catch((error: unknown) => {
     throw explainStart(error, settings);

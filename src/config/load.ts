@@ -21,13 +21,16 @@ export interface LoadOptions {
   args?: { config?: string; host?: string; port?: string; dataDir?: string; logLevel?: string };
   /** What the process is to do. Only one that runs jobs needs credentials. Default: all. */
   role?: Settings["role"] | "none";
+  /** A file that is there and holds nothing is being written: not the time to read it again. Default: it means the defaults. */
+  refuseEmpty?: boolean;
   /** The environments whose jobs a worker runs, by name or by their database. Default: all. */
   only?: { environment?: string; database?: string };
 }
 
 /** @throws ConfigError which names every mistake that was found. */
-export async function loadSettings({ env, cwd, args = {}, role = "all", only }: LoadOptions): Promise<Settings> {
-  const file = await readFileSettings(env, cwd, args.config);
+export async function loadSettings(options: LoadOptions): Promise<Settings> {
+  const { env, cwd, args = {}, role = "all", only, refuseEmpty = false } = options;
+  const file = await readFileSettings(env, cwd, args.config, refuseEmpty);
   const merged = override(file.content, env, args);
   // Mistakes of form come first: what holds between keys can only be said of keys that are right in themselves.
   const form = findProblems(fileSchema, merged.value);
@@ -152,7 +155,12 @@ const maxFileBytes = 1024 * 1024;
 /** How often an alias may stand for the same anchor: enough to share a list of quotas, too few to blow up. */
 const maxAliases = 100;
 
-async function readFileSettings(env: Environment, cwd: string, argument: string | undefined): Promise<ConfigFile> {
+async function readFileSettings(
+  env: Environment,
+  cwd: string,
+  argument: string | undefined,
+  refuseEmpty: boolean,
+): Promise<ConfigFile> {
   const named = argument ?? readVariable(env, "SLUICE_CONFIG");
   const name = resolvePath(cwd, named ?? "sluice.yaml");
   let bytes: Buffer;
@@ -169,7 +177,11 @@ async function readFileSettings(env: Environment, cwd: string, argument: string 
       `The configuration file ${name} has ${bytes.length} bytes; allowed: at most ${maxFileBytes}.`,
     );
   }
-  return { name, ...parse(name, bytes.toString("utf8")) };
+  const text = bytes.toString("utf8");
+  if (refuseEmpty && text.trim() === "") {
+    throw new ConfigError(`The configuration file ${name} is empty, perhaps because it is being written.`);
+  }
+  return { name, ...parse(name, text) };
 }
 
 function parse(name: string, text: string): Omit<ConfigFile, "name"> {

@@ -80,6 +80,14 @@ test("an empty file means the defaults", async () => {
   expect(settings).toEqual(defaults);
 });
 
+test("read again, a file without a character is being written, and not the defaults", async () => {
+  await expect(load({ yaml: " \n", refuseEmpty: true })).rejects.toThrow(
+    /is empty, perhaps because it is being written/,
+  );
+  await expect(load({ yaml: "# nothing\n", refuseEmpty: true })).resolves.toBeDefined();
+  await expect(load({ refuseEmpty: true })).resolves.toBeDefined();
+});
+
 test("names of a client's choice find nothing by accident", async () => {
   const settings = await load({});
   for (const name of ["constructor", "__proto__", "toString"]) {

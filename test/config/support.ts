@@ -22,12 +22,13 @@ interface LoadCase {
   yaml?: string;
   env?: Record<string, string>;
   args?: LoadOptions["args"];
+  refuseEmpty?: boolean;
 }
 
-export function load({ yaml, env = {}, args }: LoadCase): Promise<Settings> {
+export function load({ yaml, env = {}, args, refuseEmpty = false }: LoadCase): Promise<Settings> {
   const cwd = temporaryFolder();
   if (yaml !== undefined) writeFileSync(join(cwd, "sluice.yaml"), yaml);
-  return loadSettings({ env: { ...someCredentials, ...env }, cwd, ...(args && { args }) });
+  return loadSettings({ env: { ...someCredentials, ...env }, cwd, refuseEmpty, ...(args && { args }) });
 }
 
 /** The message of the ConfigError that loading ends with. */
