@@ -1,10 +1,11 @@
 // What can be said about a job: the record, and where it stands in the queue.
 import { SluiceError } from "../domain/errors.ts";
 import type { JobId } from "../domain/ids.ts";
-import type { JobRecord } from "../domain/job.ts";
+import type { JobHead, JobRecord } from "../domain/job.ts";
 import type { Explanation } from "../scheduler/scheduler.ts";
 import { type Caller, maySee } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
+import { explain } from "./standing.ts";
 
 export interface JobView extends JobRecord {
   /** Absent for a job that has ended, and while the scheduler cannot be asked. */
@@ -45,7 +46,7 @@ function finishOf({ durations, clock }: JobsContext, { job, state, standing, att
 
 async function withStanding(context: JobsContext, record: JobRecord): Promise<JobView> {
   if (record.outcome) return record;
-  const standing = await standingOf(context, record.job.id);
+  const standing = await standingOf(context, record.job);
   if (record.state !== "in_progress" || standing?.state !== "waiting")
     return { ...record, ...(standing && { standing }) };
 
@@ -56,11 +57,11 @@ async function withStanding(context: JobsContext, record: JobRecord): Promise<Jo
   return now.attempts.length > record.attempts.length ? now : { ...now, state: "queued", standing };
 }
 
-async function standingOf({ scheduler, log }: JobsContext, jobId: JobId): Promise<Explanation | undefined> {
+async function standingOf(context: JobsContext, job: JobHead): Promise<Explanation | undefined> {
   try {
-    return await scheduler.explain(jobId);
+    return await explain(context, job);
   } catch (error) {
-    log.warn({ err: error, jobId }, "the scheduler could not say where a job stands");
+    context.log.warn({ err: error, jobId: job.id }, "the scheduler could not say where a job stands");
     return undefined;
   }
 }

@@ -3,6 +3,7 @@ import { batchStatus, lineJobId } from "../../domain/batch.ts";
 import { jobStates } from "../../domain/job.ts";
 import type { Explanation } from "../../scheduler/scheduler.ts";
 import type { JobsContext } from "../context.ts";
+import { explain } from "../standing.ts";
 import type { LineCounter, StateCounts } from "./line-counter.ts";
 import type { Batch } from "./records.ts";
 
@@ -30,16 +31,17 @@ export async function standingOf(context: JobsContext, counter: LineCounter, bat
 
 /** What the queue says about the line that stands last in it. */
 async function lastLineOf(context: JobsContext, { request, steps }: Batch): Promise<Omit<BatchStanding, "counts">> {
-  const { scheduler, store, durations, clock, log } = context;
+  const { store, durations, clock, log } = context;
   if (!steps.submitted || !steps.validated) return {};
   try {
     const jobId = lineJobId(request.id, steps.validated.lastLine);
-    const standing = await scheduler.explain(jobId);
+    const job = (await store.get(jobId))?.job;
+    if (!job) return {};
+    const standing = await explain(context, job);
     if (standing.state !== "waiting") return {};
     if (standing.startsInMs === undefined) return { lastLine: standing };
     const eta = clock.wall() + standing.startsInMs;
-    const model = (await store.get(jobId))?.job.model;
-    const takesMs = model === undefined ? undefined : durations?.averageMs(model);
+    const takesMs = durations?.averageMs(job.model);
     return { lastLine: standing, eta, ...(takesMs !== undefined && { finish: eta + takesMs }) };
   } catch (error) {
     log.warn({ err: error, batchId: request.id }, "the scheduler could not say where a batch stands");
