@@ -52,7 +52,8 @@ async function round(): Promise<Round> {
     acceptedAt = performance.now();
     return result;
   };
-  const http = createHttpServer({ ...context, keys: await openKeyRegistry(context) });
+  const keys = await openKeyRegistry(context);
+  const http = createHttpServer({ ...context, keys });
   await http.listen({ host: "127.0.0.1", port: 0 });
   const url = `http://127.0.0.1:${(http.server.address() as AddressInfo).port}/enqueue`;
   worker.start();
@@ -84,6 +85,7 @@ async function round(): Promise<Round> {
     }
   } finally {
     await http.close();
+    await keys.close();
     await embedded.close();
   }
   for (const values of [times.fromAccept, times.fromRequest, times.write]) values.sort((a, b) => a - b);

@@ -14,12 +14,14 @@ if (process.argv[2] === "nothing") {
   context.store.insertMany = async (jobs) => jobs.map(() => "inserted" as const);
   context.scheduler.add = async () => {};
 }
-const http = createHttpServer({ ...context, keys: await openKeyRegistry(context) });
+const keys = await openKeyRegistry(context);
+const http = createHttpServer({ ...context, keys });
 await http.listen({ host: "127.0.0.1", port: 0 });
 worker.start();
 process.send!((http.server.address() as AddressInfo).port);
 process.once("message", async () => {
   await http.close();
+  await keys.close();
   await close();
   process.disconnect();
 });
