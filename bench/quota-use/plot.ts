@@ -7,6 +7,8 @@ export interface UseRow extends Use {
   who: string;
 }
 
+const title =
+  "How much of a quota is used, and how many calls are throttled, by who limits and how the other side counts";
 const colours = ["#1f6f8b", "#b8c4cc", "#d9a441", "#8f6bb3"];
 const bar = { width: 26, gap: 4 };
 const groupGap = 30;
@@ -59,7 +61,7 @@ export function drawUse(rows: readonly UseRow[]): string {
   parts.push(text(left, bottom, "In red: throttled calls, % of all calls.", "", "#b03a2e"));
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${bottom + 16}" font-family="sans-serif" font-size="12">\n` +
-    `<rect width="100%" height="100%" fill="white"/>\n${parts.join("\n")}\n</svg>\n`
+    `<title>${title}</title>\n<rect width="100%" height="100%" fill="white"/>\n${parts.join("\n")}\n</svg>\n`
   );
 }
 
