@@ -1,15 +1,11 @@
 // How fast a filled queue drains when the provider answers at once: acquire, attempt, outcome, settle for each job.
 // Beside it BullMQ's drain of no-op jobs, if a redis-server is at hand: not durable, no quotas, no attempts on record.
-import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { queueEntryOf } from "../src/jobs/queue-entry.ts";
 import { makeJobs, openEmbedded } from "./support/embedded.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
+import { startRedis } from "./support/redis-server.ts";
 
 const repeats = 5;
 const jobs = 20_000;
@@ -95,27 +91,4 @@ async function drainBullmq(path: string): Promise<number> {
     await queue.close();
     for (const connection of connections) connection.disconnect();
   }
-}
-
-/** On a socket file, so that it meets no other server. Undefined if there is no redis-server. */
-async function startRedis(): Promise<{ socket: string; stop(): Promise<void> } | undefined> {
-  const folder = await mkdtemp(join(tmpdir(), "sluice-bench-redis-"));
-  const socket = join(folder, "redis.sock");
-  const server = spawn("redis-server", ["--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  const stop = async () => {
-    server.kill();
-    await rm(folder, { recursive: true, force: true });
-  };
-  const ready = new Promise<boolean>((resolve) => {
-    createInterface({ input: server.stdout }).on("line", (line) => {
-      if (/ready to accept connections/i.test(line)) resolve(true);
-    });
-    server.once("error", () => resolve(false));
-    server.once("exit", () => resolve(false));
-  });
-  if (await ready) return { socket, stop };
-  await stop();
-  return undefined;
 }

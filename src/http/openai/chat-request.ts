@@ -19,6 +19,7 @@ import {
   requireText,
   schemaFormatOf,
   sharedFields,
+  sharedInput,
   toolOf,
   withoutNulls,
 } from "./fields.ts";
@@ -106,21 +107,17 @@ function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
   const tools = (body.tools ?? []).map(functionOf);
   const toolChoice = toolChoiceOf(body.tool_choice);
   checkTools(tools, toolChoice, body.parallel_tool_calls);
-  const { service_tier: tier } = body;
   return {
     stream,
     includeUsage: body.stream_options?.include_usage ?? false,
     input: {
+      ...sharedInput(body),
       environment: body.environment ?? defaults.environment,
       messages: conversation.messages,
       messagesField: "messages",
       system: conversation.system,
-      model: body.model,
       maxTokens: body.max_completion_tokens ?? body.max_tokens,
       maxTokensField: body.max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",
-      temperature: body.temperature,
-      topP: body.top_p,
-      topK: body.top_k,
       stop: typeof body.stop === "string" ? [body.stop] : body.stop,
       seed: body.seed,
       frequencyPenalty: body.frequency_penalty,
@@ -130,14 +127,7 @@ function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
       // Without tools there is nothing to choose.
       toolChoice: tools.length > 0 ? toolChoice : undefined,
       responseFormat: responseFormatOf(body.response_format),
-      serviceTier: tier === "auto" ? undefined : tier,
       priority: body.priority ?? defaults.priority,
-      regions: body.regions,
-      fallbackModels: body.fallback_models,
-      onUnknown: body.on_unknown,
-      expiresInMs: body.expires_in === undefined ? undefined : body.expires_in * 1000,
-      metadata: body.metadata,
-      ephemeral: body.store === false,
     },
   };
 }

@@ -1,11 +1,12 @@
 // Fields that chat completions and responses share: the schemas of what both take in the same form, Sluice's own
 // extensions (which a client sends as extra body fields), and the refusal of what cannot be done.
-import Type, { type TSchema } from "typebox";
+import Type, { type Static, type TSchema } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import { priorities } from "../../domain/job.ts";
 import type { CanonicalRequest, Tool } from "../../domain/request.ts";
 import { quote } from "../../jobs/quote.ts";
+import type { SubmitInput } from "../../jobs/submit.ts";
 
 export function optional<S extends TSchema>(schema: S) {
   return Type.Optional(schema);
@@ -85,6 +86,28 @@ export function extensionFields(settings: Settings) {
     ),
     top_k: optional(Type.Integer({ minimum: 1, maximum: 1000 })),
   };
+}
+
+type SharedBody = Static<
+  Type.TObject<ReturnType<typeof sharedFields> & Omit<ReturnType<typeof extensionFields>, "environment" | "priority">>
+>;
+
+/** What the fields above ask for; all but the environment and the priority, whose defaults differ. */
+export function sharedInput(body: SharedBody) {
+  const { service_tier: tier, expires_in: expiresInS } = body;
+  return {
+    model: body.model,
+    temperature: body.temperature,
+    topP: body.top_p,
+    topK: body.top_k,
+    serviceTier: tier === "auto" ? undefined : tier,
+    regions: body.regions,
+    fallbackModels: body.fallback_models,
+    onUnknown: body.on_unknown,
+    expiresInMs: expiresInS === undefined ? undefined : expiresInS * 1000,
+    metadata: body.metadata,
+    ephemeral: body.store === false,
+  } satisfies Partial<SubmitInput>;
 }
 
 /**

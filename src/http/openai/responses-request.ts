@@ -17,6 +17,7 @@ import {
   requireText,
   schemaFormatOf,
   sharedFields,
+  sharedInput,
   toolOf,
   withoutNulls,
 } from "./fields.ts";
@@ -78,7 +79,7 @@ export function responseReader(settings: Settings): (body: unknown, defaults: Ch
 }
 
 function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): ResponseRequest {
-  const { background = false, stream = false, service_tier: tier } = body;
+  const { background = false, stream = false } = body;
   if (background && stream) refuse("stream", "A response in the background cannot be streamed.");
   if (background && body.store === false) refuse("store", "A response in the background has to be stored.");
   const conversation = conversationOf(body);
@@ -93,29 +94,19 @@ function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): Response
     stream,
     background,
     input: {
+      ...sharedInput(body),
       environment: body.environment ?? defaults.environment,
       messages: conversation.messages,
       messagesField: "input",
       system: conversation.system,
-      model: body.model,
       maxTokens: body.max_output_tokens,
       maxTokensField: "max_output_tokens",
-      temperature: body.temperature,
-      topP: body.top_p,
-      topK: body.top_k,
       reasoningEffort: body.reasoning?.effort,
       tools,
       toolChoice: tools.length > 0 ? toolChoice : undefined,
       responseFormat: formatOf(body.text?.format),
-      serviceTier: tier === "auto" ? undefined : tier,
       // Nobody holds the line for one in the background.
       priority: body.priority ?? (background ? undefined : defaults.priority),
-      regions: body.regions,
-      fallbackModels: body.fallback_models,
-      onUnknown: body.on_unknown,
-      expiresInMs: body.expires_in === undefined ? undefined : body.expires_in * 1000,
-      metadata: body.metadata,
-      ephemeral: body.store === false,
     },
   };
 }

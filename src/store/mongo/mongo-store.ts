@@ -22,6 +22,7 @@ import type { CanonicalRequest } from "../../domain/request.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
 import { checkLimit } from "../cursor.ts";
+import { databaseOf } from "../environments.ts";
 import type {
   AttemptsQuery,
   BeginAttempt,
@@ -340,9 +341,7 @@ class MongoStore implements JobStore {
   }
 
   #databaseOf(environment: string): string {
-    const database = Object.hasOwn(this.#databases, environment) ? this.#databases[environment] : undefined;
-    if (database !== undefined) return database;
-    throw new SluiceError("unknown_environment", `There is no environment "${environment}".`, { field: "environment" });
+    return databaseOf(this.#databases, environment);
   }
 }
 

@@ -5,6 +5,7 @@ import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { SluiceError } from "../../domain/errors.ts";
 import { type BlobStore, checkBlobKey } from "../blob-store.ts";
+import { unknownEnvironment } from "../environments.ts";
 
 /** Small pieces are gathered: a call for each of them costs more than copying it. */
 const writeBytes = 256 * 1024;
@@ -69,7 +70,7 @@ export class FolderBlobs implements BlobStore {
   #path(environment: string, key: string): string {
     checkBlobKey(key);
     if (this.#environments.has(environment)) return join(this.#folder, key);
-    throw new SluiceError("unknown_environment", `There is no environment "${environment}".`, { field: "environment" });
+    throw unknownEnvironment(environment);
   }
 }
 

@@ -1,6 +1,6 @@
 // The small records, on the side of the callers: places become files and collections, values become JSON.
-import { SluiceError } from "../../domain/errors.ts";
 import { checkLimit, decodeCursor, encodeCursor } from "../cursor.ts";
+import { databaseOf } from "../environments.ts";
 import type { Page } from "../job-store.ts";
 import {
   checkRecordKeys,
@@ -69,10 +69,7 @@ export class SqliteRecords implements RecordStore {
   #at(place: RecordPlace): { database: DatabaseName; collection: string } {
     const { collection } = place;
     if (!("environment" in place)) return { database: serviceDatabase, collection };
-    const { environment } = place;
-    const database = Object.hasOwn(this.#databases, environment) ? this.#databases[environment] : undefined;
-    if (database !== undefined) return { database, collection };
-    throw new SluiceError("unknown_environment", `There is no environment "${environment}".`, { field: "environment" });
+    return { database: databaseOf(this.#databases, place.environment), collection };
   }
 }
 

@@ -19,6 +19,7 @@ import type { CanonicalRequest } from "../../domain/request.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
 import { checkLimit, decodeCursor, encodeCursor } from "../cursor.ts";
+import { databaseOf } from "../environments.ts";
 import type {
   AttemptsQuery,
   BeginAttempt,
@@ -299,9 +300,7 @@ class SqliteStore implements JobStore {
 
   /** @throws SluiceError `unknown_environment` */
   #place(environment: string): Place {
-    const database = Object.hasOwn(this.#databases, environment) ? this.#databases[environment] : undefined;
-    if (database !== undefined) return { database, environment };
-    throw new SluiceError("unknown_environment", `There is no environment "${environment}".`, { field: "environment" });
+    return { database: databaseOf(this.#databases, environment), environment };
   }
 
   #environments(only: string | undefined): string[] {
