@@ -5,6 +5,9 @@ import type { FinishResult } from "../store/job-store.ts";
 import type { JobsContext } from "./context.ts";
 import { announceEnd } from "./webhooks/records.ts";
 
+type EndingContext = Pick<JobsContext, "store" | "scheduler" | "events" | "limits" | "clock" | "log">;
+type EndedJob = Pick<JobHead, "id" | "environment" | "webhookUrl">;
+
 /**
  * Stores the outcome, unless the job has one, and takes the job out of the queue. A call that is running for the job is
  * aborted: its worker hears the event, or finds its lease lost.
@@ -12,19 +15,38 @@ import { announceEnd } from "./webhooks/records.ts";
  * @throws SluiceError `job_not_found`, or what the store throws; then nothing has changed.
  */
 export async function endJob(
-  context: Pick<JobsContext, "store" | "scheduler" | "events" | "limits" | "clock" | "log">,
-  job: Pick<JobHead, "id" | "environment" | "webhookUrl">,
+  context: EndingContext,
+  job: EndedJob,
   outcome: Omit<Outcome, "jobId">,
 ): Promise<FinishResult> {
+  const result = await context.store.finish(job.environment, { jobId: job.id, ...outcome });
+  await tellEnd(context, job, result);
+  return result;
+}
+
+/**
+ * The same for a job that no call is running for. What a call that has started will answer is paid for, so then the job is
+ * left alone.
+ * @returns whether the job has ended
+ */
+export async function endIdleJob(
+  context: EndingContext,
+  job: EndedJob,
+  outcome: Omit<Outcome, "jobId">,
+): Promise<boolean> {
+  const result = await context.store.finishIdle(job.environment, { jobId: job.id, ...outcome });
+  if (result) await tellEnd(context, job, result);
+  return result !== undefined;
+}
+
+async function tellEnd(context: EndingContext, job: EndedJob, result: FinishResult): Promise<void> {
   const { environment } = job;
-  const result = await context.store.finish(environment, { jobId: job.id, ...outcome });
   const { jobId, status, at } = result.outcome;
   void context.limits?.ended(environment, result.outcome);
   void announceEnd(context, job);
   // Told before the queue is: if that fails, the outcome stands nevertheless, and whoever takes the job finds it.
   context.events.publish({ type: "state", jobId, environment, state: status, at });
   await context.scheduler.remove([jobId]);
-  return result;
 }
 
 /** What the job's earlier attempts have cost, for an outcome that no attempt leads to. */

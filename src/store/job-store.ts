@@ -65,6 +65,14 @@ export interface JobStore {
   finish(environment: string, outcome: Outcome, attempt?: { n: number; end: AttemptEnd }): Promise<FinishResult>;
 
   /**
+   * Writes the outcome of a job no attempt of which is open, and decides in the same step that none is begun any more:
+   * a call that has started keeps its answer, and one that has not never starts. The first outcome wins here too.
+   * @returns undefined if an attempt is open; then nothing was written
+   * @throws SluiceError `job_not_found`
+   */
+  finishIdle(environment: string, outcome: Outcome): Promise<FinishResult | undefined>;
+
+  /**
    * Removes what was asked and answered from a job that has ended, as domain/erase.ts says; nothing else of it changes.
    * Does nothing to a job that has not ended or is not there. May be repeated.
    */

@@ -108,6 +108,29 @@ describe.skipIf(withoutMongo())("MongoDB after a crash", () => {
     expect(second.items.map((i) => i.job.id)).toEqual([jobs[2]!.id, jobs[3]!.id]);
   });
 
+  test("a crash between a closing and the outcome: whoever meets it ends the job, and no call starts", async () => {
+    const cancelled = (job: Job): Outcome => ({ jobId: job.id, status: "cancelled", at: 9 });
+    const crashed = async () => {
+      const job = makeJob();
+      await store.insertMany([job]);
+      await store.finishIdle("UAT", cancelled(job));
+      await collection("outcomes").deleteOne({ _id: job.id });
+      await collection("jobs").updateOne(
+        { _id: job.id },
+        { $set: { state: "queued", ended: false }, $unset: { finished_at: 1 } },
+      );
+      expect(await store.get(job.id)).toEqual({ job, state: "queued", attempts: [] });
+      return job;
+    };
+    const [begun, ended] = [await crashed(), await crashed()];
+    expect(await other.beginAttempt(beginning(begun))).toEqual({ status: "ended", outcome: cancelled(begun) });
+    const late = await other.finishIdle("UAT", { ...cancelled(ended), at: 20 });
+    expect(late).toEqual({ first: false, outcome: cancelled(ended) });
+    for (const job of [begun, ended]) {
+      expect(await store.get(job.id)).toMatchObject({ state: "cancelled", attempts: [] });
+    }
+  });
+
   test("the end that came with the outcome stays the attempt's end, whoever writes first after the crash", async () => {
     const job = makeJob();
     await crashAfterOutcome(job);

@@ -60,6 +60,19 @@ export interface AttemptDocument {
   reserved: { input: number; output: number };
 }
 
+/**
+ * Takes the place of the attempt after the last one: there will be none, and the job ends as it says. It has no time of a
+ * charge, so nothing that reads what was charged meets it.
+ */
+export interface ClosingDocument {
+  _id: string;
+  schema: number;
+  job_id: string;
+  n: number;
+  /** JSON: the whole outcome. */
+  closing: string;
+}
+
 /** `_id` is `{job}/{n}`, as that of the attempt that ended. */
 export interface AttemptEndDocument {
   _id: string;
@@ -165,6 +178,11 @@ export function attemptDocument(
     charged_at: dateOf(chargedAt),
     reserved: { input: reserved.input, output: reserved.output },
   };
+}
+
+export function closingDocument(outcome: Outcome, n: number): ClosingDocument {
+  const { jobId } = outcome;
+  return { _id: attemptKey(jobId, n), schema, job_id: jobId, n, closing: JSON.stringify(outcome) };
 }
 
 export function attemptOf(document: AttemptDocument, end?: AttemptEndDocument): Attempt {

@@ -3,7 +3,7 @@
 // What is true stands in documents that are inserted once, under an `_id` that says what they decide, and never change:
 //
 //   jobs          {job}      what was asked
-//   attempts      {job}/{n}  a call is about to be made
+//   attempts      {job}/{n}  a call is about to be made; or none will be any more, and how the job ends (a closing)
 //   attempt_ends  {job}/{n}  how it ended, if the job went on
 //   outcomes      {job}      how the job ended, together with the end of the attempt that led to it
 //
@@ -15,6 +15,8 @@
 //                          outcome, which sets it anew; the attempt is open, and is found so by `get` and `beginAttempt`.
 //   attempt | its end      Nobody knows how it ended: that is what an attempt without an end means.
 //   end | state            As for an attempt.
+//   closing | outcome      Queued. Whoever would begin the attempt that the closing stands for writes the outcome instead,
+//                          as does whoever wants to end the job again.
 //   outcome | attempt_ends, generated_texts | state, ended
 //                          In this order, so that a job whose `ended` is true lacks nothing. One whose `ended` is false
 //                          is checked against `outcomes` by whoever meets it (`get`, `beginAttempt`, a list, and above
@@ -45,6 +47,8 @@ import {
   attemptEndDocument,
   attemptKey,
   attemptOf,
+  type ClosingDocument,
+  closingDocument,
   generatedTextDocument,
   headOf,
   type JobDocument,
@@ -64,6 +68,8 @@ import { find, readByIds } from "./reads.ts";
 interface Loaded {
   job: JobDocument;
   attempts: Attempt[];
+  /** How the job ends, if that was decided by taking the place of its next attempt. */
+  closing?: Outcome;
   outcome?: OutcomeDocument;
 }
 
@@ -126,6 +132,11 @@ export class JobDatabase {
         return { status: "ended", outcome: outcomeOf(outcome) };
       }
 
+      if (loaded.closing) {
+        const { outcome: standing } = await this.finish(begin.environment, loaded.closing);
+        return { status: "ended", outcome: standing };
+      }
+
       const repeated = attempts.findIndex((a) => a.grant === begin.grant);
       if (repeated >= 0) {
         await this.#cacheState(job, stateOf(loaded));
@@ -182,6 +193,26 @@ export class JobDatabase {
     await this.heal(stands);
     const standing = outcomeOf(stands);
     return { first: isDeepStrictEqual(standing, outcomeOf(document)), outcome: standing };
+  }
+
+  /**
+   * Whether a call starts and whether the job ends without it is decided by who inserts the next number.
+   * @throws SluiceError `job_not_found`
+   */
+  async finishIdle(environment: string, outcome: Outcome): Promise<FinishResult | undefined> {
+    const { jobId } = outcome;
+    for (;;) {
+      const loaded = await this.#loads.add(jobId);
+      // What is there and ended or closed, and what is not there, is told as by any other end.
+      if (loaded?.job.environment !== environment || loaded.outcome) return this.finish(environment, outcome);
+      const { attempts, closing } = loaded;
+      if (closing) {
+        const result = await this.finish(environment, closing);
+        return { ...result, first: result.first && isDeepStrictEqual(closing, outcome) };
+      }
+      if (attempts.some((attempt) => !attempt.end)) return undefined;
+      await this.#insert("attempts", closingDocument(outcome, (attempts.at(-1)?.n ?? 0) + 1));
+    }
   }
 
   /**
@@ -285,7 +316,7 @@ export class JobDatabase {
 
   async #loadMany(jobIds: readonly JobId[]): Promise<(Loaded | undefined)[]> {
     const ids = [...new Set(jobIds)];
-    const [jobs, { attempts, ends }, outcomes] = await Promise.all([
+    const [jobs, { attempts, closings, ends }, outcomes] = await Promise.all([
       readByIds<JobDocument>(this.#db, "jobs", ids),
       this.#attemptsOf(ids),
       readByIds<OutcomeDocument>(this.#db, "outcomes", ids),
@@ -298,6 +329,7 @@ export class JobDatabase {
     const jobById = new Map(jobs.map((job) => [job._id, job]));
     const outcomeById = new Map(outcomes.map((outcome) => [outcome._id, outcome]));
     const attemptsById = groupBy(attempts, (attempt) => attempt.job_id);
+    const closingById = new Map(closings.map(({ job_id, closing }) => [job_id, JSON.parse(closing) as Outcome]));
     return jobIds.map((jobId) => {
       const job = jobById.get(jobId);
       if (!job) return undefined;
@@ -305,29 +337,39 @@ export class JobDatabase {
       const own = (attemptsById.get(jobId) ?? []).sort((a, b) => a.n - b.n);
       const endOf = ({ _id }: AttemptDocument) =>
         ends.get(_id) ?? (outcome?.attempt_end?._id === _id ? outcome.attempt_end : undefined);
-      return { job, attempts: own.map((attempt) => attemptOf(attempt, endOf(attempt))), ...(outcome && { outcome }) };
+      const closing = closingById.get(jobId);
+      return {
+        job,
+        attempts: own.map((attempt) => attemptOf(attempt, endOf(attempt))),
+        ...(closing && { closing }),
+        ...(outcome && { outcome }),
+      };
     });
   }
 
   /** Attempts are numbered without gaps: first the numbers that most jobs have, then twice as many, and so on. */
   async #attemptsOf(
     jobIds: readonly JobId[],
-  ): Promise<{ attempts: AttemptDocument[]; ends: Map<string, AttemptEndDocument> }> {
+  ): Promise<{ attempts: AttemptDocument[]; closings: ClosingDocument[]; ends: Map<string, AttemptEndDocument> }> {
     const attempts: AttemptDocument[] = [];
+    const closings: ClosingDocument[] = [];
     const ends = new Map<string, AttemptEndDocument>();
     let open = jobIds;
     for (let from = 1, to = firstNumbers; open.length > 0; from = to + 1, to *= 2) {
       const numbers = Array.from({ length: to - from + 1 }, (_, i) => from + i);
       const keys = open.flatMap((jobId) => numbers.map((n) => attemptKey(jobId, n)));
       const [someAttempts, someEnds] = await Promise.all([
-        readByIds<AttemptDocument>(this.#db, "attempts", keys),
+        readByIds<AttemptDocument | ClosingDocument>(this.#db, "attempts", keys),
         readByIds<AttemptEndDocument>(this.#db, "attempt_ends", keys),
       ]);
-      attempts.push(...someAttempts);
+      for (const document of someAttempts) {
+        if ("closing" in document) closings.push(document);
+        else attempts.push(document);
+      }
       for (const end of someEnds) ends.set(end._id, end);
       open = someAttempts.filter(({ n }) => n === to).map((attempt) => attempt.job_id);
     }
-    return { attempts, ends };
+    return { attempts, closings, ends };
   }
 }
 

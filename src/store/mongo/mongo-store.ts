@@ -246,6 +246,10 @@ class MongoStore implements JobStore {
     return this.#call(async () => this.#in(environment).finish(environment, outcome, attempt));
   }
 
+  finishIdle(environment: string, outcome: Outcome): Promise<FinishResult | undefined> {
+    return this.#call(async () => this.#in(environment).finishIdle(environment, outcome));
+  }
+
   eraseTexts(environment: string, jobId: JobId): Promise<void> {
     return this.#call(async () => this.#in(environment).erase(environment, jobId));
   }

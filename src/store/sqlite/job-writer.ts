@@ -144,13 +144,14 @@ export class JobWriter {
   }
 
   #finish(write: Extract<Write, { kind: "finish" }>): WriteOperations["finish"]["answer"] {
-    const { environment, outcome, error, end } = write;
+    const { environment, outcome, error, end, idle } = write;
     const { job_id: jobId, status, finished_at, deployment, model, text, details } = outcome;
     const job = this.#sql.job.get(jobId, environment) as { status: JobState } | undefined;
     if (!job) return { status: "not_found" };
     // The attempt did end, whether or not its outcome is the one that stands.
     if (end) this.#endAttempt(jobId, end);
     if (isFinal(job.status)) return { status: "ended", outcome: this.#outcome(jobId) };
+    if (idle && this.#sql.openAttempt.get(jobId)) return { status: "open" };
     this.#sql.insertOutcome.run(jobId, environment, status, finished_at, deployment, model, text, details);
     this.#sql.finishJob.run(status, finished_at, error, jobId);
     this.#count(environment, job.status, -1);

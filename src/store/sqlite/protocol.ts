@@ -51,9 +51,15 @@ export type WriteOperations = {
   begin: { request: { database: DatabaseName; begin: BeginAttempt }; answer: BeginAnswer };
   end: { request: Place & { jobId: string; end: EndRow }; answer: undefined };
   finish: {
-    request: Place & { outcome: OutcomeRow; error: string | null; end?: EndRow };
+    request: Place & {
+      outcome: OutcomeRow;
+      error: string | null;
+      end?: EndRow;
+      /** Only if no attempt is open; otherwise the answer is `open`. */
+      idle?: boolean;
+    };
     /** The outcome that stands, if it is not this one. */
-    answer: { status: "first" } | { status: "not_found" } | { status: "ended"; outcome: OutcomeRow };
+    answer: { status: "first" | "not_found" | "open" } | { status: "ended"; outcome: OutcomeRow };
   };
   insertRecords: { request: RecordsAt & { records: RecordRow[] }; answer: ("inserted" | "exists")[] };
   putRecord: { request: RecordsAt & { record: RecordRow }; answer: undefined };

@@ -206,12 +206,26 @@ class SqliteStore implements JobStore {
   }
 
   async finish(environment: string, outcome: Outcome, attempt?: { n: number; end: AttemptEnd }): Promise<FinishResult> {
+    const end = attempt && endRow(attempt.n, attempt.end);
+    return (await this.#finish(environment, outcome, { end }))!;
+  }
+
+  finishIdle(environment: string, outcome: Outcome): Promise<FinishResult | undefined> {
+    return this.#finish(environment, outcome, { idle: true });
+  }
+
+  async #finish(
+    environment: string,
+    outcome: Outcome,
+    how: { end?: EndRow; idle?: boolean },
+  ): Promise<FinishResult | undefined> {
     const result = await this.#writer.ask("finish", {
       ...this.#place(environment),
       outcome: outcomeRow(outcome),
       error: outcome.error ? JSON.stringify(outcome.error) : null,
-      end: attempt && endRow(attempt.n, attempt.end),
+      ...how,
     });
+    if (result.status === "open") return undefined;
     if (result.status === "first") return { first: true, outcome };
     if (result.status === "ended") {
       const stands = outcomeOf(result.outcome);

@@ -8,7 +8,7 @@ import type { LineFormat } from "../../jobs/batches/lines.ts";
 import { type Batch, closeBatch, findBatch, takeStep } from "../../jobs/batches/records.ts";
 import { lineRange } from "../../jobs/batches/results.ts";
 import { validateLines } from "../../jobs/batches/validate.ts";
-import { endJob } from "../../jobs/ending.ts";
+import { endIdleJob, endJob } from "../../jobs/ending.ts";
 import { readFile, requireFile, type StoredFile } from "../../jobs/files/files.ts";
 import type { BatchContext } from "./context.ts";
 import { finalise } from "./finalise.ts";
@@ -98,7 +98,10 @@ async function endUnvalidated(context: BatchContext, { request }: Batch): Promis
   await closeBatch(context, request.environment, request.id);
 }
 
-/** Ends the lines that wait; after a while also those that still run. */
+/**
+ * Ends the lines that wait; after a while also those that still run. A line whose call starts after it was listed as
+ * waiting is left to its answer: the record decides which of the two came first.
+ */
 async function cancelLines(
   context: BatchContext,
   { request }: Batch,
@@ -107,12 +110,15 @@ async function cancelLines(
 ): Promise<void> {
   const { store, clock } = context;
   const at = clock.wall();
-  const states = at < cancelledAt + cancellingMs ? (["queued"] as const) : (["queued", "in_progress"] as const);
+  const [states, end] =
+    at < cancelledAt + cancellingMs
+      ? ([["queued"], endIdleJob] as const)
+      : ([["queued", "in_progress"], endJob] as const);
   for (const state of states) {
     for (let from = 0; ; ) {
       await proceed();
       const page = await store.lines({ ...lineRange(request, from), state, limit: endingSize });
-      await Promise.all(page.map(({ job }) => endJob(context, job, { status: "cancelled", at })));
+      await Promise.all(page.map(({ job }) => end(context, job, { status: "cancelled", at })));
       if (page.length === 0) break;
       from = lineOf(page.at(-1)!.job.id) + 1;
     }

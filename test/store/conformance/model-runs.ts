@@ -53,6 +53,10 @@ const command = fc.oneof(
       result,
     }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("idle" as const), which, stray, status: fc.constantFrom(...finalStates) }),
+  },
 );
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
 
@@ -127,6 +131,16 @@ class Run {
       expect(await this.#store.beginAttempt(begin)).toEqual(this.#model.beginAttempt(begin));
       return;
     }
+    const notFound = (error: { code?: string }) => {
+      if (error.code === "job_not_found") return "not_found";
+      throw error;
+    };
+    if (command.do === "idle") {
+      const outcome = { jobId, status: command.status, at: step };
+      const answer = await this.#store.finishIdle(environment, outcome).catch(notFound);
+      expect(answer).toEqual(this.#model.finishIdle(environment, outcome));
+      return;
+    }
     const end = { result: command.result, at: step };
     if (command.do === "end") {
       await this.#store.endAttempt(environment, jobId, command.n, end);
@@ -135,10 +149,7 @@ class Run {
     }
     const outcome = { jobId, status: command.status, at: step };
     const attempt = command.n === undefined ? undefined : { n: command.n, end };
-    const answer = await this.#store.finish(environment, outcome, attempt).catch((error) => {
-      if (error.code === "job_not_found") return "not_found";
-      throw error;
-    });
+    const answer = await this.#store.finish(environment, outcome, attempt).catch(notFound);
     expect(answer).toEqual(this.#model.finish(environment, outcome, attempt));
   }
 

@@ -71,6 +71,12 @@ export class ModelStore {
     return { first: true, outcome };
   }
 
+  finishIdle(environment: string, outcome: Outcome): FinishResult | undefined | "not_found" {
+    return this.stateOf(outcome.jobId) === "in_progress" && this.jobs.get(outcome.jobId)?.environment === environment
+      ? undefined
+      : this.finish(environment, outcome);
+  }
+
   list(query: Omit<ListQuery, "limit">): { id: string; state: JobState; finishedAt: number | undefined }[] {
     return this.#matching(query)
       .filter((job) => query.tenant === undefined || job.tenant === query.tenant)

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
-import type { AttemptEnd, Outcome } from "../../../src/domain/job.ts";
+import type { AttemptEnd, Job, Outcome } from "../../../src/domain/job.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
 import { beginning, begun, makeJob, mustBegin } from "./support.ts";
 
@@ -126,6 +126,54 @@ export function outcomeCases(store: () => JobStore): void {
     expect(record).toMatchObject({ state: "cancelled", outcome });
     expect(record?.attempts.map((a) => a.n)).toEqual(begunOnes.map((_, i) => i + 1));
     expect(await store().beginAttempt(beginning(job))).toEqual({ status: "ended", outcome });
+  });
+
+  test("finishIdle leaves a job alone while an attempt of it is open, and ends it after that", async () => {
+    const { job } = await begun(store());
+    const cancelled: Outcome = { jobId: job.id, status: "cancelled", at: 9 };
+    expect(await store().finishIdle("UAT", cancelled)).toBeUndefined();
+    expect(await store().get(job.id)).toMatchObject({ state: "in_progress", attempts: [{ n: 1 }] });
+    await store().endAttempt("UAT", job.id, 1, { result: "throttled", at: 1 });
+    expect(await store().finishIdle("UAT", cancelled)).toEqual({ first: true, outcome: cancelled });
+    expect(await store().finishIdle("UAT", cancelled)).toEqual({ first: true, outcome: cancelled });
+    expect(await store().finishIdle("UAT", { ...cancelled, at: 10 })).toEqual({ first: false, outcome: cancelled });
+    expect(await store().beginAttempt(beginning(job))).toEqual({ status: "ended", outcome: cancelled });
+    const record = await store().get(job.id);
+    expect(record).toMatchObject({ state: "cancelled", attempts: [{ end: { result: "throttled" } }] });
+    expect(record?.attempts).toHaveLength(1);
+    const charged = await store().attemptsSince({ chargedFrom: job.submittedAt, limit: 10 });
+    expect(charged.items.filter((attempt) => attempt.jobId === job.id)).toHaveLength(1);
+
+    await expect(store().finishIdle("PROD", cancelled)).rejects.toMatchObject({ code: "job_not_found" });
+    const done = await begun(store());
+    const answered: Outcome = { jobId: done.job.id, status: "completed", at: 5, text: "An answer." };
+    await store().finish("UAT", answered, { n: 1, end: completed });
+    const late = await store().finishIdle("UAT", { ...cancelled, jobId: done.job.id });
+    expect(late).toEqual({ first: false, outcome: answered });
+  });
+
+  test("finishIdle and beginnings at the same time: either a call starts and the job goes on, or neither ever does", async () => {
+    const jobs = Array.from({ length: 30 }, () => makeJob());
+    await store().insertMany(jobs);
+    const begin = (job: Job) => store().beginAttempt(beginning(job, { maxFailedTries: 100 }));
+    const end = (job: Job) => store().finishIdle("UAT", { jobId: job.id, status: "cancelled", at: 2 });
+    await Promise.all(
+      jobs.map(async (job, i) => {
+        // Each of the two is first to set out for half of them.
+        const [before, ended, after, again] = await Promise.all(
+          i % 2 === 0 ? [begin(job), end(job), begin(job), end(job)] : [undefined, end(job), begin(job), end(job)],
+        );
+        const begunOnes = [before, after].filter((result) => result?.status === "begun");
+        const record = await store().get(job.id);
+        if (ended || again) {
+          expect(begunOnes, `job ${i}`).toEqual([]);
+          expect(record).toMatchObject({ state: "cancelled", attempts: [] });
+        } else {
+          expect(begunOnes.length, `job ${i}`).toBeGreaterThan(0);
+          expect(record).toMatchObject({ state: "in_progress" });
+        }
+      }),
+    );
   });
 
   test("an answer comes back as it went in, whatever it holds", async () => {
