@@ -3,8 +3,8 @@ import { text } from "node:stream/consumers";
 import { Command, Option } from "commander";
 import { type Priority, priorities } from "../domain/job.ts";
 import { decimal, wholeNumber } from "./numbers.ts";
-import { printEnd } from "./output.ts";
-import { defaultServiceUrl, enqueueJob, waitForJob } from "./service.ts";
+import { printEnd, printFields } from "./output.ts";
+import { defaultServiceUrl, enqueueJob, tryJob, waitForJob } from "./service.ts";
 
 interface EnqueueOptions {
   environment: string;
@@ -15,6 +15,7 @@ interface EnqueueOptions {
   priority?: Priority;
   expiresIn?: number;
   wait?: boolean;
+  dryRun?: boolean;
   json?: boolean;
   url: string;
 }
@@ -31,6 +32,9 @@ export function enqueueCommand(): Command {
     .addOption(new Option("--priority <name>", "place among other jobs").choices(priorities))
     .option("--expires-in <seconds>", "give up if the job has not completed by then", wholeNumber(1, 365 * 24 * 3600))
     .option("--wait", "wait for the answer and print it")
+    .addOption(
+      new Option("--dry-run", "only say what it would take and cost, and when it would start").conflicts("wait"),
+    )
     .option("--json", "print JSON")
     .option("--url <address>", "address of the service (SLUICE_URL)", defaultServiceUrl())
     .addHelpText(
@@ -38,13 +42,14 @@ export function enqueueCommand(): Command {
       `
 Examples:
   sluice enqueue "Why is the sky blue?" --environment UAT
-  sluice enqueue - --environment PROD --wait < prompt.txt`,
+  sluice enqueue - --environment PROD --wait < prompt.txt
+  sluice enqueue - --environment PROD --dry-run < prompt.txt`,
     )
     .action(enqueue);
 }
 
 async function enqueue(prompt: string, options: EnqueueOptions): Promise<void> {
-  const accepted = await enqueueJob(options.url, {
+  const request = {
     prompt: prompt === "-" ? await text(process.stdin) : prompt,
     environment: options.environment,
     model: options.model,
@@ -53,7 +58,12 @@ async function enqueue(prompt: string, options: EnqueueOptions): Promise<void> {
     temperature: options.temperature,
     priority: options.priority,
     expires_in: options.expiresIn,
-  });
+  };
+  if (options.dryRun) {
+    printFields(await tryJob(options.url, request), options);
+    return;
+  }
+  const accepted = await enqueueJob(options.url, request);
   if (!options.wait) {
     console.log(options.json ? JSON.stringify(accepted) : accepted.job_id);
     return;

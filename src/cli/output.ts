@@ -12,15 +12,20 @@ export function printEnd(job: JobStatus, { json }: { json?: boolean }): void {
 
 /** One line per field, nested ones as JSON, and the answer at the end. */
 export function printStatus(job: JobStatus, { json }: { json?: boolean }): void {
+  const { text, ...rest } = job;
+  printFields(json ? job : rest, { json });
+  if (text && !json) console.log(`\n${text}`);
+}
+
+/** One line per field that says something, nested ones as JSON. */
+export function printFields(object: object, { json }: { json?: boolean | undefined }): void {
   if (json) {
-    console.log(JSON.stringify(job));
+    console.log(JSON.stringify(object));
     return;
   }
-  const { text, ...rest } = job;
-  const fields = Object.entries(rest).filter(([, value]) => value !== null && value !== undefined);
+  const fields = Object.entries(object).filter(([, value]) => value !== null && value !== undefined);
   const width = Math.max(...fields.map(([name]) => name.length));
   for (const [name, value] of fields) {
     console.log(`${name.padEnd(width)}  ${typeof value === "string" ? value : JSON.stringify(value)}`);
   }
-  if (text) console.log(`\n${text}`);
 }

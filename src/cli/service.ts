@@ -1,5 +1,12 @@
 // Talking to a running service, for the commands that do: the client, with errors in the words of the command line.
-import { type EnqueueRequest, type Job, SluiceApiError, SluiceClient, SluiceConnectionError } from "../client/index.ts";
+import {
+  type DryRun,
+  type EnqueueRequest,
+  type Job,
+  SluiceApiError,
+  SluiceClient,
+  SluiceConnectionError,
+} from "../client/index.ts";
 import { readVariable } from "../config/environment.ts";
 import { errorTable } from "../domain/errors.ts";
 import { CommandError } from "./exit-codes.ts";
@@ -13,6 +20,10 @@ export function defaultServiceUrl(): string {
 
 export function enqueueJob(url: string, body: EnqueueRequest): Promise<{ job_id: string }> {
   return ask(url, (service) => service.enqueue(body));
+}
+
+export function tryJob(url: string, body: EnqueueRequest): Promise<DryRun> {
+  return ask(url, (service) => service.dryRun(body));
 }
 
 export function readStatus(url: string, jobId: string): Promise<JobStatus> {

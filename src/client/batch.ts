@@ -3,11 +3,13 @@
 import { type BatchMistake, SluiceBatchError, SluiceConnectionError, SluiceTimeoutError } from "./errors.ts";
 import { linesOf } from "./lines.ts";
 import { sleep, type Transport } from "./transport.ts";
+import type { BatchDryRun } from "./types.ts";
 
 /** A prompt, or a request in the form of the endpoint (by default OpenAI's chat completions). */
 export type BatchItem = string | { customId?: string; body: Record<string, unknown> };
 
-export interface BatchOptions {
+/** What the requests have in common. */
+export interface BatchInputOptions {
   /** Environment of the jobs. By default the first of the service's that the key may use. */
   environment?: string;
   /** For requests that name none. */
@@ -18,6 +20,9 @@ export interface BatchOptions {
   endpoint?: string;
   /** Hours or days, from 1h to 14d. Default: 24h. */
   completionWindow?: string;
+}
+
+export interface BatchOptions extends BatchInputOptions {
   metadata?: Record<string, string>;
   /** Where the end of the batch is posted, signed. */
   webhookUrl?: string;
@@ -79,12 +84,17 @@ const pageSize = 1000;
 const uploadNoticeEach = 1000;
 const resultTries = 5;
 
+const defaultEndpoint = "/v1/chat/completions";
+const defaultWindow = "24h";
+/** A million requests are checked in less. */
+const dryRunTimeoutMs = 600_000;
+
 export async function* runBatch(
   transport: Transport,
   items: Iterable<BatchItem> | AsyncIterable<BatchItem>,
   options: BatchOptions,
 ): AsyncGenerator<BatchResult> {
-  const { endpoint = "/v1/chat/completions", completionWindow = "24h", signal } = options;
+  const { endpoint = defaultEndpoint, completionWindow = defaultWindow, signal } = options;
   const input = await upload(transport, items, endpoint, options);
   const created = await transport.json<BatchResource>("/v1/batches", {
     method: "POST",
@@ -101,6 +111,27 @@ export async function* runBatch(
   const ended = await untilEnd(transport, created, options);
   if (ended.status === "failed") throw new SluiceBatchError(ended.id, ended.errors?.data ?? []);
   yield* resultsOf(transport, ended, signal);
+}
+
+/** Nothing runs, and nothing stays. */
+export async function tryBatch(
+  transport: Transport,
+  items: Iterable<BatchItem> | AsyncIterable<BatchItem>,
+  options: BatchInputOptions & Pick<BatchOptions, "signal">,
+): Promise<BatchDryRun> {
+  const { endpoint = defaultEndpoint, completionWindow = defaultWindow, signal } = options;
+  const input = await upload(transport, items, endpoint, options);
+  try {
+    return await transport.json<BatchDryRun>("/v1/batches", {
+      method: "POST",
+      body: { input_file_id: input, endpoint, completion_window: completionWindow, dry_run: true },
+      signal,
+      timeoutMs: dryRunTimeoutMs,
+    });
+  } finally {
+    // What there is to say is said, whether or not the file goes; one that stays is in the list of files.
+    await transport.json(`/v1/files/${input}`, { method: "DELETE" }).catch(() => {});
+  }
 }
 
 // -------------------------------------------------------------- upload

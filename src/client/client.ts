@@ -1,9 +1,27 @@
 // The client of a running service, for TypeScript and JavaScript: Node 20 and newer, Deno, browsers. No dependencies.
-import { type BatchItem, type BatchOptions, type BatchResource, type BatchResult, runBatch } from "./batch.ts";
+import {
+  type BatchInputOptions,
+  type BatchItem,
+  type BatchOptions,
+  type BatchResource,
+  type BatchResult,
+  runBatch,
+  tryBatch,
+} from "./batch.ts";
 import { SluiceTimeoutError } from "./errors.ts";
 import { streamJob } from "./stream.ts";
 import { type ClientOptions, type RequestOptions, Transport } from "./transport.ts";
-import type { EndedJob, EnqueueRequest, Job, JobEvent, JobRequest, JobSummary, ListQuery } from "./types.ts";
+import type {
+  BatchDryRun,
+  DryRun,
+  EndedJob,
+  EnqueueRequest,
+  Job,
+  JobEvent,
+  JobRequest,
+  JobSummary,
+  ListQuery,
+} from "./types.ts";
 import { isFinal } from "./types.ts";
 
 export interface CallOptions {
@@ -57,6 +75,11 @@ export class SluiceClient {
   /** The same with every option there is, and the whole job as the answer. */
   submit(request: JobRequest, { idempotencyKey, signal }: SubmitOptions = {}): Promise<Job> {
     return this.#post("/v1/jobs", { body: request, signal, headers: onceUnder(idempotencyKey) });
+  }
+
+  /** What would become of the job: tokens, cost, the quota that binds, expected start. Nothing is stored. */
+  dryRun(request: JobRequest, { signal }: CallOptions = {}): Promise<DryRun> {
+    return this.#post("/v1/jobs", { body: { ...request, dry_run: true }, signal });
   }
 
   /** Where a job stands, or its answer. */
@@ -137,6 +160,17 @@ export class SluiceClient {
     options: BatchOptions = {},
   ): AsyncGenerator<BatchResult> {
     return runBatch(this.#transport, items, options);
+  }
+
+  /**
+   * What would become of a batch of these requests. They are uploaded and checked as by `batch`, and the file is deleted
+   * again; none of them runs. One that is not as it must be is told in `errors`.
+   */
+  dryRunBatch(
+    items: Iterable<BatchItem> | AsyncIterable<BatchItem>,
+    options: BatchInputOptions & CallOptions = {},
+  ): Promise<BatchDryRun> {
+    return tryBatch(this.#transport, items, options);
   }
 
   /** Lines that wait end at once; calls that run may end within ten minutes. */

@@ -1,5 +1,5 @@
 // sluice/client: what a program that talks to a running service may import.
-export type { BatchItem, BatchOptions, BatchProgress, BatchResource, BatchResult } from "./batch.ts";
+export type { BatchInputOptions, BatchItem, BatchOptions, BatchProgress, BatchResource, BatchResult } from "./batch.ts";
 export { type CallOptions, SluiceClient, type SubmitOptions, type WaitOptions } from "./client.ts";
 export {
   type BatchMistake,

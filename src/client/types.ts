@@ -174,6 +174,75 @@ export interface Job extends JobSummary {
   attempts: JobAttempt[];
 }
 
+/** What would become of a job if it were submitted. */
+export interface DryRun {
+  dry_run: true;
+  environment: string;
+  tenant: string;
+  model: string;
+  priority: Priority;
+  /** `input` as counted, null if it could not be; `input_reserved` is never less. */
+  tokens: { input: number | null; input_reserved: number; max_output: number };
+  /** From an empty answer to one of `max_output` tokens. Null if a price is not known. */
+  cost_usd: Range | null;
+  /** The one that binds. */
+  quota: BindingQuota | null;
+  position: number | null;
+  waiting_on: WaitingOn | null;
+  expected_start: string | null;
+  expected_finish: string | null;
+}
+
+export interface Range {
+  min: number;
+  max: number;
+}
+
+export interface BindingQuota {
+  name: string;
+  deployment: string;
+  unit: string;
+  per: "minute" | "day";
+  limit: number;
+  /** What would be reserved of it. */
+  takes: number;
+}
+
+/** Of all lines of a batch, or of those of a model. */
+interface LineTotals {
+  lines: number;
+  tokens: { input_reserved: number; max_output: number } | null;
+  cost_usd: Range | null;
+  quota: BindingQuota | null;
+}
+
+/** What would become of a batch if it were created. Times are ISO 8601. */
+export interface BatchDryRun extends LineTotals {
+  dry_run: true;
+  /** Whether it would run; if not, `errors` says why. */
+  valid: boolean;
+  errors: {
+    object: "list";
+    data: { code: string; message: string; line: number | null; param: string | null }[];
+  } | null;
+  environment: string;
+  tenant: string;
+  endpoint: string;
+  input_file_id: string;
+  completion_window: string;
+  models: ({ model: string } & LineTotals)[];
+  /** Of the first line. */
+  position: number | null;
+  waiting_on: WaitingOn | null;
+  expected_start: string | null;
+  /** Of the last line. */
+  expected_last_start: string | null;
+  expected_finish: string | null;
+  /** The end of the completion window. */
+  expires_at: string;
+  in_completion_window: boolean | null;
+}
+
 /** A job that has ended. */
 export type EndedJob = Job & { status: FinalStatus };
 

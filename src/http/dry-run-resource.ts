@@ -1,15 +1,60 @@
-// What a submit with `dry_run` answers.
+// What a submit with `dry_run` answers, and how it is asked for.
+import type { FastifyReply } from "fastify";
 import Type, { type Static } from "typebox";
+import { SluiceError } from "../domain/errors.ts";
 import { priorities } from "../domain/job.ts";
 import { toUsd } from "../domain/money.ts";
-import type { DryRun } from "../jobs/dry-run.ts";
+import type { Binding, CostRange, DryRun } from "../jobs/dry-run.ts";
+import type { Explanation } from "../scheduler/scheduler.ts";
 import { waitingOn, waitingOnOf } from "./job-resource.ts";
 import { iso, isoOrNull, nullable, time } from "./json.ts";
 
-export const dryRunQuery = Type.Object(
-  { dry_run: Type.Optional(Type.Boolean({ description: "Check and estimate only. By default false." })) },
-  { additionalProperties: false },
+const asked = Type.Optional(
+  Type.Boolean({ description: "Check and estimate only: nothing is stored, and nothing runs. By default false." }),
 );
+
+/** For the body of a submit. */
+export const dryRunField = { dry_run: asked };
+
+/** The same as a query parameter. */
+export const dryRunQuery = Type.Object({ dry_run: asked }, { additionalProperties: false });
+
+/**
+ * Whether the query or the body asks for a dry run.
+ * @param query as its schema has it, or as it came
+ * @throws SluiceError `invalid_request` for a query that is neither true nor false
+ */
+export function asksDryRun(query: unknown, field: boolean | undefined): boolean {
+  const { dry_run: text } = query as { dry_run?: unknown };
+  if (text === undefined) return field === true;
+  if (text === true || text === "true") return true;
+  if (text === false || text === "false") return field === true;
+  throw new SluiceError("invalid_request", "dry_run must be true or false.", { field: "dry_run" });
+}
+
+/** Answers with what the route's own schema does not describe. */
+export function sendDryRun(reply: FastifyReply, resource: object): never {
+  const typed = reply.type("application/json; charset=utf-8").serializer(JSON.stringify);
+  return typed.send(resource) as never;
+}
+
+export const costRange = (description: string) =>
+  nullable(Type.Object({ min: Type.Number(), max: Type.Number() }, { description }));
+
+export const bindingQuota = (description: string) =>
+  nullable(
+    Type.Object(
+      {
+        name: Type.String(),
+        deployment: Type.String(),
+        unit: Type.String(),
+        per: Type.Enum(["minute", "day"]),
+        limit: Type.Number(),
+        takes: Type.Number({ description: "What would be reserved of it." }),
+      },
+      { description },
+    ),
+  );
 
 /** Registered with Fastify under this `$id`. */
 export const dryRunSchema = Type.Object(
@@ -20,29 +65,17 @@ export const dryRunSchema = Type.Object(
     model: Type.String(),
     priority: Type.Enum([...priorities]),
     tokens: Type.Object({
-      input: nullable(Type.Integer({ description: "As counted here; null if it could not be counted now." })),
-      input_reserved: Type.Integer({ description: "What the quotas are charged at first: an upper bound of it." }),
+      input: nullable(
+        Type.Integer({
+          description:
+            "As counted here, times what the model is known to make of that; null if it could not be counted now.",
+        }),
+      ),
+      input_reserved: Type.Integer({ description: "What the quotas are charged for it at most; never less." }),
       max_output: Type.Integer({ description: "The max_tokens that would be sent." }),
     }),
-    cost_usd: nullable(
-      Type.Object(
-        { min: Type.Number(), max: Type.Number() },
-        { description: "Of one call: from an empty answer to one of max_tokens. null if a price is not known." },
-      ),
-    ),
-    quota: nullable(
-      Type.Object(
-        {
-          name: Type.String(),
-          deployment: Type.String(),
-          unit: Type.String(),
-          per: Type.Enum(["minute", "day"]),
-          limit: Type.Number(),
-          takes: Type.Number({ description: "What the job would reserve of it." }),
-        },
-        { description: "The one that binds: of which the job takes the largest share." },
-      ),
-    ),
+    cost_usd: costRange("Of one call: from an empty answer to one of max_tokens. null if a price is not known."),
+    quota: bindingQuota("The one that binds: of which the job takes the largest share."),
     position: nullable(Type.Integer()),
     waiting_on: nullable(waitingOn),
     expected_start: nullable(time("null if nothing can be said.")),
@@ -53,9 +86,8 @@ export const dryRunSchema = Type.Object(
 
 /** @param now milliseconds since the epoch */
 export function dryRunResource(run: DryRun, now: number): Static<typeof dryRunSchema> {
-  const { job, counted, cost, binding, standing, durationMs } = run;
-  const waiting = standing?.state === "waiting" ? standing : undefined;
-  const start = waiting?.startsInMs === undefined ? undefined : now + waiting.startsInMs;
+  const { job, input, cost, binding, standing, durationMs } = run;
+  const { start, ...place } = placeOf(standing, now);
   const finish = start === undefined || durationMs === undefined ? undefined : Math.round(start + durationMs);
   return {
     dry_run: true,
@@ -63,21 +95,32 @@ export function dryRunResource(run: DryRun, now: number): Static<typeof dryRunSc
     tenant: job.tenant,
     model: job.model,
     priority: job.priority,
-    tokens: { input: counted ?? null, input_reserved: job.tokens.input, max_output: job.tokens.output },
-    cost_usd: cost ? { min: toUsd(cost.min), max: toUsd(cost.max) } : null,
-    quota: binding
-      ? {
-          name: binding.quota,
-          deployment: binding.deployment,
-          unit: binding.unit,
-          per: binding.per,
-          limit: binding.limit,
-          takes: binding.takes,
-        }
-      : null,
+    tokens: { input: input ?? null, input_reserved: job.tokens.input, max_output: job.tokens.output },
+    cost_usd: usdRange(cost),
+    quota: quotaOf(binding),
+    ...place,
+    expected_finish: isoOrNull(finish),
+  };
+}
+
+/** Where something would stand in the queue. `start` is in milliseconds since the epoch. */
+export function placeOf(standing: Explanation | undefined, now: number) {
+  const waiting = standing?.state === "waiting" ? standing : undefined;
+  const start = waiting?.startsInMs === undefined ? undefined : now + waiting.startsInMs;
+  return {
     position: waiting?.position ?? null,
     waiting_on: waiting ? waitingOnOf(waiting) : null,
     expected_start: start === undefined ? null : iso(start),
-    expected_finish: isoOrNull(finish),
+    start,
   };
+}
+
+export function usdRange(cost: CostRange | undefined) {
+  return cost ? { min: toUsd(cost.min), max: toUsd(cost.max) } : null;
+}
+
+export function quotaOf(binding: Binding | undefined) {
+  if (!binding) return null;
+  const { quota: name, ...rest } = binding;
+  return { name, ...rest };
 }

@@ -29,3 +29,10 @@ export function goneSignal(reply: FastifyReply, closing: AbortSignal): AbortSign
   });
   return gone.signal;
 }
+
+/** What to throw when the signal of `goneSignal` is aborted: that is no failure, unless the server closes. */
+export function whyGone(closing: AbortSignal): SluiceError {
+  return closing.aborted
+    ? (closing.reason as SluiceError)
+    : new SluiceError("wait_timeout", "The caller has gone before there was an answer.");
+}

@@ -5,6 +5,7 @@ import { type ErrorCode, SluiceError } from "../domain/errors.ts";
 import { priorities } from "../domain/job.ts";
 import type { CachePoint, Message } from "../domain/request.ts";
 import type { SubmitInput } from "../jobs/submit.ts";
+import { dryRunField } from "./dry-run-resource.ts";
 import { contentFields, conversationField, conversationOf, toolsOf } from "./job-content.ts";
 import { webhookUrlField } from "./webhook-resource.ts";
 
@@ -49,6 +50,7 @@ function commonFields(settings: Settings) {
       }),
     ),
     webhook_url: Type.Optional(webhookUrlField("job")),
+    ...dryRunField,
   };
 }
 

@@ -13,6 +13,7 @@ import { jobSchema, jobSummarySchema } from "./job-resource.ts";
 import { keySchema } from "./key-resource.ts";
 import { refuseOtherMethods } from "./methods.ts";
 import { refuseOddHeaders } from "./odd-headers.ts";
+import { batchDryRunSchema } from "./openai/batch-dry-run.ts";
 import { batchSchema, fileSchema } from "./openai/batch-resource.ts";
 import { openAiErrorSchema } from "./openai/errors.ts";
 import { refuseForeignPages } from "./origin.ts";
@@ -97,6 +98,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     dryRunSchema,
     fileSchema,
     batchSchema,
+    batchDryRunSchema,
     keySchema,
     deliverySchema,
   ])

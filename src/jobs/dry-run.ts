@@ -1,27 +1,34 @@
 // What would become of a job if it were submitted: all checks, its tokens, its cost, the quota that it takes most of, and
 // where it would stand. Nothing is stored.
-import type { DeploymentSettings } from "../config/settings.ts";
-import type { Job } from "../domain/job.ts";
-import { costNanoUsd, keepsForAnHour } from "../domain/money.ts";
+import type { DeploymentSettings, Settings } from "../config/settings.ts";
+import type { Job, JobHead } from "../domain/job.ts";
+import { costNanoUsd } from "../domain/money.ts";
 import type { TokenCount } from "../domain/tokens.ts";
 import { reservedCost } from "../scheduler/cost.ts";
 import type { Explanation, QuotaUnit } from "../scheduler/scheduler.ts";
 import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
-import { queueEntryOf } from "./queue-entry.ts";
+import { foresee } from "./standing.ts";
 import { buildJob, type SubmitInput } from "./submit.ts";
+import { inputFactor } from "./token-ratios.ts";
 
 export interface DryRun {
+  /** Its `tokens` are what it would reserve at most. */
   job: Job;
-  /** Input as it was counted, not as it is bounded for the quotas; absent if it could not be counted now. */
-  counted?: number;
-  /** In billionths of a US dollar, of one call; absent if no price is known. */
-  cost?: { min: number; max: number };
+  /** Input as it would be reserved after an exact count, never more than the job's; absent if it cannot be counted now. */
+  input?: number;
+  cost?: CostRange;
   /** The quota of which the job takes the largest share, on the deployment where that is smallest; absent without any. */
   binding?: Binding;
   standing?: Explanation;
   /** How long a call is expected to take; absent if that is not known. */
   durationMs?: number;
+}
+
+/** In billionths of a US dollar; absent if a price is not known. */
+export interface CostRange {
+  min: number;
+  max: number;
 }
 
 export interface Binding {
@@ -30,32 +37,29 @@ export interface Binding {
   unit: QuotaUnit;
   per: "minute" | "day";
   limit: number;
-  /** What the job would reserve of it. */
+  /** What would be reserved of it. */
   takes: number;
 }
 
 /** @throws SluiceError as a submit would */
 export async function dryRun(context: JobsContext, input: SubmitInput, caller: Caller): Promise<DryRun> {
-  const { scheduler, clock, log, tokenCounter, durations } = context;
-  const job = await buildJob(context, input, caller);
-  await context.limits?.check([job]);
-  const deployments = servedBy(context, job);
-  const [standing, counted] = await Promise.all([
-    scheduler.foresee(queueEntryOf(job, clock.wall())).catch((error) => {
-      log.warn({ err: error }, "the scheduler could not say where a job would stand");
-      return undefined;
-    }),
-    tokenCounter.count([job.request]).then(
-      ([count]) => count,
-      () => undefined,
-    ),
-  ]);
-  const cost = costOf(job, deployments, counted);
+  const { settings, log, durations } = context;
+  const built = await buildJob(context, input, caller);
+  await context.limits?.check([built]);
+  const counted = await countedInput(context, built);
+  // The bound that a submit makes in one pass is lower than the count for about one prompt in sixty.
+  const job = { ...built, tokens: { ...built.tokens, input: Math.max(built.tokens.input, counted ?? 0) } };
+  const deployments = servedBy(settings, job);
+  const standing = await foresee(context, job).catch((error) => {
+    log.warn({ err: error }, "the scheduler could not say where a job would stand");
+    return undefined;
+  });
+  const cost = costRange(deployments, job.request.serviceTier, { input: counted ?? 0, output: 0 }, job.tokens);
   const binding = bindingOf(deployments, job.tokens);
   const durationMs = durations?.averageMs(job.model);
   return {
     job,
-    ...(counted !== undefined && { counted }),
+    ...(counted !== undefined && { input: counted }),
     ...(cost && { cost }),
     ...(binding && { binding }),
     ...(standing && { standing }),
@@ -63,23 +67,37 @@ export async function dryRun(context: JobsContext, input: SubmitInput, caller: C
   };
 }
 
+/** As waiting jobs near the head of the queue are counted: times what the model is known to make of our tokens. */
+async function countedInput({ settings, tokenCounter, tokenRatios }: JobsContext, job: Job) {
+  const [count] = await tokenCounter.count([job.request]).catch(() => []);
+  if (count === undefined) return undefined;
+  return Math.ceil(count * inputFactor(settings, tokenRatios, [job.model, ...job.fallbackModels], count));
+}
+
 /** The deployments of the job's own model that may serve it. */
-function servedBy({ settings }: JobsContext, { model, regions }: Job): DeploymentSettings[] {
-  const all = settings.models[model]?.deployments ?? [];
+export function servedBy(
+  { models }: Pick<Settings, "models">,
+  { model, regions }: Pick<JobHead, "model" | "regions">,
+): DeploymentSettings[] {
+  const all = models[model]?.deployments ?? [];
   return regions ? all.filter(({ region }) => regions.includes(region)) : all;
 }
 
-/** From an answer of no tokens at the cheapest deployment to one of max_tokens, with the bound of the input, at the dearest. */
-function costOf({ request, tokens }: Job, deployments: readonly DeploymentSettings[], counted = 0): DryRun["cost"] {
-  const terms = { tier: request.serviceTier, keptForAnHour: keepsForAnHour(request) };
-  let cost: DryRun["cost"];
+/** From the least use at the cheapest deployment to the most at the dearest. */
+export function costRange(
+  deployments: readonly DeploymentSettings[],
+  tier: string | undefined,
+  least: TokenCount,
+  most: TokenCount,
+): CostRange | undefined {
+  let range: CostRange | undefined;
   for (const { traits } of deployments) {
-    const min = traits.prices && costNanoUsd(traits.prices, { input: counted, output: 0 }, terms);
-    const max = traits.prices && costNanoUsd(traits.prices, tokens, terms);
+    const min = traits.prices && costNanoUsd(traits.prices, least, { tier });
+    const max = traits.prices && costNanoUsd(traits.prices, most, { tier });
     if (min === undefined || max === undefined) return undefined;
-    cost = { min: Math.min(cost?.min ?? min, min), max: Math.max(cost?.max ?? max, max) };
+    range = { min: Math.min(range?.min ?? min, min), max: Math.max(range?.max ?? max, max) };
   }
-  return cost;
+  return range;
 }
 
 function bindingOf(deployments: readonly DeploymentSettings[], tokens: TokenCount): Binding | undefined {

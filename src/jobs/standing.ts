@@ -3,17 +3,37 @@
 import type { JobHead } from "../domain/job.ts";
 import type { Explanation } from "../scheduler/scheduler.ts";
 import type { JobsContext } from "./context.ts";
+import { queueEntryOf } from "./queue-entry.ts";
+
+type Context = Pick<JobsContext, "scheduler" | "settings" | "durations">;
 
 /** Rejects as the scheduler does. */
-export async function explain(
-  { scheduler, settings, durations }: Pick<JobsContext, "scheduler" | "settings" | "durations">,
-  job: Pick<JobHead, "id" | "model" | "regions">,
+export async function explain(context: Context, job: Pick<JobHead, "id" | "model" | "regions">): Promise<Explanation> {
+  return boundBySlots(context, job, await context.scheduler.explain(job.id));
+}
+
+/**
+ * Where a job would stand if it were submitted now. Rejects as the scheduler does.
+ * @param more so many jobs like it would be submitted right before it
+ */
+export async function foresee(
+  context: Context & Pick<JobsContext, "clock">,
+  job: JobHead,
+  more = 0,
 ): Promise<Explanation> {
-  const standing = await scheduler.explain(job.id);
+  const entry = queueEntryOf(job, context.clock.wall());
+  return boundBySlots(context, job, await context.scheduler.foresee(entry, more));
+}
+
+function boundBySlots(
+  { settings, durations }: Context,
+  { model, regions }: Pick<JobHead, "model" | "regions">,
+  standing: Explanation,
+): Explanation {
   if (standing.state !== "waiting" || standing.startsInMs === undefined) return standing;
-  const takesMs = durations?.averageMs(job.model);
-  const slots = (settings.models[job.model]?.deployments ?? [])
-    .filter(({ region }) => !job.regions || job.regions.includes(region))
+  const takesMs = durations?.averageMs(model);
+  const slots = (settings.models[model]?.deployments ?? [])
+    .filter(({ region }) => !regions || regions.includes(region))
     .reduce((sum, { maxConcurrency }) => sum + maxConcurrency, 0);
   if (takesMs === undefined || slots === 0) return standing;
   const bySlots = Math.round(((standing.position - 1) * takesMs) / slots);

@@ -63,8 +63,11 @@ export interface Scheduler {
   /** Where a job stands. From a snapshot made at most once a second, so that asking costs the queue nothing. */
   explain(jobId: JobId): Promise<Explanation>;
 
-  /** Where a job would stand if it were added now. Nothing is added. */
-  foresee(entry: QueueEntry): Promise<Explanation>;
+  /**
+   * Where a job would stand if it were added now, and so many more that cost the same right before it. Nothing is added.
+   * @param more a whole number; default 0
+   */
+  foresee(entry: QueueEntry, more?: number): Promise<Explanation>;
 
   /**
    * Gives a job that waits another priority or delay, those of the entry, with its count of tokens as it is; its place is

@@ -52,6 +52,17 @@ test("enqueue --wait asks until the job has ended and prints the answer alone on
   expect(service.asked.slice(1).map((e) => e.url)).toEqual(Array(2).fill(`/v1/jobs/${jobId}?wait=5`));
 });
 
+test("enqueue --dry-run submits nothing and prints what would become of the job", async () => {
+  const body = { dry_run: true, tokens: { input: 9 }, cost_usd: null, expected_start: "2030-01-01T00:00:00.000Z" };
+  const service = await answering([{ body }]);
+  const result = await run(["enqueue", "p", "--environment", "UAT", "--dry-run", "--url", service.url]);
+  const fields = ["dry_run         true", 'tokens          {"input":9}', `expected_start  ${body.expected_start}`];
+  expect(result).toMatchObject({ code: 0, stdout: `${fields.join("\n")}\n`, stderr: "" });
+  expect(service.asked).toEqual([
+    { method: "POST", url: "/v1/jobs", body: { prompt: "p", environment: "UAT", dry_run: true } },
+  ]);
+});
+
 test("status prints the fields of the job, then its answer", async () => {
   const service = await answering([{ body: completed }]);
   const result = await run(["status", jobId, "--url", service.url]);
@@ -110,6 +121,7 @@ test("a service that is not running: how to start it", async () => {
 test.each([
   [["enqueue", "p"], "required option '--environment <name>' not specified"],
   [["enqueue", "p", "--environment", "UAT", "--max-tokens", "1.5"], "Allowed: a whole number from 1 to 1000000000."],
+  [["enqueue", "p", "--environment", "UAT", "--dry-run", "--wait"], "cannot be used with option '--wait'"],
   [["enqueue", "p", "--environment", "UAT", "--temperature", "3"], "Allowed: a number from 0 to 2."],
   [["enqueue", "p", "--environment", "UAT", "--priority", "high"], "Allowed choices are interactive, standard, batch."],
   [["statsu", jobId], "(Did you mean status?)"],

@@ -1,7 +1,9 @@
 // How a program uses sluice/client: what stands in docs/client.md, held to the types by the compiler.
 import type { Static } from "typebox";
 import {
+  type BatchDryRun,
   type BatchProgress,
+  type DryRun,
   type EnqueueRequest,
   type Job,
   type JobRequest,
@@ -9,8 +11,10 @@ import {
   SluiceApiError,
   type SluiceClient,
 } from "../../src/client/index.ts";
+import type { dryRunSchema } from "../../src/http/dry-run-resource.ts";
 import type { enqueueBody, jobBody } from "../../src/http/job-request.ts";
 import type { jobSchema, jobSummarySchema } from "../../src/http/job-resource.ts";
+import type { batchDryRunSchema } from "../../src/http/openai/batch-dry-run.ts";
 
 /**
  * Compiles only if a value of each type is one of the other: a field that the interface got belongs in
@@ -19,14 +23,18 @@ import type { jobSchema, jobSummarySchema } from "../../src/http/job-resource.ts
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
 type Takes<Server, Client> = Client extends Server ? true : never;
 type SameKeys<A, B> = Same<keyof A, keyof B>;
+/** Asked for by a method of its own. */
+type Submit<Body> = Omit<Body, "dry_run">;
 export const heldToTheService: [
   Same<Static<typeof jobSchema>, Job>,
   Same<Static<typeof jobSummarySchema>, JobSummary>,
-  SameKeys<Static<ReturnType<typeof jobBody>>, JobRequest>,
-  SameKeys<Static<ReturnType<typeof enqueueBody>>, EnqueueRequest>,
+  Same<Static<typeof dryRunSchema>, DryRun>,
+  Same<Static<typeof batchDryRunSchema>, BatchDryRun>,
+  SameKeys<Submit<Static<ReturnType<typeof jobBody>>>, JobRequest>,
+  SameKeys<Submit<Static<ReturnType<typeof enqueueBody>>>, EnqueueRequest>,
   Takes<Static<ReturnType<typeof jobBody>>, JobRequest>,
   Takes<Static<ReturnType<typeof enqueueBody>>, EnqueueRequest>,
-] = [true, true, true, true, true, true];
+] = [true, true, true, true, true, true, true, true];
 
 export async function example(sluice: SluiceClient): Promise<string> {
   const { job_id } = await sluice.enqueue({ prompt: "Why is the sky blue?", environment: "UAT" });

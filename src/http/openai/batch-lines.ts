@@ -3,33 +3,40 @@ import type { Settings } from "../../config/settings.ts";
 import { type ErrorCode, errorTable } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import type { LineFormat, LineFormats } from "../../jobs/batches/lines.ts";
-import { chatReader } from "./chat-request.ts";
+import { type ChatRequest, chatReader } from "./chat-request.ts";
 import { chatCompletionOf } from "./chat-response.ts";
 import { openAiErrorOf, openAiStatusOf } from "./errors.ts";
 import { refuse } from "./fields.ts";
-import { responseReader } from "./responses-request.ts";
+import { type ResponseRequest, responseReader } from "./responses-request.ts";
 import { responseOf } from "./responses-response.ts";
 
 export function lineFormats(settings: Settings): LineFormats {
+  const readChat = chatReader(settings);
   const readResponse = responseReader(settings);
   return {
     "/v1/chat/completions": {
-      read: chatReader(settings),
+      read: (body, defaults) => asLine(readChat(body, defaults)),
       needsRequest: false,
       respond: (job, outcome) => chatCompletionOf({ job, attempts: [], outcome }),
       fail,
     },
     "/v1/responses": {
       read(body, defaults) {
-        const { input, stream, background } = readResponse(body, defaults);
-        if (background) refuse("background", "background must not be true in a batch.");
-        return { input, stream };
+        const read = readResponse(body, defaults);
+        if (read.background) refuse("background", "background must not be true in a batch.");
+        return asLine(read);
       },
       needsRequest: true,
       respond: (job, outcome) => responseOf({ job: job as Job, state: outcome.status, attempts: [], outcome }),
       fail,
     },
   };
+}
+
+/** @throws SluiceError `invalid_request` for what only a single call can ask for */
+function asLine<R extends ChatRequest | ResponseRequest>(read: R): R {
+  if (read.dryRun) refuse("dry_run", "dry_run must not be true in a batch: it is a field of the batch itself.");
+  return read;
 }
 
 const fail: LineFormat["fail"] = ({ code, message }) => {

@@ -1,6 +1,6 @@
 // A batch and a file in OpenAI's words; what Sluice knows beyond that stands in further fields.
 import Type from "typebox";
-import { type BatchSteps, batchStatus, batchStatuses } from "../../domain/batch.ts";
+import { type BatchError, type BatchSteps, batchStatus, batchStatuses } from "../../domain/batch.ts";
 import { jobStates } from "../../domain/job.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
 import type { Batch } from "../../jobs/batches/records.ts";
@@ -42,26 +42,32 @@ export function fileResource({ id, bytes, createdAt, filename, purpose, environm
   };
 }
 
+/** What is wrong with a file. */
+export const batchErrors = Type.Object({
+  object: Type.Literal("list"),
+  data: Type.Array(
+    Type.Object({
+      code: Type.String(),
+      message: Type.String(),
+      line: nullable(Type.Integer({ description: "Counts from 1." })),
+      param: nullable(Type.String()),
+    }),
+    { description: "The first 100 mistakes of the file." },
+  ),
+});
+
+export function batchErrorsOf(errors: readonly BatchError[]) {
+  const data = errors.map(({ code, message, line = null, param = null }) => ({ code, message, line, param }));
+  return { object: "list" as const, data };
+}
+
 /** Registered with Fastify under this `$id`; the routes refer to it. */
 export const batchSchema = Type.Object(
   {
     id: Type.String(),
     object: Type.Literal("batch"),
     endpoint: Type.String(),
-    errors: Type.Optional(
-      Type.Object({
-        object: Type.Literal("list"),
-        data: Type.Array(
-          Type.Object({
-            code: Type.String(),
-            message: Type.String(),
-            line: nullable(Type.Integer({ description: "Counts from 1." })),
-            param: nullable(Type.String()),
-          }),
-          { description: "The first 100 mistakes of the file." },
-        ),
-      }),
-    ),
+    errors: Type.Optional(batchErrors),
     input_file_id: Type.String(),
     completion_window: Type.String(),
     status: Type.Enum([...batchStatuses]),
@@ -116,12 +122,7 @@ export function batchResource({ request, steps }: Batch, { counts, eta, finish, 
     id: request.id,
     object: "batch" as const,
     endpoint: request.endpoint,
-    ...(status === "failed" && {
-      errors: {
-        object: "list" as const,
-        data: validated!.errors.map(({ code, message, line = null, param = null }) => ({ code, message, line, param })),
-      },
-    }),
+    ...(status === "failed" && { errors: batchErrorsOf(validated!.errors) }),
     input_file_id: request.inputFileId,
     completion_window: request.completionWindow,
     status,

@@ -79,6 +79,7 @@ export interface ChatRequest {
   stream: boolean;
   /** Whether a stream ends with a chunk that says what was used. */
   includeUsage: boolean;
+  dryRun: boolean;
 }
 
 /** What holds where the body does not say. */
@@ -110,6 +111,7 @@ function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
   return {
     stream,
     includeUsage: body.stream_options?.include_usage ?? false,
+    dryRun: body.dry_run ?? false,
     input: {
       ...sharedInput(body),
       environment: body.environment ?? defaults.environment,

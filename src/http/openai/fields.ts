@@ -7,6 +7,7 @@ import { priorities } from "../../domain/job.ts";
 import type { CanonicalRequest, Tool } from "../../domain/request.ts";
 import { quote } from "../../jobs/quote.ts";
 import type { SubmitInput } from "../../jobs/submit.ts";
+import { dryRunField } from "../dry-run-resource.ts";
 
 export function optional<S extends TSchema>(schema: S) {
   return Type.Optional(schema);
@@ -85,6 +86,7 @@ export function extensionFields(settings: Settings) {
       }),
     ),
     top_k: optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    ...dryRunField,
   };
 }
 

@@ -48,8 +48,7 @@ export interface Held {
  * What a request says about itself outside of its body.
  * @throws SluiceError `unknown_environment`, `invalid_request`
  */
-export function heldBy({ headers, caller, query }: FastifyRequest, settings: Settings): Held {
-  refuseDryRun(query);
+export function heldBy({ headers, caller }: FastifyRequest, settings: Settings): Held {
   const keep = headers["x-sluice-keep"];
   if (keep !== undefined && keep !== "true" && keep !== "false") {
     throw new SluiceError("invalid_request", "x-sluice-keep must be true or false.", { field: "x-sluice-keep" });
@@ -60,17 +59,6 @@ export function heldBy({ headers, caller, query }: FastifyRequest, settings: Set
     keep: keep === undefined ? headers["idempotency-key"] !== undefined : keep === "true",
     waitMs: settings.limits.maxChatWaitS * 1000 + graceMs,
   };
-}
-
-/**
- * OpenAI's paths ignore query parameters that they do not know, but who tries without submitting must not be charged.
- * @throws SluiceError `invalid_request`
- */
-export function refuseDryRun(query: unknown): void {
-  if (!Object.hasOwn(query as object, "dry_run")) return;
-  throw new SluiceError("invalid_request", "dry_run is possible on POST /v1/jobs and POST /enqueue only.", {
-    field: "dry_run",
-  });
 }
 
 function highestOf({ priorityMax }: Caller): Priority {

@@ -70,6 +70,7 @@ export interface ResponseRequest {
   input: SubmitInput;
   stream: boolean;
   background: boolean;
+  dryRun: boolean;
 }
 
 /** @returns a function that throws SluiceError `invalid_request` or `invalid_json`, with the field at fault */
@@ -93,6 +94,7 @@ function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): Response
   return {
     stream,
     background,
+    dryRun: body.dry_run ?? false,
     input: {
       ...sharedInput(body),
       environment: body.environment ?? defaults.environment,

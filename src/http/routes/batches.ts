@@ -2,17 +2,20 @@
 import { Readable } from "node:stream";
 import Type from "typebox";
 import { cancelBatch, createBatch, retryBatch } from "../../jobs/batches/batches.ts";
+import { createBatchDryRun } from "../../jobs/batches/dry-run.ts";
 import { createLineCounter } from "../../jobs/batches/line-counter.ts";
 import { type Batch, listBatches, requireBatch } from "../../jobs/batches/records.ts";
 import { resultsSoFar } from "../../jobs/batches/results.ts";
 import { standingOf } from "../../jobs/batches/standing.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import { asksDryRun, dryRunField, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
+import { closingSignal, goneSignal, whyGone } from "../gone.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
+import { batchDryRunResource } from "../openai/batch-dry-run.ts";
 import { lineFormats } from "../openai/batch-lines.ts";
 import { batchResource } from "../openai/batch-resource.ts";
 import { optional } from "../openai/fields.ts";
-import { refuseDryRun } from "../openai/held-job.ts";
 import type { HttpServer } from "../types.ts";
 import { webhookUrlField } from "../webhook-resource.ts";
 
@@ -39,6 +42,7 @@ const body = Type.Object(
       }),
     ),
     webhook_url: optional(webhookUrlField("batch")),
+    ...dryRunField,
   },
   { additionalProperties: false },
 );
@@ -46,6 +50,8 @@ const body = Type.Object(
 export function batchRoutes(app: HttpServer, context: JobsContext): void {
   const formats = lineFormats(context.settings);
   const counter = createLineCounter(context);
+  const tryBatch = createBatchDryRun(context, formats);
+  const closing = closingSignal(app);
   const tags = ["openai"];
 
   const resourceOf = async (batch: Batch) => batchResource(batch, await standingOf(context, counter, batch));
@@ -57,7 +63,8 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         tags,
         operationId: "createBatch",
         summary: "Run the lines of a file",
-        description: "The file is checked first; only if every line is as it must be there are any jobs.",
+        description:
+          "The file is checked first; only if every line is as it must be there are any jobs. With `dry_run` it is checked and summed up while the caller waits, nothing is stored, and the answer is the schema BatchDryRun.",
         headers: idempotencyHeaders,
         body,
         response: {
@@ -72,9 +79,8 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         },
       },
     },
-    async (request) => {
-      refuseDryRun(request.query);
-      const { input_file_id, endpoint, completion_window, metadata, webhook_url } = request.body;
+    async (request, reply) => {
+      const { input_file_id, endpoint, completion_window, metadata, webhook_url, dry_run } = request.body;
       const input = {
         inputFileId: input_file_id,
         endpoint,
@@ -82,6 +88,13 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         ...(metadata && { metadata }),
         ...(webhook_url !== undefined && { webhookUrl: webhook_url }),
       };
+      if (asksDryRun(request.query, dry_run)) {
+        const gone = goneSignal(reply, closing);
+        const run = await tryBatch(input, request.caller, gone).catch((error) => {
+          throw gone.aborted ? whyGone(closing) : error;
+        });
+        return sendDryRun(reply, batchDryRunResource(run, context.clock.wall()));
+      }
       return resourceOf(await createBatch(context, formats, input, request.caller, onceOf(request, "batch")));
     },
   );

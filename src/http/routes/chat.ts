@@ -3,9 +3,11 @@ import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import type { Caller } from "../../jobs/caller.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import { dryRun } from "../../jobs/dry-run.ts";
 import type { Once } from "../../jobs/idempotency.ts";
 import { submitOnce } from "../../jobs/submit.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
+import { asksDryRun, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { onceOf } from "../idempotency.ts";
@@ -37,7 +39,8 @@ export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: n
         tags: ["openai"],
         operationId: "createChatCompletion",
         summary: "Answer a conversation",
-        description: "OpenAI's contract; docs/openai.md says what of it is honoured, ignored or refused.",
+        description:
+          "OpenAI's contract; docs/openai.md says what of it is honoured, ignored or refused. With `dry_run` nothing is stored, and the answer is the schema DryRun: see createJob.",
         headers: heldHeaders,
         body: chatBody(settings),
         response: {
@@ -57,8 +60,11 @@ export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: n
       const chat = read(request.body, held);
       const call = { ...chat, input: withDeadline(chat.input, held, settings), held, once: onceOf(request, "chat") };
       const { caller } = request;
-      const gone = goneSignal(reply, closing);
       reply.header("x-request-id", request.id);
+      if (asksDryRun(request.query, chat.dryRun)) {
+        return sendDryRun(reply, dryRunResource(await dryRun(context, call.input, caller), context.clock.wall()));
+      }
+      const gone = goneSignal(reply, closing);
       return chat.stream ? stream(call, caller, reply, gone) : answer(call, caller, reply, gone);
     },
   );

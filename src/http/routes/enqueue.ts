@@ -3,7 +3,7 @@ import Type from "typebox";
 import type { JobsContext } from "../../jobs/context.ts";
 import { dryRun } from "../../jobs/dry-run.ts";
 import { submitOnce } from "../../jobs/submit.ts";
-import { dryRunQuery, dryRunResource } from "../dry-run-resource.ts";
+import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { enqueueBody, submitErrors, submitInputOf } from "../job-request.ts";
@@ -31,12 +31,11 @@ export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
     },
     async (request, reply) => {
       const { body, caller } = request;
-      if (request.query.dry_run) {
-        const answer = dryRunResource(await dryRun(context, submitInputOf(body), caller), context.clock.wall());
-        return reply
-          .type("application/json; charset=utf-8")
-          .serializer(JSON.stringify)
-          .send(answer as never);
+      if (asksDryRun(request.query, body.dry_run)) {
+        return sendDryRun(
+          reply,
+          dryRunResource(await dryRun(context, submitInputOf(body), caller), context.clock.wall()),
+        );
       }
       const job = await submitOnce(context, submitInputOf(body), caller, onceOf(request, "enqueue"));
       return { success: true as const, job_id: job.id, message: "Prompt added to queue." };

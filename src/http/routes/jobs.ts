@@ -11,7 +11,7 @@ import { retry } from "../../jobs/retry.ts";
 import { submitOnce } from "../../jobs/submit.ts";
 import { requireJob, viewOf } from "../../jobs/view.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
-import { dryRunQuery, dryRunResource } from "../dry-run-resource.ts";
+import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
@@ -74,12 +74,8 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
     },
     async (request, reply) => {
       const { body, caller } = request;
-      if (request.query.dry_run) {
-        const answer = dryRunResource(await dryRun(context, submitInputOf(body), caller), clock.wall());
-        return reply
-          .type("application/json; charset=utf-8")
-          .serializer(JSON.stringify)
-          .send(answer as never);
+      if (asksDryRun(request.query, body.dry_run)) {
+        return sendDryRun(reply, dryRunResource(await dryRun(context, submitInputOf(body), caller), clock.wall()));
       }
       const once = onceOf(request, "create job");
       const job = await submitOnce(context, submitInputOf(body), caller, once);

@@ -6,10 +6,12 @@ import type { JobRecord } from "../../domain/job.ts";
 import type { Caller } from "../../jobs/caller.ts";
 import { cancel } from "../../jobs/cancel.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import { dryRun } from "../../jobs/dry-run.ts";
 import { quote } from "../../jobs/quote.ts";
 import { submitOnce } from "../../jobs/submit.ts";
 import { requireJob, viewOf } from "../../jobs/view.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
+import { asksDryRun, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { onceOf } from "../idempotency.ts";
@@ -47,7 +49,8 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
         tags,
         operationId: "createResponse",
         summary: "Answer an input, at once or in the background",
-        description: "OpenAI's contract; docs/openai.md says what of it is honoured, ignored or refused.",
+        description:
+          "OpenAI's contract; docs/openai.md says what of it is honoured, ignored or refused. With `dry_run` nothing is stored, and the answer is the schema DryRun: see createJob.",
         headers: heldHeaders,
         body: responseBody(settings),
         response: { 200: response, ...errorResponses([...submitErrors, ...heldErrors], "OpenAIError") },
@@ -59,8 +62,11 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
       const { caller } = request;
       const held = heldBy(request, settings);
       const once = onceOf(request, "responses");
-      const { input, stream, background } = read(request.body, held);
+      const { input, stream, background, dryRun: isDryRun } = read(request.body, held);
       reply.header("x-request-id", request.id);
+      if (asksDryRun(request.query, isDryRun)) {
+        return sendDryRun(reply, dryRunResource(await dryRun(context, input, caller), context.clock.wall()));
+      }
       if (background) {
         const job = await submitOnce(context, input, caller, once);
         reply.header("x-sluice-job-id", job.id);

@@ -47,14 +47,18 @@ export async function createBatch(
       const found = await requireBatch(context, id, caller).catch(() => undefined);
       return found?.request;
     },
-    prepare: () => prepare(context, formats, input, caller),
+    prepare: () => batchRequestOf(context, formats, input, caller),
     commit: (id, prepared) => insertBatch(context, { id, ...prepared }),
   });
   context.onBatch?.();
   return { request, steps: {} };
 }
 
-async function prepare(
+/**
+ * What is asked for, checked but for the content of its file; nothing is stored.
+ * @throws SluiceError `invalid_request`, `file_not_found`, or what the store throws
+ */
+export async function batchRequestOf(
   context: JobsContext,
   formats: LineFormats,
   { inputFileId, endpoint, completionWindow, metadata, webhookUrl }: BatchInput,

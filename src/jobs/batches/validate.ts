@@ -1,6 +1,7 @@
 // The first pass over a batch's file: everything that could be wrong is found before there is any job.
 import type { BatchError, BatchRequest } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
+import type { Job } from "../../domain/job.ts";
 import type { AdmissionContext } from "../admission.ts";
 import { type Claim, nothing, plus } from "../limits/claim.ts";
 import { CustomIds } from "./custom-ids.ts";
@@ -22,6 +23,7 @@ export function lineLimits({ settings: { limits } }: Pick<AdmissionContext, "set
 /**
  * Reads the whole file.
  * @param onChunk called now and then; what it throws ends the pass
+ * @param onJob told of the job of every line that is as it must be
  * @returns the number of requests, where the last one stands, and what is wrong
  * @throws what the stream throws; SluiceError `unavailable` if something cannot be told now
  */
@@ -31,6 +33,7 @@ export async function validateLines(
   format: LineFormat,
   bytes: AsyncIterable<Uint8Array>,
   onChunk: () => Promise<void> | void = () => {},
+  onJob: (job: Job) => void = () => {},
 ): Promise<{ lines: number; lastLine: number; errors: BatchError[] }> {
   const { maxLines, maxLineBytes } = lineLimits(context);
   const seen = new CustomIds();
@@ -57,6 +60,7 @@ export async function validateLines(
           throw new LineError("duplicate_custom_id", `Line ${before} has the same custom_id.`, "custom_id");
         }
         const job = await lineJob(context, request, format, parsed);
+        onJob(job);
         if (context.limits) total = plus(total, context.limits.claimOf(job));
       } catch (error) {
         const mistake = lineErrorOf(error, line.number);

@@ -29,6 +29,8 @@ interface View {
   paused: PauseTarget | undefined;
   queue: FairQueue<Entry>;
   route: Route;
+  /** Jobs like it that are taken to stand right before it. */
+  more: number;
 }
 
 /** Work that goes before something: jobs, and microseconds of quota time. */
@@ -72,7 +74,7 @@ export class Explainer {
     const booked = route.booked ? 1 : 0;
 
     // From the leaf up: what the siblings at each level get while this branch gets what stands before the job.
-    const own = { jobs, cost: jobs * perJob };
+    const own = { jobs: jobs + view.more, cost: jobs * perJob + view.more * ownCost(entry, route) };
     const inPriority = besides(
       queue,
       flow,

@@ -158,7 +158,7 @@ class MemoryScheduler implements Scheduler {
     return entry ? this.#explain(entry, now) : { state: "absent" };
   }
 
-  #explain(entry: Entry, now: number): Explanation {
+  #explain(entry: Entry, now: number, more = 0): Explanation {
     if (entry.state === "running") {
       return { state: "running", deployment: this.#leases.live(entry.grant!)!.deployment.id };
     }
@@ -168,14 +168,15 @@ class MemoryScheduler implements Scheduler {
       paused: this.#pauses.ofOwner(entry),
       queue: this.#waiting.queue,
       route: this.#waiting.routeOf(entry),
+      more,
     });
   }
 
-  async foresee(entry: QueueEntry): Promise<Explanation> {
+  async foresee(entry: QueueEntry, more = 0): Promise<Explanation> {
     const now = this.#tick();
     const isKnown = this.#waiting.get(entry.jobId) !== undefined;
     const added = this.#waiting.add(entry, now);
-    const explanation = this.#explain(added, now);
+    const explanation = this.#explain(added, now, isKnown ? 0 : more);
     if (!isKnown) {
       this.#waiting.leave(added);
       this.#waiting.forget(added);

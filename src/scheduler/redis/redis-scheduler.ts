@@ -166,8 +166,8 @@ class RedisScheduler implements Scheduler {
     return explanation(await this.#runner.run("explain", [packId(jobId)]));
   }
 
-  async foresee(entry: QueueEntry): Promise<Explanation> {
-    return explanation(await this.#runner.run("explain", [packId(entry.jobId), ...addArguments([entry])]));
+  async foresee(entry: QueueEntry, more = 0): Promise<Explanation> {
+    return explanation(await this.#runner.run("explain", [packId(entry.jobId), more, ...addArguments([entry])]));
   }
 
   async amend(entry: QueueEntry): Promise<"waiting" | "running"> {

@@ -188,12 +188,6 @@ test("who asked to keep the job, or can come back for it, does not", async () =>
   expect(again.choices[0]!.message.content).toBe("Kept.");
 });
 
-test("who tries without submitting is refused, not charged", async () => {
-  const tried = client.chat.completions.create(ask, { query: { dry_run: "true" } });
-  await expect(tried).rejects.toMatchObject({ status: 400, param: "dry_run" });
-  expect(accepted).toEqual([]);
-});
-
 test("an answer of one environment is not given to who asks another one under the same key", async () => {
   const once = (environment: string) => ({
     headers: { "idempotency-key": "apart", "x-sluice-environment": environment },

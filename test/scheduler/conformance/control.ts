@@ -1,7 +1,7 @@
 // What may be changed while jobs wait: priorities and delays; and where a job would stand.
 import { expect } from "vitest";
 import type { Case } from "../conformance.ts";
-import { configOf, job, jobId, jobs, quota, spanMs } from "../harness.ts";
+import { configOf, job, jobId, jobs, minuteMs, quota, spanMs } from "../harness.ts";
 
 export function controlCases(declare: Case): void {
   declare(
@@ -76,6 +76,23 @@ export function controlCases(declare: Case): void {
         await d.scheduler.remove([asked.jobId]);
       }
       expect(await d.scheduler.foresee(job(1))).toEqual({ state: "running", deployment: "d" });
+    },
+  );
+
+  declare(
+    "where the last of many would stand is where it stands once they are added",
+    configOf([quota("q", 100, { unit: "tokens", burst: 10 })]),
+    async (d) => {
+      await d.add(...jobs(1, 5, { cost: 10 }), ...jobs(6, 8, { cost: 20, tenant: "u" }));
+      await d.advance(1001);
+      const foreseen = await d.scheduler.foresee(job(140, { cost: 10 }), 39);
+      await d.add(...jobs(101, 140, { cost: 10 }));
+      await d.advance(1001);
+      const { startsInMs, ...rest } = await d.waiting(jobId(140));
+      expect(foreseen).toMatchObject(rest);
+      // 460 tokens of 100 a minute go before it.
+      expect(startsInMs).toBeGreaterThan(4 * minuteMs);
+      if (foreseen.state === "waiting") expect(Math.abs(foreseen.startsInMs! - startsInMs!)).toBeLessThan(1100);
     },
   );
 }

@@ -1,7 +1,8 @@
 -- Where a job stands: see explainer.ts. What waits in a route is summed up at most once a second, for all processes
 -- together; so the virtual times of other tenants are up to a second old, at most 200 tenants per route are counted,
 -- and the more there are the fewer of their jobs are looked at for the average cost.
--- ARGV[4] job id; ARGV[5..] as ARGV[4..] of add.lua, to be told where that job would stand if it were added now
+-- ARGV[4] job id; to be told where that job would stand if it were added now: ARGV[5] how many more like it stand right
+-- before it, ARGV[6..] as ARGV[4..] of add.lua
 -- Reply: { header, 'absent' } or { header, 'running', deployment } or
 --        { header, 'waiting', position, kind, deployment or '', quota or reason or '', starts in ms or -1 }
 --- @include "shared/fleet"
@@ -85,8 +86,8 @@ local function ownCost(entry, tiers)
   return tiers[1] and admission.fairCostOn(tiers[1].deployments[1], entry) or 0
 end
 
--- Jobs, and microseconds of quota time, that go before a job in the queue.
-local function aheadOf(entry, tiers)
+-- Jobs, and microseconds of quota time, that go before a job in the queue. `more` like it are taken to be there as well.
+local function aheadOf(entry, tiers, more)
   local backlogs = backlogsOf(entry.route, tiers)
   local flow = shares.flow(entry.flow)
   local priority, environment = shares.priorityOf(flow.environment, flow.priority)
@@ -96,7 +97,8 @@ local function aheadOf(entry, tiers)
     if backlog.flow == flow.id then perJob = backlog.perJob end
   end
   local jobs = sorted_queue.rank(queue, entries.place(entry), fair_queue.waitingIn(flow, entry.route))
-  local ahead = besides(flow, shares.weightOf(flow, 1), { jobs = jobs, cost = jobs * perJob }, backlogs, function(other)
+  local own = { jobs = jobs + more, cost = jobs * perJob + more * ownCost(entry, tiers) }
+  local ahead = besides(flow, shares.weightOf(flow, 1), own, backlogs, function(other)
     if other.flow == flow.id then return nil end
     if other.environment ~= flow.environment or other.priority ~= flow.priority then return nil end
     return other.flow, other.virtualTime, other.weight
@@ -147,12 +149,13 @@ local function waitingOn(entry, tiers, position)
 end
 
 local isAsked = #ARGV > 4 and not entries.exists(ARGV[4])
-if isAsked then addJobs(cjson.decode(ARGV[5]), 6, #ARGV) end
+if isAsked then addJobs(cjson.decode(ARGV[6]), 7, #ARGV) end
 local entry = entries.get(ARGV[4])
 if not entry then return state.done('absent') end
 if entry.state == running then return state.done('running', leases.live(entry.detail).deployment) end
 local tiers = routes.get(entry.route).tiers
-local ahead = entry.state == ready and aheadOf(entry, tiers) or { jobs = 0, cost = 0 }
+local more = isAsked and tonumber(ARGV[5]) or 0
+local ahead = entry.state == ready and aheadOf(entry, tiers, more) or { jobs = 0, cost = 0 }
 local position = math.max(1, math.floor(ahead.jobs + 0.5) + 1)
 local on = waitingOn(entry, tiers, position)
 local starts = on.kind == 'paused' and -1 or startsIn(entry, tiers, ahead)

@@ -1,0 +1,141 @@
+// The lines of a batch summed up as they are read: what they reserve, what they cost, and which quota holds them up
+// longest. Lines are kept apart by kind, which is model, priority, tier, regions and fallbacks; of each kind only sums are
+// held, so a million lines take no more memory than one.
+import type { DeploymentSettings, QuotaSettings, Settings } from "../../config/settings.ts";
+import type { Job, JobHead } from "../../domain/job.ts";
+import type { TokenCount } from "../../domain/tokens.ts";
+import { reservedCost } from "../../scheduler/cost.ts";
+import { type Binding, type CostRange, costRange, servedBy } from "../dry-run.ts";
+
+/** Of all lines, or of those of a model. */
+export interface Totals {
+  lines: number;
+  /** As reserved. */
+  tokens: TokenCount;
+  /** From empty answers at the cheapest deployments to answers of max_tokens at the dearest. */
+  cost?: CostRange;
+  /** The quota that takes longest to let all of it through. */
+  binding?: Binding;
+}
+
+export interface ModelTotals extends Totals {
+  model: string;
+}
+
+/** Lines that differ in nothing but their text and size. */
+export interface Kind {
+  /** The first of them. */
+  head: JobHead;
+  tier: string | undefined;
+  lines: number;
+  tokens: TokenCount;
+}
+
+/** Beyond so many, kinds are told apart by model, priority and tier alone: of those there are few. */
+const maxKinds = 256;
+const minuteMs = 60_000;
+const dayMs = 24 * 60 * minuteMs;
+
+export class LineTotals {
+  readonly #settings: Pick<Settings, "models">;
+  readonly #kinds = new Map<string, Kind>();
+  /** The first line. */
+  first?: JobHead;
+
+  constructor(settings: Pick<Settings, "models">) {
+    this.#settings = settings;
+  }
+
+  readonly add = (job: Job): void => {
+    const { model, priority, regions, fallbackModels, tokens, request } = job;
+    const coarse = `${model} ${priority} ${request.serviceTier}`;
+    const key = this.#kinds.size < maxKinds ? `${coarse} ${regions?.join()} ${fallbackModels.join()}` : coarse;
+    let kind = this.#kinds.get(key);
+    if (!kind) {
+      const { request: _, ...head } = job;
+      this.first ??= head;
+      kind = { head, tier: request.serviceTier, lines: 0, tokens: { input: 0, output: 0 } };
+      this.#kinds.set(key, kind);
+    }
+    kind.lines++;
+    kind.tokens.input += tokens.input;
+    kind.tokens.output += tokens.output;
+  };
+
+  /** Those with the most lines. */
+  kinds(atMost: number): Kind[] {
+    return [...this.#kinds.values()].sort((a, b) => b.lines - a.lines).slice(0, atMost);
+  }
+
+  /** @returns `quotaMs`: by when the quotas that bind will have let the last line through, had they nothing else to do */
+  end(): { sum: Totals; models: ModelTotals[]; quotaMs: number } {
+    const byModel = new Map<string, Kind[]>();
+    for (const kind of this.#kinds.values()) {
+      const { model } = kind.head;
+      byModel.set(model, [...(byModel.get(model) ?? []), kind]);
+    }
+    const models = [...byModel].map(([model, kinds]) => ({ model, ...this.#totalsOf(kinds) }));
+    const sum = this.#totalsOf([...this.#kinds.values()]);
+    const { binding } = sum;
+    return {
+      sum,
+      models: models.sort((a, b) => b.lines - a.lines),
+      // What fits into the first window need not wait.
+      quotaMs: binding ? Math.max(0, durationOf(binding) - windowOf(binding)) : 0,
+    };
+  }
+
+  #totalsOf(kinds: readonly Kind[]): Totals {
+    let lines = 0;
+    const tokens = { input: 0, output: 0 };
+    let cost: CostRange | undefined = { min: 0, max: 0 };
+    for (const kind of kinds) {
+      lines += kind.lines;
+      tokens.input += kind.tokens.input;
+      tokens.output += kind.tokens.output;
+      const own = costRange(servedBy(this.#settings, kind.head), kind.tier, { ...kind.tokens, output: 0 }, kind.tokens);
+      cost = own && cost && { min: cost.min + own.min, max: cost.max + own.max };
+    }
+    const binding = this.#bindingOf(kinds);
+    return { lines, tokens, ...(cost && { cost }), ...(binding && { binding }) };
+  }
+
+  /** Lines are taken to be spread over the deployments of their model so that all are done at the same time. */
+  #bindingOf(kinds: readonly Kind[]): Binding | undefined {
+    const demands = new Map<string, Binding>();
+    for (const kind of kinds) {
+      const deployments = servedBy(this.#settings, kind.head).map((deployment) => ({
+        deployment,
+        takesMs: Math.max(0, ...deployment.quotas.map((quota) => durationOf(demandOf(deployment, quota, kind)))),
+      }));
+      // Where nothing limits a deployment, nothing holds the lines up.
+      if (deployments.some(({ takesMs }) => takesMs === 0)) continue;
+      const speed = deployments.reduce((sum, { takesMs }) => sum + 1 / takesMs, 0);
+      for (const { deployment, takesMs } of deployments) {
+        for (const quota of deployment.quotas) {
+          const demand = demandOf(deployment, quota, kind);
+          const takes = demand.takes / takesMs / speed + (demands.get(quota.name)?.takes ?? 0);
+          demands.set(quota.name, { ...demand, takes });
+        }
+      }
+    }
+    const [binding] = [...demands.values()].sort((a, b) => durationOf(b) - durationOf(a));
+    return binding && { ...binding, takes: Math.round(binding.takes) };
+  }
+}
+
+/** What a deployment's quota would be charged if all lines of the kind went there. */
+function demandOf(deployment: DeploymentSettings, quota: QuotaSettings, { lines, tokens }: Kind): Binding {
+  const { name, unit, per, limit } = quota;
+  const takes = unit === "requests" ? lines : reservedCost(unit, tokens, deployment.outputBurndown);
+  return { deployment: deployment.id, quota: name, unit, per, limit, takes };
+}
+
+/** How long the quota alone takes to let it through, in milliseconds. */
+function durationOf(demand: Binding): number {
+  return (demand.takes / demand.limit) * windowOf(demand);
+}
+
+function windowOf({ per }: Pick<Binding, "per">): number {
+  return per === "day" ? dayMs : minuteMs;
+}
