@@ -112,6 +112,7 @@ test("every operation says what it does, and describes its errors in the one sha
     "DryRun",
     "File",
     "Batch",
+    "BatchDryRun",
     "Key",
     "WebhookDelivery",
   ]);
