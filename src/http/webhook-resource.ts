@@ -1,6 +1,7 @@
 // Webhooks as they are asked for and shown: what is posted, and what became of it.
 import Type, { type Static } from "typebox";
 import { batchStatus } from "../domain/batch.ts";
+import { erasedOutcome } from "../domain/erase.ts";
 import type { JobRecord } from "../domain/job.ts";
 import { type DeliveryHistory, deliveryStanding, deliveryStatuses } from "../domain/webhook.ts";
 import { createLineCounter } from "../jobs/batches/line-counter.ts";
@@ -87,9 +88,11 @@ export function deliveryResource(history: DeliveryHistory): Static<typeof delive
 export function webhookBodies(context: JobsContext) {
   const counter = createLineCounter(context);
   return {
-    job(record: JobRecord) {
-      const { status, at } = record.outcome!;
-      return { type: `job.${status}`, timestamp: iso(at), data: jobResource(record, context.clock.wall()) };
+    job({ outcome, ...record }: JobRecord) {
+      const { status, at } = outcome!;
+      // Only what stays on record, also while the answer is still there: every attempt is the same.
+      const told = { ...record, outcome: record.job.ephemeral ? erasedOutcome(outcome!) : outcome! };
+      return { type: `job.${status}`, timestamp: iso(at), data: jobResource(told, context.clock.wall()) };
     },
     async batch(batch: Batch) {
       const { ended, validated } = batch.steps;

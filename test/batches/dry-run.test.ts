@@ -91,10 +91,11 @@ describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
         lineOf("one"),
         lineOf("stream", "x", { stream: true }),
         lineOf("dry", "x", { dry_run: true }),
+        lineOf("hook", "x", { webhook_url: "https://example.com" }),
         lineOf("large", "word ".repeat(20_000)),
       ].join("\n");
       const run = await dryRun(content);
-      expect(run).toMatchObject({ valid: false, lines: 6, tokens: null, cost_usd: null, quota: null, models: [] });
+      expect(run).toMatchObject({ valid: false, lines: 7, tokens: null, cost_usd: null, quota: null, models: [] });
       expect(run).toMatchObject({ expected_start: null, expected_finish: null, in_completion_window: null });
       const input_file_id = await upload(service, content);
       const { id } = await service.client.batches.create({ input_file_id, endpoint, completion_window: "24h" });
@@ -105,7 +106,8 @@ describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
         [3, "custom_id"],
         [4, "body.stream"],
         [5, "body.dry_run"],
-        [6, null],
+        [6, "body.webhook_url"],
+        [7, null],
       ]);
       expect((await dryRun("\n")).errors!.data).toMatchObject([{ code: "empty_file" }]);
     });

@@ -29,6 +29,16 @@ test.each([
     expect(body.error).toMatchObject({ code: "invalid_request", field: "webhook_url" });
     expect(body.error.message).toMatch(message);
   }
+  const asked = [
+    ["/v1/chat/completions", { messages: [{ role: "user", content: "Hello?" }] }],
+    ["/v1/responses", { input: "Hello?", background: true }],
+  ] as const;
+  for (const [path, fields] of asked) {
+    const { status, body } = await server.post(path, { ...fields, webhook_url });
+    expect(status).toBe(400);
+    expect(body.error).toMatchObject({ code: "invalid_request", param: "webhook_url" });
+    expect(body.error.message).toMatch(message);
+  }
   expect(await server.context.countJobs()).toBe(before);
   expect((await server.get("/v1/webhooks/deliveries")).body.data).toEqual([]);
   const batch = { input_file_id: "file-x", endpoint: "/v1/chat/completions", completion_window: "24h", webhook_url };

@@ -83,6 +83,49 @@ describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
   });
 });
 
+describe.each(["embedded", "distributed"] as const)("%s, through OpenAI's client", (mode) => {
+  const skipped = mode === "distributed" && (withoutRedis() || withoutMongo());
+  let service: TestService | undefined;
+  afterAll(() => service?.close());
+
+  test.skipIf(skipped)("a chat completion and a response tell of their end as any job does, once", async () => {
+    service = await startTestService(mode, { file: { webhooks } });
+    const { client, url } = service;
+    const receiver = await receiverOf();
+    const extra = { webhook_url: receiver.url } as object;
+    const chat = { model: "llama3-3-70b", messages: [{ role: "user" as const, content: "why" }], ...extra };
+    const { data, response } = await client.chat.completions.create(chat).withResponse();
+    expect(data.choices[0]!.message.content).toBe("WHY");
+    const unstored = await client.chat.completions.create({ ...chat, store: false }).withResponse();
+    expect(unstored.data.choices[0]!.message.content).toBe("WHY");
+    const streamed = await client.chat.completions.create({ ...chat, stream: true }).withResponse();
+    for await (const _ of streamed.data);
+    const asked = { model: "llama3-3-70b", input: "how", background: true, ...extra };
+    const once = { headers: { "idempotency-key": "once" } };
+    const { id } = await client.responses.create(asked, once);
+    expect((await client.responses.create(asked, once)).id).toBe(id);
+    const elsewhere = { ...asked, webhook_url: `${receiver.url}&other` };
+    await expect(client.responses.create(elsewhere, once)).rejects.toMatchObject({ status: 409 });
+
+    await vi.waitFor(() => expect(receiver.received).toHaveLength(4), { timeout: 60_000, interval: 100 });
+    const { secret } = await call(url, "/v1/webhooks/secret");
+    const events = new Map(
+      receiver.received.map(({ body, headers }) => {
+        const event = new Webhook(secret).verify(body, headers) as { type: string; data: { job_id: string } };
+        return [event.data.job_id, event];
+      }),
+    );
+    const of = (from: { headers: Headers }) => events.get(from.headers.get("x-sluice-job-id")!);
+    expect(of(response)).toMatchObject({ type: "job.completed", data: { text: "WHY", priority: "interactive" } });
+    expect(of(unstored.response)).toMatchObject({ type: "job.completed", data: { text: "", tool_calls: null } });
+    expect(of(streamed.response)).toMatchObject({ data: { text: "WHY" } });
+    const ofResponse = [...events].find(([jobId]) => id === `resp_${jobId.replaceAll("-", "")}`);
+    expect(ofResponse?.[1]).toMatchObject({ data: { text: "HOW", priority: "standard" } });
+    const deliveries = (await call(url, "/v1/webhooks/deliveries")).data;
+    expect(deliveries).toHaveLength(4);
+  });
+});
+
 describe("killed", () => {
   let folder: string;
   let child: ChildProcess | undefined;

@@ -138,6 +138,36 @@ test("/enqueue takes it too; a job without one makes no delivery", async () => {
   await server.context.end(jobId, answered);
 });
 
+test("of a job that leaves no answer behind none is posted, whether it is erased by then or not", async () => {
+  let status = 500;
+  const receiver = await receiverOf((response) => response.writeHead(status).end());
+  const process = startProcess();
+  let jobId = "";
+  server.context.onAccepted = ([job]) => {
+    jobId = job!.id;
+  };
+  const body = { messages: [{ role: "user", content: "Why?" }], webhook_url: receiver.url, store: false };
+  const answer = server.post("/v1/chat/completions", body);
+  await vi.waitFor(() => expect(jobId).not.toBe(""), { timeout: 15_000 });
+  delete server.context.onAccepted;
+  const erasing = vi.spyOn(server.context.store, "eraseTexts").mockResolvedValue();
+  await server.context.end(jobId, { ...answered, toolCalls: [{ id: "c", name: "f", input: {} }] });
+  expect((await answer).body.choices[0].message.content).toBe(answered.text);
+  await until(process, async () => expect((await deliveryOf(jobId)).attempts).toMatchObject([{ result: "failed" }]));
+  expect((await server.context.store.get(jobId))!.outcome!.text).toBe(answered.text);
+  erasing.mockRestore();
+  await server.context.store.eraseTexts("UAT", jobId);
+  status = 200;
+  await process.pass(6_000);
+  await until(process, () => deliveryIs(jobId, "delivered"));
+  const [early, late] = receiver.received;
+  expect(early!.json).toMatchObject({
+    type: "job.completed",
+    data: { job_id: jobId, text: "", tool_calls: null, finish_reason: "stop" },
+  });
+  expect(late!.body).toBe(early!.body);
+});
+
 test("a receiver that fails is asked again, ever later, under the same id, until it confirms", async () => {
   const receiver = await receiverOf((response, n) => {
     if (n === 4) response.end();

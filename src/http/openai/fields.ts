@@ -8,6 +8,7 @@ import type { CanonicalRequest, Tool } from "../../domain/request.ts";
 import { quote } from "../../jobs/quote.ts";
 import type { SubmitInput } from "../../jobs/submit.ts";
 import { dryRunField } from "../dry-run-resource.ts";
+import { webhookUrlField } from "../webhook-resource.ts";
 
 export function optional<S extends TSchema>(schema: S) {
   return Type.Optional(schema);
@@ -86,6 +87,7 @@ export function extensionFields(settings: Settings) {
       }),
     ),
     top_k: optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    webhook_url: optional(webhookUrlField("job")),
     ...dryRunField,
   };
 }
@@ -109,6 +111,7 @@ export function sharedInput(body: SharedBody) {
     expiresInMs: expiresInS === undefined ? undefined : expiresInS * 1000,
     metadata: body.metadata,
     ephemeral: body.store === false,
+    webhookUrl: body.webhook_url,
   } satisfies Partial<SubmitInput>;
 }
 
