@@ -140,6 +140,9 @@ function contextRefusal(settings: Settings, wanted: Wanted, tokens: TokenCount):
 }
 
 function quotaRefusal(deployments: readonly DeploymentSettings[], tokens: TokenCount): SluiceError | undefined {
+  const fits = (deployment: DeploymentSettings) =>
+    deployment.quotas.every(({ unit, limit }) => reservedCost(unit, tokens, deployment.outputBurndown) <= limit);
+  if (deployments.some(fits)) return undefined;
   let nearest: { quota: QuotaSettings; deployment: DeploymentSettings; cost: number; ratio: number } | undefined;
   for (const deployment of deployments) {
     const worst = deployment.quotas
@@ -148,8 +151,7 @@ function quotaRefusal(deployments: readonly DeploymentSettings[], tokens: TokenC
         return { quota, deployment, cost, ratio: cost / quota.limit };
       })
       .reduce<typeof nearest>((a, b) => (a && a.ratio >= b.ratio ? a : b), undefined);
-    if (!worst || worst.ratio <= 1) return undefined;
-    if (!nearest || worst.ratio < nearest.ratio) nearest = worst;
+    if (worst && (!nearest || worst.ratio < nearest.ratio)) nearest = worst;
   }
   if (!nearest) return undefined;
   const { quota, deployment, cost } = nearest;

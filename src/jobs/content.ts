@@ -12,11 +12,15 @@ export function checkContent(input: SubmitInput, maxBytes: number): void {
   let bytes = Buffer.byteLength(system);
   requireUnicode(system, "system");
   for (const text of stop) requireUnicode(text, "stop");
-  for (const block of messages.flatMap((m) => m.content)) bytes += checkBlock(block, messagesField);
-  checkJson(tools, "tools");
-  checkJson(responseFormat, "response_format");
-  if (tools.length > 0) bytes += jsonBytes(tools);
-  if (responseFormat) bytes += jsonBytes(responseFormat);
+  for (const { content } of messages) for (const block of content) bytes += checkBlock(block, messagesField);
+  if (tools.length > 0) {
+    checkJson(tools, "tools");
+    bytes += jsonBytes(tools);
+  }
+  if (responseFormat) {
+    checkJson(responseFormat, "response_format");
+    bytes += jsonBytes(responseFormat);
+  }
   if (bytes <= maxBytes) return;
   const what = [messagesField, "system", tools.length > 0 && "tools", responseFormat && "response_format"].filter(
     Boolean,
@@ -61,6 +65,8 @@ export function askableMessages({ messages, messagesField: field }: SubmitInput)
   };
   if (normalised.length === 0) refuse(`${field} must not be empty or only whitespace.`);
   if (normalised[0]!.role !== "user") refuse(`${field} must start with a message of the user that is not blank.`);
+  // Most conversations are text alone.
+  if (!normalised.some(({ content }) => content.some(isOfTools))) return normalised;
   let asked = new Set<string>();
   for (const { role, content } of normalised) {
     const results = content.flatMap((block) => (block.type === "tool_result" ? [block.callId] : []));
@@ -81,8 +87,13 @@ export function askableMessages({ messages, messagesField: field }: SubmitInput)
   return normalised;
 }
 
+function isOfTools({ type }: ContentBlock): boolean {
+  return type === "tool_call" || type === "tool_result";
+}
+
 /** @throws SluiceError `invalid_request` for two tools of one name, or a choice among tools that are not there */
 export function checkTools(tools: readonly Tool[] = [], choice: SubmitInput["toolChoice"]): void {
+  if (tools.length === 0 && choice === undefined) return;
   const names = new Set(tools.map(({ name }) => name));
   if (names.size < tools.length) {
     throw new SluiceError("invalid_request", "tools must have different names.", { field: "tools" });

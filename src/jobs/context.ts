@@ -24,7 +24,10 @@ export interface JobsContext {
   clock: Clock;
   log: Logger;
   /** What keys and the service take. Absent: everything. */
-  limits?: Pick<Limits, "check" | "checkTotal" | "claimOf" | "reserve" | "release" | "ended">;
+  limits?: Pick<
+    Limits,
+    "check" | "checkTotal" | "claimOf" | "isLimited" | "reserve" | "reserveRoom" | "release" | "ended"
+  >;
   /** Told of jobs that were stored just now, after their state event. Must not throw, and is not waited for. */
   onAccepted?: (jobs: readonly Job[]) => void;
   /** Told that a batch was created or cancelled, where this process takes batches further. */

@@ -1,8 +1,9 @@
 // Taking jobs in: check everything, build the one canonical form, store durably, put into the queue.
 import { SluiceError } from "../domain/errors.ts";
 import { newJobId } from "../domain/ids.ts";
-import type { Job, Priority } from "../domain/job.ts";
+import type { Job, JobHead, Priority } from "../domain/job.ts";
 import type { CanonicalRequest, Message, Parameters } from "../domain/request.ts";
+import type { StagedJobs } from "../store/job-store.ts";
 import { type AdmissionContext, admit, admitWithFallbacks, modelsOf } from "./admission.ts";
 import { anybody, type Caller } from "./caller.ts";
 import { askableMessages, checkContent, checkTools } from "./content.ts";
@@ -101,7 +102,7 @@ export function submitOnce(
  * the record is the truth, and the reconciler adds what the queue lacks.
  */
 export async function accept(context: JobsContext, jobs: readonly Job[]): Promise<void> {
-  const { store, scheduler, events, clock, log, limits } = context;
+  const { store, limits } = context;
   await limits?.reserve(jobs);
   let results: ("inserted" | "exists")[];
   await markEphemeral(context, jobs);
@@ -118,11 +119,30 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
     throw error;
   }
   const inserted = jobs.filter((_, i) => results[i] === "inserted");
-  if (inserted.length === 0) return;
+  announce(context, inserted);
+  context.onAccepted?.(inserted);
+  await enqueue(context, inserted);
+}
+
+/**
+ * Accepts the next of the jobs that are laid ready. Their key has no limits, and none of them needs anything else to be on
+ * record before it is (for a webhook, for an end without texts).
+ */
+export async function acceptStaged(context: JobsContext, staged: StagedJobs, count: number): Promise<void> {
+  await context.limits?.reserveRoom(count);
+  const inserted = await staged.insert(count);
+  announce(context, inserted);
+  await enqueue(context, inserted);
+}
+
+function announce({ events }: JobsContext, inserted: readonly JobHead[]): void {
   for (const { id, environment, submittedAt } of inserted) {
     events.publish({ type: "state", jobId: id, environment, state: "queued", at: submittedAt });
   }
-  context.onAccepted?.(inserted);
+}
+
+async function enqueue({ scheduler, clock, log }: JobsContext, inserted: readonly JobHead[]): Promise<void> {
+  if (inserted.length === 0) return;
   try {
     const now = clock.wall();
     await scheduler.add(inserted.map((job) => queueEntryOf(job, now)));
@@ -131,13 +151,21 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
   }
 }
 
+/** What a job is given that its caller does not ask for. */
+export type Given = Partial<Pick<Job, "id" | "submittedAt" | "expiresAt" | "batchId" | "customId">>;
+
 /**
- * The job that is asked for, checked and with a new id; nothing is stored.
+ * The job that is asked for, checked; nothing is stored. It has a new id and is submitted now, unless both are given.
  * @throws SluiceError of one of the 4xx codes, with the field at fault; `unavailable` if it cannot be counted now.
  */
-export async function buildJob(context: AdmissionContext, input: SubmitInput, caller: Caller): Promise<Job> {
+export async function buildJob(
+  context: AdmissionContext,
+  input: SubmitInput,
+  caller: Caller,
+  given?: Given,
+): Promise<Job> {
   const { settings, clock } = context;
-  const submittedAt = clock.wall();
+  const submittedAt = given?.submittedAt ?? clock.wall();
   const environment = environmentFor(settings, caller, input.environment);
   const priority = priorityFor(caller, input.priority);
   const regions = regionsFor(settings, caller, input.regions);
@@ -148,57 +176,62 @@ export async function buildJob(context: AdmissionContext, input: SubmitInput, ca
   const messages = askableMessages(input);
 
   const model = input.model ?? settings.defaultModel;
-  const fallbackModels = [...new Set(input.fallbackModels ?? [])].filter((name) => name !== model);
+  const fallbackModels = [...new Set(input.fallbackModels)].filter((name) => name !== model);
   const asked = { model, fallbackModels, ...(regions && { regions }) };
   requireServedModel(settings, caller, model);
-  const parameters: Parameters = { maxTokens: maxTokensOf(context, asked, input), ...parametersOf(input) };
-  const request: CanonicalRequest = {
-    messages,
-    ...(input.system?.trim() && { system: input.system }),
-    ...(input.systemCachePoint && { systemCachePoint: input.systemCachePoint }),
-    ...(input.tools?.length && { tools: input.tools, ...(input.toolChoice && { toolChoice: input.toolChoice }) }),
-    ...(input.responseFormat && { responseFormat: input.responseFormat }),
-    parameters,
-    ...(input.serviceTier && { serviceTier: input.serviceTier }),
-    ...(input.guardrail && { guardrail: input.guardrail }),
-  };
-  const { tokens, ...wanted } = input.fallbackModels
-    ? { ...asked, tokens: await admit(context, asked, request) }
+  const parameters = parametersOf(input, maxTokensOf(context, asked, input));
+  const request: CanonicalRequest = { messages, parameters };
+  if (input.system?.trim()) request.system = input.system;
+  if (input.systemCachePoint) request.systemCachePoint = input.systemCachePoint;
+  if (input.tools?.length) {
+    request.tools = input.tools;
+    if (input.toolChoice) request.toolChoice = input.toolChoice;
+  }
+  if (input.responseFormat) request.responseFormat = input.responseFormat;
+  if (input.serviceTier) request.serviceTier = input.serviceTier;
+  if (input.guardrail) request.guardrail = input.guardrail;
+  const admitted = input.fallbackModels
+    ? { fallbackModels, tokens: await admit(context, asked, request) }
     : await admitWithFallbacks(context, asked, request);
 
-  return {
-    id: newJobId(),
+  const job: Job = {
+    id: given?.id ?? newJobId(),
     environment,
     tenant: caller.tenant,
-    ...(caller.keyId !== undefined && { keyId: caller.keyId }),
     priority,
-    ...wanted,
-    tokens,
+    model,
+    fallbackModels: admitted.fallbackModels,
+    tokens: admitted.tokens,
     submittedAt,
-    ...times,
     onUnknown: input.onUnknown ?? "retry",
-    ...(input.metadata && { metadata: input.metadata }),
-    ...(input.ephemeral && { ephemeral: true }),
-    ...(webhookUrl !== undefined && { webhookUrl }),
     request,
   };
+  if (regions) job.regions = regions;
+  if (caller.keyId !== undefined) job.keyId = caller.keyId;
+  if (times.notBefore !== undefined) job.notBefore = times.notBefore;
+  const expiresAt = given?.expiresAt ?? times.expiresAt;
+  if (expiresAt !== undefined) job.expiresAt = expiresAt;
+  if (input.metadata) job.metadata = input.metadata;
+  if (input.ephemeral) job.ephemeral = true;
+  if (webhookUrl !== undefined) job.webhookUrl = webhookUrl;
+  if (given?.batchId !== undefined) job.batchId = given.batchId;
+  if (given?.customId !== undefined) job.customId = given.customId;
+  return job;
 }
 
 /** Those that were asked for; the others are left to the model. */
-function parametersOf(input: SubmitInput): Omit<Parameters, "maxTokens"> {
-  const { temperature, topP, topK, seed, reasoningEffort } = input;
-  const stop = input.stop?.length ? input.stop : undefined;
+function parametersOf(input: SubmitInput, maxTokens: number): Parameters {
+  const parameters: Parameters = { maxTokens };
+  if (input.temperature !== undefined) parameters.temperature = input.temperature;
+  if (input.topP !== undefined) parameters.topP = input.topP;
+  if (input.topK !== undefined) parameters.topK = input.topK;
+  if (input.stop?.length) parameters.stop = input.stop;
+  if (input.seed !== undefined) parameters.seed = input.seed;
   // Clients send zeros by habit, to models too that have no penalties.
-  const [frequencyPenalty, presencePenalty] = [input.frequencyPenalty, input.presencePenalty].map(
-    (p) => p || undefined,
-  );
-  const asked = { temperature, topP, topK, stop, seed, frequencyPenalty, presencePenalty, reasoningEffort };
-  const given: Record<string, unknown> = {};
-  for (const name in asked) {
-    const value = asked[name as keyof typeof asked];
-    if (value !== undefined) given[name] = value;
-  }
-  return given;
+  if (input.frequencyPenalty) parameters.frequencyPenalty = input.frequencyPenalty;
+  if (input.presencePenalty) parameters.presencePenalty = input.presencePenalty;
+  if (input.reasoningEffort !== undefined) parameters.reasoningEffort = input.reasoningEffort;
+  return parameters;
 }
 
 /** @throws SluiceError `invalid_request` for a start that is too far away, or not before the deadline */

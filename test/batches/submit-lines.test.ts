@@ -6,6 +6,7 @@ import type { Job } from "../../src/domain/job.ts";
 import { lineFormats } from "../../src/http/openai/batch-lines.ts";
 import { loadProgress } from "../../src/jobs/batches/records.ts";
 import type { JobStore } from "../../src/store/job-store.ts";
+import { chunksOfFile } from "../../src/worker/batches/chunks.ts";
 import type { BatchContext } from "../../src/worker/batches/context.ts";
 import { submitLines } from "../../src/worker/batches/submit-lines.ts";
 import { openTestContext } from "../support/jobs-context.ts";
@@ -35,14 +36,12 @@ test("an insert fails while the next one, after which progress is noted, succeed
     expiresAt: createdAt + 86_400_000,
   };
   const format = lineFormats(context.settings)[endpoint]!;
-  const submit = (store: JobStore) =>
-    submitLines(
-      { ...context, store } as unknown as BatchContext,
-      { request, steps: {} },
-      format,
-      file(),
-      async () => {},
-    );
+  const submit = async (store: JobStore) => {
+    const own = { ...context, store } as unknown as BatchContext;
+    const before = await loadProgress(context, request.environment, request.id);
+    const chunks = chunksOfFile(own, request, format, file(), before);
+    return submitLines(own, { request, steps: {} }, before, chunks, async () => {});
+  };
 
   let inserts = 0;
   let atOnce = 0;

@@ -16,6 +16,7 @@ import { modelCases } from "./conformance/model-runs.ts";
 import { outcomeCases } from "./conformance/outcomes.ts";
 import { recordCases } from "./conformance/records.ts";
 import { scanCases } from "./conformance/scans.ts";
+import { stageCases } from "./conformance/stages.ts";
 import { beginning, makeJob, newEra } from "./conformance/support.ts";
 import { usageCases } from "./conformance/usage.ts";
 
@@ -27,7 +28,8 @@ export interface OpenedStore {
   cleanup(): Promise<void>;
 }
 
-export function storeConformance(name: string, open: () => Promise<OpenedStore>): void {
+/** @param stages whether it can lay jobs ready */
+export function storeConformance(name: string, open: () => Promise<OpenedStore>, stages = false): void {
   describe(name, () => {
     let opened: OpenedStore;
     beforeAll(async () => {
@@ -37,6 +39,10 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
     const store = () => opened.store;
 
     describe("insertMany, get, getRequests", () => insertCases(store));
+    describe("stage", () => {
+      if (stages) stageCases(store);
+      else test("is left out", () => expect(store().stage).toBeUndefined());
+    });
     describe("beginAttempt, endAttempt", () => attemptCases(store));
     describe("finish", () => outcomeCases(store));
     describe("eraseTexts", () => eraseCases(store));

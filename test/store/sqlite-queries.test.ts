@@ -11,6 +11,7 @@ import { RecordReader, RecordWriter } from "../../src/store/sqlite/records.ts";
 import type { JobRow } from "../../src/store/sqlite/rows.ts";
 import { environmentMigrations } from "../../src/store/sqlite/schema.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { Stages } from "../../src/store/sqlite/stages.ts";
 import { begun, makeJob, newestFirst } from "./conformance/support.ts";
 import { environments, newDataDir } from "./sqlite-support.ts";
 
@@ -36,7 +37,7 @@ test("no statement walks a whole table or sorts what it found, except the deadli
     },
   });
   prepareQueries(recording);
-  new JobWriter(recording);
+  new JobWriter(recording, new Stages(recording, join(await newDataDir(), "jobs.staged")));
   new RecordWriter(recording);
   new RecordReader(recording);
   expect(statements.length).toBeGreaterThan(20);

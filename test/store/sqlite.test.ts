@@ -21,7 +21,9 @@ async function open(environments: Record<string, { database: string }>): Promise
   };
 }
 
-storeConformance("SQLite", () => open({ UAT: { database: "SSP-dev" }, PROD: { database: "SSP-prod" } }));
-storeConformance("SQLite, two environments in one database", () =>
-  open({ UAT: { database: "both" }, PROD: { database: "both" } }),
+storeConformance("SQLite", () => open({ UAT: { database: "SSP-dev" }, PROD: { database: "SSP-prod" } }), true);
+storeConformance(
+  "SQLite, two environments in one database",
+  () => open({ UAT: { database: "both" }, PROD: { database: "both" } }),
+  true,
 );

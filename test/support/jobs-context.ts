@@ -170,7 +170,7 @@ function ownMethods(store: JobStore): JobStore {
   const names = Object.getOwnPropertyNames(Object.getPrototypeOf(store)) as (keyof JobStore | "constructor")[];
   const methods = names.filter((name) => name !== "constructor") as (keyof Omit<JobStore, "records" | "blobs">)[];
   return {
-    ...Object.fromEntries(methods.map((name) => [name, store[name].bind(store)])),
+    ...Object.fromEntries(methods.map((name) => [name, store[name]!.bind(store)])),
     records: store.records,
     blobs: store.blobs,
   } as unknown as JobStore;

@@ -173,14 +173,14 @@ export function toolOf(value: unknown, field: string): Tool {
 
 /** @throws SluiceError `invalid_request` for two tools of one name, and a choice that cannot be made */
 export function checkTools(tools: readonly Tool[], choice: CanonicalRequest["toolChoice"], parallel = true): void {
+  if (tools.length === 0) {
+    if (choice === "required" || typeof choice === "object") refuse("tool_choice", "tool_choice needs tools.");
+    return;
+  }
   const names = new Set<string>();
   for (const { name } of tools) {
     if (names.has(name)) refuse("tools", `tools has two functions named ${quote(name)}.`);
     names.add(name);
-  }
-  if (tools.length === 0) {
-    if (choice === "required" || typeof choice === "object") refuse("tool_choice", "tool_choice needs tools.");
-    return;
   }
   if (typeof choice === "object" && !names.has(choice.name)) {
     refuse("tool_choice", `tool_choice names ${quote(choice.name)}, which is not among tools.`);

@@ -63,7 +63,7 @@ export function createBatchDryRun(context: JobsContext, formats: LineFormats): T
         formats[request.endpoint]!,
         whileWanted(await readFile(context, file), signal),
         undefined,
-        totals.add,
+        (job) => void totals.add(job),
       );
       if (errors.length > 0) return { request, lines, errors };
       return { request, lines, errors, estimate: await estimateOf(context, request, totals) };

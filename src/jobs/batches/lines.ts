@@ -78,15 +78,15 @@ function requireFields(line: object): void {
 
 /**
  * The job of a line, with an id made of batch and line.
- * @throws SluiceError or LineError: what is wrong with the line; or `unavailable`: it cannot be told now
+ * @throws SluiceError or LineError, at once or later: what is wrong with the line; or `unavailable`: it cannot be told now
  */
-export async function lineJob(
+export function lineJob(
   context: AdmissionContext,
   request: BatchRequest,
   format: LineFormat,
   { number, customId, body }: RequestLine,
 ): Promise<Job> {
-  const { id: batchId, environment, tenant, keyId, priorityMax, regions, createdAt, expiresAt } = request;
+  const { id: batchId, environment, createdAt: submittedAt, expiresAt } = request;
   const { input, stream } = format.read(body, { environment, priority: "batch" });
   if (stream) refuse("stream", "stream must not be true in a batch.");
   if (input.environment !== environment) refuse("environment", `environment must be that of the file, ${environment}.`);
@@ -94,22 +94,16 @@ export async function lineJob(
   if (input.expiresInMs !== undefined) {
     refuse("expires_in", "expires_in is for single calls; in a batch the completion_window says it.");
   }
-  const caller: Caller = {
-    tenant,
-    admin: false,
-    ...(keyId !== undefined && { keyId }),
-    ...(priorityMax && { priorityMax }),
-    ...(regions && { regions }),
-  };
-  const job = await buildJob(context, input, caller);
-  // The job is ours alone; a copy of it would cost as much as all that is checked above.
-  return Object.assign(job, {
-    id: lineJobId(batchId, number),
-    submittedAt: createdAt,
-    expiresAt,
-    batchId,
-    customId,
-  });
+  const id = lineJobId(batchId, number);
+  return buildJob(context, input, callerOf(request), { id, submittedAt, expiresAt, batchId, customId });
+}
+
+function callerOf({ tenant, keyId, priorityMax, regions }: BatchRequest): Caller {
+  const caller: Caller = { tenant, admin: false };
+  if (keyId !== undefined) caller.keyId = keyId;
+  if (priorityMax) caller.priorityMax = priorityMax;
+  if (regions) caller.regions = regions;
+  return caller;
 }
 
 function refuse(field: string, message: string): never {

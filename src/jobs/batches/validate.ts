@@ -23,7 +23,7 @@ export function lineLimits({ settings: { limits } }: Pick<AdmissionContext, "set
 /**
  * Reads the whole file.
  * @param onChunk called now and then; what it throws ends the pass
- * @param onJob told of the job of every line that is as it must be
+ * @param onJob given every line's job, in order, until there is a mistake; returns what to wait for before the next one
  * @returns the number of requests, where the last one stands, and what is wrong
  * @throws what the stream throws; SluiceError `unavailable` if something cannot be told now
  */
@@ -33,7 +33,7 @@ export async function validateLines(
   format: LineFormat,
   bytes: AsyncIterable<Uint8Array>,
   onChunk: () => Promise<void> | void = () => {},
-  onJob: (job: Job) => void = () => {},
+  onJob?: (job: Job, line: number) => Promise<void> | undefined,
 ): Promise<{ lines: number; lastLine: number; errors: BatchError[] }> {
   const { maxLines, maxLineBytes } = lineLimits(context);
   const seen = new CustomIds();
@@ -60,8 +60,9 @@ export async function validateLines(
           throw new LineError("duplicate_custom_id", `Line ${before} has the same custom_id.`, "custom_id");
         }
         const job = await lineJob(context, request, format, parsed);
-        onJob(job);
         if (context.limits) total = plus(total, context.limits.claimOf(job));
+        const kept = errors.length === 0 ? onJob?.(job, line.number) : undefined;
+        if (kept) await kept;
       } catch (error) {
         const mistake = lineErrorOf(error, line.number);
         if (!mistake) throw error;

@@ -91,6 +91,11 @@ export class Limits {
     }
   }
 
+  /** Whether something is set aside for the jobs of the key. */
+  isLimited(keyId: string | undefined): boolean {
+    return keyId !== undefined && this.#context.keys.limitsOf(keyId) !== undefined;
+  }
+
   /**
    * What would be set aside for a job: nothing if its key has no limits.
    * @throws SluiceError `forbidden` (no price is known)
@@ -137,6 +142,15 @@ export class Limits {
       }
     }
     this.#acceptedSince += jobs.length;
+  }
+
+  /**
+   * The same for jobs whose key has no limits.
+   * @throws SluiceError as `check`
+   */
+  async reserveRoom(jobs: number): Promise<void> {
+    await this.#checkService(jobs);
+    this.#acceptedSince += jobs;
   }
 
   async #writeOpen(keyId: string, claims: readonly [Job, Claim][]): Promise<void> {

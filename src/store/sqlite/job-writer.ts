@@ -20,8 +20,14 @@ import {
   outcomeOf,
   outcomeRow,
 } from "./rows.ts";
+import type { Stages } from "./stages.ts";
 
-type JobWrite = Extract<Write, { kind: "insert" | "begin" | "end" | "finish" | "erase" | "remove" | "amend" }>;
+type JobWrite = Extract<
+  Write,
+  {
+    kind: "insert" | "stage" | "insertStaged" | "dropStage" | "begin" | "end" | "finish" | "erase" | "remove" | "amend";
+  }
+>;
 
 /**
  * Rows of one INSERT where there are so many: a job takes 10.1 us of the thread then, and 12.5 with a statement for each
@@ -35,14 +41,23 @@ export class JobWriter {
   /** Changes of `job_counts` in this transaction: written once per commit; triggers cost 10 us on top of 24 per insert. */
   readonly #counts = new Map<string, { environment: string; status: JobState; change: number }>();
 
-  constructor(db: Database) {
+  readonly #stages: Stages;
+
+  constructor(db: Database, stages: Stages) {
     this.#sql = prepare(db);
+    this.#stages = stages;
   }
 
   apply(write: JobWrite): WriteOperations[JobWrite["kind"]]["answer"] {
     switch (write.kind) {
       case "insert":
         return this.#insert(write.jobs);
+      case "stage":
+        return this.#stages.add(write);
+      case "insertStaged":
+        return this.#insertStaged(write);
+      case "dropStage":
+        return this.#stages.drop(write);
       case "begin":
         return this.#begin(write.begin);
       case "end":
@@ -97,6 +112,12 @@ export class JobWriter {
       if (answer === "inserted") this.#count(values[i * width + environmentAt] as string, "queued", 1);
     }
     return answers;
+  }
+
+  #insertStaged(write: Extract<Write, { kind: "insertStaged" }>): string {
+    const { heads, jobs } = this.#stages.insert(write);
+    this.#count(write.environment, "queued", jobs);
+    return heads;
   }
 
   #begin(begin: BeginAttempt): BeginAnswer {

@@ -32,6 +32,7 @@ import type {
   LinesQuery,
   ListQuery,
   Page,
+  StagedJobs,
   UnfinishedJob,
   UnfinishedQuery,
   UsageQuery,
@@ -52,6 +53,7 @@ import {
 } from "./protocol.ts";
 import { attemptOf, type JobRow, newJobRows, outcomeOf, outcomeRow, summaryOf, usageOf } from "./rows.ts";
 import { SqliteRecords } from "./sqlite-records.ts";
+import { SqliteStagedJobs } from "./sqlite-staged-jobs.ts";
 import { StoreThread } from "./thread.ts";
 
 export interface SqliteStoreOptions {
@@ -105,6 +107,7 @@ class SqliteStore implements JobStore {
   readonly #writer: StoreThread<WriteOperations>;
   readonly #reader: StoreThread<ReadOperations>;
   readonly #unlock: () => void;
+  #stages = 0;
 
   constructor(
     databases: Record<string, DatabaseName>,
@@ -138,6 +141,11 @@ class SqliteStore implements JobStore {
       }),
     );
     return answers;
+  }
+
+  stage(environment: string): StagedJobs {
+    this.#stages += 1;
+    return new SqliteStagedJobs(this.#writer, this.#place(environment), this.#stages);
   }
 
   async get(jobId: JobId): Promise<JobRecord | undefined> {

@@ -7,7 +7,9 @@ import { JobWriter } from "./job-writer.ts";
 import { migrate } from "./migrate.ts";
 import { type DatabaseName, type Reply, serviceDatabase, type Write } from "./protocol.ts";
 import { RecordWriter } from "./records.ts";
+import { stagedColumns } from "./rows.ts";
 import { environmentMigrations, serviceMigrations } from "./schema.ts";
+import { Stages } from "./stages.ts";
 
 /**
  * Rows in one transaction at most, unless one write alone has more: bounds how long the others wait for a large one
@@ -61,10 +63,12 @@ export class Writer {
       else groups.set(write.database, [{ index, write }]);
     }
     for (const [name, group] of groups) {
+      const database = this.#databases.get(name)!;
       const answers = commitGroup(
-        this.#databases.get(name)!,
+        database,
         group.map((g) => g.write),
       );
+      database.afterEnd?.();
       for (const [i, { index }] of group.entries()) replies[index] = answers[i]!;
       if (group.some(({ write }) => write.kind === "erase" || write.kind === "remove")) this.#toEmpty.add(name);
     }
@@ -82,7 +86,10 @@ export class Writer {
   }
 
   close(): void {
-    for (const { db } of this.#databases.values()) db.close();
+    for (const { db, afterClose } of this.#databases.values()) {
+      db.close();
+      afterClose?.();
+    }
     this.#databases.clear();
   }
 }
@@ -90,15 +97,27 @@ export class Writer {
 /** The jobs of an environment. */
 export function openJobs(db: Database, path: string): WritableDatabase {
   migrate(db, path, environmentMigrations);
-  const jobs = new JobWriter(db);
+  const stages = new Stages(db, stagesOf(path));
+  const jobs = new JobWriter(db, stages);
   const records = new RecordWriter(db);
   return {
     path,
     db,
     apply: (write) => (isOfRecords(write) ? writeRecords(records, write) : jobs.apply(write as JobWrite)),
+    beforeBegin: (writes) => stages.attachFor(writes),
+    afterEnd: () => stages.detachIfEmpty(),
+    afterClose: () => stages.removeFile(),
     beforeCommit: () => jobs.writeCounts(),
-    afterRollback: () => jobs.dropCounts(),
+    afterRollback() {
+      jobs.dropCounts();
+      stages.forgetCreated();
+    },
   };
+}
+
+/** Its name cannot be that of a database, which ends with `.sqlite`. */
+function stagesOf(path: string): string {
+  return path.replace(/(\.sqlite)?$/, ".staged");
 }
 
 function openService(db: Database, path: string): WritableDatabase {
@@ -138,6 +157,8 @@ function writeRecords(records: RecordWriter, write: RecordWrite): unknown {
 
 function rowsOf(write: Write): number {
   if (write.kind === "insert") return write.jobs.requests.length;
+  if (write.kind === "insertStaged") return write.to - write.from;
+  if (write.kind === "stage") return write.values.length / stagedColumns.length;
   if (write.kind === "insertRecords") return write.records.length;
   return write.kind === "removeRecords" ? write.ids.length : 1;
 }

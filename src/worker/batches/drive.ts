@@ -5,13 +5,15 @@ import { SluiceError } from "../../domain/errors.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
 import type { LineCounter } from "../../jobs/batches/line-counter.ts";
 import type { LineFormat } from "../../jobs/batches/lines.ts";
-import { type Batch, closeBatch, findBatch, takeStep } from "../../jobs/batches/records.ts";
+import { type Batch, closeBatch, findBatch, loadProgress, takeStep } from "../../jobs/batches/records.ts";
 import { lineRange } from "../../jobs/batches/results.ts";
 import { validateLines } from "../../jobs/batches/validate.ts";
 import { endIdleJob, endJob } from "../../jobs/ending.ts";
 import { readFile, requireFile, type StoredFile } from "../../jobs/files/files.ts";
+import { chunksOfFile, preparedChunks } from "./chunks.ts";
 import type { BatchContext } from "./context.ts";
 import { finalise } from "./finalise.ts";
+import { PreparedLines } from "./prepared-lines.ts";
 import { submitLines } from "./submit-lines.ts";
 
 /** How long calls that run when a batch is cancelled may take to end. */
@@ -38,19 +40,12 @@ export async function driveBatch(
   const format = formats[request.endpoint];
   if (!format) throw new Error(`There is no format for ${request.endpoint}`);
 
-  if (!batch.steps.validated && !batch.steps.cancelled) batch = await validate(context, batch, format, proceed);
+  batch = await takeIn(context, batch, format, proceed);
   if (isOver(batchStatus(batch.steps))) return closeBatch(context, environment, id);
   if (!batch.steps.validated) return endUnvalidated(context, batch);
 
-  const isPast = () => clock.wall() >= request.expiresAt;
-  if (!batch.steps.submitted && !batch.steps.cancelled && !isPast()) {
-    const input = await inputOf(context, batch);
-    const submitted = await submitLines(context, batch, format, await readFile(context, input), proceed);
-    if (submitted) await takeStep(context, request, "submitted", { at: clock.wall(), ...submitted });
-    batch = (await findBatch(context, environment, id)) ?? batch;
-  }
   if (batch.steps.cancelled) await cancelLines(context, batch, batch.steps.cancelled.at, proceed);
-  if (!batch.steps.submitted && !batch.steps.cancelled && !isPast()) return;
+  if (!batch.steps.submitted && !batch.steps.cancelled && clock.wall() < request.expiresAt) return;
 
   const counts = await counter.count(request);
   if (counts.queued + counts.in_progress > 0) return;
@@ -66,16 +61,48 @@ export async function driveBatch(
   await closeBatch(context, environment, id);
 }
 
+/** From the check of the file to a job for each line. */
+async function takeIn(
+  context: BatchContext,
+  batch: Batch,
+  format: LineFormat,
+  proceed: () => Promise<void>,
+): Promise<Batch> {
+  const { request, steps } = batch;
+  const { environment, id, expiresAt } = request;
+  if (steps.submitted || steps.cancelled) return batch;
+  const prepared = steps.validated ? undefined : PreparedLines.of(context, request);
+  try {
+    const checked = steps.validated ? batch : await validate(context, batch, format, proceed, prepared);
+    const isWanted = !isOver(batchStatus(checked.steps)) && !checked.steps.cancelled;
+    if (!isWanted || context.clock.wall() >= expiresAt) return checked;
+    const before = await loadProgress(context, environment, id);
+    const isReady = before.line === 0 && (await prepared?.areReady());
+    const chunks =
+      isReady && prepared
+        ? preparedChunks(context, prepared)
+        : chunksOfFile(context, request, format, await readFile(context, await inputOf(context, batch)), before);
+    const submitted = await submitLines(context, checked, before, chunks, proceed);
+    if (submitted) await takeStep(context, request, "submitted", { at: context.clock.wall(), ...submitted });
+    return (await findBatch(context, environment, id)) ?? checked;
+  } finally {
+    await prepared?.drop();
+  }
+}
+
 async function validate(
   context: BatchContext,
   { request }: Batch,
   format: LineFormat,
   proceed: () => Promise<void>,
+  prepared: PreparedLines | undefined,
 ): Promise<Batch> {
   let found: Awaited<ReturnType<typeof validateLines>>;
   try {
     const input = await inputOf(context, { request, steps: {} });
-    found = await validateLines(context, request, format, await readFile(context, input), proceed);
+    found = await validateLines(context, request, format, await readFile(context, input), proceed, (job, line) =>
+      prepared?.add(job, line),
+    );
   } catch (error) {
     if (!(error instanceof SluiceError) || error.code !== "file_not_found") throw error;
     const { code, message } = error;

@@ -65,6 +65,11 @@ const extras = fc.record(
   optional,
 );
 
+/** Any job of UAT. */
+export const anyJob = fc
+  .tuple(request, extras, fc.uuid(), text)
+  .map(([request, extras, id, worker]): Job => ({ ...makeJob(), ...extras, id, model: `m${worker}`, request }));
+
 export function insertCases(store: () => JobStore): void {
   test("a job is inserted once; what came first stays", async () => {
     const job = makeJob();
@@ -93,11 +98,8 @@ export function insertCases(store: () => JobStore): void {
   });
 
   test("whatever a job holds comes back as it went in", async () => {
-    const job = fc
-      .tuple(request, extras, fc.uuid(), text)
-      .map(([request, extras, id, worker]): Job => ({ ...makeJob(), ...extras, id, model: `m${worker}`, request }));
     await fc.assert(
-      fc.asyncProperty(fc.array(job, { minLength: 1, maxLength: 5 }), async (jobs) => {
+      fc.asyncProperty(fc.array(anyJob, { minLength: 1, maxLength: 5 }), async (jobs) => {
         await store().insertMany(jobs);
         for (const job of jobs) expect((await store().get(job.id))?.job).toEqual(job);
         const requests = await store().getRequests(

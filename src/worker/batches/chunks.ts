@@ -1,0 +1,59 @@
+// Where the jobs of a batch come from when they are submitted: from its file, line by line, or from the store, where they
+// were laid ready when the file was checked.
+import type { BatchRequest } from "../../domain/batch.ts";
+import type { Job } from "../../domain/job.ts";
+import { jsonLines } from "../../jobs/batches/jsonl.ts";
+import { type LineFormat, lineErrorOf, lineJob, requestLine } from "../../jobs/batches/lines.ts";
+import type { Progress } from "../../jobs/batches/records.ts";
+import { lineLimits } from "../../jobs/batches/validate.ts";
+import { accept, acceptStaged } from "../../jobs/submit.ts";
+import type { BatchContext } from "./context.ts";
+import type { PreparedLines } from "./prepared-lines.ts";
+
+/** Jobs in one insert: one commit. */
+export const chunkSize = 1_000;
+
+/** Jobs that are submitted together. */
+export interface Chunk {
+  /** How far the file has been gone through when they are. */
+  progress: Progress;
+  accept(): Promise<void>;
+}
+
+/** @param after the lines that are submitted already */
+export async function* chunksOfFile(
+  context: BatchContext,
+  request: BatchRequest,
+  format: LineFormat,
+  bytes: AsyncIterable<Uint8Array>,
+  after: Progress,
+): AsyncIterable<Chunk> {
+  const { maxLineBytes } = lineLimits(context);
+  let { line: lastLine, refused } = after;
+  let jobs: Job[] = [];
+  const chunk = (): Chunk => {
+    const own = jobs;
+    jobs = [];
+    return { progress: { line: lastLine, refused }, accept: () => accept(context, own) };
+  };
+  for await (const lines of jsonLines(bytes, maxLineBytes)) {
+    for (const line of lines) {
+      if (line.number <= after.line) continue;
+      try {
+        jobs.push(await lineJob(context, request, format, requestLine(line, request.endpoint, maxLineBytes)));
+      } catch (error) {
+        if (!lineErrorOf(error, line.number)) throw error;
+        refused++;
+      }
+      lastLine = line.number;
+      if (jobs.length === chunkSize) yield chunk();
+    }
+  }
+  yield chunk();
+}
+
+export async function* preparedChunks(context: BatchContext, { staged, chunks }: PreparedLines): AsyncIterable<Chunk> {
+  for (const { jobs, line } of chunks) {
+    yield { progress: { line, refused: 0 }, accept: () => acceptStaged(context, staged, jobs) };
+  }
+}
