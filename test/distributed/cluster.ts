@@ -61,11 +61,12 @@ export class Cluster {
   /** Servers and simulators; no process of ours yet. The data of Redis outlives its restart only by `SAVE`. */
   static async start(): Promise<Cluster> {
     const folder = await mkdtemp(join(tmpdir(), "sluice-cluster-"));
-    const [redis, mongo, quick, slow] = await Promise.all([
+    const [redis, mongo, quick, slow, talking] = await Promise.all([
       startRedis(["--dbfilename", "dump.rdb"]),
       startMongo(),
       startSimulator({ latencyMs: [20, 120], journalSize: 100_000 }),
       startSimulator({ latencyMs: [4_000, 5_000], journalSize: 100_000 }),
+      startSimulator({ tokensPerSecond: 20, answerTokens: 100 }),
     ]);
     const deployment = (endpoint: string, modelId: string, requests: number) => ({
       deployments: [
@@ -88,6 +89,7 @@ export class Cluster {
           quick: deployment(quick.url, "us.meta.llama3-3-70b-instruct-v1:0", 100_000),
           narrow: deployment(quick.url, "us.meta.llama3-1-70b-instruct-v1:0", narrowLimit),
           slow: deployment(slow.url, "us.meta.llama3-1-8b-instruct-v1:0", 100_000),
+          talking: deployment(talking.url, "us.meta.llama4-scout-17b-instruct-v1:0", 100_000),
         },
       }),
     );
@@ -95,7 +97,7 @@ export class Cluster {
     return new Cluster({
       redis: [redis, await startFaultProxy(redis.port)],
       mongo: [mongo, await startFaultProxy(mongo.port)],
-      simulators: [quick, slow],
+      simulators: [quick, slow, talking],
       folder,
       store,
     });
