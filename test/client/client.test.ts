@@ -1,8 +1,9 @@
-// sluice/client against the real service: every method, what it does when the network fails, and what it rejects with.
+// sluice/client against the real service in both of its forms: every method, what it does when the network fails, and what
+// it rejects with.
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   type BatchProgress,
   type JobEvent,
@@ -15,8 +16,9 @@ import {
 import type { Provider } from "../../src/providers/provider.ts";
 import { shouting, startTestService, type TestService } from "../batches/support.ts";
 import { type FaultProxy, startFaultProxy } from "../support/fault-proxy.ts";
+import { withoutMongo, withoutRedis } from "../support/servers.ts";
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** Lets an answer begin, and go on after its second piece, when the test says so. */
 let gates = [Promise.resolve(), Promise.resolve()];
@@ -37,24 +39,10 @@ const provider: Provider = {
   async close() {},
 };
 
-let service: TestService;
-let sluice: SluiceClient;
-beforeAll(async () => {
-  service = await startTestService("embedded", { provider });
-  sluice = new SluiceClient({ baseUrl: `${service.url}/` });
-});
-afterAll(() => service.close());
-
 const cleanUp: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const close of cleanUp.splice(0).reverse()) await close();
 });
-
-async function proxied(): Promise<{ proxy: FaultProxy; client: SluiceClient }> {
-  const proxy = await startFaultProxy(Number(new URL(service.url).port));
-  cleanUp.push(() => proxy.close());
-  return { proxy, client: new SluiceClient({ baseUrl: proxy.through(service.url) }) };
-}
 
 /** A service that answers as the test says. */
 async function answering(answer: (request: IncomingMessage, response: ServerResponse, n: number) => void) {
@@ -78,21 +66,160 @@ async function eventsOf(events: AsyncIterable<JobEvent>): Promise<JobEvent[]> {
 }
 const textOf = (events: JobEvent[]) => events.map((event) => (event.type === "text" ? event.text : "")).join("");
 
-test("enqueue, get, wait, submit, retry, cancel, list", async () => {
-  const { job_id } = await sluice.enqueue({ prompt: "hello", environment: "UAT" });
-  expect(await sluice.wait(job_id)).toMatchObject({ job_id, status: "completed", text: "HELLO" });
-  expect(await sluice.get(job_id)).toMatchObject({ job_id, status: "completed" });
-  const never = await sluice.submit({ messages: [{ role: "user", content: "never" }], environment: "PROD" });
-  await expect(sluice.wait(never.job_id, { timeoutMs: 100 })).rejects.toThrow(SluiceTimeoutError);
-  expect(await sluice.cancel(never.job_id)).toMatchObject({ status: "cancelled" });
-  const again = await sluice.retry(never.job_id);
-  expect(again.retry_of).toBe(never.job_id);
-  expect((await sluice.retry(never.job_id)).job_id).toBe(again.job_id);
-  await sluice.cancel(again.job_id);
-  const listed: string[] = [];
-  for await (const job of sluice.list({ environment: "PROD", status: "cancelled" })) listed.push(job.job_id);
-  expect(listed.sort()).toEqual([never.job_id, again.job_id].sort());
-  expect(await sluice.request("GET", "/healthz")).toMatchObject({ status: "ok" });
+describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
+  if (mode === "distributed" && (withoutMongo() || withoutRedis())) return test.skip("without servers", () => {});
+  let service: TestService;
+  let sluice: SluiceClient;
+  beforeAll(async () => {
+    service = await startTestService(mode, { provider, file: { worker: { drainMs: 100 } } });
+    sluice = new SluiceClient({ baseUrl: `${service.url}/` });
+  });
+  afterAll(() => service.close());
+
+  async function proxied(): Promise<{ proxy: FaultProxy; client: SluiceClient }> {
+    const proxy = await startFaultProxy(Number(new URL(service.url).port));
+    cleanUp.push(() => proxy.close());
+    return { proxy, client: new SluiceClient({ baseUrl: proxy.through(service.url) }) };
+  }
+
+  test("enqueue, get, wait, submit, retry, cancel, list", async () => {
+    const { job_id } = await sluice.enqueue({ prompt: "hello", environment: "UAT" });
+    expect(await sluice.wait(job_id)).toMatchObject({ job_id, status: "completed", text: "HELLO" });
+    expect(await sluice.get(job_id)).toMatchObject({ job_id, status: "completed" });
+    const never = await sluice.submit({ messages: [{ role: "user", content: "never" }], environment: "PROD" });
+    await expect(sluice.wait(never.job_id, { timeoutMs: 100 })).rejects.toThrow(SluiceTimeoutError);
+    expect(await sluice.cancel(never.job_id)).toMatchObject({ status: "cancelled" });
+    const again = await sluice.retry(never.job_id);
+    expect(again.retry_of).toBe(never.job_id);
+    expect((await sluice.retry(never.job_id)).job_id).toBe(again.job_id);
+    await sluice.cancel(again.job_id);
+    const listed: string[] = [];
+    for await (const job of sluice.list({ environment: "PROD", status: "cancelled" })) listed.push(job.job_id);
+    expect(listed.sort()).toEqual([never.job_id, again.job_id].sort());
+    expect(await sluice.request("GET", "/healthz")).toMatchObject({ status: "ok" });
+  });
+
+  test("errors say what the service said, under its own paths and OpenAI's", async () => {
+    const refused = await sluice.submit({ prompt: "x", environment: "DEV" }).catch((error) => error);
+    expect(refused).toBeInstanceOf(SluiceApiError);
+    expect(refused).toMatchObject({
+      status: 400,
+      code: "unknown_environment",
+      field: "environment",
+      advice: "Use one of the environments of the configuration.",
+      requestId: expect.any(String),
+    });
+    const missing = "019ab2c4-5d6e-7f80-9123-456789abcdef";
+    await expect(sluice.get(missing)).rejects.toMatchObject({ status: 404, code: "job_not_found", jobId: missing });
+    await expect(eventsOf(sluice.stream(missing))).rejects.toMatchObject({ code: "job_not_found" });
+    await expect(sluice.get("../keys")).rejects.toMatchObject({ status: 400 });
+    const batch = sluice.batch(["x"], { completionWindow: "1m" }).next();
+    await expect(batch).rejects.toMatchObject({ code: "invalid_request", field: "completion_window" });
+  });
+
+  test("a submit whose answer is lost is sent again, and makes one job", async () => {
+    const { proxy, client } = await proxied();
+    const before = new Set<string>();
+    for await (const { job_id } of sluice.list()) before.add(job_id);
+    proxy.stall("replies");
+    const submitting = client.submit({ prompt: "once", environment: "UAT" });
+    await proxy.stalled();
+    proxy.cut();
+    await proxy.heal();
+    const job = await submitting;
+    const made: string[] = [];
+    for await (const { job_id } of sluice.list()) if (!before.has(job_id)) made.push(job_id);
+    expect(made).toEqual([job.job_id]);
+  });
+
+  test("a stream tells states and text to the end", async () => {
+    const { job_id } = await sluice.enqueue({ prompt: "slowly", environment: "UAT" });
+    const events = await eventsOf(sluice.stream(job_id));
+    expect(textOf(events)).toBe(words.join(""));
+    expect(events.at(-1)).toEqual({ type: "state", status: "completed" });
+    // Who comes late hears it all the same.
+    expect(textOf(await eventsOf(sluice.stream(job_id)))).toBe(words.join(""));
+  });
+
+  test("a stream that is cut goes on where it was: no text twice, none lost", async () => {
+    const { proxy, client } = await proxied();
+    const open: (() => void)[] = [];
+    gates = [0, 1].map(
+      (i) =>
+        new Promise((resolve) => {
+          open[i] = resolve;
+        }),
+    );
+    const { job_id } = await client.enqueue({ prompt: "slowly", environment: "UAT" });
+    const events: JobEvent[] = [];
+    let cuts = 0;
+    for await (const event of client.stream(job_id)) {
+      events.push(event);
+      // Somebody listens.
+      open[0]!();
+      if (textOf(events) !== "Because of " || cuts > 0) continue;
+      cuts++;
+      proxy.cut();
+      open[1]!();
+    }
+    gates = [Promise.resolve(), Promise.resolve()];
+    expect(cuts).toBe(1);
+    expect(textOf(events)).toBe(words.join(""));
+    const states = events.flatMap((event) => (event.type === "state" ? [event.status] : []));
+    expect(states).toEqual([...new Set(states)]);
+  });
+
+  test("a batch from an iterable: uploaded as it is produced, results in order, with progress", async () => {
+    // FerretDB reads whole collections for what others read an index.
+    const count = mode === "embedded" ? 2_500 : 200;
+    async function* prompts() {
+      for (let i = 0; i < count; i++) {
+        const body = { messages: [{ role: "user", content: `number ${i}` }] };
+        yield i % 2 === 0 ? `number ${i}` : { customId: `mine-${i}`, body };
+      }
+    }
+    const progress: BatchProgress[] = [];
+    const results: (string | null)[] = [];
+    const ids: string[] = [];
+    const options = { environment: "PROD", model: "llama3-3-70b", pollMs: 100 };
+    for await (const { customId, text, error } of sluice.batch(prompts(), {
+      ...options,
+      onProgress: (now) => progress.push(now),
+    })) {
+      expect(error).toBeNull();
+      results.push(text);
+      ids.push(customId);
+    }
+    expect(results).toEqual(Array.from({ length: count }, (_, i) => `NUMBER ${i}`));
+    expect(ids.slice(0, 3)).toEqual(["request-1", "mine-1", "request-3"]);
+    // Told of every thousand.
+    const first = count < 1_000 ? { status: "validating", total: 0 } : { status: "uploading", total: 1_000 };
+    expect(progress[0]).toMatchObject({ ...first, completed: 0, failed: 0 });
+    expect(progress.at(-1)).toMatchObject({ status: "completed", total: count, completed: count, failed: 0 });
+  });
+
+  test("a batch whose requests are at fault is refused with the line, and one whose lines fail says so for each", async () => {
+    const bad = sluice.batch(["fine", { customId: "request-1", body: {} }], { model: "llama3-3-70b", pollMs: 50 });
+    const error = await bad.next().catch((reason) => reason);
+    expect(error).toBeInstanceOf(SluiceBatchError);
+    expect(error.errors).toMatchObject([{ line: 2 }]);
+    expect(error.message).toMatch(/line 2/);
+    await expect(sluice.batch([], { pollMs: 50 }).next()).rejects.toMatchObject({ name: /Sluice(Batch|Api)Error/ });
+
+    const stop = new AbortController();
+    let batchId = "";
+    const waiting = sluice.batch(["never", "quick"], {
+      model: "llama3-3-70b",
+      pollMs: 50,
+      signal: stop.signal,
+      onProgress: (now) => {
+        batchId = now.batchId ?? "";
+        if (now.completed === 1) stop.abort(new Error("enough"));
+      },
+    });
+    await expect(waiting.next()).rejects.toThrow("enough");
+    expect(await sluice.cancelBatch(batchId)).toMatchObject({ status: "cancelling" });
+  });
 });
 
 test("a list goes on over its pages, and no further than it is read", async () => {
@@ -108,24 +235,6 @@ test("a list goes on over its pages, and no further than it is read", async () =
   expect(ids).toEqual(["0", "1", "2"]);
   expect(paths[0]).toBe("/v1/jobs?model=a+b&limit=200");
   expect(paths[2]).toBe("/v1/jobs?model=a+b&limit=200&cursor=c2");
-});
-
-test("errors say what the service said, under its own paths and OpenAI's", async () => {
-  const refused = await sluice.submit({ prompt: "x", environment: "DEV" }).catch((error) => error);
-  expect(refused).toBeInstanceOf(SluiceApiError);
-  expect(refused).toMatchObject({
-    status: 400,
-    code: "unknown_environment",
-    field: "environment",
-    advice: "Use one of the environments of the configuration.",
-    requestId: expect.any(String),
-  });
-  const missing = "019ab2c4-5d6e-7f80-9123-456789abcdef";
-  await expect(sluice.get(missing)).rejects.toMatchObject({ status: 404, code: "job_not_found", jobId: missing });
-  await expect(eventsOf(sluice.stream(missing))).rejects.toMatchObject({ code: "job_not_found" });
-  await expect(sluice.get("../keys")).rejects.toMatchObject({ status: 400 });
-  const batch = sluice.batch(["x"], { completionWindow: "1m" }).next();
-  await expect(batch).rejects.toMatchObject({ code: "invalid_request", field: "completion_window" });
 });
 
 test("429 and 503 are tried again when the service says, other refusals and what should not be are not", async () => {
@@ -155,21 +264,6 @@ test("429 and 503 are tried again when the service says, other refusals and what
   }
 });
 
-test("a submit whose answer is lost is sent again, and makes one job", async () => {
-  const { proxy, client } = await proxied();
-  const before = new Set<string>();
-  for await (const { job_id } of sluice.list()) before.add(job_id);
-  proxy.stall("replies");
-  const submitting = client.submit({ prompt: "once", environment: "UAT" });
-  await proxy.stalled();
-  proxy.cut();
-  await proxy.heal();
-  const job = await submitting;
-  const made: string[] = [];
-  for await (const { job_id } of sluice.list()) if (!before.has(job_id)) made.push(job_id);
-  expect(made).toEqual([job.job_id]);
-});
-
 test("what is no Sluice, nobody at all, somebody who does not answer", async () => {
   const page = await answering((_, response) => response.end("<html>"));
   const client = (url: string, more = {}) => new SluiceClient({ baseUrl: url, maxRetries: 0, ...more });
@@ -183,43 +277,6 @@ test("what is no Sluice, nobody at all, somebody who does not answer", async () 
     name: "AbortError",
   });
   expect(() => new SluiceClient({ baseUrl: "x" })).toThrow(TypeError);
-});
-
-test("a stream tells states and text to the end", async () => {
-  const { job_id } = await sluice.enqueue({ prompt: "slowly", environment: "UAT" });
-  const events = await eventsOf(sluice.stream(job_id));
-  expect(textOf(events)).toBe(words.join(""));
-  expect(events.at(-1)).toEqual({ type: "state", status: "completed" });
-  // Who comes late hears it all the same.
-  expect(textOf(await eventsOf(sluice.stream(job_id)))).toBe(words.join(""));
-});
-
-test("a stream that is cut goes on where it was: no text twice, none lost", async () => {
-  const { proxy, client } = await proxied();
-  const open: (() => void)[] = [];
-  gates = [0, 1].map(
-    (i) =>
-      new Promise((resolve) => {
-        open[i] = resolve;
-      }),
-  );
-  const { job_id } = await client.enqueue({ prompt: "slowly", environment: "UAT" });
-  const events: JobEvent[] = [];
-  let cuts = 0;
-  for await (const event of client.stream(job_id)) {
-    events.push(event);
-    // Somebody listens.
-    open[0]!();
-    if (textOf(events) !== "Because of " || cuts > 0) continue;
-    cuts++;
-    proxy.cut();
-    open[1]!();
-  }
-  gates = [Promise.resolve(), Promise.resolve()];
-  expect(cuts).toBe(1);
-  expect(textOf(events)).toBe(words.join(""));
-  const states = events.flatMap((event) => (event.type === "state" ? [event.status] : []));
-  expect(states).toEqual([...new Set(states)]);
 });
 
 test("a stream that brings nothing any more is given up; one that nobody reads is closed; one can be aborted", async () => {
@@ -243,53 +300,4 @@ test("a stream that brings nothing any more is given up; one that nobody reads i
   await vi.waitFor(() => expect(asked()).toBe(5));
   stop.abort(new Error("enough"));
   await expect(reading).rejects.toThrow("enough");
-});
-
-test("a batch from an iterable: uploaded as it is produced, results in order, with progress", async () => {
-  const count = 2_500;
-  async function* prompts() {
-    for (let i = 0; i < count; i++) {
-      const body = { messages: [{ role: "user", content: `number ${i}` }] };
-      yield i % 2 === 0 ? `number ${i}` : { customId: `mine-${i}`, body };
-    }
-  }
-  const progress: BatchProgress[] = [];
-  const results: (string | null)[] = [];
-  const ids: string[] = [];
-  const options = { environment: "PROD", model: "llama3-3-70b", pollMs: 100 };
-  for await (const { customId, text, error } of sluice.batch(prompts(), {
-    ...options,
-    onProgress: (now) => progress.push(now),
-  })) {
-    expect(error).toBeNull();
-    results.push(text);
-    ids.push(customId);
-  }
-  expect(results).toEqual(Array.from({ length: count }, (_, i) => `NUMBER ${i}`));
-  expect(ids.slice(0, 3)).toEqual(["request-1", "mine-1", "request-3"]);
-  expect(progress[0]).toEqual({ status: "uploading", total: 1000, completed: 0, failed: 0 });
-  expect(progress.at(-1)).toMatchObject({ status: "completed", total: count, completed: count, failed: 0 });
-});
-
-test("a batch whose requests are at fault is refused with the line, and one whose lines fail says so for each", async () => {
-  const bad = sluice.batch(["fine", { customId: "request-1", body: {} }], { model: "llama3-3-70b", pollMs: 50 });
-  const error = await bad.next().catch((reason) => reason);
-  expect(error).toBeInstanceOf(SluiceBatchError);
-  expect(error.errors).toMatchObject([{ line: 2 }]);
-  expect(error.message).toMatch(/line 2/);
-  await expect(sluice.batch([], { pollMs: 50 }).next()).rejects.toMatchObject({ name: /Sluice(Batch|Api)Error/ });
-
-  const stop = new AbortController();
-  let batchId = "";
-  const waiting = sluice.batch(["never", "quick"], {
-    model: "llama3-3-70b",
-    pollMs: 50,
-    signal: stop.signal,
-    onProgress: (now) => {
-      batchId = now.batchId ?? "";
-      if (now.completed === 1) stop.abort(new Error("enough"));
-    },
-  });
-  await expect(waiting.next()).rejects.toThrow("enough");
-  expect(await sluice.cancelBatch(batchId)).toMatchObject({ status: "cancelling" });
 });
