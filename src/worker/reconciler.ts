@@ -14,6 +14,11 @@ type ReconcilerContext = Pick<WorkerContext, "store" | "scheduler" | "events" | 
 const pageSize = 2000;
 const roundMs = 5000;
 const expiryRoundMs = 1000;
+/**
+ * After a round that found nothing to do there is a rest of nine times as long as it took, so that looking takes a tenth of
+ * the store's time at most where it is slow; but no rest is longer than this, so that nothing is found much later.
+ */
+const longestRestMs = 10_000;
 /** A younger job may be between its commit and its place in the queue. */
 const youngestMs = 5000;
 const recentMs = 10 * 60_000;
@@ -24,19 +29,37 @@ export function startReconciler(context: ReconcilerContext): () => Promise<void>
   let walk: string | undefined;
   const warn = (error: unknown) => context.log.warn({ err: error }, "reconciling queue and record failed");
   const stops = [
-    repeat(context.timers, expiryRoundMs, () => expireDue(context).then(() => {}), warn),
+    repeat(
+      context.timers,
+      expiryRoundMs,
+      withRests(context, async () => (await expireDue(context)).length > 0),
+      warn,
+    ),
     repeat(
       context.timers,
       roundMs,
-      async () => {
+      withRests(context, async () => {
         recent = await addRecent(context, recent);
         walk = await addUnfinished(context, walk);
-      },
+        return false;
+      }),
       warn,
     ),
   ];
   return async () => {
     await Promise.all(stops.map((stop) => stop()));
+  };
+}
+
+/** @param round resolves with whether there is more to do */
+function withRests({ clock }: Pick<ReconcilerContext, "clock">, round: () => Promise<boolean>): () => Promise<void> {
+  let restUntil = Number.NEGATIVE_INFINITY;
+  return async () => {
+    const startedAt = clock.now();
+    if (startedAt < restUntil) return;
+    const more = await round();
+    const tookMs = clock.now() - startedAt;
+    restUntil = more ? startedAt : clock.now() + Math.min(longestRestMs, 9 * tookMs);
   };
 }
 

@@ -143,6 +143,8 @@ describe.skipIf(withoutMongo())("MongoDB after a crash", () => {
     await store.insertMany([job]);
     const begin = beginning(job);
     await mustBegin(store, begin);
+    // Counting waits for the states that this process has not written yet.
+    await store.counts();
     await collection("jobs").updateOne({ _id: job.id }, { $set: { state: "queued" } });
     expect(await store.get(job.id)).toMatchObject({ state: "in_progress", attempts: [{ n: 1 }] });
     // The worker that asks again after a lost reply.

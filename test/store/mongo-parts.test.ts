@@ -1,10 +1,18 @@
 // The parts of the MongoDB adapter that need no server: grouping, counting at intervals, and what errors mean.
-import { MongoNetworkError, MongoServerError, MongoServerSelectionError, MongoWriteConcernError } from "mongodb";
-import { describe, expect, test } from "vitest";
+import {
+  type Db,
+  type Document,
+  MongoNetworkError,
+  MongoServerError,
+  MongoServerSelectionError,
+  MongoWriteConcernError,
+} from "mongodb";
+import { describe, expect, test, vi } from "vitest";
 import type { JobState } from "../../src/domain/job.ts";
 import { CountCache } from "../../src/store/mongo/count-cache.ts";
 import { fateOf, storeError } from "../../src/store/mongo/errors.ts";
 import { Group } from "../../src/store/mongo/group.ts";
+import { StateCache } from "../../src/store/mongo/state-cache.ts";
 
 describe("group commit", () => {
   function gated(limits: { maxItems: number; weigh?: (n: number) => number; maxWeight?: number }) {
@@ -114,6 +122,66 @@ describe("counting at intervals", () => {
     await expect(cache.get()).rejects.toThrow("away");
     fail = false;
     expect(await cache.get()).toEqual({});
+  });
+});
+
+describe("states cached on jobs", () => {
+  const running = { state: "in_progress", ended: false } as const;
+  const completed = { state: "completed", ended: true } as const;
+
+  function cache(holdStatesMs: number) {
+    const written: Document[][] = [];
+    const gates: (() => void)[] = [];
+    const command = async ({ updates }: Document) => {
+      await new Promise<void>((resolve) => gates.push(resolve));
+      written.push((updates as Document[]).map(({ q, u }) => ({ ...q, ...u.$set })));
+      return {};
+    };
+    const open = async () => {
+      await vi.waitFor(() => expect(gates).toHaveLength(1));
+      gates.shift()!();
+    };
+    return { states: new StateCache({ command } as unknown as Db, { holdStatesMs }), written, open };
+  }
+
+  test("the start of a call that ends soon is one change with its end", async () => {
+    const { states, written, open } = cache(60_000);
+    states.setSoon("a", running);
+    expect(states.stateOf("a")).toBe("in_progress");
+    const ended = states.set("a", completed);
+    await open();
+    await ended;
+    await states.written();
+    expect(written).toEqual([[{ _id: "a", ...completed }]]);
+    expect(states.stateOf("a")).toBeUndefined();
+  });
+
+  test.each([
+    ["where nothing is held back, at once", 0, async () => {}],
+    ["after a while", 5, async () => {}],
+    ["when somebody looks", 60_000, async (states: StateCache) => void states.written()],
+  ])("the start of a call that goes on is written: %s", async (_, holdMs, look) => {
+    const { states, written, open } = cache(holdMs);
+    states.setSoon("a", running);
+    states.setSoon("b", running);
+    await look(states);
+    await open();
+    await states.written();
+    expect(written).toEqual([["a", "b"].map((_id) => ({ _id, ...running }))]);
+  });
+
+  test("what is said while a change is written comes after it", async () => {
+    const { states, written, open } = cache(0);
+    states.setSoon("a", running);
+    // Its command is under way.
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    const end = states.set("a", completed);
+    expect(states.stateOf("a")).toBe("completed");
+    await open();
+    await open();
+    await end;
+    expect(written.flat().map(({ state }) => state)).toEqual(["in_progress", "completed"]);
   });
 });
 

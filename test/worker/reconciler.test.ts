@@ -92,3 +92,20 @@ test("an error of the store is logged, and the next round goes on", async () => 
   expect(h.complaints.filter((line) => line.includes("a fault of the disk")).length).toBeGreaterThan(1);
   await stop();
 });
+
+test("a store that is slow to say that there is nothing to do is asked a tenth of the time", async () => {
+  const { clock, store } = h.context;
+  let lookedMs = 0;
+  const unfinished: typeof store.unfinished = (query) => {
+    lookedMs += 500;
+    h.time.stall(500);
+    return store.unfinished(query);
+  };
+  const startedAt = clock.now();
+  const stop = startReconciler({ ...h.context, store: { ...store, unfinished } });
+  while (clock.now() < startedAt + 120_000) await h.advance(500);
+  // Each of the two kinds of rounds has its own rest.
+  expect(lookedMs / (clock.now() - startedAt)).toBeLessThan(0.25);
+  expect(lookedMs).toBeGreaterThan(10_000);
+  await stop();
+});

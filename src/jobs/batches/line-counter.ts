@@ -1,5 +1,5 @@
 // How many lines of a batch are in which state, cheap enough to ask for every second: a count is used again for a second,
-// or for twenty times as long as it took, whichever is longer.
+// or for twenty times as long as it took, whichever is longer, but not for more than ten seconds.
 import type { BatchRequest } from "../../domain/batch.ts";
 import type { JobState } from "../../domain/job.ts";
 import type { JobsContext } from "../context.ts";
@@ -13,6 +13,8 @@ export interface LineCounter {
 
 const usedForMs = 1000;
 const usedForTimes = 20;
+/** Whoever waits for the last line notices its end so late at most, also where the store is busy and counting takes seconds. */
+const usedForAtMostMs = 10_000;
 /** Batches whose counts are kept. */
 const maxKept = 1000;
 
@@ -24,7 +26,7 @@ export function createLineCounter({ store, clock }: Pick<JobsContext, "store" | 
     const counts = await store.countLines(lineRange(request));
     const tookMs = clock.now() - startedAt;
     const entry = kept.get(request.id);
-    if (entry) entry.until = clock.now() + Math.max(usedForMs, usedForTimes * tookMs);
+    if (entry) entry.until = clock.now() + Math.min(usedForAtMostMs, Math.max(usedForMs, usedForTimes * tookMs));
     return counts;
   }
 

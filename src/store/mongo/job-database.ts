@@ -11,8 +11,8 @@
 // end of the last attempt in `attempt_ends`, and `generated_texts`. A process can die between any two writes:
 //
 //   job | attempt          Queued, as if the worker had died before the attempt.
-//   attempt | state        (One round trip; either can be missing.) The state lags until the job's next attempt, end or
-//                          outcome, which sets it anew; the attempt is open, and is found so by `get` and `beginAttempt`.
+//   attempt | state        The state lags until the job's next attempt, end or outcome, which sets it anew; the attempt
+//                          is open, and is found so by `get` and `beginAttempt`. Nobody who begins an attempt waits for it.
 //   attempt | its end      Nobody knows how it ended: that is what an attempt without an end means.
 //   end | state            As for an attempt.
 //   closing | outcome      Queued. Whoever would begin the attempt that the closing stands for writes the outcome instead,
@@ -30,24 +30,22 @@ import { mayTry } from "../../domain/attempts.ts";
 import { erasedOutcome, erasedRequest } from "../../domain/erase.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
-import type { Attempt, AttemptEnd, Job, JobHead, JobRecord, JobState, Outcome } from "../../domain/job.ts";
+import {
+  type AttemptEnd,
+  isFinal,
+  type Job,
+  type JobHead,
+  type JobRecord,
+  type JobState,
+  type Outcome,
+} from "../../domain/job.ts";
 import { type BeginAttempt, type BeginResult, changedHead, type FinishResult, type JobChange } from "../job-store.ts";
+import { type InsertAnswer, insertDocuments, removeDocuments, setFields } from "./commands.ts";
 import {
-  type InsertAnswer,
-  insertDocuments,
-  removeDocuments,
-  setFields,
-  type Update,
-  updateDerived,
-} from "./commands.ts";
-import {
-  type AttemptDocument,
-  type AttemptEndDocument,
   attemptDocument,
   attemptEndDocument,
   attemptKey,
   attemptOf,
-  type ClosingDocument,
   closingDocument,
   generatedTextDocument,
   headOf,
@@ -60,18 +58,11 @@ import {
   requestOf,
 } from "./documents.ts";
 import { Group } from "./group.ts";
-import { groupBy } from "./group-by.ts";
 import type { Collection } from "./indexes.ts";
-import { find, readByIds } from "./reads.ts";
-
-/** A job with all that is on record about it. */
-interface Loaded {
-  job: JobDocument;
-  attempts: Attempt[];
-  /** How the job ends, if that was decided by taking the place of its next attempt. */
-  closing?: Outcome;
-  outcome?: OutcomeDocument;
-}
+import { JobLoads, type LoadedJob } from "./job-loads.ts";
+import { find, ReadById } from "./reads.ts";
+import type { ServerKind } from "./server-kind.ts";
+import { StateCache } from "./state-cache.ts";
 
 /** Documents in one command. A thousand small ones are inserted in 20 to 50 ms; more would only make others wait. */
 const maxBatch = 1_000;
@@ -80,27 +71,37 @@ const maxBatchText = 4_000_000;
 
 const maxUpdateTries = 5;
 
-/** Attempts that are looked for at first; most jobs have one. */
-const firstNumbers = 2;
-
 export class JobDatabase {
   readonly #db: Db;
   readonly #inserts = new Map<Collection, Group<Document, InsertAnswer>>();
-  readonly #states: Group<Update, void>;
-  readonly #loads: Group<JobId, Loaded | undefined>;
+  readonly #states: StateCache;
+  /** With everything that is on record about a job. */
+  readonly #loads: Group<JobId, LoadedJob | undefined>;
+  /** As if there were no attempts. */
+  readonly #bareLoads: Group<JobId, LoadedJob | undefined>;
+  readonly #environments: Group<JobId, string | undefined>;
 
-  constructor(db: Db) {
+  constructor(db: Db, kind: ServerKind) {
     this.#db = db;
     for (const collection of ["jobs", "attempts", "attempt_ends", "outcomes", "generated_texts"] as const) {
       const run = (documents: Document[]) => insertDocuments(db, collection, documents);
       this.#inserts.set(collection, new Group(run, { maxItems: maxBatch, weigh: textIn, maxWeight: maxBatchText }));
     }
-    const update = async (updates: Update[]) => {
-      await updateDerived(db, "jobs", updates);
-      return updates.map(() => undefined);
-    };
-    this.#states = new Group(update, { maxItems: maxBatch });
-    this.#loads = new Group((jobIds) => this.#loadMany(jobIds), { maxItems: maxBatch });
+    this.#states = new StateCache(db, kind);
+    const loads = new JobLoads(db, new ReadById(kind));
+    this.#loads = new Group((jobIds) => loads.whole(jobIds), { maxItems: maxBatch });
+    this.#bareLoads = new Group((jobIds) => loads.bare(jobIds), { maxItems: maxBatch });
+    this.#environments = new Group((jobIds) => loads.environments(jobIds), { maxItems: maxBatch });
+  }
+
+  /** Resolves when what was decided here until now shows in lists and counts. */
+  statesWritten(): Promise<void> {
+    return this.#states.written();
+  }
+
+  /** The state of a job as it was read from the cache. */
+  cachedState({ _id, state }: Pick<JobDocument, "_id" | "state">): JobState {
+    return this.#states.stateOf(_id) ?? state;
   }
 
   /** @throws SluiceError */
@@ -122,9 +123,10 @@ export class JobDatabase {
     return record;
   }
 
+  /** Most attempts are the first one of their job: others are looked for only if its number is taken. */
   async begin(begin: BeginAttempt): Promise<BeginResult> {
-    for (;;) {
-      const loaded = await this.#loads.add(begin.jobId);
+    for (let loads = this.#bareLoads; ; loads = this.#loads) {
+      const loaded = await loads.add(begin.jobId);
       if (loaded?.job.environment !== begin.environment) return { status: "not_found" };
       const { job, attempts, outcome } = loaded;
       if (outcome) {
@@ -149,8 +151,9 @@ export class JobDatabase {
       if (!allowed.ok) return { status: "refused", error: allowed.error };
 
       const attempt = attemptDocument(begin, head, (attempts.at(-1)?.n ?? 0) + 1);
-      const [answer] = await Promise.all([this.#insert("attempts", attempt), this.#cacheState(job, "in_progress")]);
-      if (answer === "inserted") {
+      if ((await this.#insert("attempts", attempt)) === "inserted") {
+        // `ended` goes with it: if an outcome came first, the job is found by the walks and ended again.
+        this.#states.setSoon(begin.jobId, { state: "in_progress", ended: false });
         return { status: "begun", job: jobOf(job), attempt: attemptOf(attempt), earlier: attempts };
       }
       // The number is taken: by another grant, which leaves the next one, or by an earlier try of this very call.
@@ -172,9 +175,7 @@ export class JobDatabase {
   /** @throws SluiceError `job_not_found` */
   async finish(environment: string, outcome: Outcome, attempt?: { n: number; end: AttemptEnd }): Promise<FinishResult> {
     const { jobId } = outcome;
-    const jobs = this.#db.collection<JobDocument>("jobs");
-    const job = await find((limited) => jobs.findOne({ _id: jobId }, { projection: { environment: 1 }, ...limited }));
-    if (job?.environment !== environment) {
+    if ((await this.#environments.add(jobId)) !== environment) {
       throw new SluiceError("job_not_found", `There is no job ${jobId} in ${environment}.`, { jobId });
     }
     const document = outcomeDocument(environment, outcome, attempt);
@@ -285,6 +286,9 @@ export class JobDatabase {
    * and whoever meets the job next does it again.
    */
   async heal(outcome: OutcomeDocument): Promise<void> {
+    const known = this.#states.stateOf(outcome._id);
+    // This process is about to write the last of it.
+    if (known !== undefined && isFinal(known)) return;
     try {
       const text = generatedTextDocument(outcome);
       await Promise.all([
@@ -293,10 +297,7 @@ export class JobDatabase {
       ]);
       const { status, finished_at } = outcome;
       const { error } = outcomeOf(outcome);
-      await this.#states.add({
-        q: { _id: outcome._id },
-        u: { $set: { state: status, ended: true, finished_at, ...(error && { error }) } },
-      });
+      await this.#states.set(outcome._id, { state: status, ended: true, finished_at, ...(error && { error }) });
     } catch {
       // See above.
     }
@@ -308,72 +309,13 @@ export class JobDatabase {
 
   /** Never fails: a state that lags is set anew by what happens to the job next. */
   async #cacheState(job: JobDocument, state: JobState): Promise<void> {
-    if (job.state === state) return;
-    // `ended` goes with it: if an outcome came first, the job is found by the walks and ended again.
-    const update = { q: { _id: job._id }, u: { $set: { state, ended: false } } };
-    await this.#states.add(update).catch(() => {});
-  }
-
-  async #loadMany(jobIds: readonly JobId[]): Promise<(Loaded | undefined)[]> {
-    const ids = [...new Set(jobIds)];
-    const [jobs, { attempts, closings, ends }, outcomes] = await Promise.all([
-      readByIds<JobDocument>(this.#db, "jobs", ids),
-      this.#attemptsOf(ids),
-      readByIds<OutcomeDocument>(this.#db, "outcomes", ids),
-    ]);
-    // Not all of this was read at one moment. An end without an outcome may be that of an outcome that came in between.
-    const ended = new Set(Array.from(ends.values(), (end) => end.job_id));
-    for (const { _id } of outcomes) ended.delete(_id);
-    if (ended.size > 0) outcomes.push(...(await readByIds<OutcomeDocument>(this.#db, "outcomes", [...ended])));
-
-    const jobById = new Map(jobs.map((job) => [job._id, job]));
-    const outcomeById = new Map(outcomes.map((outcome) => [outcome._id, outcome]));
-    const attemptsById = groupBy(attempts, (attempt) => attempt.job_id);
-    const closingById = new Map(closings.map(({ job_id, closing }) => [job_id, JSON.parse(closing) as Outcome]));
-    return jobIds.map((jobId) => {
-      const job = jobById.get(jobId);
-      if (!job) return undefined;
-      const outcome = outcomeById.get(jobId);
-      const own = (attemptsById.get(jobId) ?? []).sort((a, b) => a.n - b.n);
-      const endOf = ({ _id }: AttemptDocument) =>
-        ends.get(_id) ?? (outcome?.attempt_end?._id === _id ? outcome.attempt_end : undefined);
-      const closing = closingById.get(jobId);
-      return {
-        job,
-        attempts: own.map((attempt) => attemptOf(attempt, endOf(attempt))),
-        ...(closing && { closing }),
-        ...(outcome && { outcome }),
-      };
-    });
-  }
-
-  /** Attempts are numbered without gaps: first the numbers that most jobs have, then twice as many, and so on. */
-  async #attemptsOf(
-    jobIds: readonly JobId[],
-  ): Promise<{ attempts: AttemptDocument[]; closings: ClosingDocument[]; ends: Map<string, AttemptEndDocument> }> {
-    const attempts: AttemptDocument[] = [];
-    const closings: ClosingDocument[] = [];
-    const ends = new Map<string, AttemptEndDocument>();
-    let open = jobIds;
-    for (let from = 1, to = firstNumbers; open.length > 0; from = to + 1, to *= 2) {
-      const numbers = Array.from({ length: to - from + 1 }, (_, i) => from + i);
-      const keys = open.flatMap((jobId) => numbers.map((n) => attemptKey(jobId, n)));
-      const [someAttempts, someEnds] = await Promise.all([
-        readByIds<AttemptDocument | ClosingDocument>(this.#db, "attempts", keys),
-        readByIds<AttemptEndDocument>(this.#db, "attempt_ends", keys),
-      ]);
-      for (const document of someAttempts) {
-        if ("closing" in document) closings.push(document);
-        else attempts.push(document);
-      }
-      for (const end of someEnds) ends.set(end._id, end);
-      open = someAttempts.filter(({ n }) => n === to).map((attempt) => attempt.job_id);
-    }
-    return { attempts, closings, ends };
+    if (this.cachedState(job) === state) return;
+    // `ended` as above.
+    await this.#states.set(job._id, { state, ended: false }).catch(() => {});
   }
 }
 
-function stateOf({ attempts, outcome }: Loaded): JobState {
+function stateOf({ attempts, outcome }: LoadedJob): JobState {
   if (outcome) return outcome.status;
   return attempts.some((attempt) => !attempt.end) ? "in_progress" : "queued";
 }

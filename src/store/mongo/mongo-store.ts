@@ -51,7 +51,8 @@ import { MongoBlobs } from "./mongo-blobs.ts";
 import { MongoRecords } from "./mongo-records.ts";
 import { Pages } from "./pages.ts";
 import { countIndex, countLinesPipeline, countPipeline } from "./queries.ts";
-import { find, readByIds } from "./reads.ts";
+import { find, ReadById } from "./reads.ts";
+import { askServerKind, type ServerKind } from "./server-kind.ts";
 
 export interface MongoStoreOptions {
   /**
@@ -86,6 +87,7 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<JobSto
   const databases = new Set(Object.values(environments).map(({ database }) => database));
   for (const database of databases) checkDatabaseName(database, serviceDatabase);
   let client: MongoClient | undefined;
+  let kind: ServerKind;
   try {
     client = new MongoClient(url, {
       ...without(defaults, url),
@@ -94,6 +96,7 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<JobSto
       ignoreUndefined: true,
     });
     await client.connect();
+    kind = await askServerKind(client);
     for (const database of databases) await createIndexes(client.db(database), environmentIndexes);
     await createIndexes(client.db(serviceDatabase), serviceIndexes);
   } catch (error) {
@@ -105,7 +108,7 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<JobSto
       { cause: error },
     );
   }
-  return new MongoStore(client, environments, serviceDatabase, clock);
+  return new MongoStore(client, kind, environments, serviceDatabase, clock);
 }
 
 function without<Options extends object>(options: Options, url: string): Partial<Options> {
@@ -150,6 +153,7 @@ class MongoStore implements JobStore {
   readonly #databases: Record<string, string>;
   /** By name of the database. */
   readonly #jobs = new Map<string, JobDatabase>();
+  readonly #read: ReadById;
   readonly #pages: Pages;
   readonly #counts: CountCache;
   /** Calls under way: closing waits for them. */
@@ -158,23 +162,27 @@ class MongoStore implements JobStore {
 
   constructor(
     client: MongoClient,
+    kind: ServerKind,
     environments: Record<string, { database: string }>,
     serviceDatabase: string,
     clock: Clock,
   ) {
     this.#client = client;
+    this.#read = new ReadById(kind);
     this.#service = client.db(serviceDatabase);
     this.#databases = Object.fromEntries(Object.entries(environments).map(([name, e]) => [name, e.database]));
     for (const database of new Set(Object.values(this.#databases))) {
-      this.#jobs.set(database, new JobDatabase(client.db(database)));
+      this.#jobs.set(database, new JobDatabase(client.db(database), kind));
     }
     this.#pages = new Pages(
       Object.keys(this.#databases),
       Array.from(this.#jobs, ([database, jobs]) => ({ db: client.db(database), jobs })),
       (environment) => ({ db: this.#db(environment), jobs: this.#in(environment) }),
+      this.#read,
     );
     this.records = new MongoRecords(
       (place) => ("environment" in place ? this.#db(place.environment) : this.#service),
+      this.#read,
       (operation) => this.#call(operation),
     );
     this.blobs = new MongoBlobs(
@@ -204,7 +212,7 @@ class MongoStore implements JobStore {
 
   getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, CanonicalRequest>> {
     return this.#call(async () => {
-      const found = await readByIds<JobDocument>(this.#db(environment), "jobs", jobIds);
+      const found = await this.#read.many<JobDocument>(this.#db(environment), "jobs", jobIds);
       const own = found.filter((job) => job.environment === environment);
       return new Map(own.map((job) => [job._id, requestOf(job)]));
     });
@@ -227,6 +235,7 @@ class MongoStore implements JobStore {
   countLines(range: LineRange): Promise<Record<JobState, number>> {
     return this.#call(async () => {
       const jobs = this.#db(range.environment).collection("jobs");
+      await this.#in(range.environment).statesWritten();
       const groups = await find((limited) =>
         jobs.aggregate(countLinesPipeline(range), { hint: countIndex, ...limited }).toArray(),
       );
@@ -305,6 +314,7 @@ class MongoStore implements JobStore {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       await Promise.allSettled(this.#calls);
+      await Promise.all(Array.from(this.#jobs.values(), (jobs) => jobs.statesWritten()));
       await this.#client.close();
     })();
     return this.#closing;
@@ -313,6 +323,7 @@ class MongoStore implements JobStore {
   async #count(): Promise<Record<string, Record<JobState, number>>> {
     const counted = Object.keys(this.#databases).map(async (environment) => {
       const jobs = this.#db(environment).collection("jobs");
+      await this.#in(environment).statesWritten();
       const groups = await find((limited) =>
         jobs.aggregate(countPipeline(environment), { hint: countIndex, ...limited }).toArray(),
       );

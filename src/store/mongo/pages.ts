@@ -38,7 +38,7 @@ import {
   usageQuery,
   withoutRequest,
 } from "./queries.ts";
-import { find, readByIds } from "./reads.ts";
+import { find, type ReadById } from "./reads.ts";
 
 interface Source {
   db: Db;
@@ -57,15 +57,23 @@ export class Pages {
   readonly #environments: readonly string[];
   readonly #sources: readonly Source[];
   readonly #sourceOf: (environment: string) => Source;
+  readonly #read: ReadById;
 
-  constructor(environments: readonly string[], sources: readonly Source[], sourceOf: (environment: string) => Source) {
+  constructor(
+    environments: readonly string[],
+    sources: readonly Source[],
+    sourceOf: (environment: string) => Source,
+    read: ReadById,
+  ) {
     this.#environments = environments;
     this.#sources = sources;
     this.#sourceOf = sourceOf;
+    this.#read = read;
   }
 
   async list(query: ListQuery): Promise<Page<JobSummary>> {
     const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor, exampleJobKey);
+    await Promise.all(this.#sources.map(({ jobs }) => jobs.statesWritten()));
     const { found, next } = await this.#jobs(query, (environment) => listQuery(environment, query, after), isLater);
     const outcomes = await this.#outcomesOf(found);
     const items = found.flatMap(({ line }): JobSummary[] => {
@@ -85,16 +93,20 @@ export class Pages {
     const outcomes = await this.#outcomesOf(found);
     const items = found
       .filter(({ line }) => !outcomes.has(line._id))
-      .map(({ line }): UnfinishedJob => ({ job: headOf(line), state: line.state as UnfinishedJob["state"] }));
+      .map(({ source, line }): UnfinishedJob => {
+        const state = source.jobs.cachedState(line);
+        return { job: headOf(line), state: state === "in_progress" ? state : "queued" };
+      });
     return { items, ...next };
   }
 
   /** In the order of ids. Outcomes are read for all of them: the state is a cache, and the answer is wanted. */
   async lines(query: LinesQuery): Promise<LineRecord[]> {
     const source = this.#sourceOf(query.environment);
+    await source.jobs.statesWritten();
     const lines = await walk<Line>(source.db, linesQuery(query), query.limit, withoutRequest);
     const ids = lines.map((line) => line._id);
-    const outcomes = await readByIds<OutcomeDocument>(source.db, "outcomes", ids);
+    const outcomes = await this.#read.many<OutcomeDocument>(source.db, "outcomes", ids);
     const byId = new Map(outcomes.map((outcome) => [outcome._id, outcome]));
     await Promise.all(lines.map((line) => !line.ended && byId.has(line._id) && source.jobs.heal(byId.get(line._id)!)));
     const records = lines.map((line): LineRecord => {
@@ -149,7 +161,7 @@ export class Pages {
   }
 
   #endsOf(db: Db, keys: readonly string[]): Promise<AttemptEndDocument[]> {
-    return readByIds<AttemptEndDocument>(db, "attempt_ends", keys);
+    return this.#read.many<AttemptEndDocument>(db, "attempt_ends", keys);
   }
 
   async #jobs(
@@ -176,7 +188,7 @@ export class Pages {
     const open = found.filter(({ line }) => !line.ended);
     for (const [{ db, jobs }, entries] of groupBy(open, (entry) => entry.source)) {
       const jobIds = entries.map(({ line }) => line._id);
-      const known = await readByIds<OutcomeDocument>(db, "outcomes", jobIds);
+      const known = await this.#read.many<OutcomeDocument>(db, "outcomes", jobIds);
       await Promise.all(known.map((outcome) => jobs.heal(outcome)));
       for (const outcome of known) outcomes.set(outcome._id, outcome);
     }

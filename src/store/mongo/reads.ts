@@ -2,24 +2,38 @@
 // tried twice by the driver.
 import type { Db, Document } from "mongodb";
 import { storeError } from "./errors.ts";
+import type { ServerKind } from "./server-kind.ts";
 import { timeLimit } from "./time-limit.ts";
 
-/**
- * As many ids as these are asked for one by one, in parallel. FerretDB uses an index for nothing but one `_id`, and
- * reads the whole collection for two; to MongoDB it is all the same.
- */
-const few = 8;
+/** Reads documents by their ids, in the way that is cheapest for the server. */
+export class ReadById {
+  readonly #oneByOne: number;
 
-/** The documents among these that are there, in any order. */
-export async function readByIds<T extends Document & { _id: string }>(
-  db: Db,
-  collection: string,
-  ids: readonly string[],
-): Promise<T[]> {
-  const documents = db.collection<{ _id: string }>(collection);
-  if (ids.length > few) return find((limited) => documents.find<T>({ _id: { $in: [...ids] } }, limited).toArray());
-  const found = await Promise.all(ids.map((_id) => find((limited) => documents.findOne<T>({ _id }, limited))));
-  return found.filter((document) => document !== null);
+  constructor({ idsOneByOne }: ServerKind) {
+    this.#oneByOne = idsOneByOne;
+  }
+
+  /** The documents among these that are there, in any order. */
+  async many<T extends Document & { _id: string }>(
+    db: Db,
+    collection: string,
+    ids: readonly string[],
+    projection?: Document,
+  ): Promise<T[]> {
+    if (ids.length === 0) return [];
+    const documents = db.collection<{ _id: string }>(collection);
+    if (ids.length > this.#oneByOne) {
+      // All of them in one answer, and no look at what comes after the last one.
+      const options = { limit: ids.length, batchSize: ids.length + 1, ...(projection && { projection }) };
+      const filter = { _id: { $in: [...ids] } };
+      return find((limited) => documents.find<T>(filter, { ...options, ...limited }).toArray());
+    }
+    const options = projection ? { projection } : {};
+    const found = await Promise.all(
+      ids.map((_id) => find((limited) => documents.findOne<T>({ _id }, { ...options, ...limited }))),
+    );
+    return found.filter((document) => document !== null);
+  }
 }
 
 /**
