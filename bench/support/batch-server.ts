@@ -14,8 +14,11 @@ const { context, worker, close } = await openEmbedded({
 });
 await context.scheduler.finishRebuild((await context.scheduler.beginRebuild())!);
 let accepted = 0;
-context.onAccepted = (jobs) => {
-  accepted += jobs.length;
+const add = context.scheduler.add.bind(context.scheduler);
+// Nothing is put into the queue before it is on disk.
+context.scheduler.add = async (entries) => {
+  await add(entries);
+  accepted += entries.length;
   if (accepted === expected) process.send!({ durable: true });
 };
 const driver = startBatchDriver({ ...context, formats: lineFormats(context.settings) });

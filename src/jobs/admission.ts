@@ -38,33 +38,57 @@ function requireModel(settings: Settings, name: string, field: string): ModelSet
 /**
  * What a call of the job is expected to reserve. The estimate is an upper bound made in one pass; only a job that it
  * would refuse is counted exactly, because an exact count costs a hundred times as much.
- * @throws SluiceError `unknown_model`, `invalid_request` (a parameter that a model refuses, no deployment in the regions), `context_exceeded`, `exceeds_quota`,
- *   `unavailable` (cannot be counted now)
+ * @throws SluiceError as `admitEstimated` and `admitCounted`
  */
 export async function admit(context: AdmissionContext, wanted: Wanted, request: CanonicalRequest): Promise<TokenCount> {
+  return admitEstimated(context, wanted, request) ?? (await admitCounted(context, wanted, request));
+}
+
+/**
+ * The estimate of what a call reserves, if every model and quota can take it; else undefined.
+ * @throws SluiceError `unknown_model`, `invalid_request` (a parameter that a model refuses, no deployment in the regions)
+ */
+export function admitEstimated(
+  context: AdmissionContext,
+  wanted: Wanted,
+  request: CanonicalRequest,
+): TokenCount | undefined {
   const { settings } = context;
   // Refuses what is unknown.
   modelsOf(settings, wanted);
   const deployments = allowedDeployments(settings, wanted);
   const refused = parameterRefusal(settings, wanted, request);
   if (refused) throw refused;
-  const names = [wanted.model, ...wanted.fallbackModels];
-  const output = request.parameters.maxTokens;
+  const tokens = tokensOf(context, wanted, request, estimateInput(request));
+  return contextRefusal(settings, wanted, tokens) || quotaRefusal(deployments, tokens) ? undefined : tokens;
+}
 
-  const refusalOf = (tokens: TokenCount): SluiceError | undefined =>
-    contextRefusal(settings, wanted, tokens) ?? quotaRefusal(deployments, tokens);
-
-  const tokensOf = (counted: number): TokenCount => ({
-    input: Math.ceil(counted * inputFactor(settings, context.tokenRatios, names, counted)),
-    output,
-  });
-  const estimated = tokensOf(estimateInput(request));
-  if (!refusalOf(estimated)) return estimated;
-
-  const exact = tokensOf(await countExactly(context, request));
-  const refusal = refusalOf(exact);
+/**
+ * What a call reserves, counted exactly.
+ * @throws SluiceError `context_exceeded`, `exceeds_quota`, `unavailable` (cannot be counted now)
+ */
+export async function admitCounted(
+  context: AdmissionContext,
+  wanted: Wanted,
+  request: CanonicalRequest,
+): Promise<TokenCount> {
+  const { settings } = context;
+  const tokens = tokensOf(context, wanted, request, await countExactly(context, request));
+  const refusal =
+    contextRefusal(settings, wanted, tokens) ?? quotaRefusal(allowedDeployments(settings, wanted), tokens);
   if (refusal) throw refusal;
-  return exact;
+  return tokens;
+}
+
+/** @param counted tokens of the input by our count */
+function tokensOf(
+  { settings, tokenRatios }: AdmissionContext,
+  { model, fallbackModels }: Wanted,
+  { parameters }: CanonicalRequest,
+  counted: number,
+): TokenCount {
+  const factor = inputFactor(settings, tokenRatios, [model, ...fallbackModels], counted);
+  return { input: Math.ceil(counted * factor), output: parameters.maxTokens };
 }
 
 /**

@@ -55,15 +55,12 @@ const names = Object.keys(keys) as (keyof typeof keys)[];
 
 function refusedParameter(deployment: DeploymentSettings, parameters: Parameters, who: string): Refusal | undefined {
   const { provider, modelId, traits } = deployment;
-  const unsendable = (name: string) =>
-    provider === "bedrock" &&
-    (extraParameters as readonly string[]).includes(name) &&
-    traits.fields[name as ExtraParameter] === undefined;
   for (const field of names) {
     if (parameters[keys[field]] === undefined) continue;
     const refused = traits.refuses.includes(field);
-    if (!refused && !unsendable(field)) continue;
-    const taken = ["max_tokens", ...names.filter((name) => !traits.refuses.includes(name) && !unsendable(name))];
+    if (!refused && !isUnsendable(deployment, field)) continue;
+    const isTaken = (name: keyof typeof keys) => !traits.refuses.includes(name) && !isUnsendable(deployment, name);
+    const taken = ["max_tokens", ...names.filter(isTaken)];
     const why = refused
       ? `${who} does not take it`
       : `it is not known how ${who} takes it (catalogue.${modelId}.fields in the configuration)`;
@@ -74,6 +71,15 @@ function refusedParameter(deployment: DeploymentSettings, parameters: Parameters
     return { field: "temperature", message: `temperature must be between 0 and 1 for ${who}; got ${temperature}.` };
   }
   return undefined;
+}
+
+/** Whether it is not known how the model takes it. */
+function isUnsendable({ provider, traits }: DeploymentSettings, name: string): boolean {
+  return (
+    provider === "bedrock" &&
+    (extraParameters as readonly string[]).includes(name) &&
+    traits.fields[name as ExtraParameter] === undefined
+  );
 }
 
 function refusedTools(

@@ -10,6 +10,8 @@ import { quote } from "./quote.ts";
  * @throws SluiceError `invalid_request`, `unknown_environment`, `forbidden`
  */
 export function environmentFor(settings: Settings, caller: Caller, asked: string | undefined): string {
+  const isKnown = asked !== undefined && Object.hasOwn(settings.environments, asked);
+  if (isKnown && (!caller.environments || caller.environments.includes(asked))) return asked;
   const field = "environment";
   const known = Object.keys(settings.environments);
   const allowed = caller.environments ? known.filter((name) => caller.environments!.includes(name)) : known;
@@ -17,8 +19,7 @@ export function environmentFor(settings: Settings, caller: Caller, asked: string
     if (caller.environments?.length === 1) return caller.environments[0]!;
     throw new SluiceError("invalid_request", "environment is required.", { field });
   }
-  if (allowed.includes(asked)) return asked;
-  if (caller.environments && known.includes(asked)) {
+  if (isKnown) {
     throw new SluiceError("forbidden", `The API key may not use the environment ${asked}; ${may(allowed)}.`, { field });
   }
   const names = allowed.join(", ");
@@ -57,16 +58,16 @@ export function regionsFor(
 ): string[] | undefined {
   const { tenant } = caller;
   const ofTenant = Object.hasOwn(tenantRegions, tenant) ? tenantRegions[tenant] : undefined;
-  const regions = among(asked, ofTenant, `The tenant ${quote(tenant)}`);
-  return among(regions, caller.regions, "The API key");
+  const regions = among(asked, ofTenant, () => `The tenant ${quote(tenant)}`);
+  return among(regions, caller.regions, () => "The API key");
 }
 
-function among(asked: readonly string[] | undefined, allowed: readonly string[] | undefined, who: string) {
+function among(asked: readonly string[] | undefined, allowed: readonly string[] | undefined, who: () => string) {
   if (!allowed) return asked && [...asked];
   if (!asked) return [...allowed];
   const both = asked.filter((region) => allowed.includes(region));
   if (both.length > 0) return both;
-  throw new SluiceError("forbidden", `${who} allows none of these regions; ${may(allowed)}.`, { field: "regions" });
+  throw new SluiceError("forbidden", `${who()} allows none of these regions; ${may(allowed)}.`, { field: "regions" });
 }
 
 /** @throws SluiceError `forbidden` if no deployment of the model is in a region of the key */

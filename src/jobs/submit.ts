@@ -4,7 +4,7 @@ import { newJobId } from "../domain/ids.ts";
 import type { Job, JobHead, Priority } from "../domain/job.ts";
 import type { CanonicalRequest, Message, Parameters } from "../domain/request.ts";
 import type { StagedJobs } from "../store/job-store.ts";
-import { type AdmissionContext, admit, admitWithFallbacks, modelsOf } from "./admission.ts";
+import { type AdmissionContext, admitCounted, admitEstimated, admitWithFallbacks, modelsOf } from "./admission.ts";
 import { anybody, type Caller } from "./caller.ts";
 import { askableMessages, checkContent, checkTools } from "./content.ts";
 import type { JobsContext } from "./context.ts";
@@ -190,9 +190,14 @@ export async function buildJob(
   if (input.responseFormat) request.responseFormat = input.responseFormat;
   if (input.serviceTier) request.serviceTier = input.serviceTier;
   if (input.guardrail) request.guardrail = input.guardrail;
-  const admitted = input.fallbackModels
-    ? { fallbackModels, tokens: await admit(context, asked, request) }
-    : await admitWithFallbacks(context, asked, request);
+  // A batch has a million jobs, and hardly one of them has anything to wait for.
+  const helped = !input.fallbackModels && settings.models[model]?.fallbackModels.length;
+  const admitted = helped
+    ? await admitWithFallbacks(context, asked, request)
+    : {
+        fallbackModels,
+        tokens: admitEstimated(context, asked, request) ?? (await admitCounted(context, asked, request)),
+      };
 
   const job: Job = {
     id: given?.id ?? newJobId(),

@@ -104,7 +104,7 @@ test("both ways make the same jobs, and put them into the queue", async () => {
   );
 });
 
-const manyLines = Array.from({ length: 10_500 }, (_, i) => {
+const manyLines = Array.from({ length: 24_500 }, (_, i) => {
   const body = { messages: [{ role: "user", content: "Hello." }] };
   return `${JSON.stringify({ custom_id: `request-${i}`, method: "POST", url: endpoint, body })}\n`;
 });
@@ -116,13 +116,13 @@ test("stopped in the middle, it is gone on with from the file, and every line ha
   const inserted = await context.countJobs();
   let chunks = 0;
   const stopped = submitLines(own, { request, steps: {} }, none, preparedChunks(own, prepared), async () => {
-    if (++chunks === 11) throw new Error("stopped");
+    if (++chunks === 12) throw new Error("stopped");
   });
   await expect(stopped).rejects.toThrow("stopped");
   await prepared.drop();
-  expect((await context.countJobs()) - inserted).toBe(10_000);
+  expect((await context.countJobs()) - inserted).toBe(22_000);
   const before = await loadProgress(context, request.environment, request.id);
-  expect(before).toEqual({ line: 10_000, refused: 0 });
+  expect(before).toEqual({ line: 20_000, refused: 0 });
   const rest = chunksOfFile(own, request, format, bytesOf(manyLines), before);
   expect(await submitLines(own, { request, steps: {} }, before, rest, async () => {})).toEqual({ refused: 0 });
   expect((await context.countJobs()) - inserted).toBe(manyLines.length);

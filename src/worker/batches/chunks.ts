@@ -11,7 +11,7 @@ import type { BatchContext } from "./context.ts";
 import type { PreparedLines } from "./prepared-lines.ts";
 
 /** Jobs in one insert: one commit. */
-export const chunkSize = 1_000;
+const chunkSize = 1_000;
 
 /** Jobs that are submitted together. */
 export interface Chunk {

@@ -4,7 +4,9 @@ import type { BatchRequest } from "../../domain/batch.ts";
 import type { Job } from "../../domain/job.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import type { StagedJobs } from "../../store/job-store.ts";
-import { chunkSize } from "./chunks.ts";
+
+/** Jobs that are made real in one commit. Others wait for it: 15 ms. */
+const chunkSize = 2_000;
 
 export class PreparedLines {
   readonly staged: StagedJobs;
