@@ -2,6 +2,7 @@
 // The command `sluice`.
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
+import { version } from "../config/version.ts";
 import { cancelCommand, retryCommand } from "./cancel-retry.ts";
 import { enqueueCommand } from "./enqueue.ts";
 import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
@@ -16,6 +17,7 @@ import { usageCommand } from "./usage.ts";
 
 const program = new Command("sluice")
   .description("A durable, quota-aware queue in front of Amazon Bedrock.")
+  .version(version, "-v, --version", "print the version")
   .addCommand(serveCommand())
   .addCommand(apiCommand())
   .addCommand(workerCommand())

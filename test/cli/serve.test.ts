@@ -1,7 +1,7 @@
 // sluice serve: the real command from start to stop.
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { type RunOptions, run, start } from "./support.ts";
 
@@ -118,6 +118,13 @@ test("two SIGINTs at once, as `tsx watch` makes of Ctrl-C, are one; a later one 
   await expect.poll(pressAgain, { timeout: 20_000 }).toBe(130);
 });
 
+test("says which version it is", async () => {
+  const { version } = JSON.parse(readFileSync(resolve(import.meta.dirname, "../../package.json"), "utf8"));
+  for (const option of ["--version", "-v"]) {
+    expect(await run([option])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: "" });
+  }
+});
+
 test("a wrong configuration is one message and exit code 1, and nothing is written", async () => {
   const cwd = workingDirectory();
   writeFileSync(join(cwd, "sluice.yaml"), "port: 123456\n");
@@ -145,6 +152,10 @@ test("a data folder that cannot be written to, an address that is not ours: one 
   const folder = await run(["serve", "--data-dir", "somewhere/file"], { cwd, env: { PORT: "0" } });
   expect(folder).toMatchObject({ code: 1, stdout: "" });
   expect(folder.stderr).toMatch(/^The data folder .*somewhere\/file cannot be used: .*\n$/);
+  // The system says that the folder above is not there, and it is.
+  const nowhere = await run(["serve"], { cwd, env: { PORT: "0", SLUICE_DATA_DIR: "/proc/x/y" } });
+  expect(nowhere).toMatchObject({ code: 1, stdout: "" });
+  expect(nowhere.stderr).toMatch(/^The data folder \/proc\/x\/y cannot be used: .*\(SLUICE_DATA_DIR\)\.\n$/);
 
   const env = { AWS_ACCESS_KEY_ID: "local", AWS_SECRET_ACCESS_KEY: "local" };
   const address = await run(["serve", "--host", "192.0.2.1", "--port", "0"], { cwd, env });

@@ -1,16 +1,12 @@
 // The interface's own description: /openapi.json, a browsable page at /docs, and / that points to both.
-import { readFileSync } from "node:fs";
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
+import { version } from "../../config/version.ts";
 import type { HttpServer } from "../types.ts";
-
-const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
-  version: string;
-};
 
 const description = `A durable queue in front of language models that keeps within their quotas.
 
-Once there is an API key, every call needs one: Authorization: Bearer sk-sluice-....
+Once there is an API key, every call needs one, except for the probes and this description: Authorization: Bearer sk-sluice-....
 
 Every error has the same shape and one of a fixed list of codes. Times are ISO 8601 in UTC.`;
 
@@ -35,6 +31,10 @@ export function collectDocumentation(app: HttpServer): void {
       buildLocalReference: ({ $id }, _base, _fragment, i) => (typeof $id === "string" ? $id : `def-${i}`),
     },
   });
+  // A browser sends no key. What is shown is how to call, with the names of models and environments, and no job.
+  app.addHook("onRoute", (route) => {
+    if (/^\/docs(\/|$)/.test(route.url)) route.config = { ...route.config, open: true };
+  });
   app.register(swaggerUi, { routePrefix: "/docs", staticCSP: true });
 }
 
@@ -54,8 +54,8 @@ const index = `<!doctype html>
 `;
 
 export function documentationRoutes(app: HttpServer): void {
-  app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
-  app.get("/", { schema: { hide: true } }, (_request, reply) => {
+  app.get("/openapi.json", { schema: { hide: true }, config: { open: true } }, async () => app.swagger());
+  app.get("/", { schema: { hide: true }, config: { open: true } }, (_request, reply) => {
     reply.type("text/html; charset=utf-8").send(index);
   });
 }

@@ -2,8 +2,8 @@
 // it when the process dies, however it dies. The holder's process id stands in a file of its own: reading the locked
 // file itself with anything but SQLite would drop the lock (POSIX frees a process's locks when it closes any
 // descriptor of the file).
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { StoreOpenError } from "../store-open-error.ts";
 import { type Database, openPlain } from "./driver.ts";
 import { isBusy } from "./errors.ts";
@@ -17,7 +17,7 @@ export function lockDataFolder(dataDir: string): () => void {
   const pidFile = join(dataDir, "sluice.pid");
   let db: Database | undefined;
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeFolder(dataDir);
     db = openPlain(join(dataDir, "sluice.lock"));
     // Without a journal nothing is ever left beside the lock file.
     db.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE;");
@@ -40,6 +40,21 @@ export function lockDataFolder(dataDir: string): () => void {
     rmSync(pidFile, { force: true });
     held.close();
   };
+}
+
+/**
+ * With the folders above it. Not `recursive`, which never comes back where a file system says that the folder above is
+ * not there although it is, as /proc does.
+ */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  const above = dirname(path);
+  if (above !== path) makeFolder(above);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
 }
 
 function holder(pidFile: string): string {
