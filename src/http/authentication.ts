@@ -1,4 +1,4 @@
-// Who asks: every call needs an API key once there is one, except for the probes.
+// Who asks: every call needs an API key once there is one, except for the probes and the documentation.
 import type { onRequestAsyncHookHandler } from "fastify";
 import type { Caller } from "../jobs/caller.ts";
 import type { KeyRegistry } from "../jobs/keys/registry.ts";

@@ -68,9 +68,6 @@ describe("who is let in", () => {
     ["GET", "/v1/keys"],
     ["GET", "/v1/stats"],
     ["GET", "/v1/deployments"],
-    ["GET", "/openapi.json"],
-    ["GET", "/docs"],
-    ["GET", "/"],
     ["DELETE", "/enqueue"],
     ["GET", "/nothing/here"],
   ] as const;
@@ -108,6 +105,20 @@ describe("who is let in", () => {
   test("the word is read in any case; probes need no key", async () => {
     expect((await server.get("/v1/keys", { authorization: `bearer  ${admin} ` })).status).toBe(200);
     for (const probe of ["/healthz", "/readyz"]) expect((await server.get(probe)).status).toBe(200);
+  });
+
+  test("what describes the interface needs no key either, and holds none", async () => {
+    const page = await server.get("/docs");
+    const needed = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map((m) => m[1]!);
+    expect(needed.length).toBeGreaterThan(3);
+    for (const path of ["/", "/docs", "/docs/json", "/openapi.json", ...needed]) {
+      const { status, text } = await server.get(path);
+      expect(status, path).toBe(200);
+      expectNoSecret(text);
+    }
+    // Whoever sends a wrong one is shown it too, and nothing else is open beside it.
+    expect((await server.get("/openapi.json", { authorization: "Bearer wrong" })).status).toBe(200);
+    expect((await server.get("/docsx")).status).toBe(401);
   });
 
   test("who has a key may call from where he likes", async () => {
