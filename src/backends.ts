@@ -18,6 +18,8 @@ export interface Queue {
   scheduler: Scheduler;
   events: EventBus;
   onAccepted?: JobsContext["onAccepted"];
+  /** Why the queue could not be reached yet; absent if it could. It is tried again by itself. */
+  away?: string;
 }
 
 /** @param opened is given what has to be closed, in the order of opening, also if something cannot be opened */
@@ -40,11 +42,11 @@ export async function openQueue(
   const { redisUrl } = settings.distributed;
   const scheduler = await createRedisScheduler({ redis: redisUrl, config, clock });
   opened.push(() => scheduler.close());
-  await takeOver(scheduler, config.version, () => scheduler.configure(config), log);
+  const away = await takeOver(scheduler, config.version, () => scheduler.configure(config), log);
   const { jobHashes } = settings.redis;
   const events = await createRedisEventBus({ url: redisUrl, clock, log, jobHashes });
   opened.push(() => events.close());
-  return { scheduler, events, onAccepted: (jobs) => events.accepted(jobs) };
+  return { scheduler, events, onAccepted: (jobs) => events.accepted(jobs), ...(away !== undefined && { away }) };
 }
 
 /** The system of record alone. */
@@ -58,14 +60,22 @@ export function openStore(settings: Settings, clock: Clock): Promise<JobStore> {
 /**
  * All processes run under one configuration, the one of the process that started last. One that has another says so in
  * /readyz instead of setting it back.
+ * @returns why that could not be done now; undefined if it was
  */
-async function takeOver(scheduler: Scheduler, version: string, configure: () => Promise<void>, log: Logger) {
+async function takeOver(
+  scheduler: Scheduler,
+  version: string,
+  configure: () => Promise<void>,
+  log: Logger,
+): Promise<string | undefined> {
   try {
     const { configVersion } = await scheduler.snapshot();
-    if (configVersion === version) return;
+    if (configVersion === version) return undefined;
     await configure();
     log.warn({ from: configVersion, to: version }, "the queue has taken over this process's configuration");
+    return undefined;
   } catch (error) {
     log.warn({ err: error }, "Redis does not answer; its configuration cannot be compared with this process's");
+    return (error as Error).message;
   }
 }

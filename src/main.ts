@@ -41,6 +41,8 @@ export interface Service {
   url?: string;
   /** The admin key that was made because there was none; see `createFirstKey`. To be shown once. */
   firstKey?: string;
+  /** Why the queue could not be reached at the start; it is tried again by itself. */
+  queueAway?: string;
   /** The address of the built-in simulator, if it answers in place of Bedrock. */
   simulatorUrl?: string;
   /**
@@ -95,7 +97,8 @@ export async function startService(initial: Settings, options: StartOptions = {}
     const elsewhere = simulator && { endpoint: simulator.url, credentials: anybodys };
     const readLimits = (of: Settings) => readAutoLimits(of, { store, log, ...(elsewhere && { elsewhere }) });
     await readLimits(settings);
-    const backends = { store, ...(await openQueue(settings, { clock, log }, opened)) };
+    const { away, ...queue } = await openQueue(settings, { clock, log }, opened);
+    const backends = { store, ...queue };
     const tokenCounter = createTokenCounter();
     opened.push(() => tokenCounter.close());
     const pool =
@@ -171,6 +174,7 @@ export async function startService(initial: Settings, options: StartOptions = {}
       ...(http && { url: urlOf(settings.host, (http.server.address() as AddressInfo).port) }),
       ...(simulator && { simulatorUrl: simulator.url }),
       ...(firstKey && { firstKey: firstKey.text }),
+      ...(away !== undefined && { queueAway: away }),
       ...(reload && { reload }),
       stop() {
         stopping ??= closeAll();

@@ -106,7 +106,7 @@ function banner(settings: Settings, service: Service): string {
     ...(settings.role === "worker" ? [`  Runs jobs of   ${settings.runs.join(", ")}`] : []),
     ...(settings.role === "api" ? [] : [`  Answers        ${answers}`]),
     ...accessLines(settings, service),
-    ...attention(settings, systemClock.wall()).map((line) => `  Attention      ${line}`),
+    ...attention(settings, service, systemClock.wall()).map((line) => `  Attention      ${line}`),
   ].join("\n");
 }
 
@@ -126,9 +126,10 @@ function whoAnswers(deployments: DeploymentSettings[]): string {
 }
 
 /** One line per model, however many deployments have the same fault. */
-function attention(settings: Settings, now: number): string[] {
-  if (settings.simulator) return [];
-  return [...new Set(noticesOf(settings, now).map(({ model, message }) => `${model}: ${message}`))];
+function attention(settings: Settings, { queueAway }: Service, now: number): string[] {
+  const away = queueAway === undefined ? [] : [`${queueAway} No job runs until then.`];
+  if (settings.simulator) return away;
+  return [...away, ...new Set(noticesOf(settings, now).map(({ model, message }) => `${model}: ${message}`))];
 }
 
 function accessLines({ authentication, role }: Settings, { firstKey }: Service): string[] {
@@ -145,8 +146,8 @@ function accessLines({ authentication, role }: Settings, { firstKey }: Service):
 
 function explainStart(error: unknown, { host, port }: Settings): unknown {
   const { name, code, syscall, message } = error as NodeJS.ErrnoException;
-  // The store says itself what is wrong with the data folder and what to do.
-  if (name === "StoreOpenError") return new CommandError(message);
+  // They say themselves what is wrong and what to do.
+  if (name === "StoreOpenError" || name === "RedisRefusedError") return new CommandError(message);
   if (code === "EADDRINUSE") {
     return new CommandError(
       `Port ${port} on ${host} is in use, perhaps by another Sluice. Stop that, or choose another with PORT.`,

@@ -14,6 +14,27 @@ export class RedisUnavailableError extends SluiceError {
   }
 }
 
+/** Redis answers, and does not let this service in: that does not pass by itself, so the service does not start. */
+export class RedisRefusedError extends Error {
+  override readonly name = "RedisRefusedError";
+
+  constructor(reason: string) {
+    super(
+      `Redis does not let this service in (REDIS_URL): ${reason.replace(/\.$/, "")}. ` +
+        "Check the user and the password in the address, as redis://user:password@host:6379.",
+    );
+  }
+}
+
+/** No password, a wrong one, or a user without rights; also under the words that the client puts before it. */
+const refusals = /\b(WRONGPASS|NOAUTH|NOPERM)\b|invalid password|without any password configured/;
+
+/** What an error of the client says about being let in; undefined if it is about something else. */
+export function refusalOf(error: unknown): RedisRefusedError | undefined {
+  const message = error instanceof Error ? error.message : "";
+  return refusals.test(message) ? new RedisRefusedError(message.replace(/^Ready check failed: /, "")) : undefined;
+}
+
 const longestReconnectMs = 1000;
 
 export function connect(url: string, timeoutMs: number): Redis {
@@ -30,10 +51,23 @@ export function connect(url: string, timeoutMs: number): Redis {
   });
 }
 
-/** Resolves when commands are taken, or when that cannot be said yet: whoever needs it will hear of it. */
+/**
+ * Resolves when commands are taken, or when that cannot be said yet: whoever needs it will hear of it.
+ * @throws RedisRefusedError
+ */
 export async function untilReady(client: Client, timeoutMs: number): Promise<void> {
+  let refused: RedisRefusedError | undefined;
+  const onError = (error: Error) => {
+    refused ??= refusalOf(error);
+  };
+  client.on("error", onError);
   if (client.status === "wait") client.connect().catch(() => {});
-  if (client.status === "ready") return;
+  if (client.status !== "ready") await untilSettled(client, timeoutMs);
+  client.off("error", onError);
+  if (refused) throw refused;
+}
+
+async function untilSettled(client: Client, timeoutMs: number): Promise<void> {
   await new Promise<void>((resolve) => {
     const done = () => {
       clearTimeout(timer);

@@ -23,7 +23,7 @@ import type {
 } from "../scheduler.ts";
 import { addArguments, restoreArguments, settleArguments } from "./arguments.ts";
 import { packId } from "./binary-id.ts";
-import { type Client, connect, RedisUnavailableError, untilReady } from "./connection.ts";
+import { type Client, connect, RedisUnavailableError, refusalOf, untilReady } from "./connection.ts";
 import { deleteGenerationsBefore } from "./leftovers.ts";
 import { Notices } from "./notices.ts";
 import { acquireResult, answers, explanation, restampResult, snapshotOf, unpricedJobs } from "./replies.ts";
@@ -59,7 +59,12 @@ const itemsAtOnce = 250;
  */
 export async function createRedisScheduler(options: RedisSchedulerOptions): Promise<Scheduler> {
   const scheduler = new RedisScheduler(options);
-  await scheduler.start();
+  try {
+    await scheduler.start();
+  } catch (error) {
+    await scheduler.close();
+    throw error;
+  }
   return scheduler;
 }
 
@@ -93,7 +98,7 @@ class RedisScheduler implements Scheduler {
     await untilReady(this.#client, this.#timeoutMs);
     await this.#notices.start(this.#timeoutMs);
     await this.#runner.open().catch((error) => {
-      if (!(error instanceof RedisUnavailableError)) throw error;
+      if (!(error instanceof RedisUnavailableError)) throw refusalOf(error) ?? error;
     });
   }
 
