@@ -3,7 +3,7 @@
 export const exitCodes = {
   /** Done. */
   ok: 0,
-  /** The configuration is wrong, the service cannot start or be reached, or it refused the request. */
+  /** The configuration is wrong, the service cannot start or be reached, it refused the request, or an import left something. */
   error: 1,
   /** The command line is wrong. */
   usage: 2,
@@ -14,7 +14,7 @@ export const exitCodes = {
 export const exitCodesHelp = `
 Exit codes:
   0  done
-  1  the configuration is wrong, the service cannot start or be reached, or it refused the request
+  1  the configuration is wrong, the service cannot start or be reached, it refused the request, or an import left something
   2  the command line is wrong
   3  with --wait: the job ended as failed, cancelled or expired`;
 

@@ -32,7 +32,7 @@ Stop the old service first: it takes jobs out of the list that this command is r
 folder must be stopped as well, and takes up the jobs when it starts.
 
 An id leaves the list once its job is stored, so the command can be interrupted and repeated. What cannot be imported
-is named, and stays in the list.
+is named, and stays in the list; then the command exits with 1.
 
 Example:
   sluice import-queue --redis redis://127.0.0.1:6379 --environment PROD --dry-run`,
@@ -73,6 +73,13 @@ async function importQueue(args: ImportArguments): Promise<void> {
     `${dryRun ? "Would import" : "Imported"} ${imported} of ${found} from ${args.list} into ${args.environment}; ` +
       `${existing} were there already, ${left} cannot be imported. The list has ${remaining} now.`,
   );
+  const stay = dryRun ? left : remaining;
+  if (stay > 0) {
+    const others = stay > left ? `; ${stay - left} came meanwhile: stop what writes to it, and repeat the command` : "";
+    throw new CommandError(
+      `${stay} ${dryRun ? "would stay" : "stay"} in ${args.list}: ${left} are named above with the reason${others}.`,
+    );
+  }
 }
 
 function explain(error: unknown): unknown {

@@ -4,9 +4,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { sharedRedisUrl, withoutRedis } from "../support/servers.ts";
 import { run, start } from "./support.ts";
+
+// Every command is a process of its own, and they share the machine with the other tests.
+vi.setConfig({ testTimeout: 120_000 });
 
 function workingDirectory(): string {
   const folder = mkdtempSync(join(tmpdir(), "sluice-import-"));
@@ -25,9 +28,13 @@ describe.skipIf(withoutRedis())("sluice import-queue", () => {
     const args = ["import-queue", "--redis", sharedRedisUrl(), "--environment", "PROD", "--list", list];
 
     const look = await run([...args, "--dry-run"], { cwd });
+    expect(look).toMatchObject({ code: 1, stderr: expect.stringContaining(`1 would stay in ${list}: `) });
     expect(look.stdout).toContain(`Would import 1 of 2 from ${list} into PROD; 0 were there already, 1 cannot`);
     const first = await run(args, { cwd });
-    expect(first).toMatchObject({ code: 0, stderr: "" });
+    expect(first).toMatchObject({
+      code: 1,
+      stderr: `1 stay in ${list}: 1 are named above with the reason.\n`,
+    });
     expect(first.stdout.split("\n")).toEqual([
       `"${empty}" has no prompt; it stays in the list`,
       `Imported 1 of 2 from ${list} into PROD; 0 were there already, 1 cannot be imported. The list has 1 now.`,
@@ -43,6 +50,10 @@ describe.skipIf(withoutRedis())("sluice import-queue", () => {
     expect(refused).toMatchObject({ code: 1, stdout: "" });
     expect(refused.stderr).toMatch(/^The data folder .* is in use by .* Stop that one first/);
     expect(await redis.lrange(list, 0, -1)).toEqual([empty]);
+
+    await redis.del(list);
+    const nothing = await run(args, { cwd: workingDirectory() });
+    expect(nothing).toMatchObject({ code: 0, stderr: "" });
   });
 
   test("what it is told wrongly is one clear line", async () => {
