@@ -94,6 +94,8 @@ export interface Usage {
   output: number;
   cacheRead?: number;
   cacheWrite?: number;
+  /** How many of `cacheWrite` are kept for an hour, which has a price of its own; absent where the provider does not say. */
+  cacheWriteHour?: number;
 }
 
 /** One call to a provider for one job, written down before it is made. Its key is `{jobId}/{n}`. */

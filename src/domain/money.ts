@@ -24,6 +24,7 @@ const factorUnits = 1_000_000;
 /**
  * Billionths of a dollar, half of one rounded up; undefined if a price that it takes is not known.
  * @param tier the service tier that the provider used; absent means the default one
+ * @param keptForAnHour whether the request asks for an hour's cache: counts where the usage does not say what was kept for how long
  */
 export function costNanoUsd(
   prices: TokenPrices,
@@ -31,11 +32,15 @@ export function costNanoUsd(
   { tier = "default", keptForAnHour = false }: { tier?: string; keptForAnHour?: boolean } = {},
 ): number | undefined {
   const factor = tier === "default" ? 1 : prices.tiers[tier as "priority" | "flex"];
+  const { input, output, cacheRead, cacheWrite = 0 } = usage;
+  // What the provider says, or else what the request asked for.
+  const hour = usage.cacheWriteHour ?? (keptForAnHour ? cacheWrite : 0);
   const parts: [tokens: number | undefined, price: number | undefined][] = [
-    [usage.input, prices.input],
-    [usage.output, prices.output],
-    [usage.cacheRead, prices.cacheRead],
-    [usage.cacheWrite, keptForAnHour ? prices.cacheWriteHour : prices.cacheWrite],
+    [input, prices.input],
+    [output, prices.output],
+    [cacheRead, prices.cacheRead],
+    [Math.max(0, cacheWrite - hour), prices.cacheWrite],
+    [hour, prices.cacheWriteHour],
   ];
   let pico = 0n;
   for (const [tokens, price] of parts) {

@@ -172,6 +172,16 @@ describe("what comes back", () => {
     expect(await ask(open(), { request: { ...hello, serviceTier: "priority" } })).toMatchObject(expected);
   });
 
+  test("what was written to the cache is told by how long it is kept, where both kinds are in one request", async () => {
+    const cacheDetails = [
+      { ttl: "5m", inputTokens: 2 },
+      { ttl: "1h", inputTokens: 3 },
+    ];
+    const metadata = event("metadata", { usage: { ...used, cacheDetails }, metrics: { latencyMs: 5 } });
+    fake.respond(stream([start, text("x"), stop("end_turn"), metadata]));
+    expect((await ask(open())).usage).toEqual({ ...expected.usage, cacheWriteHour: 3 });
+  });
+
   test("and of an answer in one piece", async () => {
     const output = { message: { role: "assistant", content: [{ text: "x" }] } };
     fake.respond(json(200, { output, stopReason: "end_turn", usage: used, serviceTier: { type: "default" } }));

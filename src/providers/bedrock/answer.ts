@@ -86,7 +86,15 @@ function toUsage(usage: TokenUsage | undefined): Usage | undefined {
     output: usage.outputTokens,
     ...(usage.cacheReadInputTokens === undefined ? {} : { cacheRead: usage.cacheReadInputTokens }),
     ...(usage.cacheWriteInputTokens === undefined ? {} : { cacheWrite: usage.cacheWriteInputTokens }),
+    ...cacheTimes(usage.cacheDetails),
   };
+}
+
+/** With checkpoints of both kinds in one request, only this tells what was kept for how long. */
+function cacheTimes(details: TokenUsage["cacheDetails"]): Pick<Usage, "cacheWriteHour"> {
+  if (!details?.length) return {};
+  const ofAnHour = details.filter(({ ttl }) => ttl === "1h");
+  return { cacheWriteHour: ofAnHour.reduce((sum, { inputTokens = 0 }) => sum + inputTokens, 0) };
 }
 
 /**
