@@ -44,6 +44,12 @@ export function errorResponses(
   return responses;
 }
 
+/** Of a call that changes what many jobs do, besides its own. */
+export const controlErrors: readonly ErrorCode[] = [
+  ...(["invalid_request", "invalid_json", "unknown_environment", "forbidden", "too_large"] as const),
+  ...(["unsupported_media_type", "unavailable", "fate_unknown", "storage_full"] as const),
+];
+
 export const jsonExpected = "The body must be JSON, with Content-Type: application/json.";
 
 /** For Fastify's setErrorHandler and frameworkErrors. */

@@ -75,7 +75,7 @@ export function validationError(errors: FastifySchemaValidationError[], part: st
   if (path === "") return new SluiceError("invalid_json", `The body must be a JSON object; got ${shown(error.data)}.`);
   return new SluiceError(
     "invalid_request",
-    `${path} must be ${described(error.parentSchema as Described)}; got ${shown(error.data)}.`,
+    `${path} must be ${described(error.parentSchema as Described)}; got ${counted(error) ?? shown(error.data)}.`,
     { field: path },
   );
 }
@@ -178,6 +178,12 @@ function range(
   if (min !== undefined) return ` ${least} ${min}${unit}`;
   if (max !== undefined) return ` of at most ${max}${unit}`;
   return "";
+}
+
+/** Of a list that is too short or too long, how many items it has: that it is a list is as it must be. */
+function counted({ keyword, data }: { keyword: string; data?: unknown }): string | undefined {
+  if (!Array.isArray(data) || (keyword !== "minItems" && keyword !== "maxItems")) return undefined;
+  return data.length === 0 ? "an empty list" : `a list of ${data.length}`;
 }
 
 /** The value that was sent, bounded. Lists and objects are named only: their text may be long or nested without end. */

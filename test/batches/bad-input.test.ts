@@ -142,6 +142,24 @@ test.each(forms)("a form with %s", async (_what, body, status, param) => {
   expect((await client.files.list()).data.length).toBe(before);
 });
 
+test("a form that is compressed, or only says that it is", async () => {
+  const before = (await client.files.list()).data.length;
+  const response = await fetch(`${service.url}/v1/files`, {
+    method: "POST",
+    headers: { "content-encoding": "gzip" },
+    body: form(file, ["purpose", "batch"]),
+  });
+  expect(response.status).toBe(415);
+  expect(await response.json()).toMatchObject({
+    error: {
+      code: "unsupported_media_type",
+      param: "Content-Encoding",
+      message: expect.stringContaining("The body must be sent as it is, without Content-Encoding."),
+    },
+  });
+  expect((await client.files.list()).data.length).toBe(before);
+});
+
 test("forms that are broken", async () => {
   const send = async (contentType: string, body: string) =>
     (await fetch(`${service.url}/v1/files`, { method: "POST", headers: { "content-type": contentType }, body })).status;

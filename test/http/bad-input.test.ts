@@ -441,6 +441,15 @@ describe("other requests", () => {
     expectError(await server.post("/enqueue"), ["invalid_json"]);
   });
 
+  test("a list that is too short or too long is told what it may have, and what it has", async () => {
+    const url = "/v1/chat/completions";
+    const allowed = "messages must be a list of 1 to 2000 items, each an object with role; got";
+    const said = async (messages: unknown) => (await server.post(url, { messages })).body.error.message as string;
+    expect(await said([])).toContain(`${allowed} an empty list.`);
+    expect(await said(new Array(2001).fill({ role: "user", content: "x" }))).toContain(`${allowed} a list of 2001.`);
+    expect(await said({})).toContain(`${allowed} an object.`);
+  });
+
   test("a body that is compressed", async () => {
     const headers = { "content-type": "application/json", "content-encoding": "gzip" };
     expectError(await server.post("/enqueue", gzipSync(JSON.stringify(good)), headers), [

@@ -5,7 +5,7 @@ import { jobStates, priorities } from "../../domain/job.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { cancelFiltered, type FilteredResult, type JobFilter, retryFiltered } from "../../jobs/control/filtered.ts";
 import { environmentFor } from "../../jobs/policy.ts";
-import { errorResponses } from "../errors.ts";
+import { controlErrors, errorResponses } from "../errors.ts";
 import { nullable, time } from "../json.ts";
 import type { HttpServer } from "../types.ts";
 
@@ -46,18 +46,7 @@ const answer = Type.Object({
 
 export function jobFilterRoutes(app: HttpServer, context: JobsContext): void {
   const tags = ["jobs"];
-  const errors = errorResponses([
-    "invalid_request",
-    "invalid_json",
-    "unknown_environment",
-    "forbidden",
-    "batch_not_found",
-    "too_large",
-    "unsupported_media_type",
-    "unavailable",
-    "fate_unknown",
-    "storage_full",
-  ]);
+  const errors = errorResponses(["batch_not_found", ...controlErrors]);
 
   app.post(
     "/v1/jobs/cancel",

@@ -4,7 +4,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { listPauses, pause, resume } from "../../jobs/control/pauses.ts";
 import type { PauseTarget } from "../../scheduler/scheduler.ts";
-import { errorResponses } from "../errors.ts";
+import { controlErrors, errorResponses } from "../errors.ts";
 import { isoOrNull, nullable, time } from "../json.ts";
 import type { HttpServer } from "../types.ts";
 
@@ -32,18 +32,7 @@ const resource = Type.Object({
 
 export function pauseRoutes(app: HttpServer, context: JobsContext): void {
   const tags = ["service"];
-  const errors = errorResponses([
-    "invalid_request",
-    "invalid_json",
-    "unknown_environment",
-    "forbidden",
-    "not_found",
-    "too_large",
-    "unsupported_media_type",
-    "unavailable",
-    "fate_unknown",
-    "storage_full",
-  ]);
+  const errors = errorResponses(["not_found", ...controlErrors]);
 
   app.post(
     "/v1/pause",
