@@ -36,7 +36,7 @@ export async function benchBatch(): Promise<Figure[]> {
 }
 
 async function runOnce(): Promise<{ rate: number; growth: number; beside: number }> {
-  const server = fork(new URL("./support/batch-server.ts", import.meta.url), [String(lines)]);
+  const server = fork(new URL("./support/batch-server.js", import.meta.url), [String(lines)]);
   try {
     const { port, dataDir, rss } = await messageOf(server);
     const durable = messageOf(server);

@@ -56,7 +56,7 @@ async function fullLoad(url: string): Promise<number> {
 }
 
 async function withServer<T>(mode: Mode, measure: (url: string) => Promise<T>): Promise<T> {
-  const server = fork(new URL("./support/enqueue-server.ts", import.meta.url), [mode]);
+  const server = fork(new URL("./support/enqueue-server.js", import.meta.url), [mode]);
   try {
     const [port] = (await once(server, "message")) as [number];
     return await measure(`http://127.0.0.1:${port}/enqueue`);

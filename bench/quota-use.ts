@@ -59,7 +59,7 @@ export async function benchQuotaUse(): Promise<Figure[]> {
     await redis?.stop();
   }
   console.table(rows.map(shown));
-  const folder = join(import.meta.dirname, "results");
+  const folder = join("bench", "results");
   await mkdir(folder, { recursive: true });
   const plot = join(folder, "quota-use.svg");
   await writeFile(plot, drawUse(rows.filter((row) => row.quota in quotas)));

@@ -1,4 +1,4 @@
-// npm run bench: measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
+// npm run bench: compiles as the service is compiled, measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
 // (batch, enqueue, drain, idle-latency, distributed-latency, quota-use, scheduler, redis-scheduler, store) only those.
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
@@ -42,7 +42,7 @@ printFigures(figures);
 const at = new Date().toISOString();
 const [cpu] = cpus();
 const machine = { cpu: cpu?.model, cores: cpus().length, node: process.version, platform: process.platform };
-const folder = join(import.meta.dirname, "results");
+const folder = join("bench", "results");
 await mkdir(folder, { recursive: true });
 const file = join(folder, `${at.replaceAll(":", "-")}.json`);
 await writeFile(file, `${JSON.stringify({ at, machine, figures }, undefined, 2)}\n`);
