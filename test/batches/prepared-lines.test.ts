@@ -1,14 +1,21 @@
 // What is laid ready while a file is checked becomes the same jobs as a second reading would make, whatever fails or stops
 // on the way.
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type BatchRequest, lineJobId, newBatchId } from "../../src/domain/batch.ts";
+import { newJobId } from "../../src/domain/ids.ts";
 import { lineFormats } from "../../src/http/openai/batch-lines.ts";
-import { loadProgress } from "../../src/jobs/batches/records.ts";
+import { createBatch } from "../../src/jobs/batches/batches.ts";
+import { createLineCounter } from "../../src/jobs/batches/line-counter.ts";
+import { findBatch, loadProgress } from "../../src/jobs/batches/records.ts";
+import { lineRange } from "../../src/jobs/batches/results.ts";
 import { validateLines } from "../../src/jobs/batches/validate.ts";
-import type { JobStore } from "../../src/store/job-store.ts";
+import { anybody } from "../../src/jobs/caller.ts";
+import { fileIdOf, writeFile } from "../../src/jobs/files/files.ts";
+import type { JobStore, StagedJobs } from "../../src/store/job-store.ts";
 import { chunksOfFile, preparedChunks } from "../../src/worker/batches/chunks.ts";
 import type { BatchContext } from "../../src/worker/batches/context.ts";
+import { driveBatch } from "../../src/worker/batches/drive.ts";
 import { PreparedLines } from "../../src/worker/batches/prepared-lines.ts";
 import { submitLines } from "../../src/worker/batches/submit-lines.ts";
 import { openTestContext, type TestContext } from "../support/jobs-context.ts";
@@ -158,4 +165,63 @@ test("nothing is laid ready behind a mistake, nor where each job has to be looke
   const limited = { ...context, limits: { isLimited: () => true } };
   expect(PreparedLines.of(limited as unknown as BatchContext, request)).toBeUndefined();
   expect(PreparedLines.of({ ...context, onAccepted: () => {} }, request)).toBeUndefined();
+});
+
+describe("whatever the store does, every line has one job in the end", () => {
+  const stage = (failing: Partial<StagedJobs>) => (environment: string) => {
+    const staged = context.store.stage!(environment);
+    const own: StagedJobs = {
+      add: (job) => staged.add(job),
+      ready: () => staged.ready(),
+      insert: (count) => staged.insert(count),
+      drop: () => staged.drop(),
+    };
+    return { ...own, ...failing };
+  };
+  const failed = () => Promise.reject(new Error("The store has failed."));
+
+  test.each<{ name: string; store: () => Partial<JobStore>; reads: number; drives: number }>([
+    { name: "lays them ready: the file is read once", store: () => ({}), reads: 1, drives: 1 },
+    { name: "cannot", store: () => ({ stage: undefined }), reads: 2, drives: 1 },
+    { name: "fails to", store: () => ({ stage: stage({ ready: failed }) }), reads: 2, drives: 1 },
+    {
+      name: "does, and cannot make them real",
+      store: () => ({ stage: stage({ insert: failed }) }),
+      reads: 2,
+      drives: 2,
+    },
+  ])("$name", async ({ store, reads, drives }) => {
+    const lines = manyLines.slice(0, 4_100);
+    const place = { id: fileIdOf(newJobId()), environment: "UAT" };
+    const described = { tenant: "default", filename: "in.jsonl", purpose: "batch" } as const;
+    const { id: inputFileId } = await writeFile(context, place, bytesOf(lines), () => described);
+    const formats = lineFormats(context.settings);
+    const { request } = await createBatch(
+      context,
+      formats,
+      { inputFileId, endpoint, completionWindow: "24h" },
+      anybody,
+    );
+    let read = 0;
+    const { blobs } = context.store;
+    const counting = new Proxy(blobs, {
+      get(target, name) {
+        if (name === "read") read++;
+        const value = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const own = {
+      ...context,
+      formats,
+      store: { ...context.store, blobs: counting, ...store() },
+    } as unknown as BatchContext;
+    const drive = () => driveBatch(own, createLineCounter(own), "UAT", request.id, async () => {});
+    for (let i = 1; i < drives; i++) await expect(drive()).rejects.toThrow("The store has failed.");
+    await drive();
+    const { steps } = (await findBatch(context, "UAT", request.id))!;
+    expect(steps).toMatchObject({ validated: { lines: 4_100, errors: [] }, submitted: { refused: 0 } });
+    expect((await context.store.countLines(lineRange(request))).queued).toBe(4_100);
+    expect(read).toBe(reads);
+  });
 });
