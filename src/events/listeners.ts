@@ -5,6 +5,7 @@ import type { JobEvent, JobListener } from "./event-bus.ts";
 interface Subscription {
   listener: JobListener;
   wants: "all" | "states";
+  onJoined: (() => void) | undefined;
 }
 
 export class Listeners {
@@ -17,8 +18,8 @@ export class Listeners {
   }
 
   /** Returns the function that takes the listener away again. */
-  add(jobId: JobId, listener: JobListener, wants: "all" | "states"): () => void {
-    const subscription = { listener, wants };
+  add(jobId: JobId, listener: JobListener, wants: "all" | "states", onJoined?: () => void): () => void {
+    const subscription: Subscription = { listener, wants, onJoined };
     const ofJob = this.#byJob.get(jobId) ?? new Set();
     this.#byJob.set(jobId, ofJob.add(subscription));
     return () => {
@@ -32,6 +33,17 @@ export class Listeners {
       if (wants === "states" && event.type !== "state") continue;
       try {
         listener(event);
+      } catch (error) {
+        this.#onError(error);
+      }
+    }
+  }
+
+  /** Somebody begins to listen for the job's text. */
+  joined(jobId: JobId): void {
+    for (const { onJoined } of this.#byJob.get(jobId) ?? []) {
+      try {
+        onJoined?.();
       } catch (error) {
         this.#onError(error);
       }

@@ -35,6 +35,14 @@ export class EventStream {
     return this.#opened;
   }
 
+  /** Begins the answer although there may be nothing to tell yet, or ever. */
+  open(): void {
+    const { raw } = this.#reply;
+    if (this.#opened || this.#ended || raw.destroyed) return;
+    this.#open();
+    raw.flushHeaders();
+  }
+
   /** @param data one line, such as JSON */
   send(data: string, { id, event }: { id?: string; event?: string } = {}): void {
     const head = `${id === undefined ? "" : `id: ${id}\n`}${event === undefined ? "" : `event: ${event}\n`}`;

@@ -1,6 +1,7 @@
 // Builds the HTTP interface: one Fastify instance with the resources of routes/, one error shape and one OpenAPI document.
 import { isUtf8 } from "node:buffer";
 import { randomBytes } from "node:crypto";
+import type { Socket } from "node:net";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import { SluiceError } from "../domain/errors.ts";
@@ -136,12 +137,22 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
 
 /**
  * Closing waits for open connections. Those that are idle are closed at once, but one whose request was still running
- * becomes idle later, and a client that keeps it would hold the close up for the keep-alive time of 72 s.
+ * becomes idle later, and a client that keeps it would hold the close up for the keep-alive time of 72 s. One over which
+ * nothing has come yet does not count as idle: browsers and Node's fetch open such, and would hold it up for a minute.
  */
 function letConnectionsGo(app: HttpServer): void {
+  const open = new Set<Socket>();
+  app.server.on("connection", (socket) => {
+    open.add(socket);
+    socket.once("close", () => open.delete(socket));
+  });
   let sweep: NodeJS.Timeout | undefined;
+  const close = () => {
+    app.server.closeIdleConnections();
+    for (const socket of open) if (socket.bytesRead === 0) socket.destroy();
+  };
   app.addHook("preClose", async () => {
-    sweep = setInterval(() => app.server.closeIdleConnections(), 20);
+    sweep = setInterval(close, 20);
   });
   app.addHook("onClose", async () => clearInterval(sweep));
 }

@@ -56,7 +56,7 @@ export class JobFollower {
         this.#tellAll(this.#text.attemptBegan(event.attempt));
         break;
       case "tokens":
-        this.#tellAll(this.#text.piece(event.attempt, event.index, event.text));
+        this.#tellAll(this.#text.piece(event.attempt, event.index, event.text, event.pieces));
     }
   }
 

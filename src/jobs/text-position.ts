@@ -1,11 +1,15 @@
 // Where a listener stands in a job's text, and what to tell it when pieces come, are missing, or are void.
 //
 // Text is never spliced and never lost. Pieces of one attempt are told in their order; when one is missing, nothing more
-// is told until the answer is on record, and then its rest. When another attempt starts, what was told is declared void.
+// is told until all so far are said again, or the answer is on record, and then the rest. When another attempt starts,
+// what was told is declared void.
 // The place of a listener is three numbers, so that it can come back to any process and go on.
 import type { Outcome } from "../domain/job.ts";
 
-/** The next piece of which attempt is expected, and how much of that attempt's text was told (in UTF-16 units). */
+/**
+ * The next piece of which attempt is expected, and how much of that attempt's text was told (in UTF-16 units). Who knows
+ * only how much was told expects piece 0: that it is said again.
+ */
 export interface TextPosition {
   attempt: number;
   next: number;
@@ -19,7 +23,7 @@ export type TextNews =
   | { type: "text"; text: string }
   /** What was told before is void; the text begins anew. */
   | { type: "restart" }
-  /** Pieces are missing: the rest comes when the job has ended. */
+  /** Pieces are missing: the rest comes when they are said again, or when the job has ended. */
   | { type: "gap" };
 
 export class TextFollower {
@@ -34,16 +38,21 @@ export class TextFollower {
     return this.#position;
   }
 
-  piece(attempt: number, index: number, text: string): TextNews[] {
+  /** @param pieces with 0 as index: the text is that of so many */
+  piece(attempt: number, index: number, text: string, pieces = 1): TextNews[] {
     const news = this.attemptBegan(attempt);
     const { next, chars } = this.#position;
-    if (attempt < this.#position.attempt || this.#gap || index < next) return news;
-    if (index > next) {
+    if (attempt < this.#position.attempt || index + pieces <= next) return news;
+    // All of it from the beginning, of which some may be known; or the next piece, which is the beginning of what is not.
+    const known = index === 0 ? chars : 0;
+    if ((index !== 0 && (this.#gap || index !== next)) || known > text.length) {
+      if (this.#gap) return news;
       this.#gap = true;
       return [...news, { type: "gap" }];
     }
-    this.#position = { attempt, next: next + 1, chars: chars + text.length };
-    return [...news, { type: "text", text }];
+    this.#gap = false;
+    this.#position = { attempt, next: index + pieces, chars: chars + text.length - known };
+    return text.length > known ? [...news, { type: "text", text: text.slice(known) }] : news;
   }
 
   /** Also of an attempt that is known. */

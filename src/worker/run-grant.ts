@@ -4,11 +4,12 @@
 //
 // The order is the promise. A crash before the call leaves an attempt without an end, so what may have been billed is
 // on record; a crash after the outcome finds the job ended and never calls again.
-import type { Attempt, AttemptEnd, Job } from "../domain/job.ts";
+import type { AttemptEnd, Job } from "../domain/job.ts";
 import { isFinal } from "../domain/job.ts";
 import type { ProviderAnswer } from "../providers/provider.ts";
 import { ProviderError } from "../providers/provider.ts";
 import type { Settlement } from "../scheduler/scheduler.ts";
+import { CallText } from "./call-text.ts";
 import type { WorkerContext } from "./context.ts";
 import { priced, totalCost } from "./cost.ts";
 import { GrantRecord } from "./grant-record.ts";
@@ -29,18 +30,20 @@ const notSent = { charge: "void", signal: { kind: "none" } } as const satisfies 
  */
 export async function runGrant(context: WorkerContext, call: RunningCall, giveUp: AbortSignal): Promise<void> {
   const record = new GrantRecord(context, call.grant, giveUp);
+  const text = new CallText(context.events);
   const unsubscribe = context.events.subscribe(
     call.grant.jobId,
     (event) => {
       if (event.type === "state" && isFinal(event.state)) call.abort("ended");
     },
     "states",
+    text.again,
   );
   try {
     const begun = await begin(context, record);
     if (begun === undefined || !(await inTime(context, call, begun, record))) return;
     record.publishState("in_progress");
-    const { end, verdict, answer } = await callProvider(context, call, begun);
+    const { end, verdict, answer } = await callProvider(context, call, begun, text);
     if (verdict === undefined) {
       await recordAnswer(begun, answer, end, record);
       const usage = answer.quotaUsage ?? answer.usage;
@@ -112,7 +115,7 @@ type Called = { end: AttemptEnd } & (
   | { verdict: Verdict; answer?: undefined }
 );
 
-async function callProvider(context: WorkerContext, call: RunningCall, begun: Begun): Promise<Called> {
+async function callProvider(context: WorkerContext, call: RunningCall, begun: Begun, text: CallText): Promise<Called> {
   const { job } = begun;
   const sentAt = context.clock.now();
   const timed = () => ({ at: context.clock.wall(), durationMs: Math.round(context.clock.now() - sentAt) });
@@ -120,11 +123,12 @@ async function callProvider(context: WorkerContext, call: RunningCall, begun: Be
     job.expiresAt === undefined
       ? undefined
       : context.timers.after(job.expiresAt - context.clock.wall(), () => call.abort("expired"));
+  text.begin(begun.attempt, begun.earlier);
   try {
     const answer = await context.providers.get(call.grant.deployment)!.call({
       request: job.request,
       signal: call.signal,
-      onText: textPublisher(context, begun),
+      onText: text.say,
     });
     call.decide();
     const { usage, requestId, serviceTier } = answer;
@@ -139,34 +143,6 @@ async function callProvider(context: WorkerContext, call: RunningCall, begun: Be
   } finally {
     cancelDeadline?.();
   }
-}
-
-/** What is kept for listeners that are still to come, in UTF-16 units: most answers, and little beside a call. */
-const maxUnheard = 64 * 1024;
-
-/**
- * Publishes the text as it comes. What nobody listens to is kept for a while: whoever submitted the job in another
- * process may be heard of only after the first pieces. Pieces are counted in any case, so that who comes too late for
- * some sees what is missing. What an earlier attempt may have streamed is declared void first.
- */
-function textPublisher({ events }: WorkerContext, { attempt, earlier }: Begun): (text: string) => void {
-  const { jobId, n } = attempt;
-  const mayHaveStreamed = (a: Attempt) => !a.end || a.end.result === "transient" || a.end.result === "aborted";
-  if (earlier.some(mayHaveStreamed)) events.publish({ type: "restart", jobId, attempt: n });
-  let index = 0;
-  let unheard: { index: number; text: string }[] = [];
-  let unheardChars = 0;
-  return (text) => {
-    unheard.push({ index: index++, text });
-    unheardChars += text.length;
-    if (events.hasListeners(jobId)) {
-      for (const piece of unheard) events.publish({ type: "tokens", jobId, attempt: n, ...piece });
-    } else if (unheardChars <= maxUnheard) {
-      return;
-    }
-    unheard = [];
-    unheardChars = 0;
-  };
 }
 
 function verdictOn(context: WorkerContext, call: RunningCall, begun: Begun, error: unknown): Verdict {

@@ -101,6 +101,30 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       await vi.waitFor(() => expect(heard).toEqual([state(job)]));
     });
 
+    test("who watches a job is told when somebody begins to listen for its text, and reaches that listener then", async () => {
+      const job = newJobId();
+      const [heardHere, heardThere]: [JobEvent[], JobEvent[]] = [[], []];
+      let joined = 0;
+      const onJoined = () => there.publish(text(job, joined++));
+      there.subscribe(job, () => {}, "states", onJoined);
+      await vi.waitFor(() => {
+        bus.publish(state(job));
+        expect(there.hasListeners(job)).toBe(false);
+      });
+      bus.subscribe(job, () => {}, "states");
+      there.subscribe(newJobId(), () => {});
+      const mine = (heard: JobEvent[]) => (event: JobEvent) => void (event.type === "tokens" && heard.push(event));
+      bus.subscribe(job, mine(heardHere));
+      await vi.waitFor(() => expect(heardHere.length).toBeGreaterThan(0));
+      const before = joined;
+      there.subscribe(job, mine(heardThere));
+      await vi.waitFor(() => expect(joined).toBeGreaterThan(before));
+      await vi.waitFor(() => expect(heardThere.length).toBeGreaterThan(0));
+      const again = joined;
+      bus.subscribe(job, () => {});
+      await vi.waitFor(() => expect(joined).toBeGreaterThan(again));
+    });
+
     test("publishing where nobody listens, or after closing, is no error", async () => {
       bus.publish(state(newJobId()));
       await bus.close();

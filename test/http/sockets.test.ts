@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createConnection, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { createHttpServer } from "../../src/http/server.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 let server: ServerUnderTest;
@@ -144,4 +145,15 @@ test("a client that is too slow gets a 408", async () => {
   socket.destroy();
   expect(response).toMatch(/^HTTP\/1\.1 408 Request Timeout/);
   expect(errorIn(response).code).toBe("request_timeout");
+});
+
+test("a connection over which nothing comes does not hold up the end of the server", async () => {
+  const another = createHttpServer(server.context);
+  await another.listen({ host: "127.0.0.1", port: 0 });
+  const socket = createConnection((another.server.address() as AddressInfo).port, "127.0.0.1");
+  socket.on("error", () => {});
+  await once(another.server, "connection");
+  const begun = Date.now();
+  await another.close();
+  expect(Date.now() - begun).toBeLessThan(15_000);
 });

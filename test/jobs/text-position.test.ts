@@ -18,6 +18,24 @@ test("pieces in order, and the rest of the record", () => {
   expect(follower.ended({ text: "Rayleigh.", attempt: 1 })).toEqual([]);
 });
 
+test("what is said again fills what is missing, and what was told is not told twice", () => {
+  const follower = new TextFollower(textStart);
+  follower.piece(1, 0, "Ray");
+  expect(follower.piece(1, 2, "gh")).toEqual([{ type: "gap" }]);
+  expect(follower.piece(1, 0, "Rayleigh", 3)).toEqual([{ type: "text", text: "leigh" }]);
+  expect(follower.piece(1, 0, "Rayleigh", 3)).toEqual([]);
+  expect(follower.piece(1, 3, " s")).toEqual([{ type: "text", text: " s" }]);
+  expect(follower.ended({ text: "Rayleigh s", attempt: 1 })).toEqual([]);
+});
+
+test("who comes back and knows only how much it was told goes on from there", () => {
+  const follower = new TextFollower({ attempt: 1, next: 0, chars: 4 });
+  expect(follower.piece(1, 3, "s")).toEqual([{ type: "gap" }]);
+  expect(follower.piece(1, 0, "Ray", 1)).toEqual([]);
+  expect(follower.piece(1, 0, "Rayleighs", 4)).toEqual([{ type: "text", text: "eighs" }]);
+  expect(follower.piece(1, 4, ".")).toEqual([{ type: "text", text: "." }]);
+});
+
 test("another attempt voids what was told, and nothing if nothing was", () => {
   const follower = new TextFollower(textStart);
   expect(follower.attemptBegan(1)).toEqual([]);
@@ -50,6 +68,9 @@ test("whatever pieces are missed, doubled or cut off by coming back, the listene
           if (dice === 0) continue;
           if (dice === 1) news.push(...follower.piece(i + 1, index, piece));
           if (dice === 2) follower = new TextFollower(follower.position);
+          if (dice === 3) follower = new TextFollower({ ...follower.position, next: 0 });
+          const said = pieces.slice(0, index).join("");
+          if (dice > 7 && index > 0) news.push(...follower.piece(i + 1, 0, said, index));
           news.push(...follower.piece(i + 1, index, piece));
         }
       }

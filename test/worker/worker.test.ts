@@ -74,28 +74,28 @@ describe("an answer", () => {
     call!.answer({ text: "heard late, heard at once" });
     await h.quiet();
     expect(events).toMatchObject([
-      { type: "tokens", attempt: 1, index: 0, text: "heard " },
-      { type: "tokens", attempt: 1, index: 1, text: "late, " },
-      { type: "tokens", attempt: 1, index: 2, text: "heard" },
+      { type: "tokens", attempt: 1, index: 0, text: "heard late, heard", pieces: 3 },
       { type: "tokens", attempt: 1, index: 3, text: " at once" },
+      { type: "tokens", attempt: 1, index: 0, text: "heard late, heard at once", pieces: 4 },
       { type: "state", state: "completed" },
     ]);
   });
 
-  test("is not kept without bounds for listeners that may never come", async () => {
+  test("is said again to who comes while it is under way; a long one is not kept for that", async () => {
     await open();
     const jobId = await h.submit("hello");
     await h.quiet();
     const [call] = h.provider.calls;
-    call!.stream("x".repeat(40_000));
-    call!.stream("x".repeat(40_000));
-    call!.stream("kept");
-    const events = h.listen(jobId);
+    call!.stream("x".repeat(200_000));
+    const second = h.listen(jobId);
+    await h.quiet();
+    expect(second).toMatchObject([{ type: "tokens", index: 0, text: "x".repeat(200_000), pieces: 1 }]);
+    call!.stream("x".repeat(100_000));
     call!.stream("heard");
-    expect(events).toMatchObject([
-      { type: "tokens", index: 2, text: "kept" },
-      { type: "tokens", index: 3, text: "heard" },
-    ]);
+    const third = h.listen(jobId);
+    await h.quiet();
+    call!.stream("last");
+    expect(third).toMatchObject([{ type: "tokens", index: 3, text: "last" }]);
     call!.answer();
     await h.quiet();
   });

@@ -13,7 +13,12 @@ export function createMemoryEventBus({ onListenerError = () => {} }: Options = {
   return {
     publish: (event) => listeners.deliver(event),
     hasListeners: (jobId) => listeners.wantText(jobId),
-    subscribe: (jobId, listener, wants = "all") => listeners.add(jobId, listener, wants),
+    subscribe(jobId, listener, wants = "all", onJoined?: () => void) {
+      const leave = listeners.add(jobId, listener, wants, onJoined);
+      // Whoever subscribes is not told of anything before that is done.
+      if (wants === "all") queueMicrotask(() => listeners.joined(jobId));
+      return leave;
+    },
     async close() {
       listeners.clear();
     },

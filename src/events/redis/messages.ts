@@ -3,8 +3,8 @@
 import type { JobId } from "../../domain/ids.ts";
 import type { JobEvent } from "../event-bus.ts";
 
-/** `wanted`: the sender has listeners for the job's text. */
-export type Message = JobEvent | { type: "wanted"; jobId: JobId };
+/** `wanted`: the sender has listeners for the job's text; `anew`: one of them may have missed what was said so far. */
+export type Message = JobEvent | { type: "wanted"; jobId: JobId; anew?: true };
 
 /** The first characters of every message. */
 export const originLength = 8;

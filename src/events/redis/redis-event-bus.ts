@@ -5,8 +5,8 @@
 // messages to parse in each. Plain PUBLISH also works on Redis Cluster, whichever node a process is connected to.
 //
 // Text is sent only for jobs that another process wants the text of. Such a process says `wanted` on the job's channel:
-// when it begins to listen, whenever it hears that a call begins, and every 10 s. Whoever hears it sends text for 30 s
-// from then. So a worker knows without asking, nothing has to be cleaned up after a process that died, and an emptied
+// when it or another of its listeners begins to listen (`anew`: the worker says again what it has said), whenever it
+// hears that a call begins, and every 10 s. Whoever hears it sends text for 30 s from then. So a worker knows without asking, nothing has to be cleaned up after a process that died, and an emptied
 // or replaced Redis makes no difference. The worker hears it because it listens to the job that it runs (for states).
 import { randomBytes } from "node:crypto";
 import { type Logger, pino } from "pino";
@@ -72,7 +72,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
       const message = decode(origin, jobOf(channel), text);
       if (message) hear(message);
     },
-    onActive: (channel) => sayWanted(jobOf(channel)),
+    onActive: (channel) => sayWanted(jobOf(channel), { anew: true }),
   });
   const sayAllWanted = () => {
     for (const jobId of listeners.jobs()) sayWanted(jobId);
@@ -91,13 +91,17 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
     publisher.publish(prefix + message.jobId, encode(origin, message));
   }
 
-  function sayWanted(jobId: JobId): void {
-    if (listeners.wantText(jobId)) send({ type: "wanted", jobId });
+  function sayWanted(jobId: JobId, anew: { anew?: true } = {}): void {
+    if (listeners.wantText(jobId)) send({ type: "wanted", jobId, ...anew });
   }
 
   function hear(message: Message): void {
     if (message.type === "wanted") {
-      if (listeners.has(message.jobId)) wantedUntil.set(message.jobId, clock.now() + wantedMs);
+      if (!listeners.has(message.jobId)) return;
+      // The one that said `anew` may have been sent before this process listened.
+      const joined = message.anew || !wantedElsewhere(message.jobId);
+      wantedUntil.set(message.jobId, clock.now() + wantedMs);
+      if (joined) listeners.joined(message.jobId);
       return;
     }
     // A call begins; whoever makes it may not have listened when this process said that it wants the text.
@@ -130,12 +134,16 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
 
     hasListeners: (jobId) => listeners.wantText(jobId) || wantedElsewhere(jobId),
 
-    subscribe(jobId, listener, wants = "all") {
+    subscribe(jobId, listener, wants = "all", onJoined?: () => void) {
       if (closed) return () => {};
       const first = !listeners.has(jobId);
-      const leave = listeners.add(jobId, listener, wants);
+      const leave = listeners.add(jobId, listener, wants, onJoined);
       if (first) channels.open(prefix + jobId);
-      else if (wants === "all") sayWanted(jobId);
+      else if (wants === "all") {
+        sayWanted(jobId, { anew: true });
+        // Whoever makes the call may be in this process.
+        queueMicrotask(() => listeners.joined(jobId));
+      }
       return () => {
         leave();
         if (listeners.has(jobId)) return;

@@ -6,13 +6,15 @@ import type { Job, JobRecord } from "../../domain/job.ts";
 import type { Caller } from "../../jobs/caller.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { JobFollower } from "../../jobs/follow.ts";
+import { type TextPosition, textStart } from "../../jobs/text-position.ts";
 import { EventStream } from "../event-stream.ts";
 import { failureOf, type Held, whileHeld } from "./held-job.ts";
 
 /** What is sent, in the words of the call. */
 export interface StreamForm {
-  text(text: string): void;
-  end(record: JobRecord): void;
+  /** @param position once this is told */
+  text(text: string, position: TextPosition): void;
+  end(record: JobRecord, position: TextPosition): void;
   fail(error: SluiceError): void;
 }
 
@@ -41,14 +43,16 @@ export async function streamJob(context: JobsContext, call: StreamedCall): Promi
   });
   let follower: JobFollower | undefined;
   let form: StreamForm | undefined;
+  let position = textStart;
 
   const follow = (job: Job): void => {
     const to = call.form(job, events);
     form = to;
     reply.header("x-sluice-job-id", job.id);
-    follower = new JobFollower(context, job.id, (news) => {
+    follower = new JobFollower(context, job.id, (news, now) => {
+      position = now;
       if (broken.signal.aborted) return;
-      if (news.type === "text") to.text(news.text);
+      if (news.type === "text") to.text(news.text, now);
       else if (news.type === "restart") breakOff("The call broke off and started anew, so the text so far is void.");
     });
   };
@@ -62,7 +66,7 @@ export async function streamJob(context: JobsContext, call: StreamedCall): Promi
     );
     const failure = broken.signal.aborted ? (broken.signal.reason as SluiceError) : failureOf(record, closing);
     if (failure) throw failure;
-    form!.end(record);
+    form!.end(record, position);
   } catch (error) {
     if (!events.opened) throw error;
     if (!(error instanceof SluiceError)) context.log.error({ err: error }, "a stream failed");

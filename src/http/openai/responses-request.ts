@@ -81,7 +81,6 @@ export function responseReader(settings: Settings): (body: unknown, defaults: Ch
 
 function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): ResponseRequest {
   const { background = false, stream = false } = body;
-  if (background && stream) refuse("stream", "A response in the background cannot be streamed.");
   if (background && body.store === false) refuse("store", "A response in the background has to be stored.");
   const conversation = conversationOf(body);
   const tools = (body.tools ?? []).map((value, i) => {

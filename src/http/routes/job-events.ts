@@ -20,7 +20,7 @@ const description = `The id of an event is the reader's place in the text; come 
 - \`state\` \`{job_id, status}\`: the job reached a state. After a final one the stream ends.
 - \`text\` \`{attempt, text}\`: more of the answer.
 - \`restart\` \`{attempt}\`: all text so far is void; another call starts from the beginning.
-- \`gap\` \`{attempt}\`: pieces were missed. No text comes until the job has ended, then the rest at once.
+- \`gap\` \`{attempt}\`: pieces were missed. No text comes until they are said again, or the job has ended, then the rest at once.
 - \`closed\` \`{reason}\`: the service ends the stream before the job has ended; come back. \`slow\`: the reader was too slow; \`stopping\`: the process stops.
 
 Comments keep the connection alive. To whoever comes back after the final state the answer is 204, which tells browsers to stop.`;

@@ -16,14 +16,26 @@ import { errorResponses } from "../errors.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { onceOf } from "../idempotency.ts";
 import { submitErrors } from "../job-request.ts";
+import { refuse } from "../openai/fields.ts";
 import { failureOf, heldBy, heldErrors, heldHeaders, whileHeld, withDeadline } from "../openai/held-job.ts";
 import { streamJob } from "../openai/held-stream.ts";
+import { streamResponse } from "../openai/response-stream.ts";
 import { ResponseEvents } from "../openai/responses-events.ts";
 import { responseBody, responseReader } from "../openai/responses-request.ts";
 import { jobOfResponse, type ResponseObject, responseOf } from "../openai/responses-response.ts";
 import type { HttpServer } from "../types.ts";
 
 const params = Type.Object({ response_id: Type.String() });
+const followQuery = Type.Object({
+  stream: Type.Optional(Type.Boolean({ description: "By default false." })),
+  starting_after: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: "Only events after the one with this sequence_number. By default all.",
+    }),
+  ),
+});
 const response = Type.Unsafe<ResponseObject>({
   type: "object",
   description: "A response as OpenAI has it.",
@@ -70,7 +82,11 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
       if (background) {
         const job = await submitOnce(context, input, caller, once);
         reply.header("x-sluice-job-id", job.id);
-        return { ...responseOf(await requireJob(context, job.id, caller)), background };
+        const record = await requireJob(context, job.id, caller);
+        if (!stream) return { ...responseOf(record), background };
+        const gone = goneSignal(reply, closing);
+        await streamResponse(context, { reply, caller, record, keepAliveMs, gone, closing });
+        return reply as never;
       }
       const gone = goneSignal(reply, closing);
       const limited = withDeadline(input, held, settings);
@@ -84,8 +100,8 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
               for (const object of objects) events.send(JSON.stringify(object), { event: object.type });
             };
             return {
-              text: (text) => send(form.text(text)),
-              end: (record) => send(form.end(record)),
+              text: (text, position) => send(form.text(text, position)),
+              end: (record, position) => send(form.end(record, position)),
               fail: (error) => send(form.fail(error)),
             };
           },
@@ -109,13 +125,27 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
       schema: {
         tags,
         operationId: "getResponse",
-        summary: "A response",
+        summary: "A response, or with ?stream=true its events",
+        description:
+          "The events are those of a streamed call: first what is past, then what comes. `sequence_number` grows, but not by one each; whoever comes back with the last one as `starting_after` goes on from there.",
         params,
-        querystring: Type.Object({ stream: Type.Optional(Type.Literal("false")) }),
-        response: { 200: response, ...errorResponses(["invalid_request", "not_found", "unavailable"], "OpenAIError") },
+        querystring: followQuery,
+        response: {
+          200: response,
+          ...errorResponses(["invalid_request", "not_found", "conflict", "unavailable"], "OpenAIError"),
+        },
       },
     },
-    async ({ params, caller }) => responseOf(await viewOf(context, await find(params.response_id, caller))),
+    async ({ params, query: { stream = false, starting_after: after }, caller }, reply) => {
+      if (after !== undefined && !stream) {
+        refuse("starting_after", "starting_after is for streams: set stream to true.");
+      }
+      const record = await find(params.response_id, caller);
+      if (!stream) return responseOf(await viewOf(context, record));
+      const gone = goneSignal(reply, closing);
+      await streamResponse(context, { reply, caller, record, after, keepAliveMs, gone, closing });
+      return reply as never;
+    },
   );
 
   app.post(
