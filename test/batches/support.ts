@@ -14,7 +14,7 @@ import type { Clock } from "../../src/domain/clock.ts";
 import { type Service, startService } from "../../src/main.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { testSettings } from "../support/jobs-context.ts";
-import { sharedMongoUrl, sharedRedisUrl } from "../support/servers.ts";
+import { sharedMongoUrl, startRedis } from "../support/servers.ts";
 
 export interface TestService {
   url: string;
@@ -56,6 +56,8 @@ export async function startTestService(
   mode: "embedded" | "distributed",
   { provider = shouting, file = {}, clock }: { provider?: Provider; file?: FileSettings; clock?: Clock } = {},
 ): Promise<TestService> {
+  // One of its own: of the same Redis all services have the same queue, and take each other's jobs.
+  const redis = mode === "distributed" ? await startRedis() : undefined;
   const dataDir = await mkdtemp(join(tmpdir(), "sluice-batches-"));
   const suffix = randomUUID().slice(0, 8);
   const environments = { UAT: { database: `dev-${suffix}` }, PROD: { database: `prod-${suffix}` } };
@@ -65,7 +67,7 @@ export async function startTestService(
     port: 0,
     logLevel: "silent",
     ...(mode === "distributed" && {
-      distributed: { mongoUrl: sharedMongoUrl(), redisUrl: sharedRedisUrl() },
+      distributed: { mongoUrl: sharedMongoUrl(), redisUrl: redis!.url },
     }),
   };
   const log = pino({ level: "silent" });
@@ -84,6 +86,7 @@ export async function startTestService(
     async close() {
       await service.stop();
       await rm(dataDir, { recursive: true, force: true });
+      await redis?.close();
       if (mode === "embedded") return;
       const client = new MongoClient(sharedMongoUrl());
       for (const { database } of Object.values(environments)) await client.db(database).dropDatabase();
