@@ -40,8 +40,9 @@ async function runOnce(): Promise<{ rate: number; growth: number; beside: number
   try {
     const { port, dataDir, rss } = await messageOf(server);
     const durable = messageOf(server);
+    const form = formOf(lines);
     const startedAt = performance.now();
-    await createBatch(`http://127.0.0.1:${port}/v1`);
+    await createBatch(`http://127.0.0.1:${port}/v1`, form);
     await durable;
     const rate = (lines * 1000) / (performance.now() - startedAt);
     server.send("peak");
@@ -53,7 +54,8 @@ async function runOnce(): Promise<{ rate: number; growth: number; beside: number
   }
 }
 
-async function createBatch(url: string): Promise<void> {
+/** The file and what goes with it; made before anything is timed. */
+function formOf(lines: number): FormData {
   const line = (i: number) =>
     `${JSON.stringify({
       custom_id: `request-${i}`,
@@ -64,6 +66,10 @@ async function createBatch(url: string): Promise<void> {
   const form = new FormData();
   form.set("purpose", "batch");
   form.set("file", new Blob([Array.from({ length: lines }, (_, i) => line(i)).join("")]), "bench.jsonl");
+  return form;
+}
+
+async function createBatch(url: string, form: FormData): Promise<void> {
   const { id } = await answerOf(await fetch(`${url}/files`, { method: "POST", body: form }));
   const body = { input_file_id: id, endpoint: "/v1/chat/completions", completion_window: "24h" };
   const headers = { "content-type": "application/json" };
