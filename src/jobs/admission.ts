@@ -130,8 +130,10 @@ async function countExactly({ tokenCounter, log }: AdmissionContext, request: Ca
 
 /** The settings of the job's model and of its fallbacks, in that order. */
 export function modelsOf(settings: Settings, wanted: Wanted): [ModelSettings, ...ModelSettings[]] {
+  const own = requireModel(settings, wanted.model, "model");
+  if (wanted.fallbackModels.length === 0) return [own];
   return [
-    requireModel(settings, wanted.model, "model"),
+    own,
     ...wanted.fallbackModels.map((name) => requireModel(settings, name, "fallback_models")),
   ];
 }

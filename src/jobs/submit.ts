@@ -176,8 +176,10 @@ export async function buildJob(
   const messages = askableMessages(input);
 
   const model = input.model ?? settings.defaultModel;
-  const fallbackModels = [...new Set(input.fallbackModels)].filter((name) => name !== model);
-  const asked = { model, fallbackModels, ...(regions && { regions }) };
+  const fallbackModels = input.fallbackModels
+    ? [...new Set(input.fallbackModels)].filter((name) => name !== model)
+    : [];
+  const asked = { model, fallbackModels, regions };
   requireServedModel(settings, caller, model);
   const parameters = parametersOf(input, maxTokensOf(context, asked, input));
   const request: CanonicalRequest = { messages, parameters };

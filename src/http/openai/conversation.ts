@@ -10,8 +10,8 @@ export type Call = Extract<ContentBlock, { type: "tool_call" }>;
 export class Conversation {
   readonly messages: Message[] = [];
   readonly #instructions: string[] = [];
-  /** Ids of the calls that have no result yet. */
-  readonly #open = new Set<string>();
+  /** Ids of the calls that have no result yet; absent until there is a call. */
+  #open: Set<string> | undefined;
 
   /** Instructions stand before the conversation, wherever they came in it: models take them there only. */
   instruct(text: string): void {
@@ -31,13 +31,14 @@ export class Conversation {
   call(said: ContentBlock[], calls: Call[], field: string): void {
     this.say("assistant", [...said, ...calls], field);
     for (const { id } of calls) {
+      this.#open ??= new Set();
       if (this.#open.has(id)) refuse(field, `${field} has two calls with the id ${quote(id)}.`);
       this.#open.add(id);
     }
   }
 
   answer(callId: string, text: string, field: string): void {
-    if (!this.#open.delete(callId)) {
+    if (!this.#open?.delete(callId)) {
       refuse(
         field,
         `${field} answers the call ${quote(callId)}, which the message of the assistant before has not made.`,
@@ -52,6 +53,7 @@ export class Conversation {
   }
 
   #requireNothingOpen(field: string): void {
+    if (!this.#open) return;
     const [callId] = this.#open;
     if (callId !== undefined) refuse(field, `${field} must answer the call ${quote(callId)} first.`);
   }
