@@ -132,10 +132,7 @@ async function countExactly({ tokenCounter, log }: AdmissionContext, request: Ca
 export function modelsOf(settings: Settings, wanted: Wanted): [ModelSettings, ...ModelSettings[]] {
   const own = requireModel(settings, wanted.model, "model");
   if (wanted.fallbackModels.length === 0) return [own];
-  return [
-    own,
-    ...wanted.fallbackModels.map((name) => requireModel(settings, name, "fallback_models")),
-  ];
+  return [own, ...wanted.fallbackModels.map((name) => requireModel(settings, name, "fallback_models"))];
 }
 
 /** Only of the job's own model: a fallback answers for deployments that are out of service, not for too small a quota. */

@@ -1,7 +1,7 @@
 // Taking jobs in: check everything, build the one canonical form, store durably, put into the queue.
 import { SluiceError } from "../domain/errors.ts";
 import { newJobId } from "../domain/ids.ts";
-import type { Job, JobHead, Priority } from "../domain/job.ts";
+import type { Job, Priority } from "../domain/job.ts";
 import type { CanonicalRequest, Message, Parameters } from "../domain/request.ts";
 import type { StagedJobs } from "../store/job-store.ts";
 import { type AdmissionContext, admitCounted, admitEstimated, admitWithFallbacks, modelsOf } from "./admission.ts";
@@ -11,7 +11,7 @@ import type { JobsContext } from "./context.ts";
 import { markEphemeral } from "./ephemeral.ts";
 import { type Once, withIdempotency } from "./idempotency.ts";
 import { environmentFor, priorityFor, regionsFor, requireServedModel } from "./policy.ts";
-import { queueEntryOf } from "./queue-entry.ts";
+import { type QueuedJob, queueEntryOf } from "./queue-entry.ts";
 import { expectDeliveries } from "./webhooks/records.ts";
 import { checkWebhookUrl } from "./webhooks/url.ts";
 
@@ -128,20 +128,25 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
  * Accepts the next of the jobs that are laid ready. Their key has no limits, and none of them needs anything else to be on
  * record before it is (for a webhook, for an end without texts).
  */
-export async function acceptStaged(context: JobsContext, staged: StagedJobs, count: number): Promise<void> {
-  await context.limits?.reserveRoom(count);
-  const inserted = await staged.insert(count);
+export async function acceptStaged(
+  context: JobsContext,
+  staged: StagedJobs,
+  jobs: readonly QueuedJob[],
+): Promise<void> {
+  await context.limits?.reserveRoom(jobs.length);
+  const known = new Set(await staged.insert(jobs.length));
+  const inserted = known.size === 0 ? jobs : jobs.filter(({ id }) => !known.has(id));
   announce(context, inserted);
   await enqueue(context, inserted);
 }
 
-function announce({ events }: JobsContext, inserted: readonly JobHead[]): void {
+function announce({ events }: JobsContext, inserted: readonly QueuedJob[]): void {
   for (const { id, environment, submittedAt } of inserted) {
     events.publish({ type: "state", jobId: id, environment, state: "queued", at: submittedAt });
   }
 }
 
-async function enqueue({ scheduler, clock, log }: JobsContext, inserted: readonly JobHead[]): Promise<void> {
+async function enqueue({ scheduler, clock, log }: JobsContext, inserted: readonly QueuedJob[]): Promise<void> {
   if (inserted.length === 0) return;
   try {
     const now = clock.wall();

@@ -132,12 +132,12 @@ export interface StagedJobs {
   ready(): Promise<void>;
 
   /**
-   * Makes the first of them that are still staged real, as `insertMany` does, and answers with those that are new, in
-   * their order. The next call goes on behind them, also when this one has not been answered, or fails.
+   * Makes the first of them that are still staged real, as `insertMany` does, and answers with the ids of those that were
+   * there already. The next call goes on behind them, also when this one has not been answered, or fails.
    * @param count at most as many as were added
    * @throws SluiceError as `insertMany`
    */
-  insert(count: number): Promise<JobHead[]>;
+  insert(count: number): Promise<JobId[]>;
 
   /** Forgets all of them that were not made real. To be called once, when nothing else is under way. */
   drop(): Promise<void>;

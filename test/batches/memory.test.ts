@@ -6,8 +6,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { endpoint, lineOf, startTestService, type TestService, untilStatus } from "./support.ts";
 
 const megabyte = 1024 * 1024;
-const fileBytes = 120 * megabyte;
-const maxGrowthBytes = 80 * megabyte;
+const fileBytes = 160 * megabyte;
+const maxGrowthBytes = 100 * megabyte;
 
 let service: TestService;
 beforeAll(async () => {

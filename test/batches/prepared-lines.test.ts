@@ -12,6 +12,7 @@ import { lineRange } from "../../src/jobs/batches/results.ts";
 import { validateLines } from "../../src/jobs/batches/validate.ts";
 import { anybody } from "../../src/jobs/caller.ts";
 import { fileIdOf, writeFile } from "../../src/jobs/files/files.ts";
+import type { QueueEntry } from "../../src/scheduler/scheduler.ts";
 import type { JobStore, StagedJobs } from "../../src/store/job-store.ts";
 import { chunksOfFile, preparedChunks } from "../../src/worker/batches/chunks.ts";
 import type { BatchContext } from "../../src/worker/batches/context.ts";
@@ -49,7 +50,14 @@ const file = fc
       blank: fc.boolean(),
       content: fc.string({ unit: "grapheme", minLength: 1, maxLength: 30 }).filter((text) => text.trim() !== ""),
       model: fc.constantFrom("llama3-3-70b", "nova-lite"),
-      more: fc.constantFrom({}, { temperature: 0.5 }, { metadata: { a: "b" } }, { priority: "standard" }),
+      more: fc.constantFrom(
+        {},
+        { temperature: 0.5 },
+        { metadata: { a: "b" }, max_tokens: 7 },
+        { priority: "standard" },
+        { fallback_models: ["nova-lite"] },
+        { regions: ["us-east-1", "eu-west-1"] },
+      ),
     }),
     { minLength: 1, maxLength: 12 },
   )
@@ -88,24 +96,28 @@ const none = { line: 0, refused: 0 };
 test("both ways make the same jobs, and put them into the queue", async () => {
   await fc.assert(
     fc.asyncProperty(file, async (lines) => {
-      const before = await context.scheduler.snapshot();
       const requests = [newRequest(), newRequest()] as const;
       requests[1].createdAt = requests[0].createdAt;
       requests[1].expiresAt = requests[0].expiresAt;
       const { own, format, prepared, found } = await prepare(requests[0], lines);
       expect(found).toMatchObject({ lines: lines.length, errors: [] });
       expect(await prepared.areReady()).toBe(true);
+      const queued: Omit<QueueEntry, "jobId">[] = [];
+      const scheduler = {
+        add: async (entries: readonly QueueEntry[]) => void queued.push(...entries.map(({ jobId, ...entry }) => entry)),
+      };
+      const watched = { ...own, scheduler } as unknown as BatchContext;
       const run = (request: BatchRequest, chunks: Parameters<typeof submitLines>[3]) =>
-        submitLines(own, { request, steps: {} }, none, chunks, async () => {});
-      expect(await run(requests[0], preparedChunks(own, prepared))).toEqual({ refused: 0 });
+        submitLines(watched, { request, steps: {} }, none, chunks, async () => {});
+      expect(await run(requests[0], preparedChunks(watched, prepared))).toEqual({ refused: 0 });
       await prepared.drop();
-      await run(requests[1], chunksOfFile(own, requests[1], format, bytesOf(lines), none));
+      await run(requests[1], chunksOfFile(watched, requests[1], format, bytesOf(lines), none));
 
       const [made, read] = await Promise.all(requests.map((request) => jobsOf(request, found.lastLine)));
       expect(made).toHaveLength(lines.length);
       expect(made).toEqual(read);
-      const depth = ({ depths }: typeof before) => depths.reduce((sum, { ready }) => sum + ready, 0);
-      expect(depth(await context.scheduler.snapshot()) - depth(before)).toBe(2 * lines.length);
+      expect(queued).toHaveLength(2 * lines.length);
+      expect(queued.slice(lines.length)).toEqual(queued.slice(0, lines.length));
     }),
     { numRuns: 30 },
   );
@@ -160,7 +172,7 @@ test("nothing is laid ready behind a mistake, nor where each job has to be looke
   const request = newRequest();
   const { prepared, found } = await prepare(request, [manyLines[0]!, "{}\n", manyLines[1]!]);
   expect(found.errors).toHaveLength(1);
-  expect(prepared.chunks).toEqual([{ jobs: 1, line: 1 }]);
+  expect([prepared.queued.size, prepared.queued.lineAt(0)]).toEqual([1, 1]);
   await prepared.drop();
   const limited = { ...context, limits: { isLimited: () => true } };
   expect(PreparedLines.of(limited as unknown as BatchContext, request)).toBeUndefined();

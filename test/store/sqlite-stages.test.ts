@@ -76,7 +76,7 @@ test("many rows are many rows", async () => {
   const jobs = Array.from({ length: 257 }, () => makeJob());
   commit(staging(1, ...jobs));
   const [reply] = commit(makingReal(1, 1, 258));
-  expect(JSON.parse((reply as { answer: string }).answer)).toHaveLength(257);
+  expect(reply).toEqual({ answer: [] });
   expect(ids().sort()).toEqual(jobs.map(({ id }) => id).sort());
 });
 

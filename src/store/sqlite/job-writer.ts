@@ -114,10 +114,10 @@ export class JobWriter {
     return answers;
   }
 
-  #insertStaged(write: Extract<Write, { kind: "insertStaged" }>): string {
-    const { heads, jobs } = this.#stages.insert(write);
-    this.#count(write.environment, "queued", jobs);
-    return heads;
+  #insertStaged(write: Extract<Write, { kind: "insertStaged" }>): string[] {
+    const known = this.#stages.insert(write);
+    this.#count(write.environment, "queued", write.to - write.from - known.length);
+    return known;
   }
 
   #begin(begin: BeginAttempt): BeginAnswer {

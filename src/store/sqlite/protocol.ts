@@ -57,8 +57,8 @@ export type WriteOperations = {
   insert: { request: { database: DatabaseName; jobs: NewJobRows }; answer: ("inserted" | "exists")[] };
   /** Rows of `stagedColumns`, flat. The stage begins with its first rows. */
   stage: { request: StageAt & { values: (string | number | null)[] }; answer: undefined };
-  /** Of the rows from `from` (the first is 1) those before `to`. Answers with the heads of the new jobs, a JSON array. */
-  insertStaged: { request: StageAt & { environment: string; from: number; to: number }; answer: string };
+  /** Of the rows from `from` (the first is 1) those before `to`. Answers with the ids that were there already. */
+  insertStaged: { request: StageAt & { environment: string; from: number; to: number }; answer: string[] };
   dropStage: { request: StageAt; answer: undefined };
   begin: { request: { database: DatabaseName; begin: BeginAttempt }; answer: BeginAnswer };
   end: { request: Place & { jobId: string; end: EndRow }; answer: undefined };

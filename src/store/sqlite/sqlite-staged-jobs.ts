@@ -1,5 +1,6 @@
 // Jobs that are laid ready, as the callers of the store see them; see stages.ts.
-import type { Job, JobHead } from "../../domain/job.ts";
+import type { JobId } from "../../domain/ids.ts";
+import type { Job } from "../../domain/job.ts";
 import type { StagedJobs } from "../job-store.ts";
 import type { Place, WriteOperations } from "./protocol.ts";
 import { pushStagedJob } from "./rows.ts";
@@ -41,11 +42,11 @@ export class SqliteStagedJobs implements StagedJobs {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  async insert(count: number): Promise<JobHead[]> {
+  async insert(count: number): Promise<JobId[]> {
     const from = this.#next;
     this.#next += count;
     const rows = { ...this.#place, stage: this.#stage, from, to: this.#next };
-    return JSON.parse(await this.#writer.ask("insertStaged", rows)) as JobHead[];
+    return this.#writer.ask("insertStaged", rows);
   }
 
   async drop(): Promise<void> {

@@ -16,8 +16,7 @@ const width = stagedColumns.length;
 interface Stage {
   addMany: Statement;
   addOne: Statement;
-  heads: Statement;
-  newHeads: Statement;
+  known: Statement;
   insertJobs: Statement;
   insertRequests: Statement;
 }
@@ -74,14 +73,14 @@ export class Stages {
     return undefined;
   }
 
-  /** @returns the heads of the new jobs, as JSON, and how many they are */
-  insert({ stage, from, to }: StageWrite<"insertStaged">): { heads: string; jobs: number } {
-    const { heads, newHeads, insertJobs, insertRequests } = this.#stages.get(stage)!;
-    const jobs = Number(insertJobs.run(from, to).changes);
-    // A job and its request come together, so a request that is not there belongs to a job that is new.
-    const found = (jobs === to - from ? heads : newHeads).get(from, to) as { heads: string };
+  /** @returns the ids of the jobs that were there already */
+  insert({ stage, from, to }: StageWrite<"insertStaged">): string[] {
+    const { known, insertJobs, insertRequests } = this.#stages.get(stage)!;
+    const areNew = Number(insertJobs.run(from, to).changes) === to - from;
+    // A job and its request come together, so a request that is there belongs to a job that was.
+    const ids = areNew ? [] : known.all(from, to).map((row) => row.job_id as string);
     insertRequests.run(from, to);
-    return { heads: found.heads, jobs };
+    return ids;
   }
 
   drop({ stage }: StageWrite<"dropStage">): undefined {
@@ -102,14 +101,10 @@ export class Stages {
     const row = `(${stagedColumns.map(() => "?").join(", ")})`;
     const add = `INSERT INTO ${table} (${stagedColumns.join(", ")}) VALUES`;
     const rows = `FROM ${table} WHERE n >= ? AND n < ?`;
-    const isNew = `NOT EXISTS (SELECT 1 FROM requests WHERE requests.job_id = stage_${number}.job_id)`;
-    const jsonOf = (select: string) =>
-      `SELECT '[' || coalesce(group_concat(head), '') || ']' AS heads FROM (${select})`;
     const stage: Stage = {
       addMany: this.#db.prepare(`${add} ${new Array<string>(rowsAtOnce).fill(row).join(", ")}`),
       addOne: this.#db.prepare(`${add} ${row}`),
-      heads: this.#db.prepare(jsonOf(`SELECT head ${rows} ORDER BY n`)),
-      newHeads: this.#db.prepare(jsonOf(`SELECT head ${rows} AND ${isNew} ORDER BY n`)),
+      known: this.#db.prepare(`SELECT job_id ${rows} AND job_id IN (SELECT job_id FROM requests) ORDER BY n`),
       insertJobs: this.#db.prepare(
         `INSERT INTO jobs (status, ${newJobColumns.join(", ")})
          SELECT 'queued', ${newJobColumns.join(", ")} ${rows} ORDER BY n ON CONFLICT DO NOTHING`,

@@ -4,17 +4,15 @@ import type { BatchRequest } from "../../domain/batch.ts";
 import type { Job } from "../../domain/job.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import type { StagedJobs } from "../../store/job-store.ts";
-
-/** Jobs that are made real in one commit. Others wait for it: 15 ms. */
-const chunkSize = 2_000;
+import { QueuedLines } from "./queued-lines.ts";
 
 export class PreparedLines {
   readonly staged: StagedJobs;
-  /** Jobs that are to be made real together, and the number of the line of the last of them. */
-  readonly chunks: { jobs: number; line: number }[] = [];
+  readonly queued: QueuedLines;
 
-  private constructor(staged: StagedJobs) {
+  private constructor(staged: StagedJobs, queued: QueuedLines) {
     this.staged = staged;
+    this.queued = queued;
   }
 
   /**
@@ -23,18 +21,12 @@ export class PreparedLines {
    */
   static of({ store, limits, onAccepted }: JobsContext, request: BatchRequest): PreparedLines | undefined {
     if (!store.stage || onAccepted || limits?.isLimited(request.keyId)) return undefined;
-    return new PreparedLines(store.stage(request.environment));
+    return new PreparedLines(store.stage(request.environment), new QueuedLines(request.id));
   }
 
   /** Returns what to wait for before the next job, if anything. */
   add(job: Job, line: number): Promise<void> | undefined {
-    const last = this.chunks.at(-1);
-    if (last && last.jobs < chunkSize) {
-      last.jobs += 1;
-      last.line = line;
-    } else {
-      this.chunks.push({ jobs: 1, line });
-    }
+    this.queued.add(job, line);
     return this.staged.add(job);
   }
 

@@ -5,11 +5,6 @@ import type { JobStore, StagedJobs } from "../../../src/store/job-store.ts";
 import { anyJob } from "./inserts.ts";
 import { makeJob, newEra } from "./support.ts";
 
-/** The head of a job, as JSON keeps it. */
-function headOf({ request, ...head }: Job) {
-  return JSON.parse(JSON.stringify(head));
-}
-
 async function stageAll(staged: StagedJobs, jobs: readonly Job[]): Promise<void> {
   for (const job of jobs) await staged.add(job);
   await staged.ready();
@@ -29,7 +24,7 @@ export function stageCases(store: () => JobStore): void {
     expect(await store().counts()).toEqual(before);
     expect(await store().list({ ...era.range, limit: 10 })).toEqual({ items: [] });
 
-    expect(await staged.insert(2)).toEqual(jobs.slice(0, 2).map(headOf));
+    expect(await staged.insert(2)).toEqual([]);
     const record = { state: "queued", attempts: [] };
     expect(await store().get(jobs[1]!.id)).toEqual({ job: jobs[1], ...record });
     expect(await store().get(jobs[2]!.id)).toBeUndefined();
@@ -40,12 +35,12 @@ export function stageCases(store: () => JobStore): void {
     expect((await store().list({ ...era.range, limit: 10 })).items).toHaveLength(2);
   });
 
-  test("a job that is there already is left as it is, and not among the new ones", async () => {
+  test("a job that is there already is left as it is, and told of", async () => {
     const [a, b, c] = [makeJob(), makeJob(), makeJob()] as const;
     await store().insertMany([b]);
     const staged = stage();
     await stageAll(staged, [a, { ...b, tenant: "other" }, c]);
-    expect(await staged.insert(3)).toEqual([a, c].map(headOf));
+    expect(await staged.insert(3)).toEqual([b.id]);
     for (const job of [a, b, c]) expect((await store().get(job.id))?.job).toEqual(job);
     await staged.drop();
   });
@@ -59,7 +54,8 @@ export function stageCases(store: () => JobStore): void {
     await Promise.all(stages.map((staged) => staged.ready()));
     await stages[0]!.drop();
     const inserted = await Promise.all(stages.slice(1).map((staged) => staged.insert(2)));
-    expect(inserted).toEqual(jobs.slice(1).map((own) => own.map(headOf)));
+    expect(inserted).toEqual([[], []]);
+    for (const job of jobs.slice(1).flat()) expect((await store().get(job.id))?.job).toEqual(job);
     expect(await store().get(jobs[0]![0]!.id)).toBeUndefined();
     await Promise.all(stages.slice(1).map((staged) => staged.drop()));
   });
@@ -83,8 +79,7 @@ export function stageCases(store: () => JobStore): void {
         const parts: Promise<unknown[]>[] = [];
         for (let from = 0; from < jobs.length; from += part)
           parts.push(staged.insert(Math.min(part, jobs.length - from)));
-        const fresh = jobs.filter((job) => !before.includes(job));
-        expect((await Promise.all(parts)).flat()).toEqual(fresh.map(headOf));
+        expect((await Promise.all(parts)).flat()).toEqual(before.map(({ id }) => id));
         for (const job of jobs) expect((await store().get(job.id))?.job).toEqual(job);
         await staged.drop();
       }),
