@@ -3,14 +3,13 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MongoClient } from "mongodb";
 import { pino } from "pino";
 import { vi } from "vitest";
 import type { Settings } from "../../src/config/settings.ts";
 import { startService } from "../../src/main.ts";
 import { startSimulator } from "../../src/simulator/simulator.ts";
 import { testSettings } from "../support/jobs-context.ts";
-import { sharedMongoUrl, sharedRedisUrl } from "../support/servers.ts";
+import { startMongo, startRedis } from "../support/servers.ts";
 
 const endpoint = "/v1/chat/completions";
 const modelId = "us.meta.llama3-3-70b-instruct-v1:0";
@@ -43,19 +42,20 @@ export async function startSharedService(
   });
   const dataDir = await mkdtemp(join(tmpdir(), "sluice-fairness-"));
   const suffix = randomUUID().slice(0, 8);
-  const environments = { UAT: { database: `dev-${suffix}` } };
+  // Of its own: with keys on record, services of other tests would ask for one.
+  const servers = form === "distributed" ? await Promise.all([startMongo(), startRedis()]) : undefined;
   const quotas = [{ unit: "requests", per: "minute", limit: requestsPerMinute, burst: 5 }] as const;
   const deployments = [{ region: "us-east-1", modelId, endpoint: simulator.url, quotas: [...quotas] }];
   const settings: Settings = {
     ...testSettings({
-      environments,
+      environments: { UAT: { database: "fairness" } },
       models: { "llama3-3-70b": { maxOutputTokens: 16, deployments } },
       scheduler: { networkJitterMs: jitterMs },
     }),
     dataDir,
     port: 0,
     logLevel: "silent",
-    ...(form === "distributed" && { distributed: { mongoUrl: sharedMongoUrl(), redisUrl: sharedRedisUrl() } }),
+    ...(servers && { distributed: { mongoUrl: servers[0].url, redisUrl: servers[1].url } }),
   };
   process.env.AWS_ACCESS_KEY_ID = "test";
   process.env.AWS_SECRET_ACCESS_KEY = "test";
@@ -69,10 +69,7 @@ export async function startSharedService(
       await service.stop();
       await simulator.stop();
       await rm(dataDir, { recursive: true, force: true });
-      if (form === "embedded") return;
-      const client = new MongoClient(sharedMongoUrl());
-      await client.db(environments.UAT.database).dropDatabase();
-      await client.close();
+      for (const server of servers ?? []) await server.close();
     },
   };
 }

@@ -85,8 +85,7 @@ const settled = ["ready", "close", "end"];
 export function subscriberOf(client: Client): Client {
   const options: Partial<RedisOptions> = {
     lazyConnect: true,
-    enableOfflineQueue: true,
-    autoResubscribe: true,
+    autoResubscribe: false,
     commandTimeout: undefined,
     maxRetriesPerRequest: null,
     ...reconnecting,

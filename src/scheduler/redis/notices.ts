@@ -6,23 +6,26 @@ export class Notices {
   readonly #channel: string;
   readonly #subscriber: Client;
   readonly #listeners = new Set<{ call: () => void }>();
+  #subscribed: Promise<void> = Promise.resolve();
   #scheduled = false;
 
   constructor(client: Client, prefix: string) {
     this.#channel = `${prefix}work`;
     this.#subscriber = subscriberOf(client);
     this.#subscriber.on("message", () => this.tell());
-    this.#subscriber.on("ready", () => this.tell());
+    // Not left to the client, which after a reconnect has nobody hear it when that fails, as when it is closed meanwhile.
+    this.#subscriber.on("ready", () => {
+      const subscribed = this.#subscriber.subscribe(this.#channel).catch(() => {});
+      this.#subscribed = subscribed.then(() => this.tell());
+    });
     // Without a listener an error of the connection would end the process; the client reconnects by itself.
     this.#subscriber.on("error", () => {});
   }
 
   /** Resolves when notices are heard; while Redis is away, without: they are heard when it is back. */
   async start(timeoutMs: number): Promise<void> {
-    // Waits in the client's queue until it is connected, and is repeated by the client after every reconnect.
-    const subscribed = this.#subscriber.subscribe(this.#channel).catch(() => {});
     await untilReady(this.#subscriber, timeoutMs);
-    if (this.#subscriber.status === "ready") await subscribed;
+    if (this.#subscriber.status === "ready") await this.#subscribed;
   }
 
   onWork(listener: () => void): () => void {
