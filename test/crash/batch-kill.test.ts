@@ -2,9 +2,6 @@
 // service is the real one, in a process of its own, and calls a simulator in this one. In the end every line of the
 // file stands in one of the two result files, once, in the order of lines, nothing is left behind on disk, and the
 // service has never taken much memory.
-//
-// To run 100,000 lines takes minutes. So after the kills the batch is cancelled, and the lines that have not run end as cancelled.
-// WHOLE_BATCH=1 runs them all: `WHOLE_BATCH=1 npx vitest run test/crash/batch-kill.test.ts`.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -17,7 +14,6 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
 
-const whole = process.env.WHOLE_BATCH === "1";
 const lines = 100_000;
 const callsAtOnce = 60;
 const killsWhileRunning = 2;
@@ -55,7 +51,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const within = { timeout: whole ? 900_000 : 120_000, interval: 5 };
+const within = { timeout: 400_000, interval: 5 };
 
 test("100,000 lines are whole after a kill in each of their stages, and take bounded memory", async () => {
   const ids = Array.from({ length: lines }, (_, i) => `line ${i}`);
@@ -108,11 +104,10 @@ test("100,000 lines are whole after a kill in each of their stages, and take bou
     await kill();
     await startService();
   }
-  if (!whole) await client.batches.cancel(id);
   const done = await vi.waitFor(
     async () => {
       const batch = await client.batches.retrieve(id);
-      expect(batch.status).toBe(whole ? "completed" : "cancelled");
+      expect(batch.status).toBe("completed");
       return batch;
     },
     { ...within, interval: 200 },
@@ -124,13 +119,10 @@ test("100,000 lines are whole after a kill in each of their stages, and take bou
   for (const file of [output, errors]) expect(numbers(file)).toEqual(numbers(file).toSorted((a, b) => a - b));
   expect([...numbers(output), ...numbers(errors)].toSorted((a, b) => a - b)).toEqual(ids.map((_, i) => i));
   // Only what was killed in its middle three times has failed.
-  const failed = errors.filter(({ error }) => error?.code !== "batch_cancelled");
-  for (const { response } of failed) expect(response.body.error.code).toBe("tries_exhausted");
-  expect(done.request_counts).toEqual({ total: lines, completed: output.length, failed: failed.length });
-  if (whole) expect(failed.length).toBe(errors.length);
+  for (const { response } of errors) expect(response.body.error.code).toBe("tries_exhausted");
+  expect(done.request_counts).toEqual({ total: lines, completed: output.length, failed: errors.length });
   // Every line that has an answer was called, and only those again that a kill cut off.
   const kills = 3 + killsWhileRunning;
-  expect(output.length).toBeGreaterThan(callsBetweenKills * killsWhileRunning);
   expect(simulator.callCount).toBeGreaterThanOrEqual(output.length);
   expect(simulator.callCount).toBeLessThanOrEqual(output.length + kills * callsAtOnce);
   const times = new Map<string, number>();
@@ -141,7 +133,7 @@ test("100,000 lines are whole after a kill in each of their stages, and take bou
   await vi.waitFor(async () => expect(await readdir(join(folder, "data", "files"))).toHaveLength(kept), within);
   await kill();
   expect(peakMb).toBeLessThan(mostMemoryMb);
-}, 1_000_000);
+}, 500_000);
 
 async function startService(): Promise<void> {
   const service = spawn(
