@@ -58,7 +58,9 @@ export class UsageReader {
    */
   async read(request: UsageRequest, caller: Caller): Promise<UsageGroupSums[]> {
     const { groupBy, model } = request;
-    const tenant = caller.admin ? request.tenant : caller.tenant;
+    const tenant = request.tenant ?? (caller.admin ? undefined : caller.tenant);
+    // What another tenant has used is nobody's business.
+    if (!caller.admin && tenant !== caller.tenant) return [];
     const days = daysOf(request);
     const groups = new Map<string, UsageGroupSums>();
     for (const environment of this.#environments(request, caller)) {

@@ -128,8 +128,10 @@ test("a key reaches its own tenant's jobs alone", async () => {
   const submit = async (key: string) =>
     (await server.as(key).post("/enqueue", { prompt: "Why?", environment: "UAT" })).body.job_id;
   const [own, foreign] = [await submit(a), await submit(b)];
-  const answer = await server.as(a).post("/v1/jobs/cancel", { tenant: "b", status: "queued" });
-  expect(answer.body).toMatchObject({ matched: 1, done: 1 });
+  const cancel = async (filter: object) => (await server.as(a).post("/v1/jobs/cancel", filter)).body;
+  expect(await cancel({ tenant: "b", status: "queued" })).toMatchObject({ matched: 0, done: 0 });
+  expect((await server.as(a).get("/v1/jobs?tenant=b")).body).toEqual({ data: [], next_cursor: null });
+  expect(await cancel({ status: "queued" })).toMatchObject({ matched: 1, done: 1 });
   const state = async (id: string) => (await server.as(admin).get(`/v1/jobs/${id}`)).body.status;
   expect([await state(own), await state(foreign)]).toEqual(["cancelled", "queued"]);
   expect((await server.post("/v1/jobs/cancel", { tenant: "b" })).status).toBe(401);

@@ -99,6 +99,19 @@ test("a tenant may hold up its own jobs, and sees no other tenant's pauses; the 
   expect((await server.as(own).post("/v1/pause", { tenant: "a" })).status).toBe(200);
   expect((await server.as(admin).post("/v1/pause", { tenant: "b" })).status).toBe(200);
   expect((await server.as(admin).post("/v1/pause", { model })).status).toBe(200);
+
+  // What an admin has paused beside it, only an admin resumes.
+  const tenant = { tenant: "a" };
+  const isPaused = async () =>
+    (await server.context.scheduler.snapshot()).paused.some((p) => "tenant" in p && p.tenant === "a");
+  expect((await server.as(admin).post("/v1/pause", tenant)).status).toBe(200);
+  expect(await server.as(own).post("/v1/resume", tenant)).toMatchObject({ status: 403 });
+  expect(await isPaused()).toBe(true);
+  await followPauses(server.context);
+  expect(await isPaused()).toBe(true);
+  expect((await server.as(admin).post("/v1/resume", tenant)).status).toBe(200);
+  expect(await isPaused()).toBe(false);
+  expect((await server.as(own).post("/v1/pause", tenant)).status).toBe(200);
   const names = async (key: string) =>
     (await server.as(key).get("/v1/pauses")).body.data.map((p: typeof none) => p.model ?? p.tenant);
   expect((await names(admin)).sort()).toEqual(["a", "b", model]);

@@ -136,7 +136,8 @@ test("a key sees its own tenant's and its environments' alone, an admin key all"
   expect(await seen(admin)).toEqual(all);
   const own = await of({ tenant: "a" });
   expect(await seen(own)).toEqual([all[0]]);
-  expect(await seen(own, "&tenant=b")).toEqual([all[0]]);
+  expect(await seen(own, "&tenant=a")).toEqual([all[0]]);
+  expect(await seen(own, "&tenant=b")).toEqual([]);
   const uat = await of({ tenant: "b", environments: ["UAT"] });
   expect(await seen(uat)).toEqual([]);
   expect((await read(uat, "&environment=PROD")).error.code).toBe("forbidden");

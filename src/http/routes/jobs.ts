@@ -101,6 +101,9 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
     async ({ query, caller }) => {
       const only = caller.environments?.length === 1 ? caller.environments[0] : undefined;
       const environment = query.environment === undefined ? only : environmentFor(settings, caller, query.environment);
+      if (!caller.admin && query.tenant !== undefined && query.tenant !== caller.tenant) {
+        return { data: [], next_cursor: null };
+      }
       const { items, next } = await store.list({
         environment,
         state: query.status,

@@ -102,6 +102,8 @@ type Read = (
 ) => Promise<{ jobs: JobHead[]; next?: string }>;
 
 const listed: Read = async ({ store }, { batchId: _, tenant, ...filter }, page, caller) => {
+  // Another tenant's jobs are nobody's business, and are not to be taken for one's own.
+  if (!caller.admin && tenant !== undefined && tenant !== caller.tenant) return { jobs: [] };
   const own = caller.admin ? tenant : caller.tenant;
   const { items, next } = await store.list({ ...filter, ...page, ...(own !== undefined && { tenant: own }) });
   const jobs = items.map(({ job }) => job).filter((job) => maySee(caller, job));

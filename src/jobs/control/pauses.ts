@@ -22,6 +22,8 @@ type Context = Pick<JobsContext, "settings" | "store" | "scheduler" | "clock">;
 
 const place: RecordPlace = { collection: "controls" };
 const prefix = "pause/";
+/** What an admin key has paused of a tenant stands apart from what the tenant has: each ends its own pause alone. */
+const adminPrefix = `${prefix}admin/`;
 
 /**
  * Pausing twice is no error; the first time stays.
@@ -32,26 +34,42 @@ export async function pause(context: Context, target: PauseTarget, caller: Calle
   checkKnown(context.settings, target);
   const { store, scheduler, clock } = context;
   const fresh: Pause = { target, at: clock.wall() };
-  const id = idOf(target);
+  const id = recordIdOf(target, caller);
   await store.records.insert(place, [{ id, value: fresh }]);
   await scheduler.pause(target);
   return ((await store.records.get(place, [id])).get(id)?.value as Pause | undefined) ?? fresh;
 }
 
-/** Resuming what is not paused is no error. @throws SluiceError `forbidden`, or what store and scheduler throw */
+/**
+ * Resuming what is not paused is no error.
+ * @throws SluiceError `forbidden`, also if an admin key has paused the tenant, or what store and scheduler throw
+ */
 export async function resume({ store, scheduler }: Context, target: PauseTarget, caller: Caller): Promise<void> {
   checkAllowed(target, caller);
-  await store.records.remove(place, [idOf(target)]);
+  const ofAdmin = adminPrefix + keyOf(target);
+  await store.records.remove(place, caller.admin ? [prefix + keyOf(target), ofAdmin] : [prefix + keyOf(target)]);
+  if (!caller.admin && (await store.records.get(place, [ofAdmin])).size > 0) {
+    throw new SluiceError("forbidden", "The tenant was paused with an admin key, and only such a key may resume it.", {
+      field: "tenant",
+    });
+  }
   await scheduler.resume(target);
 }
 
 /** Those that concern the caller: other tenants' are nobody's business. */
 export async function listPauses(context: Pick<Context, "store">, caller: Caller): Promise<Pause[]> {
-  const all = await readPauses(context);
-  return all.filter(({ target }) => caller.admin || !("tenant" in target) || target.tenant === caller.tenant);
+  const all = new Map<string, Pause>();
+  for (const pause of await readPauses(context)) {
+    const key = keyOf(pause.target);
+    const other = all.get(key);
+    if (!other || pause.at < other.at) all.set(key, pause);
+  }
+  return [...all.values()].filter(
+    ({ target }) => caller.admin || !("tenant" in target) || target.tenant === caller.tenant,
+  );
 }
 
-/** All that are on record. */
+/** All that are on record; of a tenant there may be two, its own and an admin's. */
 export async function readPauses({ store }: Pick<Context, "store">): Promise<Pause[]> {
   const pauses: Pause[] = [];
   let cursor: string | undefined;
@@ -67,11 +85,11 @@ export async function readPauses({ store }: Pick<Context, "store">): Promise<Pau
 export async function followPauses({ store, scheduler }: Pick<Context, "store" | "scheduler">): Promise<void> {
   // In this order: whoever pauses writes the record first, and whoever resumes removes it first.
   const { open, paused } = await scheduler.snapshot();
-  const wanted = new Map((await readPauses({ store })).map(({ target }) => [idOf(target), target]));
+  const wanted = new Map((await readPauses({ store })).map(({ target }) => [keyOf(target), target]));
   if (!open) return;
-  const known = new Set(paused.map(idOf));
+  const known = new Set(paused.map(keyOf));
   for (const [id, target] of wanted) if (!known.has(id)) await scheduler.pause(target);
-  for (const target of paused) if (!wanted.has(idOf(target))) await scheduler.resume(target);
+  for (const target of paused) if (!wanted.has(keyOf(target))) await scheduler.resume(target);
 }
 
 /** @throws SluiceError `forbidden` */
@@ -103,6 +121,10 @@ function unknown(kind: string, name: string): SluiceError {
   return new SluiceError("not_found", `There is no ${kind} ${quote(name)}.`);
 }
 
-function idOf(target: PauseTarget): string {
-  return prefix + pauseKey(target).split("\n").map(encodeURIComponent).join("/");
+function recordIdOf(target: PauseTarget, caller: Caller): string {
+  return ("tenant" in target && caller.admin ? adminPrefix : prefix) + keyOf(target);
+}
+
+function keyOf(target: PauseTarget): string {
+  return pauseKey(target).split("\n").map(encodeURIComponent).join("/");
 }
