@@ -160,15 +160,33 @@ async function enqueue({ scheduler, clock, log }: JobsContext, inserted: readonl
 export type Given = Partial<Pick<Job, "id" | "submittedAt" | "expiresAt" | "batchId" | "customId">>;
 
 /**
- * The job that is asked for, checked; nothing is stored. It has a new id and is submitted now, unless both are given.
- * @throws SluiceError of one of the 4xx codes, with the field at fault; `unavailable` if it cannot be counted now.
+ * The job that is asked for, checked; nothing is stored. It has a new id and is submitted now, unless both are given. Only
+ * a job that has to be counted exactly, or gets fallbacks, is waited for: a batch has a million, and hardly one of them is.
+ * @throws SluiceError, at once or later, of one of the 4xx codes, with the field at fault; `unavailable` if it cannot be
+ *   counted now
  */
-export async function buildJob(
+export function buildJob(
   context: AdmissionContext,
   input: SubmitInput,
   caller: Caller,
   given?: Given,
-): Promise<Job> {
+): Job | Promise<Job> {
+  const job = uncountedJob(context, input, caller, given);
+  const { model, fallbackModels, regions, request } = job;
+  const wanted = { model, fallbackModels, regions };
+  if (!input.fallbackModels && context.settings.models[model]?.fallbackModels.length) {
+    return admitWithFallbacks(context, wanted, request).then((admitted) => Object.assign(job, admitted));
+  }
+  const tokens = admitEstimated(context, wanted, request);
+  if (!tokens) return admitCounted(context, wanted, request).then((counted) => Object.assign(job, { tokens: counted }));
+  job.tokens = tokens;
+  return job;
+}
+
+const uncounted = { input: 0, output: 0 };
+
+/** All of the job but its tokens. */
+function uncountedJob(context: AdmissionContext, input: SubmitInput, caller: Caller, given?: Given): Job {
   const { settings, clock } = context;
   const submittedAt = given?.submittedAt ?? clock.wall();
   const environment = environmentFor(settings, caller, input.environment);
@@ -197,14 +215,6 @@ export async function buildJob(
   if (input.responseFormat) request.responseFormat = input.responseFormat;
   if (input.serviceTier) request.serviceTier = input.serviceTier;
   if (input.guardrail) request.guardrail = input.guardrail;
-  // A batch has a million jobs, and hardly one of them has anything to wait for.
-  const helped = !input.fallbackModels && settings.models[model]?.fallbackModels.length;
-  const admitted = helped
-    ? await admitWithFallbacks(context, asked, request)
-    : {
-        fallbackModels,
-        tokens: admitEstimated(context, asked, request) ?? (await admitCounted(context, asked, request)),
-      };
 
   const job: Job = {
     id: given?.id ?? newJobId(),
@@ -212,8 +222,8 @@ export async function buildJob(
     tenant: caller.tenant,
     priority,
     model,
-    fallbackModels: admitted.fallbackModels,
-    tokens: admitted.tokens,
+    fallbackModels,
+    tokens: uncounted,
     submittedAt,
     onUnknown: input.onUnknown ?? "retry",
     request,

@@ -85,7 +85,7 @@ export function lineJob(
   request: BatchRequest,
   format: LineFormat,
   { number, customId, body }: RequestLine,
-): Promise<Job> {
+): Job | Promise<Job> {
   const { id: batchId, environment, createdAt: submittedAt, expiresAt } = request;
   const { input, stream } = format.read(body, { environment, priority: "batch" });
   if (stream) refuse("stream", "stream must not be true in a batch.");

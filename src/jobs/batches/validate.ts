@@ -59,7 +59,8 @@ export async function validateLines(
         if (before !== undefined) {
           throw new LineError("duplicate_custom_id", `Line ${before} has the same custom_id.`, "custom_id");
         }
-        const job = await lineJob(context, request, format, parsed);
+        const made = lineJob(context, request, format, parsed);
+        const job = made instanceof Promise ? await made : made;
         if (context.limits) total = plus(total, context.limits.claimOf(job));
         const kept = errors.length === 0 ? onJob?.(job, line.number) : undefined;
         if (kept) await kept;
