@@ -4,14 +4,16 @@
 // The key is bound to an id by an insert under a hash of tenant and key, after everything was checked and before anything
 // is stored under that id. So of two requests at the same time, in whichever processes, one decides the id; and after a
 // crash in between, the next request finds the id and stores under it.
+//
+// An id whose job was deleted (deleted.ts) is not stored under again. It is followed by another one, bound by an insert
+// under a hash of key and deleted id, so here too the first one decides. The key's own record then moves on to the new id:
+// that only shortens the way there and keeps the key remembered, so the last word is as good as any.
 import { createHash } from "node:crypto";
 import { SluiceError } from "../domain/errors.ts";
-import type { RecordPlace } from "../store/record-store.ts";
 import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
+import { deletedAmong, orderOf, idempotencyPlace as place } from "./deleted.ts";
 import { checkDepth } from "./json-values.ts";
-
-const place: RecordPlace = { collection: "idempotency_keys" };
 
 /** How long a key is remembered at least. */
 const keptMs = 24 * 3_600_000;
@@ -50,26 +52,43 @@ export async function withIdempotency<Prepared, Result>(
     const prepared = await prepare();
     return commit(newId(), prepared);
   }
-  const recordId = hashOf([caller.tenant, once.key]);
-  const boundId = async (): Promise<string | undefined> => {
+  const boundId = async (recordId: string): Promise<string | undefined> => {
     const bound = (await store.records.get(place, [recordId])).get(recordId)?.value as Bound | undefined;
     if (bound && bound.digest !== once.digest) throw conflict();
     return bound?.id;
   };
-
-  let id = await boundId();
-  if (id !== undefined) {
-    const found = await find(id);
-    if (found !== undefined) return found;
-  }
-  const prepared = await prepare();
-  if (id === undefined) {
-    id = newId();
+  const record = (recordId: string, id: string) => {
     const value: Bound = { id, digest: once.digest };
-    const [answer] = await store.records.insert(place, [{ id: recordId, order: orderOf(clock.wall()), value }]);
-    if (answer === "exists") id = (await boundId()) ?? id;
+    return { id: recordId, order: orderOf(clock.wall()), value };
+  };
+  const isDeleted = async (id: string) => (await deletedAmong(store, [id])).has(id);
+
+  const first = hashOf([caller.tenant, once.key]);
+  let recordId = first;
+  let prepared: Prepared | undefined;
+  for (;;) {
+    let id = await boundId(recordId);
+    if (id !== undefined) {
+      const found = await find(id);
+      if (found !== undefined) return found;
+      if (await isDeleted(id)) {
+        recordId = hashOf([first, id]);
+        continue;
+      }
+    }
+    prepared ??= await prepare();
+    let isNew = false;
+    if (id === undefined) {
+      id = newId();
+      const [answer] = await store.records.insert(place, [record(recordId, id)]);
+      isNew = answer === "inserted";
+      if (!isNew) id = (await boundId(recordId)) ?? id;
+    }
+    // While the request was checked, another process may have made the job, and somebody deleted it.
+    if (!isNew && (await isDeleted(id))) continue;
+    if (recordId !== first) await store.records.put(place, record(first, id));
+    return commit(id, prepared);
   }
-  return commit(id, prepared);
 }
 
 interface Bound {
@@ -87,7 +106,7 @@ export function digestOf(operation: string, body: unknown): string {
   return hashOf([operation, body]);
 }
 
-/** Forgets keys that nobody needs any more. */
+/** Forgets keys, and marks of deleted jobs, that nobody needs any more. */
 export async function sweepIdempotencyKeys({ store, clock }: Pick<JobsContext, "store" | "clock">): Promise<void> {
   const to = orderOf(clock.wall() - keptMs);
   for (;;) {
@@ -98,11 +117,6 @@ export async function sweepIdempotencyKeys({ store, clock }: Pick<JobsContext, "
     );
     if (next === undefined) return;
   }
-}
-
-/** So many digits that texts are in the order of the times. */
-function orderOf(epochMs: number): string {
-  return String(Math.floor(epochMs)).padStart(16, "0");
 }
 
 function hashOf(value: unknown): string {

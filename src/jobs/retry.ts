@@ -1,5 +1,5 @@
 // Doing a job once more. A job's outcome never changes, so a retry is a new job with the same request. Its id is derived
-// from the old one: asking twice (a lost reply, two people) gives one new job.
+// from the old one: asking twice (a lost reply, two people) gives one new job. Once that one was deleted, it is the next id.
 import { createHash } from "node:crypto";
 import { v7 } from "uuid";
 import { isErased } from "../domain/erase.ts";
@@ -9,9 +9,12 @@ import type { Job, JobRecord } from "../domain/job.ts";
 import { admit, requireEnvironment } from "./admission.ts";
 import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
+import { deletedAmong } from "./deleted.ts";
 import { priorityFor, regionsFor } from "./policy.ts";
 import { accept } from "./submit.ts";
 import { requireJob } from "./view.ts";
+
+const lookedUpAtOnce = 100;
 
 /**
  * Submits a failed, cancelled or expired job again and answers with the new job. A deadline is set anew, as long after
@@ -25,7 +28,7 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
       jobId,
     });
   }
-  const id = retryIdOf(jobId, outcome.at);
+  const id = await nextRetryId(context, jobId, outcome.at);
   const existing = await context.store.get(id);
   if (existing) return existing;
 
@@ -38,7 +41,8 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   const regions = regionsFor(context.settings, { ...caller, tenant: job.tenant }, job.regions);
   const wanted = { ...job, ...(regions && { regions }) };
   const tokens = await admit(context, wanted, job.request);
-  const { notBefore: _, expiresAt, ...same } = wanted;
+  // The retry of a batch's line is in none of the batch's files: it is a job like any other, also for the limits of its key.
+  const { notBefore: _, batchId: _batch, customId: _line, expiresAt, ...same } = wanted;
   const submittedAt = context.clock.wall();
   const again: Job = {
     ...same,
@@ -53,7 +57,20 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   return requireJob(context, id, caller);
 }
 
-/** A UUIDv7: its time is that of the outcome, the rest a hash of the old id. */
-function retryIdOf(jobId: JobId, outcomeAt: number): JobId {
-  return v7({ msecs: outcomeAt, random: createHash("sha256").update(`retry:${jobId}`).digest().subarray(0, 16) });
+/** The first of the ids of its retries whose job was not deleted. */
+async function nextRetryId({ store }: JobsContext, jobId: JobId, outcomeAt: number): Promise<JobId> {
+  let first = 0;
+  for (let count = 1; ; count = lookedUpAtOnce) {
+    const ids = Array.from({ length: count }, (_, i) => retryIdOf(jobId, outcomeAt, first + i));
+    const deleted = await deletedAmong(store, ids);
+    const next = ids.find((id) => !deleted.has(id));
+    if (next !== undefined) return next;
+    first += count;
+  }
+}
+
+/** A UUIDv7: its time is that of the outcome, the rest a hash of the old id and how many retries were deleted before. */
+function retryIdOf(jobId: JobId, outcomeAt: number, deletedBefore: number): JobId {
+  const text = deletedBefore === 0 ? `retry:${jobId}` : `retry:${jobId}:${deletedBefore}`;
+  return v7({ msecs: outcomeAt, random: createHash("sha256").update(text).digest().subarray(0, 16) });
 }

@@ -1,9 +1,12 @@
 // Retrying: a new job with the same request, the same one however often it is asked for.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { lineJobId, newBatchId } from "../../src/domain/batch.ts";
+import { newJobId } from "../../src/domain/ids.ts";
 import { finalStates } from "../../src/domain/job.ts";
 import { anybody } from "../../src/jobs/caller.ts";
+import { Limits } from "../../src/jobs/limits/limits.ts";
 import { retry } from "../../src/jobs/retry.ts";
-import { accept, type SubmitInput, submit } from "../../src/jobs/submit.ts";
+import { accept, buildJob, type SubmitInput, submit } from "../../src/jobs/submit.ts";
 import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
 let shared: TestStore;
@@ -98,4 +101,27 @@ test("what the configuration no longer allows is refused like a submit", async (
   await expect(retry(context, jobId, anybody)).rejects.toMatchObject({ code: "exceeds_quota" });
   delete context.settings.models["llama3-3-70b"];
   await expect(retry(context, jobId, anybody)).rejects.toMatchObject({ code: "unknown_model" });
+});
+
+test("the retry of a batch's line is held to the limits of its key", async () => {
+  const keyId = newJobId().replaceAll("-", "");
+  const limits = new Limits({ ...context, keys: { limitsOf: () => ({ maxWaiting: 1 }), limited: [keyId] } });
+  const limited = { ...context, limits };
+  const caller = { ...anybody, keyId };
+  const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: "Hello?" }] }];
+  const input = { environment: "PROD", messages, messagesField: "messages" as const };
+  const batchId = newBatchId();
+  const lines = await Promise.all(
+    [1, 2].map((n) => buildJob(limited, input, caller, { id: lineJobId(batchId, n), batchId, customId: `line ${n}` })),
+  );
+  await accept(limited, lines);
+  for (const { id } of lines) {
+    await context.end(id, { status: "failed", error: { code: "internal", message: "x" } });
+    await limits.ended("PROD", (await context.store.get(id))!.outcome!);
+  }
+  const again = await retry(limited, lines[0]!.id, caller);
+  const before = await context.countJobs();
+  await expect(retry(limited, lines[1]!.id, caller)).rejects.toMatchObject({ code: "limit_exceeded" });
+  expect(await context.countJobs()).toBe(before);
+  expect((await retry(limited, lines[0]!.id, caller)).job).toEqual(again.job);
 });

@@ -5,6 +5,7 @@ import type { JobRecord } from "../../domain/job.ts";
 import type { JobChange } from "../../store/job-store.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../context.ts";
+import { markDeleted } from "../deleted.ts";
 import { priorityFor } from "../policy.ts";
 import { queueEntryOf } from "../queue-entry.ts";
 import { requireJob } from "../view.ts";
@@ -61,5 +62,6 @@ export async function removeJob(context: JobsContext, jobId: JobId, caller: Call
   if (attempts.some(({ end, chargedAt }) => !end && clock.wall() - chargedAt < longestMs)) {
     throw refuse("a call of it may still run; try again later");
   }
+  await markDeleted(context, job);
   await store.remove(job.environment, jobId);
 }
