@@ -121,6 +121,14 @@ describe.each(["cancel", "retry"] as const)("bad input: %s", (what) => {
   });
 });
 
+test("the first answer finds what there is, whichever state it is in", async () => {
+  const submitted_after = new Date(Date.now() - 1).toISOString();
+  const model = "nova-lite";
+  await server.enqueue({ model });
+  const filter = { model, submitted_after, dry_run: true };
+  expect((await server.post("/v1/jobs/cancel", filter)).body).toMatchObject({ matched: 1, next_cursor: null });
+});
+
 test("a key reaches its own tenant's jobs alone", async () => {
   const { key: admin } = (await server.post("/v1/keys", { name: "admin", admin: true })).body;
   const of = async (fields: object) => (await server.as(admin).post("/v1/keys", { name: "k", ...fields })).body.key;

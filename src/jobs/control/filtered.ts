@@ -68,15 +68,21 @@ async function each(
   const wanted = filter.state === undefined ? states : [filter.state];
   // One state after the other; a cursor says which one, and where in it.
   const [, at = wanted[0]!, inside = ""] = /^([a-z_]+):(.*)$/.exec(cursor ?? "") ?? [];
-  const place = wanted.indexOf(at as JobState);
+  let place = wanted.indexOf(at as JobState);
   if (place < 0 || (cursor !== undefined && !cursor.includes(":"))) {
     throw new SluiceError("invalid_request", "cursor must be the next_cursor of an answer to the same filter.", {
       field: "cursor",
     });
   }
-  const state = wanted[place]!;
   const read = filter.batchId === undefined ? listed : linesOf;
-  const { jobs, next } = await read(context, { ...filter, state }, { limit, cursor: inside || undefined }, caller);
+  const readOf = (state: JobState, cursor?: string) => read(context, { ...filter, state }, { limit, cursor }, caller);
+  let { jobs, next } = await readOf(wanted[place]!, inside || undefined);
+  // An answer that nothing was found is not to be had while another state has something.
+  while (jobs.length === 0 && next === undefined && place + 1 < wanted.length) {
+    place += 1;
+    ({ jobs, next } = await readOf(wanted[place]!));
+  }
+  const state = wanted[place]!;
   const result: FilteredResult = { matched: jobs.length, done: 0, errors: [] };
   for (let i = 0; i < jobs.length && !dryRun; i += atOnce) {
     const some = jobs.slice(i, i + atOnce);
