@@ -78,13 +78,16 @@ describe.skipIf(withoutMongo())("MongoDB away", () => {
       }
     };
     const clients = Array.from({ length: 8 }, client);
-    for (let kills = 1; kills <= 3; kills++) {
-      const target = acknowledged.length + 15;
-      await vi.waitUntil(() => acknowledged.length >= target, { timeout: 30_000 });
-      await server.kill();
-      await server.restart();
+    try {
+      for (let kills = 1; kills <= 3; kills++) {
+        const target = acknowledged.length + 15;
+        await vi.waitUntil(() => acknowledged.length >= target, { timeout: 30_000 });
+        await server.kill();
+        await server.restart();
+      }
+    } finally {
+      running = false;
     }
-    running = false;
     await Promise.all(clients);
 
     expect([...codes].filter((code) => code !== "unavailable" && code !== "fate_unknown")).toEqual([]);
