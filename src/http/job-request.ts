@@ -96,10 +96,9 @@ export function jobBody(settings: Settings) {
         }),
       ),
       not_before: Type.Optional(
-        Type.Union(
-          [Type.String({ format: "date-time" }), Type.Number({ minimum: 0, maximum: settings.limits.maxExpiresInS })],
-          { description: "A time, or seconds from now, before which the job does not start." },
-        ),
+        Type.Union(notBeforeForms(settings), {
+          description: "A time, or seconds from now, before which the job does not start.",
+        }),
       ),
     },
     {
@@ -107,6 +106,11 @@ export function jobBody(settings: Settings) {
       examples: [{ prompt: "Why is the sky blue?", environment: Object.keys(settings.environments)[0] }],
     },
   );
+}
+
+/** A time, or seconds from now. */
+export function notBeforeForms({ limits }: Settings): [Type.TString, Type.TNumber] {
+  return [Type.String({ format: "date-time" }), Type.Number({ minimum: 0, maximum: limits.maxExpiresInS })];
 }
 
 type EnqueueBody = Static<ReturnType<typeof enqueueBody>>;

@@ -45,12 +45,32 @@ describe("PATCH", () => {
     for (const id of [first, second]) await context.end(id, failed);
   });
 
+  test("the earliest start may be given in seconds, as when it is submitted", async () => {
+    const id = await server.enqueue();
+    const before = Date.now();
+    const { status, body } = await send("PATCH", id, { not_before: 600.5 });
+    expect({ status, body }).toMatchObject({ status: 200, body: { waiting_on: { kind: "delay" } } });
+    const inMs = Date.parse(body.not_before) - before;
+    expect(inMs).toBeGreaterThanOrEqual(600_500);
+    expect(inMs).toBeLessThan(630_500);
+    expect((await send("PATCH", id, { not_before: 0 })).body.waiting_on?.kind).not.toBe("delay");
+    await server.context.end(id, failed);
+  });
+
+  test("what the earliest start may be is said", async () => {
+    const id = await server.enqueue();
+    expect((await send("PATCH", id, { not_before: true })).body.error.message).toMatch(
+      /^not_before must be a time such as "2030-01-31T12:00:00Z" or a number between 0 and \d+ or null; got true\.$/,
+    );
+    await server.context.end(id, failed);
+  });
+
   test.each([
     ["nothing", {}, "priority"],
     ["an unknown priority", { priority: "high" }, "priority"],
     ["priority null", { priority: null }, "priority"],
     ["no time", { not_before: "tomorrow" }, "not_before"],
-    ["a number", { not_before: 5 }, "not_before"],
+    ["seconds before now", { not_before: -1 }, "not_before"],
     ["a time too far away", { not_before: "2999-01-01T00:00:00Z" }, "not_before"],
     ["a time after the deadline", { not_before: new Date(Date.now() + 7_200_000).toISOString() }, "not_before"],
     ["another field", { model: "nova-lite" }, "model"],

@@ -1,22 +1,29 @@
 // PATCH and DELETE of /v1/jobs/{job_id}.
 import Type from "typebox";
+import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import { priorities } from "../../domain/job.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { change, removeJob } from "../../jobs/control/change.ts";
 import { viewOf } from "../../jobs/view.ts";
 import { errorResponses } from "../errors.ts";
+import { notBeforeForms } from "../job-request.ts";
 import { jobParams, jobResource } from "../job-resource.ts";
-import { nullable, time } from "../json.ts";
 import type { HttpServer } from "../types.ts";
 
-const body = Type.Object(
-  {
-    priority: Type.Optional(Type.Enum([...priorities])),
-    not_before: Type.Optional(nullable(time("It does not start before; null: it may start at once."))),
-  },
-  { additionalProperties: false, examples: [{ priority: "interactive" }] },
-);
+function changeBody(settings: Settings) {
+  return Type.Object(
+    {
+      priority: Type.Optional(Type.Enum([...priorities])),
+      not_before: Type.Optional(
+        Type.Union([...notBeforeForms(settings), Type.Null()], {
+          description: "A time, or seconds from now, before which it does not start; null: it may start at once.",
+        }),
+      ),
+    },
+    { additionalProperties: false, examples: [{ priority: "interactive" }] },
+  );
+}
 
 export function jobChangeRoutes(app: HttpServer, context: JobsContext): void {
   const tags = ["jobs"];
@@ -29,7 +36,7 @@ export function jobChangeRoutes(app: HttpServer, context: JobsContext): void {
         operationId: "changeJob",
         summary: "Change the priority or the earliest start of a waiting job",
         params: jobParams,
-        body,
+        body: changeBody(context.settings),
         response: {
           200: Type.Ref("Job#"),
           ...errorResponses([
@@ -51,10 +58,13 @@ export function jobChangeRoutes(app: HttpServer, context: JobsContext): void {
       if (priority === undefined && not_before === undefined) {
         throw new SluiceError("invalid_request", "Name what to change: priority or not_before.", { field: "priority" });
       }
-      const asked = {
-        ...(priority !== undefined && { priority }),
-        ...(not_before !== undefined && { notBefore: not_before === null ? null : Date.parse(not_before) }),
-      };
+      const notBefore =
+        typeof not_before === "number"
+          ? context.clock.wall() + Math.ceil(not_before * 1000)
+          : typeof not_before === "string"
+            ? Date.parse(not_before)
+            : not_before;
+      const asked = { ...(priority !== undefined && { priority }), ...(notBefore !== undefined && { notBefore }) };
       const record = await change(context, params.job_id.toLowerCase(), asked, caller);
       return jobResource(await viewOf(context, record), context.clock.wall());
     },
