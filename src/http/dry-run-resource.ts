@@ -1,7 +1,6 @@
 // What a submit with `dry_run` answers, and how it is asked for.
 import type { FastifyReply } from "fastify";
 import Type, { type Static } from "typebox";
-import { SluiceError } from "../domain/errors.ts";
 import { priorities } from "../domain/job.ts";
 import { toUsd } from "../domain/money.ts";
 import type { Binding, CostRange, DryRun } from "../jobs/dry-run.ts";
@@ -19,17 +18,9 @@ export const dryRunField = { dry_run: asked };
 /** The same as a query parameter. */
 export const dryRunQuery = Type.Object({ dry_run: asked }, { additionalProperties: false });
 
-/**
- * Whether the query or the body asks for a dry run.
- * @param query as its schema has it, or as it came
- * @throws SluiceError `invalid_request` for a query that is neither true nor false
- */
-export function asksDryRun(query: unknown, field: boolean | undefined): boolean {
-  const { dry_run: text } = query as { dry_run?: unknown };
-  if (text === undefined) return field === true;
-  if (text === true || text === "true") return true;
-  if (text === false || text === "false") return field === true;
-  throw new SluiceError("invalid_request", "dry_run must be true or false.", { field: "dry_run" });
+/** Whether the query or the body asks for a dry run. */
+export function asksDryRun(query: { dry_run?: boolean }, field: boolean | undefined): boolean {
+  return query.dry_run === true || field === true;
 }
 
 /** Answers with what the route's own schema does not describe. */

@@ -18,7 +18,7 @@ import { batchDryRunSchema } from "./openai/batch-dry-run.ts";
 import { batchSchema, fileSchema } from "./openai/batch-resource.ts";
 import { openAiErrorSchema } from "./openai/errors.ts";
 import { refuseForeignPages } from "./origin.ts";
-import { refuseUnknownQueries } from "./queries.ts";
+import { refuseUnknown } from "./queries.ts";
 import { batchRoutes } from "./routes/batches.ts";
 import { chatRoutes } from "./routes/chat.ts";
 import { configRoutes } from "./routes/config.ts";
@@ -107,7 +107,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
 
   collectDocumentation(app);
   app.register(async (routes: HttpServer) => {
-    refuseUnknownQueries(routes);
+    refuseUnknown(routes);
     refuseOtherMethods(routes, () => {
       enqueueRoutes(routes, context);
       statusRoutes(routes, context);

@@ -35,6 +35,10 @@ const fromText = new Ajv({ ...options, coerceTypes: true });
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) =>
   (httpPart === "body" ? strict : fromText).compile(schema);
 
+/** For the validatorCompiler of a route whose handler checks headers and body itself. */
+export const compileQueryOnly: FastifySchemaCompiler<TSchema> = (part) =>
+  part.httpPart === "querystring" ? compileValidator(part) : () => true;
+
 /** Checks bodies outside of Fastify. The function that is returned throws the SluiceError of `validationError`. */
 export function bodyCheck<S extends TSchema>(schema: S): (body: unknown) => Static<S> {
   const validate = strict.compile<Static<S>>(schema);
@@ -60,7 +64,7 @@ export function validationError(errors: FastifySchemaValidationError[], part: st
     const what = part === "querystring" ? "query parameter" : "field";
     return new SluiceError(
       "invalid_request",
-      `${quote(unknown)} is not a known ${what}${path === "" ? "" : ` of ${path}`}; known are: ${known || "none"}.`,
+      `${quote(unknown)} is not a known ${what}${path === "" ? "" : ` of ${path}`}; known are: ${known || "none"}.${unknown === "dry_run" ? " There is no dry run here." : ""}`,
       { field: inPath(unknown) },
     );
   }
@@ -116,6 +120,11 @@ function described(schema: Described): string {
   if (schema.enum) return `one of ${schema.enum.join(", ")}`;
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.anyOf) return alternatives(schema.anyOf);
+  if (Array.isArray(schema.type)) {
+    // null first: of an object more is said, which it would seem to belong to.
+    const types = [...schema.type].sort((a, b) => Number(b === "null") - Number(a === "null"));
+    return types.map((type) => described({ ...schema, type })).join(" or ");
+  }
   switch (schema.type) {
     case "integer":
       return `an integer${range(schema.minimum, schema.maximum, "between", "of at least")}`;
@@ -129,6 +138,8 @@ function described(schema: Described): string {
       if (schema.pattern !== undefined) return `a string that matches ${schema.pattern}`;
       if (schema.format === "date-time") return 'a time such as "2030-01-31T12:00:00Z"';
       return `a string${range(schema.minLength, schema.maxLength, "of", "of at least", "to", " characters")}`;
+    case "null":
+      return "null";
     case "boolean":
       return "true or false";
     case "array":
@@ -180,8 +191,9 @@ function range(
   return "";
 }
 
-/** Of a list that is too short or too long, how many items it has: that it is a list is as it must be. */
+/** Of a list or an object that is too short or too long, how many items it has: the type is as it must be. */
 function counted({ keyword, data }: { keyword: string; data?: unknown }): string | undefined {
+  if (keyword === "maxProperties") return `an object of ${Object.keys(data as object).length} entries`;
   if (!Array.isArray(data) || (keyword !== "minItems" && keyword !== "maxItems")) return undefined;
   return data.length === 0 ? "an empty list" : `a list of ${data.length}`;
 }

@@ -134,6 +134,7 @@ const badSubmits: [name: string, body: unknown, ...Expected][] = [
     { ...good, metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [i, ""])) },
     "invalid_request",
     "metadata",
+    "metadata must be an object of at most 16 entries, each with a string of 1 to 64 characters as key and a string of at most 512 characters as value; got an object of 17 entries.",
   ],
   [
     "a prompt over the limit",

@@ -8,7 +8,7 @@ import { type Batch, listBatches, requireBatch } from "../../jobs/batches/record
 import { resultsSoFar } from "../../jobs/batches/results.ts";
 import { standingOf } from "../../jobs/batches/standing.ts";
 import type { JobsContext } from "../../jobs/context.ts";
-import { asksDryRun, dryRunField, sendDryRun } from "../dry-run-resource.ts";
+import { asksDryRun, dryRunField, dryRunQuery, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
 import { closingSignal, goneSignal, whyGone } from "../gone.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
@@ -66,6 +66,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         description:
           "The file is checked first; only if every line is as it must be there are any jobs. With `dry_run` it is checked and summed up while the caller waits, nothing is stored, and the answer is the schema BatchDryRun.",
         headers: idempotencyHeaders,
+        querystring: dryRunQuery,
         body,
         response: {
           200: Type.Ref("Batch#"),

@@ -7,7 +7,7 @@ import { dryRun } from "../../jobs/dry-run.ts";
 import type { Once } from "../../jobs/idempotency.ts";
 import { submitOnce } from "../../jobs/submit.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
-import { asksDryRun, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
+import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { onceOf } from "../idempotency.ts";
@@ -19,6 +19,7 @@ import { openAiErrorOf } from "../openai/errors.ts";
 import { failureOf, type Held, heldBy, heldErrors, heldHeaders, whileHeld, withDeadline } from "../openai/held-job.ts";
 import { streamJob } from "../openai/held-stream.ts";
 import type { HttpServer } from "../types.ts";
+import { compileQueryOnly } from "../validation.ts";
 
 interface Call extends ChatRequest {
   held: Held;
@@ -42,6 +43,7 @@ export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: n
         description:
           "OpenAI's contract; docs/openai.md says what of it is honoured, ignored or refused. With `dry_run` nothing is stored, and the answer is the schema DryRun: see createJob.",
         headers: heldHeaders,
+        querystring: dryRunQuery,
         body: chatBody(settings),
         response: {
           200: Type.Unsafe<object>({
@@ -53,7 +55,7 @@ export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: n
         },
       },
       // Checked by the reader, which batches use as well.
-      validatorCompiler: () => () => true,
+      validatorCompiler: compileQueryOnly,
     },
     async (request, reply) => {
       const held = heldBy(request, settings);

@@ -19,6 +19,7 @@ import { fileResource } from "../openai/batch-resource.ts";
 import { environmentHeader, environmentOf } from "../openai/environment.ts";
 import { receiveUpload, type UploadForm } from "../openai/upload.ts";
 import type { HttpServer } from "../types.ts";
+import { compileQueryOnly } from "../validation.ts";
 
 const params = Type.Object({ file_id: Type.String() });
 const maxPage = 10_000;
@@ -56,7 +57,7 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
         },
       },
       // The form is read by the handler, as it arrives.
-      validatorCompiler: () => () => true,
+      validatorCompiler: compileQueryOnly,
     },
     async (request, reply) => {
       if (!/^multipart\/form-data\b/i.test(request.headers["content-type"] ?? "")) {

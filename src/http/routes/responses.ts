@@ -11,12 +11,12 @@ import { quote } from "../../jobs/quote.ts";
 import { submitOnce } from "../../jobs/submit.ts";
 import { requireJob, viewOf } from "../../jobs/view.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
-import { asksDryRun, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
+import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { onceOf } from "../idempotency.ts";
 import { submitErrors } from "../job-request.ts";
-import { refuse } from "../openai/fields.ts";
+import { ignored, refuse } from "../openai/fields.ts";
 import { failureOf, heldBy, heldErrors, heldHeaders, whileHeld, withDeadline } from "../openai/held-job.ts";
 import { streamJob } from "../openai/held-stream.ts";
 import { streamResponse } from "../openai/response-stream.ts";
@@ -24,18 +24,26 @@ import { ResponseEvents } from "../openai/responses-events.ts";
 import { responseBody, responseReader } from "../openai/responses-request.ts";
 import { jobOfResponse, type ResponseObject, responseOf } from "../openai/responses-response.ts";
 import type { HttpServer } from "../types.ts";
+import { compileQueryOnly } from "../validation.ts";
 
 const params = Type.Object({ response_id: Type.String() });
-const followQuery = Type.Object({
-  stream: Type.Optional(Type.Boolean({ description: "By default false." })),
-  starting_after: Type.Optional(
-    Type.Integer({
-      minimum: 0,
-      maximum: Number.MAX_SAFE_INTEGER,
-      description: "Only events after the one with this sequence_number. By default all.",
-    }),
-  ),
-});
+const followQuery = Type.Object(
+  {
+    stream: Type.Optional(Type.Boolean({ description: "By default false." })),
+    starting_after: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: "Only events after the one with this sequence_number. By default all.",
+      }),
+    ),
+    // As OpenAI's clients write a list.
+    "include[]": ignored,
+    include: ignored,
+    include_obfuscation: ignored,
+  },
+  { additionalProperties: false },
+);
 const response = Type.Unsafe<ResponseObject>({
   type: "object",
   description: "A response as OpenAI has it.",
@@ -64,11 +72,12 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
         description:
           "OpenAI's contract; docs/openai.md says what of it is honoured, ignored or refused. With `dry_run` nothing is stored, and the answer is the schema DryRun: see createJob.",
         headers: heldHeaders,
+        querystring: dryRunQuery,
         body: responseBody(settings),
         response: { 200: response, ...errorResponses([...submitErrors, ...heldErrors], "OpenAIError") },
       },
       // Checked by the reader.
-      validatorCompiler: () => () => true,
+      validatorCompiler: compileQueryOnly,
     },
     async (request, reply) => {
       const { caller } = request;
