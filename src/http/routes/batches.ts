@@ -18,6 +18,7 @@ import { batchResource } from "../openai/batch-resource.ts";
 import { optional } from "../openai/fields.ts";
 import type { HttpServer } from "../types.ts";
 import { webhookUrlField } from "../webhook-resource.ts";
+import { answersOf } from "./docs.ts";
 
 const params = Type.Object({ batch_id: Type.String() });
 const defaultPage = 20;
@@ -59,6 +60,12 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
   app.post(
     "/v1/batches",
     {
+      config: {
+        documented: answersOf("The batch; of a dry run what would become of it.", [
+          Type.Ref("Batch#"),
+          Type.Ref("BatchDryRun#"),
+        ]),
+      },
       schema: {
         tags,
         operationId: "createBatch",

@@ -20,6 +20,13 @@ import { failureOf, type Held, heldBy, heldErrors, heldHeaders, whileHeld, withD
 import { streamJob } from "../openai/held-stream.ts";
 import type { HttpServer } from "../types.ts";
 import { compileQueryOnly } from "../validation.ts";
+import { answersOf } from "./docs.ts";
+
+const completion = Type.Unsafe<object>({
+  type: "object",
+  description: "A chat completion as OpenAI has it.",
+  additionalProperties: true,
+});
 
 interface Call extends ChatRequest {
   held: Held;
@@ -36,6 +43,7 @@ export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: n
   app.post(
     "/v1/chat/completions",
     {
+      config: { documented: answersOf("The answer, or its pieces.", [completion, Type.Ref("DryRun#")], true) },
       schema: {
         tags: ["openai"],
         operationId: "createChatCompletion",
@@ -46,11 +54,7 @@ export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: n
         querystring: dryRunQuery,
         body: chatBody(settings),
         response: {
-          200: Type.Unsafe<object>({
-            type: "object",
-            description: "A chat completion as OpenAI has it.",
-            additionalProperties: true,
-          }),
+          200: completion,
           ...errorResponses([...submitErrors, ...heldErrors], "OpenAIError"),
         },
       },

@@ -1,6 +1,7 @@
 // The interface's own description: /openapi.json, a browsable page at /docs, and / that points to both.
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
+import Type, { type TSchema } from "typebox";
 import { version } from "../../config/version.ts";
 import type { HttpServer } from "../types.ts";
 
@@ -9,6 +10,29 @@ const description = `A durable queue in front of language models that keeps with
 Once there is an API key, every call needs one, except for the probes and this description: Authorization: Bearer sk-sluice-....
 
 Every error has the same shape and one of a fixed list of codes. Times are ISO 8601 in UTC.`;
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** What the description says of a 200, where the schema that it is written by does not tell all. */
+    documented?: ReturnType<typeof answersOf>;
+  }
+}
+
+/**
+ * The several answers of one route, for its `documented`.
+ * @param json any of them, by what was asked
+ * @param streamed whether it may come as server-sent events as well
+ */
+export function answersOf(description: string, json: readonly [TSchema, ...TSchema[]], streamed = false) {
+  const schema = json.length === 1 ? json[0] : Type.Union([...json]);
+  return {
+    description,
+    content: {
+      "application/json": { schema },
+      ...(streamed && { "text/event-stream": { schema: Type.String() } }),
+    },
+  };
+}
 
 /** Must be called before the routes are added: it collects them. */
 export function collectDocumentation(app: HttpServer): void {
@@ -25,6 +49,13 @@ export function collectDocumentation(app: HttpServer): void {
         { name: "keys", description: "Who may call." },
         { name: "service", description: "What the service can do and how it is." },
       ],
+    },
+    transform: ({ schema, url, route }) => {
+      const answer = route.config?.documented;
+      return {
+        url,
+        schema: answer ? { ...schema, response: { ...(schema.response as object), 200: answer } } : schema,
+      };
     },
     // Components under their own names instead of def-0, def-1, ...
     refResolver: {

@@ -8,6 +8,7 @@ import { errorResponses } from "../errors.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { enqueueBody, submitErrors, submitInputOf } from "../job-request.ts";
 import type { HttpServer } from "../types.ts";
+import { answersOf } from "./docs.ts";
 
 const accepted = Type.Object(
   { success: Type.Literal(true), job_id: Type.String({ format: "uuid" }), message: Type.String() },
@@ -18,6 +19,9 @@ export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
   app.post(
     "/enqueue",
     {
+      config: {
+        documented: answersOf("The job's id; of a dry run what would become of it.", [accepted, Type.Ref("DryRun#")]),
+      },
       schema: {
         tags: ["jobs"],
         operationId: "enqueue",

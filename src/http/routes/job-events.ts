@@ -47,6 +47,7 @@ export function jobEventRoutes(app: HttpServer, context: JobsContext, keepAliveM
             description: "Server-sent events.",
             content: { "text/event-stream": { schema: { type: "string" } } },
           },
+          204: Type.Null({ description: "There is nothing after the event of Last-Event-ID." }),
           ...errorResponses(["invalid_request", "job_not_found", "unavailable"]),
         },
       },

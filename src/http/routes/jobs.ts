@@ -19,6 +19,7 @@ import { jobBody, submitErrors, submitInputOf } from "../job-request.ts";
 import { jobParams, jobResource, jobSummaryResource } from "../job-resource.ts";
 import { nullable, time } from "../json.ts";
 import type { HttpServer } from "../types.ts";
+import { answersOf } from "./docs.ts";
 
 const defaultListLimit = 50;
 
@@ -60,6 +61,12 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
   app.post(
     "/v1/jobs",
     {
+      config: {
+        documented: answersOf("The job; of a dry run what would become of it.", [
+          Type.Ref("Job#"),
+          Type.Ref("DryRun#"),
+        ]),
+      },
       schema: {
         tags,
         operationId: "createJob",

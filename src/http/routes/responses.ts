@@ -25,6 +25,7 @@ import { responseBody, responseReader } from "../openai/responses-request.ts";
 import { jobOfResponse, type ResponseObject, responseOf } from "../openai/responses-response.ts";
 import type { HttpServer } from "../types.ts";
 import { compileQueryOnly } from "../validation.ts";
+import { answersOf } from "./docs.ts";
 
 const params = Type.Object({ response_id: Type.String() });
 const followQuery = Type.Object(
@@ -65,6 +66,7 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
   app.post(
     "/v1/responses",
     {
+      config: { documented: answersOf("The response, or its events.", [response, Type.Ref("DryRun#")], true) },
       schema: {
         tags,
         operationId: "createResponse",
@@ -131,6 +133,7 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
   app.get(
     "/v1/responses/:response_id",
     {
+      config: { documented: answersOf("The response, or its events.", [response], true) },
       schema: {
         tags,
         operationId: "getResponse",
