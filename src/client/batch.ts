@@ -144,28 +144,41 @@ async function upload(
 ): Promise<string> {
   const boundary = `sluice-${crypto.randomUUID()}`;
   const encoder = new TextEncoder();
+  /** What the caller's own code threw while the form was made of its requests. */
+  let thrown: { error: unknown } | undefined;
   async function* form(): AsyncGenerator<Uint8Array> {
     const part = (name: string) => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"`;
     yield encoder.encode(`${part("purpose")}\r\n\r\nbatch\r\n`);
     yield encoder.encode(`${part("file")}; filename="batch.jsonl"\r\nContent-Type: application/jsonl\r\n\r\n`);
     let n = 0;
-    for await (const item of items) {
-      n++;
-      yield encoder.encode(`${JSON.stringify(lineOf(item, n, endpoint, defaults))}\n`);
-      if (n % uploadNoticeEach === 0) onProgress?.({ status: "uploading", total: n, completed: 0, failed: 0 });
+    try {
+      for await (const item of items) {
+        n++;
+        yield encoder.encode(`${JSON.stringify(lineOf(item, n, endpoint, defaults))}\n`);
+        if (n % uploadNoticeEach === 0) onProgress?.({ status: "uploading", total: n, completed: 0, failed: 0 });
+      }
+    } catch (error) {
+      thrown = { error };
+      throw error;
     }
     yield encoder.encode(`\r\n--${boundary}--\r\n`);
   }
   const type = `multipart/form-data; boundary=${boundary}`;
   const body = canStream() ? streamOf(form()) : await whole(form());
-  const file = await transport.json<{ id: string }>("/v1/files", {
-    method: "POST",
-    stream: { body, type },
-    headers: environment === undefined ? {} : { "x-sluice-environment": environment },
-    signal,
-    timeoutMs: 0,
-  });
-  return file.id;
+  try {
+    const file = await transport.json<{ id: string }>("/v1/files", {
+      method: "POST",
+      stream: { body, type },
+      headers: environment === undefined ? {} : { "x-sluice-environment": environment },
+      signal,
+      timeoutMs: 0,
+    });
+    return file.id;
+  } catch (error) {
+    // To the transport it looks like a connection that broke.
+    if (thrown && !signal?.aborted) throw thrown.error;
+    throw error;
+  }
 }
 
 function lineOf(item: BatchItem, n: number, url: string, { model, maxTokens }: BatchOptions) {

@@ -145,7 +145,7 @@ export class SluiceClient {
   /**
    * Runs many requests: uploads them as they are produced, waits for the end of the batch, and gives their results in
    * the order of the requests. Requests that the batch was over before (cancelled, expired) come last. The upload is
-   * made once; if it fails the call rejects, and nothing has run.
+   * made once; if it fails the call rejects, and nothing has run. What the iterable throws is thrown as it is.
    *
    * ```ts
    * const prompts = ["Name a river.", "Name a mountain."];

@@ -198,6 +198,24 @@ describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
     expect(progress.at(-1)).toMatchObject({ status: "completed", total: count, completed: count, failed: 0 });
   });
 
+  test("what the caller's own iterable throws is what the caller gets, and no file stays", async () => {
+    const mine = new RangeError("my own database is away");
+    async function* failing(after: number) {
+      for (let i = 0; i < after; i++) yield `number ${i}`;
+      throw mine;
+    }
+    const files = () => sluice.request<{ data: object[] }>("GET", "/v1/files");
+    const before = (await files()).data.length;
+    for (const after of [0, 3]) {
+      await expect(sluice.batch(failing(after)).next()).rejects.toBe(mine);
+      await expect(sluice.dryRunBatch(failing(after))).rejects.toBe(mine);
+    }
+    const circular: Record<string, unknown> = {};
+    circular.self = circular;
+    await expect(sluice.batch([{ body: circular }]).next()).rejects.toThrow(/circular/);
+    expect((await files()).data).toHaveLength(before);
+  });
+
   test("a batch whose requests are at fault is refused with the line, and one whose lines fail says so for each", async () => {
     const bad = sluice.batch(["fine", { customId: "request-1", body: {} }], { model: "llama3-3-70b", pollMs: 50 });
     const error = await bad.next().catch((reason) => reason);
