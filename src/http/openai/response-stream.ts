@@ -9,7 +9,7 @@ import type { JobsContext } from "../../jobs/context.ts";
 import { JobFollower } from "../../jobs/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/text-position.ts";
 import { EventStream } from "../event-stream.ts";
-import { positionAfter, ResponseEvents } from "./responses-events.ts";
+import { attemptOf, positionAfter, ResponseEvents } from "./responses-events.ts";
 
 export interface FollowedResponse {
   reply: FastifyReply;
@@ -77,6 +77,7 @@ export async function streamResponse(context: JobsContext, followed: FollowedRes
 }
 
 const startedAnew = "The call broke off and started anew, so the text so far is void.";
+const fromTheBeginning = "Read the response from the beginning, without starting_after.";
 
 /** Where in the text a reader stands. */
 function startOf({ job, outcome, attempts }: JobRecord, after: number | undefined): TextPosition {
@@ -84,10 +85,14 @@ function startOf({ job, outcome, attempts }: JobRecord, after: number | undefine
   const position = positionAfter(after);
   const { attempt, chars } = position;
   const answering = outcome ? (outcome.attempt ?? attempt) : (attempts.at(-1)?.n ?? 0);
+  if (outcome?.status === "completed" && attemptOf(after) > (outcome.attempt ?? attemptOf(after))) {
+    const message = `The event with this number is of another call than the one that was answered. ${fromTheBeginning}`;
+    throw new SluiceError("conflict", message, { field: "starting_after", jobId: job.id });
+  }
   // Whatever it heard of one that has ended without an answer, there is nothing more of that.
   if (chars === 0 || (outcome && outcome.status !== "completed")) return position;
   if (answering > attempt) {
-    const message = `${startedAnew} Read the response from the beginning, without starting_after.`;
+    const message = `${startedAnew} ${fromTheBeginning}`;
     throw new SluiceError("conflict", message, { field: "starting_after", jobId: job.id });
   }
   // Events after the text have higher numbers than the text is long.

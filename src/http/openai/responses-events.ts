@@ -30,10 +30,15 @@ function firstOf(attempt: number): number {
   return Math.max(0, attempt - 1) * numbersOfAttempt;
 }
 
+/** The attempt whose events have such numbers. */
+export function attemptOf(number: number): number {
+  return Math.floor(number / numbersOfAttempt) + 1;
+}
+
 /** How much of the text whoever has this event was told. */
 export function positionAfter(number: number): TextPosition {
   const chars = Math.max(0, (number % numbersOfAttempt) - beforeText);
-  return chars === 0 ? textStart : { attempt: Math.floor(number / numbersOfAttempt) + 1, next: 0, chars };
+  return chars === 0 ? textStart : { attempt: attemptOf(number), next: 0, chars };
 }
 
 export class ResponseEvents {

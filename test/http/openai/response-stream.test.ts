@@ -169,6 +169,22 @@ describe("another call began", () => {
     expect(numbers(whole)[4]).toBe(1e9 + 3 + "Scattering.".length);
   });
 
+  test("and an earlier one was answered after all: numbers of a later one are refused", async () => {
+    const { id, jobId } = await submitted();
+    await server.context.begin(jobId);
+    await server.context.end(jobId, { ...done, attempt: 1 });
+    // Before the text of the second call, in it, and of one long after.
+    for (const starting_after of [1e9 + 2, 1e9 + 3 + 5, 7e9 + 10]) {
+      await expect(client.responses.retrieve(id, { stream: true, starting_after })).rejects.toMatchObject({
+        ...{ status: 409, code: "conflict", param: "starting_after" },
+        message: expect.stringContaining("from the beginning"),
+      });
+    }
+    const rest = await read(id, 3 + "Rayleigh".length);
+    await rest.end;
+    expect(textOf(rest.events)).toBe(" scattering.");
+  });
+
   test("before there was any text: nobody notices", async () => {
     const { id, jobId } = await submitted();
     const reader = await read(id);
