@@ -41,6 +41,8 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   const regions = regionsFor(context.settings, { ...caller, tenant: job.tenant }, job.regions);
   const wanted = { ...job, ...(regions && { regions }) };
   const tokens = await admit(context, wanted, job.request);
+  // The retry may have been deleted since it was looked for.
+  if ((await deletedAmong(context.store, [id])).has(id)) return retry(context, jobId, caller);
   // The retry of a batch's line is in none of the batch's files: it is a job like any other, also for the limits of its key.
   const { notBefore: _, batchId: _batch, customId: _line, expiresAt, ...same } = wanted;
   const submittedAt = context.clock.wall();

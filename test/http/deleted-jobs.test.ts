@@ -106,10 +106,26 @@ describe.each(["SQLite", "MongoDB"] as const)("in %s", (name) => {
       const key = headers();
       const id = await submit(key);
       await server.context.end(id, failed);
-      vi.spyOn(server.context.store, "remove").mockRejectedValueOnce(new Error("killed"));
+      const removed = vi.spyOn(server.context.store, "remove").mockRejectedValueOnce(new Error("killed"));
       expect(await remove(id)).toBe(500);
+      removed.mockRestore();
       expect(await submit(key)).toBe(id);
       expect(await remove(id)).toBe(200);
+      expect(await submit(key)).not.toBe(id);
+    });
+
+    test("that was removed by a process that died then does not come back", async () => {
+      const { store } = server.context;
+      const key = headers();
+      const id = await submit(key);
+      await server.context.end(id, failed);
+      const removeJob = store.remove;
+      const removed = vi.spyOn(store, "remove").mockImplementationOnce(async (...of) => {
+        await removeJob(...of);
+        throw new Error("killed");
+      });
+      expect(await remove(id)).toBe(500);
+      removed.mockRestore();
       expect(await submit(key)).not.toBe(id);
     });
 
@@ -118,8 +134,9 @@ describe.each(["SQLite", "MongoDB"] as const)("in %s", (name) => {
       const before = await submit(key);
       await server.context.end(before, failed);
       // What was not there yet when it was looked for was made, ended and deleted while the request was checked.
-      vi.spyOn(server.context.store, "get").mockImplementationOnce(async () => undefined);
+      const get = vi.spyOn(server.context.store, "get").mockImplementationOnce(async () => undefined);
       const check = vi.spyOn(server.context.limits, "check").mockImplementationOnce(async () => {
+        get.mockRestore();
         expect(await remove(before)).toBe(200);
       });
       const id = await submit(key);
@@ -169,6 +186,26 @@ describe.each(["SQLite", "MongoDB"] as const)("in %s", (name) => {
         });
       }
       expect(new Set(ids).size).toBe(4);
+    });
+
+    test("that was a retry and is deleted while it is asked for again does not come back either", async () => {
+      const original = await submit(headers());
+      await server.context.end(original, failed);
+      const retried = async () => (await server.post(`/v1/jobs/${original}/retry`)).body.job_id;
+      const first = await retried();
+      await server.context.end(first, failed);
+      const { store } = server.context;
+      const get = store.get;
+      const looked = vi.spyOn(store, "get").mockImplementation(async (id) => {
+        if (id !== first) return get(id);
+        looked.mockRestore();
+        expect(await remove(first)).toBe(200);
+        return get(id);
+      });
+      const next = await retried();
+      expect(next).not.toBe(first);
+      expect((await server.get(`/v1/jobs/${next}`)).body).toMatchObject({ status: "queued", retry_of: original });
+      expect((await server.get(`/v1/jobs/${first}`)).status).toBe(404);
     });
 
     test("may be the retry of a batch's line: a job of its own, which its batch does not know", async () => {
