@@ -26,7 +26,19 @@ export interface JobsContext {
   /** What keys and the service take. Absent: everything. */
   limits?: Pick<
     Limits,
-    "check" | "checkTotal" | "claimOf" | "isLimited" | "reserve" | "reserveRoom" | "release" | "ended"
+    | "check"
+    | "checkTotal"
+    | "holdBatch"
+    | "resumeBatch"
+    | "releaseBatch"
+    | "claimOf"
+    | "isLimited"
+    | "reserve"
+    | "reserveRoom"
+    | "stored"
+    | "release"
+    | "releaseRoom"
+    | "ended"
   >;
   /** Told of jobs that were stored just now, after their state event. Must not throw, and is not waited for. */
   onAccepted?: (jobs: readonly Job[]) => void;

@@ -1,4 +1,5 @@
 // Taking jobs in: check everything, build the one canonical form, store durably, put into the queue.
+import type { BatchId } from "../domain/batch.ts";
 import { SluiceError } from "../domain/errors.ts";
 import { newJobId } from "../domain/ids.ts";
 import type { Job, Priority } from "../domain/job.ts";
@@ -105,14 +106,18 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
   const { store, limits } = context;
   await limits?.reserve(jobs);
   let results: ("inserted" | "exists")[];
-  await markEphemeral(context, jobs);
-  await expectDeliveries(context, jobs);
+  let tried = false;
   try {
+    await markEphemeral(context, jobs);
+    await expectDeliveries(context, jobs);
+    tried = true;
     results = await store.insertMany(jobs);
+    limits?.stored(jobs.length);
   } catch (error) {
-    const mayBeStored = error instanceof SluiceError && error.code === "fate_unknown";
+    const mayBeStored = tried && error instanceof SluiceError && error.code === "fate_unknown";
+    if (mayBeStored) limits?.stored(jobs.length);
     // If that fails as well, it is found later that the jobs never came.
-    if (!mayBeStored) await limits?.release(jobs).catch(() => {});
+    else await limits?.release(jobs).catch(() => {});
     if (mayBeStored && jobs.length === 1) {
       throw new SluiceError("fate_unknown", error.message, { ...error.details, jobId: jobs[0]!.id }, { cause: error });
     }
@@ -125,16 +130,25 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
 }
 
 /**
- * Accepts the next of the jobs that are laid ready. Their key has no limits, and none of them needs anything else to be on
+ * Accepts the next lines of a batch that are laid ready. Their key has no limits, and none of them needs anything else to be on
  * record before it is (for a webhook, for an end without texts).
  */
 export async function acceptStaged(
   context: JobsContext,
   staged: StagedJobs,
+  batchId: BatchId,
   jobs: readonly QueuedJob[],
 ): Promise<void> {
-  await context.limits?.reserveRoom(jobs.length);
-  const known = new Set(await staged.insert(jobs.length));
+  const { limits } = context;
+  await limits?.reserveRoom(jobs.length, batchId);
+  let known: Set<string>;
+  try {
+    known = new Set(await staged.insert(jobs.length));
+    limits?.stored(jobs.length);
+  } catch (error) {
+    limits?.releaseRoom(jobs.length, batchId);
+    throw error;
+  }
   const inserted = known.size === 0 ? jobs : jobs.filter(({ id }) => !known.has(id));
   announce(context, inserted);
   await enqueue(context, inserted);

@@ -269,6 +269,23 @@ test("the whole service: waiting jobs, and the disk", async () => {
   );
 });
 
+test("the whole service: of many at once no more are taken than there is room for, and what is not stored takes none", async () => {
+  const server = await start();
+  const { settings, limits } = server.context;
+  const counts = Object.values(await server.context.store.counts());
+  settings.limits = { ...settings.limits, maxQueuedJobs: counts.reduce((sum, { queued }) => sum + queued, 10) };
+  // What is stored while jobs are counted again may count twice for a moment.
+  vi.spyOn(server.context.clock, "now").mockReturnValue(server.context.clock.now());
+  vi.spyOn(server.context.store, "insertMany").mockRejectedValueOnce(new Error("no"));
+  const submit = () => server.as(admin).post("/v1/jobs", ask());
+  expect((await submit()).status).toBe(500);
+  const answers = await Promise.all(Array.from({ length: 40 }, submit));
+  expect(answers.filter(({ status }) => status < 300)).toHaveLength(10);
+  expect(answers.filter(({ status }) => status === 429)).toHaveLength(30);
+  await expect(limits.check([])).resolves.toBeUndefined();
+  vi.restoreAllMocks();
+});
+
 test("a key's limits are known to a registry that did not make it", async () => {
   const server = await start();
   const key = await keyWith(server, { max_waiting: 7 });

@@ -56,6 +56,15 @@ export async function findBatch(context: BatchesContext, environment: string, id
   return { request, steps: stepsOf(id, records) };
 }
 
+/** Whether every line that will be a job is one: nothing has to be set aside for the batch itself any more. */
+export function isTakenIn({ request, steps }: Batch, now: number): boolean {
+  const { submitted, cancelled, ended, validated } = steps;
+  const failed = validated !== undefined && validated.errors.length > 0;
+  return (
+    failed || submitted !== undefined || cancelled !== undefined || ended !== undefined || now >= request.expiresAt
+  );
+}
+
 /** @throws SluiceError `batch_not_found`, also for a batch that the caller may not see */
 export async function requireBatch(context: BatchesContext, id: string, caller: Caller): Promise<Batch> {
   if (isBatchId(id)) {

@@ -24,6 +24,8 @@ export function lineLimits({ settings: { limits } }: Pick<AdmissionContext, "set
  * Reads the whole file.
  * @param onChunk called now and then; what it throws ends the pass
  * @param onJob given every line's job, in order, until there is a mistake; returns what to wait for before the next one
+ * @param limit given what all lines may use together, if nothing is wrong with them; throws what refuses it. Sets nothing
+ *   aside if absent.
  * @returns the number of requests, where the last one stands, and what is wrong
  * @throws what the stream throws; SluiceError `unavailable` if something cannot be told now
  */
@@ -34,6 +36,7 @@ export async function validateLines(
   bytes: AsyncIterable<Uint8Array>,
   onChunk: () => Promise<void> | void = () => {},
   onJob?: (job: Job, line: number) => Promise<void> | undefined,
+  limit: (total: Claim) => Promise<void> | undefined = (total) => context.limits?.checkTotal(request.keyId, total),
 ): Promise<{ lines: number; lastLine: number; errors: BatchError[] }> {
   const { maxLines, maxLineBytes } = lineLimits(context);
   const seen = new CustomIds();
@@ -72,15 +75,15 @@ export async function validateLines(
       }
     }
   }
-  if (errors.length === 0) errors.push(...(await limitErrors(context, request, total)));
+  if (errors.length === 0 && lines > 0) errors.push(...(await limitErrors(limit, total)));
   if (lines === 0) errors.push({ code: "empty_file", message: "The file has no requests." });
   return { lines, lastLine, errors };
 }
 
 /** Limits hold for all lines together, before any of them is a job. */
-async function limitErrors({ limits }: AdmissionContext, { keyId }: BatchRequest, total: Claim): Promise<BatchError[]> {
+async function limitErrors(limit: (total: Claim) => Promise<void> | undefined, total: Claim): Promise<BatchError[]> {
   try {
-    await limits?.checkTotal(keyId, total);
+    await limit(total);
     return [];
   } catch (error) {
     if (!(error instanceof SluiceError) || error.status >= 500) throw error;

@@ -1,23 +1,27 @@
 // Limits that are kept before anything is queued: of each API key (jobs at a time, tokens of the day, dollars of the
 // month), and of the whole service (waiting jobs, free disk).
 //
-// What a job may use at most is set aside when it is accepted and becomes what it really used when it ends. In one
-// process that is exact, also after a restart. Processes that share a store learn of each other's jobs every few seconds,
-// so together they may exceed a limit by what they accept in that time.
-import { statfs } from "node:fs/promises";
+// What a job may use at most is set aside when it is accepted, for a batch when it is checked, and becomes what it really
+// used when it ends. In one process that is exact, also after a restart. Processes that share a store learn of each other's
+// jobs every few seconds, so together they may exceed a limit by what they accept in that time.
 import type { Logger } from "pino";
 import type { Settings } from "../../config/settings.ts";
+import type { BatchId, BatchRequest } from "../../domain/batch.ts";
 import type { Clock } from "../../domain/clock.ts";
-import { SluiceError } from "../../domain/errors.ts";
 import type { Job, Outcome } from "../../domain/job.ts";
 import type { JobStore } from "../../store/job-store.ts";
 import type { RecordPlace } from "../../store/record-store.ts";
+import { findBatch, isTakenIn } from "../batches/records.ts";
 import type { KeyLimits } from "../caller.ts";
 import type { KeyRegistry } from "../keys/registry.ts";
 import {
   Account,
   forgottenRange,
-  jobIdIn,
+  type HeldValue,
+  heldId,
+  heldRange,
+  heldRecord,
+  idIn,
   type OpenValue,
   openId,
   openRange,
@@ -26,10 +30,11 @@ import {
 } from "./account.ts";
 import { Cached } from "./cached.ts";
 import { type Claim, claimOf, nothing, plus, refusalOf } from "./claim.ts";
+import { ServiceRoom } from "./room.ts";
 
 export interface LimitsContext {
   settings: Settings;
-  store: Pick<JobStore, "records" | "get" | "counts">;
+  store: JobStore;
   keys: Pick<KeyRegistry, "limitsOf" | "limited">;
   clock: Clock;
   log: Logger;
@@ -45,6 +50,9 @@ const tidiedAtOnce = 200;
 /** A job that is not on record so long after something was set aside for it will not come. */
 const orphanMs = 600_000;
 
+/** Of a batch. */
+export type HeldBatch = Pick<BatchRequest, "id" | "environment" | "keyId">;
+
 interface Known {
   account: Account;
   loaded: Cached<void>;
@@ -56,9 +64,7 @@ export class Limits {
   readonly #context: LimitsContext;
   readonly #places: readonly RecordPlace[];
   readonly #known = new Map<string, Known>();
-  readonly #waiting: Cached<number>;
-  readonly #freeDisk: Cached<number> | undefined;
-  #acceptedSince = 0;
+  readonly #room: ServiceRoom;
   /** Ends that are being written down. */
   readonly #ending = new Set<Promise<void>>();
 
@@ -66,18 +72,7 @@ export class Limits {
     this.#context = context;
     const { settings, store, clock } = context;
     this.#places = Object.keys(settings.environments).map((environment) => ({ collection: "usage", environment }));
-    this.#waiting = new Cached(clock, 1000, async () => {
-      const counts = await store.counts();
-      this.#acceptedSince = 0;
-      return Object.values(counts).reduce((sum, { queued }) => sum + queued, 0);
-    });
-    if (!settings.distributed) {
-      this.#freeDisk = new Cached(clock, 1000, async () => {
-        // A disk that cannot be asked is not taken for a full one.
-        const found = await statfs(settings.dataDir).catch(() => undefined);
-        return found ? found.bavail * found.bsize : Number.POSITIVE_INFINITY;
-      });
-    }
+    this.#room = new ServiceRoom(settings, store, clock);
   }
 
   /**
@@ -85,7 +80,7 @@ export class Limits {
    * @throws SluiceError `limit_exceeded`, `budget_exceeded`, `storage_full`, `forbidden` (no price is known)
    */
   async check(jobs: readonly Job[]): Promise<void> {
-    await this.#checkService(jobs.length);
+    await this.#room.check(jobs.length);
     for (const [keyId, limits, own] of this.#byLimitedKey(jobs)) {
       await this.#upToDate(keyId, (account) => this.#claimsOf(own, limits, account));
     }
@@ -106,51 +101,112 @@ export class Limits {
   }
 
   /**
-   * Whether so much would be taken now, all of it together: a batch is looked at as a whole, before it has any job.
+   * Whether so much would be taken now, all of it together; sets nothing aside.
    * @throws SluiceError as `check`
    */
   async checkTotal(keyId: string | undefined, total: Claim): Promise<void> {
-    await this.#checkService(total.jobs);
+    await this.#room.check(total.jobs);
     const limits = keyId === undefined ? undefined : this.#context.keys.limitsOf(keyId);
     if (keyId === undefined || !limits) return;
-    await this.#upToDate(keyId, (account) => {
-      const refusal = refusalOf(limits, account.standing(this.#today()), total);
-      if (refusal) throw refusal;
-    });
+    await this.#upToDate(keyId, (account) => this.#refuse(limits, account, total));
   }
 
   /**
-   * Sets aside what the jobs may use, before they are stored. Repeating it for the same job changes nothing. Lines of a
-   * batch are not refused for their key's sake: see `checkTotal`.
+   * Sets aside what all lines of a batch may use together, before it has any job. It goes over to the lines as these are
+   * reserved; what is left is given back by `releaseBatch`. Repeating it for the same batch changes nothing.
+   * @throws SluiceError as `check`, then nothing is set aside; or what the store throws, then it is to be repeated
+   */
+  async holdBatch({ id, environment, keyId }: HeldBatch, total: Claim): Promise<void> {
+    await this.#room.hold(id, environment, total.jobs);
+    const limits = keyId === undefined ? undefined : this.#context.keys.limitsOf(keyId);
+    if (keyId === undefined || !limits) return;
+    try {
+      await this.#upToDate(keyId, (account) => {
+        if (account.holds(id)) return;
+        this.#refuse(limits, account, total);
+        account.hold(id, total);
+      });
+    } catch (error) {
+      this.#room.letGo(id);
+      throw error;
+    }
+    const record = heldRecord(keyId, id, { environment, claim: total });
+    await this.#context.store.records.insert({ collection: "usage", environment }, [record]);
+  }
+
+  /**
+   * Takes room for lines of a batch that was checked elsewhere or before a restart. What its key has set aside is on record.
+   */
+  resumeBatch({ id, environment }: HeldBatch, lines: number): void {
+    this.#room.holdChecked(id, environment, lines);
+  }
+
+  /**
+   * Gives back what is set aside for lines of a batch that will not be jobs any more. Never throws; what fails here is made
+   * good by `tidy`.
+   */
+  async releaseBatch({ id, environment, keyId }: HeldBatch): Promise<void> {
+    this.#room.letGo(id);
+    if (keyId === undefined) return;
+    this.#known.get(keyId)?.account.letGo(id);
+    try {
+      await this.#context.store.records.remove({ collection: "usage", environment }, [heldId(id)]);
+    } catch (error) {
+      this.#context.log.warn({ err: error, batchId: id }, "what was set aside for a batch could not be given back yet");
+    }
+  }
+
+  /**
+   * Sets aside what the jobs may use, before they are stored; `stored` or `release` has to follow. Repeating it for the
+   * same job changes nothing. Lines are not refused: their batch was checked as a whole, see `holdBatch`.
+   * @param jobs lines of one batch, or none of them one
    * @throws SluiceError as `check`, and what the store throws; then nothing is set aside
    */
   async reserve(jobs: readonly Job[]): Promise<void> {
-    await this.#checkService(jobs.length);
+    const batchId = jobs[0]?.batchId;
+    await this.#room.take(jobs.length, batchId);
+    try {
+      await this.#reserveForKeys(jobs);
+    } catch (error) {
+      this.#room.giveBack(jobs.length, batchId);
+      throw error;
+    }
+  }
+
+  async #reserveForKeys(jobs: readonly Job[]): Promise<void> {
     for (const [keyId, limits, own] of this.#byLimitedKey(jobs)) {
       const { account } = await this.#accountOf(keyId);
       const claims = await this.#upToDate(keyId, () => {
         // Nothing is waited for between the check and setting aside.
         const fitting = this.#claimsOf(own, limits, account);
-        for (const [job, claim] of fitting) account.setAside(job.id, claim);
+        for (const [job, claim] of fitting) account.setAside(job, claim);
         return fitting;
       });
       try {
         await this.#writeOpen(keyId, claims);
       } catch (error) {
-        for (const [job] of claims) account.release(job.id);
+        for (const [job] of claims) account.takeBack(job);
         throw error;
       }
     }
-    this.#acceptedSince += jobs.length;
   }
 
   /**
-   * The same for jobs whose key has no limits.
-   * @throws SluiceError as `check`
+   * The same for lines whose key has no limits; `stored` or `releaseRoom` has to follow.
+   * @throws SluiceError `storage_full`
    */
-  async reserveRoom(jobs: number): Promise<void> {
-    await this.#checkService(jobs);
-    this.#acceptedSince += jobs;
+  async reserveRoom(lines: number, batchId: BatchId): Promise<void> {
+    await this.#room.take(lines, batchId);
+  }
+
+  /** Of lines that were not stored after all. */
+  releaseRoom(lines: number, batchId: BatchId): void {
+    this.#room.giveBack(lines, batchId);
+  }
+
+  /** So many jobs that were reserved are stored now, or may be. */
+  stored(jobs: number): void {
+    this.#room.stored(jobs);
   }
 
   async #writeOpen(keyId: string, claims: readonly [Job, Claim][]): Promise<void> {
@@ -158,16 +214,18 @@ export class Limits {
     for (const environment of new Set(claims.map(([job]) => job.environment))) {
       const records = claims
         .filter(([job]) => job.environment === environment)
-        .map(([job, claim]) => openRecord(keyId, job.id, claim, at));
+        .map(([job, claim]) => openRecord(keyId, job, claim, at));
       await this.#context.store.records.insert({ collection: "usage", environment }, records);
     }
   }
 
   /** Of jobs that were not stored after all. */
   async release(jobs: readonly Job[]): Promise<void> {
-    for (const { id, keyId, environment } of jobs) {
+    this.#room.giveBack(jobs.length, jobs[0]?.batchId);
+    for (const job of jobs) {
+      const { id, keyId, environment } = job;
       if (keyId === undefined || !this.#context.keys.limitsOf(keyId)) continue;
-      this.#known.get(keyId)?.account.release(id);
+      this.#known.get(keyId)?.account.takeBack(job);
       await this.#context.store.records.remove({ collection: "usage", environment }, [openId(id)]);
     }
   }
@@ -192,12 +250,16 @@ export class Limits {
     }
   }
 
-  /** One round of making good what a crash or a lost write left behind: jobs that ended, or never came. */
+  /** One round of making good what a crash or a lost write left behind: jobs that ended, or never came, and batches. */
   async tidy(): Promise<void> {
+    for (const [id, environment] of this.#room.held) {
+      if (await this.#isTakenIn(environment, id)) this.#room.letGo(id);
+    }
     for (const keyId of this.#context.keys.limited) {
       const known = await this.#accountOf(keyId);
       for (const [i, place] of this.#places.entries()) {
         known.cursors[i] = await this.#tidyPlace(place, keyId, known.cursors[i]);
+        await this.#tidyHeld(place, keyId);
         const old = await this.#context.store.records.list(place, {
           ...forgottenRange(keyId, this.#today()),
           limit: 1000,
@@ -210,49 +272,44 @@ export class Limits {
     }
   }
 
+  async #tidyHeld(place: RecordPlace, keyId: string): Promise<void> {
+    const page = await this.#context.store.records.list(place, { ...heldRange(keyId), limit: tidiedAtOnce });
+    for (const { id, value } of page.items) {
+      const { environment } = value as HeldValue;
+      if (await this.#isTakenIn(environment, idIn(id))) await this.releaseBatch({ id: idIn(id), environment, keyId });
+    }
+  }
+
+  /** Also if there is no such batch. */
+  async #isTakenIn(environment: string, id: BatchId): Promise<boolean> {
+    const batch = await findBatch(this.#context, environment, id);
+    return !batch || isTakenIn(batch, this.#context.clock.wall());
+  }
+
   async #tidyPlace(place: RecordPlace, keyId: string, cursor: string | undefined): Promise<string | undefined> {
     const { store } = this.#context;
     const page = await store.records.list(place, { ...openRange(keyId), limit: tidiedAtOnce, cursor });
     for (const { id, value } of page.items) {
-      const jobId = jobIdIn(id);
+      const jobId = idIn(id);
       const record = await store.get(jobId);
       if (record?.outcome) await this.#spend(place, jobId, value as OpenValue, record.outcome);
       else if (!record && this.#context.clock.wall() - (value as OpenValue).at > orphanMs) {
-        this.#known.get(keyId)?.account.release(jobId);
+        this.#known.get(keyId)?.account.takeBack({ id: jobId, batchId: (value as OpenValue).batchId });
         await store.records.remove(place, [id]);
       }
     }
     return page.next;
   }
 
-  async #spend(place: RecordPlace, jobId: string, { keyId, claim }: OpenValue, outcome: Outcome): Promise<void> {
+  async #spend(place: RecordPlace, jobId: string, open: OpenValue, outcome: Outcome): Promise<void> {
     const { records } = this.#context.store;
     const day = new Date(outcome.at).toISOString().slice(0, 10);
-    const used = usedBy(outcome, claim);
-    const [answer] = await records.insert(place, [spentRecord(keyId, jobId, day, used)]);
-    const account = this.#known.get(keyId)?.account;
+    const used = usedBy(outcome, open.claim);
+    const [answer] = await records.insert(place, [spentRecord(open, jobId, day, used)]);
+    const account = this.#known.get(open.keyId)?.account;
     if (answer === "inserted") account?.spend(day, used);
     account?.release(jobId);
     await records.remove(place, [openId(jobId)]);
-  }
-
-  /** @throws SluiceError */
-  async #checkService(jobs: number): Promise<void> {
-    const { maxQueuedJobs, minFreeDiskBytes } = this.#context.settings.limits;
-    const waiting = (await this.#waiting.get()) + this.#acceptedSince;
-    if (waiting + jobs > maxQueuedJobs) {
-      throw new SluiceError(
-        "limit_exceeded",
-        `The service takes up to ${maxQueuedJobs} waiting jobs (limits.maxQueuedJobs); ${waiting} wait now.`,
-      );
-    }
-    const free = (await this.#freeDisk?.get()) ?? Number.POSITIVE_INFINITY;
-    if (free < minFreeDiskBytes) {
-      throw new SluiceError(
-        "storage_full",
-        `The disk of the data folder has ${free} bytes left; below ${minFreeDiskBytes} (limits.minFreeDiskBytes) no job is taken.`,
-      );
-    }
   }
 
   *#byLimitedKey(jobs: readonly Job[]): Iterable<[keyId: string, limits: KeyLimits, jobs: Job[]]> {
@@ -271,12 +328,17 @@ export class Limits {
 
   /** @throws SluiceError if all of them together are too much */
   #claimsOf(jobs: readonly Job[], limits: KeyLimits, account: Account): [Job, Claim][] {
-    const fresh = jobs.filter((job) => !account.has(job.id));
+    const fresh = jobs.filter((job) => !account.has(job));
     const claims = fresh.map((job): [Job, Claim] => [job, claimOf(this.#context.settings, job, limits)]);
     const sum = claims.reduce((total, [job, claim]) => (job.batchId ? total : plus(total, claim)), nothing);
-    const refusal = sum.jobs > 0 ? refusalOf(limits, account.standing(this.#today()), sum) : undefined;
-    if (refusal) throw refusal;
+    if (sum.jobs > 0) this.#refuse(limits, account, sum);
     return claims;
+  }
+
+  /** @throws SluiceError if it is too much */
+  #refuse(limits: KeyLimits, account: Account, claim: Claim): void {
+    const refusal = refusalOf(limits, account.standing(this.#today()), claim);
+    if (refusal) throw refusal;
   }
 
   /**

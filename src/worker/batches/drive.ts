@@ -5,7 +5,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
 import type { LineCounter } from "../../jobs/batches/line-counter.ts";
 import type { LineFormat } from "../../jobs/batches/lines.ts";
-import { type Batch, closeBatch, findBatch, loadProgress, takeStep } from "../../jobs/batches/records.ts";
+import { type Batch, closeBatch, findBatch, isTakenIn, loadProgress, takeStep } from "../../jobs/batches/records.ts";
 import { lineRange } from "../../jobs/batches/results.ts";
 import { validateLines } from "../../jobs/batches/validate.ts";
 import { endIdleJob, endJob } from "../../jobs/ending.ts";
@@ -40,7 +40,9 @@ export async function driveBatch(
   const format = formats[request.endpoint];
   if (!format) throw new Error(`There is no format for ${request.endpoint}`);
 
+  const wasSubmitted = batch.steps.submitted !== undefined;
   batch = await takeIn(context, batch, format, proceed);
+  if (!wasSubmitted && isTakenIn(batch, clock.wall())) await context.limits?.releaseBatch(request);
   if (isOver(batchStatus(batch.steps))) return closeBatch(context, environment, id);
   if (!batch.steps.validated) return endUnvalidated(context, batch);
 
@@ -77,6 +79,7 @@ async function takeIn(
     const isWanted = !isOver(batchStatus(checked.steps)) && !checked.steps.cancelled;
     if (!isWanted || context.clock.wall() >= expiresAt) return checked;
     const before = await loadProgress(context, environment, id);
+    context.limits?.resumeBatch(request, checked.steps.validated!.lines - before.line);
     const isReady = before.line === 0 && (await prepared?.areReady());
     const chunks =
       isReady && prepared
@@ -100,8 +103,14 @@ async function validate(
   let found: Awaited<ReturnType<typeof validateLines>>;
   try {
     const input = await inputOf(context, { request, steps: {} });
-    found = await validateLines(context, request, format, await readFile(context, input), proceed, (job, line) =>
-      prepared?.add(job, line),
+    found = await validateLines(
+      context,
+      request,
+      format,
+      await readFile(context, input),
+      proceed,
+      (job, line) => prepared?.add(job, line),
+      (total) => context.limits?.holdBatch(request, total),
     );
   } catch (error) {
     if (!(error instanceof SluiceError) || error.code !== "file_not_found") throw error;

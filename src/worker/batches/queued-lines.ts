@@ -10,7 +10,7 @@ type Kind = Omit<QueuedJob, "id" | "tokens">;
 const width = 4;
 
 export class QueuedLines {
-  readonly #batchId: BatchId;
+  readonly batchId: BatchId;
   readonly #kinds: Kind[] = [];
   /** Places in `#kinds`. */
   readonly #places = new Map<string, number>();
@@ -21,7 +21,7 @@ export class QueuedLines {
   #size = 0;
 
   constructor(batchId: BatchId) {
-    this.#batchId = batchId;
+    this.batchId = batchId;
   }
 
   get size(): number {
@@ -50,7 +50,7 @@ export class QueuedLines {
       const at = i * width;
       const tokens = { input: this.#table[at + 2]!, output: this.#table[at + 3]! };
       const kind = this.#kinds[this.#table[at + 1]!]!;
-      jobs.push({ id: lineJobId(this.#batchId, this.lineAt(i)), tokens, ...kind });
+      jobs.push({ id: lineJobId(this.batchId, this.lineAt(i)), tokens, ...kind });
     }
     return jobs;
   }
