@@ -10,7 +10,7 @@ export const idempotencyHeaders = Type.Object({
     Type.String({
       description:
         "Text of your own, unique to this request. Sending the same body again under it, within a day, gives the same " +
-        "job instead of a second one; another body gives 409 `idempotency_conflict`.",
+        "job, batch or file instead of a second one; another body gives 409 `idempotency_conflict`.",
     }),
   ),
 });

@@ -4,17 +4,11 @@ import Type from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
 import { batchUsing } from "../../jobs/batches/batches.ts";
 import type { JobsContext } from "../../jobs/context.ts";
-import {
-  deleteFile,
-  filePurposes,
-  listFiles,
-  newFileId,
-  readFile,
-  requireFile,
-  writeFile,
-} from "../../jobs/files/files.ts";
+import { deleteFile, filePurposes, listFiles, readFile, requireFile } from "../../jobs/files/files.ts";
+import { uploadFile } from "../../jobs/files/upload.ts";
 import { quote } from "../../jobs/quote.ts";
 import { errorResponses } from "../errors.ts";
+import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { fileResource } from "../openai/batch-resource.ts";
 import { environmentHeader, environmentOf } from "../openai/environment.ts";
 import { receiveUpload, type UploadForm } from "../openai/upload.ts";
@@ -39,7 +33,7 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
         summary: "Upload the input of a batch",
         description: `A form with the file, of at most ${settings.limits.maxFileBytes} bytes. Stored durably as it arrives.`,
         consumes: ["multipart/form-data"],
-        headers: Type.Object(environmentHeader),
+        headers: Type.Object({ ...idempotencyHeaders.properties, ...environmentHeader }),
         body: Type.Unsafe<unknown>({
           type: "object",
           properties: { file: { type: "string", format: "binary" }, purpose: { type: "string", enum: ["batch"] } },
@@ -50,7 +44,7 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
           ...errorResponses(
             [
               ...(["invalid_request", "unknown_environment", "too_large", "unsupported_media_type"] as const),
-              ...(["storage_full", "unavailable"] as const),
+              ...(["idempotency_conflict", "storage_full", "unavailable", "fate_unknown"] as const),
             ],
             "OpenAIError",
           ),
@@ -64,6 +58,7 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
         throw new SluiceError("unsupported_media_type", "The file must be sent as a form, multipart/form-data.");
       }
       const environment = environmentOf(request, settings);
+      const once = onceOf(request, "file");
       // Of the disk: a file is the largest thing that can be sent.
       await context.limits?.check([]);
       try {
@@ -71,10 +66,10 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
           request: request.raw,
           maxFileBytes: settings.limits.maxFileBytes,
           store: (bytes, form) =>
-            writeFile(context, { id: newFileId(), environment }, bytes, async () => ({
-              tenant: request.caller.tenant,
-              ...batchFile(await form()),
-            })),
+            uploadFile(context, {
+              ...{ environment, caller: request.caller, once, bytes },
+              describe: async () => batchFile(await form()),
+            }),
         });
         return fileResource(file);
       } catch (error) {

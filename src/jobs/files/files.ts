@@ -22,6 +22,8 @@ export interface StoredFile {
   createdAt: number;
   /** Key of the bytes. */
   blob: string;
+  /** Of the bytes, in hexadecimal; only of a file that was uploaded under an Idempotency-Key. */
+  sha256?: string;
 }
 
 export type FilesContext = Pick<JobsContext, "store" | "clock" | "settings">;
@@ -55,7 +57,7 @@ const fileOrder = (id: string) => `file/${id}`;
 const afterFiles = "file0";
 
 /** What is known of a file only once all of its bytes have come. */
-type Described = Pick<StoredFile, "tenant" | "filename" | "purpose">;
+type Described = Pick<StoredFile, "tenant" | "filename" | "purpose" | "sha256">;
 
 /**
  * Writes a file; durable when it resolves. Of several that write the same id the first one wins.
