@@ -1,10 +1,10 @@
 // Which jobs were deleted. Some ids are made again from what is still there: a key that is bound to one, a job that is
 // retried. A deleted job must not come back under its id, because its calls, what it used of limits and its webhook stay on
-// record, and the new job would take them for its own.
+// record, and the new job would take them for its own. Nor must a file: a batch that names it would
+// read other lines.
 //
 // A mark is written before the job is removed, so whoever misses the job finds the mark. It stands among the bindings of
 // keys and is swept with them.
-import type { JobHead } from "../domain/job.ts";
 import type { RecordPlace } from "../store/record-store.ts";
 import type { JobsContext } from "./context.ts";
 
@@ -15,10 +15,10 @@ const longerMs = 24 * 3_600_000;
 /** Behind every time: never swept. */
 const forever = "9".repeat(16);
 
-/** To be called before the job is removed. May be repeated. */
+/** To be called before the job or file is removed. May be repeated. */
 export async function markDeleted(
   { store, clock }: Pick<JobsContext, "store" | "clock">,
-  { id, retryOf }: JobHead,
+  { id, retryOf }: { id: string; retryOf?: string | undefined },
 ): Promise<void> {
   // The job that was retried can be retried at any time.
   const order = retryOf === undefined ? orderOf(clock.wall() + longerMs) : forever;

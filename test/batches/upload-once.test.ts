@@ -32,7 +32,7 @@ describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
     body.append("purpose", purpose);
     const headers = { "idempotency-key": key, ...(environment && { "x-sluice-environment": environment }) };
     const response = await fetch(`${service.url}/v1/files`, { method: "POST", headers, body });
-    return { status: response.status, body: await response.json() };
+    return { status: response.status, body: (await response.json()) as { id: string } };
   }
   const files = async () => (await service.client.files.list()).data.length;
 
@@ -89,12 +89,16 @@ describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
     expect(await send("x".repeat(256))).toMatchObject({ status: 400, body: { error: { param: "Idempotency-Key" } } });
   });
 
-  test("a file that was deleted is uploaded anew", async () => {
-    const key = newKey();
-    const { body } = await send(key);
-    await service.client.files.delete(body.id);
-    const again = await send(key);
-    expect(again.status).toBe(200);
-    expect(await (await service.client.files.content(again.body.id)).text()).toBe(content);
+  test("a file that was deleted is uploaded anew, and is another one, whatever is in it", async () => {
+    for (const text of [content, "another"]) {
+      const key = newKey();
+      const { body } = await send(key);
+      await service.client.files.delete(body.id);
+      const again = await send(key, { text });
+      expect(again).toMatchObject({ status: 200, body: { bytes: text.length } });
+      expect(again.body.id).not.toBe(body.id);
+      expect(await send(key, { text })).toEqual(again);
+      await expect(service.client.files.retrieve(body.id)).rejects.toMatchObject({ status: 404 });
+    }
   });
 });

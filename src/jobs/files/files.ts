@@ -6,6 +6,7 @@ import { newJobId } from "../../domain/ids.ts";
 import type { RecordPlace, StoredRecord } from "../../store/record-store.ts";
 import { type Caller, maySee } from "../caller.ts";
 import type { JobsContext } from "../context.ts";
+import { markDeleted } from "../deleted.ts";
 
 export const filePurposes = ["batch", "batch_output"] as const;
 export type FilePurpose = (typeof filePurposes)[number];
@@ -145,6 +146,8 @@ export async function listFiles(
 /** Deleting a file that is deleted meanwhile is no error. */
 export async function deleteFile(context: FilesContext, file: StoredFile): Promise<void> {
   const loose: LooseBlob = { blob: file.blob, fileId: file.id, environment: file.environment };
+  // Its key is bound to its id.
+  if (file.sha256 !== undefined) await markDeleted(context, file);
   await context.store.records.insert(filesIn(file.environment), [looseRecord(loose, context.clock.wall())]);
   await context.store.records.remove(filesIn(file.environment), [file.id]);
   await tidy(context, loose);
