@@ -1,6 +1,6 @@
 // What is set aside for a batch as a whole: every line of it counts exactly once, whatever becomes of it and of the process.
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { type BatchRequest, lineJobId, newBatchId } from "../../src/domain/batch.ts";
 import { newJobId } from "../../src/domain/ids.ts";
 import type { Job } from "../../src/domain/job.ts";
@@ -17,6 +17,7 @@ beforeAll(async () => {
   const input = { environment: "UAT", messages, messagesField: "prompt" as const };
   template = { ...(await buildJob(context, input, { tenant: "t", admin: false })), tokens: { input: 10, output: 0 } };
 });
+afterEach(() => void vi.restoreAllMocks());
 afterAll(() => context.close());
 
 const maxWaiting = 100;
@@ -120,6 +121,47 @@ test("a batch whose place could not be written down keeps it, and writes it when
   await limits.releaseBatch(batch);
   expect(await setAside(limits, keyId)).toBe(0);
   expect(await setAside(open(keyId), keyId)).toBe(0);
+});
+
+test("what is about to be written down is not forgotten when the sums are read again meanwhile", async () => {
+  const keyId = newKey();
+  let now = 0;
+  const clock = { now: () => now, wall: () => Date.now() };
+  const settings = { ...context.settings, distributed: { mongoUrl: "", redisUrl: "" } };
+  const keys = { limitsOf: () => ({ maxWaiting }), limited: [keyId] };
+  const limits = new Limits({ ...context, settings, clock, keys });
+  await setAside(limits, keyId);
+  const { records } = context.store;
+  const insert = records.insert.bind(records);
+  for (const first of [
+    async () => limits.holdBatch(await newBatch(keyId), totalOf(60)),
+    () => limits.reserve(Array.from({ length: 40 }, () => ({ ...template, keyId, id: newJobId() }))),
+  ]) {
+    const before = await setAside(limits, keyId);
+    let write = () => {};
+    const mayWrite = new Promise<void>((resolve) => {
+      write = resolve;
+    });
+    let isWriting = false;
+    const spy = vi.spyOn(records, "insert").mockImplementation(async (place, written) => {
+      if (place.collection !== "usage") return insert(place, written);
+      isWriting = true;
+      await mayWrite;
+      return insert(place, written);
+    });
+    const writing = first();
+    await vi.waitFor(() => expect(isWriting).toBe(true));
+    now += 1000;
+    // This is refused, looked at again with new sums, and refused again.
+    const meanwhile = await setAside(limits, keyId);
+    write();
+    await writing;
+    spy.mockRestore();
+    now += 1000;
+    expect(meanwhile).toBeGreaterThan(before);
+    expect(await setAside(limits, keyId)).toBe(meanwhile);
+  }
+  expect(await setAside(limits, keyId)).toBe(100);
 });
 
 test("lines of a batch that was checked are taken in however full the service is, and keep others out until then", async () => {

@@ -27,6 +27,8 @@ export class Account {
   #open = new Map<string, Claim>();
   #openSum: Claim = nothing;
   #held = new Map<BatchId, Held>();
+  /** Jobs and batches that something is set aside for, and whose record may not be there yet. */
+  readonly #unwritten = new Set<JobId | BatchId>();
   /** By UTC day. */
   #spent = new Map<string, Claim>();
   /** What changes while the record is being read. */
@@ -40,7 +42,11 @@ export class Account {
 
   /** Reads all that is on record of the month of this day. */
   async load(day: string): Promise<void> {
-    const meanwhile = { jobs: new Set<JobId>(), batches: new Set<BatchId>(), spent: [] as [string, Claim][] };
+    const meanwhile = {
+      jobs: new Set([...this.#unwritten].filter((id) => this.#open.has(id))),
+      batches: new Set([...this.#unwritten].filter((id) => this.#held.has(id))),
+      spent: [] as [string, Claim][],
+    };
     this.#meanwhile = meanwhile;
     const open = new Map<string, Claim>();
     const spent = new Map<string, Claim>();
@@ -104,6 +110,7 @@ export class Account {
   /** Of a line that its batch has something set aside for, that becomes the line's own. */
   setAside({ id, batchId }: LineOrJob, claim: Claim): void {
     this.release(id);
+    this.#unwritten.add(id);
     this.#open.set(id, claim);
     this.#openSum = plus(this.#openSum, claim);
     turn(this.#heldFor(batchId), id, claim);
@@ -125,15 +132,23 @@ export class Account {
 
   hold(batchId: BatchId, claim: Claim): void {
     this.#meanwhile?.batches.add(batchId);
+    this.#unwritten.add(batchId);
     this.#held.set(batchId, { left: claim, lines: new Map() });
   }
 
   letGo(batchId: BatchId): void {
     this.#meanwhile?.batches.add(batchId);
+    this.#unwritten.delete(batchId);
     this.#held.delete(batchId);
   }
 
+  /** Has to follow when what was set aside for a job or a batch is on record. */
+  written(id: JobId | BatchId): void {
+    this.#unwritten.delete(id);
+  }
+
   release(jobId: string): void {
+    this.#unwritten.delete(jobId);
     this.#meanwhile?.jobs.add(jobId);
     const claim = this.#open.get(jobId);
     if (!claim) return;

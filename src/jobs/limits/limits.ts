@@ -132,6 +132,7 @@ export class Limits {
     }
     const record = heldRecord(keyId, id, { environment, claim: total });
     await this.#context.store.records.insert({ collection: "usage", environment }, [record]);
+    this.#known.get(keyId)?.account.written(id);
   }
 
   /**
@@ -184,6 +185,7 @@ export class Limits {
       });
       try {
         await this.#writeOpen(keyId, claims);
+        for (const [job] of claims) account.written(job.id);
       } catch (error) {
         for (const [job] of claims) account.takeBack(job);
         throw error;
