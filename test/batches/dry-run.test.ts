@@ -32,6 +32,8 @@ describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
     let service: TestService;
     beforeAll(async () => {
       service = await startTestService(mode, { file });
+      // Until the queue is rebuilt nobody can say where a line would stand.
+      await vi.waitFor(async () => expect((await dryRun(lineOf("a"))).position).toBe(1), { timeout: 30_000 });
     });
     afterAll(() => service?.close());
 
