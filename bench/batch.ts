@@ -10,7 +10,7 @@ import { migrate } from "../src/store/sqlite/migrate.ts";
 import { environmentMigrations } from "../src/store/sqlite/schema.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
 
-const repeats = 2;
+const repeats = 5;
 const lines = 100_000;
 const rowsInTransaction = 1_000;
 const megabyte = 1024 * 1024;
