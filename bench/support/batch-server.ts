@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { lineFormats } from "../../src/http/openai/batch-lines.ts";
 import { createHttpServer } from "../../src/http/server.ts";
 import { openKeyRegistry } from "../../src/jobs/keys/registry.ts";
+import { Limits } from "../../src/jobs/limits/limits.ts";
 import { startBatchDriver } from "../../src/worker/batches/driver.ts";
 import { openEmbedded } from "./embedded.ts";
 
@@ -21,8 +22,10 @@ context.scheduler.add = async (entries) => {
   accepted += entries.length;
   if (accepted === expected) process.send!({ durable: true });
 };
+const keys = await openKeyRegistry(context);
+context.limits = new Limits({ ...context, keys });
 const driver = startBatchDriver({ ...context, formats: lineFormats(context.settings) });
-const http = createHttpServer({ ...context, onBatch: driver.wake, keys: await openKeyRegistry(context) });
+const http = createHttpServer({ ...context, onBatch: driver.wake, keys });
 await http.listen({ host: "127.0.0.1", port: 0 });
 const { port } = http.server.address() as AddressInfo;
 process.send!({ port, dataDir: context.settings.dataDir, rss: process.memoryUsage.rss() });

@@ -43,7 +43,9 @@ export async function validateLines(
   const errors: BatchError[] = [];
   let lines = 0;
   let lastLine = 0;
-  let total = nothing;
+  // Without limits of its key a line is one more job, and nothing else of it is counted.
+  const limits = context.limits?.isLimited(request.keyId) ? context.limits : undefined;
+  let claimed = nothing;
   for await (const chunk of jsonLines(bytes, maxLineBytes)) {
     await onChunk();
     for (const line of chunk) {
@@ -64,7 +66,7 @@ export async function validateLines(
         }
         const made = lineJob(context, request, format, parsed);
         const job = made instanceof Promise ? await made : made;
-        if (context.limits) total = plus(total, context.limits.claimOf(job));
+        if (limits) claimed = plus(claimed, limits.claimOf(job));
         const kept = errors.length === 0 ? onJob?.(job, line.number) : undefined;
         if (kept) await kept;
       } catch (error) {
@@ -75,7 +77,7 @@ export async function validateLines(
       }
     }
   }
-  if (errors.length === 0 && lines > 0) errors.push(...(await limitErrors(limit, total)));
+  if (errors.length === 0 && lines > 0) errors.push(...(await limitErrors(limit, { ...claimed, jobs: lines })));
   if (lines === 0) errors.push({ code: "empty_file", message: "The file has no requests." });
   return { lines, lastLine, errors };
 }
