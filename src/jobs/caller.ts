@@ -31,6 +31,15 @@ export interface KeyLimits {
 /** Whoever calls a service without keys. */
 export const anybody: Caller = { tenant: "default", admin: true };
 
+/**
+ * Whose things a caller is shown who asks for those of a tenant, or of nobody in particular: undefined means everybody's.
+ * Another tenant's are nobody's business, and are not to be taken for one's own: then it is null, and there is nothing.
+ */
+export function tenantFor(caller: Caller, asked: string | undefined): string | undefined | null {
+  if (caller.admin) return asked;
+  return asked === undefined || asked === caller.tenant ? caller.tenant : null;
+}
+
 /** A job that a caller may not see does not exist for it. */
 export function maySee(caller: Caller, job: Pick<JobHead, "tenant" | "environment">): boolean {
   if (caller.environments && !caller.environments.includes(job.environment)) return false;

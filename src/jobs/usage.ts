@@ -7,7 +7,7 @@
 import { SluiceError } from "../domain/errors.ts";
 import { addUsage, noUsage, type UsageRow, type UsageSums } from "../domain/usage.ts";
 import type { RecordPlace } from "../store/record-store.ts";
-import type { Caller } from "./caller.ts";
+import { type Caller, tenantFor } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
 
 export const usageGroups = ["day", "key", "environment", "model", "tenant"] as const;
@@ -58,9 +58,8 @@ export class UsageReader {
    */
   async read(request: UsageRequest, caller: Caller): Promise<UsageGroupSums[]> {
     const { groupBy, model } = request;
-    const tenant = request.tenant ?? (caller.admin ? undefined : caller.tenant);
-    // What another tenant has used is nobody's business.
-    if (!caller.admin && tenant !== caller.tenant) return [];
+    const tenant = tenantFor(caller, request.tenant);
+    if (tenant === null) return [];
     const days = daysOf(request);
     const groups = new Map<string, UsageGroupSums>();
     for (const environment of this.#environments(request, caller)) {

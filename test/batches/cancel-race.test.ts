@@ -4,21 +4,21 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type BatchId, lineJobId } from "../../src/domain/batch.ts";
-import { type JobId, newJobId } from "../../src/domain/ids.ts";
+import type { JobId } from "../../src/domain/ids.ts";
 import { lineFormats } from "../../src/http/openai/batch-lines.ts";
-import { cancelBatch, createBatch } from "../../src/jobs/batches/batches.ts";
+import { cancelBatch } from "../../src/jobs/batches/batches.ts";
 import { createLineCounter } from "../../src/jobs/batches/line-counter.ts";
 import { findBatch } from "../../src/jobs/batches/records.ts";
 import { anybody } from "../../src/jobs/caller.ts";
-import { fileIdOf, readFile, requireFile, writeFile } from "../../src/jobs/files/files.ts";
+import { readFile, requireFile } from "../../src/jobs/files/files.ts";
 import type { JobStore } from "../../src/store/job-store.ts";
 import type { BatchContext } from "../../src/worker/batches/context.ts";
 import { driveBatch } from "../../src/worker/batches/drive.ts";
 import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 import { openTestMongo } from "../support/mongo-store.ts";
 import { withoutMongo } from "../support/servers.ts";
+import { acceptedBatch, endpoint } from "./support.ts";
 
-const endpoint = "/v1/chat/completions";
 const lineCount = 8;
 
 async function openMongo(): Promise<TestStore> {
@@ -80,12 +80,11 @@ describe.each([
   async function newBatch(): Promise<BatchId> {
     const body = { messages: [{ role: "user", content: "Hello." }] };
     const line = (i: number) => JSON.stringify({ custom_id: `line-${i}`, method: "POST", url: endpoint, body });
-    const text = Array.from({ length: lineCount }, (_, i) => `${line(i)}\n`).join("");
-    const place = { id: fileIdOf(newJobId()), environment: "UAT" };
-    const described = { tenant: "default", filename: "in.jsonl", purpose: "batch" } as const;
-    const { id: inputFileId } = await writeFile(context, place, bytesOf(text), () => described);
-    const input = { inputFileId, endpoint, completionWindow: "24h" };
-    return (await createBatch(context, formats(), input, anybody)).request.id;
+    const { id } = await acceptedBatch(
+      context,
+      Array.from({ length: lineCount }, (_, i) => `${line(i)}\n`),
+    );
+    return id;
   }
 
   /** Takes the batch as far as it goes. @param between called when the lines that wait have been listed */
@@ -117,7 +116,3 @@ describe.each([
     return lines.map((line) => (JSON.parse(line) as { custom_id: string }).custom_id);
   }
 });
-
-async function* bytesOf(text: string): AsyncIterable<Uint8Array> {
-  yield Buffer.from(text);
-}

@@ -2,16 +2,12 @@
 // on the way.
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type BatchRequest, lineJobId, newBatchId } from "../../src/domain/batch.ts";
-import { newJobId } from "../../src/domain/ids.ts";
+import { type BatchRequest, lineJobId } from "../../src/domain/batch.ts";
 import { lineFormats } from "../../src/http/openai/batch-lines.ts";
-import { createBatch } from "../../src/jobs/batches/batches.ts";
 import { createLineCounter } from "../../src/jobs/batches/line-counter.ts";
 import { findBatch, loadProgress } from "../../src/jobs/batches/records.ts";
 import { lineRange } from "../../src/jobs/batches/results.ts";
 import { validateLines } from "../../src/jobs/batches/validate.ts";
-import { anybody } from "../../src/jobs/caller.ts";
-import { fileIdOf, writeFile } from "../../src/jobs/files/files.ts";
 import type { QueueEntry } from "../../src/scheduler/scheduler.ts";
 import type { JobStore, StagedJobs } from "../../src/store/job-store.ts";
 import { chunksOfFile, preparedChunks } from "../../src/worker/batches/chunks.ts";
@@ -20,8 +16,7 @@ import { driveBatch } from "../../src/worker/batches/drive.ts";
 import { PreparedLines } from "../../src/worker/batches/prepared-lines.ts";
 import { submitLines } from "../../src/worker/batches/submit-lines.ts";
 import { openTestContext, type TestContext } from "../support/jobs-context.ts";
-
-const endpoint = "/v1/chat/completions";
+import { acceptedBatch, batchRequestAt, endpoint } from "./support.ts";
 
 let context: TestContext;
 beforeAll(async () => {
@@ -29,19 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => context?.close());
 
-function newRequest(): BatchRequest {
-  const createdAt = context.clock.wall();
-  return {
-    id: newBatchId(),
-    environment: "UAT",
-    tenant: "default",
-    endpoint,
-    inputFileId: "file-of-the-test",
-    completionWindow: "24h",
-    createdAt,
-    expiresAt: createdAt + 86_400_000,
-  };
-}
+const newRequest = () => batchRequestAt(context.clock.wall());
 
 /** A number of lines, blank ones among them, some in models of their own and with parameters. */
 const file = fc
@@ -204,16 +187,8 @@ describe("whatever the store does, every line has one job in the end", () => {
     },
   ])("$name", async ({ store, reads, drives }) => {
     const lines = manyLines.slice(0, 4_100);
-    const place = { id: fileIdOf(newJobId()), environment: "UAT" };
-    const described = { tenant: "default", filename: "in.jsonl", purpose: "batch" } as const;
-    const { id: inputFileId } = await writeFile(context, place, bytesOf(lines), () => described);
+    const request = await acceptedBatch(context, lines);
     const formats = lineFormats(context.settings);
-    const { request } = await createBatch(
-      context,
-      formats,
-      { inputFileId, endpoint, completionWindow: "24h" },
-      anybody,
-    );
     let read = 0;
     const { blobs } = context.store;
     const counting = new Proxy(blobs, {

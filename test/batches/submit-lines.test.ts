@@ -1,7 +1,6 @@
 // The second pass over a file: two inserts are under way at a time, and of several that end in any order what is on
 // record as done is done.
 import { expect, onTestFinished, test } from "vitest";
-import { type BatchRequest, newBatchId } from "../../src/domain/batch.ts";
 import type { Job } from "../../src/domain/job.ts";
 import { lineFormats } from "../../src/http/openai/batch-lines.ts";
 import { loadProgress } from "../../src/jobs/batches/records.ts";
@@ -10,8 +9,8 @@ import { chunksOfFile } from "../../src/worker/batches/chunks.ts";
 import type { BatchContext } from "../../src/worker/batches/context.ts";
 import { submitLines } from "../../src/worker/batches/submit-lines.ts";
 import { openTestContext } from "../support/jobs-context.ts";
+import { batchRequestAt, endpoint } from "./support.ts";
 
-const endpoint = "/v1/chat/completions";
 const lines = 10_500;
 
 async function* file(): AsyncIterable<Uint8Array> {
@@ -24,17 +23,7 @@ async function* file(): AsyncIterable<Uint8Array> {
 test("an insert fails while the next one, after which progress is noted, succeeds: nothing is passed over", async () => {
   const context = await openTestContext();
   onTestFinished(() => context.close());
-  const createdAt = context.clock.wall();
-  const request: BatchRequest = {
-    id: newBatchId(),
-    environment: "UAT",
-    tenant: "default",
-    endpoint,
-    inputFileId: "file-of-the-test",
-    completionWindow: "24h",
-    createdAt,
-    expiresAt: createdAt + 86_400_000,
-  };
+  const request = batchRequestAt(context.clock.wall());
   const format = lineFormats(context.settings)[endpoint]!;
   const submit = async (store: JobStore) => {
     const own = { ...context, store } as unknown as BatchContext;

@@ -10,7 +10,13 @@ import { pino } from "pino";
 import { vi } from "vitest";
 import type { FileSettings } from "../../src/config/schema.ts";
 import type { Settings } from "../../src/config/settings.ts";
+import { type BatchRequest, newBatchId } from "../../src/domain/batch.ts";
 import type { Clock } from "../../src/domain/clock.ts";
+import { lineFormats } from "../../src/http/openai/batch-lines.ts";
+import { createBatch as createBatchOf } from "../../src/jobs/batches/batches.ts";
+import { anybody } from "../../src/jobs/caller.ts";
+import type { JobsContext } from "../../src/jobs/context.ts";
+import { newFileId, writeFile } from "../../src/jobs/files/files.ts";
 import { type Service, startService } from "../../src/main.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { testSettings } from "../support/jobs-context.ts";
@@ -102,6 +108,32 @@ export async function startTestService(
 }
 
 export const endpoint = "/v1/chat/completions";
+
+/** What a batch of UAT asks for; there is no such file. */
+export function batchRequestAt(createdAt: number): BatchRequest {
+  return {
+    id: newBatchId(),
+    environment: "UAT",
+    tenant: "default",
+    endpoint,
+    inputFileId: "file-of-the-test",
+    completionWindow: "24h",
+    createdAt,
+    expiresAt: createdAt + 86_400_000,
+  };
+}
+
+/** A batch of these lines on record, that nothing has been done for yet. */
+export async function acceptedBatch(context: JobsContext, lines: Iterable<string>): Promise<BatchRequest> {
+  async function* bytes() {
+    for (const line of lines) yield Buffer.from(line);
+  }
+  const place = { id: newFileId(), environment: "UAT" };
+  const described = { tenant: "default", filename: "in.jsonl", purpose: "batch" } as const;
+  const { id: inputFileId } = await writeFile(context, place, bytes(), () => described);
+  const input = { inputFileId, endpoint, completionWindow: "24h" };
+  return (await createBatchOf(context, lineFormats(context.settings), input, anybody)).request;
+}
 
 /** A line as OpenAI's guide has it. */
 export function lineOf(customId: string, content = customId, fields: object = {}): string {

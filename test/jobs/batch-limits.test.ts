@@ -6,16 +6,13 @@ import { newJobId } from "../../src/domain/ids.ts";
 import type { Job } from "../../src/domain/job.ts";
 import { insertBatch, takeStep } from "../../src/jobs/batches/records.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
-import { buildJob } from "../../src/jobs/submit.ts";
-import { openTestContext, type TestContext } from "../support/jobs-context.ts";
+import { openTestContext, type TestContext, templateJob } from "../support/jobs-context.ts";
 
 let context: TestContext;
 let template: Job;
 beforeAll(async () => {
   context = await openTestContext();
-  const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: "Why?" }] }];
-  const input = { environment: "UAT", messages, messagesField: "prompt" as const };
-  template = { ...(await buildJob(context, input, { tenant: "t", admin: false })), tokens: { input: 10, output: 0 } };
+  template = { ...(await templateJob(context)), tokens: { input: 10, output: 0 } };
 });
 afterEach(() => void vi.restoreAllMocks());
 afterAll(() => context.close());

@@ -4,16 +4,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { newJobId } from "../../src/domain/ids.ts";
 import type { Job } from "../../src/domain/job.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
-import { buildJob } from "../../src/jobs/submit.ts";
-import { openTestContext, type TestContext } from "../support/jobs-context.ts";
+import { openTestContext, type TestContext, templateJob } from "../support/jobs-context.ts";
 
 let context: TestContext;
 let template: Job;
 beforeAll(async () => {
   context = await openTestContext();
-  const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: "Why?" }] }];
-  const input = { environment: "UAT", messages, messagesField: "prompt" as const };
-  template = await buildJob(context, input, { tenant: "t", admin: false });
+  template = await templateJob(context);
 });
 afterAll(() => context.close());
 

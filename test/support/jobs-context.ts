@@ -10,10 +10,11 @@ import type { FileSettings } from "../../src/config/schema.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { type Clock, systemClock } from "../../src/domain/clock.ts";
 import type { JobId } from "../../src/domain/ids.ts";
-import type { Attempt, AttemptEnd, Outcome } from "../../src/domain/job.ts";
+import type { Attempt, AttemptEnd, Job, Outcome } from "../../src/domain/job.ts";
 import { createMemoryEventBus } from "../../src/events/memory/memory-event-bus.ts";
 import type { JobsContext } from "../../src/jobs/context.ts";
 import { CallDurations } from "../../src/jobs/durations.ts";
+import { buildJob } from "../../src/jobs/submit.ts";
 import { createTokenCounter } from "../../src/jobs/token-counter.ts";
 import { announceEnd } from "../../src/jobs/webhooks/records.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
@@ -174,4 +175,10 @@ function ownMethods(store: JobStore): JobStore {
     records: store.records,
     blobs: store.blobs,
   } as unknown as JobStore;
+}
+
+/** A checked job of UAT to make others from. */
+export async function templateJob(context: JobsContext): Promise<Job> {
+  const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: "Why?" }] }];
+  return buildJob(context, { environment: "UAT", messages, messagesField: "prompt" }, { tenant: "t", admin: false });
 }

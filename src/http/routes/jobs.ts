@@ -2,7 +2,7 @@
 import Type from "typebox";
 import type { JobRecord } from "../../domain/job.ts";
 import { jobStates, priorities } from "../../domain/job.ts";
-import { maySee } from "../../jobs/caller.ts";
+import { maySee, tenantFor } from "../../jobs/caller.ts";
 import { cancel } from "../../jobs/cancel.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { dryRun } from "../../jobs/dry-run.ts";
@@ -108,14 +108,13 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
     async ({ query, caller }) => {
       const only = caller.environments?.length === 1 ? caller.environments[0] : undefined;
       const environment = query.environment === undefined ? only : environmentFor(settings, caller, query.environment);
-      if (!caller.admin && query.tenant !== undefined && query.tenant !== caller.tenant) {
-        return { data: [], next_cursor: null };
-      }
+      const tenant = tenantFor(caller, query.tenant);
+      if (tenant === null) return { data: [], next_cursor: null };
       const { items, next } = await store.list({
         environment,
         state: query.status,
         model: query.model,
-        tenant: caller.admin ? query.tenant : caller.tenant,
+        tenant,
         priority: query.priority,
         submittedFrom: epochOf(query.submitted_after),
         submittedTo: epochOf(query.submitted_before),

@@ -5,7 +5,7 @@ import type { JobId } from "../../domain/ids.ts";
 import type { JobHead, JobState, Priority } from "../../domain/job.ts";
 import { requireBatch } from "../batches/records.ts";
 import { lineRange } from "../batches/results.ts";
-import { type Caller, maySee } from "../caller.ts";
+import { type Caller, maySee, tenantFor } from "../caller.ts";
 import { cancel } from "../cancel.ts";
 import type { JobsContext } from "../context.ts";
 import { retry } from "../retry.ts";
@@ -108,9 +108,8 @@ type Read = (
 ) => Promise<{ jobs: JobHead[]; next?: string }>;
 
 const listed: Read = async ({ store }, { batchId: _, tenant, ...filter }, page, caller) => {
-  // Another tenant's jobs are nobody's business, and are not to be taken for one's own.
-  if (!caller.admin && tenant !== undefined && tenant !== caller.tenant) return { jobs: [] };
-  const own = caller.admin ? tenant : caller.tenant;
+  const own = tenantFor(caller, tenant);
+  if (own === null) return { jobs: [] };
   const { items, next } = await store.list({ ...filter, ...page, ...(own !== undefined && { tenant: own }) });
   const jobs = items.map(({ job }) => job).filter((job) => maySee(caller, job));
   return next === undefined ? { jobs } : { jobs, next };

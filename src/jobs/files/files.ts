@@ -74,7 +74,7 @@ export async function writeFile(
 ): Promise<StoredFile> {
   const { store, clock } = context;
   const createdAt = clock.wall();
-  const loose: LooseBlob = { blob: fileIdOf(newJobId()), fileId: id, environment };
+  const loose: LooseBlob = { blob: newFileId(), fileId: id, environment };
   await store.records.insert(filesIn(environment), [looseRecord(loose, createdAt)]);
   try {
     const size = await store.blobs.put(environment, loose.blob, bytes);

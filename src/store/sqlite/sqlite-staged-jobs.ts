@@ -32,6 +32,8 @@ export class SqliteStagedJobs implements StagedJobs {
   }
 
   add(job: Job): Promise<void> | undefined {
+    // After a failure rows would be missing.
+    if (this.#failure !== undefined) return undefined;
     this.#characters += pushStagedJob(this.#values, job);
     return this.#characters < charactersAtOnce ? undefined : this.#write();
   }
@@ -59,8 +61,6 @@ export class SqliteStagedJobs implements StagedJobs {
     const values = this.#values;
     this.#values = [];
     this.#characters = 0;
-    // After a failure rows would be missing.
-    if (this.#failure !== undefined) return;
     const { database } = this.#place;
     const writing = this.#writer.ask("stage", { database, stage: this.#stage, values }).catch((error) => {
       this.#failure ??= error;
