@@ -9,6 +9,7 @@ import { reservedCost } from "../scheduler/cost.ts";
 import type { JobsContext } from "./context.ts";
 import { parameterRefusal } from "./parameters.ts";
 import { quote } from "./quote.ts";
+import { servedBy } from "./served-by.ts";
 import { inputFactor } from "./token-ratios.ts";
 
 /** What it takes to build and check a job without storing it. */
@@ -136,11 +137,11 @@ export function modelsOf(settings: Settings, wanted: Wanted): [ModelSettings, ..
 }
 
 /** Only of the job's own model: a fallback answers for deployments that are out of service, not for too small a quota. */
-function allowedDeployments(settings: Settings, { model, regions }: Wanted): DeploymentSettings[] {
-  const all = settings.models[model]!.deployments;
-  const allowed = regions ? all.filter((d) => regions.includes(d.region)) : all;
+function allowedDeployments(settings: Settings, wanted: Wanted): readonly DeploymentSettings[] {
+  const { model } = wanted;
+  const allowed = servedBy(settings, wanted);
   if (allowed.length === 0) {
-    const served = [...new Set(all.map((d) => d.region))].join(", ");
+    const served = [...new Set(servedBy(settings, { model }).map((d) => d.region))].join(", ");
     throw new SluiceError("invalid_request", `regions must name a region that serves ${model}: ${served}.`, {
       field: "regions",
     });

@@ -1,13 +1,14 @@
 // What would become of a job if it were submitted: all checks, its tokens, its cost, the quota that it takes most of, and
 // where it would stand. Nothing is stored.
-import type { DeploymentSettings, Settings } from "../config/settings.ts";
-import type { Job, JobHead } from "../domain/job.ts";
+import type { DeploymentSettings } from "../config/settings.ts";
+import type { Job } from "../domain/job.ts";
 import { costNanoUsd } from "../domain/money.ts";
 import type { TokenCount } from "../domain/tokens.ts";
 import { reservedCost } from "../scheduler/cost.ts";
 import type { Explanation, QuotaUnit } from "../scheduler/scheduler.ts";
 import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
+import { servedBy } from "./served-by.ts";
 import { foresee } from "./standing.ts";
 import { buildJob, type SubmitInput } from "./submit.ts";
 import { inputFactor } from "./token-ratios.ts";
@@ -75,14 +76,6 @@ async function countedInput({ settings, tokenCounter, tokenRatios }: JobsContext
 }
 
 /** The deployments of the job's own model that may serve it. */
-export function servedBy(
-  { models }: Pick<Settings, "models">,
-  { model, regions }: Pick<JobHead, "model" | "regions">,
-): DeploymentSettings[] {
-  const all = models[model]?.deployments ?? [];
-  return regions ? all.filter(({ region }) => regions.includes(region)) : all;
-}
-
 /** From the least use at the cheapest deployment to the most at the dearest. */
 export function costRange(
   deployments: readonly DeploymentSettings[],

@@ -9,6 +9,7 @@ import type { DeploymentSettings, Settings } from "../config/settings.ts";
 import { SluiceError } from "../domain/errors.ts";
 import type { JobHead } from "../domain/job.ts";
 import type { CanonicalRequest, Parameters } from "../domain/request.ts";
+import { servedBy } from "./served-by.ts";
 
 /** The first reason to refuse, among all deployments that may serve the job. */
 export function parameterRefusal(
@@ -17,8 +18,7 @@ export function parameterRefusal(
   request: CanonicalRequest,
 ): SluiceError | undefined {
   for (const name of [model, ...fallbackModels]) {
-    for (const deployment of settings.models[name]!.deployments) {
-      if (regions && !regions.includes(deployment.region)) continue;
+    for (const deployment of servedBy(settings, { model: name, regions })) {
       const refusal = refusalBy(deployment, request, name === model ? `the model ${name}` : `the fallback ${name}`);
       if (refusal) return new SluiceError("invalid_request", refusal.message, { field: refusal.field });
     }

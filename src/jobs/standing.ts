@@ -4,6 +4,7 @@ import type { JobHead } from "../domain/job.ts";
 import type { Explanation } from "../scheduler/scheduler.ts";
 import type { JobsContext } from "./context.ts";
 import { queueEntryOf } from "./queue-entry.ts";
+import { servedBy } from "./served-by.ts";
 
 type Context = Pick<JobsContext, "scheduler" | "settings" | "durations">;
 
@@ -27,14 +28,12 @@ export async function foresee(
 
 function boundBySlots(
   { settings, durations }: Context,
-  { model, regions }: Pick<JobHead, "model" | "regions">,
+  job: Pick<JobHead, "model" | "regions">,
   standing: Explanation,
 ): Explanation {
   if (standing.state !== "waiting" || standing.startsInMs === undefined) return standing;
-  const takesMs = durations?.averageMs(model);
-  const slots = (settings.models[model]?.deployments ?? [])
-    .filter(({ region }) => !regions || regions.includes(region))
-    .reduce((sum, { maxConcurrency }) => sum + maxConcurrency, 0);
+  const takesMs = durations?.averageMs(job.model);
+  const slots = servedBy(settings, job).reduce((sum, { maxConcurrency }) => sum + maxConcurrency, 0);
   if (takesMs === undefined || slots === 0) return standing;
   const bySlots = Math.round(((standing.position - 1) * takesMs) / slots);
   return { ...standing, startsInMs: Math.max(standing.startsInMs, bySlots) };

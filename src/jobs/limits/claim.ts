@@ -4,6 +4,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import { costNanoUsd, toUsd } from "../../domain/money.ts";
 import type { KeyLimits } from "../caller.ts";
+import { servedBy } from "../served-by.ts";
 
 /** What is set aside for jobs until they have ended, or what they have used. */
 export interface Claim {
@@ -32,8 +33,7 @@ export function claimOf(settings: Pick<Settings, "models">, job: Job, limits: Ke
 function dearest(settings: Pick<Settings, "models">, { model, fallbackModels, regions, tokens, request }: Job): number {
   let most = 0;
   for (const name of [model, ...fallbackModels]) {
-    for (const { region, traits } of settings.models[name]?.deployments ?? []) {
-      if (regions && !regions.includes(region)) continue;
+    for (const { traits } of servedBy(settings, { model: name, regions })) {
       const cost = traits.prices && costNanoUsd(traits.prices, tokens, { tier: request.serviceTier });
       if (cost === undefined) {
         throw new SluiceError(

@@ -1,0 +1,10 @@
+import type { DeploymentSettings, Settings } from "../config/settings.ts";
+
+/** The deployments of a model that are in one of the regions, or all of them; none of a model that is not known. */
+export function servedBy(
+  { models }: Pick<Settings, "models">,
+  { model, regions }: { model: string; regions?: readonly string[] | undefined },
+): readonly DeploymentSettings[] {
+  const all = models[model]?.deployments ?? [];
+  return regions ? all.filter(({ region }) => regions.includes(region)) : all;
+}
