@@ -4,7 +4,7 @@ import type { Settings } from "../config/settings.ts";
 import { type ErrorCode, SluiceError } from "../domain/errors.ts";
 import { priorities } from "../domain/job.ts";
 import type { CachePoint, Message } from "../domain/request.ts";
-import type { SubmitInput } from "../jobs/submit.ts";
+import type { SubmitInput } from "../jobs/submit-input.ts";
 import { dryRunField } from "./dry-run-resource.ts";
 import { contentFields, conversationField, conversationOf, toolsOf } from "./job-content.ts";
 import { webhookUrlField } from "./webhook-resource.ts";

@@ -3,7 +3,7 @@ import { SluiceError } from "../domain/errors.ts";
 import { type ContentBlock, type Message, normaliseMessages, type Tool } from "../domain/request.ts";
 import { checkJson } from "./json-values.ts";
 import { quote } from "./quote.ts";
-import type { SubmitInput } from "./submit.ts";
+import type { SubmitInput } from "./submit-input.ts";
 import { requireUnicode } from "./unicode.ts";
 
 /** @throws SluiceError `too_large`, or `invalid_request` for text that is not Unicode or JSON that is nested too deep */

@@ -6,8 +6,7 @@ import type { Job } from "../domain/job.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
-import type { CallDurations } from "./durations.ts";
-import type { Limits } from "./limits/limits.ts";
+import type { LimitsGate } from "./limits/gate.ts";
 import type { TokenCounter } from "./token-counter.ts";
 import type { TokenRatios } from "./token-ratios.ts";
 
@@ -20,32 +19,23 @@ export interface JobsContext {
   /** What was learned of how models count tokens; absent: their configured factors alone. */
   tokenRatios?: TokenRatios;
   /** How long calls take; absent: nothing is foretold of ends. */
-  durations?: Pick<CallDurations, "averageMs">;
+  durations?: DurationForecast;
   clock: Clock;
   log: Logger;
   /** What keys and the service take. Absent: everything. */
-  limits?: Pick<
-    Limits,
-    | "check"
-    | "checkTotal"
-    | "holdBatch"
-    | "resumeBatch"
-    | "releaseBatch"
-    | "claimOf"
-    | "isLimited"
-    | "reserve"
-    | "reserveRoom"
-    | "stored"
-    | "release"
-    | "releaseRoom"
-    | "ended"
-  >;
+  limits?: LimitsGate;
   /** Told of jobs that were stored just now, after their state event. Must not throw, and is not waited for. */
   onAccepted?: (jobs: readonly Job[]) => void;
   /** Told that a batch was created or cancelled, where this process takes batches further. */
   onBatch?: () => void;
   /** Reads the configuration again; absent where it cannot be. Rejects with SluiceError `config_invalid`, `unavailable`. */
   reload?: () => Promise<ReloadReport>;
+}
+
+/** Predicts how long a call takes, from the latest ones. */
+export interface DurationForecast {
+  /** Average duration of calls of this alias, in milliseconds; undefined while none is known. */
+  averageMs(model: string): number | undefined;
 }
 
 /** What reading the configuration again has changed, as lines of `key: old -> new`. */

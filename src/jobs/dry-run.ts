@@ -10,7 +10,8 @@ import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
 import { servedBy } from "./served-by.ts";
 import { foresee } from "./standing.ts";
-import { buildJob, type SubmitInput } from "./submit.ts";
+import { buildJob } from "./submit.ts";
+import type { SubmitInput } from "./submit-input.ts";
 import { inputFactor } from "./token-ratios.ts";
 
 export interface DryRun {

@@ -1,6 +1,6 @@
 // How long calls take, so that a job can say when it is expected to be done: the average over the latest calls of each
 // model, read from the record, which knows those of every process. Asking never waits; what was read is up to a while old.
-import type { JobsContext } from "./context.ts";
+import type { DurationForecast, JobsContext } from "./context.ts";
 
 /** Calls that are averaged over, of all models together, and how old they may be. */
 const calls = 1000;
@@ -10,7 +10,7 @@ const shortestMs = 10_000;
 const refreshMs = 10_000;
 const impatientMs = 1000;
 
-export class CallDurations {
+export class CallDurations implements DurationForecast {
   readonly #context: Pick<JobsContext, "store" | "clock" | "log">;
   readonly #averages = new Map<string, number>();
   #windowMs = longestMs;

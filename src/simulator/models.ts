@@ -1,6 +1,14 @@
 // Which models the simulator knows and what it lets them do. A snapshot of the Bedrock catalogue of autumn 2026, as far
 // as it decides whether a request is valid; `SimulatorOptions.models` adds to it and overrides it.
 
+export type Operation =
+  | "Converse"
+  | "ConverseStream"
+  | "InvokeModel"
+  | "InvokeModelWithResponseStream"
+  | "CountTokens"
+  | "ChatCompletions";
+
 export interface ModelTraits {
   /** The most that a call may ask for; what a call reserves that asks for nothing. */
   maxOutputTokens: number;

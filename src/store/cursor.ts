@@ -2,6 +2,13 @@
 // offset, so that jobs which arrive or end in between move nothing.
 import { SluiceError } from "../domain/errors.ts";
 
+export interface Page<T> {
+  /** At most as many as asked for. May be fewer, even none, although there are more: only `next` tells. */
+  items: T[];
+  /** Give it back to get the next page; absent on the last one. Opaque. */
+  next?: string;
+}
+
 /** A time in milliseconds, then whatever breaks ties. */
 export type CursorKey = readonly [time: number, ...rest: (string | number)[]];
 

@@ -17,6 +17,7 @@ import type {
 import type { CanonicalRequest } from "../domain/request.ts";
 import type { UsageRow } from "../domain/usage.ts";
 import type { BlobStore } from "./blob-store.ts";
+import type { Page } from "./cursor.ts";
 import type { RecordStore } from "./record-store.ts";
 
 export interface JobStore {
@@ -141,13 +142,6 @@ export interface StagedJobs {
 
   /** Forgets all of them that were not made real. To be called once, when nothing else is under way. */
   drop(): Promise<void>;
-}
-
-export interface Page<T> {
-  /** At most as many as asked for. May be fewer, even none, although there are more: only `next` tells. */
-  items: T[];
-  /** Give it back to get the next page; absent on the last one. Opaque. */
-  next?: string;
 }
 
 export interface ListQuery {

@@ -5,7 +5,7 @@
 // As for jobs, every decision is an insert and the first one wins. `put` is for what only one writer changes, or where
 // the last word is as good as any. A promise that resolves means that the write survives a crash.
 // Held to its word by test/store/conformance/records.ts, which every adapter runs.
-import type { Page } from "./job-store.ts";
+import type { Page } from "./cursor.ts";
 
 /** Of the service itself: in the database `sluice`. */
 export const serviceCollections = ["api_keys", "idempotency_keys", "controls", "webhook_secrets"] as const;

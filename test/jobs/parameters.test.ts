@@ -4,7 +4,8 @@ import { resolve } from "../../src/config/resolve.ts";
 import type { FileSettings } from "../../src/config/schema.ts";
 import type { Message } from "../../src/domain/request.ts";
 import { parameterRefusal } from "../../src/jobs/parameters.ts";
-import { type SubmitInput, submit } from "../../src/jobs/submit.ts";
+import { submit } from "../../src/jobs/submit.ts";
+import type { SubmitInput } from "../../src/jobs/submit-input.ts";
 import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
 const on = (modelId: string, region = "us-east-1") => ({ deployments: [{ region, modelId }] });

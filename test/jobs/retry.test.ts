@@ -6,7 +6,8 @@ import { finalStates } from "../../src/domain/job.ts";
 import { anybody } from "../../src/jobs/caller.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
 import { retry } from "../../src/jobs/retry.ts";
-import { accept, buildJob, type SubmitInput, submit } from "../../src/jobs/submit.ts";
+import { accept, buildJob, submit } from "../../src/jobs/submit.ts";
+import type { SubmitInput } from "../../src/jobs/submit-input.ts";
 import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
 let shared: TestStore;

@@ -2,7 +2,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { SluiceError } from "../../src/domain/errors.ts";
 import { anybody, type Caller } from "../../src/jobs/caller.ts";
-import { accept, type SubmitInput, submit } from "../../src/jobs/submit.ts";
+import { accept, submit } from "../../src/jobs/submit.ts";
+import type { SubmitInput } from "../../src/jobs/submit-input.ts";
 import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
 let shared: TestStore;

@@ -1,7 +1,6 @@
 // What every adapter of the Scheduler port must do. It uses nothing but the port, and no time but what `advance` lets
 // pass, so that an implementation in another process is held to the same words.
 import { describe, onTestFinished, test } from "vitest";
-import type { SchedulerConfig } from "../../src/scheduler/scheduler.ts";
 import { choiceCases } from "./conformance/choice.ts";
 import { controlCases } from "./conformance/control.ts";
 import { fairnessCases } from "./conformance/fairness.ts";
@@ -13,15 +12,7 @@ import { pauseCases } from "./conformance/pauses.ts";
 import { quotaCases } from "./conformance/quotas.ts";
 import { rebuildCases } from "./conformance/rebuild.ts";
 import { reportCases } from "./conformance/reports.ts";
-import { Driver, type Open } from "./harness.ts";
-
-/** Declares one case: a scheduler with this configuration, opened, and taken down afterwards. */
-export type Case = (
-  name: string,
-  config: SchedulerConfig,
-  run: (driver: Driver) => Promise<void>,
-  options?: { closed: boolean },
-) => void;
+import { type Case, Driver, type Open } from "./harness.ts";
 
 /** @param open makes a scheduler with a clock of its own; each case opens one and cleans it up */
 export function schedulerConformance(name: string, open: Open): void {

@@ -22,6 +22,14 @@ export interface Opened {
 
 export type Open = (config: SchedulerConfig) => Promise<Opened>;
 
+/** Declares one case of a conformance suite: opens a scheduler with this configuration and takes it down afterwards. */
+export type Case = (
+  name: string,
+  config: SchedulerConfig,
+  run: (driver: Driver) => Promise<void>,
+  options?: { closed: boolean },
+) => void;
+
 export const minuteMs = 60_000;
 export const hourMs = 60 * minuteMs;
 const sendWithinMs = 500;

@@ -5,7 +5,7 @@ import type { Settings } from "../../config/settings.ts";
 import type { Priority } from "../../domain/job.ts";
 import type { CanonicalRequest, ContentBlock, Tool } from "../../domain/request.ts";
 import { quote } from "../../jobs/quote.ts";
-import type { SubmitInput } from "../../jobs/submit.ts";
+import type { SubmitInput } from "../../jobs/submit-input.ts";
 import { bodyCheck } from "../validation.ts";
 import { type Call, Conversation } from "./conversation.ts";
 import {

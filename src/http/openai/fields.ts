@@ -6,7 +6,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import { priorities } from "../../domain/job.ts";
 import type { CanonicalRequest, Tool } from "../../domain/request.ts";
 import { quote } from "../../jobs/quote.ts";
-import type { SubmitInput } from "../../jobs/submit.ts";
+import type { SubmitInput } from "../../jobs/submit-input.ts";
 import { dryRunField } from "../dry-run-resource.ts";
 import { webhookUrlField } from "../webhook-resource.ts";
 

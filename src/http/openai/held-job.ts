@@ -10,7 +10,7 @@ import type { Caller } from "../../jobs/caller.ts";
 import { cancel } from "../../jobs/cancel.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { eraseAnswered } from "../../jobs/ephemeral.ts";
-import type { SubmitInput } from "../../jobs/submit.ts";
+import type { SubmitInput } from "../../jobs/submit-input.ts";
 import { idempotencyHeaders } from "../idempotency.ts";
 import { environmentHeader, environmentOf } from "./environment.ts";
 

@@ -2,7 +2,7 @@
 import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import type { CanonicalRequest, ContentBlock } from "../../domain/request.ts";
-import type { SubmitInput } from "../../jobs/submit.ts";
+import type { SubmitInput } from "../../jobs/submit-input.ts";
 import { bodyCheck } from "../validation.ts";
 import type { ChatDefaults } from "./chat-request.ts";
 import { type Call, Conversation } from "./conversation.ts";

@@ -6,7 +6,8 @@ import type { Job, JobError, JobHead, Outcome } from "../../domain/job.ts";
 import type { AdmissionContext } from "../admission.ts";
 import type { Caller } from "../caller.ts";
 import { quote } from "../quote.ts";
-import { buildJob, type SubmitInput } from "../submit.ts";
+import { buildJob } from "../submit.ts";
+import type { SubmitInput } from "../submit-input.ts";
 import type { JsonLine } from "./jsonl.ts";
 
 /** What the calls of one endpoint look like: the body of a line, and what is answered to it. */

@@ -6,7 +6,7 @@
 // jobs every few seconds, so together they may exceed a limit by what they accept in that time.
 import type { Logger } from "pino";
 import type { Settings } from "../../config/settings.ts";
-import type { BatchId, BatchRequest } from "../../domain/batch.ts";
+import type { BatchId } from "../../domain/batch.ts";
 import type { Clock } from "../../domain/clock.ts";
 import type { Job, Outcome } from "../../domain/job.ts";
 import type { JobStore } from "../../store/job-store.ts";
@@ -30,6 +30,7 @@ import {
 } from "./account.ts";
 import { Cached } from "./cached.ts";
 import { type Claim, claimOf, nothing, plus, refusalOf } from "./claim.ts";
+import type { HeldBatch, LimitsGate } from "./gate.ts";
 import { ServiceRoom } from "./room.ts";
 
 export interface LimitsContext {
@@ -50,9 +51,6 @@ const tidiedAtOnce = 200;
 /** A job that is not on record so long after something was set aside for it will not come. */
 const orphanMs = 600_000;
 
-/** Of a batch. */
-export type HeldBatch = Pick<BatchRequest, "id" | "environment" | "keyId">;
-
 interface Known {
   account: Account;
   loaded: Cached<void>;
@@ -60,7 +58,7 @@ interface Known {
   cursors: (string | undefined)[];
 }
 
-export class Limits {
+export class Limits implements LimitsGate {
   readonly #context: LimitsContext;
   readonly #places: readonly RecordPlace[];
   readonly #known = new Map<string, Known>();
@@ -75,10 +73,6 @@ export class Limits {
     this.#room = new ServiceRoom(settings, store, clock);
   }
 
-  /**
-   * Whether the jobs would be taken now; sets nothing aside.
-   * @throws SluiceError `limit_exceeded`, `budget_exceeded`, `storage_full`, `forbidden` (no price is known)
-   */
   async check(jobs: readonly Job[]): Promise<void> {
     await this.#room.check(jobs.length);
     for (const [keyId, limits, own] of this.#byLimitedKey(jobs)) {
@@ -86,24 +80,15 @@ export class Limits {
     }
   }
 
-  /** Whether something is set aside for the jobs of the key. */
   isLimited(keyId: string | undefined): boolean {
     return keyId !== undefined && this.#context.keys.limitsOf(keyId) !== undefined;
   }
 
-  /**
-   * What would be set aside for a job: nothing if its key has no limits.
-   * @throws SluiceError `forbidden` (no price is known)
-   */
   claimOf(job: Job): Claim {
     const limits = job.keyId === undefined ? undefined : this.#context.keys.limitsOf(job.keyId);
     return limits ? claimOf(this.#context.settings, job, limits) : { ...nothing, jobs: 1 };
   }
 
-  /**
-   * Whether so much would be taken now, all of it together; sets nothing aside.
-   * @throws SluiceError as `check`
-   */
   async checkTotal(keyId: string | undefined, total: Claim): Promise<void> {
     await this.#room.check(total.jobs);
     const limits = keyId === undefined ? undefined : this.#context.keys.limitsOf(keyId);
@@ -111,11 +96,6 @@ export class Limits {
     await this.#upToDate(keyId, (account) => this.#refuse(limits, account, total));
   }
 
-  /**
-   * Sets aside what all lines of a batch may use together, before it has any job. It goes over to the lines as these are
-   * reserved; what is left is given back by `releaseBatch`. Repeating it for the same batch changes nothing.
-   * @throws SluiceError as `check`, then nothing is set aside; or what the store throws, then it is to be repeated
-   */
   async holdBatch({ id, environment, keyId }: HeldBatch, total: Claim): Promise<void> {
     await this.#room.hold(id, environment, total.jobs);
     const limits = keyId === undefined ? undefined : this.#context.keys.limitsOf(keyId);
@@ -135,17 +115,10 @@ export class Limits {
     this.#known.get(keyId)?.account.written(id);
   }
 
-  /**
-   * Takes room for lines of a batch that was checked elsewhere or before a restart. What its key has set aside is on record.
-   */
   resumeBatch({ id, environment }: HeldBatch, lines: number): void {
     this.#room.holdChecked(id, environment, lines);
   }
 
-  /**
-   * Gives back what is set aside for lines of a batch that will not be jobs any more. Never throws; what fails here is made
-   * good by `tidy`.
-   */
   async releaseBatch({ id, environment, keyId }: HeldBatch): Promise<void> {
     this.#room.letGo(id);
     if (keyId === undefined) return;
@@ -157,12 +130,6 @@ export class Limits {
     }
   }
 
-  /**
-   * Sets aside what the jobs may use, before they are stored; `stored` or `release` has to follow. Repeating it for the
-   * same job changes nothing. Lines are not refused: their batch was checked as a whole, see `holdBatch`.
-   * @param jobs lines of one batch, or none of them one
-   * @throws SluiceError as `check`, and what the store throws; then nothing is set aside
-   */
   async reserve(jobs: readonly Job[]): Promise<void> {
     const batchId = jobs[0]?.batchId;
     await this.#room.take(jobs.length, batchId);
@@ -193,20 +160,14 @@ export class Limits {
     }
   }
 
-  /**
-   * The same for lines whose key has no limits; `stored` or `releaseRoom` has to follow.
-   * @throws SluiceError `storage_full`
-   */
   async reserveRoom(lines: number, batchId: BatchId): Promise<void> {
     await this.#room.take(lines, batchId);
   }
 
-  /** Of lines that were not stored after all. */
   releaseRoom(lines: number, batchId: BatchId): void {
     this.#room.giveBack(lines, batchId);
   }
 
-  /** So many jobs that were reserved are stored now, or may be. */
   stored(jobs: number): void {
     this.#room.stored(jobs);
   }
@@ -221,7 +182,6 @@ export class Limits {
     }
   }
 
-  /** Of jobs that were not stored after all. */
   async release(jobs: readonly Job[]): Promise<void> {
     this.#room.giveBack(jobs.length, jobs[0]?.batchId);
     for (const job of jobs) {
@@ -232,7 +192,6 @@ export class Limits {
     }
   }
 
-  /** A job has ended: what was set aside becomes what was used. Never throws; what fails here is made good by `tidy`. */
   async ended(environment: string, outcome: Outcome): Promise<void> {
     if (this.#context.keys.limited.length === 0) return;
     const written = this.#writeEnd(environment, outcome);

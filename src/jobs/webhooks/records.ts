@@ -10,7 +10,7 @@
 import type { JobHead } from "../../domain/job.ts";
 import type { DeliveryRound, DeliveryTry, TryEnd } from "../../domain/webhook.ts";
 import { batchDeliveryId, type Delivery, type DeliveryHistory, jobDeliveryId } from "../../domain/webhook.ts";
-import type { Page } from "../../store/job-store.ts";
+import type { Page } from "../../store/cursor.ts";
 import type { RecordPlace, StoredRecord } from "../../store/record-store.ts";
 import type { JobsContext } from "../context.ts";
 

@@ -12,9 +12,8 @@ import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, ProviderError, type ProviderFailure } from "../provider.ts";
 import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./answer.ts";
 import { type Account, credentialsFor } from "./credentials.ts";
-import { classify, isAboutCredentials } from "./failures.ts";
+import { classify, HtmlAnswer, isAboutCredentials } from "./failures.ts";
 import { type BedrockTraits, toConverse } from "./translate.ts";
-import { HtmlAnswer } from "./transport-failures.ts";
 
 export interface BedrockOptions {
   region: string;

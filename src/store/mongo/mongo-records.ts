@@ -1,7 +1,6 @@
 // The small records in MongoDB: a collection of documents for each collection of the port.
 import type { Db, Document } from "mongodb";
-import { checkLimit, decodeCursor, encodeCursor } from "../cursor.ts";
-import type { Page } from "../job-store.ts";
+import { checkLimit, decodeCursor, encodeCursor, type Page } from "../cursor.ts";
 import {
   checkRecordKeys,
   type RecordPlace,

@@ -21,7 +21,7 @@ import {
 import type { CanonicalRequest } from "../../domain/request.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
-import { checkLimit } from "../cursor.ts";
+import { checkLimit, type Page } from "../cursor.ts";
 import { databaseOf } from "../environments.ts";
 import type {
   AttemptsQuery,
@@ -34,7 +34,6 @@ import type {
   LineRecord,
   LinesQuery,
   ListQuery,
-  Page,
   UnfinishedJob,
   UnfinishedQuery,
   UsageQuery,

@@ -3,13 +3,12 @@
 import type { Db, Document } from "mongodb";
 import type { Attempt, JobSummary } from "../../domain/job.ts";
 import { addUsage, noUsage, type UsageRow, usageOfAttempt } from "../../domain/usage.ts";
-import { decodeCursor, encodeCursor } from "../cursor.ts";
+import { decodeCursor, encodeCursor, type Page } from "../cursor.ts";
 import type {
   AttemptsQuery,
   LineRecord,
   LinesQuery,
   ListQuery,
-  Page,
   UnfinishedJob,
   UnfinishedQuery,
   UsageQuery,

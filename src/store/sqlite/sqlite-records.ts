@@ -1,7 +1,6 @@
 // The small records, on the side of the callers: places become files and collections, values become JSON.
-import { checkLimit, decodeCursor, encodeCursor } from "../cursor.ts";
+import { checkLimit, decodeCursor, encodeCursor, type Page } from "../cursor.ts";
 import { databaseOf } from "../environments.ts";
-import type { Page } from "../job-store.ts";
 import {
   checkRecordKeys,
   type RecordPlace,

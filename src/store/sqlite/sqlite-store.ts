@@ -18,7 +18,7 @@ import {
 import type { CanonicalRequest } from "../../domain/request.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
-import { checkLimit, decodeCursor, encodeCursor } from "../cursor.ts";
+import { checkLimit, decodeCursor, encodeCursor, type Page } from "../cursor.ts";
 import { databaseOf } from "../environments.ts";
 import type {
   AttemptsQuery,
@@ -31,7 +31,6 @@ import type {
   LineRecord,
   LinesQuery,
   ListQuery,
-  Page,
   StagedJobs,
   UnfinishedJob,
   UnfinishedQuery,

@@ -1,8 +1,20 @@
 // Which deployment a job goes to: what admits, where it may go, what is well, and what a worker serves.
 import { expect } from "vitest";
 import type { DeploymentSignal } from "../../../src/scheduler/scheduler.ts";
-import type { Case } from "../conformance.ts";
-import { configOf, deployment, job, jobId, jobs, minuteMs, none, numberOf, ok, quota, spanMs } from "../harness.ts";
+import {
+  type Case,
+  configOf,
+  deployment,
+  job,
+  jobId,
+  jobs,
+  minuteMs,
+  none,
+  numberOf,
+  ok,
+  quota,
+  spanMs,
+} from "../harness.ts";
 
 const capacity: DeploymentSignal = { kind: "capacity" };
 const misconfigured: DeploymentSignal = { kind: "misconfigured", reason: "no access" };

@@ -1,7 +1,6 @@
 // What may be changed while jobs wait: priorities and delays; and where a job would stand.
 import { expect } from "vitest";
-import type { Case } from "../conformance.ts";
-import { configOf, job, jobId, jobs, minuteMs, quota, spanMs } from "../harness.ts";
+import { type Case, configOf, job, jobId, jobs, minuteMs, quota, spanMs } from "../harness.ts";
 
 export function controlCases(declare: Case): void {
   declare(

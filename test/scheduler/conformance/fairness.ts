@@ -2,8 +2,7 @@
 import { expect } from "vitest";
 import type { Priority } from "../../../src/domain/job.ts";
 import type { QueueEntry, SchedulerConfig } from "../../../src/scheduler/scheduler.ts";
-import type { Case } from "../conformance.ts";
-import { configOf, type Driver, deployment, job, jobs, none, numberOf, quota, spanMs } from "../harness.ts";
+import { type Case, configOf, type Driver, deployment, job, jobs, none, numberOf, quota, spanMs } from "../harness.ts";
 
 function weighted(weights: Partial<SchedulerConfig["weights"]>): SchedulerConfig {
   const base = configOf([quota("q", 1000)]);

@@ -1,7 +1,18 @@
 // Jobs that take a large part of a quota: their start is kept free, and others go first only beside it.
 import { expect } from "vitest";
-import type { Case } from "../conformance.ts";
-import { configOf, type Driver, deployment, job, jobId, jobs, minuteMs, numberOf, quota, spanMs } from "../harness.ts";
+import {
+  type Case,
+  configOf,
+  type Driver,
+  deployment,
+  job,
+  jobId,
+  jobs,
+  minuteMs,
+  numberOf,
+  quota,
+  spanMs,
+} from "../harness.ts";
 
 const tokens = (limit: number, burst = limit) => quota("q", limit, { unit: "tokens", burst });
 

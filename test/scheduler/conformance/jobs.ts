@@ -1,7 +1,6 @@
 // Adding, order within a flow, delays, removal, prices, and jobs that can never run.
 import { expect } from "vitest";
-import type { Case } from "../conformance.ts";
-import { configOf, deployment, job, jobId, jobs, none, numberOf, ok, quota, spanMs } from "../harness.ts";
+import { type Case, configOf, deployment, job, jobId, jobs, none, numberOf, ok, quota, spanMs } from "../harness.ts";
 
 const unlimited = configOf([]);
 

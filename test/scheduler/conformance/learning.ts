@@ -1,8 +1,8 @@
 // What throttles teach about quotas.
 import { expect } from "vitest";
 import type { DeploymentSignal } from "../../../src/scheduler/scheduler.ts";
-import type { Case } from "../conformance.ts";
 import {
+  type Case,
   configOf,
   type Driver,
   deployment,

@@ -1,7 +1,19 @@
 // The right to run a job: time-limited, and fenced by the grant's token.
 import { expect } from "vitest";
-import type { Case } from "../conformance.ts";
-import { configOf, deployment, job, jobId, jobs, leaseMs, none, numberOf, ok, quota, spanMs } from "../harness.ts";
+import {
+  type Case,
+  configOf,
+  deployment,
+  job,
+  jobId,
+  jobs,
+  leaseMs,
+  none,
+  numberOf,
+  ok,
+  quota,
+  spanMs,
+} from "../harness.ts";
 
 const tokens = (limit: number) => quota("q", limit, { unit: "tokens" });
 /** A lease far shorter than a window, so that charges outlive it. */

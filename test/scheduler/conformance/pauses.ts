@@ -1,8 +1,7 @@
 // What an operator pauses is not granted until it is resumed.
 import { expect } from "vitest";
 import type { PauseTarget } from "../../../src/scheduler/scheduler.ts";
-import type { Case } from "../conformance.ts";
-import { configOf, deployment, job, jobId, jobs, quota, spanMs } from "../harness.ts";
+import { type Case, configOf, deployment, job, jobId, jobs, quota, spanMs } from "../harness.ts";
 
 /** `m` on a and b, `n` on c. */
 const config = configOf([], [deployment("a", []), deployment("b", []), deployment("c", [])], {

@@ -1,8 +1,8 @@
 // What a call is charged, for how long, and what settling it changes.
 import { expect } from "vitest";
 import type { QuotaUnit } from "../../../src/scheduler/scheduler.ts";
-import type { Case } from "../conformance.ts";
 import {
+  type Case,
   configOf,
   type Driver,
   deployment,

@@ -1,7 +1,19 @@
 // Starting from nothing: admission is closed until everything that is on record has been put back.
 import { expect } from "vitest";
-import type { Case } from "../conformance.ts";
-import { configOf, deployment, hourMs, job, jobId, jobs, leaseMs, none, numberOf, quota, spanMs } from "../harness.ts";
+import {
+  type Case,
+  configOf,
+  deployment,
+  hourMs,
+  job,
+  jobId,
+  jobs,
+  leaseMs,
+  none,
+  numberOf,
+  quota,
+  spanMs,
+} from "../harness.ts";
 
 const tokens = (limit: number) => quota("q", limit, { unit: "tokens" });
 const closed = { closed: true };

@@ -1,7 +1,18 @@
 // What a scheduler says about jobs and itself, and how it takes over another configuration.
 import { expect } from "vitest";
-import type { Case } from "../conformance.ts";
-import { configOf, type Driver, deployment, job, jobId, jobs, none, numberOf, quota, spanMs } from "../harness.ts";
+import {
+  type Case,
+  configOf,
+  type Driver,
+  deployment,
+  job,
+  jobId,
+  jobs,
+  none,
+  numberOf,
+  quota,
+  spanMs,
+} from "../harness.ts";
 
 const tokens = (limit: number, burst = limit) => quota("q", limit, { unit: "tokens", burst });
 

@@ -2,7 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { Attempt, Job } from "../../../src/domain/job.ts";
-import type { BeginAttempt, JobStore, Page } from "../../../src/store/job-store.ts";
+import type { Page } from "../../../src/store/cursor.ts";
+import type { BeginAttempt, JobStore } from "../../../src/store/job-store.ts";
 
 export interface Era {
   /** Milliseconds since the epoch; `from` is included, `to` is not. */
