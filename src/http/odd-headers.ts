@@ -6,6 +6,9 @@ export const refuseOddHeaders: onRequestHookHandler = ({ headers, raw }, _reply,
   if (headers.host === undefined && raw.httpVersion === "1.1") {
     return done(new SluiceError("invalid_request", "The header Host is required.", { field: "Host" }));
   }
+  if (hasSeveralHosts(raw.rawHeaders)) {
+    return done(new SluiceError("invalid_request", "The header Host is given more than once.", { field: "Host" }));
+  }
   const encoding = headers["content-encoding"];
   if (encoding !== undefined && encoding !== "identity") {
     return done(
@@ -16,3 +19,13 @@ export const refuseOddHeaders: onRequestHookHandler = ({ headers, raw }, _reply,
   }
   done();
 };
+
+/** Node keeps the first one only, and a proxy in front may have looked at another. */
+function hasSeveralHosts(rawHeaders: readonly string[]): boolean {
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length === 4 && name.toLowerCase() === "host") hosts++;
+  }
+  return hosts > 1;
+}

@@ -53,6 +53,18 @@ test("a body that comes byte by byte, with a character cut in two, is one prompt
   expect(record?.job.request.messages[0]?.content).toEqual([{ type: "text", text: "漢字 😀" }]);
 });
 
+test.each([
+  ["an empty Host", "Host:\r\n", 403],
+  ["two Hosts", "Host: localhost\r\nhost: evil.example\r\n", 400],
+  ["a Host with a tab", "Host: localhost\t.evil.example\r\n", 403],
+])("E5: %s is refused", async (_what, lines, status) => {
+  const socket = await connect();
+  socket.write(`GET /v1/jobs HTTP/1.1\r\nConnection: close\r\n${lines}\r\n`);
+  const response = await readAll(socket);
+  expect(response).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  expect(errorIn(response).field).toBe("Host");
+});
+
 test("a body that is announced as too large is refused before it is sent", async () => {
   const socket = await connect();
   socket.write(head(10_001));
