@@ -43,7 +43,7 @@ test("a job that has ended since is answered as it is now", async () => {
   await server.context.end(job.job_id, { status: "completed", text: "Because." });
   const again = await server.post("/v1/jobs", body, key);
   expect(again).toMatchObject({ status: 200, body: { job_id: job.job_id, status: "completed", text: "Because." } });
-  expect(again.headers.location).toBe(`/v1/jobs/${job.job_id}`);
+  expect(again.headers.location).toBe(`jobs/${job.job_id}`);
 });
 
 test.each([

@@ -1,6 +1,7 @@
 // The interface's own description: /openapi.json, a browsable page at /docs, and / that points to both.
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
+import type { onRequestHookHandler } from "fastify";
 import Type, { type TSchema } from "typebox";
 import { version } from "../../config/version.ts";
 import type { HttpServer } from "../types.ts";
@@ -40,7 +41,6 @@ export function collectDocumentation(app: HttpServer): void {
     openapi: {
       openapi: "3.1.0",
       info: { title: "Sluice", version, description, license: { name: "MIT", identifier: "MIT" } },
-      servers: [{ url: "/" }],
       components: { securitySchemes: { key: { type: "http", scheme: "bearer" } } },
       security: [{ key: [] }],
       tags: [
@@ -66,26 +66,61 @@ export function collectDocumentation(app: HttpServer): void {
   app.addHook("onRoute", (route) => {
     if (/^\/docs(\/|$)/.test(route.url)) route.config = { ...route.config, open: true };
   });
-  app.register(swaggerUi, { routePrefix: "/docs", staticCSP: true });
+  app.register(swaggerUi, {
+    routePrefix: "/docs",
+    indexPrefix: ".",
+    staticCSP: contentSecurityPolicy,
+    // This copy is served one folder deeper.
+    transformSpecification: () => ({ ...app.swagger(), servers: [{ url: ".." }] }),
+    transformSpecificationClone: false,
+    uiHooks: { onRequest: staysBelowPrefix },
+  });
 }
 
+/**
+ * Everything comes from the service itself. It does not ask for `upgrade-insecure-requests`: on any address but loopback
+ * a browser would then load scripts by https, which the service does not speak.
+ */
+const contentSecurityPolicy = {
+  "default-src": ["'self'"],
+  "base-uri": ["'self'"],
+  "font-src": ["'self'", "data:"],
+  "frame-ancestors": ["'self'"],
+  "img-src": ["'self'", "data:"],
+  "object-src": ["'none'"],
+  "script-src": ["'self'"],
+  "script-src-attr": ["'none'"],
+  "style-src": ["'self'"],
+};
+
+/** Swagger UI answers these two with paths that begin at the root. */
+const staysBelowPrefix: onRequestHookHandler = ({ url }, reply, done) => {
+  if (url.startsWith("/docs/static/index.html")) reply.redirect("../");
+  else if (url.startsWith("/docs/?")) reply.redirect(`../docs${url.slice("/docs/".length)}`);
+  else done();
+};
+
+/** Its links are relative: a proxy may put the service under a path of its own. */
 const index = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>Sluice</title>
 <h1>Sluice ${version}</h1>
 <ul>
-<li><a href="/docs">How to call it</a> (<a href="/openapi.json">OpenAPI</a>)</li>
-<li><a href="/v1/jobs">Jobs</a></li>
-<li><a href="/v1/deployments">Models, deployments and quotas</a></li>
-<li><a href="/v1/stats">Counts</a></li>
-<li><a href="/readyz">Readiness</a></li>
+<li><a href="docs">How to call it</a> (<a href="openapi.json">OpenAPI</a>)</li>
+<li><a href="v1/jobs">Jobs</a></li>
+<li><a href="v1/deployments">Models, deployments and quotas</a></li>
+<li><a href="v1/stats">Counts</a></li>
+<li><a href="readyz">Readiness</a></li>
 </ul>
 </html>
 `;
 
 export function documentationRoutes(app: HttpServer): void {
-  app.get("/openapi.json", { schema: { hide: true }, config: { open: true } }, async () => app.swagger());
+  app.get("/openapi.json", { schema: { hide: true }, config: { open: true } }, async () => {
+    // Relative to the document, so that a proxy may put the service under a path of its own.
+    return { ...app.swagger(), servers: [{ url: "." }] };
+  });
   app.get("/", { schema: { hide: true }, config: { open: true } }, (_request, reply) => {
     reply.type("text/html; charset=utf-8").send(index);
   });

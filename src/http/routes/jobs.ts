@@ -86,7 +86,8 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
       }
       const once = onceOf(request, "create job");
       const job = await submitOnce(context, submitInputOf(body), caller, once);
-      reply.header("location", `/v1/jobs/${job.id}`);
+      // Relative to the address that was called, which may be below a proxy's path.
+      reply.header("location", `jobs/${job.id}`);
       return resourceOf(once ? await requireJob(context, job.id, caller) : { job, state: "queued", attempts: [] });
     },
   );
@@ -199,7 +200,7 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
     },
     async ({ params, caller }, reply) => {
       const record = await retry(context, params.job_id.toLowerCase(), caller);
-      reply.header("location", `/v1/jobs/${record.job.id}`);
+      reply.header("location", `../${record.job.id}`);
       return resourceOf(record);
     },
   );

@@ -1,0 +1,90 @@
+// Behind a proxy that serves Sluice under a path of its own, as nginx does with `location /queue/ { proxy_pass http://sluice/; }`.
+import { once } from "node:events";
+import { createServer, request, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { SluiceClient } from "../../src/client/index.ts";
+import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+
+let server: ServerUnderTest;
+let proxy: Server;
+let base: string;
+beforeAll(async () => {
+  server = await startServerUnderTest();
+  await server.app.listen({ host: "127.0.0.1", port: 0 });
+  const { port } = server.app.server.address() as AddressInfo;
+  proxy = createServer((incoming, outgoing) => {
+    const { method, url = "", headers } = incoming;
+    if (!url.startsWith("/queue/")) return outgoing.writeHead(404).end();
+    const forwarded = request({ port, method, path: url.slice("/queue".length), headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode!, answer.headers);
+      answer.pipe(outgoing);
+    });
+    incoming.pipe(forwarded);
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  base = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/queue/`;
+});
+afterAll(async () => {
+  proxy.closeAllConnections();
+  proxy.close();
+  await server.close();
+});
+
+async function submit(): Promise<{ id: string; location: URL }> {
+  const response = await fetch(new URL("v1/jobs", base), {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ prompt: "Hello?", environment: "UAT" }),
+  });
+  const { job_id: id } = (await response.json()) as { job_id: string };
+  return { id, location: new URL(response.headers.get("location")!, response.url) };
+}
+
+test("F14: Location leads to the job below the prefix, of a new job and of a retried one", async () => {
+  const { id, location } = await submit();
+  expect(location.href).toBe(`${base}v1/jobs/${id}`);
+  expect(await (await fetch(location)).json()).toMatchObject({ job_id: id });
+  await fetch(`${base}v1/jobs/${id}/cancel`, { method: "POST" });
+  const retried = await fetch(`${base}v1/jobs/${id}/retry`, { method: "POST" });
+  const again = new URL(retried.headers.get("location")!, retried.url);
+  expect(again.href).toBe(`${base}v1/jobs/${((await retried.json()) as { job_id: string }).job_id}`);
+});
+
+test.each(["", "docs", "docs/", "docs?x=1", "docs/?x=1", "docs/static/index.html"])(
+  "F14: everything that the page at /%s links to is below the prefix and answers",
+  async (path) => {
+    const page = await fetch(new URL(path, base));
+    expect(page.status).toBe(200);
+    expect(page.url.startsWith(base)).toBe(true);
+    const links = [...(await page.text()).matchAll(/(?:src|href)="([^"]+)"/g)].map((m) => new URL(m[1]!, page.url));
+    expect(links.length).toBeGreaterThan(3);
+    for (const link of links) {
+      expect(link.href.startsWith(base), link.href).toBe(true);
+      expect((await fetch(link)).status, link.href).toBe(200);
+    }
+  },
+);
+
+test.each(["openapi.json", "docs/json"])("F14: the server that /%s names is the prefix", async (path) => {
+  const response = await fetch(new URL(path, base));
+  const { servers } = (await response.json()) as { servers: { url: string }[] };
+  expect(servers.map(({ url }) => new URL(url, response.url).href)).toEqual([base]);
+});
+
+test("F14: the client takes an address with a path", async () => {
+  const sluice = new SluiceClient({ baseUrl: base });
+  const { job_id: id } = await sluice.enqueue({ prompt: "Hello?", environment: "UAT" });
+  expect((await sluice.get(id)).status).toBe("queued");
+});
+
+test("E3: /docs asks a browser for nothing by https, and for nothing from elsewhere", async () => {
+  for (const path of ["docs", "docs/static/swagger-ui.css", "docs/static/swagger-ui-bundle.js", "docs/json"]) {
+    const { headers } = await fetch(new URL(path, base));
+    const policy = headers.get("content-security-policy")!;
+    expect(policy).toContain("default-src 'self'");
+    expect(policy).not.toMatch(/upgrade-insecure-requests|https?:/);
+    expect(headers.get("strict-transport-security")).toBeNull();
+  }
+});
