@@ -69,7 +69,10 @@ async function type(command: string): Promise<string> {
 test("the two commands are those of package.json", () => {
   expect(startCommand).toBe("npm ci && npm start");
   expect(testCommand).toBe("npm ci && npm test");
-  expect(scripts).toMatchObject({ prestart: "npm run --silent build", test: "vitest run" });
+  expect(scripts).toMatchObject({
+    prestart: "npm run --silent build",
+    test: "vitest run --project unit --project service",
+  });
 });
 
 test("it says where everything is and who answers", () => {

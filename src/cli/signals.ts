@@ -2,8 +2,8 @@
 import { constants } from "node:os";
 
 /**
- * `tsx watch` (npm run dev) passes Ctrl-C on to a process that has got it from the terminal already: two signals 2 ms
- * apart are one wish. Nobody presses a key twice as fast as this.
+ * A runner such as `node --watch` (npm run dev) forwards Ctrl-C to a process that already received it from the terminal.
+ * Two signals within this many milliseconds count as one, because no user presses a key twice that fast.
  */
 const sameWishMs = 200;
 

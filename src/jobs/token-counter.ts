@@ -57,7 +57,7 @@ export function createTokenCounter(): TokenCounter {
   }
 
   function start(): Worker {
-    const worker = newThread();
+    const worker = new Worker(new URL("./token-counter-thread.js", import.meta.url));
     let cause: Error | undefined;
     worker.on("message", (counts: number[]) => finish((call) => call.resolve(counts)));
     worker.on("error", (error) => {
@@ -87,17 +87,6 @@ export function createTokenCounter(): TokenCounter {
       await thread?.terminate();
     },
   };
-}
-
-/**
- * Compiled, the entry is JavaScript. From source (tsx, vitest) the thread must learn TypeScript first; that cannot be
- * done with `--import tsx`, which on Node 20 leaves worker threads alone.
- */
-function newThread(): Worker {
-  if (import.meta.url.endsWith(".js")) return new Worker(new URL("./token-counter-thread.js", import.meta.url));
-  const tsx = import.meta.resolve("tsx/esm/api");
-  const entry = new URL("./token-counter-thread.ts", import.meta.url).href;
-  return new Worker(`import("${tsx}").then((tsx) => tsx.register()).then(() => import("${entry}"))`, { eval: true });
 }
 
 function asError(error: unknown): Error {

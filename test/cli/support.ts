@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
+import { sluiceMain } from "../support/sluice-process.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -28,10 +29,9 @@ export interface Running {
   printed(pattern: RegExp): Promise<RegExpExecArray>;
 }
 
-/** `sluice ...args`, from the sources. It is killed when the test ends. */
+/** `sluice ...args`, compiled. It is killed when the test ends. */
 export function start(args: string[], { env = {}, cwd = root, input }: RunOptions = {}): Running {
-  const tsx = resolve(root, "node_modules/tsx/dist/loader.mjs");
-  const child = spawn(process.execPath, ["--import", tsx, resolve(root, "src/cli/main.ts"), ...args], {
+  const child = spawn(process.execPath, [sluiceMain, ...args], {
     cwd,
     // The setup file has taken away whatever credentials the shell has.
     env: { ...process.env, ...env },

@@ -1,11 +1,9 @@
 // The distributed form as an operator runs it: API and worker processes of their own, a Redis and a server that speaks
 // MongoDB's protocol behind proxies that can fail, and simulators in this process, whose journals outlive every kill.
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { stringify } from "yaml";
@@ -17,6 +15,7 @@ import { openMongoStore } from "../../src/store/mongo/mongo-store.ts";
 import { type FaultProxy, startFaultProxy } from "../support/fault-proxy.ts";
 import type { TestServer } from "../support/server-process.ts";
 import { startMongo, startRedis } from "../support/servers.ts";
+import { type SluiceProcess, startSluice } from "../support/sluice-process.ts";
 
 const environments = { UAT: { database: "SSP-dev", weight: 1 }, PROD: { database: "SSP-prod", weight: 4 } };
 
@@ -24,12 +23,6 @@ const environments = { UAT: { database: "SSP-dev", weight: 1 }, PROD: { database
 export const leaseMs = 3_000;
 /** Calls that the model `narrow` may be sent in any minute. */
 export const narrowLimit = 25;
-
-export interface Service {
-  child: ChildProcess;
-  /** Of an API. */
-  url: string;
-}
 
 export class Cluster {
   readonly redis: TestServer;
@@ -39,8 +32,8 @@ export class Cluster {
   readonly #simulators: Simulator[];
   /** With sluice.yaml in it. */
   readonly folder: string;
-  readonly apis: Service[] = [];
-  readonly workers: Service[] = [];
+  readonly apis: SluiceProcess[] = [];
+  readonly workers: SluiceProcess[] = [];
   /** Looks at the record past the proxy. */
   readonly store: JobStore;
 
@@ -103,20 +96,20 @@ export class Cluster {
     });
   }
 
-  async startApi(): Promise<Service> {
+  async startApi(): Promise<SluiceProcess> {
     const api = await this.#start(["api", "--port", "0"]);
     this.apis.push(api);
     return api;
   }
 
-  async startWorker(...options: string[]): Promise<Service> {
+  async startWorker(...options: string[]): Promise<SluiceProcess> {
     const worker = await this.#start(["worker", ...options]);
     this.workers.push(worker);
     return worker;
   }
 
   /** SIGKILL; resolves when it is gone. */
-  async kill(service: Service): Promise<void> {
+  async kill(service: SluiceProcess): Promise<void> {
     for (const list of [this.apis, this.workers]) {
       const at = list.indexOf(service);
       if (at >= 0) list.splice(at, 1);
@@ -197,24 +190,8 @@ export class Cluster {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  #start(args: string[]): Promise<Service> {
-    const main = resolve(import.meta.dirname, "../../src/cli/main.ts");
-    const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), main, ...args], {
-      cwd: this.folder,
-      env: this.env,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    return new Promise((found, failed) => {
-      const said: string[] = [];
-      const listen = (line: string) => {
-        said.push(line);
-        const ready = /is ready(?: on (http:\S+))?/.exec(line);
-        if (ready) found({ child, url: ready[1] ?? "" });
-      };
-      createInterface({ input: child.stdout }).on("line", listen);
-      createInterface({ input: child.stderr }).on("line", listen);
-      child.once("exit", (code) => failed(new Error(`sluice ${args[0]} ended with ${code}:\n${said.join("\n")}`)));
-    });
+  #start(args: string[]): Promise<SluiceProcess> {
+    return startSluice(args, { cwd: this.folder, env: this.env });
   }
 }
 

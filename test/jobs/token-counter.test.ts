@@ -94,12 +94,13 @@ test("close rejects what waits and what comes", async () => {
   await expect(counter.count([asking("z")])).rejects.toThrow("closed");
 });
 
-test("the thread works under tsx, and once idle lets the process end", async () => {
+test("once idle, the thread lets the process end", async () => {
   counter = createTokenCounter();
   const script = `
-    import { createTokenCounter } from ${JSON.stringify(new URL("../../src/jobs/token-counter.ts", import.meta.url).href)};
-    console.log(await createTokenCounter().count([${JSON.stringify(asking("Hello world"))}]));`;
-  const args = ["--import", "tsx", "--input-type=module", "--eval", script];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: import.meta.dirname });
+    import(${JSON.stringify(new URL("../../dist/jobs/token-counter.js", import.meta.url).href)}).then(
+      async ({ createTokenCounter }) =>
+        console.log(await createTokenCounter().count([${JSON.stringify(asking("Hello world"))}])),
+    );`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--eval", script]);
   expect(stdout.trim()).toBe(`[ ${template + 2} ]`);
 });

@@ -25,13 +25,12 @@ export interface StoreProcess {
 }
 
 /**
- * Runs test/store/sqlite-process.ts on the folder, in a process of its own.
+ * Runs test/store/sqlite-process.mjs on the folder, in a process of its own.
  * @param maxFileKb no file may grow beyond it
  */
 export function startProcess(task: string, dataDir: string, maxFileKb?: number): StoreProcess {
-  const args = ["--import", "tsx", resolve(import.meta.dirname, "sqlite-process.ts"), task, dataDir];
-  const root = resolve(import.meta.dirname, "../..");
-  const options: SpawnOptions = { cwd: root, stdio: ["ignore", "pipe", "inherit"] };
+  const args = [resolve(import.meta.dirname, "sqlite-process.mjs"), task, dataDir];
+  const options: SpawnOptions = { stdio: ["ignore", "pipe", "inherit"] };
   const child =
     maxFileKb === undefined
       ? spawn(process.execPath, args, options)

@@ -14,17 +14,12 @@ const buildTimeoutMs = 15 * 60_000;
 const staleLockMs = 10_000;
 
 /**
- * The path of the binary, which takes `LISTEN_ADDRESS DATA_DIR`. Of several processes that ask at the same time one
- * builds.
- * @throws if Go is not there or the build fails
+ * Builds the binary, which takes `LISTEN_ADDRESS DATA_DIR`, and returns its path. Only one of several processes that call
+ * this at the same time builds.
+ * @throws Error if Go is not installed or the build fails
  */
 export async function buildFerretdb(): Promise<string> {
-  const files = await Promise.all(["main.go", "go.mod", "go.sum"].map((name) => readFile(join(sources, name))));
-  const hash = createHash("sha256");
-  for (const file of files) hash.update(file);
-  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "sluice-test");
-  const binary = join(cache, `ferretdb-${hash.digest("hex").slice(0, 16)}`);
-  await mkdir(cache, { recursive: true });
+  const binary = await binaryPath();
   while (!(await exists(binary))) {
     const unlock = await lock(`${binary}.lock`);
     if (!unlock) {
@@ -38,6 +33,21 @@ export async function buildFerretdb(): Promise<string> {
     }
   }
   return binary;
+}
+
+/** Returns the path of a binary that an earlier call of `buildFerretdb` built from the same sources. */
+export async function builtFerretdb(): Promise<string | undefined> {
+  const binary = await binaryPath();
+  return (await exists(binary)) ? binary : undefined;
+}
+
+async function binaryPath(): Promise<string> {
+  const files = await Promise.all(["main.go", "go.mod", "go.sum"].map((name) => readFile(join(sources, name))));
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(file);
+  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "sluice-test");
+  await mkdir(cache, { recursive: true });
+  return join(cache, `ferretdb-${hash.digest("hex").slice(0, 16)}`);
 }
 
 async function build(binary: string): Promise<void> {

@@ -1,14 +1,17 @@
-// Where a real Redis, and a real server that speaks MongoDB's protocol, can be had on this machine: on the PATH, or
-// installed or built as far as that is possible.
+// Finds a real Redis and a real server that speaks MongoDB's protocol on this machine. A server that is not on the PATH is
+// installed or built only if SLUICE_INSTALL_SERVERS=1 asks for it.
 import { execFile } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
-import { buildFerretdb } from "./ferretdb-build.ts";
+import { buildFerretdb, builtFerretdb } from "./ferretdb-build.ts";
 import type { Launch } from "./server-process.ts";
 
 const run = promisify(execFile);
 const installTimeoutMs = 10 * 60_000;
+const mayInstall = process.env.SLUICE_INSTALL_SERVERS === "1";
+/** What to do where this file could install a server but was not asked to. */
+const askToInstall = "Or set SLUICE_INSTALL_SERVERS=1, and the tests";
 
 /** @throws with what to do, if there is none */
 export async function findRedis(): Promise<Launch> {
@@ -16,6 +19,7 @@ export async function findRedis(): Promise<Launch> {
   if (installed) return redisLaunch(installed);
   const advice = "Install redis-server or valkey-server, so that it is on the PATH.";
   if (process.getuid?.() !== 0 || !(await onPath("apt-get"))) throw new Error(advice);
+  if (!mayInstall) throw new Error(`${advice} ${askToInstall} install Debian's redis-server.`);
   process.stderr.write("Installing Debian's redis-server for the tests, once.\n");
   try {
     // RUNLEVEL=1 keeps the package from starting its service.
@@ -44,11 +48,14 @@ export async function findMongo(): Promise<Launch> {
     const quiet = ["--debug-addr=-", "--telemetry=disable", "--state-dir={data}", "--log-level=warn"];
     return { name: "FerretDB (SQLite)", file: ferretdb, args: [...args, ...quiet], url };
   }
-  const advice =
-    "Install mongod (MongoDB 6 or later), so that it is on the PATH; or Go 1.22 or later, to build FerretDB.";
-  if (!(await onPath("go"))) throw new Error(advice);
+  const advice = "Install mongod (MongoDB 6 or later), so that it is on the PATH.";
+  if (!(await onPath("go"))) throw new Error(`${advice} Or install Go 1.22 or later, to build FerretDB.`);
+  const built = await builtFerretdb();
+  if (built === undefined && !mayInstall) {
+    throw new Error(`${advice} ${askToInstall} build FerretDB once, which takes some minutes.`);
+  }
   try {
-    const file = await buildFerretdb();
+    const file = built ?? (await buildFerretdb());
     return { name: "FerretDB 1.24 (SQLite)", file, args: ["127.0.0.1:{port}", "{data}"], url };
   } catch (error) {
     throw new Error(`${advice} (the build failed: ${firstLine(error)})`);

@@ -1,14 +1,14 @@
 // Webhooks of the whole service, embedded and distributed: of jobs and of batches, and after a kill -9.
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
+import { join } from "node:path";
 import { Webhook } from "standardwebhooks";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { endpoint, lineOf, startTestService, type TestService, upload } from "../batches/support.ts";
 import { withoutMongo, withoutRedis } from "../support/servers.ts";
+import { startSluice } from "../support/sluice-process.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
@@ -134,21 +134,11 @@ describe("killed", () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  function start(): Promise<string> {
-    const main = resolve(import.meta.dirname, "../../src/cli/main.ts");
-    const running = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), main, "serve"], {
-      cwd: folder,
-      env: { ...process.env, PORT: "0", SLUICE_PROVIDER: "simulator" },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    child = running;
-    return new Promise((found, failed) => {
-      createInterface({ input: running.stdout }).on("line", (line) => {
-        const url = /ready on (http:\S+)/.exec(line)?.[1];
-        if (url) found(url);
-      });
-      running.once("exit", (code) => failed(new Error(`The service ended with ${code}`)));
-    });
+  async function start(): Promise<string> {
+    const env = { ...process.env, PORT: "0", SLUICE_PROVIDER: "simulator" };
+    const started = await startSluice(["serve"], { cwd: folder, env });
+    child = started.child;
+    return started.url;
   }
 
   test("between the outcome and the delivery: the next process delivers", async () => {

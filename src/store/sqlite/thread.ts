@@ -21,7 +21,7 @@ export class StoreThread<O extends Operations> {
   #closed?: SluiceError;
 
   /**
-   * Starts a thread and waits until it is open. Compiled, both take about 0.1 s together and 10 MB each.
+   * Starts a thread and waits until it is open. Both together take about 0.1 s, and 10 MB each.
    * @throws StoreOpenError
    */
   static async start<O extends Operations>(data: ThreadData): Promise<StoreThread<O>> {
@@ -33,7 +33,8 @@ export class StoreThread<O extends Operations> {
   }
 
   private constructor(data: ThreadData) {
-    const worker = newWorker(data);
+    const entry = new URL("./worker.js", import.meta.url);
+    const worker = new Worker(entry, { workerData: data, name: `sqlite-${data.role}` });
     this.#worker = worker;
     this.#opened = new Promise((resolve) => {
       worker.once("message", (opened: Opened) => {
@@ -87,20 +88,4 @@ export class StoreThread<O extends Operations> {
       else waiting.resolve(reply.answer as never);
     }
   }
-}
-
-/**
- * Compiled, the entry is JavaScript. From source (tsx, vitest) the thread must learn TypeScript first, which takes
- * 0.1 s; that cannot be done with `--import tsx`, because on Node 20 that leaves worker threads alone.
- */
-function newWorker(workerData: ThreadData): Worker {
-  const name = `sqlite-${workerData.role}`;
-  if (import.meta.url.endsWith(".js")) return new Worker(new URL("./worker.js", import.meta.url), { workerData, name });
-  const tsx = import.meta.resolve("tsx/esm/api");
-  const entry = new URL("./worker.ts", import.meta.url).href;
-  return new Worker(`import("${tsx}").then((tsx) => tsx.register()).then(() => import("${entry}"))`, {
-    eval: true,
-    workerData,
-    name,
-  });
 }

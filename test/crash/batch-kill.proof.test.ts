@@ -2,17 +2,17 @@
 // service is the real one, in a process of its own, and calls a simulator in this one. In the end every line of the
 // file stands in one of the two result files, once, in the order of lines, nothing is left behind on disk, and the
 // service has never taken much memory.
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
+import { join } from "node:path";
 import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
+import { startSluice } from "../support/sluice-process.ts";
 
 const lines = 100_000;
 const callsAtOnce = 60;
@@ -136,23 +136,8 @@ test("100,000 lines are whole after a kill in each of their stages, and take bou
 }, 500_000);
 
 async function startService(): Promise<void> {
-  const service = spawn(
-    process.execPath,
-    ["--import", import.meta.resolve("tsx"), resolve(import.meta.dirname, "../../src/cli/main.ts"), "serve"],
-    { cwd: folder, env: { ...process.env, PORT: "0", SLUICE_LOG_LEVEL: "warn" }, stdio: ["ignore", "pipe", "pipe"] },
-  );
-  child = service;
-  url = await new Promise((found, failed) => {
-    const said: string[] = [];
-    const listen = (line: string) => {
-      said.push(line);
-      const ready = /ready on (http:\S+)/.exec(line)?.[1];
-      if (ready) found(ready);
-    };
-    createInterface({ input: service.stdout }).on("line", listen);
-    createInterface({ input: service.stderr }).on("line", listen);
-    service.once("exit", (code) => failed(new Error(`The service ended with ${code}:\n${said.join("\n")}`)));
-  });
+  const env = { ...process.env, PORT: "0", SLUICE_LOG_LEVEL: "warn" };
+  ({ child, url } = await startSluice(["serve"], { cwd: folder, env }));
   client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
 }
 

@@ -1,5 +1,5 @@
-// Runs once before all test files: finds or starts the shared servers. REDIS_URL and MONGODB_URL, if they are set, name
-// the shared ones; tests that kill a server start their own even then.
+// Starts the servers that the test files of a project share. REDIS_URL and MONGODB_URL, if they are set, name the shared
+// ones; tests that kill a server start their own even then.
 import type { TestProject } from "vitest/node";
 import { findMongo, findRedis } from "./find-servers.ts";
 import type { Launch, TestServer } from "./server-process.ts";

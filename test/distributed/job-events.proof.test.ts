@@ -2,7 +2,8 @@
 // the connection, and comes back to another one with the id of the last event that it has.
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { withoutMongo, withoutRedis } from "../support/servers.ts";
-import { Cluster, type Service } from "./cluster.ts";
+import type { SluiceProcess } from "../support/sluice-process.ts";
+import { Cluster } from "./cluster.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
@@ -22,7 +23,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("events of a job that a worker
 
   /** Reads until the stream ends, or `enough` says so after an event: then the connection is cut. */
   async function read(
-    { url }: Service,
+    { url }: SluiceProcess,
     jobId: string,
     lastEventId: string | undefined,
     enough: (events: readonly ReadEvent[]) => boolean,

@@ -27,6 +27,6 @@ test.each([
   ["anything else", new TypeError("undefined is not a function", { cause: new Error("inner cause") })],
 ])("%s is there with its stack and its cause", (_name, error) => {
   const { err } = logged(error);
-  expect(err.stack).toContain("log.test.ts");
+  expect(err.stack).toContain("log.unit.test.ts");
   expect(err.stack).toContain("inner cause");
 });

@@ -10,7 +10,8 @@ import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { lineJobId } from "../../src/domain/batch.ts";
 import { withoutMongo, withoutRedis } from "../support/servers.ts";
-import { Cluster, type Service, until } from "./cluster.ts";
+import type { SluiceProcess } from "../support/sluice-process.ts";
+import { Cluster, until } from "./cluster.ts";
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
@@ -27,7 +28,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("a batch of several processes"
   /** By the name that a worker has on record: when it was killed, in milliseconds since the epoch. */
   const killedAt = new Map<string, number>();
   /** Processes that take the place of the dead. */
-  const starting: Promise<Service>[] = [];
+  const starting: Promise<SluiceProcess>[] = [];
 
   beforeAll(async () => {
     cluster = await Cluster.start();
@@ -94,7 +95,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("a batch of several processes"
   });
 
   /** Sends the beginning of a file, and resolves when a piece of it is on record. */
-  async function uploadHalf(api: Service): Promise<void> {
+  async function uploadHalf(api: SluiceProcess): Promise<void> {
     const headers = { "content-type": "multipart/form-data; boundary=b" };
     const form = request(`${api.url}/v1/files`, { method: "POST", headers });
     form.on("error", () => {});
@@ -130,13 +131,13 @@ describe.skipIf(withoutRedis() || withoutMongo())("a batch of several processes"
     }
   }
 
-  async function killAndReplace(worker: Service): Promise<void> {
+  async function killAndReplace(worker: SluiceProcess): Promise<void> {
     await cluster.kill(worker);
     killedAt.set(nameOf(worker), Date.now());
     starting.push(cluster.startWorker());
   }
 
-  const nameOf = ({ child }: Service) => `${hostname()}/${child.pid}`;
+  const nameOf = ({ child }: SluiceProcess) => `${hostname()}/${child.pid}`;
 
   /** No call was made again but those that a kill cut off, of which there are never more than run at a time. */
   async function expectPaidOnce(batchId: string): Promise<void> {

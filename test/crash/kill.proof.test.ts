@@ -3,19 +3,20 @@
 // - every job that was accepted ends, once, and its outcome never changes
 // - no job with a stored outcome is called again
 // - no call is made that is not on record as an attempt
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { stringify } from "yaml";
 import type { JobRecord, Outcome } from "../../src/domain/job.ts";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { testSeed } from "../support/seed.ts";
+import { startSluice } from "../support/sluice-process.ts";
 
-const seed = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
+const seed = testSeed;
 const random = seeded(seed);
 const kills = 6;
 const jobsPerRound = 50;
@@ -24,6 +25,7 @@ const environments = { UAT: { database: "SSP-dev", weight: 1 }, PROD: { database
 let folder: string;
 let simulator: Simulator;
 let child: ChildProcess | undefined;
+let serviceUrl: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "sluice-kill-"));
@@ -89,7 +91,7 @@ test(`kill -9 at ${kills} random points (TEST_SEED=${seed})`, { timeout: 180_000
     }
   }
 
-  const url = `${await serviceUrl}/v1/stats`;
+  const url = `${serviceUrl}/v1/stats`;
   await until(async () => {
     const response = await fetch(url);
     const text = await response.text();
@@ -119,36 +121,10 @@ test(`kill -9 at ${kills} random points (TEST_SEED=${seed})`, { timeout: 180_000
   }
 });
 
-let serviceUrl: Promise<string>;
-
-function startService(): Promise<string> {
-  const service = spawn(
-    process.execPath,
-    ["--import", import.meta.resolve("tsx"), resolve(import.meta.dirname, "../../src/cli/main.ts"), "serve"],
-    {
-      cwd: folder,
-      env: {
-        ...process.env,
-        PORT: "0",
-        SLUICE_LOG_LEVEL: "warn",
-        AWS_ACCESS_KEY_ID: "test",
-        AWS_SECRET_ACCESS_KEY: "test",
-      },
-      stdio: ["ignore", "pipe", "pipe"],
-    },
-  );
-  child = service;
-  serviceUrl = new Promise((found, failed) => {
-    const said: string[] = [];
-    const listen = (line: string) => {
-      said.push(line);
-      const url = /ready on (http:\S+)/.exec(line)?.[1];
-      if (url) found(url);
-    };
-    createInterface({ input: service.stdout }).on("line", listen);
-    createInterface({ input: service.stderr }).on("line", listen);
-    service.once("exit", (code) => failed(new Error(`The service ended with ${code}:\n${said.join("\n")}`)));
-  });
+async function startService(): Promise<string> {
+  const credentials = { AWS_ACCESS_KEY_ID: "test", AWS_SECRET_ACCESS_KEY: "test" };
+  const env = { ...process.env, PORT: "0", SLUICE_LOG_LEVEL: "warn", ...credentials };
+  ({ child, url: serviceUrl } = await startSluice(["serve"], { cwd: folder, env }));
   return serviceUrl;
 }
 
