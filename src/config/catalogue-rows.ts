@@ -39,6 +39,8 @@ const llama: CatalogueRow = {
   tools: true,
   streamingTools: false,
   jsonSchema: false,
+  prefill: "refused",
+  refuses: ["forced_tool_choice"],
   promptCache: "none",
   profiles: ["us"],
 };
@@ -52,8 +54,7 @@ const llama33: CatalogueRow = {
   ...llama31,
   onDemand: true,
   regions: ["us-east-1", "us-east-2", "us-west-2"],
-  refuses: ["forced_tool_choice"],
-  unconfirmed: ["refuses", "jsonSchema"],
+  unconfirmed: ["jsonSchema"],
 };
 // AWS's page says that Llama 4 cannot stream; users report that only tools in a stream fail.
 const llama4: CatalogueRow = {
@@ -71,7 +72,10 @@ const nova: CatalogueRow = {
   maxOutputTokens: 8192,
   tools: true,
   jsonSchema: false,
+  prefill: "taken",
+  maxTopK: 128,
   promptCache: "5m",
+  toolCache: false,
   profiles: ["us", "eu", "apac"],
   onDemand: true,
   fields: { top_k: "inferenceConfig.topK" },
@@ -84,32 +88,42 @@ const claude: CatalogueRow = {
   maxOutputTokens: 64_000,
   outputBurndown: 5,
   tools: true,
+  jsonSchema: false,
+  prefill: "trimmed",
+  maxTopK: 500,
+  rootComposition: false,
+  refuses: ["blank_stop"],
   promptCache: "1h",
   profiles: ["us", "eu", "au", "jp", "global"],
   regionalPriceFactor: 1.1,
   fields: { top_k: "top_k" },
   unconfirmed: ["promptCache", "fields", "regionalPriceFactor"],
 };
-const claudeSchema: CatalogueRow = { ...claude, jsonSchema: true };
+/** From 4.1 on, a request may set temperature or top_p, but not both. */
+const claude41: CatalogueRow = { ...claude, refuses: [...claude.refuses!, "temperature_with_top_p"] };
+const claudeSchema: CatalogueRow = { ...claude41, jsonSchema: true };
 const claude45: CatalogueRow = {
   ...claudeSchema,
   unconfirmed: [...claude.unconfirmed!, "contextTokens", "maxOutputTokens", "prices"],
 };
-const claude46: CatalogueRow = { ...claudeSchema, contextTokens: 1_000_000 };
+const claude46: CatalogueRow = { ...claudeSchema, contextTokens: 1_000_000, prefill: "refused" };
 // Tokenizers from Claude 4.7 on make up to 1.77 times as much of a text as local estimates say.
 const claude47: CatalogueRow = {
   ...claude,
+  // AWS's list of models with structured output ends before it; whether it was forgotten there is not known.
+  jsonSchema: undefined,
+  prefill: "refused",
   tokenFactor: 1.8,
   contextTokens: 1_000_000,
   maxOutputTokens: 128_000,
   fields: {},
-  refuses: ["temperature", "top_p", "top_k"],
+  refuses: ["temperature", "top_p", "top_k", ...claude.refuses!],
   unconfirmed: [...claude.unconfirmed!, "refuses"],
 };
 const claude5: CatalogueRow = {
   ...claude47,
   outputBurndown: 10,
-  refuses: ["temperature", "top_p", "top_k", "forced_tool_choice"],
+  refuses: [...claude47.refuses!, "forced_tool_choice"],
 };
 const defaultTierOnly: CatalogueRow = { serviceTiers: ["default"] };
 
@@ -241,6 +255,7 @@ export const modelRows: Record<string, CatalogueRow> = {
     tokenFactor: 1.2,
     contextTokens: 128_000,
     maxOutputTokens: 32_768,
+    tools: false,
     promptCache: "none",
     refuses: ["stop"],
     profiles: ["us"],
@@ -345,6 +360,7 @@ export const familyRows: Record<string, CatalogueRow> = {
   "anthropic.claude-haiku-4-": claude,
   "anthropic.claude-sonnet-4-": claude,
   "anthropic.claude-opus-4-": claude,
+  "anthropic.claude-opus-4-1": claude41,
   "openai.gpt-oss-": gptOss,
   "openai.gpt-5.6-": { ...gpt, outputBurndown: 10 },
   "openai.gpt-": gpt,

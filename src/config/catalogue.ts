@@ -70,12 +70,16 @@ function traitsOf(row: CatalogueRow, prices: TokenPrices | undefined): ModelTrai
   const known: Omit<ModelTraits, "refuses" | "fields"> = {
     tools: row.tools,
     streamingTools: row.streamingTools,
+    rootComposition: row.rootComposition,
     systemPrompts: row.systemPrompts,
+    prefill: row.prefill,
+    maxTopK: row.maxTopK,
     jsonSchema: row.jsonSchema,
     // Converse can hold an answer to a schema, but has no word for JSON of any form.
     jsonObject: "jsonObject" in row ? row.jsonObject : false,
     guardrails: row.guardrails,
     promptCache: row.promptCache,
+    toolCache: row.toolCache,
     serviceTiers: row.serviceTiers,
     regions: row.regions,
     legacySince: row.legacySince,

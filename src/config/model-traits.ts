@@ -14,13 +14,21 @@ export const refusable = [
   "presence_penalty",
   "reasoning_effort",
   "forced_tool_choice",
+  "temperature_with_top_p",
+  "blank_stop",
 ] as const;
-/** `forced_tool_choice` is a `tool_choice` of `required` or of a tool by name. */
+/**
+ * The last three are not parameters by themselves. `forced_tool_choice` is a `tool_choice` of `required` or of a tool by
+ * name, `temperature_with_top_p` is both in one request, and `blank_stop` is a stop text of white space alone.
+ */
 export type Refusable = (typeof refusable)[number];
 
 /** Parameters for which Bedrock's Converse has no field of its own. */
 export const extraParameters = ["top_k", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort"] as const;
 export type ExtraParameter = (typeof extraParameters)[number];
+
+export const prefills = ["taken", "trimmed", "refused"] as const;
+export type Prefill = (typeof prefills)[number];
 
 export type ServiceTier = NonNullable<CanonicalRequest["serviceTier"]>;
 export const serviceTiers = ["default", "priority", "flex"] as const satisfies ServiceTier[];
@@ -30,13 +38,24 @@ export interface ModelTraits {
   /** Whether it takes tools, and whether also in a streamed call (if not, such a call is not streamed). */
   tools?: boolean;
   streamingTools?: boolean;
+  /** Whether the schema of a tool may have `oneOf`, `anyOf` or `allOf` at its root. If not, they are rewritten. */
+  rootComposition?: boolean;
   systemPrompts?: boolean;
+  /**
+   * Whether a conversation may end with the assistant, whose text the model then continues. `trimmed`: it may, but
+   * white space at the end of that text is refused and therefore left out.
+   */
+  prefill?: Prefill;
+  /** The highest `top_k` that it takes. */
+  maxTopK?: number;
   /** Whether an answer can be held to a JSON schema, or to be JSON of any form. */
   jsonSchema?: boolean;
   jsonObject?: boolean;
   guardrails?: boolean;
   /** The longest time for which a prompt cache keeps anything; `none` if there is no cache. */
   promptCache?: "none" | "5m" | "1h";
+  /** Whether a cache point may follow the tools, and not only system text and messages. */
+  toolCache?: boolean;
   refuses: Refusable[];
   /**
    * Where the model expects the parameters that Converse has no field for: a path in additionalModelRequestFields.

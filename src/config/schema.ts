@@ -2,7 +2,7 @@
 // sluice.example.yaml; what holds between keys is checked in resolve.ts.
 import Type, { type Static, type TSchema } from "typebox";
 import { endpointForm } from "./endpoints.ts";
-import { extraParameters, refusable, serviceTiers } from "./model-traits.ts";
+import { extraParameters, prefills, refusable, serviceTiers } from "./model-traits.ts";
 
 /** An object that refuses unknown keys; every key may be left out unless named in `required`. */
 function section<P extends Record<string, TSchema>>(properties: P) {
@@ -152,11 +152,15 @@ const catalogueRow = section({
   streaming: flag,
   tools: flag,
   streamingTools: flag,
+  rootComposition: flag,
   systemPrompts: flag,
+  prefill: Type.Optional(Type.Enum([...prefills])),
+  maxTopK: integer(1, 10_000),
   jsonSchema: flag,
   jsonObject: flag,
   guardrails: flag,
   promptCache: Type.Optional(Type.Enum(["none", "5m", "1h"])),
+  toolCache: flag,
   refuses: Type.Optional(Type.Array(Type.Enum([...refusable]), { maxItems: refusable.length })),
   fields: Type.Optional(
     section(

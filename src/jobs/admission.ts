@@ -7,6 +7,7 @@ import type { CanonicalRequest } from "../domain/request.ts";
 import { estimateInput, type TokenCount } from "../domain/tokens.ts";
 import { reservedCost } from "../scheduler/cost.ts";
 import type { JobsContext } from "./context.ts";
+import type { FieldNames } from "./field-names.ts";
 import { parameterRefusal } from "./parameters.ts";
 import { quote } from "./quote.ts";
 import { servedBy } from "./served-by.ts";
@@ -41,24 +42,31 @@ function requireModel(settings: Settings, name: string, field: string): ModelSet
  * would refuse is counted exactly, because an exact count costs a hundred times as much.
  * @throws SluiceError as `admitEstimated` and `admitCounted`
  */
-export async function admit(context: AdmissionContext, wanted: Wanted, request: CanonicalRequest): Promise<TokenCount> {
-  return admitEstimated(context, wanted, request) ?? (await admitCounted(context, wanted, request));
+export async function admit(
+  context: AdmissionContext,
+  wanted: Wanted,
+  request: CanonicalRequest,
+  names?: FieldNames,
+): Promise<TokenCount> {
+  return admitEstimated(context, wanted, request, names) ?? (await admitCounted(context, wanted, request));
 }
 
 /**
  * The estimate of what a call reserves, if every model and quota can take it; else undefined.
+ * @param names how errors name the fields. Default: as `POST /v1/jobs` does
  * @throws SluiceError `unknown_model`, `invalid_request` (a parameter that a model refuses, no deployment in the regions)
  */
 export function admitEstimated(
   context: AdmissionContext,
   wanted: Wanted,
   request: CanonicalRequest,
+  names?: FieldNames,
 ): TokenCount | undefined {
   const { settings } = context;
   // Refuses what is unknown.
   modelsOf(settings, wanted);
   const deployments = allowedDeployments(settings, wanted);
-  const refused = parameterRefusal(settings, wanted, request);
+  const refused = parameterRefusal(settings, wanted, request, names);
   if (refused) throw refused;
   const tokens = tokensOf(context, wanted, request, estimateInput(request));
   return contextRefusal(settings, wanted, tokens) || quotaRefusal(deployments, tokens) ? undefined : tokens;
@@ -101,9 +109,10 @@ export async function admitWithFallbacks(
   context: AdmissionContext,
   wanted: Wanted,
   request: CanonicalRequest,
+  names?: FieldNames,
 ): Promise<Wanted & { tokens: TokenCount }> {
   const { models } = context.settings;
-  let admitted = { ...wanted, tokens: await admit(context, wanted, request) };
+  let admitted = { ...wanted, tokens: await admit(context, wanted, request, names) };
   for (const name of models[wanted.model]!.fallbackModels) {
     if (models[name]!.maxOutputTokensLimit < request.parameters.maxTokens) continue;
     const more = { ...wanted, fallbackModels: [...admitted.fallbackModels, name] };

@@ -8,34 +8,82 @@ import { extraParameters, serviceTiers } from "../config/model-traits.ts";
 import type { DeploymentSettings, Settings } from "../config/settings.ts";
 import { SluiceError } from "../domain/errors.ts";
 import type { JobHead } from "../domain/job.ts";
-import type { CanonicalRequest, Parameters } from "../domain/request.ts";
+import type { CanonicalRequest, Parameters, Tool } from "../domain/request.ts";
+import { wrongRootType } from "../domain/tool-schema.ts";
+import { type FieldNames, jobFieldNames } from "./field-names.ts";
+import { quote } from "./quote.ts";
 import { servedBy } from "./served-by.ts";
 
-/** The first reason to refuse, among all deployments that may serve the job. */
+type Wanted = Pick<JobHead, "model" | "fallbackModels" | "regions">;
+
+/**
+ * The first reason to refuse, among all deployments that may serve the job.
+ * @param names how the caller's API names the fields. Default: as `POST /v1/jobs` does
+ */
 export function parameterRefusal(
   settings: Pick<Settings, "models">,
-  { model, fallbackModels, regions }: Pick<JobHead, "model" | "fallbackModels" | "regions">,
+  wanted: Wanted,
   request: CanonicalRequest,
+  names: FieldNames = jobFieldNames,
 ): SluiceError | undefined {
-  for (const name of [model, ...fallbackModels]) {
-    for (const deployment of servedBy(settings, { model: name, regions })) {
-      const refusal = refusalBy(deployment, request, name === model ? `the model ${name}` : `the fallback ${name}`);
-      if (refusal) return new SluiceError("invalid_request", refusal.message, { field: refusal.field });
-    }
-  }
-  return undefined;
+  const refusal = firstRefusal(settings, wanted, request, names);
+  if (!refusal) return undefined;
+  const { field, message } = refusal;
+  const advice = refusal.isCapability ? adviceOf(settings, wanted, request, names) : "";
+  return new SluiceError("invalid_request", message + advice, { field });
 }
 
 interface Refusal {
   field: string;
   message: string;
+  /** The model lacks something that others have. */
+  isCapability?: boolean;
 }
 
-function refusalBy(deployment: DeploymentSettings, request: CanonicalRequest, who: string): Refusal | undefined {
+function firstRefusal(
+  settings: Pick<Settings, "models">,
+  { model, fallbackModels, regions }: Wanted,
+  request: CanonicalRequest,
+  names: FieldNames,
+): Refusal | undefined {
+  for (const name of [model, ...fallbackModels]) {
+    for (const deployment of servedBy(settings, { model: name, regions })) {
+      const who = name === model ? `the model ${name}` : `the fallback ${name}`;
+      const refusal = refusalBy(deployment, request, who, names);
+      if (refusal) return refusal;
+    }
+  }
+  return undefined;
+}
+
+/** At most so many models are named as those that take what another one refuses. */
+const maxAdvised = 3;
+
+function adviceOf(
+  settings: Pick<Settings, "models">,
+  { regions }: Wanted,
+  request: CanonicalRequest,
+  names: FieldNames,
+): string {
+  const able = Object.keys(settings.models).filter((model) => {
+    const wanted = { model, fallbackModels: [], regions };
+    return servedBy(settings, wanted).length > 0 && !firstRefusal(settings, wanted, request, names);
+  });
+  return able.length === 0 ? "" : ` Use a model that can: ${able.slice(0, maxAdvised).join(", ")}.`;
+}
+
+function refusalBy(
+  deployment: DeploymentSettings,
+  request: CanonicalRequest,
+  who: string,
+  names: FieldNames,
+): Refusal | undefined {
   return (
-    refusedParameter(deployment, request.parameters, who) ??
-    refusedTools(deployment, request, who) ??
-    refusedFormat(deployment, request, who) ??
+    refusedParameter(deployment, request.parameters, who, names) ??
+    refusedValue(deployment, request.parameters, who) ??
+    refusedEnd(deployment, request, who, names) ??
+    refusedTools(deployment, request, who, names) ??
+    refusedFormat(deployment, request, who, names) ??
     refusedService(deployment, request, who)
   );
 }
@@ -49,26 +97,28 @@ const keys = {
   frequency_penalty: "frequencyPenalty",
   presence_penalty: "presencePenalty",
   reasoning_effort: "reasoningEffort",
-} as const satisfies Record<Exclude<Refusable, "forced_tool_choice">, keyof Parameters>;
+} as const satisfies Partial<Record<Refusable, keyof Parameters>>;
 
-const names = Object.keys(keys) as (keyof typeof keys)[];
+const parameterNames = Object.keys(keys) as (keyof typeof keys)[];
 
-function refusedParameter(deployment: DeploymentSettings, parameters: Parameters, who: string): Refusal | undefined {
-  const { provider, modelId, traits } = deployment;
-  for (const field of names) {
-    if (parameters[keys[field]] === undefined) continue;
-    const refused = traits.refuses.includes(field);
-    if (!refused && !isUnsendable(deployment, field)) continue;
-    const isTaken = (name: keyof typeof keys) => !traits.refuses.includes(name) && !isUnsendable(deployment, name);
-    const taken = ["max_tokens", ...names.filter(isTaken)];
+function refusedParameter(
+  deployment: DeploymentSettings,
+  parameters: Parameters,
+  who: string,
+  names: FieldNames,
+): Refusal | undefined {
+  const { modelId, traits } = deployment;
+  for (const name of parameterNames) {
+    if (parameters[keys[name]] === undefined) continue;
+    const refused = traits.refuses.includes(name);
+    if (!refused && !isUnsendable(deployment, name)) continue;
+    const isTaken = (other: keyof typeof keys) => !traits.refuses.includes(other) && !isUnsendable(deployment, other);
+    const taken = ["max_tokens", ...parameterNames.filter(isTaken)];
+    const field = name === "reasoning_effort" ? names.reasoningEffort : name;
     const why = refused
       ? `${who} does not take it`
       : `it is not known how ${who} takes it (catalogue.${modelId}.fields in the configuration)`;
     return { field, message: `${field} must not be set: ${why}. It takes ${taken.join(", ")}.` };
-  }
-  const { temperature } = parameters;
-  if (provider === "bedrock" && temperature !== undefined && temperature > 1) {
-    return { field: "temperature", message: `temperature must be between 0 and 1 for ${who}; got ${temperature}.` };
   }
   return undefined;
 }
@@ -82,10 +132,48 @@ function isUnsendable({ provider, traits }: DeploymentSettings, name: string): b
   );
 }
 
+/** Parameters that the model takes, with values or in a combination that it does not. */
+function refusedValue(
+  { provider, traits }: DeploymentSettings,
+  { temperature, topP, topK, stop }: Parameters,
+  who: string,
+): Refusal | undefined {
+  if (provider === "bedrock" && temperature !== undefined && temperature > 1) {
+    return { field: "temperature", message: `temperature must be between 0 and 1 for ${who}; got ${temperature}.` };
+  }
+  if (topK !== undefined && traits.maxTopK !== undefined && topK > traits.maxTopK) {
+    return { field: "top_k", message: `top_k must be at most ${traits.maxTopK} for ${who}; got ${topK}.` };
+  }
+  // A top_p of 1 excludes nothing and is not sent.
+  const both = temperature !== undefined && topP !== undefined && topP !== 1;
+  if (both && traits.refuses.includes("temperature_with_top_p")) {
+    return { field: "top_p", message: `top_p must not be set with temperature: ${who} takes one of them, not both.` };
+  }
+  const blank = traits.refuses.includes("blank_stop") ? (stop ?? []).findIndex((text) => text.trim() === "") : -1;
+  if (blank >= 0) {
+    const field = `stop[${blank}]`;
+    const got = quote(stop![blank]!);
+    return { field, message: `${field} must have a character that is not white space for ${who}; got ${got}.` };
+  }
+  return undefined;
+}
+
+function refusedEnd(
+  { traits }: DeploymentSettings,
+  { messages }: CanonicalRequest,
+  who: string,
+  names: FieldNames,
+): Refusal | undefined {
+  if (traits.prefill !== "refused" || messages.at(-1)?.role !== "assistant") return undefined;
+  const message = `${names.messages} must end with a message of the user: ${who} does not continue a text of the assistant.`;
+  return { field: names.messages, message, isCapability: true };
+}
+
 function refusedTools(
   { provider, traits }: DeploymentSettings,
   { messages, tools, toolChoice }: CanonicalRequest,
   who: string,
+  names: FieldNames,
 ): Refusal | undefined {
   if (!tools?.length) {
     const used = messages.some(({ content }) => content.some(({ type }) => type === "tool_call"));
@@ -93,13 +181,26 @@ function refusedTools(
       ? { field: "tools", message: `tools must name the tools of the conversation's tool calls for ${who}.` }
       : undefined;
   }
-  if (traits.tools === false) return { field: "tools", message: `tools must not be set: ${who} takes none.` };
+  if (traits.tools === false) {
+    return { field: "tools", message: `tools must not be set: ${who} takes none.`, isCapability: true };
+  }
   const forced = toolChoice === "required" || typeof toolChoice === "object";
   if (forced && traits.refuses.includes("forced_tool_choice")) {
     return {
       field: "tool_choice",
       message: `tool_choice must be auto or none: ${who} cannot be made to call a tool.`,
+      isCapability: true,
     };
+  }
+  return provider === "bedrock" ? refusedSchema(tools, who, names) : undefined;
+}
+
+function refusedSchema(tools: readonly Tool[], who: string, names: FieldNames): Refusal | undefined {
+  for (const [i, { inputSchema }] of tools.entries()) {
+    const type = wrongRootType(inputSchema);
+    if (type === undefined) continue;
+    const field = names.toolSchema(i);
+    return { field, message: `${field} must be a schema of the type object for ${who}; got the type ${type}.` };
   }
   return undefined;
 }
@@ -108,22 +209,25 @@ function refusedFormat(
   { traits }: DeploymentSettings,
   { system, responseFormat }: CanonicalRequest,
   who: string,
+  names: FieldNames,
 ): Refusal | undefined {
   if (system !== undefined && traits.systemPrompts === false) {
     return {
-      field: "system",
-      message: `system must not be set: ${who} takes no system text. Put it into the first message.`,
+      field: names.system,
+      message: `${names.system} must not be set: ${who} takes no system text. Put it into the first message.`,
+      isCapability: true,
     };
   }
   const takes = { json_schema: traits.jsonSchema !== false, json_object: traits.jsonObject !== false };
   if (responseFormat === undefined || takes[responseFormat.type]) return undefined;
   const taken = Object.entries(takes).flatMap(([type, is]) => (is ? [type] : []));
   return {
-    field: "response_format",
+    field: names.format,
+    isCapability: true,
     message:
       taken.length > 0
-        ? `response_format must be of type ${taken.join(" or ")} for ${who}; got ${responseFormat.type}.`
-        : `response_format must not be set: ${who} answers in free text only.`,
+        ? `${names.format} must be of type ${taken.join(" or ")} for ${who}; got ${responseFormat.type}.`
+        : `${names.format} must not be set: ${who} answers in free text only.`,
   };
 }
 

@@ -1,6 +1,7 @@
 // What a caller of any API asks for when it submits a job, before the configuration fills in the rest.
 import type { Priority } from "../domain/job.ts";
 import type { CanonicalRequest, Message, Parameters } from "../domain/request.ts";
+import type { FieldNames } from "./field-names.ts";
 
 /** What of the canonical request and its parameters is taken over as it is asked for. */
 type Asked = Pick<
@@ -16,6 +17,8 @@ export interface SubmitInput extends Asked {
   messages: Message[];
   /** What the caller calls the messages; errors name it. */
   messagesField: "prompt" | "messages" | "input";
+  /** What the caller's API calls other fields that may be refused. Default: as `POST /v1/jobs` does. */
+  fieldNames?: FieldNames;
   system?: string;
   /** An alias of the configuration; `defaultModel` if absent. */
   model?: string;

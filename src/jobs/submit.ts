@@ -152,9 +152,11 @@ export function buildJob(
   const { model, fallbackModels, regions, request } = job;
   const wanted = { model, fallbackModels, regions };
   if (!input.fallbackModels && context.settings.models[model]?.fallbackModels.length) {
-    return admitWithFallbacks(context, wanted, request).then((admitted) => Object.assign(job, admitted));
+    return admitWithFallbacks(context, wanted, request, input.fieldNames).then((admitted) =>
+      Object.assign(job, admitted),
+    );
   }
-  const tokens = admitEstimated(context, wanted, request);
+  const tokens = admitEstimated(context, wanted, request, input.fieldNames);
   if (!tokens) return admitCounted(context, wanted, request).then((counted) => Object.assign(job, { tokens: counted }));
   job.tokens = tokens;
   return job;

@@ -1,7 +1,9 @@
 // Reads the bodies of the text operations and refuses what Bedrock refuses, in Bedrock's words. What the simulator has
 // no use for (images, guardrails, temperatures within their range) is let through.
 import { BedrockError, invalid } from "./errors.ts";
+import { isObject, type Json, malformed, violated } from "./json.ts";
 import type { CalledModel } from "./models.ts";
+import { checkConverse } from "./refusals.ts";
 import { countTokens } from "./text.ts";
 
 /** What an operation needs to know of a body. */
@@ -17,8 +19,6 @@ export interface ModelCall {
   serviceTier?: string;
 }
 
-type Json = Record<string, unknown>;
-
 /** @throws BedrockError */
 export function readConverse(body: string, model: CalledModel, streaming: boolean): ModelCall {
   const request = parse(
@@ -32,12 +32,9 @@ export function readConverse(body: string, model: CalledModel, streaming: boolea
   checkRange("inferenceConfig.maxTokens", config.maxTokens, 1, Number.POSITIVE_INFINITY);
   const maxTokens = config.maxTokens === undefined ? model.maxOutputTokens : Number(config.maxTokens);
   if (maxTokens > model.maxOutputTokens) throw tooManyOutputTokens(model.maxOutputTokens);
-  const tools = isObject(request.toolConfig);
-  if (tools && streaming && !model.streamingTools) {
-    throw invalid("This model doesn't support tool use in streaming mode.");
-  }
+  checkConverse(request, model, streaming);
   const texts = [...readSystem(request.system), ...conversation.texts];
-  if (tools) texts.push(JSON.stringify(request.toolConfig));
+  if (isObject(request.toolConfig)) texts.push(JSON.stringify(request.toolConfig));
   const read = finish(texts, conversation.prompt, maxTokens, strings(config.stopSequences), model);
   const tier = isObject(request.serviceTier) ? request.serviceTier.type : undefined;
   return typeof tier === "string" ? { ...read, serviceTier: tier } : read;
@@ -170,17 +167,6 @@ function tooManyOutputTokens(limit: number): BedrockError {
   );
 }
 
-function violated(path: string, value: unknown, constraint: string): BedrockError {
-  const shown = value === undefined ? "null" : `'${String(value)}'`;
-  return invalid(
-    `1 validation error detected: Value ${shown} at '${path}' failed to satisfy constraint: ${constraint}`,
-  );
-}
-
-function malformed(problems: string[]): BedrockError {
-  return invalid(`Malformed input request: ${problems.join(", ")}, please reformat your input and try again.`);
-}
-
 function parse(body: string, error: () => BedrockError): Json {
   try {
     const parsed: unknown = JSON.parse(body);
@@ -189,10 +175,6 @@ function parse(body: string, error: () => BedrockError): Json {
     // Not JSON: refused below like JSON that is no object.
   }
   throw error();
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function strings(value: unknown): string[] {

@@ -9,6 +9,8 @@ export type Operation =
   | "CountTokens"
   | "ChatCompletions";
 
+import { type ModelRules, rulesOf } from "./model-rules.ts";
+
 export interface ModelTraits {
   /** The most that a call may ask for; what a call reserves that asks for nothing. */
   maxOutputTokens: number;
@@ -99,6 +101,8 @@ export interface CalledModel extends ModelTraits, Pick<SimulatedModel, "requests
   bare: boolean;
   /** Whether the native bodies of Llama apply. */
   llama: boolean;
+  /** What it refuses that other models take. */
+  rules: ModelRules;
 }
 
 /** An ARN reduced to the ID that it ends with. */
@@ -122,7 +126,8 @@ export function findModel(modelId: string, overrides: Record<string, SimulatedMo
   const bareId = bareModelId(id);
   const known = [own(catalogue, bareId), own(overrides, bareId), own(overrides, id)];
   if (known.every((traits) => traits === undefined)) return undefined;
-  return Object.assign({ id, bare: id === bareId, llama: bareId.startsWith("meta.llama") }, defaultTraits, ...known);
+  const called = { id, bare: id === bareId, llama: bareId.startsWith("meta.llama"), rules: rulesOf(bareId) };
+  return Object.assign(called, defaultTraits, ...known);
 }
 
 /** An ID comes from the network, and `constructor` is not a model. */

@@ -10,7 +10,7 @@ const count = (tokens: number | undefined) => tokens?.toLocaleString("en-US") ??
 const known = (value: boolean | undefined) => (value === undefined ? "?" : value ? "yes" : "no");
 
 function line(id: string, row: CatalogueRow): string {
-  if (row.mantleOnly) return `| \`${id}\` | not callable: bedrock-mantle only | | | | | | | | |`;
+  if (row.mantleOnly) return `| \`${id}\` | not callable: bedrock-mantle only | | | | | | | | | |`;
   const { input, output, cacheRead, cacheWrite } = row.prices ?? {};
   const cache = cacheRead === undefined ? "" : ` (${cacheRead}${cacheWrite === undefined ? "" : ` / ${cacheWrite}`})`;
   const callable = [...(row.onDemand === false ? [] : [row.onDemand ? "bare" : "bare?"]), ...(row.profiles ?? [])];
@@ -22,6 +22,7 @@ function line(id: string, row: CatalogueRow): string {
     row.outputBurndown ?? 1,
     `${known(row.tools)}, ${known(row.tools === false ? false : row.streamingTools)}`,
     `${known(row.jsonSchema)}, ${row.promptCache ?? "?"}`,
+    row.prefill ?? "?",
     [...(row.refuses ?? []), ...(row.serviceTiers?.length === 1 ? ["priority and flex"] : [])].join(", "),
     row.endOfLife ?? "",
     row.unconfirmed?.join(", ") ?? "",

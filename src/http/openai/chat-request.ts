@@ -4,6 +4,7 @@ import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import type { Priority } from "../../domain/job.ts";
 import type { CanonicalRequest, ContentBlock, Tool } from "../../domain/request.ts";
+import type { FieldNames } from "../../jobs/field-names.ts";
 import { quote } from "../../jobs/quote.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
 import { bodyCheck } from "../validation.ts";
@@ -74,6 +75,15 @@ export function chatBody(settings: Settings) {
 
 type ChatBody = Static<ReturnType<typeof chatBody>>;
 
+const fieldNames: FieldNames = {
+  system: "messages",
+  messages: "messages",
+  reasoningEffort: "reasoning_effort",
+  toolSchema: (index) => `tools[${index}].function.parameters`,
+  format: "response_format",
+  outputSchema: "response_format.json_schema.schema",
+};
+
 export interface ChatRequest {
   input: SubmitInput;
   stream: boolean;
@@ -116,6 +126,7 @@ function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
       environment: body.environment ?? defaults.environment,
       messages: conversation.messages,
       messagesField: "messages",
+      fieldNames,
       system: conversation.system,
       maxTokens: body.max_completion_tokens ?? body.max_tokens,
       maxTokensField: body.max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",

@@ -2,6 +2,7 @@
 import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import type { CanonicalRequest, ContentBlock } from "../../domain/request.ts";
+import type { FieldNames } from "../../jobs/field-names.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
 import { bodyCheck } from "../validation.ts";
 import type { ChatDefaults } from "./chat-request.ts";
@@ -66,6 +67,15 @@ export function responseBody(settings: Settings) {
 
 type ResponseBody = Static<ReturnType<typeof responseBody>>;
 
+const fieldNames: FieldNames = {
+  system: "instructions",
+  messages: "input",
+  reasoningEffort: "reasoning.effort",
+  toolSchema: (index) => `tools[${index}].parameters`,
+  format: "text.format",
+  outputSchema: "text.format.schema",
+};
+
 export interface ResponseRequest {
   input: SubmitInput;
   stream: boolean;
@@ -98,6 +108,7 @@ function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): Response
       environment: body.environment ?? defaults.environment,
       messages: conversation.messages,
       messagesField: "input",
+      fieldNames,
       system: conversation.system,
       maxTokens: body.max_output_tokens,
       maxTokensField: "max_output_tokens",

@@ -10,15 +10,25 @@ import {
   type CachePoint,
   type CanonicalRequest,
   type ContentBlock,
+  type Message,
   normaliseMessages,
   type Parameters,
   type ResponseFormat,
 } from "../../domain/request.ts";
+import { withObjectRoot } from "../../domain/tool-schema.ts";
 
 /** What of a model decides how it is called. What is absent is not known, and is taken to be possible. */
 export interface BedrockTraits {
   /** The longest time for which its prompt cache keeps anything. */
   promptCache?: "none" | "5m" | "1h";
+  /** Whether a cache point may follow the tools. */
+  toolCache?: boolean;
+  /** `trimmed` if the text at the end of a conversation that the model is to continue must not end in white space. */
+  prefill?: "taken" | "trimmed" | "refused";
+  /** Whether the schema of a tool may have alternatives at its root. */
+  rootComposition?: boolean;
+  /** What it refuses, by the names of the catalogue. */
+  refuses?: readonly string[];
   /** Whether it takes tools in a streamed call. */
   streamingTools?: boolean;
   /** By parameter, where in additionalModelRequestFields the model expects it. */
@@ -31,13 +41,14 @@ export function toConverse(
   traits: BedrockTraits = {},
 ): ConverseStreamCommandInput {
   const request = withPossibleCache(original, traits.promptCache);
-  const { maxTokens, temperature, topP, stop } = request.parameters;
+  const { maxTokens, temperature, stop } = request.parameters;
+  const topP = possibleTopP(request.parameters, traits);
   const { responseFormat: format, guardrail, serviceTier } = request;
-  const tools = toToolConfig(request);
+  const tools = toToolConfig(request, traits);
   const additional = toAdditionalFields(request.parameters, traits.fields);
   return {
     modelId,
-    messages: normaliseMessages(request.messages).map(toMessage),
+    messages: possibleEnd(normaliseMessages(request.messages), traits).map(toMessage),
     ...(request.system?.trim()
       ? {
           system: [
@@ -61,6 +72,23 @@ export function toConverse(
     ...(serviceTier ? { serviceTier: { type: serviceTier } } : {}),
     ...(additional ? { additionalModelRequestFields: additional } : {}),
   };
+}
+
+/** Beside a temperature some models refuse any `top_p`, and a `top_p` of 1 excludes nothing. */
+function possibleTopP({ temperature, topP }: Parameters, { refuses = [] }: BedrockTraits): number | undefined {
+  const isIdle = topP === 1 && temperature !== undefined && refuses.includes("temperature_with_top_p");
+  return isIdle ? undefined : topP;
+}
+
+/** The conversation without the white space at its end, where the model is to continue the assistant's text and refuses it. */
+function possibleEnd(messages: Message[], { prefill }: BedrockTraits): Message[] {
+  const last = messages.at(-1);
+  if (prefill !== "trimmed" || last?.role !== "assistant") return messages;
+  const at = last.content.findLastIndex(({ type }) => type === "text");
+  const content = last.content.map((block, i) =>
+    i === at && block.type === "text" ? { ...block, text: block.text.trimEnd() } : block,
+  );
+  return [...messages.slice(0, -1), { ...last, content }];
 }
 
 /** Cache points are hints: where there is no cache they are left out, and where none keeps for an hour, minutes must do. */
@@ -150,18 +178,23 @@ function usesTools({ content }: CanonicalRequest["messages"][number]): boolean {
   return content.some(({ type }) => type === "tool_call" || type === "tool_result");
 }
 
-function toToolConfig(request: CanonicalRequest): ToolConfiguration | undefined {
+function toToolConfig(
+  request: CanonicalRequest,
+  { rootComposition, toolCache }: BedrockTraits,
+): ToolConfiguration | undefined {
   if (!request.tools?.length) return undefined;
   const choice = request.toolChoice;
   // "none" has no word in Converse: tools that are not to be called are not named, unless the conversation has used some.
   if (choice === "none" && !request.messages.some(usesTools)) return undefined;
   // What stands before a cache point in the system text are the tools; without such a text they are all there is.
-  const cache = request.systemCachePoint && !request.system?.trim() ? [toCachePoint(request.systemCachePoint)] : [];
+  const isLast = request.systemCachePoint && !request.system?.trim() && toolCache !== false;
+  const cache = isLast ? [toCachePoint(request.systemCachePoint!)] : [];
   const tools = request.tools.map((tool) => ({
     toolSpec: {
       name: tool.name,
-      ...(tool.description ? { description: tool.description } : {}),
-      inputSchema: { json: tool.inputSchema as Json },
+      // Converse refuses an empty description.
+      ...(tool.description?.trim() ? { description: tool.description } : {}),
+      inputSchema: { json: withObjectRoot(tool.inputSchema, rootComposition) as Json },
     },
   }));
   return {

@@ -1,0 +1,95 @@
+// What the models of Bedrock refuse that others take, by the beginning of the bare ID. docs/simulator.md has the sources.
+
+export interface ModelRules {
+  /** Whether it takes tools. */
+  tools: boolean;
+  /** Whether it takes a tool choice of `any` or `tool`. */
+  forcedToolChoice: boolean;
+  /** Whether the schema of a tool may have alternatives at its root. */
+  rootComposition: boolean;
+  /** Whether an answer can be held to a schema. */
+  outputSchema: boolean;
+  /** What is said of a conversation that ends with the assistant. Absent: it is continued. */
+  endRefusal?: string;
+  /** Whether the assistant's text that it continues may end in white space. */
+  endsInWhiteSpace: boolean;
+  /** Parameters that it refuses. */
+  refuses: readonly ("temperature" | "topP" | "stopSequences")[];
+  /** Whether temperature and topP may stand together. */
+  temperatureWithTopP: boolean;
+  /** Whether a stop text may be white space alone. */
+  blankStops: boolean;
+  /** Where cache points may stand. */
+  cachePoints: readonly ("system" | "messages" | "tools")[];
+  maxTopK: number;
+}
+
+const lenient: ModelRules = {
+  tools: true,
+  forcedToolChoice: true,
+  rootComposition: true,
+  outputSchema: true,
+  endsInWhiteSpace: true,
+  refuses: [],
+  temperatureWithTopP: true,
+  blankStops: true,
+  cachePoints: ["system", "messages", "tools"],
+  maxTopK: Number.POSITIVE_INFINITY,
+};
+
+const lastTurn =
+  "The model that you are using requires the last turn in the conversation to be a user message. Add a user message to the conversation and try again.";
+const noPrefill =
+  "The model returned the following errors: This model does not support assistant message prefill. The conversation must end with a user message.";
+
+const llama = { forcedToolChoice: false, outputSchema: false, endRefusal: lastTurn, cachePoints: [] };
+const nova: Partial<ModelRules> = { outputSchema: false, cachePoints: ["system", "messages"], maxTopK: 128 };
+const claude = {
+  rootComposition: false,
+  outputSchema: false,
+  endsInWhiteSpace: false,
+  blankStops: false,
+  maxTopK: 500,
+};
+const claude41 = { ...claude, temperatureWithTopP: false };
+const claude45 = { ...claude41, outputSchema: true };
+const claude46 = { ...claude45, endRefusal: noPrefill };
+const claude47: Partial<ModelRules> = { ...claude46, refuses: ["temperature", "topP"] };
+const claude5 = { ...claude47, forcedToolChoice: false };
+const open: Partial<ModelRules> = { cachePoints: [] };
+const withoutStops: Partial<ModelRules> = { ...open, refuses: ["stopSequences"] };
+
+const families: Record<string, Partial<ModelRules>> = {
+  "meta.llama": llama,
+  "amazon.nova-": nova,
+  "anthropic.claude-": claude5,
+  "anthropic.claude-3-": claude,
+  "anthropic.claude-haiku-4-": claude,
+  "anthropic.claude-sonnet-4-": claude,
+  "anthropic.claude-opus-4-": claude,
+  "anthropic.claude-opus-4-1": claude41,
+  "anthropic.claude-haiku-4-5": claude45,
+  "anthropic.claude-sonnet-4-5": claude45,
+  "anthropic.claude-opus-4-5": claude45,
+  "anthropic.claude-sonnet-4-6": claude46,
+  "anthropic.claude-opus-4-6": claude46,
+  "anthropic.claude-opus-4-7": claude47,
+  "anthropic.claude-opus-4-8": claude47,
+  "openai.gpt-": withoutStops,
+  "deepseek.": withoutStops,
+  "deepseek.r1-": { ...withoutStops, tools: false, outputSchema: false },
+  "qwen.": withoutStops,
+  "minimax.": withoutStops,
+  "moonshotai.": withoutStops,
+  "mistral.": open,
+  "google.": open,
+  "zai.": open,
+  "nvidia.": open,
+};
+
+/** Of a model of no known family nothing is refused. */
+export function rulesOf(bareId: string): ModelRules {
+  const prefixes = Object.keys(families).filter((prefix) => bareId.startsWith(prefix));
+  const longest = prefixes.reduce((best, prefix) => (prefix.length > best.length ? prefix : best), "");
+  return { ...lenient, ...families[longest] };
+}
