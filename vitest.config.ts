@@ -36,8 +36,10 @@ const setupFiles = ["test/support/no-real-credentials.ts", "test/support/seed.ts
 const servers = "test/support/start-servers.ts";
 const unit = "test/**/*.unit.test.ts";
 const proofs = "test/**/*.proof.test.ts";
+const forms = "test/**/*.forms.test.ts";
 
-// A file's name decides its project: `*.unit.test.ts`, `*.proof.test.ts`, and `*.test.ts` for the service tests.
+// A file's name decides its project: `*.unit.test.ts`, `*.proof.test.ts`, and `*.test.ts` for the service tests. What holds for
+// both forms of the service, `*.forms.test.ts`, runs embedded in the service tests and distributed in the proofs.
 export default defineConfig({
   test: {
     globalSetup: ["test/support/build.ts"],
@@ -59,9 +61,16 @@ export default defineConfig({
         exclude: [unit, proofs],
         setupFiles,
         globalSetup: [servers],
+        provide: { form: "embedded" },
       }),
       // What takes long: model runs, random runs, quota simulations, kills and faults, the distributed service.
-      project({ name: "proofs", include: [proofs], setupFiles, globalSetup: [servers] }),
+      project({
+        name: "proofs",
+        include: [proofs, forms],
+        setupFiles,
+        globalSetup: [servers],
+        provide: { form: "distributed" },
+      }),
     ],
   },
 });

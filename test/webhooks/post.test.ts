@@ -1,19 +1,11 @@
 // The one request that is made to an address of a stranger: where it may go, and how little it takes from there.
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { AllowedNetworks } from "../../src/domain/networks.ts";
 import { checkWebhookUrl } from "../../src/jobs/webhooks/url.ts";
 import { type PostOptions, post } from "../../src/worker/webhooks/post.ts";
-import { type Receiver, startReceiver } from "./receiver.ts";
-
-const receivers: Receiver[] = [];
-afterEach(() => Promise.all(receivers.splice(0).map((receiver) => receiver.close())));
-async function receiverOf(...of: Parameters<typeof startReceiver>): Promise<Receiver> {
-  const receiver = await startReceiver(...of);
-  receivers.push(receiver);
-  return receiver;
-}
+import { startReceiver } from "./receiver.ts";
 
 const nowhere = new AllowedNetworks([]);
 const here = new AllowedNetworks(["127.0.0.0/8"]);
@@ -77,7 +69,7 @@ test("a name without addresses; one that is not known", async () => {
 });
 
 test("the address that was checked is the one that is connected to, whatever the name leads to a moment later", async () => {
-  const receiver = await receiverOf();
+  const receiver = await startReceiver();
   let asked = 0;
   const resolveHost = async () => (asked++ === 0 ? ["127.0.0.1"] : ["10.0.0.1"]);
   const url = receiver.url.replace("127.0.0.1", "rebound.example");
@@ -91,19 +83,19 @@ test("the address that was checked is the one that is connected to, whatever the
 });
 
 test("redirects are not followed", async () => {
-  const inner = await receiverOf();
-  const outer = await receiverOf((response) => response.writeHead(307, { location: inner.url }).end("go there"));
+  const inner = await startReceiver();
+  const outer = await startReceiver((response) => response.writeHead(307, { location: inner.url }).end("go there"));
   expect(await send(outer.url)).toEqual({ status: 307, excerpt: "go there" });
   expect(inner.received).toEqual([]);
 });
 
 test("a receiver that does not answer in time, or stops in the middle, or sends without end", async () => {
-  const silent = await receiverOf(() => {});
+  const silent = await startReceiver(() => {});
   expect((await send(silent.url, { timeoutMs: 200 })).error).toBe("There was no answer within 0.2 seconds.");
-  const halting = await receiverOf((response) => response.writeHead(500).write("so far"));
+  const halting = await startReceiver((response) => response.writeHead(500).write("so far"));
   expect(await send(halting.url, { timeoutMs: 300 })).toEqual({ status: 500, excerpt: "so far" });
   let sent = 0;
-  const endless = await receiverOf((response) => {
+  const endless = await startReceiver((response) => {
     const more = () => {
       while (!response.destroyed && response.write("x".repeat(1000))) sent += 1000;
     };
@@ -136,7 +128,7 @@ test("Retry-After, in both its forms", async () => {
     ["-1", undefined],
   ];
   for (const [value, expected] of values) {
-    const receiver = await receiverOf((response) => response.writeHead(503, { "retry-after": value, date }).end());
+    const receiver = await startReceiver((response) => response.writeHead(503, { "retry-after": value, date }).end());
     expect((await send(receiver.url)).retryAfterMs, value).toBe(expected);
   }
 });

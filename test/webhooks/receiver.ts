@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { onTestFinished } from "vitest";
 
 export interface Received {
   headers: Record<string, string>;
@@ -13,10 +14,12 @@ export interface Received {
 export interface Receiver {
   url: string;
   received: Received[];
-  close(): Promise<void>;
 }
 
-/** @param answer given each request and how many there were before; by default all are answered with 200 */
+/**
+ * Starts a receiver, which is closed when the test ends.
+ * @param answer given each request and how many there were before; by default all are answered with 200
+ */
 export async function startReceiver(
   answer: (response: ServerResponse, n: number, request: IncomingMessage) => void = (response) => response.end("ok"),
 ): Promise<Receiver> {
@@ -28,13 +31,22 @@ export async function startReceiver(
     answer(response, received.length - 1, request);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    server.close();
+    await once(server, "close");
+  });
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook?token=t0ken`,
     received,
-    async close() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, "close");
-    },
   };
+}
+
+/** Calls the service: a POST if there is a body, else a GET. */
+// biome-ignore lint/suspicious/noExplicitAny: tests compare it with what they expect
+export async function callJson(url: string, path: string, body?: object): Promise<any> {
+  const response = await fetch(url + path, {
+    ...(body && { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+  });
+  return response.json();
 }

@@ -31,12 +31,6 @@ afterEach(async () => {
   for (const close of cleanUp.splice(0).reverse()) await close();
 });
 
-async function receiverOf(...of: Parameters<typeof startReceiver>): Promise<Receiver> {
-  const receiver = await startReceiver(...of);
-  cleanUp.push(receiver.close);
-  return receiver;
-}
-
 /** A process that delivers, whose timers run when the test lets them. */
 function startProcess(workerId = "w1") {
   const timers = new ManualTime();
@@ -87,7 +81,7 @@ const deliveryIs = async (jobId: string, status: string) => {
 };
 
 test("a job's end is posted once, signed, with the job as it can be read", async () => {
-  const receiver = await receiverOf();
+  const receiver = await startReceiver();
   const process = startProcess();
   const jobId = await submit(receiver.url);
   await process.pass(10_000);
@@ -120,7 +114,7 @@ test("a job's end is posted once, signed, with the job as it can be read", async
 });
 
 test.each(["failed", "cancelled", "expired"] as const)("a job that is %s", async (status) => {
-  const receiver = await receiverOf();
+  const receiver = await startReceiver();
   const process = startProcess();
   const jobId = await submit(receiver.url);
   if (status === "cancelled") await server.post(`/v1/jobs/${jobId}/cancel`);
@@ -130,7 +124,7 @@ test.each(["failed", "cancelled", "expired"] as const)("a job that is %s", async
 });
 
 test("/enqueue takes it too; a job without one makes no delivery", async () => {
-  const receiver = await receiverOf();
+  const receiver = await startReceiver();
   const jobId = await server.enqueue({ webhook_url: receiver.url });
   expect(await deliveryOf(jobId)).toMatchObject({ status: "waiting" });
   const without = await server.enqueue();
@@ -140,7 +134,7 @@ test("/enqueue takes it too; a job without one makes no delivery", async () => {
 
 test("of a job that leaves no answer behind none is posted, whether it is erased by then or not", async () => {
   let status = 500;
-  const receiver = await receiverOf((response) => response.writeHead(status).end());
+  const receiver = await startReceiver((response) => response.writeHead(status).end());
   const process = startProcess();
   let jobId = "";
   server.context.onAccepted = ([job]) => {
@@ -169,7 +163,7 @@ test("of a job that leaves no answer behind none is posted, whether it is erased
 });
 
 test("a receiver that fails is asked again, ever later, under the same id, until it confirms", async () => {
-  const receiver = await receiverOf((response, n) => {
+  const receiver = await startReceiver((response, n) => {
     if (n === 4) response.end();
     else response.writeHead(500).end("not\u0000 now\n");
   });
@@ -201,7 +195,7 @@ test("a receiver that fails is asked again, ever later, under the same id, until
 
 test("Retry-After puts it off; 410 ends it; after a day it is given up; by hand it begins anew", async () => {
   let status = 503;
-  const receiver = await receiverOf((response) => response.writeHead(status, { "retry-after": "1000" }).end());
+  const receiver = await startReceiver((response) => response.writeHead(status, { "retry-after": "1000" }).end());
   const process = startProcess();
   const jobId = await submit(receiver.url);
   expect((await server.post(`/v1/webhooks/deliveries/msg_${jobId}/redeliver`)).body.error.code).toBe("conflict");
@@ -235,7 +229,7 @@ test("Retry-After puts it off; 410 ends it; after a day it is given up; by hand 
 });
 
 test("a process that died between the outcome and the news, or in the middle of a try, is made good by another", async () => {
-  const receiver = await receiverOf();
+  const receiver = await startReceiver();
   const jobId = await submit(receiver.url);
   // No more than this is on record when the process dies.
   await server.context.store.finish("UAT", { jobId, at: server.context.clock.wall(), ...answered });
@@ -243,7 +237,7 @@ test("a process that died between the outcome and the news, or in the middle of 
   const second = startProcess();
   await until(second, () => deliveryIs(jobId, "delivered"));
 
-  const cut = await receiverOf();
+  const cut = await startReceiver();
   const other = await submit(cut.url);
   await server.context.end(other, answered);
   const hint = { id: `msg_${other}`, environment: "UAT", url: cut.url };
@@ -259,7 +253,7 @@ test("a process that died between the outcome and the news, or in the middle of 
 });
 
 test("two processes make each try once", async () => {
-  const receiver = await receiverOf();
+  const receiver = await startReceiver();
   const processes = [startProcess("w1"), startProcess("w2")];
   const jobs = await Promise.all(Array.from({ length: 25 }, () => submit(receiver.url)));
   await Promise.all(jobs.map((jobId) => server.context.end(jobId, answered)));
@@ -274,8 +268,8 @@ test("two processes make each try once", async () => {
 });
 
 test("a slow receiver keeps the others' webhooks from nobody", async () => {
-  const slow = await receiverOf(() => {});
-  const quick = await receiverOf();
+  const slow = await startReceiver(() => {});
+  const quick = await startReceiver();
   const process = startProcess();
   const stuck = await Promise.all(Array.from({ length: 10 }, () => submit(slow.url)));
   const jobId = await submit(quick.url);
@@ -288,7 +282,7 @@ test("a slow receiver keeps the others' webhooks from nobody", async () => {
 });
 
 test("what is old is forgotten, what is waited for is not", async () => {
-  const receiver = await receiverOf();
+  const receiver = await startReceiver();
   const process = startProcess();
   const [ended, waiting] = await Promise.all([submit(receiver.url), submit(receiver.url)]);
   await server.context.end(ended, answered);
@@ -311,7 +305,7 @@ describe("secrets", () => {
     const rotated = await server.post("/v1/webhooks/secret/rotate");
     expect(rotated.headers["cache-control"]).toBe("no-store");
     expect(rotated.body.secret).not.toBe(first.secret);
-    const receiver = await receiverOf();
+    const receiver = await startReceiver();
     const process = startProcess();
     const jobs = [await submit(receiver.url), await submit(receiver.url)];
     await server.context.end(jobs[0]!, answered);
@@ -337,7 +331,7 @@ describe("secrets", () => {
 });
 
 test("a repeated announcement changes nothing", async () => {
-  const receiver = await receiverOf();
+  const receiver = await startReceiver();
   const process = startProcess();
   const jobId = await submit(receiver.url);
   await server.context.end(jobId, answered);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { SluiceClient } from "../../src/client/index.ts";
 import type { BatchDryRun } from "../../src/client/types.ts";
 import type { FileSettings } from "../../src/config/schema.ts";
-import { withoutMongo, withoutRedis } from "../support/servers.ts";
+import { describeForm } from "../support/forms.ts";
 import { endpoint, lineOf, startTestService, type TestService, untilStatus, upload } from "./support.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -27,8 +27,8 @@ const file: FileSettings = {
 const minuteMs = 60_000;
 const at = (time: string | null) => Date.parse(time!) - Date.now();
 
-describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
-  describe.skipIf(mode === "distributed" && (withoutMongo() || withoutRedis()))("a dry run of a batch", () => {
+describeForm((mode) => {
+  describe("a dry run of a batch", () => {
     let service: TestService;
     beforeAll(async () => {
       service = await startTestService(mode, { file });

@@ -16,8 +16,9 @@ import type { CanonicalRequest } from "../src/domain/request.ts";
 import { type Service, type StartOptions, startService } from "../src/main.ts";
 import type { Provider } from "../src/providers/provider.ts";
 import { clientOf } from "./http/openai/client.ts";
+import { describeForm } from "./support/forms.ts";
 import { testSettings } from "./support/jobs-context.ts";
-import { sharedMongoUrl, startRedis, withoutMongo, withoutRedis } from "./support/servers.ts";
+import { sharedMongoUrl, startRedis } from "./support/servers.ts";
 
 interface Started {
   /** Where HTTP answers; in the distributed form another process runs the jobs. */
@@ -75,13 +76,9 @@ async function distributed(options: StartOptions = {}): Promise<Started> {
 const within = { timeout: 15_000, interval: 20 };
 const messages = [{ role: "user" as const, content: "Why is the sky blue?" }];
 
-const forms = [
-  ["embedded", embedded, false],
-  ["distributed", distributed, withoutRedis() || withoutMongo()],
-] as const;
-
-describe.each(forms)("%s", (_name, start, skip) => {
-  describe.skipIf(skip)("with", () => {
+describeForm((form) => {
+  const start = form === "embedded" ? embedded : distributed;
+  describe("with", () => {
     let started: Started;
     let client: OpenAI;
     beforeAll(async () => {
@@ -178,8 +175,9 @@ describe.each(forms)("%s", (_name, start, skip) => {
   });
 });
 
-describe.each(forms)("%s", (_name, start, skip) => {
-  describe.skipIf(skip)("with a model that takes its time", () => {
+describeForm((form) => {
+  const start = form === "embedded" ? embedded : distributed;
+  describe("with a model that takes its time", () => {
     /** Goes on with the answer that is being streamed. */
     let goOn = () => {};
     const asked: CanonicalRequest[] = [];

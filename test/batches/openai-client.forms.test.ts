@@ -1,7 +1,7 @@
 // Files and batches as OpenAI's own client sees them, in both forms of the service.
 import OpenAI, { toFile } from "openai";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { withoutMongo, withoutRedis } from "../support/servers.ts";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { describeForm } from "../support/forms.ts";
 import {
   createBatch,
   endpoint,
@@ -16,8 +16,7 @@ import {
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
-  if (mode === "distributed" && (withoutMongo() || withoutRedis())) return test.skip("without servers", () => {});
+describeForm((mode) => {
   let service: TestService;
   /** Calls wait for this. */
   let open: () => void;

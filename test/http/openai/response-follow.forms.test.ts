@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Service, startService } from "../../../src/main.ts";
 import type { Provider } from "../../../src/providers/provider.ts";
 import { startTestService, type TestService } from "../../batches/support.ts";
-import { withoutMongo, withoutRedis } from "../../support/servers.ts";
+import { describeForm } from "../../support/forms.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 const within = { timeout: 20_000, interval: 20 };
@@ -32,8 +32,8 @@ class Script extends EventTarget implements Provider {
   async close() {}
 }
 
-describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
-  describe.skipIf(mode === "distributed" && (withoutMongo() || withoutRedis()))("a response in the background", () => {
+describeForm((mode) => {
+  describe("a response in the background", () => {
     const model = new Script();
     let service: TestService;
     let reading: Service | undefined;

@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import {
   type BatchProgress,
   type JobEvent,
@@ -16,7 +16,7 @@ import {
 import type { Provider } from "../../src/providers/provider.ts";
 import { shouting, startTestService, type TestService } from "../batches/support.ts";
 import { type FaultProxy, startFaultProxy } from "../support/fault-proxy.ts";
-import { withoutMongo, withoutRedis } from "../support/servers.ts";
+import { describeForm } from "../support/forms.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -66,8 +66,7 @@ async function eventsOf(events: AsyncIterable<JobEvent>): Promise<JobEvent[]> {
 }
 const textOf = (events: JobEvent[]) => events.map((event) => (event.type === "text" ? event.text : "")).join("");
 
-describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
-  if (mode === "distributed" && (withoutMongo() || withoutRedis())) return test.skip("without servers", () => {});
+describeForm((mode) => {
   let service: TestService;
   let sluice: SluiceClient;
   beforeAll(async () => {

@@ -1,12 +1,11 @@
 // A file that is uploaded again under its Idempotency-Key is the same file.
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { withoutMongo, withoutRedis } from "../support/servers.ts";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { describeForm } from "../support/forms.ts";
 import { lineOf, startTestService, type TestService } from "./support.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-describe.each(["embedded", "distributed"] as const)("%s", (mode) => {
-  if (mode === "distributed" && (withoutMongo() || withoutRedis())) return test.skip("without servers", () => {});
+describeForm((mode) => {
   let service: TestService;
   beforeAll(async () => {
     service = await startTestService(mode);

@@ -2,7 +2,7 @@
 // does it end them. Whichever of the two comes first on record stands: an answer that is paid for is in the output
 // file, and what was cancelled is never called.
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { type BatchId, lineJobId } from "../../src/domain/batch.ts";
 import type { JobId } from "../../src/domain/ids.ts";
 import { lineFormats } from "../../src/http/openai/batch-lines.ts";
@@ -14,9 +14,9 @@ import { readFile, requireFile } from "../../src/jobs/files/files.ts";
 import type { JobStore } from "../../src/store/job-store.ts";
 import type { BatchContext } from "../../src/worker/batches/context.ts";
 import { driveBatch } from "../../src/worker/batches/drive.ts";
+import { describeForm } from "../support/forms.ts";
 import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
 import { openTestMongo } from "../support/mongo-store.ts";
-import { withoutMongo } from "../support/servers.ts";
 import { acceptedBatch, endpoint } from "./support.ts";
 
 const lineCount = 8;
@@ -26,11 +26,10 @@ async function openMongo(): Promise<TestStore> {
   return { store: mongo.store, close: mongo.cleanup };
 }
 
-describe.each([
-  { form: "embedded", open: openTestStore, numRuns: 20 },
-  { form: "distributed", open: openMongo, numRuns: 6 },
-])("$form", ({ form, open, numRuns }) => {
-  if (form === "distributed" && withoutMongo()) return test.skip("without a server", () => {});
+const stores = { embedded: { open: openTestStore, numRuns: 20 }, distributed: { open: openMongo, numRuns: 6 } };
+
+describeForm((form) => {
+  const { open, numRuns } = stores[form];
   let shared: TestStore;
   let context: TestContext;
   beforeAll(async () => {
