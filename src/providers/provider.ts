@@ -44,11 +44,19 @@ export type ThrottleKind = "requests" | "tokens" | "tokens_per_day" | "unknown";
  * - `throttled`      our quota; the job keeps its place and the quota learns
  * - `capacity`       the provider is overloaded; the deployment cools down, the job keeps its place
  * - `misconfigured`  the deployment cannot work (credentials, access, wrong id); it is taken out of service
+ * - `unclear`        refused, and the words do not tell whether the request or the deployment is at fault
  * - `transient`      may succeed if tried again; counts as a failed try
  * - `permanent`      the request can never succeed
  * - `aborted`        the signal was aborted
  */
-export type FailureKind = "throttled" | "capacity" | "misconfigured" | "transient" | "permanent" | "aborted";
+export type FailureKind =
+  | "throttled"
+  | "capacity"
+  | "misconfigured"
+  | "unclear"
+  | "transient"
+  | "permanent"
+  | "aborted";
 
 export interface ProviderFailure {
   kind: FailureKind;
@@ -56,6 +64,8 @@ export interface ProviderFailure {
   code: ErrorCode;
   /** For people: the provider's own words and, where it helps, what to do. */
   message: string;
+  /** What the operator can do if the deployment is at fault. Only with `unclear`; elsewhere the message says it. */
+  advice?: string;
   throttle?: ThrottleKind;
   /** The provider asked to wait this long. */
   retryAfterMs?: number;

@@ -4,6 +4,7 @@
 //   throttled       throttled   back to its place                     request, 0 tokens  the quota learns
 //   capacity        capacity    back to its place                     request, 0 tokens  cools down
 //   misconfigured   capacity    back to its place                     request, 0 tokens  out of service, reason shown
+//   unclear         capacity    back to its place                     request, 0 tokens  out of service, reason shown
 //   transient       transient   backoff, or failed after the last try  kept if maybe billed
 //   permanent       permanent   failed, the provider's own message    kept if maybe billed
 //   aborted by us   aborted     see `judgeAbort`                      kept
@@ -75,6 +76,11 @@ export function judge(failure: ProviderFailure, tried: Tried, policy: RetryPolic
         attempt: { result: "capacity", error, requestId },
         settlement: backInPlace({ kind: "misconfigured", reason: message }),
       };
+    case "unclear":
+      return {
+        attempt: { result: "capacity", error, requestId },
+        settlement: backInPlace({ kind: "misconfigured", reason: withAdvice(failure) }),
+      };
     case "permanent":
       return {
         attempt: { result: "permanent", error, usage, requestId, serviceTier: failure.serviceTier },
@@ -132,6 +138,11 @@ export function judgeAbort(cause: AbortCause, tried: Tried, usage: Usage | undef
     case "lease_lost":
       return { attempt, settlement: { job: { requeueAfterMs: 0 }, charge, signal } };
   }
+}
+
+/** Why a deployment may be out of service: the provider's words, and what to do. */
+function withAdvice({ message, advice }: ProviderFailure): string {
+  return advice === undefined ? message : `${/[.!?…]$/.test(message) ? message : `${message}.`} ${advice}`;
 }
 
 export const deadlinePassed: JobError = {

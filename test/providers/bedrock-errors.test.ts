@@ -2,6 +2,7 @@
 // about each, and that one call was one request. Where an answer in one piece can fail in the same way, it is tried
 // both streamed and not.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { CanonicalRequest } from "../../src/domain/request.ts";
 import type { Provider, ProviderFailure } from "../../src/providers/provider.ts";
 import type { Fault } from "../../src/simulator/faults.ts";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
@@ -37,6 +38,7 @@ const throttled = (throttle: ProviderFailure["throttle"]): Verdict => ({
 const capacity: Verdict = { kind: "capacity", maybeBilled: false, code: "model_unavailable" };
 const transient: Verdict = { kind: "transient", maybeBilled: false, code: "model_unavailable" };
 const misconfigured: Verdict = { kind: "misconfigured", maybeBilled: false, code: "model_unavailable" };
+const unclear: Verdict = { kind: "unclear", maybeBilled: false, code: "provider_rejected" };
 const rejected: Verdict = { kind: "permanent", maybeBilled: false, code: "provider_rejected" };
 const tooLong: Verdict = { kind: "permanent", maybeBilled: false, code: "context_exceeded" };
 const unknownEnd: Verdict = { kind: "transient", maybeBilled: true, code: "unknown_end" };
@@ -160,6 +162,44 @@ const refusals: Row[] = [
     misconfigured,
     /use case details.*Fill in the form/,
   ],
+  [
+    "B3: an account that may not call Bedrock, with 400",
+    invalid("Operation not allowed"),
+    misconfigured,
+    /^Operation not allowed\. AWS has not enabled Bedrock for this account: .*support case/,
+  ],
+  [
+    "B3: an account that is not authorized, with 400",
+    invalid("Your account is not authorized to invoke this API operation."),
+    misconfigured,
+    /not authorized to invoke this API operation\. Check that the account has access/,
+  ],
+  [
+    "a denial that may hang on what the request names",
+    denied(
+      "User: bob is not authorized to perform: bedrock:InvokeModel with an explicit deny in an identity-based policy",
+    ),
+    unclear,
+    /explicit deny in an identity-based policy$/,
+  ],
+  ["an unknown denial", denied("No."), unclear, /^No\.$/],
+  ["an unknown ResourceNotFoundException", notFound("Nothing here."), unclear, /^Nothing here\.$/],
+  [
+    "a guardrail that no request has named",
+    denied(
+      "User: bob is not authorized to perform: bedrock:ApplyGuardrail on resource: arn:aws:bedrock:x:1:guardrail/g",
+    ),
+    unclear,
+    /ApplyGuardrail/,
+  ],
+  [
+    "D6: a prompt that is too long, with max_tokens",
+    invalid("input length and `max_tokens` exceed context limit: 196395 + 64000 > 204698"),
+    tooLong,
+    /196395/,
+  ],
+  ["D6: Nova", invalid("Input Tokens Exceeded: Number of input tokens exceeds maximum length."), tooLong],
+  ["D6: Llama 4", invalid("Requested token count exceeds the model limit of 131072 tokens"), tooLong],
   ["ConflictException", error("ConflictException", "Token reused"), rejected],
   [
     "RequestExpired",
@@ -297,7 +337,7 @@ const refusals: Row[] = [
   ["502 from a gateway", { kind: "error", status: 502 }, capacity, /HTTP 502/],
   ["503 from a gateway", { kind: "error", status: 503 }, capacity, /HTTP 503/],
   ["504 from a gateway", { kind: "error", status: 504 }, unknownEnd, /HTTP 504/],
-  ["a message without a type", { kind: "error", status: 403, message: "Forbidden" }, misconfigured, /^Forbidden/],
+  ["a message without a type", { kind: "error", status: 403, message: "Forbidden" }, unclear, /^Forbidden$/],
   ["502 in HTML", { kind: "html" }, capacity, /HTML page.*proxy/],
   ["200 in HTML", { kind: "html", status: 200 }, capacity, /HTML page.*proxy/],
   ["503 in HTML", { kind: "html", status: 503 }, capacity, /HTML page.*proxy/],
@@ -332,6 +372,22 @@ const inStream: [name: string, message: string, verdict: Verdict][] = [
   ["ThrottlingException", "Model x is currently overloaded. Please try again later.", capacity],
   ["ValidationException", "The stream is not for you", rejected],
 ];
+
+test("B2: a guardrail that the request names and may not use is its own fault", async () => {
+  fault = denied(
+    "User: bob is not authorized to perform: bedrock:ApplyGuardrail on resource: arn:aws:bedrock:us-east-1:1:guardrail/g1",
+  );
+  const request: CanonicalRequest = {
+    messages: [{ role: "user", content: [{ type: "text", text: "Hello?" }] }],
+    parameters: { maxTokens: 100 },
+    guardrail: { id: "g1", version: "1" },
+  };
+  expect(await failureOf(ask(streamed, { request }))).toMatchObject({
+    kind: "permanent",
+    code: "provider_rejected",
+    message: expect.stringMatching(/bedrock:ApplyGuardrail/),
+  });
+});
 
 describe("in the stream", () => {
   test.each(inStream)("%s (%s) as the first frame", (name, message, verdict) =>

@@ -38,6 +38,7 @@ const throttled = (throttle: ProviderFailure["throttle"], retryAfterMs?: number)
   }) as const;
 const capacity = { kind: "capacity", maybeBilled: false, code: "model_unavailable" } as const;
 const misconfigured = { kind: "misconfigured", maybeBilled: false, code: "model_unavailable" } as const;
+const unclear = { kind: "unclear", maybeBilled: false, code: "provider_rejected" } as const;
 const rejected = { kind: "permanent", maybeBilled: false, code: "provider_rejected" } as const;
 const tooLong = { kind: "permanent", maybeBilled: false, code: "context_exceeded" } as const;
 const filtered = { kind: "permanent", maybeBilled: false, code: "content_filtered" } as const;
@@ -221,14 +222,14 @@ const rows: Row[] = [
   {
     of: "401 without a body",
     answer: plain(401, "text/plain", ""),
-    failure: misconfigured,
-    says: /HTTP 401.*key in MY_KEY/,
+    failure: { ...unclear, advice: expect.stringMatching(/key in MY_KEY/) },
+    says: /HTTP 401/,
   },
   {
     of: "403",
     answer: refusal(403, { message: "Country not supported" }),
     failure: misconfigured,
-    says: /Country not supported\. .*does not allow.*MY_KEY/,
+    says: /Country not supported\. .*place that the calls come from/,
   },
   {
     of: "404 of a model",
@@ -285,6 +286,71 @@ const rows: Row[] = [
     says: /smaller model/,
   },
 
+  // The account's, whatever the status.
+  {
+    of: "B4: no credit, with 400",
+    answer: json(400, {
+      type: "error",
+      error: { type: "invalid_request_error", message: "Your credit balance is too low to access the Anthropic API." },
+    }),
+    failure: misconfigured,
+    says: /credit balance is too low.*billing/,
+  },
+  {
+    of: "B4: a key that is not valid, with 400, in a list",
+    answer: json(400, [
+      { error: { code: 400, message: "API key not valid. Please pass a valid API key.", status: "INVALID_ARGUMENT" } },
+    ]),
+    failure: misconfigured,
+    says: /API key not valid.*key in MY_KEY/,
+  },
+  {
+    of: "an organization that has been disabled, with 400",
+    answer: refusal(400, { message: "This organization has been disabled." }),
+    failure: misconfigured,
+  },
+  {
+    of: "a spend limit, with 403",
+    answer: refusal(403, { message: "Key limit exceeded (total limit). Manage it using https://openrouter.ai/keys" }),
+    failure: misconfigured,
+    says: /billing/,
+  },
+  {
+    of: "an account that is suspended, with 412",
+    answer: refusal(412, { message: "Account a is suspended, possibly due to failure to pay past invoices." }),
+    failure: misconfigured,
+  },
+
+  // One request's, whatever the status.
+  {
+    of: "B1: no endpoint for what it asks, with 404",
+    answer: json(404, { error: { message: "No endpoints found that support tool use.", code: 404 } }),
+    failure: rejected,
+    says: /^No endpoints found that support tool use\.$/,
+  },
+  {
+    of: "a server behind a gateway",
+    answer: json(400, {
+      error: {
+        message: "Provider returned error",
+        code: 400,
+        metadata: { raw: '{"error":{"message":"prompt is too long: 9 tokens > 8 maximum"}}', provider_name: "X" },
+      },
+    }),
+    failure: tooLong,
+    says: /^Provider returned error\. prompt is too long/,
+  },
+
+  // Nobody can tell whose: the scheduler finds out.
+  { of: "an unknown 401", answer: refusal(401, { message: "No." }), failure: unclear, says: /^No\.$/ },
+  { of: "an unknown 403", answer: refusal(403, { message: "No." }), failure: unclear, says: /^No\.$/ },
+  { of: "an unknown 404", answer: refusal(404, { message: "No." }), failure: unclear, says: /^No\.$/ },
+  {
+    of: "credit for less than what it asks",
+    answer: json(402, { error: { message: "This request requires more credits, or fewer max_tokens." } }),
+    failure: unclear,
+  },
+
   // Permanent: the server's own words.
   {
     of: "400",
@@ -319,7 +385,8 @@ const rows: Row[] = [
     }),
     failure: rejected,
   },
-  { of: "413", answer: plain(413, "text/plain", "large"), failure: rejected, says: /HTTP 413/ },
+  { of: "413", answer: plain(413, "text/plain", "large"), failure: rejected, says: /^large$/ },
+  { of: "413 without words", answer: plain(413, "text/plain", ""), failure: rejected, says: /HTTP 413/ },
   { of: "409", answer: refusal(409, { message: "conflict" }), failure: rejected },
   {
     of: "a prompt that is too long",
@@ -337,6 +404,11 @@ const rows: Row[] = [
       message: "the request exceeds the available context size. try increasing it",
       type: "exceed_context_size_error",
     }),
+    failure: tooLong,
+  },
+  {
+    of: "D6: a list of wordings more is in wordings.unit.test.ts",
+    answer: refusal(400, { message: "Please reduce the length of the messages" }),
     failure: tooLong,
   },
   {

@@ -95,7 +95,7 @@ describe.each([{ streaming: true }, { streaming: false }])("streaming: $streamin
     ],
     [
       { kind: "error", error: "AccessDeniedException" },
-      { kind: "misconfigured", maybeBilled: false },
+      { kind: "unclear", maybeBilled: false },
     ],
     [
       { kind: "overloaded", retryAfterS: 4 },

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { classify } from "../../src/providers/bedrock/failures.ts";
 
+const sent = { begun: false, guardrail: false };
 const deployment = { region: "us-east-9", modelId: "some.model" };
 
 function thrown(code: string): Error {
@@ -17,17 +18,17 @@ test.each([
   ["ERR_TLS_CERT_ALTNAME_INVALID", "misconfigured", /certificate/],
   ["EPROTO", "misconfigured", /endpoint/],
 ])("%s: nothing can have been billed", (code, kind, words) => {
-  const failure = classify(thrown(code), deployment, false);
+  const failure = classify(thrown(code), deployment, sent);
   expect(failure).toMatchObject({ kind, maybeBilled: false });
   expect(failure.message).toMatch(words);
 });
 
 test.each(["ECONNRESET", "EPIPE", "ETIMEDOUT", "HPE_INVALID_CONSTANT"])("%s: may have been billed", (code) => {
-  expect(classify(thrown(code), deployment, false)).toMatchObject({ kind: "transient", maybeBilled: true });
+  expect(classify(thrown(code), deployment, sent)).toMatchObject({ kind: "transient", maybeBilled: true });
 });
 
 test.each([undefined, null, "text", 5, {}, new TypeError("a bug")])("anything else that is thrown (%s)", (value) => {
-  const failure = classify(value, deployment, false);
+  const failure = classify(value, deployment, sent);
   expect(failure).toMatchObject({ kind: "transient", maybeBilled: true });
   expect(failure.message).not.toBe("");
 });

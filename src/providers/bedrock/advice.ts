@@ -10,51 +10,45 @@ export interface Deployment {
   alternative?: string;
 }
 
-interface Advice {
-  /** Whether no request at all would be taken, so that the deployment is at fault and not the job. */
-  misconfigured: boolean;
-  text: string;
-}
-
-export function adviceFor(status: number, message: string, deployment: Deployment): Advice | undefined {
+/** What to do about a refusal in words that are known; undefined if there is nothing to say. */
+export function adviceFor(message: string, deployment: Deployment): string | undefined {
   const { region, modelId } = deployment;
-  const fix = (text: string): Advice => ({ misconfigured: true, text });
-  const note = (text: string): Advice => ({ misconfigured: false, text });
 
-  if (/end of (its )?life/i.test(message)) return fix(`${modelId} has been retired. ${insteadOf(deployment)}`);
-  if (/\blegacy\b/i.test(message)) return fix(`${modelId} is being retired. ${insteadOf(deployment)}`);
+  if (/end of (its )?life/i.test(message)) return `${modelId} has been retired. ${insteadOf(deployment)}`;
+  if (/\blegacy\b/i.test(message)) return `${modelId} is being retired. ${insteadOf(deployment)}`;
   if (/on-demand throughput isn.t supported/i.test(message)) {
-    return fix(`Set the deployment's modelId to an inference profile, such as us.${modelId}.`);
+    return `Set the deployment's modelId to an inference profile, such as us.${modelId}.`;
   }
   if (/model identifier is invalid/i.test(message)) {
-    return fix(`Check the deployment's modelId, ${modelId}, and that the model exists in ${region}.`);
+    return `Check the deployment's modelId, ${modelId}, and that the model exists in ${region}.`;
   }
   if (/unsupported for streaming|doesn.t support streaming/i.test(message)) {
-    return fix("Set streaming: false for the deployment.");
+    return "Set streaming: false for the deployment.";
   }
   if (/tool use in streaming mode/i.test(message)) {
-    return note(`With streamingTools: false under catalogue.${modelId} such calls are not streamed.`);
+    return `With streamingTools: false under catalogue.${modelId} such calls are not streamed.`;
   }
-  if (/access to .* models? is not allowed/i.test(message)) return fix(insteadOf(deployment));
+  if (/access to .* models? is not allowed/i.test(message)) return insteadOf(deployment);
   if (/use case details/i.test(message)) {
-    return fix(
-      "Fill in the form for this model's provider in the Bedrock console; access takes some minutes to follow.",
-    );
+    return "Fill in the form for this model's provider in the Bedrock console; access takes some minutes to follow.";
   }
   if (/maximum tokens you requested exceeds/i.test(message)) {
-    return note("Lower the job's max_tokens, or the model's maxOutputTokens in the configuration.");
-  }
-  if (status === 404) {
-    return fix(`Check the deployment's modelId, ${modelId}, and its region, ${region}. ${orElse(deployment)}`);
-  }
-  if (status === 401 || status === 403) {
-    return fix(
-      `Allow bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream on ${modelId} (for an inference profile: on ` +
-        `the profile and on the model in each of its Regions), and check that the account has access to the model in ${region}. ` +
-        orElse(deployment),
-    );
+    return "Lower the job's max_tokens, or the model's maxOutputTokens in the configuration.";
   }
   return undefined;
+}
+
+/** What to do about a refusal with this status, whatever its words, if the deployment is at fault. */
+export function adviceOnAccess(status: number | undefined, deployment: Deployment): string {
+  const { region, modelId } = deployment;
+  if (status === 404) {
+    return `Check the deployment's modelId, ${modelId}, and its region, ${region}. ${orElse(deployment)}`;
+  }
+  return (
+    `Allow bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream on ${modelId} (for an inference profile: on ` +
+    `the profile and on the model in each of its Regions), and check that the account has access to the model in ${region}. ` +
+    orElse(deployment)
+  );
 }
 
 function insteadOf({ alternative }: Deployment): string {

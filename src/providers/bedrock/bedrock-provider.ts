@@ -62,7 +62,11 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
       const collector = new AnswerCollector(clock.now, (text) => {
         if (!deadlines.signal.aborted) onText?.(text);
       });
-      const exchange: Exchange = { begun: false, received: collector.received };
+      const exchange: Exchange = {
+        begun: false,
+        received: collector.received,
+        guardrail: request.guardrail !== undefined,
+      };
       const signer = client;
       try {
         const input = toConverse(modelId, request, traits);
@@ -96,6 +100,7 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
 interface Exchange {
   /** Whether any of the answer has come. */
   begun: boolean;
+  guardrail: boolean;
   received: Received;
   requestId?: string;
 }
@@ -140,7 +145,7 @@ function failureOf(
   options: BedrockOptions,
   wasAborted: boolean,
   expired: Expired | undefined,
-  { begun, requestId }: Exchange,
+  { requestId, ...sent }: Exchange,
 ): ProviderFailure {
   const known = requestId === undefined ? {} : { requestId };
   if (wasAborted) return { ...known, ...aborted, maybeBilled: true };
@@ -148,7 +153,7 @@ function failureOf(
     const message = timeoutMessages[expired.limit](expired.afterMs / 1000);
     return { ...known, kind: "transient", code: "unknown_end", message, maybeBilled: true };
   }
-  return { ...known, ...classify(error, options, begun) };
+  return { ...known, ...classify(error, options, sent) };
 }
 
 const timeoutMessages: Record<Expired["limit"], (seconds: number) => string> = {

@@ -1,12 +1,13 @@
-// What went wrong: from whatever the AWS SDK throws to a ProviderFailure. Pure. Judged by the error's name, then by the
-// HTTP status, then by the message; a name or a status decides before a message does, because wordings vary by model.
+// What went wrong: from whatever the AWS SDK throws to a ProviderFailure. Pure. Judged by the error's name where that
+// says enough, then by words that are known (see wordings.ts), then by the HTTP status.
 //
 // Three facts about the SDK that this rests on: an exception inside a stream has a name but no status; an error body
 // without a type (a proxy, a 529) has a status but the name "Unknown"; and transport errors have a `code`.
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FailureKind, ProviderFailure, ThrottleKind } from "../provider.ts";
 import { redact } from "../redact.ts";
-import { adviceFor, type Deployment } from "./advice.ts";
+import { adviceOnModel, knownCause, type Wording } from "../wordings.ts";
+import { adviceFor, adviceOnAccess, type Deployment } from "./advice.ts";
 import { CredentialsError } from "./credentials.ts";
 
 /** The parts of what the SDK throws that are looked at. */
@@ -30,10 +31,16 @@ export interface Verdict {
   advice?: string;
 }
 
-/** @param begun whether part of an answer had been received, so that something may have been billed whatever the error */
-export function classify(thrown: unknown, deployment: Deployment, begun: boolean): ProviderFailure {
+export interface Sent {
+  /** Whether part of an answer had been received, so that something may have been billed whatever the error. */
+  begun: boolean;
+  /** Whether the request names a guardrail: then a refusal of a guardrail is its own. */
+  guardrail: boolean;
+}
+
+export function classify(thrown: unknown, deployment: Deployment, { begun, guardrail }: Sent): ProviderFailure {
   const error = (typeof thrown === "object" && thrown !== null ? thrown : { message: String(thrown) }) as SdkError;
-  const verdict = judge(error, deployment);
+  const verdict = judge(error, deployment, guardrail);
   const status = statusOf(error);
   const words = verdict.words ?? redact(ownWords(error, status));
   const { headers } = error.$response ?? {};
@@ -43,7 +50,9 @@ export function classify(thrown: unknown, deployment: Deployment, begun: boolean
   return {
     kind: verdict.kind,
     code: verdict.code,
-    message: verdict.advice ? `${asSentence(words)} ${verdict.advice}` : words,
+    ...(verdict.kind === "unclear"
+      ? { message: words, advice: verdict.advice }
+      : { message: verdict.advice ? `${asSentence(words)} ${verdict.advice}` : words }),
     ...(verdict.throttle ? { throttle: verdict.throttle } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     maybeBilled: verdict.maybeBilled || begun,
@@ -56,32 +65,65 @@ function asSentence(words: string): string {
   return /[.!?]$/.test(words) ? words : `${words}.`;
 }
 
-function judge(error: SdkError, deployment: Deployment): Verdict {
+function judge(error: SdkError, deployment: Deployment, guardrail: boolean): Verdict {
   const name = error.name?.toLowerCase() ?? "";
   const message = error.message ?? "";
   if (error instanceof CredentialsError)
     return { ...refused(error.passing ? "capacity" : "misconfigured"), words: message };
   const credentials = credentialProblem(name, message);
-  if (credentials) return misconfigured(undefined, credentials.words);
+  if (credentials) return { ...refused("misconfigured"), words: credentials.words };
   if (name === "modelnotreadyexception") return refused("capacity");
   // The connection was too slow for AWS; the model's own time limit is a 408 too, but has another name.
   if (/^requesttimeout/.test(name)) return maybeBilled();
   const status = statusOf(error);
   const transport = classifyTransport(error, status, deployment);
   if (transport) return transport;
-  // Some models say so in the middle of a stream, with the name of quite another error.
-  if (tooLong.test(message)) return permanent("context_exceeded");
-  return judgeByStatus(status, message, deployment);
+  const known = knownCause(`${name}\n${message}`, status);
+  return known
+    ? judgeByWords(known, status, message, deployment, guardrail)
+    : judgeByStatus(status, message, deployment);
+}
+
+function judgeByWords(
+  { cause, advice }: Pick<Wording, "cause" | "advice">,
+  status: number | undefined,
+  message: string,
+  deployment: Deployment,
+  guardrail: boolean,
+): Verdict {
+  switch (cause) {
+    case "too_long":
+      return permanent("context_exceeded");
+    case "content":
+      return permanent("content_filtered");
+    case "request":
+      // One that the account applies to every request is no fault of this one.
+      if (/guardrail/i.test(message) && !guardrail) return unclear(adviceOnAccess(status, deployment));
+      return permanent("provider_rejected", adviceFor(message, deployment));
+    case "account":
+      return {
+        ...refused("misconfigured"),
+        advice:
+          adviceFor(message, deployment) ??
+          (advice === adviceOnModel ? adviceOnAccess(404, deployment) : (advice ?? adviceOnAccess(status, deployment))),
+      };
+    case "capacity":
+      return refused("capacity");
+    case "throttled":
+      return { ...refused("throttled"), throttle: throttleKind(message) };
+    case "unclear":
+      return unclear(adviceOnAccess(status, deployment));
+  }
 }
 
 function judgeByStatus(status: number | undefined, message: string, deployment: Deployment): Verdict {
   switch (status) {
     case 400:
-      return judgeValidation(message, deployment);
+      return permanent("provider_rejected", adviceFor(message, deployment));
     case 401:
     case 403:
     case 404:
-      return misconfigured(adviceFor(status, message, deployment));
+      return unclear(adviceOnAccess(status, deployment));
     case 408:
       return maybeBilled("The model took longer than its time limit: a lower max_tokens may help.");
     case 413:
@@ -103,12 +145,6 @@ function judgeByStatus(status: number | undefined, message: string, deployment: 
       if (status !== undefined && status >= 400) return permanent("provider_rejected");
       return maybeBilled();
   }
-}
-
-/** Refusals of the request itself are final; those of the model, or of how it was called, are the configuration's. */
-function judgeValidation(message: string, deployment: Deployment): Verdict {
-  const advice = adviceFor(400, message, deployment);
-  return advice?.misconfigured ? misconfigured(advice) : permanent("provider_rejected", advice?.text);
 }
 
 // ---------------------------------------------------------------- names and statuses
@@ -197,8 +233,6 @@ function credentialProblem(name: string, message: string): CredentialProblem | u
 
 const overloaded = /overloaded/i;
 
-const tooLong = /input is too long|prompt is too long|too many input tokens|maximum context length|context window/i;
-
 function throttleKind(message: string): ThrottleKind {
   if (/per day/i.test(message)) return "tokens_per_day";
   if (/too many tokens/i.test(message)) return "tokens";
@@ -213,8 +247,9 @@ function refused(kind: FailureKind): Verdict {
   return { kind, code: "model_unavailable", maybeBilled: false };
 }
 
-function misconfigured(advice?: { text: string }, words?: string): Verdict {
-  return { ...refused("misconfigured"), advice: advice?.text, words };
+/** Whether the request or the deployment is at fault shows with other jobs; `advice` is for the latter. */
+function unclear(advice: string): Verdict {
+  return { kind: "unclear", code: "provider_rejected", maybeBilled: false, advice };
 }
 
 function permanent(code: ErrorCode, advice?: string): Verdict {

@@ -1,8 +1,9 @@
 // What a server's error means: from a status, an error in one of many shapes, and headers to a ProviderFailure. Pure.
-// A code decides before a status and a status before a message, because wordings vary by server.
+// A code decides first, then words that are known (see wordings.ts), then the status.
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FailureKind, ProviderFailure, ThrottleKind } from "../provider.ts";
 import { redact } from "../redact.ts";
+import { adviceOnKey as keyAdvice, knownCause, adviceOnModel as modelAdvice, type Wording } from "../wordings.ts";
 import { isObject } from "./answer.ts";
 import { type Headers, retryAfter, throttleKind, waitAfterThrottle } from "./rate-limits.ts";
 
@@ -33,23 +34,47 @@ export interface ServerError {
 
 /**
  * Reads the body of an error: OpenAI's `{"error": {...}}`, the same without a shell (older vLLM), `{"error": "text"}`,
- * `{"detail": ...}` (FastAPI) or `{"message": "text"}` (AWS); anything else is no message.
+ * `{"detail": ...}` (FastAPI), `{"message": "text"}` (AWS), one of these in a list (Gemini), or a short plain text;
+ * anything else is no message. A gateway's error may hold that of the server behind it (OpenRouter).
  * @param status of the response; without one the error's own, if it is a number
  */
 export function readError(body: unknown, status: number | undefined, headers: Headers): ServerError {
-  const outer = isObject(body) ? body : {};
+  const first = Array.isArray(body) ? body[0] : body;
+  const outer = isObject(first) ? first : {};
   const error = isObject(outer.error) ? outer.error : outer;
-  const text = (value: unknown) => (typeof value === "string" ? value : typeof value === "number" ? `${value}` : "");
+  const plain = typeof body === "string" && body.length <= longestPlainText ? body : "";
   const detail = typeof outer.detail === "string" ? outer.detail : outer.detail && JSON.stringify(outer.detail);
   const own = Number(error.code ?? error.status);
+  const message = (text(outer.error) || text(error.message) || text(detail) || plain).trim();
+  const behind = messageBehind(error.metadata);
   return {
     ...(status !== undefined ? { status } : own >= 400 && own < 600 ? { status: own } : {}),
-    message: (text(outer.error) || text(error.message) || text(detail)).trim(),
+    message: behind === "" ? message : `${endSentence(message)} ${behind}`,
     type: text(error.type),
     code: text(error.code),
     param: text(error.param),
     headers,
   };
+}
+
+/** A longer one is a page. */
+const longestPlainText = 500;
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : typeof value === "number" ? `${value}` : "";
+}
+
+/** What the server behind a gateway said: JSON in a text, or words. */
+function messageBehind(metadata: unknown): string {
+  const raw = isObject(metadata) ? metadata.raw : undefined;
+  if (typeof raw !== "string") return isObject(raw) ? readError(raw, undefined, {}).message : "";
+  try {
+    const { message } = readError(JSON.parse(raw), undefined, {});
+    if (message !== "") return message;
+  } catch {
+    // Words.
+  }
+  return raw.slice(0, longestPlainText).trim();
 }
 
 interface Verdict {
@@ -75,7 +100,9 @@ export function classify(error: ServerError, server: Server, begun: boolean, wal
   const wait = retryAfterMs ?? retryAfter(error.headers, wall);
   return {
     ...verdict,
-    message: advice ? `${endSentence(said)} ${advice}` : said,
+    ...(verdict.kind === "unclear"
+      ? { message: said, ...(advice && { advice }) }
+      : { message: advice ? `${endSentence(said)} ${advice}` : said }),
     ...(throttle && { throttle }),
     ...(wait !== undefined && { retryAfterMs: wait }),
     maybeBilled: verdict.maybeBilled || begun,
@@ -83,36 +110,67 @@ export function classify(error: ServerError, server: Server, begun: boolean, wal
 }
 
 function judge(error: ServerError, server: Server, wall: number): Verdict {
-  const { status, message, code, type } = error;
+  const { status, message, code, type, param } = error;
   const is = (pattern: RegExp) => pattern.test(code) || pattern.test(type);
-  if (is(/^(insufficient_quota|billing_\w+|insufficient_balance)$/) || status === 402) {
-    return misconfigured(
-      `The account at ${server.host} has no credit left or is not allowed to spend more: see to its billing.`,
-    );
-  }
+  if (is(/^(insufficient_quota|billing_\w+|insufficient_balance)$/)) return misconfigured(adviceOnBilling(server));
   if (is(/^(content_filter|content_policy_violation|moderation_blocked)$/)) return permanent("content_filtered");
   if (is(/^model_not_found$/)) return misconfigured(adviceOnModel(server));
   if (is(/^invalid_api_key$/)) return misconfigured(adviceOnKey(server));
+  if (status === 400 || status === 422) {
+    const other = server.maxTokensField === "max_tokens" ? "max_completion_tokens" : "max_tokens";
+    const isUnsupported =
+      code === "unsupported_parameter" || /unsupported|not supported|unrecognized|extra/i.test(message);
+    if (isUnsupported && (param === server.maxTokensField || mentions(message, server.maxTokensField))) {
+      return misconfigured(`Set maxTokensField: ${other} for the deployment.`);
+    }
+  }
+  if (/(stream(ing)? is not|(doesn.t|does not|not) support(ed)?( for)? stream)/i.test(message) && status === 400) {
+    return misconfigured("Set streaming: false for the deployment.");
+  }
+  const known = knownCause(`${code}\n${type}\n${message}`, status);
+  return known ? judgeByWords(known, error, server, wall) : judgeByStatus(error, server, wall);
+}
+
+function judgeByWords(
+  { cause, advice }: Pick<Wording, "cause" | "advice">,
+  error: ServerError,
+  server: Server,
+  wall: number,
+): Verdict {
+  switch (cause) {
+    case "too_long":
+      return permanent("context_exceeded");
+    case "content":
+      return permanent("content_filtered");
+    case "request":
+      return permanent("provider_rejected");
+    case "account":
+      if (advice === modelAdvice) return misconfigured(adviceOnModel(server));
+      if (advice === keyAdvice) return misconfigured(adviceOnKey(server));
+      return misconfigured(advice ?? adviceOnAccess(error.status, server));
+    case "capacity":
+      return refused("capacity");
+    case "throttled":
+      return judgeThrottle(error, wall);
+    case "unclear":
+      return unclear(adviceOnAccess(error.status, server));
+  }
+}
+
+function judgeByStatus(error: ServerError, server: Server, wall: number): Verdict {
+  const { status, message } = error;
   switch (status) {
-    case 400:
-    case 422:
-      return judgeRequest(error, server);
+    case 402:
+      return misconfigured(adviceOnBilling(server));
     case 401:
-      return misconfigured(adviceOnKey(server), `${server.host} refused the call: HTTP 401.`);
     case 403:
-      if (/moderation|flagged/i.test(message)) return permanent("content_filtered");
-      return misconfigured(`${server.host} does not allow the call. ${adviceOnKey(server)}`);
     case 404:
-      return /model/i.test(message)
-        ? misconfigured(adviceOnModel(server))
-        : misconfigured(`Check baseUrl, which usually ends in /v1, and the deployment's modelId, ${server.modelId}.`);
+      return unclear(adviceOnAccess(status, server));
     case 405:
       return misconfigured("Check baseUrl, which usually ends in /v1.");
     case 408:
     case 504:
       return unknownEnd();
-    case 413:
-      return tooLong.test(message) ? permanent("context_exceeded") : permanent("provider_rejected");
     case 429:
       return judgeThrottle(error, wall);
     case 502:
@@ -128,31 +186,8 @@ function judge(error: ServerError, server: Server, wall: number): Verdict {
       }
       if (/requires more system memory/i.test(message))
         return misconfigured("Use a smaller model, or free memory there.");
-      // llama.cpp and others answer so what OpenAI answers with 400.
-      if (tooLong.test(message)) return permanent("context_exceeded");
       return status >= 500 ? refused("transient") : permanent("provider_rejected");
   }
-}
-
-const tooLong =
-  /maximum context length|context (window|size|length)|(input|prompt) is too long|too many input tokens|context_length/i;
-
-/** Refusals of the request itself are final; those of how the server is called are the configuration's. */
-function judgeRequest({ message, code, param, type }: ServerError, server: Server): Verdict {
-  if (code === "context_length_exceeded" || /exceed_context/.test(type) || tooLong.test(message)) {
-    return permanent("context_exceeded");
-  }
-  const other = server.maxTokensField === "max_tokens" ? "max_completion_tokens" : "max_tokens";
-  const isUnsupported =
-    code === "unsupported_parameter" || /unsupported|not supported|unrecognized|extra/i.test(message);
-  if (isUnsupported && (param === server.maxTokensField || mentions(message, server.maxTokensField))) {
-    return misconfigured(`Set maxTokensField: ${other} for the deployment.`);
-  }
-  if (/(stream(ing)? is not|(doesn.t|does not|not) support(ed)?( for)? stream)/i.test(message)) {
-    return misconfigured("Set streaming: false for the deployment.");
-  }
-  if (/model .*(not found|does not exist)/i.test(message)) return misconfigured(adviceOnModel(server));
-  return permanent("provider_rejected");
 }
 
 function mentions(message: string, field: string): boolean {
@@ -181,6 +216,17 @@ function statusByType({ type, code }: ServerError): number | undefined {
 
 // ---------------------------------------------------------------- advice
 
+function adviceOnBilling({ host }: Server): string {
+  return `The account at ${host} has no credit left or is not allowed to spend more: see to its billing.`;
+}
+
+/** What to do about a refusal with this status, whatever its words, if the deployment is at fault. */
+function adviceOnAccess(status: number | undefined, server: Server): string {
+  return status === 404
+    ? `Check baseUrl, which usually ends in /v1, and the deployment's modelId, ${server.modelId}.`
+    : `${server.host} does not allow the call. ${adviceOnKey(server)}`;
+}
+
 function adviceOnModel({ host, modelId, alternative }: Server): string {
   const instead = alternative === undefined ? "" : ` Or use the model "${alternative}" instead: name it in the job.`;
   return `Check the deployment's modelId, ${modelId}: ${host} must have it (for Ollama: ollama pull ${modelId}).${instead}`;
@@ -199,8 +245,13 @@ function refused(kind: FailureKind): Verdict {
   return { kind, code: "model_unavailable", maybeBilled: false };
 }
 
-function misconfigured(advice: string, words?: string): Verdict {
-  return { ...refused("misconfigured"), advice, ...(words !== undefined && { words }) };
+function misconfigured(advice: string): Verdict {
+  return { ...refused("misconfigured"), advice };
+}
+
+/** Whether the request or the deployment is at fault shows with other jobs; `advice` is for the latter. */
+function unclear(advice: string): Verdict {
+  return { kind: "unclear", code: "provider_rejected", maybeBilled: false, advice };
 }
 
 function permanent(code: ErrorCode): Verdict {

@@ -122,7 +122,8 @@ async function read(response: IncomingMessage, reading: Reading): Promise<void> 
   }
   if (status < 200 || status > 299) {
     const body = await readText(response, maxErrorBytes);
-    const error = readError(type.includes("html") ? undefined : parseJson(body.text), status, headers);
+    const said = type.includes("html") ? undefined : (parseJson(body.text) ?? body.text);
+    const error = readError(said, status, headers);
     throw new ProviderError(classify(error, server, false, clock.wall()));
   }
   // A server that cannot stream answers in one piece, even where a stream was asked for.
