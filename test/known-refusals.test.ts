@@ -215,6 +215,51 @@ test.each(["llama", "llama3-1", "llama4", "opus5"])("C13: a forced tool choice i
   }
 });
 
+const chatFormat = (schema: object) => ({
+  response_format: { type: "json_schema", json_schema: { name: "answer", schema } },
+});
+const jobFormat = (schema: object) => ({ response_format: { type: "json_schema", name: "answer", schema } });
+
+test("C10: output schemas with open objects are taken on Claude, closed", async () => {
+  const item = { type: "object", properties: { x: { type: "string" } } };
+  const schema = {
+    type: "object",
+    properties: { list: { type: "array", items: item }, either: { anyOf: [item, { type: "null" }] } },
+    $defs: { Item: item },
+  };
+  for (const model of ["haiku45", "sonnet46"]) {
+    expect(await chat({ model, ...chatFormat(schema) })).toMatchObject({ status: 200 });
+  }
+  expect(await job({ model: "haiku45", ...jobFormat(schema) })).toMatchObject({ status: "completed" });
+  const format = { type: "json_schema", name: "answer", schema };
+  expect(await call("/v1/responses", { model: "haiku45", input: "Hello?", text: { format } })).toMatchObject({
+    status: 200,
+  });
+});
+
+test.each<[object, string]>([
+  [{ type: "string", maxLength: 5 }, "properties.a.maxLength"],
+  [{ type: "integer", minimum: 0 }, "properties.a.minimum"],
+  [{ type: "array", items: { type: "string" }, maxItems: 3 }, "properties.a.maxItems"],
+  [{ type: "object", additionalProperties: { type: "string" } }, "properties.a.additionalProperties"],
+])("C11: an output schema with %j is refused on Claude", async (part, place) => {
+  const schema = { type: "object", properties: { a: part } };
+  await expectRefused(
+    { model: "haiku45", ...chatFormat(schema) },
+    { model: "haiku45", ...jobFormat(schema) },
+    {
+      field: `response_format.json_schema.schema.${place}`,
+      jobField: `response_format.schema.${place}`,
+      message: /is refused by the model haiku45: it must/,
+    },
+  );
+  const format = { type: "json_schema", name: "answer", schema };
+  expect(await call("/v1/responses", { model: "haiku45", input: "Hello?", text: { format } })).toMatchObject({
+    status: 400,
+    body: { error: { param: `text.format.schema.${place}` } },
+  });
+});
+
 test("a fallback and every deployment count: what one of them refuses is refused", async () => {
   const refused = await chat({ model: "nova", fallback_models: ["sonnet46"], temperature: 0.7, top_p: 0.9 });
   expect(refused.body.error.message).toMatch(/^top_p must not be set with temperature: the fallback sonnet46/);

@@ -8,6 +8,7 @@ import { extraParameters, serviceTiers } from "../config/model-traits.ts";
 import type { DeploymentSettings, Settings } from "../config/settings.ts";
 import { SluiceError } from "../domain/errors.ts";
 import type { JobHead } from "../domain/job.ts";
+import { outputSchemaProblem } from "../domain/output-schema.ts";
 import type { CanonicalRequest, Parameters, Tool } from "../domain/request.ts";
 import { wrongRootType } from "../domain/tool-schema.ts";
 import { type FieldNames, jobFieldNames } from "./field-names.ts";
@@ -206,7 +207,7 @@ function refusedSchema(tools: readonly Tool[], who: string, names: FieldNames): 
 }
 
 function refusedFormat(
-  { traits }: DeploymentSettings,
+  { provider, traits }: DeploymentSettings,
   { system, responseFormat }: CanonicalRequest,
   who: string,
   names: FieldNames,
@@ -219,7 +220,12 @@ function refusedFormat(
     };
   }
   const takes = { json_schema: traits.jsonSchema !== false, json_object: traits.jsonObject !== false };
-  if (responseFormat === undefined || takes[responseFormat.type]) return undefined;
+  if (responseFormat === undefined) return undefined;
+  if (takes[responseFormat.type]) {
+    return provider === "bedrock" && responseFormat.type === "json_schema"
+      ? refusedOutputSchema(responseFormat.schema, who, names)
+      : undefined;
+  }
   const taken = Object.entries(takes).flatMap(([type, is]) => (is ? [type] : []));
   return {
     field: names.format,
@@ -229,6 +235,13 @@ function refusedFormat(
         ? `${names.format} must be of type ${taken.join(" or ")} for ${who}; got ${responseFormat.type}.`
         : `${names.format} must not be set: ${who} answers in free text only.`,
   };
+}
+
+function refusedOutputSchema(schema: unknown, who: string, names: FieldNames): Refusal | undefined {
+  const problem = outputSchemaProblem(schema);
+  if (!problem) return undefined;
+  const field = `${names.outputSchema}${problem.path}`;
+  return { field, message: `${field} is refused by ${who}: it ${problem.message}`, isCapability: true };
 }
 
 function refusedService(

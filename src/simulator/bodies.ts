@@ -3,6 +3,7 @@
 import { BedrockError, invalid } from "./errors.ts";
 import { isObject, type Json, malformed, violated } from "./json.ts";
 import type { CalledModel } from "./models.ts";
+import { readOutputSchema } from "./output-schema.ts";
 import { checkConverse } from "./refusals.ts";
 import { countTokens } from "./text.ts";
 
@@ -33,6 +34,7 @@ export function readConverse(body: string, model: CalledModel, streaming: boolea
   const maxTokens = config.maxTokens === undefined ? model.maxOutputTokens : Number(config.maxTokens);
   if (maxTokens > model.maxOutputTokens) throw tooManyOutputTokens(model.maxOutputTokens);
   checkConverse(request, model, streaming);
+  readOutputSchema(request.outputConfig, model.rules);
   const texts = [...readSystem(request.system), ...conversation.texts];
   if (isObject(request.toolConfig)) texts.push(JSON.stringify(request.toolConfig));
   const read = finish(texts, conversation.prompt, maxTokens, strings(config.stopSequences), model);

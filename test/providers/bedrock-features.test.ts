@@ -64,7 +64,13 @@ describe("what is sent", () => {
     expect((await sentFor({ responseFormat })).outputConfig).toEqual({
       textFormat: {
         type: "json_schema",
-        structure: { jsonSchema: { schema: JSON.stringify(schema), name: "count", description: "A count" } },
+        structure: {
+          jsonSchema: {
+            schema: JSON.stringify({ ...schema, additionalProperties: false }),
+            name: "count",
+            description: "A count",
+          },
+        },
       },
     });
   });

@@ -21,6 +21,13 @@ const both = { inferenceConfig: { temperature: 0.7, topP: 1 } };
 const point = { cachePoint: { type: "default" } };
 const use = (toolUseId: string) => ({ toolUse: { toolUseId, name: "clock", input: {} } });
 const result = (toolUseId: string) => ({ toolResult: { toolUseId, content: [{ text: "noon" }] } });
+const inSchema = `${said}output_config.format.schema: `;
+const closedOnly = `${inSchema}For 'object' type, 'additionalProperties' must be explicitly set to false`;
+const format = (schema: object) => ({
+  outputConfig: {
+    textFormat: { type: "json_schema", structure: { jsonSchema: { name: "a", schema: JSON.stringify(schema) } } },
+  },
+});
 const noCache =
   "You invoked an unsupported model or your request did not allow prompt caching. See the documentation for more information.";
 
@@ -139,6 +146,33 @@ test.each<[string, string, object, string]>([
     nova,
     { additionalModelRequestFields: { inferenceConfig: { topK: 129 } } },
     "Malformed input request: #/inferenceConfig/topK: 129 is not less or equal to 128, please reformat your input and try again.",
+  ],
+  ["C10: an open object", haiku45, format({ type: "object" }), closedOnly],
+  ["C10: an open object in a list", haiku45, format({ type: "array", items: object }), closedOnly],
+  [
+    "C11: bounds",
+    haiku45,
+    format({ type: "integer", minimum: 0, maximum: 5 }),
+    `${inSchema}For 'integer' type, properties maximum, minimum are not supported`,
+  ],
+  [
+    "C11: the length of a text",
+    sonnet46,
+    format({ type: "string", maxLength: 5 }),
+    `${inSchema}For 'string' type, property 'maxLength' is not supported`,
+  ],
+  [
+    "C11: the least number of items",
+    haiku45,
+    format({ type: "array", minItems: 2 }),
+    `${inSchema}For 'array' type, 'minItems' values other than 0 or 1 are not supported (got: 2)`,
+  ],
+  ["C11: oneOf", haiku45, format({ oneOf: [object] }), `${inSchema}Schema type 'oneOf' is not supported`],
+  [
+    "a schema where there is no mode for it",
+    nova,
+    format(object),
+    "This model doesn't support the outputConfig.textFormat field. Remove outputConfig.textFormat and try again.",
   ],
 ])("%s", async (_, modelId, fields, message) => {
   const { client } = await simulate();

@@ -6,6 +6,7 @@ import type {
   OutputFormat,
   ToolConfiguration,
 } from "@aws-sdk/client-bedrock-runtime";
+import { closedSchema } from "../../domain/output-schema.ts";
 import {
   type CachePoint,
   type CanonicalRequest,
@@ -116,7 +117,9 @@ function toCachePoint(cache: CachePoint) {
 function toTextFormat({ name, description, schema }: ResponseFormat & { type: "json_schema" }): OutputFormat {
   return {
     type: "json_schema",
-    structure: { jsonSchema: { schema: JSON.stringify(schema), name, ...(description ? { description } : {}) } },
+    structure: {
+      jsonSchema: { schema: JSON.stringify(closedSchema(schema)), name, ...(description ? { description } : {}) },
+    },
   };
 }
 

@@ -1,0 +1,159 @@
+// The schema of an answer as Bedrock's structured output takes it: a subset of JSON Schema in which every object is
+// closed. docs/refusals.md has the sources.
+
+type Json = Record<string, unknown>;
+
+/** Keywords of validation that Bedrock refuses wherever they stand. */
+const refusedKeywords = [
+  ...["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"],
+  ...["maxItems", "uniqueItems", "contains", "minContains", "maxContains", "prefixItems", "unevaluatedItems"],
+  ...["minProperties", "maxProperties", "patternProperties", "propertyNames", "unevaluatedProperties"],
+  ...["dependentRequired", "dependentSchemas", "dependencies", "oneOf", "not", "if", "then", "else"],
+];
+
+const formats = ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
+
+export interface SchemaProblem {
+  /** Where it stands, such as `.properties.age.minimum`. */
+  path: string;
+  /** What is wrong, to follow the name of the place. */
+  message: string;
+}
+
+/** The first thing in a schema that Bedrock's structured output refuses and that `closedSchema` does not change. */
+export function outputSchemaProblem(schema: unknown): SchemaProblem | undefined {
+  return problemIn(schema, "", schema) ?? cycleIn(schema);
+}
+
+function problemIn(schema: unknown, path: string, root: unknown): SchemaProblem | undefined {
+  if (!isObject(schema)) return undefined;
+  const refused = refusedKeywords.find((keyword) => keyword in schema && !isIdleBound(schema, keyword));
+  if (refused !== undefined) {
+    const instead = refused === "oneOf" ? " Use anyOf." : " Say it in a description, and check the answer.";
+    return { path: `${path}.${refused}`, message: `must not be set.${instead}` };
+  }
+  const { minItems, format, enum: values, $ref: ref, allOf, additionalProperties: more } = schema;
+  if (minItems !== undefined && minItems !== 0 && minItems !== 1) {
+    return { path: `${path}.minItems`, message: `must be 0 or 1; got ${JSON.stringify(minItems)}.` };
+  }
+  if (typeof format === "string" && !formats.includes(format)) {
+    return { path: `${path}.format`, message: `must be one of ${formats.join(", ")}; got ${JSON.stringify(format)}.` };
+  }
+  if (Array.isArray(values) && values.some((value) => typeof value === "object" && value !== null)) {
+    return { path: `${path}.enum`, message: "must have texts, numbers, booleans and null only." };
+  }
+  if (typeof ref === "string" && target(root, ref) === undefined) {
+    return { path: `${path}.$ref`, message: `must point to a place in the schema; got ${JSON.stringify(ref)}.` };
+  }
+  if (Array.isArray(allOf) && allOf.some((part) => isObject(part) && (isObjectSchema(part) || "$ref" in part))) {
+    return { path: `${path}.allOf`, message: "must not have objects or references: each object is closed by itself." };
+  }
+  const isMap = more !== undefined && more !== false && !(isOpen(more) && hasProperties(schema));
+  if (isMap) {
+    const message = "must be false. Name the properties, or use a list of objects with a key and a value.";
+    return { path: `${path}.additionalProperties`, message };
+  }
+  for (const [key, inner] of subschemas(schema)) {
+    const problem = problemIn(inner, `${path}${key}`, root);
+    if (problem) return problem;
+  }
+  return undefined;
+}
+
+/**
+ * The same schema with every object closed, without the bounds of an integer that only say that JavaScript can hold it.
+ * Zod writes those for every integer.
+ */
+export function closedSchema(schema: unknown): unknown {
+  if (!isObject(schema)) return schema;
+  const entries = Object.entries(schema).flatMap(([key, value]): [string, unknown][] => {
+    if (isIdleBound(schema, key)) return [];
+    if (key === "items") return [[key, closedSchema(value)]];
+    if (listKeywords.includes(key) && Array.isArray(value)) return [[key, value.map(closedSchema)]];
+    if (!mapKeywords.includes(key) || !isObject(value)) return [[key, value]];
+    return [[key, Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, closedSchema(inner)]))]];
+  });
+  return { ...Object.fromEntries(entries), ...(isObjectSchema(schema) && { additionalProperties: false }) };
+}
+
+const mapKeywords = ["properties", "$defs", "definitions"];
+const listKeywords = ["anyOf", "allOf"];
+
+/** The schemas directly in a schema, with what leads to each. */
+function subschemas(schema: Json): [path: string, schema: unknown][] {
+  return Object.entries(schema).flatMap(([key, value]): [string, unknown][] => {
+    if (key === "items") return [[".items", value]];
+    if (listKeywords.includes(key) && Array.isArray(value)) return value.map((inner, i) => [`.${key}[${i}]`, inner]);
+    if (!mapKeywords.includes(key) || !isObject(value)) return [];
+    return Object.entries(value).map(([name, inner]) => [`.${key}.${name}`, inner]);
+  });
+}
+
+/** A schema that contains itself cannot be held to. */
+function cycleIn(root: unknown): SchemaProblem | undefined {
+  const done = new Set<unknown>();
+  const open = new Set<unknown>();
+  const visit = (schema: unknown, path: string): SchemaProblem | undefined => {
+    if (!isObject(schema) || done.has(schema)) return undefined;
+    open.add(schema);
+    const referred = typeof schema.$ref === "string" ? target(root, schema.$ref) : undefined;
+    if (referred !== undefined && open.has(referred)) {
+      return { path: `${path}.$ref`, message: "must not lead back to a schema that contains it." };
+    }
+    const inner: [string, unknown][] = subschemas(schema);
+    if (referred !== undefined) inner.push([".$ref", referred]);
+    for (const [key, next] of inner) {
+      const problem = visit(next, `${path}${key}`);
+      if (problem) return problem;
+    }
+    open.delete(schema);
+    done.add(schema);
+    return undefined;
+  };
+  return visit(root, "");
+}
+
+/** What a reference within the schema points to. */
+function target(root: unknown, ref: string): unknown {
+  if (ref !== "#" && !ref.startsWith("#/")) return undefined;
+  let at: unknown = root;
+  for (const part of ref.split("/").slice(1)) {
+    const key = decode(part).replaceAll("~1", "/").replaceAll("~0", "~");
+    at = (isObject(at) || Array.isArray(at)) && Object.hasOwn(at, key) ? (at as Json)[key] : undefined;
+  }
+  return at;
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+function isIdleBound(schema: Json, key: string): boolean {
+  const value = schema[key];
+  return (
+    schema.type === "integer" &&
+    ((key === "minimum" && value === Number.MIN_SAFE_INTEGER) ||
+      (key === "maximum" && value === Number.MAX_SAFE_INTEGER))
+  );
+}
+
+function isObjectSchema({ type, properties }: Json): boolean {
+  return type === "object" || (Array.isArray(type) && type.includes("object")) || isObject(properties);
+}
+
+function hasProperties({ properties }: Json): boolean {
+  return isObject(properties) && Object.keys(properties).length > 0;
+}
+
+/** `true` and `{}` say the same as nothing at all. */
+function isOpen(more: unknown): boolean {
+  return more === true || (isObject(more) && Object.keys(more).length === 0);
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
