@@ -16,7 +16,17 @@ const send = (url: string, options: Partial<PostOptions> = {}) =>
     signal: new AbortController().signal,
     ...options,
   });
-const notAllowed = "The name leads to an address that webhooks may not be sent to.";
+const unusable = "The name of the host is unknown, or leads to an address that webhooks may not be sent to.";
+/** Does not wait, and notes how long it was asked to. */
+function noTimers() {
+  const waits: number[] = [];
+  const after = (ms: number, run: () => void) => {
+    waits.push(ms);
+    setImmediate(run);
+    return () => {};
+  };
+  return { waits, timers: { after } };
+}
 
 test.each([
   ...["127.0.0.1", "0x7f.1", "2130706433", "0177.0.0.1", "127.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"],
@@ -24,7 +34,7 @@ test.each([
 ])("%s is refused when it is asked for, and when it is connected to", async (host) => {
   const url = `https://${host}/`;
   expect(() => checkWebhookUrl({ webhooks: { allowPrivateNetworks: [] } }, url)).toThrow(/webhook_url must be on/);
-  expect(await send(url, { networks: nowhere })).toEqual({ error: notAllowed, excerpt: "" });
+  expect(await send(url, { networks: nowhere, ...noTimers() })).toMatchObject({ error: unusable, excerpt: "" });
 });
 
 test.each<[string, RegExp]>([
@@ -52,20 +62,54 @@ test("plain http is for networks that are named, by address at once and by name 
   expect(error).toMatch(/Without TLS/);
 });
 
-test.each([
-  [["127.0.0.1"]],
-  [["8.8.8.8", "10.0.0.1"]],
-  [["::ffff:169.254.169.254"]],
-  [["fe80::1%eth0"]],
-  [["nonsense"]],
-])("a name that leads to %j is not connected to", async (addresses) => {
-  const options = { networks: nowhere, resolveHost: async () => addresses };
-  expect(await send("https://name.example/", options)).toEqual({ error: notAllowed, excerpt: "" });
+const failing = (code: string) => () => Promise.reject(Object.assign(new Error(`getaddrinfo ${code}`), { code }));
+const never = () => new Promise<string[]>(() => {});
+test.each<[string, PostOptions["resolveHost"]]>([
+  ["loopback", async () => ["127.0.0.1"]],
+  ["a public and a private address", async () => ["8.8.8.8", "10.0.0.1"]],
+  ["metadata, mapped into IPv6", async () => ["::ffff:169.254.169.254"]],
+  ["metadata, by NAT64", async () => ["64:ff9b::a9fe:a9fe"]],
+  ["a local prefix of NAT64", async () => ["64:ff9b:1::a00:1"]],
+  ["6to4", async () => ["2002:a00:1::1"]],
+  ["an IPv4-compatible address", async () => ["::10.0.0.1"]],
+  ["any address", async () => ["0.0.0.0"]],
+  ["a zone", async () => ["fe80::1%eth0"]],
+  ["no address at all", async () => ["nonsense"]],
+  ["nothing", async () => []],
+  ["an unknown name", failing("ENOTFOUND")],
+  ["a name server that fails", failing("EAI_AGAIN")],
+  ["a name that no lookup takes", failing("EAI_NONAME")],
+  ["a name server that does not answer", never],
+])("E6: a name that leads to %s fails with the one error, at the next full second", async (_what, resolveHost) => {
+  const { waits, timers } = noTimers();
+  let time = 5_000;
+  const now = () => {
+    // Each look at the clock is 130 ms later.
+    time += 130;
+    return time;
+  };
+  const timeoutMs = resolveHost === never ? 50 : 5_000;
+  const posted = await send("https://name.example/", { networks: nowhere, resolveHost, timers, now, timeoutMs });
+  expect(posted).toEqual({ error: unusable, detail: expect.any(String), excerpt: "" });
+  expect(waits).toEqual([1_000 - 130]);
 });
 
-test("a name without addresses; one that is not known", async () => {
-  expect((await send("https://name.example/", { resolveHost: async () => [] })).error).toMatch(/no address/);
-  expect((await send("https://name.invalid/")).error).toMatch(/name of the host/);
+test("E6: a name that the system does not know fails with the same error", async () => {
+  expect(await send("https://name.invalid/", noTimers())).toMatchObject({ error: unusable });
+  expect(await send("https://localhost/", { networks: nowhere, ...noTimers() })).toMatchObject({ error: unusable });
+});
+
+test("E6: a service that stops does not wait for the full second", async () => {
+  const stopping = new AbortController();
+  const timers = { after: () => () => {} };
+  const posted = send("https://name.example/", {
+    networks: nowhere,
+    resolveHost: async () => [],
+    timers,
+    signal: stopping.signal,
+  });
+  setImmediate(() => stopping.abort());
+  expect(await posted).toMatchObject({ error: unusable });
 });
 
 test("the address that was checked is the one that is connected to, whatever the name leads to a moment later", async () => {

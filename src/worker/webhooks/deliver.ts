@@ -73,7 +73,13 @@ export async function deliver(context: WebhookContext, hint: DeliveryHint, signa
   await endTry(context, hint, made.n, end);
   if (end.nextAt !== undefined) return putDue(context, hint, round.round, end.nextAt);
   await removeDue(context, hint, round.round);
-  if (!delivered) log.warn({ delivery: hint.id, status: end.status, reason: end.error }, "a webhook was given up");
+  if (!delivered) {
+    const { detail } = posted;
+    log.warn(
+      { delivery: hint.id, status: end.status, reason: end.error, ...(detail && { detail }) },
+      "a webhook was given up",
+    );
+  }
 }
 
 function next(

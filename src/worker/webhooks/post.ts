@@ -8,12 +8,17 @@ import { isIP, type LookupFunction } from "node:net";
 import { StringDecoder } from "node:string_decoder";
 import type { AllowedNetworks } from "../../domain/networks.ts";
 import { hostOf } from "../../jobs/webhooks/url.ts";
+import { systemTimers, type Timers } from "../timers.ts";
 
 /** All addresses of a host name. */
 export type ResolveHost = (host: string) => Promise<string[]>;
 
 export interface PostOptions {
   networks: AllowedNetworks;
+  /** Default: the system's. */
+  timers?: Timers;
+  /** Monotonic milliseconds. Default: the system's. */
+  now?: () => number;
   /** Of the whole exchange, with the look-up of the name. */
   timeoutMs: number;
   /** Ends it before that. */
@@ -26,6 +31,8 @@ export interface Posted {
   status?: number;
   /** Why there was none, in a sentence without the address. */
   error?: string;
+  /** For the operator's log only: why the name cannot be used. */
+  detail?: string;
   /** The beginning of the answer. */
   excerpt: string;
   retryAfterMs?: number;
@@ -34,6 +41,12 @@ export interface Posted {
 const maxReadBytes = 4096;
 const excerptLength = 200;
 
+/** A lookup that takes longer has failed. */
+const lookupTimeoutMs = 3_000;
+/** Every failure of a name ends at a multiple of this after its start. */
+const unusableNameStepMs = 1_000;
+const unusableName = "The name of the host is unknown, or leads to an address that webhooks may not be sent to.";
+
 /** Never rejects. */
 export async function post(
   address: string,
@@ -41,6 +54,8 @@ export async function post(
   body: Buffer,
   options: PostOptions,
 ): Promise<Posted> {
+  const { now = performance.now.bind(performance) } = options;
+  const startedAt = now();
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.timeoutMs)]);
   try {
     const url = new URL(address);
@@ -50,25 +65,59 @@ export async function post(
     const retryAfterMs = retryAfterOf(answer.headers["retry-after"], answer.headers.date);
     return { status: answer.statusCode!, excerpt, ...(retryAfterMs !== undefined && { retryAfterMs }) };
   } catch (error) {
-    return { error: reasonOf(error, options), excerpt: "" };
+    if (!(error instanceof UnusableName)) return { error: reasonOf(error, options), excerpt: "" };
+    await untilNextStep(now() - startedAt, options);
+    return { error: unusableName, detail: error.message, excerpt: "" };
   }
+}
+
+/**
+ * The name is unknown, has no address, or has one that may not be reached. A tenant must not learn which: that would tell
+ * the names and addresses of the operator's network.
+ */
+class UnusableName extends Error {}
+
+/** How long the failure took would tell it as well. */
+async function untilNextStep(elapsedMs: number, { timers = systemTimers, signal }: PostOptions): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) return resolve();
+    const cancel = timers.after(unusableNameStepMs - (elapsedMs % unusableNameStepMs), done);
+    signal.addEventListener("abort", done, { once: true });
+    function done(): void {
+      cancel();
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+  });
 }
 
 class NotAllowed extends Error {}
 
-/** @throws NotAllowed if one of them may not be reached */
+/** @throws UnusableName, or NotAllowed for a public address without TLS */
 async function checkedAddresses(url: URL, signal: AbortSignal, options: PostOptions): Promise<string[]> {
+  const { networks } = options;
   const host = hostOf(url);
-  const { networks, resolveHost = resolveBySystem } = options;
-  const addresses = isIP(host) ? [host] : await unlessAborted(resolveHost(host), signal);
-  if (addresses.length === 0) throw new NotAllowed("The name has no address.");
-  if (!addresses.every((address) => networks.mayReach(address))) {
-    throw new NotAllowed("The name leads to an address that webhooks may not be sent to.");
+  const addresses = isIP(host) ? [host] : await lookUp(host, signal, options);
+  if (addresses.length === 0) throw new UnusableName("the name has no address");
+  const refused = addresses.find((address) => !networks.mayReach(address));
+  if (refused !== undefined) {
+    throw new UnusableName(`${refused} is neither public nor in webhooks.allowPrivateNetworks`);
   }
   if (url.protocol === "http:" && !addresses.every((address) => networks.has(address))) {
     throw new NotAllowed("Without TLS webhooks are sent only to networks that the configuration names.");
   }
   return addresses;
+}
+
+async function lookUp(host: string, signal: AbortSignal, options: PostOptions): Promise<string[]> {
+  const { resolveHost = resolveBySystem } = options;
+  try {
+    return await unlessAborted(resolveHost(host), AbortSignal.any([signal, AbortSignal.timeout(lookupTimeoutMs)]));
+  } catch (error) {
+    // The service stops.
+    if (options.signal.aborted) throw error;
+    throw new UnusableName(`the lookup failed: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`);
+  }
 }
 
 async function resolveBySystem(host: string): Promise<string[]> {
@@ -145,8 +194,6 @@ function retryAfterOf(value: string | undefined, date: string | undefined): numb
 const reasons: Record<string, string> = {
   ECONNREFUSED: "The connection was refused.",
   ECONNRESET: "The connection was cut.",
-  ENOTFOUND: "The name of the host is not known.",
-  EAI_AGAIN: "The name of the host could not be looked up.",
   EHOSTUNREACH: "The host cannot be reached.",
   ENETUNREACH: "The network cannot be reached.",
 };
