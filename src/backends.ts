@@ -50,11 +50,11 @@ export async function openQueue(
 }
 
 /** The system of record alone. */
-export function openStore(settings: Settings, clock: Clock): Promise<JobStore> {
+export function openStore(settings: Settings, clock: Clock, log?: Logger): Promise<JobStore> {
   const { dataDir, environments, distributed } = settings;
   return distributed
     ? openMongoStore({ url: distributed.mongoUrl, environments, clock })
-    : openSqliteStore({ dataDir, environments });
+    : openSqliteStore({ dataDir, environments, ...(log && { log }) });
 }
 
 /**

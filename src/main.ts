@@ -29,6 +29,7 @@ import type { Provider } from "./providers/provider.ts";
 import { loggingTrouble } from "./providers/trouble-log.ts";
 import { createReload } from "./reload.ts";
 import { startSimulator } from "./simulator/simulator.ts";
+import type { JobStore } from "./store/job-store.ts";
 import { startBatchDriver } from "./worker/batches/driver.ts";
 import type { WorkerContext } from "./worker/context.ts";
 import { repeat, systemTimers } from "./worker/timers.ts";
@@ -90,8 +91,9 @@ export async function startService(initial: Settings, options: StartOptions = {}
   };
 
   try {
-    const store = await openStore(settings, clock);
+    const store = await openStore(settings, clock, log);
     opened.push(() => store.close());
+    await warnOfLeftBehind(store, log);
     const simulator = settings.simulator ? await startSimulator({ models: simulatedModels(settings) }) : undefined;
     if (simulator) opened.push(() => simulator.stop());
     const elsewhere = simulator && { endpoint: simulator.url, credentials: anybodys };
@@ -192,6 +194,18 @@ async function makeFirstKey(context: KeysContext & { settings: Settings }): Prom
   const { role, host, authentication } = context.settings;
   if (role === "worker" || authentication === "off" || isLoopback(host)) return undefined;
   return createFirstKey(context);
+}
+
+/** A renamed database keeps its jobs, and no process runs them. */
+async function warnOfLeftBehind(store: JobStore, log: Logger): Promise<void> {
+  try {
+    for (const found of await store.leftBehind()) {
+      const advice = `Give an environment named ${found.environment} the database ${found.database} again, or move that away.`;
+      log.warn({ ...found, advice }, "found unfinished jobs that no environment runs");
+    }
+  } catch (error) {
+    log.warn({ err: error }, "failed to look for unfinished jobs that no environment runs");
+  }
 }
 
 /** Who may call, and how much. */

@@ -73,6 +73,29 @@ test("a truncated answer says so, and how fast it came; tools do not keep a mode
   });
 });
 
+test("F15: a start says in the log which database still has unfinished jobs after it was renamed", async () => {
+  const provider = { call: () => new Promise<never>(() => {}), close: async () => {} };
+  const lines: { level: number; msg: string; database?: string; jobs?: number }[] = [];
+  const log = pino({ level: "warn" }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  settings.worker = { ...settings.worker, drainMs: 0 };
+  const first = await startService(settings, { createProvider: () => provider });
+  await enqueue(first, "hello");
+  await first.stop();
+  const { database: old } = settings.environments.UAT!;
+  settings.environments = { ...settings.environments, UAT: { database: "SSP-new", weight: 1 } };
+  const second = await startService(settings, { log, createProvider: () => provider });
+  await second.stop();
+  expect(lines.filter(({ database }) => database === old)).toEqual([
+    expect.objectContaining({
+      level: 40,
+      msg: "found unfinished jobs that no environment runs",
+      environment: "UAT",
+      jobs: 1,
+      advice: expect.stringContaining(old),
+    }),
+  ]);
+});
+
 test("a deployment whose model is Legacy is announced in the log, by the clock that is passed in", async () => {
   const provider = { call: () => new Promise<never>(() => {}), close: async () => {} };
   const announced = async (day: string) => {

@@ -4,6 +4,7 @@ import { endpointIn } from "../config/endpoints.ts";
 import { noticesOf } from "../config/lifecycle.ts";
 import type { DeploymentSettings, Settings } from "../config/settings.ts";
 import { systemClock } from "../domain/clock.ts";
+import { SluiceError } from "../domain/errors.ts";
 import type { Service } from "../main.ts";
 import { CommandError, exitCodes } from "./exit-codes.ts";
 import { stopOnSignal } from "./signals.ts";
@@ -145,6 +146,8 @@ function accessLines({ authentication, role }: Settings, { firstKey }: Service):
 }
 
 function explainStart(error: unknown, { host, port }: Settings): unknown {
+  // What the store says of a full disk, for example.
+  if (error instanceof SluiceError && error.code !== "internal") return new CommandError(error.message);
   const { name, code, syscall, message } = error as NodeJS.ErrnoException;
   // They say themselves what is wrong and what to do.
   if (name === "StoreOpenError" || name === "RedisRefusedError") return new CommandError(message);

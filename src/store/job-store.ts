@@ -116,9 +116,22 @@ export interface JobStore {
   saveCheckpoint(name: string, value: unknown): Promise<void>;
   loadCheckpoint(name: string): Promise<unknown>;
 
+  /**
+   * Finds unfinished jobs that no environment of the configuration runs, because a database or an environment was renamed
+   * or taken away.
+   */
+  leftBehind(): Promise<LeftBehind[]>;
+
   /** Resolves if the store can be written to. */
   ping(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Unfinished jobs of one environment in one database. */
+export interface LeftBehind {
+  database: string;
+  environment: string;
+  jobs: number;
 }
 
 /** Jobs that are ready and are none yet: nobody else sees them, and they are gone with the process. */

@@ -22,11 +22,17 @@ import { usageCases } from "./conformance/usage.ts";
 
 export interface OpenedStore {
   store: JobStore;
-  /** Closes the store and opens it again on the same data; left out if nothing outlives the store. */
-  reopen?(): Promise<JobStore>;
+  /**
+   * Closes the store and opens it again on the same data; left out if nothing outlives the store.
+   * @param change gives the environments that it is opened with from the ones that it had at first
+   */
+  reopen?(change?: (environments: Environments) => Environments): Promise<JobStore>;
   /** Closes the store and removes its data. */
   cleanup(): Promise<void>;
 }
+
+/** By name. */
+type Environments = Record<string, { database: string }>;
 
 /** @param stages whether it can lay jobs ready */
 export function storeConformance(name: string, open: () => Promise<OpenedStore>, stages = false): void {
@@ -98,6 +104,37 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>,
         expect(small).toEqual(["inserted"]);
         // Which of the two that share a job came first is left open.
         expect([...large, ...after].filter((a) => a === "inserted")).toHaveLength(5_000);
+      } finally {
+        await opened.cleanup();
+      }
+    });
+
+    test("F15: unfinished jobs of a renamed database or environment are found", async () => {
+      const opened = await open();
+      try {
+        const done = makeJob({ environment: "PROD" });
+        await opened.store.insertMany([makeJob(), makeJob(), makeJob({ environment: "PROD" }), done]);
+        const outcome = { jobId: done.id, status: "cancelled" as const, at: 1 };
+        await opened.store.finish("PROD", outcome);
+        expect(await opened.store.leftBehind()).toEqual([]);
+        const names = { UAT: "", PROD: "" };
+        const renamed = await opened.reopen!((environments) => {
+          names.UAT = environments.UAT!.database;
+          names.PROD = environments.PROD!.database;
+          // The one has another database, the other another name.
+          return { UAT: { database: `${names.UAT}-new` }, LIVE: environments.PROD! };
+        });
+        const found = [
+          { database: names.UAT, environment: "UAT", jobs: 2 },
+          { database: names.PROD, environment: "PROD", jobs: 1 },
+        ];
+        expect(await renamed.leftBehind()).toHaveLength(2);
+        expect(await renamed.leftBehind()).toEqual(expect.arrayContaining(found));
+        await renamed.insertMany([makeJob(), makeJob({ environment: "LIVE" })]);
+        expect(await renamed.leftBehind()).toHaveLength(2);
+        const back = await opened.reopen!();
+        const left = (await back.leftBehind()).map(({ environment }) => environment);
+        expect(left.sort()).toEqual(["LIVE", "UAT"]);
       } finally {
         await opened.cleanup();
       }

@@ -1,15 +1,15 @@
 // The data folder: one process at a time, what is left after a kill, and files of other versions.
-
-import { readdirSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readdirSync, statSync } from "node:fs";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { pino } from "pino";
+import { describe, expect, test } from "vitest";
 import type { JobStore } from "../../src/store/job-store.ts";
 import { openForWriting } from "../../src/store/sqlite/driver.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { StoreOpenError } from "../../src/store/store-open-error.ts";
 import { makeJob } from "./conformance/support.ts";
-import { environments, newDataDir, startProcess } from "./sqlite-support.ts";
+import { canMount, environments, newDataDir, openWithMounts, startProcess } from "./sqlite-support.ts";
 
 /** Opens the store, and closes it again whatever happens. */
 async function withStore<T>(dataDir: string, use: (store: JobStore) => Promise<T>): Promise<T> {
@@ -143,3 +143,90 @@ test.each(["", "..", "../out", "a/b", "a\\b", "sluice", "Sluice", "a\u0000b"])(
     expect(await whyNotOpened(await newDataDir(), { ...environments, UAT: { database } })).toContain("name of a");
   },
 );
+
+/** The mode of each file below the folder, such as `600`. */
+function modesIn(folder: string): Record<string, string> {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return Object.fromEntries(
+    files.map(({ parentPath, name }) => [name, (statSync(join(parentPath, name)).mode & 0o777).toString(8)]),
+  );
+}
+
+test("E2: every file is private, whatever the mode of the folder and of files that were there", async () => {
+  const dataDir = join(await newDataDir(), "open");
+  await mkdir(join(dataDir, "files"), { recursive: true });
+  await chmod(dataDir, 0o755);
+  await withStore(dataDir, (store) => store.ping());
+  for (const name of ["SSP-dev.sqlite", "sluice.sqlite", "sluice.lock"]) await chmod(join(dataDir, name), 0o644);
+  await writeFile(join(dataDir, "SSP-dev.sqlite-wal"), "", { mode: 0o644 });
+  await writeFile(join(dataDir, "SSP-old.sqlite"), "not ours", { mode: 0o644 });
+  const logged: object[] = [];
+  const log = pino({ base: null }, { write: (line: string) => void logged.push(JSON.parse(line)) });
+  const store = await openSqliteStore({ dataDir, environments, log });
+  try {
+    await store.insertMany([makeJob(), makeJob({ environment: "PROD" })]);
+    const staged = store.stage!("UAT");
+    await staged.add(makeJob());
+    await staged.ready();
+    async function* bytes() {
+      yield Buffer.from("{}");
+    }
+    await store.blobs.put("UAT", "file-1", bytes());
+    const { "SSP-old.sqlite": foreign, ...modes } = modesIn(dataDir);
+    expect(Object.keys(modes)).toEqual(
+      expect.arrayContaining([
+        "SSP-dev.sqlite",
+        "SSP-dev.sqlite-wal",
+        "SSP-dev.sqlite-shm",
+        "SSP-dev.staged",
+        "file-1",
+      ]),
+    );
+    expect(Object.entries(modes).filter(([, mode]) => mode !== "600")).toEqual([]);
+    expect(foreign).toBe("644");
+    expect(statSync(join(dataDir, "files")).mode & 0o777).toBe(0o700);
+    expect(statSync(dataDir).mode & 0o777).toBe(0o755);
+  } finally {
+    await store.close();
+  }
+  expect(logged).toEqual([
+    expect.objectContaining({ level: 40, dataDir, mode: "755", advice: `chmod 700 ${dataDir}` }),
+  ]);
+});
+
+test("E2: a folder that is private is not warned of", async () => {
+  const dataDir = join(await newDataDir(), "private");
+  const logged: string[] = [];
+  const log = pino({}, { write: (line: string) => void logged.push(line) });
+  const store = await openSqliteStore({ dataDir, environments, log });
+  await store.close();
+  expect(logged).toEqual([]);
+});
+
+describe.skipIf(!canMount)("with file systems of its own", () => {
+  const tmpfs = (size: string) => `mount -t tmpfs -o size=${size},mode=700 tmpfs "$1"`;
+
+  test.each([
+    // Not one page more, then some that are too few for what SQLite needs to open a file.
+    ["to the last byte", 'cat /dev/zero > "$1/fill" || true'],
+    ["all but 40 KB", 'cat /dev/zero > "$1/fill" || true; truncate -s -40960 "$1/fill"'],
+  ])("F4: a start on a disk that is full %s says so", async (_what, fill) => {
+    const dataDir = await newDataDir();
+    await withStore(dataDir, (store) => store.insertMany([makeJob()]));
+    const copy = `cp -a "$1" /mnt/copy; ${tmpfs("800k")}; cp -a /mnt/copy/. "$1"`;
+    const says = await openWithMounts(dataDir, `${tmpfs("2m").replace('"$1"', "/mnt")}; ${copy}; ${fill}`);
+    expect(says).toMatch(/^The disk of .* is full\. Free some space, then start again\.$/);
+  });
+
+  test.each(["SSP-prod.sqlite", "files"])(
+    "F5: %s that cannot be written to ends the start with a sentence",
+    async (name) => {
+      const dataDir = await newDataDir();
+      await withStore(dataDir, (store) => store.ping());
+      await mkdir(join(dataDir, "files"), { recursive: true });
+      const readOnly = `mount --bind "$1/${name}" "$1/${name}"; mount -o remount,ro,bind "$1/${name}"`;
+      const says = await openWithMounts(dataDir, readOnly);
+      expect(says).toMatch(new RegExp(`^${join(dataDir, name)} cannot be written to: .* Check who owns it`));
+    },
+  );
+});

@@ -1,5 +1,5 @@
 // Stores in folders of their own, and processes that use one.
-import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -51,4 +51,23 @@ export function startProcess(task: string, dataDir: string, maxFileKb?: number):
       return done ? undefined : value;
     },
   };
+}
+
+/** Whether this machine lets a process have file systems of its own, as Linux does for root and in most containers. */
+export const canMount = spawnSync("unshare", ["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).status === 0;
+
+/**
+ * Opens the store in a process of its own that sees other file systems, and returns what it says: "open", or why not.
+ * @param prepare a shell script that mounts them; the data folder is $1
+ */
+export async function openWithMounts(dataDir: string, prepare: string): Promise<string | undefined> {
+  const program = resolve(import.meta.dirname, "sqlite-process.ts");
+  const script = `set -e; ${prepare}; exec "$0" --import tsx "$2" hold "$1"`;
+  const child = spawn("unshare", ["-rm", "sh", "-c", script, process.execPath, dataDir, program], {
+    cwd: resolve(import.meta.dirname, "../.."),
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  for await (const line of createInterface({ input: child.stdout })) return line;
+  return undefined;
 }

@@ -9,9 +9,9 @@ async function open(environments: Record<string, { database: string }>): Promise
   let store = await openSqliteStore({ dataDir, environments });
   return {
     store,
-    async reopen() {
+    async reopen(change = (same) => same) {
       await store.close();
-      store = await openSqliteStore({ dataDir, environments });
+      store = await openSqliteStore({ dataDir, environments: change(environments) });
       return store;
     },
     async cleanup() {

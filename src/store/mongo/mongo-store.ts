@@ -30,6 +30,7 @@ import type {
   FinishResult,
   JobChange,
   JobStore,
+  LeftBehind,
   LineRange,
   LineRecord,
   LinesQuery,
@@ -46,6 +47,7 @@ import { dateOf, type JobDocument, requestOf } from "./documents.ts";
 import { closedError, storeError } from "./errors.ts";
 import { environmentIndexes, type IndexKey, serviceIndexes } from "./indexes.ts";
 import { JobDatabase } from "./job-database.ts";
+import { findLeftBehind, rememberDatabases } from "./left-behind.ts";
 import { MongoBlobs } from "./mongo-blobs.ts";
 import { MongoRecords } from "./mongo-records.ts";
 import { Pages } from "./pages.ts";
@@ -302,6 +304,15 @@ class MongoStore implements JobStore {
       const checkpoints = this.#service.collection<{ _id: string; value: string }>("checkpoints");
       const found = await find((limited) => checkpoints.findOne({ _id: name }, limited));
       return found ? JSON.parse(found.value) : undefined;
+    });
+  }
+
+  leftBehind(): Promise<LeftBehind[]> {
+    return this.#call(async () => {
+      const load = (name: string) => this.loadCheckpoint(name);
+      const save = (name: string, value: unknown) => this.saveCheckpoint(name, value);
+      const names = await rememberDatabases(this.#databases, load, save);
+      return findLeftBehind(this.#client, names, this.#databases);
     });
   }
 

@@ -1,6 +1,7 @@
 // Which SQLite: the module that is built into Node where it works without a flag (22.13 and later), the npm package
 // with the same API elsewhere. And how a file is opened.
 import type { DatabaseSyncInstance, SqliteModule, StatementSyncInstance } from "@photostructure/sqlite";
+import { createPrivately } from "./permissions.ts";
 
 export type Database = DatabaseSyncInstance;
 export type Statement = StatementSyncInstance;
@@ -38,6 +39,7 @@ export function openPlain(path: string): Database {
  * unlinked; the log holds it until it is emptied.
  */
 export function openForWriting(path: string): Database {
+  createPrivately(path);
   const db = new DatabaseSync(path, { timeout: busyTimeoutMs });
   try {
     const { journal_mode: mode } = db.prepare("PRAGMA journal_mode = WAL").get() as { journal_mode: string };
@@ -57,6 +59,16 @@ export function openForWriting(path: string): Database {
     db.close();
     throw error;
   }
+}
+
+/**
+ * Writes the number that is there already. SQLite opens a file that it may not write to without a word, and a full disk
+ * shows at the first write only.
+ * @throws what SQLite says
+ */
+export function checkWritable(db: Database): void {
+  const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
+  db.exec(`BEGIN IMMEDIATE; PRAGMA user_version = ${version}; COMMIT;`);
 }
 
 /**

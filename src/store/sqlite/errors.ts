@@ -26,6 +26,22 @@ export function isBusy(error: unknown): boolean {
   return isSqliteError(error) && (error.errcode & 0xff) === busy;
 }
 
+/** Whether SQLite or the file system says that there is no space left. */
+export function isOutOfSpace(error: unknown): boolean {
+  if (isSqliteError(error)) return (error.errcode & 0xff) === full;
+  return ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
+}
+
+export function isIoError(error: unknown): boolean {
+  return isSqliteError(error) && (error.errcode & 0xff) === ioError;
+}
+
+/** Whether the file is there and may not be written to. */
+export function isNotWritable(error: unknown): boolean {
+  if (isSqliteError(error)) return [readOnly, cannotOpen].includes(error.errcode & 0xff);
+  return ["EACCES", "EPERM", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "");
+}
+
 /** An error in the form that crosses from a thread to the one that asked. */
 export interface Failure {
   code: ErrorCode;
@@ -35,6 +51,9 @@ export interface Failure {
 /** What to tell about an error of a statement, after which the transaction was rolled back: nothing was written. */
 export function failureOf(error: unknown, file: string): Failure {
   if (error instanceof SluiceError) return { code: error.code, message: error.message };
+  if (!isSqliteError(error) && isOutOfSpace(error)) {
+    return { code: "storage_full", message: `There is no space left beside ${file}.` };
+  }
   if (!isSqliteError(error)) return { code: "internal", message: `The store failed: ${(error as Error).message}` };
   const says = `${file}: ${error.message} (SQLite code ${error.errcode})`;
   switch (error.errcode & 0xff) {

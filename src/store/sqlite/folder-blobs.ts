@@ -1,11 +1,12 @@
 // Blobs as files in a folder beside the databases. A file is written under another name and renamed when all of it is on
 // disk, so that a name is there with all of its bytes or not at all, whenever the process dies.
-import { createReadStream } from "node:fs";
+import { accessSync, constants, createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { SluiceError } from "../../domain/errors.ts";
 import { type BlobStore, checkBlobKey } from "../blob-store.ts";
 import { unknownEnvironment } from "../environments.ts";
+import { openErrorOf } from "./open-errors.ts";
 
 /** Small pieces are gathered: a call for each of them costs more than copying it. */
 const writeBytes = 256 * 1024;
@@ -17,6 +18,15 @@ export class FolderBlobs implements BlobStore {
   constructor(dataDir: string, environments: Iterable<string>) {
     this.#folder = join(dataDir, "files");
     this.#environments = new Set(environments);
+  }
+
+  /** @throws StoreOpenError if the folder is there and no file can be made in it */
+  checkWritable(): void {
+    try {
+      accessSync(this.#folder, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw openErrorOf(error, this.#folder);
+    }
   }
 
   async put(environment: string, key: string, bytes: AsyncIterable<Uint8Array>): Promise<number> {

@@ -6,7 +6,9 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { dirname, join } from "node:path";
 import { StoreOpenError } from "../store-open-error.ts";
 import { type Database, openPlain } from "./driver.ts";
-import { isBusy } from "./errors.ts";
+import { isBusy, isOutOfSpace } from "./errors.ts";
+import { openErrorOf } from "./open-errors.ts";
+import { createPrivately, makePrivate } from "./permissions.ts";
 
 /**
  * Creates the folder if it is missing (readable for its owner only: it will hold prompts) and locks it.
@@ -18,10 +20,13 @@ export function lockDataFolder(dataDir: string): () => void {
   let db: Database | undefined;
   try {
     makeFolder(dataDir);
-    db = openPlain(join(dataDir, "sluice.lock"));
+    const lockFile = join(dataDir, "sluice.lock");
+    createPrivately(lockFile);
+    makePrivate(lockFile);
+    db = openPlain(lockFile);
     // Without a journal nothing is ever left beside the lock file.
     db.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE;");
-    writeFileSync(pidFile, `${process.pid}\n`);
+    writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
   } catch (error) {
     db?.close();
     if (isBusy(error)) {
@@ -29,6 +34,7 @@ export function lockDataFolder(dataDir: string): () => void {
         `The data folder ${dataDir} is in use by ${holder(pidFile)}. Stop that one first, or give this one a folder of its own (SLUICE_DATA_DIR).`,
       );
     }
+    if (isOutOfSpace(error)) throw openErrorOf(error, dataDir);
     throw new StoreOpenError(
       `The data folder ${dataDir} cannot be used: ${(error as Error).message}. Make it a folder that this user may write to, or name another one (SLUICE_DATA_DIR).`,
       { cause: error },

@@ -2,6 +2,7 @@
 // checks, encodes and decodes; the files are open in two threads (docs/decisions/sqlite-thread.md), one that writes
 // with group commit and one that reads.
 import { isDeepStrictEqual } from "node:util";
+import type { Logger } from "pino";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import {
@@ -27,6 +28,7 @@ import type {
   FinishResult,
   JobChange,
   JobStore,
+  LeftBehind,
   LineRange,
   LineRecord,
   LinesQuery,
@@ -39,7 +41,9 @@ import type {
 import type { RecordStore } from "../record-store.ts";
 import { StoreOpenError } from "../store-open-error.ts";
 import { FolderBlobs } from "./folder-blobs.ts";
+import { findLeftBehind } from "./left-behind.ts";
 import { lockDataFolder } from "./lock.ts";
+import { makeFilesPrivate, openFolderMode } from "./permissions.ts";
 import {
   type DatabaseName,
   type EndRow,
@@ -60,6 +64,8 @@ export interface SqliteStoreOptions {
   dataDir: string;
   /** By name. The jobs of an environment are in `<database>.sqlite`; environments may share a database. */
   environments: Record<string, { database: string }>;
+  /** For what the operator should know and need not act upon at once. */
+  log?: Pick<Logger, "warn">;
 }
 
 /**
@@ -71,6 +77,12 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<JobS
   const databases = Object.fromEntries(Object.entries(options.environments).map(([name, e]) => [name, e.database]));
   Object.values(databases).forEach(checkDatabaseName);
   const unlock = lockDataFolder(dataDir);
+  makeFilesPrivate(dataDir, [...Object.values(databases), serviceDatabase]);
+  const mode = openFolderMode(dataDir);
+  if (mode !== undefined) {
+    const advice = `chmod 700 ${dataDir}`;
+    options.log?.warn({ dataDir, mode, advice }, "found a data folder that other users of this machine may enter");
+  }
   const starting = [
     StoreThread.start<WriteOperations>({ role: "writer", dataDir, databases }),
     StoreThread.start<ReadOperations>({ role: "reader", dataDir, databases }),
@@ -78,7 +90,8 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<JobS
   try {
     const [writer, reader] = await Promise.all(starting);
     const blobs = new FolderBlobs(dataDir, Object.keys(databases));
-    return new SqliteStore(databases, blobs, writer, reader, unlock);
+    blobs.checkWritable();
+    return new SqliteStore(dataDir, databases, blobs, writer, reader, unlock);
   } catch (error) {
     for (const thread of await Promise.allSettled(starting)) {
       if (thread.status === "fulfilled") await thread.value.close();
@@ -102,6 +115,7 @@ const lastKey: JobKey = [Number.MAX_SAFE_INTEGER, ""];
 class SqliteStore implements JobStore {
   readonly records: RecordStore;
   readonly blobs: BlobStore;
+  readonly #dataDir: string;
   readonly #databases: Record<string, DatabaseName>;
   readonly #writer: StoreThread<WriteOperations>;
   readonly #reader: StoreThread<ReadOperations>;
@@ -109,6 +123,7 @@ class SqliteStore implements JobStore {
   #stages = 0;
 
   constructor(
+    dataDir: string,
     databases: Record<string, DatabaseName>,
     blobs: BlobStore,
     writer: StoreThread<WriteOperations>,
@@ -116,6 +131,7 @@ class SqliteStore implements JobStore {
     unlock: () => void,
   ) {
     this.blobs = blobs;
+    this.#dataDir = dataDir;
     this.#databases = databases;
     this.#writer = writer;
     this.#reader = reader;
@@ -305,6 +321,10 @@ class SqliteStore implements JobStore {
   async loadCheckpoint(name: string): Promise<unknown> {
     const value = await this.#reader.ask("loadCheckpoint", { name });
     return value === undefined ? undefined : JSON.parse(value);
+  }
+
+  async leftBehind(): Promise<LeftBehind[]> {
+    return findLeftBehind(this.#dataDir, this.#databases);
   }
 
   /** Writes a row, because only that shows that the disk has room and is not read-only. */

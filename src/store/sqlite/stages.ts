@@ -5,6 +5,7 @@
 // Nothing in the file is worth anything after a crash, so nothing waits for the disk. It exists while there are stages.
 import { rmSync } from "node:fs";
 import type { Database, Statement } from "./driver.ts";
+import { createPrivately } from "./permissions.ts";
 import type { Write } from "./protocol.ts";
 import { newJobColumns, stagedColumns } from "./rows.ts";
 
@@ -40,6 +41,7 @@ export class Stages {
   attachFor(writes: readonly Write[]): void {
     this.#created = [];
     if (this.#attached || !writes.some(({ kind }) => kind === "stage")) return;
+    createPrivately(this.#path);
     this.#db.prepare("ATTACH ? AS staged").run(this.#path);
     this.#attached = true;
     this.#db.exec(`

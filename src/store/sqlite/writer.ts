@@ -1,10 +1,10 @@
 // All files, open for writing. Writes come from many callers; those of one file go into one transaction.
 import { join } from "node:path";
-import { StoreOpenError } from "../store-open-error.ts";
-import { type Database, emptyLog, openForWriting } from "./driver.ts";
+import { checkWritable, type Database, emptyLog, openForWriting } from "./driver.ts";
 import { commitGroup, type WritableDatabase } from "./group-commit.ts";
 import { JobWriter } from "./job-writer.ts";
 import { migrate } from "./migrate.ts";
+import { openErrorOf } from "./open-errors.ts";
 import { type DatabaseName, type Reply, serviceDatabase, type Write } from "./protocol.ts";
 import { RecordWriter } from "./records.ts";
 import { stagedColumns } from "./rows.ts";
@@ -41,12 +41,12 @@ export class Writer {
     let db: Database | undefined;
     try {
       db = openForWriting(path);
+      checkWritable(db);
       this.#databases.set(name, open(db, path));
       this.#toEmpty.add(name);
     } catch (error) {
       db?.close();
-      if (error instanceof StoreOpenError) throw error;
-      throw new StoreOpenError(`${path} cannot be opened: ${(error as Error).message}.`, { cause: error });
+      throw openErrorOf(error, path);
     }
   }
 

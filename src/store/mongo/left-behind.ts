@@ -1,0 +1,43 @@
+// Finds unfinished jobs that no environment of the configuration runs: in a database that was renamed, or of an
+// environment that was renamed or taken away. The service's own database remembers every database that an environment
+// ever had, because a server may hold hundreds that belong to others.
+import type { MongoClient } from "mongodb";
+import type { LeftBehind } from "../job-store.ts";
+import { find } from "./reads.ts";
+
+/** The name of the checkpoint that holds the names. */
+export const databasesCheckpoint = "databases";
+
+/** All databases that are or were in use; saved with `save` if there are new ones. */
+export async function rememberDatabases(
+  current: Readonly<Record<string, string>>,
+  load: (name: string) => Promise<unknown>,
+  save: (name: string, value: unknown) => Promise<void>,
+): Promise<string[]> {
+  const remembered = await load(databasesCheckpoint);
+  const before = Array.isArray(remembered) ? remembered.filter((name) => typeof name === "string") : [];
+  const all = [...new Set([...before, ...Object.values(current)])];
+  if (all.length > before.length) await save(databasesCheckpoint, all);
+  return all;
+}
+
+/** @param current the database of each environment */
+export async function findLeftBehind(
+  client: MongoClient,
+  names: readonly string[],
+  current: Readonly<Record<string, string>>,
+): Promise<LeftBehind[]> {
+  const found: LeftBehind[] = [];
+  for (const database of [...names].sort()) {
+    const jobs = client.db(database).collection("jobs");
+    // Sorted first, so that the server jumps from name to name in an index.
+    const distinct = [{ $sort: { environment: 1 } }, { $group: { _id: "$environment" } }];
+    const groups = await find((limited) => jobs.aggregate<{ _id: string }>(distinct, limited).toArray());
+    for (const environment of groups.map(({ _id }) => String(_id)).sort()) {
+      if (current[environment] === database) continue;
+      const count = await find((limited) => jobs.countDocuments({ environment, ended: false }, limited));
+      if (count > 0) found.push({ database, environment, jobs: count });
+    }
+  }
+  return found;
+}

@@ -1,0 +1,38 @@
+// Why a file of the store cannot be opened, in sentences for the person who starts the service.
+import { rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { StoreOpenError } from "../store-open-error.ts";
+import { isIoError, isNotWritable, isOutOfSpace } from "./errors.ts";
+
+/** Turns an error of opening the file or folder at `path` into a StoreOpenError that says what to do. */
+export function openErrorOf(error: unknown, path: string, folder = dirname(path)): StoreOpenError {
+  if (error instanceof StoreOpenError) return error;
+  const options = { cause: error };
+  const message = (error as Error).message.replace(/\.$/, "");
+  // Where SQLite cannot make its shared memory larger, it says no more than "disk I/O error".
+  if (isOutOfSpace(error) || (isIoError(error) && !hasRoom(folder))) {
+    return new StoreOpenError(`The disk of ${path} is full. Free some space, then start again.`, options);
+  }
+  if (isNotWritable(error)) {
+    return new StoreOpenError(
+      `${path} cannot be written to: ${message}. Check who owns it, its permissions, and whether its disk is mounted read-only.`,
+      options,
+    );
+  }
+  return new StoreOpenError(`${path} cannot be opened: ${message}.`, options);
+}
+
+/** As much as SQLite needs to open a database with its log. */
+const probeBytes = 64 * 1024;
+
+function hasRoom(folder: string): boolean {
+  const probe = join(folder, "sluice.probe");
+  try {
+    writeFileSync(probe, Buffer.alloc(probeBytes), { mode: 0o600 });
+    return true;
+  } catch (error) {
+    return !isOutOfSpace(error);
+  } finally {
+    rmSync(probe, { force: true });
+  }
+}
