@@ -5,18 +5,12 @@ import { priorities } from "../domain/job.ts";
 import { toUsd } from "../domain/money.ts";
 import type { Binding, CostRange, DryRun } from "../jobs/dry-run.ts";
 import type { Explanation } from "../scheduler/scheduler.ts";
+import { dryRunField } from "./fields.ts";
 import { waitingOn, waitingOnOf } from "./job-resource.ts";
 import { iso, isoOrNull, nullable, time } from "./json.ts";
 
-const asked = Type.Optional(
-  Type.Boolean({ description: "Check and estimate only: nothing is stored, and nothing runs. By default false." }),
-);
-
-/** For the body of a submit. */
-export const dryRunField = { dry_run: asked };
-
-/** The same as a query parameter. */
-export const dryRunQuery = Type.Object({ dry_run: asked }, { additionalProperties: false });
+/** `dry_run` as a query parameter. */
+export const dryRunQuery = Type.Object(dryRunField, { additionalProperties: false });
 
 /** Whether the query or the body asks for a dry run. */
 export function asksDryRun(query: { dry_run?: boolean }, field: boolean | undefined): boolean {

@@ -98,11 +98,6 @@ export const contentFields = {
       { ...closed, description: "A guardrail of the AWS account that prompt and answer pass through." },
     ),
   ),
-  top_k: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
-  seed: Type.Optional(Type.Integer({ minimum: -(2 ** 53) + 1, maximum: 2 ** 53 - 1 })),
-  frequency_penalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
-  presence_penalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
-  reasoning_effort: Type.Optional(Type.Enum(["minimal", "low", "medium", "high"])),
 };
 
 /** The canonical form of a conversation, and of what its system messages add to the system text. */

@@ -2,26 +2,26 @@
 import Type, { type Static } from "typebox";
 import type { Settings } from "../config/settings.ts";
 import { type ErrorCode, SluiceError } from "../domain/errors.ts";
-import { priorities } from "../domain/job.ts";
 import type { CachePoint, Message } from "../domain/request.ts";
 import type { SubmitInput } from "../jobs/submit-input.ts";
-import { dryRunField } from "./dry-run-resource.ts";
+import {
+  environmentField,
+  notBeforeForms,
+  notBeforeOf,
+  placementFields,
+  priority,
+  reasoningEffort,
+  samplingFields,
+  stopTexts,
+  submitFields,
+  submitFieldsInput,
+} from "./fields.ts";
 import { contentFields, conversationField, conversationOf, toolsOf } from "./job-content.ts";
-import { webhookUrlField } from "./webhook-resource.ts";
 
-/** What both doors take. The limits are those of the configuration; the stricter ones of a model are checked later. */
+/** Fields of both requests. The stricter limits of a model are checked later. */
 function commonFields(settings: Settings) {
   return {
-    environment: Type.Optional(
-      Type.String({
-        description: `Decides the database of the answer: ${Object.keys(settings.environments).join(" or ")}. Required, unless the API key has only one.`,
-      }),
-    ),
-    model: Type.Optional(
-      Type.String({
-        description: `One of ${Object.keys(settings.models).join(", ")}; by default ${settings.defaultModel}.`,
-      }),
-    ),
+    environment: environmentField(settings, "Required, unless the API key has only one."),
     system: Type.Optional(Type.String({ description: "Instructions that stand before the conversation." })),
     max_tokens: Type.Optional(
       Type.Integer({
@@ -30,27 +30,8 @@ function commonFields(settings: Settings) {
           "Upper bound of the answer; reserved in the quotas while the call runs, so a tight one lets more jobs run.",
       }),
     ),
-    temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 2, description: "Bedrock takes up to 1." })),
-    top_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
-    priority: Type.Optional(Type.Enum([...priorities], { description: "By default standard." })),
-    expires_in: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: settings.limits.maxExpiresInS,
-        description: "Seconds; a job that has not completed by then expires. By default never.",
-      }),
-    ),
-    metadata: Type.Optional(
-      Type.Unsafe<Record<string, string>>({
-        type: "object",
-        additionalProperties: { type: "string", maxLength: 512 },
-        maxProperties: 16,
-        propertyNames: { minLength: 1, maxLength: 64 },
-        description: "Labels of your own; they come back with the job.",
-      }),
-    ),
-    webhook_url: Type.Optional(webhookUrlField("job")),
-    ...dryRunField,
+    priority: Type.Optional(priority("By default standard.")),
+    ...submitFields(settings),
   };
 }
 
@@ -70,31 +51,11 @@ export function jobBody(settings: Settings) {
       prompt: Type.Optional(Type.String({ description: "A single message of the user. Either this or messages." })),
       messages: conversationField,
       ...commonFields(settings),
-      stop: Type.Optional(
-        Type.Array(Type.String({ minLength: 1, maxLength: 256 }), {
-          maxItems: 16,
-          description: "The answer ends before any of these.",
-        }),
-      ),
+      stop: Type.Optional(stopTexts),
       ...contentFields,
-      regions: Type.Optional(
-        Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
-          minItems: 1,
-          maxItems: 64,
-          description: "Only deployments in these regions may serve the job. By default any.",
-        }),
-      ),
-      fallback_models: Type.Optional(
-        Type.Array(Type.String(), {
-          maxItems: 8,
-          description: "Used, in this order, when no deployment of the model is in service; the answer says so.",
-        }),
-      ),
-      on_unknown: Type.Optional(
-        Type.Enum(["retry", "fail"], {
-          description: "What to do when a call was lost and may have been billed. By default retry.",
-        }),
-      ),
+      ...placementFields,
+      ...samplingFields,
+      reasoning_effort: Type.Optional(reasoningEffort),
       not_before: Type.Optional(
         Type.Union(notBeforeForms(settings), {
           description: "A time, or seconds from now, before which the job does not start.",
@@ -106,11 +67,6 @@ export function jobBody(settings: Settings) {
       examples: [{ prompt: "Why is the sky blue?", environment: Object.keys(settings.environments)[0] }],
     },
   );
-}
-
-/** A time, or seconds from now. */
-export function notBeforeForms({ limits }: Settings): [Type.TString, Type.TNumber] {
-  return [Type.String({ format: "date-time" }), Type.Number({ minimum: 0, maximum: limits.maxExpiresInS })];
 }
 
 type EnqueueBody = Static<ReturnType<typeof enqueueBody>>;
@@ -144,11 +100,8 @@ export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
     messages: conversation,
     messagesField,
     ...system,
-    model: body.model,
+    ...submitFieldsInput(body),
     maxTokens: body.max_tokens,
-    temperature: body.temperature,
-    topP: body.top_p,
-    topK: job.top_k,
     stop: job.stop,
     seed: job.seed,
     frequencyPenalty: job.frequency_penalty,
@@ -160,13 +113,7 @@ export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
     serviceTier: job.service_tier,
     guardrail: job.guardrail,
     priority: body.priority,
-    regions: job.regions,
-    fallbackModels: job.fallback_models,
-    onUnknown: job.on_unknown,
-    notBefore: notBeforeOf(job.not_before),
-    expiresInMs: body.expires_in === undefined ? undefined : body.expires_in * 1000,
-    metadata: body.metadata,
-    webhookUrl: body.webhook_url,
+    notBefore: job.not_before === undefined ? undefined : notBeforeOf(job.not_before),
   };
 }
 
@@ -190,9 +137,4 @@ function askedOf(body: EnqueueBody | JobBody): Asked {
     return { conversation: [{ role: "user", content }], messagesField: "prompt", system: body.system };
   }
   return { ...conversationOf(messages, body.system), messagesField: "messages" };
-}
-
-function notBeforeOf(value: string | number | undefined): SubmitInput["notBefore"] {
-  if (value === undefined) return undefined;
-  return typeof value === "string" ? { at: Date.parse(value) } : { inMs: Math.ceil(value * 1000) };
 }

@@ -1,22 +1,20 @@
 // API keys as they are asked for and shown.
 import Type, { type Static } from "typebox";
-import { type Priority, priorities } from "../domain/job.ts";
+import type { Priority } from "../domain/job.ts";
 import type { KeyInput, KeyRecord } from "../jobs/keys/keys.ts";
+import { nameList, priority } from "./fields.ts";
 import { iso, isoOrNull, nullable, time } from "./json.ts";
 
 const name = (description: string) => Type.String({ minLength: 1, maxLength: 100, description });
-const names = (description: string) =>
-  Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { minItems: 1, maxItems: 64, description });
-
 const fields = {
-  environments: names("The environments that it may use. By default all."),
+  environments: nameList("The environments that it may use. By default all."),
   weight: Type.Number({
     exclusiveMinimum: 0,
     maximum: 1_000_000,
     description: "The tenant's share beside other tenants. By default the configuration's, or 1.",
   }),
-  priority_max: Type.Enum([...priorities], { description: "The highest priority of its jobs. By default any." }),
-  regions: names("The regions that may serve its jobs. By default any."),
+  priority_max: priority("The highest priority of its jobs. By default any."),
+  regions: nameList("The regions that may serve its jobs. By default any."),
   daily_tokens: Type.Integer({
     minimum: 1,
     maximum: Number.MAX_SAFE_INTEGER,

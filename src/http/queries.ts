@@ -8,7 +8,7 @@ import type { HttpServer } from "./types.ts";
 import { bodyCheck } from "./validation.ts";
 
 const none = Type.Object({}, { additionalProperties: false });
-const checkNone = bodyCheck(none);
+const checkNone = bodyCheck(none, { unknownToo: false });
 
 /** For the routes that are added after it. Probes may carry anything. */
 export function refuseUnknown(app: HttpServer): void {

@@ -5,6 +5,8 @@ import type { Static, TSchema } from "typebox";
 import { SluiceError } from "../domain/errors.ts";
 import { isUuid } from "../domain/ids.ts";
 import { quote } from "../jobs/quote.ts";
+import { type NullOptions, nullDropper } from "./nulls.ts";
+import { isOpenAiPath } from "./openai/errors.ts";
 
 const timePattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
 
@@ -32,18 +34,30 @@ const strict = new Ajv(options);
 const fromText = new Ajv({ ...options, coerceTypes: true });
 
 /** For Fastify's setValidatorCompiler. */
-export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) =>
-  (httpPart === "body" ? strict : fromText).compile(schema);
+export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart, url }) => {
+  if (httpPart !== "body") return fromText.compile(schema);
+  const dropNulls = nullDropper(schema, { unknownToo: isOpenAiPath(url) });
+  const validate = strict.compile(schema);
+  return (body: unknown) => {
+    const value = dropNulls(body);
+    return validate(value) ? { value } : { error: validate.errors as never };
+  };
+};
 
 /** For the validatorCompiler of a route whose handler checks headers and body itself. */
 export const compileQueryOnly: FastifySchemaCompiler<TSchema> = (part) =>
   part.httpPart === "querystring" ? compileValidator(part) : () => true;
 
-/** Checks bodies outside of Fastify. The function that is returned throws the SluiceError of `validationError`. */
-export function bodyCheck<S extends TSchema>(schema: S): (body: unknown) => Static<S> {
+/**
+ * Checks bodies outside of Fastify. The function that is returned gives the body without the nulls of optional fields, or
+ * throws the SluiceError of `validationError`.
+ */
+export function bodyCheck<S extends TSchema>(schema: S, options: NullOptions): (body: unknown) => Static<S> {
+  const dropNulls = nullDropper(schema, options);
   const validate = strict.compile<Static<S>>(schema);
   return (body) => {
-    if (validate(body)) return body;
+    const value = dropNulls(body);
+    if (validate(value)) return value;
     throw validationError(validate.errors as FastifySchemaValidationError[], "body");
   };
 }

@@ -12,13 +12,6 @@ import { jobResource } from "./job-resource.ts";
 import { iso, isoOrNull, nullable, time } from "./json.ts";
 import { batchResource } from "./openai/batch-resource.ts";
 
-export const webhookUrlField = (what: "job" | "batch") =>
-  Type.String({
-    minLength: 1,
-    maxLength: 4096,
-    description: `Where the end of the ${what} is posted, signed; an https:// address. See docs/webhooks.md.`,
-  });
-
 const attempt = Type.Object({
   number: Type.Integer({ description: "From 1." }),
   redelivery: Type.Integer({ description: "0, or which of those that were asked for it belongs to." }),

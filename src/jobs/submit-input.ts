@@ -2,6 +2,7 @@
 import type { Priority } from "../domain/job.ts";
 import type { CanonicalRequest, Message, Parameters } from "../domain/request.ts";
 import type { FieldNames } from "./field-names.ts";
+import type { NotBefore } from "./not-before.ts";
 
 /** What of the canonical request and its parameters is taken over as it is asked for. */
 type Asked = Pick<
@@ -32,8 +33,8 @@ export interface SubmitInput extends Asked {
   fallbackModels?: string[];
   /** `retry` if absent. */
   onUnknown?: "retry" | "fail";
-  /** Not to start before a time (milliseconds since the epoch), or for so long from the submit. */
-  notBefore?: { at: number } | { inMs: number };
+  /** The earliest start. */
+  notBefore?: NotBefore;
   /** The deadline, counted from the submit. */
   expiresInMs?: number;
   metadata?: Record<string, string>;

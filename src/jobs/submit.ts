@@ -11,6 +11,7 @@ import { askableMessages, checkContent, checkTools } from "./content.ts";
 import type { JobsContext } from "./context.ts";
 import { markEphemeral } from "./ephemeral.ts";
 import { type Once, withIdempotency } from "./idempotency.ts";
+import { startTime } from "./not-before.ts";
 import { environmentFor, priorityFor, regionsFor, requireServedModel } from "./policy.ts";
 import { type QueuedJob, queueEntryOf } from "./queue-entry.ts";
 import type { SubmitInput } from "./submit-input.ts";
@@ -171,7 +172,8 @@ function uncountedJob(context: AdmissionContext, input: SubmitInput, caller: Cal
   const environment = environmentFor(settings, caller, input.environment);
   const priority = priorityFor(caller, input.priority);
   const regions = regionsFor(settings, caller, input.regions);
-  const times = timesOf(input, submittedAt, settings.limits.maxExpiresInS);
+  const deadline = input.expiresInMs === undefined ? undefined : submittedAt + input.expiresInMs;
+  const notBefore = input.notBefore && startTime(settings, input.notBefore, submittedAt, deadline);
   const webhookUrl = input.webhookUrl === undefined ? undefined : checkWebhookUrl(settings, input.webhookUrl);
   checkContent(input, settings.limits.maxPromptBytes);
   checkTools(input.tools, input.toolChoice);
@@ -209,8 +211,8 @@ function uncountedJob(context: AdmissionContext, input: SubmitInput, caller: Cal
   };
   if (regions) job.regions = regions;
   if (caller.keyId !== undefined) job.keyId = caller.keyId;
-  if (times.notBefore !== undefined) job.notBefore = times.notBefore;
-  const expiresAt = given?.expiresAt ?? times.expiresAt;
+  if (notBefore !== undefined) job.notBefore = notBefore;
+  const expiresAt = given?.expiresAt ?? deadline;
   if (expiresAt !== undefined) job.expiresAt = expiresAt;
   if (input.metadata) job.metadata = input.metadata;
   if (input.ephemeral) job.ephemeral = true;
@@ -233,24 +235,6 @@ function parametersOf(input: SubmitInput, maxTokens: number): Parameters {
   if (input.presencePenalty) parameters.presencePenalty = input.presencePenalty;
   if (input.reasoningEffort !== undefined) parameters.reasoningEffort = input.reasoningEffort;
   return parameters;
-}
-
-/** @throws SluiceError `invalid_request` for a start that is too far away, or not before the deadline */
-function timesOf(input: SubmitInput, now: number, maxS: number): { notBefore?: number; expiresAt?: number } {
-  const expiresAt = input.expiresInMs === undefined ? undefined : now + input.expiresInMs;
-  if (!input.notBefore) return expiresAt === undefined ? {} : { expiresAt };
-  const notBefore = "at" in input.notBefore ? input.notBefore.at : now + input.notBefore.inMs;
-  const field = "not_before";
-  if (notBefore > now + maxS * 1000) {
-    throw new SluiceError("invalid_request", `not_before must be at most ${maxS} seconds from now.`, { field });
-  }
-  if (expiresAt === undefined) return { notBefore };
-  if (notBefore >= expiresAt) {
-    throw new SluiceError("invalid_request", "not_before must be earlier than the deadline that expires_in sets.", {
-      field,
-    });
-  }
-  return { notBefore, expiresAt };
 }
 
 /** @throws SluiceError `unknown_model`, `invalid_request` */

@@ -56,7 +56,6 @@ const badSubmits: [name: string, body: unknown, ...Expected][] = [
   ],
   ["blank prompt", { ...good, prompt: " \n\t\u00a0\u2003" }, "invalid_request", "prompt"],
   ["prompt of a wrong type", { ...good, prompt: 5 }, "invalid_request", "prompt", "prompt must be a string; got 5."],
-  ["prompt null", { ...good, prompt: null }, "invalid_request", "prompt", "prompt must be a string; got null."],
   ["prompt that is no Unicode", JSON.stringify({ ...good, prompt: `a${half}b` }), "invalid_request", "prompt"],
   ["system that is no Unicode", JSON.stringify({ ...good, system: half }), "invalid_request", "system"],
   [
@@ -170,6 +169,7 @@ const badJobs: [name: string, body: unknown, ...Expected][] = [
     "prompt",
     "prompt or messages is required.",
   ],
+  ["prompt null", { ...good, prompt: null }, "invalid_request", "prompt", "prompt or messages is required."],
   ["both prompt and messages", { ...good, messages: [{ role: "user", content: "x" }] }, "invalid_request", "messages"],
   ["no messages", { environment: "UAT", messages: [] }, "invalid_request", "messages"],
   ["messages of a wrong type", { environment: "UAT", messages: "x" }, "invalid_request", "messages"],
@@ -335,6 +335,13 @@ const badJobs: [name: string, body: unknown, ...Expected][] = [
 describe("POST /enqueue", () => {
   test.each([
     ...badSubmits,
+    [
+      "prompt null",
+      { ...good, prompt: null },
+      "invalid_request",
+      "prompt",
+      "prompt must be a string; got null.",
+    ] as const,
     ["no prompt", { environment: "UAT" }, "invalid_request", "prompt", "prompt is required."] as const,
     ["a field of /v1/jobs", { ...good, stop: ["x"] }, "invalid_request", "stop"] as const,
   ])("%s", async (_name, body, ...expected) => {

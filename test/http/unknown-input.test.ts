@@ -95,10 +95,11 @@ describe("a retry has no dry run", () => {
 });
 
 test("what may be null and is another value gets to hear what else it may be", async () => {
-  const metadata = Object.fromEntries(Array.from({ length: 17 }, (_, i) => [i, ""]));
-  const { body } = await server.post("/v1/batches", { ...bodies["POST /v1/batches"], metadata });
-  expect(body.error.message).toBe(
-    "metadata must be null or an object of at most 16 entries, each with a string of 1 to 64 characters as key and a string of at most 512 characters as value; got an object of 17 entries.",
+  const answer = await server.app.inject({
+    ...{ method: "PATCH", url: `/v1/jobs/${unknownJob}`, payload: { not_before: true } },
+  });
+  expect(answer.json().error.message).toBe(
+    'not_before must be a time such as "2030-01-31T12:00:00Z" or a number between 0 and 1209600 or null; got true.',
   );
 });
 

@@ -7,6 +7,7 @@ import type { CanonicalRequest, ContentBlock, Tool } from "../../domain/request.
 import type { FieldNames } from "../../jobs/field-names.ts";
 import { quote } from "../../jobs/quote.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
+import { reasoningEffort, samplingFields, stopTextOrTexts } from "../fields.ts";
 import { bodyCheck } from "../validation.ts";
 import { type Call, Conversation } from "./conversation.ts";
 import {
@@ -15,14 +16,12 @@ import {
   extensionFields,
   ignored,
   isObject,
-  optional,
   refuse,
   requireText,
   schemaFormatOf,
   sharedFields,
   sharedInput,
   toolOf,
-  withoutNulls,
 } from "./fields.ts";
 
 const content = Type.Union([Type.String(), Type.Array(Type.Unknown(), { maxItems: 1000 })]);
@@ -30,14 +29,11 @@ const content = Type.Union([Type.String(), Type.Array(Type.Unknown(), { maxItems
 /** What stands in messages is looked at one by one below, because a schema of alternatives cannot say which is wrong. */
 const message = Type.Object({
   role: Type.Enum(["system", "developer", "user", "assistant", "tool"]),
-  content: optional(content),
-  tool_calls: optional(Type.Array(Type.Unknown(), { maxItems: 128 })),
-  tool_call_id: optional(Type.String({ minLength: 1, maxLength: 256 })),
+  content: Type.Optional(content),
+  tool_calls: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 128 })),
+  tool_call_id: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
 });
 
-const stopText = Type.String({ minLength: 1, maxLength: 256 });
-
-/** Without null, which is taken for absent; see `withoutNulls`. */
 export function chatBody(settings: Settings) {
   const maxTokens = Math.max(...Object.values(settings.models).map((m) => m.maxOutputTokensLimit));
   const tokens = Type.Integer({ minimum: 1, maximum: maxTokens });
@@ -49,23 +45,23 @@ export function chatBody(settings: Settings) {
         description: "Text, calls of functions and their results. Instructions are put before the conversation.",
       }),
       ...sharedFields(settings),
-      max_tokens: optional(tokens),
-      max_completion_tokens: optional(tokens),
-      stop: optional(Type.Union([stopText, Type.Array(stopText, { maxItems: 16 })])),
-      seed: optional(Type.Integer()),
-      frequency_penalty: optional(Type.Number({ minimum: -2, maximum: 2 })),
-      presence_penalty: optional(Type.Number({ minimum: -2, maximum: 2 })),
-      reasoning_effort: optional(Type.Enum(["minimal", "low", "medium", "high"])),
-      response_format: optional(Type.Unknown({ description: "text, json_object or json_schema." })),
-      tools: optional(Type.Array(Type.Unknown(), { maxItems: 128, description: "Functions." })),
-      tool_choice: optional(Type.Unknown({ description: "none, auto, required, or a function." })),
-      stream_options: optional(Type.Object({ include_usage: optional(Type.Boolean()), include_obfuscation: ignored })),
-      n: optional(Type.Literal(1)),
-      modalities: optional(Type.Array(Type.Literal("text"), { maxItems: 1 })),
-      logprobs: optional(Type.Literal(false)),
-      top_logprobs: optional(Type.Literal(0)),
-      logit_bias: optional(Type.Unsafe<object>({ type: "object", additionalProperties: false })),
-      verbosity: optional(Type.Literal("medium")),
+      max_tokens: Type.Optional(tokens),
+      max_completion_tokens: Type.Optional(tokens),
+      stop: Type.Optional(stopTextOrTexts),
+      ...samplingFields,
+      reasoning_effort: Type.Optional(reasoningEffort),
+      response_format: Type.Optional(Type.Unknown({ description: "text, json_object or json_schema." })),
+      tools: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 128, description: "Functions." })),
+      tool_choice: Type.Optional(Type.Unknown({ description: "none, auto, required, or a function." })),
+      stream_options: Type.Optional(
+        Type.Object({ include_usage: Type.Optional(Type.Boolean()), include_obfuscation: ignored }),
+      ),
+      n: Type.Optional(Type.Literal(1)),
+      modalities: Type.Optional(Type.Array(Type.Literal("text"), { maxItems: 1 })),
+      logprobs: Type.Optional(Type.Literal(false)),
+      top_logprobs: Type.Optional(Type.Literal(0)),
+      logit_bias: Type.Optional(Type.Unsafe<object>({ type: "object", additionalProperties: false })),
+      verbosity: Type.Optional(Type.Literal("medium")),
       prediction: ignored,
       ...extensionFields(settings),
     },
@@ -103,8 +99,8 @@ export interface ChatDefaults {
  * @returns a function that throws SluiceError `invalid_request` or `invalid_json`, with the field at fault
  */
 export function chatReader(settings: Settings): (body: unknown, defaults: ChatDefaults) => ChatRequest {
-  const check = bodyCheck(chatBody(settings));
-  return (body, defaults) => chatRequestOf(check(withoutNulls(body)), defaults);
+  const check = bodyCheck(chatBody(settings), { unknownToo: true });
+  return (body, defaults) => chatRequestOf(check(body), defaults);
 }
 
 /** @throws SluiceError `invalid_request` */

@@ -1,49 +1,28 @@
 // Fields that chat completions and responses share: the schemas of what both take in the same form, Sluice's own
 // extensions (which a client sends as extra body fields), and the refusal of what cannot be done.
-import Type, { type Static, type TSchema } from "typebox";
+import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
-import { priorities } from "../../domain/job.ts";
 import type { CanonicalRequest, Tool } from "../../domain/request.ts";
 import { quote } from "../../jobs/quote.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
-import { dryRunField } from "../dry-run-resource.ts";
-import { webhookUrlField } from "../webhook-resource.ts";
-
-export function optional<S extends TSchema>(schema: S) {
-  return Type.Optional(schema);
-}
+import { environmentField, placementFields, priority, submitFields, submitFieldsInput } from "../fields.ts";
 
 /** Taken and not used: it changes neither what the model is asked nor what it answers. */
-export const ignored = optional(Type.Unknown({ description: "Taken for compatibility, and ignored." }));
+export const ignored = Type.Optional(Type.Unknown({ description: "Taken for compatibility, and ignored." }));
 
 /** Of OpenAI's parameters those that mean the same in both. The limits of the model that answers are checked later. */
 export function sharedFields(settings: Settings) {
   return {
-    model: optional(
-      Type.String({
-        description: `One of ${Object.keys(settings.models).join(", ")}; by default ${settings.defaultModel}.`,
-      }),
-    ),
-    temperature: optional(Type.Number({ minimum: 0, maximum: 2 })),
-    top_p: optional(Type.Number({ minimum: 0, maximum: 1 })),
-    stream: optional(Type.Boolean({ description: "Whether the answer comes as server-sent events." })),
-    store: optional(
+    ...submitFields(settings),
+    stream: Type.Optional(Type.Boolean({ description: "Whether the answer comes as server-sent events." })),
+    store: Type.Optional(
       Type.Boolean({ description: "false: neither prompt nor answer stay on record after the answer was given." }),
     ),
-    metadata: optional(
-      Type.Unsafe<Record<string, string>>({
-        type: "object",
-        additionalProperties: { type: "string", maxLength: 512 },
-        maxProperties: 16,
-        propertyNames: { minLength: 1, maxLength: 64 },
-        description: "Labels of your own; they come back with the job.",
-      }),
-    ),
-    service_tier: optional(
+    service_tier: Type.Optional(
       Type.Enum(["auto", "default", "flex", "priority"], { description: "auto leaves the tier to the provider." }),
     ),
-    parallel_tool_calls: optional(Type.Boolean({ description: "false cannot be had beside tools." })),
+    parallel_tool_calls: Type.Optional(Type.Boolean({ description: "false cannot be had beside tools." })),
     user: ignored,
     safety_identifier: ignored,
     prompt_cache_key: ignored,
@@ -55,40 +34,9 @@ export function sharedFields(settings: Settings) {
 /** Sluice's own fields. */
 export function extensionFields(settings: Settings) {
   return {
-    environment: optional(
-      Type.String({
-        description: `${Object.keys(settings.environments).join(" or ")}; the header x-sluice-environment does the same.`,
-      }),
-    ),
-    priority: optional(Type.Enum([...priorities], { description: "By default interactive." })),
-    regions: optional(
-      Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
-        minItems: 1,
-        maxItems: 64,
-        description: "Only deployments in these regions may answer.",
-      }),
-    ),
-    fallback_models: optional(
-      Type.Array(Type.String(), {
-        maxItems: 8,
-        description: "Used, in this order, when no deployment of the model is in service; `model` says who answered.",
-      }),
-    ),
-    expires_in: optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: settings.limits.maxExpiresInS,
-        description: "Seconds within which the answer must be there.",
-      }),
-    ),
-    on_unknown: optional(
-      Type.Enum(["retry", "fail"], {
-        description: "What to do when a call was lost and may have been billed. By default retry.",
-      }),
-    ),
-    top_k: optional(Type.Integer({ minimum: 1, maximum: 1000 })),
-    webhook_url: optional(webhookUrlField("job")),
-    ...dryRunField,
+    environment: environmentField(settings, "The header x-sluice-environment does the same."),
+    priority: Type.Optional(priority("By default interactive.")),
+    ...placementFields,
   };
 }
 
@@ -98,43 +46,18 @@ type SharedBody = Static<
 
 /** What the fields above ask for; all but the environment and the priority, whose defaults differ. */
 export function sharedInput(body: SharedBody) {
-  const { service_tier: tier, expires_in: expiresInS } = body;
+  const { service_tier: tier } = body;
   return {
-    model: body.model,
-    temperature: body.temperature,
-    topP: body.top_p,
-    topK: body.top_k,
+    ...submitFieldsInput(body),
     serviceTier: tier === "auto" ? undefined : tier,
-    regions: body.regions,
-    fallbackModels: body.fallback_models,
-    onUnknown: body.on_unknown,
-    expiresInMs: expiresInS === undefined ? undefined : expiresInS * 1000,
-    metadata: body.metadata,
     ephemeral: body.store === false,
-    webhookUrl: body.webhook_url,
   } satisfies Partial<SubmitInput>;
 }
 
-/**
- * The body without the fields that are null, which OpenAI takes for absent: its own, and those of the objects in the
- * lists that hold the conversation.
- */
-export function withoutNulls(body: unknown): unknown {
-  if (!isObject(body)) return body;
-  const result = dropNulls(body);
-  for (const key of ["messages", "input"]) {
-    const list = result[key];
-    if (Array.isArray(list)) result[key] = list.map((item) => (isObject(item) ? dropNulls(item) : item));
-  }
-  return result;
-}
-
-function dropNulls(object: Record<string, unknown>): Record<string, unknown> {
-  // Hardly ever are there any, and a batch has a million bodies.
-  for (const key in object) {
-    if (object[key] === null) return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
-  }
-  return { ...object };
+/** An object without its fields that are null; any other value as it is. */
+export function withoutNulls(value: unknown): unknown {
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -4,6 +4,7 @@ import type { Settings } from "../../config/settings.ts";
 import type { CanonicalRequest, ContentBlock } from "../../domain/request.ts";
 import type { FieldNames } from "../../jobs/field-names.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
+import { reasoningEffort } from "../fields.ts";
 import { bodyCheck } from "../validation.ts";
 import type { ChatDefaults } from "./chat-request.ts";
 import { type Call, Conversation } from "./conversation.ts";
@@ -13,7 +14,6 @@ import {
   extensionFields,
   ignored,
   isObject,
-  optional,
   refuse,
   requireText,
   schemaFormatOf,
@@ -23,7 +23,20 @@ import {
   withoutNulls,
 } from "./fields.ts";
 
-/** Without null, which is taken for absent; see `withoutNulls`. */
+/** What only an answer has. It is ignored, so that a response can be sent back as the next request. */
+const outputFields = {
+  id: ignored,
+  object: ignored,
+  created_at: ignored,
+  completed_at: ignored,
+  status: ignored,
+  error: ignored,
+  incomplete_details: ignored,
+  output: ignored,
+  output_text: ignored,
+  usage: ignored,
+};
+
 export function responseBody(settings: Settings) {
   const maxTokens = Math.max(...Object.values(settings.models).map((m) => m.maxOutputTokensLimit));
   return Type.Object(
@@ -31,34 +44,35 @@ export function responseBody(settings: Settings) {
       input: Type.Union([Type.String(), Type.Array(Type.Unknown(), { minItems: 1, maxItems: 2000 })], {
         description: "A text, or messages, calls of functions and their results.",
       }),
-      instructions: optional(Type.String()),
+      instructions: Type.Optional(Type.String()),
       ...sharedFields(settings),
-      background: optional(
+      background: Type.Optional(
         Type.Boolean({ description: "Whether to answer at once; GET /v1/responses/{id} has the response then." }),
       ),
-      max_output_tokens: optional(Type.Integer({ minimum: 1, maximum: maxTokens })),
-      text: optional(
+      max_output_tokens: Type.Optional(Type.Integer({ minimum: 1, maximum: maxTokens })),
+      text: Type.Optional(
         Type.Object(
           {
-            format: optional(Type.Unknown({ description: "text, json_object or json_schema." })),
-            verbosity: optional(Type.Literal("medium")),
+            format: Type.Optional(Type.Unknown({ description: "text, json_object or json_schema." })),
+            verbosity: Type.Optional(Type.Literal("medium")),
           },
           { additionalProperties: false },
         ),
       ),
-      reasoning: optional(
+      reasoning: Type.Optional(
         Type.Object({
-          effort: optional(Type.Enum(["minimal", "low", "medium", "high"])),
+          effort: Type.Optional(reasoningEffort),
           summary: ignored,
           generate_summary: ignored,
         }),
       ),
-      tools: optional(Type.Array(Type.Unknown(), { maxItems: 128, description: "Functions." })),
-      tool_choice: optional(Type.Unknown({ description: "none, auto, required, or a function." })),
-      truncation: optional(Type.Literal("disabled")),
-      top_logprobs: optional(Type.Literal(0)),
+      tools: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 128, description: "Functions." })),
+      tool_choice: Type.Optional(Type.Unknown({ description: "none, auto, required, or a function." })),
+      truncation: Type.Optional(Type.Literal("disabled")),
+      top_logprobs: Type.Optional(Type.Literal(0)),
       stream_options: ignored,
       include: ignored,
+      ...outputFields,
       ...extensionFields(settings),
     },
     { additionalProperties: false },
@@ -85,8 +99,8 @@ export interface ResponseRequest {
 
 /** @returns a function that throws SluiceError `invalid_request` or `invalid_json`, with the field at fault */
 export function responseReader(settings: Settings): (body: unknown, defaults: ChatDefaults) => ResponseRequest {
-  const check = bodyCheck(responseBody(settings));
-  return (body, defaults) => responseRequestOf(check(withoutNulls(body)), defaults);
+  const check = bodyCheck(responseBody(settings), { unknownToo: true });
+  return (body, defaults) => responseRequestOf(check(body), defaults);
 }
 
 function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): ResponseRequest {
@@ -137,8 +151,9 @@ function conversationOf({ input, instructions }: ResponseBody): Conversation {
     if (calls.length > 0) conversation.call([], calls, field);
     calls = [];
   };
-  for (const [i, item] of input.entries()) {
+  for (const [i, given] of input.entries()) {
     const field = `input[${i}]`;
+    const item = withoutNulls(given);
     if (!isObject(item)) return refuse(field, `${field} must be an object.`);
     if (item.type === "function_call") {
       calls.push(callOf(item, field));

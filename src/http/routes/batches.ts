@@ -8,16 +8,15 @@ import { type Batch, listBatches, requireBatch } from "../../jobs/batches/record
 import { resultsSoFar } from "../../jobs/batches/results.ts";
 import { standingOf } from "../../jobs/batches/standing.ts";
 import type { JobsContext } from "../../jobs/context.ts";
-import { asksDryRun, dryRunField, dryRunQuery, sendDryRun } from "../dry-run-resource.ts";
+import { asksDryRun, dryRunQuery, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
+import { dryRunField, metadata as metadataField, webhookUrl } from "../fields.ts";
 import { closingSignal, goneSignal, whyGone } from "../gone.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { batchDryRunResource } from "../openai/batch-dry-run.ts";
 import { lineFormats } from "../openai/batch-lines.ts";
 import { batchResource } from "../openai/batch-resource.ts";
-import { optional } from "../openai/fields.ts";
 import type { HttpServer } from "../types.ts";
-import { webhookUrlField } from "../webhook-resource.ts";
 import { answersOf } from "./docs.ts";
 
 const params = Type.Object({ batch_id: Type.String() });
@@ -34,15 +33,8 @@ const body = Type.Object(
     }),
     endpoint: Type.String({ maxLength: 200, description: "The path that every line calls." }),
     completion_window: Type.String({ maxLength: 20, description: "Hours or days, such as 24h or 7d: from 1h to 14d." }),
-    metadata: optional(
-      Type.Unsafe<Record<string, string> | null>({
-        type: ["object", "null"],
-        additionalProperties: { type: "string", maxLength: 512 },
-        maxProperties: 16,
-        propertyNames: { minLength: 1, maxLength: 64 },
-      }),
-    ),
-    webhook_url: optional(webhookUrlField("batch")),
+    metadata: Type.Optional(metadataField),
+    webhook_url: Type.Optional(webhookUrl("batch")),
     ...dryRunField,
   },
   { additionalProperties: false },
@@ -116,8 +108,12 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         summary: "List batches, newest first",
         querystring: Type.Object(
           {
-            after: optional(Type.String({ maxLength: 200, description: "Id of the last batch of the page before." })),
-            limit: optional(Type.Integer({ minimum: 1, maximum: maxPage, description: `By default ${defaultPage}.` })),
+            after: Type.Optional(
+              Type.String({ maxLength: 200, description: "Id of the last batch of the page before." }),
+            ),
+            limit: Type.Optional(
+              Type.Integer({ minimum: 1, maximum: maxPage, description: `By default ${defaultPage}.` }),
+            ),
           },
           { additionalProperties: false },
         ),
@@ -126,8 +122,8 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
             object: Type.Literal("list"),
             data: Type.Array(Type.Ref("Batch#")),
             has_more: Type.Boolean(),
-            first_id: optional(Type.String()),
-            last_id: optional(Type.String()),
+            first_id: Type.Optional(Type.String()),
+            last_id: Type.Optional(Type.String()),
           }),
           ...errorResponses(["invalid_request", "batch_not_found", "unavailable"], "OpenAIError"),
         },
@@ -212,10 +208,10 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         params,
         querystring: Type.Object(
           {
-            after: optional(
+            after: Type.Optional(
               Type.Integer({ minimum: 0, maximum: 0xffff_fffe, description: "Only lines after this one." }),
             ),
-            limit: optional(
+            limit: Type.Optional(
               Type.Integer({ minimum: 1, maximum: maxResults, description: `By default ${defaultResults}.` }),
             ),
           },

@@ -2,19 +2,18 @@
 import Type from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
-import { priorities } from "../../domain/job.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { change, removeJob } from "../../jobs/control/change.ts";
 import { viewOf } from "../../jobs/view.ts";
 import { errorResponses } from "../errors.ts";
-import { notBeforeForms } from "../job-request.ts";
+import { notBeforeForms, notBeforeOf, priority } from "../fields.ts";
 import { jobParams, jobResource } from "../job-resource.ts";
 import type { HttpServer } from "../types.ts";
 
 function changeBody(settings: Settings) {
   return Type.Object(
     {
-      priority: Type.Optional(Type.Enum([...priorities])),
+      priority: Type.Optional(priority("Of the job from now on.")),
       not_before: Type.Optional(
         Type.Union([...notBeforeForms(settings), Type.Null()], {
           description: "A time, or seconds from now, before which it does not start; null: it may start at once.",
@@ -58,13 +57,10 @@ export function jobChangeRoutes(app: HttpServer, context: JobsContext): void {
       if (priority === undefined && not_before === undefined) {
         throw new SluiceError("invalid_request", "Name what to change: priority or not_before.", { field: "priority" });
       }
-      const notBefore =
-        typeof not_before === "number"
-          ? context.clock.wall() + Math.ceil(not_before * 1000)
-          : typeof not_before === "string"
-            ? Date.parse(not_before)
-            : not_before;
-      const asked = { ...(priority !== undefined && { priority }), ...(notBefore !== undefined && { notBefore }) };
+      const asked = {
+        ...(priority !== undefined && { priority }),
+        ...(not_before !== undefined && { notBefore: not_before === null ? null : notBeforeOf(not_before) }),
+      };
       const record = await change(context, params.job_id.toLowerCase(), asked, caller);
       return jobResource(await viewOf(context, record), context.clock.wall());
     },

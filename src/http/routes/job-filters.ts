@@ -1,24 +1,18 @@
 // POST /v1/jobs/cancel and POST /v1/jobs/retry: many jobs at once, by a filter.
 import Type, { type Static } from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
-import { jobStates, priorities } from "../../domain/job.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { cancelFiltered, type FilteredResult, type JobFilter, retryFiltered } from "../../jobs/control/filtered.ts";
 import { environmentFor } from "../../jobs/policy.ts";
 import { controlErrors, errorResponses } from "../errors.ts";
-import { nullable, time } from "../json.ts";
+import { jobFilterFields } from "../fields.ts";
+import { nullable } from "../json.ts";
 import type { HttpServer } from "../types.ts";
 
 const defaultLimit = 1000;
 
 const filterFields = {
-  environment: Type.Optional(Type.String()),
-  status: Type.Optional(Type.Enum([...jobStates])),
-  model: Type.Optional(Type.String()),
-  tenant: Type.Optional(Type.String({ description: "Keys that are no admin's reach their own tenant only." })),
-  priority: Type.Optional(Type.Enum([...priorities])),
-  submitted_after: Type.Optional(time("Submitted at this time or later.")),
-  submitted_before: Type.Optional(time("Submitted earlier than this.")),
+  ...jobFilterFields,
   batch: Type.Optional(Type.String({ description: "The lines of this batch." })),
 };
 

@@ -1,7 +1,6 @@
 // /v1/jobs: the full resource.
 import Type from "typebox";
 import type { JobRecord } from "../../domain/job.ts";
-import { jobStates, priorities } from "../../domain/job.ts";
 import { maySee, tenantFor } from "../../jobs/caller.ts";
 import { cancel } from "../../jobs/cancel.ts";
 import type { JobsContext } from "../../jobs/context.ts";
@@ -13,11 +12,12 @@ import { requireJob, viewOf } from "../../jobs/view.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
 import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
+import { jobFilterFields } from "../fields.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { jobBody, submitErrors, submitInputOf } from "../job-request.ts";
 import { jobParams, jobResource, jobSummaryResource } from "../job-resource.ts";
-import { nullable, time } from "../json.ts";
+import { nullable } from "../json.ts";
 import type { HttpServer } from "../types.ts";
 import { answersOf } from "./docs.ts";
 
@@ -25,13 +25,7 @@ const defaultListLimit = 50;
 
 const listQuery = Type.Object(
   {
-    environment: Type.Optional(Type.String()),
-    status: Type.Optional(Type.Enum([...jobStates])),
-    model: Type.Optional(Type.String()),
-    tenant: Type.Optional(Type.String()),
-    priority: Type.Optional(Type.Enum([...priorities])),
-    submitted_after: Type.Optional(time("Submitted at this time or later.")),
-    submitted_before: Type.Optional(time("Submitted earlier than this.")),
+    ...jobFilterFields,
     limit: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1000, description: `Jobs in a page; by default ${defaultListLimit}.` }),
     ),
