@@ -189,7 +189,7 @@ describeForm((form) => {
           asked.push(request);
           const [tool] = request.tools ?? [];
           if (tool && request.messages.length === 1) {
-            const toolCalls = [{ id: "c1", name: tool.name, input: { key: "sky" } }];
+            const toolCalls = [{ id: "c1", name: tool.name, arguments: '{"key":"sky"}' }];
             return { text: "", toolCalls, finishReason: "tool_calls" };
           }
           onText?.("Ray");

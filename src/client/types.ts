@@ -32,7 +32,7 @@ interface CommonRequest {
 
 export type Block =
   | { type: "text"; text: string }
-  | { type: "tool_call"; id: string; name: string; input: unknown }
+  | { type: "tool_call"; id: string; name: string; arguments: string }
   | { type: "tool_result"; call_id: string; text: string; is_error?: boolean }
   | { type: "cache_point"; ttl?: "5m" | "1h" };
 
@@ -150,7 +150,8 @@ export interface WaitingOn {
 export interface Job extends JobSummary {
   /** The answer, once completed. */
   text: string | null;
-  tool_calls: { id: string; name: string; input: unknown }[] | null;
+  /** `arguments` is the text that the model wrote, usually a JSON object. */
+  tool_calls: { id: string; name: string; arguments: string }[] | null;
   /** stop, length (the answer is truncated), tool_calls or content_filter. */
   finish_reason: string | null;
   usage: Usage | null;

@@ -148,11 +148,11 @@ export interface AttemptEnd {
 /** Why generation ended; OpenAI's words. `length` means that the answer is truncated. */
 export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter";
 
-/** A tool call that the model asks for. `input` is the JSON that the model wrote. */
+/** A tool call that the model asks for. `arguments` is the text that the model wrote, which need not be valid JSON. */
 export interface ToolCall {
   id: string;
   name: string;
-  input: unknown;
+  arguments: string;
 }
 
 /** The end of a job: written once, under the job's id; the first one wins and never changes. */

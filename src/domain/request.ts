@@ -22,9 +22,13 @@ export interface Message {
   content: ContentBlock[];
 }
 
+/**
+ * `arguments` is the text that the model wrote, as in `ToolCall`: parsed and printed again, large integers would change and
+ * keys would move.
+ */
 export type ContentBlock =
   | { type: "text"; text: string }
-  | { type: "tool_call"; id: string; name: string; input: unknown }
+  | { type: "tool_call"; id: string; name: string; arguments: string }
   | { type: "tool_result"; callId: string; text: string; isError?: boolean }
   | { type: "cache_point"; cache: CachePoint };
 

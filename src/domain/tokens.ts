@@ -111,7 +111,7 @@ export function countInput(request: CanonicalRequest, countText: (text: string) 
 
 function textOf(block: ContentBlock): string {
   if (block.type === "cache_point") return "";
-  if (block.type === "tool_call") return JSON.stringify({ name: block.name, parameters: block.input });
+  if (block.type === "tool_call") return `{"name":${JSON.stringify(block.name)},"parameters":${block.arguments}}`;
   return block.text;
 }
 

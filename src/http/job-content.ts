@@ -3,6 +3,8 @@
 import Type, { type Static } from "typebox";
 import { SluiceError } from "../domain/errors.ts";
 import type { CachePoint, CanonicalRequest, ContentBlock, Message } from "../domain/request.ts";
+import { checkJson } from "../jobs/json-values.ts";
+import { toolCallBlock } from "../jobs/tool-calls.ts";
 
 const closed = { additionalProperties: false };
 const name = Type.String({ pattern: "^[a-zA-Z0-9_-]{1,64}$", description: "Letters, digits, _ and -; at most 64." });
@@ -16,7 +18,12 @@ const block = Type.Union([
       type: Type.Literal("tool_call"),
       id,
       name,
-      input: Type.Unknown({ description: "The JSON that the model wrote." }),
+      arguments: Type.Optional(Type.String({ description: "The text that the model wrote. It is sent as it is." })),
+      input: Type.Optional(
+        Type.Unknown({
+          description: "In place of arguments, the same as an object. It is printed as JSON; null is an empty object.",
+        }),
+      ),
     },
     closed,
   ),
@@ -109,7 +116,10 @@ export function conversationOf(
   const instructions = system === undefined ? [] : [system];
   let systemCachePoint: CachePoint | undefined;
   messages.forEach(({ role, content }, i) => {
-    const parts = typeof content === "string" ? [{ type: "text" as const, text: content }] : content.map(blockOf);
+    const parts =
+      typeof content === "string"
+        ? [{ type: "text" as const, text: content }]
+        : content.map((part, j) => blockOf(part, `messages[${i}].content[${j}]`));
     if (role !== "system") {
       conversation.push({ role, content: parts });
       return;
@@ -132,11 +142,12 @@ export function conversationOf(
   };
 }
 
-function blockOf(part: Static<typeof block>): ContentBlock {
+function blockOf(part: Static<typeof block>, field: string): ContentBlock {
   switch (part.type) {
     case "text":
-    case "tool_call":
       return part;
+    case "tool_call":
+      return toolCallBlock({ id: part.id, name: part.name, arguments: argumentsOf(part, field) }, `${field}.arguments`);
     case "tool_result":
       return {
         type: "tool_result",
@@ -147,6 +158,23 @@ function blockOf(part: Static<typeof block>): ContentBlock {
     case "cache_point":
       return { type: "cache_point", cache: part.ttl === undefined ? {} : { ttl: part.ttl } };
   }
+}
+
+/** @throws SluiceError `invalid_request` for an input that is not an object, and for one next to arguments */
+function argumentsOf({ arguments: text, input }: { arguments?: string; input?: unknown }, field: string): string {
+  const place = `${field}.input`;
+  const refuse = (message: string): never => {
+    throw new SluiceError("invalid_request", message, { field: place });
+  };
+  if (text !== undefined) {
+    return input === undefined ? text : refuse(`Give either ${field}.arguments or ${place}, not both.`);
+  }
+  if (input === undefined || input === null) return "{}";
+  if (typeof input !== "object" || Array.isArray(input)) {
+    refuse(`${place} must be an object; got ${Array.isArray(input) ? "a list" : `a ${typeof input}`}.`);
+  }
+  checkJson(input, place);
+  return JSON.stringify(input);
 }
 
 export function toolsOf(tools: readonly Static<typeof tool>[] | undefined): CanonicalRequest["tools"] {

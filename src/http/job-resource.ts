@@ -83,7 +83,9 @@ export const waitingOn = Type.Object({
 const toolCall = Type.Object({
   id: Type.String(),
   name: Type.String(),
-  input: Type.Unknown({ description: "The JSON that the model wrote." }),
+  arguments: Type.String({
+    description: "The text that the model wrote, usually a JSON object. A model's mistakes are part of it.",
+  }),
 });
 
 export const jobParams = Type.Object({ job_id: Type.String({ format: "uuid" }) });

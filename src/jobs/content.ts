@@ -38,8 +38,8 @@ function checkBlock(block: ContentBlock, field: string): number {
     case "cache_point":
       return 0;
     case "tool_call":
-      checkJson([block.id, block.name, block.input], field);
-      return jsonBytes(block.input);
+      for (const text of [block.id, block.name, block.arguments]) requireUnicode(text, field);
+      return Buffer.byteLength(block.arguments);
     case "tool_result":
       requireUnicode(block.callId, field);
       requireUnicode(block.text, field);

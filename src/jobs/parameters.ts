@@ -14,6 +14,7 @@ import { wrongRootType } from "../domain/tool-schema.ts";
 import { type FieldNames, jobFieldNames } from "./field-names.ts";
 import { quote } from "./quote.ts";
 import { servedBy } from "./served-by.ts";
+import { fieldOfBrokenArguments } from "./tool-calls.ts";
 
 type Wanted = Pick<JobHead, "model" | "fallbackModels" | "regions">;
 
@@ -184,6 +185,10 @@ function refusedTools(
   }
   if (traits.tools === false) {
     return { field: "tools", message: `tools must not be set: ${who} takes none.`, isCapability: true };
+  }
+  const broken = provider === "bedrock" ? fieldOfBrokenArguments(messages) : undefined;
+  if (broken !== undefined) {
+    return { field: broken, message: `${broken} must be the text of a JSON object: ${who} takes nothing else.` };
   }
   const forced = toolChoice === "required" || typeof toolChoice === "object";
   if (forced && traits.refuses.includes("forced_tool_choice")) {

@@ -21,6 +21,11 @@ export interface ProviderCall {
   onText?: (text: string) => void;
 }
 
+/** The arguments of a call as the model wrote them. A call of a tool without parameters may have none: that is `{}`. */
+export function argumentsOrEmpty(text: string): string {
+  return text.trim() === "" ? "{}" : text;
+}
+
 export interface ProviderAnswer {
   text: string;
   toolCalls: ToolCall[];

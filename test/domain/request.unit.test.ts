@@ -52,7 +52,7 @@ test("of nothing but cache points nothing is left", () => {
 const blocks: fc.Arbitrary<ContentBlock> = fc.oneof(
   fc.constantFrom(undefined, "5m" as const, "1h" as const).map(cachePoint),
   fc.constantFrom("", " ", "\n\t", "a", " b ", "c d").map(text),
-  fc.record({ type: fc.constant("tool_call" as const), id: fc.string(), name: fc.string(), input: fc.jsonValue() }),
+  fc.record({ type: fc.constant("tool_call" as const), id: fc.string(), name: fc.string(), arguments: fc.json() }),
   fc.record({ type: fc.constant("tool_result" as const), callId: fc.string(), text: fc.constantFrom("", "x") }),
 );
 const conversations: fc.Arbitrary<Message[]> = fc.array(

@@ -126,7 +126,7 @@ test("what is asked twice as long costs twice as much, whatever it consists of",
 const request: CanonicalRequest = {
   messages: [
     { role: "user", content: [{ type: "text", text: "ab" }] },
-    { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "n", input: { x: 1 } }] },
+    { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "n", arguments: '{"x":1}' }] },
     { role: "user", content: [{ type: "tool_result", callId: "c1", text: "abc" }] },
   ],
   system: "abcd",

@@ -198,7 +198,7 @@ const badJobs: [name: string, body: unknown, ...Expected][] = [
     { environment: "UAT", messages: [{ role: "user", content: [{ type: "image" }] }] },
     "invalid_request",
     "messages[0].content",
-    "messages[0].content must be a string or a list of 1 to 1000 items, each an object of type text (with text), tool_call (with id, name and input), tool_result (with call_id and text) or cache_point; got a list.",
+    "messages[0].content must be a string or a list of 1 to 1000 items, each an object of type text (with text), tool_call (with id and name), tool_result (with call_id and text) or cache_point; got a list.",
   ],
   ["blank messages", { environment: "UAT", messages: [{ role: "user", content: " " }] }, "invalid_request", "messages"],
   [

@@ -38,7 +38,7 @@ test("a conversation with tools, cache points and a format", async () => {
         ],
       },
       { role: "user", content: [{ type: "text", text: "What time is it?" }, { type: "cache_point" }] },
-      { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "clock", input: { zone: "UTC" } }] },
+      { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "clock", arguments: '{"zone": "UTC"}' }] },
       { role: "user", content: [{ type: "tool_result", call_id: "c1", text: "broken", is_error: true }] },
     ],
     tools: [{ name: "clock", description: "Tells the time", input_schema: { type: "object" } }],
@@ -56,7 +56,7 @@ test("a conversation with tools, cache points and a format", async () => {
           { type: "cache_point", cache: {} },
         ],
       },
-      { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "clock", input: { zone: "UTC" } }] },
+      { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "clock", arguments: '{"zone": "UTC"}' }] },
       { role: "user", content: [{ type: "tool_result", callId: "c1", text: "broken", isError: true }] },
     ],
     tools: [{ name: "clock", description: "Tells the time", inputSchema: { type: "object" } }],
@@ -64,6 +64,44 @@ test("a conversation with tools, cache points and a format", async () => {
     responseFormat: { type: "json_schema", name: "time", schema: { type: "object" }, strict: true },
     parameters: { maxTokens: 100 },
   });
+});
+
+const aCall = (fields: object) => ({
+  tools: [{ name: "clock", input_schema: { type: "object" } }],
+  messages: [
+    { role: "user", content: "What time is it?" },
+    { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "clock", ...fields }] },
+    { role: "user", content: [{ type: "tool_result", call_id: "c1", text: "noon" }] },
+  ],
+});
+const place = "messages[1].content[0]";
+
+test.each([
+  [{ input: { b: 1, a: [null] } }, '{"b":1,"a":[null]}'],
+  [{ input: null }, "{}"],
+  [{}, "{}"],
+  [{ arguments: ' {"b": 1.0, "2": 9007199254740993}\n' }, ' {"b": 1.0, "2": 9007199254740993}\n'],
+  [{ arguments: "" }, ""],
+])("C12: a tool call with %j is stored with its arguments as text", async (fields, text) => {
+  const { request } = await recorded(aCall(fields));
+  expect(request.messages[1]!.content).toEqual([{ type: "tool_call", id: "c1", name: "clock", arguments: text }]);
+});
+
+test.each([
+  [{ input: "{}" }, `${place}.input must be an object; got a string.`],
+  [{ input: [1] }, `${place}.input must be an object; got a list.`],
+  [{ input: 5 }, `${place}.input must be an object; got a number.`],
+  [{ input: true }, `${place}.input must be an object; got a boolean.`],
+  [{ input: {}, arguments: "{}" }, `Give either ${place}.arguments or ${place}.input, not both.`],
+])("C12: a tool call with %j is refused, with the place", async (fields, message) => {
+  const { status, body } = await server.post("/v1/jobs", { environment: "UAT", ...aCall(fields) });
+  expect([status, body.error.field, body.error.message]).toEqual([400, `${place}.input`, message]);
+});
+
+test.each(["{", "[1]", '"text"', "null", "5"])("arguments %j are refused where Bedrock would answer", async (text) => {
+  const body = { environment: "UAT", ...aCall({ arguments: text }) };
+  const answer = await server.post("/v1/jobs", body);
+  expect([answer.status, answer.body.error.field]).toEqual([400, `${place}.arguments`]);
 });
 
 test("tier, guardrail and parameters that only some models have", async () => {

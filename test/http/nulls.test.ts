@@ -220,7 +220,7 @@ describe("D3", () => {
     const id = created.headers["x-sluice-job-id"] as string;
     await server.context.end(id, {
       status: "completed",
-      toolCalls: [{ id: "c", name: "look", input: {} }],
+      toolCalls: [{ id: "c", name: "look", arguments: "{}" }],
       finishReason: "tool_calls",
     });
     const { body: response } = await admin.get(`/v1/responses/${created.body.id}`);

@@ -18,7 +18,12 @@ const mostly = <T>(right: fc.Arbitrary<T>) =>
 const key = fc.constantFrom("a", "b");
 const part = fc.oneof(
   { arbitrary: mostly(fc.record({ type: mostly(fc.constant("text")), text: mostly(text) })), weight: 12 },
-  mostly(fc.record({ type: fc.constant("tool_call"), id: mostly(key), name: mostly(key), input: fc.jsonValue() })),
+  mostly(
+    fc.record({ type: fc.constant("tool_call"), id: mostly(key), name: mostly(key), input: mostly(fc.jsonValue()) }),
+  ),
+  mostly(
+    fc.record({ type: fc.constant("tool_call"), id: mostly(key), name: mostly(key), arguments: mostly(fc.json()) }),
+  ),
   mostly(fc.record({ type: fc.constant("tool_result"), call_id: mostly(key), text: mostly(text) })),
   mostly(
     fc.record(

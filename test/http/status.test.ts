@@ -247,11 +247,11 @@ test("answers of any text come back as they are", async () => {
   await server.context.end(jobId, {
     status: "completed",
     text,
-    toolCalls: [{ id: "1", name: "f", input: { a: [1, null] } }],
+    toolCalls: [{ id: "1", name: "f", arguments: '{"a": [1, null]}' }],
   });
   const body = await statusOf(jobId);
   expect(body.text).toBe(text);
-  expect(body.tool_calls).toEqual([{ id: "1", name: "f", input: { a: [1, null] } }]);
+  expect(body.tool_calls).toEqual([{ id: "1", name: "f", arguments: '{"a": [1, null]}' }]);
 });
 
 test("a scheduler that cannot be asked does not keep the record from being read", async () => {

@@ -93,7 +93,7 @@ test("tools, schemas and every parameter reach the record as they were asked for
 test("texts of tool calls, their results and schemas count in the limit", async () => {
   const context = await openTestContext({ limits: { maxPromptBytes: 1000 } }, shared);
   const long = "x".repeat(1000);
-  const call = { type: "tool_call" as const, id: "1", name: "f", input: { long } };
+  const call = { type: "tool_call" as const, id: "1", name: "f", arguments: JSON.stringify({ long }) };
   const result = { type: "tool_result" as const, callId: "1", text: long };
   const refused = (more: Partial<SubmitInput>) =>
     expect(submit(context, [asking("a", more)])).rejects.toMatchObject({ code: "too_large" });

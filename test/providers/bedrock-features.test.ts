@@ -80,7 +80,7 @@ describe("what is sent", () => {
     fake.requests.length = 0;
     const used: CanonicalRequest["messages"] = [
       ...hello.messages,
-      { role: "assistant", content: [{ type: "tool_call", id: "1", name: "clock", input: {} }] },
+      { role: "assistant", content: [{ type: "tool_call", id: "1", name: "clock", arguments: "{}" }] },
       { role: "user", content: [{ type: "tool_result", callId: "1", text: "noon" }] },
     ];
     const { toolConfig } = await sentFor({ toolChoice: "none", tools: [clock], messages: used });

@@ -9,6 +9,7 @@ import { attemptCases } from "./conformance/attempts.ts";
 import { blobCases } from "./conformance/blobs.ts";
 import { changeCases } from "./conformance/changes.ts";
 import { eraseCases } from "./conformance/erase.ts";
+import { firstVersionCases } from "./conformance/first-version.ts";
 import { insertCases } from "./conformance/inserts.ts";
 import { lineCases } from "./conformance/lines.ts";
 import { listCases } from "./conformance/lists.ts";
@@ -52,6 +53,7 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>,
     describe("beginAttempt, endAttempt", () => attemptCases(store));
     describe("finish", () => outcomeCases(store));
     describe("eraseTexts", () => eraseCases(store));
+    describe("data of the first version", () => firstVersionCases(store));
     describe("list", () => listCases(store));
     describe("unfinished, attemptsSince", () => scanCases(store));
     describe("lines, countLines", () => lineCases(store));

@@ -145,7 +145,7 @@ test("of a job that leaves no answer behind none is posted, whether it is erased
   await vi.waitFor(() => expect(jobId).not.toBe(""), { timeout: 15_000 });
   delete server.context.onAccepted;
   const erasing = vi.spyOn(server.context.store, "eraseTexts").mockResolvedValue();
-  await server.context.end(jobId, { ...answered, toolCalls: [{ id: "c", name: "f", input: {} }] });
+  await server.context.end(jobId, { ...answered, toolCalls: [{ id: "c", name: "f", arguments: "{}" }] });
   expect((await answer).body.choices[0].message.content).toBe(answered.text);
   await until(process, async () => expect((await deliveryOf(jobId)).attempts).toMatchObject([{ result: "failed" }]));
   expect((await server.context.store.get(jobId))!.outcome!.text).toBe(answered.text);

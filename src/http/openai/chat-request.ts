@@ -7,11 +7,11 @@ import type { CanonicalRequest, ContentBlock, Tool } from "../../domain/request.
 import type { FieldNames } from "../../jobs/field-names.ts";
 import { quote } from "../../jobs/quote.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
+import { type ToolCallBlock, toolCallBlock } from "../../jobs/tool-calls.ts";
 import { reasoningEffort, samplingFields, stopTextOrTexts } from "../fields.ts";
 import { bodyCheck } from "../validation.ts";
-import { type Call, Conversation } from "./conversation.ts";
+import { Conversation } from "./conversation.ts";
 import {
-  argumentsOf,
   checkTools,
   extensionFields,
   ignored,
@@ -186,17 +186,20 @@ function textsOf(content: string | readonly unknown[], field: string): Text[] {
   });
 }
 
-function callOf(value: unknown, field: string): Call {
+function callOf(value: unknown, field: string): ToolCallBlock {
   if (!isObject(value) || !isObject(value.function)) {
     return refuse(field, `${field} must be a call of a function, with id and function.`);
   }
   const { id, function: called } = value;
-  return {
-    type: "tool_call",
-    id: requireText(id, `${field}.id`),
-    name: requireText(called.name, `${field}.function.name`),
-    input: argumentsOf(called.arguments, `${field}.function.arguments`),
-  };
+  const place = `${field}.function.arguments`;
+  return toolCallBlock(
+    {
+      id: requireText(id, `${field}.id`),
+      name: requireText(called.name, `${field}.function.name`),
+      arguments: requireText(called.arguments, place),
+    },
+    place,
+  );
 }
 
 function functionOf(value: unknown, i: number): Tool {

@@ -58,8 +58,8 @@ export function chatCompletionOf(record: Answered) {
   };
 }
 
-export function chatToolCall({ id, name, input }: ToolCall) {
-  return { id, type: "function" as const, function: { name, arguments: JSON.stringify(input ?? {}) } };
+export function chatToolCall({ id, name, arguments: text }: ToolCall) {
+  return { id, type: "function" as const, function: { name, arguments: text } };
 }
 
 export function finishReasonOf(reason: FinishReason | undefined): FinishReason {

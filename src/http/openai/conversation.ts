@@ -2,9 +2,8 @@
 // and what of the instructions stands outside the conversation.
 import type { ContentBlock, Message } from "../../domain/request.ts";
 import { quote } from "../../jobs/quote.ts";
+import type { ToolCallBlock } from "../../jobs/tool-calls.ts";
 import { refuse } from "./fields.ts";
-
-export type Call = Extract<ContentBlock, { type: "tool_call" }>;
 
 /** Gathers messages in their order. Every refusal names the message at fault. */
 export class Conversation {
@@ -28,7 +27,7 @@ export class Conversation {
   }
 
   /** Calls that the model made, after what it said. */
-  call(said: ContentBlock[], calls: Call[], field: string): void {
+  call(said: ContentBlock[], calls: ToolCallBlock[], field: string): void {
     this.say("assistant", [...said, ...calls], field);
     for (const { id } of calls) {
       this.#open ??= new Set();

@@ -111,18 +111,6 @@ export function checkTools(tools: readonly Tool[], choice: CanonicalRequest["too
   if (!parallel) refuse("parallel_tool_calls", "parallel_tool_calls must be true: models may ask for several calls.");
 }
 
-/** The arguments of a call that the model made before, as it wrote them. */
-export function argumentsOf(value: unknown, field: string): Record<string, unknown> {
-  const text = requireText(value, field);
-  try {
-    const input: unknown = text.trim() === "" ? {} : JSON.parse(text);
-    if (isObject(input)) return input;
-  } catch {
-    // Refused below like every other text.
-  }
-  return refuse(field, `${field} must be the text of a JSON object.`);
-}
-
 /** A format by schema, as both describe it once the wrapping is off. */
 export function schemaFormatOf(value: unknown, field: string): CanonicalRequest["responseFormat"] {
   if (!isObject(value)) return refuse(field, `${field} must be an object with name and schema.`);

@@ -4,12 +4,12 @@ import type { Settings } from "../../config/settings.ts";
 import type { CanonicalRequest, ContentBlock } from "../../domain/request.ts";
 import type { FieldNames } from "../../jobs/field-names.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
+import { type ToolCallBlock, toolCallBlock } from "../../jobs/tool-calls.ts";
 import { reasoningEffort } from "../fields.ts";
 import { bodyCheck } from "../validation.ts";
 import type { ChatDefaults } from "./chat-request.ts";
-import { type Call, Conversation } from "./conversation.ts";
+import { Conversation } from "./conversation.ts";
 import {
-  argumentsOf,
   checkTools,
   extensionFields,
   ignored,
@@ -146,7 +146,7 @@ function conversationOf({ input, instructions }: ResponseBody): Conversation {
     return conversation;
   }
   /** Calls follow one another as items of their own; the model made them at once. */
-  let calls: Call[] = [];
+  let calls: ToolCallBlock[] = [];
   const endCalls = (field: string) => {
     if (calls.length > 0) conversation.call([], calls, field);
     calls = [];
@@ -194,13 +194,16 @@ function answer(conversation: Conversation, item: Record<string, unknown>, field
   conversation.answer(callId, blocks.map((block) => block.text).join(""), field);
 }
 
-function callOf(item: Record<string, unknown>, field: string): Call {
-  return {
-    type: "tool_call",
-    id: requireText(item.call_id, `${field}.call_id`),
-    name: requireText(item.name, `${field}.name`),
-    input: argumentsOf(item.arguments, `${field}.arguments`),
-  };
+function callOf(item: Record<string, unknown>, field: string): ToolCallBlock {
+  const place = `${field}.arguments`;
+  return toolCallBlock(
+    {
+      id: requireText(item.call_id, `${field}.call_id`),
+      name: requireText(item.name, `${field}.name`),
+      arguments: requireText(item.arguments, place),
+    },
+    place,
+  );
 }
 
 function textsOf(content: unknown, field: string): Extract<ContentBlock, { type: "text" }>[] {

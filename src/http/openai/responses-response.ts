@@ -87,13 +87,13 @@ export function partOf(text: string) {
   return { type: "output_text" as const, text, annotations: [], logprobs: [] };
 }
 
-function callItemOf({ id, name, input }: ToolCall) {
+function callItemOf({ id, name, arguments: text }: ToolCall) {
   return {
     id: `fc_${id}`,
     type: "function_call" as const,
     call_id: id,
     name,
-    arguments: JSON.stringify(input ?? {}),
+    arguments: text,
     status: "completed" as const,
   };
 }

@@ -3,7 +3,8 @@
 import type { ConverseResponse, ConverseStreamOutput, TokenUsage } from "@aws-sdk/client-bedrock-runtime";
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
-import { type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
+import { scanJson } from "../../domain/json-scan.ts";
+import { argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
 
 /** What has been received of an answer. */
 export interface Received {
@@ -18,8 +19,8 @@ export interface Received {
 interface ToolUse {
   id: string;
   name: string;
-  /** JSON, in a stream piece by piece. */
-  input: string;
+  /** As the model wrote it, in a stream piece by piece. */
+  arguments: string;
 }
 
 export class AnswerCollector {
@@ -40,7 +41,7 @@ export class AnswerCollector {
     if (event.contentBlockStart) {
       const { contentBlockIndex = 0, start } = event.contentBlockStart;
       if (start?.toolUse) {
-        const toolUse = { id: start.toolUse.toolUseId ?? "", name: start.toolUse.name ?? "", input: "" };
+        const toolUse = { id: start.toolUse.toolUseId ?? "", name: start.toolUse.name ?? "", arguments: "" };
         this.#toolUses.set(contentBlockIndex, toolUse);
         this.received.toolUses.push(toolUse);
       }
@@ -52,7 +53,7 @@ export class AnswerCollector {
         this.#onText?.(delta.text);
       } else if (delta?.toolUse) {
         const toolUse = this.#toolUses.get(contentBlockIndex);
-        if (toolUse) toolUse.input += delta.toolUse.input ?? "";
+        if (toolUse) toolUse.arguments += delta.toolUse.input ?? "";
       }
     } else if (event.messageStop) {
       this.received.stopReason = event.messageStop.stopReason ?? "end_turn";
@@ -63,16 +64,24 @@ export class AnswerCollector {
   }
 }
 
-/** The same for an answer that came in one piece. */
-export function receivedAtOnce(response: ConverseResponse): Received {
+/**
+ * The same for an answer that came in one piece.
+ * @param body the text that the response was parsed from: only there are the arguments of tools as they came
+ */
+export function receivedAtOnce(response: ConverseResponse, body: string): Received {
   const content = response.output?.message?.content ?? [];
+  const inputs = new Map<number, string>();
+  if (content.some(({ toolUse }) => toolUse)) {
+    const { spans } = scanJson(body, ["output.message.content.*.toolUse.input"]);
+    for (const { path, text } of spans) inputs.set(path[3] as number, text);
+  }
   return {
     text: content.map((block) => block.text ?? "").join(""),
-    toolUses: content.flatMap(({ toolUse }) =>
-      toolUse
-        ? [{ id: toolUse.toolUseId ?? "", name: toolUse.name ?? "", input: JSON.stringify(toolUse.input ?? {}) }]
-        : [],
-    ),
+    toolUses: content.flatMap(({ toolUse }, i): ToolUse[] => {
+      if (!toolUse) return [];
+      const { toolUseId = "", name = "", input } = toolUse;
+      return [{ id: toolUseId, name, arguments: inputs.get(i) ?? JSON.stringify(input ?? {}) }];
+    }),
     stopReason: response.stopReason,
     usage: toUsage(response.usage),
     serviceTier: response.serviceTier?.type,
@@ -135,27 +144,12 @@ export function toAnswer(received: Received, requestId: string | undefined): Pro
     default:
       finishReason = "stop";
   }
-  const toolCalls: ToolCall[] = [];
-  for (const { id, name, input } of received.toolUses) {
-    const parsed = parseInput(input);
-    if (parsed.ok) toolCalls.push({ id, name, input: parsed.value });
-    // Cut off by max_tokens it is no call; anywhere else it is the model's mistake.
-    else if (finishReason !== "length") {
-      return fail(
-        "transient",
-        "malformed_output",
-        `The model's input for the tool "${name.slice(0, 64)}" is not JSON.`,
-      );
-    }
-  }
+  const toolCalls = received.toolUses.map(
+    ({ id, name, arguments: text }): ToolCall => ({
+      id,
+      name,
+      arguments: finishReason === "length" ? text : argumentsOrEmpty(text),
+    }),
+  );
   return { text, toolCalls, finishReason, ...billed };
-}
-
-/** A tool without parameters may get no input at all. */
-function parseInput(input: string): { ok: true; value: unknown } | { ok: false } {
-  try {
-    return { ok: true, value: input === "" ? {} : JSON.parse(input) };
-  } catch {
-    return { ok: false };
-  }
 }

@@ -3,15 +3,16 @@ import {
   BedrockRuntimeClient,
   type BedrockRuntimeClientConfig,
   ConverseCommand,
-  type ConverseCommandInput,
   ConverseStreamCommand,
 } from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import type { Clock } from "../../domain/clock.ts";
+import { JsonTexts } from "../../domain/json-text.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, ProviderError, type ProviderFailure } from "../provider.ts";
 import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./answer.ts";
 import { type Account, credentialsFor } from "./credentials.ts";
+import { insertTexts, keepBody } from "./exact-bodies.ts";
 import { classify, HtmlAnswer, isAboutCredentials } from "./failures.ts";
 import { type BedrockTraits, toConverse } from "./translate.ts";
 
@@ -69,10 +70,14 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
       };
       const signer = client;
       try {
-        const input = toConverse(modelId, request, traits);
-        const run = streaming
-          ? readStream(signer, input, deadlines, collector, exchange)
-          : readAtOnce(signer, input, deadlines, exchange);
+        const texts = new JsonTexts();
+        const input = toConverse(modelId, request, traits, texts);
+        const command = streaming ? new ConverseStreamCommand(input) : new ConverseCommand(input);
+        insertTexts(command, texts);
+        const run =
+          command instanceof ConverseStreamCommand
+            ? readStream(signer, command, deadlines, collector, exchange)
+            : readAtOnce(signer, command, deadlines, exchange);
         // The SDK does not look at the signal in all that it does; finding credentials, for one, may take long.
         await Promise.race([run, whenAborted(deadlines.signal)]);
       } catch (error) {
@@ -107,12 +112,12 @@ interface Exchange {
 
 async function readStream(
   client: BedrockRuntimeClient,
-  input: ConverseCommandInput,
+  command: ConverseStreamCommand,
   deadlines: Deadlines,
   collector: AnswerCollector,
   exchange: Exchange,
 ): Promise<void> {
-  const response = await client.send(new ConverseStreamCommand(input), { abortSignal: deadlines.signal });
+  const response = await client.send(command, { abortSignal: deadlines.signal });
   exchange.requestId = response.$metadata.requestId;
   for await (const event of response.stream ?? []) {
     exchange.begun = true;
@@ -123,13 +128,14 @@ async function readStream(
 
 async function readAtOnce(
   client: BedrockRuntimeClient,
-  input: ConverseCommandInput,
+  command: ConverseCommand,
   deadlines: Deadlines,
   exchange: Exchange,
 ): Promise<void> {
-  const response = await client.send(new ConverseCommand(input), { abortSignal: deadlines.signal });
+  const body = keepBody(command);
+  const response = await client.send(command, { abortSignal: deadlines.signal });
   exchange.requestId = response.$metadata.requestId;
-  exchange.received = receivedAtOnce(response);
+  exchange.received = receivedAtOnce(response, body());
 }
 
 function whenAborted(signal: AbortSignal): Promise<never> {

@@ -1,11 +1,11 @@
 // From the canonical request to what Converse and ConverseStream take. Both take the same.
 import type {
   ContentBlock as BedrockBlock,
-  Message as BedrockMessage,
   ConverseStreamCommandInput,
   OutputFormat,
   ToolConfiguration,
 } from "@aws-sdk/client-bedrock-runtime";
+import type { JsonTexts } from "../../domain/json-text.ts";
 import { closedSchema } from "../../domain/output-schema.ts";
 import {
   type CachePoint,
@@ -17,6 +17,7 @@ import {
   type ResponseFormat,
 } from "../../domain/request.ts";
 import { withObjectRoot } from "../../domain/tool-schema.ts";
+import { ProviderError } from "../provider.ts";
 
 /** What of a model decides how it is called. What is absent is not known, and is taken to be possible. */
 export interface BedrockTraits {
@@ -36,10 +37,12 @@ export interface BedrockTraits {
   fields?: Partial<Record<"top_k" | "seed" | "frequency_penalty" | "presence_penalty" | "reasoning_effort", string>>;
 }
 
+/** @param texts takes what has to be printed as it is; the input has their places */
 export function toConverse(
   modelId: string,
   original: CanonicalRequest,
-  traits: BedrockTraits = {},
+  traits: BedrockTraits,
+  texts: JsonTexts,
 ): ConverseStreamCommandInput {
   const request = withPossibleCache(original, traits.promptCache);
   const { maxTokens, temperature, stop } = request.parameters;
@@ -49,7 +52,10 @@ export function toConverse(
   const additional = toAdditionalFields(request.parameters, traits.fields);
   return {
     modelId,
-    messages: possibleEnd(normaliseMessages(request.messages), traits).map(toMessage),
+    messages: possibleEnd(normaliseMessages(request.messages), traits).map(({ role, content }) => ({
+      role,
+      content: content.map((block) => toBlock(block, texts)),
+    })),
     ...(request.system?.trim()
       ? {
           system: [
@@ -150,19 +156,15 @@ function toAdditionalFields(
   return Object.keys(result).length > 0 ? result : undefined;
 }
 
-function toMessage(message: CanonicalRequest["messages"][number]): BedrockMessage {
-  return { role: message.role, content: message.content.map(toBlock) };
-}
-
 /** A JSON value; the SDK's own type for it is not exported under a name. */
 type Json = NonNullable<NonNullable<BedrockBlock["toolUse"]>["input"]>;
 
-function toBlock(block: ContentBlock): BedrockBlock {
+function toBlock(block: ContentBlock, texts: JsonTexts): BedrockBlock {
   switch (block.type) {
     case "text":
       return { text: block.text };
     case "tool_call":
-      return { toolUse: { toolUseId: block.id, name: block.name, input: block.input as Json } };
+      return { toolUse: { toolUseId: block.id, name: block.name, input: texts.place(objectText(block)) } };
     case "tool_result":
       return {
         toolResult: {
@@ -175,6 +177,23 @@ function toBlock(block: ContentBlock): BedrockBlock {
     case "cache_point":
       return toCachePoint(block.cache);
   }
+}
+
+/** @throws ProviderError for arguments that Converse has no form for: it takes JSON objects only */
+function objectText({ name, arguments: text }: ContentBlock & { type: "tool_call" }): string {
+  const object = text.trim() === "" ? "{}" : text;
+  try {
+    const value: unknown = JSON.parse(object);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return object;
+  } catch {
+    // Refused below, as JSON of another kind.
+  }
+  throw new ProviderError({
+    kind: "permanent",
+    code: "provider_rejected",
+    message: `The arguments of a call of "${name.slice(0, 64)}" are not a JSON object. Bedrock takes nothing else.`,
+    maybeBilled: false,
+  });
 }
 
 function usesTools({ content }: CanonicalRequest["messages"][number]): boolean {

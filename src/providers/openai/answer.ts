@@ -2,7 +2,7 @@
 // as HTTP 200. Servers differ in what they leave out, so nothing about a chunk's form is taken for granted.
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
-import { type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
+import { argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
 
 /** What has been received of an answer. */
 export interface Received {
@@ -23,8 +23,8 @@ interface OpenToolCall {
   index?: number;
   id: string;
   name: string;
-  /** JSON, in a stream piece by piece. */
-  input: string;
+  /** As the model wrote it, in a stream piece by piece. */
+  arguments: string;
 }
 
 export function nothingReceived(): Received {
@@ -74,15 +74,15 @@ function receiveToolCall(calls: OpenToolCall[], piece: Json): void {
   const begun = index === undefined ? calls.at(-1) : calls.findLast((call) => call.index === index);
   let call = begun !== undefined && (id === "" || begun.id === "" || begun.id === id) ? begun : undefined;
   if (!call) {
-    call = { ...(index !== undefined && { index }), id, name: "", input: "" };
+    call = { ...(index !== undefined && { index }), id, name: "", arguments: "" };
     calls.push(call);
   }
   call.id ||= id;
-  const { name, arguments: input } = isObject(piece.function) ? piece.function : {};
+  const { name, arguments: text } = isObject(piece.function) ? piece.function : {};
   if (typeof name === "string") call.name ||= name;
-  if (typeof input === "string") call.input += input;
-  // Against the rules, but seen: the input as an object.
-  else if (isObject(input)) call.input = JSON.stringify(input);
+  if (typeof text === "string") call.arguments += text;
+  // Against the rules, but seen: an object instead of its text.
+  else if (isObject(text)) call.arguments = JSON.stringify(text);
 }
 
 /** OpenAI's count of the prompt includes what was read from the cache; ours does not. */
@@ -144,29 +144,14 @@ export function toAnswer(received: Received, requestId: string | undefined): Pro
     const words = refusal.length > 500 ? `${refusal.slice(0, 499)}…` : refusal;
     return fail("permanent", "content_filtered", `The model refused: ${words}`);
   }
-  const toolCalls: ToolCall[] = [];
-  for (const [i, { id, name, input }] of received.toolCalls.entries()) {
-    const parsed = parseInput(input);
-    if (parsed.ok) toolCalls.push({ id: id || `call_${i + 1}`, name, input: parsed.value });
-    // Cut off by the limit of tokens it is no call; anywhere else it is the model's mistake.
-    else if (finishReason !== "length") {
-      return fail(
-        "transient",
-        "malformed_output",
-        `The model's input for the tool "${name.slice(0, 64)}" is not JSON.`,
-      );
-    }
-  }
+  const toolCalls = received.toolCalls.map(
+    ({ id, name, arguments: text }, i): ToolCall => ({
+      id: id || `call_${i + 1}`,
+      name,
+      arguments: finishReason === "length" ? text : argumentsOrEmpty(text),
+    }),
+  );
   return { text, toolCalls, finishReason, ...about };
-}
-
-/** A tool without parameters may get no input at all. */
-function parseInput(input: string): { ok: true; value: unknown } | { ok: false } {
-  try {
-    return { ok: true, value: input.trim() === "" ? {} : JSON.parse(input) };
-  } catch {
-    return { ok: false };
-  }
 }
 
 export function isObject(value: unknown): value is Json {

@@ -40,7 +40,7 @@ function toMessages({ role, content }: Message): Record<string, unknown>[] {
   if (role === "assistant") {
     const calls = content.flatMap((block) =>
       block.type === "tool_call"
-        ? [{ id: block.id, type: "function", function: { name: block.name, arguments: JSON.stringify(block.input) } }]
+        ? [{ id: block.id, type: "function", function: { name: block.name, arguments: block.arguments } }]
         : [],
     );
     return [{ role, content: text ?? null, ...(calls.length > 0 && { tool_calls: calls }) }];

@@ -17,6 +17,7 @@ import type {
 } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
 import type { BeginAttempt } from "../job-store.ts";
+import { outcomeFromRecord, requestFromJson } from "../stored-forms.ts";
 
 const schema = 1;
 
@@ -138,7 +139,7 @@ export function headOf(document: Pick<JobDocument, "head">): JobHead {
 }
 
 export function requestOf(document: Pick<JobDocument, "request">): CanonicalRequest {
-  return JSON.parse(document.request) as CanonicalRequest;
+  return requestFromJson(document.request);
 }
 
 export function jobOf(document: JobDocument): Job {
@@ -230,7 +231,7 @@ export function outcomeDocument(
 const halfSurrogate = /\p{Surrogate}/u;
 
 export function outcomeOf(document: OutcomeDocument): Outcome {
-  const details = JSON.parse(document.details) as Outcome;
+  const details = outcomeFromRecord(JSON.parse(document.details) as Outcome);
   return document.text === undefined ? details : { text: document.text, ...details };
 }
 

@@ -1,6 +1,7 @@
 // How jobs, attempts and outcomes stand in the tables. What people filter or read by is a column; the rest is JSON.
 import type { Attempt, AttemptEnd, FinalState, Job, JobHead, JobState, JobSummary, Outcome } from "../../domain/job.ts";
 import type { UsageRow, UsageSums } from "../../domain/usage.ts";
+import { outcomeFromRecord } from "../stored-forms.ts";
 
 /**
  * New jobs, as the writer's thread gets them: flat, because copying a job between threads takes 0.5 us then, and 1.3 as an
@@ -154,5 +155,5 @@ export function outcomeOf(row: OutcomeRow): Outcome {
   if (row.text !== null) outcome.text = exactText ?? row.text;
   if (row.deployment !== null) outcome.deployment = row.deployment;
   if (row.model !== null) outcome.model = row.model;
-  return outcome;
+  return outcomeFromRecord(outcome);
 }

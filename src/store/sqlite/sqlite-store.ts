@@ -40,6 +40,7 @@ import type {
 } from "../job-store.ts";
 import type { RecordStore } from "../record-store.ts";
 import { StoreOpenError } from "../store-open-error.ts";
+import { requestFromJson } from "../stored-forms.ts";
 import { FolderBlobs } from "./folder-blobs.ts";
 import { findLeftBehind } from "./left-behind.ts";
 import { lockDataFolder } from "./lock.ts";
@@ -177,7 +178,7 @@ class SqliteStore implements JobStore {
 
   async getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, CanonicalRequest>> {
     const requests = await this.#reader.ask("getRequests", { ...this.#place(environment), jobIds });
-    return new Map(requests.map(([jobId, request]) => [jobId, JSON.parse(request) as CanonicalRequest]));
+    return new Map(requests.map(([jobId, request]) => [jobId, requestFromJson(request)]));
   }
 
   async list(query: ListQuery): Promise<Page<JobSummary>> {
@@ -350,7 +351,7 @@ class SqliteStore implements JobStore {
 }
 
 function jobOf(head: string, request: string): Job {
-  return { ...JSON.parse(head), request: JSON.parse(request) };
+  return { ...JSON.parse(head), request: requestFromJson(request) };
 }
 
 function endRow(n: number, end: AttemptEnd): EndRow {

@@ -52,7 +52,7 @@ test("a conversation with instructions, calls of functions and their results", (
     },
     defaults,
   );
-  const callBlock = { type: "tool_call", name: "look_up", input: { key: [1] } };
+  const callBlock = { type: "tool_call", name: "look_up", arguments: call.function.arguments };
   expect(input.system).toBe("Be brief.\n\nBe kind.");
   expect(input.messages).toEqual([
     {
@@ -178,12 +178,9 @@ const refused: [name: string, fields: object, field: string | undefined][] = [
   ],
   ["a call at the end", { messages: [...messages, { role: "assistant", tool_calls: [call] }] }, "messages"],
   [
-    "arguments that are no JSON",
+    "arguments that are no text",
     {
-      messages: [
-        ...messages,
-        { role: "assistant", tool_calls: [{ ...call, function: { name: "f", arguments: "{" } }] },
-      ],
+      messages: [...messages, { role: "assistant", tool_calls: [{ ...call, function: { name: "f", arguments: {} } }] }],
     },
     "messages[1].tool_calls[0].function.arguments",
   ],

@@ -81,7 +81,7 @@ test("text as it comes, calls of functions, why it ended, what was used", async 
   await server.context.end(jobId, {
     status: "completed",
     text: "Rayleigh.",
-    toolCalls: [{ id: "c1", name: "look_up", input: { key: 1 } }],
+    toolCalls: [{ id: "c1", name: "look_up", arguments: '{"key":1}' }],
     finishReason: "tool_calls",
     usage: { input: 7, output: 2 },
     model: "llama3-3-70b",

@@ -61,7 +61,7 @@ const done: End & { text: string } = {
   finishReason: "stop",
   attempt: 1,
   usage: { input: 7, output: 2 },
-  toolCalls: [{ id: "c", name: "f", input: {} }],
+  toolCalls: [{ id: "c", name: "f", arguments: "{}" }],
 };
 
 test("from the queue to the end; and whoever left comes back where it was, also long after the end", async () => {

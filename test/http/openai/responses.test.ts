@@ -101,7 +101,7 @@ test("with the caller on the line; functions and their results", async () => {
     tools,
     tool_choice: { type: "function", name: "look_up" },
   });
-  const toolCalls = [{ id: "c1", name: "look_up", input: { key: 1 } }];
+  const toolCalls = [{ id: "c1", name: "look_up", arguments: '{"key":1}' }];
   await server.context.end(await acceptedJob(), { status: "completed", toolCalls, finishReason: "tool_calls" });
   const first = await answer;
   expect(first.output).toEqual([
@@ -125,7 +125,7 @@ test("with the caller on the line; functions and their results", async () => {
   expect((await next).output_text).toBe("Rayleigh.");
   expect((await server.context.store.get(jobId))!.job.request.messages).toEqual([
     { role: "user", content: [{ type: "text", text: "Why?" }] },
-    { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "look_up", input: { key: 1 } }] },
+    { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "look_up", arguments: '{"key":1}' }] },
     {
       role: "user",
       content: [
@@ -158,7 +158,7 @@ test("as a stream", async () => {
   for (const [index, text] of ["Ray", "leigh."].entries()) {
     server.context.events.publish({ type: "tokens", jobId, attempt: 1, index, text });
   }
-  const toolCalls = [{ id: "c1", name: "f", input: {} }];
+  const toolCalls = [{ id: "c1", name: "f", arguments: "{}" }];
   await server.context.end(jobId, { ...done, attempt: 1, toolCalls });
   await reading;
   // Those of text say how much of it there was: see responses-events.ts.
@@ -248,7 +248,7 @@ const bad: [name: string, body: unknown, param: string | null][] = [
   ["an image", { input: [{ role: "user", content: [{ type: "input_image" }] }] }, "input[0].content[0].type"],
   ["a result of nothing", { input: [{ type: "function_call_output", call_id: "x", output: "1" }] }, "input[0]"],
   ["a call without result", { input: [{ type: "function_call", call_id: "x", name: "f", arguments: "{}" }] }, "input"],
-  ["arguments", { input: [{ type: "function_call", call_id: "x", name: "f", arguments: "[" }] }, "input[0].arguments"],
+  ["arguments", { input: [{ type: "function_call", call_id: "x", name: "f", arguments: {} }] }, "input[0].arguments"],
   ["previous_response_id", { ...ask, previous_response_id: "resp_1" }, "previous_response_id"],
   ["conversation", { ...ask, conversation: "c" }, "conversation"],
   ["background and not stored", { ...ask, background: true, store: false }, "store"],

@@ -24,7 +24,7 @@ export function eraseCases(store: () => JobStore): void {
       at: 9,
       // Half a surrogate pair is stored in another way.
       text: `${secret}\ud800`,
-      toolCalls: [{ id: "t", name: "f", input: { secret } }],
+      toolCalls: [{ id: "t", name: "f", arguments: JSON.stringify({ secret }) }],
       finishReason: "tool_calls",
       usage: { input: 20, output: 5 },
       costNanoUsd: 7,

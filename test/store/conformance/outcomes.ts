@@ -15,7 +15,7 @@ export function outcomeCases(store: () => JobStore): void {
       status: "completed",
       at: 9,
       text: "An answer.",
-      toolCalls: [{ id: "t", name: "look_up", input: { key: [1, null] } }],
+      toolCalls: [{ id: "t", name: "look_up", arguments: '{"key": [1, null]}' }],
       finishReason: "tool_calls",
       usage: { input: 20, output: 5 },
       deployment: "bedrock/eu-west-1/other",
@@ -185,10 +185,7 @@ export function outcomeCases(store: () => JobStore): void {
       fc.asyncProperty(
         fc.option(text, { nil: undefined }),
         fc.constantFrom("stop" as const, "length" as const, undefined),
-        fc.option(
-          fc.array(fc.record({ id: text, name: text, input: fc.json().map((text): unknown => JSON.parse(text)) })),
-          { nil: undefined },
-        ),
+        fc.option(fc.array(fc.record({ id: text, name: text, arguments: text })), { nil: undefined }),
         async (text, finishReason, toolCalls) => {
           const { job } = await begun(store());
           const outcome: Outcome = { jobId: job.id, status: "completed", at: 5 };

@@ -1,0 +1,150 @@
+// Finds values and inexact numbers in JSON text without parsing it. The text must be such that `JSON.parse` takes it. The
+// scan keeps no call stack, so any depth of nesting is fine, and its time grows with the length of the text alone.
+
+/** Keys and indices, from the outermost in. */
+export type JsonPath = (string | number)[];
+
+/** An object or a list in a place that was asked for. */
+export interface JsonSpan {
+  path: JsonPath;
+  text: string;
+  /** Whether JavaScript can represent all numbers in it. */
+  isExact: boolean;
+}
+
+export interface JsonScan {
+  /** In the order of the text. A place comes up twice where the text has a key twice. */
+  spans: JsonSpan[];
+  /** The first number outside of the spans that JavaScript cannot represent. */
+  inexact?: { path: JsonPath; literal: string };
+}
+
+/** True for all JSON that may hold a number that JavaScript cannot represent, and for some that does not. */
+export function mayBeInexact(json: string): boolean {
+  return suspicious.test(json);
+}
+
+/** Up to 15 significant digits always survive. A dot may be among them. */
+const suspicious = /\d[\d.]{15}|\d[eE][-+]?\d/;
+
+/** @param places keys and indices with dots between them; `*` is any key or index. Only the outermost of them are found. */
+export function scanJson(json: string, places: readonly string[] = []): JsonScan {
+  const wanted = places.map((place) => place.split("."));
+  const scan: JsonScan = { spans: [] };
+  /** Of each object or list that is open, the key or the index at hand. */
+  const path: JsonPath = [];
+  let open: (Omit<JsonSpan, "text"> & { start: number }) | undefined;
+  let expectsKey = false;
+  for (let i = 0; i < json.length; i++) {
+    switch (json[i]) {
+      case '"': {
+        const end = endOfString(json, i);
+        if (expectsKey) path[path.length - 1] = stringOf(json.slice(i, end + 1));
+        expectsKey = false;
+        i = end;
+        break;
+      }
+      case "{":
+      case "[":
+        if (!open && wanted.some((place) => matches(place, path))) open = { path: [...path], start: i, isExact: true };
+        expectsKey = json[i] === "{";
+        path.push(expectsKey ? "" : 0);
+        break;
+      case "}":
+      case "]":
+        path.pop();
+        expectsKey = false;
+        if (open?.path.length === path.length) {
+          scan.spans.push({ path: open.path, text: json.slice(open.start, i + 1), isExact: open.isExact });
+          open = undefined;
+        }
+        break;
+      case ",": {
+        const at = path.at(-1);
+        if (typeof at === "number") path[path.length - 1] = at + 1;
+        else expectsKey = true;
+        break;
+      }
+      default: {
+        if (!isNumberStart(json.charCodeAt(i))) break;
+        numberAt.lastIndex = i;
+        const literal = numberAt.exec(json)?.[0] ?? json[i]!;
+        if (!isExactNumber(literal)) {
+          if (open) open.isExact = false;
+          else scan.inexact ??= { path: [...path], literal };
+        }
+        i += literal.length - 1;
+      }
+    }
+  }
+  return scan;
+}
+
+/** A place in a caller's words: `messages[0].content`. */
+export function fieldOfPath(path: JsonPath): string {
+  return path.reduce<string>((field, part) => {
+    if (typeof part === "number") return `${field}[${part}]`;
+    return field === "" ? part.slice(0, 100) : `${field}.${part.slice(0, 100)}`;
+  }, "");
+}
+
+const numberAt = /-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/y;
+
+function isNumberStart(code: number): boolean {
+  return (code >= 0x30 && code <= 0x39) || code === 0x2d;
+}
+
+/** The index of the quote that ends the string. */
+function endOfString(json: string, start: number): number {
+  for (let end = json.indexOf('"', start + 1); end >= 0; end = json.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (json[end - 1 - backslashes] === "\\") backslashes++;
+    if (backslashes % 2 === 0) return end;
+  }
+  return json.length - 1;
+}
+
+function stringOf(quoted: string): string {
+  return quoted.includes("\\") ? (JSON.parse(quoted) as string) : quoted.slice(1, -1);
+}
+
+function matches(place: readonly string[], path: JsonPath): boolean {
+  return place.length === path.length && place.every((part, i) => part === "*" || part === String(path[i]));
+}
+
+/**
+ * Whether a JSON number is still the same decimal after JavaScript has parsed and printed it. A fraction may also be what a
+ * double is, rounded to so many digits: 0.69999999999999996 and 0.7 are the same double for everyone who reads them.
+ */
+export function isExactNumber(literal: string): boolean {
+  const value = Number(literal);
+  if (!Number.isFinite(value)) return false;
+  const written = decimalOf(literal);
+  if (sameDecimal(written, decimalOf(String(value)))) return true;
+  const { digits, exponent } = written;
+  return exponent < 0 && digits.length <= 100 && sameDecimal(written, decimalOf(value.toPrecision(digits.length)));
+}
+
+interface Decimal {
+  negative: boolean;
+  /** Without zeros at either end. */
+  digits: string;
+  exponent: number;
+}
+
+function decimalOf(literal: string): Decimal {
+  const [mantissa, power = "0"] = literal.toLowerCase().split("e") as [string, string?];
+  const negative = mantissa.startsWith("-");
+  const [whole, fraction = ""] = (negative ? mantissa.slice(1) : mantissa).split(".") as [string, string?];
+  const all = whole + fraction;
+  let start = 0;
+  let end = all.length;
+  while (start < end && all[start] === "0") start++;
+  while (end > start && all[end - 1] === "0") end--;
+  if (start === end) return { negative: false, digits: "", exponent: 0 };
+  return { negative, digits: all.slice(start, end), exponent: Number(power) - fraction.length + (all.length - end) };
+}
+
+function sameDecimal(a: Decimal, b: Decimal): boolean {
+  return a.negative === b.negative && a.digits === b.digits && a.exponent === b.exponent;
+}

@@ -1,0 +1,41 @@
+// The AWS SDK prints and parses JSON documents (tool input, schemas) with JavaScript's numbers. These middlewares put texts
+// into a request's body as they are, and keep the body of an answer as it came.
+import type { ConverseCommand, ConverseStreamCommand } from "@aws-sdk/client-bedrock-runtime";
+import type { JsonTexts } from "../../domain/json-text.ts";
+
+/** The middlewares below look at bodies only, which both commands have in the same form. */
+type Stack = ConverseCommand["middlewareStack"];
+
+/** Puts texts into the body once the SDK has printed it, before it is measured and signed. */
+export function insertTexts(command: ConverseCommand | ConverseStreamCommand, texts: JsonTexts): void {
+  if (texts.isEmpty) return;
+  const stack = command.middlewareStack as Stack;
+  stack.add(
+    (next) => async (args) => {
+      const request = args.request as { body: string | Uint8Array };
+      request.body = texts.insertInto(Buffer.from(request.body as Uint8Array).toString());
+      return next(args);
+    },
+    { step: "serialize", priority: "low", name: "insertJsonTexts" },
+  );
+}
+
+/** Keeps the body of the answer. The function that is returned reads it as text; it is empty until there is an answer. */
+export function keepBody(command: ConverseCommand): () => string {
+  let bytes: Uint8Array = Buffer.alloc(0);
+  command.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const response = result.response as { body: Uint8Array | AsyncIterable<Uint8Array> };
+      if (!(response.body instanceof Uint8Array)) {
+        const chunks: Uint8Array[] = [];
+        for await (const chunk of response.body) chunks.push(chunk);
+        response.body = Buffer.concat(chunks);
+      }
+      bytes = response.body;
+      return result;
+    },
+    { step: "deserialize", priority: "low", name: "keepBody" },
+  );
+  return () => Buffer.from(bytes).toString();
+}
