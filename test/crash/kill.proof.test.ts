@@ -11,13 +11,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { stringify } from "yaml";
 import type { JobRecord, Outcome } from "../../src/domain/job.ts";
+import { randomNumbers } from "../../src/simulator/random.ts";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { testSeed } from "../support/seed.ts";
 import { startSluice } from "../support/sluice-process.ts";
 
 const seed = testSeed;
-const random = seeded(seed);
+const random = randomNumbers(String(seed));
 const kills = 6;
 const jobsPerRound = 50;
 const environments = { UAT: { database: "SSP-dev", weight: 1 }, PROD: { database: "SSP-prod", weight: 4 } };
@@ -165,15 +166,4 @@ function callsFor(prompt: string): number {
 /** Polls: what is waited for happens in another process. */
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((done) => setTimeout(done, 2));
-}
-
-/** Mulberry32: a run can be repeated by its seed. */
-function seeded(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -190,16 +190,25 @@ describe.skipIf(withoutRedis() || withoutMongo())("the distributed form", () => 
 
   test("a job that ends in a worker wakes who waits in an API, at once", async () => {
     const { url } = cluster.apis[0]!;
-    const body = JSON.stringify({ prompt: "wake me", environment: "UAT", max_tokens: 20 });
+    // The call takes one second.
+    const body = JSON.stringify({ prompt: "wake me", model: "talking", environment: "UAT", max_tokens: 20 });
     const headers = { "content-type": "application/json" };
-    const submitted = (await (await fetch(`${url}/v1/jobs`, { method: "POST", headers, body })).json()) as {
-      job_id: string;
+    /** Whether the waiting API answers before it would read the record again, 5 s after the wait began. */
+    const wakes = async () => {
+      const submitted = await fetch(`${url}/v1/jobs`, { method: "POST", headers, body });
+      const { job_id } = (await submitted.json()) as { job_id: string };
+      const waiting = fetch(`${cluster.apis.at(-1)!.url}/v1/jobs/${job_id}?wait=30`);
+      const woken = await Promise.race([
+        waiting.then(() => true),
+        new Promise<false>((resolve) => setTimeout(resolve, 4_000, false)),
+      ]);
+      expect(await (await waiting).json()).toMatchObject({ status: "completed" });
+      return woken;
     };
-    const response = await fetch(`${cluster.apis.at(-1)!.url}/v1/jobs/${submitted.job_id}?wait=30`);
-    const job = (await response.json()) as { status: string; finished_at: string };
-    expect(job.status).toBe("completed");
-    // The record is read every 5 s anyway.
-    expect(Date.now() - Date.parse(job.finished_at)).toBeLessThan(2_500);
+    // On a busy machine a call may take longer than that; without a notice no try succeeds.
+    let woken = false;
+    for (let i = 0; i < 5 && !woken; i++) woken = await wakes();
+    expect(woken).toBe(true);
   });
 
   test("SIGTERM: a worker ends its calls, hands back what it cannot, and exits 0", async () => {

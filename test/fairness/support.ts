@@ -12,6 +12,9 @@ import { testSettings } from "../support/jobs-context.ts";
 import { startMongo, startRedis } from "../support/servers.ts";
 
 const endpoint = "/v1/chat/completions";
+/** What a batch and many jobs ask, and what a chat asks. */
+export const floodPrompt = "Hello.";
+const chatPrompt = "Hello?";
 const modelId = "us.meta.llama3-3-70b-instruct-v1:0";
 
 interface JobResource {
@@ -25,6 +28,8 @@ export interface SharedService {
   tenant(name: string): Promise<Tenant>;
   /** Calls that the simulator refused by its quota. */
   throttled(): number;
+  /** When each call with this prompt arrived at the simulator; milliseconds since the epoch, in order. */
+  arrivals(prompt: string): number[];
   close(): Promise<void>;
 }
 
@@ -64,6 +69,11 @@ export async function startSharedService(
   const admin = await keyOf(url, undefined, { name: `admin-${suffix}`, admin: true });
   return {
     tenant: async (name) => new Tenant(url, await keyOf(url, admin, { name: `${name}-${suffix}` })),
+    arrivals: (prompt) =>
+      simulator.calls
+        .filter((call) => call.prompt === prompt)
+        .map((call) => performance.timeOrigin + call.arrivedAt)
+        .sort((a, b) => a - b),
     throttled: () => simulator.calls.filter((call) => call.outcome === "throttled").length,
     async close() {
       await service.stop();
@@ -97,7 +107,7 @@ export class Tenant {
 
   /** A batch of so many lines; resolves when each of them has its job. */
   async submitBatch(lines: number): Promise<void> {
-    const body = { model: "llama3-3-70b", messages: [{ role: "user", content: "Hello." }] };
+    const body = { model: "llama3-3-70b", messages: [{ role: "user", content: floodPrompt }] };
     const texts: string[] = [];
     for (let i = 0; i < lines; i++) {
       texts.push(JSON.stringify({ custom_id: `line-${i}`, method: "POST", url: endpoint, body }));
@@ -121,13 +131,15 @@ export class Tenant {
   /** One by one. */
   async submitJobs(count: number, priority: string): Promise<void> {
     await Promise.all(
-      Array.from({ length: count }, () => this.#post("/v1/jobs", { prompt: "Hello.", environment: "UAT", priority })),
+      Array.from({ length: count }, () =>
+        this.#post("/v1/jobs", { prompt: floodPrompt, environment: "UAT", priority }),
+      ),
     );
   }
 
   /** Holds the line until it is answered. */
   async chat(): Promise<JobResource> {
-    const body = { model: "llama3-3-70b", messages: [{ role: "user", content: "Hello?" }] };
+    const body = { model: "llama3-3-70b", messages: [{ role: "user", content: chatPrompt }] };
     const response = await fetch(`${this.#url}${endpoint}`, {
       method: "POST",
       headers: { ...this.#headers, "content-type": "application/json" },

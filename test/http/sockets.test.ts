@@ -165,7 +165,6 @@ test("a connection over which nothing comes does not hold up the end of the serv
   const socket = createConnection((another.server.address() as AddressInfo).port, "127.0.0.1");
   socket.on("error", () => {});
   await once(another.server, "connection");
-  const begun = Date.now();
+  // If the connection held up the server, this would take longer than the test's time limit.
   await another.close();
-  expect(Date.now() - begun).toBeLessThan(15_000);
 });

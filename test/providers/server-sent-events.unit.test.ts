@@ -50,12 +50,10 @@ test("an event comes as soon as it is complete", () => {
 test("a long line that comes in many pieces is looked at once", () => {
   const parser = new EventParser();
   const piece = Buffer.from("x".repeat(1_000));
-  const startedAt = performance.now();
   parser.push(Buffer.from("data: "));
   for (let i = 0; i < 10_000; i++) parser.push(piece);
   expect(parser.push(Buffer.from("\n\n"))[0]?.data).toHaveLength(10_000_000);
-  // Looked at again with every piece it takes two minutes.
-  expect(performance.now() - startedAt).toBeLessThan(15_000);
+  // A parser that scanned the line again with every piece would take two minutes, beyond this test's time limit.
 });
 
 test("an event that is longer than any answer is refused", () => {

@@ -473,7 +473,7 @@ class World {
 }
 
 test("nothing is granted twice, lost, stuck, or over a quota, whatever comes in whatever order", {
-  timeout: 120_000,
+  timeout: 600_000,
 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(command, { minLength: 10, maxLength: 120, size: "max" }), async (commands) => {
@@ -486,6 +486,6 @@ test("nothing is granted twice, lost, stuck, or over a quota, whatever comes in 
       await world.agree("all");
       await world.drain();
     }),
-    { numRuns: 150, interruptAfterTimeLimit: 90_000 },
+    { numRuns: 150 },
   );
 });

@@ -4,10 +4,12 @@ import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import { describe, expect, test } from "vitest";
+import { randomNumbers } from "../../src/simulator/random.ts";
 import type { JobStore } from "../../src/store/job-store.ts";
 import { openForWriting } from "../../src/store/sqlite/driver.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { StoreOpenError } from "../../src/store/store-open-error.ts";
+import { testSeed } from "../support/seed.ts";
 import { makeJob } from "./conformance/support.ts";
 import { canMount, environments, newDataDir, openWithMounts, startProcess } from "./sqlite-support.ts";
 
@@ -64,13 +66,14 @@ test("closing frees the folder and leaves only the databases and the lock file",
 });
 
 test("whatever was acknowledged before a kill is there afterwards", { timeout: 120_000 }, async () => {
+  const random = randomNumbers(String(testSeed));
   const dataDir = await newDataDir();
   const acknowledged = { inserted: new Set<string>(), begun: new Set<string>(), finished: new Set<string>() };
   for (let round = 0; round < 4; round++) {
     const writer = startProcess("write", dataDir);
     expect(await writer.nextLine()).toBe("open");
     // At a random moment, with writes under way.
-    const linesBeforeKill = 1 + Math.floor(Math.random() * 1_500);
+    const linesBeforeKill = 1 + Math.floor(random() * 1_500);
     let killed: Promise<void> | undefined;
     for (let lines = 0; ; lines++) {
       if (lines === linesBeforeKill) killed = writer.kill();

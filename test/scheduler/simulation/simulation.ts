@@ -4,6 +4,7 @@ import { IndexedHeap } from "../../../src/scheduler/indexed-heap.ts";
 import { createMemoryScheduler } from "../../../src/scheduler/memory/memory-scheduler.ts";
 import type { Grant, LearnedLimit, QueueEntry, SchedulerConfig } from "../../../src/scheduler/scheduler.ts";
 import type { ExceededQuota, QuotaEngine } from "../../../src/simulator/quota-engine.ts";
+import { randomNumbers } from "../../../src/simulator/random.ts";
 import { Driver, job, minuteMs, numberOf, ok } from "../harness.ts";
 
 /** One way, at most. */
@@ -67,17 +68,6 @@ export interface Run {
   driver: Driver;
 }
 
-/** Numbers in [0, 1) that are the same in every run. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 export async function simulate(plan: Plan): Promise<Run> {
   return await new Simulation(plan).run();
 }
@@ -94,7 +84,7 @@ class Simulation {
 
   constructor(plan: Plan) {
     this.#plan = plan;
-    this.#random = mulberry32(plan.seed ?? 7);
+    this.#random = randomNumbers(String(plan.seed ?? 7));
     const clock = { now: () => this.#now, wall: () => this.#now };
     const scheduler = createMemoryScheduler({ config: plan.config, clock });
     const driver = new Driver({ scheduler, advance: async () => {}, cleanup: async () => {} });
