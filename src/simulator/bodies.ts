@@ -4,8 +4,9 @@ import { BedrockError, invalid } from "./errors.ts";
 import { isObject, type Json, malformed, violated } from "./json.ts";
 import type { CalledModel } from "./models.ts";
 import { readOutputSchema } from "./output-schema.ts";
-import { checkConverse } from "./refusals.ts";
-import { countTokens } from "./text.ts";
+import { checkConverse, contentsOf } from "./refusals.ts";
+import { type AnswerForm, countTokens } from "./text.ts";
+import { chooseTool, type SimulatedTool, type ToolSituation } from "./tool-choice.ts";
 
 /** What an operation needs to know of a body. */
 export interface ModelCall {
@@ -18,6 +19,8 @@ export interface ModelCall {
   stopSequences: string[];
   /** As it was asked for; the simulator has room in every tier. */
   serviceTier?: string;
+  /** What it asks for in place of free text. */
+  form?: AnswerForm;
 }
 
 /** @throws BedrockError */
@@ -34,12 +37,50 @@ export function readConverse(body: string, model: CalledModel, streaming: boolea
   const maxTokens = config.maxTokens === undefined ? model.maxOutputTokens : Number(config.maxTokens);
   if (maxTokens > model.maxOutputTokens) throw tooManyOutputTokens(model.maxOutputTokens);
   checkConverse(request, model, streaming);
-  readOutputSchema(request.outputConfig, model.rules);
+  const schema = readOutputSchema(request.outputConfig, model.rules);
   const texts = [...readSystem(request.system), ...conversation.texts];
   if (isObject(request.toolConfig)) texts.push(JSON.stringify(request.toolConfig));
   const read = finish(texts, conversation.prompt, maxTokens, strings(config.stopSequences), model);
   const tier = isObject(request.serviceTier) ? request.serviceTier.type : undefined;
-  return typeof tier === "string" ? { ...read, serviceTier: tier } : read;
+  const tool = chooseTool(toolSituation(request, conversation.prompt));
+  return {
+    ...read,
+    ...(typeof tier === "string" && { serviceTier: tier }),
+    ...((tool || schema !== undefined) && { form: { tool, schema, conversation: saidIn(request) } }),
+  };
+}
+
+/** All that was said, without tools. */
+function saidIn({ system, messages }: Json): string {
+  const said = contentsOf(messages).flatMap((blocks) =>
+    blocks.flatMap(({ text }) => (typeof text === "string" ? [text] : [])),
+  );
+  return [...readSystem(system), ...said].join("\n");
+}
+
+function toolSituation({ toolConfig, messages }: Json, prompt: string): ToolSituation {
+  const { tools, toolChoice } = isObject(toolConfig) ? toolConfig : ({} as Json);
+  const choice = isObject(toolChoice) ? toolChoice : {};
+  const named = isObject(choice.tool) ? { name: String(choice.tool.name) } : undefined;
+  return {
+    tools: (Array.isArray(tools) ? tools : []).flatMap(({ toolSpec }: Json): SimulatedTool[] =>
+      isObject(toolSpec) && isObject(toolSpec.inputSchema)
+        ? [{ name: String(toolSpec.name), schema: toolSpec.inputSchema.json }]
+        : [],
+    ),
+    choice: named ?? ("any" in choice ? "any" : "auto"),
+    prompt,
+    called: calledTools(messages),
+  };
+}
+
+/** Since the last message of the user that is more than results. */
+function calledTools(messages: unknown): string[] {
+  const contents = contentsOf(messages);
+  const asked = contents.findLastIndex((blocks, i) => i % 2 === 0 && blocks.some((block) => "text" in block));
+  return contents
+    .slice(asked + 1)
+    .flatMap((blocks) => blocks.flatMap(({ toolUse }) => (isObject(toolUse) ? [String(toolUse.name)] : [])));
 }
 
 const llamaKeys = ["prompt", "max_gen_len", "temperature", "top_p"];
@@ -118,7 +159,10 @@ function readBlock(block: unknown, path: string): string[] {
   if (!isObject(block)) throw new BedrockError("SerializationException", `${path} is not an object.`);
   if ("text" in block) return [readText(block.text, `ContentBlock object at ${path}`)];
   if (isObject(block.toolUse)) return [JSON.stringify(block.toolUse)];
-  if (isObject(block.toolResult)) return [JSON.stringify(block.toolResult.content ?? "")];
+  if (isObject(block.toolResult)) {
+    const content = Array.isArray(block.toolResult.content) ? block.toolResult.content : [];
+    return content.map((part) => (isObject(part) && typeof part.text === "string" ? part.text : JSON.stringify(part)));
+  }
   return [];
 }
 

@@ -41,9 +41,9 @@ function event(type: string, payload: unknown, tokens = 0): StreamEvent {
   return { type, payload, tokens };
 }
 
-/** The pieces in which a text is streamed, with the tokens of each. */
+/** The pieces in which a text, or the input of a tool, is streamed, with the tokens of each. */
 export function pieces(answer: Answer): { text: string; tokens: number }[] {
-  return splitByTokens(answer.text, tokensPerEvent).map((text, i) => ({
+  return splitByTokens(answer.toolUse?.input ?? answer.text, tokensPerEvent).map((text, i) => ({
     text,
     tokens: Math.min(tokensPerEvent, answer.tokens - i * tokensPerEvent),
   }));
@@ -52,7 +52,7 @@ export function pieces(answer: Answer): { text: string; tokens: number }[] {
 export const converse: Dialect = {
   body: (rendering, timing) => ({
     json: {
-      output: { message: { role: "assistant", content: [{ text: rendering.answer.text }] } },
+      output: { message: { role: "assistant", content: [contentOf(rendering.answer)] } },
       stopReason: rendering.stopReason ?? rendering.answer.stopReason,
       usage: rendering.withUsage ? converseUsage(rendering) : undefined,
       metrics: { latencyMs: timing.totalMs },
@@ -63,9 +63,13 @@ export const converse: Dialect = {
   // Most models send no contentBlockStart for text.
   events: ({ answer }) => [
     event("messageStart", { role: "assistant" }),
-    ...pieces(answer).map((piece) =>
-      event("contentBlockDelta", { contentBlockIndex: 0, delta: { text: piece.text } }, piece.tokens),
-    ),
+    ...(answer.toolUse
+      ? [event("contentBlockStart", { contentBlockIndex: 0, start: { toolUse: headOf(answer.toolUse) } })]
+      : []),
+    ...pieces(answer).map(({ text, tokens }) => {
+      const delta = answer.toolUse ? { toolUse: { input: text } } : { text };
+      return event("contentBlockDelta", { contentBlockIndex: 0, delta }, tokens);
+    }),
     event("contentBlockStop", { contentBlockIndex: 0 }),
   ],
   ending: (rendering, timing) => [
@@ -81,6 +85,16 @@ export const converse: Dialect = {
       : []),
   ],
 };
+
+function headOf({ id, name }: NonNullable<Answer["toolUse"]>) {
+  return { toolUseId: id, name };
+}
+
+function contentOf({ text, toolUse, stopReason }: Answer) {
+  if (!toolUse) return { text };
+  // What is cut off is no JSON any more.
+  return { toolUse: { ...headOf(toolUse), input: stopReason === "max_tokens" ? {} : JSON.parse(toolUse.input) } };
+}
 
 function tierOf({ serviceTier }: Rendering) {
   return serviceTier === undefined ? {} : { serviceTier: { type: serviceTier } };

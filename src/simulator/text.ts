@@ -1,6 +1,9 @@
 // What the simulator answers, and how it counts. The answer depends on nothing but the prompt and the seed, and says
 // plainly that no model wrote it.
+import { fill } from "./fill.ts";
+import { describedObject } from "./json-hints.ts";
 import { randomNumbers } from "./random.ts";
+import type { SimulatedTool } from "./tool-choice.ts";
 
 /** Longer words count one token per started run of this many characters. */
 const charactersPerToken = 16;
@@ -55,18 +58,41 @@ export interface AnswerRequest {
   length: readonly [min: number, max: number];
   maxTokens: number;
   stopSequences: readonly string[];
+  form?: AnswerForm;
+}
+
+/** What is answered in place of free text. */
+export interface AnswerForm {
+  /** This tool is called. */
+  tool?: SimulatedTool;
+  /** JSON of this schema; `{}` is any JSON object. */
+  schema?: unknown;
+  /** What was said, without tools: where a schema says nothing, it may describe the JSON. */
+  conversation: string;
 }
 
 export interface Answer {
+  /** Empty if a tool is called. */
   text: string;
   tokens: number;
-  stopReason: "end_turn" | "max_tokens" | "stop_sequence";
+  stopReason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use";
+  toolUse?: {
+    id: string;
+    name: string;
+    /** JSON; cut off if `max_tokens` is reached. */
+    input: string;
+  };
 }
 
 export function synthesize(request: AnswerRequest): Answer {
   const random = randomNumbers(`${request.seed} ${request.input}`);
+  const { form } = request;
+  if (form?.tool) return callTool(form.tool, request, random);
   const [min, max] = request.length;
-  const whole = write(request.prompt, min + Math.floor(random() * (max - min + 1)), random);
+  const whole =
+    form?.schema !== undefined
+      ? writeJson(form.schema, form, random)
+      : write(request.prompt, min + Math.floor(random() * (max - min + 1)), random);
 
   const stops = request.stopSequences.map((stop) => whole.indexOf(stop)).filter((at) => at >= 0);
   const text = stops.length > 0 ? whole.slice(0, Math.min(...stops)) : whole;
@@ -77,7 +103,21 @@ export function synthesize(request: AnswerRequest): Answer {
   return { text, tokens, stopReason: stops.length > 0 ? "stop_sequence" : "end_turn" };
 }
 
-/** Every answer begins with this, if `max_tokens` leaves room for it. */
+function callTool({ name, schema }: SimulatedTool, { maxTokens, form }: AnswerRequest, random: () => number): Answer {
+  const id = `tooluse_synthetic_${Math.floor(random() * 2 ** 32).toString(36)}`;
+  const input = writeJson(schema, form!, random);
+  const tokens = Math.max(1, countTokens(input));
+  if (tokens <= maxTokens) return { text: "", tokens, stopReason: "tool_use", toolUse: { id, name, input } };
+  const cut = splitByTokens(input, maxTokens)[0]!;
+  return { text: "", tokens: maxTokens, stopReason: "max_tokens", toolUse: { id, name, input: cut } };
+}
+
+function writeJson(schema: unknown, { conversation }: AnswerForm, random: () => number): string {
+  const value = fill(schema, { random, openObject: () => describedObject(conversation) });
+  return JSON.stringify(value ?? null);
+}
+
+/** Every answer in free text begins with this, if `max_tokens` leaves room for it. */
 export const syntheticMark = "[synthetic answer from the Sluice simulator]";
 
 function write(prompt: string, tokens: number, random: () => number): string {

@@ -1,9 +1,10 @@
 // Reads the body of a chat completion and refuses what OpenAI refuses, in its words. What the simulator has no use for
-// (seeds, penalties, images, the form of the answer) is let through.
+// (seeds, penalties, images) is let through.
 import type { ModelCall } from "../bodies.ts";
 import type { CalledModel } from "../models.ts";
 import { countTokens } from "../text.ts";
 import { invalid, OpenAiError } from "./errors.ts";
+import { readForm } from "./form.ts";
 
 export interface ChatCall extends ModelCall {
   streaming: boolean;
@@ -32,6 +33,7 @@ export function parseBody(text: string): Json & { model: string } {
 /** @throws OpenAiError */
 export function readChat(body: Json, model: CalledModel): ChatCall {
   const { texts, prompt } = readMessages(body.messages);
+  const form = readForm(body, prompt);
   number(body, "temperature", 0, 2);
   number(body, "top_p", 0, 1);
   number(body, "frequency_penalty", -2, 2);
@@ -61,6 +63,7 @@ export function readChat(body: Json, model: CalledModel): ChatCall {
     stopSequences: readStop(body.stop),
     streaming,
     streamUsage: isObject(body.stream_options) && body.stream_options.include_usage === true,
+    ...(form && { form }),
   };
 }
 

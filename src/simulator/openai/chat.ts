@@ -29,15 +29,33 @@ export function chatDialect({ requestId, modelId, created, streamUsage }: ChatOp
   };
   return {
     body(rendering) {
-      const message = { role: "assistant", content: rendering.answer.text, refusal: null };
+      const { text, toolUse } = rendering.answer;
+      const message = {
+        role: "assistant",
+        content: toolUse ? null : text,
+        refusal: null,
+        ...(toolUse && { tool_calls: [toolCall(toolUse, toolUse.input)] }),
+      };
       const choice = { index: 0, message, logprobs: null, finish_reason: finishReason(rendering) };
       const usage = rendering.withUsage ? { usage: usageOf(rendering) } : {};
       return { json: { ...shell("chat.completion", [choice]), ...usage }, headers: {} };
     },
-    events: ({ answer }) => [
-      chunk({ role: "assistant", content: "", refusal: null }, null, 0),
-      ...pieces(answer).map(({ text, tokens }) => chunk({ content: text }, null, tokens)),
-    ],
+    events({ answer }) {
+      const { toolUse } = answer;
+      if (!toolUse) {
+        return [
+          chunk({ role: "assistant", content: "", refusal: null }, null, 0),
+          ...pieces(answer).map(({ text, tokens }) => chunk({ content: text }, null, tokens)),
+        ];
+      }
+      const head = { index: 0, ...toolCall(toolUse, "") };
+      return [
+        chunk({ role: "assistant", content: null, tool_calls: [head] }, null, 0),
+        ...pieces(answer).map(({ text, tokens }) =>
+          chunk({ tool_calls: [{ index: 0, function: { arguments: text } }] }, null, tokens),
+        ),
+      ];
+    },
     ending(rendering) {
       const usage = { ...shell("chat.completion.chunk", []), usage: usageOf(rendering) };
       return [
@@ -59,8 +77,14 @@ function usageOf({ inputTokens, answer }: Rendering) {
   };
 }
 
+function toolCall({ id, name }: { id: string; name: string }, input: string) {
+  return { id, type: "function", function: { name, arguments: input } };
+}
+
 function finishReason({ answer, stopReason }: Rendering): string {
-  return stopReason ?? (answer.stopReason === "max_tokens" ? "length" : "stop");
+  if (stopReason !== undefined) return stopReason;
+  if (answer.stopReason === "max_tokens") return "length";
+  return answer.stopReason === "tool_use" ? "tool_calls" : "stop";
 }
 
 export const openAiWire: Wire = {

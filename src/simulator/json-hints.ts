@@ -1,0 +1,77 @@
+// What an answer in JSON should look like where no schema says so, but the conversation does: a schema or an example in
+// its texts, or the names of keys.
+import { isObject, type Json } from "./json.ts";
+
+/** No more of a conversation is searched, counted from its end. */
+const searchedCharacters = 100_000;
+const maxTries = 200;
+
+/** A schema for the object that the texts ask for; undefined if they say nothing of it. */
+export function describedObject(text: string): Json | undefined {
+  const objects = objectsIn(text.slice(-searchedCharacters));
+  const schema = objects.findLast((object) => isObject(object.properties));
+  if (schema) return schema;
+  const example = objects.findLast((object) => Object.keys(object).length > 0);
+  return example ? schemaOf(example) : keysIn(text);
+}
+
+/** The JSON objects in a text that do not stand in another one. */
+function objectsIn(text: string): Json[] {
+  const found: Json[] = [];
+  let tries = 0;
+  for (let start = text.indexOf("{"); start >= 0 && tries < maxTries; tries++) {
+    const end = endOf(text, start);
+    const object = end === undefined ? undefined : parse(text.slice(start, end));
+    if (object) found.push(object);
+    start = text.indexOf("{", object ? end! : start + 1);
+  }
+  return found;
+}
+
+/** Behind the bracket that closes the one at the start. */
+function endOf(text: string, start: number): number | undefined {
+  let depth = 0;
+  let quoted = false;
+  for (let i = start; i < text.length; i++) {
+    const char = text[i];
+    if (quoted) {
+      if (char === "\\") i++;
+      else if (char === '"') quoted = false;
+    } else if (char === '"') quoted = true;
+    else if (char === "{") depth++;
+    else if (char === "}" && --depth === 0) return i + 1;
+  }
+  return undefined;
+}
+
+function parse(text: string): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A schema for values like this one. */
+function schemaOf(value: unknown): Json {
+  if (Array.isArray(value)) return { type: "array", items: value.length > 0 ? schemaOf(value[0]) : {} };
+  if (isObject(value)) {
+    const properties = Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, schemaOf(inner)]));
+    return { type: "object", properties, required: Object.keys(properties) };
+  }
+  if (typeof value === "number") return { type: Number.isInteger(value) ? "integer" : "number" };
+  return { type: value === null ? "null" : typeof value };
+}
+
+/** The names in quotes of sentences that speak of keys, fields or properties. */
+function keysIn(text: string): Json | undefined {
+  const sentences = text.slice(-searchedCharacters).split(/[.\n]/);
+  const speaking = sentences.filter((sentence) => /\b(keys?|fields?|propert(y|ies))\b/i.test(sentence));
+  const names = speaking.flatMap((sentence) =>
+    [...sentence.matchAll(/["'`](\w[\w-]{0,63})["'`]/g)].map(([, name]) => name!),
+  );
+  if (names.length === 0) return undefined;
+  const properties = Object.fromEntries(names.map((name) => [name, { type: "string" }]));
+  return { type: "object", properties, required: Object.keys(properties) };
+}

@@ -1,0 +1,189 @@
+// What the simulator answers besides free text, through the real SDKs: calls of tools, and JSON of a schema.
+import { ConverseCommand, type ConverseCommandInput, ConverseStreamCommand } from "@aws-sdk/client-bedrock-runtime";
+import OpenAI from "openai";
+import { describe, expect, test } from "vitest";
+import { describedObject } from "../../src/simulator/json-hints.ts";
+import { ask, collect, simulate, textOf } from "./support.ts";
+
+const nova = "us.amazon.nova-2-lite-v1:0";
+const haiku45 = "global.anthropic.claude-haiku-4-5-20251001-v1:0";
+const city = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+const spec = (name: string, json: object = city) => ({ toolSpec: { name, inputSchema: { json } } });
+type Messages = NonNullable<ConverseCommandInput["messages"]>;
+
+function asking(tools: string[], more: Partial<ConverseCommandInput> & { choice?: object } = {}) {
+  const { choice, ...fields } = more;
+  const toolConfig = { tools: tools.map((name) => spec(name)), ...(choice && { toolChoice: choice }) };
+  return { ...ask("What is the weather?", 500, nova), toolConfig, ...fields } as ConverseCommandInput;
+}
+
+function call(id: string, name: string): Messages {
+  return [
+    { role: "assistant", content: [{ toolUse: { toolUseId: id, name, input: {} } }] },
+    { role: "user", content: [{ toolResult: { toolUseId: id, content: [{ text: "It is noon." }] } }] },
+  ];
+}
+
+describe("F12: tools", () => {
+  test("one is called, the same for the same question, and its input is marked as synthetic", async () => {
+    const { client } = await simulate();
+    const answer = await client.send(new ConverseCommand(asking(["get_weather"])));
+    expect(answer.stopReason).toBe("tool_use");
+    const use = answer.output!.message!.content![0]!.toolUse!;
+    expect(use).toEqual({
+      toolUseId: expect.stringMatching(/^tooluse_synthetic_\w+$/),
+      name: "get_weather",
+      input: { city: expect.stringMatching(/^synthetic city \d+$/) },
+    });
+    expect(answer.usage!.outputTokens).toBeGreaterThan(0);
+    const again = await client.send(new ConverseCommand(asking(["get_weather"])));
+    expect(again.output).toEqual(answer.output);
+  });
+
+  test("in a stream its input comes in pieces", async () => {
+    const { client } = await simulate();
+    const { stream } = await client.send(new ConverseStreamCommand(asking(["get_weather"])));
+    const events = await collect(stream);
+    expect(events[1]!.contentBlockStart!.start!.toolUse!.name).toBe("get_weather");
+    const input = events.map((event) => event.contentBlockDelta?.delta?.toolUse?.input ?? "").join("");
+    expect(JSON.parse(input)).toEqual({ city: expect.stringContaining("synthetic") });
+    expect(textOf(events)).toBe("");
+    expect(events.find((event) => event.messageStop)!.messageStop!.stopReason).toBe("tool_use");
+  });
+
+  test("the one that the user mentions is called, or the first", async () => {
+    const { client } = await simulate();
+    const called = async (prompt: string) => {
+      const messages = ask(prompt, 100, nova).messages;
+      const { output } = await client.send(new ConverseCommand(asking(["get_weather", "find_train"], { messages })));
+      return output!.message!.content![0]!.toolUse!.name;
+    };
+    expect(await called("Please find train connections.")).toBe("find_train");
+    expect(await called("Hello?")).toBe("get_weather");
+  });
+
+  test("after its result comes text that quotes it, and a new question begins anew", async () => {
+    const { client } = await simulate();
+    const messages = [...ask("What time is it?").messages, ...call("a", "clock")] as Messages;
+    const answer = await client.send(new ConverseCommand(asking(["clock"], { messages })));
+    expect(answer.stopReason).toBe("end_turn");
+    expect(answer.output!.message!.content![0]!.text).toMatch(/^\[synthetic answer .*It is noon/);
+    const more = [...messages, answer.output!.message!, ...ask("And now?").messages] as Messages;
+    expect((await client.send(new ConverseCommand(asking(["clock"], { messages: more })))).stopReason).toBe("tool_use");
+  });
+
+  test("where one must be called, each is called once and the last one then", async () => {
+    const { client } = await simulate();
+    let messages = ask("What time is it?").messages as Messages;
+    const names: string[] = [];
+    for (const id of ["a", "b", "c"]) {
+      const input = asking(["clock", "get_weather", "final_result"], { messages, choice: { any: {} } });
+      const { output } = await client.send(new ConverseCommand(input));
+      const { name } = output!.message!.content![0]!.toolUse!;
+      names.push(name!);
+      messages = [...messages, ...call(id, name!)];
+    }
+    expect(names).toEqual(["clock", "get_weather", "final_result"]);
+    const choice = { tool: { name: "get_weather" } };
+    const { output } = await client.send(new ConverseCommand(asking(["clock", "get_weather"], { messages, choice })));
+    expect(output!.message!.content![0]!.toolUse!.name).toBe("get_weather");
+  });
+
+  test("an input that is longer than the answer may be is cut off", async () => {
+    const { client } = await simulate();
+    const input = asking(["get_weather"], { inferenceConfig: { maxTokens: 1 } });
+    const whole = await client.send(new ConverseCommand(input));
+    expect(whole).toMatchObject({ stopReason: "max_tokens", usage: { outputTokens: 1 } });
+    const events = await collect((await client.send(new ConverseStreamCommand(input))).stream);
+    const text = events.map((event) => event.contentBlockDelta?.delta?.toolUse?.input ?? "").join("");
+    expect(() => JSON.parse(text)).toThrow();
+  });
+});
+
+test("F12: an answer keeps to the schema that it is held to", async () => {
+  const { client } = await simulate();
+  const schema = JSON.stringify({ ...city, additionalProperties: false });
+  const outputConfig = {
+    textFormat: { type: "json_schema" as const, structure: { jsonSchema: { schema, name: "a" } } },
+  };
+  const answer = await client.send(new ConverseCommand({ ...ask("Where?", 100, haiku45), outputConfig }));
+  expect(answer.stopReason).toBe("end_turn");
+  expect(JSON.parse(answer.output!.message!.content![0]!.text!)).toEqual({
+    city: expect.stringContaining("synthetic"),
+  });
+});
+
+describe("F12: OpenAI's interface", () => {
+  const tools = [{ type: "function" as const, function: { name: "get_weather", parameters: city } }];
+  const messages: OpenAI.ChatCompletionMessageParam[] = [{ role: "user", content: "What is the weather?" }];
+  const setUp = async () => {
+    const { simulator } = await simulate();
+    return new OpenAI({ baseURL: `${simulator.url}/v1`, apiKey: "none", maxRetries: 0 });
+  };
+
+  test("calls a function, whole and in a stream, and answers in text after its result", async () => {
+    const client = await setUp();
+    const { choices } = await client.chat.completions.create({ model: nova, messages, tools });
+    const { message, finish_reason } = choices[0]!;
+    expect(finish_reason).toBe("tool_calls");
+    const [made] = message.tool_calls!;
+    expect(made).toMatchObject({ type: "function", function: { name: "get_weather" } });
+    const streamed = await client.chat.completions.stream({ model: nova, messages, tools }).finalChatCompletion();
+    expect(streamed.choices[0]!.message.tool_calls).toMatchObject([{ function: { name: "get_weather" } }]);
+    const result = { role: "tool" as const, tool_call_id: made!.id, content: "Rain." };
+    const second = await client.chat.completions.create({
+      model: nova,
+      messages: [...messages, message, result],
+      tools,
+    });
+    expect(second.choices[0]!).toMatchObject({
+      finish_reason: "stop",
+      message: { content: expect.stringContaining("synthetic") },
+    });
+    const none = await client.chat.completions.create({ model: nova, messages, tools, tool_choice: "none" });
+    expect(none.choices[0]!.finish_reason).toBe("stop");
+  });
+
+  test("keeps to a schema, and to JSON of any form", async () => {
+    const client = await setUp();
+    const read = async (format: OpenAI.ChatCompletionCreateParams["response_format"], content = "Where?") => {
+      const asked = { model: nova, messages: [{ role: "user" as const, content }], response_format: format! };
+      return JSON.parse((await client.chat.completions.create(asked)).choices[0]!.message.content!);
+    };
+    const text = expect.stringContaining("synthetic");
+    expect(await read({ type: "json_schema", json_schema: { name: "a", schema: city } })).toEqual({ city: text });
+    expect(await read({ type: "json_object" })).toEqual({ synthetic: text });
+    expect(await read({ type: "json_object" }, 'Answer as {"place": "Rome", "days": 3}.')).toEqual({
+      place: text,
+      days: expect.any(Number),
+    });
+  });
+});
+
+test.each<[string, string, object | undefined]>([
+  ["a schema", `Keep to this schema: ${JSON.stringify(city)} and nothing else {}`, city],
+  [
+    "an example",
+    'Like {"a": {"b": [1.5]}, "c": null}',
+    {
+      type: "object",
+      properties: {
+        a: { type: "object", properties: { b: { type: "array", items: { type: "number" } } }, required: ["b"] },
+        c: { type: "null" },
+      },
+      required: ["a", "c"],
+    },
+  ],
+  [
+    "names of keys",
+    "Return a JSON blob with keys 'answer' and 'justification'.\n\nWhat's heavier?",
+    {
+      type: "object",
+      properties: { answer: { type: "string" }, justification: { type: "string" } },
+      required: ["answer", "justification"],
+    },
+  ],
+  ["nothing", "Say { or } or {not json}", undefined],
+])("F12: JSON of any form follows %s in the conversation", (_, text, expected) => {
+  expect(describedObject(text)).toEqual(expected);
+});
