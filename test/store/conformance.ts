@@ -3,7 +3,7 @@
 //
 // Most cases share one store, as users do: each has an era of its own, a stretch of time in which only its jobs were
 // submitted and only its attempts charged, and asks for no more than that.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, type TestAPI, test } from "vitest";
 import type { JobStore } from "../../src/store/job-store.ts";
 import { attemptCases } from "./conformance/attempts.ts";
 import { blobCases } from "./conformance/blobs.ts";
@@ -35,63 +35,64 @@ export interface OpenedStore {
 /** By name. */
 type Environments = Record<string, { database: string }>;
 
+/** The cases of each operation. */
+const groups: [operations: string, cases: (store: () => JobStore, test: TestAPI) => void][] = [
+  ["insertMany, get, getRequests", insertCases],
+  ["beginAttempt, endAttempt", attemptCases],
+  ["finish", outcomeCases],
+  ["eraseTexts", eraseCases],
+  ["data of the first version", firstVersionCases],
+  ["list", listCases],
+  ["unfinished, attemptsSince", scanCases],
+  ["lines, countLines", lineCases],
+  ["remove, amend", changeCases],
+  ["usage", usageCases],
+  ["records", recordCases],
+  ["blobs", blobCases],
+  ["checkpoints", checkpointCases],
+];
+
+/** Opens one store for all cases of the surrounding suite. */
+function shareStore(open: () => Promise<OpenedStore>): () => JobStore {
+  let opened: OpenedStore;
+  beforeAll(async () => {
+    opened = await open();
+  });
+  afterAll(() => opened?.cleanup());
+  return () => opened.store;
+}
+
+/** Runs one case of each operation: enough to see quickly whether an adapter works at all. */
+export function storeOperations(name: string, open: () => Promise<OpenedStore>): void {
+  describe(name, () => {
+    const store = shareStore(open);
+    for (const [operations, cases] of groups) describe(operations, () => cases(store, firstCase()));
+  });
+}
+
+/** A `test` that declares the first case that it is given and ignores the others. */
+function firstCase(): TestAPI {
+  let declared = false;
+  const declare = (...args: Parameters<TestAPI>) => {
+    if (!declared) test(...args);
+    declared = true;
+  };
+  return Object.assign(declare, { each: () => () => {} }) as unknown as TestAPI;
+}
+
 /** @param stages whether it can lay jobs ready */
 export function storeConformance(name: string, open: () => Promise<OpenedStore>, stages = false): void {
   describe(name, () => {
-    let opened: OpenedStore;
-    beforeAll(async () => {
-      opened = await open();
-    });
-    afterAll(() => opened?.cleanup());
-    const store = () => opened.store;
-
-    describe("insertMany, get, getRequests", () => insertCases(store));
+    const store = shareStore(open);
     describe("stage", () => {
-      if (stages) stageCases(store);
+      if (stages) stageCases(store, test);
       else test("is left out", () => expect(store().stage).toBeUndefined());
     });
-    describe("beginAttempt, endAttempt", () => attemptCases(store));
-    describe("finish", () => outcomeCases(store));
-    describe("eraseTexts", () => eraseCases(store));
-    describe("data of the first version", () => firstVersionCases(store));
-    describe("list", () => listCases(store));
-    describe("unfinished, attemptsSince", () => scanCases(store));
-    describe("lines, countLines", () => lineCases(store));
-    describe("remove, amend", () => changeCases(store));
-    describe("usage", () => usageCases(store));
-    describe("records", () => recordCases(store));
-    describe("blobs", () => blobCases(store));
+    for (const [operations, cases] of groups) describe(operations, () => cases(store, test));
 
     // In a store of its own: a server without proper indexes (FerretDB) would read the documents of all cases above for
     // each of its thousands of pages.
-    describe("against a model", () => {
-      let opened: OpenedStore;
-      beforeAll(async () => {
-        opened = await open();
-      });
-      afterAll(() => opened?.cleanup());
-      modelCases(() => opened.store);
-    });
-
-    describe("checkpoints", () => {
-      test("a name that was never saved gives undefined", async () => {
-        expect(await store().loadCheckpoint("never")).toBeUndefined();
-      });
-
-      test("the last write wins, whatever the value", async () => {
-        for (const value of [{ limit: 3, quotas: [1, 2.5, null] }, "text", 0, false, null, [], "\u0000 and 日本"]) {
-          await store().saveCheckpoint("some", value);
-          expect(await store().loadCheckpoint("some")).toEqual(value);
-        }
-      });
-
-      test("names do not mix, and a ping changes none", async () => {
-        await store().saveCheckpoint("a", 1);
-        await store().saveCheckpoint("b", 2);
-        await store().ping();
-        expect([await store().loadCheckpoint("a"), await store().loadCheckpoint("b")]).toEqual([1, 2]);
-      });
-    });
+    describe("against a model", () => modelCases(shareStore(open), test));
 
     // In a store of its own, for the same reason.
     test("a call with thousands of jobs is one insert beside small ones", async () => {
@@ -190,5 +191,25 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>,
       await expect(opened.store.ping()).rejects.toMatchObject({ code: "unavailable" });
       await opened.cleanup();
     });
+  });
+}
+
+function checkpointCases(store: () => JobStore, test: TestAPI): void {
+  test("a name that was never saved gives undefined", async () => {
+    expect(await store().loadCheckpoint("never")).toBeUndefined();
+  });
+
+  test("the last write wins, whatever the value", async () => {
+    for (const value of [{ limit: 3, quotas: [1, 2.5, null] }, "text", 0, false, null, [], "\u0000 and 日本"]) {
+      await store().saveCheckpoint("some", value);
+      expect(await store().loadCheckpoint("some")).toEqual(value);
+    }
+  });
+
+  test("names do not mix, and a ping changes none", async () => {
+    await store().saveCheckpoint("a", 1);
+    await store().saveCheckpoint("b", 2);
+    await store().ping();
+    expect([await store().loadCheckpoint("a"), await store().loadCheckpoint("b")]).toEqual([1, 2]);
   });
 }

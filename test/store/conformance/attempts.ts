@@ -1,10 +1,10 @@
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { AttemptEnd, AttemptResult } from "../../../src/domain/job.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
 import { beginning, begun, makeJob, mustBegin } from "./support.ts";
 
-export function attemptCases(store: () => JobStore): void {
+export function attemptCases(store: () => JobStore, test: TestAPI): void {
   const stateOf = async (id: string) => (await store().get(id))?.state;
 
   test("an attempt is on record before the call, and begins with what to send", async () => {

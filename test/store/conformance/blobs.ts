@@ -1,6 +1,6 @@
 // Blobs: all of the bytes or none, in the order in which they went in.
 import { createHash, randomUUID } from "node:crypto";
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import type { JobStore } from "../../../src/store/job-store.ts";
 
 async function* streamOf(...pieces: (string | Uint8Array)[]): AsyncIterable<Uint8Array> {
@@ -14,7 +14,7 @@ async function bytesOf(blob: AsyncIterable<Uint8Array> | undefined): Promise<Buf
   return Buffer.concat(pieces);
 }
 
-export function blobCases(store: () => JobStore): void {
+export function blobCases(store: () => JobStore, test: TestAPI): void {
   const blobs = () => store().blobs;
 
   test("bytes come back as they went in, in pieces of any size", async () => {

@@ -1,10 +1,10 @@
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { AttemptEnd } from "../../../src/domain/job.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
 import { beginning, begun, makeJob, newEra } from "./support.ts";
 
-export function changeCases(store: () => JobStore): void {
+export function changeCases(store: () => JobStore, test: TestAPI): void {
   test("remove: the job is gone from everywhere, what its calls used is not", async () => {
     const era = newEra();
     const end: AttemptEnd = {

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { AttemptEnd, Outcome } from "../../../src/domain/job.ts";
 import type { CanonicalRequest } from "../../../src/domain/request.ts";
@@ -15,7 +15,7 @@ const request: CanonicalRequest = {
 };
 const end: AttemptEnd = { result: "completed", at: 8, usage: { input: 20, output: 5 }, costNanoUsd: 7 };
 
-export function eraseCases(store: () => JobStore): void {
+export function eraseCases(store: () => JobStore, test: TestAPI): void {
   test("what was asked and answered is gone; that it was, how it ended and what it cost is not", async () => {
     const { job, attempt } = await begun(store(), { request, ephemeral: true, metadata: { label: "kept" } });
     const outcome: Outcome = {

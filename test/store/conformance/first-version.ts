@@ -1,6 +1,6 @@
 // What the first version wrote: the arguments of tool calls parsed, as `input`. Adapters keep requests and outcomes as the
 // JSON that they are given, so writing that form through the port leaves in the store what the first version left.
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import type { Outcome, ToolCall } from "../../../src/domain/job.ts";
 import type { ContentBlock } from "../../../src/domain/request.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
@@ -10,7 +10,7 @@ const call = (id: string, input: unknown) => ({ id, name: "look_up", input });
 const inputs = [{ key: [1, null] }, {}, null, "text", [2]];
 const texts = ['{"key":[1,null]}', "{}", "{}", '"text"', "[2]"];
 
-export function firstVersionCases(store: () => JobStore): void {
+export function firstVersionCases(store: () => JobStore, test: TestAPI): void {
   test("jobs, outcomes and lines of the first version are read with their arguments as text", async () => {
     const oldCalls = inputs.map((input, i) => call(`c${i}`, input));
     const calls: ToolCall[] = texts.map((text, i) => ({ id: `c${i}`, name: "look_up", arguments: text }));

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { Job } from "../../../src/domain/job.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
@@ -68,7 +68,7 @@ export const anyJob = fc
   .tuple(request, extras, fc.uuid(), text)
   .map(([request, extras, id, worker]): Job => ({ ...makeJob(), ...extras, id, model: `m${worker}`, request }));
 
-export function insertCases(store: () => JobStore): void {
+export function insertCases(store: () => JobStore, test: TestAPI): void {
   test("a job is inserted once; what came first stays", async () => {
     const job = makeJob();
     expect(await store().insertMany([job])).toEqual(["inserted"]);

@@ -1,5 +1,5 @@
 // The jobs of one batch by their lines: ids in a range, submitted at one moment.
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import { lineJobId, newBatchId } from "../../../src/domain/batch.ts";
 import type { Job } from "../../../src/domain/job.ts";
 import type { JobStore, LineRange } from "../../../src/store/job-store.ts";
@@ -21,7 +21,7 @@ async function batchOf(store: JobStore, lines: number): Promise<{ jobs: Job[]; r
   return { jobs: all[1]!, range };
 }
 
-export function lineCases(store: () => JobStore): void {
+export function lineCases(store: () => JobStore, test: TestAPI): void {
   test("lines come in their order, with outcomes, a part at a time", async () => {
     const { jobs, range } = await batchOf(store(), 7);
     const outcome = { jobId: jobs[2]!.id, status: "completed", at: range.submittedAt + 5, text: "An answer." } as const;

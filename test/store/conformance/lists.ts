@@ -1,9 +1,9 @@
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import type { Job, JobState, Outcome } from "../../../src/domain/job.ts";
 import type { JobStore, ListQuery } from "../../../src/store/job-store.ts";
 import { allPages, beginning, makeJob, newEra, newestFirst } from "./support.ts";
 
-export function listCases(store: () => JobStore): void {
+export function listCases(store: () => JobStore, test: TestAPI): void {
   const idsOf = async (query: Partial<ListQuery>) =>
     (await store().list({ limit: 1_000, ...query })).items.map((item) => item.job.id);
 

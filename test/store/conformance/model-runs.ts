@@ -1,6 +1,6 @@
 // Random runs of all operations against the model: every answer the same, and in the end everything that can be read.
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import { type AttemptResult, finalStates, type Job, jobStates, priorities } from "../../../src/domain/job.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
@@ -77,7 +77,7 @@ const query = fc.record(
 type Query = typeof query extends fc.Arbitrary<infer T> ? T : never;
 const limit = fc.integer({ min: 1, max: 6 });
 
-export function modelCases(store: () => JobStore): void {
+export function modelCases(store: () => JobStore, test: TestAPI): void {
   test("every answer and every page is the model's", async () => {
     await fc.assert(
       fc.asyncProperty(

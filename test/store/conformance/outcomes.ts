@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { AttemptEnd, Job, Outcome } from "../../../src/domain/job.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
@@ -7,7 +7,7 @@ import { beginning, begun, makeJob, mustBegin } from "./support.ts";
 
 const completed: AttemptEnd = { result: "completed", at: 8, usage: { input: 20, output: 5 } };
 
-export function outcomeCases(store: () => JobStore): void {
+export function outcomeCases(store: () => JobStore, test: TestAPI): void {
   test("an outcome ends the job, and with it the attempt that led to it", async () => {
     const { job, attempt } = await begun(store());
     const outcome: Outcome = {

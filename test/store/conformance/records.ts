@@ -1,7 +1,7 @@
 // Small records: the first insert wins, the last put wins, lists are in the order of `order` and then of the id.
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import type { JobStore } from "../../../src/store/job-store.ts";
 import type { RecordPlace, RecordQuery, StoredRecord } from "../../../src/store/record-store.ts";
 import { allPages } from "./support.ts";
@@ -18,7 +18,7 @@ function stretch() {
   };
 }
 
-export function recordCases(store: () => JobStore): void {
+export function recordCases(store: () => JobStore, test: TestAPI): void {
   const records = () => store().records;
 
   test("of several inserts of one id the first wins, in one call and in many at once", async () => {

@@ -1,8 +1,8 @@
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import type { JobStore, UnfinishedQuery } from "../../../src/store/job-store.ts";
 import { allPages, beginning, makeJob, mustBegin, newEra } from "./support.ts";
 
-export function scanCases(store: () => JobStore): void {
+export function scanCases(store: () => JobStore, test: TestAPI): void {
   const unfinishedIds = async (query: Partial<UnfinishedQuery>) =>
     (await store().unfinished({ limit: 10_000, ...query })).items.map((item) => item.job.id);
 

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import type { Job } from "../../../src/domain/job.ts";
 import type { JobStore, StagedJobs } from "../../../src/store/job-store.ts";
 import { anyJob } from "./inserts.ts";
@@ -11,7 +11,7 @@ async function stageAll(staged: StagedJobs, jobs: readonly Job[]): Promise<void>
 }
 
 /** @param store one that can lay jobs ready */
-export function stageCases(store: () => JobStore): void {
+export function stageCases(store: () => JobStore, test: TestAPI): void {
   const stage = (environment = "UAT") => store().stage!(environment);
 
   test("what is laid ready is no job, for nobody, until it is made one", async () => {

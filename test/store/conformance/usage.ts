@@ -1,10 +1,10 @@
-import { expect, test } from "vitest";
+import { expect, type TestAPI } from "vitest";
 import type { Attempt, AttemptEnd, Job } from "../../../src/domain/job.ts";
 import { noUsage, type UsageRow } from "../../../src/domain/usage.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
 import { beginning, makeJob, mustBegin, newEra } from "./support.ts";
 
-export function usageCases(store: () => JobStore): void {
+export function usageCases(store: () => JobStore, test: TestAPI): void {
   async function called(fields: Partial<Job>, end?: AttemptEnd, chargedAt?: number): Promise<[Job, Attempt]> {
     const job = makeJob(fields);
     await store().insertMany([job]);
