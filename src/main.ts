@@ -15,6 +15,8 @@ import { isLoopback } from "./domain/loopback.ts";
 import { lineFormats } from "./http/openai/batch-lines.ts";
 import { createHttpServer, type HttpContext } from "./http/server.ts";
 import { webhookBodies } from "./http/webhook-resource.ts";
+import { beatMs, heartbeat } from "./jobs/callers/presence.ts";
+import { WaitingCallers } from "./jobs/callers/waiting-callers.ts";
 import type { JobsContext, ReloadReport } from "./jobs/context.ts";
 import { CallDurations } from "./jobs/durations.ts";
 import { sweepLooseBlobs } from "./jobs/files/files.ts";
@@ -73,6 +75,7 @@ export interface StartOptions {
 
 const checkpointMs = 10_000;
 const tidyMs = 10_000;
+const callersMs = 1_000;
 
 /**
  * Starts what `settings.role` asks for. The queue is rebuilt from the store while HTTP already accepts; `/readyz` tells when it is.
@@ -145,7 +148,8 @@ export async function startService(initial: Settings, options: StartOptions = {}
     await resumeTokenRatios(context).catch((error) => notShared(log, error));
     // Before anything can be uploaded: nobody but a process that died can have left a blob without its file.
     if (!settings.distributed) await sweepLooseBlobs(context, 0);
-    const http = settings.role === "worker" ? undefined : createHttpServer(context);
+    const callers = settings.role === "worker" ? undefined : await openCallers(context, opened);
+    const http = callers && createHttpServer(Object.assign(context, { callers }));
     await http?.listen({ host: settings.host, port: settings.port });
     if (http) opened.push(() => http.close());
     const workerId = `${hostname()}/${process.pid}`;
@@ -155,7 +159,7 @@ export async function startService(initial: Settings, options: StartOptions = {}
       opened.push(() => usageMeter.idle());
       const { providers } = pool;
       const work: WorkerContext = { ...context, timers: systemTimers, random, workerId, providers, usageMeter };
-      startWork(work, opened);
+      startWork(work, opened, { processId: callers?.processId });
       const batches = startBatchDriver({ ...work, formats: lineFormats(settings) });
       opened.push(() => batches.stop());
       context.onBatch = batches.wake;
@@ -225,6 +229,27 @@ async function openAccess(
     ),
   );
   return { keys, limits };
+}
+
+/** Who waits here for held calls. Where there are other processes, they are told that this one is alive. */
+async function openCallers(context: JobsContext, opened: (() => Promise<unknown>)[]): Promise<WaitingCallers> {
+  const { settings, log } = context;
+  const callers = new WaitingCallers(context);
+  opened.push(async () => callers.close());
+  opened.push(
+    repeat(
+      systemTimers,
+      callersMs,
+      () => callers.tidy(),
+      (error) => log.warn({ err: error }, "failed to settle jobs whose callers disconnected"),
+    ),
+  );
+  if (!settings.distributed) return callers;
+  const beat = heartbeat(context, callers.processId);
+  const warn = (error: unknown) => log.warn({ err: error }, "failed to write that this process is alive");
+  await beat().catch(warn);
+  opened.push(repeat(systemTimers, beatMs, beat, warn));
+  return callers;
 }
 
 function notShared(log: Logger, error: unknown): void {

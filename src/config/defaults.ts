@@ -75,6 +75,7 @@ export const defaultLimits: LimitSettings = {
   maxBatchLines: 1_000_000,
   maxWaitS: 60,
   maxChatWaitS: 600,
+  callerGraceS: 60,
   maxQueuedJobs: 10_000_000,
   minFreeDiskBytes: 256 * 1024 * 1024,
   maxExpiresInS: 14 * 24 * 3600,

@@ -221,6 +221,7 @@ export const fileSchema = section({
       maxBatchLines: integer(1, 100_000_000),
       maxWaitS: integer(5, 600),
       maxChatWaitS: integer(1, 24 * 3600),
+      callerGraceS: integer(0, 3600),
       maxQueuedJobs: integer(1, 1_000_000_000),
       minFreeDiskBytes: integer(0, Number.MAX_SAFE_INTEGER),
       maxExpiresInS: integer(1, 365 * 24 * 3600),

@@ -150,6 +150,8 @@ export interface LimitSettings {
   maxWaitS: number;
   /** How long a chat completion may wait for its answer. */
   maxChatWaitS: number;
+  /** How long the job of a held call stays queued after its caller disconnected, if the caller can come back. Seconds. */
+  callerGraceS: number;
   /** Jobs that may wait at a time, over all keys; more are refused. */
   maxQueuedJobs: number;
   /** On the disk of the data folder; with less no job is taken. Not used where the record is in MongoDB. */

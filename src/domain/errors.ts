@@ -55,8 +55,9 @@ export const errorTable = {
   },
   expired: { status: 504, advice: "The deadline passed before the job completed; allow more time with expires_in." },
   stream_interrupted: { status: 502, advice: "What was streamed so far is void; send the request again." },
-  wait_timeout: { status: 504, advice: "The job goes on; read it by its id with GET /v1/jobs/{id}." },
+  wait_timeout: { status: 504, advice: "Read the job by its id with GET /v1/jobs/{id}." },
   cancelled: { status: 409, advice: "The job was cancelled." },
+  caller_disconnected: { status: 409, advice: "Send the request again if the answer is still wanted." },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof errorTable;

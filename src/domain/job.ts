@@ -59,6 +59,16 @@ export interface JobHead {
   ephemeral?: boolean;
   /** Where to post the job's end; see the webhook outbox. */
   webhookUrl?: string;
+  /** Set for a held call: the job is called only while its caller waits. Absent: it is called in any case. */
+  waitingCaller?: WaitingCaller;
+}
+
+/** The caller of a held call. See docs/decisions/callers-that-disconnect.md. */
+export interface WaitingCaller {
+  /** The run of the process that accepted the call. A process has another id after a restart. */
+  processId: string;
+  /** How the caller can come back: under its key, or by repeating the request. Absent: it cannot. */
+  returnsBy?: "key" | "retry";
 }
 
 export interface Job extends JobHead {

@@ -30,6 +30,22 @@ export function onceOf(request: Pick<FastifyRequest, "headers" | "body">, operat
       field: "Idempotency-Key",
     });
   }
-  const environment = request.headers["x-sluice-environment"];
-  return { key, digest: digestOf(operation, environment === undefined ? request.body : [environment, request.body]) };
+  return { key, digest: digestOfRequest(request, operation) };
+}
+
+/**
+ * The same for a held call. The AWS SDKs send an id of their own with every try of a call, which counts as a key.
+ * @throws SluiceError as `onceOf`
+ */
+export function onceOfHeldCall(request: Pick<FastifyRequest, "headers" | "body">, operation: string): Once | undefined {
+  const once = onceOf(request, operation);
+  const invocation = request.headers["amz-sdk-invocation-id"];
+  if (once || typeof invocation !== "string" || !allowed.test(invocation)) return once;
+  // No Idempotency-Key has a line break.
+  return { key: `amz-sdk-invocation-id\n${invocation}`, digest: digestOfRequest(request, operation) };
+}
+
+function digestOfRequest({ headers, body }: Pick<FastifyRequest, "headers" | "body">, operation: string): string {
+  const environment = headers["x-sluice-environment"];
+  return digestOf(operation, environment === undefined ? body : [environment, body]);
 }

@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import { SluiceError } from "../domain/errors.ts";
+import { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
 import type { JobsContext } from "../jobs/context.ts";
 import type { KeyRegistry } from "../jobs/keys/registry.ts";
 import { authenticate } from "./authentication.ts";
@@ -51,6 +52,8 @@ const uploadTimeoutMs = 3_600_000;
 
 export interface HttpContext extends JobsContext {
   keys: KeyRegistry;
+  /** The callers of held calls. Default: of this server alone. */
+  callers?: WaitingCallers;
 }
 
 export interface HttpOptions {
@@ -60,6 +63,7 @@ export interface HttpOptions {
 
 /** Ready to `listen` or `inject`. Closing it lets waiting requests answer with the job as it is. */
 export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }: HttpOptions = {}): HttpServer {
+  const held = Object.assign(context, { callers: context.callers ?? new WaitingCallers(context) });
   const { settings, log, keys } = context;
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -111,12 +115,12 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     refuseOtherMethods(routes, () => {
       enqueueRoutes(routes, context);
       statusRoutes(routes, context);
-      jobRoutes(routes, context);
+      jobRoutes(routes, held);
       jobFilterRoutes(routes, context);
       jobChangeRoutes(routes, context);
-      jobEventRoutes(routes, context, keepAliveMs);
-      chatRoutes(routes, context, keepAliveMs);
-      responseRoutes(routes, context, keepAliveMs);
+      jobEventRoutes(routes, held, keepAliveMs);
+      chatRoutes(routes, held, keepAliveMs);
+      responseRoutes(routes, held, keepAliveMs);
       modelRoutes(routes, context);
       fileRoutes(routes, context);
       batchRoutes(routes, context);

@@ -31,6 +31,8 @@ export interface Steps<Prepared, Result> {
   newId: () => string;
   /** What was stored under the id, if it was; then nothing is done again. */
   find: (id: string) => Promise<Result | undefined>;
+  /** Whether what is stored under the id does not count, so that another id follows it, as for a deleted one. */
+  isVoid?: (id: string) => Promise<boolean>;
   /** Checks what is asked. What it throws binds the key to nothing: the client may correct the request. */
   prepare: () => Promise<Prepared>;
   /** Stores under the id, the first one wins. May be called at the same time by another process, with the same id. */
@@ -46,7 +48,7 @@ export async function withIdempotency<Prepared, Result>(
   { store, clock }: Pick<JobsContext, "store" | "clock">,
   caller: Caller,
   once: Once | undefined,
-  { newId, find, prepare, commit }: Steps<Prepared, Result>,
+  { newId, find, isVoid, prepare, commit }: Steps<Prepared, Result>,
 ): Promise<Result> {
   if (once === undefined) {
     const prepared = await prepare();
@@ -61,7 +63,7 @@ export async function withIdempotency<Prepared, Result>(
     const value: Bound = { id, digest: once.digest };
     return { id: recordId, order: orderOf(clock.wall()), value };
   };
-  const isDeleted = async (id: string) => (await deletedAmong(store, [id])).has(id);
+  const isUsedUp = async (id: string) => (await deletedAmong(store, [id])).has(id) || ((await isVoid?.(id)) ?? false);
 
   const first = hashOf([caller.tenant, once.key]);
   let recordId = first;
@@ -71,7 +73,7 @@ export async function withIdempotency<Prepared, Result>(
     if (id !== undefined) {
       const found = await find(id);
       if (found !== undefined) return found;
-      if (await isDeleted(id)) {
+      if (await isUsedUp(id)) {
         recordId = hashOf([first, id]);
         continue;
       }
@@ -85,7 +87,7 @@ export async function withIdempotency<Prepared, Result>(
       if (!isNew) id = (await boundId(recordId)) ?? id;
     }
     // While the request was checked, another process may have made the job, and somebody deleted it.
-    if (!isNew && (await isDeleted(id))) continue;
+    if (!isNew && (await isUsedUp(id))) continue;
     if (recordId !== first) await store.records.put(place, record(first, id));
     return commit(id, prepared);
   }

@@ -44,7 +44,7 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   // The retry may have been deleted since it was looked for.
   if ((await deletedAmong(context.store, [id])).has(id)) return retry(context, jobId, caller);
   // The retry of a batch's line is in none of the batch's files: it is a job like any other, also for the limits of its key.
-  const { notBefore: _, batchId: _batch, customId: _line, expiresAt, ...same } = wanted;
+  const { notBefore: _, batchId: _batch, customId: _line, waitingCaller: _caller, expiresAt, ...same } = wanted;
   const submittedAt = context.clock.wall();
   const again: Job = {
     ...same,

@@ -1,5 +1,5 @@
 // What a caller of any API asks for when it submits a job, before the configuration fills in the rest.
-import type { Priority } from "../domain/job.ts";
+import type { Priority, WaitingCaller } from "../domain/job.ts";
 import type { CanonicalRequest, Message, Parameters } from "../domain/request.ts";
 import type { FieldNames } from "./field-names.ts";
 import type { NotBefore } from "./not-before.ts";
@@ -42,4 +42,6 @@ export interface SubmitInput extends Asked {
   ephemeral?: boolean;
   /** Where the end of the job is posted. */
   webhookUrl?: string;
+  /** Set for a held call. */
+  waitingCaller?: WaitingCaller;
 }

@@ -7,6 +7,7 @@ import type { CanonicalRequest, Parameters } from "../domain/request.ts";
 import type { StagedJobs } from "../store/job-store.ts";
 import { type AdmissionContext, admitCounted, admitEstimated, admitWithFallbacks, modelsOf } from "./admission.ts";
 import { anybody, type Caller } from "./caller.ts";
+import { wasAbandoned } from "./callers/abandon.ts";
 import { askableMessages, checkContent, checkTools } from "./content.ts";
 import type { JobsContext } from "./context.ts";
 import { markEphemeral } from "./ephemeral.ts";
@@ -33,9 +34,16 @@ export async function submit(
   return jobs;
 }
 
+export interface SubmitHooks {
+  /** Runs before a new job is accepted, not for one that is found. What it throws refuses the job. */
+  beforeNew?: () => Promise<void>;
+  /** Receives a new job before it is stored, so that a listener misses no event. */
+  onNew?: (job: Job) => void;
+}
+
 /**
- * Accepts a job; under a key that was used for it before, answers with the job of that time instead.
- * @param announce told of a job before it is stored, so that whoever listens to it misses nothing
+ * Accepts a job, or returns the job that was accepted under the same key before. A job that was cancelled because its
+ * caller had disconnected was never answered: it does not count, and a new one is accepted.
  * @throws SluiceError as `submit`, and `idempotency_conflict`
  */
 export function submitOnce(
@@ -43,19 +51,28 @@ export function submitOnce(
   input: SubmitInput,
   caller: Caller,
   once: Once | undefined,
-  announce?: (job: Job) => void,
+  { beforeNew, onNew }: SubmitHooks = {},
 ): Promise<Job> {
+  const { store } = context;
   return withIdempotency(context, caller, once, {
     newId: newJobId,
-    find: async (id) => (await context.store.get(id))?.job,
+    async find(id) {
+      const record = await store.get(id);
+      return record && !wasAbandoned(record) ? record.job : undefined;
+    },
+    async isVoid(id) {
+      const record = await store.get(id);
+      return record !== undefined && wasAbandoned(record);
+    },
     async prepare() {
       const job = await buildJob(context, input, caller);
       await context.limits?.check([job]);
+      await beforeNew?.();
       return job;
     },
     async commit(id, prepared) {
       const job = { ...prepared, id };
-      announce?.(job);
+      onNew?.(job);
       await accept(context, [job]);
       return job;
     },
@@ -217,6 +234,7 @@ function uncountedJob(context: AdmissionContext, input: SubmitInput, caller: Cal
   if (input.metadata) job.metadata = input.metadata;
   if (input.ephemeral) job.ephemeral = true;
   if (webhookUrl !== undefined) job.webhookUrl = webhookUrl;
+  if (input.waitingCaller) job.waitingCaller = input.waitingCaller;
   if (given?.batchId !== undefined) job.batchId = given.batchId;
   if (given?.customId !== undefined) job.customId = given.customId;
   return job;

@@ -11,9 +11,16 @@ import { queueEntryOf } from "../jobs/queue-entry.ts";
 import type { RestoredCharge, RestorePart } from "../scheduler/scheduler.ts";
 import type { WorkerContext } from "./context.ts";
 import { loadLearnedLimits } from "./learned-limits.ts";
+import type { Orphans } from "./orphans.ts";
 import { persistently } from "./persistently.ts";
 
-type RecoveryContext = Pick<WorkerContext, "store" | "scheduler" | "clock" | "timers" | "random" | "settings" | "log">;
+type RecoveryContext = Pick<
+  WorkerContext,
+  "store" | "scheduler" | "clock" | "timers" | "random" | "settings" | "log"
+> & {
+  /** Held calls whose callers are gone must not start; absent: there are none. */
+  orphans?: Pick<Orphans, "delays">;
+};
 
 type Lease = NonNullable<RestorePart["leases"]>[number];
 
@@ -58,7 +65,12 @@ export async function recover(
   }
   let jobs = 0;
   for await (const unfinished of pages((cursor) => persist(() => store.unfinished({ limit: pageSize, cursor })))) {
-    await scheduler.restore(ticket, { entries: unfinished.map(({ job }) => queueEntryOf(job, clock.wall())) });
+    const delays = await persist(async () => context.orphans?.delays(unfinished.map(({ job }) => job)));
+    const entries = unfinished.map(({ job }) => {
+      const delayMs = delays?.get(job.id);
+      return { ...queueEntryOf(job, clock.wall()), ...(delayMs !== undefined && { delayMs }) };
+    });
+    await scheduler.restore(ticket, { entries });
     const leases = unfinished.flatMap(({ job }) => open.get(job.id) ?? []);
     if (leases.length > 0) await scheduler.restore(ticket, { leases });
     jobs += unfinished.length;

@@ -1,10 +1,13 @@
 // All that a process does which runs jobs, beside the jobs themselves: counting tokens, reconciling, and the rounds that keep
 // what it learned, follow pauses and sweep up.
+import { beatMs } from "../jobs/callers/presence.ts";
+import { sweepAwaited } from "../jobs/callers/records.ts";
 import { followPauses } from "../jobs/control/pauses.ts";
 import { sweepEphemeral } from "../jobs/ephemeral.ts";
 import { sweepIdempotencyKeys } from "../jobs/idempotency.ts";
 import type { WorkerContext } from "./context.ts";
 import { saveLearnedLimits } from "./learned-limits.ts";
+import { Orphans } from "./orphans.ts";
 import { createPricer } from "./pricer.ts";
 import { startReconciler } from "./reconciler.ts";
 import { recover } from "./recovery.ts";
@@ -20,12 +23,18 @@ const sweepMs = 600_000;
 /**
  * Starts taking jobs, and what goes with it.
  * @param opened is given what ends it, in the order of starting
+ * @param processId under which this process holds calls of waiting callers; absent if it holds none
  */
-export function startWork(context: WorkerContext, opened: (() => Promise<unknown>)[]): void {
+export function startWork(
+  context: WorkerContext,
+  opened: (() => Promise<unknown>)[],
+  { processId }: { processId?: string | undefined } = {},
+): void {
   const pricer = createPricer(context);
   opened.push(() => pricer.idle());
+  const orphans = new Orphans(context, processId);
   const worker = createWorker(context, {
-    rebuild: (giveUp) => recover(context, worker.renewLeases, giveUp),
+    rebuild: (giveUp) => recover({ ...context, orphans }, worker.renewLeases, giveUp),
     onWaiting: pricer.price,
   });
   opened.push(async () => {
@@ -42,7 +51,9 @@ export function startWork(context: WorkerContext, opened: (() => Promise<unknown
       () => sweepEphemeral(context, settings.runs),
       "texts that should leave nothing behind could not be erased",
     ],
+    [beatMs, () => orphans.round(), "failed to settle held calls of a process that died"],
     [sweepMs, () => sweepIdempotencyKeys(context), "old idempotency keys could not be removed"],
+    [sweepMs, () => sweepAwaited(context), "failed to remove what waited for repeated requests"],
     [checkpointMs, () => saveLearnedLimits(context), "what was learned about quotas could not be saved"],
   ];
   for (const [everyMs, run, trouble] of rounds) {

@@ -4,12 +4,13 @@ import type { FileSettings } from "../../src/config/schema.ts";
 import type { Clock } from "../../src/domain/clock.ts";
 import { createHttpServer, type HttpOptions } from "../../src/http/server.ts";
 import type { HttpServer } from "../../src/http/types.ts";
+import { WaitingCallers } from "../../src/jobs/callers/waiting-callers.ts";
 import { type KeyRegistry, openKeyRegistry } from "../../src/jobs/keys/registry.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
 import { openTestContext, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
 export interface ServerUnderTest {
-  context: TestContext & { keys: KeyRegistry; limits: Limits };
+  context: TestContext & { keys: KeyRegistry; limits: Limits; callers: WaitingCallers };
   app: HttpServer;
   /** Sends JSON, or a text or bytes as they are. */
   post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
@@ -37,7 +38,7 @@ export async function startServerUnderTest(
   const opened = await openTestContext(file, shared, clock);
   const keys = await openKeyRegistry(opened);
   const limits = new Limits({ ...opened, keys });
-  const context = Object.assign(opened, { keys, limits });
+  const context = Object.assign(opened, { keys, limits, callers: new WaitingCallers({ ...opened, limits }) });
   const app = createHttpServer(context, options);
   await app.ready();
 

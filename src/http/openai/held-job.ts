@@ -1,23 +1,32 @@
-// A job whose caller holds the line: how long, as what it is submitted, and what becomes of it when the caller has gone.
+// A held call: how long its caller waits, as what its job is submitted, and what happens when the caller disconnects.
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { isErased } from "../../domain/erase.ts";
 import { type ErrorCode, errorTable, SluiceError } from "../../domain/errors.ts";
-import type { JobId } from "../../domain/ids.ts";
 import { type Job, type JobRecord, type Priority, priorities } from "../../domain/job.ts";
 import type { Caller } from "../../jobs/caller.ts";
-import { cancel } from "../../jobs/cancel.ts";
-import type { JobsContext } from "../../jobs/context.ts";
+import { wasAbandoned } from "../../jobs/callers/abandon.ts";
+import { takeAwaited } from "../../jobs/callers/records.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { eraseAnswered } from "../../jobs/ephemeral.ts";
+import type { Once } from "../../jobs/idempotency.ts";
+import { buildJob, type SubmitHooks, submitOnce } from "../../jobs/submit.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
-import { idempotencyHeaders } from "../idempotency.ts";
+import { idempotencyHeaders, onceOfHeldCall } from "../idempotency.ts";
 import { environmentHeader, environmentOf } from "./environment.ts";
 
 /** What a call may answer once its job is accepted. */
 export const heldErrors: ErrorCode[] = [
   ...(["provider_rejected", "content_filtered", "cancelled", "malformed_output", "model_unavailable"] as const),
-  ...(["tries_exhausted", "unknown_end", "expired", "wait_timeout", "stream_interrupted"] as const),
+  ...([
+    "tries_exhausted",
+    "unknown_end",
+    "expired",
+    "wait_timeout",
+    "stream_interrupted",
+    "caller_disconnected",
+  ] as const),
 ];
 
 /** For the `headers` of a route's schema. */
@@ -27,7 +36,7 @@ export const heldHeaders = Type.Object({
   "x-sluice-keep": Type.Optional(
     Type.Enum(["true", "false"], {
       description:
-        "true: the job goes on when the caller has gone. So it does with an Idempotency-Key, under which the caller can come back.",
+        "true: the job goes on when the caller disconnects. false: its caller cannot come back. By default a caller with an Idempotency-Key, or whose client repeats requests by itself, can come back for a while.",
     }),
   ),
 });
@@ -38,25 +47,39 @@ const graceMs = 5000;
 export interface Held {
   environment: string;
   priority: Priority;
-  /** Whether the job goes on when its caller has gone. */
+  /** The job goes on when its caller disconnects. */
   keep: boolean;
+  /** How the caller can come back; absent if it cannot. */
+  returnsBy?: "key" | "retry";
+  /** The client says that it sends the request again. */
+  isRetry: boolean;
+  once: Once | undefined;
   /** How long to wait for the answer. */
   waitMs: number;
 }
 
 /**
  * What a request says about itself outside of its body.
+ * @param operation two operations never share a key
  * @throws SluiceError `unknown_environment`, `invalid_request`
  */
-export function heldBy({ headers, caller }: FastifyRequest, settings: Settings): Held {
+export function heldBy(request: FastifyRequest, settings: Settings, operation: string): Held {
+  const { headers, caller } = request;
   const keep = headers["x-sluice-keep"];
   if (keep !== undefined && keep !== "true" && keep !== "false") {
     throw new SluiceError("invalid_request", "x-sluice-keep must be true or false.", { field: "x-sluice-keep" });
   }
+  const once = onceOfHeldCall(request, operation);
+  // The SDKs that Stainless generates, OpenAI's among them, count their tries from 0.
+  const tries = headers["x-stainless-retry-count"];
+  const returnsBy = once ? "key" : tries === undefined ? undefined : "retry";
   return {
     environment: environmentOf({ headers, caller }, settings),
     priority: highestOf(caller),
-    keep: keep === undefined ? headers["idempotency-key"] !== undefined : keep === "true",
+    keep: keep === "true",
+    ...(keep !== "false" && returnsBy && { returnsBy }),
+    isRetry: returnsBy === "retry" && /^[1-9]\d{0,3}$/.test(String(tries)),
+    once,
     waitMs: settings.limits.maxChatWaitS * 1000 + graceMs,
   };
 }
@@ -65,44 +88,72 @@ function highestOf({ priorityMax }: Caller): Priority {
   return priorityMax ?? priorities[0];
 }
 
-/**
- * Nobody waits longer than the service allows, so a job that its caller does not keep has that as its deadline. It ends
- * then even if the process that waits for it has died.
- */
-export function withDeadline(input: SubmitInput, { keep }: Held, settings: Settings): SubmitInput {
-  if (keep) return input;
-  return { ...input, expiresInMs: Math.min(input.expiresInMs ?? Infinity, settings.limits.maxChatWaitS * 1000) };
+export interface SubmittedCall {
+  job: Job;
+  /** The job was there before: its caller came back. */
+  returned: boolean;
 }
 
 /**
- * Waits, and lets go of the job whatever comes of it: unless it is kept, it is cancelled if it has not ended.
- * @param wait answers with the job as it was when the waiting ended
+ * Submits the job of a held call, or finds the one that its caller came back for.
+ * @param hooks as for `submitOnce`
+ * @throws SluiceError as `submitOnce`
+ */
+export async function submitHeld(
+  context: HeldContext,
+  input: SubmitInput,
+  caller: Caller,
+  held: Held,
+  { beforeNew, onNew }: SubmitHooks = {},
+): Promise<SubmittedCall> {
+  const wanted = asHeld(context, input, held);
+  if (held.isRetry) {
+    const awaited = await takeAwaited(context, await buildJob(context, wanted, caller));
+    if (awaited) return { job: awaited.job, returned: true };
+  }
+  let returned = true;
+  const hooks = {
+    ...(beforeNew && { beforeNew }),
+    onNew(job: Job) {
+      returned = false;
+      onNew?.(job);
+    },
+  };
+  const job = await submitOnce(context, wanted, caller, held.once, hooks);
+  return { job, returned };
+}
+
+/**
+ * No caller waits longer than the service allows. That is the deadline of a job unless its caller keeps it, or can come
+ * back under a key at any time.
+ */
+function asHeld({ callers, settings }: HeldContext, input: SubmitInput, { keep, returnsBy }: Held): SubmitInput {
+  if (keep) return input;
+  const waitingCaller = callers.mark(returnsBy);
+  if (returnsBy === "key") return { ...input, waitingCaller };
+  const expiresInMs = Math.min(input.expiresInMs ?? Number.POSITIVE_INFINITY, settings.limits.maxChatWaitS * 1000);
+  return { ...input, waitingCaller, expiresInMs };
+}
+
+/**
+ * Waits for a job whose caller is connected. When the caller is answered or disconnects, the rule of
+ * jobs/callers/waiting-callers.ts decides about the job.
+ * @param wait returns the job as it was when the waiting ended
  */
 export async function whileHeld(
-  context: JobsContext,
-  { job, caller, held }: { job: Job; caller: Caller; held: Held },
+  context: HeldContext,
+  { job, returned }: SubmittedCall,
+  { keep }: Held,
   wait: () => Promise<JobRecord>,
 ): Promise<JobRecord> {
   let record: JobRecord | undefined;
   try {
+    await context.callers.connect(job, { returned, keep });
     record = await wait();
     return record;
   } finally {
-    if (!record?.outcome && !held.keep) record = await cancelQuietly(context, job.id, caller);
+    await context.callers.disconnect(job, { ended: record?.outcome !== undefined });
     if (record) await eraseAnswered(context, record);
-  }
-}
-
-/** Never fails: what is left undone is bounded by the deadline. */
-async function cancelQuietly(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord | undefined> {
-  try {
-    return await cancel(context, jobId, caller);
-  } catch (error) {
-    // It has ended otherwise meanwhile.
-    if (error instanceof SluiceError && error.code === "conflict")
-      return context.store.get(jobId).catch(() => undefined);
-    context.log.warn({ err: error, jobId }, "a job whose caller has gone could not be cancelled");
-    return undefined;
   }
 }
 
@@ -111,7 +162,7 @@ export function failureOf({ job, outcome }: JobRecord, closing: AbortSignal): Sl
   const jobId = job.id;
   if (!outcome) {
     if (closing.aborted) return closing.reason as SluiceError;
-    return new SluiceError("wait_timeout", "The answer was not there in time; the job goes on.", { jobId });
+    return new SluiceError("wait_timeout", "The answer was not there in time.", { jobId });
   }
   switch (outcome.status) {
     case "completed":
@@ -119,6 +170,8 @@ export function failureOf({ job, outcome }: JobRecord, closing: AbortSignal): Sl
       if (!isErased(job.request)) return undefined;
       return new SluiceError("conflict", "The job was answered before, and its texts have been erased.", { jobId });
     case "cancelled":
+      // Without the id of the job, because the request may be repeated: it becomes a new job.
+      if (wasAbandoned({ outcome })) return new SluiceError("caller_disconnected", outcome.error!.message);
       return new SluiceError("cancelled", "The job was cancelled.", { jobId });
     default: {
       const { code = outcome.status, message = `The job has ${outcome.status}.` } = outcome.error ?? {};

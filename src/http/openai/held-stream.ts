@@ -4,11 +4,11 @@ import type { FastifyReply } from "fastify";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Job, JobRecord } from "../../domain/job.ts";
 import type { Caller } from "../../jobs/caller.ts";
-import type { JobsContext } from "../../jobs/context.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower } from "../../jobs/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/text-position.ts";
 import { EventStream } from "../event-stream.ts";
-import { failureOf, type Held, whileHeld } from "./held-job.ts";
+import { failureOf, type Held, type SubmittedCall, whileHeld } from "./held-job.ts";
 
 /** What is sent, in the words of the call. */
 export interface StreamForm {
@@ -27,13 +27,13 @@ export interface StreamedCall {
   gone: AbortSignal;
   /** Aborted, with the reason, if that is because the server closes. */
   closing: AbortSignal;
-  /** Submits the job, and tells of it before it is stored, so that nothing is missed. */
-  submit: (announce: (job: Job) => void) => Promise<Job>;
+  /** Submits the job. A new one is handed over before it is stored, so that no event is missed. */
+  submit: (onNew: (job: Job) => void) => Promise<SubmittedCall>;
   form: (job: Job, events: EventStream) => StreamForm;
 }
 
 /** @throws SluiceError before anything was sent: to be answered as to any other call */
-export async function streamJob(context: JobsContext, call: StreamedCall): Promise<void> {
+export async function streamJob(context: HeldContext, call: StreamedCall): Promise<void> {
   const { reply, caller, held, gone, closing } = call;
   const broken = new AbortController();
   const breakOff = (message: string) => broken.abort(new SluiceError("stream_interrupted", message));
@@ -58,10 +58,10 @@ export async function streamJob(context: JobsContext, call: StreamedCall): Promi
   };
 
   try {
-    const job = await call.submit(follow);
-    if (!follower) follow(job);
+    const submitted = await call.submit(follow);
+    if (!follower) follow(submitted.job);
     const signal = AbortSignal.any([gone, broken.signal]);
-    const record = await whileHeld(context, { job, caller, held }, () =>
+    const record = await whileHeld(context, submitted, held, () =>
       follower!.untilEnd(caller, { waitMs: held.waitMs, signal }),
     );
     const failure = broken.signal.aborted ? (broken.signal.reason as SluiceError) : failureOf(record, closing);

@@ -5,7 +5,7 @@ import { isErased } from "../../domain/erase.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobRecord } from "../../domain/job.ts";
 import type { Caller } from "../../jobs/caller.ts";
-import type { JobsContext } from "../../jobs/context.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower } from "../../jobs/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/text-position.ts";
 import { EventStream } from "../event-stream.ts";
@@ -26,7 +26,7 @@ export interface FollowedResponse {
 }
 
 /** @throws SluiceError `conflict` before anything was sent, if what the reader has is void */
-export async function streamResponse(context: JobsContext, followed: FollowedResponse): Promise<void> {
+export async function streamResponse(context: HeldContext, followed: FollowedResponse): Promise<void> {
   const { reply, caller, record, after, gone, closing } = followed;
   const { id: jobId } = record.job;
   let position = startOf(record, after);
@@ -57,7 +57,9 @@ export async function streamResponse(context: JobsContext, followed: FollowedRes
   );
   try {
     const signal = AbortSignal.any([gone, broken.signal]);
-    const ended = await follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal });
+    const ended = await context.callers.whileRead(record.job, () =>
+      follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
+    );
     if (broken.signal.aborted) throw broken.signal.reason;
     if (isErased(ended.job.request)) throw new SluiceError("not_found", "The response was deleted.", { jobId });
     if (ended.outcome?.status === "completed") send(form.end(ended, position));

@@ -2,21 +2,18 @@
 import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import type { Caller } from "../../jobs/caller.ts";
-import type { JobsContext } from "../../jobs/context.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { dryRun } from "../../jobs/dry-run.ts";
-import type { Once } from "../../jobs/idempotency.ts";
-import { submitOnce } from "../../jobs/submit.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
 import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
-import { onceOf } from "../idempotency.ts";
 import { submitErrors } from "../job-request.ts";
 import { ChatChunks } from "../openai/chat-chunks.ts";
 import { type ChatRequest, chatBody, chatReader } from "../openai/chat-request.ts";
 import { chatCompletionOf } from "../openai/chat-response.ts";
 import { openAiErrorOf } from "../openai/errors.ts";
-import { failureOf, type Held, heldBy, heldErrors, heldHeaders, whileHeld, withDeadline } from "../openai/held-job.ts";
+import { failureOf, type Held, heldBy, heldErrors, heldHeaders, submitHeld, whileHeld } from "../openai/held-job.ts";
 import { streamJob } from "../openai/held-stream.ts";
 import type { HttpServer } from "../types.ts";
 import { compileQueryOnly } from "../validation.ts";
@@ -30,11 +27,10 @@ const completion = Type.Unsafe<object>({
 
 interface Call extends ChatRequest {
   held: Held;
-  once: Once | undefined;
 }
 
 /** @param keepAliveMs how often a stream without text sends a comment */
-export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: number): void {
+export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
   const { settings } = context;
   const read = chatReader(settings);
 
@@ -62,9 +58,9 @@ export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: n
       validatorCompiler: compileQueryOnly,
     },
     async (request, reply) => {
-      const held = heldBy(request, settings);
+      const held = heldBy(request, settings, "chat");
       const chat = read(request.body, held);
-      const call = { ...chat, input: withDeadline(chat.input, held, settings), held, once: onceOf(request, "chat") };
+      const call = { ...chat, held };
       const { caller } = request;
       reply.header("x-request-id", request.id);
       if (asksDryRun(request.query, chat.dryRun)) {
@@ -75,10 +71,11 @@ export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: n
     },
   );
 
-  async function answer({ input, held, once }: Call, caller: Caller, reply: FastifyReply, gone: AbortSignal) {
-    const job = await submitOnce(context, input, caller, once);
+  async function answer({ input, held }: Call, caller: Caller, reply: FastifyReply, gone: AbortSignal) {
+    const submitted = await submitHeld(context, input, caller, held);
+    const { job } = submitted;
     reply.header("x-sluice-job-id", job.id);
-    const record = await whileHeld(context, { job, caller, held }, () =>
+    const record = await whileHeld(context, submitted, held, () =>
       waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: gone }),
     );
     const failure = failureOf(record, closing);
@@ -87,10 +84,10 @@ export function chatRoutes(app: HttpServer, context: JobsContext, keepAliveMs: n
   }
 
   async function stream(call: Call, caller: Caller, reply: FastifyReply, gone: AbortSignal) {
-    const { input, held, once, includeUsage } = call;
+    const { input, held, includeUsage } = call;
     await streamJob(context, {
       ...{ reply, caller, held, keepAliveMs, gone, closing },
-      submit: (announce) => submitOnce(context, input, caller, once, announce),
+      submit: (onNew) => submitHeld(context, input, caller, held, { onNew }),
       form(job, events) {
         const chunks = new ChatChunks(job, includeUsage);
         const send = (objects: readonly object[]) => {

@@ -4,7 +4,7 @@ import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
 import { isFinal } from "../../domain/job.ts";
-import type { JobsContext } from "../../jobs/context.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower, type JobNews } from "../../jobs/follow.ts";
 import { quote } from "../../jobs/quote.ts";
 import { type TextPosition, textStart } from "../../jobs/text-position.ts";
@@ -29,7 +29,7 @@ Comments keep the connection alive. To whoever comes back after the final state 
 const lastId = "end";
 
 /** @param keepAliveMs how often a stream without events sends a comment */
-export function jobEventRoutes(app: HttpServer, context: JobsContext, keepAliveMs: number): void {
+export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
   const closing = closingSignal(app);
 
   app.get(
@@ -57,7 +57,7 @@ export function jobEventRoutes(app: HttpServer, context: JobsContext, keepAliveM
       const last = headers["last-event-id"];
       const from = last === undefined || last === lastId ? textStart : positionOf(last);
       // Before the first event the answer can still say that there is no such job.
-      await requireJob(context, jobId, caller);
+      const { job } = await requireJob(context, jobId, caller);
       if (last === lastId) return (reply as FastifyReply).code(204).send();
 
       const slow = new AbortController();
@@ -70,7 +70,9 @@ export function jobEventRoutes(app: HttpServer, context: JobsContext, keepAliveM
       const follower = new JobFollower(context, jobId, tell, from);
       try {
         const signal = AbortSignal.any([slow.signal, goneSignal(reply, closing)]);
-        const { outcome } = await follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal });
+        const { outcome } = await context.callers.whileRead(job, () =>
+          follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
+        );
         if (slow.signal.aborted) events.send('{"reason":"slow"}', { event: "closed" });
         else if (!outcome) events.send('{"reason":"stopping"}', { event: "closed" });
       } catch (error) {

@@ -2,8 +2,8 @@
 import Type from "typebox";
 import type { JobRecord } from "../../domain/job.ts";
 import { maySee, tenantFor } from "../../jobs/caller.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { cancel } from "../../jobs/cancel.ts";
-import type { JobsContext } from "../../jobs/context.ts";
 import { dryRun } from "../../jobs/dry-run.ts";
 import { environmentFor } from "../../jobs/policy.ts";
 import { retry } from "../../jobs/retry.ts";
@@ -42,7 +42,7 @@ const page = Type.Object(
   { description: "Newest first." },
 );
 
-export function jobRoutes(app: HttpServer, context: JobsContext): void {
+export function jobRoutes(app: HttpServer, context: HeldContext): void {
   const { settings, clock, store } = context;
   const tags = ["jobs"];
 
@@ -150,14 +150,12 @@ export function jobRoutes(app: HttpServer, context: JobsContext): void {
     async ({ params, query, caller }, reply) => {
       const jobId = params.job_id.toLowerCase();
       const waitMs = (query.wait ?? 0) * 1000;
-      const record =
-        waitMs === 0
-          ? await requireJob(context, jobId, caller)
-          : await waitForEnd(context, jobId, caller, {
-              waitMs,
-              signal: goneSignal(reply, closing),
-            });
-      return resourceOf(record);
+      const record = await requireJob(context, jobId, caller);
+      if (waitMs === 0 || record.outcome) return resourceOf(record);
+      const signal = goneSignal(reply, closing);
+      return resourceOf(
+        await context.callers.whileRead(record.job, () => waitForEnd(context, jobId, caller, { waitMs, signal })),
+      );
     },
   );
 

@@ -4,8 +4,8 @@ import { isErased } from "../../domain/erase.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobRecord } from "../../domain/job.ts";
 import type { Caller } from "../../jobs/caller.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { cancel } from "../../jobs/cancel.ts";
-import type { JobsContext } from "../../jobs/context.ts";
 import { dryRun } from "../../jobs/dry-run.ts";
 import { quote } from "../../jobs/quote.ts";
 import { submitOnce } from "../../jobs/submit.ts";
@@ -14,10 +14,9 @@ import { waitForEnd } from "../../jobs/wait.ts";
 import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
-import { onceOf } from "../idempotency.ts";
 import { submitErrors } from "../job-request.ts";
 import { ignored, refuse } from "../openai/fields.ts";
-import { failureOf, heldBy, heldErrors, heldHeaders, whileHeld, withDeadline } from "../openai/held-job.ts";
+import { failureOf, heldBy, heldErrors, heldHeaders, submitHeld, whileHeld } from "../openai/held-job.ts";
 import { streamJob } from "../openai/held-stream.ts";
 import { streamResponse } from "../openai/response-stream.ts";
 import { ResponseEvents } from "../openai/responses-events.ts";
@@ -57,7 +56,7 @@ const deleted = Type.Object({
 });
 
 /** @param keepAliveMs how often a stream without text sends a comment */
-export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveMs: number): void {
+export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
   const { settings } = context;
   const read = responseReader(settings);
   const closing = closingSignal(app);
@@ -83,15 +82,14 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
     },
     async (request, reply) => {
       const { caller } = request;
-      const held = heldBy(request, settings);
-      const once = onceOf(request, "responses");
+      const held = heldBy(request, settings, "responses");
       const { input, stream, background, dryRun: isDryRun } = read(request.body, held);
       reply.header("x-request-id", request.id);
       if (asksDryRun(request.query, isDryRun)) {
         return sendDryRun(reply, dryRunResource(await dryRun(context, input, caller), context.clock.wall()));
       }
       if (background) {
-        const job = await submitOnce(context, input, caller, once);
+        const job = await submitOnce(context, input, caller, held.once);
         reply.header("x-sluice-job-id", job.id);
         const record = await requireJob(context, job.id, caller);
         if (!stream) return { ...responseOf(record), background };
@@ -100,11 +98,10 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
         return reply as never;
       }
       const gone = goneSignal(reply, closing);
-      const limited = withDeadline(input, held, settings);
       if (stream) {
         await streamJob(context, {
           ...{ reply, caller, held, keepAliveMs, gone, closing },
-          submit: (announce) => submitOnce(context, limited, caller, once, announce),
+          submit: (onNew) => submitHeld(context, input, caller, held, { onNew }),
           form(job, events) {
             const form = new ResponseEvents(job);
             const send = (objects: readonly { type: string }[]) => {
@@ -119,9 +116,10 @@ export function responseRoutes(app: HttpServer, context: JobsContext, keepAliveM
         });
         return reply as never;
       }
-      const job = await submitOnce(context, limited, caller, once);
+      const submitted = await submitHeld(context, input, caller, held);
+      const { job } = submitted;
       reply.header("x-sluice-job-id", job.id);
-      const record = await whileHeld(context, { job, caller, held }, () =>
+      const record = await whileHeld(context, submitted, held, () =>
         waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: gone }),
       );
       const failure = failureOf(record, closing);

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vi
 import type { JobEvent } from "../../../src/events/event-bus.ts";
 import { openTestStore, type TestStore } from "../../support/jobs-context.ts";
 import { type ServerUnderTest, startServerUnderTest } from "../server-under-test.ts";
-import { clientOf, urlOf } from "./client.ts";
+import { leavingClientOf, urlOf } from "./client.ts";
 
 let shared: TestStore;
 let server: ServerUnderTest;
@@ -22,7 +22,7 @@ beforeEach(async () => {
   accepted = [];
   server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   url = await urlOf(server.app);
-  client = clientOf(url);
+  client = leavingClientOf(url);
 });
 afterEach(async () => {
   server.app.server.closeAllConnections();
@@ -138,7 +138,7 @@ test("a failure before the first event has its status; after it, it is the last 
   server = await startServerUnderTest({}, shared);
   server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   url = await urlOf(server.app);
-  client = clientOf(url);
+  client = leavingClientOf(url);
   const failed = { status: "failed", error: { code: "provider_rejected", message: "No." } } as const;
   const early = reading();
   await server.context.end(await acceptedJob(), failed);

@@ -6,7 +6,7 @@ import type { Outcome } from "../../../src/domain/job.ts";
 import { chatCompletionOf } from "../../../src/http/openai/chat-response.ts";
 import { openTestStore, type TestStore } from "../../support/jobs-context.ts";
 import { type ServerUnderTest, startServerUnderTest } from "../server-under-test.ts";
-import { clientOf, urlOf } from "./client.ts";
+import { clientOf, leavingClientOf, urlOf } from "./client.ts";
 
 // Checked by the compiler: it is what OpenAI's types say, but for the null that OpenAI itself sends.
 chatCompletionOf satisfies (record: never) => Omit<ChatCompletion, "system_fingerprint">;
@@ -14,6 +14,8 @@ chatCompletionOf satisfies (record: never) => Omit<ChatCompletion, "system_finge
 let shared: TestStore;
 let server: ServerUnderTest;
 let client: OpenAI;
+/** Of a caller that cannot come back. */
+let leaving: OpenAI;
 let accepted: string[];
 beforeAll(async () => {
   shared = await openTestStore();
@@ -24,6 +26,7 @@ beforeEach(async () => {
   accepted = [];
   server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   client = clientOf(await urlOf(server.app));
+  leaving = leavingClientOf(await urlOf(server.app));
 });
 afterEach(async () => {
   // A client that went away has opened its next connection already, and keeps it for seconds.
@@ -154,7 +157,7 @@ test("refusals have OpenAI's classes and name the parameter", async () => {
 
 test("who goes away cancels the job", async () => {
   const controller = new AbortController();
-  const answer = client.chat.completions.create(ask, { signal: controller.signal }).catch((error) => error);
+  const answer = leaving.chat.completions.create(ask, { signal: controller.signal }).catch((error) => error);
   const jobId = await acceptedJob();
   controller.abort();
   expect(await answer).toBeInstanceOf(OpenAI.APIUserAbortError);
@@ -162,7 +165,7 @@ test("who goes away cancels the job", async () => {
 });
 
 test("so does a time-out of the client", async () => {
-  const answer = client.chat.completions.create(ask, { timeout: 300 }).catch((error) => error);
+  const answer = leaving.chat.completions.create(ask, { timeout: 300 }).catch((error) => error);
   const jobId = await acceptedJob();
   expect(await answer).toBeInstanceOf(OpenAI.APIConnectionTimeoutError);
   await vi.waitFor(async () => expect(await stateOf(jobId)).toBe("cancelled"), within);
@@ -229,7 +232,7 @@ describe("store: false", () => {
 
   test("and when the caller has gone", async () => {
     const controller = new AbortController();
-    const answer = client.chat.completions.create(secret, { signal: controller.signal }).catch((error) => error);
+    const answer = leaving.chat.completions.create(secret, { signal: controller.signal }).catch((error) => error);
     const jobId = await acceptedJob();
     controller.abort();
     await answer;
@@ -257,7 +260,7 @@ test("the environment comes from the body, the header, or is the first one", asy
 });
 
 test("a server that stops lets the call go, and with it the job", async () => {
-  const answer = client.chat.completions.create(ask).catch((error) => error);
+  const answer = leaving.chat.completions.create(ask).catch((error) => error);
   const jobId = await acceptedJob();
   await server.app.close();
   expect(await answer).toMatchObject({ status: 503, code: "unavailable" });

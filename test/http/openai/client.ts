@@ -13,3 +13,8 @@ export async function urlOf(app: HttpServer): Promise<string> {
 export function clientOf(url: string, options: ClientOptions = {}): OpenAI {
   return new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0, ...options });
 }
+
+/** One whose caller cannot come back: it has no key, and does not say that it repeats requests. */
+export function leavingClientOf(url: string): OpenAI {
+  return clientOf(url, { defaultHeaders: { "x-stainless-retry-count": null } });
+}

@@ -20,6 +20,7 @@ import type { Scheduler } from "../../../src/scheduler/scheduler.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
 import type { WorkerContext } from "../../../src/worker/context.ts";
+import { Orphans } from "../../../src/worker/orphans.ts";
 import { createPricer } from "../../../src/worker/pricer.ts";
 import { recover } from "../../../src/worker/recovery.ts";
 import { turnToLeave } from "../../../src/worker/turns.ts";
@@ -51,6 +52,7 @@ export interface HarnessOptions {
 export interface Harness {
   context: WorkerContext;
   worker: Worker;
+  orphans: Orphans;
   provider: ScriptedProvider;
   time: ManualTime;
   dataDir: string;
@@ -96,8 +98,9 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     providers: new Map<string, Provider>([[deployment, provider]]),
   };
   const pricer = createPricer(context);
+  const orphans = new Orphans(context, "p2");
   const worker = createWorker(context, {
-    rebuild: (giveUp) => recover(context, worker.renewLeases, giveUp),
+    rebuild: (giveUp) => recover({ ...context, orphans }, worker.renewLeases, giveUp),
     onWaiting: pricer.price,
   });
 
@@ -126,6 +129,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   return {
     context,
     worker,
+    orphans,
     provider,
     time,
     dataDir,

@@ -1,0 +1,78 @@
+// What happens to the job of a held call while its caller is disconnected. It keeps its place in the queue but is not
+// started, which is called parked. If the caller does not come back, the job is abandoned: cancelled before it is called.
+import type { JobHead, JobRecord } from "../../domain/job.ts";
+import type { JobsContext } from "../context.ts";
+import { costSoFar, endIdleJob, endJob } from "../ending.ts";
+import { queueEntryOf } from "../queue-entry.ts";
+
+export type AbandonContext = Pick<
+  JobsContext,
+  "store" | "scheduler" | "events" | "limits" | "clock" | "log" | "settings"
+>;
+
+/** How much longer than the grace period a job stays parked, so that it is abandoned before it could start. */
+const marginMs = 3_600_000;
+
+/** How long a job is parked, in milliseconds. */
+export function parkedForMs({ settings }: Pick<JobsContext, "settings">): number {
+  return settings.limits.callerGraceS * 1000 + marginMs;
+}
+
+/** Whether a job ended because its caller disconnected and did not come back. */
+export function wasAbandoned({ outcome }: Pick<JobRecord, "outcome">): boolean {
+  return outcome?.status === "cancelled" && outcome.error?.code === "caller_disconnected";
+}
+
+/**
+ * Keeps a job from starting. Its place in the queue stays.
+ * @returns false if it is not waiting: a call runs, or the job has ended
+ */
+export async function park(context: AbandonContext, jobId: string): Promise<boolean> {
+  const record = await context.store.get(jobId);
+  if (!record || record.outcome) return false;
+  return (await parkInQueue(context, record.job)) === "waiting";
+}
+
+function parkInQueue({ scheduler, settings, clock }: AbandonContext, job: JobHead): Promise<"waiting" | "running"> {
+  const delayMs = parkedForMs({ settings });
+  return scheduler.amend({ ...queueEntryOf(job, clock.wall()), delayMs });
+}
+
+/** Lets a parked job start again, at its old place. */
+export async function unpark({ store, scheduler, clock }: AbandonContext, jobId: string): Promise<void> {
+  const record = await store.get(jobId);
+  if (record && !record.outcome) await scheduler.amend(queueEntryOf(record.job, clock.wall()));
+}
+
+/**
+ * Cancels a job whose caller will not come back, unless a call runs for it: that call finishes and its answer is stored.
+ * @param mayBeLost the worker of an attempt without an end may have died; then the queue says whether a call runs
+ * @returns whether the job has ended
+ */
+export async function abandon(context: AbandonContext, jobId: string, mayBeLost: boolean): Promise<boolean> {
+  const { store, scheduler, clock, settings, log } = context;
+  const record = await store.get(jobId);
+  if (!record || record.outcome) return true;
+  const { job } = record;
+  const graceS = job.waitingCaller?.returnsBy ? settings.limits.callerGraceS : 0;
+  const message =
+    graceS > 0
+      ? `The caller disconnected and did not come back within ${graceS} seconds (limits.callerGraceS), so nothing was called.`
+      : "The caller disconnected, so nothing was called.";
+  const outcome = {
+    status: "cancelled" as const,
+    at: clock.wall(),
+    error: { code: "caller_disconnected", message },
+    ...costSoFar(record),
+  };
+  if (!(await endIdleJob(context, job, outcome))) {
+    if (!mayBeLost) return false;
+    // If the queue has the job as waiting, the worker of the open attempt is lost: no call runs.
+    const { open } = await scheduler.snapshot();
+    if (!open || (await parkInQueue(context, job)) === "running") return false;
+    await endJob(context, job, outcome);
+  }
+  if (job.ephemeral) await store.eraseTexts(job.environment, jobId);
+  log.info({ jobId, environment: job.environment, model: job.model }, "cancelled a job whose caller disconnected");
+  return true;
+}

@@ -1,0 +1,161 @@
+// The callers that wait in this process for held calls. One rule decides what happens when the last caller of a job
+// disconnects:
+//
+//   a call runs for the job            it finishes, and its answer is stored (unless `store: false`)
+//   the caller cannot come back        the job is cancelled
+//   the caller can come back           the job is parked; without a return within `callerGraceS` it is cancelled
+//
+// If this process dies, the worker applies the same rule to its jobs (worker/orphans.ts).
+import { newToken } from "../../domain/ids.ts";
+import { isFinal, type Job, type JobRecord, type WaitingCaller } from "../../domain/job.ts";
+import type { JobsContext } from "../context.ts";
+import { type AbandonContext, abandon, park, unpark } from "./abandon.ts";
+import { awaitRetry, putHolder, readHolders } from "./records.ts";
+
+/** What calls work with whose callers wait. */
+export interface HeldContext extends JobsContext {
+  callers: WaitingCallers;
+}
+
+interface Waiting {
+  job: Job;
+  /** Callers that are connected. */
+  callers: number;
+  /** When the last of them disconnected, by the monotonic clock. */
+  goneAt?: number;
+  isParked: boolean;
+  /** The caller asked to keep the job. */
+  isKept: boolean;
+  stopListening?: () => void;
+}
+
+export class WaitingCallers {
+  readonly processId: string;
+  readonly #context: AbandonContext;
+  readonly #waiting = new Map<string, Waiting>();
+
+  /** @param processId of this run of the process; by default a new one */
+  constructor(context: AbandonContext, processId: string = newToken()) {
+    this.#context = context;
+    this.processId = processId;
+  }
+
+  /** How many callers wait for a job in this process. */
+  callersOf(jobId: string): number {
+    return this.#waiting.get(jobId)?.callers ?? 0;
+  }
+
+  /** What the job of a new held call carries. */
+  mark(returnsBy: WaitingCaller["returnsBy"]): WaitingCaller {
+    return { processId: this.processId, ...(returnsBy && { returnsBy }) };
+  }
+
+  /**
+   * A caller waits for the job until `disconnect` is called. Jobs without a waiting caller on record are left alone.
+   * @param returned the job was there before: its caller came back, perhaps from another process
+   * @param keep the caller asks to keep the job
+   * @throws what store and scheduler throw; `disconnect` has to be called in any case
+   */
+  async connect(job: Job, { returned, keep }: { returned: boolean; keep: boolean }): Promise<void> {
+    if (!job.waitingCaller) return;
+    const waiting = this.#waiting.get(job.id) ?? { job, callers: 0, isParked: false, isKept: false };
+    this.#waiting.set(job.id, waiting);
+    waiting.callers++;
+    waiting.stopListening?.();
+    delete waiting.stopListening;
+    delete waiting.goneAt;
+    if (!returned) return;
+    await putHolder(this.#context, job.id, { processId: this.processId, ...(keep && { isKept: true }) });
+    waiting.isKept ||= keep;
+    waiting.isParked = false;
+    await unpark(this.#context, job.id);
+  }
+
+  /**
+   * Waits for a job by its id, as a reader of its events does. While this process knows the job, a reader counts as a caller
+   * that came back.
+   */
+  async whileRead(job: Job, wait: () => Promise<JobRecord>): Promise<JobRecord> {
+    const isKnown = this.#waiting.has(job.id) || this.#context.settings.distributed === undefined;
+    if (!job.waitingCaller || !isKnown) return wait();
+    let record: JobRecord | undefined;
+    try {
+      await this.connect(job, { returned: true, keep: false });
+      record = await wait();
+      return record;
+    } finally {
+      await this.disconnect(job, { ended: record?.outcome !== undefined });
+    }
+  }
+
+  /**
+   * The caller disconnected, or was answered. Never throws: `tidy` does later what fails now.
+   * @param ended the job has ended
+   */
+  async disconnect(job: Job, { ended }: { ended: boolean }): Promise<void> {
+    const waiting = this.#waiting.get(job.id);
+    if (!waiting || --waiting.callers > 0) return;
+    if (ended || waiting.isKept) {
+      this.#drop(waiting);
+      return;
+    }
+    waiting.goneAt = this.#context.clock.now();
+    waiting.stopListening = this.#context.events.subscribe(
+      job.id,
+      (event) => {
+        if (event.type !== "state") return;
+        if (isFinal(event.state)) this.#drop(waiting);
+        else if (event.state === "queued") void this.#apply(waiting);
+      },
+      "states",
+    );
+    await this.#apply(waiting);
+    if (job.waitingCaller?.returnsBy !== "retry" || waiting.goneAt === undefined) return;
+    await awaitRetry(this.#context, job).catch((error) => this.#failed(error, job));
+  }
+
+  /** Applies the rule to the jobs whose callers disconnected. To be called every second. */
+  async tidy(): Promise<void> {
+    await Promise.all(
+      [...this.#waiting.values()].filter(({ goneAt }) => goneAt !== undefined).map((w) => this.#apply(w)),
+    );
+  }
+
+  /** Ends the subscriptions. The jobs are left to the next process. */
+  close(): void {
+    for (const waiting of this.#waiting.values()) this.#drop(waiting);
+  }
+
+  async #apply(waiting: Waiting): Promise<void> {
+    const { job, goneAt } = waiting;
+    if (goneAt === undefined) return;
+    const graceMs = job.waitingCaller?.returnsBy ? this.#context.settings.limits.callerGraceS * 1000 : 0;
+    try {
+      if (this.#context.clock.now() < goneAt + graceMs) {
+        if (!waiting.isParked) waiting.isParked = await park(this.#context, job.id);
+        // The caller came back meanwhile.
+        if (waiting.isParked && waiting.goneAt === undefined) await unpark(this.#context, job.id);
+        return;
+      }
+      const holder = (await readHolders(this.#context, [job])).get(job.id);
+      // Here alone, no worker of a job that was accepted by this process can have died.
+      const isOwn = job.waitingCaller?.processId === this.processId;
+      const mayBeLost = this.#context.settings.distributed !== undefined || !isOwn;
+      const isElsewhere = holder?.isKept || holder?.processId !== this.processId;
+      if (waiting.goneAt === undefined) return;
+      if (isElsewhere || (await abandon(this.#context, job.id, mayBeLost))) this.#drop(waiting);
+    } catch (error) {
+      this.#failed(error, job);
+    }
+  }
+
+  #drop(waiting: Waiting): void {
+    waiting.stopListening?.();
+    delete waiting.stopListening;
+    if (waiting.callers === 0) this.#waiting.delete(waiting.job.id);
+  }
+
+  #failed(error: unknown, { id: jobId }: Job): void {
+    this.#context.log.warn({ err: error, jobId }, "failed to settle a job whose caller disconnected; trying again");
+  }
+}
