@@ -55,7 +55,7 @@ function call(body: object, headers: Record<string, string> = {}, path = "/v1/ch
     body: JSON.stringify(body),
     signal: controller.signal,
   }).then(
-    async (response) => ({ status: response.status, body: (await response.json()) as any }),
+    async (response) => ({ status: response.status, body: (await response.json()) as Record<string, unknown> }),
     () => undefined,
   );
   return {
