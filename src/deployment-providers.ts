@@ -63,7 +63,7 @@ function bedrockProvider(
 function openAiProvider(
   settings: Settings,
   model: ModelSettings,
-  { modelId, streaming, maxConcurrency }: DeploymentSettings,
+  { modelId, streaming, traits, maxConcurrency }: DeploymentSettings,
   server: OpenAiSettings,
   clock: Clock,
   env: Environment,
@@ -76,6 +76,7 @@ function openAiProvider(
     ...(apiKey !== undefined && { apiKey }),
     modelId,
     streaming,
+    traits,
     timeouts: settings.timeouts,
     maxSockets: maxConcurrency,
     clock,

@@ -6,6 +6,7 @@
 import type { ExtraParameter, Refusable } from "../config/model-traits.ts";
 import { extraParameters, serviceTiers } from "../config/model-traits.ts";
 import type { DeploymentSettings, Settings } from "../config/settings.ts";
+import { jsonMode } from "../domain/answer-tool.ts";
 import { SluiceError } from "../domain/errors.ts";
 import type { JobHead } from "../domain/job.ts";
 import { outputSchemaProblem } from "../domain/output-schema.ts";
@@ -224,22 +225,28 @@ function refusedFormat(
       isCapability: true,
     };
   }
-  const takes = { json_schema: traits.jsonSchema !== false, json_object: traits.jsonObject !== false };
   if (responseFormat === undefined) return undefined;
-  if (takes[responseFormat.type]) {
-    return provider === "bedrock" && responseFormat.type === "json_schema"
-      ? refusedOutputSchema(responseFormat.schema, who, names)
-      : undefined;
-  }
-  const taken = Object.entries(takes).flatMap(([type, is]) => (is ? [type] : []));
-  return {
-    field: names.format,
-    isCapability: true,
-    message:
+  const { type } = responseFormat;
+  const mode = jsonMode(type, traits);
+  if (mode === "none") {
+    const taken = (["json_schema", "json_object"] as const).filter((other) => jsonMode(other, traits) !== "none");
+    const message =
       taken.length > 0
-        ? `${names.format} must be of type ${taken.join(" or ")} for ${who}; got ${responseFormat.type}.`
-        : `${names.format} must not be set: ${who} answers in free text only.`,
-  };
+        ? `${names.format} must be of type ${taken.join(" or ")} for ${who}; got ${type}.`
+        : `${names.format} must not be set: ${who} answers in free text only.`;
+    return { field: names.format, isCapability: true, message };
+  }
+  if (type === "json_object") return undefined;
+  if (mode === "tool") return refusedRoot(responseFormat.schema, who, names);
+  return provider === "bedrock" ? refusedOutputSchema(responseFormat.schema, who, names) : undefined;
+}
+
+/** Where a tool carries the answer, the schema is that of its input. */
+function refusedRoot(schema: unknown, who: string, names: FieldNames): Refusal | undefined {
+  const type = wrongRootType(schema);
+  if (type === undefined) return undefined;
+  const field = names.outputSchema;
+  return { field, message: `${field} must be a schema of the type object for ${who}; got the type ${type}.` };
 }
 
 function refusedOutputSchema(schema: unknown, who: string, names: FieldNames): Refusal | undefined {

@@ -26,6 +26,20 @@ export function argumentsOrEmpty(text: string): string {
   return text.trim() === "" ? "{}" : text;
 }
 
+type Content = Pick<ProviderAnswer, "text" | "toolCalls" | "finishReason">;
+
+/**
+ * The answer with what the model gave to a tool as its text, where that tool carries the answer. Without a call of the
+ * tool nothing changes: what the model said instead is the answer.
+ */
+export function answeredByTool(answer: Content, answerTool: string | undefined): Content {
+  const carrier = answerTool === undefined ? undefined : answer.toolCalls.find(({ name }) => name === answerTool);
+  if (!carrier) return answer;
+  const toolCalls = answer.toolCalls.filter(({ name }) => name !== answerTool);
+  const isWhole = answer.finishReason !== "length" && toolCalls.length === 0;
+  return { text: carrier.arguments, toolCalls, finishReason: isWhole ? "stop" : answer.finishReason };
+}
+
 export interface ProviderAnswer {
   text: string;
   toolCalls: ToolCall[];

@@ -94,10 +94,16 @@ test.each<[string, Partial<SubmitInput>, field: string, message: string]>([
     "response_format must not be set: the model llama answers in free text only.",
   ],
   [
-    "haiku",
+    "sonnet5",
     { responseFormat: { type: "json_object" } },
     "response_format",
-    "response_format must be of type json_schema for the model haiku; got json_object.",
+    "response_format must be of type json_schema for the model sonnet5; got json_object. Use a model that can: nova, haiku,",
+  ],
+  [
+    "nova",
+    { responseFormat: { ...schema, schema: { type: "array" } } },
+    "response_format.schema",
+    'response_format.schema must be a schema of the type object for the model nova; got the type "array".',
   ],
   ["haiku", { serviceTier: "flex" }, "service_tier", "service_tier must be default for the model haiku; got flex."],
   [
@@ -135,6 +141,13 @@ test.each<[string, Partial<SubmitInput>]>([
   ],
   ["haiku", { topK: 5, responseFormat: schema, tools: [clock], toolChoice: { name: "clock" }, serviceTier: "default" }],
   ["sonnet5", { stop: ["x"], tools: [clock], toolChoice: "none" }],
+  ["nova", { responseFormat: { type: "json_object" } }],
+  ["haiku", { responseFormat: { type: "json_object" } }],
+  // A tool carries the answer, and Bedrock takes any constraint in the schema of a tool.
+  [
+    "nova",
+    { responseFormat: { ...schema, schema: { type: "object", properties: { n: { type: "integer", minimum: 1 } } } } },
+  ],
   ["gpt-oss", { reasoningEffort: "high", serviceTier: "flex", responseFormat: schema }],
   [
     "unknown",

@@ -4,7 +4,7 @@ import type { ConverseResponse, ConverseStreamOutput, TokenUsage } from "@aws-sd
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
 import { scanJson } from "../../domain/json-scan.ts";
-import { argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
+import { answeredByTool, argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
 
 /** What has been received of an answer. */
 export interface Received {
@@ -29,12 +29,17 @@ export class AnswerCollector {
   firstTokenAt: number | undefined;
   readonly #now: () => number;
   readonly #onText: ((text: string) => void) | undefined;
+  readonly #answerTool: string | undefined;
   /** By the index of their content block. */
   readonly #toolUses = new Map<number, ToolUse>();
+  /** The first call of the tool that carries the answer. */
+  #answer: ToolUse | undefined;
 
-  constructor(now: () => number, onText: ((text: string) => void) | undefined) {
+  /** @param answerTool the tool whose input is the answer; what the model says besides is not passed on as it comes */
+  constructor(now: () => number, onText: ((text: string) => void) | undefined, answerTool?: string) {
     this.#now = now;
     this.#onText = onText;
+    this.#answerTool = answerTool;
   }
 
   add(event: ConverseStreamOutput): void {
@@ -44,16 +49,19 @@ export class AnswerCollector {
         const toolUse = { id: start.toolUse.toolUseId ?? "", name: start.toolUse.name ?? "", arguments: "" };
         this.#toolUses.set(contentBlockIndex, toolUse);
         this.received.toolUses.push(toolUse);
+        if (toolUse.name === this.#answerTool) this.#answer ??= toolUse;
       }
     } else if (event.contentBlockDelta) {
       this.firstTokenAt ??= this.#now();
       const { contentBlockIndex = 0, delta } = event.contentBlockDelta;
       if (delta?.text) {
         this.received.text += delta.text;
-        this.#onText?.(delta.text);
+        if (this.#answerTool === undefined) this.#onText?.(delta.text);
       } else if (delta?.toolUse) {
         const toolUse = this.#toolUses.get(contentBlockIndex);
-        if (toolUse) toolUse.arguments += delta.toolUse.input ?? "";
+        const piece = delta.toolUse.input ?? "";
+        if (toolUse) toolUse.arguments += piece;
+        if (toolUse && toolUse === this.#answer && piece !== "") this.#onText?.(piece);
       }
     } else if (event.messageStop) {
       this.received.stopReason = event.messageStop.stopReason ?? "end_turn";
@@ -108,9 +116,10 @@ function cacheTimes(details: TokenUsage["cacheDetails"]): Pick<Usage, "cacheWrit
 
 /**
  * The answer, if what was received is one.
+ * @param answerTool the tool whose input is the answer
  * @throws ProviderError if the generation failed, whatever the HTTP status was.
  */
-export function toAnswer(received: Received, requestId: string | undefined): ProviderAnswer {
+export function toAnswer(received: Received, requestId: string | undefined, answerTool?: string): ProviderAnswer {
   const { text, stopReason, usage, serviceTier } = received;
   const billed = { usage, requestId, ...(serviceTier !== undefined && { serviceTier }) };
   const fail = (kind: FailureKind, code: ErrorCode, message: string): never => {
@@ -151,5 +160,5 @@ export function toAnswer(received: Received, requestId: string | undefined): Pro
       arguments: finishReason === "length" ? text : argumentsOrEmpty(text),
     }),
   );
-  return { text, toolCalls, finishReason, ...billed };
+  return { ...answeredByTool({ text, toolCalls, finishReason }, answerTool), ...billed };
 }

@@ -6,6 +6,7 @@ import {
   ConverseStreamCommand,
 } from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
+import { withAnswerTool } from "../../domain/answer-tool.ts";
 import type { Clock } from "../../domain/clock.ts";
 import { JsonTexts } from "../../domain/json-text.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
@@ -55,14 +56,19 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
      * Resolves only with a complete answer. An abort, or an error of any kind, after the provider said that the answer
      * is complete does not lose it: it has been paid for.
      */
-    async call({ request, signal, onText }) {
+    async call({ request: asked, signal, onText }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
+      const { request, answerTool } = withAnswerTool(asked, traits);
       const sentAt = clock.now();
       const streaming = options.streaming && !(request.tools?.length && traits.streamingTools === false);
       const deadlines = new Deadlines(timeouts, signal, streaming);
-      const collector = new AnswerCollector(clock.now, (text) => {
-        if (!deadlines.signal.aborted) onText?.(text);
-      });
+      const collector = new AnswerCollector(
+        clock.now,
+        (text) => {
+          if (!deadlines.signal.aborted) onText?.(text);
+        },
+        answerTool,
+      );
       const exchange: Exchange = {
         begun: false,
         received: collector.received,
@@ -90,7 +96,7 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
       } finally {
         deadlines.stop();
       }
-      const answer = toAnswer(exchange.received, exchange.requestId);
+      const answer = toAnswer(exchange.received, exchange.requestId, answerTool);
       const { firstTokenAt } = collector;
       return firstTokenAt === undefined ? answer : { ...answer, firstTokenMs: firstTokenAt - sentAt };
     },

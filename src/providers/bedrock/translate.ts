@@ -5,6 +5,7 @@ import type {
   OutputFormat,
   ToolConfiguration,
 } from "@aws-sdk/client-bedrock-runtime";
+import type { JsonTraits } from "../../domain/answer-tool.ts";
 import type { JsonTexts } from "../../domain/json-text.ts";
 import { closedSchema } from "../../domain/output-schema.ts";
 import {
@@ -20,7 +21,7 @@ import { withObjectRoot } from "../../domain/tool-schema.ts";
 import { ProviderError } from "../provider.ts";
 
 /** What of a model decides how it is called. What is absent is not known, and is taken to be possible. */
-export interface BedrockTraits {
+export interface BedrockTraits extends JsonTraits {
   /** The longest time for which its prompt cache keeps anything. */
   promptCache?: "none" | "5m" | "1h";
   /** Whether a cache point may follow the tools. */
@@ -29,8 +30,6 @@ export interface BedrockTraits {
   prefill?: "taken" | "trimmed" | "refused";
   /** Whether the schema of a tool may have alternatives at its root. */
   rootComposition?: boolean;
-  /** What it refuses, by the names of the catalogue. */
-  refuses?: readonly string[];
   /** Whether it takes tools in a streamed call. */
   streamingTools?: boolean;
   /** By parameter, where in additionalModelRequestFields the model expects it. */

@@ -2,7 +2,7 @@
 // as HTTP 200. Servers differ in what they leave out, so nothing about a chunk's form is taken for granted.
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
-import { argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
+import { answeredByTool, argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
 
 /** What has been received of an answer. */
 export interface Received {
@@ -35,9 +35,10 @@ type Json = Record<string, unknown>;
 
 /**
  * Adds a chunk of a stream, or a whole completion, which is the same with `message` in place of `delta`.
+ * @param answerTool the tool whose arguments are the answer; what the model says besides is not passed on as it comes
  * @returns the text in it, and whether the model has produced anything in it, be it thoughts or the input of a tool
  */
-export function receive(received: Received, chunk: Json): { text: string; produced: boolean } {
+export function receive(received: Received, chunk: Json, answerTool?: string): { text: string; produced: boolean } {
   if (typeof chunk.id === "string" && chunk.id !== "") received.id = chunk.id;
   if (typeof chunk.service_tier === "string") received.serviceTier = chunk.service_tier.slice(0, 50);
   received.usage = toUsage(chunk.usage) ?? received.usage;
@@ -52,9 +53,19 @@ export function receive(received: Received, chunk: Json): { text: string; produc
   received.text += text;
   if (typeof piece.refusal === "string") received.refusal += piece.refusal;
   const toolCalls = Array.isArray(piece.tool_calls) ? piece.tool_calls.filter(isObject) : [];
+  const before = carried(received, answerTool);
   for (const call of toolCalls) receiveToolCall(received.toolCalls, call);
   const thoughts = piece.reasoning_content ?? piece.reasoning;
-  return { text, produced: text !== "" || toolCalls.length > 0 || (typeof thoughts === "string" && thoughts !== "") };
+  return {
+    text: answerTool === undefined ? text : carried(received, answerTool).slice(before.length),
+    produced: text !== "" || toolCalls.length > 0 || (typeof thoughts === "string" && thoughts !== ""),
+  };
+}
+
+/** What has come of the answer in the arguments of the tool that carries it. */
+function carried({ toolCalls }: Received, answerTool: string | undefined): string {
+  if (answerTool === undefined) return "";
+  return toolCalls.find(({ name }) => name === answerTool)?.arguments ?? "";
 }
 
 /** A string, or a list of parts of which only texts are an answer. */
@@ -102,9 +113,10 @@ function countedUsage({ input, output, cacheRead }: Usage): { quotaUsage?: Usage
 
 /**
  * The answer, if what was received is one.
+ * @param answerTool the tool whose arguments are the answer
  * @throws ProviderError if the generation failed, whatever the HTTP status was.
  */
-export function toAnswer(received: Received, requestId: string | undefined): ProviderAnswer {
+export function toAnswer(received: Received, requestId: string | undefined, answerTool?: string): ProviderAnswer {
   const { text, refusal } = received;
   const about = {
     ...(received.usage && { usage: received.usage, ...countedUsage(received.usage) }),
@@ -151,7 +163,7 @@ export function toAnswer(received: Received, requestId: string | undefined): Pro
       arguments: finishReason === "length" ? text : argumentsOrEmpty(text),
     }),
   );
-  return { text, toolCalls, finishReason, ...about };
+  return { ...answeredByTool({ text, toolCalls, finishReason }, answerTool), ...about };
 }
 
 export function isObject(value: unknown): value is Json {

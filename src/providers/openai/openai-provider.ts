@@ -1,6 +1,7 @@
 // Any server that speaks OpenAI's Chat Completions (Ollama, vLLM, llama.cpp, OpenAI, Bedrock's own endpoint, ...):
 // exactly one request per call, streamed or in one piece.
 import type { IncomingMessage } from "node:http";
+import { type JsonTraits, withAnswerTool } from "../../domain/answer-tool.ts";
 import type { Clock } from "../../domain/clock.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, type ProviderCall, ProviderError, type ProviderFailure } from "../provider.ts";
@@ -27,6 +28,8 @@ export interface OpenAiOptions {
   maxSockets: number;
   /** An alias to name when the server does not have this model. */
   alternative?: string;
+  /** What is known of how the model gives answers in JSON. Default: nothing, so it is asked as the caller asks. */
+  traits?: JsonTraits;
   clock: Clock;
 }
 
@@ -49,8 +52,9 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
      * Resolves only with a complete answer. An abort, or an error of any kind, after the server said that the answer is
      * complete does not lose it: it has been paid for.
      */
-    async call({ request, signal, onText }) {
+    async call({ request: asked, signal, onText }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
+      const { request, answerTool } = withAnswerTool(asked, options.traits ?? {});
       if (request.guardrail) throw new ProviderError(noGuardrail);
       const sentAt = clock.now();
       const deadlines = new Deadlines(timeouts, signal, streaming);
@@ -67,7 +71,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
           connectMs: timeouts.connectMs,
           signal: deadlines.signal,
         });
-        await read(response, { exchange, deadlines, server, clock, onText });
+        await read(response, { exchange, deadlines, server, clock, onText, answerTool });
       } catch (error) {
         if (exchange.received.finishReason === undefined) {
           const failure = failureOf(error, server, signal.aborted, deadlines.expired);
@@ -80,7 +84,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
       } finally {
         deadlines.stop();
       }
-      const answer = toAnswer(exchange.received, exchange.requestId ?? exchange.received.id);
+      const answer = toAnswer(exchange.received, exchange.requestId ?? exchange.received.id, answerTool);
       const { firstTokenAt } = exchange;
       return firstTokenAt === undefined ? answer : { ...answer, firstTokenMs: firstTokenAt - sentAt };
     },
@@ -107,6 +111,8 @@ interface Reading {
   server: Server;
   clock: Clock;
   onText: ProviderCall["onText"];
+  /** The tool whose arguments are the answer. */
+  answerTool: string | undefined;
 }
 
 /** @throws ProviderError for what the server says, and whatever the connection does. */
@@ -144,7 +150,7 @@ async function readAtOnce(response: IncomingMessage, { exchange, server, clock }
 }
 
 async function readStream(response: IncomingMessage, reading: Reading): Promise<void> {
-  const { exchange, deadlines, server, clock, onText } = reading;
+  const { exchange, deadlines, server, clock, onText, answerTool } = reading;
   const parser = new EventParser();
   const take = ({ event, data }: { event?: string; data: string }): boolean => {
     if (data.trim() === "[DONE]") return true;
@@ -152,7 +158,7 @@ async function readStream(response: IncomingMessage, reading: Reading): Promise<
     if (!isObject(chunk)) throw new ProviderError(brokenEvent(server));
     if (chunk.error || event === "error") throw errorInAnswer(chunk, response, server, exchange.begun, clock);
     exchange.begun = true;
-    const { text, produced } = receive(exchange.received, chunk);
+    const { text, produced } = receive(exchange.received, chunk, answerTool);
     if (produced) exchange.firstTokenAt ??= clock.now();
     if (text !== "" && !deadlines.signal.aborted) onText?.(text);
     return false;
