@@ -23,18 +23,20 @@ export class ChatChunks {
     if (outcome?.model) this.#head.model = outcome.model;
     const tier = serviceTierOf(record);
     const calls = (outcome?.toolCalls ?? []).map((call, index) => ({ index, ...chatToolCall(call) }));
+    // Of an answer that is calls alone, OpenAI says at once that there is no text.
+    const isCallsAlone = calls.length > 0 && (outcome?.text ?? "") === "";
     return [
-      ...this.#role(),
+      ...this.#role(isCallsAlone ? null : ""),
       ...calls.map((call) => this.#chunk({ tool_calls: [call] })),
       this.#chunk({}, { finish_reason: finishReasonOf(outcome?.finishReason) }, tier && { service_tier: tier }),
       ...(this.#includeUsage ? [this.#usage(record)] : []),
     ];
   }
 
-  #role(): object[] {
+  #role(content: "" | null = ""): object[] {
     if (this.#begun) return [];
     this.#begun = true;
-    return [this.#chunk({ role: "assistant", content: "", refusal: null })];
+    return [this.#chunk({ role: "assistant", content, refusal: null })];
   }
 
   #chunk(delta: object, more: object = { finish_reason: null }, fields: object = {}): object {

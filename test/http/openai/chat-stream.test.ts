@@ -72,6 +72,17 @@ const post = (body: object) =>
 
 const stateOf = async (jobId: string) => (await server.context.store.get(jobId))?.state;
 
+test("D13: the first chunk of calls alone has null for content, as OpenAI sends it", async () => {
+  const stream = reading();
+  const jobId = await acceptedJob();
+  const toolCalls = [{ id: "c1", name: "look_up", arguments: '{"id": 2512292042121000001, "b": 1.0}' }];
+  await server.context.end(jobId, { status: "completed", text: "", toolCalls, finishReason: "tool_calls" });
+  expect(await stream.end).toBeUndefined();
+  const deltas = stream.chunks.map(({ choices }) => choices[0]?.delta);
+  expect(deltas[0]).toEqual({ role: "assistant", content: null, refusal: null });
+  expect(deltas[1]?.tool_calls?.[0]?.function?.arguments).toBe(toolCalls[0]!.arguments);
+});
+
 test("text as it comes, calls of functions, why it ended, what was used", async () => {
   const stream = reading({ stream_options: { include_usage: true } });
   const jobId = await acceptedJob();
