@@ -12,11 +12,10 @@ export interface JsonSpan {
   isExact: boolean;
 }
 
-export interface JsonScan {
-  /** In the order of the text. A place comes up twice where the text has a key twice. */
-  spans: JsonSpan[];
-  /** The first number outside of the spans that JavaScript cannot represent. */
-  inexact?: { path: JsonPath; literal: string };
+/** A number that JavaScript cannot represent, and where it begins in the text. */
+export interface InexactNumber {
+  literal: string;
+  index: number;
 }
 
 /** True for all JSON that may hold a number that JavaScript cannot represent, and for some that does not. */
@@ -27,10 +26,18 @@ export function mayBeInexact(json: string): boolean {
 /** Up to 15 significant digits always survive. A dot may be among them. */
 const suspicious = /\d[\d.]{15}|\d[eE][-+]?\d/;
 
-/** @param places keys and indices with dots between them; `*` is any key or index. Only the outermost of them are found. */
-export function scanJson(json: string, places: readonly string[] = []): JsonScan {
+/**
+ * Returns the objects and lists in the places, in the order of the text. A place comes up twice where the text has a key twice.
+ * @param places keys and indices with dots between them; `*` is any key or index. Only the outermost of them are found.
+ * @param onInexact called for numbers outside of these places; the path is only valid during the call
+ */
+export function scanJson(
+  json: string,
+  places: readonly string[],
+  onInexact?: (number: InexactNumber, path: JsonPath) => void,
+): JsonSpan[] {
   const wanted = places.map((place) => place.split("."));
-  const scan: JsonScan = { spans: [] };
+  const spans: JsonSpan[] = [];
   /** Of each object or list that is open, the key or the index at hand. */
   const path: JsonPath = [];
   let open: (Omit<JsonSpan, "text"> & { start: number }) | undefined;
@@ -55,7 +62,7 @@ export function scanJson(json: string, places: readonly string[] = []): JsonScan
         path.pop();
         expectsKey = false;
         if (open?.path.length === path.length) {
-          scan.spans.push({ path: open.path, text: json.slice(open.start, i + 1), isExact: open.isExact });
+          spans.push({ path: open.path, text: json.slice(open.start, i + 1), isExact: open.isExact });
           open = undefined;
         }
         break;
@@ -71,13 +78,13 @@ export function scanJson(json: string, places: readonly string[] = []): JsonScan
         const literal = numberAt.exec(json)?.[0] ?? json[i]!;
         if (!isExactNumber(literal)) {
           if (open) open.isExact = false;
-          else scan.inexact ??= { path: [...path], literal };
+          else onInexact?.({ literal, index: i }, path);
         }
         i += literal.length - 1;
       }
     }
   }
-  return scan;
+  return spans;
 }
 
 /** A place in a caller's words: `messages[0].content`. */

@@ -64,14 +64,18 @@ function problemIn(schema: unknown, path: string, root: unknown): SchemaProblem 
  * The same schema with every object closed, without the bounds of an integer that only say that JavaScript can hold it.
  * Zod writes those for every integer.
  */
-export function closedSchema(schema: unknown): unknown {
+export function closedSchema(schema: object): object {
+  return closed(schema) as object;
+}
+
+function closed(schema: unknown): unknown {
   if (!isObject(schema)) return schema;
   const entries = Object.entries(schema).flatMap(([key, value]): [string, unknown][] => {
     if (isIdleBound(schema, key)) return [];
-    if (key === "items") return [[key, closedSchema(value)]];
-    if (listKeywords.includes(key) && Array.isArray(value)) return [[key, value.map(closedSchema)]];
+    if (key === "items") return [[key, closed(value)]];
+    if (listKeywords.includes(key) && Array.isArray(value)) return [[key, value.map(closed)]];
     if (!mapKeywords.includes(key) || !isObject(value)) return [[key, value]];
-    return [[key, Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, closedSchema(inner)]))]];
+    return [[key, Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, closed(inner)]))]];
   });
   return { ...Object.fromEntries(entries), ...(isObjectSchema(schema) && { additionalProperties: false }) };
 }

@@ -40,7 +40,10 @@ export interface CachePoint {
 
 export type ResponseFormat =
   | { type: "json_object" }
-  | { type: "json_schema"; name: string; description?: string; schema: unknown; strict?: boolean };
+  | { type: "json_schema"; name: string; description?: string; schema: JsonSchema; strict?: boolean };
+
+/** A string is the text of a schema with a number that JavaScript cannot represent. It is sent as it is. */
+export type JsonSchema = object | string;
 
 /** A guardrail of the AWS account that input and answer pass through. */
 export interface Guardrail {
@@ -52,7 +55,7 @@ export interface Tool {
   name: string;
   description?: string;
   /** JSON Schema of the tool's input. */
-  inputSchema: unknown;
+  inputSchema: JsonSchema;
 }
 
 /** Absent parameters are left to the model's default. */

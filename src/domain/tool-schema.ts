@@ -19,7 +19,7 @@ export function wrongRootType(schema: unknown): string | undefined {
  * @param rootComposition whether the model takes `oneOf`, `anyOf` and `allOf` at the root. If not, the root says the same
  *   with a double `not`.
  */
-export function withObjectRoot(schema: unknown, rootComposition = true): unknown {
+export function withObjectRoot(schema: object, rootComposition = true): object {
   if (!isObject(schema) || wrongRootType(schema) !== undefined) return schema;
   const typed: Json = schema.type === "object" ? schema : { ...schema, type: "object" };
   const composed = compositions.filter((keyword) => typed[keyword] !== undefined);

@@ -2,9 +2,11 @@
 // and guardrails; and what they mean in the canonical request.
 import Type, { type Static } from "typebox";
 import { SluiceError } from "../domain/errors.ts";
+import { JsonText } from "../domain/json-text.ts";
 import type { CachePoint, CanonicalRequest, ContentBlock, Message } from "../domain/request.ts";
 import { checkJson } from "../jobs/json-values.ts";
 import { toolCallBlock } from "../jobs/tool-calls.ts";
+import { schemaOf } from "./json.ts";
 
 const closed = { additionalProperties: false };
 const name = Type.String({ pattern: "^[a-zA-Z0-9_-]{1,64}$", description: "Letters, digits, _ and -; at most 64." });
@@ -47,6 +49,9 @@ const message = Type.Object(
   closed,
 );
 
+/** Places in the body of POST /v1/jobs whose JSON stays text where JavaScript cannot represent a number in it. */
+export const jobTexts = ["tools.*.input_schema", "response_format.schema", "messages.*.content.*.input"];
+
 export const conversationField = Type.Optional(
   Type.Array(message, {
     minItems: 1,
@@ -66,6 +71,23 @@ const tool = Type.Object(
   closed,
 );
 
+const responseFormat = Type.Union(
+  [
+    Type.Object(
+      {
+        type: Type.Literal("json_schema"),
+        name,
+        schema: jsonSchema("JSON Schema of the answer."),
+        description: Type.Optional(Type.String()),
+        strict: Type.Optional(Type.Boolean()),
+      },
+      closed,
+    ),
+    Type.Object({ type: Type.Literal("json_object") }, closed),
+  ],
+  { description: "Holds the answer to a form, where the model can. By default free text." },
+);
+
 export const contentFields = {
   tools: Type.Optional(
     Type.Array(tool, { maxItems: 128, description: "What the model may ask for; its calls are in tool_calls." }),
@@ -75,24 +97,7 @@ export const contentFields = {
       description: "Whether it must call one of the tools, or which. By default auto.",
     }),
   ),
-  response_format: Type.Optional(
-    Type.Union(
-      [
-        Type.Object(
-          {
-            type: Type.Literal("json_schema"),
-            name,
-            schema: jsonSchema("JSON Schema of the answer."),
-            description: Type.Optional(Type.String()),
-            strict: Type.Optional(Type.Boolean()),
-          },
-          closed,
-        ),
-        Type.Object({ type: Type.Literal("json_object") }, closed),
-      ],
-      { description: "Holds the answer to a form, where the model can. By default free text." },
-    ),
-  ),
+  response_format: Type.Optional(responseFormat),
   service_tier: Type.Optional(
     Type.Enum(["default", "priority", "flex"], { description: "Of the provider; tiers have prices of their own." }),
   ),
@@ -173,10 +178,15 @@ function argumentsOf({ arguments: text, input }: { arguments?: string; input?: u
   if (typeof input !== "object" || Array.isArray(input)) {
     refuse(`${place} must be an object; got ${Array.isArray(input) ? "a list" : `a ${typeof input}`}.`);
   }
+  if (input instanceof JsonText) return input.text;
   checkJson(input, place);
   return JSON.stringify(input);
 }
 
+export function formatOf(format: Static<typeof responseFormat> | undefined): CanonicalRequest["responseFormat"] {
+  return format?.type === "json_schema" ? { ...format, schema: schemaOf(format.schema) } : format;
+}
+
 export function toolsOf(tools: readonly Static<typeof tool>[] | undefined): CanonicalRequest["tools"] {
-  return tools?.map(({ input_schema: inputSchema, ...named }) => ({ ...named, inputSchema }));
+  return tools?.map(({ input_schema: schema, ...named }) => ({ ...named, inputSchema: schemaOf(schema) }));
 }

@@ -16,7 +16,7 @@ import {
   submitFields,
   submitFieldsInput,
 } from "./fields.ts";
-import { contentFields, conversationField, conversationOf, toolsOf } from "./job-content.ts";
+import { contentFields, conversationField, conversationOf, formatOf, toolsOf } from "./job-content.ts";
 
 /** Fields of both requests. The stricter limits of a model are checked later. */
 function commonFields(settings: Settings) {
@@ -109,7 +109,7 @@ export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
     reasoningEffort: job.reasoning_effort,
     tools: toolsOf(job.tools),
     toolChoice: job.tool_choice,
-    responseFormat: job.response_format,
+    responseFormat: formatOf(job.response_format),
     serviceTier: job.service_tier,
     guardrail: job.guardrail,
     priority: body.priority,

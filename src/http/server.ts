@@ -7,6 +7,7 @@ import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import { SluiceError } from "../domain/errors.ts";
 import { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
 import type { JobsContext } from "../jobs/context.ts";
+import { keepExact } from "../jobs/exact-json.ts";
 import type { KeyRegistry } from "../jobs/keys/registry.ts";
 import { authenticate } from "./authentication.ts";
 import { dryRunSchema } from "./dry-run-resource.ts";
@@ -49,6 +50,13 @@ import { deliverySchema } from "./webhook-resource.ts";
 /** How long a client may take to send the headers of a request, and the whole of a file; Node looks every 30 s. */
 const headersTimeoutMs = 60_000;
 const uploadTimeoutMs = 3_600_000;
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Places in the body that keep a number which JavaScript cannot represent; see jobs/exact-json.ts. Default: none. */
+    keptAsText?: readonly string[];
+  }
+}
 
 export interface HttpContext extends JobsContext {
   keys: KeyRegistry;
@@ -177,7 +185,15 @@ function acceptJsonOnly(app: HttpServer): void {
     const text = body.toString();
     // Many clients name the type of a body that they do not send.
     if (text === "" && request.routeOptions.schema?.body === undefined) return done(null, undefined);
-    parse(request, text, (error, value) => (error ? done(jsonError(text, error)) : done(null, value)));
+    parse(request, text, (error, value) => {
+      if (error) return done(jsonError(text, error));
+      try {
+        keepExact(value, text, request.routeOptions.config.keptAsText ?? []);
+      } catch (reason) {
+        return done(reason as Error);
+      }
+      done(null, value);
+    });
   });
   // A form is for a file, and its route reads it as it arrives.
   app.addContentTypeParser("multipart/form-data", (request, _body, done) => {

@@ -1,6 +1,7 @@
 // What is asked, checked as far as that needs no model: sizes, Unicode, and a conversation that can be answered.
 import { SluiceError } from "../domain/errors.ts";
 import { type ContentBlock, type Message, normaliseMessages, type Tool } from "../domain/request.ts";
+import { parsedSchema, schemaText } from "../domain/schema-text.ts";
 import { checkJson } from "./json-values.ts";
 import { quote } from "./quote.ts";
 import type { SubmitInput } from "./submit-input.ts";
@@ -14,12 +15,15 @@ export function checkContent(input: SubmitInput, maxBytes: number): void {
   for (const text of stop) requireUnicode(text, "stop");
   for (const { content } of messages) for (const block of content) bytes += checkBlock(block, messagesField);
   if (tools.length > 0) {
-    checkJson(tools, "tools");
-    bytes += jsonBytes(tools);
+    for (const { inputSchema, ...named } of tools) {
+      checkJson([[named, parsedSchema(inputSchema)]], "tools");
+      bytes += jsonBytes(named) + Buffer.byteLength(schemaText(inputSchema));
+    }
   }
   if (responseFormat) {
-    checkJson(responseFormat, "response_format");
-    bytes += jsonBytes(responseFormat);
+    const schema = responseFormat.type === "json_schema" ? responseFormat.schema : {};
+    checkJson([{ ...responseFormat, schema: {} }, parsedSchema(schema)], "response_format");
+    bytes += Buffer.byteLength(schemaText(schema));
   }
   if (bytes <= maxBytes) return;
   const what = [messagesField, "system", tools.length > 0 && "tools", responseFormat && "response_format"].filter(

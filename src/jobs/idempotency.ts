@@ -10,6 +10,7 @@
 // that only shortens the way there and keeps the key remembered, so the last word is as good as any.
 import { createHash } from "node:crypto";
 import { SluiceError } from "../domain/errors.ts";
+import { printJson } from "../domain/json-text.ts";
 import type { Caller } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
 import { deletedAmong, orderOf, idempotencyPlace as place } from "./deleted.ts";
@@ -122,7 +123,7 @@ export async function sweepIdempotencyKeys({ store, clock }: Pick<JobsContext, "
 }
 
 function hashOf(value: unknown): string {
-  return createHash("sha256").update(JSON.stringify(value, withSortedKeys)).digest("hex");
+  return createHash("sha256").update(printJson(value, withSortedKeys)).digest("hex");
 }
 
 function withSortedKeys(_key: string, value: unknown): unknown {

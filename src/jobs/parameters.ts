@@ -11,6 +11,7 @@ import { SluiceError } from "../domain/errors.ts";
 import type { JobHead } from "../domain/job.ts";
 import { outputSchemaProblem } from "../domain/output-schema.ts";
 import type { CanonicalRequest, Parameters, Tool } from "../domain/request.ts";
+import { parsedSchema } from "../domain/schema-text.ts";
 import { wrongRootType } from "../domain/tool-schema.ts";
 import { type FieldNames, jobFieldNames } from "./field-names.ts";
 import { quote } from "./quote.ts";
@@ -204,7 +205,7 @@ function refusedTools(
 
 function refusedSchema(tools: readonly Tool[], who: string, names: FieldNames): Refusal | undefined {
   for (const [i, { inputSchema }] of tools.entries()) {
-    const type = wrongRootType(inputSchema);
+    const type = wrongRootType(parsedSchema(inputSchema));
     if (type === undefined) continue;
     const field = names.toolSchema(i);
     return { field, message: `${field} must be a schema of the type object for ${who}; got the type ${type}.` };
@@ -237,8 +238,9 @@ function refusedFormat(
     return { field: names.format, isCapability: true, message };
   }
   if (type === "json_object") return undefined;
-  if (mode === "tool") return refusedRoot(responseFormat.schema, who, names);
-  return provider === "bedrock" ? refusedOutputSchema(responseFormat.schema, who, names) : undefined;
+  const schema = parsedSchema(responseFormat.schema);
+  if (mode === "tool") return refusedRoot(schema, who, names);
+  return provider === "bedrock" ? refusedOutputSchema(schema, who, names) : undefined;
 }
 
 /** Where a tool carries the answer, the schema is that of its input. */

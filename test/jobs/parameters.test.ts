@@ -241,7 +241,7 @@ describe("tools and their results", () => {
   });
 
   test("schemas that are nested without end, and half characters, are refused and do not end the process", async () => {
-    let deep: unknown = {};
+    let deep = {};
     for (let i = 0; i < 200_000; i++) deep = { a: deep };
     const nested = /must not be nested deeper than 64 levels/;
     expect(await refused({ tools: [{ name: "clock", inputSchema: deep }] })).toMatch(nested);

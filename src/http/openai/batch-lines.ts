@@ -3,11 +3,11 @@ import type { Settings } from "../../config/settings.ts";
 import { type ErrorCode, errorTable } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import type { LineFormat, LineFormats } from "../../jobs/batches/lines.ts";
-import { type ChatRequest, chatReader } from "./chat-request.ts";
+import { type ChatRequest, chatReader, chatTexts } from "./chat-request.ts";
 import { chatCompletionOf } from "./chat-response.ts";
 import { openAiErrorOf, openAiStatusOf } from "./errors.ts";
 import { refuse } from "./fields.ts";
-import { type ResponseRequest, responseReader } from "./responses-request.ts";
+import { type ResponseRequest, responseReader, responseTexts } from "./responses-request.ts";
 import { responseOf } from "./responses-response.ts";
 
 export function lineFormats(settings: Settings): LineFormats {
@@ -15,12 +15,14 @@ export function lineFormats(settings: Settings): LineFormats {
   const readResponse = responseReader(settings);
   return {
     "/v1/chat/completions": {
+      keptAsText: chatTexts,
       read: (body, defaults) => asLine(readChat(body, defaults)),
       needsRequest: false,
       respond: (job, outcome) => chatCompletionOf({ job, attempts: [], outcome }),
       fail,
     },
     "/v1/responses": {
+      keptAsText: responseTexts,
       read(body, defaults) {
         const read = readResponse(body, defaults);
         if (read.background) refuse("background", "background must not be true in a batch.");

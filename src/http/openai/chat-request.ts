@@ -34,6 +34,9 @@ const message = Type.Object({
   tool_call_id: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
 });
 
+/** Places whose JSON stays text where JavaScript cannot represent a number in it. */
+export const chatTexts = ["tools.*.function.parameters", "response_format.json_schema.schema"];
+
 export function chatBody(settings: Settings) {
   const maxTokens = Math.max(...Object.values(settings.models).map((m) => m.maxOutputTokensLimit));
   const tokens = Type.Integer({ minimum: 1, maximum: maxTokens });

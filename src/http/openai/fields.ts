@@ -7,6 +7,7 @@ import type { CanonicalRequest, Tool } from "../../domain/request.ts";
 import { quote } from "../../jobs/quote.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
 import { environmentField, placementFields, priority, submitFields, submitFieldsInput } from "../fields.ts";
+import { schemaOf } from "../json.ts";
 
 /** Taken and not used: it changes neither what the model is asked nor what it answers. */
 export const ignored = Type.Optional(Type.Unknown({ description: "Taken for compatibility, and ignored." }));
@@ -85,11 +86,10 @@ function requireName(value: unknown, field: string): string {
 export function toolOf(value: unknown, field: string): Tool {
   if (!isObject(value)) return refuse(field, `${field} must be an object that describes a function.`);
   const { description = null, parameters = null } = value;
-  const tool: Tool = {
-    name: requireName(value.name, `${field}.name`),
-    inputSchema: parameters ?? { type: "object", properties: {} },
-  };
-  if (!isObject(tool.inputSchema)) refuse(`${field}.parameters`, `${field}.parameters must be a JSON schema.`);
+  const name = requireName(value.name, `${field}.name`);
+  const schema = parameters ?? { type: "object", properties: {} };
+  if (!isObject(schema)) return refuse(`${field}.parameters`, `${field}.parameters must be a JSON schema.`);
+  const tool: Tool = { name, inputSchema: schemaOf(schema) };
   if (description !== null) tool.description = requireText(description, `${field}.description`);
   return tool;
 }
@@ -122,7 +122,7 @@ export function schemaFormatOf(value: unknown, field: string): CanonicalRequest[
   return {
     type: "json_schema",
     name: requireName(value.name, `${field}.name`),
-    schema,
+    schema: schemaOf(schema),
     ...(description !== null && { description: requireText(description, `${field}.description`) }),
     ...(strict !== null && { strict }),
   };

@@ -37,6 +37,9 @@ const outputFields = {
   usage: ignored,
 };
 
+/** Places whose JSON stays text where JavaScript cannot represent a number in it. */
+export const responseTexts = ["tools.*.parameters", "text.format.schema"];
+
 export function responseBody(settings: Settings) {
   const maxTokens = Math.max(...Object.values(settings.models).map((m) => m.maxOutputTokensLimit));
   return Type.Object(

@@ -2,6 +2,7 @@
 import { isUuid, type JobId } from "../../domain/ids.ts";
 import type { JobRecord, Outcome, ToolCall, Usage } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
+import { printableSchema } from "../../domain/schema-text.ts";
 import { chatUsage, openAiId, serviceTierOf } from "./chat-response.ts";
 
 /** The job that a response's id stands for; undefined for an id that cannot be one. */
@@ -115,7 +116,7 @@ function formatOf({ responseFormat }: CanonicalRequest) {
   return {
     type,
     name,
-    schema: schema as Record<string, unknown>,
+    schema: printableSchema(schema) as Record<string, unknown>,
     ...(description !== undefined && { description }),
     ...(strict !== undefined && { strict }),
   };
@@ -131,7 +132,7 @@ function toolOf({ name, description, inputSchema }: NonNullable<CanonicalRequest
     type: "function" as const,
     name,
     description: description ?? null,
-    parameters: inputSchema as Record<string, unknown>,
+    parameters: printableSchema(inputSchema) as Record<string, unknown>,
     strict: false,
   };
 }

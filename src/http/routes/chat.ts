@@ -10,7 +10,7 @@ import { errorResponses } from "../errors.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { submitErrors } from "../job-request.ts";
 import { ChatChunks } from "../openai/chat-chunks.ts";
-import { type ChatRequest, chatBody, chatReader } from "../openai/chat-request.ts";
+import { type ChatRequest, chatBody, chatReader, chatTexts } from "../openai/chat-request.ts";
 import { chatCompletionOf } from "../openai/chat-response.ts";
 import { openAiErrorOf } from "../openai/errors.ts";
 import { failureOf, type Held, heldBy, heldErrors, heldHeaders, submitHeld, whileHeld } from "../openai/held-job.ts";
@@ -39,7 +39,10 @@ export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: n
   app.post(
     "/v1/chat/completions",
     {
-      config: { documented: answersOf("The answer, or its pieces.", [completion, Type.Ref("DryRun#")], true) },
+      config: {
+        documented: answersOf("The answer, or its pieces.", [completion, Type.Ref("DryRun#")], true),
+        keptAsText: chatTexts,
+      },
       schema: {
         tags: ["openai"],
         operationId: "createChatCompletion",

@@ -15,6 +15,7 @@ import { errorResponses } from "../errors.ts";
 import { jobFilterFields } from "../fields.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
+import { jobTexts } from "../job-content.ts";
 import { jobBody, submitErrors, submitInputOf } from "../job-request.ts";
 import { jobParams, jobResource, jobSummaryResource } from "../job-resource.ts";
 import { nullable } from "../json.ts";
@@ -56,6 +57,7 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
     "/v1/jobs",
     {
       config: {
+        keptAsText: jobTexts,
         documented: answersOf("The job; of a dry run what would become of it.", [
           Type.Ref("Job#"),
           Type.Ref("DryRun#"),

@@ -3,6 +3,7 @@ import Type from "typebox";
 import { isErased } from "../../domain/erase.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobRecord } from "../../domain/job.ts";
+import { printJson } from "../../domain/json-text.ts";
 import type { Caller } from "../../jobs/caller.ts";
 import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { cancel } from "../../jobs/cancel.ts";
@@ -20,7 +21,7 @@ import { failureOf, heldBy, heldErrors, heldHeaders, submitHeld, whileHeld } fro
 import { streamJob } from "../openai/held-stream.ts";
 import { streamResponse } from "../openai/response-stream.ts";
 import { ResponseEvents } from "../openai/responses-events.ts";
-import { responseBody, responseReader } from "../openai/responses-request.ts";
+import { responseBody, responseReader, responseTexts } from "../openai/responses-request.ts";
 import { jobOfResponse, type ResponseObject, responseOf } from "../openai/responses-response.ts";
 import type { HttpServer } from "../types.ts";
 import { compileQueryOnly } from "../validation.ts";
@@ -55,6 +56,9 @@ const deleted = Type.Object({
   deleted: Type.Literal(true),
 });
 
+/** For the serializerCompiler of routes that answer with a response: it shows the schemas that were asked with. */
+const exactly = () => printJson;
+
 /** @param keepAliveMs how often a stream without text sends a comment */
 export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
   const { settings } = context;
@@ -65,7 +69,11 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
   app.post(
     "/v1/responses",
     {
-      config: { documented: answersOf("The response, or its events.", [response, Type.Ref("DryRun#")], true) },
+      config: {
+        documented: answersOf("The response, or its events.", [response, Type.Ref("DryRun#")], true),
+        keptAsText: responseTexts,
+      },
+      serializerCompiler: exactly,
       schema: {
         tags,
         operationId: "createResponse",
@@ -105,7 +113,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
           form(job, events) {
             const form = new ResponseEvents(job);
             const send = (objects: readonly { type: string }[]) => {
-              for (const object of objects) events.send(JSON.stringify(object), { event: object.type });
+              for (const object of objects) events.send(printJson(object), { event: object.type });
             };
             return {
               text: (text, position) => send(form.text(text, position)),
@@ -132,6 +140,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
     "/v1/responses/:response_id",
     {
       config: { documented: answersOf("The response, or its events.", [response], true) },
+      serializerCompiler: exactly,
       schema: {
         tags,
         operationId: "getResponse",
@@ -161,6 +170,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
   app.post(
     "/v1/responses/:response_id/cancel",
     {
+      serializerCompiler: exactly,
       schema: {
         tags,
         operationId: "cancelResponse",

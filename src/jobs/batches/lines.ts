@@ -5,6 +5,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import type { Job, JobError, JobHead, Outcome } from "../../domain/job.ts";
 import type { AdmissionContext } from "../admission.ts";
 import type { Caller } from "../caller.ts";
+import { keepExact } from "../exact-json.ts";
 import { quote } from "../quote.ts";
 import { buildJob } from "../submit.ts";
 import type { SubmitInput } from "../submit-input.ts";
@@ -12,6 +13,8 @@ import type { JsonLine } from "./jsonl.ts";
 
 /** What the calls of one endpoint look like: the body of a line, and what is answered to it. */
 export interface LineFormat {
+  /** Places in the body that keep a number which JavaScript cannot represent; see exact-json.ts. */
+  keptAsText: readonly string[];
   /** @throws SluiceError with the field at fault */
   read(body: unknown, defaults: { environment: string; priority: "batch" }): { input: SubmitInput; stream: boolean };
   /** Whether the answer says what was asked: then the request is read as well. */
@@ -30,6 +33,8 @@ export interface RequestLine {
   number: number;
   customId: string;
   body: unknown;
+  /** The whole line. */
+  json: string;
 }
 
 const maxCustomIdLength = 512;
@@ -60,7 +65,7 @@ export function requestLine({ number, text, problem }: JsonLine, endpoint: strin
     const got = typeof url === "string" ? `; got ${quote(url)}` : "";
     throw new LineError("mismatched_url", `url must be the endpoint of the batch, ${endpoint}${got}.`, "url");
   }
-  return { number, customId, body };
+  return { number, customId, body, json: text! };
 }
 
 const fields = ["custom_id", "method", "url", "body"];
@@ -85,9 +90,10 @@ export function lineJob(
   context: AdmissionContext,
   request: BatchRequest,
   format: LineFormat,
-  { number, customId, body }: RequestLine,
+  { number, customId, body, json }: RequestLine,
 ): Job | Promise<Job> {
   const { id: batchId, environment, createdAt: submittedAt, expiresAt } = request;
+  keepExact(body, json, format.keptAsText, "body");
   const { input, stream } = format.read(body, { environment, priority: "batch" });
   if (stream) refuse("stream", "stream must not be true in a batch.");
   if (input.environment !== environment) refuse("environment", `environment must be that of the file, ${environment}.`);

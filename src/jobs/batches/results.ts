@@ -4,6 +4,7 @@ import type { BatchRequest, BatchSteps, LineCounts } from "../../domain/batch.ts
 import { lineJobId, lineOf } from "../../domain/batch.ts";
 import type { JobId } from "../../domain/ids.ts";
 import { type FinalState, isFinal } from "../../domain/job.ts";
+import { printJson } from "../../domain/json-text.ts";
 import type { JobStore, LineRange, LineRecord } from "../../store/job-store.ts";
 import { jsonLines } from "./jsonl.ts";
 import { type LineFormat, requestLine } from "./lines.ts";
@@ -147,7 +148,7 @@ export async function* resultsSoFar(
       if (lines.length === left) break;
       const { id, customId = "" } = record.job;
       const result = resultOf(format, { id, customId, record, unsent: "refused" });
-      lines.push(JSON.stringify({ ...result, line: lineOf(id) }));
+      lines.push(printJson({ ...result, line: lineOf(id) }));
     }
     left -= lines.length;
     if (lines.length > 0) yield `${lines.join("\n")}\n`;

@@ -80,7 +80,7 @@ export function receivedAtOnce(response: ConverseResponse, body: string): Receiv
   const content = response.output?.message?.content ?? [];
   const inputs = new Map<number, string>();
   if (content.some(({ toolUse }) => toolUse)) {
-    const { spans } = scanJson(body, ["output.message.content.*.toolUse.input"]);
+    const spans = scanJson(body, ["output.message.content.*.toolUse.input"]);
     for (const { path, text } of spans) inputs.set(path[3] as number, text);
   }
   return {

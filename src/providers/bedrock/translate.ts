@@ -17,6 +17,7 @@ import {
   type Parameters,
   type ResponseFormat,
 } from "../../domain/request.ts";
+import { changedSchema, schemaText } from "../../domain/schema-text.ts";
 import { withObjectRoot } from "../../domain/tool-schema.ts";
 import { ProviderError } from "../provider.ts";
 
@@ -47,7 +48,7 @@ export function toConverse(
   const { maxTokens, temperature, stop } = request.parameters;
   const topP = possibleTopP(request.parameters, traits);
   const { responseFormat: format, guardrail, serviceTier } = request;
-  const tools = toToolConfig(request, traits);
+  const tools = toToolConfig(request, traits, texts);
   const additional = toAdditionalFields(request.parameters, traits.fields);
   return {
     modelId,
@@ -123,7 +124,11 @@ function toTextFormat({ name, description, schema }: ResponseFormat & { type: "j
   return {
     type: "json_schema",
     structure: {
-      jsonSchema: { schema: JSON.stringify(closedSchema(schema)), name, ...(description ? { description } : {}) },
+      jsonSchema: {
+        schema: schemaText(changedSchema(schema, closedSchema)),
+        name,
+        ...(description ? { description } : {}),
+      },
     },
   };
 }
@@ -202,6 +207,7 @@ function usesTools({ content }: CanonicalRequest["messages"][number]): boolean {
 function toToolConfig(
   request: CanonicalRequest,
   { rootComposition, toolCache }: BedrockTraits,
+  texts: JsonTexts,
 ): ToolConfiguration | undefined {
   if (!request.tools?.length) return undefined;
   const choice = request.toolChoice;
@@ -210,12 +216,13 @@ function toToolConfig(
   // What stands before a cache point in the system text are the tools; without such a text they are all there is.
   const isLast = request.systemCachePoint && !request.system?.trim() && toolCache !== false;
   const cache = isLast ? [toCachePoint(request.systemCachePoint!)] : [];
+  const withRoot = (schema: object) => withObjectRoot(schema, rootComposition);
   const tools = request.tools.map((tool) => ({
     toolSpec: {
       name: tool.name,
       // Converse refuses an empty description.
       ...(tool.description?.trim() ? { description: tool.description } : {}),
-      inputSchema: { json: withObjectRoot(tool.inputSchema, rootComposition) as Json },
+      inputSchema: { json: texts.place(schemaText(changedSchema(tool.inputSchema, withRoot))) },
     },
   }));
   return {

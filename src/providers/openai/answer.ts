@@ -92,8 +92,6 @@ function receiveToolCall(calls: OpenToolCall[], piece: Json): void {
   const { name, arguments: text } = isObject(piece.function) ? piece.function : {};
   if (typeof name === "string") call.name ||= name;
   if (typeof text === "string") call.arguments += text;
-  // Against the rules, but seen: an object instead of its text.
-  else if (isObject(text)) call.arguments = JSON.stringify(text);
 }
 
 /** OpenAI's count of the prompt includes what was read from the cache; ours does not. */

@@ -3,9 +3,11 @@
 import type { IncomingMessage } from "node:http";
 import { type JsonTraits, withAnswerTool } from "../../domain/answer-tool.ts";
 import type { Clock } from "../../domain/clock.ts";
+import { printJson } from "../../domain/json-text.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, type ProviderCall, ProviderError, type ProviderFailure } from "../provider.ts";
 import { isObject, nothingReceived, type Received, receive, toAnswer } from "./answer.ts";
+import { parseCompletion } from "./completion-json.ts";
 import { classify, readError, type Server } from "./failures.ts";
 import { createAgent, post } from "./http.ts";
 import { EventParser } from "./server-sent-events.ts";
@@ -66,7 +68,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
             accept: streaming ? "text/event-stream" : "application/json",
             ...(options.apiKey !== undefined && { authorization: `Bearer ${options.apiKey}` }),
           },
-          body: JSON.stringify(toChatCompletion(request, { ...options, streamUsage })),
+          body: printJson(toChatCompletion(request, { ...options, streamUsage })),
           agent,
           connectMs: timeouts.connectMs,
           signal: deadlines.signal,
@@ -128,7 +130,7 @@ async function read(response: IncomingMessage, reading: Reading): Promise<void> 
   }
   if (status < 200 || status > 299) {
     const body = await readText(response, maxErrorBytes);
-    const said = type.includes("html") ? undefined : (parseJson(body.text) ?? body.text);
+    const said = type.includes("html") ? undefined : (parseCompletion(body.text) ?? body.text);
     const error = readError(said, status, headers);
     throw new ProviderError(classify(error, server, false, clock.wall()));
   }
@@ -139,7 +141,7 @@ async function read(response: IncomingMessage, reading: Reading): Promise<void> 
 
 async function readAtOnce(response: IncomingMessage, { exchange, server, clock }: Reading): Promise<void> {
   const { text, complete } = await readText(response, maxBodyBytes);
-  const body = parseJson(text);
+  const body = parseCompletion(text);
   if (!complete || !isObject(body)) throw new ProviderError(notOurProtocol(server, true));
   // OpenRouter, for one, answers errors with HTTP 200.
   if (body.error) throw errorInAnswer(body, response, server, false, clock);
@@ -154,7 +156,7 @@ async function readStream(response: IncomingMessage, reading: Reading): Promise<
   const parser = new EventParser();
   const take = ({ event, data }: { event?: string; data: string }): boolean => {
     if (data.trim() === "[DONE]") return true;
-    const chunk = parseJson(data);
+    const chunk = parseCompletion(data);
     if (!isObject(chunk)) throw new ProviderError(brokenEvent(server));
     if (chunk.error || event === "error") throw errorInAnswer(chunk, response, server, exchange.begun, clock);
     exchange.begun = true;
@@ -177,7 +179,7 @@ async function readStream(response: IncomingMessage, reading: Reading): Promise<
   }
   for (const event of parser.end()) {
     // Half an event at the end is what a cut looks like where the connection is closed in good order.
-    if (event.data.trim() !== "[DONE]" && parseJson(event.data) === undefined) return;
+    if (event.data.trim() !== "[DONE]" && parseCompletion(event.data) === undefined) return;
     if (take(event)) return;
   }
 }
@@ -207,14 +209,6 @@ async function readText(response: IncomingMessage, maxBytes: number): Promise<{ 
     if (bytes > maxBytes) break;
   }
   return { text: Buffer.concat(chunks).subarray(0, maxBytes).toString(), complete: bytes <= maxBytes };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 // ---------------------------------------------------------------- failures

@@ -1,5 +1,6 @@
 // From the canonical request to the body of a chat completion.
 import { type CanonicalRequest, type ContentBlock, type Message, normaliseMessages } from "../../domain/request.ts";
+import { printableSchema } from "../../domain/schema-text.ts";
 
 export interface BodyOptions {
   modelId: string;
@@ -59,7 +60,10 @@ function toContent(content: ContentBlock[]): string | { type: "text"; text: stri
 }
 
 function toTool({ name, description, inputSchema }: NonNullable<CanonicalRequest["tools"]>[number]) {
-  return { type: "function", function: { name, ...(description && { description }), parameters: inputSchema } };
+  return {
+    type: "function",
+    function: { name, ...(description && { description }), parameters: printableSchema(inputSchema) },
+  };
 }
 
 function toToolChoice(choice: CanonicalRequest["toolChoice"]): Record<string, unknown> {
@@ -69,6 +73,6 @@ function toToolChoice(choice: CanonicalRequest["toolChoice"]): Record<string, un
 
 function toResponseFormat(format: NonNullable<CanonicalRequest["responseFormat"]>): Record<string, unknown> {
   if (format.type === "json_object") return format;
-  const { type, ...schema } = format;
-  return { type, json_schema: schema };
+  const { type, schema, ...named } = format;
+  return { type, json_schema: { ...named, schema: printableSchema(schema) } };
 }

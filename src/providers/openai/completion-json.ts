@@ -1,0 +1,24 @@
+// A completion or a chunk of one as the server sent it, parsed. Against the rules, some servers send the arguments of a
+// call as an object. Their text is taken from the JSON, because parsed and printed it could be another.
+import { scanJson } from "../../domain/json-scan.ts";
+
+const places = ["message", "delta"].map((piece) => `choices.*.${piece}.tool_calls.*.function.arguments`);
+
+/** Quotes inside of a string are escaped, so no text of the model looks like this. */
+const argumentsAsObject = /"arguments"\s*:\s*[{[]/;
+
+/** Undefined for text that is not JSON. */
+export function parseCompletion(text: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!argumentsAsObject.test(text)) return value;
+  for (const span of scanJson(text, places)) {
+    const holder = span.path.slice(0, -1).reduce<unknown>((at, part) => at?.[part as keyof typeof at], value);
+    if (typeof holder === "object" && holder !== null) Object.assign(holder, { arguments: span.text });
+  }
+  return value;
+}
