@@ -27,6 +27,7 @@ import { createTokenCounter } from "./jobs/token-counter.ts";
 import { TokenRatios } from "./jobs/token-ratios.ts";
 import { createLog } from "./log.ts";
 import { openProviderPool } from "./provider-pool.ts";
+import { withinBounds } from "./providers/bounds.ts";
 import type { Provider } from "./providers/provider.ts";
 import { loggingTrouble } from "./providers/trouble-log.ts";
 import { createReload } from "./reload.ts";
@@ -111,7 +112,11 @@ export async function startService(initial: Settings, options: StartOptions = {}
         ? undefined
         : openProviderPool(settings, (...of) =>
             loggingTrouble(
-              options.createProvider?.(of[2]) ?? createProvider(...of, { env, clock, simulator }),
+              withinBounds(options.createProvider?.(of[2]) ?? createProvider(...of, { env, clock, simulator }), {
+                deployment: of[2].id,
+                contextTokens: of[1].contextTokens,
+                log,
+              }),
               of[2].id,
               log,
             ),

@@ -47,6 +47,7 @@ export const errorTable = {
     status: 502,
     advice: "The model produced output that could not be read; try again or change the prompt.",
   },
+  answer_too_large: { status: 502, advice: "Lower max_tokens, or ask for a shorter answer." },
   model_unavailable: { status: 502, advice: "The deployment cannot serve this model; GET /v1/deployments shows why." },
   tries_exhausted: { status: 502, advice: "Every try failed; the attempts show how. Retry when the provider is well." },
   unknown_end: {

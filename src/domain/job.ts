@@ -106,6 +106,8 @@ export interface Usage {
   cacheWrite?: number;
   /** How many of `cacheWrite` are kept for an hour, which has a price of its own; absent where the provider does not say. */
   cacheWriteHour?: number;
+  /** How many of `output` the model spent on reasoning; absent if the provider does not say. */
+  reasoning?: number;
 }
 
 /** One call to a provider for one job, written down before it is made. Its key is `{jobId}/{n}`. */

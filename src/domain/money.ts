@@ -31,7 +31,8 @@ export function costNanoUsd(
   usage: Usage,
   { tier = "default", keptForAnHour = false }: { tier?: string; keptForAnHour?: boolean } = {},
 ): number | undefined {
-  const factor = tier === "default" ? 1 : prices.tiers[tier as "priority" | "flex"];
+  // The provider names the tier: it may be anything, also a name that every object has.
+  const factor = tier === "default" ? 1 : tier === "priority" || tier === "flex" ? prices.tiers[tier] : undefined;
   const { input, output, cacheRead, cacheWrite = 0 } = usage;
   // What the provider says, or else what the request asked for.
   const hour = usage.cacheWriteHour ?? (keptForAnHour ? cacheWrite : 0);
@@ -46,11 +47,16 @@ export function costNanoUsd(
   for (const [tokens, price] of parts) {
     if (!tokens) continue;
     if (price === undefined) return undefined;
-    pico += BigInt(tokens) * BigInt(Math.round(price * picoPerToken));
+    pico += BigInt(wholeTokens(tokens)) * BigInt(Math.round(price * picoPerToken));
   }
   if (factor === undefined) return undefined;
   const scale = 1000n * BigInt(factorUnits);
   return Number((pico * BigInt(Math.round(factor * factorUnits)) + scale / 2n) / scale);
+}
+
+/** What was stored before usage was checked may be any number. */
+function wholeTokens(tokens: number): number {
+  return Number.isFinite(tokens) ? Math.max(0, Math.ceil(tokens)) : 0;
 }
 
 /** Of all the calls that say what they cost; undefined if none does, or if one used tokens and does not say. */

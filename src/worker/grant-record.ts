@@ -1,12 +1,21 @@
 // What one grant writes down: its attempt, the end of it or the outcome, and the settlement. Every write is held and
 // repeated while the store or the scheduler is away, and told to listeners once it is durable.
 import { SluiceError } from "../domain/errors.ts";
-import type { AttemptEnd, Job, JobState, Outcome } from "../domain/job.ts";
+import type { AttemptEnd, Job, JobError, JobState, Outcome } from "../domain/job.ts";
 import { announceEnd } from "../jobs/webhooks/records.ts";
 import type { Grant, RestampResult, Settlement } from "../scheduler/scheduler.ts";
 import type { BeginResult } from "../store/job-store.ts";
 import type { WorkerContext } from "./context.ts";
-import { persistently } from "./persistently.ts";
+import { cannotBeStored, persistently } from "./persistently.ts";
+
+const notStored: JobError = {
+  code: "internal",
+  message: "What the call led to could not be stored; the service's log has the details.",
+};
+const notBegun: JobError = {
+  code: "internal",
+  message: "The job could not be read from the store; the service's log has the details.",
+};
 
 export class GrantRecord {
   readonly #context: WorkerContext;
@@ -22,7 +31,8 @@ export class GrantRecord {
     this.#giveUp = giveUp;
   }
 
-  async beginAttempt(): Promise<BeginResult> {
+  /** A job that cannot be read from the store is refused: no repetition would help it. */
+  async beginAttempt(): Promise<BeginResult | { status: "refused"; error: JobError }> {
     const { store, clock, workerId, settings } = this.#context;
     const { environment, jobId, grant, deployment, model, reserved } = this.#grant;
     const attempt = {
@@ -36,24 +46,41 @@ export class GrantRecord {
       chargedAt: clock.wall(),
       maxFailedTries: settings.worker.maxFailedTries,
     };
-    const result = await this.#persist("Beginning an attempt", () => store.beginAttempt(attempt));
-    if (result.status === "begun") this.#job = result.job;
-    return result;
+    try {
+      const result = await this.#store("Beginning an attempt", () => store.beginAttempt(attempt));
+      if (result.status === "begun") this.#job = result.job;
+      return result;
+    } catch (error) {
+      if (this.#giveUp.aborted) throw error;
+      this.#context.log.error({ err: error, jobId, environment }, "failed to begin an attempt");
+      return { status: "refused", error: notBegun };
+    }
   }
 
   /** The end of an attempt after which the job goes on. */
   async endAttempt(n: number, end: AttemptEnd): Promise<void> {
     const { environment, jobId } = this.#grant;
-    await this.#persist("Storing an attempt's end", () => this.#context.store.endAttempt(environment, jobId, n, end));
+    const write = (ended: AttemptEnd) =>
+      this.#store("Storing an attempt's end", () => this.#context.store.endAttempt(environment, jobId, n, ended));
+    await write(end).catch((error) => {
+      this.#giveUpOn(error);
+      return write(plainEnd(end));
+    });
   }
 
-  /** The outcome, with the attempt that led to it if there was one. Another outcome that was first stands. */
+  /**
+   * The outcome, with the attempt that led to it if there was one. Another outcome that was first stands. If the store takes
+   * anything but this outcome, the job fails with an error in its place.
+   */
   async finish(outcome: Omit<Outcome, "jobId">, attempt?: { n: number; end: AttemptEnd }): Promise<void> {
     const { environment, jobId } = this.#grant;
+    const write = (ended: Omit<Outcome, "jobId">, of: typeof attempt) =>
+      this.#store("Storing an outcome", () => this.#context.store.finish(environment, { jobId, ...ended }, of));
     try {
-      const { outcome: standing } = await this.#persist("Storing an outcome", () =>
-        this.#context.store.finish(environment, { jobId, ...outcome }, attempt),
-      );
+      const { outcome: standing } = await write(outcome, attempt).catch((error) => {
+        this.#giveUpOn(error);
+        return write(plainFailure(outcome), attempt && { n: attempt.n, end: plainEnd(attempt.end) });
+      });
       void this.#context.limits?.ended(environment, standing);
       if (this.#job) void announceEnd(this.#context, this.#job);
       this.publishState(standing.status, standing.at);
@@ -80,7 +107,43 @@ export class GrantRecord {
     this.#context.events.publish({ type: "state", jobId, environment, state, at });
   }
 
+  /** @throws the error, unless something else may be stored in place of what led to it */
+  #giveUpOn(error: unknown): void {
+    if (this.#giveUp.aborted || (error instanceof SluiceError && error.code === "job_not_found")) throw error;
+    const { jobId, environment } = this.#grant;
+    this.#context.log.error({ err: error, jobId, environment }, "failed to store what a call led to");
+  }
+
+  #store<T>(what: string, operation: () => Promise<T>): Promise<T> {
+    return persistently(this.#context, what, this.#giveUp, operation, cannotBeStored);
+  }
+
   #persist<T>(what: string, operation: () => Promise<T>): Promise<T> {
     return persistently(this.#context, what, this.#giveUp, operation);
   }
+}
+
+/** The end without what a provider worded. What was used and paid stays. */
+function plainEnd({ result, at, usage, durationMs, firstTokenMs, costNanoUsd }: AttemptEnd): AttemptEnd {
+  return {
+    result,
+    at,
+    ...(usage && { usage }),
+    ...(durationMs !== undefined && { durationMs }),
+    ...(firstTokenMs !== undefined && { firstTokenMs }),
+    ...(costNanoUsd !== undefined && { costNanoUsd }),
+  };
+}
+
+/** The outcome of a job whose outcome cannot be stored. */
+function plainFailure({ at, deployment, model, attempt, costNanoUsd }: Omit<Outcome, "jobId">): Omit<Outcome, "jobId"> {
+  return {
+    status: "failed",
+    at,
+    error: notStored,
+    ...(deployment !== undefined && { deployment }),
+    ...(model !== undefined && { model }),
+    ...(attempt !== undefined && { attempt }),
+    ...(costNanoUsd !== undefined && { costNanoUsd }),
+  };
 }

@@ -6,23 +6,37 @@ import type { WorkerContext } from "./context.ts";
 const firstPauseMs = 100;
 const longestPauseMs = 5000;
 
+/** The store calls an error `internal` that it does not know. After so many failures in a row it is taken to be lasting. */
+const maxInternalFailures = 12;
+
+/**
+ * Returns whether repeating a write to the store is pointless: the store is reachable, and what is written cannot be.
+ * Errors of our own code, such as JSON that is nested too deeply, are no errors of the store.
+ */
+export function cannotBeStored(error: unknown, failures: number): boolean {
+  if (!(error instanceof SluiceError)) return true;
+  return error.code === "job_not_found" || (error.code === "internal" && failures >= maxInternalFailures);
+}
+
 /**
  * Repeats the operation, with growing pauses, until it succeeds.
  * @param what names the operation in the log
  * @param giveUp aborted when the process can wait no longer
- * @throws what the operation threw, once `giveUp` is aborted; at once if the job does not exist
+ * @param isFinal whether it is pointless to repeat the operation after so many failures. Default: never.
+ * @throws what the operation threw, once `giveUp` is aborted or the error is final
  */
 export async function persistently<T>(
   context: Pick<WorkerContext, "log" | "timers" | "random">,
   what: string,
   giveUp: AbortSignal,
   operation: () => Promise<T>,
+  isFinal: (error: unknown, failures: number) => boolean = () => false,
 ): Promise<T> {
   for (let failures = 1; ; failures++) {
     try {
       return await operation();
     } catch (error) {
-      if (giveUp.aborted || (error instanceof SluiceError && error.code === "job_not_found")) throw error;
+      if (giveUp.aborted || isFinal(error, failures)) throw error;
       context.log.warn({ err: error, failures }, `${what} failed; trying again`);
       const ceiling = Math.min(longestPauseMs, firstPauseMs * 2 ** (failures - 1));
       await pause(context.timers, ceiling * (0.5 + context.random() / 2), giveUp);

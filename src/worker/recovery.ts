@@ -13,6 +13,7 @@ import type { WorkerContext } from "./context.ts";
 import { loadLearnedLimits } from "./learned-limits.ts";
 import type { Orphans } from "./orphans.ts";
 import { persistently } from "./persistently.ts";
+import { usageCharge } from "./usage-charge.ts";
 
 type RecoveryContext = Pick<
   WorkerContext,
@@ -100,7 +101,8 @@ function chargeOf(attempt: Attempt, nowWall: number): RestoredCharge[] {
   const refused = end?.result === "throttled" || end?.result === "capacity";
   const usage = end?.usage ?? (refused ? { input: 0, output: 0 } : undefined);
   if (usage === undefined) return [{ deployment, grant, agoMs, tokens: reserved, settled: false }];
-  const tokens = { input: usage.input + (usage.cacheWrite ?? 0), output: usage.output };
+  const { input, output, cacheWrite = 0 } = usageCharge(usage, reserved);
+  const tokens = { input: input + cacheWrite, output };
   return [{ deployment, grant, agoMs, tokens, settled: true }];
 }
 

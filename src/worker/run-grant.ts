@@ -15,7 +15,8 @@ import { priced, totalCost } from "./cost.ts";
 import { GrantRecord } from "./grant-record.ts";
 import type { AbortCause, RunningCall } from "./running-call.ts";
 import { turnToLeave } from "./turns.ts";
-import { deadlinePassed, judge, judgeAbort, type Tried, usageCharge, type Verdict } from "./verdict.ts";
+import { usageCharge } from "./usage-charge.ts";
+import { deadlinePassed, judge, judgeAbort, type Tried, type Verdict } from "./verdict.ts";
 
 interface Begun extends Tried {
   job: Job;
@@ -174,7 +175,7 @@ async function recordAnswer(begun: Begun, answer: ProviderAnswer, end: AttemptEn
     { n, end },
   );
   const counted = answer.quotaUsage ?? usage;
-  const charge = counted === undefined ? "keep" : usageCharge(counted);
+  const charge = counted === undefined ? "keep" : usageCharge(counted, begun.attempt.reserved);
   await record.settle({ job: "ended", charge, signal: { kind: "ok" } });
 }
 

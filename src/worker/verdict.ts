@@ -16,6 +16,7 @@ import type { Attempt, AttemptEnd, JobError, JobHead, Usage } from "../domain/jo
 import type { ProviderFailure } from "../providers/provider.ts";
 import type { DeploymentSignal, Settlement } from "../scheduler/scheduler.ts";
 import type { AbortCause } from "./running-call.ts";
+import { usageCharge } from "./usage-charge.ts";
 
 export interface Verdict {
   attempt: Pick<AttemptEnd, "result" | "error" | "usage" | "requestId" | "serviceTier">;
@@ -45,7 +46,7 @@ const longestRetryAfterMs = 10 * 60_000;
 export function judge(failure: ProviderFailure, tried: Tried, policy: RetryPolicy): Verdict {
   const { code, message, usage, requestId, retryAfterMs } = failure;
   const error = { code, message };
-  const charge = chargeOf(failure);
+  const charge = chargeOf(failure, tried);
   const backInPlace = (signal: DeploymentSignal): Verdict["settlement"] => ({
     job: { requeueAfterMs: 0 },
     charge,
@@ -98,7 +99,7 @@ function judgeTransient(failure: ProviderFailure, tried: Tried, policy: RetryPol
   const { code, message, usage, requestId } = failure;
   const { serviceTier } = failure;
   const attempt = { result: "transient", error: { code, message }, usage, requestId, serviceTier } as const;
-  const charge = chargeOf(failure);
+  const charge = chargeOf(failure, tried);
   const failed = (why: JobError): Verdict => ({
     attempt,
     outcome: { status: "failed", error: why },
@@ -120,7 +121,7 @@ function judgeTransient(failure: ProviderFailure, tried: Tried, policy: RetryPol
 /** A call that we cut off ourselves. It may have been billed, so the reservation stays until it ages out. */
 export function judgeAbort(cause: AbortCause, tried: Tried, usage: Usage | undefined): Verdict {
   const attempt = { result: "aborted" as const, usage };
-  const charge: Settlement["charge"] = usage === undefined ? "keep" : usageCharge(usage);
+  const charge: Settlement["charge"] = usage === undefined ? "keep" : usageCharge(usage, tried.attempt.reserved);
   const signal: DeploymentSignal = { kind: "none" };
   const ended: Verdict["settlement"] = { job: "ended", charge, signal };
   switch (cause) {
@@ -150,15 +151,9 @@ export const deadlinePassed: JobError = {
   message: "The deadline passed before the job completed.",
 };
 
-/** What a call that used this much is settled at. Tokens read from a cache cost no quota; see ProviderAnswer.quotaUsage. */
-export function usageCharge(usage: Usage): Exclude<Settlement["charge"], string> {
-  const { input, output, cacheWrite } = usage;
-  return cacheWrite === undefined ? { input, output } : { input, output, cacheWrite };
-}
-
-function chargeOf(failure: ProviderFailure): Settlement["charge"] {
+function chargeOf(failure: ProviderFailure, { attempt }: Tried): Settlement["charge"] {
   const counted = failure.quotaUsage ?? failure.usage;
-  if (counted !== undefined) return usageCharge(counted);
+  if (counted !== undefined) return usageCharge(counted, attempt.reserved);
   return failure.maybeBilled ? "keep" : { input: 0, output: 0 };
 }
 

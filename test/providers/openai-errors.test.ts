@@ -88,7 +88,7 @@ const rows: Row[] = [
   {
     of: "Retry-After as a date that has passed",
     answer: limit(tpm, "", { "retry-after": "Fri, 27 Nov 2026 11:00:30 GMT" }),
-    failure: throttled("tokens", 0),
+    failure: throttled("tokens"),
   },
   {
     of: "retry-after-ms, which is more exact",

@@ -60,6 +60,6 @@ test("an event that is longer than any answer is refused", () => {
   const parser = new EventParser();
   const megabyte = Buffer.from("x".repeat(1024 * 1024));
   expect(() => {
-    for (let i = 0; i < 20; i++) parser.push(megabyte);
-  }).toThrow(RangeError);
+    for (let i = 0; i < 40; i++) parser.push(megabyte);
+  }).toThrow(/larger than/);
 });

@@ -4,6 +4,7 @@ import type { ConverseResponse, ConverseStreamOutput, TokenUsage } from "@aws-sd
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
 import { scanJson } from "../../domain/json-scan.ts";
+import { AnswerSize, jsonOf } from "../bounds.ts";
 import { answeredByTool, argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
 
 /** What has been received of an answer. */
@@ -27,6 +28,7 @@ export class AnswerCollector {
   readonly received: Received = { text: "", toolUses: [] };
   /** Of the model's first output, on the caller's clock. */
   firstTokenAt: number | undefined;
+  readonly #size = new AnswerSize();
   readonly #now: () => number;
   readonly #onText: ((text: string) => void) | undefined;
   readonly #answerTool: string | undefined;
@@ -42,10 +44,12 @@ export class AnswerCollector {
     this.#answerTool = answerTool;
   }
 
+  /** @throws ProviderError if the answer is too large */
   add(event: ConverseStreamOutput): void {
     if (event.contentBlockStart) {
       const { contentBlockIndex = 0, start } = event.contentBlockStart;
       if (start?.toolUse) {
+        this.#size.addToolCall();
         const toolUse = { id: start.toolUse.toolUseId ?? "", name: start.toolUse.name ?? "", arguments: "" };
         this.#toolUses.set(contentBlockIndex, toolUse);
         this.received.toolUses.push(toolUse);
@@ -54,12 +58,14 @@ export class AnswerCollector {
     } else if (event.contentBlockDelta) {
       this.firstTokenAt ??= this.#now();
       const { contentBlockIndex = 0, delta } = event.contentBlockDelta;
-      if (delta?.text) {
+      if (typeof delta?.text === "string") {
+        this.#size.add(delta.text);
         this.received.text += delta.text;
         if (this.#answerTool === undefined) this.#onText?.(delta.text);
       } else if (delta?.toolUse) {
         const toolUse = this.#toolUses.get(contentBlockIndex);
         const piece = delta.toolUse.input ?? "";
+        this.#size.add(piece);
         if (toolUse) toolUse.arguments += piece;
         if (toolUse && toolUse === this.#answer && piece !== "") this.#onText?.(piece);
       }
@@ -74,10 +80,12 @@ export class AnswerCollector {
 
 /**
  * The same for an answer that came in one piece.
+ * @throws ProviderError if it is nested too deeply
  * @param body the text that the response was parsed from: only there are the arguments of tools as they came
  */
 export function receivedAtOnce(response: ConverseResponse, body: string): Received {
-  const content = response.output?.message?.content ?? [];
+  const { content: blocks } = response.output?.message ?? {};
+  const content = Array.isArray(blocks) ? blocks : [];
   const inputs = new Map<number, string>();
   if (content.some(({ toolUse }) => toolUse)) {
     const spans = scanJson(body, ["output.message.content.*.toolUse.input"]);
@@ -88,7 +96,7 @@ export function receivedAtOnce(response: ConverseResponse, body: string): Receiv
     toolUses: content.flatMap(({ toolUse }, i): ToolUse[] => {
       if (!toolUse) return [];
       const { toolUseId = "", name = "", input } = toolUse;
-      return [{ id: toolUseId, name, arguments: inputs.get(i) ?? JSON.stringify(input ?? {}) }];
+      return [{ id: toolUseId, name, arguments: inputs.get(i) ?? jsonOf(input ?? {}) }];
     }),
     stopReason: response.stopReason,
     usage: toUsage(response.usage),

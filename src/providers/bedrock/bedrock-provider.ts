@@ -1,4 +1,5 @@
 // Amazon Bedrock through the AWS SDK: Converse or ConverseStream, exactly one request per call.
+import type { Readable } from "node:stream";
 import {
   BedrockRuntimeClient,
   type BedrockRuntimeClientConfig,
@@ -9,9 +10,11 @@ import { NodeHttpHandler } from "@smithy/node-http-handler";
 import { withAnswerTool } from "../../domain/answer-tool.ts";
 import type { Clock } from "../../domain/clock.ts";
 import { JsonTexts } from "../../domain/json-text.ts";
+import { isTooLarge, nestedTooDeeply } from "../bounds.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, ProviderError, type ProviderFailure } from "../provider.ts";
 import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./answer.ts";
+import { boundedBody } from "./body-limits.ts";
 import { type Account, credentialsFor } from "./credentials.ts";
 import { insertTexts, keepBody } from "./exact-bodies.ts";
 import { classify, HtmlAnswer, isAboutCredentials } from "./failures.ts";
@@ -87,7 +90,7 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
         // The SDK does not look at the signal in all that it does; finding credentials, for one, may take long.
         await Promise.race([run, whenAborted(deadlines.signal)]);
       } catch (error) {
-        if (exchange.received.stopReason === undefined) {
+        if (exchange.received.stopReason === undefined || isTooLarge(error)) {
           // A client keeps the credentials that it has found. They may be renewed before the next call.
           if (signer === client && isAboutCredentials(error)) client = newClient(options, transport);
           // Without the SDK's error as a cause: it holds the request, signature included.
@@ -165,6 +168,9 @@ function failureOf(
     const message = timeoutMessages[expired.limit](expired.afterMs / 1000);
     return { ...known, kind: "transient", code: "unknown_end", message, maybeBilled: true };
   }
+  if (error instanceof ProviderError) return { ...known, ...error.failure };
+  // The SDK parses an answer with recursion.
+  if (error instanceof RangeError) return { ...known, ...nestedTooDeeply().failure };
   return { ...known, ...classify(error, options, sent) };
 }
 
@@ -192,16 +198,20 @@ function newClient(
     maxAttempts: 1,
     requestHandler: transport,
   });
-  // An HTML page would be read as event frames: its first bytes make a frame of a gigabyte, to be waited for.
   client.middlewareStack.add(
     (next) => async (args) => {
       const result = await next(args);
-      const { statusCode, headers, body } = result.response as RawResponse;
-      if (!headers["content-type"]?.includes("html")) return result;
-      body?.destroy?.();
-      throw new HtmlAnswer(statusCode);
+      const response = result.response as RawResponse;
+      const { statusCode, headers, body } = response;
+      const type = headers["content-type"] ?? "";
+      if (type.includes("html")) {
+        body?.destroy();
+        throw new HtmlAnswer(statusCode);
+      }
+      if (body) response.body = boundedBody(body, type);
+      return result;
     },
-    { step: "deserialize", priority: "low", name: "refuseHtml" },
+    { step: "deserialize", priority: "low", name: "boundBody" },
   );
   return client;
 }
@@ -210,5 +220,5 @@ function newClient(
 interface RawResponse {
   statusCode: number;
   headers: Record<string, string | undefined>;
-  body?: { destroy?: () => void };
+  body?: Readable;
 }

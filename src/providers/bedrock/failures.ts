@@ -276,7 +276,7 @@ function ownWords(error: SdkError, status: number | undefined): string {
 /** Only the form in seconds; Bedrock sends no dates. */
 function retryAfter(header: string | undefined): number | undefined {
   const seconds = header === undefined || header.trim() === "" ? Number.NaN : Number(header);
-  return seconds >= 0 && Number.isFinite(seconds) ? Math.round(seconds * 1000) : undefined;
+  return seconds > 0 && Number.isFinite(seconds) ? Math.round(seconds * 1000) : undefined;
 }
 
 // Below Bedrock: names, connections, certificates, proxies. A request that cannot have been received was not billed.

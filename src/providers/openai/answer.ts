@@ -2,6 +2,7 @@
 // as HTTP 200. Servers differ in what they leave out, so nothing about a chunk's form is taken for granted.
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
+import { AnswerSize, jsonOf } from "../bounds.ts";
 import { answeredByTool, argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
 
 /** What has been received of an answer. */
@@ -16,6 +17,8 @@ export interface Received {
   serviceTier?: string;
   /** The answer's own id, for servers that give no other. */
   id?: string;
+  /** Counts texts and tool calls. */
+  size: AnswerSize;
 }
 
 interface OpenToolCall {
@@ -28,7 +31,7 @@ interface OpenToolCall {
 }
 
 export function nothingReceived(): Received {
-  return { text: "", refusal: "", toolCalls: [] };
+  return { text: "", refusal: "", toolCalls: [], size: new AnswerSize() };
 }
 
 type Json = Record<string, unknown>;
@@ -36,11 +39,12 @@ type Json = Record<string, unknown>;
 /**
  * Adds a chunk of a stream, or a whole completion, which is the same with `message` in place of `delta`.
  * @param answerTool the tool whose arguments are the answer; what the model says besides is not passed on as it comes
+ * @throws ProviderError if the answer is too large
  * @returns the text in it, and whether the model has produced anything in it, be it thoughts or the input of a tool
  */
 export function receive(received: Received, chunk: Json, answerTool?: string): { text: string; produced: boolean } {
   if (typeof chunk.id === "string" && chunk.id !== "") received.id = chunk.id;
-  if (typeof chunk.service_tier === "string") received.serviceTier = chunk.service_tier.slice(0, 50);
+  if (typeof chunk.service_tier === "string") received.serviceTier = chunk.service_tier;
   received.usage = toUsage(chunk.usage) ?? received.usage;
   const choices = Array.isArray(chunk.choices) ? chunk.choices.filter(isObject) : [];
   const choice = choices.find(({ index }) => index === undefined || index === 0);
@@ -50,11 +54,15 @@ export function receive(received: Received, chunk: Json, answerTool?: string): {
   }
   const piece = isObject(choice.delta) ? choice.delta : isObject(choice.message) ? choice.message : {};
   const text = textOf(piece.content);
+  received.size.add(text);
   received.text += text;
-  if (typeof piece.refusal === "string") received.refusal += piece.refusal;
+  if (typeof piece.refusal === "string") {
+    received.size.add(piece.refusal);
+    received.refusal += piece.refusal;
+  }
   const toolCalls = Array.isArray(piece.tool_calls) ? piece.tool_calls.filter(isObject) : [];
   const before = carried(received, answerTool);
-  for (const call of toolCalls) receiveToolCall(received.toolCalls, call);
+  for (const call of toolCalls) receiveToolCall(received, call);
   const thoughts = piece.reasoning_content ?? piece.reasoning;
   return {
     text: answerTool === undefined ? text : carried(received, answerTool).slice(before.length),
@@ -79,29 +87,43 @@ function textOf(content: unknown): string {
  * A piece belongs to the call with its index; one without an index to the latest call. An id that differs from the one
  * that the call has begins a new call all the same: some servers give every call the index 0.
  */
-function receiveToolCall(calls: OpenToolCall[], piece: Json): void {
+function receiveToolCall({ toolCalls: calls, size }: Received, piece: Json): void {
   const index = typeof piece.index === "number" ? piece.index : undefined;
   const id = typeof piece.id === "string" ? piece.id : "";
   const begun = index === undefined ? calls.at(-1) : calls.findLast((call) => call.index === index);
   let call = begun !== undefined && (id === "" || begun.id === "" || begun.id === id) ? begun : undefined;
   if (!call) {
+    size.addToolCall();
     call = { ...(index !== undefined && { index }), id, name: "", arguments: "" };
     calls.push(call);
   }
   call.id ||= id;
   const { name, arguments: text } = isObject(piece.function) ? piece.function : {};
   if (typeof name === "string") call.name ||= name;
-  if (typeof text === "string") call.arguments += text;
+  if (typeof text !== "string") return;
+  size.add(text);
+  call.arguments += text;
 }
 
 /** OpenAI's count of the prompt includes what was read from the cache; ours does not. */
 function toUsage(usage: unknown): Usage | undefined {
   if (!isObject(usage)) return undefined;
-  const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: details } = usage;
-  if (!isCount(prompt) || !isCount(output)) return undefined;
-  const cached = isObject(details) ? details.cached_tokens : undefined;
-  if (!isCount(cached) || cached === 0 || cached > prompt) return { input: prompt, output };
-  return { input: prompt - cached, output, cacheRead: cached };
+  const { prompt_tokens: prompt, completion_tokens: output } = usage;
+  if (typeof prompt !== "number" || typeof output !== "number") return undefined;
+  const cached = detail(usage.prompt_tokens_details, "cached_tokens");
+  const reasoning = detail(usage.completion_tokens_details, "reasoning_tokens");
+  return {
+    ...(cached > 0 && cached <= prompt
+      ? { input: prompt - cached, output, cacheRead: cached }
+      : { input: prompt, output }),
+    ...(reasoning > 0 && { reasoning }),
+  };
+}
+
+/** 0 if the server does not say. */
+function detail(details: unknown, name: string): number {
+  const tokens = isObject(details) ? details[name] : undefined;
+  return typeof tokens === "number" ? tokens : 0;
 }
 
 /** OpenAI's limits count what was read from the cache like the rest of the prompt. */
@@ -166,8 +188,4 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
 
 export function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0;
 }

@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { type JsonTraits, withAnswerTool } from "../../domain/answer-tool.ts";
 import type { Clock } from "../../domain/clock.ts";
 import { printJson } from "../../domain/json-text.ts";
+import { isTooLarge, tooLarge } from "../bounds.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, type ProviderCall, ProviderError, type ProviderFailure } from "../provider.ts";
 import { isObject, nothingReceived, type Received, receive, toAnswer } from "./answer.ts";
@@ -35,7 +36,7 @@ export interface OpenAiOptions {
   clock: Clock;
 }
 
-/** Of an answer with all that is around it, and of an error. */
+/** Maximum length of an answer in one piece. Of a stream only the answer in it is bounded, whatever is around it. */
 const maxBodyBytes = 64 * 1024 * 1024;
 const maxErrorBytes = 64 * 1024;
 /** After the last event of an answer the server has this long, in ms, to end the response, or its connection is not kept. */
@@ -75,13 +76,15 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
         });
         await read(response, { exchange, deadlines, server, clock, onText, answerTool });
       } catch (error) {
-        if (exchange.received.finishReason === undefined) {
+        if (exchange.received.finishReason === undefined || isTooLarge(error)) {
           const failure = failureOf(error, server, signal.aborted, deadlines.expired);
           if (streaming && streamUsage && refusesStreamUsage(failure)) {
             streamUsage = false;
             throw new ProviderError({ ...failure, ...nextTimeWithout });
           }
-          throw new ProviderError({ ...failure, ...(exchange.requestId && { requestId: exchange.requestId }) });
+          const { requestId, received } = exchange;
+          const known = { ...(requestId && { requestId }), ...(received.usage && { usage: received.usage }) };
+          throw new ProviderError({ ...failure, ...known });
         }
       } finally {
         deadlines.stop();
@@ -141,8 +144,9 @@ async function read(response: IncomingMessage, reading: Reading): Promise<void> 
 
 async function readAtOnce(response: IncomingMessage, { exchange, server, clock }: Reading): Promise<void> {
   const { text, complete } = await readText(response, maxBodyBytes);
+  if (!complete) throw tooLarge();
   const body = parseCompletion(text);
-  if (!complete || !isObject(body)) throw new ProviderError(notOurProtocol(server, true));
+  if (!isObject(body)) throw new ProviderError(notOurProtocol(server, true));
   // OpenRouter, for one, answers errors with HTTP 200.
   if (body.error) throw errorInAnswer(body, response, server, false, clock);
   if (!Array.isArray(body.choices)) throw new ProviderError(notOurProtocol(server, false));
@@ -165,12 +169,9 @@ async function readStream(response: IncomingMessage, reading: Reading): Promise<
     if (text !== "" && !deadlines.signal.aborted) onText?.(text);
     return false;
   };
-  let length = 0;
   try {
     for await (const bytes of response.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       deadlines.heard();
-      length += bytes.length;
-      if (length > maxBodyBytes) throw new ProviderError(brokenEvent(server));
       if (parser.push(bytes).some(take)) return letEnd(response);
     }
   } catch (error) {

@@ -61,11 +61,11 @@ export function retryAfter(headers: Headers, wall: number): number | undefined {
 
 /**
  * "1s", "6m0s", "20ms", "1h2m", "1.5" (seconds), "Fri, 27 Nov 2026 12:00:00 GMT", "1795780800" (seconds since 1970, or
- * milliseconds). Undefined if it is none of these.
+ * milliseconds). Undefined if it is none of these, or no time from now.
  */
 function waitMs(text: string | undefined, wall: number): number | undefined {
   if (!text) return undefined;
-  const bounded = (ms: number) => Math.min(longestWaitMs, Math.max(0, Math.ceil(ms)));
+  const bounded = (ms: number) => (ms > 0 ? Math.min(longestWaitMs, Math.ceil(ms)) : undefined);
   if (/^\d+(\.\d+)?$/.test(text)) {
     const number = Number(text);
     if (number < 1e9) return bounded(number * 1_000);

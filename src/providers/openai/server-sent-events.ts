@@ -1,5 +1,6 @@
 // Takes a stream of server-sent events apart, however its bytes are cut into chunks: in the middle of a character, of a
 // line, or between CR and LF. Comments and fields that nobody here needs (id, retry) are dropped.
+import { tooLarge } from "../bounds.ts";
 
 export interface ServerSentEvent {
   /** The event's name; most servers give none. */
@@ -8,8 +9,8 @@ export interface ServerSentEvent {
   data: string;
 }
 
-/** One event may hold a whole answer; more than this is no answer of a model. In UTF-16 code units. */
-const maxEventLength = 16 * 1024 * 1024;
+/** Maximum length of one event, in UTF-16 code units: the largest answer with every character escaped fits in. */
+const maxEventLength = 32 * 1024 * 1024;
 
 const carriageReturn = 13;
 const lineFeed = 10;
@@ -31,7 +32,7 @@ export class EventParser {
 
   /**
    * The events that are complete with this chunk.
-   * @throws RangeError if an event is longer than any answer.
+   * @throws ProviderError if an event is longer than any answer
    */
   push(chunk: Uint8Array): ServerSentEvent[] {
     let text = this.#decoder.decode(chunk, { stream: true });
@@ -48,7 +49,7 @@ export class EventParser {
     }
     this.#pending.push(text.slice(start));
     this.#pendingLength += text.length - start;
-    if (this.#pendingLength + this.#dataLength > maxEventLength) throw new RangeError("An event is too long.");
+    if (this.#pendingLength + this.#dataLength > maxEventLength) throw tooLarge();
     return this.#take();
   }
 
@@ -87,7 +88,8 @@ export class EventParser {
     const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
     if (field === "data") {
       this.#data.push(value);
-      this.#dataLength += value.length;
+      // With the line feed: a million empty lines are not free.
+      this.#dataLength += value.length + 1;
     } else if (field === "event") {
       this.#event = value;
     }

@@ -58,6 +58,8 @@ const retryAfterS = 2;
 /** An error of a read, or of a write that was surely not made, for those who use the store. */
 export function storeError(error: unknown): Error {
   if (error instanceof SluiceError) return error;
+  // Of our own code, not of the server: a value that cannot be written as JSON or BSON.
+  if (error instanceof RangeError || error instanceof TypeError) return error;
   if (fateOf(error) !== "refused") {
     return new SluiceError(
       "unavailable",

@@ -1,0 +1,217 @@
+// Bounds on what a provider says. Both adapters count what they receive with `AnswerSize`, and every answer and failure
+// goes through `withinBounds` before anything uses it: usage, waits, ids and messages of any form come out usable.
+import type { Logger } from "pino";
+import type { Usage } from "../domain/job.ts";
+import type { CanonicalRequest } from "../domain/request.ts";
+import { type Provider, type ProviderAnswer, ProviderError, type ProviderFailure } from "./provider.ts";
+
+/**
+ * Maximum size of an answer: its text and its tool calls as JSON, in bytes of UTF-8. Stored twice in one MongoDB
+ * document, it still fits into the 16 MB that such a document may have.
+ */
+export const maxAnswerBytes = 4 * 1024 * 1024;
+/** Maximum number of tool calls in one answer. */
+export const maxToolCalls = 1_024;
+const maxIdLength = 200;
+const maxTierLength = 50;
+const maxMessageLength = 2_000;
+
+/** Longest wait that a provider can ask for, in milliseconds, when it names a quota per day. */
+const longestDailyWaitMs = 60 * 60_000;
+/** Longest wait that a provider can ask for otherwise, in milliseconds. */
+const longestWaitMs = 5 * 60_000;
+/** Shortest wait, in milliseconds. A shorter one would let a refused call repeat without a pause. */
+const shortestWaitMs = 100;
+
+/** Counts what an adapter has received of one answer. Framing and reasoning do not count. */
+export class AnswerSize {
+  #characters = 0;
+  #toolCalls = 0;
+
+  /** @throws ProviderError if the answer is too large */
+  add(text: string): void {
+    this.#characters += text.length;
+    if (this.#characters > maxAnswerBytes) throw tooLarge();
+  }
+
+  /** @throws ProviderError if the answer has too many tool calls */
+  addToolCall(): void {
+    this.#toolCalls += 1;
+    if (this.#toolCalls > maxToolCalls) throw tooLarge();
+  }
+}
+
+/** Another call would most likely cost as much for nothing, so the failure is permanent. */
+export function tooLarge(
+  message = `The answer is larger than ${maxAnswerBytes} bytes or has more than ${maxToolCalls} tool calls.`,
+): ProviderError {
+  return new ProviderError({ kind: "permanent", code: "answer_too_large", message, maybeBilled: true });
+}
+
+/**
+ * Returns a value from a provider as JSON.
+ * @throws ProviderError if it is nested too deeply for that
+ */
+export function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "null";
+  } catch {
+    throw nestedTooDeeply();
+  }
+}
+
+export function nestedTooDeeply(): ProviderError {
+  return tooLarge("The answer is nested too deeply.");
+}
+
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof ProviderError && error.failure.code === "answer_too_large";
+}
+
+/** What the bounds of a deployment depend on, and what corrections are logged with. */
+export interface BoundsOptions {
+  /** Id of the deployment. */
+  deployment: string;
+  /** Input and output of the model together, in tokens. */
+  contextTokens: number;
+  log: Pick<Logger, "warn">;
+}
+
+/** Wraps a provider so that its answers and failures keep the bounds. Logs the raw value of what it corrects. */
+export function withinBounds(provider: Provider, options: BoundsOptions): Provider {
+  return {
+    async call(call) {
+      const check = new Check(options, call.request);
+      let answer: ProviderAnswer;
+      try {
+        answer = await provider.call(call);
+      } catch (error) {
+        throw error instanceof ProviderError ? new ProviderError(check.failure(error.failure)) : error;
+      }
+      const bounded = check.answer(answer);
+      if (!isSmall(bounded)) {
+        const { text: _, toolCalls: __, finishReason: ___, firstTokenMs: ____, ...about } = bounded;
+        throw new ProviderError({ ...tooLarge().failure, ...about });
+      }
+      return bounded;
+    },
+    close: () => provider.close(),
+  };
+}
+
+class Check {
+  readonly #options: BoundsOptions;
+  /** No call can use more tokens of one kind. */
+  readonly #maxTokens: number;
+
+  constructor(options: BoundsOptions, { parameters }: CanonicalRequest) {
+    this.#options = options;
+    this.#maxTokens = options.contextTokens + parameters.maxTokens;
+  }
+
+  answer(answer: ProviderAnswer): ProviderAnswer {
+    const { firstTokenMs, ...rest } = answer;
+    return {
+      ...this.#about(rest),
+      ...(isNumber(firstTokenMs) && { firstTokenMs: Math.max(0, firstTokenMs) }),
+    };
+  }
+
+  failure(failure: ProviderFailure): ProviderFailure {
+    const { retryAfterMs, ...rest } = failure;
+    // The adapters drop a wait of 0 that a provider asks for, so 0 is their own word.
+    const wait =
+      retryAfterMs === undefined || retryAfterMs === 0 ? retryAfterMs : boundedWait(retryAfterMs, failure.throttle);
+    return {
+      ...this.#about(rest),
+      message: cut(failure.message, maxMessageLength),
+      ...(wait !== undefined && { retryAfterMs: wait }),
+    };
+  }
+
+  #about<T extends Pick<ProviderFailure, "usage" | "quotaUsage" | "requestId" | "serviceTier">>(said: T): T {
+    const { usage, quotaUsage, requestId, serviceTier, ...rest } = said;
+    const bounded = usage && boundedUsage(usage, this.#maxTokens);
+    if (usage && !sameUsage(usage, bounded)) {
+      const { deployment, log } = this.#options;
+      log.warn(
+        { deployment, reported: usage, used: bounded, requestId },
+        "corrected the usage that a provider reported",
+      );
+    }
+    const counted = quotaUsage && boundedUsage(quotaUsage, this.#maxTokens);
+    const id = printable(requestId, maxIdLength);
+    const tier = printable(serviceTier, maxTierLength);
+    return {
+      ...(rest as unknown as T),
+      ...(bounded && { usage: bounded }),
+      ...(counted && { quotaUsage: counted }),
+      ...(id && { requestId: id }),
+      ...(tier && { serviceTier: tier }),
+    };
+  }
+}
+
+/**
+ * The usage in whole tokens from 0 to `maxTokens`; fractions are rounded up. Returns undefined if input or output is not a
+ * finite number: then the usage is not known.
+ */
+export function boundedUsage(usage: Usage, maxTokens: number): Usage | undefined {
+  if (!isNumber(usage.input) || !isNumber(usage.output)) return undefined;
+  const whole = (tokens: number) => Math.min(maxTokens, Math.max(0, Math.ceil(tokens)));
+  const part = <Name extends keyof Usage>(name: Name, most = maxTokens) => {
+    const tokens = usage[name];
+    return isNumber(tokens) ? { [name]: Math.min(most, whole(tokens)) } : {};
+  };
+  const output = whole(usage.output);
+  const cacheWrite = part("cacheWrite");
+  return {
+    input: whole(usage.input),
+    output,
+    ...part("cacheRead"),
+    ...cacheWrite,
+    ...part("cacheWriteHour", cacheWrite.cacheWrite ?? 0),
+    ...part("reasoning", output),
+  };
+}
+
+function sameUsage(a: Usage, b: Usage | undefined): boolean {
+  const names = Object.keys(a) as (keyof Usage)[];
+  return b !== undefined && names.every((name) => a[name] === b[name]);
+}
+
+/**
+ * The wait in milliseconds that is believed. Returns undefined for 0, which says nothing, and for what is no time.
+ * @param throttle the quota that the provider names
+ */
+export function boundedWait(ms: number, throttle?: ProviderFailure["throttle"]): number | undefined {
+  if (!(ms > 0)) return undefined;
+  const longest = throttle === "tokens_per_day" ? longestDailyWaitMs : longestWaitMs;
+  return Math.min(longest, Math.max(shortestWaitMs, Math.ceil(ms)));
+}
+
+/** JSON writes a character in six bytes at most. */
+const mostBytesPerCharacter = 6;
+
+function isSmall({ text, toolCalls }: ProviderAnswer): boolean {
+  if (toolCalls.length === 0 && text.length * mostBytesPerCharacter <= maxAnswerBytes) return true;
+  try {
+    return Buffer.byteLength(JSON.stringify([text, toolCalls])) <= maxAnswerBytes;
+  } catch {
+    // Nested deeper than JSON can be written.
+    return false;
+  }
+}
+
+function isNumber(value: number | undefined): value is number {
+  return Number.isFinite(value);
+}
+
+function cut(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length - 1)}…` : text;
+}
+
+/** Only the printable ASCII characters of a text, the first of them. */
+function printable(text: unknown, length: number): string | undefined {
+  return typeof text === "string" ? text.replace(/[^\x20-\x7e]+/g, "").slice(0, length) : undefined;
+}
