@@ -1,6 +1,8 @@
 // sluice cancel and sluice retry: one job by its id, or all that a filter fits.
+
 import { Command, Option } from "commander";
 import { jobStates, priorities } from "../domain/job.ts";
+import { jsonLine } from "../domain/json-lines.ts";
 import { CommandError } from "./exit-codes.ts";
 import { callService, defaultServiceUrl } from "./service.ts";
 
@@ -88,11 +90,11 @@ async function act(what: "cancel" | "retry", jobId: string | undefined, options:
     if (dryRun) throw new CommandError("--dry-run goes with a filter only.");
     const path = `/v1/jobs/${encodeURIComponent(jobId)}/${what}`;
     const job = (await callService(url, "POST", path)) as { job_id: string; status: string };
-    console.log(json ? JSON.stringify(job) : `${job.job_id} is ${job.status}.`);
+    console.log(json ? jsonLine(job) : `${job.job_id} is ${job.status}.`);
     return;
   }
   const sum = await allPortions(url, what, { ...filter, ...(dryRun && { dry_run: true }) });
-  if (json) console.log(JSON.stringify({ dry_run: dryRun === true, ...sum }));
+  if (json) console.log(jsonLine({ dry_run: dryRun === true, ...sum }));
   else print(what, sum, dryRun);
   if (sum.done < sum.matched && !dryRun) process.exitCode = 1;
 }

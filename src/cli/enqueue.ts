@@ -1,7 +1,9 @@
 // sluice enqueue: puts one prompt into the queue of a running service.
+
 import { text } from "node:stream/consumers";
 import { Command, Option } from "commander";
 import { type Priority, priorities } from "../domain/job.ts";
+import { jsonLine } from "../domain/json-lines.ts";
 import { decimal, wholeNumber } from "./numbers.ts";
 import { printEnd, printFields } from "./output.ts";
 import { defaultServiceUrl, enqueueJob, tryJob, waitForJob } from "./service.ts";
@@ -65,7 +67,7 @@ async function enqueue(prompt: string, options: EnqueueOptions): Promise<void> {
   }
   const accepted = await enqueueJob(options.url, request);
   if (!options.wait) {
-    console.log(options.json ? JSON.stringify(accepted) : accepted.job_id);
+    console.log(options.json ? jsonLine(accepted) : accepted.job_id);
     return;
   }
   // On standard error, so that the output is the answer alone; whoever stops waiting can still ask for the job.

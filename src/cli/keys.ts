@@ -1,9 +1,11 @@
 // sluice keys: creates, lists and revokes API keys. A service that is running is asked to; where none is, and where the
 // record is in MongoDB, the command opens the record itself.
+
 import { Command, InvalidArgumentError, Option } from "commander";
 import { readVariable } from "../config/environment.ts";
 import { SluiceError } from "../domain/errors.ts";
 import { priorities } from "../domain/job.ts";
+import { jsonLine } from "../domain/json-lines.ts";
 import type { KeyBody, KeyResource, Keys } from "../keys.ts";
 import { CommandError } from "./exit-codes.ts";
 import { decimal, wholeNumber } from "./numbers.ts";
@@ -109,7 +111,7 @@ async function create(options: CreateOptions): Promise<void> {
   };
   const key = await withKeys(options, (keys) => keys.create(body));
   if (options.json) {
-    console.log(JSON.stringify(key));
+    console.log(jsonLine(key));
     return;
   }
   // The key alone on standard output, so that a script can take it.
@@ -119,14 +121,14 @@ async function create(options: CreateOptions): Promise<void> {
 
 async function list(options: Place): Promise<void> {
   const keys = await withKeys(options, (all) => all.list());
-  if (options.json) console.log(JSON.stringify(keys));
+  if (options.json) console.log(jsonLine(keys));
   else if (keys.length === 0) console.error("There are no API keys: whoever reaches the service may use it.");
   else for (const key of keys) console.log(`${key.hint}  ${described(key)}`);
 }
 
 async function revoke(id: string, options: Place): Promise<void> {
   const key = await withKeys(options, (keys) => keys.revoke(id));
-  if (options.json) console.log(JSON.stringify(key));
+  if (options.json) console.log(jsonLine(key));
   else console.log(`Revoked ${key.id} (${key.name}) at ${key.revoked_at}.`);
 }
 

@@ -1,10 +1,11 @@
 // How jobs are printed: answers on standard output, everything about them on standard error.
+import { jsonLine } from "../domain/json-lines.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { describeError, type JobStatus } from "./service.ts";
 
 /** After waiting: the answer alone, or why there is none and the exit code that says so. */
 export function printEnd(job: JobStatus, { json }: { json?: boolean }): void {
-  if (json) console.log(JSON.stringify(job));
+  if (json) console.log(jsonLine(job));
   else if (job.status === "completed") console.log(job.text);
   else console.error(`Job ${job.job_id} is ${job.status}.${job.error ? ` ${describeError(job.error)}` : ""}`);
   if (job.status !== "completed") process.exitCode = exitCodes.jobNotCompleted;
@@ -20,7 +21,7 @@ export function printStatus(job: JobStatus, { json }: { json?: boolean }): void 
 /** One line per field that says something, nested ones as JSON. */
 export function printFields(object: object, { json }: { json?: boolean | undefined }): void {
   if (json) {
-    console.log(JSON.stringify(object));
+    console.log(jsonLine(object));
     return;
   }
   const fields = Object.entries(object).filter(([, value]) => value !== null && value !== undefined);

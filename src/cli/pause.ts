@@ -1,5 +1,7 @@
 // sluice pause and sluice resume: holding up what goes to a model, to a deployment or for a tenant.
+
 import { Command, Option } from "commander";
+import { jsonLine } from "../domain/json-lines.ts";
 import { callService, defaultServiceUrl } from "./service.ts";
 
 interface PauseOptions {
@@ -68,7 +70,7 @@ async function resume({ json, url, ...target }: PauseOptions): Promise<void> {
 
 function show(pauses: readonly Pause[], json: boolean | undefined): void {
   for (const each of pauses) {
-    if (json) console.log(JSON.stringify(each));
+    if (json) console.log(jsonLine(each));
     else
       console.log(each.paused_at === null ? `Resumed ${named(each)}.` : `Paused ${named(each)} at ${each.paused_at}.`);
   }

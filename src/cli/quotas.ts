@@ -1,9 +1,11 @@
 // sluice quotas: what the configuration says, what AWS lists, and what the running service has learned.
+
 import { readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { Command } from "commander";
 import { editLimits, type LimitEdit } from "../config/edit-limits.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Comparison, DeploymentComparison, QuotaComparison } from "../discovery/comparison.ts";
+import { jsonLine } from "../domain/json-lines.ts";
 import { CommandError } from "./exit-codes.ts";
 import { defaultServiceUrl, readDeployments } from "./service.ts";
 
@@ -62,7 +64,7 @@ async function quotas(options: QuotasOptions): Promise<void> {
     withinMs,
     learned: learned ?? new Map(),
   });
-  if (options.json) console.log(JSON.stringify({ ...comparison, service: learned ? options.url : null }));
+  if (options.json) console.log(jsonLine({ ...comparison, service: learned ? options.url : null }));
   else print(comparison, options, learned !== undefined);
   if (options.write) await write(settings, comparison, readSettings);
 }

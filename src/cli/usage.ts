@@ -1,5 +1,7 @@
 // sluice usage: what was used, as a table.
+
 import { Command, InvalidArgumentError } from "commander";
+import { jsonLine } from "../domain/json-lines.ts";
 import { callService, defaultServiceUrl } from "./service.ts";
 
 const groups = ["day", "key", "environment", "model", "tenant"] as const;
@@ -61,7 +63,7 @@ async function usage({ by, json, url, ...filters }: UsageOptions): Promise<void>
   const query = new URLSearchParams({ group_by: by });
   for (const [name, value] of Object.entries(filters)) if (value !== undefined) query.set(name, value);
   const answer = (await callService(url, "GET", `/v1/usage?${query}`)) as Usage;
-  if (json) console.log(JSON.stringify(answer));
+  if (json) console.log(jsonLine(answer));
   else console.log(table(answer));
 }
 

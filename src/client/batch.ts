@@ -154,7 +154,7 @@ async function upload(
     try {
       for await (const item of items) {
         n++;
-        yield encoder.encode(`${JSON.stringify(lineOf(item, n, endpoint, defaults))}\n`);
+        yield encoder.encode(`${onOneLine(JSON.stringify(lineOf(item, n, endpoint, defaults)))}\n`);
         if (n % uploadNoticeEach === 0) onProgress?.({ status: "uploading", total: n, completed: 0, failed: 0 });
       }
     } catch (error) {
@@ -299,4 +299,9 @@ function resultOf({ custom_id, response, error }: ResultLine): BatchResult {
   const answered = { customId: custom_id, text: choices?.[0]?.message?.content ?? null, response: { status, body } };
   if (status === 200) return { ...answered, error: null };
   return { ...answered, error: { code: refused?.code ?? "unknown", message: refused?.message ?? `Status ${status}.` } };
+}
+
+/** Some readers take these characters for the end of a line. */
+function onOneLine(json: string): string {
+  return json.replace(/[\u0085\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

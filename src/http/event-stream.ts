@@ -1,5 +1,7 @@
 // Server-sent events: one answer that goes on for as long as there is something to tell.
+
 import type { FastifyReply } from "fastify";
+import { onOneLine } from "../domain/json-lines.ts";
 
 export interface EventStreamOptions {
   /** After so long without anything else a comment is sent, or proxies would cut the connection. */
@@ -43,10 +45,10 @@ export class EventStream {
     raw.flushHeaders();
   }
 
-  /** @param data one line, such as JSON */
+  /** @param data JSON */
   send(data: string, { id, event }: { id?: string; event?: string } = {}): void {
     const head = `${id === undefined ? "" : `id: ${id}\n`}${event === undefined ? "" : `event: ${event}\n`}`;
-    this.#write(`${head}data: ${data}\n\n`);
+    this.#write(`${head}data: ${onOneLine(data)}\n\n`);
   }
 
   /** Ends what was opened; to be called in any case. What was sent still reaches a reader that takes it in time. */

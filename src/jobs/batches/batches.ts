@@ -1,4 +1,5 @@
 // What may be done with batches: create, look at, cancel, and repeat the lines that failed.
+
 import {
   type BatchId,
   type BatchRequest,
@@ -9,6 +10,7 @@ import {
   retryBatchId,
 } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
+import { onOneLine } from "../../domain/json-lines.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../context.ts";
 import { fileIdOf, readFile, requireFile, type StoredFile, writeFile } from "../files/files.ts";
@@ -158,7 +160,9 @@ export async function retryBatch(
   const format = formats[request.endpoint]!;
   async function* unanswered(): AsyncIterable<Uint8Array> {
     for await (const lines of answeredLines(store, request, format, await readFile(context, input))) {
-      const texts = lines.filter(({ record }) => record?.state !== "completed").map(({ text }) => `${text}\n`);
+      const texts = lines
+        .filter(({ record }) => record?.state !== "completed")
+        .map(({ text }) => `${onOneLine(text)}\n`);
       if (texts.length > 0) yield Buffer.from(texts.join(""));
     }
   }

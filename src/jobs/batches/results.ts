@@ -1,10 +1,11 @@
 // What a batch gives back: a line of JSON for each of its lines, as OpenAI's Batch API specifies it. Completed ones go to
 // the output file, all others to the error file.
+
 import type { BatchRequest, BatchSteps, LineCounts } from "../../domain/batch.ts";
 import { lineJobId, lineOf } from "../../domain/batch.ts";
 import type { JobId } from "../../domain/ids.ts";
 import { type FinalState, isFinal } from "../../domain/job.ts";
-import { printJson } from "../../domain/json-text.ts";
+import { jsonLine } from "../../domain/json-lines.ts";
 import type { JobStore, LineRange, LineRecord } from "../../store/job-store.ts";
 import { jsonLines } from "./jsonl.ts";
 import { type LineFormat, requestLine } from "./lines.ts";
@@ -148,7 +149,7 @@ export async function* resultsSoFar(
       if (lines.length === left) break;
       const { id, customId = "" } = record.job;
       const result = resultOf(format, { id, customId, record, unsent: "refused" });
-      lines.push(printJson({ ...result, line: lineOf(id) }));
+      lines.push(jsonLine({ ...result, line: lineOf(id) }));
     }
     left -= lines.length;
     if (lines.length > 0) yield `${lines.join("\n")}\n`;

@@ -2,7 +2,7 @@
 // as HTTP 200. Servers differ in what they leave out, so nothing about a chunk's form is taken for granted.
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
-import { AnswerSize, jsonOf } from "../bounds.ts";
+import { AnswerSize } from "../bounds.ts";
 import { answeredByTool, argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
 
 /** What has been received of an answer. */

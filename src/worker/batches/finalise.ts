@@ -2,7 +2,7 @@
 // files' ids are made of the batch's, and of several that write one the first one wins; so it may be done again after a
 // crash, and by two processes.
 import { type BatchEnd, type BatchRequest, derivedId, type LineCounts, lineJobId } from "../../domain/batch.ts";
-import { printJson } from "../../domain/json-text.ts";
+import { jsonLine } from "../../domain/json-lines.ts";
 import type { LineFormat } from "../../jobs/batches/lines.ts";
 import type { Batch } from "../../jobs/batches/records.ts";
 import { type AnsweredLine, answeredLines, resultOf, stateOf, unsentOf } from "../../jobs/batches/results.ts";
@@ -39,7 +39,7 @@ export async function finalise(
         counts[state]++;
         costNanoUsd += line.record?.outcome?.costNanoUsd ?? 0;
         addUsage(line);
-        texts.push(printJson(resultLine(line)));
+        texts.push(jsonLine(resultLine(line)));
       }
       if (texts.length > 0) yield Buffer.from(`${texts.join("\n")}\n`);
     }
