@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { jsonLine } from "../src/domain/json-lines.ts";
 import { type Service, startService } from "../src/main.ts";
 import * as bedrock from "./providers/fake-bedrock.ts";
 import * as openai from "./providers/fake-openai.ts";
@@ -309,4 +310,112 @@ describe("A8: the text of an answer is bounded, its framing is not", () => {
     });
     await expectAlive("stream");
   });
+});
+
+describe("D4: reasoning and cached tokens come out in every dialect", () => {
+  const usage = {
+    prompt_tokens: 100,
+    completion_tokens: 1000,
+    total_tokens: 1100,
+    prompt_tokens_details: { cached_tokens: 40 },
+    completion_tokens_details: { reasoning_tokens: 850 },
+  };
+  const chat = {
+    prompt_tokens: 100,
+    completion_tokens: 1000,
+    prompt_tokens_details: { cached_tokens: 40 },
+    completion_tokens_details: { reasoning_tokens: 850 },
+  };
+  const responses = {
+    input_tokens: 100,
+    input_tokens_details: { cached_tokens: 40 },
+    output_tokens: 1000,
+    output_tokens_details: { reasoning_tokens: 850 },
+  };
+  const messages = [{ role: "user", content: "hello" }];
+
+  test("chat, responses and jobs", async () => {
+    openAi.respond(answerWith(usage));
+    expect((await call("/v1/chat/completions", { model: "open", messages })).body.usage).toMatchObject(chat);
+    const streamed = await call("/v1/chat/completions", {
+      ...{ model: "open", messages, stream: true, stream_options: { include_usage: true } },
+    });
+    expect(streamed.body).toContain('"completion_tokens_details":{"reasoning_tokens":850}');
+    expect((await call("/v1/responses", { model: "open", input: "hello" })).body.usage).toMatchObject(responses);
+    expect((await run("open")).usage).toMatchObject({
+      cache_read_tokens: 40,
+      output_tokens: 1000,
+      reasoning_tokens: 850,
+    });
+  });
+
+  test("a batch and the lines of its result", async () => {
+    openAi.respond(answerWith(usage));
+    const { batch, output } = await runBatch();
+    expect(batch.usage).toMatchObject(responses);
+    expect(JSON.parse(output.trim()).response.body.usage).toMatchObject(chat);
+  });
+
+  test("reasoning that a server counts beside the completion is output; other names for cached tokens are read", async () => {
+    openAi.respond(
+      answerWith({
+        prompt_tokens: 100,
+        completion_tokens: 50,
+        total_tokens: 1000,
+        prompt_cache_hit_tokens: 60,
+        completion_tokens_details: { reasoning_tokens: 850 },
+      }),
+    );
+    expect((await run("open")).usage).toMatchObject({
+      input_tokens: 40,
+      cache_read_tokens: 60,
+      output_tokens: 900,
+      reasoning_tokens: 850,
+    });
+  });
+});
+
+async function runBatch(): Promise<{ batch: Json; output: string; results: string }> {
+  const body = { model: "open", messages: [{ role: "user", content: "hello" }] };
+  const form = new FormData();
+  const line = JSON.stringify({ custom_id: "a", method: "POST", url: "/v1/chat/completions", body });
+  form.append("purpose", "batch");
+  form.append("file", new Blob([line]), "in.jsonl");
+  const file = (await (await fetch(`${service.url}/v1/files`, { method: "POST", body: form })).json()) as Json;
+  const asked = { input_file_id: file.id, endpoint: "/v1/chat/completions", completion_window: "24h" };
+  const { id } = (await call("/v1/batches", asked)).body;
+  const batch = await vi.waitFor(
+    async () => {
+      const { body } = await call(`/v1/batches/${id}`);
+      expect(body.status).toBe("completed");
+      return body;
+    },
+    { timeout: 20_000, interval: 50 },
+  );
+  const text = async (path: string) => (await fetch(`${service.url}${path}`)).text();
+  return {
+    batch,
+    output: await text(`/v1/files/${batch.output_file_id}/content`),
+    results: await text(`/v1/batches/${id}/results`),
+  };
+}
+
+test("D5: line separators are escaped in every output that is read line by line", async () => {
+  const odd = "a\u2028b\u2029c\u0085d\u000be\u000cf\u001cg\u001dh\u001ei";
+  openAi.respond(openai.stream([openai.text(odd), openai.stop(), openai.usage, openai.done]));
+  const { output, results } = await runBatch();
+  const messages = [{ role: "user", content: "hello" }];
+  const chat = (await call("/v1/chat/completions", { model: "open", messages, stream: true })).body;
+  const responses = (await call("/v1/responses", { model: "open", input: "hello", stream: true })).body;
+  const { job_id } = (await call("/v1/jobs", { prompt: "hello", environment: "UAT", model: "open" })).body;
+  const events = (await call(`/v1/jobs/${job_id}/events`)).body;
+  for (const text of [output, results, chat, responses, events]) {
+    expect(text).toContain("a\\u2028b\\u2029c\\u0085d\\u000be\\fg".replace("\\fg", "\\ff"));
+    // What Python takes for the end of a line.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the characters under test
+    expect(text).not.toMatch(/[\v\f\x1c\x1d\x1e\x85\u2028\u2029]/);
+  }
+  expect(JSON.parse(output.trim()).response.body.choices[0].message.content).toBe(odd);
+  expect(JSON.parse(jsonLine({ odd }))).toEqual({ odd });
+  expect(jsonLine({ odd })).not.toMatch(/[\x85\u2028\u2029]/);
 });

@@ -83,6 +83,8 @@ export interface Usage {
   output_tokens: number;
   cache_read_tokens: number | null;
   cache_write_tokens: number | null;
+  /** Part of `output_tokens`; null if the provider does not say. */
+  reasoning_tokens: number | null;
 }
 
 /** A job as a list shows it. Times are ISO 8601. */

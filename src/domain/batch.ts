@@ -78,8 +78,8 @@ export interface BatchEnd {
   /** Absent if no line belongs there. */
   outputFileId?: string;
   errorFileId?: string;
-  /** Of all completed lines. */
-  usage: { input: number; cached: number; output: number };
+  /** Of all completed lines. `cached` is part of the input, `reasoning` of the output (absent in older records). */
+  usage: { input: number; cached: number; output: number; reasoning?: number };
   /** Of all lines whose price is known, in billionths of a US dollar. */
   costNanoUsd: number;
 }

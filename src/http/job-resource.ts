@@ -27,6 +27,9 @@ const usage = Type.Object({
   output_tokens: Type.Integer(),
   cache_read_tokens: nullable(Type.Integer()),
   cache_write_tokens: nullable(Type.Integer()),
+  reasoning_tokens: nullable(
+    Type.Integer({ description: "Part of output_tokens; null if the provider does not say." }),
+  ),
 });
 
 const cost = "US dollars by the catalogue's prices; null if nothing was used, or usage or price are not known.";
@@ -230,6 +233,7 @@ function usageOf(usage: Usage | undefined) {
         output_tokens: usage.output,
         cache_read_tokens: usage.cacheRead ?? null,
         cache_write_tokens: usage.cacheWrite ?? null,
+        reasoning_tokens: usage.reasoning ?? null,
       }
     : null;
 }

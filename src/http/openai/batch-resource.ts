@@ -1,6 +1,6 @@
 // A batch and a file in OpenAI's words; what Sluice knows beyond that stands in further fields.
 import Type from "typebox";
-import { type BatchError, type BatchSteps, batchStatus, batchStatuses } from "../../domain/batch.ts";
+import { type BatchEnd, type BatchError, type BatchSteps, batchStatus, batchStatuses } from "../../domain/batch.ts";
 import { jobStates } from "../../domain/job.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
 import type { Batch } from "../../jobs/batches/records.ts";
@@ -157,13 +157,12 @@ function timesOf({ validated, cancelled, finalizing, ended }: BatchSteps) {
   };
 }
 
-function usageOf({ input, cached, output }: { input: number; cached: number; output: number }) {
+function usageOf({ input, cached, output, reasoning = 0 }: BatchEnd["usage"]) {
   return {
     input_tokens: input,
     input_tokens_details: { cached_tokens: cached },
     output_tokens: output,
-    // Part of the output; no provider here tells it apart.
-    output_tokens_details: { reasoning_tokens: 0 },
+    output_tokens_details: { reasoning_tokens: reasoning },
     total_tokens: input + output,
   };
 }

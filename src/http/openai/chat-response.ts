@@ -10,13 +10,14 @@ export function openAiId(prefix: "chatcmpl" | "resp" | "msg", jobId: string): st
 }
 
 /** What was used, in OpenAI's terms: what a cache served is part of the prompt. */
-export function chatUsage({ input, output, cacheRead = 0, cacheWrite = 0 }: Usage) {
+export function chatUsage({ input, output, cacheRead = 0, cacheWrite = 0, reasoning = 0 }: Usage) {
   const prompt = input + cacheRead + cacheWrite;
   return {
     prompt_tokens: prompt,
     completion_tokens: output,
     total_tokens: prompt + output,
     prompt_tokens_details: { cached_tokens: cacheRead },
+    completion_tokens_details: { reasoning_tokens: reasoning },
   };
 }
 

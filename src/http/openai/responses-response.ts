@@ -105,7 +105,7 @@ function usageOf(usage: Usage) {
     input_tokens: chat.prompt_tokens,
     input_tokens_details: { ...chat.prompt_tokens_details, cache_write_tokens: usage.cacheWrite ?? 0 },
     output_tokens: chat.completion_tokens,
-    output_tokens_details: { reasoning_tokens: 0 },
+    output_tokens_details: { reasoning_tokens: usage.reasoning ?? 0 },
     total_tokens: chat.total_tokens,
   };
 }

@@ -108,10 +108,17 @@ function receiveToolCall({ toolCalls: calls, size }: Received, piece: Json): voi
 /** OpenAI's count of the prompt includes what was read from the cache; ours does not. */
 function toUsage(usage: unknown): Usage | undefined {
   if (!isObject(usage)) return undefined;
-  const { prompt_tokens: prompt, completion_tokens: output } = usage;
-  if (typeof prompt !== "number" || typeof output !== "number") return undefined;
-  const cached = detail(usage.prompt_tokens_details, "cached_tokens");
+  const { prompt_tokens: prompt, completion_tokens: completion } = usage;
+  if (typeof prompt !== "number" || typeof completion !== "number") return undefined;
+  // DeepSeek and Moonshot have names of their own for what was read from the cache.
+  const cached =
+    detail(usage.prompt_tokens_details, "cached_tokens") ||
+    detail(usage, "prompt_cache_hit_tokens") ||
+    detail(usage, "cached_tokens");
   const reasoning = detail(usage.completion_tokens_details, "reasoning_tokens");
+  // xAI counts reasoning beside the completion; the total tells.
+  const isApart = reasoning > 0 && usage.total_tokens === prompt + completion + reasoning;
+  const output = isApart ? completion + reasoning : completion;
   return {
     ...(cached > 0 && cached <= prompt
       ? { input: prompt - cached, output, cacheRead: cached }

@@ -43,7 +43,7 @@ export function readError(body: unknown, status: number | undefined, headers: He
   const outer = isObject(first) ? first : {};
   const error = isObject(outer.error) ? outer.error : outer;
   const plain = typeof body === "string" && body.length <= longestPlainText ? body : "";
-  const detail = typeof outer.detail === "string" ? outer.detail : outer.detail && JSON.stringify(outer.detail);
+  const detail = typeof outer.detail === "string" ? outer.detail : outer.detail && written(outer.detail);
   const own = Number(error.code ?? error.status);
   const message = (text(outer.error) || text(error.message) || text(detail) || plain).trim();
   const behind = messageBehind(error.metadata);
@@ -75,6 +75,15 @@ function messageBehind(metadata: unknown): string {
     // Words.
   }
   return raw.slice(0, longestPlainText).trim();
+}
+
+/** An error may be nested deeper than JSON can be written: then it is no message. */
+function written(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return "";
+  }
 }
 
 interface Verdict {

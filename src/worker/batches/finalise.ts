@@ -1,6 +1,7 @@
 // The end of a batch: the output file and the error file, each line of the input in one of them, in the order of lines. The
 // files' ids are made of the batch's, and of several that write one the first one wins; so it may be done again after a
 // crash, and by two processes.
+
 import { type BatchEnd, type BatchRequest, derivedId, type LineCounts, lineJobId } from "../../domain/batch.ts";
 import { jsonLine } from "../../domain/json-lines.ts";
 import type { LineFormat } from "../../jobs/batches/lines.ts";
@@ -25,7 +26,7 @@ export async function finalise(
   const { request, steps } = batch;
   const unsent = unsentOf(steps);
   const counts: LineCounts = { completed: 0, failed: 0, expired: 0, cancelled: 0 };
-  const usage = { input: 0, cached: 0, output: 0 };
+  const usage = { input: 0, cached: 0, output: 0, reasoning: 0 };
   let costNanoUsd = 0;
 
   /** The lines that belong into one of the files. */
@@ -48,10 +49,11 @@ export async function finalise(
     resultOf(format, { id: lineJobId(request.id, number), customId, unsent, ...(record && { record }) });
   const addUsage = ({ record }: AnsweredLine) => {
     if (record?.outcome?.status !== "completed" || !record.outcome.usage) return;
-    const { input, output, cacheRead = 0, cacheWrite = 0 } = record.outcome.usage;
+    const { input, output, cacheRead = 0, cacheWrite = 0, reasoning = 0 } = record.outcome.usage;
     usage.input += input + cacheRead + cacheWrite;
     usage.cached += cacheRead;
     usage.output += output;
+    usage.reasoning += reasoning;
   };
   const write = async (which: "output" | "error"): Promise<string> => {
     const file = await writeFile(
