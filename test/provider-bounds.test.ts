@@ -1,114 +1,26 @@
 // Providers that say impossible things, through the whole service: the answer that was paid for is kept or fails once, and
 // the model and every endpoint go on.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { jsonLine } from "../src/domain/json-lines.ts";
-import { type Service, startService } from "../src/main.ts";
 import * as bedrock from "./providers/fake-bedrock.ts";
 import * as openai from "./providers/fake-openai.ts";
-import { testSettings } from "./support/jobs-context.ts";
+import { converse, type Json, limit, startTwoProviders, type TwoProviders } from "./support/two-providers.ts";
 
-let openAi: openai.FakeOpenAi;
-let aws: bedrock.FakeBedrock;
-let service: Service;
-let dataDir: string;
-// biome-ignore lint/suspicious/noExplicitAny: tests compare it with what they expect
-type Json = any;
-const logged: Json[] = [];
-
-const prices = { input: 1, output: 2, cacheRead: 0.1 };
-const limit = 20_000;
-
+let service: TwoProviders;
+let openAi: TwoProviders["openAi"];
+let aws: TwoProviders["aws"];
+let logged: Json[];
+let call: TwoProviders["call"];
+let run: TwoProviders["run"];
+let expectAlive: TwoProviders["expectAlive"];
 beforeAll(async () => {
-  vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
-  vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIA");
-  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "secret");
-  [openAi, aws] = await Promise.all([openai.startFakeOpenAi(), bedrock.startFakeBedrock()]);
-  dataDir = await mkdtemp(join(tmpdir(), "sluice-bounds-"));
-  const quotas = (name: string) => [{ name, unit: "tokens" as const, per: "minute" as const, limit }];
-  const served = { region: "us-east-1", modelId: "amazon.nova-pro-v1:0", endpoint: aws.url };
-  const server = { provider: "openai" as const, region: "local", baseUrl: openAi.url };
-  const settings = testSettings({
-    defaultModel: "open",
-    worker: { concurrency: 4, backoffBaseMs: 1, backoffMaxMs: 1 },
-    catalogue: { "amazon.nova-pro-v1:0": { prices }, plain: { prices } },
-    models: {
-      open: {
-        maxOutputTokens: 100,
-        contextTokens: 30_000,
-        deployments: [{ ...server, modelId: "plain", quotas: quotas("open") }],
-      },
-      whole: {
-        maxOutputTokens: 100,
-        contextTokens: 30_000,
-        deployments: [{ ...server, name: "whole", modelId: "plain", streaming: false, quotas: quotas("whole") }],
-      },
-      patient: {
-        maxOutputTokens: 100,
-        contextTokens: 30_000,
-        deployments: [{ ...server, name: "patient", modelId: "plain", quotas: quotas("patient") }],
-      },
-      converse: {
-        maxOutputTokens: 100,
-        contextTokens: 30_000,
-        deployments: [{ ...served, streaming: false, quotas: quotas("converse") }],
-      },
-      stream: {
-        maxOutputTokens: 100,
-        contextTokens: 30_000,
-        deployments: [{ ...served, region: "us-west-2", quotas: quotas("stream") }],
-      },
-    },
-  });
-  const log = pino({ level: "warn" }, { write: (line: string) => void logged.push(JSON.parse(line)) });
-  service = await startService({ ...settings, dataDir, port: 0 }, { log });
-}, 60_000);
-
-afterAll(async () => {
-  await service?.stop();
-  await Promise.all([openAi.close(), aws.close()]);
-  await rm(dataDir, { recursive: true, force: true });
-  vi.unstubAllEnvs();
+  service = await startTwoProviders();
+  ({ openAi, aws, logged, call, run, expectAlive } = service);
 });
-
+afterAll(() => service?.close());
 beforeEach(() => {
   logged.length = 0;
 });
-
-async function call(path: string, body?: unknown): Promise<{ status: number; body: Json }> {
-  const post = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-  const response = await fetch(`${service.url}${path}`, body === undefined ? {} : post);
-  const text = await response.text();
-  return { status: response.status, body: text.startsWith("{") ? JSON.parse(text) : text };
-}
-
-/** Submits a job to a model and returns it when it has ended. */
-async function run(model: string, fields: object = {}): Promise<Json> {
-  const { body } = await call("/v1/jobs", { prompt: "hello", environment: "UAT", model, ...fields });
-  return (await call(`/v1/jobs/${body.job_id}?wait=30`)).body;
-}
-
-/** Every endpoint that shows what calls have used answers, and the model still runs. */
-async function expectAlive(model: string) {
-  openAi.respond(model === "whole" ? openai.completion({ content: "well" }) : openai.stream(openai.wholeAnswer));
-  aws.respond(
-    model === "converse" ? converse({ inputTokens: 7, outputTokens: 3 }) : bedrock.stream(bedrock.wholeAnswer),
-  );
-  expect(await run(model)).toMatchObject({ status: "completed" });
-  const day = new Date().toISOString().slice(0, 10);
-  for (const path of ["/v1/jobs", "/v1/deployments", "/v1/models", "/v1/stats"]) {
-    expect(await call(path)).toMatchObject({ status: 200 });
-  }
-  const usage = await call(`/v1/usage?from=${day}&to=${day}`);
-  expect(usage.status, JSON.stringify(usage.body)).toBe(200);
-}
-
-function converse(usage: object, content: unknown[] = [{ text: "hi" }], stopReason = "end_turn") {
-  return bedrock.json(200, { output: { message: { role: "assistant", content } }, stopReason, usage });
-}
 
 const answerWith = (usage: object, more: object = {}) =>
   openai.stream([openai.text("hi"), openai.stop(), { choices: [], usage, ...more }, openai.done]);
@@ -245,58 +157,25 @@ describe("A7: an answer that cannot be stored or written as JSON", () => {
 });
 
 describe("A8: the text of an answer is bounded, its framing is not", () => {
-  const many = (piece: string, times: number) =>
-    openai.bytes([piece.repeat(times), openai.event(openai.stop()), openai.event(openai.done)]);
-
-  test("a million events of one character are an answer", async () => {
-    openAi.respond(many(openai.event(openai.text("x")), 1_000_000));
-    const job = await run("open");
-    expect(job).toMatchObject({ status: "completed", attempts: [{ result: "completed" }] });
-    expect(job.text).toHaveLength(1_000_000);
-  }, 120_000);
+  const events = (piece: string, times: number) =>
+    openai.bytes([
+      openai.event(openai.text(piece)).repeat(times),
+      openai.event(openai.stop()),
+      openai.event(openai.done),
+    ]);
 
   test.each([
-    ["text", () => many(openai.event(openai.text("x".repeat(65_536))), 80), "open"],
-    ["text beyond JSON's escapes", () => many(openai.event(openai.text("\0".repeat(65_536))), 20), "open"],
-    [
-      "arguments of a tool",
-      () =>
-        many(
-          openai.event(
-            openai.chunk({
-              tool_calls: [{ index: 0, id: "c", function: { name: "f", arguments: " ".repeat(65_536) } }],
-            }),
-          ),
-          80,
-        ),
-      "open",
-    ],
-    [
-      "calls of tools",
-      () =>
-        openai.stream([
-          ...Array.from({ length: 2_000 }, (_, index) =>
-            openai.chunk({ tool_calls: [{ index, id: `c${index}`, function: { name: "f", arguments: "{}" } }] }),
-          ),
-          openai.stop("tool_calls"),
-          openai.done,
-        ]),
-      "open",
-    ],
-    ["one event", () => openai.bytes(Array.from({ length: 40 }, () => "x".repeat(1024 * 1024))), "open"],
-    ["a body in one piece", () => openai.plain(200, "application/json", " ".repeat(65 * 1024 * 1024)), "whole"],
-  ])(
-    "too much %s is one permanent error",
-    async (_, handler, model) => {
-      openAi.respond(handler());
-      expect(await run(model, { tools: [{ name: "f", input_schema: { type: "object" } }] })).toMatchObject({
-        status: "failed",
-        error: { code: "answer_too_large" },
-        attempts: [{ result: "permanent" }],
-      });
-    },
-    60_000,
-  );
+    ["text", "x", 80],
+    ["text once it is JSON", "\0", 20],
+  ])("too much %s is one permanent error", async (_, character, times) => {
+    openAi.respond(events(character.repeat(65_536), times));
+    expect(await run("open")).toMatchObject({
+      status: "failed",
+      error: { code: "answer_too_large" },
+      attempts: [{ result: "permanent" }],
+    });
+    await expectAlive("open");
+  });
 
   test("a frame of Bedrock's that announces gigabytes is refused at once", async () => {
     aws.respond((res) => {

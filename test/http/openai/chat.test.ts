@@ -89,6 +89,7 @@ test("an answer", async () => {
       completion_tokens: 2,
       total_tokens: 12,
       prompt_tokens_details: { cached_tokens: 3 },
+      completion_tokens_details: { reasoning_tokens: 0 },
     },
   });
 });
