@@ -1,5 +1,4 @@
 // Amazon Bedrock through the AWS SDK: Converse or ConverseStream, exactly one request per call.
-import type { Readable } from "node:stream";
 import {
   BedrockRuntimeClient,
   type BedrockRuntimeClientConfig,
@@ -183,7 +182,16 @@ const timeoutMessages: Record<Expired["limit"], (seconds: number) => string> = {
 /** The client's own default opens one HTTP/2 session, TLS included, per request, and has no time limits. */
 function newTransport({ maxSockets, timeouts }: BedrockOptions): NodeHttpHandler {
   const agent = { keepAlive: true, maxSockets, timeout: keepIdleMs };
-  return new NodeHttpHandler({ connectionTimeout: timeouts.connectMs, httpAgent: agent, httpsAgent: agent });
+  return new BoundedHandler({ connectionTimeout: timeouts.connectMs, httpAgent: agent, httpsAgent: agent });
+}
+
+/** Bounds every body before any middleware reads it. */
+class BoundedHandler extends NodeHttpHandler {
+  override async handle(...call: Parameters<NodeHttpHandler["handle"]>): ReturnType<NodeHttpHandler["handle"]> {
+    const { response } = await super.handle(...call);
+    response.body = boundedBody(response.body, response.headers["content-type"] ?? "");
+    return { response };
+  }
 }
 
 function newClient(
@@ -201,17 +209,12 @@ function newClient(
   client.middlewareStack.add(
     (next) => async (args) => {
       const result = await next(args);
-      const response = result.response as RawResponse;
-      const { statusCode, headers, body } = response;
-      const type = headers["content-type"] ?? "";
-      if (type.includes("html")) {
-        body?.destroy();
-        throw new HtmlAnswer(statusCode);
-      }
-      if (body) response.body = boundedBody(body, type);
-      return result;
+      const { statusCode, headers, body } = result.response as RawResponse;
+      if (!headers["content-type"]?.includes("html")) return result;
+      body?.destroy?.();
+      throw new HtmlAnswer(statusCode);
     },
-    { step: "deserialize", priority: "low", name: "boundBody" },
+    { step: "deserialize", priority: "low", name: "refuseHtml" },
   );
   return client;
 }
@@ -220,5 +223,5 @@ function newClient(
 interface RawResponse {
   statusCode: number;
   headers: Record<string, string | undefined>;
-  body?: Readable;
+  body?: { destroy?: () => void };
 }
