@@ -62,7 +62,8 @@ export interface JobRequest extends CommonRequest {
   seed?: number;
   frequency_penalty?: number;
   presence_penalty?: number;
-  reasoning_effort?: "minimal" | "low" | "medium" | "high";
+  /** Such as `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`; models differ. */
+  reasoning_effort?: string;
   /** Only deployments in these regions may serve the job. */
   regions?: string[];
   /** Used, in this order, when no deployment of the model is in service. */

@@ -138,9 +138,19 @@ const gptOss: CatalogueRow = {
   contextTokens: 128_000,
   maxOutputTokens: 16_384,
   fields: { reasoning_effort: "reasoning_effort" },
+  reasoningEfforts: ["low", "medium", "high"],
   unconfirmed: ["jsonSchema", "fields"],
 };
-const gpt: CatalogueRow = { profiles: ["us"], onDemand: false, refuses: ["stop"], promptCache: "none" };
+// The efforts are those that a user tried on GPT-5.6 and 6 (stdapi-ai/stdapi.ai#283), and no other report has them.
+const gpt: CatalogueRow = {
+  profiles: ["us"],
+  onDemand: false,
+  refuses: ["stop"],
+  promptCache: "none",
+  fields: { reasoning_effort: "reasoning.effort" },
+  reasoningEfforts: ["none", "low", "medium", "high", "xhigh", "max"],
+  unconfirmed: ["fields", "reasoningEfforts"],
+};
 const mistral: CatalogueRow = { ...openSchema, tokenFactor: 1.2, unconfirmed: fromSnapshot };
 const mistralSmall: CatalogueRow = { ...mistral, contextTokens: 128_000, maxOutputTokens: 4096 };
 const deepseek: CatalogueRow = {

@@ -74,6 +74,7 @@ function traitsOf(row: CatalogueRow, prices: TokenPrices | undefined): ModelTrai
     systemPrompts: row.systemPrompts,
     prefill: row.prefill,
     maxTopK: row.maxTopK,
+    reasoningEfforts: row.reasoningEfforts,
     jsonSchema: row.jsonSchema,
     // Converse can hold an answer to a schema, but has no word for JSON of any form.
     jsonObject: "jsonObject" in row ? row.jsonObject : false,

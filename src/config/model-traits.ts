@@ -13,11 +13,14 @@ export const refusable = [
   "frequency_penalty",
   "presence_penalty",
   "reasoning_effort",
+  "parallel_tool_calls",
   "forced_tool_choice",
   "temperature_with_top_p",
   "blank_stop",
 ] as const;
 /**
+ * `seed` and `parallel_tool_calls` are wishes: a job that sets one is taken, and the model is not told.
+ *
  * The last three are not parameters by themselves. `forced_tool_choice` is a `tool_choice` of `required` or of a tool by
  * name, `temperature_with_top_p` is both in one request, and `blank_stop` is a stop text of white space alone.
  */
@@ -48,6 +51,8 @@ export interface ModelTraits {
   prefill?: Prefill;
   /** The highest `top_k` that it takes. */
   maxTopK?: number;
+  /** The values of `reasoning_effort` that it takes. */
+  reasoningEfforts?: string[];
   /** Whether an answer can be held to a JSON schema, or to be JSON of any form. */
   jsonSchema?: boolean;
   jsonObject?: boolean;

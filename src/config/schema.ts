@@ -156,6 +156,9 @@ const catalogueRow = section({
   systemPrompts: flag,
   prefill: Type.Optional(Type.Enum([...prefills])),
   maxTopK: integer(1, 10_000),
+  reasoningEfforts: Type.Optional(
+    Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { minItems: 1, maxItems: 20 }),
+  ),
   jsonSchema: flag,
   jsonObject: flag,
   guardrails: flag,

@@ -8,6 +8,8 @@ export interface CanonicalRequest {
   /** Asks the provider to keep what stands before (tools and `system`) in its prompt cache. */
   systemCachePoint?: CachePoint;
   tools?: Tool[];
+  /** Whether the model may ask for several calls at once. A wish: not sent to models that have no word for it. */
+  parallelToolCalls?: boolean;
   toolChoice?: "auto" | "required" | "none" | { name: string };
   /** The form that the answer must have; absent means free text. */
   responseFormat?: ResponseFormat;
@@ -66,10 +68,12 @@ export interface Parameters {
   topP?: number;
   topK?: number;
   stop?: string[];
+  /** A wish for the same answer to the same request. Not sent to models that have no seeds. */
   seed?: number;
   frequencyPenalty?: number;
   presencePenalty?: number;
-  reasoningEffort?: "minimal" | "low" | "medium" | "high";
+  /** The words differ from model to model, such as `none`, `low` or `max`. */
+  reasoningEffort?: string;
 }
 
 /**

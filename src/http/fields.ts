@@ -32,7 +32,12 @@ const stopText = Type.String({ minLength: 1, maxLength: 256 });
 export const stopTexts = Type.Array(stopText, { maxItems: 16, description: "The answer ends before any of these." });
 export const stopTextOrTexts = Type.Union([stopText, Type.Array(stopText, { maxItems: 16 })]);
 
-export const reasoningEffort = Type.Enum(["minimal", "low", "medium", "high"]);
+/** Any word, because models differ and new ones come. The catalogue knows those of some models. */
+export const reasoningEffort = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  description: "Such as none, minimal, low, medium, high, xhigh or max; models differ.",
+});
 
 export const dryRunField = {
   dry_run: Type.Optional(

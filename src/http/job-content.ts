@@ -112,39 +112,45 @@ export const contentFields = {
   ),
 };
 
-/** The canonical form of a conversation, and of what its system messages add to the system text. */
+/**
+ * The canonical form of a conversation, and of what its system messages add to the system text. If there are system
+ * messages only, they are what the user asks.
+ */
 export function conversationOf(
   messages: readonly Static<typeof message>[],
   system: string | undefined,
 ): { conversation: Message[]; system?: string; systemCachePoint?: CachePoint } {
   const conversation: Message[] = [];
-  const instructions = system === undefined ? [] : [system];
-  let systemCachePoint: CachePoint | undefined;
+  const instructions: Instruction[] = [];
   messages.forEach(({ role, content }, i) => {
     const parts =
       typeof content === "string"
         ? [{ type: "text" as const, text: content }]
         : content.map((part, j) => blockOf(part, `messages[${i}].content[${j}]`));
-    if (role !== "system") {
-      conversation.push({ role, content: parts });
-      return;
-    }
-    for (const part of parts) {
-      if (part.type === "text") instructions.push(part.text);
-      else if (part.type === "cache_point") systemCachePoint = part.cache;
-      else {
-        const field = `messages[${i}].content`;
-        throw new SluiceError("invalid_request", `${field} of a system message must be text or cache points.`, {
-          field,
-        });
-      }
-    }
+    if (role === "system") instructions.push(...instructionsOf(parts, `messages[${i}].content`));
+    else conversation.push({ role, content: parts });
   });
+  if (conversation.length === 0 && instructions.length > 0) {
+    return { conversation: [{ role: "user", content: instructions }], ...(system !== undefined && { system }) };
+  }
+  const texts = instructions.flatMap((part) => (part.type === "text" ? [part.text] : []));
+  if (system !== undefined) texts.unshift(system);
+  const cachePoint = instructions.findLast((part) => part.type === "cache_point");
   return {
     conversation,
-    ...(instructions.length > 0 && { system: instructions.join("\n\n") }),
-    ...(systemCachePoint && { systemCachePoint }),
+    ...(texts.length > 0 && { system: texts.join("\n\n") }),
+    ...(cachePoint && { systemCachePoint: cachePoint.cache }),
   };
+}
+
+type Instruction = Extract<ContentBlock, { type: "text" | "cache_point" }>;
+
+/** @throws SluiceError `invalid_request` for calls of tools and their results */
+function instructionsOf(parts: readonly ContentBlock[], field: string): Instruction[] {
+  return parts.map((part) => {
+    if (part.type === "text" || part.type === "cache_point") return part;
+    throw new SluiceError("invalid_request", `${field} of a system message must be text or cache points.`, { field });
+  });
 }
 
 function blockOf(part: Static<typeof block>, field: string): ContentBlock {

@@ -2,7 +2,8 @@
 // door, with the field at fault and what the model does take; what is not known is let through.
 //
 // A fallback that the job names must take everything too: an answer that was made with other parameters than those that
-// were asked for would look like any other. Prompt caches are hints and never a reason to refuse.
+// were asked for would look like any other. Prompt caches, seeds and parallel tool calls are wishes and never a reason to
+// refuse.
 import type { ExtraParameter, Refusable } from "../config/model-traits.ts";
 import { extraParameters, serviceTiers } from "../config/model-traits.ts";
 import type { DeploymentSettings, Settings } from "../config/settings.ts";
@@ -84,7 +85,7 @@ function refusalBy(
 ): Refusal | undefined {
   return (
     refusedParameter(deployment, request.parameters, who, names) ??
-    refusedValue(deployment, request.parameters, who) ??
+    refusedValue(deployment, request.parameters, who, names) ??
     refusedEnd(deployment, request, who, names) ??
     refusedTools(deployment, request, who, names) ??
     refusedFormat(deployment, request, who, names) ??
@@ -97,7 +98,6 @@ const keys = {
   top_p: "topP",
   top_k: "topK",
   stop: "stop",
-  seed: "seed",
   frequency_penalty: "frequencyPenalty",
   presence_penalty: "presencePenalty",
   reasoning_effort: "reasoningEffort",
@@ -139,14 +139,22 @@ function isUnsendable({ provider, traits }: DeploymentSettings, name: string): b
 /** Parameters that the model takes, with values or in a combination that it does not. */
 function refusedValue(
   { provider, traits }: DeploymentSettings,
-  { temperature, topP, topK, stop }: Parameters,
+  { temperature, topP, topK, stop, reasoningEffort: effort }: Parameters,
   who: string,
+  names: FieldNames,
 ): Refusal | undefined {
   if (provider === "bedrock" && temperature !== undefined && temperature > 1) {
     return { field: "temperature", message: `temperature must be between 0 and 1 for ${who}; got ${temperature}.` };
   }
   if (topK !== undefined && traits.maxTopK !== undefined && topK > traits.maxTopK) {
     return { field: "top_k", message: `top_k must be at most ${traits.maxTopK} for ${who}; got ${topK}.` };
+  }
+  if (effort !== undefined && traits.reasoningEfforts && !traits.reasoningEfforts.includes(effort)) {
+    const field = names.reasoningEffort;
+    return {
+      field,
+      message: `${field} must be one of ${traits.reasoningEfforts.join(", ")} for ${who}; got ${quote(effort)}.`,
+    };
   }
   // A top_p of 1 excludes nothing and is not sent.
   const both = temperature !== undefined && topP !== undefined && topP !== 1;

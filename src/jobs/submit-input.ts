@@ -7,7 +7,7 @@ import type { NotBefore } from "./not-before.ts";
 /** What of the canonical request and its parameters is taken over as it is asked for. */
 type Asked = Pick<
   CanonicalRequest,
-  "systemCachePoint" | "tools" | "toolChoice" | "responseFormat" | "serviceTier" | "guardrail"
+  "systemCachePoint" | "tools" | "toolChoice" | "parallelToolCalls" | "responseFormat" | "serviceTier" | "guardrail"
 > &
   Partial<Parameters>;
 

@@ -209,6 +209,7 @@ function uncountedJob(context: AdmissionContext, input: SubmitInput, caller: Cal
   if (input.tools?.length) {
     request.tools = input.tools;
     if (input.toolChoice) request.toolChoice = input.toolChoice;
+    if (input.parallelToolCalls !== undefined) request.parallelToolCalls = input.parallelToolCalls;
   }
   if (input.responseFormat) request.responseFormat = input.responseFormat;
   if (input.serviceTier) request.serviceTier = input.serviceTier;

@@ -202,8 +202,8 @@ const badJobs: [name: string, body: unknown, ...Expected][] = [
   ],
   ["blank messages", { environment: "UAT", messages: [{ role: "user", content: " " }] }, "invalid_request", "messages"],
   [
-    "only a system message",
-    { environment: "UAT", messages: [{ role: "system", content: "x" }] },
+    "only a blank system message",
+    { environment: "UAT", messages: [{ role: "system", content: " " }] },
     "invalid_request",
     "messages",
   ],

@@ -104,6 +104,33 @@ test.each(["{", "[1]", '"text"', "null", "5"])("arguments %j are refused where B
   expect([answer.status, answer.body.error.field]).toEqual([400, `${place}.arguments`]);
 });
 
+test("D7: only system messages are what the user asks, cache points and all", async () => {
+  const { request } = await recorded({
+    system: "Be kind.",
+    messages: [
+      { role: "system", content: "A long text." },
+      { role: "system", content: [{ type: "cache_point" }, { type: "text", text: "Say hi." }] },
+    ],
+  });
+  expect(request.system).toBe("Be kind.");
+  expect(request.systemCachePoint).toBeUndefined();
+  expect(request.messages).toEqual([
+    {
+      role: "user",
+      content: [
+        { type: "text", text: "A long text." },
+        { type: "cache_point", cache: {} },
+        { type: "text", text: "Say hi." },
+      ],
+    },
+  ]);
+});
+
+test("D9: a seed is taken on a model that has none", async () => {
+  const { request } = await recorded({ prompt: "Hello?", seed: 7 });
+  expect(request.parameters.seed).toBe(7);
+});
+
 test("tier, guardrail and parameters that only some models have", async () => {
   const { request, resource } = await recorded({
     model: "gpt-oss",

@@ -80,10 +80,15 @@ test.each<[string, Partial<SubmitInput>, field: string, message: string]>([
     "top_k",
     `top_k must not be set: ${noPath.replace("%s", "llama")} (catalogue.us.meta.llama3-3-70b-instruct-v1:0.fields in the configuration). It takes max_tokens, temperature, top_p, stop.`,
   ],
-  ["nova", { seed: 5 }, "seed", noPath.replace("%s", "nova")],
   ["haiku", { frequencyPenalty: 0.5 }, "frequency_penalty", noPath.replace("%s", "haiku")],
   ["haiku", { presencePenalty: 0.5 }, "presence_penalty", noPath.replace("%s", "haiku")],
   ["unknown", { reasoningEffort: "low" }, "reasoning_effort", noPath.replace("%s", "unknown")],
+  [
+    "gpt-oss",
+    { reasoningEffort: "max" },
+    "reasoning_effort",
+    'reasoning_effort must be one of low, medium, high for the model gpt-oss; got "max".',
+  ],
   ["llama", { temperature: 1.5 }, "temperature", "temperature must be between 0 and 1 for the model llama; got 1.5."],
   ["gemma", { tools: [clock] }, "tools", "tools must not be set: the model gemma takes none."],
   ["gemma", { system: "Be brief" }, "system", "system must not be set: the model gemma takes no system text."],
@@ -165,6 +170,11 @@ test.each<[string, Partial<SubmitInput>]>([
     },
   ],
   ["llama", { frequencyPenalty: 0, presencePenalty: 0 }],
+  // Wishes: a model that has no word for them is not told.
+  ["nova", { seed: 5, parallelToolCalls: false, tools: [clock] }],
+  ["local", { reasoningEffort: "xhigh" }],
+  ["local", { reasoningEffort: "none" }],
+  ["local", { reasoningEffort: "a word of next year" }],
   ["two-regions", { tools: [clock], regions: ["us-east-1"] }],
   // A cache is a hint: where there is none it is left out, see the provider.
   ["llama", { system: "x", systemCachePoint: { ttl: "1h" } }],

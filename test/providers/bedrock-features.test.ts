@@ -117,6 +117,14 @@ describe("what is sent", () => {
   });
 });
 
+test("D8, D9: wishes that the model has no word for are not sent", async () => {
+  const tools = [{ name: "clock", inputSchema: { type: "object" } }];
+  const wishes = { tools, parallelToolCalls: false, parameters: { maxTokens: 1, seed: 6 } };
+  expect(await sentFor(wishes)).not.toHaveProperty("additionalModelRequestFields");
+  const refused = await sentFor(wishes, { fields: { seed: "seed" }, refuses: ["seed"] });
+  expect(refused).not.toHaveProperty("additionalModelRequestFields");
+});
+
 describe("cache points", () => {
   const cached: Partial<CanonicalRequest> = {
     system: "Be brief",

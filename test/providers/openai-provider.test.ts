@@ -130,6 +130,21 @@ describe("what is sent", () => {
     service_tier: "flex",
   };
 
+  test("D2, D8, D9: efforts and wishes reach the server, unless the catalogue says that it refuses the wish", async () => {
+    const request = { ...full, parallelToolCalls: false, parameters: { ...full.parameters, reasoningEffort: "xhigh" } };
+    const seen = { reasoning_effort: "xhigh", parallel_tool_calls: false, seed: 7 };
+    fake.respond(stream(wholeAnswer));
+    await ask(open(), { request });
+    expect(fake.requests.at(-1)!.body).toMatchObject(seen);
+    fake.respond(stream(wholeAnswer));
+    await ask(open({ traits: { refuses: ["seed", "parallel_tool_calls"] } }), { request });
+    expect(fake.requests.at(-1)!.body).not.toHaveProperty("seed");
+    expect(fake.requests.at(-1)!.body).not.toHaveProperty("parallel_tool_calls");
+    fake.respond(stream(wholeAnswer));
+    await ask(open(), { request: { ...request, tools: [] } });
+    expect(fake.requests.at(-1)!.body).not.toHaveProperty("parallel_tool_calls");
+  });
+
   test("a stream is asked for, with what it used at its end", async () => {
     fake.respond(stream(wholeAnswer));
     await ask(open(), { request: full });

@@ -112,11 +112,12 @@ function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
     refuse("max_tokens", "Give either max_completion_tokens or max_tokens, not both.");
   }
   const stream = body.stream ?? false;
-  if (body.stream_options && !stream) refuse("stream_options", "stream_options is for streams: set stream to true.");
+  if (body.stream_options?.include_usage && !stream)
+    refuse("stream_options", "stream_options is for streams: set stream to true.");
   const conversation = conversationOf(body.messages);
   const tools = (body.tools ?? []).map(functionOf);
   const toolChoice = toolChoiceOf(body.tool_choice);
-  checkTools(tools, toolChoice, body.parallel_tool_calls);
+  checkTools(tools, toolChoice);
   return {
     stream,
     includeUsage: body.stream_options?.include_usage ?? false,

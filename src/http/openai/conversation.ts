@@ -8,17 +8,25 @@ import { refuse } from "./fields.ts";
 /** Gathers messages in their order. Every refusal names the message at fault. */
 export class Conversation {
   readonly messages: Message[] = [];
-  readonly #instructions: string[] = [];
+  readonly #instructions: string[];
+  /** Instructions that came as messages. */
+  #spoken: string[] = [];
   /** Ids of the calls that have no result yet; absent until there is a call. */
   #open: Set<string> | undefined;
 
+  /** @param instructions those that are no message */
+  constructor(instructions?: string) {
+    this.#instructions = instructions === undefined ? [] : [instructions];
+  }
+
   /** Instructions stand before the conversation, wherever they came in it: models take them there only. */
   instruct(text: string): void {
-    this.#instructions.push(text);
+    this.#spoken.push(text);
   }
 
   get system(): string | undefined {
-    return this.#instructions.length > 0 ? this.#instructions.join("\n\n") : undefined;
+    const all = [...this.#instructions, ...this.#spoken];
+    return all.length > 0 ? all.join("\n\n") : undefined;
   }
 
   say(role: Message["role"], content: ContentBlock[], field: string): void {
@@ -46,9 +54,12 @@ export class Conversation {
     this.messages.push({ role: "user", content: [{ type: "tool_result", callId, text }] });
   }
 
-  /** To be called after the last message. */
+  /** To be called after the last message. Instructions that no message follows are what the user asks. */
   end(field: string): void {
     this.#requireNothingOpen(field);
+    if (this.messages.length > 0 || this.#spoken.length === 0) return;
+    this.messages.push({ role: "user", content: [{ type: "text", text: this.#spoken.join("\n\n") }] });
+    this.#spoken = [];
   }
 
   #requireNothingOpen(field: string): void {

@@ -23,7 +23,9 @@ export function sharedFields(settings: Settings) {
     service_tier: Type.Optional(
       Type.Enum(["auto", "default", "flex", "priority"], { description: "auto leaves the tier to the provider." }),
     ),
-    parallel_tool_calls: Type.Optional(Type.Boolean({ description: "false cannot be had beside tools." })),
+    parallel_tool_calls: Type.Optional(
+      Type.Boolean({ description: "A wish: sent to OpenAI-compatible servers, ignored by other models." }),
+    ),
     user: ignored,
     safety_identifier: ignored,
     prompt_cache_key: ignored,
@@ -51,6 +53,7 @@ export function sharedInput(body: SharedBody) {
   return {
     ...submitFieldsInput(body),
     serviceTier: tier === "auto" ? undefined : tier,
+    parallelToolCalls: body.parallel_tool_calls,
     ephemeral: body.store === false,
   } satisfies Partial<SubmitInput>;
 }
@@ -95,7 +98,7 @@ export function toolOf(value: unknown, field: string): Tool {
 }
 
 /** @throws SluiceError `invalid_request` for two tools of one name, and a choice that cannot be made */
-export function checkTools(tools: readonly Tool[], choice: CanonicalRequest["toolChoice"], parallel = true): void {
+export function checkTools(tools: readonly Tool[], choice: CanonicalRequest["toolChoice"]): void {
   if (tools.length === 0) {
     if (choice === "required" || typeof choice === "object") refuse("tool_choice", "tool_choice needs tools.");
     return;
@@ -108,7 +111,6 @@ export function checkTools(tools: readonly Tool[], choice: CanonicalRequest["too
   if (typeof choice === "object" && !names.has(choice.name)) {
     refuse("tool_choice", `tool_choice names ${quote(choice.name)}, which is not among tools.`);
   }
-  if (!parallel) refuse("parallel_tool_calls", "parallel_tool_calls must be true: models may ask for several calls.");
 }
 
 /** A format by schema, as both describe it once the wrapping is off. */

@@ -116,7 +116,7 @@ function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): Response
     return refuse(`${field}.type`, `${field}.type must be function: no other tools are supported.`);
   });
   const toolChoice = toolChoiceOf(body.tool_choice);
-  checkTools(tools, toolChoice, body.parallel_tool_calls);
+  checkTools(tools, toolChoice);
   return {
     stream,
     background,
@@ -142,8 +142,7 @@ function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): Response
 }
 
 function conversationOf({ input, instructions }: ResponseBody): Conversation {
-  const conversation = new Conversation();
-  if (instructions !== undefined) conversation.instruct(instructions);
+  const conversation = new Conversation(instructions);
   if (typeof input === "string") {
     conversation.say("user", [{ type: "text", text: input }], "input");
     return conversation;

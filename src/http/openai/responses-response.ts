@@ -28,7 +28,7 @@ export function responseOf(record: JobRecord) {
     /** Who answered: another than was asked for if a fallback did. */
     model: outcome?.model ?? job.model,
     output: outcome?.status === "completed" ? outputOf(job.id, outcome) : [],
-    parallel_tool_calls: true,
+    parallel_tool_calls: request.parallelToolCalls ?? true,
     previous_response_id: null,
     reasoning: { effort: parameters.reasoningEffort ?? null, summary: null },
     service_tier: serviceTierOf(record) ?? request.serviceTier ?? null,

@@ -49,7 +49,7 @@ export function toConverse(
   const topP = possibleTopP(request.parameters, traits);
   const { responseFormat: format, guardrail, serviceTier } = request;
   const tools = toToolConfig(request, traits, texts);
-  const additional = toAdditionalFields(request.parameters, traits.fields);
+  const additional = toAdditionalFields(request.parameters, traits);
   return {
     modelId,
     messages: possibleEnd(normaliseMessages(request.messages), traits).map(({ role, content }) => ({
@@ -136,7 +136,7 @@ function toTextFormat({ name, description, schema }: ResponseFormat & { type: "j
 /** The parameters that Converse has no field for, where the model expects them. One without a known place is left out. */
 function toAdditionalFields(
   parameters: Parameters,
-  fields: BedrockTraits["fields"] = {},
+  { fields = {}, refuses = [] }: BedrockTraits,
 ): { [key: string]: Json } | undefined {
   const { topK, seed, frequencyPenalty, presencePenalty, reasoningEffort } = parameters;
   const values = {
@@ -149,7 +149,7 @@ function toAdditionalFields(
   const result: { [key: string]: Json } = {};
   for (const [name, value] of Object.entries(values)) {
     const path = fields[name as keyof typeof values]?.split(".");
-    if (value === undefined || path === undefined) continue;
+    if (value === undefined || path === undefined || refuses.includes(name)) continue;
     let at = result;
     for (const key of path.slice(0, -1)) {
       at[key] ??= {};

@@ -31,8 +31,11 @@ export interface OpenAiOptions {
   maxSockets: number;
   /** An alias to name when the server does not have this model. */
   alternative?: string;
-  /** What is known of how the model gives answers in JSON. Default: nothing, so it is asked as the caller asks. */
-  traits?: JsonTraits;
+  /**
+   * What is known of how the model gives answers in JSON, and what it refuses, by the names of the catalogue. Default:
+   * nothing, so it is asked as the caller asks.
+   */
+  traits?: JsonTraits & { refuses?: readonly string[] };
   clock: Clock;
 }
 
@@ -69,7 +72,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
             accept: streaming ? "text/event-stream" : "application/json",
             ...(options.apiKey !== undefined && { authorization: `Bearer ${options.apiKey}` }),
           },
-          body: printJson(toChatCompletion(request, { ...options, streamUsage })),
+          body: printJson(toChatCompletion(request, { ...options, refuses: options.traits?.refuses, streamUsage })),
           agent,
           connectMs: timeouts.connectMs,
           signal: deadlines.signal,

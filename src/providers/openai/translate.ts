@@ -9,11 +9,14 @@ export interface BodyOptions {
   streamUsage: boolean;
   /** What the server calls the limit of output tokens. */
   maxTokensField: "max_tokens" | "max_completion_tokens";
+  /** What the model refuses, by the names of the catalogue. Default: nothing. */
+  refuses?: readonly string[] | undefined;
 }
 
 /** What is absent is not sent, except the limit of output tokens, which is what the quotas were charged with. */
 export function toChatCompletion(request: CanonicalRequest, options: BodyOptions): Record<string, unknown> {
-  const { parameters: p, tools, responseFormat } = request;
+  const { parameters: p, tools, responseFormat, parallelToolCalls } = request;
+  const takes = (name: string) => !options.refuses?.includes(name);
   const system = request.system?.trim() ? [{ role: "system", content: request.system }] : [];
   return {
     model: options.modelId,
@@ -24,11 +27,14 @@ export function toChatCompletion(request: CanonicalRequest, options: BodyOptions
     // Not one of OpenAI's, but vLLM, llama.cpp and others take it.
     ...(p.topK !== undefined && { top_k: p.topK }),
     ...(p.stop?.length && { stop: p.stop }),
-    ...(p.seed !== undefined && { seed: p.seed }),
+    ...(p.seed !== undefined && takes("seed") && { seed: p.seed }),
     ...(p.frequencyPenalty !== undefined && { frequency_penalty: p.frequencyPenalty }),
     ...(p.presencePenalty !== undefined && { presence_penalty: p.presencePenalty }),
     ...(p.reasoningEffort !== undefined && { reasoning_effort: p.reasoningEffort }),
     ...(tools?.length && { tools: tools.map(toTool), ...toToolChoice(request.toolChoice) }),
+    ...(tools?.length &&
+      parallelToolCalls !== undefined &&
+      takes("parallel_tool_calls") && { parallel_tool_calls: parallelToolCalls }),
     ...(responseFormat && { response_format: toResponseFormat(responseFormat) }),
     ...(request.serviceTier !== undefined && { service_tier: request.serviceTier }),
     ...(options.streaming && { stream: true, ...(options.streamUsage && { stream_options: { include_usage: true } }) }),

@@ -88,6 +88,8 @@ const honoured: [name: string, fields: object, input: object][] = [
   ["seed", { seed: 7 }, { seed: 7 }],
   ["penalties", { frequency_penalty: 1, presence_penalty: -1 }, { frequencyPenalty: 1, presencePenalty: -1 }],
   ["reasoning_effort", { reasoning_effort: "low" }, { reasoningEffort: "low" }],
+  ["D2: any reasoning_effort", { reasoning_effort: "xhigh" }, { reasoningEffort: "xhigh" }],
+  ["D8: one call at a time", { tools: [tool], parallel_tool_calls: false }, { parallelToolCalls: false }],
   ["tier", { service_tier: "flex" }, { serviceTier: "flex" }],
   ["tier auto", { service_tier: "auto" }, { serviceTier: undefined }],
   ["store", { store: false }, { ephemeral: true }],
@@ -140,11 +142,43 @@ test.each([
   ["prompt_cache_key", { prompt_cache_key: "k", prompt_cache_retention: "24h" }],
   ["prediction", { prediction: { type: "content", content: "x" } }],
   ["what asks for the default", { n: 1, logprobs: false, modalities: ["text"], logit_bias: {}, verbosity: "medium" }],
-  ["parallel_tool_calls", { parallel_tool_calls: true }],
-  ["parallel_tool_calls without tools", { parallel_tool_calls: false }],
   ["null", { n: null, stop: null, tools: null, temperature: null, stream: null, audio: null, nothing: null }],
 ])("ignored: %s", (_name, fields) => {
   expect(inputOf(fields)).toEqual(inputOf({}));
+});
+
+test("D3: stream_options that ask for nothing need no stream", () => {
+  for (const stream_options of [null, {}, { include_usage: null }, { include_usage: false }]) {
+    expect(inputOf({ stream_options })).toEqual(inputOf({}));
+  }
+});
+
+describe("D7: a conversation of instructions alone", () => {
+  const asked = (...messages: object[]) => {
+    const { messages: read, system } = inputOf({ messages });
+    return { messages: read, system };
+  };
+
+  test("is what the user asks", () => {
+    for (const role of ["system", "developer"]) {
+      expect(asked({ role, content: "Say hi." })).toEqual({
+        messages: [{ role: "user", content: [{ type: "text", text: "Say hi." }] }],
+        system: undefined,
+      });
+    }
+    expect(asked({ role: "system", content: "Be kind." }, { role: "developer", content: "Say hi." })).toEqual({
+      messages: [{ role: "user", content: [{ type: "text", text: "Be kind.\n\nSay hi." }] }],
+      system: undefined,
+    });
+  });
+
+  test("stays instructions where the user says something, even after it or before it", () => {
+    const user = { role: "user", content: "Hello?" };
+    const system = { role: "system", content: "Be kind." };
+    const expected = { messages: [{ role: "user", content: [{ type: "text", text: "Hello?" }] }], system: "Be kind." };
+    expect(asked(user, system)).toEqual(expected);
+    expect(asked(system, user)).toEqual(expected);
+  });
 });
 
 test("a stream, with usage", () => {
@@ -200,7 +234,7 @@ const refused: [name: string, fields: object, field: string | undefined][] = [
   ["functions", { functions: [{ name: "f" }] }, "functions"],
   ["web_search_options", { web_search_options: {} }, "web_search_options"],
   ["an unknown field", { promt: 1 }, "promt"],
-  ["reasoning_effort", { reasoning_effort: "xhigh" }, "reasoning_effort"],
+  ["reasoning_effort", { reasoning_effort: "" }, "reasoning_effort"],
   ["service_tier", { service_tier: "scale" }, "service_tier"],
   ["stream_options without stream", { stream_options: { include_usage: true } }, "stream_options"],
   ["a custom tool", { tools: [{ type: "custom", custom: { name: "x" } }] }, "tools[0].type"],
@@ -219,7 +253,6 @@ const refused: [name: string, fields: object, field: string | undefined][] = [
     { tools: [tool], tool_choice: { type: "function", function: { name: "f" } } },
     "tool_choice",
   ],
-  ["one call at a time", { tools: [tool], parallel_tool_calls: false }, "parallel_tool_calls"],
   ["an unknown format", { response_format: { type: "grammar" } }, "response_format"],
   [
     "a format without schema",

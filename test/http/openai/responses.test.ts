@@ -8,7 +8,7 @@ import { type ServerUnderTest, startServerUnderTest } from "../server-under-test
 import { clientOf, urlOf } from "./client.ts";
 
 // Checked by the compiler: it is what OpenAI's types say, but for what the client adds.
-responseOf satisfies (record: never) => Omit<Response, "output_text">;
+responseOf satisfies (record: never) => Omit<Response, "output_text" | "reasoning">;
 
 let shared: TestStore;
 let server: ServerUnderTest;
@@ -260,6 +260,27 @@ const bad: [name: string, body: unknown, param: string | null][] = [
   ["truncation", { ...ask, truncation: "auto" }, "truncation"],
   ["reasoning", { ...ask, reasoning: { effort: "extreme" } }, "reasoning.effort"],
 ];
+
+test("D7: only a developer's message is what the user asks, beside the instructions", async () => {
+  const input = [{ role: "developer", content: "Say hi." }];
+  const response = await server.post("/v1/responses", { input, instructions: "Be kind.", background: true });
+  expect(response.status, response.text).toBe(200);
+  const { job } = (await server.context.store.get(response.headers["x-sluice-job-id"] as string))!;
+  expect(job.request).toMatchObject({
+    messages: [{ role: "user", content: [{ type: "text", text: "Say hi." }] }],
+    system: "Be kind.",
+  });
+  accepted.length = 0;
+});
+
+test("D8: a response says whether the model may ask for several calls at once", async () => {
+  const tools = [{ type: "function", name: "f" }];
+  for (const parallel_tool_calls of [false, true]) {
+    const body = { ...ask, tools, background: true, parallel_tool_calls };
+    expect((await server.post("/v1/responses", body)).body).toMatchObject({ parallel_tool_calls });
+  }
+  accepted.length = 0;
+});
 
 test.each(bad)("refused: %s", async (_name, body, param) => {
   const { status, body: answer } = await server.post("/v1/responses", body);
