@@ -1,10 +1,12 @@
-// docs/models.md shows the catalogue as it is.
+// docs/models.md and docs/openai.md show the catalogue as it is.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import { type CatalogueRow, modelRows } from "../../src/config/catalogue-rows.ts";
+import type { Refusable } from "../../src/config/model-traits.ts";
+import { jsonMode } from "../../src/domain/answer-tool.ts";
 
-const page = readFileSync(resolve(import.meta.dirname, "../../docs/models.md"), "utf8");
+const docs = (name: string) => readFileSync(resolve(import.meta.dirname, "../../docs", name), "utf8").split("\n");
 
 const count = (tokens: number | undefined) => tokens?.toLocaleString("en-US") ?? "?";
 const known = (value: boolean | undefined) => (value === undefined ? "?" : value ? "yes" : "no");
@@ -31,6 +33,30 @@ function line(id: string, row: CatalogueRow): string {
 
 test("every model has its line in the table, and every line its model", () => {
   const expected = Object.entries(modelRows).map(([id, row]) => line(id, row));
-  const found = page.split("\n").filter((text) => /^\| `[a-z0-9]+\./.test(text));
-  expect(found).toEqual(expected);
+  expect(docs("models.md").filter((text) => /^\| `[a-z0-9]+\./.test(text))).toEqual(expected);
+});
+
+/** What a client of OpenAI's API can ask of the model. */
+function capabilities(id: string, row: CatalogueRow): string {
+  const traits = { jsonObject: false, ...row };
+  const modes = { own: "mode", tool: "forced tool", none: "no" };
+  const schema = row.jsonSchema === undefined ? "?" : modes[jsonMode("json_schema", traits)];
+  const takes = (name: Refusable) => (row.refuses?.includes(name) ? "no" : "yes");
+  const bothRefused = row.refuses?.includes("temperature") && row.refuses.includes("top_p");
+  return `| ${[
+    `\`${id}\``,
+    row.tools === false ? "no" : row.streamingTools === false ? "yes, not streamed" : known(row.tools),
+    row.tools === false ? "no" : takes("forced_tool_choice"),
+    schema,
+    modes[jsonMode("json_object", traits)],
+    bothRefused ? "neither" : row.refuses?.includes("temperature_with_top_p") ? "one of them" : "yes",
+    takes("stop"),
+    row.prefill ?? "?",
+  ].join(" | ")} |`;
+}
+
+test("F12: docs/openai.md says of every model what it can do", () => {
+  const callable = Object.entries(modelRows).filter(([, row]) => !row.mantleOnly);
+  const expected = callable.map(([id, row]) => capabilities(id, row));
+  expect(docs("openai.md").filter((text) => /^\| `[a-z0-9]+\.[a-z]/.test(text))).toEqual(expected);
 });
