@@ -151,7 +151,7 @@ const gpt: CatalogueRow = {
   reasoningEfforts: ["none", "low", "medium", "high", "xhigh", "max"],
   unconfirmed: ["fields", "reasoningEfforts"],
 };
-const mistral: CatalogueRow = { ...openSchema, tokenFactor: 1.2, unconfirmed: fromSnapshot };
+const mistral: CatalogueRow = { ...openSchema, tokenFactor: 1.2, toolCallIdLength: 9, unconfirmed: fromSnapshot };
 const mistralSmall: CatalogueRow = { ...mistral, contextTokens: 128_000, maxOutputTokens: 4096 };
 const deepseek: CatalogueRow = {
   ...withoutStop,

@@ -43,6 +43,8 @@ export interface ModelTraits {
   streamingTools?: boolean;
   /** Whether the schema of a tool may have `oneOf`, `anyOf` or `allOf` at its root. If not, they are rewritten. */
   rootComposition?: boolean;
+  /** For models that take only ids of tool calls of exactly so many letters and digits. Others are sent with other ids. */
+  toolCallIdLength?: number;
   systemPrompts?: boolean;
   /**
    * Whether a conversation may end with the assistant, whose text the model then continues. `trimmed`: it may, but

@@ -153,6 +153,7 @@ const catalogueRow = section({
   tools: flag,
   streamingTools: flag,
   rootComposition: flag,
+  toolCallIdLength: integer(1, 64),
   systemPrompts: flag,
   prefill: Type.Optional(Type.Enum([...prefills])),
   maxTopK: integer(1, 10_000),

@@ -10,7 +10,10 @@ import { schemaOf } from "./json.ts";
 
 const closed = { additionalProperties: false };
 const name = Type.String({ pattern: "^[a-zA-Z0-9_-]{1,64}$", description: "Letters, digits, _ and -; at most 64." });
-const id = Type.String({ minLength: 1, maxLength: 256 });
+/** Some gateways put a model's signature into the id, which makes it thousands of characters long. */
+const id = Type.String({ minLength: 1, maxLength: 16_384 });
+/** Of a past call: as another provider's model may have written it. */
+const calledName = Type.String({ minLength: 1, maxLength: 256 });
 const jsonSchema = (description: string) => Type.Unsafe<object>({ type: "object", description });
 
 const block = Type.Union([
@@ -19,7 +22,7 @@ const block = Type.Union([
     {
       type: Type.Literal("tool_call"),
       id,
-      name,
+      name: calledName,
       arguments: Type.Optional(Type.String({ description: "The text that the model wrote. It is sent as it is." })),
       input: Type.Optional(
         Type.Unknown({

@@ -87,6 +87,23 @@ describe("what is sent", () => {
     expect(toolConfig).toEqual({ tools: [{ toolSpec: { name: "clock", inputSchema: { json: clock.inputSchema } } }] });
   });
 
+  test("C8, C9: call and result have one allowed id, and past calls allowed names", async () => {
+    const ids = [`${"a".repeat(64)}x`, `${"a".repeat(64)}y`, "c|1"];
+    const name = "functions.get weather";
+    const messages: CanonicalRequest["messages"] = [
+      ...hello.messages,
+      { role: "assistant", content: ids.map((id) => ({ type: "tool_call", id, name, arguments: "{}" })) },
+      { role: "user", content: ids.map((callId) => ({ type: "tool_result", callId, text: "noon" })) },
+    ];
+    type Sent = { content: { toolUse: { toolUseId: string; name: string }; toolResult: { toolUseId: string } }[] };
+    const [, calls, results] = (await sentFor({ tools: [clock], messages })).messages as [Sent, Sent, Sent];
+    const sentIds = calls.content.map(({ toolUse }) => toolUse.toolUseId);
+    expect(new Set(sentIds).size).toBe(3);
+    for (const id of sentIds) expect(id).toMatch(/^[a-zA-Z0-9_-]{1,64}$/);
+    expect(results.content.map(({ toolResult }) => toolResult.toolUseId)).toEqual(sentIds);
+    for (const { toolUse } of calls.content) expect(toolUse.name).toMatch(/^functions_get_weather_[0-9a-f]{16}$/);
+  });
+
   test("service tier and guardrail", async () => {
     expect(await sentFor({ serviceTier: "flex", guardrail: { id: "g1", version: "2" } })).toMatchObject({
       serviceTier: { type: "flex" },

@@ -31,7 +31,7 @@ const message = Type.Object({
   role: Type.Enum(["system", "developer", "user", "assistant", "tool"]),
   content: Type.Optional(content),
   tool_calls: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 128 })),
-  tool_call_id: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+  tool_call_id: Type.Optional(Type.String({ minLength: 1, maxLength: 16_384 })),
 });
 
 /** Places whose JSON stays text where JavaScript cannot represent a number in it. */

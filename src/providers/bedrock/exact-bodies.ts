@@ -13,7 +13,8 @@ export function insertTexts(command: ConverseCommand | ConverseStreamCommand, te
   stack.add(
     (next) => async (args) => {
       const request = args.request as { body: string | Uint8Array };
-      request.body = texts.insertInto(Buffer.from(request.body as Uint8Array).toString());
+      const { body } = request;
+      request.body = texts.insertInto(typeof body === "string" ? body : new TextDecoder().decode(body));
       return next(args);
     },
     { step: "serialize", priority: "low", name: "insertJsonTexts" },
@@ -37,5 +38,5 @@ export function keepBody(command: ConverseCommand): () => string {
     },
     { step: "deserialize", priority: "low", name: "keepBody" },
   );
-  return () => Buffer.from(bytes).toString();
+  return () => new TextDecoder().decode(bytes);
 }

@@ -20,6 +20,7 @@ import {
 import { changedSchema, schemaText } from "../../domain/schema-text.ts";
 import { withObjectRoot } from "../../domain/tool-schema.ts";
 import { ProviderError } from "../provider.ts";
+import { type AllowedNames, allowedNames } from "./allowed-names.ts";
 
 /** What of a model decides how it is called. What is absent is not known, and is taken to be possible. */
 export interface BedrockTraits extends JsonTraits {
@@ -31,6 +32,8 @@ export interface BedrockTraits extends JsonTraits {
   prefill?: "taken" | "trimmed" | "refused";
   /** Whether the schema of a tool may have alternatives at its root. */
   rootComposition?: boolean;
+  /** It takes ids of tool calls of exactly so many letters and digits. */
+  toolCallIdLength?: number;
   /** Whether it takes tools in a streamed call. */
   streamingTools?: boolean;
   /** By parameter, where in additionalModelRequestFields the model expects it. */
@@ -47,6 +50,7 @@ export function toConverse(
   const request = withPossibleCache(original, traits.promptCache);
   const { maxTokens, temperature, stop } = request.parameters;
   const topP = possibleTopP(request.parameters, traits);
+  const names = allowedNames(request, traits.toolCallIdLength);
   const { responseFormat: format, guardrail, serviceTier } = request;
   const tools = toToolConfig(request, traits, texts);
   const additional = toAdditionalFields(request.parameters, traits);
@@ -54,7 +58,7 @@ export function toConverse(
     modelId,
     messages: possibleEnd(normaliseMessages(request.messages), traits).map(({ role, content }) => ({
       role,
-      content: content.map((block) => toBlock(block, texts)),
+      content: content.map((block) => toBlock(block, names, texts)),
     })),
     ...(request.system?.trim()
       ? {
@@ -163,16 +167,22 @@ function toAdditionalFields(
 /** A JSON value; the SDK's own type for it is not exported under a name. */
 type Json = NonNullable<NonNullable<BedrockBlock["toolUse"]>["input"]>;
 
-function toBlock(block: ContentBlock, texts: JsonTexts): BedrockBlock {
+function toBlock(block: ContentBlock, names: AllowedNames, texts: JsonTexts): BedrockBlock {
   switch (block.type) {
     case "text":
       return { text: block.text };
     case "tool_call":
-      return { toolUse: { toolUseId: block.id, name: block.name, input: texts.place(objectText(block)) } };
+      return {
+        toolUse: {
+          toolUseId: names.id(block.id),
+          name: names.name(block.name),
+          input: texts.place(objectText(block)),
+        },
+      };
     case "tool_result":
       return {
         toolResult: {
-          toolUseId: block.callId,
+          toolUseId: names.id(block.callId),
           // A blank text is refused, but a tool may well have nothing to say.
           content: [{ text: block.text.trim() === "" ? "(empty)" : block.text }],
           ...(block.isError ? { status: "error" } : {}),

@@ -1,0 +1,69 @@
+// Ids and names of tool calls as Bedrock takes them. Clients carry conversations from one provider to another, so a history
+// holds ids of several hundred characters and names with dots or blanks. Only what is sent changes: the record keeps them.
+import { createHash } from "node:crypto";
+import type { CanonicalRequest } from "../../domain/request.ts";
+
+export interface AllowedNames {
+  /** The id to send for a tool call's id, in the call and in its result. */
+  id: (callId: string) => string;
+  /** The name to send for a tool's. */
+  name: (toolName: string) => string;
+}
+
+/**
+ * @param idLength for models that take no other ids than letters and digits of exactly this length. Default: 1 to 64
+ *   letters, digits, underscores and hyphens
+ */
+export function allowedNames({ messages, tools = [] }: CanonicalRequest, idLength?: number): AllowedNames {
+  const blocks = messages.flatMap(({ content }) => content);
+  const calls = blocks.filter((block) => block.type === "tool_call");
+  const answered = blocks.flatMap((block) => (block.type === "tool_result" ? [block.callId] : []));
+  return {
+    id: renamed([...calls.map(({ id }) => id), ...answered], idLength === undefined ? usual : exactly(idLength)),
+    name: renamed([...tools.map(({ name }) => name), ...calls.map(({ name }) => name)], usual),
+  };
+}
+
+interface Form {
+  allows: RegExp;
+  /** An allowed text for one that is not; others for other numbers. */
+  make: (text: string, n: number) => string;
+}
+
+/**
+ * Gives each text that is not allowed one that is. Allowed texts stay as they are, no two become one, and the same texts
+ * always become the same.
+ */
+export function renamed(texts: readonly string[], { allows, make }: Form): (text: string) => string {
+  const used = new Set(texts.filter((text) => allows.test(text)));
+  const names = new Map<string, string>();
+  for (const text of texts) {
+    if (allows.test(text) || names.has(text)) continue;
+    let name: string;
+    let n = 0;
+    do name = make(text, n++);
+    while (used.has(name));
+    used.add(name);
+    names.set(text, name);
+  }
+  return (text) => names.get(text) ?? text;
+}
+
+const hashLength = 16;
+
+/** The beginning stays readable, because the model reads names. */
+export const usual: Form = {
+  allows: /^[a-zA-Z0-9_-]{1,64}$/,
+  make: (text, n) => `${text.slice(0, 63 - hashLength).replace(/[^a-zA-Z0-9_-]/g, "_")}_${hashOf(text, n, hashLength)}`,
+};
+
+export function exactly(length: number): Form {
+  return { allows: new RegExp(`^[a-zA-Z0-9]{${length}}$`), make: (text, n) => hashOf(text, n, length) };
+}
+
+function hashOf(text: string, n: number, length: number): string {
+  return createHash("sha256")
+    .update(JSON.stringify([text, n]))
+    .digest("hex")
+    .slice(0, length);
+}
