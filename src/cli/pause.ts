@@ -9,6 +9,7 @@ interface PauseOptions {
   deployment?: string;
   tenant?: string;
   environment?: string;
+  reason?: string;
   json?: boolean;
   url: string;
 }
@@ -19,10 +20,12 @@ interface Pause {
   tenant: string | null;
   environment: string | null;
   paused_at: string | null;
+  reason: string | null;
 }
 
 export function pauseCommand(): Command {
   return withTarget(new Command("pause"))
+    .option("--reason <text>", "why; callers whose jobs wait for it read this")
     .description("Start no more calls of a model, on a deployment or for a tenant; without any, show what is paused.")
     .addHelpText(
       "after",
@@ -30,7 +33,7 @@ export function pauseCommand(): Command {
 Calls that run go on; jobs are taken in and wait until it is resumed, also over restarts.
 
 Examples:
-  sluice pause --model llama3-3-70b
+  sluice pause --model llama3-3-70b --reason "The account is being moved."
   sluice pause --tenant billing --environment UAT
   sluice pause`,
     )
@@ -72,7 +75,11 @@ function show(pauses: readonly Pause[], json: boolean | undefined): void {
   for (const each of pauses) {
     if (json) console.log(jsonLine(each));
     else
-      console.log(each.paused_at === null ? `Resumed ${named(each)}.` : `Paused ${named(each)} at ${each.paused_at}.`);
+      console.log(
+        each.paused_at === null
+          ? `Resumed ${named(each)}.`
+          : `Paused ${named(each)} at ${each.paused_at}${each.reason ? ` (${each.reason})` : ""}.`,
+      );
   }
 }
 

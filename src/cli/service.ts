@@ -10,6 +10,7 @@ import {
 import { readVariable } from "../config/environment.ts";
 import { errorTable } from "../domain/errors.ts";
 import { CommandError } from "./exit-codes.ts";
+import { WaitLines } from "./wait-lines.ts";
 
 /** What `GET /status/{job_id}` answers, as far as the commands look at it; --json prints all of it. */
 export type JobStatus = Pick<Job, "job_id" | "status" | "text" | "error">;
@@ -35,9 +36,19 @@ export function readDeployments(url: string): Promise<{ quotas: { name: string; 
   return callService(url, "GET", "/v1/deployments");
 }
 
-/** Returns when the job has ended, however long that takes. */
+/** Returns when the job has ended, however long that takes. Says meanwhile, on standard error, why it waits. */
 export function waitForJob(url: string, jobId: string): Promise<JobStatus> {
-  return ask(url, (service) => service.wait(jobId));
+  return ask(url, async (service) => {
+    const lines = new WaitLines(process.stderr);
+    try {
+      const job = await service.get(jobId);
+      if (job.status !== "queued" && job.status !== "in_progress") return job;
+      lines.show(job);
+      return await service.wait(jobId, { onJob: (read) => lines.show(read) });
+    } finally {
+      lines.done();
+    }
+  });
 }
 
 /** Sends a request, with the API key of SLUICE_API_KEY if it is set. @throws CommandError */

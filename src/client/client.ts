@@ -40,6 +40,8 @@ export interface SubmitOptions extends CallOptions {
 export interface WaitOptions extends CallOptions {
   /** In milliseconds. Default: for ever. */
   timeoutMs?: number;
+  /** Receives the job whenever it was read and has not ended: its position, what it waits for, its expected start. */
+  onJob?: (job: Job) => void;
 }
 
 /** How long one request waits for the end of a job: the least that any configuration allows (limits.maxWaitS). */
@@ -91,13 +93,17 @@ export class SluiceClient {
    * Resolves when the job has ended, whichever way: look at its `status`.
    * @throws SluiceTimeoutError if it has not by then; it goes on
    */
-  async wait(jobId: string, { timeoutMs = Number.POSITIVE_INFINITY, signal }: WaitOptions = {}): Promise<EndedJob> {
+  async wait(
+    jobId: string,
+    { timeoutMs = Number.POSITIVE_INFINITY, signal, onJob }: WaitOptions = {},
+  ): Promise<EndedJob> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       const leftS = Math.max(0, Math.ceil((deadline - Date.now()) / 1000));
       const path = `${pathOf(jobId)}?wait=${Math.min(waitS, leftS)}`;
       const job = await this.#transport.json<Job>(path, { signal, timeoutMs: heldTimeoutMs });
       if (isFinal(job.status)) return job as EndedJob;
+      onJob?.(job);
       if (leftS === 0) throw new SluiceTimeoutError(`Job ${jobId} has not ended within ${timeoutMs} ms; it goes on.`);
     }
   }

@@ -36,6 +36,10 @@ export const errorTable = {
   limit_exceeded: { status: 429, advice: "Wait until there is room again; sending it at once again changes nothing." },
   internal: { status: 500, advice: "This is a bug; the log has the details under the request's id." },
   unavailable: { status: 503, advice: "Nothing was accepted. Send the request again after the time in Retry-After." },
+  paused: {
+    status: 503,
+    advice: "Nothing was accepted. Send it again when it is resumed, stream it, or submit a job with POST /v1/jobs.",
+  },
   fate_unknown: { status: 503, advice: "The job may run. Read it by the id in this answer before sending it again." },
   storage_full: { status: 507, advice: "Free space on the disk that holds the data folder." },
 

@@ -56,7 +56,7 @@ export const jsonExpected = "The body must be JSON, with Content-Type: applicati
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const known = asSluiceError(error, request);
   // Who has gone away hears nothing of it, and nothing went wrong.
-  if (known.status >= 500 && !(known.code === "wait_timeout" && reply.raw.destroyed)) {
+  if (known.status >= 500 && known.code !== "paused" && !(known.code === "wait_timeout" && reply.raw.destroyed)) {
     const level = known.code === "internal" ? "error" : "warn";
     const { id, method } = request;
     request.log[level]({ err: error, requestId: id, method, route: request.routeOptions?.url }, known.message);

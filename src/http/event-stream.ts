@@ -51,6 +51,11 @@ export class EventStream {
     this.#write(`${head}data: ${onOneLine(data)}\n\n`);
   }
 
+  /** Sends a line that clients skip. */
+  comment(text: string): void {
+    this.#write(`: ${text.replace(/[\r\n\u2028\u2029]+/g, " ")}\n\n`);
+  }
+
   /** Ends what was opened; to be called in any case. What was sent still reaches a reader that takes it in time. */
   end(): void {
     clearInterval(this.#keepAlive);

@@ -13,8 +13,9 @@ import {
   type Usage,
 } from "../domain/job.ts";
 import { sumOfCosts, toUsd } from "../domain/money.ts";
+import { type Pause, pausedPart, pauseSentence } from "../jobs/control/pause.ts";
 import type { JobView } from "../jobs/view.ts";
-import type { Explanation, PauseTarget, WaitingOn } from "../scheduler/scheduler.ts";
+import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
 import { iso, isoOrNull, nullable, time } from "./json.ts";
 
 const error = Type.Object({
@@ -169,7 +170,7 @@ export function jobResource(view: JobView, now: number): JobResource {
     top_p: parameters.topP ?? null,
     service_tier: job.request.serviceTier ?? null,
     position: waiting?.position ?? null,
-    waiting_on: state === "queued" && standing ? waitingOnOf(standing) : null,
+    waiting_on: state === "queued" && standing ? waitingOnOf(standing, view.pause) : null,
     eta: waiting?.startsInMs === undefined ? null : iso(now + waiting.startsInMs),
     expected_finish: isoOrNull(view.expectedFinish),
     attempts: attempts.map((a) => attemptOf(a, state === "in_progress" && a === attempts.at(-1))),
@@ -238,7 +239,8 @@ function usageOf(usage: Usage | undefined) {
     : null;
 }
 
-export function waitingOnOf(standing: Explanation): Static<typeof waitingOn> {
+/** @param pause what is on record of the pause that the job waits for, if it is known */
+export function waitingOnOf(standing: Explanation, pause?: Pause): Static<typeof waitingOn> {
   const nothing = { deployment: null, quota: null, reason: null };
   if (standing.state === "absent") {
     return { ...nothing, kind: "not_queued_yet", message: "It is stored and joins the queue within seconds." };
@@ -247,7 +249,7 @@ export function waitingOnOf(standing: Explanation): Static<typeof waitingOn> {
     return { ...nothing, kind: "starting", deployment: standing.deployment, message: "It is being started." };
   }
   const { waitingOn: on } = standing;
-  const message = sentence(on);
+  const message = on.kind === "paused" && pause ? pauseSentence(pause) : sentence(on);
   if (on.kind !== "paused") return { ...nothing, ...on, message };
   const deployment = "deployment" in on.target ? on.target.deployment : null;
   return { ...nothing, kind: "paused", deployment, reason: pausedPart(on.target), message };
@@ -256,13 +258,6 @@ export function waitingOnOf(standing: Explanation): Static<typeof waitingOn> {
 /** A reason is a sentence, or a few words. */
 function ended(reason: string): string {
   return /[.!?]$/.test(reason) ? reason : `${reason}.`;
-}
-
-function pausedPart(target: PauseTarget): string {
-  if ("model" in target) return `the model ${target.model}`;
-  if ("deployment" in target) return `the deployment ${target.deployment}`;
-  const { tenant, environment } = target;
-  return environment === undefined ? `the tenant ${tenant}` : `the tenant ${tenant} in ${environment}`;
 }
 
 function sentence(on: WaitingOn): string {

@@ -7,6 +7,7 @@ import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import { SluiceError } from "../domain/errors.ts";
 import { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
 import type { JobsContext } from "../jobs/context.ts";
+import { PauseWatch } from "../jobs/control/pause-watch.ts";
 import { keepExact } from "../jobs/exact-json.ts";
 import type { KeyRegistry } from "../jobs/keys/registry.ts";
 import { authenticate } from "./authentication.ts";
@@ -71,7 +72,10 @@ export interface HttpOptions {
 
 /** Ready to `listen` or `inject`. Closing it lets waiting requests answer with the job as it is. */
 export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }: HttpOptions = {}): HttpServer {
-  const held = Object.assign(context, { callers: context.callers ?? new WaitingCallers(context) });
+  const held = Object.assign(context, {
+    callers: context.callers ?? new WaitingCallers(context),
+    pauses: context.pauses ?? new PauseWatch(context),
+  });
   const { settings, log, keys } = context;
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,

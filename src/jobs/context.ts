@@ -6,6 +6,7 @@ import type { Job } from "../domain/job.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
+import type { KnownPauses } from "./control/pause.ts";
 import type { LimitsGate } from "./limits/gate.ts";
 import type { TokenCounter } from "./token-counter.ts";
 import type { TokenRatios } from "./token-ratios.ts";
@@ -20,6 +21,8 @@ export interface JobsContext {
   tokenRatios?: TokenRatios;
   /** How long calls take; absent: nothing is foretold of ends. */
   durations?: DurationForecast;
+  /** Why jobs are paused; absent: nothing is said about that. */
+  pauses?: KnownPauses;
   clock: Clock;
   log: Logger;
   /** What keys and the service take. Absent: everything. */

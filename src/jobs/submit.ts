@@ -36,7 +36,7 @@ export async function submit(
 
 export interface SubmitHooks {
   /** Runs before a new job is accepted, not for one that is found. What it throws refuses the job. */
-  beforeNew?: () => Promise<void>;
+  beforeNew?: (job: Job) => Promise<void>;
   /** Receives a new job before it is stored, so that a listener misses no event. */
   onNew?: (job: Job) => void;
 }
@@ -67,7 +67,7 @@ export function submitOnce(
     async prepare() {
       const job = await buildJob(context, input, caller);
       await context.limits?.check([job]);
-      await beforeNew?.();
+      await beforeNew?.(job);
       return job;
     },
     async commit(id, prepared) {

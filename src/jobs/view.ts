@@ -5,11 +5,14 @@ import type { JobHead, JobRecord } from "../domain/job.ts";
 import type { Explanation } from "../scheduler/scheduler.ts";
 import { type Caller, maySee } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
+import type { Pause } from "./control/pause.ts";
 import { explain } from "./standing.ts";
 
 export interface JobView extends JobRecord {
   /** Absent for a job that has ended, and while the scheduler cannot be asked. */
   standing?: Explanation;
+  /** The pause that it waits for, if it waits for one. */
+  pause?: Pause;
   /** When it is expected to end; milliseconds since the epoch. Absent if nothing can be said. */
   expectedFinish?: number;
 }
@@ -29,7 +32,16 @@ export async function requireJob({ store }: JobsContext, jobId: JobId, caller: C
 export async function viewOf(context: JobsContext, record: JobRecord): Promise<JobView> {
   const view = await withStanding(context, record);
   const expectedFinish = finishOf(context, view);
-  return expectedFinish === undefined ? view : { ...view, expectedFinish };
+  const pause = await pauseOf(context, view);
+  return { ...view, ...(pause && { pause }), ...(expectedFinish !== undefined && { expectedFinish }) };
+}
+
+async function pauseOf({ pauses, log }: JobsContext, { job, standing }: JobView): Promise<Pause | undefined> {
+  if (standing?.state !== "waiting" || standing.waitingOn.kind !== "paused") return undefined;
+  return pauses?.of(job).catch((error: unknown) => {
+    log.warn({ err: error, jobId: job.id }, "failed to read why a job is paused");
+    return undefined;
+  });
 }
 
 /** By how long the calls of its model take. A call that has taken longer may end at any moment. */

@@ -49,7 +49,35 @@ test("enqueue --wait asks until the job has ended and prints the answer alone on
 
   expect(result).toMatchObject({ code: 0, stdout: "Because of Rayleigh scattering.\n" });
   expect(result.stderr).toContain(jobId);
-  expect(service.asked.slice(1).map((e) => e.url)).toEqual(Array(2).fill(`/v1/jobs/${jobId}?wait=5`));
+  expect(service.asked.slice(1).map((e) => e.url)).toEqual([`/v1/jobs/${jobId}`, `/v1/jobs/${jobId}?wait=5`]);
+});
+
+test("point 10: enqueue --wait prints position, reason and expected start, and says so again when it changes", async () => {
+  const waiting = (position: number, message: string, eta: string | null) => ({
+    body: {
+      ...job,
+      position,
+      eta,
+      waiting_on: { kind: "quota", deployment: null, quota: null, reason: null, message },
+    },
+  });
+  const service = await answering([
+    accepted,
+    waiting(3, "It waits for its turn: other jobs go first.", "2030-01-01T00:00:40Z"),
+    waiting(3, "It waits for its turn: other jobs go first.", "2030-01-01T00:00:41Z"),
+    waiting(1, "The model m has been paused since 2030-01-01T00:00:00.000Z: maintenance.", null),
+    { body: { ...job, status: "in_progress", position: null, attempts: [{ deployment: "bedrock/us-east-1/m" }] } },
+    { body: completed },
+  ]);
+  const result = await run(["enqueue", "p", "--environment", "UAT", "--wait", "--url", service.url]);
+  expect(result).toMatchObject({ code: 0, stdout: "Because of Rayleigh scattering.\n" });
+  expect(result.stderr.split("\n")).toEqual([
+    `Job ${jobId} is accepted; waiting for its answer.`,
+    "Queued at position 3. It waits for its turn: other jobs go first. Expected start: 2030-01-01T00:00:40Z.",
+    "Queued at position 1. The model m has been paused since 2030-01-01T00:00:00.000Z: maintenance.",
+    "Running on bedrock/us-east-1/m.",
+    "",
+  ]);
 });
 
 test("enqueue --dry-run submits nothing and prints what would become of the job", async () => {

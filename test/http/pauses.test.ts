@@ -28,7 +28,7 @@ async function take({ context }: ServerUnderTest) {
   return grants.map(({ jobId }) => jobId);
 }
 
-const none = { model: null, deployment: null, tenant: null, environment: null };
+const none = { model: null, deployment: null, tenant: null, environment: null, reason: null, paused_by: null };
 
 test.each([
   [{ model }, "the model"],

@@ -9,6 +9,7 @@ import type { Caller } from "../../jobs/caller.ts";
 import { wasAbandoned } from "../../jobs/callers/abandon.ts";
 import { takeAwaited } from "../../jobs/callers/records.ts";
 import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import { pauseSentence } from "../../jobs/control/pause.ts";
 import { eraseAnswered } from "../../jobs/ephemeral.ts";
 import type { Once } from "../../jobs/idempotency.ts";
 import { buildJob, type SubmitHooks, submitOnce } from "../../jobs/submit.ts";
@@ -26,6 +27,7 @@ export const heldErrors: ErrorCode[] = [
     "wait_timeout",
     "stream_interrupted",
     "caller_disconnected",
+    "paused",
   ] as const),
 ];
 
@@ -96,15 +98,16 @@ export interface SubmittedCall {
 
 /**
  * Submits the job of a held call, or finds the one that its caller came back for.
- * @param hooks as for `submitOnce`
- * @throws SluiceError as `submitOnce`
+ * @param streamed the answer is a stream, which can say that the job is paused; any other call is refused then
+ * @param onNew as for `submitOnce`
+ * @throws SluiceError as `submitOnce`, and `paused`
  */
 export async function submitHeld(
   context: HeldContext,
   input: SubmitInput,
   caller: Caller,
   held: Held,
-  { beforeNew, onNew }: SubmitHooks = {},
+  { streamed, onNew }: { streamed: boolean } & Pick<SubmitHooks, "onNew">,
 ): Promise<SubmittedCall> {
   const wanted = asHeld(context, input, held);
   if (held.isRetry) {
@@ -113,7 +116,10 @@ export async function submitHeld(
   }
   let returned = true;
   const hooks = {
-    ...(beforeNew && { beforeNew }),
+    async beforeNew(job: Job) {
+      const pause = streamed ? undefined : await context.pauses.of(job);
+      if (pause) throw new SluiceError("paused", pauseSentence(pause));
+    },
     onNew(job: Job) {
       returned = false;
       onNew?.(job);

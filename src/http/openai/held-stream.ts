@@ -8,6 +8,7 @@ import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower } from "../../jobs/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/text-position.ts";
 import { EventStream } from "../event-stream.ts";
+import { commentWhileWaiting } from "../wait-comments.ts";
 import { failureOf, type Held, type SubmittedCall, whileHeld } from "./held-job.ts";
 
 /** What is sent, in the words of the call. */
@@ -41,6 +42,7 @@ export async function streamJob(context: HeldContext, call: StreamedCall): Promi
     keepAliveMs: call.keepAliveMs,
     onSlow: () => breakOff("The answer was not taken as fast as it came."),
   });
+  let stopComments = () => {};
   let follower: JobFollower | undefined;
   let form: StreamForm | undefined;
   let position = textStart;
@@ -60,6 +62,7 @@ export async function streamJob(context: HeldContext, call: StreamedCall): Promi
   try {
     const submitted = await call.submit(follow);
     if (!follower) follow(submitted.job);
+    stopComments = commentWhileWaiting(context, submitted.job, events, call.keepAliveMs);
     const signal = AbortSignal.any([gone, broken.signal]);
     const record = await whileHeld(context, submitted, held, () =>
       follower!.untilEnd(caller, { waitMs: held.waitMs, signal }),
@@ -74,6 +77,7 @@ export async function streamJob(context: HeldContext, call: StreamedCall): Promi
       error instanceof SluiceError ? error : new SluiceError("internal", "Something went wrong inside the service."),
     );
   } finally {
+    stopComments();
     follower?.stop();
     events.end();
   }

@@ -10,6 +10,7 @@ import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower } from "../../jobs/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/text-position.ts";
 import { EventStream } from "../event-stream.ts";
+import { commentWhileWaiting } from "../wait-comments.ts";
 import { attemptOf, positionAfter, ResponseEvents } from "./responses-events.ts";
 
 export interface FollowedResponse {
@@ -56,6 +57,7 @@ export async function streamResponse(context: HeldContext, followed: FollowedRes
     },
     position,
   );
+  const stopComments = commentWhileWaiting(context, record.job, events, followed.keepAliveMs);
   try {
     const signal = AbortSignal.any([gone, broken.signal]);
     const ended = await context.callers.whileRead(record.job, () =>
@@ -74,6 +76,7 @@ export async function streamResponse(context: HeldContext, followed: FollowedRes
       ),
     );
   } finally {
+    stopComments();
     follower.stop();
     events.end();
   }

@@ -75,7 +75,7 @@ export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: n
   );
 
   async function answer({ input, held }: Call, caller: Caller, reply: FastifyReply, gone: AbortSignal) {
-    const submitted = await submitHeld(context, input, caller, held);
+    const submitted = await submitHeld(context, input, caller, held, { streamed: false });
     const { job } = submitted;
     reply.header("x-sluice-job-id", job.id);
     const record = await whileHeld(context, submitted, held, () =>
@@ -90,7 +90,7 @@ export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: n
     const { input, held, includeUsage } = call;
     await streamJob(context, {
       ...{ reply, caller, held, keepAliveMs, gone, closing },
-      submit: (onNew) => submitHeld(context, input, caller, held, { onNew }),
+      submit: (onNew) => submitHeld(context, input, caller, held, { streamed: true, onNew }),
       form(job, events) {
         const chunks = new ChatChunks(job, includeUsage);
         const send = (objects: readonly object[]) => {

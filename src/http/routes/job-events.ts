@@ -14,6 +14,7 @@ import { EventStream } from "../event-stream.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { jobParams } from "../job-resource.ts";
 import type { HttpServer } from "../types.ts";
+import { commentWhileWaiting } from "../wait-comments.ts";
 
 const description = `The id of an event is the reader's place in the text; come back with it as \`Last-Event-ID\`.
 
@@ -67,6 +68,7 @@ export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveM
         const { event, data, final } = eventOf(jobId, news, position);
         events.send(JSON.stringify(data), { event, id: final ? lastId : idOf(position) });
       };
+      const stopComments = commentWhileWaiting(context, job, events, keepAliveMs);
       const follower = new JobFollower(context, jobId, tell, from);
       try {
         const signal = AbortSignal.any([slow.signal, goneSignal(reply, closing)]);
@@ -80,6 +82,7 @@ export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveM
         // The reader comes back by itself, and then hears what is wrong.
         context.log.warn({ err: error, jobId }, "a stream of events broke off");
       } finally {
+        stopComments();
         follower.stop();
         events.end();
       }

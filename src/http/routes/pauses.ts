@@ -1,7 +1,9 @@
 // POST /v1/pause, POST /v1/resume, GET /v1/pauses: holding up what goes to a model, to a deployment or for a tenant.
 import Type, { type Static } from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
+import type { Caller } from "../../jobs/caller.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import type { Pause } from "../../jobs/control/pause.ts";
 import { listPauses, pause, resume } from "../../jobs/control/pauses.ts";
 import type { PauseTarget } from "../../scheduler/scheduler.ts";
 import { controlErrors, errorResponses } from "../errors.ts";
@@ -20,6 +22,16 @@ const body = Type.Object(
   { additionalProperties: false, examples: [{ model: "llama3-3-70b" }] },
 );
 
+const pauseBody = Type.Object(
+  {
+    ...body.properties,
+    reason: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 500, description: "Why. Callers whose jobs wait for it read this." }),
+    ),
+  },
+  { additionalProperties: false, examples: [{ model: "llama3-3-70b", reason: "The account is being moved." }] },
+);
+
 const kinds = ["model", "deployment", "tenant"] as const;
 
 const resource = Type.Object({
@@ -28,6 +40,8 @@ const resource = Type.Object({
   tenant: nullable(Type.String()),
   environment: nullable(Type.String()),
   paused_at: nullable(time("null: it is not paused.")),
+  reason: nullable(Type.String({ description: "As it was given when it was paused." })),
+  paused_by: nullable(Type.String({ description: "The id of the API key that paused it. Shown to admin keys." })),
 });
 
 export function pauseRoutes(app: HttpServer, context: JobsContext): void {
@@ -43,13 +57,16 @@ export function pauseRoutes(app: HttpServer, context: JobsContext): void {
         summary: "Start no more calls of a model, on a deployment or for a tenant",
         description:
           "Calls that run go on, and jobs are accepted and wait. It holds here at once, in other processes within seconds, and until it is resumed, also over restarts. Only an admin key may, except for its own tenant.",
-        body,
+        body: pauseBody,
         response: { 200: resource, ...errors },
       },
     },
     async ({ body, caller }) => {
-      const { target, at } = await pause(context, targetOf(body), caller);
-      return resourceOf(target, at);
+      const target = targetOf(body);
+      const paused = await pause(context, target, caller, body.reason);
+      context.pauses?.changed();
+      context.log.info({ ...target, reason: paused.reason, keyId: caller.keyId }, "paused calls");
+      return resourceOf(target, caller, paused);
     },
   );
 
@@ -68,7 +85,9 @@ export function pauseRoutes(app: HttpServer, context: JobsContext): void {
     async ({ body, caller }) => {
       const target = targetOf(body);
       await resume(context, target, caller);
-      return resourceOf(target);
+      context.pauses?.changed();
+      context.log.info({ ...target, keyId: caller.keyId }, "resumed calls");
+      return resourceOf(target, caller);
     },
   );
 
@@ -83,13 +102,15 @@ export function pauseRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async ({ caller }) => ({
-      data: (await listPauses(context, caller)).map(({ target, at }) => resourceOf(target, at)),
+      data: (await listPauses(context, caller)).map((pause) => resourceOf(pause.target, caller, pause)),
     }),
   );
 }
 
-function resourceOf(target: PauseTarget, at?: number) {
-  return { model: null, deployment: null, tenant: null, environment: null, ...target, paused_at: isoOrNull(at) };
+function resourceOf(target: PauseTarget, { admin }: Caller, pause?: Pause) {
+  const nothing = { model: null, deployment: null, tenant: null, environment: null };
+  const { at, reason = null, keyId = null } = pause ?? {};
+  return { ...nothing, ...target, paused_at: isoOrNull(at), reason, paused_by: admin ? keyId : null };
 }
 
 /** @throws SluiceError `invalid_request` unless exactly one thing is named */

@@ -109,7 +109,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
       if (stream) {
         await streamJob(context, {
           ...{ reply, caller, held, keepAliveMs, gone, closing },
-          submit: (onNew) => submitHeld(context, input, caller, held, { onNew }),
+          submit: (onNew) => submitHeld(context, input, caller, held, { streamed: true, onNew }),
           form(job, events) {
             const form = new ResponseEvents(job);
             const send = (objects: readonly { type: string }[]) => {
@@ -124,7 +124,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
         });
         return reply as never;
       }
-      const submitted = await submitHeld(context, input, caller, held);
+      const submitted = await submitHeld(context, input, caller, held, { streamed: false });
       const { job } = submitted;
       reply.header("x-sluice-job-id", job.id);
       const record = await whileHeld(context, submitted, held, () =>

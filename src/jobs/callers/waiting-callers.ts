@@ -9,12 +9,14 @@
 import { newToken } from "../../domain/ids.ts";
 import { isFinal, type Job, type JobRecord, type WaitingCaller } from "../../domain/job.ts";
 import type { JobsContext } from "../context.ts";
+import type { KnownPauses } from "../control/pause.ts";
 import { type AbandonContext, abandon, park, unpark } from "./abandon.ts";
 import { awaitRetry, putHolder, readHolders } from "./records.ts";
 
 /** What calls work with whose callers wait. */
 export interface HeldContext extends JobsContext {
   callers: WaitingCallers;
+  pauses: KnownPauses;
 }
 
 interface Waiting {

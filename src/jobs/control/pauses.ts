@@ -11,12 +11,7 @@ import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../context.ts";
 import { requireAdmin } from "../policy.ts";
 import { quote } from "../quote.ts";
-
-export interface Pause {
-  target: PauseTarget;
-  /** Milliseconds since the epoch. */
-  at: number;
-}
+import type { Pause } from "./pause.ts";
 
 type Context = Pick<JobsContext, "settings" | "store" | "scheduler" | "clock">;
 
@@ -26,14 +21,20 @@ const prefix = "pause/";
 const adminPrefix = `${prefix}admin/`;
 
 /**
- * Pausing twice is no error; the first time stays.
+ * Pausing twice is no error; the first time and its reason stay.
+ * @param reason why, in the operator's words
  * @throws SluiceError `forbidden`, `not_found`, or what store and scheduler throw
  */
-export async function pause(context: Context, target: PauseTarget, caller: Caller): Promise<Pause> {
+export async function pause(context: Context, target: PauseTarget, caller: Caller, reason?: string): Promise<Pause> {
   checkAllowed(target, caller);
   checkKnown(context.settings, target);
   const { store, scheduler, clock } = context;
-  const fresh: Pause = { target, at: clock.wall() };
+  const fresh: Pause = {
+    target,
+    at: clock.wall(),
+    ...(reason !== undefined && { reason }),
+    ...(caller.keyId !== undefined && { keyId: caller.keyId }),
+  };
   const id = recordIdOf(target, caller);
   await store.records.insert(place, [{ id, value: fresh }]);
   await scheduler.pause(target);
