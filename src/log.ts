@@ -1,13 +1,19 @@
 // The log of a process: JSON, one line each. An outage is expected and repeats itself: it is said in a few words, and the
 // place in the code that noticed it, a stack of a thousand characters, is left to errors that are mistakes.
-
 import { type DestinationStream, type Logger, pino, stdSerializers } from "pino";
+import { secretHider } from "./config/secrets.ts";
 import { SluiceError } from "./domain/errors.ts";
 import { onOneLine } from "./domain/json-lines.ts";
 
 /** @param level as in the configuration */
 export function createLog(level: string, destination?: DestinationStream): Logger {
-  const options = { level, serializers: { err: serialized }, hooks: { streamWrite: onOneLine } };
+  // Errors of clients carry what was sent, also a password.
+  const hide = secretHider(process.env);
+  const options = {
+    level,
+    serializers: { err: serialized },
+    hooks: { streamWrite: (line: string) => onOneLine(hide(line)) },
+  };
   return destination ? pino(options, destination) : pino(options);
 }
 

@@ -30,3 +30,14 @@ test.each([
   expect(err.stack).toContain("log.unit.test.ts");
   expect(err.stack).toContain("inner cause");
 });
+
+test("E1: a secret of the environment is hidden, wherever an error carries it", () => {
+  process.env.REDIS_URL = "redis://u:hunter2%2Fx@127.0.0.1";
+  try {
+    const error = Object.assign(new Error("WRONGPASS"), { command: { name: "auth", args: ["u", "hunter2/x"] } });
+    expect(JSON.stringify(logged(error))).not.toContain("hunter2");
+    expect(logged(error).err.command.args).toEqual(["u", "***"]);
+  } finally {
+    delete process.env.REDIS_URL;
+  }
+});

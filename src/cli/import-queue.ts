@@ -1,5 +1,6 @@
 // sluice import-queue: takes over the jobs that wait in the queue of the Python service before Sluice.
 import { Command } from "commander";
+import { checkRedisUrl } from "../config/addresses.ts";
 import { readVariable } from "../config/environment.ts";
 import { SluiceError } from "../domain/errors.ts";
 import { CommandError } from "./exit-codes.ts";
@@ -41,9 +42,7 @@ Example:
 }
 
 async function importQueue(args: ImportArguments): Promise<void> {
-  if (!/^rediss?:\/\/./.test(args.redis) || !URL.canParse(args.redis)) {
-    throw new CommandError("--redis must be an address such as redis://127.0.0.1:6379");
-  }
+  checkRedisUrl("--redis", args.redis);
   // Loaded only here, because it takes time that no other command should wait for.
   const [{ loadSettings }, { importFromRedis }] = await Promise.all([
     import("../config/load.ts"),

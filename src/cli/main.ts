@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 // The command `sluice`.
+import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
+import { maskSecrets, secretHider } from "../config/secrets.ts";
 import { version } from "../config/version.ts";
 import { cancelCommand, retryCommand } from "./cancel-retry.ts";
 import { enqueueCommand } from "./enqueue.ts";
@@ -34,7 +36,14 @@ const program = new Command("sluice")
   .addCommand(importQueueCommand())
   .addHelpText("after", exitCodesHelp);
 const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)];
-for (const command of withSubcommands(program)) command.exitOverride().showHelpAfterError("(--help shows how)");
+for (const command of withSubcommands(program)) {
+  command.exitOverride().showHelpAfterError("(--help shows how)");
+  // What was typed, and the default of --url, may hold the password of an address.
+  command.configureOutput({
+    writeOut: (text) => void process.stdout.write(maskSecrets(text)),
+    writeErr: (text) => void process.stderr.write(maskSecrets(text)),
+  });
+}
 
 try {
   await program.parseAsync();
@@ -44,7 +53,7 @@ try {
     process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   } else {
     const known = error instanceof CommandError || error instanceof ConfigError;
-    console.error(known ? error.message : error);
+    console.error(secretHider(process.env)(known ? error.message : inspect(error)));
     // At once, whatever a start that failed half-way has left running.
     process.exit(exitCodes.error);
   }

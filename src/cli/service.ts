@@ -8,6 +8,7 @@ import {
   SluiceConnectionError,
 } from "../client/index.ts";
 import { readVariable } from "../config/environment.ts";
+import { maskSecrets } from "../config/secrets.ts";
 import { errorTable } from "../domain/errors.ts";
 import { CommandError } from "./exit-codes.ts";
 import { WaitLines } from "./wait-lines.ts";
@@ -60,8 +61,11 @@ export function callService<T>(url: string, method: "GET" | "POST", path: string
 export class NotRunningError extends CommandError {}
 
 async function ask<T>(url: string, use: (service: SluiceClient) => Promise<T>): Promise<T> {
-  if (!URL.canParse(url)) {
-    throw new CommandError(`${url} is not an address; write it like http://127.0.0.1:8000 (--url or SLUICE_URL).`);
+  if (!/^https?:\/\//i.test(url) || !URL.canParse(url) || new URL(url).username + new URL(url).password !== "") {
+    throw new CommandError(
+      "The address of the service (--url or SLUICE_URL) is not valid. " +
+        `Write it like http://127.0.0.1:8000, without a user name or password; got ${maskSecrets(url)}.`,
+    );
   }
   const key = apiKey();
   // Whoever typed the command sees at once that there is no answer, and decides.

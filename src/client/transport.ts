@@ -39,7 +39,11 @@ export class Transport {
   readonly #fetch: typeof fetch;
 
   constructor({ baseUrl = defaultBaseUrl, apiKey, maxRetries = 4, timeoutMs = 30_000, fetch: own }: ClientOptions) {
-    if (!URL.canParse(baseUrl)) throw new TypeError(`baseUrl must be an address such as ${defaultBaseUrl}.`);
+    const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
+    // Without the address in the message: a password may be in it.
+    if (url?.username !== "" || url.password !== "") {
+      throw new TypeError(`baseUrl must be an address such as ${defaultBaseUrl}, without a user name or password.`);
+    }
     this.#base = baseUrl.replace(/\/+$/, "");
     this.#apiKey = apiKey;
     this.maxRetries = maxRetries;

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { resolve as resolvePath } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
 import type { TokenPrices } from "../domain/money.ts";
+import { checkMongoUrl, checkRedisUrl } from "./addresses.ts";
 import { ConfigError } from "./config-error.ts";
 import { chooseProvider } from "./credentials.ts";
 import { checkEndpoints } from "./endpoints.ts";
@@ -77,8 +78,8 @@ function readBackends(env: Environment, role: LoadOptions["role"]): Settings["di
   const mongoUrl = readVariable(env, "MONGODB_URL");
   const redisUrl = readVariable(env, "REDIS_URL");
   if (mongoUrl && redisUrl) {
-    checkUrl("MONGODB_URL", mongoUrl, ["mongodb:", "mongodb+srv:"]);
-    checkUrl("REDIS_URL", redisUrl, ["redis:", "rediss:"]);
+    checkMongoUrl("MONGODB_URL", mongoUrl);
+    checkRedisUrl("REDIS_URL", redisUrl);
     return { mongoUrl, redisUrl };
   }
   if (mongoUrl || redisUrl) {
@@ -95,13 +96,6 @@ function readBackends(env: Environment, role: LoadOptions["role"]): Settings["di
     );
   }
   return undefined;
-}
-
-/** Never shows the value: it may hold a password. */
-function checkUrl(name: VariableName, value: string, protocols: string[]): void {
-  const at = value.indexOf("//");
-  if (at > 0 && protocols.includes(value.slice(0, at))) return;
-  throw new ConfigError(`${name} must start with ${protocols.map((p) => `${p}//`).join(" or ")}.`);
 }
 
 function environmentsToRun(environments: Settings["environments"], only: LoadOptions["only"]): string[] {
@@ -184,12 +178,19 @@ async function readFileSettings(
   return { name, ...parse(name, text) };
 }
 
+/** The line that the parser quotes may hold a password. */
+function withoutExcerpt(message: string): string {
+  return message.split(/:?\s*\n/, 1)[0]!.trim();
+}
+
 function parse(name: string, text: string): Omit<ConfigFile, "name"> {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: true });
   const mistakes = [...document.errors, ...document.warnings];
   if (mistakes.length > 0) {
-    throw new ConfigError([`${name} is not valid YAML:`, ...mistakes.map((m) => `  ${m.message.trim()}`)].join("\n"));
+    throw new ConfigError(
+      [`${name} is not valid YAML:`, ...mistakes.map((m) => `  ${withoutExcerpt(m.message)}`)].join("\n"),
+    );
   }
   let content: unknown;
   try {

@@ -2,7 +2,7 @@
 // keys are found.
 import { ConfigError } from "./config-error.ts";
 import type { Environment } from "./environment.ts";
-import type { Path, Report } from "./problems.ts";
+import { type Path, type Report, showValue } from "./problems.ts";
 import type { FileDeployment } from "./schema.ts";
 import type { DeploymentSettings, OpenAiSettings, Settings } from "./settings.ts";
 
@@ -38,7 +38,8 @@ export function resolveOpenAi(d: FileDeployment, path: Path, report: Report): Pr
   }
   // What the schema's pattern lets through may still be no address, such as one with the port 70000.
   const isAddress = baseUrl !== undefined && URL.canParse(baseUrl);
-  if (baseUrl !== undefined && !isAddress) report([...path, "baseUrl"], `is "${baseUrl}"; allowed: an address`);
+  if (baseUrl !== undefined && !isAddress)
+    report([...path, "baseUrl"], `is ${showValue(baseUrl)}; allowed: an address`);
   const { host, hostname } = new URL(isAddress ? baseUrl : "http://unknown");
   return {
     id: `openai/${d.name ?? host}/${d.modelId}`,
@@ -75,12 +76,19 @@ export function checkApiKeys({ models }: Pick<Settings, "models">, env: Environm
       const key = readApiKey(openai, env);
       if (key === undefined) {
         return [
-          `  ${openai.apiKeyEnv} is not set, and ${id} names it as apiKeyEnv: set it to the key, or remove apiKeyEnv`,
+          `  ${nameOrMask(openai.apiKeyEnv)} is not set, and ${id} names it as apiKeyEnv: set it to the key, or remove apiKeyEnv`,
         ];
       }
-      return /^[\x21-\x7e]+$/.test(key) ? [] : [`  ${openai.apiKeyEnv} holds characters that a key cannot have`];
+      return /^[\x21-\x7e]+$/.test(key)
+        ? []
+        : [`  ${nameOrMask(openai.apiKeyEnv)} holds characters that a key cannot have`];
     });
   if (problems.length > 0) throw new ConfigError(["API keys are missing or wrong:", ...new Set(problems)].join("\n"));
+}
+
+/** A key that was written in the place of the variable's name must not be printed. Names are upper case by convention. */
+function nameOrMask(name: string): string {
+  return /^[A-Z_][A-Z0-9_]{0,63}$/.test(name) && !/^(AKIA|ASIA)[A-Z0-9]{12,}$/.test(name) ? name : "A variable";
 }
 
 export function readApiKey({ apiKeyEnv }: OpenAiSettings, env: Environment): string | undefined {

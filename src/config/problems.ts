@@ -3,6 +3,7 @@
 import type { TSchema } from "typebox";
 import { Settings as TypeBoxSettings } from "typebox/system";
 import { Errors } from "typebox/value";
+import { maskSecrets } from "./secrets.ts";
 
 export type Path = readonly (string | number)[];
 
@@ -19,15 +20,17 @@ export function formatPath(path: Path): string {
   return path
     .map((part, i) => {
       if (typeof part === "number") return `[${part}]`;
-      if (!/^[A-Za-z0-9_-]+$/.test(part)) return `[${JSON.stringify(part)}]`;
+      if (!/^[A-Za-z0-9_-]+$/.test(part)) return `[${JSON.stringify(maskSecrets(part))}]`;
       return i === 0 ? part : `.${part}`;
     })
     .join("");
 }
 
-/** A value as it may be shown: one line, short, and without the password of an address. */
+/** A value as it may be shown: one line, short, and without what may be a secret. */
 export function showValue(value: unknown): string {
-  const text = (JSON.stringify(value) ?? String(value)).replace(/\/\/[^/@"]*@/g, "//***@");
+  const oneLine = typeof value === "string" ? value.replace(/\s+/g, " ") : (JSON.stringify(value) ?? String(value));
+  const masked = maskSecrets(oneLine);
+  const text = typeof value !== "string" ? masked : JSON.stringify(masked === oneLine ? value : masked);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 

@@ -62,7 +62,9 @@ describe.skipIf(withoutRedis())("sluice import-queue", () => {
       run(["import-queue", "--redis", redis, "--environment", environment], { cwd });
     expect(await wrong("127.0.0.1:6379")).toMatchObject({
       code: 1,
-      stderr: "--redis must be an address such as redis://127.0.0.1:6379\n",
+      stderr: expect.stringMatching(
+        /^--redis is not a valid address: it must start with redis:\/\/ or rediss:\/\/\. .*\n$/,
+      ),
     });
     expect((await wrong("redis://me:pass-word@127.0.0.1:1")).stderr).toBe(
       "The Redis at 127.0.0.1:1 failed: connect ECONNREFUSED 127.0.0.1:1. Nothing is lost: repeat the command.\n",

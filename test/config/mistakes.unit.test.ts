@@ -238,7 +238,7 @@ test.each([
     { AWS_ENDPOINT_URL_BEDROCK_RUNTIME: "localhost:9000" },
     'AWS_ENDPOINT_URL_BEDROCK_RUNTIME is "localhost:9000"; allowed: an http:// or https:// address',
   ],
-  [{ AWS_ENDPOINT_URL: "http://:x" }, 'AWS_ENDPOINT_URL is "http://:x"; allowed: an http:// or https:// address'],
+  [{ AWS_ENDPOINT_URL: "http://:x" }, 'AWS_ENDPOINT_URL is "http://***"; allowed: an http:// or https:// address'],
   [{ SLUICE_AUTH: "no" }, 'SLUICE_AUTH is "no"; allowed: one of keys, off'],
   [
     { SLUICE_CONFIG: "missing.yaml" },

@@ -1,0 +1,122 @@
+// Checks the addresses of Redis and MongoDB. Both may hold a password, and both clients answer a wrong one with an error
+// that quotes it, or connect to a part of it. What is wrong is said here instead, with the password masked. Pure.
+import { isIPv6 } from "node:net";
+import { ConfigError } from "./config-error.ts";
+import { maskSecrets } from "./secrets.ts";
+
+interface AddressForm {
+  schemes: readonly string[];
+  example: string;
+  /** Whether it may name several hosts, with commas between them. */
+  manyHosts: boolean;
+  /** What may follow the host. */
+  path: RegExp;
+  pathMeans: string;
+}
+
+const redis: AddressForm = {
+  schemes: ["redis", "rediss"],
+  example: "redis://user:password@host:6379/0",
+  manyHosts: false,
+  path: /^(\/\d{0,5})?$/,
+  pathMeans: "the number of a database",
+};
+
+const mongo: AddressForm = {
+  schemes: ["mongodb", "mongodb+srv"],
+  example: "mongodb://user:password@host:27017,host2:27017/?replicaSet=rs0",
+  manyHosts: true,
+  path: /^(\/[^/\s"$.\\]{0,63})?$/,
+  pathMeans: "the name of a database",
+};
+
+/**
+ * Checks an address of Redis.
+ * @param name of the setting, for the message
+ * @throws ConfigError
+ */
+export function checkRedisUrl(name: string, address: string): void {
+  check(name, address, redis);
+}
+
+/**
+ * Checks an address of MongoDB. What its options mean is left to the driver.
+ * @param name of the setting, for the message
+ * @throws ConfigError
+ */
+export function checkMongoUrl(name: string, address: string): void {
+  check(name, address, mongo);
+}
+
+function check(name: string, address: string, form: AddressForm): void {
+  const reason = mistakeIn(address, form);
+  if (reason === undefined) return;
+  throw new ConfigError(
+    `${name} is not a valid address: ${reason}. Allowed: an address such as ${form.example}, with each of : / ? # [ ] @ % in the ` +
+      `user name and the password percent-encoded (%3A %2F %3F %23 %5B %5D %40 %25). Got ${masked(address)}.`,
+  );
+}
+
+function mistakeIn(address: string, form: AddressForm): string | undefined {
+  const [, scheme, rest] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(address) ?? [];
+  if (scheme === undefined || rest === undefined || !form.schemes.includes(scheme.toLowerCase())) {
+    return `it must start with ${form.schemes.map((s) => `${s}://`).join(" or ")}`;
+  }
+  if (/[\s\p{C}]/u.test(rest)) return "it has a space or a control character";
+  if (rest.includes("#")) return "it has a #";
+  if (/%(?![0-9a-f]{2})/i.test(rest)) return "it has a % that two hexadecimal digits do not follow";
+  const [, authority = "", path = "", query = ""] = /^([^/?]*)([^?]*)(.*)$/.exec(rest) ?? [];
+  if (`${path}${query}`.includes("@")) return "its user name or password has a / or ? that is not encoded";
+  const at = authority.lastIndexOf("@");
+  return (
+    (at >= 0 ? mistakeInUser(authority.slice(0, at), form) : undefined) ??
+    mistakeInHosts(authority.slice(at + 1), form, scheme.toLowerCase()) ??
+    (form.path.test(path) ? undefined : `what follows the host must be ${form.pathMeans}`) ??
+    (/^(\?([a-z][\w.]*=[^=?]*(&|$))*)?$/i.test(query) ? undefined : "what follows the ? must be options as name=value")
+  );
+}
+
+function mistakeInUser(userInfo: string, form: AddressForm): string | undefined {
+  const [, user = "", password = ""] = /^([^:]*):?(.*)$/.exec(userInfo) ?? [];
+  if (/[@[\]]/.test(userInfo)) return "its user name or password has an @, [ or ] that is not encoded";
+  if (form === mongo && password.includes(":")) return "its password has a : that is not encoded";
+  if (form === mongo && user === "") return "it has an @ and no user name";
+  try {
+    decodeURIComponent(userInfo);
+    return undefined;
+  } catch {
+    return "its user name or password is not UTF-8 when it is decoded";
+  }
+}
+
+function mistakeInHosts(hosts: string, { manyHosts }: AddressForm, scheme: string): string | undefined {
+  const all = hosts.split(",");
+  const isService = scheme === "mongodb+srv";
+  if (all.length > 1 && (!manyHosts || isService)) return "it names several hosts, and one is allowed";
+  for (const host of all) {
+    // A socket of MongoDB is a path, encoded.
+    if (manyHosts && /^%2f[\w.%-]+\.sock$/i.test(host)) continue;
+    const [, ipv6, name = "", port] = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*))(?::(.*))?$/i.exec(host) ?? [];
+    if (ipv6 === undefined && name === "") return "it names no host";
+    if (ipv6 !== undefined ? !isIPv6(ipv6) : !/^[\p{L}\p{N}._-]+$/u.test(name))
+      return "its host is not a name or an IP address";
+    if (port === undefined) continue;
+    if (isService) return "with mongodb+srv:// it has a port, which the name server tells";
+    if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) {
+      return "its port must be a number from 1 to 65535";
+    }
+  }
+  return undefined;
+}
+
+/** The scheme, and what surely is the host. Everything else may be a part of the password. */
+function masked(address: string): string {
+  const host = /^[\w.,:[\]-]*(\/\d*)?$/;
+  const [, scheme = "", rest = ""] = /^((?:rediss?|mongodb|mongodb\+srv|https?):\/\/)?(.*)$/is.exec(address) ?? [];
+  if (scheme === "") return "***";
+  const at = rest.lastIndexOf("@");
+  const tail = rest.slice(at + 1).replace(/\?.*$/s, "");
+  if (at >= 0) return `${scheme}***@${host.test(tail) ? tail : "***"}`;
+  const plain = `${scheme}${tail}`;
+  return host.test(tail) && maskSecrets(plain) === plain ? plain : `${scheme}***`;
+}
