@@ -32,10 +32,11 @@ function problemIn(schema: unknown, path: string, root: unknown): SchemaProblem 
     const instead = refused === "oneOf" ? " Use anyOf." : " Say it in a description, and check the answer.";
     return { path: `${path}.${refused}`, message: `must not be set.${instead}` };
   }
-  const { minItems, format, enum: values, $ref: ref, allOf, additionalProperties: more } = schema;
+  const { minItems, items, format, enum: values, $ref: ref, allOf, additionalProperties: more } = schema;
   if (minItems !== undefined && minItems !== 0 && minItems !== 1) {
     return { path: `${path}.minItems`, message: `must be 0 or 1; got ${JSON.stringify(minItems)}.` };
   }
+  if (Array.isArray(items)) return { path: `${path}.items`, message: "must be one schema for all items." };
   if (typeof format === "string" && !formats.includes(format)) {
     return { path: `${path}.format`, message: `must be one of ${formats.join(", ")}; got ${JSON.stringify(format)}.` };
   }

@@ -91,6 +91,9 @@ const responseFormat = Type.Union(
   { description: "Holds the answer to a form, where the model can. By default free text." },
 );
 
+/** Bedrock refuses any other. */
+const guardrailId = "^([a-z0-9]+|arn:aws(-[^:]+)?:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:guardrail/[a-z0-9]+)$";
+
 export const contentFields = {
   tools: Type.Optional(
     Type.Array(tool, { maxItems: 128, description: "What the model may ask for; its calls are in tool_calls." }),
@@ -107,7 +110,7 @@ export const contentFields = {
   guardrail: Type.Optional(
     Type.Object(
       {
-        id: Type.String({ minLength: 1, maxLength: 2048, description: "Its ID or ARN." }),
+        id: Type.String({ maxLength: 2048, pattern: guardrailId, description: "Its ID or ARN." }),
         version: Type.String({ pattern: "^(DRAFT|[1-9][0-9]{0,7})$", description: "A number, or DRAFT." }),
       },
       { ...closed, description: "A guardrail of the AWS account that prompt and answer pass through." },

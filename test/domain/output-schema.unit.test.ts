@@ -78,6 +78,7 @@ describe("C11: constraints are refused with their place", () => {
     [inObject({ type: "array", items: text, maxItems: 3 }), ".properties.a.maxItems"],
     [inObject({ type: "array", items: text, minItems: 2 }), ".properties.a.minItems"],
     [inObject({ type: "array", prefixItems: [text] }), ".properties.a.prefixItems"],
+    [inObject({ type: "array", items: [text] }), ".properties.a.items"],
     [inObject({ type: "array", items: { type: "string", maxLength: 5 } }), ".properties.a.items.maxLength"],
     [inObject({ oneOf: [text, { type: "null" }] }), ".properties.a.oneOf"],
     [inObject({ anyOf: [text, { type: "string", minLength: 1 }] }), ".properties.a.anyOf[1].minLength"],

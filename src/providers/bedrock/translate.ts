@@ -21,6 +21,7 @@ import { changedSchema, schemaText } from "../../domain/schema-text.ts";
 import { withObjectRoot } from "../../domain/tool-schema.ts";
 import { ProviderError } from "../provider.ts";
 import { type AllowedNames, allowedNames } from "./allowed-names.ts";
+import { withPossibleCache } from "./cache-points.ts";
 
 /** What of a model decides how it is called. What is absent is not known, and is taken to be possible. */
 export interface BedrockTraits extends JsonTraits {
@@ -100,24 +101,6 @@ function possibleEnd(messages: Message[], { prefill }: BedrockTraits): Message[]
     i === at && block.type === "text" ? { ...block, text: block.text.trimEnd() } : block,
   );
   return [...messages.slice(0, -1), { ...last, content }];
-}
-
-/** Cache points are hints: where there is no cache they are left out, and where none keeps for an hour, minutes must do. */
-function withPossibleCache(request: CanonicalRequest, promptCache: BedrockTraits["promptCache"]): CanonicalRequest {
-  if (promptCache === undefined || promptCache === "1h") return request;
-  const { systemCachePoint, messages, ...same } = request;
-  const possible = (cache: CachePoint): CachePoint => (cache.ttl === "1h" ? {} : cache);
-  return {
-    ...same,
-    messages: messages.map(({ role, content }) => ({
-      role,
-      content: content.flatMap((block): ContentBlock[] => {
-        if (block.type !== "cache_point") return [block];
-        return promptCache === "none" ? [] : [{ ...block, cache: possible(block.cache) }];
-      }),
-    })),
-    ...(systemCachePoint && promptCache !== "none" && { systemCachePoint: possible(systemCachePoint) }),
-  };
 }
 
 function toCachePoint(cache: CachePoint) {
