@@ -7,6 +7,7 @@ import { openQueue, openStore } from "./backends.ts";
 import type { Environment } from "./config/environment.ts";
 import { noticesOf } from "./config/lifecycle.ts";
 import type { DeploymentSettings, Settings } from "./config/settings.ts";
+import { logDeploymentChanges } from "./deployment-log.ts";
 import { anybodys, createProvider, simulatedModels } from "./deployment-providers.ts";
 import { readAutoLimits } from "./discovery/auto-limits.ts";
 import type { ApiKey } from "./domain/api-key.ts";
@@ -29,7 +30,6 @@ import { createLog } from "./log.ts";
 import { openProviderPool } from "./provider-pool.ts";
 import { withinBounds } from "./providers/bounds.ts";
 import type { Provider } from "./providers/provider.ts";
-import { loggingTrouble } from "./providers/trouble-log.ts";
 import { createReload } from "./reload.ts";
 import { startSimulator } from "./simulator/simulator.ts";
 import type { JobStore } from "./store/job-store.ts";
@@ -105,21 +105,18 @@ export async function startService(initial: Settings, options: StartOptions = {}
     await readLimits(settings);
     const { away, ...queue } = await openQueue(settings, { clock, log }, opened);
     const backends = { store, ...queue };
+    logDeploymentChanges(queue.scheduler, log);
     const tokenCounter = createTokenCounter();
     opened.push(() => tokenCounter.close());
     const pool =
       settings.role === "api"
         ? undefined
         : openProviderPool(settings, (...of) =>
-            loggingTrouble(
-              withinBounds(options.createProvider?.(of[2]) ?? createProvider(...of, { env, clock, simulator }), {
-                deployment: of[2].id,
-                contextTokens: of[1].contextTokens,
-                log,
-              }),
-              of[2].id,
+            withinBounds(options.createProvider?.(of[2]) ?? createProvider(...of, { env, clock, simulator }), {
+              deployment: of[2].id,
+              contextTokens: of[1].contextTokens,
               log,
-            ),
+            }),
           );
     if (pool) opened.push(() => pool.close());
     const reload =

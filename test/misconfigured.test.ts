@@ -49,7 +49,7 @@ async function start(deployment: Partial<Deployment>) {
   const models = {
     m: { maxOutputTokens: 100, deployments: [{ region: "us-east-1", modelId: "amazon.nova-pro-v1:0", ...deployment }] },
   };
-  const logged: { level: number; msg: string; deployment?: string }[] = [];
+  const logged: { level: number; msg: string; deployment?: string; reason?: string }[] = [];
   const log = pino({ level: "warn" }, { write: (line: string) => logged.push(JSON.parse(line)) });
   const settings = { ...testSettings({ models, defaultModel: "m" }), dataDir, port: 0 };
   const service = await startService(settings, { log });
@@ -157,7 +157,11 @@ test.each(rows)("%s", async (_what, answer, deployment, state, says) => {
         waiting_on: { reason, message: expect.stringContaining(reason) },
       });
   }
-  expect(logged.filter(({ msg }) => msg.endsWith(reason))).toHaveLength(1);
+  expect(logged.filter((line) => line.reason === reason)).toEqual([
+    expect.objectContaining({
+      msg: state === "out_of_service" ? "deployment out of service" : "deployment cooling down",
+    }),
+  ]);
 });
 
 test("tokens per day that are used up: the log says so once, and the job waits", async () => {
@@ -166,8 +170,8 @@ test("tokens per day that are used up: the log says so once, and the job waits",
   const { get, enqueue, logged } = await start({ endpoint: fake.url });
   const jobs = await Promise.all([enqueue(), enqueue()]);
   await expect
-    .poll(() => logged.map(({ msg }) => msg), { timeout: 15_000 })
-    .toEqual([`a deployment waits, its tokens per day are used up: ${message}`]);
+    .poll(() => logged.map(({ msg, reason }) => [msg, reason]), { timeout: 15_000 })
+    .toEqual([["deployment cooling down", expect.stringMatching(/tokens per day .* are used up/)]]);
   for (const job of jobs) {
     await expect
       .poll(() => get(`/status/${job}`), { timeout: 15_000 })

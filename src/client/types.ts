@@ -141,6 +141,7 @@ export interface WaitingOn {
     | "concurrency"
     | "cool_down"
     | "out_of_service"
+    | "refused"
     | "delay"
     | "rebuild"
     | "starting"

@@ -74,6 +74,7 @@ export const waitingOn = Type.Object({
     "concurrency",
     "cool_down",
     "out_of_service",
+    "refused",
     "delay",
     "rebuild",
     "starting",
@@ -276,6 +277,8 @@ function sentence(on: WaitingOn): string {
       return `It waits for ${on.deployment} to recover: ${ended(on.reason)}`;
     case "out_of_service":
       return `It waits for ${on.deployment}, which is out of service: ${ended(on.reason)}`;
+    case "refused":
+      return `${on.deployment} refused it. It is called again in a while, and fails if others are served: ${ended(on.reason)}`;
     case "delay":
       return "It waits for its time: a retry after an error, or not_before.";
     case "rebuild":

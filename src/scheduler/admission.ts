@@ -4,6 +4,7 @@ import { fairCost, reservedCost, unlimitedFairCost } from "./cost.ts";
 import type { Deployment } from "./deployment.ts";
 import { type Quota, windowMs } from "./quota.ts";
 import type { PauseTarget, WaitingOn } from "./scheduler.ts";
+import { givesWay, type Suspect } from "./suspicion.ts";
 
 /** The deployments that serve one alias, in the configured order. */
 export interface Tier {
@@ -23,7 +24,10 @@ export type Verdict =
       at: number;
       /** Blocked until then whatever the job's size, so no other job of the same route needs to be asked. */
       forAll: boolean;
-      /** Refused everywhere when it went alone (see `Learning.heldUntil`): it waits outside the queue until then. */
+      /**
+       * Refused everywhere when it went alone (see `Learning.heldUntil`), or a suspect that lets others go first: it waits
+       * outside the queue until then.
+       */
       held?: boolean;
     }
   | { kind: "impossible"; reason: string };
@@ -33,6 +37,8 @@ type Blocked = Extract<Verdict, { kind: "blocked" }>;
 export interface Applicant {
   jobId: string;
   tokens: TokenCount;
+  /** What is remembered of it if it was refused. */
+  suspect?: Suspect;
 }
 
 export function costOn(quota: Quota, deployment: Deployment, tokens: TokenCount): number {
@@ -67,9 +73,24 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
   // Where this job is too big, a smaller one of the same route may fit.
   let forAll = !before.some((deployment) => deployment.inService(now));
   let held = true;
+  let givesWayTo = false;
+  // Where one of the model's deployments has refused the job, the others are asked first.
+  const { refusedAt } = job.suspect ?? {};
+  const isElsewhere = (d: Deployment) =>
+    !refusedAt?.has(d.id) && d.inService(now) && !d.paused && (allowed?.includes(d.id) ?? true) && everAdmits(job, d);
+  const avoided = refusedAt !== undefined && tier.deployments.some(isElsewhere) ? refusedAt : undefined;
   for (const deployment of tier.deployments) {
-    if (allowed && !allowed.includes(deployment.id)) {
+    if (avoided?.has(deployment.id) || (allowed && !allowed.includes(deployment.id))) {
       held = false;
+      if (avoided?.has(deployment.id)) forAll = false;
+      continue;
+    }
+    const other = givesWay(job.suspect, deployment.id) ? deployment.leftToOthers(now) : undefined;
+    if (other) {
+      givesWayTo = true;
+      forAll = false;
+      const on = { kind: "out_of_service", deployment: deployment.id, reason: other.reason } as const;
+      if (!(blocked && blocked.at <= other.until)) blocked = { kind: "blocked", on, at: other.until, forAll: false };
       continue;
     }
     const obstacle = obstacleOf(job, deployment, now);
@@ -87,7 +108,13 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
   const { on, at } = blocked ?? { on: { kind: "turn" }, at: Number.POSITIVE_INFINITY };
   // A fallback is left as soon as something before it is back.
   const back = before.map((deployment) => deployment.trouble(now)?.until ?? Number.POSITIVE_INFINITY);
-  return { kind: "blocked", on, at: Math.min(at, ...back), forAll, held: held && blocked !== undefined };
+  return {
+    kind: "blocked",
+    on,
+    at: Math.min(at, ...back),
+    forAll,
+    held: givesWayTo || (held && blocked !== undefined),
+  };
 }
 
 /** Where a job that does not fit now will fit first, if nothing else is charged until then. */

@@ -3,11 +3,14 @@
 //   in service -> cooling down   capacity errors: 1 s, doubled each time, up to a minute (or what the provider asks for)
 //   in service -> cooling down   tokens per day used up: 15 minutes, doubled each time, up to an hour
 //   in service -> out of service misconfigured: tried again after five minutes, or when revived or reconfigured
+//   in service -> out of service several jobs refused in a row (see suspicion.ts): 1 s, doubled each time, up to a minute
 //
-// Either way it comes back on trial: one call at a time until one succeeds.
+// It comes back on trial: one call at a time until one succeeds. Where several jobs were refused and nothing tells that it
+// was not by their own fault, each trial asks twice as many jobs as the one before: one that is served is among them soon.
 
 import type { Quota } from "./quota.ts";
-import type { DeploymentConfig, DeploymentSnapshot } from "./scheduler.ts";
+import type { DeploymentChange, DeploymentConfig, DeploymentSnapshot, DeploymentState } from "./scheduler.ts";
+import { accusersAllowed, leftToOthersMs } from "./suspicion.ts";
 
 const coolDown: Backoff = { baseMs: 1_000, maxMs: 60_000 };
 const park: Backoff = { baseMs: 15 * 60_000, maxMs: 60 * 60_000 };
@@ -18,15 +21,34 @@ interface Backoff {
   maxMs: number;
 }
 
+interface Trouble {
+  state: Exclude<DeploymentState, "in_service">;
+  until: number;
+  reason: string;
+  /** When it began, if refusals of several jobs are the reason: an answer to any later call ends it. */
+  accusedSince?: number;
+}
+
 export class Deployment {
   config: DeploymentConfig;
   quotas: Quota[];
   running = 0;
   /** By an operator. */
   paused = false;
-  #trouble: { state: "cooling_down" | "out_of_service"; until: number; reason: string } | undefined;
+  /** When the latest call was granted that it answered since it was last in trouble. */
+  answeredAt = Number.NEGATIVE_INFINITY;
+  #trouble: Trouble | undefined;
   #failures = 0;
   #onTrial = false;
+  /** Calls at a time while on trial. */
+  #trialSize = 1;
+  /** Until when it is left to jobs that it has not refused; undefined before the first other job asks. */
+  #leftUntil: number | undefined;
+  /** Jobs that it refused since it last answered one, and when it refused the last of them. */
+  readonly #accusers = new Set<string>();
+  #accusedAt = Number.NEGATIVE_INFINITY;
+  /** What was last told of it. */
+  #told: { state: DeploymentState; reason: string } = { state: "in_service", reason: "" };
 
   constructor(config: DeploymentConfig, quotas: Quota[]) {
     this.config = config;
@@ -42,24 +64,39 @@ export class Deployment {
   }
 
   /** Why it is not in service, and until when. */
-  trouble(now: number): { state: "cooling_down" | "out_of_service"; until: number; reason: string } | undefined {
+  trouble(now: number): Trouble | undefined {
     return this.inService(now) ? undefined : this.#trouble;
   }
 
+  /**
+   * Whether it is in service again, but on trial and left to jobs that it has not refused: why, and until when. The time
+   * counts from when a job that it has refused first asks.
+   */
+  leftToOthers(now: number): { reason: string; until: number } | undefined {
+    if (!this.#onTrial || !this.#trouble || !this.inService(now)) return undefined;
+    this.#leftUntil ??= now + leftToOthersMs;
+    return now < this.#leftUntil ? { reason: this.#trouble.reason, until: this.#leftUntil } : undefined;
+  }
+
   hasRoom(): boolean {
-    return this.running < (this.#onTrial ? 1 : this.config.maxConcurrency);
+    const { maxConcurrency } = this.config;
+    return this.running < (this.#onTrial ? Math.min(this.#trialSize, maxConcurrency) : maxConcurrency);
   }
 
   /** A call that was granted at that time ended well. */
   succeeded(grantedAt: number): void {
+    if (grantedAt >= this.#accusedAt) this.#accusers.clear();
     // What began before the trouble was over shows nothing: 50 long calls that end well would cancel every cool-down.
-    if (this.#isFresh(grantedAt)) this.revive();
+    if (!this.#isFresh(grantedAt)) return;
+    this.answeredAt = Math.max(this.answeredAt, grantedAt);
+    this.revive();
   }
 
   revive(): void {
     this.#trouble = undefined;
     this.#failures = 0;
     this.#onTrial = false;
+    this.#accusers.clear();
   }
 
   /** What its tokens per day are shared with. */
@@ -79,30 +116,67 @@ export class Deployment {
 
   /** Whether a call says something new: not if it was running when the trouble began. */
   #isFresh(grantedAt: number): boolean {
-    return this.#trouble === undefined || grantedAt >= this.#trouble.until;
+    if (this.#trouble === undefined) return true;
+    const { accusedSince, until } = this.#trouble;
+    return accusedSince === undefined ? grantedAt >= until : grantedAt > accusedSince;
   }
 
   #pause(now: number, reason: string, { baseMs, maxMs }: Backoff, retryAfterMs?: number): void {
     if (!this.inService(now)) return;
     const backoff = Math.min(maxMs, baseMs * 2 ** Math.min(16, this.#failures));
     this.#failures += 1;
-    this.#onTrial = true;
-    this.#trouble = { state: "cooling_down", until: now + (retryAfterMs ?? backoff), reason };
+    this.#enter({ state: "cooling_down", until: now + (retryAfterMs ?? backoff), reason });
   }
 
   takeOut(now: number, reason: string): void {
+    this.#enter({ state: "out_of_service", until: now + outOfServiceMs, reason });
+  }
+
+  /**
+   * It refused a job, and nothing shows yet whose fault that was.
+   * @param grantedAt of the call that was refused
+   */
+  accuse(job: string, now: number, reason: string, grantedAt: number): void {
+    const { accusedSince, until = grantedAt, state } = this.#trouble ?? {};
+    if (!this.inService(now) || grantedAt < until) return;
+    this.#accusers.add(job);
+    this.#accusedAt = now;
+    const isTrial = this.#onTrial && state === "out_of_service";
+    if (!isTrial && this.#accusers.size < accusersAllowed) return;
+    const wait = Math.min(coolDown.maxMs, coolDown.baseMs * 2 ** Math.min(16, this.#failures));
+    const trialSize = 2 ** Math.min(16, this.#failures);
+    this.#failures += 1;
+    this.#enter({ state: "out_of_service", until: now + wait, reason, accusedSince: accusedSince ?? now }, trialSize);
+  }
+
+  #enter(trouble: Trouble, trialSize = 1): void {
+    this.#trouble = trouble;
     this.#onTrial = true;
-    this.#trouble = { state: "out_of_service", until: now + outOfServiceMs, reason };
+    this.#trialSize = trialSize;
+    this.#leftUntil = undefined;
+    this.#accusers.clear();
+    this.answeredAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** What has not been told yet of whether it serves. */
+  takeChange(): DeploymentChange | undefined {
+    const trouble = this.#onTrial ? this.#trouble : undefined;
+    const state = trouble?.state ?? "in_service";
+    if (state === this.#told.state) return undefined;
+    const reason = trouble?.reason ?? this.#told.reason;
+    this.#told = { state, reason };
+    return { deployment: this.id, state, reason };
   }
 
   snapshot(now: number): DeploymentSnapshot {
-    const trouble = this.trouble(now);
+    const isOut = this.#onTrial && this.#trouble?.state === "out_of_service";
+    const trouble = isOut ? this.#trouble : this.trouble(now);
     return {
       id: this.id,
       running: this.running,
       maxConcurrency: this.config.maxConcurrency,
       state: trouble?.state ?? "in_service",
-      ...(trouble && { reason: trouble.reason, forMs: trouble.until - now }),
+      ...(trouble && { reason: trouble.reason, forMs: Math.max(0, trouble.until - now) }),
     };
   }
 }

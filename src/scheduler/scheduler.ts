@@ -44,9 +44,10 @@ export interface Scheduler {
   /**
    * Ends grants: what becomes of the job, what of the charge, and what was seen of the deployment. Answers `lost` for a
    * grant that had expired or been replaced: then a requeue is ignored, but charge and signal still count, and
-   * `ended` still takes the job out, because an answer that was paid for is an answer.
+   * `ended` still takes the job out, because an answer that was paid for is an answer. Answers `rejected` if the
+   * refusals of the job turn out to be its own fault (see suspicion.ts): it is out of the queue, and the caller fails it.
    */
-  settle(settlements: readonly Settlement[]): Promise<("settled" | "lost")[]>;
+  settle(settlements: readonly Settlement[]): Promise<SettleAnswer[]>;
 
   /** Takes a job out because it ended by other means (cancelled, expired, found ended). Its lease, if any, is lost. */
   remove(jobIds: readonly JobId[]): Promise<("waiting" | "running" | "absent")[]>;
@@ -104,6 +105,12 @@ export interface Scheduler {
 
   /** Calls the listener when acquire may have something new to give. Returns the function that ends it. */
   onWork(listener: () => void): () => void;
+
+  /**
+   * Calls the listener when a deployment stops serving or serves again: in the process whose operation brought that
+   * about, once for each change. Returns the function that ends it.
+   */
+  onDeploymentChange(listener: (change: DeploymentChange) => void): () => void;
 
   close(): Promise<void>;
 }
@@ -248,6 +255,8 @@ export interface Settlement {
   signal: DeploymentSignal;
 }
 
+export type SettleAnswer = "settled" | "lost" | "rejected";
+
 /** What a call showed about its deployment. */
 export type DeploymentSignal =
   | { kind: "ok" }
@@ -262,7 +271,9 @@ export type DeploymentSignal =
   /** The provider's capacity: the deployment cools down, exponentially. */
   | { kind: "capacity"; reason?: string; retryAfterMs?: number }
   /** It cannot work: out of service until revived, reconfigured, or tried again after some minutes. */
-  | { kind: "misconfigured"; reason: string };
+  | { kind: "misconfigured"; reason: string }
+  /** Refused, and the words do not tell whether by the job's or the deployment's fault: other jobs show it. */
+  | { kind: "refused"; reason: string };
 
 // ---------------------------------------------------------------- what it says about itself
 
@@ -285,6 +296,8 @@ export type WaitingOn =
   | { kind: "concurrency"; deployment: string }
   | { kind: "cool_down"; deployment: string; reason: string }
   | { kind: "out_of_service"; deployment: string; reason: string }
+  /** A deployment refused it; it is called again in a while, and fails if that deployment serves others meanwhile. */
+  | { kind: "refused"; deployment: string; reason: string }
   /** Others are due before it. */
   | { kind: "fairness" }
   /** An operator has paused it. */
@@ -307,14 +320,24 @@ export interface SchedulerSnapshot {
   paused: PauseTarget[];
 }
 
+export type DeploymentState = "in_service" | "cooling_down" | "out_of_service";
+
 export interface DeploymentSnapshot {
   id: string;
   running: number;
   maxConcurrency: number;
-  state: "in_service" | "cooling_down" | "out_of_service";
+  /** One that was out of service is until a call on trial is answered. */
+  state: DeploymentState;
   reason?: string;
-  /** Until it is tried again. */
+  /** Until it is tried again; 0 while it is. */
   forMs?: number;
+}
+
+export interface DeploymentChange {
+  deployment: string;
+  state: DeploymentState;
+  /** Why it does not serve, or did not until now. */
+  reason: string;
 }
 
 export interface QuotaSnapshot {

@@ -6,6 +6,7 @@ import type { Quota } from "./quota.ts";
 import type { DeploymentSignal } from "./scheduler.ts";
 
 interface SignalledCall {
+  entry: { readonly jobId: string };
   deployment: Deployment;
   grantedAt: number;
   reserved: TokenCount;
@@ -41,6 +42,9 @@ export function applySignal(
       return;
     case "misconfigured":
       deployment.takeOut(now, signal.reason);
+      return;
+    case "refused":
+      deployment.accuse(call.entry.jobId, now, signal.reason, grantedAt);
       return;
     case "throttled":
       if (signal.throttle === "tokens_per_day") usedUpToday(deployment, now, all, signal.retryAfterMs);

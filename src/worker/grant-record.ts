@@ -3,7 +3,7 @@
 import { SluiceError } from "../domain/errors.ts";
 import type { AttemptEnd, Job, JobError, JobState, Outcome } from "../domain/job.ts";
 import { announceEnd } from "../jobs/webhooks/records.ts";
-import type { Grant, RestampResult, Settlement } from "../scheduler/scheduler.ts";
+import type { Grant, RestampResult, SettleAnswer, Settlement } from "../scheduler/scheduler.ts";
 import type { BeginResult } from "../store/job-store.ts";
 import type { WorkerContext } from "./context.ts";
 import { cannotBeStored, persistently } from "./persistently.ts";
@@ -97,9 +97,11 @@ export class GrantRecord {
     return this.#persist("Moving a charge", () => this.#context.scheduler.restamp(request));
   }
 
-  async settle(settlement: Pick<Settlement, "job" | "charge" | "signal">): Promise<void> {
+  async settle(settlement: Pick<Settlement, "job" | "charge" | "signal">): Promise<SettleAnswer> {
     const { jobId, grant } = this.#grant;
-    await this.#persist("Settling a grant", () => this.#context.scheduler.settle([{ jobId, grant, ...settlement }]));
+    const settlements = [{ jobId, grant, ...settlement }];
+    const [answer] = await this.#persist("Settling a grant", () => this.#context.scheduler.settle(settlements));
+    return answer!;
   }
 
   publishState(state: JobState, at = this.#context.clock.wall()): void {

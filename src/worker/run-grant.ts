@@ -198,7 +198,11 @@ async function recordFailure(
     const handedBack = verdict.settlement.job !== "ended" && cause !== "lease_lost";
     if (handedBack) record.publishState("queued");
   }
-  await record.settle(verdict.settlement);
+  const answer = await record.settle(verdict.settlement);
+  if (answer !== "rejected" || verdict.rejection === undefined) return;
+  const costNanoUsd = totalCost(begun, end);
+  const outcome = { status: "failed", at: end.at, error: verdict.rejection, deployment, model, attempt: n } as const;
+  await record.finish(withoutUndefined({ ...outcome, costNanoUsd }));
 }
 
 /** A record holds what is known: absent and undefined are not the same once it is compared or written as JSON. */

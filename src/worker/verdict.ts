@@ -4,10 +4,12 @@
 //   throttled       throttled   back to its place                     request, 0 tokens  the quota learns
 //   capacity        capacity    back to its place                     request, 0 tokens  cools down
 //   misconfigured   capacity    back to its place                     request, 0 tokens  out of service, reason shown
-//   unclear         capacity    back to its place                     request, 0 tokens  out of service, reason shown
+//   unclear         capacity    back to its place, or failed           request, 0 tokens  accused: other jobs decide
 //   transient       transient   backoff, or failed after the last try  kept if maybe billed
 //   permanent       permanent   failed, the provider's own message    kept if maybe billed
 //   aborted by us   aborted     see `judgeAbort`                      kept
+//
+// A job that is refused while others are served fails as well (`rejection`): the scheduler says so when it settles.
 //
 // A refused call generated nothing, but it reached the provider, which may have counted it as a request: so its
 // request stays charged and only the tokens are given back. Usage that the provider did report is always charged.
@@ -23,6 +25,8 @@ export interface Verdict {
   /** How the job ends; absent if it goes back to the queue. */
   outcome?: { status: "failed" | "expired"; error: JobError };
   settlement: Pick<Settlement, "job" | "charge" | "signal">;
+  /** How the job ends if the scheduler answers that its refusals are its own fault. */
+  rejection?: JobError;
 }
 
 export interface RetryPolicy {
@@ -71,16 +75,22 @@ export function judge(failure: ProviderFailure, tried: Tried, policy: RetryPolic
           reason: message,
           ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
         }),
+        rejection: {
+          code: "tries_exhausted",
+          message: `The provider refused the job each time, though it served others in between. The last error was: ${message}`,
+        },
       };
     case "misconfigured":
       return {
         attempt: { result: "capacity", error, requestId },
         settlement: backInPlace({ kind: "misconfigured", reason: message }),
+        rejection: { code: "provider_rejected", message },
       };
     case "unclear":
       return {
         attempt: { result: "capacity", error, requestId },
-        settlement: backInPlace({ kind: "misconfigured", reason: withAdvice(failure) }),
+        settlement: backInPlace({ kind: "refused", reason: withAdvice(failure) }),
+        rejection: error,
       };
     case "permanent":
       return {

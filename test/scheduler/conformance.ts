@@ -12,6 +12,7 @@ import { pauseCases } from "./conformance/pauses.ts";
 import { quotaCases } from "./conformance/quotas.ts";
 import { rebuildCases } from "./conformance/rebuild.ts";
 import { reportCases } from "./conformance/reports.ts";
+import { suspicionCases } from "./conformance/suspicion.ts";
 import { type Case, Driver, type Open } from "./harness.ts";
 
 /** @param open makes a scheduler with a clock of its own; each case opens one and cleans it up */
@@ -30,6 +31,7 @@ export function schedulerConformance(name: string, open: Open): void {
     describe("quotas", () => quotaCases(declare));
     describe("learning", () => learningCases(declare));
     describe("choice of deployment", () => choiceCases(declare));
+    describe("suspicion", () => suspicionCases(declare));
     describe("fair shares", () => fairnessCases(declare));
     describe("heavy jobs", () => heavyJobCases(declare));
     describe("pauses", () => pauseCases(declare));

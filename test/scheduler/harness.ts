@@ -10,6 +10,7 @@ import type {
   QuotaSnapshot,
   Scheduler,
   SchedulerConfig,
+  SettleAnswer,
   Settlement,
 } from "../../src/scheduler/scheduler.ts";
 
@@ -153,7 +154,7 @@ export class Driver {
   async settle(
     grant: { jobId: string; grant: string },
     parts: Partial<Pick<Settlement, "job" | "charge" | "signal">> = {},
-  ): Promise<"settled" | "lost"> {
+  ): Promise<SettleAnswer> {
     const { jobId: id, grant: token } = grant;
     const settlement = { jobId: id, grant: token, job: "ended", charge: "keep", signal: ok, ...parts } as const;
     return (await this.scheduler.settle([settlement]))[0]!;
@@ -174,7 +175,7 @@ export class Driver {
   }
 
   /** The call was refused: its job goes back to its place, its request stays charged and its tokens are given back. */
-  refuse(grant: Grant, signal: DeploymentSignal): Promise<"settled" | "lost"> {
+  refuse(grant: Grant, signal: DeploymentSignal): Promise<SettleAnswer> {
     return this.settle(grant, { job: { requeueAfterMs: 0 }, charge: { input: 0, output: 0 }, signal });
   }
 

@@ -108,6 +108,7 @@ const signal: fc.Arbitrary<DeploymentSignal> = fc.oneof(
     .map(([throttle, after]) => ({ kind: "throttled" as const, throttle, ...after })),
   retryAfterMs.map((after) => ({ kind: "capacity" as const, ...after })),
   fc.constant({ kind: "misconfigured", reason: "no access" } as const),
+  { weight: 3, arbitrary: fc.constantFrom("no", "not you").map((reason) => ({ kind: "refused" as const, reason })) },
 );
 
 /** Now and then a usage so large that virtual time reaches 2^52 and has to be rebased. */

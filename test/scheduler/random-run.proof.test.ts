@@ -75,6 +75,7 @@ const signal: fc.Arbitrary<DeploymentSignal> = fc.oneof(
   }),
   fc.record({ kind: fc.constant("capacity" as const), retryAfterMs: fc.constantFrom(...[undefined, 2000]) }),
   fc.constant({ kind: "misconfigured", reason: "no access" } as const),
+  fc.constant({ kind: "refused", reason: "no" } as const),
 ) as fc.Arbitrary<DeploymentSignal>;
 
 const settlement = fc.record({

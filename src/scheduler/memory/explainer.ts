@@ -4,7 +4,7 @@
 // it, and every other flow, priority and environment has had what its weight and its lead allow in that time, but no
 // more than it has waiting. That sum is then put through the quotas of the deployments. Costs per job are averages over
 // the heads of each queue, taken at most once a second, so that asking costs the queue nothing.
-import { costOn, decide, earliestStart, fairCostOn, type Tier } from "../admission.ts";
+import { type Applicant, costOn, decide, earliestStart, fairCostOn, type Tier } from "../admission.ts";
 import type { FairQueue, Flow, Share } from "../fair-queue.ts";
 import { windowMs } from "../quota.ts";
 import type { Explanation, PauseTarget, WaitingOn } from "../scheduler.ts";
@@ -29,6 +29,7 @@ interface View {
   paused: PauseTarget | undefined;
   queue: FairQueue<Entry>;
   route: Route;
+  applicant: Applicant;
   /** Jobs like it that are taken to stand right before it. */
   more: number;
 }
@@ -152,11 +153,14 @@ function backlogsOf(queue: FairQueue<Entry>, route: Route): Backlog[] {
   return backlogs;
 }
 
-function waitingOnOf(entry: Entry, { open, paused, route, now }: View, position: number): WaitingOn {
+function waitingOnOf(entry: Entry, { open, paused, route, now, applicant }: View, position: number): WaitingOn {
   if (!open) return { kind: "rebuild" };
-  if (entry.state === "delayed") return { kind: "delay" };
+  const { suspect } = applicant;
+  if (entry.state === "delayed") {
+    return suspect ? { kind: "refused", deployment: suspect.deployment, reason: suspect.reason } : { kind: "delay" };
+  }
   if (paused) return { kind: "paused", target: paused };
-  const verdict = decide(entry, route.tiers, now);
+  const verdict = decide(applicant, route.tiers, now);
   if (verdict.kind === "blocked") return verdict.on;
   return { kind: position > 1 ? "fairness" : "turn" };
 }

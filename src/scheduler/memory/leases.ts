@@ -5,7 +5,7 @@ import { costOn } from "../admission.ts";
 import { fairCost, settledCost } from "../cost.ts";
 import type { Deployment } from "../deployment.ts";
 import { type Charge, type Quota, windowMs } from "../quota.ts";
-import type { Settlement } from "../scheduler.ts";
+import type { SettleAnswer, Settlement } from "../scheduler.ts";
 import type { Entry } from "./entry.ts";
 
 const settledKept = 4096;
@@ -23,7 +23,7 @@ export interface Lease {
   readonly grantedAt: number;
   expiresAt: number;
   /** The first settlement decides; a repetition is answered the same and changes nothing. */
-  settled?: "settled" | "lost";
+  settled?: SettleAnswer;
 }
 
 /** Charges a call to all quotas of its deployment. */

@@ -9,6 +9,7 @@ import { Pauses } from "../pauses.ts";
 import type {
   AcquireRequest,
   AcquireResult,
+  DeploymentChange,
   Explanation,
   PauseTarget,
   QueueEntry,
@@ -18,9 +19,11 @@ import type {
   Scheduler,
   SchedulerConfig,
   SchedulerSnapshot,
+  SettleAnswer,
   Settlement,
 } from "../scheduler.ts";
 import { applySignal } from "../signals.ts";
+import { isRefusal, type Judgement, judgeRefusal, suspectWaitMs } from "../suspicion.ts";
 import type { Entry } from "./entry.ts";
 import { Explainer } from "./explainer.ts";
 import { Fleet } from "./fleet.ts";
@@ -53,6 +56,7 @@ class MemoryScheduler implements Scheduler {
   readonly #explainer = new Explainer();
   readonly #replies = new Replies();
   readonly #listeners = new Set<() => void>();
+  readonly #changeListeners = new Set<(change: DeploymentChange) => void>();
   readonly #rebuild = new Rebuild();
   readonly #pauses = new Pauses();
 
@@ -72,6 +76,7 @@ class MemoryScheduler implements Scheduler {
     this.#fleet.reconfigure(config);
     this.#followPauses();
     this.#waiting.reconfigure(config, this.#fleet);
+    this.#tellChanges();
     this.#wake();
   }
 
@@ -123,9 +128,10 @@ class MemoryScheduler implements Scheduler {
     });
   }
 
-  async settle(settlements: readonly Settlement[]): Promise<("settled" | "lost")[]> {
+  async settle(settlements: readonly Settlement[]): Promise<SettleAnswer[]> {
     const now = this.#tick();
     const answers = settlements.map((settlement) => this.#settle(settlement, now));
+    this.#tellChanges();
     this.#wake();
     return answers;
   }
@@ -168,6 +174,7 @@ class MemoryScheduler implements Scheduler {
       paused: this.#pauses.ofOwner(entry),
       queue: this.#waiting.queue,
       route: this.#waiting.routeOf(entry),
+      applicant: this.#waiting.applicant(entry),
       more,
     });
   }
@@ -209,6 +216,7 @@ class MemoryScheduler implements Scheduler {
 
   async revive(deployment: string): Promise<void> {
     this.#fleet.revive(deployment);
+    this.#tellChanges();
     this.#wake();
   }
 
@@ -275,7 +283,13 @@ class MemoryScheduler implements Scheduler {
     return () => this.#listeners.delete(listener);
   }
 
+  onDeploymentChange(listener: (change: DeploymentChange) => void): () => void {
+    this.#changeListeners.add(listener);
+    return () => this.#changeListeners.delete(listener);
+  }
+
   async close(): Promise<void> {
+    this.#changeListeners.clear();
     this.#listeners.clear();
   }
 
@@ -302,24 +316,39 @@ class MemoryScheduler implements Scheduler {
     }
   }
 
-  #settle(settlement: Settlement, now: number): "settled" | "lost" {
+  #settle(settlement: Settlement, now: number): SettleAnswer {
     const live = this.#leases.liveOf(settlement);
     const lease = live ?? this.#leases.retired(settlement.grant);
+    let judgement: Judgement | undefined;
     if (lease && !lease.settled) {
       this.#waiting.queue.correct(lease.entry, settleCharges(lease, settlement.charge, now));
-      applySignal(lease, settlement.signal, now, this.#fleet.deployments.values());
-      lease.settled = live ? "settled" : "lost";
+      if (live && settlement.job !== "ended") judgement = this.#judge(live, settlement.signal);
+      if (judgement?.blamed ?? true) applySignal(lease, settlement.signal, now, this.#fleet.deployments.values());
+      lease.settled = judgement?.rejected ? "rejected" : live ? "settled" : "lost";
     }
     const entry = this.#waiting.get(settlement.jobId);
     if (live) {
       this.#release(live, now);
       live.entry.grant = undefined;
-      if (settlement.job === "ended") this.#drop(live.entry, now);
-      else this.#waiting.enter(live.entry, now, settlement.job.requeueAfterMs);
+      if (settlement.job === "ended" || judgement?.rejected) this.#drop(live.entry, now);
+      else {
+        const waitMs = judgement ? suspectWaitMs(judgement, live.deployment.inService(now)) : 0;
+        this.#waiting.enter(live.entry, now, Math.max(settlement.job.requeueAfterMs, waitMs));
+      }
     } else if (entry && settlement.job === "ended") {
       this.#drop(entry, now);
     }
     return lease?.settled ?? "lost";
+  }
+
+  /** Whose fault a refusal is; undefined if the signal is none. */
+  #judge({ entry, deployment, grantedAt }: Lease, signal: Settlement["signal"]): Judgement | undefined {
+    if (!isRefusal(signal)) return undefined;
+    const { suspects } = this.#waiting;
+    const answeredAt = (id: string) => this.#fleet.deployments.get(id)?.answeredAt ?? Number.NEGATIVE_INFINITY;
+    const judgement = judgeRefusal(suspects.get(entry.jobId), signal, deployment.id, grantedAt, answeredAt);
+    suspects.set(entry.jobId, judgement.suspect);
+    return judgement;
   }
 
   // -------------------------------------------------------------- small things
@@ -335,6 +364,13 @@ class MemoryScheduler implements Scheduler {
     this.#fleet.turnDays(now, this.#clock.wall());
     if (this.#rebuild.isOpen) this.#expireLeases(now);
     return now;
+  }
+
+  #tellChanges(): void {
+    for (const deployment of this.#fleet.deployments.values()) {
+      const change = deployment.takeChange();
+      if (change) for (const listener of this.#changeListeners) listener(change);
+    }
   }
 
   #wake(): void {

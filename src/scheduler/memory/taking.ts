@@ -45,7 +45,7 @@ export class Taking {
         continue;
       }
       const route = this.#waiting.routeOf(job);
-      const verdict = decide(job, route.tiers, now, request.deployments);
+      const verdict = decide(this.#waiting.applicant(job), route.tiers, now, request.deployments);
       if (verdict.kind === "admitted") {
         this.#waiting.queue.remove(job);
         result.grants.push(this.#grant(job, verdict.deployment, verdict.model, now));
@@ -85,7 +85,7 @@ export class Taking {
     for (const route of this.#waiting.booked) {
       const entry = route.booked!;
       const served = !request.environments || request.environments.includes(entry.environment);
-      const verdict = decide(entry, route.tiers, now, request.deployments);
+      const verdict = decide(this.#waiting.applicant(entry), route.tiers, now, request.deployments);
       if (verdict.kind === "impossible") {
         this.#takeOut(entry);
         result.impossible.push({ jobId: entry.jobId, environment: entry.environment, reason: verdict.reason });

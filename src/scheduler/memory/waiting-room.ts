@@ -5,12 +5,13 @@
 // quota would never start; if none might, 5 to 9 % of the quota would go unused.) There is one booking per route.
 import type { JobId } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
-import { costOn, earliestStart } from "../admission.ts";
+import { type Applicant, costOn, earliestStart } from "../admission.ts";
 import { FairQueue, type Weights } from "../fair-queue.ts";
 import { IndexedHeap } from "../indexed-heap.ts";
 import type { Pauses } from "../pauses.ts";
 import type { QueueEntry, SchedulerConfig, SchedulerSnapshot } from "../scheduler.ts";
 import { comesBefore } from "../sorted-queue.ts";
+import type { Suspect } from "../suspicion.ts";
 import type { Entry } from "./entry.ts";
 import type { Fleet } from "./fleet.ts";
 import { type Route, Routes } from "./routes.ts";
@@ -26,6 +27,8 @@ export class WaitingRoom {
   /** Those with a booked job, in the order of booking: an earlier one need not give way to a later one. */
   readonly booked = new Set<Route>();
   queue: FairQueue<Entry>;
+  /** Jobs that were refused: few, so that the others need no field for it. */
+  readonly suspects = new Map<JobId, Suspect>();
   readonly #entries = new Map<JobId, Entry>();
   readonly #delayed = new IndexedHeap<Entry>(comesDueBefore);
   #tenantWeights: Record<string, number> = {};
@@ -63,6 +66,12 @@ export class WaitingRoom {
 
   routeOf(entry: Entry): Route {
     return this.routes.get(entry.route);
+  }
+
+  /** What decides whether and where a job may run now. */
+  applicant(entry: Entry): Applicant {
+    const suspect = this.suspects.size > 0 ? this.suspects.get(entry.jobId) : undefined;
+    return suspect ? { jobId: entry.jobId, tokens: entry.tokens, suspect } : entry;
   }
 
   /** A job that is known is left as it is. */
@@ -135,6 +144,7 @@ export class WaitingRoom {
     entry.state = "gone";
     if (!entry.exact) this.#estimates -= 1;
     this.#entries.delete(entry.jobId);
+    this.suspects.delete(entry.jobId);
     this.routes.leave(entry.route);
   }
 
@@ -234,6 +244,7 @@ export class WaitingRoom {
     this.queue = new FairQueue(this.#weights());
     for (const entry of [...this.#delayed.values()]) this.#delayed.delete(entry);
     this.#entries.clear();
+    this.suspects.clear();
     this.booked.clear();
     this.routes.clear();
     this.#estimates = 0;

@@ -10,6 +10,7 @@ import { pauseKey } from "../pauses.ts";
 import type {
   AcquireRequest,
   AcquireResult,
+  DeploymentChange,
   Explanation,
   PauseTarget,
   QueueEntry,
@@ -19,6 +20,7 @@ import type {
   Scheduler,
   SchedulerConfig,
   SchedulerSnapshot,
+  SettleAnswer,
   Settlement,
 } from "../scheduler.ts";
 import { addArguments, restoreArguments, settleArguments } from "./arguments.ts";
@@ -26,7 +28,15 @@ import { packId } from "./binary-id.ts";
 import { type Client, connect, RedisUnavailableError, refusalOf, untilReady } from "./connection.ts";
 import { deleteGenerationsBefore } from "./leftovers.ts";
 import { Notices } from "./notices.ts";
-import { acquireResult, answers, explanation, restampResult, snapshotOf, unpricedJobs } from "./replies.ts";
+import {
+  acquireResult,
+  answers,
+  deploymentChanges,
+  explanation,
+  restampResult,
+  snapshotOf,
+  unpricedJobs,
+} from "./replies.ts";
 import { type Argument, type Reply, ScriptRunner } from "./script-runner.ts";
 import type { Operation } from "./scripts.ts";
 import { Tokens } from "./tokens.ts";
@@ -76,6 +86,7 @@ class RedisScheduler implements Scheduler {
   readonly #runner: ScriptRunner;
   readonly #notices: Notices;
   readonly #tokens: Tokens;
+  readonly #changeListeners = new Set<(change: DeploymentChange) => void>();
   readonly #onReady = () => this.#notices.tell();
   #closed = false;
 
@@ -103,7 +114,8 @@ class RedisScheduler implements Scheduler {
   }
 
   async configure(config: SchedulerConfig): Promise<void> {
-    await this.#runner.run("configure", [JSON.stringify(config)]);
+    const [changes] = await this.#runner.run("configure", [JSON.stringify(config)]);
+    this.#tellChanges(changes);
   }
 
   async weigh(tenants: Record<string, number>): Promise<void> {
@@ -148,8 +160,14 @@ class RedisScheduler implements Scheduler {
     return this.#answers("renew", leases, ({ jobId, grant }) => [packId(jobId), packId(grant)]);
   }
 
-  async settle(settlements: readonly Settlement[]): Promise<("settled" | "lost")[]> {
-    return this.#answers("settle", settlements, settleArguments);
+  async settle(settlements: readonly Settlement[]): Promise<SettleAnswer[]> {
+    const all: SettleAnswer[] = [];
+    for (const part of pages(settlements)) {
+      const reply = await this.#runner.run("settle", part.flatMap(settleArguments));
+      all.push(...answers<SettleAnswer>(reply));
+      this.#tellChanges(reply[1]);
+    }
+    return all;
   }
 
   async remove(jobIds: readonly JobId[]): Promise<("waiting" | "running" | "absent")[]> {
@@ -190,7 +208,8 @@ class RedisScheduler implements Scheduler {
   }
 
   async revive(deployment: string): Promise<void> {
-    await this.#runner.run("revive", [deployment]);
+    const [changes] = await this.#runner.run("revive", [deployment]);
+    this.#tellChanges(changes);
   }
 
   async pause(target: PauseTarget): Promise<void> {
@@ -230,10 +249,22 @@ class RedisScheduler implements Scheduler {
     return this.#notices.onWork(listener);
   }
 
+  onDeploymentChange(listener: (change: DeploymentChange) => void): () => void {
+    this.#changeListeners.add(listener);
+    return () => this.#changeListeners.delete(listener);
+  }
+
+  #tellChanges(rows: unknown): void {
+    for (const change of deploymentChanges(rows)) {
+      for (const listener of this.#changeListeners) listener(change);
+    }
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#notices.close();
+    this.#changeListeners.clear();
     this.#client.off("ready", this.#onReady);
     if (this.#ownsClient) this.#client.disconnect();
   }

@@ -3,6 +3,8 @@ import type { Priority } from "../../domain/job.ts";
 import { pauseTarget } from "../pauses.ts";
 import type {
   AcquireResult,
+  DeploymentChange,
+  DeploymentState,
   Explanation,
   QuotaSnapshot,
   QuotaUnit,
@@ -61,6 +63,14 @@ export function answers<T extends string>(reply: Reply): T[] {
   return (reply[0] as Text[]).map((answer) => answer.toString() as T);
 }
 
+export function deploymentChanges(rows: unknown): DeploymentChange[] {
+  return (rows as [Text, Text, Text][]).map(([deployment, state, reason]) => ({
+    deployment: deployment.toString(),
+    state: state.toString() as DeploymentState,
+    reason: reason.toString(),
+  }));
+}
+
 export function unpricedJobs(reply: Reply): { jobId: string; environment: string; models: string[] }[] {
   return (reply[0] as [Buffer, Text, ...Text[]][]).map(([jobId, environment, ...models]) => ({
     jobId: unpackId(jobId),
@@ -103,6 +113,7 @@ function waitingOn(kind: WaitingOn["kind"], deployment: string, detail: string):
       return { kind, target: pauseTarget(detail) };
     case "cool_down":
     case "out_of_service":
+    case "refused":
       return { kind, deployment, reason: detail };
     default:
       return { kind };
@@ -149,7 +160,7 @@ export function snapshotOf(reply: Reply, configVersion: string): SchedulerSnapsh
       id: id.toString(),
       running: calls,
       maxConcurrency,
-      state: state.toString() as "in_service" | "cooling_down" | "out_of_service",
+      state: state.toString() as DeploymentState,
       ...(forMs !== none && { reason: reason.toString(), forMs }),
     })),
     quotas: quotas.map(quotaSnapshot),

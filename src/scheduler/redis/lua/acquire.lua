@@ -43,6 +43,7 @@ end
 local function grantBooked()
   for _, route in ipairs(routes.booked()) do
     local entry = waiting_room.bookedIn(route)
+    entry.suspect = suspects.get(entry.id)
     local isServed = not environments or contains(environments, shares.flow(entry.flow).environment)
     local verdict = admission.decide(entry, routes.get(route).tiers, served)
     if verdict.kind == 'impossible' then
@@ -65,6 +66,7 @@ local function grantFromQueue()
     local flow, route, place = fair_queue.next(closed, environments)
     if not flow then return end
     local entry = entries.get(entries.idAt(place))
+    entry.suspect = suspects.get(entry.id)
     local isPaused = state.pausedOwner(flow.environment, flow.tenant)
     local verdict = isPaused and {} or admission.decide(entry, routes.get(route).tiers, served)
     if isPaused then

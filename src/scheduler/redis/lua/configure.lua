@@ -1,6 +1,6 @@
 -- Takes over a configuration. Jobs, leases, usage and what was learned stay.
 -- ARGV[4] configuration as JSON
--- Reply: { header }
+-- Reply: { header, changes of deployments [[id, state, reason]...] }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 if not state.load() then return redis.error_reply('NOSTATE') end
@@ -9,4 +9,4 @@ waiting_room.unbookAll()
 fleet.storeConfig(ARGV[4])
 fleet.adopt(ARGV[4])
 state.wake()
-return state.done()
+return state.done(deployments.takeChanges())

@@ -139,7 +139,12 @@ end
 
 local function waitingOn(entry, tiers, position)
   if not state.isOpen() then return { kind = 'rebuild' } end
-  if entry.state == delayed then return { kind = 'delay' } end
+  entry.suspect = suspects.get(entry.id)
+  local suspect = entry.suspect
+  if entry.state == delayed then
+    if suspect then return { kind = 'refused', deployment = suspect.deployment, reason = suspect.reason } end
+    return { kind = 'delay' }
+  end
   local flow = shares.flow(entry.flow)
   local paused = state.pausedOwner(flow.environment, flow.tenant)
   if paused then return { kind = 'paused', reason = paused } end

@@ -1,6 +1,6 @@
 -- Puts a deployment that is out of service, cools down or is parked back at once, and opens its quotas.
 -- ARGV[4] its id
--- Reply: { header }
+-- Reply: { header, changes of deployments [[id, state, reason]...] }
 --- @include "shared/deployment"
 if not state.load() then return redis.error_reply('NOSTATE') end
 deployments.openAll()
@@ -10,4 +10,4 @@ if deployment then
   for _, quota in ipairs(deployment.quotas) do learning.reopen(quota.state) end
 end
 state.wake()
-return state.done()
+return state.done(deployments.takeChanges())

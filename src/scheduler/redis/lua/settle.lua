@@ -3,7 +3,7 @@
 -- ARGV[4..] nine for each: job id; grant token; 'ended' or the delay before it waits again, in ms;
 --           charge: 'keep' | 'void' | 'used', then input (with cache writes) and output tokens, or '';
 --           signal: kind, detail (throttle or reason) or '', retry after in ms or ''
--- Reply: { header, ['settled' | 'lost', ...] }
+-- Reply: { header, ['settled' | 'lost' | 'rejected', ...], changes of deployments [[id, state, reason]...] }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"
@@ -17,16 +17,28 @@ local function settle(at)
   if live and live.id ~= id then live = nil end
   local answer = not live and leases.settledAnswer(grant) or nil
   local lease = live or (not answer and leases.lost(grant) or nil)
+  local judgement
   if lease and not lease.settled then
     leases.account(lease, ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]))
-    leases.signal(lease, ARGV[at + 6], ARGV[at + 7], tonumber(ARGV[at + 8]))
-    lease.settled = live and 'settled' or 'lost'
+    judgement = live and job ~= 'ended' and suspects.judge(lease, ARGV[at + 6], ARGV[at + 7]) or nil
+    if not judgement or judgement.blamed then
+      leases.signal(lease, ARGV[at + 6], ARGV[at + 7], tonumber(ARGV[at + 8]))
+    end
+    lease.settled = judgement and judgement.rejected and 'rejected' or live and 'settled' or 'lost'
     if not live then leases.saveLost(lease) end
   end
   local entry = entries.get(id)
   if live then
     leases.release(live)
-    if job == 'ended' then waiting_room.forget(entry) else waiting_room.enter(entry, tonumber(job)) end
+    if job == 'ended' or (judgement and judgement.rejected) then
+      waiting_room.forget(entry)
+    else
+      local waitMs = 0
+      if judgement then
+        waitMs = suspects.waitMs(judgement, deployments.inService(deploymentOf[live.deployment]))
+      end
+      waiting_room.enter(entry, math.max(tonumber(job), waitMs))
+    end
   elseif entry and job == 'ended' then
     leases.drop(entry)
   end
@@ -36,4 +48,4 @@ end
 local answers = {}
 for at = 4, #ARGV, 9 do table.insert(answers, settle(at)) end
 state.wake()
-return state.done(answers)
+return state.done(answers, deployments.takeChanges())

@@ -15,14 +15,16 @@ leases.expire()
 local deploymentRows, quotaRows, depthRows = {}, {}, {}
 for _, id in ipairs(config.deployments) do
   local deployment = deploymentOf[id]
-  local trouble = deployments.trouble(deployment)
+  local own = deployment.state
+  local isOut = own.onTrial and own.trouble and own.trouble.state == 'out_of_service'
+  local trouble = isOut and own.trouble or deployments.trouble(deployment)
   table.insert(deploymentRows, {
     deployment.id,
     deployment.state.running,
     deployment.maxConcurrency,
     trouble and trouble.state or 'in_service',
     trouble and trouble.reason or '',
-    trouble and trouble.untilTime - now or -1,
+    trouble and math.max(0, trouble.untilTime - now) or -1,
   })
 end
 for _, name in ipairs(config.quotas) do

@@ -1,10 +1,11 @@
 -- Whether a job may be called now, and where: see admission.ts. Nothing is charged here.
 --
--- A job is { id, input, output }; tiers are { model, choice, deployments } in the order of preference.
+-- A job is { id, input, output, suspect? }; tiers are { model, choice, deployments } in the order of preference.
 --- @include "state"
 --- @include "cost"
 --- @include "quota"
 --- @include "deployment"
+--- @include "suspects"
 local admission = {}
 
 function admission.costOn(quota, deployment, job)
@@ -138,6 +139,18 @@ local function headroomOf(job, deployment)
   return least
 end
 
+-- The deployments of a tier that have refused a job, if another of the tier is to be asked first; else nil.
+local function avoidedBy(job, tier, served)
+  local refusedAt = job.suspect and job.suspect.refusedAt
+  if not refusedAt then return nil end
+  for _, deployment in ipairs(tier.deployments) do
+    local isServed = not served or contains(served, deployment.id)
+    local isWell = deployments.inService(deployment) and not deployment.paused
+    if not refusedAt[deployment.id] and isWell and isServed and everAdmits(job, deployment) then return refusedAt end
+  end
+  return nil
+end
+
 -- Answers { kind = admitted, deployment, model }, { kind = blocked, on, at, forAll, held } or { kind = impossible, reason }.
 -- `served`: the ids of the deployments that the asking worker serves, or nil for all.
 function admission.decide(job, tiers, served)
@@ -150,10 +163,24 @@ function admission.decide(job, tiers, served)
   local best, bestHeadroom, blocked
   local forAll = true
   local held = true
+  local givesWay = false
+  local avoided = avoidedBy(job, tier, served)
   for before = 1, place - 1 do forAll = forAll and not anyInService(tiers[before]) end
   for _, deployment in ipairs(tier.deployments) do
-    if served and not contains(served, deployment.id) then
+    local isAvoided = avoided and avoided[deployment.id]
+    local isAsked = not isAvoided and (not served or contains(served, deployment.id))
+    local reason, untilTime
+    if isAsked and suspects.givesWay(job.suspect, deployment.id) then
+      reason, untilTime = deployments.leftToOthers(deployment)
+    end
+    if not isAsked then
       held = false
+      if isAvoided then forAll = false end
+    elseif reason then
+      givesWay = true
+      forAll = false
+      local on = { kind = 'out_of_service', deployment = deployment.id, reason = reason }
+      if not blocked or blocked.at > untilTime then blocked = { on = on, at = untilTime, forAll = false } end
     else
       local obstacle = obstacleOf(job, deployment)
       held = held and (obstacle == 'impossible' or type(obstacle) == 'table' and obstacle.held == true)
@@ -182,7 +209,7 @@ function admission.decide(job, tiers, served)
     end
   end
   local on = blocked and blocked.on or { kind = 'turn' }
-  return { kind = 'blocked', on = on, at = at, forAll = forAll, held = held and blocked ~= nil }
+  return { kind = 'blocked', on = on, at = at, forAll = forAll, held = givesWay or (held and blocked ~= nil) }
 end
 
 -- Where a job that does not fit now will fit first, if nothing else is charged until then: deployment, time, tier.

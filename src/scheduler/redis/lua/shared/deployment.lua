@@ -8,12 +8,14 @@ local deployments = {}
 local coolDown = { baseMs = 1000, maxMs = 60000 }
 local park = { baseMs = 900000, maxMs = 3600000 }
 local outOfServiceMs = 300000
+local leftToOthersMs = 1000
+local accusersAllowed = 3
 
 -- By id: the configuration's numbers, with the deployment's state and its quotas.
 local deploymentOf = {}
 
 function deployments.fresh()
-  return { running = 0, failures = 0, onTrial = false }
+  return { running = 0, failures = 0, onTrial = false, accusers = {} }
 end
 
 -- Makes quotas and deployments ready for use, also those that the configuration has left out.
@@ -46,14 +48,35 @@ function deployments.trouble(deployment)
   return not deployments.inService(deployment) and deployment.state.trouble or nil
 end
 
+-- Whether it is in service again, but on trial and left to jobs that it has not refused: why, and until when; else nil.
+-- The time counts from when a job that it has refused first asks.
+function deployments.leftToOthers(deployment)
+  local own = deployment.state
+  if not own.onTrial or not own.trouble or not deployments.inService(deployment) then return nil end
+  own.leftUntil = own.leftUntil or now + leftToOthersMs
+  if now < own.leftUntil then return own.trouble.reason, own.leftUntil end
+  return nil
+end
+
 function deployments.hasRoom(deployment)
-  return deployment.state.running < (deployment.state.onTrial and 1 or deployment.maxConcurrency)
+  local own, most = deployment.state, deployment.maxConcurrency
+  return own.running < (own.onTrial and math.min(own.trialSize or 1, most) or most)
 end
 
 function deployments.revive(own)
   own.trouble = nil
   own.failures = 0
   own.onTrial = false
+  own.accusers = {}
+end
+
+local function enter(own, trouble, trialSize)
+  own.trouble = trouble
+  own.onTrial = true
+  own.trialSize = trialSize or 1
+  own.leftUntil = nil
+  own.accusers = {}
+  own.answeredAt = -infinity
 end
 
 local function pause(deployment, backoff, reason, retryAfterMs)
@@ -61,14 +84,52 @@ local function pause(deployment, backoff, reason, retryAfterMs)
   local own = deployment.state
   local pauseMs = math.min(backoff.maxMs, backoff.baseMs * 2 ^ math.min(16, own.failures))
   own.failures = own.failures + 1
-  own.onTrial = true
-  own.trouble = { state = 'cooling_down', untilTime = now + (retryAfterMs or pauseMs), reason = reason }
+  enter(own, { state = 'cooling_down', untilTime = now + (retryAfterMs or pauseMs), reason = reason })
+end
+
+-- It refused a job, and nothing shows yet whose fault that was.
+local function accuse(deployment, id, reason, grantedAt)
+  local own = deployment.state
+  local trouble = own.trouble
+  if not deployments.inService(deployment) or (trouble and grantedAt < trouble.untilTime) then return end
+  own.accusers = own.accusers or {}
+  local known = false
+  for _, accuser in ipairs(own.accusers) do known = known or accuser == id end
+  if not known then table.insert(own.accusers, id) end
+  own.accusedAt = now
+  local isTrial = own.onTrial and trouble and trouble.state == 'out_of_service'
+  if not isTrial and #own.accusers < accusersAllowed then return end
+  local step = 2 ^ math.min(16, own.failures)
+  own.failures = own.failures + 1
+  enter(own, {
+    state = 'out_of_service',
+    untilTime = now + math.min(coolDown.maxMs, coolDown.baseMs * step),
+    reason = reason,
+    accusedSince = trouble and trouble.accusedSince or now,
+  }, step)
+end
+
+-- [[id, state, reason]...]: what has not been told yet of which deployments serve.
+function deployments.takeChanges()
+  local changes = {}
+  for id, own in pairs(control.deployments) do
+    local trouble = own.onTrial and own.trouble or nil
+    local told = own.told or { state = 'in_service', reason = '' }
+    local current = trouble and trouble.state or 'in_service'
+    if current ~= told.state then
+      own.told = { state = current, reason = trouble and trouble.reason or told.reason }
+      table.insert(changes, { id, current, own.told.reason })
+    end
+  end
+  return changes
 end
 
 -- Whether a call says something new: not if it was running when the trouble began.
 local function isFresh(deployment, grantedAt)
   local trouble = deployment.state.trouble
-  return not trouble or grantedAt >= trouble.untilTime
+  if not trouble then return true end
+  if trouble.accusedSince then return grantedAt > trouble.accusedSince end
+  return grantedAt >= trouble.untilTime
 end
 
 -- ---------------------------------------------------------------- signals
@@ -145,11 +206,17 @@ local function throttled(deployment, call, throttle, retryAfterMs)
   end
 end
 
--- `call`: the lease of the call that shows it. kind: ok | none | throttled | capacity | misconfigured; detail: the throttle, or the reason.
+-- `call`: the lease of the call that shows it. kind: ok | none | throttled | capacity | misconfigured | refused;
+-- detail: the throttle, or the reason.
 function deployments.signal(deployment, call, kind, detail, retryAfterMs)
   if kind == 'ok' then
     -- Calls that were running when the trouble began do not end it: 50 that end well would cancel every cool-down.
-    if isFresh(deployment, call.grantedAt) then deployments.revive(deployment.state) end
+    local own = deployment.state
+    if call.grantedAt >= (own.accusedAt or -infinity) then own.accusers = {} end
+    if isFresh(deployment, call.grantedAt) then
+      own.answeredAt = math.max(own.answeredAt or -infinity, call.grantedAt)
+      deployments.revive(own)
+    end
     for _, quota in ipairs(deployment.quotas) do quotas.succeeded(quota) end
   elseif kind == 'capacity' then
     if isFresh(deployment, call.grantedAt) then
@@ -157,8 +224,9 @@ function deployments.signal(deployment, call, kind, detail, retryAfterMs)
       pause(deployment, coolDown, reason, retryAfterMs)
     end
   elseif kind == 'misconfigured' then
-    deployment.state.onTrial = true
-    deployment.state.trouble = { state = 'out_of_service', untilTime = now + outOfServiceMs, reason = detail }
+    enter(deployment.state, { state = 'out_of_service', untilTime = now + outOfServiceMs, reason = detail })
+  elseif kind == 'refused' then
+    accuse(deployment, call.id, detail, call.grantedAt)
   elseif kind == 'throttled' then
     throttled(deployment, call, detail, retryAfterMs)
   end

@@ -5,6 +5,7 @@
 --- @include "shares"
 --- @include "fair_queue"
 --- @include "admission"
+--- @include "suspects"
 local waiting_room = {}
 
 -- A booked job that could start, but that no worker asked for who serves it, gives up its booking after this.
@@ -81,6 +82,7 @@ end
 function waiting_room.forget(entry)
   if not entry.exact then control.estimates = control.estimates - 1 end
   entries.delete(entry.id)
+  suspects.forget(entry.id)
   shares.count(shares.flow(entry.flow), -1)
   routes.count(entry.route, -1)
 end

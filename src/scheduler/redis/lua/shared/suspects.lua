@@ -1,0 +1,63 @@
+-- Whose fault a refusal is, the job's or the deployment's, and what is remembered of jobs that were refused: see
+-- suspicion.ts. There are few suspects at a time; a job that was never refused costs nothing.
+--- @include "state"
+local suspects = {}
+
+local strikesAllowed = { refused = 1, misconfigured = 5, capacity = 16 }
+local firstWaitMs = 1000
+local longestWaitMs = 60000
+
+-- What is remembered of a job, or nil.
+function suspects.get(id)
+  if (control.suspects or 0) == 0 then return nil end
+  local packed = call('HGET', key('suspects'), id)
+  return packed and cmsgpack.unpack(packed) or nil
+end
+
+local function put(id, suspect)
+  local added = call('HSET', key('suspects'), id, cmsgpack.pack(suspect))
+  control.suspects = (control.suspects or 0) + added
+end
+
+function suspects.forget(id)
+  if (control.suspects or 0) == 0 then return end
+  control.suspects = control.suspects - call('HDEL', key('suspects'), id)
+end
+
+-- Answers { suspect, blamed, rejected } for a call that was refused; nil if the signal is no refusal.
+function suspects.judge(lease, kind, reason)
+  local allowed = strikesAllowed[kind]
+  if not allowed then return nil end
+  local known = suspects.get(lease.id)
+  if known and known.kind ~= kind then known = nil end
+  local struck = false
+  for id, at in pairs(known and known.refusedAt or {}) do
+    local own = control.deployments[id]
+    if own and (own.answeredAt or -infinity) >= at then struck = true end
+  end
+  local refusedAt = known and not struck and known.refusedAt or {}
+  refusedAt[lease.deployment] = lease.grantedAt
+  local suspect = {
+    kind = kind,
+    reason = reason,
+    deployment = lease.deployment,
+    refusedAt = refusedAt,
+    times = (known and known.times or 0) + 1,
+    strikes = (known and known.strikes or 0) + (struck and 1 or 0),
+  }
+  put(lease.id, suspect)
+  return { suspect = suspect, blamed = not struck, rejected = suspect.strikes >= allowed }
+end
+
+-- How long a suspect waits before it is called again.
+function suspects.waitMs(judgement, inService)
+  local suspect = judgement.suspect
+  if judgement.blamed and (suspect.kind == 'capacity' or not inService) then return 0 end
+  return math.min(longestWaitMs, firstWaitMs * 2 ^ math.min(16, suspect.times - 1))
+end
+
+-- Whether a deployment on trial is left to other jobs first.
+function suspects.givesWay(suspect, deployment)
+  if not suspect or not suspect.refusedAt[deployment] then return false end
+  return suspect.kind ~= 'capacity' or suspect.times > 1
+end

@@ -1,0 +1,105 @@
+// Whose fault a refusal is, the job's or the deployment's. Pure; the rule is the same in redis/lua/shared/suspects.lua.
+//
+// A provider's words or status often do not tell. Other jobs do: a deployment that refuses one job and answers another
+// is well, and one that refuses several jobs in a row is not.
+//
+//   a job, after a refusal:
+//     clear   -> suspect    the deployment is blamed: it is accused, cools down, or goes out of service by the signal
+//     suspect -> suspect    refused again, with no other job answered in between: blamed again
+//     suspect -> suspect    refused again, though a deployment that refused it has answered another job since: a strike.
+//                           The deployment is not blamed.
+//     suspect -> rejected   one strike too many (see `strikes`). The caller fails the job with the provider's words.
+//     suspect -> clear      it left the queue, or it was refused in another way
+//
+//   a deployment, blamed by a refusal that is unclear (see deployment.ts):
+//     trusted -> accused by 1 or 2 jobs -> out of service -> on trial -> trusted again with the first answer
+//
+// A suspect waits for a second before it is called again, and longer each time, up to a minute. It goes to a deployment
+// of its model that has not refused it, if there is one in service. A deployment that is tried again after it was out of
+// service is left to other jobs for a second; if there are none, suspects try it.
+//
+// Suspects are no part of the record. An emptied scheduler calls them once more, and learns the same.
+import type { DeploymentSignal } from "./scheduler.ts";
+
+/** The signals that leave open whose fault it was. */
+export type Refusal = Extract<DeploymentSignal, { kind: "refused" | "misconfigured" | "capacity" }>;
+
+/** What is remembered of a job that was refused. */
+export interface Suspect {
+  kind: Refusal["kind"];
+  /** The provider's last words. */
+  reason: string;
+  /** The deployment that refused it last. */
+  deployment: string;
+  /** By deployment: when the call was granted that it refused last. */
+  refusedAt: Map<string, number>;
+  /** How often it was refused. */
+  times: number;
+  strikes: number;
+}
+
+/**
+ * After how many strikes the job is rejected. Where the words are known to be the account's, or where the provider is
+ * overloaded, chance may strike a job several times: then it takes more.
+ */
+const strikesAllowed: Record<Refusal["kind"], number> = { refused: 1, misconfigured: 5, capacity: 16 };
+
+const firstWaitMs = 1_000;
+const longestWaitMs = 60_000;
+/** How long a deployment on trial is left to jobs that it has not refused. */
+export const leftToOthersMs = 1_000;
+/** Jobs that a deployment refuses in a row, without an answer in between, before it is out of service. */
+export const accusersAllowed = 3;
+
+export interface Judgement {
+  suspect: Suspect;
+  /** Whether the refusal counts against the deployment. */
+  blamed: boolean;
+  rejected: boolean;
+}
+
+export function isRefusal(signal: DeploymentSignal): signal is Refusal {
+  return signal.kind === "refused" || signal.kind === "misconfigured" || signal.kind === "capacity";
+}
+
+/**
+ * @param before what is remembered of the job
+ * @param deployment that refused it
+ * @param grantedAt of the call that was refused
+ * @param answeredAt for a deployment: when the latest call was granted that it answered
+ */
+export function judgeRefusal(
+  before: Suspect | undefined,
+  signal: Refusal,
+  deployment: string,
+  grantedAt: number,
+  answeredAt: (deployment: string) => number,
+): Judgement {
+  const known = before?.kind === signal.kind ? before : undefined;
+  const struck = known !== undefined && [...known.refusedAt].some(([id, at]) => answeredAt(id) >= at);
+  const strikes = (known?.strikes ?? 0) + (struck ? 1 : 0);
+  const suspect: Suspect = {
+    kind: signal.kind,
+    reason: signal.reason ?? "",
+    deployment,
+    refusedAt: new Map(struck ? [] : known?.refusedAt).set(deployment, grantedAt),
+    times: (known?.times ?? 0) + 1,
+    strikes,
+  };
+  return { suspect, blamed: !struck, rejected: strikes >= strikesAllowed[signal.kind] };
+}
+
+/**
+ * How long a suspect waits before it is called again.
+ * @param inService whether the deployment that refused it still is; if not, the deployment's own state holds it back
+ */
+export function suspectWaitMs({ suspect, blamed }: Judgement, inService: boolean): number {
+  if (blamed && (suspect.kind === "capacity" || !inService)) return 0;
+  return Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(16, suspect.times - 1));
+}
+
+/** Whether a deployment on trial is left to other jobs first. An overloaded one may refuse any job once. */
+export function givesWay(suspect: Suspect | undefined, deployment: string): boolean {
+  if (!suspect?.refusedAt.has(deployment)) return false;
+  return suspect.kind !== "capacity" || suspect.times > 1;
+}
