@@ -153,7 +153,11 @@ test.each([
     reason: expect.stringMatching(advice),
   });
   expect((await deployment()).reason).toContain(words);
-  for (const id of jobs) expect(await get(`/v1/jobs/${id}`)).toMatchObject({ status: "queued", error: null });
+  for (const id of jobs) {
+    await expect
+      .poll(() => get(`/v1/jobs/${id}`), { timeout: 15_000 })
+      .toMatchObject({ status: "queued", error: null });
+  }
   expect((await get(`/v1/jobs/${jobs[49]}`)).waiting_on.reason).toContain(words);
 
   chat.respond(openai.stream(openai.wholeAnswer));
