@@ -1,13 +1,10 @@
 // Probes: /healthz says that the process answers, /readyz that it can take jobs in and run them.
 import Type from "typebox";
-import { schedulerConfigOf } from "../../config/scheduler-config.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobsContext } from "../../jobs/context.ts";
+import { readinessOf } from "../../jobs/readiness.ts";
 import { errorResponses } from "../errors.ts";
 import type { HttpServer } from "../types.ts";
-
-/** Less than what a probe usually waits. */
-const checkWithinMs = 2_000;
 
 export function healthRoutes(app: HttpServer, context: JobsContext): void {
   const ok = Type.Object({ status: Type.Literal("ok") });
@@ -42,45 +39,9 @@ export function healthRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async () => {
-      const [store, scheduler] = await Promise.all([storeProblem(context), schedulerProblem(context)]);
-      if (store) throw new SluiceError("unavailable", `Not ready: ${store}.`);
-      // Without its queue the service still accepts: what it accepts is queued later.
-      return scheduler ? { status: "degraded" as const, reasons: [scheduler] } : { status: "ok" as const, reasons: [] };
+      const { unready, degraded } = await readinessOf(context);
+      if (unready.length > 0) throw new SluiceError("unavailable", `Not ready: ${unready.join("; ")}.`);
+      return { status: degraded.length > 0 ? ("degraded" as const) : ("ok" as const), reasons: degraded };
     },
   );
-}
-
-async function storeProblem({ store, log }: JobsContext): Promise<string | undefined> {
-  try {
-    await inTime(store.ping());
-    return undefined;
-  } catch (error) {
-    log.warn({ err: error }, "the store is not ready");
-    return `the store cannot be written to${error instanceof SluiceError ? ` (${error.code})` : ""}`;
-  }
-}
-
-async function schedulerProblem({ settings, scheduler, log }: JobsContext): Promise<string | undefined> {
-  try {
-    const { open, configVersion } = await inTime(scheduler.snapshot());
-    if (!open) return "the queue is being rebuilt";
-    return configVersion === schedulerConfigOf(settings).version
-      ? undefined
-      : "the queue runs under the configuration of another process";
-  } catch (error) {
-    log.warn({ err: error }, "the scheduler is not ready");
-    return "the scheduler does not answer";
-  }
-}
-
-async function inTime<T>(check: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${checkWithinMs} ms`)), checkWithinMs);
-  });
-  try {
-    return await Promise.race([check, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
