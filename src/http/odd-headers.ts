@@ -10,7 +10,8 @@ export const refuseOddHeaders: onRequestHookHandler = ({ headers, raw }, _reply,
     return done(new SluiceError("invalid_request", "The header Host is given more than once.", { field: "Host" }));
   }
   const encoding = headers["content-encoding"];
-  if (encoding !== undefined && encoding !== "identity") {
+  const readsBody = raw.method !== "GET" && raw.method !== "HEAD";
+  if (readsBody && encoding !== undefined && encoding !== "identity") {
     return done(
       new SluiceError("unsupported_media_type", "The body must be sent as it is, without Content-Encoding.", {
         field: "Content-Encoding",

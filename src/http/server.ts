@@ -10,6 +10,8 @@ import type { JobsContext } from "../jobs/context.ts";
 import { PauseWatch } from "../jobs/control/pause-watch.ts";
 import { keepExact } from "../jobs/exact-json.ts";
 import type { KeyRegistry } from "../jobs/keys/registry.ts";
+import { quote } from "../jobs/quote.ts";
+import { requireUnicodeIn } from "../jobs/unicode.ts";
 import { authenticate } from "./authentication.ts";
 import { dryRunSchema } from "./dry-run-resource.ts";
 import { answerClientError, enqueueErrorSchema, errorSchema, jsonExpected, notFound, sendError } from "./errors.ts";
@@ -185,13 +187,19 @@ function acceptJsonOnly(app: HttpServer): void {
   const parse = app.getDefaultJsonParser("error", "error");
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body: Buffer, done) => {
+    // Many clients name the type of a body that they do not send.
+    if (body.length === 0 && request.routeOptions.schema?.body === undefined) return done(null, undefined);
+    const charset = charsetOf(request.headers["content-type"]);
+    if (charset !== undefined && !/^utf-?8$/i.test(charset)) {
+      const message = `JSON must be UTF-8; got the charset ${quote(charset)}.`;
+      return done(new SluiceError("unsupported_media_type", message, { field: "Content-Type" }));
+    }
     if (!isUtf8(body)) return done(new SluiceError("invalid_json", "The body is not valid UTF-8."));
     const text = body.toString();
-    // Many clients name the type of a body that they do not send.
-    if (text === "" && request.routeOptions.schema?.body === undefined) return done(null, undefined);
     parse(request, text, (error, value) => {
       if (error) return done(jsonError(text, error));
       try {
+        requireUnicodeIn(value, text);
         keepExact(value, text, request.routeOptions.config.keptAsText ?? []);
       } catch (reason) {
         return done(reason as Error);
@@ -204,6 +212,12 @@ function acceptJsonOnly(app: HttpServer): void {
     const { upload } = request.routeOptions.config;
     done(upload ? null : new SluiceError("unsupported_media_type", jsonExpected), undefined);
   });
+}
+
+/** The charset that a media type names; undefined if it names none. */
+function charsetOf(contentType = ""): string | undefined {
+  const [, quoted, bare] = /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]*))/i.exec(contentType) ?? [];
+  return quoted ?? bare;
 }
 
 function jsonError(text: string, error: Error): Error {

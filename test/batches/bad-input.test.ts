@@ -56,7 +56,8 @@ const mistakes: [what: string, line: string | Buffer, error: object][] = [
   ["a deadline of its own", withBody({ expires_in: 60 }), parameter("invalid_request", "body.expires_in", "window")],
   ["a prompt that is too long", lineOf(name(), "x".repeat(10_001)), { code: "too_large", param: "body.messages" }],
   ["a line that is too long", lineOf(name(), "x".repeat(20_001)), { code: "line_too_long", param: null }],
-  ["half a surrogate pair", lineOf(name(), "\ud800"), { code: "invalid_request", param: "body.messages" }],
+  ["half a surrogate pair", lineOf(name(), "\ud800"), { code: "invalid_request", param: "body.messages[0].content" }],
+  ["half a surrogate pair in its name", lineOf("\udc00", "x"), { code: "invalid_request", param: "custom_id" }],
   ["bytes that are no UTF-8", Buffer.of(0x7b, 0xff, 0x7d), { code: "invalid_utf8" }],
 ];
 

@@ -310,7 +310,7 @@ const badJobs: [name: string, body: unknown, ...Expected][] = [
     "stop[0]",
     'stop[0] must be a string of 1 to 256 characters; got "".',
   ],
-  ["a stop that is no Unicode", JSON.stringify({ ...good, stop: [half] }), "invalid_request", "stop"],
+  ["a stop that is no Unicode", JSON.stringify({ ...good, stop: [half] }), "invalid_request", "stop[0]"],
   [
     "a region that serves nothing",
     { ...good, regions: ["eu-west-1"] },

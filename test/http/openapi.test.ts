@@ -11,6 +11,7 @@ interface Operation {
   operationId?: string;
   summary?: string;
   tags?: string[];
+  security?: object[];
   responses: Record<string, { description: string; content: Record<string, { schema: { $ref?: string } }> }>;
 }
 
@@ -128,6 +129,52 @@ function schemaOf(path: string): string {
   if (path === "/enqueue") return "EnqueueError";
   return isOpenAiPath(path) ? "OpenAIError" : "Error";
 }
+
+test("F10: what a route answers to a body that it cannot read is described", async () => {
+  const large = " ".repeat(5 * 1024 * 1024);
+  let operations = 0;
+  for (const [path, methods] of Object.entries(document.paths)) {
+    for (const [method, { responses }] of Object.entries(methods)) {
+      const url = path.replace("{job_id}", "00000000-0000-7000-8000-000000000000").replaceAll(/\{\w+\}/g, "x");
+      const send = async (type: string, payload: string, headers = {}) => {
+        const options = { method: method.toUpperCase() as "POST", url, payload };
+        return (await server.app.inject({ ...options, headers: { "content-type": type, ...headers } })).statusCode;
+      };
+      if (method === "get") {
+        expect(Object.keys(responses), path).not.toContain("413");
+        continue;
+      }
+      operations++;
+      const statuses = [
+        await send("text/plain", "x"),
+        await send("application/json", "{}", { "content-encoding": "gzip" }),
+        await send("application/json", "{"),
+        path === "/v1/files" ? 413 : await send("application/json", large),
+      ];
+      expect(statuses, `${method} ${path}`).toEqual([415, 415, 400, 413]);
+      expect(Object.keys(responses), `${method} ${path}`).toEqual(expect.arrayContaining(["400", "413", "415"]));
+    }
+  }
+  expect(operations).toBeGreaterThan(20);
+});
+
+test("F10: probes need no key, and all else does", async () => {
+  for (const [path, methods] of Object.entries(document.paths)) {
+    for (const { security, responses } of Object.values(methods)) {
+      const isOpen = /^\/(health|ready)z$/.test(path);
+      expect(security, path).toEqual(isOpen ? [] : undefined);
+      expect("401" in responses, path).toBe(!isOpen);
+    }
+  }
+});
+
+test("F10: the events of a stream are described as what they are", () => {
+  const schemas = Object.values(document.paths).flatMap((methods) =>
+    Object.values(methods).flatMap(({ responses }) => responses["200"]?.content?.["text/event-stream"]?.schema ?? []),
+  );
+  expect(schemas).toHaveLength(4);
+  for (const schema of schemas) expect(schema).not.toMatchObject({ type: "string" });
+});
 
 test("the answers of a dry run are as they are described, and so are those of the call itself", async () => {
   const ajv = new Ajv2020({ strict: false, formats: { uuid: true, "date-time": true } });

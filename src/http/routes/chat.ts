@@ -25,6 +25,12 @@ const completion = Type.Unsafe<object>({
   additionalProperties: true,
 });
 
+const chunk = Type.Unsafe<object>({
+  type: "object",
+  description: "The data of one event: a chunk of a chat completion as OpenAI has it. The last event is [DONE].",
+  additionalProperties: true,
+});
+
 interface Call extends ChatRequest {
   held: Held;
 }
@@ -40,7 +46,7 @@ export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: n
     "/v1/chat/completions",
     {
       config: {
-        documented: answersOf("The answer, or its pieces.", [completion, Type.Ref("DryRun#")], true),
+        documented: answersOf("The answer, or its pieces.", [completion, Type.Ref("DryRun#")], chunk),
         keptAsText: chatTexts,
       },
       schema: {

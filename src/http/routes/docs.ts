@@ -22,15 +22,15 @@ declare module "fastify" {
 /**
  * The several answers of one route, for its `documented`.
  * @param json any of them, by what was asked
- * @param streamed whether it may come as server-sent events as well
+ * @param event the data of one event, where the answer may come as server-sent events as well
  */
-export function answersOf(description: string, json: readonly [TSchema, ...TSchema[]], streamed = false) {
+export function answersOf(description: string, json: readonly [TSchema, ...TSchema[]], event?: TSchema) {
   const schema = json.length === 1 ? json[0] : Type.Union([...json]);
   return {
     description,
     content: {
       "application/json": { schema },
-      ...(streamed && { "text/event-stream": { schema: Type.String() } }),
+      ...(event && { "text/event-stream": { schema: event } }),
     },
   };
 }
@@ -51,11 +51,14 @@ export function collectDocumentation(app: HttpServer): void {
       ],
     },
     transform: ({ schema, url, route }) => {
-      const answer = route.config?.documented;
-      return {
-        url,
-        schema: answer ? { ...schema, response: { ...(schema.response as object), 200: answer } } : schema,
+      const { documented, open } = route.config ?? {};
+      const { 401: unauthenticated, ...others } = (schema.response ?? {}) as Record<number, unknown>;
+      const response = {
+        ...others,
+        ...(unauthenticated !== undefined && !open && { 401: unauthenticated }),
+        ...(documented && { 200: documented }),
       };
+      return { url, schema: { ...schema, response, ...(open && { security: [] }) } };
     },
     // Components under their own names instead of def-0, def-1, ...
     refResolver: {

@@ -21,7 +21,7 @@ export function healthRoutes(app: HttpServer, context: JobsContext): void {
         tags: ["service"],
         operationId: "getHealth",
         summary: "Whether the process is alive",
-        response: { 200: ok },
+        response: { 200: ok, ...errorResponses([]) },
       },
     },
     async () => ({ status: "ok" as const }),

@@ -3,7 +3,7 @@
 import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
-import { isFinal } from "../../domain/job.ts";
+import { isFinal, jobStates } from "../../domain/job.ts";
 import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower, type JobNews } from "../../jobs/follow.ts";
 import { quote } from "../../jobs/quote.ts";
@@ -26,6 +26,16 @@ const description = `The id of an event is the reader's place in the text; come 
 
 Comments keep the connection alive. To whoever comes back after the final state the answer is 204, which tells browsers to stop.`;
 
+const attempt = Type.Integer({ description: "The number of the call." });
+
+/** The data of one event. */
+const eventData = Type.Union([
+  Type.Object({ job_id: Type.String({ format: "uuid" }), status: Type.Enum([...jobStates]) }),
+  Type.Object({ attempt, text: Type.String() }),
+  Type.Object({ attempt }),
+  Type.Object({ reason: Type.Enum(["slow", "stopping"]) }),
+]);
+
 /** The id of the last event that there is. */
 const lastId = "end";
 
@@ -46,7 +56,7 @@ export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveM
         response: {
           200: {
             description: "Server-sent events.",
-            content: { "text/event-stream": { schema: { type: "string" } } },
+            content: { "text/event-stream": { schema: eventData } },
           },
           204: Type.Null({ description: "There is nothing after the event of Last-Event-ID." }),
           ...errorResponses(["invalid_request", "job_not_found", "unavailable"]),

@@ -4,6 +4,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { quote } from "../../jobs/quote.ts";
 import { errorResponses } from "../errors.ts";
+import { noQuery } from "../queries.ts";
 import type { HttpServer } from "../types.ts";
 
 const model = Type.Object({
@@ -36,6 +37,11 @@ export function modelRoutes(app: HttpServer, { settings, clock }: JobsContext): 
     async () => ({ object: "list" as const, data: Object.keys(settings.models).map(modelOf) }),
   );
 
+  const requireModel = (id: string) => {
+    if (Object.hasOwn(settings.models, id)) return modelOf(id);
+    throw new SluiceError("unknown_model", `There is no model ${quote(id)}.`, { field: "model" });
+  };
+
   app.get(
     "/v1/models/:model",
     {
@@ -43,14 +49,18 @@ export function modelRoutes(app: HttpServer, { settings, clock }: JobsContext): 
         tags,
         operationId: "getModel",
         summary: "A model",
+        description: "The slash of an alias that has one may be written as it is.",
         params: Type.Object({ model: Type.String({ description: "The alias." }) }),
         response: { 200: model, ...errorResponses(["unknown_model"], "OpenAIError") },
       },
     },
-    async ({ params }) => {
-      const id = params.model;
-      if (Object.hasOwn(settings.models, id)) return modelOf(id);
-      throw new SluiceError("unknown_model", `There is no model ${quote(id)}.`, { field: "model" });
-    },
+    async ({ params }) => requireModel(params.model),
+  );
+
+  // OpenAI's clients put an alias into the path as it is, and the alias may have slashes.
+  app.get(
+    "/v1/models/*",
+    { schema: { hide: true, querystring: noQuery, params: Type.Object({ "*": Type.String() }) } },
+    async ({ params }) => requireModel(params["*"]),
   );
 }

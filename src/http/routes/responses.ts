@@ -50,6 +50,10 @@ const response = Type.Unsafe<ResponseObject>({
   description: "A response as OpenAI has it.",
   additionalProperties: true,
 });
+const event = Type.Object(
+  { type: Type.String(), sequence_number: Type.Integer() },
+  { description: "The data of one event of a response as OpenAI has it.", additionalProperties: true },
+);
 const deleted = Type.Object({
   id: Type.String(),
   object: Type.Literal("response"),
@@ -70,7 +74,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
     "/v1/responses",
     {
       config: {
-        documented: answersOf("The response, or its events.", [response, Type.Ref("DryRun#")], true),
+        documented: answersOf("The response, or its events.", [response, Type.Ref("DryRun#")], event),
         keptAsText: responseTexts,
       },
       serializerCompiler: exactly,
@@ -139,7 +143,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
   app.get(
     "/v1/responses/:response_id",
     {
-      config: { documented: answersOf("The response, or its events.", [response], true) },
+      config: { documented: answersOf("The response, or its events.", [response], event) },
       serializerCompiler: exactly,
       schema: {
         tags,

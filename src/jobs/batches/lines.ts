@@ -9,6 +9,7 @@ import { keepExact } from "../exact-json.ts";
 import { quote } from "../quote.ts";
 import { buildJob } from "../submit.ts";
 import type { SubmitInput } from "../submit-input.ts";
+import { requireUnicodeIn } from "../unicode.ts";
 import type { JsonLine } from "./jsonl.ts";
 
 /** What the calls of one endpoint look like: the body of a line, and what is answered to it. */
@@ -56,6 +57,7 @@ export function requestLine({ number, text, problem }: JsonLine, endpoint: strin
   }
   const { custom_id: customId, method, url, body } = value as Record<string, unknown>;
   requireFields(value);
+  requireLineUnicode(value, text!);
   if (typeof customId !== "string" || customId === "" || customId.length > maxCustomIdLength) {
     const message = `custom_id must be a string of 1 to ${maxCustomIdLength} characters.`;
     throw new LineError("invalid_custom_id", message, "custom_id");
@@ -66,6 +68,15 @@ export function requestLine({ number, text, problem }: JsonLine, endpoint: strin
     throw new LineError("mismatched_url", `url must be the endpoint of the batch, ${endpoint}${got}.`, "url");
   }
   return { number, customId, body, json: text! };
+}
+
+function requireLineUnicode(value: object, json: string): void {
+  try {
+    requireUnicodeIn(value, json);
+  } catch (error) {
+    if (!(error instanceof SluiceError)) throw error;
+    throw new LineError("invalid_request", error.message, error.details.field);
+  }
 }
 
 const fields = ["custom_id", "method", "url", "body"];
