@@ -2,7 +2,7 @@
 // provider translates from.
 
 export interface CanonicalRequest {
-  /** Starts with a user message; roles alternate; no blank text (see `normaliseMessages`). */
+  /** As the caller wrote them. What providers need in another form they put into it, such as `normaliseMessages`. */
   messages: Message[];
   system?: string;
   /** Asks the provider to keep what stands before (tools and `system`) in its prompt cache. */
@@ -22,16 +22,23 @@ export interface CanonicalRequest {
 export interface Message {
   role: "user" | "assistant";
   content: ContentBlock[];
+  /** The caller wrote a chat's content as a list of parts. Default: a single text was a string. */
+  isList?: true;
+}
+
+/** The result of a tool as one text. */
+export function resultText({ text }: ContentBlock & { type: "tool_result" }): string {
+  return typeof text === "string" ? text : text.join("");
 }
 
 /**
  * `arguments` is the text that the model wrote, as in `ToolCall`: parsed and printed again, large integers would change and
- * keys would move.
+ * keys would move. A result is a list of texts where the caller wrote a list of parts.
  */
 export type ContentBlock =
   | { type: "text"; text: string }
   | { type: "tool_call"; id: string; name: string; arguments: string }
-  | { type: "tool_result"; callId: string; text: string; isError?: boolean }
+  | { type: "tool_result"; callId: string; text: string | string[]; isError?: boolean }
   | { type: "cache_point"; cache: CachePoint };
 
 /** Everything before it may be kept by the provider and read again at a lower price; ignored where a model has no cache. */
@@ -77,8 +84,8 @@ export interface Parameters {
 }
 
 /**
- * The same conversation in the form that providers take: blank texts and empty messages are dropped, neighbouring
- * messages of one role are merged (Bedrock refuses each of these with a 400). A cache point marks the end of what stands
+ * The same conversation in the form that Bedrock takes: blank texts and empty messages are dropped, neighbouring
+ * messages of one role are merged (each of these is refused with a 400). A cache point marks the end of what stands
  * before it: one that stands before everything marks nothing and is dropped, of several in a row the longest-lived is
  * kept, and one that is alone in its message moves to the end of the message before. Nothing else changes, and the
  * argument is left as it is. The result may be empty or start with the assistant: then there is nothing that could be

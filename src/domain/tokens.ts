@@ -1,6 +1,6 @@
 // Tokens are what quotas are counted in. Here is the cheap estimate that every submit can afford, and the rule by which
 // texts add up to a request; the exact count runs in a worker thread (see jobs/token-counter.ts).
-import type { CanonicalRequest, ContentBlock } from "./request.ts";
+import { type CanonicalRequest, type ContentBlock, resultText } from "./request.ts";
 
 /** Tokens of one call: input (prompt, system, tools) and output (what may be, or was, generated). */
 export interface TokenCount {
@@ -112,7 +112,7 @@ export function countInput(request: CanonicalRequest, countText: (text: string) 
 function textOf(block: ContentBlock): string {
   if (block.type === "cache_point") return "";
   if (block.type === "tool_call") return `{"name":${JSON.stringify(block.name)},"parameters":${block.arguments}}`;
-  return block.text;
+  return block.type === "tool_result" ? resultText(block) : block.text;
 }
 
 // ---------------------------------------------------------------- costs, in hundredths of a token

@@ -1,6 +1,6 @@
 // What is asked, checked as far as that needs no model: sizes, Unicode, and a conversation that can be answered.
 import { SluiceError } from "../domain/errors.ts";
-import { type ContentBlock, type Message, normaliseMessages, type Tool } from "../domain/request.ts";
+import { type ContentBlock, normaliseMessages, resultText, type Tool } from "../domain/request.ts";
 import { parsedSchema, schemaText } from "../domain/schema-text.ts";
 import { checkJson } from "./json-values.ts";
 import { quote } from "./quote.ts";
@@ -44,10 +44,12 @@ function checkBlock(block: ContentBlock, field: string): number {
     case "tool_call":
       for (const text of [block.id, block.name, block.arguments]) requireUnicode(text, field);
       return Buffer.byteLength(block.arguments);
-    case "tool_result":
+    case "tool_result": {
+      const text = resultText(block);
       requireUnicode(block.callId, field);
-      requireUnicode(block.text, field);
-      return Buffer.byteLength(block.text);
+      requireUnicode(text, field);
+      return Buffer.byteLength(text);
+    }
     case "text":
       requireUnicode(block.text, field);
       return Buffer.byteLength(block.text);
@@ -59,10 +61,10 @@ function jsonBytes(value: unknown): number {
 }
 
 /**
- * The conversation in the form that providers take.
+ * Checks a conversation in the form that providers answer.
  * @throws SluiceError `invalid_request` if there is nothing that a model could answer, or tool calls and results do not match
  */
-export function askableMessages({ messages, messagesField: field }: SubmitInput): Message[] {
+export function checkMessages({ messages, messagesField: field }: SubmitInput): void {
   const normalised = normaliseMessages(messages);
   const refuse = (message: string): never => {
     throw new SluiceError("invalid_request", message, { field });
@@ -70,7 +72,7 @@ export function askableMessages({ messages, messagesField: field }: SubmitInput)
   if (normalised.length === 0) refuse(`${field} must not be empty or only whitespace.`);
   if (normalised[0]!.role !== "user") refuse(`${field} must start with a message of the user that is not blank.`);
   // Most conversations are text alone.
-  if (!normalised.some(({ content }) => content.some(isOfTools))) return normalised;
+  if (!normalised.some(({ content }) => content.some(isOfTools))) return;
   let asked = new Set<string>();
   for (const { role, content } of normalised) {
     const results = content.flatMap((block) => (block.type === "tool_result" ? [block.callId] : []));
@@ -88,7 +90,6 @@ export function askableMessages({ messages, messagesField: field }: SubmitInput)
     if (asked.size < calls.length) refuse(`${field} must not have two tool calls of the same id.`);
   }
   for (const id of asked) refuse(`${field} must end with the results of its tool calls; ${quote(id)} has none.`);
-  return normalised;
 }
 
 function isOfTools({ type }: ContentBlock): boolean {

@@ -11,7 +11,7 @@ import { jsonMode } from "../domain/answer-tool.ts";
 import { SluiceError } from "../domain/errors.ts";
 import type { JobHead } from "../domain/job.ts";
 import { outputSchemaProblem } from "../domain/output-schema.ts";
-import type { CanonicalRequest, Parameters, Tool } from "../domain/request.ts";
+import { type CanonicalRequest, normaliseMessages, type Parameters, type Tool } from "../domain/request.ts";
 import { parsedSchema } from "../domain/schema-text.ts";
 import { wrongRootType } from "../domain/tool-schema.ts";
 import { type FieldNames, jobFieldNames } from "./field-names.ts";
@@ -176,7 +176,7 @@ function refusedEnd(
   who: string,
   names: FieldNames,
 ): Refusal | undefined {
-  if (traits.prefill !== "refused" || messages.at(-1)?.role !== "assistant") return undefined;
+  if (traits.prefill !== "refused" || normaliseMessages(messages).at(-1)?.role !== "assistant") return undefined;
   const message = `${names.messages} must end with a message of the user: ${who} does not continue a text of the assistant.`;
   return { field: names.messages, message, isCapability: true };
 }

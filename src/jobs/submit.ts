@@ -8,7 +8,7 @@ import type { StagedJobs } from "../store/job-store.ts";
 import { type AdmissionContext, admitCounted, admitEstimated, admitWithFallbacks, modelsOf } from "./admission.ts";
 import { anybody, type Caller } from "./caller.ts";
 import { wasAbandoned } from "./callers/abandon.ts";
-import { askableMessages, checkContent, checkTools } from "./content.ts";
+import { checkContent, checkMessages, checkTools } from "./content.ts";
 import type { JobsContext } from "./context.ts";
 import { markEphemeral } from "./ephemeral.ts";
 import { type Once, withIdempotency } from "./idempotency.ts";
@@ -194,7 +194,7 @@ function uncountedJob(context: AdmissionContext, input: SubmitInput, caller: Cal
   const webhookUrl = input.webhookUrl === undefined ? undefined : checkWebhookUrl(settings, input.webhookUrl);
   checkContent(input, settings.limits.maxPromptBytes);
   checkTools(input.tools, input.toolChoice);
-  const messages = askableMessages(input);
+  checkMessages(input);
 
   const model = input.model ?? settings.defaultModel;
   const fallbackModels = input.fallbackModels
@@ -203,7 +203,7 @@ function uncountedJob(context: AdmissionContext, input: SubmitInput, caller: Cal
   const asked = { model, fallbackModels, regions };
   requireServedModel(settings, caller, model);
   const parameters = parametersOf(input, maxTokensOf(context, asked, input));
-  const request: CanonicalRequest = { messages, parameters };
+  const request: CanonicalRequest = { messages: input.messages, parameters };
   if (input.system?.trim()) request.system = input.system;
   if (input.systemCachePoint) request.systemCachePoint = input.systemCachePoint;
   if (input.tools?.length) {

@@ -94,13 +94,9 @@ describe("what is sent", () => {
     model: "llama3.3",
     messages: [
       { role: "system", content: "Be brief" },
-      {
-        role: "user",
-        content: [
-          { type: "text", text: "What time" },
-          { type: "text", text: " is it?" },
-        ],
-      },
+      { role: "user", content: "What time" },
+      { role: "user", content: " " },
+      { role: "user", content: " is it?" },
       {
         role: "assistant",
         content: "Let me see",

@@ -3,14 +3,14 @@
 import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import type { Priority } from "../../domain/job.ts";
-import type { CanonicalRequest, ContentBlock, Tool } from "../../domain/request.ts";
+import type { CanonicalRequest, Tool } from "../../domain/request.ts";
 import type { FieldNames } from "../../jobs/field-names.ts";
 import { quote } from "../../jobs/quote.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
 import { type ToolCallBlock, toolCallBlock } from "../../jobs/tool-calls.ts";
 import { reasoningEffort, samplingFields, stopTextOrTexts } from "../fields.ts";
 import { bodyCheck } from "../validation.ts";
-import { Conversation } from "./conversation.ts";
+import { type Content, Conversation } from "./conversation.ts";
 import {
   checkTools,
   extensionFields,
@@ -150,42 +150,42 @@ function conversationOf(messages: ChatBody["messages"]): Conversation {
   const conversation = new Conversation();
   for (const [i, { role, content, tool_calls, tool_call_id }] of messages.entries()) {
     const field = `messages[${i}]`;
-    const blocks = content === undefined ? [] : textsOf(content, `${field}.content`);
+    const texts = content === undefined ? [] : textsOf(content, `${field}.content`);
     if (content === undefined && !(role === "assistant" && tool_calls?.length)) {
       refuse(`${field}.content`, `${field}.content is required.`);
     }
+    const blocks = texts.map((text) => ({ type: "text" as const, text }));
+    const said: Content = typeof content === "object" ? { blocks, isList: true } : { blocks };
     switch (role) {
       case "system":
       case "developer":
-        conversation.instruct(blocks.map((block) => block.text).join(""));
+        conversation.instruct(texts.join(""));
         break;
       case "tool":
         if (tool_call_id === undefined) refuse(`${field}.tool_call_id`, `${field}.tool_call_id is required.`);
-        conversation.answer(tool_call_id, blocks.map((block) => block.text).join(""), field);
+        conversation.answer(tool_call_id, typeof content === "string" ? content : texts, field);
         break;
       case "assistant": {
         const calls = (tool_calls ?? []).map((call, j) => callOf(call, `${field}.tool_calls[${j}]`));
-        conversation.call(blocks, calls, field);
+        conversation.call(said, calls, field);
         break;
       }
       default:
-        conversation.say(role, blocks, field);
+        conversation.say(role, said, field);
     }
   }
   conversation.end("messages");
   return conversation;
 }
 
-type Text = Extract<ContentBlock, { type: "text" }>;
-
-function textsOf(content: string | readonly unknown[], field: string): Text[] {
-  if (typeof content === "string") return [{ type: "text", text: content }];
+function textsOf(content: string | readonly unknown[], field: string): string[] {
+  if (typeof content === "string") return [content];
   return content.map((part, i) => {
     const here = `${field}[${i}]`;
     if (!isObject(part)) return refuse(here, `${here} must be an object with type and text.`);
-    if (part.type === "text") return { type: "text", text: requireText(part.text, `${here}.text`) };
+    if (part.type === "text") return requireText(part.text, `${here}.text`);
     // What a model refused to say is what it said.
-    if (part.type === "refusal") return { type: "text", text: requireText(part.refusal, `${here}.refusal`) };
+    if (part.type === "refusal") return requireText(part.refusal, `${here}.refusal`);
     return refuse(`${here}.type`, `${here}.type must be text: images, audio and files are not supported.`);
   });
 }

@@ -5,6 +5,13 @@ import { quote } from "../../jobs/quote.ts";
 import type { ToolCallBlock } from "../../jobs/tool-calls.ts";
 import { refuse } from "./fields.ts";
 
+/** What a message says. */
+export interface Content {
+  blocks: ContentBlock[];
+  /** See `Message`. */
+  isList?: true;
+}
+
 /** Gathers messages in their order. Every refusal names the message at fault. */
 export class Conversation {
   readonly messages: Message[] = [];
@@ -29,14 +36,14 @@ export class Conversation {
     return all.length > 0 ? all.join("\n\n") : undefined;
   }
 
-  say(role: Message["role"], content: ContentBlock[], field: string): void {
+  say(role: Message["role"], { blocks, isList }: Content, field: string): void {
     this.#requireNothingOpen(field);
-    this.messages.push({ role, content });
+    this.messages.push({ role, content: blocks, ...(isList && { isList }) });
   }
 
   /** Calls that the model made, after what it said. */
-  call(said: ContentBlock[], calls: ToolCallBlock[], field: string): void {
-    this.say("assistant", [...said, ...calls], field);
+  call(said: Content, calls: ToolCallBlock[], field: string): void {
+    this.say("assistant", { ...said, blocks: [...said.blocks, ...calls] }, field);
     for (const { id } of calls) {
       this.#open ??= new Set();
       if (this.#open.has(id)) refuse(field, `${field} has two calls with the id ${quote(id)}.`);
@@ -44,7 +51,7 @@ export class Conversation {
     }
   }
 
-  answer(callId: string, text: string, field: string): void {
+  answer(callId: string, text: string | string[], field: string): void {
     if (!this.#open?.delete(callId)) {
       refuse(
         field,

@@ -144,13 +144,15 @@ function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): Response
 function conversationOf({ input, instructions }: ResponseBody): Conversation {
   const conversation = new Conversation(instructions);
   if (typeof input === "string") {
-    conversation.say("user", [{ type: "text", text: input }], "input");
+    conversation.say("user", { blocks: [{ type: "text", text: input }] }, "input");
     return conversation;
   }
-  /** Calls follow one another as items of their own; the model made them at once. */
+  /** What the model said and its calls follow one another as items of their own; it gave them in one turn. */
+  let said: { blocks: TextBlock[]; field: string } | undefined;
   let calls: ToolCallBlock[] = [];
-  const endCalls = (field: string) => {
-    if (calls.length > 0) conversation.call([], calls, field);
+  const endTurn = (field: string) => {
+    if (said || calls.length > 0) conversation.call({ blocks: said?.blocks ?? [] }, calls, said?.field ?? field);
+    said = undefined;
     calls = [];
   };
   for (const [i, given] of input.entries()) {
@@ -160,30 +162,34 @@ function conversationOf({ input, instructions }: ResponseBody): Conversation {
     if (item.type === "function_call") {
       calls.push(callOf(item, field));
     } else if (item.type !== "reasoning") {
-      endCalls(field);
+      endTurn(field);
       if (item.type === "function_call_output") answer(conversation, item, field);
+      else if (item.role === "assistant") said = { blocks: contentOf(item, field), field };
       else say(conversation, item, field);
     }
   }
-  endCalls("input");
+  endTurn("input");
   conversation.end("input");
   return conversation;
 }
 
-function say(conversation: Conversation, item: Record<string, unknown>, field: string): void {
+function contentOf(item: Record<string, unknown>, field: string): TextBlock[] {
   if (item.type !== undefined && item.type !== "message") {
     const known = "message, function_call, function_call_output or reasoning";
     refuse(`${field}.type`, `${field}.type must be ${known}.`);
   }
-  const blocks = textsOf(item.content, `${field}.content`);
+  return textsOf(item.content, `${field}.content`);
+}
+
+function say(conversation: Conversation, item: Record<string, unknown>, field: string): void {
+  const blocks = contentOf(item, field);
   switch (item.role) {
     case "system":
     case "developer":
       conversation.instruct(blocks.map((block) => block.text).join(""));
       break;
     case "user":
-    case "assistant":
-      conversation.say(item.role, blocks, field);
+      conversation.say("user", { blocks }, field);
       break;
     default:
       refuse(`${field}.role`, `${field}.role must be one of user, assistant, system, developer.`);
@@ -208,7 +214,9 @@ function callOf(item: Record<string, unknown>, field: string): ToolCallBlock {
   );
 }
 
-function textsOf(content: unknown, field: string): Extract<ContentBlock, { type: "text" }>[] {
+type TextBlock = Extract<ContentBlock, { type: "text" }>;
+
+function textsOf(content: unknown, field: string): TextBlock[] {
   if (typeof content === "string") return [{ type: "text", text: content }];
   if (!Array.isArray(content)) return refuse(field, `${field} must be a string or a list of texts.`);
   return content.map((part, i) => {

@@ -16,6 +16,7 @@ import {
   normaliseMessages,
   type Parameters,
   type ResponseFormat,
+  resultText,
 } from "../../domain/request.ts";
 import { changedSchema, schemaText } from "../../domain/schema-text.ts";
 import { withObjectRoot } from "../../domain/tool-schema.ts";
@@ -167,7 +168,7 @@ function toBlock(block: ContentBlock, names: AllowedNames, texts: JsonTexts): Be
         toolResult: {
           toolUseId: names.id(block.callId),
           // A blank text is refused, but a tool may well have nothing to say.
-          content: [{ text: block.text.trim() === "" ? "(empty)" : block.text }],
+          content: [{ text: resultText(block).trim() === "" ? "(empty)" : resultText(block) }],
           ...(block.isError ? { status: "error" } : {}),
         },
       };

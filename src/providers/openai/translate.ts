@@ -1,5 +1,5 @@
 // From the canonical request to the body of a chat completion.
-import { type CanonicalRequest, type ContentBlock, type Message, normaliseMessages } from "../../domain/request.ts";
+import type { CanonicalRequest, ContentBlock, Message } from "../../domain/request.ts";
 import { printableSchema } from "../../domain/schema-text.ts";
 
 export interface BodyOptions {
@@ -20,7 +20,7 @@ export function toChatCompletion(request: CanonicalRequest, options: BodyOptions
   const system = request.system?.trim() ? [{ role: "system", content: request.system }] : [];
   return {
     model: options.modelId,
-    messages: [...system, ...normaliseMessages(request.messages).flatMap(toMessages)],
+    messages: [...system, ...turnsOf(request.messages).flatMap(toMessages)],
     [options.maxTokensField]: p.maxTokens,
     ...(p.temperature !== undefined && { temperature: p.temperature }),
     ...(p.topP !== undefined && { top_p: p.topP }),
@@ -41,28 +41,66 @@ export function toChatCompletion(request: CanonicalRequest, options: BodyOptions
   };
 }
 
-/** One message becomes several where tools have answered: each result is a message of its own, and they come first. */
-function toMessages({ role, content }: Message): Record<string, unknown>[] {
-  const text = toContent(content);
-  if (role === "assistant") {
-    const calls = content.flatMap((block) =>
-      block.type === "tool_call"
-        ? [{ id: block.id, type: "function", function: { name: block.name, arguments: block.arguments } }]
-        : [],
-    );
-    return [{ role, content: text ?? null, ...(calls.length > 0 && { tool_calls: calls }) }];
+/** Neighbours of one role. */
+function turnsOf(messages: readonly Message[]): Message[][] {
+  const turns: Message[][] = [];
+  for (const message of messages) {
+    const last = turns.at(-1);
+    if (last && last[0]!.role === message.role) last.push(message);
+    else turns.push([message]);
   }
-  const results = content.flatMap((block) =>
-    block.type === "tool_result" ? [{ role: "tool", tool_call_id: block.callId, content: block.text }] : [],
-  );
-  return [...results, ...(text === undefined ? [] : [{ role, content: text }])];
+  return turns;
 }
 
-/** A single text as a string, which every server reads; several as parts, so that nothing is put between them. */
-function toContent(content: ContentBlock[]): string | { type: "text"; text: string }[] | undefined {
-  const texts = content.filter((block) => block.type === "text");
-  if (texts.length === 0) return undefined;
-  return texts.length === 1 ? texts[0]!.text : texts.map(({ text }) => ({ type: "text", text }));
+/**
+ * Messages stay as the caller wrote them. Only Sluice's own form of a conversation needs more: results of tools become
+ * messages of their own, first in their turn, and a turn of the assistant that goes on after calls becomes one message.
+ */
+function toMessages(turn: Message[]): Record<string, unknown>[] {
+  if (turn[0]!.role === "assistant") {
+    const called = turn.findIndex(({ content }) => content.some(isCall));
+    const isWhole = called < 0 || called === turn.length - 1;
+    const messages = isWhole ? turn : [{ ...turn[0]!, content: turn.flatMap(({ content }) => content) }];
+    return messages.flatMap(toAssistant);
+  }
+  const results = turn.flatMap(({ content }) =>
+    content.flatMap((block) => (block.type === "tool_result" ? [toResult(block)] : [])),
+  );
+  const said = turn.flatMap((message) => {
+    const content = toContent(message);
+    return content === undefined ? [] : [{ role: "user", content }];
+  });
+  return [...results, ...said];
+}
+
+function toAssistant(message: Message): Record<string, unknown>[] {
+  const text = toContent(message);
+  const calls = message.content.filter(isCall).map(({ id, name, arguments: text }) => ({
+    id,
+    type: "function",
+    function: { name, arguments: text },
+  }));
+  if (calls.length > 0) return [{ role: "assistant", content: text ?? null, tool_calls: calls }];
+  return text === undefined ? [] : [{ role: "assistant", content: text }];
+}
+
+function isCall(block: ContentBlock): block is ContentBlock & { type: "tool_call" } {
+  return block.type === "tool_call";
+}
+
+function toResult({ callId, text }: ContentBlock & { type: "tool_result" }): Record<string, unknown> {
+  return { role: "tool", tool_call_id: callId, content: typeof text === "string" ? text : text.map(toPart) };
+}
+
+/** A single text as a string, which every server reads, unless the caller wrote a list. */
+function toContent({ content, isList }: Message): string | object[] | undefined {
+  const texts = content.flatMap((block) => (block.type === "text" ? [block.text] : []));
+  if (isList) return texts.map(toPart);
+  return texts.length > 1 ? texts.map(toPart) : texts[0];
+}
+
+function toPart(text: string) {
+  return { type: "text", text };
 }
 
 function toTool({ name, description, inputSchema }: NonNullable<CanonicalRequest["tools"]>[number]) {

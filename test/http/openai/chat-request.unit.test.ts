@@ -61,6 +61,7 @@ test("a conversation with instructions, calls of functions and their results", (
         { type: "text", text: "What is" },
         { type: "text", text: " it?" },
       ],
+      isList: true,
     },
     {
       role: "assistant",
@@ -70,8 +71,8 @@ test("a conversation with instructions, calls of functions and their results", (
       ],
     },
     { role: "user", content: [{ type: "tool_result", callId: "c2", text: "two" }] },
-    { role: "user", content: [{ type: "tool_result", callId: "c1", text: "one" }] },
-    { role: "assistant", content: [{ type: "text", text: "No." }] },
+    { role: "user", content: [{ type: "tool_result", callId: "c1", text: ["one"] }] },
+    { role: "assistant", content: [{ type: "text", text: "No." }], isList: true },
     { role: "user", content: [{ type: "text", text: "Please." }] },
   ]);
 });

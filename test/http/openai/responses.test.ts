@@ -126,13 +126,8 @@ test("with the caller on the line; functions and their results", async () => {
   expect((await server.context.store.get(jobId))!.job.request.messages).toEqual([
     { role: "user", content: [{ type: "text", text: "Why?" }] },
     { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "look_up", arguments: '{"key":1}' }] },
-    {
-      role: "user",
-      content: [
-        { type: "tool_result", callId: "c1", text: "42" },
-        { type: "text", text: "So?" },
-      ],
-    },
+    { role: "user", content: [{ type: "tool_result", callId: "c1", text: "42" }] },
+    { role: "user", content: [{ type: "text", text: "So?" }] },
   ]);
 });
 
