@@ -1,14 +1,14 @@
 // Which process has a batch: one at a time, and another one once the first does not come back.
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect } from "vitest";
 import { newBatchId } from "../../src/domain/batch.ts";
 import { Claims } from "../../src/worker/batches/claims.ts";
-import { openTestStore, type TestStore, testSettings } from "../support/jobs-context.ts";
+import { test } from "../support/fixtures.ts";
+import { type TestStore, testSettings } from "../support/jobs-context.ts";
 
 let shared: TestStore;
-beforeAll(async () => {
-  shared = await openTestStore();
+test.beforeAll(({ store }) => {
+  shared = store;
 });
-afterAll(() => shared?.close());
 
 let now = 1_800_000_000_000;
 const clock = { now: () => now, wall: () => now };

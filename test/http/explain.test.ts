@@ -1,7 +1,7 @@
 // What a job says about itself while it waits and runs, and what a dry run says before there is one.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { openTestStore, type TestStore } from "../support/jobs-context.ts";
-import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+import { describe, expect } from "vitest";
+import { test } from "../support/fixtures.ts";
+import type { ServerUnderTest } from "./server-under-test.ts";
 
 let days = 0;
 /** Time stands still unless a test moves it. */
@@ -23,19 +23,14 @@ const file = (quota: object) => ({
 });
 
 let clock: TestClock;
-let shared: TestStore;
 let server: ServerUnderTest;
-async function start(quota: object) {
-  server = await startServerUnderTest(file(quota), shared, { clock });
-}
-beforeAll(async () => {
-  shared = await openTestStore();
-});
-afterAll(() => shared.close());
-beforeEach(() => {
+let start: (quota: object) => Promise<void>;
+test.beforeEach(({ startServer }) => {
   clock = new TestClock();
+  start = async (quota) => {
+    server = await startServer(file(quota), { clock });
+  };
 });
-afterEach(() => server.close());
 
 const perMinute = { unit: "requests", per: "minute", limit: 60, burst: 6 };
 const slotMs = 6000;

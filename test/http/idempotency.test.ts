@@ -1,7 +1,7 @@
 // Idempotency-Key: the same request twice is one job; another request under the same key is refused.
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { expect, vi } from "vitest";
 import { sweepIdempotencyKeys } from "../../src/jobs/idempotency.ts";
-import { openTestStore, type TestStore } from "../support/jobs-context.ts";
+import { test } from "../support/fixtures.ts";
 import { openTestMongo } from "../support/mongo-store.ts";
 import { withoutMongo } from "../support/servers.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
@@ -10,16 +10,10 @@ const body = { prompt: "Why?", environment: "UAT", metadata: { a: "1", b: "2" } 
 let keys = 0;
 const headers = (key = `key ${++keys}`) => ({ "content-type": "application/json", "idempotency-key": key });
 
-let shared: TestStore;
 /** Two servers on one store, as two processes are. */
 let servers: [ServerUnderTest, ServerUnderTest];
-beforeAll(async () => {
-  shared = await openTestStore();
-  servers = [await startServerUnderTest({}, shared), await startServerUnderTest({}, shared)];
-});
-afterAll(async () => {
-  await Promise.all(servers.map((server) => server.close()));
-  await shared.close();
+test.beforeAll(async ({ shareServer }) => {
+  servers = [await shareServer(), await shareServer()];
 });
 
 test("the same request again is the same answer and no second job, from whichever process", async () => {

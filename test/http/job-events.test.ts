@@ -1,24 +1,15 @@
 // GET /v1/jobs/{id}/events: what a reader is told, and that it can come back.
 import { connect } from "node:net";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { openTestStore, type TestStore } from "../support/jobs-context.ts";
+import { expect, vi } from "vitest";
+import { test } from "../support/fixtures.ts";
 import { urlOf } from "./openai/client.ts";
-import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+import type { ServerUnderTest } from "./server-under-test.ts";
 
-let shared: TestStore;
 let server: ServerUnderTest;
 let url: string;
-beforeAll(async () => {
-  shared = await openTestStore();
-});
-afterAll(() => shared.close());
-beforeEach(async () => {
-  server = await startServerUnderTest({}, shared, { keepAliveMs: 50 });
+test.beforeEach(async ({ startServer }) => {
+  server = await startServer({}, { keepAliveMs: 50 });
   url = await urlOf(server.app);
-});
-afterEach(async () => {
-  server.app.server.closeAllConnections();
-  await server.close();
 });
 
 const within = { timeout: 15_000, interval: 5 };

@@ -1,25 +1,19 @@
 // Cancelling and retrying many jobs by a filter.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import { lineJobId, newBatchId } from "../../src/domain/batch.ts";
 import { insertBatch } from "../../src/jobs/batches/records.ts";
 import { makeJob } from "../store/conformance/support.ts";
-import { openTestStore, type TestStore } from "../support/jobs-context.ts";
-import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+import { test } from "../support/fixtures.ts";
+import type { ServerUnderTest } from "./server-under-test.ts";
 
-let shared: TestStore;
 let server: ServerUnderTest;
 /** Labels the jobs of one test by their time of submission. */
 let since: string;
-beforeAll(async () => {
-  shared = await openTestStore();
-});
-afterAll(() => shared.close());
-beforeEach(async () => {
-  server = await startServerUnderTest({}, shared);
+test.beforeEach(async ({ startServer }) => {
+  server = await startServer();
   await new Promise((resolve) => setTimeout(resolve, 2));
   since = new Date().toISOString();
 });
-afterEach(() => server.close());
 
 const post = async (what: "cancel" | "retry", body: object) =>
   (await server.post(`/v1/jobs/${what}`, { submitted_after: since, ...body })).body;

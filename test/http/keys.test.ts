@@ -1,21 +1,15 @@
 // API keys over HTTP: who gets in, what a key sees, and what it may ask for.
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { openTestStore, type TestStore } from "../support/jobs-context.ts";
-import { type Answer, type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+import { beforeEach, describe, expect, vi } from "vitest";
+import { test } from "../support/fixtures.ts";
+import type { Answer, ServerUnderTest } from "./server-under-test.ts";
 
-let shared: TestStore;
 /** Two servers on one store, as two processes are. */
 let server: ServerUnderTest;
 let other: ServerUnderTest;
 let admin: string;
-beforeAll(async () => {
-  shared = await openTestStore();
-  server = await startServerUnderTest({}, shared);
-  other = await startServerUnderTest({}, shared);
-});
-afterAll(async () => {
-  await Promise.all([server.close(), other.close()]);
-  await shared.close();
+test.beforeAll(async ({ shareServer }) => {
+  server = await shareServer();
+  other = await shareServer();
 });
 
 async function create(fields: Record<string, unknown>): Promise<{ id: string; key: string }> {
@@ -144,7 +138,7 @@ describe("who is let in", () => {
 });
 
 describe("managing keys", () => {
-  test("every field comes back, the secret never again", async () => {
+  test("every field comes back, the secret never again", async ({ store: shared }) => {
     const fields = {
       name: "billing",
       tenant: "finance",

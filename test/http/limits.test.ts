@@ -1,11 +1,12 @@
 // Limits of keys and of the service: kept before anything is queued, right after a restart, and counted once.
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { expect, vi } from "vitest";
 import type { FileSettings } from "../../src/config/schema.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { openKeyRegistry } from "../../src/jobs/keys/registry.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
-import { openTestStore, type TestStore } from "../support/jobs-context.ts";
-import { type Answer, type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+import { test } from "../support/fixtures.ts";
+import type { TestStore } from "../support/jobs-context.ts";
+import type { Answer, ServerUnderTest } from "./server-under-test.ts";
 
 const file: FileSettings = {
   models: {
@@ -18,20 +19,15 @@ const file: FileSettings = {
 
 let shared: TestStore;
 let admin: string;
-const servers: ServerUnderTest[] = [];
-beforeAll(async () => {
-  shared = await openTestStore();
-  admin = (await (await start()).post("/v1/keys", { name: "admin", admin: true })).body.key;
+/** Starts a service on the shared store, as after a restart. */
+let start: (more?: FileSettings) => Promise<ServerUnderTest>;
+test.beforeAll(async ({ store, shareServer }) => {
+  shared = store;
+  admin = (await (await shareServer(file)).post("/v1/keys", { name: "admin", admin: true })).body.key;
 });
-afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())));
-afterAll(() => shared.close());
-
-/** A service on the shared store, as after a restart. */
-async function start(more: FileSettings = {}): Promise<ServerUnderTest> {
-  const server = await startServerUnderTest({ ...file, ...more }, shared);
-  servers.push(server);
-  return server;
-}
+test.beforeEach(({ startServer }) => {
+  start = (more) => startServer({ ...file, ...more });
+});
 
 async function keyWith(server: ServerUnderTest, fields: object): Promise<string> {
   return (await server.as(admin).post("/v1/keys", { name: "k", ...fields })).body.key;

@@ -1,21 +1,15 @@
 // Pausing and resuming, over HTTP: who may, what waits, and that it lasts.
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect } from "vitest";
 import { followPauses } from "../../src/jobs/control/pauses.ts";
-import { openTestStore, type TestStore } from "../support/jobs-context.ts";
-import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+import { test } from "../support/fixtures.ts";
+import type { ServerUnderTest } from "./server-under-test.ts";
 
-let shared: TestStore;
 /** Two servers on one store, each with a queue of its own: as two embedded ones, one after the other. */
 let server: ServerUnderTest;
 let next: ServerUnderTest;
-beforeAll(async () => {
-  shared = await openTestStore();
-  server = await startServerUnderTest({}, shared);
-  next = await startServerUnderTest({}, shared);
-});
-afterAll(async () => {
-  await Promise.all([server.close(), next.close()]);
-  await shared.close();
+test.beforeAll(async ({ shareServer }) => {
+  server = await shareServer();
+  next = await shareServer();
 });
 
 const model = "llama3-3-70b";

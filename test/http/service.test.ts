@@ -1,19 +1,13 @@
 // What the service says about itself: deployments, stats, probes, index.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect } from "vitest";
 import { SluiceError } from "../../src/domain/errors.ts";
-import { openTestStore, type TestStore } from "../support/jobs-context.ts";
-import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+import { test } from "../support/fixtures.ts";
+import type { ServerUnderTest } from "./server-under-test.ts";
 
-let shared: TestStore;
 let server: ServerUnderTest;
-beforeAll(async () => {
-  shared = await openTestStore();
+test.beforeEach(async ({ startServer }) => {
+  server = await startServer();
 });
-afterAll(() => shared.close());
-beforeEach(async () => {
-  server = await startServerUnderTest({}, shared);
-});
-afterEach(() => server.close());
 
 test("deployments, with models and quotas", async () => {
   const { status, body } = await server.get("/v1/deployments");

@@ -1,21 +1,15 @@
 // GET /status/{job_id} in every state of a job.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { openTestStore, type TestStore } from "../support/jobs-context.ts";
-import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+import { expect } from "vitest";
+import { test } from "../support/fixtures.ts";
+import type { ServerUnderTest } from "./server-under-test.ts";
 
 const deployment = "bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0";
 const isoTime = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 
-let shared: TestStore;
 let server: ServerUnderTest;
-beforeAll(async () => {
-  shared = await openTestStore();
+test.beforeEach(async ({ startServer }) => {
+  server = await startServer();
 });
-afterAll(() => shared.close());
-beforeEach(async () => {
-  server = await startServerUnderTest({}, shared);
-});
-afterEach(() => server.close());
 
 async function statusOf(jobId: string) {
   const { status, body } = await server.get(`/status/${jobId}`);

@@ -2,20 +2,15 @@
 
 import type { AddressInfo } from "node:net";
 import { createConnection } from "node:net";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { openTestStore, type TestStore } from "../support/jobs-context.ts";
-import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+import { expect, vi } from "vitest";
+import { test } from "../support/fixtures.ts";
+import type { ServerUnderTest } from "./server-under-test.ts";
 
-let shared: TestStore;
 let server: ServerUnderTest;
 /** How many wait at this moment. */
 let listeners = 0;
-beforeAll(async () => {
-  shared = await openTestStore();
-});
-afterAll(() => shared.close());
-beforeEach(async () => {
-  server = await startServerUnderTest({}, shared);
+test.beforeEach(async ({ startServer }) => {
+  server = await startServer();
   const { events } = server.context;
   const { subscribe } = events;
   listeners = 0;
@@ -28,7 +23,6 @@ beforeEach(async () => {
     };
   };
 });
-afterEach(() => server.close());
 
 const until = (condition: () => boolean) =>
   vi.waitFor(() => expect(condition()).toBe(true), { timeout: 10_000, interval: 5 });

@@ -1,24 +1,19 @@
 // Cancelling: the first outcome wins, and whoever runs the job is told.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect } from "vitest";
 import { anybody } from "../../src/jobs/caller.ts";
 import { cancel } from "../../src/jobs/cancel.ts";
 import { submit } from "../../src/jobs/submit.ts";
-import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
+import { test } from "../support/fixtures.ts";
+import type { TestContext } from "../support/jobs-context.ts";
 
-let shared: TestStore;
 let context: TestContext;
 let jobId: string;
-beforeAll(async () => {
-  shared = await openTestStore();
-});
-afterAll(() => shared.close());
-beforeEach(async () => {
-  context = await openTestContext({}, shared);
+test.beforeEach(async ({ openContext }) => {
+  context = await openContext();
   const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: "Hello?" }] }];
   const [job] = await submit(context, [{ environment: "UAT", messages, messagesField: "prompt" }]);
   jobId = job!.id;
 });
-afterEach(() => context.close());
 
 test("the job ends, leaves the queue, and its listeners hear of it", async () => {
   const heard: unknown[] = [];

@@ -1,22 +1,17 @@
 // Jobs that leave nothing behind: marked before they are stored, erased by a sweep if nobody else did.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect } from "vitest";
 import type { Clock } from "../../src/domain/clock.ts";
 import { anybody } from "../../src/jobs/caller.ts";
 import { sweepEphemeral } from "../../src/jobs/ephemeral.ts";
 import { retry } from "../../src/jobs/retry.ts";
 import { submit } from "../../src/jobs/submit.ts";
-import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
+import { test } from "../support/fixtures.ts";
+import type { TestContext } from "../support/jobs-context.ts";
 
-let shared: TestStore;
 let context: TestContext;
-beforeAll(async () => {
-  shared = await openTestStore();
+test.beforeEach(async ({ openContext }) => {
+  context = await openContext();
 });
-afterAll(() => shared.close());
-beforeEach(async () => {
-  context = await openTestContext({}, shared);
-});
-afterEach(() => context.close());
 
 const environments = ["UAT", "PROD"];
 

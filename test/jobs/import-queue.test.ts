@@ -2,23 +2,18 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished } from "vitest";
 import type { JobRecord } from "../../src/domain/job.ts";
 import { type ImportContext, type ImportCounts, importQueue, type OldQueue } from "../../src/jobs/import-queue.ts";
 import { openRedisList } from "../../src/legacy/redis-list.ts";
-import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
+import { test } from "../support/fixtures.ts";
+import type { TestContext } from "../support/jobs-context.ts";
 import { sharedRedisUrl, withoutRedis } from "../support/servers.ts";
 
-let shared: TestStore;
 let context: TestContext;
 let redis: Redis;
-beforeAll(async () => {
-  shared = await openTestStore();
-  context = await openTestContext({}, shared);
-});
-afterAll(async () => {
-  await context.close();
-  await shared.close();
+test.beforeAll(async ({ shareContext }) => {
+  context = await shareContext();
 });
 
 describe.skipIf(withoutRedis())("importing the old queue", () => {

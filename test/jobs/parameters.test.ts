@@ -1,12 +1,13 @@
 // What a model is known to refuse is refused at the door, with the field and what it takes; the rest is let through.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import { resolve } from "../../src/config/resolve.ts";
 import type { FileSettings } from "../../src/config/schema.ts";
 import type { Message } from "../../src/domain/request.ts";
 import { parameterRefusal } from "../../src/jobs/parameters.ts";
 import { submit } from "../../src/jobs/submit.ts";
 import type { SubmitInput } from "../../src/jobs/submit-input.ts";
-import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
+import { test } from "../support/fixtures.ts";
+import type { TestContext } from "../support/jobs-context.ts";
 
 const on = (modelId: string, region = "us-east-1") => ({ deployments: [{ region, modelId }] });
 const models: NonNullable<FileSettings["models"]> = {
@@ -31,15 +32,9 @@ const catalogue: FileSettings["catalogue"] = {
 };
 const file = { models, catalogue, defaultModel: "llama" };
 
-let shared: TestStore;
 let context: TestContext;
-beforeAll(async () => {
-  shared = await openTestStore();
-  context = await openTestContext(file, shared);
-});
-afterAll(async () => {
-  await context.close();
-  await shared.close();
+test.beforeAll(async ({ shareContext }) => {
+  context = await shareContext(file);
 });
 
 const clock = { name: "clock", inputSchema: { type: "object" } };

@@ -1,5 +1,5 @@
 // Retrying: a new job with the same request, the same one however often it is asked for.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect } from "vitest";
 import { lineJobId, newBatchId } from "../../src/domain/batch.ts";
 import { newJobId } from "../../src/domain/ids.ts";
 import { finalStates } from "../../src/domain/job.ts";
@@ -8,18 +8,13 @@ import { Limits } from "../../src/jobs/limits/limits.ts";
 import { retry } from "../../src/jobs/retry.ts";
 import { accept, buildJob, submit } from "../../src/jobs/submit.ts";
 import type { SubmitInput } from "../../src/jobs/submit-input.ts";
-import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
+import { test } from "../support/fixtures.ts";
+import type { TestContext } from "../support/jobs-context.ts";
 
-let shared: TestStore;
 let context: TestContext;
-beforeAll(async () => {
-  shared = await openTestStore();
+test.beforeEach(async ({ openContext }) => {
+  context = await openContext();
 });
-afterAll(() => shared.close());
-beforeEach(async () => {
-  context = await openTestContext({}, shared);
-});
-afterEach(() => context.close());
 
 async function endedJob(status: (typeof finalStates)[number], more: Partial<SubmitInput> = {}): Promise<string> {
   const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: "Hello?" }] }];

@@ -1,21 +1,16 @@
 // Taking jobs in: what is checked beyond the form of a request, what is stored, and that it is all or nothing.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import type { SluiceError } from "../../src/domain/errors.ts";
 import { anybody, type Caller } from "../../src/jobs/caller.ts";
 import { accept, submit } from "../../src/jobs/submit.ts";
 import type { SubmitInput } from "../../src/jobs/submit-input.ts";
-import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
+import { test } from "../support/fixtures.ts";
+import type { TestContext } from "../support/jobs-context.ts";
 
-let shared: TestStore;
 let context: TestContext;
-beforeAll(async () => {
-  shared = await openTestStore();
+test.beforeEach(async ({ openContext }) => {
+  context = await openContext();
 });
-afterAll(() => shared.close());
-beforeEach(async () => {
-  context = await openTestContext({}, shared);
-});
-afterEach(() => context.close());
 
 function asking(text: string, more: Partial<SubmitInput> = {}): SubmitInput {
   return {
@@ -69,7 +64,7 @@ test("tells of accepted jobs with their prompts, once each", async () => {
   expect(told).toEqual(jobs.map((job) => job.id));
 });
 
-test("tools, schemas and every parameter reach the record as they were asked for", async () => {
+test("tools, schemas and every parameter reach the record as they were asked for", async ({ openContext }) => {
   const asked: Partial<SubmitInput> = {
     tools: [{ name: "look_up", inputSchema: { type: "object", $schema: "x" } }],
     toolChoice: { name: "look_up" },
@@ -83,15 +78,14 @@ test("tools, schemas and every parameter reach the record as they were asked for
   // A server of OpenAI's API takes all of them, as far as is known.
   const baseUrl = "http://127.0.0.1:1/v1";
   const models = { any: { deployments: [{ provider: "openai" as const, baseUrl, modelId: "any" }] } };
-  const context = await openTestContext({ models, defaultModel: "any" }, shared);
+  const context = await openContext({ models, defaultModel: "any" });
   const [job] = await submit(context, [asking("a", { ...asked, ...parameters, ephemeral: true })]);
-  await context.close();
   const record = await context.store.get(job!.id);
   expect(record?.job).toMatchObject({ ephemeral: true, request: { ...asked, parameters } });
 });
 
-test("texts of tool calls, their results and schemas count in the limit", async () => {
-  const context = await openTestContext({ limits: { maxPromptBytes: 1000 } }, shared);
+test("texts of tool calls, their results and schemas count in the limit", async ({ openContext }) => {
+  const context = await openContext({ limits: { maxPromptBytes: 1000 } });
   const long = "x".repeat(1000);
   const call = { type: "tool_call" as const, id: "1", name: "f", arguments: JSON.stringify({ long }) };
   const result = { type: "tool_result" as const, callId: "1", text: long };
@@ -102,7 +96,6 @@ test("texts of tool calls, their results and schemas count in the limit", async 
   await refused({ messages: [user, { role: "user", content: [result] }] });
   await refused({ tools: [{ name: "f", description: long, inputSchema: {} }] });
   await refused({ responseFormat: { type: "json_schema", name: "f", schema: { description: long } } });
-  await context.close();
 });
 
 test("a job that names no max_tokens reserves its model's default, and never more than a fallback can give", async () => {
@@ -228,29 +221,25 @@ describe("a cost near a limit", () => {
 describe("what the configuration says of tenants and fallbacks", () => {
   let own: TestContext;
   const novaLite = { region: "eu-west-1", modelId: "eu.amazon.nova-lite-v1:0" };
-  beforeAll(async () => {
-    own = await openTestContext(
-      {
-        models: {
-          main: {
-            contextTokens: 50_000,
-            fallbackModels: ["elsewhere", "small", "other"],
-            deployments: [
-              { region: "us-east-1", modelId: "us.amazon.nova-pro-v1:0" },
-              { region: "eu-west-1", modelId: "eu.amazon.nova-pro-v1:0" },
-            ],
-          },
-          small: { maxOutputTokensLimit: 100, maxOutputTokens: 100, deployments: [novaLite] },
-          other: { deployments: [{ ...novaLite, region: "us-east-1" }] },
-          elsewhere: { contextTokens: 600, maxOutputTokens: 500, deployments: [{ ...novaLite, region: "ap-south-1" }] },
+  test.beforeAll(async ({ shareContext }) => {
+    own = await shareContext({
+      models: {
+        main: {
+          contextTokens: 50_000,
+          fallbackModels: ["elsewhere", "small", "other"],
+          deployments: [
+            { region: "us-east-1", modelId: "us.amazon.nova-pro-v1:0" },
+            { region: "eu-west-1", modelId: "eu.amazon.nova-pro-v1:0" },
+          ],
         },
-        defaultModel: "main",
-        tenants: { acme: { regions: ["eu-west-1", "eu-north-1"], weight: 2 } },
+        small: { maxOutputTokensLimit: 100, maxOutputTokens: 100, deployments: [novaLite] },
+        other: { deployments: [{ ...novaLite, region: "us-east-1" }] },
+        elsewhere: { contextTokens: 600, maxOutputTokens: 500, deployments: [{ ...novaLite, region: "ap-south-1" }] },
       },
-      shared,
-    );
+      defaultModel: "main",
+      tenants: { acme: { regions: ["eu-west-1", "eu-north-1"], weight: 2 } },
+    });
   });
-  afterAll(() => own.close());
 
   test("fallback models of the configuration are used unless the job names its own, and only those that can take the job", async () => {
     const [brief, long, none, one] = await submit(own, [

@@ -1,28 +1,23 @@
 // Waiting for a job to end: nothing is missed between reading and listening, and nothing spins.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, type MockInstance, test, vi } from "vitest";
+import { expect, type MockInstance, vi } from "vitest";
 import { anybody } from "../../src/jobs/caller.ts";
 import { submit } from "../../src/jobs/submit.ts";
 import { waitForEnd } from "../../src/jobs/wait.ts";
-import { openTestContext, openTestStore, type TestContext, type TestStore } from "../support/jobs-context.ts";
+import { test } from "../support/fixtures.ts";
+import type { TestContext } from "../support/jobs-context.ts";
 
-let shared: TestStore;
 let context: TestContext;
 let jobId: string;
 /** Long enough that a test which depends on it runs into its time limit. */
 const never = 3_600_000;
 const nobody = new AbortController().signal;
 
-beforeAll(async () => {
-  shared = await openTestStore();
-});
-afterAll(() => shared.close());
-beforeEach(async () => {
-  context = await openTestContext({}, shared);
+test.beforeEach(async ({ openContext }) => {
+  context = await openContext();
   const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: "Hello?" }] }];
   const [job] = await submit(context, [{ environment: "UAT", messages, messagesField: "prompt" }]);
   jobId = job!.id;
 });
-afterEach(() => context.close());
 
 /** Until the record has been read, and what was read has been looked at. */
 async function sleeping(get: MockInstance): Promise<void> {

@@ -1,29 +1,23 @@
 // Webhooks from the submit to the receiver, who verifies them with the library of the Standard Webhooks specification.
 import { Webhook } from "standardwebhooks";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, vi } from "vitest";
 import { lostTryMs } from "../../src/domain/webhook.ts";
 import { webhookBodies } from "../../src/http/webhook-resource.ts";
 import { announceEnd, beginTry } from "../../src/jobs/webhooks/records.ts";
 import { startDeliverer } from "../../src/worker/webhooks/deliverer.ts";
-import { type ServerUnderTest, startServerUnderTest } from "../http/server-under-test.ts";
-import { openTestStore, type TestStore } from "../support/jobs-context.ts";
+import type { ServerUnderTest } from "../http/server-under-test.ts";
+import { test } from "../support/fixtures.ts";
 import { ManualTime } from "../worker/support/manual-time.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 
-let shared: TestStore;
 let server: ServerUnderTest;
 /** Ahead of the real time, in milliseconds. */
 let offset = 0;
 const realWall = Date.now.bind(Date);
 
-beforeAll(async () => {
-  shared = await openTestStore();
-  server = await startServerUnderTest({ webhooks: { allowPrivateNetworks: ["127.0.0.0/8"] } }, shared);
+test.beforeAll(async ({ shareServer }) => {
+  server = await shareServer({ webhooks: { allowPrivateNetworks: ["127.0.0.0/8"] } });
   server.context.clock = { now: () => performance.now() + offset, wall: () => realWall() + offset };
-});
-afterAll(async () => {
-  await server.close();
-  await shared.close();
 });
 
 const cleanUp: (() => Promise<void>)[] = [];

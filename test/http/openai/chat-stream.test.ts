@@ -2,31 +2,22 @@
 import { connect } from "node:net";
 import type OpenAI from "openai";
 import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "openai/resources";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { expect, vi } from "vitest";
 import type { JobEvent } from "../../../src/events/event-bus.ts";
-import { openTestStore, type TestStore } from "../../support/jobs-context.ts";
-import { type ServerUnderTest, startServerUnderTest } from "../server-under-test.ts";
+import { test } from "../../support/fixtures.ts";
+import type { ServerUnderTest } from "../server-under-test.ts";
 import { leavingClientOf, urlOf } from "./client.ts";
 
-let shared: TestStore;
 let server: ServerUnderTest;
 let url: string;
 let client: OpenAI;
 let accepted: string[];
-beforeAll(async () => {
-  shared = await openTestStore();
-});
-afterAll(() => shared.close());
-beforeEach(async () => {
-  server = await startServerUnderTest({}, shared, { keepAliveMs: 50 });
+test.beforeEach(async ({ startServer }) => {
+  server = await startServer({}, { keepAliveMs: 50 });
   accepted = [];
   server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   url = await urlOf(server.app);
   client = leavingClientOf(url);
-});
-afterEach(async () => {
-  server.app.server.closeAllConnections();
-  await server.close();
 });
 
 const within = { timeout: 15_000, interval: 5 };
@@ -144,9 +135,8 @@ test("on the wire: headers, comments while nothing comes, one chunk an event, [D
   expect(chunks[0]).not.toHaveProperty("usage");
 });
 
-test("a failure before the first event has its status; after it, it is the last event", async () => {
-  await server.close();
-  server = await startServerUnderTest({}, shared);
+test("a failure before the first event has its status; after it, it is the last event", async ({ startServer }) => {
+  server = await startServer();
   server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   url = await urlOf(server.app);
   client = leavingClientOf(url);

@@ -1,37 +1,27 @@
 // POST /v1/chat/completions as OpenAI's own client sees it; the test plays the worker.
 import OpenAI from "openai";
 import type { ChatCompletion, ChatCompletionCreateParamsNonStreaming } from "openai/resources";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, vi } from "vitest";
 import type { Outcome } from "../../../src/domain/job.ts";
 import { chatCompletionOf } from "../../../src/http/openai/chat-response.ts";
-import { openTestStore, type TestStore } from "../../support/jobs-context.ts";
-import { type ServerUnderTest, startServerUnderTest } from "../server-under-test.ts";
+import { test } from "../../support/fixtures.ts";
+import type { ServerUnderTest } from "../server-under-test.ts";
 import { clientOf, leavingClientOf, urlOf } from "./client.ts";
 
 // Checked by the compiler: it is what OpenAI's types say, but for the null that OpenAI itself sends.
 chatCompletionOf satisfies (record: never) => Omit<ChatCompletion, "system_fingerprint">;
 
-let shared: TestStore;
 let server: ServerUnderTest;
 let client: OpenAI;
 /** Of a caller that cannot come back. */
 let leaving: OpenAI;
 let accepted: string[];
-beforeAll(async () => {
-  shared = await openTestStore();
-});
-afterAll(() => shared.close());
-beforeEach(async () => {
-  server = await startServerUnderTest({}, shared);
+test.beforeEach(async ({ startServer }) => {
+  server = await startServer();
   accepted = [];
   server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   client = clientOf(await urlOf(server.app));
   leaving = leavingClientOf(await urlOf(server.app));
-});
-afterEach(async () => {
-  // A client that went away has opened its next connection already, and keeps it for seconds.
-  server.app.server.closeAllConnections();
-  await server.close();
 });
 
 const within = { timeout: 15_000, interval: 5 };

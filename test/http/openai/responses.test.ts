@@ -1,32 +1,23 @@
 // /v1/responses as OpenAI's own client sees it; the test plays the worker.
 import OpenAI from "openai";
 import type { Response, ResponseStreamEvent } from "openai/resources/responses/responses";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, vi } from "vitest";
 import { responseOf } from "../../../src/http/openai/responses-response.ts";
-import { openTestStore, type TestStore } from "../../support/jobs-context.ts";
-import { type ServerUnderTest, startServerUnderTest } from "../server-under-test.ts";
+import { test } from "../../support/fixtures.ts";
+import type { ServerUnderTest } from "../server-under-test.ts";
 import { clientOf, urlOf } from "./client.ts";
 
 // Checked by the compiler: it is what OpenAI's types say, but for what the client adds.
 responseOf satisfies (record: never) => Omit<Response, "output_text" | "reasoning">;
 
-let shared: TestStore;
 let server: ServerUnderTest;
 let client: OpenAI;
 let accepted: string[];
-beforeAll(async () => {
-  shared = await openTestStore();
-});
-afterAll(() => shared.close());
-beforeEach(async () => {
-  server = await startServerUnderTest({}, shared);
+test.beforeEach(async ({ startServer }) => {
+  server = await startServer();
   accepted = [];
   server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   client = clientOf(await urlOf(server.app));
-});
-afterEach(async () => {
-  server.app.server.closeAllConnections();
-  await server.close();
 });
 
 const within = { timeout: 15_000, interval: 5 };
@@ -131,17 +122,15 @@ test("with the caller on the line; functions and their results", async () => {
   ]);
 });
 
-test("a schema goes in and comes back", async () => {
+test("a schema goes in and comes back", async ({ startServer }) => {
   const modelId = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
   const models = { claude: { deployments: [{ region: "us-east-1", modelId }] } };
-  const another = await startServerUnderTest({ models, defaultModel: "claude" }, shared);
+  const another = await startServer({ models, defaultModel: "claude" });
   const format = { type: "json_schema" as const, name: "answer", schema: { type: "object" }, strict: true };
   const responses = clientOf(await urlOf(another.app)).responses;
   expect((await responses.create({ ...ask, model: "claude", text: { format }, background: true })).text).toEqual({
     format,
   });
-  another.app.server.closeAllConnections();
-  await another.close();
 });
 
 test("as a stream", async () => {
