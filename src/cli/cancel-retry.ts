@@ -1,6 +1,6 @@
 // sluice cancel and sluice retry: one job by its id, or all that a filter fits.
 
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { jobStates, priorities } from "../domain/job.ts";
 import { jsonLine } from "../domain/json-lines.ts";
 import { CommandError } from "./exit-codes.ts";
@@ -15,6 +15,7 @@ interface FilterOptions {
   submittedAfter?: string;
   submittedBefore?: string;
   batch?: string;
+  metadata?: Record<string, string>;
   dryRun?: boolean;
   json?: boolean;
   url: string;
@@ -59,6 +60,13 @@ Examples:
     .action((jobId: string | undefined, options: FilterOptions) => act("retry", jobId, options));
 }
 
+function addLabel(text: string, labels: Record<string, string> = {}): Record<string, string> {
+  const equals = text.indexOf("=");
+  if (equals < 1)
+    throw new InvalidArgumentError("Give a key and a value with an equals sign between, such as ticket=42.");
+  return { ...labels, [text.slice(0, equals)]: text.slice(equals + 1) };
+}
+
 function withFilter(command: Command): Command {
   return command
     .argument("[job-id]", "one job; without it, a filter")
@@ -70,6 +78,7 @@ function withFilter(command: Command): Command {
     .option("--submitted-after <time>", "submitted then or later, such as 2030-01-31T12:00:00Z")
     .option("--submitted-before <time>", "submitted earlier")
     .option("--batch <id>", "the lines of this batch")
+    .option("--metadata <key=value>", "jobs with this label; may be given several times", addLabel)
     .option("--dry-run", "count them only")
     .option("--json", "print JSON")
     .option("--url <address>", "address of the service (SLUICE_URL)", defaultServiceUrl());

@@ -135,8 +135,10 @@ export class SluiceClient {
 
   /** Jobs, newest first, as many as are asked for: pages are fetched as they are needed. */
   async *list(query: ListQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<JobSummary> {
-    const named = Object.entries(query).filter(([, value]) => value !== undefined);
-    const parameters = new URLSearchParams([...named, ["limit", String(listPageSize)]]);
+    const { metadata = {}, ...fields } = query;
+    const named = Object.entries(fields).filter(([, value]) => value !== undefined);
+    const labels = Object.entries(metadata).map(([key, value]) => [`metadata[${key}]`, value] as [string, string]);
+    const parameters = new URLSearchParams([...named, ...labels, ["limit", String(listPageSize)]]);
     for (;;) {
       const page = await this.#transport.json<{ data: JobSummary[]; next_cursor: string | null }>(
         `/v1/jobs?${parameters}`,

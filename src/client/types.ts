@@ -261,6 +261,10 @@ export interface ListQuery {
   submitted_after?: string;
   /** ISO 8601; not included. */
   submitted_before?: string;
+  /** The lines of this batch, the last ones first. */
+  batch?: string;
+  /** Jobs that have all of these labels. */
+  metadata?: Record<string, string>;
 }
 
 /**

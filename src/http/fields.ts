@@ -3,7 +3,10 @@
 import Type, { type Static } from "typebox";
 import type { Settings } from "../config/settings.ts";
 import { jobStates, priorities } from "../domain/job.ts";
+import type { Caller } from "../jobs/caller.ts";
+import type { JobFilter } from "../jobs/list.ts";
 import type { NotBefore } from "../jobs/not-before.ts";
+import { environmentFor } from "../jobs/policy.ts";
 import type { SubmitInput } from "../jobs/submit-input.ts";
 import { time } from "./json.ts";
 
@@ -120,7 +123,34 @@ export const jobFilterFields = {
   priority: Type.Optional(Type.Enum([...priorities])),
   submitted_after: Type.Optional(time("Submitted at this time or later.")),
   submitted_before: Type.Optional(time("Submitted earlier than this.")),
+  batch: Type.Optional(Type.String({ maxLength: 200, description: "The lines of this batch." })),
+  metadata: Type.Optional(
+    Type.Unsafe<Record<string, string>>({
+      ...metadata,
+      description:
+        "Jobs that have all of these labels. One answer looks at a bounded number of jobs and may be short or empty although there are more: go on with `next_cursor`.",
+    }),
+  ),
 };
+
+type JobFilterFields = Static<Type.TObject<typeof jobFilterFields>>;
+
+/** What `jobFilterFields` ask for. @throws SluiceError `unknown_environment`, `forbidden` */
+export function jobFilterOf(settings: Settings, asked: JobFilterFields, caller: Caller): JobFilter {
+  const { environment, status, model, tenant, priority, submitted_after, submitted_before, batch, metadata } = asked;
+  const filter: { [Name in keyof JobFilter]: JobFilter[Name] | undefined } = {
+    environment: environment === undefined ? undefined : environmentFor(settings, caller, environment),
+    state: status,
+    model,
+    tenant,
+    priority,
+    submittedFrom: submitted_after === undefined ? undefined : Date.parse(submitted_after),
+    submittedTo: submitted_before === undefined ? undefined : Date.parse(submitted_before),
+    batchId: batch,
+    metadata: metadata && Object.keys(metadata).length > 0 ? metadata : undefined,
+  };
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
+}
 
 type SubmitBody = Static<Type.TObject<ReturnType<typeof submitFields>>> &
   Partial<Static<Type.TObject<typeof placementFields>>>;

@@ -166,9 +166,13 @@ export interface ListQuery {
   /** Milliseconds since the epoch; from is included, to is not. */
   submittedFrom?: number;
   submittedTo?: number;
+  /** Only the lines of a batch; `environment` is theirs. */
+  lines?: LineRange;
+  /** Only jobs that have all of these labels. A page looks at a bounded number of jobs; see metadata-filter.ts. */
+  metadata?: Record<string, string>;
   /** 1 to 1,000. */
   limit: number;
-  cursor?: string;
+  cursor?: string | undefined;
 }
 
 /** Jobs that were submitted at one moment, by a range of their ids: the lines of a batch (domain/batch.ts). */

@@ -2,6 +2,7 @@
 import { describe, expect } from "vitest";
 import { lineJobId, newBatchId } from "../../src/domain/batch.ts";
 import { insertBatch } from "../../src/jobs/batches/records.ts";
+import { batchRequestAt } from "../batches/support.ts";
 import { makeJob } from "../store/conformance/support.ts";
 import { test } from "../support/fixtures.ts";
 import type { ServerUnderTest } from "./server-under-test.ts";
@@ -49,6 +50,46 @@ test("cancels what waits and runs and fits, portion by portion, and nothing else
   const states = await Promise.all([a, b, c, ended, other].map(stateOf));
   expect(states).toEqual(["cancelled", "cancelled", "cancelled", "failed", "queued"]);
   expect(await all("cancel", { environment: "UAT" })).toMatchObject({ matched: 0, done: 0 });
+});
+
+test("F9: a list shows the lines of a batch and the jobs with some labels; changes of many jobs take the same", async () => {
+  const id = newBatchId();
+  const createdAt = Date.now();
+  await insertBatch(server.context, { ...batchRequestAt(createdAt), id });
+  const lines = [1, 2, 3].map((line) =>
+    makeJob({
+      id: lineJobId(id, line),
+      batchId: id,
+      submittedAt: createdAt,
+      metadata: { ticket: `${line}`, "a b": "x&y" },
+    }),
+  );
+  await server.context.store.insertMany(lines);
+  const single = await server.enqueue({ metadata: { ticket: "1", odd: "\u2028=" } });
+
+  const ids = async (query: string) => {
+    const { status, body } = await server.get(`/v1/jobs?${query}`);
+    return status === 200 ? body.data.map(({ job_id }: { job_id: string }) => job_id) : body.error;
+  };
+  expect(await ids(`batch=${id}`)).toEqual([lines[2]!.id, lines[1]!.id, lines[0]!.id]);
+  expect(await ids(`batch=${id}&limit=1&metadata[ticket]=2`)).toEqual([lines[1]!.id]);
+  expect(await ids(`batch=${id}&status=completed`)).toEqual([]);
+  expect(await ids(`batch=${id}&environment=PROD`)).toEqual([]);
+  expect(await ids(`submitted_after=${since}&metadata[ticket]=1`)).toEqual([single, lines[0]!.id]);
+  expect(await ids(`metadata%5Bticket%5D=1&metadata%5Bodd%5D=${encodeURIComponent("\u2028=")}`)).toEqual([single]);
+  expect(await ids(`batch=${id}&metadata[a%20b]=x%26y`)).toHaveLength(3);
+  expect(await ids(`batch=${newBatchId()}`)).toMatchObject({ code: "batch_not_found" });
+  expect(await ids("metadata=x")).toMatchObject({ code: "invalid_request", field: "metadata" });
+  expect(await ids("metadata[]=x")).toMatchObject({ code: "invalid_request", field: "metadata" });
+  expect(await ids("metadata[a]=x&metadata[a]=y")).toMatchObject({ code: "invalid_request" });
+
+  expect(await all("cancel", { metadata: { ticket: "1" } })).toMatchObject({ matched: 2, done: 2 });
+  expect([await stateOf(single), await stateOf(lines[0]!.id), await stateOf(lines[1]!.id)]).toEqual([
+    "cancelled",
+    "cancelled",
+    "queued",
+  ]);
+  expect(await all("cancel", { batch: id, limit: 1 })).toMatchObject({ matched: 2, done: 2 });
 });
 
 test("retries what failed, each once; says why it could not", async () => {

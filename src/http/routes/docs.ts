@@ -74,7 +74,7 @@ export function collectDocumentation(app: HttpServer): void {
     indexPrefix: ".",
     staticCSP: contentSecurityPolicy,
     // This copy is served one folder deeper.
-    transformSpecification: () => ({ ...app.swagger(), servers: [{ url: ".." }] }),
+    transformSpecification: () => ({ ...describedInterface(app), servers: [{ url: ".." }] }),
     transformSpecificationClone: false,
     uiHooks: { onRequest: staysBelowPrefix },
   });
@@ -119,10 +119,29 @@ const index = `<!doctype html>
 </html>
 `;
 
+interface QueryParameter {
+  in?: string;
+  schema?: { type?: string };
+}
+
+/** An object in a query is written as `name[key]=value`, which the plugin has no way to say of one parameter. */
+function describedInterface(app: HttpServer): { paths?: object } {
+  const description: { paths?: object } = app.swagger();
+  for (const path of Object.values(description.paths ?? {})) {
+    for (const { parameters = [] } of Object.values(path as object) as { parameters?: QueryParameter[] }[]) {
+      for (const parameter of parameters) {
+        if (parameter.in !== "query" || parameter.schema?.type !== "object") continue;
+        Object.assign(parameter, { style: "deepObject", explode: true });
+      }
+    }
+  }
+  return description;
+}
+
 export function documentationRoutes(app: HttpServer): void {
   app.get("/openapi.json", { schema: { hide: true }, config: { open: true } }, async () => {
     // Relative to the document, so that a proxy may put the service under a path of its own.
-    return { ...app.swagger(), servers: [{ url: "." }] };
+    return { ...describedInterface(app), servers: [{ url: "." }] };
   });
   app.get("/", { schema: { hide: true }, config: { open: true } }, (_request, reply) => {
     reply.type("text/html; charset=utf-8").send(index);

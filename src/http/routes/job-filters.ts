@@ -1,24 +1,20 @@
 // POST /v1/jobs/cancel and POST /v1/jobs/retry: many jobs at once, by a filter.
 import Type, { type Static } from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
+import type { Caller } from "../../jobs/caller.ts";
 import type { JobsContext } from "../../jobs/context.ts";
-import { cancelFiltered, type FilteredResult, type JobFilter, retryFiltered } from "../../jobs/control/filtered.ts";
-import { environmentFor } from "../../jobs/policy.ts";
+import { cancelFiltered, type FilteredResult, retryFiltered } from "../../jobs/control/filtered.ts";
+import type { JobFilter } from "../../jobs/list.ts";
 import { controlErrors, errorResponses } from "../errors.ts";
-import { jobFilterFields } from "../fields.ts";
+import { jobFilterFields, jobFilterOf } from "../fields.ts";
 import { nullable } from "../json.ts";
 import type { HttpServer } from "../types.ts";
 
 const defaultLimit = 1000;
 
-const filterFields = {
-  ...jobFilterFields,
-  batch: Type.Optional(Type.String({ description: "The lines of this batch." })),
-};
-
 const body = Type.Object(
   {
-    ...filterFields,
+    ...jobFilterFields,
     dry_run: Type.Optional(Type.Boolean({ description: "Count only. By default false." })),
     limit: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1000, description: `Jobs in one call; by default ${defaultLimit}.` }),
@@ -83,35 +79,17 @@ export function jobFilterRoutes(app: HttpServer, context: JobsContext): void {
 
 type Body = Static<typeof body>;
 
-function filterOf(
-  { settings }: JobsContext,
-  asked: Body,
-  caller: Parameters<typeof environmentFor>[1],
-  states: readonly string[],
-): JobFilter {
-  const names = Object.keys(filterFields) as (keyof typeof filterFields)[];
-  if (names.every((name) => asked[name] === undefined)) {
-    throw new SluiceError("invalid_request", `Name at least one filter: ${names.join(", ")}.`, {
-      field: "environment",
-    });
+function filterOf({ settings }: JobsContext, asked: Body, caller: Caller, states: readonly string[]): JobFilter {
+  const filter = jobFilterOf(settings, asked, caller);
+  if (Object.keys(filter).length === 0) {
+    const names = Object.keys(jobFilterFields).join(", ");
+    throw new SluiceError("invalid_request", `Name at least one filter: ${names}.`, { field: "environment" });
   }
-  const { environment, status, model, tenant, priority, submitted_after, submitted_before, batch } = asked;
-  if (status !== undefined && !states.includes(status)) {
-    throw new SluiceError("invalid_request", `status must be one of ${states.join(", ")} here; got ${status}.`, {
-      field: "status",
-    });
+  if (filter.state !== undefined && !states.includes(filter.state)) {
+    const message = `status must be one of ${states.join(", ")} here; got ${filter.state}.`;
+    throw new SluiceError("invalid_request", message, { field: "status" });
   }
-  const filter = {
-    environment: environment === undefined ? undefined : environmentFor(settings, caller, environment),
-    state: status,
-    model,
-    tenant,
-    priority,
-    submittedFrom: submitted_after === undefined ? undefined : Date.parse(submitted_after),
-    submittedTo: submitted_before === undefined ? undefined : Date.parse(submitted_before),
-    batchId: batch,
-  };
-  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
+  return filter;
 }
 
 function portionOf({ limit = defaultLimit, cursor, dry_run: dryRun = false }: Body) {

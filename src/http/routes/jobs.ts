@@ -1,18 +1,18 @@
 // /v1/jobs: the full resource.
+import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { JobRecord } from "../../domain/job.ts";
-import { maySee, tenantFor } from "../../jobs/caller.ts";
 import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { cancel } from "../../jobs/cancel.ts";
 import { dryRun } from "../../jobs/dry-run.ts";
-import { environmentFor } from "../../jobs/policy.ts";
+import { listJobs } from "../../jobs/list.ts";
 import { retry } from "../../jobs/retry.ts";
 import { submitOnce } from "../../jobs/submit.ts";
 import { requireJob, viewOf } from "../../jobs/view.ts";
 import { waitForEnd } from "../../jobs/wait.ts";
 import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../dry-run-resource.ts";
 import { errorResponses } from "../errors.ts";
-import { jobFilterFields } from "../fields.ts";
+import { jobFilterFields, jobFilterOf } from "../fields.ts";
 import { closingSignal, goneSignal } from "../gone.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { jobTexts } from "../job-content.ts";
@@ -44,7 +44,7 @@ const page = Type.Object(
 );
 
 export function jobRoutes(app: HttpServer, context: HeldContext): void {
-  const { settings, clock, store } = context;
+  const { settings, clock } = context;
   const tags = ["jobs"];
 
   const closing = closingSignal(app);
@@ -91,37 +91,26 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
   app.get(
     "/v1/jobs",
     {
+      preValidation: foldMetadata,
       schema: {
         tags,
         operationId: "listJobs",
         summary: "List jobs, newest first",
+        description:
+          "Labels are given as `metadata[key]=value`. With `batch` the lines of a batch, the last ones first.",
         querystring: listQuery,
         response: {
           200: page,
-          ...errorResponses(["invalid_request", "unknown_environment", "forbidden", "unavailable"]),
+          ...errorResponses(["invalid_request", "unknown_environment", "forbidden", "batch_not_found", "unavailable"]),
         },
       },
     },
     async ({ query, caller }) => {
       const only = caller.environments?.length === 1 ? caller.environments[0] : undefined;
-      const environment = query.environment === undefined ? only : environmentFor(settings, caller, query.environment);
-      const tenant = tenantFor(caller, query.tenant);
-      if (tenant === null) return { data: [], next_cursor: null };
-      const { items, next } = await store.list({
-        environment,
-        state: query.status,
-        model: query.model,
-        tenant,
-        priority: query.priority,
-        submittedFrom: epochOf(query.submitted_after),
-        submittedTo: epochOf(query.submitted_before),
-        limit: query.limit ?? defaultListLimit,
-        cursor: query.cursor,
-      });
-      return {
-        data: items.filter(({ job }) => maySee(caller, job)).map(jobSummaryResource),
-        next_cursor: next ?? null,
-      };
+      const filter = jobFilterOf(settings, { ...query, environment: query.environment ?? only }, caller);
+      const { limit = defaultListLimit, cursor } = query;
+      const { items, next } = await listJobs(context, filter, { limit, cursor }, caller);
+      return { data: items.map(jobSummaryResource), next_cursor: next ?? null };
     },
   );
 
@@ -200,6 +189,16 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
   );
 }
 
-function epochOf(isoTime: string | undefined): number | undefined {
-  return isoTime === undefined ? undefined : Date.parse(isoTime);
+/** `metadata[key]=value`, as a query writes the members of an object, becomes the object. */
+async function foldMetadata(request: FastifyRequest): Promise<void> {
+  const query: [string, unknown][] = [];
+  const labels: [string, unknown][] = [];
+  for (const [name, value] of Object.entries(request.query as object)) {
+    const key = /^metadata\[(.*)\]$/s.exec(name)?.[1];
+    if (key === undefined) query.push([name, value]);
+    else labels.push([key, value]);
+  }
+  if (labels.length === 0) return;
+  query.push(["metadata", Object.fromEntries(labels)]);
+  request.query = Object.fromEntries(query);
 }

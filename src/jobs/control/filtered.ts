@@ -2,30 +2,15 @@
 // is none. Each job is a decision of its own, so stopping half-way and asking again does no harm.
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
-import type { JobHead, JobState, Priority } from "../../domain/job.ts";
-import { requireBatch } from "../batches/records.ts";
-import { lineRange } from "../batches/results.ts";
-import { type Caller, maySee, tenantFor } from "../caller.ts";
+import type { JobState } from "../../domain/job.ts";
+import type { Caller } from "../caller.ts";
 import { cancel } from "../cancel.ts";
 import type { JobsContext } from "../context.ts";
+import { type JobFilter, listJobs } from "../list.ts";
 import { retry } from "../retry.ts";
 
-/** What is absent does not narrow down. */
-export interface JobFilter {
-  environment?: string;
-  state?: JobState;
-  model?: string;
-  tenant?: string;
-  priority?: Priority;
-  /** Milliseconds since the epoch; from is included, to is not. */
-  submittedFrom?: number;
-  submittedTo?: number;
-  /** The lines of this batch. */
-  batchId?: string;
-}
-
 export interface Portion {
-  /** Jobs looked at, at most. */
+  /** Jobs that it is done for, at most. */
   limit: number;
   cursor?: string;
   /** Count only. */
@@ -74,8 +59,10 @@ async function each(
       field: "cursor",
     });
   }
-  const read = filter.batchId === undefined ? listed : linesOf;
-  const readOf = (state: JobState, cursor?: string) => read(context, { ...filter, state }, { limit, cursor }, caller);
+  const readOf = async (state: JobState, cursor?: string) => {
+    const { items, next } = await listJobs(context, { ...filter, state }, { limit, cursor }, caller);
+    return { jobs: items.map(({ job }) => job), next };
+  };
   let { jobs, next } = await readOf(wanted[place]!, inside || undefined);
   // An answer that nothing was found is not to be had while another state has something.
   while (jobs.length === 0 && next === undefined && place + 1 < wanted.length) {
@@ -98,42 +85,4 @@ async function each(
   if (next !== undefined) result.next = `${state}:${next}`;
   else if (place + 1 < wanted.length) result.next = `${wanted[place + 1]}:`;
   return result;
-}
-
-type Read = (
-  context: JobsContext,
-  filter: JobFilter & { state: JobState },
-  page: { limit: number; cursor: string | undefined },
-  caller: Caller,
-) => Promise<{ jobs: JobHead[]; next?: string }>;
-
-const listed: Read = async ({ store }, { batchId: _, tenant, ...filter }, page, caller) => {
-  const own = tenantFor(caller, tenant);
-  if (own === null) return { jobs: [] };
-  const { items, next } = await store.list({ ...filter, ...page, ...(own !== undefined && { tenant: own }) });
-  const jobs = items.map(({ job }) => job).filter((job) => maySee(caller, job));
-  return next === undefined ? { jobs } : { jobs, next };
-};
-
-const linesOf: Read = async (context, { batchId, state, ...filter }, { limit, cursor }, caller) => {
-  const { request } = await requireBatch(context, batchId!, caller);
-  const range = lineRange(request);
-  const from = cursor !== undefined && cursor > range.from && cursor < range.to ? cursor : range.from;
-  const lines = await context.store.lines({ ...range, from, state, limit });
-  const jobs = lines.map(({ job }) => job).filter((job) => fits(job, filter) && maySee(caller, job));
-  const last = lines.at(-1);
-  // The id that follows: nothing sorts between an id and the same with a character more.
-  return lines.length < limit || !last ? { jobs } : { jobs, next: `${last.job.id}-` };
-};
-
-function fits(job: JobHead, filter: Omit<JobFilter, "batchId" | "state">): boolean {
-  const { environment, model, tenant, priority, submittedFrom, submittedTo } = filter;
-  return (
-    (environment === undefined || job.environment === environment) &&
-    (model === undefined || job.model === model) &&
-    (tenant === undefined || job.tenant === tenant) &&
-    (priority === undefined || job.priority === priority) &&
-    (submittedFrom === undefined || job.submittedAt >= submittedFrom) &&
-    (submittedTo === undefined || job.submittedAt < submittedTo)
-  );
 }

@@ -39,6 +39,7 @@ import type {
   UnfinishedQuery,
   UsageQuery,
 } from "../job-store.ts";
+import { listByMetadata } from "../metadata-filter.ts";
 import type { RecordStore } from "../record-store.ts";
 import { StoreOpenError } from "../store-open-error.ts";
 import { putDocument } from "./commands.ts";
@@ -222,7 +223,8 @@ class MongoStore implements JobStore {
   list(query: ListQuery): Promise<Page<JobSummary>> {
     return this.#call(async () => {
       checkLimit(query.limit, 1_000);
-      return this.#pages.list(query);
+      const list = (part: ListQuery) => this.#pages.list(part);
+      return query.metadata ? listByMetadata(query, list) : list(query);
     });
   }
 

@@ -24,13 +24,20 @@ export const withoutRequest = { request: 0 } as const;
 
 /** Newest first, after the key of the last one that was given out. */
 export function listQuery(environment: string, query: ListQuery, after: JobKey | undefined): Query {
-  const { state, tenant, model, priority } = query;
+  const { state, tenant, model, priority, lines } = query;
+  const from = Math.max(query.submittedFrom ?? 0, lines?.submittedAt ?? 0);
+  const to = Math.min(
+    query.submittedTo ?? Number.POSITIVE_INFINITY,
+    (lines?.submittedAt ?? Number.POSITIVE_INFINITY) + 1,
+  );
+  const range = lines ? { submittedFrom: from, submittedTo: to } : query;
   return {
     collection: "jobs",
     filter: {
       environment,
       ...defined({ state, tenant, model, priority }),
-      ...defined({ submitted_at: timeRange(query, after && { $lte: dateOf(after[0]) }) }),
+      ...defined({ submitted_at: timeRange(range, after && { $lte: dateOf(after[0]) }) }),
+      ...(lines && { _id: { $gte: lines.from, $lt: lines.to } }),
       ...(after && { $or: [{ submitted_at: { $lt: dateOf(after[0]) } }, { _id: { $lt: after[1] } }] }),
     },
     sort: { submitted_at: -1, _id: -1 },

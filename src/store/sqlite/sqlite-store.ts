@@ -38,6 +38,7 @@ import type {
   UnfinishedQuery,
   UsageQuery,
 } from "../job-store.ts";
+import { listByMetadata } from "../metadata-filter.ts";
 import type { RecordStore } from "../record-store.ts";
 import { StoreOpenError } from "../store-open-error.ts";
 import { requestFromJson } from "../stored-forms.ts";
@@ -183,15 +184,18 @@ class SqliteStore implements JobStore {
 
   async list(query: ListQuery): Promise<Page<JobSummary>> {
     checkLimit(query.limit, 1_000);
-    const { tenant, model, priority, limit } = query;
+    if (query.metadata) return listByMetadata(query, (part) => this.list(part));
+    const { tenant, model, priority, limit, lines } = query;
+    const from = lines ? ([lines.submittedAt, lines.from] as const) : firstKey;
+    const before = lines ? ([lines.submittedAt, lines.to] as const) : lastKey;
     const page = await this.#reader.ask("list", {
       environments: this.#environments(query.environment),
       status: query.state,
       tenant,
       model,
       priority,
-      from: startOf(query.submittedFrom) ?? firstKey,
-      before: earlier(startOf(query.submittedTo) ?? lastKey, cursorKey(query.cursor) ?? lastKey),
+      from: later(startOf(query.submittedFrom) ?? firstKey, from),
+      before: earlier(earlier(startOf(query.submittedTo) ?? lastKey, before), cursorKey(query.cursor) ?? lastKey),
       limit,
     });
     return pageOf(page, summaryOf);

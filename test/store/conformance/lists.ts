@@ -1,4 +1,5 @@
 import { expect, type TestAPI } from "vitest";
+import { lineJobId, newBatchId } from "../../../src/domain/batch.ts";
 import type { Job, JobState, Outcome } from "../../../src/domain/job.ts";
 import type { JobStore, ListQuery } from "../../../src/store/job-store.ts";
 import { allPages, beginning, makeJob, newEra, newestFirst } from "./support.ts";
@@ -85,6 +86,52 @@ export function listCases(store: () => JobStore, test: TestAPI): void {
     expect(await idsOf({ ...range, submittedTo: era.from + 1 })).toEqual([]);
     const pages = await allPages((cursor) => store().list({ ...range, limit: 1, cursor }));
     expect(pages.flat().map((item) => item.job.id)).toEqual([jobs[2]!.id, jobs[1]!.id]);
+  });
+
+  test("F9: the lines of a batch, last ones first, with the other filters", async () => {
+    const submittedAt = newEra().from;
+    const [batchId, other] = [newBatchId(), newBatchId()];
+    const lines = Array.from({ length: 7 }, (_, i) =>
+      makeJob({ id: lineJobId(batchId, i + 1), submittedAt, batchId, model: i % 2 === 0 ? "m1" : "m2" }),
+    );
+    await store().insertMany([makeJob({ id: lineJobId(other, 1), submittedAt, batchId: other }), ...lines]);
+    await store().finish("UAT", { jobId: lines[2]!.id, status: "cancelled", at: 1 });
+    const range = { environment: "UAT", submittedAt, from: lineJobId(batchId, 0), to: lineJobId(batchId, 0xffff_ffff) };
+    const query = { environment: "UAT", lines: range };
+    const ids = lines.map(({ id }) => id).reverse();
+    expect(await idsOf(query)).toEqual(ids);
+    expect(await idsOf({ ...query, state: "cancelled" })).toEqual([lines[2]!.id]);
+    expect(await idsOf({ ...query, model: "m2" })).toEqual([lines[5]!.id, lines[3]!.id, lines[1]!.id]);
+    expect(await idsOf({ ...query, submittedFrom: submittedAt + 1 })).toEqual([]);
+    expect(await idsOf({ ...query, submittedTo: submittedAt })).toEqual([]);
+    const pages = await allPages((cursor) => store().list({ ...query, limit: 2, cursor }));
+    expect(pages.flat().map((item) => item.job.id)).toEqual(ids);
+  });
+
+  test("F9: jobs that have all of some labels", async () => {
+    const era = newEra();
+    const labels: (Record<string, string> | undefined)[] = [
+      { a: "1" },
+      { a: "1", b: "2" },
+      { a: "2", b: "2" },
+      undefined,
+      { a: "1", b: "2", c: "" },
+      { '"]': "$.x" },
+    ];
+    const jobs = labels.map((metadata, i) => makeJob({ submittedAt: era.from + i, ...(metadata && { metadata }) }));
+    await store().insertMany(jobs);
+    const with_ = (metadata: Record<string, string>) => idsOf({ ...era.range, metadata });
+    const idsAt = (...at: number[]) => at.map((i) => jobs[i]!.id);
+    expect(await with_({ a: "1" })).toEqual(idsAt(4, 1, 0));
+    expect(await with_({ a: "1", b: "2" })).toEqual(idsAt(4, 1));
+    expect(await with_({ c: "" })).toEqual(idsAt(4));
+    expect(await with_({ '"]': "$.x" })).toEqual(idsAt(5));
+    const absent: Record<string, string>[] = [{ toString: "1" }, { a: "3" }, { d: "1" }];
+    for (const none of absent) {
+      expect(await with_(none)).toEqual([]);
+    }
+    const pages = await allPages((cursor) => store().list({ ...era.range, metadata: { a: "1" }, limit: 1, cursor }));
+    expect(pages.flat().map((item) => item.job.id)).toEqual(idsAt(4, 1, 0));
   });
 
   test("pages neither repeat nor leave out a job while new ones arrive and old ones end", async () => {

@@ -1,0 +1,42 @@
+// Lists by labels. There is no index of labels: the jobs that the other filters leave are looked at one by one, a bounded
+// number of them for one page. Both stores use this, so that they find the same.
+import type { JobHead, JobSummary } from "../domain/job.ts";
+import { encodeCursor, type Page } from "./cursor.ts";
+import type { ListQuery } from "./job-store.ts";
+
+/** Jobs in one read of the store, and reads for one page. A page of a store may be shorter, so reads are what is counted. */
+const readSize = 1_000;
+const readsPerPage = 5;
+
+/**
+ * Returns the next jobs that have all of `query.metadata`; at most as many as were asked for, and perhaps none although
+ * there are more.
+ * @param list the store's list without labels
+ */
+export async function listByMetadata(
+  query: ListQuery,
+  list: (query: ListQuery) => Promise<Page<JobSummary>>,
+): Promise<Page<JobSummary>> {
+  const { metadata = {}, ...rest } = query;
+  const labels = Object.entries(metadata);
+  const items: JobSummary[] = [];
+  let { cursor } = query;
+  for (let reads = 0; reads < readsPerPage; reads++) {
+    const page = await list({ ...rest, cursor, limit: readSize });
+    for (const [i, item] of page.items.entries()) {
+      if (!hasLabels(item.job, labels)) continue;
+      items.push(item);
+      if (items.length < query.limit) continue;
+      const isLast = i === page.items.length - 1;
+      const next = isLast ? page.next : encodeCursor([item.job.submittedAt, item.job.id]);
+      return { items, ...(next !== undefined && { next }) };
+    }
+    cursor = page.next;
+    if (cursor === undefined) return { items };
+  }
+  return { items, ...(cursor !== undefined && { next: cursor }) };
+}
+
+function hasLabels({ metadata = {} }: JobHead, labels: readonly [string, string][]): boolean {
+  return labels.every(([key, value]) => Object.hasOwn(metadata, key) && metadata[key] === value);
+}
