@@ -61,10 +61,9 @@ export const canMount = spawnSync("unshare", ["-rm", "sh", "-c", "mount -t tmpfs
  * @param prepare a shell script that mounts them; the data folder is $1
  */
 export async function openWithMounts(dataDir: string, prepare: string): Promise<string | undefined> {
-  const program = resolve(import.meta.dirname, "sqlite-process.ts");
-  const script = `set -e; ${prepare}; exec "$0" --import tsx "$2" hold "$1"`;
+  const program = resolve(import.meta.dirname, "sqlite-process.mjs");
+  const script = `set -e; ${prepare}; exec "$0" "$2" hold "$1"`;
   const child = spawn("unshare", ["-rm", "sh", "-c", script, process.execPath, dataDir, program], {
-    cwd: resolve(import.meta.dirname, "../.."),
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));
