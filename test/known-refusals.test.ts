@@ -58,18 +58,15 @@ async function job(body: object): Promise<Body> {
   return answer.json();
 }
 
-/** What the check of a batch says of its second line. */
-async function batchError(body: object): Promise<Body> {
-  const line = (id: number, fields: object) =>
-    JSON.stringify({
-      custom_id: `line-${id}`,
-      method: "POST",
-      url: "/v1/chat/completions",
-      body: { model: "nova", messages: hello, max_tokens: 20, ...fields },
-    });
+/** What the check of a batch says of its lines. */
+async function batchErrors(bodies: object[]): Promise<Body[]> {
+  const lines = bodies.map((fields, i) => {
+    const body = { model: "nova", messages: hello, max_tokens: 20, ...fields };
+    return JSON.stringify({ custom_id: `line-${i}`, method: "POST", url: "/v1/chat/completions", body });
+  });
   const form = new FormData();
   form.append("purpose", "batch");
-  form.append("file", new Blob([`${line(1, {})}\n${line(2, body)}\n`]), "lines.jsonl");
+  form.append("file", new Blob([lines.join("\n")]), "lines.jsonl");
   const file = (await (await fetch(`${url}/v1/files`, { method: "POST", body: form })).json()) as Body;
   const made = await call("/v1/batches", {
     input_file_id: file.id,
@@ -80,10 +77,13 @@ async function batchError(body: object): Promise<Body> {
   await vi.waitFor(async () => expect((await read()).status).toBe("failed"), { timeout: 10_000, interval: 20 });
   const { errors, request_counts } = await read();
   expect(request_counts).toMatchObject({ completed: 0 });
-  return errors.data[0];
+  return errors.data;
 }
 
-/** The same request is refused with the field by chat, by jobs and in a batch. */
+/** What single calls were refused for, to be asked of a batch at the end. */
+const refused: { body: object; field: string; message: RegExp }[] = [];
+
+/** The same request is refused with the field by chat and by jobs, and later in a batch. */
 async function expectRefused(
   chatBody: object,
   jobBody: object,
@@ -95,8 +95,7 @@ async function expectRefused(
     body: { error: { param: field, message: expect.stringMatching(message) } },
   });
   expect(await job(jobBody)).toMatchObject({ error: { field: jobField, message: expect.stringMatching(message) } });
-  const error = await batchError(chatBody);
-  expect(error).toMatchObject({ line: 2, param: `body.${field}`, message: expect.stringMatching(message) });
+  refused.push({ body: chatBody, field, message });
 }
 
 const tool = (parameters: object) => ({ type: "function", function: { name: "look_up", parameters } });
@@ -269,4 +268,16 @@ test("top_k beyond what the model takes is refused with its limit", async () => 
   const message = /at most 128 for the model nova; got 200/;
   await expectRefused({ model: "nova", top_k: 200 }, { model: "nova", top_k: 200 }, { field: "top_k", message });
   expect(await chat({ model: "nova", top_k: 128 })).toMatchObject({ status: 200 });
+});
+
+test("C2, C3, C5, C6, C11, C13: the check of a batch finds all of these with their lines", async () => {
+  const found = await batchErrors([{}, ...refused.map(({ body }) => body)]);
+  expect(found).toMatchObject(
+    refused.map(({ field, message }, i) => ({
+      line: i + 2,
+      param: `body.${field}`,
+      message: expect.stringMatching(message),
+    })),
+  );
+  expect(refused.length).toBeGreaterThan(25);
 });
