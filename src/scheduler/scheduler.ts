@@ -36,8 +36,9 @@ export interface Scheduler {
   restamp(request: { operation: string; jobId: JobId; grant: string }): Promise<RestampResult>;
 
   /**
-   * Prolongs leases by a full lease period. The answers are in the order of the argument. While admission is closed no
-   * lease is called lost, because nobody knows yet which there are.
+   * Prolongs leases by a full lease period. The answers are in the order of the argument. A lease that has expired comes
+   * back if its job still waits: no other worker has been granted it, so the call that runs is the only one. While
+   * admission is closed no lease is called lost, because nobody knows yet which there are.
    */
   renew(leases: readonly { jobId: JobId; grant: string }[]): Promise<("renewed" | "lost")[]>;
 

@@ -14,7 +14,7 @@ const lostKeptMs = 60 * 60_000;
 
 export interface Lease {
   readonly grant: string;
-  readonly entry: Entry;
+  entry: Entry;
   readonly deployment: Deployment;
   readonly model: string;
   readonly reserved: TokenCount;
@@ -77,6 +77,19 @@ export class Leases {
 
   retired(grant: string): Lease | undefined {
     return this.#settled.get(grant) ?? this.#lost.get(grant)?.lease;
+  }
+
+  /** The lease of this job that expired without a settlement, if the token is its own. */
+  expiredOf(asked: { jobId: string; grant: string }): Lease | undefined {
+    const lease = this.#lost.get(asked.grant)?.lease;
+    return lease?.entry.jobId === asked.jobId && !lease.settled ? lease : undefined;
+  }
+
+  /** Puts a lease that had expired in force again. */
+  revive(lease: Lease, expiresAt: number): void {
+    this.#lost.delete(lease.grant);
+    lease.expiresAt = expiresAt;
+    this.add(lease);
   }
 
   add(lease: Lease): void {

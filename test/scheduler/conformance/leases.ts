@@ -30,9 +30,58 @@ export function leaseCases(declare: Case): void {
       await d.advance(9999);
       expect(await d.take(1)).toEqual([2]);
       await d.advance(1);
-      expect(await d.renew(grant)).toBe("lost");
       expect(await d.take()).toEqual([1, 3]);
+      expect(await d.renew(grant)).toBe("lost");
       expect(await d.used("q")).toBe(4);
+    },
+  );
+
+  declare("A1: a lease that has expired comes back while its job waits, and is charged once", short(100), async (d) => {
+    await d.add(...jobs(1, 2));
+    const [one, two] = await d.grants(2);
+    await d.advance(10_000);
+    expect(await d.renew(one!)).toBe("renewed");
+    expect(await d.scheduler.explain(jobId(1))).toEqual({ state: "running", deployment: "d" });
+    expect(await d.take()).toEqual([2]);
+    expect(await d.renew(two!)).toBe("lost");
+    expect(await d.used("q")).toBe(3);
+    // It is a lease like any other: prolonged, and expiring again.
+    await d.advance(9000);
+    expect(await d.renew(one!)).toBe("renewed");
+    await d.advance(10_000);
+    expect(await d.take()).toEqual([1, 2]);
+    expect(await d.renew(one!)).toBe("lost");
+  });
+
+  declare(
+    "A1: a lease that came back is settled as usual, and does not come back after that",
+    short(100),
+    async (d) => {
+      await d.add(job(1, { cost: 50 }));
+      const grant = await d.takeOne();
+      await d.advance(10_000);
+      expect(await d.renew(grant)).toBe("renewed");
+      expect(await d.settle(grant, { job: { requeueAfterMs: 0 }, charge: { input: 5, output: 0 } })).toBe("settled");
+      expect(await d.used("q")).toBe(5);
+      expect(await d.renew(grant)).toBe("lost");
+      expect(await d.take()).toEqual([1]);
+    },
+  );
+
+  declare(
+    "A1: a lease comes back for a booked job, but not for another's or one that has ended",
+    short(100),
+    async (d) => {
+      await d.add(...jobs(1, 3, { cost: 60 }));
+      const one = await d.takeOne();
+      await d.advance(10_000);
+      expect(await d.renew({ ...one, jobId: jobId(2) })).toBe("lost");
+      // Another worker's turn: the job is booked, because it does not fit now.
+      expect(await d.take()).toEqual([]);
+      expect(await d.renew(one)).toBe("renewed");
+      await d.advance(10_000);
+      await d.scheduler.remove([jobId(1)]);
+      expect(await d.renew(one)).toBe("lost");
     },
   );
 
@@ -70,7 +119,7 @@ export function leaseCases(declare: Case): void {
     ]);
   });
 
-  declare("once a lease has expired nothing confirms it, whoever asks first", short(100), async (d) => {
+  declare("a lease that has expired is confirmed by nothing but renewing it", short(100), async (d) => {
     await d.add(...jobs(1, 2));
     const [one, two] = await d.grants();
     await d.advance(10_000);
@@ -219,7 +268,7 @@ export function leaseCases(declare: Case): void {
     await d.advance(9000);
     expect((await d.restamp(grant)).status).toBe("restamped");
     await d.advance(1000);
-    expect(await d.renew(grant)).toBe("lost");
+    expect((await d.restamp(grant)).status).toBe("lost");
   });
 
   declare(

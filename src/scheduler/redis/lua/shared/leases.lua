@@ -120,6 +120,28 @@ function leases.renew(lease)
   changed[lease.grant] = true
 end
 
+-- Gives a job that waits back to the worker whose lease had expired; answers whether it could. Its charges still count.
+function leases.resume(id, grant)
+  local lease = leases.lost(grant)
+  local entry = lease and not lease.settled and lease.id == id and entries.get(id)
+  local own = entry and control.deployments[lease.deployment]
+  if not own or entry.state == running then return false end
+  waiting_room.leave(entry)
+  entry.state = running
+  entry.detail = grant
+  entries.put(entry)
+  local flow = shares.flow(entry.flow)
+  lease.flow, lease.environment, lease.priority = entry.flow, flow.environment, flow.priority
+  own.running = own.running + 1
+  control.running = control.running + 1
+  call('HDEL', key('lost'), grant)
+  call('ZREM', key('lost_until'), grant)
+  liveRead[grant] = lease
+  leases.renew(lease)
+  control.nextExpiry = math.min(control.nextExpiry, lease.expiresAt)
+  return true
+end
+
 function leases.save(lease)
   changed[lease.grant] = true
 end
