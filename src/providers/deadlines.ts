@@ -18,39 +18,60 @@ export interface Expired {
   afterMs: number;
 }
 
+/**
+ * A timer that fires this much too late was held up, because the process was frozen. Timers run before sockets are read,
+ * so an answer that arrived meanwhile is still unread.
+ */
+const frozenMs = 1_000;
+/** Time to read what arrived while the process was frozen, in milliseconds. */
+const wakingMs = 5_000;
+
 export class Deadlines {
   /** Aborts when the caller aborts or a limit is exceeded. */
   readonly signal: AbortSignal;
   expired: Expired | undefined;
   readonly #controller = new AbortController();
   readonly #timeouts: CallTimeouts;
-  readonly #total: NodeJS.Timeout;
+  readonly #now: () => number;
   readonly #caller: AbortSignal;
   readonly #abort = () => this.#controller.abort();
+  #total: NodeJS.Timeout;
   #silence: NodeJS.Timeout | undefined;
+  /** When the last event came, or else the request was sent. */
+  #heardAt: number;
   #streaming = false;
+  #waking = false;
   #stopped = false;
 
-  constructor(timeouts: CallTimeouts, signal: AbortSignal, streams: boolean) {
+  /** @param now a monotonic clock in milliseconds, by which a frozen process is noticed */
+  constructor(timeouts: CallTimeouts, signal: AbortSignal, streams: boolean, now = () => performance.now()) {
     this.#timeouts = timeouts;
+    this.#now = now;
     this.signal = this.#controller.signal;
     this.#caller = signal;
     signal.addEventListener("abort", this.#abort, { once: true });
-    this.#total = setTimeout(() => this.#expire("total", timeouts.totalMs), timeouts.totalMs);
-    if (streams)
-      this.#silence = setTimeout(() => this.#expire("firstByte", timeouts.firstByteMs), timeouts.firstByteMs);
+    const sentAt = now();
+    this.#heardAt = sentAt;
+    this.#total = setTimeout(() => {
+      if (this.#wasFrozen(sentAt, timeouts.totalMs)) {
+        this.#total = setTimeout(() => this.#expire("total", timeouts.totalMs), wakingMs);
+      } else this.#expire("total", timeouts.totalMs);
+    }, timeouts.totalMs);
+    if (streams) this.#awaitEvent("firstByte", timeouts.firstByteMs);
   }
 
   /** An event has come. */
   heard(): void {
     if (this.#stopped) return;
-    if (this.#streaming) {
+    this.#heardAt = this.#now();
+    if (this.#streaming && !this.#waking) {
       this.#silence?.refresh();
       return;
     }
     this.#streaming = true;
+    this.#waking = false;
     clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#expire("idle", this.#timeouts.idleMs), this.#timeouts.idleMs);
+    this.#awaitEvent("idle", this.#timeouts.idleMs);
   }
 
   stop(): void {
@@ -58,6 +79,19 @@ export class Deadlines {
     clearTimeout(this.#total);
     clearTimeout(this.#silence);
     this.#caller.removeEventListener("abort", this.#abort);
+  }
+
+  #awaitEvent(limit: "firstByte" | "idle", afterMs: number): void {
+    this.#silence = setTimeout(() => {
+      if (this.#wasFrozen(this.#heardAt, afterMs)) {
+        this.#waking = true;
+        this.#silence = setTimeout(() => this.#expire(limit, afterMs), wakingMs);
+      } else this.#expire(limit, afterMs);
+    }, afterMs);
+  }
+
+  #wasFrozen(since: number, ms: number): boolean {
+    return this.#now() - since > ms + frozenMs;
   }
 
   #expire(limit: Expired["limit"], afterMs: number): void {

@@ -48,3 +48,28 @@ test("the caller's abort is no time-out", () => {
   expect(deadlines.expired).toBeUndefined();
   deadlines.stop();
 });
+
+test.each([
+  ["firstByte", 0],
+  ["idle", 1],
+] as const)("A1: a process that was frozen reads what has arrived before it times out: %s", (limit, events) => {
+  let frozenMs = 0;
+  const start = Date.now();
+  const deadlines = new Deadlines(timeouts, never, true, () => Date.now() - start + frozenMs);
+  for (let event = 0; event < events; event++) deadlines.heard();
+  frozenMs = 60_000;
+  vi.advanceTimersByTime(1_000);
+  expect(deadlines.signal.aborted).toBe(false);
+  // The answer was there: the usual limit holds again.
+  deadlines.heard();
+  frozenMs = 60_000;
+  vi.advanceTimersByTime(10);
+  expect(deadlines.expired).toEqual({ limit: "idle", afterMs: 10 });
+
+  frozenMs = 0;
+  const silent = new Deadlines(timeouts, never, true, () => Date.now() - start + frozenMs);
+  for (let event = 0; event < events; event++) silent.heard();
+  frozenMs = 60_000;
+  vi.advanceTimersByTime(10_000);
+  expect(silent.expired?.limit).toBe(limit);
+});
