@@ -26,6 +26,7 @@ import { type KeyRegistry, openKeyRegistry } from "./jobs/keys/registry.ts";
 import { Limits } from "./jobs/limits/limits.ts";
 import { createTokenCounter } from "./jobs/token-counter.ts";
 import { TokenRatios } from "./jobs/token-ratios.ts";
+import { warmUsage } from "./jobs/usage.ts";
 import { createLog } from "./log.ts";
 import { openProviderPool } from "./provider-pool.ts";
 import { withinBounds } from "./providers/bounds.ts";
@@ -77,6 +78,8 @@ export interface StartOptions {
 const checkpointMs = 10_000;
 const tidyMs = 10_000;
 const callersMs = 1_000;
+/** How often sums of usage are brought up to date where the service adds them up itself. */
+const usageMs = 60_000;
 
 /**
  * Starts what `settings.role` asks for. The queue is rebuilt from the store while HTTP already accepts; `/readyz` tells when it is.
@@ -150,6 +153,10 @@ export async function startService(initial: Settings, options: StartOptions = {}
     await resumeTokenRatios(context).catch((error) => notShared(log, error));
     // Before anything can be uploaded: nobody but a process that died can have left a blob without its file.
     if (!settings.distributed) await sweepLooseBlobs(context, 0);
+    if (settings.role !== "worker") {
+      const warm = () => warmUsage(context);
+      opened.push(repeat(systemTimers, usageMs, warm, (err) => log.warn({ err }, "sums of usage could not be read")));
+    }
     const callers = settings.role === "worker" ? undefined : await openCallers(context, opened);
     const http = callers && createHttpServer(Object.assign(context, { callers }));
     await http?.listen({ host: settings.host, port: settings.port });

@@ -21,12 +21,16 @@ interface Sums {
   jobs: number;
   attempts: number;
   attempts_without_end: number;
+  attempts_estimated: number;
   attempts_without_price: number;
   input_tokens: number;
+  input_tokens_estimated: number;
   output_tokens: number;
+  output_tokens_estimated: number;
   cache_read_tokens: number;
   cache_write_tokens: number;
   cost_usd: number;
+  cost_usd_estimated: number;
 }
 
 interface Usage {
@@ -81,11 +85,17 @@ function table({ group_by, data, total }: Usage): string {
       .join("  ")
       .trimEnd(),
   );
-  const { attempts_without_end: open, attempts_without_price: unpriced } = total;
-  if (open > 0)
-    lines.push(`${open} calls run, or have no known end: they may have been billed and are not in the sums.`);
+  const { attempts_without_end: open, attempts_estimated: estimated, attempts_without_price: unpriced } = total;
+  if (open > 0) lines.push(`${open} calls run, or have no known result: they may have been billed.`);
+  if (estimated > 0) lines.push(estimatesOf(total));
   if (unpriced > 0) lines.push(`${unpriced} calls used a model whose price is not known: they are not in the dollars.`);
   return lines.join("\n");
+}
+
+function estimatesOf(total: Sums): string {
+  const { attempts_estimated: calls, input_tokens_estimated: input, output_tokens_estimated: output } = total;
+  const dollars = total.cost_usd_estimated.toFixed(4);
+  return `${calls} calls have no known usage and count as estimates: ${input} of the input, ${output} of the output, ${dollars} of the USD.`;
 }
 
 function numbersOf(sums: Sums): string[] {

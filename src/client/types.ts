@@ -110,18 +110,11 @@ export interface JobAttempt {
   deployment: string;
   model: string;
   started_at: string;
-  result:
-    | "in_progress"
-    | "unknown"
-    | "completed"
-    | "throttled"
-    | "capacity"
-    | "transient"
-    | "permanent"
-    | "aborted"
-    | "not_sent";
+  result: "in_progress" | "unknown" | "completed" | "throttled" | "capacity" | "transient" | "permanent" | "not_sent";
   error: ErrorInfo | null;
   usage: Usage | null;
+  /** Usage is not known: `usage` and `cost_usd` are estimates. */
+  usage_estimated: boolean;
   duration_ms: number | null;
   first_token_ms: number | null;
   tokens_per_second: number | null;
@@ -160,6 +153,8 @@ export interface Job extends JobSummary {
   finish_reason: string | null;
   usage: Usage | null;
   cost_usd: number | null;
+  /** The part of `cost_usd` that is an estimate. */
+  cost_usd_estimated: number | null;
   deployment: string | null;
   /** Differs from `model` if a fallback answered. */
   answered_by: string | null;

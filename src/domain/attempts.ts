@@ -8,9 +8,12 @@ import type { Attempt, JobHead } from "./job.ts";
 /** Failed tries that a job may have before it fails, unless configured otherwise. */
 export const defaultMaxFailedTries = 3;
 
-/** An attempt that was begun and of which nobody knows how it ended. */
-function isUnknown(attempt: Attempt): boolean {
-  return attempt.end === undefined;
+/**
+ * Whether the attempt's call left, or may have, without a known result: its process died, or the call was cut off. This
+ * is the one rule for `on_unknown` and for the number of failed tries, whatever cut the call off.
+ */
+export function isUnknown({ end }: Pick<Attempt, "end">): boolean {
+  return end === undefined || end.result === "unknown" || end.result === "aborted";
 }
 
 export function failedTries(attempts: readonly Attempt[]): number {
@@ -40,7 +43,7 @@ export function mayTry(job: JobHead, earlier: readonly Attempt[], maxFailedTries
         code: "tries_exhausted",
         message:
           `The job failed ${failed} times` +
-          (unknown.length > 0 ? `, ${unknown.length} of them without a known end (the worker was lost)` : "") +
+          (unknown.length > 0 ? `, ${unknown.length} of them without a known result` : "") +
           (last ? `. The last error was: ${last}` : "."),
       },
     };

@@ -80,8 +80,10 @@ export interface BatchEnd {
   errorFileId?: string;
   /** Of all completed lines. `cached` is part of the input, `reasoning` of the output (absent in older records). */
   usage: { input: number; cached: number; output: number; reasoning?: number };
-  /** Of all lines whose price is known, in billionths of a US dollar. */
+  /** Of all lines whose price is known, estimates included, in billionths of a US dollar. */
   costNanoUsd: number;
+  /** The part of `costNanoUsd` that is an estimate; absent if there is none. */
+  estimatedNanoUsd?: number;
 }
 
 /** Lines by what became of them; the rest of the lines has not ended. */

@@ -124,7 +124,9 @@ export interface Attempt {
   /** When the quotas were charged; milliseconds since the epoch. */
   chargedAt: number;
   reserved: TokenCount;
-  /** Absent while the call runs, and for ever if the process died: then nobody knows whether it was billed. */
+  /** What `reserved` would cost, in billionths of a US dollar; absent if no price was known when the attempt began. */
+  reservedNanoUsd?: number;
+  /** Absent while the call runs, and if its process died: then the attempt may have been billed. See `attemptUsage`. */
   end?: AttemptEnd;
 }
 
@@ -135,16 +137,27 @@ export interface Attempt {
  * - `capacity`   refused because the provider is overloaded or the deployment is out of service; does not count either
  * - `transient`  failed in a way that may pass; counts as a failed try
  * - `permanent`  the request can never succeed
- * - `aborted`    cut off by us (cancel, deadline, shutdown, or another worker's answer came first)
+ * - `unknown`    the call left and was cut off by us (cancel, deadline, shutdown); counts as a failed try
+ * - `aborted`    what earlier versions wrote for `unknown`; it means the same
  * - `not_sent`   handed back before the call left; nothing can have been billed
  */
-export type AttemptResult = "completed" | "throttled" | "capacity" | "transient" | "permanent" | "aborted" | "not_sent";
+export type AttemptResult =
+  | "completed"
+  | "throttled"
+  | "capacity"
+  | "transient"
+  | "permanent"
+  | "unknown"
+  | "aborted"
+  | "not_sent";
 
 export interface AttemptEnd {
   result: AttemptResult;
   /** Milliseconds since the epoch. */
   at: number;
   usage?: Usage;
+  /** The provider reported no usage for a call that it may have billed: `usage` is an estimate. */
+  estimated?: true;
   error?: JobError;
   /** From sending the call to its end, and to the first token. */
   durationMs?: number;
@@ -182,8 +195,10 @@ export interface Outcome {
   deployment?: string;
   model?: string;
   attempt?: number;
-  /** Of all attempts that are known to have been billed, in billionths of a US dollar. */
+  /** Cost of all attempts, estimates included, in billionths of a US dollar; absent if a price is not known. */
   costNanoUsd?: number;
+  /** The part of `costNanoUsd` that is an estimate; absent if there is none. */
+  estimatedNanoUsd?: number;
   /** Always with `failed`. */
   error?: JobError;
 }

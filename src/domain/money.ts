@@ -1,6 +1,6 @@
 // What a call costs. Prices are US dollars per million tokens; amounts are whole billionths of a dollar, so that sums of
 // any number of calls are exact. Pure.
-import type { AttemptEnd, Usage } from "./job.ts";
+import type { Usage } from "./job.ts";
 import type { CanonicalRequest } from "./request.ts";
 
 /** US dollars per 1,000,000 tokens, on the provider's default tier. What is absent is not known. */
@@ -57,16 +57,6 @@ export function costNanoUsd(
 /** What was stored before usage was checked may be any number. */
 function wholeTokens(tokens: number): number {
   return Number.isFinite(tokens) ? Math.max(0, Math.ceil(tokens)) : 0;
-}
-
-/** Of all the calls that say what they cost; undefined if none does, or if one used tokens and does not say. */
-export function sumOfCosts(ends: readonly (AttemptEnd | undefined)[]): number | undefined {
-  let sum: number | undefined;
-  for (const end of ends) {
-    if (end?.usage !== undefined && end.costNanoUsd === undefined) return undefined;
-    if (end?.costNanoUsd !== undefined) sum = (sum ?? 0) + end.costNanoUsd;
-  }
-  return sum;
 }
 
 export function toUsd(nanoUsd: number): number {

@@ -1,25 +1,34 @@
 // What calls have used, as sums that can be added up: of a time, a key, a model. Pure.
-import type { AttemptEnd } from "./job.ts";
+import { isUnknown } from "./attempts.ts";
+import type { Attempt, Usage } from "./job.ts";
 
 export interface UsageSums {
   /** Jobs whose first attempt is among those that are counted. */
   jobs: number;
   /** Calls that left, or may have. */
   attempts: number;
-  /** Of those, the ones that run or of which nobody knows how they ended; they may have been billed. */
+  /** Of those, the ones that run or whose result is unknown; they may have been billed. */
   open: number;
   /** Of those, the ones that used tokens whose price is not known: they are missing from `nanoUsd`. */
   unpriced: number;
+  /** Of those, the ones whose usage is an estimate, because the provider has not reported it. */
+  estimated: number;
   input: number;
   output: number;
   cacheRead: number;
   cacheWrite: number;
   /** Billionths of a US dollar. */
   nanoUsd: number;
+  /** The parts of `input`, `output` and `nanoUsd` that are estimates. */
+  estimatedInput: number;
+  estimatedOutput: number;
+  estimatedNanoUsd: number;
 }
 
-/** Of one tenant, key and model alias. */
+/** Of one UTC day, tenant, key and model alias. */
 export interface UsageRow extends UsageSums {
+  /** Whole days since 1970. */
+  day: number;
   tenant: string;
   /** Absent where there are no keys. */
   keyId?: string;
@@ -31,31 +40,114 @@ export const noUsage: Readonly<UsageSums> = {
   attempts: 0,
   open: 0,
   unpriced: 0,
+  estimated: 0,
   input: 0,
   output: 0,
   cacheRead: 0,
   cacheWrite: 0,
   nanoUsd: 0,
+  estimatedInput: 0,
+  estimatedOutput: 0,
+  estimatedNanoUsd: 0,
 };
 
-const fields = Object.keys(noUsage) as (keyof UsageSums)[];
+export const usageFields = Object.keys(noUsage) as (keyof UsageSums)[];
 
-/** Adds `more` to `sums`, in place. */
-export function addUsage(sums: UsageSums, more: UsageSums): void {
-  for (const field of fields) sums[field] += more[field];
+const dayMs = 86_400_000;
+
+/** The UTC day of a time in milliseconds since the epoch, as whole days since 1970. */
+export function usageDay(atMs: number): number {
+  return Math.floor(atMs / dayMs);
 }
 
-export function usageOfAttempt({ n, end }: { n: number; end?: AttemptEnd }): UsageSums {
-  const usage = end?.usage;
+/** Adds `more` to `sums`, in place. With `sign` -1 it takes `more` away. */
+export function addUsage(sums: UsageSums, more: UsageSums, sign: 1 | -1 = 1): void {
+  for (const field of usageFields) sums[field] += sign * more[field];
+}
+
+/** What one attempt used. */
+export interface AttemptUsage {
+  usage: Usage;
+  /** Billionths of a US dollar; absent if no price is known. */
+  nanoUsd?: number;
+  /** Whether this is an estimate, because the provider has not reported any usage. */
+  estimated: boolean;
+}
+
+/**
+ * What an attempt used: as the provider reported it, or else its estimate. An attempt without a known result counts at
+ * what it reserved until its real usage is known. Undefined if nothing can have been billed.
+ */
+export function attemptUsage(attempt: Pick<Attempt, "reserved" | "reservedNanoUsd" | "end">): AttemptUsage | undefined {
+  const { reserved, reservedNanoUsd, end } = attempt;
+  if (end?.usage) {
+    const { usage, costNanoUsd, estimated = false } = end;
+    return { usage, ...(costNanoUsd !== undefined && { nanoUsd: costNanoUsd }), estimated };
+  }
+  // Earlier versions wrote no estimate when they cut a call off.
+  if (end && end.result !== "aborted" && end.result !== "unknown") return undefined;
+  const usage = { input: reserved.input, output: reserved.output };
+  return { usage, ...(reservedNanoUsd !== undefined && { nanoUsd: reservedNanoUsd }), estimated: true };
+}
+
+/** More than any call can use; what earlier versions stored may be anything. */
+const most = 1e12;
+
+function whole(n: number | undefined): number {
+  return n !== undefined && n > 0 ? Math.round(Math.min(n, most)) : 0;
+}
+
+export function usageOfAttempt(
+  attempt: Pick<Attempt, "n" | "reserved" | "reservedNanoUsd"> & Partial<Pick<Attempt, "end">>,
+): UsageSums {
+  const { n, end } = attempt;
+  const used = attemptUsage(attempt);
+  const input = whole(used?.usage.input);
+  const output = whole(used?.usage.output);
+  const nanoUsd = whole(used?.nanoUsd);
+  const estimated = used?.estimated === true;
   return {
     jobs: n === 1 ? 1 : 0,
     attempts: end?.result === "not_sent" ? 0 : 1,
-    open: end ? 0 : 1,
-    unpriced: usage && end.costNanoUsd === undefined ? 1 : 0,
-    input: usage?.input ?? 0,
-    output: usage?.output ?? 0,
-    cacheRead: usage?.cacheRead ?? 0,
-    cacheWrite: usage?.cacheWrite ?? 0,
-    nanoUsd: end?.costNanoUsd ?? 0,
+    open: isUnknown(attempt) ? 1 : 0,
+    unpriced: used && used.nanoUsd === undefined ? 1 : 0,
+    estimated: estimated ? 1 : 0,
+    input,
+    output,
+    cacheRead: whole(used?.usage.cacheRead),
+    cacheWrite: whole(used?.usage.cacheWrite),
+    nanoUsd,
+    estimatedInput: estimated ? input : 0,
+    estimatedOutput: estimated ? output : 0,
+    estimatedNanoUsd: estimated ? nanoUsd : 0,
   };
+}
+
+export interface AttemptsCost {
+  /** Billionths of a US dollar. */
+  nanoUsd: number;
+  /** The part of `nanoUsd` that is an estimate. */
+  estimatedNanoUsd: number;
+}
+
+/** What attempts have cost together; undefined if none used anything, or if one used tokens whose price is not known. */
+export function costOfAttempts(attempts: readonly Attempt[]): AttemptsCost | undefined {
+  let sum: AttemptsCost | undefined;
+  for (const attempt of attempts) {
+    const used = attemptUsage(attempt);
+    if (!used) continue;
+    if (used.nanoUsd === undefined) return undefined;
+    sum ??= { nanoUsd: 0, estimatedNanoUsd: 0 };
+    sum.nanoUsd += used.nanoUsd;
+    if (used.estimated) sum.estimatedNanoUsd += used.nanoUsd;
+  }
+  return sum;
+}
+
+/** The same as an outcome says it. */
+export function outcomeCost(attempts: readonly Attempt[]): { costNanoUsd?: number; estimatedNanoUsd?: number } {
+  const cost = costOfAttempts(attempts);
+  if (!cost) return {};
+  const { nanoUsd, estimatedNanoUsd } = cost;
+  return { costNanoUsd: nanoUsd, ...(estimatedNanoUsd > 0 && { estimatedNanoUsd }) };
 }

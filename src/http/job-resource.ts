@@ -12,7 +12,8 @@ import {
   priorities,
   type Usage,
 } from "../domain/job.ts";
-import { sumOfCosts, toUsd } from "../domain/money.ts";
+import { toUsd } from "../domain/money.ts";
+import { attemptUsage, costOfAttempts } from "../domain/usage.ts";
 import { type Pause, pausedPart, pauseSentence } from "../jobs/control/pause.ts";
 import type { JobView } from "../jobs/view.ts";
 import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
@@ -35,7 +36,7 @@ const usage = Type.Object({
 
 const cost = "US dollars by the catalogue's prices; null if nothing was used, or usage or price are not known.";
 
-const attemptResults = [
+const shownResults = [
   "in_progress",
   "unknown",
   "completed",
@@ -43,7 +44,6 @@ const attemptResults = [
   "capacity",
   "transient",
   "permanent",
-  "aborted",
   "not_sent",
 ] as const;
 
@@ -52,11 +52,15 @@ const attempt = Type.Object({
   deployment: Type.String(),
   model: Type.String({ description: "The alias that the deployment serves." }),
   started_at: time("When it was charged to the quotas."),
-  result: Type.Enum([...attemptResults], {
-    description: "`unknown`: nobody knows how it ended, so it may have been billed.",
+  result: Type.Enum([...shownResults], {
+    description: "`unknown`: the call left and its result is not known, so it may have been billed.",
   }),
   error: nullable(error),
   usage: nullable(usage),
+  usage_estimated: Type.Boolean({
+    description:
+      "The provider reported no usage, so usage and cost_usd are estimates: the input, and the output that was seen or reserved.",
+  }),
   duration_ms: nullable(Type.Number()),
   first_token_ms: nullable(Type.Number()),
   tokens_per_second: nullable(Type.Number({ description: "Output tokens by the time of the whole call." })),
@@ -123,7 +127,10 @@ export const jobSchema = Type.Object(
       Type.String({ description: "stop, length (the answer is truncated), tool_calls or content_filter." }),
     ),
     usage: nullable(usage),
-    cost_usd: nullable(Type.Number({ description: `Of all attempts that are known to have been billed. ${cost}` })),
+    cost_usd: nullable(Type.Number({ description: `Of all attempts, estimates included. ${cost}` })),
+    cost_usd_estimated: nullable(
+      Type.Number({ description: "The part of cost_usd that is an estimate, because usage is not known." }),
+    ),
     deployment: nullable(
       Type.String({ description: "The id of the deployment that answered; GET /v1/deployments lists them." }),
     ),
@@ -156,13 +163,17 @@ export function jobResource(view: JobView, now: number): JobResource {
   const { job, state, outcome, attempts, standing } = view;
   const waiting = state === "queued" && standing?.state === "waiting" ? standing : undefined;
   const { parameters } = job.request;
+  const last = attempts.at(-1);
+  const running = state === "in_progress" && !last?.end ? last : undefined;
+  const cost = costOfAttempts(attempts.filter((a) => a !== running));
   return {
     ...summaryFieldsOf(job, state, outcome?.at, outcome?.error),
     text: outcome?.text ?? null,
     tool_calls: outcome?.toolCalls?.length ? outcome.toolCalls : null,
     finish_reason: outcome?.finishReason ?? null,
     usage: usageOf(outcome?.usage),
-    cost_usd: usdOf(sumOfCosts(attempts.map((a) => a.end))),
+    cost_usd: usdOf(cost?.nanoUsd),
+    cost_usd_estimated: usdOf(cost?.estimatedNanoUsd),
     deployment: outcome?.deployment ?? null,
     answered_by: outcome?.model ?? null,
     synthetic: outcome?.deployment?.startsWith("simulator/") ?? false,
@@ -174,7 +185,7 @@ export function jobResource(view: JobView, now: number): JobResource {
     waiting_on: state === "queued" && standing ? waitingOnOf(standing, view.pause) : null,
     eta: waiting?.startsInMs === undefined ? null : iso(now + waiting.startsInMs),
     expected_finish: isoOrNull(view.expectedFinish),
-    attempts: attempts.map((a) => attemptOf(a, state === "in_progress" && a === attempts.at(-1))),
+    attempts: attempts.map((a) => attemptOf(a, a === running)),
   };
 }
 
@@ -202,25 +213,32 @@ function summaryFieldsOf(job: JobHead, state: JobState, finishedAt?: number, err
 
 function attemptOf(record: Attempt, mayRun: boolean): Static<typeof attempt> {
   const { end } = record;
+  const used = mayRun ? undefined : attemptUsage(record);
   return {
     number: record.n,
     deployment: record.deployment,
     model: record.model,
     started_at: iso(record.chargedAt),
-    result: end?.result ?? (mayRun ? "in_progress" : "unknown"),
+    result: resultOf(end, mayRun),
     error: end?.error ?? null,
-    usage: usageOf(end?.usage),
+    usage: usageOf(used?.usage),
+    usage_estimated: used?.estimated ?? false,
     duration_ms: end?.durationMs ?? null,
     first_token_ms: end?.firstTokenMs ?? null,
     tokens_per_second: tokensPerSecond(end),
     service_tier: end?.serviceTier ?? null,
-    cost_usd: usdOf(end?.costNanoUsd),
+    cost_usd: usdOf(used?.nanoUsd),
   };
+}
+
+function resultOf(end: AttemptEnd | undefined, mayRun: boolean): (typeof shownResults)[number] {
+  if (!end) return mayRun ? "in_progress" : "unknown";
+  return end.result === "aborted" ? "unknown" : end.result;
 }
 
 /** To a tenth. */
 function tokensPerSecond(end: AttemptEnd | undefined): number | null {
-  if (!end?.usage || !end.durationMs) return null;
+  if (!end?.usage || end.estimated || !end.durationMs) return null;
   return Math.round((end.usage.output * 10_000) / end.durationMs) / 10;
 }
 

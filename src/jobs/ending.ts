@@ -1,6 +1,6 @@
 // Ending a job by other means than the answer of a call: cancelled, expired, or found impossible.
 import type { JobHead, JobRecord, Outcome } from "../domain/job.ts";
-import { sumOfCosts } from "../domain/money.ts";
+import { outcomeCost } from "../domain/usage.ts";
 import type { FinishResult } from "../store/job-store.ts";
 import type { JobsContext } from "./context.ts";
 import { announceEnd } from "./webhooks/records.ts";
@@ -49,8 +49,9 @@ async function tellEnd(context: EndingContext, job: EndedJob, result: FinishResu
   await context.scheduler.remove([jobId]);
 }
 
-/** What the job's earlier attempts have cost, for an outcome that no attempt leads to. */
-export function costSoFar({ attempts }: Pick<JobRecord, "attempts">): Pick<Outcome, "costNanoUsd"> {
-  const costNanoUsd = sumOfCosts(attempts.map(({ end }) => end));
-  return costNanoUsd === undefined ? {} : { costNanoUsd };
+/** What the job's attempts have cost so far, for an outcome that none of them leads to. */
+export function costSoFar({
+  attempts,
+}: Pick<JobRecord, "attempts">): Pick<Outcome, "costNanoUsd" | "estimatedNanoUsd"> {
+  return outcomeCost(attempts);
 }

@@ -104,10 +104,10 @@ export interface JobStore {
   attemptsSince(query: AttemptsQuery): Promise<Page<Attempt>>;
 
   /**
-   * What the attempts that were charged in a range have used, by tenant, key and model; of all in the range, so it should
-   * be an hour or a day.
+   * What attempts have used, by the UTC day on which they were charged, tenant, key and model; in the order of days, a page
+   * at a time. The sums are kept as attempts begin and end, so reading them costs the same however many attempts there are.
    */
-  usage(query: UsageQuery): Promise<UsageRow[]>;
+  usage(query: UsageQuery): Promise<Page<UsageRow>>;
 
   /** How many jobs are in each state, by environment. Cheap enough to ask for every second with a million jobs. */
   counts(): Promise<Record<string, Record<JobState, number>>>;
@@ -210,6 +210,8 @@ export interface BeginAttempt {
   /** Milliseconds since the epoch. */
   chargedAt: number;
   reserved: { input: number; output: number };
+  /** What that would cost, in billionths of a US dollar; absent if no price is known. */
+  reservedNanoUsd?: number;
   /** A job with this many failed tries is not tried again (see `mayTry`). */
   maxFailedTries: number;
 }
@@ -254,9 +256,12 @@ export interface AttemptsQuery {
 
 export interface UsageQuery {
   environment: string;
-  /** Milliseconds since the epoch; from is included, to is not. */
-  chargedFrom: number;
-  chargedTo: number;
+  /** Whole days since 1970 (UTC); both are included. */
+  fromDay: number;
+  toDay: number;
+  /** 1 to 10,000. */
+  limit: number;
+  cursor?: string;
 }
 
 /** What is absent stays as it is. */

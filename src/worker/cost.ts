@@ -1,7 +1,8 @@
-// What an attempt cost, by the prices of the deployment that was called, and what its job has cost with it.
+// What an attempt cost, by the prices of the deployment that was called; and what it cost at most before it ends.
 import type { Settings } from "../config/settings.ts";
 import type { Attempt, AttemptEnd, Job } from "../domain/job.ts";
-import { costNanoUsd, keepsForAnHour, sumOfCosts } from "../domain/money.ts";
+import { costNanoUsd, keepsForAnHour } from "../domain/money.ts";
+import type { Grant } from "../scheduler/scheduler.ts";
 
 interface Called {
   job: Job;
@@ -13,15 +14,22 @@ interface Called {
  * was asked for.
  */
 export function priced(settings: Pick<Settings, "models">, { job, attempt }: Called, end: AttemptEnd): AttemptEnd {
-  const deployment = settings.models[attempt.model]?.deployments.find(({ id }) => id === attempt.deployment);
-  const prices = deployment?.traits.prices;
+  const prices = pricesOf(settings, attempt);
   if (end.usage === undefined || prices === undefined) return end;
   const tier = end.serviceTier ?? job.request.serviceTier;
   const keptForAnHour = keepsForAnHour(job.request);
   return { ...end, costNanoUsd: costNanoUsd(prices, end.usage, { tier, keptForAnHour }) };
 }
 
-/** Of the attempt that ends like this and of those before it. */
-export function totalCost({ earlier }: { earlier: readonly Attempt[] }, end: AttemptEnd): number | undefined {
-  return sumOfCosts([...earlier.map((attempt) => attempt.end), end]);
+/** What the reservation of a grant costs, in billionths of a US dollar, on the default tier; undefined without a price. */
+export function reservedNanoUsd(
+  settings: Pick<Settings, "models">,
+  grant: Pick<Grant, "model" | "deployment" | "reserved">,
+): number | undefined {
+  const prices = pricesOf(settings, grant);
+  return prices && costNanoUsd(prices, grant.reserved);
+}
+
+function pricesOf({ models }: Pick<Settings, "models">, { model, deployment }: Pick<Attempt, "model" | "deployment">) {
+  return models[model]?.deployments.find(({ id }) => id === deployment)?.traits.prices;
 }

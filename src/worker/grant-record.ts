@@ -1,12 +1,15 @@
 // What one grant writes down: its attempt, the end of it or the outcome, and the settlement. Every write is held and
 // repeated while the store or the scheduler is away, and told to listeners once it is durable.
 import { SluiceError } from "../domain/errors.ts";
-import type { AttemptEnd, Job, JobError, JobState, Outcome } from "../domain/job.ts";
+import type { Attempt, AttemptEnd, Job, JobError, JobState, Outcome } from "../domain/job.ts";
+import type { CancelledBatches } from "../jobs/batches/cancelled.ts";
 import { announceEnd } from "../jobs/webhooks/records.ts";
 import type { Grant, RestampResult, SettleAnswer, Settlement } from "../scheduler/scheduler.ts";
 import type { BeginResult } from "../store/job-store.ts";
 import type { WorkerContext } from "./context.ts";
+import { reservedNanoUsd } from "./cost.ts";
 import { cannotBeStored, persistently } from "./persistently.ts";
+import type { RunningCall } from "./running-call.ts";
 
 const notStored: JobError = {
   code: "internal",
@@ -19,15 +22,17 @@ const notBegun: JobError = {
 
 export class GrantRecord {
   readonly #context: WorkerContext;
+  readonly #call: RunningCall;
   readonly #grant: Grant;
   readonly #giveUp: AbortSignal;
   /** Known once its attempt has begun. */
-  #job?: Job;
+  #begun?: { job: Job; attempt: Attempt; earlier: readonly Attempt[] };
 
   /** @param giveUp aborted when the process can wait no longer for a store that is away */
-  constructor(context: WorkerContext, grant: Grant, giveUp: AbortSignal) {
+  constructor(context: WorkerContext, call: RunningCall, giveUp: AbortSignal) {
     this.#context = context;
-    this.#grant = grant;
+    this.#call = call;
+    this.#grant = call.grant;
     this.#giveUp = giveUp;
   }
 
@@ -42,19 +47,31 @@ export class GrantRecord {
       deployment,
       model,
       reserved,
+      reservedNanoUsd: reservedNanoUsd(settings, this.#grant),
       worker: workerId,
       chargedAt: clock.wall(),
       maxFailedTries: settings.worker.maxFailedTries,
     };
     try {
       const result = await this.#store("Beginning an attempt", () => store.beginAttempt(attempt));
-      if (result.status === "begun") this.#job = result.job;
+      if (result.status !== "begun") return result;
+      this.#begun = result;
+      const { earlier, attempt: own } = result;
+      // An earlier one may have been lost with its process.
+      if (earlier.length > 0) void this.#context.limits?.attempted(environment, jobId, [...earlier, own]);
       return result;
     } catch (error) {
       if (this.#giveUp.aborted) throw error;
       this.#context.log.error({ err: error, jobId, environment }, "failed to begin an attempt");
       return { status: "refused", error: notBegun };
     }
+  }
+
+  /** Whether the job is a line of a batch that has been cancelled. */
+  async isOfCancelledBatch(cancelled: CancelledBatches): Promise<boolean> {
+    const { environment, batchId } = this.#begun!.job;
+    if (batchId === undefined) return false;
+    return this.#persist("Reading a batch", () => cancelled.has(environment, batchId));
   }
 
   /** The end of an attempt after which the job goes on. */
@@ -66,6 +83,7 @@ export class GrantRecord {
       this.#giveUpOn(error);
       return write(plainEnd(end));
     });
+    void this.#context.limits?.attempted(environment, jobId, this.#attempts(end));
   }
 
   /**
@@ -77,12 +95,12 @@ export class GrantRecord {
     const write = (ended: Omit<Outcome, "jobId">, of: typeof attempt) =>
       this.#store("Storing an outcome", () => this.#context.store.finish(environment, { jobId, ...ended }, of));
     try {
-      const { outcome: standing } = await write(outcome, attempt).catch((error) => {
+      const { outcome: standing, first } = await write(outcome, attempt).catch((error) => {
         this.#giveUpOn(error);
         return write(plainFailure(outcome), attempt && { n: attempt.n, end: plainEnd(attempt.end) });
       });
-      void this.#context.limits?.ended(environment, standing);
-      if (this.#job) void announceEnd(this.#context, this.#job);
+      void this.#context.limits?.ended(environment, standing, first ? this.#attempts(attempt?.end) : undefined);
+      if (this.#begun) void announceEnd(this.#context, this.#begun.job);
       this.publishState(standing.status, standing.at);
     } catch (error) {
       if (!(error instanceof SluiceError && error.code === "job_not_found")) throw error;
@@ -120,17 +138,24 @@ export class GrantRecord {
     return persistently(this.#context, what, this.#giveUp, operation, cannotBeStored);
   }
 
+  /** All attempts of the job; undefined if another worker may have begun one. */
+  #attempts(end: AttemptEnd | undefined): Attempt[] | undefined {
+    if (!this.#begun || !end || this.#call.leaseLost) return undefined;
+    return [...this.#begun.earlier, { ...this.#begun.attempt, end }];
+  }
+
   #persist<T>(what: string, operation: () => Promise<T>): Promise<T> {
     return persistently(this.#context, what, this.#giveUp, operation);
   }
 }
 
 /** The end without what a provider worded. What was used and paid stays. */
-function plainEnd({ result, at, usage, durationMs, firstTokenMs, costNanoUsd }: AttemptEnd): AttemptEnd {
+function plainEnd({ result, at, usage, estimated, durationMs, firstTokenMs, costNanoUsd }: AttemptEnd): AttemptEnd {
   return {
     result,
     at,
     ...(usage && { usage }),
+    ...(estimated && { estimated }),
     ...(durationMs !== undefined && { durationMs }),
     ...(firstTokenMs !== undefined && { firstTokenMs }),
     ...(costNanoUsd !== undefined && { costNanoUsd }),
@@ -138,7 +163,14 @@ function plainEnd({ result, at, usage, durationMs, firstTokenMs, costNanoUsd }: 
 }
 
 /** The outcome of a job whose outcome cannot be stored. */
-function plainFailure({ at, deployment, model, attempt, costNanoUsd }: Omit<Outcome, "jobId">): Omit<Outcome, "jobId"> {
+function plainFailure({
+  at,
+  deployment,
+  model,
+  attempt,
+  costNanoUsd,
+  estimatedNanoUsd,
+}: Omit<Outcome, "jobId">): Omit<Outcome, "jobId"> {
   return {
     status: "failed",
     at,
@@ -147,5 +179,6 @@ function plainFailure({ at, deployment, model, attempt, costNanoUsd }: Omit<Outc
     ...(model !== undefined && { model }),
     ...(attempt !== undefined && { attempt }),
     ...(costNanoUsd !== undefined && { costNanoUsd }),
+    ...(estimatedNanoUsd !== undefined && { estimatedNanoUsd }),
   };
 }

@@ -6,14 +6,17 @@
 // on record; a crash after the outcome finds the job ended and never calls again.
 import type { AttemptEnd, Job } from "../domain/job.ts";
 import { isFinal } from "../domain/job.ts";
-import type { ProviderAnswer } from "../providers/provider.ts";
+import { outcomeCost } from "../domain/usage.ts";
+import type { CancelledBatches } from "../jobs/batches/cancelled.ts";
+import type { ProviderAnswer, ProviderFailure } from "../providers/provider.ts";
 import { ProviderError } from "../providers/provider.ts";
 import type { Settlement } from "../scheduler/scheduler.ts";
 import { CallText } from "./call-text.ts";
 import type { WorkerContext } from "./context.ts";
-import { priced, totalCost } from "./cost.ts";
+import { priced } from "./cost.ts";
+import { OutputMeter, outputOf, withEstimate } from "./estimate.ts";
 import { GrantRecord } from "./grant-record.ts";
-import type { AbortCause, RunningCall } from "./running-call.ts";
+import type { RunningCall } from "./running-call.ts";
 import { turnToLeave } from "./turns.ts";
 import { usageCharge } from "./usage-charge.ts";
 import { deadlinePassed, judge, judgeAbort, type Tried, type Verdict } from "./verdict.ts";
@@ -27,10 +30,16 @@ const notSent = { charge: "void", signal: { kind: "none" } } as const satisfies 
 
 /**
  * Takes a granted job through one attempt. Resolves when all is on record and settled.
+ * @param cancelled asked before the call of a batch's line
  * @param giveUp aborted when the process cannot wait any longer for a store that is away
  */
-export async function runGrant(context: WorkerContext, call: RunningCall, giveUp: AbortSignal): Promise<void> {
-  const record = new GrantRecord(context, call.grant, giveUp);
+export async function runGrant(
+  context: WorkerContext,
+  call: RunningCall,
+  cancelled: CancelledBatches,
+  giveUp: AbortSignal,
+): Promise<void> {
+  const record = new GrantRecord(context, call, giveUp);
   const text = new CallText(context.events);
   const unsubscribe = context.events.subscribe(
     call.grant.jobId,
@@ -42,14 +51,15 @@ export async function runGrant(context: WorkerContext, call: RunningCall, giveUp
   );
   try {
     const begun = await begin(context, record);
-    if (begun === undefined || !(await inTime(context, call, begun, record))) return;
+    if (begun === undefined || (await isUnwanted(context, begun, record, cancelled))) return;
+    if (!(await inTime(context, call, begun, record))) return;
     record.publishState("in_progress");
     const { end, verdict, answer } = await callProvider(context, call, begun, text);
     if (verdict === undefined) {
       await recordAnswer(begun, answer, end, record);
       const usage = answer.quotaUsage ?? answer.usage;
       if (usage) context.usageMeter?.observe(begun.job.request, begun.attempt.model, usage);
-    } else await recordFailure(begun, verdict, end, record, call.cause);
+    } else await recordFailure(begun, verdict, end, record, call);
   } finally {
     unsubscribe();
   }
@@ -64,6 +74,21 @@ async function begin(context: WorkerContext, record: GrantRecord): Promise<Begun
   }
   await record.settle({ job: "ended", ...notSent });
   return undefined;
+}
+
+/** Whether the job's batch was cancelled: then no call is made, whatever became of earlier ones, and the job has ended. */
+async function isUnwanted(
+  context: WorkerContext,
+  begun: Begun,
+  record: GrantRecord,
+  cancelled: CancelledBatches,
+): Promise<boolean> {
+  if (!(await record.isOfCancelledBatch(cancelled))) return false;
+  const at = context.clock.wall();
+  const end: AttemptEnd = { result: "not_sent", at };
+  await record.finish({ status: "cancelled", at, ...outcomeCost(begun.earlier) }, { n: begun.attempt.n, end });
+  await record.settle({ job: "ended", ...notSent });
+  return true;
 }
 
 /**
@@ -97,8 +122,8 @@ async function inTime(context: WorkerContext, call: RunningCall, begun: Begun, r
   const at = context.clock.wall();
   const end: AttemptEnd = { result: "not_sent", at };
   if (cause === "expired") {
-    const costNanoUsd = totalCost(begun, end);
-    await record.finish(withoutUndefined({ status: "expired", at, error: deadlinePassed, costNanoUsd }), { n, end });
+    const outcome = { status: "expired", at, error: deadlinePassed, ...outcomeCost(begun.earlier) } as const;
+    await record.finish(outcome, { n, end });
   } else {
     await record.endAttempt(n, end);
   }
@@ -118,42 +143,63 @@ type Called = { end: AttemptEnd } & (
 
 async function callProvider(context: WorkerContext, call: RunningCall, begun: Begun, text: CallText): Promise<Called> {
   const { job } = begun;
+  const meter = new OutputMeter();
   const sentAt = context.clock.now();
   const timed = () => ({ at: context.clock.wall(), durationMs: Math.round(context.clock.now() - sentAt) });
-  const cancelDeadline =
-    job.expiresAt === undefined
-      ? undefined
-      : context.timers.after(job.expiresAt - context.clock.wall(), () => call.abort("expired"));
+  const stopDeadline = job.expiresAt === undefined ? undefined : expireAt(context, call, job.expiresAt);
   text.begin(begun.attempt, begun.earlier);
   try {
     const answer = await context.providers.get(call.grant.deployment)!.call({
       request: job.request,
       signal: call.signal,
-      onText: text.say,
+      onText(piece) {
+        meter.add(piece);
+        text.say(piece);
+      },
     });
     call.decide();
     const { usage, requestId, serviceTier } = answer;
     const firstTokenMs = answer.firstTokenMs === undefined ? undefined : Math.round(answer.firstTokenMs);
-    const end: AttemptEnd = { result: "completed", ...timed(), usage, requestId, serviceTier, firstTokenMs };
+    const known: AttemptEnd = { result: "completed", ...timed(), usage, requestId, serviceTier, firstTokenMs };
+    const end = withEstimate(known, begun.attempt, outputOf(answer));
     return { answer, end: withoutUndefined(priced(context.settings, begun, end)) };
   } catch (error) {
     call.decide();
-    const verdict = verdictOn(context, call, begun, error);
-    const end: AttemptEnd = { ...verdict.attempt, ...timed() };
+    const failure = failureOf(context, begun, error);
+    const verdict = verdictOn(context, call, begun, failure);
+    const known: AttemptEnd = { ...verdict.attempt, ...timed() };
+    const end = failure.maybeBilled ? withEstimate(known, begun.attempt, meter.tokens) : known;
     return { verdict, end: withoutUndefined(priced(context.settings, begun, end)) };
   } finally {
-    cancelDeadline?.();
+    stopDeadline?.();
   }
 }
 
-function verdictOn(context: WorkerContext, call: RunningCall, begun: Begun, error: unknown): Verdict {
-  const failure = error instanceof ProviderError ? error.failure : undefined;
-  if (call.cause !== undefined) return judgeAbort(call.cause, begun, failure?.usage);
-  const policy = { ...context.settings.worker, random: context.random };
-  if (failure !== undefined) return judge(failure, begun, policy);
-  context.log.error({ err: error, jobId: begun.job.id }, "a provider threw something that is no ProviderError");
+/** A process that was frozen finds its timers due before it reads its sockets: an answer that is there is taken first. */
+const wakingMs = 2_000;
+
+/** Cuts the call off at the job's deadline. Returns the function that cancels this. */
+function expireAt({ clock, timers }: WorkerContext, call: RunningCall, expiresAt: number): () => void {
+  let cancel = timers.after(expiresAt - clock.wall(), () => {
+    if (clock.wall() - expiresAt < wakingMs) call.abort("expired");
+    else cancel = timers.after(wakingMs, () => call.abort("expired"));
+  });
+  return () => cancel();
+}
+
+function failureOf({ log }: WorkerContext, { job }: Begun, error: unknown): ProviderFailure {
+  if (error instanceof ProviderError) return error.failure;
+  log.error({ err: error, jobId: job.id }, "a provider threw something that is no ProviderError");
   const message = "The call failed inside the service; its log has the details.";
-  return judge({ kind: "transient", code: "internal", message, maybeBilled: true }, begun, policy);
+  return { kind: "transient", code: "internal", message, maybeBilled: true };
+}
+
+function verdictOn(context: WorkerContext, call: RunningCall, begun: Begun, failure: ProviderFailure): Verdict {
+  const policy = { ...context.settings.worker, random: context.random };
+  // What the provider said before the abort reached it is known.
+  return call.cause === undefined || failure.kind !== "aborted"
+    ? judge(failure, begun, policy)
+    : judgeAbort(call.cause, begun, failure, policy);
 }
 
 async function recordAnswer(begun: Begun, answer: ProviderAnswer, end: AttemptEnd, record: GrantRecord): Promise<void> {
@@ -170,7 +216,7 @@ async function recordAnswer(begun: Begun, answer: ProviderAnswer, end: AttemptEn
       deployment,
       model,
       attempt: n,
-      costNanoUsd: totalCost(begun, end),
+      ...outcomeCost([...begun.earlier, { ...begun.attempt, end }]),
     }),
     { n, end },
   );
@@ -184,25 +230,28 @@ async function recordFailure(
   verdict: Verdict,
   end: AttemptEnd,
   record: GrantRecord,
-  cause: AbortCause | undefined,
+  { leaseLost }: RunningCall,
 ): Promise<void> {
   const { deployment, model, n } = begun.attempt;
+  const cost = outcomeCost([...begun.earlier, { ...begun.attempt, end }]);
   if (verdict.outcome !== undefined) {
-    const costNanoUsd = totalCost(begun, end);
-    await record.finish(
-      withoutUndefined({ ...verdict.outcome, at: end.at, deployment, model, attempt: n, costNanoUsd }),
-      { n, end },
-    );
+    await record.finish({ ...verdict.outcome, at: end.at, deployment, model, attempt: n, ...cost }, { n, end });
   } else {
     await record.endAttempt(n, end);
-    const handedBack = verdict.settlement.job !== "ended" && cause !== "lease_lost";
-    if (handedBack) record.publishState("queued");
+    // Another worker says what becomes of a job whose lease was lost.
+    if (verdict.settlement.job !== "ended" && !leaseLost) record.publishState("queued");
   }
   const answer = await record.settle(verdict.settlement);
   if (answer !== "rejected" || verdict.rejection === undefined) return;
-  const costNanoUsd = totalCost(begun, end);
-  const outcome = { status: "failed", at: end.at, error: verdict.rejection, deployment, model, attempt: n } as const;
-  await record.finish(withoutUndefined({ ...outcome, costNanoUsd }));
+  await record.finish({
+    status: "failed",
+    at: end.at,
+    error: verdict.rejection,
+    deployment,
+    model,
+    attempt: n,
+    ...cost,
+  });
 }
 
 /** A record holds what is known: absent and undefined are not the same once it is compared or written as JSON. */

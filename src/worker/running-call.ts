@@ -5,15 +5,16 @@ import type { Grant } from "../scheduler/scheduler.ts";
  * Why a call is cut off by us:
  * - `ended`       the job has an outcome: cancelled, or another worker's answer came first
  * - `expired`     its deadline passed
- * - `lease_lost`  the scheduler may have given the job to another worker
  * - `shutdown`    this process ends
  */
-export type AbortCause = "ended" | "expired" | "lease_lost" | "shutdown";
+export type AbortCause = "ended" | "expired" | "shutdown";
 
 export class RunningCall {
   readonly grant: Grant;
   /** When the call must have left; by the monotonic clock. */
   sendBy: number;
+  /** Whether another worker may have the job. The call goes on all the same: the first outcome that is stored wins. */
+  leaseLost = false;
   #cause: AbortCause | undefined;
   #decided = false;
   readonly #controller = new AbortController();

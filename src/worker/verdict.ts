@@ -7,14 +7,14 @@
 //   unclear         capacity    back to its place, or failed           request, 0 tokens  accused: other jobs decide
 //   transient       transient   backoff, or failed after the last try  kept if maybe billed
 //   permanent       permanent   failed, the provider's own message    kept if maybe billed
-//   aborted by us   aborted     see `judgeAbort`                      kept
+//   cut off by us   unknown     see `judgeAbort`                      kept
 //
 // A job that is refused while others are served fails as well (`rejection`): the scheduler says so when it settles.
 //
 // A refused call generated nothing, but it reached the provider, which may have counted it as a request: so its
 // request stays charged and only the tokens are given back. Usage that the provider did report is always charged.
 import { failedTries, mayTry } from "../domain/attempts.ts";
-import type { Attempt, AttemptEnd, JobError, JobHead, Usage } from "../domain/job.ts";
+import type { Attempt, AttemptEnd, JobError, JobHead } from "../domain/job.ts";
 import type { ProviderFailure } from "../providers/provider.ts";
 import type { DeploymentSignal, Settlement } from "../scheduler/scheduler.ts";
 import type { AbortCause } from "./running-call.ts";
@@ -128,10 +128,19 @@ function judgeTransient(failure: ProviderFailure, tried: Tried, policy: RetryPol
   return { attempt, settlement: { job: { requeueAfterMs }, charge, signal: { kind: "none" } } };
 }
 
-/** A call that we cut off ourselves. It may have been billed, so the reservation stays until it ages out. */
-export function judgeAbort(cause: AbortCause, tried: Tried, usage: Usage | undefined): Verdict {
-  const attempt = { result: "aborted" as const, usage };
-  const charge: Settlement["charge"] = usage === undefined ? "keep" : usageCharge(usage, tried.attempt.reserved);
+/**
+ * A call that we cut off ourselves. Its result is unknown and it may have been billed: it counts as a failed try, and the
+ * reservation stays until it ages out.
+ */
+export function judgeAbort(
+  cause: AbortCause,
+  tried: Tried,
+  { usage, maybeBilled }: Pick<ProviderFailure, "usage" | "maybeBilled">,
+  { maxFailedTries }: Pick<RetryPolicy, "maxFailedTries">,
+): Verdict {
+  const attempt = { result: maybeBilled ? ("unknown" as const) : ("not_sent" as const), usage };
+  const unknownCharge = maybeBilled ? ("keep" as const) : ("void" as const);
+  const charge: Settlement["charge"] = usage === undefined ? unknownCharge : usageCharge(usage, tried.attempt.reserved);
   const signal: DeploymentSignal = { kind: "none" };
   const ended: Verdict["settlement"] = { job: "ended", charge, signal };
   switch (cause) {
@@ -139,15 +148,19 @@ export function judgeAbort(cause: AbortCause, tried: Tried, usage: Usage | undef
       return { attempt, settlement: ended };
     case "expired":
       return { attempt, outcome: { status: "expired", error: deadlinePassed }, settlement: ended };
-    case "shutdown":
-      if (tried.job.onUnknown === "fail") {
+    case "shutdown": {
+      if (maybeBilled && tried.job.onUnknown === "fail") {
         const error = unknownEnd(tried.attempt, "The service was stopped while the call ran.");
         return { attempt, outcome: { status: "failed", error }, settlement: ended };
       }
+      const may = mayTry(
+        tried.job,
+        [...tried.earlier, { ...tried.attempt, end: { ...attempt, at: 0 } }],
+        maxFailedTries,
+      );
+      if (!may.ok) return { attempt, outcome: { status: "failed", error: may.error }, settlement: ended };
       return { attempt, settlement: { job: { requeueAfterMs: 0 }, charge, signal } };
-    // Whoever holds the lease now decides about the job; the scheduler ignores our requeue and keeps the charge.
-    case "lease_lost":
-      return { attempt, settlement: { job: { requeueAfterMs: 0 }, charge, signal } };
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 // leases, and hands everything back when it stops. One loop acquires, whatever the concurrency, and it never polls
 // for work: it sleeps until the scheduler says that something may have changed, or until the time it named.
 import { newToken } from "../domain/ids.ts";
+import { CancelledBatches } from "../jobs/batches/cancelled.ts";
 import type { AcquireResult, Grant } from "../scheduler/scheduler.ts";
 import type { WorkerContext } from "./context.ts";
 import { failImpossible } from "./impossible.ts";
@@ -16,7 +17,7 @@ export interface Worker {
    * when all of that is on record. An answer that a store which is away does not take within 5 s more is given up.
    */
   stop(): Promise<void>;
-  /** Confirms every lease this worker holds; calls whose lease is lost are aborted. */
+  /** Confirms every lease this worker holds. A call whose lease is lost goes on, unless its job has ended. */
   renewLeases(): Promise<void>;
 }
 
@@ -39,6 +40,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
   const environments = settings.runs;
   /** By grant token. */
   const running = new Map<string, { call: RunningCall; over: Promise<void> }>();
+  const cancelled = new CancelledBatches(context);
   const giveUp = new AbortController();
   const stopRebuild = new AbortController();
   let stopping: Promise<void> | undefined;
@@ -49,6 +51,8 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
   let unanswered: { operation: string; max: number; calledAt: number } | undefined;
   let stopListening = () => {};
   let stopRenewing = async () => {};
+  const renewEachMs = settings.scheduler.leaseMs / 3;
+  let renewedAt = clock.now();
 
   // -------------------------------------------------------------- acquiring
 
@@ -81,6 +85,8 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
   async function acquireOnce(): Promise<number | undefined> {
     const free = settings.worker.concurrency - running.size;
     if (free <= 0) return undefined;
+    // After a freeze leases have lapsed, and what is still running here would be granted a second time.
+    if (running.size > 0 && clock.now() - renewedAt > 2 * renewEachMs) await renewLeases();
     unanswered ??= { operation: newToken(), max: free, calledAt: clock.now() };
     const { operation, max, calledAt } = unanswered;
     const worker = context.workerId;
@@ -110,7 +116,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
   function start(grant: Grant, acquiredAt: number): void {
     const call = new RunningCall(grant, acquiredAt);
     if (stopping) call.abort("shutdown");
-    const over = runGrant(context, call, giveUp.signal)
+    const over = runGrant(context, call, cancelled, giveUp.signal)
       .catch((error) => handBack(grant, error))
       .finally(() => {
         running.delete(grant.grant);
@@ -129,11 +135,26 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
 
   async function renewLeases(): Promise<void> {
     const calls = [...running.values()].map(({ call }) => call);
-    if (calls.length === 0) return;
-    const answers = await scheduler.renew(calls.map(({ grant: { jobId, grant } }) => ({ jobId, grant })));
-    answers.forEach((answer, i) => {
-      if (answer === "lost") calls[i]!.abort("lease_lost");
-    });
+    const askedAt = clock.now();
+    if (calls.length > 0) {
+      const answers = await scheduler.renew(calls.map(({ grant: { jobId, grant } }) => ({ jobId, grant })));
+      await Promise.all(
+        calls.map((call, i) => {
+          call.leaseLost = answers[i] === "lost";
+          return call.leaseLost ? stopIfEnded(call) : undefined;
+        }),
+      );
+    }
+    renewedAt = askedAt;
+  }
+
+  /**
+   * A lease is lost because the job has ended, or because another worker has the job. Only an end stops the call: its
+   * answer may have arrived, and is not to be thrown away for a second call.
+   */
+  async function stopIfEnded(call: RunningCall): Promise<void> {
+    const record = await context.store.get(call.grant.jobId);
+    if (!record || record.outcome) call.abort("ended");
   }
 
   // -------------------------------------------------------------- stopping
@@ -156,7 +177,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
   return {
     start() {
       stopListening = scheduler.onWork(wake);
-      stopRenewing = repeat(timers, settings.scheduler.leaseMs / 3, renewLeases, (error) =>
+      stopRenewing = repeat(timers, renewEachMs, renewLeases, (error) =>
         log.warn({ err: error }, "leases could not be renewed"),
       );
       wake();

@@ -9,15 +9,19 @@ const sums = {
   jobs: 2,
   attempts: 3,
   attempts_without_end: 1,
+  attempts_estimated: 1,
   attempts_without_price: 0,
   input_tokens: 1000,
+  input_tokens_estimated: 700,
   output_tokens: 20,
+  output_tokens_estimated: 15,
   cache_read_tokens: 0,
   cache_write_tokens: 0,
   cost_usd: 0.0123,
+  cost_usd_estimated: 0.01,
 };
 
-test("usage prints a table and what is missing from it", async () => {
+test("A2: usage prints a table, and which part of it is an estimate", async () => {
   const body = {
     from: "x",
     to: "y",
@@ -33,7 +37,8 @@ test("usage prints a table and what is missing from it", async () => {
     "tenant  key  jobs  calls  input  output  cache read  cache write     USD",
     "a       -       2      3   1000      20           0            0  0.0123",
     "total           2      3   1000      20           0            0  0.0123",
-    "1 calls run, or have no known end: they may have been billed and are not in the sums.",
+    "1 calls run, or have no known result: they may have been billed.",
+    "1 calls have no known usage and count as estimates: 700 of the input, 15 of the output, 0.0100 of the USD.",
   ]);
   expect(service.asked[0]!.url).toBe("/v1/usage?group_by=tenant%2Ckey&from=2030-01-01&environment=UAT");
 });

@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { AttemptEnd } from "../../src/domain/job.ts";
-import { costNanoUsd, keepsForAnHour, sumOfCosts, type TokenPrices, toUsd } from "../../src/domain/money.ts";
+import { costNanoUsd, keepsForAnHour, type TokenPrices, toUsd } from "../../src/domain/money.ts";
 
 const prices: TokenPrices = {
   input: 0.035,
@@ -73,28 +72,6 @@ test("no cached token is dearer than the same token on a dearer price, and more 
       expect(Math.abs(cost(a + b) - cost(a) - cost(b))).toBeLessThanOrEqual(1);
     }),
   );
-});
-
-describe("a job", () => {
-  const end = (more: Partial<AttemptEnd>): AttemptEnd => ({ result: "transient", at: 0, ...more });
-  const usage = { input: 1, output: 1 };
-
-  test("costs what all of its billed attempts cost; lost and refused ones say nothing", () => {
-    expect(
-      sumOfCosts([
-        end({ usage, costNanoUsd: 5 }),
-        undefined,
-        end({ result: "throttled" }),
-        end({ usage, costNanoUsd: 7 }),
-      ]),
-    ).toBe(12);
-  });
-
-  test("has no known cost if nothing was used, or something at an unknown price", () => {
-    expect(sumOfCosts([])).toBeUndefined();
-    expect(sumOfCosts([undefined, end({ result: "throttled" })])).toBeUndefined();
-    expect(sumOfCosts([end({ usage, costNanoUsd: 5 }), end({ usage })])).toBeUndefined();
-  });
 });
 
 test("dollars are what people read", () => {

@@ -33,7 +33,16 @@ function at(now: number) {
   server.context.clock = { ...systemClock, wall: () => now };
 }
 
-const none = { attempts_without_end: 0, attempts_without_price: 0, cache_read_tokens: 0, cache_write_tokens: 0 };
+const none = {
+  attempts_without_end: 0,
+  attempts_estimated: 0,
+  attempts_without_price: 0,
+  input_tokens_estimated: 0,
+  output_tokens_estimated: 0,
+  cache_read_tokens: 0,
+  cache_write_tokens: 0,
+  cost_usd_estimated: 0,
+};
 const sums = (jobs: number, input: number, output: number, usd: number) => ({
   ...none,
   jobs,
@@ -93,11 +102,13 @@ describe("sums", () => {
   });
 });
 
-test("a day is closed only when nothing of it is open; what has no price says so", async () => {
+test("A2: a call without a known result counts at its estimate until it has ended; what has no price says so", async () => {
   const { job, n } = await call(day(10), { tenant: "late" });
   const read = async () => (await server.get("/v1/usage?from=2026-05-10&to=2026-05-10&group_by=")).body.data;
   at(day(13));
-  expect(await read()).toEqual([{ ...sums(1, 0, 0, 0), attempts_without_end: 1 }]);
+  const estimated = { attempts_estimated: 1, input_tokens_estimated: 21, output_tokens_estimated: 100 };
+  const unknown = { attempts_without_end: 1, attempts_without_price: 1, ...estimated };
+  expect(await read()).toEqual([{ ...sums(1, 21, 100, 0), ...unknown }]);
   // An answer that was held while the store was away.
   const end = { result: "completed" as const, at: day(13), usage: { input: 5, output: 6 } };
   await server.context.store.finish("UAT", { jobId: job.id, status: "completed", at: day(13) }, { n, end });

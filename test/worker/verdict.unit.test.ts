@@ -41,6 +41,7 @@ const failure = (f: Partial<ProviderFailure> & Pick<ProviderFailure, "kind">): P
   ...f,
 });
 const refused = { input: 0, output: 0 };
+const cut = failure({ kind: "aborted", maybeBilled: true });
 
 describe("what becomes of a job after a call without an answer", () => {
   test("throttled: back to its place at once; the quota is told which and for how long", () => {
@@ -160,22 +161,30 @@ describe("what becomes of a job after a call without an answer", () => {
 
   test("on_unknown: fail does not try again what may have been billed", () => {
     const tried = { ...first, job: { ...job, onUnknown: "fail" as const } };
-    const cut = judge(failure({ kind: "transient", maybeBilled: true }), tried, policy);
-    expect(cut.outcome?.error.code).toBe("unknown_end");
+    expect(judge(failure({ kind: "transient", maybeBilled: true }), tried, policy).outcome?.error.code).toBe(
+      "unknown_end",
+    );
     expect(judge(failure({ kind: "transient", maybeBilled: false }), tried, policy).outcome).toBeUndefined();
-    expect(judgeAbort("shutdown", tried, undefined).outcome?.error.code).toBe("unknown_end");
+    expect(judgeAbort("shutdown", tried, cut, policy).outcome?.error.code).toBe("unknown_end");
   });
 
   test("a call that we cut off keeps its reservation; the job's fate goes by the cause", () => {
     const fateOf = (cause: Parameters<typeof judgeAbort>[0]) => {
-      const { attempt, outcome, settlement } = judgeAbort(cause, first, undefined);
-      expect(attempt.result).toBe("aborted");
+      const { attempt, outcome, settlement } = judgeAbort(cause, first, cut, policy);
+      expect(attempt.result).toBe("unknown");
       expect(settlement).toMatchObject({ charge: "keep", signal: { kind: "none" } });
       return [settlement.job, outcome?.status];
     };
     expect(fateOf("ended")).toEqual(["ended", undefined]);
     expect(fateOf("expired")).toEqual(["ended", "expired"]);
     expect(fateOf("shutdown")).toEqual([{ requeueAfterMs: 0 }, undefined]);
-    expect(fateOf("lease_lost")).toEqual([{ requeueAfterMs: 0 }, undefined]);
+  });
+
+  test("A1: a call that we cut off counts as a failed try; one that never left does not", () => {
+    const thrice: Tried = { job, attempt: attempt(3), earlier: [attempt(1), attempt(2, "unknown")] };
+    expect(judgeAbort("shutdown", thrice, cut, policy).outcome?.error.code).toBe("tries_exhausted");
+    const unsent = judgeAbort("shutdown", thrice, failure({ kind: "aborted" }), policy);
+    expect(unsent.attempt.result).toBe("not_sent");
+    expect(unsent.settlement).toMatchObject({ job: { requeueAfterMs: 0 }, charge: "void" });
   });
 });

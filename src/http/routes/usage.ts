@@ -6,7 +6,7 @@ import { addUsage, noUsage, type UsageSums } from "../../domain/usage.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { environmentFor } from "../../jobs/policy.ts";
 import { quote } from "../../jobs/quote.ts";
-import { type UsageGroup, UsageReader, usageGroups } from "../../jobs/usage.ts";
+import { readUsage, type UsageGroup, usageGroups } from "../../jobs/usage.ts";
 import { errorResponses } from "../errors.ts";
 import type { HttpServer } from "../types.ts";
 
@@ -34,16 +34,22 @@ const sums = {
   jobs: Type.Integer({ description: "Whose first attempt was begun in that time." }),
   attempts: Type.Integer({ description: "Calls that left, or may have." }),
   attempts_without_end: Type.Integer({
-    description: "Of those, the ones that run, or that nobody knows the end of: they may have been billed.",
+    description: "Of those, the ones that run or whose result is unknown: they may have been billed.",
+  }),
+  attempts_estimated: Type.Integer({
+    description: "Of those, the ones whose usage is not known: they count at their estimates.",
   }),
   attempts_without_price: Type.Integer({
     description: "Of those, the ones that used tokens whose price is not known: they are missing from cost_usd.",
   }),
   input_tokens: Type.Integer({ description: "Without those that were read from or written to a prompt cache." }),
+  input_tokens_estimated: Type.Integer({ description: "The part of input_tokens that is an estimate." }),
   output_tokens: count,
+  output_tokens_estimated: Type.Integer({ description: "The part of output_tokens that is an estimate." }),
   cache_read_tokens: count,
   cache_write_tokens: count,
   cost_usd: Type.Number({ description: "By the catalogue's prices at the time of the call." }),
+  cost_usd_estimated: Type.Number({ description: "The part of cost_usd that is an estimate." }),
 };
 
 const answer = Type.Object({
@@ -67,8 +73,6 @@ const answer = Type.Object({
 });
 
 export function usageRoutes(app: HttpServer, context: JobsContext): void {
-  const reader = new UsageReader(context);
-
   app.get(
     "/v1/usage",
     {
@@ -92,7 +96,7 @@ export function usageRoutes(app: HttpServer, context: JobsContext): void {
       const groupBy = groupsOf(asked.group_by ?? "day");
       const environment =
         asked.environment === undefined ? undefined : environmentFor(context.settings, caller, asked.environment);
-      const rows = await reader.read({ from, to, groupBy, environment, model, tenant }, caller);
+      const rows = await readUsage(context, { from, to, groupBy, environment, model, tenant }, caller);
       const total = { ...noUsage };
       for (const row of rows) addUsage(total, row);
       return {
@@ -111,12 +115,16 @@ function resourceOf(sums: UsageSums) {
     jobs: sums.jobs,
     attempts: sums.attempts,
     attempts_without_end: sums.open,
+    attempts_estimated: sums.estimated,
     attempts_without_price: sums.unpriced,
     input_tokens: sums.input,
+    input_tokens_estimated: sums.estimatedInput,
     output_tokens: sums.output,
+    output_tokens_estimated: sums.estimatedOutput,
     cache_read_tokens: sums.cacheRead,
     cache_write_tokens: sums.cacheWrite,
     cost_usd: toUsd(sums.nanoUsd),
+    cost_usd_estimated: toUsd(sums.estimatedNanoUsd),
   };
 }
 

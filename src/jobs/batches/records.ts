@@ -122,6 +122,12 @@ export async function takeStep<S extends Step>(
   return (stands?.value as NonNullable<BatchSteps[S]> | undefined) ?? value;
 }
 
+/** Whether a cancel of the batch is on record. */
+export async function isCancelled(context: BatchesContext, environment: string, id: BatchId): Promise<boolean> {
+  const cancelled = stepId(id, "cancelled");
+  return (await context.store.records.get(batchesIn(environment), [cancelled])).has(cancelled);
+}
+
 /** Batches that have not ended, oldest first. */
 export async function openBatches(context: BatchesContext, environment: string): Promise<BatchId[]> {
   const ids: BatchId[] = [];

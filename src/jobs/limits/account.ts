@@ -60,7 +60,7 @@ export class Account {
     for (const place of this.#places) {
       for await (const { id, value } of all(this.#records, place, openRange(this.#keyId))) {
         const { claim, batchId } = value as OpenValue;
-        open.set(idIn(id), claim);
+        open.set(idIn(id), countedOf(value as OpenValue));
         if (!meanwhile.jobs.has(idIn(id))) turn(held.get(batchId ?? ""), idIn(id), claim);
       }
       for await (const { id, value } of all(this.#records, place, spentRange(this.#keyId, day))) {
@@ -156,6 +156,15 @@ export class Account {
     this.#openSum = plus(this.#openSum, claim, -1);
   }
 
+  /** What counts for a job that something is set aside for: its calls have used something, or it has ended. */
+  recount(jobId: JobId, claim: Claim): void {
+    const before = this.#open.get(jobId);
+    if (!before) return;
+    this.#meanwhile?.jobs.add(jobId);
+    this.#open.set(jobId, claim);
+    this.#openSum = plus(plus(this.#openSum, before, -1), claim);
+  }
+
   spend(day: string, claim: Claim): void {
     this.#meanwhile?.spent.push([day, claim]);
     this.#spent.set(day, plus(this.#spent.get(day) ?? nothing, claim));
@@ -187,9 +196,19 @@ export interface OpenValue {
   at: number;
   /** Whose line it is. */
   batchId?: BatchId;
+  /** What calls of the job have used; it counts beside what is set aside for the next one. */
+  used?: Claim;
+  /** The job has ended and counts as spent; the record stays until the usage of its last call is known. */
+  ended?: true;
 }
 
-interface SpentValue {
+/** What counts for the job until it has ended. */
+export function countedOf({ claim, used, ended }: OpenValue): Claim {
+  if (ended) return nothing;
+  return used ? plus(claim, { ...used, jobs: 0 }) : claim;
+}
+
+export interface SpentValue {
   day: string;
   claim: Claim;
   /** What was set aside, of a line of a batch. */
@@ -214,7 +233,7 @@ export function spentRecord(
   used: Claim,
 ): StoredRecord {
   const value: SpentValue = { day, claim: used, ...(batchId !== undefined && { line: { batchId, claim } }) };
-  return { id: `spent/${jobId}`, order: `key-spent/${keyId}/${day}/${jobId}`, value };
+  return { id: spentId(jobId), order: `key-spent/${keyId}/${day}/${jobId}`, value };
 }
 
 export function heldRecord(keyId: string, batchId: BatchId, value: HeldValue): StoredRecord {
@@ -227,6 +246,15 @@ export function heldId(batchId: BatchId): string {
 
 export function heldRange(keyId: string) {
   return { from: `key-held/${keyId}/`, to: `key-held/${keyId}/~` };
+}
+
+/** The record again, with what has changed. */
+export function changedOpenRecord(jobId: JobId, value: OpenValue): StoredRecord {
+  return { id: openId(jobId), order: `key-open/${value.keyId}/${jobId}`, value };
+}
+
+export function spentId(jobId: string): string {
+  return `spent/${jobId}`;
 }
 
 export function openId(jobId: string): string {

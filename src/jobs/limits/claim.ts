@@ -13,12 +13,22 @@ export interface Claim {
   tokens: number;
   /** Billionths of a US dollar. */
   nanoUsd: number;
+  /** The parts of `tokens` and `nanoUsd` that calls used whose real usage is not known; absent: none. */
+  estimated?: { tokens: number; nanoUsd: number };
 }
 
 export const nothing: Claim = { jobs: 0, tokens: 0, nanoUsd: 0 };
 
 export function plus(a: Claim, b: Claim, sign: 1 | -1 = 1): Claim {
-  return { jobs: a.jobs + sign * b.jobs, tokens: a.tokens + sign * b.tokens, nanoUsd: a.nanoUsd + sign * b.nanoUsd };
+  const sum = {
+    jobs: a.jobs + sign * b.jobs,
+    tokens: a.tokens + sign * b.tokens,
+    nanoUsd: a.nanoUsd + sign * b.nanoUsd,
+  };
+  if (!a.estimated && !b.estimated) return sum;
+  const tokens = (a.estimated?.tokens ?? 0) + sign * (b.estimated?.tokens ?? 0);
+  const nanoUsd = (a.estimated?.nanoUsd ?? 0) + sign * (b.estimated?.nanoUsd ?? 0);
+  return { ...sum, estimated: { tokens, nanoUsd } };
 }
 
 /**
@@ -68,18 +78,23 @@ export function refusalOf(limits: KeyLimits, { open, today, month }: Standing, c
   if (dailyTokens !== undefined && today.tokens + open.tokens + claim.tokens > dailyTokens) {
     return new SluiceError(
       "limit_exceeded",
-      `The API key may use ${counted(dailyTokens, "token")} per UTC day; ${today.tokens} are used, ${open.tokens} set aside ` +
+      `The API key may use ${counted(dailyTokens, "token")} per UTC day; ${today.tokens} are used${ofWhich(today.estimated?.tokens)}, ${open.tokens} set aside ` +
         `for its waiting jobs, and this would take up to ${claim.tokens}.`,
     );
   }
   if (budgetUsd !== undefined && toUsd(month.nanoUsd + open.nanoUsd + claim.nanoUsd) > budgetUsd) {
     return new SluiceError(
       "budget_exceeded",
-      `The API key may spend ${usd(budgetUsd)} per month (UTC); ${usd(toUsd(month.nanoUsd))} are spent, ${usd(toUsd(open.nanoUsd))} set ` +
+      `The API key may spend ${usd(budgetUsd)} per month (UTC); ${usd(toUsd(month.nanoUsd))} are spent${ofWhich(month.estimated?.nanoUsd, (n) => usd(toUsd(n)))}, ${usd(toUsd(open.nanoUsd))} set ` +
         `aside for its waiting jobs, and this would take up to ${usd(toUsd(claim.nanoUsd))}.`,
     );
   }
   return undefined;
+}
+
+/** Marks what is an estimate: calls that were cut off have no known usage. */
+function ofWhich(estimated: number | undefined, print: (n: number) => string = String): string {
+  return estimated ? ` (${print(estimated)} of that is an estimate)` : "";
 }
 
 function counted(n: number, what: string): string {

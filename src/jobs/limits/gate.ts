@@ -1,6 +1,7 @@
 // The limits of keys and of the service, as the use cases that accept, run and end jobs need them. `limits.ts` keeps them.
 import type { BatchId, BatchRequest } from "../../domain/batch.ts";
-import type { Job, Outcome } from "../../domain/job.ts";
+import type { JobId } from "../../domain/ids.ts";
+import type { Attempt, Job, Outcome } from "../../domain/job.ts";
 import type { Claim } from "./claim.ts";
 
 /** The parts of a batch that limits need. */
@@ -69,6 +70,13 @@ export interface LimitsGate {
   /** Of jobs that were not stored after all. */
   release(jobs: readonly Job[]): Promise<void>;
 
-  /** A job has ended: what was set aside becomes what was used. Never throws; what fails here is made good by `tidy`. */
-  ended(environment: string, outcome: Outcome): Promise<void>;
+  /**
+   * A job has ended: what its calls have used takes the place of what was set aside. Never throws; `tidy` repeats what
+   * fails here.
+   * @param attempts all of the job's; absent: they are read
+   */
+  ended(environment: string, outcome: Outcome, attempts?: readonly Attempt[]): Promise<void>;
+
+  /** A call has ended, and its job may go on: what it used counts from now on. Never throws, as `ended`. */
+  attempted(environment: string, jobId: JobId, attempts?: readonly Attempt[]): Promise<void>;
 }

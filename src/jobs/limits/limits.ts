@@ -8,7 +8,8 @@ import type { Logger } from "pino";
 import type { Settings } from "../../config/settings.ts";
 import type { BatchId } from "../../domain/batch.ts";
 import type { Clock } from "../../domain/clock.ts";
-import type { Job, Outcome } from "../../domain/job.ts";
+import type { JobId } from "../../domain/ids.ts";
+import type { Attempt, Job, Outcome } from "../../domain/job.ts";
 import type { JobStore } from "../../store/job-store.ts";
 import type { RecordPlace } from "../../store/record-store.ts";
 import { findBatch, isTakenIn } from "../batches/records.ts";
@@ -26,12 +27,12 @@ import {
   openId,
   openRange,
   openRecord,
-  spentRecord,
 } from "./account.ts";
 import { Cached } from "./cached.ts";
 import { type Claim, claimOf, nothing, plus, refusalOf } from "./claim.ts";
 import type { HeldBatch, LimitsGate } from "./gate.ts";
 import { ServiceRoom } from "./room.ts";
+import { type KnownJob, Settlement } from "./settlement.ts";
 
 export interface LimitsContext {
   settings: Settings;
@@ -63,6 +64,7 @@ export class Limits implements LimitsGate {
   readonly #places: readonly RecordPlace[];
   readonly #known = new Map<string, Known>();
   readonly #room: ServiceRoom;
+  readonly #settlement: Settlement;
   /** Ends that are being written down. */
   readonly #ending = new Set<Promise<void>>();
 
@@ -71,6 +73,7 @@ export class Limits implements LimitsGate {
     const { settings, store, clock } = context;
     this.#places = Object.keys(settings.environments).map((environment) => ({ collection: "usage", environment }));
     this.#room = new ServiceRoom(settings, store, clock);
+    this.#settlement = new Settlement(context, (keyId) => this.#known.get(keyId)?.account);
   }
 
   async check(jobs: readonly Job[]): Promise<void> {
@@ -192,23 +195,23 @@ export class Limits implements LimitsGate {
     }
   }
 
-  async ended(environment: string, outcome: Outcome): Promise<void> {
-    if (this.#context.keys.limited.length === 0) return;
-    const written = this.#writeEnd(environment, outcome);
-    this.#ending.add(written);
-    await written;
-    this.#ending.delete(written);
+  ended(environment: string, outcome: Outcome, attempts?: readonly Attempt[]): Promise<void> {
+    return this.#settle(environment, outcome.jobId, attempts && { attempts, outcome }, outcome);
   }
 
-  async #writeEnd(environment: string, outcome: Outcome): Promise<void> {
-    const { jobId } = outcome;
+  attempted(environment: string, jobId: JobId, attempts?: readonly Attempt[]): Promise<void> {
+    return this.#settle(environment, jobId, attempts && { attempts });
+  }
+
+  async #settle(environment: string, jobId: JobId, known?: KnownJob, outcome?: Outcome): Promise<void> {
+    if (this.#context.keys.limited.length === 0) return;
     const place: RecordPlace = { collection: "usage", environment };
-    try {
-      const open = (await this.#context.store.records.get(place, [openId(jobId)])).get(openId(jobId));
-      if (open) await this.#spend(place, jobId, open.value as OpenValue, outcome);
-    } catch (error) {
+    const settled = this.#settlement.settle(place, jobId, known, outcome).catch((error) => {
       this.#context.log.warn({ err: error, jobId }, "what a job used could not be written down; it will be again");
-    }
+    });
+    this.#ending.add(settled);
+    await settled;
+    this.#ending.delete(settled);
   }
 
   /** One round of making good what a crash or a lost write left behind: jobs that ended, or never came, and batches. */
@@ -253,24 +256,13 @@ export class Limits implements LimitsGate {
     for (const { id, value } of page.items) {
       const jobId = idIn(id);
       const record = await store.get(jobId);
-      if (record?.outcome) await this.#spend(place, jobId, value as OpenValue, record.outcome);
-      else if (!record && this.#context.clock.wall() - (value as OpenValue).at > orphanMs) {
+      if (record) await this.#settlement.settle(place, jobId, record);
+      else if (this.#context.clock.wall() - (value as OpenValue).at > orphanMs) {
         this.#known.get(keyId)?.account.takeBack({ id: jobId, batchId: (value as OpenValue).batchId });
         await store.records.remove(place, [id]);
       }
     }
     return page.next;
-  }
-
-  async #spend(place: RecordPlace, jobId: string, open: OpenValue, outcome: Outcome): Promise<void> {
-    const { records } = this.#context.store;
-    const day = new Date(outcome.at).toISOString().slice(0, 10);
-    const used = usedBy(outcome, open.claim);
-    const [answer] = await records.insert(place, [spentRecord(open, jobId, day, used)]);
-    const account = this.#known.get(open.keyId)?.account;
-    if (answer === "inserted") account?.spend(day, used);
-    account?.release(jobId);
-    await records.remove(place, [openId(jobId)]);
   }
 
   *#byLimitedKey(jobs: readonly Job[]): Iterable<[keyId: string, limits: KeyLimits, jobs: Job[]]> {
@@ -337,11 +329,4 @@ export class Limits implements LimitsGate {
   #today(): string {
     return new Date(this.#context.clock.wall()).toISOString().slice(0, 10);
   }
-}
-
-/** What counts: the tokens of the answer, and what all calls have cost. An answer without a price costs what was set aside. */
-function usedBy({ usage, costNanoUsd }: Outcome, claim: Claim): Claim {
-  if (!usage) return { jobs: 1, tokens: 0, nanoUsd: costNanoUsd ?? 0 };
-  const { input, output, cacheRead = 0, cacheWrite = 0 } = usage;
-  return { jobs: 1, tokens: input + output + cacheRead + cacheWrite, nanoUsd: costNanoUsd ?? claim.nanoUsd };
 }

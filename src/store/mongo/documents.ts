@@ -57,8 +57,8 @@ export interface AttemptDocument {
   model: string;
   worker: string;
   charged_at: Date;
-  /** Tokens. */
-  reserved: { input: number; output: number };
+  /** Tokens, and what they would cost in billionths of a US dollar if a price is known. */
+  reserved: { input: number; output: number; nano_usd?: number };
 }
 
 /**
@@ -163,7 +163,7 @@ export function attemptDocument(
   { tenant, keyId }: Pick<JobHead, "tenant" | "keyId">,
   n: number,
 ): AttemptDocument {
-  const { environment, jobId, grant, deployment, model, worker, chargedAt, reserved } = begin;
+  const { environment, jobId, grant, deployment, model, worker, chargedAt, reserved, reservedNanoUsd } = begin;
   return {
     _id: attemptKey(jobId, n),
     schema,
@@ -177,7 +177,11 @@ export function attemptDocument(
     model,
     worker,
     charged_at: dateOf(chargedAt),
-    reserved: { input: reserved.input, output: reserved.output },
+    reserved: {
+      input: reserved.input,
+      output: reserved.output,
+      ...(reservedNanoUsd !== undefined && { nano_usd: reservedNanoUsd }),
+    },
   };
 }
 
@@ -196,6 +200,7 @@ export function attemptOf(document: AttemptDocument, end?: AttemptEndDocument): 
     worker: document.worker,
     chargedAt: document.charged_at.getTime(),
     reserved: { input: document.reserved.input, output: document.reserved.output },
+    ...(document.reserved.nano_usd !== undefined && { reservedNanoUsd: document.reserved.nano_usd }),
     ...(end && { end: JSON.parse(end.end) as AttemptEnd }),
   };
 }

@@ -49,6 +49,8 @@ export const environmentIndexes = {
   files: records,
   deliveries: records,
   usage: records,
+  /** Sums of hours and days, by name. */
+  usage_sums: {},
   ephemeral: records,
   blobs: {},
 } as const satisfies Indexes<(typeof environmentCollections)[number]>;

@@ -51,6 +51,7 @@ import { JobDatabase } from "./job-database.ts";
 import { findLeftBehind, rememberDatabases } from "./left-behind.ts";
 import { MongoBlobs } from "./mongo-blobs.ts";
 import { MongoRecords } from "./mongo-records.ts";
+import { MongoUsage } from "./mongo-usage.ts";
 import { Pages } from "./pages.ts";
 import { countIndex, countLinesPipeline, countPipeline } from "./queries.ts";
 import { find, ReadById } from "./reads.ts";
@@ -158,6 +159,7 @@ class MongoStore implements JobStore {
   readonly #read: ReadById;
   readonly #pages: Pages;
   readonly #counts: CountCache;
+  readonly #usage: MongoUsage;
   /** Calls under way: closing waits for them. */
   readonly #calls = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
@@ -171,6 +173,7 @@ class MongoStore implements JobStore {
   ) {
     this.#client = client;
     this.#read = new ReadById(kind);
+    this.#usage = new MongoUsage((environment) => this.#db(environment), this.#read, clock);
     this.#service = client.db(serviceDatabase);
     this.#databases = Object.fromEntries(Object.entries(environments).map(([name, e]) => [name, e.database]));
     for (const database of new Set(Object.values(this.#databases))) {
@@ -288,8 +291,8 @@ class MongoStore implements JobStore {
     });
   }
 
-  usage(query: UsageQuery): Promise<UsageRow[]> {
-    return this.#call(async () => this.#pages.usage(query));
+  usage(query: UsageQuery): Promise<Page<UsageRow>> {
+    return this.#call(() => this.#usage.page(query));
   }
 
   counts(): Promise<Record<string, Record<JobState, number>>> {

@@ -1,18 +1,9 @@
 // Pages over many jobs or attempts, merged from all environments that are asked for. What the jobs' cached state says is
 // checked against the outcomes, for those that it calls unfinished; what is found wrong is put right.
-import type { Db, Document } from "mongodb";
+import type { Db } from "mongodb";
 import type { Attempt, JobSummary } from "../../domain/job.ts";
-import { addUsage, noUsage, type UsageRow, usageOfAttempt } from "../../domain/usage.ts";
 import { decodeCursor, encodeCursor, type Page } from "../cursor.ts";
-import type {
-  AttemptsQuery,
-  LineRecord,
-  LinesQuery,
-  ListQuery,
-  UnfinishedJob,
-  UnfinishedQuery,
-  UsageQuery,
-} from "../job-store.ts";
+import type { AttemptsQuery, LineRecord, LinesQuery, ListQuery, UnfinishedJob, UnfinishedQuery } from "../job-store.ts";
 import {
   type AttemptDocument,
   type AttemptEndDocument,
@@ -34,10 +25,10 @@ import {
   listQuery,
   type Query,
   unfinishedQuery,
-  usageQuery,
+  walk,
   withoutRequest,
 } from "./queries.ts";
-import { find, type ReadById } from "./reads.ts";
+import type { ReadById } from "./reads.ts";
 
 interface Source {
   db: Db;
@@ -45,9 +36,6 @@ interface Source {
 }
 
 type Line = Omit<JobDocument, "request">;
-
-/** Attempts that are added up at a time. */
-const usagePage = 2_000;
 
 const exampleJobKey: JobKey = [0, ""];
 const exampleChargeKey: ChargeKey = [0, "", 0];
@@ -138,27 +126,6 @@ export class Pages {
     return { items, ...(all.length > limit && { next: encodeCursor(page.at(-1)!.key) }) };
   }
 
-  /** Added up here, because what an attempt used stands in JSON. */
-  async usage(query: UsageQuery): Promise<UsageRow[]> {
-    const { db } = this.#sourceOf(query.environment);
-    const rows = new Map<string, UsageRow>();
-    let after: ChargeKey | undefined;
-    do {
-      const attempts = await walk<AttemptDocument>(db, usageQuery(query, after), usagePage);
-      const keys = attempts.map(({ _id }) => _id);
-      const ends = new Map((await this.#endsOf(db, keys)).map((end) => [end._id, end]));
-      for (const attempt of attempts) {
-        const { tenant, key_id: keyId, model } = attempt;
-        const key = JSON.stringify([tenant, keyId, model]);
-        const row = rows.get(key) ?? { tenant, ...(keyId !== undefined && { keyId }), model, ...noUsage };
-        addUsage(row, usageOfAttempt(attemptOf(attempt, ends.get(attempt._id))));
-        rows.set(key, row);
-      }
-      after = attempts.length < usagePage ? undefined : chargeKeyOf(attempts.at(-1)!);
-    } while (after !== undefined);
-    return [...rows.values()];
-  }
-
   #endsOf(db: Db, keys: readonly string[]): Promise<AttemptEndDocument[]> {
     return this.#read.many<AttemptEndDocument>(db, "attempt_ends", keys);
   }
@@ -211,15 +178,4 @@ function isLater(a: Found, b: Found): number {
 
 function chargeKeyOf({ charged_at, job_id, n }: AttemptDocument): ChargeKey {
   return [charged_at.getTime(), job_id, n];
-}
-
-function walk<T extends Document>(db: Db, query: Query, limit: number, projection?: Document): Promise<T[]> {
-  const { collection, filter, sort, index } = query;
-  const options = { sort, limit, hint: index, batchSize: limit + 1, ...(projection && { projection }) };
-  return find((limited) =>
-    db
-      .collection(collection)
-      .find<T>(filter, { ...options, ...limited })
-      .toArray(),
-  );
 }

@@ -1,11 +1,12 @@
 // The queries that walk through many documents: their filter, their order, and the index that serves both. Each walks a
 // stretch of one index from one end, so that a page costs the same however many jobs there are.
-import type { Document } from "mongodb";
+import type { Db, Document } from "mongodb";
 import { type JobState, jobStates } from "../../domain/job.ts";
 import type { CursorKey } from "../cursor.ts";
-import type { LineRange, ListQuery, UnfinishedQuery, UsageQuery } from "../job-store.ts";
+import type { LineRange, ListQuery, UnfinishedQuery } from "../job-store.ts";
 import { dateOf } from "./documents.ts";
 import type { Collection, IndexKey, IndexName } from "./indexes.ts";
+import { find } from "./reads.ts";
 
 export interface Query {
   collection: Collection;
@@ -94,10 +95,10 @@ export function chargesQuery(chargedFrom: number, after: ChargeKey | undefined):
 }
 
 /** Of one environment, in the order of charges, from a time or after the key of the last one that was read. */
-export function usageQuery({ environment, chargedFrom, chargedTo }: UsageQuery, after: ChargeKey | undefined): Query {
-  const query = chargesQuery(chargedFrom, after);
+export function usageQuery(environment: string, from: number, to: number, after: ChargeKey | undefined): Query {
+  const query = chargesQuery(from, after);
   const { charged_at } = query.filter;
-  const filter = { ...query.filter, environment, charged_at: { ...charged_at, $lt: dateOf(chargedTo) } };
+  const filter = { ...query.filter, environment, charged_at: { ...charged_at, $lt: dateOf(to) } };
   return { ...query, filter };
 }
 
@@ -151,4 +152,16 @@ function defined(fields: Document): Document {
 export function isBefore(a: CursorKey, b: CursorKey): boolean {
   const at = a.findIndex((part, i) => part !== b[i]);
   return at >= 0 && a[at]! < b[at]!;
+}
+
+/** The documents that a query finds, at most so many. @throws SluiceError */
+export function walk<T extends Document>(db: Db, query: Query, limit: number, projection?: Document): Promise<T[]> {
+  const { collection, filter, sort, index } = query;
+  const options = { sort, limit, hint: index, batchSize: limit + 1, ...(projection && { projection }) };
+  return find((limited) =>
+    db
+      .collection(collection)
+      .find<T>(filter, { ...options, ...limited })
+      .toArray(),
+  );
 }

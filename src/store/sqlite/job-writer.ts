@@ -21,6 +21,7 @@ import {
   outcomeRow,
 } from "./rows.ts";
 import type { Stages } from "./stages.ts";
+import { type AttemptOwner, UsageWriter } from "./usage-sums.ts";
 
 type JobWrite = Extract<
   Write,
@@ -42,9 +43,11 @@ export class JobWriter {
   readonly #counts = new Map<string, { environment: string; status: JobState; change: number }>();
 
   readonly #stages: Stages;
+  readonly #usage: UsageWriter;
 
   constructor(db: Database, stages: Stages) {
     this.#sql = prepare(db);
+    this.#usage = new UsageWriter(db);
     this.#stages = stages;
   }
 
@@ -74,7 +77,8 @@ export class JobWriter {
   }
 
   /** To be called before COMMIT. */
-  writeCounts(): void {
+  writeSums(): void {
+    this.#usage.write();
     for (const { environment, status, change } of this.#counts.values()) {
       if (change !== 0) this.#sql.count.run(environment, status, change);
     }
@@ -82,7 +86,8 @@ export class JobWriter {
   }
 
   /** To be called after ROLLBACK. */
-  dropCounts(): void {
+  dropSums(): void {
+    this.#usage.drop();
     this.#counts.clear();
   }
 
@@ -148,9 +153,12 @@ export class JobWriter {
       charged_at: begin.chargedAt,
       reserved_input: begin.reserved.input,
       reserved_output: begin.reserved.output,
+      reserved_nano_usd: begin.reservedNanoUsd ?? null,
       ending: null,
     };
-    this.#sql.insertAttempt.run(...Object.values(attempt), environment, head.tenant, head.keyId ?? null);
+    const owner = { environment, tenant: head.tenant, key_id: head.keyId ?? null };
+    this.#sql.insertAttempt.run(...Object.values(attempt), ...Object.values(owner));
+    this.#usage.begun(attempt, owner);
     if (job.status === "queued") this.#move(environment, jobId, "queued", "in_progress");
     return { status: "begun", head: job.head, request, attempt, earlier: attempts };
   }
@@ -205,8 +213,12 @@ export class JobWriter {
     return text;
   }
 
-  #endAttempt(jobId: string, end: EndRow): boolean {
-    return this.#sql.endAttempt.run(end.at, end.result, end.ending, jobId, end.n).changes > 0;
+  #endAttempt(jobId: string, { n, at, result, ending }: EndRow): boolean {
+    const attempt = this.#sql.unendedAttempt.get(jobId, n) as (AttemptRow & AttemptOwner) | undefined;
+    if (!attempt) return false;
+    this.#sql.endAttempt.run(at, result, ending, jobId, n);
+    this.#usage.ended(attempt, ending);
+    return true;
   }
 
   #outcome(jobId: string): OutcomeRow {
@@ -251,11 +263,13 @@ function prepare(db: Database) {
     attempts: db.prepare(`SELECT ${attemptColumns} FROM attempts WHERE job_id = ? ORDER BY n`),
     openAttempt: db.prepare("SELECT 1 FROM attempts WHERE job_id = ? AND ended_at IS NULL LIMIT 1"),
     insertAttempt: db.prepare(
-      `INSERT INTO attempts (${attemptColumns}, environment, tenant, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO attempts (${attemptColumns}, environment, tenant, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
-    endAttempt: db.prepare(
-      "UPDATE attempts SET ended_at = ?, result = ?, ending = ? WHERE job_id = ? AND n = ? AND ended_at IS NULL",
+    unendedAttempt: db.prepare(
+      `SELECT ${attemptColumns}, environment, tenant, key_id FROM attempts
+       WHERE job_id = ? AND n = ? AND ended_at IS NULL`,
     ),
+    endAttempt: db.prepare("UPDATE attempts SET ended_at = ?, result = ?, ending = ? WHERE job_id = ? AND n = ?"),
     insertOutcome: db.prepare(
       `INSERT INTO outcomes (job_id, environment, status, finished_at, deployment, model, text, details)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -1,10 +1,11 @@
 // What the store's two threads can be asked. Messages are flat: text that is JSON already is copied between threads in
 // less than half the time of the object it stands for (1.5 us for a small job, 3.5 us).
 import type { CursorKey } from "../cursor.ts";
-import type { BeginAttempt, JobChange, LineRange, LinesQuery, UsageQuery } from "../job-store.ts";
+import type { BeginAttempt, JobChange, LineRange, LinesQuery } from "../job-store.ts";
 import type { Failure } from "./errors.ts";
 import type { RecordRange, RecordRow } from "./records.ts";
-import type { AttemptRow, JobRow, NewJobRows, OutcomeRow, UsageTableRow } from "./rows.ts";
+import type { AttemptRow, JobRow, NewJobRows, OutcomeRow } from "./rows.ts";
+import type { UsageKey, UsageTableRow } from "./usage-sums.ts";
 
 /** Name of a database without its path or ending, such as `SSP-dev`. */
 export type DatabaseName = string;
@@ -106,7 +107,7 @@ export type ReadOperations = {
   attempts: { request: { after: CursorKey; limit: number }; answer: Rows<AttemptRow> };
   lines: { request: Place & LinesQuery; answer: LineRow[] };
   countLines: { request: Place & LineRange; answer: { status: string; jobs: number }[] };
-  usage: { request: Place & UsageQuery; answer: UsageTableRow[] };
+  usage: { request: Place & { after: UsageKey; toDay: number; limit: number }; answer: UsageTableRow[] };
   counts: { request: object; answer: { environment: string; status: string; jobs: number }[] };
   getRecords: { request: RecordsAt & { ids: readonly string[] }; answer: RecordRow[] };
   listRecords: { request: RecordsAt & RecordRange; answer: RecordRow[] };

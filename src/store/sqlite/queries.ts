@@ -2,6 +2,7 @@
 // costs what it holds and not what the table holds (test/store/sqlite-queries.test.ts looks at the plans).
 import type { Database } from "./driver.ts";
 import { attemptColumns, outcomeColumns } from "./rows.ts";
+import { usageSql } from "./usage-sums.ts";
 
 /** The filters of a list, in the order in which they narrow it down, each with the index that serves it. */
 export const listFilters = ["tenant", "model", "priority", "status"] as const;
@@ -82,20 +83,7 @@ export function prepareQueries(db: Database) {
       `SELECT ${attemptColumns} FROM attempts INDEXED BY attempts_by_charge
        WHERE (charged_at, job_id, n) > (?, ?, ?) ORDER BY charged_at, job_id, n LIMIT ?`,
     ),
-    usage: db.prepare(
-      `SELECT tenant, key_id AS keyId, model, SUM(n = 1) AS jobs, SUM(result IS NOT 'not_sent') AS attempts,
-         SUM(ending IS NULL) AS open, SUM(ending ->> '$.usage' IS NOT NULL AND ending ->> '$.costNanoUsd' IS NULL) AS unpriced,
-         ${sumOf("input", "usage.input")}, ${sumOf("output", "usage.output")},
-         ${sumOf("cacheRead", "usage.cacheRead")}, ${sumOf("cacheWrite", "usage.cacheWrite")},
-         ${sumOf("nanoUsd", "costNanoUsd")}
-       FROM attempts INDEXED BY attempts_by_charge
-       WHERE charged_at >= $from AND charged_at < $to AND environment = $environment
-       GROUP BY tenant, key_id, model`,
-    ),
+    usage: db.prepare(usageSql),
     counts: db.prepare("SELECT environment, status, jobs FROM job_counts"),
   };
-}
-
-function sumOf(name: string, path: string): string {
-  return `SUM(COALESCE(ending ->> '$.${path}', 0)) AS ${name}`;
 }

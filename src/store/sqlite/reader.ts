@@ -17,7 +17,8 @@ import {
 } from "./protocol.ts";
 import { listFilters, others, prepareQueries, type Queries, type Walk } from "./queries.ts";
 import { RecordReader } from "./records.ts";
-import type { AttemptRow, JobRow, OutcomeRow, UsageTableRow } from "./rows.ts";
+import type { AttemptRow, JobRow, OutcomeRow } from "./rows.ts";
+import type { UsageTableRow } from "./usage-sums.ts";
 
 interface Source {
   db: Database;
@@ -201,8 +202,9 @@ export class Reader {
     return merge(parts, byCharge, limit);
   }
 
-  #usage({ database, environment, chargedFrom, chargedTo }: Extract<Read, { kind: "usage" }>): UsageTableRow[] {
-    const range = { $environment: environment, $from: chargedFrom, $to: chargedTo };
+  #usage({ database, environment, after, toDay, limit }: Extract<Read, { kind: "usage" }>): UsageTableRow[] {
+    const [$day, $tenant, $keyId, $model] = after;
+    const range = { $environment: environment, $day, $tenant, $keyId, $model, $toDay: toDay, $limit: limit };
     return this.#sources.get(database)!.sql.usage.all(range) as unknown as UsageTableRow[];
   }
 

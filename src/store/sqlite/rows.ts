@@ -1,6 +1,5 @@
 // How jobs, attempts and outcomes stand in the tables. What people filter or read by is a column; the rest is JSON.
 import type { Attempt, AttemptEnd, FinalState, Job, JobHead, JobState, JobSummary, Outcome } from "../../domain/job.ts";
-import type { UsageRow, UsageSums } from "../../domain/usage.ts";
 import { outcomeFromRecord } from "../stored-forms.ts";
 
 /**
@@ -84,11 +83,12 @@ export interface AttemptRow {
   charged_at: number;
   reserved_input: number;
   reserved_output: number;
+  reserved_nano_usd: number | null;
   ending: string | null;
 }
 
 export const attemptColumns =
-  "job_id, n, grant_token, deployment, model, worker, charged_at, reserved_input, reserved_output, ending";
+  "job_id, n, grant_token, deployment, model, worker, charged_at, reserved_input, reserved_output, reserved_nano_usd, ending";
 
 export function attemptOf(row: AttemptRow): Attempt {
   const attempt: Attempt = {
@@ -101,19 +101,9 @@ export function attemptOf(row: AttemptRow): Attempt {
     chargedAt: row.charged_at,
     reserved: { input: row.reserved_input, output: row.reserved_output },
   };
+  if (row.reserved_nano_usd !== null) attempt.reservedNanoUsd = row.reserved_nano_usd;
   if (row.ending !== null) attempt.end = JSON.parse(row.ending) as AttemptEnd;
   return attempt;
-}
-
-/** Sums over attempts of one tenant, key and model. */
-export interface UsageTableRow extends UsageSums {
-  tenant: string;
-  keyId: string | null;
-  model: string;
-}
-
-export function usageOf({ keyId, ...row }: UsageTableRow): UsageRow {
-  return { ...row, ...(keyId !== null && { keyId }) };
 }
 
 export interface OutcomeRow {

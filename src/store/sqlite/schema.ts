@@ -105,7 +105,64 @@ ALTER TABLE attempts ADD COLUMN key_id TEXT;
 UPDATE attempts SET environment = jobs.environment, tenant = jobs.tenant, key_id = json_extract(jobs.head, '$.keyId')
 FROM jobs WHERE jobs.job_id = attempts.job_id;
 `,
+  `
+-- What the reservation would cost, in billionths of a US dollar.
+ALTER TABLE attempts ADD COLUMN reserved_nano_usd INTEGER;
+
+CREATE TABLE usage_sums (
+  -- What attempts have used, by UTC day of their charge. Changed in the transaction that changes the attempts.
+  environment       TEXT NOT NULL,
+  day               INTEGER NOT NULL,  -- whole days since 1970
+  tenant            TEXT NOT NULL,
+  key_id            TEXT NOT NULL,     -- empty where there are no keys
+  model             TEXT NOT NULL,
+  jobs              INTEGER NOT NULL,  -- whose first attempt it was
+  attempts          INTEGER NOT NULL,
+  open              INTEGER NOT NULL,  -- of those: running, or with an unknown result
+  unpriced          INTEGER NOT NULL,  -- of those: without a known price
+  estimated         INTEGER NOT NULL,  -- of those: whose usage is an estimate
+  input             INTEGER NOT NULL,  -- tokens
+  output            INTEGER NOT NULL,
+  cache_read        INTEGER NOT NULL,
+  cache_write       INTEGER NOT NULL,
+  nano_usd          INTEGER NOT NULL,  -- billionths of a US dollar
+  estimated_input    INTEGER NOT NULL, -- the parts of input, output and nano_usd that are estimates
+  estimated_output   INTEGER NOT NULL,
+  estimated_nano_usd INTEGER NOT NULL,
+  PRIMARY KEY (environment, day, tenant, key_id, model)
+) WITHOUT ROWID;
+
+-- The sums of the attempts so far. Usage that earlier versions took from a provider unchecked is bounded.
+WITH ends AS (
+  SELECT *, COALESCE(result, 'unknown') IN ('unknown', 'aborted') AS open,
+    CASE WHEN ending ->> '$.usage' IS NOT NULL THEN 'reported'
+         WHEN COALESCE(result, 'unknown') IN ('unknown', 'aborted') THEN 'estimated' ELSE 'none' END AS known
+  FROM attempts WHERE environment IS NOT NULL
+), counted AS (
+  SELECT environment, tenant, key_id, model, n, result, open, known,
+    CASE WHEN charged_at < 0 THEN (charged_at - 86399999) / 86400000 ELSE charged_at / 86400000 END AS day,
+    CASE known WHEN 'reported' THEN ${whole("ending ->> '$.usage.input'")}
+               WHEN 'estimated' THEN reserved_input ELSE 0 END AS input,
+    CASE known WHEN 'reported' THEN ${whole("ending ->> '$.usage.output'")}
+               WHEN 'estimated' THEN reserved_output ELSE 0 END AS output,
+    CASE known WHEN 'reported' THEN ${whole("ending ->> '$.usage.cacheRead'")} ELSE 0 END AS cache_read,
+    CASE known WHEN 'reported' THEN ${whole("ending ->> '$.usage.cacheWrite'")} ELSE 0 END AS cache_write,
+    CASE known WHEN 'reported' THEN ${whole("ending ->> '$.costNanoUsd'")} ELSE 0 END AS nano_usd,
+    known = 'estimated' OR (known = 'reported' AND ending ->> '$.costNanoUsd' IS NULL) AS unpriced
+  FROM ends
+)
+INSERT INTO usage_sums
+SELECT environment, day, COALESCE(tenant, 'default'), COALESCE(key_id, ''), model, SUM(n = 1), SUM(result IS NOT 'not_sent'),
+  SUM(open), SUM(unpriced), SUM(known = 'estimated'), SUM(input), SUM(output), SUM(cache_read), SUM(cache_write),
+  SUM(nano_usd), SUM(IIF(known = 'estimated', input, 0)), SUM(IIF(known = 'estimated', output, 0)), 0
+FROM counted GROUP BY 1, 2, 3, 4, 5;
+`,
 ];
+
+/** SQL for a whole number from 0 to 1e12: as much as one call can ever use. */
+function whole(json: string): string {
+  return `CAST(ROUND(MAX(0, MIN(COALESCE(${json}, 0), 1e12))) AS INTEGER)`;
+}
 
 /** Of `sluice.sqlite`: what belongs to the service and to no environment. */
 export const serviceMigrations: readonly string[] = [

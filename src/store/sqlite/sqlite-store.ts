@@ -56,10 +56,11 @@ import {
   serviceDatabase,
   type WriteOperations,
 } from "./protocol.ts";
-import { attemptOf, type JobRow, newJobRows, outcomeOf, outcomeRow, summaryOf, usageOf } from "./rows.ts";
+import { attemptOf, type JobRow, newJobRows, outcomeOf, outcomeRow, summaryOf } from "./rows.ts";
 import { SqliteRecords } from "./sqlite-records.ts";
 import { SqliteStagedJobs } from "./sqlite-staged-jobs.ts";
 import { StoreThread } from "./thread.ts";
+import { type UsageKey, usageOf } from "./usage-sums.ts";
 
 export interface SqliteStoreOptions {
   /** The folder of the files; created if it is missing. */
@@ -300,8 +301,15 @@ class SqliteStore implements JobStore {
     return page;
   }
 
-  async usage(query: UsageQuery): Promise<UsageRow[]> {
-    return (await this.#reader.ask("usage", { ...this.#place(query.environment), ...query })).map(usageOf);
+  async usage({ environment, fromDay, toDay, limit, cursor }: UsageQuery): Promise<Page<UsageRow>> {
+    checkLimit(limit, 10_000);
+    const start: UsageKey = [fromDay, "", "", ""];
+    const after = cursor === undefined ? start : decodeCursor(cursor, start);
+    const rows = await this.#reader.ask("usage", { ...this.#place(environment), after, toDay, limit: limit + 1 });
+    const page: Page<UsageRow> = { items: rows.slice(0, limit).map(usageOf) };
+    const last = rows[limit - 1];
+    if (rows.length > limit && last) page.next = encodeCursor([last.day, last.tenant, last.keyId, last.model]);
+    return page;
   }
 
   async counts(): Promise<Record<string, Record<JobState, number>>> {

@@ -107,9 +107,9 @@ export function openJobs(db: Database, path: string): WritableDatabase {
     beforeBegin: (writes) => stages.attachFor(writes),
     afterEnd: () => stages.detachIfEmpty(),
     afterClose: () => stages.removeFile(),
-    beforeCommit: () => jobs.writeCounts(),
+    beforeCommit: () => jobs.writeSums(),
     afterRollback() {
-      jobs.dropCounts();
+      jobs.dropSums();
       stages.forgetCreated();
     },
   };

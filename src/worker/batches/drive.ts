@@ -2,14 +2,17 @@
 // does it, nor where the one before was when it died.
 import { type BatchId, batchStatus, lineOf } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
+import type { JobId } from "../../domain/ids.ts";
+import type { JobHead } from "../../domain/job.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
 import type { LineCounter } from "../../jobs/batches/line-counter.ts";
 import type { LineFormat } from "../../jobs/batches/lines.ts";
 import { type Batch, closeBatch, findBatch, isTakenIn, loadProgress, takeStep } from "../../jobs/batches/records.ts";
 import { lineRange } from "../../jobs/batches/results.ts";
 import { validateLines } from "../../jobs/batches/validate.ts";
-import { endIdleJob, endJob } from "../../jobs/ending.ts";
+import { costSoFar, endIdleJob, endJob } from "../../jobs/ending.ts";
 import { readFile, requireFile, type StoredFile } from "../../jobs/files/files.ts";
+import type { LineRecord } from "../../store/job-store.ts";
 import { chunksOfFile, preparedChunks } from "./chunks.ts";
 import type { BatchContext } from "./context.ts";
 import { finalise } from "./finalise.ts";
@@ -18,6 +21,8 @@ import { submitLines } from "./submit-lines.ts";
 
 /** How long calls that run when a batch is cancelled may take to end. */
 const cancellingMs = 10 * 60_000;
+/** A line that is on record as running so long after the cancel, and that no worker has, lost its worker. */
+const strayMs = 5_000;
 /** Jobs that are ended at a time. */
 const endingSize = 500;
 
@@ -135,8 +140,8 @@ async function endUnvalidated(context: BatchContext, { request }: Batch): Promis
 }
 
 /**
- * Ends the lines that wait; after a while also those that still run. A line whose call starts after it was listed as
- * waiting is left to its answer: the record decides which of the two came first.
+ * Ends the lines that wait, and those whose worker was lost; after a while also those that still run. A line whose call
+ * starts after it was listed as waiting is left to its answer: the record decides which of the two came first.
  */
 async function cancelLines(
   context: BatchContext,
@@ -146,19 +151,38 @@ async function cancelLines(
 ): Promise<void> {
   const { store, clock } = context;
   const at = clock.wall();
-  const [states, end] =
-    at < cancelledAt + cancellingMs
-      ? ([["queued"], endIdleJob] as const)
-      : ([["queued", "in_progress"], endJob] as const);
+  const isLate = at >= cancelledAt + cancellingMs;
+  const end = async ({ job, state }: LineRecord) => {
+    const outcome = { status: "cancelled", at } as const;
+    if (isLate || (state === "in_progress" && (await isLost(context, job.id)))) await endLine(context, job, outcome);
+    else if (state === "queued") await endIdleJob(context, job, outcome);
+  };
+  const states = at < cancelledAt + strayMs ? (["queued"] as const) : (["queued", "in_progress"] as const);
   for (const state of states) {
     for (let from = 0; ; ) {
       await proceed();
       const page = await store.lines({ ...lineRange(request, from), state, limit: endingSize });
-      await Promise.all(page.map(({ job }) => end(context, job, { status: "cancelled", at })));
+      await Promise.all(page.map(end));
       if (page.length === 0) break;
       from = lineOf(page.at(-1)!.job.id) + 1;
     }
   }
+}
+
+/** Whether no worker has the job any more; false if the scheduler cannot say. */
+async function isLost({ scheduler, log }: BatchContext, jobId: JobId): Promise<boolean> {
+  try {
+    return (await scheduler.explain(jobId)).state !== "running";
+  } catch (error) {
+    log.debug({ err: error, jobId }, "failed to ask whether a cancelled line still runs");
+    return false;
+  }
+}
+
+/** Ends a line with what its calls have cost. */
+async function endLine(context: BatchContext, job: JobHead, outcome: { status: "cancelled"; at: number }) {
+  const record = await context.store.get(job.id);
+  if (record) await endJob(context, job, { ...outcome, ...costSoFar(record) });
 }
 
 /** @throws SluiceError `file_not_found` */

@@ -28,6 +28,7 @@ export async function finalise(
   const counts: LineCounts = { completed: 0, failed: 0, expired: 0, cancelled: 0 };
   const usage = { input: 0, cached: 0, output: 0, reasoning: 0 };
   let costNanoUsd = 0;
+  let estimatedNanoUsd = 0;
 
   /** The lines that belong into one of the files. */
   async function* linesFor(which: "output" | "error"): AsyncIterable<Uint8Array> {
@@ -39,6 +40,7 @@ export async function finalise(
         if ((state === "completed") !== (which === "output")) continue;
         counts[state]++;
         costNanoUsd += line.record?.outcome?.costNanoUsd ?? 0;
+        estimatedNanoUsd += line.record?.outcome?.estimatedNanoUsd ?? 0;
         addUsage(line);
         texts.push(jsonLine(resultLine(line)));
       }
@@ -75,6 +77,7 @@ export async function finalise(
     ...(errorFileId !== undefined && { errorFileId }),
     usage,
     costNanoUsd,
+    ...(estimatedNanoUsd > 0 && { estimatedNanoUsd }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { expect, type TestAPI } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { AttemptEnd } from "../../../src/domain/job.ts";
+import { usageDay } from "../../../src/domain/usage.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
 import { beginning, begun, makeJob, newEra } from "./support.ts";
 
@@ -32,8 +33,9 @@ export function changeCases(store: () => JobStore, test: TestAPI): void {
     const { error: _, ...silent } = end;
     const { items } = await store().attemptsSince({ chargedFrom: era.from, limit: 1 });
     expect(items).toEqual([{ ...attempt, end: silent }]);
-    const range = { environment: "UAT", chargedFrom: era.from, chargedTo: era.to };
-    expect(await store().usage(range)).toMatchObject([{ tenant: "gone", input: 20, output: 5, nanoUsd: 7 }]);
+    const day = usageDay(era.from);
+    const { items: rows } = await store().usage({ environment: "UAT", fromDay: day, toDay: day, limit: 10 });
+    expect(rows).toMatchObject([{ tenant: "gone", input: 20, output: 5, nanoUsd: 7 }]);
     expect(await store().beginAttempt(beginning(job))).toEqual({ status: "not_found" });
     await expect(store().finish("UAT", outcome)).rejects.toMatchObject({ code: "job_not_found" });
   });

@@ -1,20 +1,28 @@
 import { expect, type TestAPI } from "vitest";
 import type { Attempt, AttemptEnd, Job } from "../../../src/domain/job.ts";
-import { noUsage, type UsageRow } from "../../../src/domain/usage.ts";
-import type { JobStore } from "../../../src/store/job-store.ts";
-import { beginning, makeJob, mustBegin, newEra } from "./support.ts";
+import { noUsage, type UsageRow, usageDay } from "../../../src/domain/usage.ts";
+import type { BeginAttempt, JobStore } from "../../../src/store/job-store.ts";
+import { allPages, beginning, type Era, makeJob, mustBegin, newEra } from "./support.ts";
 
 export function usageCases(store: () => JobStore, test: TestAPI): void {
-  async function called(fields: Partial<Job>, end?: AttemptEnd, chargedAt?: number): Promise<[Job, Attempt]> {
+  async function called(
+    fields: Partial<Job>,
+    end?: AttemptEnd,
+    begin: Partial<BeginAttempt> = {},
+  ): Promise<[Job, Attempt]> {
     const job = makeJob(fields);
     await store().insertMany([job]);
-    const attempt = await mustBegin(store(), beginning(job, { chargedAt: chargedAt ?? job.submittedAt }));
+    const attempt = await mustBegin(store(), beginning(job, begin));
     if (end) await store().endAttempt(job.environment, job.id, attempt.n, end);
     return [job, attempt];
   }
-  const sorted = (rows: UsageRow[]) => rows.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+  async function usageIn(environment: string, era: Era, limit = 1000): Promise<UsageRow[]> {
+    const day = usageDay(era.from);
+    const query = { environment, fromDay: day, toDay: day, limit };
+    return (await allPages((cursor) => store().usage({ ...query, cursor }))).flat();
+  }
 
-  test("adds up what attempts used, by tenant, key and model, each once", async () => {
+  test("B6: keeps what attempts used, by day, tenant, key and model, each attempt once", async () => {
     const era = newEra();
     const usage = { input: 10, output: 5, cacheRead: 3, cacheWrite: 2 };
     const completed: AttemptEnd = { result: "completed", at: era.from + 9, usage, costNanoUsd: 7 };
@@ -29,35 +37,40 @@ export function usageCases(store: () => JobStore, test: TestAPI): void {
     await store().endAttempt("UAT", job.id, second.n, { ...completed, usage: { input: 1, output: 1 } });
     await called(of, { result: "transient", at: era.from + 1, usage: { input: 1, output: 0 } });
     await called(of, { result: "not_sent", at: era.from + 1 });
-    await called({ submittedAt: era.from });
+    await called({ submittedAt: era.from }, undefined, { reservedNanoUsd: 9 });
     await called({ ...of, environment: "PROD" }, completed);
-    await called(of, completed, era.to);
-    await called(of, completed, era.from - 1);
+    await called(of, completed, { chargedAt: era.to });
+    await called(of, completed, { chargedAt: era.from - 1 });
 
-    const range = { chargedFrom: era.from, chargedTo: era.to };
-    const rows = await store().usage({ environment: "UAT", ...range });
+    const day = usageDay(era.from);
     const used = { input: 10, output: 5, cacheRead: 3, cacheWrite: 2, nanoUsd: 7 };
-    expect(sorted(rows)).toEqual(
-      sorted([
-        { tenant: "acme", keyId: "k1", model: "llama", ...noUsage, jobs: 3, attempts: 2, unpriced: 1, input: 1 },
-        { tenant: "acme", keyId: "k1", model: "other", ...noUsage, ...used, attempts: 1 },
-        { tenant: "default", model: "llama", ...noUsage, jobs: 1, attempts: 1, open: 1 },
-      ]),
-    );
-    expect(await store().usage({ environment: "PROD", ...range })).toEqual([
-      { tenant: "acme", keyId: "k1", model: "llama", ...noUsage, ...used, jobs: 1, attempts: 1 },
+    const estimate = { input: 21, output: 100, nanoUsd: 9 };
+    const estimated = { estimated: 1, estimatedInput: 21, estimatedOutput: 100, estimatedNanoUsd: 9 };
+    const rows = [
+      { day, tenant: "acme", keyId: "k1", model: "llama", ...noUsage, jobs: 3, attempts: 2, unpriced: 1, input: 1 },
+      { day, tenant: "acme", keyId: "k1", model: "other", ...noUsage, ...used, attempts: 1 },
+      { day, tenant: "default", model: "llama", ...noUsage, ...estimate, ...estimated, jobs: 1, attempts: 1, open: 1 },
+    ];
+    expect(await usageIn("UAT", era)).toEqual(rows);
+    expect(await usageIn("UAT", era, 2)).toEqual(rows);
+    expect(await usageIn("UAT", era, 1)).toEqual(rows);
+    expect(await usageIn("PROD", era)).toEqual([
+      { day, tenant: "acme", keyId: "k1", model: "llama", ...noUsage, ...used, jobs: 1, attempts: 1 },
     ]);
-    expect(await store().usage({ environment: "UAT", chargedFrom: 5, chargedTo: 6 })).toEqual([]);
+    expect((await store().usage({ environment: "UAT", fromDay: 5, toDay: 6, limit: 1 })).items).toEqual([]);
   });
 
-  test("a call that ends after its job was cancelled counts", async () => {
+  test("A2: a call that ends after its job was cancelled counts at its estimate until then", async () => {
     const era = newEra();
-    const [job, { n }] = await called({ submittedAt: era.from });
+    const [job, { n }] = await called({ submittedAt: era.from }, undefined, { reservedNanoUsd: 9 });
     await store().finish("UAT", { jobId: job.id, status: "cancelled", at: 9 });
-    const read = () => store().usage({ environment: "UAT", chargedFrom: era.from, chargedTo: era.to });
-    expect(await read()).toMatchObject([{ open: 1, input: 0 }]);
-    const end: AttemptEnd = { result: "aborted", at: 10, usage: { input: 4, output: 2 }, costNanoUsd: 6 };
+    expect(await usageIn("UAT", era)).toMatchObject([
+      { open: 1, estimated: 1, input: 21, output: 100, nanoUsd: 9, estimatedNanoUsd: 9 },
+    ]);
+    const end: AttemptEnd = { result: "unknown", at: 10, usage: { input: 4, output: 2 }, costNanoUsd: 6 };
     await store().endAttempt("UAT", job.id, n, end);
-    expect(await read()).toMatchObject([{ jobs: 1, attempts: 1, open: 0, input: 4, output: 2, nanoUsd: 6 }]);
+    expect(await usageIn("UAT", era)).toMatchObject([
+      { jobs: 1, attempts: 1, open: 1, estimated: 0, input: 4, output: 2, nanoUsd: 6, estimatedNanoUsd: 0 },
+    ]);
   });
 }

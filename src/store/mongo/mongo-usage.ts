@@ -1,0 +1,122 @@
+// The sums of usage in the databases of the environments: where they come from, where they are kept, and pages of them.
+import type { Db } from "mongodb";
+import type { Clock } from "../../domain/clock.ts";
+import type { UsageRow } from "../../domain/usage.ts";
+import { usageFields } from "../../domain/usage.ts";
+import { checkLimit, decodeCursor, encodeCursor, type Page } from "../cursor.ts";
+import type { UsageQuery } from "../job-store.ts";
+import { putDocument } from "./commands.ts";
+import { type AttemptDocument, type AttemptEndDocument, attemptOf } from "./documents.ts";
+import { type ChargeKey, usageQuery, walk } from "./queries.ts";
+import type { ReadById } from "./reads.ts";
+import { type CountedAttempt, type KeptSums, type UsageSource, UsageSums } from "./usage-sums.ts";
+
+/** Attempts that are added up at a time, so that others wait a few milliseconds at most. */
+const pageSize = 500;
+
+interface SumsDocument {
+  _id: string;
+  /** JSON. */
+  sums: string;
+}
+
+export class MongoUsage {
+  readonly #db: (environment: string) => Db;
+  readonly #read: ReadById;
+  readonly #clock: Clock;
+  readonly #sums = new Map<string, UsageSums>();
+
+  /** @param db of an environment; throws SluiceError `unknown_environment` */
+  constructor(db: (environment: string) => Db, read: ReadById, clock: Clock) {
+    this.#db = db;
+    this.#read = read;
+    this.#clock = clock;
+  }
+
+  /** @throws SluiceError */
+  async page({ environment, fromDay, toDay, limit, cursor }: UsageQuery): Promise<Page<UsageRow>> {
+    checkLimit(limit, 10_000);
+    const start = [fromDay, ""] as const;
+    const after = cursor === undefined ? start : decodeCursor(cursor, start);
+    let sums = this.#sums.get(environment);
+    if (!sums) {
+      sums = new UsageSums(usageSource(this.#db(environment), environment, this.#read), this.#clock);
+      this.#sums.set(environment, sums);
+    }
+    const { items, next } = await sums.page({ toDay, limit }, after);
+    return { items, ...(next && { next: encodeCursor(next) }) };
+  }
+}
+
+function usageSource(db: Db, environment: string, read: ReadById): UsageSource {
+  // Environments may share a database.
+  const prefix = `${encodeURIComponent(environment)}/`;
+
+  async function withEnds(attempts: readonly AttemptDocument[]): Promise<CountedAttempt[]> {
+    const ids = attempts.map(({ _id }) => _id);
+    const found = await read.many<AttemptEndDocument>(db, "attempt_ends", ids);
+    const ends = new Map(found.map((end) => [end._id, end]));
+    return attempts.map((document) => ({
+      id: document._id,
+      tenant: document.tenant,
+      ...(document.key_id !== undefined && { keyId: document.key_id }),
+      attempt: attemptOf(document, ends.get(document._id)),
+    }));
+  }
+
+  return {
+    async *charged(from, to) {
+      let after: ChargeKey | undefined;
+      do {
+        const attempts = await walk<AttemptDocument>(db, usageQuery(environment, from, to, after), pageSize);
+        yield await withEnds(attempts);
+        const last = attempts.length < pageSize ? undefined : attempts.at(-1);
+        after = last && [last.charged_at.getTime(), last.job_id, last.n];
+      } while (after !== undefined);
+    },
+
+    async attempts(ids) {
+      const all: CountedAttempt[] = [];
+      for (let at = 0; at < ids.length; at += pageSize) {
+        const some = ids.slice(at, at + pageSize);
+        all.push(...(await withEnds(await read.many<AttemptDocument>(db, "attempts", some))));
+      }
+      return all;
+    },
+
+    async load(names) {
+      const ids = names.map((name) => prefix + name);
+      const found = await read.many<SumsDocument>(db, "usage_sums", ids);
+      const sums = new Map(found.map(({ _id, sums }) => [_id.slice(prefix.length), JSON.parse(sums) as KeptSums]));
+      for (const [name, kept] of await earlierDays(names.filter((name) => !sums.has(name)))) sums.set(name, kept);
+      return sums;
+    },
+
+    async save(name, sums) {
+      await putDocument(db, "usage_sums", { _id: prefix + name, sums: JSON.stringify(sums) });
+    },
+  };
+
+  /** Days that an earlier version kept, as records of the collection `usage`. */
+  async function earlierDays(names: readonly string[]): Promise<[name: string, sums: KeptSums][]> {
+    const byId = new Map<string, string>();
+    for (const name of names) {
+      const [kind, day] = name.split("/");
+      if (kind !== "day") continue;
+      const date = new Date(Number(day) * 86_400_000).toISOString().slice(0, 10);
+      byId.set(`day/${prefix}${date}`, name);
+    }
+    const found = await read.many<{ _id: string; value: string }>(db, "usage", [...byId.keys()]);
+    return found.map(({ _id, value }) => {
+      const rows = (JSON.parse(value) as UsageRow[]).map(
+        ({ tenant, keyId = null, model, ...sums }): KeptSums["rows"][number] => [
+          tenant,
+          keyId,
+          model,
+          ...usageFields.map((field) => sums[field] ?? 0),
+        ],
+      );
+      return [byId.get(_id)!, { rows, open: [] }];
+    });
+  }
+}

@@ -1,0 +1,116 @@
+// The sums of what attempts have used, kept in the transaction that changes the attempts: they are exact after a crash,
+// and reading them reads no attempt.
+import {
+  addUsage,
+  noUsage,
+  type UsageRow,
+  type UsageSums,
+  usageDay,
+  usageFields,
+  usageOfAttempt,
+} from "../../domain/usage.ts";
+import type { Database, Statement } from "./driver.ts";
+import { type AttemptRow, attemptOf } from "./rows.ts";
+
+/** Whose attempt it is. */
+export interface AttemptOwner {
+  environment: string | null;
+  tenant: string | null;
+  key_id: string | null;
+}
+
+/** The place of a sum: after it the order of the table is defined. */
+export type UsageKey = readonly [day: number, tenant: string, keyId: string, model: string];
+
+const keyColumns = ["day", "tenant", "key_id", "model"] as const;
+
+/** By field of `UsageSums`. */
+const columns: Record<keyof UsageSums, string> = {
+  jobs: "jobs",
+  attempts: "attempts",
+  open: "open",
+  unpriced: "unpriced",
+  estimated: "estimated",
+  input: "input",
+  output: "output",
+  cacheRead: "cache_read",
+  cacheWrite: "cache_write",
+  nanoUsd: "nano_usd",
+  estimatedInput: "estimated_input",
+  estimatedOutput: "estimated_output",
+  estimatedNanoUsd: "estimated_nano_usd",
+};
+const sumColumns = usageFields.map((field) => columns[field]);
+
+export class UsageWriter {
+  readonly #add: Statement;
+  /** What this transaction changes; written once per commit, because most attempts of a commit share a sum. */
+  readonly #changes = new Map<string, { key: [environment: string, ...UsageKey]; sums: UsageSums }>();
+
+  constructor(db: Database) {
+    const all = ["environment", ...keyColumns, ...sumColumns];
+    this.#add = db.prepare(
+      `INSERT INTO usage_sums (${all.join(", ")}) VALUES (${all.map(() => "?").join(", ")})
+       ON CONFLICT DO UPDATE SET ${sumColumns.map((c) => `${c} = ${c} + excluded.${c}`).join(", ")}`,
+    );
+  }
+
+  begun(attempt: AttemptRow, owner: AttemptOwner): void {
+    this.#change(attempt, owner, 1);
+  }
+
+  /** @param ending of the attempt, which had none before */
+  ended(attempt: AttemptRow & AttemptOwner, ending: string): void {
+    this.#change({ ...attempt, ending: null }, attempt, -1);
+    this.#change({ ...attempt, ending }, attempt, 1);
+  }
+
+  #change(row: AttemptRow, { environment, tenant, key_id: keyId }: AttemptOwner, sign: 1 | -1): void {
+    // Attempts of jobs that were deleted before sums were kept.
+    if (environment === null) return;
+    const { charged_at: chargedAt, model } = row;
+    const key = [environment, usageDay(chargedAt), tenant ?? "default", keyId ?? "", model] as const;
+    const text = JSON.stringify(key);
+    let change = this.#changes.get(text);
+    if (!change) {
+      change = { key: [...key], sums: { ...noUsage } };
+      this.#changes.set(text, change);
+    }
+    addUsage(change.sums, usageOfAttempt(attemptOf(row)), sign);
+  }
+
+  /** To be called before COMMIT. */
+  write(): void {
+    for (const { key, sums } of this.#changes.values()) {
+      this.#add.run(...key, ...usageFields.map((field) => sums[field]));
+    }
+    this.#changes.clear();
+  }
+
+  /** To be called after ROLLBACK. */
+  drop(): void {
+    this.#changes.clear();
+  }
+}
+
+/** A row of `usage_sums`; the names are those of `UsageSums`. */
+export interface UsageTableRow extends UsageSums {
+  day: number;
+  tenant: string;
+  keyId: string;
+  model: string;
+}
+
+/** The largest whole number that both sides of the driver can hold. */
+const largest = Number.MAX_SAFE_INTEGER;
+
+/** In the order of the primary key, a page at a time: no other read waits for more than a page. */
+export const usageSql = `
+  SELECT day, tenant, key_id AS keyId, model, ${usageFields.map((f) => `MIN(${columns[f]}, ${largest}) AS ${f}`).join(", ")}
+  FROM usage_sums
+  WHERE environment = $environment AND (day, tenant, key_id, model) > ($day, $tenant, $keyId, $model) AND day <= $toDay
+  ORDER BY day, tenant, key_id, model LIMIT $limit`;
+
+export function usageOf({ keyId, ...row }: UsageTableRow): UsageRow {
+  return { ...row, ...(keyId !== "" && { keyId }) };
+}
