@@ -69,7 +69,8 @@ async function takeOver(
   log: Logger,
 ): Promise<string | undefined> {
   try {
-    const { configVersion } = await scheduler.snapshot();
+    const { configVersion, advice = [] } = await scheduler.snapshot();
+    for (const text of advice) log.warn({ advice: text }, "found a setting of Redis that puts the queue at risk");
     if (configVersion === version) return undefined;
     await configure();
     log.warn({ from: configVersion, to: version }, "the queue has taken over this process's configuration");

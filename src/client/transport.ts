@@ -9,7 +9,10 @@ export interface ClientOptions {
   apiKey?: string;
   /** How often a request is tried again after 429, 503 or a lost connection. Default: 4. */
   maxRetries?: number;
-  /** Of one request that is not held by the service on purpose, in milliseconds. Default: 30,000. */
+  /**
+   * Maximum time for one request that the service does not hold on purpose, in milliseconds. `Infinity` and 0 mean no
+   * limit; anything above 2^31 - 1 (24.8 days) counts as that. Default: 30,000.
+   */
   timeoutMs?: number;
   /** In place of the global one. */
   fetch?: typeof fetch;
@@ -23,13 +26,15 @@ export interface RequestOptions {
   stream?: { body: unknown; type: string };
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
-  /** Of this request; 0: none. */
+  /** Maximum time for this request, in milliseconds; 0 and `Infinity`: no limit. Default: that of the client. */
   timeoutMs?: number;
 }
 
 const defaultBaseUrl = "http://127.0.0.1:8000";
 const firstDelayMs = 500;
 const maxDelayMs = 60_000;
+/** The longest delay that setTimeout takes (about 24.8 days); it runs longer ones at once. */
+const longestTimeoutMs = 2 ** 31 - 1;
 
 export class Transport {
   readonly maxRetries: number;
@@ -67,15 +72,16 @@ export class Transport {
     return this.#retrying(options, (limit) => this.#send(path, options, limit));
   }
 
-  async #retrying<T>(options: RequestOptions, attempt: (limit: AbortController) => Promise<T>): Promise<T> {
+  async #retrying<T>(options: RequestOptions, attempt: (limit: AbortSignal) => Promise<T>): Promise<T> {
     const { signal, timeoutMs = this.#timeoutMs } = options;
     for (let tries = 0; ; tries++) {
       if (signal?.aborted) throw signal.reason;
       const limit = new AbortController();
-      signal?.addEventListener("abort", () => limit.abort(signal.reason), { once: true, signal: limit.signal });
-      const timer = timeoutMs > 0 ? setTimeout(() => limit.abort(tooLate), timeoutMs) : undefined;
+      const limited = timeoutMs > 0 && timeoutMs !== Number.POSITIVE_INFINITY;
+      const timer = limited ? setTimeout(() => limit.abort(tooLate), Math.min(timeoutMs, longestTimeoutMs)) : undefined;
       try {
-        return await attempt(limit);
+        // Not a listener of our own: a signal that outlives many requests would collect them.
+        return await attempt(signal ? AbortSignal.any([signal, limit.signal]) : limit.signal);
       } catch (error) {
         // Whoever aborted knows why.
         if (signal?.aborted) throw signal.reason;
@@ -89,7 +95,7 @@ export class Transport {
     }
   }
 
-  async #send(path: string, options: RequestOptions, { signal }: AbortController): Promise<Response> {
+  async #send(path: string, options: RequestOptions, signal: AbortSignal): Promise<Response> {
     const { method = "GET", body, stream, headers } = options;
     const init = {
       method,
@@ -133,10 +139,13 @@ export function sleep(ms: number, signal?: AbortSignal | undefined): Promise<voi
       clearTimeout(timer);
       reject(signal?.reason);
     };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", abort);
-      resolve();
-    }, ms);
+    const timer = setTimeout(
+      () => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      },
+      Math.min(ms, longestTimeoutMs),
+    );
     signal?.addEventListener("abort", abort, { once: true });
   });
 }

@@ -1,5 +1,6 @@
 // Configured, listed and learned limits side by side, with the lifecycle of each model: what `sluice quotas` shows.
 import type { DeploymentSettings, QuotaSettings, Settings } from "../config/settings.ts";
+import { sharedTimeout } from "../domain/shared-abort.ts";
 import { type Elsewhere, type Lifecycle, type ListedQuota, openAccountReader } from "./account-reader.ts";
 import { findRow, type Listing, listingKey, listQuotas } from "./discover.ts";
 import { bareId, likeness, scopesOf } from "./names.ts";
@@ -156,7 +157,7 @@ async function readFacts(
   deployments: readonly DeploymentSettings[],
   { withinMs, elsewhere }: CompareOptions,
 ): Promise<Map<string, Facts>> {
-  const signal = AbortSignal.timeout(withinMs);
+  const signal = sharedTimeout(withinMs);
   const profiles = new Map<string, Promise<string[] | string>>();
   const facts = deployments.map(async (deployment): Promise<[string, Facts]> => {
     const { id, region, account, modelId } = deployment;

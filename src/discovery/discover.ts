@@ -1,5 +1,6 @@
 // Reads what AWS lists for the deployments of a configuration: once for each Region and account, side by side.
 import type { DeploymentSettings, QuotaSettings } from "../config/settings.ts";
+import { sharedTimeout } from "../domain/shared-abort.ts";
 import { type Elsewhere, type ListedQuota, openAccountReader } from "./account-reader.ts";
 import { likeness, scopesOf } from "./names.ts";
 
@@ -22,7 +23,7 @@ export async function listQuotas(
   { withinMs, elsewhere }: DiscoverOptions,
 ): Promise<Map<string, Listing>> {
   const places = new Map(deployments.map((deployment) => [listingKey(deployment), deployment]));
-  const signal = AbortSignal.timeout(withinMs);
+  const signal = sharedTimeout(withinMs);
   const listings = [...places].map(async ([key, { region, account }]): Promise<[string, Listing]> => {
     const reader = openAccountReader(region, account, elsewhere);
     try {

@@ -8,6 +8,9 @@ export interface Clock {
   wall(): number;
 }
 
+/** The longest delay that setTimeout takes, in milliseconds (about 24.8 days); it runs longer ones at once. */
+export const longestTimeoutMs = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),

@@ -1,14 +1,12 @@
 // Whether somebody is still there to be answered, and whether the server still answers.
-import { setMaxListeners } from "node:events";
 import type { FastifyReply } from "fastify";
 import { SluiceError } from "../domain/errors.ts";
+import { sharedAbort } from "../domain/shared-abort.ts";
 import type { HttpServer } from "./types.ts";
 
 /** Aborted, with the error to answer with, when the server closes: those who wait must not hold it up. */
 export function closingSignal(app: HttpServer): AbortSignal {
-  const closing = new AbortController();
-  // One for each request that waits.
-  setMaxListeners(0, closing.signal);
+  const closing = sharedAbort();
   app.addHook("preClose", async () => closing.abort(new SluiceError("unavailable", "The service is stopping.")));
   return closing.signal;
 }
@@ -19,7 +17,7 @@ export function closingSignal(app: HttpServer): AbortSignal {
  * request.
  */
 export function goneSignal(reply: FastifyReply, closing: AbortSignal): AbortSignal {
-  const gone = new AbortController();
+  const gone = sharedAbort();
   const abort = () => gone.abort();
   if (closing.aborted) abort();
   closing.addEventListener("abort", abort);

@@ -53,13 +53,13 @@ function cannotBeWrittenTo(error: unknown): string {
 
 async function schedulerProblems({ settings, scheduler, log }: JobsContext): Promise<string[]> {
   try {
-    const { open, configVersion, deployments } = await inTime(scheduler.snapshot());
+    const { open, configVersion, deployments, advice = [] } = await inTime(scheduler.snapshot());
     if (!open) return ["the queue is being rebuilt"];
     const reasons = unservedModels(settings, deployments);
     if (configVersion !== schedulerConfigOf(settings).version) {
       reasons.unshift("the queue runs under the configuration of another process");
     }
-    return reasons;
+    return [...reasons, ...advice];
   } catch (error) {
     log.warn({ err: error }, "the scheduler is not ready");
     return ["the scheduler does not answer"];

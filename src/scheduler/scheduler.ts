@@ -319,6 +319,8 @@ export interface SchedulerSnapshot {
   depths: { environment: string; priority: Priority; ready: number; delayed: number }[];
   running: number;
   paused: PauseTarget[];
+  /** What the operator should change about the scheduler's server, in sentences without a full stop. Absent if nothing. */
+  advice?: string[];
 }
 
 export type DeploymentState = "in_service" | "cooling_down" | "out_of_service";

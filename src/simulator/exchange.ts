@@ -1,6 +1,7 @@
 // One request and its response: reading within bounds, writing, waiting, and noticing that the client has gone.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
+import { longestTimeoutMs } from "../domain/clock.ts";
 import { BedrockError } from "./errors.ts";
 
 /** AWS's bound of a body. */
@@ -53,7 +54,7 @@ export class Exchange {
   /** Waits, in real time; no longer than the client does. */
   async sleep(ms: number): Promise<void> {
     if (ms <= 0 || this.gone) return;
-    await delay(ms, undefined, { signal: this.#gone.signal }).catch(() => {});
+    await delay(Math.min(ms, longestTimeoutMs), undefined, { signal: this.#gone.signal }).catch(() => {});
   }
 
   /** A whole response. */

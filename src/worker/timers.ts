@@ -1,12 +1,11 @@
 // Timers are passed in like the clock, so that a test can run an hour of retries in a millisecond.
 
+import { longestTimeoutMs } from "../domain/clock.ts";
+
 export interface Timers {
   /** Runs the function once, `ms` milliseconds from now. Returns the function that cancels it. */
   after(ms: number, run: () => void): () => void;
 }
-
-/** The longest delay that setTimeout takes (about 24.8 days); it runs longer ones at once. */
-const longestTimeoutMs = 2 ** 31 - 1;
 
 export const systemTimers: Timers = {
   after(ms, run) {

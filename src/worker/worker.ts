@@ -2,6 +2,7 @@
 // leases, and hands everything back when it stops. One loop acquires, whatever the concurrency, and it never polls
 // for work: it sleeps until the scheduler says that something may have changed, or until the time it named.
 import { newToken } from "../domain/ids.ts";
+import { sharedAbort } from "../domain/shared-abort.ts";
 import { CancelledBatches } from "../jobs/batches/cancelled.ts";
 import type { AcquireResult, Grant } from "../scheduler/scheduler.ts";
 import type { WorkerContext } from "./context.ts";
@@ -41,8 +42,8 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
   /** By grant token. */
   const running = new Map<string, { call: RunningCall; over: Promise<void> }>();
   const cancelled = new CancelledBatches(context);
-  const giveUp = new AbortController();
-  const stopRebuild = new AbortController();
+  const giveUp = sharedAbort();
+  const stopRebuild = sharedAbort();
   let stopping: Promise<void> | undefined;
   let cancelSleep = () => {};
   let wakePending = false;

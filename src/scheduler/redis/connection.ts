@@ -14,31 +14,51 @@ export class RedisUnavailableError extends SluiceError {
   }
 }
 
-/** Redis answers, and does not let this service in: that does not pass by itself, so the service does not start. */
+/**
+ * A server answers, and it cannot hold the queue: it does not let this service in, or it is the wrong one. That does not
+ * pass by itself, so the service does not start. The message is whole sentences and says what to do.
+ */
 export class RedisRefusedError extends Error {
   override readonly name = "RedisRefusedError";
-
-  constructor(reason: string) {
-    super(
-      `Redis does not let this service in (REDIS_URL): ${reason.replace(/\.$/, "")}. ` +
-        "Check the user and the password in the address, as redis://user:password@host:6379.",
-    );
-  }
 }
 
 /** No password, a wrong one, or a user without rights; also under the words that the client puts before it. */
 const refusals = /\b(WRONGPASS|NOAUTH|NOPERM)\b|invalid password|without any password configured/;
 
-/** What an error of the client says about being let in; undefined if it is about something else. */
+/** Why the server that answered with this error cannot hold the queue; undefined if the error is about something else. */
 export function refusalOf(error: unknown): RedisRefusedError | undefined {
+  if (error instanceof RedisUnavailableError) return refusalOf(error.cause);
   const message = error instanceof Error ? error.message : "";
-  return refusals.test(message) ? new RedisRefusedError(message.replace(/^Ready check failed: /, "")) : undefined;
+  if (refusals.test(message)) {
+    const reason = message.replace(/^Ready check failed: /, "").replace(/\.$/, "");
+    return new RedisRefusedError(
+      `Redis does not let this service in (REDIS_URL): ${reason}. ` +
+        "Check the user and the password in the address, as redis://user:password@host:6379.",
+    );
+  }
+  const owner = /^(?:MOVED|ASK) \d+ (\S+)/.exec(message)?.[1];
+  if (owner !== undefined) {
+    return new RedisRefusedError(
+      "REDIS_URL names a node of a Redis Cluster that does not hold the queue, which is on one node. " +
+        `Name that node in its place: ${owner}.`,
+    );
+  }
+  if (/unknown command\b.*\bEVALSHA\b/i.test(message)) {
+    return new RedisRefusedError(
+      "REDIS_URL names a server that runs no scripts, such as a Sentinel. Name the Redis server itself, which usually has " +
+        "port 6379; a Sentinel says which one it is with SENTINEL GET-MASTER-ADDR-BY-NAME.",
+    );
+  }
+  return undefined;
 }
 
 const longestReconnectMs = 1000;
 
+/** Why a client is not ready, in its own words. */
+const lastTrouble = new WeakMap<Client, string>();
+
 export function connect(url: string, timeoutMs: number): Redis {
-  return new Redis(url, {
+  const client = new Redis(url, {
     protocol: 2,
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -49,6 +69,9 @@ export function connect(url: string, timeoutMs: number): Redis {
     keepAlive: 10_000,
     ...reconnecting,
   });
+  client.on("error", ({ message, code }: NodeJS.ErrnoException) => lastTrouble.set(client, message || (code ?? "")));
+  client.on("ready", () => lastTrouble.delete(client));
+  return client;
 }
 
 /**
@@ -101,7 +124,9 @@ const reconnecting = {
 
 /** Runs a command; errors of the connection become a RedisUnavailableError, and a silent one is replaced. */
 export async function command<T>(client: Client, run: () => Promise<T>): Promise<T> {
-  if (client.status !== "ready") throw new RedisUnavailableError(client.status);
+  if (client.status !== "ready") {
+    throw new RedisUnavailableError([client.status, lastTrouble.get(client)].filter(Boolean).join(": "));
+  }
   try {
     return await run();
   } catch (error) {
@@ -112,8 +137,8 @@ export async function command<T>(client: Client, run: () => Promise<T>): Promise
   }
 }
 
-/** Whether the server itself answered with this error, and it is not about its role or state. */
+/** Whether the server itself answered with this error, and it is not about its role, state or room. */
 function isReply(error: unknown): boolean {
   if (!(error instanceof Error) || error.name !== "ReplyError") return false;
-  return !/READONLY|^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/.test(error.message);
+  return !/READONLY|^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|OOM|MISCONF|NOREPLICAS)\b/.test(error.message);
 }

@@ -39,6 +39,7 @@ import {
 } from "./replies.ts";
 import { type Argument, type Reply, ScriptRunner } from "./script-runner.ts";
 import type { Operation } from "./scripts.ts";
+import { ServerAdvice } from "./server-advice.ts";
 import { Tokens } from "./tokens.ts";
 
 export interface RedisSchedulerOptions {
@@ -86,6 +87,7 @@ class RedisScheduler implements Scheduler {
   readonly #runner: ScriptRunner;
   readonly #notices: Notices;
   readonly #tokens: Tokens;
+  readonly #advice: ServerAdvice;
   readonly #changeListeners = new Set<(change: DeploymentChange) => void>();
   readonly #onReady = () => this.#notices.tell();
   #closed = false;
@@ -99,6 +101,7 @@ class RedisScheduler implements Scheduler {
     const runner = { client: this.#client, prefix: this.#prefix, clock, ...(serverTime && { serverTime }) };
     this.#runner = new ScriptRunner(runner, JSON.stringify(options.config));
     this.#notices = new Notices(this.#client, this.#prefix);
+    this.#advice = new ServerAdvice(this.#client, clock);
     this.#tokens = new Tokens(options.token ?? newToken);
     this.#client.on("ready", this.#onReady);
     // Without a listener an error of the connection would end the process; the client reconnects by itself.
@@ -109,7 +112,8 @@ class RedisScheduler implements Scheduler {
     await untilReady(this.#client, this.#timeoutMs);
     await this.#notices.start(this.#timeoutMs);
     await this.#runner.open().catch((error) => {
-      if (!(error instanceof RedisUnavailableError)) throw refusalOf(error) ?? error;
+      const refusal = refusalOf(error);
+      if (refusal || !(error instanceof RedisUnavailableError)) throw refusal ?? error;
     });
   }
 
@@ -199,8 +203,8 @@ class RedisScheduler implements Scheduler {
   }
 
   async snapshot(): Promise<SchedulerSnapshot> {
-    const reply = await this.#runner.run("snapshot", []);
-    return snapshotOf(reply, this.#runner.configVersion);
+    const [reply, advice] = await Promise.all([this.#runner.run("snapshot", []), this.#advice.get()]);
+    return { ...snapshotOf(reply, this.#runner.configVersion), ...(advice.length > 0 && { advice }) };
   }
 
   async forget(quota?: string): Promise<void> {

@@ -1,6 +1,7 @@
 // Delivers webhooks: looks every second what is due, finds what a process that died left behind, and forgets what is old.
 // Any number of processes may do so at once: a try belongs to whoever writes it down first.
 import { batchStatus } from "../../domain/batch.ts";
+import { sharedAbort } from "../../domain/shared-abort.ts";
 import { deliveryStanding } from "../../domain/webhook.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
 import { findBatch } from "../../jobs/batches/records.ts";
@@ -30,7 +31,7 @@ const keptMs = 30 * 24 * 3_600_000;
 export function startDeliverer(context: WebhookContext): () => Promise<void> {
   const { settings, timers, log } = context;
   const running = new Map<string, { host: string; over: Promise<void> }>();
-  const stopping = new AbortController();
+  const stopping = sharedAbort();
   /** By environment: where the walk goes on. */
   const cursors = new Map<string, string>();
 
