@@ -2,6 +2,7 @@
 import { Readable } from "node:stream";
 import Type from "typebox";
 import { cancelBatch, createBatch, retryBatch } from "../../jobs/batches/batches.ts";
+import { deleteBatch } from "../../jobs/batches/delete.ts";
 import { createBatchDryRun } from "../../jobs/batches/dry-run.ts";
 import { createLineCounter } from "../../jobs/batches/line-counter.ts";
 import { type Batch, listBatches, requireBatch } from "../../jobs/batches/records.ts";
@@ -153,6 +154,28 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async ({ params, caller }) => resourceOf(await requireBatch(context, params.batch_id, caller)),
+  );
+
+  app.delete(
+    "/v1/batches/:batch_id",
+    {
+      schema: {
+        tags,
+        operationId: "deleteBatch",
+        summary: "Delete a batch with its lines and files, for good",
+        description:
+          "Only a batch that is over: cancel it first. Its jobs are deleted with their prompts and answers, and its files, but the input while another batch has it. Calls stay on record without texts: quotas and usage count them.",
+        params,
+        response: {
+          200: Type.Object({ id: Type.String(), object: Type.Literal("batch"), deleted: Type.Literal(true) }),
+          ...errorResponses(["batch_not_found", "conflict", "unavailable", "fate_unknown"], "OpenAIError"),
+        },
+      },
+    },
+    async ({ params, caller }) => {
+      await deleteBatch(context, params.batch_id, caller);
+      return { id: params.batch_id, object: "batch" as const, deleted: true as const };
+    },
   );
 
   app.post(

@@ -13,6 +13,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import { onOneLine } from "../../domain/json-lines.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../context.ts";
+import { deletedAmong } from "../deleted.ts";
 import { fileIdOf, readFile, requireFile, type StoredFile, writeFile } from "../files/files.ts";
 import { type Once, withIdempotency } from "../idempotency.ts";
 import { quote } from "../quote.ts";
@@ -151,7 +152,7 @@ export async function retryBatch(
     throw new SluiceError("conflict", "There is nothing to retry: every line of the batch has completed.");
   }
   const { environment, expiresAt, createdAt: before } = request;
-  const retryId = retryBatchId(request.id, ended.at);
+  const { retryId, of } = await retryIdsOf(context, request.id, ended.at);
   const existing = await findBatch(context, environment, retryId);
   if (existing) return existing;
 
@@ -166,12 +167,14 @@ export async function retryBatch(
       if (texts.length > 0) yield Buffer.from(texts.join(""));
     }
   }
-  const fileId = fileIdOf(derivedId(`retry:${request.id}`, ended.at));
+  const fileId = fileIdOf(derivedId(`retry:${of}`, ended.at));
   const file = await writeFile(context, { id: fileId, environment }, unanswered(), () => ({
     tenant: request.tenant,
     filename: `${request.id}-retry.jsonl`,
     purpose: "batch",
   }));
+  // Lines of a batch that was deleted meanwhile look as if they had no answer.
+  await requireBatch(context, id, caller);
   const createdAt = context.clock.wall();
   const again = await insertBatch(context, {
     ...request,
@@ -183,6 +186,20 @@ export async function retryBatch(
   });
   context.onBatch?.();
   return { request: again, steps: {} };
+}
+
+/** The id of the retry, and what it is derived from: the batch, or the last of its retries that were deleted. */
+async function retryIdsOf(
+  context: JobsContext,
+  id: BatchId,
+  endedAt: number,
+): Promise<{ retryId: BatchId; of: BatchId }> {
+  let of = id;
+  for (;;) {
+    const retryId = retryBatchId(of, endedAt);
+    if (!(await deletedAmong(context.store, [retryId])).has(retryId)) return { retryId, of };
+    of = retryId;
+  }
 }
 
 /** A batch that has not ended and reads the file. */

@@ -144,6 +144,30 @@ export async function openBatches(context: BatchesContext, environment: string):
   return ids;
 }
 
+/** Removes a batch and its steps. Its lines and files are not touched. */
+export async function removeBatchRecords(context: BatchesContext, environment: string, id: BatchId): Promise<void> {
+  const ids = [id, openId(id), progressId(id), ...steps.map((step) => stepId(id, step))];
+  await context.store.records.remove(batchesIn(environment), ids);
+}
+
+/** Returns whether a batch, over or not, has the file as its input: then it may still be retried. */
+export async function isRead(
+  context: BatchesContext,
+  { id, environment }: { id: string; environment: string },
+): Promise<boolean> {
+  let cursor: string | undefined;
+  do {
+    const query = { from: batchOrder(""), to: afterBatches, limit: 1000, cursor };
+    const { items, next } = await context.store.records.list(batchesIn(environment), query);
+    for (const { value } of items) {
+      const request = value as BatchRequest;
+      if (request.inputFileId === id && request.environment === environment) return true;
+    }
+    cursor = next;
+  } while (cursor !== undefined);
+  return false;
+}
+
 /** Nobody has to take it further any more. */
 export async function closeBatch(context: BatchesContext, environment: string, id: BatchId): Promise<void> {
   await context.store.records.remove(batchesIn(environment), [openId(id), progressId(id)]);

@@ -6,6 +6,7 @@ import type { JobChange } from "../../store/job-store.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../context.ts";
 import { markDeleted } from "../deleted.ts";
+import { mayRun } from "../may-run.ts";
 import { type NotBefore, startTime } from "../not-before.ts";
 import { priorityFor } from "../policy.ts";
 import { queueEntryOf } from "../queue-entry.ts";
@@ -56,14 +57,12 @@ function tooLate(jobId: JobId, state: string): SluiceError {
  * @throws SluiceError `job_not_found`, `conflict` (not ended, a call may still run, or a line of a batch)
  */
 export async function removeJob(context: JobsContext, jobId: JobId, caller: Caller): Promise<void> {
-  const { settings, store, clock } = context;
+  const { store } = context;
   const { job, state, outcome, attempts } = await requireJob(context, jobId, caller);
   const refuse = (why: string) => new SluiceError("conflict", `The job cannot be deleted: ${why}.`, { jobId });
   if (!outcome) throw refuse(`it is ${state}; cancel it first`);
-  if (job.batchId !== undefined) throw refuse(`it is a line of ${job.batchId}, whose files hold its answer`);
-  // The end of a call says what it used, and has to find its job.
-  const longestMs = settings.timeouts.totalMs + settings.scheduler.leaseMs;
-  if (attempts.some(({ end, chargedAt }) => !end && clock.wall() - chargedAt < longestMs)) {
+  if (job.batchId !== undefined) throw refuse(`it is a line of ${job.batchId}; delete the batch`);
+  if (mayRun(context, attempts)) {
     throw refuse("a call of it may still run; try again later");
   }
   await markDeleted(context, job);

@@ -177,7 +177,12 @@ async function tidy(context: FilesContext, loose: LooseBlob): Promise<void> {
   await context.store.records.remove(filesIn(environment), [looseId(loose)]);
 }
 
-async function fileIn({ store }: FilesContext, environment: string, id: string): Promise<StoredFile | undefined> {
+/** Undefined if there is no such file in the environment. */
+export async function fileIn(
+  { store }: FilesContext,
+  environment: string,
+  id: string,
+): Promise<StoredFile | undefined> {
   const file = (await store.records.get(filesIn(environment), [id])).get(id)?.value as StoredFile | undefined;
   // Environments may share a database.
   return file?.environment === environment ? file : undefined;

@@ -1,6 +1,7 @@
 // Takes batches further, from the check of their file to their output: looks every second which batches are open, and at
 // once when it is told of one.
 import type { BatchId } from "../../domain/batch.ts";
+import { continueDeletion, openDeletions } from "../../jobs/batches/delete.ts";
 import { createLineCounter } from "../../jobs/batches/line-counter.ts";
 import { openBatches } from "../../jobs/batches/records.ts";
 import { sweepLooseBlobs } from "../../jobs/files/files.ts";
@@ -45,14 +46,27 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
   }
 
   async function lookInto(environment: string): Promise<void> {
-    for (const id of await openBatches(context, environment)) {
+    await takeFurther(environment, await openBatches(context, environment), drive);
+    await takeFurther(environment, await openDeletions(context, environment), remove);
+  }
+
+  async function takeFurther(environment: string, ids: readonly BatchId[], run: typeof drive): Promise<void> {
+    for (const id of ids) {
       if (stopped) return;
       if (driving.has(id) || !(await claims.hold(environment, id))) continue;
       if (driving.size >= maxAtOnce) await Promise.race(driving.values());
       driving.set(
         id,
-        drive(environment, id).finally(() => driving.delete(id)),
+        run(environment, id).finally(() => driving.delete(id)),
       );
+    }
+  }
+
+  async function remove(environment: string, id: BatchId): Promise<void> {
+    try {
+      await continueDeletion(context, environment, id, async () => !stopped && (await claims.hold(environment, id)));
+    } catch (error) {
+      log.warn({ err: error, batchId: id }, "failed to remove what a deleted batch left behind");
     }
   }
 
