@@ -12,7 +12,7 @@ export function onOneLine(json: string): string {
   return json.replace(lineBreaks, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** Returns a value as JSON on one line. */
+/** Returns a value as JSON on one line. Texts that are printed as they are may have line breaks, but only between tokens. */
 export function jsonLine(value: unknown): string {
-  return onOneLine(printJson(value));
+  return onOneLine(printJson(value).replace(/[\r\n]/g, " "));
 }

@@ -9,7 +9,7 @@ import type { Batch } from "openai/resources";
 import { pino } from "pino";
 import { vi } from "vitest";
 import type { FileSettings } from "../../src/config/schema.ts";
-import type { Settings } from "../../src/config/settings.ts";
+import type { DeploymentSettings, Settings } from "../../src/config/settings.ts";
 import { type BatchRequest, newBatchId } from "../../src/domain/batch.ts";
 import type { Clock } from "../../src/domain/clock.ts";
 import { lineFormats } from "../../src/http/openai/batch-lines.ts";
@@ -58,9 +58,17 @@ const fastModel: FileSettings["models"] = {
   },
 };
 
+interface TestServiceOptions {
+  provider?: Provider;
+  /** In place of one provider for all. */
+  providerFor?: (deployment: DeploymentSettings) => Provider;
+  file?: FileSettings;
+  clock?: Clock;
+}
+
 export async function startTestService(
   mode: "embedded" | "distributed",
-  { provider = shouting, file = {}, clock }: { provider?: Provider; file?: FileSettings; clock?: Clock } = {},
+  { provider = shouting, providerFor = () => provider, file = {}, clock }: TestServiceOptions = {},
 ): Promise<TestService> {
   // One of its own: of the same Redis all services have the same queue, and take each other's jobs.
   const redis = mode === "distributed" ? await startRedis() : undefined;
@@ -77,7 +85,12 @@ export async function startTestService(
     }),
   };
   const log = pino({ level: "silent" });
-  const start = () => startService(settings, { createProvider: () => provider, log, ...(clock && { clock }) });
+  const start = () =>
+    startService(settings, {
+      createProvider: providerFor,
+      log,
+      ...(clock && { clock }),
+    });
   let service: Service = await start();
   const self: TestService = {
     url: "",

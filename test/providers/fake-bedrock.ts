@@ -9,7 +9,7 @@ import { type Provider, type ProviderCall, ProviderError, type ProviderFailure }
 export interface FakeBedrock {
   url: string;
   /** What was asked, in order of arrival. */
-  requests: { path: string; body: unknown }[];
+  requests: { path: string; body: unknown; text: string }[];
   /** Answers the requests from now on. */
   respond: (handler: Handler) => void;
   close(): Promise<void>;
@@ -23,7 +23,8 @@ export async function startFakeBedrock(): Promise<FakeBedrock> {
   const server = createServer(async (req, res) => {
     const chunks: Buffer[] = [];
     for await (const chunk of req) chunks.push(chunk as Buffer);
-    requests.push({ path: req.url ?? "", body: JSON.parse(Buffer.concat(chunks).toString()) });
+    const text = Buffer.concat(chunks).toString();
+    requests.push({ path: req.url ?? "", body: JSON.parse(text), text });
     handler(res, req);
   });
   server.listen(0, "127.0.0.1");

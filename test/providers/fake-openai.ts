@@ -10,7 +10,7 @@ export interface FakeOpenAi {
   /** The base URL, with the version. */
   url: string;
   /** What was asked, in order of arrival. */
-  requests: { path: string; headers: IncomingHttpHeaders; body: Record<string, unknown>; port: number }[];
+  requests: { path: string; headers: IncomingHttpHeaders; body: Record<string, unknown>; text: string; port: number }[];
   /** Answers the requests from now on. */
   respond: (handler: Handler) => void;
   close(): Promise<void>;
@@ -24,8 +24,9 @@ export async function startFakeOpenAi(): Promise<FakeOpenAi> {
   const server = createServer(async (req, res) => {
     const chunks: Buffer[] = [];
     for await (const chunk of req) chunks.push(chunk as Buffer);
-    const body = JSON.parse(Buffer.concat(chunks).toString());
-    requests.push({ path: req.url ?? "", headers: req.headers, body, port: req.socket.remotePort ?? 0 });
+    const text = Buffer.concat(chunks).toString();
+    const body = JSON.parse(text);
+    requests.push({ path: req.url ?? "", headers: req.headers, body, text, port: req.socket.remotePort ?? 0 });
     handler(res);
   });
   server.listen(0, "127.0.0.1");

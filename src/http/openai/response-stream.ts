@@ -4,7 +4,7 @@ import type { FastifyReply } from "fastify";
 import { isErased } from "../../domain/erase.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobRecord } from "../../domain/job.ts";
-import { printJson } from "../../domain/json-text.ts";
+import { jsonLine } from "../../domain/json-lines.ts";
 import type { Caller } from "../../jobs/caller.ts";
 import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower } from "../../jobs/follow.ts";
@@ -40,7 +40,7 @@ export async function streamResponse(context: HeldContext, followed: FollowedRes
   });
   const form = new ResponseEvents(record.job, after);
   const send = (objects: readonly { type: string }[]) => {
-    for (const object of objects) events.send(printJson(object), { event: object.type });
+    for (const object of objects) events.send(jsonLine(object), { event: object.type });
   };
   reply.header("x-sluice-job-id", jobId);
   events.open();

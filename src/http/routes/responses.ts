@@ -3,6 +3,7 @@ import Type from "typebox";
 import { isErased } from "../../domain/erase.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobRecord } from "../../domain/job.ts";
+import { jsonLine } from "../../domain/json-lines.ts";
 import { printJson } from "../../domain/json-text.ts";
 import type { Caller } from "../../jobs/caller.ts";
 import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
@@ -117,7 +118,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
           form(job, events) {
             const form = new ResponseEvents(job);
             const send = (objects: readonly { type: string }[]) => {
-              for (const object of objects) events.send(printJson(object), { event: object.type });
+              for (const object of objects) events.send(jsonLine(object), { event: object.type });
             };
             return {
               text: (text, position) => send(form.text(text, position)),
