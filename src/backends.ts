@@ -33,7 +33,7 @@ export async function openQueue(
     const scheduler = createMemoryScheduler({ config, clock });
     opened.push(() => scheduler.close());
     const events = createMemoryEventBus({
-      onListenerError: (error) => log.error({ err: error }, "a listener of job events failed"),
+      onListenerError: (error) => log.error({ err: error }, "caught an error of a listener of job events"),
     });
     opened.push(() => events.close());
     return { scheduler, events };
@@ -73,10 +73,10 @@ async function takeOver(
     for (const text of advice) log.warn({ advice: text }, "found a setting of Redis that puts the queue at risk");
     if (configVersion === version) return undefined;
     await configure();
-    log.warn({ from: configVersion, to: version }, "the queue has taken over this process's configuration");
+    log.warn({ from: configVersion, to: version }, "replaced the configuration of the queue with that of this process");
     return undefined;
   } catch (error) {
-    log.warn({ err: error }, "Redis does not answer; its configuration cannot be compared with this process's");
+    log.warn({ err: error }, "failed to compare the configuration of the queue with that of this process");
     return (error as Error).message;
   }
 }

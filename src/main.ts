@@ -1,12 +1,15 @@
 // The composition root: opens the backends, wires the adapters together, starts what the role asks for (HTTP, worker),
 // and takes it all down again in the order in which nothing is lost.
+import { existsSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import type { Logger } from "pino";
 import { openQueue, openStore } from "./backends.ts";
 import type { Environment } from "./config/environment.ts";
 import { noticesOf } from "./config/lifecycle.ts";
 import type { DeploymentSettings, Settings } from "./config/settings.ts";
+import { version } from "./config/version.ts";
 import { logDeploymentChanges } from "./deployment-log.ts";
 import { anybodys, createProvider, simulatedModels } from "./deployment-providers.ts";
 import { readAutoLimits } from "./discovery/auto-limits.ts";
@@ -93,11 +96,12 @@ export async function startService(initial: Settings, options: StartOptions = {}
   const opened: (() => Promise<unknown>)[] = [];
   const closeAll = async () => {
     for (let close = opened.pop(); close; close = opened.pop()) {
-      await close().catch((error) => log.error({ err: error }, "something could not be closed"));
+      await close().catch((error) => log.error({ err: error }, "failed to close a part of the service"));
     }
   };
 
   try {
+    const afterKill = wasKilled(settings);
     const store = await openStore(settings, clock, log);
     opened.push(() => store.close());
     await warnOfLeftBehind(store, log);
@@ -155,11 +159,11 @@ export async function startService(initial: Settings, options: StartOptions = {}
     if (!settings.distributed) await sweepLooseBlobs(context, 0);
     if (settings.role !== "worker") {
       const warm = () => warmUsage(context);
-      opened.push(repeat(systemTimers, usageMs, warm, (err) => log.warn({ err }, "sums of usage could not be read")));
+      opened.push(repeat(systemTimers, usageMs, warm, (err) => log.warn({ err }, "failed to read the sums of usage")));
     }
     const callers = settings.role === "worker" ? undefined : await openCallers(context, opened);
     const http = callers && createHttpServer(Object.assign(context, { callers }));
-    await http?.listen({ host: settings.host, port: settings.port });
+    await http?.listen({ host: settings.host, port: settings.port, listenTextResolver: () => "opened a port" });
     if (http) opened.push(() => http.close());
     const workerId = `${hostname()}/${process.pid}`;
     if (pool) {
@@ -168,7 +172,7 @@ export async function startService(initial: Settings, options: StartOptions = {}
       opened.push(() => usageMeter.idle());
       const { providers } = pool;
       const work: WorkerContext = { ...context, timers: systemTimers, random, workerId, providers, usageMeter };
-      startWork(work, opened, { processId: callers?.processId });
+      startWork(work, opened, { processId: callers?.processId, afterKill });
       const batches = startBatchDriver({ ...work, formats: lineFormats(settings) });
       opened.push(() => batches.stop());
       context.onBatch = batches.wake;
@@ -180,19 +184,31 @@ export async function startService(initial: Settings, options: StartOptions = {}
     // Closed first: while running calls end, nothing new is accepted. Closing twice is no error.
     if (http) opened.push(() => http.close());
 
-    for (const { message, ...about } of settings.simulator ? [] : noticesOf(settings, clock.wall())) {
-      log.warn(about, message);
+    for (const { message: reason, ...about } of settings.simulator ? [] : noticesOf(settings, clock.wall())) {
+      log.warn({ ...about, reason }, "found a model that needs attention");
     }
 
     let stopping: Promise<void> | undefined;
+    const url = http && urlOf(settings.host, (http.server.address() as AddressInfo).port);
+    log.info(
+      {
+        ...{ version, role: settings.role, url, configuration: settings.source, simulator: settings.simulator },
+        ...{ models: Object.keys(settings.models), environments: Object.keys(settings.environments) },
+      },
+      "started Sluice",
+    );
     return {
-      ...(http && { url: urlOf(settings.host, (http.server.address() as AddressInfo).port) }),
+      ...(url !== undefined && { url }),
       ...(simulator && { simulatorUrl: simulator.url }),
       ...(firstKey && { firstKey: firstKey.text }),
       ...(away !== undefined && { queueAway: away }),
       ...(reload && { reload }),
       stop() {
-        stopping ??= closeAll();
+        stopping ??= (async () => {
+          log.info("stopping Sluice");
+          await closeAll();
+          log.info("stopped Sluice");
+        })();
         return stopping;
       },
     };
@@ -207,6 +223,11 @@ async function makeFirstKey(context: KeysContext & { settings: Settings }): Prom
   const { role, host, authentication } = context.settings;
   if (role === "worker" || authentication === "off" || isLoopback(host)) return undefined;
   return createFirstKey(context);
+}
+
+/** Whether the process that had the data folder before was killed: a stop removes the file. */
+function wasKilled({ distributed, dataDir }: Settings): boolean {
+  return distributed === undefined && existsSync(join(dataDir, "sluice.pid"));
 }
 
 /** A renamed database keeps its jobs, and no process runs them. */
@@ -234,7 +255,7 @@ async function openAccess(
       systemTimers,
       tidyMs,
       () => limits.tidy(),
-      (error) => context.log.warn({ err: error }, "what jobs used could not be compared with their limits"),
+      (error) => context.log.warn({ err: error }, "failed to compare what jobs used with their limits"),
     ),
   );
   return { keys, limits };
@@ -262,7 +283,7 @@ async function openCallers(context: JobsContext, opened: (() => Promise<unknown>
 }
 
 function notShared(log: Logger, error: unknown): void {
-  log.warn({ err: error }, "what was learned about token counts could not be read or saved");
+  log.warn({ err: error }, "failed to read or save what was learned about token counts");
 }
 
 function urlOf(host: string, port: number): string {

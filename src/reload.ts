@@ -40,7 +40,7 @@ async function reload({ settings, scheduler, log, pool, read }: ReloadContext): 
     pool?.update(inForce);
     await scheduler.configure(schedulerConfigOf(inForce));
   } catch (error) {
-    log.error({ err: error }, "the configuration could not be put in force; the one before stays");
+    log.error({ err: error }, "failed to apply the configuration; the previous one stays in force");
     throw new SluiceError(
       "unavailable",
       "The queue does not take the new configuration at the moment.",
@@ -50,8 +50,8 @@ async function reload({ settings, scheduler, log, pool, read }: ReloadContext): 
   }
   Object.assign(settings, inForce);
   log.level = settings.logLevel;
-  log.info({ changed, needsRestart }, "the configuration was read again");
-  if (needsRestart.length > 0) log.warn({ needsRestart }, "some changes of the configuration take a restart");
+  log.info({ changed, needsRestart }, "reloaded the configuration");
+  if (needsRestart.length > 0) log.warn({ needsRestart }, "found changes of the configuration that need a restart");
   return { changed, needsRestart };
 }
 
@@ -60,7 +60,10 @@ async function readNext(current: Settings, read: () => Promise<Settings>, log: L
     return takeOver(current, await read());
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    log.error({ mistakes: error.message.split("\n") }, "the configuration has mistakes; the one before stays in force");
+    log.error(
+      { mistakes: error.message.split("\n") },
+      "rejected a configuration with mistakes; the previous one stays in force",
+    );
     throw new SluiceError("config_invalid", `${error.message}\nThe configuration before stays in force.`);
   }
 }

@@ -56,7 +56,7 @@ async function start(models: Models) {
       (await post("/v1/jobs", { prompt, environment: "UAT", ...more })).job_id,
     end: (id: string) => get(`/v1/jobs/${id}?wait=30`),
     states: async () => (await get("/v1/deployments")).deployments.map((d: Answer) => d.state) as string[],
-    told: () => logged.filter(({ msg }) => msg.startsWith("deployment ")).map(({ msg }) => msg),
+    told: () => logged.filter(({ msg }) => msg.includes(" deployment")).map(({ msg }) => msg),
   };
 }
 
@@ -164,5 +164,5 @@ test.each([
   converse.respond(bedrock.stream(bedrock.wholeAnswer));
   await post(`/v1/deployments/${encodeURIComponent((await deployment()).id)}/revive`);
   for (const id of jobs) expect(await end(id)).toMatchObject({ status: "completed" });
-  expect(told()).toEqual(["deployment out of service", "deployment back in service"]);
+  expect(told()).toEqual(["took deployment out of service", "returned deployment to service"]);
 });

@@ -99,7 +99,7 @@ test("F15: a start says in the log which database still has unfinished jobs afte
 test("a deployment whose model is Legacy is announced in the log, by the clock that is passed in", async () => {
   const provider = { call: () => new Promise<never>(() => {}), close: async () => {} };
   const announced = async (day: string) => {
-    const lines: { deployment?: string; msg: string }[] = [];
+    const lines: { deployment?: string; reason: string }[] = [];
     const log = pino({ level: "warn" }, { write: (line: string) => void lines.push(JSON.parse(line)) });
     const clock = { now: () => performance.now(), wall: () => Date.parse(day) };
     const service = await startService(
@@ -107,7 +107,7 @@ test("a deployment whose model is Legacy is announced in the log, by the clock t
       { log, clock, createProvider: () => provider },
     );
     await service.stop();
-    return lines.filter(({ deployment }) => deployment !== undefined).map(({ msg }) => msg);
+    return lines.filter(({ deployment }) => deployment !== undefined).map(({ reason }) => reason);
   };
   expect(await announced("2026-11-27")).toEqual([expect.stringContaining("is Legacy, end of life on 2027-03-30")]);
   expect(await announced("2027-04-01")).toEqual([expect.stringContaining("reached its end of life on 2027-03-30")]);

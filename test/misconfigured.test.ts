@@ -159,7 +159,7 @@ test.each(rows)("%s", async (_what, answer, deployment, state, says) => {
   }
   expect(logged.filter((line) => line.reason === reason)).toEqual([
     expect.objectContaining({
-      msg: state === "out_of_service" ? "deployment out of service" : "deployment cooling down",
+      msg: state === "out_of_service" ? "took deployment out of service" : "started to cool down deployment",
     }),
   ]);
 });
@@ -171,7 +171,7 @@ test("tokens per day that are used up: the log says so once, and the job waits",
   const jobs = await Promise.all([enqueue(), enqueue()]);
   await expect
     .poll(() => logged.map(({ msg, reason }) => [msg, reason]), { timeout: 15_000 })
-    .toEqual([["deployment cooling down", expect.stringMatching(/tokens per day .* are used up/)]]);
+    .toEqual([["started to cool down deployment", expect.stringMatching(/tokens per day .* are used up/)]]);
   for (const job of jobs) {
     await expect
       .poll(() => get(`/status/${job}`), { timeout: 15_000 })

@@ -36,14 +36,18 @@ export async function readAutoLimits(settings: Settings, { store, log, elsewhere
     else if (instead !== undefined) {
       const source = last === undefined ? "its fallback" : "what AWS listed last";
       log.warn(
-        { quota: quota.name, limit: instead },
-        `${quota.auto.key}.limit is auto, but ${found} In force is ${source}.`,
+        {
+          quota: quota.name,
+          limit: instead,
+          reason: `${quota.auto.key}.limit is auto, but ${found} In force is ${source}.`,
+        },
+        "replaced a limit that AWS does not list",
       );
     }
     limits.set(quota.name, typeof found === "number" ? found : (instead ?? found));
   }
   setAutoLimits(settings, (name) => limits.get(name)!);
-  log.info({ limits: Object.fromEntries(limits) }, "limits that are auto are in force");
+  log.info({ limits: Object.fromEntries(limits) }, "applied limits that are auto");
   await store.saveCheckpoint(checkpoint, remembered);
 }
 

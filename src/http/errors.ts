@@ -59,7 +59,8 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   if (known.status >= 500 && known.code !== "paused" && !(known.code === "wait_timeout" && reply.raw.destroyed)) {
     const level = known.code === "internal" ? "error" : "warn";
     const { id, method } = request;
-    request.log[level]({ err: error, requestId: id, method, route: request.routeOptions?.url }, known.message);
+    const about = { err: error, requestId: id, method, route: request.routeOptions?.url };
+    request.log[level]({ ...about, code: known.code, reason: known.message }, "failed to answer a request");
   }
   const { field, jobId, retryAfterS = defaultRetryAfterS } = known.details;
   if (known.status === 503) reply.header("retry-after", String(Math.ceil(retryAfterS)));

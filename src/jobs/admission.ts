@@ -131,7 +131,7 @@ async function countExactly({ tokenCounter, log }: AdmissionContext, request: Ca
     return count!;
   } catch (error) {
     // Refusing for good what is only estimated to be too much would be wrong; queueing it could be.
-    log.warn({ err: error }, "a prompt near a limit could not be counted");
+    log.warn({ err: error }, "failed to count a prompt near a limit");
     throw new SluiceError("unavailable", "The prompt is near a limit and cannot be counted at the moment.", {
       retryAfterS: 1,
     });

@@ -22,7 +22,7 @@ export async function cancel(context: JobsContext, jobId: JobId, caller: Caller)
       // The outcome may be stored and only the queue not told; then the job is cancelled, and whoever takes it finds it.
       const { outcome } = await requireJob(context, jobId, caller);
       if (!outcome) throw error;
-      context.log.warn({ err: error, jobId }, "a cancelled job could not be taken out of the queue");
+      context.log.warn({ err: error, jobId }, "failed to remove a cancelled job from the queue");
     }
   }
   const after = before.outcome ? before : await requireJob(context, jobId, caller);

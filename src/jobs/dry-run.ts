@@ -53,7 +53,7 @@ export async function dryRun(context: JobsContext, input: SubmitInput, caller: C
   const job = { ...built, tokens: { ...built.tokens, input: Math.max(built.tokens.input, counted ?? 0) } };
   const deployments = servedBy(settings, job);
   const standing = await foresee(context, job).catch((error) => {
-    log.warn({ err: error }, "the scheduler could not say where a job would stand");
+    log.warn({ err: error }, "failed to estimate the queue position of a dry run");
     return undefined;
   });
   const cost = costRange(deployments, job.request.serviceTier, { input: counted ?? 0, output: 0 }, job.tokens);

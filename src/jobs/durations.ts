@@ -25,7 +25,7 @@ export class CallDurations implements DurationForecast {
   averageMs(model: string): number | undefined {
     const afterMs = this.#averages.has(model) ? refreshMs : impatientMs;
     if (this.#context.clock.now() - this.#readAt >= afterMs) {
-      this.refresh().catch((error) => this.#context.log.debug({ err: error }, "how long calls take could not be read"));
+      this.refresh().catch((error) => this.#context.log.debug({ err: error }, "failed to read how long calls take"));
     }
     return this.#averages.get(model);
   }

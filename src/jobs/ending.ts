@@ -3,10 +3,11 @@ import type { JobHead, JobRecord, Outcome } from "../domain/job.ts";
 import { outcomeCost } from "../domain/usage.ts";
 import type { FinishResult } from "../store/job-store.ts";
 import type { JobsContext } from "./context.ts";
+import { logEnd } from "./log-end.ts";
 import { announceEnd } from "./webhooks/records.ts";
 
 type EndingContext = Pick<JobsContext, "store" | "scheduler" | "events" | "limits" | "clock" | "log">;
-type EndedJob = Pick<JobHead, "id" | "environment" | "webhookUrl">;
+type EndedJob = Pick<JobHead, "id" | "environment" | "webhookUrl"> & Partial<Pick<JobHead, "model" | "batchId">>;
 
 /**
  * Stores the outcome, unless the job has one, and takes the job out of the queue. A call that is running for the job is
@@ -42,6 +43,7 @@ export async function endIdleJob(
 async function tellEnd(context: EndingContext, job: EndedJob, result: FinishResult): Promise<void> {
   const { environment } = job;
   const { jobId, status, at } = result.outcome;
+  if (result.first) logEnd(context.log, job, result.outcome);
   void context.limits?.ended(environment, result.outcome);
   void announceEnd(context, job);
   // Told before the queue is: if that fails, the outcome stands nevertheless, and whoever takes the job finds it.

@@ -33,7 +33,7 @@ export async function eraseAnswered({ store, log }: Context, { job, outcome }: J
   try {
     await store.eraseTexts(job.environment, job.id);
   } catch (error) {
-    log.warn({ err: error, jobId: job.id }, "the texts of a job could not be erased yet");
+    log.warn({ err: error, jobId: job.id }, "failed to erase the texts of a job; trying again");
   }
 }
 

@@ -31,7 +31,7 @@ async function storeProblems({ store, log }: JobsContext): Promise<string[]> {
     await inTime(store.ping());
     return [];
   } catch (error) {
-    log.warn({ err: error }, "the store is not ready");
+    log.warn({ err: error }, "failed to reach the store");
     return [cannotBeWrittenTo(error)];
   }
 }
@@ -61,7 +61,7 @@ async function schedulerProblems({ settings, scheduler, log }: JobsContext): Pro
     }
     return [...reasons, ...advice];
   } catch (error) {
-    log.warn({ err: error }, "the scheduler is not ready");
+    log.warn({ err: error }, "failed to reach the scheduler");
     return ["the scheduler does not answer"];
   }
 }

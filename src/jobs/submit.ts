@@ -147,7 +147,7 @@ async function enqueue({ scheduler, clock, log }: JobsContext, inserted: readonl
     const now = clock.wall();
     await scheduler.add(inserted.map((job) => queueEntryOf(job, now)));
   } catch (error) {
-    log.warn({ err: error, jobs: inserted.length }, "accepted jobs could not be queued; the reconciler will add them");
+    log.warn({ err: error, jobs: inserted.length }, "failed to queue accepted jobs; the reconciler adds them");
   }
 }
 

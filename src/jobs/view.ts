@@ -73,7 +73,7 @@ async function standingOf(context: JobsContext, job: JobHead): Promise<Explanati
   try {
     return await explain(context, job);
   } catch (error) {
-    context.log.warn({ err: error, jobId: job.id }, "the scheduler could not say where a job stands");
+    context.log.warn({ err: error, jobId: job.id }, "failed to estimate the queue position of a job");
     return undefined;
   }
 }

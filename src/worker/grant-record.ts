@@ -3,6 +3,7 @@
 import { SluiceError } from "../domain/errors.ts";
 import type { Attempt, AttemptEnd, Job, JobError, JobState, Outcome } from "../domain/job.ts";
 import type { CancelledBatches } from "../jobs/batches/cancelled.ts";
+import { logEnd } from "../jobs/log-end.ts";
 import { announceEnd } from "../jobs/webhooks/records.ts";
 import type { Grant, RestampResult, SettleAnswer, Settlement } from "../scheduler/scheduler.ts";
 import type { BeginResult } from "../store/job-store.ts";
@@ -53,7 +54,7 @@ export class GrantRecord {
       maxFailedTries: settings.worker.maxFailedTries,
     };
     try {
-      const result = await this.#store("Beginning an attempt", () => store.beginAttempt(attempt));
+      const result = await this.#store("begin an attempt", () => store.beginAttempt(attempt));
       if (result.status !== "begun") return result;
       this.#begun = result;
       const { earlier, attempt: own } = result;
@@ -78,7 +79,7 @@ export class GrantRecord {
   async endAttempt(n: number, end: AttemptEnd): Promise<void> {
     const { environment, jobId } = this.#grant;
     const write = (ended: AttemptEnd) =>
-      this.#store("Storing an attempt's end", () => this.#context.store.endAttempt(environment, jobId, n, ended));
+      this.#store("store an attempt's end", () => this.#context.store.endAttempt(environment, jobId, n, ended));
     await write(end).catch((error) => {
       this.#giveUpOn(error);
       return write(plainEnd(end));
@@ -93,18 +94,20 @@ export class GrantRecord {
   async finish(outcome: Omit<Outcome, "jobId">, attempt?: { n: number; end: AttemptEnd }): Promise<void> {
     const { environment, jobId } = this.#grant;
     const write = (ended: Omit<Outcome, "jobId">, of: typeof attempt) =>
-      this.#store("Storing an outcome", () => this.#context.store.finish(environment, { jobId, ...ended }, of));
+      this.#store("store an outcome", () => this.#context.store.finish(environment, { jobId, ...ended }, of));
     try {
       const { outcome: standing, first } = await write(outcome, attempt).catch((error) => {
         this.#giveUpOn(error);
         return write(plainFailure(outcome), attempt && { n: attempt.n, end: plainEnd(attempt.end) });
       });
       void this.#context.limits?.ended(environment, standing, first ? this.#attempts(attempt?.end) : undefined);
+      const { model } = this.#grant;
+      if (first) logEnd(this.#context.log, this.#begun?.job ?? { id: jobId, environment, model }, standing);
       if (this.#begun) void announceEnd(this.#context, this.#begun.job);
       this.publishState(standing.status, standing.at);
     } catch (error) {
       if (!(error instanceof SluiceError && error.code === "job_not_found")) throw error;
-      this.#context.log.warn({ jobId, environment }, "a job that ran is not in the store any more");
+      this.#context.log.warn({ jobId, environment }, "found no job in the store for a call that ran");
     }
   }
 
@@ -112,13 +115,13 @@ export class GrantRecord {
   restamp(at: number): Promise<RestampResult> {
     const { jobId, grant } = this.#grant;
     const request = { operation: `${grant}/${at}`, jobId, grant };
-    return this.#persist("Moving a charge", () => this.#context.scheduler.restamp(request));
+    return this.#persist("move a charge", () => this.#context.scheduler.restamp(request));
   }
 
   async settle(settlement: Pick<Settlement, "job" | "charge" | "signal">): Promise<SettleAnswer> {
     const { jobId, grant } = this.#grant;
     const settlements = [{ jobId, grant, ...settlement }];
-    const [answer] = await this.#persist("Settling a grant", () => this.#context.scheduler.settle(settlements));
+    const [answer] = await this.#persist("settle a grant", () => this.#context.scheduler.settle(settlements));
     return answer!;
   }
 

@@ -19,6 +19,6 @@ export async function failImpossible(
     const outcome = { status: "failed" as const, at: context.clock.wall(), error };
     await endJob(context, record.job, { ...outcome, ...costSoFar(record) });
   } catch (error) {
-    context.log.error({ err: error, jobId, reason }, "a job that can never run could not be failed");
+    context.log.error({ err: error, jobId, reason }, "failed to fail a job that can never run");
   }
 }

@@ -46,7 +46,10 @@ export class Orphans {
     await this.#presence.read();
     const fresh = this.#presence.dead.filter((id) => !this.#searched.has(id));
     if (fresh.length > 0) await this.#search();
-    for (const id of fresh) this.#searched.add(id);
+    for (const processId of fresh) {
+      this.#searched.add(processId);
+      this.#context.log.warn({ processId }, "found a process dead that may have held calls");
+    }
     await this.#settle();
     const left = new Set([...this.#orphans.values()].map(({ job }) => job.waitingCaller?.processId));
     for (const id of this.#searched) {

@@ -37,7 +37,7 @@ export async function persistently<T>(
       return await operation();
     } catch (error) {
       if (giveUp.aborted || isFinal(error, failures)) throw error;
-      context.log.warn({ err: error, failures }, `${what} failed; trying again`);
+      context.log.warn({ err: error, failures, operation: what }, "failed to reach store or queue; trying again");
       const ceiling = Math.min(longestPauseMs, firstPauseMs * 2 ** (failures - 1));
       await pause(context.timers, ceiling * (0.5 + context.random() / 2), giveUp);
     }

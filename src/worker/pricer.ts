@@ -19,7 +19,7 @@ export function createPricer(context: WorkerContext): Pricer {
   return {
     price() {
       underWay ??= priceWaiting(context)
-        .catch((error) => context.log.warn({ err: error }, "counting the tokens of waiting jobs failed"))
+        .catch((error) => context.log.warn({ err: error }, "failed to count the tokens of waiting jobs"))
         .finally(() => {
           underWay = undefined;
         });

@@ -27,7 +27,7 @@ const recentMs = 10 * 60_000;
 export function startReconciler(context: ReconcilerContext): () => Promise<void> {
   let recent: string | undefined;
   let walk: string | undefined;
-  const warn = (error: unknown) => context.log.warn({ err: error }, "reconciling queue and record failed");
+  const warn = (error: unknown) => context.log.warn({ err: error }, "failed to reconcile queue and store");
   const stops = [
     repeat(
       context.timers,

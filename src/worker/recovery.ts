@@ -21,6 +21,8 @@ type RecoveryContext = Pick<
 > & {
   /** Held calls whose callers are gone must not start; absent: there are none. */
   orphans?: Pick<Orphans, "delays">;
+  /** The process before this one was killed, so its calls have no end on record. */
+  afterKill?: boolean;
 };
 
 type Lease = NonNullable<RestorePart["leases"]>[number];
@@ -44,7 +46,7 @@ export async function recover(
   const startedAt = clock.now();
   const ticket = await scheduler.beginRebuild();
   if (ticket === undefined) return;
-  const persist = <T>(operation: () => Promise<T>) => persistently(context, "Rebuilding the queue", giveUp, operation);
+  const persist = <T>(operation: () => Promise<T>) => persistently(context, "rebuild the queue", giveUp, operation);
 
   const paused = (await persist(() => readPauses(context))).map(({ target }) => target);
   await scheduler.restore(ticket, { learned: await persist(() => loadLearnedLimits(context)), paused });
@@ -65,6 +67,7 @@ export async function recover(
     }
   }
   let jobs = 0;
+  let callsToRepeat = 0;
   for await (const unfinished of pages((cursor) => persist(() => store.unfinished({ limit: pageSize, cursor })))) {
     const delays = await persist(async () => context.orphans?.delays(unfinished.map(({ job }) => job)));
     const entries = unfinished.map(({ job }) => {
@@ -75,10 +78,14 @@ export async function recover(
     const leases = unfinished.flatMap(({ job }) => open.get(job.id) ?? []);
     if (leases.length > 0) await scheduler.restore(ticket, { leases });
     jobs += unfinished.length;
+    callsToRepeat += unfinished.filter(
+      ({ job, state }) => state === "in_progress" && job.onUnknown === "retry" && !delays?.has(job.id),
+    ).length;
   }
   await reassertLeases();
   await scheduler.finishRebuild(ticket);
-  log.info({ jobs, charges, ms: Math.round(clock.now() - startedAt) }, "queue rebuilt from the store");
+  log.info({ jobs, charges, ms: Math.round(clock.now() - startedAt) }, "rebuilt the queue from the store");
+  if (context.afterKill) log.warn({ callsToRepeat }, "recovered from an unclean stop");
 }
 
 /** How far back an attempt may still count in a quota, or still run. */

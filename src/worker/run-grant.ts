@@ -4,6 +4,7 @@
 //
 // The order is the promise. A crash before the call leaves an attempt without an end, so what may have been billed is
 // on record; a crash after the outcome finds the job ended and never calls again.
+import { isUnknown } from "../domain/attempts.ts";
 import type { AttemptEnd, Job } from "../domain/job.ts";
 import { isFinal } from "../domain/job.ts";
 import { outcomeCost } from "../domain/usage.ts";
@@ -68,7 +69,15 @@ export async function runGrant(
 /** Writes the attempt. Undefined if there is nothing to call: then the grant is settled already. */
 async function begin(context: WorkerContext, record: GrantRecord): Promise<Begun | undefined> {
   const result = await record.beginAttempt();
-  if (result.status === "begun") return result;
+  if (result.status === "begun") {
+    const last = result.earlier.at(-1);
+    if (last && isUnknown(last)) {
+      const { id: jobId, environment, model } = result.job;
+      const { n: attempt, deployment } = result.attempt;
+      context.log.info({ jobId, environment, model, deployment, attempt }, "repeating a call whose end is unknown");
+    }
+    return result;
+  }
   if (result.status === "refused") {
     await record.finish({ status: "failed", at: context.clock.wall(), error: result.error });
   }
@@ -189,7 +198,7 @@ function expireAt({ clock, timers }: WorkerContext, call: RunningCall, expiresAt
 
 function failureOf({ log }: WorkerContext, { job }: Begun, error: unknown): ProviderFailure {
   if (error instanceof ProviderError) return error.failure;
-  log.error({ err: error, jobId: job.id }, "a provider threw something that is no ProviderError");
+  log.error({ err: error, jobId: job.id }, "caught an error of a provider that is not a ProviderError");
   const message = "The call failed inside the service; its log has the details.";
   return { kind: "transient", code: "internal", message, maybeBilled: true };
 }

@@ -36,7 +36,7 @@ export function createUsageMeter({ tokenCounter, tokenRatios, clock, log }: Cont
       underWay = tokenCounter
         .count([request])
         .then(([counted]) => tokenRatios.observe(model, counted!, usage, request.parameters.maxTokens))
-        .catch((error) => log.debug({ err: error }, "a prompt could not be counted to compare it with its usage"))
+        .catch((error) => log.debug({ err: error }, "failed to count a prompt to compare it with its usage"))
         .finally(() => {
           underWay = undefined;
         });

@@ -23,18 +23,19 @@ const sweepMs = 600_000;
 /**
  * Starts taking jobs, and what goes with it.
  * @param opened is given what ends it, in the order of starting
+ * @param afterKill the process before this one was killed
  * @param processId under which this process holds calls of waiting callers; absent if it holds none
  */
 export function startWork(
   context: WorkerContext,
   opened: (() => Promise<unknown>)[],
-  { processId }: { processId?: string | undefined } = {},
+  { processId, afterKill = false }: { processId?: string | undefined; afterKill?: boolean } = {},
 ): void {
   const pricer = createPricer(context);
   opened.push(() => pricer.idle());
   const orphans = new Orphans(context, processId);
   const worker = createWorker(context, {
-    rebuild: (giveUp) => recover({ ...context, orphans }, worker.renewLeases, giveUp),
+    rebuild: (giveUp) => recover({ ...context, orphans, afterKill }, worker.renewLeases, giveUp),
     onWaiting: pricer.price,
   });
   opened.push(async () => {
@@ -45,16 +46,16 @@ export function startWork(
   opened.push(startReconciler(context));
   const { settings, log } = context;
   const rounds: [everyMs: number, run: () => Promise<void>, trouble: string][] = [
-    [pausesMs, () => followPauses(context), "the queue could not be told what is paused; it will be told again"],
+    [pausesMs, () => followPauses(context), "failed to tell the queue what is paused; trying again"],
     [
       eraseMs,
       () => sweepEphemeral(context, settings.runs),
-      "texts that should leave nothing behind could not be erased",
+      "failed to erase texts of jobs with store: false; trying again",
     ],
     [beatMs, () => orphans.round(), "failed to settle held calls of a process that died"],
-    [sweepMs, () => sweepIdempotencyKeys(context), "old idempotency keys could not be removed"],
+    [sweepMs, () => sweepIdempotencyKeys(context), "failed to remove old idempotency keys"],
     [sweepMs, () => sweepAwaited(context), "failed to remove what waited for repeated requests"],
-    [checkpointMs, () => saveLearnedLimits(context), "what was learned about quotas could not be saved"],
+    [checkpointMs, () => saveLearnedLimits(context), "failed to save what was learned about quotas"],
   ];
   for (const [everyMs, run, trouble] of rounds) {
     opened.push(repeat(context.timers, everyMs, run, (error) => log.warn({ err: error }, trouble)));

@@ -74,7 +74,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
       wakePending = false;
       cancelSleep();
       const sleepMs = await acquireOnce().catch((error) => {
-        if (!stopping) log.error({ err: error }, "acquiring jobs failed");
+        if (!stopping) log.error({ err: error }, "failed to acquire jobs");
         return errorPauseMs;
       });
       if (sleepMs === 0) wakePending = true;
@@ -128,10 +128,10 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
 
   /** After an error of our own, or of a store that never came back: the attempt on record tells that its end is unknown. */
   async function handBack({ jobId, grant }: Grant, error: unknown): Promise<void> {
-    log.error({ err: error, jobId }, "an attempt could not be brought to its end");
+    log.error({ err: error, jobId }, "failed to end an attempt");
     await scheduler
       .settle([{ jobId, grant, job: { requeueAfterMs: longestSleepMs }, charge: "keep", signal: { kind: "none" } }])
-      .catch((cause) => log.error({ err: cause, jobId }, "its grant could not be settled either"));
+      .catch((cause) => log.error({ err: cause, jobId }, "failed to settle the grant of an attempt"));
   }
 
   async function renewLeases(): Promise<void> {
@@ -179,7 +179,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
     start() {
       stopListening = scheduler.onWork(wake);
       stopRenewing = repeat(timers, renewEachMs, renewLeases, (error) =>
-        log.warn({ err: error }, "leases could not be renewed"),
+        log.warn({ err: error }, "failed to renew leases"),
       );
       wake();
     },

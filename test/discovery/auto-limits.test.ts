@@ -29,7 +29,7 @@ async function read(quotas: FileQuota[], store = memoryStore(), modelId = llama)
     defaultModel: "m",
   });
   const warnings: string[] = [];
-  const log = pino({ level: "warn" }, { write: (line: string) => warnings.push(JSON.parse(line).msg) });
+  const log = pino({ level: "warn" }, { write: (line: string) => warnings.push(JSON.parse(line).reason) });
   await readAutoLimits(settings, { store, log });
   const found = settings.models.m!.deployments[0]!.quotas.map(({ limit, burst }) => [limit, burst]);
   return { found, warnings };

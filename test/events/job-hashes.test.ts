@@ -161,7 +161,7 @@ describe.skipIf(withoutRedis())("job hashes", () => {
     for (let i = 0; i < 50; i++) accept(bus, makeJob());
     accept(bus, secret);
     await vi.waitFor(() => expect(bus.dropped()).toBeGreaterThanOrEqual(51));
-    expect(lines).toEqual(["the state of jobs could not be written to Redis"]);
+    expect(lines).toEqual(["failed to write the state of jobs to Redis"]);
   });
 
   test("prompts that wait to be written are bounded", async () => {

@@ -123,7 +123,7 @@ test("a job that could not be queued is accepted all the same", async () => {
   server.context.scheduler.add = () => Promise.reject(new Error("away"));
   const jobId = await server.enqueue();
   expect((await server.context.store.get(jobId))?.state).toBe("queued");
-  expect(server.context.logged.join("")).toContain("the reconciler will add them");
+  expect(server.context.logged.join("")).toContain("the reconciler adds them");
 });
 
 test("the index points to everything", async () => {

@@ -158,5 +158,5 @@ test("an answer that a dead store never takes does not keep the process for ever
   const stopped = h.worker.stop();
   await h.advance(h.context.settings.worker.drainMs + 5000);
   await stopped;
-  expect(h.complaints.join()).toContain("could not be brought to its end");
+  expect(h.complaints.join()).toContain("failed to end an attempt");
 });

@@ -75,7 +75,7 @@ export class Channels {
     } catch (error) {
       // Lost with its connection, which is reported elsewhere and made good after it; or refused, by an ACL perhaps.
       if (this.#redis.status !== "ready") return;
-      this.#options.log.warn({ reason: reasonOf(error) }, "job events could not be subscribed to");
+      this.#options.log.warn({ reason: reasonOf(error) }, "failed to subscribe to job events");
     }
   }
 

@@ -45,7 +45,7 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
   });
   reportOutages(redis, purpose, log);
   const stopWatching = keepWatch(redis, heartbeatMs, () =>
-    log.warn({ purpose }, "Redis does not answer; its connection is replaced"),
+    log.warn({ purpose }, "replaced a connection to Redis that did not answer"),
   );
 
   let timer: NodeJS.Timeout | undefined;
@@ -86,11 +86,11 @@ function keepWatch(redis: Redis, heartbeatMs: number, onSilence: () => void): ()
 function reportOutages(redis: Redis, purpose: string, log: Logger): void {
   let away = false;
   redis.on("error", (error: Error) => {
-    if (!away) log.warn({ reason: reasonOf(error), purpose }, "Redis is away; events are not delivered meanwhile");
+    if (!away) log.warn({ reason: reasonOf(error), purpose }, "lost Redis; events are not delivered meanwhile");
     away = true;
   });
   redis.on("ready", () => {
-    if (away) log.info({ purpose }, "Redis is back");
+    if (away) log.info({ purpose }, "reached Redis again");
     away = false;
   });
 }

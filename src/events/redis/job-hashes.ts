@@ -147,7 +147,7 @@ export class JobHashes {
   /** Redis is there but does not take it: out of memory, or not allowed. Said once, not for each job. */
   #giveUp(error: unknown): void {
     this.#dropped++;
-    if (!this.#refused) this.#log.warn({ reason: reasonOf(error) }, "the state of jobs could not be written to Redis");
+    if (!this.#refused) this.#log.warn({ reason: reasonOf(error) }, "failed to write the state of jobs to Redis");
     this.#refused = true;
   }
 }

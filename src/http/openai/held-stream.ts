@@ -72,7 +72,7 @@ export async function streamJob(context: HeldContext, call: StreamedCall): Promi
     form!.end(record, position);
   } catch (error) {
     if (!events.opened) throw error;
-    if (!(error instanceof SluiceError)) context.log.error({ err: error }, "a stream failed");
+    if (!(error instanceof SluiceError)) context.log.error({ err: error }, "failed to stream an answer");
     form!.fail(
       error instanceof SluiceError ? error : new SluiceError("internal", "Something went wrong inside the service."),
     );

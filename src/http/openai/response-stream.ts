@@ -69,7 +69,7 @@ export async function streamResponse(context: HeldContext, followed: FollowedRes
     else if (ended.outcome) send(form.endWithout(ended));
     else if (closing.aborted) throw closing.reason;
   } catch (error) {
-    if (!(error instanceof SluiceError)) context.log.error({ err: error, jobId }, "a stream of a response failed");
+    if (!(error instanceof SluiceError)) context.log.error({ err: error, jobId }, "failed to stream a response");
     send(
       form.breakOff(
         error instanceof SluiceError ? error : new SluiceError("internal", "Something went wrong inside the service."),

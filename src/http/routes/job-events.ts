@@ -90,7 +90,7 @@ export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveM
       } catch (error) {
         if (!events.opened) throw error;
         // The reader comes back by itself, and then hears what is wrong.
-        context.log.warn({ err: error, jobId }, "a stream of events broke off");
+        context.log.warn({ err: error, jobId }, "failed to stream the events of a job");
       } finally {
         stopComments();
         follower.stop();

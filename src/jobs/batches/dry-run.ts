@@ -85,7 +85,7 @@ async function estimateOf(context: JobsContext, request: BatchRequest, totals: L
   const { clock, durations, log } = context;
   const ask = (job: JobHead, more = 0) =>
     foresee(context, job, more).catch((error) => {
-      log.warn({ err: error }, "the scheduler could not say where a batch would stand");
+      log.warn({ err: error }, "failed to estimate the progress of a dry run");
       return undefined;
     });
   const { sum, models, quotaMs } = totals.end();

@@ -44,7 +44,7 @@ async function lastLineOf(context: JobsContext, { request, steps }: Batch): Prom
     const takesMs = durations?.averageMs(job.model);
     return { lastLine: standing, eta, ...(takesMs !== undefined && { finish: eta + takesMs }) };
   } catch (error) {
-    log.warn({ err: error, batchId: request.id }, "the scheduler could not say where a batch stands");
+    log.warn({ err: error, batchId: request.id }, "failed to estimate the progress of a batch");
     return {};
   }
 }

@@ -126,7 +126,7 @@ class Registry implements KeyRegistry {
       await scheduler.weigh(weights);
       this.#told = { weights: text, at: clock.now() };
     } catch (error) {
-      log.warn({ err: error }, "the queue could not be told the weights of tenants; it will be told again");
+      log.warn({ err: error }, "failed to set the weights of tenants; trying again");
     }
   }
 
@@ -134,7 +134,7 @@ class Registry implements KeyRegistry {
     if (this.#closed) return;
     this.#timer = setTimeout(() => {
       this.refresh()
-        .catch((error) => this.#context.log.warn({ err: error }, "the API keys could not be read again"))
+        .catch((error) => this.#context.log.warn({ err: error }, "failed to read the API keys again"))
         .finally(() => this.start());
     }, refreshMs).unref();
   }

@@ -129,7 +129,7 @@ export class Limits implements LimitsGate {
     try {
       await this.#context.store.records.remove({ collection: "usage", environment }, [heldId(id)]);
     } catch (error) {
-      this.#context.log.warn({ err: error, batchId: id }, "what was set aside for a batch could not be given back yet");
+      this.#context.log.warn({ err: error, batchId: id }, "failed to release the reservation of a batch");
     }
   }
 
@@ -207,7 +207,7 @@ export class Limits implements LimitsGate {
     if (this.#context.keys.limited.length === 0) return;
     const place: RecordPlace = { collection: "usage", environment };
     const settled = this.#settlement.settle(place, jobId, known, outcome).catch((error) => {
-      this.#context.log.warn({ err: error, jobId }, "what a job used could not be written down; it will be again");
+      this.#context.log.warn({ err: error, jobId }, "failed to record what a job used; trying again");
     });
     this.#ending.add(settled);
     await settled;

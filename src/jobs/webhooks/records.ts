@@ -79,7 +79,7 @@ export async function announceEnd(
   try {
     await startDelivery(context, { id: jobDeliveryId(id), environment, url });
   } catch (error) {
-    context.log.warn({ err: error, jobId: id }, "the webhook of a job that ended is found later");
+    context.log.warn({ err: error, jobId: id }, "failed to queue the webhook of an ended job; trying again");
   }
 }
 

@@ -1,9 +1,10 @@
 // Takes one batch as far as it goes now. Everything it needs to know is on record, so it does not matter which process
 // does it, nor where the one before was when it died.
-import { type BatchId, batchStatus, lineOf } from "../../domain/batch.ts";
+import { type BatchEnd, type BatchId, batchStatus, lineOf } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobHead } from "../../domain/job.ts";
+import { toUsd } from "../../domain/money.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
 import type { LineCounter } from "../../jobs/batches/line-counter.ts";
 import type { LineFormat } from "../../jobs/batches/lines.ts";
@@ -64,7 +65,7 @@ export async function driveBatch(
   const finalizing = await takeStep(context, request, "finalizing", { at: clock.wall() });
   batch = { request, steps: { ...batch.steps, finalizing } };
   const end = await finalise(context, batch, format, await inputOf(context, batch), counts, proceed);
-  await takeStep(context, request, "ended", end);
+  await endBatch(context, batch, end);
   await closeBatch(context, environment, id);
 }
 
@@ -122,14 +123,34 @@ async function validate(
     const { code, message } = error;
     found = { lines: 0, lastLine: 0, errors: [{ code, message, param: "input_file_id" }] };
   }
-  const validated = await takeStep(context, request, "validated", { at: context.clock.wall(), ...found });
+  const step = { at: context.clock.wall(), ...found };
+  const validated = await takeStep(context, request, "validated", step);
+  if (validated === step) {
+    const about = { batchId: request.id, environment: request.environment, tenant: request.tenant };
+    if (found.errors.length > 0) context.log.info({ ...about, errors: found.errors.length }, "refused a batch");
+    else context.log.info({ ...about, lines: found.lines }, "started a batch");
+  }
   const now = await findBatch(context, request.environment, request.id);
   return { request, steps: { ...now?.steps, validated } };
 }
 
+/** Takes the last step. The process that takes it logs the end. */
+async function endBatch({ log, ...context }: BatchContext, { request, steps }: Batch, end: BatchEnd): Promise<void> {
+  if ((await takeStep(context, request, "ended", end)) !== end) return;
+  const { id: batchId, environment, tenant, createdAt } = request;
+  const { status, counts, costNanoUsd } = end;
+  const lines = steps.validated?.lines;
+  const seconds = Math.round((end.at - createdAt) / 1000);
+  log.info(
+    { batchId, environment, tenant, status, lines, ...counts, costUsd: toUsd(costNanoUsd), seconds },
+    "ended a batch",
+  );
+}
+
 /** Cancelled before it was known what is in it: there are no jobs and no results. */
-async function endUnvalidated(context: BatchContext, { request }: Batch): Promise<void> {
-  await takeStep(context, request, "ended", {
+async function endUnvalidated(context: BatchContext, batch: Batch): Promise<void> {
+  const { request } = batch;
+  await endBatch(context, batch, {
     at: context.clock.wall(),
     status: "cancelled",
     counts: { completed: 0, failed: 0, expired: 0, cancelled: 0 },

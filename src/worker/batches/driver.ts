@@ -76,7 +76,8 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
         if (stopped || !(await claims.hold(environment, id))) throw new Interrupted();
       });
     } catch (error) {
-      if (!(error instanceof Interrupted)) log.warn({ err: error, batchId: id }, "a batch could not be taken further");
+      if (!(error instanceof Interrupted))
+        log.warn({ err: error, batchId: id }, "failed to advance a batch; trying again");
     }
   }
 
@@ -85,7 +86,7 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
     for (const environment of settings.runs) await claims.sweep(environment);
   }
 
-  const warn = (error: unknown) => log.warn({ err: error }, "batches could not be looked for");
+  const warn = (error: unknown) => log.warn({ err: error }, "failed to look for batches to advance");
   const stops = [repeat(timers, roundMs, look, warn), repeat(timers, sweepMs, sweep, warn)];
   look().catch(warn);
 

@@ -77,7 +77,7 @@ export async function deliver(context: WebhookContext, hint: DeliveryHint, signa
     const { detail } = posted;
     log.warn(
       { delivery: hint.id, status: end.status, reason: end.error, ...(detail && { detail }) },
-      "a webhook was given up",
+      "gave up a webhook",
     );
   }
 }

@@ -54,7 +54,7 @@ export function startDeliverer(context: WebhookContext): () => Promise<void> {
     const toHost = [...running.values()].filter((one) => one.host === host).length;
     if (running.has(hint.id) || toHost >= maxPerHost) return;
     const over = deliver(context, hint, stopping.signal)
-      .catch((error) => log.warn({ err: error, delivery: hint.id }, "a webhook could not be delivered yet"))
+      .catch((error) => log.warn({ err: error, delivery: hint.id }, "failed to deliver a webhook; trying again"))
       .finally(() => running.delete(hint.id));
     running.set(hint.id, { host, over });
   }
@@ -72,7 +72,7 @@ export function startDeliverer(context: WebhookContext): () => Promise<void> {
     for (const environment of settings.runs) await forgetOld(context, environment);
   }
 
-  const warn = (error: unknown) => log.warn({ err: error }, "webhooks could not be looked after");
+  const warn = (error: unknown) => log.warn({ err: error }, "failed to look for webhooks to deliver");
   const stops = [
     repeat(timers, roundMs, look, warn),
     repeat(timers, walkMs, walk, warn),
