@@ -7,12 +7,13 @@ import type { Settings } from "./config/settings.ts";
 import { SluiceError } from "./domain/errors.ts";
 import type { ReloadReport } from "./jobs/context.ts";
 import type { ProviderPool } from "./provider-pool.ts";
-import type { Scheduler } from "./scheduler/scheduler.ts";
+import type { MissingModel, Scheduler } from "./scheduler/scheduler.ts";
+import { missingModel } from "./worker/recovery.ts";
 
 export interface ReloadContext {
   /** In force. Its content is replaced, so that all who hold it see the new one. */
   settings: Settings;
-  scheduler: Pick<Scheduler, "configure">;
+  scheduler: Pick<Scheduler, "configure" | "snapshot">;
   log: Logger;
   pool: ProviderPool | undefined;
   /** Reads and checks the configuration as at the start, limits that AWS lists included. */
@@ -52,7 +53,20 @@ async function reload({ settings, scheduler, log, pool, read }: ReloadContext): 
   log.level = settings.logLevel;
   log.info({ changed, needsRestart }, "reloaded the configuration");
   if (needsRestart.length > 0) log.warn({ needsRestart }, "found changes of the configuration that need a restart");
-  return { changed, needsRestart };
+  const missingModels = await logMissingModels(scheduler, log);
+  return { changed, needsRestart, missingModels };
+}
+
+/** The configuration is in force, whether the queue answers once more or not. */
+async function logMissingModels(scheduler: Pick<Scheduler, "snapshot">, log: Logger): Promise<MissingModel[]> {
+  try {
+    const { missingModels } = await scheduler.snapshot();
+    for (const { model, jobs, failInMs } of missingModels) log.warn({ model, jobs, failInMs }, missingModel);
+    return missingModels;
+  } catch (error) {
+    log.warn({ err: error }, "failed to count jobs whose model is missing");
+    return [];
+  }
 }
 
 async function readNext(current: Settings, read: () => Promise<Settings>, log: Logger): Promise<TakenOver> {

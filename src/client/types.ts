@@ -135,6 +135,7 @@ export interface WaitingOn {
     | "cool_down"
     | "out_of_service"
     | "refused"
+    | "configuration"
     | "delay"
     | "rebuild"
     | "starting"

@@ -91,7 +91,12 @@ export const defaultWorker: Omit<WorkerSettings, "concurrency"> = {
   drainMs: 20_000,
 };
 
-export const defaultScheduler: SchedulerSettings = { leaseMs: 30_000, sendWithinMs: 500, networkJitterMs: 300 };
+export const defaultScheduler: SchedulerSettings = {
+  leaseMs: 30_000,
+  sendWithinMs: 500,
+  networkJitterMs: 300,
+  missingModelWaitMs: 60 * 60_000,
+};
 
 export const defaultTimeouts: TimeoutSettings = {
   connectMs: 5000,

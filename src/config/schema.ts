@@ -245,6 +245,7 @@ export const fileSchema = section({
       leaseMs: integer(1 * seconds, hours),
       sendWithinMs: integer(10, 60 * seconds),
       networkJitterMs: integer(0, 60 * seconds),
+      missingModelWaitMs: integer(0, 7 * 24 * hours),
     }),
   ),
   timeouts: Type.Optional(

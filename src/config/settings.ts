@@ -175,6 +175,8 @@ export interface SchedulerSettings {
   leaseMs: number;
   sendWithinMs: number;
   networkJitterMs: number;
+  /** How long jobs wait for a model or a quota that a change of the configuration took from them. */
+  missingModelWaitMs: number;
 }
 
 export interface WebhookSettings {

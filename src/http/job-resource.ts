@@ -79,6 +79,7 @@ export const waitingOn = Type.Object({
     "cool_down",
     "out_of_service",
     "refused",
+    "configuration",
     "delay",
     "rebuild",
     "starting",
@@ -297,6 +298,8 @@ function sentence(on: WaitingOn): string {
       return `It waits for ${on.deployment}, which is out of service: ${ended(on.reason)}`;
     case "refused":
       return `${on.deployment} refused it. It is called again in a while, and fails if others are served: ${ended(on.reason)}`;
+    case "configuration":
+      return `It waits for another configuration: ${ended(on.reason)}`;
     case "delay":
       return "It waits for its time: a retry after an error, or not_before.";
     case "rebuild":

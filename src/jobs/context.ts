@@ -4,7 +4,7 @@ import type { Settings } from "../config/settings.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { Job } from "../domain/job.ts";
 import type { EventBus } from "../events/event-bus.ts";
-import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { MissingModel, Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
 import type { KnownPauses } from "./control/pause.ts";
 import type { LimitsGate } from "./limits/gate.ts";
@@ -46,4 +46,6 @@ export interface ReloadReport {
   changed: string[];
   /** What stays as it was until the next start. */
   needsRestart: string[];
+  /** Models that jobs wait for and that no deployment serves now. */
+  missingModels: MissingModel[];
 }

@@ -53,13 +53,16 @@ function cannotBeWrittenTo(error: unknown): string {
 
 async function schedulerProblems({ settings, scheduler, log }: JobsContext): Promise<string[]> {
   try {
-    const { open, configVersion, deployments, advice = [] } = await inTime(scheduler.snapshot());
+    const { open, configVersion, deployments, missingModels, advice = [] } = await inTime(scheduler.snapshot());
     if (!open) return ["the queue is being rebuilt"];
     const reasons = unservedModels(settings, deployments);
     if (configVersion !== schedulerConfigOf(settings).version) {
       reasons.unshift("the queue runs under the configuration of another process");
     }
-    return [...reasons, ...advice];
+    const missing = missingModels.map(
+      ({ model, jobs }) => `no deployment serves ${model} (jobs that wait for it: ${jobs})`,
+    );
+    return [...reasons, ...missing, ...advice];
   } catch (error) {
     log.warn({ err: error }, "failed to reach the scheduler");
     return ["the scheduler does not answer"];

@@ -138,6 +138,11 @@ export interface SchedulerConfig {
   sendWithinMs: number;
   /** How much longer a call may take to reach the provider. A charge counts for the window + sendWithinMs + this. */
   networkJitterMs: number;
+  /**
+   * How long after a change of the configuration a job waits that no deployment can ever serve, in milliseconds, before it
+   * is impossible: the next change may bring its model or its quota back. Default 0.
+   */
+  missingModelWaitMs?: number;
 }
 
 export interface DeploymentConfig {
@@ -208,7 +213,7 @@ export interface AcquireResult {
   grants: Grant[];
   /**
    * Jobs taken out because no quota of their own model can ever admit them (the configuration was lowered, or the model
-   * is gone). The caller fails them. Some hundreds at a time.
+   * is gone), and none did for `missingModelWaitMs`. The caller fails them. Some hundreds at a time.
    */
   impossible: { jobId: JobId; environment: string; reason: string }[];
   /** Ask again after this long, or when `onWork` says so; absent if nothing waits. 0 if there may be more right now. */
@@ -299,6 +304,8 @@ export type WaitingOn =
   | { kind: "out_of_service"; deployment: string; reason: string }
   /** A deployment refused it; it is called again in a while, and fails if that deployment serves others meanwhile. */
   | { kind: "refused"; deployment: string; reason: string }
+  /** No deployment of the configuration can ever serve it. It waits for another configuration, and fails in the end. */
+  | { kind: "configuration"; reason: string }
   /** Others are due before it. */
   | { kind: "fairness" }
   /** An operator has paused it. */
@@ -321,6 +328,15 @@ export interface SchedulerSnapshot {
   paused: PauseTarget[];
   /** What the operator should change about the scheduler's server, in sentences without a full stop. Absent if nothing. */
   advice?: string[];
+  /** Models that jobs wait for and that no deployment serves; by name. */
+  missingModels: MissingModel[];
+}
+
+export interface MissingModel {
+  model: string;
+  jobs: number;
+  /** Until these jobs are impossible. */
+  failInMs: number;
 }
 
 export type DeploymentState = "in_service" | "cooling_down" | "out_of_service";

@@ -14,8 +14,14 @@ export async function failImpossible(
   try {
     const record = await context.store.get(jobId);
     if (record === undefined) return;
-    const known = [record.job.model, ...record.job.fallbackModels].some((m) => m in context.settings.models);
-    const error = { code: known ? "exceeds_quota" : "unknown_model", message: reason };
+    const { models, scheduler } = context.settings;
+    const { model, fallbackModels } = record.job;
+    const known = [model, ...fallbackModels].some((alias) => Object.hasOwn(models, alias));
+    const waitedS = Math.round(scheduler.missingModelWaitMs / 1000);
+    const gone =
+      `The configuration has no model ${model}. The job has waited ${waitedS} s for it ` +
+      `(scheduler.missingModelWaitMs). Send the job again with one of: ${Object.keys(models).join(", ")}.`;
+    const error = known ? { code: "exceeds_quota", message: reason } : { code: "unknown_model", message: gone };
     const outcome = { status: "failed" as const, at: context.clock.wall(), error };
     await endJob(context, record.job, { ...outcome, ...costSoFar(record) });
   } catch (error) {

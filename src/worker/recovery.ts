@@ -27,6 +27,9 @@ type RecoveryContext = Pick<
 
 type Lease = NonNullable<RestorePart["leases"]>[number];
 
+/** Said at the start and after a reload, with the model, the number of its jobs, and the time until they fail. */
+export const missingModel = "found jobs of a model that no deployment serves";
+
 const pageSize = 5000;
 const minuteMs = 60_000;
 /** A day and an hour: a quota that resets at a UTC hour may reset late. */
@@ -86,6 +89,7 @@ export async function recover(
   await scheduler.finishRebuild(ticket);
   log.info({ jobs, charges, ms: Math.round(clock.now() - startedAt) }, "rebuilt the queue from the store");
   if (context.afterKill) log.warn({ callsToRepeat }, "recovered from an unclean stop");
+  for (const missing of (await scheduler.snapshot()).missingModels) log.warn(missing, missingModel);
 }
 
 /** How far back an attempt may still count in a quota, or still run. */

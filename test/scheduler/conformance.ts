@@ -8,6 +8,7 @@ import { heavyJobCases } from "./conformance/heavy-jobs.ts";
 import { jobCases } from "./conformance/jobs.ts";
 import { learningCases } from "./conformance/learning.ts";
 import { leaseCases } from "./conformance/leases.ts";
+import { missingModelCases } from "./conformance/missing-models.ts";
 import { pauseCases } from "./conformance/pauses.ts";
 import { quotaCases } from "./conformance/quotas.ts";
 import { rebuildCases } from "./conformance/rebuild.ts";
@@ -31,6 +32,7 @@ export function schedulerConformance(name: string, open: Open): void {
     describe("quotas", () => quotaCases(declare));
     describe("learning", () => learningCases(declare));
     describe("choice of deployment", () => choiceCases(declare));
+    describe("missing models", () => missingModelCases(declare));
     describe("suspicion", () => suspicionCases(declare));
     describe("fair shares", () => fairnessCases(declare));
     describe("heavy jobs", () => heavyJobCases(declare));

@@ -64,9 +64,9 @@ function variant(version: string, scale: number, parts: Partial<SchedulerConfig>
 const configs = [
   variant("1", 1),
   variant("2", 3),
-  variant("3", 0.5),
+  variant("3", 0.5, { missingModelWaitMs: 20_000 }),
   variant("4", 1, { models: { m: { deployments: ["a"], choice: "order" } }, networkJitterMs: 2000 }),
-  configOf([quota("few", 50)], [deployment("a", ["few"])], { version: "5", leaseMs }),
+  configOf([quota("few", 50)], [deployment("a", ["few"])], { version: "5", leaseMs, missingModelWaitMs: 2000 }),
 ];
 
 // ---------------------------------------------------------------- actions
@@ -307,6 +307,7 @@ interface World {
   grants: { jobId: string; grant: string }[];
   memory: Scheduler;
   redis: Scheduler;
+  config: SchedulerConfig;
 }
 
 function granted(world: World, places: readonly number[]) {
@@ -401,7 +402,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis answers as the one in me
 
   async function newWorld(config: SchedulerConfig): Promise<World> {
     await client.flushall();
-    const world = { now: 5_000_000, skewMs: 0, operations: 0, grants: [] } as Partial<World> as World;
+    const world = { now: 5_000_000, skewMs: 0, operations: 0, grants: [], config } as Partial<World> as World;
     const clock = { now: () => world.now, wall: () => wallAtStart + world.now };
     const tokensOf = () => {
       let made = 0;
@@ -430,7 +431,11 @@ describe.skipIf(withoutRedis())("the scheduler in Redis answers as the one in me
         // As from its checkpoint: what is paused is in nobody's record.
         given = { ...action, part: { ...action.part, paused: (await world.memory.snapshot()).paused } };
         await client.flushall();
+        // When the configuration changed last is lost as well: for both it was now.
+        await world.memory.configure({ ...world.config, version: "lost" });
+        await world.memory.configure(world.config);
       }
+      if (action.do === "configure") world.config = action.config;
       const [ours, reference] = [await perform(world.redis, given, world), await perform(world.memory, given, world)];
       expect(ours).toEqual(reference);
       if (action.do === "acquire")

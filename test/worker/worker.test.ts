@@ -281,12 +281,17 @@ describe("what is found when an attempt begins", () => {
 
   test("a job that no quota can ever admit fails with the numbers", async () => {
     await open();
-    const file = { models: oneModel([{ unit: "tokens", per: "minute", limit: 150 }]) };
+    const file = {
+      models: oneModel([{ unit: "tokens", per: "minute", limit: 150 }]),
+      scheduler: { missingModelWaitMs: 60_000 },
+    };
     const jobId = await h.submit("word ".repeat(100));
     await h.quiet();
     await h.abandon();
     await open({ after: h, file });
     await h.quiet();
+    expect((await h.record(jobId)).outcome).toBeUndefined();
+    await h.advance(60_000);
     expect((await h.record(jobId)).outcome?.error).toMatchObject({
       code: "exceeds_quota",
       message: expect.stringContaining("150"),

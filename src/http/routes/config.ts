@@ -25,6 +25,14 @@ export function configRoutes(app: HttpServer, { reload }: JobsContext): void {
           "tried again at once. SIGHUP does the same.",
         response: {
           200: Type.Object({
+            waiting_for_missing_models: Type.Array(
+              Type.Object({
+                model: Type.String(),
+                jobs: Type.Integer({ description: "Jobs that wait for the model." }),
+                fail_in_s: Type.Integer({ description: "Seconds until they fail if the model does not come back." }),
+              }),
+              { description: "Models that no deployment serves any more, though jobs wait for them." },
+            ),
             changed: Type.Array(Type.String(), { description: `What is in force now. ${line}` }),
             needs_restart: Type.Array(Type.String(), { description: `What stays until the next start. ${line}` }),
           }),
@@ -34,8 +42,13 @@ export function configRoutes(app: HttpServer, { reload }: JobsContext): void {
     },
     async (request) => {
       requireOperator(request);
-      const { changed, needsRestart } = await reload();
-      return { changed, needs_restart: needsRestart };
+      const { changed, needsRestart, missingModels } = await reload();
+      const waiting = missingModels.map(({ model, jobs, failInMs }) => ({
+        model,
+        jobs,
+        fail_in_s: Math.ceil(failInMs / 1000),
+      }));
+      return { changed, needs_restart: needsRestart, waiting_for_missing_models: waiting };
     },
   );
 }

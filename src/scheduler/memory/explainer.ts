@@ -156,11 +156,12 @@ function backlogsOf(queue: FairQueue<Entry>, route: Route): Backlog[] {
 function waitingOnOf(entry: Entry, { open, paused, route, now, applicant }: View, position: number): WaitingOn {
   if (!open) return { kind: "rebuild" };
   const { suspect } = applicant;
+  const verdict = decide(applicant, route.tiers, now);
+  if (verdict.kind === "impossible") return { kind: "configuration", reason: verdict.reason };
   if (entry.state === "delayed") {
     return suspect ? { kind: "refused", deployment: suspect.deployment, reason: suspect.reason } : { kind: "delay" };
   }
   if (paused) return { kind: "paused", target: paused };
-  const verdict = decide(applicant, route.tiers, now);
   if (verdict.kind === "blocked") return verdict.on;
   return { kind: position > 1 ? "fairness" : "turn" };
 }

@@ -49,6 +49,8 @@ class MemoryScheduler implements Scheduler {
   readonly #clock: Clock;
   readonly #token: () => string;
   #config: SchedulerConfig;
+  /** When the configuration changed last. */
+  #configuredAt: number;
   readonly #fleet: Fleet;
   readonly #waiting: WaitingRoom;
   readonly #taking: Taking;
@@ -67,11 +69,15 @@ class MemoryScheduler implements Scheduler {
     this.#fleet = new Fleet(options.config);
     this.#waiting = new WaitingRoom(options.config, this.#fleet, this.#pauses);
     this.#taking = new Taking(options.config, this.#waiting, this.#leases, this.#pauses, this.#token);
+    this.#configuredAt = this.#now();
+    this.#taking.impossibleFrom = this.#impossibleFrom;
   }
 
   async configure(config: SchedulerConfig): Promise<void> {
+    if (config.version !== this.#config.version) this.#configuredAt = this.#now();
     this.#config = config;
     this.#taking.config = config;
+    this.#taking.impossibleFrom = this.#impossibleFrom;
     this.#waiting.unbookAll();
     this.#fleet.reconfigure(config);
     this.#followPauses();
@@ -220,6 +226,9 @@ class MemoryScheduler implements Scheduler {
       depths: this.#waiting.depths(),
       running: this.#leases.size,
       paused: this.#pauses.list(),
+      missingModels: this.#waiting.routes
+        .missingModels()
+        .map((missing) => ({ ...missing, failInMs: Math.max(0, this.#impossibleFrom - now) })),
     };
   }
 
@@ -366,6 +375,10 @@ class MemoryScheduler implements Scheduler {
   }
 
   // -------------------------------------------------------------- small things
+
+  get #impossibleFrom(): number {
+    return this.#configuredAt + (this.#config.missingModelWaitMs ?? 0);
+  }
 
   /** Whole milliseconds, so that charges and windows are counted in integers. */
   #now(): number {

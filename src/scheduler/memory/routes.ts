@@ -75,6 +75,17 @@ export class Routes {
     this.reconfigure(this.#config, this.#deployments);
   }
 
+  /** How many jobs wait for models that no deployment serves; by model, sorted by name. */
+  missingModels(): { model: string; jobs: number }[] {
+    const jobs = new Map<string, number>();
+    for (const route of this.#routes.values()) {
+      if (route.tiers.length > 0) continue;
+      const model = route.models[0]!;
+      jobs.set(model, (jobs.get(model) ?? 0) + route.jobs);
+    }
+    return [...jobs].sort(([a], [b]) => (a < b ? -1 : 1)).map(([model, count]) => ({ model, jobs: count }));
+  }
+
   clear(): void {
     this.#routes.clear();
   }

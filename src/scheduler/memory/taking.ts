@@ -15,6 +15,8 @@ const impossibleAtOnce = 256;
 
 export class Taking {
   config: SchedulerConfig;
+  /** Before this time a job that no deployment can ever serve waits for another configuration. */
+  impossibleFrom = Number.NEGATIVE_INFINITY;
   readonly #waiting: WaitingRoom;
   readonly #leases: Leases;
   readonly #pauses: Pauses;
@@ -49,6 +51,12 @@ export class Taking {
       if (verdict.kind === "admitted") {
         this.#waiting.queue.remove(job);
         result.grants.push(this.#grant(job, verdict.deployment, verdict.model, now));
+        continue;
+      }
+      if (verdict.kind === "impossible" && now < this.impossibleFrom) {
+        askAgainAt = Math.min(askAgainAt, this.impossibleFrom);
+        if (route.tiers.length === 0) closed.add(job.route);
+        else this.#waiting.hold(job, this.impossibleFrom, now);
         continue;
       }
       if (verdict.kind === "impossible") {
@@ -86,7 +94,9 @@ export class Taking {
       const entry = route.booked!;
       const served = !request.environments || request.environments.includes(entry.environment);
       const verdict = decide(this.#waiting.applicant(entry), route.tiers, now, request.deployments);
-      if (verdict.kind === "impossible") {
+      if (verdict.kind === "impossible" && now < this.impossibleFrom) {
+        this.#waiting.hold(entry, this.impossibleFrom, now);
+      } else if (verdict.kind === "impossible") {
         this.#takeOut(entry);
         result.impossible.push({ jobId: entry.jobId, environment: entry.environment, reason: verdict.reason });
       } else if (verdict.kind === "admitted" && served && result.grants.length < request.max) {

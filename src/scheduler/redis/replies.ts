@@ -111,6 +111,8 @@ function waitingOn(kind: WaitingOn["kind"], deployment: string, detail: string):
       return { kind, deployment };
     case "paused":
       return { kind, target: pauseTarget(detail) };
+    case "configuration":
+      return { kind, reason: detail };
     case "cool_down":
     case "out_of_service":
     case "refused":
@@ -143,19 +145,24 @@ type DeploymentRow = [Text, number, number, Text, Text, number];
 type QuotaRow = [Text, Text, Text, number, number, number, number, number, number, number, number, number];
 
 export function snapshotOf(reply: Reply, configVersion: string): SchedulerSnapshot {
-  const [admission, running, deployments, quotas, depths, paused] = reply as [
+  const [admission, running, deployments, quotas, depths, paused, missing, failInMs] = reply as [
     Text,
     number,
     DeploymentRow[],
     QuotaRow[],
     [Text, Text, number, number][],
     Text[],
+    [Text, number][],
+    number,
   ];
   return {
     configVersion,
     open: admission.toString() === "open",
     running,
     paused: paused.map(String).sort().map(pauseTarget),
+    missingModels: missing
+      .map(([model, jobs]) => ({ model: model.toString(), jobs, failInMs }))
+      .sort((a, b) => (a.model < b.model ? -1 : 1)),
     deployments: deployments.map(([id, calls, maxConcurrency, state, reason, forMs]) => ({
       id: id.toString(),
       running: calls,

@@ -46,7 +46,9 @@ local function grantBooked()
     entry.suspect = suspects.get(entry.id)
     local isServed = not environments or contains(environments, shares.flow(entry.flow).environment)
     local verdict = admission.decide(entry, routes.get(route).tiers, served)
-    if verdict.kind == 'impossible' then
+    if verdict.kind == 'impossible' and now < state.impossibleFrom() then
+      waiting_room.hold(entry, state.impossibleFrom())
+    elseif verdict.kind == 'impossible' then
       cannotRun(entry, verdict.reason)
     elseif verdict.kind == 'admitted' and isServed and #granted < max then
       waiting_room.clearBooking(entry)
@@ -74,6 +76,13 @@ local function grantFromQueue()
     elseif verdict.kind == 'admitted' then
       waiting_room.leave(entry)
       grant(entry, verdict.deployment, verdict.model)
+    elseif verdict.kind == 'impossible' and now < state.impossibleFrom() then
+      askAgainAt = math.min(askAgainAt, state.impossibleFrom())
+      if #routes.get(route).tiers == 0 then
+        closed[route] = true
+      else
+        waiting_room.hold(entry, state.impossibleFrom())
+      end
     elseif verdict.kind == 'impossible' then
       cannotRun(entry, verdict.reason)
     elseif verdict.held then

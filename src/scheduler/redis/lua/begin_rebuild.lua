@@ -11,6 +11,7 @@ local before = control
 state.fresh(before.generation + 1, ARGV[4])
 control.offset, control.now = before.offset, before.now
 control.paused = before.paused or {}
+control.configuredAt = before.configuredAt
 control.admission = 'rebuilding'
 control.ticket = ARGV[4]
 control.lockedUntil = now + config.leaseMs

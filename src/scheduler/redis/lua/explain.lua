@@ -141,6 +141,8 @@ local function waitingOn(entry, tiers, position)
   if not state.isOpen() then return { kind = 'rebuild' } end
   entry.suspect = suspects.get(entry.id)
   local suspect = entry.suspect
+  local verdict = admission.decide(entry, tiers)
+  if verdict.kind == 'impossible' then return { kind = 'configuration', reason = verdict.reason } end
   if entry.state == delayed then
     if suspect then return { kind = 'refused', deployment = suspect.deployment, reason = suspect.reason } end
     return { kind = 'delay' }
@@ -148,7 +150,6 @@ local function waitingOn(entry, tiers, position)
   local flow = shares.flow(entry.flow)
   local paused = state.pausedOwner(flow.environment, flow.tenant)
   if paused then return { kind = 'paused', reason = paused } end
-  local verdict = admission.decide(entry, tiers)
   if verdict.kind == 'blocked' then return verdict.on end
   return { kind = position > 1 and 'fairness' or 'turn' }
 end

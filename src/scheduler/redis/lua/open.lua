@@ -6,5 +6,6 @@ if state.load() then return state.done() end
 state.fresh(1, ARGV[4])
 fleet.storeConfig(ARGV[5])
 state.tick()
+control.configuredAt = now
 fleet.adopt(ARGV[5])
 return state.done()

@@ -4,7 +4,7 @@
 --          quotas [[name, unit, per, configured limit, effective limit, configured burst, effective burst,
 --                   1 if probing, throttled ms ago, closed for ms, used, next free in ms]...],
 --          depths [[environment, priority, ready, delayed]...],
---          paused [key...] }
+--          paused [key...], missing models [[model, jobs]...], ms until their jobs are impossible }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"
@@ -63,4 +63,13 @@ for _, environment in ipairs(control.environments) do
 end
 local paused = {}
 for name in pairs(control.paused) do table.insert(paused, name) end
-return state.done(state.admission(), control.running, deploymentRows, quotaRows, depthRows, paused)
+return state.done(
+  state.admission(),
+  control.running,
+  deploymentRows,
+  quotaRows,
+  depthRows,
+  paused,
+  routes.missingModels(),
+  math.max(0, state.impossibleFrom() - now)
+)

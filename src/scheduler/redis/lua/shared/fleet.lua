@@ -62,6 +62,7 @@ function fleet.storeConfig(json)
     leaseMs = settings.leaseMs,
     sendWithinMs = settings.sendWithinMs,
     networkJitterMs = settings.networkJitterMs,
+    missingModelWaitMs = settings.missingModelWaitMs,
     models = settings.models,
     quotas = fleet.namesOf(settings.quotas, 'name'),
     deployments = fleet.namesOf(settings.deployments, 'id'),

@@ -56,6 +56,28 @@ function routes.count(id, difference)
   control.routeJobs[id] = nil
 end
 
+-- How many jobs wait for models that no deployment serves: [[model, jobs]...]. Which routes those are changes only with the
+-- configuration and with new routes, so each route is looked at once.
+function routes.missingModels()
+  local known = control.missing
+  if not known or known.version ~= config.version then known = { version = config.version, upTo = 0, ids = {} } end
+  for id = known.upTo + 1, control.lastRoute do
+    if control.routeJobs[id] and #routes.get(id).tiers == 0 then table.insert(known.ids, id) end
+  end
+  known.upTo = control.lastRoute
+  control.missing = known
+  local jobs, rows = {}, {}
+  for _, id in ipairs(known.ids) do
+    local count = control.routeJobs[id]
+    if count then
+      local model = routes.get(id).models[1]
+      jobs[model] = (jobs[model] or 0) + count
+    end
+  end
+  for model, count in pairs(jobs) do table.insert(rows, { model, count }) end
+  return rows
+end
+
 -- The routes that keep a start free for a job, in the order of booking: an earlier one need not give way to a later.
 function routes.booked()
   local found = {}

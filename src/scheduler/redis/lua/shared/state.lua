@@ -139,6 +139,11 @@ function state.wake()
   if waiting then state.notify() end
 end
 
+-- Before this time a job that no deployment can ever serve waits for another configuration.
+function state.impossibleFrom()
+  return (control.configuredAt or -infinity) + (config.missingModelWaitMs or 0)
+end
+
 function state.isOpen()
   return control.admission == 'open'
 end
