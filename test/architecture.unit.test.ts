@@ -8,6 +8,7 @@ const src = resolve(import.meta.dirname, "../src");
 /** A room and the rooms it may import from, besides itself. A nested room is an adapter of its port. */
 const mayImport: Record<string, string[]> = {
   domain: [],
+  schema: ["domain"],
   scheduler: ["domain"],
   "scheduler/memory": ["scheduler", "domain"],
   "scheduler/redis": ["scheduler", "domain"],
@@ -20,13 +21,13 @@ const mayImport: Record<string, string[]> = {
   providers: ["domain"],
   "providers/bedrock": ["providers", "domain"],
   "providers/openai": ["providers", "domain"],
-  simulator: ["domain"],
-  config: ["domain", "scheduler"],
+  simulator: ["domain", "schema"],
+  config: ["domain", "schema", "scheduler"],
   jobs: ["domain", "scheduler", "store", "events", "config"],
   legacy: ["jobs"],
   worker: ["domain", "scheduler", "store", "events", "providers", "config", "jobs"],
   discovery: ["domain", "config", "store", "providers", "providers/bedrock"],
-  http: ["domain", "scheduler", "store", "events", "config", "jobs"],
+  http: ["domain", "schema", "scheduler", "store", "events", "config", "jobs"],
   client: [],
   cli: ["main", "client", "config", "domain", "simulator", "discovery"],
   main: [

@@ -3,13 +3,14 @@ import { readFile } from "node:fs/promises";
 import { resolve as resolvePath } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
 import type { TokenPrices } from "../domain/money.ts";
+import { problemFinder } from "../schema/problems.ts";
 import { checkMongoUrl, checkRedisUrl } from "./addresses.ts";
 import { ConfigError } from "./config-error.ts";
 import { chooseProvider } from "./credentials.ts";
 import { checkEndpoints } from "./endpoints.ts";
 import { type Environment, readVariable, type VariableName } from "./environment.ts";
 import { checkApiKeys } from "./openai-deployment.ts";
-import { findProblems, formatPath, type Path, type Problem, showValue } from "./problems.ts";
+import { formatPath, maskText, type Path, type Problem, showValue } from "./problems.ts";
 import { resolve } from "./resolve.ts";
 import { type FileSettings, fileSchema } from "./schema.ts";
 import type { Settings } from "./settings.ts";
@@ -28,13 +29,16 @@ export interface LoadOptions {
   only?: { environment?: string; database?: string };
 }
 
+/** Returns all the ways in which a file does not have its form. */
+const findProblems = problemFinder(fileSchema, maskText);
+
 /** @throws ConfigError which names every mistake that was found. */
 export async function loadSettings(options: LoadOptions): Promise<Settings> {
   const { env, cwd, args = {}, role = "all", only, refuseEmpty = false } = options;
   const file = await readFileSettings(env, cwd, args.config, refuseEmpty);
   const merged = override(file.content, env, args);
   // Mistakes of form come first: what holds between keys can only be said of keys that are right in themselves.
-  const form = findProblems(fileSchema, merged.value);
+  const form = findProblems(merged.value);
   if (form.length > 0) throw configError(form, file, merged.origins);
   const { settings, problems } = resolve(merged.value as FileSettings);
   if (problems.length > 0) throw configError(problems, file, merged.origins);

@@ -1,11 +1,12 @@
 // From a file of the right form to settings: fills in what it leaves out (defaults.ts, catalogue.ts) and checks what
 // must hold between keys.
 import { parseNetwork } from "../domain/networks.ts";
+import { nearest } from "../schema/nearest.ts";
 import { resolveBedrock } from "./bedrock-deployment.ts";
 import { factsOf, type ModelFacts, type Overrides } from "./catalogue.ts";
 import * as defaults from "./defaults.ts";
 import { resolveOpenAi } from "./openai-deployment.ts";
-import { nearest, type Path, type Problem, type Report, showValue } from "./problems.ts";
+import { type Path, type Problem, type Report, showValue } from "./problems.ts";
 import { checkQuotas, resolveQuota } from "./quotas.ts";
 import type { FileDeployment, FileModel, FileSettings } from "./schema.ts";
 import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts";

@@ -6,7 +6,7 @@ import { isIP } from "node:net";
 import type { FastifyRequest, onRequestHookHandler } from "fastify";
 import { SluiceError } from "../domain/errors.ts";
 import { isLoopback } from "../domain/loopback.ts";
-import { quote } from "../jobs/quote.ts";
+import { quote } from "../domain/quote.ts";
 import { isSameOrigin, parseAuthority } from "./authority.ts";
 
 /**

@@ -3,13 +3,13 @@
 import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "../config/settings.ts";
 import { SluiceError } from "../domain/errors.ts";
 import type { JobHead } from "../domain/job.ts";
+import { quote } from "../domain/quote.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
 import { estimateInput, type TokenCount } from "../domain/tokens.ts";
 import { reservedCost } from "../scheduler/cost.ts";
 import type { JobsContext } from "./context.ts";
 import type { FieldNames } from "./field-names.ts";
 import { parameterRefusal } from "./parameters.ts";
-import { quote } from "./quote.ts";
 import { servedBy } from "./served-by.ts";
 import { inputFactor } from "./token-ratios.ts";
 

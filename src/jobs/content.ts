@@ -1,9 +1,9 @@
 // What is asked, checked as far as that needs no model: sizes, Unicode, and a conversation that can be answered.
 import { SluiceError } from "../domain/errors.ts";
+import { quote } from "../domain/quote.ts";
 import { type ContentBlock, normaliseMessages, resultText, type Tool } from "../domain/request.ts";
 import { parsedSchema, schemaText } from "../domain/schema-text.ts";
 import { checkJson } from "./json-values.ts";
-import { quote } from "./quote.ts";
 import type { SubmitInput } from "./submit-input.ts";
 import { requireUnicode } from "./unicode.ts";
 

@@ -11,11 +11,11 @@ import { jsonMode } from "../domain/answer-tool.ts";
 import { SluiceError } from "../domain/errors.ts";
 import type { JobHead } from "../domain/job.ts";
 import { outputSchemaProblem } from "../domain/output-schema.ts";
+import { quote } from "../domain/quote.ts";
 import { type CanonicalRequest, normaliseMessages, type Parameters, type Tool } from "../domain/request.ts";
 import { parsedSchema } from "../domain/schema-text.ts";
 import { wrongRootType } from "../domain/tool-schema.ts";
 import { type FieldNames, jobFieldNames } from "./field-names.ts";
-import { quote } from "./quote.ts";
 import { servedBy } from "./served-by.ts";
 import { fieldOfBrokenArguments } from "./tool-calls.ts";
 

@@ -2,8 +2,8 @@
 import type { Settings } from "../config/settings.ts";
 import { SluiceError } from "../domain/errors.ts";
 import { type Priority, priorities } from "../domain/job.ts";
+import { quote } from "../domain/quote.ts";
 import type { Caller } from "./caller.ts";
-import { quote } from "./quote.ts";
 
 /**
  * The environment that is asked for, or the only one that the key has.

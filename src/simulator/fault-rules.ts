@@ -1,11 +1,12 @@
 // Which fault, if any, befalls a call: rules as data, asked in their order. Determined by the seed, the clock and the
 // order of the calls.
-
+import Type, { type TProperties } from "typebox";
+import { quote } from "../domain/quote.ts";
 import { statusOf } from "./errors.ts";
 import type { Fault, FaultCondition, FaultRule } from "./faults.ts";
-import { checkFields, enumeration, type FieldKinds, readFields } from "./fields.ts";
 import type { RecordedCall } from "./journal.ts";
 import { bareModelId, calledId } from "./models.ts";
+import { count, notNegative, optionCheck, positive, readFields, section, share, text } from "./option-schema.ts";
 import { randomNumbers } from "./random.ts";
 
 /** @param startedAt on the clock of `RecordedCall.arrivedAt` */
@@ -43,46 +44,62 @@ function meets(call: RecordedCall, when: FaultCondition, time: number): boolean 
   );
 }
 
-const conditions: FieldKinds = {
-  modelId: "text",
-  region: "text",
-  operation: ["Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream", "ChatCompletions"],
-  promptIncludes: "text",
-  fromMs: "notNegative",
-  untilMs: "positive",
-  every: "count",
-  share: "share",
-  times: "count",
+const conditions = {
+  modelId: text,
+  region: text,
+  operation: Type.Enum([
+    "Converse",
+    "ConverseStream",
+    "InvokeModel",
+    "InvokeModelWithResponseStream",
+    "ChatCompletions",
+  ]),
+  promptIncludes: text,
+  fromMs: notNegative,
+  untilMs: positive,
+  every: count,
+  share,
+  times: count,
 };
 
-const afterEvents = "wholeFromZero" as const;
+const afterEvents = Type.Integer({ minimum: 0 });
+const retryAfterS = notNegative;
+const status = Type.Integer({ minimum: 200, maximum: 599 });
+const errorStatus = Type.Integer({ minimum: 400, maximum: 599 });
 
-const fields: Record<Fault["kind"], FieldKinds> = {
-  error: { error: "text", status: "errorStatus", message: "text", retryAfterS: "notNegative" },
-  overloaded: { retryAfterS: "notNegative" },
-  html: { status: "status" },
-  not_json: { status: "status" },
+const fields: Record<Fault["kind"], TProperties> = {
+  error: { error: text, status: errorStatus, message: text, retryAfterS },
+  overloaded: { retryAfterS },
+  html: { status },
+  not_json: { status },
   cut: { afterEvents },
   reset: { afterEvents },
   stall: { afterEvents },
   early_end: { afterEvents },
   truncated_frame: { afterEvents },
   bad_checksum: { afterEvents },
-  exception: { error: "text", message: "text", afterEvents },
-  error_frame: { code: "text", message: "text", afterEvents },
+  exception: { error: text, message: text, afterEvents },
+  error_frame: { code: text, message: text, afterEvents },
   unknown_event: { afterEvents },
   no_usage: {},
-  stop_reason: { stopReason: "text" },
+  stop_reason: { stopReason: text },
 };
 
-export const faultKinds = Object.keys(fields);
+export const faultKinds = Object.keys(fields) as Fault["kind"][];
 
-/** @throws RangeError that names the field, its value and what is allowed. */
+const needed: Partial<Record<Fault["kind"], string[]>> = { exception: ["error"], stop_reason: ["stopReason"] };
+const schemas = Object.fromEntries(
+  faultKinds.map((kind) => {
+    const schema = section({ kind: text, ...fields[kind], ...conditions }, ["kind", ...(needed[kind] ?? [])]);
+    return [kind, { schema, check: optionCheck(schema) }];
+  }),
+);
+const checkKind = optionCheck(Type.Object({ kind: Type.Enum(faultKinds) }));
+
+/** @throws RangeError that names the field, what is allowed and what was found */
 export function checkFaultRule(key: string, rule: FaultRule): void {
-  if (typeof rule !== "object" || rule === null || !Object.hasOwn(fields, rule.kind)) {
-    throw new RangeError(`${key}.kind is ${JSON.stringify(rule?.kind)}; allowed are ${enumeration(faultKinds)}.`);
-  }
-  checkFields(key, rule, { kind: "text", ...fields[rule.kind], ...conditions });
+  checkKind(rule, key);
+  schemas[rule.kind]!.check(rule, key);
   if (rule.kind === "error" && rule.status === undefined && statusOf(rule.error ?? "") === undefined) {
     throw new RangeError(
       rule.error === undefined
@@ -90,8 +107,6 @@ export function checkFaultRule(key: string, rule: FaultRule): void {
         : `${key}.error is "${rule.error}", which is not one of Bedrock's; say its HTTP status with status.`,
     );
   }
-  if (rule.kind === "exception" && rule.error === undefined) throw new RangeError(`${key} needs error.`);
-  if (rule.kind === "stop_reason" && rule.stopReason === undefined) throw new RangeError(`${key} needs stopReason.`);
   if (rule.untilMs !== undefined && rule.untilMs <= (rule.fromMs ?? 0)) {
     throw new RangeError(`${key}.untilMs is ${rule.untilMs}; it must be after fromMs, ${rule.fromMs ?? 0}.`);
   }
@@ -101,11 +116,11 @@ export function checkFaultRule(key: string, rule: FaultRule): void {
  * A rule in one line: the kind, then its fields, as in `stall,afterEvents=2,every=5`.
  * @throws RangeError
  */
-export function parseFaultRule(text: string): FaultRule {
-  const at = text.indexOf(",");
-  const kind = at < 0 ? text : text.slice(0, at);
-  const kinds = { ...(Object.hasOwn(fields, kind) && fields[kind as Fault["kind"]]), ...conditions };
-  const rule = { ...readFields(at < 0 ? "" : text.slice(at + 1), kinds), kind } as FaultRule;
+export function parseFaultRule(line: string): FaultRule {
+  const at = line.indexOf(",");
+  const kind = at < 0 ? line : line.slice(0, at);
+  checkKind({ kind }, "fault");
+  const rule = { ...readFields(at < 0 ? "" : line.slice(at + 1), schemas[kind]!.schema), kind } as FaultRule;
   checkFaultRule("fault", rule);
   return rule;
 }
@@ -115,11 +130,11 @@ export function parseFaultRule(text: string): FaultRule {
  * thirtieth second since the start, `us-east-1` always.
  * @throws RangeError
  */
-export function parseOutage(text: string): FaultRule {
-  const parts = /^([a-z0-9-]+?)(?::(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)?)?$/.exec(text);
+export function parseOutage(line: string): FaultRule {
+  const parts = /^([a-z0-9-]+?)(?::(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)?)?$/.exec(line);
   if (!parts) {
     throw new RangeError(
-      `outage is ${JSON.stringify(text)}; allowed is REGION, REGION:FROM- or REGION:FROM-UNTIL, in seconds since the start.`,
+      `outage must be REGION, REGION:FROM- or REGION:FROM-UNTIL, in seconds since the start; got ${quote(line)}.`,
     );
   }
   const [, region, from, until] = parts;

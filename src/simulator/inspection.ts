@@ -1,6 +1,7 @@
 // What tests in the same process read from the simulator's object, for those in another one: the journal and the
 // quotas, over HTTP on the simulator's own port. No signature is asked for; nothing can be changed.
 import type { Clock } from "../domain/clock.ts";
+import { quote } from "../domain/quote.ts";
 import { BedrockError } from "./errors.ts";
 import type { Journal } from "./journal.ts";
 import type { Pools } from "./pools.ts";
@@ -37,7 +38,7 @@ function wholeNumber(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name);
   if (text === null) return undefined;
   if (!/^\d{1,15}$/.test(text)) {
-    throw new BedrockError("ValidationException", `${name} is ${JSON.stringify(text)}; allowed is a whole number.`);
+    throw new BedrockError("ValidationException", `${name} must be a whole number; got ${quote(text)}.`);
   }
   return Number(text);
 }

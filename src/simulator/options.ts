@@ -2,21 +2,13 @@
 // from them, the seed and the order of the calls.
 import { type Clock, systemClock } from "../domain/clock.ts";
 import type { SimulatedAccount } from "./account.ts";
-import type { AuthenticationOptions, SimulatedCredentials } from "./authentication.ts";
+import type { AuthenticationOptions } from "./authentication.ts";
 import { checkFaultRule } from "./fault-rules.ts";
 import type { Fault, FaultRule } from "./faults.ts";
-import {
-  checkField,
-  checkFields,
-  enumeration,
-  type FieldKind,
-  type FieldKinds,
-  type NumberKind,
-  readFields,
-} from "./fields.ts";
 import type { RecordedCall } from "./journal.ts";
 import type { WindowAlgorithm } from "./meter.ts";
 import type { SimulatedModel } from "./models.ts";
+import { credentialsList, foreignTraffic, optionCheck, optionFields, readFields, section } from "./option-schema.ts";
 
 /** Limits of each model ID or profile in a region, and of the region's day. */
 export interface RegionOptions extends SimulatedQuotas {
@@ -146,9 +138,9 @@ export function resolveOptions(options: SimulatorOptions): ResolvedOptions {
     regions: options.regions ?? {},
     foreignTraffic: options.foreignTraffic ?? [],
     models: options.models ?? {},
-    latencyMs: range("latencyMs", options.latencyMs ?? 0, "notNegative"),
+    latencyMs: range("latencyMs", options.latencyMs ?? 0),
     jitterMs: options.jitterMs ?? 0,
-    answerTokens: range("answerTokens", options.answerTokens ?? [40, 160], "count"),
+    answerTokens: range("answerTokens", options.answerTokens ?? [40, 160]),
     faults: [...(options.faults ?? []), ...recurring(options)],
     journalSize: options.journalSize ?? 10_000,
   };
@@ -164,122 +156,20 @@ function recurring({ throttleEvery, unavailableEvery, cutEvery }: SimulatorOptio
   ];
 }
 
-const quotas = { requestsPerMinute: "count", tokensPerMinute: "count" } as const;
-
-/** Options that are one number or one word. */
-const plainOptions: { [K in keyof SimulatorOptions]?: FieldKind } = {
-  ...quotas,
-  host: "text",
-  port: "port",
-  seed: "integer",
-  window: ["fixed", "sliding", "bucket"],
-  windowMs: "positive",
-  bucketCapacity: "share",
-  tokensPerDay: "count",
-  dayWindow: ["sliding", "utc"],
-  dayMs: "positive",
-  tokensPerSecond: "positive",
-  jitterMs: "notNegative",
-  throttleEvery: "count",
-  unavailableEvery: "count",
-  cutEvery: "count",
-  journalSize: "count",
-};
-
-/** Those that are more. */
-const structuredOptions = [
-  "models",
-  "account",
-  "regions",
-  "foreignTraffic",
-  "latencyMs",
-  "answerTokens",
-  "faults",
-  "verifySignatures",
-  "bearerKeys",
-] as const satisfies (keyof SimulatorOptions)[];
-
 /** Every option that is plain data: what a file may hold. */
-export const dataOptions: readonly string[] = [...Object.keys(plainOptions), ...structuredOptions];
+export const dataOptions: readonly string[] = Object.keys(optionFields);
 
-const modelFields: FieldKinds = {
-  ...quotas,
-  maxOutputTokens: "count",
-  contextTokens: "count",
-  outputBurndown: "positive",
-  dayWeight: "notNegative",
-  streaming: "boolean",
-  streamingTools: "boolean",
-  profileOnly: "boolean",
-  countsTokens: "boolean",
-};
+const checkOptions = optionCheck(section(optionFields));
+const checkCredentials = optionCheck(credentialsList);
+const checkForeignTraffic = optionCheck(foreignTraffic);
 
-const foreignFields: FieldKinds = {
-  modelId: "text",
-  region: "text",
-  account: "text",
-  requestsPerMinute: "positive",
-  tokensPerRequest: "notNegative",
-  fromMs: "notNegative",
-  untilMs: "positive",
-};
-
-function check(options: SimulatorOptions): void {
-  for (const key of Object.keys(options)) {
-    if (!dataOptions.includes(key) && key !== "clock" && key !== "fault") {
-      throw new RangeError(`There is no option ${key}; there are ${enumeration(dataOptions)}.`);
-    }
-  }
-  if (options.fault !== undefined && typeof options.fault !== "function") {
+function check({ clock, fault, ...data }: SimulatorOptions): void {
+  checkOptions(data);
+  if (fault !== undefined && typeof fault !== "function") {
     throw new RangeError("fault must be a function; rules that are data are the option faults.");
   }
-  for (const [key, kind] of Object.entries(plainOptions)) {
-    checkField(key, options[key as keyof SimulatorOptions], kind);
-  }
-  for (const [id, model] of Object.entries(options.models ?? {})) checkFields(`models["${id}"]`, model, modelFields);
-  for (const [region, regional] of Object.entries(options.regions ?? {})) {
-    const { models, ...limits } = regional ?? {};
-    checkFields(`regions["${region}"]`, limits, { ...quotas, tokensPerDay: "count" });
-    for (const [id, limit] of Object.entries(models ?? {})) {
-      checkFields(`regions["${region}"].models["${id}"]`, limit, quotas);
-    }
-  }
-  checkField("account.pageSize", options.account?.pageSize, "count");
-  checkField("account.denied", options.account?.denied, "boolean");
-  for (const [i, traffic] of list("foreignTraffic", options.foreignTraffic).entries()) {
-    checkForeignTraffic(`foreignTraffic[${i}]`, traffic as ForeignTrafficOptions);
-  }
-  for (const [i, rule] of list("faults", options.faults).entries()) checkFaultRule(`faults[${i}]`, rule as FaultRule);
-  for (const credentials of [options.verifySignatures ?? []].flat()) checkCredentials(credentials);
-  for (const [i, key] of list("bearerKeys", options.bearerKeys).entries()) checkField(`bearerKeys[${i}]`, key, "text");
-}
-
-function list(key: string, value: unknown): readonly unknown[] {
-  if (value === undefined) return [];
-  if (!Array.isArray(value)) throw new RangeError(`${key} is ${JSON.stringify(value)}; allowed is a list.`);
-  return value;
-}
-
-function checkForeignTraffic(key: string, traffic: ForeignTrafficOptions): void {
-  checkFields(key, traffic, foreignFields);
-  if (traffic.requestsPerMinute === undefined) throw new RangeError(`${key} needs requestsPerMinute.`);
-}
-
-/**
- * Fields that are not ours are let through: the SDK adds some to the credentials that it is given.
- * @throws RangeError that names what is wrong, never the secret.
- */
-function checkCredentials(credentials: SimulatedCredentials): void {
-  for (const field of ["accessKeyId", "secretAccessKey"] as const) {
-    if (typeof credentials[field] !== "string" || credentials[field] === "") {
-      throw new RangeError(`verifySignatures needs ${field}, a text that is not empty.`);
-    }
-  }
-  if (credentials.sessionToken !== undefined && typeof credentials.sessionToken !== "string") {
-    throw new RangeError("verifySignatures.sessionToken must be a text.");
-  }
-  checkField("verifySignatures.expired", credentials.expired, "boolean");
-  checkField("verifySignatures.account", credentials.account, "text");
+  for (const [i, rule] of (data.faults ?? []).entries()) checkFaultRule(`faults[${i}]`, rule);
+  checkCredentials([data.verifySignatures ?? []].flat(), "verifySignatures");
 }
 
 /**
@@ -287,15 +177,13 @@ function checkCredentials(credentials: SimulatedCredentials): void {
  * @throws RangeError
  */
 export function parseForeignTraffic(text: string): ForeignTrafficOptions {
-  const traffic = readFields(text, foreignFields) as unknown as ForeignTrafficOptions;
-  checkForeignTraffic("foreign", traffic);
-  return traffic;
+  const traffic = readFields(text, foreignTraffic);
+  checkForeignTraffic(traffic, "foreign");
+  return traffic as unknown as ForeignTrafficOptions;
 }
 
-function range(key: string, value: number | readonly [number, number], kind: NumberKind): readonly [number, number] {
+function range(key: string, value: number | readonly [number, number]): readonly [number, number] {
   const [min, max] = typeof value === "number" ? [value, value] : value;
-  checkField(key, min, kind);
-  checkField(key, max, kind);
   if (min > max) throw new RangeError(`${key} is [${min}, ${max}]; the first number must not exceed the second.`);
   return [min, max];
 }

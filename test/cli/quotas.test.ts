@@ -125,7 +125,7 @@ test("SIGHUP and POST /v1/config/reload put a changed file in force; a mistake l
     error: {
       code: "config_invalid",
       message: expect.stringMatching(
-        /quotas\[0\]\.limit is "none"; allowed: auto, or .*\(line 9\)\nThe configuration before stays in force\.$/,
+        /quotas\[0\]\.limit must be auto, or .*; got "none" \(line 9\)\nThe configuration before stays in force\.$/,
       ),
     },
   });

@@ -132,7 +132,7 @@ test("a wrong configuration is one message and exit code 1, and nothing is writt
   expect(result).toMatchObject({ code: 1, stdout: "" });
   expect(result.stderr).toBe(
     `There is a mistake in the configuration (${join(cwd, "sluice.yaml")}):\n` +
-      "  port is 123456; allowed: a whole number from 0 to 65535 (line 1)\n",
+      "  port must be an integer between 0 and 65535; got 123456 (line 1)\n",
   );
   expect(existsSync(join(cwd, "data"))).toBe(false);
 });

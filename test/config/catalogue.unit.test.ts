@@ -89,12 +89,15 @@ describe("the configuration's own rows", () => {
   });
 
   test.each([
-    ['"x.y": { contextToken: 1 }', /contextToken is not a known key; did you mean contextTokens\?/],
-    ['"x.y": { refuses: [max_tokens] }', /refuses\[0\] is "max_tokens"; allowed: one of temperature, top_p/],
-    ['"x.y": { prices: { input: -1 } }', /prices\.input is -1; allowed: a number from 0 to 1000000/],
-    ['"x.y": { endOfLife: soon }', /endOfLife is "soon"; allowed: a day such as 2027-03-30/],
-    ['"x.y": { fields: { top_k: "a b" } }', /fields\.top_k is "a b"; allowed: a path of names/],
-    ['"x y": {}', /is not a usable name; allowed: .*model IDs, profile IDs or ARNs/],
+    ['"x.y": { contextToken: 1 }', /contextToken is not a known field; did you mean contextTokens\?/],
+    ['"x.y": { refuses: [max_tokens] }', /refuses\[0\] must be one of temperature, top_p, .*; got "max_tokens"/],
+    ['"x.y": { prices: { input: -1 } }', /prices\.input must be a number between 0 and 1000000; got -1/],
+    ['"x.y": { endOfLife: soon }', /endOfLife must be a day such as 2027-03-30; got "soon"/],
+    [
+      '"x.y": { fields: { top_k: "a b" } }',
+      /fields\.top_k must be a path of names such as inferenceConfig.topK; got "a b"/,
+    ],
+    ['"x y": {}', /is not a usable name; use .*model IDs, profile IDs or ARNs/],
   ])("%s is a mistake", async (catalogue, message) => {
     expect(await mistakesIn({ yaml: yamlWith(catalogue) })).toMatch(message);
   });

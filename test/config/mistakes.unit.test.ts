@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ConfigError } from "../../src/config/config-error.ts";
 import { loadSettings } from "../../src/config/load.ts";
-import { nearest } from "../../src/config/problems.ts";
+import { nearest } from "../../src/schema/nearest.ts";
 import { load, mistakesIn, someCredentials, temporaryFolder } from "./support.ts";
 
 const model = (text: string) => `models: { a: { ${text} } }`;
@@ -18,63 +18,75 @@ const openAi = (more: string) =>
 
 const cases: [yaml: string, mistake: string][] = [
   // Form
-  ["- 1", "The file is [1]; allowed: a map (line 1)"],
-  ["models: ~", "models is null; allowed: a map with at least one entry, names of letters"],
-  ["models: {}", "models is {}; allowed: a map with at least one entry"],
-  ["port: 65536", "port is 65536; allowed: a whole number from 0 to 65535 (line 1)"],
-  ["port: 80.5", "port is 80.5; allowed: a whole number"],
-  ["\nlogLevel: loud", 'logLevel is "loud"; allowed: one of trace, debug, info, warn, error, silent (line 2)'],
-  ["limits: { maxWait: 4 }", "limits.maxWait is not a known key; did you mean maxWaitS? Allowed: maxRequestBytes,"],
+  ["- 1", "The file must be an object; got a list (line 1)"],
+  ["models: ~", "models must be an object that is not empty, with names of letters"],
+  [
+    "models: {}",
+    "models must be an object that is not empty, with names of letters, digits and . _ : / - that begin with a letter or digit; got an empty object",
+  ],
+  ["port: 65536", "port must be an integer between 0 and 65535; got 65536 (line 1)"],
+  ["port: 80.5", "port must be an integer between 0 and 65535; got 80.5"],
+  ["\nlogLevel: loud", 'logLevel must be one of trace, debug, info, warn, error, silent; got "loud" (line 2)'],
+  ["limits: { maxWait: 4 }", "limits.maxWait is not a known field; did you mean maxWaitS? Known are: maxRequestBytes,"],
   [
     "webhooks: { allowPrivateNetworks: [10.0.0.0/40] }",
     'webhooks.allowPrivateNetworks[0] is "10.0.0.0/40"; allowed: an address, or',
   ],
-  ["webhooks: { allowPrivateNetworks: true }", "webhooks.allowPrivateNetworks is true; allowed: a list of"],
-  ["secret: x", "secret is not a known key; Allowed: host, port,"],
-  ['models: { "a b": {} }', 'models["a b"] is not a usable name; allowed: names of letters'],
+  [
+    "webhooks: { allowPrivateNetworks: true }",
+    "webhooks.allowPrivateNetworks must be a list of at most 100 items, each a string of at most 100 characters; got true",
+  ],
+  ["secret: x", "secret is not a known field; known are: host, port,"],
+  ['models: { "a b": {} }', 'models["a b"] is not a usable name; use names of letters'],
   ["models: { __proto__: { deployments: [] } }", "models.__proto__ is not a usable name"],
-  [model("deployments: []"), "models.a.deployments is []; allowed: a list of 1 to 100 entries"],
-  [model("maxOutputTokens: 5"), "models.a.deployments is missing; allowed: a list of 1 to 100 entries"],
+  [
+    model("deployments: []"),
+    "models.a.deployments must be a list of 1 to 100 items, each an object with modelId; got an empty list",
+  ],
+  [model("maxOutputTokens: 5"), "models.a.deployments is required"],
   [
     model("deployments: [{ region: us-east-1 }]"),
-    "models.a.deployments[0].modelId is missing; allowed: a Bedrock model ID, inference profile ID or ARN",
+    "models.a.deployments[0].modelId is required: a Bedrock model ID, inference profile ID or ARN",
   ],
-  [deployments("provider: azure"), 'models.a.deployments[0].provider is "azure"; allowed: one of bedrock, openai'],
-  [deployments("", "streaming: 1"), "models.a.deployments[1].streaming is 1; allowed: true or false"],
+  [deployments("provider: azure"), 'models.a.deployments[0].provider must be one of bedrock, openai; got "azure"'],
+  [deployments("", "streaming: 1"), "models.a.deployments[1].streaming must be true or false; got 1"],
   [
     deployments("endpoint: 'http://me:password@h/'"),
-    'models.a.deployments[0].endpoint is "http://***@h/"; allowed: an http:// or https:// address without a user name',
+    "models.a.deployments[0].endpoint must be an http:// or https:// address without a user name",
   ],
   [
     quotas("unit: requests, per: minute, limit: 3", "unit: tokens, per: minute, limit: 0"),
-    "models.a.deployments[0].quotas[1].limit is 0; allowed: auto, or a whole number from 1 to 1000000000000",
+    "models.a.deployments[0].quotas[1].limit must be auto, or a whole number from 1 to 1000000000000; got 0",
   ],
   [
     quotas("unit: calls, per: minute, limit: 3"),
-    '.unit is "calls"; allowed: one of tokens, input_tokens, output_tokens',
+    '.unit must be one of tokens, input_tokens, output_tokens, requests; got "calls"',
   ],
-  ["environments: { UAT: { weight: 1 } }", "environments.UAT.database is missing; allowed: a name of letters"],
+  ["environments: { UAT: { weight: 1 } }", "environments.UAT.database is required: a name of letters"],
   [
     "environments: { UAT: { database: ../x } }",
-    'environments.UAT.database is "../x"; allowed: a name of letters, digits, - and _ (at most 60)',
+    'environments.UAT.database must be a name of letters, digits, - and _ (at most 60); got "../x"',
   ],
   [
     "environments: { UAT: { database: a, weight: 0 } }",
-    "weight is 0; allowed: a number greater than 0, at most 1000000",
+    "weight must be a number greater than 0 and at most 1000000; got 0",
   ],
-  ["tenantWeights: { a: -1 }", "tenantWeights.a is -1; allowed: a number greater than 0"],
+  ["tenantWeights: { a: -1 }", "tenantWeights.a must be a number greater than 0 and at most 1000000; got -1"],
   [
     deployments("roleArn: 'arn:aws:iam::1:role/x'"),
-    '.roleArn is "arn:aws:iam::1:role/x"; allowed: the ARN of an IAM role, such as arn:aws:iam::123456789012:role/',
+    '.roleArn must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/bedrock-caller; got "arn:aws:iam::1:role/x"',
   ],
-  [deployments("profile: 'a b'"), '.profile is "a b"; allowed: the name of a profile in ~/.aws'],
-  ["tenants: { a: { regions: [] } }", "tenants.a.regions is []; allowed: a list of 1 to 64 entries"],
+  [deployments("profile: 'a b'"), '.profile must be the name of a profile in ~/.aws, without spaces; got "a b"'],
+  [
+    "tenants: { a: { regions: [] } }",
+    "tenants.a.regions must be a list of 1 to 64 items, each an AWS Region such as us-east-1; got an empty list",
+  ],
   [
     openAi("apiKeyEnv: sk-very-secret"),
-    "[0].apiKeyEnv is something else; allowed: the name of the environment variable",
+    "[0].apiKeyEnv must be the name of the environment variable that holds the key, such as OPENAI_API_KEY; never the key itself; got something else",
   ],
-  [openAi("apiKey: sk-very-secret"), "[0].apiKey is not a known key; did you mean apiKeyEnv?"],
-  [openAi("maxTokensField: n"), '.maxTokensField is "n"; allowed: one of max_tokens, max_completion_tokens'],
+  [openAi("apiKey: sk-very-secret"), "[0].apiKey is not a known field; did you mean apiKeyEnv?"],
+  [openAi("maxTokensField: n"), '.maxTokensField must be one of max_tokens, max_completion_tokens; got "n"'],
   // Between keys
   [openAi("profile: a"), "profile stands beside provider: openai; allowed: only with provider: bedrock"],
   [
@@ -227,11 +239,11 @@ test("all mistakes are named at once", async () => {
 });
 
 test.each([
-  [{ PORT: "80a" }, 'PORT is "80a"; allowed: a whole number from 0 to 65535'],
-  [{ PORT: "-1" }, 'PORT is "-1"; allowed: a whole number from 0 to 65535'],
-  [{ PORT: "99999" }, "PORT is 99999; allowed: a whole number from 0 to 65535"],
-  [{ HOST: "a b" }, 'HOST is "a b"; allowed: an address or host name'],
-  [{ SLUICE_LOG_LEVEL: "loud" }, 'SLUICE_LOG_LEVEL is "loud"; allowed: one of trace,'],
+  [{ PORT: "80a" }, 'PORT must be an integer between 0 and 65535; got "80a"'],
+  [{ PORT: "-1" }, 'PORT must be an integer between 0 and 65535; got "-1"'],
+  [{ PORT: "99999" }, "PORT must be an integer between 0 and 65535; got 99999"],
+  [{ HOST: "a b" }, 'HOST must be an address or host name; got "a b"'],
+  [{ SLUICE_LOG_LEVEL: "loud" }, 'SLUICE_LOG_LEVEL must be one of trace, debug, info, warn, error, silent; got "loud"'],
   [{ SLUICE_DEFAULT_MODEL: "gpt" }, 'SLUICE_DEFAULT_MODEL is "gpt", which models does not have'],
   [{ SLUICE_PROVIDER: "openai" }, 'SLUICE_PROVIDER is "openai"; allowed: one of bedrock, simulator'],
   [
@@ -251,7 +263,9 @@ test.each([
 });
 
 test("an argument is named as such", async () => {
-  expect(await mistakesIn({ env: { PORT: "1" }, args: { port: "x" } })).toContain('--port is "x"; allowed:');
+  expect(await mistakesIn({ env: { PORT: "1" }, args: { port: "x" } })).toContain(
+    '--port must be an integer between 0 and 65535; got "x"',
+  );
 });
 
 test("a file of more than a megabyte is not parsed", async () => {

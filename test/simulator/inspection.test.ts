@@ -39,6 +39,6 @@ test("the quotas are those of the object", async () => {
 test("a parameter that is no number is a 400, and another page a 404", async () => {
   const { simulator } = await simulate();
   const wrong = await get(`${simulator.url}/__simulator/journal?after=x`);
-  expect(wrong).toEqual({ status: 400, body: { message: 'after is "x"; allowed is a whole number.' } });
+  expect(wrong).toEqual({ status: 400, body: { message: 'after must be a whole number; got "x".' } });
   expect((await get(`${simulator.url}/__simulator/other`)).status).toBe(404);
 });

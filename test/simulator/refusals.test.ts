@@ -204,31 +204,34 @@ describe("HTTP", () => {
 
 describe("options", () => {
   test.each([
-    [{ requestsPerMinute: 0 }, "requestsPerMinute is 0; allowed is a whole number from 1."],
-    [{ tokensPerSecond: Number.NaN }, "tokensPerSecond is NaN; allowed is a number above 0."],
-    [{ bucketCapacity: 1.1 }, "bucketCapacity is 1.1; allowed is a number above 0 and up to 1."],
-    [{ window: "weekly" }, 'window is "weekly"; allowed are fixed, sliding and bucket.'],
+    [{ requestsPerMinute: 0 }, "requestsPerMinute must be an integer of at least 1; got 0."],
+    [{ tokensPerSecond: Number.NaN }, "tokensPerSecond must be a number greater than 0; got NaN."],
+    [{ bucketCapacity: 1.1 }, "bucketCapacity must be a number greater than 0 and at most 1; got 1.1."],
+    [{ window: "weekly" }, 'window must be one of fixed, sliding, bucket; got "weekly".'],
     [{ latencyMs: [9, 3] }, "latencyMs is [9, 3]; the first number must not exceed the second."],
-    [{ port: 70_000 }, "port is 70000; allowed is a whole number from 0 to 65535."],
+    [{ port: 70_000 }, "port must be an integer between 0 and 65535; got 70000."],
     [
       { requestPerMinute: 3 },
-      /^There is no option requestPerMinute; there are requestsPerMinute, tokensPerMinute, .* and bearerKeys\.$/,
+      /^requestPerMinute is not a known field; did you mean requestsPerMinute\? Known are: requestsPerMinute, .*, bearerKeys\.$/,
     ],
-    [{ dayWindow: "local" }, 'dayWindow is "local"; allowed are sliding and utc.'],
-    [{ models: { m: { streaming: "no" } } }, 'models["m"].streaming is "no"; allowed is true or false.'],
+    [{ dayWindow: "local" }, 'dayWindow must be one of sliding, utc; got "local".'],
+    [{ models: { m: { streaming: "no" } } }, 'models.m.streaming must be true or false; got "no".'],
     [
       { regions: { "eu-west-1": { requestsPerSecond: 3 } } },
-      'There is no regions["eu-west-1"].requestsPerSecond; allowed are requestsPerMinute, tokensPerMinute and tokensPerDay.',
+      "regions.eu-west-1.requestsPerSecond is not a known field; known are: requestsPerMinute, tokensPerMinute, tokensPerDay, models.",
     ],
-    [{ foreignTraffic: [{ tokensPerRequest: 3 }] }, "foreignTraffic[0] needs requestsPerMinute."],
-    [{ foreignTraffic: { requestsPerMinute: 3 } }, /^foreignTraffic is .*; allowed is a list\.$/],
+    [{ foreignTraffic: [{ tokensPerRequest: 3 }] }, "foreignTraffic[0].requestsPerMinute is required."],
+    [
+      { foreignTraffic: { requestsPerMinute: 3 } },
+      /^foreignTraffic must be a list, each an object with requestsPerMinute; got an object\.$/,
+    ],
     [
       { faults: [{ kind: "flood" }] },
-      /^faults\[0\]\.kind is "flood"; allowed are error, overloaded, .* and stop_reason\.$/,
+      /^faults\[0\]\.kind must be one of error, overloaded, .*, stop_reason; got "flood"\.$/,
     ],
     [
       { faults: [{ kind: "cut" }, { kind: "stall", status: 500 }] },
-      /^There is no faults\[1\]\.status; allowed are kind, afterEvents, modelId, /,
+      /^faults\[1\]\.status is not a known field; known are: kind, afterEvents, modelId, /,
     ],
     [{ faults: [{ kind: "error" }] }, "faults[0] needs error or status."],
     [
@@ -238,12 +241,9 @@ describe("options", () => {
     [{ faults: [{ kind: "cut", fromMs: 5, untilMs: 5 }] }, "faults[0].untilMs is 5; it must be after fromMs, 5."],
     [
       { verifySignatures: { accessKeyId: "AKIA", secretAccessKey: "" } },
-      "verifySignatures needs secretAccessKey, a text that is not empty.",
+      "verifySignatures[0].secretAccessKey must be a string that is not empty; got something else.",
     ],
-    [
-      { models: { m: { tokensPerMinute: -1 } } },
-      'models["m"].tokensPerMinute is -1; allowed is a whole number from 1.',
-    ],
+    [{ models: { m: { tokensPerMinute: -1 } } }, "models.m.tokensPerMinute must be an integer of at least 1; got -1."],
   ])("%j is refused by name", async (options, message) => {
     await expect(startSimulator(options as object)).rejects.toThrow(
       typeof message === "string" ? new RangeError(message) : message,

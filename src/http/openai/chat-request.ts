@@ -3,9 +3,9 @@
 import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import type { Priority } from "../../domain/job.ts";
+import { quote } from "../../domain/quote.ts";
 import type { CanonicalRequest, Tool } from "../../domain/request.ts";
 import type { FieldNames } from "../../jobs/field-names.ts";
-import { quote } from "../../jobs/quote.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
 import { type ToolCallBlock, toolCallBlock } from "../../jobs/tool-calls.ts";
 import { reasoningEffort, samplingFields, stopTextOrTexts } from "../fields.ts";

@@ -1,7 +1,8 @@
 // A conversation on its way from OpenAI's form into the canonical one: which call of a function waits for its result,
 // and what of the instructions stands outside the conversation.
+
+import { quote } from "../../domain/quote.ts";
 import type { ContentBlock, Message } from "../../domain/request.ts";
-import { quote } from "../../jobs/quote.ts";
 import type { ToolCallBlock } from "../../jobs/tool-calls.ts";
 import { refuse } from "./fields.ts";
 

@@ -3,8 +3,8 @@
 import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
+import { quote } from "../../domain/quote.ts";
 import type { CanonicalRequest, Tool } from "../../domain/request.ts";
-import { quote } from "../../jobs/quote.ts";
 import type { SubmitInput } from "../../jobs/submit-input.ts";
 import { environmentField, placementFields, priority, submitFields, submitFieldsInput } from "../fields.ts";
 import { schemaOf } from "../json.ts";

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { Busboy, type BusboyHeaders, type BusboyInstance } from "@fastify/busboy";
 import { SluiceError } from "../../domain/errors.ts";
-import { quote } from "../../jobs/quote.ts";
+import { quote } from "../../domain/quote.ts";
 
 /** What the form says beside the bytes. */
 export interface UploadForm {

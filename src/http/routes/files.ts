@@ -2,11 +2,11 @@
 import { Readable } from "node:stream";
 import Type from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
+import { quote } from "../../domain/quote.ts";
 import { batchUsing } from "../../jobs/batches/batches.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { deleteFile, filePurposes, listFiles, readFile, requireFile } from "../../jobs/files/files.ts";
 import { uploadFile } from "../../jobs/files/upload.ts";
-import { quote } from "../../jobs/quote.ts";
 import { errorResponses } from "../errors.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { fileResource } from "../openai/batch-resource.ts";

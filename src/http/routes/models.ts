@@ -1,8 +1,8 @@
 // GET /v1/models: the configured models, in OpenAI's words.
 import Type, { type Static } from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
+import { quote } from "../../domain/quote.ts";
 import type { JobsContext } from "../../jobs/context.ts";
-import { quote } from "../../jobs/quote.ts";
 import { errorResponses } from "../errors.ts";
 import { noQuery } from "../queries.ts";
 import type { HttpServer } from "../types.ts";

@@ -2,9 +2,9 @@
 // POST /v1/quotas/{name}/forget and POST /v1/deployments/{id}/revive.
 import Type from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
+import { quote } from "../../domain/quote.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { requireAdmin } from "../../jobs/policy.ts";
-import { quote } from "../../jobs/quote.ts";
 import type { QuotaSnapshot } from "../../scheduler/scheduler.ts";
 import { errorResponses } from "../errors.ts";
 import { isoOrNull, nullable, time } from "../json.ts";

@@ -2,10 +2,10 @@
 import Type from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
 import { toUsd } from "../../domain/money.ts";
+import { quote } from "../../domain/quote.ts";
 import { addUsage, noUsage, type UsageSums } from "../../domain/usage.ts";
 import type { JobsContext } from "../../jobs/context.ts";
 import { environmentFor } from "../../jobs/policy.ts";
-import { quote } from "../../jobs/quote.ts";
 import { readUsage, type UsageGroup, usageGroups } from "../../jobs/usage.ts";
 import { errorResponses } from "../errors.ts";
 import type { HttpServer } from "../types.ts";

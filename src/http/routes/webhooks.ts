@@ -2,9 +2,9 @@
 import Type from "typebox";
 import { isBatchId } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
+import { quote } from "../../domain/quote.ts";
 import { deliveryStatuses } from "../../domain/webhook.ts";
 import type { JobsContext } from "../../jobs/context.ts";
-import { quote } from "../../jobs/quote.ts";
 import { redeliver, requireDelivery, searchDeliveries } from "../../jobs/webhooks/deliveries.ts";
 import { rotateSecret, type TenantSecrets, tenantSecrets } from "../../jobs/webhooks/secrets.ts";
 import { errorResponses } from "../errors.ts";

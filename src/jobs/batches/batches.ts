@@ -11,12 +11,12 @@ import {
 } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import { onOneLine } from "../../domain/json-lines.ts";
+import { quote } from "../../domain/quote.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../context.ts";
 import { deletedAmong } from "../deleted.ts";
 import { fileIdOf, readFile, requireFile, type StoredFile, writeFile } from "../files/files.ts";
 import { type Once, withIdempotency } from "../idempotency.ts";
-import { quote } from "../quote.ts";
 import { checkWebhookUrl } from "../webhooks/url.ts";
 import type { LineFormats } from "./lines.ts";
 import { type Batch, findBatch, insertBatch, openBatches, requireBatch, takeStep } from "./records.ts";

@@ -3,10 +3,10 @@
 import { type BatchError, type BatchRequest, lineJobId } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Job, JobError, JobHead, Outcome } from "../../domain/job.ts";
+import { quote } from "../../domain/quote.ts";
 import type { AdmissionContext } from "../admission.ts";
 import type { Caller } from "../caller.ts";
 import { keepExact } from "../exact-json.ts";
-import { quote } from "../quote.ts";
 import { buildJob } from "../submit.ts";
 import type { SubmitInput } from "../submit-input.ts";
 import { requireUnicodeIn } from "../unicode.ts";

@@ -3,6 +3,7 @@
 // told of them before it opens.
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
+import { quote } from "../../domain/quote.ts";
 import { pauseKey } from "../../scheduler/pauses.ts";
 import type { PauseTarget } from "../../scheduler/scheduler.ts";
 import type { RecordPlace } from "../../store/record-store.ts";
@@ -10,7 +11,6 @@ import { requireEnvironment } from "../admission.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../context.ts";
 import { requireAdmin } from "../policy.ts";
-import { quote } from "../quote.ts";
 import type { Pause } from "./pause.ts";
 
 type Context = Pick<JobsContext, "settings" | "store" | "scheduler" | "clock">;

@@ -5,9 +5,9 @@ import { type ApiKey, newApiKey } from "../../domain/api-key.ts";
 import type { Clock } from "../../domain/clock.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Priority } from "../../domain/job.ts";
+import { quote } from "../../domain/quote.ts";
 import type { RecordPlace, RecordStore } from "../../store/record-store.ts";
 import type { Caller, KeyLimits } from "../caller.ts";
-import { quote } from "../quote.ts";
 
 const place: RecordPlace = { collection: "api_keys" };
 const pageSize = 1000;

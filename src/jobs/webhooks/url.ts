@@ -4,7 +4,7 @@ import { isIP } from "node:net";
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import { AllowedNetworks } from "../../domain/networks.ts";
-import { quote } from "../quote.ts";
+import { quote } from "../../domain/quote.ts";
 
 const maxLength = 2048;
 
