@@ -60,6 +60,7 @@ test("has every route", () => {
     "POST /v1/batches",
     "GET /v1/batches",
     "GET /v1/batches/{batch_id}",
+    "DELETE /v1/batches/{batch_id}",
     "POST /v1/batches/{batch_id}/cancel",
     "POST /v1/batches/{batch_id}/retry",
     "GET /v1/batches/{batch_id}/results",

@@ -43,13 +43,13 @@ import type { RecordStore } from "../record-store.ts";
 import { StoreOpenError } from "../store-open-error.ts";
 import { requestFromJson } from "../stored-forms.ts";
 import { FolderBlobs } from "./folder-blobs.ts";
+import { cursorKey, earlier, firstKey, lastKey, later, startOf } from "./job-keys.ts";
 import { findLeftBehind } from "./left-behind.ts";
 import { lockDataFolder } from "./lock.ts";
 import { makeFilesPrivate, openFolderMode } from "./permissions.ts";
 import {
   type DatabaseName,
   type EndRow,
-  type JobKey,
   type Place,
   type ReadOperations,
   type Rows,
@@ -110,10 +110,6 @@ function checkDatabaseName(database: DatabaseName): void {
     `"${database}" cannot be the name of a database: it becomes the name of a file. Use letters, digits, dots, hyphens and underscores, and not "${serviceDatabase}".`,
   );
 }
-
-/** Before and after every key in the order of submission. */
-const firstKey: JobKey = [Number.MIN_SAFE_INTEGER, ""];
-const lastKey: JobKey = [Number.MAX_SAFE_INTEGER, ""];
 
 class SqliteStore implements JobStore {
   readonly records: RecordStore;
@@ -373,22 +369,6 @@ function endRow(n: number, end: AttemptEnd): EndRow {
 /** What reading the outcome back would give: keys that are undefined are gone. */
 function asStored(outcome: Outcome): Outcome {
   return outcomeOf(outcomeRow(outcome));
-}
-
-function startOf(time: number | undefined): JobKey | undefined {
-  return time === undefined ? undefined : [time, ""];
-}
-
-function cursorKey(cursor: string | undefined): JobKey | undefined {
-  return cursor === undefined ? undefined : decodeCursor(cursor, firstKey);
-}
-
-function earlier(a: JobKey, b: JobKey): JobKey {
-  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]) ? a : b;
-}
-
-function later(a: JobKey, b: JobKey): JobKey {
-  return earlier(a, b) === a ? b : a;
 }
 
 function pageOf<T>({ rows, more, resumeAt }: Rows<JobRow>, decode: (row: JobRow) => T): Page<T> {
