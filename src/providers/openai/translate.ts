@@ -106,7 +106,7 @@ function toPart(text: string) {
 function toTool({ name, description, inputSchema }: NonNullable<CanonicalRequest["tools"]>[number]) {
   return {
     type: "function",
-    function: { name, ...(description && { description }), parameters: printableSchema(inputSchema) },
+    function: { name, ...(description !== undefined && { description }), parameters: printableSchema(inputSchema) },
   };
 }
 

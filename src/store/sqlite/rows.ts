@@ -1,6 +1,6 @@
 // How jobs, attempts and outcomes stand in the tables. What people filter or read by is a column; the rest is JSON.
 import type { Attempt, AttemptEnd, FinalState, Job, JobHead, JobState, JobSummary, Outcome } from "../../domain/job.ts";
-import { outcomeFromRecord } from "../stored-forms.ts";
+import { outcomeFromRecord, requestFromJson } from "../stored-forms.ts";
 
 /**
  * New jobs, as the writer's thread gets them: flat, because copying a job between threads takes 0.5 us then, and 1.3 as an
@@ -54,6 +54,10 @@ export function pushStagedJob(values: (string | number | null)[], job: Job): num
   const request = JSON.stringify(job.request);
   values.push(request);
   return head.length + request.length;
+}
+
+export function jobOf(head: string, request: string): Job {
+  return { ...JSON.parse(head), request: requestFromJson(request) };
 }
 
 /** A row of a list. `submitted_at` and `job_id` are its key. */

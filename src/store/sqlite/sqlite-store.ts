@@ -56,7 +56,7 @@ import {
   serviceDatabase,
   type WriteOperations,
 } from "./protocol.ts";
-import { attemptOf, type JobRow, newJobRows, outcomeOf, outcomeRow, summaryOf } from "./rows.ts";
+import { attemptOf, type JobRow, jobOf, newJobRows, outcomeOf, outcomeRow, summaryOf } from "./rows.ts";
 import { SqliteRecords } from "./sqlite-records.ts";
 import { SqliteStagedJobs } from "./sqlite-staged-jobs.ts";
 import { StoreThread } from "./thread.ts";
@@ -356,10 +356,6 @@ class SqliteStore implements JobStore {
   #environments(only: string | undefined): string[] {
     return only === undefined ? Object.keys(this.#databases) : [this.#place(only).environment];
   }
-}
-
-function jobOf(head: string, request: string): Job {
-  return { ...JSON.parse(head), request: requestFromJson(request) };
 }
 
 function endRow(n: number, end: AttemptEnd): EndRow {
