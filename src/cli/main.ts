@@ -1,60 +1,19 @@
 #!/usr/bin/env node
-// The command `sluice`.
-import { inspect } from "node:util";
-import { Command, CommanderError } from "commander";
-import { ConfigError } from "../config/config-error.ts";
-import { maskSecrets, secretHider } from "../config/secrets.ts";
-import { version } from "../config/version.ts";
-import { cancelCommand, retryCommand } from "./cancel-retry.ts";
-import { enqueueCommand } from "./enqueue.ts";
-import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
-import { importQueueCommand } from "./import-queue.ts";
-import { keysCommand } from "./keys.ts";
-import { pauseCommand, resumeCommand } from "./pause.ts";
-import { quotasCommand } from "./quotas.ts";
-import { apiCommand, serveCommand, workerCommand } from "./serve.ts";
-import { simulateCommand } from "./simulate.ts";
-import { statusCommand } from "./status.ts";
-import { usageCommand } from "./usage.ts";
+// Entry of the command `sluice`: checks the version of Node before anything is loaded that an old one cannot parse. For the
+// same reason it has no import of its own and no top-level await; what it needs of Node is there since version 12.
+const needed = [20, 19] as const;
 
-const program = new Command("sluice")
-  .description("A durable, quota-aware queue in front of Amazon Bedrock.")
-  .version(version, "-v, --version", "print the version")
-  .addCommand(serveCommand())
-  .addCommand(apiCommand())
-  .addCommand(workerCommand())
-  .addCommand(enqueueCommand())
-  .addCommand(statusCommand())
-  .addCommand(cancelCommand())
-  .addCommand(retryCommand())
-  .addCommand(pauseCommand())
-  .addCommand(resumeCommand())
-  .addCommand(usageCommand())
-  .addCommand(keysCommand())
-  .addCommand(quotasCommand())
-  .addCommand(simulateCommand())
-  .addCommand(importQueueCommand())
-  .addHelpText("after", exitCodesHelp);
-const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)];
-for (const command of withSubcommands(program)) {
-  command.exitOverride().showHelpAfterError("(--help shows how)");
-  // What was typed, and the default of --url, may hold the password of an address.
-  command.configureOutput({
-    writeOut: (text) => void process.stdout.write(maskSecrets(text)),
-    writeErr: (text) => void process.stderr.write(maskSecrets(text)),
-  });
+function isTooOld(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major < needed[0] || (major === needed[0] && minor < needed[1]);
 }
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    // Help counts as an error here; commander has printed what there is to say.
-    process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-  } else {
-    const known = error instanceof CommandError || error instanceof ConfigError;
-    console.error(secretHider(process.env)(known ? error.message : inspect(error)));
-    // At once, whatever a start that failed half-way has left running.
-    process.exit(exitCodes.error);
-  }
+if (isTooOld(process.versions.node)) {
+  console.error(`Sluice needs Node ${needed.join(".")} or later; this is ${process.versions.node}.`);
+  process.exitCode = 1;
+} else {
+  import("./program.ts").catch((error: unknown) => {
+    console.error(error);
+    process.exitCode = 1;
+  });
 }
