@@ -90,7 +90,9 @@ class Filler {
     const isOpen = schema.properties === undefined && more !== false;
     if (isOpen && required.length === 0 && !isObject(more)) {
       const open = depth === 0 ? this.#filling.openObject?.() : undefined;
-      if (isObject(open) && isObject(open.properties)) return this.#object(open, depth + 1);
+      // References point into the schema that they are written in.
+      const value = open === undefined ? undefined : new Filler(open, this.#filling).value(open, "value", depth + 1);
+      if (isObject(value)) return value;
     }
     const wanted = names.filter((name) => required.includes(name) || depth < optionalDepth);
     const limit = typeof schema.maxProperties === "number" ? schema.maxProperties : Number.POSITIVE_INFINITY;

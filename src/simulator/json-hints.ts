@@ -9,10 +9,17 @@ const maxTries = 200;
 /** A schema for the object that the texts ask for; undefined if they say nothing of it. */
 export function describedObject(text: string): Json | undefined {
   const objects = objectsIn(text.slice(-searchedCharacters));
-  const schema = objects.findLast((object) => isObject(object.properties));
+  const schema = objects.map(schemaIn).findLast((found) => found !== undefined);
   if (schema) return schema;
   const example = objects.findLast((object) => Object.keys(object).length > 0);
   return example ? schemaOf(example) : keysIn(text);
+}
+
+/** The schema that an object is or wraps, as OpenAI's `response_format` does. */
+function schemaIn(object: Json): Json | undefined {
+  if (isObject(object.properties) || typeof object.$ref === "string") return object;
+  const inner = object.json_schema ?? object.schema;
+  return isObject(inner) ? schemaIn(inner) : undefined;
 }
 
 /** The JSON objects in a text that do not stand in another one. */

@@ -158,6 +158,28 @@ describe("F12: OpenAI's interface", () => {
       days: expect.any(Number),
     });
   });
+
+  test("follows the references of a schema in the conversation", async () => {
+    const client = await setUp();
+    const defs = { Season: { enum: ["spring", "autumn"] }, Trip: { type: "object", properties: {} as object } };
+    defs.Trip.properties = { season: { $ref: "#/$defs/Season" }, stops: { type: "array", items: city, minItems: 1 } };
+    const stop = { city: expect.stringContaining("synthetic") };
+    const trip = { season: expect.stringMatching(/^(spring|autumn)$/), stops: expect.arrayContaining([stop]) };
+    const schemas = [
+      { ...defs.Trip, $defs: defs },
+      { $ref: "#/$defs/Trip", $defs: defs },
+      { type: "json_schema", json_schema: { name: "trip", schema: { ...defs.Trip, $defs: defs } } },
+    ];
+    for (const schema of schemas) {
+      const content = `Answer in JSON. Keep to this schema: ${JSON.stringify(schema)}`;
+      const asked = {
+        messages: [{ role: "user" as const, content }],
+        response_format: { type: "json_object" as const },
+      };
+      const { choices } = await client.chat.completions.create({ model: nova, ...asked });
+      expect(JSON.parse(choices[0]!.message.content!)).toEqual(trip);
+    }
+  });
 });
 
 test.each<[string, string, object | undefined]>([
