@@ -28,7 +28,7 @@ export function parseAuthority(text: string): Authority | undefined {
 }
 
 /** Reads an Origin header: scheme, host and port. Returns undefined for `null` and anything but http and https. */
-export function parseOrigin(text: string): Required<Authority> | undefined {
+function parseOrigin(text: string): Required<Authority> | undefined {
   const [, scheme, rest = ""] = /^(https?):\/\/(.+)$/i.exec(text) ?? [];
   const authority = scheme === undefined ? undefined : parseAuthority(rest);
   return authority && { port: defaultPort(scheme!), ...authority };

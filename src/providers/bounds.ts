@@ -9,9 +9,9 @@ import { type Provider, type ProviderAnswer, ProviderError, type ProviderFailure
  * Maximum size of an answer: its text and its tool calls as JSON, in bytes of UTF-8. Stored twice in one MongoDB
  * document, it still fits into the 16 MB that such a document may have.
  */
-export const maxAnswerBytes = 4 * 1024 * 1024;
+const maxAnswerBytes = 4 * 1024 * 1024;
 /** Maximum number of tool calls in one answer. */
-export const maxToolCalls = 1_024;
+const maxToolCalls = 1_024;
 const maxIdLength = 200;
 const maxTierLength = 50;
 const maxMessageLength = 2_000;
@@ -156,7 +156,7 @@ class Check {
  * The usage in whole tokens from 0 to `maxTokens`; fractions are rounded up. Returns undefined if input or output is not a
  * finite number: then the usage is not known.
  */
-export function boundedUsage(usage: Usage, maxTokens: number): Usage | undefined {
+function boundedUsage(usage: Usage, maxTokens: number): Usage | undefined {
   if (!isNumber(usage.input) || !isNumber(usage.output)) return undefined;
   const whole = (tokens: number) => Math.min(maxTokens, Math.max(0, Math.ceil(tokens)));
   const part = <Name extends keyof Usage>(name: Name, most = maxTokens) => {
@@ -184,7 +184,7 @@ function sameUsage(a: Usage, b: Usage | undefined): boolean {
  * The wait in milliseconds that is believed. Returns undefined for 0, which says nothing, and for what is no time.
  * @param throttle the quota that the provider names
  */
-export function boundedWait(ms: number, throttle?: ProviderFailure["throttle"]): number | undefined {
+function boundedWait(ms: number, throttle?: ProviderFailure["throttle"]): number | undefined {
   if (!(ms > 0)) return undefined;
   const longest = throttle === "tokens_per_day" ? longestDailyWaitMs : longestWaitMs;
   return Math.min(longest, Math.max(shortestWaitMs, Math.ceil(ms)));

@@ -102,7 +102,7 @@ function size(min: number | undefined, max: number | undefined, unit: string): s
 }
 
 /** Returns `a, b and c`. */
-export function enumeration(names: readonly string[]): string {
+function enumeration(names: readonly string[]): string {
   return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : (names[0] ?? "nothing");
 }
 

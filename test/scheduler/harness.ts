@@ -1,15 +1,13 @@
 // Small configurations and jobs for the scheduler's tests, and a driver that talks to one through the port alone.
+import type { DeploymentConfig, QuotaConfig, SchedulerConfig } from "../../src/scheduler/configuration.ts";
 import type {
   AcquireRequest,
   AcquireResult,
-  DeploymentConfig,
   DeploymentSignal,
   Grant,
   QueueEntry,
-  QuotaConfig,
   QuotaSnapshot,
   Scheduler,
-  SchedulerConfig,
   SettleAnswer,
   Settlement,
 } from "../../src/scheduler/scheduler.ts";

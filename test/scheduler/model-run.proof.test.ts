@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Priority } from "../../src/domain/job.ts";
+import type { SchedulerConfig } from "../../src/scheduler/configuration.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
 import { createRedisScheduler } from "../../src/scheduler/redis/redis-scheduler.ts";
 import type {
@@ -15,7 +16,6 @@ import type {
   QueueEntry,
   RestorePart,
   Scheduler,
-  SchedulerConfig,
   Settlement,
 } from "../../src/scheduler/scheduler.ts";
 import type { TestServer } from "../support/server-process.ts";

@@ -2,6 +2,7 @@
 // what was charged when. It knows none of the rules by which the scheduler decides; it checks what must never happen.
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import type { SchedulerConfig } from "../../src/scheduler/configuration.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
 import type {
   AcquireResult,
@@ -9,7 +10,6 @@ import type {
   Grant,
   QueueEntry,
   RestoredCharge,
-  SchedulerConfig,
   Settlement,
 } from "../../src/scheduler/scheduler.ts";
 import { configOf, Driver, deployment, jobId, minuteMs, quota } from "./harness.ts";

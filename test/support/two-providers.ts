@@ -15,8 +15,8 @@ export type Json = any;
 
 /** Tokens per minute of every model. */
 export const limit = 20_000;
-export const contextTokens = 30_000;
-export const maxTokens = 100;
+const contextTokens = 30_000;
+const maxTokens = 100;
 /** By how the answer comes. `patient` is for tests that close a model. */
 export const models = ["open", "whole", "converse", "stream"] as const;
 export type Model = (typeof models)[number];

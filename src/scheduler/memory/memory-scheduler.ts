@@ -5,6 +5,7 @@ import type { Clock } from "../../domain/clock.ts";
 import { type JobId, newToken } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { costOn } from "../admission.ts";
+import type { SchedulerConfig } from "../configuration.ts";
 import { Pauses } from "../pauses.ts";
 import type {
   AcquireRequest,
@@ -17,7 +18,6 @@ import type {
   RestampResult,
   RestorePart,
   Scheduler,
-  SchedulerConfig,
   SchedulerSnapshot,
   SettleAnswer,
   Settlement,

@@ -1,9 +1,9 @@
 // A route is what decides where a job can run: its models and the regions it may use. Jobs with the same answer share
 // a queue. Routes are kept while jobs use them.
 import type { Tier } from "../admission.ts";
+import type { SchedulerConfig } from "../configuration.ts";
 import type { Deployment } from "../deployment.ts";
 import type { Pauses } from "../pauses.ts";
-import type { SchedulerConfig } from "../scheduler.ts";
 import type { Entry } from "./entry.ts";
 
 export interface Route {

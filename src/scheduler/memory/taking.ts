@@ -1,9 +1,10 @@
 // Taking jobs: the next one by fair shares, on a deployment whose quotas admit it, charged and leased in one step.
 import type { TokenCount } from "../../domain/tokens.ts";
 import { decide, fairCostOn } from "../admission.ts";
+import type { SchedulerConfig } from "../configuration.ts";
 import type { Deployment } from "../deployment.ts";
 import type { Pauses } from "../pauses.ts";
-import type { AcquireRequest, AcquireResult, Grant, SchedulerConfig } from "../scheduler.ts";
+import type { AcquireRequest, AcquireResult, Grant } from "../scheduler.ts";
 import type { Entry } from "./entry.ts";
 import { chargeAll, type Lease, type Leases } from "./leases.ts";
 import type { WaitingRoom } from "./waiting-room.ts";

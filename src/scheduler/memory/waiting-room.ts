@@ -6,10 +6,11 @@
 import type { JobId } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { type Applicant, costOn, earliestStart } from "../admission.ts";
+import type { SchedulerConfig } from "../configuration.ts";
 import { FairQueue, type Weights } from "../fair-queue.ts";
 import { IndexedHeap } from "../indexed-heap.ts";
 import type { Pauses } from "../pauses.ts";
-import type { QueueEntry, SchedulerConfig, SchedulerSnapshot } from "../scheduler.ts";
+import type { QueueEntry, SchedulerSnapshot } from "../scheduler.ts";
 import { comesBefore } from "../sorted-queue.ts";
 import type { Suspect } from "../suspicion.ts";
 import type { Entry } from "./entry.ts";

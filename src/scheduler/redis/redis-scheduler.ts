@@ -6,6 +6,7 @@
 import { type Clock, systemClock } from "../../domain/clock.ts";
 import { type JobId, newToken } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
+import type { SchedulerConfig } from "../configuration.ts";
 import { pauseKey } from "../pauses.ts";
 import type {
   AcquireRequest,
@@ -18,7 +19,6 @@ import type {
   RestampResult,
   RestorePart,
   Scheduler,
-  SchedulerConfig,
   SchedulerSnapshot,
   SettleAnswer,
   Settlement,

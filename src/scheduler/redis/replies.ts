@@ -1,5 +1,6 @@
 // What the scripts answer, as the port's types: see the header of each script.
 import type { Priority } from "../../domain/job.ts";
+import type { QuotaUnit } from "../configuration.ts";
 import { pauseTarget } from "../pauses.ts";
 import type {
   AcquireResult,
@@ -7,7 +8,6 @@ import type {
   DeploymentState,
   Explanation,
   QuotaSnapshot,
-  QuotaUnit,
   RestampResult,
   SchedulerSnapshot,
   WaitingOn,

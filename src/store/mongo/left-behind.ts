@@ -6,7 +6,7 @@ import type { LeftBehind } from "../job-store.ts";
 import { find } from "./reads.ts";
 
 /** The name of the checkpoint that holds the names. */
-export const databasesCheckpoint = "databases";
+const databasesCheckpoint = "databases";
 
 /** All databases that are or were in use; saved with `save` if there are new ones. */
 export async function rememberDatabases(
