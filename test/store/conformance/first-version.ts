@@ -1,6 +1,7 @@
 // What the first version wrote: the arguments of tool calls parsed, as `input`. Adapters keep requests and outcomes as the
 // JSON that they are given, so writing that form through the port leaves in the store what the first version left.
 import { expect, type TestAPI } from "vitest";
+import { lineJobId, newBatchId } from "../../../src/domain/batch.ts";
 import type { Outcome, ToolCall } from "../../../src/domain/job.ts";
 import type { ContentBlock } from "../../../src/domain/request.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
@@ -19,7 +20,9 @@ export function firstVersionCases(store: () => JobStore, test: TestAPI): void {
       messages: [asked, { role: "assistant" as const, content: blocks as ContentBlock[] }],
       parameters: { maxTokens: 100 },
     });
-    const old = makeJob({ request: withCalls(oldCalls.map((c) => ({ type: "tool_call", ...c }))) });
+    const batchId = newBatchId();
+    const [id, next] = [lineJobId(batchId, 1), lineJobId(batchId, 2)];
+    const old = makeJob({ id, batchId, request: withCalls(oldCalls.map((c) => ({ type: "tool_call", ...c }))) });
     const now = { ...old, request: withCalls(calls.map((c) => ({ type: "tool_call", ...c }))) };
     await store().insertMany([old]);
     expect((await store().get(old.id))?.job).toEqual(now);
@@ -32,5 +35,7 @@ export function firstVersionCases(store: () => JobStore, test: TestAPI): void {
     const record = await store().get(old.id);
     expect(record?.outcome).toEqual({ ...outcome, toolCalls: calls });
     expect(record?.job).toEqual(now);
+    const range = { environment: "UAT", submittedAt: old.submittedAt, from: id, to: next, limit: 9 };
+    expect((await store().lines(range)).map((line) => line.outcome?.toolCalls)).toEqual([calls]);
   });
 }
