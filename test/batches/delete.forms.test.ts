@@ -90,7 +90,9 @@ describeForm((mode) => {
   test("F3: one that runs is refused with what to do", async () => {
     const { id } = await createBatch(service, lineOf("a", "slow a"));
     await untilStatus(service, id, "in_progress");
-    await vi.waitFor(async () => expect((await ask("GET", `/v1/batches/${id}`)).body.progress.in_progress).toBe(1));
+    await vi.waitFor(async () => expect((await ask("GET", `/v1/batches/${id}`)).body.progress.in_progress).toBe(1), {
+      timeout: 30_000,
+    });
     const refusal = await ask("DELETE", `/v1/batches/${id}`);
     expect(refusal).toMatchObject({ status: 409, body: { error: { code: "conflict" } } });
     expect(refusal.body.error.message).toContain(`POST /v1/batches/${id}/cancel`);
