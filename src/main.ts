@@ -23,7 +23,8 @@ import { beatMs, heartbeat } from "./jobs/callers/presence.ts";
 import { WaitingCallers } from "./jobs/callers/waiting-callers.ts";
 import type { JobsContext, ReloadReport } from "./jobs/context.ts";
 import { CallDurations } from "./jobs/durations.ts";
-import { sweepLooseBlobs } from "./jobs/files/files.ts";
+import { allFiles, sweepLooseBlobs } from "./jobs/files/files.ts";
+import { FileSpace } from "./jobs/files/space.ts";
 import { createFirstKey, type KeysContext } from "./jobs/keys/keys.ts";
 import { type KeyRegistry, openKeyRegistry } from "./jobs/keys/registry.ts";
 import { Limits } from "./jobs/limits/limits.ts";
@@ -157,6 +158,8 @@ export async function startService(initial: Settings, options: StartOptions = {}
     await resumeTokenRatios(context).catch((error) => notShared(log, error));
     // Before anything can be uploaded: nobody but a process that died can have left a blob without its file.
     if (!settings.distributed) await sweepLooseBlobs(context, 0);
+    context.fileSpace = new FileSpace(settings, clock, () => allFiles(context));
+    await context.fileSpace.load();
     if (settings.role !== "worker") {
       const warm = () => warmUsage(context);
       opened.push(repeat(systemTimers, usageMs, warm, (err) => log.warn({ err }, "failed to read the sums of usage")));

@@ -72,6 +72,8 @@ export const defaultLimits: LimitSettings = {
   maxRequestBytes: 4 * 1024 * 1024,
   maxPromptBytes: 1024 * 1024,
   maxFileBytes: 1024 * 1024 * 1024,
+  maxTenantFileBytes: 10 * 1024 * 1024 * 1024,
+  unusedFileExpiresInS: 7 * 24 * 3600,
   maxBatchLines: 1_000_000,
   maxWaitS: 60,
   maxChatWaitS: 600,

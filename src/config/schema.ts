@@ -222,6 +222,8 @@ export const fileSchema = section({
       maxRequestBytes: integer(1024, 64 * megabytes),
       maxPromptBytes: integer(1, 64 * megabytes),
       maxFileBytes: integer(1024, 1024 * 1024 * megabytes),
+      maxTenantFileBytes: integer(1024, Number.MAX_SAFE_INTEGER),
+      unusedFileExpiresInS: integer(3600, 10 * 365 * 24 * 3600),
       maxBatchLines: integer(1, 100_000_000),
       maxWaitS: integer(5, 600),
       maxChatWaitS: integer(1, 24 * 3600),

@@ -144,6 +144,10 @@ export interface LimitSettings {
   maxPromptBytes: number;
   /** Of one uploaded file. */
   maxFileBytes: number;
+  /** Of all files of one tenant: uploads, and results of batches. */
+  maxTenantFileBytes: number;
+  /** After this long, in seconds, an uploaded file is deleted that no batch has read. */
+  unusedFileExpiresInS: number;
   /** Requests in the file of one batch. Each may be as long as the body of a request. */
   maxBatchLines: number;
   /** How long `?wait=` may hold an answer. */

@@ -49,6 +49,8 @@ export interface BatchRequest {
   retryOf?: BatchId;
   /** Where the end of the batch is posted. */
   webhookUrl?: string;
+  /** After so many milliseconds output and error file are deleted; absent: never. */
+  outputExpiresInMs?: number;
 }
 
 /** A mistake in the file. `line` counts from 1; absent if it is about the whole file. */

@@ -7,6 +7,7 @@ import type { EventBus } from "../events/event-bus.ts";
 import type { MissingModel, Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
 import type { KnownPauses } from "./control/pause.ts";
+import type { FileSpace } from "./files/space.ts";
 import type { LimitsGate } from "./limits/gate.ts";
 import type { TokenCounter } from "./token-counter.ts";
 import type { TokenRatios } from "./token-ratios.ts";
@@ -27,6 +28,8 @@ export interface JobsContext {
   log: Logger;
   /** What keys and the service take. Absent: everything. */
   limits?: LimitsGate;
+  /** Counts the bytes of files by tenant. Absent: nothing is refused. */
+  fileSpace?: FileSpace;
   /** Told of jobs that were stored just now, after their state event. Must not throw, and is not waited for. */
   onAccepted?: (jobs: readonly Job[]) => void;
   /** Told that a batch was created or cancelled, where this process takes batches further. */

@@ -137,12 +137,16 @@ export function batchRequestAt(createdAt: number): BatchRequest {
 }
 
 /** A batch of these lines on record, that nothing has been done for yet. */
-export async function acceptedBatch(context: JobsContext, lines: Iterable<string>): Promise<BatchRequest> {
+export async function acceptedBatch(
+  context: JobsContext,
+  lines: Iterable<string>,
+  expiresInMs?: number,
+): Promise<BatchRequest> {
   async function* bytes() {
     for (const line of lines) yield Buffer.from(line);
   }
   const place = { id: newFileId(), environment: "UAT" };
-  const described = { tenant: "default", filename: "in.jsonl", purpose: "batch" } as const;
+  const described = { tenant: "default", filename: "in.jsonl", purpose: "batch", expiresInMs } as const;
   const { id: inputFileId } = await writeFile(context, place, bytes(), () => described);
   const input = { inputFileId, endpoint, completionWindow: "24h" };
   return (await createBatchOf(context, lineFormats(context.settings), input, anybody)).request;

@@ -21,6 +21,7 @@ export const fileSchema = Type.Object(
     object: Type.Literal("file"),
     bytes: count,
     created_at: Type.Integer(),
+    expires_at: Type.Optional(Type.Integer({ description: "When it is deleted, if `expires_after` says so." })),
     filename: Type.String(),
     purpose: Type.Enum([...filePurposes]),
     status: Type.Literal("processed"),
@@ -29,12 +30,13 @@ export const fileSchema = Type.Object(
   { $id: "File", additionalProperties: false },
 );
 
-export function fileResource({ id, bytes, createdAt, filename, purpose, environment }: StoredFile) {
+export function fileResource({ id, bytes, createdAt, expiresAt, filename, purpose, environment }: StoredFile) {
   return {
     id,
     object: "file" as const,
     bytes,
     created_at: toSeconds(createdAt),
+    ...(expiresAt !== undefined && { expires_at: toSeconds(expiresAt) }),
     filename,
     purpose,
     status: "processed" as const,

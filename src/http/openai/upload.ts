@@ -9,6 +9,8 @@ import { quote } from "../../domain/quote.ts";
 export interface UploadForm {
   filename: string;
   purpose: string;
+  /** What the form says of `expires_after`; absent parts are undefined. */
+  expiresAfter?: { anchor: string | undefined; seconds: string | undefined };
 }
 
 interface Upload<Stored> {
@@ -21,7 +23,8 @@ interface Upload<Stored> {
   store(bytes: AsyncIterable<Uint8Array>, form: () => Promise<UploadForm>): Promise<Stored>;
 }
 
-const fields = ["file", "purpose"];
+const [anchorField, secondsField] = ["expires_after[anchor]", "expires_after[seconds]"];
+const fields = ["file", "purpose", anchorField, secondsField];
 const maxFieldBytes = 1000;
 const maxFilenameLength = 255;
 /** Of a form besides its file: boundaries, headers, other fields. */
@@ -51,7 +54,13 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
     if (mistake) throw mistake;
     const purpose = values.get("purpose");
     if (purpose === undefined) throw badForm("purpose is required.", "purpose");
-    return { filename: cut(filename) || "upload.jsonl", purpose };
+    const [anchor, seconds] = [values.get(anchorField), values.get(secondsField)];
+    const expires = anchor !== undefined || seconds !== undefined;
+    return {
+      filename: cut(filename) || "upload.jsonl",
+      purpose,
+      ...(expires && { expiresAfter: { anchor, seconds } }),
+    };
   };
 
   busboy.on("field", (name, value, _nameCut, valueCut) => {

@@ -17,6 +17,7 @@ import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { batchDryRunResource } from "../openai/batch-dry-run.ts";
 import { lineFormats } from "../openai/batch-lines.ts";
 import { batchResource } from "../openai/batch-resource.ts";
+import { expiresAfter } from "../openai/expires-after.ts";
 import type { HttpServer } from "../types.ts";
 import { answersOf } from "./docs.ts";
 
@@ -36,6 +37,7 @@ const body = Type.Object(
     completion_window: Type.String({ maxLength: 20, description: "Hours or days, such as 24h or 7d: from 1h to 14d." }),
     metadata: Type.Optional(metadataField),
     webhook_url: Type.Optional(webhookUrl("batch")),
+    output_expires_after: Type.Optional(expiresAfter("output and error file")),
     ...dryRunField,
   },
   { additionalProperties: false },
@@ -81,13 +83,15 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async (request, reply) => {
-      const { input_file_id, endpoint, completion_window, metadata, webhook_url, dry_run } = request.body;
+      const { input_file_id, endpoint, completion_window, metadata, webhook_url, output_expires_after, dry_run } =
+        request.body;
       const input = {
         inputFileId: input_file_id,
         endpoint,
         completionWindow: completion_window,
         ...(metadata && { metadata }),
         ...(webhook_url !== undefined && { webhookUrl: webhook_url }),
+        ...(output_expires_after && { outputExpiresInMs: output_expires_after.seconds * 1000 }),
       };
       if (asksDryRun(request.query, dry_run)) {
         const gone = goneSignal(reply, closing);

@@ -11,6 +11,7 @@ import { errorResponses } from "../errors.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency.ts";
 import { fileResource } from "../openai/batch-resource.ts";
 import { environmentHeader, environmentOf } from "../openai/environment.ts";
+import { expiresAfter, expiresInMsOf } from "../openai/expires-after.ts";
 import { receiveUpload, type UploadForm } from "../openai/upload.ts";
 import type { HttpServer } from "../types.ts";
 import { compileQueryOnly } from "../validation.ts";
@@ -36,7 +37,11 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
         headers: Type.Object({ ...idempotencyHeaders.properties, ...environmentHeader }),
         body: Type.Unsafe<unknown>({
           type: "object",
-          properties: { file: { type: "string", format: "binary" }, purpose: { type: "string", enum: ["batch"] } },
+          properties: {
+            file: { type: "string", format: "binary" },
+            purpose: { type: "string", enum: ["batch"] },
+            expires_after: expiresAfter("file"),
+          },
           required: ["file", "purpose"],
         }),
         response: {
@@ -44,7 +49,7 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
           ...errorResponses(
             [
               ...(["invalid_request", "unknown_environment", "too_large", "unsupported_media_type"] as const),
-              ...(["idempotency_conflict", "storage_full", "unavailable", "fate_unknown"] as const),
+              ...(["idempotency_conflict", "limit_exceeded", "storage_full", "unavailable", "fate_unknown"] as const),
             ],
             "OpenAIError",
           ),
@@ -195,7 +200,8 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
 }
 
 /** @throws SluiceError `invalid_request` */
-function batchFile({ filename, purpose }: UploadForm): { filename: string; purpose: "batch" } {
-  if (purpose === "batch") return { filename, purpose };
+function batchFile({ filename, purpose, expiresAfter }: UploadForm) {
+  const expiresInMs = expiresAfter && expiresInMsOf(expiresAfter);
+  if (purpose === "batch") return { filename, purpose, expiresInMs } as const;
   throw new SluiceError("invalid_request", `purpose must be batch; got ${quote(purpose)}.`, { field: "purpose" });
 }

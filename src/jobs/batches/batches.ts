@@ -30,6 +30,8 @@ export interface BatchInput {
   metadata?: Record<string, string>;
   /** Where the end of the batch is posted. */
   webhookUrl?: string;
+  /** After so many milliseconds output and error file are deleted; absent: never. */
+  outputExpiresInMs?: number;
 }
 
 const hourMs = 3_600_000;
@@ -64,7 +66,7 @@ export async function createBatch(
 export async function batchRequestOf(
   context: JobsContext,
   formats: LineFormats,
-  { inputFileId, endpoint, completionWindow, metadata, webhookUrl }: BatchInput,
+  { inputFileId, endpoint, completionWindow, metadata, webhookUrl, outputExpiresInMs }: BatchInput,
   caller: Caller,
 ): Promise<Omit<BatchRequest, "id">> {
   if (!Object.hasOwn(formats, endpoint)) {
@@ -99,6 +101,7 @@ export async function batchRequestOf(
     expiresAt: createdAt + windowMs,
     ...(metadata && { metadata }),
     ...(checkedUrl !== undefined && { webhookUrl: checkedUrl }),
+    ...(outputExpiresInMs !== undefined && { outputExpiresInMs }),
   };
 }
 

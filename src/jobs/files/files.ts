@@ -7,6 +7,8 @@ import type { RecordPlace, StoredRecord } from "../../store/record-store.ts";
 import { type Caller, maySee } from "../caller.ts";
 import type { JobsContext } from "../context.ts";
 import { markDeleted } from "../deleted.ts";
+import { expectExpiry, expiryId } from "./expiry-records.ts";
+import type { ArrivingFile } from "./space.ts";
 
 export const filePurposes = ["batch", "batch_output"] as const;
 export type FilePurpose = (typeof filePurposes)[number];
@@ -25,9 +27,11 @@ export interface StoredFile {
   blob: string;
   /** Of the bytes, in hexadecimal; only of a file that was uploaded under an Idempotency-Key. */
   sha256?: string;
+  /** When it is deleted, in milliseconds since the epoch, because its owner asked for that. */
+  expiresAt?: number;
 }
 
-export type FilesContext = Pick<JobsContext, "store" | "clock" | "settings">;
+export type FilesContext = Pick<JobsContext, "store" | "clock" | "settings" | "fileSpace">;
 
 /** A blob that belongs to no file unless the file's record says so. */
 interface LooseBlob {
@@ -52,16 +56,20 @@ function isFileId(text: string): boolean {
   return /^file-[0-9a-f]{32}$/.test(text);
 }
 
-const filesIn = (environment: string): RecordPlace => ({ collection: "files", environment });
+export const filesIn = (environment: string): RecordPlace => ({ collection: "files", environment });
 const fileOrder = (id: string) => `file/${id}`;
 /** After the order of every file. */
 const afterFiles = "file0";
 
 /** What is known of a file only once all of its bytes have come. */
-type Described = Pick<StoredFile, "tenant" | "filename" | "purpose" | "sha256">;
+interface Described extends Pick<StoredFile, "tenant" | "filename" | "purpose" | "sha256"> {
+  /** After so many milliseconds the file is deleted; absent: see expiry.ts. */
+  expiresInMs?: number | undefined;
+}
 
 /**
  * Writes a file; durable when it resolves. Of several that write the same id the first one wins.
+ * @param arriving counts the bytes of an upload; files that a batch writes are counted and never refused
  * @param describe called when the bytes are durable; if it throws, there is no file
  * @returns the file that stands
  * @throws SluiceError what the store, the stream or `describe` throws
@@ -71,6 +79,7 @@ export async function writeFile(
   { id, environment }: Pick<StoredFile, "id" | "environment">,
   bytes: AsyncIterable<Uint8Array>,
   describe: () => Described | Promise<Described>,
+  arriving?: ArrivingFile,
 ): Promise<StoredFile> {
   const { store, clock } = context;
   const createdAt = clock.wall();
@@ -78,10 +87,16 @@ export async function writeFile(
   await store.records.insert(filesIn(environment), [looseRecord(loose, createdAt)]);
   try {
     const size = await store.blobs.put(environment, loose.blob, bytes);
-    const file: StoredFile = { id, environment, ...(await describe()), bytes: size, createdAt, blob: loose.blob };
+    const { expiresInMs, ...described } = await describe();
+    const expires = expiresInMs === undefined ? {} : { expiresAt: createdAt + expiresInMs };
+    const file: StoredFile = { id, environment, ...described, bytes: size, createdAt, blob: loose.blob, ...expires };
+    await expectExpiry(context, file);
     const record = { id, order: fileOrder(id), value: file };
     const [answer] = await store.records.insert(filesIn(environment), [record]);
-    return answer === "inserted" ? file : ((await fileIn(context, environment, id)) ?? file);
+    if (answer !== "inserted") return (await fileIn(context, environment, id)) ?? file;
+    if (arriving) arriving.stored(file);
+    else context.fileSpace?.stored(file);
+    return file;
   } finally {
     // Best effort: what is left behind is swept later.
     await tidy(context, loose).catch(() => {});
@@ -149,8 +164,25 @@ export async function deleteFile(context: FilesContext, file: StoredFile): Promi
   // Its key is bound to its id.
   if (file.sha256 !== undefined) await markDeleted(context, file);
   await context.store.records.insert(filesIn(file.environment), [looseRecord(loose, context.clock.wall())]);
-  await context.store.records.remove(filesIn(file.environment), [file.id]);
+  await context.store.records.remove(filesIn(file.environment), [file.id, expiryId(file.id)]);
+  context.fileSpace?.removed(file);
   await tidy(context, loose);
+}
+
+/** Reads all files of all environments. */
+export async function* allFiles({
+  store,
+  settings,
+}: Pick<FilesContext, "store" | "settings">): AsyncIterable<StoredFile> {
+  for (const environment of Object.keys(settings.environments)) {
+    let cursor: string | undefined;
+    do {
+      const range = { from: fileOrder(""), to: afterFiles, limit: pageSize, cursor };
+      const { items, next } = await store.records.list(filesIn(environment), range);
+      for (const { value } of items) if ((value as StoredFile).environment === environment) yield value as StoredFile;
+      cursor = next;
+    } while (cursor !== undefined);
+  }
 }
 
 /**

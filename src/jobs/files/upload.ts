@@ -5,6 +5,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import type { Caller } from "../caller.ts";
 import { type Once, withIdempotency } from "../idempotency.ts";
 import { type FilesContext, newFileId, type StoredFile, writeFile } from "./files.ts";
+import type { ArrivingFile } from "./space.ts";
 
 export interface Upload {
   environment: string;
@@ -13,12 +14,12 @@ export interface Upload {
   once: Once | undefined;
   bytes: AsyncIterable<Uint8Array>;
   /** Called when the bytes are durable; if it throws, there is no file. */
-  describe: () => Promise<Pick<StoredFile, "filename" | "purpose">>;
+  describe: () => Promise<Pick<StoredFile, "filename" | "purpose"> & { expiresInMs?: number | undefined }>;
 }
 
 /**
  * Writes a file of the caller's tenant; durable when it resolves.
- * @throws SluiceError `idempotency_conflict` if the key was used for something else; what the store, the stream or
+ * @throws SluiceError `idempotency_conflict` if the key was used for something else; `limit_exceeded`; what the store, the stream or
  *   `describe` throws, and then the upload may be repeated
  */
 export function uploadFile(context: FilesContext, upload: Upload): Promise<StoredFile> {
@@ -30,20 +31,38 @@ export function uploadFile(context: FilesContext, upload: Upload): Promise<Store
     prepare: async () => {},
     async commit(id) {
       const { tenant } = caller;
-      if (!once) return writeFile(context, { id, environment }, bytes, async () => ({ tenant, ...(await describe()) }));
-      const hash = createHash("sha256");
-      const describeAll = async () => ({ tenant, ...(await describe()), sha256: hash.digest("hex") });
-      let sent: Awaited<ReturnType<typeof describeAll>> | undefined;
-      const file = await writeFile(context, { id, environment }, hashed(bytes, hash), async () => {
-        sent = await describeAll();
-        return sent;
-      });
-      if (file.sha256 === sent?.sha256 && file.filename === sent?.filename && file.purpose === sent?.purpose)
-        return file;
-      const message = "The Idempotency-Key was used before for another file.";
-      throw new SluiceError("idempotency_conflict", message, { field: "Idempotency-Key" });
+      const arriving = await context.fileSpace?.begin(tenant);
+      try {
+        return await write(id, tenant, arriving);
+      } finally {
+        arriving?.end();
+      }
     },
   });
+
+  async function write(id: string, tenant: string, arriving: ArrivingFile | undefined): Promise<StoredFile> {
+    const place = { id, environment };
+    const sentBytes = arriving ? counted(bytes, arriving) : bytes;
+    if (!once) return writeFile(context, place, sentBytes, async () => ({ tenant, ...(await describe()) }), arriving);
+    const hash = createHash("sha256");
+    const describeAll = async () => ({ tenant, ...(await describe()), sha256: hash.digest("hex") });
+    let sent: Awaited<ReturnType<typeof describeAll>> | undefined;
+    const describeOnce = async () => {
+      sent = await describeAll();
+      return sent;
+    };
+    const file = await writeFile(context, place, hashed(sentBytes, hash), describeOnce, arriving);
+    if (file.sha256 === sent?.sha256 && file.filename === sent?.filename && file.purpose === sent?.purpose) return file;
+    const message = "The Idempotency-Key was used before for another file.";
+    throw new SluiceError("idempotency_conflict", message, { field: "Idempotency-Key" });
+  }
+}
+
+async function* counted(bytes: AsyncIterable<Uint8Array>, arriving: ArrivingFile): AsyncIterable<Uint8Array> {
+  for await (const piece of bytes) {
+    await arriving.take(piece.length);
+    yield piece;
+  }
 }
 
 async function* hashed(bytes: AsyncIterable<Uint8Array>, hash: Hash): AsyncIterable<Uint8Array> {

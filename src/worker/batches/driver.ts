@@ -4,6 +4,7 @@ import type { BatchId } from "../../domain/batch.ts";
 import { continueDeletion, openDeletions } from "../../jobs/batches/delete.ts";
 import { createLineCounter } from "../../jobs/batches/line-counter.ts";
 import { openBatches } from "../../jobs/batches/records.ts";
+import { sweepExpiredFiles } from "../../jobs/files/expiry.ts";
 import { sweepLooseBlobs } from "../../jobs/files/files.ts";
 import { repeat } from "../timers.ts";
 import { Claims } from "./claims.ts";
@@ -11,7 +12,7 @@ import { type BatchContext, Interrupted } from "./context.ts";
 import { driveBatch } from "./drive.ts";
 
 const roundMs = 1_000;
-const sweepMs = 600_000;
+const sweepMs = 60_000;
 /** Batches that are taken further at a time, so that small ones do not wait for the check of a large one. */
 const maxAtOnce = 4;
 
@@ -82,6 +83,7 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
   }
 
   async function sweep(): Promise<void> {
+    await sweepExpiredFiles(context);
     await sweepLooseBlobs(context);
     for (const environment of settings.runs) await claims.sweep(environment);
   }

@@ -62,7 +62,12 @@ export async function finalise(
       context,
       { id: resultFileId(request, which), environment: request.environment },
       linesFor(which),
-      () => ({ tenant: request.tenant, filename: `${request.id}_${which}.jsonl`, purpose: "batch_output" }),
+      () => ({
+        tenant: request.tenant,
+        filename: `${request.id}_${which}.jsonl`,
+        purpose: "batch_output",
+        expiresInMs: request.outputExpiresInMs,
+      }),
     );
     return file.id;
   };
