@@ -9,7 +9,7 @@ import { jsonLine } from "../domain/json-lines.ts";
 import type { KeyBody, KeyResource, Keys } from "../keys.ts";
 import { CommandError } from "./exit-codes.ts";
 import { decimal, wholeNumber } from "./numbers.ts";
-import { callService, defaultServiceUrl, describeError, NotRunningError } from "./service.ts";
+import { callService, defaultServiceUrl, describeError, NotRunningError, readKeys } from "./service.ts";
 
 interface Place {
   url?: string;
@@ -166,7 +166,7 @@ async function withKeys<T>(options: Place, use: (keys: Keys) => Promise<T>): Pro
 function keysOf(url: string): Keys {
   return {
     create: (body) => callService(url, "POST", "/v1/keys", body),
-    list: async () => (await callService<{ data: KeyResource[] }>(url, "GET", "/v1/keys")).data,
+    list: () => readKeys(url),
     revoke: (id) => callService(url, "POST", `/v1/keys/${encodeURIComponent(id)}/revoke`),
   };
 }

@@ -1,5 +1,6 @@
 // Talking to a running service, for the commands that do: the client, with errors in the words of the command line.
 import {
+  type ApiKey,
   type DryRun,
   type EnqueueRequest,
   type Job,
@@ -49,6 +50,15 @@ export function waitForJob(url: string, jobId: string): Promise<JobStatus> {
     } finally {
       lines.done();
     }
+  });
+}
+
+/** All API keys of the service. */
+export function readKeys(url: string): Promise<ApiKey[]> {
+  return ask(url, async (service) => {
+    const keys: ApiKey[] = [];
+    for await (const key of service.keys()) keys.push(key);
+    return keys;
   });
 }
 

@@ -12,6 +12,7 @@ import { SluiceTimeoutError } from "./errors.ts";
 import { streamJob } from "./stream.ts";
 import { type ClientOptions, type RequestOptions, Transport } from "./transport.ts";
 import type {
+  ApiKey,
   BatchDryRun,
   DryRun,
   EndedJob,
@@ -138,14 +139,23 @@ export class SluiceClient {
     const { metadata = {}, ...fields } = query;
     const named = Object.entries(fields).filter(([, value]) => value !== undefined);
     const labels = Object.entries(metadata).map(([key, value]) => [`metadata[${key}]`, value] as [string, string]);
-    const parameters = new URLSearchParams([...named, ...labels, ["limit", String(listPageSize)]]);
+    yield* this.#pages<JobSummary>("/v1/jobs", [...named, ...labels], signal);
+  }
+
+  /** API keys, in the order of their creation, without their secrets; needs an admin key. Pages are fetched as they are needed. */
+  keys({ signal }: CallOptions = {}): AsyncGenerator<ApiKey> {
+    return this.#pages<ApiKey>("/v1/keys", [], signal);
+  }
+
+  async *#pages<T>(path: string, filter: [string, string][], signal: AbortSignal | undefined): AsyncGenerator<T> {
+    const parameters = new URLSearchParams([...filter, ["limit", String(listPageSize)]]);
     for (;;) {
-      const page = await this.#transport.json<{ data: JobSummary[]; next_cursor: string | null }>(
-        `/v1/jobs?${parameters}`,
-        { signal },
-      );
+      const page = await this.#transport.json<{ data: T[]; next_cursor?: string | null }>(`${path}?${parameters}`, {
+        signal,
+      });
       yield* page.data;
-      if (page.next_cursor === null) return;
+      // An older service has no pages of keys.
+      if (page.next_cursor == null) return;
       parameters.set("cursor", page.next_cursor);
     }
   }

@@ -273,3 +273,26 @@ export type JobEvent =
   | { type: "state"; status: JobStatus }
   | { type: "text"; text: string; attempt: number }
   | { type: "restart"; attempt: number };
+
+/** An API key without its secret. */
+export interface ApiKey {
+  id: string;
+  name: string;
+  tenant: string;
+  admin: boolean;
+  /** The beginning and the end of the key. */
+  hint: string;
+  /** Null: all. */
+  environments: string[] | null;
+  weight: number | null;
+  priority_max: Priority | null;
+  /** Null: any. */
+  regions: string[] | null;
+  daily_tokens: number | null;
+  budget_usd: number | null;
+  max_waiting: number | null;
+  /** ISO 8601. */
+  created_at: string;
+  /** Since when it is refused; ISO 8601. */
+  revoked_at: string | null;
+}

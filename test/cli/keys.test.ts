@@ -83,7 +83,7 @@ test("what is asked of the service, and what is said if none runs", async () => 
         admin: true,
       },
     },
-    { method: "GET", url: "/v1/keys", body: undefined },
+    { method: "GET", url: "/v1/keys?limit=200", body: undefined },
   ]);
   expect(listed.stdout).toBe('sk-sluice-abc-...wxyz  "x"; tenant "x"; created 2030-01-01T00:00:00Z\n');
   expect(stopped).toMatchObject({ code: 1, stdout: "" });

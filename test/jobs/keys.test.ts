@@ -92,7 +92,46 @@ test("a store that is away leaves the known keys as they were, and an unknown on
   const { key } = await createKey({ settings, store, clock }, { name: "k" });
   const registry = await registryOf(store);
   vi.spyOn(store.records, "list").mockRejectedValue(new Error("away"));
+  vi.spyOn(store.records, "get").mockRejectedValue(new Error("away"));
   onTestFinished(() => void vi.restoreAllMocks());
   expect(await registry.authenticate(`Bearer ${key.text}`)).toMatchObject({ tenant: "k" });
   await expect(registry.authenticate(`Bearer sk-sluice-other-${"x".repeat(50)}`)).rejects.toThrow("away");
+});
+
+test("F11: keys that nobody changed are not read again, and a wrong one costs one look-up", async () => {
+  const [store] = await openPair("SQLite");
+  let now = 0;
+  const timed = { now: () => now, wall: () => Date.now() };
+  const { key } = await createKey({ settings, store, clock }, { name: "k" });
+  const log = pino({ level: "silent" });
+  const registry = await openKeyRegistry({ settings, store, clock: timed, log, scheduler: { weigh: async () => {} } });
+  onTestFinished(() => registry.close());
+  const list = vi.spyOn(store.records, "list");
+  const get = vi.spyOn(store.records, "get");
+  onTestFinished(() => void vi.restoreAllMocks());
+  // The comparison of every two seconds asks for one record, and reads no key.
+  await vi.waitFor(() => expect(get).toHaveBeenCalled(), { timeout: 20_000, interval: 100 });
+  expect(list).not.toHaveBeenCalled();
+  now += 1_000;
+  const wrong = Array.from({ length: 50 }, (_, i) =>
+    registry.authenticate(`Bearer sk-sluice-wrong${i}-${"x".repeat(50)}`).catch((error) => error.code),
+  );
+  expect(new Set(await Promise.all(wrong))).toEqual(new Set(["unauthenticated"]));
+  expect(list).not.toHaveBeenCalled();
+  expect(await registry.authenticate(`Bearer ${key.text}`)).toMatchObject({ tenant: "k" });
+});
+
+test("F11: a key that is revoked while all are read stays revoked", async () => {
+  const [store] = await openPair("SQLite");
+  const { key, record } = await createKey({ settings, store, clock }, { name: "k" });
+  const registry = await registryOf(store);
+  const list = store.records.list.bind(store.records);
+  vi.spyOn(store.records, "list").mockImplementationOnce(async (...query) => {
+    const before = await list(...query);
+    await registry.note(await revokeKey({ settings, store, clock }, record.id));
+    return before;
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  await registry.refresh();
+  await expect(registry.authenticate(`Bearer ${key.text}`)).rejects.toThrow("revoked");
 });

@@ -1,12 +1,33 @@
 // /v1/keys: API keys, for admin keys (and, while there is no key yet, for everybody on this machine).
 import Type from "typebox";
 import type { JobsContext } from "../../jobs/context.ts";
-import { createKey, listKeys, revokeKey } from "../../jobs/keys/keys.ts";
+import { createKey, listKeysPage, revokeKey } from "../../jobs/keys/keys.ts";
 import type { KeyRegistry } from "../../jobs/keys/registry.ts";
 import { requireAdmin } from "../../jobs/policy.ts";
 import { errorResponses } from "../errors.ts";
+import { nullable } from "../json.ts";
 import { keyBody, keyInputOf, keyResource } from "../key-resource.ts";
 import type { HttpServer } from "../types.ts";
+
+const defaultListLimit = 200;
+
+const listQuery = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, description: `Keys in a page; by default ${defaultListLimit}.` }),
+    ),
+    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the page before." })),
+  },
+  { additionalProperties: false },
+);
+
+const page = Type.Object(
+  {
+    data: Type.Array(Type.Ref("Key#")),
+    next_cursor: nullable(Type.String({ description: "For the next page; null on the last one." })),
+  },
+  { description: "In the order of their creation." },
+);
 
 export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegistry): void {
   const tags = ["keys"];
@@ -37,7 +58,7 @@ export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegist
     async ({ body, caller }, reply) => {
       requireAdmin(caller);
       const { record, key } = await createKey(context, keyInputOf(body));
-      await keys.refresh();
+      await keys.note(record);
       reply.header("cache-control", "no-store");
       return keyResource(record, key.text);
     },
@@ -49,16 +70,15 @@ export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegist
       schema: {
         tags,
         operationId: "listKeys",
-        summary: "All API keys, without their secrets",
-        response: {
-          200: Type.Object({ data: Type.Array(Type.Ref("Key#")) }, { description: "In the order of their creation." }),
-          ...errorResponses(["forbidden", "unavailable"]),
-        },
+        summary: "List API keys, without their secrets",
+        querystring: listQuery,
+        response: { 200: page, ...errorResponses(["invalid_request", "forbidden", "unavailable"]) },
       },
     },
-    async ({ caller }) => {
+    async ({ query: { limit = defaultListLimit, cursor }, caller }) => {
       requireAdmin(caller);
-      return { data: (await listKeys(context)).map((record) => keyResource(record)) };
+      const { items, next } = await listKeysPage(context, { limit, ...(cursor !== undefined && { cursor }) });
+      return { data: items.map((record) => keyResource(record)), next_cursor: next ?? null };
     },
   );
 
@@ -80,7 +100,7 @@ export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegist
     async ({ params, caller }) => {
       requireAdmin(caller);
       const record = await revokeKey(context, params.key_id);
-      await keys.refresh();
+      await keys.note(record);
       return keyResource(record);
     },
   );

@@ -4,13 +4,18 @@ import type { Settings } from "../../config/settings.ts";
 import { type ApiKey, newApiKey } from "../../domain/api-key.ts";
 import type { Clock } from "../../domain/clock.ts";
 import { SluiceError } from "../../domain/errors.ts";
+import { newToken } from "../../domain/ids.ts";
 import type { Priority } from "../../domain/job.ts";
 import { quote } from "../../domain/quote.ts";
+import type { Page } from "../../store/cursor.ts";
 import type { RecordPlace, RecordStore } from "../../store/record-store.ts";
 import type { Caller, KeyLimits } from "../caller.ts";
 
 const place: RecordPlace = { collection: "api_keys" };
 const pageSize = 1000;
+/** Holds a text that every change of the keys replaces: a process that finds the same one need not read them again. */
+const changePlace: RecordPlace = { collection: "controls" };
+const changeId = "keys/changed";
 
 /** What a key is created with. */
 export interface KeyInput extends KeyLimits {
@@ -72,15 +77,42 @@ export async function createFirstKey(context: KeysContext): Promise<ApiKey | und
 }
 
 /** All keys, in the order of their creation. */
-export async function listKeys({ store }: Pick<KeysContext, "store">): Promise<KeyRecord[]> {
+export async function listKeys(context: Pick<KeysContext, "store">): Promise<KeyRecord[]> {
   const found: KeyRecord[] = [];
   let cursor: string | undefined;
   do {
-    const page = await store.records.list(place, { limit: pageSize, cursor });
-    found.push(...page.items.map(({ value }) => value as KeyRecord));
+    const page = await listKeysPage(context, { limit: pageSize, ...(cursor !== undefined && { cursor }) });
+    found.push(...page.items);
     cursor = page.next;
   } while (cursor !== undefined);
   return found;
+}
+
+/**
+ * A page of the keys, in the order of their creation.
+ * @param query `limit`: 1 to 1,000
+ * @throws SluiceError `invalid_request` for a cursor that no page gave out
+ */
+export async function listKeysPage(
+  { store }: Pick<KeysContext, "store">,
+  query: { limit: number; cursor?: string },
+): Promise<Page<KeyRecord>> {
+  const { items, next } = await store.records.list(place, query);
+  return { items: items.map(({ value }) => value as KeyRecord), ...(next !== undefined && { next }) };
+}
+
+/** The keys with these ids, by id. At most 1,000. */
+export async function findKeys(
+  { store }: Pick<KeysContext, "store">,
+  ids: readonly string[],
+): Promise<Map<string, KeyRecord>> {
+  const found = await store.records.get(place, ids);
+  return new Map([...found].map(([id, { value }]) => [id, value as KeyRecord]));
+}
+
+/** A text that is another one after every change of the keys; undefined before the first. */
+export async function keysChange({ store }: Pick<KeysContext, "store">): Promise<unknown> {
+  return (await store.records.get(changePlace, [changeId])).get(changeId)?.value;
 }
 
 /**
@@ -94,6 +126,7 @@ export async function revokeKey(context: KeysContext, id: string): Promise<KeyRe
   if (record.revokedAt !== undefined) return record;
   const revoked = { ...record, revokedAt: context.clock.wall() };
   await context.store.records.put(place, { id, order: orderOf(record), value: revoked });
+  await noteChange(context);
   return revoked;
 }
 
@@ -125,9 +158,16 @@ export function weightsOf(keys: readonly KeyRecord[]): Record<string, number> {
   return Object.fromEntries(weights);
 }
 
-async function insert({ store }: KeysContext, record: KeyRecord): Promise<"inserted" | "exists"> {
-  const [answer] = await store.records.insert(place, [{ id: record.id, order: orderOf(record), value: record }]);
+async function insert(context: KeysContext, record: KeyRecord): Promise<"inserted" | "exists"> {
+  const entry = { id: record.id, order: orderOf(record), value: record };
+  const [answer] = await context.store.records.insert(place, [entry]);
+  await noteChange(context);
   return answer!;
+}
+
+/** A failure takes nothing back: the key is on record, and other processes notice the change later. */
+async function noteChange({ store }: KeysContext): Promise<void> {
+  await store.records.put(changePlace, { id: changeId, value: newToken() }).catch(() => {});
 }
 
 function recordOf({ clock }: KeysContext, { id, hash, hint }: ApiKey, input: KeyInput): KeyRecord {

@@ -1,17 +1,21 @@
-// The keys as a process knows them: a copy that is read again every two seconds, so that a key that was revoked anywhere
-// is refused everywhere soon after. A key that is not in the copy is looked for, at most a few times a second: a new one
-// works everywhere, and a stream of wrong ones costs the store little and waits.
+// The keys as a process knows them: a copy that is compared with the record every two seconds, so that a key that was
+// revoked anywhere is refused everywhere soon after. Only if they changed are all of them read again. A key that is not in
+// the copy is looked up by its id, at most a few times a second: a new one works everywhere, and a stream of wrong ones
+// costs the store little and waits.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { parseApiKey, secretFits } from "../../domain/api-key.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Scheduler } from "../../scheduler/scheduler.ts";
 import { anybody, type Caller, type KeyLimits } from "../caller.ts";
-import { callerOf, type KeyRecord, type KeysContext, listKeys, weightsOf } from "./keys.ts";
+import { callerOf, findKeys, type KeyRecord, type KeysContext, keysChange, listKeys, weightsOf } from "./keys.ts";
 
 const refreshMs = 2000;
-/** The keys are not read more often than this for the sake of one that is not known. */
+/** Keys that are not known are not looked up more often than this. */
 const lookMs = 250;
+const lookAtOnce = 1000;
+/** All keys are read again although nothing seems to have changed: an older version does not say that it changed them. */
+const readAgainMs = 30_000;
 /** The scheduler is told of weights again although they are the same: a Redis that was emptied has lost them. */
 const tellAgainMs = 30_000;
 
@@ -29,6 +33,8 @@ export interface KeyRegistry {
   readonly limited: readonly string[];
   /** Reads the keys again, now. */
   refresh(): Promise<void>;
+  /** Takes over a key that this process has just created or revoked, without reading the others. */
+  note(record: KeyRecord): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -51,6 +57,13 @@ class Registry implements KeyRegistry {
   #keys = new Map<string, { record: KeyRecord; caller: Caller }>();
   #limited: readonly string[] = [];
   #readAt = Number.NEGATIVE_INFINITY;
+  /** What `keysChange` said before the keys were read. */
+  #change: unknown;
+  /** Taken over since the last reading began, which may have missed them. */
+  readonly #noted = new Map<string, KeyRecord>();
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  readonly #wanted = new Set<string>();
+  #looking: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
   #told = { weights: "", at: Number.NEGATIVE_INFINITY };
   #timer: NodeJS.Timeout | undefined;
@@ -91,10 +104,39 @@ class Registry implements KeyRegistry {
   async #find(id: string) {
     const known = this.#keys.get(id);
     if (known) return known;
-    const waitMs = this.#readAt + lookMs - this.#context.clock.now();
-    if (waitMs > 0) await sleep(waitMs);
-    await this.refresh();
+    this.#wanted.add(id);
+    this.#looking ??= this.#look();
+    await this.#looking;
     return this.#keys.get(id);
+  }
+
+  /** Looks up all keys that are wanted; those that are asked for meanwhile too. */
+  async #look(): Promise<void> {
+    const { clock, store } = this.#context;
+    try {
+      while (this.#wanted.size > 0) {
+        const waitMs = Math.max(this.#readAt, this.#lookedAt) + lookMs - clock.now();
+        if (waitMs > 0) await sleep(waitMs);
+        this.#lookedAt = clock.now();
+        const ids = [...this.#wanted].slice(0, lookAtOnce);
+        const found = await findKeys({ store }, ids);
+        for (const id of ids) this.#wanted.delete(id);
+        for (const record of found.values()) await this.note(record);
+      }
+    } finally {
+      this.#wanted.clear();
+      this.#looking = undefined;
+    }
+  }
+
+  async note(record: KeyRecord): Promise<void> {
+    this.#noted.set(record.id, record);
+    const before = this.#keys.get(record.id);
+    const caller = callerOf(record);
+    this.#keys.set(record.id, { record, caller });
+    if (caller.limits && !before?.caller.limits) this.#limited = [...this.#limited, record.id];
+    // Only a key with a weight of its own changes the weights.
+    if (record.weight !== undefined) await this.#weigh([...this.#keys.values()].map((key) => key.record));
   }
 
   /** Calls while one is under way share the one after it: what was written before the call must be in the answer. */
@@ -109,11 +151,25 @@ class Registry implements KeyRegistry {
   async #read(): Promise<void> {
     const { clock, store } = this.#context;
     const at = clock.now();
-    const records = await listKeys({ store });
+    // Asked first: a change that is made while the keys are read is then seen the next time.
+    this.#noted.clear();
+    const change = await keysChange({ store });
+    const found = new Map((await listKeys({ store })).map((record) => [record.id, record]));
+    for (const [id, record] of this.#noted) found.set(id, record);
+    const records = [...found.values()];
     this.#keys = new Map(records.map((record) => [record.id, { record, caller: callerOf(record) }]));
     this.#limited = [...this.#keys.values()].flatMap(({ record, caller }) => (caller.limits ? [record.id] : []));
     this.#readAt = at;
+    this.#change = change;
     await this.#weigh(records);
+  }
+
+  /** Reads the keys again if they may have changed. */
+  async #compare(): Promise<void> {
+    const { clock, store } = this.#context;
+    const isFresh = this.#keys.size > 0 && clock.now() - this.#readAt < readAgainMs;
+    if (!isFresh || (await keysChange({ store })) !== this.#change) return this.refresh();
+    await this.#weigh([...this.#keys.values()].map(({ record }) => record));
   }
 
   async #weigh(records: readonly KeyRecord[]): Promise<void> {
@@ -133,7 +189,7 @@ class Registry implements KeyRegistry {
   start(): void {
     if (this.#closed) return;
     this.#timer = setTimeout(() => {
-      this.refresh()
+      this.#compare()
         .catch((error) => this.#context.log.warn({ err: error }, "failed to read the API keys again"))
         .finally(() => this.start());
     }, refreshMs).unref();
@@ -142,7 +198,7 @@ class Registry implements KeyRegistry {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    await this.#reading?.catch(() => {});
+    await Promise.allSettled([this.#reading, this.#looking]);
   }
 }
 
