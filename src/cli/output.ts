@@ -3,10 +3,10 @@ import { jsonLine } from "../domain/json-lines.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { describeError, type JobStatus } from "./service.ts";
 
-/** After waiting: the answer alone, or why there is none and the exit code that says so. */
+/** After waiting: the answer alone (its calls of tools where it has no text), or why there is none and the exit code that says so. */
 export function printEnd(job: JobStatus, { json }: { json?: boolean }): void {
   if (json) console.log(jsonLine(job));
-  else if (job.status === "completed") console.log(job.text);
+  else if (job.status === "completed") console.log(job.text ?? jsonLine(job.tool_calls));
   else console.error(`Job ${job.job_id} is ${job.status}.${job.error ? ` ${describeError(job.error)}` : ""}`);
   if (job.status !== "completed") process.exitCode = exitCodes.jobNotCompleted;
 }

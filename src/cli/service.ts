@@ -15,7 +15,7 @@ import { CommandError } from "./exit-codes.ts";
 import { WaitLines } from "./wait-lines.ts";
 
 /** What `GET /status/{job_id}` answers, as far as the commands look at it; --json prints all of it. */
-export type JobStatus = Pick<Job, "job_id" | "status" | "text" | "error">;
+export type JobStatus = Pick<Job, "job_id" | "status" | "text" | "tool_calls" | "error">;
 
 export function defaultServiceUrl(): string {
   return readVariable(process.env, "SLUICE_URL") ?? "http://127.0.0.1:8000";

@@ -52,6 +52,13 @@ test("enqueue --wait asks until the job has ended and prints the answer alone on
   expect(service.asked.slice(1).map((e) => e.url)).toEqual([`/v1/jobs/${jobId}`, `/v1/jobs/${jobId}?wait=5`]);
 });
 
+test("D3: an answer without text is printed as its calls of tools, not as null", async () => {
+  const calls = [{ id: "c1", name: "clock", arguments: "{}" }];
+  const service = await answering([{ body: { ...completed, text: null, tool_calls: calls } }]);
+  const result = await run(["status", jobId, "--wait", "--url", service.url]);
+  expect(result).toMatchObject({ code: 0, stdout: `${JSON.stringify(calls)}\n` });
+});
+
 test("point 10: enqueue --wait prints position, reason and expected start, and says so again when it changes", async () => {
   const waiting = (position: number, message: string, eta: string | null) => ({
     body: {
