@@ -64,7 +64,7 @@ interface Converse {
 }
 
 /** Bedrock's blocks in order, without what tells turns apart. */
-function expectBedrock(asked: Asked, { text: sent, body }: { text: string; body: unknown }): void {
+function expectBedrock(asked: Asked, sent: string, body: unknown): void {
   const { system, messages } = body as Converse;
   expect(system).toEqual(asked.system === undefined ? undefined : [{ text: asked.system }]);
   const said = [{ user: [asked.first] }, ...asked.turns, { user: [asked.last] }].flatMap((turn) =>
@@ -102,13 +102,12 @@ function expectSchema({ schema }: Asked, sent: string, before: string): void {
 
 function expectArrived(model: Model, api: Api, asked: Asked): void {
   if (isBedrock(model)) {
-    const request = fakeBedrock.requests.at(-1)!;
-    expectBedrock(asked, request);
-    expectSchema(asked, request.text, '"inputSchema":{"json":');
+    const sent = fakeBedrock.texts.at(-1)!;
+    expectBedrock(asked, sent, fakeBedrock.requests.at(-1)!.body);
+    expectSchema(asked, sent, '"inputSchema":{"json":');
   } else {
-    const request = fakeServer.requests.at(-1)!;
-    expect(request.body.messages).toEqual(expectedMessages(asked, api));
-    expectSchema(asked, request.text, '"parameters":');
+    expect(fakeServer.requests.at(-1)!.body.messages).toEqual(expectedMessages(asked, api));
+    expectSchema(asked, fakeServer.texts.at(-1)!, '"parameters":');
   }
 }
 

@@ -9,7 +9,9 @@ import { type Provider, type ProviderCall, ProviderError, type ProviderFailure }
 export interface FakeBedrock {
   url: string;
   /** What was asked, in order of arrival. */
-  requests: { path: string; body: unknown; text: string }[];
+  requests: { path: string; body: unknown }[];
+  /** The bodies as they came. */
+  texts: string[];
   /** Answers the requests from now on. */
   respond: (handler: Handler) => void;
   close(): Promise<void>;
@@ -20,11 +22,13 @@ export type Handler = (res: ServerResponse, req: IncomingMessage) => void;
 export async function startFakeBedrock(): Promise<FakeBedrock> {
   let handler: Handler = (res) => res.destroy();
   const requests: FakeBedrock["requests"] = [];
+  const texts: string[] = [];
   const server = createServer(async (req, res) => {
     const chunks: Buffer[] = [];
     for await (const chunk of req) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString();
-    requests.push({ path: req.url ?? "", body: JSON.parse(text), text });
+    requests.push({ path: req.url ?? "", body: JSON.parse(text) });
+    texts.push(text);
     handler(res, req);
   });
   server.listen(0, "127.0.0.1");
@@ -32,6 +36,7 @@ export async function startFakeBedrock(): Promise<FakeBedrock> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
+    texts,
     respond: (next) => {
       handler = next;
     },

@@ -10,7 +10,9 @@ export interface FakeOpenAi {
   /** The base URL, with the version. */
   url: string;
   /** What was asked, in order of arrival. */
-  requests: { path: string; headers: IncomingHttpHeaders; body: Record<string, unknown>; text: string; port: number }[];
+  requests: { path: string; headers: IncomingHttpHeaders; body: Record<string, unknown>; port: number }[];
+  /** The bodies as they came. */
+  texts: string[];
   /** Answers the requests from now on. */
   respond: (handler: Handler) => void;
   close(): Promise<void>;
@@ -21,12 +23,14 @@ export type Handler = (res: ServerResponse) => void;
 export async function startFakeOpenAi(): Promise<FakeOpenAi> {
   let handler: Handler = (res) => res.destroy();
   const requests: FakeOpenAi["requests"] = [];
+  const texts: string[] = [];
   const server = createServer(async (req, res) => {
     const chunks: Buffer[] = [];
     for await (const chunk of req) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString();
     const body = JSON.parse(text);
-    requests.push({ path: req.url ?? "", headers: req.headers, body, text, port: req.socket.remotePort ?? 0 });
+    requests.push({ path: req.url ?? "", headers: req.headers, body, port: req.socket.remotePort ?? 0 });
+    texts.push(text);
     handler(res);
   });
   server.listen(0, "127.0.0.1");
@@ -34,6 +38,7 @@ export async function startFakeOpenAi(): Promise<FakeOpenAi> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
     requests,
+    texts,
     respond: (next) => {
       handler = next;
     },
