@@ -32,7 +32,7 @@ const refuseBadEscapes: onRequestHookHandler = ({ raw: { url = "" } }, _reply, d
     if (start >= 0 && url.includes("%", start)) decodeURIComponent(url.slice(start));
     done();
   } catch {
-    const message = "The query is not valid: what its percent signs stand for must be UTF-8.";
+    const message = "The query is not valid: its percent-encoded bytes must be UTF-8.";
     done(new SluiceError("invalid_request", message));
   }
 };
