@@ -101,7 +101,7 @@ function mistakeInHosts(hosts: string, { manyHosts }: AddressForm, scheme: strin
     if (ipv6 !== undefined ? !isIPv6(ipv6) : !/^[\p{L}\p{N}._-]+$/u.test(name))
       return "its host is not a name or an IP address";
     if (port === undefined) continue;
-    if (isService) return "with mongodb+srv:// it has a port, which the name server tells";
+    if (isService) return "it has a port, which mongodb+srv:// does not allow";
     if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) {
       return "its port must be a number from 1 to 65535";
     }
