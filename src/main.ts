@@ -237,7 +237,7 @@ function wasKilled({ distributed, dataDir }: Settings): boolean {
 async function warnOfLeftBehind(store: JobStore, log: Logger): Promise<void> {
   try {
     for (const found of await store.leftBehind()) {
-      const advice = `Give an environment named ${found.environment} the database ${found.database} again, or move that away.`;
+      const advice = `Give an environment named ${found.environment} the database ${found.database} again, or move that database elsewhere.`;
       log.warn({ ...found, advice }, "found unfinished jobs that no environment runs");
     }
   } catch (error) {

@@ -14,7 +14,7 @@ import type { RunningCall } from "./running-call.ts";
 
 const notStored: JobError = {
   code: "internal",
-  message: "What the call led to could not be stored; the service's log has the details.",
+  message: "The result of the call could not be stored; the service's log has the details.",
 };
 const notBegun: JobError = {
   code: "internal",
@@ -72,7 +72,7 @@ export class GrantRecord {
   async isOfCancelledBatch(cancelled: CancelledBatches): Promise<boolean> {
     const { environment, batchId } = this.#begun!.job;
     if (batchId === undefined) return false;
-    return this.#persist("Reading a batch", () => cancelled.has(environment, batchId));
+    return this.#persist("read a batch", () => cancelled.has(environment, batchId));
   }
 
   /** The end of an attempt after which the job goes on. */

@@ -52,7 +52,7 @@ export interface Failure {
 export function failureOf(error: unknown, file: string): Failure {
   if (error instanceof SluiceError) return { code: error.code, message: error.message };
   if (!isSqliteError(error) && isOutOfSpace(error)) {
-    return { code: "storage_full", message: `There is no space left beside ${file}.` };
+    return { code: "storage_full", message: `There is no space left on the disk of ${file}.` };
   }
   if (!isSqliteError(error)) return { code: "internal", message: `The store failed: ${(error as Error).message}` };
   const says = `${file}: ${error.message} (SQLite code ${error.errcode})`;
