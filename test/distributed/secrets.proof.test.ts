@@ -84,6 +84,7 @@ test.skipIf(withoutRedis() || withoutMongo())(
     child.kill("SIGTERM");
     await ended;
     expect(seen).toContain("Redis");
+    expect(seen).not.toContain("MaxListenersExceededWarning");
     expect(seen.split("\n").filter((line) => line.includes("hunter2"))).toEqual([]);
   },
 );
