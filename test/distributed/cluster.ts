@@ -78,6 +78,7 @@ export class Cluster {
         environments,
         defaultModel: "quick",
         scheduler: { leaseMs },
+        limits: { callerGraceS: 20 },
         models: {
           quick: deployment(quick.url, "us.meta.llama3-3-70b-instruct-v1:0", 100_000),
           narrow: deployment(quick.url, "us.meta.llama3-1-70b-instruct-v1:0", narrowLimit),
