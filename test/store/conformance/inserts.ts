@@ -59,6 +59,7 @@ const extras = fc.record(
     expiresAt: fc.nat(),
     retryOf: fc.uuid(),
     metadata: fc.dictionary(text, text, { maxKeys: 3 }),
+    waitingCaller: fc.record({ processId: text, returnsBy: fc.constantFrom("key" as const, "retry" as const) }),
   },
   optional,
 );
