@@ -248,7 +248,7 @@ test("point 2: waiting for the job by its id counts as coming back", async () =>
 });
 
 describe("A9: OpenAI's client repeats a request that was cut off", () => {
-  test("the retry finds the job: one job, one answer", async () => {
+  test("A9: the retry finds the job: one job, one answer", async () => {
     const wanted = question();
     let cuts = 0;
     const cutting: typeof fetch = async (target, init) => {
@@ -271,7 +271,7 @@ describe("A9: OpenAI's client repeats a request that was cut off", () => {
   const first = { "x-stainless-retry-count": "0" };
   const again = { "x-stainless-retry-count": "1" };
 
-  test("equal requests that were cut off get a job each, and a new one gets a new job", async () => {
+  test("A9: equal requests that were cut off get a job each, and a new one gets a new job", async () => {
     const wanted = chat();
     const calls = [call(wanted, first), call(wanted, first)];
     const jobs = [await acceptedJob(), await acceptedJob()];
@@ -295,7 +295,7 @@ describe("A9: OpenAI's client repeats a request that was cut off", () => {
     for (const { disconnect } of [...retries, third]) await disconnect();
   });
 
-  test("another request, or the first try of the same one, gets a new job", async () => {
+  test("A9: another request, or the first try of the same one, gets a new job", async () => {
     const wanted = question();
     const { disconnect } = call(wanted, first);
     const jobId = await acceptedJob();
