@@ -169,7 +169,9 @@ describe.skipIf(withoutRedis())("events while Redis fails", () => {
     lines.length = 0;
     proxy.stall();
     // It must find out by itself, for both connections: nothing is sent, and nobody says that the other side is gone.
-    await vi.waitFor(() => expect(log.of("replaced a connection")).toEqual(["events-in", "events-out"]), { timeout: 10_000 });
+    await vi.waitFor(() => expect(log.of("replaced a connection")).toEqual(["events-in", "events-out"]), {
+      timeout: 10_000,
+    });
     await vi.waitFor(() => expect(log.of("lost Redis")).toEqual(["events-in", "events-out"]), { timeout: 10_000 });
     await proxy.heal();
     await untilHeard(other, job, heard);
