@@ -3,9 +3,12 @@
 // The store keeps the sums by day, key, model and tenant as attempts begin and end. Each attempt has one end at most, so a
 // call counts once whatever is repeated. A call belongs to the UTC day on which it was charged.
 import { SluiceError } from "../domain/errors.ts";
-import { addUsage, noUsage, type UsageSums, usageDay } from "../domain/usage.ts";
+import { addUsage, noUsage, type UsageRow, type UsageSums, usageDay } from "../domain/usage.ts";
+import type { Page } from "../store/cursor.ts";
+import type { UsageQuery } from "../store/job-store.ts";
 import { type Caller, tenantFor } from "./caller.ts";
 import type { JobsContext } from "./context.ts";
+import { Slots } from "./slots.ts";
 
 export const usageGroups = ["day", "key", "environment", "model", "tenant"] as const;
 export type UsageGroup = (typeof usageGroups)[number];
@@ -33,7 +36,10 @@ const dayMs = 86_400_000;
 const maxDays = 366;
 const maxGroups = 10_000;
 /** Few enough that no other read of the store waits long for a page of sums. */
-const rowsAtOnce = 1_000;
+const rowsAtOnce = 250;
+
+/** Pages at a time, in turn: however many callers read however much, others wait for a few pages at most. */
+const slots = new Slots(2);
 
 /**
  * Sums in the order of what they are of.
@@ -48,7 +54,7 @@ export async function readUsage(context: Context, request: UsageRequest, caller:
   for (const environment of environmentsOf(context, request, caller)) {
     let cursor: string | undefined;
     do {
-      const page = await context.store.usage({ environment, ...days, limit: rowsAtOnce, cursor });
+      const page = await readPage(context, { environment, ...days, limit: rowsAtOnce, cursor });
       for (const { day, ...row } of page.items) {
         if (tenant !== undefined && row.tenant !== tenant) continue;
         if (model !== undefined && row.model !== model) continue;
@@ -66,6 +72,15 @@ export async function readUsage(context: Context, request: UsageRequest, caller:
     } while (cursor !== undefined);
   }
   return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sums]) => sums);
+}
+
+async function readPage({ store }: Context, query: UsageQuery): Promise<Page<UsageRow>> {
+  const release = await slots.take();
+  try {
+    return await store.usage(query);
+  } finally {
+    release();
+  }
 }
 
 /** Reads the latest sums, so that a store that has to add them up does so before anybody asks. */

@@ -7,6 +7,7 @@ import type { Explanation } from "../../scheduler/scheduler.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../context.ts";
 import { readFile, requireFile } from "../files/files.ts";
+import { Slots } from "../slots.ts";
 import { foresee } from "../standing.ts";
 import { type BatchInput, batchRequestOf } from "./batches.ts";
 import type { LineFormats } from "./lines.ts";
@@ -49,10 +50,10 @@ export type TryBatch = (input: BatchInput, caller: Caller, signal: AbortSignal) 
  * The function rejects with SluiceError as `createBatch` does, and with the reason of its signal, which ends the reading.
  */
 export function createBatchDryRun(context: JobsContext, formats: LineFormats): TryBatch {
-  const turns = new Turns(maxAtOnce);
+  const slots = new Slots(maxAtOnce);
   return async (input, caller, signal) => {
     const prepared = await batchRequestOf(context, formats, input, caller);
-    const done = await turns.take(signal);
+    const done = await slots.take(signal);
     try {
       const request: BatchRequest = { id: newBatchId(), ...prepared };
       const file = await requireFile(context, request.inputFileId, caller);
@@ -119,42 +120,4 @@ async function estimateOf(context: JobsContext, request: BatchRequest, totals: L
 /** Undefined if one of the two is not known. */
 function larger(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined ? undefined : Math.max(a, b);
-}
-
-/** So many at a time, in the order in which they ask. */
-class Turns {
-  #free: number;
-  readonly #waiting = new Set<() => void>();
-
-  constructor(atOnce: number) {
-    this.#free = atOnce;
-  }
-
-  /** @returns what is to be called at the end @throws the signal's reason */
-  async take(signal: AbortSignal): Promise<() => void> {
-    signal.throwIfAborted();
-    if (this.#free > 0) this.#free--;
-    else {
-      await new Promise<void>((resolve, reject) => {
-        const go = () => {
-          signal.removeEventListener("abort", leave);
-          resolve();
-        };
-        const leave = () => {
-          this.#waiting.delete(go);
-          reject(signal.reason);
-        };
-        signal.addEventListener("abort", leave, { once: true });
-        this.#waiting.add(go);
-      });
-    }
-    return () => {
-      const [next] = this.#waiting;
-      if (!next) this.#free++;
-      else {
-        this.#waiting.delete(next);
-        next();
-      }
-    };
-  }
 }
