@@ -19,6 +19,8 @@ export interface ProviderCall {
   signal: AbortSignal;
   /** Called with each piece of text as it comes. */
   onText?: (text: string) => void;
+  /** Called with each piece of a stream that the model generated: text, reasoning and arguments of tools alike. */
+  onOutput?: (piece: string) => void;
 }
 
 /** The arguments of a call as the model wrote them. A call of a tool without parameters may have none: that is `{}`. */

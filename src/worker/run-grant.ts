@@ -161,10 +161,8 @@ async function callProvider(context: WorkerContext, call: RunningCall, begun: Be
     const answer = await context.providers.get(call.grant.deployment)!.call({
       request: job.request,
       signal: call.signal,
-      onText(piece) {
-        meter.add(piece);
-        text.say(piece);
-      },
+      onText: text.say,
+      onOutput: meter.add,
     });
     call.decide();
     const { usage, requestId, serviceTier } = answer;

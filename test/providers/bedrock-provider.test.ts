@@ -354,6 +354,25 @@ describe("aborts", () => {
     expect(await failureOf(ask(open(), { signal: abort.signal }))).toMatchObject({ ...aborted, maybeBilled: true });
   });
 
+  test("A2: everything that the model generates is told as it comes: thoughts, text and arguments", async () => {
+    const delta = (content: object) => event("contentBlockDelta", { contentBlockIndex: 0, delta: content });
+    const toolUse = { toolUseId: "t1", name: "clock" };
+    fake.respond(
+      stream([
+        start,
+        delta({ reasoningContent: { text: "hm" } }),
+        text("x"),
+        event("contentBlockStart", { contentBlockIndex: 1, start: { toolUse } }),
+        delta({ toolUse: { input: '{"zone":"UTC"}' } }),
+        stop("end_turn"),
+        usage,
+      ]),
+    );
+    const pieces: string[] = [];
+    await ask(open(), { onOutput: (piece) => void pieces.push(piece) });
+    expect(pieces).toEqual(["hm", "x", '{"zone":"UTC"}']);
+  });
+
   test("in the stream: the connection is closed and no more text is passed on", async () => {
     const abort = new AbortController();
     let closed = false;

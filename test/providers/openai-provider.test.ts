@@ -280,6 +280,24 @@ describe("answers", () => {
     expect(answer.usage).toBeUndefined();
   });
 
+  test("A2: everything that the model generates is told as it comes: thoughts, text and arguments", async () => {
+    const call = { index: 0, id: "c1", function: { name: "clock", arguments: '{"zone":' } };
+    const more = { index: 0, function: { arguments: '"UTC"}' } };
+    fake.respond(
+      stream([
+        chunk({ reasoning_content: "hm" }),
+        text("x"),
+        chunk({ tool_calls: [call] }),
+        chunk({ tool_calls: [more] }),
+        stop(),
+        done,
+      ]),
+    );
+    const pieces: string[] = [];
+    await ask(open(), { onOutput: (piece) => void pieces.push(piece) });
+    expect(pieces).toEqual(["hm", "x", '{"zone":', '"UTC"}']);
+  });
+
   test("a text in parts", async () => {
     const content = [
       { type: "thinking", thinking: [] },

@@ -5,7 +5,14 @@ import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
 import { scanJson } from "../../domain/json-scan.ts";
 import { AnswerSize, jsonOf } from "../bounds.ts";
-import { answeredByTool, argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
+import {
+  answeredByTool,
+  argumentsOrEmpty,
+  type FailureKind,
+  type ProviderAnswer,
+  type ProviderCall,
+  ProviderError,
+} from "../provider.ts";
 
 /** What has been received of an answer. */
 export interface Received {
@@ -31,6 +38,7 @@ export class AnswerCollector {
   readonly #size = new AnswerSize();
   readonly #now: () => number;
   readonly #onText: ((text: string) => void) | undefined;
+  readonly #onOutput: ((piece: string) => void) | undefined;
   readonly #answerTool: string | undefined;
   /** By the index of their content block. */
   readonly #toolUses = new Map<number, ToolUse>();
@@ -38,9 +46,10 @@ export class AnswerCollector {
   #answer: ToolUse | undefined;
 
   /** @param answerTool the tool whose input is the answer; what the model says besides is not passed on as it comes */
-  constructor(now: () => number, onText: ((text: string) => void) | undefined, answerTool?: string) {
+  constructor(now: () => number, { onText, onOutput }: Pick<ProviderCall, "onText" | "onOutput">, answerTool?: string) {
     this.#now = now;
     this.#onText = onText;
+    this.#onOutput = onOutput;
     this.#answerTool = answerTool;
   }
 
@@ -58,6 +67,8 @@ export class AnswerCollector {
     } else if (event.contentBlockDelta) {
       this.firstTokenAt ??= this.#now();
       const { contentBlockIndex = 0, delta } = event.contentBlockDelta;
+      const output = delta?.text ?? delta?.toolUse?.input ?? delta?.reasoningContent?.text;
+      if (typeof output === "string" && output !== "") this.#onOutput?.(output);
       if (typeof delta?.text === "string") {
         this.#size.add(delta.text);
         this.received.text += delta.text;

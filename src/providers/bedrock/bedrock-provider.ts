@@ -58,7 +58,7 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
      * Resolves only with a complete answer. An abort, or an error of any kind, after the provider said that the answer
      * is complete does not lose it: it has been paid for.
      */
-    async call({ request: asked, signal, onText }) {
+    async call({ request: asked, signal, onText, onOutput }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
       const { request, answerTool } = withAnswerTool(asked, traits);
       const sentAt = clock.now();
@@ -66,8 +66,11 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
       const deadlines = new Deadlines(timeouts, signal, streaming);
       const collector = new AnswerCollector(
         clock.now,
-        (text) => {
-          if (!deadlines.signal.aborted) onText?.(text);
+        {
+          onText(text) {
+            if (!deadlines.signal.aborted) onText?.(text);
+          },
+          ...(onOutput && { onOutput }),
         },
         answerTool,
       );

@@ -40,15 +40,19 @@ type Json = Record<string, unknown>;
  * Adds a chunk of a stream, or a whole completion, which is the same with `message` in place of `delta`.
  * @param answerTool the tool whose arguments are the answer; what the model says besides is not passed on as it comes
  * @throws ProviderError if the answer is too large
- * @returns the text in it, and whether the model has produced anything in it, be it thoughts or the input of a tool
+ * @returns the text in it, everything that the model has generated in it, and whether that is anything at all
  */
-export function receive(received: Received, chunk: Json, answerTool?: string): { text: string; produced: boolean } {
+export function receive(
+  received: Received,
+  chunk: Json,
+  answerTool?: string,
+): { text: string; output: string; produced: boolean } {
   if (typeof chunk.id === "string" && chunk.id !== "") received.id = chunk.id;
   if (typeof chunk.service_tier === "string") received.serviceTier = chunk.service_tier;
   received.usage = toUsage(chunk.usage) ?? received.usage;
   const choices = Array.isArray(chunk.choices) ? chunk.choices.filter(isObject) : [];
   const choice = choices.find(({ index }) => index === undefined || index === 0);
-  if (!choice) return { text: "", produced: false };
+  if (!choice) return { text: "", output: "", produced: false };
   if (typeof choice.finish_reason === "string" && choice.finish_reason !== "") {
     received.finishReason = choice.finish_reason;
   }
@@ -66,8 +70,17 @@ export function receive(received: Received, chunk: Json, answerTool?: string): {
   const thoughts = piece.reasoning_content ?? piece.reasoning;
   return {
     text: answerTool === undefined ? text : carried(received, answerTool).slice(before.length),
+    output: [text, piece.refusal, ...toolCalls.map(argumentsOf), thoughts].filter(isText).join(""),
     produced: text !== "" || toolCalls.length > 0 || (typeof thoughts === "string" && thoughts !== ""),
   };
+}
+
+function argumentsOf({ function: called }: Json): unknown {
+  return isObject(called) ? called.arguments : undefined;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }
 
 /** What has come of the answer in the arguments of the tool that carries it. */

@@ -58,7 +58,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
      * Resolves only with a complete answer. An abort, or an error of any kind, after the server said that the answer is
      * complete does not lose it: it has been paid for.
      */
-    async call({ request: asked, signal, onText }) {
+    async call({ request: asked, signal, onText, onOutput }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
       const { request, answerTool } = withAnswerTool(asked, options.traits ?? {});
       if (request.guardrail) throw new ProviderError(noGuardrail);
@@ -77,7 +77,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
           connectMs: timeouts.connectMs,
           signal: deadlines.signal,
         });
-        await read(response, { exchange, deadlines, server, clock, onText, answerTool });
+        await read(response, { exchange, deadlines, server, clock, onText, onOutput, answerTool });
       } catch (error) {
         if (exchange.received.finishReason === undefined || isTooLarge(error)) {
           const failure = failureOf(error, server, signal.aborted, deadlines.expired);
@@ -119,6 +119,7 @@ interface Reading {
   server: Server;
   clock: Clock;
   onText: ProviderCall["onText"];
+  onOutput: ProviderCall["onOutput"];
   /** The tool whose arguments are the answer. */
   answerTool: string | undefined;
 }
@@ -159,7 +160,7 @@ async function readAtOnce(response: IncomingMessage, { exchange, server, clock }
 }
 
 async function readStream(response: IncomingMessage, reading: Reading): Promise<void> {
-  const { exchange, deadlines, server, clock, onText, answerTool } = reading;
+  const { exchange, deadlines, server, clock, onText, onOutput, answerTool } = reading;
   const parser = new EventParser();
   const take = ({ event, data }: { event?: string; data: string }): boolean => {
     if (data.trim() === "[DONE]") return true;
@@ -167,7 +168,8 @@ async function readStream(response: IncomingMessage, reading: Reading): Promise<
     if (!isObject(chunk)) throw new ProviderError(brokenEvent(server));
     if (chunk.error || event === "error") throw errorInAnswer(chunk, response, server, exchange.begun, clock);
     exchange.begun = true;
-    const { text, produced } = receive(exchange.received, chunk, answerTool);
+    const { text, output, produced } = receive(exchange.received, chunk, answerTool);
+    if (output !== "") onOutput?.(output);
     if (produced) exchange.firstTokenAt ??= clock.now();
     if (text !== "" && !deadlines.signal.aborted) onText?.(text);
     return false;

@@ -32,7 +32,7 @@ export function scriptedProvider(clock: Clock, respond: (call: SeenCall) => void
   const calls: SeenCall[] = [];
   return {
     calls,
-    call({ request, signal, onText }: ProviderCall) {
+    call({ request, signal, onText, onOutput }: ProviderCall) {
       return new Promise((resolve, reject) => {
         const block = request.messages.at(-1)!.content[0]!;
         const prompt = block.type === "text" ? block.text : "";
@@ -41,7 +41,10 @@ export function scriptedProvider(clock: Clock, respond: (call: SeenCall) => void
           at: clock.now(),
           aborted: false,
           deaf: false,
-          stream: (text) => onText?.(text),
+          stream(text) {
+            onOutput?.(text);
+            onText?.(text);
+          },
           answer: (answer) =>
             resolve({
               text: `answer to ${prompt}`,
