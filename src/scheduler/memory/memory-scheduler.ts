@@ -128,24 +128,10 @@ class MemoryScheduler implements Scheduler {
     return leases.map((asked) => {
       const lease = this.#leases.liveOf(asked);
       // Until everything is put back nobody knows which leases there are.
-      if (!lease) return !this.#rebuild.isOpen || this.#resume(asked, now) ? "renewed" : "lost";
+      if (!lease) return !this.#rebuild.isOpen || this.#taking.resume(asked, now) ? "renewed" : "lost";
       lease.expiresAt = now + this.#config.leaseMs;
       return "renewed";
     });
-  }
-
-  /** Gives a job that waits back to the worker whose lease had expired. Its charges are still counted. */
-  #resume(asked: { jobId: JobId; grant: string }, now: number): boolean {
-    const lease = this.#leases.expiredOf(asked);
-    const entry = this.#waiting.get(asked.jobId);
-    if (!lease || !entry || entry.state === "running") return false;
-    this.#waiting.leave(entry);
-    entry.state = "running";
-    entry.grant = lease.grant;
-    lease.entry = entry;
-    lease.deployment.running += 1;
-    this.#leases.revive(lease, now + this.#config.leaseMs);
-    return true;
   }
 
   async settle(settlements: readonly Settlement[]): Promise<SettleAnswer[]> {

@@ -1,4 +1,5 @@
 // Taking jobs: the next one by fair shares, on a deployment whose quotas admit it, charged and leased in one step.
+import type { JobId } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { decide, fairCostOn } from "../admission.ts";
 import type { SchedulerConfig } from "../configuration.ts";
@@ -149,6 +150,20 @@ export class Taking {
     const lease: Lease = { grant, entry, deployment, model, reserved, charges, fairCost: cost, ...times };
     this.#leases.add(lease);
     return lease;
+  }
+
+  /** Gives a job that waits back to the worker whose lease had expired, if it can. Its charges are still counted. */
+  resume(asked: { jobId: JobId; grant: string }, now: number): boolean {
+    const lease = this.#leases.expiredOf(asked);
+    const entry = this.#waiting.get(asked.jobId);
+    if (!lease || !entry || entry.state === "running") return false;
+    this.#waiting.leave(entry);
+    entry.state = "running";
+    entry.grant = lease.grant;
+    lease.entry = entry;
+    lease.deployment.running += 1;
+    this.#leases.revive(lease, now + this.config.leaseMs);
+    return true;
   }
 
   #takeOut(entry: Entry): void {
