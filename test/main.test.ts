@@ -68,7 +68,7 @@ test("a truncated answer says so, and how fast it came; tools do not keep a mode
   const tools = [{ name: "clock", input_schema: { type: "object" } }];
   expect(await ask({ tools })).toMatchObject({
     status: "completed",
-    finish_reason: "stop",
+    finish_reason: "tool_calls",
     attempts: [{ result: "completed", first_token_ms: null }],
   });
 });

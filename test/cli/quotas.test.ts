@@ -115,6 +115,7 @@ test("SIGHUP and POST /v1/config/reload put a changed file in force; a mistake l
       expect.stringMatching(/requests\/minute\.burst: 5 -> 6$/),
     ],
     needs_restart: ["port: 0 -> 1234"],
+    waiting_for_missing_models: [],
   });
   expect(await limitsOf(url!)).toMatchObject({ "requests/minute": 6 });
 

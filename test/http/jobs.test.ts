@@ -54,11 +54,12 @@ describe("submit", () => {
       request: {
         system: "One.\n\nTwo.\n\nThree.",
         messages: [
+          { role: "user", content: [{ type: "text", text: "a" }] },
           {
             role: "user",
             content: [
-              { type: "text", text: "a" },
               { type: "text", text: "b" },
+              { type: "text", text: " " },
             ],
           },
           { role: "assistant", content: [{ type: "text", text: "c" }] },
