@@ -81,13 +81,14 @@ export function exception(type: string, message: string): Buffer {
   );
 }
 
-function frame(headers: Record<string, string>, payload: unknown): Buffer {
+/** @param payload JSON, or what is printed as JSON */
+export function frame(headers: Record<string, string>, payload: unknown): Buffer {
   const encodedHeaders = Buffer.concat(
     Object.entries(headers).map(([name, value]) =>
       Buffer.concat([Buffer.of(name.length), Buffer.from(name), Buffer.of(7, 0, value.length), Buffer.from(value)]),
     ),
   );
-  const body = Buffer.from(JSON.stringify(payload));
+  const body = Buffer.from(typeof payload === "string" ? payload : JSON.stringify(payload));
   const lengths = u32(16 + encodedHeaders.length + body.length, encodedHeaders.length);
   const checked = Buffer.concat([lengths, u32(crc32(lengths)), encodedHeaders, body]);
   return Buffer.concat([checked, u32(crc32(checked))]);

@@ -259,7 +259,7 @@ const rows: Row[] = [
   {
     of: "JSON that is no completion",
     answer: json(200, { status: "ok" }),
-    failure: misconfigured,
+    failure: { ...unclear, code: "model_unavailable", advice: expect.stringMatching(/baseUrl/) },
     says: /no chat completion/,
   },
   {

@@ -15,8 +15,8 @@ export type Json = any;
 
 /** Tokens per minute of every model. */
 export const limit = 20_000;
-const contextTokens = 30_000;
-const maxTokens = 100;
+export const contextTokens = 30_000;
+export const maxTokens = 100;
 /** By how the answer comes. `patient` is for tests that close a model. */
 export const models = ["open", "whole", "converse", "stream"] as const;
 export type Model = (typeof models)[number];
@@ -35,7 +35,8 @@ export interface TwoProviders {
   close(): Promise<void>;
 }
 
-export async function startTwoProviders(file: FileSettings = {}): Promise<TwoProviders> {
+/** @param tokensPerMinute of each model */
+export async function startTwoProviders(tokensPerMinute = limit, file: FileSettings = {}): Promise<TwoProviders> {
   vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
   vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIA");
   vi.stubEnv("AWS_SECRET_ACCESS_KEY", "secret");
@@ -44,7 +45,7 @@ export async function startTwoProviders(file: FileSettings = {}): Promise<TwoPro
   const model = (name: string, deployment: object) => ({
     maxOutputTokens: maxTokens,
     contextTokens,
-    deployments: [{ ...deployment, quotas: [{ name, unit: "tokens", per: "minute", limit }] }],
+    deployments: [{ ...deployment, quotas: [{ name, unit: "tokens", per: "minute", limit: tokensPerMinute }] }],
   });
   const server = { provider: "openai", region: "local", baseUrl: openAi.url, modelId: "plain" };
   const served = { region: "us-east-1", modelId: "amazon.nova-pro-v1:0", endpoint: aws.url };

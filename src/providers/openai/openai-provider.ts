@@ -268,9 +268,11 @@ function notOurProtocol({ host }: Server, cut: boolean): ProviderFailure {
         maybeBilled: true,
       }
     : {
-        kind: "misconfigured",
+        // One odd answer does not stop a model: if other jobs are answered, it is this job's.
+        kind: "unclear",
         code: "model_unavailable",
-        message: `${host} answered with JSON that is no chat completion. Check baseUrl, which usually ends in /v1.`,
+        message: `${host} answered with JSON that is no chat completion.`,
+        advice: "Check baseUrl, which usually ends in /v1.",
         maybeBilled: false,
       };
 }
