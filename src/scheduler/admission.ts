@@ -4,7 +4,7 @@ import { fairCost, reservedCost, unlimitedFairCost } from "./cost.ts";
 import type { Deployment } from "./deployment.ts";
 import { type Quota, windowMs } from "./quota.ts";
 import type { PauseTarget, WaitingOn } from "./scheduler.ts";
-import { givesWay, type Suspect } from "./suspicion.ts";
+import { avoidedBy, givesWay, type Suspect } from "./suspicion.ts";
 
 /** The deployments that serve one alias, in the configured order. */
 export interface Tier {
@@ -75,7 +75,7 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
   let held = true;
   let givesWayTo = false;
   // Where one of the model's deployments has refused the job, the others are asked first.
-  const { refusedAt } = job.suspect ?? {};
+  const refusedAt = avoidedBy(job.suspect);
   const isElsewhere = (d: Deployment) =>
     !refusedAt?.has(d.id) && d.inService(now) && !d.paused && (allowed?.includes(d.id) ?? true) && everAdmits(job, d);
   const avoided = refusedAt !== undefined && tier.deployments.some(isElsewhere) ? refusedAt : undefined;
@@ -85,19 +85,19 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
       if (avoided?.has(deployment.id)) forAll = false;
       continue;
     }
+    const obstacle = obstacleOf(job, deployment, now);
+    if (obstacle) {
+      held &&= obstacle === "impossible" || obstacle.held === true;
+      forAll &&= obstacle !== "impossible" && obstacle.forAll;
+      if (obstacle !== "impossible" && !(blocked && blocked.at <= obstacle.at)) blocked = obstacle;
+      continue;
+    }
     const other = givesWay(job.suspect, deployment.id) ? deployment.leftToOthers(now) : undefined;
     if (other) {
       givesWayTo = true;
       forAll = false;
       const on = { kind: "out_of_service", deployment: deployment.id, reason: other.reason } as const;
       if (!(blocked && blocked.at <= other.until)) blocked = { kind: "blocked", on, at: other.until, forAll: false };
-      continue;
-    }
-    const obstacle = obstacleOf(job, deployment, now);
-    if (obstacle) {
-      held &&= obstacle === "impossible" || obstacle.held === true;
-      forAll &&= obstacle !== "impossible" && obstacle.forAll;
-      if (obstacle !== "impossible" && !(blocked && blocked.at <= obstacle.at)) blocked = obstacle;
       continue;
     }
     const headroom = headroomOf(job, deployment, now);

@@ -36,7 +36,7 @@ export class Deployment {
   running = 0;
   /** By an operator. */
   paused = false;
-  /** When the latest call was granted that it answered since it was last in trouble. */
+  /** When the latest call was granted that it answered since it was last out of service. */
   answeredAt = Number.NEGATIVE_INFINITY;
   #trouble: Trouble | undefined;
   #failures = 0;
@@ -71,7 +71,7 @@ export class Deployment {
 
   /**
    * Whether it is in service again, but on trial and left to jobs that it has not refused: why, and until when. The time
-   * counts from when a job that it has refused first asks.
+   * counts from when a job that it has refused could go, and anew after a call that told nothing.
    */
   leftToOthers(now: number): { reason: string; until: number } | undefined {
     if (!this.#onTrial || !this.#trouble || !this.inService(now)) return undefined;
@@ -82,6 +82,11 @@ export class Deployment {
   hasRoom(): boolean {
     const { maxConcurrency } = this.config;
     return this.running < (this.#onTrial ? Math.min(this.#trialSize, maxConcurrency) : maxConcurrency);
+  }
+
+  /** A call ended that does not say whether the deployment is well. */
+  toldNothing(): void {
+    this.#leftUntil = undefined;
   }
 
   /** A call that was granted at that time ended well. */
@@ -156,7 +161,8 @@ export class Deployment {
     this.#trialSize = trialSize;
     this.#leftUntil = undefined;
     this.#accusers.clear();
-    this.answeredAt = Number.NEGATIVE_INFINITY;
+    // An account that was closed in the middle of a batch has just answered calls of the same moment.
+    if (trouble.state === "out_of_service") this.answeredAt = Number.NEGATIVE_INFINITY;
   }
 
   /** What has not been told yet of whether it serves. */

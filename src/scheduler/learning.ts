@@ -37,6 +37,8 @@ export interface Seen {
   atOnce: number;
   /** What the refused call had reserved. */
   refused: number;
+  /** False if the same job was refused again and again: then it may be the job, and nothing is lowered. */
+  isNews: boolean;
 }
 
 export class Learning {
@@ -89,6 +91,7 @@ export class Learning {
       this.#hold(seen.refused, now);
       return;
     }
+    if (!seen.isNews) return;
     if (isNew) this.#isAboutBurst = this.#speaksOfBurst(seen, spanMs);
     // Each call of the burst that is refused later shows better how much of it was let through.
     if (this.#isAboutBurst) this.#burst.lower(Math.min(this.burst, this.#halfOf(seen.atOnce)), now);

@@ -203,9 +203,10 @@ export class Quota {
   /**
    * The provider says that this quota is exceeded. The charge of the refused call must have been edited before.
    * @param refused what that call had reserved
+   * @param isNews see `Seen`
    */
-  throttled(now: number, refused: number, retryAfterMs?: number): void {
-    this.learning.throttled({ ...this.#seen(now), refused }, now, this.spanMs, retryAfterMs);
+  throttled(now: number, refused: number, retryAfterMs?: number, isNews = true): void {
+    this.learning.throttled({ ...this.#seen(now), refused, isNews }, now, this.spanMs, retryAfterMs);
     this.#pacer.restUntil(this.learning.closedUntil);
   }
 
@@ -243,7 +244,7 @@ export class Quota {
     this.#day = Math.max(this.#day ?? day, day);
     this.#dayEndsAt = endsAt;
   }
-  #seen(now: number): Omit<Seen, "refused"> {
+  #seen(now: number): Pick<Seen, "used" | "atOnce"> {
     this.#age(now);
     // What was charged before then will be gone by that time.
     return { used: this.#used, atOnce: this.#aliveAt(now - atOnceMs + this.spanMs) };

@@ -4,6 +4,15 @@ import { costOn } from "./admission.ts";
 import type { Deployment } from "./deployment.ts";
 import type { Quota } from "./quota.ts";
 import type { DeploymentSignal } from "./scheduler.ts";
+import type { Refusal } from "./suspicion.ts";
+
+/** What a signal says of the job that was refused; undefined if it says nothing. */
+export function refusalOf(signal: DeploymentSignal, deployment: Deployment, now: number): Refusal | undefined {
+  if (signal.kind === "ok" || signal.kind === "none") return undefined;
+  if (signal.kind !== "throttled") return signal;
+  const isExplained = signal.throttle !== "tokens_per_day" && exceeded(deployment, signal.throttle, now).length > 0;
+  return { kind: isExplained ? "quota" : "throttled", reason: "The provider throttles it." };
+}
 
 interface SignalledCall {
   entry: { readonly jobId: string };
@@ -17,16 +26,19 @@ type Throttled = Extract<DeploymentSignal, { kind: "throttled" }>;
 /**
  * @param call where and when it was granted
  * @param all deployments, that one among them
+ * @param isNews of a throttle: see `Judgement`
  */
 export function applySignal(
   call: SignalledCall,
   signal: DeploymentSignal,
   now: number,
   all: Iterable<Deployment>,
+  isNews = true,
 ): void {
   const { deployment, grantedAt } = call;
   switch (signal.kind) {
     case "none":
+      deployment.toldNothing();
       return;
     case "ok":
       deployment.succeeded(grantedAt);
@@ -47,8 +59,9 @@ export function applySignal(
       deployment.accuse(call.entry.jobId, now, signal.reason, grantedAt);
       return;
     case "throttled":
+      deployment.toldNothing();
       if (signal.throttle === "tokens_per_day") usedUpToday(deployment, now, all, signal.retryAfterMs);
-      else throttled(call, signal, now);
+      else throttled(call, signal, now, isNews);
   }
 }
 
@@ -72,9 +85,14 @@ function isTokensPerDay({ config }: Quota): boolean {
   return config.per === "day" && config.unit !== "requests";
 }
 
-function throttled({ deployment, grantedAt, reserved }: SignalledCall, signal: Throttled, now: number): void {
+function throttled(
+  { deployment, grantedAt, reserved }: SignalledCall,
+  signal: Throttled,
+  now: number,
+  isNews: boolean,
+): void {
   const quotas = exceeded(deployment, signal.throttle, now);
-  for (const quota of quotas) quota.throttled(now, costOn(quota, deployment, reserved), signal.retryAfterMs);
+  for (const quota of quotas) quota.throttled(now, costOn(quota, deployment, reserved), signal.retryAfterMs, isNews);
   // A limit that the configuration does not know of: all that can be done is to wait.
   if (quotas.length === 0)
     deployment.coolDown(

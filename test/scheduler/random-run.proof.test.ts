@@ -331,7 +331,13 @@ class World {
         }
         const answers = await driver.scheduler.settle(settled);
         expected.forEach((answer, i) => {
-          if (answer !== "either") expect(answers[i]).toBe(answer);
+          const { jobId: id, job, signal: seen } = settled[i]!;
+          if (answers[i] === "rejected") {
+            expect(job).not.toBe("ended");
+            expect(["refused", "misconfigured", "capacity"]).toContain(seen.kind);
+            this.jobs.delete(id);
+            for (const other of this.held) if (other.grant.jobId === id) other.state = "over";
+          } else if (answer !== "either") expect(answers[i]).toBe(answer);
         });
         return;
       }

@@ -8,6 +8,7 @@ import { type Applicant, costOn, decide, earliestStart, fairCostOn, type Tier } 
 import type { FairQueue, Flow, Share } from "../fair-queue.ts";
 import { windowMs } from "../quota.ts";
 import type { Explanation, PauseTarget, WaitingOn } from "../scheduler.ts";
+import { mayBeAtFault } from "../suspicion.ts";
 import type { Entry } from "./entry.ts";
 import type { Route } from "./routes.ts";
 
@@ -159,7 +160,9 @@ function waitingOnOf(entry: Entry, { open, paused, route, now, applicant }: View
   const verdict = decide(applicant, route.tiers, now);
   if (verdict.kind === "impossible") return { kind: "configuration", reason: verdict.reason };
   if (entry.state === "delayed") {
-    return suspect ? { kind: "refused", deployment: suspect.deployment, reason: suspect.reason } : { kind: "delay" };
+    return suspect && mayBeAtFault(suspect)
+      ? { kind: "refused", deployment: suspect.deployment, reason: suspect.reason }
+      : { kind: "delay" };
   }
   if (paused) return { kind: "paused", target: paused };
   if (verdict.kind === "blocked") return verdict.on;

@@ -22,8 +22,8 @@ import type {
   SettleAnswer,
   Settlement,
 } from "../scheduler.ts";
-import { applySignal } from "../signals.ts";
-import { isRefusal, type Judgement, judgeRefusal, suspectWaitMs } from "../suspicion.ts";
+import { applySignal, refusalOf } from "../signals.ts";
+import { type Judgement, judgeRefusal, suspectWaitMs } from "../suspicion.ts";
 import type { Entry } from "./entry.ts";
 import { Explainer } from "./explainer.ts";
 import { Fleet } from "./fleet.ts";
@@ -331,8 +331,10 @@ class MemoryScheduler implements Scheduler {
     let judgement: Judgement | undefined;
     if (lease && !lease.settled) {
       this.#waiting.queue.correct(lease.entry, settleCharges(lease, settlement.charge, now));
-      if (live && settlement.job !== "ended") judgement = this.#judge(live, settlement.signal);
-      if (judgement?.blamed ?? true) applySignal(lease, settlement.signal, now, this.#fleet.deployments.values());
+      if (live && settlement.job !== "ended") judgement = this.#judge(live, settlement.signal, now);
+      if (judgement?.blamed ?? true) {
+        applySignal(lease, settlement.signal, now, this.#fleet.deployments.values(), judgement?.isNews);
+      }
       lease.settled = judgement?.rejected ? "rejected" : live ? "settled" : "lost";
     }
     const entry = this.#waiting.get(settlement.jobId);
@@ -341,7 +343,10 @@ class MemoryScheduler implements Scheduler {
       live.entry.grant = undefined;
       if (settlement.job === "ended" || judgement?.rejected) this.#drop(live.entry, now);
       else {
-        const waitMs = judgement ? suspectWaitMs(judgement, live.deployment.inService(now)) : 0;
+        const { quotas } = live.deployment;
+        const closedForMs = Math.max(0, ...quotas.map((quota) => quota.learning.closedUntil - now));
+        const isServed = live.deployment.inService(now);
+        const waitMs = judgement ? suspectWaitMs(judgement.suspect, isServed, closedForMs) : 0;
         this.#waiting.enter(live.entry, now, Math.max(settlement.job.requeueAfterMs, waitMs));
       }
     } else if (entry && settlement.job === "ended") {
@@ -351,11 +356,12 @@ class MemoryScheduler implements Scheduler {
   }
 
   /** Whose fault a refusal is; undefined if the signal is none. */
-  #judge({ entry, deployment, grantedAt }: Lease, signal: Settlement["signal"]): Judgement | undefined {
-    if (!isRefusal(signal)) return undefined;
+  #judge({ entry, deployment, grantedAt }: Lease, signal: Settlement["signal"], now: number): Judgement | undefined {
+    const refusal = refusalOf(signal, deployment, now);
+    if (!refusal) return undefined;
     const { suspects } = this.#waiting;
     const answeredAt = (id: string) => this.#fleet.deployments.get(id)?.answeredAt ?? Number.NEGATIVE_INFINITY;
-    const judgement = judgeRefusal(suspects.get(entry.jobId), signal, deployment.id, grantedAt, answeredAt);
+    const judgement = judgeRefusal(suspects.get(entry.jobId), refusal, deployment.id, grantedAt, answeredAt);
     suspects.set(entry.jobId, judgement.suspect);
     return judgement;
   }

@@ -107,14 +107,30 @@ export function learningCases(declare: Case): void {
   });
 
   declare("a limit is at most halved at once, and never below one request", configOf([quota("q", 100)]), async (d) => {
-    await d.add(...jobs(1, 9));
-    for (const expected of [50, 25, 12, 6, 3, 1, 1]) {
-      await d.refuse(await d.takeOne(), throttledBy("requests"));
+    for (const [i, expected] of [50, 25, 12, 6, 3, 1, 1].entries()) {
+      await d.add(...jobs(i + 1, i + 1));
+      const grant = await d.takeOne();
+      await d.refuse(grant, throttledBy("requests"));
       expect(await d.limit("q")).toBe(expected);
+      await d.scheduler.remove([grant.jobId]);
       await d.advance(2 * minuteMs);
     }
+    await d.add(...jobs(11, 19));
     expect(await d.grants()).toHaveLength(1);
   });
+
+  declare(
+    "one job that is refused again and again lowers a limit twice at most",
+    configOf([quota("q", 100)]),
+    async (d) => {
+      await d.add(...jobs(1, 1));
+      for (const expected of [50, 25, 25, 25, 25]) {
+        await d.refuse(await d.takeOne(), throttledBy("requests"));
+        expect(await d.limit("q")).toBe(expected);
+        await d.advance(2 * minuteMs);
+      }
+    },
+  );
 
   declare(
     "a limit is lowered once per window, however many calls were refused",
@@ -159,8 +175,10 @@ export function learningCases(declare: Case): void {
       const waits: number[] = [];
       for (let i = 0; i < 9; i++) {
         await d.refuse(await d.takeOne(), throttledBy("requests"));
+        waits.push((await d.quota("q")).closedForMs!);
+        // From the third time on, the job leaves the time after it to others.
         const { retryInMs } = await d.acquire();
-        waits.push(retryInMs!);
+        expect(retryInMs! - waits.at(-1)!).toBe(i < 2 ? 0 : Math.min(60_000, 1000 * 2 ** (i - 2)));
         await d.advance(retryInMs!);
       }
       expect(waits.slice(0, 6)).toEqual([1000, 2000, 4000, 8000, 16_000, 16_000]);

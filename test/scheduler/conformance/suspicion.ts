@@ -214,7 +214,7 @@ export function suspicionCases(declare: Case): void {
       await d.advance(minuteMs);
     }
     // Twice it is the deployment's fault, for all that is known; then others are answered in between.
-    expect(answers).toHaveLength(18);
+    expect(answers).toHaveLength(62);
     expect(states.filter((state) => state !== "in_service")).toHaveLength(2);
   });
 

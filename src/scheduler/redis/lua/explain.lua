@@ -144,7 +144,7 @@ local function waitingOn(entry, tiers, position)
   local verdict = admission.decide(entry, tiers)
   if verdict.kind == 'impossible' then return { kind = 'configuration', reason = verdict.reason } end
   if entry.state == delayed then
-    if suspect then return { kind = 'refused', deployment = suspect.deployment, reason = suspect.reason } end
+    if suspect and suspects.mayBeAtFault(suspect) then return { kind = 'refused', deployment = suspect.deployment, reason = suspect.reason } end
     return { kind = 'delay' }
   end
   local flow = shares.flow(entry.flow)

@@ -11,6 +11,13 @@ if not state.load() then return redis.error_reply('NOSTATE') end
 fleet.open()
 leases.expire()
 
+-- What a signal says of the job that was refused; nil if it says nothing.
+local function judge(lease, kind, detail)
+  if kind ~= 'throttled' then return suspects.judge(lease, kind, detail) end
+  if deployments.explains(deploymentOf[lease.deployment], detail) then kind = 'quota' end
+  return suspects.judge(lease, kind, 'The provider throttles it.')
+end
+
 local function settle(at)
   local id, grant, job = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local live = leases.live(grant)
@@ -20,7 +27,8 @@ local function settle(at)
   local judgement
   if lease and not lease.settled then
     leases.account(lease, ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]))
-    judgement = live and job ~= 'ended' and suspects.judge(lease, ARGV[at + 6], ARGV[at + 7]) or nil
+    judgement = live and job ~= 'ended' and judge(lease, ARGV[at + 6], ARGV[at + 7]) or nil
+    lease.isOldNews = judgement and not judgement.isNews
     if not judgement or judgement.blamed then
       leases.signal(lease, ARGV[at + 6], ARGV[at + 7], tonumber(ARGV[at + 8]))
     end
@@ -35,7 +43,12 @@ local function settle(at)
     else
       local waitMs = 0
       if judgement then
-        waitMs = suspects.waitMs(judgement, deployments.inService(deploymentOf[live.deployment]))
+        local deployment = deploymentOf[live.deployment]
+        local closedForMs = 0
+        for _, quota in ipairs(deployment.quotas) do
+          closedForMs = math.max(closedForMs, quota.state.closedUntil - now)
+        end
+        waitMs = suspects.waitMs(judgement.suspect, deployments.inService(deployment), closedForMs)
       end
       waiting_room.enter(entry, math.max(tonumber(job), waitMs))
     end

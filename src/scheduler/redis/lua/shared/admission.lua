@@ -141,8 +141,8 @@ end
 
 -- The deployments of a tier that have refused a job, if another of the tier is to be asked first; else nil.
 local function avoidedBy(job, tier, served)
-  local refusedAt = job.suspect and job.suspect.refusedAt
-  if not refusedAt then return nil end
+  if not job.suspect or job.suspect.kind == 'quota' then return nil end
+  local refusedAt = job.suspect.refusedAt
   for _, deployment in ipairs(tier.deployments) do
     local isServed = not served or contains(served, deployment.id)
     local isWell = deployments.inService(deployment) and not deployment.paused
@@ -169,22 +169,22 @@ function admission.decide(job, tiers, served)
   for _, deployment in ipairs(tier.deployments) do
     local isAvoided = avoided and avoided[deployment.id]
     local isAsked = not isAvoided and (not served or contains(served, deployment.id))
-    local reason, untilTime
-    if isAsked and suspects.givesWay(job.suspect, deployment.id) then
-      reason, untilTime = deployments.leftToOthers(deployment)
-    end
     if not isAsked then
       held = false
       if isAvoided then forAll = false end
-    elseif reason then
-      givesWay = true
-      forAll = false
-      local on = { kind = 'out_of_service', deployment = deployment.id, reason = reason }
-      if not blocked or blocked.at > untilTime then blocked = { on = on, at = untilTime, forAll = false } end
     else
       local obstacle = obstacleOf(job, deployment)
       held = held and (obstacle == 'impossible' or type(obstacle) == 'table' and obstacle.held == true)
-      if not obstacle then
+      local reason, untilTime
+      if not obstacle and suspects.givesWay(job.suspect, deployment.id) then
+        reason, untilTime = deployments.leftToOthers(deployment)
+      end
+      if reason then
+        givesWay = true
+        forAll = false
+        local on = { kind = 'out_of_service', deployment = deployment.id, reason = reason }
+        if not blocked or blocked.at > untilTime then blocked = { on = on, at = untilTime, forAll = false } end
+      elseif not obstacle then
         local headroom = headroomOf(job, deployment)
         if not best or headroom > bestHeadroom then
           best, bestHeadroom = deployment, headroom

@@ -49,7 +49,7 @@ function deployments.trouble(deployment)
 end
 
 -- Whether it is in service again, but on trial and left to jobs that it has not refused: why, and until when; else nil.
--- The time counts from when a job that it has refused first asks.
+-- The time counts from when a job that it has refused could go, and anew after a call that told nothing.
 function deployments.leftToOthers(deployment)
   local own = deployment.state
   if not own.onTrial or not own.trouble or not deployments.inService(deployment) then return nil end
@@ -76,7 +76,7 @@ local function enter(own, trouble, trialSize)
   own.trialSize = trialSize or 1
   own.leftUntil = nil
   own.accusers = {}
-  own.answeredAt = -infinity
+  if trouble.state == 'out_of_service' then own.answeredAt = -infinity end
 end
 
 local function pause(deployment, backoff, reason, retryAfterMs)
@@ -154,6 +154,11 @@ local function exceeded(deployment, throttle)
   return found
 end
 
+-- Whether configured quotas explain a throttle, so that it says nothing of the job.
+function deployments.explains(deployment, throttle)
+  return throttle ~= 'tokens_per_day' and #exceeded(deployment, throttle) > 0
+end
+
 local function tokensPerDay(deployment)
   local daily, names = {}, {}
   for _, quota in ipairs(deployment.quotas) do
@@ -199,7 +204,7 @@ local function throttled(deployment, call, throttle, retryAfterMs)
   local found = exceeded(deployment, throttle)
   for _, quota in ipairs(found) do
     local refused = costs.reserved(quota.unit, call.input, call.output, deployment.burndown)
-    quotas.throttled(quota, refused, retryAfterMs)
+    quotas.throttled(quota, refused, retryAfterMs, call.isOldNews)
   end
   if #found == 0 and isFresh(deployment, call.grantedAt) then
     pause(deployment, coolDown, 'The provider throttles by a quota that is not configured.', retryAfterMs)
@@ -225,9 +230,12 @@ function deployments.signal(deployment, call, kind, detail, retryAfterMs)
     end
   elseif kind == 'misconfigured' then
     enter(deployment.state, { state = 'out_of_service', untilTime = now + outOfServiceMs, reason = detail })
+  elseif kind == 'none' then
+    deployment.state.leftUntil = nil
   elseif kind == 'refused' then
     accuse(deployment, call.id, detail, call.grantedAt)
   elseif kind == 'throttled' then
+    deployment.state.leftUntil = nil
     throttled(deployment, call, detail, retryAfterMs)
   end
 end

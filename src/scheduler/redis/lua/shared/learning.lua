@@ -103,8 +103,8 @@ local function hold(own, refused)
 end
 
 -- `used` and `atOnce`: what the log shows without the refused call, in the span and in the last `atOnceMs`; `refused`: what
--- that call had reserved.
-function learning.throttled(own, used, atOnce, refused, span, retryAfterMs)
+-- that call had reserved; `isOldNews`: the same job was refused again and again, so nothing is lowered.
+function learning.throttled(own, used, atOnce, refused, span, retryAfterMs, isOldNews)
   if now - own.throttledAt > span then own.inARow = 0 end
   own.throttledAt = now
   local isNew = now >= own.closedUntil
@@ -112,6 +112,7 @@ function learning.throttled(own, used, atOnce, refused, span, retryAfterMs)
   if isNew then own.inARow = math.min(16, own.inARow + 1) end
   own.closedUntil = math.max(own.closedUntil, now + (retryAfterMs or pause))
   if refused > own.limit.value and used * 10 <= own.limit.value then return hold(own, refused) end
+  if isOldNews then return end
   if isNew then own.isAboutBurst = speaksOfBurst(own, used, atOnce, span) end
   if own.isAboutBurst then
     lower(own.burst, math.min(own.burst.value, halfOf(own, atOnce)))

@@ -249,10 +249,10 @@ end
 
 -- The provider says that this quota is exceeded. The charge of the refused call must have been edited before; `refused` is
 -- what that call had reserved.
-function quotas.throttled(quota, refused, retryAfterMs)
+function quotas.throttled(quota, refused, retryAfterMs, isOldNews)
   local own = quota.state
   local used, atOnce = seen(quota)
-  learning.throttled(own, used, atOnce, refused, quota.span, retryAfterMs)
+  learning.throttled(own, used, atOnce, refused, quota.span, retryAfterMs, isOldNews)
   quota.paced = quota.per == 'minute' and own.burst.value < quota.limit
   pacer.restUntil(quota, own.closedUntil)
 end

@@ -3,7 +3,10 @@
 --- @include "state"
 local suspects = {}
 
-local strikesAllowed = { refused = 1, misconfigured = 5, capacity = 16 }
+local strikesAllowed = { refused = 1, misconfigured = 5, capacity = 60, throttled = infinity, quota = infinity }
+local strikesBlamed = { refused = 0, misconfigured = 0, capacity = 0, throttled = infinity, quota = 2 }
+local quotaRefusalsInPlace = 2
+local mayHitAnyJob = { capacity = true, throttled = true }
 local firstWaitMs = 1000
 local longestWaitMs = 60000
 
@@ -24,7 +27,7 @@ function suspects.forget(id)
   control.suspects = control.suspects - call('HDEL', key('suspects'), id)
 end
 
--- Answers { suspect, blamed, rejected } for a call that was refused; nil if the signal is no refusal.
+-- Answers { suspect, blamed, isNews, rejected } for a call that was refused; nil if the signal is no refusal.
 function suspects.judge(lease, kind, reason)
   local allowed = strikesAllowed[kind]
   if not allowed then return nil end
@@ -46,18 +49,31 @@ function suspects.judge(lease, kind, reason)
     strikes = (known and known.strikes or 0) + (struck and 1 or 0),
   }
   put(lease.id, suspect)
-  return { suspect = suspect, blamed = not struck, rejected = suspect.strikes >= allowed }
+  return {
+    suspect = suspect,
+    blamed = suspect.strikes <= strikesBlamed[kind],
+    isNews = suspect.times <= quotaRefusalsInPlace,
+    rejected = suspect.strikes >= allowed,
+  }
 end
 
 -- How long a suspect waits before it is called again.
-function suspects.waitMs(judgement, inService)
-  local suspect = judgement.suspect
-  if judgement.blamed and (suspect.kind == 'capacity' or not inService) then return 0 end
-  return math.min(longestWaitMs, firstWaitMs * 2 ^ math.min(16, suspect.times - 1))
+function suspects.waitMs(suspect, inService, closedForMs)
+  local times = suspect.kind == 'quota' and suspect.times - quotaRefusalsInPlace or suspect.times
+  if times <= 0 then return 0 end
+  local backoffMs = math.min(longestWaitMs, firstWaitMs * 2 ^ math.min(16, times - 1))
+  if suspect.kind == 'quota' then return closedForMs + backoffMs end
+  if suspect.strikes == 0 and (mayHitAnyJob[suspect.kind] or not inService) then return 0 end
+  return backoffMs
+end
+
+-- Whether the job may be at fault, for all that is known.
+function suspects.mayBeAtFault(suspect)
+  return suspect.kind == 'refused' or suspect.kind == 'misconfigured'
 end
 
 -- Whether a deployment on trial is left to other jobs first.
 function suspects.givesWay(suspect, deployment)
-  if not suspect or not suspect.refusedAt[deployment] then return false end
-  return suspect.kind ~= 'capacity' or suspect.times > 1
+  if not suspect or suspect.kind == 'quota' or not suspect.refusedAt[deployment] then return false end
+  return not mayHitAnyJob[suspect.kind] or suspect.times > 1
 end
