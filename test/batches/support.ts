@@ -3,7 +3,6 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MongoClient } from "mongodb";
 import OpenAI, { toFile } from "openai";
 import type { Batch } from "openai/resources";
 import { pino } from "pino";
@@ -20,7 +19,7 @@ import { newFileId, writeFile } from "../../src/jobs/files/files.ts";
 import { type Service, startService } from "../../src/main.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { testSettings } from "../support/jobs-context.ts";
-import { sharedMongoUrl, startRedis } from "../support/servers.ts";
+import { startMongo, startRedis } from "../support/servers.ts";
 
 export interface TestService {
   url: string;
@@ -70,8 +69,8 @@ export async function startTestService(
   mode: "embedded" | "distributed",
   { provider = shouting, providerFor = () => provider, file = {}, clock }: TestServiceOptions = {},
 ): Promise<TestService> {
-  // One of its own: of the same Redis all services have the same queue, and take each other's jobs.
-  const redis = mode === "distributed" ? await startRedis() : undefined;
+  // Servers of its own. Services that share a Redis have one queue; services that share a MongoDB have the same keys.
+  const servers = mode === "distributed" ? await Promise.all([startMongo(), startRedis()]) : undefined;
   const dataDir = await mkdtemp(join(tmpdir(), "sluice-batches-"));
   const suffix = randomUUID().slice(0, 8);
   const environments = { UAT: { database: `dev-${suffix}` }, PROD: { database: `prod-${suffix}` } };
@@ -80,9 +79,7 @@ export async function startTestService(
     dataDir,
     port: 0,
     logLevel: "silent",
-    ...(mode === "distributed" && {
-      distributed: { mongoUrl: sharedMongoUrl(), redisUrl: redis!.url },
-    }),
+    ...(servers && { distributed: { mongoUrl: servers[0].url, redisUrl: servers[1].url } }),
   };
   const log = pino({ level: "silent" });
   const start = () =>
@@ -105,11 +102,7 @@ export async function startTestService(
     async close() {
       await service.stop();
       await rm(dataDir, { recursive: true, force: true });
-      await redis?.close();
-      if (mode === "embedded") return;
-      const client = new MongoClient(sharedMongoUrl());
-      for (const { database } of Object.values(environments)) await client.db(database).dropDatabase();
-      await client.close();
+      for (const server of servers ?? []) await server.close();
     },
   };
   function use() {
