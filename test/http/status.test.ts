@@ -41,6 +41,7 @@ const queued = {
   finish_reason: null,
   usage: null,
   cost_usd: null,
+  cost_usd_estimated: null,
   deployment: null,
   answered_by: null,
   synthetic: false,
@@ -188,6 +189,7 @@ test("completed", async () => {
     text: "Because.",
     finish_reason: "length",
     cost_usd: 0.0000123,
+    cost_usd_estimated: 0,
     usage: {
       input_tokens: 10,
       output_tokens: 3,
@@ -215,6 +217,7 @@ test("completed", async () => {
           cache_write_tokens: null,
           reasoning_tokens: null,
         },
+        usage_estimated: false,
         duration_ms: 120,
         first_token_ms: 40,
         tokens_per_second: 25,
