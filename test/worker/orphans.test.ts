@@ -41,7 +41,17 @@ test("A3: after a kill held calls are not called for callers that are gone", asy
     outcome: { error: { code: "caller_disconnected", message: "The caller disconnected, so nothing was called." } },
   });
   // Its first call may have been billed; there is none after it.
-  expect(await h.record(running)).toMatchObject({ state: "cancelled", attempts: [{ n: 1 }] });
+  expect(await h.record(running)).toMatchObject({
+    state: "cancelled",
+    attempts: [{ n: 1 }],
+    outcome: {
+      error: {
+        code: "caller_disconnected",
+        message:
+          "The caller disconnected, so the job was not called again. Attempt 1 ended without an answer and may have been billed.",
+      },
+    },
+  });
   expect((await h.record(secret)).state).toBe("queued");
 
   await h.advance(59_000);

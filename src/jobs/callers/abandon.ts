@@ -1,5 +1,6 @@
 // What happens to the job of a held call while its caller is disconnected. It keeps its place in the queue but is not
-// started, which is called parked. If the caller does not come back, the job is abandoned: cancelled before it is called.
+// started, which is called parked. If the caller does not come back, the job is abandoned: cancelled without another call.
+import { isUnknown } from "../../domain/attempts.ts";
 import type { JobHead, JobRecord } from "../../domain/job.ts";
 import type { JobsContext } from "../context.ts";
 import { costSoFar, endIdleJob, endJob } from "../ending.ts";
@@ -55,14 +56,10 @@ export async function abandon(context: AbandonContext, jobId: string, mayBeLost:
   if (!record || record.outcome) return true;
   const { job } = record;
   const graceS = job.waitingCaller?.returnsBy ? settings.limits.callerGraceS : 0;
-  const message =
-    graceS > 0
-      ? `The caller disconnected and did not come back within ${graceS} seconds (limits.callerGraceS), so nothing was called.`
-      : "The caller disconnected, so nothing was called.";
   const outcome = {
     status: "cancelled" as const,
     at: clock.wall(),
-    error: { code: "caller_disconnected", message },
+    error: { code: "caller_disconnected", message: messageOf(record, graceS) },
     ...costSoFar(record),
   };
   if (!(await endIdleJob(context, job, outcome))) {
@@ -75,4 +72,16 @@ export async function abandon(context: AbandonContext, jobId: string, mayBeLost:
   if (job.ephemeral) await store.eraseTexts(job.environment, jobId);
   log.info({ jobId, environment: job.environment, model: job.model }, "cancelled a job whose caller disconnected");
   return true;
+}
+
+function messageOf({ attempts }: JobRecord, graceS: number): string {
+  const cause =
+    graceS > 0
+      ? `The caller disconnected and did not come back within ${graceS} seconds (limits.callerGraceS)`
+      : "The caller disconnected";
+  const sent = attempts.filter(({ end }) => end?.result !== "not_sent");
+  if (sent.length === 0) return `${cause}, so nothing was called.`;
+  const unknown = sent.findLast((attempt) => isUnknown(attempt) || attempt.end?.estimated);
+  const billed = unknown ? ` Attempt ${unknown.n} ended without an answer and may have been billed.` : "";
+  return `${cause}, so the job was not called again.${billed}`;
 }
