@@ -139,6 +139,7 @@ test.each([
   ["localhost:80", "http://localhost"],
   ["sluice.localhost", "https://sluice.localhost"],
   ["localhost:443", "https://localhost"],
+  ["127.0.0.1:8000", "https://127.0.0.1:8000"],
 ])("pages of the same origin may call: Host %s, Origin %s", async (host, origin) => {
   expect((await local.get("/v1/jobs", { host, origin })).status).toBe(200);
 });
