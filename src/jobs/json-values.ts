@@ -3,13 +3,14 @@
 import { SluiceError } from "../domain/errors.ts";
 import { requireUnicode } from "./unicode.ts";
 
-const maxDepth = 64;
+/** Levels of lists and objects that a schema, or the arguments of a tool call, may have. */
+export const maxJsonDepth = 64;
 /** Of a body that holds such values some levels down. */
-const maxBodyDepth = maxDepth + 16;
+const maxBodyDepth = maxJsonDepth + 16;
 
 /** @throws SluiceError `invalid_request` for values that are nested too deep, or text that is not Unicode */
 export function checkJson(value: unknown, field: string): void {
-  walk(value, maxDepth, field, (text) => requireUnicode(text, field));
+  walk(value, maxJsonDepth, field, (text) => requireUnicode(text, field));
 }
 
 /** @throws SluiceError `invalid_request` for a body that is nested deeper than any that could be taken */

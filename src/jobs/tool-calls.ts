@@ -1,16 +1,28 @@
 // Tool calls of a conversation as callers send them. Their arguments stay the text that they are: it is parsed here only to
-// see whether it is a JSON object, which Bedrock insists on and servers of OpenAI's protocol do not.
+// see how deep it is nested, and whether it is a JSON object. Bedrock insists on an object; OpenAI's protocol does not.
+import { SluiceError } from "../domain/errors.ts";
+import { isNestedDeeper } from "../domain/json-depth.ts";
 import type { ContentBlock } from "../domain/request.ts";
+import { maxJsonDepth } from "./json-values.ts";
 
 export type ToolCallBlock = Extract<ContentBlock, { type: "tool_call" }>;
 
 /** Of the calls whose arguments are not a JSON object, the field that holds them. Places are not part of the record. */
 const places = new WeakMap<ContentBlock, string>();
 
-/** @param field where the caller's body has the arguments */
+/**
+ * @param field where the caller's body has the arguments
+ * @throws SluiceError `invalid_request` with the field, for arguments that are nested too deep
+ */
 export function toolCallBlock(call: Omit<ToolCallBlock, "type">, field: string): ToolCallBlock {
   const block: ToolCallBlock = { type: "tool_call", ...call };
-  if (!isObjectText(call.arguments)) places.set(block, field);
+  const value = parse(call.arguments);
+  if (isNestedDeeper(value, maxJsonDepth)) {
+    throw new SluiceError("invalid_request", `${field} must not be nested deeper than ${maxJsonDepth} levels.`, {
+      field,
+    });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) places.set(block, field);
   return block;
 }
 
@@ -25,11 +37,11 @@ export function fieldOfBrokenArguments(messages: readonly { content: readonly Co
   return undefined;
 }
 
-function isObjectText(text: string): boolean {
+/** Undefined for text that is not JSON. */
+function parse(text: string): unknown {
   try {
-    const value: unknown = text.trim() === "" ? {} : JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value);
+    return text.trim() === "" ? {} : JSON.parse(text);
   } catch {
-    return false;
+    return undefined;
   }
 }

@@ -104,6 +104,27 @@ test.each(["{", "[1]", '"text"', "null", "5"])("arguments %j are refused where B
   expect([answer.status, answer.body.error.field]).toEqual([400, `${place}.arguments`]);
 });
 
+test.each(["haiku", "gpt-oss"])("arguments that are nested too deep are refused for %s", async (model) => {
+  const nested = (levels: number) => `${'{"a":'.repeat(levels)}1${"}".repeat(levels)}`;
+  for (const levels of [65, 5_000, 100_000]) {
+    const { status, body } = await server.post("/v1/jobs", {
+      environment: "UAT",
+      model,
+      ...aCall({ arguments: nested(levels) }),
+    });
+    expect([status, body.error]).toMatchObject([
+      400,
+      {
+        code: "invalid_request",
+        message: `${place}.arguments must not be nested deeper than 64 levels.`,
+        field: `${place}.arguments`,
+      },
+    ]);
+  }
+  const { status } = await server.post("/v1/jobs", { environment: "UAT", model, ...aCall({ arguments: nested(64) }) });
+  expect(status).toBe(200);
+});
+
 test("D7: only system messages are what the user asks, cache points and all", async () => {
   const { request } = await recorded({
     system: "Be kind.",

@@ -28,6 +28,19 @@ test("the smallest request", () => {
   });
 });
 
+test("arguments of a past call that are nested too deep are refused with their place", () => {
+  const deep = { ...call, function: { name: "f", arguments: `${'{"a":'.repeat(5_000)}1${"}".repeat(5_000)}` } };
+  const body = { messages: [...messages, { role: "assistant", tool_calls: [call, deep] }] };
+  const field = "messages[1].tool_calls[1].function.arguments";
+  expect(() => read(body, defaults)).toThrow(
+    expect.objectContaining({
+      code: "invalid_request",
+      details: { field },
+      message: expect.stringContaining("64 levels"),
+    }),
+  );
+});
+
 test("a conversation with instructions, calls of functions and their results", () => {
   const { input } = read(
     {
