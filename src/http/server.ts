@@ -189,8 +189,8 @@ function acceptJsonOnly(app: HttpServer): void {
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body: Buffer, done) => {
     // Many clients name the type of a body that they do not send.
     if (body.length === 0 && request.routeOptions.schema?.body === undefined) return done(null, undefined);
-    const charset = charsetOf(request.headers["content-type"]);
-    if (charset !== undefined && !/^utf-?8$/i.test(charset)) {
+    const charset = charsetsOf(request.headers["content-type"]).find((name) => !/^utf-?8$/i.test(name));
+    if (charset !== undefined) {
       const message = `JSON must be UTF-8; got the charset ${quote(charset)}.`;
       return done(new SluiceError("unsupported_media_type", message, { field: "Content-Type" }));
     }
@@ -214,10 +214,10 @@ function acceptJsonOnly(app: HttpServer): void {
   });
 }
 
-/** The charset that a media type names; undefined if it names none. */
-function charsetOf(contentType = ""): string | undefined {
-  const [, quoted, bare] = /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]*))/i.exec(contentType) ?? [];
-  return quoted ?? bare;
+/** Every charset that a media type names: which of two a reader takes is not defined. */
+function charsetsOf(contentType = ""): string[] {
+  const parameters = contentType.matchAll(/;\s*charset\*?\s*=\s*(?:"([^"]*)"|([^\s;]*))/gi);
+  return [...parameters].map(([, quoted, bare]) => quoted ?? bare ?? "");
 }
 
 function jsonError(text: string, error: Error): Error {
