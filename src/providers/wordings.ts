@@ -125,6 +125,26 @@ export const wordings: readonly Wording[] = [
     source: "Vertex AI",
   },
 
+  // ---------------------------------------------------------------- a model that is gone
+  // Before the rows on what a request asks for: a model's own name may hold the word vision or tool. A sentence about
+  // a field that a model no longer takes is left to those rows.
+  {
+    cause: "account",
+    pattern:
+      /\b(model|engine|deployment)\b(?:(?!\b(field|param(eter)?|option|argument|property|key|value|header|tools?|temperature|top_[pk]|stop\w*|thinking|system|prefill|format|max_\w+|does|support)\b)[^;!?\n]){0,100}?\b((has|have) been|was|were|is|are|been|got) (now |already |permanently |fully |officially |currently )?(deprecated|decommissioned|retired|sunset(ted)?|discontinued|withdrawn|removed|disabled|shut ?down|shut off|turned off|switched off|taken (down|offline)|unavailable|no longer (available|supported|served|offered|accessible|active|maintained|hosted|provided))\b/i,
+    advice: adviceOnModel,
+    example: "The model `gpt-4` has been deprecated, learn more here: https://platform.openai.com/docs/deprecations",
+    source: "OpenAI with 404; Groq, Together, Fireworks with 400",
+  },
+  {
+    cause: "account",
+    pattern:
+      /\b(deprecated|decommissioned|retired|discontinued|disabled) (model|engine|deployment)\b|\b(model|deployment)_?(deprecated|retired|discontinued|disabled|removed|unavailable)\b|^model: \S+$/im,
+    advice: adviceOnModel,
+    example: "model: claude-2.1",
+    source: "Anthropic with 404; Azure: DeploymentRetired",
+  },
+
   // ---------------------------------------------------------------- what one request asks for
   {
     cause: "request",
