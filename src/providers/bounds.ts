@@ -153,15 +153,15 @@ class Check {
 }
 
 /**
- * The usage in whole tokens from 0 to `maxTokens`; fractions are rounded up. Returns undefined if input or output is not a
- * finite number: then the usage is not known.
+ * The usage in whole tokens from 0 to `maxTokens`; fractions are rounded up. A number that is negative or not finite counts
+ * as not reported. Returns undefined if that is the case for input or output: then the usage is not known.
  */
 function boundedUsage(usage: Usage, maxTokens: number): Usage | undefined {
-  if (!isNumber(usage.input) || !isNumber(usage.output)) return undefined;
-  const whole = (tokens: number) => Math.min(maxTokens, Math.max(0, Math.ceil(tokens)));
+  if (!isCount(usage.input) || !isCount(usage.output)) return undefined;
+  const whole = (tokens: number) => Math.min(maxTokens, Math.ceil(tokens));
   const part = <Name extends keyof Usage>(name: Name, most = maxTokens) => {
     const tokens = usage[name];
-    return isNumber(tokens) ? { [name]: Math.min(most, whole(tokens)) } : {};
+    return isCount(tokens) ? { [name]: Math.min(most, whole(tokens)) } : {};
   };
   const output = whole(usage.output);
   const cacheWrite = part("cacheWrite");
@@ -205,6 +205,10 @@ function isSmall({ text, toolCalls }: ProviderAnswer): boolean {
 
 function isNumber(value: number | undefined): value is number {
   return Number.isFinite(value);
+}
+
+function isCount(value: number | undefined): value is number {
+  return isNumber(value) && value >= 0;
 }
 
 function cut(text: string, length: number): string {

@@ -130,7 +130,7 @@ function toUsage(usage: unknown): Usage | undefined {
     detail(usage, "cached_tokens");
   const reasoning = detail(usage.completion_tokens_details, "reasoning_tokens");
   // xAI counts reasoning beside the completion; the total tells.
-  const isApart = reasoning > 0 && usage.total_tokens === prompt + completion + reasoning;
+  const isApart = reasoning > 0 && completion >= 0 && usage.total_tokens === prompt + completion + reasoning;
   const output = isApart ? completion + reasoning : completion;
   return {
     ...(cached > 0 && cached <= prompt
