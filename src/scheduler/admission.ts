@@ -74,11 +74,7 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
   let forAll = !before.some((deployment) => deployment.inService(now));
   let held = true;
   let givesWayTo = false;
-  // Where one of the model's deployments has refused the job, the others are asked first.
-  const refusedAt = avoidedBy(job.suspect);
-  const isElsewhere = (d: Deployment) =>
-    !refusedAt?.has(d.id) && d.inService(now) && !d.paused && (allowed?.includes(d.id) ?? true) && everAdmits(job, d);
-  const avoided = refusedAt !== undefined && tier.deployments.some(isElsewhere) ? refusedAt : undefined;
+  const avoided = avoidedIn(job, tier, now, allowed);
   for (const deployment of tier.deployments) {
     if (avoided?.has(deployment.id) || (allowed && !allowed.includes(deployment.id))) {
       held = false;
@@ -126,13 +122,27 @@ export function earliestStart(
 ): { deployment: Deployment; at: number } | undefined {
   let best: { deployment: Deployment; at: number } | undefined;
   const tier = tiers[0]?.paused ? undefined : activeTier(job, tiers, now);
+  const avoided = tier && avoidedIn(job, tier, now, allowed);
   for (const deployment of tier?.paused ? [] : (tier?.deployments ?? [])) {
-    if (deployment.paused || (allowed && !allowed.includes(deployment.id))) continue;
+    if (avoided?.has(deployment.id) || deployment.paused || (allowed && !allowed.includes(deployment.id))) continue;
     if (!deployment.inService(now) || !everAdmits(job, deployment)) continue;
     const at = Math.max(now, ...deployment.quotas.map((q) => q.earliest(costOn(q, deployment, job.tokens), now)));
     if (!best || at < best.at) best = { deployment, at };
   }
   return best;
+}
+
+/** The deployments of a tier that have refused the job, if another one is asked first; otherwise undefined. */
+function avoidedIn(
+  job: Applicant,
+  tier: Tier,
+  now: number,
+  allowed?: readonly string[],
+): ReadonlyMap<string, number> | undefined {
+  const refusedAt = avoidedBy(job.suspect);
+  const isElsewhere = (d: Deployment) =>
+    !refusedAt?.has(d.id) && d.inService(now) && !d.paused && (allowed?.includes(d.id) ?? true) && everAdmits(job, d);
+  return refusedAt !== undefined && tier.deployments.some(isElsewhere) ? refusedAt : undefined;
 }
 
 function everAdmits(job: Applicant, deployment: Deployment): boolean {

@@ -149,7 +149,8 @@ interface Held {
   grant: Grant;
   until: number;
   chargedAt: number;
-  state: "live" | "over";
+  /** Expired: not renewed in time, and its worker may get it back while the job waits. */
+  state: "live" | "expired" | "over";
 }
 
 /** One call's charge to one quota: what it counts now, never more than was reserved. */
@@ -186,7 +187,7 @@ class World {
   }
 
   live(): Held[] {
-    for (const held of this.held) if (held.until <= this.now) held.state = "over";
+    for (const held of this.held) if (held.state === "live" && held.until <= this.now) held.state = "expired";
     return this.held.filter((held) => held.state === "live");
   }
 
@@ -350,8 +351,17 @@ class World {
         const live = this.live();
         const answers = await driver.scheduler.renew(all.map((held) => held.grant));
         all.forEach((held, i) => {
-          expect(answers[i]).toBe(live.includes(held) ? "renewed" : "lost");
-          if (live.includes(held)) held.until = this.now + leaseMs;
+          if (answers[i] === "lost") {
+            expect(live).not.toContain(held);
+            return;
+          }
+          const { jobId: id } = held.grant;
+          if (!live.includes(held)) {
+            expect([held.state, this.jobs.has(id)]).toEqual(["expired", true]);
+            expect(this.live().map((other) => other.grant.jobId)).not.toContain(id);
+          }
+          held.state = "live";
+          held.until = this.now + leaseMs;
         });
         return;
       }

@@ -50,7 +50,8 @@ export class Explainer {
     const ahead = entry.state === "ready" ? this.#ahead(entry, view) : { jobs: 0, cost: 0 };
     const position = Math.max(1, Math.round(ahead.jobs) + 1);
     const waitingOn = waitingOnOf(entry, view, position);
-    const startsInMs = waitingOn.kind === "paused" ? undefined : startsIn(entry, route.tiers, ahead, now);
+    const startsInMs =
+      waitingOn.kind === "paused" ? undefined : startsIn(entry, view.applicant, route.tiers, ahead, now);
     return {
       state: "waiting",
       position,
@@ -170,9 +171,15 @@ function waitingOnOf(entry: Entry, { open, paused, route, now, applicant }: View
 }
 
 /** When the quotas will have let through what goes before the job, and the job itself. */
-function startsIn(entry: Entry, tiers: readonly Tier[], ahead: Ahead, now: number): number | undefined {
+function startsIn(
+  entry: Entry,
+  applicant: Applicant,
+  tiers: readonly Tier[],
+  ahead: Ahead,
+  now: number,
+): number | undefined {
   const delay = entry.state === "delayed" ? Math.max(0, entry.readyAt - now) : 0;
-  const first = earliestStart(entry, tiers, now);
+  const first = earliestStart(applicant, tiers, now);
   if (!first) return undefined;
   const { deployments } = tiers.find((tier) => tier.deployments.includes(first.deployment))!;
   const inService = deployments.filter((deployment) => deployment.inService(now));

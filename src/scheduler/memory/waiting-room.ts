@@ -180,8 +180,9 @@ export class WaitingRoom {
    */
   keepBooking(route: Route, entry: Entry, now: number, served: boolean, allowed?: readonly string[]): number {
     withdraw(route, entry);
-    const own = served ? earliestStart(entry, route.tiers, now, allowed) : undefined;
-    const plan = own ?? earliestStart(entry, route.tiers, now);
+    const applicant = this.applicant(entry);
+    const own = served ? earliestStart(applicant, route.tiers, now, allowed) : undefined;
+    const plan = own ?? earliestStart(applicant, route.tiers, now);
     if (own || (plan && plan.at > now)) route.unclaimedSince = undefined;
     else route.unclaimedSince ??= now;
     const until = (route.unclaimedSince ?? Number.POSITIVE_INFINITY) + unclaimedMs;

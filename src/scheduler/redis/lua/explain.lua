@@ -139,7 +139,6 @@ end
 
 local function waitingOn(entry, tiers, position)
   if not state.isOpen() then return { kind = 'rebuild' } end
-  entry.suspect = suspects.get(entry.id)
   local suspect = entry.suspect
   local verdict = admission.decide(entry, tiers)
   if verdict.kind == 'impossible' then return { kind = 'configuration', reason = verdict.reason } end
@@ -158,6 +157,7 @@ local isAsked = #ARGV > 4 and not entries.exists(ARGV[4])
 if isAsked then addJobs(cjson.decode(ARGV[6]), 7, #ARGV) end
 local entry = entries.get(ARGV[4])
 if not entry then return state.done('absent') end
+entry.suspect = suspects.get(entry.id)
 if entry.state == running then return state.done('running', leases.live(entry.detail).deployment) end
 local tiers = routes.get(entry.route).tiers
 local more = isAsked and tonumber(ARGV[5]) or 0

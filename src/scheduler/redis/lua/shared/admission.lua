@@ -217,8 +217,9 @@ function admission.earliestStart(job, tiers, served)
   local tier = not (tiers[1] and tiers[1].paused) and activeTier(job, tiers) or nil
   if tier and tier.paused then tier = nil end
   local best, bestAt
+  local avoided = tier and avoidedBy(job, tier, served) or {}
   for _, deployment in ipairs(tier and tier.deployments or {}) do
-    local isServed = not deployment.paused and (not served or contains(served, deployment.id))
+    local isServed = not avoided[deployment.id] and not deployment.paused and (not served or contains(served, deployment.id))
     if isServed and deployments.inService(deployment) and everAdmits(job, deployment) then
       local at = now
       for _, quota in ipairs(deployment.quotas) do
