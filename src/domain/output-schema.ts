@@ -94,28 +94,30 @@ function subschemas(schema: Json): [path: string, schema: unknown][] {
   });
 }
 
-/** A schema that contains itself cannot be held to. */
+/** A schema that contains itself cannot be held to. Works without recursion, because references may form a long chain. */
 function cycleIn(root: unknown): SchemaProblem | undefined {
   const done = new Set<unknown>();
   const open = new Set<unknown>();
-  const visit = (schema: unknown, path: string): SchemaProblem | undefined => {
-    if (!isObject(schema) || done.has(schema)) return undefined;
+  const next: { schema: unknown; path: string; isLeft?: true }[] = [{ schema: root, path: "" }];
+  for (let at = next.pop(); at; at = next.pop()) {
+    const { schema, path, isLeft } = at;
+    if (isLeft) {
+      open.delete(schema);
+      done.add(schema);
+      continue;
+    }
+    if (!isObject(schema) || done.has(schema)) continue;
     open.add(schema);
+    next.push({ schema, path, isLeft: true });
     const referred = typeof schema.$ref === "string" ? target(root, schema.$ref) : undefined;
     if (referred !== undefined && open.has(referred)) {
       return { path: `${path}.$ref`, message: "must not lead back to a schema that contains it." };
     }
     const inner: [string, unknown][] = subschemas(schema);
     if (referred !== undefined) inner.push([".$ref", referred]);
-    for (const [key, next] of inner) {
-      const problem = visit(next, `${path}${key}`);
-      if (problem) return problem;
-    }
-    open.delete(schema);
-    done.add(schema);
-    return undefined;
-  };
-  return visit(root, "");
+    for (const [key, found] of inner.reverse()) next.push({ schema: found, path: `${path}${key}` });
+  }
+  return undefined;
 }
 
 /** What a reference within the schema points to. */

@@ -156,3 +156,18 @@ test("C10, C11: what has no problem is taken by the simulator once it is closed"
     { numRuns: 300, seed: 20261130 },
   );
 });
+
+test("a long chain of references and references that branch are read to their end", () => {
+  const named = (levels: number, levelOf: (next: object) => object) =>
+    Object.fromEntries(Array.from({ length: levels }, (_, i) => [`L${i}`, levelOf({ $ref: `#/$defs/L${i + 1}` })]));
+  for (const [levels, levelOf] of [
+    [10_000, (next: object) => ({ anyOf: [next] })],
+    [40, (next: object) => ({ type: "object", properties: { x: next, y: next } })],
+    [40, (next: object) => ({ anyOf: [next, next, next] })],
+  ] as const) {
+    const $defs = { ...named(levels, levelOf), [`L${levels}`]: text };
+    expect(outputSchemaProblem({ $ref: "#/$defs/L0", $defs })).toBeUndefined();
+    const cyclic = { ...$defs, [`L${levels}`]: { $ref: "#/$defs/L0" } };
+    expect(outputSchemaProblem({ $ref: "#/$defs/L0", $defs: cyclic })?.message).toContain("must not lead back");
+  }
+});
