@@ -13,6 +13,11 @@ export class JsonTexts {
     return `${this.#mark}${this.#texts.push(text) - 1}`;
   }
 
+  /** Returns the text that a string of `place` stands for; undefined for any other string. */
+  at(place: string): string | undefined {
+    return place.startsWith(this.#mark) ? this.#texts[Number(place.slice(this.#mark.length))] : undefined;
+  }
+
   get isEmpty(): boolean {
     return this.#texts.length === 0;
   }

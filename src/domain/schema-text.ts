@@ -31,7 +31,8 @@ export function changedSchema(schema: JsonSchema, change: (schema: object) => ob
   return changed === given ? schema : texts.insertInto(JSON.stringify(changed));
 }
 
-function withPlaces(json: string, texts: JsonTexts): string {
+/** Returns valid JSON with a string of `texts` in place of each number that JavaScript cannot represent. */
+export function withPlaces(json: string, texts: JsonTexts): string {
   const numbers: InexactNumber[] = [];
   scanJson(json, [], (number) => numbers.push(number));
   let from = 0;

@@ -1,5 +1,6 @@
 // Sends an answer at its pace, as one body or as a stream, and makes it go wrong where a fault says so.
 import { systemClock } from "../domain/clock.ts";
+import { printJson } from "../domain/json-text.ts";
 import type { Dialect, Rendering, StreamEvent, Timing } from "./dialects.ts";
 import { BedrockError, defaultMessage, statusOf } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
@@ -44,7 +45,7 @@ export async function deliverWhole(delivery: Delivery): Promise<Delivered> {
 
   const { json, headers } = dialect.body(rendering, timing(delivery, startedAt));
   const allHeaders = { ...commonHeaders(delivery, "application/json"), ...headers };
-  const body = JSON.stringify(json);
+  const body = printJson(json);
   switch (fault?.kind) {
     case "cut":
     case "stall":

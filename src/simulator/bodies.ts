@@ -1,7 +1,7 @@
 // Reads the bodies of the text operations and refuses what Bedrock refuses, in Bedrock's words. What the simulator has
 // no use for (images, guardrails, temperatures within their range) is let through.
 import { BedrockError, invalid } from "./errors.ts";
-import { isObject, type Json, malformed, violated } from "./json.ts";
+import { isObject, type Json, malformed, parseObject, violated } from "./json.ts";
 import type { CalledModel } from "./models.ts";
 import { readOutputSchema } from "./output-schema.ts";
 import { checkConverse, contentsOf } from "./refusals.ts";
@@ -214,13 +214,9 @@ function tooManyOutputTokens(limit: number): BedrockError {
 }
 
 function parse(body: string, error: () => BedrockError): Json {
-  try {
-    const parsed: unknown = JSON.parse(body);
-    if (isObject(parsed)) return parsed;
-  } catch {
-    // Not JSON: refused below like JSON that is no object.
-  }
-  throw error();
+  const parsed = parseObject(body);
+  if (parsed === undefined) throw error();
+  return parsed;
 }
 
 function strings(value: unknown): string[] {

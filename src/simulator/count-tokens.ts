@@ -1,7 +1,9 @@
 // CountTokens: how many tokens a request would have, in the simulator's own tokens. Bedrock counts for some Claude
 // models only, called by their bare ID.
+import { printJson } from "../domain/json-text.ts";
 import { type ModelCall, readConverse } from "./bodies.ts";
 import { BedrockError, invalid } from "./errors.ts";
+import { parseObject } from "./json.ts";
 import type { CalledModel } from "./models.ts";
 import { countTokens } from "./text.ts";
 
@@ -10,7 +12,7 @@ export function readCountTokens(body: string, model: CalledModel): ModelCall {
   if (!model.countsTokens || !model.bare) throw invalid("The provided model doesn't support counting tokens.");
   const { input } = parse(body) as { input?: { converse?: unknown; invokeModel?: { body?: unknown } } };
   // What is counted is not generated, so no limit of the output applies.
-  if (input?.converse !== undefined) return readConverse(JSON.stringify(input.converse), model, false);
+  if (input?.converse !== undefined) return readConverse(printJson(input.converse), model, false);
   const native = input?.invokeModel?.body;
   if (typeof native !== "string") throw invalid("The input must hold either converse or invokeModel.");
   const texts = textsOf(parse(Buffer.from(native, "base64").toString()));
@@ -26,11 +28,7 @@ function textsOf(value: unknown, key = ""): string[] {
 }
 
 function parse(text: string): object {
-  try {
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed === "object" && parsed !== null) return parsed;
-  } catch {
-    // Refused below like JSON that is no object.
-  }
+  const parsed = parseObject(text);
+  if (parsed) return parsed;
   throw new BedrockError("SerializationException", "Unexpected token in the request body.");
 }

@@ -1,4 +1,5 @@
 // How an answer looks in each of the two families of operations: as one JSON body, and as the events of a stream.
+import { JsonText } from "../domain/json-text.ts";
 import type { Answer } from "./text.ts";
 import { splitByTokens } from "./text.ts";
 
@@ -93,7 +94,7 @@ function headOf({ id, name }: NonNullable<Answer["toolUse"]>) {
 function contentOf({ text, toolUse, stopReason }: Answer) {
   if (!toolUse) return { text };
   // What is cut off is no JSON any more.
-  return { toolUse: { ...headOf(toolUse), input: stopReason === "max_tokens" ? {} : JSON.parse(toolUse.input) } };
+  return { toolUse: { ...headOf(toolUse), input: stopReason === "max_tokens" ? {} : new JsonText(toolUse.input) } };
 }
 
 function tierOf({ serviceTier }: Rendering) {

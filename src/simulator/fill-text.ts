@@ -49,16 +49,27 @@ export function textOfFormat(format: string, random: () => number): string | und
 /** Quantifiers without an upper bound stop at so many more than they must be. */
 const fewMore = 3;
 
+/** Parts and members of classes that are written or read for one pattern. */
+const maxPatternSteps = 20_000;
+
 /**
  * A text that matches a pattern of literals, classes, groups, alternatives and quantifiers; undefined for any other
- * pattern, and for one that the text does not match after all.
+ * pattern. The text is not matched against the pattern, because backtracking can take as long as it likes.
+ * @param onSteps told how much work the pattern was
  */
-export function textOfPattern(pattern: string, random: () => number): string | undefined {
+export function textOfPattern(
+  pattern: string,
+  random: () => number,
+  onSteps: (steps: number) => void = () => {},
+): string | undefined {
+  const writer = new PatternWriter(pattern, random);
   try {
-    const text = new PatternWriter(pattern, random).write();
-    return new RegExp(pattern, "u").test(text) ? text : undefined;
+    new RegExp(pattern, "u");
+    return writer.write();
   } catch {
     return undefined;
+  } finally {
+    onSteps(writer.steps);
   }
 }
 
@@ -76,6 +87,8 @@ class PatternWriter {
   readonly #pattern: string;
   readonly #random: () => number;
   #at = 0;
+  /** How much work it was. */
+  steps = 0;
 
   constructor(pattern: string, random: () => number) {
     this.#pattern = pattern;
@@ -88,6 +101,10 @@ class PatternWriter {
     return text;
   }
 
+  #step(): void {
+    if (++this.steps > maxPatternSteps) throw new RangeError("too much work");
+  }
+
   #pick<T>(values: readonly T[]): T {
     return values[Math.floor(this.#random() * values.length)]!;
   }
@@ -98,7 +115,14 @@ class PatternWriter {
     let parts: (() => string)[] = [];
     const end = () => {
       const own = parts;
-      branches.push(() => own.map((part) => part()).join(""));
+      branches.push(() => {
+        let text = "";
+        for (const part of own) {
+          this.#step();
+          text += part();
+        }
+        return text;
+      });
       parts = [];
     };
     while (this.#at < this.#pattern.length && this.#pattern[this.#at] !== ")") {
@@ -114,8 +138,13 @@ class PatternWriter {
   #atom(): () => string {
     const char = this.#pattern[this.#at++]!;
     switch (char) {
+      // In the middle of a pattern nothing matches these.
       case "^":
+        if (!/(?:^|[(|:])$/.test(this.#pattern.slice(Math.max(0, this.#at - 2), this.#at - 1)))
+          throw new SyntaxError("not known");
+        return () => "";
       case "$":
+        if (!/^(?:$|[)|])/.test(this.#pattern.slice(this.#at, this.#at + 1))) throw new SyntaxError("not known");
         return () => "";
       case "(": {
         if (this.#pattern.startsWith("?:", this.#at)) this.#at += 2;
@@ -156,7 +185,10 @@ class PatternWriter {
       if (char === "\\") for (const member of this.#escaped()) members.add(member);
       else if (this.#pattern[this.#at] === "-" && this.#pattern[this.#at + 1] !== "]") {
         const last = this.#pattern[this.#at + 1]!;
-        for (let code = char.charCodeAt(0); code <= last.charCodeAt(0); code++) members.add(String.fromCharCode(code));
+        for (let code = char.charCodeAt(0); code <= last.charCodeAt(0); code++) {
+          this.#step();
+          members.add(String.fromCharCode(code));
+        }
         this.#at += 2;
       } else members.add(char);
     }
@@ -174,7 +206,12 @@ class PatternWriter {
       plain === "?" ? 1 : plain !== undefined ? min + fewMore : comma && !most ? min + fewMore : Number(most || least);
     return () => {
       const count = min + Math.floor(this.#random() * (max - min + 1));
-      return Array.from({ length: count }, atom).join("");
+      let text = "";
+      for (let i = 0; i < count; i++) {
+        this.#step();
+        text += atom();
+      }
+      return text;
     };
   }
 }

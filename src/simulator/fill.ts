@@ -1,6 +1,9 @@
 // Values for JSON schemas: what a model might answer, the same for the same numbers, and marked as synthetic wherever
 // the schema leaves room for a text.
 
+import { printJson } from "../domain/json-text.ts";
+import { FillBudget } from "./fill-budget.ts";
+import { numberOf } from "./fill-number.ts";
 import { syntheticText, textOfFormat, textOfPattern } from "./fill-text.ts";
 import { isObject, type Json } from "./json.ts";
 
@@ -9,123 +12,191 @@ export interface Filling {
   random: () => number;
   /** A schema for an object of whose properties the schema says nothing. */
   openObject?: () => unknown;
+  /** How much JSON is of use, in UTF-16 code units: the rest would be cut off. Default and at most 500,000. */
+  maxCharacters?: number;
+}
+
+export interface Filled {
+  /** JSON; without its end if it is not whole. */
+  json: string;
+  isWhole: boolean;
 }
 
 /** Below this depth only what is required is filled in, so that a schema which contains itself comes to an end. */
 const optionalDepth = 4;
 /** Below this one not even that. */
 const maxDepth = 24;
+/** No more parts of an `allOf` are read. */
+const maxParts = 1_000;
 
-/** A value that the schema allows, as far as its keywords are known here; the rest is ignored. */
-export function fill(schema: unknown, filling: Filling): unknown {
-  return new Filler(schema, filling).value(schema, "value", 0);
+/**
+ * A value that the schema allows, as far as its keywords are known here; the rest is ignored. It ends unfinished where it
+ * would become too large, or would take too long to write.
+ */
+export function fill(schema: unknown, filling: Filling): Filled {
+  const budget = new FillBudget(filling.maxCharacters);
+  const json = new Filler(schema, filling, budget).value(schema, "value", 0);
+  return { json, isWhole: !budget.isSpent };
 }
 
 class Filler {
   readonly #root: unknown;
   readonly #filling: Filling;
+  readonly #budget: FillBudget;
+  /** By the schema as it is given, what `#resolved` makes of it at any depth, and deep inside. */
+  readonly #known = [new Map<unknown, Json>(), new Map<unknown, Json>()] as const;
 
-  constructor(root: unknown, filling: Filling) {
+  constructor(root: unknown, filling: Filling, budget: FillBudget) {
     this.#root = root;
     this.#filling = filling;
+    this.#budget = budget;
   }
 
-  value(given: unknown, name: string, depth: number): unknown {
-    if (depth > maxDepth) return null;
+  /** JSON of a value. Once the budget is spent, all of it that was written so far. */
+  value(given: unknown, name: string, depth: number): string {
+    const budget = this.#budget;
+    budget.work(1);
+    if (budget.isSpent) return "";
+    if (depth > maxDepth) return budget.written("null");
     const schema = this.#resolved(given, depth);
-    if (schema.const !== undefined) return schema.const;
-    if (Array.isArray(schema.enum) && schema.enum.length > 0) return this.#pick(schema.enum);
+    if (schema.const !== undefined) return budget.written(printJson(schema.const));
+    if (Array.isArray(schema.enum) && schema.enum.length > 0) return budget.written(printJson(this.#pick(schema.enum)));
     switch (typeOf(schema)) {
       case "null":
-        return null;
+        return budget.written("null");
       case "boolean":
-        return this.#filling.random() < 0.5;
+        return budget.written(String(this.#filling.random() < 0.5));
       case "integer":
       case "number":
-        return numberOf(schema, this.#filling.random);
+        return budget.written(numberOf(schema, this.#filling.random));
       case "array":
         return this.#list(schema, name, depth);
       case "object":
         return this.#object(schema, depth);
       default:
-        return this.#text(schema, name);
+        return budget.written(JSON.stringify(this.#text(schema, name)));
     }
+  }
+
+  /** Whether what is optional is left out. */
+  #isDeep(depth: number): boolean {
+    return depth >= optionalDepth || this.#budget.isShort;
   }
 
   #pick<T>(values: readonly T[]): T {
     return values[Math.floor(this.#filling.random() * values.length)]!;
   }
 
-  /** The schema with its references followed, and with one alternative and all common parts put into it. */
   #resolved(given: unknown, depth: number): Json {
+    const known = this.#known[this.#isDeep(depth) ? 1 : 0];
+    const found = known.get(given);
+    if (found) return found;
+    const schema = this.#resolve(given, depth);
+    known.set(given, schema);
+    return schema;
+  }
+
+  /** The schema with its references followed, and with one alternative and all common parts put into it. */
+  #resolve(given: unknown, depth: number): Json {
     let schema: Json = isObject(given) ? given : {};
-    for (let step = 0; step < maxDepth; step++) {
+    for (let step = 0; step < maxDepth && !this.#budget.isSpent; step++) {
       const { $ref: ref, allOf, anyOf, oneOf, not, ...rest } = schema;
       const parts: unknown[] = [];
-      if (typeof ref === "string") parts.push(target(this.#root, ref));
-      if (Array.isArray(allOf)) parts.push(...allOf);
+      if (typeof ref === "string") parts.push(this.#target(ref));
+      if (Array.isArray(allOf)) parts.push(...allOf.slice(0, maxParts));
       for (const either of [anyOf, oneOf]) {
         if (Array.isArray(either) && either.length > 0) parts.push(this.#alternative(either, depth));
       }
       // `not: {not: ...}` says the same as what is in it.
       if (isObject(not) && Object.keys(not).length === 1 && "not" in not) parts.push(not.not);
       if (parts.length === 0) return schema;
-      schema = parts.filter(isObject).reduce<Json>(merged, rest);
+      schema = parts.filter(isObject).reduce<Json>((all, part) => this.#merged(all, part), rest);
     }
     return schema;
   }
 
+  /** One schema that asks for what both ask for. */
+  #merged(a: Json, b: Json): Json {
+    if (this.#budget.isSpent) return a;
+    const both: Json = { ...a, ...b };
+    if (isObject(a.properties) && isObject(b.properties)) both.properties = { ...a.properties, ...b.properties };
+    if (Array.isArray(a.required) && Array.isArray(b.required)) both.required = [...a.required, ...b.required];
+    if (Array.isArray(a.allOf) && Array.isArray(b.allOf)) both.allOf = [...a.allOf, ...b.allOf];
+    const { properties, required, allOf } = both;
+    const keys = isObject(properties) ? Object.keys(properties).length : 0;
+    this.#budget.work(Object.keys(both).length + keys + lengthOf(required) + lengthOf(allOf));
+    return both;
+  }
+
+  /** What a reference points to. */
+  #target(ref: string): unknown {
+    this.#budget.work(ref.length / 16);
+    let at = this.#root;
+    for (const part of ref.split("/").slice(1)) {
+      const key = part.replaceAll("~1", "/").replaceAll("~0", "~").replaceAll("%24", "$");
+      at = (isObject(at) || Array.isArray(at)) && Object.hasOwn(at, key) ? (at as Json)[key] : undefined;
+    }
+    return ref.startsWith("#") ? at : undefined;
+  }
+
   /** The first that is more than null; deep inside the one that soonest comes to an end. */
   #alternative(either: unknown[], depth: number): unknown {
-    const more = either.filter((schema) => !isObject(schema) || schema.type !== "null");
+    this.#budget.work(either.length);
+    const more = either.find((schema) => !isObject(schema) || schema.type !== "null");
     const shallow = either.find((schema) => isObject(schema) && !("$ref" in schema) && typeOf(schema) !== "object");
-    return depth >= optionalDepth ? (shallow ?? either[0]) : (more[0] ?? either[0]);
+    return this.#isDeep(depth) ? (shallow ?? either[0]) : (more ?? either[0]);
   }
 
-  #object(schema: Json, depth: number): Json {
+  #object(schema: Json, depth: number): string {
+    const budget = this.#budget;
     const properties = isObject(schema.properties) ? schema.properties : {};
-    const required = Array.isArray(schema.required) ? schema.required.filter((name) => typeof name === "string") : [];
+    const required = new Set(Array.isArray(schema.required) ? schema.required.filter(isText) : []);
     const names = Object.keys(properties);
+    budget.work(names.length + required.size);
     const more = schema.additionalProperties;
     const isOpen = schema.properties === undefined && more !== false;
-    if (isOpen && required.length === 0 && !isObject(more)) {
+    if (isOpen && required.size === 0 && !isObject(more)) {
       const open = depth === 0 ? this.#filling.openObject?.() : undefined;
-      // References point into the schema that they are written in.
-      const value = open === undefined ? undefined : new Filler(open, this.#filling).value(open, "value", depth + 1);
-      if (isObject(value)) return value;
+      // References point into the schema that they are written in. It describes an object only if one comes out.
+      if (open !== undefined) {
+        const json = new Filler(open, this.#filling, budget).value(open, "value", depth + 1);
+        if (json.startsWith("{")) return json;
+      }
     }
-    const wanted = names.filter((name) => required.includes(name) || depth < optionalDepth);
+    const optional = this.#isDeep(depth) ? [] : names.filter((name) => !required.has(name));
     const limit = typeof schema.maxProperties === "number" ? schema.maxProperties : Number.POSITIVE_INFINITY;
-    const optional = wanted.filter((name) => !required.includes(name)).slice(0, Math.max(0, limit - required.length));
-    const entries = [...new Set([...required, ...optional])].map((name): [string, unknown] => {
-      const inner = Object.hasOwn(properties, name) ? properties[name] : isObject(more) ? more : {};
-      return [name, this.value(inner, name, depth + 1)];
-    });
+    const wanted = [...required, ...optional.slice(0, Math.max(0, limit - required.size))];
     const least = typeof schema.minProperties === "number" ? schema.minProperties : 0;
-    const missing = Math.max(least - entries.length, entries.length === 0 && isOpen && limit > 0 ? 1 : 0);
-    for (let i = 0; i < missing && more !== false; i++) {
-      const name = missing === 1 ? "synthetic" : `synthetic_${i + 1}`;
-      entries.push([name, this.value(isObject(more) ? more : {}, name, depth + 1)]);
+    const missing = Math.max(least - wanted.length, wanted.length === 0 && isOpen && limit > 0 ? 1 : 0);
+    const added = (i: number) => (missing === 1 ? "synthetic" : `synthetic_${i + 1}`);
+    const count = wanted.length + (more === false ? 0 : missing);
+    let json = budget.written("{");
+    for (let i = 0; i < count && !budget.isSpent; i++) {
+      const name = wanted[i] ?? added(i - wanted.length);
+      const inner =
+        i < wanted.length && Object.hasOwn(properties, name) ? properties[name] : isObject(more) ? more : {};
+      json += budget.written(`${i > 0 ? "," : ""}${JSON.stringify(name)}:`);
+      json += this.value(inner, name, depth + 1);
     }
-    return Object.fromEntries(entries);
+    return budget.isSpent ? json : json + budget.written("}");
   }
 
-  #list(schema: Json, name: string, depth: number): unknown[] {
+  #list(schema: Json, name: string, depth: number): string {
+    const budget = this.#budget;
     const { minItems = 0, maxItems = Number.POSITIVE_INFINITY, items, uniqueItems } = schema as Bounds;
     const first = Array.isArray(schema.prefixItems) ? schema.prefixItems : [];
-    const usual = depth < optionalDepth ? 1 + Math.floor(this.#filling.random() * 2) : 0;
+    const usual = this.#isDeep(depth) ? 0 : 1 + Math.floor(this.#filling.random() * 2);
     const wanted = items === false ? first.length : Math.max(first.length, usual);
     const count = Math.min(Math.max(minItems, wanted), Math.max(minItems, maxItems), 1_000);
-    const list: unknown[] = [];
+    let json = budget.written("[");
     const seen = new Set<string>();
-    for (let tries = 0; list.length < count && tries < count * 20; tries++) {
-      const at = list.length;
+    for (let at = 0, tries = 0; at < count && tries < count * 20 && !budget.isSpent; tries++) {
       const value = this.value(at < first.length ? first[at] : items, `${name} ${at + 1}`, depth + 1);
-      const key = JSON.stringify(value);
-      if (uniqueItems !== true || !seen.has(key)) list.push(value);
-      seen.add(key);
+      if (uniqueItems === true && seen.has(value)) continue;
+      json += budget.written(at++ > 0 ? "," : "") + value;
+      if (uniqueItems === true) seen.add(value);
     }
-    return list;
+    return budget.isSpent ? json : json + budget.written("]");
   }
 
   #text({ format, pattern, minLength, maxLength }: Json, name: string): string {
@@ -135,7 +206,8 @@ class Filler {
       if (text !== undefined) return text;
     }
     if (typeof pattern === "string") {
-      const text = textOfPattern(pattern, random);
+      this.#budget.work(pattern.length / 8);
+      const text = textOfPattern(pattern, random, (steps) => this.#budget.work(steps));
       if (text !== undefined) return text;
     }
     return syntheticText(name, random, {
@@ -162,42 +234,10 @@ function typeOf(schema: Json): string {
   return "string";
 }
 
-/** One schema that asks for what both ask for. */
-function merged(a: Json, b: Json): Json {
-  const both: Json = { ...a, ...b };
-  if (isObject(a.properties) && isObject(b.properties)) both.properties = { ...a.properties, ...b.properties };
-  if (Array.isArray(a.required) && Array.isArray(b.required)) both.required = [...a.required, ...b.required];
-  if (Array.isArray(a.allOf) && Array.isArray(b.allOf)) both.allOf = [...a.allOf, ...b.allOf];
-  return both;
+function lengthOf(list: unknown): number {
+  return Array.isArray(list) ? list.length : 0;
 }
 
-function target(root: unknown, ref: string): unknown {
-  let at = root;
-  for (const part of ref.split("/").slice(1)) {
-    const key = part.replaceAll("~1", "/").replaceAll("~0", "~").replaceAll("%24", "$");
-    at = (isObject(at) || Array.isArray(at)) && Object.hasOwn(at, key) ? (at as Json)[key] : undefined;
-  }
-  return ref.startsWith("#") ? at : undefined;
-}
-
-/** Where nothing bounds a number, it is below this. */
-const usualRange = 100;
-
-function numberOf(schema: Json, random: () => number): number {
-  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = schema as Record<string, number>;
-  const whole = schema.type === "integer" || [schema.type].flat().includes("integer");
-  const step = multipleOf && multipleOf > 0 ? multipleOf : whole ? 1 : 0.5;
-  const above = Math.max(minimum ?? -Infinity, exclusiveMinimum ?? -Infinity);
-  const below = Math.min(maximum ?? Infinity, exclusiveMaximum ?? Infinity);
-  const low = Number.isFinite(above) && above >= -usualRange * 1_000 ? above : Math.min(0, below - usualRange);
-  const high = Number.isFinite(below) && below <= low + usualRange * 1_000 ? below : low + usualRange;
-  // Counted in steps, so that what comes out is a multiple of them.
-  let first = Math.ceil(low / step);
-  let last = Math.floor(high / step);
-  if (exclusiveMinimum !== undefined && first * step <= exclusiveMinimum) first++;
-  if (exclusiveMaximum !== undefined && last * step >= exclusiveMaximum) last--;
-  // Between the bounds there is no multiple of the step: what lies in the middle will do.
-  if (first > last) return (low + high) / 2;
-  const value = (first + Math.floor(random() * (last - first + 1))) * step;
-  return Number(value.toPrecision(12));
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }

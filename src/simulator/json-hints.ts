@@ -1,10 +1,13 @@
 // What an answer in JSON should look like where no schema says so, but the conversation does: a schema or an example in
 // its texts, or the names of keys.
+import { isNestedDeeper } from "../domain/json-depth.ts";
 import { isObject, type Json } from "./json.ts";
 
 /** No more of a conversation is searched, counted from its end. */
 const searchedCharacters = 100_000;
 const maxTries = 200;
+/** Objects in a text that are nested deeper describe nothing. */
+const maxDepth = 64;
 
 /** A schema for the object that the texts ask for; undefined if they say nothing of it. */
 export function describedObject(text: string): Json | undefined {
@@ -54,7 +57,7 @@ function endOf(text: string, start: number): number | undefined {
 function parse(text: string): Json | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
+    return isObject(value) && !isNestedDeeper(value, maxDepth) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -1,10 +1,40 @@
 // Reads JSON of unknown form, and says what is wrong with it in Bedrock's words.
+import { isNestedDeeper } from "../domain/json-depth.ts";
+import { mayBeInexact } from "../domain/json-scan.ts";
+import { JsonText, JsonTexts } from "../domain/json-text.ts";
+import { withPlaces } from "../domain/schema-text.ts";
 import { type BedrockError, invalid } from "./errors.ts";
 
 export type Json = Record<string, unknown>;
 
+/** Levels of a body. Below some thousands of levels, every recursive walk keeps its stack. */
+const maxDepth = 500;
+
+/**
+ * Parses an object. A JsonText takes the place of each number that JavaScript cannot represent. Returns undefined for
+ * text that is not a JSON object, or that is nested deeper than 500 levels.
+ */
+export function parseObject(text: string): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (!isObject(value) || isNestedDeeper(value, maxDepth)) return undefined;
+    return mayBeInexact(text) ? (parseExactly(text) as Json) : value;
+  } catch {
+    return undefined;
+  }
+}
+
+function parseExactly(text: string): unknown {
+  const texts = new JsonTexts();
+  const marked = withPlaces(text, texts);
+  return JSON.parse(marked, (_, value: unknown) => {
+    const literal = typeof value === "string" ? texts.at(value) : undefined;
+    return literal === undefined ? value : new JsonText(literal);
+  });
+}
+
 export function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof JsonText);
 }
 
 /** A constraint of the API's own model is violated. */

@@ -1,6 +1,6 @@
 // What Bedrock refuses of the schema of an answer, in its words.
 import { type BedrockError, invalid } from "./errors.ts";
-import { isObject, type Json } from "./json.ts";
+import { isObject, type Json, parseObject } from "./json.ts";
 import type { ModelRules } from "./model-rules.ts";
 
 /**
@@ -22,13 +22,9 @@ export function readOutputSchema(outputConfig: unknown, rules: ModelRules): unkn
 }
 
 function parse(text: unknown): Json {
-  try {
-    const schema: unknown = JSON.parse(String(text));
-    if (isObject(schema)) return schema;
-  } catch {
-    // Not JSON: refused below like JSON that is no object.
-  }
-  throw refusal("The schema is not a valid JSON object");
+  const schema = parseObject(String(text));
+  if (schema === undefined) throw refusal("The schema is not a valid JSON object");
+  return schema;
 }
 
 function refusal(message: string): BedrockError {

@@ -1,6 +1,6 @@
 // What the simulator answers, and how it counts. The answer depends on nothing but the prompt and the seed, and says
 // plainly that no model wrote it.
-import { fill } from "./fill.ts";
+import { type Filled, fill } from "./fill.ts";
 import { describedObject } from "./json-hints.ts";
 import { randomNumbers } from "./random.ts";
 import type { SimulatedTool } from "./tool-choice.ts";
@@ -89,10 +89,10 @@ export function synthesize(request: AnswerRequest): Answer {
   const { form } = request;
   if (form?.tool) return callTool(form.tool, request, random);
   const [min, max] = request.length;
-  const whole =
+  const { json: whole, isWhole } =
     form?.schema !== undefined
-      ? writeJson(form.schema, form, random)
-      : write(request.prompt, min + Math.floor(random() * (max - min + 1)), random);
+      ? writeJson(form.schema, request, random)
+      : { json: write(request.prompt, min + Math.floor(random() * (max - min + 1)), random), isWhole: true };
 
   const stops = request.stopSequences.map((stop) => whole.indexOf(stop)).filter((at) => at >= 0);
   const text = stops.length > 0 ? whole.slice(0, Math.min(...stops)) : whole;
@@ -100,21 +100,26 @@ export function synthesize(request: AnswerRequest): Answer {
   if (tokens > request.maxTokens) {
     return { text: splitByTokens(text, request.maxTokens)[0]!, tokens: request.maxTokens, stopReason: "max_tokens" };
   }
-  return { text, tokens, stopReason: stops.length > 0 ? "stop_sequence" : "end_turn" };
+  if (stops.length > 0) return { text, tokens, stopReason: "stop_sequence" };
+  return { text, tokens, stopReason: isWhole ? "end_turn" : "max_tokens" };
 }
 
-function callTool({ name, schema }: SimulatedTool, { maxTokens, form }: AnswerRequest, random: () => number): Answer {
+function callTool({ name, schema }: SimulatedTool, request: AnswerRequest, random: () => number): Answer {
+  const { maxTokens } = request;
   const id = `tooluse_synthetic_${Math.floor(random() * 2 ** 32).toString(36)}`;
-  const input = writeJson(schema, form!, random);
+  const { json: input, isWhole } = writeJson(schema, request, random);
   const tokens = Math.max(1, countTokens(input));
-  if (tokens <= maxTokens) return { text: "", tokens, stopReason: "tool_use", toolUse: { id, name, input } };
+  if (tokens <= maxTokens) {
+    return { text: "", tokens, stopReason: isWhole ? "tool_use" : "max_tokens", toolUse: { id, name, input } };
+  }
   const cut = splitByTokens(input, maxTokens)[0]!;
   return { text: "", tokens: maxTokens, stopReason: "max_tokens", toolUse: { id, name, input: cut } };
 }
 
-function writeJson(schema: unknown, { conversation }: AnswerForm, random: () => number): string {
-  const value = fill(schema, { random, openObject: () => describedObject(conversation) });
-  return JSON.stringify(value ?? null);
+function writeJson(schema: unknown, { form, maxTokens }: AnswerRequest, random: () => number): Filled {
+  // JSON of more characters has more tokens than the answer may have, or much white space.
+  const maxCharacters = (maxTokens + 1) * 2 * charactersPerToken;
+  return fill(schema, { random, openObject: () => describedObject(form?.conversation ?? ""), maxCharacters });
 }
 
 /** Every answer in free text begins with this, if `max_tokens` leaves room for it. */

@@ -3,12 +3,15 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { fill } from "../../src/simulator/fill.ts";
+import { parseObject } from "../../src/simulator/json.ts";
 import { randomNumbers } from "../../src/simulator/random.ts";
 
 const ajv = new Ajv2020({ strict: false, validateFormats: false });
 
 function filled(schema: object, seed = "1"): unknown {
-  return fill(schema, { random: randomNumbers(seed) });
+  const { json, isWhole } = fill(schema, { random: randomNumbers(seed) });
+  expect(isWhole).toBe(true);
+  return JSON.parse(json);
 }
 
 function expectValid(schema: object, seed = "1"): void {
@@ -158,4 +161,84 @@ test("F12: whatever the schema, the value is valid", () => {
     }),
     { numRuns: 300, seed: 20261130 },
   );
+});
+
+/** Work, not time: how often the filler asked for a random number. */
+function work(schema: object): { asked: number; characters: number; isWhole: boolean } {
+  const random = randomNumbers("1");
+  let asked = 0;
+  const { json, isWhole } = fill(schema, {
+    random: () => {
+      asked++;
+      return random();
+    },
+  });
+  return { asked, characters: json.length, isWhole };
+}
+
+/** Each level asks for the next one twice. */
+function branching(levelOf: (next: object) => object, last: object): object {
+  const levels = Array.from({ length: 31 }, (_, i) => [`L${i}`, levelOf({ $ref: `#/$defs/L${i + 1}` })]);
+  return { $ref: "#/$defs/L0", $defs: Object.fromEntries([...levels, ["L31", last]]) };
+}
+
+const pair = (next: object) => ({ type: "object", properties: { x: next, y: next }, required: ["x", "y"] });
+
+test.each<[string, object]>([
+  ["objects", branching(pair, { type: "string" })],
+  ["objects in anyOf", branching((next) => ({ anyOf: [pair(next), pair(next)] }), { type: "string" })],
+  ["objects in allOf", branching((next) => ({ allOf: [pair(next), pair(next)] }), { type: "string" })],
+  ["lists", branching((next) => ({ type: "array", items: next, minItems: 2 }), { type: "boolean" })],
+  ["long lists", branching((next) => ({ type: "array", items: next, minItems: 1_000 }), { type: "boolean" })],
+  ["tuples", branching((next) => ({ type: "array", prefixItems: [next, next] }), { type: "boolean" })],
+  [
+    "different items",
+    branching((next) => ({ type: "array", items: next, minItems: 9, uniqueItems: true }), { type: "boolean" }),
+  ],
+  ["maps", branching((next) => ({ type: "object", additionalProperties: next, minProperties: 9 }), { const: 1 })],
+  ["long texts", branching(pair, { type: "string", minLength: 100_000 })],
+  ["large constants", { type: "array", items: { const: "x".repeat(100_000) }, minItems: 1_000 }],
+])("a schema that branches without end ends soon, cut off: %s", (_, schema) => {
+  const { asked, characters, isWhole } = work(schema);
+  expect(isWhole).toBe(false);
+  expect(asked).toBeLessThan(200_000);
+  expect(characters).toBeLessThanOrEqual(500_000);
+});
+
+test("a schema of parts that repeat their parts is read once", () => {
+  const level = (next: object) => ({ allOf: Array.from({ length: 50 }, () => ({ allOf: [next, next], ...next })) });
+  expect(work(branching(level, { type: "boolean" })).asked).toBeLessThan(10);
+});
+
+test.each([
+  "((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+",
+  "((a{9999}){9999}){9999}",
+  "((){9999}){9999}",
+  "^(a?){30}a{30}$",
+  "(a|a)*a(a|a)*",
+])("the pattern %s takes little work", (pattern) => {
+  const { asked, characters } = work({ type: "string", pattern });
+  expect(asked).toBeLessThan(50_000);
+  expect(characters).toBeLessThan(30_000);
+});
+
+test("an answer is no longer than its use", () => {
+  const { json, isWhole } = fill(branching(pair, { type: "string" }), {
+    random: randomNumbers("1"),
+    maxCharacters: 100,
+  });
+  expect(isWhole).toBe(false);
+  expect(json).toHaveLength(100);
+  expect(json.startsWith('{"x":{"x":{"x":')).toBe(true);
+});
+
+test.each([
+  ['{"enum": [9007199254740993]}', "9007199254740993"],
+  ['{"const": {"a": [1e400, 2512292042121000001]}}', '{"a":[1e400,2512292042121000001]}'],
+  ['{"type": "integer", "minimum": 9007199254740993}', "9007199254740993"],
+  ['{"type": "integer", "exclusiveMaximum": 9007199254740993}', "9007199254740992"],
+  ['{"type": "integer", "exclusiveMinimum": 9007199254740993}', "9007199254740994"],
+  ['{"type": "integer", "minimum": 9007199254740991, "maximum": 9007199254740991}', "9007199254740991"],
+])("a number stays exact: %s", (schema, expected) => {
+  expect(fill(parseObject(schema), { random: randomNumbers("1") }).json).toBe(expected);
 });

@@ -3,7 +3,7 @@ import { ConverseCommand, type ConverseCommandInput, ConverseStreamCommand } fro
 import OpenAI from "openai";
 import { describe, expect, test } from "vitest";
 import { describedObject } from "../../src/simulator/json-hints.ts";
-import { ask, collect, simulate, textOf } from "./support.ts";
+import { ask, collect, post, simulate, textOf } from "./support.ts";
 
 const nova = "us.amazon.nova-2-lite-v1:0";
 const haiku45 = "global.anthropic.claude-haiku-4-5-20251001-v1:0";
@@ -208,4 +208,61 @@ test.each<[string, string, object | undefined]>([
   ["nothing", "Say { or } or {not json}", undefined],
 ])("F12: JSON of any form follows %s in the conversation", (_, text, expected) => {
   expect(describedObject(text)).toEqual(expected);
+});
+
+describe("schemas and input that ask for too much", () => {
+  const closed = { type: "object", additionalProperties: false };
+  const outputConfig = (schema: string) => ({
+    outputConfig: { textFormat: { type: "json_schema" as const, structure: { jsonSchema: { schema, name: "a" } } } },
+  });
+  const levels = Array.from({ length: 31 }, (_, i) => {
+    const next = { $ref: `#/$defs/L${i + 1}` };
+    return [`L${i}`, { ...closed, properties: { x: next, y: next }, required: ["x", "y"] }];
+  });
+  const branching = { $ref: "#/$defs/L0", $defs: Object.fromEntries([...levels, ["L31", { type: "string" }]]) };
+
+  test("a schema that branches 30 times is answered, cut off", async () => {
+    const { client } = await simulate();
+    const input = { ...ask("Fill it.", 4_000, haiku45), ...outputConfig(JSON.stringify(branching)) };
+    const answer = await client.send(new ConverseCommand(input));
+    expect(answer.stopReason).toBe("max_tokens");
+    expect(answer.output!.message!.content![0]!.text).toMatch(/^{"x":{"x":/);
+    expect(answer.usage!.outputTokens).toBeLessThanOrEqual(4_000);
+
+    const toolConfig = { tools: [spec("f", { ...closed, ...branching })] };
+    const tool = { ...ask("Fill it.", 4_000, nova), toolConfig } as ConverseCommandInput;
+    const called = await client.send(new ConverseCommand(tool));
+    expect(called.stopReason).toBe("max_tokens");
+    expect(called.output!.message!.content![0]!.toolUse!.input).toEqual({});
+  });
+
+  test("a number of the schema that JavaScript cannot represent is answered as it is", async () => {
+    const { simulator } = await simulate();
+    const id = '"properties":{"id":{"enum":[9007199254740993]}},"required":["id"]';
+    const json = `{"type":"object",${id},"additionalProperties":false}`;
+    const send = async (modelId: string, fields: object) => {
+      const body = JSON.stringify({ messages: ask("Fill it.").messages, ...fields }).replace('"JSON"', json);
+      return (await post(simulator, `/model/${modelId}/converse`, body)).text();
+    };
+    expect(await send(haiku45, outputConfig(json))).toContain('{\\"id\\":9007199254740993}');
+    const toolConfig = { tools: [{ toolSpec: { name: "f", inputSchema: { json: "JSON" } } }], toolChoice: { any: {} } };
+    expect(await send(nova, { toolConfig })).toContain('"input":{"id":9007199254740993}');
+    const format = `{"type":"json_schema","json_schema":{"name":"a","schema":${json}}}`;
+    const body = `{"model":"${haiku45}","messages":[{"role":"user","content":"Hi"}],"response_format":${format}}`;
+    expect(await (await post(simulator, "/v1/chat/completions", body)).text()).toContain('{\\"id\\":9007199254740993}');
+  });
+
+  test("a body that is nested too deep is refused", async () => {
+    const { simulator } = await simulate();
+    for (const levels of [5_000, 100_000]) {
+      const input = `${'{"a":'.repeat(levels)}1${"}".repeat(levels)}`;
+      const use = `{"toolUse":{"toolUseId":"t","name":"f","input":${input}}}`;
+      const messages = `[{"role":"user","content":[{"text":"Hi"}]},{"role":"assistant","content":[${use}]}]`;
+      for (const path of [`/model/${nova}/converse`, "/v1/chat/completions"]) {
+        expect((await post(simulator, path, `{"model":"${nova}","messages":${messages}}`)).status).toBe(400);
+      }
+    }
+    const example = `${'{"a":'.repeat(15_000)}1${"}".repeat(15_000)}`;
+    expect(describedObject(`Answer in JSON like ${example}`)).toBeUndefined();
+  });
 });

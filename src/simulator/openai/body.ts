@@ -1,6 +1,7 @@
 // Reads the body of a chat completion and refuses what OpenAI refuses, in its words. What the simulator has no use for
 // (seeds, penalties, images) is let through.
 import type { ModelCall } from "../bodies.ts";
+import { isObject, type Json, parseObject } from "../json.ts";
 import type { CalledModel } from "../models.ts";
 import { countTokens } from "../text.ts";
 import { invalid, OpenAiError } from "./errors.ts";
@@ -12,17 +13,10 @@ export interface ChatCall extends ModelCall {
   streamUsage: boolean;
 }
 
-type Json = Record<string, unknown>;
-
 /** The body as an object, and the model that it names. */
 export function parseBody(text: string): Json & { model: string } {
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-  } catch {
-    // Refused below like JSON that is no object.
-  }
-  if (!isObject(body)) {
+  const body = parseObject(text);
+  if (body === undefined) {
     throw new OpenAiError(400, "We could not parse the JSON body of your request.");
   }
   if (typeof body.model !== "string" || body.model === "")
@@ -162,8 +156,4 @@ function number(body: Json, param: string, min: number, max: number): void {
 
 function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
