@@ -119,16 +119,25 @@ describe.skipIf(withoutRedis() || withoutMongo())("a batch of several processes"
     }
   }
 
-  /** Kills a worker in the middle of several calls. */
+  /** Kills workers in the middle of several calls, until a kill has cut off at least one of them. */
   async function killCaller(): Promise<void> {
     for (;;) {
-      const attempts = await db.collection<{ _id: string; worker: string }>("attempts").find().toArray();
-      const ends = new Set((await db.collection("attempt_ends").distinct("_id")).map(String));
-      const open = attempts.filter(({ _id }) => !ends.has(_id)).map((attempt) => attempt.worker);
+      const open = await workersWithOpenAttempts();
       const worker = cluster.workers.find((candidate) => open.filter((name) => name === nameOf(candidate)).length >= 5);
-      if (worker) return killAndReplace(worker);
+      if (worker) {
+        await killAndReplace(worker);
+        // The calls may have ended between the look and the kill.
+        if ((await workersWithOpenAttempts()).includes(nameOf(worker))) return;
+      }
       await sleep(2);
     }
+  }
+
+  /** The worker of each attempt that has not ended. */
+  async function workersWithOpenAttempts(): Promise<string[]> {
+    const attempts = await db.collection<{ _id: string; worker: string }>("attempts").find().toArray();
+    const ends = new Set((await db.collection("attempt_ends").distinct("_id")).map(String));
+    return attempts.filter(({ _id }) => !ends.has(_id)).map((attempt) => attempt.worker);
   }
 
   async function killAndReplace(worker: SluiceProcess): Promise<void> {

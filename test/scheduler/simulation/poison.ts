@@ -96,7 +96,7 @@ const delayMs: Record<FailureKind, number> = {
 };
 
 /** Within this time all jobs that the server answers are done. */
-export function boundMs({ manners, deployments, answerMs }: Run): number {
+function boundMs({ manners, deployments, answerMs }: Run): number {
   const delays = manners.map((m) => (m.kind === "answered" ? answerMs : deployments * delayMs[failureOf(m).kind]));
   return 1 * minutes + delays.reduce((sum, delay) => sum + delay, 0);
 }
