@@ -83,7 +83,6 @@ test.each([
   ["words that are known", openai.json(404, { error: { message: noEndpoint, code: 404 } }), noEndpoint],
   ["words that are not, with 404", openai.json(404, { error: { message: "Not for you.", code: 404 } }), "Not for you."],
   ["words that are not, with 403", openai.refusal(403, { message: "Not for you." }), "Not for you."],
-  ["words that are not, with 401", openai.refusal(401, { message: "Not for you." }), "Not for you."],
 ])("B1: poison that is refused in %s fails with them; the others are served", async (_, refusal, words) => {
   refusePoison(refusal);
   const { submit, end, states, told } = await start(oneServer());
