@@ -45,6 +45,7 @@ import { statsRoutes } from "./routes/stats.ts";
 import { statusRoutes } from "./routes/status.ts";
 import { usageRoutes } from "./routes/usage.ts";
 import { webhookRoutes } from "./routes/webhooks.ts";
+import { buildSerializer } from "./serialization.ts";
 import { boundSlowBodies, whenSent } from "./slow-bodies.ts";
 import type { HttpServer } from "./types.ts";
 import { compileValidator, validationError } from "./validation.ts";
@@ -96,6 +97,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     frameworkErrors: sendError,
     clientErrorHandler: answerClientError,
     schemaErrorFormatter: validationError,
+    schemaController: { compilersFactory: { buildSerializer } },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   app.setValidatorCompiler(compileValidator);
