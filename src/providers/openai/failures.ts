@@ -176,7 +176,7 @@ function judgeByStatus(error: ServerError, server: Server, wall: number): Verdic
     case 404:
       return unclear(adviceOnAccess(status, server));
     case 405:
-      return misconfigured("Check baseUrl, which usually ends in /v1.");
+      return unclear("Check baseUrl, which usually ends in /v1.");
     case 408:
     case 504:
       return unknownEnd();
@@ -189,9 +189,7 @@ function judgeByStatus(error: ServerError, server: Server, wall: number): Verdic
     default:
       if (status === undefined) return unknownEnd();
       if (status >= 300 && status < 400) {
-        return misconfigured(
-          "Redirects are not followed, because they would carry the key elsewhere: correct baseUrl.",
-        );
+        return unclear("Redirects are not followed, because they would carry the key elsewhere: correct baseUrl.");
       }
       if (/requires more system memory/i.test(message))
         return misconfigured("Use a smaller model, or free memory there.");
