@@ -94,6 +94,27 @@ test.each([
   expect(told()).toEqual([]);
 });
 
+test.each([
+  [
+    "HTTP 200 and an error event with a code",
+    openai.stream([{ error: { message: "Invalid model input xyz", code: 400 } }]),
+    "Invalid model input xyz",
+  ],
+  ["HTTP 200 without choices", openai.json(200, { choices: null }), /no chat completion/],
+  ["a redirect", openai.plain(302, "text/plain", "Gone there.", { location: "http://elsewhere" }), "Gone there."],
+  ["405", openai.plain(405, "text/plain", "Not so."), "Not so."],
+])("B1: poison that is answered with %s fails; the others are served", async (_, refusal, words) => {
+  refusePoison(refusal);
+  const { submit, end, states, told } = await start(oneServer());
+  const poison = await submit("poison");
+  const others = await Promise.all(Array.from({ length: 6 }, (_, i) => submit(`prompt ${i}`)));
+  for (const id of others) expect(await end(id)).toMatchObject({ status: "completed" });
+  const message = typeof words === "string" ? words : expect.stringMatching(words);
+  expect(await end(poison)).toMatchObject({ status: "failed", error: { message } });
+  expect(await states()).toEqual(["in_service"]);
+  expect(told()).toEqual([]);
+});
+
 test("B1: with three deployments and a fallback none goes out of service", async () => {
   refusePoison(openai.json(404, { error: { message: "Not for you.", code: 404 } }));
   const { submit, end, states, told } = await start({

@@ -318,7 +318,7 @@ export const wordings: readonly Wording[] = [
   {
     cause: "account",
     pattern:
-      /\b(model|deployment|engine)\b.{0,120}\b(not found|not exist|n't exist|could not be found|decommissioned|retired|shut ?down|no longer (available|supported)|not (currently )?(available|deployed|loaded|accessible)|inaccessible|end of (its )?life|legacy|not a valid|is invalid)|\b(unknown|invalid|no such|unsupported) model\b|model_?(not_?found|decommissioned)|DeploymentNotFound|not a valid model|try pulling it|no models? (is |are )?loaded|could not resolve the foundation model/i,
+      /\b(model|deployment|engine)\b(?!'?s? (input|output|request|response|param|option|argument|setting|config|prompt|message|content|format|data|body|call)).{0,120}\b(not found|not exist|n't exist|could not be found|decommissioned|retired|shut ?down|no longer (available|supported)|not (currently )?(available|deployed|loaded|accessible)|inaccessible|end of (its )?life|legacy|not a valid|is invalid)|\b(unknown|invalid|no such|unsupported) model\b(?!'?s? (input|output|request|response|param|option|argument|setting|config|prompt|message|content|format|data|body|call))|model_?(not_?found|decommissioned)|DeploymentNotFound|not a valid model|try pulling it|no models? (is |are )?loaded|could not resolve the foundation model/i,
     advice: adviceOnModel,
     example: "Model not found, inaccessible, and/or not deployed",
     source:

@@ -169,6 +169,10 @@ const sentences: Record<Cause | "unknown", readonly string[]> = {
   unknown: [
     "",
     "temperature must be at most 2",
+    "Invalid model input xyz",
+    "Unsupported model parameters: foo",
+    "The model input is invalid.",
+    "The model's output could not be found.",
     "Forbidden",
     "A conversation must start with a user message. Try again with a conversation that starts with a user message.",
     "The text field in the ContentBlock object at messages.0.content.0 is blank. Add text to the text field, and try again.",
