@@ -1,7 +1,7 @@
 // Bounds on what a provider says. Both adapters count what they receive with `AnswerSize`, and every answer and failure
 // goes through `withinBounds` before anything uses it: usage, waits, ids and messages of any form come out usable.
 import type { Logger } from "pino";
-import type { Usage } from "../domain/job.ts";
+import type { ToolCall, Usage } from "../domain/job.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
 import { type Provider, type ProviderAnswer, ProviderError, type ProviderFailure } from "./provider.ts";
 
@@ -12,6 +12,10 @@ import { type Provider, type ProviderAnswer, ProviderError, type ProviderFailure
 const maxAnswerBytes = 4 * 1024 * 1024;
 /** Maximum number of tool calls in one answer. */
 const maxToolCalls = 1_024;
+/** Longest id of a tool call, in characters: as long as callers may send it back. */
+const maxToolCallIdLength = 16_384;
+/** Longest name of a tool that an answer calls, in characters. */
+const maxToolNameLength = 1_024;
 const maxIdLength = 200;
 const maxTierLength = 50;
 const maxMessageLength = 2_000;
@@ -64,6 +68,27 @@ export function nestedTooDeeply(): ProviderError {
   return tooLarge("The answer is nested too deeply.");
 }
 
+/** What came is not an answer. It may have been billed, and another call may answer. */
+export function malformed(message: string): ProviderError {
+  return new ProviderError({ kind: "transient", code: "malformed_output", message, maybeBilled: true });
+}
+
+function malformedCall({ toolCalls }: ProviderAnswer): ProviderError | undefined {
+  for (const { id, name } of toolCalls) {
+    if (name === "") return malformed("The answer calls a tool without a name.");
+    if (name.length > maxToolNameLength)
+      return malformed(
+        `The answer calls a tool whose name has ${name.length} characters; at most ${maxToolNameLength} are allowed.`,
+      );
+    if (id === "") return malformed("The answer calls a tool without an id.");
+    if (id.length > maxToolCallIdLength)
+      return malformed(
+        `The id of a tool call has ${id.length} characters; at most ${maxToolCallIdLength} are allowed.`,
+      );
+  }
+  return undefined;
+}
+
 export function isTooLarge(error: unknown): boolean {
   return error instanceof ProviderError && error.failure.code === "answer_too_large";
 }
@@ -89,9 +114,10 @@ export function withinBounds(provider: Provider, options: BoundsOptions): Provid
         throw error instanceof ProviderError ? new ProviderError(check.failure(error.failure)) : error;
       }
       const bounded = check.answer(answer);
-      if (!isSmall(bounded)) {
+      const problem = isSmall(bounded) ? malformedCall(bounded) : tooLarge();
+      if (problem) {
         const { text: _, toolCalls: __, finishReason: ___, firstTokenMs: ____, ...about } = bounded;
-        throw new ProviderError({ ...tooLarge().failure, ...about });
+        throw new ProviderError({ ...problem.failure, ...about });
       }
       return bounded;
     },
@@ -113,6 +139,8 @@ class Check {
     const { firstTokenMs, ...rest } = answer;
     return {
       ...this.#about(rest),
+      text: wellFormed(rest.text),
+      toolCalls: rest.toolCalls.map(wellFormedCall),
       ...(isNumber(firstTokenMs) && { firstTokenMs: Math.max(0, firstTokenMs) }),
     };
   }
@@ -124,7 +152,7 @@ class Check {
       retryAfterMs === undefined || retryAfterMs === 0 ? retryAfterMs : boundedWait(retryAfterMs, failure.throttle);
     return {
       ...this.#about(rest),
-      message: cut(failure.message, maxMessageLength),
+      message: wellFormed(cut(failure.message, maxMessageLength)),
       ...(wait !== undefined && { retryAfterMs: wait }),
     };
   }
@@ -189,6 +217,27 @@ function boundedWait(ms: number, throttle?: ProviderFailure["throttle"]): number
   const longest = throttle === "tokens_per_day" ? longestDailyWaitMs : longestWaitMs;
   return Math.min(longest, Math.max(shortestWaitMs, Math.ceil(ms)));
 }
+
+/** Callers send tool calls back, and a request with half of a surrogate pair is refused. */
+function wellFormedCall({ id, name, arguments: text }: ToolCall): ToolCall {
+  const whole = wellFormed(text);
+  return {
+    id: wellFormed(id),
+    name: wellFormed(name),
+    arguments: /\\u[dD]/.test(whole)
+      ? whole.replace(escapes, (found) => (halfEscape.test(found) ? "\\ufffd" : found))
+      : whole,
+  };
+}
+
+/** Puts U+FFFD in place of half of a surrogate pair. */
+function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, "\ufffd");
+}
+
+const halfEscape = /^\\u[dD][89a-fA-F][0-9a-fA-F]{2}$/;
+/** The escapes of a JSON text, one by one; a surrogate pair is one. */
+const escapes = /\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\[^]/g;
 
 /** JSON writes a character in six bytes at most. */
 const mostBytesPerCharacter = 6;

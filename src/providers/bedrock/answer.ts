@@ -1,6 +1,6 @@
 // From what Converse answers, whole or piece by piece, to our answer; or to a failure, because several ways to fail
 // arrive as HTTP 200 with a stop reason.
-import type { ConverseResponse, ConverseStreamOutput, TokenUsage } from "@aws-sdk/client-bedrock-runtime";
+import type { ContentBlock, ConverseResponse, ConverseStreamOutput, TokenUsage } from "@aws-sdk/client-bedrock-runtime";
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
 import { scanJson } from "../../domain/json-scan.ts";
@@ -20,6 +20,8 @@ export interface Received {
   toolUses: ToolUse[];
   /** Only then is the answer complete; a stream may just stop. */
   stopReason?: string;
+  /** Whether the message is missing, or holds something that is no content. */
+  isMalformed?: true;
   usage?: Usage;
   serviceTier?: string;
 }
@@ -95,8 +97,9 @@ export class AnswerCollector {
  * @param body the text that the response was parsed from: only there are the arguments of tools as they came
  */
 export function receivedAtOnce(response: ConverseResponse, body: string): Received {
-  const { content: blocks } = response.output?.message ?? {};
-  const content = Array.isArray(blocks) ? blocks : [];
+  const blocks: unknown = response.output?.message?.content;
+  const isMalformed = !Array.isArray(blocks) || blocks.some((block) => typeof block !== "object" || block === null);
+  const content: ContentBlock[] = isMalformed ? [] : blocks;
   const inputs = new Map<number, string>();
   if (content.some(({ toolUse }) => toolUse)) {
     const spans = scanJson(body, ["output.message.content.*.toolUse.input"]);
@@ -109,6 +112,7 @@ export function receivedAtOnce(response: ConverseResponse, body: string): Receiv
       const { toolUseId = "", name = "", input } = toolUse;
       return [{ id: toolUseId, name, arguments: inputs.get(i) ?? jsonOf(input ?? {}) }];
     }),
+    ...(isMalformed && { isMalformed }),
     stopReason: response.stopReason,
     usage: toUsage(response.usage),
     serviceTier: response.serviceTier?.type,
@@ -171,6 +175,9 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
     // end_turn and stop_sequence. A reason that is new to us comes with a complete answer too, which has been paid for.
     default:
       finishReason = "stop";
+  }
+  if (received.isMalformed || (stopReason === "tool_use" && text === "" && received.toolUses.length === 0)) {
+    return fail("transient", "malformed_output", "The provider's answer has no message, or holds something else.");
   }
   const toolCalls = received.toolUses.map(
     ({ id, name, arguments: text }): ToolCall => ({

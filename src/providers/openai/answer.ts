@@ -13,6 +13,10 @@ export interface Received {
   toolCalls: OpenToolCall[];
   /** Only then is the answer complete; a stream may just stop. */
   finishReason?: string;
+  /** Whether a choice held a message, or a piece of one; it may be empty. */
+  hasMessage?: true;
+  /** Whether something that is no tool call is among the tool calls. */
+  hasBrokenCall?: true;
   usage?: Usage;
   serviceTier?: string;
   /** The answer's own id, for servers that give no other. */
@@ -56,7 +60,9 @@ export function receive(
   if (typeof choice.finish_reason === "string" && choice.finish_reason !== "") {
     received.finishReason = choice.finish_reason;
   }
-  const piece = isObject(choice.delta) ? choice.delta : isObject(choice.message) ? choice.message : {};
+  const said = [choice.delta, choice.message].find(isObject);
+  if (said) received.hasMessage = true;
+  const piece = said ?? {};
   const text = textOf(piece.content);
   received.size.add(text);
   received.text += text;
@@ -64,7 +70,9 @@ export function receive(
     received.size.add(piece.refusal);
     received.refusal += piece.refusal;
   }
-  const toolCalls = Array.isArray(piece.tool_calls) ? piece.tool_calls.filter(isObject) : [];
+  const calls = Array.isArray(piece.tool_calls) ? piece.tool_calls : [];
+  const toolCalls = calls.filter(isObject);
+  if (toolCalls.length < calls.length) received.hasBrokenCall = true;
   const before = carried(received, answerTool);
   for (const call of toolCalls) receiveToolCall(received, call);
   const thoughts = piece.reasoning_content ?? piece.reasoning;
@@ -191,6 +199,11 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
     // has been paid for. Where a job insists on a tool, OpenAI calls it and says "stop".
     default:
       finishReason = received.toolCalls.length > 0 ? "tool_calls" : "stop";
+  }
+  if (!received.hasMessage) return fail("transient", "malformed_output", "The server's answer has no message.");
+  const asksInVain = /^(tool_calls|function_call)$/.test(received.finishReason) && text + refusal === "";
+  if (received.hasBrokenCall || (asksInVain && received.toolCalls.length === 0)) {
+    return fail("transient", "malformed_output", "The answer asks for a tool in a malformed way.");
   }
   if (refusal !== "" && text === "") {
     const words = refusal.length > 500 ? `${refusal.slice(0, 499)}…` : refusal;
