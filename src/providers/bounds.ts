@@ -237,7 +237,7 @@ function wellFormed(text: string): string {
 
 const halfEscape = /^\\u[dD][89a-fA-F][0-9a-fA-F]{2}$/;
 /** The escapes of a JSON text, one by one; a surrogate pair is one. */
-const escapes = /\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\[^]/g;
+const escapes = /\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\./g;
 
 /** JSON writes a character in six bytes at most. */
 const mostBytesPerCharacter = 6;
