@@ -1,30 +1,9 @@
-// The scheduler in Redis does what every adapter must do.
+// The scheduler in Redis, one case of each group; redis.proof.test.ts runs them all.
 import { describe } from "vitest";
-import { newToken } from "../../src/domain/ids.ts";
-import { createRedisScheduler } from "../../src/scheduler/redis/redis-scheduler.ts";
-import { sharedRedisUrl, withoutRedis } from "../support/servers.ts";
-import { schedulerConformance } from "./conformance.ts";
+import { withoutRedis } from "../support/servers.ts";
+import { schedulerOperations } from "./conformance.ts";
+import { openOnRedis } from "./open-on-redis.ts";
 
 describe.skipIf(withoutRedis())("on a real server", () => {
-  schedulerConformance("the scheduler in Redis", async (config) => {
-    // A machine that has been up for a while, at some time of some day.
-    let now = 123_456.7;
-    const wallAtStart = Date.UTC(2026, 2, 14, 9, 26, 53);
-    const scheduler = await createRedisScheduler({
-      redis: sharedRedisUrl(),
-      keyPrefix: newToken(),
-      config,
-      // A busy machine is not what is tested here.
-      timeoutMs: 20_000,
-      clock: { now: () => now, wall: () => wallAtStart + now },
-      serverTime: () => now,
-    });
-    return {
-      scheduler,
-      async advance(ms) {
-        now += ms;
-      },
-      cleanup: () => scheduler.close(),
-    };
-  });
+  schedulerOperations("the scheduler in Redis, one case of each group", openOnRedis);
 });
