@@ -69,7 +69,7 @@ export function nestedTooDeeply(): ProviderError {
 }
 
 /** What came is not an answer. It may have been billed, and another call may answer. */
-export function malformed(message: string): ProviderError {
+function malformed(message: string): ProviderError {
   return new ProviderError({ kind: "transient", code: "malformed_output", message, maybeBilled: true });
 }
 
