@@ -131,7 +131,7 @@ export const wordings: readonly Wording[] = [
   {
     cause: "account",
     pattern:
-      /\b(model|engine|deployment)\b(?:(?!\b(field|param(eter)?|option|argument|property|key|value|header|tools?|temperature|top_[pk]|stop\w*|thinking|system|prefill|format|max_\w+|does|support)\b)[^;!?\n]){0,100}?\b((has|have) been|was|were|is|are|been|got) (now |already |permanently |fully |officially |currently )?(deprecated|decommissioned|retired|sunset(ted)?|discontinued|withdrawn|removed|disabled|shut ?down|shut off|turned off|switched off|taken (down|offline)|unavailable|no longer (available|supported|served|offered|accessible|active|maintained|hosted|provided))\b/i,
+      /\b(model|engine|deployment)\b(?:(?!\b(field|param(eter)?|option|argument|property|key|value|header|tools?|temperature|top_[pk]|stop\w*|thinking|system|prefill|format|max_\w+|does|support|returned)\b)[^;!?\n]){0,100}?\b((has|have) been|was|were|is|are|been|got) (now |already |permanently |fully |officially |currently )?(deprecated|decommissioned|retired|sunset(ted)?|discontinued|withdrawn|removed|disabled|shut ?down|shut off|turned off|switched off|taken (down|offline)|unavailable|no longer (available|supported|served|offered|accessible|active|maintained|hosted|provided))\b/i,
     advice: adviceOnModel,
     example: "The model `gpt-4` has been deprecated, learn more here: https://platform.openai.com/docs/deprecations",
     source: "OpenAI with 404; Groq, Together, Fireworks with 400",
@@ -318,7 +318,7 @@ export const wordings: readonly Wording[] = [
   {
     cause: "account",
     pattern:
-      /\b(model|deployment|engine)\b(?!'?s? (input|output|request|response|param|option|argument|setting|config|prompt|message|content|format|data|body|call)).{0,120}\b(not found|not exist|n't exist|could not be found|decommissioned|retired|shut ?down|no longer (available|supported)|not (currently )?(available|deployed|loaded|accessible)|inaccessible|end of (its )?life|legacy|not a valid|is invalid)|\b(unknown|invalid|no such|unsupported) model\b(?!'?s? (input|output|request|response|param|option|argument|setting|config|prompt|message|content|format|data|body|call))|model_?(not_?found|decommissioned)|DeploymentNotFound|not a valid model|try pulling it|no models? (is |are )?loaded|could not resolve the foundation model/i,
+      /\b(model|deployment|engine)\b(?!'?s? (returned|input|output|request|response|param|option|argument|setting|config|prompt|message|content|format|data|body|call)).{0,120}\b(not found|not exist|n't exist|could not be found|decommissioned|retired|shut ?down|no longer (available|supported)|not (currently )?(available|deployed|loaded|accessible)|inaccessible|end of (its )?life|legacy|not a valid|is invalid)|\b(unknown|invalid|no such|unsupported) model\b(?!'?s? (returned|input|output|request|response|param|option|argument|setting|config|prompt|message|content|format|data|body|call))|model_?(not_?found|decommissioned)|DeploymentNotFound|not a valid model|try pulling it|no models? (is |are )?loaded|could not resolve the foundation model/i,
     advice: adviceOnModel,
     example: "Model not found, inaccessible, and/or not deployed",
     source:

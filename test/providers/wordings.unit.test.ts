@@ -170,6 +170,8 @@ const sentences: Record<Cause | "unknown", readonly string[]> = {
     "",
     "temperature must be at most 2",
     "Invalid model input xyz",
+    "The model returned the following errors: tools.0.custom.input_schema: JSON schema is invalid. It must match JSON Schema draft 2020-12",
+    "The model returned the following errors: messages.0.content.0: this block is no longer supported",
     "Unsupported model parameters: foo",
     "The model input is invalid.",
     "The model's output could not be found.",
