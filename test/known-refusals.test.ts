@@ -138,6 +138,42 @@ test.each([["array"], ["string"], [["string", "null"]], [null]])(
   },
 );
 
+test.each<[string, object, string]>([
+  ["nova", { type: "object", properties: [] }, ".properties"],
+  ["llama", { type: "object", properties: null }, ".properties"],
+  ["nova", { type: "object", required: null }, ".required"],
+  ["haiku45", { type: "object", required: "a" }, ".required"],
+  ["opus5", { properties: { a: { anyOf: [{ required: [1] }] } } }, ".properties.a.anyOf[0].required"],
+  ["nova", { properties: { a: "string" } }, ".properties.a"],
+  ["haiku45", { type: "object", properties: { a: { type: "strng" } } }, ".properties.a.type"],
+  ["sonnet46", { properties: { a: { type: "array", items: [{}] } } }, ".properties.a.items"],
+  ["haiku45", { properties: { a: { exclusiveMinimum: true } } }, ".properties.a.exclusiveMinimum"],
+])("a tool schema that is none is refused with its place: %s, %j", async (model, schema, place) => {
+  await expectRefused(
+    { model, tools: [tool(schema)] },
+    { model, tools: [jobTool(schema)] },
+    {
+      field: `tools[0].function.parameters${place}`,
+      jobField: `tools[0].input_schema${place}`,
+      message: / is refused by the model /,
+    },
+  );
+});
+
+test("the same of an answer's schema; what only Claude refuses is taken by others", async () => {
+  const schema = { type: "object", properties: { a: { type: "strng" } } };
+  await expectRefused(
+    { model: "haiku45", ...chatFormat(schema) },
+    { model: "haiku45", ...jobFormat(schema) },
+    {
+      field: "response_format.json_schema.schema.properties.a.type",
+      jobField: "response_format.schema.properties.a.type",
+      message: /draft 2020-12; got "strng"/,
+    },
+  );
+  expect(await job({ model: "nova", tools: [jobTool(schema)] })).toMatchObject({ status: "completed" });
+});
+
 test.each(["haiku45", "sonnet46"])("C3: temperature with top_p is refused on %s", async (model) => {
   const both = { model, temperature: 0.7, top_p: 0.9 };
   await expectRefused(both, both, { field: "top_p", message: /must not be set with temperature/ });

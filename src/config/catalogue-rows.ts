@@ -92,6 +92,7 @@ const claude: CatalogueRow = {
   prefill: "trimmed",
   maxTopK: 500,
   rootComposition: false,
+  schemaDraft: "2020-12",
   refuses: ["blank_stop"],
   promptCache: "1h",
   profiles: ["us", "eu", "au", "jp", "global"],

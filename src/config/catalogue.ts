@@ -71,6 +71,7 @@ function traitsOf(row: CatalogueRow, prices: TokenPrices | undefined): ModelTrai
     tools: row.tools,
     streamingTools: row.streamingTools,
     rootComposition: row.rootComposition,
+    schemaDraft: row.schemaDraft,
     toolCallIdLength: row.toolCallIdLength,
     systemPrompts: row.systemPrompts,
     prefill: row.prefill,

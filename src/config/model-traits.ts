@@ -36,6 +36,9 @@ export type Prefill = (typeof prefills)[number];
 export type ServiceTier = NonNullable<CanonicalRequest["serviceTier"]>;
 export const serviceTiers = ["default", "priority", "flex"] as const satisfies ServiceTier[];
 
+export const schemaDrafts = ["2020-12"] as const;
+export type SchemaDraft = (typeof schemaDrafts)[number];
+
 /** What a deployment's model takes, costs, and how long it will be there. */
 export interface ModelTraits {
   /** Whether it takes tools, and whether also in a streamed call (if not, such a call is not streamed). */
@@ -43,6 +46,8 @@ export interface ModelTraits {
   streamingTools?: boolean;
   /** Whether the schema of a tool may have `oneOf`, `anyOf` or `allOf` at its root. If not, they are rewritten. */
   rootComposition?: boolean;
+  /** The draft of JSON Schema that the model checks schemas against. Absent: it is not known to check them. */
+  schemaDraft?: SchemaDraft;
   /** For models that take only ids of tool calls of exactly so many letters and digits. Others are sent with other ids. */
   toolCallIdLength?: number;
   systemPrompts?: boolean;

@@ -2,7 +2,7 @@
 // sluice.example.yaml; what holds between keys is checked in resolve.ts.
 import Type, { type Static, type TSchema } from "typebox";
 import { endpointForm } from "./endpoints.ts";
-import { extraParameters, prefills, refusable, serviceTiers } from "./model-traits.ts";
+import { extraParameters, prefills, refusable, schemaDrafts, serviceTiers } from "./model-traits.ts";
 
 /** An object that refuses unknown keys; every key may be left out unless named in `required`. */
 function section<P extends Record<string, TSchema>>(properties: P) {
@@ -153,6 +153,7 @@ const catalogueRow = section({
   tools: flag,
   streamingTools: flag,
   rootComposition: flag,
+  schemaDraft: Type.Optional(Type.Enum([...schemaDrafts])),
   toolCallIdLength: integer(1, 64),
   systemPrompts: flag,
   prefill: Type.Optional(Type.Enum([...prefills])),

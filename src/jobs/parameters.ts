@@ -4,7 +4,7 @@
 // A fallback that the job names must take everything too: an answer that was made with other parameters than those that
 // were asked for would look like any other. Prompt caches, seeds and parallel tool calls are wishes and never a reason to
 // refuse.
-import type { ExtraParameter, Refusable } from "../config/model-traits.ts";
+import type { ExtraParameter, ModelTraits, Refusable } from "../config/model-traits.ts";
 import { extraParameters, serviceTiers } from "../config/model-traits.ts";
 import type { DeploymentSettings, Settings } from "../config/settings.ts";
 import { jsonMode } from "../domain/answer-tool.ts";
@@ -13,6 +13,7 @@ import type { JobHead } from "../domain/job.ts";
 import { outputSchemaProblem } from "../domain/output-schema.ts";
 import { quote } from "../domain/quote.ts";
 import { type CanonicalRequest, normaliseMessages, type Parameters, type Tool } from "../domain/request.ts";
+import { draftProblem, malformedObject } from "../domain/schema-draft.ts";
 import { parsedSchema } from "../domain/schema-text.ts";
 import { wrongRootType } from "../domain/tool-schema.ts";
 import { type FieldNames, jobFieldNames } from "./field-names.ts";
@@ -208,17 +209,30 @@ function refusedTools(
       isCapability: true,
     };
   }
-  return provider === "bedrock" ? refusedSchema(tools, who, names) : undefined;
+  return provider === "bedrock" ? refusedSchema(traits, tools, who, names) : undefined;
 }
 
-function refusedSchema(tools: readonly Tool[], who: string, names: FieldNames): Refusal | undefined {
+function refusedSchema(
+  traits: ModelTraits,
+  tools: readonly Tool[],
+  who: string,
+  names: FieldNames,
+): Refusal | undefined {
   for (const [i, { inputSchema }] of tools.entries()) {
-    const type = wrongRootType(parsedSchema(inputSchema));
-    if (type === undefined) continue;
+    const schema = parsedSchema(inputSchema);
     const field = names.toolSchema(i);
-    return { field, message: `${field} must be a schema of the type object for ${who}; got the type ${type}.` };
+    const refusal = refusedRoot(schema, who, field) ?? refusedDraft(traits, schema, who, field);
+    if (refusal) return refusal;
   }
   return undefined;
+}
+
+/** A schema that is none, as far as the model is known to check. */
+function refusedDraft({ schemaDraft }: ModelTraits, schema: unknown, who: string, field: string): Refusal | undefined {
+  const problem = malformedObject(schema) ?? (schemaDraft === undefined ? undefined : draftProblem(schema));
+  if (!problem) return undefined;
+  const at = `${field}${problem.path}`;
+  return { field: at, message: `${at} is refused by ${who}: it ${problem.message}` };
 }
 
 function refusedFormat(
@@ -247,15 +261,16 @@ function refusedFormat(
   }
   if (type === "json_object") return undefined;
   const schema = parsedSchema(responseFormat.schema);
-  if (mode === "tool") return refusedRoot(schema, who, names);
-  return provider === "bedrock" ? refusedOutputSchema(schema, who, names) : undefined;
+  const field = names.outputSchema;
+  if (provider !== "bedrock") return mode === "tool" ? refusedRoot(schema, who, field) : undefined;
+  const refusal = mode === "tool" ? refusedRoot(schema, who, field) : refusedOutputSchema(schema, who, names);
+  return refusal ?? refusedDraft(traits, schema, who, field);
 }
 
-/** Where a tool carries the answer, the schema is that of its input. */
-function refusedRoot(schema: unknown, who: string, names: FieldNames): Refusal | undefined {
+/** The schema of a tool, or that of an answer that a tool carries. */
+function refusedRoot(schema: unknown, who: string, field: string): Refusal | undefined {
   const type = wrongRootType(schema);
   if (type === undefined) return undefined;
-  const field = names.outputSchema;
   return { field, message: `${field} must be a schema of the type object for ${who}; got the type ${type}.` };
 }
 

@@ -7,6 +7,8 @@ export interface ModelRules {
   forcedToolChoice: boolean;
   /** Whether the schema of a tool may have alternatives at its root. */
   rootComposition: boolean;
+  /** Whether schemas are checked against JSON Schema draft 2020-12. */
+  schemaDraft: boolean;
   /** Whether an answer can be held to a schema. */
   outputSchema: boolean;
   /** What is said of a conversation that ends with the assistant. Absent: it is continued. */
@@ -28,6 +30,7 @@ const lenient: ModelRules = {
   tools: true,
   forcedToolChoice: true,
   rootComposition: true,
+  schemaDraft: false,
   outputSchema: true,
   endsInWhiteSpace: true,
   refuses: [],
@@ -46,6 +49,7 @@ const llama = { forcedToolChoice: false, outputSchema: false, endRefusal: lastTu
 const nova: Partial<ModelRules> = { outputSchema: false, cachePoints: ["system", "messages"], maxTopK: 128 };
 const claude = {
   rootComposition: false,
+  schemaDraft: true,
   outputSchema: false,
   endsInWhiteSpace: false,
   blankStops: false,

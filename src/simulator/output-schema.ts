@@ -1,7 +1,12 @@
 // What Bedrock refuses of the schema of an answer, in its words.
+import { draftProblem } from "../domain/schema-draft.ts";
 import { type BedrockError, invalid } from "./errors.ts";
 import { isObject, type Json, parseObject } from "./json.ts";
 import type { ModelRules } from "./model-rules.ts";
+
+/** The rest of a sentence of Claude's about a schema. */
+export const notOfDraft =
+  "JSON schema is invalid. It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12).";
 
 /**
  * The schema that an answer must keep to; undefined if there is none.
@@ -17,6 +22,7 @@ export function readOutputSchema(outputConfig: unknown, rules: ModelRules): unkn
   const structure = isObject(format.structure) ? format.structure.jsonSchema : undefined;
   const text = isObject(structure) ? structure.schema : undefined;
   const schema = parse(text);
+  if (rules.schemaDraft && draftProblem(schema)) throw refusal(notOfDraft);
   check(schema);
   return schema;
 }

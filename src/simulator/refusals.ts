@@ -1,7 +1,10 @@
 // What Converse refuses of parameters, tools and cache points, in the words of Bedrock or of the model's maker.
+import { draftProblem, malformedObject } from "../domain/schema-draft.ts";
 import { BedrockError, invalid } from "./errors.ts";
 import { isObject, type Json, malformed, violated } from "./json.ts";
+import type { ModelRules } from "./model-rules.ts";
 import type { CalledModel } from "./models.ts";
+import { notOfDraft } from "./output-schema.ts";
 
 /** @throws BedrockError */
 export function checkConverse(request: Json, model: CalledModel, streaming: boolean): void {
@@ -100,12 +103,23 @@ function checkTool({ toolSpec }: Json, i: number, { rules }: CalledModel): strin
     throw invalid(`The format of the value at ${at} is invalid. Provide a json object for the field and try again.`);
   }
   if (schema.type !== "object") throw invalid(`The value at ${at}.type must be one of the following: object.`);
+  checkToolSchema(schema, at, i, rules);
   if (!rules.rootComposition && ["oneOf", "allOf", "anyOf"].some((keyword) => keyword in schema)) {
     throw byModel(
       `tools.${i}.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level`,
     );
   }
   return [name];
+}
+
+function checkToolSchema(schema: Json, at: string, i: number, { schemaDraft }: ModelRules): void {
+  if (schemaDraft && draftProblem(schema)) throw byModel(`tools.${i}.custom.input_schema: ${notOfDraft}`);
+  const problem = malformedObject(schema);
+  if (!problem) return;
+  const wanted = problem.path.endsWith(".required") ? "list of strings" : "json object";
+  throw invalid(
+    `The format of the value at ${at}${problem.path} is invalid. Provide a ${wanted} for the field and try again.`,
+  );
 }
 
 /** Every use of a tool has its result in the next message, and there are no other results. */

@@ -1,6 +1,7 @@
 // What Converse is known to refuse, model by model, asked through the real SDK: the simulator says it in Bedrock's words.
 import { ConverseCommand, ValidationException } from "@aws-sdk/client-bedrock-runtime";
 import { expect, test } from "vitest";
+import { notOfDraft } from "../../src/simulator/output-schema.ts";
 import { ask, failure, llama, simulate } from "./support.ts";
 
 const nova = "us.amazon.nova-2-lite-v1:0";
@@ -41,6 +42,25 @@ test.each<[string, string, object, string]>([
     withTools([spec({ ...object, anyOf: [object] })]),
     `${said}tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level`,
   ],
+  [
+    "properties that are a list",
+    nova,
+    withTools([spec({ ...object, properties: [] })]),
+    "The format of the value at toolConfig.tools.0.toolSpec.inputSchema.json.properties is invalid. Provide a json object for the field and try again.",
+  ],
+  [
+    "required that is a text",
+    llama,
+    withTools([spec({ ...object, required: "a" })]),
+    "The format of the value at toolConfig.tools.0.toolSpec.inputSchema.json.required is invalid. Provide a list of strings for the field and try again.",
+  ],
+  [
+    "a schema that is not of the draft, on Claude",
+    haiku45,
+    withTools([spec({ ...object, properties: { a: { type: "strng" } } })]),
+    `${said}tools.0.custom.input_schema: ${notOfDraft}`,
+  ],
+  ["the same for an answer", sonnet46, format({ type: "strng" }), `${inSchema}${notOfDraft}`],
   ["C2: a schema of another type", nova, withTools([spec({ type: "array" })]), schemaType],
   [
     "C4: temperature with topP",
