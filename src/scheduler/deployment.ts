@@ -1,6 +1,7 @@
 // What is known of one deployment besides its quotas: how many calls run there and whether it is well.
 //
-//   in service -> cooling down   capacity errors: 1 s, doubled each time, up to a minute (or what the provider asks for)
+//   in service -> cooling down   capacity errors: 1 s, doubled each time, up to a minute; or what the provider asks for, up to
+//                                a minute the first time, and up to twice as long each time after that
 //   in service -> cooling down   tokens per day used up: 15 minutes, doubled each time, up to an hour
 //   in service -> out of service misconfigured: tried again after five minutes, or when revived or reconfigured
 //   in service -> out of service several jobs refused in a row (see suspicion.ts): 1 s, doubled each time, up to a minute
@@ -130,8 +131,9 @@ export class Deployment {
   #pause(now: number, reason: string, { baseMs, maxMs }: Backoff, retryAfterMs?: number): void {
     if (!this.inService(now)) return;
     const backoff = Math.min(maxMs, baseMs * 2 ** Math.min(16, this.#failures));
+    const longestAsked = maxMs * 2 ** Math.min(16, this.#failures);
     this.#failures += 1;
-    this.#enter({ state: "cooling_down", until: now + (retryAfterMs ?? backoff), reason });
+    this.#enter({ state: "cooling_down", until: now + Math.min(longestAsked, retryAfterMs ?? backoff), reason });
   }
 
   takeOut(now: number, reason: string): void {

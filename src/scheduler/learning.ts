@@ -86,7 +86,8 @@ export class Learning {
     const isNew = now >= this.closedUntil;
     const pause = isNew ? Math.min(longestPauseMs, pauseMs * 2 ** this.#inARow) : 0;
     if (isNew) this.#inARow = Math.min(16, this.#inARow + 1);
-    this.closedUntil = Math.max(this.closedUntil, now + (retryAfterMs ?? pause));
+    // After one span nothing that was sent counts any more, whatever the provider asks for.
+    this.closedUntil = Math.max(this.closedUntil, now + Math.min(spanMs, retryAfterMs ?? pause));
     if (this.#wentAlone(seen)) {
       this.#hold(seen.refused, now);
       return;

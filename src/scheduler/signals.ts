@@ -4,14 +4,29 @@ import { costOn } from "./admission.ts";
 import type { Deployment } from "./deployment.ts";
 import type { Quota } from "./quota.ts";
 import type { DeploymentSignal } from "./scheduler.ts";
-import type { Refusal } from "./suspicion.ts";
+import type { Judgement, Refusal } from "./suspicion.ts";
 
 /** What a signal says of the job that was refused; undefined if it says nothing. */
 export function refusalOf(signal: DeploymentSignal, deployment: Deployment, now: number): Refusal | undefined {
   if (signal.kind === "ok" || signal.kind === "none") return undefined;
   if (signal.kind !== "throttled") return signal;
   const isExplained = signal.throttle !== "tokens_per_day" && exceeded(deployment, signal.throttle, now).length > 0;
-  return { kind: isExplained ? "quota" : "throttled", reason: "The provider throttles it." };
+  const { retryAfterMs } = signal;
+  return { kind: isExplained ? "quota" : "throttled", reason: "The provider throttles it.", retryAfterMs };
+}
+
+/**
+ * The signal as far as it is believed. If a deployment that refused the job has answered others since, the wait that it
+ * asks for is about this job. A quota per minute is closed for a job's first throttle only: it is empty after that. A
+ * quota per day is the account's in any case.
+ */
+function believed(signal: DeploymentSignal, judgement: Judgement | undefined): DeploymentSignal {
+  if (!judgement || !("retryAfterMs" in signal)) return signal;
+  const { kind, times, strikes } = judgement.suspect;
+  if (strikes === 0 && !(kind === "quota" && times > 1)) return signal;
+  if (signal.kind === "throttled" && signal.throttle === "tokens_per_day") return signal;
+  const { retryAfterMs: _, ...rest } = signal;
+  return rest;
 }
 
 interface SignalledCall {
@@ -26,16 +41,17 @@ type Throttled = Extract<DeploymentSignal, { kind: "throttled" }>;
 /**
  * @param call where and when it was granted
  * @param all deployments, that one among them
- * @param isNews of a throttle: see `Judgement`
+ * @param judgement of the job; absent if the signal says nothing of it
  */
 export function applySignal(
   call: SignalledCall,
-  signal: DeploymentSignal,
+  said: DeploymentSignal,
   now: number,
   all: Iterable<Deployment>,
-  isNews = true,
+  judgement?: Judgement,
 ): void {
   const { deployment, grantedAt } = call;
+  const signal = believed(said, judgement);
   switch (signal.kind) {
     case "none":
       deployment.toldNothing();
@@ -61,7 +77,7 @@ export function applySignal(
     case "throttled":
       deployment.toldNothing();
       if (signal.throttle === "tokens_per_day") usedUpToday(deployment, now, all, signal.retryAfterMs);
-      else throttled(call, signal, now, isNews);
+      else throttled(call, signal, now, judgement?.isNews ?? true);
   }
 }
 

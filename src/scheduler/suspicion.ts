@@ -29,6 +29,8 @@ export interface Refusal {
   /** `quota`: a throttle that configured quotas explain; `throttled`: one that they do not. */
   kind: "refused" | "misconfigured" | "capacity" | "throttled" | "quota";
   reason?: string;
+  /** What the provider asks to wait, in milliseconds. */
+  retryAfterMs?: number;
 }
 
 /** What is remembered of a job that was refused. */
@@ -42,6 +44,8 @@ export interface Suspect {
   refusedAt: Map<string, number>;
   /** How often it was refused. */
   times: number;
+  /** Whether the provider asked for a long wait last: then others go first after it. Absent: it did not. */
+  asksLong?: true;
   strikes: number;
 }
 
@@ -67,6 +71,9 @@ const strikesBlamed: Record<Refusal["kind"], number> = {
 };
 /** So often in a row a quota may refuse a job that keeps its place. */
 const quotaRefusalsInPlace = 2;
+
+/** Waits that providers ask for are long from here, in milliseconds. One job may not cost others two of them. */
+const longAskedMs = 10_000;
 
 const firstWaitMs = 1_000;
 const longestWaitMs = 60_000;
@@ -107,6 +114,7 @@ export function judgeRefusal(
     refusedAt: new Map(struck ? [] : known?.refusedAt).set(deployment, grantedAt),
     times: (known?.times ?? 0) + 1,
     strikes,
+    ...((signal.retryAfterMs ?? 0) >= longAskedMs && { asksLong: true }),
   };
   const blamed = strikes <= strikesBlamed[signal.kind];
   const isNews = suspect.times <= quotaRefusalsInPlace;
@@ -119,8 +127,11 @@ export function judgeRefusal(
  * @param closedForMs how long the quotas of that deployment are closed
  */
 export function suspectWaitMs(suspect: Suspect, inService: boolean, closedForMs: number): number {
-  const { kind, times, strikes } = suspect;
-  if (kind === "quota") return times > quotaRefusalsInPlace ? closedForMs + backoff(times - quotaRefusalsInPlace) : 0;
+  const { kind, times, strikes, asksLong } = suspect;
+  if (kind === "quota") {
+    const counted = Math.max(times - quotaRefusalsInPlace, asksLong ? 1 : 0);
+    return counted > 0 ? closedForMs + backoff(counted) : 0;
+  }
   const backoffMs = backoff(times);
   return strikes === 0 && (mayHitAnyJob(suspect) || !inService) ? 0 : backoffMs;
 }
@@ -137,7 +148,7 @@ export function avoidedBy(suspect: Suspect | undefined): ReadonlyMap<string, num
 /** Whether a deployment on trial is left to other jobs first. An overloaded one may refuse any job once. */
 export function givesWay(suspect: Suspect | undefined, deployment: string): boolean {
   if (!suspect?.refusedAt.has(deployment) || suspect.kind === "quota") return false;
-  return !mayHitAnyJob(suspect) || suspect.times > 1;
+  return !mayHitAnyJob(suspect) || suspect.times > 1 || suspect.asksLong === true;
 }
 
 /** Whether the job may be at fault, for all that is known. A provider that is busy says nothing about it. */

@@ -333,7 +333,7 @@ class MemoryScheduler implements Scheduler {
       this.#waiting.queue.correct(lease.entry, settleCharges(lease, settlement.charge, now));
       if (live && settlement.job !== "ended") judgement = this.#judge(live, settlement.signal, now);
       if (judgement?.blamed ?? true) {
-        applySignal(lease, settlement.signal, now, this.#fleet.deployments.values(), judgement?.isNews);
+        applySignal(lease, settlement.signal, now, this.#fleet.deployments.values(), judgement);
       }
       lease.settled = judgement?.rejected ? "rejected" : live ? "settled" : "lost";
     }

@@ -48,6 +48,31 @@ export function suspicionCases(declare: Case): void {
     expect(deployments.map(({ state }) => state)).toEqual(Array(4).fill("in_service"));
   });
 
+  declare("a wait of a day is a minute the first time, and others go first after it", one, async (d) => {
+    await d.add(...jobs(1, 3));
+    const busy: DeploymentSignal = { kind: "capacity", retryAfterMs: 86_400_000 };
+    await d.refuse(await d.takeOne(), busy);
+    expect((await d.acquire()).retryInMs).toBe(minuteMs);
+    await d.advance(minuteMs);
+    const second = await d.takeOne();
+    expect(numberOf(second)).toBe(2);
+    await d.refuse(second, busy);
+    expect(await d.deployment("d")).toMatchObject({ state: "cooling_down", forMs: 2 * minuteMs });
+  });
+
+  declare("once others were answered, the wait is the job's own", one, async (d) => {
+    await d.add(...jobs(1, 3));
+    const throttled: DeploymentSignal = { kind: "throttled", throttle: "unknown", retryAfterMs: 86_400_000 };
+    await d.refuse(await d.takeOne(), throttled);
+    await d.advance(minuteMs);
+    await d.finish([await d.takeOne()]);
+    await d.advance(1000);
+    const others = await d.grants();
+    const poison = others.find((grant) => numberOf(grant) === 1)!;
+    await d.refuse(poison, throttled);
+    expect(await d.deployment("d")).toMatchObject({ state: "cooling_down", forMs: 1000 });
+  });
+
   declare("a suspect goes to a deployment that has not refused it", threeAndFallback, async (d) => {
     await d.add(...jobs(1, 1, { models: ["m", "other"] }));
     const asked: string[] = [];

@@ -17,7 +17,7 @@ const minutes = 60 * seconds;
 /** How the server treats a job: answers it, refuses it, breaks off, or stays silent. */
 export type Manner =
   | { kind: "answered" }
-  | { kind: "refused"; status: number; message: string }
+  | { kind: "refused"; status: number; message: string; retryAfterS?: number }
   | { kind: "cut" }
   | { kind: "stalled" };
 
@@ -72,7 +72,14 @@ const server: Server = { host: "server", modelId: "m", maxTokensField: "max_toke
 function failureOf(manner: Exclude<Manner, { kind: "answered" }>): ProviderFailure {
   switch (manner.kind) {
     case "refused":
-      return classify(readError({ error: { message: manner.message } }, manner.status, {}), server, false, 0);
+      return classify(
+        readError({ error: { message: manner.message } }, manner.status, {
+          ...(manner.retryAfterS !== undefined && { "retry-after": String(manner.retryAfterS) }),
+        }),
+        server,
+        false,
+        0,
+      );
     case "cut":
       return classifyTransport(Object.assign(new Error("cut"), { code: "ECONNRESET" }), "server");
     case "stalled":

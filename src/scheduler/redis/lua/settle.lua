@@ -12,10 +12,10 @@ fleet.open()
 leases.expire()
 
 -- What a signal says of the job that was refused; nil if it says nothing.
-local function judge(lease, kind, detail)
-  if kind ~= 'throttled' then return suspects.judge(lease, kind, detail) end
+local function judge(lease, kind, detail, retryAfterMs)
+  if kind ~= 'throttled' then return suspects.judge(lease, kind, detail, retryAfterMs) end
   if deployments.explains(deploymentOf[lease.deployment], detail) then kind = 'quota' end
-  return suspects.judge(lease, kind, 'The provider throttles it.')
+  return suspects.judge(lease, kind, 'The provider throttles it.', retryAfterMs)
 end
 
 local function settle(at)
@@ -27,10 +27,16 @@ local function settle(at)
   local judgement
   if lease and not lease.settled then
     leases.account(lease, ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]))
-    judgement = live and job ~= 'ended' and judge(lease, ARGV[at + 6], ARGV[at + 7]) or nil
+    local retryAfterMs = tonumber(ARGV[at + 8])
+    judgement = live and job ~= 'ended' and judge(lease, ARGV[at + 6], ARGV[at + 7], retryAfterMs) or nil
+    -- What is believed of the wait: see signals.ts.
+    if judgement and ARGV[at + 7] ~= 'tokens_per_day' then
+      local suspect = judgement.suspect
+      if suspect.strikes > 0 or (suspect.kind == 'quota' and suspect.times > 1) then retryAfterMs = nil end
+    end
     lease.isOldNews = judgement and not judgement.isNews
     if not judgement or judgement.blamed then
-      leases.signal(lease, ARGV[at + 6], ARGV[at + 7], tonumber(ARGV[at + 8]))
+      leases.signal(lease, ARGV[at + 6], ARGV[at + 7], retryAfterMs)
     end
     lease.settled = judgement and judgement.rejected and 'rejected' or live and 'settled' or 'lost'
     if not live then leases.saveLost(lease) end

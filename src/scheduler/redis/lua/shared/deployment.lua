@@ -83,8 +83,10 @@ local function pause(deployment, backoff, reason, retryAfterMs)
   if not deployments.inService(deployment) then return end
   local own = deployment.state
   local pauseMs = math.min(backoff.maxMs, backoff.baseMs * 2 ^ math.min(16, own.failures))
+  local longestAsked = backoff.maxMs * 2 ^ math.min(16, own.failures)
   own.failures = own.failures + 1
-  enter(own, { state = 'cooling_down', untilTime = now + (retryAfterMs or pauseMs), reason = reason })
+  local waitMs = math.min(longestAsked, retryAfterMs or pauseMs)
+  enter(own, { state = 'cooling_down', untilTime = now + waitMs, reason = reason })
 end
 
 -- It refused a job, and nothing shows yet whose fault that was.

@@ -110,7 +110,7 @@ function learning.throttled(own, used, atOnce, refused, span, retryAfterMs, isOl
   local isNew = now >= own.closedUntil
   local pause = isNew and math.min(longestPauseMs, pauseMs * 2 ^ own.inARow) or 0
   if isNew then own.inARow = math.min(16, own.inARow + 1) end
-  own.closedUntil = math.max(own.closedUntil, now + (retryAfterMs or pause))
+  own.closedUntil = math.max(own.closedUntil, now + math.min(span, retryAfterMs or pause))
   if refused > own.limit.value and used * 10 <= own.limit.value then return hold(own, refused) end
   if isOldNews then return end
   if isNew then own.isAboutBurst = speaksOfBurst(own, used, atOnce, span) end

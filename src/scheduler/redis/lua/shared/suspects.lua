@@ -7,6 +7,7 @@ local strikesAllowed = { refused = 1, misconfigured = 5, capacity = 60, throttle
 local strikesBlamed = { refused = 0, misconfigured = 0, capacity = 0, throttled = infinity, quota = 2 }
 local quotaRefusalsInPlace = 2
 local mayHitAnyJob = { capacity = true, throttled = true }
+local longAskedMs = 10000
 local firstWaitMs = 1000
 local longestWaitMs = 60000
 
@@ -28,7 +29,7 @@ function suspects.forget(id)
 end
 
 -- Answers { suspect, blamed, isNews, rejected } for a call that was refused; nil if the signal is no refusal.
-function suspects.judge(lease, kind, reason)
+function suspects.judge(lease, kind, reason, retryAfterMs)
   local allowed = strikesAllowed[kind]
   if not allowed then return nil end
   local known = suspects.get(lease.id)
@@ -47,6 +48,7 @@ function suspects.judge(lease, kind, reason)
     refusedAt = refusedAt,
     times = (known and known.times or 0) + 1,
     strikes = (known and known.strikes or 0) + (struck and 1 or 0),
+    asksLong = (retryAfterMs or 0) >= longAskedMs or nil,
   }
   put(lease.id, suspect)
   return {
@@ -60,6 +62,7 @@ end
 -- How long a suspect waits before it is called again.
 function suspects.waitMs(suspect, inService, closedForMs)
   local times = suspect.kind == 'quota' and suspect.times - quotaRefusalsInPlace or suspect.times
+  if suspect.kind == 'quota' and suspect.asksLong then times = math.max(1, times) end
   if times <= 0 then return 0 end
   local backoffMs = math.min(longestWaitMs, firstWaitMs * 2 ^ math.min(16, times - 1))
   if suspect.kind == 'quota' then return closedForMs + backoffMs end
@@ -75,5 +78,5 @@ end
 -- Whether a deployment on trial is left to other jobs first.
 function suspects.givesWay(suspect, deployment)
   if not suspect or suspect.kind == 'quota' or not suspect.refusedAt[deployment] then return false end
-  return not mayHitAnyJob[suspect.kind] or suspect.times > 1
+  return not mayHitAnyJob[suspect.kind] or suspect.times > 1 or suspect.asksLong == true
 end
