@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openForReading, openForWriting } from "../src/store/sqlite/driver.ts";
 import { migrate } from "../src/store/sqlite/migrate.ts";
-import { environmentMigrations } from "../src/store/sqlite/schema.ts";
+import { environmentMigrations } from "../src/store/sqlite/sqlite-schema.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
 
 const repeats = 5;

@@ -3,7 +3,7 @@
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createHttpServer } from "../src/http/server.ts";
-import { openKeyRegistry } from "../src/jobs/keys/registry.ts";
+import { openKeyRegistry } from "../src/jobs/keys/key-registry.ts";
 import { makeJobs, openEmbedded } from "./support/embedded.ts";
 import { compare, type Figure, quantile } from "./support/measure.ts";
 

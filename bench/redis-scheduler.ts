@@ -3,9 +3,9 @@
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { newJobId, newToken } from "../src/domain/ids.ts";
-import type { SchedulerConfig } from "../src/scheduler/configuration.ts";
 import { createRedisScheduler } from "../src/scheduler/redis/redis-scheduler.ts";
 import type { Grant, QueueEntry, Scheduler } from "../src/scheduler/scheduler.ts";
+import type { SchedulerConfig } from "../src/scheduler/scheduler-configuration.ts";
 import { compare, type Figure } from "./support/measure.ts";
 import { startRedis } from "./support/redis-server.ts";
 

@@ -4,9 +4,9 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { systemClock } from "../src/domain/clock.ts";
 import { newJobId } from "../src/domain/ids.ts";
-import type { SchedulerConfig } from "../src/scheduler/configuration.ts";
 import { createMemoryScheduler } from "../src/scheduler/memory/memory-scheduler.ts";
 import type { QueueEntry, Scheduler } from "../src/scheduler/scheduler.ts";
+import type { SchedulerConfig } from "../src/scheduler/scheduler-configuration.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
 
 const repeats = 5;

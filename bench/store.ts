@@ -11,7 +11,7 @@ import { openForWriting } from "../src/store/sqlite/driver.ts";
 import { migrate } from "../src/store/sqlite/migrate.ts";
 import type { Reply, Write } from "../src/store/sqlite/protocol.ts";
 import { newJobColumns, newJobRows } from "../src/store/sqlite/rows.ts";
-import { environmentMigrations } from "../src/store/sqlite/schema.ts";
+import { environmentMigrations } from "../src/store/sqlite/sqlite-schema.ts";
 import { openSqliteStore } from "../src/store/sqlite/sqlite-store.ts";
 import { Writer } from "../src/store/sqlite/writer.ts";
 import { makeJobs } from "./support/embedded.ts";

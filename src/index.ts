@@ -1,10 +1,10 @@
 // The library: what a program that embeds Sluice may import.
 import { loadSettings } from "./config/load.ts";
-import { type Service, startService } from "./main.ts";
+import { type Service, startService } from "./service/start-service.ts";
 
 export { loadSettings } from "./config/load.ts";
 export type { Settings } from "./config/settings.ts";
-export { type Service, type StartOptions, startService } from "./main.ts";
+export { type Service, type StartOptions, startService } from "./service/start-service.ts";
 
 export interface WorkerOptions {
   /** Runs only the jobs of the environments that are kept in this database, such as SSP-dev. Default: all. */

@@ -11,9 +11,9 @@ import { pino } from "pino";
 import { stringify } from "yaml";
 import { loadSettings } from "../../src/config/load.ts";
 import { systemClock } from "../../src/domain/clock.ts";
-import { startService } from "../../src/main.ts";
 import { createBedrockProvider } from "../../src/providers/bedrock/bedrock-provider.ts";
 import { ProviderError } from "../../src/providers/provider.ts";
+import { startService } from "../../src/service/start-service.ts";
 import { maxTokens, meanCost, modelId, promptOf, type Quota, sizesOf } from "./upstream.ts";
 
 /** Begins to use the quota at the address; the function that is returned ends that. */

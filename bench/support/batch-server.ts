@@ -1,11 +1,11 @@
 // A process of its own for bench/batch.ts: HTTP, the driver of batches and the real store and queue; nothing takes jobs
 // out. Says its port, then `durable` when as many jobs as its argument says are on disk, with its peak memory in bytes.
 import type { AddressInfo } from "node:net";
-import { lineFormats } from "../../src/http/openai/batch-lines.ts";
 import { createHttpServer } from "../../src/http/server.ts";
-import { openKeyRegistry } from "../../src/jobs/keys/registry.ts";
+import { openKeyRegistry } from "../../src/jobs/keys/key-registry.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
-import { startBatchDriver } from "../../src/worker/batches/driver.ts";
+import { lineFormats } from "../../src/wire/openai/line-formats.ts";
+import { startBatchDriver } from "../../src/worker/batches/batch-driver.ts";
 import { openEmbedded } from "./embedded.ts";
 
 const expected = Number(process.argv[2]);

@@ -3,22 +3,22 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
+import type { FileQuota } from "../../src/config/config-schema.ts";
 import { resolve } from "../../src/config/resolve.ts";
 import { schedulerConfigOf } from "../../src/config/scheduler-config.ts";
-import type { FileQuota } from "../../src/config/schema.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { systemClock } from "../../src/domain/clock.ts";
 import { newJobId } from "../../src/domain/ids.ts";
 import type { Job } from "../../src/domain/job.ts";
 import { createMemoryEventBus } from "../../src/events/memory/memory-event-bus.ts";
-import { createTokenCounter } from "../../src/jobs/token-counter.ts";
+import { createTokenCounter } from "../../src/jobs/tokens/token-counter.ts";
 import type { Provider, ProviderCall } from "../../src/providers/provider.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
-import type { WorkerContext } from "../../src/worker/context.ts";
-import { recover } from "../../src/worker/recovery.ts";
+import { recover } from "../../src/worker/recovery/recovery.ts";
 import { systemTimers } from "../../src/worker/timers.ts";
 import { createWorker, type Worker } from "../../src/worker/worker.ts";
+import type { WorkerContext } from "../../src/worker/worker-context.ts";
 
 export interface Embedded {
   context: WorkerContext;

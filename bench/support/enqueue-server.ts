@@ -2,7 +2,7 @@
 // same one over nothing (`nothing`): same route, same validation, same job built, but neither stored nor queued.
 import type { AddressInfo } from "node:net";
 import { createHttpServer } from "../../src/http/server.ts";
-import { openKeyRegistry } from "../../src/jobs/keys/registry.ts";
+import { openKeyRegistry } from "../../src/jobs/keys/key-registry.ts";
 import { openEmbedded } from "./embedded.ts";
 
 const { context, worker, close } = await openEmbedded({

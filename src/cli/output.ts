@@ -1,7 +1,7 @@
 // How jobs are printed: answers on standard output, everything about them on standard error.
 import { jsonLine } from "../domain/json-lines.ts";
+import { describeError, type JobStatus } from "./client-options.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { describeError, type JobStatus } from "./service.ts";
 
 /** After waiting: the answer alone (its calls of tools where it has no text), or why there is none and the exit code that says so. */
 export function printEnd(job: JobStatus, { json }: { json?: boolean }): void {

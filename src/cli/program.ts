@@ -1,20 +1,20 @@
 // The commands of `sluice`, and how their errors are shown. main.ts loads it once Node is known to be new enough.
 import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
-import { ConfigError } from "../config/config-error.ts";
-import { maskSecrets, secretHider } from "../config/secrets.ts";
+import { ConfigError } from "../config/config-problems.ts";
+import { maskSecrets, secretHider } from "../config/secret-hider.ts";
 import { version } from "../config/version.ts";
-import { cancelCommand, retryCommand } from "./cancel-retry.ts";
-import { enqueueCommand } from "./enqueue.ts";
+import { cancelCommand, retryCommand } from "./cancel-retry-command.ts";
+import { enqueueCommand } from "./enqueue-command.ts";
 import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
-import { importQueueCommand } from "./import-queue.ts";
-import { keysCommand } from "./keys.ts";
-import { pauseCommand, resumeCommand } from "./pause.ts";
-import { quotasCommand } from "./quotas.ts";
-import { apiCommand, serveCommand, workerCommand } from "./serve.ts";
-import { simulateCommand } from "./simulate.ts";
-import { statusCommand } from "./status.ts";
-import { usageCommand } from "./usage.ts";
+import { importQueueCommand } from "./import-queue-command.ts";
+import { keysCommand } from "./keys-command.ts";
+import { pauseCommand, resumeCommand } from "./pause-command.ts";
+import { quotasCommand } from "./quotas-command.ts";
+import { apiCommand, serveCommand, workerCommand } from "./serve-command.ts";
+import { simulateCommand } from "./simulate-command.ts";
+import { statusCommand } from "./status-command.ts";
+import { usageCommand } from "./usage-command.ts";
 
 const program = new Command("sluice")
   .description("A durable, quota-aware queue in front of Amazon Bedrock.")

@@ -7,23 +7,23 @@ import {
   type BatchResult,
   runBatch,
   tryBatch,
-} from "./batch.ts";
-import { SluiceTimeoutError } from "./errors.ts";
+} from "./batch-client.ts";
+import { SluiceTimeoutError } from "./client-errors.ts";
+import {
+  type ApiKey,
+  type BatchDryRun,
+  type DryRun,
+  type EndedJob,
+  type EnqueueRequest,
+  isFinal,
+  type Job,
+  type JobEvent,
+  type JobRequest,
+  type JobSummary,
+  type ListQuery,
+} from "./client-types.ts";
 import { streamJob } from "./stream.ts";
 import { type ClientOptions, type RequestOptions, Transport } from "./transport.ts";
-import type {
-  ApiKey,
-  BatchDryRun,
-  DryRun,
-  EndedJob,
-  EnqueueRequest,
-  Job,
-  JobEvent,
-  JobRequest,
-  JobSummary,
-  ListQuery,
-} from "./types.ts";
-import { isFinal } from "./types.ts";
 
 export interface CallOptions {
   /** Ends the call; it then rejects with the signal's reason. */

@@ -1,5 +1,12 @@
 // sluice/client: what a program that talks to a running service may import.
-export type { BatchInputOptions, BatchItem, BatchOptions, BatchProgress, BatchResource, BatchResult } from "./batch.ts";
+export type {
+  BatchInputOptions,
+  BatchItem,
+  BatchOptions,
+  BatchProgress,
+  BatchResource,
+  BatchResult,
+} from "./batch-client.ts";
 export { type CallOptions, SluiceClient, type SubmitOptions, type WaitOptions } from "./client.ts";
 export {
   type BatchMistake,
@@ -7,6 +14,6 @@ export {
   SluiceBatchError,
   SluiceConnectionError,
   SluiceTimeoutError,
-} from "./errors.ts";
+} from "./client-errors.ts";
+export type * from "./client-types.ts";
 export type { ClientOptions } from "./transport.ts";
-export type * from "./types.ts";

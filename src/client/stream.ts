@@ -1,8 +1,8 @@
 // A job's events as they come, over as many connections as it takes: each goes on where the one before broke off.
-import { SluiceConnectionError } from "./errors.ts";
+import { SluiceConnectionError } from "./client-errors.ts";
+import { isFinal, type JobEvent, type JobStatus } from "./client-types.ts";
 import { linesOf } from "./lines.ts";
 import { delayAfter, sleep, type Transport } from "./transport.ts";
-import { isFinal, type JobEvent, type JobStatus } from "./types.ts";
 
 /** The service sends something every 10 seconds: after so long without, the connection is dead. */
 const silenceMs = 35_000;

@@ -1,6 +1,6 @@
 // Requests with what belongs to all of them: the key, time limits, errors of one kind, and trying again where that is of
 // use and cannot do harm.
-import { SluiceApiError, SluiceConnectionError } from "./errors.ts";
+import { SluiceApiError, SluiceConnectionError } from "./client-errors.ts";
 
 export interface ClientOptions {
   /** Where the service is. Default: http://127.0.0.1:8000. */

@@ -1,8 +1,8 @@
 // Checks the addresses of Redis and MongoDB. Both may hold a password, and both clients answer a wrong one with an error
 // that quotes it, or connect to a part of it. What is wrong is said here instead, with the password masked. Pure.
 import { isIPv6 } from "node:net";
-import { ConfigError } from "./config-error.ts";
-import { maskSecrets } from "./secrets.ts";
+import { ConfigError } from "./config-problems.ts";
+import { maskSecrets } from "./secret-hider.ts";
 
 interface AddressForm {
   schemes: readonly string[];

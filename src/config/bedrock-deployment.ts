@@ -1,7 +1,8 @@
 // What is special about deployments of Amazon Bedrock: their Region, and whose credentials they are called with.
+
+import type { Path, Report } from "./config-problems.ts";
+import type { FileDeployment } from "./config-schema.ts";
 import { type ProviderPart, reportForeignKeys } from "./openai-deployment.ts";
-import type { Path, Report } from "./problems.ts";
-import type { FileDeployment } from "./schema.ts";
 import type { AccountSettings } from "./settings.ts";
 
 export function resolveBedrock(d: FileDeployment, path: Path, report: Report): ProviderPart {

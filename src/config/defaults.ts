@@ -1,6 +1,6 @@
 // What holds when neither the environment nor a configuration file says otherwise.
 import { defaultMaxFailedTries } from "../domain/attempts.ts";
-import type { FileSettings } from "./schema.ts";
+import type { FileSettings } from "./config-schema.ts";
 import type {
   LimitSettings,
   RedisSettings,

@@ -1,7 +1,6 @@
 // Addresses that stand in the place of AWS's own: in the file, and in the environment, where the SDK looks by itself.
-import { ConfigError } from "./config-error.ts";
+import { ConfigError, showValue } from "./config-problems.ts";
 import type { Environment } from "./environment.ts";
-import { showValue } from "./problems.ts";
 
 export const endpointForm = {
   pattern: "^https?://[^\\s@/?#]+(/[^\\s?#]*)?$",

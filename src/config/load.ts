@@ -5,14 +5,13 @@ import { LineCounter, parseDocument } from "yaml";
 import type { TokenPrices } from "../domain/money.ts";
 import { problemFinder } from "../schema/problems.ts";
 import { checkMongoUrl, checkRedisUrl } from "./addresses.ts";
-import { ConfigError } from "./config-error.ts";
-import { chooseProvider } from "./credentials.ts";
+import { chooseProvider } from "./aws-credentials.ts";
+import { ConfigError, formatPath, maskText, type Path, type Problem, showValue } from "./config-problems.ts";
+import { type FileSettings, fileSchema } from "./config-schema.ts";
 import { checkEndpoints } from "./endpoints.ts";
 import { type Environment, readVariable, type VariableName } from "./environment.ts";
 import { checkApiKeys } from "./openai-deployment.ts";
-import { formatPath, maskText, type Path, type Problem, showValue } from "./problems.ts";
 import { resolve } from "./resolve.ts";
-import { type FileSettings, fileSchema } from "./schema.ts";
 import type { Settings } from "./settings.ts";
 
 export interface LoadOptions {

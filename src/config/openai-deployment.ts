@@ -1,9 +1,8 @@
 // What is special about deployments with provider: openai: which keys they have, what they are called, and where their
 // keys are found.
-import { ConfigError } from "./config-error.ts";
+import { ConfigError, type Path, type Report, showValue } from "./config-problems.ts";
+import type { FileDeployment } from "./config-schema.ts";
 import type { Environment } from "./environment.ts";
-import { type Path, type Report, showValue } from "./problems.ts";
-import type { FileDeployment } from "./schema.ts";
 import type { DeploymentSettings, OpenAiSettings, Settings } from "./settings.ts";
 
 /** The part of a deployment that depends on its provider. */

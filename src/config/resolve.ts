@@ -4,11 +4,11 @@ import { parseNetwork } from "../domain/networks.ts";
 import { nearest } from "../schema/nearest.ts";
 import { resolveBedrock } from "./bedrock-deployment.ts";
 import { factsOf, type ModelFacts, type Overrides } from "./catalogue.ts";
+import { type Path, type Problem, type Report, showValue } from "./config-problems.ts";
+import type { FileDeployment, FileModel, FileSettings } from "./config-schema.ts";
 import * as defaults from "./defaults.ts";
 import { resolveOpenAi } from "./openai-deployment.ts";
-import { type Path, type Problem, type Report, showValue } from "./problems.ts";
-import { checkQuotas, resolveQuota } from "./quotas.ts";
-import type { FileDeployment, FileModel, FileSettings } from "./schema.ts";
+import { checkQuotas, resolveQuota } from "./quota-settings.ts";
 import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts";
 
 /** What a file decides, all but where it lies and who answers. */

@@ -1,6 +1,6 @@
 // The part of the configuration that the scheduler runs under.
 import { createHash } from "node:crypto";
-import type { QuotaConfig, SchedulerConfig } from "../scheduler/configuration.ts";
+import type { QuotaConfig, SchedulerConfig } from "../scheduler/scheduler-configuration.ts";
 import type { DeploymentSettings, Settings } from "./settings.ts";
 
 /** The version is a hash of the content: processes with the same configuration agree on it without talking. */

@@ -1,7 +1,7 @@
 // The shape of a validated configuration: what the rest of the program is given. How it is read, checked and defaulted
 // is in load.ts; how it is written by an operator is documented key by key in sluice.example.yaml.
 import type { Priority } from "../domain/job.ts";
-import type { QuotaUnit } from "../scheduler/configuration.ts";
+import type { QuotaUnit } from "../scheduler/scheduler-configuration.ts";
 import type { ModelTraits } from "./model-traits.ts";
 
 export interface Settings {

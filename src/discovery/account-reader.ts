@@ -8,7 +8,7 @@ import {
   ServiceQuotasClient,
 } from "@aws-sdk/client-service-quotas";
 import type { AccountSettings } from "../config/settings.ts";
-import { CredentialsError, credentialsFor } from "../providers/bedrock/credentials.ts";
+import { CredentialsError, credentialsFor } from "../providers/bedrock/bedrock-credentials.ts";
 import { redact } from "../providers/redact.ts";
 import { bareId, parseQuotaName, type QuotaName } from "./names.ts";
 

@@ -2,7 +2,7 @@
 // If that cannot be read, what it listed last, which the store remembers; then the configuration's fallback. A service that
 // starts with a number that nobody vouches for would be throttled or idle, so without any of these it does not start.
 import type { Logger } from "pino";
-import { type AutoQuota, autoQuotas, setAutoLimits } from "../config/quotas.ts";
+import { type AutoQuota, autoQuotas, setAutoLimits } from "../config/quota-settings.ts";
 import type { Settings } from "../config/settings.ts";
 import type { JobStore } from "../store/job-store.ts";
 import type { Elsewhere } from "./account-reader.ts";

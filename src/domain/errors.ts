@@ -92,3 +92,9 @@ export class SluiceError extends Error {
     return errorTable[this.code].status;
   }
 }
+
+const maxQuotedLength = 60;
+
+export function quote(text: string): string {
+  return text.length <= maxQuotedLength ? JSON.stringify(text) : JSON.stringify(`${text.slice(0, maxQuotedLength)}...`);
+}

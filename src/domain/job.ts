@@ -202,3 +202,17 @@ export interface Outcome {
   /** Always with `failed`. */
   error?: JobError;
 }
+
+export function erasedRequest({ parameters }: CanonicalRequest): CanonicalRequest {
+  const { stop: _, ...numbers } = parameters;
+  return { messages: [], parameters: numbers };
+}
+
+export function erasedOutcome({ toolCalls: _, ...rest }: Outcome): Outcome {
+  return rest.text === undefined ? rest : { ...rest, text: "" };
+}
+
+/** A request that can still be asked has messages. */
+export function isErased(request: CanonicalRequest): boolean {
+  return request.messages.length === 0;
+}

@@ -1,7 +1,7 @@
 // Whether a schema is one: by JSON Schema's own description of it, and by what every model takes of an object.
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import { quote } from "./errors.ts";
 import type { SchemaProblem } from "./output-schema.ts";
-import { quote } from "./quote.ts";
 
 type Json = Record<string, unknown>;
 

@@ -1,55 +1,53 @@
 // Builds the HTTP interface: one Fastify instance with the resources of routes/, one error shape and one OpenAPI document.
-import { isUtf8 } from "node:buffer";
+
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
-import { SluiceError } from "../domain/errors.ts";
-import { quote } from "../domain/quote.ts";
 import { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
-import type { JobsContext } from "../jobs/context.ts";
 import { PauseWatch } from "../jobs/control/pause-watch.ts";
-import { keepExact } from "../jobs/exact-json.ts";
-import type { KeyRegistry } from "../jobs/keys/registry.ts";
-import { requireUnicodeIn } from "../jobs/unicode.ts";
-import { authenticate } from "./authentication.ts";
-import { dryRunSchema } from "./dry-run-resource.ts";
-import { answerClientError, enqueueErrorSchema, errorSchema, jsonExpected, notFound, sendError } from "./errors.ts";
-import { jobSchema, jobSummarySchema } from "./job-resource.ts";
-import { keySchema } from "./key-resource.ts";
-import { refuseOtherMethods } from "./methods.ts";
-import { refuseOddHeaders } from "./odd-headers.ts";
-import { batchDryRunSchema } from "./openai/batch-dry-run.ts";
-import { batchSchema, fileSchema } from "./openai/batch-resource.ts";
-import { openAiErrorSchema } from "./openai/errors.ts";
-import { refuseForeignPages } from "./origin.ts";
-import { refuseUnknown } from "./queries.ts";
-import { batchRoutes } from "./routes/batches.ts";
-import { chatRoutes } from "./routes/chat.ts";
-import { configRoutes } from "./routes/config.ts";
-import { deploymentRoutes } from "./routes/deployments.ts";
-import { collectDocumentation, documentationRoutes } from "./routes/docs.ts";
-import { enqueueRoutes } from "./routes/enqueue.ts";
-import { fileRoutes } from "./routes/files.ts";
-import { healthRoutes } from "./routes/health.ts";
-import { jobChangeRoutes } from "./routes/job-changes.ts";
-import { jobEventRoutes } from "./routes/job-events.ts";
-import { jobFilterRoutes } from "./routes/job-filters.ts";
-import { jobRoutes } from "./routes/jobs.ts";
-import { keyRoutes } from "./routes/keys.ts";
-import { modelRoutes } from "./routes/models.ts";
-import { pauseRoutes } from "./routes/pauses.ts";
-import { quotaRoutes } from "./routes/quotas.ts";
-import { responseRoutes } from "./routes/responses.ts";
-import { statsRoutes } from "./routes/stats.ts";
-import { statusRoutes } from "./routes/status.ts";
-import { usageRoutes } from "./routes/usage.ts";
-import { webhookRoutes } from "./routes/webhooks.ts";
-import { buildSerializer } from "./serialization.ts";
-import { boundSlowBodies, whenSent } from "./slow-bodies.ts";
-import type { HttpServer } from "./types.ts";
-import { compileValidator, validationError } from "./validation.ts";
-import { deliverySchema } from "./webhook-resource.ts";
+import type { JobsContext } from "../jobs/jobs-context.ts";
+import type { KeyRegistry } from "../jobs/keys/key-registry.ts";
+import { validationError } from "../wire/body-check.ts";
+import { dryRunSchema } from "../wire/dry-run-resource.ts";
+import { jobSchema, jobSummarySchema } from "../wire/job-resource.ts";
+import { keySchema } from "../wire/key-resource.ts";
+import { batchDryRunSchema } from "../wire/openai/batch-dry-run-resource.ts";
+import { batchSchema, fileSchema } from "../wire/openai/batch-resource.ts";
+import { openAiErrorSchema } from "../wire/openai/openai-errors.ts";
+import { deliverySchema } from "../wire/webhook-resource.ts";
+import { answerClientError, enqueueErrorSchema, errorSchema, notFound, sendError } from "./error-responses.ts";
+import { refuseOtherMethods } from "./hooks/allowed-methods.ts";
+import { authenticate } from "./hooks/authentication.ts";
+import { acceptJsonOnly } from "./hooks/json-bodies.ts";
+import { refuseOddHeaders } from "./hooks/odd-headers.ts";
+import { refuseForeignPages } from "./hooks/origin.ts";
+import { refuseUnknown } from "./hooks/query-strings.ts";
+import { buildSerializer } from "./hooks/serialization.ts";
+import { boundSlowBodies, whenSent } from "./hooks/slow-bodies.ts";
+import { compileValidator } from "./hooks/validation.ts";
+import type { HttpServer } from "./http-types.ts";
+import { batchRoutes } from "./routes/batch-routes.ts";
+import { chatRoutes } from "./routes/chat-routes.ts";
+import { configRoutes } from "./routes/config-routes.ts";
+import { deploymentRoutes } from "./routes/deployment-routes.ts";
+import { collectDocumentation, documentationRoutes } from "./routes/documentation-routes.ts";
+import { enqueueRoutes } from "./routes/enqueue-routes.ts";
+import { fileRoutes } from "./routes/file-routes.ts";
+import { healthRoutes } from "./routes/health-routes.ts";
+import { jobChangeRoutes } from "./routes/job-change-routes.ts";
+import { jobEventRoutes } from "./routes/job-event-routes.ts";
+import { jobFilterRoutes } from "./routes/job-filter-routes.ts";
+import { jobRoutes } from "./routes/job-routes.ts";
+import { keyRoutes } from "./routes/key-routes.ts";
+import { modelRoutes } from "./routes/model-routes.ts";
+import { pauseRoutes } from "./routes/pause-routes.ts";
+import { quotaRoutes } from "./routes/quota-routes.ts";
+import { responseRoutes } from "./routes/responses-routes.ts";
+import { statsRoutes } from "./routes/stats-routes.ts";
+import { statusRoutes } from "./routes/status-routes.ts";
+import { usageRoutes } from "./routes/usage-routes.ts";
+import { webhookRoutes } from "./routes/webhook-routes.ts";
 
 /** How long a client may take to send the headers of a request, and the whole of a file; Node looks every 30 s. */
 const headersTimeoutMs = 60_000;
@@ -182,55 +180,4 @@ function requestIds(): () => string {
   const start = randomBytes(4).toString("hex");
   let n = 0;
   return () => `${start}-${(++n).toString(36)}`;
-}
-
-/** Bytes that are no UTF-8 are refused: decoded, they would silently become another prompt than was sent. */
-function acceptJsonOnly(app: HttpServer): void {
-  const parse = app.getDefaultJsonParser("error", "error");
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body: Buffer, done) => {
-    // Many clients name the type of a body that they do not send.
-    if (body.length === 0 && request.routeOptions.schema?.body === undefined) return done(null, undefined);
-    const charset = charsetsOf(request.headers["content-type"]).find((name) => !/^utf-?8$/i.test(name));
-    if (charset !== undefined) {
-      const message = `JSON must be UTF-8; got the charset ${quote(charset)}.`;
-      return done(new SluiceError("unsupported_media_type", message, { field: "Content-Type" }));
-    }
-    if (!isUtf8(body)) return done(new SluiceError("invalid_json", "The body is not valid UTF-8."));
-    const text = body.toString();
-    parse(request, text, (error, value) => {
-      if (error) return done(jsonError(text, error));
-      try {
-        requireUnicodeIn(value, text);
-        keepExact(value, text, request.routeOptions.config.keptAsText ?? []);
-      } catch (reason) {
-        return done(reason as Error);
-      }
-      done(null, value);
-    });
-  });
-  // A form is for a file, and its route reads it as it arrives.
-  app.addContentTypeParser("multipart/form-data", (request, _body, done) => {
-    const { upload } = request.routeOptions.config;
-    done(upload ? null : new SluiceError("unsupported_media_type", jsonExpected), undefined);
-  });
-}
-
-/** Every charset that a media type names: which of two a reader takes is not defined. */
-function charsetsOf(contentType = ""): string[] {
-  const parameters = contentType.matchAll(/;\s*charset\*?\s*=\s*(?:"([^"]*)"|([^\s;]*))/gi);
-  return [...parameters].map(([, quoted, bare]) => quoted ?? bare ?? "");
-}
-
-function jsonError(text: string, error: Error): Error {
-  if (text === "") return error;
-  try {
-    JSON.parse(text);
-    return new SluiceError(
-      "invalid_json",
-      "The body holds a key that is not allowed: __proto__ or constructor.prototype.",
-    );
-  } catch (reason) {
-    return new SluiceError("invalid_json", `The body is not valid JSON: ${(reason as Error).message}.`);
-  }
 }

@@ -1,5 +1,6 @@
 // Who asks: as whom jobs are submitted, and which jobs may be seen and changed.
-import type { JobHead, Priority } from "../domain/job.ts";
+import type { Settings } from "../config/settings.ts";
+import type { JobHead, JobRecord, Priority } from "../domain/job.ts";
 
 export interface Caller {
   /** Jobs are submitted as this tenant: the unit of fairness. */
@@ -44,4 +45,18 @@ export function tenantFor(caller: Caller, asked: string | undefined): string | u
 export function maySee(caller: Caller, job: Pick<JobHead, "tenant" | "environment">): boolean {
   if (caller.environments && !caller.environments.includes(job.environment)) return false;
   return caller.admin || caller.tenant === job.tenant;
+}
+
+/** Returns the environments whose jobs, files and batches the caller may see, in the order of the configuration. */
+export function visibleEnvironments(
+  { settings }: { settings: Pick<Settings, "environments"> },
+  caller: Caller,
+): string[] {
+  const all = Object.keys(settings.environments);
+  return caller.environments ? all.filter((name) => caller.environments!.includes(name)) : all;
+}
+
+/** Returns whether a job ended because its caller disconnected and did not come back. */
+export function wasAbandoned({ outcome }: Pick<JobRecord, "outcome">): boolean {
+  return outcome?.status === "cancelled" && outcome.error?.code === "caller_disconnected";
 }

@@ -1,6 +1,6 @@
 // What a call costs: each quota in its own unit, and the fair shares in one common unit.
 import type { TokenCount } from "../domain/tokens.ts";
-import type { QuotaUnit } from "./configuration.ts";
+import type { QuotaUnit } from "./scheduler-configuration.ts";
 
 /**
  * What a quota is charged when a call starts. Bedrock reserves input + max_tokens at admission and settles at input +

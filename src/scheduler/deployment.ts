@@ -9,9 +9,9 @@
 // It comes back on trial: one call at a time until one succeeds. Where several jobs were refused and nothing tells that it
 // was not by their own fault, each trial asks twice as many jobs as the one before: one that is served is among them soon.
 
-import type { DeploymentConfig } from "./configuration.ts";
 import type { Quota } from "./quota.ts";
 import type { DeploymentChange, DeploymentSnapshot, DeploymentState } from "./scheduler.ts";
+import type { DeploymentConfig } from "./scheduler-configuration.ts";
 import { accusersAllowed, leftToOthersMs } from "./suspicion.ts";
 
 const coolDown: Backoff = { baseMs: 1_000, maxMs: 60_000 };

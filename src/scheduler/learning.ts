@@ -16,9 +16,9 @@
 // Pure: time is an argument, in whole milliseconds; all arithmetic is on integers below 2^53, so that an implementation
 // in another language gives the same answers.
 
-import type { QuotaConfig } from "./configuration.ts";
 import { atOnceMs } from "./pacer.ts";
 import type { LearnedLimit } from "./scheduler.ts";
+import type { QuotaConfig } from "./scheduler-configuration.ts";
 
 const pauseMs = 1_000;
 const longestPauseMs = 16_000;

@@ -11,10 +11,10 @@
 // Pure: time is an argument, in whole milliseconds, and never goes backwards. All arithmetic is on integers below
 // 2^53, so that an implementation in another language gives the same answers.
 
-import type { QuotaConfig } from "./configuration.ts";
 import { Learning, type Seen } from "./learning.ts";
 import { atOnceMs, type PacedCharge, Pacer } from "./pacer.ts";
 import type { LearnedLimit } from "./scheduler.ts";
+import type { QuotaConfig } from "./scheduler-configuration.ts";
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;

@@ -8,7 +8,7 @@
 import type { JobId } from "../domain/ids.ts";
 import type { Priority } from "../domain/job.ts";
 import type { TokenCount } from "../domain/tokens.ts";
-import type { QuotaUnit, SchedulerConfig } from "./configuration.ts";
+import type { QuotaUnit, SchedulerConfig } from "./scheduler-configuration.ts";
 
 export interface Scheduler {
   /** Takes over a configuration. Jobs, leases, usage and learned limits stay; quotas are matched by name. */

@@ -1,6 +1,6 @@
 // What a JSON Schema allows, and what a value is, in words for people. All messages about requests, the configuration and
 // the simulator's options are made of these.
-import { quote } from "../domain/quote.ts";
+import { quote } from "../domain/errors.ts";
 
 /** The part of JSON Schema that is put into words, and two words of our own. */
 export interface Described {

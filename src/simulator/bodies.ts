@@ -1,10 +1,10 @@
 // Reads the bodies of the text operations and refuses what Bedrock refuses, in Bedrock's words. What the simulator has
 // no use for (images, guardrails, temperatures within their range) is let through.
-import { BedrockError, invalid } from "./errors.ts";
+import { BedrockError, invalid } from "./aws-errors.ts";
 import { isObject, type Json, malformed, parseObject, violated } from "./json.ts";
-import type { CalledModel } from "./models.ts";
-import { readOutputSchema } from "./output-schema.ts";
 import { checkConverse, contentsOf } from "./refusals.ts";
+import { readOutputSchema } from "./requested-schema.ts";
+import type { CalledModel } from "./simulated-models.ts";
 import { type AnswerForm, countTokens } from "./text.ts";
 import { chooseTool, type SimulatedTool, type ToolSituation } from "./tool-choice.ts";
 

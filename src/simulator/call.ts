@@ -1,18 +1,19 @@
 // What becomes of a call that its API has read and found valid: does a fault refuse it, do the quotas admit it, and then
 // the answer. The same for every API; what they say of it on the wire differs.
-import { type Delivered, deliverStream, deliverWhole } from "./answer.ts";
-import type { Caller } from "./authentication.ts";
+
+import type { Caller } from "./aws-authentication.ts";
+import type { Wire } from "./aws-bodies.ts";
+import { BedrockError, defaultMessage, statusOf } from "./aws-errors.ts";
 import type { ModelCall } from "./bodies.ts";
 import type { Dialect } from "./dialects.ts";
-import { BedrockError, defaultMessage, statusOf } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Fault } from "./faults.ts";
 import type { Journal, OpenCall, RecordedCall } from "./journal.ts";
-import type { CalledModel } from "./models.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { ExceededQuota, QuotaEngine } from "./quota-engine.ts";
+import { type Delivered, deliverStream, deliverWhole } from "./simulated-answer.ts";
+import type { CalledModel } from "./simulated-models.ts";
 import { synthesize } from "./text.ts";
-import type { Wire } from "./wire.ts";
 
 export interface CallContext {
   options: ResolvedOptions;

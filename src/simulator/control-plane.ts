@@ -1,11 +1,11 @@
 // Bedrock's control plane as far as a client reads it: the lifecycle of a model and the inference profiles there are.
-import { displayNameOf, type SimulatedAccount } from "./account.ts";
-import type { Authenticator } from "./authentication.ts";
-import { BedrockError } from "./errors.ts";
+
+import type { Authenticator } from "./aws-authentication.ts";
+import { BedrockError } from "./aws-errors.ts";
 import type { Exchange } from "./exchange.ts";
-import { findModel, knownModels, type SimulatedModel } from "./models.ts";
-import { pageOf } from "./pages.ts";
-import type { Service } from "./server.ts";
+import { displayNameOf, type SimulatedAccount } from "./simulated-account.ts";
+import { findModel, knownModels, type SimulatedModel } from "./simulated-models.ts";
+import type { Service } from "./simulator-server.ts";
 
 export interface ControlPlaneContext {
   account: SimulatedAccount;
@@ -76,4 +76,16 @@ export function controlPlaneService({ account, models, authenticator }: ControlP
 
 function modelArn(region: string, id: string): string {
   return `arn:aws:bedrock:${region}::foundation-model/${id}`;
+}
+
+export function pageOf<T>(
+  all: readonly T[],
+  token: unknown,
+  asked: unknown,
+  most = 100,
+): { items: readonly T[]; next?: string } {
+  const from = /^\d{1,6}$/.test(String(token)) ? Number(token) : 0;
+  const size = Math.min(most, Number(asked) > 0 ? Number(asked) : most);
+  const next = from + size < all.length ? String(from + size) : undefined;
+  return { items: all.slice(from, from + size), ...(next && { next }) };
 }

@@ -1,10 +1,10 @@
 // CountTokens: how many tokens a request would have, in the simulator's own tokens. Bedrock counts for some Claude
 // models only, called by their bare ID.
 import { printJson } from "../domain/json-text.ts";
+import { BedrockError, invalid } from "./aws-errors.ts";
 import { type ModelCall, readConverse } from "./bodies.ts";
-import { BedrockError, invalid } from "./errors.ts";
 import { parseObject } from "./json.ts";
-import type { CalledModel } from "./models.ts";
+import type { CalledModel } from "./simulated-models.ts";
 import { countTokens } from "./text.ts";
 
 /** @throws BedrockError */

@@ -1,7 +1,6 @@
 // How an answer looks in each of the two families of operations: as one JSON body, and as the events of a stream.
 import { JsonText } from "../domain/json-text.ts";
-import type { Answer } from "./text.ts";
-import { splitByTokens } from "./text.ts";
+import { type Answer, splitByTokens } from "./text.ts";
 
 /** Tokens per event of a stream. */
 const tokensPerEvent = 4;

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { longestTimeoutMs } from "../domain/clock.ts";
-import { BedrockError } from "./errors.ts";
+import { BedrockError } from "./aws-errors.ts";
 
 /** AWS's bound of a body. */
 export const maxBodyBytes = 25_000_000;

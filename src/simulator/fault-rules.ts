@@ -1,13 +1,13 @@
 // Which fault, if any, befalls a call: rules as data, asked in their order. Determined by the seed, the clock and the
 // order of the calls.
 import Type, { type TProperties } from "typebox";
-import { quote } from "../domain/quote.ts";
-import { statusOf } from "./errors.ts";
+import { quote } from "../domain/errors.ts";
+import { statusOf } from "./aws-errors.ts";
 import type { Fault, FaultCondition, FaultRule } from "./faults.ts";
 import type { RecordedCall } from "./journal.ts";
-import { bareModelId, calledId } from "./models.ts";
 import { count, notNegative, optionCheck, positive, readFields, section, share, text } from "./option-schema.ts";
 import { randomNumbers } from "./random.ts";
+import { bareModelId, calledId } from "./simulated-models.ts";
 
 /** @param startedAt on the clock of `RecordedCall.arrivedAt` */
 export function createFaultChooser(

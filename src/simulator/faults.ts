@@ -1,7 +1,7 @@
 // Everything that can be made to go wrong, as one vocabulary, and when it is to happen. Plain data: a rule can be
 // written in a file or on the command line.
-import type { AnyErrorName, BedrockErrorName } from "./errors.ts";
-import type { Operation } from "./models.ts";
+import type { AnyErrorName, BedrockErrorName } from "./aws-errors.ts";
+import type { Operation } from "./simulated-models.ts";
 
 /**
  * `afterEvents` counts what a streamed answer sends before the fault strikes: 0 is the HTTP header alone, 1 in

@@ -1,11 +1,11 @@
 // What tests in the same process read from the simulator's object, for those in another one: the journal and the
 // quotas, over HTTP on the simulator's own port. No signature is asked for; nothing can be changed.
 import type { Clock } from "../domain/clock.ts";
-import { quote } from "../domain/quote.ts";
-import { BedrockError } from "./errors.ts";
+import { quote } from "../domain/errors.ts";
+import { BedrockError } from "./aws-errors.ts";
 import type { Journal } from "./journal.ts";
 import type { Pools } from "./pools.ts";
-import type { Service } from "./server.ts";
+import type { Service } from "./simulator-server.ts";
 
 const prefix = "/__simulator/";
 

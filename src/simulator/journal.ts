@@ -1,8 +1,8 @@
 // What was asked of the simulator and what became of it, for tests and for those who watch. Bounded: only the latest
 // calls are kept.
 import type { Fault } from "./faults.ts";
-import type { Operation } from "./models.ts";
 import type { ExceededQuota } from "./quota-engine.ts";
+import type { Operation } from "./simulated-models.ts";
 
 /**
  * - `running`    not ended yet

@@ -3,7 +3,7 @@ import { isNestedDeeper } from "../domain/json-depth.ts";
 import { mayBeInexact } from "../domain/json-scan.ts";
 import { JsonText, JsonTexts } from "../domain/json-text.ts";
 import { withPlaces } from "../domain/schema-text.ts";
-import { type BedrockError, invalid } from "./errors.ts";
+import { type BedrockError, invalid } from "./aws-errors.ts";
 
 export type Json = Record<string, unknown>;
 

@@ -1,18 +1,19 @@
 // Bedrock Runtime: which operation a request means, and the way of a call. Is it signed and valid, does a fault refuse
 // it, do the quotas admit it, and then the answer.
-import type { Delivered } from "./answer.ts";
-import type { Authenticator, Caller } from "./authentication.ts";
+
+import type { Authenticator, Caller } from "./aws-authentication.ts";
+import { bedrockWire } from "./aws-bodies.ts";
+import { BedrockError, invalid, tooManyRequests, tooManyTokens, tooManyTokensPerDay } from "./aws-errors.ts";
 import { type ModelCall, readConverse, readLlama } from "./bodies.ts";
 import { answerCall, type CallContext, closeCall, orError, type RunningCall, refuse, strike, within } from "./call.ts";
 import { readCountTokens } from "./count-tokens.ts";
 import { converse, llama } from "./dialects.ts";
-import { BedrockError, invalid, tooManyRequests, tooManyTokens, tooManyTokensPerDay } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
-import { type CalledModel, findModel, type Operation } from "./models.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { ExceededQuota } from "./quota-engine.ts";
-import type { Service } from "./server.ts";
-import { bedrockWire } from "./wire.ts";
+import type { Delivered } from "./simulated-answer.ts";
+import { type CalledModel, findModel, type Operation } from "./simulated-models.ts";
+import type { Service } from "./simulator-server.ts";
 
 export interface OperationContext extends CallContext {
   authenticator: Authenticator;

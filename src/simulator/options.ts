@@ -1,14 +1,14 @@
 // The options of the simulator: plain data, and two functions for tests (the clock and `fault`). All behaviour follows
 // from them, the seed and the order of the calls.
 import { type Clock, systemClock } from "../domain/clock.ts";
-import type { SimulatedAccount } from "./account.ts";
-import type { AuthenticationOptions } from "./authentication.ts";
+import type { AuthenticationOptions } from "./aws-authentication.ts";
 import { checkFaultRule } from "./fault-rules.ts";
 import type { Fault, FaultRule } from "./faults.ts";
 import type { RecordedCall } from "./journal.ts";
 import type { WindowAlgorithm } from "./meter.ts";
-import type { SimulatedModel } from "./models.ts";
 import { credentialsList, foreignTraffic, optionCheck, optionFields, readFields, section } from "./option-schema.ts";
+import type { SimulatedAccount } from "./simulated-account.ts";
+import type { SimulatedModel } from "./simulated-models.ts";
 
 /** Limits of each model ID or profile in a region, and of the region's day. */
 export interface RegionOptions extends SimulatedQuotas {

@@ -1,10 +1,10 @@
 // Who shares a quota with whom: a model or profile has its own in each account and region, and the tokens of a day are
 // one quota of all models of an account in a region.
-import type { Caller } from "./authentication.ts";
+import type { Caller } from "./aws-authentication.ts";
 import { createMeter, type Meter, type MeterStats } from "./meter.ts";
-import { bareModelId, type CalledModel } from "./models.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { createQuotaEngine, type QuotaEngine, type QuotaStats } from "./quota-engine.ts";
+import { bareModelId, type CalledModel } from "./simulated-models.ts";
 
 /** The quotas of a model ID or profile, as seen so far. */
 export interface DeploymentQuotas extends QuotaStats, Caller {

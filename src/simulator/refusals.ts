@@ -1,10 +1,10 @@
 // What Converse refuses of parameters, tools and cache points, in the words of Bedrock or of the model's maker.
 import { draftProblem, malformedObject } from "../domain/schema-draft.ts";
-import { BedrockError, invalid } from "./errors.ts";
+import { BedrockError, invalid } from "./aws-errors.ts";
 import { isObject, type Json, malformed, violated } from "./json.ts";
 import type { ModelRules } from "./model-rules.ts";
-import type { CalledModel } from "./models.ts";
-import { notOfDraft } from "./output-schema.ts";
+import { notOfDraft } from "./requested-schema.ts";
+import type { CalledModel } from "./simulated-models.ts";
 
 /** @throws BedrockError */
 export function checkConverse(request: Json, model: CalledModel, streaming: boolean): void {

@@ -1,10 +1,11 @@
 // Service Quotas as far as limits are read from it: ListServiceQuotas (what is applied to the account) and
 // ListAWSDefaultServiceQuotas, in pages. JSON 1.1: the operation stands in a header.
-import { listedRows, type SimulatedAccount } from "./account.ts";
-import type { Authenticator } from "./authentication.ts";
-import { BedrockError } from "./errors.ts";
-import { pageOf } from "./pages.ts";
-import type { Service } from "./server.ts";
+
+import type { Authenticator } from "./aws-authentication.ts";
+import { BedrockError } from "./aws-errors.ts";
+import { pageOf } from "./control-plane.ts";
+import { listedRows, type SimulatedAccount } from "./simulated-account.ts";
+import type { Service } from "./simulator-server.ts";
 
 export interface ServiceQuotasContext {
   account: SimulatedAccount;

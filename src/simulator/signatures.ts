@@ -2,7 +2,7 @@
 // key that is derived from the secret, the day, the region and the service. Own code on node:crypto, because the
 // SDK's signer is what it judges.
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
-import { BedrockError } from "./errors.ts";
+import { BedrockError } from "./aws-errors.ts";
 
 /** A request as it was sent. */
 export interface SignedRequest {

@@ -2,7 +2,7 @@
 // that it is synthetic. For trying Sluice without an account, and for its tests.
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { type Authenticator, createAuthenticator, type SimulatedCredentials } from "./authentication.ts";
+import { type Authenticator, createAuthenticator, type SimulatedCredentials } from "./aws-authentication.ts";
 import { controlPlaneService } from "./control-plane.ts";
 import { createFaultChooser } from "./fault-rules.ts";
 import { inspectionService } from "./inspection.ts";
@@ -12,8 +12,8 @@ import { runtimeService } from "./operations.ts";
 import { type ResolvedOptions, resolveOptions, type SimulatorOptions } from "./options.ts";
 import { createPools, type DailyQuota, type DeploymentQuotas } from "./pools.ts";
 import { randomNumbers } from "./random.ts";
-import { createSimulatorServer, type Service } from "./server.ts";
 import { serviceQuotasService } from "./service-quotas.ts";
+import { createSimulatorServer, type Service } from "./simulator-server.ts";
 import { tokenService } from "./token-service.ts";
 
 export interface Simulator {

@@ -1,9 +1,9 @@
 // The Security Token Service as far as roles are assumed with it: a form goes in, XML comes out. The credentials that it
 // gives are known to the simulator from then on.
 import { randomBytes } from "node:crypto";
-import type { SimulatedAccount } from "./account.ts";
-import type { Authenticator } from "./authentication.ts";
-import type { Service } from "./server.ts";
+import type { Authenticator } from "./aws-authentication.ts";
+import type { SimulatedAccount } from "./simulated-account.ts";
+import type { Service } from "./simulator-server.ts";
 
 export interface TokenServiceContext {
   account: SimulatedAccount;

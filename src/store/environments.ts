@@ -13,3 +13,8 @@ export function databaseOf(databases: Readonly<Record<string, string>>, environm
 export function unknownEnvironment(environment: string): SluiceError {
   return new SluiceError("unknown_environment", `There is no environment "${environment}".`, { field: "environment" });
 }
+
+/** The message is whole sentences and says what to do. */
+export class StoreOpenError extends Error {
+  override readonly name = "StoreOpenError";
+}

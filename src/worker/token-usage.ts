@@ -6,8 +6,8 @@
 // they used.
 import type { Usage } from "../domain/job.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
-import type { JobsContext } from "../jobs/context.ts";
-import { isSavedRatios, type SavedRatios } from "../jobs/token-ratios.ts";
+import type { JobsContext } from "../jobs/jobs-context.ts";
+import { isSavedRatios, type SavedRatios } from "../jobs/tokens/token-ratios.ts";
 
 const checkpoint = "token-ratios";
 const measureEachMs = 100;

@@ -1,15 +1,16 @@
 // The worker of one process: takes granted jobs as long as it has free slots, runs each in parallel, renews their
 // leases, and hands everything back when it stops. One loop acquires, whatever the concurrency, and it never polls
 // for work: it sleeps until the scheduler says that something may have changed, or until the time it named.
+
 import { newToken } from "../domain/ids.ts";
 import { sharedAbort } from "../domain/shared-abort.ts";
-import { CancelledBatches } from "../jobs/batches/cancelled.ts";
+import { CancelledBatches } from "../jobs/batches/cancelled-batches.ts";
+import { costSoFar, endJob } from "../jobs/control/end-job.ts";
 import type { AcquireResult, Grant } from "../scheduler/scheduler.ts";
-import type { WorkerContext } from "./context.ts";
-import { failImpossible } from "./impossible.ts";
-import { runGrant } from "./run-grant.ts";
-import { RunningCall } from "./running-call.ts";
+import { runGrant } from "./attempt/run-grant.ts";
+import { RunningCall } from "./attempt/running-call.ts";
 import { repeat } from "./timers.ts";
+import type { WorkerContext } from "./worker-context.ts";
 
 export interface Worker {
   start(): void;
@@ -189,4 +190,30 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
     },
     renewLeases,
   };
+}
+
+/**
+ * Fails a job that the scheduler took out because no quota will ever admit it, or because its model is gone. If the
+ * store does not take that, the reconciler finds the job unfinished and it comes here again.
+ */
+async function failImpossible(
+  context: Pick<WorkerContext, "settings" | "store" | "scheduler" | "events" | "clock" | "log">,
+  { jobId, reason }: AcquireResult["impossible"][number],
+): Promise<void> {
+  try {
+    const record = await context.store.get(jobId);
+    if (record === undefined) return;
+    const { models, scheduler } = context.settings;
+    const { model, fallbackModels } = record.job;
+    const known = [model, ...fallbackModels].some((alias) => Object.hasOwn(models, alias));
+    const waitedS = Math.round(scheduler.missingModelWaitMs / 1000);
+    const gone =
+      `The configuration has no model ${model}. The job has waited ${waitedS} s for it ` +
+      `(scheduler.missingModelWaitMs). Send the job again with one of: ${Object.keys(models).join(", ")}.`;
+    const error = known ? { code: "exceeds_quota", message: reason } : { code: "unknown_model", message: gone };
+    const outcome = { status: "failed" as const, at: context.clock.wall(), error };
+    await endJob(context, record.job, { ...outcome, ...costSoFar(record) });
+  } catch (error) {
+    context.log.error({ err: error, jobId, reason }, "failed to fail a job that can never run");
+  }
 }

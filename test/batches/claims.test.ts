@@ -1,7 +1,7 @@
 // Which process has a batch: one at a time, and another one once the first does not come back.
 import { expect } from "vitest";
 import { newBatchId } from "../../src/domain/batch.ts";
-import { Claims } from "../../src/worker/batches/claims.ts";
+import { Claims } from "../../src/worker/batches/batch-lease.ts";
 import { test } from "../support/fixtures.ts";
 import { type TestStore, testSettings } from "../support/jobs-context.ts";
 

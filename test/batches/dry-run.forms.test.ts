@@ -1,8 +1,8 @@
 // A dry run of a batch: its file is checked and summed up, and nothing comes of it.
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { BatchDryRun } from "../../src/client/client-types.ts";
 import { SluiceClient } from "../../src/client/index.ts";
-import type { BatchDryRun } from "../../src/client/types.ts";
-import type { FileSettings } from "../../src/config/schema.ts";
+import type { FileSettings } from "../../src/config/config-schema.ts";
 import { describeForm } from "../support/forms.ts";
 import { endpoint, lineOf, startTestService, type TestService, untilStatus, upload } from "./support.ts";
 

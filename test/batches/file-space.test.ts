@@ -1,6 +1,6 @@
 // The bytes that the files of a tenant may have, counted exactly; and files that delete themselves.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { FileSpace } from "../../src/jobs/files/space.ts";
+import { FileSpace } from "../../src/jobs/file-space.ts";
 import { testSettings } from "../support/jobs-context.ts";
 import { lineOf, startTestService, type TestService, untilStatus } from "./support.ts";
 

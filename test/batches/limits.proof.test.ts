@@ -2,7 +2,7 @@
 // what was taken runs to its end.
 import OpenAI from "openai";
 import { afterEach, expect, test, vi } from "vitest";
-import type { FileSettings } from "../../src/config/schema.ts";
+import type { FileSettings } from "../../src/config/config-schema.ts";
 import { endpoint, lineOf, shouting, startTestService, type TestService, untilStatus, upload } from "./support.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });

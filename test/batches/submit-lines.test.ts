@@ -2,11 +2,11 @@
 // record as done is done.
 import { expect, onTestFinished, test } from "vitest";
 import type { Job } from "../../src/domain/job.ts";
-import { lineFormats } from "../../src/http/openai/batch-lines.ts";
-import { loadProgress } from "../../src/jobs/batches/records.ts";
+import { loadProgress } from "../../src/jobs/batches/batch-records.ts";
 import type { JobStore } from "../../src/store/job-store.ts";
+import { lineFormats } from "../../src/wire/openai/line-formats.ts";
+import type { BatchContext } from "../../src/worker/batches/batch-context.ts";
 import { chunksOfFile } from "../../src/worker/batches/chunks.ts";
-import type { BatchContext } from "../../src/worker/batches/context.ts";
 import { submitLines } from "../../src/worker/batches/submit-lines.ts";
 import { openTestContext } from "../support/jobs-context.ts";
 import { batchRequestAt, endpoint } from "./support.ts";

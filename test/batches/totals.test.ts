@@ -3,15 +3,15 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import type { FileSettings } from "../../src/config/schema.ts";
+import type { FileSettings } from "../../src/config/config-schema.ts";
 import { newJobId } from "../../src/domain/ids.ts";
 import { type Job, priorities } from "../../src/domain/job.ts";
 import { costNanoUsd } from "../../src/domain/money.ts";
-import { lineFormats } from "../../src/http/openai/batch-lines.ts";
-import { createBatchDryRun } from "../../src/jobs/batches/dry-run.ts";
+import { createBatchDryRun } from "../../src/jobs/batches/batch-dry-run.ts";
 import { LineTotals } from "../../src/jobs/batches/totals.ts";
 import { anybody } from "../../src/jobs/caller.ts";
 import { newFileId, writeFile } from "../../src/jobs/files/files.ts";
+import { lineFormats } from "../../src/wire/openai/line-formats.ts";
 import { openTestContext, type TestContext } from "../support/jobs-context.ts";
 import { endpoint, lineOf } from "./support.ts";
 

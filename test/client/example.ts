@@ -11,14 +11,14 @@ import {
   SluiceApiError,
   type SluiceClient,
 } from "../../src/client/index.ts";
-import type { dryRunSchema } from "../../src/http/dry-run-resource.ts";
-import type { enqueueBody, jobBody } from "../../src/http/job-request.ts";
-import type { jobSchema, jobSummarySchema } from "../../src/http/job-resource.ts";
-import type { batchDryRunSchema } from "../../src/http/openai/batch-dry-run.ts";
+import type { dryRunSchema } from "../../src/wire/dry-run-resource.ts";
+import type { enqueueBody, jobBody } from "../../src/wire/job-request.ts";
+import type { jobSchema, jobSummarySchema } from "../../src/wire/job-resource.ts";
+import type { batchDryRunSchema } from "../../src/wire/openai/batch-dry-run-resource.ts";
 
 /**
  * Compiles only if a value of each type is one of the other: a field that the interface got belongs in
- * src/client/types.ts as well.
+ * src/client/client-types.ts as well.
  */
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
 type Takes<Server, Client> = Client extends Server ? true : never;

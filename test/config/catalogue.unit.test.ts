@@ -2,9 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { factsOf } from "../../src/config/catalogue.ts";
 import { familyRows, modelRows } from "../../src/config/catalogue-rows.ts";
+import type { FileSettings } from "../../src/config/config-schema.ts";
 import { lifecycleOf, noticesOf } from "../../src/config/lifecycle.ts";
 import { resolve } from "../../src/config/resolve.ts";
-import type { FileSettings } from "../../src/config/schema.ts";
 import { load, mistakesIn } from "./support.ts";
 
 const traitsOf = (modelId: string, overrides = {}) => factsOf(modelId, overrides).traits;

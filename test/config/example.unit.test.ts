@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { fileSchema } from "../../src/config/schema.ts";
+import { fileSchema } from "../../src/config/config-schema.ts";
 import { load } from "./support.ts";
 
 const example = readFileSync(resolve(import.meta.dirname, "../../sluice.example.yaml"), "utf8");

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ConfigError } from "../../src/config/config-error.ts";
+import { ConfigError } from "../../src/config/config-problems.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import { nearest } from "../../src/schema/nearest.ts";
 import { load, mistakesIn, someCredentials, temporaryFolder } from "./support.ts";

@@ -1,7 +1,7 @@
 // Limits that the configuration leaves to AWS: what is listed, what was listed last, the fallback, or none.
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import type { FileQuota } from "../../src/config/schema.ts";
+import type { FileQuota } from "../../src/config/config-schema.ts";
 import { readAutoLimits } from "../../src/discovery/auto-limits.ts";
 import { testSettings } from "../support/jobs-context.ts";
 import { account, llama, startAccount } from "./support.ts";

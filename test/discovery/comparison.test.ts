@@ -1,6 +1,6 @@
 // Configured, listed and learned limits, lifecycles and profiles, read through the real SDKs from the simulator.
 import { expect, test } from "vitest";
-import type { FileSettings } from "../../src/config/schema.ts";
+import type { FileSettings } from "../../src/config/config-schema.ts";
 import { compareQuotas } from "../../src/discovery/comparison.ts";
 import { testSettings } from "../support/jobs-context.ts";
 import { account, llama, startAccount } from "./support.ts";

@@ -1,6 +1,6 @@
 // A simulated account that every client of the SDK finds by the addresses in the environment.
 import { onTestFinished, vi } from "vitest";
-import type { SimulatedAccount } from "../../src/simulator/account.ts";
+import type { SimulatedAccount } from "../../src/simulator/simulated-account.ts";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
 
 export const llama = "us.meta.llama3-3-70b-instruct-v1:0";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { closedSchema, outputSchemaProblem } from "../../src/domain/output-schema.ts";
 import { rulesOf } from "../../src/simulator/model-rules.ts";
-import { readOutputSchema } from "../../src/simulator/output-schema.ts";
+import { readOutputSchema } from "../../src/simulator/requested-schema.ts";
 
 const closed = { additionalProperties: false };
 const text = { type: "string" };

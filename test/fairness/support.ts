@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { vi } from "vitest";
 import type { Settings } from "../../src/config/settings.ts";
-import { startService } from "../../src/main.ts";
+import { startService } from "../../src/service/start-service.ts";
 import { startSimulator } from "../../src/simulator/simulator.ts";
 import { testSettings } from "../support/jobs-context.ts";
 import { startMongo, startRedis } from "../support/servers.ts";

@@ -1,6 +1,6 @@
 // Text that is not Unicode, and JSON in another encoding than UTF-8: refused on every route, never half understood.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { isOpenAiPath } from "../../src/http/openai/errors.ts";
+import { isOpenAiPath } from "../../src/wire/openai/openai-errors.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 type Method = "GET" | "POST" | "PATCH" | "DELETE";

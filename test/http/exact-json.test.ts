@@ -1,7 +1,7 @@
 // Numbers that JavaScript cannot represent: kept as text in schemas and tool input, refused with their place elsewhere.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { lineFormats } from "../../src/http/openai/batch-lines.ts";
-import { LineError, lineErrorOf, lineJob, requestLine } from "../../src/jobs/batches/lines.ts";
+import { LineError, lineErrorOf, lineJob, requestLine } from "../../src/jobs/batches/batch-lines.ts";
+import { lineFormats } from "../../src/wire/openai/line-formats.ts";
 import { batchRequestAt } from "../batches/support.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 

@@ -1,6 +1,6 @@
 // Idempotency-Key: the same request twice is one job; another request under the same key is refused.
 import { expect, vi } from "vitest";
-import { sweepIdempotencyKeys } from "../../src/jobs/idempotency.ts";
+import { sweepIdempotencyKeys } from "../../src/jobs/submit/idempotency.ts";
 import { test } from "../support/fixtures.ts";
 import { openTestMongo } from "../support/mongo-store.ts";
 import { withoutMongo } from "../support/servers.ts";

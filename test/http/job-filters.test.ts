@@ -1,7 +1,7 @@
 // Cancelling and retrying many jobs by a filter.
 import { describe, expect } from "vitest";
 import { lineJobId, newBatchId } from "../../src/domain/batch.ts";
-import { insertBatch } from "../../src/jobs/batches/records.ts";
+import { insertBatch } from "../../src/jobs/batches/batch-records.ts";
 import { batchRequestAt } from "../batches/support.ts";
 import { makeJob } from "../store/conformance/support.ts";
 import { test } from "../support/fixtures.ts";

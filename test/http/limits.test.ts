@@ -1,8 +1,8 @@
 // Limits of keys and of the service: kept before anything is queued, right after a restart, and counted once.
 import { expect, vi } from "vitest";
-import type { FileSettings } from "../../src/config/schema.ts";
+import type { FileSettings } from "../../src/config/config-schema.ts";
 import type { Settings } from "../../src/config/settings.ts";
-import { openKeyRegistry } from "../../src/jobs/keys/registry.ts";
+import { openKeyRegistry } from "../../src/jobs/keys/key-registry.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
 import { test } from "../support/fixtures.ts";
 import type { TestStore } from "../support/jobs-context.ts";

@@ -1,7 +1,7 @@
 // An optional field that is null is absent: on every route that takes a body, for every optional field of its schema.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { nullDropper } from "../../src/http/nulls.ts";
-import { isOpenAiPath } from "../../src/http/openai/errors.ts";
+import { nullDropper } from "../../src/wire/null-fields.ts";
+import { isOpenAiPath } from "../../src/wire/openai/openai-errors.ts";
 import { type Answer, type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 interface Schema {

@@ -3,8 +3,8 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type ErrorCode, errorTable } from "../../src/domain/errors.ts";
-import { isOpenAiPath, openAiStatusOf } from "../../src/http/openai/errors.ts";
 import { newFileId, writeFile } from "../../src/jobs/files/files.ts";
+import { isOpenAiPath, openAiStatusOf } from "../../src/wire/openai/openai-errors.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 interface Operation {

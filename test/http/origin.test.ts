@@ -1,7 +1,7 @@
 // Pages of other sites cannot use a service that has no login.
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { parseAuthority } from "../../src/http/authority.ts";
+import { parseAuthority } from "../../src/http/hooks/authority.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 let local: ServerUnderTest;

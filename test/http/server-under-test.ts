@@ -1,11 +1,11 @@
 // The HTTP interface over a whole test context, and the few requests that every test makes.
 import type { InjectOptions } from "fastify";
-import type { FileSettings } from "../../src/config/schema.ts";
+import type { FileSettings } from "../../src/config/config-schema.ts";
 import type { Clock } from "../../src/domain/clock.ts";
+import type { HttpServer } from "../../src/http/http-types.ts";
 import { createHttpServer, type HttpOptions } from "../../src/http/server.ts";
-import type { HttpServer } from "../../src/http/types.ts";
 import { WaitingCallers } from "../../src/jobs/callers/waiting-callers.ts";
-import { type KeyRegistry, openKeyRegistry } from "../../src/jobs/keys/registry.ts";
+import { type KeyRegistry, openKeyRegistry } from "../../src/jobs/keys/key-registry.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
 import { openTestContext, type TestContext, type TestStore } from "../support/jobs-context.ts";
 

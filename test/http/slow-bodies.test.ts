@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { type AddressInfo, createConnection } from "node:net";
 import Fastify from "fastify";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { boundSlowBodies } from "../../src/http/slow-bodies.ts";
-import type { HttpServer } from "../../src/http/types.ts";
+import { boundSlowBodies } from "../../src/http/hooks/slow-bodies.ts";
+import type { HttpServer } from "../../src/http/http-types.ts";
 
 const timeoutMs = 150;
 const app = Fastify() as unknown as HttpServer;

@@ -1,7 +1,7 @@
 // What a call does not have is refused with its name, on every route that there is: nothing is ignored silently.
 import type { InjectOptions } from "fastify";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { isOpenAiPath } from "../../src/http/openai/errors.ts";
+import { isOpenAiPath } from "../../src/wire/openai/openai-errors.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 type Method = "GET" | "POST" | "PATCH" | "DELETE";

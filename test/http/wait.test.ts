@@ -1,7 +1,6 @@
 // GET /v1/jobs/{id}?wait=: held until the job ends, and no longer than anybody is there.
 
-import type { AddressInfo } from "node:net";
-import { createConnection } from "node:net";
+import { type AddressInfo, createConnection } from "node:net";
 import { expect, vi } from "vitest";
 import { test } from "../support/fixtures.ts";
 import type { ServerUnderTest } from "./server-under-test.ts";

@@ -6,8 +6,8 @@ import type { IncomingHttpHeaders } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test, vi } from "vitest";
-import type { Account } from "../../src/providers/bedrock/credentials.ts";
-import type { SimulatedAccount } from "../../src/simulator/account.ts";
+import type { Account } from "../../src/providers/bedrock/bedrock-credentials.ts";
+import type { SimulatedAccount } from "../../src/simulator/simulated-account.ts";
 import { startSimulator } from "../../src/simulator/simulator.ts";
 import {
   ask,

@@ -1,6 +1,6 @@
 // Transport errors that a test cannot bring about on any machine: by the codes that Node gives them.
 import { expect, test } from "vitest";
-import { classify } from "../../src/providers/bedrock/failures.ts";
+import { classify } from "../../src/providers/bedrock/bedrock-failures.ts";
 
 const sent = { begun: false, guardrail: false };
 const deployment = { region: "us-east-9", modelId: "some.model" };

@@ -1,5 +1,5 @@
 // Small configurations and jobs for the scheduler's tests, and a driver that talks to one through the port alone.
-import type { DeploymentConfig, QuotaConfig, SchedulerConfig } from "../../src/scheduler/configuration.ts";
+
 import type {
   AcquireRequest,
   AcquireResult,
@@ -11,6 +11,7 @@ import type {
   SettleAnswer,
   Settlement,
 } from "../../src/scheduler/scheduler.ts";
+import type { DeploymentConfig, QuotaConfig, SchedulerConfig } from "../../src/scheduler/scheduler-configuration.ts";
 
 /** A scheduler under test, with admission still closed, and what moves its clock. */
 export interface Opened {

@@ -5,7 +5,6 @@ import fc from "fast-check";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Priority } from "../../src/domain/job.ts";
-import type { SchedulerConfig } from "../../src/scheduler/configuration.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
 import { createRedisScheduler } from "../../src/scheduler/redis/redis-scheduler.ts";
 import type {
@@ -18,6 +17,7 @@ import type {
   Scheduler,
   Settlement,
 } from "../../src/scheduler/scheduler.ts";
+import type { SchedulerConfig } from "../../src/scheduler/scheduler-configuration.ts";
 import type { TestServer } from "../support/server-process.ts";
 import { startRedis, withoutRedis } from "../support/servers.ts";
 import { configOf, deployment, job, jobId, quota } from "./harness.ts";

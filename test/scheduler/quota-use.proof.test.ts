@@ -2,7 +2,7 @@
 // upstreams that count in every way that is known. Counted from the second minute on: what was held (reserved by running
 // calls and used by ended ones) in the minute before each moment, and what was settled alone.
 import { expect, test } from "vitest";
-import type { QuotaConfig } from "../../src/scheduler/configuration.ts";
+import type { QuotaConfig } from "../../src/scheduler/scheduler-configuration.ts";
 import { configOf, deployment, minuteMs, quota } from "./harness.ts";
 import { percent, type Range, refused, simulate, type Unit, use } from "./simulation/simulation.ts";
 import { type Algorithm, algorithms, upstream } from "./simulation/upstreams.ts";

@@ -2,7 +2,6 @@
 // what was charged when. It knows none of the rules by which the scheduler decides; it checks what must never happen.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { SchedulerConfig } from "../../src/scheduler/configuration.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
 import type {
   AcquireResult,
@@ -12,6 +11,7 @@ import type {
   RestoredCharge,
   Settlement,
 } from "../../src/scheduler/scheduler.ts";
+import type { SchedulerConfig } from "../../src/scheduler/scheduler-configuration.ts";
 import { configOf, Driver, deployment, jobId, minuteMs, quota } from "./harness.ts";
 
 const leaseMs = 20_000;

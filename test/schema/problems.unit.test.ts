@@ -1,9 +1,9 @@
 // One voice: the same mistake has the same sentence wherever a schema finds it.
 import Type from "typebox";
 import { expect, test } from "vitest";
-import { bodyCheck } from "../../src/http/validation.ts";
 import { formatPath, problemFinder } from "../../src/schema/problems.ts";
 import { optionCheck } from "../../src/simulator/option-schema.ts";
+import { bodyCheck } from "../../src/wire/body-check.ts";
 
 const schema = Type.Object(
   {

@@ -11,7 +11,7 @@ import {
   ThrottlingException,
 } from "@aws-sdk/client-bedrock-runtime";
 import { describe, expect, test } from "vitest";
-import type { BedrockErrorName } from "../../src/simulator/errors.ts";
+import type { BedrockErrorName } from "../../src/simulator/aws-errors.ts";
 import type { Fault, StreamErrorName } from "../../src/simulator/faults.ts";
 import { ask, collect, failure, llama, simulate, textOf, until } from "./support.ts";
 

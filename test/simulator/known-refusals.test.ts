@@ -1,7 +1,7 @@
 // What Converse is known to refuse, model by model, asked through the real SDK: the simulator says it in Bedrock's words.
 import { ConverseCommand, ValidationException } from "@aws-sdk/client-bedrock-runtime";
 import { expect, test } from "vitest";
-import { notOfDraft } from "../../src/simulator/output-schema.ts";
+import { notOfDraft } from "../../src/simulator/requested-schema.ts";
 import { ask, failure, llama, simulate } from "./support.ts";
 
 const nova = "us.amazon.nova-2-lite-v1:0";

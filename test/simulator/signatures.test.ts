@@ -10,8 +10,8 @@ import {
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { createAuthenticator } from "../../src/simulator/authentication.ts";
-import { BedrockError } from "../../src/simulator/errors.ts";
+import { createAuthenticator } from "../../src/simulator/aws-authentication.ts";
+import { BedrockError } from "../../src/simulator/aws-errors.ts";
 import type { SimulatorOptions } from "../../src/simulator/options.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import { ask, collect, converseResult, failure, llama, manualClock, post, simulate } from "./support.ts";

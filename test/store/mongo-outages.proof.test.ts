@@ -3,9 +3,9 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { SluiceError } from "../../src/domain/errors.ts";
 import type { Job, Outcome } from "../../src/domain/job.ts";
+import { StoreOpenError } from "../../src/store/environments.ts";
 import type { JobStore } from "../../src/store/job-store.ts";
 import { openMongoStore } from "../../src/store/mongo/mongo-store.ts";
-import { StoreOpenError } from "../../src/store/store-open-error.ts";
 import { type FaultProxy, startFaultProxy } from "../support/fault-proxy.ts";
 import type { TestServer } from "../support/server-process.ts";
 import { startMongo, withoutMongo } from "../support/servers.ts";

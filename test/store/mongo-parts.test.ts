@@ -10,8 +10,8 @@ import {
 import { describe, expect, test, vi } from "vitest";
 import type { JobState } from "../../src/domain/job.ts";
 import { CountCache } from "../../src/store/mongo/count-cache.ts";
-import { fateOf, storeError } from "../../src/store/mongo/errors.ts";
 import { Group } from "../../src/store/mongo/group.ts";
+import { fateOf, storeError } from "../../src/store/mongo/mongo-errors.ts";
 import { StateCache } from "../../src/store/mongo/state-cache.ts";
 
 describe("group commit", () => {

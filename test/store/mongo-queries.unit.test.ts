@@ -14,7 +14,7 @@ import {
   listQuery,
   type Query,
   unfinishedQuery,
-} from "../../src/store/mongo/queries.ts";
+} from "../../src/store/mongo/mongo-queries.ts";
 
 const time = fc.integer({ min: 0, max: 2e12 });
 const text = fc.string({ maxLength: 3 });

@@ -4,7 +4,12 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { AttemptEnd } from "../../src/domain/job.ts";
 import { addUsage, noUsage, type UsageRow, usageDay, usageOfAttempt } from "../../src/domain/usage.ts";
-import { type CountedAttempt, type KeptSums, type UsageSource, UsageSums } from "../../src/store/mongo/usage-sums.ts";
+import {
+  type CountedAttempt,
+  type KeptSums,
+  type UsageSource,
+  UsageSums,
+} from "../../src/store/mongo/mongo-usage-sums.ts";
 
 const hourMs = 3_600_000;
 const start = Date.UTC(2026, 4, 5, 22);

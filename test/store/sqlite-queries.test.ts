@@ -7,14 +7,14 @@ import { type Database, openForReading, openForWriting } from "../../src/store/s
 import { JobWriter } from "../../src/store/sqlite/job-writer.ts";
 import { migrate } from "../../src/store/sqlite/migrate.ts";
 import type { JobKey, Rows } from "../../src/store/sqlite/protocol.ts";
-import { prepareQueries } from "../../src/store/sqlite/queries.ts";
 import { Reader } from "../../src/store/sqlite/reader.ts";
-import { RecordReader, RecordWriter } from "../../src/store/sqlite/records.ts";
+import { RecordReader, RecordWriter } from "../../src/store/sqlite/record-queries.ts";
 import type { JobRow } from "../../src/store/sqlite/rows.ts";
-import { environmentMigrations } from "../../src/store/sqlite/schema.ts";
+import { prepareQueries } from "../../src/store/sqlite/sqlite-queries.ts";
+import { environmentMigrations } from "../../src/store/sqlite/sqlite-schema.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { usageSql } from "../../src/store/sqlite/sqlite-usage-sums.ts";
 import { Stages } from "../../src/store/sqlite/stages.ts";
-import { usageSql } from "../../src/store/sqlite/usage-sums.ts";
 import { begun, makeJob, newestFirst } from "./conformance/support.ts";
 import { environments, newDataDir } from "./sqlite-support.ts";
 

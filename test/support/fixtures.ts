@@ -5,7 +5,7 @@
 //   startServer   HTTP servers over that store; each is closed when the test ends
 //   shareContext, shareServer   the same for `test.beforeAll`: closed when the file ends
 import { test as base } from "vitest";
-import type { FileSettings } from "../../src/config/schema.ts";
+import type { FileSettings } from "../../src/config/config-schema.ts";
 import type { Clock } from "../../src/domain/clock.ts";
 import type { HttpOptions } from "../../src/http/server.ts";
 import { type ServerUnderTest, startServerUnderTest } from "../http/server-under-test.ts";

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { expect, test } from "vitest";
 import { AllowedNetworks } from "../../src/domain/networks.ts";
-import { checkWebhookUrl } from "../../src/jobs/webhooks/url.ts";
+import { checkWebhookUrl } from "../../src/jobs/webhooks/webhook-url.ts";
 import { type PostOptions, post } from "../../src/worker/webhooks/post.ts";
 import { startReceiver } from "./receiver.ts";
 

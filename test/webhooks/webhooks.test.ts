@@ -2,8 +2,8 @@
 import { Webhook } from "standardwebhooks";
 import { afterEach, describe, expect, vi } from "vitest";
 import { lostTryMs } from "../../src/domain/webhook.ts";
-import { webhookBodies } from "../../src/http/webhook-resource.ts";
-import { announceEnd, beginTry } from "../../src/jobs/webhooks/records.ts";
+import { announceEnd, beginTry } from "../../src/jobs/webhooks/webhook-records.ts";
+import { webhookBodies } from "../../src/wire/webhook-resource.ts";
 import { startDeliverer } from "../../src/worker/webhooks/deliverer.ts";
 import type { ServerUnderTest } from "../http/server-under-test.ts";
 import { test } from "../support/fixtures.ts";

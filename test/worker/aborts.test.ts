@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { SluiceError } from "../../src/domain/errors.ts";
 import { anybody } from "../../src/jobs/caller.ts";
-import { cancel } from "../../src/jobs/cancel.ts";
+import { cancel } from "../../src/jobs/control/cancel.ts";
 import { type Harness, type HarnessOptions, oneModel, runningWorkers, states } from "./support/harness.ts";
 
 let h: Harness;

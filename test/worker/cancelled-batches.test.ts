@@ -2,8 +2,8 @@
 import { expect, test } from "vitest";
 import { newBatchId } from "../../src/domain/batch.ts";
 import { newJobId } from "../../src/domain/ids.ts";
-import { CancelledBatches } from "../../src/jobs/batches/cancelled.ts";
-import { isCancelled, takeStep } from "../../src/jobs/batches/records.ts";
+import { isCancelled, takeStep } from "../../src/jobs/batches/batch-records.ts";
+import { CancelledBatches } from "../../src/jobs/batches/cancelled-batches.ts";
 import { queueEntryOf } from "../../src/jobs/queue-entry.ts";
 import { makeJob } from "../store/conformance/support.ts";
 import { type Harness, type HarnessOptions, oneModel, runningWorkers } from "./support/harness.ts";

@@ -3,7 +3,7 @@ import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { AllowedNetworks } from "../../src/domain/networks.ts";
 import { sharedAbort, sharedTimeout } from "../../src/domain/shared-abort.ts";
-import { persistently } from "../../src/worker/persistently.ts";
+import { persistently } from "../../src/worker/retry-forever.ts";
 import { systemTimers } from "../../src/worker/timers.ts";
 import { post } from "../../src/worker/webhooks/post.ts";
 

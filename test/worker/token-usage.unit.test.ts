@@ -1,7 +1,7 @@
 // Learning how models count tokens from calls, and sharing it between processes through the store.
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import { TokenRatios } from "../../src/jobs/token-ratios.ts";
+import { TokenRatios } from "../../src/jobs/tokens/token-ratios.ts";
 import { createUsageMeter, resumeTokenRatios, shareTokenRatios } from "../../src/worker/token-usage.ts";
 
 const request = { messages: [], parameters: { maxTokens: 100 } } as never;

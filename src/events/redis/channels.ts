@@ -2,7 +2,7 @@
 // thousand calls that begin or end at once are two commands. After a reconnect everything is subscribed again.
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
-import { reasonOf } from "./connection.ts";
+import { reasonOf } from "./event-connection.ts";
 
 /** In one command; a thousand channels are some 60 KB. */
 const batchSize = 1000;

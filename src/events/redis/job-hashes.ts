@@ -8,7 +8,7 @@ import type { Logger } from "pino";
 import type { JobId } from "../../domain/ids.ts";
 import { isFinal, type Job, type JobState } from "../../domain/job.ts";
 import type { JobEvent } from "../event-bus.ts";
-import { reasonOf } from "./connection.ts";
+import { reasonOf } from "./event-connection.ts";
 
 export interface JobHashSettings {
   /** Whether jobs have a hash from their submit on, with their prompt. If not, from their first call on, without. */

@@ -16,7 +16,7 @@ import type { Job } from "../../domain/job.ts";
 import type { EventBus, JobEvent } from "../event-bus.ts";
 import { Listeners } from "../listeners.ts";
 import { Channels } from "./channels.ts";
-import { connect } from "./connection.ts";
+import { connect } from "./event-connection.ts";
 import { JobHashes, type JobHashSettings } from "./job-hashes.ts";
 import { decode, encode, type Message, originLength } from "./messages.ts";
 import { Publisher } from "./publisher.ts";

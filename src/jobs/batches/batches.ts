@@ -9,18 +9,17 @@ import {
   newBatchId,
   retryBatchId,
 } from "../../domain/batch.ts";
-import { SluiceError } from "../../domain/errors.ts";
+import { quote, SluiceError } from "../../domain/errors.ts";
 import { onOneLine } from "../../domain/json-lines.ts";
-import { quote } from "../../domain/quote.ts";
 import type { Caller } from "../caller.ts";
-import type { JobsContext } from "../context.ts";
-import { deletedAmong } from "../deleted.ts";
 import { fileIdOf, readFile, requireFile, type StoredFile, writeFile } from "../files/files.ts";
-import { type Once, withIdempotency } from "../idempotency.ts";
-import { checkWebhookUrl } from "../webhooks/url.ts";
-import type { LineFormats } from "./lines.ts";
-import { type Batch, findBatch, insertBatch, openBatches, requireBatch, takeStep } from "./records.ts";
-import { answeredLines } from "./results.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { type Once, withIdempotency } from "../submit/idempotency.ts";
+import { deletedAmong } from "../tombstones.ts";
+import { checkWebhookUrl } from "../webhooks/webhook-url.ts";
+import type { LineFormats } from "./batch-lines.ts";
+import { type Batch, findBatch, insertBatch, openBatches, requireBatch, takeStep } from "./batch-records.ts";
+import { answeredLines } from "./batch-results.ts";
 
 export interface BatchInput {
   inputFileId: string;

@@ -2,8 +2,8 @@
 // or for twenty times as long as it took, whichever is longer, but not for more than ten seconds.
 import type { BatchRequest } from "../../domain/batch.ts";
 import type { JobState } from "../../domain/job.ts";
-import type { JobsContext } from "../context.ts";
-import { lineRange } from "./results.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { lineRange } from "./batch-results.ts";
 
 export type StateCounts = Record<JobState, number>;
 

@@ -5,8 +5,8 @@ import type { DeploymentSettings, QuotaSettings, Settings } from "../../config/s
 import type { Job, JobHead } from "../../domain/job.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { reservedCost } from "../../scheduler/cost.ts";
-import { type Binding, type CostRange, costRange } from "../dry-run.ts";
 import { servedBy } from "../served-by.ts";
+import { type Binding, type CostRange, costRange } from "../submit/dry-run.ts";
 
 /** Of all lines, or of those of a model. */
 export interface Totals {

@@ -2,8 +2,8 @@
 // started, which is called parked. If the caller does not come back, the job is abandoned: cancelled without another call.
 import { isUnknown } from "../../domain/attempts.ts";
 import type { JobHead, JobRecord } from "../../domain/job.ts";
-import type { JobsContext } from "../context.ts";
-import { costSoFar, endIdleJob, endJob } from "../ending.ts";
+import { costSoFar, endIdleJob, endJob } from "../control/end-job.ts";
+import type { JobsContext } from "../jobs-context.ts";
 import { queueEntryOf } from "../queue-entry.ts";
 
 export type AbandonContext = Pick<
@@ -17,11 +17,6 @@ const marginMs = 3_600_000;
 /** How long a job is parked, in milliseconds. */
 export function parkedForMs({ settings }: Pick<JobsContext, "settings">): number {
   return settings.limits.callerGraceS * 1000 + marginMs;
-}
-
-/** Whether a job ended because its caller disconnected and did not come back. */
-export function wasAbandoned({ outcome }: Pick<JobRecord, "outcome">): boolean {
-  return outcome?.status === "cancelled" && outcome.error?.code === "caller_disconnected";
 }
 
 /**

@@ -1,7 +1,7 @@
 // How other processes know that a process which holds calls is alive: it writes a counter every few seconds. Only where
 // several processes share the store. An observer compares counters, not times, so clocks may differ.
 import type { RecordPlace } from "../../store/record-store.ts";
-import type { JobsContext } from "../context.ts";
+import type { JobsContext } from "../jobs-context.ts";
 
 type Context = Pick<JobsContext, "store">;
 

@@ -8,10 +8,10 @@
 // If this process dies, the worker applies the same rule to its jobs (worker/orphans.ts).
 import { newToken } from "../../domain/ids.ts";
 import { isFinal, type Job, type JobRecord, type WaitingCaller } from "../../domain/job.ts";
-import type { JobsContext } from "../context.ts";
-import type { KnownPauses } from "../control/pause.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import type { KnownPauses } from "../pause.ts";
 import { type AbandonContext, abandon, park, unpark } from "./abandon.ts";
-import { awaitRetry, putHolder, readHolders } from "./records.ts";
+import { awaitRetry, putHolder, readHolders } from "./caller-records.ts";
 
 /** What calls work with whose callers wait. */
 export interface HeldContext extends JobsContext {

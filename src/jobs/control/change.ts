@@ -4,13 +4,13 @@ import type { JobId } from "../../domain/ids.ts";
 import type { JobRecord, Priority } from "../../domain/job.ts";
 import type { JobChange } from "../../store/job-store.ts";
 import type { Caller } from "../caller.ts";
-import type { JobsContext } from "../context.ts";
-import { markDeleted } from "../deleted.ts";
+import type { JobsContext } from "../jobs-context.ts";
 import { mayRun } from "../may-run.ts";
-import { type NotBefore, startTime } from "../not-before.ts";
-import { priorityFor } from "../policy.ts";
 import { queueEntryOf } from "../queue-entry.ts";
-import { requireJob } from "../view.ts";
+import { requireJob } from "../read/view.ts";
+import { type NotBefore, startTime } from "../submit/not-before.ts";
+import { priorityFor } from "../submit/policy.ts";
+import { markDeleted } from "../tombstones.ts";
 
 /** What to change. What is absent stays as it is. */
 export interface AskedChange {

@@ -4,10 +4,10 @@ import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobState } from "../../domain/job.ts";
 import type { Caller } from "../caller.ts";
-import { cancel } from "../cancel.ts";
-import type { JobsContext } from "../context.ts";
-import { type JobFilter, listJobs } from "../list.ts";
-import { retry } from "../retry.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { type JobFilter, listJobs } from "../read/list.ts";
+import { cancel } from "./cancel.ts";
+import { retry } from "./retry.ts";
 
 export interface Portion {
   /** Jobs that it is done for, at most. */

@@ -1,7 +1,7 @@
 // Which pause keeps a job from starting, known without asking the store for every call.
-import type { JobsContext } from "../context.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import type { KnownPauses, Pause, PausedJob } from "../pause.ts";
 import { servedBy } from "../served-by.ts";
-import type { KnownPauses, Pause, PausedJob } from "./pause.ts";
 import { readPauses } from "./pauses.ts";
 
 type Context = Pick<JobsContext, "settings" | "store" | "clock">;

@@ -2,16 +2,15 @@
 // holds for every process: each compares them with what its scheduler has paused every few seconds, and a rebuilt queue is
 // told of them before it opens.
 import type { Settings } from "../../config/settings.ts";
-import { SluiceError } from "../../domain/errors.ts";
-import { quote } from "../../domain/quote.ts";
-import { pauseKey } from "../../scheduler/pauses.ts";
+import { quote, SluiceError } from "../../domain/errors.ts";
+import { pauseKey } from "../../scheduler/pause-scopes.ts";
 import type { PauseTarget } from "../../scheduler/scheduler.ts";
 import type { RecordPlace } from "../../store/record-store.ts";
-import { requireEnvironment } from "../admission.ts";
 import type { Caller } from "../caller.ts";
-import type { JobsContext } from "../context.ts";
-import { requireAdmin } from "../policy.ts";
-import type { Pause } from "./pause.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import type { Pause } from "../pause.ts";
+import { requireEnvironment } from "../submit/feasibility.ts";
+import { requireAdmin } from "../submit/policy.ts";
 
 type Context = Pick<JobsContext, "settings" | "store" | "scheduler" | "clock">;
 

@@ -1,6 +1,6 @@
 // When files are due to be deleted: a record for each, in the order of time, so that a sweep reads only those that are due.
-import type { JobsContext } from "../context.ts";
-import { orderOf } from "../deleted.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { orderOf } from "../tombstones.ts";
 
 /** What is due. Files that were stored by older versions have no such record and are kept. */
 export interface Expiry {

@@ -4,11 +4,11 @@
 import { SluiceError } from "../../domain/errors.ts";
 import { newJobId } from "../../domain/ids.ts";
 import type { RecordPlace, StoredRecord } from "../../store/record-store.ts";
-import { type Caller, maySee } from "../caller.ts";
-import type { JobsContext } from "../context.ts";
-import { markDeleted } from "../deleted.ts";
+import { type Caller, maySee, visibleEnvironments } from "../caller.ts";
+import type { ArrivingFile } from "../file-space.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { markDeleted } from "../tombstones.ts";
 import { expectExpiry, expiryId } from "./expiry-records.ts";
-import type { ArrivingFile } from "./space.ts";
 
 export const filePurposes = ["batch", "batch_output"] as const;
 export type FilePurpose = (typeof filePurposes)[number];
@@ -218,11 +218,6 @@ export async function fileIn(
   const file = (await store.records.get(filesIn(environment), [id])).get(id)?.value as StoredFile | undefined;
   // Environments may share a database.
   return file?.environment === environment ? file : undefined;
-}
-
-export function visibleEnvironments({ settings }: Pick<FilesContext, "settings">, caller: Caller): string[] {
-  const all = Object.keys(settings.environments);
-  return caller.environments ? all.filter((name) => caller.environments!.includes(name)) : all;
 }
 
 const looseId = ({ blob }: LooseBlob) => `loose/${blob}`;

@@ -3,10 +3,9 @@
 import type { Settings } from "../../config/settings.ts";
 import { type ApiKey, newApiKey } from "../../domain/api-key.ts";
 import type { Clock } from "../../domain/clock.ts";
-import { SluiceError } from "../../domain/errors.ts";
+import { quote, SluiceError } from "../../domain/errors.ts";
 import { newToken } from "../../domain/ids.ts";
 import type { Priority } from "../../domain/job.ts";
-import { quote } from "../../domain/quote.ts";
 import type { Page } from "../../store/cursor.ts";
 import type { RecordPlace, RecordStore } from "../../store/record-store.ts";
 import type { Caller, KeyLimits } from "../caller.ts";

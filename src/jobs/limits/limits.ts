@@ -12,9 +12,12 @@ import type { JobId } from "../../domain/ids.ts";
 import type { Attempt, Job, Outcome } from "../../domain/job.ts";
 import type { JobStore } from "../../store/job-store.ts";
 import type { RecordPlace } from "../../store/record-store.ts";
-import { findBatch, isTakenIn } from "../batches/records.ts";
+import { findBatch, isTakenIn } from "../batches/batch-records.ts";
+import { Cached } from "../cached.ts";
 import type { KeyLimits } from "../caller.ts";
-import type { KeyRegistry } from "../keys/registry.ts";
+import type { KeyRegistry } from "../keys/key-registry.ts";
+import type { HeldBatch, LimitsGate } from "../limits-gate.ts";
+import { type Claim, claimOf, nothing, plus, refusalOf } from "../reservation.ts";
 import {
   Account,
   forgottenRange,
@@ -27,11 +30,8 @@ import {
   openId,
   openRange,
   openRecord,
-} from "./account.ts";
-import { Cached } from "./cached.ts";
-import { type Claim, claimOf, nothing, plus, refusalOf } from "./claim.ts";
-import type { HeldBatch, LimitsGate } from "./gate.ts";
-import { ServiceRoom } from "./room.ts";
+} from "./key-account.ts";
+import { ServiceRoom } from "./service-capacity.ts";
 import { type KnownJob, Settlement } from "./settlement.ts";
 
 export interface LimitsContext {

@@ -6,6 +6,7 @@ import type { JobId } from "../../domain/ids.ts";
 import type { Attempt, Outcome } from "../../domain/job.ts";
 import type { JobStore } from "../../store/job-store.ts";
 import type { RecordPlace } from "../../store/record-store.ts";
+import { type Claim, plus } from "../reservation.ts";
 import {
   type Account,
   changedOpenRecord,
@@ -15,9 +16,8 @@ import {
   type SpentValue,
   spentId,
   spentRecord,
-} from "./account.ts";
-import { type Claim, plus } from "./claim.ts";
-import { usedBy, usedByOutcome } from "./used.ts";
+} from "./key-account.ts";
+import { usedBy, usedByOutcome } from "./used-amounts.ts";
 
 /** A job as it is on record. */
 export interface KnownJob {

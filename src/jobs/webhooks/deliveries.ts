@@ -7,10 +7,9 @@ import {
   deliveryStanding,
   jobDeliveryId,
 } from "../../domain/webhook.ts";
-import { type Caller, maySee } from "../caller.ts";
-import type { JobsContext } from "../context.ts";
-import { visibleEnvironments } from "../files/files.ts";
-import { findDelivery, historyOf, listDeliveries, positionOf, startRound } from "./records.ts";
+import { type Caller, maySee, visibleEnvironments } from "../caller.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { findDelivery, historyOf, listDeliveries, positionOf, startRound } from "./webhook-records.ts";
 
 export interface DeliveryQuery {
   jobId?: string;

@@ -12,12 +12,12 @@ import { JsonTexts } from "../../domain/json-text.ts";
 import { isTooLarge, nestedTooDeeply } from "../bounds.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, ProviderError, type ProviderFailure } from "../provider.ts";
-import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./answer.ts";
+import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./bedrock-answer.ts";
+import { type Account, credentialsFor } from "./bedrock-credentials.ts";
+import { classify, HtmlAnswer, isAboutCredentials } from "./bedrock-failures.ts";
+import { type BedrockTraits, toConverse } from "./bedrock-request.ts";
 import { boundedBody } from "./body-limits.ts";
-import { type Account, credentialsFor } from "./credentials.ts";
 import { insertTexts, keepBody } from "./exact-bodies.ts";
-import { classify, HtmlAnswer, isAboutCredentials } from "./failures.ts";
-import { type BedrockTraits, toConverse } from "./translate.ts";
 
 export interface BedrockOptions {
   region: string;

@@ -7,12 +7,12 @@ import { printJson } from "../../domain/json-text.ts";
 import { isTooLarge, tooLarge } from "../bounds.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, type ProviderCall, ProviderError, type ProviderFailure } from "../provider.ts";
-import { isObject, nothingReceived, type Received, receive, toAnswer } from "./answer.ts";
 import { parseCompletion } from "./completion-json.ts";
-import { classify, readError, type Server } from "./failures.ts";
-import { createAgent, post } from "./http.ts";
+import { isObject, nothingReceived, type Received, receive, toAnswer } from "./openai-answer.ts";
+import { classify, readError, type Server } from "./openai-failures.ts";
+import { createAgent, post } from "./openai-http.ts";
+import { toChatCompletion } from "./openai-request.ts";
 import { EventParser } from "./server-sent-events.ts";
-import { toChatCompletion } from "./translate.ts";
 import { classifyTransport, htmlAnswer } from "./transport-failures.ts";
 
 export interface OpenAiOptions {

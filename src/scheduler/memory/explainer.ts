@@ -9,7 +9,7 @@ import type { FairQueue, Flow, Share } from "../fair-queue.ts";
 import { windowMs } from "../quota.ts";
 import type { Explanation, PauseTarget, WaitingOn } from "../scheduler.ts";
 import { mayBeAtFault } from "../suspicion.ts";
-import type { Entry } from "./entry.ts";
+import type { Entry } from "./queue-items.ts";
 import type { Route } from "./routes.ts";
 
 const snapshotMs = 1_000;

@@ -2,11 +2,11 @@
 // that a new configuration keeps the usage and what was learned. Those that a configuration leaves out are kept too:
 // they may come back while their calls still run, and the provider has not forgotten.
 
-import type { SchedulerConfig } from "../configuration.ts";
 import { reservedCost, settledCost } from "../cost.ts";
 import { Deployment } from "../deployment.ts";
 import { type Charge, Quota } from "../quota.ts";
 import type { RestoredCharge, SchedulerSnapshot } from "../scheduler.ts";
+import type { SchedulerConfig } from "../scheduler-configuration.ts";
 
 const dayMs = 24 * 60 * 60_000;
 const hourMs = 60 * 60_000;

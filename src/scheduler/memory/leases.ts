@@ -6,7 +6,7 @@ import { fairCost, settledCost } from "../cost.ts";
 import type { Deployment } from "../deployment.ts";
 import { type Charge, type Quota, windowMs } from "../quota.ts";
 import type { SettleAnswer, Settlement } from "../scheduler.ts";
-import type { Entry } from "./entry.ts";
+import type { Entry } from "./queue-items.ts";
 
 const settledKept = 4096;
 /** Longer than any call lasts. */

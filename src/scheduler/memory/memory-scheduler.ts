@@ -5,8 +5,7 @@ import type { Clock } from "../../domain/clock.ts";
 import { type JobId, newToken } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { costOn } from "../admission.ts";
-import type { SchedulerConfig } from "../configuration.ts";
-import { Pauses } from "../pauses.ts";
+import { Pauses } from "../pause-scopes.ts";
 import type {
   AcquireRequest,
   AcquireResult,
@@ -22,15 +21,16 @@ import type {
   SettleAnswer,
   Settlement,
 } from "../scheduler.ts";
+import type { SchedulerConfig } from "../scheduler-configuration.ts";
 import { applySignal, refusalOf } from "../signals.ts";
 import { type Judgement, judgeRefusal, suspectWaitMs } from "../suspicion.ts";
-import type { Entry } from "./entry.ts";
+import { Taking } from "./dispatcher.ts";
 import { Explainer } from "./explainer.ts";
 import { Fleet } from "./fleet.ts";
 import { chargeAll, type Lease, Leases, settleCharges } from "./leases.ts";
-import { Rebuild } from "./rebuild.ts";
-import { Replies } from "./replies.ts";
-import { Taking } from "./taking.ts";
+import { Rebuild } from "./memory-rebuild.ts";
+import type { Entry } from "./queue-items.ts";
+import { Replies } from "./repeated-replies.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
 export interface MemorySchedulerOptions {

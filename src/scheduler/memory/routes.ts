@@ -1,10 +1,10 @@
 // A route is what decides where a job can run: its models and the regions it may use. Jobs with the same answer share
 // a queue. Routes are kept while jobs use them.
 import type { Tier } from "../admission.ts";
-import type { SchedulerConfig } from "../configuration.ts";
 import type { Deployment } from "../deployment.ts";
-import type { Pauses } from "../pauses.ts";
-import type { Entry } from "./entry.ts";
+import type { Pauses } from "../pause-scopes.ts";
+import type { SchedulerConfig } from "../scheduler-configuration.ts";
+import type { Entry } from "./queue-items.ts";
 
 export interface Route {
   readonly key: string;

@@ -6,15 +6,15 @@
 import type { JobId } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { type Applicant, costOn, earliestStart } from "../admission.ts";
-import type { SchedulerConfig } from "../configuration.ts";
 import { FairQueue, type Weights } from "../fair-queue.ts";
 import { IndexedHeap } from "../indexed-heap.ts";
-import type { Pauses } from "../pauses.ts";
+import type { Pauses } from "../pause-scopes.ts";
 import type { QueueEntry, SchedulerSnapshot } from "../scheduler.ts";
+import type { SchedulerConfig } from "../scheduler-configuration.ts";
 import { comesBefore } from "../sorted-queue.ts";
 import type { Suspect } from "../suspicion.ts";
-import type { Entry } from "./entry.ts";
 import type { Fleet } from "./fleet.ts";
+import type { Entry } from "./queue-items.ts";
 import { type Route, Routes } from "./routes.ts";
 
 /**

@@ -1,6 +1,6 @@
 // Deletes the keys of generations that a rebuild has left behind, in the background and a few at a time.
 import type { Cluster } from "ioredis";
-import type { Client } from "./connection.ts";
+import type { Client } from "./scheduler-connection.ts";
 
 const keysPerStep = 500;
 

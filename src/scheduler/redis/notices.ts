@@ -1,6 +1,6 @@
 // Hears that there may be something to take, from whichever process made it so. A notice that is lost while the connection
 // is away is made up for when it is back; and callers ask again by themselves after some seconds.
-import { type Client, subscriberOf, untilReady } from "./connection.ts";
+import { type Client, subscriberOf, untilReady } from "./scheduler-connection.ts";
 
 export class Notices {
   readonly #channel: string;

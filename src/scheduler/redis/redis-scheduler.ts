@@ -6,8 +6,7 @@
 import { type Clock, systemClock } from "../../domain/clock.ts";
 import { type JobId, newToken } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
-import type { SchedulerConfig } from "../configuration.ts";
-import { pauseKey } from "../pauses.ts";
+import { pauseKey } from "../pause-scopes.ts";
 import type {
   AcquireRequest,
   AcquireResult,
@@ -23,11 +22,13 @@ import type {
   SettleAnswer,
   Settlement,
 } from "../scheduler.ts";
-import { addArguments, restoreArguments, settleArguments } from "./arguments.ts";
+import type { SchedulerConfig } from "../scheduler-configuration.ts";
 import { packId } from "./binary-id.ts";
-import { type Client, connect, RedisUnavailableError, refusalOf, untilReady } from "./connection.ts";
+import { Tokens } from "./grant-tokens.ts";
 import { deleteGenerationsBefore } from "./leftovers.ts";
 import { Notices } from "./notices.ts";
+import { type Client, connect, RedisUnavailableError, refusalOf, untilReady } from "./scheduler-connection.ts";
+import { addArguments, restoreArguments, settleArguments } from "./script-arguments.ts";
 import {
   acquireResult,
   answers,
@@ -36,11 +37,10 @@ import {
   restampResult,
   snapshotOf,
   unpricedJobs,
-} from "./replies.ts";
+} from "./script-replies.ts";
 import { type Argument, type Reply, ScriptRunner } from "./script-runner.ts";
 import type { Operation } from "./scripts.ts";
 import { ServerAdvice } from "./server-advice.ts";
-import { Tokens } from "./tokens.ts";
 
 export interface RedisSchedulerOptions {
   /** redis:// or rediss://; or a client of the caller's, which stays the caller's to close. */

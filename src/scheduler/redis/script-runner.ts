@@ -2,8 +2,8 @@
 // held.
 import type { Clock } from "../../domain/clock.ts";
 import { newToken } from "../../domain/ids.ts";
-import { type Client, command } from "./connection.ts";
 import { History } from "./history.ts";
+import { type Client, command } from "./scheduler-connection.ts";
 import { loadScripts, type Operation, type Script } from "./scripts.ts";
 
 export type Argument = string | number | Buffer;

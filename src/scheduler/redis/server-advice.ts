@@ -1,6 +1,6 @@
 // What the operator should change about a Redis server that works, asked now and then with INFO.
 import type { Clock } from "../../domain/clock.ts";
-import { type Client, command } from "./connection.ts";
+import { type Client, command } from "./scheduler-connection.ts";
 
 const askAgainMs = 10_000;
 

@@ -2,10 +2,10 @@
 // (seeds, penalties, images) is let through.
 import type { ModelCall } from "../bodies.ts";
 import { isObject, type Json, parseObject } from "../json.ts";
-import type { CalledModel } from "../models.ts";
+import type { CalledModel } from "../simulated-models.ts";
 import { countTokens } from "../text.ts";
-import { invalid, OpenAiError } from "./errors.ts";
 import { readForm } from "./form.ts";
+import { invalid, OpenAiError } from "./openai-error-bodies.ts";
 
 export interface ChatCall extends ModelCall {
   streaming: boolean;

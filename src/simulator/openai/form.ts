@@ -2,7 +2,7 @@
 import { isObject, type Json } from "../json.ts";
 import type { AnswerForm } from "../text.ts";
 import { chooseTool, type SimulatedTool, type ToolSituation } from "../tool-choice.ts";
-import { invalid } from "./errors.ts";
+import { invalid } from "./openai-error-bodies.ts";
 
 /** @throws OpenAiError */
 export function readForm(body: Json, prompt: string): AnswerForm | undefined {

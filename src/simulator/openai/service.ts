@@ -1,16 +1,17 @@
 // OpenAI's API, as far as Ollama, vLLM and others speak it too: chat completions and the list of models. The same models,
 // quotas, faults and journal as Bedrock Runtime's. No key is asked for, and any is taken.
-import type { Delivered } from "../answer.ts";
+
+import { BedrockError } from "../aws-errors.ts";
 import { answerCall, type CallContext, closeCall, orError, refuse, strike, within } from "../call.ts";
-import { BedrockError } from "../errors.ts";
 import type { Exchange } from "../exchange.ts";
-import { type CalledModel, findModel, knownModels } from "../models.ts";
 import type { ResolvedOptions } from "../options.ts";
-import type { Route, Service } from "../server.ts";
+import type { Delivered } from "../simulated-answer.ts";
+import { type CalledModel, findModel, knownModels } from "../simulated-models.ts";
+import type { Route, Service } from "../simulator-server.ts";
 import { type ChatCall, parseBody, readChat } from "./body.ts";
-import { chatDialect, openAiWire } from "./chat.ts";
-import { noModel, OpenAiError } from "./errors.ts";
-import { rateLimited, rateLimitHeaders } from "./rate-limits.ts";
+import { noModel, OpenAiError } from "./openai-error-bodies.ts";
+import { rateLimited, rateLimitHeaders } from "./openai-rate-limits.ts";
+import { chatDialect, openAiWire } from "./simulated-chat.ts";
 
 /** POST /v1/chat/completions, GET /v1/models and /v1/models/{id}; every other path below /v1 is an error of OpenAI's. */
 export function openAiService(context: CallContext): Service {

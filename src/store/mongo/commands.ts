@@ -1,9 +1,9 @@
 // The commands that write, sent as they are. The driver's own bulk writes wrap every error in one class, and with it
 // lose whether the command was sent at all; and their retries need sessions that FerretDB lacks. Everything here may be
 // repeated, so it is, a bounded number of times, before anybody is told that a write's fate is unknown.
+
 import { type Db, type Document, MongoServerError } from "mongodb";
-import { fateOf, storeError, unknownFate } from "./errors.ts";
-import { timeLimit } from "./time-limit.ts";
+import { fateOf, storeError, timeLimit, unknownFate } from "./mongo-errors.ts";
 
 /** A failure of the network is tried again this often; each try waits for a server as long as the client is set to. */
 const maxTries = 3;

@@ -27,11 +27,12 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Db, Document } from "mongodb";
 import { mayTry } from "../../domain/attempts.ts";
-import { erasedOutcome, erasedRequest } from "../../domain/erase.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import {
   type AttemptEnd,
+  erasedOutcome,
+  erasedRequest,
   isFinal,
   type Job,
   type JobHead,

@@ -22,7 +22,7 @@ import type { CanonicalRequest } from "../../domain/request.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
 import { checkLimit, type Page } from "../cursor.ts";
-import { databaseOf } from "../environments.ts";
+import { databaseOf, StoreOpenError } from "../environments.ts";
 import type {
   AttemptsQuery,
   BeginAttempt,
@@ -41,19 +41,18 @@ import type {
 } from "../job-store.ts";
 import { listByMetadata } from "../metadata-filter.ts";
 import type { RecordStore } from "../record-store.ts";
-import { StoreOpenError } from "../store-open-error.ts";
 import { putDocument } from "./commands.ts";
 import { CountCache } from "./count-cache.ts";
 import { dateOf, type JobDocument, requestOf } from "./documents.ts";
-import { closedError, storeError } from "./errors.ts";
 import { environmentIndexes, type IndexKey, serviceIndexes } from "./indexes.ts";
 import { JobDatabase } from "./job-database.ts";
-import { findLeftBehind, rememberDatabases } from "./left-behind.ts";
 import { MongoBlobs } from "./mongo-blobs.ts";
+import { closedError, storeError } from "./mongo-errors.ts";
+import { findLeftBehind, rememberDatabases } from "./mongo-left-behind.ts";
+import { Pages } from "./mongo-pages.ts";
+import { countIndex, countLinesPipeline, countPipeline } from "./mongo-queries.ts";
 import { MongoRecords } from "./mongo-records.ts";
 import { MongoUsage } from "./mongo-usage.ts";
-import { Pages } from "./pages.ts";
-import { countIndex, countLinesPipeline, countPipeline } from "./queries.ts";
 import { find, ReadById } from "./reads.ts";
 import { askServerKind, type ServerKind } from "./server-kind.ts";
 

@@ -1,15 +1,14 @@
 // The sums of usage in the databases of the environments: where they come from, where they are kept, and pages of them.
 import type { Db } from "mongodb";
 import type { Clock } from "../../domain/clock.ts";
-import type { UsageRow } from "../../domain/usage.ts";
-import { usageFields } from "../../domain/usage.ts";
+import { type UsageRow, usageFields } from "../../domain/usage.ts";
 import { checkLimit, decodeCursor, encodeCursor, type Page } from "../cursor.ts";
 import type { UsageQuery } from "../job-store.ts";
 import { putDocument } from "./commands.ts";
 import { type AttemptDocument, type AttemptEndDocument, attemptOf } from "./documents.ts";
-import { type ChargeKey, usageQuery, walk } from "./queries.ts";
+import { type ChargeKey, usageQuery, walk } from "./mongo-queries.ts";
+import { type CountedAttempt, type KeptSums, type UsageSource, UsageSums } from "./mongo-usage-sums.ts";
 import type { ReadById } from "./reads.ts";
-import { type CountedAttempt, type KeptSums, type UsageSource, UsageSums } from "./usage-sums.ts";
 
 /** Attempts that are added up at a time, so that others wait a few milliseconds at most. */
 const pageSize = 500;

@@ -1,9 +1,8 @@
 // Reading by id, and reading in general: errors of the driver become those of the store. A read that got no answer was
 // tried twice by the driver.
 import type { Db, Document } from "mongodb";
-import { storeError } from "./errors.ts";
+import { storeError, timeLimit } from "./mongo-errors.ts";
 import type { ServerKind } from "./server-kind.ts";
-import { timeLimit } from "./time-limit.ts";
 
 /** Reads documents by their ids, in the way that is cheapest for the server. */
 export class ReadById {

@@ -3,8 +3,8 @@
 // which costs time in a case that is rare and nothing in the one that is not (a SAVEPOINT around each write costs 1 us
 // of about 20).
 import type { Database } from "./driver.ts";
-import { commitFailureOf, type Failure, failureOf } from "./errors.ts";
 import type { Reply, Write } from "./protocol.ts";
+import { commitFailureOf, type Failure, failureOf } from "./sqlite-errors.ts";
 
 /** A database that is open for writing. */
 export interface WritableDatabase {

@@ -1,8 +1,7 @@
 // The operations that change one database, as statements inside a transaction that somebody else begins and commits.
 // Each looks first and writes second, so that a repeat changes nothing.
 import { mayTry } from "../../domain/attempts.ts";
-import { erasedOutcome, erasedRequest } from "../../domain/erase.ts";
-import { isFinal, type JobHead, type JobState } from "../../domain/job.ts";
+import { erasedOutcome, erasedRequest, isFinal, type JobHead, type JobState } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
 import { type BeginAttempt, changedHead } from "../job-store.ts";
 import type { Database } from "./driver.ts";
@@ -20,8 +19,8 @@ import {
   outcomeOf,
   outcomeRow,
 } from "./rows.ts";
+import { type AttemptOwner, UsageWriter } from "./sqlite-usage-sums.ts";
 import type { Stages } from "./stages.ts";
-import { type AttemptOwner, UsageWriter } from "./usage-sums.ts";
 
 type JobWrite = Extract<
   Write,

@@ -4,11 +4,11 @@
 // descriptor of the file).
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { StoreOpenError } from "../store-open-error.ts";
+import { StoreOpenError } from "../environments.ts";
 import { type Database, openPlain } from "./driver.ts";
-import { isBusy, isOutOfSpace } from "./errors.ts";
 import { openErrorOf } from "./open-errors.ts";
 import { createPrivately, makePrivate } from "./permissions.ts";
+import { isBusy, isOutOfSpace } from "./sqlite-errors.ts";
 
 /**
  * Creates the folder if it is missing (readable for its owner only: it will hold prompts) and locks it.

@@ -1,6 +1,6 @@
 // Brings a file up to the schema that this version knows. Forward only: each migration and its number are committed
 // together, so a crash in between leaves a file that the next start takes further.
-import { StoreOpenError } from "../store-open-error.ts";
+import { StoreOpenError } from "../environments.ts";
 import type { Database } from "./driver.ts";
 
 /**

@@ -1,8 +1,8 @@
 // Why a file of the store cannot be opened, in sentences for the person who starts the service.
 import { rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { StoreOpenError } from "../store-open-error.ts";
-import { isIoError, isNotWritable, isOutOfSpace } from "./errors.ts";
+import { StoreOpenError } from "../environments.ts";
+import { isIoError, isNotWritable, isOutOfSpace } from "./sqlite-errors.ts";
 
 /** Turns an error of opening the file or folder at `path` into a StoreOpenError that says what to do. */
 export function openErrorOf(error: unknown, path: string, folder = dirname(path)): StoreOpenError {

@@ -2,10 +2,10 @@
 // less than half the time of the object it stands for (1.5 us for a small job, 3.5 us).
 import type { CursorKey } from "../cursor.ts";
 import type { BeginAttempt, JobChange, LineRange, LinesQuery } from "../job-store.ts";
-import type { Failure } from "./errors.ts";
-import type { RecordRange, RecordRow } from "./records.ts";
+import type { RecordRange, RecordRow } from "./record-queries.ts";
 import type { AttemptRow, JobRow, NewJobRows, OutcomeRow } from "./rows.ts";
-import type { UsageKey, UsageTableRow } from "./usage-sums.ts";
+import type { Failure } from "./sqlite-errors.ts";
+import type { UsageKey, UsageTableRow } from "./sqlite-usage-sums.ts";
 
 /** Name of a database without its path or ending, such as `SSP-dev`. */
 export type DatabaseName = string;

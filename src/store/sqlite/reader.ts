@@ -15,10 +15,10 @@ import {
   serviceDatabase,
   type UnfinishedRequest,
 } from "./protocol.ts";
-import { listFilters, others, prepareQueries, type Queries, type Walk } from "./queries.ts";
-import { RecordReader } from "./records.ts";
+import { RecordReader } from "./record-queries.ts";
 import type { AttemptRow, JobRow, OutcomeRow } from "./rows.ts";
-import type { UsageTableRow } from "./usage-sums.ts";
+import { listFilters, others, prepareQueries, type Queries, type Walk } from "./sqlite-queries.ts";
+import type { UsageTableRow } from "./sqlite-usage-sums.ts";
 
 interface Source {
   db: Database;

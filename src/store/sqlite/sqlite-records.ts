@@ -9,8 +9,8 @@ import {
   type StoredRecord,
 } from "../record-store.ts";
 import { type DatabaseName, type ReadOperations, serviceDatabase, type WriteOperations } from "./protocol.ts";
-import type { RecordRow } from "./records.ts";
-import type { StoreThread } from "./thread.ts";
+import type { RecordRow } from "./record-queries.ts";
+import type { StoreThread } from "./sqlite-thread.ts";
 
 export class SqliteRecords implements RecordStore {
   readonly #databases: Record<string, DatabaseName>;

@@ -4,7 +4,7 @@ import type { Job } from "../../domain/job.ts";
 import type { StagedJobs } from "../job-store.ts";
 import type { Place, WriteOperations } from "./protocol.ts";
 import { pushStagedJob } from "./rows.ts";
-import type { StoreThread } from "./thread.ts";
+import type { StoreThread } from "./sqlite-thread.ts";
 
 /** Of the jobs that go to the writer together; about what 500 small ones have, and what a large one has alone. */
 const charactersAtOnce = 400_000;

@@ -20,7 +20,7 @@ import type { CanonicalRequest } from "../../domain/request.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
 import { checkLimit, decodeCursor, encodeCursor, type Page } from "../cursor.ts";
-import { databaseOf } from "../environments.ts";
+import { databaseOf, StoreOpenError } from "../environments.ts";
 import type {
   AttemptsQuery,
   BeginAttempt,
@@ -40,11 +40,9 @@ import type {
 } from "../job-store.ts";
 import { listByMetadata } from "../metadata-filter.ts";
 import type { RecordStore } from "../record-store.ts";
-import { StoreOpenError } from "../store-open-error.ts";
 import { requestFromJson } from "../stored-forms.ts";
 import { FolderBlobs } from "./folder-blobs.ts";
 import { cursorKey, earlier, firstKey, lastKey, later, startOf } from "./job-keys.ts";
-import { findLeftBehind } from "./left-behind.ts";
 import { lockDataFolder } from "./lock.ts";
 import { makeFilesPrivate, openFolderMode } from "./permissions.ts";
 import {
@@ -57,10 +55,11 @@ import {
   type WriteOperations,
 } from "./protocol.ts";
 import { attemptOf, type JobRow, jobOf, newJobRows, outcomeOf, outcomeRow, summaryOf } from "./rows.ts";
+import { findLeftBehind } from "./sqlite-left-behind.ts";
 import { SqliteRecords } from "./sqlite-records.ts";
 import { SqliteStagedJobs } from "./sqlite-staged-jobs.ts";
-import { StoreThread } from "./thread.ts";
-import { type UsageKey, usageOf } from "./usage-sums.ts";
+import { StoreThread } from "./sqlite-thread.ts";
+import { type UsageKey, usageOf } from "./sqlite-usage-sums.ts";
 
 export interface SqliteStoreOptions {
   /** The folder of the files; created if it is missing. */

@@ -6,9 +6,9 @@ import { JobWriter } from "./job-writer.ts";
 import { migrate } from "./migrate.ts";
 import { openErrorOf } from "./open-errors.ts";
 import { type DatabaseName, type Reply, serviceDatabase, type Write } from "./protocol.ts";
-import { RecordWriter } from "./records.ts";
+import { RecordWriter } from "./record-queries.ts";
 import { stagedColumns } from "./rows.ts";
-import { environmentMigrations, serviceMigrations } from "./schema.ts";
+import { environmentMigrations, serviceMigrations } from "./sqlite-schema.ts";
 import { Stages } from "./stages.ts";
 
 /**

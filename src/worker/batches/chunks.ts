@@ -2,12 +2,12 @@
 // were laid ready when the file was checked.
 import type { BatchRequest } from "../../domain/batch.ts";
 import type { Job } from "../../domain/job.ts";
+import { type LineFormat, lineErrorOf, lineJob, requestLine } from "../../jobs/batches/batch-lines.ts";
+import type { Progress } from "../../jobs/batches/batch-records.ts";
 import { jsonLines } from "../../jobs/batches/jsonl.ts";
-import { type LineFormat, lineErrorOf, lineJob, requestLine } from "../../jobs/batches/lines.ts";
-import type { Progress } from "../../jobs/batches/records.ts";
-import { lineLimits } from "../../jobs/batches/validate.ts";
-import { accept, acceptStaged } from "../../jobs/submit.ts";
-import type { BatchContext } from "./context.ts";
+import { lineLimits } from "../../jobs/batches/validate-lines.ts";
+import { accept, acceptStaged } from "../../jobs/submit/submit.ts";
+import type { BatchContext } from "./batch-context.ts";
 import type { PreparedLines } from "./prepared-lines.ts";
 
 /** Jobs in one insert, which is one commit. */

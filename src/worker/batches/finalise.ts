@@ -4,11 +4,11 @@
 
 import { type BatchEnd, type BatchRequest, derivedId, type LineCounts, lineJobId } from "../../domain/batch.ts";
 import { jsonLine } from "../../domain/json-lines.ts";
-import type { LineFormat } from "../../jobs/batches/lines.ts";
-import type { Batch } from "../../jobs/batches/records.ts";
-import { type AnsweredLine, answeredLines, resultOf, stateOf, unsentOf } from "../../jobs/batches/results.ts";
+import type { LineFormat } from "../../jobs/batches/batch-lines.ts";
+import type { Batch } from "../../jobs/batches/batch-records.ts";
+import { type AnsweredLine, answeredLines, resultOf, stateOf, unsentOf } from "../../jobs/batches/batch-results.ts";
 import { fileIdOf, readFile, type StoredFile, writeFile } from "../../jobs/files/files.ts";
-import type { BatchContext } from "./context.ts";
+import type { BatchContext } from "./batch-context.ts";
 
 /**
  * Writes the files and says how the batch has ended.

@@ -2,7 +2,7 @@
 // to submit them. They are gone with the process, and when anything goes wrong; then the file is read a second time.
 import type { BatchRequest } from "../../domain/batch.ts";
 import type { Job } from "../../domain/job.ts";
-import type { JobsContext } from "../../jobs/context.ts";
+import type { JobsContext } from "../../jobs/jobs-context.ts";
 import type { StagedJobs } from "../../store/job-store.ts";
 import { QueuedLines } from "./queued-lines.ts";
 

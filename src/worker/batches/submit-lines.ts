@@ -1,10 +1,9 @@
 // The second pass over a batch: every line becomes a job. The ids are made of batch and line, so that lines which were
 // submitted before a crash are left as they are; the progress on record saves going through all of them again.
 
-import type { Batch } from "../../jobs/batches/records.ts";
-import { findBatch, type Progress, saveProgress } from "../../jobs/batches/records.ts";
+import { type Batch, findBatch, type Progress, saveProgress } from "../../jobs/batches/batch-records.ts";
+import type { BatchContext } from "./batch-context.ts";
 import type { Chunk } from "./chunks.ts";
-import type { BatchContext } from "./context.ts";
 
 /**
  * Inserts that the store has at a time. With one, the writer's thread was idle whenever it had to wait for the main

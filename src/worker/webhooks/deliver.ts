@@ -10,10 +10,17 @@ import {
   nextTryAt,
   type TryEnd,
 } from "../../domain/webhook.ts";
-import { type Batch, findBatch } from "../../jobs/batches/records.ts";
-import { beginTry, type DeliveryHint, endTry, findDelivery, putDue, removeDue } from "../../jobs/webhooks/records.ts";
-import { tenantSecrets } from "../../jobs/webhooks/secrets.ts";
-import type { WorkerContext } from "../context.ts";
+import { type Batch, findBatch } from "../../jobs/batches/batch-records.ts";
+import {
+  beginTry,
+  type DeliveryHint,
+  endTry,
+  findDelivery,
+  putDue,
+  removeDue,
+} from "../../jobs/webhooks/webhook-records.ts";
+import { tenantSecrets } from "../../jobs/webhooks/webhook-secrets.ts";
+import type { WorkerContext } from "../worker-context.ts";
 import { type Posted, post, type ResolveHost } from "./post.ts";
 
 /** What is posted. */

@@ -3,8 +3,8 @@
 import { batchStatus } from "../../domain/batch.ts";
 import { sharedAbort } from "../../domain/shared-abort.ts";
 import { deliveryStanding } from "../../domain/webhook.ts";
+import { findBatch } from "../../jobs/batches/batch-records.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
-import { findBatch } from "../../jobs/batches/records.ts";
 import {
   type DeliveryHint,
   forgetDelivery,
@@ -13,7 +13,7 @@ import {
   listOld,
   listWaiting,
   startDelivery,
-} from "../../jobs/webhooks/records.ts";
+} from "../../jobs/webhooks/webhook-records.ts";
 import { repeat } from "../timers.ts";
 import { deliver, type WebhookContext } from "./deliver.ts";
 

@@ -7,7 +7,7 @@ import { request as httpsRequest } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 import { StringDecoder } from "node:string_decoder";
 import type { AllowedNetworks } from "../../domain/networks.ts";
-import { hostOf } from "../../jobs/webhooks/url.ts";
+import { hostOf } from "../../jobs/webhooks/webhook-url.ts";
 import { systemTimers, type Timers } from "../timers.ts";
 
 /** All addresses of a host name. */

@@ -3,7 +3,7 @@ import OpenAI from "openai";
 import type { ChatCompletion, ChatCompletionCreateParamsNonStreaming } from "openai/resources";
 import { describe, expect, vi } from "vitest";
 import type { Outcome } from "../../../src/domain/job.ts";
-import { chatCompletionOf } from "../../../src/http/openai/chat-response.ts";
+import { chatCompletionOf } from "../../../src/wire/openai/chat-response.ts";
 import { test } from "../../support/fixtures.ts";
 import type { ServerUnderTest } from "../server-under-test.ts";
 import { clientOf, leavingClientOf, urlOf } from "./client.ts";

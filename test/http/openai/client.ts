@@ -1,6 +1,6 @@
 // OpenAI's own client against the HTTP interface of a test.
 import OpenAI, { type ClientOptions } from "openai";
-import type { HttpServer } from "../../../src/http/types.ts";
+import type { HttpServer } from "../../../src/http/http-types.ts";
 
 /** The address of the server, which listens from now on. */
 export async function urlOf(app: HttpServer): Promise<string> {

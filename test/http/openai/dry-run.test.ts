@@ -2,9 +2,9 @@
 import type OpenAI from "openai";
 import type { Static } from "typebox";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import type { dryRunSchema } from "../../../src/http/dry-run-resource.ts";
 import { createHttpServer } from "../../../src/http/server.ts";
 import { newFileId, writeFile } from "../../../src/jobs/files/files.ts";
+import type { dryRunSchema } from "../../../src/wire/dry-run-resource.ts";
 import { type ServerUnderTest, startServerUnderTest } from "../server-under-test.ts";
 import { clientOf, urlOf } from "./client.ts";
 

@@ -3,8 +3,8 @@
 import { once } from "node:events";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { type Service, startService } from "../../../src/main.ts";
 import type { Provider } from "../../../src/providers/provider.ts";
+import { type Service, startService } from "../../../src/service/start-service.ts";
 import { startTestService, type TestService } from "../../batches/support.ts";
 import { describeForm } from "../../support/forms.ts";
 

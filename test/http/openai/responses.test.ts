@@ -2,7 +2,7 @@
 import OpenAI from "openai";
 import type { Response, ResponseStreamEvent } from "openai/resources/responses/responses";
 import { describe, expect, vi } from "vitest";
-import { responseOf } from "../../../src/http/openai/responses-response.ts";
+import { responseOf } from "../../../src/wire/openai/responses-response.ts";
 import { test } from "../../support/fixtures.ts";
 import type { ServerUnderTest } from "../server-under-test.ts";
 import { clientOf, urlOf } from "./client.ts";

@@ -1,8 +1,8 @@
 // Who goes next: fair shares of what is scarce, as a tree of environment, priority and tenant.
 import { expect } from "vitest";
 import type { Priority } from "../../../src/domain/job.ts";
-import type { SchedulerConfig } from "../../../src/scheduler/configuration.ts";
 import type { QueueEntry } from "../../../src/scheduler/scheduler.ts";
+import type { SchedulerConfig } from "../../../src/scheduler/scheduler-configuration.ts";
 import { type Case, configOf, type Driver, deployment, job, jobs, none, numberOf, quota, spanMs } from "../harness.ts";
 
 function weighted(weights: Partial<SchedulerConfig["weights"]>): SchedulerConfig {

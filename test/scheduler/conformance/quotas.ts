@@ -1,6 +1,6 @@
 // What a call is charged, for how long, and what settling it changes.
 import { expect } from "vitest";
-import type { QuotaUnit } from "../../../src/scheduler/configuration.ts";
+import type { QuotaUnit } from "../../../src/scheduler/scheduler-configuration.ts";
 import {
   type Case,
   configOf,

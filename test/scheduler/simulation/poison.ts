@@ -3,12 +3,12 @@
 import fc from "fast-check";
 import { expect } from "vitest";
 import type { Attempt, JobHead } from "../../../src/domain/job.ts";
-import { classify, readError, type Server } from "../../../src/providers/openai/failures.ts";
+import { classify, readError, type Server } from "../../../src/providers/openai/openai-failures.ts";
 import { classifyTransport } from "../../../src/providers/openai/transport-failures.ts";
 import type { FailureKind, ProviderFailure } from "../../../src/providers/provider.ts";
 import { wordings } from "../../../src/providers/wordings.ts";
 import type { Grant } from "../../../src/scheduler/scheduler.ts";
-import { judge, type Verdict } from "../../../src/worker/verdict.ts";
+import { judge, type Verdict } from "../../../src/worker/attempt/disposition.ts";
 import { configOf, Driver, deployment, job, numberOf, type Open, quota } from "../harness.ts";
 
 const seconds = 1_000;

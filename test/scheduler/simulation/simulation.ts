@@ -1,10 +1,10 @@
 // A whole afternoon of calls within a second: the real scheduler in memory, with the real window of a minute, as discrete
 // events against upstreams that count as the simulated provider does. Only time and randomness are made up.
 
-import type { SchedulerConfig } from "../../../src/scheduler/configuration.ts";
 import { IndexedHeap } from "../../../src/scheduler/indexed-heap.ts";
 import { createMemoryScheduler } from "../../../src/scheduler/memory/memory-scheduler.ts";
 import type { Grant, LearnedLimit, QueueEntry } from "../../../src/scheduler/scheduler.ts";
+import type { SchedulerConfig } from "../../../src/scheduler/scheduler-configuration.ts";
 import type { ExceededQuota, QuotaEngine } from "../../../src/simulator/quota-engine.ts";
 import { randomNumbers } from "../../../src/simulator/random.ts";
 import { Driver, job, minuteMs, numberOf, ok } from "../harness.ts";

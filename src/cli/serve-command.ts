@@ -1,0 +1,163 @@
+// sluice serve, sluice api and sluice worker: the service, whole or in parts.
+import { Command, Option } from "commander";
+import { endpointIn } from "../config/endpoints.ts";
+import { noticesOf } from "../config/lifecycle.ts";
+import type { DeploymentSettings, Settings } from "../config/settings.ts";
+import { systemClock } from "../domain/clock.ts";
+import { SluiceError } from "../domain/errors.ts";
+import type { Service } from "../service/start-service.ts";
+import { CommandError, exitCodes } from "./exit-codes.ts";
+import { stopOnSignal } from "./stop-signals.ts";
+
+interface ServeOptions {
+  config?: string;
+  host?: string;
+  port?: string;
+  dataDir?: string;
+  logLevel?: string;
+  environment?: string;
+  database?: string;
+}
+
+export function serveCommand(): Command {
+  return new Command("serve")
+    .description("Run the service: HTTP API, queue and workers in one process.")
+    .option("--config <file>", "configuration file (SLUICE_CONFIG; default: sluice.yaml, if it is there)")
+    .option("--host <address>", "address to listen on (HOST; default: 127.0.0.1)")
+    .option("--port <port>", "port to listen on, 0 for any free one (PORT; default: 8000)")
+    .option("--data-dir <folder>", "folder with the SQLite files (SLUICE_DATA_DIR; default: data)")
+    .option("--log-level <level>", "trace, debug, info, warn, error or silent (SLUICE_LOG_LEVEL; default: info)")
+    .addHelpText(
+      "after",
+      `
+Without AWS credentials and without a configuration file the built-in simulator answers, with synthetic text.
+The first SIGTERM or SIGINT lets running calls end; a second one exits at once. SIGHUP reads the configuration again.
+
+Examples:
+  sluice serve
+  AWS_PROFILE=work sluice serve --config sluice.yaml --port 9999`,
+    )
+    .action((args: ServeOptions) => run("all", args));
+}
+
+export function apiCommand(): Command {
+  return new Command("api")
+    .description("Run the HTTP API alone, beside workers. Needs MONGODB_URL and REDIS_URL.")
+    .option("--config <file>", "configuration file (SLUICE_CONFIG; default: sluice.yaml, if it is there)")
+    .option("--host <address>", "address to listen on (HOST; default: 127.0.0.1)")
+    .option("--port <port>", "port to listen on, 0 for any free one (PORT; default: 8000)")
+    .option("--log-level <level>", "trace, debug, info, warn, error or silent (SLUICE_LOG_LEVEL; default: info)")
+    .addHelpText("after", "\nExample:\n  sluice api --port 8001")
+    .action((args: ServeOptions) => run("api", args));
+}
+
+export function workerCommand(): Command {
+  return new Command("worker")
+    .description("Run jobs, without an HTTP API. Needs MONGODB_URL and REDIS_URL.")
+    .option("--config <file>", "configuration file (SLUICE_CONFIG; default: sluice.yaml, if it is there)")
+    .option("--environment <name>", "run the jobs of this environment only, such as UAT")
+    .addOption(
+      new Option("--database <name>", "the same, by the environment's database, such as SSP-dev").conflicts(
+        "environment",
+      ),
+    )
+    .option("--log-level <level>", "trace, debug, info, warn, error or silent (SLUICE_LOG_LEVEL; default: info)")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  sluice worker\n  sluice worker --environment UAT\n  sluice worker --database SSP-dev",
+    )
+    .action((args: ServeOptions) => run("worker", args));
+}
+
+async function run(role: Settings["role"], { environment, database, ...args }: ServeOptions): Promise<void> {
+  let service: Service | undefined;
+  // Before the start, so that a signal in the middle of it is not lost; there is nothing to drain then.
+  stopOnSignal(async () => service?.stop(), exitCodes.ok);
+  // On Node 20 the SDK prints eight lines about versions after 2026; the lock file decides which version this is.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
+  // Without a listener it would end the process. The log says what became of it.
+  process.on("SIGHUP", () => service?.reload?.().catch(() => {}));
+  // Loaded only here, because it takes half a second that no other command should wait for.
+  const { loadSettings } = await import("../config/load.ts");
+  const options = { env: process.env, cwd: process.cwd(), args, role, only: { environment, database } };
+  const readSettings = () => loadSettings({ ...options, refuseEmpty: true });
+  const settings = await loadSettings(options);
+  const { startService } = await import("../service/start-service.ts");
+  service = await startService(settings, { readSettings }).catch((error: unknown) => {
+    throw explainStart(error, settings);
+  });
+  console.log(banner(settings, service));
+}
+
+function banner(settings: Settings, service: Service): string {
+  const models = Object.keys(settings.models).map((name) =>
+    name === settings.defaultModel ? `${name} (default)` : name,
+  );
+  const answers = settings.simulator
+    ? "THE BUILT-IN SIMULATOR: all text is synthetic. With AWS credentials, Bedrock answers."
+    : whoAnswers(Object.values(settings.models).flatMap((m) => m.deployments));
+  const databases = [...new Set(Object.values(settings.environments).map(({ database }) => database))];
+  const data = settings.distributed ? `MongoDB (${databases.join(", ")}), queue in Redis` : settings.dataDir;
+  return [
+    service.url ? `Sluice is ready on ${service.url}` : "A worker of Sluice is ready",
+    ...(service.url ? [`  API docs       ${service.url}/docs`] : []),
+    `  Data           ${data}`,
+    `  Configuration  ${settings.source}`,
+    `  Models         ${models.join(", ")}`,
+    ...(settings.role === "worker" ? [`  Runs jobs of   ${settings.runs.join(", ")}`] : []),
+    ...(settings.role === "api" ? [] : [`  Answers        ${answers}`]),
+    ...accessLines(settings, service),
+    ...attention(settings, service, systemClock.wall()).map((line) => `  Attention      ${line}`),
+  ].join("\n");
+}
+
+/** Such as `Amazon Bedrock (us-east-1); OpenAI-compatible: 127.0.0.1:11434`. What stands in Bedrock's place is named. */
+function whoAnswers(deployments: DeploymentSettings[]): string {
+  const bedrock = deployments.filter((d) => d.provider === "bedrock");
+  const regions = bedrock.map((d) => d.region);
+  const endpoints = bedrock.flatMap((d) => d.endpoint ?? endpointIn(process.env) ?? []);
+  const hosts = deployments.flatMap((d) => (d.openai ? [new URL(d.openai.baseUrl).host] : []));
+  const names = (list: string[]) => [...new Set(list)].join(", ");
+  return [
+    ...(regions.length > 0
+      ? [`Amazon Bedrock (${names(regions)})${endpoints.length > 0 ? ` at ${names(endpoints)}` : ""}`]
+      : []),
+    ...(hosts.length > 0 ? [`OpenAI-compatible: ${names(hosts)}`] : []),
+  ].join("; ");
+}
+
+/** One line per model, however many deployments have the same fault. */
+function attention(settings: Settings, { queueAway }: Service, now: number): string[] {
+  const away = queueAway === undefined ? [] : [`${queueAway} No job runs until then.`];
+  if (settings.simulator) return away;
+  return [...away, ...new Set(noticesOf(settings, now).map(({ model, message }) => `${model}: ${message}`))];
+}
+
+function accessLines({ authentication, role }: Settings, { firstKey }: Service): string[] {
+  if (role !== "worker" && authentication === "off") {
+    return ["  Access         WITHOUT API KEYS (SLUICE_AUTH=off): whoever reaches the address may do everything."];
+  }
+  if (!firstKey) return [];
+  return [
+    `  Admin key      ${firstKey}`,
+    "                 There was no API key, so this one was made. It is shown this once. Calls need it as",
+    "                 Authorization: Bearer KEY, commands as SLUICE_API_KEY; `sluice keys create` makes others.",
+  ];
+}
+
+function explainStart(error: unknown, { host, port }: Settings): unknown {
+  // What the store says of a full disk, for example.
+  if (error instanceof SluiceError && error.code !== "internal") return new CommandError(error.message);
+  const { name, code, syscall, message } = error as NodeJS.ErrnoException;
+  // They say themselves what is wrong and what to do.
+  if (name === "StoreOpenError" || name === "RedisRefusedError") return new CommandError(message);
+  if (code === "EADDRINUSE") {
+    return new CommandError(
+      `Port ${port} on ${host} is in use, perhaps by another Sluice. Stop that, or choose another with PORT.`,
+    );
+  }
+  if (syscall === "listen" || syscall === "getaddrinfo") {
+    return new CommandError(`Cannot listen on ${host}, port ${port} (HOST, PORT): ${message}`);
+  }
+  return error;
+}

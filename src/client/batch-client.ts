@@ -1,0 +1,307 @@
+// Many requests at once: an iterable becomes a file that is uploaded as it is produced, the batch is followed until it
+// has ended, and its results come in the order of the requests. Nothing is ever whole in memory.
+import { type BatchMistake, SluiceBatchError, SluiceConnectionError, SluiceTimeoutError } from "./client-errors.ts";
+import type { BatchDryRun } from "./client-types.ts";
+import { linesOf } from "./lines.ts";
+import { sleep, type Transport } from "./transport.ts";
+
+/** A prompt, or a request in the form of the endpoint (by default OpenAI's chat completions). */
+export type BatchItem = string | { customId?: string; body: Record<string, unknown> };
+
+/** What the requests have in common. */
+export interface BatchInputOptions {
+  /** Environment of the jobs. By default the first of the service's that the key may use. */
+  environment?: string;
+  /** For requests that name none. */
+  model?: string;
+  /** Upper bound of each answer, for requests that are given as a prompt. */
+  maxTokens?: number;
+  /** `/v1/chat/completions` by default. */
+  endpoint?: string;
+  /** Hours or days, from 1h to 14d. Default: 24h. */
+  completionWindow?: string;
+}
+
+export interface BatchOptions extends BatchInputOptions {
+  metadata?: Record<string, string>;
+  /** Where the end of the batch is posted, signed. */
+  webhookUrl?: string;
+  /** Told whenever the service was asked how far it is; and while requests are uploaded, of every thousandth. */
+  onProgress?: (progress: BatchProgress) => void;
+  /** Between two such questions, in milliseconds. Default: 2,000. */
+  pollMs?: number;
+  /** How long to wait for the end of the batch, in milliseconds. Default: for ever. */
+  timeoutMs?: number;
+  /** Ends the waiting. The batch goes on; `cancelBatch` ends it. */
+  signal?: AbortSignal;
+}
+
+export interface BatchProgress {
+  /** Absent while requests are uploaded. */
+  batchId?: string;
+  status: "uploading" | "validating" | "in_progress" | "finalizing" | "cancelling" | EndedStatus;
+  /** Requests uploaded, or in the batch. */
+  total: number;
+  completed: number;
+  failed: number;
+  /** When the last request is expected to start. */
+  eta?: Date;
+}
+
+type EndedStatus = "failed" | "completed" | "expired" | "cancelled";
+
+/** What became of one request. */
+export interface BatchResult {
+  customId: string;
+  /** The answer's text, if there is one. */
+  text: string | null;
+  /** What the endpoint would have answered. Null for a request that was never answered. */
+  response: { status: number; body: Record<string, unknown> } | null;
+  /** Why there is no answer; absent words of the model are no error. */
+  error: { code: string; message: string } | null;
+}
+
+/** A batch as the service shows it; it has more fields than these. */
+export interface BatchResource {
+  id: string;
+  status: BatchProgress["status"];
+  request_counts: { total: number; completed: number; failed: number };
+  error_file_id?: string;
+  errors?: { data: BatchMistake[] };
+  /** Unix time in seconds. */
+  eta?: number;
+}
+
+interface ResultLine {
+  custom_id: string;
+  line?: number;
+  response: { status_code: number; body: Record<string, unknown> } | null;
+  error: { code: string; message: string } | null;
+}
+
+/** Lines in one answer. */
+const pageSize = 1000;
+const uploadNoticeEach = 1000;
+const resultTries = 5;
+
+const defaultEndpoint = "/v1/chat/completions";
+const defaultWindow = "24h";
+/** A million requests are checked in less. */
+const dryRunTimeoutMs = 600_000;
+
+export async function* runBatch(
+  transport: Transport,
+  items: Iterable<BatchItem> | AsyncIterable<BatchItem>,
+  options: BatchOptions,
+): AsyncGenerator<BatchResult> {
+  const { endpoint = defaultEndpoint, completionWindow = defaultWindow, signal } = options;
+  const input = await upload(transport, items, endpoint, options);
+  const created = await transport.json<BatchResource>("/v1/batches", {
+    method: "POST",
+    headers: { "idempotency-key": crypto.randomUUID() },
+    body: {
+      input_file_id: input,
+      endpoint,
+      completion_window: completionWindow,
+      ...(options.metadata && { metadata: options.metadata }),
+      ...(options.webhookUrl !== undefined && { webhook_url: options.webhookUrl }),
+    },
+    signal,
+  });
+  const ended = await untilEnd(transport, created, options);
+  if (ended.status === "failed") throw new SluiceBatchError(ended.id, ended.errors?.data ?? []);
+  yield* resultsOf(transport, ended, signal);
+}
+
+/** Nothing runs, and nothing stays. */
+export async function tryBatch(
+  transport: Transport,
+  items: Iterable<BatchItem> | AsyncIterable<BatchItem>,
+  options: BatchInputOptions & Pick<BatchOptions, "signal">,
+): Promise<BatchDryRun> {
+  const { endpoint = defaultEndpoint, completionWindow = defaultWindow, signal } = options;
+  const input = await upload(transport, items, endpoint, options);
+  try {
+    return await transport.json<BatchDryRun>("/v1/batches", {
+      method: "POST",
+      body: { input_file_id: input, endpoint, completion_window: completionWindow, dry_run: true },
+      signal,
+      timeoutMs: dryRunTimeoutMs,
+    });
+  } finally {
+    // What there is to say is said, whether or not the file goes; one that stays is in the list of files.
+    await transport.json(`/v1/files/${input}`, { method: "DELETE" }).catch(() => {});
+  }
+}
+
+// -------------------------------------------------------------- upload
+
+async function upload(
+  transport: Transport,
+  items: Iterable<BatchItem> | AsyncIterable<BatchItem>,
+  endpoint: string,
+  { environment, signal, onProgress, ...defaults }: BatchOptions,
+): Promise<string> {
+  const boundary = `sluice-${crypto.randomUUID()}`;
+  const encoder = new TextEncoder();
+  /** What the caller's own code threw while the form was made of its requests. */
+  let thrown: { error: unknown } | undefined;
+  async function* form(): AsyncGenerator<Uint8Array> {
+    const part = (name: string) => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"`;
+    yield encoder.encode(`${part("purpose")}\r\n\r\nbatch\r\n`);
+    yield encoder.encode(`${part("file")}; filename="batch.jsonl"\r\nContent-Type: application/jsonl\r\n\r\n`);
+    let n = 0;
+    try {
+      for await (const item of items) {
+        n++;
+        yield encoder.encode(`${onOneLine(JSON.stringify(lineOf(item, n, endpoint, defaults)))}\n`);
+        if (n % uploadNoticeEach === 0) onProgress?.({ status: "uploading", total: n, completed: 0, failed: 0 });
+      }
+    } catch (error) {
+      thrown = { error };
+      throw error;
+    }
+    yield encoder.encode(`\r\n--${boundary}--\r\n`);
+  }
+  const type = `multipart/form-data; boundary=${boundary}`;
+  const body = canStream() ? streamOf(form()) : await whole(form());
+  try {
+    const file = await transport.json<{ id: string }>("/v1/files", {
+      method: "POST",
+      stream: { body, type },
+      headers: environment === undefined ? {} : { "x-sluice-environment": environment },
+      signal,
+      timeoutMs: 0,
+    });
+    return file.id;
+  } catch (error) {
+    // To the transport it looks like a connection that broke.
+    if (thrown && !signal?.aborted) throw thrown.error;
+    throw error;
+  }
+}
+
+function lineOf(item: BatchItem, n: number, url: string, { model, maxTokens }: BatchOptions) {
+  const { customId = `request-${n}`, body } = typeof item === "string" ? { body: ofPrompt(item, maxTokens) } : item;
+  return { custom_id: customId, method: "POST", url, body: { ...(model !== undefined && { model }), ...body } };
+}
+
+function ofPrompt(content: string, maxTokens: number | undefined): Record<string, unknown> {
+  return { messages: [{ role: "user", content }], ...(maxTokens !== undefined && { max_tokens: maxTokens }) };
+}
+
+function streamOf(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { done, value } = await pieces.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel() {
+      await pieces.return(undefined);
+    },
+  });
+}
+
+/** Some browsers turn a stream into text instead of sending it; they do not ask how it is to be sent. */
+function canStream(): boolean {
+  let asked = false;
+  const init = {
+    method: "POST",
+    body: new ReadableStream(),
+    get duplex() {
+      asked = true;
+      return "half";
+    },
+  };
+  const { headers } = new Request("http://localhost/", init as RequestInit);
+  return asked && !headers.has("content-type");
+}
+
+async function whole(pieces: AsyncIterable<Uint8Array>): Promise<Blob> {
+  const all: Uint8Array<ArrayBuffer>[] = [];
+  for await (const piece of pieces) all.push(piece as Uint8Array<ArrayBuffer>);
+  return new Blob(all);
+}
+
+// -------------------------------------------------------------- the end
+
+async function untilEnd(
+  transport: Transport,
+  created: BatchResource,
+  { onProgress, pollMs = 2000, timeoutMs, signal }: BatchOptions,
+): Promise<BatchResource> {
+  const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs;
+  for (let batch = created; ; ) {
+    const { id, status, request_counts: counts, eta } = batch;
+    onProgress?.({ batchId: id, status, ...counts, ...(eta !== undefined && { eta: new Date(eta * 1000) }) });
+    if (status === "failed" || status === "completed" || status === "expired" || status === "cancelled") return batch;
+    const leftMs = deadline - Date.now();
+    if (leftMs <= 0) throw new SluiceTimeoutError(`Batch ${id} has not ended within ${timeoutMs} ms; it goes on.`);
+    await sleep(Math.min(pollMs, leftMs), signal);
+    batch = await transport.json<BatchResource>(`/v1/batches/${id}`, { signal });
+  }
+}
+
+async function* resultsOf(
+  transport: Transport,
+  { id, request_counts: { total }, error_file_id: errorFile }: BatchResource,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<BatchResult> {
+  let told = 0;
+  /** Of requests without an answer: the error file has these too. */
+  const unanswered = new Set<string>();
+  let after = 0;
+  for (let tries = 0; ; ) {
+    let inPage = 0;
+    try {
+      const response = await transport.open(`/v1/batches/${id}/results?after=${after}&limit=${pageSize}`, { signal });
+      for await (const text of linesOf(response)) {
+        const line = JSON.parse(text) as ResultLine;
+        after = line.line!;
+        inPage++;
+        told++;
+        tries = 0;
+        if (line.response?.status_code !== 200) unanswered.add(line.custom_id);
+        yield resultOf(line);
+      }
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      // Cut in the middle of a page: the next one begins behind the last line that came.
+      const cut = !(error instanceof Error && error.name.startsWith("Sluice"));
+      if (!cut || ++tries >= resultTries) throw error;
+      continue;
+    }
+    if (inPage < pageSize) break;
+  }
+  if (told === total || errorFile === undefined) return;
+
+  // Requests that never became jobs: the batch was over before their turn.
+  const response = await transport.open(`/v1/files/${errorFile}/content`, { signal });
+  for await (const text of linesOf(response)) {
+    const line = JSON.parse(text) as ResultLine;
+    if (unanswered.has(line.custom_id)) continue;
+    told++;
+    yield resultOf(line);
+  }
+  if (told < total) {
+    throw new SluiceConnectionError(`Of batch ${id} only ${told} of ${total} results came.`);
+  }
+}
+
+function resultOf({ custom_id, response, error }: ResultLine): BatchResult {
+  if (!response) return { customId: custom_id, text: null, response: null, error };
+  const { status_code: status, body } = response;
+  const { choices, error: refused } = body as {
+    choices?: { message?: { content?: string | null } }[];
+    error?: { code?: string | null; message?: string };
+  };
+  const answered = { customId: custom_id, text: choices?.[0]?.message?.content ?? null, response: { status, body } };
+  if (status === 200) return { ...answered, error: null };
+  return { ...answered, error: { code: refused?.code ?? "unknown", message: refused?.message ?? `Status ${status}.` } };
+}
+
+/** Some readers take these characters for the end of a line. */
+function onOneLine(json: string): string {
+  return json.replace(/[\u0085\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}

@@ -1,0 +1,157 @@
+// The quotas of deployments: from the file to settings, the limits that are read from AWS instead, and what must hold
+// between them.
+import { isDeepStrictEqual } from "node:util";
+import { reservedCost } from "../scheduler/cost.ts";
+import { ConfigError, formatPath, type Path, type Report } from "./config-problems.ts";
+import type { FileQuota } from "./config-schema.ts";
+import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "./settings.ts";
+
+export function resolveQuota(quota: FileQuota, deployment: string, path: Path, report: Report): QuotaSettings {
+  const { unit, per, fallback } = quota;
+  const isAuto = quota.limit === "auto";
+  // Never in force without a fallback: a limit that stays unknown ends the start.
+  const limit = quota.limit === "auto" ? (fallback ?? Number.MAX_SAFE_INTEGER) : quota.limit;
+  if (!isAuto && quota.burst !== undefined && quota.burst > limit) {
+    report([...path, "burst"], `is ${quota.burst}; allowed: at most the limit, ${limit}`);
+  }
+  if (!isAuto && fallback !== undefined) {
+    report([...path, "fallback"], "stands beside a limit that is a number; allowed: only with limit: auto");
+  }
+  if (isAuto && !isListed(unit, per)) {
+    report(
+      [...path, "limit"],
+      `is auto, but AWS lists no quota on ${unit} per ${per}; allowed: auto for requests and tokens per minute and ` +
+        "tokens per day, or a number",
+    );
+  }
+  if (quota.resetHourUtc !== undefined && per !== "day") {
+    report([...path, "resetHourUtc"], "stands beside per: minute; allowed: only with per: day");
+  }
+  return {
+    name: quota.name ?? `${deployment}:${unit}/${per}`,
+    unit,
+    per,
+    limit,
+    ...(isAuto && {
+      auto: {
+        key: formatPath(path),
+        defaultBurst: quota.burst === undefined,
+        ...(fallback !== undefined && { fallback }),
+      },
+    }),
+    burst: quota.burst ?? defaultBurst(unit, limit),
+    ...(quota.resetHourUtc !== undefined && { resetHourUtc: quota.resetHourUtc }),
+  };
+}
+
+function defaultBurst(unit: QuotaSettings["unit"], limit: number): number {
+  return unit === "requests" ? limit : Math.max(1, Math.floor(limit / 10));
+}
+
+/** Whether Service Quotas has rows of this kind. */
+function isListed(unit: QuotaSettings["unit"], per: QuotaSettings["per"]): boolean {
+  return unit === "tokens" || (unit === "requests" && per === "minute");
+}
+
+// ---------------------------------------------------------------- limits that are read from AWS
+
+export interface AutoQuota {
+  deployment: DeploymentSettings;
+  quota: QuotaSettings & { auto: NonNullable<QuotaSettings["auto"]> };
+}
+
+/** The quotas whose limit is `auto`. */
+export function autoQuotas(settings: Pick<Settings, "models">): AutoQuota[] {
+  return Object.values(settings.models).flatMap((model) =>
+    model.deployments.flatMap((deployment) =>
+      deployment.quotas.flatMap((quota) => (quota.auto ? [{ deployment, quota: quota as AutoQuota["quota"] }] : [])),
+    ),
+  );
+}
+
+/**
+ * Puts limits into the quotas that wait for one.
+ * @param limitOf by the quota's name: the limit, or why there is none
+ * @throws ConfigError that names every key whose limit is unknown, or unusable beside the other keys
+ */
+export function setAutoLimits(settings: Pick<Settings, "models">, limitOf: (name: string) => number | string): void {
+  const problems: string[] = [];
+  for (const { quota } of autoQuotas(settings)) {
+    const limit = limitOf(quota.name);
+    if (typeof limit === "string") {
+      problems.push(`${quota.auto.key}.limit is auto, but ${limit}`);
+      continue;
+    }
+    quota.limit = limit;
+    quota.burst = quota.auto.defaultBurst ? defaultBurst(quota.unit, limit) : Math.min(quota.burst, limit);
+  }
+  if (problems.length === 0) {
+    checkQuotas(settings.models, (path, text) => problems.push(`${formatPath(path)} ${text}`));
+  }
+  if (problems.length > 0) {
+    throw new ConfigError(
+      [
+        "The limits that AWS lists cannot be used:",
+        ...problems.map((problem) => `  ${problem}`),
+        "Put a number there, or a fallback beside auto; `sluice quotas` shows what AWS lists.",
+      ].join("\n"),
+    );
+  }
+}
+
+// ---------------------------------------------------------------- what must hold between keys
+
+export function checkQuotas(models: Record<string, ModelSettings>, report: Report): void {
+  checkRoomForOneAnswer(models, report);
+  checkSharedQuotas(models, report);
+}
+
+function checkRoomForOneAnswer(models: Record<string, ModelSettings>, report: Report) {
+  for (const [alias, { maxOutputTokens, deployments }] of Object.entries(models)) {
+    deployments.forEach((deployment, i) => {
+      deployment.quotas.forEach((quota, j) => {
+        const output = reservedCost("output_tokens", { input: 0, output: maxOutputTokens }, deployment.outputBurndown);
+        if ((quota.unit === "tokens" || quota.unit === "output_tokens") && quota.limit <= output) {
+          const factor = deployment.outputBurndown > 1 ? `, which count ${deployment.outputBurndown} times,` : "";
+          report(
+            [
+              "models",
+              alias,
+              "deployments",
+              i,
+              "quotas",
+              j,
+              quota.auto?.fallback === quota.limit ? "fallback" : "limit",
+            ],
+            `is ${quota.limit}, so no job with the model's ${maxOutputTokens} output tokens${factor} could ever run; ` +
+              `allowed: more than ${factor ? output : "maxOutputTokens"}`,
+          );
+        }
+      });
+    });
+  }
+}
+
+function checkSharedQuotas(models: Record<string, ModelSettings>, report: Report) {
+  const first = new Map<string, { quota: QuotaSettings; deployment: string }>();
+  for (const [alias, model] of Object.entries(models)) {
+    model.deployments.forEach((deployment, i) => {
+      deployment.quotas.forEach((quota, j) => {
+        const other = first.get(quota.name);
+        if (!other) first.set(quota.name, { quota, deployment: deployment.id });
+        else if (other.deployment !== deployment.id && !isDeepStrictEqual(comparable(other.quota), comparable(quota))) {
+          report(
+            ["models", alias, "deployments", i, "quotas", j],
+            `shares the quota "${quota.name}" with ${other.deployment} but differs from it; ` +
+              "allowed: the same unit, per, limit, burst and resetHourUtc wherever a name is used",
+          );
+        }
+      });
+    });
+  }
+}
+
+/** Two places that both say `auto` say the same. */
+function comparable({ auto, ...quota }: QuotaSettings): object {
+  return { ...quota, ...(auto && { fallback: auto.fallback }) };
+}

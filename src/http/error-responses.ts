@@ -1,0 +1,137 @@
+// One shape for every error, whoever raised it: our own checks, Fastify, or Node's HTTP parser.
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from "fastify";
+import Type from "typebox";
+import { type ErrorCode, errorTable, SluiceError } from "../domain/errors.ts";
+import { isOpenAiPath, openAiErrorOf, openAiStatusOf } from "../wire/openai/openai-errors.ts";
+
+/** Seconds; for a 503 that does not say itself when to come back. */
+const defaultRetryAfterS = 5;
+
+const errorBody = Type.Object({
+  code: Type.Enum(Object.keys(errorTable) as ErrorCode[], { description: "Stable; see docs/errors.md." }),
+  message: Type.String({ description: "What is wrong, for people." }),
+  field: Type.Optional(Type.String({ description: "The field at fault, as the caller wrote it." })),
+  job_id: Type.Optional(Type.String({ description: "The job that the error is about." })),
+  advice: Type.Optional(Type.String({ description: "What to do about it." })),
+  request_id: Type.Optional(
+    Type.String({ description: "Stands in the service's log with everything about this request." }),
+  ),
+});
+
+/** Registered with Fastify under this `$id`; the routes refer to it. */
+export const errorSchema = Type.Object({ error: errorBody }, { $id: "Error", additionalProperties: false });
+
+/** What `/enqueue` answers: the same, and the word that its clients look at. */
+export const enqueueErrorSchema = Type.Object(
+  { success: Type.Literal(false), error: errorBody },
+  { $id: "EnqueueError", additionalProperties: false },
+);
+
+/** The `response` entries of a route's schema for the errors that it may answer. */
+export function errorResponses(
+  codes: readonly ErrorCode[],
+  schemaId: "Error" | "EnqueueError" | "OpenAIError" = "Error",
+) {
+  const responses: Record<number, { description: string; $ref: string }> = {};
+  for (const code of ["unauthenticated" as const, ...codes, "cross_origin" as const, "internal" as const]) {
+    const { advice } = errorTable[code];
+    const status = schemaId === "OpenAIError" ? openAiStatusOf(code) : errorTable[code].status;
+    const before = responses[status] ? `${responses[status].description}\n\n` : "";
+    responses[status] = { description: `${before}\`${code}\`: ${advice}`, $ref: `${schemaId}#` };
+  }
+  return responses;
+}
+
+/** Of a call that changes what many jobs do, besides its own. */
+export const controlErrors: readonly ErrorCode[] = [
+  ...(["invalid_request", "invalid_json", "unknown_environment", "forbidden", "too_large"] as const),
+  ...(["unsupported_media_type", "unavailable", "fate_unknown", "storage_full"] as const),
+];
+
+export const jsonExpected = "The body must be JSON, with Content-Type: application/json.";
+
+/** For Fastify's setErrorHandler and frameworkErrors. */
+export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const known = asSluiceError(error, request);
+  // Who has gone away hears nothing of it, and nothing went wrong.
+  if (known.status >= 500 && known.code !== "paused" && !(known.code === "wait_timeout" && reply.raw.destroyed)) {
+    const level = known.code === "internal" ? "error" : "warn";
+    const { id, method } = request;
+    const about = { err: error, requestId: id, method, route: request.routeOptions?.url };
+    request.log[level]({ ...about, code: known.code, reason: known.message }, "failed to answer a request");
+  }
+  const { field, jobId, retryAfterS = defaultRetryAfterS } = known.details;
+  if (known.status === 503) reply.header("retry-after", String(Math.ceil(retryAfterS)));
+  // OpenAI's clients would send the same again at once.
+  if (known.status === 402 || known.status === 429 || known.status === 507) reply.header("x-should-retry", "false");
+  if (known.status === 401) reply.header("www-authenticate", "Bearer");
+  if (isOpenAiPath(request.url)) {
+    reply.header("x-request-id", request.id);
+    if (jobId !== undefined) {
+      // The job has had its tries; the same request would be another job.
+      reply.headers({ "x-sluice-job-id": jobId, "x-should-retry": "false" });
+    }
+    reply.code(openAiStatusOf(known.code)).send({ error: openAiErrorOf(known) });
+    return;
+  }
+  reply.code(known.status).send({
+    ...(request.routeOptions?.url === "/enqueue" && { success: false }),
+    error: {
+      code: known.code,
+      message: known.message,
+      ...(field !== undefined && { field }),
+      ...(jobId !== undefined && { job_id: jobId }),
+      advice: errorTable[known.code].advice,
+      request_id: request.id,
+    },
+  });
+}
+
+export function notFound(request: FastifyRequest): SluiceError {
+  return new SluiceError("not_found", `There is nothing at ${request.method} ${request.url.slice(0, 200)}.`);
+}
+
+function asSluiceError(error: unknown, request: FastifyRequest): SluiceError {
+  const { code = "", statusCode = 500, message } = error as Partial<FastifyError>;
+  // A body that nobody asked for may be as broken as it likes: what is wrong is the path.
+  if (request.is404 && (code === "invalid_json" || code.startsWith("FST_ERR_CTP_"))) return notFound(request);
+  if (error instanceof SluiceError) return error;
+  switch (code) {
+    case "FST_ERR_CTP_BODY_TOO_LARGE":
+      return new SluiceError("too_large", "The body is larger than the service takes.", { field: "body" });
+    case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
+      return new SluiceError("unsupported_media_type", jsonExpected);
+    case "FST_ERR_CTP_EMPTY_JSON_BODY":
+      return new SluiceError("invalid_json", "The body is empty; a JSON object is expected.");
+    case "FST_ERR_BAD_URL":
+      return new SluiceError(
+        "invalid_request",
+        "The path is not valid: a % must be followed by two hexadecimal digits.",
+      );
+  }
+  if (statusCode >= 400 && statusCode < 500) return new SluiceError("invalid_request", `${message}.`);
+  return new SluiceError("internal", "Something went wrong inside the service.", {}, { cause: error });
+}
+
+/** For Fastify's clientErrorHandler: what Node could not even read as a request. There is no reply object then. */
+export function answerClientError(error: Pick<ConnectionError, "code">, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const code = error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "request_timeout" : "invalid_request";
+  const message =
+    code === "request_timeout"
+      ? "The request did not arrive in time."
+      : error.code === "HPE_HEADER_OVERFLOW"
+        ? "The headers are too large."
+        : "The request is not valid HTTP.";
+  const { status, advice } = errorTable[code];
+  const body = JSON.stringify({ error: { code, message, advice } });
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

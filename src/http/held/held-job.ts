@@ -1,0 +1,185 @@
+// A held call: how long its caller waits, as what its job is submitted, and what happens when the caller disconnects.
+import type { FastifyRequest } from "fastify";
+import Type from "typebox";
+import type { Settings } from "../../config/settings.ts";
+import { type ErrorCode, errorTable, SluiceError } from "../../domain/errors.ts";
+import { isErased, type Job, type JobRecord, type Priority, priorities } from "../../domain/job.ts";
+import { type Caller, wasAbandoned } from "../../jobs/caller.ts";
+import { takeAwaited } from "../../jobs/callers/caller-records.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import { pauseSentence } from "../../jobs/pause.ts";
+import { eraseAnswered } from "../../jobs/submit/ephemeral.ts";
+import type { Once } from "../../jobs/submit/idempotency.ts";
+import { buildJob, type SubmitHooks, submitOnce } from "../../jobs/submit/submit.ts";
+import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
+import { environmentHeader, environmentOf } from "../environment-header.ts";
+import { idempotencyHeaders, onceOfHeldCall } from "../idempotency-header.ts";
+
+/** What a call may answer once its job is accepted. */
+export const heldErrors: ErrorCode[] = [
+  ...(["provider_rejected", "content_filtered", "cancelled", "malformed_output", "model_unavailable"] as const),
+  ...([
+    "tries_exhausted",
+    "unknown_end",
+    "expired",
+    "wait_timeout",
+    "stream_interrupted",
+    "caller_disconnected",
+    "paused",
+  ] as const),
+];
+
+/** For the `headers` of a route's schema. */
+export const heldHeaders = Type.Object({
+  ...idempotencyHeaders.properties,
+  ...environmentHeader,
+  "x-sluice-keep": Type.Optional(
+    Type.Enum(["true", "false"], {
+      description:
+        "true: the job goes on when the caller disconnects. false: its caller cannot come back. By default a caller with an Idempotency-Key, or whose client repeats requests by itself, can come back for a while.",
+    }),
+  ),
+});
+
+/** Added to the longest wait, so that a deadline is heard of as such. */
+const graceMs = 5000;
+
+export interface Held {
+  environment: string;
+  priority: Priority;
+  /** The job goes on when its caller disconnects. */
+  keep: boolean;
+  /** How the caller can come back; absent if it cannot. */
+  returnsBy?: "key" | "retry";
+  /** The client says that it sends the request again. */
+  isRetry: boolean;
+  once: Once | undefined;
+  /** How long to wait for the answer. */
+  waitMs: number;
+}
+
+/**
+ * What a request says about itself outside of its body.
+ * @param operation two operations never share a key
+ * @throws SluiceError `unknown_environment`, `invalid_request`
+ */
+export function heldBy(request: FastifyRequest, settings: Settings, operation: string): Held {
+  const { headers, caller } = request;
+  const keep = headers["x-sluice-keep"];
+  if (keep !== undefined && keep !== "true" && keep !== "false") {
+    throw new SluiceError("invalid_request", "x-sluice-keep must be true or false.", { field: "x-sluice-keep" });
+  }
+  const once = onceOfHeldCall(request, operation);
+  // The SDKs that Stainless generates, OpenAI's among them, count their tries from 0.
+  const tries = headers["x-stainless-retry-count"];
+  const returnsBy = once ? "key" : tries === undefined ? undefined : "retry";
+  return {
+    environment: environmentOf({ headers, caller }, settings),
+    priority: highestOf(caller),
+    keep: keep === "true",
+    ...(keep !== "false" && returnsBy && { returnsBy }),
+    isRetry: returnsBy === "retry" && /^[1-9]\d{0,3}$/.test(String(tries)),
+    once,
+    waitMs: settings.limits.maxChatWaitS * 1000 + graceMs,
+  };
+}
+
+function highestOf({ priorityMax }: Caller): Priority {
+  return priorityMax ?? priorities[0];
+}
+
+export interface SubmittedCall {
+  job: Job;
+  /** The job was there before: its caller came back. */
+  returned: boolean;
+}
+
+/**
+ * Submits the job of a held call, or finds the one that its caller came back for.
+ * @param streamed the answer is a stream, which can say that the job is paused; any other call is refused then
+ * @param onNew as for `submitOnce`
+ * @throws SluiceError as `submitOnce`, and `paused`
+ */
+export async function submitHeld(
+  context: HeldContext,
+  input: SubmitInput,
+  caller: Caller,
+  held: Held,
+  { streamed, onNew }: { streamed: boolean } & Pick<SubmitHooks, "onNew">,
+): Promise<SubmittedCall> {
+  const wanted = asHeld(context, input, held);
+  if (held.isRetry) {
+    const awaited = await takeAwaited(context, await buildJob(context, wanted, caller));
+    if (awaited) return { job: awaited.job, returned: true };
+  }
+  let returned = true;
+  const hooks = {
+    async beforeNew(job: Job) {
+      const pause = streamed ? undefined : await context.pauses.of(job);
+      if (pause) throw new SluiceError("paused", pauseSentence(pause));
+    },
+    onNew(job: Job) {
+      returned = false;
+      onNew?.(job);
+    },
+  };
+  const job = await submitOnce(context, wanted, caller, held.once, hooks);
+  return { job, returned };
+}
+
+/**
+ * No caller waits longer than the service allows. That is the deadline of a job unless its caller keeps it, or can come
+ * back under a key at any time.
+ */
+function asHeld({ callers, settings }: HeldContext, input: SubmitInput, { keep, returnsBy }: Held): SubmitInput {
+  if (keep) return input;
+  const waitingCaller = callers.mark(returnsBy);
+  if (returnsBy === "key") return { ...input, waitingCaller };
+  const expiresInMs = Math.min(input.expiresInMs ?? Number.POSITIVE_INFINITY, settings.limits.maxChatWaitS * 1000);
+  return { ...input, waitingCaller, expiresInMs };
+}
+
+/**
+ * Waits for a job whose caller is connected. When the caller is answered or disconnects, the rule of
+ * jobs/callers/waiting-callers.ts decides about the job.
+ * @param wait returns the job as it was when the waiting ended
+ */
+export async function whileHeld(
+  context: HeldContext,
+  { job, returned }: SubmittedCall,
+  { keep }: Held,
+  wait: () => Promise<JobRecord>,
+): Promise<JobRecord> {
+  let record: JobRecord | undefined;
+  try {
+    await context.callers.connect(job, { returned, keep });
+    record = await wait();
+    return record;
+  } finally {
+    await context.callers.disconnect(job, { ended: record?.outcome !== undefined });
+    if (record) await eraseAnswered(context, record);
+  }
+}
+
+/** Why there is no answer; undefined if there is one. */
+export function failureOf({ job, outcome }: JobRecord, closing: AbortSignal): SluiceError | undefined {
+  const jobId = job.id;
+  if (!outcome) {
+    if (closing.aborted) return closing.reason as SluiceError;
+    return new SluiceError("wait_timeout", "The answer was not there in time.", { jobId });
+  }
+  switch (outcome.status) {
+    case "completed":
+      // Asked for again under the Idempotency-Key of a job that left nothing behind.
+      if (!isErased(job.request)) return undefined;
+      return new SluiceError("conflict", "The job was answered before, and its texts have been erased.", { jobId });
+    case "cancelled":
+      // Without the id of the job, because the request may be repeated: it becomes a new job.
+      if (wasAbandoned({ outcome })) return new SluiceError("caller_disconnected", outcome.error!.message);
+      return new SluiceError("cancelled", "The job was cancelled.", { jobId });
+    default: {
+      const { code = outcome.status, message = `The job has ${outcome.status}.` } = outcome.error ?? {};
+      return new SluiceError(Object.hasOwn(errorTable, code) ? (code as ErrorCode) : "internal", message, { jobId });
+    }
+  }
+}

@@ -1,0 +1,84 @@
+// The answer to a held call as a stream. Until the first event is sent, a failure is answered as to any other call;
+// from then on it is the last event. An answer that starts over can no longer be told, and ends the stream.
+import type { FastifyReply } from "fastify";
+import { SluiceError } from "../../domain/errors.ts";
+import type { Job, JobRecord } from "../../domain/job.ts";
+import type { Caller } from "../../jobs/caller.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import { JobFollower } from "../../jobs/read/follow.ts";
+import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
+import { EventStream } from "../event-stream.ts";
+import { failureOf, type Held, type SubmittedCall, whileHeld } from "./held-job.ts";
+import { commentWhileWaiting } from "./wait-comments.ts";
+
+/** What is sent, in the words of the call. */
+export interface StreamForm {
+  /** @param position once this is told */
+  text(text: string, position: TextPosition): void;
+  end(record: JobRecord, position: TextPosition): void;
+  fail(error: SluiceError): void;
+}
+
+export interface StreamedCall {
+  reply: FastifyReply;
+  caller: Caller;
+  held: Held;
+  keepAliveMs: number;
+  /** Aborted when nobody can be answered any more. */
+  gone: AbortSignal;
+  /** Aborted, with the reason, if that is because the server closes. */
+  closing: AbortSignal;
+  /** Submits the job. A new one is handed over before it is stored, so that no event is missed. */
+  submit: (onNew: (job: Job) => void) => Promise<SubmittedCall>;
+  form: (job: Job, events: EventStream) => StreamForm;
+}
+
+/** @throws SluiceError before anything was sent: to be answered as to any other call */
+export async function streamJob(context: HeldContext, call: StreamedCall): Promise<void> {
+  const { reply, caller, held, gone, closing } = call;
+  const broken = new AbortController();
+  const breakOff = (message: string) => broken.abort(new SluiceError("stream_interrupted", message));
+  const events = new EventStream(reply, {
+    keepAliveMs: call.keepAliveMs,
+    onSlow: () => breakOff("The answer was not taken as fast as it came."),
+  });
+  let stopComments = () => {};
+  let follower: JobFollower | undefined;
+  let form: StreamForm | undefined;
+  let position = textStart;
+
+  const follow = (job: Job): void => {
+    const to = call.form(job, events);
+    form = to;
+    reply.header("x-sluice-job-id", job.id);
+    follower = new JobFollower(context, job.id, (news, now) => {
+      position = now;
+      if (broken.signal.aborted) return;
+      if (news.type === "text") to.text(news.text, now);
+      else if (news.type === "restart") breakOff("The call broke off and started anew, so the text so far is void.");
+    });
+  };
+
+  try {
+    const submitted = await call.submit(follow);
+    if (!follower) follow(submitted.job);
+    stopComments = commentWhileWaiting(context, submitted.job, events, call.keepAliveMs);
+    const signal = AbortSignal.any([gone, broken.signal]);
+    const record = await whileHeld(context, submitted, held, () =>
+      follower!.untilEnd(caller, { waitMs: held.waitMs, signal }),
+    );
+    const failure = broken.signal.aborted ? (broken.signal.reason as SluiceError) : failureOf(record, closing);
+    if (failure) throw failure;
+    form!.end(record, position);
+  } catch (error) {
+    if (!events.opened) throw error;
+    if (!(error instanceof SluiceError)) context.log.error({ err: error }, "failed to stream an answer");
+    form!.fail(
+      error instanceof SluiceError ? error : new SluiceError("internal", "Something went wrong inside the service."),
+    );
+  } finally {
+    stopComments();
+    follower?.stop();
+    events.end();
+  }
+}

@@ -1,0 +1,105 @@
+// A response followed from where its reader is: what is past first, then what comes. Who follows holds nothing up and
+// cancels nothing by leaving, and may come back with the number of the last event that it has, to any process.
+import type { FastifyReply } from "fastify";
+import { SluiceError } from "../../domain/errors.ts";
+import { isErased, type JobRecord } from "../../domain/job.ts";
+import { jsonLine } from "../../domain/json-lines.ts";
+import type { Caller } from "../../jobs/caller.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import { JobFollower } from "../../jobs/read/follow.ts";
+import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
+import { attemptOf, positionAfter, ResponseEvents } from "../../wire/openai/responses-events.ts";
+import { EventStream } from "../event-stream.ts";
+import { commentWhileWaiting } from "./wait-comments.ts";
+
+export interface FollowedResponse {
+  reply: FastifyReply;
+  caller: Caller;
+  /** As it is now. */
+  record: JobRecord;
+  /** The number of the last event that the reader has; absent: none. */
+  after?: number | undefined;
+  keepAliveMs: number;
+  /** Aborted when nobody can be answered any more. */
+  gone: AbortSignal;
+  /** Aborted, with the reason, if that is because the server closes. */
+  closing: AbortSignal;
+}
+
+/** @throws SluiceError `conflict` before anything was sent, if what the reader has is void */
+export async function streamResponse(context: HeldContext, followed: FollowedResponse): Promise<void> {
+  const { reply, caller, record, after, gone, closing } = followed;
+  const { id: jobId } = record.job;
+  let position = startOf(record, after);
+  const broken = new AbortController();
+  const breakOff = (message: string) => broken.abort(new SluiceError("stream_interrupted", message, { jobId }));
+  const events = new EventStream(reply, {
+    keepAliveMs: followed.keepAliveMs,
+    onSlow: () => breakOff("The stream was not taken as fast as it came. The response goes on."),
+  });
+  const form = new ResponseEvents(record.job, after);
+  const send = (objects: readonly { type: string }[]) => {
+    for (const object of objects) events.send(jsonLine(object), { event: object.type });
+  };
+  reply.header("x-sluice-job-id", jobId);
+  events.open();
+  send(form.created());
+  const follower = new JobFollower(
+    context,
+    jobId,
+    (news, now) => {
+      position = now;
+      if (broken.signal.aborted) return;
+      if (news.type === "text") send(form.text(news.text, now));
+      else if (news.type === "state" && news.state === "in_progress") send(form.inProgress());
+      else if (news.type === "restart") breakOff(`${startedAnew} The response goes on.`);
+    },
+    position,
+  );
+  const stopComments = commentWhileWaiting(context, record.job, events, followed.keepAliveMs);
+  try {
+    const signal = AbortSignal.any([gone, broken.signal]);
+    const ended = await context.callers.whileRead(record.job, () =>
+      follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
+    );
+    if (broken.signal.aborted) throw broken.signal.reason;
+    if (isErased(ended.job.request)) throw new SluiceError("not_found", "The response was deleted.", { jobId });
+    if (ended.outcome?.status === "completed") send(form.end(ended, position));
+    else if (ended.outcome) send(form.endWithout(ended));
+    else if (closing.aborted) throw closing.reason;
+  } catch (error) {
+    if (!(error instanceof SluiceError)) context.log.error({ err: error, jobId }, "failed to stream a response");
+    send(
+      form.breakOff(
+        error instanceof SluiceError ? error : new SluiceError("internal", "Something went wrong inside the service."),
+      ),
+    );
+  } finally {
+    stopComments();
+    follower.stop();
+    events.end();
+  }
+}
+
+const startedAnew = "The call broke off and started anew, so the text so far is void.";
+const fromTheBeginning = "Read the response from the beginning, without starting_after.";
+
+/** Where in the text a reader stands. */
+function startOf({ job, outcome, attempts }: JobRecord, after: number | undefined): TextPosition {
+  if (after === undefined) return textStart;
+  const position = positionAfter(after);
+  const { attempt, chars } = position;
+  const answering = outcome ? (outcome.attempt ?? attempt) : (attempts.at(-1)?.n ?? 0);
+  if (outcome?.status === "completed" && attemptOf(after) > (outcome.attempt ?? attemptOf(after))) {
+    const message = `The event with this number is of another call than the one that was answered. ${fromTheBeginning}`;
+    throw new SluiceError("conflict", message, { field: "starting_after", jobId: job.id });
+  }
+  // Whatever it heard of one that has ended without an answer, there is nothing more of that.
+  if (chars === 0 || (outcome && outcome.status !== "completed")) return position;
+  if (answering > attempt) {
+    const message = `${startedAnew} ${fromTheBeginning}`;
+    throw new SluiceError("conflict", message, { field: "starting_after", jobId: job.id });
+  }
+  // Events after the text have higher numbers than the text is long.
+  return outcome ? { ...position, chars: Math.min(chars, outcome.text?.length ?? 0) } : position;
+}

@@ -1,0 +1,58 @@
+// How request bodies are read: JSON in UTF-8, or a form that a route reads as it arrives.
+import { isUtf8 } from "node:buffer";
+import { quote, SluiceError } from "../../domain/errors.ts";
+import { keepExact } from "../../jobs/submit/exact-json.ts";
+import { requireUnicodeIn } from "../../jobs/submit/unicode.ts";
+import { jsonExpected } from "../error-responses.ts";
+import type { HttpServer } from "../http-types.ts";
+
+/** Bytes that are no UTF-8 are refused: decoded, they would silently become another prompt than was sent. */
+export function acceptJsonOnly(app: HttpServer): void {
+  const parse = app.getDefaultJsonParser("error", "error");
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body: Buffer, done) => {
+    // Many clients name the type of a body that they do not send.
+    if (body.length === 0 && request.routeOptions.schema?.body === undefined) return done(null, undefined);
+    const charset = charsetsOf(request.headers["content-type"]).find((name) => !/^utf-?8$/i.test(name));
+    if (charset !== undefined) {
+      const message = `JSON must be UTF-8; got the charset ${quote(charset)}.`;
+      return done(new SluiceError("unsupported_media_type", message, { field: "Content-Type" }));
+    }
+    if (!isUtf8(body)) return done(new SluiceError("invalid_json", "The body is not valid UTF-8."));
+    const text = body.toString();
+    parse(request, text, (error, value) => {
+      if (error) return done(jsonError(text, error));
+      try {
+        requireUnicodeIn(value, text);
+        keepExact(value, text, request.routeOptions.config.keptAsText ?? []);
+      } catch (reason) {
+        return done(reason as Error);
+      }
+      done(null, value);
+    });
+  });
+  // A form is for a file, and its route reads it as it arrives.
+  app.addContentTypeParser("multipart/form-data", (request, _body, done) => {
+    const { upload } = request.routeOptions.config;
+    done(upload ? null : new SluiceError("unsupported_media_type", jsonExpected), undefined);
+  });
+}
+
+/** Every charset that a media type names: which of two a reader takes is not defined. */
+function charsetsOf(contentType = ""): string[] {
+  const parameters = contentType.matchAll(/;\s*charset\*?\s*=\s*(?:"([^"]*)"|([^\s;]*))/gi);
+  return [...parameters].map(([, quoted, bare]) => quoted ?? bare ?? "");
+}
+
+function jsonError(text: string, error: Error): Error {
+  if (text === "") return error;
+  try {
+    JSON.parse(text);
+    return new SluiceError(
+      "invalid_json",
+      "The body holds a key that is not allowed: __proto__ or constructor.prototype.",
+    );
+  } catch (reason) {
+    return new SluiceError("invalid_json", `The body is not valid JSON: ${(reason as Error).message}.`);
+  }
+}

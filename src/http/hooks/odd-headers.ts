@@ -1,0 +1,32 @@
+// Headers without which a request cannot be understood as it was meant. Node would refuse the first without a word.
+import type { onRequestHookHandler } from "fastify";
+import { SluiceError } from "../../domain/errors.ts";
+
+export const refuseOddHeaders: onRequestHookHandler = ({ headers, raw }, _reply, done) => {
+  if (headers.host === undefined && raw.httpVersion === "1.1") {
+    return done(new SluiceError("invalid_request", "The header Host is required.", { field: "Host" }));
+  }
+  if (hasSeveralHosts(raw.rawHeaders)) {
+    return done(new SluiceError("invalid_request", "The header Host is given more than once.", { field: "Host" }));
+  }
+  const encoding = headers["content-encoding"];
+  const readsBody = raw.method !== "GET" && raw.method !== "HEAD";
+  if (readsBody && encoding !== undefined && encoding !== "identity") {
+    return done(
+      new SluiceError("unsupported_media_type", "The body must be sent as it is, without Content-Encoding.", {
+        field: "Content-Encoding",
+      }),
+    );
+  }
+  done();
+};
+
+/** Node keeps the first one only, and a proxy in front may have looked at another. */
+function hasSeveralHosts(rawHeaders: readonly string[]): boolean {
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length === 4 && name.toLowerCase() === "host") hosts++;
+  }
+  return hosts > 1;
+}

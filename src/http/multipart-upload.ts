@@ -1,0 +1,143 @@
+// Reads the form of POST /v1/files as it arrives: the file goes on as a stream, and is never whole in memory.
+import type { IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
+import { Busboy, type BusboyHeaders, type BusboyInstance } from "@fastify/busboy";
+import { quote, SluiceError } from "../domain/errors.ts";
+
+/** What the form says beside the bytes. */
+export interface UploadForm {
+  filename: string;
+  purpose: string;
+  /** What the form says of `expires_after`; absent parts are undefined. */
+  expiresAfter?: { anchor: string | undefined; seconds: string | undefined };
+}
+
+interface Upload<Stored> {
+  request: IncomingMessage;
+  maxFileBytes: number;
+  /**
+   * Stores the file.
+   * @param form what stands in the form, which may come after the file; rejects if the form is not as it must be
+   */
+  store(bytes: AsyncIterable<Uint8Array>, form: () => Promise<UploadForm>): Promise<Stored>;
+}
+
+const [anchorField, secondsField] = ["expires_after[anchor]", "expires_after[seconds]"];
+const fields = ["file", "purpose", anchorField, secondsField];
+const maxFieldBytes = 1000;
+const maxFilenameLength = 255;
+/** Of a form besides its file: boundaries, headers, other fields. */
+const formBytes = 64 * 1024;
+
+/** @throws SluiceError `invalid_request`, `too_large`, or what `store` throws */
+export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Upload<Stored>): Promise<Stored> {
+  // Refused before it is sent, where it says so.
+  if (Number(request.headers["content-length"] ?? 0) > maxFileBytes + formBytes) throw tooLarge(maxFileBytes);
+  const busboy = busboyFor(request);
+  const values = new Map<string, string>();
+  let filename = "";
+  let storing: Promise<Stored> | undefined;
+  let bytes: Readable | undefined;
+  let mistake: SluiceError | undefined;
+
+  const complete = new Promise<void>((resolve, reject) => {
+    busboy.on("finish", resolve);
+    busboy.on("error", (error) => reject(badForm(`The form cannot be read: ${(error as Error).message}.`)));
+    request.on("error", reject);
+    request.on("close", () => {
+      if (!request.complete) reject(badForm("The connection was closed before the form was complete."));
+    });
+  });
+  const form = async (): Promise<UploadForm> => {
+    await complete;
+    if (mistake) throw mistake;
+    const purpose = values.get("purpose");
+    if (purpose === undefined) throw badForm("purpose is required.", "purpose");
+    const [anchor, seconds] = [values.get(anchorField), values.get(secondsField)];
+    const expires = anchor !== undefined || seconds !== undefined;
+    return {
+      filename: cut(filename) || "upload.jsonl",
+      purpose,
+      ...(expires && { expiresAfter: { anchor, seconds } }),
+    };
+  };
+
+  busboy.on("field", (name, value, _nameCut, valueCut) => {
+    if (!fields.includes(name) || name === "file") mistake ??= unexpected(name);
+    else if (valueCut) mistake ??= badForm(`${name} is longer than ${maxFieldBytes} bytes.`, name);
+    else values.set(name, value);
+  });
+  busboy.on("file", (name, stream, givenName) => {
+    // Whoever reads it hears of it; without a listener of its own it would end the process once nobody does.
+    stream.on("error", () => {});
+    if (name !== "file" || storing) {
+      mistake ??= storing ? badForm("There must be one file.", "file") : unexpected(name);
+      stream.resume();
+      return;
+    }
+    filename = givenName ?? "";
+    bytes = stream;
+    storing = store(bounded(stream, maxFileBytes), form);
+    storing.catch(() => {});
+  });
+  // A form that breaks off must not leave whoever reads its file waiting.
+  complete.catch((error) => bytes?.destroy(error));
+  request.pipe(busboy);
+  try {
+    // What goes wrong with the file is heard of before the form is complete.
+    await Promise.race([complete, failureOf(() => storing, busboy)]);
+    if (!storing) throw mistake ?? badForm("file is required.", "file");
+    return await storing;
+  } catch (error) {
+    request.unpipe(busboy);
+    bytes?.destroy();
+    await storing?.catch(() => {});
+    throw error;
+  }
+}
+
+/** Rejects when the file cannot be stored; never resolves. */
+function failureOf(storing: () => Promise<unknown> | undefined, busboy: BusboyInstance): Promise<never> {
+  return new Promise((_, reject) => {
+    busboy.on("file", () => storing()?.catch(reject));
+  });
+}
+
+function busboyFor(request: IncomingMessage): BusboyInstance {
+  try {
+    return new Busboy({
+      headers: request.headers as BusboyHeaders,
+      limits: { fieldSize: maxFieldBytes, fields: 20, files: 2, parts: 22, headerPairs: 50, headerSize: 8192 },
+    });
+  } catch (error) {
+    throw badForm(`The form cannot be read: ${(error as Error).message}.`);
+  }
+}
+
+/** No character is cut in two. */
+function cut(filename: string): string {
+  return filename.slice(0, maxFilenameLength).replace(/\p{Surrogate}/gu, "");
+}
+
+async function* bounded(stream: Readable, maxBytes: number): AsyncIterable<Uint8Array> {
+  let size = 0;
+  for await (const piece of stream as AsyncIterable<Buffer>) {
+    size += piece.length;
+    if (size > maxBytes) throw tooLarge(maxBytes);
+    yield piece;
+  }
+}
+
+function tooLarge(maxBytes: number): SluiceError {
+  return new SluiceError("too_large", `The file is larger than ${maxBytes} bytes (limits.maxFileBytes).`, {
+    field: "file",
+  });
+}
+
+function unexpected(name: string): SluiceError {
+  return badForm(`${quote(name)} is not a known field; known are: ${fields.join(", ")}.`, name.slice(0, 100));
+}
+
+function badForm(message: string, field?: string): SluiceError {
+  return new SluiceError("invalid_request", message, field === undefined ? {} : { field });
+}

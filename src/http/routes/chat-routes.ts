@@ -1,0 +1,117 @@
+// POST /v1/chat/completions: a job whose caller holds the line, in OpenAI's words.
+import type { FastifyReply } from "fastify";
+import Type from "typebox";
+import type { Caller } from "../../jobs/caller.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import { waitForEnd } from "../../jobs/read/wait.ts";
+import { dryRun } from "../../jobs/submit/dry-run.ts";
+import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../../wire/dry-run-resource.ts";
+import { submitErrors } from "../../wire/job-request.ts";
+import { ChatChunks } from "../../wire/openai/chat-chunks.ts";
+import { type ChatRequest, chatBody, chatReader, chatTexts } from "../../wire/openai/chat-request.ts";
+import { chatCompletionOf } from "../../wire/openai/chat-response.ts";
+import { openAiErrorOf } from "../../wire/openai/openai-errors.ts";
+import { closingSignal, goneSignal } from "../disconnect.ts";
+import { errorResponses } from "../error-responses.ts";
+import { failureOf, type Held, heldBy, heldErrors, heldHeaders, submitHeld, whileHeld } from "../held/held-job.ts";
+import { streamJob } from "../held/held-stream.ts";
+import { compileQueryOnly } from "../hooks/validation.ts";
+import type { HttpServer } from "../http-types.ts";
+import { answersOf } from "./documentation-routes.ts";
+
+const completion = Type.Unsafe<object>({
+  type: "object",
+  description: "A chat completion as OpenAI has it.",
+  additionalProperties: true,
+});
+
+const chunk = Type.Unsafe<object>({
+  type: "object",
+  description: "The data of one event: a chunk of a chat completion as OpenAI has it. The last event is [DONE].",
+  additionalProperties: true,
+});
+
+interface Call extends ChatRequest {
+  held: Held;
+}
+
+/** @param keepAliveMs how often a stream without text sends a comment */
+export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
+  const { settings } = context;
+  const read = chatReader(settings);
+
+  const closing = closingSignal(app);
+
+  app.post(
+    "/v1/chat/completions",
+    {
+      config: {
+        documented: answersOf("The answer, or its pieces.", [completion, Type.Ref("DryRun#")], chunk),
+        keptAsText: chatTexts,
+      },
+      schema: {
+        tags: ["openai"],
+        operationId: "createChatCompletion",
+        summary: "Answer a conversation",
+        description:
+          "OpenAI's contract; docs/openai.md says what of it is honoured, ignored or refused. With `dry_run` nothing is stored, and the answer is the schema DryRun: see createJob.",
+        headers: heldHeaders,
+        querystring: dryRunQuery,
+        body: chatBody(settings),
+        response: {
+          200: completion,
+          ...errorResponses([...submitErrors, ...heldErrors], "OpenAIError"),
+        },
+      },
+      // Checked by the reader, which batches use as well.
+      validatorCompiler: compileQueryOnly,
+    },
+    async (request, reply) => {
+      const held = heldBy(request, settings, "chat");
+      const chat = read(request.body, held);
+      const call = { ...chat, held };
+      const { caller } = request;
+      reply.header("x-request-id", request.id);
+      if (asksDryRun(request.query, chat.dryRun)) {
+        return sendDryRun(reply, dryRunResource(await dryRun(context, call.input, caller), context.clock.wall()));
+      }
+      const gone = goneSignal(reply, closing);
+      return chat.stream ? stream(call, caller, reply, gone) : answer(call, caller, reply, gone);
+    },
+  );
+
+  async function answer({ input, held }: Call, caller: Caller, reply: FastifyReply, gone: AbortSignal) {
+    const submitted = await submitHeld(context, input, caller, held, { streamed: false });
+    const { job } = submitted;
+    reply.header("x-sluice-job-id", job.id);
+    const record = await whileHeld(context, submitted, held, () =>
+      waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: gone }),
+    );
+    const failure = failureOf(record, closing);
+    if (failure) throw failure;
+    return chatCompletionOf(record);
+  }
+
+  async function stream(call: Call, caller: Caller, reply: FastifyReply, gone: AbortSignal) {
+    const { input, held, includeUsage } = call;
+    await streamJob(context, {
+      ...{ reply, caller, held, keepAliveMs, gone, closing },
+      submit: (onNew) => submitHeld(context, input, caller, held, { streamed: true, onNew }),
+      form(job, events) {
+        const chunks = new ChatChunks(job, includeUsage);
+        const send = (objects: readonly object[]) => {
+          for (const object of objects) events.send(JSON.stringify(object));
+        };
+        return {
+          text: (text) => send(chunks.text(text)),
+          end(record) {
+            send(chunks.end(record));
+            events.send("[DONE]");
+          },
+          fail: (error) => send([{ error: openAiErrorOf(error) }]),
+        };
+      },
+    });
+    return reply;
+  }
+}

@@ -1,0 +1,69 @@
+// POST /v1/config/reload: read the configuration file again without a restart. Whoever may do this decides what is called
+// and what is paid for, so it takes an admin key, or where there are no keys the machine itself.
+import type { FastifyRequest } from "fastify";
+import Type from "typebox";
+import { SluiceError } from "../../domain/errors.ts";
+import type { JobsContext } from "../../jobs/jobs-context.ts";
+import { requireAdmin } from "../../jobs/submit/policy.ts";
+import { errorResponses } from "../error-responses.ts";
+import type { HttpServer } from "../http-types.ts";
+
+const line = "Lines of the form `key: old -> new`.";
+
+export function configRoutes(app: HttpServer, { reload }: JobsContext): void {
+  if (!reload) return;
+  app.post(
+    "/v1/config/reload",
+    {
+      schema: {
+        tags: ["service"],
+        operationId: "reloadConfig",
+        summary: "Read the configuration again",
+        description:
+          "Needs an admin key, or where there are no keys a call from this machine. Quotas, weights, models, deployments and most limits change at once; what takes a " +
+          "restart is named in the answer. A mistake in the file changes nothing. Deployments that are out of service are " +
+          "tried again at once. SIGHUP does the same.",
+        response: {
+          200: Type.Object({
+            waiting_for_missing_models: Type.Array(
+              Type.Object({
+                model: Type.String(),
+                jobs: Type.Integer({ description: "Jobs that wait for the model." }),
+                fail_in_s: Type.Integer({ description: "Seconds until they fail if the model does not come back." }),
+              }),
+              { description: "Models that no deployment serves any more, though jobs wait for them." },
+            ),
+            changed: Type.Array(Type.String(), { description: `What is in force now. ${line}` }),
+            needs_restart: Type.Array(Type.String(), { description: `What stays until the next start. ${line}` }),
+          }),
+          ...errorResponses(["forbidden", "config_invalid", "unavailable"]),
+        },
+      },
+    },
+    async (request) => {
+      requireOperator(request);
+      const { changed, needsRestart, missingModels } = await reload();
+      const waiting = missingModels.map(({ model, jobs, failInMs }) => ({
+        model,
+        jobs,
+        fail_in_s: Math.ceil(failInMs / 1000),
+      }));
+      return { changed, needs_restart: needsRestart, waiting_for_missing_models: waiting };
+    },
+  );
+}
+
+/** @throws SluiceError `forbidden` */
+function requireOperator({ caller, socket, headers }: FastifyRequest): void {
+  requireAdmin(caller);
+  if (caller.keyId !== undefined) return;
+  const address = socket.remoteAddress ?? "";
+  const isLocal = address === "::1" || /^(::ffff:)?127\./.test(address);
+  // A proxy on this machine forwards for others, and says so.
+  const isForwarded = headers.forwarded !== undefined || headers["x-forwarded-for"] !== undefined;
+  if (isLocal && !isForwarded) return;
+  throw new SluiceError(
+    "forbidden",
+    "Without an admin key the configuration can be reloaded only from the machine that the service runs on.",
+  );
+}

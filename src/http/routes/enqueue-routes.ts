@@ -1,0 +1,48 @@
+// POST /enqueue: the short form of submitting a job. Its answer is a contract that old clients rely on, to the letter.
+import Type from "typebox";
+import type { JobsContext } from "../../jobs/jobs-context.ts";
+import { dryRun } from "../../jobs/submit/dry-run.ts";
+import { submitOnce } from "../../jobs/submit/submit.ts";
+import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../../wire/dry-run-resource.ts";
+import { enqueueBody, submitErrors, submitInputOf } from "../../wire/job-request.ts";
+import { errorResponses } from "../error-responses.ts";
+import type { HttpServer } from "../http-types.ts";
+import { idempotencyHeaders, onceOf } from "../idempotency-header.ts";
+import { answersOf } from "./documentation-routes.ts";
+
+const accepted = Type.Object(
+  { success: Type.Literal(true), job_id: Type.String({ format: "uuid" }), message: Type.String() },
+  { description: "The prompt is stored durably and will run." },
+);
+
+export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
+  app.post(
+    "/enqueue",
+    {
+      config: {
+        documented: answersOf("The job's id; of a dry run what would become of it.", [accepted, Type.Ref("DryRun#")]),
+      },
+      schema: {
+        tags: ["jobs"],
+        operationId: "enqueue",
+        summary: "Submit a prompt",
+        description: "With `dry_run` nothing is stored, and the answer is the schema DryRun: see createJob.",
+        querystring: dryRunQuery,
+        headers: idempotencyHeaders,
+        body: enqueueBody(context.settings),
+        response: { 200: accepted, ...errorResponses(submitErrors, "EnqueueError") },
+      },
+    },
+    async (request, reply) => {
+      const { body, caller } = request;
+      if (asksDryRun(request.query, body.dry_run)) {
+        return sendDryRun(
+          reply,
+          dryRunResource(await dryRun(context, submitInputOf(body), caller), context.clock.wall()),
+        );
+      }
+      const job = await submitOnce(context, submitInputOf(body), caller, onceOf(request, "enqueue"));
+      return { success: true as const, job_id: job.id, message: "Prompt added to queue." };
+    },
+  );
+}

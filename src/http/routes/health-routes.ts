@@ -1,0 +1,47 @@
+// Probes: /healthz says that the process answers, /readyz that it can take jobs in and run them.
+import Type from "typebox";
+import { SluiceError } from "../../domain/errors.ts";
+import type { JobsContext } from "../../jobs/jobs-context.ts";
+import { readinessOf } from "../../jobs/read/readiness.ts";
+import { errorResponses } from "../error-responses.ts";
+import type { HttpServer } from "../http-types.ts";
+
+export function healthRoutes(app: HttpServer, context: JobsContext): void {
+  const ok = Type.Object({ status: Type.Literal("ok") });
+  const ready = Type.Object({
+    status: Type.Union([Type.Literal("ok"), Type.Literal("degraded")]),
+    reasons: Type.Array(Type.String(), { description: "Why jobs are taken in, but not run as they should." }),
+  });
+
+  app.get(
+    "/healthz",
+    {
+      config: { open: true },
+      schema: {
+        tags: ["service"],
+        operationId: "getHealth",
+        summary: "Whether the process is alive",
+        response: { 200: ok, ...errorResponses([]) },
+      },
+    },
+    async () => ({ status: "ok" as const }),
+  );
+
+  app.get(
+    "/readyz",
+    {
+      config: { open: true },
+      schema: {
+        tags: ["service"],
+        operationId: "getReadiness",
+        summary: "Whether jobs can be taken in (or 503), and whether they are run (or degraded)",
+        response: { 200: ready, ...errorResponses(["unavailable"]) },
+      },
+    },
+    async () => {
+      const { unready, degraded } = await readinessOf(context);
+      if (unready.length > 0) throw new SluiceError("unavailable", `Not ready: ${unready.join("; ")}.`);
+      return { status: degraded.length > 0 ? ("degraded" as const) : ("ok" as const), reasons: degraded };
+    },
+  );
+}

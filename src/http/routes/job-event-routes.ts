@@ -1,0 +1,126 @@
+// GET /v1/jobs/{id}/events: a job's states and text as server-sent events. Whoever lost the connection comes back, to any
+// process, with the id of the last event that it has; the id is its place in the text, so nothing is kept for it here.
+import type { FastifyReply } from "fastify";
+import Type from "typebox";
+import { quote, SluiceError } from "../../domain/errors.ts";
+import { isFinal, jobStates } from "../../domain/job.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import { JobFollower, type JobNews } from "../../jobs/read/follow.ts";
+import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
+import { requireJob } from "../../jobs/read/view.ts";
+import { jobParams } from "../../wire/job-resource.ts";
+import { closingSignal, goneSignal } from "../disconnect.ts";
+import { errorResponses } from "../error-responses.ts";
+import { EventStream } from "../event-stream.ts";
+import { commentWhileWaiting } from "../held/wait-comments.ts";
+import type { HttpServer } from "../http-types.ts";
+
+const description = `The id of an event is the reader's place in the text; come back with it as \`Last-Event-ID\`.
+
+- \`state\` \`{job_id, status}\`: the job reached a state. After a final one the stream ends.
+- \`text\` \`{attempt, text}\`: more of the answer.
+- \`restart\` \`{attempt}\`: all text so far is void; another call starts from the beginning.
+- \`gap\` \`{attempt}\`: pieces were missed. No text comes until they are said again, or the job has ended, then the rest at once.
+- \`closed\` \`{reason}\`: the service ends the stream before the job has ended; come back. \`slow\`: the reader was too slow; \`stopping\`: the process stops.
+
+Comments keep the connection alive. To whoever comes back after the final state the answer is 204, which tells browsers to stop.`;
+
+const attempt = Type.Integer({ description: "The number of the call." });
+
+/** The data of one event. */
+const eventData = Type.Union([
+  Type.Object({ job_id: Type.String({ format: "uuid" }), status: Type.Enum([...jobStates]) }),
+  Type.Object({ attempt, text: Type.String() }),
+  Type.Object({ attempt }),
+  Type.Object({ reason: Type.Enum(["slow", "stopping"]) }),
+]);
+
+/** The id of the last event that there is. */
+const lastId = "end";
+
+/** @param keepAliveMs how often a stream without events sends a comment */
+export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
+  const closing = closingSignal(app);
+
+  app.get(
+    "/v1/jobs/:job_id/events",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "followJob",
+        summary: "States and text of a job as they come",
+        description,
+        params: jobParams,
+        headers: Type.Object({ "last-event-id": Type.Optional(Type.String()) }),
+        response: {
+          200: {
+            description: "Server-sent events.",
+            content: { "text/event-stream": { schema: eventData } },
+          },
+          204: Type.Null({ description: "There is nothing after the event of Last-Event-ID." }),
+          ...errorResponses(["invalid_request", "job_not_found", "unavailable"]),
+        },
+      },
+    },
+    async ({ params, headers, caller }, reply) => {
+      const jobId = params.job_id.toLowerCase();
+      const last = headers["last-event-id"];
+      const from = last === undefined || last === lastId ? textStart : positionOf(last);
+      // Before the first event the answer can still say that there is no such job.
+      const { job } = await requireJob(context, jobId, caller);
+      if (last === lastId) return (reply as FastifyReply).code(204).send();
+
+      const slow = new AbortController();
+      const events = new EventStream(reply, { keepAliveMs, onSlow: () => slow.abort() });
+      const tell = (news: JobNews, position: TextPosition) => {
+        if (slow.signal.aborted) return;
+        const { event, data, final } = eventOf(jobId, news, position);
+        events.send(JSON.stringify(data), { event, id: final ? lastId : idOf(position) });
+      };
+      const stopComments = commentWhileWaiting(context, job, events, keepAliveMs);
+      const follower = new JobFollower(context, jobId, tell, from);
+      try {
+        const signal = AbortSignal.any([slow.signal, goneSignal(reply, closing)]);
+        const { outcome } = await context.callers.whileRead(job, () =>
+          follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
+        );
+        if (slow.signal.aborted) events.send('{"reason":"slow"}', { event: "closed" });
+        else if (!outcome) events.send('{"reason":"stopping"}', { event: "closed" });
+      } catch (error) {
+        if (!events.opened) throw error;
+        // The reader comes back by itself, and then hears what is wrong.
+        context.log.warn({ err: error, jobId }, "failed to stream the events of a job");
+      } finally {
+        stopComments();
+        follower.stop();
+        events.end();
+      }
+      return reply;
+    },
+  );
+}
+
+function eventOf(jobId: string, news: JobNews, { attempt }: TextPosition) {
+  switch (news.type) {
+    case "state":
+      return { event: news.type, data: { job_id: jobId, status: news.state }, final: isFinal(news.state) };
+    case "text":
+      return { event: news.type, data: { attempt, text: news.text } };
+    default:
+      return { event: news.type, data: { attempt } };
+  }
+}
+
+function idOf({ attempt, next, chars }: TextPosition): string {
+  return `${attempt}.${next}.${chars}`;
+}
+
+/** @throws SluiceError `invalid_request` for an id that the service cannot have given out */
+function positionOf(id: string): TextPosition {
+  if (!/^\d{1,9}\.\d{1,9}\.\d{1,12}$/.test(id)) {
+    const message = `Last-Event-ID must be the id of an event of this job; got ${quote(id)}.`;
+    throw new SluiceError("invalid_request", message, { field: "Last-Event-ID" });
+  }
+  const [attempt, next, chars] = id.split(".").map(Number) as [number, number, number];
+  return { attempt, next, chars };
+}

@@ -1,0 +1,204 @@
+// /v1/jobs: the full resource.
+import type { FastifyRequest } from "fastify";
+import Type from "typebox";
+import type { JobRecord } from "../../domain/job.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import { cancel } from "../../jobs/control/cancel.ts";
+import { retry } from "../../jobs/control/retry.ts";
+import { listJobs } from "../../jobs/read/list.ts";
+import { requireJob, viewOf } from "../../jobs/read/view.ts";
+import { waitForEnd } from "../../jobs/read/wait.ts";
+import { dryRun } from "../../jobs/submit/dry-run.ts";
+import { submitOnce } from "../../jobs/submit/submit.ts";
+import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../../wire/dry-run-resource.ts";
+import { jobTexts } from "../../wire/job-content.ts";
+import { jobBody, submitErrors, submitInputOf } from "../../wire/job-request.ts";
+import { jobParams, jobResource, jobSummaryResource } from "../../wire/job-resource.ts";
+import { jobFilterFields, jobFilterOf } from "../../wire/request-fields.ts";
+import { nullable } from "../../wire/resource-types.ts";
+import { closingSignal, goneSignal } from "../disconnect.ts";
+import { errorResponses } from "../error-responses.ts";
+import type { HttpServer } from "../http-types.ts";
+import { idempotencyHeaders, onceOf } from "../idempotency-header.ts";
+import { answersOf } from "./documentation-routes.ts";
+
+const defaultListLimit = 50;
+
+const listQuery = Type.Object(
+  {
+    ...jobFilterFields,
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, description: `Jobs in a page; by default ${defaultListLimit}.` }),
+    ),
+    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the page before." })),
+  },
+  { additionalProperties: false },
+);
+
+const page = Type.Object(
+  {
+    data: Type.Array(Type.Ref("JobSummary#")),
+    next_cursor: nullable(Type.String({ description: "For the next page; null on the last one." })),
+  },
+  { description: "Newest first." },
+);
+
+export function jobRoutes(app: HttpServer, context: HeldContext): void {
+  const { settings, clock } = context;
+  const tags = ["jobs"];
+
+  const closing = closingSignal(app);
+
+  async function resourceOf(record: JobRecord) {
+    return jobResource(await viewOf(context, record), clock.wall());
+  }
+
+  app.post(
+    "/v1/jobs",
+    {
+      config: {
+        keptAsText: jobTexts,
+        documented: answersOf("The job; of a dry run what would become of it.", [
+          Type.Ref("Job#"),
+          Type.Ref("DryRun#"),
+        ]),
+      },
+      schema: {
+        tags,
+        operationId: "createJob",
+        summary: "Submit a job",
+        description:
+          "With `dry_run` nothing is stored, and the answer is another one: the schema DryRun, with the tokens, the cost, the quota that binds and the expected start.",
+        headers: idempotencyHeaders,
+        querystring: dryRunQuery,
+        body: jobBody(settings),
+        response: { 200: Type.Ref("Job#"), ...errorResponses(submitErrors) },
+      },
+    },
+    async (request, reply) => {
+      const { body, caller } = request;
+      if (asksDryRun(request.query, body.dry_run)) {
+        return sendDryRun(reply, dryRunResource(await dryRun(context, submitInputOf(body), caller), clock.wall()));
+      }
+      const once = onceOf(request, "create job");
+      const job = await submitOnce(context, submitInputOf(body), caller, once);
+      // Relative to the address that was called, which may be below a proxy's path.
+      reply.header("location", `jobs/${job.id}`);
+      return resourceOf(once ? await requireJob(context, job.id, caller) : { job, state: "queued", attempts: [] });
+    },
+  );
+
+  app.get(
+    "/v1/jobs",
+    {
+      preValidation: foldMetadata,
+      schema: {
+        tags,
+        operationId: "listJobs",
+        summary: "List jobs, newest first",
+        description:
+          "Labels are given as `metadata[key]=value`. With `batch` the lines of a batch, the last ones first.",
+        querystring: listQuery,
+        response: {
+          200: page,
+          ...errorResponses(["invalid_request", "unknown_environment", "forbidden", "batch_not_found", "unavailable"]),
+        },
+      },
+    },
+    async ({ query, caller }) => {
+      const only = caller.environments?.length === 1 ? caller.environments[0] : undefined;
+      const filter = jobFilterOf(settings, { ...query, environment: query.environment ?? only }, caller);
+      const { limit = defaultListLimit, cursor } = query;
+      const { items, next } = await listJobs(context, filter, { limit, cursor }, caller);
+      return { data: items.map(jobSummaryResource), next_cursor: next ?? null };
+    },
+  );
+
+  app.get(
+    "/v1/jobs/:job_id",
+    {
+      schema: {
+        tags,
+        operationId: "getJob",
+        summary: "A job; with ?wait= held until it has ended",
+        params: jobParams,
+        querystring: Type.Object(
+          {
+            wait: Type.Optional(
+              Type.Integer({
+                minimum: 0,
+                maximum: settings.limits.maxWaitS,
+                description:
+                  "Seconds to hold the answer if the job has not ended. The job may still not have ended then.",
+              }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: Type.Ref("Job#"), ...errorResponses(["invalid_request", "job_not_found", "unavailable"]) },
+      },
+    },
+    async ({ params, query, caller }, reply) => {
+      const jobId = params.job_id.toLowerCase();
+      const waitMs = (query.wait ?? 0) * 1000;
+      const record = await requireJob(context, jobId, caller);
+      if (waitMs === 0 || record.outcome) return resourceOf(record);
+      const signal = goneSignal(reply, closing);
+      return resourceOf(
+        await context.callers.whileRead(record.job, () => waitForEnd(context, jobId, caller, { waitMs, signal })),
+      );
+    },
+  );
+
+  app.post(
+    "/v1/jobs/:job_id/cancel",
+    {
+      schema: {
+        tags,
+        operationId: "cancelJob",
+        summary: "Cancel a job that has not ended",
+        description: "Aborts the call if one is running. Cancelling a cancelled job changes nothing and is no error.",
+        params: jobParams,
+        response: {
+          200: Type.Ref("Job#"),
+          ...errorResponses(["invalid_request", "job_not_found", "conflict", "unavailable", "fate_unknown"]),
+        },
+      },
+    },
+    async ({ params, caller }) => resourceOf(await cancel(context, params.job_id.toLowerCase(), caller)),
+  );
+
+  app.post(
+    "/v1/jobs/:job_id/retry",
+    {
+      schema: {
+        tags,
+        operationId: "retryJob",
+        summary: "Submit a failed, cancelled or expired job again",
+        description:
+          "A job's outcome never changes, so the answer is a new job, with `retry_of`. Retrying the same job twice gives the same new job.",
+        params: jobParams,
+        response: { 200: Type.Ref("Job#"), ...errorResponses(["job_not_found", "conflict", ...submitErrors]) },
+      },
+    },
+    async ({ params, caller }, reply) => {
+      const record = await retry(context, params.job_id.toLowerCase(), caller);
+      reply.header("location", `../${record.job.id}`);
+      return resourceOf(record);
+    },
+  );
+}
+
+/** `metadata[key]=value`, as a query writes the members of an object, becomes the object. */
+async function foldMetadata(request: FastifyRequest): Promise<void> {
+  const query: [string, unknown][] = [];
+  const labels: [string, unknown][] = [];
+  for (const [name, value] of Object.entries(request.query as object)) {
+    const key = /^metadata\[(.*)\]$/s.exec(name)?.[1];
+    if (key === undefined) query.push([name, value]);
+    else labels.push([key, value]);
+  }
+  if (labels.length === 0) return;
+  query.push(["metadata", Object.fromEntries(labels)]);
+  request.query = Object.fromEntries(query);
+}

@@ -1,0 +1,107 @@
+// /v1/keys: API keys, for admin keys (and, while there is no key yet, for everybody on this machine).
+import Type from "typebox";
+import type { JobsContext } from "../../jobs/jobs-context.ts";
+import type { KeyRegistry } from "../../jobs/keys/key-registry.ts";
+import { createKey, listKeysPage, revokeKey } from "../../jobs/keys/keys.ts";
+import { requireAdmin } from "../../jobs/submit/policy.ts";
+import { keyBody, keyInputOf, keyResource } from "../../wire/key-resource.ts";
+import { nullable } from "../../wire/resource-types.ts";
+import { errorResponses } from "../error-responses.ts";
+import type { HttpServer } from "../http-types.ts";
+
+const defaultListLimit = 200;
+
+const listQuery = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, description: `Keys in a page; by default ${defaultListLimit}.` }),
+    ),
+    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the page before." })),
+  },
+  { additionalProperties: false },
+);
+
+const page = Type.Object(
+  {
+    data: Type.Array(Type.Ref("Key#")),
+    next_cursor: nullable(Type.String({ description: "For the next page; null on the last one." })),
+  },
+  { description: "In the order of their creation." },
+);
+
+export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegistry): void {
+  const tags = ["keys"];
+
+  app.post(
+    "/v1/keys",
+    {
+      schema: {
+        tags,
+        operationId: "createKey",
+        summary: "Create an API key; it is shown in this answer only",
+        body: keyBody,
+        response: {
+          200: Type.Ref("Key#"),
+          ...errorResponses([
+            "invalid_request",
+            "invalid_json",
+            "forbidden",
+            "too_large",
+            "unsupported_media_type",
+            "unavailable",
+            "fate_unknown",
+            "storage_full",
+          ]),
+        },
+      },
+    },
+    async ({ body, caller }, reply) => {
+      requireAdmin(caller);
+      const { record, key } = await createKey(context, keyInputOf(body));
+      await keys.note(record);
+      reply.header("cache-control", "no-store");
+      return keyResource(record, key.text);
+    },
+  );
+
+  app.get(
+    "/v1/keys",
+    {
+      schema: {
+        tags,
+        operationId: "listKeys",
+        summary: "List API keys, without their secrets",
+        querystring: listQuery,
+        response: { 200: page, ...errorResponses(["invalid_request", "forbidden", "unavailable"]) },
+      },
+    },
+    async ({ query: { limit = defaultListLimit, cursor }, caller }) => {
+      requireAdmin(caller);
+      const { items, next } = await listKeysPage(context, { limit, ...(cursor !== undefined && { cursor }) });
+      return { data: items.map((record) => keyResource(record)), next_cursor: next ?? null };
+    },
+  );
+
+  app.post(
+    "/v1/keys/:key_id/revoke",
+    {
+      schema: {
+        tags,
+        operationId: "revokeKey",
+        summary: "Revoke an API key",
+        description: "Here at once, in other processes within seconds. Its jobs stay. Revoking twice is no error.",
+        params: Type.Object({ key_id: Type.String() }),
+        response: {
+          200: Type.Ref("Key#"),
+          ...errorResponses(["forbidden", "not_found", "unavailable", "fate_unknown"]),
+        },
+      },
+    },
+    async ({ params, caller }) => {
+      requireAdmin(caller);
+      const record = await revokeKey(context, params.key_id);
+      await keys.note(record);
+      return keyResource(record);
+    },
+  );
+}

@@ -1,0 +1,65 @@
+// GET /v1/models: the configured models, in OpenAI's words.
+import Type, { type Static } from "typebox";
+import { quote, SluiceError } from "../../domain/errors.ts";
+import type { JobsContext } from "../../jobs/jobs-context.ts";
+import { errorResponses } from "../error-responses.ts";
+import { noQuery } from "../hooks/query-strings.ts";
+import type { HttpServer } from "../http-types.ts";
+
+const model = Type.Object({
+  id: Type.String({ description: "The alias to ask for." }),
+  object: Type.Literal("model"),
+  created: Type.Integer({ description: "Seconds since 1970: when this process was started." }),
+  owned_by: Type.String({ description: "The provider of its first deployment." }),
+});
+
+const list = Type.Object({ object: Type.Literal("list"), data: Type.Array(model) });
+
+export function modelRoutes(app: HttpServer, { settings, clock }: JobsContext): void {
+  const created = Math.floor(clock.wall() / 1000);
+  const tags = ["openai"];
+
+  function modelOf(id: string): Static<typeof model> {
+    return { id, object: "model", created, owned_by: settings.models[id]!.deployments[0]!.provider };
+  }
+
+  app.get(
+    "/v1/models",
+    {
+      schema: {
+        tags,
+        operationId: "listModels",
+        summary: "The models that can be asked for",
+        response: { 200: list, ...errorResponses([], "OpenAIError") },
+      },
+    },
+    async () => ({ object: "list" as const, data: Object.keys(settings.models).map(modelOf) }),
+  );
+
+  const requireModel = (id: string) => {
+    if (Object.hasOwn(settings.models, id)) return modelOf(id);
+    throw new SluiceError("unknown_model", `There is no model ${quote(id)}.`, { field: "model" });
+  };
+
+  app.get(
+    "/v1/models/:model",
+    {
+      schema: {
+        tags,
+        operationId: "getModel",
+        summary: "A model",
+        description: "The slash of an alias that has one may be written as it is.",
+        params: Type.Object({ model: Type.String({ description: "The alias." }) }),
+        response: { 200: model, ...errorResponses(["unknown_model"], "OpenAIError") },
+      },
+    },
+    async ({ params }) => requireModel(params.model),
+  );
+
+  // OpenAI's clients put an alias into the path as it is, and the alias may have slashes.
+  app.get(
+    "/v1/models/*",
+    { schema: { hide: true, querystring: noQuery, params: Type.Object({ "*": Type.String() }) } },
+    async ({ params }) => requireModel(params["*"]),
+  );
+}

@@ -1,0 +1,104 @@
+// Quotas as the API shows them, and what an operator may do when he knows better than what was learned:
+// POST /v1/quotas/{name}/forget and POST /v1/deployments/{id}/revive.
+import Type from "typebox";
+import { quote, SluiceError } from "../../domain/errors.ts";
+import type { JobsContext } from "../../jobs/jobs-context.ts";
+import { requireAdmin } from "../../jobs/submit/policy.ts";
+import type { QuotaSnapshot } from "../../scheduler/scheduler.ts";
+import { isoOrNull, nullable, time } from "../../wire/resource-types.ts";
+import { errorResponses } from "../error-responses.ts";
+import type { HttpServer } from "../http-types.ts";
+
+export const quotaSchema = Type.Object({
+  name: Type.String(),
+  unit: Type.Enum(["tokens", "input_tokens", "output_tokens", "requests"]),
+  per: Type.Enum(["minute", "day"]),
+  configured_limit: Type.Number(),
+  effective_limit: Type.Number({ description: "After learning from refusals." }),
+  configured_burst: Type.Number({ description: "What may go at once; the rest is spread over the window." }),
+  effective_burst: Type.Number({
+    description:
+      "After learning from refusals; in proportion where the effective limit is lower than the configured one.",
+  }),
+  probing: Type.Boolean({ description: "More is being tried than is known to work." }),
+  throttled_at: nullable(time("When the provider refused because of it last.")),
+  closed_until: nullable(time("Nothing is sent before that time, because the provider refused.")),
+  used: Type.Number({ description: "Within the current window: reserved by running calls and used by ended ones." }),
+  next_free_at: nullable(time("When the next charge leaves the window.")),
+});
+
+/** @param now milliseconds since the epoch */
+export function quotaResource(quota: QuotaSnapshot, now: number) {
+  const at = (ms: number | undefined) => isoOrNull(ms === undefined ? undefined : now + ms);
+  const { throttledAgoMs } = quota;
+  return {
+    name: quota.name,
+    unit: quota.unit,
+    per: quota.per,
+    configured_limit: quota.configuredLimit,
+    effective_limit: quota.effectiveLimit,
+    configured_burst: quota.configuredBurst,
+    effective_burst: quota.effectiveBurst,
+    probing: quota.probing,
+    throttled_at: at(throttledAgoMs === undefined ? undefined : -throttledAgoMs),
+    closed_until: at(quota.closedForMs),
+    used: quota.used,
+    next_free_at: at(quota.nextFreeInMs),
+  };
+}
+
+const state = Type.Object({
+  id: Type.String(),
+  state: Type.Enum(["in_service", "cooling_down", "out_of_service"]),
+});
+
+export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext): void {
+  const tags = ["service"];
+  const errors = errorResponses(["invalid_request", "unauthenticated", "forbidden", "not_found", "unavailable"]);
+
+  app.post(
+    "/v1/quotas/:name/forget",
+    {
+      schema: {
+        tags,
+        operationId: "forgetQuota",
+        summary: "Forget what was learned about a quota",
+        description:
+          "Its effective limit and burst are the configured ones again, and it is open at once. Use it when the provider " +
+          "has raised the quota; otherwise it would be found out by itself, a little more each minute.",
+        params: Type.Object({ name: Type.String({ description: "Percent-encoded." }) }),
+        response: { 200: quotaSchema, ...errors },
+      },
+    },
+    async ({ params: { name }, caller }) => {
+      requireAdmin(caller);
+      const find = async () => (await scheduler.snapshot()).quotas.find((quota) => quota.name === name);
+      if (!(await find())) throw new SluiceError("not_found", `There is no quota ${quote(name)}.`);
+      await scheduler.forget(name);
+      return quotaResource((await find())!, clock.wall());
+    },
+  );
+
+  app.post(
+    "/v1/deployments/:id/revive",
+    {
+      schema: {
+        tags,
+        operationId: "reviveDeployment",
+        summary: "Put a deployment back into service",
+        description:
+          "Ends a cool-down, a pause because the day's tokens are used up, or being out of service, at once. If the cause " +
+          "is still there the next call finds it again.",
+        params: Type.Object({ id: Type.String({ description: "Percent-encoded." }) }),
+        response: { 200: state, ...errors },
+      },
+    },
+    async ({ params: { id }, caller }) => {
+      requireAdmin(caller);
+      const find = async () => (await scheduler.snapshot()).deployments.find((deployment) => deployment.id === id);
+      if (!(await find())) throw new SluiceError("not_found", `There is no deployment ${quote(id)}.`);
+      await scheduler.revive(id);
+      return { id, state: (await find())!.state };
+    },
+  );
+}

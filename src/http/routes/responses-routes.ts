@@ -1,0 +1,231 @@
+// /v1/responses: jobs in the words of OpenAI's Responses API, in the background or with the caller on the line.
+import Type from "typebox";
+import { quote, SluiceError } from "../../domain/errors.ts";
+import { isErased, type JobRecord } from "../../domain/job.ts";
+import { jsonLine } from "../../domain/json-lines.ts";
+import { printJson } from "../../domain/json-text.ts";
+import type { Caller } from "../../jobs/caller.ts";
+import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import { cancel } from "../../jobs/control/cancel.ts";
+import { requireJob, viewOf } from "../../jobs/read/view.ts";
+import { waitForEnd } from "../../jobs/read/wait.ts";
+import { dryRun } from "../../jobs/submit/dry-run.ts";
+import { submitOnce } from "../../jobs/submit/submit.ts";
+import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../../wire/dry-run-resource.ts";
+import { submitErrors } from "../../wire/job-request.ts";
+import { ignored, refuse } from "../../wire/openai/openai-fields.ts";
+import { ResponseEvents } from "../../wire/openai/responses-events.ts";
+import { responseBody, responseReader, responseTexts } from "../../wire/openai/responses-request.ts";
+import { jobOfResponse, type ResponseObject, responseOf } from "../../wire/openai/responses-response.ts";
+import { closingSignal, goneSignal } from "../disconnect.ts";
+import { errorResponses } from "../error-responses.ts";
+import { failureOf, heldBy, heldErrors, heldHeaders, submitHeld, whileHeld } from "../held/held-job.ts";
+import { streamJob } from "../held/held-stream.ts";
+import { streamResponse } from "../held/response-stream.ts";
+import { compileQueryOnly } from "../hooks/validation.ts";
+import type { HttpServer } from "../http-types.ts";
+import { answersOf } from "./documentation-routes.ts";
+
+const params = Type.Object({ response_id: Type.String() });
+const followQuery = Type.Object(
+  {
+    stream: Type.Optional(Type.Boolean({ description: "By default false." })),
+    starting_after: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: "Only events after the one with this sequence_number. By default all.",
+      }),
+    ),
+    // As OpenAI's clients write a list.
+    "include[]": ignored,
+    include: ignored,
+    include_obfuscation: ignored,
+  },
+  { additionalProperties: false },
+);
+const response = Type.Unsafe<ResponseObject>({
+  type: "object",
+  description: "A response as OpenAI has it.",
+  additionalProperties: true,
+});
+const event = Type.Object(
+  { type: Type.String(), sequence_number: Type.Integer() },
+  { description: "The data of one event of a response as OpenAI has it.", additionalProperties: true },
+);
+const deleted = Type.Object({
+  id: Type.String(),
+  object: Type.Literal("response"),
+  deleted: Type.Literal(true),
+});
+
+/** For the serializerCompiler of routes that answer with a response: it shows the schemas that were asked with. */
+const exactly = () => printJson;
+
+/** @param keepAliveMs how often a stream without text sends a comment */
+export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
+  const { settings } = context;
+  const read = responseReader(settings);
+  const closing = closingSignal(app);
+  const tags = ["openai"];
+
+  app.post(
+    "/v1/responses",
+    {
+      config: {
+        documented: answersOf("The response, or its events.", [response, Type.Ref("DryRun#")], event),
+        keptAsText: responseTexts,
+      },
+      serializerCompiler: exactly,
+      schema: {
+        tags,
+        operationId: "createResponse",
+        summary: "Answer an input, at once or in the background",
+        description:
+          "OpenAI's contract; docs/openai.md says what of it is honoured, ignored or refused. With `dry_run` nothing is stored, and the answer is the schema DryRun: see createJob.",
+        headers: heldHeaders,
+        querystring: dryRunQuery,
+        body: responseBody(settings),
+        response: { 200: response, ...errorResponses([...submitErrors, ...heldErrors], "OpenAIError") },
+      },
+      // Checked by the reader.
+      validatorCompiler: compileQueryOnly,
+    },
+    async (request, reply) => {
+      const { caller } = request;
+      const held = heldBy(request, settings, "responses");
+      const { input, stream, background, dryRun: isDryRun } = read(request.body, held);
+      reply.header("x-request-id", request.id);
+      if (asksDryRun(request.query, isDryRun)) {
+        return sendDryRun(reply, dryRunResource(await dryRun(context, input, caller), context.clock.wall()));
+      }
+      if (background) {
+        const job = await submitOnce(context, input, caller, held.once);
+        reply.header("x-sluice-job-id", job.id);
+        const record = await requireJob(context, job.id, caller);
+        if (!stream) return { ...responseOf(record), background };
+        const gone = goneSignal(reply, closing);
+        await streamResponse(context, { reply, caller, record, keepAliveMs, gone, closing });
+        return reply as never;
+      }
+      const gone = goneSignal(reply, closing);
+      if (stream) {
+        await streamJob(context, {
+          ...{ reply, caller, held, keepAliveMs, gone, closing },
+          submit: (onNew) => submitHeld(context, input, caller, held, { streamed: true, onNew }),
+          form(job, events) {
+            const form = new ResponseEvents(job);
+            const send = (objects: readonly { type: string }[]) => {
+              for (const object of objects) events.send(jsonLine(object), { event: object.type });
+            };
+            return {
+              text: (text, position) => send(form.text(text, position)),
+              end: (record, position) => send(form.end(record, position)),
+              fail: (error) => send(form.fail(error)),
+            };
+          },
+        });
+        return reply as never;
+      }
+      const submitted = await submitHeld(context, input, caller, held, { streamed: false });
+      const { job } = submitted;
+      reply.header("x-sluice-job-id", job.id);
+      const record = await whileHeld(context, submitted, held, () =>
+        waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: gone }),
+      );
+      const failure = failureOf(record, closing);
+      if (failure) throw failure;
+      return { ...responseOf(record), background };
+    },
+  );
+
+  app.get(
+    "/v1/responses/:response_id",
+    {
+      config: { documented: answersOf("The response, or its events.", [response], event) },
+      serializerCompiler: exactly,
+      schema: {
+        tags,
+        operationId: "getResponse",
+        summary: "A response, or with ?stream=true its events",
+        description:
+          "The events are those of a streamed call: first what is past, then what comes. `sequence_number` grows, but not by one each; whoever comes back with the last one as `starting_after` goes on from there.",
+        params,
+        querystring: followQuery,
+        response: {
+          200: response,
+          ...errorResponses(["invalid_request", "not_found", "conflict", "unavailable"], "OpenAIError"),
+        },
+      },
+    },
+    async ({ params, query: { stream = false, starting_after: after }, caller }, reply) => {
+      if (after !== undefined && !stream) {
+        refuse("starting_after", "starting_after is for streams: set stream to true.");
+      }
+      const record = await find(params.response_id, caller);
+      if (!stream) return responseOf(await viewOf(context, record));
+      const gone = goneSignal(reply, closing);
+      await streamResponse(context, { reply, caller, record, after, keepAliveMs, gone, closing });
+      return reply as never;
+    },
+  );
+
+  app.post(
+    "/v1/responses/:response_id/cancel",
+    {
+      serializerCompiler: exactly,
+      schema: {
+        tags,
+        operationId: "cancelResponse",
+        summary: "Cancel a response that has not ended",
+        params,
+        response: {
+          200: response,
+          ...errorResponses(["not_found", "conflict", "unavailable", "fate_unknown"], "OpenAIError"),
+        },
+      },
+    },
+    async ({ params, caller }) => {
+      const { job } = await find(params.response_id, caller);
+      return responseOf(await cancel(context, job.id, caller));
+    },
+  );
+
+  app.delete(
+    "/v1/responses/:response_id",
+    {
+      schema: {
+        tags,
+        operationId: "deleteResponse",
+        summary: "Delete a response",
+        description: "Cancels it if it has not ended, and erases what was asked and answered.",
+        params,
+        response: { 200: deleted, ...errorResponses(["not_found", "unavailable", "fate_unknown"], "OpenAIError") },
+      },
+    },
+    async ({ params, caller }) => {
+      const { job, outcome } = await find(params.response_id, caller);
+      if (!outcome) await endOrFindEnded(job.id, caller);
+      await context.store.eraseTexts(job.environment, job.id);
+      return { id: params.response_id, object: "response" as const, deleted: true as const };
+    },
+  );
+
+  /** @throws SluiceError `not_found`, also for a response that was deleted */
+  async function find(id: string, caller: Caller): Promise<JobRecord> {
+    const jobId = jobOfResponse(id);
+    const missing = () => new SluiceError("not_found", `There is no response ${quote(id)}.`);
+    if (jobId === undefined) throw missing();
+    const record = await requireJob(context, jobId, caller).catch((error) => {
+      throw error instanceof SluiceError && error.code === "job_not_found" ? missing() : error;
+    });
+    if (isErased(record.job.request)) throw missing();
+    return record;
+  }
+
+  async function endOrFindEnded(jobId: string, caller: Caller): Promise<void> {
+    await cancel(context, jobId, caller).catch((error) => {
+      if (!(error instanceof SluiceError && error.code === "conflict")) throw error;
+    });
+  }
+}

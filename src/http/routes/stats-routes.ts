@@ -1,0 +1,52 @@
+// GET /v1/stats: how many jobs are where.
+import Type from "typebox";
+import { type JobState, jobStates, priorities } from "../../domain/job.ts";
+import type { JobsContext } from "../../jobs/jobs-context.ts";
+import { requireAdmin } from "../../jobs/submit/policy.ts";
+import { errorResponses } from "../error-responses.ts";
+import type { HttpServer } from "../http-types.ts";
+
+const countsByState = Type.Object(
+  Object.fromEntries(jobStates.map((state) => [state, Type.Integer()])) as Record<JobState, Type.TInteger>,
+);
+
+export function statsRoutes(app: HttpServer, { store, scheduler }: JobsContext): void {
+  app.get(
+    "/v1/stats",
+    {
+      schema: {
+        tags: ["service"],
+        operationId: "getStats",
+        summary: "Counts and depths, over all tenants",
+        response: {
+          200: Type.Object({
+            jobs: Type.Record(Type.String(), countsByState, { description: "On record, by environment and state." }),
+            queue: Type.Array(
+              Type.Object({
+                environment: Type.String(),
+                priority: Type.Enum([...priorities]),
+                ready: Type.Integer({ description: "May start as soon as the quotas admit." }),
+                delayed: Type.Integer({ description: "Wait for their time." }),
+              }),
+              { description: "Waiting jobs." },
+            ),
+            running: Type.Integer({ description: "Jobs that a worker has taken." }),
+            scheduler: Type.Object({
+              open: Type.Boolean({ description: "False while the queue is being rebuilt." }),
+              config_version: Type.String(),
+            }),
+          }),
+          ...errorResponses(["forbidden", "unavailable"]),
+        },
+      },
+    },
+    async ({ caller }) => {
+      requireAdmin(caller);
+      const [jobs, { depths, running, open, configVersion }] = await Promise.all([
+        store.counts(),
+        scheduler.snapshot(),
+      ]);
+      return { jobs, queue: depths, running, scheduler: { open, config_version: configVersion } };
+    },
+  );
+}

@@ -1,0 +1,159 @@
+// /v1/webhooks: the secret that webhooks are signed with, and what became of each of them.
+import Type from "typebox";
+import { isBatchId } from "../../domain/batch.ts";
+import { quote, SluiceError } from "../../domain/errors.ts";
+import { deliveryStatuses } from "../../domain/webhook.ts";
+import type { JobsContext } from "../../jobs/jobs-context.ts";
+import { redeliver, requireDelivery, searchDeliveries } from "../../jobs/webhooks/deliveries.ts";
+import { rotateSecret, type TenantSecrets, tenantSecrets } from "../../jobs/webhooks/webhook-secrets.ts";
+import { iso, nullable, time } from "../../wire/resource-types.ts";
+import { deliveryResource } from "../../wire/webhook-resource.ts";
+import { errorResponses } from "../error-responses.ts";
+import type { HttpServer } from "../http-types.ts";
+
+const defaultPage = 20;
+
+const secretSchema = Type.Object(
+  {
+    secret: Type.String({ description: "whsec_..., for a library of the Standard Webhooks specification." }),
+    created_at: time("When it was made."),
+    previous_signs_until: nullable(time("Until when webhooks are also signed with the secret before this one.")),
+  },
+  { description: "Of the caller's tenant." },
+);
+
+function secretResource({ current, previous }: TenantSecrets) {
+  return {
+    secret: current.secret,
+    created_at: iso(current.createdAt),
+    previous_signs_until: previous ? iso(previous.until) : null,
+  };
+}
+
+export function webhookRoutes(app: HttpServer, context: JobsContext): void {
+  const tags = ["webhooks"];
+  const params = Type.Object({ delivery_id: Type.String() });
+
+  app.get(
+    "/v1/webhooks/secret",
+    {
+      schema: {
+        tags,
+        operationId: "getWebhookSecret",
+        summary: "The secret that the tenant's webhooks are signed with; made when it is first asked for",
+        response: { 200: secretSchema, ...errorResponses(["unavailable", "fate_unknown", "storage_full"]) },
+      },
+    },
+    async ({ caller }, reply) => {
+      reply.header("cache-control", "no-store");
+      return secretResource(await tenantSecrets(context, caller.tenant));
+    },
+  );
+
+  app.post(
+    "/v1/webhooks/secret/rotate",
+    {
+      schema: {
+        tags,
+        operationId: "rotateWebhookSecret",
+        summary: "Sign with a new secret",
+        description: "For a day webhooks carry both signatures, the new one first. Earlier secrets sign no more.",
+        response: { 200: secretSchema, ...errorResponses(["unavailable", "fate_unknown", "storage_full"]) },
+      },
+    },
+    async ({ caller }, reply) => {
+      reply.header("cache-control", "no-store");
+      return secretResource(await rotateSecret(context, caller.tenant));
+    },
+  );
+
+  app.get(
+    "/v1/webhooks/deliveries",
+    {
+      schema: {
+        tags,
+        operationId: "listWebhookDeliveries",
+        summary: "List deliveries, newest first",
+        querystring: Type.Object(
+          {
+            job: Type.Optional(Type.String({ format: "uuid", description: "Of this job." })),
+            batch: Type.Optional(Type.String({ maxLength: 200, description: "Of this batch." })),
+            status: Type.Optional(Type.Enum([...deliveryStatuses])),
+            limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description: `By default ${defaultPage}.` })),
+            cursor: Type.Optional(Type.String({ maxLength: 200, description: "`next_cursor` of the page before." })),
+          },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: Type.Object(
+            {
+              data: Type.Array(Type.Ref("WebhookDelivery#")),
+              next_cursor: nullable(Type.String({ description: "For the next page; null on the last one." })),
+            },
+            { description: "A page may hold fewer than asked for although there are more." },
+          ),
+          ...errorResponses(["invalid_request", "unavailable"]),
+        },
+      },
+    },
+    async ({ query: { job, batch, status, limit = defaultPage, cursor }, caller }) => {
+      if (batch !== undefined && !isBatchId(batch)) throw wrong("batch", "the id of a batch", batch);
+      if (cursor !== undefined && !/^delivery\/\d{16}\/msg_[0-9a-z_-]{1,60}$/.test(cursor)) {
+        throw wrong("cursor", "next_cursor of the page before", cursor);
+      }
+      const { items, next } = await searchDeliveries(
+        context,
+        {
+          limit,
+          ...(job !== undefined && { jobId: job.toLowerCase() }),
+          ...(batch !== undefined && { batchId: batch }),
+          ...(status !== undefined && { status }),
+          ...(cursor !== undefined && { cursor }),
+        },
+        caller,
+      );
+      return { data: items.map(deliveryResource), next_cursor: next ?? null };
+    },
+  );
+
+  app.get(
+    "/v1/webhooks/deliveries/:delivery_id",
+    {
+      schema: {
+        tags,
+        operationId: "getWebhookDelivery",
+        summary: "A delivery and its attempts",
+        params,
+        response: {
+          200: Type.Ref("WebhookDelivery#"),
+          ...errorResponses(["delivery_not_found", "unavailable"]),
+        },
+      },
+    },
+    async ({ params: { delivery_id }, caller }) =>
+      deliveryResource(await requireDelivery(context, delivery_id, caller)),
+  );
+
+  app.post(
+    "/v1/webhooks/deliveries/:delivery_id/redeliver",
+    {
+      schema: {
+        tags,
+        operationId: "redeliverWebhook",
+        summary: "Deliver once more, under the same webhook-id",
+        description:
+          "Whatever became of it before. The first attempt is made within seconds, others if need be for a day.",
+        params,
+        response: {
+          200: Type.Ref("WebhookDelivery#"),
+          ...errorResponses(["delivery_not_found", "conflict", "unavailable", "fate_unknown", "storage_full"]),
+        },
+      },
+    },
+    async ({ params: { delivery_id }, caller }) => deliveryResource(await redeliver(context, delivery_id, caller)),
+  );
+}
+
+function wrong(field: string, allowed: string, got: string): SluiceError {
+  return new SluiceError("invalid_request", `${field} must be ${allowed}; got ${quote(got)}.`, { field });
+}

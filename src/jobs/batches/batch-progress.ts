@@ -1,0 +1,58 @@
+// Where a batch stands: what its lines are doing, and when the last one is expected to start.
+import { batchStatus, lineJobId } from "../../domain/batch.ts";
+import { jobStates } from "../../domain/job.ts";
+import type { Explanation } from "../../scheduler/scheduler.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { explain } from "../queue-position.ts";
+import type { Batch } from "./batch-records.ts";
+import type { LineCounter, StateCounts } from "./line-counter.ts";
+
+export interface BatchStanding {
+  counts: StateCounts;
+  /** When the last line is expected to start; milliseconds since the epoch. Absent if nothing can be said. */
+  eta?: number;
+  /** When that is expected to have ended. */
+  finish?: number;
+  /** Where the last line stands in the queue, while it waits there. */
+  lastLine?: Extract<Explanation, { state: "waiting" }>;
+}
+
+export async function standingOf(context: JobsContext, counter: LineCounter, batch: Batch): Promise<BatchStanding> {
+  const { request, steps } = batch;
+  const none = Object.fromEntries(jobStates.map((state) => [state, 0])) as StateCounts;
+  if (steps.ended) return { counts: { ...none, ...steps.ended.counts } };
+  if (!steps.validated || steps.validated.errors.length > 0) return { counts: none };
+  const counts = await counter.count(request);
+  if (batchStatus(steps) !== "in_progress") return { counts };
+  const { eta, ...last } = await lastLineOf(context, batch);
+  const start = eta ?? etaByRate(context, batch, counts);
+  return { counts, ...last, ...(start !== undefined && { eta: start }) };
+}
+
+/** What the queue says about the line that stands last in it. */
+async function lastLineOf(context: JobsContext, { request, steps }: Batch): Promise<Omit<BatchStanding, "counts">> {
+  const { store, durations, clock, log } = context;
+  if (!steps.submitted || !steps.validated) return {};
+  try {
+    const jobId = lineJobId(request.id, steps.validated.lastLine);
+    const job = (await store.get(jobId))?.job;
+    if (!job) return {};
+    const standing = await explain(context, job);
+    if (standing.state !== "waiting") return {};
+    if (standing.startsInMs === undefined) return { lastLine: standing };
+    const eta = clock.wall() + standing.startsInMs;
+    const takesMs = durations?.averageMs(job.model);
+    return { lastLine: standing, eta, ...(takesMs !== undefined && { finish: eta + takesMs }) };
+  } catch (error) {
+    log.warn({ err: error, batchId: request.id }, "failed to estimate the progress of a batch");
+    return {};
+  }
+}
+
+function etaByRate({ clock }: JobsContext, { steps }: Batch, counts: StateCounts): number | undefined {
+  const { at, lines } = steps.validated!;
+  const ended = counts.completed + counts.failed + counts.expired + counts.cancelled;
+  if (ended === 0) return undefined;
+  const now = clock.wall();
+  return now + ((now - at) / ended) * (lines - ended);
+}

@@ -1,0 +1,167 @@
+// What a batch gives back: a line of JSON for each of its lines, as OpenAI's Batch API specifies it. Completed ones go to
+// the output file, all others to the error file.
+
+import { type BatchRequest, type BatchSteps, type LineCounts, lineJobId, lineOf } from "../../domain/batch.ts";
+import type { JobId } from "../../domain/ids.ts";
+import { type FinalState, isFinal } from "../../domain/job.ts";
+import { jsonLine } from "../../domain/json-lines.ts";
+import type { JobStore, LineRange, LineRecord } from "../../store/job-store.ts";
+import { type LineFormat, requestLine } from "./batch-lines.ts";
+import { jsonLines } from "./jsonl.ts";
+
+type LineStore = Pick<JobStore, "lines" | "getRequests">;
+
+/** Jobs in one read of the store; their answers are in memory at a time. */
+const pageSize = 250;
+
+/** All jobs that a batch can have. */
+export function lineRange({ id, environment, createdAt }: BatchRequest, fromLine = 0): LineRange {
+  return { environment, submittedAt: createdAt, from: lineJobId(id, fromLine), to: lineJobId(id, 0xffff_ffff) };
+}
+
+/** The jobs of a batch in the order of their lines. */
+async function* lineRecords(
+  store: LineStore,
+  request: BatchRequest,
+  format: LineFormat,
+  fromLine = 0,
+): AsyncIterable<LineRecord[]> {
+  for (let from = fromLine; ; ) {
+    const page = await store.lines({ ...lineRange(request, from), limit: pageSize });
+    if (page.length > 0) yield format.needsRequest ? await withRequests(store, request, page) : page;
+    if (page.length < pageSize) return;
+    from = lineOf(page.at(-1)!.job.id) + 1;
+  }
+}
+
+async function withRequests(
+  store: LineStore,
+  { environment }: BatchRequest,
+  page: LineRecord[],
+): Promise<LineRecord[]> {
+  const ids = page.map(({ job }) => job.id);
+  const requests = await store.getRequests(environment, ids);
+  return page.map((record) => ({ ...record, job: { ...record.job, request: requests.get(record.job.id) } }));
+}
+
+/** A line of the file with what has become of it. */
+export interface AnsweredLine {
+  number: number;
+  customId: string;
+  /** As it stands in the file. */
+  text: string;
+  /** Absent if no job was made of it: the batch was over before its turn, or it was not acceptable any more. */
+  record?: LineRecord;
+}
+
+/** @param bytes of the input file, which has been validated */
+export async function* answeredLines(
+  store: LineStore,
+  request: BatchRequest,
+  format: LineFormat,
+  bytes: AsyncIterable<Uint8Array>,
+): AsyncIterable<AnsweredLine[]> {
+  const pages = lineRecords(store, request, format)[Symbol.asyncIterator]();
+  let page: LineRecord[] = [];
+  let next = 0;
+  const nextRecord = async (): Promise<LineRecord | undefined> => {
+    if (next === page.length) {
+      const { value, done } = await pages.next();
+      if (done) return undefined;
+      page = value;
+      next = 0;
+    }
+    return page[next];
+  };
+  for await (const lines of jsonLines(bytes, Number.POSITIVE_INFINITY)) {
+    for (let at = 0; at < lines.length; at += pageSize) {
+      const answered: AnsweredLine[] = [];
+      for (const line of lines.slice(at, at + pageSize)) {
+        const { customId, number } = requestLine(line, request.endpoint, Number.POSITIVE_INFINITY);
+        const record = await nextRecord();
+        const own = record !== undefined && lineOf(record.job.id) === number;
+        if (own) next++;
+        answered.push({ number, customId, text: line.text!, ...(own && { record }) });
+      }
+      yield answered;
+    }
+  }
+}
+
+/** What is written for a line that has ended. */
+export function resultOf(
+  format: LineFormat,
+  {
+    id,
+    customId,
+    record,
+    unsent,
+  }: {
+    id: JobId;
+    customId: string;
+    record?: LineRecord;
+    /** Why there is no job. */
+    unsent: keyof typeof withoutAnswer;
+  },
+): object {
+  const base = { id: `batch_req_${id.replaceAll("-", "")}`, custom_id: customId };
+  const outcome = record?.outcome;
+  if (record && outcome?.status === "completed") {
+    const body = format.respond(record.job, outcome);
+    return { ...base, response: { status_code: 200, request_id: id, body }, error: null };
+  }
+  if (record && outcome?.status === "failed") {
+    const { status, body } = format.fail(outcome.error!);
+    return { ...base, response: { status_code: status, request_id: id, body }, error: null };
+  }
+  const why = outcome ? (outcome.status as "expired" | "cancelled") : unsent;
+  return { ...base, response: null, error: withoutAnswer[why] };
+}
+
+const withoutAnswer = {
+  expired: { code: "batch_expired", message: "The completion window passed before this request could be executed." },
+  cancelled: { code: "batch_cancelled", message: "The batch was cancelled before this request was executed." },
+  refused: {
+    code: "invalid_request",
+    message: "This request was no longer acceptable when its turn came: the configuration has changed in between.",
+  },
+} as const;
+
+/** What has become of the lines without a job, once the batch is over. */
+export function unsentOf({ cancelled, submitted }: BatchSteps): keyof typeof withoutAnswer {
+  if (submitted) return "refused";
+  return cancelled ? "cancelled" : "expired";
+}
+
+/** The lines that have ended, from one on, as they would stand in output and error file, and with their number. */
+export async function* resultsSoFar(
+  store: LineStore,
+  request: BatchRequest,
+  format: LineFormat,
+  { after, limit }: { after: number; limit: number },
+): AsyncIterable<string> {
+  let left = limit;
+  for await (const page of lineRecords(store, request, format, after + 1)) {
+    const lines: string[] = [];
+    for (const record of page) {
+      if (!isFinal(record.state) || !record.outcome) continue;
+      if (lines.length === left) break;
+      const { id, customId = "" } = record.job;
+      const result = resultOf(format, { id, customId, record, unsent: "refused" });
+      lines.push(jsonLine({ ...result, line: lineOf(id) }));
+    }
+    left -= lines.length;
+    if (lines.length > 0) yield `${lines.join("\n")}\n`;
+    if (left === 0) return;
+  }
+}
+
+/** Where a line without a job is counted. */
+const countedAs = { refused: "failed", expired: "expired", cancelled: "cancelled" } as const satisfies Record<
+  keyof typeof withoutAnswer,
+  keyof LineCounts
+>;
+
+export function stateOf(record: LineRecord | undefined, unsent: keyof typeof withoutAnswer): FinalState {
+  return record?.outcome?.status ?? countedAs[unsent];
+}

@@ -1,0 +1,77 @@
+// Doing a job once more. A job's outcome never changes, so a retry is a new job with the same request. Its id is derived
+// from the old one: asking twice (a lost reply, two people) gives one new job. Once that one was deleted, it is the next id.
+import { createHash } from "node:crypto";
+import { v7 } from "uuid";
+import { SluiceError } from "../../domain/errors.ts";
+import type { JobId } from "../../domain/ids.ts";
+import { isErased, type Job, type JobRecord } from "../../domain/job.ts";
+import type { Caller } from "../caller.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { requireJob } from "../read/view.ts";
+import { admit, requireEnvironment } from "../submit/feasibility.ts";
+import { priorityFor, regionsFor } from "../submit/policy.ts";
+import { accept } from "../submit/submit.ts";
+import { deletedAmong } from "../tombstones.ts";
+
+const lookedUpAtOnce = 100;
+
+/**
+ * Submits a failed, cancelled or expired job again and answers with the new job. A deadline is set anew, as long after
+ * the retry as it was after the first submit.
+ * @throws SluiceError `job_not_found`, `conflict` (not ended, or completed), or what a submit throws.
+ */
+export async function retry(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
+  const { job, state, outcome } = await requireJob(context, jobId, caller);
+  if (!outcome || outcome.status === "completed") {
+    throw new SluiceError("conflict", `Only a failed, cancelled or expired job can be retried: this one is ${state}.`, {
+      jobId,
+    });
+  }
+  const id = await nextRetryId(context, jobId, outcome.at);
+  const existing = await context.store.get(id);
+  if (existing) return existing;
+
+  if (isErased(job.request)) {
+    throw new SluiceError("conflict", "The job cannot be retried: its texts have been erased.", { jobId });
+  }
+  requireEnvironment(context.settings, job.environment);
+  priorityFor(caller, job.priority);
+  // The tenant may have been restricted since.
+  const regions = regionsFor(context.settings, { ...caller, tenant: job.tenant }, job.regions);
+  const wanted = { ...job, ...(regions && { regions }) };
+  const tokens = await admit(context, wanted, job.request);
+  // The retry may have been deleted since it was looked for.
+  if ((await deletedAmong(context.store, [id])).has(id)) return retry(context, jobId, caller);
+  // The retry of a batch's line is in none of the batch's files: it is a job like any other, also for the limits of its key.
+  const { notBefore: _, batchId: _batch, customId: _line, waitingCaller: _caller, expiresAt, ...same } = wanted;
+  const submittedAt = context.clock.wall();
+  const again: Job = {
+    ...same,
+    id,
+    retryOf: jobId,
+    ...(caller.keyId !== undefined && { keyId: caller.keyId }),
+    tokens,
+    submittedAt,
+    ...(expiresAt !== undefined && { expiresAt: submittedAt + (expiresAt - job.submittedAt) }),
+  };
+  await accept(context, [again]);
+  return requireJob(context, id, caller);
+}
+
+/** The first of the ids of its retries whose job was not deleted. */
+async function nextRetryId({ store }: JobsContext, jobId: JobId, outcomeAt: number): Promise<JobId> {
+  let first = 0;
+  for (let count = 1; ; count = lookedUpAtOnce) {
+    const ids = Array.from({ length: count }, (_, i) => retryIdOf(jobId, outcomeAt, first + i));
+    const deleted = await deletedAmong(store, ids);
+    const next = ids.find((id) => !deleted.has(id));
+    if (next !== undefined) return next;
+    first += count;
+  }
+}
+
+/** A UUIDv7: its time is that of the outcome, the rest a hash of the old id and how many retries were deleted before. */
+function retryIdOf(jobId: JobId, outcomeAt: number, deletedBefore: number): JobId {
+  const text = deletedBefore === 0 ? `retry:${jobId}` : `retry:${jobId}:${deletedBefore}`;
+  return v7({ msecs: outcomeAt, random: createHash("sha256").update(text).digest().subarray(0, 16) });
+}

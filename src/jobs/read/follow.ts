@@ -1,0 +1,79 @@
+// Following a job while it runs: its states and its text as they come, and whatever was missed from the record.
+import type { JobId } from "../../domain/ids.ts";
+import { isFinal, type JobRecord, type JobState } from "../../domain/job.ts";
+import type { JobEvent } from "../../events/event-bus.ts";
+import type { Caller } from "../caller.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { TextFollower, type TextNews, type TextPosition, textStart } from "./text-position.ts";
+import { EndWatch, type WaitOptions } from "./wait.ts";
+
+export type JobNews = TextNews | { type: "state"; state: JobState };
+
+/** @param position where the listener stands once it has heard of this */
+export type NewsListener = (news: JobNews, position: TextPosition) => void;
+
+/** Keeps nothing of the text: what a listener cannot take is the listener's to bound. */
+export class JobFollower {
+  readonly #watch: EndWatch;
+  readonly #text: TextFollower;
+  readonly #tell: NewsListener;
+  #told?: JobState;
+  #ended = false;
+
+  /** Listens from now on, which may be before the job is stored. */
+  constructor(context: JobsContext, jobId: JobId, tell: NewsListener, from: TextPosition = textStart) {
+    this.#text = new TextFollower(from);
+    this.#tell = tell;
+    this.#watch = new EndWatch(context, jobId, (event) => this.#hear(event));
+  }
+
+  /**
+   * As `waitForEnd`. When it resolves with an outcome, everything has been told: the whole text, then the final state.
+   * @throws SluiceError `job_not_found`, and what the store throws.
+   */
+  async untilEnd(caller: Caller, options: WaitOptions): Promise<JobRecord> {
+    const record = await this.#watch.untilEnd(caller, { ...options, onRecord: (read) => this.#read(read) });
+    if (!record.outcome || this.#ended) return record;
+    this.#ended = true;
+    if (record.outcome.status === "completed") this.#tellAll(this.#text.ended(record.outcome));
+    this.#tellState(record.outcome.status);
+    return record;
+  }
+
+  stop(): void {
+    this.#ended = true;
+    this.#watch.stop();
+  }
+
+  #hear(event: JobEvent): void {
+    if (this.#ended) return;
+    switch (event.type) {
+      case "state":
+        // A final one is told when the whole text is, which stands in the record by now.
+        if (!isFinal(event.state)) this.#tellState(event.state);
+        break;
+      case "restart":
+        this.#tellAll(this.#text.attemptBegan(event.attempt));
+        break;
+      case "tokens":
+        this.#tellAll(this.#text.piece(event.attempt, event.index, event.text, event.pieces));
+    }
+  }
+
+  /** What a listener that comes late, or back, has missed. */
+  #read({ state, outcome, attempts }: JobRecord): void {
+    if (outcome || this.#ended) return;
+    this.#tellAll(this.#text.attemptBegan(attempts.at(-1)?.n ?? 0));
+    if (this.#told === undefined) this.#tellState(state);
+  }
+
+  #tellAll(news: readonly TextNews[]): void {
+    for (const one of news) this.#tell(one, this.#text.position);
+  }
+
+  #tellState(state: JobState): void {
+    if (state === this.#told) return;
+    this.#told = state;
+    this.#tell({ type: "state", state }, this.#text.position);
+  }
+}

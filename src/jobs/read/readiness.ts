@@ -1,0 +1,96 @@
+// Whether jobs can be taken in, and whether they are run as they should be.
+import { schedulerConfigOf } from "../../config/scheduler-config.ts";
+import type { Settings } from "../../config/settings.ts";
+import { SluiceError } from "../../domain/errors.ts";
+import type { DeploymentSnapshot } from "../../scheduler/scheduler.ts";
+import type { JobsContext } from "../jobs-context.ts";
+
+export interface Readiness {
+  /** Why every submit would be refused; empty if jobs can be taken in. */
+  unready: string[];
+  /** Why jobs are taken in, but not run as they should be. */
+  degraded: string[];
+}
+
+/** A check that takes longer counts as failed. Less than what a probe usually waits. */
+const checkWithinMs = 2_000;
+
+/** Never rejects. */
+export async function readinessOf(context: JobsContext): Promise<Readiness> {
+  const [store, room, scheduler] = await Promise.all([
+    storeProblems(context),
+    roomProblems(context),
+    schedulerProblems(context),
+  ]);
+  // Without its queue the service still accepts: what it accepts is queued later.
+  return { unready: [...new Set([...store, ...room])], degraded: scheduler };
+}
+
+async function storeProblems({ store, log }: JobsContext): Promise<string[]> {
+  try {
+    await inTime(store.ping());
+    return [];
+  } catch (error) {
+    log.warn({ err: error }, "failed to reach the store");
+    return [cannotBeWrittenTo(error)];
+  }
+}
+
+/** A full disk or a full queue refuses the next submit. */
+async function roomProblems({ limits }: JobsContext): Promise<string[]> {
+  try {
+    await inTime(limits?.checkTotal(undefined, { jobs: 1, tokens: 0, nanoUsd: 0 }) ?? Promise.resolve());
+    return [];
+  } catch (error) {
+    const isFull = error instanceof SluiceError && ["storage_full", "limit_exceeded"].includes(error.code);
+    return [isFull ? error.message.replace(/\.$/, "") : cannotBeWrittenTo(error)];
+  }
+}
+
+function cannotBeWrittenTo(error: unknown): string {
+  return `the store cannot be written to${error instanceof SluiceError ? ` (${error.code})` : ""}`;
+}
+
+async function schedulerProblems({ settings, scheduler, log }: JobsContext): Promise<string[]> {
+  try {
+    const { open, configVersion, deployments, missingModels, advice = [] } = await inTime(scheduler.snapshot());
+    if (!open) return ["the queue is being rebuilt"];
+    const reasons = unservedModels(settings, deployments);
+    if (configVersion !== schedulerConfigOf(settings).version) {
+      reasons.unshift("the queue runs under the configuration of another process");
+    }
+    const missing = missingModels.map(
+      ({ model, jobs }) => `no deployment serves ${model} (jobs that wait for it: ${jobs})`,
+    );
+    return [...reasons, ...missing, ...advice];
+  } catch (error) {
+    log.warn({ err: error }, "failed to reach the scheduler");
+    return ["the scheduler does not answer"];
+  }
+}
+
+/** Models of which no deployment serves, with the reason of each deployment. */
+function unservedModels({ models }: Settings, deployments: readonly DeploymentSnapshot[]): string[] {
+  const byId = new Map(deployments.map((deployment) => [deployment.id, deployment]));
+  return Object.entries(models).flatMap(([model, { deployments }]) => {
+    const found = deployments.flatMap(({ id }) => byId.get(id) ?? []);
+    if (found.length === 0 || found.some(({ state }) => state === "in_service")) return [];
+    const each = found.map(({ id, state, reason }) => {
+      const what = state === "cooling_down" ? "cools down" : "is out of service";
+      return `${id} ${what}${reason === undefined ? "" : `: ${reason}`}`;
+    });
+    return [`no deployment of ${model} serves now (${each.join("; ")})`];
+  });
+}
+
+async function inTime<T>(check: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${checkWithinMs} ms`)), checkWithinMs);
+  });
+  try {
+    return await Promise.race([check, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,123 @@
+// What was used: tokens, calls and dollars by day, key, environment, model and tenant.
+//
+// The store keeps the sums by day, key, model and tenant as attempts begin and end. Each attempt has one end at most, so a
+// call counts once whatever is repeated. A call belongs to the UTC day on which it was charged.
+import { SluiceError } from "../../domain/errors.ts";
+import { addUsage, noUsage, type UsageRow, type UsageSums, usageDay } from "../../domain/usage.ts";
+import type { Page } from "../../store/cursor.ts";
+import type { UsageQuery } from "../../store/job-store.ts";
+import { type Caller, tenantFor } from "../caller.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { Slots } from "../slots.ts";
+
+export const usageGroups = ["day", "key", "environment", "model", "tenant"] as const;
+export type UsageGroup = (typeof usageGroups)[number];
+
+export interface UsageRequest {
+  /** UTC days such as `2030-01-31`; both are included. */
+  from: string;
+  to: string;
+  /** Sums of what; none: one sum of all. */
+  groupBy: readonly UsageGroup[];
+  /** Only this one; absent means all that the caller may see. */
+  environment?: string;
+  tenant?: string;
+  model?: string;
+}
+
+export interface UsageGroupSums extends UsageSums {
+  /** What the sum is of; null for a key where there was none. Only what was asked for. */
+  by: Partial<Record<UsageGroup, string | null>>;
+}
+
+type Context = Pick<JobsContext, "settings" | "store" | "clock">;
+
+const dayMs = 86_400_000;
+const maxDays = 366;
+const maxGroups = 10_000;
+/** Few enough that no other read of the store waits long for a page of sums. */
+const rowsAtOnce = 250;
+
+/** Pages at a time, in turn: however many callers read however much, others wait for a few pages at most. */
+const slots = new Slots(2);
+
+/**
+ * Sums in the order of what they are of.
+ * @throws SluiceError `invalid_request` (the range, or too many groups)
+ */
+export async function readUsage(context: Context, request: UsageRequest, caller: Caller): Promise<UsageGroupSums[]> {
+  const { groupBy, model } = request;
+  const tenant = tenantFor(caller, request.tenant);
+  if (tenant === null) return [];
+  const days = daysOf(request);
+  const groups = new Map<string, UsageGroupSums>();
+  for (const environment of environmentsOf(context, request, caller)) {
+    let cursor: string | undefined;
+    do {
+      const page = await readPage(context, { environment, ...days, limit: rowsAtOnce, cursor });
+      for (const { day, ...row } of page.items) {
+        if (tenant !== undefined && row.tenant !== tenant) continue;
+        if (model !== undefined && row.model !== model) continue;
+        const all = { day: dayName(day), key: row.keyId ?? null, environment, model: row.model, tenant: row.tenant };
+        const key = JSON.stringify(groupBy.map((group) => all[group]));
+        let sums = groups.get(key);
+        if (!sums) {
+          sums = { by: Object.fromEntries(groupBy.map((group) => [group, all[group]])), ...noUsage };
+          groups.set(key, sums);
+        }
+        addUsage(sums, row);
+      }
+      if (groups.size > maxGroups) throw tooMany();
+      cursor = page.next;
+    } while (cursor !== undefined);
+  }
+  return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sums]) => sums);
+}
+
+async function readPage({ store }: Context, query: UsageQuery): Promise<Page<UsageRow>> {
+  const release = await slots.take();
+  try {
+    return await store.usage(query);
+  } finally {
+    release();
+  }
+}
+
+/** Reads the latest sums, so that a store that has to add them up does so before anybody asks. */
+export async function warmUsage({ settings, store, clock }: Context): Promise<void> {
+  const today = usageDay(clock.wall());
+  for (const environment of Object.keys(settings.environments)) {
+    for (const day of [today - 1, today]) await store.usage({ environment, fromDay: day, toDay: day, limit: 1 });
+  }
+}
+
+function environmentsOf({ settings }: Context, { environment }: UsageRequest, { environments }: Caller): string[] {
+  const known = Object.keys(settings.environments);
+  const allowed = known.filter((name) => environments?.includes(name) ?? true);
+  return environment === undefined ? allowed : allowed.filter((name) => name === environment);
+}
+
+function dayName(day: number): string {
+  return new Date(day * dayMs).toISOString().slice(0, 10);
+}
+
+function daysOf({ from, to }: UsageRequest): { fromDay: number; toDay: number } {
+  const fromDay = usageDay(Date.parse(`${from}T00:00:00Z`));
+  const toDay = usageDay(Date.parse(`${to}T00:00:00Z`));
+  const days = toDay - fromDay + 1;
+  if (days < 1) throw new SluiceError("invalid_request", `to must not be before from, ${from}.`, { field: "to" });
+  if (days > maxDays) {
+    throw new SluiceError("invalid_request", `from and to may be ${maxDays} days apart at most; got ${days}.`, {
+      field: "from",
+    });
+  }
+  return { fromDay, toDay };
+}
+
+function tooMany(): SluiceError {
+  return new SluiceError(
+    "invalid_request",
+    `There are more than ${maxGroups} groups: ask for fewer days, or group by less.`,
+    { field: "group_by" },
+  );
+}

@@ -1,0 +1,120 @@
+// What is asked, checked as far as that needs no model: sizes, Unicode, and a conversation that can be answered.
+import { quote, SluiceError } from "../../domain/errors.ts";
+import { type ContentBlock, normaliseMessages, resultText, type Tool } from "../../domain/request.ts";
+import { parsedSchema, schemaText } from "../../domain/schema-text.ts";
+import { checkJson } from "./json-values.ts";
+import type { SubmitInput } from "./submit-input.ts";
+import { requireUnicode } from "./unicode.ts";
+
+/** @throws SluiceError `too_large`, or `invalid_request` for text that is not Unicode or JSON that is nested too deep */
+export function checkContent(input: SubmitInput, maxBytes: number): void {
+  const { messages, messagesField, system = "", stop = [], tools = [], responseFormat } = input;
+  let bytes = Buffer.byteLength(system);
+  requireUnicode(system, "system");
+  for (const text of stop) requireUnicode(text, "stop");
+  for (const { content } of messages) for (const block of content) bytes += checkBlock(block, messagesField);
+  if (tools.length > 0) {
+    for (const { inputSchema, ...named } of tools) {
+      checkJson([[named, parsedSchema(inputSchema)]], "tools");
+      bytes += jsonBytes(named) + Buffer.byteLength(schemaText(inputSchema));
+    }
+  }
+  if (responseFormat) {
+    const schema = responseFormat.type === "json_schema" ? responseFormat.schema : {};
+    checkJson([{ ...responseFormat, schema: {} }, parsedSchema(schema)], "response_format");
+    bytes += Buffer.byteLength(schemaText(schema));
+  }
+  if (bytes <= maxBytes) return;
+  const what = [messagesField, "system", tools.length > 0 && "tools", responseFormat && "response_format"].filter(
+    Boolean,
+  );
+  throw new SluiceError(
+    "too_large",
+    `${what.slice(0, -1).join(", ")} and ${what.at(-1)} are ${bytes} bytes of UTF-8; at most ${maxBytes} are allowed.`,
+    { field: messagesField },
+  );
+}
+
+/** The block's bytes of UTF-8. */
+function checkBlock(block: ContentBlock, field: string): number {
+  switch (block.type) {
+    case "cache_point":
+      return 0;
+    case "tool_call":
+      for (const text of [block.id, block.name, block.arguments]) requireUnicode(text, field);
+      return Buffer.byteLength(block.arguments);
+    case "tool_result": {
+      const text = resultText(block);
+      requireUnicode(block.callId, field);
+      requireUnicode(text, field);
+      return Buffer.byteLength(text);
+    }
+    case "text":
+      requireUnicode(block.text, field);
+      return Buffer.byteLength(block.text);
+  }
+}
+
+function jsonBytes(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value) ?? "");
+}
+
+/**
+ * Checks a conversation in the form that providers answer.
+ * @throws SluiceError `invalid_request` if there is nothing that a model could answer, or tool calls and results do not match
+ */
+export function checkMessages({ messages, messagesField: field }: SubmitInput): void {
+  const normalised = normaliseMessages(messages);
+  const refuse = (message: string): never => {
+    throw new SluiceError("invalid_request", message, { field });
+  };
+  if (normalised.length === 0) refuse(`${field} must not be empty or only whitespace.`);
+  if (normalised[0]!.role !== "user") refuse(`${field} must start with a message of the user that is not blank.`);
+  // Most conversations are text alone.
+  if (!normalised.some(({ content }) => content.some(isOfTools))) return;
+  let asked = new Set<string>();
+  for (const { role, content } of normalised) {
+    const results = content.flatMap((block) => (block.type === "tool_result" ? [block.callId] : []));
+    if (role === "assistant" && results.length > 0) refuse(`${field} must have tool results in messages of the user.`);
+    for (const id of results) {
+      if (!asked.delete(id)) {
+        refuse(`${field} must have one result for each tool call, in the next message; ${quote(id)} answers none.`);
+      }
+    }
+    for (const id of asked)
+      refuse(`${field} must have a result for each tool call, in the next message; ${quote(id)} has none.`);
+    const calls = content.flatMap((block) => (block.type === "tool_call" ? [block.id] : []));
+    if (role === "user" && calls.length > 0) refuse(`${field} must have tool calls in messages of the assistant.`);
+    asked = new Set(calls);
+    if (asked.size < calls.length) refuse(`${field} must not have two tool calls of the same id.`);
+  }
+  for (const id of asked) refuse(`${field} must end with the results of its tool calls; ${quote(id)} has none.`);
+}
+
+function isOfTools({ type }: ContentBlock): boolean {
+  return type === "tool_call" || type === "tool_result";
+}
+
+/** @throws SluiceError `invalid_request` for two tools of one name, or a choice among tools that are not there */
+export function checkTools(tools: readonly Tool[] = [], choice: SubmitInput["toolChoice"]): void {
+  if (tools.length === 0 && choice === undefined) return;
+  const names = new Set(tools.map(({ name }) => name));
+  if (names.size < tools.length) {
+    throw new SluiceError("invalid_request", "tools must have different names.", { field: "tools" });
+  }
+  const field = "tool_choice";
+  if (choice === undefined || choice === "none") return;
+  if (tools.length === 0) {
+    throw new SluiceError("invalid_request", "tool_choice must not be set without tools.", { field });
+  }
+  if (typeof choice === "object" && !names.has(choice.name)) {
+    const known = [...names].map(quote).join(", ");
+    throw new SluiceError(
+      "invalid_request",
+      `tool_choice must name one of the tools: ${known}; got ${quote(choice.name)}.`,
+      {
+        field,
+      },
+    );
+  }
+}

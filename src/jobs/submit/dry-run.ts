@@ -1,0 +1,111 @@
+// What would become of a job if it were submitted: all checks, its tokens, its cost, the quota that it takes most of, and
+// where it would stand. Nothing is stored.
+import type { DeploymentSettings } from "../../config/settings.ts";
+import type { Job } from "../../domain/job.ts";
+import { costNanoUsd } from "../../domain/money.ts";
+import type { TokenCount } from "../../domain/tokens.ts";
+import { reservedCost } from "../../scheduler/cost.ts";
+import type { Explanation } from "../../scheduler/scheduler.ts";
+import type { QuotaUnit } from "../../scheduler/scheduler-configuration.ts";
+import type { Caller } from "../caller.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { foresee } from "../queue-position.ts";
+import { servedBy } from "../served-by.ts";
+import { inputFactor } from "../tokens/token-ratios.ts";
+import { buildJob } from "./submit.ts";
+import type { SubmitInput } from "./submit-input.ts";
+
+export interface DryRun {
+  /** Its `tokens` are what it would reserve at most. */
+  job: Job;
+  /** Input as it would be reserved after an exact count, never more than the job's; absent if it cannot be counted now. */
+  input?: number;
+  cost?: CostRange;
+  /** The quota of which the job takes the largest share, on the deployment where that is smallest; absent without any. */
+  binding?: Binding;
+  standing?: Explanation;
+  /** How long a call is expected to take; absent if that is not known. */
+  durationMs?: number;
+}
+
+/** In billionths of a US dollar; absent if a price is not known. */
+export interface CostRange {
+  min: number;
+  max: number;
+}
+
+export interface Binding {
+  deployment: string;
+  quota: string;
+  unit: QuotaUnit;
+  per: "minute" | "day";
+  limit: number;
+  /** What would be reserved of it. */
+  takes: number;
+}
+
+/** @throws SluiceError as a submit would */
+export async function dryRun(context: JobsContext, input: SubmitInput, caller: Caller): Promise<DryRun> {
+  const { settings, log, durations } = context;
+  const built = await buildJob(context, input, caller);
+  await context.limits?.check([built]);
+  const counted = await countedInput(context, built);
+  // The bound that a submit makes in one pass is lower than the count for about one prompt in sixty.
+  const job = { ...built, tokens: { ...built.tokens, input: Math.max(built.tokens.input, counted ?? 0) } };
+  const deployments = servedBy(settings, job);
+  const standing = await foresee(context, job).catch((error) => {
+    log.warn({ err: error }, "failed to estimate the queue position of a dry run");
+    return undefined;
+  });
+  const cost = costRange(deployments, job.request.serviceTier, { input: counted ?? 0, output: 0 }, job.tokens);
+  const binding = bindingOf(deployments, job.tokens);
+  const durationMs = durations?.averageMs(job.model);
+  return {
+    job,
+    ...(counted !== undefined && { input: counted }),
+    ...(cost && { cost }),
+    ...(binding && { binding }),
+    ...(standing && { standing }),
+    ...(durationMs !== undefined && { durationMs }),
+  };
+}
+
+/** As waiting jobs near the head of the queue are counted: times what the model is known to make of our tokens. */
+async function countedInput({ settings, tokenCounter, tokenRatios }: JobsContext, job: Job) {
+  const [count] = await tokenCounter.count([job.request]).catch(() => []);
+  if (count === undefined) return undefined;
+  return Math.ceil(count * inputFactor(settings, tokenRatios, [job.model, ...job.fallbackModels], count));
+}
+
+/** The deployments of the job's own model that may serve it. */
+/** From the least use at the cheapest deployment to the most at the dearest. */
+export function costRange(
+  deployments: readonly DeploymentSettings[],
+  tier: string | undefined,
+  least: TokenCount,
+  most: TokenCount,
+): CostRange | undefined {
+  let range: CostRange | undefined;
+  for (const { traits } of deployments) {
+    const min = traits.prices && costNanoUsd(traits.prices, least, { tier });
+    const max = traits.prices && costNanoUsd(traits.prices, most, { tier });
+    if (min === undefined || max === undefined) return undefined;
+    range = { min: Math.min(range?.min ?? min, min), max: Math.max(range?.max ?? max, max) };
+  }
+  return range;
+}
+
+function bindingOf(deployments: readonly DeploymentSettings[], tokens: TokenCount): Binding | undefined {
+  let least: Binding | undefined;
+  for (const deployment of deployments) {
+    let most: Binding | undefined;
+    for (const { name, unit, per, limit } of deployment.quotas) {
+      const takes = reservedCost(unit, tokens, deployment.outputBurndown);
+      const binding = { deployment: deployment.id, quota: name, unit, per, limit, takes };
+      if (!most || takes / limit > most.takes / most.limit) most = binding;
+    }
+    if (!most) return undefined;
+    if (!least || most.takes / most.limit < least.takes / least.limit) least = most;
+  }
+  return least;
+}

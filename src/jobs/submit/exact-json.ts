@@ -1,0 +1,46 @@
+// What a caller's JSON holds is passed on as it is, or refused. JavaScript cannot represent every number of JSON, so the
+// text is looked at again where it may hold such a number. In schemas and tool input it stays text; elsewhere it is refused.
+import { isDeepStrictEqual } from "node:util";
+import { SluiceError } from "../../domain/errors.ts";
+import { fieldOfPath, type JsonPath, type JsonSpan, mayBeInexact, scanJson } from "../../domain/json-scan.ts";
+import { JsonText } from "../../domain/json-text.ts";
+import { checkDepth } from "./json-values.ts";
+
+/**
+ * Puts a JsonText into a parsed body in each place that keeps its text, if JavaScript cannot represent a number in it.
+ * @param body what `json` parses to; the value of the key `root` in it if that is given
+ * @param places paths in the body, such as `tools.*.input_schema`
+ * @throws SluiceError `invalid_request` with the field, for such a number in another place
+ */
+export function keepExact(body: unknown, json: string, places: readonly string[], root?: string): void {
+  if (!mayBeInexact(json)) return;
+  checkDepth(body);
+  const start = root === undefined ? 0 : 1;
+  const wanted = root === undefined ? places : places.map((place) => `${root}.${place}`);
+  const last = new Map<string, JsonSpan>();
+  const spans = scanJson(json, wanted, ({ literal }, path) => {
+    if (start === 0 || path[0] === root) refuse(path.slice(start), literal);
+  });
+  // Of a key that comes twice, JSON.parse takes the second.
+  for (const span of spans) last.set(JSON.stringify(span.path), span);
+  for (const { path, text, isExact } of last.values()) if (!isExact) keepText(body, path.slice(start), text);
+}
+
+function keepText(body: unknown, path: JsonPath, text: string): void {
+  const key = path.at(-1)!;
+  const holder = path.slice(0, -1).reduce<unknown>((at, part) => at?.[part as keyof typeof at], body);
+  const found = holder?.[key as keyof typeof holder];
+  // A key further out may come twice as well.
+  if (found === undefined || !isDeepStrictEqual(found, JSON.parse(text))) {
+    const field = fieldOfPath(path);
+    throw new SluiceError("invalid_request", `${field} must not be given twice.`, { field });
+  }
+  (holder as Record<string | number, unknown>)[key] = new JsonText(text);
+}
+
+function refuse(path: JsonPath, literal: string): never {
+  const field = fieldOfPath(path);
+  const got = literal.length > 40 ? `${literal.slice(0, 40)}...` : literal;
+  const message = `${field} must be a number that a double represents exactly; got ${got}.`;
+  throw new SluiceError("invalid_request", message, { field });
+}

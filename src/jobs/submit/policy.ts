@@ -1,0 +1,90 @@
+// What a caller's key allows of a job. Pure.
+import type { Settings } from "../../config/settings.ts";
+import { quote, SluiceError } from "../../domain/errors.ts";
+import { type Priority, priorities } from "../../domain/job.ts";
+import type { Caller } from "../caller.ts";
+
+/**
+ * The environment that is asked for, or the only one that the key has.
+ * @throws SluiceError `invalid_request`, `unknown_environment`, `forbidden`
+ */
+export function environmentFor(settings: Settings, caller: Caller, asked: string | undefined): string {
+  const isKnown = asked !== undefined && Object.hasOwn(settings.environments, asked);
+  if (isKnown && (!caller.environments || caller.environments.includes(asked))) return asked;
+  const field = "environment";
+  const known = Object.keys(settings.environments);
+  const allowed = caller.environments ? known.filter((name) => caller.environments!.includes(name)) : known;
+  if (asked === undefined) {
+    if (caller.environments?.length === 1) return caller.environments[0]!;
+    throw new SluiceError("invalid_request", "environment is required.", { field });
+  }
+  if (isKnown) {
+    throw new SluiceError("forbidden", `The API key may not use the environment ${asked}; ${may(allowed)}.`, { field });
+  }
+  const names = allowed.join(", ");
+  throw new SluiceError("unknown_environment", `environment must be one of ${names}; got ${quote(asked)}.`, { field });
+}
+
+/**
+ * The priority that is asked for; `standard` if none is, or the highest that the key has if that is lower.
+ * @throws SluiceError `forbidden`
+ */
+export function priorityFor(caller: Caller, asked: Priority | undefined): Priority {
+  if (asked === undefined) return atMost(caller, "standard");
+  if (atMost(caller, asked) === asked) return asked;
+  throw new SluiceError(
+    "forbidden",
+    `The API key allows at most the priority ${caller.priorityMax}; the job asks for ${asked}.`,
+    { field: "priority" },
+  );
+}
+
+/** The priority, or the highest that the caller may use if that is lower: for what a door chooses by itself. */
+function atMost({ priorityMax }: Caller, wanted: Priority): Priority {
+  if (priorityMax === undefined) return wanted;
+  return priorities.indexOf(wanted) < priorities.indexOf(priorityMax) ? priorityMax : wanted;
+}
+
+/**
+ * The regions that are asked for, as far as the configuration allows them to the tenant and the key to its holder;
+ * undefined if none of the three names any.
+ * @throws SluiceError `forbidden` if none is left
+ */
+export function regionsFor(
+  { tenantRegions }: Settings,
+  caller: Caller,
+  asked: readonly string[] | undefined,
+): string[] | undefined {
+  const { tenant } = caller;
+  const ofTenant = Object.hasOwn(tenantRegions, tenant) ? tenantRegions[tenant] : undefined;
+  const regions = among(asked, ofTenant, () => `The tenant ${quote(tenant)}`);
+  return among(regions, caller.regions, () => "The API key");
+}
+
+function among(asked: readonly string[] | undefined, allowed: readonly string[] | undefined, who: () => string) {
+  if (!allowed) return asked && [...asked];
+  if (!asked) return [...allowed];
+  const both = asked.filter((region) => allowed.includes(region));
+  if (both.length > 0) return both;
+  throw new SluiceError("forbidden", `${who()} allows none of these regions; ${may(allowed)}.`, { field: "regions" });
+}
+
+/** @throws SluiceError `forbidden` if no deployment of the model is in a region of the key */
+export function requireServedModel(settings: Settings, { regions }: Caller, model: string): void {
+  const deployments = settings.models[model]?.deployments;
+  if (!regions || !deployments || deployments.some((d) => regions.includes(d.region))) return;
+  throw new SluiceError(
+    "forbidden",
+    `The API key allows the regions ${regions.join(", ")}; ${model} is served in ${[...new Set(deployments.map((d) => d.region))].join(", ")}.`,
+    { field: "model" },
+  );
+}
+
+/** @throws SluiceError `forbidden` */
+export function requireAdmin(caller: Caller): void {
+  if (!caller.admin) throw new SluiceError("forbidden", "This needs an admin key.");
+}
+
+function may(allowed: readonly string[]): string {
+  return `it may use ${allowed.join(", ") || "none that there is"}`;
+}

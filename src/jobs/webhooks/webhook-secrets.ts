@@ -1,0 +1,76 @@
+// The secrets that webhooks are signed with: one for each tenant, made when it is first needed. Each is a record under the
+// tenant and a number, of which the first one wins, so that all processes sign with the same. A new one signs beside the
+// one before it for a day, so that receivers can change over.
+import { createHash, randomBytes } from "node:crypto";
+import type { RecordPlace } from "../../store/record-store.ts";
+import type { JobsContext } from "../jobs-context.ts";
+
+type Context = Pick<JobsContext, "store" | "clock">;
+
+export interface WebhookSecret {
+  /** `whsec_` and 32 random bytes in base64, as the Standard Webhooks specification has it. */
+  secret: string;
+  /** Milliseconds since the epoch. */
+  createdAt: number;
+}
+
+export interface TenantSecrets {
+  current: WebhookSecret;
+  /** The one before, as long as it signs too, and until when. */
+  previous?: WebhookSecret & { until: number };
+}
+
+interface Stored extends WebhookSecret {
+  tenant: string;
+  number: number;
+}
+
+const place: RecordPlace = { collection: "webhook_secrets" };
+const overlapMs = 24 * 3_600_000;
+
+/** Makes the first one if there is none. */
+export async function tenantSecrets(context: Context, tenant: string): Promise<TenantSecrets> {
+  const [latest, before] = await latestOf(context, tenant);
+  if (!latest) {
+    await insert(context, tenant, 1);
+    return tenantSecrets(context, tenant);
+  }
+  const { secret, createdAt } = latest;
+  const until = createdAt + overlapMs;
+  const overlaps = before !== undefined && context.clock.wall() < until;
+  return {
+    current: { secret, createdAt },
+    ...(overlaps && { previous: { secret: before.secret, createdAt: before.createdAt, until } }),
+  };
+}
+
+/** From now on a new one signs too; the one before does so for another day, and any earlier one no more. */
+export async function rotateSecret(context: Context, tenant: string): Promise<TenantSecrets> {
+  const { number = 0 } = (await latestOf(context, tenant))[0] ?? {};
+  // If another process was first, its secret is the new one.
+  await insert(context, tenant, number + 1);
+  return tenantSecrets(context, tenant);
+}
+
+/** The last two, latest first. */
+async function latestOf({ store }: Context, tenant: string): Promise<Stored[]> {
+  const prefix = hashOf(tenant);
+  const { items } = await store.records.list(place, {
+    from: `${prefix}/`,
+    to: `${prefix}0`,
+    descending: true,
+    limit: 2,
+  });
+  return items.map(({ value }) => value as Stored);
+}
+
+async function insert({ store, clock }: Context, tenant: string, number: number): Promise<void> {
+  const secret = `whsec_${randomBytes(32).toString("base64")}`;
+  const value: Stored = { tenant, number, secret, createdAt: clock.wall() };
+  await store.records.insert(place, [{ id: `${hashOf(tenant)}/${String(number).padStart(8, "0")}`, value }]);
+}
+
+/** A tenant may have any characters in its name, a key of a record may not. */
+function hashOf(tenant: string): string {
+  return createHash("sha256").update(tenant).digest("hex");
+}

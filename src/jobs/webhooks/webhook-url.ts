@@ -1,0 +1,54 @@
+// Addresses that webhooks may be sent to, as far as the address itself says. Where its name leads to is checked again
+// whenever it is connected to (worker/webhooks/send.ts): a name can lead elsewhere by then.
+import { isIP } from "node:net";
+import type { Settings } from "../../config/settings.ts";
+import { quote, SluiceError } from "../../domain/errors.ts";
+import { AllowedNetworks } from "../../domain/networks.ts";
+
+const maxLength = 2048;
+
+/**
+ * @returns the address in its normal form
+ * @throws SluiceError `invalid_request`
+ */
+export function checkWebhookUrl({ webhooks }: Pick<Settings, "webhooks">, text: string): string {
+  const networks = new AllowedNetworks(webhooks.allowPrivateNetworks);
+  if (text.length > maxLength) throw refused(`must have at most ${maxLength} characters; it has ${text.length}.`);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !/^https?:\/\//i.test(text)) {
+    throw refused(`must be an address such as https://example.com/hook; got ${quote(text)}.`);
+  }
+  if (url.username !== "" || url.password !== "") throw refused("must have no user name and no password in it.");
+  const allowed = mistakeIn(url, networks);
+  if (allowed !== undefined) throw refused(allowed);
+  url.hash = "";
+  return url.href;
+}
+
+function mistakeIn(url: URL, networks: AllowedNetworks): string | undefined {
+  if (url.protocol === "http:" && !networks.some) {
+    return "must begin with https://; http:// is for networks that webhooks.allowPrivateNetworks names.";
+  }
+  const port = Number(url.port);
+  if (url.port !== "" && port !== 80 && port !== 443 && port < 1024) {
+    return `must have the port 80, 443, or one from 1024 to 65535; got ${port}.`;
+  }
+  const host = hostOf(url);
+  if (isIP(host) === 0) return undefined;
+  if (!networks.mayReach(host)) {
+    return "must be on the public internet, or in a network that webhooks.allowPrivateNetworks names.";
+  }
+  if (url.protocol === "http:" && !networks.has(host)) {
+    return "must begin with https://; http:// is for networks that webhooks.allowPrivateNetworks names.";
+  }
+  return undefined;
+}
+
+/** Without the brackets of IPv6. The URL parser has turned other notations of IPv4, such as 0x7f.1, into the usual one. */
+export function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, "");
+}
+
+function refused(message: string): SluiceError {
+  return new SluiceError("invalid_request", `webhook_url ${message}`, { field: "webhook_url" });
+}

@@ -1,0 +1,340 @@
+// What went wrong: from whatever the AWS SDK throws to a ProviderFailure. Pure. Judged by the error's name where that
+// says enough, then by words that are known (see wordings.ts), then by the HTTP status.
+//
+// Three facts about the SDK that this rests on: an exception inside a stream has a name but no status; an error body
+// without a type (a proxy, a 529) has a status but the name "Unknown"; and transport errors have a `code`.
+import type { ErrorCode } from "../../domain/errors.ts";
+import type { FailureKind, ProviderFailure, ThrottleKind } from "../provider.ts";
+import { redact } from "../redact.ts";
+import { adviceOnModel, knownCause, type Wording } from "../wordings.ts";
+import { adviceFor, adviceOnAccess, type Deployment } from "./advice.ts";
+import { CredentialsError } from "./bedrock-credentials.ts";
+
+/** The parts of what the SDK throws that are looked at. */
+export interface SdkError {
+  name?: string;
+  message?: string;
+  code?: string;
+  $metadata?: { httpStatusCode?: number; requestId?: string };
+  $response?: { headers?: Record<string, string | undefined> };
+}
+
+/** What a failure comes down to, before its message is put together. */
+export interface Verdict {
+  kind: FailureKind;
+  code: ErrorCode;
+  throttle?: ThrottleKind;
+  maybeBilled: boolean;
+  /** In place of the provider's own words. */
+  words?: string;
+  /** What to do, after the words. */
+  advice?: string;
+}
+
+export interface Sent {
+  /** Whether part of an answer had been received, so that something may have been billed whatever the error. */
+  begun: boolean;
+  /** Whether the request names a guardrail: then a refusal of a guardrail is its own. */
+  guardrail: boolean;
+}
+
+export function classify(thrown: unknown, deployment: Deployment, { begun, guardrail }: Sent): ProviderFailure {
+  const error = (typeof thrown === "object" && thrown !== null ? thrown : { message: String(thrown) }) as SdkError;
+  const verdict = judge(error, deployment, guardrail);
+  const status = statusOf(error);
+  const words = verdict.words ?? redact(ownWords(error, status));
+  const { headers } = error.$response ?? {};
+  const retryAfterMs = retryAfter(headers?.["retry-after"]);
+  // An exception as the first frame of a stream has metadata without it.
+  const requestId = error.$metadata?.requestId ?? headers?.["x-amzn-requestid"];
+  return {
+    kind: verdict.kind,
+    code: verdict.code,
+    ...(verdict.kind === "unclear"
+      ? { message: words, advice: verdict.advice }
+      : { message: verdict.advice ? `${asSentence(words)} ${verdict.advice}` : words }),
+    ...(verdict.throttle ? { throttle: verdict.throttle } : {}),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    maybeBilled: verdict.maybeBilled || begun,
+    ...(requestId ? { requestId } : {}),
+  };
+}
+
+/** AWS ends some of its messages without a full stop. */
+function asSentence(words: string): string {
+  return /[.!?]$/.test(words) ? words : `${words}.`;
+}
+
+function judge(error: SdkError, deployment: Deployment, guardrail: boolean): Verdict {
+  const name = error.name?.toLowerCase() ?? "";
+  const message = error.message ?? "";
+  if (error instanceof CredentialsError)
+    return { ...refused(error.passing ? "capacity" : "misconfigured"), words: message };
+  const credentials = credentialProblem(name, message);
+  if (credentials) return { ...refused("misconfigured"), words: credentials.words };
+  if (name === "modelnotreadyexception") return refused("capacity");
+  // The connection was too slow for AWS; the model's own time limit is a 408 too, but has another name.
+  if (/^requesttimeout/.test(name)) return maybeBilled();
+  const status = statusOf(error);
+  const transport = classifyTransport(error, status, deployment);
+  if (transport) return transport;
+  const known = knownCause(`${name}\n${message}`, status);
+  return known
+    ? judgeByWords(known, status, message, deployment, guardrail)
+    : judgeByStatus(status, message, deployment);
+}
+
+function judgeByWords(
+  { cause, advice }: Pick<Wording, "cause" | "advice">,
+  status: number | undefined,
+  message: string,
+  deployment: Deployment,
+  guardrail: boolean,
+): Verdict {
+  switch (cause) {
+    case "too_long":
+      return permanent("context_exceeded");
+    case "content":
+      return permanent("content_filtered");
+    case "request":
+      // One that the account applies to every request is no fault of this one.
+      if (/guardrail/i.test(message) && !guardrail) return unclear(adviceOnAccess(status, deployment));
+      return permanent("provider_rejected", adviceFor(message, deployment));
+    case "account":
+      return {
+        ...refused("misconfigured"),
+        advice:
+          adviceFor(message, deployment) ??
+          (advice === adviceOnModel ? adviceOnAccess(404, deployment) : (advice ?? adviceOnAccess(status, deployment))),
+      };
+    case "capacity":
+      return refused("capacity");
+    case "throttled":
+      return { ...refused("throttled"), throttle: throttleKind(message) };
+    case "unclear":
+      return unclear(adviceOnAccess(status, deployment));
+  }
+}
+
+function judgeByStatus(status: number | undefined, message: string, deployment: Deployment): Verdict {
+  switch (status) {
+    case 400:
+      return permanent("provider_rejected", adviceFor(message, deployment));
+    case 401:
+    case 403:
+    case 404:
+      return unclear(adviceOnAccess(status, deployment));
+    case 408:
+      return maybeBilled("The model took longer than its time limit: a lower max_tokens may help.");
+    case 413:
+      return permanent("provider_rejected", "The request is larger than Bedrock accepts.");
+    case 424:
+      return maybeBilled();
+    case 429:
+      return overloaded.test(message)
+        ? refused("capacity")
+        : { ...refused("throttled"), throttle: throttleKind(message) };
+    case 502:
+    case 503:
+    case 529:
+      return refused("capacity");
+    case 504:
+      return maybeBilled();
+    default:
+      if (status !== undefined && status >= 500) return refused("transient");
+      if (status !== undefined && status >= 400) return permanent("provider_rejected");
+      return maybeBilled();
+  }
+}
+
+// ---------------------------------------------------------------- names and statuses
+
+/** Status by name, as in the SDK's schema; for exceptions in a stream, which come without one. Lower case. */
+const statusByName = new Map(
+  Object.entries({
+    throttlingexception: 429,
+    toomanyrequestsexception: 429,
+    servicequotaexceededexception: 429,
+    serviceunavailableexception: 503,
+    overloaded_error: 529,
+    internalserverexception: 500,
+    internalfailure: 500,
+    modeltimeoutexception: 408,
+    modelerrorexception: 424,
+    modelstreamerrorexception: 424,
+    validationexception: 400,
+    accessdeniedexception: 403,
+    resourcenotfoundexception: 404,
+  }),
+);
+
+function statusOf(error: SdkError): number | undefined {
+  return statusByName.get(error.name?.toLowerCase() ?? "") ?? error.$metadata?.httpStatusCode;
+}
+
+interface CredentialProblem {
+  names: RegExp;
+  /** If it takes the message to tell. */
+  messages?: RegExp;
+  isClock: boolean;
+  words: string;
+}
+
+/**
+ * Never in the provider's own words: those quote the header or the canonical form of the request, session token
+ * included.
+ */
+const credentialProblems: CredentialProblem[] = [
+  {
+    names: /^expiredtoken/,
+    isClock: false,
+    words: "The AWS credentials have expired: renew them (for a profile with SSO: aws sso login).",
+  },
+  {
+    names: /^(unrecognizedclient|invalidclienttokenid|missingauthenticationtoken)/,
+    isClock: false,
+    words: "AWS does not know these credentials: check the access key, the session token and the account's Region.",
+  },
+  {
+    names: /^(requestexpired|requesttimetooskewed)/,
+    isClock: true,
+    words: "AWS says that the request has expired: this machine's clock is wrong by minutes; set it.",
+  },
+  {
+    names: /^(invalidsignature|signaturedoesnotmatch)/,
+    messages: /signature (expired|not yet current)/i,
+    isClock: true,
+    words: "AWS refused the time of the signature: this machine's clock is wrong by minutes; set it.",
+  },
+  {
+    names: /^(invalidsignature|signaturedoesnotmatch|incompletesignature)/,
+    isClock: false,
+    words: "AWS refused the signature: check the secret access key, and that this machine's clock is right.",
+  },
+  {
+    names: /^(accessdenied|unknown)/,
+    messages: /api key is valid/i,
+    isClock: false,
+    words:
+      "Bedrock did not accept the API key: check AWS_BEARER_TOKEN_BEDROCK, that the key has not expired, and that it " +
+      "was made in the deployment's region.",
+  },
+];
+
+/** Whether the error is about who signed: then it may help to read the credentials afresh. */
+export function isAboutCredentials(thrown: unknown): boolean {
+  const { name = "", message = "" } = (thrown ?? {}) as SdkError;
+  return name === "CredentialsError" || credentialProblem(name.toLowerCase(), message)?.isClock === false;
+}
+
+function credentialProblem(name: string, message: string): CredentialProblem | undefined {
+  return credentialProblems.find((problem) => problem.names.test(name) && (problem.messages?.test(message) ?? true));
+}
+
+const overloaded = /overloaded/i;
+
+function throttleKind(message: string): ThrottleKind {
+  if (/per day/i.test(message)) return "tokens_per_day";
+  if (/too many tokens/i.test(message)) return "tokens";
+  if (/too many requests|request rate/i.test(message)) return "requests";
+  return "unknown";
+}
+
+// ---------------------------------------------------------------- verdicts
+
+/** Nothing was generated. */
+function refused(kind: FailureKind): Verdict {
+  return { kind, code: "model_unavailable", maybeBilled: false };
+}
+
+/** Whether the request or the deployment is at fault shows with other jobs; `advice` is for the latter. */
+function unclear(advice: string): Verdict {
+  return { kind: "unclear", code: "provider_rejected", maybeBilled: false, advice };
+}
+
+function permanent(code: ErrorCode, advice?: string): Verdict {
+  return { kind: "permanent", code, maybeBilled: false, advice };
+}
+
+function maybeBilled(advice?: string): Verdict {
+  return { kind: "transient", code: "unknown_end", maybeBilled: true, advice };
+}
+
+// ---------------------------------------------------------------- words
+
+/** The provider's message, or what there is in its place. */
+function ownWords(error: SdkError, status: number | undefined): string {
+  const message = error.message?.trim();
+  if (error.name === "SyntaxError") return `The provider answered HTTP ${status} with a body that is not JSON.`;
+  if (message && message !== "UnknownError") return message;
+  if (error.name && error.name !== "Unknown" && error.name !== "Error") return `The provider answered ${error.name}.`;
+  return status === undefined
+    ? "The call failed without a message."
+    : `The provider answered HTTP ${status} without a message.`;
+}
+
+/** Only the form in seconds; Bedrock sends no dates. */
+function retryAfter(header: string | undefined): number | undefined {
+  const seconds = header === undefined || header.trim() === "" ? Number.NaN : Number(header);
+  return seconds > 0 && Number.isFinite(seconds) ? Math.round(seconds * 1000) : undefined;
+}
+
+// Below Bedrock: names, connections, certificates, proxies. A request that cannot have been received was not billed.
+
+/** Somebody on the way answered with a page for people. */
+export class HtmlAnswer extends Error {
+  override readonly name = "HtmlAnswer";
+  readonly $metadata: { httpStatusCode: number };
+
+  constructor(status: number) {
+    super(`Something on the way answered HTTP ${status} with an HTML page.`);
+    this.$metadata = { httpStatusCode: status };
+  }
+}
+
+/** Undefined if the error is not one of the transport. */
+function classifyTransport(
+  error: SdkError,
+  status: number | undefined,
+  { region, endpoint }: Deployment,
+): Verdict | undefined {
+  const where = endpoint ?? `Bedrock in ${region}`;
+  const { code = "" } = error;
+  const notSent: Verdict = { kind: "capacity", code: "model_unavailable", maybeBilled: false };
+
+  if (error.name === "HtmlAnswer") {
+    return { ...notSent, advice: `A proxy, a captive portal or a wrong endpoint answers in place of ${where}.` };
+  }
+  if (code === "ENOTFOUND") {
+    const check = endpoint
+      ? "Check the endpoint."
+      : `Check that Bedrock exists in the region ${region}, and the network.`;
+    return { ...notSent, kind: "misconfigured", words: `The address of ${where} is not known.`, advice: check };
+  }
+  if (/^(EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ENETDOWN|EADDRNOTAVAIL)$/.test(code)) {
+    return { ...notSent, words: `No connection to ${where} (${code}).` };
+  }
+  if (error.name === "TimeoutError" && /did not establish a connection/.test(error.message ?? "")) {
+    return { ...notSent, words: `No connection to ${where} in time (timeouts.connectMs).` };
+  }
+  if (/CERT|SELF_SIGNED|UNABLE_TO_|^EPROTO$|^ERR_SSL|^ERR_TLS/.test(code)) {
+    return {
+      ...notSent,
+      kind: "misconfigured",
+      words: `No secure connection to ${where} (${code}).`,
+      advice: "Check the endpoint and its certificate; NODE_EXTRA_CA_CERTS adds an authority.",
+    };
+  }
+  if (status !== undefined && status >= 400) return undefined;
+  const cut: Verdict = { kind: "transient", code: "unknown_end", maybeBilled: true };
+  if (code !== "" || error.name === "TimeoutError") {
+    return {
+      ...cut,
+      words: `The connection to ${where} was lost before the answer was complete (${code || error.name}).`,
+    };
+  }
+  if (error.name === "SyntaxError" || /truncated event message|checksum/i.test(error.message ?? "")) {
+    return { ...cut, words: `The answer of ${where} was cut off or is not one of Bedrock's.` };
+  }
+  return undefined;
+}

@@ -1,0 +1,173 @@
+// Taking jobs: the next one by fair shares, on a deployment whose quotas admit it, charged and leased in one step.
+import type { JobId } from "../../domain/ids.ts";
+import type { TokenCount } from "../../domain/tokens.ts";
+import { decide, fairCostOn } from "../admission.ts";
+import type { Deployment } from "../deployment.ts";
+import type { Pauses } from "../pause-scopes.ts";
+import type { AcquireRequest, AcquireResult, Grant } from "../scheduler.ts";
+import type { SchedulerConfig } from "../scheduler-configuration.ts";
+import { chargeAll, type Lease, type Leases } from "./leases.ts";
+import type { Entry } from "./queue-items.ts";
+import type { WaitingRoom } from "./waiting-room.ts";
+
+/** Heads of one route that are asked in one acquire whether they fit beside what is booked. */
+const headsAsked = 32;
+/** Jobs handed out as impossible in one acquire: a model that is gone may have left a million. */
+const impossibleAtOnce = 256;
+
+export class Taking {
+  config: SchedulerConfig;
+  /** Before this time a job that no deployment can ever serve waits for another configuration. */
+  impossibleFrom = Number.NEGATIVE_INFINITY;
+  readonly #waiting: WaitingRoom;
+  readonly #leases: Leases;
+  readonly #pauses: Pauses;
+  readonly #newToken: () => string;
+
+  constructor(config: SchedulerConfig, waiting: WaitingRoom, leases: Leases, pauses: Pauses, newToken: () => string) {
+    this.config = config;
+    this.#waiting = waiting;
+    this.#leases = leases;
+    this.#pauses = pauses;
+    this.#newToken = newToken;
+  }
+
+  /** Takes up to `max` jobs that may be called now; admission must be open. */
+  take(request: AcquireRequest, now: number): AcquireResult {
+    const result: AcquireResult = { grants: [], impossible: [] };
+    this.#waiting.promote(now);
+
+    let askAgainAt = this.#grantBooked(request, result, now);
+    const closed = new Set<string>();
+    const asked = new Map<string, number>();
+    while (result.grants.length < request.max && result.impossible.length < impossibleAtOnce) {
+      const candidate = this.#waiting.queue.next((route) => !closed.has(route), request.environments);
+      if (!candidate) break;
+      const { job } = candidate;
+      if (this.#pauses.ofOwner(job)) {
+        this.#waiting.queue.passOver(candidate);
+        continue;
+      }
+      const route = this.#waiting.routeOf(job);
+      const verdict = decide(this.#waiting.applicant(job), route.tiers, now, request.deployments);
+      if (verdict.kind === "admitted") {
+        this.#waiting.queue.remove(job);
+        result.grants.push(this.#grant(job, verdict.deployment, verdict.model, now));
+        continue;
+      }
+      if (verdict.kind === "impossible" && now < this.impossibleFrom) {
+        askAgainAt = Math.min(askAgainAt, this.impossibleFrom);
+        if (route.tiers.length === 0) closed.add(job.route);
+        else this.#waiting.hold(job, this.impossibleFrom, now);
+        continue;
+      }
+      if (verdict.kind === "impossible") {
+        this.#takeOut(job);
+        result.impossible.push({ jobId: job.jobId, environment: job.environment, reason: verdict.reason });
+        continue;
+      }
+      askAgainAt = Math.min(askAgainAt, verdict.at);
+      if (verdict.held) {
+        this.#waiting.hold(job, verdict.at, now);
+        continue;
+      }
+      const count = (asked.get(job.route) ?? 0) + 1;
+      asked.set(job.route, count);
+      if (verdict.forAll || count > headsAsked) closed.add(job.route);
+      // The first that does not fit gets a start kept free for it, or smaller ones would pass it for ever.
+      else if (!route.booked && verdict.on.kind === "quota") this.#waiting.book(job, now, request.deployments);
+      else this.#waiting.queue.passOver(candidate);
+    }
+    this.#waiting.queue.passedOverReturn();
+
+    if (result.grants.length === request.max || result.impossible.length >= impossibleAtOnce) {
+      return { ...result, retryInMs: 0 };
+    }
+    askAgainAt = Math.min(askAgainAt, this.#waiting.nextReadyAt);
+    if (this.#leases.size > 0) askAgainAt = Math.min(askAgainAt, this.#leases.nextExpiry);
+    if (!Number.isFinite(askAgainAt)) return result;
+    return { ...result, retryInMs: Math.max(1, askAgainAt - now) };
+  }
+
+  /** Booked jobs have the first word. Answers when the first of those that still wait should ask again. */
+  #grantBooked(request: AcquireRequest, result: AcquireResult, now: number): number {
+    let askAgainAt = Number.POSITIVE_INFINITY;
+    for (const route of this.#waiting.booked) {
+      const entry = route.booked!;
+      const served = !request.environments || request.environments.includes(entry.environment);
+      const verdict = decide(this.#waiting.applicant(entry), route.tiers, now, request.deployments);
+      if (verdict.kind === "impossible" && now < this.impossibleFrom) {
+        this.#waiting.hold(entry, this.impossibleFrom, now);
+      } else if (verdict.kind === "impossible") {
+        this.#takeOut(entry);
+        result.impossible.push({ jobId: entry.jobId, environment: entry.environment, reason: verdict.reason });
+      } else if (verdict.kind === "admitted" && served && result.grants.length < request.max) {
+        this.#waiting.clearBooking(route);
+        result.grants.push(this.#grant(entry, verdict.deployment, verdict.model, now));
+      } else if (verdict.kind === "blocked" && verdict.held) {
+        this.#waiting.hold(entry, verdict.at, now);
+      } else {
+        askAgainAt = Math.min(askAgainAt, this.#waiting.keepBooking(route, entry, now, served, request.deployments));
+        if (served && verdict.kind === "blocked") askAgainAt = Math.min(askAgainAt, verdict.at);
+      }
+    }
+    return askAgainAt;
+  }
+
+  #grant(entry: Entry, deployment: Deployment, model: string, now: number): Grant {
+    entry.grants += 1;
+    const charges = chargeAll(deployment, entry.tokens, now);
+    const lease = this.lease(entry, this.#newToken(), deployment, { ...entry.tokens }, charges, now, model);
+    this.#waiting.queue.charge(entry, lease.fairCost);
+    return {
+      jobId: entry.jobId,
+      environment: entry.environment,
+      grant: lease.grant,
+      deployment: deployment.id,
+      model,
+      reserved: lease.reserved,
+      sendWithinMs: this.config.sendWithinMs,
+      leaseMs: this.config.leaseMs,
+      grants: entry.grants,
+    };
+  }
+
+  /** Leases a job that waits nowhere. */
+  lease(
+    entry: Entry,
+    grant: string,
+    deployment: Deployment,
+    reserved: TokenCount,
+    charges: Lease["charges"],
+    now: number,
+    model = "",
+  ): Lease {
+    entry.state = "running";
+    entry.grant = grant;
+    deployment.running += 1;
+    const times = { grantedAt: now, expiresAt: now + this.config.leaseMs };
+    const cost = fairCostOn(deployment, reserved);
+    const lease: Lease = { grant, entry, deployment, model, reserved, charges, fairCost: cost, ...times };
+    this.#leases.add(lease);
+    return lease;
+  }
+
+  /** Gives a job that waits back to the worker whose lease had expired, if it can. Its charges are still counted. */
+  resume(asked: { jobId: JobId; grant: string }, now: number): boolean {
+    const lease = this.#leases.expiredOf(asked);
+    const entry = this.#waiting.get(asked.jobId);
+    if (!lease || !entry || entry.state === "running") return false;
+    this.#waiting.leave(entry);
+    entry.state = "running";
+    entry.grant = lease.grant;
+    lease.entry = entry;
+    lease.deployment.running += 1;
+    this.#leases.revive(lease, now + this.config.leaseMs);
+    return true;
+  }
+
+  #takeOut(entry: Entry): void {
+    this.#waiting.leave(entry);
+    this.#waiting.forget(entry);
+  }
+}

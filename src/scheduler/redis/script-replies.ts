@@ -1,0 +1,181 @@
+// What the scripts answer, as the port's types: see the header of each script.
+import type { Priority } from "../../domain/job.ts";
+import { pauseTarget } from "../pause-scopes.ts";
+import type {
+  AcquireResult,
+  DeploymentChange,
+  DeploymentState,
+  Explanation,
+  QuotaSnapshot,
+  RestampResult,
+  SchedulerSnapshot,
+  WaitingOn,
+} from "../scheduler.ts";
+import type { QuotaUnit } from "../scheduler-configuration.ts";
+import { unpackId } from "./binary-id.ts";
+import type { Reply } from "./script-runner.ts";
+
+/** Stands for a number that does not apply. */
+const none = -1;
+
+type Text = Buffer;
+type GrantRow = [Buffer, Buffer, Text, Text, Text, number, number, number];
+
+export function acquireResult(reply: Reply): AcquireResult {
+  const [admission, retryInMs, grants, impossible, sendWithinMs, leaseMs] = reply as [
+    Text,
+    number,
+    GrantRow[],
+    [Buffer, Text, Text][],
+    number,
+    number,
+  ];
+  const closed = admission.toString() as "open" | "rebuild" | "rebuilding";
+  return {
+    grants: grants.map(([jobId, grant, environment, deployment, model, input, output, times]) => ({
+      jobId: unpackId(jobId),
+      environment: environment.toString(),
+      grant: unpackId(grant),
+      deployment: deployment.toString(),
+      model: model.toString(),
+      reserved: { input, output },
+      sendWithinMs,
+      leaseMs,
+      grants: times,
+    })),
+    impossible: impossible.map(([jobId, environment, reason]) => ({
+      jobId: unpackId(jobId),
+      environment: environment.toString(),
+      reason: reason.toString(),
+    })),
+    ...(retryInMs !== none && { retryInMs }),
+    ...(closed !== "open" && { closed }),
+  };
+}
+
+export function restampResult(reply: Reply): RestampResult {
+  const [status, sendWithinMs] = reply as [Text, number];
+  const said = status.toString() as RestampResult["status"];
+  return said === "restamped" ? { status: said, sendWithinMs } : { status: said };
+}
+
+export function answers<T extends string>(reply: Reply): T[] {
+  return (reply[0] as Text[]).map((answer) => answer.toString() as T);
+}
+
+export function deploymentChanges(rows: unknown): DeploymentChange[] {
+  return (rows as [Text, Text, Text][]).map(([deployment, state, reason]) => ({
+    deployment: deployment.toString(),
+    state: state.toString() as DeploymentState,
+    reason: reason.toString(),
+  }));
+}
+
+export function unpricedJobs(reply: Reply): { jobId: string; environment: string; models: string[] }[] {
+  return (reply[0] as [Buffer, Text, ...Text[]][]).map(([jobId, environment, ...models]) => ({
+    jobId: unpackId(jobId),
+    environment: environment.toString(),
+    models: models.map(String),
+  }));
+}
+
+export function explanation(reply: Reply): Explanation {
+  const [state, second, kind, deployment, detail, startsInMs] = reply as [
+    Text,
+    Text | number,
+    Text,
+    Text,
+    Text,
+    number,
+  ];
+  switch (state.toString()) {
+    case "running":
+      return { state: "running", deployment: String(second) };
+    case "waiting":
+      return {
+        state: "waiting",
+        position: second as number,
+        waitingOn: waitingOn(kind.toString() as WaitingOn["kind"], deployment.toString(), detail.toString()),
+        ...(startsInMs !== none && { startsInMs }),
+      };
+    default:
+      return { state: "absent" };
+  }
+}
+
+function waitingOn(kind: WaitingOn["kind"], deployment: string, detail: string): WaitingOn {
+  switch (kind) {
+    case "quota":
+      return { kind, deployment, quota: detail };
+    case "concurrency":
+      return { kind, deployment };
+    case "paused":
+      return { kind, target: pauseTarget(detail) };
+    case "configuration":
+      return { kind, reason: detail };
+    case "cool_down":
+    case "out_of_service":
+    case "refused":
+      return { kind, deployment, reason: detail };
+    default:
+      return { kind };
+  }
+}
+
+function quotaSnapshot([name, unit, per, ...numbers]: QuotaRow): QuotaSnapshot {
+  const [configuredLimit, effectiveLimit, configuredBurst, effectiveBurst, probing, ...times] = numbers;
+  const [throttledAgoMs, closedForMs, used, nextFreeInMs] = times;
+  return {
+    name: name.toString(),
+    unit: unit.toString() as QuotaUnit,
+    per: per.toString() as "minute" | "day",
+    configuredLimit,
+    effectiveLimit,
+    configuredBurst,
+    effectiveBurst,
+    probing: probing === 1,
+    ...(throttledAgoMs !== none && { throttledAgoMs }),
+    ...(closedForMs !== none && { closedForMs }),
+    used,
+    ...(nextFreeInMs !== none && { nextFreeInMs }),
+  };
+}
+
+type DeploymentRow = [Text, number, number, Text, Text, number];
+type QuotaRow = [Text, Text, Text, number, number, number, number, number, number, number, number, number];
+
+export function snapshotOf(reply: Reply, configVersion: string): SchedulerSnapshot {
+  const [admission, running, deployments, quotas, depths, paused, missing, failInMs] = reply as [
+    Text,
+    number,
+    DeploymentRow[],
+    QuotaRow[],
+    [Text, Text, number, number][],
+    Text[],
+    [Text, number][],
+    number,
+  ];
+  return {
+    configVersion,
+    open: admission.toString() === "open",
+    running,
+    paused: paused.map(String).sort().map(pauseTarget),
+    missingModels: missing
+      .map(([model, jobs]) => ({ model: model.toString(), jobs, failInMs }))
+      .sort((a, b) => (a.model < b.model ? -1 : 1)),
+    deployments: deployments.map(([id, calls, maxConcurrency, state, reason, forMs]) => ({
+      id: id.toString(),
+      running: calls,
+      maxConcurrency,
+      state: state.toString() as DeploymentState,
+      ...(forMs !== none && { reason: reason.toString(), forMs }),
+    })),
+    quotas: quotas.map(quotaSnapshot),
+    depths: depths.map(([environment, priority, ready, delayed]) => ({
+      environment: environment.toString(),
+      priority: priority.toString() as Priority,
+      ready,
+      delayed,
+    })),
+  };
+}

@@ -1,0 +1,82 @@
+// Where record, queue and events live: in this process (SQLite and memory) or shared between many (MongoDB and Redis).
+import type { Logger } from "pino";
+import { schedulerConfigOf } from "../config/scheduler-config.ts";
+import type { Settings } from "../config/settings.ts";
+import type { Clock } from "../domain/clock.ts";
+import type { EventBus } from "../events/event-bus.ts";
+import { createMemoryEventBus } from "../events/memory/memory-event-bus.ts";
+import { createRedisEventBus } from "../events/redis/redis-event-bus.ts";
+import type { JobsContext } from "../jobs/jobs-context.ts";
+import { createMemoryScheduler } from "../scheduler/memory/memory-scheduler.ts";
+import { createRedisScheduler } from "../scheduler/redis/redis-scheduler.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { JobStore } from "../store/job-store.ts";
+import { openMongoStore } from "../store/mongo/mongo-store.ts";
+import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
+
+export interface Queue {
+  scheduler: Scheduler;
+  events: EventBus;
+  onAccepted?: JobsContext["onAccepted"];
+  /** Why the queue could not be reached yet; absent if it could. It is tried again by itself. */
+  away?: string;
+}
+
+/** @param opened is given what has to be closed, in the order of opening, also if something cannot be opened */
+export async function openQueue(
+  settings: Settings,
+  { clock, log }: { clock: Clock; log: Logger },
+  opened: (() => Promise<unknown>)[],
+): Promise<Queue> {
+  const config = schedulerConfigOf(settings);
+  if (!settings.distributed) {
+    const scheduler = createMemoryScheduler({ config, clock });
+    opened.push(() => scheduler.close());
+    const events = createMemoryEventBus({
+      onListenerError: (error) => log.error({ err: error }, "caught an error of a listener of job events"),
+    });
+    opened.push(() => events.close());
+    return { scheduler, events };
+  }
+
+  const { redisUrl } = settings.distributed;
+  const scheduler = await createRedisScheduler({ redis: redisUrl, config, clock });
+  opened.push(() => scheduler.close());
+  const away = await takeOver(scheduler, config.version, () => scheduler.configure(config), log);
+  const { jobHashes } = settings.redis;
+  const events = await createRedisEventBus({ url: redisUrl, clock, log, jobHashes });
+  opened.push(() => events.close());
+  return { scheduler, events, onAccepted: (jobs) => events.accepted(jobs), ...(away !== undefined && { away }) };
+}
+
+/** The system of record alone. */
+export function openStore(settings: Settings, clock: Clock, log?: Logger): Promise<JobStore> {
+  const { dataDir, environments, distributed } = settings;
+  return distributed
+    ? openMongoStore({ url: distributed.mongoUrl, environments, clock })
+    : openSqliteStore({ dataDir, environments, ...(log && { log }) });
+}
+
+/**
+ * All processes run under one configuration, the one of the process that started last. One that has another says so in
+ * /readyz instead of setting it back.
+ * @returns why that could not be done now; undefined if it was
+ */
+async function takeOver(
+  scheduler: Scheduler,
+  version: string,
+  configure: () => Promise<void>,
+  log: Logger,
+): Promise<string | undefined> {
+  try {
+    const { configVersion, advice = [] } = await scheduler.snapshot();
+    for (const text of advice) log.warn({ advice: text }, "found a setting of Redis that puts the queue at risk");
+    if (configVersion === version) return undefined;
+    await configure();
+    log.warn({ from: configVersion, to: version }, "replaced the configuration of the queue with that of this process");
+    return undefined;
+  } catch (error) {
+    log.warn({ err: error }, "failed to compare the configuration of the queue with that of this process");
+    return (error as Error).message;
+  }
+}

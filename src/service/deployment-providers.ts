@@ -1,0 +1,85 @@
+// Which adapter answers for a deployment, and how it is set up: Bedrock, a server that speaks OpenAI's API, or the built-in
+// simulator in place of either.
+import type { Environment } from "../config/environment.ts";
+import { readApiKey } from "../config/openai-deployment.ts";
+import type { DeploymentSettings, ModelSettings, OpenAiSettings, Settings } from "../config/settings.ts";
+import type { Clock } from "../domain/clock.ts";
+import { createBedrockProvider } from "../providers/bedrock/bedrock-provider.ts";
+import { createOpenAiProvider } from "../providers/openai/openai-provider.ts";
+import type { Provider } from "../providers/provider.ts";
+import type { SimulatorOptions } from "../simulator/options.ts";
+import type { Simulator } from "../simulator/simulator.ts";
+
+/** The simulator wants a signature, but anybody's. */
+export const anybodys = { accessKeyId: "simulator", secretAccessKey: "simulator" };
+
+export function createProvider(
+  settings: Settings,
+  model: ModelSettings,
+  deployment: DeploymentSettings,
+  { env, clock, simulator }: { env: Environment; clock: Clock; simulator: Simulator | undefined },
+): Provider {
+  return deployment.openai
+    ? openAiProvider(settings, model, deployment, deployment.openai, clock, env, simulator)
+    : bedrockProvider(settings, model, deployment, clock, simulator);
+}
+
+/** The simulator serves whatever is configured. */
+export function simulatedModels(settings: Settings): SimulatorOptions["models"] {
+  return Object.fromEntries(
+    Object.values(settings.models).flatMap(({ contextTokens, maxOutputTokensLimit, deployments }) =>
+      deployments.map(({ modelId, outputBurndown, streaming, traits: { streamingTools = true } }) => [
+        modelId,
+        { contextTokens, maxOutputTokens: maxOutputTokensLimit, outputBurndown, streaming, streamingTools },
+      ]),
+    ),
+  );
+}
+
+function bedrockProvider(
+  settings: Settings,
+  model: ModelSettings,
+  deployment: DeploymentSettings,
+  clock: Clock,
+  simulator: Simulator | undefined,
+): Provider {
+  const { region, modelId, streaming, traits, maxConcurrency, account } = deployment;
+  const endpoint = simulator?.url ?? deployment.endpoint;
+  return createBedrockProvider({
+    region,
+    modelId,
+    streaming,
+    traits,
+    timeouts: settings.timeouts,
+    maxSockets: maxConcurrency,
+    clock,
+    ...(endpoint !== undefined && { endpoint }),
+    ...(account && { account }),
+    ...(simulator && { credentials: anybodys }),
+    ...(model.alternative !== undefined && { alternative: model.alternative }),
+  });
+}
+
+function openAiProvider(
+  settings: Settings,
+  model: ModelSettings,
+  { modelId, streaming, traits, maxConcurrency }: DeploymentSettings,
+  server: OpenAiSettings,
+  clock: Clock,
+  env: Environment,
+  simulator: Simulator | undefined,
+): Provider {
+  const apiKey = simulator ? undefined : readApiKey(server, env);
+  return createOpenAiProvider({
+    ...server,
+    ...(simulator && { baseUrl: `${simulator.url}/v1` }),
+    ...(apiKey !== undefined && { apiKey }),
+    modelId,
+    streaming,
+    traits,
+    timeouts: settings.timeouts,
+    maxSockets: maxConcurrency,
+    clock,
+    ...(model.alternative !== undefined && { alternative: model.alternative }),
+  });
+}

@@ -1,0 +1,37 @@
+// The composition root of the import: opens the store, the old queue and the token counter, and closes them again.
+import type { Logger } from "pino";
+import type { Settings } from "../config/settings.ts";
+import { type Clock, systemClock } from "../domain/clock.ts";
+import { type ImportCounts, type ImportOptions, importQueue } from "../import/import-queue.ts";
+import { openRedisList } from "../import/redis-list.ts";
+import { createTokenCounter } from "../jobs/tokens/token-counter.ts";
+import { openStore } from "./backends.ts";
+import { createLog } from "./log.ts";
+
+interface ImportSource extends ImportOptions {
+  /** `redis://` or `rediss://`. */
+  redisUrl: string;
+  list: string;
+  clock?: Clock;
+  log?: Logger;
+}
+
+/** @throws what opening and `importQueue` throw; all is closed then. */
+export async function importFromRedis(
+  settings: Settings,
+  { redisUrl, list, clock = systemClock, log = createLog(settings.logLevel), ...options }: ImportSource,
+): Promise<ImportCounts & { remaining: number }> {
+  const queue = await openRedisList(redisUrl, list);
+  try {
+    const store = await openStore(settings, clock);
+    const tokenCounter = createTokenCounter();
+    try {
+      const counts = await importQueue({ settings, store, tokenCounter, clock, log }, queue, options);
+      return { ...counts, remaining: await queue.length() };
+    } finally {
+      await Promise.all([tokenCounter.close(), store.close()]);
+    }
+  } finally {
+    queue.close();
+  }
+}

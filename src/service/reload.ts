@@ -1,0 +1,83 @@
+// Reading the configuration again while the service runs. What is in force changes in one go, or not at all.
+import type { Logger } from "pino";
+import { ConfigError } from "../config/config-problems.ts";
+import { type TakenOver, takeOver } from "../config/reloadable.ts";
+import { schedulerConfigOf } from "../config/scheduler-config.ts";
+import type { Settings } from "../config/settings.ts";
+import { SluiceError } from "../domain/errors.ts";
+import type { ReloadReport } from "../jobs/jobs-context.ts";
+import type { MissingModel, Scheduler } from "../scheduler/scheduler.ts";
+import { missingModel } from "../worker/recovery/recovery.ts";
+import type { ProviderPool } from "./provider-pool.ts";
+
+export interface ReloadContext {
+  /** In force. Its content is replaced, so that all who hold it see the new one. */
+  settings: Settings;
+  scheduler: Pick<Scheduler, "configure" | "snapshot">;
+  log: Logger;
+  pool: ProviderPool | undefined;
+  /** Reads and checks the configuration as at the start, limits that AWS lists included. */
+  read: () => Promise<Settings>;
+}
+
+/**
+ * Requests that come while one is carried out wait for it and are carried out then.
+ * The function rejects with SluiceError `config_invalid`, or `unavailable` if the queue cannot be told; then the old
+ * configuration stays in force.
+ */
+export function createReload(context: ReloadContext): () => Promise<ReloadReport> {
+  let last: Promise<unknown> = Promise.resolve();
+  return () => {
+    const next = last.then(() => reload(context));
+    last = next.catch(() => {});
+    return next;
+  };
+}
+
+async function reload({ settings, scheduler, log, pool, read }: ReloadContext): Promise<ReloadReport> {
+  const { settings: inForce, changed, needsRestart } = await readNext(settings, read, log);
+  try {
+    // First, so that the queue gives out nothing that nobody here can call.
+    pool?.update(inForce);
+    await scheduler.configure(schedulerConfigOf(inForce));
+  } catch (error) {
+    log.error({ err: error }, "failed to apply the configuration; the previous one stays in force");
+    throw new SluiceError(
+      "unavailable",
+      "The queue does not take the new configuration at the moment.",
+      {},
+      { cause: error },
+    );
+  }
+  Object.assign(settings, inForce);
+  log.level = settings.logLevel;
+  log.info({ changed, needsRestart }, "reloaded the configuration");
+  if (needsRestart.length > 0) log.warn({ needsRestart }, "found changes of the configuration that need a restart");
+  const missingModels = await logMissingModels(scheduler, log);
+  return { changed, needsRestart, missingModels };
+}
+
+/** The configuration is in force, whether the queue answers once more or not. */
+async function logMissingModels(scheduler: Pick<Scheduler, "snapshot">, log: Logger): Promise<MissingModel[]> {
+  try {
+    const { missingModels } = await scheduler.snapshot();
+    for (const { model, jobs, failInMs } of missingModels) log.warn({ model, jobs, failInMs }, missingModel);
+    return missingModels;
+  } catch (error) {
+    log.warn({ err: error }, "failed to count jobs whose model is missing");
+    return [];
+  }
+}
+
+async function readNext(current: Settings, read: () => Promise<Settings>, log: Logger): Promise<TakenOver> {
+  try {
+    return takeOver(current, await read());
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    log.error(
+      { mistakes: error.message.split("\n") },
+      "rejected a configuration with mistakes; the previous one stays in force",
+    );
+    throw new SluiceError("config_invalid", `${error.message}\nThe configuration before stays in force.`);
+  }
+}

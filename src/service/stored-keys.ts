@@ -1,0 +1,35 @@
+// The composition root of `sluice keys` where no service answers: opens the record, does one thing with the keys, and
+// closes it again.
+
+import type { Settings } from "../config/settings.ts";
+import { systemClock } from "../domain/clock.ts";
+import { createKey, type KeysContext, listKeys, revokeKey } from "../jobs/keys/keys.ts";
+import { type KeyBody, type KeyResource, keyInputOf, keyResource } from "../wire/key-resource.ts";
+import { openStore } from "./backends.ts";
+
+export type { KeyBody, KeyResource };
+
+/** The same answers as those of /v1/keys. */
+export interface Keys {
+  create(body: KeyBody): Promise<KeyResource>;
+  list(): Promise<KeyResource[]>;
+  revoke(id: string): Promise<KeyResource>;
+}
+
+/** @throws StoreOpenError, for example if a service has the data folder open; what `use` throws */
+export async function withKeys<T>(settings: Settings, use: (keys: Keys) => Promise<T>): Promise<T> {
+  const store = await openStore(settings, systemClock);
+  const context: KeysContext = { settings, store, clock: systemClock };
+  try {
+    return await use({
+      async create(body) {
+        const { record, key } = await createKey(context, keyInputOf(body));
+        return keyResource(record, key.text);
+      },
+      list: async () => (await listKeys(context)).map((record) => keyResource(record)),
+      revoke: async (id) => keyResource(await revokeKey(context, id)),
+    });
+  } finally {
+    await store.close();
+  }
+}

@@ -1,0 +1,91 @@
+// The other end of sqlite-worker.ts: sends requests to a thread and hands out its replies. Requests of one turn of the event
+// loop travel together, because every message wakes the other side up.
+import { Worker } from "node:worker_threads";
+import { SluiceError } from "../../domain/errors.ts";
+import { StoreOpenError } from "../environments.ts";
+import type { Opened, Operations, Reply, RequestOf, ThreadData } from "./protocol.ts";
+
+interface Waiting {
+  resolve(answer: never): void;
+  reject(error: SluiceError): void;
+}
+
+export class StoreThread<O extends Operations> {
+  readonly #worker: Worker;
+  readonly #opened: Promise<Opened>;
+  readonly #exited: Promise<void>;
+  /** Not sent yet. */
+  readonly #outbox: RequestOf<O>[] = [];
+  /** In the order of the requests. */
+  readonly #waiting: Waiting[] = [];
+  #closed?: SluiceError;
+
+  /**
+   * Starts a thread and waits until it is open. Both together take about 0.1 s, and 10 MB each.
+   * @throws StoreOpenError
+   */
+  static async start<O extends Operations>(data: ThreadData): Promise<StoreThread<O>> {
+    const thread = new StoreThread<O>(data);
+    const opened = await thread.#opened;
+    if (opened.opened) return thread;
+    await thread.#exited;
+    throw new StoreOpenError(opened.message);
+  }
+
+  private constructor(data: ThreadData) {
+    const entry = new URL("./sqlite-worker.js", import.meta.url);
+    const worker = new Worker(entry, { workerData: data, name: `sqlite-${data.role}` });
+    this.#worker = worker;
+    this.#opened = new Promise((resolve) => {
+      worker.once("message", (opened: Opened) => {
+        worker.on("message", (replies: Reply[]) => this.#receive(replies));
+        resolve(opened);
+      });
+      worker.once("error", (error) => resolve({ opened: false, message: `The store's thread failed: ${error}` }));
+    });
+    let cause = "";
+    worker.on("error", (error) => {
+      cause = `: ${error}`;
+    });
+    this.#exited = new Promise((resolve) => {
+      worker.on("exit", () => {
+        const message = `The store's ${data.role} thread has ended${cause}. Restart the service.`;
+        this.#closed ??= new SluiceError("unavailable", message);
+        // A write that was sent may have been committed before the thread ended.
+        const error = new SluiceError(data.role === "writer" ? "fate_unknown" : "unavailable", message);
+        for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
+        resolve();
+      });
+    });
+  }
+
+  /** @throws SluiceError what the thread says, or `unavailable` after `close` */
+  ask<K extends keyof O & string>(kind: K, request: O[K]["request"]): Promise<O[K]["answer"]> {
+    if (this.#closed) return Promise.reject(this.#closed);
+    if (this.#outbox.length === 0) setImmediate(() => this.#send());
+    this.#outbox.push({ kind, ...request } as RequestOf<O>);
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  /** Lets what was asked be answered, then ends the thread. */
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = new SluiceError("unavailable", "The store is closed.");
+      this.#send();
+      this.#worker.postMessage("close");
+    }
+    await this.#exited;
+  }
+
+  #send(): void {
+    if (this.#outbox.length > 0) this.#worker.postMessage(this.#outbox.splice(0));
+  }
+
+  #receive(replies: Reply[]): void {
+    for (const [i, waiting] of this.#waiting.splice(0, replies.length).entries()) {
+      const reply = replies[i]!;
+      if ("failure" in reply) waiting.reject(new SluiceError(reply.failure.code, reply.failure.message));
+      else waiting.resolve(reply.answer as never);
+    }
+  }
+}

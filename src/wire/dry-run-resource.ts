@@ -1,0 +1,111 @@
+// What a submit with `dry_run` answers, and how it is asked for.
+import type { FastifyReply } from "fastify";
+import Type, { type Static } from "typebox";
+import { priorities } from "../domain/job.ts";
+import { toUsd } from "../domain/money.ts";
+import type { Binding, CostRange, DryRun } from "../jobs/submit/dry-run.ts";
+import type { Explanation } from "../scheduler/scheduler.ts";
+import { waitingOn, waitingOnOf } from "./job-resource.ts";
+import { dryRunField } from "./request-fields.ts";
+import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
+
+/** `dry_run` as a query parameter. */
+export const dryRunQuery = Type.Object(dryRunField, { additionalProperties: false });
+
+/** Whether the query or the body asks for a dry run. */
+export function asksDryRun(query: { dry_run?: boolean }, field: boolean | undefined): boolean {
+  return query.dry_run === true || field === true;
+}
+
+/** Answers with what the route's own schema does not describe. */
+export function sendDryRun(reply: FastifyReply, resource: object): never {
+  const typed = reply.type("application/json; charset=utf-8").serializer(JSON.stringify);
+  return typed.send(resource) as never;
+}
+
+export const costRange = (description: string) =>
+  nullable(Type.Object({ min: Type.Number(), max: Type.Number() }, { description }));
+
+export const bindingQuota = (description: string) =>
+  nullable(
+    Type.Object(
+      {
+        name: Type.String(),
+        deployment: Type.String(),
+        unit: Type.String(),
+        per: Type.Enum(["minute", "day"]),
+        limit: Type.Number(),
+        takes: Type.Number({ description: "What would be reserved of it." }),
+      },
+      { description },
+    ),
+  );
+
+/** Registered with Fastify under this `$id`. */
+export const dryRunSchema = Type.Object(
+  {
+    dry_run: Type.Literal(true),
+    environment: Type.String(),
+    tenant: Type.String(),
+    model: Type.String(),
+    priority: Type.Enum([...priorities]),
+    tokens: Type.Object({
+      input: nullable(
+        Type.Integer({
+          description:
+            "As counted here, times what the model is known to make of that; null if it could not be counted now.",
+        }),
+      ),
+      input_reserved: Type.Integer({ description: "What the quotas are charged for it at most; never less." }),
+      max_output: Type.Integer({ description: "The max_tokens that would be sent." }),
+    }),
+    cost_usd: costRange("Of one call: from an empty answer to one of max_tokens. null if a price is not known."),
+    quota: bindingQuota("The one that binds: of which the job takes the largest share."),
+    position: nullable(Type.Integer()),
+    waiting_on: nullable(waitingOn),
+    expected_start: nullable(time("null if nothing can be said.")),
+    expected_finish: nullable(time("By how long the calls of its model took lately; null if that is not known.")),
+  },
+  { $id: "DryRun" },
+);
+
+/** @param now milliseconds since the epoch */
+export function dryRunResource(run: DryRun, now: number): Static<typeof dryRunSchema> {
+  const { job, input, cost, binding, standing, durationMs } = run;
+  const { start, ...place } = placeOf(standing, now);
+  const finish = start === undefined || durationMs === undefined ? undefined : Math.round(start + durationMs);
+  return {
+    dry_run: true,
+    environment: job.environment,
+    tenant: job.tenant,
+    model: job.model,
+    priority: job.priority,
+    tokens: { input: input ?? null, input_reserved: job.tokens.input, max_output: job.tokens.output },
+    cost_usd: usdRange(cost),
+    quota: quotaOf(binding),
+    ...place,
+    expected_finish: isoOrNull(finish),
+  };
+}
+
+/** Where something would stand in the queue. `start` is in milliseconds since the epoch. */
+export function placeOf(standing: Explanation | undefined, now: number) {
+  const waiting = standing?.state === "waiting" ? standing : undefined;
+  const start = waiting?.startsInMs === undefined ? undefined : now + waiting.startsInMs;
+  return {
+    position: waiting?.position ?? null,
+    waiting_on: waiting ? waitingOnOf(waiting) : null,
+    expected_start: start === undefined ? null : iso(start),
+    start,
+  };
+}
+
+export function usdRange(cost: CostRange | undefined) {
+  return cost ? { min: toUsd(cost.min), max: toUsd(cost.max) } : null;
+}
+
+export function quotaOf(binding: Binding | undefined) {
+  if (!binding) return null;
+  const { quota: name, ...rest } = binding;
+  return { name, ...rest };
+}

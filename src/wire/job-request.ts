@@ -1,0 +1,140 @@
+// How a job is asked for: the bodies of POST /enqueue and POST /v1/jobs, and what they mean.
+import Type, { type Static } from "typebox";
+import type { Settings } from "../config/settings.ts";
+import { type ErrorCode, SluiceError } from "../domain/errors.ts";
+import type { CachePoint, Message } from "../domain/request.ts";
+import type { SubmitInput } from "../jobs/submit/submit-input.ts";
+import { contentFields, conversationField, conversationOf, formatOf, toolsOf } from "./job-content.ts";
+import {
+  environmentField,
+  notBeforeForms,
+  notBeforeOf,
+  placementFields,
+  priority,
+  reasoningEffort,
+  samplingFields,
+  stopTexts,
+  submitFields,
+  submitFieldsInput,
+} from "./request-fields.ts";
+
+/** Fields of both requests. The stricter limits of a model are checked later. */
+function commonFields(settings: Settings) {
+  return {
+    environment: environmentField(settings, "Required, unless the API key has only one."),
+    system: Type.Optional(Type.String({ description: "Instructions that stand before the conversation." })),
+    max_tokens: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        description:
+          "Upper bound of the answer; reserved in the quotas while the call runs, so a tight one lets more jobs run.",
+      }),
+    ),
+    priority: Type.Optional(priority("By default standard.")),
+    ...submitFields(settings),
+  };
+}
+
+export function enqueueBody(settings: Settings) {
+  return Type.Object(
+    { prompt: Type.String({ description: "What the model is asked." }), ...commonFields(settings) },
+    {
+      additionalProperties: false,
+      examples: [{ prompt: "Why is the sky blue?", environment: Object.keys(settings.environments)[0] }],
+    },
+  );
+}
+
+export function jobBody(settings: Settings) {
+  return Type.Object(
+    {
+      prompt: Type.Optional(Type.String({ description: "A single message of the user. Either this or messages." })),
+      messages: conversationField,
+      ...commonFields(settings),
+      stop: Type.Optional(stopTexts),
+      ...contentFields,
+      ...placementFields,
+      ...samplingFields,
+      reasoning_effort: Type.Optional(reasoningEffort),
+      not_before: Type.Optional(
+        Type.Union(notBeforeForms(settings), {
+          description: "A time, or seconds from now, before which the job does not start.",
+        }),
+      ),
+    },
+    {
+      additionalProperties: false,
+      examples: [{ prompt: "Why is the sky blue?", environment: Object.keys(settings.environments)[0] }],
+    },
+  );
+}
+
+type EnqueueBody = Static<ReturnType<typeof enqueueBody>>;
+type JobBody = Static<ReturnType<typeof jobBody>>;
+
+/** What a submit may answer besides the job. */
+export const submitErrors: ErrorCode[] = [
+  "invalid_request",
+  "invalid_json",
+  "unknown_environment",
+  "forbidden",
+  "limit_exceeded",
+  "budget_exceeded",
+  "unknown_model",
+  "context_exceeded",
+  "idempotency_conflict",
+  "too_large",
+  "unsupported_media_type",
+  "exceeds_quota",
+  "unavailable",
+  "fate_unknown",
+  "storage_full",
+];
+
+/** @throws SluiceError `invalid_request` for a body that its schema allows but that asks nothing, or two things */
+export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
+  const { conversation, messagesField, ...system } = askedOf(body);
+  const job: Partial<JobBody> = body;
+  return {
+    environment: body.environment,
+    messages: conversation,
+    messagesField,
+    ...system,
+    ...submitFieldsInput(body),
+    maxTokens: body.max_tokens,
+    stop: job.stop,
+    seed: job.seed,
+    frequencyPenalty: job.frequency_penalty,
+    presencePenalty: job.presence_penalty,
+    reasoningEffort: job.reasoning_effort,
+    tools: toolsOf(job.tools),
+    toolChoice: job.tool_choice,
+    responseFormat: formatOf(job.response_format),
+    serviceTier: job.service_tier,
+    guardrail: job.guardrail,
+    priority: body.priority,
+    notBefore: job.not_before === undefined ? undefined : notBeforeOf(job.not_before),
+  };
+}
+
+interface Asked {
+  conversation: Message[];
+  messagesField: "prompt" | "messages";
+  system?: string;
+  systemCachePoint?: CachePoint;
+}
+
+function askedOf(body: EnqueueBody | JobBody): Asked {
+  const messages = "messages" in body ? body.messages : undefined;
+  if (messages && body.prompt !== undefined) {
+    throw new SluiceError("invalid_request", "Give either prompt or messages, not both.", { field: "messages" });
+  }
+  if (!messages) {
+    if (body.prompt === undefined) {
+      throw new SluiceError("invalid_request", "prompt or messages is required.", { field: "prompt" });
+    }
+    const content = [{ type: "text" as const, text: body.prompt }];
+    return { conversation: [{ role: "user", content }], messagesField: "prompt", system: body.system };
+  }
+  return { ...conversationOf(messages, body.system), messagesField: "messages" };
+}

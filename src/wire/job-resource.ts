@@ -1,0 +1,308 @@
+// A job as the interface shows it: one resource for /status and /v1/jobs. Fields that do not apply are null.
+import Type, { type Static } from "typebox";
+import {
+  type Attempt,
+  type AttemptEnd,
+  finalStates,
+  type JobError,
+  type JobHead,
+  type JobState,
+  type JobSummary,
+  jobStates,
+  priorities,
+  type Usage,
+} from "../domain/job.ts";
+import { toUsd } from "../domain/money.ts";
+import { attemptUsage, costOfAttempts } from "../domain/usage.ts";
+import { type Pause, pausedPart, pauseSentence } from "../jobs/pause.ts";
+import type { JobView } from "../jobs/read/view.ts";
+import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
+import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
+
+const error = Type.Object({
+  code: Type.String({ description: "One of docs/errors.md." }),
+  message: Type.String(),
+});
+
+const usage = Type.Object({
+  input_tokens: Type.Integer(),
+  output_tokens: Type.Integer(),
+  cache_read_tokens: nullable(Type.Integer()),
+  cache_write_tokens: nullable(Type.Integer()),
+  reasoning_tokens: nullable(
+    Type.Integer({ description: "Part of output_tokens; null if the provider does not say." }),
+  ),
+});
+
+const cost = "US dollars by the catalogue's prices; null if nothing was used, or usage or price are not known.";
+
+const shownResults = [
+  "in_progress",
+  "unknown",
+  "completed",
+  "throttled",
+  "capacity",
+  "transient",
+  "permanent",
+  "not_sent",
+] as const;
+
+const attempt = Type.Object({
+  number: Type.Integer({ description: "From 1." }),
+  deployment: Type.String(),
+  model: Type.String({ description: "The alias that the deployment serves." }),
+  started_at: time("When it was charged to the quotas."),
+  result: Type.Enum([...shownResults], {
+    description: "`unknown`: the call left and its result is not known, so it may have been billed.",
+  }),
+  error: nullable(error),
+  usage: nullable(usage),
+  usage_estimated: Type.Boolean({
+    description:
+      "The provider reported no usage, so usage and cost_usd are estimates: the input, and the output that was seen or reserved.",
+  }),
+  duration_ms: nullable(Type.Number()),
+  first_token_ms: nullable(Type.Number()),
+  tokens_per_second: nullable(Type.Number({ description: "Output tokens by the time of the whole call." })),
+  service_tier: nullable(Type.String({ description: "That the provider says it used." })),
+  cost_usd: nullable(Type.Number({ description: cost })),
+});
+
+export const waitingOn = Type.Object({
+  message: Type.String({ description: "A sentence for people." }),
+  kind: Type.Enum([
+    "turn",
+    "fairness",
+    "paused",
+    "quota",
+    "concurrency",
+    "cool_down",
+    "out_of_service",
+    "refused",
+    "configuration",
+    "delay",
+    "rebuild",
+    "starting",
+    "not_queued_yet",
+  ]),
+  deployment: nullable(Type.String()),
+  quota: nullable(Type.String()),
+  reason: nullable(Type.String()),
+});
+
+const toolCall = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  arguments: Type.String({
+    description: "The text that the model wrote, usually a JSON object. A model's mistakes are part of it.",
+  }),
+});
+
+export const jobParams = Type.Object({ job_id: Type.String({ format: "uuid" }) });
+
+/** What a list shows of a job. */
+const summaryFields = {
+  job_id: Type.String({ format: "uuid" }),
+  status: Type.Enum([...jobStates]),
+  environment: Type.String(),
+  tenant: Type.String(),
+  model: Type.String({ description: "The alias that was asked for." }),
+  priority: Type.Enum([...priorities]),
+  error: nullable(error),
+  created_at: time("When it was submitted."),
+  finished_at: nullable(time(`When it became ${finalStates.join(", ")}.`)),
+  not_before: nullable(time("It does not start before.")),
+  expires_at: nullable(time("The deadline.")),
+  retry_of: nullable(Type.String({ format: "uuid", description: "The job that this one repeats." })),
+  metadata: nullable(Type.Record(Type.String(), Type.String())),
+};
+
+export const jobSummarySchema = Type.Object(summaryFields, { $id: "JobSummary" });
+
+export const jobSchema = Type.Object(
+  {
+    ...summaryFields,
+    text: nullable(Type.String({ description: "The answer, once completed." })),
+    tool_calls: nullable(Type.Array(toolCall)),
+    finish_reason: nullable(
+      Type.String({ description: "stop, length (the answer is truncated), tool_calls or content_filter." }),
+    ),
+    usage: nullable(usage),
+    cost_usd: nullable(Type.Number({ description: `Of all attempts, estimates included. ${cost}` })),
+    cost_usd_estimated: nullable(
+      Type.Number({ description: "The part of cost_usd that is an estimate, because usage is not known." }),
+    ),
+    deployment: nullable(
+      Type.String({ description: "The id of the deployment that answered; GET /v1/deployments lists them." }),
+    ),
+    answered_by: nullable(
+      Type.String({ description: "The alias that answered; differs from model if a fallback did." }),
+    ),
+    synthetic: Type.Boolean({ description: "The text comes from the built-in simulator, not from a model." }),
+    max_tokens: Type.Integer(),
+    temperature: nullable(Type.Number()),
+    top_p: nullable(Type.Number()),
+    service_tier: nullable(Type.String({ description: "That was asked for; null: the provider's default." })),
+    position: nullable(
+      Type.Integer({ description: "1: next among the jobs that it competes with. An estimate; null unless queued." }),
+    ),
+    waiting_on: nullable(waitingOn),
+    eta: nullable(time("When it is expected to start; null if nothing can be said, and once it runs.")),
+    expected_finish: nullable(
+      time("When it is expected to end, by how long the calls of its model took lately; null if that is not known."),
+    ),
+    attempts: Type.Array(attempt, { description: "Calls to a provider, in order." }),
+  },
+  { $id: "Job" },
+);
+
+type JobResource = Static<typeof jobSchema>;
+type JobSummaryResource = Static<typeof jobSummarySchema>;
+
+/** @param now milliseconds since the epoch, from which `eta` is counted */
+export function jobResource(view: JobView, now: number): JobResource {
+  const { job, state, outcome, attempts, standing } = view;
+  const waiting = state === "queued" && standing?.state === "waiting" ? standing : undefined;
+  const { parameters } = job.request;
+  const last = attempts.at(-1);
+  const running = state === "in_progress" && !last?.end ? last : undefined;
+  const cost = costOfAttempts(attempts.filter((a) => a !== running));
+  return {
+    ...summaryFieldsOf(job, state, outcome?.at, outcome?.error),
+    text: outcome?.text ?? null,
+    tool_calls: outcome?.toolCalls?.length ? outcome.toolCalls : null,
+    finish_reason: outcome?.finishReason ?? null,
+    usage: usageOf(outcome?.usage),
+    cost_usd: usdOf(cost?.nanoUsd),
+    cost_usd_estimated: usdOf(cost?.estimatedNanoUsd),
+    deployment: outcome?.deployment ?? null,
+    answered_by: outcome?.model ?? null,
+    synthetic: outcome?.deployment?.startsWith("simulator/") ?? false,
+    max_tokens: parameters.maxTokens,
+    temperature: parameters.temperature ?? null,
+    top_p: parameters.topP ?? null,
+    service_tier: job.request.serviceTier ?? null,
+    position: waiting?.position ?? null,
+    waiting_on: state === "queued" && standing ? waitingOnOf(standing, view.pause) : null,
+    eta: waiting?.startsInMs === undefined ? null : iso(now + waiting.startsInMs),
+    expected_finish: isoOrNull(view.expectedFinish),
+    attempts: attempts.map((a) => attemptOf(a, a === running)),
+  };
+}
+
+export function jobSummaryResource({ job, state, finishedAt, error }: JobSummary): JobSummaryResource {
+  return summaryFieldsOf(job, state, finishedAt, error);
+}
+
+function summaryFieldsOf(job: JobHead, state: JobState, finishedAt?: number, error?: JobError): JobSummaryResource {
+  return {
+    job_id: job.id,
+    status: state,
+    environment: job.environment,
+    tenant: job.tenant,
+    model: job.model,
+    priority: job.priority,
+    error: error ?? null,
+    created_at: iso(job.submittedAt),
+    finished_at: isoOrNull(finishedAt),
+    not_before: isoOrNull(job.notBefore),
+    expires_at: isoOrNull(job.expiresAt),
+    retry_of: job.retryOf ?? null,
+    metadata: job.metadata ?? null,
+  };
+}
+
+function attemptOf(record: Attempt, mayRun: boolean): Static<typeof attempt> {
+  const { end } = record;
+  const used = mayRun ? undefined : attemptUsage(record);
+  return {
+    number: record.n,
+    deployment: record.deployment,
+    model: record.model,
+    started_at: iso(record.chargedAt),
+    result: resultOf(end, mayRun),
+    error: end?.error ?? null,
+    usage: usageOf(used?.usage),
+    usage_estimated: used?.estimated ?? false,
+    duration_ms: end?.durationMs ?? null,
+    first_token_ms: end?.firstTokenMs ?? null,
+    tokens_per_second: tokensPerSecond(end),
+    service_tier: end?.serviceTier ?? null,
+    cost_usd: usdOf(used?.nanoUsd),
+  };
+}
+
+function resultOf(end: AttemptEnd | undefined, mayRun: boolean): (typeof shownResults)[number] {
+  if (!end) return mayRun ? "in_progress" : "unknown";
+  return end.result === "aborted" ? "unknown" : end.result;
+}
+
+/** To a tenth. */
+function tokensPerSecond(end: AttemptEnd | undefined): number | null {
+  if (!end?.usage || end.estimated || !end.durationMs) return null;
+  return Math.round((end.usage.output * 10_000) / end.durationMs) / 10;
+}
+
+function usdOf(nanoUsd: number | undefined): number | null {
+  return nanoUsd === undefined ? null : toUsd(nanoUsd);
+}
+
+function usageOf(usage: Usage | undefined) {
+  return usage
+    ? {
+        input_tokens: usage.input,
+        output_tokens: usage.output,
+        cache_read_tokens: usage.cacheRead ?? null,
+        cache_write_tokens: usage.cacheWrite ?? null,
+        reasoning_tokens: usage.reasoning ?? null,
+      }
+    : null;
+}
+
+/** @param pause what is on record of the pause that the job waits for, if it is known */
+export function waitingOnOf(standing: Explanation, pause?: Pause): Static<typeof waitingOn> {
+  const nothing = { deployment: null, quota: null, reason: null };
+  if (standing.state === "absent") {
+    return { ...nothing, kind: "not_queued_yet", message: "It is stored and joins the queue within seconds." };
+  }
+  if (standing.state === "running") {
+    return { ...nothing, kind: "starting", deployment: standing.deployment, message: "It is being started." };
+  }
+  const { waitingOn: on } = standing;
+  const message = on.kind === "paused" && pause ? pauseSentence(pause) : sentence(on);
+  if (on.kind !== "paused") return { ...nothing, ...on, message };
+  const deployment = "deployment" in on.target ? on.target.deployment : null;
+  return { ...nothing, kind: "paused", deployment, reason: pausedPart(on.target), message };
+}
+
+/** A reason is a sentence, or a few words. */
+function ended(reason: string): string {
+  return /[.!?]$/.test(reason) ? reason : `${reason}.`;
+}
+
+function sentence(on: WaitingOn): string {
+  switch (on.kind) {
+    case "turn":
+      return "It may start at any moment.";
+    case "fairness":
+      return "It waits for its turn: other jobs go first.";
+    case "paused":
+      return `It waits until ${pausedPart(on.target)} is resumed: an operator has paused it.`;
+    case "quota":
+      return `It waits for room in the quota ${on.quota} of ${on.deployment}.`;
+    case "concurrency":
+      return `It waits for one of the running calls of ${on.deployment} to end.`;
+    case "cool_down":
+      return `It waits for ${on.deployment} to recover: ${ended(on.reason)}`;
+    case "out_of_service":
+      return `It waits for ${on.deployment}, which is out of service: ${ended(on.reason)}`;
+    case "refused":
+      return `${on.deployment} refused it. It is called again in a while, and fails if others are served: ${ended(on.reason)}`;
+    case "configuration":
+      return `It waits for another configuration: ${ended(on.reason)}`;
+    case "delay":
+      return "It waits for its time: a retry after an error, or not_before.";
+    case "rebuild":
+      return "It waits for the queue to be rebuilt after a start or a loss.";
+  }
+}

@@ -1,0 +1,111 @@
+// API keys as they are asked for and shown.
+import Type, { type Static } from "typebox";
+import type { Priority } from "../domain/job.ts";
+import type { KeyInput, KeyRecord } from "../jobs/keys/keys.ts";
+import { nameList, priority } from "./request-fields.ts";
+import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
+
+const name = (description: string) => Type.String({ minLength: 1, maxLength: 100, description });
+const fields = {
+  environments: nameList("The environments that it may use. By default all."),
+  weight: Type.Number({
+    exclusiveMinimum: 0,
+    maximum: 1_000_000,
+    description: "The tenant's share beside other tenants. By default the configuration's, or 1.",
+  }),
+  priority_max: priority("The highest priority of its jobs. By default any."),
+  regions: nameList("The regions that may serve its jobs. By default any."),
+  daily_tokens: Type.Integer({
+    minimum: 1,
+    maximum: Number.MAX_SAFE_INTEGER,
+    description: "Input and output tokens per UTC day. By default no limit.",
+  }),
+  budget_usd: Type.Number({
+    exclusiveMinimum: 0,
+    maximum: 1_000_000,
+    description: "US dollars per calendar month (UTC). By default no limit.",
+  }),
+  max_waiting: Type.Integer({
+    minimum: 1,
+    maximum: 100_000_000,
+    description: "Jobs that wait or run at a time. By default no limit.",
+  }),
+};
+
+export const keyBody = Type.Object(
+  {
+    name: name("For people; also the tenant, unless one is named."),
+    tenant: Type.Optional(name("Whose jobs they are. Several keys may share one. By default the name.")),
+    environments: Type.Optional(fields.environments),
+    weight: Type.Optional(fields.weight),
+    priority_max: Type.Optional(fields.priority_max),
+    regions: Type.Optional(fields.regions),
+    daily_tokens: Type.Optional(fields.daily_tokens),
+    budget_usd: Type.Optional(fields.budget_usd),
+    max_waiting: Type.Optional(fields.max_waiting),
+    admin: Type.Optional(Type.Boolean({ description: "Sees everybody's jobs and manages keys. By default false." })),
+  },
+  { additionalProperties: false, examples: [{ name: "billing", environments: ["UAT"] }] },
+);
+
+export type KeyBody = Static<typeof keyBody>;
+
+export const keySchema = Type.Object(
+  {
+    id: Type.String(),
+    name: Type.String(),
+    tenant: Type.String(),
+    admin: Type.Boolean(),
+    hint: Type.String({ description: "The beginning and the end of the key." }),
+    environments: nullable(fields.environments),
+    weight: nullable(fields.weight),
+    priority_max: nullable(Type.String()),
+    regions: nullable(fields.regions),
+    daily_tokens: nullable(fields.daily_tokens),
+    budget_usd: nullable(fields.budget_usd),
+    max_waiting: nullable(fields.max_waiting),
+    created_at: time("When it was created."),
+    revoked_at: nullable(time("Since when it is refused.")),
+    key: Type.Optional(Type.String({ description: "The key itself. In the answer to its creation only." })),
+  },
+  { $id: "Key" },
+);
+
+export type KeyResource = Static<typeof keySchema>;
+
+export function keyInputOf(body: KeyBody): KeyInput {
+  const input = {
+    name: body.name,
+    tenant: body.tenant,
+    environments: body.environments,
+    weight: body.weight,
+    priorityMax: body.priority_max as Priority | undefined,
+    regions: body.regions,
+    dailyTokens: body.daily_tokens,
+    budgetUsd: body.budget_usd,
+    maxWaiting: body.max_waiting,
+    admin: body.admin,
+  };
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as unknown as KeyInput;
+}
+
+/** @param key its text, if it was created just now */
+export function keyResource(record: KeyRecord, key?: string): KeyResource {
+  return {
+    id: record.id,
+    name: record.name,
+    tenant: record.tenant,
+    admin: record.admin,
+    hint: `sk-sluice-${record.id}-...${record.hint}`,
+    environments: record.environments ?? null,
+    weight: record.weight ?? null,
+    priority_max: record.priorityMax ?? null,
+    regions: record.regions ?? null,
+    daily_tokens: record.dailyTokens ?? null,
+    budget_usd: record.budgetUsd ?? null,
+    max_waiting: record.maxWaiting ?? null,
+    created_at: iso(record.createdAt),
+    revoked_at: isoOrNull(record.revokedAt),
+    ...(key !== undefined && { key }),
+  };
+}

@@ -1,0 +1,91 @@
+// What POST /v1/batches with `dry_run` answers.
+import Type, { type Static } from "typebox";
+import type { BatchDryRun } from "../../jobs/batches/batch-dry-run.ts";
+import type { Totals } from "../../jobs/batches/totals.ts";
+import { bindingQuota, costRange, placeOf, quotaOf, usdRange } from "../dry-run-resource.ts";
+import { waitingOn } from "../job-resource.ts";
+import { iso, isoOrNull, nullable, time } from "../resource-types.ts";
+import { batchErrors, batchErrorsOf } from "./batch-resource.ts";
+
+const tokens = nullable(
+  Type.Object(
+    { input_reserved: Type.Integer(), max_output: Type.Integer() },
+    { description: "What the quotas are charged at first: an upper bound of the input, and max_tokens." },
+  ),
+);
+const cost = costRange(
+  "From empty answers to answers of max_tokens, the input as it is reserved. null if a price is not known.",
+);
+const quota = bindingQuota("The one that binds: that takes longest to let all lines through.");
+
+/** Registered with Fastify under this `$id`. */
+export const batchDryRunSchema = Type.Object(
+  {
+    dry_run: Type.Literal(true),
+    valid: Type.Boolean({
+      description: "Whether the batch would run. If not, `errors` says why, and no more is known.",
+    }),
+    errors: nullable(batchErrors),
+    environment: Type.String(),
+    tenant: Type.String(),
+    endpoint: Type.String(),
+    input_file_id: Type.String(),
+    completion_window: Type.String(),
+    lines: Type.Integer({ description: "Requests in the file; if it has mistakes, as far as it was read." }),
+    tokens,
+    cost_usd: cost,
+    quota,
+    models: Type.Array(Type.Object({ model: Type.String(), lines: Type.Integer(), tokens, cost_usd: cost, quota }), {
+      description: "The same by model, those with the most lines first.",
+    }),
+    position: nullable(Type.Integer({ description: "Of the first line, in the queue." })),
+    waiting_on: nullable(waitingOn),
+    expected_start: nullable(time("Of the first line; null if nothing can be said.")),
+    expected_last_start: nullable(time("Of the last line, by what the lines reserve; null if nothing can be said.")),
+    expected_finish: nullable(
+      time("Of the last line, by how long the calls of its model took lately; null if that is not known."),
+    ),
+    expires_at: time("The end of the completion_window."),
+    in_completion_window: nullable(
+      Type.Boolean({
+        description:
+          "Whether expected_finish is before expires_at; expected_last_start if the former is not known. null if neither is.",
+      }),
+    ),
+  },
+  { $id: "BatchDryRun" },
+);
+
+/** @param now milliseconds since the epoch */
+export function batchDryRunResource(
+  { request, lines, errors, estimate }: BatchDryRun,
+  now: number,
+): Static<typeof batchDryRunSchema> {
+  const { start: _, ...place } = placeOf(estimate?.standing, now);
+  return {
+    dry_run: true,
+    valid: errors.length === 0,
+    errors: errors.length > 0 ? batchErrorsOf(errors) : null,
+    environment: request.environment,
+    tenant: request.tenant,
+    endpoint: request.endpoint,
+    input_file_id: request.inputFileId,
+    completion_window: request.completionWindow,
+    lines,
+    ...totalsOf(estimate),
+    models: (estimate?.models ?? []).map((each) => ({ model: each.model, lines: each.lines, ...totalsOf(each) })),
+    ...place,
+    expected_last_start: isoOrNull(estimate?.lastStart),
+    expected_finish: isoOrNull(estimate?.finish),
+    expires_at: iso(request.expiresAt),
+    in_completion_window: estimate?.inWindow ?? null,
+  };
+}
+
+function totalsOf(totals: Totals | undefined) {
+  return {
+    tokens: totals ? { input_reserved: totals.tokens.input, max_output: totals.tokens.output } : null,
+    cost_usd: usdRange(totals?.cost),
+    quota: quotaOf(totals?.binding),
+  };
+}

@@ -1,0 +1,180 @@
+// A batch and a file in OpenAI's words; what Sluice knows beyond that stands in further fields.
+import Type from "typebox";
+import { type BatchEnd, type BatchError, type BatchSteps, batchStatus, batchStatuses } from "../../domain/batch.ts";
+import { jobStates } from "../../domain/job.ts";
+import type { BatchStanding } from "../../jobs/batches/batch-progress.ts";
+import type { Batch } from "../../jobs/batches/batch-records.ts";
+import { isOver } from "../../jobs/batches/batches.ts";
+import { filePurposes, type StoredFile } from "../../jobs/files/files.ts";
+import { waitingOn, waitingOnOf } from "../job-resource.ts";
+import { nullable } from "../resource-types.ts";
+
+const seconds = (description: string) =>
+  Type.Optional(Type.Integer({ description: `${description}; Unix time in seconds.` }));
+const count = Type.Integer();
+
+/** Registered with Fastify under this `$id`; the routes refer to it. */
+export const fileSchema = Type.Object(
+  {
+    id: Type.String(),
+    object: Type.Literal("file"),
+    bytes: count,
+    created_at: Type.Integer(),
+    expires_at: Type.Optional(Type.Integer({ description: "When it is deleted, if `expires_after` says so." })),
+    filename: Type.String(),
+    purpose: Type.Enum([...filePurposes]),
+    status: Type.Literal("processed"),
+    environment: Type.String({ description: "Where it is kept, and where its lines run." }),
+  },
+  { $id: "File", additionalProperties: false },
+);
+
+export function fileResource({ id, bytes, createdAt, expiresAt, filename, purpose, environment }: StoredFile) {
+  return {
+    id,
+    object: "file" as const,
+    bytes,
+    created_at: toSeconds(createdAt),
+    ...(expiresAt !== undefined && { expires_at: toSeconds(expiresAt) }),
+    filename,
+    purpose,
+    status: "processed" as const,
+    environment,
+  };
+}
+
+/** What is wrong with a file. */
+export const batchErrors = Type.Object({
+  object: Type.Literal("list"),
+  data: Type.Array(
+    Type.Object({
+      code: Type.String(),
+      message: Type.String(),
+      line: nullable(Type.Integer({ description: "Counts from 1." })),
+      param: nullable(Type.String()),
+    }),
+    { description: "The first 100 mistakes of the file." },
+  ),
+});
+
+export function batchErrorsOf(errors: readonly BatchError[]) {
+  const data = errors.map(({ code, message, line = null, param = null }) => ({ code, message, line, param }));
+  return { object: "list" as const, data };
+}
+
+/** Registered with Fastify under this `$id`; the routes refer to it. */
+export const batchSchema = Type.Object(
+  {
+    id: Type.String(),
+    object: Type.Literal("batch"),
+    endpoint: Type.String(),
+    errors: Type.Optional(batchErrors),
+    input_file_id: Type.String(),
+    completion_window: Type.String(),
+    status: Type.Enum([...batchStatuses]),
+    output_file_id: Type.Optional(Type.String()),
+    error_file_id: Type.Optional(Type.String()),
+    created_at: Type.Integer(),
+    in_progress_at: seconds("When the file was found valid"),
+    expires_at: seconds("The deadline"),
+    finalizing_at: seconds("When every line had ended"),
+    completed_at: seconds("When the output was complete"),
+    failed_at: seconds("When the file was found to be at fault"),
+    expired_at: seconds("When the output was complete"),
+    cancelling_at: seconds("When it was asked to cancel"),
+    cancelled_at: seconds("When the output was complete"),
+    request_counts: Type.Object(
+      { total: count, completed: count, failed: count },
+      { description: "failed counts expired lines as well." },
+    ),
+    metadata: nullable(
+      Type.Unsafe<Record<string, string>>({ type: "object", additionalProperties: { type: "string" } }),
+    ),
+    usage: Type.Optional(
+      Type.Object({
+        input_tokens: count,
+        input_tokens_details: Type.Object({ cached_tokens: count }),
+        output_tokens: count,
+        output_tokens_details: Type.Object({ reasoning_tokens: count }),
+        total_tokens: count,
+      }),
+    ),
+    environment: Type.String(),
+    progress: Type.Object(
+      Object.fromEntries(jobStates.map((state) => [state, count])) as Record<string, typeof count>,
+      {
+        description: "Lines by their state; while jobs are being made of the file, of those that have one.",
+      },
+    ),
+    eta: seconds("When the last line is expected to start"),
+    expected_finish: seconds("When the last line is expected to have ended"),
+    position: Type.Optional(Type.Integer({ description: "Of the last line, in the queue." })),
+    waiting_on: Type.Optional(waitingOn),
+    cost_usd: Type.Optional(Type.Number({ description: "By the catalogue's prices, once it has ended." })),
+    cost_usd_estimated: Type.Optional(
+      Type.Number({ description: "The part of cost_usd that is an estimate, because usage is not known." }),
+    ),
+    retry_of: Type.Optional(Type.String({ description: "The batch whose failed lines these are." })),
+  },
+  { $id: "Batch", additionalProperties: false },
+);
+
+export function batchResource({ request, steps }: Batch, { counts, eta, finish, lastLine }: BatchStanding) {
+  const { ended, validated } = steps;
+  const status = batchStatus(steps);
+  return {
+    id: request.id,
+    object: "batch" as const,
+    endpoint: request.endpoint,
+    ...(status === "failed" && { errors: batchErrorsOf(validated!.errors) }),
+    input_file_id: request.inputFileId,
+    completion_window: request.completionWindow,
+    status,
+    ...(ended?.outputFileId !== undefined && { output_file_id: ended.outputFileId }),
+    ...(ended?.errorFileId !== undefined && { error_file_id: ended.errorFileId }),
+    created_at: toSeconds(request.createdAt),
+    expires_at: toSeconds(request.expiresAt),
+    ...timesOf(steps),
+    request_counts: {
+      total: status === "failed" ? 0 : (validated?.lines ?? 0),
+      completed: counts.completed,
+      failed: counts.failed + counts.expired,
+    },
+    metadata: request.metadata ?? null,
+    ...(ended && {
+      usage: usageOf(ended.usage),
+      cost_usd: ended.costNanoUsd / 1e9,
+      cost_usd_estimated: (ended.estimatedNanoUsd ?? 0) / 1e9,
+    }),
+    environment: request.environment,
+    progress: counts,
+    ...(eta !== undefined && !isOver(status) && { eta: toSeconds(eta) }),
+    ...(finish !== undefined && !isOver(status) && { expected_finish: toSeconds(finish) }),
+    ...(lastLine && !isOver(status) && { position: lastLine.position, waiting_on: waitingOnOf(lastLine) }),
+    ...(request.retryOf !== undefined && { retry_of: request.retryOf }),
+  };
+}
+
+function timesOf({ validated, cancelled, finalizing, ended }: BatchSteps) {
+  const failed = validated && validated.errors.length > 0;
+  return {
+    ...(validated && { [failed ? "failed_at" : "in_progress_at"]: toSeconds(validated.at) }),
+    ...(finalizing && { finalizing_at: toSeconds(finalizing.at) }),
+    ...(cancelled && { cancelling_at: toSeconds(cancelled.at) }),
+    ...(ended && { [`${ended.status}_at`]: toSeconds(ended.at) }),
+  };
+}
+
+function usageOf({ input, cached, output, reasoning = 0 }: BatchEnd["usage"]) {
+  return {
+    input_tokens: input,
+    input_tokens_details: { cached_tokens: cached },
+    output_tokens: output,
+    output_tokens_details: { reasoning_tokens: reasoning },
+    total_tokens: input + output,
+  };
+}
+
+function toSeconds(epochMs: number): number {
+  return Math.floor(epochMs / 1000);
+}

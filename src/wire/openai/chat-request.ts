@@ -1,0 +1,235 @@
+// What POST /v1/chat/completions takes, and what it means. A batch line has the same body. Every field of OpenAI's is
+// honoured, ignored where that does no harm, or refused by name; docs/openai.md has the list.
+import Type, { type Static } from "typebox";
+import type { Settings } from "../../config/settings.ts";
+import { quote } from "../../domain/errors.ts";
+import type { Priority } from "../../domain/job.ts";
+import type { CanonicalRequest, Tool } from "../../domain/request.ts";
+import type { FieldNames } from "../../jobs/submit/field-names.ts";
+import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
+import { type ToolCallBlock, toolCallBlock } from "../../jobs/submit/tool-calls.ts";
+import { bodyCheck } from "../body-check.ts";
+import { reasoningEffort, samplingFields, stopTextOrTexts } from "../request-fields.ts";
+import { type Content, Conversation } from "./conversation.ts";
+import {
+  checkTools,
+  extensionFields,
+  ignored,
+  isObject,
+  refuse,
+  requireText,
+  schemaFormatOf,
+  sharedFields,
+  sharedInput,
+  toolOf,
+} from "./openai-fields.ts";
+
+const content = Type.Union([Type.String(), Type.Array(Type.Unknown(), { maxItems: 1000 })]);
+
+/** What stands in messages is looked at one by one below, because a schema of alternatives cannot say which is wrong. */
+const message = Type.Object({
+  role: Type.Enum(["system", "developer", "user", "assistant", "tool"]),
+  content: Type.Optional(content),
+  tool_calls: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 128 })),
+  tool_call_id: Type.Optional(Type.String({ minLength: 1, maxLength: 16_384 })),
+});
+
+/** Places whose JSON stays text where JavaScript cannot represent a number in it. */
+export const chatTexts = ["tools.*.function.parameters", "response_format.json_schema.schema"];
+
+export function chatBody(settings: Settings) {
+  const maxTokens = Math.max(...Object.values(settings.models).map((m) => m.maxOutputTokensLimit));
+  const tokens = Type.Integer({ minimum: 1, maximum: maxTokens });
+  return Type.Object(
+    {
+      messages: Type.Array(message, {
+        minItems: 1,
+        maxItems: 2000,
+        description: "Text, calls of functions and their results. Instructions are put before the conversation.",
+      }),
+      ...sharedFields(settings),
+      max_tokens: Type.Optional(tokens),
+      max_completion_tokens: Type.Optional(tokens),
+      stop: Type.Optional(stopTextOrTexts),
+      ...samplingFields,
+      reasoning_effort: Type.Optional(reasoningEffort),
+      response_format: Type.Optional(Type.Unknown({ description: "text, json_object or json_schema." })),
+      tools: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 128, description: "Functions." })),
+      tool_choice: Type.Optional(Type.Unknown({ description: "none, auto, required, or a function." })),
+      stream_options: Type.Optional(
+        Type.Object({ include_usage: Type.Optional(Type.Boolean()), include_obfuscation: ignored }),
+      ),
+      n: Type.Optional(Type.Literal(1)),
+      modalities: Type.Optional(Type.Array(Type.Literal("text"), { maxItems: 1 })),
+      logprobs: Type.Optional(Type.Literal(false)),
+      top_logprobs: Type.Optional(Type.Literal(0)),
+      logit_bias: Type.Optional(Type.Unsafe<object>({ type: "object", additionalProperties: false })),
+      verbosity: Type.Optional(Type.Literal("medium")),
+      prediction: ignored,
+      ...extensionFields(settings),
+    },
+    { additionalProperties: false },
+  );
+}
+
+type ChatBody = Static<ReturnType<typeof chatBody>>;
+
+const fieldNames: FieldNames = {
+  system: "messages",
+  messages: "messages",
+  reasoningEffort: "reasoning_effort",
+  toolSchema: (index) => `tools[${index}].function.parameters`,
+  format: "response_format",
+  outputSchema: "response_format.json_schema.schema",
+};
+
+export interface ChatRequest {
+  input: SubmitInput;
+  stream: boolean;
+  /** Whether a stream ends with a chunk that says what was used. */
+  includeUsage: boolean;
+  dryRun: boolean;
+}
+
+/** What holds where the body does not say. */
+export interface ChatDefaults {
+  environment: string;
+  priority: Priority;
+}
+
+/**
+ * Reads bodies, also such as stand in a line of a batch.
+ * @returns a function that throws SluiceError `invalid_request` or `invalid_json`, with the field at fault
+ */
+export function chatReader(settings: Settings): (body: unknown, defaults: ChatDefaults) => ChatRequest {
+  const check = bodyCheck(chatBody(settings), { unknownToo: true });
+  return (body, defaults) => chatRequestOf(check(body), defaults);
+}
+
+/** @throws SluiceError `invalid_request` */
+function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
+  if (body.max_tokens !== undefined && body.max_completion_tokens !== undefined) {
+    refuse("max_tokens", "Give either max_completion_tokens or max_tokens, not both.");
+  }
+  const stream = body.stream ?? false;
+  if (body.stream_options?.include_usage && !stream)
+    refuse("stream_options", "stream_options is for streams: set stream to true.");
+  const conversation = conversationOf(body.messages);
+  const tools = (body.tools ?? []).map(functionOf);
+  const toolChoice = toolChoiceOf(body.tool_choice);
+  checkTools(tools, toolChoice);
+  return {
+    stream,
+    includeUsage: body.stream_options?.include_usage ?? false,
+    dryRun: body.dry_run ?? false,
+    input: {
+      environment: body.environment ?? defaults.environment,
+      messages: conversation.messages,
+      messagesField: "messages",
+      fieldNames,
+      system: conversation.system,
+      maxTokens: body.max_completion_tokens ?? body.max_tokens,
+      maxTokensField: body.max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens",
+      stop: typeof body.stop === "string" ? [body.stop] : body.stop,
+      seed: body.seed,
+      frequencyPenalty: body.frequency_penalty,
+      presencePenalty: body.presence_penalty,
+      reasoningEffort: body.reasoning_effort,
+      tools,
+      // Without tools there is nothing to choose.
+      toolChoice: tools.length > 0 ? toolChoice : undefined,
+      responseFormat: responseFormatOf(body.response_format),
+      priority: body.priority ?? defaults.priority,
+      // Last: with so many fields after it the object becomes a hash table, which takes twenty times as long to fill.
+      ...sharedInput(body),
+    },
+  };
+}
+
+function conversationOf(messages: ChatBody["messages"]): Conversation {
+  const conversation = new Conversation();
+  for (const [i, { role, content, tool_calls, tool_call_id }] of messages.entries()) {
+    const field = `messages[${i}]`;
+    const texts = content === undefined ? [] : textsOf(content, `${field}.content`);
+    if (content === undefined && !(role === "assistant" && tool_calls?.length)) {
+      refuse(`${field}.content`, `${field}.content is required.`);
+    }
+    const blocks = texts.map((text) => ({ type: "text" as const, text }));
+    const said: Content = typeof content === "object" ? { blocks, isList: true } : { blocks };
+    switch (role) {
+      case "system":
+      case "developer":
+        conversation.instruct(texts.join(""));
+        break;
+      case "tool":
+        if (tool_call_id === undefined) refuse(`${field}.tool_call_id`, `${field}.tool_call_id is required.`);
+        conversation.answer(tool_call_id, typeof content === "string" ? content : texts, field);
+        break;
+      case "assistant": {
+        const calls = (tool_calls ?? []).map((call, j) => callOf(call, `${field}.tool_calls[${j}]`));
+        conversation.call(said, calls, field);
+        break;
+      }
+      default:
+        conversation.say(role, said, field);
+    }
+  }
+  conversation.end("messages");
+  return conversation;
+}
+
+function textsOf(content: string | readonly unknown[], field: string): string[] {
+  if (typeof content === "string") return [content];
+  return content.map((part, i) => {
+    const here = `${field}[${i}]`;
+    if (!isObject(part)) return refuse(here, `${here} must be an object with type and text.`);
+    if (part.type === "text") return requireText(part.text, `${here}.text`);
+    // What a model refused to say is what it said.
+    if (part.type === "refusal") return requireText(part.refusal, `${here}.refusal`);
+    return refuse(`${here}.type`, `${here}.type must be text: images, audio and files are not supported.`);
+  });
+}
+
+function callOf(value: unknown, field: string): ToolCallBlock {
+  if (!isObject(value) || !isObject(value.function)) {
+    return refuse(field, `${field} must be a call of a function, with id and function.`);
+  }
+  const { id, function: called } = value;
+  const place = `${field}.function.arguments`;
+  return toolCallBlock(
+    {
+      id: requireText(id, `${field}.id`),
+      name: requireText(called.name, `${field}.function.name`),
+      arguments: requireText(called.arguments, place),
+    },
+    place,
+  );
+}
+
+function functionOf(value: unknown, i: number): Tool {
+  const field = `tools[${i}]`;
+  if (!isObject(value) || value.type !== "function") {
+    return refuse(`${field}.type`, `${field}.type must be function: no other tools are supported.`);
+  }
+  return toolOf(value.function, `${field}.function`);
+}
+
+function toolChoiceOf(value: unknown): CanonicalRequest["toolChoice"] {
+  if (value === undefined || value === "none" || value === "auto" || value === "required") return value;
+  if (isObject(value) && value.type === "function" && isObject(value.function)) {
+    return { name: requireText(value.function.name, "tool_choice.function.name") };
+  }
+  const got = typeof value === "string" ? `; got ${quote(value)}` : "";
+  return refuse("tool_choice", `tool_choice must be none, auto, required, or an object that names a function${got}.`);
+}
+
+function responseFormatOf(value: unknown): CanonicalRequest["responseFormat"] {
+  if (value === undefined) return undefined;
+  const type = isObject(value) ? value.type : undefined;
+  if (type === "text") return undefined;
+  if (type === "json_object") return { type };
+  if (type === "json_schema") {
+    return schemaFormatOf((value as { json_schema?: unknown }).json_schema, "response_format.json_schema");
+  }
+  return refuse("response_format", "response_format.type must be text, json_object or json_schema.");
+}

@@ -1,0 +1,50 @@
+// What a line of a batch may call, and how it is answered: what the endpoint itself takes and gives.
+import type { Settings } from "../../config/settings.ts";
+import { type ErrorCode, errorTable } from "../../domain/errors.ts";
+import type { Job } from "../../domain/job.ts";
+import type { LineFormat, LineFormats } from "../../jobs/batches/batch-lines.ts";
+import { type ChatRequest, chatReader, chatTexts } from "./chat-request.ts";
+import { chatCompletionOf } from "./chat-response.ts";
+import { openAiErrorOf, openAiStatusOf } from "./openai-errors.ts";
+import { refuse } from "./openai-fields.ts";
+import { type ResponseRequest, responseReader, responseTexts } from "./responses-request.ts";
+import { responseOf } from "./responses-response.ts";
+
+export function lineFormats(settings: Settings): LineFormats {
+  const readChat = chatReader(settings);
+  const readResponse = responseReader(settings);
+  return {
+    "/v1/chat/completions": {
+      keptAsText: chatTexts,
+      read: (body, defaults) => asLine(readChat(body, defaults)),
+      needsRequest: false,
+      respond: (job, outcome) => chatCompletionOf({ job, attempts: [], outcome }),
+      fail,
+    },
+    "/v1/responses": {
+      keptAsText: responseTexts,
+      read(body, defaults) {
+        const read = readResponse(body, defaults);
+        if (read.background) refuse("background", "background must not be true in a batch.");
+        return asLine(read);
+      },
+      needsRequest: true,
+      respond: (job, outcome) => responseOf({ job: job as Job, state: outcome.status, attempts: [], outcome }),
+      fail,
+    },
+  };
+}
+
+/** @throws SluiceError `invalid_request` for what only a single call can ask for */
+function asLine<R extends ChatRequest | ResponseRequest>(read: R): R {
+  if (read.dryRun) refuse("dry_run", "dry_run must not be true in a batch: it is a field of the batch itself.");
+  if (read.input.webhookUrl !== undefined) {
+    refuse("webhook_url", "webhook_url is for single calls; a batch has one of its own, and tells of its end.");
+  }
+  return read;
+}
+
+const fail: LineFormat["fail"] = ({ code, message }) => {
+  const known = Object.hasOwn(errorTable, code) ? (code as ErrorCode) : "internal";
+  return { status: openAiStatusOf(known), body: { error: openAiErrorOf({ code: known, message, details: {} }) } };
+};

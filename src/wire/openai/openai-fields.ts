@@ -1,0 +1,130 @@
+// Fields that chat completions and responses share: the schemas of what both take in the same form, Sluice's own
+// extensions (which a client sends as extra body fields), and the refusal of what cannot be done.
+import Type, { type Static } from "typebox";
+import type { Settings } from "../../config/settings.ts";
+import { quote, SluiceError } from "../../domain/errors.ts";
+import type { CanonicalRequest, Tool } from "../../domain/request.ts";
+import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
+import { environmentField, placementFields, priority, submitFields, submitFieldsInput } from "../request-fields.ts";
+import { schemaOf } from "../resource-types.ts";
+
+/** Taken and not used: it changes neither what the model is asked nor what it answers. */
+export const ignored = Type.Optional(Type.Unknown({ description: "Taken for compatibility, and ignored." }));
+
+/** Of OpenAI's parameters those that mean the same in both. The limits of the model that answers are checked later. */
+export function sharedFields(settings: Settings) {
+  return {
+    ...submitFields(settings),
+    stream: Type.Optional(Type.Boolean({ description: "Whether the answer comes as server-sent events." })),
+    store: Type.Optional(
+      Type.Boolean({ description: "false: neither prompt nor answer stay on record after the answer was given." }),
+    ),
+    service_tier: Type.Optional(
+      Type.Enum(["auto", "default", "flex", "priority"], { description: "auto leaves the tier to the provider." }),
+    ),
+    parallel_tool_calls: Type.Optional(
+      Type.Boolean({ description: "A wish: sent to OpenAI-compatible servers, ignored by other models." }),
+    ),
+    user: ignored,
+    safety_identifier: ignored,
+    prompt_cache_key: ignored,
+    prompt_cache_retention: ignored,
+    prompt_cache_options: ignored,
+  };
+}
+
+/** Sluice's own fields. */
+export function extensionFields(settings: Settings) {
+  return {
+    environment: environmentField(settings, "The header x-sluice-environment does the same."),
+    priority: Type.Optional(priority("By default interactive.")),
+    ...placementFields,
+  };
+}
+
+type SharedBody = Static<
+  Type.TObject<ReturnType<typeof sharedFields> & Omit<ReturnType<typeof extensionFields>, "environment" | "priority">>
+>;
+
+/** What the fields above ask for; all but the environment and the priority, whose defaults differ. */
+export function sharedInput(body: SharedBody) {
+  const { service_tier: tier } = body;
+  return {
+    ...submitFieldsInput(body),
+    serviceTier: tier === "auto" ? undefined : tier,
+    parallelToolCalls: body.parallel_tool_calls,
+    ephemeral: body.store === false,
+  } satisfies Partial<SubmitInput>;
+}
+
+/** An object without its fields that are null; any other value as it is. */
+export function withoutNulls(value: unknown): unknown {
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function refuse(field: string, message: string): never {
+  throw new SluiceError("invalid_request", message, { field });
+}
+
+/** @throws SluiceError `invalid_request` unless the value is a text */
+export function requireText(value: unknown, field: string): string {
+  return typeof value === "string" ? value : refuse(field, `${field} must be a string.`);
+}
+
+/** OpenAI's own rule for the names of functions and schemas; Bedrock's is the same. */
+const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
+
+function requireName(value: unknown, field: string): string {
+  if (typeof value === "string" && namePattern.test(value)) return value;
+  return refuse(field, `${field} must be a name of 1 to 64 letters, digits, underscores and hyphens.`);
+}
+
+/** A function as both describe it, once the wrapping is off. */
+export function toolOf(value: unknown, field: string): Tool {
+  if (!isObject(value)) return refuse(field, `${field} must be an object that describes a function.`);
+  const { description = null, parameters = null } = value;
+  const name = requireName(value.name, `${field}.name`);
+  const schema = parameters ?? { type: "object", properties: {} };
+  if (!isObject(schema)) return refuse(`${field}.parameters`, `${field}.parameters must be a JSON schema.`);
+  const tool: Tool = { name, inputSchema: schemaOf(schema) };
+  if (description !== null) tool.description = requireText(description, `${field}.description`);
+  return tool;
+}
+
+/** @throws SluiceError `invalid_request` for two tools of one name, and a choice that cannot be made */
+export function checkTools(tools: readonly Tool[], choice: CanonicalRequest["toolChoice"]): void {
+  if (tools.length === 0) {
+    if (choice === "required" || typeof choice === "object") refuse("tool_choice", "tool_choice needs tools.");
+    return;
+  }
+  const names = new Set<string>();
+  for (const { name } of tools) {
+    if (names.has(name)) refuse("tools", `tools has two functions named ${quote(name)}.`);
+    names.add(name);
+  }
+  if (typeof choice === "object" && !names.has(choice.name)) {
+    refuse("tool_choice", `tool_choice names ${quote(choice.name)}, which is not among tools.`);
+  }
+}
+
+/** A format by schema, as both describe it once the wrapping is off. */
+export function schemaFormatOf(value: unknown, field: string): CanonicalRequest["responseFormat"] {
+  if (!isObject(value)) return refuse(field, `${field} must be an object with name and schema.`);
+  const { description = null, schema, strict = null } = value;
+  if (!isObject(schema)) return refuse(`${field}.schema`, `${field}.schema must be a JSON schema.`);
+  if (strict !== null && typeof strict !== "boolean") {
+    return refuse(`${field}.strict`, `${field}.strict must be true or false.`);
+  }
+  return {
+    type: "json_schema",
+    name: requireName(value.name, `${field}.name`),
+    schema: schemaOf(schema),
+    ...(description !== null && { description: requireText(description, `${field}.description`) }),
+    ...(strict !== null && { strict }),
+  };
+}

@@ -1,0 +1,162 @@
+// A response as a stream of events: that it was created, the text as it comes, calls of functions, and the whole of it.
+//
+// The numbers of events are such that whoever has one knows what it has: any process can go on after it, from the record
+// alone. They grow, but not by one each:
+//
+//   0  response.created          2  the message is added       3 + n  text, n UTF-16 units of it in all
+//   1  response.in_progress      3  its part is added          then what follows the text, by one each
+//
+// These from 2 on are those of the first attempt; what another attempt answers has numbers of its own. A response that has
+// not completed ends with the last number of its last attempt.
+import type { SluiceError } from "../../domain/errors.ts";
+import type { Job, JobRecord } from "../../domain/job.ts";
+import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
+import { openAiId } from "./chat-response.ts";
+import { openAiErrorOf, openAiStatusOf } from "./openai-errors.ts";
+import { messageOf, partOf, type ResponseObject, responseOf } from "./responses-response.ts";
+
+interface ResponseEvent {
+  type: string;
+  sequence_number: number;
+}
+
+/** Numbers of one attempt: more than any text is long. */
+const numbersOfAttempt = 1e9;
+/** Of the event before the first piece of text. */
+const beforeText = 3;
+
+/** The first number that can belong to the attempt. */
+function firstOf(attempt: number): number {
+  return Math.max(0, attempt - 1) * numbersOfAttempt;
+}
+
+/** The attempt whose events have such numbers. */
+export function attemptOf(number: number): number {
+  return Math.floor(number / numbersOfAttempt) + 1;
+}
+
+/** How much of the text whoever has this event was told. */
+export function positionAfter(number: number): TextPosition {
+  const chars = Math.max(0, (number % numbersOfAttempt) - beforeText);
+  return chars === 0 ? textStart : { attempt: attemptOf(number), next: 0, chars };
+}
+
+export class ResponseEvents {
+  readonly #job: Job;
+  readonly #after: number;
+  #number = -1;
+  #begun: "not" | "created" | "in_progress" = "not";
+  /** Of which text was told. */
+  #attempt: number | undefined;
+
+  /** @param after the number of the last event that the reader has: only later ones are made */
+  constructor(job: Job, after = -1) {
+    this.#job = job;
+    this.#after = after;
+  }
+
+  created(): ResponseEvent[] {
+    if (this.#begun !== "not") return [];
+    this.#begun = "created";
+    return this.#events(0, ["response.created", { response: this.#open("queued") }]);
+  }
+
+  inProgress(): ResponseEvent[] {
+    const created = this.created();
+    if (this.#begun === "in_progress") return created;
+    this.#begun = "in_progress";
+    return [...created, ...this.#events(1, ["response.in_progress", { response: this.#open("in_progress") }])];
+  }
+
+  /** @param position once this is told */
+  text(text: string, { attempt, chars }: TextPosition): ResponseEvent[] {
+    return [
+      ...this.inProgress(),
+      ...this.#message(attempt),
+      ...this.#events(firstOf(attempt) + beforeText + chars, [
+        "response.output_text.delta",
+        { ...this.#part, delta: text, logprobs: [] },
+      ]),
+    ];
+  }
+
+  /** What is left of a completed one once the whole text was told. */
+  end(record: JobRecord, { attempt }: Pick<TextPosition, "attempt">): ResponseEvent[] {
+    const response = responseOf(record);
+    const text = record.outcome?.text ?? "";
+    const tail: [type: string, fields: object][] = [];
+    let message: ResponseEvent[] = [];
+    for (const [output_index, item] of response.output.entries()) {
+      if (item.type === "message") {
+        message = this.#message(attempt);
+        tail.push(
+          ["response.output_text.done", { ...this.#part, text, logprobs: [] }],
+          ["response.content_part.done", { ...this.#part, part: partOf(text) }],
+        );
+      } else {
+        const { id: item_id, name, arguments: args } = item;
+        const open = { ...item, arguments: "", status: "in_progress" };
+        tail.push(
+          ["response.output_item.added", { output_index, item: open }],
+          ["response.function_call_arguments.delta", { output_index, item_id, delta: args }],
+          ["response.function_call_arguments.done", { output_index, item_id, name, arguments: args }],
+        );
+      }
+      tail.push(["response.output_item.done", { output_index, item }]);
+    }
+    tail.push([response.status === "incomplete" ? "response.incomplete" : "response.completed", { response }]);
+    const next = firstOf(attempt) + beforeText + text.length + 1;
+    return [...this.inProgress(), ...message, ...this.#events(next, ...tail)];
+  }
+
+  /** Of one that failed, expired or was cancelled. */
+  endWithout(record: JobRecord): ResponseEvent[] {
+    const last = firstOf((record.attempts.at(-1)?.n ?? 1) + 1) - 1;
+    return [...this.created(), ...this.#events(last, ["response.failed", { response: responseOf(record) }])];
+  }
+
+  /** The caller held the line, and there is no answer for it. */
+  fail({ code, message }: SluiceError): ResponseEvent[] {
+    const status = openAiStatusOf(code);
+    const error = { code: status < 500 ? "invalid_prompt" : "server_error", message: `${code}: ${message}` };
+    const response = { ...this.#open("in_progress"), status: "failed", error };
+    return [...this.inProgress(), ...this.#events(this.#next, ["response.failed", { response }])];
+  }
+
+  /** Nothing is wrong with the response, but the stream ends here. OpenAI's clients throw what is in `error`. */
+  breakOff(reason: SluiceError): ResponseEvent[] {
+    const error = openAiErrorOf(reason);
+    const { code, message, param } = error;
+    return this.#events(this.#next, ["error", { code, message, param, error }]);
+  }
+
+  get #next(): number {
+    return Math.max(this.#number, this.#after) + 1;
+  }
+
+  get #part() {
+    return { item_id: openAiId("msg", this.#job.id), output_index: 0, content_index: 0 };
+  }
+
+  #message(attempt: number): ResponseEvent[] {
+    if (this.#attempt === attempt) return [];
+    this.#attempt = attempt;
+    return this.#events(
+      firstOf(attempt) + beforeText - 1,
+      ["response.output_item.added", { output_index: 0, item: messageOf(this.#job.id, undefined) }],
+      ["response.content_part.added", { ...this.#part, part: partOf("") }],
+    );
+  }
+
+  #open(state: "queued" | "in_progress"): ResponseObject {
+    return responseOf({ job: this.#job, state, attempts: [] });
+  }
+
+  /** Those that the reader has not had. */
+  #events(from: number, ...events: [type: string, fields: object][]): ResponseEvent[] {
+    this.#number = from + events.length - 1;
+    return events
+      .map(([type, fields], i) => ({ type, sequence_number: from + i, ...fields }))
+      .filter(({ sequence_number: number }) => number > this.#after);
+  }
+}

@@ -1,0 +1,247 @@
+// What POST /v1/responses takes, and what it means. It is the same job that a chat completion asks for, in other words.
+import Type, { type Static } from "typebox";
+import type { Settings } from "../../config/settings.ts";
+import type { CanonicalRequest, ContentBlock } from "../../domain/request.ts";
+import type { FieldNames } from "../../jobs/submit/field-names.ts";
+import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
+import { type ToolCallBlock, toolCallBlock } from "../../jobs/submit/tool-calls.ts";
+import { bodyCheck } from "../body-check.ts";
+import { reasoningEffort } from "../request-fields.ts";
+import type { ChatDefaults } from "./chat-request.ts";
+import { Conversation } from "./conversation.ts";
+import {
+  checkTools,
+  extensionFields,
+  ignored,
+  isObject,
+  refuse,
+  requireText,
+  schemaFormatOf,
+  sharedFields,
+  sharedInput,
+  toolOf,
+  withoutNulls,
+} from "./openai-fields.ts";
+
+/** What only an answer has. It is ignored, so that a response can be sent back as the next request. */
+const outputFields = {
+  id: ignored,
+  object: ignored,
+  created_at: ignored,
+  completed_at: ignored,
+  status: ignored,
+  error: ignored,
+  incomplete_details: ignored,
+  output: ignored,
+  output_text: ignored,
+  usage: ignored,
+};
+
+/** Places whose JSON stays text where JavaScript cannot represent a number in it. */
+export const responseTexts = ["tools.*.parameters", "text.format.schema"];
+
+export function responseBody(settings: Settings) {
+  const maxTokens = Math.max(...Object.values(settings.models).map((m) => m.maxOutputTokensLimit));
+  return Type.Object(
+    {
+      input: Type.Union([Type.String(), Type.Array(Type.Unknown(), { minItems: 1, maxItems: 2000 })], {
+        description: "A text, or messages, calls of functions and their results.",
+      }),
+      instructions: Type.Optional(Type.String()),
+      ...sharedFields(settings),
+      background: Type.Optional(
+        Type.Boolean({ description: "Whether to answer at once; GET /v1/responses/{id} has the response then." }),
+      ),
+      max_output_tokens: Type.Optional(Type.Integer({ minimum: 1, maximum: maxTokens })),
+      text: Type.Optional(
+        Type.Object(
+          {
+            format: Type.Optional(Type.Unknown({ description: "text, json_object or json_schema." })),
+            verbosity: Type.Optional(Type.Literal("medium")),
+          },
+          { additionalProperties: false },
+        ),
+      ),
+      reasoning: Type.Optional(
+        Type.Object({
+          effort: Type.Optional(reasoningEffort),
+          summary: ignored,
+          generate_summary: ignored,
+        }),
+      ),
+      tools: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 128, description: "Functions." })),
+      tool_choice: Type.Optional(Type.Unknown({ description: "none, auto, required, or a function." })),
+      truncation: Type.Optional(Type.Literal("disabled")),
+      top_logprobs: Type.Optional(Type.Literal(0)),
+      stream_options: ignored,
+      include: ignored,
+      ...outputFields,
+      ...extensionFields(settings),
+    },
+    { additionalProperties: false },
+  );
+}
+
+type ResponseBody = Static<ReturnType<typeof responseBody>>;
+
+const fieldNames: FieldNames = {
+  system: "instructions",
+  messages: "input",
+  reasoningEffort: "reasoning.effort",
+  toolSchema: (index) => `tools[${index}].parameters`,
+  format: "text.format",
+  outputSchema: "text.format.schema",
+};
+
+export interface ResponseRequest {
+  input: SubmitInput;
+  stream: boolean;
+  background: boolean;
+  dryRun: boolean;
+}
+
+/** @returns a function that throws SluiceError `invalid_request` or `invalid_json`, with the field at fault */
+export function responseReader(settings: Settings): (body: unknown, defaults: ChatDefaults) => ResponseRequest {
+  const check = bodyCheck(responseBody(settings), { unknownToo: true });
+  return (body, defaults) => responseRequestOf(check(body), defaults);
+}
+
+function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): ResponseRequest {
+  const { background = false, stream = false } = body;
+  if (background && body.store === false) refuse("store", "A response in the background has to be stored.");
+  const conversation = conversationOf(body);
+  const tools = (body.tools ?? []).map((value, i) => {
+    const field = `tools[${i}]`;
+    if (isObject(value) && value.type === "function") return toolOf(value, field);
+    return refuse(`${field}.type`, `${field}.type must be function: no other tools are supported.`);
+  });
+  const toolChoice = toolChoiceOf(body.tool_choice);
+  checkTools(tools, toolChoice);
+  return {
+    stream,
+    background,
+    dryRun: body.dry_run ?? false,
+    input: {
+      environment: body.environment ?? defaults.environment,
+      messages: conversation.messages,
+      messagesField: "input",
+      fieldNames,
+      system: conversation.system,
+      maxTokens: body.max_output_tokens,
+      maxTokensField: "max_output_tokens",
+      reasoningEffort: body.reasoning?.effort,
+      tools,
+      toolChoice: tools.length > 0 ? toolChoice : undefined,
+      responseFormat: formatOf(body.text?.format),
+      // Nobody holds the line for one in the background.
+      priority: body.priority ?? (background ? undefined : defaults.priority),
+      // Last: with so many fields after it the object becomes a hash table, which takes twenty times as long to fill.
+      ...sharedInput(body),
+    },
+  };
+}
+
+function conversationOf({ input, instructions }: ResponseBody): Conversation {
+  const conversation = new Conversation(instructions);
+  if (typeof input === "string") {
+    conversation.say("user", { blocks: [{ type: "text", text: input }] }, "input");
+    return conversation;
+  }
+  /** What the model said and its calls follow one another as items of their own; it gave them in one turn. */
+  let said: { blocks: TextBlock[]; field: string } | undefined;
+  let calls: ToolCallBlock[] = [];
+  const endTurn = (field: string) => {
+    if (said || calls.length > 0) conversation.call({ blocks: said?.blocks ?? [] }, calls, said?.field ?? field);
+    said = undefined;
+    calls = [];
+  };
+  for (const [i, given] of input.entries()) {
+    const field = `input[${i}]`;
+    const item = withoutNulls(given);
+    if (!isObject(item)) return refuse(field, `${field} must be an object.`);
+    if (item.type === "function_call") {
+      calls.push(callOf(item, field));
+    } else if (item.type !== "reasoning") {
+      endTurn(field);
+      if (item.type === "function_call_output") answer(conversation, item, field);
+      else if (item.role === "assistant") said = { blocks: contentOf(item, field), field };
+      else say(conversation, item, field);
+    }
+  }
+  endTurn("input");
+  conversation.end("input");
+  return conversation;
+}
+
+function contentOf(item: Record<string, unknown>, field: string): TextBlock[] {
+  if (item.type !== undefined && item.type !== "message") {
+    const known = "message, function_call, function_call_output or reasoning";
+    refuse(`${field}.type`, `${field}.type must be ${known}.`);
+  }
+  return textsOf(item.content, `${field}.content`);
+}
+
+function say(conversation: Conversation, item: Record<string, unknown>, field: string): void {
+  const blocks = contentOf(item, field);
+  switch (item.role) {
+    case "system":
+    case "developer":
+      conversation.instruct(blocks.map((block) => block.text).join(""));
+      break;
+    case "user":
+      conversation.say("user", { blocks }, field);
+      break;
+    default:
+      refuse(`${field}.role`, `${field}.role must be one of user, assistant, system, developer.`);
+  }
+}
+
+function answer(conversation: Conversation, item: Record<string, unknown>, field: string): void {
+  const callId = requireText(item.call_id, `${field}.call_id`);
+  const blocks = textsOf(item.output, `${field}.output`);
+  conversation.answer(callId, blocks.map((block) => block.text).join(""), field);
+}
+
+function callOf(item: Record<string, unknown>, field: string): ToolCallBlock {
+  const place = `${field}.arguments`;
+  return toolCallBlock(
+    {
+      id: requireText(item.call_id, `${field}.call_id`),
+      name: requireText(item.name, `${field}.name`),
+      arguments: requireText(item.arguments, place),
+    },
+    place,
+  );
+}
+
+type TextBlock = Extract<ContentBlock, { type: "text" }>;
+
+function textsOf(content: unknown, field: string): TextBlock[] {
+  if (typeof content === "string") return [{ type: "text", text: content }];
+  if (!Array.isArray(content)) return refuse(field, `${field} must be a string or a list of texts.`);
+  return content.map((part, i) => {
+    const here = `${field}[${i}]`;
+    if (!isObject(part)) return refuse(here, `${here} must be an object with type and text.`);
+    const { type } = part;
+    if (type === "input_text" || type === "output_text" || type === "text") {
+      return { type: "text", text: requireText(part.text, `${here}.text`) };
+    }
+    if (type === "refusal") return { type: "text", text: requireText(part.refusal, `${here}.refusal`) };
+    return refuse(`${here}.type`, `${here}.type must be a text: images, audio and files are not supported.`);
+  });
+}
+
+function toolChoiceOf(value: unknown): CanonicalRequest["toolChoice"] {
+  if (value === undefined || value === "none" || value === "auto" || value === "required") return value;
+  if (isObject(value) && value.type === "function") return { name: requireText(value.name, "tool_choice.name") };
+  return refuse("tool_choice", "tool_choice must be none, auto, required, or an object that names a function.");
+}
+
+function formatOf(value: unknown): CanonicalRequest["responseFormat"] {
+  if (value === undefined) return undefined;
+  const type = isObject(value) ? value.type : undefined;
+  if (type === "text") return undefined;
+  if (type === "json_object") return { type };
+  if (type === "json_schema") return schemaFormatOf(value, "text.format");
+  return refuse("text.format", "text.format.type must be text, json_object or json_schema.");
+}

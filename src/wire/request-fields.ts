@@ -1,0 +1,173 @@
+// The fields that several requests share, each declared once: its schema, its limits, and what it means for a job. A
+// request takes the groups that it needs. Limits that depend on a model are checked later (jobs/parameters.ts).
+import Type, { type Static } from "typebox";
+import type { Settings } from "../config/settings.ts";
+import { jobStates, priorities } from "../domain/job.ts";
+import type { Caller } from "../jobs/caller.ts";
+import type { JobFilter } from "../jobs/read/list.ts";
+import type { NotBefore } from "../jobs/submit/not-before.ts";
+import { environmentFor } from "../jobs/submit/policy.ts";
+import type { SubmitInput } from "../jobs/submit/submit-input.ts";
+import { time } from "./resource-types.ts";
+
+export const priority = (description: string) => Type.Enum([...priorities], { description });
+
+/** A list of names, such as those of regions. */
+export const nameList = (description: string) =>
+  Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { minItems: 1, maxItems: 64, description });
+
+export const metadata = Type.Unsafe<Record<string, string>>({
+  type: "object",
+  additionalProperties: { type: "string", maxLength: 512 },
+  maxProperties: 16,
+  propertyNames: { minLength: 1, maxLength: 64 },
+  description: "Labels of your own; they come back with the job or batch.",
+});
+
+export const webhookUrl = (what: "job" | "batch") =>
+  Type.String({
+    minLength: 1,
+    maxLength: 4096,
+    description: `Where the end of the ${what} is posted, signed; an https:// address. See docs/webhooks.md.`,
+  });
+
+const stopText = Type.String({ minLength: 1, maxLength: 256 });
+export const stopTexts = Type.Array(stopText, { maxItems: 16, description: "The answer ends before any of these." });
+export const stopTextOrTexts = Type.Union([stopText, Type.Array(stopText, { maxItems: 16 })]);
+
+/** Any word, because models differ and new ones come. The catalogue knows those of some models. */
+export const reasoningEffort = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  description: "Such as none, minimal, low, medium, high, xhigh or max; models differ.",
+});
+
+export const dryRunField = {
+  dry_run: Type.Optional(
+    Type.Boolean({ description: "Check and estimate only: nothing is stored, and nothing runs. By default false." }),
+  ),
+};
+
+/** Seconds from now, or a time. */
+export function notBeforeForms({ limits }: Settings): [Type.TString, Type.TNumber] {
+  return [Type.String({ format: "date-time" }), Type.Number({ minimum: 0, maximum: limits.maxExpiresInS })];
+}
+
+export function notBeforeOf(value: string | number): NotBefore {
+  return typeof value === "string" ? { at: Date.parse(value) } : { inMs: Math.ceil(value * 1000) };
+}
+
+/** Fields of every request that submits one job. */
+export function submitFields(settings: Settings) {
+  return {
+    model: Type.Optional(
+      Type.String({
+        description: `One of ${Object.keys(settings.models).join(", ")}; by default ${settings.defaultModel}.`,
+      }),
+    ),
+    temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 2, description: "Bedrock takes up to 1." })),
+    top_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    expires_in: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: settings.limits.maxExpiresInS,
+        description: "Seconds; a job that has not completed by then expires. By default never.",
+      }),
+    ),
+    metadata: Type.Optional(metadata),
+    webhook_url: Type.Optional(webhookUrl("job")),
+    ...dryRunField,
+  };
+}
+
+/** @param otherwise what holds when the field is absent, as a sentence */
+export function environmentField({ environments }: Settings, otherwise: string) {
+  return Type.Optional(
+    Type.String({
+      description: `Decides the database of the answer: ${Object.keys(environments).join(" or ")}. ${otherwise}`,
+    }),
+  );
+}
+
+/** Where a job may run, and what to do when that fails. */
+export const placementFields = {
+  regions: Type.Optional(nameList("Only deployments in these regions may serve the job. By default any.")),
+  fallback_models: Type.Optional(
+    Type.Array(Type.String(), {
+      maxItems: 8,
+      description: "Used, in this order, when no deployment of the model is in service; the answer says so.",
+    }),
+  ),
+  on_unknown: Type.Optional(
+    Type.Enum(["retry", "fail"], {
+      description: "What to do when a call was lost and may have been billed. By default retry.",
+    }),
+  ),
+  // Providers differ: Claude and Nova take hundreds, servers such as vLLM as many as their vocabulary has.
+  top_k: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
+};
+
+export const samplingFields = {
+  // Larger integers are not exact in JSON as JavaScript reads it.
+  seed: Type.Optional(Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER })),
+  frequency_penalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
+  presence_penalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
+};
+
+/** Which jobs are meant, for a list and for changes to many jobs. */
+export const jobFilterFields = {
+  environment: Type.Optional(Type.String()),
+  status: Type.Optional(Type.Enum([...jobStates])),
+  model: Type.Optional(Type.String()),
+  tenant: Type.Optional(Type.String({ description: "Keys that are no admin's reach their own tenant only." })),
+  priority: Type.Optional(Type.Enum([...priorities])),
+  submitted_after: Type.Optional(time("Submitted at this time or later.")),
+  submitted_before: Type.Optional(time("Submitted earlier than this.")),
+  batch: Type.Optional(Type.String({ maxLength: 200, description: "The lines of this batch." })),
+  metadata: Type.Optional(
+    Type.Unsafe<Record<string, string>>({
+      ...metadata,
+      description:
+        "Jobs that have all of these labels. One answer looks at a bounded number of jobs and may be short or empty although there are more: go on with `next_cursor`.",
+    }),
+  ),
+};
+
+type JobFilterFields = Static<Type.TObject<typeof jobFilterFields>>;
+
+/** What `jobFilterFields` ask for. @throws SluiceError `unknown_environment`, `forbidden` */
+export function jobFilterOf(settings: Settings, asked: JobFilterFields, caller: Caller): JobFilter {
+  const { environment, status, model, tenant, priority, submitted_after, submitted_before, batch, metadata } = asked;
+  const filter: { [Name in keyof JobFilter]: JobFilter[Name] | undefined } = {
+    environment: environment === undefined ? undefined : environmentFor(settings, caller, environment),
+    state: status,
+    model,
+    tenant,
+    priority,
+    submittedFrom: submitted_after === undefined ? undefined : Date.parse(submitted_after),
+    submittedTo: submitted_before === undefined ? undefined : Date.parse(submitted_before),
+    batchId: batch,
+    metadata: metadata && Object.keys(metadata).length > 0 ? metadata : undefined,
+  };
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
+}
+
+type SubmitBody = Static<Type.TObject<ReturnType<typeof submitFields>>> &
+  Partial<Static<Type.TObject<typeof placementFields>>>;
+
+/** What `submitFields` and `placementFields` ask for. */
+export function submitFieldsInput(body: SubmitBody) {
+  const { expires_in: expiresInS } = body;
+  return {
+    model: body.model,
+    temperature: body.temperature,
+    topP: body.top_p,
+    topK: body.top_k,
+    regions: body.regions,
+    fallbackModels: body.fallback_models,
+    onUnknown: body.on_unknown,
+    expiresInMs: expiresInS === undefined ? undefined : expiresInS * 1000,
+    metadata: body.metadata,
+    webhookUrl: body.webhook_url,
+  } satisfies Partial<SubmitInput>;
+}

@@ -1,0 +1,96 @@
+// Webhooks as they are asked for and shown: what is posted, and what became of it.
+import Type, { type Static } from "typebox";
+import { batchStatus } from "../domain/batch.ts";
+import { erasedOutcome, type JobRecord } from "../domain/job.ts";
+import { type DeliveryHistory, deliveryStanding, deliveryStatuses } from "../domain/webhook.ts";
+import { standingOf } from "../jobs/batches/batch-progress.ts";
+import type { Batch } from "../jobs/batches/batch-records.ts";
+import { createLineCounter } from "../jobs/batches/line-counter.ts";
+import type { JobsContext } from "../jobs/jobs-context.ts";
+import { jobResource } from "./job-resource.ts";
+import { batchResource } from "./openai/batch-resource.ts";
+import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
+
+const attempt = Type.Object({
+  number: Type.Integer({ description: "From 1." }),
+  redelivery: Type.Integer({ description: "0, or which of those that were asked for it belongs to." }),
+  started_at: time("When it was made."),
+  result: Type.Enum(["in_progress", "delivered", "failed", "unknown"], {
+    description: "`unknown`: the process that made it died.",
+  }),
+  status_code: nullable(Type.Integer({ description: "Of the receiver's answer." })),
+  error: nullable(Type.String({ description: "Why it counts as failed." })),
+  response: nullable(Type.String({ description: "The beginning of the receiver's answer, if it failed." })),
+  duration_ms: nullable(Type.Integer()),
+});
+
+export const deliverySchema = Type.Object(
+  {
+    id: Type.String({ description: "The webhook-id of every attempt." }),
+    status: Type.Enum([...deliveryStatuses], {
+      description: "`waiting`: the job or batch has not ended. `pending`: an attempt is due, or is made.",
+    }),
+    job_id: nullable(Type.String({ format: "uuid" })),
+    batch_id: nullable(Type.String()),
+    environment: Type.String(),
+    tenant: Type.String(),
+    url: Type.String(),
+    created_at: time("When the job or batch was submitted."),
+    next_attempt_at: nullable(time("Of one that is pending.")),
+    delivered_at: nullable(time("When the receiver last confirmed it.")),
+    attempts: Type.Array(attempt, { description: "In order." }),
+  },
+  { $id: "WebhookDelivery" },
+);
+
+export function deliveryResource(history: DeliveryHistory): Static<typeof deliverySchema> {
+  const { delivery, tries } = history;
+  const { status, nextAt } = deliveryStanding(history);
+  return {
+    id: delivery.id,
+    status,
+    job_id: delivery.jobId ?? null,
+    batch_id: delivery.batchId ?? null,
+    environment: delivery.environment,
+    tenant: delivery.tenant,
+    url: delivery.url,
+    created_at: iso(delivery.createdAt),
+    next_attempt_at: isoOrNull(nextAt),
+    delivered_at: isoOrNull(tries.findLast(({ end }) => end?.delivered)?.end?.at),
+    attempts: tries.map((made) => ({
+      number: made.n,
+      redelivery: made.round,
+      started_at: iso(made.at),
+      result: made.end
+        ? made.end.delivered
+          ? ("delivered" as const)
+          : ("failed" as const)
+        : status === "pending" && made === tries.at(-1)
+          ? ("in_progress" as const)
+          : ("unknown" as const),
+      status_code: made.end?.status ?? null,
+      error: made.end?.error ?? null,
+      response: made.end?.excerpt ?? null,
+      duration_ms: made.end?.durationMs ?? null,
+    })),
+  };
+}
+
+/** What is posted when a job or batch has ended: the resource as its own path would answer it. */
+export function webhookBodies(context: JobsContext) {
+  const counter = createLineCounter(context);
+  return {
+    job({ outcome, ...record }: JobRecord) {
+      const { status, at } = outcome!;
+      // Only what stays on record, also while the answer is still there: every attempt is the same.
+      const told = { ...record, outcome: record.job.ephemeral ? erasedOutcome(outcome!) : outcome! };
+      return { type: `job.${status}`, timestamp: iso(at), data: jobResource(told, context.clock.wall()) };
+    },
+    async batch(batch: Batch) {
+      const { ended, validated } = batch.steps;
+      const at = ended?.at ?? validated?.at ?? batch.request.createdAt;
+      const data = batchResource(batch, await standingOf(context, counter, batch));
+      return { type: `batch.${batchStatus(batch.steps)}`, timestamp: iso(at), data };
+    },
+  };
+}

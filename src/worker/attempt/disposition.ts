@@ -1,0 +1,196 @@
+// What becomes of a job, its charge and its deployment after a call that gave no answer. Pure: everything is an argument.
+//
+//   failure         attempt     job                                   charge             deployment
+//   throttled       throttled   back to its place                     request, 0 tokens  the quota learns
+//   capacity        capacity    back to its place                     request, 0 tokens  cools down
+//   misconfigured   capacity    back to its place                     request, 0 tokens  out of service, reason shown
+//   unclear         capacity    back to its place, or failed           request, 0 tokens  accused: other jobs decide
+//   transient       transient   backoff, or failed after the last try  kept if maybe billed
+//   permanent       permanent   failed, the provider's own message    kept if maybe billed
+//   cut off by us   unknown     see `judgeAbort`                      kept
+//
+// A job that is refused while others are served fails as well (`rejection`): the scheduler says so when it settles.
+//
+// A refused call generated nothing, but it reached the provider, which may have counted it as a request: so its
+// request stays charged and only the tokens are given back. Usage that the provider did report is always charged.
+import { failedTries, mayTry } from "../../domain/attempts.ts";
+import type { Attempt, AttemptEnd, JobError, JobHead } from "../../domain/job.ts";
+import type { ProviderFailure } from "../../providers/provider.ts";
+import type { DeploymentSignal, Settlement } from "../../scheduler/scheduler.ts";
+import type { AbortCause } from "./running-call.ts";
+import { usageCharge } from "./usage-charge.ts";
+
+export interface Verdict {
+  attempt: Pick<AttemptEnd, "result" | "error" | "usage" | "requestId" | "serviceTier">;
+  /** How the job ends; absent if it goes back to the queue. */
+  outcome?: { status: "failed" | "expired"; error: JobError };
+  settlement: Pick<Settlement, "job" | "charge" | "signal">;
+  /** How the job ends if the scheduler answers that its refusals are its own fault. */
+  rejection?: JobError;
+}
+
+export interface RetryPolicy {
+  maxFailedTries: number;
+  backoffBaseMs: number;
+  backoffMaxMs: number;
+  /** Uniform in [0, 1). */
+  random: () => number;
+}
+
+/** The job that was tried, the attempt that failed, and those before it. */
+export interface Tried {
+  job: JobHead;
+  attempt: Attempt;
+  earlier: readonly Attempt[];
+}
+
+/** A provider that asks to wait longer than this is asked again after it. */
+const longestRetryAfterMs = 10 * 60_000;
+
+export function judge(failure: ProviderFailure, tried: Tried, policy: RetryPolicy): Verdict {
+  const { code, message, usage, requestId, retryAfterMs } = failure;
+  const error = { code, message };
+  const charge = chargeOf(failure, tried);
+  const backInPlace = (signal: DeploymentSignal): Verdict["settlement"] => ({
+    job: { requeueAfterMs: 0 },
+    charge,
+    signal,
+  });
+
+  switch (failure.kind) {
+    case "throttled":
+      return {
+        attempt: { result: "throttled", error, requestId },
+        settlement: backInPlace({
+          kind: "throttled",
+          throttle: failure.throttle ?? "unknown",
+          ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+        }),
+      };
+    case "capacity":
+      return {
+        attempt: { result: "capacity", error, requestId },
+        settlement: backInPlace({
+          kind: "capacity",
+          reason: message,
+          ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+        }),
+        rejection: {
+          code: "tries_exhausted",
+          message: `The provider refused the job each time, though it served others in between. The last error was: ${message}`,
+        },
+      };
+    case "misconfigured":
+      return {
+        attempt: { result: "capacity", error, requestId },
+        settlement: backInPlace({ kind: "misconfigured", reason: message }),
+        rejection: { code: "provider_rejected", message },
+      };
+    case "unclear":
+      return {
+        attempt: { result: "capacity", error, requestId },
+        settlement: backInPlace({ kind: "refused", reason: withAdvice(failure) }),
+        rejection: error,
+      };
+    case "permanent":
+      return {
+        attempt: { result: "permanent", error, usage, requestId, serviceTier: failure.serviceTier },
+        outcome: { status: "failed", error },
+        settlement: { job: "ended", charge, signal: { kind: "none" } },
+      };
+    // An abort that nobody here asked for is some fault on the way.
+    case "aborted":
+    case "transient":
+      return judgeTransient(failure, tried, policy);
+  }
+}
+
+function judgeTransient(failure: ProviderFailure, tried: Tried, policy: RetryPolicy): Verdict {
+  const { code, message, usage, requestId } = failure;
+  const { serviceTier } = failure;
+  const attempt = { result: "transient", error: { code, message }, usage, requestId, serviceTier } as const;
+  const charge = chargeOf(failure, tried);
+  const failed = (why: JobError): Verdict => ({
+    attempt,
+    outcome: { status: "failed", error: why },
+    settlement: { job: "ended", charge, signal: { kind: "none" } },
+  });
+
+  if (failure.maybeBilled && tried.job.onUnknown === "fail") return failed(unknownEnd(tried.attempt, message));
+  const attempts = [...tried.earlier, { ...tried.attempt, end: { ...attempt, at: 0 } }];
+  const may = mayTry(tried.job, attempts, policy.maxFailedTries);
+  if (!may.ok) return failed(may.error);
+
+  const requeueAfterMs =
+    failure.retryAfterMs === undefined
+      ? backoffMs(failedTries(attempts), policy)
+      : Math.min(failure.retryAfterMs, longestRetryAfterMs);
+  return { attempt, settlement: { job: { requeueAfterMs }, charge, signal: { kind: "none" } } };
+}
+
+/**
+ * A call that we cut off ourselves. Its result is unknown and it may have been billed: it counts as a failed try, and the
+ * reservation stays until it ages out.
+ */
+export function judgeAbort(
+  cause: AbortCause,
+  tried: Tried,
+  { usage, maybeBilled }: Pick<ProviderFailure, "usage" | "maybeBilled">,
+  { maxFailedTries }: Pick<RetryPolicy, "maxFailedTries">,
+): Verdict {
+  const attempt = { result: maybeBilled ? ("unknown" as const) : ("not_sent" as const), usage };
+  const unknownCharge = maybeBilled ? ("keep" as const) : ("void" as const);
+  const charge: Settlement["charge"] = usage === undefined ? unknownCharge : usageCharge(usage, tried.attempt.reserved);
+  const signal: DeploymentSignal = { kind: "none" };
+  const ended: Verdict["settlement"] = { job: "ended", charge, signal };
+  switch (cause) {
+    case "ended":
+      return { attempt, settlement: ended };
+    case "expired":
+      return { attempt, outcome: { status: "expired", error: deadlinePassed }, settlement: ended };
+    case "shutdown": {
+      if (maybeBilled && tried.job.onUnknown === "fail") {
+        const error = unknownEnd(tried.attempt, "The service was stopped while the call ran.");
+        return { attempt, outcome: { status: "failed", error }, settlement: ended };
+      }
+      const may = mayTry(
+        tried.job,
+        [...tried.earlier, { ...tried.attempt, end: { ...attempt, at: 0 } }],
+        maxFailedTries,
+      );
+      if (!may.ok) return { attempt, outcome: { status: "failed", error: may.error }, settlement: ended };
+      return { attempt, settlement: { job: { requeueAfterMs: 0 }, charge, signal } };
+    }
+  }
+}
+
+/** Why a deployment may be out of service: the provider's words, and what to do. */
+function withAdvice({ message, advice }: ProviderFailure): string {
+  return advice === undefined ? message : `${/[.!?…]$/.test(message) ? message : `${message}.`} ${advice}`;
+}
+
+export const deadlinePassed: JobError = {
+  code: "expired",
+  message: "The deadline passed before the job completed.",
+};
+
+function chargeOf(failure: ProviderFailure, { attempt }: Tried): Settlement["charge"] {
+  const counted = failure.quotaUsage ?? failure.usage;
+  if (counted !== undefined) return usageCharge(counted, attempt.reserved);
+  return failure.maybeBilled ? "keep" : { input: 0, output: 0 };
+}
+
+/** Exponential backoff with full jitter: uniform between 0 and base * 2^(tries - 1), at most the maximum. */
+function backoffMs(tries: number, policy: RetryPolicy): number {
+  const ceiling = Math.min(policy.backoffMaxMs, policy.backoffBaseMs * 2 ** (tries - 1));
+  return policy.random() * ceiling;
+}
+
+function unknownEnd(attempt: Attempt, detail: string): JobError {
+  return {
+    code: "unknown_end",
+    message:
+      `Attempt ${attempt.n} ended without a usable answer and may have been billed; the job asked not to be tried ` +
+      `again then (on_unknown: fail). ${detail}`,
+  };
+}

@@ -1,0 +1,187 @@
+// What one grant writes down: its attempt, the end of it or the outcome, and the settlement. Every write is held and
+// repeated while the store or the scheduler is away, and told to listeners once it is durable.
+import { SluiceError } from "../../domain/errors.ts";
+import type { Attempt, AttemptEnd, Job, JobError, JobState, Outcome } from "../../domain/job.ts";
+import type { CancelledBatches } from "../../jobs/batches/cancelled-batches.ts";
+import { logEnd } from "../../jobs/control/end-job.ts";
+import { announceEnd } from "../../jobs/webhooks/webhook-records.ts";
+import type { Grant, RestampResult, SettleAnswer, Settlement } from "../../scheduler/scheduler.ts";
+import type { BeginResult } from "../../store/job-store.ts";
+import { cannotBeStored, persistently } from "../retry-forever.ts";
+import type { WorkerContext } from "../worker-context.ts";
+import { reservedNanoUsd } from "./call-cost.ts";
+import type { RunningCall } from "./running-call.ts";
+
+const notStored: JobError = {
+  code: "internal",
+  message: "The result of the call could not be stored; the service's log has the details.",
+};
+const notBegun: JobError = {
+  code: "internal",
+  message: "The job could not be read from the store; the service's log has the details.",
+};
+
+export class GrantRecord {
+  readonly #context: WorkerContext;
+  readonly #call: RunningCall;
+  readonly #grant: Grant;
+  readonly #giveUp: AbortSignal;
+  /** Known once its attempt has begun. */
+  #begun?: { job: Job; attempt: Attempt; earlier: readonly Attempt[] };
+
+  /** @param giveUp aborted when the process can wait no longer for a store that is away */
+  constructor(context: WorkerContext, call: RunningCall, giveUp: AbortSignal) {
+    this.#context = context;
+    this.#call = call;
+    this.#grant = call.grant;
+    this.#giveUp = giveUp;
+  }
+
+  /** A job that cannot be read from the store is refused: no repetition would help it. */
+  async beginAttempt(): Promise<BeginResult | { status: "refused"; error: JobError }> {
+    const { store, clock, workerId, settings } = this.#context;
+    const { environment, jobId, grant, deployment, model, reserved } = this.#grant;
+    const attempt = {
+      environment,
+      jobId,
+      grant,
+      deployment,
+      model,
+      reserved,
+      reservedNanoUsd: reservedNanoUsd(settings, this.#grant),
+      worker: workerId,
+      chargedAt: clock.wall(),
+      maxFailedTries: settings.worker.maxFailedTries,
+    };
+    try {
+      const result = await this.#store("begin an attempt", () => store.beginAttempt(attempt));
+      if (result.status !== "begun") return result;
+      this.#begun = result;
+      const { earlier, attempt: own } = result;
+      // An earlier one may have been lost with its process.
+      if (earlier.length > 0) void this.#context.limits?.attempted(environment, jobId, [...earlier, own]);
+      return result;
+    } catch (error) {
+      if (this.#giveUp.aborted) throw error;
+      this.#context.log.error({ err: error, jobId, environment }, "failed to begin an attempt");
+      return { status: "refused", error: notBegun };
+    }
+  }
+
+  /** Whether the job is a line of a batch that has been cancelled. */
+  async isOfCancelledBatch(cancelled: CancelledBatches): Promise<boolean> {
+    const { environment, batchId } = this.#begun!.job;
+    if (batchId === undefined) return false;
+    return this.#persist("read a batch", () => cancelled.has(environment, batchId));
+  }
+
+  /** The end of an attempt after which the job goes on. */
+  async endAttempt(n: number, end: AttemptEnd): Promise<void> {
+    const { environment, jobId } = this.#grant;
+    const write = (ended: AttemptEnd) =>
+      this.#store("store an attempt's end", () => this.#context.store.endAttempt(environment, jobId, n, ended));
+    await write(end).catch((error) => {
+      this.#giveUpOn(error);
+      return write(plainEnd(end));
+    });
+    void this.#context.limits?.attempted(environment, jobId, this.#attempts(end));
+  }
+
+  /**
+   * The outcome, with the attempt that led to it if there was one. Another outcome that was first stands. If the store takes
+   * anything but this outcome, the job fails with an error in its place.
+   */
+  async finish(outcome: Omit<Outcome, "jobId">, attempt?: { n: number; end: AttemptEnd }): Promise<void> {
+    const { environment, jobId } = this.#grant;
+    const write = (ended: Omit<Outcome, "jobId">, of: typeof attempt) =>
+      this.#store("store an outcome", () => this.#context.store.finish(environment, { jobId, ...ended }, of));
+    try {
+      const { outcome: standing, first } = await write(outcome, attempt).catch((error) => {
+        this.#giveUpOn(error);
+        return write(plainFailure(outcome), attempt && { n: attempt.n, end: plainEnd(attempt.end) });
+      });
+      void this.#context.limits?.ended(environment, standing, first ? this.#attempts(attempt?.end) : undefined);
+      const { model } = this.#grant;
+      if (first) logEnd(this.#context.log, this.#begun?.job ?? { id: jobId, environment, model }, standing);
+      if (this.#begun) void announceEnd(this.#context, this.#begun.job);
+      this.publishState(standing.status, standing.at);
+    } catch (error) {
+      if (!(error instanceof SluiceError && error.code === "job_not_found")) throw error;
+      this.#context.log.warn({ jobId, environment }, "found no job in the store for a call that ran");
+    }
+  }
+
+  /** Moves the charge to now, if the quotas admit that. `at` tells this request from an earlier one. */
+  restamp(at: number): Promise<RestampResult> {
+    const { jobId, grant } = this.#grant;
+    const request = { operation: `${grant}/${at}`, jobId, grant };
+    return this.#persist("move a charge", () => this.#context.scheduler.restamp(request));
+  }
+
+  async settle(settlement: Pick<Settlement, "job" | "charge" | "signal">): Promise<SettleAnswer> {
+    const { jobId, grant } = this.#grant;
+    const settlements = [{ jobId, grant, ...settlement }];
+    const [answer] = await this.#persist("settle a grant", () => this.#context.scheduler.settle(settlements));
+    return answer!;
+  }
+
+  publishState(state: JobState, at = this.#context.clock.wall()): void {
+    const { jobId, environment } = this.#grant;
+    this.#context.events.publish({ type: "state", jobId, environment, state, at });
+  }
+
+  /** @throws the error, unless something else may be stored in place of what led to it */
+  #giveUpOn(error: unknown): void {
+    if (this.#giveUp.aborted || (error instanceof SluiceError && error.code === "job_not_found")) throw error;
+    const { jobId, environment } = this.#grant;
+    this.#context.log.error({ err: error, jobId, environment }, "failed to store what a call led to");
+  }
+
+  #store<T>(what: string, operation: () => Promise<T>): Promise<T> {
+    return persistently(this.#context, what, this.#giveUp, operation, cannotBeStored);
+  }
+
+  /** All attempts of the job; undefined if another worker may have begun one. */
+  #attempts(end: AttemptEnd | undefined): Attempt[] | undefined {
+    if (!this.#begun || !end || this.#call.leaseLost) return undefined;
+    return [...this.#begun.earlier, { ...this.#begun.attempt, end }];
+  }
+
+  #persist<T>(what: string, operation: () => Promise<T>): Promise<T> {
+    return persistently(this.#context, what, this.#giveUp, operation);
+  }
+}
+
+/** The end without what a provider worded. What was used and paid stays. */
+function plainEnd({ result, at, usage, estimated, durationMs, firstTokenMs, costNanoUsd }: AttemptEnd): AttemptEnd {
+  return {
+    result,
+    at,
+    ...(usage && { usage }),
+    ...(estimated && { estimated }),
+    ...(durationMs !== undefined && { durationMs }),
+    ...(firstTokenMs !== undefined && { firstTokenMs }),
+    ...(costNanoUsd !== undefined && { costNanoUsd }),
+  };
+}
+
+/** The outcome of a job whose outcome cannot be stored. */
+function plainFailure({
+  at,
+  deployment,
+  model,
+  attempt,
+  costNanoUsd,
+  estimatedNanoUsd,
+}: Omit<Outcome, "jobId">): Omit<Outcome, "jobId"> {
+  return {
+    status: "failed",
+    at,
+    error: notStored,
+    ...(deployment !== undefined && { deployment }),
+    ...(model !== undefined && { model }),
+    ...(attempt !== undefined && { attempt }),
+    ...(costNanoUsd !== undefined && { costNanoUsd }),
+    ...(estimatedNanoUsd !== undefined && { estimatedNanoUsd }),
+  };
+}

@@ -1,0 +1,71 @@
+// Which process takes a batch further, so that two do not do the same work. Time is cut into slots; whoever inserts the
+// record of a batch and a slot first has the batch for that slot. Nothing has to be released or to expire, and the
+// record of the next slot is taken a little early by whoever is at it.
+//
+// Nothing but saving work rests on it: with clocks that differ two processes may hold slots at the same time, and then
+// the steps of a batch, its jobs and its files are still inserts of which the first one wins.
+import type { BatchId } from "../../domain/batch.ts";
+import { batchesIn } from "../../jobs/batches/batch-records.ts";
+import type { WorkerContext } from "../worker-context.ts";
+
+const slotMs = 5_000;
+/** Slots are kept this long, for processes whose clocks are behind. */
+const keptSlots = 24;
+
+type ClaimsContext = Pick<WorkerContext, "store" | "clock" | "settings" | "workerId">;
+
+export class Claims {
+  readonly #context: ClaimsContext;
+  /** What is known of the latest slot of a batch. */
+  readonly #known = new Map<BatchId, { slot: number; mine: boolean }>();
+
+  constructor(context: ClaimsContext) {
+    this.#context = context;
+  }
+
+  /** Whether this process has the batch now. Cheap: asks the store once in a slot. */
+  async hold(environment: string, batchId: BatchId): Promise<boolean> {
+    // There is no other process.
+    if (!this.#context.settings.distributed) return true;
+    const { clock } = this.#context;
+    const slots = clock.wall() / slotMs;
+    const slot = Math.floor(slots);
+    const known = this.#known.get(batchId);
+    if (known && known.slot > slot) return known.mine;
+    const mine = known?.slot === slot ? known.mine : await this.#take(environment, batchId, slot);
+    if (mine && slots - slot > 0.6) await this.#take(environment, batchId, slot + 1);
+    return mine;
+  }
+
+  forget(batchId: BatchId): void {
+    this.#known.delete(batchId);
+  }
+
+  async #take(environment: string, batchId: BatchId, slot: number): Promise<boolean> {
+    const { store, workerId } = this.#context;
+    const place = batchesIn(environment);
+    const id = `${batchId}/claim/${slot}`;
+    const [answer] = await store.records.insert(place, [{ id, order: claimOrder(slot), value: { workerId } }]);
+    let mine = answer === "inserted";
+    if (!mine) {
+      // Perhaps by an earlier call of ours whose answer was lost.
+      const stands = (await store.records.get(place, [id])).get(id)?.value as { workerId: string } | undefined;
+      mine = stands?.workerId === workerId;
+    }
+    this.#known.set(batchId, { slot, mine });
+    return mine;
+  }
+
+  /** Forgets slots that are over. */
+  async sweep(environment: string): Promise<void> {
+    const { store, clock } = this.#context;
+    const to = claimOrder(Math.floor(clock.wall() / slotMs) - keptSlots);
+    const { items } = await store.records.list(batchesIn(environment), { from: claimOrder(0), to, limit: 1000 });
+    await store.records.remove(
+      batchesIn(environment),
+      items.map((item) => item.id),
+    );
+  }
+}
+
+const claimOrder = (slot: number) => `claim/${String(Math.max(0, slot)).padStart(12, "0")}`;

@@ -1,0 +1,228 @@
+// Takes one batch as far as it goes now. Everything it needs to know is on record, so it does not matter which process
+// does it, nor where the one before was when it died.
+import { type BatchEnd, type BatchId, batchStatus, lineOf } from "../../domain/batch.ts";
+import { SluiceError } from "../../domain/errors.ts";
+import type { JobId } from "../../domain/ids.ts";
+import type { JobHead } from "../../domain/job.ts";
+import { toUsd } from "../../domain/money.ts";
+import type { LineFormat } from "../../jobs/batches/batch-lines.ts";
+import {
+  type Batch,
+  closeBatch,
+  findBatch,
+  isTakenIn,
+  loadProgress,
+  takeStep,
+} from "../../jobs/batches/batch-records.ts";
+import { lineRange } from "../../jobs/batches/batch-results.ts";
+import { isOver } from "../../jobs/batches/batches.ts";
+import type { LineCounter } from "../../jobs/batches/line-counter.ts";
+import { validateLines } from "../../jobs/batches/validate-lines.ts";
+import { costSoFar, endIdleJob, endJob } from "../../jobs/control/end-job.ts";
+import { readFile, requireFile, type StoredFile } from "../../jobs/files/files.ts";
+import type { LineRecord } from "../../store/job-store.ts";
+import type { BatchContext } from "./batch-context.ts";
+import { chunksOfFile, preparedChunks } from "./chunks.ts";
+import { finalise } from "./finalise.ts";
+import { PreparedLines } from "./prepared-lines.ts";
+import { submitLines } from "./submit-lines.ts";
+
+/** How long calls that run when a batch is cancelled may take to end. */
+const cancellingMs = 10 * 60_000;
+/** A line that is on record as running so long after the cancel, and that no worker has, lost its worker. */
+const strayMs = 5_000;
+/** Jobs that are ended at a time. */
+const endingSize = 500;
+
+/**
+ * @param proceed called between the parts of long work; what it throws ends it
+ * @throws what the store throws; then it is tried again
+ */
+export async function driveBatch(
+  context: BatchContext,
+  counter: LineCounter,
+  environment: string,
+  id: BatchId,
+  proceed: () => Promise<void>,
+): Promise<void> {
+  const { clock, formats } = context;
+  let batch = await findBatch(context, environment, id);
+  // Its creation was cut off before it was accepted, or is under way.
+  if (!batch) return closeUnaccepted(context, environment, id);
+  const { request } = batch;
+  const format = formats[request.endpoint];
+  if (!format) throw new Error(`There is no format for ${request.endpoint}`);
+
+  const wasSubmitted = batch.steps.submitted !== undefined;
+  batch = await takeIn(context, batch, format, proceed);
+  if (!wasSubmitted && isTakenIn(batch, clock.wall())) await context.limits?.releaseBatch(request);
+  if (isOver(batchStatus(batch.steps))) return closeBatch(context, environment, id);
+  if (!batch.steps.validated) return endUnvalidated(context, batch);
+
+  if (batch.steps.cancelled) await cancelLines(context, batch, batch.steps.cancelled.at, proceed);
+  if (!batch.steps.submitted && !batch.steps.cancelled && clock.wall() < request.expiresAt) return;
+
+  const counts = await counter.count(request);
+  if (counts.queued + counts.in_progress > 0) return;
+  // A count may be older than the last of the jobs.
+  const jobs = counts.completed + counts.failed + counts.expired + counts.cancelled;
+  const { submitted, validated } = batch.steps;
+  if (submitted && jobs + submitted.refused < validated!.lines) return;
+
+  const finalizing = await takeStep(context, request, "finalizing", { at: clock.wall() });
+  batch = { request, steps: { ...batch.steps, finalizing } };
+  const end = await finalise(context, batch, format, await inputOf(context, batch), counts, proceed);
+  await endBatch(context, batch, end);
+  await closeBatch(context, environment, id);
+}
+
+/** From the check of the file to a job for each line. */
+async function takeIn(
+  context: BatchContext,
+  batch: Batch,
+  format: LineFormat,
+  proceed: () => Promise<void>,
+): Promise<Batch> {
+  const { request, steps } = batch;
+  const { environment, id, expiresAt } = request;
+  if (steps.submitted || steps.cancelled) return batch;
+  const prepared = steps.validated ? undefined : PreparedLines.of(context, request);
+  try {
+    const checked = steps.validated ? batch : await validate(context, batch, format, proceed, prepared);
+    const isWanted = !isOver(batchStatus(checked.steps)) && !checked.steps.cancelled;
+    if (!isWanted || context.clock.wall() >= expiresAt) return checked;
+    const before = await loadProgress(context, environment, id);
+    context.limits?.resumeBatch(request, checked.steps.validated!.lines - before.line);
+    const isReady = before.line === 0 && (await prepared?.areReady());
+    const chunks =
+      isReady && prepared
+        ? preparedChunks(context, prepared)
+        : chunksOfFile(context, request, format, await readFile(context, await inputOf(context, batch)), before);
+    const submitted = await submitLines(context, checked, before, chunks, proceed);
+    if (submitted) await takeStep(context, request, "submitted", { at: context.clock.wall(), ...submitted });
+    return (await findBatch(context, environment, id)) ?? checked;
+  } finally {
+    await prepared?.drop();
+  }
+}
+
+async function validate(
+  context: BatchContext,
+  { request }: Batch,
+  format: LineFormat,
+  proceed: () => Promise<void>,
+  prepared: PreparedLines | undefined,
+): Promise<Batch> {
+  let found: Awaited<ReturnType<typeof validateLines>>;
+  try {
+    const input = await inputOf(context, { request, steps: {} });
+    found = await validateLines(
+      context,
+      request,
+      format,
+      await readFile(context, input),
+      proceed,
+      (job, line) => prepared?.add(job, line),
+      (total) => context.limits?.holdBatch(request, total),
+    );
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.code !== "file_not_found") throw error;
+    const { code, message } = error;
+    found = { lines: 0, lastLine: 0, errors: [{ code, message, param: "input_file_id" }] };
+  }
+  const step = { at: context.clock.wall(), ...found };
+  const validated = await takeStep(context, request, "validated", step);
+  if (validated === step) {
+    const about = { batchId: request.id, environment: request.environment, tenant: request.tenant };
+    if (found.errors.length > 0) context.log.info({ ...about, errors: found.errors.length }, "refused a batch");
+    else context.log.info({ ...about, lines: found.lines }, "started a batch");
+  }
+  const now = await findBatch(context, request.environment, request.id);
+  return { request, steps: { ...now?.steps, validated } };
+}
+
+/** Takes the last step. The process that takes it logs the end. */
+async function endBatch({ log, ...context }: BatchContext, { request, steps }: Batch, end: BatchEnd): Promise<void> {
+  if ((await takeStep(context, request, "ended", end)) !== end) return;
+  const { id: batchId, environment, tenant, createdAt } = request;
+  const { status, counts, costNanoUsd } = end;
+  const lines = steps.validated?.lines;
+  const seconds = Math.round((end.at - createdAt) / 1000);
+  log.info(
+    { batchId, environment, tenant, status, lines, ...counts, costUsd: toUsd(costNanoUsd), seconds },
+    "ended a batch",
+  );
+}
+
+/** Cancelled before it was known what is in it: there are no jobs and no results. */
+async function endUnvalidated(context: BatchContext, batch: Batch): Promise<void> {
+  const { request } = batch;
+  await endBatch(context, batch, {
+    at: context.clock.wall(),
+    status: "cancelled",
+    counts: { completed: 0, failed: 0, expired: 0, cancelled: 0 },
+    usage: { input: 0, cached: 0, output: 0 },
+    costNanoUsd: 0,
+  });
+  await closeBatch(context, request.environment, request.id);
+}
+
+/**
+ * Ends the lines that wait, and those whose worker was lost; after a while also those that still run. A line whose call
+ * starts after it was listed as waiting is left to its answer: the record decides which of the two came first.
+ */
+async function cancelLines(
+  context: BatchContext,
+  { request }: Batch,
+  cancelledAt: number,
+  proceed: () => Promise<void>,
+): Promise<void> {
+  const { store, clock } = context;
+  const at = clock.wall();
+  const isLate = at >= cancelledAt + cancellingMs;
+  const end = async ({ job, state }: LineRecord) => {
+    const outcome = { status: "cancelled", at } as const;
+    if (isLate || (state === "in_progress" && (await isLost(context, job.id)))) await endLine(context, job, outcome);
+    else if (state === "queued") await endIdleJob(context, job, outcome);
+  };
+  const states = at < cancelledAt + strayMs ? (["queued"] as const) : (["queued", "in_progress"] as const);
+  for (const state of states) {
+    for (let from = 0; ; ) {
+      await proceed();
+      const page = await store.lines({ ...lineRange(request, from), state, limit: endingSize });
+      await Promise.all(page.map(end));
+      if (page.length === 0) break;
+      from = lineOf(page.at(-1)!.job.id) + 1;
+    }
+  }
+}
+
+/** Whether no worker has the job any more; false if the scheduler cannot say. */
+async function isLost({ scheduler, log }: BatchContext, jobId: JobId): Promise<boolean> {
+  try {
+    return (await scheduler.explain(jobId)).state !== "running";
+  } catch (error) {
+    log.debug({ err: error, jobId }, "failed to ask whether a cancelled line still runs");
+    return false;
+  }
+}
+
+/** Ends a line with what its calls have cost. */
+async function endLine(context: BatchContext, job: JobHead, outcome: { status: "cancelled"; at: number }) {
+  const record = await context.store.get(job.id);
+  if (record) await endJob(context, job, { ...outcome, ...costSoFar(record) });
+}
+
+/** @throws SluiceError `file_not_found` */
+function inputOf(context: BatchContext, { request }: Batch): Promise<StoredFile> {
+  const { tenant, environment, inputFileId } = request;
+  return requireFile(context, inputFileId, { tenant, admin: true, environments: [environment] });
+}
+
+/** Longer than it takes from the first record of a batch to the second. */
+const acceptedWithinMs = 60_000;
+
+async function closeUnaccepted(context: BatchContext, environment: string, id: BatchId): Promise<void> {
+  const createdAt = Number.parseInt(id.slice("batch_".length, "batch_".length + 12), 16);
+  if (context.clock.wall() - createdAt > acceptedWithinMs) await closeBatch(context, environment, id);
+}

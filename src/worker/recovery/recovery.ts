@@ -1,0 +1,127 @@
+// Rebuilding the scheduler from the store: the queue from the unfinished jobs, the quotas' usage from the attempts of
+// the longest window, learned limits from their checkpoint. Submits may go on meanwhile.
+//
+// Only one process lives in the embedded form, so no lease is restored: whatever was in progress when the process
+// before died is queued again at once, and its open attempts count as ended without anybody knowing how. Where other
+// workers may live, every open attempt gets a lease period in which its worker can re-assert it, so that a call that
+// is still running is not made a second time.
+import type { Attempt } from "../../domain/job.ts";
+import { readPauses } from "../../jobs/control/pauses.ts";
+import { queueEntryOf } from "../../jobs/queue-entry.ts";
+import type { RestoredCharge, RestorePart } from "../../scheduler/scheduler.ts";
+import { usageCharge } from "../attempt/usage-charge.ts";
+import { persistently } from "../retry-forever.ts";
+import type { WorkerContext } from "../worker-context.ts";
+import { loadLearnedLimits } from "./learned-limits.ts";
+import type { Orphans } from "./orphans.ts";
+
+type RecoveryContext = Pick<
+  WorkerContext,
+  "store" | "scheduler" | "clock" | "timers" | "random" | "settings" | "log"
+> & {
+  /** Held calls whose callers are gone must not start; absent: there are none. */
+  orphans?: Pick<Orphans, "delays">;
+  /** The process before this one was killed, so its calls have no end on record. */
+  afterKill?: boolean;
+};
+
+type Lease = NonNullable<RestorePart["leases"]>[number];
+
+/** Said at the start and after a reload, with the model, the number of its jobs, and the time until they fail. */
+export const missingModel = "found jobs of a model that no deployment serves";
+
+const pageSize = 5000;
+const minuteMs = 60_000;
+/** A day and an hour: a quota that resets at a UTC hour may reset late. */
+const dayMs = 25 * 60 * minuteMs;
+
+/**
+ * A store that fails is asked again: a rebuild that has begun must end, or admission stays closed.
+ * @param reassertLeases called before admission opens, so that calls which run in this process keep their jobs
+ * @param giveUp aborted when the process ends; then it rejects
+ */
+export async function recover(
+  context: RecoveryContext,
+  reassertLeases: () => Promise<void>,
+  giveUp: AbortSignal,
+): Promise<void> {
+  const { store, scheduler, clock, log } = context;
+  const startedAt = clock.now();
+  const ticket = await scheduler.beginRebuild();
+  if (ticket === undefined) return;
+  const persist = <T>(operation: () => Promise<T>) => persistently(context, "rebuild the queue", giveUp, operation);
+
+  const paused = (await persist(() => readPauses(context))).map(({ target }) => target);
+  await scheduler.restore(ticket, { learned: await persist(() => loadLearnedLimits(context)), paused });
+  const chargedFrom = clock.wall() - horizonMs(context);
+  const othersMayLive = context.settings.distributed !== undefined;
+  /** By job, because only its last attempt can be running. */
+  const open = new Map<string, Lease>();
+  let charges = 0;
+  for await (const attempts of pages((cursor) =>
+    persist(() => store.attemptsSince({ chargedFrom, limit: pageSize, cursor })),
+  )) {
+    const part = attempts.flatMap((attempt) => chargeOf(attempt, clock.wall()));
+    await scheduler.restore(ticket, { charges: part });
+    charges += part.length;
+    for (const { jobId, grant, deployment, end } of othersMayLive ? attempts : []) {
+      if (end === undefined) open.set(jobId, { jobId, grant, deployment });
+      else open.delete(jobId);
+    }
+  }
+  let jobs = 0;
+  let callsToRepeat = 0;
+  for await (const unfinished of pages((cursor) => persist(() => store.unfinished({ limit: pageSize, cursor })))) {
+    const delays = await persist(async () => context.orphans?.delays(unfinished.map(({ job }) => job)));
+    const entries = unfinished.map(({ job }) => {
+      const delayMs = delays?.get(job.id);
+      return { ...queueEntryOf(job, clock.wall()), ...(delayMs !== undefined && { delayMs }) };
+    });
+    await scheduler.restore(ticket, { entries });
+    const leases = unfinished.flatMap(({ job }) => open.get(job.id) ?? []);
+    if (leases.length > 0) await scheduler.restore(ticket, { leases });
+    jobs += unfinished.length;
+    callsToRepeat += unfinished.filter(
+      ({ job, state }) => state === "in_progress" && job.onUnknown === "retry" && !delays?.has(job.id),
+    ).length;
+  }
+  await reassertLeases();
+  await scheduler.finishRebuild(ticket);
+  log.info({ jobs, charges, ms: Math.round(clock.now() - startedAt) }, "rebuilt the queue from the store");
+  if (context.afterKill) log.warn({ callsToRepeat }, "recovered from an unclean stop");
+  for (const missing of (await scheduler.snapshot()).missingModels) log.warn(missing, missingModel);
+}
+
+/** How far back an attempt may still count in a quota, or still run. */
+function horizonMs({ settings }: RecoveryContext): number {
+  const quotas = Object.values(settings.models).flatMap((m) => m.deployments.flatMap((d) => d.quotas));
+  const windowMs = quotas.some((q) => q.per === "day") ? dayMs : minuteMs;
+  const { leaseMs, sendWithinMs, networkJitterMs } = settings.scheduler;
+  // A charge that a late worker moved stands in the record at its old time, which is at most a lease older.
+  const countsMs = windowMs + leaseMs + sendWithinMs + networkJitterMs;
+  return settings.distributed ? Math.max(countsMs, settings.timeouts.totalMs + leaseMs) : countsMs;
+}
+
+/** What an attempt still weighs on its quotas. Where that is not known, all that was reserved. */
+function chargeOf(attempt: Attempt, nowWall: number): RestoredCharge[] {
+  const { end, deployment, grant, reserved } = attempt;
+  if (end?.result === "not_sent") return [];
+  // The charge was moved if the call left late; when an ended call left is known.
+  const leftAt = end?.durationMs === undefined ? 0 : end.at - end.durationMs;
+  const agoMs = Math.max(0, nowWall - Math.max(attempt.chargedAt, leftAt));
+  const refused = end?.result === "throttled" || end?.result === "capacity";
+  const usage = end?.usage ?? (refused ? { input: 0, output: 0 } : undefined);
+  if (usage === undefined) return [{ deployment, grant, agoMs, tokens: reserved, settled: false }];
+  const { input, output, cacheWrite = 0 } = usageCharge(usage, reserved);
+  const tokens = { input: input + cacheWrite, output };
+  return [{ deployment, grant, agoMs, tokens, settled: true }];
+}
+
+async function* pages<T>(read: (cursor: string | undefined) => Promise<{ items: T[]; next?: string }>) {
+  let cursor: string | undefined;
+  do {
+    const page = await read(cursor);
+    yield page.items;
+    cursor = page.next;
+  } while (cursor !== undefined);
+}

@@ -1,0 +1,64 @@
+// All that a process does which runs jobs, beside the jobs themselves: counting tokens, reconciling, and the rounds that keep
+// what it learned, follow pauses and sweep up.
+
+import { sweepAwaited } from "../jobs/callers/caller-records.ts";
+import { beatMs } from "../jobs/callers/presence.ts";
+import { followPauses } from "../jobs/control/pauses.ts";
+import { sweepEphemeral } from "../jobs/submit/ephemeral.ts";
+import { sweepIdempotencyKeys } from "../jobs/submit/idempotency.ts";
+import { saveLearnedLimits } from "./recovery/learned-limits.ts";
+import { Orphans } from "./recovery/orphans.ts";
+import { startReconciler } from "./recovery/reconciler.ts";
+import { recover } from "./recovery/recovery.ts";
+import { repeat } from "./timers.ts";
+import { createPricer } from "./token-sizer.ts";
+import { createWorker } from "./worker.ts";
+import type { WorkerContext } from "./worker-context.ts";
+
+/** How often jobs are looked for whose texts have to be erased. */
+const eraseMs = 30_000;
+const pausesMs = 2_000;
+const checkpointMs = 10_000;
+const sweepMs = 600_000;
+
+/**
+ * Starts taking jobs, and what goes with it.
+ * @param opened is given what ends it, in the order of starting
+ * @param afterKill the process before this one was killed
+ * @param processId under which this process holds calls of waiting callers; absent if it holds none
+ */
+export function startWork(
+  context: WorkerContext,
+  opened: (() => Promise<unknown>)[],
+  { processId, afterKill = false }: { processId?: string | undefined; afterKill?: boolean } = {},
+): void {
+  const pricer = createPricer(context);
+  opened.push(() => pricer.idle());
+  const orphans = new Orphans(context, processId);
+  const worker = createWorker(context, {
+    rebuild: (giveUp) => recover({ ...context, orphans, afterKill }, worker.renewLeases, giveUp),
+    onWaiting: pricer.price,
+  });
+  opened.push(async () => {
+    await worker.stop();
+    await saveLearnedLimits(context);
+  });
+  worker.start();
+  opened.push(startReconciler(context));
+  const { settings, log } = context;
+  const rounds: [everyMs: number, run: () => Promise<void>, trouble: string][] = [
+    [pausesMs, () => followPauses(context), "failed to tell the queue what is paused; trying again"],
+    [
+      eraseMs,
+      () => sweepEphemeral(context, settings.runs),
+      "failed to erase texts of jobs with store: false; trying again",
+    ],
+    [beatMs, () => orphans.round(), "failed to settle held calls of a process that died"],
+    [sweepMs, () => sweepIdempotencyKeys(context), "failed to remove old idempotency keys"],
+    [sweepMs, () => sweepAwaited(context), "failed to remove what waited for repeated requests"],
+    [checkpointMs, () => saveLearnedLimits(context), "failed to save what was learned about quotas"],
+  ];
+  for (const [everyMs, run, trouble] of rounds) {
+    opened.push(repeat(context.timers, everyMs, run, (error) => log.warn({ err: error }, trouble)));
+  }
+}
