@@ -78,7 +78,7 @@ async function round(redisUrl: string, mongoUrl: string): Promise<Round> {
       });
       await api.store.insertMany([job]);
       const acceptedAt = performance.now();
-      await api.scheduler.add([queueEntryOf(job, Date.now())]);
+      await api.scheduler.enqueue([queueEntryOf(job, Date.now())]);
       const calledAt = await call;
       if (i >= 20) times.fromAccept.push(calledAt - acceptedAt);
     }

@@ -40,7 +40,7 @@ async function drainOurs(): Promise<number> {
     const all = makeJobs(jobs);
     for (let i = 0; i < all.length; i += 1000) await context.store.insertMany(all.slice(i, i + 1000));
     await context.scheduler.finishRebuild((await context.scheduler.beginRebuild())!);
-    await context.scheduler.add(all.map((job) => queueEntryOf(job, Date.now())));
+    await context.scheduler.enqueue(all.map((job) => queueEntryOf(job, Date.now())));
     const ended = new Promise<void>((resolve) => {
       let left = jobs;
       for (const { id } of all) {

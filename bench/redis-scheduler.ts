@@ -94,7 +94,7 @@ async function emptyScheduler(admin: Redis, socket: string): Promise<{ scheduler
 
 async function drainOurs(admin: Redis, socket: string): Promise<number> {
   const { scheduler, close } = await emptyScheduler(admin, socket);
-  await scheduler.add(entries(drained));
+  await scheduler.enqueue(entries(drained));
   let left = drained;
   const loop = async () => {
     while (left > 0) {
@@ -156,7 +156,7 @@ async function filledBullmq(path: string, count: number): Promise<{ queue: Queue
 async function bytesOfOurs(admin: Redis, socket: string): Promise<number> {
   const { scheduler, close } = await emptyScheduler(admin, socket);
   const before = await usedMemory(admin);
-  await scheduler.add(entries(queued));
+  await scheduler.enqueue(entries(queued));
   const bytes = ((await usedMemory(admin)) - before) / queued;
   await close();
   return bytes;

@@ -94,7 +94,7 @@ async function rate(scheduler: Scheduler): Promise<number> {
   for (let i = 0; i < rounds; i++) {
     const more = entries(next, perAcquire);
     next += perAcquire;
-    await scheduler.add(more);
+    await scheduler.enqueue(more);
     const start = performance.now();
     const { grants } = await scheduler.acquire({ operation: String(i), worker: "bench", max: perAcquire });
     await scheduler.settle(

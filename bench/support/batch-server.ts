@@ -15,9 +15,9 @@ const { context, worker, close } = await openEmbedded({
 });
 await context.scheduler.finishRebuild((await context.scheduler.beginRebuild())!);
 let accepted = 0;
-const add = context.scheduler.add.bind(context.scheduler);
+const add = context.scheduler.enqueue.bind(context.scheduler);
 // Nothing is put into the queue before it is on disk.
-context.scheduler.add = async (entries) => {
+context.scheduler.enqueue = async (entries) => {
   await add(entries);
   accepted += entries.length;
   if (accepted === expected) process.send!({ durable: true });

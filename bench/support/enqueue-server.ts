@@ -12,7 +12,7 @@ const { context, worker, close } = await openEmbedded({
 });
 if (process.argv[2] === "nothing") {
   context.store.insertMany = async (jobs) => jobs.map(() => "inserted" as const);
-  context.scheduler.add = async () => {};
+  context.scheduler.enqueue = async () => {};
 }
 const keys = await openKeyRegistry(context);
 const http = createHttpServer({ ...context, keys });

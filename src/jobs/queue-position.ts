@@ -17,13 +17,13 @@ export async function explain(context: Context, job: Pick<JobHead, "id" | "model
  * Where a job would stand if it were submitted now. Rejects as the scheduler does.
  * @param more so many jobs like it would be submitted right before it
  */
-export async function foresee(
+export async function estimatePosition(
   context: Context & Pick<JobsContext, "clock">,
   job: JobHead,
   more = 0,
 ): Promise<Explanation> {
   const entry = queueEntryOf(job, context.clock.wall());
-  return boundBySlots(context, job, await context.scheduler.foresee(entry, more));
+  return boundBySlots(context, job, await context.scheduler.estimatePosition(entry, more));
 }
 
 function boundBySlots(

@@ -3,7 +3,7 @@
 //   in service -> cooling down   capacity errors: 1 s, doubled each time, up to a minute; or what the provider asks for, up to
 //                                a minute the first time, and up to twice as long each time after that
 //   in service -> cooling down   tokens per day used up: 15 minutes, doubled each time, up to an hour
-//   in service -> out of service misconfigured: tried again after five minutes, or when revived or reconfigured
+//   in service -> out of service misconfigured: tried again after five minutes, or when reinstated or reconfigured
 //   in service -> out of service several jobs refused in a row (see suspicion.ts): 1 s, doubled each time, up to a minute
 //
 // It comes back on trial: one call at a time until one succeeds. Where several jobs were refused and nothing tells that it
@@ -96,10 +96,10 @@ export class Deployment {
     // What began before the trouble was over shows nothing: 50 long calls that end well would cancel every cool-down.
     if (!this.#isFresh(grantedAt)) return;
     this.answeredAt = Math.max(this.answeredAt, grantedAt);
-    this.revive();
+    this.reinstate();
   }
 
-  revive(): void {
+  reinstate(): void {
     this.#trouble = undefined;
     this.#failures = 0;
     this.#onTrial = false;

@@ -226,7 +226,7 @@ export class Quota {
   }
 
   /** Forgets what was learned. */
-  forget(): void {
+  resetLearnedLimits(): void {
     this.learning = new Learning(this.config);
   }
 

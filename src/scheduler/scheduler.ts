@@ -3,7 +3,7 @@
 // A scheduler is an index of the store that can be rebuilt at any time. It holds ids, costs and quota usage, never a
 // prompt. Taking a job and charging its quotas is one atomic step. All times at this port are durations in
 // milliseconds: callers and scheduler need not agree on a clock. Every operation may be repeated when its reply was
-// lost: jobs by their id, grants by their token, acquire and restamp by an operation id.
+// lost: jobs by their id, grants by their token, acquire and recharge by an operation id.
 // Held to its word by test/scheduler/conformance.ts, which every adapter runs.
 import type { JobId } from "../domain/ids.ts";
 import type { Priority } from "../domain/job.ts";
@@ -19,10 +19,10 @@ export interface Scheduler {
    * that were set before; who is not among them has the configuration's weight again. A Redis that lost everything has
    * lost them as well, so they are to be set again now and then.
    */
-  weigh(tenants: Record<string, number>): Promise<void>;
+  setTenantWeights(tenants: Record<string, number>): Promise<void>;
 
   /** Puts jobs into the queue. A job that is waiting or running already is left as it is. */
-  add(entries: readonly QueueEntry[]): Promise<void>;
+  enqueue(entries: readonly QueueEntry[]): Promise<void>;
 
   /**
    * Takes up to `max` jobs that may be called now. In one step per job: pick it by fair shares, find a deployment all of
@@ -34,7 +34,7 @@ export interface Scheduler {
    * A worker that comes too late to send (`sendWithinMs` has passed) moves its charge to now, if the quotas admit that
    * now; otherwise the charge is taken back and the worker has to settle the grant.
    */
-  restamp(request: { operation: string; jobId: JobId; grant: string }): Promise<RestampResult>;
+  recharge(request: { operation: string; jobId: JobId; grant: string }): Promise<RechargeResult>;
 
   /**
    * Prolongs leases by a full lease period. The answers are in the order of the argument. A lease that has expired comes
@@ -58,10 +58,10 @@ export interface Scheduler {
    * Waiting jobs near the heads of their queues whose cost is still an estimate, for somebody to count exactly.
    * `models` are the entry's: how many tokens a text has depends on who reads it.
    */
-  unpriced(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]>;
+  listUncounted(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]>;
 
   /** Replaces the estimate of waiting jobs by an exact count. Other jobs are left as they are. */
-  reprice(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void>;
+  setTokenCounts(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void>;
 
   /** Where a job stands. From a snapshot made at most once a second, so that asking costs the queue nothing. */
   explain(jobId: JobId): Promise<Explanation>;
@@ -70,22 +70,22 @@ export interface Scheduler {
    * Where a job would stand if it were added now, and so many more that cost the same right before it. Nothing is added.
    * @param more a whole number; default 0
    */
-  foresee(entry: QueueEntry, more?: number): Promise<Explanation>;
+  estimatePosition(entry: QueueEntry, more?: number): Promise<Explanation>;
 
   /**
    * Gives a job that waits another priority or delay, those of the entry, with its count of tokens as it is; its place is
    * the one that it would have if it had been added so. A job that is not known is added. One that runs is left as it is.
    */
-  amend(entry: QueueEntry): Promise<"waiting" | "running">;
+  update(entry: QueueEntry): Promise<"waiting" | "running">;
 
   /** Deployments, quotas in use, learned limits, depths. */
   snapshot(): Promise<SchedulerSnapshot>;
 
   /** Forgets what was learned about a quota (or all): its effective limit is the configured one again. */
-  forget(quota?: string): Promise<void>;
+  resetLearnedLimits(quota?: string): Promise<void>;
 
   /** Puts a deployment that was taken out of service, cools down or is parked back at once, and opens its quotas. */
-  revive(deployment: string): Promise<void>;
+  reinstate(deployment: string): Promise<void>;
 
   /**
    * Grants nothing of it any more until it is resumed; what runs goes on. Pausing what is paused changes nothing. It
@@ -172,7 +172,7 @@ export interface Grant {
   model: string;
   /** What was charged. */
   reserved: TokenCount;
-  /** The call must leave within this time of when `acquire` was called, or be restamped. */
+  /** The call must leave within this time of when `acquire` was called, or be recharged. */
   sendWithinMs: number;
   /** The lease ends after this long unless renewed. */
   leaseMs: number;
@@ -180,8 +180,8 @@ export interface Grant {
   grants: number;
 }
 
-export type RestampResult =
-  | { status: "restamped"; sendWithinMs: number }
+export type RechargeResult =
+  | { status: "recharged"; sendWithinMs: number }
   /**
    * The quotas do not admit it now: the charge is taken back. The lease stays until it is settled, so that nobody else
    * begins the job before it is on record that this attempt was not sent.
@@ -215,7 +215,7 @@ export type DeploymentSignal =
   | { kind: "throttled"; throttle: "requests" | "tokens" | "tokens_per_day" | "unknown"; retryAfterMs?: number }
   /** The provider's capacity: the deployment cools down, exponentially. */
   | { kind: "capacity"; reason?: string; retryAfterMs?: number }
-  /** It cannot work: out of service until revived, reconfigured, or tried again after some minutes. */
+  /** It cannot work: out of service until reinstated, reconfigured, or tried again after some minutes. */
   | { kind: "misconfigured"; reason: string }
   /** Refused, and the words do not tell whether by the job's or the deployment's fault: other jobs show it. */
   | { kind: "refused"; reason: string };

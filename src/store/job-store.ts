@@ -95,7 +95,7 @@ export interface JobStore {
    * Changes the priority or the earliest start of a job that has not ended; the last write wins. Answers with the job as it
    * is then; undefined if it has ended or is not there. Attempts and outcomes are left alone.
    */
-  amend(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined>;
+  update(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined>;
 
   /** Jobs without an outcome, in the order of (submittedAt, id), a page at a time. */
   unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>>;

@@ -34,7 +34,7 @@ export function createPricer(context: WorkerContext): Pricer {
 async function priceWaiting(
   context: Pick<WorkerContext, "scheduler" | "store" | "tokenCounter" | "tokenRatios" | "settings">,
 ): Promise<void> {
-  const waiting = await context.scheduler.unpriced(batchSize);
+  const waiting = await context.scheduler.listUncounted(batchSize);
   for (const environment of new Set(waiting.map((job) => job.environment))) {
     const jobs = waiting.filter((job) => job.environment === environment);
     const requests = await context.store.getRequests(
@@ -43,7 +43,7 @@ async function priceWaiting(
     );
     const known = jobs.filter((job) => requests.has(job.jobId));
     const counts = await context.tokenCounter.count(known.map((job) => requests.get(job.jobId)!));
-    await context.scheduler.reprice(
+    await context.scheduler.setTokenCounts(
       known.map(({ jobId, models }, i) => ({
         jobId,
         tokens: {

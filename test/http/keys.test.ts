@@ -339,12 +339,12 @@ describe("what a key may ask for", () => {
 });
 
 test("weights of keys reach the queue, and go when their keys do", async () => {
-  const weigh = vi.spyOn(server.context.scheduler, "weigh");
+  const setTenantWeights = vi.spyOn(server.context.scheduler, "setTenantWeights");
   const { id } = await create({ name: "heavy", weight: 3 });
   await create({ name: "heavy", weight: 2 });
-  expect(weigh.mock.lastCall![0]).toMatchObject({ heavy: 3 });
+  expect(setTenantWeights.mock.lastCall![0]).toMatchObject({ heavy: 3 });
   await server.as(admin).post(`/v1/keys/${id}/revoke`);
-  expect(weigh.mock.lastCall![0]).toMatchObject({ heavy: 2 });
+  expect(setTenantWeights.mock.lastCall![0]).toMatchObject({ heavy: 2 });
 });
 
 test("no secret is in the log", () => {

@@ -25,31 +25,34 @@ test("a learned limit is shown with its burst and times, and forgotten on reques
   expect(before.effective_limit).toBeLessThan(3);
   expect(Date.parse(before.closed_until)).toBeGreaterThan(Date.parse(before.throttled_at));
 
-  const { status, body } = await server.post(`/v1/quotas/${encodeURIComponent(before.name)}/forget`);
+  const { status, body } = await server.post(`/v1/quotas/${encodeURIComponent(before.name)}/reset`);
   expect(status).toBe(200);
   expect(body).toMatchObject({ effective_limit: 3, effective_burst: 3, throttled_at: null, closed_until: null });
   expect((await first()).quotas[0]).toEqual({ ...body, next_free_at: expect.any(String) });
 });
 
-test("a deployment that is out of service is revived", async () => {
+test("a deployment that is out of service is reinstated", async () => {
   await refuse({ kind: "misconfigured", reason: "no access" });
   const [{ id, state, reason }] = (await first()).deployments;
   expect({ state, reason }).toEqual({ state: "out_of_service", reason: "no access" });
-  const { status, body } = await server.post(`/v1/deployments/${encodeURIComponent(id)}/revive`);
+  const { status, body } = await server.post(`/v1/deployments/${encodeURIComponent(id)}/reinstate`);
   expect({ status, body }).toEqual({ status: 200, body: { id, state: "in_service" } });
   expect((await first()).deployments[0].state).toBe("in_service");
 });
 
-test.each(["/v1/quotas/nope/forget", "/v1/deployments/nope/revive"])("%s: unknown names are not found", async (url) => {
-  const { status, body } = await server.post(url);
-  expect(status).toBe(404);
-  expect(body.error).toMatchObject({ code: "not_found", message: expect.stringContaining('"nope"') });
-});
+test.each(["/v1/quotas/nope/reset", "/v1/deployments/nope/reinstate"])(
+  "%s: unknown names are not found",
+  async (url) => {
+    const { status, body } = await server.post(url);
+    expect(status).toBe(404);
+    expect(body.error).toMatchObject({ code: "not_found", message: expect.stringContaining('"nope"') });
+  },
+);
 
 test("only an admin key may", async () => {
   const { key: admin } = (await server.post("/v1/keys", { name: "admin", admin: true })).body;
   const { key } = (await server.as(admin).post("/v1/keys", { name: "other", tenant: "t" })).body;
-  for (const url of ["/v1/quotas/nope/forget", "/v1/deployments/nope/revive"]) {
+  for (const url of ["/v1/quotas/nope/reset", "/v1/deployments/nope/reinstate"]) {
     const { status, body } = await server.as(key).post(url);
     expect({ status, code: body.error.code }).toEqual({ status: 403, code: "forbidden" });
   }

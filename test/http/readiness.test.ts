@@ -76,6 +76,6 @@ test.each<[string, DeploymentSignal]>([
     status: 200,
     body: { status: "degraded", reasons: [`no deployment of llama3-3-70b serves now (${llama} ${what})`] },
   });
-  await server.context.scheduler.revive(llama);
+  await server.context.scheduler.reinstate(llama);
   expect((await ready()).body).toEqual({ status: "ok", reasons: [] });
 });

@@ -120,7 +120,7 @@ test("a bug is a 500 that gives nothing away, and is in the log under the reques
 });
 
 test("a job that could not be queued is accepted all the same", async () => {
-  server.context.scheduler.add = () => Promise.reject(new Error("away"));
+  server.context.scheduler.enqueue = () => Promise.reject(new Error("away"));
   const jobId = await server.enqueue();
   expect((await server.context.store.get(jobId))?.state).toBe("queued");
   expect(server.context.logged.join("")).toContain("the reconciler adds them");

@@ -128,7 +128,7 @@ export class Driver {
   }
 
   add(...entries: QueueEntry[]): Promise<void> {
-    return this.scheduler.add(entries);
+    return this.scheduler.enqueue(entries);
   }
 
   acquire(max = 1000, filter: Filter = {}): Promise<AcquireResult> {
@@ -178,8 +178,8 @@ export class Driver {
     return this.settle(grant, { job: { requeueAfterMs: 0 }, charge: { input: 0, output: 0 }, signal });
   }
 
-  restamp(grant: Grant, operation = this.operation()) {
-    return this.scheduler.restamp({ operation, jobId: grant.jobId, grant: grant.grant });
+  recharge(grant: Grant, operation = this.operation()) {
+    return this.scheduler.recharge({ operation, jobId: grant.jobId, grant: grant.grant });
   }
 
   async renew(grant: { jobId: string; grant: string }): Promise<"renewed" | "lost"> {

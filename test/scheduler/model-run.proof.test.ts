@@ -130,20 +130,20 @@ const which = fc.oneof({ weight: 5, arbitrary: fc.nat(3) }, fc.nat(30));
 
 type Action =
   | { do: "add"; entries: QueueEntry[] }
-  | { do: "amend" | "foresee"; entry: QueueEntry }
+  | { do: "update" | "estimatePosition"; entry: QueueEntry }
   | { do: "acquire"; max: number; filter: Pick<AcquireRequest, "environments" | "deployments">; twice: boolean }
   | { do: "settle"; which: number[]; job: Settlement["job"]; charge: Settlement["charge"]; signal: DeploymentSignal }
-  | { do: "restamp"; which: number; twice: boolean }
+  | { do: "recharge"; which: number; twice: boolean }
   | { do: "renew"; which: number[] }
   | { do: "remove" | "explain"; numbers: number[] }
-  | { do: "reprice"; numbers: number[]; tokens: { input: number; output: number } }
+  | { do: "setTokenCounts"; numbers: number[]; tokens: { input: number; output: number } }
   | { do: "advance"; ms: number }
   | { do: "stepServerClock"; ms: number }
   | { do: "configure"; config: SchedulerConfig }
   | { do: "forget"; quota: string | undefined }
-  | { do: "revive"; deployment: string }
+  | { do: "reinstate"; deployment: string }
   | { do: "pause" | "resume"; target: PauseTarget }
-  | { do: "snapshot" | "unpriced" }
+  | { do: "snapshot" | "listUncounted" }
   | { do: "flushScripts" }
   | { do: "rebuild"; losing: boolean; part: RestorePart };
 
@@ -197,7 +197,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({ do: fc.constant("add"), entries: fc.array(entry, { minLength: 1, maxLength: 8 }) }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("amend", "foresee"), entry }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("update", "estimatePosition"), entry }) },
   {
     weight: 12,
     arbitrary: fc.record({
@@ -215,10 +215,10 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       ms: fc.constantFrom(1, 499, 1000, 9_000, 10_001, 20_000, 60_801, leaseMs, 3_600_000),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("restamp"), which, twice: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("recharge"), which, twice: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("renew"), which: several }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("remove", "explain"), numbers }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("reprice"), numbers, tokens }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("setTokenCounts"), numbers, tokens }) },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -228,8 +228,8 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("configure"), config: fc.constantFrom(...configs) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("forget"), quota: fc.constantFrom("tokens", undefined) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("revive"), deployment: fc.constantFrom("a", "b", "gone") }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("snapshot", "unpriced") }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("reinstate"), deployment: fc.constantFrom("a", "b", "gone") }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("snapshot", "listUncounted") }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("pause"), target: pausable }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("resume"), target: pausable }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("flushScripts") }) },
@@ -294,7 +294,7 @@ const largeAction: fc.Arbitrary<Action> = fc.oneof(
       numbers: fc.array(largeNumber, { maxLength: 200, size: "max" }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("snapshot", "unpriced") }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("snapshot", "listUncounted") }) },
 ) as fc.Arbitrary<Action>;
 
 // ---------------------------------------------------------------- the run
@@ -334,11 +334,11 @@ async function perform(scheduler: Scheduler, action: Action, world: World): Prom
   const operation = `operation-${world.operations}`;
   switch (action.do) {
     case "add":
-      return scheduler.add(action.entries);
-    case "amend":
-      return scheduler.amend(action.entry);
-    case "foresee":
-      return placeless(await scheduler.foresee(action.entry));
+      return scheduler.enqueue(action.entries);
+    case "update":
+      return scheduler.update(action.entry);
+    case "estimatePosition":
+      return placeless(await scheduler.estimatePosition(action.entry));
     case "acquire": {
       const request = { operation, worker: "w", max: action.max, ...action.filter };
       if (action.twice) await scheduler.acquire(request);
@@ -348,11 +348,11 @@ async function perform(scheduler: Scheduler, action: Action, world: World): Prom
       const { job: after, charge, signal } = action;
       return scheduler.settle(granted(world, action.which).map((g) => ({ ...g, job: after, charge, signal })));
     }
-    case "restamp": {
+    case "recharge": {
       const [grant] = granted(world, [action.which]);
       if (!grant) return undefined;
-      if (action.twice) await scheduler.restamp({ operation, ...grant });
-      return scheduler.restamp({ operation, ...grant });
+      if (action.twice) await scheduler.recharge({ operation, ...grant });
+      return scheduler.recharge({ operation, ...grant });
     }
     case "renew":
       return scheduler.renew(granted(world, action.which));
@@ -364,20 +364,20 @@ async function perform(scheduler: Scheduler, action: Action, world: World): Prom
           return placeless(await scheduler.explain(jobId(n)));
         }),
       );
-    case "reprice":
-      return scheduler.reprice(action.numbers.map((n) => ({ jobId: jobId(n), tokens: action.tokens })));
-    case "unpriced":
-      return (await scheduler.unpriced(jobNumbers)).sort((a, b) => a.jobId.localeCompare(b.jobId));
+    case "setTokenCounts":
+      return scheduler.setTokenCounts(action.numbers.map((n) => ({ jobId: jobId(n), tokens: action.tokens })));
+    case "listUncounted":
+      return (await scheduler.listUncounted(jobNumbers)).sort((a, b) => a.jobId.localeCompare(b.jobId));
     case "configure":
       return scheduler.configure(action.config);
     case "forget":
-      return scheduler.forget(action.quota);
+      return scheduler.resetLearnedLimits(action.quota);
     case "pause":
       return scheduler.pause(action.target);
     case "resume":
       return scheduler.resume(action.target);
-    case "revive":
-      return scheduler.revive(action.deployment);
+    case "reinstate":
+      return scheduler.reinstate(action.deployment);
     case "snapshot": {
       const snapshot = await scheduler.snapshot();
       snapshot.depths.sort((a, b) => `${a.environment} ${a.priority}`.localeCompare(`${b.environment} ${b.priority}`));

@@ -374,7 +374,7 @@ describe("learning", () => {
           if (q.admits(charge, now)) q.charge(charge, now);
           if (what === "throttled") q.throttled(now, 1);
           else if (what === "succeeded") q.succeeded(now);
-          else if (what === "forget") q.forget();
+          else if (what === "forget") q.resetLearnedLimits();
           else if (what === "learn") q.learn({ quota: "q", effectiveLimit: to, effectiveBurst: 200 - to }, now);
           else q.reconfigure(quota("q", to, { burst: Math.ceil(to / 3) }), guardMs);
           expect(Number.isSafeInteger(q.effectiveLimit)).toBe(true);

@@ -132,12 +132,12 @@ const command = fc.oneof(
   },
   fc.record({ kind: fc.constant("advanceAsTold" as const) }),
   fc.record({ kind: fc.constant("renew" as const), share: fc.integer({ min: 1, max: 3 }) }),
-  fc.record({ kind: fc.constant("restamp" as const), pick: fc.nat(), live: fc.boolean() }),
+  fc.record({ kind: fc.constant("recharge" as const), pick: fc.nat(), live: fc.boolean() }),
   fc.record({ kind: fc.constant("remove" as const), pick: fc.nat() }),
-  fc.record({ kind: fc.constant("reprice" as const), percent: fc.integer({ min: 10, max: 150 }) }),
+  fc.record({ kind: fc.constant("setTokenCounts" as const), percent: fc.integer({ min: 10, max: 150 }) }),
   fc.record({ kind: fc.constant("configure" as const), to: fc.nat({ max: configs.length - 1 }) }),
   fc.record({ kind: fc.constant("forget" as const) }),
-  fc.record({ kind: fc.constant("revive" as const), deployment: fc.constantFrom("a", "b", "c") }),
+  fc.record({ kind: fc.constant("reinstate" as const), deployment: fc.constantFrom("a", "b", "c") }),
   fc.record({ kind: fc.constant("rebuild" as const), meanwhileMs: fc.constantFrom(0, 5000) }),
 );
 
@@ -365,16 +365,16 @@ class World {
         });
         return;
       }
-      case "restamp": {
+      case "recharge": {
         const from = c.live ? this.live() : this.held;
         const held = from[c.pick % Math.max(1, from.length)];
         if (!held) return;
         const isLive = this.live().includes(held);
-        const { status } = await driver.restamp(held.grant);
+        const { status } = await driver.recharge(held.grant);
         expect(status === "lost").toBe(!isLive);
         if (!isLive) return;
         for (const charge of this.charged) if (charge.grant === held.grant.grant) charge.counts = 0;
-        if (status === "restamped") this.charge(held.grant);
+        if (status === "recharged") this.charge(held.grant);
         return;
       }
       case "remove": {
@@ -386,11 +386,11 @@ class World {
         if (running) running.state = "over";
         return;
       }
-      case "reprice": {
-        const unpriced = await driver.scheduler.unpriced(3);
-        expect(unpriced.length).toBeLessThanOrEqual(3);
-        await driver.scheduler.reprice(
-          unpriced.map(({ jobId: id }) => {
+      case "setTokenCounts": {
+        const listUncounted = await driver.scheduler.listUncounted(3);
+        expect(listUncounted.length).toBeLessThanOrEqual(3);
+        await driver.scheduler.setTokenCounts(
+          listUncounted.map(({ jobId: id }) => {
             const job = this.jobs.get(id)!;
             job.exact = true;
             job.tokens = { input: Math.ceil((job.tokens.input * c.percent) / 100), output: job.tokens.output };
@@ -403,9 +403,9 @@ class World {
         this.config = configs[c.to]!;
         return driver.scheduler.configure(this.config);
       case "forget":
-        return driver.scheduler.forget();
-      case "revive":
-        return driver.scheduler.revive(c.deployment);
+        return driver.scheduler.resetLearnedLimits();
+      case "reinstate":
+        return driver.scheduler.reinstate(c.deployment);
       case "rebuild":
         return this.rebuild(c.meanwhileMs);
     }
@@ -414,7 +414,7 @@ class World {
   settleCharge(held: Held, { charge, grant }: Settlement): void {
     if (charge === "keep") return;
     for (const each of this.charged) {
-      // The first settlement decides, and a restamped charge has moved.
+      // The first settlement decides, and a recharged charge has moved.
       if (each.grant !== grant || each.counts !== each.reserved) continue;
       if (charge === "void") each.counts = 0;
       else {

@@ -130,7 +130,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
   test("a rebuild leaves no keys of what was before", async () => {
     const scheduler = await process();
     await rebuild(scheduler);
-    await scheduler.add(jobs(1, 300));
+    await scheduler.enqueue(jobs(1, 300));
     await acquire(scheduler, 100);
     await rebuild(scheduler, [1]);
     const generations = async () => new Set((await admin.keys("*")).map((key) => /^\{sluice\}:(\d+):/.exec(key)?.[1]));
@@ -152,7 +152,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     await proxy.refuse();
     proxy.cut();
     await expect.poll(() => acquire(scheduler).then(() => "", String), { timeout: 5000 }).toMatch(/not available/);
-    await expect(scheduler.add([job(9)])).rejects.toThrow("Redis is not available");
+    await expect(scheduler.enqueue([job(9)])).rejects.toThrow("Redis is not available");
     let told = 0;
     scheduler.onWork(() => {
       told += 1;
@@ -231,7 +231,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     second.onWork(() => {
       woken += 1;
     });
-    await first.add([job(1)]);
+    await first.enqueue([job(1)]);
     await expect.poll(() => woken, { timeout: 5000 }).toBeGreaterThan(0);
     expect((await acquire(second)).grants).toHaveLength(1);
   });
@@ -239,7 +239,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
   test("two processes at once: no job is granted twice, and the quota holds", async () => {
     const both = [await process(), await process()];
     await rebuild(both[0]!);
-    await both[1]!.add(jobs(1, 3000));
+    await both[1]!.enqueue(jobs(1, 3000));
     const granted: number[] = [];
     const work = async (scheduler: Scheduler) => {
       for (;;) {

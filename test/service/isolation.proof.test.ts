@@ -182,7 +182,7 @@ test.each([
 
   chat.respond(openai.stream(openai.wholeAnswer));
   converse.respond(bedrock.stream(bedrock.wholeAnswer));
-  await post(`/v1/deployments/${encodeURIComponent((await deployment()).id)}/revive`);
+  await post(`/v1/deployments/${encodeURIComponent((await deployment()).id)}/reinstate`);
   for (const id of jobs) expect(await end(id)).toMatchObject({ status: "completed" });
   expect(told()).toEqual(["took deployment out of service", "returned deployment to service"]);
 });

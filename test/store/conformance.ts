@@ -45,7 +45,7 @@ const groups: [operations: string, cases: (store: () => JobStore, test: TestAPI)
   ["list", listCases],
   ["unfinished, attemptsSince", scanCases],
   ["lines, countLines", lineCases],
-  ["remove, amend", changeCases],
+  ["remove, update", changeCases],
   ["usage", usageCases],
   ["records", recordCases],
   ["blobs", blobCases],

@@ -16,7 +16,7 @@ async function cancelledLine(options: HarnessOptions = {}): Promise<{ h: Harness
   const batchId = newBatchId();
   const job = makeJob({ id: newJobId(), batchId, submittedAt: h.time.wall() });
   await h.context.store.insertMany([job]);
-  await h.context.scheduler.add([queueEntryOf(job, h.time.wall())]);
+  await h.context.scheduler.enqueue([queueEntryOf(job, h.time.wall())]);
   await h.quiet();
   expect(h.provider.calls).toHaveLength(1);
   await takeStep(h.context, { id: batchId, environment: "UAT" }, "cancelled", { at: h.time.wall() });

@@ -216,7 +216,7 @@ describe("a failure", () => {
     });
   });
 
-  test("that the provider did not foresee is logged and tried again", async () => {
+  test("that the provider did not estimatePosition is logged and tried again", async () => {
     await open();
     const jobId = await h.submit("hello");
     await h.quiet();
@@ -244,7 +244,7 @@ describe("what is found when an attempt begins", () => {
   test("a job that the store does not know is dropped without a call", async () => {
     await open();
     const jobId = newJobId();
-    await h.context.scheduler.add([
+    await h.context.scheduler.enqueue([
       {
         jobId,
         environment: "UAT",

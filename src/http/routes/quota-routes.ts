@@ -1,5 +1,5 @@
 // Quotas as the API shows them, and what an operator may do when he knows better than what was learned:
-// POST /v1/quotas/{name}/forget and POST /v1/deployments/{id}/revive.
+// POST /v1/quotas/{name}/reset and POST /v1/deployments/{id}/reinstate.
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
@@ -57,12 +57,12 @@ export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext):
   const errors = errorResponses(["invalid_request", "unauthenticated", "forbidden", "not_found", "unavailable"]);
 
   app.post(
-    "/v1/quotas/:name/forget",
+    "/v1/quotas/:name/reset",
     {
       schema: {
         tags,
-        operationId: "forgetQuota",
-        summary: "Forget what was learned about a quota",
+        operationId: "resetQuota",
+        summary: "Reset what was learned about a quota",
         description:
           "Its effective limit and burst are the configured ones again, and it is open at once. Use it when the provider " +
           "has raised the quota; otherwise it would be found out by itself, a little more each minute.",
@@ -74,17 +74,17 @@ export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext):
       requireAdmin(caller);
       const find = async () => (await scheduler.snapshot()).quotas.find((quota) => quota.name === name);
       if (!(await find())) throw new SluiceError("not_found", `There is no quota ${quote(name)}.`);
-      await scheduler.forget(name);
+      await scheduler.resetLearnedLimits(name);
       return quotaResource((await find())!, clock.wall());
     },
   );
 
   app.post(
-    "/v1/deployments/:id/revive",
+    "/v1/deployments/:id/reinstate",
     {
       schema: {
         tags,
-        operationId: "reviveDeployment",
+        operationId: "reinstateDeployment",
         summary: "Put a deployment back into service",
         description:
           "Ends a cool-down, a pause because the day's tokens are used up, or being out of service, at once. If the cause " +
@@ -97,7 +97,7 @@ export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext):
       requireAdmin(caller);
       const find = async () => (await scheduler.snapshot()).deployments.find((deployment) => deployment.id === id);
       if (!(await find())) throw new SluiceError("not_found", `There is no deployment ${quote(id)}.`);
-      await scheduler.revive(id);
+      await scheduler.reinstate(id);
       return { id, state: (await find())!.state };
     },
   );

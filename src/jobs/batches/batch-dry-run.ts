@@ -7,7 +7,7 @@ import type { Explanation } from "../../scheduler/scheduler.ts";
 import type { Caller } from "../caller.ts";
 import { readFile, requireFile } from "../files/files.ts";
 import type { JobsContext } from "../jobs-context.ts";
-import { foresee } from "../queue-position.ts";
+import { estimatePosition } from "../queue-position.ts";
 import { Slots } from "../slots.ts";
 import type { LineFormats } from "./batch-lines.ts";
 import { type BatchInput, batchRequestOf } from "./batches.ts";
@@ -85,7 +85,7 @@ async function* whileWanted(bytes: AsyncIterable<Uint8Array>, signal: AbortSigna
 async function estimateOf(context: JobsContext, request: BatchRequest, totals: LineTotals): Promise<BatchEstimate> {
   const { clock, durations, log } = context;
   const ask = (job: JobHead, more = 0) =>
-    foresee(context, job, more).catch((error) => {
+    estimatePosition(context, job, more).catch((error) => {
       log.warn({ err: error }, "failed to estimate the progress of a dry run");
       return undefined;
     });

@@ -31,13 +31,13 @@ export async function park(context: AbandonContext, jobId: string): Promise<bool
 
 function parkInQueue({ scheduler, settings, clock }: AbandonContext, job: JobHead): Promise<"waiting" | "running"> {
   const delayMs = parkedForMs({ settings });
-  return scheduler.amend({ ...queueEntryOf(job, clock.wall()), delayMs });
+  return scheduler.update({ ...queueEntryOf(job, clock.wall()), delayMs });
 }
 
 /** Lets a parked job start again, at its old place. */
 export async function unpark({ store, scheduler, clock }: AbandonContext, jobId: string): Promise<void> {
   const record = await store.get(jobId);
-  if (record && !record.outcome) await scheduler.amend(queueEntryOf(record.job, clock.wall()));
+  if (record && !record.outcome) await scheduler.update(queueEntryOf(record.job, clock.wall()));
 }
 
 /**

@@ -41,10 +41,10 @@ export async function change(
     }),
   };
   if ((await scheduler.explain(jobId)).state === "running") throw tooLate(jobId, "in_progress");
-  const head = await store.amend(before.job.environment, jobId, changed);
+  const head = await store.update(before.job.environment, jobId, changed);
   if (!head) throw tooLate(jobId, (await requireJob(context, jobId, caller)).state);
   // A call that began just now goes on; if it has to be repeated, the change counts.
-  await scheduler.amend(queueEntryOf(head, clock.wall()));
+  await scheduler.update(queueEntryOf(head, clock.wall()));
   return requireJob(context, jobId, caller);
 }
 

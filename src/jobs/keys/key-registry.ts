@@ -40,7 +40,7 @@ export interface KeyRegistry {
 
 export interface RegistryContext extends Pick<KeysContext, "store" | "clock"> {
   settings: { authentication: "keys" | "off" };
-  scheduler: Pick<Scheduler, "weigh">;
+  scheduler: Pick<Scheduler, "setTenantWeights">;
   log: Logger;
 }
 
@@ -136,7 +136,7 @@ class Registry implements KeyRegistry {
     this.#keys.set(record.id, { record, caller });
     if (caller.limits && !before?.caller.limits) this.#limited = [...this.#limited, record.id];
     // Only a key with a weight of its own changes the weights.
-    if (record.weight !== undefined) await this.#weigh([...this.#keys.values()].map((key) => key.record));
+    if (record.weight !== undefined) await this.#setTenantWeights([...this.#keys.values()].map((key) => key.record));
   }
 
   /** Calls while one is under way share the one after it: what was written before the call must be in the answer. */
@@ -161,7 +161,7 @@ class Registry implements KeyRegistry {
     this.#limited = [...this.#keys.values()].flatMap(({ record, caller }) => (caller.limits ? [record.id] : []));
     this.#readAt = at;
     this.#change = change;
-    await this.#weigh(records);
+    await this.#setTenantWeights(records);
   }
 
   /** Reads the keys again if they may have changed. */
@@ -169,17 +169,17 @@ class Registry implements KeyRegistry {
     const { clock, store } = this.#context;
     const isFresh = this.#keys.size > 0 && clock.now() - this.#readAt < readAgainMs;
     if (!isFresh || (await keysChange({ store })) !== this.#change) return this.refresh();
-    await this.#weigh([...this.#keys.values()].map(({ record }) => record));
+    await this.#setTenantWeights([...this.#keys.values()].map(({ record }) => record));
   }
 
-  async #weigh(records: readonly KeyRecord[]): Promise<void> {
+  async #setTenantWeights(records: readonly KeyRecord[]): Promise<void> {
     const { clock, scheduler, log } = this.#context;
     const weights = weightsOf(records);
     const text = JSON.stringify(weights);
     const same = text === this.#told.weights;
     if (same && (text === "{}" || clock.now() - this.#told.at < tellAgainMs)) return;
     try {
-      await scheduler.weigh(weights);
+      await scheduler.setTenantWeights(weights);
       this.#told = { weights: text, at: clock.now() };
     } catch (error) {
       log.warn({ err: error }, "failed to set the weights of tenants; trying again");

@@ -9,7 +9,7 @@ import type { Explanation } from "../../scheduler/scheduler.ts";
 import type { QuotaUnit } from "../../scheduler/scheduler-configuration.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
-import { foresee } from "../queue-position.ts";
+import { estimatePosition } from "../queue-position.ts";
 import { servedBy } from "../served-by.ts";
 import { inputFactor } from "../tokens/token-ratios.ts";
 import { buildJob } from "./submit.ts";
@@ -53,7 +53,7 @@ export async function dryRun(context: JobsContext, input: SubmitInput, caller: C
   // The bound that a submit makes in one pass is lower than the count for about one prompt in sixty.
   const job = { ...built, tokens: { ...built.tokens, input: Math.max(built.tokens.input, counted ?? 0) } };
   const deployments = servedBy(settings, job);
-  const standing = await foresee(context, job).catch((error) => {
+  const standing = await estimatePosition(context, job).catch((error) => {
     log.warn({ err: error }, "failed to estimate the queue position of a dry run");
     return undefined;
   });

@@ -144,7 +144,7 @@ async function enqueue({ scheduler, clock, log }: JobsContext, inserted: readonl
   if (inserted.length === 0) return;
   try {
     const now = clock.wall();
-    await scheduler.add(inserted.map((job) => queueEntryOf(job, now)));
+    await scheduler.enqueue(inserted.map((job) => queueEntryOf(job, now)));
   } catch (error) {
     log.warn({ err: error, jobs: inserted.length }, "failed to queue accepted jobs; the reconciler adds them");
   }

@@ -162,12 +162,12 @@ export class Taking {
     entry.grant = lease.grant;
     lease.entry = entry;
     lease.deployment.running += 1;
-    this.#leases.revive(lease, now + this.config.leaseMs);
+    this.#leases.prolong(lease, now + this.config.leaseMs);
     return true;
   }
 
   #takeOut(entry: Entry): void {
     this.#waiting.leave(entry);
-    this.#waiting.forget(entry);
+    this.#waiting.drop(entry);
   }
 }

@@ -36,7 +36,7 @@ export class Fleet {
       if (known) {
         known.config = deployment;
         known.quotas = quotas;
-        known.revive();
+        known.reinstate();
       } else this.deployments.set(deployment.id, new Deployment(deployment, quotas));
     }
   }
@@ -48,14 +48,15 @@ export class Fleet {
     this.reconfigure(this.#config);
   }
 
-  forget(name?: string): void {
-    for (const quota of this.quotas.values()) if (name === undefined || quota.config.name === name) quota.forget();
+  resetLearnedLimits(name?: string): void {
+    for (const quota of this.quotas.values())
+      if (name === undefined || quota.config.name === name) quota.resetLearnedLimits();
   }
 
-  revive(id: string): void {
+  reinstate(id: string): void {
     const deployment = this.deployments.get(id);
     if (!deployment) return;
-    deployment.revive();
+    deployment.reinstate();
     for (const quota of deployment.quotas) quota.learning.reopen();
   }
 

@@ -86,7 +86,7 @@ export class Leases {
   }
 
   /** Puts a lease that had expired in force again. */
-  revive(lease: Lease, expiresAt: number): void {
+  prolong(lease: Lease, expiresAt: number): void {
     this.#lost.delete(lease.grant);
     lease.expiresAt = expiresAt;
     this.add(lease);

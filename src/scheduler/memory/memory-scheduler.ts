@@ -14,7 +14,7 @@ import type {
   PauseTarget,
   QueueEntry,
   RebuildTicket,
-  RestampResult,
+  RechargeResult,
   RestorePart,
   Scheduler,
   SchedulerSnapshot,
@@ -86,11 +86,11 @@ class MemoryScheduler implements Scheduler {
     this.#wake();
   }
 
-  async weigh(tenants: Record<string, number>): Promise<void> {
-    this.#waiting.weigh(tenants);
+  async setTenantWeights(tenants: Record<string, number>): Promise<void> {
+    this.#waiting.setTenantWeights(tenants);
   }
 
-  async add(entries: readonly QueueEntry[]): Promise<void> {
+  async enqueue(entries: readonly QueueEntry[]): Promise<void> {
     const now = this.#now();
     for (const entry of entries) this.#waiting.add(entry, now);
     this.#wake();
@@ -104,8 +104,8 @@ class MemoryScheduler implements Scheduler {
     });
   }
 
-  async restamp(request: { operation: string; jobId: JobId; grant: string }): Promise<RestampResult> {
-    return this.#replies.once(`restamp ${request.operation}`, () => {
+  async recharge(request: { operation: string; jobId: JobId; grant: string }): Promise<RechargeResult> {
+    return this.#replies.once(`recharge ${request.operation}`, () => {
       const now = this.#tick();
       const lease = this.#leases.liveOf(request);
       if (!lease) return { status: "lost" } as const;
@@ -116,7 +116,7 @@ class MemoryScheduler implements Scheduler {
       );
       if (admitted) {
         lease.charges = chargeAll(deployment, reserved, now);
-        return { status: "restamped", sendWithinMs: this.#config.sendWithinMs } as const;
+        return { status: "recharged", sendWithinMs: this.#config.sendWithinMs } as const;
       }
       this.#wake();
       return { status: "refused" } as const;
@@ -155,12 +155,12 @@ class MemoryScheduler implements Scheduler {
     return answers;
   }
 
-  async unpriced(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]> {
-    return this.#waiting.unpriced(limit);
+  async listUncounted(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]> {
+    return this.#waiting.listUncounted(limit);
   }
 
-  async reprice(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void> {
-    for (const { jobId, tokens } of prices) this.#waiting.reprice(jobId, tokens);
+  async setTokenCounts(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void> {
+    for (const { jobId, tokens } of prices) this.#waiting.setTokenCounts(jobId, tokens);
     this.#wake();
   }
 
@@ -185,20 +185,20 @@ class MemoryScheduler implements Scheduler {
     });
   }
 
-  async foresee(entry: QueueEntry, more = 0): Promise<Explanation> {
+  async estimatePosition(entry: QueueEntry, more = 0): Promise<Explanation> {
     const now = this.#tick();
     const isKnown = this.#waiting.get(entry.jobId) !== undefined;
     const added = this.#waiting.add(entry, now);
     const explanation = this.#explain(added, now, isKnown ? 0 : more);
     if (!isKnown) {
       this.#waiting.leave(added);
-      this.#waiting.forget(added);
+      this.#waiting.drop(added);
     }
     return explanation;
   }
 
-  async amend(entry: QueueEntry): Promise<"waiting" | "running"> {
-    const answer = this.#waiting.amend(entry, this.#tick());
+  async update(entry: QueueEntry): Promise<"waiting" | "running"> {
+    const answer = this.#waiting.update(entry, this.#tick());
     this.#wake();
     return answer;
   }
@@ -218,13 +218,13 @@ class MemoryScheduler implements Scheduler {
     };
   }
 
-  async forget(quota?: string): Promise<void> {
-    this.#fleet.forget(quota);
+  async resetLearnedLimits(quota?: string): Promise<void> {
+    this.#fleet.resetLearnedLimits(quota);
     this.#wake();
   }
 
-  async revive(deployment: string): Promise<void> {
-    this.#fleet.revive(deployment);
+  async reinstate(deployment: string): Promise<void> {
+    this.#fleet.reinstate(deployment);
     this.#tellChanges();
     this.#wake();
   }
@@ -309,7 +309,7 @@ class MemoryScheduler implements Scheduler {
     const lease = entry.grant === undefined ? undefined : this.#leases.live(entry.grant);
     if (lease) this.#release(lease, now);
     else this.#waiting.leave(entry);
-    this.#waiting.forget(entry);
+    this.#waiting.drop(entry);
   }
 
   /** Ends a lease; what becomes of the job is up to the caller. Its charges stay. */

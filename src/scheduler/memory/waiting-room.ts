@@ -51,7 +51,7 @@ export class WaitingRoom {
   }
 
   /** Weights of tenants over those of the configuration, in place of all that were given before. */
-  weigh(tenants: Record<string, number>): void {
+  setTenantWeights(tenants: Record<string, number>): void {
     this.#tenantWeights = tenants;
     this.queue.reweigh(this.#weights());
   }
@@ -102,12 +102,12 @@ export class WaitingRoom {
   }
 
   /** Gives a job that waits the priority and the delay of `job`; one that is not known is added. */
-  amend(job: QueueEntry, now: number): "waiting" | "running" {
+  update(job: QueueEntry, now: number): "waiting" | "running" {
     const before = this.#entries.get(job.jobId);
     if (before?.state === "running") return "running";
     if (before) {
       this.leave(before);
-      this.forget(before);
+      this.drop(before);
     }
     const { tokens, exact, grants } = before ?? { ...job, grants: 0 };
     this.add({ ...job, tokens, exact }, now).grants = grants;
@@ -141,7 +141,7 @@ export class WaitingRoom {
   }
 
   /** Forgets a job that waits nowhere. */
-  forget(entry: Entry): void {
+  drop(entry: Entry): void {
     entry.state = "gone";
     if (!entry.exact) this.#estimates -= 1;
     this.#entries.delete(entry.jobId);
@@ -205,7 +205,7 @@ export class WaitingRoom {
     route.unclaimedSince = undefined;
   }
 
-  unpriced(limit: number): { jobId: JobId; environment: string; models: readonly string[] }[] {
+  listUncounted(limit: number): { jobId: JobId; environment: string; models: readonly string[] }[] {
     const found: Entry[] = [];
     if (this.#estimates === 0) return [];
     for (const { booked } of this.booked) if (booked && !booked.exact) found.push(booked);
@@ -219,7 +219,7 @@ export class WaitingRoom {
     });
   }
 
-  reprice(jobId: JobId, tokens: TokenCount): void {
+  setTokenCounts(jobId: JobId, tokens: TokenCount): void {
     const entry = this.#entries.get(jobId);
     if (!entry || entry.state === "running") return;
     entry.tokens = tokens;

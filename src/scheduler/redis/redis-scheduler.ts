@@ -15,7 +15,7 @@ import type {
   PauseTarget,
   QueueEntry,
   RebuildTicket,
-  RestampResult,
+  RechargeResult,
   RestorePart,
   Scheduler,
   SchedulerSnapshot,
@@ -34,9 +34,9 @@ import {
   answers,
   deploymentChanges,
   explanation,
-  restampResult,
+  rechargeResult,
   snapshotOf,
-  unpricedJobs,
+  uncountedJobs,
 } from "./script-replies.ts";
 import { type Argument, type Reply, ScriptRunner } from "./script-runner.ts";
 import type { Operation } from "./scripts.ts";
@@ -122,12 +122,12 @@ class RedisScheduler implements Scheduler {
     this.#tellChanges(changes);
   }
 
-  async weigh(tenants: Record<string, number>): Promise<void> {
-    await this.#runner.run("weigh", [JSON.stringify(tenants)]);
+  async setTenantWeights(tenants: Record<string, number>): Promise<void> {
+    await this.#runner.run("set_tenant_weights", [JSON.stringify(tenants)]);
   }
 
-  async add(entries: readonly QueueEntry[]): Promise<void> {
-    for (const part of pages(entries)) await this.#runner.run("add", addArguments(part));
+  async enqueue(entries: readonly QueueEntry[]): Promise<void> {
+    for (const part of pages(entries)) await this.#runner.run("enqueue", addArguments(part));
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
@@ -155,9 +155,9 @@ class RedisScheduler implements Scheduler {
     return result;
   }
 
-  async restamp(request: { operation: string; jobId: JobId; grant: string }): Promise<RestampResult> {
+  async recharge(request: { operation: string; jobId: JobId; grant: string }): Promise<RechargeResult> {
     const { operation, jobId, grant } = request;
-    return restampResult(await this.#runner.run("restamp", [operation, packId(jobId), packId(grant)]));
+    return rechargeResult(await this.#runner.run("recharge", [operation, packId(jobId), packId(grant)]));
   }
 
   async renew(leases: readonly { jobId: JobId; grant: string }[]): Promise<("renewed" | "lost")[]> {
@@ -178,14 +178,14 @@ class RedisScheduler implements Scheduler {
     return this.#answers("remove", jobIds, (jobId) => [packId(jobId)]);
   }
 
-  async unpriced(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]> {
-    return unpricedJobs(await this.#runner.run("unpriced", [limit]));
+  async listUncounted(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]> {
+    return uncountedJobs(await this.#runner.run("list_uncounted", [limit]));
   }
 
-  async reprice(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void> {
+  async setTokenCounts(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void> {
     for (const part of pages(prices)) {
       const args = part.flatMap(({ jobId, tokens }) => [packId(jobId), tokens.input, tokens.output]);
-      await this.#runner.run("reprice", args);
+      await this.#runner.run("set_token_counts", args);
     }
   }
 
@@ -193,12 +193,12 @@ class RedisScheduler implements Scheduler {
     return explanation(await this.#runner.run("explain", [packId(jobId)]));
   }
 
-  async foresee(entry: QueueEntry, more = 0): Promise<Explanation> {
+  async estimatePosition(entry: QueueEntry, more = 0): Promise<Explanation> {
     return explanation(await this.#runner.run("explain", [packId(entry.jobId), more, ...addArguments([entry])]));
   }
 
-  async amend(entry: QueueEntry): Promise<"waiting" | "running"> {
-    const [answer] = await this.#runner.run("amend", addArguments([entry]));
+  async update(entry: QueueEntry): Promise<"waiting" | "running"> {
+    const [answer] = await this.#runner.run("update", addArguments([entry]));
     return String(answer) as "waiting" | "running";
   }
 
@@ -207,12 +207,12 @@ class RedisScheduler implements Scheduler {
     return { ...snapshotOf(reply, this.#runner.configVersion), ...(advice.length > 0 && { advice }) };
   }
 
-  async forget(quota?: string): Promise<void> {
-    await this.#runner.run("forget", [quota ?? ""]);
+  async resetLearnedLimits(quota?: string): Promise<void> {
+    await this.#runner.run("reset_learned_limits", [quota ?? ""]);
   }
 
-  async revive(deployment: string): Promise<void> {
-    const [changes] = await this.#runner.run("revive", [deployment]);
+  async reinstate(deployment: string): Promise<void> {
+    const [changes] = await this.#runner.run("reinstate", [deployment]);
     this.#tellChanges(changes);
   }
 

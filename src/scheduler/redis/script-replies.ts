@@ -7,7 +7,7 @@ import type {
   DeploymentState,
   Explanation,
   QuotaSnapshot,
-  RestampResult,
+  RechargeResult,
   SchedulerSnapshot,
   WaitingOn,
 } from "../scheduler.ts";
@@ -53,10 +53,10 @@ export function acquireResult(reply: Reply): AcquireResult {
   };
 }
 
-export function restampResult(reply: Reply): RestampResult {
+export function rechargeResult(reply: Reply): RechargeResult {
   const [status, sendWithinMs] = reply as [Text, number];
-  const said = status.toString() as RestampResult["status"];
-  return said === "restamped" ? { status: said, sendWithinMs } : { status: said };
+  const said = status.toString() as RechargeResult["status"];
+  return said === "recharged" ? { status: said, sendWithinMs } : { status: said };
 }
 
 export function answers<T extends string>(reply: Reply): T[] {
@@ -71,7 +71,7 @@ export function deploymentChanges(rows: unknown): DeploymentChange[] {
   }));
 }
 
-export function unpricedJobs(reply: Reply): { jobId: string; environment: string; models: string[] }[] {
+export function uncountedJobs(reply: Reply): { jobId: string; environment: string; models: string[] }[] {
   return (reply[0] as [Buffer, Text, ...Text[]][]).map(([jobId, environment, ...models]) => ({
     jobId: unpackId(jobId),
     environment: environment.toString(),

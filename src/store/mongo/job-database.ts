@@ -267,7 +267,7 @@ export class JobDatabase {
    * Of concurrent updates of one document FerretDB may lose one, so it is looked whether this one was.
    * @throws SluiceError
    */
-  async amend(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined> {
+  async update(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined> {
     for (let tries = 1; ; tries++) {
       const loaded = await this.#loads.add(jobId);
       if (loaded?.job.environment !== environment || loaded.outcome) return undefined;

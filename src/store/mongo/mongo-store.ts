@@ -272,8 +272,8 @@ class MongoStore implements JobStore {
     return this.#call(async () => this.#in(environment).remove(environment, jobId));
   }
 
-  amend(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined> {
-    return this.#call(async () => this.#in(environment).amend(environment, jobId, change));
+  update(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined> {
+    return this.#call(async () => this.#in(environment).update(environment, jobId, change));
   }
 
   unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>> {

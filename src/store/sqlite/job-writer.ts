@@ -25,7 +25,17 @@ import type { Stages } from "./stages.ts";
 type JobWrite = Extract<
   Write,
   {
-    kind: "insert" | "stage" | "insertStaged" | "dropStage" | "begin" | "end" | "finish" | "erase" | "remove" | "amend";
+    kind:
+      | "insert"
+      | "stage"
+      | "insertStaged"
+      | "dropStage"
+      | "begin"
+      | "end"
+      | "finish"
+      | "erase"
+      | "remove"
+      | "update";
   }
 >;
 
@@ -70,8 +80,8 @@ export class JobWriter {
         return this.#erase(write.environment, write.jobId);
       case "remove":
         return this.#remove(write.environment, write.jobId);
-      case "amend":
-        return this.#amend(write);
+      case "update":
+        return this.#update(write);
     }
   }
 
@@ -203,7 +213,7 @@ export class JobWriter {
     this.#count(environment, job.status, -1);
   }
 
-  #amend({ environment, jobId, change }: Extract<Write, { kind: "amend" }>): string | undefined {
+  #update({ environment, jobId, change }: Extract<Write, { kind: "update" }>): string | undefined {
     const job = this.#sql.job.get(jobId, environment) as { status: JobState; head: string } | undefined;
     if (!job || isFinal(job.status)) return undefined;
     const head = changedHead(JSON.parse(job.head) as JobHead, change);

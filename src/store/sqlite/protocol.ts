@@ -79,7 +79,7 @@ export type WriteOperations = {
   removeRecords: { request: RecordsAt & { ids: readonly string[] }; answer: undefined };
   remove: { request: Place & { jobId: string }; answer: undefined };
   /** Answers with the new head, as JSON. */
-  amend: { request: Place & { jobId: string; change: JobChange }; answer: string | undefined };
+  update: { request: Place & { jobId: string; change: JobChange }; answer: string | undefined };
   erase: { request: Place & { jobId: string }; answer: undefined };
   saveCheckpoint: { request: { database: DatabaseName; name: string; value: string; at: number }; answer: undefined };
 };

@@ -268,8 +268,8 @@ class SqliteStore implements JobStore {
     await this.#writer.ask("remove", { ...this.#place(environment), jobId });
   }
 
-  async amend(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined> {
-    const head = await this.#writer.ask("amend", { ...this.#place(environment), jobId, change });
+  async update(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined> {
+    const head = await this.#writer.ask("update", { ...this.#place(environment), jobId, change });
     return head === undefined ? undefined : (JSON.parse(head) as JobHead);
   }
 

@@ -5,7 +5,7 @@ import type { Attempt, AttemptEnd, Job, JobError, JobState, Outcome } from "../.
 import type { CancelledBatches } from "../../jobs/batches/cancelled-batches.ts";
 import { logEnd } from "../../jobs/control/end-job.ts";
 import { announceEnd } from "../../jobs/webhooks/webhook-records.ts";
-import type { Grant, RestampResult, SettleAnswer, Settlement } from "../../scheduler/scheduler.ts";
+import type { Grant, RechargeResult, SettleAnswer, Settlement } from "../../scheduler/scheduler.ts";
 import type { BeginResult } from "../../store/job-store.ts";
 import { cannotBeStored, persistently } from "../retry-forever.ts";
 import type { WorkerContext } from "../worker-context.ts";
@@ -112,10 +112,10 @@ export class GrantRecord {
   }
 
   /** Moves the charge to now, if the quotas admit that. `at` tells this request from an earlier one. */
-  restamp(at: number): Promise<RestampResult> {
+  recharge(at: number): Promise<RechargeResult> {
     const { jobId, grant } = this.#grant;
     const request = { operation: `${grant}/${at}`, jobId, grant };
-    return this.#persist("move a charge", () => this.#context.scheduler.restamp(request));
+    return this.#persist("move a charge", () => this.#context.scheduler.recharge(request));
   }
 
   async settle(settlement: Pick<Settlement, "job" | "charge" | "signal">): Promise<SettleAnswer> {

@@ -113,8 +113,8 @@ async function inTime(context: WorkerContext, call: RunningCall, begun: Begun, r
       call.abort("expired");
       break;
     }
-    const moved = await record.restamp(now);
-    if (moved.status === "restamped") {
+    const moved = await record.recharge(now);
+    if (moved.status === "recharged") {
       call.sendBy = now + moved.sendWithinMs;
     } else {
       await record.endAttempt(n, { result: "not_sent", at: context.clock.wall() });

@@ -92,7 +92,7 @@ export async function addUnfinished(
   const page = await store.unfinished({ limit: pageSize, cursor, ...submitted });
   if (page.items.length > 0) {
     const now = clock.wall();
-    await scheduler.add(page.items.map(({ job }) => queueEntryOf(job, now)));
+    await scheduler.enqueue(page.items.map(({ job }) => queueEntryOf(job, now)));
   }
   return page.next;
 }

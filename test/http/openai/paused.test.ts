@@ -157,6 +157,6 @@ test("B8: a stream says that every deployment of its model is out of service, an
   );
   // One line, whatever the reason has in it.
   expect(read.text.split("\n").filter((line) => line !== "" && !/^(: |data: |event: )/.test(line))).toEqual([]);
-  await scheduler.revive(deployment);
+  await scheduler.reinstate(deployment);
   read.stop();
 });

@@ -25,8 +25,14 @@ async function openPair(kind: "SQLite" | "MongoDB"): Promise<[JobStore, JobStore
   return [mongo.store, await mongo.openAnother()];
 }
 
-function registryOf(store: JobStore, weigh = vi.fn(async () => {})) {
-  const opened = openKeyRegistry({ settings, store, clock, log: pino({ level: "silent" }), scheduler: { weigh } });
+function registryOf(store: JobStore, setTenantWeights = vi.fn(async () => {})) {
+  const opened = openKeyRegistry({
+    settings,
+    store,
+    clock,
+    log: pino({ level: "silent" }),
+    scheduler: { setTenantWeights: setTenantWeights },
+  });
   onTestFinished(async () => (await opened).close());
   return opened;
 }
@@ -70,21 +76,27 @@ describe.each(["SQLite", "MongoDB"] as const)("%s", (kind) => {
 test("weights are told when they change, and again although they have not: the queue may have lost them", async () => {
   const [store] = await openPair("SQLite");
   let now = 0;
-  const weigh = vi.fn(async (_weights: Record<string, number>) => {});
+  const setTenantWeights = vi.fn(async (_weights: Record<string, number>) => {});
   const log = pino({ level: "silent" });
   const timed = { now: () => now, wall: () => Date.now() };
-  const registry = await openKeyRegistry({ settings, store, clock: timed, log, scheduler: { weigh } });
+  const registry = await openKeyRegistry({
+    settings,
+    store,
+    clock: timed,
+    log,
+    scheduler: { setTenantWeights: setTenantWeights },
+  });
   onTestFinished(() => registry.close());
-  expect(weigh.mock.calls).toEqual([[{}]]);
+  expect(setTenantWeights.mock.calls).toEqual([[{}]]);
   await createKey({ settings, store, clock }, { name: "t", weight: 3 });
-  weigh.mockRejectedValueOnce(new Error("away"));
+  setTenantWeights.mockRejectedValueOnce(new Error("away"));
   await registry.refresh();
   await registry.refresh();
   await registry.refresh();
-  expect(weigh.mock.calls.slice(1)).toEqual([[{ t: 3 }], [{ t: 3 }]]);
+  expect(setTenantWeights.mock.calls.slice(1)).toEqual([[{ t: 3 }], [{ t: 3 }]]);
   now += 31_000;
   await registry.refresh();
-  expect(weigh).toHaveBeenCalledTimes(4);
+  expect(setTenantWeights).toHaveBeenCalledTimes(4);
 });
 
 test("a store that is away leaves the known keys as they were, and an unknown one is not refused for good", async () => {
@@ -104,7 +116,13 @@ test("F11: keys that nobody changed are not read again, and a wrong one costs on
   const timed = { now: () => now, wall: () => Date.now() };
   const { key } = await createKey({ settings, store, clock }, { name: "k" });
   const log = pino({ level: "silent" });
-  const registry = await openKeyRegistry({ settings, store, clock: timed, log, scheduler: { weigh: async () => {} } });
+  const registry = await openKeyRegistry({
+    settings,
+    store,
+    clock: timed,
+    log,
+    scheduler: { setTenantWeights: async () => {} },
+  });
   onTestFinished(() => registry.close());
   const list = vi.spyOn(store.records, "list");
   const get = vi.spyOn(store.records, "get");

@@ -124,7 +124,7 @@ export function choiceCases(declare: Case): void {
       await d.refuse(await d.takeOne(), misconfigured);
       expect(await d.take()).toEqual([2]);
       expect((await d.waiting(jobId(1))).waitingOn).toMatchObject({ kind: "out_of_service", deployment: "a" });
-      await d.scheduler.revive("a");
+      await d.scheduler.reinstate("a");
       expect(await d.take()).toEqual([1]);
     },
   );
@@ -215,23 +215,27 @@ export function choiceCases(declare: Case): void {
     },
   );
 
-  declare("misconfigured: out of service, tried again after some minutes, or when revived", configOf([]), async (d) => {
-    await d.add(...jobs(1, 9));
-    await d.refuse(await d.takeOne(), misconfigured);
-    expect(await d.deployment("d")).toMatchObject({ state: "out_of_service", reason: "no access" });
-    expect(await d.take()).toEqual([]);
-    const { retryInMs } = await d.acquire();
-    expect(retryInMs).toBeGreaterThanOrEqual(minuteMs);
-    await d.advance(retryInMs!);
-    const trial = await d.grants();
-    expect(trial).toHaveLength(1);
-    await d.refuse(trial[0]!, misconfigured);
-    await d.scheduler.revive("d");
-    // The job that was refused first has left the trial to another.
-    expect(await d.grants()).toHaveLength(8);
-    await d.advance(1000);
-    expect(await d.grants()).toHaveLength(1);
-  });
+  declare(
+    "misconfigured: out of service, tried again after some minutes, or when reinstated",
+    configOf([]),
+    async (d) => {
+      await d.add(...jobs(1, 9));
+      await d.refuse(await d.takeOne(), misconfigured);
+      expect(await d.deployment("d")).toMatchObject({ state: "out_of_service", reason: "no access" });
+      expect(await d.take()).toEqual([]);
+      const { retryInMs } = await d.acquire();
+      expect(retryInMs).toBeGreaterThanOrEqual(minuteMs);
+      await d.advance(retryInMs!);
+      const trial = await d.grants();
+      expect(trial).toHaveLength(1);
+      await d.refuse(trial[0]!, misconfigured);
+      await d.scheduler.reinstate("d");
+      // The job that was refused first has left the trial to another.
+      expect(await d.grants()).toHaveLength(8);
+      await d.advance(1000);
+      expect(await d.grants()).toHaveLength(1);
+    },
+  );
 
   declare("a new configuration puts a misconfigured deployment back", configOf([]), async (d) => {
     await d.add(...jobs(1, 2));

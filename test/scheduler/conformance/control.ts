@@ -8,10 +8,10 @@ export function controlCases(declare: Case): void {
     configOf([quota("q", 1)]),
     async (d) => {
       await d.add(job(1), job(2), job(3, { exact: false, tokens: { input: 50, output: 0 } }), job(4));
-      await d.scheduler.reprice([{ jobId: jobId(3), tokens: { input: 7, output: 3 } }]);
-      expect(await d.scheduler.amend(job(3, { priority: "interactive", exact: false }))).toBe("waiting");
-      expect(await d.scheduler.unpriced(10)).toEqual([]);
-      expect(await d.scheduler.amend(job(2, { delayMs: 3 * spanMs }))).toBe("waiting");
+      await d.scheduler.setTokenCounts([{ jobId: jobId(3), tokens: { input: 7, output: 3 } }]);
+      expect(await d.scheduler.update(job(3, { priority: "interactive", exact: false }))).toBe("waiting");
+      expect(await d.scheduler.listUncounted(10)).toEqual([]);
+      expect(await d.scheduler.update(job(2, { delayMs: 3 * spanMs }))).toBe("waiting");
       expect((await d.waiting(jobId(2))).waitingOn).toEqual({ kind: "delay" });
       const depths = (await d.scheduler.snapshot()).depths.sort((a, b) => (a.priority < b.priority ? -1 : 1));
       expect(depths).toEqual([
@@ -24,7 +24,7 @@ export function controlCases(declare: Case): void {
         if (grant) {
           order.push(Number(grant.jobId.slice(-3)));
           if (grant.jobId === jobId(3)) expect(grant.reserved).toEqual({ input: 7, output: 3 });
-          expect(await d.scheduler.amend(job(order.at(-1)!, { priority: "batch" }))).toBe("running");
+          expect(await d.scheduler.update(job(order.at(-1)!, { priority: "batch" }))).toBe("running");
           await d.settle(grant);
         }
         await d.advance(spanMs + 1);
@@ -32,10 +32,10 @@ export function controlCases(declare: Case): void {
       expect(order.slice().sort()).toEqual([1, 3, 4]);
       expect(order.indexOf(1)).toBeLessThan(order.indexOf(4));
       // Taking the delay away again.
-      expect(await d.scheduler.amend(job(2))).toBe("waiting");
+      expect(await d.scheduler.update(job(2))).toBe("waiting");
       expect(await d.take()).toEqual([2]);
       // One that is not known is added.
-      expect(await d.scheduler.amend(job(9))).toBe("waiting");
+      expect(await d.scheduler.update(job(9))).toBe("waiting");
       await d.advance(spanMs + 1);
       expect(await d.take()).toEqual([9]);
     },
@@ -47,7 +47,7 @@ export function controlCases(declare: Case): void {
     async (d) => {
       await d.add(job(1, { cost: 60 }), job(2, { cost: 90 }));
       expect(await d.take()).toEqual([1]);
-      await d.scheduler.amend(job(2, { delayMs: 10 * spanMs }));
+      await d.scheduler.update(job(2, { delayMs: 10 * spanMs }));
       await d.add(...jobs(3, 6, { cost: 10 }));
       expect(await d.take()).toEqual([3, 4, 5, 6]);
     },
@@ -57,24 +57,28 @@ export function controlCases(declare: Case): void {
     "where a job would stand is where it stands once it is added; asking changes nothing",
     configOf([quota("q", 2)]),
     async (d) => {
-      expect(await d.scheduler.foresee(job(5))).toMatchObject({ state: "waiting", position: 1, startsInMs: 0 });
+      expect(await d.scheduler.estimatePosition(job(5))).toMatchObject({
+        state: "waiting",
+        position: 1,
+        startsInMs: 0,
+      });
       expect(await d.scheduler.explain(jobId(5))).toEqual({ state: "absent" });
       await d.add(...jobs(1, 6));
       await d.take();
       const other = { tenant: "u", priority: "interactive" } as const;
       for (const asked of [job(7), job(8, other), job(9, { delayMs: 10 * spanMs })]) {
         const before = await d.scheduler.snapshot();
-        const foreseen = await d.scheduler.foresee(asked);
+        const estimated = await d.scheduler.estimatePosition(asked);
         expect(await d.scheduler.snapshot()).toEqual(before);
-        expect(await d.scheduler.foresee(asked)).toEqual(foreseen);
+        expect(await d.scheduler.estimatePosition(asked)).toEqual(estimated);
         await d.add(asked);
         await d.advance(1001);
         const { startsInMs, ...rest } = await d.waiting(asked.jobId);
-        expect(foreseen).toMatchObject(rest);
-        if (foreseen.state === "waiting") expect(Math.abs(foreseen.startsInMs! - startsInMs!)).toBeLessThan(1100);
+        expect(estimated).toMatchObject(rest);
+        if (estimated.state === "waiting") expect(Math.abs(estimated.startsInMs! - startsInMs!)).toBeLessThan(1100);
         await d.scheduler.remove([asked.jobId]);
       }
-      expect(await d.scheduler.foresee(job(1))).toEqual({ state: "running", deployment: "d" });
+      expect(await d.scheduler.estimatePosition(job(1))).toEqual({ state: "running", deployment: "d" });
     },
   );
 
@@ -84,14 +88,14 @@ export function controlCases(declare: Case): void {
     async (d) => {
       await d.add(...jobs(1, 5, { cost: 10 }), ...jobs(6, 8, { cost: 20, tenant: "u" }));
       await d.advance(1001);
-      const foreseen = await d.scheduler.foresee(job(140, { cost: 10 }), 39);
+      const estimated = await d.scheduler.estimatePosition(job(140, { cost: 10 }), 39);
       await d.add(...jobs(101, 140, { cost: 10 }));
       await d.advance(1001);
       const { startsInMs, ...rest } = await d.waiting(jobId(140));
-      expect(foreseen).toMatchObject(rest);
+      expect(estimated).toMatchObject(rest);
       // 460 tokens of 100 a minute go before it.
       expect(startsInMs).toBeGreaterThan(4 * minuteMs);
-      if (foreseen.state === "waiting") expect(Math.abs(foreseen.startsInMs! - startsInMs!)).toBeLessThan(1100);
+      if (estimated.state === "waiting") expect(Math.abs(estimated.startsInMs! - startsInMs!)).toBeLessThan(1100);
     },
   );
 }

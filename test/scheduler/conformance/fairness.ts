@@ -66,13 +66,13 @@ export function fairnessCases(declare: Case): void {
         const counts = await shares(d, heavy + light, owner);
         expect(Math.abs(counts.heavy! - heavy)).toBeLessThanOrEqual(2);
       };
-      await d.scheduler.weigh({ light: 3 });
+      await d.scheduler.setTenantWeights({ light: 3 });
       await expectShares(20, 20);
-      await d.scheduler.weigh({ light: 1.5, heavy: 0.5 });
+      await d.scheduler.setTenantWeights({ light: 1.5, heavy: 0.5 });
       await expectShares(10, 30);
       await d.scheduler.configure({ ...weighted({ tenants: { heavy: 9 } }), version: "2" });
       await expectShares(10, 30);
-      await d.scheduler.weigh({});
+      await d.scheduler.setTenantWeights({});
       await d.scheduler.configure({ ...weighted({ tenants: {} }), version: "3" });
       await expectShares(20, 20);
     },

@@ -113,10 +113,10 @@ export function jobCases(declare: Case): void {
     expect(await d.used("q")).toBe(2);
   });
 
-  declare("an acquire and a restamp with the same operation id do not answer for each other", unlimited, async (d) => {
+  declare("an acquire and a recharge with the same operation id do not answer for each other", unlimited, async (d) => {
     await d.add(job(1), job(2));
     const [grant] = (await d.scheduler.acquire({ operation: "same", worker: "w", max: 1 })).grants;
-    expect((await d.restamp(grant!, "same")).status).toBe("restamped");
+    expect((await d.recharge(grant!, "same")).status).toBe("recharged");
   });
 
   declare("remove takes a job out wherever it stands", configOf([quota("q", 100, { unit: "tokens" })]), async (d) => {
@@ -162,13 +162,13 @@ export function jobCases(declare: Case): void {
       const [running] = await d.grants(1);
       expect(numberOf(running!)).toBe(1);
       expect((await d.acquire()).grants.map(numberOf)).toEqual([3]);
-      expect(await d.scheduler.unpriced(10)).toEqual([{ jobId: jobId(2), environment: "PROD", models: ["m"] }]);
-      await d.scheduler.reprice([
+      expect(await d.scheduler.listUncounted(10)).toEqual([{ jobId: jobId(2), environment: "PROD", models: ["m"] }]);
+      await d.scheduler.setTokenCounts([
         { jobId: jobId(1), tokens: { input: 1, output: 0 } },
         { jobId: jobId(2), tokens: { input: 0, output: 0 } },
         { jobId: jobId(7), tokens: { input: 1, output: 0 } },
       ]);
-      expect(await d.scheduler.unpriced(10)).toEqual([]);
+      expect(await d.scheduler.listUncounted(10)).toEqual([]);
       const [second] = await d.grants();
       expect([numberOf(second!), second!.reserved]).toEqual([2, { input: 0, output: 0 }]);
       // Job 1 was running: it was left as it was.
@@ -184,7 +184,7 @@ export function jobCases(declare: Case): void {
       await d.add(job(1, { cost: 9 }), ...jobs(2, 5, { cost: 9, exact: false }));
       await d.add(...jobs(6, 9, { cost: 9, exact: false, tenant: "u", regions: ["us-east-1"] }));
       await d.acquire();
-      for (const limit of [1, 2, 3]) expect(await d.scheduler.unpriced(limit)).toHaveLength(limit);
+      for (const limit of [1, 2, 3]) expect(await d.scheduler.listUncounted(limit)).toHaveLength(limit);
     },
   );
 
@@ -274,9 +274,9 @@ export function jobCases(declare: Case): void {
       await called(() => d.settle(grant, { job: { requeueAfterMs: 0 }, charge: "void", signal: none }));
       const again = await d.takeOne();
       await called(() => d.scheduler.remove([again.jobId]));
-      await called(() => d.scheduler.reprice([{ jobId: jobId(2), tokens: { input: 1, output: 1 } }]));
-      await called(() => d.scheduler.forget());
-      await called(() => d.scheduler.revive("d"));
+      await called(() => d.scheduler.setTokenCounts([{ jobId: jobId(2), tokens: { input: 1, output: 1 } }]));
+      await called(() => d.scheduler.resetLearnedLimits());
+      await called(() => d.scheduler.reinstate("d"));
       await called(() => d.scheduler.configure({ ...configOf([quota("q", 100)]), version: "2" }));
       const last = await d.takeOne();
       await called(() => d.scheduler.settle([{ ...last, job: "ended", charge: "void", signal: ok }]));

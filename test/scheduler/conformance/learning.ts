@@ -260,9 +260,9 @@ export function learningCases(declare: Case): void {
       const first = await d.grants(80);
       await d.refuse(first[0]!, throttledBy("requests"));
       expect([await d.limit("q"), await d.limit("p")]).toEqual([78, 78]);
-      await d.scheduler.forget("q");
+      await d.scheduler.resetLearnedLimits("q");
       expect([await d.limit("q"), await d.limit("p")]).toEqual([100, 78]);
-      await d.scheduler.forget();
+      await d.scheduler.resetLearnedLimits();
       expect([await d.limit("q"), await d.limit("p")]).toEqual([100, 90]);
       expect(await d.grants()).toHaveLength(10);
       await d.refuse(first[1]!, throttledBy("requests"));
@@ -303,7 +303,7 @@ export function learningCases(declare: Case): void {
       expect(tried.map(numberOf)).toEqual([1, 12]);
       await d.refuse(tried[0]!, throttledBy("tokens_per_day"));
       expect((await d.acquire()).retryInMs).toBe(30 * minuteMs);
-      await d.scheduler.revive("a");
+      await d.scheduler.reinstate("a");
       expect(await d.take()).toEqual([1, 2]);
     },
   );
@@ -331,7 +331,7 @@ export function learningCases(declare: Case): void {
         ["a", 90_000],
         ["b", 90_000],
       ]);
-      await d.scheduler.revive("a");
+      await d.scheduler.reinstate("a");
       expect((await d.deployment("a")).state).toBe("in_service");
       expect((await d.deployment("b")).state).toBe("cooling_down");
     },
@@ -418,7 +418,7 @@ export function learningCases(declare: Case): void {
     await d.advance(300);
     const seen = await d.quota("q");
     expect(seen).toMatchObject({ effectiveLimit: 3000, probing: false, throttledAgoMs: 300, closedForMs: 700 });
-    await d.scheduler.forget("q");
+    await d.scheduler.resetLearnedLimits("q");
     const forgotten = await d.quota("q");
     expect(forgotten).toMatchObject({ effectiveLimit: 6000, effectiveBurst: 600 });
     expect(forgotten).not.toHaveProperty("throttledAgoMs");

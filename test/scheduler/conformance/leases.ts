@@ -123,7 +123,7 @@ export function leaseCases(declare: Case): void {
     await d.add(...jobs(1, 2));
     const [one, two] = await d.grants();
     await d.advance(10_000);
-    expect((await d.restamp(one!)).status).toBe("lost");
+    expect((await d.recharge(one!)).status).toBe("lost");
     expect(await d.settle(two!, { job: { requeueAfterMs: 60_000 }, charge: { input: 1, output: 0 } })).toBe("lost");
     // The requeue was ignored: the job waits at its own place without a delay.
     expect(await d.take()).toEqual([1, 2]);
@@ -173,7 +173,7 @@ export function leaseCases(declare: Case): void {
     for (const wrong of [{ jobId: one!.jobId, grant: "made-up" }, crossed]) {
       const settlement = { job: { requeueAfterMs: 0 }, charge: "void", signal: none } as const;
       expect(await d.settle(wrong, settlement)).toBe("lost");
-      expect((await d.scheduler.restamp({ operation: d.operation(), ...wrong })).status).toBe("lost");
+      expect((await d.scheduler.recharge({ operation: d.operation(), ...wrong })).status).toBe("lost");
     }
     expect(await d.used("q")).toBe(20);
     expect(await d.scheduler.renew([one!, two!])).toEqual(["renewed", "renewed"]);
@@ -209,13 +209,13 @@ export function leaseCases(declare: Case): void {
     expect(new Set(all.map((g) => g.grant)).size).toBe(20);
   });
 
-  // ------------------------------------------------------------ restamp
+  // ------------------------------------------------------------ recharge
 
-  declare("restamp moves the charge to now", configOf([tokens(10)]), async (d) => {
+  declare("recharge moves the charge to now", configOf([tokens(10)]), async (d) => {
     await d.add(job(1, { cost: 10 }), job(2, { cost: 10 }));
     const grant = await d.takeOne();
     await d.advance(5000);
-    expect(await d.restamp(grant)).toEqual({ status: "restamped", sendWithinMs: 500 });
+    expect(await d.recharge(grant)).toEqual({ status: "recharged", sendWithinMs: 500 });
     expect(await d.used("q")).toBe(10);
     await d.advance(spanMs - 1);
     expect(await d.take()).toEqual([]);
@@ -223,24 +223,24 @@ export function leaseCases(declare: Case): void {
     expect(await d.take()).toEqual([2]);
   });
 
-  declare("a restamped charge is the one that is settled", configOf([tokens(100)]), async (d) => {
+  declare("a recharged charge is the one that is settled", configOf([tokens(100)]), async (d) => {
     await d.add(job(1, { cost: 60 }));
     const grant = await d.takeOne();
     await d.advance(1000);
-    await d.restamp(grant);
+    await d.recharge(grant);
     expect(await d.settle(grant, { charge: { input: 7, output: 0 } })).toBe("settled");
     expect(await d.used("q")).toBe(7);
   });
 
   declare(
-    "restamp where the quota is taken: its charge is taken back, and it keeps its lease until it is settled",
+    "recharge where the quota is taken: its charge is taken back, and it keeps its lease until it is settled",
     configOf([tokens(10)]),
     async (d) => {
       await d.add(job(1, { cost: 6 }), job(2, { cost: 10 }), job(3, { cost: 4 }));
       const grant = await d.takeOne();
       await d.advance(spanMs + 1);
       expect(await d.take(1)).toEqual([2]);
-      expect(await d.restamp(grant)).toEqual({ status: "refused" });
+      expect(await d.recharge(grant)).toEqual({ status: "refused" });
       expect(await d.renew(grant)).toBe("renewed");
       expect(await d.used("q")).toBe(10);
       expect(await d.settle(grant, { job: { requeueAfterMs: 0 }, charge: "void", signal: none })).toBe("settled");
@@ -250,25 +250,25 @@ export function leaseCases(declare: Case): void {
     },
   );
 
-  declare("a repeated restamp answers the same and charges once", configOf([tokens(10)]), async (d) => {
+  declare("a repeated recharge answers the same and charges once", configOf([tokens(10)]), async (d) => {
     await d.add(job(1, { cost: 6 }), job(2, { cost: 10 }), job(3, { cost: 1 }));
     const grant = await d.takeOne();
     await d.advance(1000);
-    for (let i = 0; i < 3; i++) expect((await d.restamp(grant, "r1")).status).toBe("restamped");
+    for (let i = 0; i < 3; i++) expect((await d.recharge(grant, "r1")).status).toBe("recharged");
     expect(await d.used("q")).toBe(6);
     await d.advance(spanMs + 1);
     expect(await d.take(1)).toEqual([2]);
-    for (let i = 0; i < 2; i++) expect((await d.restamp(grant, "r2")).status).toBe("refused");
+    for (let i = 0; i < 2; i++) expect((await d.recharge(grant, "r2")).status).toBe("refused");
     expect(await d.used("q")).toBe(10);
   });
 
-  declare("restamp does not prolong the lease", { ...configOf([]), leaseMs: 10_000 }, async (d) => {
+  declare("recharge does not prolong the lease", { ...configOf([]), leaseMs: 10_000 }, async (d) => {
     await d.add(job(1));
     const grant = await d.takeOne();
     await d.advance(9000);
-    expect((await d.restamp(grant)).status).toBe("restamped");
+    expect((await d.recharge(grant)).status).toBe("recharged");
     await d.advance(1000);
-    expect((await d.restamp(grant)).status).toBe("lost");
+    expect((await d.recharge(grant)).status).toBe("lost");
   });
 
   declare(

@@ -53,7 +53,7 @@ export function pauseCases(declare: Case): void {
     const grant = await d.takeOne();
     for (const target of [{ model: "m" }, { deployment: "a" }, { tenant: "t" }]) await d.scheduler.pause(target);
     expect(await d.renew(grant)).toBe("renewed");
-    expect((await d.restamp(grant)).status).toBe("restamped");
+    expect((await d.recharge(grant)).status).toBe("recharged");
     expect(await d.settle(grant)).toBe("settled");
   });
 

@@ -51,23 +51,23 @@ export function changeCases(store: () => JobStore, test: TestAPI): void {
     expect((await store().get(ended.job.id))?.state).toBe("cancelled");
   });
 
-  test("amend: priority and earliest start, alone and together, in lists and scans; the last write wins", async () => {
+  test("update: priority and earliest start, alone and together, in lists and scans; the last write wins", async () => {
     const era = newEra();
     const job = makeJob({ submittedAt: era.from, metadata: { label: "kept" } });
     await store().insertMany([job]);
     const { request: _, ...head } = job;
-    expect(await store().amend("UAT", job.id, { priority: "interactive" })).toEqual({
+    expect(await store().update("UAT", job.id, { priority: "interactive" })).toEqual({
       ...head,
       priority: "interactive",
     });
-    expect(await store().amend("UAT", job.id, { notBefore: 5 })).toEqual({
+    expect(await store().update("UAT", job.id, { notBefore: 5 })).toEqual({
       ...head,
       priority: "interactive",
       notBefore: 5,
     });
     const now = { ...head, priority: "batch" };
     for (let times = 1; times <= 2; times++) {
-      expect(await store().amend("UAT", job.id, { priority: "batch", notBefore: null })).toEqual(now);
+      expect(await store().update("UAT", job.id, { priority: "batch", notBefore: null })).toEqual(now);
     }
     expect(await store().get(job.id)).toEqual({ job: { ...job, priority: "batch" }, state: "queued", attempts: [] });
     const query = { environment: "UAT", ...era.range, limit: 10 };
@@ -77,12 +77,12 @@ export function changeCases(store: () => JobStore, test: TestAPI): void {
     expect(await store().beginAttempt(beginning(job))).toMatchObject({ status: "begun", job: { priority: "batch" } });
   });
 
-  test("amend: a job that has ended, is another environment's or is not there is left alone", async () => {
+  test("update: a job that has ended, is another environment's or is not there is left alone", async () => {
     const { job } = await begun(store());
     await store().finish("UAT", { jobId: job.id, status: "cancelled", at: 9 });
-    expect(await store().amend("UAT", job.id, { priority: "batch" })).toBeUndefined();
-    expect(await store().amend("PROD", job.id, { priority: "batch" })).toBeUndefined();
-    expect(await store().amend("UAT", newJobId(), { priority: "batch" })).toBeUndefined();
+    expect(await store().update("UAT", job.id, { priority: "batch" })).toBeUndefined();
+    expect(await store().update("PROD", job.id, { priority: "batch" })).toBeUndefined();
+    expect(await store().update("UAT", newJobId(), { priority: "batch" })).toBeUndefined();
     expect((await store().get(job.id))?.job).toEqual(job);
   });
 }

@@ -13,7 +13,7 @@ beforeEach(async () => {
   h = await openHarness({
     file: { worker: { concurrency: 1 } },
     scheduler: (real): Partial<Scheduler> => ({
-      add: (entries) => (losing ? Promise.reject(new Error("a lost connection")) : real.add(entries)),
+      enqueue: (entries) => (losing ? Promise.reject(new Error("a lost connection")) : real.enqueue(entries)),
     }),
   });
   h.worker.start();

@@ -45,7 +45,7 @@ local function settle(at)
   if live then
     leases.release(live)
     if job == 'ended' or (judgement and judgement.rejected) then
-      waiting_room.forget(entry)
+      waiting_room.drop(entry)
     else
       local waitMs = 0
       if judgement then

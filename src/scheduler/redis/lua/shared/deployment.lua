@@ -63,7 +63,7 @@ function deployments.hasRoom(deployment)
   return own.running < (own.onTrial and math.min(own.trialSize or 1, most) or most)
 end
 
-function deployments.revive(own)
+function deployments.reinstate(own)
   own.trouble = nil
   own.failures = 0
   own.onTrial = false
@@ -222,7 +222,7 @@ function deployments.signal(deployment, call, kind, detail, retryAfterMs)
     if call.grantedAt >= (own.accusedAt or -infinity) then own.accusers = {} end
     if isFresh(deployment, call.grantedAt) then
       own.answeredAt = math.max(own.answeredAt or -infinity, call.grantedAt)
-      deployments.revive(own)
+      deployments.reinstate(own)
     end
     for _, quota in ipairs(deployment.quotas) do quotas.succeeded(quota) end
   elseif kind == 'capacity' then

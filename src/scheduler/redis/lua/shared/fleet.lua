@@ -30,7 +30,7 @@ local function adoptDeployment(settings)
     control.deployments[settings.id] = own
   end
   own.settings = settings
-  deployments.revive(own)
+  deployments.reinstate(own)
 end
 
 -- Takes over the numbers of a configuration, given as JSON, and makes quotas and deployments ready for use.
@@ -41,7 +41,7 @@ function fleet.adopt(json)
   deployments.openAll()
 end
 
--- The configuration's, and over them those that were set by `weigh`.
+-- The configuration's, and over them those that were set by `setTenantWeights`.
 local function storeTenantWeights(configured)
   local set = call('GET', prefix .. 'weighed')
   call('DEL', prefix .. 'tenant_weights')

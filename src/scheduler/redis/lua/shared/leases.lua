@@ -208,7 +208,7 @@ end
 function leases.drop(entry)
   local lease = entry.state == running and leases.live(entry.detail)
   if lease then leases.release(lease) else waiting_room.leave(entry) end
-  waiting_room.forget(entry)
+  waiting_room.drop(entry)
 end
 
 -- ---------------------------------------------------------------- charges

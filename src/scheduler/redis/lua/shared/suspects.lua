@@ -23,7 +23,7 @@ local function put(id, suspect)
   control.suspects = (control.suspects or 0) + added
 end
 
-function suspects.forget(id)
+function suspects.drop(id)
   if (control.suspects or 0) == 0 then return end
   control.suspects = control.suspects - call('HDEL', key('suspects'), id)
 end

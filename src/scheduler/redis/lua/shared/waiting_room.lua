@@ -79,10 +79,10 @@ function waiting_room.leave(entry)
 end
 
 -- Forgets a job that waits nowhere.
-function waiting_room.forget(entry)
+function waiting_room.drop(entry)
   if not entry.exact then control.estimates = control.estimates - 1 end
   entries.delete(entry.id)
-  suspects.forget(entry.id)
+  suspects.drop(entry.id)
   shares.count(shares.flow(entry.flow), -1)
   routes.count(entry.route, -1)
 end

@@ -6,7 +6,7 @@ if not state.load() then return redis.error_reply('NOSTATE') end
 deployments.openAll()
 local deployment = deploymentOf[ARGV[4]]
 if deployment then
-  deployments.revive(deployment.state)
+  deployments.reinstate(deployment.state)
   for _, quota in ipairs(deployment.quotas) do learning.reopen(quota.state) end
 end
 state.wake()

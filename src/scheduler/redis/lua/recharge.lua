@@ -1,25 +1,25 @@
 -- Moves the charge of a grant to now, if the quotas admit that; otherwise the charge is taken back and the lease stays.
 -- ARGV[4] operation; ARGV[5] job id; ARGV[6] grant token
--- Reply: { header, 'restamped' | 'refused' | 'lost', time to send in ms }
+-- Reply: { header, 'recharged' | 'refused' | 'lost', time to send in ms }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"
 if not state.load() then return redis.error_reply('NOSTATE') end
-local earlier = state.earlierReply('restamp ' .. ARGV[4])
+local earlier = state.earlierReply('recharge ' .. ARGV[4])
 if earlier then return state.done(unpack(earlier)) end
 fleet.open()
 leases.expire()
 
-local function restamp()
+local function recharge()
   local lease = leases.live(ARGV[6])
   if not lease or lease.id ~= ARGV[5] then return 'lost' end
   leases.voidCharges(lease)
   local admitted, deployment = leases.admitsAgain(lease)
   if admitted then lease.charges = leases.chargeAll(deployment, lease) end
   leases.save(lease)
-  if admitted then return 'restamped' end
+  if admitted then return 'recharged' end
   state.wake()
   return 'refused'
 end
 
-return state.done(unpack(state.keepReply('restamp ' .. ARGV[4], { restamp(), config.sendWithinMs })))
+return state.done(unpack(state.keepReply('recharge ' .. ARGV[4], { recharge(), config.sendWithinMs })))
