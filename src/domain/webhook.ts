@@ -87,7 +87,7 @@ export function batchDeliveryId(batchId: BatchId): string {
 }
 
 /** Where a delivery stands. `nextAt` is when a try may be made, with `pending` only; it may be in the past. */
-export function deliveryStanding({ rounds, tries }: DeliveryHistory): { status: DeliveryStatus; nextAt?: number } {
+export function deliveryStatus({ rounds, tries }: DeliveryHistory): { status: DeliveryStatus; nextAt?: number } {
   const round = rounds.at(-1);
   if (!round) return { status: "waiting" };
   const last = tries.at(-1);

@@ -29,12 +29,12 @@ export async function estimatePosition(
 function boundBySlots(
   { settings, durations }: Context,
   job: Pick<JobHead, "model" | "regions">,
-  standing: Explanation,
+  queuePosition: Explanation,
 ): Explanation {
-  if (standing.state !== "waiting" || standing.startsInMs === undefined) return standing;
+  if (queuePosition.state !== "waiting" || queuePosition.startsInMs === undefined) return queuePosition;
   const takesMs = durations?.averageMs(job.model);
   const slots = servedBy(settings, job).reduce((sum, { maxConcurrency }) => sum + maxConcurrency, 0);
-  if (takesMs === undefined || slots === 0) return standing;
-  const bySlots = Math.round(((standing.position - 1) * takesMs) / slots);
-  return { ...standing, startsInMs: Math.max(standing.startsInMs, bySlots) };
+  if (takesMs === undefined || slots === 0) return queuePosition;
+  const bySlots = Math.round(((queuePosition.position - 1) * takesMs) / slots);
+  return { ...queuePosition, startsInMs: Math.max(queuePosition.startsInMs, bySlots) };
 }

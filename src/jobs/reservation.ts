@@ -58,7 +58,7 @@ function dearest(settings: Pick<Settings, "models">, { model, fallbackModels, re
   return most;
 }
 
-export interface Standing {
+export interface KeyUsage {
   /** Set aside for jobs that have not ended. */
   open: Claim;
   /** Used on this UTC day, and in this calendar month. */
@@ -67,7 +67,7 @@ export interface Standing {
 }
 
 /** Why the claim is too much; undefined if it is not. */
-export function refusalOf(limits: KeyLimits, { open, today, month }: Standing, claim: Claim): SluiceError | undefined {
+export function refusalOf(limits: KeyLimits, { open, today, month }: KeyUsage, claim: Claim): SluiceError | undefined {
   const { maxWaiting, dailyTokens, budgetUsd } = limits;
   if (maxWaiting !== undefined && open.jobs + claim.jobs > maxWaiting) {
     return new SluiceError(

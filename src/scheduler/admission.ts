@@ -15,7 +15,7 @@ export interface Tier {
   paused: boolean;
 }
 
-export type Verdict =
+export type Decision =
   | { kind: "admitted"; deployment: Deployment; model: string }
   | {
       kind: "blocked";
@@ -32,7 +32,7 @@ export type Verdict =
     }
   | { kind: "impossible"; reason: string };
 
-type Blocked = Extract<Verdict, { kind: "blocked" }>;
+type Blocked = Extract<Decision, { kind: "blocked" }>;
 
 export interface Applicant {
   jobId: string;
@@ -59,7 +59,7 @@ export function fairCostOn(deployment: Deployment, tokens: TokenCount): number {
  * @param tiers the job's own model first, then its fallbacks: a later tier is used only if nothing is in service before it
  * @param allowed deployments that the asking worker serves; absent means all
  */
-export function decide(job: Applicant, tiers: readonly Tier[], now: number, allowed?: readonly string[]): Verdict {
+export function decide(job: Applicant, tiers: readonly Tier[], now: number, allowed?: readonly string[]): Decision {
   const never = impossible(job, tiers);
   if (never) return never;
   if (tiers[0]!.paused) return pausedBy({ model: tiers[0]!.model }, true);
@@ -150,7 +150,7 @@ function everAdmits(job: Applicant, deployment: Deployment): boolean {
 }
 
 /** By the job's own model alone: a fallback stands in for what is out of service, not for too small a quota. */
-function impossible(job: Applicant, tiers: readonly Tier[]): Verdict | undefined {
+function impossible(job: Applicant, tiers: readonly Tier[]): Decision | undefined {
   const all = tiers[0]?.deployments ?? [];
   if (all.length === 0) {
     return {
@@ -172,7 +172,7 @@ function activeTier(job: Applicant, tiers: readonly Tier[], now: number): Tier |
   return tiers.find((tier) => tier.deployments.some((d) => d.inService(now) && everAdmits(job, d)));
 }
 
-function outOfService(job: Applicant, tiers: readonly Tier[], now: number): Verdict {
+function outOfService(job: Applicant, tiers: readonly Tier[], now: number): Decision {
   const troubled = tiers.flatMap((tier) => tier.deployments).filter((deployment) => everAdmits(job, deployment));
   const first = troubled[0]!;
   const trouble = first.trouble(now)!;

@@ -36,11 +36,11 @@ export interface Meter {
   /** How long until so much more fits if nothing else is charged, in ms. Infinity if it never will. */
   waitMs(now: number, amount: number): number;
   /** What is left; undefined without a limit. `resetMs`: until all of it is, in ms. */
-  standing(now: number): Standing | undefined;
+  remaining(now: number): Remaining | undefined;
   stats(): MeterStats;
 }
 
-export interface Standing {
+export interface Remaining {
   limit: number;
   remaining: number;
   resetMs: number;
@@ -85,7 +85,7 @@ export function createMeter(rules: MeterRules): Meter {
       refused++;
     },
     waitMs: (now, amount) => (amount > ceiling ? Number.POSITIVE_INFINITY : window.fallsToMs(now, ceiling - amount)),
-    standing: (now) =>
+    remaining: (now) =>
       limit === undefined
         ? undefined
         : { limit, remaining: Math.max(0, ceiling - window.used(now)), resetMs: window.fallsToMs(now, 0) },

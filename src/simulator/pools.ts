@@ -127,6 +127,6 @@ function createDay({ clock, dayMs, dayWindow }: ResolvedOptions, limit: number):
     charge: (now, amount) => meter.charge(time(now), amount),
     change: (now, charge, amount) => meter.change(time(now), charge, amount),
     waitMs: (now, amount) => meter.waitMs(time(now), amount),
-    standing: (now) => meter.standing(time(now)),
+    remaining: (now) => meter.remaining(time(now)),
   };
 }

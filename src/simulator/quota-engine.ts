@@ -4,7 +4,14 @@
 //
 // Pure: the time is an argument, in milliseconds, and never goes backwards.
 import { createForeignTraffic, type ForeignLoad, type ForeignStats } from "./foreign-traffic.ts";
-import { type Charge, createMeter, type Meter, type MeterStats, type Standing, type WindowAlgorithm } from "./meter.ts";
+import {
+  type Charge,
+  createMeter,
+  type Meter,
+  type MeterStats,
+  type Remaining,
+  type WindowAlgorithm,
+} from "./meter.ts";
 
 export interface QuotaRules {
   /** Undefined means no such quota. */
@@ -54,7 +61,7 @@ export interface QuotaEngine {
   /** How long a call that was refused would have to wait, in ms, if nothing else came. Infinity if it never fits. */
   waitMs(now: number, call: { input: number; maxTokens: number }): number;
   /** What is left of the minute's quotas; absent where there is no limit. */
-  standing(now: number): { requests?: Standing; tokens?: Standing };
+  remaining(now: number): { requests?: Remaining; tokens?: Remaining };
   stats(): QuotaStats;
 }
 
@@ -106,8 +113,8 @@ export function createQuotaEngine(rules: QuotaRules): QuotaEngine {
       const cost = call.input + call.maxTokens;
       return Math.max(requests.waitMs(now, 1), tokens.waitMs(now, cost), day?.waitMs(now, cost * dayWeight) ?? 0);
     },
-    standing(now) {
-      const left = { requests: requests.standing(now), tokens: tokens.standing(now) };
+    remaining(now) {
+      const left = { requests: requests.remaining(now), tokens: tokens.remaining(now) };
       return { ...(left.requests && { requests: left.requests }), ...(left.tokens && { tokens: left.tokens }) };
     },
     stats: () => ({ admitted, requests: requests.stats(), tokens: tokens.stats(), foreign: foreign.stats() }),

@@ -71,8 +71,8 @@ export const dryRunSchema = Type.Object(
 
 /** @param now milliseconds since the epoch */
 export function dryRunResource(run: DryRun, now: number): Static<typeof dryRunSchema> {
-  const { job, input, cost, binding, standing, durationMs } = run;
-  const { start, ...place } = placeOf(standing, now);
+  const { job, input, cost, binding, queuePosition, durationMs } = run;
+  const { start, ...place } = placeOf(queuePosition, now);
   const finish = start === undefined || durationMs === undefined ? undefined : Math.round(start + durationMs);
   return {
     dry_run: true,
@@ -89,8 +89,8 @@ export function dryRunResource(run: DryRun, now: number): Static<typeof dryRunSc
 }
 
 /** Where something would stand in the queue. `start` is in milliseconds since the epoch. */
-export function placeOf(standing: Explanation | undefined, now: number) {
-  const waiting = standing?.state === "waiting" ? standing : undefined;
+export function placeOf(queuePosition: Explanation | undefined, now: number) {
+  const waiting = queuePosition?.state === "waiting" ? queuePosition : undefined;
   const start = waiting?.startsInMs === undefined ? undefined : now + waiting.startsInMs;
   return {
     position: waiting?.position ?? null,

@@ -161,8 +161,8 @@ type JobSummaryResource = Static<typeof jobSummarySchema>;
 
 /** @param now milliseconds since the epoch, from which `eta` is counted */
 export function jobResource(view: JobView, now: number): JobResource {
-  const { job, state, outcome, attempts, standing } = view;
-  const waiting = state === "queued" && standing?.state === "waiting" ? standing : undefined;
+  const { job, state, outcome, attempts, queuePosition } = view;
+  const waiting = state === "queued" && queuePosition?.state === "waiting" ? queuePosition : undefined;
   const { parameters } = job.request;
   const last = attempts.at(-1);
   const running = state === "in_progress" && !last?.end ? last : undefined;
@@ -183,7 +183,7 @@ export function jobResource(view: JobView, now: number): JobResource {
     top_p: parameters.topP ?? null,
     service_tier: job.request.serviceTier ?? null,
     position: waiting?.position ?? null,
-    waiting_on: state === "queued" && standing ? waitingOnOf(standing, view.pause) : null,
+    waiting_on: state === "queued" && queuePosition ? waitingOnOf(queuePosition, view.pause) : null,
     eta: waiting?.startsInMs === undefined ? null : iso(now + waiting.startsInMs),
     expected_finish: isoOrNull(view.expectedFinish),
     attempts: attempts.map((a) => attemptOf(a, a === running)),
@@ -260,15 +260,15 @@ function usageOf(usage: Usage | undefined) {
 }
 
 /** @param pause what is on record of the pause that the job waits for, if it is known */
-export function waitingOnOf(standing: Explanation, pause?: Pause): Static<typeof waitingOn> {
+export function waitingOnOf(queuePosition: Explanation, pause?: Pause): Static<typeof waitingOn> {
   const nothing = { deployment: null, quota: null, reason: null };
-  if (standing.state === "absent") {
+  if (queuePosition.state === "absent") {
     return { ...nothing, kind: "not_queued_yet", message: "It is stored and joins the queue within seconds." };
   }
-  if (standing.state === "running") {
-    return { ...nothing, kind: "starting", deployment: standing.deployment, message: "It is being started." };
+  if (queuePosition.state === "running") {
+    return { ...nothing, kind: "starting", deployment: queuePosition.deployment, message: "It is being started." };
   }
-  const { waitingOn: on } = standing;
+  const { waitingOn: on } = queuePosition;
   const message = on.kind === "paused" && pause ? pauseSentence(pause) : sentence(on);
   if (on.kind !== "paused") return { ...nothing, ...on, message };
   const deployment = "deployment" in on.target ? on.target.deployment : null;

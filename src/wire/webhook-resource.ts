@@ -2,8 +2,8 @@
 import Type, { type Static } from "typebox";
 import { batchStatus } from "../domain/batch.ts";
 import { erasedOutcome, type JobRecord } from "../domain/job.ts";
-import { type DeliveryHistory, deliveryStanding, deliveryStatuses } from "../domain/webhook.ts";
-import { standingOf } from "../jobs/batches/batch-progress.ts";
+import { type DeliveryHistory, deliveryStatus, deliveryStatuses } from "../domain/webhook.ts";
+import { progressOf } from "../jobs/batches/batch-progress.ts";
 import type { Batch } from "../jobs/batches/batch-records.ts";
 import { createLineCounter } from "../jobs/batches/line-counter.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
@@ -45,7 +45,7 @@ export const deliverySchema = Type.Object(
 
 export function deliveryResource(history: DeliveryHistory): Static<typeof deliverySchema> {
   const { delivery, tries } = history;
-  const { status, nextAt } = deliveryStanding(history);
+  const { status, nextAt } = deliveryStatus(history);
   return {
     id: delivery.id,
     status,
@@ -89,7 +89,7 @@ export function webhookBodies(context: JobsContext) {
     async batch(batch: Batch) {
       const { ended, validated } = batch.steps;
       const at = ended?.at ?? validated?.at ?? batch.request.createdAt;
-      const data = batchResource(batch, await standingOf(context, counter, batch));
+      const data = batchResource(batch, await progressOf(context, counter, batch));
       return { type: `batch.${batchStatus(batch.steps)}`, timestamp: iso(at), data };
     },
   };

@@ -4,29 +4,29 @@ import { expect, test } from "vitest";
 import {
   type Delivery,
   type DeliveryTry,
-  deliveryStanding,
+  deliveryStatus,
   lostTryMs,
   nextTryAt,
   roundMs,
 } from "../../src/domain/webhook.ts";
 
 const delivery: Delivery = { id: "msg_1", environment: "UAT", tenant: "t", url: "https://h/", createdAt: 0 };
-const standing = (rounds: number[], tries: DeliveryTry[] = []) =>
-  deliveryStanding({ delivery, rounds: rounds.map((at, round) => ({ round, at })), tries });
+const status = (rounds: number[], tries: DeliveryTry[] = []) =>
+  deliveryStatus({ delivery, rounds: rounds.map((at, round) => ({ round, at })), tries });
 const tried = (fields: Partial<DeliveryTry>): DeliveryTry => ({ n: 1, round: 0, at: 100, worker: "w", ...fields });
 const failed = { at: 101, delivered: false, durationMs: 1 };
 
 test("each state", () => {
-  expect(standing([])).toEqual({ status: "waiting" });
-  expect(standing([5])).toEqual({ status: "pending", nextAt: 5 });
-  expect(standing([5], [tried({})])).toEqual({ status: "pending", nextAt: 100 + lostTryMs });
-  expect(standing([5], [tried({ end: { ...failed, nextAt: 900 } })])).toEqual({ status: "pending", nextAt: 900 });
-  expect(standing([5], [tried({ end: failed })])).toEqual({ status: "failed" });
-  expect(standing([5], [tried({ at: roundMs })])).toEqual({ status: "failed" });
+  expect(status([])).toEqual({ status: "waiting" });
+  expect(status([5])).toEqual({ status: "pending", nextAt: 5 });
+  expect(status([5], [tried({})])).toEqual({ status: "pending", nextAt: 100 + lostTryMs });
+  expect(status([5], [tried({ end: { ...failed, nextAt: 900 } })])).toEqual({ status: "pending", nextAt: 900 });
+  expect(status([5], [tried({ end: failed })])).toEqual({ status: "failed" });
+  expect(status([5], [tried({ at: roundMs })])).toEqual({ status: "failed" });
   const delivered = tried({ end: { ...failed, delivered: true } });
-  expect(standing([5], [delivered])).toEqual({ status: "delivered" });
-  expect(standing([5, 700], [delivered])).toEqual({ status: "pending", nextAt: 700 });
-  expect(standing([5, 700], [delivered, tried({ n: 2, round: 1, end: failed })])).toEqual({ status: "failed" });
+  expect(status([5], [delivered])).toEqual({ status: "delivered" });
+  expect(status([5, 700], [delivered])).toEqual({ status: "pending", nextAt: 700 });
+  expect(status([5, 700], [delivered, tried({ n: 2, round: 1, end: failed })])).toEqual({ status: "failed" });
 });
 
 test("waits grow, never end before they began, last a day in all, and a bounded number of tries fits in", () => {

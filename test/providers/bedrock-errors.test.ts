@@ -24,26 +24,26 @@ afterAll(async () => {
 });
 
 /** All that the worker acts on. What is absent must be absent. */
-type Verdict = Pick<ProviderFailure, "kind" | "code" | "maybeBilled" | "throttle" | "retryAfterMs">;
+type Classification = Pick<ProviderFailure, "kind" | "code" | "maybeBilled" | "throttle" | "retryAfterMs">;
 
 /** Name, what Bedrock answers, what the worker is told, and what a person reads. */
-type Row = [of: string, fault: Fault, verdict: Verdict, says?: RegExp];
+type Row = [of: string, fault: Fault, classification: Classification, says?: RegExp];
 
-const throttled = (throttle: ProviderFailure["throttle"]): Verdict => ({
+const throttled = (throttle: ProviderFailure["throttle"]): Classification => ({
   kind: "throttled",
   throttle,
   maybeBilled: false,
   code: "model_unavailable",
 });
-const capacity: Verdict = { kind: "capacity", maybeBilled: false, code: "model_unavailable" };
-const transient: Verdict = { kind: "transient", maybeBilled: false, code: "model_unavailable" };
-const misconfigured: Verdict = { kind: "misconfigured", maybeBilled: false, code: "model_unavailable" };
-const unclear: Verdict = { kind: "unclear", maybeBilled: false, code: "provider_rejected" };
-const rejected: Verdict = { kind: "permanent", maybeBilled: false, code: "provider_rejected" };
-const tooLong: Verdict = { kind: "permanent", maybeBilled: false, code: "context_exceeded" };
-const unknownEnd: Verdict = { kind: "transient", maybeBilled: true, code: "unknown_end" };
+const capacity: Classification = { kind: "capacity", maybeBilled: false, code: "model_unavailable" };
+const transient: Classification = { kind: "transient", maybeBilled: false, code: "model_unavailable" };
+const misconfigured: Classification = { kind: "misconfigured", maybeBilled: false, code: "model_unavailable" };
+const unclear: Classification = { kind: "unclear", maybeBilled: false, code: "provider_rejected" };
+const rejected: Classification = { kind: "permanent", maybeBilled: false, code: "provider_rejected" };
+const tooLong: Classification = { kind: "permanent", maybeBilled: false, code: "context_exceeded" };
+const unknownEnd: Classification = { kind: "transient", maybeBilled: true, code: "unknown_end" };
 
-async function check(provider: Provider, [, answer, verdict, says]: Row): Promise<void> {
+async function check(provider: Provider, [, answer, classification, says]: Row): Promise<void> {
   fault = answer;
   const before = simulator.callCount;
   const seen = await failureOf(ask(provider));
@@ -51,7 +51,7 @@ async function check(provider: Provider, [, answer, verdict, says]: Row): Promis
   expect({ kind, code, maybeBilled, throttle, retryAfterMs }).toEqual({
     throttle: undefined,
     retryAfterMs: undefined,
-    ...verdict,
+    ...classification,
   });
   if (says) expect(seen.message).toMatch(says);
   expect(seen.message).not.toBe("");
@@ -351,7 +351,7 @@ describe.each([{ streaming: true }, { streaming: false }])("refused, streaming: 
   test.each(refusals)("%s", (...row) => check(streaming ? streamed : whole, row));
 });
 
-const billed = (verdict: Verdict): Verdict => ({ ...verdict, maybeBilled: true });
+const billed = (classification: Classification): Classification => ({ ...classification, maybeBilled: true });
 const exception = (name: string, message: string, afterEvents: number): Fault => ({
   kind: "exception",
   error: name,
@@ -360,7 +360,7 @@ const exception = (name: string, message: string, afterEvents: number): Fault =>
 });
 
 /** Under HTTP 200: exceptions of the stream, as its first frame and after some text. */
-const inStream: [name: string, message: string, verdict: Verdict][] = [
+const inStream: [name: string, message: string, classification: Classification][] = [
   ["InternalServerException", "Oops", transient],
   ["ModelStreamErrorException", "The model broke", unknownEnd],
   ["ModelStreamErrorException", "Input is too long for requested model.", tooLong],
@@ -390,11 +390,11 @@ test("B2: a guardrail that the request names and may not use is its own fault", 
 });
 
 describe("in the stream", () => {
-  test.each(inStream)("%s (%s) as the first frame", (name, message, verdict) =>
-    check(streamed, [name, exception(name, message, 0), verdict]),
+  test.each(inStream)("%s (%s) as the first frame", (name, message, classification) =>
+    check(streamed, [name, exception(name, message, 0), classification]),
   );
-  test.each(inStream)("%s (%s) after some text", (name, message, verdict) =>
-    check(streamed, [name, exception(name, message, 3), billed(verdict)]),
+  test.each(inStream)("%s (%s) after some text", (name, message, classification) =>
+    check(streamed, [name, exception(name, message, 3), billed(classification)]),
   );
 
   const broken: Row[] = [

@@ -84,8 +84,8 @@ describe.skipIf(withoutMongo())("MongoDB after a crash", () => {
     const [gotten, begun, listed, walked] = [0, 1, 2, 3].map((i) => makeJob({ submittedAt: era.from + i }));
     const outcome = await crashAfterOutcome(gotten!);
     expect(await store.get(gotten!.id)).toMatchObject({ state: "completed", outcome, attempts: [{ end }] });
-    const standing = await crashAfterOutcome(begun!);
-    expect(await store.beginAttempt(beginning(begun!))).toEqual({ status: "ended", outcome: standing });
+    const winning = await crashAfterOutcome(begun!);
+    expect(await store.beginAttempt(beginning(begun!))).toEqual({ status: "ended", outcome: winning });
     await crashAfterOutcome(listed!);
     expect(await store.list({ limit: 10, state: "in_progress", ...era.range })).toEqual({ items: [] });
     expect((await store.list({ limit: 10, ...era.range })).items.map((i) => [i.state, i.finishedAt])).toEqual([

@@ -100,8 +100,8 @@ describe.skipIf(withoutMongo())("MongoDB away", () => {
     const cutOff = acknowledged.filter(({ outcome }) => !outcome);
     for (const { job } of cutOff) {
       const outcome: Outcome = { jobId: job.id, status: "completed", at: 2, text: "again" };
-      const { outcome: standing } = await persistently(() => store.finish("UAT", outcome));
-      expect((await store.get(job.id))?.outcome).toEqual(standing);
+      const { outcome: winning } = await persistently(() => store.finish("UAT", outcome));
+      expect((await store.get(job.id))?.outcome).toEqual(winning);
     }
     const unfinished = new Set((await store.unfinished({ limit: 10_000 })).items.map((i) => i.job.id));
     expect(acknowledged.filter(({ job }) => unfinished.has(job.id))).toEqual([]);

@@ -148,12 +148,12 @@ export async function openTestContext(
       const { job, attempts } = (await store.get(jobId))!;
       const at = clock.wall();
       const open = attempts.at(-1);
-      const { outcome: standing } = await store.finish(
+      const { outcome: winning } = await store.finish(
         job.environment,
         { jobId, at, ...outcome },
         open && end ? { n: open.n, end: { at, ...end } } : undefined,
       );
-      await context.limits?.ended(job.environment, standing);
+      await context.limits?.ended(job.environment, winning);
       await announceEnd(context, job);
       events.publish({ type: "state", jobId, environment: job.environment, state: outcome.status, at });
       await scheduler.remove([jobId]);

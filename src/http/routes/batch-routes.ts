@@ -2,7 +2,7 @@
 import { Readable } from "node:stream";
 import Type from "typebox";
 import { createBatchDryRun } from "../../jobs/batches/batch-dry-run.ts";
-import { standingOf } from "../../jobs/batches/batch-progress.ts";
+import { progressOf } from "../../jobs/batches/batch-progress.ts";
 import { type Batch, listBatches, requireBatch } from "../../jobs/batches/batch-records.ts";
 import { resultsSoFar } from "../../jobs/batches/batch-results.ts";
 import { cancelBatch, createBatch, retryBatch } from "../../jobs/batches/batches.ts";
@@ -50,7 +50,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
   const closing = closingSignal(app);
   const tags = ["openai"];
 
-  const resourceOf = async (batch: Batch) => batchResource(batch, await standingOf(context, counter, batch));
+  const resourceOf = async (batch: Batch) => batchResource(batch, await progressOf(context, counter, batch));
 
   app.post(
     "/v1/batches",

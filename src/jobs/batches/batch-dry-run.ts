@@ -28,7 +28,7 @@ export interface BatchEstimate extends Totals {
   /** Those with the most lines first. */
   models: ModelTotals[];
   /** Where the first line would stand. */
-  standing?: Explanation;
+  queuePosition?: Explanation;
   /** When the last line is expected to start; milliseconds since the epoch. Absent if nothing can be said. */
   lastStart?: number;
   /** When every line is expected to have ended. Absent also if it is not known how long calls take. */
@@ -90,7 +90,7 @@ async function estimateOf(context: JobsContext, request: BatchRequest, totals: L
       return undefined;
     });
   const { sum, models, quotaMs } = totals.end();
-  const standing = await ask(totals.first!);
+  const queuePosition = await ask(totals.first!);
   let startsInMs: number | undefined = quotaMs;
   let endsInMs: number | undefined = quotaMs;
   for (const { head, lines, tokens } of totals.kinds(askedKinds)) {
@@ -110,7 +110,7 @@ async function estimateOf(context: JobsContext, request: BatchRequest, totals: L
   return {
     ...sum,
     models,
-    ...(standing && { standing }),
+    ...(queuePosition && { queuePosition }),
     ...(lastStart !== undefined && { lastStart }),
     ...(finish !== undefined && { finish }),
     ...(latest !== undefined && { inWindow: latest <= request.expiresAt }),

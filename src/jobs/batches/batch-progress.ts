@@ -7,7 +7,7 @@ import { explain } from "../queue-position.ts";
 import type { Batch } from "./batch-records.ts";
 import type { LineCounter, StateCounts } from "./line-counter.ts";
 
-export interface BatchStanding {
+export interface BatchProgress {
   counts: StateCounts;
   /** When the last line is expected to start; milliseconds since the epoch. Absent if nothing can be said. */
   eta?: number;
@@ -17,7 +17,7 @@ export interface BatchStanding {
   lastLine?: Extract<Explanation, { state: "waiting" }>;
 }
 
-export async function standingOf(context: JobsContext, counter: LineCounter, batch: Batch): Promise<BatchStanding> {
+export async function progressOf(context: JobsContext, counter: LineCounter, batch: Batch): Promise<BatchProgress> {
   const { request, steps } = batch;
   const none = Object.fromEntries(jobStates.map((state) => [state, 0])) as StateCounts;
   if (steps.ended) return { counts: { ...none, ...steps.ended.counts } };
@@ -30,19 +30,19 @@ export async function standingOf(context: JobsContext, counter: LineCounter, bat
 }
 
 /** What the queue says about the line that stands last in it. */
-async function lastLineOf(context: JobsContext, { request, steps }: Batch): Promise<Omit<BatchStanding, "counts">> {
+async function lastLineOf(context: JobsContext, { request, steps }: Batch): Promise<Omit<BatchProgress, "counts">> {
   const { store, durations, clock, log } = context;
   if (!steps.submitted || !steps.validated) return {};
   try {
     const jobId = lineJobId(request.id, steps.validated.lastLine);
     const job = (await store.get(jobId))?.job;
     if (!job) return {};
-    const standing = await explain(context, job);
-    if (standing.state !== "waiting") return {};
-    if (standing.startsInMs === undefined) return { lastLine: standing };
-    const eta = clock.wall() + standing.startsInMs;
+    const queuePosition = await explain(context, job);
+    if (queuePosition.state !== "waiting") return {};
+    if (queuePosition.startsInMs === undefined) return { lastLine: queuePosition };
+    const eta = clock.wall() + queuePosition.startsInMs;
     const takesMs = durations?.averageMs(job.model);
-    return { lastLine: standing, eta, ...(takesMs !== undefined && { finish: eta + takesMs }) };
+    return { lastLine: queuePosition, eta, ...(takesMs !== undefined && { finish: eta + takesMs }) };
   } catch (error) {
     log.warn({ err: error, batchId: request.id }, "failed to estimate the progress of a batch");
     return {};

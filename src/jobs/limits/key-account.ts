@@ -8,7 +8,7 @@ import type { BatchId } from "../../domain/batch.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { Job } from "../../domain/job.ts";
 import type { RecordPlace, RecordStore, StoredRecord } from "../../store/record-store.ts";
-import { type Claim, nothing, plus, type Standing } from "../reservation.ts";
+import { type Claim, type KeyUsage, nothing, plus } from "../reservation.ts";
 
 const pageSize = 1000;
 
@@ -94,7 +94,7 @@ export class Account {
     this.#meanwhile = undefined;
   }
 
-  standing(day: string): Standing {
+  usage(day: string): KeyUsage {
     let month = nothing;
     for (const [when, claim] of this.#spent) if (when.slice(0, 7) === day.slice(0, 7)) month = plus(month, claim);
     let open = this.#openSum;

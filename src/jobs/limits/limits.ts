@@ -290,7 +290,7 @@ export class Limits implements LimitsGate {
 
   /** @throws SluiceError if it is too much */
   #refuse(limits: KeyLimits, account: Account, claim: Claim): void {
-    const refusal = refusalOf(limits, account.standing(this.#today()), claim);
+    const refusal = refusalOf(limits, account.usage(this.#today()), claim);
     if (refusal) throw refusal;
   }
 

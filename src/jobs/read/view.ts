@@ -10,7 +10,7 @@ import { explain } from "../queue-position.ts";
 
 export interface JobView extends JobRecord {
   /** Absent for a job that has ended, and while the scheduler cannot be asked. */
-  standing?: Explanation;
+  queuePosition?: Explanation;
   /** The pause that it waits for, if it waits for one. */
   pause?: Pause;
   /** When it is expected to end; milliseconds since the epoch. Absent if nothing can be said. */
@@ -26,18 +26,18 @@ export async function requireJob({ store }: JobsContext, jobId: JobId, caller: C
 }
 
 /**
- * A job with its standing. A job whose worker was lost is on record as in progress until its next attempt, though it is
+ * A job with its queue position. A job whose worker was lost is on record as in progress until its next attempt, though it is
  * waiting again: the state of the view is `queued` then, because the scheduler knows better.
  */
 export async function viewOf(context: JobsContext, record: JobRecord): Promise<JobView> {
-  const view = await withStanding(context, record);
+  const view = await withQueuePosition(context, record);
   const expectedFinish = finishOf(context, view);
   const pause = await pauseOf(context, view);
   return { ...view, ...(pause && { pause }), ...(expectedFinish !== undefined && { expectedFinish }) };
 }
 
-async function pauseOf({ pauses, log }: JobsContext, { job, standing }: JobView): Promise<Pause | undefined> {
-  if (standing?.state !== "waiting" || standing.waitingOn.kind !== "paused") return undefined;
+async function pauseOf({ pauses, log }: JobsContext, { job, queuePosition }: JobView): Promise<Pause | undefined> {
+  if (queuePosition?.state !== "waiting" || queuePosition.waitingOn.kind !== "paused") return undefined;
   return pauses?.of(job).catch((error: unknown) => {
     log.warn({ err: error, jobId: job.id }, "failed to read why a job is paused");
     return undefined;
@@ -45,31 +45,31 @@ async function pauseOf({ pauses, log }: JobsContext, { job, standing }: JobView)
 }
 
 /** By how long the calls of its model take. A call that has taken longer may end at any moment. */
-function finishOf({ durations, clock }: JobsContext, { job, state, standing, attempts, outcome }: JobView) {
+function finishOf({ durations, clock }: JobsContext, { job, state, queuePosition, attempts, outcome }: JobView) {
   if (outcome) return undefined;
   const now = clock.wall();
   const running = state === "in_progress" ? attempts.at(-1) : undefined;
   const takesMs = durations?.averageMs(running?.model ?? job.model);
   if (takesMs === undefined) return undefined;
   if (running) return Math.max(now, Math.round(running.chargedAt + takesMs));
-  if (standing?.state !== "waiting" || standing.startsInMs === undefined) return undefined;
-  return Math.round(now + standing.startsInMs + takesMs);
+  if (queuePosition?.state !== "waiting" || queuePosition.startsInMs === undefined) return undefined;
+  return Math.round(now + queuePosition.startsInMs + takesMs);
 }
 
-async function withStanding(context: JobsContext, record: JobRecord): Promise<JobView> {
+async function withQueuePosition(context: JobsContext, record: JobRecord): Promise<JobView> {
   if (record.outcome) return record;
-  const standing = await standingOf(context, record.job);
-  if (record.state !== "in_progress" || standing?.state !== "waiting")
-    return { ...record, ...(standing && { standing }) };
+  const queuePosition = await queuePositionOf(context, record.job);
+  if (record.state !== "in_progress" || queuePosition?.state !== "waiting")
+    return { ...record, ...(queuePosition && { queuePosition }) };
 
-  // The record may be older than the standing. An attempt's end is stored before its job goes back to the queue, so
+  // The record may be older than the queue position. An attempt's end is stored before its job goes back to the queue, so
   // one that has no end even now was given up.
   const now = (await context.store.get(record.job.id)) ?? record;
   if (now.outcome) return now;
-  return now.attempts.length > record.attempts.length ? now : { ...now, state: "queued", standing };
+  return now.attempts.length > record.attempts.length ? now : { ...now, state: "queued", queuePosition };
 }
 
-async function standingOf(context: JobsContext, job: JobHead): Promise<Explanation | undefined> {
+async function queuePositionOf(context: JobsContext, job: JobHead): Promise<Explanation | undefined> {
   try {
     return await explain(context, job);
   } catch (error) {

@@ -23,7 +23,7 @@ export interface DryRun {
   cost?: CostRange;
   /** The quota of which the job takes the largest share, on the deployment where that is smallest; absent without any. */
   binding?: Binding;
-  standing?: Explanation;
+  queuePosition?: Explanation;
   /** How long a call is expected to take; absent if that is not known. */
   durationMs?: number;
 }
@@ -53,7 +53,7 @@ export async function dryRun(context: JobsContext, input: SubmitInput, caller: C
   // The bound that a submit makes in one pass is lower than the count for about one prompt in sixty.
   const job = { ...built, tokens: { ...built.tokens, input: Math.max(built.tokens.input, counted ?? 0) } };
   const deployments = servedBy(settings, job);
-  const standing = await estimatePosition(context, job).catch((error) => {
+  const queuePosition = await estimatePosition(context, job).catch((error) => {
     log.warn({ err: error }, "failed to estimate the queue position of a dry run");
     return undefined;
   });
@@ -65,7 +65,7 @@ export async function dryRun(context: JobsContext, input: SubmitInput, caller: C
     ...(counted !== undefined && { input: counted }),
     ...(cost && { cost }),
     ...(binding && { binding }),
-    ...(standing && { standing }),
+    ...(queuePosition && { queuePosition }),
     ...(durationMs !== undefined && { durationMs }),
   };
 }

@@ -4,7 +4,7 @@ import {
   batchDeliveryId,
   type DeliveryHistory,
   type DeliveryStatus,
-  deliveryStanding,
+  deliveryStatus,
   jobDeliveryId,
 } from "../../domain/webhook.ts";
 import { type Caller, maySee, visibleEnvironments } from "../caller.ts";
@@ -31,7 +31,7 @@ export async function searchDeliveries(
   { jobId, batchId, status, limit, cursor }: DeliveryQuery,
   caller: Caller,
 ): Promise<{ items: DeliveryHistory[]; next?: string }> {
-  const wanted = (history: DeliveryHistory) => status === undefined || deliveryStanding(history).status === status;
+  const wanted = (history: DeliveryHistory) => status === undefined || deliveryStatus(history).status === status;
   if (jobId !== undefined || batchId !== undefined) {
     const ids = [jobId !== undefined && jobDeliveryId(jobId), batchId !== undefined && batchDeliveryId(batchId)];
     const found = await Promise.all(ids.map((id) => (id === false ? undefined : lookUp(context, id, caller))));

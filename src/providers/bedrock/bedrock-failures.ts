@@ -20,7 +20,7 @@ export interface SdkError {
 }
 
 /** What a failure comes down to, before its message is put together. */
-export interface Verdict {
+export interface Classification {
   kind: FailureKind;
   code: ErrorCode;
   throttle?: ThrottleKind;
@@ -40,22 +40,22 @@ export interface Sent {
 
 export function classify(thrown: unknown, deployment: Deployment, { begun, guardrail }: Sent): ProviderFailure {
   const error = (typeof thrown === "object" && thrown !== null ? thrown : { message: String(thrown) }) as SdkError;
-  const verdict = judge(error, deployment, guardrail);
+  const classification = classifyError(error, deployment, guardrail);
   const status = statusOf(error);
-  const words = verdict.words ?? redact(ownWords(error, status));
+  const words = classification.words ?? redact(ownWords(error, status));
   const { headers } = error.$response ?? {};
   const retryAfterMs = retryAfter(headers?.["retry-after"]);
   // An exception as the first frame of a stream has metadata without it.
   const requestId = error.$metadata?.requestId ?? headers?.["x-amzn-requestid"];
   return {
-    kind: verdict.kind,
-    code: verdict.code,
-    ...(verdict.kind === "unclear"
-      ? { message: words, advice: verdict.advice }
-      : { message: verdict.advice ? `${asSentence(words)} ${verdict.advice}` : words }),
-    ...(verdict.throttle ? { throttle: verdict.throttle } : {}),
+    kind: classification.kind,
+    code: classification.code,
+    ...(classification.kind === "unclear"
+      ? { message: words, advice: classification.advice }
+      : { message: classification.advice ? `${asSentence(words)} ${classification.advice}` : words }),
+    ...(classification.throttle ? { throttle: classification.throttle } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    maybeBilled: verdict.maybeBilled || begun,
+    maybeBilled: classification.maybeBilled || begun,
     ...(requestId ? { requestId } : {}),
   };
 }
@@ -65,7 +65,7 @@ function asSentence(words: string): string {
   return /[.!?]$/.test(words) ? words : `${words}.`;
 }
 
-function judge(error: SdkError, deployment: Deployment, guardrail: boolean): Verdict {
+function classifyError(error: SdkError, deployment: Deployment, guardrail: boolean): Classification {
   const name = error.name?.toLowerCase() ?? "";
   const message = error.message ?? "";
   if (error instanceof CredentialsError)
@@ -81,7 +81,7 @@ function judge(error: SdkError, deployment: Deployment, guardrail: boolean): Ver
   const known = knownCause(`${name}\n${message}`, status);
   return known
     ? judgeByWords(known, status, message, deployment, guardrail)
-    : judgeByStatus(status, message, deployment);
+    : classifyByStatus(status, message, deployment);
 }
 
 function judgeByWords(
@@ -90,7 +90,7 @@ function judgeByWords(
   message: string,
   deployment: Deployment,
   guardrail: boolean,
-): Verdict {
+): Classification {
   switch (cause) {
     case "too_long":
       return permanent("context_exceeded");
@@ -116,7 +116,7 @@ function judgeByWords(
   }
 }
 
-function judgeByStatus(status: number | undefined, message: string, deployment: Deployment): Verdict {
+function classifyByStatus(status: number | undefined, message: string, deployment: Deployment): Classification {
   switch (status) {
     case 400:
       return permanent("provider_rejected", adviceFor(message, deployment));
@@ -240,23 +240,23 @@ function throttleKind(message: string): ThrottleKind {
   return "unknown";
 }
 
-// ---------------------------------------------------------------- verdicts
+// ---------------------------------------------------------------- classifications
 
 /** Nothing was generated. */
-function refused(kind: FailureKind): Verdict {
+function refused(kind: FailureKind): Classification {
   return { kind, code: "model_unavailable", maybeBilled: false };
 }
 
 /** Whether the request or the deployment is at fault shows with other jobs; `advice` is for the latter. */
-function unclear(advice: string): Verdict {
+function unclear(advice: string): Classification {
   return { kind: "unclear", code: "provider_rejected", maybeBilled: false, advice };
 }
 
-function permanent(code: ErrorCode, advice?: string): Verdict {
+function permanent(code: ErrorCode, advice?: string): Classification {
   return { kind: "permanent", code, maybeBilled: false, advice };
 }
 
-function maybeBilled(advice?: string): Verdict {
+function maybeBilled(advice?: string): Classification {
   return { kind: "transient", code: "unknown_end", maybeBilled: true, advice };
 }
 
@@ -297,10 +297,10 @@ function classifyTransport(
   error: SdkError,
   status: number | undefined,
   { region, endpoint }: Deployment,
-): Verdict | undefined {
+): Classification | undefined {
   const where = endpoint ?? `Bedrock in ${region}`;
   const { code = "" } = error;
-  const notSent: Verdict = { kind: "capacity", code: "model_unavailable", maybeBilled: false };
+  const notSent: Classification = { kind: "capacity", code: "model_unavailable", maybeBilled: false };
 
   if (error.name === "HtmlAnswer") {
     return { ...notSent, advice: `A proxy, a captive portal or a wrong endpoint answers in place of ${where}.` };
@@ -326,7 +326,7 @@ function classifyTransport(
     };
   }
   if (status !== undefined && status >= 400) return undefined;
-  const cut: Verdict = { kind: "transient", code: "unknown_end", maybeBilled: true };
+  const cut: Classification = { kind: "transient", code: "unknown_end", maybeBilled: true };
   if (code !== "" || error.name === "TimeoutError") {
     return {
       ...cut,

@@ -86,7 +86,7 @@ function written(value: unknown): string {
   }
 }
 
-interface Verdict {
+interface Classification {
   kind: FailureKind;
   code: ErrorCode;
   throttle?: ThrottleKind;
@@ -104,21 +104,25 @@ interface Verdict {
  */
 export function classify(error: ServerError, server: Server, begun: boolean, wall: number): ProviderFailure {
   const status = error.status ?? statusByType(error);
-  const { words, advice, retryAfterMs, throttle, ...verdict } = judge({ ...error, status }, server, wall);
+  const { words, advice, retryAfterMs, throttle, ...classification } = classifyError(
+    { ...error, status },
+    server,
+    wall,
+  );
   const said = words ?? (hideKey(redact(hideKey(error.message, server)), server) || noWords(error.status));
   const wait = retryAfterMs ?? retryAfter(error.headers, wall);
   return {
-    ...verdict,
-    ...(verdict.kind === "unclear"
+    ...classification,
+    ...(classification.kind === "unclear"
       ? { message: said, ...(advice && { advice }) }
       : { message: advice ? `${endSentence(said)} ${advice}` : said }),
     ...(throttle && { throttle }),
     ...(wait !== undefined && { retryAfterMs: wait }),
-    maybeBilled: verdict.maybeBilled || begun,
+    maybeBilled: classification.maybeBilled || begun,
   };
 }
 
-function judge(error: ServerError, server: Server, wall: number): Verdict {
+function classifyError(error: ServerError, server: Server, wall: number): Classification {
   const { status, message, code, type, param } = error;
   const is = (pattern: RegExp) => pattern.test(code) || pattern.test(type);
   if (is(/^(insufficient_quota|billing_\w+|insufficient_balance)$/)) return misconfigured(adviceOnBilling(server));
@@ -137,7 +141,7 @@ function judge(error: ServerError, server: Server, wall: number): Verdict {
     return misconfigured("Set streaming: false for the deployment.");
   }
   const known = knownCause(`${code}\n${type}\n${message}`, status);
-  return known ? judgeByWords(known, error, server, wall) : judgeByStatus(error, server, wall);
+  return known ? judgeByWords(known, error, server, wall) : classifyByStatus(error, server, wall);
 }
 
 function judgeByWords(
@@ -145,7 +149,7 @@ function judgeByWords(
   error: ServerError,
   server: Server,
   wall: number,
-): Verdict {
+): Classification {
   switch (cause) {
     case "too_long":
       return permanent("context_exceeded");
@@ -160,13 +164,13 @@ function judgeByWords(
     case "capacity":
       return refused("capacity");
     case "throttled":
-      return judgeThrottle(error, wall);
+      return classifyThrottle(error, wall);
     case "unclear":
       return unclear(adviceOnAccess(error.status, server));
   }
 }
 
-function judgeByStatus(error: ServerError, server: Server, wall: number): Verdict {
+function classifyByStatus(error: ServerError, server: Server, wall: number): Classification {
   const { status, message } = error;
   switch (status) {
     case 402:
@@ -181,7 +185,7 @@ function judgeByStatus(error: ServerError, server: Server, wall: number): Verdic
     case 504:
       return unknownEnd();
     case 429:
-      return judgeThrottle(error, wall);
+      return classifyThrottle(error, wall);
     case 502:
     case 503:
     case 529:
@@ -201,7 +205,7 @@ function mentions(message: string, field: string): boolean {
   return new RegExp(`\\b${field}\\b`).test(message);
 }
 
-function judgeThrottle({ message, type, headers }: ServerError, wall: number): Verdict {
+function classifyThrottle({ message, type, headers }: ServerError, wall: number): Classification {
   // A single request above the whole limit: no waiting would help it.
   if (/request too large/i.test(message)) return permanent("provider_rejected");
   if (/overloaded|concurren/i.test(message)) return refused("capacity");
@@ -245,27 +249,27 @@ function adviceOnKey({ host, apiKeyEnv }: Server): string {
     : `Check the key in ${apiKeyEnv}, and that it may use the model.`;
 }
 
-// ---------------------------------------------------------------- verdicts
+// ---------------------------------------------------------------- classifications
 
 /** Nothing was generated. */
-function refused(kind: FailureKind): Verdict {
+function refused(kind: FailureKind): Classification {
   return { kind, code: "model_unavailable", maybeBilled: false };
 }
 
-function misconfigured(advice: string): Verdict {
+function misconfigured(advice: string): Classification {
   return { ...refused("misconfigured"), advice };
 }
 
 /** Whether the request or the deployment is at fault shows with other jobs; `advice` is for the latter. */
-function unclear(advice: string): Verdict {
+function unclear(advice: string): Classification {
   return { kind: "unclear", code: "provider_rejected", maybeBilled: false, advice };
 }
 
-function permanent(code: ErrorCode): Verdict {
+function permanent(code: ErrorCode): Classification {
   return { kind: "permanent", code, maybeBilled: false };
 }
 
-function unknownEnd(): Verdict {
+function unknownEnd(): Classification {
   return { kind: "transient", code: "unknown_end", maybeBilled: true };
 }
 

@@ -49,33 +49,33 @@ export class Taking {
         continue;
       }
       const route = this.#waiting.routeOf(job);
-      const verdict = decide(this.#waiting.applicant(job), route.tiers, now, request.deployments);
-      if (verdict.kind === "admitted") {
+      const decision = decide(this.#waiting.applicant(job), route.tiers, now, request.deployments);
+      if (decision.kind === "admitted") {
         this.#waiting.queue.remove(job);
-        result.grants.push(this.#grant(job, verdict.deployment, verdict.model, now));
+        result.grants.push(this.#grant(job, decision.deployment, decision.model, now));
         continue;
       }
-      if (verdict.kind === "impossible" && now < this.impossibleFrom) {
+      if (decision.kind === "impossible" && now < this.impossibleFrom) {
         askAgainAt = Math.min(askAgainAt, this.impossibleFrom);
         if (route.tiers.length === 0) closed.add(job.route);
         else this.#waiting.hold(job, this.impossibleFrom, now);
         continue;
       }
-      if (verdict.kind === "impossible") {
+      if (decision.kind === "impossible") {
         this.#takeOut(job);
-        result.impossible.push({ jobId: job.jobId, environment: job.environment, reason: verdict.reason });
+        result.impossible.push({ jobId: job.jobId, environment: job.environment, reason: decision.reason });
         continue;
       }
-      askAgainAt = Math.min(askAgainAt, verdict.at);
-      if (verdict.held) {
-        this.#waiting.hold(job, verdict.at, now);
+      askAgainAt = Math.min(askAgainAt, decision.at);
+      if (decision.held) {
+        this.#waiting.hold(job, decision.at, now);
         continue;
       }
       const count = (asked.get(job.route) ?? 0) + 1;
       asked.set(job.route, count);
-      if (verdict.forAll || count > headsAsked) closed.add(job.route);
+      if (decision.forAll || count > headsAsked) closed.add(job.route);
       // The first that does not fit gets a start kept free for it, or smaller ones would pass it for ever.
-      else if (!route.booked && verdict.on.kind === "quota") this.#waiting.book(job, now, request.deployments);
+      else if (!route.booked && decision.on.kind === "quota") this.#waiting.book(job, now, request.deployments);
       else this.#waiting.queue.passOver(candidate);
     }
     this.#waiting.queue.passedOverReturn();
@@ -95,20 +95,20 @@ export class Taking {
     for (const route of this.#waiting.booked) {
       const entry = route.booked!;
       const served = !request.environments || request.environments.includes(entry.environment);
-      const verdict = decide(this.#waiting.applicant(entry), route.tiers, now, request.deployments);
-      if (verdict.kind === "impossible" && now < this.impossibleFrom) {
+      const decision = decide(this.#waiting.applicant(entry), route.tiers, now, request.deployments);
+      if (decision.kind === "impossible" && now < this.impossibleFrom) {
         this.#waiting.hold(entry, this.impossibleFrom, now);
-      } else if (verdict.kind === "impossible") {
+      } else if (decision.kind === "impossible") {
         this.#takeOut(entry);
-        result.impossible.push({ jobId: entry.jobId, environment: entry.environment, reason: verdict.reason });
-      } else if (verdict.kind === "admitted" && served && result.grants.length < request.max) {
+        result.impossible.push({ jobId: entry.jobId, environment: entry.environment, reason: decision.reason });
+      } else if (decision.kind === "admitted" && served && result.grants.length < request.max) {
         this.#waiting.clearBooking(route);
-        result.grants.push(this.#grant(entry, verdict.deployment, verdict.model, now));
-      } else if (verdict.kind === "blocked" && verdict.held) {
-        this.#waiting.hold(entry, verdict.at, now);
+        result.grants.push(this.#grant(entry, decision.deployment, decision.model, now));
+      } else if (decision.kind === "blocked" && decision.held) {
+        this.#waiting.hold(entry, decision.at, now);
       } else {
         askAgainAt = Math.min(askAgainAt, this.#waiting.keepBooking(route, entry, now, served, request.deployments));
-        if (served && verdict.kind === "blocked") askAgainAt = Math.min(askAgainAt, verdict.at);
+        if (served && decision.kind === "blocked") askAgainAt = Math.min(askAgainAt, decision.at);
       }
     }
     return askAgainAt;

@@ -158,15 +158,15 @@ function backlogsOf(queue: FairQueue<Entry>, route: Route): Backlog[] {
 function waitingOnOf(entry: Entry, { open, paused, route, now, applicant }: View, position: number): WaitingOn {
   if (!open) return { kind: "rebuild" };
   const { suspect } = applicant;
-  const verdict = decide(applicant, route.tiers, now);
-  if (verdict.kind === "impossible") return { kind: "configuration", reason: verdict.reason };
+  const decision = decide(applicant, route.tiers, now);
+  if (decision.kind === "impossible") return { kind: "configuration", reason: decision.reason };
   if (entry.state === "delayed") {
     return suspect && mayBeAtFault(suspect)
       ? { kind: "refused", deployment: suspect.deployment, reason: suspect.reason }
       : { kind: "delay" };
   }
   if (paused) return { kind: "paused", target: paused };
-  if (verdict.kind === "blocked") return verdict.on;
+  if (decision.kind === "blocked") return decision.on;
   return { kind: position > 1 ? "fairness" : "turn" };
 }
 

@@ -5,7 +5,7 @@ import { OpenAiError } from "./openai-error-bodies.ts";
 /** `x-ratelimit-limit-requests` and so on, for the quotas that there are. */
 export function rateLimitHeaders(engine: QuotaEngine, now: number): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [unit, { limit, remaining, resetMs }] of Object.entries(engine.standing(now))) {
+  for (const [unit, { limit, remaining, resetMs }] of Object.entries(engine.remaining(now))) {
     headers[`x-ratelimit-limit-${unit}`] = String(limit);
     headers[`x-ratelimit-remaining-${unit}`] = String(Math.floor(remaining));
     headers[`x-ratelimit-reset-${unit}`] = duration(resetMs);
@@ -30,7 +30,7 @@ export function rateLimited(
   const requested = quota === "requests" ? 1 : call.input + call.maxTokens;
   const waitMs = Math.ceil(engine.waitMs(now, call));
   const possible = Number.isFinite(waitMs);
-  const { limit } = engine.standing(now)[unit] ?? {};
+  const { limit } = engine.remaining(now)[unit] ?? {};
   const message =
     `${possible ? "Rate limit reached" : "Request too large"} for ${call.modelId} in organization org-simulator on ${names[quota]}: ` +
     `${limit !== undefined && quota !== "tokens_per_day" ? `Limit ${limit}, ` : ""}Requested ${requested}.` +

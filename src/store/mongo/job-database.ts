@@ -136,8 +136,8 @@ export class JobDatabase {
       }
 
       if (loaded.closing) {
-        const { outcome: standing } = await this.finish(begin.environment, loaded.closing);
-        return { status: "ended", outcome: standing };
+        const { outcome: winning } = await this.finish(begin.environment, loaded.closing);
+        return { status: "ended", outcome: winning };
       }
 
       const repeated = attempts.findIndex((a) => a.grant === begin.grant);
@@ -193,8 +193,8 @@ export class JobDatabase {
       await this.#insert("attempt_ends", attemptEndDocument(jobId, attempt.n, attempt.end));
     }
     await this.heal(stands);
-    const standing = outcomeOf(stands);
-    return { first: isDeepStrictEqual(standing, outcomeOf(document)), outcome: standing };
+    const winning = outcomeOf(stands);
+    return { first: isDeepStrictEqual(winning, outcomeOf(document)), outcome: winning };
   }
 
   /**

@@ -61,7 +61,7 @@ export function batchDryRunResource(
   { request, lines, errors, estimate }: BatchDryRun,
   now: number,
 ): Static<typeof batchDryRunSchema> {
-  const { start: _, ...place } = placeOf(estimate?.standing, now);
+  const { start: _, ...place } = placeOf(estimate?.queuePosition, now);
   return {
     dry_run: true,
     valid: errors.length === 0,

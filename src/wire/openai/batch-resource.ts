@@ -2,7 +2,7 @@
 import Type from "typebox";
 import { type BatchEnd, type BatchError, type BatchSteps, batchStatus, batchStatuses } from "../../domain/batch.ts";
 import { jobStates } from "../../domain/job.ts";
-import type { BatchStanding } from "../../jobs/batches/batch-progress.ts";
+import type { BatchProgress } from "../../jobs/batches/batch-progress.ts";
 import type { Batch } from "../../jobs/batches/batch-records.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
 import { filePurposes, type StoredFile } from "../../jobs/files/files.ts";
@@ -119,7 +119,7 @@ export const batchSchema = Type.Object(
   { $id: "Batch", additionalProperties: false },
 );
 
-export function batchResource({ request, steps }: Batch, { counts, eta, finish, lastLine }: BatchStanding) {
+export function batchResource({ request, steps }: Batch, { counts, eta, finish, lastLine }: BatchProgress) {
   const { ended, validated } = steps;
   const status = batchStatus(steps);
   return {

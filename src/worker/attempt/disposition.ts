@@ -7,7 +7,7 @@
 //   unclear         capacity    back to its place, or failed           request, 0 tokens  accused: other jobs decide
 //   transient       transient   backoff, or failed after the last try  kept if maybe billed
 //   permanent       permanent   failed, the provider's own message    kept if maybe billed
-//   cut off by us   unknown     see `judgeAbort`                      kept
+//   cut off by us   unknown     see `dispositionOfAbort`                      kept
 //
 // A job that is refused while others are served fails as well (`rejection`): the scheduler says so when it settles.
 //
@@ -20,7 +20,7 @@ import type { DeploymentSignal, Settlement } from "../../scheduler/scheduler.ts"
 import type { AbortCause } from "./running-call.ts";
 import { usageCharge } from "./usage-charge.ts";
 
-export interface Verdict {
+export interface Disposition {
   attempt: Pick<AttemptEnd, "result" | "error" | "usage" | "requestId" | "serviceTier">;
   /** How the job ends; absent if it goes back to the queue. */
   outcome?: { status: "failed" | "expired"; error: JobError };
@@ -47,11 +47,11 @@ export interface Tried {
 /** A provider that asks to wait longer than this is asked again after it. */
 const longestRetryAfterMs = 10 * 60_000;
 
-export function judge(failure: ProviderFailure, tried: Tried, policy: RetryPolicy): Verdict {
+export function dispositionOf(failure: ProviderFailure, tried: Tried, policy: RetryPolicy): Disposition {
   const { code, message, usage, requestId, retryAfterMs } = failure;
   const error = { code, message };
   const charge = chargeOf(failure, tried);
-  const backInPlace = (signal: DeploymentSignal): Verdict["settlement"] => ({
+  const backInPlace = (signal: DeploymentSignal): Disposition["settlement"] => ({
     job: { requeueAfterMs: 0 },
     charge,
     signal,
@@ -101,16 +101,16 @@ export function judge(failure: ProviderFailure, tried: Tried, policy: RetryPolic
     // An abort that nobody here asked for is some fault on the way.
     case "aborted":
     case "transient":
-      return judgeTransient(failure, tried, policy);
+      return dispositionOfTransient(failure, tried, policy);
   }
 }
 
-function judgeTransient(failure: ProviderFailure, tried: Tried, policy: RetryPolicy): Verdict {
+function dispositionOfTransient(failure: ProviderFailure, tried: Tried, policy: RetryPolicy): Disposition {
   const { code, message, usage, requestId } = failure;
   const { serviceTier } = failure;
   const attempt = { result: "transient", error: { code, message }, usage, requestId, serviceTier } as const;
   const charge = chargeOf(failure, tried);
-  const failed = (why: JobError): Verdict => ({
+  const failed = (why: JobError): Disposition => ({
     attempt,
     outcome: { status: "failed", error: why },
     settlement: { job: "ended", charge, signal: { kind: "none" } },
@@ -132,17 +132,17 @@ function judgeTransient(failure: ProviderFailure, tried: Tried, policy: RetryPol
  * A call that we cut off ourselves. Its result is unknown and it may have been billed: it counts as a failed try, and the
  * reservation stays until it ages out.
  */
-export function judgeAbort(
+export function dispositionOfAbort(
   cause: AbortCause,
   tried: Tried,
   { usage, maybeBilled }: Pick<ProviderFailure, "usage" | "maybeBilled">,
   { maxFailedTries }: Pick<RetryPolicy, "maxFailedTries">,
-): Verdict {
+): Disposition {
   const attempt = { result: maybeBilled ? ("unknown" as const) : ("not_sent" as const), usage };
   const unknownCharge = maybeBilled ? ("keep" as const) : ("void" as const);
   const charge: Settlement["charge"] = usage === undefined ? unknownCharge : usageCharge(usage, tried.attempt.reserved);
   const signal: DeploymentSignal = { kind: "none" };
-  const ended: Verdict["settlement"] = { job: "ended", charge, signal };
+  const ended: Disposition["settlement"] = { job: "ended", charge, signal };
   switch (cause) {
     case "ended":
       return { attempt, settlement: ended };

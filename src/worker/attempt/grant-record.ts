@@ -96,15 +96,15 @@ export class GrantRecord {
     const write = (ended: Omit<Outcome, "jobId">, of: typeof attempt) =>
       this.#store("store an outcome", () => this.#context.store.finish(environment, { jobId, ...ended }, of));
     try {
-      const { outcome: standing, first } = await write(outcome, attempt).catch((error) => {
+      const { outcome: winning, first } = await write(outcome, attempt).catch((error) => {
         this.#giveUpOn(error);
         return write(plainFailure(outcome), attempt && { n: attempt.n, end: plainEnd(attempt.end) });
       });
-      void this.#context.limits?.ended(environment, standing, first ? this.#attempts(attempt?.end) : undefined);
+      void this.#context.limits?.ended(environment, winning, first ? this.#attempts(attempt?.end) : undefined);
       const { model } = this.#grant;
-      if (first) logEnd(this.#context.log, this.#begun?.job ?? { id: jobId, environment, model }, standing);
+      if (first) logEnd(this.#context.log, this.#begun?.job ?? { id: jobId, environment, model }, winning);
       if (this.#begun) void announceEnd(this.#context, this.#begun.job);
-      this.publishState(standing.status, standing.at);
+      this.publishState(winning.status, winning.at);
     } catch (error) {
       if (!(error instanceof SluiceError && error.code === "job_not_found")) throw error;
       this.#context.log.warn({ jobId, environment }, "found no job in the store for a call that ran");

@@ -13,7 +13,7 @@ import type { Settlement } from "../../scheduler/scheduler.ts";
 import type { WorkerContext } from "../worker-context.ts";
 import { priced } from "./call-cost.ts";
 import { CallText } from "./call-text.ts";
-import { deadlinePassed, judge, judgeAbort, type Tried, type Verdict } from "./disposition.ts";
+import { type Disposition, deadlinePassed, dispositionOf, dispositionOfAbort, type Tried } from "./disposition.ts";
 import { OutputMeter, outputOf, withEstimate } from "./estimate.ts";
 import { GrantRecord } from "./grant-record.ts";
 import type { RunningCall } from "./running-call.ts";
@@ -53,12 +53,12 @@ export async function runGrant(
     if (begun === undefined || (await isUnwanted(context, begun, record, cancelled))) return;
     if (!(await inTime(context, call, begun, record))) return;
     record.publishState("in_progress");
-    const { end, verdict, answer } = await callProvider(context, call, begun, text);
-    if (verdict === undefined) {
+    const { end, disposition, answer } = await callProvider(context, call, begun, text);
+    if (disposition === undefined) {
       await recordAnswer(begun, answer, end, record);
       const usage = answer.quotaUsage ?? answer.usage;
       if (usage) context.usageMeter?.observe(begun.job.request, begun.attempt.model, usage);
-    } else await recordFailure(begun, verdict, end, record, call);
+    } else await recordFailure(begun, disposition, end, record, call);
   } finally {
     unsubscribe();
   }
@@ -144,8 +144,8 @@ async function inTime(context: WorkerContext, call: RunningCall, begun: Begun, r
 }
 
 type Called = { end: AttemptEnd } & (
-  | { answer: ProviderAnswer; verdict?: undefined }
-  | { verdict: Verdict; answer?: undefined }
+  | { answer: ProviderAnswer; disposition?: undefined }
+  | { disposition: Disposition; answer?: undefined }
 );
 
 async function callProvider(context: WorkerContext, call: RunningCall, begun: Begun, text: CallText): Promise<Called> {
@@ -171,10 +171,10 @@ async function callProvider(context: WorkerContext, call: RunningCall, begun: Be
   } catch (error) {
     call.decide();
     const failure = failureOf(context, begun, error);
-    const verdict = verdictOn(context, call, begun, failure);
-    const known: AttemptEnd = { ...verdict.attempt, ...timed() };
+    const disposition = decideDisposition(context, call, begun, failure);
+    const known: AttemptEnd = { ...disposition.attempt, ...timed() };
     const end = failure.maybeBilled ? withEstimate(known, begun.attempt, meter.tokens) : known;
-    return { verdict, end: withoutUndefined(priced(context.settings, begun, end)) };
+    return { disposition, end: withoutUndefined(priced(context.settings, begun, end)) };
   } finally {
     stopDeadline?.();
   }
@@ -199,12 +199,17 @@ function failureOf({ log }: WorkerContext, { job }: Begun, error: unknown): Prov
   return { kind: "transient", code: "internal", message, maybeBilled: true };
 }
 
-function verdictOn(context: WorkerContext, call: RunningCall, begun: Begun, failure: ProviderFailure): Verdict {
+function decideDisposition(
+  context: WorkerContext,
+  call: RunningCall,
+  begun: Begun,
+  failure: ProviderFailure,
+): Disposition {
   const policy = { ...context.settings.worker, random: context.random };
   // What the provider said before the abort reached it is known.
   return call.cause === undefined || failure.kind !== "aborted"
-    ? judge(failure, begun, policy)
-    : judgeAbort(call.cause, begun, failure, policy);
+    ? dispositionOf(failure, begun, policy)
+    : dispositionOfAbort(call.cause, begun, failure, policy);
 }
 
 async function recordAnswer(begun: Begun, answer: ProviderAnswer, end: AttemptEnd, record: GrantRecord): Promise<void> {
@@ -232,26 +237,26 @@ async function recordAnswer(begun: Begun, answer: ProviderAnswer, end: AttemptEn
 
 async function recordFailure(
   begun: Begun,
-  verdict: Verdict,
+  disposition: Disposition,
   end: AttemptEnd,
   record: GrantRecord,
   { leaseLost }: RunningCall,
 ): Promise<void> {
   const { deployment, model, n } = begun.attempt;
   const cost = outcomeCost([...begun.earlier, { ...begun.attempt, end }]);
-  if (verdict.outcome !== undefined) {
-    await record.finish({ ...verdict.outcome, at: end.at, deployment, model, attempt: n, ...cost }, { n, end });
+  if (disposition.outcome !== undefined) {
+    await record.finish({ ...disposition.outcome, at: end.at, deployment, model, attempt: n, ...cost }, { n, end });
   } else {
     await record.endAttempt(n, end);
     // Another worker says what becomes of a job whose lease was lost.
-    if (verdict.settlement.job !== "ended" && !leaseLost) record.publishState("queued");
+    if (disposition.settlement.job !== "ended" && !leaseLost) record.publishState("queued");
   }
-  const answer = await record.settle(verdict.settlement);
-  if (answer !== "rejected" || verdict.rejection === undefined) return;
+  const answer = await record.settle(disposition.settlement);
+  if (answer !== "rejected" || disposition.rejection === undefined) return;
   await record.finish({
     status: "failed",
     at: end.at,
-    error: verdict.rejection,
+    error: disposition.rejection,
     deployment,
     model,
     attempt: n,

@@ -6,7 +6,7 @@ import {
   type DeliveryHistory,
   type DeliveryRound,
   type DeliveryTry,
-  deliveryStanding,
+  deliveryStatus,
   nextTryAt,
   type TryEnd,
 } from "../../domain/webhook.ts";
@@ -57,7 +57,7 @@ export async function deliver(context: WebhookContext, hint: DeliveryHint, signa
   const history = await findDelivery(context, hint.environment, hint.id);
   const round = history?.rounds.at(-1);
   if (!history || !round) return removeDue(context, hint, round?.round ?? 0);
-  const { status, nextAt } = deliveryStanding(history);
+  const { status, nextAt } = deliveryStatus(history);
   if (status !== "pending") return removeDue(context, hint, round.round);
   if (nextAt! > clock.wall()) return putDue(context, hint, round.round, nextAt!);
 

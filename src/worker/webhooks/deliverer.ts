@@ -2,7 +2,7 @@
 // Any number of processes may do so at once: a try belongs to whoever writes it down first.
 import { batchStatus } from "../../domain/batch.ts";
 import { sharedAbort } from "../../domain/shared-abort.ts";
-import { deliveryStanding } from "../../domain/webhook.ts";
+import { deliveryStatus } from "../../domain/webhook.ts";
 import { findBatch } from "../../jobs/batches/batch-records.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
 import {
@@ -122,7 +122,7 @@ async function forgetOld(context: WebhookContext, environment: string): Promise<
     const page = await listOld(context, environment, context.clock.wall() - keptMs, cursor);
     for (const delivery of page.items) {
       const history = await historyOf(context, delivery);
-      const { status } = deliveryStanding(history);
+      const { status } = deliveryStatus(history);
       if (status === "delivered" || status === "failed") await forgetDelivery(context, history);
     }
     cursor = page.next;

@@ -1,4 +1,4 @@
-// A job with its standing, when record and queue are read at different moments.
+// A job with its queue position, when record and queue are read at different moments.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { viewOf } from "../../../src/jobs/read/view.ts";
 import { submit } from "../../../src/jobs/submit/submit.ts";
@@ -22,7 +22,7 @@ async function recordInProgress() {
 
 test("in progress on record but waiting in the queue: its worker was lost", async () => {
   const record = await recordInProgress();
-  expect(await viewOf(context, record)).toMatchObject({ state: "queued", standing: { state: "waiting" } });
+  expect(await viewOf(context, record)).toMatchObject({ state: "queued", queuePosition: { state: "waiting" } });
 });
 
 test("the record was read before the next attempt began: it is in progress", async () => {
@@ -30,7 +30,7 @@ test("the record was read before the next attempt began: it is in progress", asy
   await context.begin(record.job.id);
   const view = await viewOf(context, record);
   expect(view).toMatchObject({ state: "in_progress", attempts: [{ n: 1 }, { n: 2 }] });
-  expect(view.standing).toBeUndefined();
+  expect(view.queuePosition).toBeUndefined();
 });
 
 test("the record was read before the attempt ended: it says how", async () => {

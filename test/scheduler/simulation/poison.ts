@@ -1,5 +1,5 @@
 // A worker in virtual time between a scheduler and a server that answers some jobs and never others: the real
-// classification, the real verdicts, and the scheduler under test.
+// classification, the real decisions, and the scheduler under test.
 import fc from "fast-check";
 import { expect } from "vitest";
 import type { Attempt, JobHead } from "../../../src/domain/job.ts";
@@ -8,7 +8,7 @@ import { classifyTransport } from "../../../src/providers/openai/transport-failu
 import type { FailureKind, ProviderFailure } from "../../../src/providers/provider.ts";
 import { wordings } from "../../../src/providers/wordings.ts";
 import type { Grant } from "../../../src/scheduler/scheduler.ts";
-import { judge, type Verdict } from "../../../src/worker/attempt/disposition.ts";
+import { type Disposition, dispositionOf } from "../../../src/worker/attempt/disposition.ts";
 import { configOf, Driver, deployment, job, numberOf, type Open, quota } from "../harness.ts";
 
 const seconds = 1_000;
@@ -148,9 +148,9 @@ export async function isolates(open: Open, run: Run, within = boundMs(run)): Pro
       const attempt = { n: earlier.length + 1 } as Attempt;
       const policy = { maxFailedTries: 3, backoffBaseMs: 1_000, backoffMaxMs: 60_000, random: () => 0.5 };
       const tried = { job: head(numberOf(grant)), attempt: { ...attempt, reserved: grant.reserved }, earlier };
-      const verdict: Verdict = judge(failureOf(manner), tried, policy);
-      attempts.set(grant.jobId, [...earlier, { ...tried.attempt, end: { ...verdict.attempt, at: now } }]);
-      await driver.settle(grant, verdict.settlement);
+      const disposition: Disposition = dispositionOf(failureOf(manner), tried, policy);
+      attempts.set(grant.jobId, [...earlier, { ...tried.attempt, end: { ...disposition.attempt, at: now } }]);
+      await driver.settle(grant, disposition.settlement);
     };
 
     while (toDo > 0) {

@@ -1,9 +1,14 @@
-// Every row of the table in verdict.ts, and the bounds of the backoff for any random number.
+// Every row of the table in disposition.ts, and the bounds of the backoff for any random number.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Attempt, AttemptEnd, JobHead } from "../../../src/domain/job.ts";
 import type { ProviderFailure } from "../../../src/providers/provider.ts";
-import { judge, judgeAbort, type RetryPolicy, type Tried } from "../../../src/worker/attempt/disposition.ts";
+import {
+  dispositionOf,
+  dispositionOfAbort,
+  type RetryPolicy,
+  type Tried,
+} from "../../../src/worker/attempt/disposition.ts";
 
 const policy: RetryPolicy = { maxFailedTries: 3, backoffBaseMs: 1000, backoffMaxMs: 60_000, random: () => 0.5 };
 
@@ -45,10 +50,14 @@ const cut = failure({ kind: "aborted", maybeBilled: true });
 
 describe("what becomes of a job after a call without an answer", () => {
   test("throttled: back to its place at once; the quota is told which and for how long", () => {
-    const verdict = judge(failure({ kind: "throttled", throttle: "tokens", retryAfterMs: 7000 }), first, policy);
-    expect(verdict.attempt.result).toBe("throttled");
-    expect(verdict.outcome).toBeUndefined();
-    expect(verdict.settlement).toEqual({
+    const disposition = dispositionOf(
+      failure({ kind: "throttled", throttle: "tokens", retryAfterMs: 7000 }),
+      first,
+      policy,
+    );
+    expect(disposition.attempt.result).toBe("throttled");
+    expect(disposition.outcome).toBeUndefined();
+    expect(disposition.settlement).toEqual({
       job: { requeueAfterMs: 0 },
       charge: refused,
       signal: { kind: "throttled", throttle: "tokens", retryAfterMs: 7000 },
@@ -57,20 +66,20 @@ describe("what becomes of a job after a call without an answer", () => {
 
   test("what a provider's quotas count goes before what it bills", () => {
     const used = { usage: { input: 3, output: 5, cacheRead: 7 }, quotaUsage: { input: 10, output: 5 } };
-    const { attempt, settlement } = judge(failure({ kind: "permanent", ...used }), first, policy);
+    const { attempt, settlement } = dispositionOf(failure({ kind: "permanent", ...used }), first, policy);
     expect(attempt.usage).toEqual(used.usage);
     expect(settlement.charge).toEqual(used.quotaUsage);
   });
 
   test("throttled without a kind: the scheduler is told that it is unknown", () => {
-    const { settlement } = judge(failure({ kind: "throttled" }), first, policy);
+    const { settlement } = dispositionOf(failure({ kind: "throttled" }), first, policy);
     expect(settlement.signal).toEqual({ kind: "throttled", throttle: "unknown" });
   });
 
   test("capacity: back to its place; the deployment cools down", () => {
-    const verdict = judge(failure({ kind: "capacity" }), first, policy);
-    expect(verdict.attempt.result).toBe("capacity");
-    expect(verdict.settlement).toEqual({
+    const disposition = dispositionOf(failure({ kind: "capacity" }), first, policy);
+    expect(disposition.attempt.result).toBe("capacity");
+    expect(disposition.settlement).toEqual({
       job: { requeueAfterMs: 0 },
       charge: refused,
       signal: { kind: "capacity", reason: failure({ kind: "capacity" }).message },
@@ -78,33 +87,33 @@ describe("what becomes of a job after a call without an answer", () => {
   });
 
   test("misconfigured: the job is kept and the deployment shows the provider's words", () => {
-    const verdict = judge(failure({ kind: "misconfigured" }), first, policy);
-    expect(verdict.attempt).toMatchObject({
+    const disposition = dispositionOf(failure({ kind: "misconfigured" }), first, policy);
+    expect(disposition.attempt).toMatchObject({
       result: "capacity",
       error: { code: "model_unavailable", message: "in the provider's own words" },
     });
-    expect(verdict.outcome).toBeUndefined();
-    expect(verdict.settlement.signal).toEqual({ kind: "misconfigured", reason: "in the provider's own words" });
+    expect(disposition.outcome).toBeUndefined();
+    expect(disposition.settlement.signal).toEqual({ kind: "misconfigured", reason: "in the provider's own words" });
   });
 
   test("neither throttles nor lack of capacity ever use up a job's tries", () => {
     const earlier = Array.from({ length: 50 }, (_, i) => attempt(i + 1, i % 2 ? "throttled" : "capacity"));
     const tried = { job, attempt: attempt(51), earlier };
     for (const kind of ["throttled", "capacity", "misconfigured", "transient"] as const) {
-      expect(judge(failure({ kind }), tried, policy).outcome).toBeUndefined();
+      expect(dispositionOf(failure({ kind }), tried, policy).outcome).toBeUndefined();
     }
   });
 
   test("transient: tried again later, until the tries are used up; then the last words are shown", () => {
     const second = { job, attempt: attempt(2), earlier: [attempt(1, "transient")] };
     const last = { job, attempt: attempt(3), earlier: [attempt(1, "transient"), attempt(2)] };
-    const delay = (tried: Tried) => judge(failure({ kind: "transient" }), tried, policy).settlement.job;
+    const delay = (tried: Tried) => dispositionOf(failure({ kind: "transient" }), tried, policy).settlement.job;
     expect(delay(first)).toEqual({ requeueAfterMs: 500 });
     expect(delay(second)).toEqual({ requeueAfterMs: 1000 });
-    const verdict = judge(failure({ kind: "transient" }), last, policy);
-    expect(verdict.settlement.job).toBe("ended");
-    expect(verdict.outcome?.error.code).toBe("tries_exhausted");
-    expect(verdict.outcome?.error.message).toContain("in the provider's own words");
+    const disposition = dispositionOf(failure({ kind: "transient" }), last, policy);
+    expect(disposition.settlement.job).toBe("ended");
+    expect(disposition.outcome?.error.code).toBe("tries_exhausted");
+    expect(disposition.outcome?.error.message).toContain("in the provider's own words");
   });
 
   test("the backoff is never longer than its maximum, whatever the try and the random number", () => {
@@ -119,12 +128,12 @@ describe("what becomes of a job after a call without an answer", () => {
           attempt: attempt(earlier + 1),
           earlier: Array.from({ length: earlier }, (_, i) => attempt(i + 1, "transient")),
         };
-        const verdict = judge(failure({ kind: "transient" }), tried, {
+        const disposition = dispositionOf(failure({ kind: "transient" }), tried, {
           ...policy,
           random: () => random,
           maxFailedTries: 1000,
         });
-        const { requeueAfterMs } = verdict.settlement.job as { requeueAfterMs: number };
+        const { requeueAfterMs } = disposition.settlement.job as { requeueAfterMs: number };
         expect(requeueAfterMs).toBeGreaterThanOrEqual(0);
         expect(requeueAfterMs).toBeLessThanOrEqual(Math.min(policy.backoffMaxMs, 1000 * 2 ** earlier));
       }),
@@ -133,24 +142,24 @@ describe("what becomes of a job after a call without an answer", () => {
 
   test("a provider's wish to wait is heard, within reason", () => {
     const delayFor = (retryAfterMs: number) =>
-      judge(failure({ kind: "transient", retryAfterMs }), first, policy).settlement.job;
+      dispositionOf(failure({ kind: "transient", retryAfterMs }), first, policy).settlement.job;
     expect(delayFor(30_000)).toEqual({ requeueAfterMs: 30_000 });
     expect(delayFor(1e12)).toEqual({ requeueAfterMs: 600_000 });
   });
 
   test("permanent: failed at once with the provider's own message", () => {
-    const verdict = judge(failure({ kind: "permanent", code: "provider_rejected" }), first, policy);
-    expect(verdict.attempt.result).toBe("permanent");
-    expect(verdict.outcome).toEqual({
+    const disposition = dispositionOf(failure({ kind: "permanent", code: "provider_rejected" }), first, policy);
+    expect(disposition.attempt.result).toBe("permanent");
+    expect(disposition.outcome).toEqual({
       status: "failed",
       error: { code: "provider_rejected", message: "in the provider's own words" },
     });
-    expect(verdict.settlement).toEqual({ job: "ended", charge: refused, signal: { kind: "none" } });
+    expect(disposition.settlement).toEqual({ job: "ended", charge: refused, signal: { kind: "none" } });
   });
 
   test("the reservation stays if the call may have been billed; known usage replaces it", () => {
     const charge = (f: Partial<ProviderFailure>) =>
-      judge(failure({ kind: "transient", ...f }), first, policy).settlement.charge;
+      dispositionOf(failure({ kind: "transient", ...f }), first, policy).settlement.charge;
     expect(charge({ maybeBilled: true })).toBe("keep");
     expect(charge({ maybeBilled: true, usage: { input: 9, output: 4, cacheRead: 5 } })).toEqual({
       input: 9,
@@ -161,16 +170,16 @@ describe("what becomes of a job after a call without an answer", () => {
 
   test("on_unknown: fail does not try again what may have been billed", () => {
     const tried = { ...first, job: { ...job, onUnknown: "fail" as const } };
-    expect(judge(failure({ kind: "transient", maybeBilled: true }), tried, policy).outcome?.error.code).toBe(
+    expect(dispositionOf(failure({ kind: "transient", maybeBilled: true }), tried, policy).outcome?.error.code).toBe(
       "unknown_end",
     );
-    expect(judge(failure({ kind: "transient", maybeBilled: false }), tried, policy).outcome).toBeUndefined();
-    expect(judgeAbort("shutdown", tried, cut, policy).outcome?.error.code).toBe("unknown_end");
+    expect(dispositionOf(failure({ kind: "transient", maybeBilled: false }), tried, policy).outcome).toBeUndefined();
+    expect(dispositionOfAbort("shutdown", tried, cut, policy).outcome?.error.code).toBe("unknown_end");
   });
 
   test("a call that we cut off keeps its reservation; the job's fate goes by the cause", () => {
-    const fateOf = (cause: Parameters<typeof judgeAbort>[0]) => {
-      const { attempt, outcome, settlement } = judgeAbort(cause, first, cut, policy);
+    const fateOf = (cause: Parameters<typeof dispositionOfAbort>[0]) => {
+      const { attempt, outcome, settlement } = dispositionOfAbort(cause, first, cut, policy);
       expect(attempt.result).toBe("unknown");
       expect(settlement).toMatchObject({ charge: "keep", signal: { kind: "none" } });
       return [settlement.job, outcome?.status];
@@ -182,8 +191,8 @@ describe("what becomes of a job after a call without an answer", () => {
 
   test("A1: a call that we cut off counts as a failed try; one that never left does not", () => {
     const thrice: Tried = { job, attempt: attempt(3), earlier: [attempt(1), attempt(2, "unknown")] };
-    expect(judgeAbort("shutdown", thrice, cut, policy).outcome?.error.code).toBe("tries_exhausted");
-    const unsent = judgeAbort("shutdown", thrice, failure({ kind: "aborted" }), policy);
+    expect(dispositionOfAbort("shutdown", thrice, cut, policy).outcome?.error.code).toBe("tries_exhausted");
+    const unsent = dispositionOfAbort("shutdown", thrice, failure({ kind: "aborted" }), policy);
     expect(unsent.attempt.result).toBe("not_sent");
     expect(unsent.settlement).toMatchObject({ job: { requeueAfterMs: 0 }, charge: "void" });
   });

@@ -45,19 +45,19 @@ local function grantBooked()
     local entry = waiting_room.bookedIn(route)
     entry.suspect = suspects.get(entry.id)
     local isServed = not environments or contains(environments, shares.flow(entry.flow).environment)
-    local verdict = admission.decide(entry, routes.get(route).tiers, served)
-    if verdict.kind == 'impossible' and now < state.impossibleFrom() then
+    local decision = admission.decide(entry, routes.get(route).tiers, served)
+    if decision.kind == 'impossible' and now < state.impossibleFrom() then
       waiting_room.hold(entry, state.impossibleFrom())
-    elseif verdict.kind == 'impossible' then
-      cannotRun(entry, verdict.reason)
-    elseif verdict.kind == 'admitted' and isServed and #granted < max then
+    elseif decision.kind == 'impossible' then
+      cannotRun(entry, decision.reason)
+    elseif decision.kind == 'admitted' and isServed and #granted < max then
       waiting_room.clearBooking(entry)
-      grant(entry, verdict.deployment, verdict.model)
-    elseif verdict.kind == 'blocked' and verdict.held then
-      waiting_room.hold(entry, verdict.at)
+      grant(entry, decision.deployment, decision.model)
+    elseif decision.kind == 'blocked' and decision.held then
+      waiting_room.hold(entry, decision.at)
     else
       askAgainAt = math.min(askAgainAt, waiting_room.keepBooking(entry, isServed, served))
-      if isServed and verdict.kind == 'blocked' then askAgainAt = math.min(askAgainAt, verdict.at) end
+      if isServed and decision.kind == 'blocked' then askAgainAt = math.min(askAgainAt, decision.at) end
     end
   end
 end
@@ -70,30 +70,30 @@ local function grantFromQueue()
     local entry = entries.get(entries.idAt(place))
     entry.suspect = suspects.get(entry.id)
     local isPaused = state.pausedOwner(flow.environment, flow.tenant)
-    local verdict = isPaused and {} or admission.decide(entry, routes.get(route).tiers, served)
+    local decision = isPaused and {} or admission.decide(entry, routes.get(route).tiers, served)
     if isPaused then
       fair_queue.passOver(flow, route)
-    elseif verdict.kind == 'admitted' then
+    elseif decision.kind == 'admitted' then
       waiting_room.leave(entry)
-      grant(entry, verdict.deployment, verdict.model)
-    elseif verdict.kind == 'impossible' and now < state.impossibleFrom() then
+      grant(entry, decision.deployment, decision.model)
+    elseif decision.kind == 'impossible' and now < state.impossibleFrom() then
       askAgainAt = math.min(askAgainAt, state.impossibleFrom())
       if #routes.get(route).tiers == 0 then
         closed[route] = true
       else
         waiting_room.hold(entry, state.impossibleFrom())
       end
-    elseif verdict.kind == 'impossible' then
-      cannotRun(entry, verdict.reason)
-    elseif verdict.held then
-      askAgainAt = math.min(askAgainAt, verdict.at)
-      waiting_room.hold(entry, verdict.at)
+    elseif decision.kind == 'impossible' then
+      cannotRun(entry, decision.reason)
+    elseif decision.held then
+      askAgainAt = math.min(askAgainAt, decision.at)
+      waiting_room.hold(entry, decision.at)
     else
-      askAgainAt = math.min(askAgainAt, verdict.at)
+      askAgainAt = math.min(askAgainAt, decision.at)
       asked[route] = (asked[route] or 0) + 1
-      if verdict.forAll or asked[route] > headsAsked then
+      if decision.forAll or asked[route] > headsAsked then
         closed[route] = true
-      elseif not control.booked[route] and verdict.on.kind == 'quota' then
+      elseif not control.booked[route] and decision.on.kind == 'quota' then
         -- The first that does not fit gets a start kept free for it, or smaller ones would pass it for ever.
         waiting_room.book(entry, served)
       else

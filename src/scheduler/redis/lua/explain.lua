@@ -140,8 +140,8 @@ end
 local function waitingOn(entry, tiers, position)
   if not state.isOpen() then return { kind = 'rebuild' } end
   local suspect = entry.suspect
-  local verdict = admission.decide(entry, tiers)
-  if verdict.kind == 'impossible' then return { kind = 'configuration', reason = verdict.reason } end
+  local decision = admission.decide(entry, tiers)
+  if decision.kind == 'impossible' then return { kind = 'configuration', reason = decision.reason } end
   if entry.state == delayed then
     if suspect and suspects.mayBeAtFault(suspect) then return { kind = 'refused', deployment = suspect.deployment, reason = suspect.reason } end
     return { kind = 'delay' }
@@ -149,7 +149,7 @@ local function waitingOn(entry, tiers, position)
   local flow = shares.flow(entry.flow)
   local paused = state.pausedOwner(flow.environment, flow.tenant)
   if paused then return { kind = 'paused', reason = paused } end
-  if verdict.kind == 'blocked' then return verdict.on end
+  if decision.kind == 'blocked' then return decision.on end
   return { kind = position > 1 and 'fairness' or 'turn' }
 end
 
