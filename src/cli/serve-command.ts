@@ -127,8 +127,8 @@ function whoAnswers(deployments: DeploymentSettings[]): string {
 }
 
 /** One line per model, however many deployments have the same fault. */
-function attention(settings: Settings, { queueAway }: Service, now: number): string[] {
-  const away = queueAway === undefined ? [] : [`${queueAway} No job runs until then.`];
+function attention(settings: Settings, { queueUnavailable }: Service, now: number): string[] {
+  const away = queueUnavailable === undefined ? [] : [`${queueUnavailable} No job runs until then.`];
   if (settings.simulator) return away;
   return [...away, ...new Set(noticesOf(settings, now).map(({ model, message }) => `${model}: ${message}`))];
 }

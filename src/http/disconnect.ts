@@ -16,20 +16,20 @@ export function closingSignal(app: HttpServer): AbortSignal {
  * it is the reply's. Not AbortSignal.any: a signal that lives as long as the process would keep 60 bytes of every
  * request.
  */
-export function goneSignal(reply: FastifyReply, closing: AbortSignal): AbortSignal {
-  const gone = sharedAbort();
-  const abort = () => gone.abort();
+export function disconnectSignal(reply: FastifyReply, closing: AbortSignal): AbortSignal {
+  const disconnected = sharedAbort();
+  const abort = () => disconnected.abort();
   if (closing.aborted) abort();
   closing.addEventListener("abort", abort);
   reply.raw.once("close", () => {
     closing.removeEventListener("abort", abort);
     abort();
   });
-  return gone.signal;
+  return disconnected.signal;
 }
 
-/** What to throw when the signal of `goneSignal` is aborted: that is no failure, unless the server closes. */
-export function whyGone(closing: AbortSignal): SluiceError {
+/** What to throw when the signal of `disconnectSignal` is aborted: that is no failure, unless the server closes. */
+export function disconnectError(closing: AbortSignal): SluiceError {
   return closing.aborted
     ? (closing.reason as SluiceError)
     : new SluiceError("wait_timeout", "The caller has gone before there was an answer.");

@@ -16,13 +16,13 @@ const longerMs = 24 * 3_600_000;
 const forever = "9".repeat(16);
 
 /** To be called before the job or file is removed. May be repeated. */
-export async function markDeleted(
+export async function insertTombstone(
   { store, clock }: Pick<JobsContext, "store" | "clock">,
   { id, retryOf }: { id: string; retryOf?: string | undefined },
 ): Promise<void> {
   // The job that was retried can be retried at any time.
   const order = retryOf === undefined ? orderOf(clock.wall() + longerMs) : forever;
-  await store.records.insert(idempotencyPlace, [{ id: markOf(id), order, value: null }]);
+  await store.records.insert(idempotencyPlace, [{ id: tombstoneId(id), order, value: null }]);
 }
 
 /** Those of the ids (at most 1,000) whose jobs were deleted, for as long as that is remembered. */
@@ -30,8 +30,8 @@ export async function deletedAmong(
   { records }: Pick<JobsContext["store"], "records">,
   ids: readonly string[],
 ): Promise<Set<string>> {
-  const marks = await records.get(idempotencyPlace, ids.map(markOf));
-  return new Set(ids.filter((id) => marks.has(markOf(id))));
+  const tombstones = await records.get(idempotencyPlace, ids.map(tombstoneId));
+  return new Set(ids.filter((id) => tombstones.has(tombstoneId(id))));
 }
 
 /** The order of records by time: so many digits that texts are in the order of the times. */
@@ -39,6 +39,6 @@ export function orderOf(epochMs: number): string {
   return String(Math.floor(epochMs)).padStart(16, "0");
 }
 
-function markOf(id: string): string {
+function tombstoneId(id: string): string {
   return `deleted/${id}`;
 }

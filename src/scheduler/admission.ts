@@ -25,10 +25,10 @@ export type Decision =
       /** Blocked until then whatever the job's size, so no other job of the same route needs to be asked. */
       forAll: boolean;
       /**
-       * Refused everywhere when it went alone (see `Learning.heldUntil`), or a suspect that lets others go first: it waits
+       * Refused everywhere when it went alone (see `Learning.parkedUntil`), or a suspect that lets others go first: it waits
        * outside the queue until then.
        */
-      held?: boolean;
+      parked?: boolean;
     }
   | { kind: "impossible"; reason: string };
 
@@ -72,18 +72,18 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
   let blocked: Blocked | undefined;
   // Where this job is too big, a smaller one of the same route may fit.
   let forAll = !before.some((deployment) => deployment.inService(now));
-  let held = true;
+  let parked = true;
   let givesWayTo = false;
   const avoided = avoidedIn(job, tier, now, allowed);
   for (const deployment of tier.deployments) {
     if (avoided?.has(deployment.id) || (allowed && !allowed.includes(deployment.id))) {
-      held = false;
+      parked = false;
       if (avoided?.has(deployment.id)) forAll = false;
       continue;
     }
     const obstacle = obstacleOf(job, deployment, now);
     if (obstacle) {
-      held &&= obstacle === "impossible" || obstacle.held === true;
+      parked &&= obstacle === "impossible" || obstacle.parked === true;
       forAll &&= obstacle !== "impossible" && obstacle.forAll;
       if (obstacle !== "impossible" && !(blocked && blocked.at <= obstacle.at)) blocked = obstacle;
       continue;
@@ -103,13 +103,13 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
   if (best) return { kind: "admitted", deployment: best.deployment, model: tier.model };
   const { on, at } = blocked ?? { on: { kind: "turn" }, at: Number.POSITIVE_INFINITY };
   // A fallback is left as soon as something before it is back.
-  const back = before.map((deployment) => deployment.trouble(now)?.until ?? Number.POSITIVE_INFINITY);
+  const back = before.map((deployment) => deployment.outage(now)?.until ?? Number.POSITIVE_INFINITY);
   return {
     kind: "blocked",
     on,
     at: Math.min(at, ...back),
     forAll,
-    held: givesWayTo || (held && blocked !== undefined),
+    parked: givesWayTo || (parked && blocked !== undefined),
   };
 }
 
@@ -175,15 +175,15 @@ function activeTier(job: Applicant, tiers: readonly Tier[], now: number): Tier |
 function outOfService(job: Applicant, tiers: readonly Tier[], now: number): Decision {
   const troubled = tiers.flatMap((tier) => tier.deployments).filter((deployment) => everAdmits(job, deployment));
   const first = troubled[0]!;
-  const trouble = first.trouble(now)!;
+  const outage = first.outage(now)!;
   return {
     kind: "blocked",
     on: {
-      kind: trouble.state === "cooling_down" ? "cool_down" : "out_of_service",
+      kind: outage.state === "cooling_down" ? "cool_down" : "out_of_service",
       deployment: first.id,
-      reason: trouble.reason,
+      reason: outage.reason,
     },
-    at: Math.min(...troubled.map((deployment) => deployment.trouble(now)!.until)),
+    at: Math.min(...troubled.map((deployment) => deployment.outage(now)!.until)),
     forAll: !tiers.some((tier) => tier.deployments.some((deployment) => deployment.inService(now))),
   };
 }
@@ -195,11 +195,11 @@ function pausedBy(target: PauseTarget, forAll: boolean): Blocked {
 
 function obstacleOf(job: Applicant, deployment: Deployment, now: number): Blocked | "impossible" | undefined {
   if (deployment.paused) return pausedBy({ deployment: deployment.id }, true);
-  const trouble = deployment.trouble(now);
-  if (trouble) {
-    const kind = trouble.state === "cooling_down" ? "cool_down" : "out_of_service";
-    const on = { kind, deployment: deployment.id, reason: trouble.reason } as const;
-    return { kind: "blocked", on, at: trouble.until, forAll: true };
+  const outage = deployment.outage(now);
+  if (outage) {
+    const kind = outage.state === "cooling_down" ? "cool_down" : "out_of_service";
+    const on = { kind, deployment: deployment.id, reason: outage.reason } as const;
+    return { kind: "blocked", on, at: outage.until, forAll: true };
   }
   if (!everAdmits(job, deployment)) return "impossible";
   if (!deployment.hasRoom()) {
@@ -209,10 +209,10 @@ function obstacleOf(job: Applicant, deployment: Deployment, now: number): Blocke
   let latest: { quota: Quota; at: number } | undefined;
   /** Before this time not even the smallest job would be admitted. */
   let closedUntil = now;
-  let held = false;
+  let parked = false;
   for (const quota of deployment.quotas) {
     const cost = costOn(quota, deployment, job.tokens);
-    held ||= quota.heldUntil(cost, now) !== undefined;
+    parked ||= quota.parkedUntil(cost, now) !== undefined;
     const at = quota.admits(cost, now) ? quota.givesWayUntil(cost, now, job.jobId) : quota.earliest(cost, now);
     if (at === undefined) continue;
     if (!latest || at > latest.at) latest = { quota, at };
@@ -220,7 +220,7 @@ function obstacleOf(job: Applicant, deployment: Deployment, now: number): Blocke
   }
   if (!latest) return undefined;
   const on = { kind: "quota", deployment: deployment.id, quota: latest.quota.config.name } as const;
-  return { kind: "blocked", on, at: latest.at, forAll: closedUntil >= latest.at, held };
+  return { kind: "blocked", on, at: latest.at, forAll: closedUntil >= latest.at, parked };
 }
 
 /** What would be left of the fullest quota, in thousandths of its limit; without quotas, of the concurrency. */

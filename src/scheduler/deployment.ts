@@ -23,7 +23,7 @@ interface Backoff {
   maxMs: number;
 }
 
-interface Trouble {
+interface Outage {
   state: Exclude<DeploymentState, "in_service">;
   until: number;
   reason: string;
@@ -39,7 +39,7 @@ export class Deployment {
   paused = false;
   /** When the latest call was granted that it answered since it was last out of service. */
   answeredAt = Number.NEGATIVE_INFINITY;
-  #trouble: Trouble | undefined;
+  #outage: Outage | undefined;
   #failures = 0;
   #onTrial = false;
   /** Calls at a time while on trial. */
@@ -62,12 +62,12 @@ export class Deployment {
   }
 
   inService(now: number): boolean {
-    return this.#trouble === undefined || now >= this.#trouble.until;
+    return this.#outage === undefined || now >= this.#outage.until;
   }
 
   /** Why it is not in service, and until when. */
-  trouble(now: number): Trouble | undefined {
-    return this.inService(now) ? undefined : this.#trouble;
+  outage(now: number): Outage | undefined {
+    return this.inService(now) ? undefined : this.#outage;
   }
 
   /**
@@ -75,9 +75,9 @@ export class Deployment {
    * counts from when a job that it has refused could go, and anew after a call that told nothing.
    */
   leftToOthers(now: number): { reason: string; until: number } | undefined {
-    if (!this.#onTrial || !this.#trouble || !this.inService(now)) return undefined;
+    if (!this.#onTrial || !this.#outage || !this.inService(now)) return undefined;
     this.#leftUntil ??= now + leftToOthersMs;
-    return now < this.#leftUntil ? { reason: this.#trouble.reason, until: this.#leftUntil } : undefined;
+    return now < this.#leftUntil ? { reason: this.#outage.reason, until: this.#leftUntil } : undefined;
   }
 
   hasRoom(): boolean {
@@ -93,14 +93,14 @@ export class Deployment {
   /** A call that was granted at that time ended well. */
   succeeded(grantedAt: number): void {
     if (grantedAt >= this.#accusedAt) this.#accusers.clear();
-    // What began before the trouble was over shows nothing: 50 long calls that end well would cancel every cool-down.
+    // What began before the outage was over shows nothing: 50 long calls that end well would cancel every cool-down.
     if (!this.#isFresh(grantedAt)) return;
     this.answeredAt = Math.max(this.answeredAt, grantedAt);
     this.reinstate();
   }
 
   reinstate(): void {
-    this.#trouble = undefined;
+    this.#outage = undefined;
     this.#failures = 0;
     this.#onTrial = false;
     this.#accusers.clear();
@@ -121,10 +121,10 @@ export class Deployment {
     this.#pause(now, reason, park, retryAfterMs);
   }
 
-  /** Whether a call says something new: not if it was running when the trouble began. */
+  /** Whether a call says something new: not if it was running when the outage began. */
   #isFresh(grantedAt: number): boolean {
-    if (this.#trouble === undefined) return true;
-    const { accusedSince, until } = this.#trouble;
+    if (this.#outage === undefined) return true;
+    const { accusedSince, until } = this.#outage;
     return accusedSince === undefined ? grantedAt >= until : grantedAt > accusedSince;
   }
 
@@ -145,7 +145,7 @@ export class Deployment {
    * @param grantedAt of the call that was refused
    */
   accuse(job: string, now: number, reason: string, grantedAt: number): void {
-    const { accusedSince, until = grantedAt, state } = this.#trouble ?? {};
+    const { accusedSince, until = grantedAt, state } = this.#outage ?? {};
     if (!this.inService(now) || grantedAt < until) return;
     this.#accusers.add(job);
     this.#accusedAt = now;
@@ -157,35 +157,35 @@ export class Deployment {
     this.#enter({ state: "out_of_service", until: now + wait, reason, accusedSince: accusedSince ?? now }, trialSize);
   }
 
-  #enter(trouble: Trouble, trialSize = 1): void {
-    this.#trouble = trouble;
+  #enter(outage: Outage, trialSize = 1): void {
+    this.#outage = outage;
     this.#onTrial = true;
     this.#trialSize = trialSize;
     this.#leftUntil = undefined;
     this.#accusers.clear();
     // An account that was closed in the middle of a batch has just answered calls of the same moment.
-    if (trouble.state === "out_of_service") this.answeredAt = Number.NEGATIVE_INFINITY;
+    if (outage.state === "out_of_service") this.answeredAt = Number.NEGATIVE_INFINITY;
   }
 
   /** What has not been told yet of whether it serves. */
   takeChange(): DeploymentChange | undefined {
-    const trouble = this.#onTrial ? this.#trouble : undefined;
-    const state = trouble?.state ?? "in_service";
+    const outage = this.#onTrial ? this.#outage : undefined;
+    const state = outage?.state ?? "in_service";
     if (state === this.#told.state) return undefined;
-    const reason = trouble?.reason ?? this.#told.reason;
+    const reason = outage?.reason ?? this.#told.reason;
     this.#told = { state, reason };
     return { deployment: this.id, state, reason };
   }
 
   snapshot(now: number): DeploymentSnapshot {
-    const isOut = this.#onTrial && this.#trouble?.state === "out_of_service";
-    const trouble = isOut ? this.#trouble : this.trouble(now);
+    const isOut = this.#onTrial && this.#outage?.state === "out_of_service";
+    const outage = isOut ? this.#outage : this.outage(now);
     return {
       id: this.id,
       running: this.running,
       maxConcurrency: this.config.maxConcurrency,
-      state: trouble?.state ?? "in_service",
-      ...(trouble && { reason: trouble.reason, forMs: Math.max(0, trouble.until - now) }),
+      state: outage?.state ?? "in_service",
+      ...(outage && { reason: outage.reason, forMs: Math.max(0, outage.until - now) }),
     };
   }
 }

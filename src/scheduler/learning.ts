@@ -54,7 +54,7 @@ export class Learning {
   #isAboutBurst = false;
   /** The least that was refused when it went alone, until when it is held, and for how long the next time. */
   #tooMuch = Number.POSITIVE_INFINITY;
-  #heldUntil = Number.NEGATIVE_INFINITY;
+  #parkedUntil = Number.NEGATIVE_INFINITY;
   #holdMs = firstHoldMs;
 
   constructor(config: QuotaConfig) {
@@ -104,8 +104,8 @@ export class Learning {
    * this a job above the true limit would empty a window with each try, and halve the limit with each refusal: of
    * what smaller jobs could have used 0.2 % was left.
    */
-  heldUntil(cost: number, now: number): number | undefined {
-    return cost > this.limit && cost >= this.#tooMuch && now < this.#heldUntil ? this.#heldUntil : undefined;
+  parkedUntil(cost: number, now: number): number | undefined {
+    return cost > this.limit && cost >= this.#tooMuch && now < this.#parkedUntil ? this.#parkedUntil : undefined;
   }
 
   #wentAlone({ used, refused }: Seen): boolean {
@@ -113,8 +113,8 @@ export class Learning {
   }
 
   #hold(refused: number, now: number): void {
-    this.#tooMuch = now < this.#heldUntil ? Math.min(this.#tooMuch, refused) : refused;
-    this.#heldUntil = now + this.#holdMs;
+    this.#tooMuch = now < this.#parkedUntil ? Math.min(this.#tooMuch, refused) : refused;
+    this.#parkedUntil = now + this.#holdMs;
     this.#holdMs = Math.min(longestHoldMs, this.#holdMs * 2);
   }
 
@@ -179,7 +179,7 @@ export class Learning {
     const burst = Math.max(1, Math.floor((this.burst * config.limit) / before.limit));
     this.#limit.follow(before.limit, config.limit, this.limit);
     this.#burst.follow(before.burst, config.burst, burst);
-    if (config.limit !== before.limit) this.#heldUntil = Number.NEGATIVE_INFINITY;
+    if (config.limit !== before.limit) this.#parkedUntil = Number.NEGATIVE_INFINITY;
     this.#config = config;
   }
 }

@@ -110,13 +110,13 @@ export class Quota {
   /** Whether the cost may be charged now, without regard to bookings. */
   admits(cost: number, now: number): boolean {
     this.#age(now);
-    if (now < this.learning.closedUntil || this.heldUntil(cost, now) !== undefined) return false;
+    if (now < this.learning.closedUntil || this.parkedUntil(cost, now) !== undefined) return false;
     return this.#logAdmits(cost, this.#used) && this.#pacer.admits(cost, now);
   }
 
-  /** Until when the cost is not tried, because as much was refused alone; see `Learning.heldUntil`. */
-  heldUntil(cost: number, now: number): number | undefined {
-    return this.learning.heldUntil(cost, now);
+  /** Until when the cost is not tried, because as much was refused alone; see `Learning.parkedUntil`. */
+  parkedUntil(cost: number, now: number): number | undefined {
+    return this.learning.parkedUntil(cost, now);
   }
 
   /** Whether the cost may be charged now and every booked job that the asking one has to respect still fits then. */
@@ -131,12 +131,12 @@ export class Quota {
    */
   givesWayUntil(cost: number, now: number, jobId: string): number | undefined {
     const turn = this.bookings.get(jobId)?.turn ?? Number.POSITIVE_INFINITY;
-    const goneAt = this.#expiryOf(this.#slotOf(now));
+    const disconnectedAt = this.#expiryOf(this.#slotOf(now));
     let until: number | undefined;
     for (const booking of this.bookings.values()) {
       if (booking.turn >= turn) continue;
       const at = Math.max(booking.at, now);
-      const alive = this.#aliveAt(at) + (goneAt > at ? cost : 0);
+      const alive = this.#aliveAt(at) + (disconnectedAt > at ? cost : 0);
       if (this.#logAdmits(booking.cost, alive) && this.#pacer.admitsAfter(cost, now, booking.cost, at)) continue;
       until = Math.max(until ?? now, booking.at > now ? booking.at : this.#bothFitAt(cost, booking.cost, now));
     }
@@ -149,7 +149,7 @@ export class Quota {
     return Math.max(
       now,
       this.learning.closedUntil,
-      this.heldUntil(cost, now) ?? now,
+      this.parkedUntil(cost, now) ?? now,
       this.#earliestByLog(cost, now),
       this.#pacer.earliest(cost, now),
     );
@@ -234,7 +234,7 @@ export class Quota {
    * Tells a quota that the provider resets at an hour which day it is. A new day begins with nothing used. To be called
    * before every charge. A system clock that steps back across the hour and over it again ends the day once.
    */
-  turnDay(day: number, endsAt: number): void {
+  rollDay(day: number, endsAt: number): void {
     if (this.#day !== undefined && day > this.#day) {
       for (const entry of this.#log) entry.aged = true;
       this.#log = [];

@@ -1,7 +1,7 @@
 // The port to the heart: which job goes next, where, and when.
 //
 // A scheduler is an index of the store that can be rebuilt at any time. It holds ids, costs and quota usage, never a
-// prompt. Taking a job and charging its quotas is one atomic step. All times at this port are durations in
+// prompt. Dispatcher a job and charging its quotas is one atomic step. All times at this port are durations in
 // milliseconds: callers and scheduler need not agree on a clock. Every operation may be repeated when its reply was
 // lost: jobs by their id, grants by their token, acquire and recharge by an operation id.
 // Held to its word by test/scheduler/conformance.ts, which every adapter runs.
@@ -61,7 +61,7 @@ export interface Scheduler {
   listUncounted(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]>;
 
   /** Replaces the estimate of waiting jobs by an exact count. Other jobs are left as they are. */
-  setTokenCounts(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void>;
+  setTokenCounts(counts: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void>;
 
   /** Where a job stands. From a snapshot made at most once a second, so that asking costs the queue nothing. */
   explain(jobId: JobId): Promise<Explanation>;

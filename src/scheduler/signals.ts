@@ -93,7 +93,7 @@ function usedUpToday(deployment: Deployment, now: number, all: Iterable<Deployme
         : other.dailyPool === deployment.dailyPool && !other.quotas.some(isTokensPerDay);
     if (shares) other.park(now, `The provider says that the tokens per day ${what} are used up.`, retryAfterMs);
   }
-  const until = deployment.trouble(now)?.until;
+  const until = deployment.outage(now)?.until;
   for (const quota of daily) if (until !== undefined) quota.park(until);
 }
 

@@ -19,7 +19,7 @@ export interface Queue {
   events: EventBus;
   onAccepted?: JobsContext["onAccepted"];
   /** Why the queue could not be reached yet; absent if it could. It is tried again by itself. */
-  away?: string;
+  unavailable?: string;
 }
 
 /** @param opened is given what has to be closed, in the order of opening, also if something cannot be opened */
@@ -42,11 +42,16 @@ export async function openQueue(
   const { redisUrl } = settings.distributed;
   const scheduler = await createRedisScheduler({ redis: redisUrl, config, clock });
   opened.push(() => scheduler.close());
-  const away = await takeOver(scheduler, config.version, () => scheduler.configure(config), log);
+  const unavailable = await takeOver(scheduler, config.version, () => scheduler.configure(config), log);
   const { jobHashes } = settings.redis;
   const events = await createRedisEventBus({ url: redisUrl, clock, log, jobHashes });
   opened.push(() => events.close());
-  return { scheduler, events, onAccepted: (jobs) => events.accepted(jobs), ...(away !== undefined && { away }) };
+  return {
+    scheduler,
+    events,
+    onAccepted: (jobs) => events.accepted(jobs),
+    ...(unavailable !== undefined && { unavailable }),
+  };
 }
 
 /** The system of record alone. */

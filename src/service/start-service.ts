@@ -50,7 +50,7 @@ export interface Service {
   /** The admin key that was made because there was none; see `createFirstKey`. To be shown once. */
   firstKey?: string;
   /** Why the queue could not be reached at the start; it is tried again by itself. */
-  queueAway?: string;
+  queueUnavailable?: string;
   /** The address of the built-in simulator, if it answers in place of Bedrock. */
   simulatorUrl?: string;
   /**
@@ -110,7 +110,7 @@ export async function startService(initial: Settings, options: StartOptions = {}
     const elsewhere = simulator && { endpoint: simulator.url, credentials: anybodys };
     const readLimits = (of: Settings) => readAutoLimits(of, { store, log, ...(elsewhere && { elsewhere }) });
     await readLimits(settings);
-    const { away, ...queue } = await openQueue(settings, { clock, log }, opened);
+    const { unavailable, ...queue } = await openQueue(settings, { clock, log }, opened);
     const backends = { store, ...queue };
     logDeploymentChanges(queue.scheduler, log);
     const tokenCounter = createTokenCounter();
@@ -203,7 +203,7 @@ export async function startService(initial: Settings, options: StartOptions = {}
       ...(url !== undefined && { url }),
       ...(simulator && { simulatorUrl: simulator.url }),
       ...(firstKey && { firstKey: firstKey.text }),
-      ...(away !== undefined && { queueAway: away }),
+      ...(unavailable !== undefined && { queueUnavailable: unavailable }),
       ...(reload && { reload }),
       stop() {
         stopping ??= (async () => {

@@ -143,7 +143,7 @@ export function closeCall(call: OpenCall, exchange: Exchange, delivered: Deliver
   if (call.outcome !== "running") return;
   if (delivered.status !== undefined) call.status = delivered.status;
   if (delivered.error !== undefined) call.error = delivered.error;
-  call.outcome = delivered.broken ? "broken" : exchange.gone ? "aborted" : "answered";
+  call.outcome = delivered.broken ? "broken" : exchange.disconnected ? "aborted" : "answered";
 }
 
 /** What a step gives, or why the request is refused. */

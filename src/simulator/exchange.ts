@@ -12,7 +12,7 @@ const maxDrainedBytes = 100_000_000;
 export class Exchange {
   readonly request: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #gone = new AbortController();
+  readonly #disconnected = new AbortController();
   /** Settles when the connection is closed or the response is complete. */
   readonly closed: Promise<void>;
 
@@ -24,15 +24,15 @@ export class Exchange {
     response.on("error", () => {});
     this.closed = new Promise((resolve) => {
       response.once("close", () => {
-        if (!response.writableFinished) this.#gone.abort();
+        if (!response.writableFinished) this.#disconnected.abort();
         resolve();
       });
     });
   }
 
   /** Whether the connection was closed before the response was complete. */
-  get gone(): boolean {
-    return this.#gone.signal.aborted;
+  get disconnected(): boolean {
+    return this.#disconnected.signal.aborted;
   }
 
   /** @throws BedrockError if the body is too large. */
@@ -53,20 +53,20 @@ export class Exchange {
 
   /** Waits, in real time; no longer than the client does. */
   async sleep(ms: number): Promise<void> {
-    if (ms <= 0 || this.gone) return;
-    await delay(Math.min(ms, longestTimeoutMs), undefined, { signal: this.#gone.signal }).catch(() => {});
+    if (ms <= 0 || this.disconnected) return;
+    await delay(Math.min(ms, longestTimeoutMs), undefined, { signal: this.#disconnected.signal }).catch(() => {});
   }
 
   /** A whole response. */
   send(status: number, headers: Record<string, string>, body: string): void {
-    if (this.gone) return;
+    if (this.disconnected) return;
     this.#response.writeHead(status, { ...headers, "content-length": String(Buffer.byteLength(body)) });
     this.#response.end(body);
   }
 
   /** A response that promises the whole body, gives half of it and closes the connection. */
   async sendHalf(status: number, headers: Record<string, string>, body: string): Promise<void> {
-    if (this.gone) return;
+    if (this.disconnected) return;
     this.#response.writeHead(status, { ...headers, "content-length": String(Buffer.byteLength(body)) });
     await this.write(Buffer.from(body.slice(0, body.length / 2)));
     this.cut();
@@ -74,18 +74,18 @@ export class Exchange {
 
   /** The head of a streamed response; sent with what is written first. */
   begin(headers: Record<string, string>): void {
-    if (!this.gone) this.#response.writeHead(200, headers);
+    if (!this.disconnected) this.#response.writeHead(200, headers);
   }
 
   /** A part of a streamed response; waits until the system has taken it. No bytes send the head alone. */
   async write(bytes: Buffer): Promise<void> {
-    if (this.gone) return;
+    if (this.disconnected) return;
     if (bytes.length === 0) this.#response.flushHeaders();
     else await Promise.race([new Promise((resolve) => this.#response.write(bytes, resolve)), this.closed]);
   }
 
   end(bytes?: Buffer): void {
-    if (!this.gone) this.#response.end(bytes);
+    if (!this.disconnected) this.#response.end(bytes);
   }
 
   /** Closes the connection under the response. */

@@ -64,7 +64,7 @@ async function handle(
   });
   let delivered: Delivered = { broken: false };
   try {
-    if (exchange.gone) return;
+    if (exchange.disconnected) return;
     if (valid instanceof BedrockError) refuse(bedrockWire, call, exchange, valid);
     else {
       delivered = await run(context, {

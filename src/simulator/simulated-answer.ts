@@ -23,7 +23,7 @@ export interface Delivery {
   settle: (outputTokens: number) => void;
 }
 
-/** How a delivery went. A client that went away is seen by `exchange.gone`. */
+/** How a delivery went. A client that went away is seen by `exchange.disconnected`. */
 export interface Delivered {
   /** Absent if nothing was sent. */
   status?: number;
@@ -79,7 +79,7 @@ export async function deliverStream(delivery: Delivery): Promise<Delivered> {
   const startedAt = systemClock.now();
   if (strikesBeforeFirstByte(fault)) return failBeforeFirstByte(delivery);
   await exchange.sleep(delivery.latencyMs);
-  if (exchange.gone) {
+  if (exchange.disconnected) {
     settle(0);
     return { broken: false };
   }
@@ -164,7 +164,7 @@ async function sendPaced({ exchange, wire, msPerToken }: Delivery, events: Strea
       await exchange.write(encode(wire, due));
       due = [];
       await exchange.sleep(pauseMs);
-      if (exchange.gone) break;
+      if (exchange.disconnected) break;
     }
     due.push(event);
     tokens += event.tokens;

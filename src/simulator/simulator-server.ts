@@ -23,7 +23,7 @@ export function createSimulatorServer(services: readonly Service[], nextRequestI
   const server = createServer((request, response) => {
     const exchange = new Exchange(request, response);
     serve(exchange, services).catch((error: unknown) => {
-      if (exchange.gone || response.headersSent) response.destroy();
+      if (exchange.disconnected || response.headersSent) response.destroy();
       else sendError(exchange, toBedrockError(error), nextRequestId());
     });
   });

@@ -25,7 +25,7 @@ export function cannotBeStored(error: unknown, failures: number): boolean {
  * @param isFinal whether it is pointless to repeat the operation after so many failures. Default: never.
  * @throws what the operation threw, once `giveUp` is aborted or the error is final
  */
-export async function persistently<T>(
+export async function retryForever<T>(
   context: Pick<WorkerContext, "log" | "timers" | "random">,
   what: string,
   giveUp: AbortSignal,

@@ -11,7 +11,7 @@ import { Orphans } from "./recovery/orphans.ts";
 import { startReconciler } from "./recovery/reconciler.ts";
 import { recover } from "./recovery/recovery.ts";
 import { repeat } from "./timers.ts";
-import { createPricer } from "./token-sizer.ts";
+import { createTokenSizer } from "./token-sizer.ts";
 import { createWorker } from "./worker.ts";
 import type { WorkerContext } from "./worker-context.ts";
 
@@ -32,12 +32,12 @@ export function startWork(
   opened: (() => Promise<unknown>)[],
   { processId, afterKill = false }: { processId?: string | undefined; afterKill?: boolean } = {},
 ): void {
-  const pricer = createPricer(context);
-  opened.push(() => pricer.idle());
+  const tokenSizer = createTokenSizer(context);
+  opened.push(() => tokenSizer.idle());
   const orphans = new Orphans(context, processId);
   const worker = createWorker(context, {
     rebuild: (giveUp) => recover({ ...context, orphans, afterKill }, worker.renewLeases, giveUp),
-    onWaiting: pricer.price,
+    onWaiting: tokenSizer.size,
   });
   opened.push(async () => {
     await worker.stop();
@@ -46,7 +46,7 @@ export function startWork(
   worker.start();
   opened.push(startReconciler(context));
   const { settings, log } = context;
-  const rounds: [everyMs: number, run: () => Promise<void>, trouble: string][] = [
+  const rounds: [everyMs: number, run: () => Promise<void>, failure: string][] = [
     [pausesMs, () => followPauses(context), "failed to tell the queue what is paused; trying again"],
     [
       eraseMs,
@@ -58,7 +58,7 @@ export function startWork(
     [sweepMs, () => sweepAwaited(context), "failed to remove what waited for repeated requests"],
     [checkpointMs, () => saveLearnedLimits(context), "failed to save what was learned about quotas"],
   ];
-  for (const [everyMs, run, trouble] of rounds) {
-    opened.push(repeat(context.timers, everyMs, run, (error) => log.warn({ err: error }, trouble)));
+  for (const [everyMs, run, failure] of rounds) {
+    opened.push(repeat(context.timers, everyMs, run, (error) => log.warn({ err: error }, failure)));
   }
 }

@@ -7,18 +7,18 @@ import type { WorkerContext } from "./worker-context.ts";
 /** Jobs per batch: what one acquire can use, and few enough that their prompts may be in memory together. */
 const batchSize = 64;
 
-export interface Pricer {
+export interface TokenSizer {
   /** Counts a batch of waiting jobs, unless one is being counted. Never throws. */
-  price(): void;
+  size(): void;
   /** Resolves when nothing is being counted. */
   idle(): Promise<void>;
 }
 
-export function createPricer(context: WorkerContext): Pricer {
+export function createTokenSizer(context: WorkerContext): TokenSizer {
   let underWay: Promise<void> | undefined;
   return {
-    price() {
-      underWay ??= priceWaiting(context)
+    size() {
+      underWay ??= sizeWaiting(context)
         .catch((error) => context.log.warn({ err: error }, "failed to count the tokens of waiting jobs"))
         .finally(() => {
           underWay = undefined;
@@ -31,7 +31,7 @@ export function createPricer(context: WorkerContext): Pricer {
 }
 
 /** Counts one batch. */
-async function priceWaiting(
+async function sizeWaiting(
   context: Pick<WorkerContext, "scheduler" | "store" | "tokenCounter" | "tokenRatios" | "settings">,
 ): Promise<void> {
   const waiting = await context.scheduler.listUncounted(batchSize);

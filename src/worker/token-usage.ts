@@ -12,7 +12,7 @@ import { isSavedRatios, type SavedRatios } from "../jobs/tokens/token-ratios.ts"
 const checkpoint = "token-ratios";
 const measureEachMs = 100;
 /** A process that has not saved for so long is gone. */
-const goneAfterMs = 60_000;
+const expiredAfterMs = 60_000;
 
 type Context = Pick<JobsContext, "store" | "tokenCounter" | "tokenRatios" | "clock" | "log">;
 
@@ -60,7 +60,9 @@ export async function shareTokenRatios({ store, tokenRatios, clock }: Context, w
   if (!tokenRatios) return;
   const now = clock.wall();
   const saved = await load(store);
-  const others = Object.entries(saved).filter(([name, { savedAt }]) => name !== worker && now - savedAt < goneAfterMs);
+  const others = Object.entries(saved).filter(
+    ([name, { savedAt }]) => name !== worker && now - savedAt < expiredAfterMs,
+  );
   tokenRatios.heed(others.map(([, { ratios }]) => ratios));
   if (worker === undefined) return;
   // Two that save at once: one is missing until it saves again.

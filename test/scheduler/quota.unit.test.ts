@@ -337,21 +337,21 @@ describe("days that end at an hour", () => {
 
   test("a clock that steps back across the hour and over it again ends the day once", () => {
     const q = subject();
-    q.turnDay(1, 1000);
+    q.rollDay(1, 1000);
     q.charge(5, 0);
-    q.turnDay(2, 1000 + 24 * hourMs);
+    q.rollDay(2, 1000 + 24 * hourMs);
     q.charge(4, 2000);
-    q.turnDay(1, 3000);
-    q.turnDay(2, 24 * hourMs);
+    q.rollDay(1, 3000);
+    q.rollDay(2, 24 * hourMs);
     expect(q.used(2500)).toBe(4);
   });
 
   test("moving the hour does not empty the quota", () => {
     const q = subject();
-    q.turnDay(5, 20 * hourMs);
+    q.rollDay(5, 20 * hourMs);
     q.charge(7, 0);
     q.reconfigure(quota("q", 10, { per: "day", resetHourUtc: 9 }), guardMs);
-    q.turnDay(14, 5 * hourMs);
+    q.rollDay(14, 5 * hourMs);
     expect(q.used(0)).toBe(7);
     expect(q.used(5 * hourMs)).toBe(0);
   });

@@ -134,16 +134,16 @@ describe.skipIf(withoutRedis())("a server in the place of Redis", () => {
   test("F16: a Redis that is full does not end the start, and says why", async () => {
     const { server, client } = await startOwn();
     await client.config("SET", "maxmemory", "1");
-    const { away } = await openQueueLogged(server.url);
-    expect(away).toMatch(/^Redis is not available \(OOM command not allowed/);
+    const { unavailable } = await openQueueLogged(server.url);
+    expect(unavailable).toMatch(/^Redis is not available \(OOM command not allowed/);
   });
 
   test("F7: a server that is no Redis does not end the start, and says why", async () => {
     const web: Server = createServer((_request, response) => response.end("hello")).listen(0, "127.0.0.1");
     onTestFinished(() => void web.close());
     await new Promise((listening) => web.once("listening", listening));
-    const { away } = await openQueueLogged(`redis://127.0.0.1:${(web.address() as AddressInfo).port}`);
-    expect(away).toMatch(/^Redis is not available \(\w+: .*\)/);
+    const { unavailable } = await openQueueLogged(`redis://127.0.0.1:${(web.address() as AddressInfo).port}`);
+    expect(unavailable).toMatch(/^Redis is not available \(\w+: .*\)/);
   });
 });
 

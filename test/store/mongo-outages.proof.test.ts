@@ -45,7 +45,7 @@ describe.skipIf(withoutMongo())("MongoDB away", () => {
   }
 
   /** Asks until it is answered, as the worker does with what must not be lost. */
-  async function persistently<T>(operation: () => Promise<T>): Promise<T> {
+  async function retryForever<T>(operation: () => Promise<T>): Promise<T> {
     const deadline = Date.now() + 30_000;
     for (;;) {
       try {
@@ -92,7 +92,7 @@ describe.skipIf(withoutMongo())("MongoDB away", () => {
 
     expect([...codes].filter((code) => code !== "unavailable" && code !== "fate_unknown")).toEqual([]);
     for (const { job, outcome } of acknowledged) {
-      const record = await persistently(() => store.get(job.id));
+      const record = await retryForever(() => store.get(job.id));
       expect(record?.job).toEqual(job);
       if (outcome) expect(record).toMatchObject({ state: "completed", outcome });
     }
@@ -100,7 +100,7 @@ describe.skipIf(withoutMongo())("MongoDB away", () => {
     const cutOff = acknowledged.filter(({ outcome }) => !outcome);
     for (const { job } of cutOff) {
       const outcome: Outcome = { jobId: job.id, status: "completed", at: 2, text: "again" };
-      const { outcome: winning } = await persistently(() => store.finish("UAT", outcome));
+      const { outcome: winning } = await retryForever(() => store.finish("UAT", outcome));
       expect((await store.get(job.id))?.outcome).toEqual(winning);
     }
     const unfinished = new Set((await store.unfinished({ limit: 10_000 })).items.map((i) => i.job.id));
@@ -131,7 +131,7 @@ describe.skipIf(withoutMongo())("MongoDB away", () => {
     ];
     expect(await Promise.all(operations.map(codeOf))).toEqual(operations.map(() => "unavailable"));
     await proxy.heal();
-    expect(await persistently(() => store.get(job.id))).toBeUndefined();
+    expect(await retryForever(() => store.get(job.id))).toBeUndefined();
     expect(await store.insertMany([job])).toEqual(["inserted"]);
   });
 
@@ -170,7 +170,7 @@ describe.skipIf(withoutMongo())("MongoDB away", () => {
     expect(await codeOf(store.insertMany([job]))).toBe("fate_unknown");
     expect(await codeOf(store.get(job.id))).toBe("unavailable");
     await proxy.heal();
-    expect(["inserted", "exists"]).toContain((await persistently(() => store.insertMany([job])))[0]);
+    expect(["inserted", "exists"]).toContain((await retryForever(() => store.insertMany([job])))[0]);
     expect((await store.get(job.id))?.job).toEqual(job);
   });
 
@@ -192,7 +192,7 @@ describe.skipIf(withoutMongo())("MongoDB away", () => {
       proxy.cut();
       await first;
       await proxy.heal();
-      await persistently<unknown>(operation);
+      await retryForever<unknown>(operation);
     }
     expect(await store.get(job.id)).toMatchObject({
       state: "completed",
@@ -208,7 +208,7 @@ describe.skipIf(withoutMongo())("MongoDB away", () => {
     expect(["unavailable", "fate_unknown"]).toContain(await codeOf(store.insertMany([makeJob()])));
     server.resume();
     const job = makeJob();
-    await persistently(() => store.insertMany([job]));
+    await retryForever(() => store.insertMany([job]));
     expect((await store.get(job.id))?.job).toEqual(job);
   });
 

@@ -3,7 +3,7 @@ import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { AllowedNetworks } from "../../src/domain/networks.ts";
 import { sharedAbort, sharedTimeout } from "../../src/domain/shared-abort.ts";
-import { persistently } from "../../src/worker/retry-forever.ts";
+import { retryForever } from "../../src/worker/retry-forever.ts";
 import { systemTimers } from "../../src/worker/timers.ts";
 import { post } from "../../src/worker/webhooks/post.ts";
 
@@ -20,7 +20,7 @@ const many = <T>(make: () => Promise<T>) => Array.from({ length: 30 }, make);
 test("F16: thirty writes that wait for a store that is away", async () => {
   const giveUp = sharedAbort();
   const context = { log: pino({ level: "silent" }), timers: { after: () => () => {} }, random: () => 0.5 };
-  const writes = many(() => persistently(context, "Storing", giveUp.signal, () => Promise.reject(new Error("away"))));
+  const writes = many(() => retryForever(context, "Storing", giveUp.signal, () => Promise.reject(new Error("away"))));
   await new Promise(setImmediate);
   giveUp.abort();
   expect((await Promise.allSettled(writes)).every(({ status }) => status === "rejected")).toBe(true);

@@ -72,15 +72,15 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
       const message = decode(origin, jobOf(channel), text);
       if (message) hear(message);
     },
-    onActive: (channel) => sayWanted(jobOf(channel), { anew: true }),
+    onActive: (channel) => announceWanted(jobOf(channel), { anew: true }),
   });
-  const sayAllWanted = () => {
-    for (const jobId of listeners.jobs()) sayWanted(jobId);
+  const announceAllWanted = () => {
+    for (const jobId of listeners.jobs()) announceWanted(jobId);
   };
-  const repeatWanted = setInterval(sayAllWanted, wantedMs / 3);
+  const repeatWanted = setInterval(announceAllWanted, wantedMs / 3);
   repeatWanted.unref();
   // The other connection may be back first, and what it gave reason to say was dropped then.
-  outgoing.redis.on("ready", sayAllWanted);
+  outgoing.redis.on("ready", announceAllWanted);
   let closed: Promise<void> | undefined;
 
   function jobOf(channel: string): JobId {
@@ -91,7 +91,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
     publisher.publish(prefix + message.jobId, encode(origin, message));
   }
 
-  function sayWanted(jobId: JobId, anew: { anew?: true } = {}): void {
+  function announceWanted(jobId: JobId, anew: { anew?: true } = {}): void {
     if (listeners.wantText(jobId)) send({ type: "wanted", jobId, ...anew });
   }
 
@@ -106,7 +106,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
     }
     // A call begins; whoever makes it may not have listened when this process said that it wants the text.
     if (message.type === "restart" || (message.type === "state" && message.state === "in_progress")) {
-      sayWanted(message.jobId);
+      announceWanted(message.jobId);
     }
     listeners.deliver(message);
   }
@@ -140,7 +140,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
       const leave = listeners.add(jobId, listener, wants, onJoined);
       if (first) channels.open(prefix + jobId);
       else if (wants === "all") {
-        sayWanted(jobId, { anew: true });
+        announceWanted(jobId, { anew: true });
         // Whoever makes the call may be in this process.
         queueMicrotask(() => listeners.joined(jobId));
       }

@@ -25,7 +25,7 @@ export interface StreamedCall {
   held: Held;
   keepAliveMs: number;
   /** Aborted when nobody can be answered any more. */
-  gone: AbortSignal;
+  disconnected: AbortSignal;
   /** Aborted, with the reason, if that is because the server closes. */
   closing: AbortSignal;
   /** Submits the job. A new one is handed over before it is stored, so that no event is missed. */
@@ -35,7 +35,7 @@ export interface StreamedCall {
 
 /** @throws SluiceError before anything was sent: to be answered as to any other call */
 export async function streamJob(context: HeldContext, call: StreamedCall): Promise<void> {
-  const { reply, caller, held, gone, closing } = call;
+  const { reply, caller, held, disconnected, closing } = call;
   const broken = new AbortController();
   const breakOff = (message: string) => broken.abort(new SluiceError("stream_interrupted", message));
   const events = new EventStream(reply, {
@@ -63,7 +63,7 @@ export async function streamJob(context: HeldContext, call: StreamedCall): Promi
     const submitted = await call.submit(follow);
     if (!follower) follow(submitted.job);
     stopComments = commentWhileWaiting(context, submitted.job, events, call.keepAliveMs);
-    const signal = AbortSignal.any([gone, broken.signal]);
+    const signal = AbortSignal.any([disconnected, broken.signal]);
     const record = await whileHeld(context, submitted, held, () =>
       follower!.untilEnd(caller, { waitMs: held.waitMs, signal }),
     );

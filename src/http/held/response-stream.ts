@@ -21,14 +21,14 @@ export interface FollowedResponse {
   after?: number | undefined;
   keepAliveMs: number;
   /** Aborted when nobody can be answered any more. */
-  gone: AbortSignal;
+  disconnected: AbortSignal;
   /** Aborted, with the reason, if that is because the server closes. */
   closing: AbortSignal;
 }
 
 /** @throws SluiceError `conflict` before anything was sent, if what the reader has is void */
 export async function streamResponse(context: HeldContext, followed: FollowedResponse): Promise<void> {
-  const { reply, caller, record, after, gone, closing } = followed;
+  const { reply, caller, record, after, disconnected, closing } = followed;
   const { id: jobId } = record.job;
   let position = startOf(record, after);
   const broken = new AbortController();
@@ -58,7 +58,7 @@ export async function streamResponse(context: HeldContext, followed: FollowedRes
   );
   const stopComments = commentWhileWaiting(context, record.job, events, followed.keepAliveMs);
   try {
-    const signal = AbortSignal.any([gone, broken.signal]);
+    const signal = AbortSignal.any([disconnected, broken.signal]);
     const ended = await context.callers.whileRead(record.job, () =>
       follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
     );

@@ -15,7 +15,7 @@ import { batchResource } from "../../wire/openai/batch-resource.ts";
 import { expiresAfter } from "../../wire/openai/expires-after.ts";
 import { lineFormats } from "../../wire/openai/line-formats.ts";
 import { dryRunField, metadata as metadataField, webhookUrl } from "../../wire/request-fields.ts";
-import { closingSignal, goneSignal, whyGone } from "../disconnect.ts";
+import { closingSignal, disconnectError, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency-header.ts";
@@ -94,9 +94,9 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         ...(output_expires_after && { outputExpiresInMs: output_expires_after.seconds * 1000 }),
       };
       if (asksDryRun(request.query, dry_run)) {
-        const gone = goneSignal(reply, closing);
-        const run = await tryBatch(input, request.caller, gone).catch((error) => {
-          throw gone.aborted ? whyGone(closing) : error;
+        const disconnected = disconnectSignal(reply, closing);
+        const run = await tryBatch(input, request.caller, disconnected).catch((error) => {
+          throw disconnected.aborted ? disconnectError(closing) : error;
         });
         return sendDryRun(reply, batchDryRunResource(run, context.clock.wall()));
       }

@@ -11,7 +11,7 @@ import { ChatChunks } from "../../wire/openai/chat-chunks.ts";
 import { type ChatRequest, chatBody, chatReader, chatTexts } from "../../wire/openai/chat-request.ts";
 import { chatCompletionOf } from "../../wire/openai/chat-response.ts";
 import { openAiErrorOf } from "../../wire/openai/openai-errors.ts";
-import { closingSignal, goneSignal } from "../disconnect.ts";
+import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
 import { failureOf, type Held, heldBy, heldErrors, heldHeaders, submitHeld, whileHeld } from "../held/held-job.ts";
 import { streamJob } from "../held/held-stream.ts";
@@ -75,27 +75,27 @@ export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: n
       if (asksDryRun(request.query, chat.dryRun)) {
         return sendDryRun(reply, dryRunResource(await dryRun(context, call.input, caller), context.clock.wall()));
       }
-      const gone = goneSignal(reply, closing);
-      return chat.stream ? stream(call, caller, reply, gone) : answer(call, caller, reply, gone);
+      const disconnected = disconnectSignal(reply, closing);
+      return chat.stream ? stream(call, caller, reply, disconnected) : answer(call, caller, reply, disconnected);
     },
   );
 
-  async function answer({ input, held }: Call, caller: Caller, reply: FastifyReply, gone: AbortSignal) {
+  async function answer({ input, held }: Call, caller: Caller, reply: FastifyReply, disconnected: AbortSignal) {
     const submitted = await submitHeld(context, input, caller, held, { streamed: false });
     const { job } = submitted;
     reply.header("x-sluice-job-id", job.id);
     const record = await whileHeld(context, submitted, held, () =>
-      waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: gone }),
+      waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: disconnected }),
     );
     const failure = failureOf(record, closing);
     if (failure) throw failure;
     return chatCompletionOf(record);
   }
 
-  async function stream(call: Call, caller: Caller, reply: FastifyReply, gone: AbortSignal) {
+  async function stream(call: Call, caller: Caller, reply: FastifyReply, disconnected: AbortSignal) {
     const { input, held, includeUsage } = call;
     await streamJob(context, {
-      ...{ reply, caller, held, keepAliveMs, gone, closing },
+      ...{ reply, caller, held, keepAliveMs, disconnected, closing },
       submit: (onNew) => submitHeld(context, input, caller, held, { streamed: true, onNew }),
       form(job, events) {
         const chunks = new ChatChunks(job, includeUsage);

@@ -9,7 +9,7 @@ import { JobFollower, type JobNews } from "../../jobs/read/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { requireJob } from "../../jobs/read/view.ts";
 import { jobParams } from "../../wire/job-resource.ts";
-import { closingSignal, goneSignal } from "../disconnect.ts";
+import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
 import { EventStream } from "../event-stream.ts";
 import { commentWhileWaiting } from "../held/wait-comments.ts";
@@ -80,7 +80,7 @@ export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveM
       const stopComments = commentWhileWaiting(context, job, events, keepAliveMs);
       const follower = new JobFollower(context, jobId, tell, from);
       try {
-        const signal = AbortSignal.any([slow.signal, goneSignal(reply, closing)]);
+        const signal = AbortSignal.any([slow.signal, disconnectSignal(reply, closing)]);
         const { outcome } = await context.callers.whileRead(job, () =>
           follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
         );

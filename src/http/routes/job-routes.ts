@@ -16,7 +16,7 @@ import { jobBody, submitErrors, submitInputOf } from "../../wire/job-request.ts"
 import { jobParams, jobResource, jobSummaryResource } from "../../wire/job-resource.ts";
 import { jobFilterFields, jobFilterOf } from "../../wire/request-fields.ts";
 import { nullable } from "../../wire/resource-types.ts";
-import { closingSignal, goneSignal } from "../disconnect.ts";
+import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency-header.ts";
@@ -143,7 +143,7 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
       const waitMs = (query.wait ?? 0) * 1000;
       const record = await requireJob(context, jobId, caller);
       if (waitMs === 0 || record.outcome) return resourceOf(record);
-      const signal = goneSignal(reply, closing);
+      const signal = disconnectSignal(reply, closing);
       return resourceOf(
         await context.callers.whileRead(record.job, () => waitForEnd(context, jobId, caller, { waitMs, signal })),
       );

@@ -17,7 +17,7 @@ import { ignored, refuse } from "../../wire/openai/openai-fields.ts";
 import { ResponseEvents } from "../../wire/openai/responses-events.ts";
 import { responseBody, responseReader, responseTexts } from "../../wire/openai/responses-request.ts";
 import { jobOfResponse, type ResponseObject, responseOf } from "../../wire/openai/responses-response.ts";
-import { closingSignal, goneSignal } from "../disconnect.ts";
+import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
 import { failureOf, heldBy, heldErrors, heldHeaders, submitHeld, whileHeld } from "../held/held-job.ts";
 import { streamJob } from "../held/held-stream.ts";
@@ -104,14 +104,14 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
         reply.header("x-sluice-job-id", job.id);
         const record = await requireJob(context, job.id, caller);
         if (!stream) return { ...responseOf(record), background };
-        const gone = goneSignal(reply, closing);
-        await streamResponse(context, { reply, caller, record, keepAliveMs, gone, closing });
+        const disconnected = disconnectSignal(reply, closing);
+        await streamResponse(context, { reply, caller, record, keepAliveMs, disconnected, closing });
         return reply as never;
       }
-      const gone = goneSignal(reply, closing);
+      const disconnected = disconnectSignal(reply, closing);
       if (stream) {
         await streamJob(context, {
-          ...{ reply, caller, held, keepAliveMs, gone, closing },
+          ...{ reply, caller, held, keepAliveMs, disconnected, closing },
           submit: (onNew) => submitHeld(context, input, caller, held, { streamed: true, onNew }),
           form(job, events) {
             const form = new ResponseEvents(job);
@@ -131,7 +131,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
       const { job } = submitted;
       reply.header("x-sluice-job-id", job.id);
       const record = await whileHeld(context, submitted, held, () =>
-        waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: gone }),
+        waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: disconnected }),
       );
       const failure = failureOf(record, closing);
       if (failure) throw failure;
@@ -164,8 +164,8 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
       }
       const record = await find(params.response_id, caller);
       if (!stream) return responseOf(await viewOf(context, record));
-      const gone = goneSignal(reply, closing);
-      await streamResponse(context, { reply, caller, record, after, keepAliveMs, gone, closing });
+      const disconnected = disconnectSignal(reply, closing);
+      await streamResponse(context, { reply, caller, record, after, keepAliveMs, disconnected, closing });
       return reply as never;
     },
   );

@@ -56,7 +56,7 @@ export async function findBatch(context: BatchesContext, environment: string, id
 }
 
 /** Whether every line that will be a job is one: nothing has to be set aside for the batch itself any more. */
-export function isTakenIn({ request, steps }: Batch, now: number): boolean {
+export function isIngested({ request, steps }: Batch, now: number): boolean {
   const { submitted, cancelled, ended, validated } = steps;
   const failed = validated !== undefined && validated.errors.length > 0;
   return (

@@ -11,7 +11,7 @@ import type { Caller } from "../caller.ts";
 import { deleteFile, fileIn } from "../files/files.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { mayRun } from "../may-run.ts";
-import { markDeleted } from "../tombstones.ts";
+import { insertTombstone } from "../tombstones.ts";
 import { type Batch, batchesIn, isRead, removeBatchRecords, requireBatch } from "./batch-records.ts";
 import { lineRange } from "./batch-results.ts";
 import { isOver } from "./batches.ts";
@@ -66,7 +66,7 @@ async function beginDeletion(context: DeletionContext, { request, steps: { ended
   const value: Deletion = { request, fileIds };
   await context.store.records.insert(batchesIn(environment), [{ id: deletionId(id), order: deletionOrder(id), value }]);
   // An Idempotency-Key is bound to its id, and so is a retry of another batch.
-  await markDeleted(context, { id, retryOf });
+  await insertTombstone(context, { id, retryOf });
   await removeBatchRecords(context, environment, id);
 }
 
@@ -95,7 +95,7 @@ export async function continueDeletion(
   const deletion = (await records.get(place, [deletionId(id)])).get(deletionId(id))?.value as Deletion | undefined;
   if (!deletion) return true;
   // A crash may have come between the first record and these.
-  await markDeleted(context, { id, retryOf: deletion.request.retryOf });
+  await insertTombstone(context, { id, retryOf: deletion.request.retryOf });
   await removeBatchRecords(context, environment, id);
   for (const fileId of deletion.fileIds) await removeFile(context, environment, fileId);
   if (!(await removeLines(context, deletion.request, mayGoOn))) return false;

@@ -24,7 +24,7 @@ interface Waiting {
   /** Callers that are connected. */
   callers: number;
   /** When the last of them disconnected, by the monotonic clock. */
-  goneAt?: number;
+  disconnectedAt?: number;
   isParked: boolean;
   /** The caller asked to keep the job. */
   isKept: boolean;
@@ -65,7 +65,7 @@ export class WaitingCallers {
     waiting.callers++;
     waiting.stopListening?.();
     delete waiting.stopListening;
-    delete waiting.goneAt;
+    delete waiting.disconnectedAt;
     if (!returned) return;
     await putHolder(this.#context, job.id, { processId: this.processId, ...(keep && { isKept: true }) });
     waiting.isKept ||= keep;
@@ -101,7 +101,7 @@ export class WaitingCallers {
       this.#drop(waiting);
       return;
     }
-    waiting.goneAt = this.#context.clock.now();
+    waiting.disconnectedAt = this.#context.clock.now();
     waiting.stopListening = this.#context.events.subscribe(
       job.id,
       (event) => {
@@ -112,14 +112,16 @@ export class WaitingCallers {
       "states",
     );
     await this.#apply(waiting);
-    if (job.waitingCaller?.returnsBy !== "retry" || waiting.goneAt === undefined) return;
+    if (job.waitingCaller?.returnsBy !== "retry" || waiting.disconnectedAt === undefined) return;
     await awaitRetry(this.#context, job).catch((error) => this.#failed(error, job));
   }
 
   /** Applies the rule to the jobs whose callers disconnected. To be called every second. */
   async tidy(): Promise<void> {
     await Promise.all(
-      [...this.#waiting.values()].filter(({ goneAt }) => goneAt !== undefined).map((w) => this.#apply(w)),
+      [...this.#waiting.values()]
+        .filter(({ disconnectedAt }) => disconnectedAt !== undefined)
+        .map((w) => this.#apply(w)),
     );
   }
 
@@ -129,14 +131,14 @@ export class WaitingCallers {
   }
 
   async #apply(waiting: Waiting): Promise<void> {
-    const { job, goneAt } = waiting;
-    if (goneAt === undefined) return;
+    const { job, disconnectedAt } = waiting;
+    if (disconnectedAt === undefined) return;
     const graceMs = job.waitingCaller?.returnsBy ? this.#context.settings.limits.callerGraceS * 1000 : 0;
     try {
-      if (this.#context.clock.now() < goneAt + graceMs) {
+      if (this.#context.clock.now() < disconnectedAt + graceMs) {
         if (!waiting.isParked) waiting.isParked = await park(this.#context, job.id);
         // The caller came back meanwhile.
-        if (waiting.isParked && waiting.goneAt === undefined) await unpark(this.#context, job.id);
+        if (waiting.isParked && waiting.disconnectedAt === undefined) await unpark(this.#context, job.id);
         return;
       }
       const holder = (await readHolders(this.#context, [job])).get(job.id);
@@ -144,7 +146,7 @@ export class WaitingCallers {
       const isOwn = job.waitingCaller?.processId === this.processId;
       const mayBeLost = this.#context.settings.distributed !== undefined || !isOwn;
       const isElsewhere = holder?.isKept || holder?.processId !== this.processId;
-      if (waiting.goneAt === undefined) return;
+      if (waiting.disconnectedAt === undefined) return;
       if (isElsewhere || (await abandon(this.#context, job.id, mayBeLost))) this.#drop(waiting);
     } catch (error) {
       this.#failed(error, job);

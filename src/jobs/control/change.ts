@@ -10,7 +10,7 @@ import { queueEntryOf } from "../queue-entry.ts";
 import { requireJob } from "../read/view.ts";
 import { type NotBefore, startTime } from "../submit/not-before.ts";
 import { priorityFor } from "../submit/policy.ts";
-import { markDeleted } from "../tombstones.ts";
+import { insertTombstone } from "../tombstones.ts";
 
 /** What to change. What is absent stays as it is. */
 export interface AskedChange {
@@ -65,6 +65,6 @@ export async function removeJob(context: JobsContext, jobId: JobId, caller: Call
   if (mayRun(context, attempts)) {
     throw refuse("a call of it may still run; try again later");
   }
-  await markDeleted(context, job);
+  await insertTombstone(context, job);
   await store.remove(job.environment, jobId);
 }

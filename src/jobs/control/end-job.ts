@@ -21,7 +21,7 @@ export async function endJob(
   outcome: Omit<Outcome, "jobId">,
 ): Promise<FinishResult> {
   const result = await context.store.finish(job.environment, { jobId: job.id, ...outcome });
-  await tellEnd(context, job, result);
+  await notifyEnded(context, job, result);
   return result;
 }
 
@@ -36,11 +36,11 @@ export async function endIdleJob(
   outcome: Omit<Outcome, "jobId">,
 ): Promise<boolean> {
   const result = await context.store.finishIdle(job.environment, { jobId: job.id, ...outcome });
-  if (result) await tellEnd(context, job, result);
+  if (result) await notifyEnded(context, job, result);
   return result !== undefined;
 }
 
-async function tellEnd(context: EndingContext, job: EndedJob, result: FinishResult): Promise<void> {
+async function notifyEnded(context: EndingContext, job: EndedJob, result: FinishResult): Promise<void> {
   const { environment } = job;
   const { jobId, status, at } = result.outcome;
   if (result.first) logEnd(context.log, job, result.outcome);

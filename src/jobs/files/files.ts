@@ -7,7 +7,7 @@ import type { RecordPlace, StoredRecord } from "../../store/record-store.ts";
 import { type Caller, maySee, visibleEnvironments } from "../caller.ts";
 import type { ArrivingFile } from "../file-space.ts";
 import type { JobsContext } from "../jobs-context.ts";
-import { markDeleted } from "../tombstones.ts";
+import { insertTombstone } from "../tombstones.ts";
 import { expectExpiry, expiryId } from "./expiry-records.ts";
 
 export const filePurposes = ["batch", "batch_output"] as const;
@@ -162,7 +162,7 @@ export async function listFiles(
 export async function deleteFile(context: FilesContext, file: StoredFile): Promise<void> {
   const loose: LooseBlob = { blob: file.blob, fileId: file.id, environment: file.environment };
   // Its key is bound to its id.
-  if (file.sha256 !== undefined) await markDeleted(context, file);
+  if (file.sha256 !== undefined) await insertTombstone(context, file);
   await context.store.records.insert(filesIn(file.environment), [looseRecord(loose, context.clock.wall())]);
   await context.store.records.remove(filesIn(file.environment), [file.id, expiryId(file.id)]);
   context.fileSpace?.removed(file);

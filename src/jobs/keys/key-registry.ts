@@ -17,7 +17,7 @@ const lookAtOnce = 1000;
 /** All keys are read again although nothing seems to have changed: an older version does not say that it changed them. */
 const readAgainMs = 30_000;
 /** The scheduler is told of weights again although they are the same: a Redis that was emptied has lost them. */
-const tellAgainMs = 30_000;
+const announceAgainMs = 30_000;
 
 export interface KeyRegistry {
   /** False while there has never been a key, or keys are switched off: then everybody may do everything. */
@@ -177,7 +177,7 @@ class Registry implements KeyRegistry {
     const weights = weightsOf(records);
     const text = JSON.stringify(weights);
     const same = text === this.#told.weights;
-    if (same && (text === "{}" || clock.now() - this.#told.at < tellAgainMs)) return;
+    if (same && (text === "{}" || clock.now() - this.#told.at < announceAgainMs)) return;
     try {
       await scheduler.setTenantWeights(weights);
       this.#told = { weights: text, at: clock.now() };

@@ -12,7 +12,7 @@ import type { JobId } from "../../domain/ids.ts";
 import type { Attempt, Job, Outcome } from "../../domain/job.ts";
 import type { JobStore } from "../../store/job-store.ts";
 import type { RecordPlace } from "../../store/record-store.ts";
-import { findBatch, isTakenIn } from "../batches/batch-records.ts";
+import { findBatch, isIngested } from "../batches/batch-records.ts";
 import { Cached } from "../cached.ts";
 import type { KeyLimits } from "../caller.ts";
 import type { KeyRegistry } from "../keys/key-registry.ts";
@@ -217,7 +217,7 @@ export class Limits implements LimitsGate {
   /** One round of making good what a crash or a lost write left behind: jobs that ended, or never came, and batches. */
   async tidy(): Promise<void> {
     for (const [id, environment] of this.#room.held) {
-      if (await this.#isTakenIn(environment, id)) this.#room.letGo(id);
+      if (await this.#isIngested(environment, id)) this.#room.letGo(id);
     }
     for (const keyId of this.#context.keys.limited) {
       const known = await this.#accountOf(keyId);
@@ -240,14 +240,14 @@ export class Limits implements LimitsGate {
     const page = await this.#context.store.records.list(place, { ...heldRange(keyId), limit: tidiedAtOnce });
     for (const { id, value } of page.items) {
       const { environment } = value as HeldValue;
-      if (await this.#isTakenIn(environment, idIn(id))) await this.releaseBatch({ id: idIn(id), environment, keyId });
+      if (await this.#isIngested(environment, idIn(id))) await this.releaseBatch({ id: idIn(id), environment, keyId });
     }
   }
 
   /** Also if there is no such batch. */
-  async #isTakenIn(environment: string, id: BatchId): Promise<boolean> {
+  async #isIngested(environment: string, id: BatchId): Promise<boolean> {
     const batch = await findBatch(this.#context, environment, id);
-    return !batch || isTakenIn(batch, this.#context.clock.wall());
+    return !batch || isIngested(batch, this.#context.clock.wall());
   }
 
   async #tidyPlace(place: RecordPlace, keyId: string, cursor: string | undefined): Promise<string | undefined> {

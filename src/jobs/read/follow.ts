@@ -16,15 +16,15 @@ export type NewsListener = (news: JobNews, position: TextPosition) => void;
 export class JobFollower {
   readonly #watch: EndWatch;
   readonly #text: TextFollower;
-  readonly #tell: NewsListener;
+  readonly #notify: NewsListener;
   #told?: JobState;
   #ended = false;
 
   /** Listens from now on, which may be before the job is stored. */
   constructor(context: JobsContext, jobId: JobId, tell: NewsListener, from: TextPosition = textStart) {
     this.#text = new TextFollower(from);
-    this.#tell = tell;
-    this.#watch = new EndWatch(context, jobId, (event) => this.#hear(event));
+    this.#notify = tell;
+    this.#watch = new EndWatch(context, jobId, (event) => this.#onEvent(event));
   }
 
   /**
@@ -35,8 +35,8 @@ export class JobFollower {
     const record = await this.#watch.untilEnd(caller, { ...options, onRecord: (read) => this.#read(read) });
     if (!record.outcome || this.#ended) return record;
     this.#ended = true;
-    if (record.outcome.status === "completed") this.#tellAll(this.#text.ended(record.outcome));
-    this.#tellState(record.outcome.status);
+    if (record.outcome.status === "completed") this.#notifyAll(this.#text.ended(record.outcome));
+    this.#notifyState(record.outcome.status);
     return record;
   }
 
@@ -45,35 +45,35 @@ export class JobFollower {
     this.#watch.stop();
   }
 
-  #hear(event: JobEvent): void {
+  #onEvent(event: JobEvent): void {
     if (this.#ended) return;
     switch (event.type) {
       case "state":
         // A final one is told when the whole text is, which stands in the record by now.
-        if (!isFinal(event.state)) this.#tellState(event.state);
+        if (!isFinal(event.state)) this.#notifyState(event.state);
         break;
       case "restart":
-        this.#tellAll(this.#text.attemptBegan(event.attempt));
+        this.#notifyAll(this.#text.attemptBegan(event.attempt));
         break;
       case "tokens":
-        this.#tellAll(this.#text.piece(event.attempt, event.index, event.text, event.pieces));
+        this.#notifyAll(this.#text.piece(event.attempt, event.index, event.text, event.pieces));
     }
   }
 
   /** What a listener that comes late, or back, has missed. */
   #read({ state, outcome, attempts }: JobRecord): void {
     if (outcome || this.#ended) return;
-    this.#tellAll(this.#text.attemptBegan(attempts.at(-1)?.n ?? 0));
-    if (this.#told === undefined) this.#tellState(state);
+    this.#notifyAll(this.#text.attemptBegan(attempts.at(-1)?.n ?? 0));
+    if (this.#told === undefined) this.#notifyState(state);
   }
 
-  #tellAll(news: readonly TextNews[]): void {
-    for (const one of news) this.#tell(one, this.#text.position);
+  #notifyAll(news: readonly TextNews[]): void {
+    for (const one of news) this.#notify(one, this.#text.position);
   }
 
-  #tellState(state: JobState): void {
+  #notifyState(state: JobState): void {
     if (state === this.#told) return;
     this.#told = state;
-    this.#tell({ type: "state", state }, this.#text.position);
+    this.#notify({ type: "state", state }, this.#text.position);
   }
 }

@@ -1,4 +1,4 @@
-// Taking jobs: the next one by fair shares, on a deployment whose quotas admit it, charged and leased in one step.
+// Dispatcher jobs: the next one by fair shares, on a deployment whose quotas admit it, charged and leased in one step.
 import type { JobId } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { decide, fairCostOn } from "../admission.ts";
@@ -15,7 +15,7 @@ const headsAsked = 32;
 /** Jobs handed out as impossible in one acquire: a model that is gone may have left a million. */
 const impossibleAtOnce = 256;
 
-export class Taking {
+export class Dispatcher {
   config: SchedulerConfig;
   /** Before this time a job that no deployment can ever serve waits for another configuration. */
   impossibleFrom = Number.NEGATIVE_INFINITY;
@@ -58,7 +58,7 @@ export class Taking {
       if (decision.kind === "impossible" && now < this.impossibleFrom) {
         askAgainAt = Math.min(askAgainAt, this.impossibleFrom);
         if (route.tiers.length === 0) closed.add(job.route);
-        else this.#waiting.hold(job, this.impossibleFrom, now);
+        else this.#waiting.park(job, this.impossibleFrom, now);
         continue;
       }
       if (decision.kind === "impossible") {
@@ -67,8 +67,8 @@ export class Taking {
         continue;
       }
       askAgainAt = Math.min(askAgainAt, decision.at);
-      if (decision.held) {
-        this.#waiting.hold(job, decision.at, now);
+      if (decision.parked) {
+        this.#waiting.park(job, decision.at, now);
         continue;
       }
       const count = (asked.get(job.route) ?? 0) + 1;
@@ -97,15 +97,15 @@ export class Taking {
       const served = !request.environments || request.environments.includes(entry.environment);
       const decision = decide(this.#waiting.applicant(entry), route.tiers, now, request.deployments);
       if (decision.kind === "impossible" && now < this.impossibleFrom) {
-        this.#waiting.hold(entry, this.impossibleFrom, now);
+        this.#waiting.park(entry, this.impossibleFrom, now);
       } else if (decision.kind === "impossible") {
         this.#takeOut(entry);
         result.impossible.push({ jobId: entry.jobId, environment: entry.environment, reason: decision.reason });
       } else if (decision.kind === "admitted" && served && result.grants.length < request.max) {
         this.#waiting.clearBooking(route);
         result.grants.push(this.#grant(entry, decision.deployment, decision.model, now));
-      } else if (decision.kind === "blocked" && decision.held) {
-        this.#waiting.hold(entry, decision.at, now);
+      } else if (decision.kind === "blocked" && decision.parked) {
+        this.#waiting.park(entry, decision.at, now);
       } else {
         askAgainAt = Math.min(askAgainAt, this.#waiting.keepBooking(route, entry, now, served, request.deployments));
         if (served && decision.kind === "blocked") askAgainAt = Math.min(askAgainAt, decision.at);

@@ -76,10 +76,10 @@ export class Fleet {
   }
 
   /** Empties the daily quotas whose reset hour has passed. */
-  turnDays(now: number, wallMs: number): void {
+  rollDays(now: number, wallMs: number): void {
     for (const quota of this.quotas.values()) {
       const into = intoDay(quota, wallMs);
-      if (into !== undefined) quota.turnDay(Math.round((wallMs - into) / hourMs), now + Math.ceil(dayMs - into));
+      if (into !== undefined) quota.rollDay(Math.round((wallMs - into) / hourMs), now + Math.ceil(dayMs - into));
     }
   }
 

@@ -24,7 +24,7 @@ import type {
 import type { SchedulerConfig } from "../scheduler-configuration.ts";
 import { applySignal, refusalOf } from "../signals.ts";
 import { type Judgement, judgeRefusal, suspectWaitMs } from "../suspicion.ts";
-import { Taking } from "./dispatcher.ts";
+import { Dispatcher } from "./dispatcher.ts";
 import { Explainer } from "./explainer.ts";
 import { Fleet } from "./fleet.ts";
 import { chargeAll, type Lease, Leases, settleCharges } from "./leases.ts";
@@ -53,7 +53,7 @@ class MemoryScheduler implements Scheduler {
   #configuredAt: number;
   readonly #fleet: Fleet;
   readonly #waiting: WaitingRoom;
-  readonly #taking: Taking;
+  readonly #dispatcher: Dispatcher;
   readonly #leases = new Leases();
   readonly #explainer = new Explainer();
   readonly #replies = new Replies();
@@ -68,21 +68,21 @@ class MemoryScheduler implements Scheduler {
     this.#config = options.config;
     this.#fleet = new Fleet(options.config);
     this.#waiting = new WaitingRoom(options.config, this.#fleet, this.#pauses);
-    this.#taking = new Taking(options.config, this.#waiting, this.#leases, this.#pauses, this.#token);
+    this.#dispatcher = new Dispatcher(options.config, this.#waiting, this.#leases, this.#pauses, this.#token);
     this.#configuredAt = this.#now();
-    this.#taking.impossibleFrom = this.#impossibleFrom;
+    this.#dispatcher.impossibleFrom = this.#impossibleFrom;
   }
 
   async configure(config: SchedulerConfig): Promise<void> {
     if (config.version !== this.#config.version) this.#configuredAt = this.#now();
     this.#config = config;
-    this.#taking.config = config;
-    this.#taking.impossibleFrom = this.#impossibleFrom;
+    this.#dispatcher.config = config;
+    this.#dispatcher.impossibleFrom = this.#impossibleFrom;
     this.#waiting.unbookAll();
     this.#fleet.reconfigure(config);
     this.#followPauses();
     this.#waiting.reconfigure(config, this.#fleet);
-    this.#tellChanges();
+    this.#notifyChanges();
     this.#wake();
   }
 
@@ -100,7 +100,7 @@ class MemoryScheduler implements Scheduler {
     return this.#replies.once(`acquire ${request.operation}`, () => {
       const now = this.#tick();
       const closed = this.#rebuild.closed(now);
-      return closed ? { grants: [], impossible: [], closed } : this.#taking.take(request, now);
+      return closed ? { grants: [], impossible: [], closed } : this.#dispatcher.take(request, now);
     });
   }
 
@@ -128,7 +128,7 @@ class MemoryScheduler implements Scheduler {
     return leases.map((asked) => {
       const lease = this.#leases.liveOf(asked);
       // Until everything is put back nobody knows which leases there are.
-      if (!lease) return !this.#rebuild.isOpen || this.#taking.resume(asked, now) ? "renewed" : "lost";
+      if (!lease) return !this.#rebuild.isOpen || this.#dispatcher.resume(asked, now) ? "renewed" : "lost";
       lease.expiresAt = now + this.#config.leaseMs;
       return "renewed";
     });
@@ -137,7 +137,7 @@ class MemoryScheduler implements Scheduler {
   async settle(settlements: readonly Settlement[]): Promise<SettleAnswer[]> {
     const now = this.#tick();
     const answers = settlements.map((settlement) => this.#settle(settlement, now));
-    this.#tellChanges();
+    this.#notifyChanges();
     this.#wake();
     return answers;
   }
@@ -159,8 +159,8 @@ class MemoryScheduler implements Scheduler {
     return this.#waiting.listUncounted(limit);
   }
 
-  async setTokenCounts(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void> {
-    for (const { jobId, tokens } of prices) this.#waiting.setTokenCounts(jobId, tokens);
+  async setTokenCounts(counts: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void> {
+    for (const { jobId, tokens } of counts) this.#waiting.setTokenCounts(jobId, tokens);
     this.#wake();
   }
 
@@ -225,7 +225,7 @@ class MemoryScheduler implements Scheduler {
 
   async reinstate(deployment: string): Promise<void> {
     this.#fleet.reinstate(deployment);
-    this.#tellChanges();
+    this.#notifyChanges();
     this.#wake();
   }
 
@@ -275,7 +275,7 @@ class MemoryScheduler implements Scheduler {
       const where = this.#fleet.deployments.get(deployment);
       if (!entry || !where || entry.state === "running") continue;
       this.#waiting.leave(entry);
-      const lease = this.#taking.lease(entry, grant, where, entry.tokens, this.#leases.restoredCharges(grant), now);
+      const lease = this.#dispatcher.lease(entry, grant, where, entry.tokens, this.#leases.restoredCharges(grant), now);
       this.#waiting.queue.charge(entry, lease.fairCost);
     }
   }
@@ -380,12 +380,12 @@ class MemoryScheduler implements Scheduler {
   /** What time alone brings about, before anything else is looked at. */
   #tick(): number {
     const now = this.#now();
-    this.#fleet.turnDays(now, this.#clock.wall());
+    this.#fleet.rollDays(now, this.#clock.wall());
     if (this.#rebuild.isOpen) this.#expireLeases(now);
     return now;
   }
 
-  #tellChanges(): void {
+  #notifyChanges(): void {
     for (const deployment of this.#fleet.deployments.values()) {
       const change = deployment.takeChange();
       if (change) for (const listener of this.#changeListeners) listener(change);

@@ -128,7 +128,7 @@ export class WaitingRoom {
   }
 
   /** Lets a job wait until a time, outside the queue, so that what is behind it can go on. */
-  hold(entry: Entry, until: number, now: number): void {
+  park(entry: Entry, until: number, now: number): void {
     this.leave(entry);
     this.enter(entry, now, until - now);
   }

@@ -119,7 +119,7 @@ class RedisScheduler implements Scheduler {
 
   async configure(config: SchedulerConfig): Promise<void> {
     const [changes] = await this.#runner.run("configure", [JSON.stringify(config)]);
-    this.#tellChanges(changes);
+    this.#notifyChanges(changes);
   }
 
   async setTenantWeights(tenants: Record<string, number>): Promise<void> {
@@ -169,7 +169,7 @@ class RedisScheduler implements Scheduler {
     for (const part of pages(settlements)) {
       const reply = await this.#runner.run("settle", part.flatMap(settleArguments));
       all.push(...answers<SettleAnswer>(reply));
-      this.#tellChanges(reply[1]);
+      this.#notifyChanges(reply[1]);
     }
     return all;
   }
@@ -182,8 +182,8 @@ class RedisScheduler implements Scheduler {
     return uncountedJobs(await this.#runner.run("list_uncounted", [limit]));
   }
 
-  async setTokenCounts(prices: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void> {
-    for (const part of pages(prices)) {
+  async setTokenCounts(counts: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void> {
+    for (const part of pages(counts)) {
       const args = part.flatMap(({ jobId, tokens }) => [packId(jobId), tokens.input, tokens.output]);
       await this.#runner.run("set_token_counts", args);
     }
@@ -213,7 +213,7 @@ class RedisScheduler implements Scheduler {
 
   async reinstate(deployment: string): Promise<void> {
     const [changes] = await this.#runner.run("reinstate", [deployment]);
-    this.#tellChanges(changes);
+    this.#notifyChanges(changes);
   }
 
   async pause(target: PauseTarget): Promise<void> {
@@ -258,7 +258,7 @@ class RedisScheduler implements Scheduler {
     return () => this.#changeListeners.delete(listener);
   }
 
-  #tellChanges(rows: unknown): void {
+  #notifyChanges(rows: unknown): void {
     for (const change of deploymentChanges(rows)) {
       for (const listener of this.#changeListeners) listener(change);
     }

@@ -44,7 +44,7 @@ async function complete(context: CallContext, exchange: Exchange): Promise<void>
   });
   let delivered: Delivered = { broken: false };
   try {
-    if (exchange.gone) return;
+    if (exchange.disconnected) return;
     if (read instanceof BedrockError) {
       refuse(openAiWire, call, exchange, read);
       return;

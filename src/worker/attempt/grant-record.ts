@@ -7,7 +7,7 @@ import { logEnd } from "../../jobs/control/end-job.ts";
 import { announceEnd } from "../../jobs/webhooks/webhook-records.ts";
 import type { Grant, RechargeResult, SettleAnswer, Settlement } from "../../scheduler/scheduler.ts";
 import type { BeginResult } from "../../store/job-store.ts";
-import { cannotBeStored, persistently } from "../retry-forever.ts";
+import { cannotBeStored, retryForever } from "../retry-forever.ts";
 import type { WorkerContext } from "../worker-context.ts";
 import { reservedNanoUsd } from "./call-cost.ts";
 import type { RunningCall } from "./running-call.ts";
@@ -138,7 +138,7 @@ export class GrantRecord {
   }
 
   #store<T>(what: string, operation: () => Promise<T>): Promise<T> {
-    return persistently(this.#context, what, this.#giveUp, operation, cannotBeStored);
+    return retryForever(this.#context, what, this.#giveUp, operation, cannotBeStored);
   }
 
   /** All attempts of the job; undefined if another worker may have begun one. */
@@ -148,7 +148,7 @@ export class GrantRecord {
   }
 
   #persist<T>(what: string, operation: () => Promise<T>): Promise<T> {
-    return persistently(this.#context, what, this.#giveUp, operation);
+    return retryForever(this.#context, what, this.#giveUp, operation);
   }
 }
 

@@ -8,7 +8,7 @@ import { createLineCounter } from "../../jobs/batches/line-counter.ts";
 import { sweepLooseBlobs } from "../../jobs/files/files.ts";
 import { repeat } from "../timers.ts";
 import { type BatchContext, Interrupted } from "./batch-context.ts";
-import { Claims } from "./batch-lease.ts";
+import { BatchLeases } from "./batch-lease.ts";
 import { driveBatch } from "./drive-batch.ts";
 
 const roundMs = 1_000;
@@ -25,7 +25,7 @@ export interface BatchDriver {
 
 export function startBatchDriver(context: BatchContext): BatchDriver {
   const { settings, timers, log } = context;
-  const claims = new Claims(context);
+  const leases = new BatchLeases(context);
   const counter = createLineCounter(context);
   const driving = new Map<BatchId, Promise<void>>();
   let stopped = false;
@@ -54,7 +54,7 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
   async function takeFurther(environment: string, ids: readonly BatchId[], run: typeof drive): Promise<void> {
     for (const id of ids) {
       if (stopped) return;
-      if (driving.has(id) || !(await claims.hold(environment, id))) continue;
+      if (driving.has(id) || !(await leases.hold(environment, id))) continue;
       if (driving.size >= maxAtOnce) await Promise.race(driving.values());
       driving.set(
         id,
@@ -65,7 +65,7 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
 
   async function remove(environment: string, id: BatchId): Promise<void> {
     try {
-      await continueDeletion(context, environment, id, async () => !stopped && (await claims.hold(environment, id)));
+      await continueDeletion(context, environment, id, async () => !stopped && (await leases.hold(environment, id)));
     } catch (error) {
       log.warn({ err: error, batchId: id }, "failed to remove what a deleted batch left behind");
     }
@@ -74,7 +74,7 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
   async function drive(environment: string, id: BatchId): Promise<void> {
     try {
       await driveBatch(context, counter, environment, id, async () => {
-        if (stopped || !(await claims.hold(environment, id))) throw new Interrupted();
+        if (stopped || !(await leases.hold(environment, id))) throw new Interrupted();
       });
     } catch (error) {
       if (!(error instanceof Interrupted))
@@ -85,7 +85,7 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
   async function sweep(): Promise<void> {
     await sweepExpiredFiles(context);
     await sweepLooseBlobs(context);
-    for (const environment of settings.runs) await claims.sweep(environment);
+    for (const environment of settings.runs) await leases.sweep(environment);
   }
 
   const warn = (error: unknown) => log.warn({ err: error }, "failed to look for batches to advance");

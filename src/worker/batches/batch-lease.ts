@@ -12,14 +12,14 @@ const slotMs = 5_000;
 /** Slots are kept this long, for processes whose clocks are behind. */
 const keptSlots = 24;
 
-type ClaimsContext = Pick<WorkerContext, "store" | "clock" | "settings" | "workerId">;
+type BatchLeaseContext = Pick<WorkerContext, "store" | "clock" | "settings" | "workerId">;
 
-export class Claims {
-  readonly #context: ClaimsContext;
+export class BatchLeases {
+  readonly #context: BatchLeaseContext;
   /** What is known of the latest slot of a batch. */
   readonly #known = new Map<BatchId, { slot: number; mine: boolean }>();
 
-  constructor(context: ClaimsContext) {
+  constructor(context: BatchLeaseContext) {
     this.#context = context;
   }
 
@@ -45,7 +45,7 @@ export class Claims {
     const { store, workerId } = this.#context;
     const place = batchesIn(environment);
     const id = `${batchId}/claim/${slot}`;
-    const [answer] = await store.records.insert(place, [{ id, order: claimOrder(slot), value: { workerId } }]);
+    const [answer] = await store.records.insert(place, [{ id, order: leaseOrder(slot), value: { workerId } }]);
     let mine = answer === "inserted";
     if (!mine) {
       // Perhaps by an earlier call of ours whose answer was lost.
@@ -59,8 +59,8 @@ export class Claims {
   /** Forgets slots that are over. */
   async sweep(environment: string): Promise<void> {
     const { store, clock } = this.#context;
-    const to = claimOrder(Math.floor(clock.wall() / slotMs) - keptSlots);
-    const { items } = await store.records.list(batchesIn(environment), { from: claimOrder(0), to, limit: 1000 });
+    const to = leaseOrder(Math.floor(clock.wall() / slotMs) - keptSlots);
+    const { items } = await store.records.list(batchesIn(environment), { from: leaseOrder(0), to, limit: 1000 });
     await store.records.remove(
       batchesIn(environment),
       items.map((item) => item.id),
@@ -68,4 +68,4 @@ export class Claims {
   }
 }
 
-const claimOrder = (slot: number) => `claim/${String(Math.max(0, slot)).padStart(12, "0")}`;
+const leaseOrder = (slot: number) => `claim/${String(Math.max(0, slot)).padStart(12, "0")}`;

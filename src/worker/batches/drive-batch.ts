@@ -10,7 +10,7 @@ import {
   type Batch,
   closeBatch,
   findBatch,
-  isTakenIn,
+  isIngested,
   loadProgress,
   takeStep,
 } from "../../jobs/batches/batch-records.ts";
@@ -54,8 +54,8 @@ export async function driveBatch(
   if (!format) throw new Error(`There is no format for ${request.endpoint}`);
 
   const wasSubmitted = batch.steps.submitted !== undefined;
-  batch = await takeIn(context, batch, format, proceed);
-  if (!wasSubmitted && isTakenIn(batch, clock.wall())) await context.limits?.releaseBatch(request);
+  batch = await ingest(context, batch, format, proceed);
+  if (!wasSubmitted && isIngested(batch, clock.wall())) await context.limits?.releaseBatch(request);
   if (isOver(batchStatus(batch.steps))) return closeBatch(context, environment, id);
   if (!batch.steps.validated) return endUnvalidated(context, batch);
 
@@ -77,7 +77,7 @@ export async function driveBatch(
 }
 
 /** From the check of the file to a job for each line. */
-async function takeIn(
+async function ingest(
   context: BatchContext,
   batch: Batch,
   format: LineFormat,

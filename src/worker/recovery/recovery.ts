@@ -10,7 +10,7 @@ import { readPauses } from "../../jobs/control/pauses.ts";
 import { queueEntryOf } from "../../jobs/queue-entry.ts";
 import type { RestoredCharge, RestorePart } from "../../scheduler/scheduler.ts";
 import { usageCharge } from "../attempt/usage-charge.ts";
-import { persistently } from "../retry-forever.ts";
+import { retryForever } from "../retry-forever.ts";
 import type { WorkerContext } from "../worker-context.ts";
 import { loadLearnedLimits } from "./learned-limits.ts";
 import type { Orphans } from "./orphans.ts";
@@ -49,7 +49,7 @@ export async function recover(
   const startedAt = clock.now();
   const ticket = await scheduler.beginRebuild();
   if (ticket === undefined) return;
-  const persist = <T>(operation: () => Promise<T>) => persistently(context, "rebuild the queue", giveUp, operation);
+  const persist = <T>(operation: () => Promise<T>) => retryForever(context, "rebuild the queue", giveUp, operation);
 
   const paused = (await persist(() => readPauses(context))).map(({ target }) => target);
   await scheduler.restore(ticket, { learned: await persist(() => loadLearnedLimits(context)), paused });

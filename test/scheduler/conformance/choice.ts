@@ -186,7 +186,7 @@ export function choiceCases(declare: Case): void {
     expect(await d.deployment("d")).toMatchObject({ state: "cooling_down", reason: "a proxy answers" });
   });
 
-  declare("calls that ran when the trouble began say nothing new, for better or worse", configOf([]), async (d) => {
+  declare("calls that ran when the outage began say nothing new, for better or worse", configOf([]), async (d) => {
     await d.add(...jobs(1, 9));
     const grants = await d.grants(5);
     for (const grant of grants.slice(0, 3)) await d.refuse(grant, capacity);
@@ -244,7 +244,7 @@ export function choiceCases(declare: Case): void {
     expect(await d.take()).toEqual([1, 2]);
   });
 
-  declare("a deployment in trouble leaves the other of the same model alone", twoRegions, async (d) => {
+  declare("a deployment in outage leaves the other of the same model alone", twoRegions, async (d) => {
     await d.add(...jobs(1, 30));
     const grant = await d.takeOne();
     await d.refuse(grant, misconfigured);

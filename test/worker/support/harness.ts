@@ -22,7 +22,7 @@ import { openSqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
 import { turnToLeave } from "../../../src/worker/attempt/send-slots.ts";
 import { Orphans } from "../../../src/worker/recovery/orphans.ts";
 import { recover } from "../../../src/worker/recovery/recovery.ts";
-import { createPricer } from "../../../src/worker/token-sizer.ts";
+import { createTokenSizer } from "../../../src/worker/token-sizer.ts";
 import { createWorker, type Worker } from "../../../src/worker/worker.ts";
 import type { WorkerContext } from "../../../src/worker/worker-context.ts";
 import { testSettings } from "../../support/jobs-context.ts";
@@ -97,11 +97,11 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     workerId: "test-worker",
     providers: new Map<string, Provider>([[deployment, provider]]),
   };
-  const pricer = createPricer(context);
+  const tokenSizer = createTokenSizer(context);
   const orphans = new Orphans(context, "p2");
   const worker = createWorker(context, {
     rebuild: (giveUp) => recover({ ...context, orphans }, worker.renewLeases, giveUp),
-    onWaiting: pricer.price,
+    onWaiting: tokenSizer.size,
   });
 
   async function quiet(): Promise<void> {

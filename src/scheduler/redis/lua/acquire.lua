@@ -47,14 +47,14 @@ local function grantBooked()
     local isServed = not environments or contains(environments, shares.flow(entry.flow).environment)
     local decision = admission.decide(entry, routes.get(route).tiers, served)
     if decision.kind == 'impossible' and now < state.impossibleFrom() then
-      waiting_room.hold(entry, state.impossibleFrom())
+      waiting_room.park(entry, state.impossibleFrom())
     elseif decision.kind == 'impossible' then
       cannotRun(entry, decision.reason)
     elseif decision.kind == 'admitted' and isServed and #granted < max then
       waiting_room.clearBooking(entry)
       grant(entry, decision.deployment, decision.model)
-    elseif decision.kind == 'blocked' and decision.held then
-      waiting_room.hold(entry, decision.at)
+    elseif decision.kind == 'blocked' and decision.parked then
+      waiting_room.park(entry, decision.at)
     else
       askAgainAt = math.min(askAgainAt, waiting_room.keepBooking(entry, isServed, served))
       if isServed and decision.kind == 'blocked' then askAgainAt = math.min(askAgainAt, decision.at) end
@@ -81,13 +81,13 @@ local function grantFromQueue()
       if #routes.get(route).tiers == 0 then
         closed[route] = true
       else
-        waiting_room.hold(entry, state.impossibleFrom())
+        waiting_room.park(entry, state.impossibleFrom())
       end
     elseif decision.kind == 'impossible' then
       cannotRun(entry, decision.reason)
-    elseif decision.held then
+    elseif decision.parked then
       askAgainAt = math.min(askAgainAt, decision.at)
-      waiting_room.hold(entry, decision.at)
+      waiting_room.park(entry, decision.at)
     else
       askAgainAt = math.min(askAgainAt, decision.at)
       asked[route] = (asked[route] or 0) + 1

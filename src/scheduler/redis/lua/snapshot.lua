@@ -16,15 +16,15 @@ local deploymentRows, quotaRows, depthRows = {}, {}, {}
 for _, id in ipairs(config.deployments) do
   local deployment = deploymentOf[id]
   local own = deployment.state
-  local isOut = own.onTrial and own.trouble and own.trouble.state == 'out_of_service'
-  local trouble = isOut and own.trouble or deployments.trouble(deployment)
+  local isOut = own.onTrial and own.outage and own.outage.state == 'out_of_service'
+  local outage = isOut and own.outage or deployments.outage(deployment)
   table.insert(deploymentRows, {
     deployment.id,
     deployment.state.running,
     deployment.maxConcurrency,
-    trouble and trouble.state or 'in_service',
-    trouble and trouble.reason or '',
-    trouble and math.max(0, trouble.untilTime - now) or -1,
+    outage and outage.state or 'in_service',
+    outage and outage.reason or '',
+    outage and math.max(0, outage.untilTime - now) or -1,
   })
 end
 for _, name in ipairs(config.quotas) do

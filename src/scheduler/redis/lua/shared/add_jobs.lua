@@ -1,4 +1,4 @@
--- Adds the jobs that stand in the arguments from `first` to `last`; `lists` holds owners and routes: see add.lua.
+-- Adds the jobs that stand in the arguments from `first` to `last`; `lists` holds owners and routes: see enqueue.lua.
 --- @include "state"
 --- @include "deployment"
 --- @include "waiting_room"

@@ -64,10 +64,10 @@ local function activeTier(job, tiers)
   return nil
 end
 
-local function troubleOn(deployment)
-  local trouble = deployments.trouble(deployment)
-  local kind = trouble.state == 'cooling_down' and 'cool_down' or 'out_of_service'
-  return { kind = kind, deployment = deployment.id, reason = trouble.reason }, trouble.untilTime
+local function outageOf(deployment)
+  local outage = deployments.outage(deployment)
+  local kind = outage.state == 'cooling_down' and 'cool_down' or 'out_of_service'
+  return { kind = kind, deployment = deployment.id, reason = outage.reason }, outage.untilTime
 end
 
 local function outOfService(job, tiers)
@@ -77,8 +77,8 @@ local function outOfService(job, tiers)
   for _, tier in ipairs(tiers) do
     for _, deployment in ipairs(tier.deployments) do
       if everAdmits(job, deployment) then
-        local trouble, untilTime = troubleOn(deployment)
-        on = on or trouble
+        local outage, untilTime = outageOf(deployment)
+        on = on or outage
         at = math.min(at, untilTime)
       end
     end
@@ -94,8 +94,8 @@ end
 
 local function obstacleOf(job, deployment)
   if deployment.paused then return pausedBy('deployment\n' .. deployment.id, true) end
-  if deployments.trouble(deployment) then
-    local on, at = troubleOn(deployment)
+  if deployments.outage(deployment) then
+    local on, at = outageOf(deployment)
     return { on = on, at = at, forAll = true }
   end
   if not everAdmits(job, deployment) then return 'impossible' end
@@ -105,10 +105,10 @@ local function obstacleOf(job, deployment)
   local latest, latestAt
   -- Before this time not even the smallest job would be admitted.
   local closedUntil = now
-  local held = false
+  local parked = false
   for _, quota in ipairs(deployment.quotas) do
     local cost = admission.costOn(quota, deployment, job)
-    held = held or quotas.heldUntil(quota, cost) ~= nil
+    parked = parked or quotas.parkedUntil(quota, cost) ~= nil
     local at
     if quotas.admits(quota, cost) then
       at = quotas.givesWayUntil(quota, cost, job.id)
@@ -124,7 +124,7 @@ local function obstacleOf(job, deployment)
   end
   if not latest then return nil end
   local on = { kind = 'quota', deployment = deployment.id, quota = latest.name }
-  return { on = on, at = latestAt, forAll = closedUntil >= latestAt, held = held }
+  return { on = on, at = latestAt, forAll = closedUntil >= latestAt, parked = parked }
 end
 
 -- What would be left of the fullest quota, in thousandths of its limit; without quotas, of the concurrency.
@@ -151,7 +151,7 @@ local function avoidedBy(job, tier, served)
   return nil
 end
 
--- Answers { kind = admitted, deployment, model }, { kind = blocked, on, at, forAll, held } or { kind = impossible, reason }.
+-- Answers { kind = admitted, deployment, model }, { kind = blocked, on, at, forAll, parked } or { kind = impossible, reason }.
 -- `served`: the ids of the deployments that the asking worker serves, or nil for all.
 function admission.decide(job, tiers, served)
   local reason = impossible(job, tiers)
@@ -162,7 +162,7 @@ function admission.decide(job, tiers, served)
   if tier.paused then return pausedBy('model\n' .. tier.model, false) end
   local best, bestHeadroom, blocked
   local forAll = true
-  local held = true
+  local parked = true
   local givesWay = false
   local avoided = avoidedBy(job, tier, served)
   for before = 1, place - 1 do forAll = forAll and not anyInService(tiers[before]) end
@@ -170,11 +170,11 @@ function admission.decide(job, tiers, served)
     local isAvoided = avoided and avoided[deployment.id]
     local isAsked = not isAvoided and (not served or contains(served, deployment.id))
     if not isAsked then
-      held = false
+      parked = false
       if isAvoided then forAll = false end
     else
       local obstacle = obstacleOf(job, deployment)
-      held = held and (obstacle == 'impossible' or type(obstacle) == 'table' and obstacle.held == true)
+      parked = parked and (obstacle == 'impossible' or type(obstacle) == 'table' and obstacle.parked == true)
       local reason, untilTime
       if not obstacle and suspects.givesWay(job.suspect, deployment.id) then
         reason, untilTime = deployments.leftToOthers(deployment)
@@ -204,12 +204,12 @@ function admission.decide(job, tiers, served)
   -- A fallback is left as soon as something before it is back.
   for before = 1, place - 1 do
     for _, deployment in ipairs(tiers[before].deployments) do
-      local trouble = deployments.trouble(deployment)
-      if trouble then at = math.min(at, trouble.untilTime) end
+      local outage = deployments.outage(deployment)
+      if outage then at = math.min(at, outage.untilTime) end
     end
   end
   local on = blocked and blocked.on or { kind = 'turn' }
-  return { kind = 'blocked', on = on, at = at, forAll = forAll, held = givesWay or (held and blocked ~= nil) }
+  return { kind = 'blocked', on = on, at = at, forAll = forAll, parked = givesWay or (parked and blocked ~= nil) }
 end
 
 -- Where a job that does not fit now will fit first, if nothing else is charged until then: deployment, time, tier.

@@ -22,6 +22,8 @@ end
 function deployments.openAll()
   for name in pairs(control.quotas) do quotas.open(name) end
   for id, own in pairs(control.deployments) do
+    -- Earlier versions named it trouble.
+    own.outage, own.trouble = own.outage or own.trouble, nil
     local settings = own.settings
     local deployment = {
       id = id,
@@ -39,22 +41,22 @@ function deployments.openAll()
 end
 
 function deployments.inService(deployment)
-  local trouble = deployment.state.trouble
-  return not trouble or now >= trouble.untilTime
+  local outage = deployment.state.outage
+  return not outage or now >= outage.untilTime
 end
 
 -- Why it is not in service, and until when; nil if it is.
-function deployments.trouble(deployment)
-  return not deployments.inService(deployment) and deployment.state.trouble or nil
+function deployments.outage(deployment)
+  return not deployments.inService(deployment) and deployment.state.outage or nil
 end
 
 -- Whether it is in service again, but on trial and left to jobs that it has not refused: why, and until when; else nil.
 -- The time counts from when a job that it has refused could go, and anew after a call that told nothing.
 function deployments.leftToOthers(deployment)
   local own = deployment.state
-  if not own.onTrial or not own.trouble or not deployments.inService(deployment) then return nil end
+  if not own.onTrial or not own.outage or not deployments.inService(deployment) then return nil end
   own.leftUntil = own.leftUntil or now + leftToOthersMs
-  if now < own.leftUntil then return own.trouble.reason, own.leftUntil end
+  if now < own.leftUntil then return own.outage.reason, own.leftUntil end
   return nil
 end
 
@@ -64,19 +66,19 @@ function deployments.hasRoom(deployment)
 end
 
 function deployments.reinstate(own)
-  own.trouble = nil
+  own.outage = nil
   own.failures = 0
   own.onTrial = false
   own.accusers = {}
 end
 
-local function enter(own, trouble, trialSize)
-  own.trouble = trouble
+local function enter(own, outage, trialSize)
+  own.outage = outage
   own.onTrial = true
   own.trialSize = trialSize or 1
   own.leftUntil = nil
   own.accusers = {}
-  if trouble.state == 'out_of_service' then own.answeredAt = -infinity end
+  if outage.state == 'out_of_service' then own.answeredAt = -infinity end
 end
 
 local function pause(deployment, backoff, reason, retryAfterMs)
@@ -92,14 +94,14 @@ end
 -- It refused a job, and nothing shows yet whose fault that was.
 local function accuse(deployment, id, reason, grantedAt)
   local own = deployment.state
-  local trouble = own.trouble
-  if not deployments.inService(deployment) or (trouble and grantedAt < trouble.untilTime) then return end
+  local outage = own.outage
+  if not deployments.inService(deployment) or (outage and grantedAt < outage.untilTime) then return end
   own.accusers = own.accusers or {}
   local known = false
   for _, accuser in ipairs(own.accusers) do known = known or accuser == id end
   if not known then table.insert(own.accusers, id) end
   own.accusedAt = now
-  local isTrial = own.onTrial and trouble and trouble.state == 'out_of_service'
+  local isTrial = own.onTrial and outage and outage.state == 'out_of_service'
   if not isTrial and #own.accusers < accusersAllowed then return end
   local step = 2 ^ math.min(16, own.failures)
   own.failures = own.failures + 1
@@ -107,7 +109,7 @@ local function accuse(deployment, id, reason, grantedAt)
     state = 'out_of_service',
     untilTime = now + math.min(coolDown.maxMs, coolDown.baseMs * step),
     reason = reason,
-    accusedSince = trouble and trouble.accusedSince or now,
+    accusedSince = outage and outage.accusedSince or now,
   }, step)
 end
 
@@ -115,23 +117,23 @@ end
 function deployments.takeChanges()
   local changes = {}
   for id, own in pairs(control.deployments) do
-    local trouble = own.onTrial and own.trouble or nil
+    local outage = own.onTrial and own.outage or nil
     local told = own.told or { state = 'in_service', reason = '' }
-    local current = trouble and trouble.state or 'in_service'
+    local current = outage and outage.state or 'in_service'
     if current ~= told.state then
-      own.told = { state = current, reason = trouble and trouble.reason or told.reason }
+      own.told = { state = current, reason = outage and outage.reason or told.reason }
       table.insert(changes, { id, current, own.told.reason })
     end
   end
   return changes
 end
 
--- Whether a call says something new: not if it was running when the trouble began.
+-- Whether a call says something new: not if it was running when the outage began.
 local function isFresh(deployment, grantedAt)
-  local trouble = deployment.state.trouble
-  if not trouble then return true end
-  if trouble.accusedSince then return grantedAt > trouble.accusedSince end
-  return grantedAt >= trouble.untilTime
+  local outage = deployment.state.outage
+  if not outage then return true end
+  if outage.accusedSince then return grantedAt > outage.accusedSince end
+  return grantedAt >= outage.untilTime
 end
 
 -- ---------------------------------------------------------------- signals
@@ -195,9 +197,9 @@ local function usedUpToday(deployment, retryAfterMs)
       pause(other, park, 'The provider says that the tokens per day ' .. what .. ' are used up.', retryAfterMs)
     end
   end
-  local trouble = deployments.trouble(deployment)
+  local outage = deployments.outage(deployment)
   for _, quota in ipairs(daily) do
-    if trouble then learning.park(quota.state, trouble.untilTime) end
+    if outage then learning.park(quota.state, outage.untilTime) end
   end
 end
 
@@ -217,7 +219,7 @@ end
 -- detail: the throttle, or the reason.
 function deployments.signal(deployment, call, kind, detail, retryAfterMs)
   if kind == 'ok' then
-    -- Calls that were running when the trouble began do not end it: 50 that end well would cancel every cool-down.
+    -- Calls that were running when the outage began do not end it: 50 that end well would cancel every cool-down.
     local own = deployment.state
     if call.grantedAt >= (own.accusedAt or -infinity) then own.accusers = {} end
     if isFresh(deployment, call.grantedAt) then

@@ -87,12 +87,12 @@ local function intoDay(quota)
 end
 
 -- What time alone brings about, before anything else is looked at: daily quotas whose reset hour has passed.
-local function turnDays()
+local function rollDays()
   for _, quota in pairs(quotaOf) do
     local into = intoDay(quota)
     if into then
       local day = math.floor((state.wall - into) / hourMs + 0.5)
-      quotas.turnDay(quota, day, now + math.ceil(dayMs - into))
+      quotas.rollDay(quota, day, now + math.ceil(dayMs - into))
     end
   end
 end
@@ -100,7 +100,7 @@ end
 -- To be called by every script that asks or charges quotas.
 function fleet.open()
   deployments.openAll()
-  turnDays()
+  rollDays()
 end
 
 -- Charges what was called before a rebuild. To be given in the order of time.

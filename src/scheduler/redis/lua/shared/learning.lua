@@ -91,9 +91,9 @@ local function lowerLimit(own, used)
 end
 
 -- Until when a cost is not tried, because as much was refused when it went alone; nil if it may be.
-function learning.heldUntil(own, cost)
-  local isHeld = cost > own.limit.value and cost >= own.tooMuch and now < own.heldUntil
-  return isHeld and own.heldUntil or nil
+function learning.parkedUntil(own, cost)
+  local isParked = cost > own.limit.value and cost >= own.tooMuch and now < own.heldUntil
+  return isParked and own.heldUntil or nil
 end
 
 local function hold(own, refused)

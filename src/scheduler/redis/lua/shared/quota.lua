@@ -123,13 +123,13 @@ end
 function quotas.admits(quota, cost)
   quota_log.age(quota)
   local own = quota.state
-  if now < own.closedUntil or learning.heldUntil(own, cost) then return false end
+  if now < own.closedUntil or learning.parkedUntil(own, cost) then return false end
   return logAdmits(quota, cost, own.used) and pacer.admits(quota, cost)
 end
 
 -- Until when the cost is not tried, because as much was refused alone; nil if it may be.
-function quotas.heldUntil(quota, cost)
-  return learning.heldUntil(quota.state, cost)
+function quotas.parkedUntil(quota, cost)
+  return learning.parkedUntil(quota.state, cost)
 end
 
 -- When two costs fit at once; infinite if time alone does not bring that.
@@ -143,12 +143,12 @@ end
 function quotas.givesWayUntil(quota, cost, id)
   local own = quota.state
   local turn = own.bookings[id] and own.bookings[id].turn or infinity
-  local goneAt = quota_log.expiry(quota, slotOf(quota, now))
+  local disconnectedAt = quota_log.expiry(quota, slotOf(quota, now))
   local untilTime
   for _, booking in pairs(own.bookings) do
     if booking.turn < turn then
       local at = math.max(booking.at, now)
-      local alive = aliveAt(quota, at) + (goneAt > at and cost or 0)
+      local alive = aliveAt(quota, at) + (disconnectedAt > at and cost or 0)
       if not (logAdmits(quota, booking.cost, alive) and pacer.admitsAfter(quota, cost, booking.cost, at)) then
         local started = booking.at > now and booking.at or bothFitAt(quota, cost, booking.cost)
         untilTime = math.max(untilTime or now, started)
@@ -164,8 +164,8 @@ end
 
 function quotas.earliest(quota, cost)
   quota_log.age(quota)
-  local held = quotas.heldUntil(quota, cost) or now
-  return math.max(now, quota.state.closedUntil, held, earliestByLog(quota, cost), pacer.earliest(quota, cost, 0))
+  local parked = quotas.parkedUntil(quota, cost) or now
+  return math.max(now, quota.state.closedUntil, parked, earliestByLog(quota, cost), pacer.earliest(quota, cost, 0))
 end
 
 -- When the cost will be admitted if the quota is used to the full and so much goes before it.
@@ -263,7 +263,7 @@ function quotas.succeeded(quota)
 end
 
 -- Tells a quota that the provider resets at an hour which day it is. A new day begins with nothing used.
-function quotas.turnDay(quota, day, endsAt)
+function quotas.rollDay(quota, day, endsAt)
   local own = quota.state
   if own.day and day > own.day then quota_log.clear(quota) end
   own.day = math.max(own.day or day, day)

@@ -39,7 +39,7 @@ function waiting_room.enter(entry, delayMs)
 end
 
 -- Lets a job wait until a time, outside the queue, so that what is behind it can go on.
-function waiting_room.hold(entry, untilTime)
+function waiting_room.park(entry, untilTime)
   waiting_room.leave(entry)
   waiting_room.enter(entry, untilTime - now)
 end

@@ -1,7 +1,7 @@
 // Which process has a batch: one at a time, and another one once the first does not come back.
 import { expect } from "vitest";
 import { newBatchId } from "../../src/domain/batch.ts";
-import { Claims } from "../../src/worker/batches/batch-lease.ts";
+import { BatchLeases } from "../../src/worker/batches/batch-lease.ts";
 import { test } from "../support/fixtures.ts";
 import { type TestStore, testSettings } from "../support/jobs-context.ts";
 
@@ -14,15 +14,15 @@ let now = 1_800_000_000_000;
 const clock = { now: () => now, wall: () => now };
 const slotMs = 5_000;
 
-function claimsOf(workerId: string, distributed = true): Claims {
+function leasesOf(workerId: string, distributed = true): BatchLeases {
   const backends = { mongoUrl: "mongodb://x", redisUrl: "redis://x" };
   const settings = { ...testSettings(), ...(distributed && { distributed: backends }) };
-  return new Claims({ store: shared.store, clock, settings, workerId });
+  return new BatchLeases({ store: shared.store, clock, settings, workerId });
 }
 
 test("one process has a batch as long as it comes back, then another one", async () => {
   const batch = newBatchId();
-  const [a, b] = [claimsOf("a"), claimsOf("b")];
+  const [a, b] = [leasesOf("a"), leasesOf("b")];
   const first = await Promise.all([a.hold("UAT", batch), b.hold("UAT", batch)]);
   expect(first.toSorted()).toEqual([false, true]);
   const [owner, other] = first[0] ? [a, b] : [b, a];
@@ -39,16 +39,16 @@ test("one process has a batch as long as it comes back, then another one", async
 
 test("a process that lost the answer of its claim has it all the same; batches do not mix", async () => {
   const [batch, another] = [newBatchId(), newBatchId()];
-  expect(await claimsOf("a").hold("UAT", batch)).toBe(true);
-  expect(await claimsOf("a").hold("UAT", batch)).toBe(true);
-  expect(await claimsOf("b").hold("UAT", batch)).toBe(false);
-  expect(await claimsOf("b").hold("UAT", another)).toBe(true);
+  expect(await leasesOf("a").hold("UAT", batch)).toBe(true);
+  expect(await leasesOf("a").hold("UAT", batch)).toBe(true);
+  expect(await leasesOf("b").hold("UAT", batch)).toBe(false);
+  expect(await leasesOf("b").hold("UAT", another)).toBe(true);
 });
 
-test("old claims are swept, present ones are not; where there is one process there are none", async () => {
+test("old leases are swept, present ones are not; where there is one process there are none", async () => {
   const batch = newBatchId();
-  const claims = claimsOf("a");
-  await claims.hold("PROD", batch);
+  const leases = leasesOf("a");
+  await leases.hold("PROD", batch);
   const records = async () =>
     (
       await shared.store.records.list(
@@ -56,11 +56,11 @@ test("old claims are swept, present ones are not; where there is one process the
         { from: "claim/", to: "claim0", limit: 100 },
       )
     ).items.length;
-  await claims.sweep("PROD");
+  await leases.sweep("PROD");
   expect(await records()).toBe(1);
   now += 60 * slotMs;
-  await claims.sweep("PROD");
+  await leases.sweep("PROD");
   expect(await records()).toBe(0);
-  expect(await claimsOf("a", false).hold("PROD", batch)).toBe(true);
+  expect(await leasesOf("a", false).hold("PROD", batch)).toBe(true);
   expect(await records()).toBe(0);
 });
