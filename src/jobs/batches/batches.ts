@@ -14,7 +14,7 @@ import { onOneLine } from "../../domain/json-lines.ts";
 import type { Caller } from "../caller.ts";
 import { fileIdOf, readFile, requireFile, type StoredFile, writeFile } from "../files/files.ts";
 import type { JobsContext } from "../jobs-context.ts";
-import { type Once, withIdempotency } from "../submit/idempotency.ts";
+import { bindOnce, findOnce, type Once } from "../submit/idempotency.ts";
 import { deletedAmong } from "../tombstones.ts";
 import { checkWebhookUrl } from "../webhooks/webhook-url.ts";
 import type { LineFormats } from "./batch-lines.ts";
@@ -45,17 +45,25 @@ export async function createBatch(
   caller: Caller,
   once?: Once,
 ): Promise<Batch> {
-  const request = await withIdempotency<Omit<BatchRequest, "id">, BatchRequest>(context, caller, once, {
-    newId: newBatchId,
-    find: async (id) => {
-      const found = await requireBatch(context, id, caller).catch(() => undefined);
-      return found?.request;
-    },
-    prepare: () => batchRequestOf(context, formats, input, caller),
-    commit: (id, prepared) => insertBatch(context, { id, ...prepared }),
-  });
+  const request = await createOnce(context, formats, input, caller, once);
   context.onBatch?.();
   return { request, steps: {} };
+}
+
+async function createOnce(
+  context: JobsContext,
+  formats: LineFormats,
+  input: BatchInput,
+  caller: Caller,
+  once: Once | undefined,
+): Promise<BatchRequest> {
+  const find = async (id: string) => (await requireBatch(context, id, caller).catch(() => undefined))?.request;
+  const created = await findOnce(context, caller, once, find);
+  if (created) return created;
+
+  const checked = await batchRequestOf(context, formats, input, caller);
+  const { id, existing } = await bindOnce(context, caller, once, newBatchId, find);
+  return existing ?? insertBatch(context, { id, ...checked });
 }
 
 /**

@@ -4,7 +4,7 @@ import { createHash, type Hash } from "node:crypto";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Caller } from "../caller.ts";
 import type { ArrivingFile } from "../file-space.ts";
-import { type Once, withIdempotency } from "../submit/idempotency.ts";
+import { bindOnce, type Once } from "../submit/idempotency.ts";
 import { type FilesContext, newFileId, type StoredFile, writeFile } from "./files.ts";
 
 export interface Upload {
@@ -22,40 +22,37 @@ export interface Upload {
  * @throws SluiceError `idempotency_conflict` if the key was used for something else; `limit_exceeded`; what the store, the stream or
  *   `describe` throws, and then the upload may be repeated
  */
-export function uploadFile(context: FilesContext, upload: Upload): Promise<StoredFile> {
-  const { environment, caller, once, bytes, describe } = upload;
-  return withIdempotency<void, StoredFile>(context, caller, once, {
-    newId: newFileId,
-    // What was sent is read in any case, to be compared.
-    find: async () => undefined,
-    prepare: async () => {},
-    async commit(id) {
-      const { tenant } = caller;
-      const arriving = await context.fileSpace?.begin(tenant);
-      try {
-        return await write(id, tenant, arriving);
-      } finally {
-        arriving?.end();
-      }
-    },
-  });
-
-  async function write(id: string, tenant: string, arriving: ArrivingFile | undefined): Promise<StoredFile> {
-    const place = { id, environment };
-    const sentBytes = arriving ? counted(bytes, arriving) : bytes;
-    if (!once) return writeFile(context, place, sentBytes, async () => ({ tenant, ...(await describe()) }), arriving);
-    const hash = createHash("sha256");
-    const describeAll = async () => ({ tenant, ...(await describe()), sha256: hash.digest("hex") });
-    let sent: Awaited<ReturnType<typeof describeAll>> | undefined;
-    const describeOnce = async () => {
-      sent = await describeAll();
-      return sent;
-    };
-    const file = await writeFile(context, place, hashed(sentBytes, hash), describeOnce, arriving);
-    if (file.sha256 === sent?.sha256 && file.filename === sent?.filename && file.purpose === sent?.purpose) return file;
-    const message = "The Idempotency-Key was used before for another file.";
-    throw new SluiceError("idempotency_conflict", message, { field: "Idempotency-Key" });
+export async function uploadFile(context: FilesContext, upload: Upload): Promise<StoredFile> {
+  const { caller, once } = upload;
+  // A file under the id is not returned at once: what was sent is read and compared with it.
+  const { id } = await bindOnce(context, caller, once, newFileId, async () => undefined);
+  const arriving = await context.fileSpace?.begin(caller.tenant);
+  try {
+    return await write(context, upload, id, arriving);
+  } finally {
+    arriving?.end();
   }
+}
+
+async function write(
+  context: FilesContext,
+  { environment, caller: { tenant }, once, bytes, describe }: Upload,
+  id: string,
+  arriving: ArrivingFile | undefined,
+): Promise<StoredFile> {
+  const place = { id, environment };
+  const sentBytes = arriving ? counted(bytes, arriving) : bytes;
+  if (!once) return writeFile(context, place, sentBytes, async () => ({ tenant, ...(await describe()) }), arriving);
+  const hash = createHash("sha256");
+  let sent: (Awaited<ReturnType<Upload["describe"]>> & { tenant: string; sha256: string }) | undefined;
+  const describeOnce = async () => {
+    sent = { tenant, ...(await describe()), sha256: hash.digest("hex") };
+    return sent;
+  };
+  const file = await writeFile(context, place, hashed(sentBytes, hash), describeOnce, arriving);
+  if (file.sha256 === sent?.sha256 && file.filename === sent?.filename && file.purpose === sent?.purpose) return file;
+  const message = "The Idempotency-Key was used before for another file.";
+  throw new SluiceError("idempotency_conflict", message, { field: "Idempotency-Key" });
 }
 
 async function* counted(bytes: AsyncIterable<Uint8Array>, arriving: ArrivingFile): AsyncIterable<Uint8Array> {

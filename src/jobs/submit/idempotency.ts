@@ -1,13 +1,13 @@
-// Doing once what is asked for twice. A client that lost the answer to a submit sends it again under the same
-// Idempotency-Key and gets the same job.
+// A client that lost the answer to a request sends it again under the same Idempotency-Key and gets the same result.
 //
-// The key is bound to an id by an insert under a hash of tenant and key, after everything was checked and before anything
-// is stored under that id. So of two requests at the same time, in whichever processes, one decides the id; and after a
-// crash in between, the next request finds the id and stores under it.
+// The key is bound to an id by an insert under a hash of tenant and key. A request first looks up what is stored under its
+// key (`findOnce`), then checks what it is asked, then binds the key (`bindOnce`) and stores under the bound id. So of two
+// requests at once, in any processes, one decides the id, and a request that is refused binds nothing. After a crash
+// between binding and storing, the next request gets the same id and stores under it.
 //
-// An id whose job was deleted (deleted.ts) is not stored under again. It is followed by another one, bound by an insert
-// under a hash of key and deleted id, so here too the first one decides. The key's own record then moves on to the new id:
-// that only shortens the way there and keeps the key remembered, so the last word is as good as any.
+// An id that was deleted (tombstones.ts) is never stored under again. A record under a hash of key and deleted id binds
+// its successor, so here too the first insert decides. The key's own record is then overwritten with the new id. That only
+// shortens the way there and keeps the key for another day, so it does not matter which of two writes comes last.
 import { createHash } from "node:crypto";
 import { SluiceError } from "../../domain/errors.ts";
 import { printJson } from "../../domain/json-text.ts";
@@ -16,100 +16,131 @@ import type { JobsContext } from "../jobs-context.ts";
 import { deletedAmong, orderOf, idempotencyPlace as place } from "../tombstones.ts";
 import { checkDepth } from "./json-values.ts";
 
-/** How long a key is remembered at least. */
+/** How long a key is kept at least. */
 const keptMs = 24 * 3_600_000;
 const sweptAtOnce = 1000;
 
-/** A request that is to be done once. */
+/** Identifies a request that is to be carried out once. */
 export interface Once {
   /** The client's own text. */
   key: string;
-  /** Of the operation and everything that was asked: see `digestOf`. */
+  /** Hash of the operation and everything that was asked; see `digestOf`. */
   digest: string;
 }
 
-export interface Steps<Prepared, Result> {
-  newId: () => string;
-  /** What was stored under the id, if it was; then nothing is done again. */
-  find: (id: string) => Promise<Result | undefined>;
-  /** Whether what is stored under the id does not count, so that another id follows it, as for a deleted one. */
-  isVoid?: (id: string) => Promise<boolean>;
-  /** Checks what is asked. What it throws binds the key to nothing: the client may correct the request. */
-  prepare: () => Promise<Prepared>;
-  /** Stores under the id, the first one wins. May be called at the same time by another process, with the same id. */
-  commit: (id: string, prepared: Prepared) => Promise<Result>;
+/** Returns what is stored under an id: undefined if nothing is, null if it counts as deleted. */
+export type FindStored<T> = (id: string) => Promise<T | null | undefined>;
+
+export interface Bound<T> {
+  /** The id to store under. */
+  id: string;
+  /** What another request with the same key has stored under the id. */
+  existing?: T;
+}
+
+type IdempotencyContext = Pick<JobsContext, "store" | "clock">;
+
+/**
+ * Returns what an earlier request with the key has stored; undefined if there is none, or no key.
+ * @throws SluiceError `idempotency_conflict` if the tenant used the key for something else; what the store throws
+ */
+export async function findOnce<T>(
+  { store }: IdempotencyContext,
+  caller: Caller,
+  once: Once | undefined,
+  find: FindStored<T>,
+): Promise<T | undefined> {
+  if (once === undefined) return undefined;
+  const first = firstRecordId(caller, once);
+  for (let recordId = first; ; ) {
+    const id = await boundId(store, recordId, once);
+    if (id === undefined) return undefined;
+    const stored = await findKept(store, id, find);
+    if (stored !== null) return stored;
+    recordId = nextRecordId(first, id);
+  }
 }
 
 /**
- * @param once absent: there is no key, and every request is a new one
- * @throws SluiceError `idempotency_conflict` if the tenant used the key for something else; what the steps and the store
- *   throw, and then the request may be repeated
+ * Binds the key to an id, once everything about the request was checked; the first request decides the id. Without a key
+ * every request gets a new id.
+ * @throws SluiceError as `findOnce`; then the request may be repeated
  */
-export async function withIdempotency<Prepared, Result>(
-  { store, clock }: Pick<JobsContext, "store" | "clock">,
+export async function bindOnce<T>(
+  { store, clock }: IdempotencyContext,
   caller: Caller,
   once: Once | undefined,
-  { newId, find, isVoid, prepare, commit }: Steps<Prepared, Result>,
-): Promise<Result> {
-  if (once === undefined) {
-    const prepared = await prepare();
-    return commit(newId(), prepared);
-  }
-  const boundId = async (recordId: string): Promise<string | undefined> => {
-    const bound = (await store.records.get(place, [recordId])).get(recordId)?.value as Bound | undefined;
-    if (bound && bound.digest !== once.digest) throw conflict();
-    return bound?.id;
-  };
+  newId: () => string,
+  find: FindStored<T>,
+): Promise<Bound<T>> {
+  if (once === undefined) return { id: newId() };
   const record = (recordId: string, id: string) => {
-    const value: Bound = { id, digest: once.digest };
+    const value: Binding = { id, digest: once.digest };
     return { id: recordId, order: orderOf(clock.wall()), value };
   };
-  const isUsedUp = async (id: string) => (await deletedAmong(store, [id])).has(id) || ((await isVoid?.(id)) ?? false);
-
-  const first = hashOf([caller.tenant, once.key]);
-  let recordId = first;
-  let prepared: Prepared | undefined;
-  for (;;) {
-    let id = await boundId(recordId);
-    if (id !== undefined) {
-      const found = await find(id);
-      if (found !== undefined) return found;
-      if (await isUsedUp(id)) {
-        recordId = hashOf([first, id]);
-        continue;
-      }
+  const first = firstRecordId(caller, once);
+  for (let recordId = first; ; ) {
+    const offered = newId();
+    const [answer] = await store.records.insert(place, [record(recordId, offered)]);
+    const id = answer === "inserted" ? offered : await boundId(store, recordId, once);
+    // The record was swept since.
+    if (id === undefined) continue;
+    const existing = id === offered ? undefined : await findKept(store, id, find);
+    if (existing === null) {
+      recordId = nextRecordId(first, id);
+      continue;
     }
-    prepared ??= await prepare();
-    let isNew = false;
-    if (id === undefined) {
-      id = newId();
-      const [answer] = await store.records.insert(place, [record(recordId, id)]);
-      isNew = answer === "inserted";
-      if (!isNew) id = (await boundId(recordId)) ?? id;
-    }
-    // While the request was checked, another process may have made the job, and somebody deleted it.
-    if (!isNew && (await isUsedUp(id))) continue;
     if (recordId !== first) await store.records.put(place, record(first, id));
-    return commit(id, prepared);
+    return existing === undefined ? { id } : { id, existing };
   }
 }
 
-interface Bound {
+interface Binding {
   id: string;
   digest: string;
 }
 
+/** @throws SluiceError `idempotency_conflict` */
+async function boundId(
+  { records }: Pick<JobsContext["store"], "records">,
+  recordId: string,
+  { digest }: Once,
+): Promise<string | undefined> {
+  const binding = (await records.get(place, [recordId])).get(recordId)?.value as Binding | undefined;
+  if (binding && binding.digest !== digest) throw conflict();
+  return binding?.id;
+}
+
+async function findKept<T>(
+  store: JobsContext["store"],
+  id: string,
+  find: FindStored<T>,
+): Promise<T | null | undefined> {
+  const stored = await find(id);
+  if (stored !== undefined) return stored;
+  return (await deletedAmong(store, [id])).has(id) ? null : undefined;
+}
+
+function firstRecordId({ tenant }: Caller, { key }: Once): string {
+  return hashOf([tenant, key]);
+}
+
+/** Returns the id of the record that binds the successor of a deleted id. */
+function nextRecordId(first: string, deletedId: string): string {
+  return hashOf([first, deletedId]);
+}
+
 /**
- * Of what is asked: the same for the same operation with an equal body, in whatever order its keys stand.
+ * Returns a hash of an operation and its body. The order of keys in the body makes no difference.
  * @param body as it came out of JSON
- * @throws SluiceError `invalid_request` if it is nested too deep to be read
+ * @throws SluiceError `invalid_request` if it is nested too deeply to be read
  */
 export function digestOf(operation: string, body: unknown): string {
   checkDepth(body);
   return hashOf([operation, body]);
 }
 
-/** Forgets keys, and marks of deleted jobs, that nobody needs any more. */
+/** Removes keys and tombstones whose time is over. */
 export async function sweepIdempotencyKeys({ store, clock }: Pick<JobsContext, "store" | "clock">): Promise<void> {
   const to = orderOf(clock.wall() - keptMs);
   for (;;) {
@@ -135,8 +166,6 @@ function conflict(): SluiceError {
   return new SluiceError(
     "idempotency_conflict",
     "The Idempotency-Key was used before for a request with another body.",
-    {
-      field: "Idempotency-Key",
-    },
+    { field: "Idempotency-Key" },
   );
 }

@@ -13,7 +13,7 @@ import { checkWebhookUrl } from "../webhooks/webhook-url.ts";
 import { checkContent, checkMessages, checkTools } from "./content.ts";
 import { markEphemeral } from "./ephemeral.ts";
 import { type AdmissionContext, admitCounted, admitEstimated, admitWithFallbacks, modelsOf } from "./feasibility.ts";
-import { type Once, withIdempotency } from "./idempotency.ts";
+import { bindOnce, findOnce, type Once } from "./idempotency.ts";
 import { startTime } from "./not-before.ts";
 import { environmentFor, priorityFor, regionsFor, requireServedModel } from "./policy.ts";
 import type { SubmitInput } from "./submit-input.ts";
@@ -45,37 +45,33 @@ export interface SubmitHooks {
  * caller had disconnected was never answered: it does not count, and a new one is accepted.
  * @throws SluiceError as `submit`, and `idempotency_conflict`
  */
-export function submitOnce(
+export async function submitOnce(
   context: JobsContext,
   input: SubmitInput,
   caller: Caller,
   once: Once | undefined,
   { beforeNew, onNew }: SubmitHooks = {},
 ): Promise<Job> {
-  const { store } = context;
-  return withIdempotency(context, caller, once, {
-    newId: newJobId,
-    async find(id) {
-      const record = await store.get(id);
-      return record && !wasAbandoned(record) ? record.job : undefined;
-    },
-    async isVoid(id) {
-      const record = await store.get(id);
-      return record !== undefined && wasAbandoned(record);
-    },
-    async prepare() {
-      const job = await buildJob(context, input, caller);
-      await context.limits?.check([job]);
-      await beforeNew?.(job);
-      return job;
-    },
-    async commit(id, prepared) {
-      const job = { ...prepared, id };
-      onNew?.(job);
-      await accept(context, [job]);
-      return job;
-    },
-  });
+  const find = (id: string) => findSubmitted(context, id);
+  const submitted = await findOnce(context, caller, once, find);
+  if (submitted) return submitted;
+
+  const checked = await buildJob(context, input, caller);
+  await context.limits?.check([checked]);
+  await beforeNew?.(checked);
+
+  const { id, existing } = await bindOnce(context, caller, once, newJobId, find);
+  if (existing) return existing;
+  const job = { ...checked, id };
+  onNew?.(job);
+  await accept(context, [job]);
+  return job;
+}
+
+/** Returns null for a job that was cancelled because its caller had disconnected. */
+async function findSubmitted({ store }: JobsContext, id: string): Promise<Job | null | undefined> {
+  const record = await store.get(id);
+  return record && wasAbandoned(record) ? null : record?.job;
 }
 
 /**
