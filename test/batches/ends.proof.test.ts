@@ -134,11 +134,13 @@ test("lines that have not ended at the deadline are expired, and the batch is", 
   ]);
 });
 
-test("a request under an Idempotency-Key makes one batch", async () => {
+test("a request under an Idempotency-Key makes one batch, also when it comes twice at once", async () => {
   const input_file_id = await upload(service, lineOf("a"));
   const body = { input_file_id, endpoint, completion_window: "24h" } as const;
   const once = { headers: { "Idempotency-Key": "mine" } };
-  const first = await service.client.batches.create(body, once);
+  const create = () => service.client.batches.create(body, once);
+  const [first, other] = await Promise.all([create(), create()]);
+  expect(other.id).toBe(first.id);
   expect((await service.client.batches.create(body, once)).id).toBe(first.id);
   await expect(service.client.batches.create({ ...body, metadata: { a: "b" } }, once)).rejects.toMatchObject({
     status: 409,
