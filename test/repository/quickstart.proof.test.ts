@@ -1,5 +1,5 @@
-// The README's quick start, done as it is written: start, submit, poll, read the answer, find it in the database file.
-// What the README shows must be what the service gives; only times, ids, the port and the folder may differ.
+// Runs the README's quick start as written: start, submit, poll, read the answer, find it in the database file.
+// What the README and docs/api.md show must be what the service gives; only times, ids, the port and the folder may differ.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,15 +10,20 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 
 const root = resolve(import.meta.dirname, "../..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
+const api = readFileSync(join(root, "docs/api.md"), "utf8");
 const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
-/** The code blocks of a language, in their order. */
-function blocks(language: string): string[] {
-  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"))].map((match) => match[1]!.trim());
+/** Returns the code blocks of a language, in their order. */
+function blocks(language: string, page = readme): string[] {
+  return [...page.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"))].map((match) => match[1]!.trim());
 }
 
 const [startCommand, testCommand, enqueueCommand, statusCommand, cliCommand] = blocks("sh");
-const [shownAccepted, shownJob] = blocks("json").map((block) => JSON.parse(block));
+const [shownAccepted, shortened] = blocks("json").map((block) => JSON.parse(block));
+/** The README shows some of these fields. */
+const shownJob = blocks("json", api)
+  .map((block) => JSON.parse(block))
+  .find(({ attempts }) => attempts !== undefined);
 const [shownBanner] = blocks("text");
 const readmeUrl = "http://127.0.0.1:8000";
 
@@ -102,6 +107,8 @@ test("a first request, its answer, and the answer in the database", async () => 
     ],
   });
   expect(Object.keys(job)).toEqual(Object.keys(shownJob));
+  expect(job).toMatchObject({ ...shortened, job_id: accepted.job_id });
+  expect(Object.keys(job).filter((field) => field in shortened)).toEqual(Object.keys(shortened));
 
   const database = new DatabaseSync(join(folder, "data/SSP-dev.sqlite"), { readOnly: true });
   const row = database.prepare("SELECT text FROM generated_texts WHERE job_id = ?").get(accepted.job_id);

@@ -1,0 +1,64 @@
+// Holds the README to its length, and every link of the documentation to a page and a heading that exist.
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { expect, test } from "vitest";
+
+const root = resolve(import.meta.dirname, "../..");
+const pages = [
+  ...readdirSync(root).filter((name) => name.endsWith(".md")),
+  ...["docs", ".github"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".md"))
+      .map((name) => join(folder, name)),
+  ),
+];
+
+/** Returns a page without its code blocks, where a line that looks like a heading or a link is neither. */
+function proseOf(page: string): string {
+  return readFileSync(join(root, page), "utf8").replace(/^ *(```+)[^\n]*\n.*?^ *\1$/gms, "");
+}
+
+/** Returns the anchors that GitHub gives to the headings of a page. */
+function anchorsOf(page: string): string[] {
+  return [...proseOf(page).matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+      .replace(/[^\p{L}\p{N}_ -]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+function linksOf(page: string): string[] {
+  return [...proseOf(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!).filter((link) => !/^[a-z]+:/.test(link));
+}
+
+test("the README has at most 200 lines", () => {
+  expect(readFileSync(join(root, "README.md"), "utf8").trimEnd().split("\n").length).toBeLessThanOrEqual(200);
+});
+
+test("every link leads to a file of the repository, and to a heading of a page", () => {
+  const files = new Set(
+    readdirSync(root, { recursive: false, encoding: "utf8" }).concat(
+      ["docs", "src", "test", ".github"].flatMap((folder) =>
+        readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(folder, name)),
+      ),
+    ),
+  );
+  const broken = pages.flatMap((page) =>
+    linksOf(page)
+      .filter((link) => {
+        const [path, anchor] = link.split("#");
+        const target = path === "" ? page : relative(root, resolve(root, dirname(page), path!));
+        return !files.has(target) || (anchor !== undefined && !anchorsOf(target).includes(anchor));
+      })
+      .map((link) => `${page}: ${link}`),
+  );
+  expect(broken).toEqual([]);
+});
+
+test("the README leads to every page of docs", () => {
+  const linked = linksOf("README.md").map((link) => link.split("#")[0]);
+  const ours = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+  expect(ours.filter((name) => !linked.includes(`docs/${name}`))).toEqual([]);
+});
