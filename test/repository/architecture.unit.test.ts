@@ -133,6 +133,15 @@ test("modules are in the order in which they build on each other", () => {
   expect(wrong).toEqual([]);
 });
 
+test("docs/architecture.md lists every module, in this order", () => {
+  const page = readFileSync(resolve(src, "../docs/architecture.md"), "utf8");
+  const [, table] = /^\| module \| purpose \|\n(.*?)\n\n/ms.exec(page)!;
+  const listed = [...table!.matchAll(/^\| (.*?) \|/gm)].flatMap(([, names]) =>
+    [...names!.matchAll(/`(.+?)\/?`/g)].map(([, name]) => name!),
+  );
+  expect(listed).toEqual(Object.keys(mayImport));
+});
+
 test("imports go one way", () => {
   const wrong = files.flatMap((file) =>
     importsOf(file)
