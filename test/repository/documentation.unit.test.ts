@@ -62,3 +62,15 @@ test("the README leads to every page of docs", () => {
   const ours = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
   expect(ours.filter((name) => !linked.includes(`docs/${name}`))).toEqual([]);
 });
+
+test("the index of decisions lists every record with its title, date and status", () => {
+  const folder = join(root, "docs/decisions");
+  const records = readdirSync(folder).filter((name) => name !== "README.md");
+  const rows = records.map((name) => {
+    const text = readFileSync(join(folder, name), "utf8");
+    const [, title, date, status] = /^# (.+)\n\nDate: (\d{4}-\d{2}-\d{2})\. Status: (.+?)[.\n]/.exec(text) ?? [];
+    return `| [${title}](${name}) | ${date} | ${status} |`;
+  });
+  const listed = readFileSync(join(folder, "README.md"), "utf8").match(/^\| \[.*$/gm)!;
+  expect([...listed].sort()).toEqual(rows.sort());
+});
