@@ -8,8 +8,9 @@ import { SluiceError } from "../domain/errors.ts";
 import { isUuid, type JobId } from "../domain/ids.ts";
 import { finalStates, type Job } from "../domain/job.ts";
 import { anybody } from "../jobs/caller.ts";
-import { type AdmissionContext, requireEnvironment } from "../jobs/submit/feasibility.ts";
-import { buildJob } from "../jobs/submit/submit.ts";
+import { buildJob } from "../jobs/submit/build-job.ts";
+import type { FeasibilityContext } from "../jobs/submit/feasibility.ts";
+import { requireEnvironment } from "../jobs/submit/policy.ts";
 import type { JobStore } from "../store/job-store.ts";
 
 /** The old queue. Positions are counted from the head, where the old service took its next job. */
@@ -29,7 +30,7 @@ export interface OldJob {
   promptBytes: number;
 }
 
-export interface ImportContext extends AdmissionContext {
+export interface ImportContext extends FeasibilityContext {
   store: Pick<JobStore, "get" | "insertMany">;
 }
 

@@ -3,8 +3,9 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { lineJobId, newBatchId } from "../../src/domain/batch.ts";
 import { anybody } from "../../src/jobs/caller.ts";
+import { buildJob } from "../../src/jobs/submit/build-job.ts";
 import { sweepIdempotencyKeys } from "../../src/jobs/submit/idempotency.ts";
-import { accept, buildJob } from "../../src/jobs/submit/submit.ts";
+import { accept } from "../../src/jobs/submit/submit.ts";
 import { openTestStore, type TestStore } from "../support/jobs-context.ts";
 import { openTestMongo } from "../support/mongo-store.ts";
 import { withoutMongo } from "../support/servers.ts";

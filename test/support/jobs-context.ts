@@ -14,7 +14,7 @@ import type { Attempt, AttemptEnd, Job, Outcome } from "../../src/domain/job.ts"
 import { createMemoryEventBus } from "../../src/events/memory/memory-event-bus.ts";
 import type { JobsContext } from "../../src/jobs/jobs-context.ts";
 import { CallDurations } from "../../src/jobs/read/durations.ts";
-import { buildJob } from "../../src/jobs/submit/submit.ts";
+import { buildJob } from "../../src/jobs/submit/build-job.ts";
 import { createTokenCounter } from "../../src/jobs/tokens/token-counter.ts";
 import { announceEnd } from "../../src/jobs/webhooks/webhook-records.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";

@@ -4,9 +4,9 @@ import { type BatchError, type BatchRequest, lineJobId } from "../../domain/batc
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { Job, JobError, JobHead, Outcome } from "../../domain/job.ts";
 import type { Caller } from "../caller.ts";
+import { buildJob } from "../submit/build-job.ts";
 import { keepExact } from "../submit/exact-json.ts";
-import type { AdmissionContext } from "../submit/feasibility.ts";
-import { buildJob } from "../submit/submit.ts";
+import type { FeasibilityContext } from "../submit/feasibility.ts";
 import type { SubmitInput } from "../submit/submit-input.ts";
 import { requireUnicodeIn } from "../submit/unicode.ts";
 import type { JsonLine } from "./jsonl.ts";
@@ -93,15 +93,15 @@ function requireFields(line: object): void {
 }
 
 /**
- * The job of a line, with an id made of batch and line.
- * @throws SluiceError or LineError, at once or later: what is wrong with the line; or `unavailable`: it cannot be told now
+ * Returns the job of a line, with an id made of batch and line.
+ * @throws SluiceError or LineError: what is wrong with the line; or `unavailable`: it cannot be told now
  */
-export function lineJob(
-  context: AdmissionContext,
+export async function lineJob(
+  context: FeasibilityContext,
   request: BatchRequest,
   format: LineFormat,
   { number, customId, body, json }: RequestLine,
-): Job | Promise<Job> {
+): Promise<Job> {
   const { id: batchId, environment, createdAt: submittedAt, expiresAt } = request;
   keepExact(body, json, format.keptAsText, "body");
   const { input, stream } = format.read(body, { environment, priority: "batch" });

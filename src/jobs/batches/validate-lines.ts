@@ -2,8 +2,9 @@
 import type { BatchError, BatchRequest } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
+import type { JobsContext } from "../jobs-context.ts";
 import { type Claim, nothing, plus } from "../reservation.ts";
-import type { AdmissionContext } from "../submit/feasibility.ts";
+import type { FeasibilityContext } from "../submit/feasibility.ts";
 import { LineError, type LineFormat, lineErrorOf, lineJob, requestLine } from "./batch-lines.ts";
 import { CustomIds } from "./custom-ids.ts";
 import { jsonLines } from "./jsonl.ts";
@@ -16,7 +17,7 @@ export interface LineLimits {
   maxLineBytes: number;
 }
 
-export function lineLimits({ settings: { limits } }: Pick<AdmissionContext, "settings">): LineLimits {
+export function lineLimits({ settings: { limits } }: Pick<JobsContext, "settings">): LineLimits {
   return { maxLines: limits.maxBatchLines, maxLineBytes: limits.maxRequestBytes };
 }
 
@@ -30,7 +31,7 @@ export function lineLimits({ settings: { limits } }: Pick<AdmissionContext, "set
  * @throws what the stream throws; SluiceError `unavailable` if something cannot be told now
  */
 export async function validateLines(
-  context: AdmissionContext,
+  context: Pick<JobsContext, "limits"> & FeasibilityContext,
   request: BatchRequest,
   format: LineFormat,
   bytes: AsyncIterable<Uint8Array>,
@@ -64,8 +65,7 @@ export async function validateLines(
         if (before !== undefined) {
           throw new LineError("duplicate_custom_id", `Line ${before} has the same custom_id.`, "custom_id");
         }
-        const made = lineJob(context, request, format, parsed);
-        const job = made instanceof Promise ? await made : made;
+        const job = await lineJob(context, request, format, parsed);
         if (limits) claimed = plus(claimed, limits.claimOf(job));
         const kept = errors.length === 0 ? onJob?.(job, line.number) : undefined;
         if (kept) await kept;

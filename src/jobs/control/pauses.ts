@@ -9,8 +9,7 @@ import type { RecordPlace } from "../../store/record-store.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import type { Pause } from "../pause.ts";
-import { requireEnvironment } from "../submit/feasibility.ts";
-import { requireAdmin } from "../submit/policy.ts";
+import { requireAdmin, requireEnvironment } from "../submit/policy.ts";
 
 type Context = Pick<JobsContext, "settings" | "store" | "scheduler" | "clock">;
 

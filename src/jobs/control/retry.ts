@@ -8,8 +8,8 @@ import { isErased, type Job, type JobRecord } from "../../domain/job.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { requireJob } from "../read/view.ts";
-import { admit, requireEnvironment } from "../submit/feasibility.ts";
-import { priorityFor, regionsFor } from "../submit/policy.ts";
+import { checkFeasibility } from "../submit/feasibility.ts";
+import { priorityFor, regionsFor, requireEnvironment } from "../submit/policy.ts";
 import { accept } from "../submit/submit.ts";
 import { deletedAmong } from "../tombstones.ts";
 
@@ -39,7 +39,7 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   // The tenant may have been restricted since.
   const regions = regionsFor(context.settings, { ...caller, tenant: job.tenant }, job.regions);
   const wanted = { ...job, ...(regions && { regions }) };
-  const tokens = await admit(context, wanted, job.request);
+  const tokens = await checkFeasibility(context, wanted);
   // The retry may have been deleted since it was looked for.
   if ((await deletedAmong(context.store, [id])).has(id)) return retry(context, jobId, caller);
   // The retry of a batch's line is in none of the batch's files: it is a job like any other, also for the limits of its key.

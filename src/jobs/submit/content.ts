@@ -1,13 +1,20 @@
 // What is asked, checked as far as that needs no model: sizes, Unicode, and a conversation that can be answered.
 import { quote, SluiceError } from "../../domain/errors.ts";
-import { type ContentBlock, normaliseMessages, resultText, type Tool } from "../../domain/request.ts";
+import { type ContentBlock, normaliseMessages, resultText } from "../../domain/request.ts";
 import { parsedSchema, schemaText } from "../../domain/schema-text.ts";
 import { checkJson } from "./json-values.ts";
 import type { SubmitInput } from "./submit-input.ts";
 import { requireUnicode } from "./unicode.ts";
 
-/** @throws SluiceError `too_large`, or `invalid_request` for text that is not Unicode or JSON that is nested too deep */
+/** @throws SluiceError `too_large`, `invalid_request` */
 export function checkContent(input: SubmitInput, maxBytes: number): void {
+  checkTexts(input, maxBytes);
+  checkTools(input);
+  checkMessages(input);
+}
+
+/** @throws SluiceError `too_large`, or `invalid_request` for text that is not Unicode or JSON that is nested too deeply */
+function checkTexts(input: SubmitInput, maxBytes: number): void {
   const { messages, messagesField, system = "", stop = [], tools = [], responseFormat } = input;
   let bytes = Buffer.byteLength(system);
   requireUnicode(system, "system");
@@ -35,7 +42,7 @@ export function checkContent(input: SubmitInput, maxBytes: number): void {
   );
 }
 
-/** The block's bytes of UTF-8. */
+/** Returns the block's bytes of UTF-8. */
 function checkBlock(block: ContentBlock, field: string): number {
   switch (block.type) {
     case "cache_point":
@@ -63,7 +70,7 @@ function jsonBytes(value: unknown): number {
  * Checks a conversation in the form that providers answer.
  * @throws SluiceError `invalid_request` if there is nothing that a model could answer, or tool calls and results do not match
  */
-export function checkMessages({ messages, messagesField: field }: SubmitInput): void {
+function checkMessages({ messages, messagesField: field }: SubmitInput): void {
   const normalised = normaliseMessages(messages);
   const refuse = (message: string): never => {
     throw new SluiceError("invalid_request", message, { field });
@@ -96,7 +103,7 @@ function isOfTools({ type }: ContentBlock): boolean {
 }
 
 /** @throws SluiceError `invalid_request` for two tools of one name, or a choice among tools that are not there */
-export function checkTools(tools: readonly Tool[] = [], choice: SubmitInput["toolChoice"]): void {
+function checkTools({ tools = [], toolChoice: choice }: SubmitInput): void {
   if (tools.length === 0 && choice === undefined) return;
   const names = new Set(tools.map(({ name }) => name));
   if (names.size < tools.length) {
@@ -112,9 +119,7 @@ export function checkTools(tools: readonly Tool[] = [], choice: SubmitInput["too
     throw new SluiceError(
       "invalid_request",
       `tool_choice must name one of the tools: ${known}; got ${quote(choice.name)}.`,
-      {
-        field,
-      },
+      { field },
     );
   }
 }

@@ -12,7 +12,7 @@ import type { JobsContext } from "../jobs-context.ts";
 import { estimatePosition } from "../queue-position.ts";
 import { servedBy } from "../served-by.ts";
 import { inputFactor } from "../tokens/token-ratios.ts";
-import { buildJob } from "./submit.ts";
+import { buildJob } from "./build-job.ts";
 import type { SubmitInput } from "./submit-input.ts";
 
 export interface DryRun {

@@ -1,8 +1,8 @@
-// Whether a job could ever be called: known environment and models, a deployment in an allowed region, and a cost that
-// the model's context and the quotas can take. What can never run is refused at the door, not queued for ever.
+// Checks whether a job can ever run: known models that take its parameters, a deployment in an allowed region, and a
+// cost that the model's context and the quotas can take. A job that can never run is refused at submit and never queued.
 import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
-import type { JobHead } from "../../domain/job.ts";
+import type { Job } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
 import { estimateInput, type TokenCount } from "../../domain/tokens.ts";
 import { reservedCost } from "../../scheduler/cost.ts";
@@ -13,21 +13,9 @@ import type { FieldNames } from "./field-names.ts";
 import { parameterRefusal } from "./parameters.ts";
 
 /** What it takes to build and check a job without storing it. */
-export type AdmissionContext = Pick<
-  JobsContext,
-  "settings" | "clock" | "tokenCounter" | "tokenRatios" | "log" | "limits"
->;
+export type FeasibilityContext = Pick<JobsContext, "settings" | "clock" | "tokenCounter" | "tokenRatios" | "log">;
 
-type Wanted = Pick<JobHead, "model" | "fallbackModels" | "regions">;
-
-/** @throws SluiceError `unknown_environment` */
-export function requireEnvironment(settings: Settings, name: string): void {
-  if (Object.hasOwn(settings.environments, name)) return;
-  const known = Object.keys(settings.environments).join(", ");
-  throw new SluiceError("unknown_environment", `environment must be one of ${known}; got ${quote(name)}.`, {
-    field: "environment",
-  });
-}
+type Wanted = Pick<Job, "model" | "fallbackModels" | "regions" | "request">;
 
 /** @throws SluiceError `unknown_model` */
 function requireModel(settings: Settings, name: string, field: string): ModelSettings {
@@ -37,94 +25,64 @@ function requireModel(settings: Settings, name: string, field: string): ModelSet
 }
 
 /**
- * What a call of the job is expected to reserve. The estimate is an upper bound made in one pass; only a job that it
- * would refuse is counted exactly, because an exact count costs a hundred times as much.
- * @throws SluiceError as `admitEstimated` and `admitCounted`
+ * Returns what a call of the job reserves. The estimate is an upper bound made in one pass; only a job that it would refuse
+ * is counted exactly, because an exact count costs a hundred times as much.
+ * @param names how errors name the fields. Default: as `POST /v1/jobs` does
+ * @throws SluiceError `unknown_model`, `invalid_request` (a parameter that a model refuses, no deployment in the regions),
+ *   `context_exceeded`, `exceeds_quota`, `unavailable` (its tokens cannot be counted now)
  */
-export async function admit(
-  context: AdmissionContext,
+export async function checkFeasibility(
+  context: FeasibilityContext,
   wanted: Wanted,
-  request: CanonicalRequest,
   names?: FieldNames,
 ): Promise<TokenCount> {
-  return admitEstimated(context, wanted, request, names) ?? (await admitCounted(context, wanted, request));
-}
-
-/**
- * The estimate of what a call reserves, if every model and quota can take it; else undefined.
- * @param names how errors name the fields. Default: as `POST /v1/jobs` does
- * @throws SluiceError `unknown_model`, `invalid_request` (a parameter that a model refuses, no deployment in the regions)
- */
-export function admitEstimated(
-  context: AdmissionContext,
-  wanted: Wanted,
-  request: CanonicalRequest,
-  names?: FieldNames,
-): TokenCount | undefined {
   const { settings } = context;
-  // Refuses what is unknown.
+  const { request } = wanted;
+  // Refuses models that are not configured.
   modelsOf(settings, wanted);
   const deployments = allowedDeployments(settings, wanted);
   const refused = parameterRefusal(settings, wanted, request, names);
   if (refused) throw refused;
-  const tokens = tokensOf(context, wanted, request, estimateInput(request));
-  return contextRefusal(settings, wanted, tokens) || quotaRefusal(deployments, tokens) ? undefined : tokens;
-}
+  const refusalOf = (tokens: TokenCount) =>
+    contextRefusal(settings, wanted, tokens) ?? quotaRefusal(deployments, tokens);
 
-/**
- * What a call reserves, counted exactly.
- * @throws SluiceError `context_exceeded`, `exceeds_quota`, `unavailable` (cannot be counted now)
- */
-export async function admitCounted(
-  context: AdmissionContext,
-  wanted: Wanted,
-  request: CanonicalRequest,
-): Promise<TokenCount> {
-  const { settings } = context;
-  const tokens = tokensOf(context, wanted, request, await countExactly(context, request));
-  const refusal =
-    contextRefusal(settings, wanted, tokens) ?? quotaRefusal(allowedDeployments(settings, wanted), tokens);
+  const estimated = reservedTokens(context, wanted, estimateInput(request));
+  if (!refusalOf(estimated)) return estimated;
+  const counted = reservedTokens(context, wanted, await countExactly(context, request));
+  const refusal = refusalOf(counted);
   if (refusal) throw refusal;
-  return tokens;
-}
-
-/** @param counted tokens of the input by our count */
-function tokensOf(
-  { settings, tokenRatios }: AdmissionContext,
-  { model, fallbackModels }: Wanted,
-  { parameters }: CanonicalRequest,
-  counted: number,
-): TokenCount {
-  const factor = inputFactor(settings, tokenRatios, [model, ...fallbackModels], counted);
-  return { input: Math.ceil(counted * factor), output: parameters.maxTokens };
+  return counted;
 }
 
 /**
- * The same for a job that names no fallback models: it gets those of the configuration, without the ones that could not
- * take it. They are there to help, so none of them is a reason to refuse a job.
- * @throws SluiceError as `admit`
+ * Gives a feasible job that names no fallback models those of the configuration, without the ones that could not take it.
+ * They are there to help, so none of them is a reason to refuse a job.
  */
-export async function admitWithFallbacks(
-  context: AdmissionContext,
-  wanted: Wanted,
-  request: CanonicalRequest,
-  names?: FieldNames,
-): Promise<Wanted & { tokens: TokenCount }> {
+export async function addFallbacks(context: FeasibilityContext, job: Wanted & Pick<Job, "tokens">): Promise<void> {
   const { models } = context.settings;
-  let admitted = { ...wanted, tokens: await admit(context, wanted, request, names) };
-  for (const name of models[wanted.model]!.fallbackModels) {
-    if (models[name]!.maxOutputTokensLimit < request.parameters.maxTokens) continue;
-    const more = { ...wanted, fallbackModels: [...admitted.fallbackModels, name] };
+  for (const name of models[job.model]!.fallbackModels) {
+    if (models[name]!.maxOutputTokensLimit < job.request.parameters.maxTokens) continue;
+    const fallbackModels = [...job.fallbackModels, name];
     try {
-      admitted = { ...more, tokens: await admit(context, more, request) };
+      job.tokens = await checkFeasibility(context, { ...job, fallbackModels });
+      job.fallbackModels = fallbackModels;
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error;
     }
   }
-  return admitted;
 }
 
-async function countExactly({ tokenCounter, log }: AdmissionContext, request: CanonicalRequest): Promise<number> {
+/** @param counted tokens of the input by our count */
+function reservedTokens(
+  { settings, tokenRatios }: FeasibilityContext,
+  { model, fallbackModels, request }: Wanted,
+  counted: number,
+): TokenCount {
+  const factor = inputFactor(settings, tokenRatios, [model, ...fallbackModels], counted);
+  return { input: Math.ceil(counted * factor), output: request.parameters.maxTokens };
+}
+
+async function countExactly({ tokenCounter, log }: FeasibilityContext, request: CanonicalRequest): Promise<number> {
   try {
     const [count] = await tokenCounter.count([request]);
     return count!;
@@ -137,14 +95,24 @@ async function countExactly({ tokenCounter, log }: AdmissionContext, request: Ca
   }
 }
 
-/** The settings of the job's model and of its fallbacks, in that order. */
-export function modelsOf(settings: Settings, wanted: Wanted): [ModelSettings, ...ModelSettings[]] {
+/**
+ * Returns the settings of the job's model and of its fallbacks, in that order.
+ * @throws SluiceError `unknown_model`
+ */
+export function modelsOf(
+  settings: Settings,
+  wanted: Pick<Wanted, "model" | "fallbackModels">,
+): [ModelSettings, ...ModelSettings[]] {
   const own = requireModel(settings, wanted.model, "model");
   if (wanted.fallbackModels.length === 0) return [own];
   return [own, ...wanted.fallbackModels.map((name) => requireModel(settings, name, "fallback_models"))];
 }
 
-/** Only of the job's own model: a fallback answers for deployments that are out of service, not for too small a quota. */
+/**
+ * Returns deployments of the job's own model only: a fallback stands in for deployments that are out of service, not for a
+ * quota that is too small.
+ * @throws SluiceError `invalid_request`
+ */
 function allowedDeployments(settings: Settings, wanted: Wanted): readonly DeploymentSettings[] {
   const { model } = wanted;
   const allowed = servedBy(settings, wanted);

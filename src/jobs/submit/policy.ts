@@ -21,8 +21,18 @@ export function environmentFor(settings: Settings, caller: Caller, asked: string
   if (isKnown) {
     throw new SluiceError("forbidden", `The API key may not use the environment ${asked}; ${may(allowed)}.`, { field });
   }
-  const names = allowed.join(", ");
-  throw new SluiceError("unknown_environment", `environment must be one of ${names}; got ${quote(asked)}.`, { field });
+  throw unknownEnvironment(allowed, asked);
+}
+
+/** @throws SluiceError `unknown_environment` */
+export function requireEnvironment(settings: Pick<Settings, "environments">, name: string): void {
+  if (Object.hasOwn(settings.environments, name)) return;
+  throw unknownEnvironment(Object.keys(settings.environments), name);
+}
+
+function unknownEnvironment(allowed: readonly string[], asked: string): SluiceError {
+  const message = `environment must be one of ${allowed.join(", ")}; got ${quote(asked)}.`;
+  return new SluiceError("unknown_environment", message, { field: "environment" });
 }
 
 /**

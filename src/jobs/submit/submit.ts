@@ -1,21 +1,16 @@
-// Taking jobs in: check everything, build the one canonical form, store durably, put into the queue.
+// Accepts jobs: builds and checks them, reserves what their keys' limits count, stores them durably and queues them.
 import type { BatchId } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import { newJobId } from "../../domain/ids.ts";
 import type { Job } from "../../domain/job.ts";
-import type { CanonicalRequest, Parameters } from "../../domain/request.ts";
 import type { StagedJobs } from "../../store/job-store.ts";
 import { anybody, type Caller, wasAbandoned } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { type QueuedJob, queueEntryOf } from "../queue-entry.ts";
 import { expectDeliveries } from "../webhooks/webhook-records.ts";
-import { checkWebhookUrl } from "../webhooks/webhook-url.ts";
-import { checkContent, checkMessages, checkTools } from "./content.ts";
+import { buildJob } from "./build-job.ts";
 import { markEphemeral } from "./ephemeral.ts";
-import { type AdmissionContext, admitCounted, admitEstimated, admitWithFallbacks, modelsOf } from "./feasibility.ts";
 import { bindOnce, findOnce, type Once } from "./idempotency.ts";
-import { startTime } from "./not-before.ts";
-import { environmentFor, priorityFor, regionsFor, requireServedModel } from "./policy.ts";
 import type { SubmitInput } from "./submit-input.ts";
 
 /**
@@ -144,126 +139,4 @@ async function enqueue({ scheduler, clock, log }: JobsContext, inserted: readonl
   } catch (error) {
     log.warn({ err: error, jobs: inserted.length }, "failed to queue accepted jobs; the reconciler adds them");
   }
-}
-
-/** What a job is given that its caller does not ask for. */
-export type Given = Partial<Pick<Job, "id" | "submittedAt" | "expiresAt" | "batchId" | "customId">>;
-
-/**
- * The job that is asked for, checked; nothing is stored. It has a new id and is submitted now, unless both are given. Only
- * a job that has to be counted exactly, or gets fallbacks, is waited for: a batch has a million, and hardly one of them is.
- * @throws SluiceError, at once or later, of one of the 4xx codes, with the field at fault; `unavailable` if it cannot be
- *   counted now
- */
-export function buildJob(
-  context: AdmissionContext,
-  input: SubmitInput,
-  caller: Caller,
-  given?: Given,
-): Job | Promise<Job> {
-  const job = uncountedJob(context, input, caller, given);
-  const { model, fallbackModels, regions, request } = job;
-  const wanted = { model, fallbackModels, regions };
-  if (!input.fallbackModels && context.settings.models[model]?.fallbackModels.length) {
-    return admitWithFallbacks(context, wanted, request, input.fieldNames).then((admitted) =>
-      Object.assign(job, admitted),
-    );
-  }
-  const tokens = admitEstimated(context, wanted, request, input.fieldNames);
-  if (!tokens) return admitCounted(context, wanted, request).then((counted) => Object.assign(job, { tokens: counted }));
-  job.tokens = tokens;
-  return job;
-}
-
-const uncounted = { input: 0, output: 0 };
-
-/** All of the job but its tokens. */
-function uncountedJob(context: AdmissionContext, input: SubmitInput, caller: Caller, given?: Given): Job {
-  const { settings, clock } = context;
-  const submittedAt = given?.submittedAt ?? clock.wall();
-  const environment = environmentFor(settings, caller, input.environment);
-  const priority = priorityFor(caller, input.priority);
-  const regions = regionsFor(settings, caller, input.regions);
-  const deadline = input.expiresInMs === undefined ? undefined : submittedAt + input.expiresInMs;
-  const notBefore = input.notBefore && startTime(settings, input.notBefore, submittedAt, deadline);
-  const webhookUrl = input.webhookUrl === undefined ? undefined : checkWebhookUrl(settings, input.webhookUrl);
-  checkContent(input, settings.limits.maxPromptBytes);
-  checkTools(input.tools, input.toolChoice);
-  checkMessages(input);
-
-  const model = input.model ?? settings.defaultModel;
-  const fallbackModels = input.fallbackModels
-    ? [...new Set(input.fallbackModels)].filter((name) => name !== model)
-    : [];
-  const asked = { model, fallbackModels, regions };
-  requireServedModel(settings, caller, model);
-  const parameters = parametersOf(input, maxTokensOf(context, asked, input));
-  const request: CanonicalRequest = { messages: input.messages, parameters };
-  if (input.system?.trim()) request.system = input.system;
-  if (input.systemCachePoint) request.systemCachePoint = input.systemCachePoint;
-  if (input.tools?.length) {
-    request.tools = input.tools;
-    if (input.toolChoice) request.toolChoice = input.toolChoice;
-    if (input.parallelToolCalls !== undefined) request.parallelToolCalls = input.parallelToolCalls;
-  }
-  if (input.responseFormat) request.responseFormat = input.responseFormat;
-  if (input.serviceTier) request.serviceTier = input.serviceTier;
-  if (input.guardrail) request.guardrail = input.guardrail;
-
-  const job: Job = {
-    id: given?.id ?? newJobId(),
-    environment,
-    tenant: caller.tenant,
-    priority,
-    model,
-    fallbackModels,
-    tokens: uncounted,
-    submittedAt,
-    onUnknown: input.onUnknown ?? "retry",
-    request,
-  };
-  if (regions) job.regions = regions;
-  if (caller.keyId !== undefined) job.keyId = caller.keyId;
-  if (notBefore !== undefined) job.notBefore = notBefore;
-  const expiresAt = given?.expiresAt ?? deadline;
-  if (expiresAt !== undefined) job.expiresAt = expiresAt;
-  if (input.metadata) job.metadata = input.metadata;
-  if (input.ephemeral) job.ephemeral = true;
-  if (webhookUrl !== undefined) job.webhookUrl = webhookUrl;
-  if (input.waitingCaller) job.waitingCaller = input.waitingCaller;
-  if (given?.batchId !== undefined) job.batchId = given.batchId;
-  if (given?.customId !== undefined) job.customId = given.customId;
-  return job;
-}
-
-/** Those that were asked for; the others are left to the model. */
-function parametersOf(input: SubmitInput, maxTokens: number): Parameters {
-  const parameters: Parameters = { maxTokens };
-  if (input.temperature !== undefined) parameters.temperature = input.temperature;
-  if (input.topP !== undefined) parameters.topP = input.topP;
-  if (input.topK !== undefined) parameters.topK = input.topK;
-  if (input.stop?.length) parameters.stop = input.stop;
-  if (input.seed !== undefined) parameters.seed = input.seed;
-  // Clients send zeros by habit, to models too that have no penalties.
-  if (input.frequencyPenalty) parameters.frequencyPenalty = input.frequencyPenalty;
-  if (input.presencePenalty) parameters.presencePenalty = input.presencePenalty;
-  if (input.reasoningEffort !== undefined) parameters.reasoningEffort = input.reasoningEffort;
-  return parameters;
-}
-
-/** @throws SluiceError `unknown_model`, `invalid_request` */
-function maxTokensOf(
-  { settings }: AdmissionContext,
-  wanted: { model: string; fallbackModels: string[] },
-  { maxTokens: asked, maxTokensField: field = "max_tokens" }: SubmitInput,
-): number {
-  const models = modelsOf(settings, wanted);
-  const limit = Math.min(...models.map((m) => m.maxOutputTokensLimit));
-  if (asked === undefined) return Math.min(models[0].maxOutputTokens, limit);
-  if (asked < 1 || asked > limit) {
-    throw new SluiceError("invalid_request", `${field} must be an integer between 1 and ${limit}; got ${asked}.`, {
-      field,
-    });
-  }
-  return asked;
 }
