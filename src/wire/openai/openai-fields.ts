@@ -50,10 +50,11 @@ type SharedBody = Static<
 export function sharedInput(body: SharedBody) {
   const { service_tier: tier } = body;
   return {
-    ...submitFieldsInput(body),
     serviceTier: tier === "auto" ? undefined : tier,
     parallelToolCalls: body.parallel_tool_calls,
     ephemeral: body.store === false,
+    // Last, as in chat-request.ts.
+    ...submitFieldsInput(body),
   } satisfies Partial<SubmitInput>;
 }
 
