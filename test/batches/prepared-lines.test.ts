@@ -87,7 +87,8 @@ test("both ways make the same jobs, and put them into the queue", async () => {
       expect(await prepared.areReady()).toBe(true);
       const queued: Omit<QueueEntry, "jobId">[] = [];
       const scheduler = {
-        add: async (entries: readonly QueueEntry[]) => void queued.push(...entries.map(({ jobId, ...entry }) => entry)),
+        enqueue: async (entries: readonly QueueEntry[]) =>
+          void queued.push(...entries.map(({ jobId, ...entry }) => entry)),
       };
       const watched = { ...own, scheduler } as unknown as BatchContext;
       const run = (request: BatchRequest, chunks: Parameters<typeof submitLines>[3]) =>
