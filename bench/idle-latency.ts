@@ -1,8 +1,11 @@
 // How long a prompt that comes to an idle service takes to reach the provider. Between accept and call lies one durable
 // write, the attempt; beside it stands the same store's bare durable write of one job.
+
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createHttpServer } from "../src/http/server.ts";
+import { WaitingCallers } from "../src/jobs/callers/waiting-callers.ts";
+import { PauseWatch } from "../src/jobs/control/pause-watch.ts";
 import { openKeyRegistry } from "../src/jobs/keys/key-registry.ts";
 import { makeJobs, openEmbedded } from "./support/embedded.ts";
 import { compare, type Figure, quantile } from "./support/measure.ts";
@@ -53,7 +56,12 @@ async function round(): Promise<Round> {
     return result;
   };
   const keys = await openKeyRegistry(context);
-  const http = createHttpServer({ ...context, keys });
+  const http = createHttpServer({
+    ...context,
+    keys,
+    callers: new WaitingCallers(context),
+    pauses: new PauseWatch(context),
+  });
   await http.listen({ host: "127.0.0.1", port: 0 });
   const url = `http://127.0.0.1:${(http.server.address() as AddressInfo).port}/enqueue`;
   worker.start();

@@ -1,7 +1,10 @@
 // A process of its own for bench/batch.ts: HTTP, the driver of batches and the real store and queue; nothing takes jobs
 // out. Says its port, then `durable` when as many jobs as its argument says are on disk, with its peak memory in bytes.
+
 import type { AddressInfo } from "node:net";
 import { createHttpServer } from "../../src/http/server.ts";
+import { WaitingCallers } from "../../src/jobs/callers/waiting-callers.ts";
+import { PauseWatch } from "../../src/jobs/control/pause-watch.ts";
 import { openKeyRegistry } from "../../src/jobs/keys/key-registry.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
 import { lineFormats } from "../../src/wire/openai/line-formats.ts";
@@ -25,7 +28,13 @@ context.scheduler.enqueue = async (entries) => {
 const keys = await openKeyRegistry(context);
 context.limits = new Limits({ ...context, keys });
 const driver = startBatchDriver({ ...context, formats: lineFormats(context.settings) });
-const http = createHttpServer({ ...context, onBatch: driver.wake, keys });
+const http = createHttpServer({
+  ...context,
+  onBatch: driver.wake,
+  keys,
+  callers: new WaitingCallers(context),
+  pauses: new PauseWatch(context),
+});
 await http.listen({ host: "127.0.0.1", port: 0 });
 const { port } = http.server.address() as AddressInfo;
 process.send!({ port, dataDir: context.settings.dataDir, rss: process.memoryUsage.rss() });

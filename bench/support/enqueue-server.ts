@@ -1,7 +1,10 @@
 // A process of its own for bench/enqueue.ts: the HTTP interface over the real store and queue (`durable`), or the very
 // same one over nothing (`nothing`): same route, same validation, same job built, but neither stored nor queued.
+
 import type { AddressInfo } from "node:net";
 import { createHttpServer } from "../../src/http/server.ts";
+import { WaitingCallers } from "../../src/jobs/callers/waiting-callers.ts";
+import { PauseWatch } from "../../src/jobs/control/pause-watch.ts";
 import { openKeyRegistry } from "../../src/jobs/keys/key-registry.ts";
 import { openEmbedded } from "./embedded.ts";
 
@@ -15,7 +18,12 @@ if (process.argv[2] === "nothing") {
   context.scheduler.enqueue = async () => {};
 }
 const keys = await openKeyRegistry(context);
-const http = createHttpServer({ ...context, keys });
+const http = createHttpServer({
+  ...context,
+  keys,
+  callers: new WaitingCallers(context),
+  pauses: new PauseWatch(context),
+});
 await http.listen({ host: "127.0.0.1", port: 0 });
 worker.start();
 process.send!((http.server.address() as AddressInfo).port);

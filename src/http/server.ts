@@ -4,8 +4,8 @@ import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
-import { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
-import { PauseWatch } from "../jobs/control/pause-watch.ts";
+import type { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
+import type { PauseWatch } from "../jobs/control/pause-watch.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
 import type { KeyRegistry } from "../jobs/keys/key-registry.ts";
 import { validationError } from "../wire/body-check.ts";
@@ -62,8 +62,9 @@ declare module "fastify" {
 
 export interface HttpContext extends JobsContext {
   keys: KeyRegistry;
-  /** The callers of held calls. Default: of this server alone. */
-  callers?: WaitingCallers;
+  /** The callers of held calls. */
+  callers: WaitingCallers;
+  pauses: PauseWatch;
 }
 
 export interface HttpOptions {
@@ -73,10 +74,6 @@ export interface HttpOptions {
 
 /** Ready to `listen` or `inject`. Closing it lets waiting requests answer with the job as it is. */
 export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }: HttpOptions = {}): HttpServer {
-  const held = Object.assign(context, {
-    callers: context.callers ?? new WaitingCallers(context),
-    pauses: context.pauses ?? new PauseWatch(context),
-  });
   const { settings, log, keys } = context;
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -129,12 +126,12 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     refuseOtherMethods(routes, () => {
       enqueueRoutes(routes, context);
       statusRoutes(routes, context);
-      jobRoutes(routes, held);
+      jobRoutes(routes, context);
       jobFilterRoutes(routes, context);
       jobChangeRoutes(routes, context);
-      jobEventRoutes(routes, held, keepAliveMs);
-      chatRoutes(routes, held, keepAliveMs);
-      responseRoutes(routes, held, keepAliveMs);
+      jobEventRoutes(routes, context, keepAliveMs);
+      chatRoutes(routes, context, keepAliveMs);
+      responseRoutes(routes, context, keepAliveMs);
       modelRoutes(routes, context);
       fileRoutes(routes, context);
       batchRoutes(routes, context);

@@ -13,6 +13,7 @@ import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
 import { openMongoStore } from "../store/mongo/mongo-store.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
+import type { Teardown } from "./teardown.ts";
 
 export interface Queue {
   scheduler: Scheduler;
@@ -22,30 +23,30 @@ export interface Queue {
   unavailable?: string;
 }
 
-/** @param opened is given what has to be closed, in the order of opening, also if something cannot be opened */
+/** Opens queue and event bus. What was opened is deferred to `teardown`, also if a later part cannot be opened. */
 export async function openQueue(
   settings: Settings,
   { clock, log }: { clock: Clock; log: Logger },
-  opened: (() => Promise<unknown>)[],
+  teardown: Teardown,
 ): Promise<Queue> {
   const config = schedulerConfigOf(settings);
   if (!settings.distributed) {
     const scheduler = createMemoryScheduler({ config, clock });
-    opened.push(() => scheduler.close());
+    teardown.defer(() => scheduler.close());
     const events = createMemoryEventBus({
       onListenerError: (error) => log.error({ err: error }, "caught an error of a listener of job events"),
     });
-    opened.push(() => events.close());
+    teardown.defer(() => events.close());
     return { scheduler, events };
   }
 
   const { redisUrl } = settings.distributed;
   const scheduler = await createRedisScheduler({ redis: redisUrl, config, clock });
-  opened.push(() => scheduler.close());
+  teardown.defer(() => scheduler.close());
   const unavailable = await takeOver(scheduler, config.version, () => scheduler.configure(config), log);
   const { jobHashes } = settings.redis;
   const events = await createRedisEventBus({ url: redisUrl, clock, log, jobHashes });
-  opened.push(() => events.close());
+  teardown.defer(() => events.close());
   return {
     scheduler,
     events,

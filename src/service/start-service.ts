@@ -13,9 +13,10 @@ import { readAutoLimits } from "../discovery/auto-limits.ts";
 import type { ApiKey } from "../domain/api-key.ts";
 import { type Clock, systemClock } from "../domain/clock.ts";
 import { isLoopback } from "../domain/networks.ts";
-import { createHttpServer, type HttpContext } from "../http/server.ts";
+import { createHttpServer } from "../http/server.ts";
 import { beatMs, heartbeat } from "../jobs/callers/presence.ts";
 import { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
+import { PauseWatch } from "../jobs/control/pause-watch.ts";
 import { FileSpace } from "../jobs/file-space.ts";
 import { allFiles, sweepLooseBlobs } from "../jobs/files/files.ts";
 import type { JobsContext, ReloadReport } from "../jobs/jobs-context.ts";
@@ -43,6 +44,7 @@ import { anybodys, createProvider, simulatedModels } from "./deployment-provider
 import { createLog } from "./log.ts";
 import { logDeploymentChanges, openProviderPool } from "./provider-pool.ts";
 import { createReload } from "./reload.ts";
+import { Teardown } from "./teardown.ts";
 
 export interface Service {
   /** Where HTTP answers, with the port that was really taken; absent if the role has none. */
@@ -85,139 +87,127 @@ const callersMs = 1_000;
 const usageMs = 60_000;
 
 /**
- * Starts what `settings.role` asks for. The queue is rebuilt from the store while HTTP already accepts; `/readyz` tells when it is.
- * @throws if the data folder is in use, the address is taken, or anything else cannot be opened; then all is closed.
+ * Starts what `settings.role` asks for. The queue is rebuilt from the store while HTTP already accepts jobs; `/readyz` says
+ * when that is done.
+ * @throws if the data folder is in use, the address is taken, or a part cannot be opened; then everything is closed again
  */
 export async function startService(initial: Settings, options: StartOptions = {}): Promise<Service> {
-  // Its own, because a reload changes it.
-  const settings = { ...initial };
-  const { clock = systemClock, log = createLog(settings.logLevel), random = Math.random, env = process.env } = options;
-  /** What was opened, to be closed in the opposite order. */
-  const opened: (() => Promise<unknown>)[] = [];
-  const closeAll = async () => {
-    for (let close = opened.pop(); close; close = opened.pop()) {
-      await close().catch((error) => log.error({ err: error }, "failed to close a part of the service"));
-    }
-  };
-
+  const { log = createLog(initial.logLevel) } = options;
+  const teardown = new Teardown(log);
   try {
-    const afterKill = wasKilled(settings);
-    const store = await openStore(settings, clock, log);
-    opened.push(() => store.close());
-    await warnOfLeftBehind(store, log);
-    const simulator = settings.simulator ? await startSimulator({ models: simulatedModels(settings) }) : undefined;
-    if (simulator) opened.push(() => simulator.stop());
-    const elsewhere = simulator && { endpoint: simulator.url, credentials: anybodys };
-    const readLimits = (of: Settings) => readAutoLimits(of, { store, log, ...(elsewhere && { elsewhere }) });
-    await readLimits(settings);
-    const { unavailable, ...queue } = await openQueue(settings, { clock, log }, opened);
-    const backends = { store, ...queue };
-    logDeploymentChanges(queue.scheduler, log);
-    const tokenCounter = createTokenCounter();
-    opened.push(() => tokenCounter.close());
-    const pool =
-      settings.role === "api"
-        ? undefined
-        : openProviderPool(settings, (...of) =>
-            withinBounds(options.createProvider?.(of[2]) ?? createProvider(...of, { env, clock, simulator }), {
-              deployment: of[2].id,
-              contextTokens: of[1].contextTokens,
-              log,
-            }),
-          );
-    if (pool) opened.push(() => pool.close());
-    const reload =
-      options.readSettings &&
-      createReload({
-        settings,
-        scheduler: backends.scheduler,
-        log,
-        pool,
-        async read() {
-          const next = await options.readSettings!();
-          await readLimits(next);
-          return next;
-        },
-      });
-    const tokenRatios = new TokenRatios();
-    const firstKey = await makeFirstKey({ settings, store, clock });
-    const access = await openAccess({ settings, ...backends, clock, log }, opened);
-    const durations = new CallDurations({ store, clock, log });
-    const context: HttpContext = {
-      settings,
-      durations,
-      ...backends,
-      ...access,
-      tokenCounter,
-      tokenRatios,
-      clock,
-      log,
-      ...(reload && { reload }),
-    };
-    await resumeTokenRatios(context).catch((error) => notShared(log, error));
-    // Before anything can be uploaded: nobody but a process that died can have left a blob without its file.
-    if (!settings.distributed) await sweepLooseBlobs(context, 0);
-    context.fileSpace = new FileSpace(settings, clock, () => allFiles(context));
-    await context.fileSpace.load();
-    if (settings.role !== "worker") {
-      const warm = () => warmUsage(context);
-      opened.push(repeat(systemTimers, usageMs, warm, (err) => log.warn({ err }, "failed to read the sums of usage")));
-    }
-    const callers = settings.role === "worker" ? undefined : await openCallers(context, opened);
-    const http = callers && createHttpServer(Object.assign(context, { callers }));
-    await http?.listen({ host: settings.host, port: settings.port, listenTextResolver: () => "opened a port" });
-    if (http) opened.push(() => http.close());
-    const workerId = `${hostname()}/${process.pid}`;
-    if (pool) {
-      const usageMeter = createUsageMeter(context);
-      opened.push(() => shareTokenRatios(context, workerId));
-      opened.push(() => usageMeter.idle());
-      const { providers } = pool;
-      const work: WorkerContext = { ...context, timers: systemTimers, random, workerId, providers, usageMeter };
-      startWork(work, opened, { processId: callers?.processId, afterKill });
-      const batches = startBatchDriver({ ...work, formats: lineFormats(settings) });
-      opened.push(() => batches.stop());
-      context.onBatch = batches.wake;
-      opened.push(startDeliverer({ ...work, webhookBodies: webhookBodies(context) }));
-    }
-    const worker = settings.role === "api" ? undefined : workerId;
-    const share = () => shareTokenRatios(context, worker);
-    opened.push(repeat(systemTimers, checkpointMs, share, (error) => notShared(log, error)));
-    // Closed first: while running calls end, nothing new is accepted. Closing twice is no error.
-    if (http) opened.push(() => http.close());
-
-    for (const { message: reason, ...about } of settings.simulator ? [] : noticesOf(settings, clock.wall())) {
-      log.warn({ ...about, reason }, "found a model that needs attention");
-    }
-
-    let stopping: Promise<void> | undefined;
-    const url = http && urlOf(settings.host, (http.server.address() as AddressInfo).port);
-    log.info(
-      {
-        ...{ version, role: settings.role, url, configuration: settings.source, simulator: settings.simulator },
-        ...{ models: Object.keys(settings.models), environments: Object.keys(settings.environments) },
-      },
-      "started Sluice",
-    );
-    return {
-      ...(url !== undefined && { url }),
-      ...(simulator && { simulatorUrl: simulator.url }),
-      ...(firstKey && { firstKey: firstKey.text }),
-      ...(unavailable !== undefined && { queueUnavailable: unavailable }),
-      ...(reload && { reload }),
-      stop() {
-        stopping ??= (async () => {
-          log.info("stopping Sluice");
-          await closeAll();
-          log.info("stopped Sluice");
-        })();
-        return stopping;
-      },
-    };
+    return await open(initial, { ...options, log }, teardown);
   } catch (error) {
-    await closeAll();
+    await teardown.run();
     throw error;
   }
+}
+
+async function open(
+  initial: Settings,
+  { clock = systemClock, random = Math.random, env = process.env, log, ...options }: StartOptions & { log: Logger },
+  teardown: Teardown,
+): Promise<Service> {
+  // A copy of its own, because a reload replaces its content.
+  const settings = { ...initial };
+  const afterKill = wasKilled(settings);
+  const store = await openStore(settings, clock, log);
+  teardown.defer(() => store.close());
+  await warnOfLeftBehind(store, log);
+  const simulator = settings.simulator ? await startSimulator({ models: simulatedModels(settings) }) : undefined;
+  if (simulator) teardown.defer(() => simulator.stop());
+  const elsewhere = simulator && { endpoint: simulator.url, credentials: anybodys };
+  const readLimits = (of: Settings) => readAutoLimits(of, { store, log, ...(elsewhere && { elsewhere }) });
+  await readLimits(settings);
+  const { unavailable, ...queue } = await openQueue(settings, { clock, log }, teardown);
+  logDeploymentChanges(queue.scheduler, log);
+  const tokenCounter = createTokenCounter();
+  teardown.defer(() => tokenCounter.close());
+  const pool =
+    settings.role === "api"
+      ? undefined
+      : openProviderPool(settings, (of, model, deployment) =>
+          withinBounds(
+            options.createProvider?.(deployment) ?? createProvider(of, model, deployment, { env, clock, simulator }),
+            { deployment: deployment.id, contextTokens: model.contextTokens, log },
+          ),
+        );
+  if (pool) teardown.defer(() => pool.close());
+  const { readSettings } = options;
+  const readNext = async () => {
+    const next = await readSettings!();
+    await readLimits(next);
+    return next;
+  };
+  const reload = readSettings && createReload({ settings, scheduler: queue.scheduler, log, pool, read: readNext });
+  const tokenRatios = new TokenRatios();
+  await resumeTokenRatios({ store, tokenRatios }).catch((error) => notShared(log, error));
+  const firstKey = await makeFirstKey({ settings, store, clock });
+  const access = await openAccess({ settings, store, scheduler: queue.scheduler, clock, log }, teardown);
+  const durations = new CallDurations({ store, clock, log });
+  const fileSpace = await openFileSpace({ settings, store, clock });
+  // Which driver takes batches further is known only after the HTTP server has its context.
+  let wakeBatches = () => {};
+  const pauses = new PauseWatch({ store, settings, clock });
+  const context: JobsContext & { keys: KeyRegistry; pauses: PauseWatch } = {
+    ...{ settings, store, ...queue, ...access, tokenCounter, tokenRatios, durations, fileSpace, pauses, clock, log },
+    onBatch: () => wakeBatches(),
+    ...(reload && { reload }),
+  };
+
+  const callers = settings.role === "worker" ? undefined : await openCallers(context, teardown);
+  // Running jobs end after HTTP has closed: while they do, nothing new is accepted.
+  const work = teardown.nested();
+  const http = callers && createHttpServer({ ...context, callers });
+  if (http) {
+    const warm = () => warmUsage(context);
+    teardown.defer(repeat(systemTimers, usageMs, warm, (err) => log.warn({ err }, "failed to read the sums of usage")));
+    teardown.defer(() => http.close());
+    await http.listen({ host: settings.host, port: settings.port, listenTextResolver: () => "opened a port" });
+  }
+  const workerId = `${hostname()}/${process.pid}`;
+  if (pool) {
+    const usageMeter = createUsageMeter(context);
+    work.defer(() => shareTokenRatios(context, workerId));
+    work.defer(() => usageMeter.idle());
+    const { providers } = pool;
+    const worker: WorkerContext = { ...context, timers: systemTimers, random, workerId, providers, usageMeter };
+    const stopWork = startWork(worker, { processId: callers?.processId, afterKill });
+    work.defer(stopWork);
+    const batches = startBatchDriver({ ...worker, formats: lineFormats(settings) });
+    work.defer(() => batches.stop());
+    wakeBatches = batches.wake;
+    work.defer(startDeliverer({ ...worker, webhookBodies: webhookBodies(context) }));
+  }
+  const share = () => shareTokenRatios(context, pool && workerId);
+  work.defer(repeat(systemTimers, checkpointMs, share, (error) => notShared(log, error)));
+
+  for (const { message: reason, ...about } of settings.simulator ? [] : noticesOf(settings, clock.wall())) {
+    log.warn({ ...about, reason }, "found a model that needs attention");
+  }
+  const url = http && urlOf(settings.host, (http.server.address() as AddressInfo).port);
+  log.info(
+    {
+      ...{ version, role: settings.role, url, configuration: settings.source, simulator: settings.simulator },
+      ...{ models: Object.keys(settings.models), environments: Object.keys(settings.environments) },
+    },
+    "started Sluice",
+  );
+  let stopping: Promise<void> | undefined;
+  return {
+    ...(url !== undefined && { url }),
+    ...(simulator && { simulatorUrl: simulator.url }),
+    ...(firstKey && { firstKey: firstKey.text }),
+    ...(unavailable !== undefined && { queueUnavailable: unavailable }),
+    ...(reload && { reload }),
+    stop() {
+      stopping ??= (async () => {
+        log.info("stopping Sluice");
+        await teardown.run();
+        log.info("stopped Sluice");
+      })();
+      return stopping;
+    },
+  };
 }
 
 /** Nobody from elsewhere may call a service that has no keys: one that can be reached from elsewhere has one. */
@@ -247,12 +237,12 @@ async function warnOfLeftBehind(store: JobStore, log: Logger): Promise<void> {
 /** Who may call, and how much. */
 async function openAccess(
   context: Pick<JobsContext, "settings" | "store" | "scheduler" | "clock" | "log">,
-  opened: (() => Promise<unknown>)[],
+  teardown: Teardown,
 ): Promise<{ keys: KeyRegistry; limits: Limits }> {
   const keys = await openKeyRegistry(context);
-  opened.push(() => keys.close());
+  teardown.defer(() => keys.close());
   const limits = new Limits({ ...context, keys });
-  opened.push(
+  teardown.defer(
     repeat(
       systemTimers,
       tidyMs,
@@ -264,11 +254,11 @@ async function openAccess(
 }
 
 /** Who waits here for held calls. Where there are other processes, they are told that this one is alive. */
-async function openCallers(context: JobsContext, opened: (() => Promise<unknown>)[]): Promise<WaitingCallers> {
+async function openCallers(context: JobsContext, teardown: Teardown): Promise<WaitingCallers> {
   const { settings, log } = context;
   const callers = new WaitingCallers(context);
-  opened.push(async () => callers.close());
-  opened.push(
+  teardown.defer(() => callers.close());
+  teardown.defer(
     repeat(
       systemTimers,
       callersMs,
@@ -280,7 +270,7 @@ async function openCallers(context: JobsContext, opened: (() => Promise<unknown>
   const beat = heartbeat(context, callers.processId);
   const warn = (error: unknown) => log.warn({ err: error }, "failed to write that this process is alive");
   await beat().catch(warn);
-  opened.push(repeat(systemTimers, beatMs, beat, warn));
+  teardown.defer(repeat(systemTimers, beatMs, beat, warn));
   return callers;
 }
 
@@ -290,4 +280,14 @@ function notShared(log: Logger, error: unknown): void {
 
 function urlOf(host: string, port: number): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** Counts the bytes of files by tenant, after blobs without a file were removed. */
+async function openFileSpace(context: Pick<JobsContext, "settings" | "store" | "clock">): Promise<FileSpace> {
+  const { settings, clock } = context;
+  // Nothing can be uploaded yet, so only a process that died can have left a blob without its file.
+  if (!settings.distributed) await sweepLooseBlobs(context, 0);
+  const fileSpace = new FileSpace(settings, clock, () => allFiles(context));
+  await fileSpace.load();
+  return fileSpace;
 }

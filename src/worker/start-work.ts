@@ -23,29 +23,23 @@ const sweepMs = 600_000;
 
 /**
  * Starts taking jobs, and what goes with it.
- * @param opened is given what ends it, in the order of starting
  * @param afterKill the process before this one was killed
  * @param processId under which this process holds calls of waiting callers; absent if it holds none
+ * @returns the function that stops all of it; running calls get time to end
  */
 export function startWork(
   context: WorkerContext,
-  opened: (() => Promise<unknown>)[],
   { processId, afterKill = false }: { processId?: string | undefined; afterKill?: boolean } = {},
-): void {
+): () => Promise<void> {
+  const { settings, log } = context;
   const tokenSizer = createTokenSizer(context);
-  opened.push(() => tokenSizer.idle());
   const orphans = new Orphans(context, processId);
   const worker = createWorker(context, {
     rebuild: (giveUp) => recover({ ...context, orphans, afterKill }, worker.renewLeases, giveUp),
     onWaiting: tokenSizer.size,
   });
-  opened.push(async () => {
-    await worker.stop();
-    await saveLearnedLimits(context);
-  });
   worker.start();
-  opened.push(startReconciler(context));
-  const { settings, log } = context;
+  const stopReconciler = startReconciler(context);
   const rounds: [everyMs: number, run: () => Promise<void>, failure: string][] = [
     [pausesMs, () => followPauses(context), "failed to tell the queue what is paused; trying again"],
     [
@@ -58,7 +52,14 @@ export function startWork(
     [sweepMs, () => sweepAwaited(context), "failed to remove what waited for repeated requests"],
     [checkpointMs, () => saveLearnedLimits(context), "failed to save what was learned about quotas"],
   ];
-  for (const [everyMs, run, failure] of rounds) {
-    opened.push(repeat(context.timers, everyMs, run, (error) => log.warn({ err: error }, failure)));
-  }
+  const stopRounds = rounds.map(([everyMs, run, failure]) =>
+    repeat(context.timers, everyMs, run, (error) => log.warn({ err: error }, failure)),
+  );
+  return async () => {
+    await Promise.all(stopRounds.map((stop) => stop()));
+    await stopReconciler();
+    await worker.stop();
+    await tokenSizer.idle();
+    await saveLearnedLimits(context);
+  };
 }

@@ -48,7 +48,7 @@ export function createUsageMeter({ tokenCounter, tokenRatios, clock, log }: Cont
 }
 
 /** Goes on from what was learned before this process started. */
-export async function resumeTokenRatios({ store, tokenRatios }: Context): Promise<void> {
+export async function resumeTokenRatios({ store, tokenRatios }: Pick<Context, "store" | "tokenRatios">): Promise<void> {
   tokenRatios?.resume(Object.values(await load(store)).map(({ ratios }) => ratios));
 }
 

@@ -5,12 +5,13 @@ import type { Clock } from "../../src/domain/clock.ts";
 import type { HttpServer } from "../../src/http/http-types.ts";
 import { createHttpServer, type HttpOptions } from "../../src/http/server.ts";
 import { WaitingCallers } from "../../src/jobs/callers/waiting-callers.ts";
+import { PauseWatch } from "../../src/jobs/control/pause-watch.ts";
 import { type KeyRegistry, openKeyRegistry } from "../../src/jobs/keys/key-registry.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
 import { openTestContext, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
 export interface ServerUnderTest {
-  context: TestContext & { keys: KeyRegistry; limits: Limits; callers: WaitingCallers };
+  context: TestContext & { keys: KeyRegistry; limits: Limits; callers: WaitingCallers; pauses: PauseWatch };
   app: HttpServer;
   /** Sends JSON, or a text or bytes as they are. */
   post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
@@ -38,7 +39,12 @@ export async function startServerUnderTest(
   const opened = await openTestContext(file, shared, clock);
   const keys = await openKeyRegistry(opened);
   const limits = new Limits({ ...opened, keys });
-  const context = Object.assign(opened, { keys, limits, callers: new WaitingCallers({ ...opened, limits }) });
+  const context = Object.assign(opened, {
+    keys,
+    limits,
+    callers: new WaitingCallers({ ...opened, limits }),
+    pauses: new PauseWatch(opened),
+  });
   const app = createHttpServer(context, options);
   await app.ready();
 

@@ -12,6 +12,7 @@ import { systemClock } from "../../src/domain/clock.ts";
 import { readinessOf } from "../../src/jobs/read/readiness.ts";
 import { createRedisScheduler } from "../../src/scheduler/redis/redis-scheduler.ts";
 import { openQueue } from "../../src/service/backends.ts";
+import { Teardown } from "../../src/service/teardown.ts";
 import { openTestContext, testSettings } from "../support/jobs-context.ts";
 import { startRedis, withoutRedis } from "../support/servers.ts";
 import { configOf, quota } from "./harness.ts";
@@ -36,14 +37,12 @@ async function startOwn(args: string[] = []) {
 }
 
 async function openQueueLogged(redisUrl: string) {
-  const opened: (() => Promise<unknown>)[] = [];
-  onTestFinished(async () => {
-    for (const close of opened.reverse()) await close();
-  });
   const lines: { level: number; msg: string }[] = [];
   const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const teardown = new Teardown(log);
+  onTestFinished(() => teardown.run());
   const settings = { ...testSettings(), distributed: { redisUrl, mongoUrl: "" } };
-  const queue = await openQueue(settings, { clock: systemClock, log }, opened);
+  const queue = await openQueue(settings, { clock: systemClock, log }, teardown);
   return { ...queue, lines, settings };
 }
 

@@ -1,0 +1,35 @@
+// Closes what a process has opened, in the opposite order.
+import type { Logger } from "pino";
+
+/** Collects how to close each part of the service. A part that fails to close is logged and keeps no other part open. */
+export class Teardown {
+  readonly #steps: (() => unknown)[] = [];
+  readonly #log: Logger;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Runs `close` before everything that was deferred earlier. */
+  defer(close: () => unknown): void {
+    this.#steps.push(close);
+  }
+
+  /** Reserves this place in the order for parts that are opened later. */
+  nested(): Teardown {
+    const inner = new Teardown(this.#log);
+    this.defer(() => inner.run());
+    return inner;
+  }
+
+  /** Closes everything. A second call closes only what was deferred since the first. */
+  async run(): Promise<void> {
+    for (let close = this.#steps.pop(); close; close = this.#steps.pop()) {
+      try {
+        await close();
+      } catch (error) {
+        this.#log.error({ err: error }, "failed to close a part of the service");
+      }
+    }
+  }
+}
