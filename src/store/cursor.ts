@@ -9,6 +9,16 @@ export interface Page<T> {
   next?: string;
 }
 
+/** Reads pages from the first to the last, each when it is asked for. */
+export async function* pagesOf<T>(read: (cursor: string | undefined) => Promise<Page<T>>): AsyncGenerator<T[]> {
+  let cursor: string | undefined;
+  do {
+    const page = await read(cursor);
+    yield page.items;
+    cursor = page.next;
+  } while (cursor !== undefined);
+}
+
 /** A time in milliseconds, then whatever breaks ties. */
 export type CursorKey = readonly [time: number, ...rest: (string | number)[]];
 

@@ -12,10 +12,13 @@ export const serviceCollections = ["api_keys", "idempotency_keys", "controls", "
 /** Of one environment: in the database of its jobs. */
 export const environmentCollections = ["batches", "files", "deliveries", "usage", "ephemeral"] as const;
 
-/** Where records are. Environments that share a database share their collections. */
+export type ServiceCollection = (typeof serviceCollections)[number];
+export type EnvironmentCollection = (typeof environmentCollections)[number];
+
+/** Where records are. Environments that share a database share their collections; collection.ts keeps them apart. */
 export type RecordPlace =
-  | { collection: (typeof serviceCollections)[number] }
-  | { collection: (typeof environmentCollections)[number]; environment: string };
+  | { collection: ServiceCollection }
+  | { collection: EnvironmentCollection; environment: string };
 
 export interface StoredRecord {
   /** Unique in its collection. 1 to 500 printable ASCII characters without spaces, like `order`. */
