@@ -1,7 +1,8 @@
 // Deletes files that are due: those whose owner named a time, and inputs that no batch ever read.
 
-import { type Expiry, expiryId, expiryOrder } from "../files/expiry-records.ts";
-import { deleteFile, fileIn, filesIn } from "../files/files.ts";
+import { timeKey } from "../../store/collection.ts";
+import { type Expiry, expiriesIn } from "../files/expiry-records.ts";
+import { deleteFile, fileIn } from "../files/files.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { isRead } from "./batch-records.ts";
 import { batchUsing } from "./batches.ts";
@@ -15,23 +16,17 @@ const againMs = 600_000;
 export async function sweepExpiredFiles(context: JobsContext): Promise<void> {
   const { store, settings, clock } = context;
   for (const environment of Object.keys(settings.environments)) {
-    const due = { from: expiryOrder(0), to: expiryOrder(clock.wall()), limit: sweptAtOnce };
-    const { items } = await store.records.list(filesIn(environment), due);
-    for (const { value } of items) {
-      const expiry = value as Expiry;
-      // Environments may share a database.
-      if (expiry.environment === environment) await expire(context, expiry);
-    }
+    const due = await expiriesIn(store, environment).list(sweptAtOnce, { before: timeKey(clock.wall()) });
+    for (const { value } of due) await expire(context, value);
   }
 }
 
 async function expire(context: JobsContext, expiry: Expiry): Promise<void> {
   const { fileId, environment } = expiry;
-  const { records } = context.store;
+  const expiries = expiriesIn(context.store, environment);
   const file = await fileIn(context, environment, fileId);
   const isKept = file !== undefined && file.expiresAt === undefined && (await isRead(context, file));
-  if (!file || isKept) return records.remove(filesIn(environment), [expiryId(fileId)]);
+  if (!file || isKept) return expiries.remove(fileId);
   if ((await batchUsing(context, file)) === undefined) return deleteFile(context, file);
-  const order = expiryOrder(context.clock.wall() + againMs);
-  await records.put(filesIn(environment), { id: expiryId(fileId), order, value: expiry });
+  await expiries.put({ id: fileId, order: timeKey(context.clock.wall() + againMs), value: expiry });
 }

@@ -1,12 +1,14 @@
 // When files are due to be deleted: a record for each, in the order of time, so that a sweep reads only those that are due.
+import { environmentCollection, type InEnvironment, timeKey } from "../../store/collection.ts";
 import type { JobsContext } from "../jobs-context.ts";
-import { orderOf } from "../tombstones.ts";
 
 /** What is due. Files that were stored by older versions have no such record and are kept. */
-export interface Expiry {
+export interface Expiry extends InEnvironment {
   fileId: string;
-  environment: string;
 }
+
+/** By the id of the file. */
+export const expiriesIn = environmentCollection<Expiry>({ stored: "files", id: "expiry/*", order: "expiry/" });
 
 /** What decides when a file is due. */
 interface Expiring {
@@ -18,9 +20,6 @@ interface Expiring {
   expiresAt?: number;
 }
 
-export const expiryId = (fileId: string) => `expiry/${fileId}`;
-export const expiryOrder = (at: number) => `expiry/${orderOf(at)}`;
-
 /** Writes when a file is looked at: at the time that its owner named, or when an input has been unused for long. */
 export async function expectExpiry(
   { store, settings }: Pick<JobsContext, "store" | "settings">,
@@ -29,7 +28,5 @@ export async function expectExpiry(
   const unusedMs = settings.limits.unusedFileExpiresInS * 1000;
   const at = expiresAt ?? (purpose === "batch" ? createdAt + unusedMs : undefined);
   if (at === undefined) return;
-  const value: Expiry = { fileId: id, environment };
-  const place = { collection: "files", environment } as const;
-  await store.records.insert(place, [{ id: expiryId(id), order: expiryOrder(at), value }]);
+  await expiriesIn(store, environment).insert({ id, order: timeKey(at), value: { fileId: id, environment } });
 }

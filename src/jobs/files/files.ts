@@ -3,12 +3,12 @@
 // as loose first: whatever is left of a process that died is found there and removed.
 import { SluiceError } from "../../domain/errors.ts";
 import { newJobId } from "../../domain/ids.ts";
-import type { RecordPlace, StoredRecord } from "../../store/record-store.ts";
+import { environmentCollection, type InEnvironment, timeKey } from "../../store/collection.ts";
 import { type Caller, maySee, visibleEnvironments } from "../caller.ts";
 import type { ArrivingFile } from "../file-space.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { insertTombstone } from "../tombstones.ts";
-import { expectExpiry, expiryId } from "./expiry-records.ts";
+import { expectExpiry, expiriesIn } from "./expiry-records.ts";
 
 export const filePurposes = ["batch", "batch_output"] as const;
 export type FilePurpose = (typeof filePurposes)[number];
@@ -37,12 +37,15 @@ export type FilesContext = Pick<JobsContext, "store" | "clock" | "settings" | "f
 interface LooseBlob {
   blob: string;
   fileId: string;
-  environment: string;
 }
+
+const filesIn = environmentCollection<StoredFile>({ stored: "files", order: "file/" });
+/** In the order of the time since when they are loose. */
+const looseBlobsIn = environmentCollection<LooseBlob>({ stored: "files", id: "loose/*", order: "loose/" });
 
 /** Longer than any upload and the writing of any output takes. */
 const looseMs = 24 * 3_600_000;
-const pageSize = 500;
+const sweptAtOnce = 500;
 
 export function newFileId(): string {
   return fileIdOf(newJobId());
@@ -55,11 +58,6 @@ export function fileIdOf(uuid: string): string {
 function isFileId(text: string): boolean {
   return /^file-[0-9a-f]{32}$/.test(text);
 }
-
-export const filesIn = (environment: string): RecordPlace => ({ collection: "files", environment });
-const fileOrder = (id: string) => `file/${id}`;
-/** After the order of every file. */
-const afterFiles = "file0";
 
 /** What is known of a file only once all of its bytes have come. */
 interface Described extends Pick<StoredFile, "tenant" | "filename" | "purpose" | "sha256"> {
@@ -83,17 +81,16 @@ export async function writeFile(
 ): Promise<StoredFile> {
   const { store, clock } = context;
   const createdAt = clock.wall();
-  const loose: LooseBlob = { blob: newFileId(), fileId: id, environment };
-  await store.records.insert(filesIn(environment), [looseRecord(loose, createdAt)]);
+  const loose = { blob: newFileId(), fileId: id, environment };
+  await insertLoose(context, loose);
   try {
     const size = await store.blobs.put(environment, loose.blob, bytes);
     const { expiresInMs, ...described } = await describe();
     const expires = expiresInMs === undefined ? {} : { expiresAt: createdAt + expiresInMs };
     const file: StoredFile = { id, environment, ...described, bytes: size, createdAt, blob: loose.blob, ...expires };
     await expectExpiry(context, file);
-    const record = { id, order: fileOrder(id), value: file };
-    const [answer] = await store.records.insert(filesIn(environment), [record]);
-    if (answer !== "inserted") return (await fileIn(context, environment, id)) ?? file;
+    const isNew = await filesIn(store, environment).insert({ id, value: file });
+    if (!isNew) return (await fileIn(context, environment, id)) ?? file;
     if (arriving) arriving.stored(file);
     else context.fileSpace?.stored(file);
     return file;
@@ -138,20 +135,11 @@ export async function listFiles(
   const fits = (file: StoredFile) => maySee(caller, file) && (purpose === undefined || file.purpose === purpose);
   const lists = visibleEnvironments(context, caller).map(async (environment) => {
     const files: StoredFile[] = [];
-    let cursor: string | undefined;
-    do {
-      const { items, next } = await context.store.records.list(filesIn(environment), {
-        // The file itself is not part of the page after it.
-        from: after !== undefined && ascending ? `${fileOrder(after)}!` : fileOrder(""),
-        to: after !== undefined && !ascending ? fileOrder(after) : afterFiles,
-        descending: !ascending,
-        limit: Math.min(pageSize, limit + 1),
-        cursor,
-      });
-      const own = items.map((item) => item.value as StoredFile).filter((file) => file.environment === environment);
-      files.push(...own.filter(fits));
-      cursor = next;
-    } while (cursor !== undefined && files.length <= limit);
+    const range = { descending: !ascending, ...(after !== undefined && (ascending ? { after } : { before: after })) };
+    for await (const { value: file } of filesIn(context.store, environment).all(range, Math.min(500, limit + 1))) {
+      if (fits(file)) files.push(file);
+      if (files.length > limit) break;
+    }
     return files;
   });
   const files = (await Promise.all(lists)).flat().sort((a, b) => (a.id < b.id === ascending ? -1 : 1));
@@ -160,11 +148,13 @@ export async function listFiles(
 
 /** Deleting a file that is deleted meanwhile is no error. */
 export async function deleteFile(context: FilesContext, file: StoredFile): Promise<void> {
-  const loose: LooseBlob = { blob: file.blob, fileId: file.id, environment: file.environment };
+  const { id, blob, environment } = file;
+  const loose = { blob, fileId: id, environment };
   // Its key is bound to its id.
   if (file.sha256 !== undefined) await insertTombstone(context, file);
-  await context.store.records.insert(filesIn(file.environment), [looseRecord(loose, context.clock.wall())]);
-  await context.store.records.remove(filesIn(file.environment), [file.id, expiryId(file.id)]);
+  await insertLoose(context, loose);
+  await filesIn(context.store, environment).remove(id);
+  await expiriesIn(context.store, environment).remove(id);
   context.fileSpace?.removed(file);
   await tidy(context, loose);
 }
@@ -175,13 +165,7 @@ export async function* allFiles({
   settings,
 }: Pick<FilesContext, "store" | "settings">): AsyncIterable<StoredFile> {
   for (const environment of Object.keys(settings.environments)) {
-    let cursor: string | undefined;
-    do {
-      const range = { from: fileOrder(""), to: afterFiles, limit: pageSize, cursor };
-      const { items, next } = await store.records.list(filesIn(environment), range);
-      for (const { value } of items) if ((value as StoredFile).environment === environment) yield value as StoredFile;
-      cursor = next;
-    } while (cursor !== undefined);
+    for await (const { value } of filesIn(store, environment).all()) yield value;
   }
 }
 
@@ -190,39 +174,25 @@ export async function* allFiles({
  * @param olderThanMs 0 where no other process can be writing
  */
 export async function sweepLooseBlobs(context: FilesContext, olderThanMs: number = looseMs): Promise<void> {
-  const to = looseOrder(context.clock.wall() - olderThanMs);
+  const before = timeKey(context.clock.wall() - olderThanMs);
   for (const environment of Object.keys(context.settings.environments)) {
-    const query = { from: looseOrder(0), to, limit: pageSize };
-    const { items } = await context.store.records.list(filesIn(environment), query);
-    for (const { value } of items) {
-      const loose = value as LooseBlob;
-      if (loose.environment === environment) await tidy(context, loose);
-    }
+    const loose = await looseBlobsIn(context.store, environment).list(sweptAtOnce, { before });
+    for (const { value } of loose) await tidy(context, value);
   }
 }
 
+function insertLoose({ store, clock }: FilesContext, value: LooseBlob & InEnvironment): Promise<boolean> {
+  return looseBlobsIn(store, value.environment).insert({ id: value.blob, order: timeKey(clock.wall()), value });
+}
+
 /** Removes a blob that its file does not hold, and the note that it is loose. */
-async function tidy(context: FilesContext, loose: LooseBlob): Promise<void> {
-  const { environment, fileId, blob } = loose;
+async function tidy(context: FilesContext, { environment, fileId, blob }: LooseBlob & InEnvironment): Promise<void> {
   const file = await fileIn(context, environment, fileId);
   if (file?.blob !== blob) await context.store.blobs.remove(environment, blob);
-  await context.store.records.remove(filesIn(environment), [looseId(loose)]);
+  await looseBlobsIn(context.store, environment).remove(blob);
 }
 
 /** Undefined if there is no such file in the environment. */
-export async function fileIn(
-  { store }: FilesContext,
-  environment: string,
-  id: string,
-): Promise<StoredFile | undefined> {
-  const file = (await store.records.get(filesIn(environment), [id])).get(id)?.value as StoredFile | undefined;
-  // Environments may share a database.
-  return file?.environment === environment ? file : undefined;
-}
-
-const looseId = ({ blob }: LooseBlob) => `loose/${blob}`;
-const looseOrder = (at: number) => `loose/${String(Math.max(0, Math.floor(at))).padStart(16, "0")}`;
-
-function looseRecord(loose: LooseBlob, at: number): StoredRecord {
-  return { id: looseId(loose), order: looseOrder(at), value: loose };
+export function fileIn({ store }: FilesContext, environment: string, id: string): Promise<StoredFile | undefined> {
+  return filesIn(store, environment).get(id);
 }
