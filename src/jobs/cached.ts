@@ -31,11 +31,9 @@ export class Cached<T> {
     return value.is;
   }
 
-  /** Reads it again if it is older than this, as far as that leaves time for other things. Answers whether it did. */
-  async renew(olderThanMs: number): Promise<boolean> {
-    if (this.#value && this.#isYoung(this.#value, olderThanMs)) return false;
-    await this.#readAgain();
-    return true;
+  /** Reads the value again if it is older than this; at most a twentieth of the time goes into reading. */
+  async renew(olderThanMs: number): Promise<void> {
+    if (!this.#value || !this.#isYoung(this.#value, olderThanMs)) await this.#readAgain();
   }
 
   #isYoung({ readAt, tookMs }: { readAt: number; tookMs: number }, ms: number): boolean {

@@ -7,7 +7,7 @@ import type { EventBus } from "../events/event-bus.ts";
 import type { MissingModel, Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
 import type { FileSpace } from "./file-space.ts";
-import type { LimitsGate } from "./limits-gate.ts";
+import type { JobLimits } from "./job-limits.ts";
 import type { KnownPauses } from "./pause.ts";
 import type { TokenCounter } from "./tokens/token-counter.ts";
 import type { TokenRatios } from "./tokens/token-ratios.ts";
@@ -26,8 +26,8 @@ export interface JobsContext {
   pauses?: KnownPauses;
   clock: Clock;
   log: Logger;
-  /** What keys and the service take. Absent: everything. */
-  limits?: LimitsGate;
+  /** Limits of keys and of the service. Absent: there are none. */
+  limits?: JobLimits;
   /** Counts the bytes of files by tenant. Absent: nothing is refused. */
   fileSpace?: FileSpace;
   /** Told of jobs that were stored just now, after their state event. Must not throw, and is not waited for. */

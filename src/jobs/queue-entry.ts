@@ -15,6 +15,7 @@ export type QueuedJob = Pick<
   | "tokens"
   | "submittedAt"
   | "notBefore"
+  | "batchId"
 >;
 
 /** @param nowWall milliseconds since the epoch; what is left of the job's delay is counted from it. */

@@ -1,13 +1,20 @@
 // What a job may use at most, and what refuses it: the arithmetic of limits. Pure.
 import type { Settings } from "../config/settings.ts";
 import { SluiceError } from "../domain/errors.ts";
-import type { Job } from "../domain/job.ts";
+import type { Job, JobHead } from "../domain/job.ts";
 import { costNanoUsd, toUsd } from "../domain/money.ts";
 import type { KeyLimits } from "./caller.ts";
 import { servedBy } from "./served-by.ts";
 
-/** What is set aside for jobs until they have ended, or what they have used. */
-export interface Claim {
+/** The parts of a job that limits need. */
+export type LimitedJob = Pick<
+  JobHead,
+  "id" | "environment" | "keyId" | "batchId" | "model" | "fallbackModels" | "regions" | "tokens"
+> &
+  Partial<Pick<Job, "request">>;
+
+/** What is reserved for jobs that have not ended, or what jobs have used. */
+export interface Amounts {
   jobs: number;
   /** Input and output. */
   tokens: number;
@@ -17,9 +24,10 @@ export interface Claim {
   estimated?: { tokens: number; nanoUsd: number };
 }
 
-export const nothing: Claim = { jobs: 0, tokens: 0, nanoUsd: 0 };
+export const nothing: Amounts = { jobs: 0, tokens: 0, nanoUsd: 0 };
 
-export function plus(a: Claim, b: Claim, sign: 1 | -1 = 1): Claim {
+/** Adds two amounts. With `sign` -1 it takes the second away from the first. */
+export function plus(a: Amounts, b: Amounts, sign: 1 | -1 = 1): Amounts {
   const sum = {
     jobs: a.jobs + sign * b.jobs,
     tokens: a.tokens + sign * b.tokens,
@@ -32,19 +40,23 @@ export function plus(a: Claim, b: Claim, sign: 1 | -1 = 1): Claim {
 }
 
 /**
- * What one call of the job would cost at most: at the price of the dearest deployment that may serve it.
- * @throws SluiceError `forbidden` if that is not known, and the key has a budget to keep
+ * Returns what a job reserves of its key's limits: what one call of it would cost at most, at the price of the dearest
+ * deployment that may serve it.
+ * @throws SluiceError `forbidden` if that price is not known, and the key has a budget to keep
  */
-export function claimOf(settings: Pick<Settings, "models">, job: Job, limits: KeyLimits): Claim {
+export function reservationOf(settings: Pick<Settings, "models">, job: LimitedJob, limits: KeyLimits): Amounts {
   const { input, output } = job.tokens;
   return { jobs: 1, tokens: input + output, nanoUsd: limits.budgetUsd === undefined ? 0 : dearest(settings, job) };
 }
 
-function dearest(settings: Pick<Settings, "models">, { model, fallbackModels, regions, tokens, request }: Job): number {
+function dearest(
+  settings: Pick<Settings, "models">,
+  { model, fallbackModels, regions, tokens, request }: LimitedJob,
+): number {
   let most = 0;
   for (const name of [model, ...fallbackModels]) {
     for (const { traits } of servedBy(settings, { model: name, regions })) {
-      const cost = traits.prices && costNanoUsd(traits.prices, tokens, { tier: request.serviceTier });
+      const cost = traits.prices && costNanoUsd(traits.prices, tokens, { tier: request?.serviceTier });
       if (cost === undefined) {
         throw new SluiceError(
           "forbidden",
@@ -58,35 +70,40 @@ function dearest(settings: Pick<Settings, "models">, { model, fallbackModels, re
   return most;
 }
 
+/** What counts against the limits of a key. */
 export interface KeyUsage {
-  /** Set aside for jobs that have not ended. */
-  open: Claim;
+  /** For jobs that have not ended. */
+  reserved: Amounts;
   /** Used on this UTC day, and in this calendar month. */
-  today: Claim;
-  month: Claim;
+  today: Amounts;
+  month: Amounts;
 }
 
-/** Why the claim is too much; undefined if it is not. */
-export function refusalOf(limits: KeyLimits, { open, today, month }: KeyUsage, claim: Claim): SluiceError | undefined {
+/** Returns why so much more is too much; undefined if it is not. */
+export function refusalOf(
+  limits: KeyLimits,
+  { reserved, today, month }: KeyUsage,
+  wanted: Amounts,
+): SluiceError | undefined {
   const { maxWaiting, dailyTokens, budgetUsd } = limits;
-  if (maxWaiting !== undefined && open.jobs + claim.jobs > maxWaiting) {
+  if (maxWaiting !== undefined && reserved.jobs + wanted.jobs > maxWaiting) {
     return new SluiceError(
       "limit_exceeded",
-      `The API key may have ${counted(maxWaiting, "job")} waiting or running at a time; ${open.jobs} wait or run now.`,
+      `The API key may have ${counted(maxWaiting, "job")} waiting or running at a time; ${reserved.jobs} wait or run now.`,
     );
   }
-  if (dailyTokens !== undefined && today.tokens + open.tokens + claim.tokens > dailyTokens) {
+  if (dailyTokens !== undefined && today.tokens + reserved.tokens + wanted.tokens > dailyTokens) {
     return new SluiceError(
       "limit_exceeded",
-      `The API key may use ${counted(dailyTokens, "token")} per UTC day; ${today.tokens} are used${ofWhich(today.estimated?.tokens)}, ${open.tokens} set aside ` +
-        `for its waiting jobs, and this would take up to ${claim.tokens}.`,
+      `The API key may use ${counted(dailyTokens, "token")} per UTC day; ${today.tokens} are used${ofWhich(today.estimated?.tokens)}, ${reserved.tokens} set aside ` +
+        `for its waiting jobs, and this would take up to ${wanted.tokens}.`,
     );
   }
-  if (budgetUsd !== undefined && toUsd(month.nanoUsd + open.nanoUsd + claim.nanoUsd) > budgetUsd) {
+  if (budgetUsd !== undefined && toUsd(month.nanoUsd + reserved.nanoUsd + wanted.nanoUsd) > budgetUsd) {
     return new SluiceError(
       "budget_exceeded",
-      `The API key may spend ${usd(budgetUsd)} per month (UTC); ${usd(toUsd(month.nanoUsd))} are spent${ofWhich(month.estimated?.nanoUsd, (n) => usd(toUsd(n)))}, ${usd(toUsd(open.nanoUsd))} set ` +
-        `aside for its waiting jobs, and this would take up to ${usd(toUsd(claim.nanoUsd))}.`,
+      `The API key may spend ${usd(budgetUsd)} per month (UTC); ${usd(toUsd(month.nanoUsd))} are spent${ofWhich(month.estimated?.nanoUsd, (n) => usd(toUsd(n)))}, ${usd(toUsd(reserved.nanoUsd))} set ` +
+        `aside for its waiting jobs, and this would take up to ${usd(toUsd(wanted.nanoUsd))}.`,
     );
   }
   return undefined;

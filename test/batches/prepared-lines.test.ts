@@ -158,8 +158,8 @@ test("nothing is laid ready behind a mistake, nor where each job has to be looke
   expect(found.errors).toHaveLength(1);
   expect([prepared.queued.size, prepared.queued.lineAt(0)]).toEqual([1, 1]);
   await prepared.drop();
-  const limited = { ...context, limits: { isLimited: () => true } };
-  expect(PreparedLines.of(limited as unknown as BatchContext, request)).toBeUndefined();
+  const limited = { ...context, limits: { keys: { limitsOf: () => ({}) } } };
+  expect(PreparedLines.of(limited as unknown as BatchContext, { ...request, keyId: "k" })).toBeUndefined();
   expect(PreparedLines.of({ ...context, onAccepted: () => {} }, request)).toBeUndefined();
 });
 

@@ -2,6 +2,7 @@
 import { expect, vi } from "vitest";
 import type { FileSettings } from "../../src/config/config-schema.ts";
 import type { Settings } from "../../src/config/settings.ts";
+import type { Job } from "../../src/domain/job.ts";
 import { openKeyRegistry } from "../../src/jobs/keys/key-registry.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
 import { test } from "../support/fixtures.ts";
@@ -34,6 +35,8 @@ async function keyWith(server: ServerUnderTest, fields: object): Promise<string>
 }
 
 const ask = (fields: object = {}) => ({ prompt: "Why?", environment: "UAT", max_tokens: 100, ...fields });
+
+const cancelled = ({ id }: Pick<Job, "id">) => ({ jobId: id, status: "cancelled" as const, at: Date.now() });
 
 function expectRefused(answer: Answer, status: number, code: string, message: RegExp): void {
   expect(answer.status, answer.text).toBe(status);
@@ -217,7 +220,7 @@ test("processes that share a store see each other's jobs after a while, and coun
   await expect(other.check([{ ...job, id: crypto.randomUUID() }])).rejects.toThrow(/1 wait or run/);
 
   const outcome = { jobId: job.id, status: "completed" as const, at: Date.now(), usage: { input: 400, output: 500 } };
-  await Promise.all([context.limits.ended("UAT", outcome), other.ended("UAT", outcome), other.ended("UAT", outcome)]);
+  await Promise.all([context.limits, other, other].map((limits) => limits.ended("UAT", job.id, { outcome })));
   const third = new Limits({ ...context, settings, clock });
   for (const limits of [context.limits, other, third]) {
     now += 60_000;
@@ -226,7 +229,7 @@ test("processes that share a store see each other's jobs after a while, and coun
   const mine = { ...job, id: crypto.randomUUID(), tokens: { input: 1, output: 1 } };
   await other.reserve([mine]);
   // What another process ended frees the place at once, however young the sums are by which it was refused.
-  await context.limits.ended("UAT", { jobId: mine.id, status: "cancelled", at: Date.now() });
+  await context.limits.ended("UAT", mine.id, { outcome: cancelled(mine) });
   now += 300;
   await other.reserve([{ ...mine, id: crypto.randomUUID() }]);
   now += 60_000;
@@ -240,7 +243,7 @@ test("who has heard of a job's end has room for the next one at once", async () 
   const first = (await context.store.get((await caller.post("/enqueue", ask())).body.job_id))!.job;
   const next = { ...first, id: crypto.randomUUID() };
   await expect(context.limits.check([next])).rejects.toThrow(/1 wait or run/);
-  const written = context.limits.ended("UAT", { jobId: first.id, status: "cancelled", at: Date.now() });
+  const written = context.limits.ended("UAT", first.id, { outcome: cancelled(first) });
   await context.limits.reserve([next]);
   await written;
   await expect(context.limits.check([{ ...first, id: crypto.randomUUID() }])).rejects.toThrow(/1 wait or run/);

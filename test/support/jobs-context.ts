@@ -153,7 +153,7 @@ export async function openTestContext(
         { jobId, at, ...outcome },
         open && end ? { n: open.n, end: { at, ...end } } : undefined,
       );
-      await context.limits?.ended(job.environment, winning);
+      await context.limits?.ended(job.environment, jobId, { outcome: winning });
       await announceEnd(context, job);
       events.publish({ type: "state", jobId, environment: job.environment, state: outcome.status, at });
       await scheduler.remove([jobId]);

@@ -12,7 +12,7 @@ import { Slots } from "../slots.ts";
 import type { LineFormats } from "./batch-lines.ts";
 import { type BatchInput, batchRequestOf } from "./batches.ts";
 import { LineTotals, type ModelTotals, type Totals } from "./totals.ts";
-import { validateLines } from "./validate-lines.ts";
+import { limitErrors, validateLines } from "./validate-lines.ts";
 
 export interface BatchDryRun {
   request: BatchRequest;
@@ -58,7 +58,7 @@ export function createBatchDryRun(context: JobsContext, formats: LineFormats): T
       const request: BatchRequest = { id: newBatchId(), ...prepared };
       const file = await requireFile(context, request.inputFileId, caller);
       const totals = new LineTotals(context.settings);
-      const { lines, errors } = await validateLines(
+      const found = await validateLines(
         context,
         request,
         formats[request.endpoint]!,
@@ -66,6 +66,8 @@ export function createBatchDryRun(context: JobsContext, formats: LineFormats): T
         undefined,
         (job) => void totals.add(job),
       );
+      const { lines } = found;
+      const errors = await limitErrors(found, (total) => context.limits?.check({ ...request, total }));
       if (errors.length > 0) return { request, lines, errors };
       return { request, lines, errors, estimate: await estimateOf(context, request, totals) };
     } finally {

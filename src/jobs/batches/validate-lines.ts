@@ -3,7 +3,7 @@ import type { BatchError, BatchRequest } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import type { JobsContext } from "../jobs-context.ts";
-import { type Claim, nothing, plus } from "../reservation.ts";
+import { type Amounts, nothing, plus, reservationOf } from "../reservation.ts";
 import type { FeasibilityContext } from "../submit/feasibility.ts";
 import { LineError, type LineFormat, lineErrorOf, lineJob, requestLine } from "./batch-lines.ts";
 import { CustomIds } from "./custom-ids.ts";
@@ -11,6 +11,9 @@ import { jsonLines } from "./jsonl.ts";
 
 /** Mistakes that are reported; the file is not read on after so many. */
 const maxErrors = 100;
+
+/** What it takes to check the lines of a batch. */
+export type ValidationContext = FeasibilityContext & Pick<JobsContext, "limits">;
 
 export interface LineLimits {
   maxLines: number;
@@ -21,43 +24,46 @@ export function lineLimits({ settings: { limits } }: Pick<JobsContext, "settings
   return { maxLines: limits.maxBatchLines, maxLineBytes: limits.maxRequestBytes };
 }
 
+export interface ValidatedLines {
+  /** The number of requests, and the number of the last line. */
+  lines: number;
+  lastLine: number;
+  /** What is wrong with them. */
+  errors: BatchError[];
+  /** What all lines reserve of their key's limits; of a key without limits only the jobs are counted. */
+  total: Amounts;
+}
+
 /**
  * Reads the whole file.
  * @param onChunk called now and then; what it throws ends the pass
- * @param onJob given every line's job, in order, until there is a mistake; returns what to wait for before the next one
- * @param limit given what all lines may use together, if nothing is wrong with them; throws what refuses it. Sets nothing
- *   aside if absent.
- * @returns the number of requests, where the last one stands, and what is wrong
- * @throws what the stream throws; SluiceError `unavailable` if something cannot be told now
+ * @param onJob called with the job of every line, in order, until there is a mistake; returns what to wait for before the next
+ * @throws what the stream throws; SluiceError `unavailable` if a line cannot be checked now
  */
 export async function validateLines(
-  context: Pick<JobsContext, "limits"> & FeasibilityContext,
+  context: ValidationContext,
   request: BatchRequest,
   format: LineFormat,
   bytes: AsyncIterable<Uint8Array>,
   onChunk: () => Promise<void> | void = () => {},
   onJob?: (job: Job, line: number) => Promise<void> | undefined,
-  limit: (total: Claim) => Promise<void> | undefined = (total) => context.limits?.checkTotal(request.keyId, total),
-): Promise<{ lines: number; lastLine: number; errors: BatchError[] }> {
+): Promise<ValidatedLines> {
   const { maxLines, maxLineBytes } = lineLimits(context);
+  const keyLimits = request.keyId === undefined ? undefined : context.limits?.keys.limitsOf(request.keyId);
   const seen = new CustomIds();
   const errors: BatchError[] = [];
   let lines = 0;
   let lastLine = 0;
-  // Without limits of its key a line is one more job, and nothing else of it is counted.
-  const limits = context.limits?.isLimited(request.keyId) ? context.limits : undefined;
-  let claimed = nothing;
+  let total = nothing;
+  const found = () => ({ lines, lastLine, errors, total: { ...total, jobs: lines } });
   for await (const chunk of jsonLines(bytes, maxLineBytes)) {
     await onChunk();
     for (const line of chunk) {
       lastLine = line.number;
       if (++lines > maxLines) {
         const message = `The file has more than ${maxLines} lines. Split it, or raise limits.maxBatchLines.`;
-        return {
-          lines,
-          lastLine,
-          errors: [{ code: "too_many_lines", message, line: line.number }, ...errors].slice(0, maxErrors),
-        };
+        errors.unshift({ code: "too_many_lines", message, line: line.number });
+        return found();
       }
       try {
         const parsed = requestLine(line, request.endpoint, maxLineBytes);
@@ -66,24 +72,31 @@ export async function validateLines(
           throw new LineError("duplicate_custom_id", `Line ${before} has the same custom_id.`, "custom_id");
         }
         const job = await lineJob(context, request, format, parsed);
-        if (limits) claimed = plus(claimed, limits.claimOf(job));
+        if (keyLimits) total = plus(total, reservationOf(context.settings, job, keyLimits));
         const kept = errors.length === 0 ? onJob?.(job, line.number) : undefined;
         if (kept) await kept;
       } catch (error) {
         const mistake = lineErrorOf(error, line.number);
         if (!mistake) throw error;
         errors.push(mistake);
-        if (errors.length === maxErrors) return { lines, lastLine, errors };
+        if (errors.length === maxErrors) return found();
       }
     }
   }
-  if (errors.length === 0 && lines > 0) errors.push(...(await limitErrors(limit, { ...claimed, jobs: lines })));
   if (lines === 0) errors.push({ code: "empty_file", message: "The file has no requests." });
-  return { lines, lastLine, errors };
+  return found();
 }
 
-/** Limits hold for all lines together, before any of them is a job. */
-async function limitErrors(limit: (total: Claim) => Promise<void> | undefined, total: Claim): Promise<BatchError[]> {
+/**
+ * Checks the total of valid lines: limits hold for all of them together, before any is a job.
+ * @param limit throws what refuses the total
+ * @returns the mistakes of the lines, or the refusal as the only one
+ */
+export async function limitErrors(
+  { errors, total }: ValidatedLines,
+  limit: (total: Amounts) => Promise<void> | undefined,
+): Promise<BatchError[]> {
+  if (errors.length > 0) return errors;
   try {
     await limit(total);
     return [];

@@ -44,7 +44,7 @@ async function notifyEnded(context: EndingContext, job: EndedJob, result: Finish
   const { environment } = job;
   const { jobId, status, at } = result.outcome;
   if (result.first) logEnd(context.log, job, result.outcome);
-  void context.limits?.ended(environment, result.outcome);
+  void context.limits?.ended(environment, jobId, { outcome: result.outcome });
   void announceEnd(context, job);
   // Told before the queue is: if that fails, the outcome stands nevertheless, and whoever takes the job finds it.
   context.events.publish({ type: "state", jobId, environment, state: status, at });

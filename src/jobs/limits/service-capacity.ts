@@ -1,8 +1,8 @@
-// The room that the whole service has for waiting jobs (limits.maxQueuedJobs), and the disk below them. Between a look
-// at the room and taking of it nothing is waited for, so that many who ask at once do not all see the same room.
+// How many jobs the whole service accepts to wait (limits.maxQueuedJobs), and the free disk below which it accepts none.
+// Nothing is awaited between a check and its reservation, so that many requests at once do not all see the same capacity.
 //
-// A batch takes the room of all of its lines when it is checked. Its lines are never refused after that: what was checked
-// as a whole is taken in as a whole. Only a full disk makes them wait.
+// A batch reserves for all of its lines when it is checked. Its lines are never refused after that: what was checked as a
+// whole is accepted as a whole. Only a full disk makes them wait.
 import { statfs } from "node:fs/promises";
 import type { Settings } from "../../config/settings.ts";
 import type { BatchId } from "../../domain/batch.ts";
@@ -10,22 +10,24 @@ import type { Clock } from "../../domain/clock.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobStore } from "../../store/job-store.ts";
 import { Cached } from "../cached.ts";
+import type { BatchTotal, LimitedBatch } from "../job-limits.ts";
+import type { LimitedJob } from "../reservation.ts";
 
-/** How old the count of waiting jobs and the free bytes may be. */
+/** How old the count of waiting jobs and the free bytes may be, in ms. */
 const freshMs = 1000;
 
-export class ServiceRoom {
+export class ServiceCapacity {
   readonly #settings: Settings;
   readonly #waiting: Cached<void>;
   readonly #freeDisk: Cached<number> | undefined;
   /** Waiting jobs when they were last counted. */
   #counted = 0;
-  /** Stored since that count began. Those that it has seen already count twice until the next one. */
+  /** Stored since that count began. Jobs that it has seen already count twice until the next one. */
   #stored = 0;
   /** Being stored now. */
-  #underWay = 0;
+  #reserved = 0;
   /** Lines of batches that are not stored yet. */
-  readonly #held = new Map<BatchId, { environment: string; lines: number }>();
+  readonly #batches = new Map<BatchId, { batch: LimitedBatch; lines: number }>();
 
   constructor(settings: Settings, store: Pick<JobStore, "counts">, clock: Pick<Clock, "now">) {
     this.#settings = settings;
@@ -37,75 +39,69 @@ export class ServiceRoom {
     });
     if (!settings.distributed) {
       this.#freeDisk = new Cached(clock, freshMs, async () => {
-        // A disk that cannot be asked is not taken for a full one.
+        // Free bytes that cannot be read refuse nothing.
         const found = await statfs(settings.dataDir).catch(() => undefined);
         return found ? found.bavail * found.bsize : Number.POSITIVE_INFINITY;
       });
     }
   }
 
-  /**
-   * Whether so many jobs would be taken now.
-   * @throws SluiceError `limit_exceeded`, `storage_full`
-   */
+  /** Batches with lines that are not stored yet. */
+  get batches(): LimitedBatch[] {
+    return [...this.#batches.values()].map(({ batch }) => batch);
+  }
+
+  /** @throws SluiceError `limit_exceeded` if so many jobs are too many, `storage_full` */
   async check(jobs: number): Promise<void> {
-    await this.#look();
+    await this.#refresh();
     this.#refuse(jobs);
   }
 
   /**
-   * Takes room for jobs that are about to be stored; `stored` or `giveBack` has to follow.
-   * @param batchId of lines, which only a full disk refuses
-   * @throws SluiceError as `check`; then nothing is taken
+   * Reserves for jobs that are about to be stored; `commit` or `release` has to follow. Only a full disk refuses lines.
+   * @throws SluiceError as `check`; then nothing is reserved
    */
-  async take(jobs: number, batchId?: BatchId): Promise<void> {
-    await this.#look();
-    if (batchId === undefined) this.#refuse(jobs);
-    this.#move(jobs, batchId);
+  async reserve(jobs: readonly LimitedJob[]): Promise<void> {
+    await this.#refresh();
+    if (jobs[0]?.batchId === undefined) this.#refuse(jobs.length);
+    this.#move(jobs, 1);
   }
 
-  stored(jobs: number): void {
-    this.#underWay -= jobs;
-    this.#stored += jobs;
+  /** Notes that jobs are stored. */
+  commit({ length }: readonly LimitedJob[]): void {
+    this.#reserved -= length;
+    this.#stored += length;
   }
 
-  /** Of jobs that were not stored after all. */
-  giveBack(jobs: number, batchId?: BatchId): void {
-    this.#move(-jobs, batchId);
+  /** Gives back what was reserved for jobs that were not stored. */
+  release(jobs: readonly LimitedJob[]): void {
+    this.#move(jobs, -1);
   }
 
   /**
-   * Takes room for the lines of a batch, until they are stored or it is let go. Repeating it changes nothing.
-   * @throws SluiceError as `check`; then nothing is taken
+   * Reserves for the lines of a batch, until they are stored or the batch is released. Repeating it changes nothing.
+   * @throws SluiceError as `check`; then nothing is reserved
    */
-  async hold(batchId: BatchId, environment: string, lines: number): Promise<void> {
-    await this.#look();
-    if (this.#held.has(batchId)) return;
-    this.#refuse(lines);
-    this.#held.set(batchId, { environment, lines });
+  async reserveBatch({ id, environment, keyId, total, resumed = false }: BatchTotal): Promise<void> {
+    if (!resumed) await this.#refresh();
+    if (this.#batches.has(id)) return;
+    if (!resumed) this.#refuse(total.jobs);
+    this.#batches.set(id, { batch: { id, environment, keyId }, lines: total.jobs });
   }
 
-  /** The same for a batch that was checked by another process, or before a restart: it is not refused any more. */
-  holdChecked(batchId: BatchId, environment: string, lines: number): void {
-    if (!this.#held.has(batchId)) this.#held.set(batchId, { environment, lines });
+  releaseBatch(batchId: BatchId): void {
+    this.#batches.delete(batchId);
   }
 
-  letGo(batchId: BatchId): void {
-    this.#held.delete(batchId);
-  }
-
-  get held(): [batchId: BatchId, environment: string][] {
-    return [...this.#held].map(([batchId, { environment }]) => [batchId, environment]);
-  }
-
-  #move(jobs: number, batchId: BatchId | undefined): void {
-    this.#underWay += jobs;
-    const held = batchId === undefined ? undefined : this.#held.get(batchId);
-    if (held) held.lines -= jobs;
+  /** Moves lines from their batch to what is being stored, or back. */
+  #move(jobs: readonly LimitedJob[], sign: 1 | -1): void {
+    this.#reserved += sign * jobs.length;
+    const batch = this.#batches.get(jobs[0]?.batchId ?? "");
+    if (batch) batch.lines -= sign * jobs.length;
   }
 
   /** @throws SluiceError `storage_full` */
-  async #look(): Promise<void> {
+  async #refresh(): Promise<void> {
     await this.#waiting.get();
     const { minFreeDiskBytes } = this.#settings.limits;
     const free = (await this.#freeDisk?.get()) ?? Number.POSITIVE_INFINITY;
@@ -120,9 +116,9 @@ export class ServiceRoom {
   /** @throws SluiceError `limit_exceeded` */
   #refuse(jobs: number): void {
     const { maxQueuedJobs } = this.#settings.limits;
-    let waiting = this.#counted + this.#stored + this.#underWay;
-    // Lines that are stored a second time, after a crash, are more than what was held.
-    for (const { lines } of this.#held.values()) waiting += Math.max(0, lines);
+    let waiting = this.#counted + this.#stored + this.#reserved;
+    // Lines that are stored a second time, after a crash, are more than what was reserved.
+    for (const { lines } of this.#batches.values()) waiting += Math.max(0, lines);
     if (waiting + jobs > maxQueuedJobs) {
       throw new SluiceError(
         "limit_exceeded",

@@ -1,29 +1,26 @@
-// What a job used takes the place of what was set aside for it: when a call ends, when the job ends, and once more when
-// the call of a job that has ended ends late. It is derived from the attempts each time, so it may be done again.
+// What a job used takes the place of what it reserved: when a call ends, when the job ends, and once more when a call
+// of a job that has ended ends late. It is derived from the attempts each time, so it may be repeated.
 import type { Settings } from "../../config/settings.ts";
 import type { Clock } from "../../domain/clock.ts";
 import type { JobId } from "../../domain/ids.ts";
-import type { Attempt, Outcome } from "../../domain/job.ts";
+import type { Attempt } from "../../domain/job.ts";
 import type { JobStore } from "../../store/job-store.ts";
-import type { RecordPlace } from "../../store/record-store.ts";
-import { type Claim, plus } from "../reservation.ts";
+import type { KnownJob } from "../job-limits.ts";
+import { type Amounts, plus } from "../reservation.ts";
+import type { KeyAccount } from "./key-account.ts";
+import type { KeySums } from "./key-sums.ts";
 import {
-  type Account,
-  changedOpenRecord,
   countedOf,
-  type OpenValue,
-  openId,
-  type SpentValue,
-  spentId,
-  spentRecord,
-} from "./key-account.ts";
+  dayOf,
+  type ReservationRecord,
+  reservationId,
+  reservationRecord,
+  type SpendingRecord,
+  spendingId,
+  spendingRecord,
+  usageIn,
+} from "./limit-records.ts";
 import { usedBy, usedByOutcome } from "./used-amounts.ts";
-
-/** A job as it is on record. */
-export interface KnownJob {
-  attempts: readonly Attempt[];
-  outcome?: Outcome;
-}
 
 interface SettlementContext {
   settings: Settings;
@@ -31,100 +28,109 @@ interface SettlementContext {
   clock: Pick<Clock, "wall">;
 }
 
+/** A job with a reservation, and what its calls have used. */
+interface UsedJob {
+  jobId: JobId;
+  environment: string;
+  reservation: ReservationRecord;
+  used: Amounts;
+}
+
 export class Settlement {
   readonly #context: SettlementContext;
-  readonly #accountOf: (keyId: string) => Account | undefined;
+  readonly #accountOf: (keyId: string) => KeyAccount;
   /** One at a time for each job, so that the sums in memory change by what changes on record. */
   readonly #underWay = new Map<JobId, Promise<void>>();
 
-  /** @param accountOf the sums of a key in memory, if they have been read */
-  constructor(context: SettlementContext, accountOf: (keyId: string) => Account | undefined) {
+  constructor(context: SettlementContext, accountOf: (keyId: string) => KeyAccount) {
     this.#context = context;
     this.#accountOf = accountOf;
   }
 
+  /** Resolves when all settlements that are under way now are done, or have failed. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#underWay.values());
+  }
+
   /**
-   * Brings what counts for a job up to date. Does nothing if nothing is set aside for it.
-   * @param known absent: it is read
-   * @param outcome of a job that may not be on record
+   * Brings what counts for a job up to date. Does nothing if the job has no reservation.
+   * @param known what is absent is read
    * @throws what the store throws
    */
-  settle(place: RecordPlace, jobId: JobId, known?: KnownJob, outcome?: Outcome): Promise<void> {
+  settle(environment: string, jobId: JobId, known: KnownJob = {}): Promise<void> {
     const before = this.#underWay.get(jobId) ?? Promise.resolve();
-    const settled = before.catch(() => {}).then(() => this.#settle(place, jobId, known, outcome));
+    const settled = before
+      .catch(() => {})
+      .then(() => this.#settle(environment, jobId, known))
+      .finally(() => {
+        if (this.#underWay.get(jobId) === settled) this.#underWay.delete(jobId);
+      });
     this.#underWay.set(jobId, settled);
-    const done = () => {
-      if (this.#underWay.get(jobId) === settled) this.#underWay.delete(jobId);
-    };
-    settled.then(done, done);
     return settled;
   }
 
-  async #settle(place: RecordPlace, jobId: JobId, known?: KnownJob, outcome?: Outcome): Promise<void> {
+  async #settle(environment: string, jobId: JobId, known: KnownJob): Promise<void> {
     const { store } = this.#context;
-    const found = await store.records.get(place, [openId(jobId), spentId(jobId)]);
-    const open = found.get(openId(jobId))?.value as OpenValue | undefined;
-    if (!open) return;
-    const spent = found.get(spentId(jobId))?.value as SpentValue | undefined;
+    const found = await store.records.get(usageIn(environment), [reservationId(jobId), spendingId(jobId)]);
+    const reservation = found.get(reservationId(jobId))?.value as ReservationRecord | undefined;
+    if (!reservation) return;
+    const spending = found.get(spendingId(jobId))?.value as SpendingRecord | undefined;
     // A worker that knows the attempts may not know that the job was cancelled meanwhile.
-    const isStale = known !== undefined && !known.outcome && spent !== undefined;
-    const job = (isStale ? undefined : known) ?? (await store.get(jobId)) ?? { attempts: [], outcome };
-    const { attempts } = job;
-    const ended = job.outcome ?? outcome;
-    const isBare = attempts.length === 0 && ended !== undefined;
-    // What is set aside for the next call covers the one that runs.
-    const counted = ended || attempts.at(-1)?.end ? attempts : attempts.slice(0, -1);
-    const used = isBare ? usedByOutcome(ended, open.claim) : usedBy(counted, open.claim);
-    if (!ended) return this.#recount(place, jobId, open, { ...open, used });
-    await this.#spend(place, jobId, open, { day: dayOf(ended.at), used }, spent);
-    if (this.#isFinal(attempts)) {
-      this.#accountOf(open.keyId)?.release(jobId);
-      await store.records.remove(place, [openId(jobId)]);
-    } else {
-      await this.#recount(place, jobId, open, { ...open, ended: true });
-    }
+    const isStale = !known.outcome && spending !== undefined;
+    const record = known.attempts && !isStale ? undefined : await store.get(jobId);
+    const attempts = record?.attempts ?? known.attempts ?? [];
+    const outcome = record?.outcome ?? known.outcome;
+    // What is reserved for the next call covers the one that runs.
+    const counted = outcome || attempts.at(-1)?.end ? attempts : attempts.slice(0, -1);
+    const isBare = attempts.length === 0 && outcome !== undefined;
+    const used = isBare ? usedByOutcome(outcome, reservation.claim) : usedBy(counted, reservation.claim);
+    const job = { jobId, environment, reservation, used };
+    await this.#accountOf(reservation.keyId).settle(async (sums) => {
+      if (!outcome) return this.#count(sums, job, { ...reservation, used });
+      await this.#spend(sums, job, dayOf(outcome.at), spending);
+      if (!this.#isFinal(attempts)) return this.#count(sums, job, { ...reservation, ended: true });
+      sums.settle(jobId, undefined);
+      await store.records.remove(usageIn(environment), [reservationId(jobId)]);
+    });
   }
 
-  /** Whether no usage will become known any more. */
+  /** Returns whether no usage will become known any more. */
   #isFinal(attempts: readonly Attempt[]): boolean {
     const { settings, clock } = this.#context;
     const longestMs = settings.timeouts.totalMs + settings.scheduler.leaseMs;
     return attempts.every(({ end, chargedAt }) => end !== undefined || clock.wall() - chargedAt > longestMs);
   }
 
-  async #recount(place: RecordPlace, jobId: JobId, before: OpenValue, next: OpenValue): Promise<void> {
+  /** Changes what counts until the job has ended. */
+  async #count(sums: KeySums, { jobId, environment, reservation }: UsedJob, next: ReservationRecord): Promise<void> {
     const counted = countedOf(next);
-    if (isSame(countedOf(before), counted)) return;
-    this.#accountOf(next.keyId)?.recount(jobId, counted);
-    await this.#context.store.records.put(place, changedOpenRecord(jobId, next));
+    if (isSame(countedOf(reservation), counted)) return;
+    sums.settle(jobId, counted);
+    await this.#context.store.records.put(usageIn(environment), reservationRecord(jobId, next));
   }
 
+  /** Counts what the job used on the day of its end, or corrects what it counted before. */
   async #spend(
-    place: RecordPlace,
-    jobId: JobId,
-    open: OpenValue,
-    { day, used }: { day: string; used: Claim },
-    known: SpentValue | undefined,
+    sums: KeySums,
+    { jobId, environment, reservation, used }: UsedJob,
+    day: string,
+    known: SpendingRecord | undefined,
   ): Promise<void> {
     const { records } = this.#context.store;
-    const account = this.#accountOf(open.keyId);
-    let spent = known;
-    if (!spent) {
-      const [answer] = await records.insert(place, [spentRecord(open, jobId, day, used)]);
-      if (answer === "inserted") return account?.spend(day, used);
-      spent = (await records.get(place, [spentId(jobId)])).get(spentId(jobId))?.value as SpentValue | undefined;
+    const place = usageIn(environment);
+    let spending = known;
+    if (!spending) {
+      const [answer] = await records.insert(place, [spendingRecord(reservation, jobId, day, used)]);
+      if (answer === "inserted") return sums.spend(day, used);
+      spending = (await records.get(place, [spendingId(jobId)])).get(spendingId(jobId))?.value as typeof spending;
     }
-    if (!spent || isSame(spent.claim, used)) return;
-    await records.put(place, spentRecord(open, jobId, spent.day, used));
-    account?.spend(spent.day, plus(used, spent.claim, -1));
+    if (!spending || isSame(spending.claim, used)) return;
+    await records.put(place, spendingRecord(reservation, jobId, spending.day, used));
+    sums.spend(spending.day, plus(used, spending.claim, -1));
   }
 }
 
-function isSame(a: Claim, b: Claim): boolean {
+function isSame(a: Amounts, b: Amounts): boolean {
   const { jobs, tokens, nanoUsd, estimated } = plus(a, b, -1);
   return [jobs, tokens, nanoUsd, estimated?.tokens ?? 0, estimated?.nanoUsd ?? 0].every((n) => n === 0);
-}
-
-function dayOf(at: number): string {
-  return new Date(at).toISOString().slice(0, 10);
 }

@@ -4,6 +4,7 @@ import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { DeploymentSnapshot } from "../../scheduler/scheduler.ts";
 import type { JobsContext } from "../jobs-context.ts";
+import { nothing } from "../reservation.ts";
 
 export interface Readiness {
   /** Why every submit would be refused; empty if jobs can be taken in. */
@@ -39,7 +40,7 @@ async function storeProblems({ store, log }: JobsContext): Promise<string[]> {
 /** A full disk or a full queue refuses the next submit. */
 async function roomProblems({ limits }: JobsContext): Promise<string[]> {
   try {
-    await inTime(limits?.checkTotal(undefined, { jobs: 1, tokens: 0, nanoUsd: 0 }) ?? Promise.resolve());
+    await inTime(limits?.check({ total: { ...nothing, jobs: 1 } }) ?? Promise.resolve());
     return [];
   } catch (error) {
     const isFull = error instanceof SluiceError && ["storage_full", "limit_exceeded"].includes(error.code);

@@ -1,5 +1,4 @@
 // Accepts jobs: builds and checks them, reserves what their keys' limits count, stores them durably and queues them.
-import type { BatchId } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import { newJobId } from "../../domain/ids.ts";
 import type { Job } from "../../domain/job.ts";
@@ -70,24 +69,26 @@ async function findSubmitted({ store }: JobsContext, id: string): Promise<Job | 
 }
 
 /**
- * Sets aside what the limits of keys ask for, stores jobs and puts those that are new into the queue. A job that cannot be queued now is accepted all the same:
- * the record is the truth, and the reconciler adds what the queue lacks.
+ * Reserves what the limits count, stores jobs and puts those that are new into the queue. A job that cannot be queued now
+ * is accepted nevertheless: the record is the truth, and the reconciler adds what the queue lacks.
+ * @param jobs of one key: lines of one batch, or none of them a line
+ * @throws SluiceError of the limits; what the store throws, and then the reservations are released
  */
 export async function accept(context: JobsContext, jobs: readonly Job[]): Promise<void> {
   const { store, limits } = context;
   await limits?.reserve(jobs);
+  let isTried = false;
   let results: ("inserted" | "exists")[];
-  let tried = false;
   try {
     await markEphemeral(context, jobs);
     await expectDeliveries(context, jobs);
-    tried = true;
+    isTried = true;
     results = await store.insertMany(jobs);
-    limits?.stored(jobs.length);
+    limits?.commit(jobs);
   } catch (error) {
-    const mayBeStored = tried && error instanceof SluiceError && error.code === "fate_unknown";
-    if (mayBeStored) limits?.stored(jobs.length);
-    // If that fails as well, it is found later that the jobs never came.
+    const mayBeStored = isTried && error instanceof SluiceError && error.code === "fate_unknown";
+    if (mayBeStored) limits?.commit(jobs);
+    // What this fails to release is found by `tidy`: the jobs never come.
     else await limits?.release(jobs).catch(() => {});
     if (mayBeStored && jobs.length === 1) {
       throw new SluiceError("fate_unknown", error.message, { ...error.details, jobId: jobs[0]!.id }, { cause: error });
@@ -95,37 +96,36 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
     throw error;
   }
   const inserted = jobs.filter((_, i) => results[i] === "inserted");
-  announce(context, inserted);
+  publishQueued(context, inserted);
   context.onAccepted?.(inserted);
   await enqueue(context, inserted);
 }
 
 /**
- * Accepts the next lines of a batch that are laid ready. Their key has no limits, and none of them needs anything else to be on
- * record before it is (for a webhook, for an end without texts).
+ * Accepts the next lines of a batch that are staged. None of them needs anything else on record before it is stored: no
+ * webhook's delivery, no mark of a job whose texts are erased, no reservation of a key's limits.
  */
 export async function acceptStaged(
   context: JobsContext,
   staged: StagedJobs,
-  batchId: BatchId,
-  jobs: readonly QueuedJob[],
+  lines: readonly QueuedJob[],
 ): Promise<void> {
   const { limits } = context;
-  await limits?.reserveRoom(jobs.length, batchId);
+  await limits?.reserve(lines);
   let known: Set<string>;
   try {
-    known = new Set(await staged.insert(jobs.length));
-    limits?.stored(jobs.length);
+    known = new Set(await staged.insert(lines.length));
+    limits?.commit(lines);
   } catch (error) {
-    limits?.releaseRoom(jobs.length, batchId);
+    await limits?.release(lines);
     throw error;
   }
-  const inserted = known.size === 0 ? jobs : jobs.filter(({ id }) => !known.has(id));
-  announce(context, inserted);
+  const inserted = known.size === 0 ? lines : lines.filter(({ id }) => !known.has(id));
+  publishQueued(context, inserted);
   await enqueue(context, inserted);
 }
 
-function announce({ events }: JobsContext, inserted: readonly QueuedJob[]): void {
+function publishQueued({ events }: JobsContext, inserted: readonly QueuedJob[]): void {
   for (const { id, environment, submittedAt } of inserted) {
     events.publish({ type: "state", jobId: id, environment, state: "queued", at: submittedAt });
   }

@@ -1,5 +1,6 @@
 // Reads jobs together with what is on record about them, for many jobs at a time. Answers stand in the order of the ids.
 import type { Db } from "mongodb";
+import { groupBy } from "../../domain/group-by.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { Attempt, Outcome } from "../../domain/job.ts";
 import {
@@ -11,7 +12,6 @@ import {
   type JobDocument,
   type OutcomeDocument,
 } from "./documents.ts";
-import { groupBy } from "./group-by.ts";
 import type { ReadById } from "./reads.ts";
 
 /** A job with what is on record about it. */

@@ -1,6 +1,7 @@
 // Pages over many jobs or attempts, merged from all environments that are asked for. What the jobs' cached state says is
 // checked against the outcomes, for those that it calls unfinished; what is found wrong is put right.
 import type { Db } from "mongodb";
+import { groupBy } from "../../domain/group-by.ts";
 import type { Attempt, JobSummary } from "../../domain/job.ts";
 import { decodeCursor, encodeCursor, type Page } from "../cursor.ts";
 import type { AttemptsQuery, LineRecord, LinesQuery, ListQuery, UnfinishedJob, UnfinishedQuery } from "../job-store.ts";
@@ -14,7 +15,6 @@ import {
   outcomeOf,
   summaryOf,
 } from "./documents.ts";
-import { groupBy } from "./group-by.ts";
 import type { JobDatabase } from "./job-database.ts";
 import {
   type ChargeKey,

@@ -59,7 +59,7 @@ export class GrantRecord {
       this.#begun = result;
       const { earlier, attempt: own } = result;
       // An earlier one may have been lost with its process.
-      if (earlier.length > 0) void this.#context.limits?.attempted(environment, jobId, [...earlier, own]);
+      if (earlier.length > 0) void this.#context.limits?.ended(environment, jobId, { attempts: [...earlier, own] });
       return result;
     } catch (error) {
       if (this.#giveUp.aborted) throw error;
@@ -84,7 +84,7 @@ export class GrantRecord {
       this.#giveUpOn(error);
       return write(plainEnd(end));
     });
-    void this.#context.limits?.attempted(environment, jobId, this.#attempts(end));
+    void this.#context.limits?.ended(environment, jobId, { attempts: this.#attempts(end) });
   }
 
   /**
@@ -100,7 +100,8 @@ export class GrantRecord {
         this.#giveUpOn(error);
         return write(plainFailure(outcome), attempt && { n: attempt.n, end: plainEnd(attempt.end) });
       });
-      void this.#context.limits?.ended(environment, winning, first ? this.#attempts(attempt?.end) : undefined);
+      const attempts = first ? this.#attempts(attempt?.end) : undefined;
+      void this.#context.limits?.ended(environment, jobId, { attempts, outcome: winning });
       const { model } = this.#grant;
       if (first) logEnd(this.#context.log, this.#begun?.job ?? { id: jobId, environment, model }, winning);
       if (this.#begun) void announceEnd(this.#context, this.#begun.job);

@@ -59,6 +59,6 @@ export async function* preparedChunks(context: BatchContext, { staged, queued }:
   for (let from = 0; from < queued.size; from += preparedChunkSize) {
     const jobs = queued.jobs(from, from + preparedChunkSize);
     const line = queued.lineAt(from + jobs.length - 1);
-    yield { progress: { line, refused: 0 }, accept: () => acceptStaged(context, staged, queued.batchId, jobs) };
+    yield { progress: { line, refused: 0 }, accept: () => acceptStaged(context, staged, jobs) };
   }
 }

@@ -1,9 +1,9 @@
 // Takes one batch as far as it goes now. Everything it needs to know is on record, so it does not matter which process
 // does it, nor where the one before was when it died.
-import { type BatchEnd, type BatchId, batchStatus, lineOf } from "../../domain/batch.ts";
+import { type BatchEnd, type BatchError, type BatchId, batchStatus, lineOf } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
-import type { JobHead } from "../../domain/job.ts";
+import type { Job, JobHead } from "../../domain/job.ts";
 import { toUsd } from "../../domain/money.ts";
 import type { LineFormat } from "../../jobs/batches/batch-lines.ts";
 import {
@@ -17,9 +17,10 @@ import {
 import { lineRange } from "../../jobs/batches/batch-results.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
 import type { LineCounter } from "../../jobs/batches/line-counter.ts";
-import { validateLines } from "../../jobs/batches/validate-lines.ts";
+import { limitErrors, validateLines } from "../../jobs/batches/validate-lines.ts";
 import { costSoFar, endIdleJob, endJob } from "../../jobs/control/end-job.ts";
 import { readFile, requireFile, type StoredFile } from "../../jobs/files/files.ts";
+import { nothing } from "../../jobs/reservation.ts";
 import type { LineRecord } from "../../store/job-store.ts";
 import type { BatchContext } from "./batch-context.ts";
 import { chunksOfFile, preparedChunks } from "./chunks.ts";
@@ -55,7 +56,7 @@ export async function driveBatch(
 
   const wasSubmitted = batch.steps.submitted !== undefined;
   batch = await ingest(context, batch, format, proceed);
-  if (!wasSubmitted && isIngested(batch, clock.wall())) await context.limits?.releaseBatch(request);
+  if (!wasSubmitted && isIngested(batch, clock.wall())) await context.limits?.release(request);
   if (isOver(batchStatus(batch.steps))) return closeBatch(context, environment, id);
   if (!batch.steps.validated) return endUnvalidated(context, batch);
 
@@ -92,7 +93,8 @@ async function ingest(
     const isWanted = !isOver(batchStatus(checked.steps)) && !checked.steps.cancelled;
     if (!isWanted || context.clock.wall() >= expiresAt) return checked;
     const before = await loadProgress(context, environment, id);
-    context.limits?.resumeBatch(request, checked.steps.validated!.lines - before.line);
+    const linesLeft = checked.steps.validated!.lines - before.line;
+    await context.limits?.reserve({ ...request, total: { ...nothing, jobs: linesLeft }, resumed: true });
     const isReady = before.line === 0 && (await prepared?.areReady());
     const chunks =
       isReady && prepared
@@ -113,18 +115,14 @@ async function validate(
   proceed: () => Promise<void>,
   prepared: PreparedLines | undefined,
 ): Promise<Batch> {
-  let found: Awaited<ReturnType<typeof validateLines>>;
+  let found: { lines: number; lastLine: number; errors: BatchError[] };
   try {
     const input = await inputOf(context, { request, steps: {} });
-    found = await validateLines(
-      context,
-      request,
-      format,
-      await readFile(context, input),
-      proceed,
-      (job, line) => prepared?.add(job, line),
-      (total) => context.limits?.holdBatch(request, total),
-    );
+    const bytes = await readFile(context, input);
+    const onJob = (job: Job, line: number) => prepared?.add(job, line);
+    const read = await validateLines(context, request, format, bytes, proceed, onJob);
+    const errors = await limitErrors(read, (total) => context.limits?.reserve({ ...request, total }));
+    found = { lines: read.lines, lastLine: read.lastLine, errors };
   } catch (error) {
     if (!(error instanceof SluiceError) || error.code !== "file_not_found") throw error;
     const { code, message } = error;

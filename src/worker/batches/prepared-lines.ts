@@ -20,7 +20,8 @@ export class PreparedLines {
    * store, and whoever is told of accepted jobs is told what they ask.
    */
   static of({ store, limits, onAccepted }: JobsContext, request: BatchRequest): PreparedLines | undefined {
-    if (!store.stage || onAccepted || limits?.isLimited(request.keyId)) return undefined;
+    const keyLimits = request.keyId === undefined ? undefined : limits?.keys.limitsOf(request.keyId);
+    if (!store.stage || onAccepted || keyLimits) return undefined;
     return new PreparedLines(store.stage(request.environment), new QueuedLines(request.id));
   }
 

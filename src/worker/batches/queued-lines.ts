@@ -68,7 +68,7 @@ export class QueuedLines {
     let place = this.#places.get(key);
     if (place === undefined) {
       place = this.#kinds.length;
-      const kind: Kind = { environment, tenant, priority, model, fallbackModels, submittedAt };
+      const kind: Kind = { environment, tenant, priority, model, fallbackModels, submittedAt, batchId: this.batchId };
       if (regions) kind.regions = regions;
       if (notBefore !== undefined) kind.notBefore = notBefore;
       this.#kinds.push(kind);

@@ -39,7 +39,7 @@ const lineJob = ({ id, keyId }: BatchRequest, line: number): Job => ({
 
 /** How many jobs the key has set aside, as it tells who asks for too much. */
 async function setAside(limits: Limits, keyId: string): Promise<number> {
-  const error = await limits.checkTotal(keyId, totalOf(maxWaiting + 1)).catch((thrown: Error) => thrown);
+  const error = await limits.check({ keyId, total: totalOf(maxWaiting + 1) }).catch((thrown: Error) => thrown);
   return Number(/; (\d+) wait or run now/.exec(String(error))?.[1]);
 }
 
@@ -57,23 +57,23 @@ test("a line counts once, with its batch or by itself, until it has ended", asyn
       const keyId = newKey();
       const batch = await newBatch(keyId);
       let subject = open(keyId);
-      await subject.holdBatch(batch, totalOf(8));
+      await subject.reserve({ ...batch, total: totalOf(8) });
       const reserved = new Set<number>();
       const ended = new Set<number>();
       for (const { do: what, line } of steps) {
         const job = lineJob(batch, line);
         if (what === "restart") subject = open(keyId);
-        else if (what === "repeat") await subject.holdBatch(batch, totalOf(8));
+        else if (what === "repeat") await subject.reserve({ ...batch, total: totalOf(8) });
         else if (what === "tidy") await subject.tidy();
         else if (what === "reserve") {
           await subject.reserve([job]);
-          subject.stored(1);
+          subject.commit([job]);
           reserved.add(line);
         } else if (what === "fail" && !reserved.has(line)) {
           await subject.reserve([job]);
           await subject.release([job]);
         } else if (what === "end" && reserved.has(line)) {
-          await subject.ended("UAT", { jobId: job.id, status: "cancelled", at: Date.now() });
+          await subject.ended("UAT", job.id, { outcome: { jobId: job.id, status: "cancelled", at: Date.now() } });
           ended.add(line);
         }
         expect(await setAside(subject, keyId)).toBe(8 - ended.size);
@@ -92,7 +92,7 @@ test.each(["submitted", "cancelled", "validated"] as const)(
   async (taken) => {
     const keyId = newKey();
     const batch = await newBatch(keyId);
-    await open(keyId).holdBatch(batch, totalOf(7));
+    await open(keyId).reserve({ ...batch, total: totalOf(7) });
     const other = open(keyId);
     await other.tidy();
     expect(await setAside(other, keyId)).toBe(7);
@@ -111,11 +111,11 @@ test("a batch whose place could not be written down keeps it, and writes it when
   const batch = await newBatch(keyId);
   const limits = open(keyId);
   vi.spyOn(context.store.records, "insert").mockRejectedValueOnce(new Error("no"));
-  await expect(limits.holdBatch(batch, totalOf(60))).rejects.toThrow("no");
-  await expect(limits.holdBatch(await newBatch(keyId), totalOf(60))).rejects.toThrow(/60 wait or run/);
-  await limits.holdBatch(batch, totalOf(60));
+  await expect(limits.reserve({ ...batch, total: totalOf(60) })).rejects.toThrow("no");
+  await expect(limits.reserve({ ...(await newBatch(keyId)), total: totalOf(60) })).rejects.toThrow(/60 wait or run/);
+  await limits.reserve({ ...batch, total: totalOf(60) });
   expect(await setAside(open(keyId), keyId)).toBe(60);
-  await limits.releaseBatch(batch);
+  await limits.release(batch);
   expect(await setAside(limits, keyId)).toBe(0);
   expect(await setAside(open(keyId), keyId)).toBe(0);
 });
@@ -131,7 +131,7 @@ test("what is about to be written down is not forgotten when the sums are read a
   const { records } = context.store;
   const insert = records.insert.bind(records);
   for (const first of [
-    async () => limits.holdBatch(await newBatch(keyId), totalOf(60)),
+    async () => limits.reserve({ ...(await newBatch(keyId)), total: totalOf(60) }),
     () => limits.reserve(Array.from({ length: 40 }, () => ({ ...template, keyId, id: newJobId() }))),
   ]) {
     const before = await setAside(limits, keyId);
@@ -167,21 +167,22 @@ test("lines of a batch that was checked are taken in however full the service is
   const settings = { ...context.settings, limits: { ...context.settings.limits, maxQueuedJobs } };
   const limits = open("", settings);
   const { keyId: _, ...batch } = await newBatch("none");
-  await limits.holdBatch(batch, totalOf(8));
-  await expect(limits.checkTotal(undefined, totalOf(3))).rejects.toThrow(/maxQueuedJobs\); \d+ wait now/);
-  await limits.reserveRoom(5, batch.id);
-  await expect(limits.checkTotal(undefined, totalOf(3))).rejects.toThrow(/maxQueuedJobs/);
-  limits.releaseRoom(5, batch.id);
-  await limits.reserveRoom(8, batch.id);
-  limits.stored(8);
-  await limits.checkTotal(undefined, totalOf(2));
-  await expect(limits.checkTotal(undefined, totalOf(3))).rejects.toThrow(/maxQueuedJobs/);
+  await limits.reserve({ ...batch, total: totalOf(8) });
+  await expect(limits.check({ total: totalOf(3) })).rejects.toThrow(/maxQueuedJobs\); \d+ wait now/);
+  const lines = (count: number) => Array.from({ length: count }, (_, i) => lineJob(batch, i + 1));
+  await limits.reserve(lines(5));
+  await expect(limits.check({ total: totalOf(3) })).rejects.toThrow(/maxQueuedJobs/);
+  await limits.release(lines(5));
+  await limits.reserve(lines(8));
+  limits.commit(lines(8));
+  await limits.check({ total: totalOf(2) });
+  await expect(limits.check({ total: totalOf(3) })).rejects.toThrow(/maxQueuedJobs/);
   // After a restart nothing is held for it, and it might find all of the room taken by others.
   const { id: _id, ...single } = template;
   const other = open("", settings);
   await other.reserve(Array.from({ length: 10 }, () => ({ ...single, id: newJobId() })));
   await other.reserve([lineJob(batch, 1)]);
-  other.resumeBatch(batch, 7);
-  await other.reserveRoom(7, batch.id);
-  await other.releaseBatch(batch);
+  await other.reserve({ ...batch, total: totalOf(7), resumed: true });
+  await other.reserve(lines(7));
+  await other.release(batch);
 });

@@ -1,8 +1,9 @@
 // The sums behind limits, against a model: any order of submits, ends (also told twice) and restarts.
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { Job } from "../../../src/domain/job.ts";
+import type { KeyLimits } from "../../../src/jobs/caller.ts";
 import { Limits } from "../../../src/jobs/limits/limits.ts";
 import { openTestContext, type TestContext, templateJob } from "../../support/jobs-context.ts";
 
@@ -27,14 +28,46 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("restart" as const) }) },
 );
 
+const keyWith = (limits: KeyLimits) => {
+  const keyId = newJobId().replaceAll("-", "");
+  return { keyId, keys: { limitsOf: () => limits, limited: [keyId] } };
+};
+
+test("a job that ends while the sums are first read counts once", async () => {
+  const { keyId, keys } = keyWith({ dailyTokens: 100 });
+  const job = { ...template, keyId, tokens: { input: 61, output: 0 } };
+  await new Limits({ ...context, keys }).reserve([job]);
+  const { records } = context.store;
+  const list = records.list.bind(records);
+  let goOn = () => {};
+  const mayRead = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const spy = vi.spyOn(records, "list").mockImplementation(async (place, query) => {
+    if (query.from?.startsWith("key-spent/")) await mayRead;
+    return list(place, query);
+  });
+  const limits = new Limits({ ...context, keys });
+  const next = { ...job, id: newJobId() };
+  const refused = expect(limits.check([next])).rejects.toThrow(/; 40 are used, 0 set aside/);
+  await vi.waitFor(() => expect(spy.mock.calls.some(([, { from }]) => from?.startsWith("key-spent/"))).toBe(true));
+  const outcome = { jobId: job.id, status: "completed" as const, at: Date.now(), usage: { input: 40, output: 0 } };
+  const ended = limits.ended("UAT", job.id, { outcome });
+  await new Promise(setImmediate);
+  goOn();
+  await ended;
+  await refused;
+  spy.mockRestore();
+});
+
 test("a job is taken exactly if what is used, set aside and asked for stays within the limits", async () => {
   let taken = 0;
   let refused = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
       const limits = { maxWaiting: 4, dailyTokens: 200 };
-      const keyId = newJobId().replaceAll("-", "");
-      const open = () => new Limits({ ...context, keys: { limitsOf: () => limits, limited: [keyId] } });
+      const { keyId, keys } = keyWith(limits);
+      const open = () => new Limits({ ...context, keys });
       let subject = open();
       const jobs: { job: Job; tokens: number }[] = [];
       let used = 0;
@@ -56,8 +89,8 @@ test("a job is taken exactly if what is used, set aside and asked for stays with
           const [{ job, tokens }] = jobs.splice(s.which % jobs.length, 1) as [(typeof jobs)[number]];
           const input = Math.floor(tokens * s.share);
           const outcome = { jobId: job.id, status: "completed" as const, at: Date.now(), usage: { input, output: 0 } };
-          await Promise.all([subject, subject, open()].map((each) => each.ended("UAT", outcome)));
-          await subject.ended("UAT", outcome);
+          await Promise.all([subject, subject, open()].map((each) => each.ended("UAT", job.id, { outcome })));
+          await subject.ended("UAT", job.id, { outcome });
           used += input;
         }
       }
