@@ -50,11 +50,6 @@ export interface Range {
   descending?: boolean;
 }
 
-/** What a record of an environment's collection has in addition. The collection writes and checks it. */
-export interface InEnvironment {
-  environment: string;
-}
-
 /** The part of a store that collections need. */
 export interface HasRecords {
   records: RecordStore;
@@ -62,13 +57,13 @@ export interface HasRecords {
 
 /** Declares a collection of the service itself. */
 export function serviceCollection<T>(form: KeyForm<ServiceCollection>): (store: HasRecords) => Collection<T> {
-  return ({ records }) => new Collection<T>(records, { collection: form.stored }, form);
+  return ({ records }) => new Collection(records, { collection: form.stored }, form);
 }
 
 /**
  * Declares a collection of each environment. Environments may share a database; a collection yields only the records of its
- * own environment. A record that names no environment was written by an older version, and belongs to each environment of
- * its database.
+ * own environment, and stores the name with each. Records of older versions have it in their own field `environment`. If they
+ * have no such field they belong to each environment of their database.
  * @example
  * const expiries = environmentCollection<{ fileId: string }>({ stored: "files", id: "expiry/*", order: "expiry/" });
  * await expiries(store, "UAT").insert({ id: file.id, order: timeKey(expiresAt), value: { fileId: file.id } });
@@ -76,12 +71,12 @@ export function serviceCollection<T>(form: KeyForm<ServiceCollection>): (store: 
  */
 export function environmentCollection<T extends object>(
   form: KeyForm<EnvironmentCollection>,
-): (store: HasRecords, environment: string) => Collection<T, T & InEnvironment> {
+): (store: HasRecords, environment: string) => Collection<T> {
   return ({ records }, environment) => new Collection(records, { collection: form.stored, environment }, form);
 }
 
 /** Every method throws what the store throws. A write that resolves survives a crash and may be repeated. */
-export class Collection<T, Read extends T = T> {
+export class Collection<T> {
   readonly #records: RecordStore;
   readonly #place: RecordPlace;
   readonly #orderPrefix: string | undefined;
@@ -116,19 +111,19 @@ export class Collection<T, Read extends T = T> {
     await this.#records.put(this.#place, this.#stored(record));
   }
 
-  async get(id: string): Promise<Read | undefined> {
+  async get(id: string): Promise<T | undefined> {
     return (await this.getMany([id])).get(id);
   }
 
   /** Returns the values of those ids that exist, by id. Takes at most 1,000 ids. */
-  async getMany(ids: readonly string[]): Promise<Map<string, Read>> {
+  async getMany(ids: readonly string[]): Promise<Map<string, T>> {
     const found = await this.#records.get(this.#place, ids.map(this.#storedId));
     return new Map([...found.values()].flatMap((record) => this.#read(record)).map(({ id, value }) => [id, value]));
   }
 
   /** Returns the first `limit` records of a range. */
-  async list(limit: number, range: Range = {}): Promise<Item<Read>[]> {
-    const found: Item<Read>[] = [];
+  async list(limit: number, range: Range = {}): Promise<Item<T>[]> {
+    const found: Item<T>[] = [];
     for await (const page of this.pages(range, Math.min(limit, 1000))) {
       found.push(...page);
       if (found.length >= limit) break;
@@ -137,13 +132,13 @@ export class Collection<T, Read extends T = T> {
   }
 
   /** Reads a range record by record. Records that are written or removed meanwhile may be missed, no other is. */
-  async *all(range: Range = {}, pageSize?: number): AsyncIterable<Item<Read>> {
+  async *all(range: Range = {}, pageSize?: number): AsyncIterable<Item<T>> {
     for await (const page of this.pages(range, pageSize)) yield* page;
   }
 
   /** Reads a range page by page. A page may be empty. */
-  pages(range: Range = {}, pageSize = 500): AsyncIterable<Item<Read>[]> {
-    return pagesOf((cursor) => this.page(range, { limit: pageSize, ...(cursor !== undefined && { cursor }) }));
+  pages(range: Range = {}, pageSize = 500): AsyncIterable<Item<T>[]> {
+    return pagesOf((cursor) => this.page(range, { limit: pageSize, cursor }));
   }
 
   /**
@@ -151,12 +146,12 @@ export class Collection<T, Read extends T = T> {
    * @param limit 1 to 1,000
    * @throws SluiceError `invalid_request` for a cursor that no page returned
    */
-  async page(range: Range, { limit, cursor }: { limit: number; cursor?: string }): Promise<Page<Item<Read>>> {
+  async page(range: Range, { limit, cursor }: { limit: number; cursor?: string | undefined }): Promise<Page<Item<T>>> {
     const { prefix = "", after, before, descending = false } = range;
     const start = (this.#orderPrefix ?? "") + prefix;
     const from = after === undefined ? start : start + after + beforeEveryKey;
     const to = start + (before ?? afterEveryKey);
-    const query = { from, to, descending, limit, ...(cursor !== undefined && { cursor }) };
+    const query = { from, to, descending, limit, cursor };
     const { items, next } = await this.#records.list(this.#place, query);
     return { items: items.flatMap((record) => this.#read(record)), ...(next !== undefined && { next }) };
   }
@@ -172,19 +167,22 @@ export class Collection<T, Read extends T = T> {
     const prefix = this.#orderPrefix;
     const stored: StoredRecord = { id: this.#storedId(id), value };
     if (order !== undefined || prefix !== undefined) stored.order = (prefix ?? "") + (order ?? id);
-    if ("environment" in this.#place) stored.value = { ...value, environment: this.#place.environment };
+    if ("environment" in this.#place) stored.value = { ...value, [owner]: this.#place.environment };
     return stored;
   };
 
   /** Returns the record, or nothing if it belongs to another environment. */
-  #read({ id, value }: StoredRecord): Item<Read>[] {
+  #read({ id, value }: StoredRecord): Item<T>[] {
     const own = id.slice(this.#idParts[0].length, id.length - this.#idParts[1].length);
-    if (!("environment" in this.#place)) return [{ id: own, value: value as Read }];
-    const { environment } = this.#place;
-    const named = { environment, ...(value as object) };
-    return named.environment === environment ? [{ id: own, value: named as Read & InEnvironment }] : [];
+    if (!("environment" in this.#place)) return [{ id: own, value: value as T }];
+    const { [owner]: environment = (value as { environment?: string }).environment, ...rest } = value as Owned;
+    return (environment ?? this.#place.environment) === this.#place.environment ? [{ id: own, value: rest as T }] : [];
   }
 }
+
+/** The field of a stored value that names its environment, unknown to those who write and read the value. */
+const owner = "@environment";
+type Owned = { [owner]?: string };
 
 /** Keys are printable ASCII without spaces, so these two sort before and after each of their characters. */
 const beforeEveryKey = " ";

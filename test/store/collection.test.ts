@@ -22,11 +22,11 @@ test("ids and orders are stored in the collection's form and come back without i
   ]);
   const place = { collection: "batches", environment: "UAT" } as const;
   expect((await records.list(place, { limit: 10 })).items).toEqual([
-    { id: "b/open", order: "open/b", value: { n: 1, environment: "UAT" } },
-    { id: "a/open", order: "open/z", value: { n: 2, environment: "UAT" } },
+    { id: "b/open", order: "open/b", value: { n: 1, "@environment": "UAT" } },
+    { id: "a/open", order: "open/z", value: { n: 2, "@environment": "UAT" } },
   ]);
   expect((await openIn(opened.store, "UAT").list(10)).map(({ id }) => id)).toEqual(["b", "a"]);
-  expect(await openIn(opened.store, "UAT").get("a")).toEqual({ n: 2, environment: "UAT" });
+  expect(await openIn(opened.store, "UAT").get("a")).toEqual({ n: 2 });
   expect(await openIn(opened.store, "PROD").list(10)).toEqual([]);
 });
 

@@ -1,10 +1,11 @@
 // When files are due to be deleted: a record for each, in the order of time, so that a sweep reads only those that are due.
-import { environmentCollection, type InEnvironment, timeKey } from "../../store/collection.ts";
+import { environmentCollection, timeKey } from "../../store/collection.ts";
 import type { JobsContext } from "../jobs-context.ts";
 
 /** What is due. Files that were stored by older versions have no such record and are kept. */
-export interface Expiry extends InEnvironment {
+export interface Expiry {
   fileId: string;
+  environment: string;
 }
 
 /** By the id of the file. */

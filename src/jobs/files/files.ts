@@ -3,7 +3,7 @@
 // as loose first: whatever is left of a process that died is found there and removed.
 import { SluiceError } from "../../domain/errors.ts";
 import { newJobId } from "../../domain/ids.ts";
-import { environmentCollection, type InEnvironment, timeKey } from "../../store/collection.ts";
+import { environmentCollection, timeKey } from "../../store/collection.ts";
 import { type Caller, maySee, visibleEnvironments } from "../caller.ts";
 import type { ArrivingFile } from "../file-space.ts";
 import type { JobsContext } from "../jobs-context.ts";
@@ -37,6 +37,7 @@ export type FilesContext = Pick<JobsContext, "store" | "clock" | "settings" | "f
 interface LooseBlob {
   blob: string;
   fileId: string;
+  environment: string;
 }
 
 const filesIn = environmentCollection<StoredFile>({ stored: "files", order: "file/" });
@@ -81,7 +82,7 @@ export async function writeFile(
 ): Promise<StoredFile> {
   const { store, clock } = context;
   const createdAt = clock.wall();
-  const loose = { blob: newFileId(), fileId: id, environment };
+  const loose: LooseBlob = { blob: newFileId(), fileId: id, environment };
   await insertLoose(context, loose);
   try {
     const size = await store.blobs.put(environment, loose.blob, bytes);
@@ -149,7 +150,7 @@ export async function listFiles(
 /** Deleting a file that is deleted meanwhile is no error. */
 export async function deleteFile(context: FilesContext, file: StoredFile): Promise<void> {
   const { id, blob, environment } = file;
-  const loose = { blob, fileId: id, environment };
+  const loose: LooseBlob = { blob, fileId: id, environment };
   // Its key is bound to its id.
   if (file.sha256 !== undefined) await insertTombstone(context, file);
   await insertLoose(context, loose);
@@ -181,12 +182,12 @@ export async function sweepLooseBlobs(context: FilesContext, olderThanMs: number
   }
 }
 
-function insertLoose({ store, clock }: FilesContext, value: LooseBlob & InEnvironment): Promise<boolean> {
+function insertLoose({ store, clock }: FilesContext, value: LooseBlob): Promise<boolean> {
   return looseBlobsIn(store, value.environment).insert({ id: value.blob, order: timeKey(clock.wall()), value });
 }
 
 /** Removes a blob that its file does not hold, and the note that it is loose. */
-async function tidy(context: FilesContext, { environment, fileId, blob }: LooseBlob & InEnvironment): Promise<void> {
+async function tidy(context: FilesContext, { environment, fileId, blob }: LooseBlob): Promise<void> {
   const file = await fileIn(context, environment, fileId);
   if (file?.blob !== blob) await context.store.blobs.remove(environment, blob);
   await looseBlobsIn(context.store, environment).remove(blob);

@@ -79,7 +79,7 @@ export function collectionConformance(open: () => Promise<OpenedStore>, numRuns:
         }
         for (const environment of environments) {
           for (const kind of Object.keys(kinds) as Kind[]) {
-            await compare(kinds[kind](store(), environment), modelOf(environment, kind), environment, range);
+            await compare(kinds[kind](store(), environment), modelOf(environment, kind), range);
           }
         }
         for (const { environment, kind } of steps)
@@ -95,7 +95,7 @@ export function collectionConformance(open: () => Promise<OpenedStore>, numRuns:
     expect(await uat.insert({ id: "taken", value: { written: 2 } })).toBe(false);
     expect(await uat.get("taken")).toBeUndefined();
     expect(await uat.insertOrGet({ id: "taken", value: { written: 2 } })).toEqual({ written: 2 });
-    expect(await prod.get("taken")).toEqual({ written: 1, environment: "PROD" });
+    expect(await prod.get("taken")).toEqual({ written: 1 });
     await prod.remove("taken");
   });
 
@@ -106,11 +106,11 @@ export function collectionConformance(open: () => Promise<OpenedStore>, numRuns:
     ]);
     const [uat, prod] = environments.map((environment) => kinds.expiries(store(), environment)) as [Files, Files];
     const [named, bare] = [{ id: "named" }, { id: "bare" }];
-    expect(await uat.list(10)).toEqual([{ ...bare, value: { written: 2, environment: "UAT" } }]);
-    expect(await uat.getMany(["named", "bare"])).toEqual(new Map([["bare", { written: 2, environment: "UAT" }]]));
+    expect(await uat.list(10)).toEqual([{ ...bare, value: { written: 2 } }]);
+    expect(await uat.getMany(["named", "bare"])).toEqual(new Map([["bare", { written: 2 }]]));
     expect(await prod.list(10)).toEqual([
       { ...named, value: { written: 1, environment: "PROD" } },
-      { ...bare, value: { written: 2, environment: "PROD" } },
+      { ...bare, value: { written: 2 } },
     ]);
     await prod.remove("named", "bare");
   });
@@ -134,15 +134,10 @@ async function write(store: JobStore, model: Model, step: Step, written: number)
   if (step.write === "put" || !model.has(id)) model.set(id, { order: order ?? id, written });
 }
 
-async function compare(
-  collection: Collection<Value, Value & { environment: string }>,
-  model: Model,
-  environment: Environment,
-  range: Range,
-): Promise<void> {
-  const item = ([id, { written }]: [string, { written: number }]): Item<Value & { environment: string }> => ({
+async function compare(collection: Collection<Value>, model: Model, range: Range): Promise<void> {
+  const item = ([id, { written }]: [string, { written: number }]): Item<Value> => ({
     id,
-    value: { written, environment },
+    value: { written },
   });
   const { prefix = "", after, before, descending } = range;
   const own = [...model]
