@@ -2,7 +2,7 @@
 // and the first one wins, so that any process may take it, and take it again when the answer was lost.
 import { type BatchId, type BatchRequest, type BatchSteps, isBatchId } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
-import type { RecordPlace } from "../../store/record-store.ts";
+import { environmentCollection } from "../../store/collection.ts";
 import { type Caller, maySee, visibleEnvironments } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { expectBatchDelivery } from "../webhooks/webhook-records.ts";
@@ -18,41 +18,34 @@ export interface Batch {
 const steps = ["validated", "cancelled", "submitted", "finalizing", "ended"] as const satisfies (keyof BatchSteps)[];
 type Step = (typeof steps)[number];
 
-export const batchesIn = (environment: string): RecordPlace => ({ collection: "batches", environment });
+const requestsIn = environmentCollection<BatchRequest>({ stored: "batches", order: "batch/" });
+const stepIn = <S extends Step>(step: S) =>
+  environmentCollection<NonNullable<BatchSteps[S]>>({ stored: "batches", id: `*/${step}` });
+/** Everything of a batch under its stored id, to read and remove it together. */
+const recordsIn = environmentCollection<BatchRequest | NonNullable<BatchSteps[Step]>>({ stored: "batches" });
+/** Batches that a process has to advance. */
+const openIn = environmentCollection<Pick<BatchRequest, "id">>({ stored: "batches", id: "*/open", order: "open/" });
+/** How many lines of a batch were handled: where a process that takes over continues. */
+const progressIn = environmentCollection<Progress>({ stored: "batches", id: "*/progress" });
 
-const batchOrder = (id: BatchId) => `batch/${id}`;
-/** After the order of every batch. */
-const afterBatches = "batch0";
-const stepId = (id: BatchId, step: Step) => `${id}/${step}`;
+const idsOf = (id: BatchId) => [id, ...steps.map((step) => `${id}/${step}`)];
+const openIdsOf = (id: BatchId) => [`${id}/open`, `${id}/progress`];
 
-/** A batch that somebody has to take further. */
-const openId = (id: BatchId) => `${id}/open`;
-const openOrder = (id: BatchId) => `open/${id}`;
-/** How many of its lines have been gone through: where a process goes on that takes over. */
-const progressId = (id: BatchId) => `${id}/progress`;
-
-/** At most as many batches as fit into one read of all their steps. */
 const pageSize = 100;
 
 /** @returns the request that stands: of several with one id the first one wins */
 export async function insertBatch(context: BatchesContext, request: BatchRequest): Promise<BatchRequest> {
-  const place = batchesIn(request.environment);
   const { id, environment } = request;
   // Before the batch itself: one that is on record is found by those who take it further, or tell of its end.
   await expectBatchDelivery(context, request);
-  await context.store.records.insert(place, [{ id: openId(id), order: openOrder(id), value: { id, environment } }]);
-  const [answer] = await context.store.records.insert(place, [{ id, order: batchOrder(id), value: request }]);
-  if (answer === "inserted") return request;
-  return (await findBatch(context, environment, id))?.request ?? request;
+  await openIn(context.store, environment).insert({ id, value: { id } });
+  return requestsIn(context.store, environment).insertOrGet({ id, value: request });
 }
 
 export async function findBatch(context: BatchesContext, environment: string, id: BatchId): Promise<Batch | undefined> {
-  const ids = [id, ...steps.map((step) => stepId(id, step))];
-  const records = await context.store.records.get(batchesIn(environment), ids);
-  const request = records.get(id)?.value as BatchRequest | undefined;
-  // Environments may share a database.
-  if (request?.environment !== environment) return undefined;
-  return { request, steps: stepsOf(id, records) };
+  const found = await recordsIn(context.store, environment).getMany(idsOf(id));
+  const request = found.get(id) as BatchRequest | undefined;
+  return request && { request, steps: stepsOf(id, found) };
 }
 
 /** Whether every line that will be a job is one: nothing has to be set aside for the batch itself any more. */
@@ -83,19 +76,11 @@ export async function listBatches(
 ): Promise<{ batches: Batch[]; more: boolean }> {
   const lists = visibleEnvironments(context, caller).map(async (environment) => {
     const requests: BatchRequest[] = [];
-    let cursor: string | undefined;
-    do {
-      const { items, next } = await context.store.records.list(batchesIn(environment), {
-        from: batchOrder(""),
-        to: after === undefined ? afterBatches : batchOrder(after),
-        descending: true,
-        limit: pageSize,
-        cursor,
-      });
-      const own = items.map((item) => item.value as BatchRequest).filter((r) => r.environment === environment);
-      requests.push(...own.filter((request) => maySee(caller, request)));
-      cursor = next;
-    } while (cursor !== undefined && requests.length <= limit);
+    const range = { descending: true, ...(after !== undefined && { before: after }) };
+    for await (const { value: request } of requestsIn(context.store, environment).all(range, pageSize)) {
+      if (maySee(caller, request)) requests.push(request);
+      if (requests.length > limit) break;
+    }
     return requests;
   });
   const requests = (await Promise.all(lists)).flat().sort((a, b) => (a.id < b.id ? 1 : -1));
@@ -107,46 +92,30 @@ export async function listBatches(
 }
 
 /** @returns the step that stands */
-export async function takeStep<S extends Step>(
+export function takeStep<S extends Step>(
   context: BatchesContext,
   { id, environment }: Pick<BatchRequest, "id" | "environment">,
   step: S,
   value: NonNullable<BatchSteps[S]>,
 ): Promise<NonNullable<BatchSteps[S]>> {
-  const place = batchesIn(environment);
-  const record = { id: stepId(id, step), value };
-  const [answer] = await context.store.records.insert(place, [record]);
-  if (answer === "inserted") return value;
-  const stands = (await context.store.records.get(place, [record.id])).get(record.id);
-  return (stands?.value as NonNullable<BatchSteps[S]> | undefined) ?? value;
+  return stepIn(step)(context.store, environment).insertOrGet({ id, value });
 }
 
 /** Whether a cancel of the batch is on record. */
 export async function isCancelled(context: BatchesContext, environment: string, id: BatchId): Promise<boolean> {
-  const cancelled = stepId(id, "cancelled");
-  return (await context.store.records.get(batchesIn(environment), [cancelled])).has(cancelled);
+  return (await stepIn("cancelled")(context.store, environment).get(id)) !== undefined;
 }
 
 /** Batches that have not ended, oldest first. */
 export async function openBatches(context: BatchesContext, environment: string): Promise<BatchId[]> {
   const ids: BatchId[] = [];
-  let cursor: string | undefined;
-  do {
-    const query = { from: openOrder(""), to: "open0", limit: 1000, cursor };
-    const { items, next } = await context.store.records.list(batchesIn(environment), query);
-    for (const { value } of items) {
-      const open = value as Pick<BatchRequest, "id" | "environment">;
-      if (open.environment === environment) ids.push(open.id);
-    }
-    cursor = next;
-  } while (cursor !== undefined);
+  for await (const { id } of openIn(context.store, environment).all()) ids.push(id);
   return ids;
 }
 
 /** Removes a batch and its steps. Its lines and files are not touched. */
 export async function removeBatchRecords(context: BatchesContext, environment: string, id: BatchId): Promise<void> {
-  const ids = [id, openId(id), progressId(id), ...steps.map((step) => stepId(id, step))];
-  await context.store.records.remove(batchesIn(environment), ids);
+  await recordsIn(context.store, environment).remove(...idsOf(id), ...openIdsOf(id));
 }
 
 /** Returns whether a batch, over or not, has the file as its input: then it may still be retried. */
@@ -154,22 +123,15 @@ export async function isRead(
   context: BatchesContext,
   { id, environment }: { id: string; environment: string },
 ): Promise<boolean> {
-  let cursor: string | undefined;
-  do {
-    const query = { from: batchOrder(""), to: afterBatches, limit: 1000, cursor };
-    const { items, next } = await context.store.records.list(batchesIn(environment), query);
-    for (const { value } of items) {
-      const request = value as BatchRequest;
-      if (request.inputFileId === id && request.environment === environment) return true;
-    }
-    cursor = next;
-  } while (cursor !== undefined);
+  for await (const { value: request } of requestsIn(context.store, environment).all()) {
+    if (request.inputFileId === id) return true;
+  }
   return false;
 }
 
 /** Nobody has to take it further any more. */
 export async function closeBatch(context: BatchesContext, environment: string, id: BatchId): Promise<void> {
-  await context.store.records.remove(batchesIn(environment), [openId(id), progressId(id)]);
+  await recordsIn(context.store, environment).remove(...openIdsOf(id));
 }
 
 /** All lines up to this one have been gone through when lines are turned into jobs. */
@@ -179,8 +141,7 @@ export interface Progress {
 }
 
 export async function loadProgress(context: BatchesContext, environment: string, id: BatchId): Promise<Progress> {
-  const record = (await context.store.records.get(batchesIn(environment), [progressId(id)])).get(progressId(id));
-  return (record?.value as Progress | undefined) ?? { line: 0, refused: 0 };
+  return (await progressIn(context.store, environment).get(id)) ?? { line: 0, refused: 0 };
 }
 
 export async function saveProgress(
@@ -189,13 +150,13 @@ export async function saveProgress(
   id: BatchId,
   progress: Progress,
 ): Promise<void> {
-  await context.store.records.put(batchesIn(environment), { id: progressId(id), value: progress });
+  await progressIn(context.store, environment).put({ id, value: progress });
 }
 
-function stepsOf(id: BatchId, records: ReadonlyMap<string, { value: unknown }>): BatchSteps {
+function stepsOf(id: BatchId, records: ReadonlyMap<string, unknown>): BatchSteps {
   const taken = steps.flatMap((step) => {
-    const record = records.get(stepId(id, step));
-    return record ? [[step, record.value]] : [];
+    const record = records.get(`${id}/${step}`);
+    return record === undefined ? [] : [[step, record]];
   });
   return Object.fromEntries(taken) as BatchSteps;
 }

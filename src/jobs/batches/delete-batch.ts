@@ -7,12 +7,14 @@ import { type BatchId, type BatchRequest, batchStatus } from "../../domain/batch
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import { isFinal } from "../../domain/job.ts";
+import { environmentCollection } from "../../store/collection.ts";
+import { pagesOf } from "../../store/cursor.ts";
 import type { Caller } from "../caller.ts";
 import { deleteFile, fileIn } from "../files/files.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { mayRun } from "../may-run.ts";
 import { insertTombstone } from "../tombstones.ts";
-import { type Batch, batchesIn, isRead, removeBatchRecords, requireBatch } from "./batch-records.ts";
+import { type Batch, isRead, removeBatchRecords, requireBatch } from "./batch-records.ts";
 import { lineRange } from "./batch-results.ts";
 import { isOver } from "./batches.ts";
 
@@ -30,8 +32,7 @@ const atOnce = 50;
 /** How long a caller waits for the lines to be removed, in ms. The rest of a large batch follows in the background. */
 const patienceMs = 5_000;
 
-const deletionId = (id: BatchId) => `${id}/deletion`;
-const deletionOrder = (id: BatchId) => `deletion/${id}`;
+const deletionsIn = environmentCollection<Deletion>({ stored: "batches", id: "*/deletion", order: "deletion/" });
 
 /**
  * Deletes a batch that is over. Its answers, prompts and files are gone when this resolves, or soon after if they are many.
@@ -63,8 +64,7 @@ export async function deleteBatch(context: JobsContext, id: string, caller: Call
 async function beginDeletion(context: DeletionContext, { request, steps: { ended } }: Batch): Promise<void> {
   const { id, environment, inputFileId, retryOf } = request;
   const fileIds = [inputFileId, ended?.outputFileId, ended?.errorFileId].filter((fileId) => fileId !== undefined);
-  const value: Deletion = { request, fileIds };
-  await context.store.records.insert(batchesIn(environment), [{ id: deletionId(id), order: deletionOrder(id), value }]);
+  await deletionsIn(context.store, environment).insert({ id, value: { request, fileIds } });
   // An Idempotency-Key is bound to its id, and so is a retry of another batch.
   await insertTombstone(context, { id, retryOf });
   await removeBatchRecords(context, environment, id);
@@ -72,11 +72,9 @@ async function beginDeletion(context: DeletionContext, { request, steps: { ended
 
 /** Returns the deleted batches of which something is still to be removed. */
 export async function openDeletions(context: DeletionContext, environment: string): Promise<BatchId[]> {
-  const query = { from: deletionOrder(""), to: "deletion0", limit: 100 };
-  const { items } = await context.store.records.list(batchesIn(environment), query);
-  const requests = items.map(({ value }) => (value as Deletion).request);
-  // Environments may share a database.
-  return requests.filter((request) => request.environment === environment).map(({ id }) => id);
+  const deletions = await deletionsIn(context.store, environment).list(100);
+  // Records of older versions name the environment in the request alone.
+  return deletions.filter(({ value }) => value.request.environment === environment).map(({ id }) => id);
 }
 
 /**
@@ -90,16 +88,15 @@ export async function continueDeletion(
   id: BatchId,
   mayGoOn: () => Promise<boolean>,
 ): Promise<boolean> {
-  const { records } = context.store;
-  const place = batchesIn(environment);
-  const deletion = (await records.get(place, [deletionId(id)])).get(deletionId(id))?.value as Deletion | undefined;
+  const deletions = deletionsIn(context.store, environment);
+  const deletion = await deletions.get(id);
   if (!deletion) return true;
   // A crash may have come between the first record and these.
   await insertTombstone(context, { id, retryOf: deletion.request.retryOf });
   await removeBatchRecords(context, environment, id);
   for (const fileId of deletion.fileIds) await removeFile(context, environment, fileId);
   if (!(await removeLines(context, deletion.request, mayGoOn))) return false;
-  await records.remove(place, [deletionId(id)]);
+  await deletions.remove(id);
   return true;
 }
 
@@ -117,16 +114,14 @@ async function removeLines(
   const { environment } = request;
   const lines = lineRange(request);
   let left = 0;
-  let cursor: string | undefined;
-  do {
-    const page = await context.store.list({ environment, lines, limit: pageSize, cursor });
-    for (let at = 0; at < page.items.length; at += atOnce) {
+  const pages = pagesOf((cursor) => context.store.list({ environment, lines, limit: pageSize, cursor }));
+  for await (const page of pages) {
+    for (let at = 0; at < page.length; at += atOnce) {
       if (!(await mayGoOn())) return false;
-      const removed = page.items.slice(at, at + atOnce).map(({ job }) => removeLine(context, environment, job.id));
+      const removed = page.slice(at, at + atOnce).map(({ job }) => removeLine(context, environment, job.id));
       left += (await Promise.all(removed)).filter((isRemoved) => !isRemoved).length;
     }
-    cursor = page.next;
-  } while (cursor !== undefined);
+  }
   return left === 0;
 }
 

@@ -5,12 +5,14 @@
 // Nothing but saving work rests on it: with clocks that differ two processes may hold slots at the same time, and then
 // the steps of a batch, its jobs and its files are still inserts of which the first one wins.
 import type { BatchId } from "../../domain/batch.ts";
-import { batchesIn } from "../../jobs/batches/batch-records.ts";
+import { environmentCollection, numberKey } from "../../store/collection.ts";
 import type { WorkerContext } from "../worker-context.ts";
 
 const slotMs = 5_000;
 /** Slots are kept this long, for processes whose clocks are behind. */
 const keptSlots = 24;
+
+const leasesIn = environmentCollection<{ workerId: string }>({ stored: "batches", order: "claim/" });
 
 type BatchLeaseContext = Pick<WorkerContext, "store" | "clock" | "settings" | "workerId">;
 
@@ -43,15 +45,9 @@ export class BatchLeases {
 
   async #take(environment: string, batchId: BatchId, slot: number): Promise<boolean> {
     const { store, workerId } = this.#context;
-    const place = batchesIn(environment);
-    const id = `${batchId}/claim/${slot}`;
-    const [answer] = await store.records.insert(place, [{ id, order: leaseOrder(slot), value: { workerId } }]);
-    let mine = answer === "inserted";
-    if (!mine) {
-      // Perhaps by an earlier call of ours whose answer was lost.
-      const stands = (await store.records.get(place, [id])).get(id)?.value as { workerId: string } | undefined;
-      mine = stands?.workerId === workerId;
-    }
+    const lease = { id: `${batchId}/claim/${slot}`, order: slotKey(slot), value: { workerId } };
+    // Perhaps an earlier call of this process has inserted it, and the answer was lost.
+    const mine = (await leasesIn(store, environment).insertOrGet(lease)).workerId === workerId;
     this.#known.set(batchId, { slot, mine });
     return mine;
   }
@@ -59,13 +55,10 @@ export class BatchLeases {
   /** Forgets slots that are over. */
   async sweep(environment: string): Promise<void> {
     const { store, clock } = this.#context;
-    const to = leaseOrder(Math.floor(clock.wall() / slotMs) - keptSlots);
-    const { items } = await store.records.list(batchesIn(environment), { from: leaseOrder(0), to, limit: 1000 });
-    await store.records.remove(
-      batchesIn(environment),
-      items.map((item) => item.id),
-    );
+    const before = slotKey(Math.floor(clock.wall() / slotMs) - keptSlots);
+    const leases = leasesIn(store, environment);
+    await leases.remove(...(await leases.list(1000, { before })).map(({ id }) => id));
   }
 }
 
-const leaseOrder = (slot: number) => `claim/${String(Math.max(0, slot)).padStart(12, "0")}`;
+const slotKey = (slot: number) => numberKey(Math.max(0, slot), 12);
