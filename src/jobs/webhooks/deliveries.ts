@@ -9,7 +9,7 @@ import {
 } from "../../domain/webhook.ts";
 import { type Caller, maySee, visibleEnvironments } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
-import { findDelivery, historyOf, listDeliveries, positionOf, startRound } from "./webhook-records.ts";
+import { deliveriesBefore, findDelivery, historyOf, positionOf, startRound } from "./webhook-records.ts";
 
 export interface DeliveryQuery {
   jobId?: string;
@@ -56,13 +56,11 @@ export async function searchDeliveries(
 async function pageBefore(context: JobsContext, before: string | undefined, limit: number, caller: Caller) {
   const lists = visibleEnvironments(context, caller).map(async (environment) => {
     const own: DeliveryHistory["delivery"][] = [];
-    let from = before;
-    for (;;) {
-      const page = await listDeliveries(context, environment, { limit, ...(from !== undefined && { before: from }) });
-      own.push(...page.filter((delivery) => maySee(caller, delivery)));
-      if (page.length < limit || own.length >= limit) return own;
-      from = positionOf(page.at(-1)!);
+    for await (const { value: delivery } of deliveriesBefore(context, environment, before, limit)) {
+      if (maySee(caller, delivery)) own.push(delivery);
+      if (own.length === limit) break;
     }
+    return own;
   });
   const all = (await Promise.all(lists)).flat().sort((a, b) => (positionOf(a) < positionOf(b) ? 1 : -1));
   return all.slice(0, limit);

@@ -17,8 +17,7 @@ import {
   jobDeliveryId,
   type TryEnd,
 } from "../../domain/webhook.ts";
-import type { Page } from "../../store/cursor.ts";
-import type { RecordPlace, StoredRecord } from "../../store/record-store.ts";
+import { environmentCollection, numberKey, timeKey } from "../../store/collection.ts";
 import type { JobsContext } from "../jobs-context.ts";
 
 type StoreContext = Pick<JobsContext, "store">;
@@ -27,18 +26,22 @@ export type WebhooksContext = Pick<JobsContext, "store" | "clock" | "log">;
 /** What stands in an entry of the two lists of where to look. */
 export type DeliveryHint = Pick<Delivery, "id" | "environment" | "url">;
 
-const placeOf = (environment: string): RecordPlace => ({ collection: "deliveries", environment });
-const digits = (epochMs: number) => String(Math.max(0, Math.floor(epochMs))).padStart(16, "0");
-const two = (n: number) => String(n).padStart(2, "0");
-const four = (n: number) => String(n).padStart(4, "0");
+/** Deliveries, and those that wait for the end of their job or batch. */
+const deliveriesIn = environmentCollection<Delivery>({ stored: "deliveries" });
+const historyIn = environmentCollection<(DeliveryRound | Omit<DeliveryTry, "end"> | TryEnd) & { delivery: string }>({
+  stored: "deliveries",
+  order: "history/",
+});
+const dueIn = environmentCollection<DeliveryHint>({ stored: "deliveries", order: "due/" });
 
-const listOrder = ({ id, createdAt }: Pick<Delivery, "id" | "createdAt">) => `delivery/${digits(createdAt)}/${id}`;
-const afterList = "delivery0";
+/** Returns where a delivery is in the list of all, oldest first. */
+export const positionOf = ({ id, createdAt }: Pick<Delivery, "id" | "createdAt">) => `${timeKey(createdAt)}/${id}`;
+
 const waitId = (id: string) => `${id}/wait`;
 /** Each round has one of its own, so that ending a round cannot take away the next one's. */
-const dueId = (id: string, round: number) => `${id}/due/${two(round)}`;
-const roundId = (id: string, round: number) => `${id}/round/${two(round)}`;
-const tryId = (id: string, n: number) => `${id}/try/${four(n)}`;
+const dueId = (id: string, round: number) => `${id}/due/${numberKey(round, 2)}`;
+const roundId = (id: string, round: number) => `${id}/round/${numberKey(round, 2)}`;
+const tryId = (id: string, n: number) => `${id}/try/${numberKey(n, 4)}`;
 
 // -------------------------------------------------------------- from the job
 
@@ -69,9 +72,9 @@ export async function expectBatchDelivery(
 async function insertDeliveries({ store }: StoreContext, deliveries: readonly Delivery[]): Promise<void> {
   const records = deliveries.flatMap((delivery) => [
     { id: waitId(delivery.id), order: `wait/${delivery.jobId ? "job" : "batch"}/${delivery.id}`, value: delivery },
-    { id: delivery.id, order: listOrder(delivery), value: delivery },
+    { id: delivery.id, order: `delivery/${positionOf(delivery)}`, value: delivery },
   ]);
-  await store.records.insert(placeOf(deliveries[0]!.environment), records);
+  await deliveriesIn(store, deliveries[0]!.environment).insertAll(records);
 }
 
 /**
@@ -93,7 +96,7 @@ export async function announceEnd(
 /** The job or batch has ended. May be repeated. */
 export async function startDelivery(context: WebhooksContext, hint: DeliveryHint): Promise<void> {
   await startRound(context, hint, 0);
-  await context.store.records.remove(placeOf(hint.environment), [waitId(hint.id)]);
+  await deliveriesIn(context.store, hint.environment).remove(waitId(hint.id));
 }
 
 /** From now on it is to be delivered. May be repeated; the first time stays. */
@@ -107,62 +110,49 @@ export async function startRound(context: WebhooksContext, hint: DeliveryHint, r
 
 /** @returns whether the try is the caller's to make */
 export async function beginTry(context: StoreContext, hint: DeliveryHint, made: Omit<DeliveryTry, "end">) {
-  return (await insertHistory(context, hint, tryId(hint.id, made.n), made)) === "inserted";
+  return insertHistory(context, hint, tryId(hint.id, made.n), made);
 }
 
 export async function endTry(context: StoreContext, hint: DeliveryHint, n: number, end: TryEnd): Promise<void> {
   await insertHistory(context, hint, `${tryId(hint.id, n)}/end`, end);
 }
 
-async function insertHistory({ store }: StoreContext, { id, environment }: DeliveryHint, name: string, value: object) {
-  const record: StoredRecord = { id: name, order: `history/${name}`, value: { ...value, delivery: id } };
-  const [answer] = await store.records.insert(placeOf(environment), [record]);
-  return answer;
+function insertHistory(
+  { store }: StoreContext,
+  { id: delivery, environment }: DeliveryHint,
+  id: string,
+  value: DeliveryRound | Omit<DeliveryTry, "end"> | TryEnd,
+): Promise<boolean> {
+  return historyIn(store, environment).insert({ id, value: { ...value, delivery } });
 }
 
 // -------------------------------------------------------------- where to look
 
 export async function putDue({ store }: StoreContext, hint: DeliveryHint, round: number, at: number): Promise<void> {
   const { id, environment, url } = hint;
-  const order = `due/${digits(at)}/${id}`;
-  await store.records.put(placeOf(environment), { id: dueId(id, round), order, value: { id, environment, url } });
+  const order = `${timeKey(at)}/${id}`;
+  await dueIn(store, environment).put({ id: dueId(id, round), order, value: { id, environment, url } });
 }
 
 /** Of this round and those before it. */
 export async function removeDue({ store }: StoreContext, { id, environment }: DeliveryHint, round: number) {
   const ids = Array.from({ length: round + 1 }, (_, k) => dueId(id, k));
-  await store.records.remove(placeOf(environment), ids);
+  await dueIn(store, environment).remove(...ids);
 }
 
 /** Those that may be due by now, earliest first. */
-export function listDue(context: StoreContext, environment: string, now: number, cursor?: string) {
-  return listHints<DeliveryHint>(context, environment, {
-    from: "due/",
-    to: `due/${digits(now + 1)}`,
-    limit: 100,
-    cursor,
-  });
+export function dueDeliveries({ store }: StoreContext, environment: string, now: number) {
+  return dueIn(store, environment).all({ before: timeKey(now + 1) }, 100);
 }
 
-/** Those whose job has not ended, or whose batch, as far as anybody has said. */
-export function listWaiting(context: StoreContext, environment: string, of: "job" | "batch", cursor?: string) {
-  const range = { from: `wait/${of}/`, to: `wait/${of}0`, limit: 500 };
-  return listHints<Delivery>(context, environment, { ...range, cursor });
+/** A page of those whose job has not ended, as far as anybody has said. */
+export function waitingForJobs({ store }: StoreContext, environment: string, cursor?: string) {
+  return deliveriesIn(store, environment).page({ prefix: "wait/job/" }, { limit: 500, cursor });
 }
 
-async function listHints<T extends DeliveryHint>(
-  { store }: StoreContext,
-  environment: string,
-  query: { from: string; to: string; limit: number; cursor?: string | undefined },
-): Promise<Page<T>> {
-  const { cursor, ...range } = query;
-  const { items, next } = await store.records.list(placeOf(environment), {
-    ...range,
-    ...(cursor !== undefined && { cursor }),
-  });
-  // Environments may share a database.
-  const own = items.map(({ value }) => value as T).filter((value) => value.environment === environment);
-  return { items: own, ...(next !== undefined && { next }) };
+/** Those whose batch has not ended, as far as anybody has said. */
+export function waitingForBatches({ store }: StoreContext, environment: string) {
+  return deliveriesIn(store, environment).all({ prefix: "wait/batch/" });
 }
 
 // -------------------------------------------------------------- reading
@@ -172,72 +162,46 @@ export async function findDelivery(
   environment: string,
   id: string,
 ): Promise<DeliveryHistory | undefined> {
-  const found = (await context.store.records.get(placeOf(environment), [id])).get(id)?.value as Delivery | undefined;
-  return found?.environment === environment ? historyOf(context, found) : undefined;
+  const delivery = await deliveriesIn(context.store, environment).get(id);
+  return delivery && historyOf(context, delivery);
 }
 
 export async function historyOf({ store }: StoreContext, delivery: Delivery): Promise<DeliveryHistory> {
   const rounds: DeliveryRound[] = [];
   const tries = new Map<string, DeliveryTry>();
-  for (const { id, value } of await historyRecords({ store }, delivery)) {
-    const { delivery: _, ...content } = value as { delivery: string };
+  for await (const { id, value } of historyRecords(store, delivery)) {
+    const { delivery: _, ...content } = value;
     // In the order of their ids: an end comes after its try.
-    if (id.startsWith(`${delivery.id}/round/`)) rounds.push(content as DeliveryRound);
-    else if (!id.endsWith("/end")) tries.set(id, content as DeliveryTry);
-    else Object.assign(tries.get(id.slice(0, -"/end".length)) ?? {}, { end: content as TryEnd });
+    if ("worker" in content) tries.set(id, content);
+    else if ("delivered" in content) Object.assign(tries.get(id.slice(0, -"/end".length)) ?? {}, { end: content });
+    else rounds.push(content);
   }
   return { delivery, rounds, tries: [...tries.values()] };
 }
 
-async function historyRecords({ store }: StoreContext, { id, environment }: Delivery): Promise<StoredRecord[]> {
-  const records: StoredRecord[] = [];
-  let cursor: string | undefined;
-  do {
-    const query = {
-      from: `history/${id}/`,
-      to: `history/${id}0`,
-      limit: 1000,
-      ...(cursor !== undefined && { cursor }),
-    };
-    const { items, next } = await store.records.list(placeOf(environment), query);
-    records.push(...items);
-    cursor = next;
-  } while (cursor !== undefined);
-  return records;
+function historyRecords(store: StoreContext["store"], { id, environment }: Delivery) {
+  return historyIn(store, environment).all({ prefix: `${id}/` }, 1000);
 }
 
 /** Newest first. @param before where the page before ended, see `positionOf` */
-export async function listDeliveries(
-  { store }: StoreContext,
-  environment: string,
-  { before = afterList, limit }: { before?: string; limit: number },
-): Promise<Delivery[]> {
-  const found: Delivery[] = [];
-  let cursor: string | undefined;
-  do {
-    const query = { from: "delivery/", to: before, descending: true, limit, ...(cursor !== undefined && { cursor }) };
-    const { items, next } = await store.records.list(placeOf(environment), query);
-    found.push(...items.map(({ value }) => value as Delivery).filter((d) => d.environment === environment));
-    cursor = next;
-  } while (cursor !== undefined && found.length < limit);
-  return found.slice(0, limit);
+export function deliveriesBefore({ store }: StoreContext, environment: string, before?: string, pageSize?: number) {
+  const range = { prefix: "delivery/", descending: true, ...(before !== undefined && { before }) };
+  return deliveriesIn(store, environment).all(range, pageSize);
 }
 
-/** Where a delivery stands in the list of all. */
-export const positionOf = listOrder;
-
 /** Deliveries that were created before a time, oldest first. */
-export async function listOld({ store }: StoreContext, environment: string, createdBefore: number, cursor?: string) {
-  const query = { from: "delivery/", to: `delivery/${digits(createdBefore)}/`, limit: 200 };
-  return listHints<Delivery>({ store }, environment, { ...query, cursor });
+export function oldDeliveries({ store }: StoreContext, environment: string, createdBefore: number) {
+  return deliveriesIn(store, environment).all({ prefix: "delivery/", before: timeKey(createdBefore) }, 200);
 }
 
 /** Removes all that is on record about a delivery. */
 export async function forgetDelivery(context: StoreContext, { delivery, rounds }: DeliveryHistory): Promise<void> {
   const { id, environment } = delivery;
-  const history = (await historyRecords(context, delivery)).map((record) => record.id);
   const due = rounds.map(({ round }) => dueId(id, round));
+  const history: string[] = [];
+  for await (const record of historyRecords(context.store, delivery)) history.push(record.id);
+  const deliveries = deliveriesIn(context.store, environment);
   // The delivery itself goes last: until then it is found again.
-  await context.store.records.remove(placeOf(environment), [...history, ...due, waitId(id)]);
-  await context.store.records.remove(placeOf(environment), [id]);
+  await deliveries.remove(...history, ...due, waitId(id));
+  await deliveries.remove(id);
 }

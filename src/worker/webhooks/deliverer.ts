@@ -7,12 +7,13 @@ import { findBatch } from "../../jobs/batches/batch-records.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
 import {
   type DeliveryHint,
+  dueDeliveries,
   forgetDelivery,
   historyOf,
-  listDue,
-  listOld,
-  listWaiting,
+  oldDeliveries,
   startDelivery,
+  waitingForBatches,
+  waitingForJobs,
 } from "../../jobs/webhooks/webhook-records.ts";
 import { repeat } from "../timers.ts";
 import { deliver, type WebhookContext } from "./deliver.ts";
@@ -37,15 +38,10 @@ export function startDeliverer(context: WebhookContext): () => Promise<void> {
 
   async function look(): Promise<void> {
     for (const environment of settings.runs) {
-      let cursor: string | undefined;
-      do {
-        const page = await listDue(context, environment, context.clock.wall(), cursor);
-        for (const hint of page.items) {
-          if (stopping.signal.aborted || running.size >= maxAtOnce) return;
-          start(hint);
-        }
-        cursor = page.next;
-      } while (cursor !== undefined);
+      for await (const { value: hint } of dueDeliveries(context, environment, context.clock.wall())) {
+        if (stopping.signal.aborted || running.size >= maxAtOnce) return;
+        start(hint);
+      }
     }
   }
 
@@ -87,8 +83,8 @@ export function startDeliverer(context: WebhookContext): () => Promise<void> {
 
 /** A page of the jobs whose end nobody has told of. Returns where the next page starts; undefined: anew. */
 async function startEndedJobs(context: WebhookContext, environment: string, cursor?: string) {
-  const page = await listWaiting(context, environment, "job", cursor);
-  for (const delivery of page.items) {
+  const page = await waitingForJobs(context, environment, cursor);
+  for (const { value: delivery } of page.items) {
     const record = await context.store.get(delivery.jobId!);
     if (record?.outcome) await startDelivery(context, delivery);
     else if (!record) await forgetStray(context, delivery);
@@ -98,16 +94,11 @@ async function startEndedJobs(context: WebhookContext, environment: string, curs
 
 /** Nobody else tells of the end of a batch. */
 async function startEndedBatches(context: WebhookContext, environment: string): Promise<void> {
-  let cursor: string | undefined;
-  do {
-    const page = await listWaiting(context, environment, "batch", cursor);
-    for (const delivery of page.items) {
-      const batch = await findBatch(context, environment, delivery.batchId!);
-      if (!batch) await forgetStray(context, delivery);
-      else if (isOver(batchStatus(batch.steps))) await startDelivery(context, delivery);
-    }
-    cursor = page.next;
-  } while (cursor !== undefined);
+  for await (const { value: delivery } of waitingForBatches(context, environment)) {
+    const batch = await findBatch(context, environment, delivery.batchId!);
+    if (!batch) await forgetStray(context, delivery);
+    else if (isOver(batchStatus(batch.steps))) await startDelivery(context, delivery);
+  }
 }
 
 /** What it is about was never stored, or is deleted. */
@@ -117,14 +108,9 @@ async function forgetStray(context: WebhookContext, delivery: Parameters<typeof 
 }
 
 async function forgetOld(context: WebhookContext, environment: string): Promise<void> {
-  let cursor: string | undefined;
-  do {
-    const page = await listOld(context, environment, context.clock.wall() - keptMs, cursor);
-    for (const delivery of page.items) {
-      const history = await historyOf(context, delivery);
-      const { status } = deliveryStatus(history);
-      if (status === "delivered" || status === "failed") await forgetDelivery(context, history);
-    }
-    cursor = page.next;
-  } while (cursor !== undefined);
+  for await (const { value: delivery } of oldDeliveries(context, environment, context.clock.wall() - keptMs)) {
+    const history = await historyOf(context, delivery);
+    const { status } = deliveryStatus(history);
+    if (status === "delivered" || status === "failed") await forgetDelivery(context, history);
+  }
 }
