@@ -43,9 +43,9 @@ export interface Range {
   /** Orders that begin with this text. */
   prefix?: string;
   /** Orders after this text, which follows the prefix. Not included. */
-  after?: string;
+  after?: string | undefined;
   /** Orders before this text, which follows the prefix. Not included. */
-  before?: string;
+  before?: string | undefined;
   /** Reads the last order first. Defaults to false. */
   descending?: boolean;
 }

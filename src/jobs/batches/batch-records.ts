@@ -76,7 +76,7 @@ export async function listBatches(
 ): Promise<{ batches: Batch[]; more: boolean }> {
   const lists = visibleEnvironments(context, caller).map(async (environment) => {
     const requests: BatchRequest[] = [];
-    const range = { descending: true, ...(after !== undefined && { before: after }) };
+    const range = { before: after, descending: true };
     for await (const { value: request } of requestsIn(context.store, environment).all(range, pageSize)) {
       if (maySee(caller, request)) requests.push(request);
       if (requests.length > limit) break;

@@ -136,7 +136,7 @@ export async function listFiles(
   const fits = (file: StoredFile) => maySee(caller, file) && (purpose === undefined || file.purpose === purpose);
   const lists = visibleEnvironments(context, caller).map(async (environment) => {
     const files: StoredFile[] = [];
-    const range = { descending: !ascending, ...(after !== undefined && (ascending ? { after } : { before: after })) };
+    const range = { ...(ascending ? { after } : { before: after }), descending: !ascending };
     for await (const { value: file } of filesIn(context.store, environment).all(range, Math.min(500, limit + 1))) {
       if (fits(file)) files.push(file);
       if (files.length > limit) break;

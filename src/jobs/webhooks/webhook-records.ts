@@ -34,8 +34,10 @@ const historyIn = environmentCollection<(DeliveryRound | Omit<DeliveryTry, "end"
 });
 const dueIn = environmentCollection<DeliveryHint>({ stored: "deliveries", order: "due/" });
 
+const listPrefix = "delivery/";
 /** Returns where a delivery is in the list of all, oldest first. */
-export const positionOf = ({ id, createdAt }: Pick<Delivery, "id" | "createdAt">) => `${timeKey(createdAt)}/${id}`;
+export const positionOf = ({ id, createdAt }: Pick<Delivery, "id" | "createdAt">) =>
+  `${listPrefix}${timeKey(createdAt)}/${id}`;
 
 const waitId = (id: string) => `${id}/wait`;
 /** Each round has one of its own, so that ending a round cannot take away the next one's. */
@@ -72,7 +74,7 @@ export async function expectBatchDelivery(
 async function insertDeliveries({ store }: StoreContext, deliveries: readonly Delivery[]): Promise<void> {
   const records = deliveries.flatMap((delivery) => [
     { id: waitId(delivery.id), order: `wait/${delivery.jobId ? "job" : "batch"}/${delivery.id}`, value: delivery },
-    { id: delivery.id, order: `delivery/${positionOf(delivery)}`, value: delivery },
+    { id: delivery.id, order: positionOf(delivery), value: delivery },
   ]);
   await deliveriesIn(store, deliveries[0]!.environment).insertAll(records);
 }
@@ -185,13 +187,13 @@ function historyRecords(store: StoreContext["store"], { id, environment }: Deliv
 
 /** Newest first. @param before where the page before ended, see `positionOf` */
 export function deliveriesBefore({ store }: StoreContext, environment: string, before?: string, pageSize?: number) {
-  const range = { prefix: "delivery/", descending: true, ...(before !== undefined && { before }) };
+  const range = { prefix: listPrefix, before: before?.slice(listPrefix.length), descending: true };
   return deliveriesIn(store, environment).all(range, pageSize);
 }
 
 /** Deliveries that were created before a time, oldest first. */
 export function oldDeliveries({ store }: StoreContext, environment: string, createdBefore: number) {
-  return deliveriesIn(store, environment).all({ prefix: "delivery/", before: timeKey(createdBefore) }, 200);
+  return deliveriesIn(store, environment).all({ prefix: listPrefix, before: timeKey(createdBefore) }, 200);
 }
 
 /** Removes all that is on record about a delivery. */
