@@ -1,4 +1,4 @@
-# Sluice in a container. The current LTS; the service itself needs Node 20.19 or later.
+# Sluice in a container, on the current LTS. The service itself needs Node 20.19 or later.
 FROM node:26-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./

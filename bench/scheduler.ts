@@ -39,7 +39,7 @@ const config: SchedulerConfig = {
 export async function benchScheduler(): Promise<Figure[]> {
   const pairs: { ours: number; beside: number }[] = [];
   const bytes: number[] = [];
-  // Whoever runs first pays for the compiler.
+  // The first run pays for the compiler.
   await rate(await filled(1000));
   for (let i = 0; i < repeats; i++) {
     bytes.push((await heapOf(million)) / million);

@@ -1,4 +1,5 @@
-// Says which Node Sluice needs, before a build that an old one could not run. Old nodes must be able to parse this file.
+// Fails with the Node version that Sluice needs, before a build that an older Node cannot run. Old versions must be able to
+// parse this file.
 var needed = /(\d+)\.(\d+)/.exec(require("../package.json").engines.node);
 var found = process.versions.node.split(".");
 if (+found[0] < +needed[1] || (+found[0] === +needed[1] && +found[1] < +needed[2])) {

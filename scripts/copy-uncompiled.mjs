@@ -1,6 +1,6 @@
-// Copies what the compiler leaves alone, which is what is not TypeScript, to the compiled code.
+// Copies the files that are not TypeScript to the compiled code.
 //   node scripts/copy-uncompiled.mjs          after the build of the service, into dist
-//   node scripts/copy-uncompiled.mjs bench    after the build of the benchmarks, which is laid out as the sources are
+//   node scripts/copy-uncompiled.mjs bench    after the build of the benchmarks, which has the layout of the sources
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
@@ -12,8 +12,8 @@ const copies =
 for (const [from, to] of copies) copy(from, to);
 
 /**
- * A process that starts while another one builds reads the copies. A copy therefore stays as it is if it is up to date, is
- * replaced in one step if it is not, and is never missing in between.
+ * Copies a file or folder. A process that starts during a build reads the copies. So a copy that is up to date stays, any
+ * other is replaced in one step, and none is missing in between.
  */
 function copy(from, to) {
   if (statSync(from).isDirectory()) {

@@ -1,11 +1,11 @@
-// `npm run dev`: the compiler and the service side by side, both watching. When one ends, or a signal comes, both end.
+// Runs the compiler and the service for `npm run dev`, both watching. When one ends, or on a signal, both end.
 import { spawn } from "node:child_process";
 
 const commands = [
   ["node_modules/.bin/tsc", "-p", "tsconfig.build.json", "--watch", "--preserveWatchOutput"],
   [process.execPath, "--watch", "dist/cli/main.js", "serve"],
 ];
-// Each in a group of its own: the compiler starts another process, which a signal to it alone would leave behind.
+// Each has a process group of its own: the compiler starts another process, which a signal to the compiler alone would miss.
 const children = commands.map(([file, ...args]) => spawn(file, args, { stdio: "inherit", detached: true }));
 const end = (signal = "SIGTERM") => {
   for (const { pid } of children) {
