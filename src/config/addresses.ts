@@ -52,8 +52,8 @@ function check(name: string, address: string, form: AddressForm): void {
   const reason = mistakeIn(address, form);
   if (reason === undefined) return;
   throw new ConfigError(
-    `${name} is not a valid address: ${reason}. Allowed: an address such as ${form.example}, with each of : / ? # [ ] @ % in the ` +
-      `user name and the password percent-encoded (%3A %2F %3F %23 %5B %5D %40 %25). Got ${masked(address)}.`,
+    `${name} is not a valid address: ${reason}. Use an address such as ${form.example}, and percent-encode each of ` +
+      `: / ? # [ ] @ % in the user name and the password (%3A %2F %3F %23 %5B %5D %40 %25). Got ${masked(address)}.`,
   );
 }
 
@@ -62,37 +62,39 @@ function mistakeIn(address: string, form: AddressForm): string | undefined {
   if (scheme === undefined || rest === undefined || !form.schemes.includes(scheme.toLowerCase())) {
     return `it must start with ${form.schemes.map((s) => `${s}://`).join(" or ")}`;
   }
-  if (/[\s\p{C}]/u.test(rest)) return "it has a space or a control character";
-  if (rest.includes("#")) return "it has a #";
-  if (/%(?![0-9a-f]{2})/i.test(rest)) return "it has a % that two hexadecimal digits do not follow";
+  if (/[\s\p{C}]/u.test(rest)) return "it contains a space or a control character";
+  if (rest.includes("#")) return "it contains a #";
+  if (/%(?![0-9a-f]{2})/i.test(rest)) return "it contains a % that is not followed by two hexadecimal digits";
   const [, authority = "", path = "", query = ""] = /^([^/?]*)([^?]*)(.*)$/.exec(rest) ?? [];
-  if (`${path}${query}`.includes("@")) return "its user name or password has a / or ? that is not encoded";
+  if (`${path}${query}`.includes("@")) return "its user name or password contains a / or ? that is not encoded";
   const at = authority.lastIndexOf("@");
   return (
     (at >= 0 ? mistakeInUser(authority.slice(0, at), form) : undefined) ??
     mistakeInHosts(authority.slice(at + 1), form, scheme.toLowerCase()) ??
-    (form.path.test(path) ? undefined : `what follows the host must be ${form.pathMeans}`) ??
-    (/^(\?([a-z][\w.]*=[^=?]*(&|$))*)?$/i.test(query) ? undefined : "what follows the ? must be options as name=value")
+    (form.path.test(path) ? undefined : `the part after the host must be ${form.pathMeans}`) ??
+    (/^(\?([a-z][\w.]*=[^=?]*(&|$))*)?$/i.test(query)
+      ? undefined
+      : "the part after the ? must be options of the form name=value")
   );
 }
 
 function mistakeInUser(userInfo: string, form: AddressForm): string | undefined {
   const [, user = "", password = ""] = /^([^:]*):?(.*)$/.exec(userInfo) ?? [];
-  if (/[@[\]]/.test(userInfo)) return "its user name or password has an @, [ or ] that is not encoded";
-  if (form === mongo && password.includes(":")) return "its password has a : that is not encoded";
-  if (form === mongo && user === "") return "it has an @ and no user name";
+  if (/[@[\]]/.test(userInfo)) return "its user name or password contains an @, [ or ] that is not encoded";
+  if (form === mongo && password.includes(":")) return "its password contains a : that is not encoded";
+  if (form === mongo && user === "") return "it has an @ but no user name";
   try {
     decodeURIComponent(userInfo);
     return undefined;
   } catch {
-    return "its user name or password is not UTF-8 when it is decoded";
+    return "its user name or password does not decode to UTF-8";
   }
 }
 
 function mistakeInHosts(hosts: string, { manyHosts }: AddressForm, scheme: string): string | undefined {
   const all = hosts.split(",");
   const isService = scheme === "mongodb+srv";
-  if (all.length > 1 && (!manyHosts || isService)) return "it names several hosts, and one is allowed";
+  if (all.length > 1 && (!manyHosts || isService)) return "it names several hosts, but only one is allowed";
   for (const host of all) {
     // A socket of MongoDB is a path, encoded.
     if (manyHosts && /^%2f[\w.%-]+\.sock$/i.test(host)) continue;

@@ -28,26 +28,26 @@ export async function chooseProvider(question: ProviderQuestion): Promise<"confi
   const { env, host, hasFile } = question;
   const forced = readVariable(env, "SLUICE_PROVIDER");
   if (forced !== undefined && forced !== "bedrock" && forced !== "simulator") {
-    throw new ConfigError(`SLUICE_PROVIDER is ${showValue(forced)}; allowed: one of bedrock, simulator`);
+    throw new ConfigError(`SLUICE_PROVIDER must be one of bedrock, simulator; got ${showValue(forced)}`);
   }
   const endpoint = question.hasEndpoint || endpointIn(env) !== undefined;
   const hasDatabase = readVariable(env, "MONGODB_URL") !== undefined;
   if (forced === "simulator") {
     if (hasDatabase) {
       throw new ConfigError(
-        "SLUICE_PROVIDER=simulator answers with synthetic text, which must not reach a shared database. Unset it or MONGODB_URL.",
+        "SLUICE_PROVIDER=simulator answers with synthetic text, which must not reach a shared database. Unset SLUICE_PROVIDER or MONGODB_URL.",
       );
     }
     if (!isLoopback(host)) {
       throw new ConfigError(
-        `SLUICE_PROVIDER=simulator answers with synthetic text and is therefore allowed on this machine only; HOST is ${host}. ` +
+        `SLUICE_PROVIDER=simulator answers with synthetic text, so HOST must be an address of this machine only; got ${host}. ` +
           "Set HOST to 127.0.0.1, or SLUICE_PROVIDER to bedrock.",
       );
     }
     if (endpoint) {
       throw new ConfigError(
-        "SLUICE_PROVIDER=simulator uses the built-in simulator, but an endpoint is configured as well. Remove one of the two: " +
-          "SLUICE_PROVIDER, or endpoint in the file, AWS_ENDPOINT_URL_BEDROCK_RUNTIME or AWS_ENDPOINT_URL.",
+        "SLUICE_PROVIDER=simulator uses the built-in simulator, but an endpoint is configured as well. Unset SLUICE_PROVIDER, " +
+          "or remove the endpoint from the file, AWS_ENDPOINT_URL_BEDROCK_RUNTIME and AWS_ENDPOINT_URL.",
       );
     }
     return "simulator";
@@ -131,23 +131,23 @@ async function findSigns(env: Environment): Promise<string[]> {
 function missingCredentials(search: Search, endpoint: boolean): string {
   const lines =
     search.signs.length > 0
-      ? [`There are signs of AWS credentials (${search.signs.join(", ")}), but none could be loaded: ${search.reason}`]
-      : ["No AWS credentials were found, and without them Bedrock cannot be called."];
+      ? [`Found signs of AWS credentials (${search.signs.join(", ")}), but could not load any: ${search.reason}`]
+      : ["No AWS credentials were found. Sluice cannot call Bedrock without them."];
   lines.push(
-    "Any form that the AWS SDK knows will do:",
+    "Provide credentials in any form that the AWS SDK supports:",
     "  - a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK",
     "  - AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN)",
-    "  - a profile in ~/.aws, also with single sign-on or a process, chosen by AWS_PROFILE",
+    "  - a profile in ~/.aws, selected by AWS_PROFILE; it may use single sign-on or a process",
     "  - a web identity (AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE), or the role of a container or an EC2 instance",
   );
   if (endpoint) {
     lines.push(
-      "An endpoint is configured. If it is a local simulator, any value will do, because requests are signed but not checked:",
+      "An endpoint is configured. A local simulator does not check signatures, so any values work:",
       "  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local",
     );
   } else {
     lines.push(
-      "To try the service without an account, on this machine only and with synthetic text: SLUICE_PROVIDER=simulator",
+      "To try Sluice without an account, set SLUICE_PROVIDER=simulator. It answers with synthetic text, on this machine only.",
     );
   }
   return lines.join("\n");

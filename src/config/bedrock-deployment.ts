@@ -8,9 +8,9 @@ import type { AccountSettings } from "./settings.ts";
 export function resolveBedrock(d: FileDeployment, path: Path, report: Report): ProviderPart {
   const allowed = "an AWS Region such as us-east-1";
   const { region = "" } = d;
-  if (d.region === undefined) report([...path, "region"], `is missing; allowed: ${allowed}`);
+  if (d.region === undefined) report([...path, "region"], `is required: ${allowed}`);
   else if (!/^[a-z]{2,}(-[a-z]+)+-\d+$/.test(region)) {
-    report([...path, "region"], `is "${region}"; allowed: ${allowed}`);
+    report([...path, "region"], `must be ${allowed}; got "${region}"`);
   }
   reportForeignKeys(d, path, report);
   const account = resolveAccount(d, path, report);
@@ -28,7 +28,7 @@ export function resolveBedrock(d: FileDeployment, path: Path, report: Report): P
 function resolveAccount(d: FileDeployment, path: Path, report: Report): AccountSettings | undefined {
   const { profile, roleArn, externalId, account } = d;
   if (externalId !== undefined && roleArn === undefined) {
-    report([...path, "externalId"], "stands without roleArn; allowed: only beside the role that asks for it");
+    report([...path, "externalId"], "must be set together with roleArn; got no roleArn");
   }
   const label = account ?? profile?.replace(/[^A-Za-z0-9._-]/g, "-") ?? roleArn?.split(":")[4];
   if (label === undefined) return undefined;

@@ -19,6 +19,6 @@ export function checkEndpoints(env: Environment): void {
   for (const name of variables) {
     const value = env[name];
     if (!value || (new RegExp(endpointForm.pattern).test(value) && URL.canParse(value))) continue;
-    throw new ConfigError(`${name} is ${showValue(value)}; allowed: ${endpointForm.allowed}`);
+    throw new ConfigError(`${name} must be ${endpointForm.allowed}; got ${showValue(value)}`);
   }
 }

@@ -2,18 +2,18 @@
 // A variable that is set to nothing counts as not set. Where a key of the file says the same, the variable wins.
 
 export const environmentVariables = {
-  HOST: "Address to listen on. Default 127.0.0.1: this machine only.",
-  PORT: "Port to listen on, 0 for any free one. Default 8000.",
-  SLUICE_CONFIG: "Configuration file. Default sluice.yaml in the working directory, if it is there.",
+  HOST: "Address to listen on. Default 127.0.0.1 (this machine only).",
+  PORT: "Port to listen on; 0 picks a free port. Default 8000.",
+  SLUICE_CONFIG: "Configuration file. Default sluice.yaml in the working directory, if it exists.",
   SLUICE_DATA_DIR: "Folder with the SQLite files. Default data in the working directory.",
   SLUICE_LOG_LEVEL: "trace, debug, info, warn, error or silent. Default info.",
-  SLUICE_DEFAULT_MODEL: "Model of jobs that name none. Default llama3-3-70b.",
-  SLUICE_PROVIDER: "bedrock or simulator: who answers, where that is not to be found out from the credentials.",
-  SLUICE_AUTH: "off: nobody needs an API key, whatever address the service listens on. Default keys.",
-  SLUICE_URL: "Service that the commands enqueue, status and keys talk to. Default http://127.0.0.1:8000.",
+  SLUICE_DEFAULT_MODEL: "Model for jobs that name none. Default llama3-3-70b.",
+  SLUICE_PROVIDER: "bedrock or simulator: what answers. Default: depends on the AWS credentials that Sluice finds.",
+  SLUICE_AUTH: "off: requests need no API key, whatever address the service listens on. Default keys.",
+  SLUICE_URL: "Service that the commands enqueue, status and keys call. Default http://127.0.0.1:8000.",
   SLUICE_API_KEY: "API key that the commands send to the service.",
-  MONGODB_URL: "Keeps the record in MongoDB, shared by any number of processes. Needs REDIS_URL.",
-  REDIS_URL: "Keeps the queue in Redis, shared by any number of processes. Needs MONGODB_URL.",
+  MONGODB_URL: "Keeps the record in MongoDB, shared by any number of processes. Requires REDIS_URL.",
+  REDIS_URL: "Keeps the queue in Redis, shared by any number of processes. Requires MONGODB_URL.",
 } as const;
 
 export type VariableName = keyof typeof environmentVariables;

@@ -62,7 +62,7 @@ function lifecycleNotice(
     return `${deployment.modelId} reached its end of life on ${endOfLife}; calls will be refused.${instead}`;
   }
   const until = endOfLife ? `, end of life on ${endOfLife}` : "";
-  return `${deployment.modelId} is Legacy${until}; accounts that have not used it lately cannot call it.${instead}`;
+  return `${deployment.modelId} is Legacy${until}; accounts that have not used it recently cannot call it.${instead}`;
 }
 
 /** By the prefix of a geographic profile, how the names of the Regions begin that it can be called from. */
@@ -84,22 +84,24 @@ function doubtsOf({ provider, modelId, region, traits, endpoint }: DeploymentSet
   const row = rowOf(bare);
   const doubts: string[] = [];
   if (row.mantleOnly) {
-    doubts.push(`${modelId} is known to be served by the endpoint bedrock-mantle only, which is not called.`);
+    doubts.push(`${modelId} is known to be served only by the endpoint bedrock-mantle, which Sluice does not call.`);
   }
   if (prefix === undefined && row.onDemand === false && !modelId.startsWith("arn:")) {
     const profiles = row.profiles?.map((p) => `${p}.${bare}`).join(", ");
     doubts.push(
-      `${modelId} is known to be callable through an inference profile only${profiles ? `: ${profiles}` : ""}.`,
+      `${modelId} is known to be callable only through an inference profile${profiles ? `: ${profiles}` : ""}.`,
     );
   }
   if (prefix !== undefined && row.profiles && !row.profiles.includes(prefix)) {
-    doubts.push(`${modelId} is not a known profile; known are ${row.profiles.map((p) => `${p}.${bare}`).join(", ")}.`);
+    doubts.push(
+      `${modelId} is not a known profile; known profiles: ${row.profiles.map((p) => `${p}.${bare}`).join(", ")}.`,
+    );
   }
   const callers = prefix === undefined ? undefined : callersOf[prefix];
   if (callers && !callers.some((start) => region.startsWith(start))) {
     doubts.push(`${modelId} cannot be called from ${region}: the profile belongs to another geography.`);
   } else if (traits.regions && !traits.regions.includes(region)) {
-    doubts.push(`${modelId} is known in ${traits.regions.join(", ")} only, not in ${region}.`);
+    doubts.push(`${modelId} is known only in ${traits.regions.join(", ")}, not in ${region}.`);
   }
   return doubts;
 }

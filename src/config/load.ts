@@ -73,7 +73,7 @@ export async function loadSettings(options: LoadOptions): Promise<Settings> {
 function readAuthentication(env: Environment): Settings["authentication"] {
   const value = readVariable(env, "SLUICE_AUTH") ?? "keys";
   if (value === "keys" || value === "off") return value;
-  throw new ConfigError(`SLUICE_AUTH is ${showValue(value)}; allowed: one of keys, off`);
+  throw new ConfigError(`SLUICE_AUTH must be one of keys, off; got ${showValue(value)}`);
 }
 
 /** MongoDB and Redis together, or neither. */
@@ -88,14 +88,14 @@ function readBackends(env: Environment, role: LoadOptions["role"]): Settings["di
   if (mongoUrl || redisUrl) {
     const [set, missing] = mongoUrl ? ["MONGODB_URL", "REDIS_URL"] : ["REDIS_URL", "MONGODB_URL"];
     throw new ConfigError(
-      `${set} is set, but ${missing} is not. Set both to share record and queue between processes (MongoDB and Redis), ` +
+      `${set} is set, but ${missing} is not. Set both to share the record and the queue between processes (MongoDB and Redis), ` +
         "or neither to keep them in this process (SQLite and memory).",
     );
   }
   if (role === "api" || role === "worker") {
     throw new ConfigError(
-      `A process that is only ${role === "api" ? "an API" : "a worker"} shares record and queue with others: set MONGODB_URL and ` +
-        "REDIS_URL. Without them, `sluice serve` runs everything in one process.",
+      `A process that is only ${role === "api" ? "an API" : "a worker"} shares its record and queue with others. Set MONGODB_URL ` +
+        "and REDIS_URL, or run everything in one process with `sluice serve`.",
     );
   }
   return undefined;
@@ -105,13 +105,13 @@ function environmentsToRun(environments: Settings["environments"], only: LoadOpt
   const names = Object.keys(environments);
   if (only?.environment !== undefined) {
     if (Object.hasOwn(environments, only.environment)) return [only.environment];
-    throw new ConfigError(`--environment is ${showValue(only.environment)}; allowed: one of ${names.join(", ")}.`);
+    throw new ConfigError(`--environment must be one of ${names.join(", ")}; got ${showValue(only.environment)}.`);
   }
   if (only?.database !== undefined) {
     const found = names.filter((name) => environments[name]!.database === only.database);
     if (found.length > 0) return found;
     const known = [...new Set(names.map((name) => environments[name]!.database))];
-    throw new ConfigError(`--database is ${showValue(only.database)}; allowed: one of ${known.join(", ")}.`);
+    throw new ConfigError(`--database must be one of ${known.join(", ")}; got ${showValue(only.database)}.`);
   }
   return names;
 }
@@ -171,12 +171,12 @@ async function readFileSettings(
   }
   if (bytes.length > maxFileBytes) {
     throw new ConfigError(
-      `The configuration file ${name} has ${bytes.length} bytes; allowed: at most ${maxFileBytes}.`,
+      `The configuration file ${name} must have at most ${maxFileBytes} bytes; got ${bytes.length}.`,
     );
   }
   const text = bytes.toString("utf8");
   if (refuseEmpty && text.trim() === "") {
-    throw new ConfigError(`The configuration file ${name} is empty, perhaps because it is being written.`);
+    throw new ConfigError(`The configuration file ${name} is empty, perhaps because a program is still writing it.`);
   }
   return { name, ...parse(name, text) };
 }

@@ -22,23 +22,23 @@ function defaultMaxTokensField(host: string): OpenAiSettings["maxTokensField"] {
 export function resolveOpenAi(d: FileDeployment, path: Path, report: Report): ProviderPart {
   const { baseUrl, apiKeyEnv, region = defaultRegion } = d;
   if (d.endpoint !== undefined) {
-    report([...path, "endpoint"], "stands beside provider: openai; allowed: baseUrl in its place");
+    report([...path, "endpoint"], "must not be set with provider: openai; use baseUrl instead");
   }
   for (const key of bedrockOnly) {
     if (d[key] !== undefined) {
-      report([...path, key], "stands beside provider: openai; allowed: only with provider: bedrock");
+      report([...path, key], "must not be set with provider: openai; only provider: bedrock uses it");
     }
   }
   if (baseUrl === undefined) {
     report(
       [...path, "baseUrl"],
-      "is missing; allowed: the server's address with its version, such as http://127.0.0.1:11434/v1",
+      "is required: the server's address with its version, such as http://127.0.0.1:11434/v1",
     );
   }
   // What the schema's pattern lets through may still be no address, such as one with the port 70000.
   const isAddress = baseUrl !== undefined && URL.canParse(baseUrl);
   if (baseUrl !== undefined && !isAddress)
-    report([...path, "baseUrl"], `is ${showValue(baseUrl)}; allowed: an address`);
+    report([...path, "baseUrl"], `must be a valid address; got ${showValue(baseUrl)}`);
   const { host, hostname } = new URL(isAddress ? baseUrl : "http://unknown");
   return {
     id: `openai/${d.name ?? host}/${d.modelId}`,
@@ -59,7 +59,7 @@ const openAiOnly = ["baseUrl", "apiKeyEnv", "name", "maxTokensField"] as const;
 export function reportForeignKeys(d: FileDeployment, path: Path, report: Report): void {
   for (const key of openAiOnly) {
     if (d[key] !== undefined)
-      report([...path, key], "stands beside provider: bedrock; allowed: only with provider: openai");
+      report([...path, key], "must not be set with provider: bedrock; only provider: openai uses it");
   }
 }
 
@@ -75,14 +75,16 @@ export function checkApiKeys({ models }: Pick<Settings, "models">, env: Environm
       const key = readApiKey(openai, env);
       if (key === undefined) {
         return [
-          `  ${nameOrMask(openai.apiKeyEnv)} is not set, and ${id} names it as apiKeyEnv: set it to the key, or remove apiKeyEnv`,
+          `  ${nameOrMask(openai.apiKeyEnv)} is not set, but ${id} names it as apiKeyEnv. Set it to the key, or remove apiKeyEnv.`,
         ];
       }
       return /^[\x21-\x7e]+$/.test(key)
         ? []
-        : [`  ${nameOrMask(openai.apiKeyEnv)} holds characters that a key cannot have`];
+        : [
+            `  ${nameOrMask(openai.apiKeyEnv)} must hold printable ASCII characters without spaces; got other characters.`,
+          ];
     });
-  if (problems.length > 0) throw new ConfigError(["API keys are missing or wrong:", ...new Set(problems)].join("\n"));
+  if (problems.length > 0) throw new ConfigError(["API keys are missing or invalid:", ...new Set(problems)].join("\n"));
 }
 
 /** A key that was written in the place of the variable's name must not be printed. Names are upper case by convention. */

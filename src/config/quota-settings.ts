@@ -12,20 +12,20 @@ export function resolveQuota(quota: FileQuota, deployment: string, path: Path, r
   // Never in force without a fallback: a limit that stays unknown ends the start.
   const limit = quota.limit === "auto" ? (fallback ?? Number.MAX_SAFE_INTEGER) : quota.limit;
   if (!isAuto && quota.burst !== undefined && quota.burst > limit) {
-    report([...path, "burst"], `is ${quota.burst}; allowed: at most the limit, ${limit}`);
+    report([...path, "burst"], `must be at most the limit, ${limit}; got ${quota.burst}`);
   }
   if (!isAuto && fallback !== undefined) {
-    report([...path, "fallback"], "stands beside a limit that is a number; allowed: only with limit: auto");
+    report([...path, "fallback"], "must not be set when the limit is a number; only limit: auto uses it");
   }
   if (isAuto && !isListed(unit, per)) {
     report(
       [...path, "limit"],
-      `is auto, but AWS lists no quota on ${unit} per ${per}; allowed: auto for requests and tokens per minute and ` +
-        "tokens per day, or a number",
+      `must be a number, because AWS lists no quota on ${unit} per ${per}; got auto. AWS lists requests per minute, ` +
+        "tokens per minute and tokens per day",
     );
   }
   if (quota.resetHourUtc !== undefined && per !== "day") {
-    report([...path, "resetHourUtc"], "stands beside per: minute; allowed: only with per: day");
+    report([...path, "resetHourUtc"], "must not be set with per: minute; only per: day uses it");
   }
   return {
     name: quota.name ?? `${deployment}:${unit}/${per}`,
@@ -91,9 +91,9 @@ export function setAutoLimits(settings: Pick<Settings, "models">, limitOf: (name
   if (problems.length > 0) {
     throw new ConfigError(
       [
-        "The limits that AWS lists cannot be used:",
+        "Sluice cannot use the limits that AWS lists:",
         ...problems.map((problem) => `  ${problem}`),
-        "Put a number there, or a fallback beside auto; `sluice quotas` shows what AWS lists.",
+        "Replace auto by a number, or add a fallback. `sluice quotas` shows what AWS lists.",
       ].join("\n"),
     );
   }
@@ -123,8 +123,8 @@ function checkRoomForOneAnswer(models: Record<string, ModelSettings>, report: Re
               j,
               quota.auto?.fallback === quota.limit ? "fallback" : "limit",
             ],
-            `is ${quota.limit}, so no job with the model's ${maxOutputTokens} output tokens${factor} could ever run; ` +
-              `allowed: more than ${factor ? output : "maxOutputTokens"}`,
+            `must be more than ${output}, or no job with the model's ${maxOutputTokens} output tokens${factor} can run; ` +
+              `got ${quota.limit}`,
           );
         }
       });
@@ -142,8 +142,8 @@ function checkSharedQuotas(models: Record<string, ModelSettings>, report: Report
         else if (other.deployment !== deployment.id && !isDeepStrictEqual(comparable(other.quota), comparable(quota))) {
           report(
             ["models", alias, "deployments", i, "quotas", j],
-            `shares the quota "${quota.name}" with ${other.deployment} but differs from it; ` +
-              "allowed: the same unit, per, limit, burst and resetHourUtc wherever a name is used",
+            `must have the same unit, per, limit, burst and resetHourUtc as the quota "${quota.name}" of ` +
+              `${other.deployment}; got different values`,
           );
         }
       });

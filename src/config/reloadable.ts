@@ -18,7 +18,7 @@ export function takeOver(current: Settings, next: Settings): TakenOver {
     const [from, to] = current.simulator
       ? ["the built-in simulator", "Bedrock"]
       : ["Bedrock", "the built-in simulator"];
-    throw new ConfigError(`So far ${from} answers, and with this configuration ${to} would. That takes a restart.`);
+    throw new ConfigError(`This configuration switches from ${from} to ${to}. Restart the service to apply it.`);
   }
   const settings: Settings = {
     ...next,

@@ -84,8 +84,8 @@ function resolveModels(
         const settings = resolveDeployment(deployment, facts[i]!, here, report);
         const other = seen.get(settings.id);
         if (other) {
-          const account = "for another account, give it a profile, a roleArn or an account of its own";
-          report(here, `is ${settings.id}, and so is ${other}; a deployment serves one model, once; ${account}`);
+          const account = "For another account, set profile, roleArn or account";
+          report(here, `must be unique; got ${settings.id}, which is already ${other}. ${account}`);
         }
         seen.set(settings.id, `a deployment of ${alias}`);
         return settings;
@@ -118,18 +118,15 @@ function resolveDeployment(d: FileDeployment, facts: ModelFacts, path: Path, rep
     if (quota.auto && provider.provider === "openai") {
       report(
         [...path, "quotas", i, "limit"],
-        "is auto; allowed with provider: openai: a number, because nobody lists it",
+        "must be a number with provider: openai, because no API lists its quotas; got auto",
       );
     }
     const first = quotas.findIndex((q) => q.name === quota.name);
     if (first < i) {
       const what = d.quotas![i]!.name
-        ? `has the name of quotas[${first}]`
-        : `is a second quota on ${quota.unit} per ${quota.per}`;
-      report(
-        [...path, "quotas", i],
-        `${what}; a call would be charged twice. Keep one of them, or give it a name of its own`,
-      );
+        ? `must have a name of its own; got the name of quotas[${first}]`
+        : `must be the only quota on ${quota.unit} per ${quota.per}; quotas[${first}] is another`;
+      report([...path, "quotas", i], `${what}. Each call would be charged twice: remove one, or give it another name`);
     }
   });
   return {
@@ -150,12 +147,12 @@ function checkTokens(model: ModelSettings, path: Path, report: Report) {
   if (maxOutputTokensLimit > contextTokens) {
     report(
       [...path, "maxOutputTokensLimit"],
-      `is ${maxOutputTokensLimit}; allowed: at most contextTokens, ${contextTokens}`,
+      `must be at most contextTokens, ${contextTokens}; got ${maxOutputTokensLimit}`,
     );
   }
   if (maxOutputTokens > maxOutputTokensLimit) {
-    const hint = "the model's own cap unless maxOutputTokensLimit says otherwise";
-    report([...path, "maxOutputTokens"], `is ${maxOutputTokens}; allowed: at most ${maxOutputTokensLimit} (${hint})`);
+    const hint = "the model's limit, unless maxOutputTokensLimit sets another";
+    report([...path, "maxOutputTokens"], `must be at most ${maxOutputTokensLimit} (${hint}); got ${maxOutputTokens}`);
   }
 }
 
@@ -166,22 +163,22 @@ function checkModelNames(file: FileSettings, settings: Resolved, report: Report)
     const near = nearest(name, aliases);
     report(
       path,
-      `is "${name}", which models does not have${near ? `; did you mean ${near}?` : ";"} Allowed: ${aliases.join(", ")}`,
+      `must be one of the models ${aliases.join(", ")}; got "${name}"${near ? `. Did you mean ${near}?` : ""}`,
     );
   };
   known(["defaultModel"], settings.defaultModel);
   if (file.models && file.defaultModel === undefined && aliases.length > 1) {
-    report(["defaultModel"], `is missing, and there is more than one model; allowed: one of ${aliases.join(", ")}`);
+    report(["defaultModel"], `is required with more than one model: one of ${aliases.join(", ")}`);
   }
   for (const [alias, model] of Object.entries(settings.models)) {
     model.fallbackModels.forEach((name, i) => {
       const path = ["models", alias, "fallbackModels", i];
-      if (name === alias) report(path, "is the model itself; allowed: other models");
+      if (name === alias) report(path, "must be another model; got the model itself");
       else known(path, name);
     });
     if (model.alternative === undefined) continue;
     const path = ["models", alias, "alternative"];
-    if (model.alternative === alias) report(path, "is the model itself; allowed: another model, or nothing");
+    if (model.alternative === alias) report(path, "must be another model; got the model itself");
     else known(path, model.alternative);
   }
 }
@@ -198,13 +195,13 @@ function checkTenants(file: FileSettings, settings: Resolved, report: Report) {
   const served = [...new Set(deployments.map((d) => d.region))];
   for (const [name, tenant] of Object.entries(file.tenants ?? {})) {
     if (tenant.weight !== undefined && file.tenantWeights && Object.hasOwn(file.tenantWeights, name)) {
-      report(["tenants", name, "weight"], "stands in tenantWeights too; allowed: in one of the two");
+      report(["tenants", name, "weight"], "must be set in tenants or in tenantWeights, not in both");
     }
     if (tenant.regions && !tenant.regions.some((region) => served.includes(region))) {
       const path = ["tenants", name, "regions"];
       report(
         path,
-        `has no region with a deployment, so no job of this tenant could run; there are ${served.join(", ")}`,
+        `must include a region with a deployment (${served.join(", ")}), or no job of this tenant can run; got ${tenant.regions.join(", ")}`,
       );
     }
   }
@@ -216,7 +213,7 @@ function checkDatabases(settings: Resolved, report: Report) {
   for (const [name, { database }] of Object.entries(settings.environments)) {
     const owner = taken.get(database.toLowerCase());
     if (owner)
-      report(["environments", name, "database"], `is ${database}, which ${owner} uses; allowed: a name of its own`);
+      report(["environments", name, "database"], `must be a name of its own; got ${database}, which ${owner} uses`);
     taken.set(database.toLowerCase(), `environment ${name}`);
   }
 }
@@ -225,7 +222,7 @@ function checkNetworks({ webhooks }: Resolved, report: Report) {
   webhooks.allowPrivateNetworks.forEach((network, i) => {
     if (parseNetwork(network)) return;
     const allowed = "an address, or a network such as 10.0.0.0/8 or fd00::/8";
-    report(["webhooks", "allowPrivateNetworks", i], `is ${showValue(network)}; allowed: ${allowed}`);
+    report(["webhooks", "allowPrivateNetworks", i], `must be ${allowed}; got ${showValue(network)}`);
   });
 }
 
@@ -241,7 +238,7 @@ function checkPairs(settings: Resolved, report: Report) {
   for (const [section, smaller, larger, values] of pairs) {
     const numbers = values as unknown as Record<string, number>;
     if (numbers[smaller]! > numbers[larger]!) {
-      report([section, smaller], `is ${numbers[smaller]}; allowed: at most ${section}.${larger}, ${numbers[larger]}`);
+      report([section, smaller], `must be at most ${section}.${larger}, ${numbers[larger]}; got ${numbers[smaller]}`);
     }
   }
 }

@@ -53,7 +53,7 @@ function problemOf(error: ErrorObject, mask: (text: string) => string): SchemaPr
     const text =
       schema.properties || schema.allowed === undefined
         ? unknownText("field", name, known)
-        : `is not a usable name; use ${schema.allowed}`;
+        : `is not a valid name; use ${schema.allowed}`;
     return { path: [...path, name], kind: "unknown", text, known };
   }
   if (keyword === "propertyNames") {
@@ -68,8 +68,9 @@ function problemOf(error: ErrorObject, mask: (text: string) => string): SchemaPr
 /** @param what an unknown name is, such as `field` or `query parameter` */
 export function unknownText(what: string, name: string, known: readonly string[]): string {
   const near = nearest(name, known);
-  const hint = near === undefined ? "; known are" : `; did you mean ${near}? Known are`;
-  return `is not a known ${what}${hint}: ${known.join(", ") || "none"}`;
+  const hint = near === undefined ? "; known" : `; did you mean ${near}? Known`;
+  const all = what.replace(/^(field|query parameter)/, "$1s");
+  return `is not a known ${what}${hint} ${all}: ${known.join(", ") || "none"}`;
 }
 
 /** Of a list or an object that is too short or too long, how many items it has: the type is as it must be. */

@@ -29,7 +29,7 @@ test.each<[string, string[], Record<string, string>, RegExp]>([
     "MONGODB_URL",
     ["api"],
     { MONGODB_URL: "mongodb://u:hunter2#@h", REDIS_URL: "redis://h" },
-    /^MONGODB_URL is not a valid address: it has a #\./,
+    /^MONGODB_URL is not a valid address: it contains a #\./,
   ],
   [
     "a MongoDB that is away",

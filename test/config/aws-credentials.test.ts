@@ -72,7 +72,7 @@ const metadataService: RequestListener = (request, response) => {
   response.writeHead(text ? 200 : 404).end(text);
 };
 
-const missing = "No AWS credentials were found, and without them Bedrock cannot be called.";
+const missing = "No AWS credentials were found. Sluice cannot call Bedrock without them.";
 
 describe("without any sign of credentials", () => {
   test("nothing else configured, on loopback: the simulator, and every deployment says so", async () => {
@@ -177,19 +177,19 @@ describe("with signs of credentials that cannot be loaded there is an error, not
     [{ AWS_CONTAINER_CREDENTIALS_FULL_URI: "http://127.0.0.1:9/" }, "AWS_CONTAINER_CREDENTIALS_FULL_URI"],
   ])("%j", async (env, sign) => {
     const message = await whoAnswers(env as Record<string, string>);
-    expect(message).toContain(`There are signs of AWS credentials (${sign}), but none could be loaded: `);
+    expect(message).toContain(`Found signs of AWS credentials (${sign}), but could not load any: `);
     expect(message).toContain("SLUICE_PROVIDER=simulator");
   });
 
   test("a profile that nobody chose", async () => {
     const message = await whoAnswers(profile("[work]\naws_access_key_id = a\naws_secret_access_key = verysecret\n"));
-    expect(message).toContain("There are signs of AWS credentials (");
+    expect(message).toContain("Found signs of AWS credentials (");
     expect(message).not.toContain("verysecret");
   });
 
   test("a process that fails", async () => {
     const message = await whoAnswers(profile("[default]\ncredential_process = false\n"));
-    expect(message).toContain("but none could be loaded: ");
+    expect(message).toContain("but could not load any: ");
   });
 });
 
@@ -203,7 +203,7 @@ describe("SLUICE_PROVIDER=simulator", () => {
 
   test("but not on the network, nor beside MongoDB or an endpoint", async () => {
     expect(await whoAnswers({ SLUICE_PROVIDER, HOST: "0.0.0.0" })).toContain(
-      "allowed on this machine only; HOST is 0.0.0.0",
+      "so HOST must be an address of this machine only; got 0.0.0.0",
     );
     expect(await whoAnswers({ SLUICE_PROVIDER, HOST: "", MONGODB_URL: "mongodb://db" })).toContain("MONGODB_URL");
     const yaml =

@@ -97,7 +97,7 @@ describe("the configuration's own rows", () => {
       '"x.y": { fields: { top_k: "a b" } }',
       /fields\.top_k must be a path of names such as inferenceConfig.topK; got "a b"/,
     ],
-    ['"x y": {}', /is not a usable name; use .*model IDs, profile IDs or ARNs/],
+    ['"x y": {}', /is not a valid name; use .*model IDs, profile IDs or ARNs/],
   ])("%s is a mistake", async (catalogue, message) => {
     expect(await mistakesIn({ yaml: yamlWith(catalogue) })).toMatch(message);
   });
@@ -133,7 +133,7 @@ describe("lifecycle", () => {
 
   test("is announced, with the alternative if there is one", () => {
     expect(noticesAbout(llama, { alternative: "b" })).toEqual([
-      "us.meta.llama3-3-70b-instruct-v1:0 is Legacy, end of life on 2027-03-30; accounts that have not used it lately cannot call it. Its configured alternative is b.",
+      "us.meta.llama3-3-70b-instruct-v1:0 is Legacy, end of life on 2027-03-30; accounts that have not used it recently cannot call it. Its configured alternative is b.",
     ]);
     expect(noticesAbout(llama, {}, at("2028-01-01"))).toEqual([
       "us.meta.llama3-3-70b-instruct-v1:0 reached its end of life on 2027-03-30; calls will be refused. No alternative is configured.",
@@ -144,9 +144,12 @@ describe("lifecycle", () => {
   test.each([
     [{ modelId: "anthropic.claude-haiku-4-5-20251001-v1:0" }, /through an inference profile only: us\./],
     [{ modelId: "eu.amazon.nova-lite-v1:0" }, /cannot be called from us-east-1/],
-    [{ modelId: "jp.amazon.nova-lite-v1:0", region: "ap-northeast-1" }, /is not a known profile; known are us\.amazon/],
+    [
+      { modelId: "jp.amazon.nova-lite-v1:0", region: "ap-northeast-1" },
+      /is not a known profile; known profiles: us\.amazon/,
+    ],
     [{ modelId: "qwen.qwen3-32b-v1:0" }, undefined],
-    [{ modelId: "xai.grok-4.3" }, /bedrock-mantle only/],
+    [{ modelId: "xai.grok-4.3" }, /only by the endpoint bedrock-mantle/],
     [{ modelId: "eu.amazon.nova-lite-v1:0", endpoint: "http://127.0.0.1:9" }, undefined],
     [{ modelId: "application-inference-profile/x" }, undefined],
   ])("a deployment that Bedrock may refuse altogether is announced too: %j", (deployment, message) => {
@@ -157,7 +160,7 @@ describe("lifecycle", () => {
 
   test("a Region in which the model is not known", () => {
     expect(noticesAbout({ ...llama, region: "us-west-1" }).at(-1)).toMatch(
-      /is known in us-east-1, us-east-2, us-west-2 only, not in us-west-1/,
+      /is known only in us-east-1, us-east-2, us-west-2, not in us-west-1/,
     );
   });
 });

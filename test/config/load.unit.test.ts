@@ -82,7 +82,7 @@ test("an empty file means the defaults", async () => {
 
 test("read again, a file without a character is being written, and not the defaults", async () => {
   await expect(load({ yaml: " \n", refuseEmpty: true })).rejects.toThrow(
-    /is empty, perhaps because it is being written/,
+    /is empty, perhaps because a program is still writing it/,
   );
   await expect(load({ yaml: "# nothing\n", refuseEmpty: true })).resolves.toBeDefined();
   await expect(load({ refuseEmpty: true })).resolves.toBeDefined();

@@ -27,18 +27,21 @@ const cases: [yaml: string, mistake: string][] = [
   ["port: 65536", "port must be an integer between 0 and 65535; got 65536 (line 1)"],
   ["port: 80.5", "port must be an integer between 0 and 65535; got 80.5"],
   ["\nlogLevel: loud", 'logLevel must be one of trace, debug, info, warn, error, silent; got "loud" (line 2)'],
-  ["limits: { maxWait: 4 }", "limits.maxWait is not a known field; did you mean maxWaitS? Known are: maxRequestBytes,"],
+  [
+    "limits: { maxWait: 4 }",
+    "limits.maxWait is not a known field; did you mean maxWaitS? Known fields: maxRequestBytes,",
+  ],
   [
     "webhooks: { allowPrivateNetworks: [10.0.0.0/40] }",
-    'webhooks.allowPrivateNetworks[0] is "10.0.0.0/40"; allowed: an address, or',
+    'webhooks.allowPrivateNetworks[0] must be an address, or a network such as 10.0.0.0/8 or fd00::/8; got "10.0.0.0/40"',
   ],
   [
     "webhooks: { allowPrivateNetworks: true }",
     "webhooks.allowPrivateNetworks must be a list of at most 100 items, each a string of at most 100 characters; got true",
   ],
-  ["secret: x", "secret is not a known field; known are: host, port,"],
-  ['models: { "a b": {} }', 'models["a b"] is not a usable name; use names of letters'],
-  ["models: { __proto__: { deployments: [] } }", "models.__proto__ is not a usable name"],
+  ["secret: x", "secret is not a known field; known fields: host, port,"],
+  ['models: { "a b": {} }', 'models["a b"] is not a valid name; use names of letters'],
+  ["models: { __proto__: { deployments: [] } }", "models.__proto__ is not a valid name"],
   [
     model("deployments: []"),
     "models.a.deployments must be a list of 1 to 100 items, each an object with modelId; got an empty list",
@@ -88,131 +91,143 @@ const cases: [yaml: string, mistake: string][] = [
   [openAi("apiKey: sk-very-secret"), "[0].apiKey is not a known field; did you mean apiKeyEnv?"],
   [openAi("maxTokensField: n"), '.maxTokensField must be one of max_tokens, max_completion_tokens; got "n"'],
   // Between keys
-  [openAi("profile: a"), "profile stands beside provider: openai; allowed: only with provider: bedrock"],
+  [openAi("profile: a"), "profile must not be set with provider: openai; only provider: bedrock uses it"],
   [
     openAi("quotas: [{ unit: requests, per: minute, limit: auto }]"),
-    "quotas[0].limit is auto; allowed with provider: openai: a number, because nobody lists it",
+    "quotas[0].limit must be a number with provider: openai, because no API lists its quotas; got auto",
   ],
-  [openAi("endpoint: 'http://h'"), "endpoint stands beside provider: openai; allowed: baseUrl in its place"],
+  [openAi("endpoint: 'http://h'"), "endpoint must not be set with provider: openai; use baseUrl instead"],
   [
     model("deployments: [{ provider: openai, modelId: m }]"),
-    "models.a.deployments[0].baseUrl is missing; allowed: the server's address with its version",
+    "models.a.deployments[0].baseUrl is required: the server's address with its version",
   ],
   [
     model("deployments: [{ provider: openai, modelId: m, baseUrl: 'http://h:70000/v1' }]"),
-    'models.a.deployments[0].baseUrl is "http://h:70000/v1"; allowed: an address',
+    'models.a.deployments[0].baseUrl must be a valid address; got "http://h:70000/v1"',
   ],
   [
     model(
       "deployments: [{ provider: openai, modelId: m, baseUrl: 'http://h/1' }, { provider: openai, modelId: m, baseUrl: 'http://h/2' }]",
     ),
-    "models.a.deployments[1] is openai/h/m, and so is a deployment of a",
+    "models.a.deployments[1] must be unique; got openai/h/m, which is already a deployment of a",
   ],
-  [deployments("apiKeyEnv: KEY"), "apiKeyEnv stands beside provider: bedrock; allowed: only with provider: openai"],
+  [deployments("apiKeyEnv: KEY"), "apiKeyEnv must not be set with provider: bedrock; only provider: openai uses it"],
   [
     model("deployments: [{ modelId: m }]"),
-    "models.a.deployments[0].region is missing; allowed: an AWS Region such as us-east-1",
+    "models.a.deployments[0].region is required: an AWS Region such as us-east-1",
   ],
   [
     model("deployments: [{ region: local, modelId: m }]"),
-    'models.a.deployments[0].region is "local"; allowed: an AWS Region such as us-east-1',
+    'models.a.deployments[0].region must be an AWS Region such as us-east-1; got "local"',
   ],
-  [deployments("externalId: abc"), "models.a.deployments[0].externalId stands without roleArn; allowed: only beside"],
+  [
+    deployments("externalId: abc"),
+    "models.a.deployments[0].externalId must be set together with roleArn; got no roleArn",
+  ],
   [
     deployments("profile: a", "profile: a, externalId: abc, roleArn: 'arn:aws:iam::123456789012:role/x'"),
-    "models.a.deployments[1] is bedrock/us-east-1@a/m, and so is a deployment of a; a deployment serves one model, once; for another account, give it a profile,",
+    "models.a.deployments[1] must be unique; got bedrock/us-east-1@a/m, which is already a deployment of a. For another account, set profile,",
   ],
   [
     quotas("unit: input_tokens, per: minute, limit: auto"),
-    "quotas[0].limit is auto, but AWS lists no quota on input_tokens per minute; allowed: auto for requests and tokens",
+    "quotas[0].limit must be a number, because AWS lists no quota on input_tokens per minute; got auto. AWS lists requests per minute,",
   ],
   [
     quotas("unit: tokens, per: minute, limit: 9000, fallback: 8000"),
-    "quotas[0].fallback stands beside a limit that is a number; allowed: only with limit: auto",
+    "quotas[0].fallback must not be set when the limit is a number; only limit: auto uses it",
   ],
   [
     model("fallbackModels: [a, b], deployments: [{ region: us-east-1, modelId: m }]"),
-    "models.a.fallbackModels[0] is the model itself; allowed: other models",
+    "models.a.fallbackModels[0] must be another model; got the model itself",
   ],
   [
     model("fallbackModels: [b], deployments: [{ region: us-east-1, modelId: m }]"),
-    'models.a.fallbackModels[0] is "b", which models does not have',
+    'models.a.fallbackModels[0] must be one of the models a; got "b"',
   ],
   [
     "tenantWeights: { t: 1 }\ntenants: { t: { weight: 2 } }",
-    "tenants.t.weight stands in tenantWeights too; allowed: in one of the two (line 2)",
+    "tenants.t.weight must be set in tenants or in tenantWeights, not in both (line 2)",
   ],
   [
     "tenants: { t: { regions: [eu-west-1] } }",
-    "tenants.t.regions has no region with a deployment, so no job of this tenant could run; there are us-east-1",
+    "tenants.t.regions must include a region with a deployment (us-east-1), or no job of this tenant can run; got eu-west-1",
   ],
-  ["defaultModel: llama3-70b", 'defaultModel is "llama3-70b", which models does not have; did you mean llama3-3-70b?'],
+  [
+    "defaultModel: llama3-70b",
+    'defaultModel must be one of the models llama3-3-70b, nova-2-lite; got "llama3-70b". Did you mean llama3-3-70b?',
+  ],
   [
     "models: { a: { deployments: [{ region: us-east-1, modelId: m }] }, b: { deployments: [{ region: us-east-1, modelId: n }] } }",
-    "defaultModel is missing, and there is more than one model; allowed: one of a, b",
+    "defaultModel is required with more than one model: one of a, b",
   ],
-  [deployments("", ""), "models.a.deployments[1] is bedrock/us-east-1/m, and so is a deployment of a"],
+  [
+    deployments("", ""),
+    "models.a.deployments[1] must be unique; got bedrock/us-east-1/m, which is already a deployment of a",
+  ],
   [
     model("alternative: x, deployments: [{ region: us-east-1, modelId: m }]"),
-    'models.a.alternative is "x", which models',
+    'models.a.alternative must be one of the models a; got "x"',
   ],
   [
     model("alternative: a, deployments: [{ region: us-east-1, modelId: m }]"),
-    "models.a.alternative is the model itself",
+    "models.a.alternative must be another model; got the model itself",
   ],
   [
     model("maxOutputTokens: 9000, deployments: [{ region: us-east-1, modelId: meta.llama3-3-70b }]"),
-    "models.a.maxOutputTokens is 9000; allowed: at most 4096",
+    "models.a.maxOutputTokens must be at most 4096 (the model's limit, unless maxOutputTokensLimit sets another); got 9000",
   ],
   [
     model(
       "contextTokens: 100, maxOutputTokensLimit: 200, maxOutputTokens: 1, deployments: [{ region: us-east-1, modelId: m }]",
     ),
-    "models.a.maxOutputTokensLimit is 200; allowed: at most contextTokens, 100",
+    "models.a.maxOutputTokensLimit must be at most contextTokens, 100; got 200",
   ],
   [
     quotas("unit: tokens, per: minute, limit: 2048"),
-    "quotas[0].limit is 2048, so no job with the model's 2048 output tokens could ever run",
+    "quotas[0].limit must be more than 2048, or no job with the model's 2048 output tokens can run; got 2048",
   ],
   [
     quotas("unit: tokens, per: minute, limit: auto, fallback: 2048"),
-    "quotas[0].fallback is 2048, so no job with the model's 2048 output tokens could ever run",
+    "quotas[0].fallback must be more than 2048, or no job with the model's 2048 output tokens can run; got 2048",
   ],
   [
     model(
       "deployments: [{ region: us-east-1, modelId: us.anthropic.claude-opus-4-8, quotas: [{ unit: tokens, per: minute, limit: 30720 }] }]",
     ),
-    "quotas[0].limit is 30720, so no job with the model's 2048 output tokens, which count 15 times, could ever run; allowed: more than 30720",
+    "quotas[0].limit must be more than 30720, or no job with the model's 2048 output tokens, which count 15 times, can run; got 30720",
   ],
-  [quotas("unit: requests, per: minute, limit: 3, burst: 4"), "quotas[0].burst is 4; allowed: at most the limit, 3"],
+  [quotas("unit: requests, per: minute, limit: 3, burst: 4"), "quotas[0].burst must be at most the limit, 3; got 4"],
   [
     quotas("unit: requests, per: minute, limit: 3, resetHourUtc: 4"),
-    "quotas[0].resetHourUtc stands beside per: minute; allowed: only with per: day",
+    "quotas[0].resetHourUtc must not be set with per: minute; only per: day uses it",
   ],
   [
     quotas("unit: requests, per: minute, limit: 3", "unit: requests, per: minute, limit: 4"),
-    "quotas[1] is a second quota on requests per minute; a call would be charged twice",
+    "quotas[1] must be the only quota on requests per minute; quotas[0] is another. Each call would be charged twice",
   ],
   [
     "models: { a: { deployments: [{ region: us-east-1, modelId: m, quotas: [{ unit: requests, per: minute, limit: 3, name: x }] }, " +
       "{ region: us-west-2, modelId: m, quotas: [{ unit: requests, per: minute, limit: 4, name: x }] }] } }",
-    'models.a.deployments[1].quotas[0] shares the quota "x" with bedrock/us-east-1/m but differs from it',
+    'models.a.deployments[1].quotas[0] must have the same unit, per, limit, burst and resetHourUtc as the quota "x" of bedrock/us-east-1/m; got different values',
   ],
   [
     "environments: { UAT: { database: x }, PROD: { database: X } }",
-    "environments.PROD.database is X, which environment UAT uses; allowed: a name of its own",
+    "environments.PROD.database must be a name of its own; got X, which environment UAT uses",
   ],
-  ["environments: { UAT: { database: sluice } }", "database is sluice, which the service itself uses"],
+  [
+    "environments: { UAT: { database: sluice } }",
+    "database must be a name of its own; got sluice, which the service itself uses",
+  ],
   [
     "limits: { maxRequestBytes: 2000 }",
-    "limits.maxPromptBytes is 1048576; allowed: at most limits.maxRequestBytes, 2000",
+    "limits.maxPromptBytes must be at most limits.maxRequestBytes, 2000; got 1048576",
   ],
-  ["worker: { backoffMaxMs: 10 }", "worker.backoffBaseMs is 1000; allowed: at most worker.backoffMaxMs, 10"],
+  ["worker: { backoffMaxMs: 10 }", "worker.backoffBaseMs must be at most worker.backoffMaxMs, 10; got 1000"],
   [
     "scheduler: { leaseMs: 1000, sendWithinMs: 2000 }",
-    "scheduler.sendWithinMs is 2000; allowed: at most scheduler.leaseMs",
+    "scheduler.sendWithinMs must be at most scheduler.leaseMs, 1000; got 2000",
   ],
-  ["timeouts: { totalMs: 100 }", "timeouts.firstByteMs is 60000; allowed: at most timeouts.totalMs, 100"],
+  ["timeouts: { totalMs: 100 }", "timeouts.firstByteMs must be at most timeouts.totalMs, 100; got 60000"],
   // YAML
   ["port: 1\nport: 2", "is not valid YAML:\n  Map keys must be unique at line 2, column 1"],
   ["port: [", "is not valid YAML"],
@@ -244,14 +259,17 @@ test.each([
   [{ PORT: "99999" }, "PORT must be an integer between 0 and 65535; got 99999"],
   [{ HOST: "a b" }, 'HOST must be an address or host name; got "a b"'],
   [{ SLUICE_LOG_LEVEL: "loud" }, 'SLUICE_LOG_LEVEL must be one of trace, debug, info, warn, error, silent; got "loud"'],
-  [{ SLUICE_DEFAULT_MODEL: "gpt" }, 'SLUICE_DEFAULT_MODEL is "gpt", which models does not have'],
-  [{ SLUICE_PROVIDER: "openai" }, 'SLUICE_PROVIDER is "openai"; allowed: one of bedrock, simulator'],
+  [
+    { SLUICE_DEFAULT_MODEL: "gpt" },
+    'SLUICE_DEFAULT_MODEL must be one of the models llama3-3-70b, nova-2-lite; got "gpt"',
+  ],
+  [{ SLUICE_PROVIDER: "openai" }, 'SLUICE_PROVIDER must be one of bedrock, simulator; got "openai"'],
   [
     { AWS_ENDPOINT_URL_BEDROCK_RUNTIME: "localhost:9000" },
-    'AWS_ENDPOINT_URL_BEDROCK_RUNTIME is "localhost:9000"; allowed: an http:// or https:// address',
+    'AWS_ENDPOINT_URL_BEDROCK_RUNTIME must be an http:// or https:// address without a user name, such as http://127.0.0.1:9000; got "localhost:9000"',
   ],
-  [{ AWS_ENDPOINT_URL: "http://:x" }, 'AWS_ENDPOINT_URL is "http://***"; allowed: an http:// or https:// address'],
-  [{ SLUICE_AUTH: "no" }, 'SLUICE_AUTH is "no"; allowed: one of keys, off'],
+  [{ AWS_ENDPOINT_URL: "http://:x" }, 'such as http://127.0.0.1:9000; got "http://***"'],
+  [{ SLUICE_AUTH: "no" }, 'SLUICE_AUTH must be one of keys, off; got "no"'],
   [
     { SLUICE_CONFIG: "missing.yaml" },
     /^The configuration file .*missing\.yaml \(SLUICE_CONFIG\) cannot be read: ENOENT\.$/,
@@ -269,7 +287,9 @@ test("an argument is named as such", async () => {
 });
 
 test("a file of more than a megabyte is not parsed", async () => {
-  expect(await mistakesIn({ yaml: `# ${"x".repeat(1024 * 1024)}` })).toContain("bytes; allowed: at most 1048576");
+  expect(await mistakesIn({ yaml: `# ${"x".repeat(1024 * 1024)}` })).toContain(
+    "must have at most 1048576 bytes; got 1048578",
+  );
 });
 
 test("whatever is in the file, the answer is settings or a ConfigError", async () => {

@@ -45,7 +45,7 @@ test("a server with a key: the name of the variable is kept, the key is not", as
 
 describe("mistakes", () => {
   test.each<Record<string, string>>([{}, { MY_KEY: " " }])("a key that is not there: %j", async (env) => {
-    const message = "MY_KEY is not set, and openai/work/gpt-5 names it as apiKeyEnv: set it to the key";
+    const message = "MY_KEY is not set, but openai/work/gpt-5 names it as apiKeyEnv. Set it to the key";
     await expect(load(models(withKey), env)).rejects.toThrow(message);
   });
 
@@ -54,7 +54,9 @@ describe("mistakes", () => {
       () => new Error("it was taken"),
       (thrown) => thrown,
     );
-    expect(error.message).toContain("MY_KEY holds characters that a key cannot have");
+    expect(error.message).toContain(
+      "MY_KEY must hold printable ASCII characters without spaces; got other characters.",
+    );
     expect(error.message).not.toContain("secret");
   });
 
@@ -67,7 +69,7 @@ describe("mistakes", () => {
 
   test("beside Bedrock, AWS credentials are needed as ever", async () => {
     const env = { AWS_EC2_METADATA_DISABLED: "true", AWS_PROFILE: "missing" };
-    await expect(load(models(local, bedrock), env)).rejects.toThrow("There are signs of AWS credentials (AWS_PROFILE)");
+    await expect(load(models(local, bedrock), env)).rejects.toThrow("Found signs of AWS credentials (AWS_PROFILE)");
   });
 });
 

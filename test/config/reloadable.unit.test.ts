@@ -87,7 +87,7 @@ redis: { jobHashes: { ttlSeconds: 0 } }`,
 test("synthetic answers never take the place of real ones, or the other way round", async () => {
   const current = await before();
   expect(() => takeOver({ ...current, simulator: true }, current)).toThrow(
-    "So far the built-in simulator answers, and with this configuration Bedrock would. That takes a restart.",
+    "This configuration switches from the built-in simulator to Bedrock. Restart the service to apply it.",
   );
-  expect(() => takeOver(current, { ...current, simulator: true })).toThrow(/takes a restart/);
+  expect(() => takeOver(current, { ...current, simulator: true })).toThrow(/Restart the service/);
 });

@@ -142,13 +142,15 @@ test("E1: an address of Redis that is wrong says what is wrong with it", () => {
   };
   const start = "REDIS_URL is not a valid address: ";
   expect(said("redis://u:hunter2/@127.0.0.1:6379")).toBe(
-    `${start}its user name or password has a / or ? that is not encoded. Allowed: an address such as ` +
-      "redis://user:password@host:6379/0, with each of : / ? # [ ] @ % in the user name and the password percent-encoded " +
+    `${start}its user name or password contains a / or ? that is not encoded. Use an address such as ` +
+      "redis://user:password@host:6379/0, and percent-encode each of : / ? # [ ] @ % in the user name and the password " +
       "(%3A %2F %3F %23 %5B %5D %40 %25). Got redis://***@127.0.0.1:6379.",
   );
-  expect(said("redis://u:hunter2#@127.0.0.1")).toContain(`${start}it has a #.`);
-  expect(said("redis://u:%@127.0.0.1")).toContain(`${start}it has a % that two hexadecimal digits do not follow.`);
-  expect(said("redis://a:6379,b:6379")).toContain(`${start}it names several hosts, and one is allowed.`);
+  expect(said("redis://u:hunter2#@127.0.0.1")).toContain(`${start}it contains a #.`);
+  expect(said("redis://u:%@127.0.0.1")).toContain(
+    `${start}it contains a % that is not followed by two hexadecimal digits.`,
+  );
+  expect(said("redis://a:6379,b:6379")).toContain(`${start}it names several hosts, but only one is allowed.`);
   expect(said("redis://a:70000")).toContain(`${start}its port must be a number from 1 to 65535.`);
   expect(said("redis://:6379")).toContain(`${start}it names no host.`);
   expect(said("hunter2")).toContain("Got ***.");

@@ -80,7 +80,7 @@ test("without any of these the start ends with the key, the reason and what to d
   await expect(read([{ unit: "tokens", per: "minute", limit: 5000 }, perMinute()])).rejects.toMatchObject({
     name: "ConfigError",
     message: expect.stringMatching(
-      /^The limits that AWS lists cannot be used:\n {2}models\.m\.deployments\[0\]\.quotas\[1\]\.limit is auto, but the quotas of us-east-1 cannot be read\. servicequotas:ListServiceQuotas was refused .*\nPut a number there, or a fallback beside auto; `sluice quotas` shows what AWS lists\.$/,
+      /^Sluice cannot use the limits that AWS lists:\n {2}models\.m\.deployments\[0\]\.quotas\[1\]\.limit is auto, but the quotas of us-east-1 cannot be read\. servicequotas:ListServiceQuotas was refused .*\nReplace auto by a number, or add a fallback\. `sluice quotas` shows what AWS lists\.$/,
     ),
   });
 });
@@ -89,6 +89,6 @@ test("a listed limit under which no job could run is a mistake like any other", 
   const row = "Cross-region model inference tokens per minute for Meta Llama 3.3 70B Instruct";
   await startAccount({ listedQuotas: { [row]: { default: 50 } } });
   await expect(read([perMinute({ unit: "tokens" })])).rejects.toThrow(
-    /models\.m\.deployments\[0\]\.quotas\[0\]\.limit is 50, so no job with the model's 100 output tokens could ever run/,
+    /models\.m\.deployments\[0\]\.quotas\[0\]\.limit must be more than 100, or no job with the model's 100 output tokens can run; got 50/,
   );
 });

@@ -413,7 +413,7 @@ describe("other requests", () => {
       `/status/${unknownId}?wait=30`,
       "invalid_request",
       "wait",
-      '"wait" is not a known query parameter; known are: none.',
+      '"wait" is not a known query parameter; known query parameters: none.',
     ],
     ["POST", `/v1/jobs/${unknownId}/cancel?force=1`, "invalid_request", "force"],
     ["GET", "/v1/deployments?model=x", "invalid_request", "model"],

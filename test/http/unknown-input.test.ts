@@ -49,7 +49,7 @@ test("an unknown query parameter", async () => {
     const payload = bodies[`${method} ${path}`];
     const answer = await refusal({ method, url: `${urlOf(path)}?nonsense=1`, ...(payload && { payload }) });
     expect(answer, `${method} ${path}`).toMatchObject({ status: 400, field: "nonsense" });
-    expect(answer.message).toMatch(/^"nonsense" is not a known query parameter; known are: /);
+    expect(answer.message).toMatch(/^"nonsense" is not a known query parameter; known query parameters: /);
   }
   expect(operations.length).toBeGreaterThan(40);
 });
@@ -76,7 +76,7 @@ describe("a retry has no dry run", () => {
     ] as const) {
       const { status, body: answer } = await post(url, body);
       expect({ status, ...answer.error }).toMatchObject({ status: 400, code: "invalid_request", field: "dry_run" });
-      expect(answer.error.message).toMatch(/known are: none\. There is no dry run here\.$/);
+      expect(answer.error.message).toMatch(/known fields: none\. There is no dry run here\.$/);
     }
     expect((await server.get("/v1/jobs")).body.data).toHaveLength(1);
     // Clients that send something for nothing are served.

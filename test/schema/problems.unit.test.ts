@@ -43,7 +43,7 @@ test.each([
 });
 
 test("an unknown field is named with the one that was meant and those that there are", () => {
-  const known = "Known are: count, share, kinds, either, name, map.";
+  const known = "Known fields: count, share, kinds, either, name, map.";
   const value = { count: 1, cuont: 2 };
   expect(messageOf(() => bodyCheck(schema, { unknownToo: false })(value))).toBe(
     `"cuont" is not a known field; did you mean count? ${known}`,
@@ -56,7 +56,7 @@ test("an unknown field is named with the one that was meant and those that there
 test("every mistake is found once, and what was found is masked", () => {
   const find = problemFinder(schema, () => "***");
   expect(find({ count: "secret", share: 0, either: 1, x: 1 }).map(({ path, text }) => `${path} ${text}`)).toEqual([
-    "x is not a known field; known are: count, share, kinds, either, name, map",
+    "x is not a known field; known fields: count, share, kinds, either, name, map",
     'count must be an integer of at least 1; got "***"',
     "share must be a number greater than 0 and at most 1; got 0",
     "either must be true or false or a list, each a string; got 1",

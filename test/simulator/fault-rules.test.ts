@@ -138,7 +138,7 @@ describe("in one line", () => {
     [() => parseFaultRule("flood"), /^fault\.kind must be one of error, .*; got "flood"\.$/],
     [() => parseFaultRule("toString"), /^fault\.kind must be one of .*; got "toString"\.$/],
     [() => parseFaultRule("cut,2"), /^"2" is not of the form name=value\.$/],
-    [() => parseFaultRule("cut,after=2"), /^fault\.after is not a known field; .*nown are: kind, afterEvents, /],
+    [() => parseFaultRule("cut,after=2"), /^fault\.after is not a known field; .*nown fields: kind, afterEvents, /],
     [() => parseFaultRule("cut,afterEvents=-1"), /^fault\.afterEvents must be an integer of at least 0; got -1\.$/],
     [() => parseFaultRule("cut,every=often"), /^fault\.every must be an integer of at least 1; got "often"\.$/],
     [() => parseFaultRule("exception"), /^fault\.error is required\.$/],

@@ -212,13 +212,13 @@ describe("options", () => {
     [{ port: 70_000 }, "port must be an integer between 0 and 65535; got 70000."],
     [
       { requestPerMinute: 3 },
-      /^requestPerMinute is not a known field; did you mean requestsPerMinute\? Known are: requestsPerMinute, .*, bearerKeys\.$/,
+      /^requestPerMinute is not a known field; did you mean requestsPerMinute\? Known fields: requestsPerMinute, .*, bearerKeys\.$/,
     ],
     [{ dayWindow: "local" }, 'dayWindow must be one of sliding, utc; got "local".'],
     [{ models: { m: { streaming: "no" } } }, 'models.m.streaming must be true or false; got "no".'],
     [
       { regions: { "eu-west-1": { requestsPerSecond: 3 } } },
-      "regions.eu-west-1.requestsPerSecond is not a known field; known are: requestsPerMinute, tokensPerMinute, tokensPerDay, models.",
+      "regions.eu-west-1.requestsPerSecond is not a known field; known fields: requestsPerMinute, tokensPerMinute, tokensPerDay, models.",
     ],
     [{ foreignTraffic: [{ tokensPerRequest: 3 }] }, "foreignTraffic[0].requestsPerMinute is required."],
     [
@@ -231,7 +231,7 @@ describe("options", () => {
     ],
     [
       { faults: [{ kind: "cut" }, { kind: "stall", status: 500 }] },
-      /^faults\[1\]\.status is not a known field; known are: kind, afterEvents, modelId, /,
+      /^faults\[1\]\.status is not a known field; known fields: kind, afterEvents, modelId, /,
     ],
     [{ faults: [{ kind: "error" }] }, "faults[0] needs error or status."],
     [
