@@ -9,6 +9,7 @@ import { costSoFar, endJob } from "../jobs/control/end-job.ts";
 import type { AcquireResult, Grant } from "../scheduler/scheduler.ts";
 import { runGrant } from "./attempt/run-grant.ts";
 import { RunningCall } from "./attempt/running-call.ts";
+import { SendSlots } from "./attempt/send-slots.ts";
 import { repeat } from "./timers.ts";
 import type { WorkerContext } from "./worker-context.ts";
 
@@ -37,13 +38,14 @@ const errorPauseMs = 1000;
 /** How long stop() waits for a store that is away, after everything was aborted. */
 const giveUpAfterMs = 5000;
 
-export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker {
+/** @param sendSlots Default: its own */
+export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlots = new SendSlots()): Worker {
   const { scheduler, clock, timers, log, settings } = context;
   const environments = settings.runs;
   /** By grant token. */
   const running = new Map<string, { call: RunningCall; over: Promise<void> }>();
-  const cancelled = new CancelledBatches(context);
   const giveUp = sharedAbort();
+  const shared = { context, cancelledBatches: new CancelledBatches(context), sendSlots, giveUp: giveUp.signal };
   const stopRebuild = sharedAbort();
   let stopping: Promise<void> | undefined;
   let cancelSleep = () => {};
@@ -118,7 +120,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks): Worker
   function start(grant: Grant, acquiredAt: number): void {
     const call = new RunningCall(grant, acquiredAt);
     if (stopping) call.abort("shutdown");
-    const over = runGrant(context, call, cancelled, giveUp.signal)
+    const over = runGrant(shared, call)
       .catch((error) => handBack(grant, error))
       .finally(() => {
         running.delete(grant.grant);

@@ -1,4 +1,8 @@
-// What becomes of a job, its charge and its deployment after a call that gave no answer. Pure: everything is an argument.
+// Decides what becomes of a job, its charge and its deployment after a call, or when a call cannot leave. Pure: everything
+// is an argument.
+//
+//   answer          completed   completed                             its usage          in order
+//   not sent        not_sent    see `dispositionOfUnsent`             void
 //
 //   failure         attempt     job                                   charge             deployment
 //   throttled       throttled   back to its place                     request, 0 tokens  the quota learns
@@ -7,26 +11,32 @@
 //   unclear         capacity    back to its place, or failed           request, 0 tokens  accused: other jobs decide
 //   transient       transient   backoff, or failed after the last try  kept if maybe billed
 //   permanent       permanent   failed, the provider's own message    kept if maybe billed
-//   cut off by us   unknown     see `dispositionOfAbort`                      kept
+//   cut off by us   unknown     see `dispositionOfAbort`              kept
 //
 // A job that is refused while others are served fails as well (`rejection`): the scheduler says so when it settles.
 //
 // A refused call generated nothing, but it reached the provider, which may have counted it as a request: so its
 // request stays charged and only the tokens are given back. Usage that the provider did report is always charged.
 import { failedTries, mayTry } from "../../domain/attempts.ts";
-import type { Attempt, AttemptEnd, JobError, JobHead } from "../../domain/job.ts";
-import type { ProviderFailure } from "../../providers/provider.ts";
+import type { Attempt, AttemptEnd, JobError, JobHead, Outcome } from "../../domain/job.ts";
+import type { ProviderAnswer, ProviderFailure } from "../../providers/provider.ts";
 import type { DeploymentSignal, Settlement } from "../../scheduler/scheduler.ts";
+import { usageCharge } from "./call-usage.ts";
 import type { AbortCause } from "./running-call.ts";
-import { usageCharge } from "./usage-charge.ts";
 
 export interface Disposition {
-  attempt: Pick<AttemptEnd, "result" | "error" | "usage" | "requestId" | "serviceTier">;
-  /** How the job ends; absent if it goes back to the queue. */
-  outcome?: { status: "failed" | "expired"; error: JobError };
+  attempt: Pick<AttemptEnd, "result" | "error" | "usage" | "requestId" | "serviceTier" | "firstTokenMs">;
+  /** How the job ends; absent if it goes back to the queue, or has ended already. */
+  outcome?: Pick<Outcome, "status" | "error" | "text" | "toolCalls" | "finishReason" | "usage">;
   settlement: Pick<Settlement, "job" | "charge" | "signal">;
   /** How the job ends if the scheduler answers that its refusals are its own fault. */
   rejection?: JobError;
+}
+
+/** What an attempt led to, and its end as it is recorded. */
+export interface EndedAttempt {
+  disposition: Disposition;
+  end: AttemptEnd;
 }
 
 export interface RetryPolicy {
@@ -46,6 +56,57 @@ export interface Tried {
 
 /** A provider that asks to wait longer than this is asked again after it. */
 const longestRetryAfterMs = 10 * 60_000;
+
+export function dispositionOfAnswer(answer: ProviderAnswer, { attempt }: Tried): Disposition {
+  const { text, toolCalls, finishReason, usage, requestId, serviceTier, firstTokenMs } = answer;
+  const counted = answer.quotaUsage ?? usage;
+  return {
+    attempt: {
+      result: "completed",
+      usage,
+      requestId,
+      serviceTier,
+      firstTokenMs: firstTokenMs === undefined ? undefined : Math.round(firstTokenMs),
+    },
+    outcome: {
+      status: "completed",
+      text,
+      toolCalls: toolCalls.length > 0 ? toolCalls : undefined,
+      finishReason,
+      usage,
+    },
+    settlement: {
+      job: "ended",
+      charge: counted === undefined ? "keep" : usageCharge(counted, attempt.reserved),
+      signal: { kind: "ok" },
+    },
+  };
+}
+
+/**
+ * Why a call does not leave:
+ * - an `AbortCause`
+ * - `cancelled`  the job's batch was cancelled
+ * - `late`       its charge is no longer true, and the quotas do not admit a new one or the lease is lost
+ */
+export type UnsentCause = AbortCause | "cancelled" | "late";
+
+/** Decides for a call that never left: nothing was billed and nothing was learned. */
+export function dispositionOfUnsent(cause: UnsentCause): Disposition {
+  const attempt = { result: "not_sent" } as const;
+  const settledAs = (job: Settlement["job"]) => ({ job, charge: "void", signal: { kind: "none" } }) as const;
+  switch (cause) {
+    case "ended":
+      return { attempt, settlement: settledAs("ended") };
+    case "cancelled":
+      return { attempt, outcome: { status: "cancelled" }, settlement: settledAs("ended") };
+    case "expired":
+      return { attempt, outcome: { status: "expired", error: deadlinePassed }, settlement: settledAs("ended") };
+    case "late":
+    case "shutdown":
+      return { attempt, settlement: settledAs({ requeueAfterMs: 0 }) };
+  }
+}
 
 export function dispositionOf(failure: ProviderFailure, tried: Tried, policy: RetryPolicy): Disposition {
   const { code, message, usage, requestId, retryAfterMs } = failure;
@@ -129,8 +190,8 @@ function dispositionOfTransient(failure: ProviderFailure, tried: Tried, policy: 
 }
 
 /**
- * A call that we cut off ourselves. Its result is unknown and it may have been billed: it counts as a failed try, and the
- * reservation stays until it ages out.
+ * Decides for a call that we cut off. Unless it never left, its result is unknown and it may have been billed: it counts as
+ * a failed try, and the reservation stays until it ages out.
  */
 export function dispositionOfAbort(
   cause: AbortCause,
@@ -138,28 +199,28 @@ export function dispositionOfAbort(
   { usage, maybeBilled }: Pick<ProviderFailure, "usage" | "maybeBilled">,
   { maxFailedTries }: Pick<RetryPolicy, "maxFailedTries">,
 ): Disposition {
-  const attempt = { result: maybeBilled ? ("unknown" as const) : ("not_sent" as const), usage };
-  const unknownCharge = maybeBilled ? ("keep" as const) : ("void" as const);
-  const charge: Settlement["charge"] = usage === undefined ? unknownCharge : usageCharge(usage, tried.attempt.reserved);
-  const signal: DeploymentSignal = { kind: "none" };
-  const ended: Disposition["settlement"] = { job: "ended", charge, signal };
+  if (!maybeBilled) return dispositionOfUnsent(cause);
+  const attempt = { result: "unknown", usage } as const;
+  const charge = usage === undefined ? "keep" : usageCharge(usage, tried.attempt.reserved);
+  const settledAs = (job: Settlement["job"]) => ({ job, charge, signal: { kind: "none" } }) as const;
+  const failed = (error: JobError): Disposition => ({
+    attempt,
+    outcome: { status: "failed", error },
+    settlement: settledAs("ended"),
+  });
   switch (cause) {
     case "ended":
-      return { attempt, settlement: ended };
+      return { attempt, settlement: settledAs("ended") };
     case "expired":
-      return { attempt, outcome: { status: "expired", error: deadlinePassed }, settlement: ended };
+      return { attempt, outcome: { status: "expired", error: deadlinePassed }, settlement: settledAs("ended") };
     case "shutdown": {
-      if (maybeBilled && tried.job.onUnknown === "fail") {
-        const error = unknownEnd(tried.attempt, "The service was stopped while the call ran.");
-        return { attempt, outcome: { status: "failed", error }, settlement: ended };
+      if (tried.job.onUnknown === "fail") {
+        return failed(unknownEnd(tried.attempt, "The service was stopped while the call ran."));
       }
-      const may = mayTry(
-        tried.job,
-        [...tried.earlier, { ...tried.attempt, end: { ...attempt, at: 0 } }],
-        maxFailedTries,
-      );
-      if (!may.ok) return { attempt, outcome: { status: "failed", error: may.error }, settlement: ended };
-      return { attempt, settlement: { job: { requeueAfterMs: 0 }, charge, signal } };
+      const attempts = [...tried.earlier, { ...tried.attempt, end: { ...attempt, at: 0 } }];
+      const may = mayTry(tried.job, attempts, maxFailedTries);
+      if (!may.ok) return failed(may.error);
+      return { attempt, settlement: settledAs({ requeueAfterMs: 0 }) };
     }
   }
 }

@@ -2,6 +2,7 @@
 // repeated while the store or the scheduler is away, and told to listeners once it is durable.
 import { SluiceError } from "../../domain/errors.ts";
 import type { Attempt, AttemptEnd, Job, JobError, JobState, Outcome } from "../../domain/job.ts";
+import { outcomeCost } from "../../domain/usage.ts";
 import type { CancelledBatches } from "../../jobs/batches/cancelled-batches.ts";
 import { logEnd } from "../../jobs/control/end-job.ts";
 import { announceEnd } from "../../jobs/webhooks/webhook-records.ts";
@@ -9,7 +10,9 @@ import type { Grant, RechargeResult, SettleAnswer, Settlement } from "../../sche
 import type { BeginResult } from "../../store/job-store.ts";
 import { cannotBeStored, retryForever } from "../retry-forever.ts";
 import type { WorkerContext } from "../worker-context.ts";
-import { reservedNanoUsd } from "./call-cost.ts";
+import type { Begun } from "./call-provider.ts";
+import { reservedNanoUsd } from "./call-usage.ts";
+import type { EndedAttempt } from "./disposition.ts";
 import type { RunningCall } from "./running-call.ts";
 
 const notStored: JobError = {
@@ -20,6 +23,8 @@ const notBegun: JobError = {
   code: "internal",
   message: "The job could not be read from the store; the service's log has the details.",
 };
+
+type NewOutcome = Omit<Outcome, "jobId">;
 
 export class GrantRecord {
   readonly #context: WorkerContext;
@@ -37,7 +42,7 @@ export class GrantRecord {
     this.#giveUp = giveUp;
   }
 
-  /** A job that cannot be read from the store is refused: no repetition would help it. */
+  /** Writes the attempt. A job that cannot be read from the store is refused: no repetition would help it. */
   async beginAttempt(): Promise<BeginResult | { status: "refused"; error: JobError }> {
     const { store, clock, workerId, settings } = this.#context;
     const { environment, jobId, grant, deployment, model, reserved } = this.#grant;
@@ -68,15 +73,35 @@ export class GrantRecord {
     }
   }
 
-  /** Whether the job is a line of a batch that has been cancelled. */
+  /** Returns whether the job is a line of a batch that was cancelled. */
   async isOfCancelledBatch(cancelled: CancelledBatches): Promise<boolean> {
     const { environment, batchId } = this.#begun!.job;
     if (batchId === undefined) return false;
     return this.#persist("read a batch", () => cancelled.has(environment, batchId));
   }
 
-  /** The end of an attempt after which the job goes on. */
-  async endAttempt(n: number, end: AttemptEnd): Promise<void> {
+  /**
+   * Writes what an attempt led to and settles its grant. The record comes first: after a crash in between, the job is not
+   * called again, and its charge ages out.
+   */
+  async conclude({ attempt, earlier }: Begun, { disposition, ...ended }: EndedAttempt): Promise<void> {
+    const { deployment, model, n } = attempt;
+    const { outcome, settlement, rejection } = disposition;
+    const end = withoutUndefined(ended.end);
+    const caller = end.result === "not_sent" ? {} : { deployment, model, attempt: n };
+    const from = { at: end.at, ...caller, ...outcomeCost([...earlier, { ...attempt, end }]) };
+    if (outcome) {
+      await this.finish(withoutUndefined({ ...outcome, ...from }), { n, end });
+    } else {
+      await this.#endAttempt(n, end);
+      // Another worker says what becomes of a job whose lease was lost.
+      if (settlement.job !== "ended" && !this.#call.leaseLost) this.publishState("queued");
+    }
+    const answer = await this.settle(settlement);
+    if (answer === "rejected" && rejection) await this.finish({ status: "failed", error: rejection, ...from });
+  }
+
+  async #endAttempt(n: number, end: AttemptEnd): Promise<void> {
     const { environment, jobId } = this.#grant;
     const write = (ended: AttemptEnd) =>
       this.#store("store an attempt's end", () => this.#context.store.endAttempt(environment, jobId, n, ended));
@@ -88,12 +113,12 @@ export class GrantRecord {
   }
 
   /**
-   * The outcome, with the attempt that led to it if there was one. Another outcome that was first stands. If the store takes
-   * anything but this outcome, the job fails with an error in its place.
+   * Writes the outcome, with the attempt that led to it if there was one. Another outcome that was first wins. If the store
+   * takes anything but this outcome, the job fails with an error in its place.
    */
-  async finish(outcome: Omit<Outcome, "jobId">, attempt?: { n: number; end: AttemptEnd }): Promise<void> {
+  async finish(outcome: NewOutcome, attempt?: { n: number; end: AttemptEnd }): Promise<void> {
     const { environment, jobId } = this.#grant;
-    const write = (ended: Omit<Outcome, "jobId">, of: typeof attempt) =>
+    const write = (ended: NewOutcome, of: typeof attempt) =>
       this.#store("store an outcome", () => this.#context.store.finish(environment, { jobId, ...ended }, of));
     try {
       const { outcome: winning, first } = await write(outcome, attempt).catch((error) => {
@@ -153,36 +178,19 @@ export class GrantRecord {
   }
 }
 
-/** The end without what a provider worded. What was used and paid stays. */
-function plainEnd({ result, at, usage, estimated, durationMs, firstTokenMs, costNanoUsd }: AttemptEnd): AttemptEnd {
-  return {
-    result,
-    at,
-    ...(usage && { usage }),
-    ...(estimated && { estimated }),
-    ...(durationMs !== undefined && { durationMs }),
-    ...(firstTokenMs !== undefined && { firstTokenMs }),
-    ...(costNanoUsd !== undefined && { costNanoUsd }),
-  };
+/** Returns the end without what a provider worded. What was used and paid stays. */
+function plainEnd({ error: _error, requestId: _id, serviceTier: _tier, ...plain }: AttemptEnd): AttemptEnd {
+  return plain;
 }
 
-/** The outcome of a job whose outcome cannot be stored. */
-function plainFailure({
-  at,
-  deployment,
-  model,
-  attempt,
-  costNanoUsd,
-  estimatedNanoUsd,
-}: Omit<Outcome, "jobId">): Omit<Outcome, "jobId"> {
-  return {
-    status: "failed",
-    at,
-    error: notStored,
-    ...(deployment !== undefined && { deployment }),
-    ...(model !== undefined && { model }),
-    ...(attempt !== undefined && { attempt }),
-    ...(costNanoUsd !== undefined && { costNanoUsd }),
-    ...(estimatedNanoUsd !== undefined && { estimatedNanoUsd }),
-  };
+/** Returns the outcome of a job whose outcome cannot be stored. */
+function plainFailure(outcome: NewOutcome): NewOutcome {
+  const { text: _text, toolCalls: _calls, finishReason: _reason, usage: _usage, ...plain } = outcome;
+  return { ...plain, status: "failed", error: notStored };
+}
+
+/** Removes fields that are undefined. A record holds what is known: absent and undefined are not the same once it is compared or written as JSON. */
+function withoutUndefined<T extends object>(record: T): T {
+  for (const key of Object.keys(record) as (keyof T)[]) if (record[key] === undefined) delete record[key];
+  return record;
 }

@@ -9,7 +9,7 @@ import type { Attempt } from "../../domain/job.ts";
 import { readPauses } from "../../jobs/control/pauses.ts";
 import { queueEntryOf } from "../../jobs/queue-entry.ts";
 import type { RestoredCharge, RestorePart } from "../../scheduler/scheduler.ts";
-import { usageCharge } from "../attempt/usage-charge.ts";
+import { usageCharge } from "../attempt/call-usage.ts";
 import { retryForever } from "../retry-forever.ts";
 import type { WorkerContext } from "../worker-context.ts";
 import { loadLearnedLimits } from "./learned-limits.ts";

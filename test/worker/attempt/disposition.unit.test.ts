@@ -6,8 +6,11 @@ import type { ProviderFailure } from "../../../src/providers/provider.ts";
 import {
   dispositionOf,
   dispositionOfAbort,
+  dispositionOfAnswer,
+  dispositionOfUnsent,
   type RetryPolicy,
   type Tried,
+  type UnsentCause,
 } from "../../../src/worker/attempt/disposition.ts";
 
 const policy: RetryPolicy = { maxFailedTries: 3, backoffBaseMs: 1000, backoffMaxMs: 60_000, random: () => 0.5 };
@@ -47,6 +50,39 @@ const failure = (f: Partial<ProviderFailure> & Pick<ProviderFailure, "kind">): P
 });
 const refused = { input: 0, output: 0 };
 const cut = failure({ kind: "aborted", maybeBilled: true });
+
+describe("what becomes of a job after an answer, or without a call", () => {
+  const answer = { text: "Yes.", toolCalls: [], finishReason: "stop" as const };
+
+  test("an answer completes the job; its usage, or what the quotas count of it, takes the place of the reservation", () => {
+    const usage = { input: 9, output: 4, cacheRead: 5 };
+    const { attempt, outcome, settlement } = dispositionOfAnswer({ ...answer, usage, firstTokenMs: 1.6 }, first);
+    expect(attempt).toMatchObject({ result: "completed", usage, firstTokenMs: 2 });
+    expect(outcome).toEqual({ status: "completed", text: "Yes.", finishReason: "stop", usage });
+    expect(settlement).toEqual({ job: "ended", charge: { input: 9, output: 4 }, signal: { kind: "ok" } });
+    const quotaUsage = { input: 14, output: 4 };
+    expect(dispositionOfAnswer({ ...answer, usage, quotaUsage }, first).settlement.charge).toEqual(quotaUsage);
+  });
+
+  test("an answer without usage keeps the reservation charged", () => {
+    expect(dispositionOfAnswer(answer, first).settlement.charge).toBe("keep");
+  });
+
+  test("a call that never left charges nothing and accuses no deployment; the job's fate goes by the cause", () => {
+    const fateOf = (cause: UnsentCause) => {
+      const { attempt, outcome, settlement, rejection } = dispositionOfUnsent(cause);
+      expect(attempt).toEqual({ result: "not_sent" });
+      expect(settlement).toMatchObject({ charge: "void", signal: { kind: "none" } });
+      expect(rejection).toBeUndefined();
+      return [settlement.job, outcome?.status];
+    };
+    expect(fateOf("ended")).toEqual(["ended", undefined]);
+    expect(fateOf("cancelled")).toEqual(["ended", "cancelled"]);
+    expect(fateOf("expired")).toEqual(["ended", "expired"]);
+    expect(fateOf("late")).toEqual([{ requeueAfterMs: 0 }, undefined]);
+    expect(fateOf("shutdown")).toEqual([{ requeueAfterMs: 0 }, undefined]);
+  });
+});
 
 describe("what becomes of a job after a call without an answer", () => {
   test("throttled: back to its place at once; the quota is told which and for how long", () => {
@@ -112,8 +148,8 @@ describe("what becomes of a job after a call without an answer", () => {
     expect(delay(second)).toEqual({ requeueAfterMs: 1000 });
     const disposition = dispositionOf(failure({ kind: "transient" }), last, policy);
     expect(disposition.settlement.job).toBe("ended");
-    expect(disposition.outcome?.error.code).toBe("tries_exhausted");
-    expect(disposition.outcome?.error.message).toContain("in the provider's own words");
+    expect(disposition.outcome?.error?.code).toBe("tries_exhausted");
+    expect(disposition.outcome?.error?.message).toContain("in the provider's own words");
   });
 
   test("the backoff is never longer than its maximum, whatever the try and the random number", () => {
@@ -170,11 +206,11 @@ describe("what becomes of a job after a call without an answer", () => {
 
   test("on_unknown: fail does not try again what may have been billed", () => {
     const tried = { ...first, job: { ...job, onUnknown: "fail" as const } };
-    expect(dispositionOf(failure({ kind: "transient", maybeBilled: true }), tried, policy).outcome?.error.code).toBe(
+    expect(dispositionOf(failure({ kind: "transient", maybeBilled: true }), tried, policy).outcome?.error?.code).toBe(
       "unknown_end",
     );
     expect(dispositionOf(failure({ kind: "transient", maybeBilled: false }), tried, policy).outcome).toBeUndefined();
-    expect(dispositionOfAbort("shutdown", tried, cut, policy).outcome?.error.code).toBe("unknown_end");
+    expect(dispositionOfAbort("shutdown", tried, cut, policy).outcome?.error?.code).toBe("unknown_end");
   });
 
   test("a call that we cut off keeps its reservation; the job's fate goes by the cause", () => {
@@ -191,7 +227,7 @@ describe("what becomes of a job after a call without an answer", () => {
 
   test("A1: a call that we cut off counts as a failed try; one that never left does not", () => {
     const thrice: Tried = { job, attempt: attempt(3), earlier: [attempt(1), attempt(2, "unknown")] };
-    expect(dispositionOfAbort("shutdown", thrice, cut, policy).outcome?.error.code).toBe("tries_exhausted");
+    expect(dispositionOfAbort("shutdown", thrice, cut, policy).outcome?.error?.code).toBe("tries_exhausted");
     const unsent = dispositionOfAbort("shutdown", thrice, failure({ kind: "aborted" }), policy);
     expect(unsent.attempt.result).toBe("not_sent");
     expect(unsent.settlement).toMatchObject({ job: { requeueAfterMs: 0 }, charge: "void" });

@@ -19,7 +19,7 @@ import { createMemoryScheduler } from "../../../src/scheduler/memory/memory-sche
 import type { Scheduler } from "../../../src/scheduler/scheduler.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
-import { turnToLeave } from "../../../src/worker/attempt/send-slots.ts";
+import { SendSlots } from "../../../src/worker/attempt/send-slots.ts";
 import { Orphans } from "../../../src/worker/recovery/orphans.ts";
 import { recover } from "../../../src/worker/recovery/recovery.ts";
 import { createTokenSizer } from "../../../src/worker/token-sizer.ts";
@@ -99,17 +99,19 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   };
   const tokenSizer = createTokenSizer(context);
   const orphans = new Orphans(context, "p2");
-  const worker = createWorker(context, {
-    rebuild: (giveUp) => recover({ ...context, orphans }, worker.renewLeases, giveUp),
+  const sendSlots = new SendSlots();
+  const hooks = {
+    rebuild: (giveUp: AbortSignal) => recover({ ...context, orphans }, worker.renewLeases, giveUp),
     onWaiting: tokenSizer.size,
-  });
+  };
+  const worker: Worker = createWorker(context, hooks, sendSlots);
 
   async function quiet(): Promise<void> {
     // What an operation leads to starts within a few turns of the event loop.
     for (let still = 0; still < 5; still++) {
       if (operations.size > 0) still = 0;
       await Promise.allSettled(operations);
-      await turnToLeave();
+      await sendSlots.next();
       await setImmediate();
     }
   }

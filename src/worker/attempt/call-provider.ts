@@ -1,0 +1,90 @@
+// The call of a provider: streams its text, cuts it off when it must end, and says what it led to.
+import type { Job } from "../../domain/job.ts";
+import { ProviderError, type ProviderFailure } from "../../providers/provider.ts";
+import type { WorkerContext } from "../worker-context.ts";
+import type { CallText } from "./call-text.ts";
+import { OutputMeter, outputOf, withCost, withEstimate } from "./call-usage.ts";
+import {
+  type Disposition,
+  dispositionOf,
+  dispositionOfAbort,
+  dispositionOfAnswer,
+  type EndedAttempt,
+  type Tried,
+} from "./disposition.ts";
+import type { RunningCall } from "./running-call.ts";
+
+/** An attempt that has begun, with all of its job. */
+export interface Begun extends Tried {
+  job: Job;
+}
+
+/** Never throws: an error of the provider, or of our own code, is a failure with its disposition. */
+export async function callProvider(
+  context: WorkerContext,
+  call: RunningCall,
+  begun: Begun,
+  text: CallText,
+): Promise<EndedAttempt> {
+  const { clock, settings, providers, usageMeter } = context;
+  const { job, attempt } = begun;
+  const meter = new OutputMeter();
+  const sentAt = clock.now();
+  const ended = (disposition: Disposition, seenTokens: number | undefined): EndedAttempt => {
+    const end = { ...disposition.attempt, at: clock.wall(), durationMs: Math.round(clock.now() - sentAt) };
+    const estimated = seenTokens === undefined ? end : withEstimate(end, attempt, seenTokens);
+    return { disposition, end: withCost(settings, begun, estimated) };
+  };
+  const cancelDeadline = job.expiresAt === undefined ? undefined : expireAt(context, call, job.expiresAt);
+  text.begin(attempt, begun.earlier);
+  try {
+    const answer = await providers.get(call.grant.deployment)!.call({
+      request: job.request,
+      signal: call.signal,
+      onText: text.say,
+      onOutput: meter.add,
+    });
+    call.decide();
+    const counted = answer.quotaUsage ?? answer.usage;
+    if (counted) usageMeter?.observe(job.request, attempt.model, counted);
+    return ended(dispositionOfAnswer(answer, begun), outputOf(answer));
+  } catch (error) {
+    call.decide();
+    const failure = failureOf(context, begun, error);
+    return ended(failureDisposition(context, call, begun, failure), failure.maybeBilled ? meter.tokens : undefined);
+  } finally {
+    cancelDeadline?.();
+  }
+}
+
+/** A process that was frozen finds its timers due before it reads its sockets: an answer that is there is taken first. */
+const wakingMs = 2_000;
+
+/** Cuts the call off at the job's deadline. Returns the function that cancels this. */
+function expireAt({ clock, timers }: WorkerContext, call: RunningCall, expiresAt: number): () => void {
+  let cancel = timers.after(expiresAt - clock.wall(), () => {
+    if (clock.wall() - expiresAt < wakingMs) call.abort("expired");
+    else cancel = timers.after(wakingMs, () => call.abort("expired"));
+  });
+  return () => cancel();
+}
+
+function failureOf({ log }: WorkerContext, { job }: Begun, error: unknown): ProviderFailure {
+  if (error instanceof ProviderError) return error.failure;
+  log.error({ err: error, jobId: job.id }, "caught an error of a provider that is not a ProviderError");
+  const message = "The call failed inside the service; its log has the details.";
+  return { kind: "transient", code: "internal", message, maybeBilled: true };
+}
+
+function failureDisposition(
+  context: WorkerContext,
+  call: RunningCall,
+  begun: Begun,
+  failure: ProviderFailure,
+): Disposition {
+  const policy = { ...context.settings.worker, random: context.random };
+  // What the provider said before the abort reached it is known.
+  return call.cause === undefined || failure.kind !== "aborted"
+    ? dispositionOf(failure, begun, policy)
+    : dispositionOfAbort(call.cause, begun, failure, policy);
+}
