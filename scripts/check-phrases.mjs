@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 /** Folders and files that are free of these phrases and stay so. */
 const held = [
   ...["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", ".github", "docs"],
-  ...["sluice.example.yaml", "docker-compose.yml", ".ci", "scripts", "bench"],
+  ...["sluice.example.yaml", "docker-compose.yml", "Dockerfile", ".ci", "scripts", "bench"],
 ];
 
 /** Each phrase as a pattern, without regard to case, and what to write instead. A space stands for any gap, such as a new line. */
@@ -57,7 +57,7 @@ function checkFiles(paths) {
     cwd: root,
     encoding: "utf8",
   });
-  const isText = /\.(md|ts|tsx|mjs|cjs|lua|py|sh|ya?ml)$/;
+  const isText = /\.(md|ts|tsx|mjs|cjs|lua|py|sh|ya?ml)$|^\.ci\/run$|Dockerfile$/;
   const files = listed
     .split("\0")
     .filter((file) => isText.test(file) && !exempt.includes(file) && existsSync(resolve(root, file)));

@@ -76,3 +76,35 @@ test("the index of decisions lists every record with its title, date and status"
   const listed = readFileSync(join(folder, "README.md"), "utf8").match(/^\| \[.*$/gm)!;
   expect([...listed].sort()).toEqual(rows.sort());
 });
+
+test("the files and names that pages mention exist", () => {
+  const folders = ["src", "test", "docs", "bench", "scripts", ".github"];
+  const files = folders.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(folder, name)),
+  );
+  const pathsOf = (page: string) =>
+    [...proseOf(page).matchAll(/`((?:src|test|docs|bench|scripts|\.github)\/[\w./*-]+)`/g)].map(([, path]) => path!);
+  const exists = (path: string) => {
+    const pattern = new RegExp(`^${path.replace(/\/$/, "").replaceAll(".", "\\.").replaceAll("*", "[^/]*")}$`);
+    return files.some((file) => pattern.test(file));
+  };
+  // A decision may name files that are gone.
+  const missing = pages
+    .filter((page) => !page.startsWith("docs/decisions/"))
+    .flatMap((page) =>
+      pathsOf(page)
+        .filter((path) => !/NAME|FILE/.test(path) && !exists(path))
+        .map((path) => `${page}: ${path}`),
+    );
+  expect(missing).toEqual([]);
+
+  const [, table] = /^## Where to look\n\n(.*?)\n\n/ms.exec(proseOf("docs/architecture.md"))!;
+  const sources = files
+    .filter((file) => /^src\/.*\.ts$/.test(file))
+    .map((file) => readFileSync(join(root, file), "utf8"))
+    .join("\n");
+  const names = [...table!.matchAll(/`(\w+|[\w-]+\.ts)`/g)].map(([, name]) => name!);
+  const known = (name: string) =>
+    name.endsWith(".ts") ? files.some((file) => file.endsWith(`/${name}`)) : new RegExp(`\\b${name}\\b`).test(sources);
+  expect(names.filter((name) => !known(name))).toEqual([]);
+});
