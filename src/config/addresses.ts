@@ -1,5 +1,6 @@
-// Checks the addresses of Redis and MongoDB. Both may hold a password, and both clients answer a wrong one with an error
-// that quotes it, or connect to a part of it. What is wrong is said here instead, with the password masked. Pure.
+// Checks the addresses of Redis and MongoDB. Both may hold a password. Both clients answer an invalid address with an
+// error that quotes it, or connect to a part of it. This module reports the mistake instead, with the password masked.
+// Pure.
 import { isIPv6 } from "node:net";
 import { ConfigError } from "./config-problems.ts";
 import { maskSecrets } from "./secret-hider.ts";
@@ -7,7 +8,7 @@ import { maskSecrets } from "./secret-hider.ts";
 interface AddressForm {
   schemes: readonly string[];
   example: string;
-  /** Whether it may name several hosts, with commas between them. */
+  /** Whether the address may name several hosts, separated by commas. */
   manyHosts: boolean;
   /** What may follow the host. */
   path: RegExp;
@@ -31,18 +32,18 @@ const mongo: AddressForm = {
 };
 
 /**
- * Checks an address of Redis.
- * @param name of the setting, for the message
- * @throws ConfigError
+ * Checks a Redis address.
+ * @param name setting's name, for the message
+ * @throws ConfigError if the address is not valid
  */
 export function checkRedisUrl(name: string, address: string): void {
   check(name, address, redis);
 }
 
 /**
- * Checks an address of MongoDB. What its options mean is left to the driver.
- * @param name of the setting, for the message
- * @throws ConfigError
+ * Checks a MongoDB address. The driver checks the options after the `?`.
+ * @param name setting's name, for the message
+ * @throws ConfigError if the address is not valid
  */
 export function checkMongoUrl(name: string, address: string): void {
   check(name, address, mongo);
@@ -96,7 +97,7 @@ function mistakeInHosts(hosts: string, { manyHosts }: AddressForm, scheme: strin
   const isService = scheme === "mongodb+srv";
   if (all.length > 1 && (!manyHosts || isService)) return "it names several hosts, but only one is allowed";
   for (const host of all) {
-    // A socket of MongoDB is a path, encoded.
+    // MongoDB accepts the path of a socket, percent-encoded.
     if (manyHosts && /^%2f[\w.%-]+\.sock$/i.test(host)) continue;
     const [, ipv6, name = "", port] = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*))(?::(.*))?$/i.exec(host) ?? [];
     if (ipv6 === undefined && name === "") return "it names no host";
@@ -111,7 +112,7 @@ function mistakeInHosts(hosts: string, { manyHosts }: AddressForm, scheme: strin
   return undefined;
 }
 
-/** The scheme, and what surely is the host. Everything else may be a part of the password. */
+/** Returns the scheme and what is certainly the host. Everything else may be a part of the password and is masked. */
 function masked(address: string): string {
   const host = /^[\w.,:[\]-]*(\/\d*)?$/;
   const [, scheme = "", rest = ""] = /^((?:rediss?|mongodb|mongodb\+srv|https?):\/\/)?(.*)$/is.exec(address) ?? [];

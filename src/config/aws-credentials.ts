@@ -1,5 +1,5 @@
-// Decides who answers: the configured providers, or the built-in simulator. Synthetic text must never end up where somebody
-// expects real answers, so the simulator is chosen only where nothing at all speaks for Bedrock.
+// Decides what answers: the configured providers, or the built-in simulator. A caller who expects real answers must
+// never get synthetic text, so the simulator is chosen only when nothing suggests that Bedrock is configured.
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -12,17 +12,17 @@ import { type Environment, readVariable } from "./environment.ts";
 export interface ProviderQuestion {
   env: Environment;
   host: string;
-  /** Whether there is a configuration file. */
+  /** Whether a configuration file exists. */
   hasFile: boolean;
   /** Whether a deployment has an endpoint of its own. */
   hasEndpoint: boolean;
-  /** Whether a deployment is Bedrock's, and has no profile of its own; without one nobody looks for AWS credentials. */
+  /** Whether a Bedrock deployment has no profile of its own. If none does, AWS credentials are not searched for. */
   needsCredentials: boolean;
 }
 
 /**
- * Whether the providers that the deployments name answer, or the simulator in place of all of them.
- * @throws ConfigError if Bedrock is to answer and there are no credentials, or the simulator must not be used.
+ * Decides whether the deployments' own providers answer, or the simulator in place of all of them.
+ * @throws ConfigError if Bedrock has to answer without credentials, or if the simulator must not be used
  */
 export async function chooseProvider(question: ProviderQuestion): Promise<"configured" | "simulator"> {
   const { env, host, hasFile } = question;
@@ -65,7 +65,7 @@ export async function chooseProvider(question: ProviderQuestion): Promise<"confi
 
 interface Search {
   found: boolean;
-  /** What suggests that there should be credentials. */
+  /** What suggests that credentials should exist: names of variables, and files. */
   signs: string[];
   /** Why none were found, in the SDK's words. */
   reason?: string;
@@ -82,16 +82,17 @@ const variablesThatTell = [
   "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 ];
 
-/** Keys of a profile that lead to credentials. A profile that only names a Region is no sign. */
+/** Matches the keys of a profile that lead to credentials. A profile that only names a Region is no sign of them. */
 const profileKeys =
   /^\s*(aws_access_key_id|role_arn|sso_\w+|credential_process|credential_source|web_identity_token_file|login_session)\s*=/m;
 
-/** Single sign-on, processes and roles may take a while; longer than this nobody waits for a start. */
+/** Single sign-on, processes and roles may take a while. A start waits at most this long, in milliseconds. */
 const chainTimeoutMs = 15_000;
 
 /**
- * Asks the SDK's own chain, which reads the environment of this process. Where nothing else can be behind it than the
- * metadata service of EC2, which is not there on most machines, it waits for `metadataTimeoutMs` only.
+ * Asks the SDK's own chain, which reads the environment of this process. Without any sign of credentials, only the
+ * metadata service of EC2 can provide them. Most machines have none, so the search then waits for `metadataTimeoutMs`
+ * only.
  */
 async function findCredentials(env: Environment, metadataTimeoutMs: number): Promise<Search> {
   if (env.AWS_BEARER_TOKEN_BEDROCK) return { found: true, signs: ["AWS_BEARER_TOKEN_BEDROCK"] };
@@ -104,7 +105,7 @@ async function findCredentials(env: Environment, metadataTimeoutMs: number): Pro
     timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
   });
   try {
-    // The chain says on the console what it prefers; the SDK does so again when it makes the first call.
+    // The chain logs to the console what it prefers. The SDK logs it again at the first call.
     const quiet = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
     await Promise.race([defaultProvider({ timeout: metadataTimeoutMs, maxRetries: 0, logger: quiet })(), timeout]);
     return { found: true, signs };

@@ -1,4 +1,4 @@
-// What is special about deployments of Amazon Bedrock: their Region, and whose credentials they are called with.
+// What is specific to Amazon Bedrock deployments: their Region, and the credentials they are called with.
 
 import type { Path, Report } from "./config-problems.ts";
 import type { FileDeployment } from "./config-schema.ts";
@@ -24,7 +24,10 @@ export function resolveBedrock(d: FileDeployment, path: Path, report: Report): P
   };
 }
 
-/** The label is the operator's, or else the profile's name or the number of the role's account. */
+/**
+ * Returns a deployment's account. Its label is `account`, or else the profile's name, or else the account number of the
+ * role.
+ */
 function resolveAccount(d: FileDeployment, path: Path, report: Report): AccountSettings | undefined {
   const { profile, roleArn, externalId, account } = d;
   if (externalId !== undefined && roleArn === undefined) {

@@ -1,9 +1,10 @@
-// The text models of Amazon Bedrock as of November 2026: one row per model, by its bare ID. Data only; catalogue.ts says
-// how rows are found and docs/models.md shows them as a table.
+// The text models of Amazon Bedrock as of November 2026: one row per model, by its bare ID. Data only: catalogue.ts
+// finds rows, and docs/models.md shows them as a table.
 //
-// Context, longest answer and prices are a snapshot of models.dev from July 2026 unless AWS's own pages said otherwise;
-// prices are those of us-east-1, and those of cache reads and writes stand in that snapshot alone. Nothing here was checked against an account. `unconfirmed` names the values for which
-// there is no more than one report, or a guess; where nothing at all was to be found, the key is missing.
+// Context, longest answer and prices are a snapshot of models.dev from July 2026 unless AWS's own pages said otherwise.
+// Prices are those of us-east-1. Prices of cache reads and writes come from that snapshot alone. Nothing here was
+// checked against an account. `unconfirmed` names the values that rest on a single report or a guess. Where nothing at
+// all was found, the key is missing.
 import type { ModelRow } from "./model-traits.ts";
 
 export interface CatalogueRow extends ModelRow {
@@ -11,9 +12,12 @@ export interface CatalogueRow extends ModelRow {
   profiles?: string[];
   /** Whether the bare ID can be called, and not only a profile. */
   onDemand?: boolean;
-  /** Prices are those of the global profile; called otherwise they are so much higher. */
+  /**
+   * How many times higher prices are when the model is not called through the global profile. `prices` are those of
+   * that profile.
+   */
   regionalPriceFactor?: number;
-  /** Served by the endpoint bedrock-mantle alone, which Sluice does not call. */
+  /** Whether only the endpoint bedrock-mantle serves the model. Sluice does not call that endpoint. */
   mantleOnly?: boolean;
   unconfirmed?: (keyof CatalogueRow)[];
 }
@@ -33,7 +37,7 @@ const retired = { endOfLife: "2027-03-30" };
 
 // ---------------------------------------------------------------- families
 
-// Llama's vocabulary extends cl100k: its own counts match on English, German and code, and are lower elsewhere.
+// Llama's vocabulary extends cl100k: its own counts match for English, German and code, and are lower elsewhere.
 const llama: CatalogueRow = {
   tokenFactor: 1,
   tools: true,
@@ -56,7 +60,7 @@ const llama33: CatalogueRow = {
   regions: ["us-east-1", "us-east-2", "us-west-2"],
   unconfirmed: ["jsonSchema"],
 };
-// AWS's page says that Llama 4 cannot stream; users report that only tools in a stream fail.
+// AWS's page says that Llama 4 cannot stream. Users report that only tools in a stream fail.
 const llama4: CatalogueRow = {
   ...llama,
   streaming: true,
@@ -108,10 +112,10 @@ const claude45: CatalogueRow = {
   unconfirmed: [...claude.unconfirmed!, "contextTokens", "maxOutputTokens", "prices"],
 };
 const claude46: CatalogueRow = { ...claudeSchema, contextTokens: 1_000_000, prefill: "refused" };
-// Tokenizers from Claude 4.7 on make up to 1.77 times as much of a text as local estimates say.
+// From Claude 4.7 on, tokenizers produce up to 1.77 times as many tokens as local estimates predict.
 const claude47: CatalogueRow = {
   ...claude,
-  // AWS's list of models with structured output ends before it; whether it was forgotten there is not known.
+  // AWS's list of models with structured output ends before this model. Whether AWS only forgot it is unknown.
   jsonSchema: undefined,
   prefill: "refused",
   tokenFactor: 1.8,
@@ -128,7 +132,7 @@ const claude5: CatalogueRow = {
 };
 const defaultTierOnly: CatalogueRow = { serviceTiers: ["default"] };
 
-/** Models whose weights are open: served in the Region itself, without a prompt cache. */
+/** Models with open weights: served in the Region itself, without a prompt cache. */
 const open: CatalogueRow = { tokenFactor: 1.1, tools: true, promptCache: "none", onDemand: true };
 const openSchema: CatalogueRow = { ...open, jsonSchema: true, unconfirmed: ["jsonSchema"] };
 const withoutStop: CatalogueRow = { ...openSchema, refuses: ["stop"] };
@@ -142,7 +146,7 @@ const gptOss: CatalogueRow = {
   reasoningEfforts: ["low", "medium", "high"],
   unconfirmed: ["jsonSchema", "fields"],
 };
-// The efforts are those that a user tried on GPT-5.6 and 6 (stdapi-ai/stdapi.ai#283), and no other report has them.
+// A user tried these efforts on GPT-5.6 and 6 (stdapi-ai/stdapi.ai#283). No other report lists them.
 const gpt: CatalogueRow = {
   profiles: ["us"],
   onDemand: false,
@@ -189,7 +193,7 @@ export const modelRows: Record<string, CatalogueRow> = {
     serviceTiers: ["default", "priority", "flex"],
     unconfirmed: [...novaUnconfirmed, "serviceTiers"],
   },
-  // Past its end of life; the day is the one on which that was seen.
+  // This model is past its end of life. The date is the day on which that was observed.
   "amazon.nova-premier-v1:0": { ...nova, endOfLife: "2026-11-22", unconfirmed: [...novaUnconfirmed, "endOfLife"] },
   "amazon.nova-2-lite-v1:0": {
     ...nova,
@@ -360,12 +364,14 @@ export const modelRows: Record<string, CatalogueRow> = {
   "xai.grok-4.3": { mantleOnly: true },
 };
 
-/** For models that have no row of their own: by the beginning of the bare ID, the longest that fits. */
+/**
+ * Rows for models without a row of their own, by the beginning of the bare ID. The longest beginning that fits wins.
+ */
 export const familyRows: Record<string, CatalogueRow> = {
   "meta.llama3-": llama31,
   "meta.llama4-": { ...llama4, contextTokens: 1_000_000 },
   "amazon.nova-": nova,
-  // A Claude that is newer than the table gets the values of the newest family, an older one those of the oldest.
+  // A Claude newer than the table gets the values of the newest family. An older one gets those of the oldest.
   "anthropic.claude-": claude5,
   "anthropic.claude-3-": claude,
   "anthropic.claude-haiku-4-": claude,

@@ -1,5 +1,5 @@
-// What is known of a deployment's model: the catalogue's row for its ID, with what the configuration says under
-// `catalogue` laid over it key by key. What remains open has a careful default or is left unknown.
+// What is known about a deployment's model: the catalogue's row for its ID, overridden key by key by `catalogue` in the
+// configuration. What is still unknown gets a cautious default or stays unknown.
 import type { TokenPrices } from "../domain/money.ts";
 import { type CatalogueRow, familyRows, modelRows } from "./catalogue-rows.ts";
 import type { ModelRow, ModelTraits } from "./model-traits.ts";
@@ -13,16 +13,21 @@ export interface ModelFacts {
   traits: ModelTraits;
 }
 
-/** The configuration's own rows, by model ID, ID of a profile, or ARN. One for a bare ID holds for its profiles too. */
+/** The configuration's own rows, by model ID, profile ID or ARN. A row for a bare ID also applies to its profiles. */
 export type Overrides = Readonly<Record<string, ModelRow>>;
 
-/** Of an ID that the catalogue does not know, such as an application inference profile. */
+/** Defaults for an ID that the catalogue does not know, such as an application inference profile. */
 const careful = { contextTokens: 128_000, maxOutputTokens: 4096, tokenFactor: 1.3, streaming: true, outputBurndown: 1 };
 
-/** Seen for Amazon Nova Pro; AWS says only that one is dearer than the default tier and the other cheaper. */
+/**
+ * Factors seen for Amazon Nova Pro. AWS says only that one tier costs more than the default tier and the other less.
+ */
 const usualTierFactors = { priority: 1.75, flex: 0.5 };
 
-/** What is known of a model by its ID, the ID of an inference profile, or the ARN of either. */
+/**
+ * Returns what is known about a model.
+ * @param modelId ID of the model, of an inference profile, or the ARN of either
+ */
 export function factsOf(modelId: string, overrides: Overrides = {}, provider = "bedrock"): ModelFacts {
   const { id, bare, prefix } = partsOf(modelId);
   const builtIn = provider === "bedrock" ? rowOf(bare) : elsewhere;
@@ -40,9 +45,9 @@ export function factsOf(modelId: string, overrides: Overrides = {}, provider = "
   };
 }
 
-/** The row of a model of Bedrock; an empty one if there is none. */
+/** Returns the row of a Bedrock model, or an empty row if there is none. */
 export function rowOf(bareId: string): CatalogueRow {
-  // `amazon.nova-lite-v1:0:300k` is `amazon.nova-lite-v1:0` with a certain context.
+  // `amazon.nova-lite-v1:0:300k` is `amazon.nova-lite-v1:0` with a fixed context size.
   for (let id = bareId; id.includes("."); id = id.slice(0, Math.max(0, id.lastIndexOf(":")))) {
     if (Object.hasOwn(modelRows, id)) return modelRows[id]!;
   }
@@ -59,7 +64,9 @@ export function partsOf(modelId: string): { id: string; bare: string; prefix?: s
   return prefix === undefined ? { id, bare: id } : { id, bare: id.slice(prefix.length + 1), prefix };
 }
 
-/** Of a model that is not Bedrock's: nothing is known, except that what only AWS has is not there. */
+/**
+ * Row of a model that Bedrock does not serve: nothing is known, except that it lacks the features that only AWS has.
+ */
 const elsewhere: CatalogueRow & { jsonObject: undefined } = {
   guardrails: false,
   promptCache: "none",
@@ -78,7 +85,7 @@ function traitsOf(row: CatalogueRow, prices: TokenPrices | undefined): ModelTrai
     maxTopK: row.maxTopK,
     reasoningEfforts: row.reasoningEfforts,
     jsonSchema: row.jsonSchema,
-    // Converse can hold an answer to a schema, but has no word for JSON of any form.
+    // Converse can hold an answer to a schema, but has no option for JSON of any form.
     jsonObject: "jsonObject" in row ? row.jsonObject : false,
     guardrails: row.guardrails,
     promptCache: row.promptCache,
@@ -108,7 +115,7 @@ function pricesOf(builtIn: CatalogueRow, prefix: string | undefined, own: ModelR
   return { ...prices, tiers: { ...(priority && { priority }), ...(flex && { flex }) } };
 }
 
-/** To a millionth of a dollar, so that 1.1 times 0.1 is 0.11. */
+/** Rounds to a millionth of a dollar, so that 1.1 times 0.1 is 0.11. */
 function rounded(usd: number): number {
   return Math.round(usd * 1e6) / 1e6;
 }

@@ -1,15 +1,15 @@
-// The form of the configuration file: its keys, their types and ranges. What each key means is said in settings.ts and
-// sluice.example.yaml; what holds between keys is checked in resolve.ts.
+// The form of the configuration file: its keys, their types and ranges. settings.ts and sluice.example.yaml say what
+// each key means. resolve.ts checks the rules between keys.
 import Type, { type Static, type TSchema } from "typebox";
 import { endpointForm } from "./endpoints.ts";
 import { extraParameters, prefills, refusable, schemaDrafts, serviceTiers } from "./model-traits.ts";
 
-/** An object that refuses unknown keys; every key may be left out unless named in `required`. */
+/** Declares an object that refuses unknown keys. A key is required unless its type is optional. */
 function section<P extends Record<string, TSchema>>(properties: P) {
   return Type.Object(properties, { additionalProperties: false });
 }
 
-/** A map from names that the operator chooses. `allowed` says in words what the pattern says. */
+/** Declares a map whose keys the operator chooses. `allowed` describes the pattern in words. */
 function named<S extends TSchema>(pattern: string, allowed: string, value: S) {
   return Type.Record(Type.String({ pattern }), value, { additionalProperties: false, minProperties: 1, allowed });
 }
@@ -20,7 +20,7 @@ const weight = Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000 });
 const seconds = 1000;
 const hours = 3_600_000;
 const megabytes = 1024 * 1024;
-/** Far above any quota or context that exists, and exact in a double even when a day of them is added up. */
+/** Far above any existing quota or context, and exact in a double even when a day's worth is added up. */
 const manyTokens = 1_000_000_000_000;
 
 const region = Type.String({ pattern: "^[a-z]{2,}(-[a-z]+)+-\\d+$", allowed: "an AWS Region such as us-east-1" });
@@ -37,7 +37,7 @@ const quota = section({
   resetHourUtc: integer(0, 23),
 });
 
-/** Of deployments with provider: openai; see openai-deployment.ts. */
+/** Keys of deployments with `provider: openai`; see openai-deployment.ts. */
 const openAiKeys = {
   baseUrl: Type.Optional(
     Type.String({
@@ -143,7 +143,7 @@ const fieldPath = Type.Optional(
   Type.String({ pattern: "^\\w{1,64}(\\.\\w{1,64}){0,4}$", allowed: "a path of names such as inferenceConfig.topK" }),
 );
 
-/** See ModelRow. */
+/** A row of `catalogue`; see ModelRow. */
 const catalogueRow = section({
   contextTokens: integer(1, manyTokens),
   maxOutputTokens: integer(1, manyTokens),

@@ -1,4 +1,4 @@
-// What holds when neither the environment nor a configuration file says otherwise.
+// Values that apply when neither the environment nor a configuration file sets others.
 import { defaultMaxFailedTries } from "../domain/attempts.ts";
 import type { FileSettings } from "./config-schema.ts";
 import type {
@@ -18,8 +18,9 @@ export const defaultServer: Pick<Settings, "host" | "port" | "dataDir" | "logLev
 };
 
 /**
- * Llama 3.3 70B is Legacy on Bedrock (end of life 2027-03-30) and closed to accounts that have not used it, so a current
- * model stands beside it. Its quotas are a tenth of what AWS publishes for an established account: what new accounts get.
+ * The default models. Llama 3.3 70B is Legacy on Bedrock (end of life 2027-03-30) and closed to accounts that have not
+ * used it, so a current model is included as its alternative. Llama's quotas are a tenth of what AWS publishes for an
+ * established account, which is what new accounts get.
  */
 export const defaultModels = {
   "llama3-3-70b": {
@@ -64,7 +65,9 @@ export const defaultEnvironments = {
 
 export const defaultPriorityWeights: Settings["priorityWeights"] = { interactive: 16, standard: 4, batch: 1 };
 
-/** Of a model that does not say: enough for most answers, small enough not to reserve a quota that is never used. */
+/**
+ * Used for a model that sets none. Enough for most answers, and small enough not to reserve quota that is never used.
+ */
 export const defaultMaxOutputTokens = 2048;
 export const defaultMaxConcurrency = 50;
 
@@ -83,7 +86,7 @@ export const defaultLimits: LimitSettings = {
   maxExpiresInS: 14 * 24 * 3600,
 };
 
-/** `concurrency` is the sum of what the deployments allow, up to this. */
+/** Highest default of `worker.concurrency`, which is the sum of what the deployments allow. */
 export const defaultConcurrencyCap = 512;
 
 export const defaultWorker: Omit<WorkerSettings, "concurrency"> = {

@@ -1,12 +1,12 @@
-// Puts limits into the text of a configuration file. Everything is done in its place, character by character, so that
-// comments, order and spacing stay as the operator wrote them.
+// Writes limits into the text of a configuration file. Edits only the characters concerned, so comments, order and
+// spacing stay as the operator wrote them.
 import { isMap, isNode, isPair, isScalar, isSeq, parseDocument, type YAMLMap, type YAMLSeq } from "yaml";
 
 export interface LimitEdit {
-  /** Where the deployment stands. */
+  /** Alias of the model, and index of the deployment in its list. */
   model: string;
   deployment: number;
-  /** The place in its `quotas`; absent: an entry is added. */
+  /** Index in the deployment's `quotas`. If absent, an entry is added. */
   quota?: number;
   unit: "requests" | "tokens";
   per: "minute" | "day";
@@ -15,11 +15,11 @@ export interface LimitEdit {
 
 export interface EditedFile {
   text: string;
-  /** What could not be put in, because the file says it by way of an alias or not at all. */
+  /** Edits that could not be made, because the file uses an alias there or lacks the deployment. */
   skipped: LimitEdit[];
 }
 
-/** Text that takes the place of what stands between two offsets. */
+/** Text that replaces what is between two offsets. */
 interface Splice {
   from: number;
   to: number;
@@ -47,7 +47,7 @@ export function editLimits(text: string, edits: readonly LimitEdit[]): EditedFil
     if (splice) splices.push(splice);
     else skipped.push(...added);
   }
-  // From the end, so that the places before stay where they are.
+  // Starts at the end, so earlier offsets stay valid.
   splices.sort((a, b) => b.from - a.from);
   return { text: splices.reduce((all, s) => all.slice(0, s.from) + s.text + all.slice(s.to), text), skipped };
 }
@@ -57,11 +57,11 @@ function replacements(quota: YAMLMap, limit: number): Splice[] {
     const node = quota.get(key, true);
     return isScalar(node) && node.range ? [{ from: node.range[0], to: node.range[1], text: String(limit) }] : [];
   };
-  // A burst above the new limit would be a mistake.
+  // A burst above the new limit would be a mistake, so it is lowered too.
   return [...numberAt("limit"), ...(Number(quota.get("burst")) > limit ? numberAt("burst") : [])];
 }
 
-/** Undefined where the list of quotas is somebody else's, by way of an alias. */
+/** Returns the splice that adds entries, or undefined if an alias defines the list of quotas. */
 function insertion(text: string, deployment: YAMLMap, edits: LimitEdit[]): Splice | undefined {
   const entries = edits.map(({ unit, per, limit }) => `{ unit: ${unit}, per: ${per}, limit: ${limit} }`);
   const quotas = deployment.get("quotas", true);
@@ -76,7 +76,7 @@ function insertion(text: string, deployment: YAMLMap, edits: LimitEdit[]): Splic
   }
   if (!isSeq(quotas)) return undefined;
   if (quotas.flow || quotas.items.length === 0) return beforeEnd(text, quotas, entries.join(", "));
-  // The column of the first entry's text, behind its dash.
+  // The column of the first entry's text, after its dash.
   const indent = " ".repeat(Math.max(0, columnOf(text, quotas) - 2));
   return afterLast(
     text,
@@ -85,7 +85,7 @@ function insertion(text: string, deployment: YAMLMap, edits: LimitEdit[]): Splic
   );
 }
 
-/** In a list or map in brackets. */
+/** Adds to a list or map in brackets. */
 function beforeEnd(text: string, { range, items }: YAMLMap | YAMLSeq, added: string): Splice | undefined {
   if (!range) return undefined;
   const bracket = range[1] - 1;
@@ -94,7 +94,7 @@ function beforeEnd(text: string, { range, items }: YAMLMap | YAMLSeq, added: str
   return { from, to: from, text: `${isOpen ? " " : ", "}${added}` };
 }
 
-/** Behind the last line of a list or map, and the comment on it. */
+/** Adds after the last line of a list or map, and after the comment on that line. */
 function afterLast(text: string, { items }: YAMLMap | YAMLSeq, lines: string[]): Splice | undefined {
   const last: unknown = items.at(-1);
   const node = isPair(last) ? (isNode(last.value) ? last.value : last.key) : last;

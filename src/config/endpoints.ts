@@ -1,4 +1,5 @@
-// Addresses that stand in the place of AWS's own: in the file, and in the environment, where the SDK looks by itself.
+// Endpoints that replace AWS's own addresses: from the file, and from the environment variables that the SDK reads
+// itself.
 import { ConfigError, showValue } from "./config-problems.ts";
 import type { Environment } from "./environment.ts";
 
@@ -9,12 +10,15 @@ export const endpointForm = {
 
 const variables = ["AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL"] as const;
 
-/** The address that Bedrock's deployments without an endpoint of their own are called at, if it is not AWS's. */
+/** Returns the address for Bedrock deployments without an endpoint of their own, or undefined for AWS's address. */
 export function endpointIn(env: Environment): string | undefined {
   return variables.map((name) => env[name]).find(Boolean);
 }
 
-/** @throws ConfigError for one that is no address: every call would fail, and no message would say why. */
+/**
+ * Checks the addresses in the environment. With an invalid one every call would fail, and no message would say why.
+ * @throws ConfigError if a variable holds no valid address
+ */
 export function checkEndpoints(env: Environment): void {
   for (const name of variables) {
     const value = env[name];

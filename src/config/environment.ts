@@ -1,5 +1,5 @@
-// The environment variables that the service reads; docs/configuration.md has the same table (a test compares).
-// A variable that is set to nothing counts as not set. Where a key of the file says the same, the variable wins.
+// The environment variables that the service reads. docs/configuration.md has the same table, and a test compares them.
+// An empty variable counts as unset. A variable wins over the key of the file that sets the same.
 
 export const environmentVariables = {
   HOST: "Address to listen on. Default 127.0.0.1 (this machine only).",

@@ -1,24 +1,28 @@
-// How long a deployment's model will still be there, and what else the catalogue doubts about a deployment. Said at
-// start and in GET /v1/deployments; never a reason not to start, because the catalogue may be older than the facts.
+// How long a deployment's model remains available, and which doubts the catalogue has about a deployment. Reported at
+// start and in GET /v1/deployments. The service starts anyway, because the catalogue may be older than the facts.
 import { partsOf, rowOf } from "./catalogue.ts";
 import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts";
 
 export interface Lifecycle {
-  /** `legacy`: closed to accounts that have not used it lately, and given no higher quotas. */
+  /** `legacy`: closed to accounts that have not used it recently, and its quotas cannot be raised. */
   status: "active" | "legacy" | "end_of_life";
-  /** Days, `YYYY-MM-DD` in UTC. */
+  /** Day in UTC, `YYYY-MM-DD`, on which the model becomes Legacy. */
   legacySince?: string;
+  /** Day in UTC, `YYYY-MM-DD`, from which the model cannot be called any more. */
   endOfLife?: string;
 }
 
-/** @param now milliseconds since the epoch */
+/**
+ * Returns the state of a deployment's model on a day.
+ * @param now milliseconds since the epoch
+ */
 export function lifecycleOf({ traits }: Pick<DeploymentSettings, "traits">, now: number): Lifecycle {
   const { legacySince, endOfLife } = traits;
   const today = new Date(now).toISOString().slice(0, 10);
   const status =
     endOfLife !== undefined && endOfLife <= today
       ? "end_of_life"
-      : // A day on which it ends is announced for Legacy models only.
+      : // AWS announces an end of life for Legacy models only.
         legacySince !== undefined
         ? legacySince <= today
           ? "legacy"
@@ -36,7 +40,7 @@ export interface Notice {
 }
 
 /**
- * What an operator should know about his deployments before the first call fails.
+ * Returns what an operator should know about the deployments before the first call fails.
  * @param now milliseconds since the epoch
  */
 export function noticesOf(settings: Pick<Settings, "models">, now: number): Notice[] {
@@ -65,7 +69,7 @@ function lifecycleNotice(
   return `${deployment.modelId} is Legacy${until}; accounts that have not used it recently cannot call it.${instead}`;
 }
 
-/** By the prefix of a geographic profile, how the names of the Regions begin that it can be called from. */
+/** How the names of the calling Regions begin, by the prefix of a geographic profile. */
 const callersOf: Record<string, string[]> = {
   us: ["us-", "ca-"],
   eu: ["eu-"],
@@ -76,9 +80,9 @@ const callersOf: Record<string, string[]> = {
   "us-gov": ["us-gov-"],
 };
 
-/** Reasons for which Bedrock may refuse every call, as far as the catalogue knows. */
+/** Returns the reasons for which Bedrock may refuse every call, as far as the catalogue knows. */
 function doubtsOf({ provider, modelId, region, traits, endpoint }: DeploymentSettings): string[] {
-  // Another endpoint may well serve what AWS does not.
+  // Another endpoint may serve what AWS does not.
   if (provider !== "bedrock" || endpoint !== undefined) return [];
   const { bare, prefix } = partsOf(modelId);
   const row = rowOf(bare);

@@ -1,4 +1,4 @@
-// Reads the configuration: command line over environment over file over defaults. The only place that does.
+// Reads the configuration: command line over environment over file over defaults. No other module does.
 import { readFile } from "node:fs/promises";
 import { resolve as resolvePath } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
@@ -16,27 +16,33 @@ import type { Settings } from "./settings.ts";
 
 export interface LoadOptions {
   env: Environment;
-  /** Relative paths start here. */
+  /** Folder that relative paths start from. */
   cwd: string;
-  /** What the command line says. */
+  /** Values from the command line. */
   args?: { config?: string; host?: string; port?: string; dataDir?: string; logLevel?: string };
-  /** What the process is to do. Only one that runs jobs needs credentials. Default: all. */
+  /** What the process does. Only a process that runs jobs needs credentials. Default: all. */
   role?: Settings["role"] | "none";
-  /** A file that is there and holds nothing is being written: not the time to read it again. Default: it means the defaults. */
+  /**
+   * Whether to refuse a file without content, because a program may still be writing it. Default: false, and an empty
+   * file means the defaults.
+   */
   refuseEmpty?: boolean;
-  /** The environments whose jobs a worker runs, by name or by their database. Default: all. */
+  /** Environments whose jobs a worker runs, by name or by database. Default: all. */
   only?: { environment?: string; database?: string };
 }
 
-/** Returns all the ways in which a file does not have its form. */
+/** Returns every way in which a file violates the schema. */
 const findProblems = problemFinder(fileSchema, maskText);
 
-/** @throws ConfigError which names every mistake that was found. */
+/**
+ * Loads, checks and resolves the configuration.
+ * @throws ConfigError that names every mistake found
+ */
 export async function loadSettings(options: LoadOptions): Promise<Settings> {
   const { env, cwd, args = {}, role = "all", only, refuseEmpty = false } = options;
   const file = await readFileSettings(env, cwd, args.config, refuseEmpty);
   const merged = override(file.content, env, args);
-  // Mistakes of form come first: what holds between keys can only be said of keys that are right in themselves.
+  // Mistakes of form come first: rules between keys only make sense for keys that are valid by themselves.
   const form = findProblems(merged.value);
   if (form.length > 0) throw configError(form, file, merged.origins);
   const { settings, problems } = resolve(merged.value as FileSettings);
@@ -76,7 +82,10 @@ function readAuthentication(env: Environment): Settings["authentication"] {
   throw new ConfigError(`SLUICE_AUTH must be one of keys, off; got ${showValue(value)}`);
 }
 
-/** MongoDB and Redis together, or neither. */
+/**
+ * Returns the addresses of MongoDB and Redis, or undefined if neither is set.
+ * @throws ConfigError if only one is set, or if the role needs both
+ */
 function readBackends(env: Environment, role: LoadOptions["role"]): Settings["distributed"] {
   const mongoUrl = readVariable(env, "MONGODB_URL");
   const redisUrl = readVariable(env, "REDIS_URL");
@@ -125,7 +134,10 @@ const free: TokenPrices = {
   tiers: { priority: 1, flex: 1 },
 };
 
-/** The ids of deployments are on every answer: those of the simulator say so. And it costs nothing. */
+/**
+ * Marks the deployments as simulated and free of charge. Every answer carries the deployment's id, so it shows that the
+ * text is synthetic.
+ */
 function markSynthetic(settings: Settings): Settings {
   for (const model of Object.values(settings.models)) {
     for (const deployment of model.deployments) {
@@ -141,15 +153,15 @@ function markSynthetic(settings: Settings): Settings {
 // ---------------------------------------------------------------- the file
 
 interface ConfigFile {
-  /** Absent if there is none. */
+  /** Absent if there is no file. */
   name?: string;
   content: unknown;
-  /** The line on which a key stands. */
+  /** Returns the line of a key. */
   lineOf: (path: Path) => number | undefined;
 }
 
 const maxFileBytes = 1024 * 1024;
-/** How often an alias may stand for the same anchor: enough to share a list of quotas, too few to blow up. */
+/** How many aliases may refer to the same anchor: enough to share a list of quotas, too few to exhaust memory. */
 const maxAliases = 100;
 
 async function readFileSettings(
@@ -181,7 +193,7 @@ async function readFileSettings(
   return { name, ...parse(name, text) };
 }
 
-/** The line that the parser quotes may hold a password. */
+/** Removes the line that the parser quotes, because it may hold a password. */
 function withoutExcerpt(message: string): string {
   return message.split(/:?\s*\n/, 1)[0]!.trim();
 }
@@ -202,7 +214,7 @@ function parse(name: string, text: string): Omit<ConfigFile, "name"> {
     throw new ConfigError(`${name} is not valid YAML: ${(error as Error).message}.`);
   }
   return {
-    // An empty file is a file: all defaults, but meant.
+    // An empty file is deliberate and means all defaults.
     content: content ?? {},
     lineOf(path) {
       const node = document.getIn(path, true);
@@ -214,7 +226,7 @@ function parse(name: string, text: string): Omit<ConfigFile, "name"> {
 
 // ---------------------------------------------------------------- environment and command line
 
-/** Lays environment variables and arguments over the file. `origins` tells for a key who set it, if not the file. */
+/** Overrides the file by environment variables and arguments. `origins` names the variable or flag that set a key. */
 function override(content: unknown, env: Environment, args: NonNullable<LoadOptions["args"]>) {
   const origins = new Map<string, string>();
   if (typeof content !== "object" || content === null || Array.isArray(content)) return { value: content, origins };

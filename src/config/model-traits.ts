@@ -1,9 +1,9 @@
-// What can be known of a model. Everything that is absent is not known: then nothing is refused because of it, and
-// nothing is claimed about it.
+// What can be known about a model. An absent trait is unknown: then nothing is refused because of it, and nothing is
+// claimed about it.
 import type { TokenPrices } from "../domain/money.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
 
-/** Parameters that some models refuse, by their names in the HTTP interface. */
+/** Parameters that some models refuse, by their names in the HTTP API. */
 export const refusable = [
   "temperature",
   "top_p",
@@ -19,10 +19,11 @@ export const refusable = [
   "blank_stop",
 ] as const;
 /**
- * `seed` and `parallel_tool_calls` are wishes: a job that sets one is taken, and the model is not told.
+ * A parameter that a model may refuse. `seed` and `parallel_tool_calls` are preferences: a job that sets one is
+ * accepted, but the parameter is not sent.
  *
- * The last three are not parameters by themselves. `forced_tool_choice` is a `tool_choice` of `required` or of a tool by
- * name, `temperature_with_top_p` is both in one request, and `blank_stop` is a stop text of white space alone.
+ * The last three are not parameters by themselves. `forced_tool_choice` is a `tool_choice` of `required` or of a named
+ * tool. `temperature_with_top_p` is both in one request. `blank_stop` is a stop text of white space only.
  */
 export type Refusable = (typeof refusable)[number];
 
@@ -39,60 +40,63 @@ export const serviceTiers = ["default", "priority", "flex"] as const satisfies S
 export const schemaDrafts = ["2020-12"] as const;
 export type SchemaDraft = (typeof schemaDrafts)[number];
 
-/** What a deployment's model takes, costs, and how long it will be there. */
+/** What a deployment's model accepts, what it costs, and how long it remains available. */
 export interface ModelTraits {
-  /** Whether it takes tools, and whether also in a streamed call (if not, such a call is not streamed). */
+  /** Whether the model accepts tools. */
   tools?: boolean;
+  /** Whether the model accepts tools in a streamed call. If not, Sluice does not stream such a call. */
   streamingTools?: boolean;
-  /** Whether the schema of a tool may have `oneOf`, `anyOf` or `allOf` at its root. If not, they are rewritten. */
+  /** Whether a tool's schema may have `oneOf`, `anyOf` or `allOf` at its root. If not, Sluice rewrites them. */
   rootComposition?: boolean;
-  /** The draft of JSON Schema that the model checks schemas against. Absent: it is not known to check them. */
+  /** Draft of JSON Schema that the model checks schemas against. If absent, it is not known to check them. */
   schemaDraft?: SchemaDraft;
-  /** For models that take only ids of tool calls of exactly so many letters and digits. Others are sent with other ids. */
+  /** Exact length of tool call ids, in letters and digits, if the model requires one. Other ids are replaced. */
   toolCallIdLength?: number;
   systemPrompts?: boolean;
   /**
-   * Whether a conversation may end with the assistant, whose text the model then continues. `trimmed`: it may, but
-   * white space at the end of that text is refused and therefore left out.
+   * Whether a conversation may end with an assistant message, whose text the model continues. With `trimmed` it may,
+   * but the model refuses white space at the end of that text, so Sluice removes it.
    */
   prefill?: Prefill;
-  /** The highest `top_k` that it takes. */
+  /** Highest `top_k` that the model accepts. */
   maxTopK?: number;
-  /** The values of `reasoning_effort` that it takes. */
+  /** Values of `reasoning_effort` that the model accepts. */
   reasoningEfforts?: string[];
-  /** Whether an answer can be held to a JSON schema, or to be JSON of any form. */
+  /** Whether an answer can be held to a JSON schema. */
   jsonSchema?: boolean;
+  /** Whether an answer can be held to be JSON of any form. */
   jsonObject?: boolean;
   guardrails?: boolean;
-  /** The longest time for which a prompt cache keeps anything; `none` if there is no cache. */
+  /** Longest lifetime of a prompt cache entry; `none` if there is no cache. */
   promptCache?: "none" | "5m" | "1h";
   /** Whether a cache point may follow the tools, and not only system text and messages. */
   toolCache?: boolean;
   refuses: Refusable[];
   /**
-   * Where the model expects the parameters that Converse has no field for: a path in additionalModelRequestFields.
-   * Without a path a parameter cannot be sent. Only Bedrock needs this.
+   * Where the model expects parameters without a field in Converse: paths in additionalModelRequestFields. A parameter
+   * without a path cannot be sent. Only Bedrock needs this.
    */
   fields: Partial<Record<ExtraParameter, string>>;
   serviceTiers?: ServiceTier[];
   prices?: TokenPrices;
-  /** Regions that the model, or a profile of it, can be called in. */
+  /** Regions in which the model or one of its profiles can be called. */
   regions?: string[];
-  /** Days, `YYYY-MM-DD` in UTC. */
+  /** Day in UTC, `YYYY-MM-DD`, on which the model becomes Legacy. */
   legacySince?: string;
+  /** Day in UTC, `YYYY-MM-DD`, from which the model cannot be called any more. */
   endOfLife?: string;
 }
 
 /** A row of the catalogue, or of `catalogue` in the configuration. */
 export interface ModelRow extends Omit<Partial<ModelTraits>, "prices"> {
-  /** Input and output together. */
+  /** Longest input and output together, in tokens. */
   contextTokens?: number;
-  /** The most that may be asked for as max_tokens. */
+  /** Highest `max_tokens` that a request may ask for. */
   maxOutputTokens?: number;
   /** See ModelSettings.tokenFactor. */
   tokenFactor?: number;
   streaming?: boolean;
-  /** Quota tokens per output token when a call is settled. */
+  /** Quota tokens charged per output token when a call is settled. */
   outputBurndown?: number;
   prices?: Partial<Omit<TokenPrices, "tiers">> & { priorityFactor?: number; flexFactor?: number };
 }

@@ -1,5 +1,4 @@
-// What is special about deployments with provider: openai: which keys they have, what they are called, and where their
-// keys are found.
+// What is specific to deployments with `provider: openai`: their keys, their ids, and where their API keys are found.
 import { ConfigError, type Path, type Report, showValue } from "./config-problems.ts";
 import type { FileDeployment } from "./config-schema.ts";
 import type { Environment } from "./environment.ts";
@@ -13,7 +12,10 @@ export type ProviderPart = Pick<
 
 const defaultRegion = "local";
 
-/** OpenAI's newer models refuse the older name, and most other servers do not know the newer one. */
+/**
+ * Returns the default name of the token limit. OpenAI's newer models refuse the older name, and most other servers do
+ * not know the newer one.
+ */
 function defaultMaxTokensField(host: string): OpenAiSettings["maxTokensField"] {
   const isOpenAi = host === "api.openai.com" || host.endsWith(".openai.azure.com");
   return isOpenAi ? "max_completion_tokens" : "max_tokens";
@@ -35,7 +37,7 @@ export function resolveOpenAi(d: FileDeployment, path: Path, report: Report): Pr
       "is required: the server's address with its version, such as http://127.0.0.1:11434/v1",
     );
   }
-  // What the schema's pattern lets through may still be no address, such as one with the port 70000.
+  // The schema's pattern accepts some invalid addresses, such as one with port 70000.
   const isAddress = baseUrl !== undefined && URL.canParse(baseUrl);
   if (baseUrl !== undefined && !isAddress)
     report([...path, "baseUrl"], `must be a valid address; got ${showValue(baseUrl)}`);
@@ -55,7 +57,7 @@ export function resolveOpenAi(d: FileDeployment, path: Path, report: Report): Pr
 const bedrockOnly = ["profile", "roleArn", "externalId", "account", "listedAs"] as const;
 const openAiOnly = ["baseUrl", "apiKeyEnv", "name", "maxTokensField"] as const;
 
-/** Keys that a deployment of Bedrock has no use for. */
+/** Reports keys that a Bedrock deployment cannot use. */
 export function reportForeignKeys(d: FileDeployment, path: Path, report: Report): void {
   for (const key of openAiOnly) {
     if (d[key] !== undefined)
@@ -64,8 +66,9 @@ export function reportForeignKeys(d: FileDeployment, path: Path, report: Report)
 }
 
 /**
- * Whether every key that is named is there, and can be sent. The keys themselves never become part of the settings.
- * @throws ConfigError
+ * Checks that every API key named in the configuration is set and can be sent. The keys themselves never become part of
+ * the settings.
+ * @throws ConfigError that names every missing or invalid key
  */
 export function checkApiKeys({ models }: Pick<Settings, "models">, env: Environment): void {
   const problems = Object.values(models)
@@ -87,7 +90,10 @@ export function checkApiKeys({ models }: Pick<Settings, "models">, env: Environm
   if (problems.length > 0) throw new ConfigError(["API keys are missing or invalid:", ...new Set(problems)].join("\n"));
 }
 
-/** A key that was written in the place of the variable's name must not be printed. Names are upper case by convention. */
+/**
+ * Returns the variable's name, or "A variable" if it may be a key in the wrong place. Names are upper case by
+ * convention.
+ */
 function nameOrMask(name: string): string {
   return /^[A-Z_][A-Z0-9_]{0,63}$/.test(name) && !/^(AKIA|ASIA)[A-Z0-9]{12,}$/.test(name) ? name : "A variable";
 }

@@ -1,5 +1,4 @@
-// The quotas of deployments: from the file to settings, the limits that are read from AWS instead, and what must hold
-// between them.
+// The quotas of deployments: resolves them from the file, sets limits read from AWS, and checks the rules between them.
 import { isDeepStrictEqual } from "node:util";
 import { reservedCost } from "../scheduler/cost.ts";
 import { ConfigError, formatPath, type Path, type Report } from "./config-problems.ts";
@@ -9,7 +8,7 @@ import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from 
 export function resolveQuota(quota: FileQuota, deployment: string, path: Path, report: Report): QuotaSettings {
   const { unit, per, fallback } = quota;
   const isAuto = quota.limit === "auto";
-  // Never in force without a fallback: a limit that stays unknown ends the start.
+  // Without a fallback this value never applies: if the limit stays unknown, the service does not start.
   const limit = quota.limit === "auto" ? (fallback ?? Number.MAX_SAFE_INTEGER) : quota.limit;
   if (!isAuto && quota.burst !== undefined && quota.burst > limit) {
     report([...path, "burst"], `must be at most the limit, ${limit}; got ${quota.burst}`);
@@ -48,7 +47,7 @@ function defaultBurst(unit: QuotaSettings["unit"], limit: number): number {
   return unit === "requests" ? limit : Math.max(1, Math.floor(limit / 10));
 }
 
-/** Whether Service Quotas has rows of this kind. */
+/** Returns whether Service Quotas lists quotas of this kind. */
 function isListed(unit: QuotaSettings["unit"], per: QuotaSettings["per"]): boolean {
   return unit === "tokens" || (unit === "requests" && per === "minute");
 }
@@ -60,7 +59,7 @@ export interface AutoQuota {
   quota: QuotaSettings & { auto: NonNullable<QuotaSettings["auto"]> };
 }
 
-/** The quotas whose limit is `auto`. */
+/** Returns the quotas whose limit is `auto`. */
 export function autoQuotas(settings: Pick<Settings, "models">): AutoQuota[] {
   return Object.values(settings.models).flatMap((model) =>
     model.deployments.flatMap((deployment) =>
@@ -70,9 +69,9 @@ export function autoQuotas(settings: Pick<Settings, "models">): AutoQuota[] {
 }
 
 /**
- * Puts limits into the quotas that wait for one.
- * @param limitOf by the quota's name: the limit, or why there is none
- * @throws ConfigError that names every key whose limit is unknown, or unusable beside the other keys
+ * Sets the limits of quotas with `limit: auto`.
+ * @param limitOf returns the limit by the quota's name, or the reason why there is none
+ * @throws ConfigError that names every key whose limit is unknown, or that conflicts with other keys
  */
 export function setAutoLimits(settings: Pick<Settings, "models">, limitOf: (name: string) => number | string): void {
   const problems: string[] = [];
@@ -151,7 +150,7 @@ function checkSharedQuotas(models: Record<string, ModelSettings>, report: Report
   }
 }
 
-/** Two places that both say `auto` say the same. */
+/** Returns the part of a quota to compare. Two places that both say `auto` are equal. */
 function comparable({ auto, ...quota }: QuotaSettings): object {
   return { ...quota, ...(auto && { fallback: auto.fallback }) };
 }

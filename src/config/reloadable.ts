@@ -1,18 +1,21 @@
-// What a configuration that is read again changes in a service that runs: most of it at once, some of it only at the next
-// start. Pure.
+// What changes in a running service when the configuration is read again. Most changes apply at once, some only after a
+// restart. Pure.
 import { ConfigError } from "./config-problems.ts";
 import type { Settings } from "./settings.ts";
 
 export interface TakenOver {
-  /** What is in force from now on: the new settings, with the old values of what needs a restart. */
+  /** Settings that now apply: the new ones, with the old values of what needs a restart. */
   settings: Settings;
-  /** `models.a.deployments.bedrock/us-east-1/m.quotas.m:requests/minute.limit: 3 -> 800`, and so on. */
+  /** What changed, such as `models.a.deployments.bedrock/us-east-1/m.quotas.m:requests/minute.limit: 3 -> 800`. */
   changed: string[];
-  /** The same, of what stays as it is until the next start. */
+  /** What changes only after a restart, in the same form. */
   needsRestart: string[];
 }
 
-/** @throws ConfigError if synthetic answers would take the place of real ones, or the other way round */
+/**
+ * Returns the settings that apply after the configuration is read again.
+ * @throws ConfigError if synthetic answers would replace real ones, or the reverse
+ */
 export function takeOver(current: Settings, next: Settings): TakenOver {
   if (current.simulator !== next.simulator) {
     const [from, to] = current.simulator
@@ -33,12 +36,12 @@ export function takeOver(current: Settings, next: Settings): TakenOver {
     environments: withWeights(current.environments, next.environments),
     limits: {
       ...next.limits,
-      // The HTTP interface was built with these.
+      // The HTTP server was built with these values.
       maxRequestBytes: current.limits.maxRequestBytes,
       maxWaitS: current.limits.maxWaitS,
       maxExpiresInS: current.limits.maxExpiresInS,
     },
-    // Leases are renewed at a pace that follows from it.
+    // The renewal interval of leases depends on this value.
     scheduler: { ...next.scheduler, leaseMs: current.scheduler.leaseMs },
   };
   return { settings, changed: differences(current, settings), needsRestart: differences(settings, next) };
@@ -64,10 +67,10 @@ function differences(before: Settings, after: Settings): string[] {
     .map((key) => `${key}: ${a.get(key) ?? "(none)"} -> ${b.get(key) ?? "(none)"}`);
 }
 
-/** Connection addresses may hold passwords, and never change here; a name of a file says nothing about its content. */
+/** Connection addresses may hold passwords and never change here. A file's name says nothing about its content. */
 const notCompared = new Set(["distributed", "source", "auto"]);
 
-/** All values by their path. What has an id or a name of its own is found under that, wherever it stands in its list. */
+/** Returns all values by path. List items with an id or a name are found by it, whatever their index. */
 function leaves(value: unknown, path = "", found = new Map<string, string>()): Map<string, string> {
   const entries = Array.isArray(value) ? named(value) : undefined;
   if (typeof value !== "object" || value === null || (Array.isArray(value) && !entries)) {

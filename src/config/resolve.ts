@@ -1,5 +1,5 @@
-// From a file of the right form to settings: fills in what it leaves out (defaults.ts, catalogue.ts) and checks what
-// must hold between keys.
+// Turns a file of the right form into settings: fills in defaults (defaults.ts, catalogue.ts) and checks the rules
+// between keys.
 import { parseNetwork } from "../domain/networks.ts";
 import { nearest } from "../schema/nearest.ts";
 import { resolveBedrock } from "./bedrock-deployment.ts";
@@ -11,7 +11,7 @@ import { resolveOpenAi } from "./openai-deployment.ts";
 import { checkQuotas, resolveQuota } from "./quota-settings.ts";
 import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts";
 
-/** What a file decides, all but where it lies and who answers. */
+/** Everything that a file decides. The rest depends on the environment and the command line. */
 export type Resolved = Omit<Settings, "source" | "simulator" | "role" | "runs" | "distributed" | "authentication">;
 
 export function resolve(file: FileSettings): { settings: Resolved; problems: Problem[] } {
@@ -60,7 +60,7 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
   return { settings, problems };
 }
 
-/** A map without a prototype: a model that a client calls `constructor` is then unknown, like any other. */
+/** Makes a map without a prototype, so a model that a client calls `constructor` is unknown like any other. */
 function record<T>(entries: (readonly [string, T])[]): Record<string, T> {
   return Object.assign(Object.create(null), Object.fromEntries(entries));
 }
@@ -226,7 +226,7 @@ function checkNetworks({ webhooks }: Resolved, report: Report) {
   });
 }
 
-/** Pairs of numbers of which the first may not exceed the second. */
+/** Checks pairs of numbers of which the first must not exceed the second. */
 function checkPairs(settings: Resolved, report: Report) {
   const pairs = [
     ["limits", "maxPromptBytes", "maxRequestBytes", settings.limits],

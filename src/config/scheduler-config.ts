@@ -1,9 +1,12 @@
-// The part of the configuration that the scheduler runs under.
+// The part of the configuration that the scheduler uses.
 import { createHash } from "node:crypto";
 import type { QuotaConfig, SchedulerConfig } from "../scheduler/scheduler-configuration.ts";
 import type { DeploymentSettings, Settings } from "./settings.ts";
 
-/** The version is a hash of the content: processes with the same configuration agree on it without talking. */
+/**
+ * Returns the scheduler's configuration. The version is a hash of its content, so processes with the same configuration
+ * agree without communicating.
+ */
 export function schedulerConfigOf(settings: Settings): SchedulerConfig {
   const deployments = Object.values(settings.models).flatMap((model) => model.deployments);
   const quotas = new Map<string, QuotaConfig>();
@@ -37,7 +40,10 @@ export function schedulerConfigOf(settings: Settings): SchedulerConfig {
   return { version, ...content };
 }
 
-/** Bedrock keeps one pool of tokens per day for all models of an account and Region; of others nothing is known. */
+/**
+ * Returns the name of the daily token pool. Bedrock keeps one pool for all models of an account and Region. Other
+ * providers are not known to share pools.
+ */
 function dailyPoolOf({ provider, id, region, account }: DeploymentSettings): string {
   if (provider !== "bedrock") return id;
   return account ? `${region}@${account.label}` : region;

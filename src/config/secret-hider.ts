@@ -1,20 +1,21 @@
-// Keeps secrets out of messages and the log. Two lines of defence: `maskSecrets` hides what looks like one in a text, such
-// as the password of an address, and `secretHider` hides the very secrets that the environment holds, wherever they are.
+// Keeps secrets out of messages and the log. `maskSecrets` hides what looks like a secret in a text, such as the
+// password of an address. `secretHider` hides the secrets that the environment holds, wherever they occur.
 import type { Environment } from "./environment.ts";
 
-/** Shorter texts are no secrets, and hiding them would tear other words apart. */
+/** Minimum length of a secret, in characters. Hiding shorter texts would destroy other words. */
 const shortestSecret = 6;
 
 /**
- * Replaces by `***` what may be a secret in a text: user and password of an address (up to the last @ of a line, because a
- * password that was not encoded may hold anything), the query of an address, and keys of a well-known form.
+ * Replaces possible secrets in a text with `***`: user and password of an address, the query of an address, and keys of
+ * a well-known form. User and password end at the last @ of the line, because an unencoded password may contain
+ * anything.
  */
 export function maskSecrets(text: string): string {
   return (
     text
       .replace(/([a-z][a-z0-9+.-]*:\/\/).*@(.*)/gi, (_all, scheme, rest) => `${scheme}***@${hostIn(rest)}`)
       .replace(/[^\s"'/]+:[^\s"'*]*@(.*)/g, (_all, rest) => `***@${hostIn(rest)}`)
-      // What is in the place of a port and is no number is a password without its host.
+      // Text in the place of a port that is no number is a password without its host.
       .replace(/(:\/\/)[^\s"':/@[]*:(?!\d{1,5}(?:["'/?#,\s]|$)).*/g, "$1***")
       .replace(/(:\/\/[^\s"'?#]*)[?#][^\s"']+/g, "$1?***")
       .replace(/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, "$1 ***")
@@ -22,18 +23,19 @@ export function maskSecrets(text: string): string {
   );
 }
 
-/** What follows the last @, unless it goes on as no host does. */
+/** Returns the text after the last @, or `***` if it does not continue as a host does. */
 function hostIn(rest: string): string {
   return /^[\w.:[\]-]*(\/[\w./-]*)?(["',\s].*)?$/.test(rest) ? rest : "***";
 }
 
-/** Variables that hold an address, and those that hold a secret and nothing else. */
+/** Names of variables that hold an address. */
 const addressNames = /(_URL|_URI|_ENDPOINT|_PROXY|^DATABASE|_DSN)$/i;
+/** Names of variables that hold a secret and nothing else. */
 const secretNames = /(^|_)(API_?KEY|ACCESS_KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|BEARER_TOKEN_BEDROCK)$/i;
 
 /**
- * Returns a function that replaces by `***` every secret that the environment holds: values of variables that are named
- * like one or in `also`, and the users and passwords of addresses, as written and decoded.
+ * Returns a function that replaces every secret in the environment with `***`. Secrets are the values of variables
+ * whose names suggest it or that `also` lists, and the users and passwords of addresses, as written and decoded.
  */
 export function secretHider(env: Environment, also: readonly string[] = []): (text: string) => string {
   const secrets = new Set<string>();

@@ -1,5 +1,5 @@
-// The shape of a validated configuration: what the rest of the program is given. How it is read, checked and defaulted
-// is in load.ts; how it is written by an operator is documented key by key in sluice.example.yaml.
+// The shape of a validated configuration, as the rest of the program receives it. load.ts reads, checks and completes
+// it. sluice.example.yaml documents each key for operators.
 import type { Priority } from "../domain/job.ts";
 import type { QuotaUnit } from "../scheduler/scheduler-configuration.ts";
 import type { ModelTraits } from "./model-traits.ts";
@@ -9,19 +9,20 @@ export interface Settings {
   source: string;
   host: string;
   port: number;
-  /** The folder with the SQLite files. */
+  /** Folder with the SQLite files. */
   dataDir: string;
   logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
-  /** Used by jobs that name no model. */
+  /** Model for jobs that name none. */
   defaultModel: string;
-  /** By alias. */
+  /** Models by alias. */
   models: Record<string, ModelSettings>;
-  /** By name, such as UAT. */
+  /** Environments by name, such as UAT. */
   environments: Record<string, EnvironmentSettings>;
-  /** Weights of the fair shares between priorities, and between tenants by name (1 where missing). */
+  /** Weights of the fair shares between priorities. */
   priorityWeights: Record<Priority, number>;
+  /** Weights of the fair shares between tenants, by name. 1 for a tenant without an entry. */
   tenantWeights: Record<string, number>;
-  /** Regions whose deployments may serve a tenant, by its name; any where missing. */
+  /** Regions whose deployments may serve a tenant, by its name. A tenant without an entry may use any Region. */
   tenantRegions: Record<string, string[]>;
   limits: LimitSettings;
   worker: WorkerSettings;
@@ -33,29 +34,32 @@ export interface Settings {
   role: "all" | "api" | "worker";
   /** Environments whose jobs this process runs. */
   runs: string[];
-  /** Where record and queue are shared with other processes; absent: SQLite and memory, in this process alone. */
+  /** Addresses of the shared record and queue. If absent, SQLite and memory in this process. */
   distributed?: { mongoUrl: string; redisUrl: string };
-  /** `off`: nobody needs an API key, also on the network. */
+  /** `off`: no request needs an API key, not even from the network. */
   authentication: "keys" | "off";
-  /** Set if the built-in simulator answers instead of Bedrock: the text is synthetic. */
+  /** Whether the built-in simulator answers instead of Bedrock. Its text is synthetic. */
   simulator: boolean;
 }
 
 export interface ModelSettings {
-  /** Sent as max_tokens when a job names none. */
+  /** `max_tokens` of jobs that name none. */
   maxOutputTokens: number;
-  /** What a job may ask for at most. */
+  /** Highest `max_tokens` that a job may ask for. */
   maxOutputTokensLimit: number;
-  /** Input and output together. */
+  /** Longest input and output together, in tokens. */
   contextTokens: number;
   /**
-   * An estimate of tokens is multiplied by this for models whose tokenizer makes more of a text than cl100k does, until
-   * enough calls have shown what the provider counts.
+   * Factor for estimated tokens of models whose tokenizer produces more tokens than cl100k. Used until enough calls
+   * have shown what the provider counts.
    */
   tokenFactor: number;
-  /** An alias to suggest when the provider refuses this model because it is Legacy or not accessible. */
+  /** Alias to suggest when the provider refuses this model because it is Legacy or not accessible. */
   alternative?: string;
-  /** Aliases that may answer, in this order, while no deployment of this model is in service; unless the job names its own. */
+  /**
+   * Aliases that may answer, in this order, while no deployment of this model is in service. A job's own list replaces
+   * it.
+   */
   fallbackModels: string[];
   choice: "headroom" | "order";
   deployments: DeploymentSettings[];
@@ -63,72 +67,72 @@ export interface ModelSettings {
 
 export interface DeploymentSettings {
   /**
-   * `bedrock/{region}/{modelId}`, or `bedrock/{region}@{account}/{modelId}` for one with an account of its own, or
-   * `openai/{host or name}/{modelId}`; `simulator` in place of the provider if the text is synthetic.
+   * `bedrock/{region}/{modelId}`, or `bedrock/{region}@{account}/{modelId}` for a deployment with its own account, or
+   * `openai/{host or name}/{modelId}`. `simulator` replaces the provider if the text is synthetic.
    */
   id: string;
   provider: "bedrock" | "openai";
-  /** What a job's `regions` are compared with; with `openai` a label. */
+  /** Region that a job's `regions` are compared with. With provider `openai` it is a label. */
   region: string;
   modelId: string;
   account?: AccountSettings;
-  /** What Service Quotas calls the model, if that is not to be found out from the ID. */
+  /** Name of the model in Service Quotas, if it cannot be derived from the ID. */
   listedAs?: string;
-  /** Replaces Bedrock's own address. */
+  /** Address that replaces Bedrock's own. */
   endpoint?: string;
-  /** With provider `openai`, and only then. */
+  /** Set if and only if the provider is `openai`. */
   openai?: OpenAiSettings;
   maxConcurrency: number;
-  /** Whether the model can stream; if not, Converse is used in place of ConverseStream. */
+  /** Whether the model can stream. If not, Converse is used instead of ConverseStream. */
   streaming: boolean;
   outputBurndown: number;
-  /** What else is known of its model. */
+  /** What else is known about the model. */
   traits: ModelTraits;
   quotas: QuotaSettings[];
 }
 
 /** How an OpenAI-compatible server is called. */
 export interface OpenAiSettings {
-  /** With the version, as in http://127.0.0.1:11434/v1. */
+  /** Address with the version, such as http://127.0.0.1:11434/v1. */
   baseUrl: string;
-  /** The environment variable that holds the key; absent: no key is sent. */
+  /** Environment variable that holds the key. If absent, no key is sent. */
   apiKeyEnv?: string;
-  /** What the server calls the limit of output tokens. */
+  /** The server's name for the limit of output tokens. */
   maxTokensField: "max_tokens" | "max_completion_tokens";
 }
 
-/** Whose credentials a deployment is called with, where those are not the ones that the process has anyway. */
+/** Credentials that a deployment is called with, if they differ from those of the process. */
 export interface AccountSettings {
-  /** Tells deployments of the same model in the same Region apart: stands in their ids. */
+  /** Tells deployments of the same model in the same Region apart. It is part of their ids. */
   label: string;
-  /** A profile in the files of the AWS SDK. */
+  /** Profile in the files of the AWS SDK. */
   profile?: string;
-  /** A role to assume, with the credentials of the profile or else of the process. */
+  /** Role to assume, with the credentials of the profile, or else of the process. */
   roleArn?: string;
-  /** What the role's trust policy may ask for. */
+  /** External id that the role's trust policy may require. */
   externalId?: string;
 }
 
 export interface QuotaSettings {
-  /** Unique; quotas with the same explicit name are one and the same. */
+  /** Unique name. Quotas with the same explicit name are one quota. */
   name: string;
   unit: QuotaUnit;
   per: "minute" | "day";
-  /** Until it is read, the fallback of a limit that is `auto`. */
+  /** Limit per period. While an `auto` limit is unknown, this is its fallback. */
   limit: number;
-  /** Set if the configuration says `limit: auto`: the limit is the one that Service Quotas lists. */
+  /** Set if the configuration says `limit: auto`. The limit is then the one that Service Quotas lists. */
   auto?: AutoLimit;
-  /** See QuotaConfig. By default the limit for requests, a tenth of it for tokens. */
+  /** See QuotaConfig. Default: the limit for requests, a tenth of it for tokens. */
   burst: number;
   resetHourUtc?: number;
 }
 
 export interface AutoLimit {
-  /** The key, for messages: `models.x.deployments[0].quotas[1]`. */
+  /** Key for messages, such as `models.x.deployments[0].quotas[1]`. */
   key: string;
-  /** Counts if nothing is listed and nothing was in the past. */
+  /** Limit that applies if AWS lists none now and listed none before. */
   fallback?: number;
-  /** Whether `burst` follows the limit, because the configuration does not say. */
+  /** Whether `burst` follows the limit, because the configuration sets none. */
   defaultBurst: boolean;
 }
 
@@ -138,40 +142,42 @@ export interface EnvironmentSettings {
 }
 
 export interface LimitSettings {
-  /** Of a request body. */
+  /** Maximum size of a request body. */
   maxRequestBytes: number;
-  /** Of one job's prompt, system text and messages together, in UTF-8. */
+  /** Maximum size of one job's prompt, system text and messages together, in UTF-8. */
   maxPromptBytes: number;
-  /** Of one uploaded file. */
+  /** Maximum size of one uploaded file. */
   maxFileBytes: number;
-  /** Of all files of one tenant: uploads, and results of batches. */
+  /** Maximum size of all files of one tenant: uploads, and results of batches. */
   maxTenantFileBytes: number;
-  /** After this long, in seconds, an uploaded file is deleted that no batch has read. */
+  /** Time after which an uploaded file that no batch has read is deleted, in seconds. */
   unusedFileExpiresInS: number;
-  /** Requests in the file of one batch. Each may be as long as the body of a request. */
+  /** Maximum number of requests in the file of one batch. Each may be as long as a request body. */
   maxBatchLines: number;
-  /** How long `?wait=` may hold an answer. */
+  /** Maximum time that `?wait=` may hold a request, in seconds. */
   maxWaitS: number;
-  /** How long a chat completion may wait for its answer. */
+  /** Maximum time that a chat completion may wait for its answer, in seconds. */
   maxChatWaitS: number;
-  /** How long the job of a held call stays queued after its caller disconnected, if the caller can come back. Seconds. */
+  /** How long a held call's job stays queued after its caller disconnected, if the caller can return. Seconds. */
   callerGraceS: number;
-  /** Jobs that may wait at a time, over all keys; more are refused. */
+  /** Maximum number of waiting jobs over all API keys. More are refused. */
   maxQueuedJobs: number;
-  /** On the disk of the data folder; with less no job is taken. Not used where the record is in MongoDB. */
+  /** Free space that the disk of the data folder must have. With less, no job is accepted. Ignored with MongoDB. */
   minFreeDiskBytes: number;
   /** The longest deadline of a job. */
+  /** Longest deadline of a job, in seconds. */
   maxExpiresInS: number;
 }
 
 export interface WorkerSettings {
-  /** Calls that one process runs at a time. */
+  /** Maximum number of calls that one process runs at a time. */
   concurrency: number;
   maxFailedTries: number;
-  /** Of the exponential backoff between failed tries. */
+  /** First delay of the exponential backoff between failed tries, in milliseconds. */
   backoffBaseMs: number;
+  /** Longest delay of the backoff, in milliseconds. */
   backoffMaxMs: number;
-  /** How long SIGTERM waits for running calls before they are aborted and handed back. */
+  /** How long SIGTERM waits for running calls before it aborts and requeues them, in milliseconds. */
   drainMs: number;
 }
 
@@ -179,7 +185,7 @@ export interface SchedulerSettings {
   leaseMs: number;
   sendWithinMs: number;
   networkJitterMs: number;
-  /** How long jobs wait for a model or a quota that a change of the configuration took from them. */
+  /** How long jobs wait for a model or quota that a configuration change removed, in milliseconds. */
   missingModelWaitMs: number;
 }
 
@@ -188,23 +194,27 @@ export interface WebhookSettings {
   allowPrivateNetworks: string[];
 }
 
-/** What Redis is used for besides the queue; only where there is one. */
+/** What Redis is used for besides the queue. Ignored without Redis. */
 export interface RedisSettings {
-  /** The state of jobs for those who look there: hashes `job:<uuid>`. */
+  /** State of jobs for programs that read it in Redis: hashes `job:<uuid>`. */
   jobHashes: {
-    /** Whether jobs have a hash from their submit on, with their prompt. If not, from their first call on, without. */
+    /**
+     * Whether a job has a hash from its submit on, with its prompt. If not, it has one from its first call on, without
+     * its prompt.
+     */
     prompt: boolean;
-    /** How long a hash stays after the last change of its job's state, in seconds. 0: none is written. */
+    /** How long a hash remains after the job's last change of state, in seconds. 0: no hash is written. */
     ttlSeconds: number;
   };
 }
 
-/** Of one call to a provider. */
+/** Timeouts of one call to a provider, in milliseconds. */
 export interface TimeoutSettings {
   connectMs: number;
-  /** From sending to the first event. */
+  /** From sending the request to the first event. */
   firstByteMs: number;
   /** Between two events. */
   idleMs: number;
+  /** The whole call. */
   totalMs: number;
 }

@@ -1,7 +1,7 @@
-// Which version of Sluice this is.
+// The version of Sluice.
 import { readFileSync } from "node:fs";
 
 const file = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
 
-/** As in package.json. */
+/** Version from package.json. */
 export const { version } = JSON.parse(file) as { version: string };

@@ -1,6 +1,6 @@
-// Finds the name that a mistyped one stands for.
+// Finds the name that was meant by a mistyped one.
 
-/** Returns the candidate that differs least from the word; undefined if none is near enough to be what was meant. */
+/** Returns the candidate that differs least from the word, or undefined if none is close enough. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
@@ -10,7 +10,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 }
 
 function editDistance(a: string, b: string): number {
-  // A name that was typed by hand is short; anything longer is no near miss of anything.
+  // Names typed by hand are short. A longer text is no misspelling of any name.
   if (a.length > 60) return Number.POSITIVE_INFINITY;
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {

@@ -1,5 +1,5 @@
-// The one place where a mistake that a JSON Schema finds becomes a sentence, for requests, the configuration and the
-// simulator's options: where it is, what is allowed there, and what was found.
+// Turns mistakes that a JSON Schema finds into sentences: where the mistake is, what is allowed, and what was found.
+// Requests, the configuration and the simulator's options all use it.
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { nearest } from "./nearest.ts";
 import { type Described, described, shown } from "./words.ts";
@@ -8,23 +8,23 @@ import { type Described, described, shown } from "./words.ts";
 export type Path = readonly (string | number)[];
 
 export interface SchemaProblem {
-  /** Of the value that is wrong, of the field that is missing or unknown, or of the object with a wrong key. */
+  /** Path of the invalid value, of the missing or unknown field, or of the object with an invalid key. */
   path: Path;
   kind: "missing" | "unknown" | "key" | "value";
-  /** Follows the place in a sentence without its full stop: `must be an integer of at least 1; got 0`. */
+  /** Text after the path, without a full stop: `must be an integer of at least 1; got 0`. */
   text: string;
-  /** Of an unknown field: the names that there are. */
+  /** For an unknown field: the names of the known fields. */
   known: readonly string[];
 }
 
-/** Options of Ajv that the sentences need: the schema and the value in each error, and the words of our own. */
+/** Options of Ajv that the sentences need: the schema and the value in each error, and our own keywords. */
 export const ajvOptions = { verbose: true, allowUnionTypes: true, keywords: ["allowed", "secret"] };
 
 /**
- * Returns the problems of a failed check, at most one for each place. What single alternatives of a choice refuse is left
- * out: the choice as a whole is refused as well.
- * @param errors of an Ajv with `ajvOptions`
- * @param mask applied to texts that were found, before they are shown. Default: none
+ * Returns the problems of a failed check, at most one per path. Skips errors of single alternatives in an `anyOf`,
+ * because the `anyOf` as a whole fails too.
+ * @param errors errors of an Ajv with `ajvOptions`
+ * @param mask applied to found texts before they are shown. Default: none
  */
 export function problemsOf(errors: readonly ErrorObject[], mask = (text: string) => text): SchemaProblem[] {
   const problems = new Map<string, SchemaProblem>();
@@ -65,7 +65,10 @@ function problemOf(error: ErrorObject, mask: (text: string) => string): SchemaPr
   return { path, kind: "value", text: `must be ${described(schema)}; got ${got}`, known: [] };
 }
 
-/** @param what an unknown name is, such as `field` or `query parameter` */
+/**
+ * Returns the text for an unknown name, with the known names and the nearest one.
+ * @param what kind of name, such as `field` or `query parameter`
+ */
 export function unknownText(what: string, name: string, known: readonly string[]): string {
   const near = nearest(name, known);
   const hint = near === undefined ? "; known" : `; did you mean ${near}? Known`;
@@ -73,7 +76,7 @@ export function unknownText(what: string, name: string, known: readonly string[]
   return `is not a known ${what}${hint} ${all}: ${known.join(", ") || "none"}`;
 }
 
-/** Of a list or an object that is too short or too long, how many items it has: the type is as it must be. */
+/** Describes a list or object with too few or too many items. Its type is correct, so only the count matters. */
 function counted({ keyword, data }: ErrorObject): string | undefined {
   if (keyword === "maxProperties") return `an object of ${Object.keys(data as object).length} entries`;
   if (keyword === "minProperties") return "an empty object";
@@ -89,7 +92,10 @@ function pathOf(instancePath: string): Path {
     .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
 }
 
-/** Returns `models.llama3-3-70b.quotas[1].limit`; a name with other characters is in brackets: `models["a b"]`. */
+/**
+ * Formats a path as `models.llama3-3-70b.quotas[1].limit`. A name with other characters is in brackets: `models["a
+ * b"]`.
+ */
 export function formatPath(path: Path): string {
   return path
     .map((part, i) => {
@@ -103,8 +109,8 @@ export function formatPath(path: Path): string {
 let shared: Ajv | undefined;
 
 /**
- * Returns a function that finds every mistake in a value, for values that are checked now and then, such as a
- * configuration. The schema is compiled when it is first needed.
+ * Returns a function that finds every mistake in a value. Meant for values that are checked rarely, such as a
+ * configuration. Compiles the schema at the first use.
  * @param mask see `problemsOf`
  */
 export function problemFinder(schema: object, mask?: (text: string) => string): (value: unknown) => SchemaProblem[] {

@@ -1,8 +1,8 @@
-// What a JSON Schema allows, and what a value is, in words for people. All messages about requests, the configuration and
-// the simulator's options are made of these.
+// Describes in words what a JSON Schema allows and what a value is. All messages about requests, the configuration and
+// the simulator's options use these words.
 import { quote } from "../domain/errors.ts";
 
-/** The part of JSON Schema that is put into words, and two words of our own. */
+/** The part of JSON Schema that can be described, and two keywords of our own. */
 export interface Described {
   type?: string | string[];
   enum?: unknown[];
@@ -24,9 +24,9 @@ export interface Described {
   pattern?: string;
   additionalProperties?: boolean | Described;
   propertyNames?: Described;
-  /** In place of all the others: what is allowed. Of a map with a pattern for its keys: what keys are allowed. */
+  /** Description of what is allowed, in place of all other keywords. For a map with a key pattern: the allowed keys. */
   allowed?: string;
-  /** Whether a wrong value may be a secret in the wrong place, and is not shown. Default: false. */
+  /** Whether an invalid value may be a misplaced secret and must not be shown. Default: false. */
   secret?: boolean;
 }
 
@@ -73,7 +73,10 @@ function objectIn(schema: Described): string {
   return `an object of at most ${schema.maxProperties} entries, each${keys} and ${values} as value`;
 }
 
-/** Objects that a `type` tells apart are one kind of thing: of type text (with text), tool_call (with id and name). */
+/**
+ * Describes alternatives. Objects with different `type` values are described together: of type text (with text) or
+ * tool_call (with id and name).
+ */
 function alternatives(schemas: Described[]): string {
   const tagged = schemas.filter((s) => s.properties?.type?.const !== undefined);
   if (tagged.length < 2) return schemas.map(described).join(" or ");
@@ -106,7 +109,10 @@ function enumeration(names: readonly string[]): string {
   return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : (names[0] ?? "nothing");
 }
 
-/** Returns a value as it is shown, bounded. Lists and objects are named only: they may be long or nested without end. */
+/**
+ * Formats a value for a message, with bounded length. Lists and objects are only named, because they may be long or
+ * deeply nested.
+ */
 export function shown(value: unknown): string {
   if (typeof value === "string") return quote(value);
   if (Array.isArray(value)) return "a list";

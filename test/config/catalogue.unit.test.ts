@@ -142,7 +142,7 @@ describe("lifecycle", () => {
   });
 
   test.each([
-    [{ modelId: "anthropic.claude-haiku-4-5-20251001-v1:0" }, /through an inference profile only: us\./],
+    [{ modelId: "anthropic.claude-haiku-4-5-20251001-v1:0" }, /only through an inference profile: us\./],
     [{ modelId: "eu.amazon.nova-lite-v1:0" }, /cannot be called from us-east-1/],
     [
       { modelId: "jp.amazon.nova-lite-v1:0", region: "ap-northeast-1" },
