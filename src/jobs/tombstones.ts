@@ -5,10 +5,10 @@
 //
 // A mark is written before the job is removed, so whoever misses the job finds the mark. It stands among the bindings of
 // keys and is swept with them.
-import type { RecordPlace } from "../store/record-store.ts";
+import { serviceCollection, timeKey } from "../store/collection.ts";
 import type { JobsContext } from "./jobs-context.ts";
 
-export const idempotencyPlace: RecordPlace = { collection: "idempotency_keys" };
+const tombstones = serviceCollection<null>({ stored: "idempotency_keys", id: "deleted/*" });
 
 /** So much longer than a binding a mark is kept: no binding to an id outlives the mark, whatever clocks and delays there are. */
 const longerMs = 24 * 3_600_000;
@@ -21,24 +21,14 @@ export async function insertTombstone(
   { id, retryOf }: { id: string; retryOf?: string | undefined },
 ): Promise<void> {
   // The job that was retried can be retried at any time.
-  const order = retryOf === undefined ? orderOf(clock.wall() + longerMs) : forever;
-  await store.records.insert(idempotencyPlace, [{ id: tombstoneId(id), order, value: null }]);
+  const order = retryOf === undefined ? timeKey(clock.wall() + longerMs) : forever;
+  await tombstones(store).insert({ id, order, value: null });
 }
 
 /** Those of the ids (at most 1,000) whose jobs were deleted, for as long as that is remembered. */
 export async function deletedAmong(
-  { records }: Pick<JobsContext["store"], "records">,
+  store: Pick<JobsContext["store"], "records">,
   ids: readonly string[],
 ): Promise<Set<string>> {
-  const tombstones = await records.get(idempotencyPlace, ids.map(tombstoneId));
-  return new Set(ids.filter((id) => tombstones.has(tombstoneId(id))));
-}
-
-/** The order of records by time: so many digits that texts are in the order of the times. */
-export function orderOf(epochMs: number): string {
-  return String(Math.floor(epochMs)).padStart(16, "0");
-}
-
-function tombstoneId(id: string): string {
-  return `deleted/${id}`;
+  return new Set((await tombstones(store).getMany(ids)).keys());
 }

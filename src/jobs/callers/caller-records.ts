@@ -4,11 +4,10 @@
 
 import { newToken } from "../../domain/ids.ts";
 import type { Job, JobHead, JobRecord } from "../../domain/job.ts";
-import type { RecordPlace } from "../../store/record-store.ts";
+import { serviceCollection, timeKey } from "../../store/collection.ts";
 import { wasAbandoned } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { digestOf } from "../submit/idempotency.ts";
-import { idempotencyPlace, orderOf } from "../tombstones.ts";
 
 type Context = Pick<JobsContext, "store" | "clock">;
 
@@ -19,35 +18,34 @@ export interface Holder {
   isKept?: boolean;
 }
 
-const controls: RecordPlace = { collection: "controls" };
+/** By job. */
+const holders = serviceCollection<Holder>({ stored: "idempotency_keys", id: "caller/*" });
+const awaitedJobs = serviceCollection<Awaited>({ stored: "controls", id: "awaited/*", order: "awaited/" });
+/** Awaited jobs that a caller came back for. */
+const takenJobs = serviceCollection<null>({ stored: "idempotency_keys", id: "taken/awaited/*" });
+
 const readAtOnce = 1000;
 /** No caller comes back after this. */
 const keptMs = 24 * 3_600_000;
 
 /** Records that a caller came back. The last one to come back counts. Swept with the idempotency keys. */
 export async function putHolder({ store, clock }: Context, jobId: string, holder: Holder): Promise<void> {
-  await store.records.put(idempotencyPlace, { id: holderId(jobId), order: orderOf(clock.wall()), value: holder });
+  await holders(store).put({ id: jobId, order: timeKey(clock.wall()), value: holder });
 }
 
 /** Who waits for each of these jobs. */
 export async function readHolders({ store }: Context, jobs: readonly JobHead[]): Promise<Map<string, Holder>> {
-  const holders = new Map<string, Holder>();
+  const found = new Map<string, Holder>();
   for (let from = 0; from < jobs.length; from += readAtOnce) {
     const part = jobs.slice(from, from + readAtOnce);
-    const records = await store.records.get(
-      idempotencyPlace,
-      part.map(({ id }) => holderId(id)),
-    );
+    const recorded = await holders(store).getMany(part.map(({ id }) => id));
     for (const { id, waitingCaller } of part) {
-      const found = records.get(holderId(id))?.value as Holder | undefined;
-      if (found) holders.set(id, found);
-      else if (waitingCaller) holders.set(id, { processId: waitingCaller.processId });
+      const holder = recorded.get(id) ?? (waitingCaller && { processId: waitingCaller.processId });
+      if (holder) found.set(id, holder);
     }
   }
-  return holders;
+  return found;
 }
-
-const holderId = (jobId: string) => `caller/${jobId}`;
 
 // ---------------------------------------------------------------- repeated requests
 
@@ -60,11 +58,9 @@ interface Awaited {
 /** Records that a job waits for its caller to repeat the request. Repeating this changes nothing. */
 export async function awaitRetry({ store, clock }: Context, job: Job): Promise<void> {
   const prefix = prefixOf(job);
-  const { items } = await store.records.list(controls, { from: prefix, to: `${prefix}~`, limit: readAtOnce });
-  if (items.some(({ value }) => (value as Awaited).jobId === job.id)) return;
+  for await (const { value } of awaitedJobs(store).all({ prefix })) if (value.jobId === job.id) return;
   const at = clock.wall();
-  const value: Awaited = { jobId: job.id, at };
-  await store.records.put(controls, { id: `${prefix}${orderOf(at)}/${newToken()}`, value });
+  await awaitedJobs(store).insert({ id: `${prefix}${timeKey(at)}/${newToken()}`, value: { jobId: job.id, at } });
 }
 
 /**
@@ -74,13 +70,11 @@ export async function awaitRetry({ store, clock }: Context, job: Job): Promise<v
  */
 export async function takeAwaited({ store, clock }: Context, job: Job): Promise<JobRecord | undefined> {
   const prefix = prefixOf(job);
-  const { items } = await store.records.list(controls, { from: prefix, to: `${prefix}~`, limit: readAtOnce });
-  for (const { id, value } of items) {
-    const taken = { id: `taken/${id}`, order: orderOf(clock.wall()), value: null };
-    const [answer] = await store.records.insert(idempotencyPlace, [taken]);
-    await store.records.remove(controls, [id]);
-    if (answer !== "inserted") continue;
-    const record = await store.get((value as Awaited).jobId);
+  for await (const { id, value } of awaitedJobs(store).all({ prefix })) {
+    const isFirst = await takenJobs(store).insert({ id, order: timeKey(clock.wall()), value: null });
+    await awaitedJobs(store).remove(id);
+    if (!isFirst) continue;
+    const record = await store.get(value.jobId);
     if (record && !wasAbandoned(record)) return record;
   }
   return undefined;
@@ -88,24 +82,16 @@ export async function takeAwaited({ store, clock }: Context, job: Job): Promise<
 
 /** Removes what waits for callers that will not come back any more. */
 export async function sweepAwaited({ store, clock }: Context): Promise<void> {
-  let cursor: string | undefined;
-  do {
-    const page = await store.records.list(controls, { from: awaited, to: `${awaited}~`, limit: readAtOnce, cursor });
-    const old = page.items.filter(({ value }) => (value as Awaited).at < clock.wall() - keptMs);
-    await store.records.remove(
-      controls,
-      old.map(({ id }) => id),
-    );
-    cursor = page.next;
-  } while (cursor !== undefined);
+  for await (const page of awaitedJobs(store).pages()) {
+    const old = page.filter(({ value }) => value.at < clock.wall() - keptMs);
+    await awaitedJobs(store).remove(...old.map(({ id }) => id));
+  }
 }
-
-const awaited = "awaited/";
 
 /** The same for the same request of the same key. */
 function prefixOf(job: Job): string {
   const { tenant, keyId, environment, priority, model, fallbackModels, regions, onUnknown, metadata } = job;
   const { ephemeral, webhookUrl, request } = job;
   const head = [tenant, keyId, environment, priority, model, fallbackModels, regions, onUnknown, metadata];
-  return `${awaited}${digestOf("repeated request", [...head, ephemeral, webhookUrl, request])}/`;
+  return `${digestOf("repeated request", [...head, ephemeral, webhookUrl, request])}/`;
 }

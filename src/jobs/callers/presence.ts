@@ -1,6 +1,6 @@
 // How other processes know that a process which holds calls is alive: it writes a counter every few seconds. Only where
 // several processes share the store. An observer compares counters, not times, so clocks may differ.
-import type { RecordPlace } from "../../store/record-store.ts";
+import { serviceCollection } from "../../store/collection.ts";
 import type { JobsContext } from "../jobs-context.ts";
 
 type Context = Pick<JobsContext, "store">;
@@ -10,18 +10,18 @@ export const beatMs = 3_000;
 /** After so many reads in a row without a change a process counts as dead: 15 s. */
 const deadAfterReads = 5;
 
-const controls: RecordPlace = { collection: "controls" };
-const prefix = "process/";
+/** By process. */
+const beats = serviceCollection<{ beat: number }>({ stored: "controls", id: "process/*", order: "process/" });
 
 /** Returns the function that writes the next beat of a process. */
 export function heartbeat({ store }: Context, processId: string): () => Promise<void> {
   let beat = 0;
-  return () => store.records.put(controls, { id: prefix + processId, value: { beat: ++beat } });
+  return () => beats(store).put({ id: processId, value: { beat: ++beat } });
 }
 
 /** Removes what is on record of a process that is dead. */
 export async function removeProcess({ store }: Context, processId: string): Promise<void> {
-  await store.records.remove(controls, [prefix + processId]);
+  await beats(store).remove(processId);
 }
 
 /** `unknown`: it has not been observed for long enough. */
@@ -63,20 +63,10 @@ export class PresenceObserver {
   async read(): Promise<void> {
     if (this.#isAlone) return;
     const found = new Set<string>();
-    let cursor: string | undefined;
-    do {
-      const page = await this.#context.store.records.list(controls, {
-        from: prefix,
-        to: `${prefix}~`,
-        limit: 1000,
-        cursor,
-      });
-      for (const { id, value } of page.items) {
-        found.add(id.slice(prefix.length));
-        this.#note(id.slice(prefix.length), (value as { beat: number }).beat);
-      }
-      cursor = page.next;
-    } while (cursor !== undefined);
+    for await (const { id, value } of beats(this.#context.store).all()) {
+      found.add(id);
+      this.#note(id, value.beat);
+    }
     for (const id of this.#seen.keys()) if (!found.has(id)) this.#seen.delete(id);
     this.#hasRead = true;
   }

@@ -5,7 +5,7 @@ import type { Settings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { pauseKey } from "../../scheduler/pause-scopes.ts";
 import type { PauseTarget } from "../../scheduler/scheduler.ts";
-import type { RecordPlace } from "../../store/record-store.ts";
+import { serviceCollection } from "../../store/collection.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import type { Pause } from "../pause.ts";
@@ -13,10 +13,9 @@ import { requireAdmin, requireEnvironment } from "../submit/policy.ts";
 
 type Context = Pick<JobsContext, "settings" | "store" | "scheduler" | "clock">;
 
-const place: RecordPlace = { collection: "controls" };
-const prefix = "pause/";
+const pauses = serviceCollection<Pause>({ stored: "controls", id: "pause/*", order: "pause/" });
 /** What an admin key has paused of a tenant stands apart from what the tenant has: each ends its own pause alone. */
-const adminPrefix = `${prefix}admin/`;
+const adminPrefix = "admin/";
 
 /**
  * Pausing twice is no error; the first time and its reason stay.
@@ -33,10 +32,9 @@ export async function pause(context: Context, target: PauseTarget, caller: Calle
     ...(reason !== undefined && { reason }),
     ...(caller.keyId !== undefined && { keyId: caller.keyId }),
   };
-  const id = recordIdOf(target, caller);
-  await store.records.insert(place, [{ id, value: fresh }]);
+  const found = await pauses(store).insertOrGet({ id: recordIdOf(target, caller), value: fresh });
   await scheduler.pause(target);
-  return ((await store.records.get(place, [id])).get(id)?.value as Pause | undefined) ?? fresh;
+  return found;
 }
 
 /**
@@ -46,8 +44,8 @@ export async function pause(context: Context, target: PauseTarget, caller: Calle
 export async function resume({ store, scheduler }: Context, target: PauseTarget, caller: Caller): Promise<void> {
   checkAllowed(target, caller);
   const ofAdmin = adminPrefix + keyOf(target);
-  await store.records.remove(place, caller.admin ? [prefix + keyOf(target), ofAdmin] : [prefix + keyOf(target)]);
-  if (!caller.admin && (await store.records.get(place, [ofAdmin])).size > 0) {
+  await pauses(store).remove(keyOf(target), ...(caller.admin ? [ofAdmin] : []));
+  if (!caller.admin && (await pauses(store).get(ofAdmin))) {
     throw new SluiceError("forbidden", "The tenant was paused with an admin key, and only such a key may resume it.", {
       field: "tenant",
     });
@@ -70,14 +68,9 @@ export async function listPauses(context: Pick<Context, "store">, caller: Caller
 
 /** All that are on record; of a tenant there may be two, its own and an admin's. */
 export async function readPauses({ store }: Pick<Context, "store">): Promise<Pause[]> {
-  const pauses: Pause[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await store.records.list(place, { from: prefix, to: `${prefix}~`, limit: 1000, cursor });
-    pauses.push(...page.items.map(({ value }) => value as Pause));
-    cursor = page.next;
-  } while (cursor !== undefined);
-  return pauses;
+  const found: Pause[] = [];
+  for await (const { value } of pauses(store).all()) found.push(value);
+  return found;
 }
 
 /** Makes the scheduler pause what is paused on record, and nothing else. */
@@ -121,7 +114,7 @@ function unknown(kind: string, name: string): SluiceError {
 }
 
 function recordIdOf(target: PauseTarget, caller: Caller): string {
-  return ("tenant" in target && caller.admin ? adminPrefix : prefix) + keyOf(target);
+  return ("tenant" in target && caller.admin ? adminPrefix : "") + keyOf(target);
 }
 
 function keyOf(target: PauseTarget): string {

@@ -6,14 +6,13 @@ import type { Clock } from "../../domain/clock.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { newToken } from "../../domain/ids.ts";
 import type { Priority } from "../../domain/job.ts";
+import { type HasRecords, serviceCollection, timeKey } from "../../store/collection.ts";
 import type { Page } from "../../store/cursor.ts";
-import type { RecordPlace, RecordStore } from "../../store/record-store.ts";
 import type { Caller, KeyLimits } from "../caller.ts";
 
-const place: RecordPlace = { collection: "api_keys" };
-const pageSize = 1000;
+const apiKeys = serviceCollection<KeyRecord>({ stored: "api_keys" });
 /** Holds a text that every change of the keys replaces: a process that finds the same one need not read them again. */
-const changePlace: RecordPlace = { collection: "controls" };
+const changes = serviceCollection<string>({ stored: "controls" });
 const changeId = "keys/changed";
 
 /** What a key is created with. */
@@ -47,7 +46,7 @@ export interface KeyRecord extends KeyInput {
 
 export interface KeysContext {
   settings: Pick<Settings, "environments" | "models">;
-  store: { records: RecordStore };
+  store: HasRecords;
   clock: Clock;
 }
 
@@ -68,22 +67,16 @@ export async function createKey(context: KeysContext, input: KeyInput): Promise<
  * can read it later: who lost it makes another with the command line.
  */
 export async function createFirstKey(context: KeysContext): Promise<ApiKey | undefined> {
-  const { items } = await context.store.records.list(place, { limit: 1 });
-  if (items.length > 0) return undefined;
+  if ((await apiKeys(context.store).list(1)).length > 0) return undefined;
   const key = newApiKey("first");
   const record = recordOf(context, key, { name: "admin", tenant: "default", admin: true });
-  return (await insert(context, record)) === "inserted" ? key : undefined;
+  return (await insert(context, record)) ? key : undefined;
 }
 
 /** All keys, in the order of their creation. */
-export async function listKeys(context: Pick<KeysContext, "store">): Promise<KeyRecord[]> {
+export async function listKeys({ store }: Pick<KeysContext, "store">): Promise<KeyRecord[]> {
   const found: KeyRecord[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await listKeysPage(context, { limit: pageSize, ...(cursor !== undefined && { cursor }) });
-    found.push(...page.items);
-    cursor = page.next;
-  } while (cursor !== undefined);
+  for await (const { value } of apiKeys(store).all({}, 1000)) found.push(value);
   return found;
 }
 
@@ -96,22 +89,21 @@ export async function listKeysPage(
   { store }: Pick<KeysContext, "store">,
   query: { limit: number; cursor?: string },
 ): Promise<Page<KeyRecord>> {
-  const { items, next } = await store.records.list(place, query);
-  return { items: items.map(({ value }) => value as KeyRecord), ...(next !== undefined && { next }) };
+  const { items, next } = await apiKeys(store).page({}, query);
+  return { items: items.map(({ value }) => value), ...(next !== undefined && { next }) };
 }
 
 /** The keys with these ids, by id. At most 1,000. */
-export async function findKeys(
+export function findKeys(
   { store }: Pick<KeysContext, "store">,
   ids: readonly string[],
 ): Promise<Map<string, KeyRecord>> {
-  const found = await store.records.get(place, ids);
-  return new Map([...found].map(([id, { value }]) => [id, value as KeyRecord]));
+  return apiKeys(store).getMany(ids);
 }
 
 /** A text that is another one after every change of the keys; undefined before the first. */
-export async function keysChange({ store }: Pick<KeysContext, "store">): Promise<unknown> {
-  return (await store.records.get(changePlace, [changeId])).get(changeId)?.value;
+export function keysChange({ store }: Pick<KeysContext, "store">): Promise<string | undefined> {
+  return changes(store).get(changeId);
 }
 
 /**
@@ -119,12 +111,11 @@ export async function keysChange({ store }: Pick<KeysContext, "store">): Promise
  * @throws SluiceError `not_found`
  */
 export async function revokeKey(context: KeysContext, id: string): Promise<KeyRecord> {
-  const stored = /^[a-z0-9]{1,20}$/.test(id) ? (await context.store.records.get(place, [id])).get(id) : undefined;
-  if (!stored) throw new SluiceError("not_found", `There is no API key with the id ${quote(shortened(id))}.`);
-  const record = stored.value as KeyRecord;
+  const record = /^[a-z0-9]{1,20}$/.test(id) ? await apiKeys(context.store).get(id) : undefined;
+  if (!record) throw new SluiceError("not_found", `There is no API key with the id ${quote(shortened(id))}.`);
   if (record.revokedAt !== undefined) return record;
   const revoked = { ...record, revokedAt: context.clock.wall() };
-  await context.store.records.put(place, { id, order: orderOf(record), value: revoked });
+  await apiKeys(context.store).put({ id, order: orderOf(record), value: revoked });
   await noteChange(context);
   return revoked;
 }
@@ -157,16 +148,17 @@ export function weightsOf(keys: readonly KeyRecord[]): Record<string, number> {
   return Object.fromEntries(weights);
 }
 
-async function insert(context: KeysContext, record: KeyRecord): Promise<"inserted" | "exists"> {
-  const entry = { id: record.id, order: orderOf(record), value: record };
-  const [answer] = await context.store.records.insert(place, [entry]);
+async function insert(context: KeysContext, record: KeyRecord): Promise<boolean> {
+  const isNew = await apiKeys(context.store).insert({ id: record.id, order: orderOf(record), value: record });
   await noteChange(context);
-  return answer!;
+  return isNew;
 }
 
 /** A failure takes nothing back: the key is on record, and other processes notice the change later. */
 async function noteChange({ store }: KeysContext): Promise<void> {
-  await store.records.put(changePlace, { id: changeId, value: newToken() }).catch(() => {});
+  await changes(store)
+    .put({ id: changeId, value: newToken() })
+    .catch(() => {});
 }
 
 function recordOf({ clock }: KeysContext, { id, hash, hint }: ApiKey, input: KeyInput): KeyRecord {
@@ -175,7 +167,7 @@ function recordOf({ clock }: KeysContext, { id, hash, hint }: ApiKey, input: Key
 }
 
 function orderOf({ createdAt, id }: KeyRecord): string {
-  return `${String(createdAt).padStart(16, "0")}/${id}`;
+  return `${timeKey(createdAt)}/${id}`;
 }
 
 /** Somebody who pastes a whole key here must not find its secret in a log. */

@@ -2,7 +2,7 @@
 // and erased whatever dies in between: whoever answered the caller erases them at once, and a sweep does so again after
 // a while, in case that nobody did or a write that was under way brought them back. Only the sweep removes the mark.
 import type { Job, JobRecord } from "../../domain/job.ts";
-import type { RecordPlace } from "../../store/record-store.ts";
+import { environmentCollection } from "../../store/collection.ts";
 import type { JobsContext } from "../jobs-context.ts";
 
 type Context = Pick<JobsContext, "store" | "clock" | "log">;
@@ -11,11 +11,14 @@ type Context = Pick<JobsContext, "store" | "clock" | "log">;
 const settledMs = 60_000;
 /** A mark without a job: it was never stored. */
 const strayMs = 3_600_000;
-const pageSize = 500;
 
-function place(environment: string): RecordPlace {
-  return { collection: "ephemeral", environment };
+interface Mark {
+  /** Milliseconds since the epoch. */
+  submittedAt: number;
 }
+
+/** By job. */
+const marksIn = environmentCollection<Mark>({ stored: "ephemeral" });
 
 /** To be called before the jobs are stored. */
 export async function markEphemeral({ store }: Pick<Context, "store">, jobs: readonly Job[]): Promise<void> {
@@ -23,7 +26,7 @@ export async function markEphemeral({ store }: Pick<Context, "store">, jobs: rea
   for (const environment of new Set(ephemeral.map((job) => job.environment))) {
     const own = ephemeral.filter((job) => job.environment === environment);
     const marks = own.map(({ id, submittedAt }) => ({ id, value: { submittedAt } }));
-    await store.records.insert(place(environment), marks);
+    await marksIn(store, environment).insertAll(marks);
   }
 }
 
@@ -40,16 +43,13 @@ export async function eraseAnswered({ store, log }: Context, { job, outcome }: J
 /** Erases the texts of all jobs that are marked and have ended a while ago. */
 export async function sweepEphemeral(context: Context, environments: readonly string[]): Promise<void> {
   for (const environment of environments) {
-    let cursor: string | undefined;
-    do {
-      const page = await context.store.records.list(place(environment), { limit: pageSize, cursor });
-      for (const { id, value } of page.items) await sweep(context, environment, id, value as { submittedAt: number });
-      cursor = page.next;
-    } while (cursor !== undefined);
+    for await (const { id, value } of marksIn(context.store, environment).all()) {
+      await sweep(context, environment, id, value);
+    }
   }
 }
 
-async function sweep({ store, clock }: Context, environment: string, id: string, mark: { submittedAt: number }) {
+async function sweep({ store, clock }: Context, environment: string, id: string, mark: Mark) {
   const now = clock.wall();
   const record = await store.get(id);
   if (record) {
@@ -58,5 +58,5 @@ async function sweep({ store, clock }: Context, environment: string, id: string,
   } else if (mark.submittedAt > now - strayMs) {
     return;
   }
-  await store.records.remove(place(environment), [id]);
+  await marksIn(store, environment).remove(id);
 }

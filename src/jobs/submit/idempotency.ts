@@ -11,14 +11,18 @@
 import { createHash } from "node:crypto";
 import { SluiceError } from "../../domain/errors.ts";
 import { printJson } from "../../domain/json-text.ts";
+import { serviceCollection, timeKey } from "../../store/collection.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
-import { deletedAmong, orderOf, idempotencyPlace as place } from "../tombstones.ts";
+import { deletedAmong } from "../tombstones.ts";
 import { checkDepth } from "./json-values.ts";
 
 /** How long a key is kept at least. */
 const keptMs = 24 * 3_600_000;
 const sweptAtOnce = 1000;
+
+/** By a hash of tenant and key. */
+const bindings = serviceCollection<Binding>({ stored: "idempotency_keys" });
 
 /** Identifies a request that is to be carried out once. */
 export interface Once {
@@ -75,14 +79,13 @@ export async function bindOnce<T>(
 ): Promise<Bound<T>> {
   if (once === undefined) return { id: newId() };
   const record = (recordId: string, id: string) => {
-    const value: Binding = { id, digest: once.digest };
-    return { id: recordId, order: orderOf(clock.wall()), value };
+    return { id: recordId, order: timeKey(clock.wall()), value: { id, digest: once.digest } };
   };
   const first = firstRecordId(caller, once);
   for (let recordId = first; ; ) {
     const offered = newId();
-    const [answer] = await store.records.insert(place, [record(recordId, offered)]);
-    const id = answer === "inserted" ? offered : await boundId(store, recordId, once);
+    const isNew = await bindings(store).insert(record(recordId, offered));
+    const id = isNew ? offered : await boundId(store, recordId, once);
     // The record was swept since.
     if (id === undefined) continue;
     const existing = id === offered ? undefined : await findKept(store, id, find);
@@ -90,7 +93,7 @@ export async function bindOnce<T>(
       recordId = nextRecordId(first, id);
       continue;
     }
-    if (recordId !== first) await store.records.put(place, record(first, id));
+    if (recordId !== first) await bindings(store).put(record(first, id));
     return existing === undefined ? { id } : { id, existing };
   }
 }
@@ -101,12 +104,8 @@ interface Binding {
 }
 
 /** @throws SluiceError `idempotency_conflict` */
-async function boundId(
-  { records }: Pick<JobsContext["store"], "records">,
-  recordId: string,
-  { digest }: Once,
-): Promise<string | undefined> {
-  const binding = (await records.get(place, [recordId])).get(recordId)?.value as Binding | undefined;
+async function boundId(store: JobsContext["store"], recordId: string, { digest }: Once): Promise<string | undefined> {
+  const binding = await bindings(store).get(recordId);
   if (binding && binding.digest !== digest) throw conflict();
   return binding?.id;
 }
@@ -142,14 +141,10 @@ export function digestOf(operation: string, body: unknown): string {
 
 /** Removes keys and tombstones whose time is over. */
 export async function sweepIdempotencyKeys({ store, clock }: Pick<JobsContext, "store" | "clock">): Promise<void> {
-  const to = orderOf(clock.wall() - keptMs);
-  for (;;) {
-    const { items, next } = await store.records.list(place, { to, limit: sweptAtOnce });
-    await store.records.remove(
-      place,
-      items.map((item) => item.id),
-    );
-    if (next === undefined) return;
+  // Tombstones and callers are in the same stored collection, in the order of the same times.
+  const before = timeKey(clock.wall() - keptMs);
+  for await (const page of bindings(store).pages({ before }, sweptAtOnce)) {
+    await bindings(store).remove(...page.map(({ id }) => id));
   }
 }
 

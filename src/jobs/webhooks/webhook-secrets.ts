@@ -2,7 +2,7 @@
 // tenant and a number, of which the first one wins, so that all processes sign with the same. A new one signs beside the
 // one before it for a day, so that receivers can change over.
 import { createHash, randomBytes } from "node:crypto";
-import type { RecordPlace } from "../../store/record-store.ts";
+import { numberKey, serviceCollection } from "../../store/collection.ts";
 import type { JobsContext } from "../jobs-context.ts";
 
 type Context = Pick<JobsContext, "store" | "clock">;
@@ -25,7 +25,8 @@ interface Stored extends WebhookSecret {
   number: number;
 }
 
-const place: RecordPlace = { collection: "webhook_secrets" };
+/** By a hash of the tenant, and the number of the secret. */
+const secrets = serviceCollection<Stored>({ stored: "webhook_secrets" });
 const overlapMs = 24 * 3_600_000;
 
 /** Makes the first one if there is none. */
@@ -54,20 +55,14 @@ export async function rotateSecret(context: Context, tenant: string): Promise<Te
 
 /** The last two, latest first. */
 async function latestOf({ store }: Context, tenant: string): Promise<Stored[]> {
-  const prefix = hashOf(tenant);
-  const { items } = await store.records.list(place, {
-    from: `${prefix}/`,
-    to: `${prefix}0`,
-    descending: true,
-    limit: 2,
-  });
-  return items.map(({ value }) => value as Stored);
+  const latest = await secrets(store).list(2, { prefix: `${hashOf(tenant)}/`, descending: true });
+  return latest.map(({ value }) => value);
 }
 
 async function insert({ store, clock }: Context, tenant: string, number: number): Promise<void> {
   const secret = `whsec_${randomBytes(32).toString("base64")}`;
   const value: Stored = { tenant, number, secret, createdAt: clock.wall() };
-  await store.records.insert(place, [{ id: `${hashOf(tenant)}/${String(number).padStart(8, "0")}`, value }]);
+  await secrets(store).insert({ id: `${hashOf(tenant)}/${numberKey(number, 8)}`, value });
 }
 
 /** A tenant may have any characters in its name, a key of a record may not. */
