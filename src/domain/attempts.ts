@@ -30,7 +30,7 @@ export function mayTry(job: JobHead, earlier: readonly Attempt[], maxFailedTries
       ok: false,
       error: {
         code: "unknown_end",
-        message: `Attempt ${unknown[0]!.n} ended without an answer and may have been billed; the job asked not to be tried again then (on_unknown: fail).`,
+        message: `Attempt ${unknown[0]!.n} ended without an answer and may have been billed; the job does not allow another attempt (on_unknown: fail).`,
       },
     };
   }

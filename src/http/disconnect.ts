@@ -32,5 +32,5 @@ export function disconnectSignal(reply: FastifyReply, closing: AbortSignal): Abo
 export function disconnectError(closing: AbortSignal): SluiceError {
   return closing.aborted
     ? (closing.reason as SluiceError)
-    : new SluiceError("wait_timeout", "The caller has gone before there was an answer.");
+    : new SluiceError("wait_timeout", "The client disconnected before the answer was ready.");
 }

@@ -1,5 +1,5 @@
 // One shape for every error, whoever raised it: our own checks, Fastify, or Node's HTTP parser.
-import { STATUS_CODES } from "node:http";
+import { maxHeaderSize, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
@@ -90,7 +90,7 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
 }
 
 export function notFound(request: FastifyRequest): SluiceError {
-  return new SluiceError("not_found", `There is nothing at ${request.method} ${request.url.slice(0, 200)}.`);
+  return new SluiceError("not_found", `There is no route for ${request.method} ${request.url.slice(0, 200)}.`);
 }
 
 function asSluiceError(error: unknown, request: FastifyRequest): SluiceError {
@@ -99,12 +99,15 @@ function asSluiceError(error: unknown, request: FastifyRequest): SluiceError {
   if (request.is404 && (code === "invalid_json" || code.startsWith("FST_ERR_CTP_"))) return notFound(request);
   if (error instanceof SluiceError) return error;
   switch (code) {
-    case "FST_ERR_CTP_BODY_TOO_LARGE":
-      return new SluiceError("too_large", "The body is larger than the service takes.", { field: "body" });
+    case "FST_ERR_CTP_BODY_TOO_LARGE": {
+      const { bodyLimit } = request.routeOptions;
+      const text = `The body is larger than ${bodyLimit} bytes (limits.maxRequestBytes).`;
+      return new SluiceError("too_large", text, { field: "body" });
+    }
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
       return new SluiceError("unsupported_media_type", jsonExpected);
     case "FST_ERR_CTP_EMPTY_JSON_BODY":
-      return new SluiceError("invalid_json", "The body is empty; a JSON object is expected.");
+      return new SluiceError("invalid_json", "The body must be a JSON object; got an empty body.");
     case "FST_ERR_BAD_URL":
       return new SluiceError(
         "invalid_request",
@@ -112,7 +115,7 @@ function asSluiceError(error: unknown, request: FastifyRequest): SluiceError {
       );
   }
   if (statusCode >= 400 && statusCode < 500) return new SluiceError("invalid_request", `${message}.`);
-  return new SluiceError("internal", "Something went wrong inside the service.", {}, { cause: error });
+  return new SluiceError("internal", "The service failed to process the request.", {}, { cause: error });
 }
 
 /** For Fastify's clientErrorHandler: what Node could not even read as a request. There is no reply object then. */
@@ -124,9 +127,9 @@ export function answerClientError(error: Pick<ConnectionError, "code">, socket: 
   const code = error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "request_timeout" : "invalid_request";
   const message =
     code === "request_timeout"
-      ? "The request did not arrive in time."
+      ? "The request did not arrive completely before the timeout."
       : error.code === "HPE_HEADER_OVERFLOW"
-        ? "The headers are too large."
+        ? `The headers are larger than ${maxHeaderSize} bytes.`
         : "The request is not valid HTTP.";
   const { status, advice } = errorTable[code];
   const body = JSON.stringify({ error: { code, message, advice } });

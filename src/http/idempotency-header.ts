@@ -1,7 +1,7 @@
 // The header Idempotency-Key: see jobs/idempotency.ts.
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
-import { SluiceError } from "../domain/errors.ts";
+import { quote, SluiceError } from "../domain/errors.ts";
 import { digestOf, type Once } from "../jobs/submit/idempotency.ts";
 
 /** For the `headers` of a route's schema: shows the header in the documentation. It is checked by `onceOf`. */
@@ -26,9 +26,13 @@ export function onceOf(request: Pick<FastifyRequest, "headers" | "body">, operat
   const key = request.headers["idempotency-key"];
   if (key === undefined) return undefined;
   if (typeof key !== "string" || !allowed.test(key)) {
-    throw new SluiceError("invalid_request", "Idempotency-Key must be 1 to 255 printable ASCII characters.", {
-      field: "Idempotency-Key",
-    });
+    throw new SluiceError(
+      "invalid_request",
+      `Idempotency-Key must be 1 to 255 printable ASCII characters; got ${quote(String(key))}.`,
+      {
+        field: "Idempotency-Key",
+      },
+    );
   }
   return { key, digest: digestOfRequest(request, operation) };
 }

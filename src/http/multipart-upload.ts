@@ -52,7 +52,7 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
     await complete;
     if (mistake) throw mistake;
     const purpose = values.get("purpose");
-    if (purpose === undefined) throw badForm("purpose is required.", "purpose");
+    if (purpose === undefined) throw badForm("purpose is required. Set it to batch.", "purpose");
     const [anchor, seconds] = [values.get(anchorField), values.get(secondsField)];
     const expires = anchor !== undefined || seconds !== undefined;
     return {
@@ -71,7 +71,7 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
     // Whoever reads it hears of it; without a listener of its own it would end the process once nobody does.
     stream.on("error", () => {});
     if (name !== "file" || storing) {
-      mistake ??= storing ? badForm("There must be one file.", "file") : unexpected(name);
+      mistake ??= storing ? badForm("The form must have exactly one file; got several.", "file") : unexpected(name);
       stream.resume();
       return;
     }
@@ -86,7 +86,7 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
   try {
     // What goes wrong with the file is heard of before the form is complete.
     await Promise.race([complete, failureOf(() => storing, busboy)]);
-    if (!storing) throw mistake ?? badForm("file is required.", "file");
+    if (!storing) throw mistake ?? badForm("file is required. Send the file as the form field named file.", "file");
     return await storing;
   } catch (error) {
     request.unpipe(busboy);
@@ -135,7 +135,7 @@ function tooLarge(maxBytes: number): SluiceError {
 }
 
 function unexpected(name: string): SluiceError {
-  return badForm(`${quote(name)} is not a known field; known are: ${fields.join(", ")}.`, name.slice(0, 100));
+  return badForm(`${quote(name)} is not a known field; known fields: ${fields.join(", ")}.`, name.slice(0, 100));
 }
 
 function badForm(message: string, field?: string): SluiceError {

@@ -154,10 +154,10 @@ function tooMuch(tenant: string, setting: number, byDisk: number): SluiceError {
   const why =
     setting <= byDisk
       ? `${setting} bytes in all (limits.maxTenantFileBytes)`
-      : `${byDisk} bytes in all, half of what the disk has for files`;
+      : `${byDisk} bytes in all, half of the disk space for files`;
   return new SluiceError(
     "limit_exceeded",
-    `The files of the tenant ${tenant} may have ${why}, and this one would exceed that. Delete files or batches that are no longer needed.`,
+    `The files of the tenant ${tenant} may have at most ${why}; this file would exceed that. Delete files or batches that you no longer need.`,
     { field: "file" },
   );
 }

@@ -60,7 +60,7 @@ function dearest(
       if (cost === undefined) {
         throw new SluiceError(
           "forbidden",
-          `The API key has a budget, and the price of ${name} is not known. Prices can stand in the configuration, under catalogue.`,
+          `The API key has a budget, but the price of ${name} is not known. Set its prices in the configuration, under catalogue.`,
           { field: "model" },
         );
       }
@@ -89,21 +89,21 @@ export function refusalOf(
   if (maxWaiting !== undefined && reserved.jobs + wanted.jobs > maxWaiting) {
     return new SluiceError(
       "limit_exceeded",
-      `The API key may have ${counted(maxWaiting, "job")} waiting or running at a time; ${reserved.jobs} wait or run now.`,
+      `The API key may have ${counted(maxWaiting, "job")} waiting or running at a time; it has ${reserved.jobs} now.`,
     );
   }
   if (dailyTokens !== undefined && today.tokens + reserved.tokens + wanted.tokens > dailyTokens) {
     return new SluiceError(
       "limit_exceeded",
-      `The API key may use ${counted(dailyTokens, "token")} per UTC day; ${today.tokens} are used${ofWhich(today.estimated?.tokens)}, ${reserved.tokens} set aside ` +
-        `for its waiting jobs, and this would take up to ${wanted.tokens}.`,
+      `The API key may use ${counted(dailyTokens, "token")} per UTC day; ${today.tokens} are used${ofWhich(today.estimated?.tokens)}, ${reserved.tokens} are reserved ` +
+        `for unfinished jobs, and this request needs up to ${wanted.tokens}.`,
     );
   }
   if (budgetUsd !== undefined && toUsd(month.nanoUsd + reserved.nanoUsd + wanted.nanoUsd) > budgetUsd) {
     return new SluiceError(
       "budget_exceeded",
-      `The API key may spend ${usd(budgetUsd)} per month (UTC); ${usd(toUsd(month.nanoUsd))} are spent${ofWhich(month.estimated?.nanoUsd, (n) => usd(toUsd(n)))}, ${usd(toUsd(reserved.nanoUsd))} set ` +
-        `aside for its waiting jobs, and this would take up to ${usd(toUsd(wanted.nanoUsd))}.`,
+      `The API key may spend ${usd(budgetUsd)} per month (UTC); ${usd(toUsd(month.nanoUsd))} are spent${ofWhich(month.estimated?.nanoUsd, (n) => usd(toUsd(n)))}, ${usd(toUsd(reserved.nanoUsd))} are ` +
+        `reserved for unfinished jobs, and this request needs up to ${usd(toUsd(wanted.nanoUsd))}.`,
     );
   }
   return undefined;

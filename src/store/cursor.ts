@@ -40,13 +40,15 @@ export function decodeCursor<Key extends CursorKey>(cursor: string, example: Key
   } catch {
     // Not JSON: refused below like every other text.
   }
-  throw new SluiceError("invalid_request", "The cursor is not one that this service gave out.", { field: "cursor" });
+  throw new SluiceError("invalid_request", "cursor must be the next_cursor of an earlier response.", {
+    field: "cursor",
+  });
 }
 
 /** @throws SluiceError `invalid_request` */
 export function checkLimit(limit: number, max: number): void {
   if (Number.isInteger(limit) && limit >= 1 && limit <= max) return;
-  throw new SluiceError("invalid_request", `The limit is ${limit}; it must be a whole number from 1 to ${max}.`, {
+  throw new SluiceError("invalid_request", `limit must be a whole number from 1 to ${max}; got ${limit}.`, {
     field: "limit",
   });
 }

@@ -62,7 +62,7 @@ function unknown(path: Path, known: readonly string[], part: string): SluiceErro
   const name = String(path.at(-1)).slice(0, 100);
   const holder = fieldOf(path.slice(0, -1));
   const what = `${part === "querystring" ? "query parameter" : "field"}${holder === "" ? "" : ` of ${holder}`}`;
-  const hint = name === "dry_run" ? " There is no dry run here." : "";
+  const hint = name === "dry_run" ? " This call has no dry run." : "";
   const message = `${quote(name)} ${unknownText(what, name, known)}.${hint}`;
   return new SluiceError("invalid_request", message, { field: fieldOf(path) });
 }

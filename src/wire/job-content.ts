@@ -184,7 +184,7 @@ function argumentsOf({ arguments: text, input }: { arguments?: string; input?: u
     throw new SluiceError("invalid_request", message, { field: place });
   };
   if (text !== undefined) {
-    return input === undefined ? text : refuse(`Give either ${field}.arguments or ${place}, not both.`);
+    return input === undefined ? text : refuse(`Set either ${field}.arguments or ${place}, not both.`);
   }
   if (input === undefined || input === null) return "{}";
   if (typeof input !== "object" || Array.isArray(input)) {

@@ -128,7 +128,7 @@ interface Asked {
 function askedOf(body: EnqueueBody | JobBody): Asked {
   const messages = "messages" in body ? body.messages : undefined;
   if (messages && body.prompt !== undefined) {
-    throw new SluiceError("invalid_request", "Give either prompt or messages, not both.", { field: "messages" });
+    throw new SluiceError("invalid_request", "Set either prompt or messages, not both.", { field: "messages" });
   }
   if (!messages) {
     if (body.prompt === undefined) {

@@ -285,11 +285,11 @@ function sentence(on: WaitingOn): string {
     case "turn":
       return "It may start at any moment.";
     case "fairness":
-      return "It waits for its turn: other jobs go first.";
+      return "Other jobs are ahead of it in the queue.";
     case "paused":
       return `It waits until ${pausedPart(on.target)} is resumed: an operator has paused it.`;
     case "quota":
-      return `It waits for room in the quota ${on.quota} of ${on.deployment}.`;
+      return `It waits for free capacity in the quota ${on.quota} of ${on.deployment}.`;
     case "concurrency":
       return `It waits for one of the running calls of ${on.deployment} to end.`;
     case "cool_down":
@@ -297,7 +297,7 @@ function sentence(on: WaitingOn): string {
     case "out_of_service":
       return `It waits for ${on.deployment}, which is out of service: ${ended(on.reason)}`;
     case "refused":
-      return `${on.deployment} refused it. It is called again in a while, and fails if others are served: ${ended(on.reason)}`;
+      return `${on.deployment} refused it. Sluice tries again later, and fails the job if other jobs are served: ${ended(on.reason)}`;
     case "configuration":
       return `It waits for another configuration: ${ended(on.reason)}`;
     case "delay":

@@ -210,7 +210,7 @@ async function failImpossible(
     const known = [model, ...fallbackModels].some((alias) => Object.hasOwn(models, alias));
     const waitedS = Math.round(scheduler.missingModelWaitMs / 1000);
     const gone =
-      `The configuration has no model ${model}. The job has waited ${waitedS} s for it ` +
+      `The configuration has no model ${model}. The job waited ${waitedS} s for it ` +
       `(scheduler.missingModelWaitMs). Send the job again with one of: ${Object.keys(models).join(", ")}.`;
     const error = known ? { code: "exceeds_quota", message: reason } : { code: "unknown_model", message: gone };
     const outcome = { status: "failed" as const, at: context.clock.wall(), error };

@@ -162,7 +162,7 @@ test("a form that is compressed, or only says that it is", async () => {
     error: {
       code: "unsupported_media_type",
       param: "Content-Encoding",
-      message: expect.stringContaining("The body must be sent as it is, without Content-Encoding."),
+      message: expect.stringContaining('Content-Encoding "gzip" is not supported. Send the body uncompressed.'),
     },
   });
   expect((await client.files.list()).data.length).toBe(before);

@@ -75,7 +75,7 @@ test("B5: the results of a batch count and are never refused; deleting the batch
   expect(await upload("d", "x".repeat(limit))).toMatchObject({ status: 200 });
 });
 
-test("B5: no tenant gets more than half of what the disk has for files", async () => {
+test("B5: no tenant gets more than half of the disk space for files", async () => {
   const settings = testSettings({ limits: { minFreeDiskBytes: 1_000 } });
   let free = 101_000;
   const space = new FileSpace(
@@ -97,7 +97,7 @@ test("B5: no tenant gets more than half of what the disk has for files", async (
   };
   await expect(put("1", "a", 50_001)).rejects.toMatchObject({ code: "limit_exceeded" });
   await put("1", "a", 50_000);
-  await expect(put("2", "a", 1)).rejects.toThrow("half of what the disk has for files");
+  await expect(put("2", "a", 1)).rejects.toThrow("half of the disk space for files");
   await put("2", "b", 25_000);
   await expect(put("3", "b", 1)).rejects.toMatchObject({ code: "limit_exceeded" });
   await put("3", "c", 12_500);

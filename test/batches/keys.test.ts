@@ -102,7 +102,7 @@ test("a batch within the limits runs, and what it used counts", async () => {
   await untilStatus(limited, (await createBatch(limited, lines(3))).id, "completed");
   // 15 tokens each: the second batch fits, four lines at their full length would not.
   const batch = await untilStatus(limited, (await createBatch(limited, lines(8))).id, "failed");
-  expect(batch.errors?.data?.[0]?.message).toMatch(/45 are used, 0 set aside/);
+  expect(batch.errors?.data?.[0]?.message).toMatch(/45 are used, 0 are reserved/);
   await untilStatus(limited, (await createBatch(limited, lines(2))).id, "completed");
 });
 

@@ -70,8 +70,8 @@ test("point 10: enqueue --wait prints position, reason and expected start, and s
   });
   const service = await answering([
     accepted,
-    waiting(3, "It waits for its turn: other jobs go first.", "2030-01-01T00:00:40Z"),
-    waiting(3, "It waits for its turn: other jobs go first.", "2030-01-01T00:00:41Z"),
+    waiting(3, "Other jobs are ahead of it in the queue.", "2030-01-01T00:00:40Z"),
+    waiting(3, "Other jobs are ahead of it in the queue.", "2030-01-01T00:00:41Z"),
     waiting(1, "The model m has been paused since 2030-01-01T00:00:00.000Z: maintenance.", null),
     { body: { ...job, status: "in_progress", position: null, attempts: [{ deployment: "bedrock/us-east-1/m" }] } },
     { body: completed },
@@ -80,7 +80,7 @@ test("point 10: enqueue --wait prints position, reason and expected start, and s
   expect(result).toMatchObject({ code: 0, stdout: "Because of Rayleigh scattering.\n" });
   expect(result.stderr.split("\n")).toEqual([
     `Job ${jobId} is accepted; waiting for its answer.`,
-    "Queued at position 3. It waits for its turn: other jobs go first. Expected start: 2030-01-01T00:00:40Z.",
+    "Queued at position 3. Other jobs are ahead of it in the queue. Expected start: 2030-01-01T00:00:40Z.",
     "Queued at position 1. The model m has been paused since 2030-01-01T00:00:00.000Z: maintenance.",
     "Running on bedrock/us-east-1/m.",
     "",
@@ -130,7 +130,7 @@ test("a refusal of the service is printed with its code and advice, and exits 1"
 
   expect(result).toMatchObject({ code: 1, stdout: "" });
   expect(result.stderr).toBe(
-    "unknown_environment: There is no environment DEV.\nUse one of the environments of the configuration.\n",
+    "unknown_environment: There is no environment DEV.\nUse an environment that the configuration defines.\n",
   );
 });
 

@@ -48,7 +48,7 @@ describe.skipIf(withoutRedis())("sluice import-queue", () => {
 
     const refused = await run(args, { cwd });
     expect(refused).toMatchObject({ code: 1, stdout: "" });
-    expect(refused.stderr).toMatch(/^The data folder .* is in use by .* Stop that one first/);
+    expect(refused.stderr).toMatch(/^The data folder .* is in use by .* Stop that process/);
     expect(await redis.lrange(list, 0, -1)).toEqual([empty]);
 
     await redis.del(list);

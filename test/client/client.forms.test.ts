@@ -105,7 +105,7 @@ describeForm((mode) => {
       status: 400,
       code: "unknown_environment",
       field: "environment",
-      advice: "Use one of the environments of the configuration.",
+      advice: "Use an environment that the configuration defines.",
       requestId: expect.any(String),
     });
     const missing = "019ab2c4-5d6e-7f80-9123-456789abcdef";

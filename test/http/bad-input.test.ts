@@ -35,7 +35,7 @@ const badSubmits: [name: string, body: unknown, ...Expected][] = [
   ["a list", [], "invalid_json", undefined, "The body must be a JSON object; got a list."],
   ["a number", 5, "invalid_json", undefined, "The body must be a JSON object; got 5."],
   ["text", JSON.stringify("x"), "invalid_json", undefined, 'The body must be a JSON object; got "x".'],
-  ["nothing", "", "invalid_json", undefined, "The body is empty; a JSON object is expected."],
+  ["nothing", "", "invalid_json", undefined, "The body must be a JSON object; got an empty body."],
   ["half an object", '{"prompt":', "invalid_json"],
   [
     "bytes that are no UTF-8",
@@ -316,7 +316,7 @@ const badJobs: [name: string, body: unknown, ...Expected][] = [
     { ...good, regions: ["eu-west-1"] },
     "invalid_request",
     "regions",
-    "regions must name a region that serves llama3-3-70b: us-east-1.",
+    "regions: no deployment of llama3-3-70b serves eu-west-1; available: us-east-1.",
   ],
   ["an unknown fallback", { ...good, fallback_models: ["gpt"] }, "unknown_model", "fallback_models"],
   ["on_unknown", { ...good, on_unknown: "ask" }, "invalid_request", "on_unknown"],
@@ -463,7 +463,7 @@ describe("other requests", () => {
     expectError(await server.post("/enqueue", gzipSync(JSON.stringify(good)), headers), [
       "unsupported_media_type",
       "Content-Encoding",
-      "The body must be sent as it is, without Content-Encoding.",
+      'Content-Encoding "gzip" is not supported. Send the body uncompressed.',
     ]);
     const answer = await server.post("/enqueue", good, { ...headers, "content-encoding": "identity" });
     expect(answer.status).toBe(200);

@@ -48,7 +48,7 @@ test("E7: half of a surrogate pair anywhere in a body is refused with its place,
       [{ [half]: 1 }, "A name of the body"],
     ];
     for (const [body, field] of bodies) {
-      const message = `${field} must be valid Unicode; it holds half of a surrogate pair.`;
+      const message = `${field} must be valid Unicode; it contains half of a surrogate pair.`;
       const answer = await send(method, urlOf(path), JSON.stringify(body));
       expect(answer, `${method} ${path} ${JSON.stringify(body)}`).toMatchObject({ status: 400, field, message });
       count++;

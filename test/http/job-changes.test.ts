@@ -111,7 +111,7 @@ describe("DELETE", () => {
     await server.post(`/v1/jobs/${id}/cancel`);
     expect((await send("DELETE", id)).body.error).toMatchObject({
       code: "conflict",
-      message: "The job cannot be deleted: a call of it may still run; try again later.",
+      message: "The job cannot be deleted: one of its calls may still be running; try again later.",
     });
     await server.context.store.endAttempt("UAT", id, n, { result: "aborted", at: Date.now() });
     expect((await send("DELETE", id)).status).toBe(200);

@@ -92,7 +92,7 @@ test.each([
   [{ input: [1] }, `${place}.input must be an object; got a list.`],
   [{ input: 5 }, `${place}.input must be an object; got a number.`],
   [{ input: true }, `${place}.input must be an object; got a boolean.`],
-  [{ input: {}, arguments: "{}" }, `Give either ${place}.arguments or ${place}.input, not both.`],
+  [{ input: {}, arguments: "{}" }, `Set either ${place}.arguments or ${place}.input, not both.`],
 ])("C12: a tool call with %j is refused, with the place", async (fields, message) => {
   const { status, body } = await server.post("/v1/jobs", { environment: "UAT", ...aCall(fields) });
   expect([status, body.error.field, body.error.message]).toEqual([400, `${place}.input`, message]);

@@ -51,12 +51,12 @@ test("jobs at a time: one more is refused and not written, until one has ended",
   const [first] = [(await caller.post("/enqueue", ask())).body.job_id, await caller.post("/v1/jobs", ask())];
   const before = await server.context.countJobs();
   for (const url of ["/enqueue", "/v1/jobs"]) {
-    expectRefused(await caller.post(url, ask()), 429, "limit_exceeded", /may have 2 jobs .*; 2 wait or run now/);
+    expectRefused(await caller.post(url, ask()), 429, "limit_exceeded", /may have 2 jobs .*; it has 2 now/);
   }
   expect(await server.context.countJobs()).toBe(before);
   await server.context.end(first, { status: "failed", error: { code: "internal", message: "x" } });
   expect((await caller.post("/enqueue", ask())).status).toBe(200);
-  expectRefused(await caller.post("/enqueue", ask()), 429, "limit_exceeded", /2 wait or run/);
+  expectRefused(await caller.post("/enqueue", ask()), 429, "limit_exceeded", /it has 2 now/);
 });
 
 test("of many at once no more are taken than there is room for", async () => {
@@ -75,11 +75,11 @@ test("tokens of the day: what is set aside counts until the job ends, then what 
     await caller.post("/enqueue", ask()),
     429,
     "limit_exceeded",
-    /250 tokens per UTC day; 0 are used, 2\d\d set/,
+    /250 tokens per UTC day; 0 are used, 2\d\d are reserved/,
   );
   await server.context.end(first, { status: "completed", text: "x", usage: { input: 4, output: 6, cacheRead: 1 } });
   expect((await caller.post("/enqueue", ask())).status).toBe(200);
-  expectRefused(await caller.post("/enqueue", ask()), 429, "limit_exceeded", /; 11 are used, 2\d\d set/);
+  expectRefused(await caller.post("/enqueue", ask()), 429, "limit_exceeded", /; 11 are used, 2\d\d are reserved/);
 });
 
 test("the budget of the month: 402, in dollars", async () => {
@@ -92,7 +92,7 @@ test("the budget of the month: 402, in dollars", async () => {
     await caller.post("/enqueue", ask()),
     402,
     "budget_exceeded",
-    /\$2\.5 per month .*; \$0 are spent, \$2\.\d+ set/,
+    /\$2\.5 per month .*; \$0 are spent, \$2\.\d+ are reserved/,
   );
   await server.context.end(first, {
     status: "completed",
@@ -125,9 +125,9 @@ test("a restart changes nothing: what is set aside and what was used are on reco
 
   const after = await start();
   expect((await after.as(key).post("/enqueue", ask())).status).toBe(200);
-  expectRefused(await after.as(key).post("/enqueue", ask()), 429, "limit_exceeded", /2 wait or run/);
+  expectRefused(await after.as(key).post("/enqueue", ask()), 429, "limit_exceeded", /it has 2 now/);
   const small = await keyWith(after, { daily_tokens: 20 });
-  expectRefused(await after.as(small).post("/enqueue", ask()), 429, "limit_exceeded", /; 0 are used, 0 set aside/);
+  expectRefused(await after.as(small).post("/enqueue", ask()), 429, "limit_exceeded", /; 0 are used, 0 are reserved/);
 });
 
 test("what a crash left behind is made good: a job that ended, one that never came", async () => {
@@ -144,10 +144,10 @@ test("what a crash left behind is made good: a job that ended, one that never ca
   };
   await shared.store.finish("UAT", outcome);
   const after = await start();
-  expectRefused(await after.as(key).post("/enqueue", ask()), 429, "limit_exceeded", /1 wait or run/);
+  expectRefused(await after.as(key).post("/enqueue", ask()), 429, "limit_exceeded", /it has 1 now/);
   await after.context.limits.tidy();
   await after.context.limits.tidy();
-  expectRefused(await after.as(key).post("/enqueue", ask()), 429, "limit_exceeded", /; 900 are used, 0 set aside/);
+  expectRefused(await after.as(key).post("/enqueue", ask()), 429, "limit_exceeded", /; 900 are used, 0 are reserved/);
 
   // A process dies before the job is stored.
   const other = await keyWith(after, { max_waiting: 1 });
@@ -156,7 +156,7 @@ test("what a crash left behind is made good: a job that ended, one that never ca
   expect((await after.as(other).post("/enqueue", ask())).status).toBe(500);
   vi.spyOn(after.context.clock, "wall").mockReturnValue(Date.now() + 300_000);
   await after.context.limits.tidy();
-  expectRefused(await after.as(other).post("/enqueue", ask()), 429, "limit_exceeded", /1 wait or run/);
+  expectRefused(await after.as(other).post("/enqueue", ask()), 429, "limit_exceeded", /it has 1 now/);
   vi.spyOn(after.context.clock, "wall").mockReturnValue(Date.now() + 700_000);
   await after.context.limits.tidy();
   vi.restoreAllMocks();
@@ -217,14 +217,14 @@ test("processes that share a store see each other's jobs after a while, and coun
   const clock = { now: () => now, wall: () => Date.now() };
   const settings: Settings = { ...context.settings, distributed: { mongoUrl: "", redisUrl: "" } };
   const other = new Limits({ ...context, settings, clock });
-  await expect(other.check([{ ...job, id: crypto.randomUUID() }])).rejects.toThrow(/1 wait or run/);
+  await expect(other.check([{ ...job, id: crypto.randomUUID() }])).rejects.toThrow(/it has 1 now/);
 
   const outcome = { jobId: job.id, status: "completed" as const, at: Date.now(), usage: { input: 400, output: 500 } };
   await Promise.all([context.limits, other, other].map((limits) => limits.ended("UAT", job.id, { outcome })));
   const third = new Limits({ ...context, settings, clock });
   for (const limits of [context.limits, other, third]) {
     now += 60_000;
-    await expect(limits.check([{ ...job, id: crypto.randomUUID() }])).rejects.toThrow(/; 900 are used, 0 set aside/);
+    await expect(limits.check([{ ...job, id: crypto.randomUUID() }])).rejects.toThrow(/; 900 are used, 0 are reserved/);
   }
   const mine = { ...job, id: crypto.randomUUID(), tokens: { input: 1, output: 1 } };
   await other.reserve([mine]);
@@ -233,7 +233,7 @@ test("processes that share a store see each other's jobs after a while, and coun
   now += 300;
   await other.reserve([{ ...mine, id: crypto.randomUUID() }]);
   now += 60_000;
-  await expect(third.check([{ ...mine, id: crypto.randomUUID() }])).rejects.toThrow(/1 wait or run/);
+  await expect(third.check([{ ...mine, id: crypto.randomUUID() }])).rejects.toThrow(/it has 1 now/);
 });
 
 test("who has heard of a job's end has room for the next one at once", async () => {
@@ -242,11 +242,11 @@ test("who has heard of a job's end has room for the next one at once", async () 
   const { context } = server;
   const first = (await context.store.get((await caller.post("/enqueue", ask())).body.job_id))!.job;
   const next = { ...first, id: crypto.randomUUID() };
-  await expect(context.limits.check([next])).rejects.toThrow(/1 wait or run/);
+  await expect(context.limits.check([next])).rejects.toThrow(/it has 1 now/);
   const written = context.limits.ended("UAT", first.id, { outcome: cancelled(first) });
   await context.limits.reserve([next]);
   await written;
-  await expect(context.limits.check([{ ...first, id: crypto.randomUUID() }])).rejects.toThrow(/1 wait or run/);
+  await expect(context.limits.check([{ ...first, id: crypto.randomUUID() }])).rejects.toThrow(/it has 1 now/);
 });
 
 test("the whole service: waiting jobs, and the disk", async () => {
@@ -256,7 +256,7 @@ test("the whole service: waiting jobs, and the disk", async () => {
     await server.as(admin).post("/enqueue", ask()),
     429,
     "limit_exceeded",
-    /up to 1 waiting jobs \(limits\.maxQueued/,
+    /at most 1 waiting jobs \(limits\.maxQueued/,
   );
   const full = await start({ limits: { minFreeDiskBytes: Number.MAX_SAFE_INTEGER } });
   full.context.settings.dataDir = "/";
@@ -264,7 +264,7 @@ test("the whole service: waiting jobs, and the disk", async () => {
     await full.as(admin).post("/enqueue", ask()),
     507,
     "storage_full",
-    /bytes left; below \d+ \(limits\.minFree/,
+    /bytes free; .* at least \d+ \(limits\.minFree/,
   );
 });
 

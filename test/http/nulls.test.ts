@@ -207,7 +207,7 @@ describe("D3", () => {
     });
     expect(changed.json()).toMatchObject({ not_before: null, priority: "standard" });
     const nothing = await server.app.inject({ method: "PATCH", url, headers, payload: { priority: null } });
-    expect(nothing.json().error.message).toBe("Name what to change: priority or not_before.");
+    expect(nothing.json().error.message).toBe("priority or not_before is required.");
   });
 
   test("a response can be sent back as the next request, whole or in parts", async () => {

@@ -35,8 +35,8 @@ async function signal(signal: DeploymentSignal): Promise<void> {
 }
 
 test.each([
-  ["minFreeDiskBytes", Number.MAX_SAFE_INTEGER, 507, /^Not ready: The disk of the data folder has \d+ bytes left/],
-  ["maxQueuedJobs", 0, 429, /^Not ready: The service takes up to 0 waiting jobs/],
+  ["minFreeDiskBytes", Number.MAX_SAFE_INTEGER, 507, /^Not ready: The disk of the data folder has \d+ bytes free/],
+  ["maxQueuedJobs", 0, 429, /^Not ready: The service accepts at most 0 waiting jobs/],
 ] as const)("F1: not ready while every submit is refused by limits.%s", async (name, value, status, message) => {
   const { limits } = server.context.settings;
   const before = limits[name];

@@ -120,7 +120,7 @@ function connections(): Promise<number> {
 
 test.each([
   ["no HTTP", "hello\r\n\r\n", 400, "The request is not valid HTTP."],
-  ["no Host", "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400, "The header Host is required."],
+  ["no Host", "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400, "The Host header is required."],
   [
     "two lengths",
     "POST /enqueue HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
@@ -137,7 +137,7 @@ test.each([
     "huge headers",
     `GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ${"x".repeat(70_000)}\r\n\r\n`,
     400,
-    "The headers are too large.",
+    "The headers are larger than 16384 bytes.",
   ],
 ])("%s", async (_name, bytes, status, message) => {
   const socket = await connect();

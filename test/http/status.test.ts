@@ -79,7 +79,7 @@ test("waiting for a quota: names it, with a position and a time", async () => {
   const { position, waiting_on, eta } = await statusOf(jobId);
   expect(position).toBe(1);
   expect(waiting_on).toMatchObject({ kind: "quota", deployment });
-  expect(waiting_on.message).toBe(`It waits for room in the quota ${waiting_on.quota} of ${deployment}.`);
+  expect(waiting_on.message).toBe(`It waits for free capacity in the quota ${waiting_on.quota} of ${deployment}.`);
   expect(Date.parse(eta)).toBeGreaterThan(Date.now());
 });
 

@@ -76,7 +76,7 @@ describe("a retry has no dry run", () => {
     ] as const) {
       const { status, body: answer } = await post(url, body);
       expect({ status, ...answer.error }).toMatchObject({ status: 400, code: "invalid_request", field: "dry_run" });
-      expect(answer.error.message).toMatch(/known (fields|query parameters): none\. There is no dry run here\.$/);
+      expect(answer.error.message).toMatch(/known (fields|query parameters): none\. This call has no dry run\.$/);
     }
     expect((await server.get("/v1/jobs")).body.data).toHaveLength(1);
     // Clients that send something for nothing are served.

@@ -197,7 +197,7 @@ test.each<[unknown, string]>([
   [" ", "stop[0]"],
   [["END", "\t\u00a0\u2003"], "stop[1]"],
 ])("C5: stop texts without a visible character are refused on Claude: %j", async (stop, field) => {
-  const message = /a character that is not white space/;
+  const message = /a non-whitespace character/;
   for (const model of ["haiku45", "opus5"]) {
     await expectRefused({ model, stop }, { model, stop: [stop].flat() }, { field, message });
   }
@@ -216,7 +216,7 @@ test.each(["sonnet46", "opus5", "llama", "llama3-1", "llama4"])(
       { model, messages, prompt: undefined },
       {
         field: "messages",
-        message: /must end with a message of the user: .* Use a model that can: nova, haiku45\./,
+        message: /must end with a user message: .* Use a model that can: nova, haiku45\./,
       },
     );
     expect(await call("/v1/responses", { model, input: messages })).toMatchObject({

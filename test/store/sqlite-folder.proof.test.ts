@@ -39,7 +39,7 @@ test("a second process is refused and told who has the folder; a kill frees it a
   const message = await whyNotOpened(dataDir);
   expect(message).toContain(dataDir);
   expect(message).toContain(`PID ${holder.process.pid}`);
-  expect(message).toContain("Stop that one first");
+  expect(message).toContain("Stop that process");
   await holder.kill();
   await withStore(dataDir, (store) => store.ping());
 });

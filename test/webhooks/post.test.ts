@@ -16,7 +16,7 @@ const send = (url: string, options: Partial<PostOptions> = {}) =>
     signal: new AbortController().signal,
     ...options,
   });
-const unusable = "The name of the host is unknown, or leads to an address that webhooks may not be sent to.";
+const unusable = "The host name is unknown, or resolves to an address that webhooks may not use.";
 /** Does not wait, and notes how long it was asked to. */
 function noTimers() {
   const waits: number[] = [];
@@ -33,21 +33,23 @@ test.each([
   ...["[64:ff9b::7f00:1]", "0", "0.0.0.0", "169.254.169.254", "[fd00:ec2::254]", "10.0.0.1", "[fe80::1]"],
 ])("%s is refused when it is asked for, and when it is connected to", async (host) => {
   const url = `https://${host}/`;
-  expect(() => checkWebhookUrl({ webhooks: { allowPrivateNetworks: [] } }, url)).toThrow(/webhook_url must be on/);
+  expect(() => checkWebhookUrl({ webhooks: { allowPrivateNetworks: [] } }, url)).toThrow(
+    /webhook_url must be a public address/,
+  );
   expect(await send(url, { networks: nowhere, ...noTimers() })).toMatchObject({ error: unusable, excerpt: "" });
 });
 
 test.each<[string, RegExp]>([
-  ["http://example.com/", /must begin with https:/],
-  ["ftp://example.com/", /must be an address/],
-  ["https:example.com", /must be an address/],
-  ["//example.com", /must be an address/],
-  ["example.com", /must be an address/],
-  ["https://", /must be an address/],
-  ["https://a:b@example.com/", /no user name/],
-  ["https://a@example.com/", /no user name/],
-  ["https://example.com:22/", /must have the port/],
-  ["https://example.com:6553600/", /must be an address/],
+  ["http://example.com/", /must start with https:/],
+  ["ftp://example.com/", /must be a URL/],
+  ["https:example.com", /must be a URL/],
+  ["//example.com", /must be a URL/],
+  ["example.com", /must be a URL/],
+  ["https://", /must be a URL/],
+  ["https://a:b@example.com/", /must not contain a user name/],
+  ["https://a@example.com/", /must not contain a user name/],
+  ["https://example.com:22/", /must use port/],
+  ["https://example.com:6553600/", /must be a URL/],
   [`https://example.com/${"x".repeat(2048)}`, /at most 2048/],
 ])("%.40s cannot be asked for", (url, message) => {
   expect(() => checkWebhookUrl({ webhooks: { allowPrivateNetworks: [] } }, url)).toThrow(message);
@@ -55,11 +57,11 @@ test.each<[string, RegExp]>([
 
 test("plain http is for networks that are named, by address at once and by name when it is connected to", async () => {
   const webhooks = { allowPrivateNetworks: ["127.0.0.0/8"] };
-  expect(() => checkWebhookUrl({ webhooks }, "http://8.8.8.8/")).toThrow(/must begin with https/);
+  expect(() => checkWebhookUrl({ webhooks }, "http://8.8.8.8/")).toThrow(/must start with https/);
   expect(checkWebhookUrl({ webhooks }, "http://127.0.0.1:8080/a#b")).toBe("http://127.0.0.1:8080/a");
   expect(checkWebhookUrl({ webhooks }, "http://name/")).toBe("http://name/");
   const { error } = await send("http://name/", { resolveHost: async () => ["8.8.8.8"] });
-  expect(error).toMatch(/Without TLS/);
+  expect(error).toMatch(/without TLS/);
 });
 
 const failing = (code: string) => () => Promise.reject(Object.assign(new Error(`getaddrinfo ${code}`), { code }));
@@ -135,7 +137,7 @@ test("redirects are not followed", async () => {
 
 test("a receiver that does not answer in time, or stops in the middle, or sends without end", async () => {
   const silent = await startReceiver(() => {});
-  expect((await send(silent.url, { timeoutMs: 200 })).error).toBe("There was no answer within 0.2 seconds.");
+  expect((await send(silent.url, { timeoutMs: 200 })).error).toBe("The receiver did not answer within 0.2 seconds.");
   const halting = await startReceiver((response) => response.writeHead(500).write("so far"));
   expect(await send(halting.url, { timeoutMs: 300 })).toEqual({ status: 500, excerpt: "so far" });
   let sent = 0;
@@ -159,7 +161,9 @@ test("what is no HTTP, a port where nobody listens, and being stopped", async ()
   server.close();
   await once(server, "close");
   expect((await send(`http://127.0.0.1:${port}/`)).error).toBe("The connection was refused.");
-  expect((await send("https://name.example/", { signal: AbortSignal.abort() })).error).toMatch(/stopped meanwhile/);
+  expect((await send("https://name.example/", { signal: AbortSignal.abort() })).error).toMatch(
+    /stopped before the receiver answered/,
+  );
 });
 
 test("Retry-After, in both its forms", async () => {

@@ -272,7 +272,7 @@ test("a slow receiver keeps the others' webhooks from nobody", async () => {
   expect(slow.received.length).toBeLessThanOrEqual(4);
   await process.stop();
   const { attempts } = await deliveryOf(slow.received[0]!.json.data.job_id);
-  expect(attempts[0]).toMatchObject({ result: "failed", error: "The service was stopped meanwhile." });
+  expect(attempts[0]).toMatchObject({ result: "failed", error: "The service stopped before the receiver answered." });
 });
 
 test("what is old is forgotten, what is waited for is not", async () => {

@@ -2,7 +2,7 @@
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { Settings } from "../../config/settings.ts";
-import { type ErrorCode, errorTable, SluiceError } from "../../domain/errors.ts";
+import { type ErrorCode, errorTable, quote, SluiceError } from "../../domain/errors.ts";
 import { isErased, type Job, type JobRecord, type Priority, priorities } from "../../domain/job.ts";
 import { type Caller, wasAbandoned } from "../../jobs/caller.ts";
 import { takeAwaited } from "../../jobs/callers/caller-records.ts";
@@ -68,7 +68,9 @@ export function heldBy(request: FastifyRequest, settings: Settings, operation: s
   const { headers, caller } = request;
   const keep = headers["x-sluice-keep"];
   if (keep !== undefined && keep !== "true" && keep !== "false") {
-    throw new SluiceError("invalid_request", "x-sluice-keep must be true or false.", { field: "x-sluice-keep" });
+    throw new SluiceError("invalid_request", `x-sluice-keep must be true or false; got ${quote(String(keep))}.`, {
+      field: "x-sluice-keep",
+    });
   }
   const once = onceOfHeldCall(request, operation);
   // The SDKs that Stainless generates, OpenAI's among them, count their tries from 0.
@@ -167,13 +169,19 @@ export function failureOf({ job, outcome }: JobRecord, closing: AbortSignal): Sl
   const jobId = job.id;
   if (!outcome) {
     if (closing.aborted) return closing.reason as SluiceError;
-    return new SluiceError("wait_timeout", "The answer was not there in time.", { jobId });
+    return new SluiceError("wait_timeout", "The job did not end within the longest wait (limits.maxChatWaitS).", {
+      jobId,
+    });
   }
   switch (outcome.status) {
     case "completed":
       // Asked for again under the Idempotency-Key of a job that left nothing behind.
       if (!isErased(job.request)) return undefined;
-      return new SluiceError("conflict", "The job was answered before, and its texts have been erased.", { jobId });
+      return new SluiceError(
+        "conflict",
+        "The job was already answered, and its texts were erased. Use a new Idempotency-Key.",
+        { jobId },
+      );
     case "cancelled":
       // Without the id of the job, because the request may be repeated: it becomes a new job.
       if (wasAbandoned({ outcome })) return new SluiceError("caller_disconnected", outcome.error!.message);

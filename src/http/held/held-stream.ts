@@ -40,7 +40,7 @@ export async function streamJob(context: HeldContext, call: StreamedCall): Promi
   const breakOff = (message: string) => broken.abort(new SluiceError("stream_interrupted", message));
   const events = new EventStream(reply, {
     keepAliveMs: call.keepAliveMs,
-    onSlow: () => breakOff("The answer was not taken as fast as it came."),
+    onSlow: () => breakOff("The client read the stream too slowly."),
   });
   let stopComments = () => {};
   let follower: JobFollower | undefined;
@@ -55,7 +55,8 @@ export async function streamJob(context: HeldContext, call: StreamedCall): Promi
       position = now;
       if (broken.signal.aborted) return;
       if (news.type === "text") to.text(news.text, now);
-      else if (news.type === "restart") breakOff("The call broke off and started anew, so the text so far is void.");
+      else if (news.type === "restart")
+        breakOff("The call failed and was restarted. Discard the text received so far.");
     });
   };
 
@@ -74,7 +75,7 @@ export async function streamJob(context: HeldContext, call: StreamedCall): Promi
     if (!events.opened) throw error;
     if (!(error instanceof SluiceError)) context.log.error({ err: error }, "failed to stream an answer");
     form!.fail(
-      error instanceof SluiceError ? error : new SluiceError("internal", "Something went wrong inside the service."),
+      error instanceof SluiceError ? error : new SluiceError("internal", "The service failed to process the request."),
     );
   } finally {
     stopComments();

@@ -35,7 +35,7 @@ export async function streamResponse(context: HeldContext, followed: FollowedRes
   const breakOff = (message: string) => broken.abort(new SluiceError("stream_interrupted", message, { jobId }));
   const events = new EventStream(reply, {
     keepAliveMs: followed.keepAliveMs,
-    onSlow: () => breakOff("The stream was not taken as fast as it came. The response goes on."),
+    onSlow: () => breakOff("The client read the stream too slowly. The response continues."),
   });
   const form = new ResponseEvents(record.job, after);
   const send = (objects: readonly { type: string }[]) => {
@@ -52,7 +52,7 @@ export async function streamResponse(context: HeldContext, followed: FollowedRes
       if (broken.signal.aborted) return;
       if (news.type === "text") send(form.text(news.text, now));
       else if (news.type === "state" && news.state === "in_progress") send(form.inProgress());
-      else if (news.type === "restart") breakOff(`${startedAnew} The response goes on.`);
+      else if (news.type === "restart") breakOff(`${startedAnew} The response continues.`);
     },
     position,
   );
@@ -71,7 +71,9 @@ export async function streamResponse(context: HeldContext, followed: FollowedRes
     if (!(error instanceof SluiceError)) context.log.error({ err: error, jobId }, "failed to stream a response");
     send(
       form.breakOff(
-        error instanceof SluiceError ? error : new SluiceError("internal", "Something went wrong inside the service."),
+        error instanceof SluiceError
+          ? error
+          : new SluiceError("internal", "The service failed to process the request."),
       ),
     );
   } finally {
@@ -81,8 +83,8 @@ export async function streamResponse(context: HeldContext, followed: FollowedRes
   }
 }
 
-const startedAnew = "The call broke off and started anew, so the text so far is void.";
-const fromTheBeginning = "Read the response from the beginning, without starting_after.";
+const startedAnew = "The call failed and was restarted. Discard the text received so far.";
+const fromTheBeginning = "Read the response from the start, without starting_after.";
 
 /** Where in the text a reader stands. */
 function startOf({ job, outcome, attempts }: JobRecord, after: number | undefined): TextPosition {
@@ -91,7 +93,7 @@ function startOf({ job, outcome, attempts }: JobRecord, after: number | undefine
   const { attempt, chars } = position;
   const answering = outcome ? (outcome.attempt ?? attempt) : (attempts.at(-1)?.n ?? 0);
   if (outcome?.status === "completed" && attemptOf(after) > (outcome.attempt ?? attemptOf(after))) {
-    const message = `The event with this number is of another call than the one that was answered. ${fromTheBeginning}`;
+    const message = `The event with this number belongs to an earlier call, not to the one that produced the answer. ${fromTheBeginning}`;
     throw new SluiceError("conflict", message, { field: "starting_after", jobId: job.id });
   }
   // Whatever it heard of one that has ended without an answer, there is nothing more of that.

@@ -2,6 +2,8 @@
 import { SluiceError } from "../../domain/errors.ts";
 import type { HttpServer } from "../http-types.ts";
 
+const list = new Intl.ListFormat("en-GB", { type: "disjunction" });
+
 /** Calls `addRoutes`, then gives every path that was added a refusal for each method that it does not have. */
 export function refuseOtherMethods(app: HttpServer, addRoutes: () => void): void {
   const methods = new Map<string, Set<string>>();
@@ -16,6 +18,7 @@ export function refuseOtherMethods(app: HttpServer, addRoutes: () => void): void
   adding = false;
   for (const [url, known] of methods) {
     const allow = [...known].join(", ");
+    const choice = list.format(known);
     app.route({
       url,
       method: app.supportedMethods.filter((m) => !known.has(m)),
@@ -23,7 +26,7 @@ export function refuseOtherMethods(app: HttpServer, addRoutes: () => void): void
       // Before the body is looked at: a wrong content type is not what is wrong.
       onRequest: (request, reply, done) => {
         reply.header("allow", allow);
-        done(new SluiceError("method_not_allowed", `${request.method} is not possible here; possible: ${allow}.`));
+        done(new SluiceError("method_not_allowed", `${request.method} is not allowed; use ${choice}.`));
       },
       handler: () => {},
     });

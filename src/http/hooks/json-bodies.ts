@@ -50,7 +50,7 @@ function jsonError(text: string, error: Error): Error {
     JSON.parse(text);
     return new SluiceError(
       "invalid_json",
-      "The body holds a key that is not allowed: __proto__ or constructor.prototype.",
+      "The body contains a key that is not allowed: __proto__ or constructor.prototype.",
     );
   } catch (reason) {
     return new SluiceError("invalid_json", `The body is not valid JSON: ${(reason as Error).message}.`);

@@ -1,21 +1,25 @@
 // Headers without which a request cannot be understood as it was meant. Node would refuse the first without a word.
 import type { onRequestHookHandler } from "fastify";
-import { SluiceError } from "../../domain/errors.ts";
+import { quote, SluiceError } from "../../domain/errors.ts";
 
 export const refuseOddHeaders: onRequestHookHandler = ({ headers, raw }, _reply, done) => {
   if (headers.host === undefined && raw.httpVersion === "1.1") {
-    return done(new SluiceError("invalid_request", "The header Host is required.", { field: "Host" }));
+    return done(new SluiceError("invalid_request", "The Host header is required.", { field: "Host" }));
   }
   if (hasSeveralHosts(raw.rawHeaders)) {
-    return done(new SluiceError("invalid_request", "The header Host is given more than once.", { field: "Host" }));
+    return done(new SluiceError("invalid_request", "The Host header must be sent only once.", { field: "Host" }));
   }
   const encoding = headers["content-encoding"];
   const readsBody = raw.method !== "GET" && raw.method !== "HEAD";
   if (readsBody && encoding !== undefined && encoding !== "identity") {
     return done(
-      new SluiceError("unsupported_media_type", "The body must be sent as it is, without Content-Encoding.", {
-        field: "Content-Encoding",
-      }),
+      new SluiceError(
+        "unsupported_media_type",
+        `Content-Encoding ${quote(encoding)} is not supported. Send the body uncompressed.`,
+        {
+          field: "Content-Encoding",
+        },
+      ),
     );
   }
   done();

@@ -24,10 +24,10 @@ export function refuseForeignPages(listensOn: string, keys: { required: boolean 
       return done(refused(`Host ${quote(text)} is not allowed. Use localhost or an IP address.`, "Host"));
     }
     if (origin !== undefined && !(host && isSameOrigin(origin, host))) {
-      return done(refused(`Pages of ${quote(origin)} may not call the service.`, "Origin"));
+      return done(refused(`Web pages of ${quote(origin)} may not call the service.`, "Origin"));
     }
     if (origin === undefined && comesFromElsewhere(request)) {
-      return done(refused("Pages of other sites may link to the service, but not call it.", "Sec-Fetch-Site"));
+      return done(refused("Web pages of other sites may link to the service, but may not call it.", "Sec-Fetch-Site"));
     }
     done();
   };

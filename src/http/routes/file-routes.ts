@@ -59,7 +59,10 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
     },
     async (request, reply) => {
       if (!/^multipart\/form-data\b/i.test(request.headers["content-type"] ?? "")) {
-        throw new SluiceError("unsupported_media_type", "The file must be sent as a form, multipart/form-data.");
+        throw new SluiceError(
+          "unsupported_media_type",
+          "The Content-Type must be multipart/form-data. Send the file as a form.",
+        );
       }
       const environment = environmentOf(request, settings);
       const once = onceOf(request, "file");
@@ -190,7 +193,10 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
       const file = await requireFile(context, params.file_id, caller);
       const batchId = await batchUsing(context, file);
       if (batchId !== undefined) {
-        throw new SluiceError("conflict", `The file cannot be deleted: ${batchId} reads it and has not ended.`);
+        throw new SluiceError(
+          "conflict",
+          `The file cannot be deleted: ${batchId} reads it and has not ended. Wait until it ends, or cancel it.`,
+        );
       }
       await deleteFile(context, file);
       return { id: file.id, object: "file" as const, deleted: true };

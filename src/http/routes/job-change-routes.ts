@@ -55,7 +55,7 @@ export function jobChangeRoutes(app: HttpServer, context: JobsContext): void {
     },
     async ({ params, body: { priority, not_before }, caller }) => {
       if (priority === undefined && not_before === undefined) {
-        throw new SluiceError("invalid_request", "Name what to change: priority or not_before.", { field: "priority" });
+        throw new SluiceError("invalid_request", "priority or not_before is required.", { field: "priority" });
       }
       const asked = {
         ...(priority !== undefined && { priority }),

@@ -83,7 +83,7 @@ function filterOf({ settings }: JobsContext, asked: Body, caller: Caller, states
   const filter = jobFilterOf(settings, asked, caller);
   if (Object.keys(filter).length === 0) {
     const names = Object.keys(jobFilterFields).join(", ");
-    throw new SluiceError("invalid_request", `Name at least one filter: ${names}.`, { field: "environment" });
+    throw new SluiceError("invalid_request", `At least one filter is required: ${names}.`, { field: "environment" });
   }
   if (filter.state !== undefined && !states.includes(filter.state)) {
     const message = `status must be one of ${states.join(", ")} here; got ${filter.state}.`;

@@ -117,13 +117,13 @@ function resourceOf(target: PauseTarget, { admin }: Caller, pause?: Pause) {
 function targetOf({ model, deployment, tenant, environment }: Static<typeof body>): PauseTarget {
   const named = [model, deployment, tenant].filter((name) => name !== undefined);
   if (named.length !== 1) {
-    throw new SluiceError("invalid_request", `Name one of ${kinds.join(", ")}; got ${named.length}.`, {
+    throw new SluiceError("invalid_request", `Exactly one of ${kinds.join(", ")} is required; got ${named.length}.`, {
       field: "model",
     });
   }
   if (tenant !== undefined) return environment === undefined ? { tenant } : { tenant, environment };
   if (environment !== undefined) {
-    throw new SluiceError("invalid_request", "environment goes with a tenant only.", { field: "environment" });
+    throw new SluiceError("invalid_request", "environment is allowed only with tenant.", { field: "environment" });
   }
   return model === undefined ? { deployment: deployment! } : { model };
 }

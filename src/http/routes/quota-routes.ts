@@ -73,7 +73,8 @@ export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext):
     async ({ params: { name }, caller }) => {
       requireAdmin(caller);
       const find = async () => (await scheduler.snapshot()).quotas.find((quota) => quota.name === name);
-      if (!(await find())) throw new SluiceError("not_found", `There is no quota ${quote(name)}.`);
+      if (!(await find()))
+        throw new SluiceError("not_found", `There is no quota ${quote(name)}. GET /v1/deployments lists the quotas.`);
       await scheduler.resetLearnedLimits(name);
       return quotaResource((await find())!, clock.wall());
     },
@@ -96,7 +97,11 @@ export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext):
     async ({ params: { id }, caller }) => {
       requireAdmin(caller);
       const find = async () => (await scheduler.snapshot()).deployments.find((deployment) => deployment.id === id);
-      if (!(await find())) throw new SluiceError("not_found", `There is no deployment ${quote(id)}.`);
+      if (!(await find()))
+        throw new SluiceError(
+          "not_found",
+          `There is no deployment ${quote(id)}. GET /v1/deployments lists the deployments.`,
+        );
       await scheduler.reinstate(id);
       return { id, state: (await find())!.state };
     },

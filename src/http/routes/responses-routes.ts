@@ -160,7 +160,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
     },
     async ({ params, query: { stream = false, starting_after: after }, caller }, reply) => {
       if (after !== undefined && !stream) {
-        refuse("starting_after", "starting_after is for streams: set stream to true.");
+        refuse("starting_after", "starting_after is allowed only in a stream. Set stream to true.");
       }
       const record = await find(params.response_id, caller);
       if (!stream) return responseOf(await viewOf(context, record));

@@ -133,7 +133,7 @@ function groupsOf(text: string): UsageGroup[] {
   if (unknown === undefined) return names as UsageGroup[];
   throw new SluiceError(
     "invalid_request",
-    `group_by must be any of ${usageGroups.join(", ")}, with commas between; got ${quote(unknown)}.`,
+    `group_by must be a comma-separated list of ${usageGroups.join(", ")}; got ${quote(unknown)}.`,
     { field: "group_by" },
   );
 }

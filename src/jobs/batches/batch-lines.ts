@@ -39,6 +39,10 @@ export interface RequestLine {
 
 const maxCustomIdLength = 512;
 
+function gotOf(value: unknown): string {
+  return typeof value === "string" ? quote(value) : JSON.stringify(value).slice(0, 60);
+}
+
 /** @throws SluiceError or LineError: what is wrong with the line */
 export function requestLine({ number, text, problem }: JsonLine, endpoint: string, maxLineBytes: number): RequestLine {
   if (problem === "too_long") {
@@ -58,13 +62,13 @@ export function requestLine({ number, text, problem }: JsonLine, endpoint: strin
   requireFields(value);
   requireLineUnicode(value, text!);
   if (typeof customId !== "string" || customId === "" || customId.length > maxCustomIdLength) {
-    const message = `custom_id must be a string of 1 to ${maxCustomIdLength} characters.`;
+    const message = `custom_id must be a string of 1 to ${maxCustomIdLength} characters; got ${gotOf(customId)}.`;
     throw new LineError("invalid_custom_id", message, "custom_id");
   }
-  if (method !== "POST") throw new LineError("invalid_method", "method must be POST.", "method");
+  if (method !== "POST") throw new LineError("invalid_method", `method must be POST; got ${gotOf(method)}.`, "method");
   if (url !== endpoint) {
-    const got = typeof url === "string" ? `; got ${quote(url)}` : "";
-    throw new LineError("mismatched_url", `url must be the endpoint of the batch, ${endpoint}${got}.`, "url");
+    const message = `url must be the endpoint of the batch, ${endpoint}; got ${gotOf(url)}.`;
+    throw new LineError("mismatched_url", message, "url");
   }
   return { number, customId, body, json: text! };
 }
@@ -87,7 +91,7 @@ function requireFields(line: object): void {
   }
   for (const name in line) {
     if (fields.includes(name)) continue;
-    const message = `${quote(name)} is not a field of a line; it has ${fields.join(", ")}.`;
+    const message = `${quote(name)} is not a field of a line; allowed: ${fields.join(", ")}.`;
     throw new LineError("invalid_request", message, name.slice(0, 100));
   }
 }
@@ -106,10 +110,11 @@ export async function lineJob(
   keepExact(body, json, format.keptAsText, "body");
   const { input, stream } = format.read(body, { environment, priority: "batch" });
   if (stream) refuse("stream", "stream must not be true in a batch.");
-  if (input.environment !== environment) refuse("environment", `environment must be that of the file, ${environment}.`);
+  if (input.environment !== environment)
+    refuse("environment", `environment must be that of the file, ${environment}; got ${gotOf(input.environment)}.`);
   if (input.ephemeral) refuse("store", "store must not be false in a batch: its answers are read later.");
   if (input.expiresInMs !== undefined) {
-    refuse("expires_in", "expires_in is for single calls; in a batch the completion_window says it.");
+    refuse("expires_in", "expires_in is not allowed in a line. Set the completion_window of the batch.");
   }
   const id = lineJobId(batchId, number);
   return buildJob(context, input, callerOf(request), { id, submittedAt, expiresAt, batchId, customId });

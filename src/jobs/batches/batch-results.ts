@@ -123,7 +123,7 @@ const withoutAnswer = {
   cancelled: { code: "batch_cancelled", message: "The batch was cancelled before this request was executed." },
   refused: {
     code: "invalid_request",
-    message: "This request was no longer acceptable when its turn came: the configuration has changed in between.",
+    message: "The configuration changed after the batch was validated, and no longer allows this request.",
   },
 } as const;
 

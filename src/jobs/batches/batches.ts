@@ -88,7 +88,7 @@ export async function batchRequestOf(
   if (file.purpose !== "batch") {
     throw new SluiceError(
       "invalid_request",
-      `input_file_id must be a file with the purpose batch, not ${file.purpose}.`,
+      `input_file_id must be a file with the purpose batch; got one with the purpose ${file.purpose}.`,
       {
         field: "input_file_id",
       },
@@ -156,7 +156,7 @@ export async function retryBatch(
   const { ended, validated } = steps;
   if (!ended) {
     const status = batchStatus(steps);
-    throw new SluiceError("conflict", `Only a batch that has ended can be retried: this one is ${status}.`);
+    throw new SluiceError("conflict", `Only a batch that has ended can be retried; this one is ${status}.`);
   }
   if (ended.counts.completed === (validated?.lines ?? 0)) {
     throw new SluiceError("conflict", "There is nothing to retry: every line of the batch has completed.");

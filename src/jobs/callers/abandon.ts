@@ -72,10 +72,10 @@ export async function abandon(context: AbandonContext, jobId: string, mayBeLost:
 function messageOf({ attempts }: JobRecord, graceS: number): string {
   const cause =
     graceS > 0
-      ? `The caller disconnected and did not come back within ${graceS} seconds (limits.callerGraceS)`
+      ? `The caller disconnected and did not return within ${graceS} seconds (limits.callerGraceS)`
       : "The caller disconnected";
   const sent = attempts.filter(({ end }) => end?.result !== "not_sent");
-  if (sent.length === 0) return `${cause}, so nothing was called.`;
+  if (sent.length === 0) return `${cause}, so no call was made.`;
   const unknown = sent.findLast((attempt) => isUnknown(attempt) || attempt.end?.estimated);
   const billed = unknown ? ` Attempt ${unknown.n} ended without an answer and may have been billed.` : "";
   return `${cause}, so the job was not called again.${billed}`;

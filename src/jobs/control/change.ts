@@ -49,7 +49,7 @@ export async function change(
 }
 
 function tooLate(jobId: JobId, state: string): SluiceError {
-  return new SluiceError("conflict", `Only a job that waits can be changed: this one is ${state}.`, { jobId });
+  return new SluiceError("conflict", `Only a waiting job can be changed; this one is ${state}.`, { jobId });
 }
 
 /**
@@ -63,7 +63,7 @@ export async function removeJob(context: JobsContext, jobId: JobId, caller: Call
   if (!outcome) throw refuse(`it is ${state}; cancel it first`);
   if (job.batchId !== undefined) throw refuse(`it is a line of ${job.batchId}; delete the batch`);
   if (mayRun(context, attempts)) {
-    throw refuse("a call of it may still run; try again later");
+    throw refuse("one of its calls may still be running; try again later");
   }
   await insertTombstone(context, job);
   await store.remove(job.environment, jobId);

@@ -55,7 +55,7 @@ async function each(
   const [, at = wanted[0]!, inside = ""] = /^([a-z_]+):(.*)$/.exec(cursor ?? "") ?? [];
   let place = wanted.indexOf(at as JobState);
   if (place < 0 || (cursor !== undefined && !cursor.includes(":"))) {
-    throw new SluiceError("invalid_request", "cursor must be the next_cursor of an answer to the same filter.", {
+    throw new SluiceError("invalid_request", "cursor must be the next_cursor of a response to the same filter.", {
       field: "cursor",
     });
   }

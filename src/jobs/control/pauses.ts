@@ -46,7 +46,7 @@ export async function resume({ store, scheduler }: Context, target: PauseTarget,
   const ofAdmin = adminPrefix + keyOf(target);
   await pauses(store).remove(keyOf(target), ...(caller.admin ? [ofAdmin] : []));
   if (!caller.admin && (await pauses(store).get(ofAdmin))) {
-    throw new SluiceError("forbidden", "The tenant was paused with an admin key, and only such a key may resume it.", {
+    throw new SluiceError("forbidden", "An admin key paused the tenant, so only an admin key may resume it.", {
       field: "tenant",
     });
   }
@@ -92,9 +92,13 @@ function checkAllowed(target: PauseTarget, caller: Caller): void {
   if (caller.environments === undefined) return;
   if (environment !== undefined && caller.environments.includes(environment)) return;
   const own = caller.environments.join(", ");
-  throw new SluiceError("forbidden", `The API key is for ${own}: name one of its environments beside the tenant.`, {
-    field: "environment",
-  });
+  throw new SluiceError(
+    "forbidden",
+    `The API key may pause only in the environments ${own}. Set environment to one of them.`,
+    {
+      field: "environment",
+    },
+  );
 }
 
 /** @throws SluiceError `not_found`, `unknown_environment` */

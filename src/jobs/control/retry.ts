@@ -23,7 +23,7 @@ const lookedUpAtOnce = 100;
 export async function retry(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
   const { job, state, outcome } = await requireJob(context, jobId, caller);
   if (!outcome || outcome.status === "completed") {
-    throw new SluiceError("conflict", `Only a failed, cancelled or expired job can be retried: this one is ${state}.`, {
+    throw new SluiceError("conflict", `Only a failed, cancelled or expired job can be retried; this one is ${state}.`, {
       jobId,
     });
   }
@@ -32,7 +32,7 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   if (existing) return existing;
 
   if (isErased(job.request)) {
-    throw new SluiceError("conflict", "The job cannot be retried: its texts have been erased.", { jobId });
+    throw new SluiceError("conflict", "The job cannot be retried: its texts were erased.", { jobId });
   }
   requireEnvironment(context.settings, job.environment);
   priorityFor(caller, job.priority);

@@ -51,7 +51,7 @@ async function write(
   };
   const file = await writeFile(context, place, hashed(sentBytes, hash), describeOnce, arriving);
   if (file.sha256 === sent?.sha256 && file.filename === sent?.filename && file.purpose === sent?.purpose) return file;
-  const message = "The Idempotency-Key was used before for another file.";
+  const message = "The Idempotency-Key was already used for another file.";
   throw new SluiceError("idempotency_conflict", message, { field: "Idempotency-Key" });
 }
 

@@ -88,7 +88,7 @@ class Registry implements KeyRegistry {
   async authenticate(authorization: string | undefined): Promise<Caller> {
     if (!this.required) return anybody;
     if (authorization === undefined) {
-      throw unauthenticated("This call needs an API key: Authorization: Bearer sk-sluice-...");
+      throw unauthenticated("This call requires an API key. Send the header Authorization: Bearer sk-sluice-...");
     }
     const token = /^bearer +(\S+) *$/i.exec(authorization.slice(0, 300))?.[1];
     if (token === undefined) {
@@ -96,7 +96,7 @@ class Registry implements KeyRegistry {
     }
     const asked = parseApiKey(token);
     const known = asked && (await this.#find(asked.id));
-    if (!known || !secretFits(asked.secret, known.record.hash)) throw unauthenticated("There is no such API key.");
+    if (!known || !secretFits(asked.secret, known.record.hash)) throw unauthenticated("The API key is unknown.");
     if (known.record.revokedAt !== undefined) throw unauthenticated("The API key was revoked.");
     return known.caller;
   }

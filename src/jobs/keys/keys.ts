@@ -187,7 +187,7 @@ function requireName(field: string, name: string): void {
   if (/^[^\s\p{C}][^\p{C}]{0,99}$/u.test(name)) return;
   throw new SluiceError(
     "invalid_request",
-    `${field} must be 1 to 100 characters that can be printed, without a space in front; got ${quote(name)}.`,
+    `${field} must be 1 to 100 printable characters and must not start with a space; got ${quote(name)}.`,
     { field },
   );
 }
@@ -195,7 +195,7 @@ function requireName(field: string, name: string): void {
 function requireKnown(field: string, names: readonly string[] | undefined, known: readonly string[]): void {
   const unknown = names?.find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  throw new SluiceError("invalid_request", `${field} must be among ${known.join(", ")}; got ${quote(unknown)}.`, {
+  throw new SluiceError("invalid_request", `${field} must name only ${known.join(", ")}; got ${quote(unknown)}.`, {
     field,
   });
 }

@@ -108,7 +108,7 @@ export class ServiceCapacity {
     if (free < minFreeDiskBytes) {
       throw new SluiceError(
         "storage_full",
-        `The disk of the data folder has ${free} bytes left; below ${minFreeDiskBytes} (limits.minFreeDiskBytes) no job is taken.`,
+        `The disk of the data folder has ${free} bytes free; accepting a job requires at least ${minFreeDiskBytes} (limits.minFreeDiskBytes).`,
       );
     }
   }
@@ -122,7 +122,7 @@ export class ServiceCapacity {
     if (waiting + jobs > maxQueuedJobs) {
       throw new SluiceError(
         "limit_exceeded",
-        `The service takes up to ${maxQueuedJobs} waiting jobs (limits.maxQueuedJobs); ${waiting} wait now.`,
+        `The service accepts at most ${maxQueuedJobs} waiting jobs (limits.maxQueuedJobs); it has ${waiting} now.`,
       );
     }
   }

@@ -58,7 +58,7 @@ async function schedulerProblems({ settings, scheduler, log }: JobsContext): Pro
     if (!open) return ["the queue is being rebuilt"];
     const reasons = unservedModels(settings, deployments);
     if (configVersion !== schedulerConfigOf(settings).version) {
-      reasons.unshift("the queue runs under the configuration of another process");
+      reasons.unshift("the queue uses the configuration of another process");
     }
     const missing = missingModels.map(
       ({ model, jobs }) => `no deployment serves ${model} (jobs that wait for it: ${jobs})`,

@@ -105,9 +105,10 @@ function daysOf({ from, to }: UsageRequest): { fromDay: number; toDay: number } 
   const fromDay = usageDay(Date.parse(`${from}T00:00:00Z`));
   const toDay = usageDay(Date.parse(`${to}T00:00:00Z`));
   const days = toDay - fromDay + 1;
-  if (days < 1) throw new SluiceError("invalid_request", `to must not be before from, ${from}.`, { field: "to" });
+  if (days < 1)
+    throw new SluiceError("invalid_request", `to must not be before from, ${from}; got ${to}.`, { field: "to" });
   if (days > maxDays) {
-    throw new SluiceError("invalid_request", `from and to may be ${maxDays} days apart at most; got ${days}.`, {
+    throw new SluiceError("invalid_request", `from and to may span at most ${maxDays} days; got ${days}.`, {
       field: "from",
     });
   }
@@ -117,7 +118,7 @@ function daysOf({ from, to }: UsageRequest): { fromDay: number; toDay: number } 
 function tooMany(): SluiceError {
   return new SluiceError(
     "invalid_request",
-    `There are more than ${maxGroups} groups: ask for fewer days, or group by less.`,
+    `The report has more than ${maxGroups} groups. Request fewer days, or group by fewer fields.`,
     { field: "group_by" },
   );
 }

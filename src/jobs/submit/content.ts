@@ -76,26 +76,26 @@ function checkMessages({ messages, messagesField: field }: SubmitInput): void {
     throw new SluiceError("invalid_request", message, { field });
   };
   if (normalised.length === 0) refuse(`${field} must not be empty or only whitespace.`);
-  if (normalised[0]!.role !== "user") refuse(`${field} must start with a message of the user that is not blank.`);
+  if (normalised[0]!.role !== "user") refuse(`${field} must start with a user message that is not blank.`);
   // Most conversations are text alone.
   if (!normalised.some(({ content }) => content.some(isOfTools))) return;
   let asked = new Set<string>();
   for (const { role, content } of normalised) {
     const results = content.flatMap((block) => (block.type === "tool_result" ? [block.callId] : []));
-    if (role === "assistant" && results.length > 0) refuse(`${field} must have tool results in messages of the user.`);
+    if (role === "assistant" && results.length > 0) refuse(`${field} must have tool results only in user messages.`);
     for (const id of results) {
       if (!asked.delete(id)) {
-        refuse(`${field} must have one result for each tool call, in the next message; ${quote(id)} answers none.`);
+        refuse(`${field} must have one result for each tool call, in the next message; ${quote(id)} answers no call.`);
       }
     }
     for (const id of asked)
-      refuse(`${field} must have a result for each tool call, in the next message; ${quote(id)} has none.`);
+      refuse(`${field} must have a result for each tool call, in the next message; ${quote(id)} has no result.`);
     const calls = content.flatMap((block) => (block.type === "tool_call" ? [block.id] : []));
-    if (role === "user" && calls.length > 0) refuse(`${field} must have tool calls in messages of the assistant.`);
+    if (role === "user" && calls.length > 0) refuse(`${field} must have tool calls only in assistant messages.`);
     asked = new Set(calls);
-    if (asked.size < calls.length) refuse(`${field} must not have two tool calls of the same id.`);
+    if (asked.size < calls.length) refuse(`${field} must not have two tool calls with the same id.`);
   }
-  for (const id of asked) refuse(`${field} must end with the results of its tool calls; ${quote(id)} has none.`);
+  for (const id of asked) refuse(`${field} must end with the results of its tool calls; ${quote(id)} has no result.`);
 }
 
 function isOfTools({ type }: ContentBlock): boolean {

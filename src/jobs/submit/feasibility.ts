@@ -89,9 +89,13 @@ async function countExactly({ tokenCounter, log }: FeasibilityContext, request: 
   } catch (error) {
     // Refusing for good what is only estimated to be too much would be wrong; queueing it could be.
     log.warn({ err: error }, "failed to count a prompt near a limit");
-    throw new SluiceError("unavailable", "The prompt is near a limit and cannot be counted at the moment.", {
-      retryAfterS: 1,
-    });
+    throw new SluiceError(
+      "unavailable",
+      "The prompt is near a limit, and its tokens cannot be counted at the moment.",
+      {
+        retryAfterS: 1,
+      },
+    );
   }
 }
 
@@ -118,9 +122,9 @@ function allowedDeployments(settings: Settings, wanted: Wanted): readonly Deploy
   const allowed = servedBy(settings, wanted);
   if (allowed.length === 0) {
     const served = [...new Set(servedBy(settings, { model }).map((d) => d.region))].join(", ");
-    throw new SluiceError("invalid_request", `regions must name a region that serves ${model}: ${served}.`, {
-      field: "regions",
-    });
+    const asked = wanted.regions?.join(", ");
+    const message = `regions: no deployment of ${model} serves ${asked}; available: ${served}.`;
+    throw new SluiceError("invalid_request", message, { field: "regions" });
   }
   return allowed;
 }
@@ -132,7 +136,7 @@ function contextRefusal(settings: Settings, wanted: Wanted, tokens: TokenCount):
     if (total > contextTokens) {
       return new SluiceError(
         "context_exceeded",
-        `The job needs ${total} tokens (${spelled(tokens)}); ${name} can take ${contextTokens}.`,
+        `The job needs ${total} tokens (${spelled(tokens)}); ${name} accepts at most ${contextTokens}.`,
       );
     }
   }

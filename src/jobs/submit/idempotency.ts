@@ -160,7 +160,7 @@ function withSortedKeys(_key: string, value: unknown): unknown {
 function conflict(): SluiceError {
   return new SluiceError(
     "idempotency_conflict",
-    "The Idempotency-Key was used before for a request with another body.",
+    "The Idempotency-Key was already used for a request with another body.",
     { field: "Idempotency-Key" },
   );
 }

@@ -125,9 +125,9 @@ function refusedParameter(
     const taken = ["max_tokens", ...parameterNames.filter(isTaken)];
     const field = name === "reasoning_effort" ? names.reasoningEffort : name;
     const why = refused
-      ? `${who} does not take it`
-      : `it is not known how ${who} takes it (catalogue.${modelId}.fields in the configuration)`;
-    return { field, message: `${field} must not be set: ${why}. It takes ${taken.join(", ")}.` };
+      ? `${who} does not accept it`
+      : `Sluice does not know how ${who} accepts it (catalogue.${modelId}.fields in the configuration)`;
+    return { field, message: `${field} must not be set: ${why}. It accepts ${taken.join(", ")}.` };
   }
   return undefined;
 }
@@ -164,13 +164,13 @@ function refusedValue(
   // A top_p of 1 excludes nothing and is not sent.
   const both = temperature !== undefined && topP !== undefined && topP !== 1;
   if (both && traits.refuses.includes("temperature_with_top_p")) {
-    return { field: "top_p", message: `top_p must not be set with temperature: ${who} takes one of them, not both.` };
+    return { field: "top_p", message: `top_p must not be set with temperature: ${who} accepts one of them, not both.` };
   }
   const blank = traits.refuses.includes("blank_stop") ? (stop ?? []).findIndex((text) => text.trim() === "") : -1;
   if (blank >= 0) {
     const field = `stop[${blank}]`;
     const got = quote(stop![blank]!);
-    return { field, message: `${field} must have a character that is not white space for ${who}; got ${got}.` };
+    return { field, message: `${field} must contain a non-whitespace character for ${who}; got ${got}.` };
   }
   return undefined;
 }
@@ -182,7 +182,7 @@ function refusedEnd(
   names: FieldNames,
 ): Refusal | undefined {
   if (traits.prefill !== "refused" || normaliseMessages(messages).at(-1)?.role !== "assistant") return undefined;
-  const message = `${names.messages} must end with a message of the user: ${who} does not continue a text of the assistant.`;
+  const message = `${names.messages} must end with a user message: ${who} does not continue an assistant message.`;
   return { field: names.messages, message, isCapability: true };
 }
 
@@ -195,21 +195,21 @@ function refusedTools(
   if (!tools?.length) {
     const used = messages.some(({ content }) => content.some(({ type }) => type === "tool_call"));
     return provider === "bedrock" && used
-      ? { field: "tools", message: `tools must name the tools of the conversation's tool calls for ${who}.` }
+      ? { field: "tools", message: `tools must define the tools that the conversation calls: ${who} requires that.` }
       : undefined;
   }
   if (traits.tools === false) {
-    return { field: "tools", message: `tools must not be set: ${who} takes none.`, isCapability: true };
+    return { field: "tools", message: `tools must not be set: ${who} does not support tools.`, isCapability: true };
   }
   const broken = provider === "bedrock" ? fieldOfBrokenArguments(messages) : undefined;
   if (broken !== undefined) {
-    return { field: broken, message: `${broken} must be the text of a JSON object: ${who} takes nothing else.` };
+    return { field: broken, message: `${broken} must be the text of a JSON object: ${who} accepts nothing else.` };
   }
   const forced = toolChoice === "required" || typeof toolChoice === "object";
   if (forced && traits.refuses.includes("forced_tool_choice")) {
     return {
       field: "tool_choice",
-      message: `tool_choice must be auto or none: ${who} cannot be made to call a tool.`,
+      message: `tool_choice must be auto or none: ${who} cannot be forced to call a tool.`,
       isCapability: true,
     };
   }
@@ -248,7 +248,7 @@ function refusedFormat(
   if (system !== undefined && traits.systemPrompts === false) {
     return {
       field: names.system,
-      message: `${names.system} must not be set: ${who} takes no system text. Put it into the first message.`,
+      message: `${names.system} must not be set: ${who} does not accept system text. Put it into the first message.`,
       isCapability: true,
     };
   }
@@ -298,7 +298,7 @@ function refusedService(
     };
   }
   if (guardrail !== undefined && traits.guardrails === false) {
-    return { field: "guardrail", message: `guardrail must not be set: there are none for ${who}.` };
+    return { field: "guardrail", message: `guardrail must not be set: ${who} does not support guardrails.` };
   }
   return undefined;
 }

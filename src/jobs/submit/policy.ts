@@ -44,7 +44,7 @@ export function priorityFor(caller: Caller, asked: Priority | undefined): Priori
   if (atMost(caller, asked) === asked) return asked;
   throw new SluiceError(
     "forbidden",
-    `The API key allows at most the priority ${caller.priorityMax}; the job asks for ${asked}.`,
+    `The API key allows at most the priority ${caller.priorityMax}; the job requests ${asked}.`,
     { field: "priority" },
   );
 }
@@ -76,7 +76,9 @@ function among(asked: readonly string[] | undefined, allowed: readonly string[] 
   if (!asked) return [...allowed];
   const both = asked.filter((region) => allowed.includes(region));
   if (both.length > 0) return both;
-  throw new SluiceError("forbidden", `${who()} allows none of these regions; ${may(allowed)}.`, { field: "regions" });
+  throw new SluiceError("forbidden", `${who()} may not use ${asked.join(" or ")}; ${may(allowed)}.`, {
+    field: "regions",
+  });
 }
 
 /** @throws SluiceError `forbidden` if no deployment of the model is in a region of the key */
@@ -92,9 +94,9 @@ export function requireServedModel(settings: Settings, { regions }: Caller, mode
 
 /** @throws SluiceError `forbidden` */
 export function requireAdmin(caller: Caller): void {
-  if (!caller.admin) throw new SluiceError("forbidden", "This needs an admin key.");
+  if (!caller.admin) throw new SluiceError("forbidden", "This call requires an admin key.");
 }
 
 function may(allowed: readonly string[]): string {
-  return `it may use ${allowed.join(", ") || "none that there is"}`;
+  return `it may use ${allowed.join(", ") || "no other"}`;
 }

@@ -50,7 +50,7 @@ function placeOf(place: Place): string {
 }
 
 function notUnicode(field: string): SluiceError {
-  return new SluiceError("invalid_request", `${field} must be valid Unicode; it holds half of a surrogate pair.`, {
+  return new SluiceError("invalid_request", `${field} must be valid Unicode; it contains half of a surrogate pair.`, {
     field,
   });
 }

@@ -94,7 +94,7 @@ export async function redeliver(context: JobsContext, id: string, caller: Caller
   // Asked for a moment ago, and not begun.
   if (tries.at(-1)?.round !== round.round) return history;
   if (round.round >= maxRounds) {
-    throw new SluiceError("conflict", `It has been delivered again ${maxRounds} times; that is as often as it may be.`);
+    throw new SluiceError("conflict", `Redelivery limit (${maxRounds}) reached.`);
   }
   await startRound(context, delivery, round.round + 1);
   return historyOf(context, delivery);

@@ -16,9 +16,9 @@ export function checkWebhookUrl({ webhooks }: Pick<Settings, "webhooks">, text: 
   if (text.length > maxLength) throw refused(`must have at most ${maxLength} characters; it has ${text.length}.`);
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !/^https?:\/\//i.test(text)) {
-    throw refused(`must be an address such as https://example.com/hook; got ${quote(text)}.`);
+    throw refused(`must be a URL such as https://example.com/hook; got ${quote(text)}.`);
   }
-  if (url.username !== "" || url.password !== "") throw refused("must have no user name and no password in it.");
+  if (url.username !== "" || url.password !== "") throw refused("must not contain a user name or a password.");
   const allowed = mistakeIn(url, networks);
   if (allowed !== undefined) throw refused(allowed);
   url.hash = "";
@@ -27,19 +27,19 @@ export function checkWebhookUrl({ webhooks }: Pick<Settings, "webhooks">, text: 
 
 function mistakeIn(url: URL, networks: AllowedNetworks): string | undefined {
   if (url.protocol === "http:" && !networks.some) {
-    return "must begin with https://; http:// is for networks that webhooks.allowPrivateNetworks names.";
+    return "must start with https://; http:// is allowed only for networks in webhooks.allowPrivateNetworks.";
   }
   const port = Number(url.port);
   if (url.port !== "" && port !== 80 && port !== 443 && port < 1024) {
-    return `must have the port 80, 443, or one from 1024 to 65535; got ${port}.`;
+    return `must use port 80, 443 or one from 1024 to 65535; got ${port}.`;
   }
   const host = hostOf(url);
   if (isIP(host) === 0) return undefined;
   if (!networks.mayReach(host)) {
-    return "must be on the public internet, or in a network that webhooks.allowPrivateNetworks names.";
+    return "must be a public address, or in a network in webhooks.allowPrivateNetworks.";
   }
   if (url.protocol === "http:" && !networks.has(host)) {
-    return "must begin with https://; http:// is for networks that webhooks.allowPrivateNetworks names.";
+    return "must start with https://; http:// is allowed only for networks in webhooks.allowPrivateNetworks.";
   }
   return undefined;
 }

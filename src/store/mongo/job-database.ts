@@ -187,7 +187,7 @@ export class JobDatabase {
 
     const outcomes = this.#db.collection<OutcomeDocument>("outcomes");
     const stands = await find((limited) => outcomes.findOne({ _id: jobId }, limited));
-    if (!stands) throw new SluiceError("unavailable", `The outcome of job ${jobId} is there and cannot be read.`);
+    if (!stands) throw new SluiceError("unavailable", `The outcome of job ${jobId} exists but cannot be read.`);
     // Whose answer came too late was a call as well, and it did end.
     if (attempt && stands.attempt_end?.n !== attempt.n) {
       await this.#insert("attempt_ends", attemptEndDocument(jobId, attempt.n, attempt.end));

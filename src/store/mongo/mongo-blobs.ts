@@ -71,7 +71,7 @@ export class MongoBlobs implements BlobStore {
       if (piece.last) return;
       piece = await next;
     }
-    throw new SluiceError("unavailable", "The file cannot be read to its end: a part of it is missing.");
+    throw new SluiceError("unavailable", "The file is incomplete: one of its parts is missing.");
   }
 
   async remove(environment: string, key: string): Promise<void> {

@@ -71,7 +71,7 @@ export function storeError(error: unknown): Error {
     return new SluiceError("storage_full", `MongoDB has no space left: ${messageOf(error)}.`, {}, cause(error));
   }
   if (error instanceof MongoServerError && [unauthorized, authenticationFailed].includes(error.code as number)) {
-    const text = `MongoDB does not let this service in: ${messageOf(error)}.`;
+    const text = `MongoDB denied access: ${messageOf(error)}.`;
     return new SluiceError("unavailable", text, { retryAfterS }, cause(error));
   }
   return new SluiceError("internal", `MongoDB failed: ${messageOf(error)}.`, {}, cause(error));
@@ -79,7 +79,7 @@ export function storeError(error: unknown): Error {
 
 /** An error of a write that may have been made. */
 export function unknownFate(error: unknown): SluiceError {
-  const text = `MongoDB did not say whether it wrote: ${messageOf(error)}.`;
+  const text = `MongoDB did not confirm the write: ${messageOf(error)}.`;
   return new SluiceError("fate_unknown", text, { retryAfterS }, cause(error));
 }
 

@@ -124,7 +124,7 @@ function checkDatabaseName(database: string, serviceDatabase: string): void {
   // What MongoDB allows on every system; it takes names for the same that differ in case only.
   if (/^[^/\\. "$*<>:|?\0]{1,63}$/.test(database) && database.toLowerCase() !== serviceDatabase.toLowerCase()) return;
   throw new StoreOpenError(
-    `"${database}" cannot be the name of a database in MongoDB: use up to 63 letters, digits, hyphens and underscores, and not "${serviceDatabase}".`,
+    `"${database}" is not a valid database name in MongoDB: use at most 63 letters, digits, hyphens and underscores, and not "${serviceDatabase}".`,
   );
 }
 
@@ -387,7 +387,7 @@ function partlyWritten(failures: readonly Error[], jobs: number): Error {
   if (failures.length === jobs || !(worst instanceof SluiceError) || worst.code === "fate_unknown") return worst;
   return new SluiceError(
     "fate_unknown",
-    `${failures.length} of ${jobs} jobs were not written, the others were. ${worst.message}`,
+    `${failures.length} of ${jobs} jobs were not written; the others were. ${worst.message}`,
     worst.details,
     { cause: worst },
   );

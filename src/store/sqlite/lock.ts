@@ -31,12 +31,12 @@ export function lockDataFolder(dataDir: string): () => void {
     db?.close();
     if (isBusy(error)) {
       throw new StoreOpenError(
-        `The data folder ${dataDir} is in use by ${holder(pidFile)}. Stop that one first, or give this one a folder of its own (SLUICE_DATA_DIR).`,
+        `The data folder ${dataDir} is in use by ${holder(pidFile)}. Stop that process, or set SLUICE_DATA_DIR to another folder.`,
       );
     }
     if (isOutOfSpace(error)) throw openErrorOf(error, dataDir);
     throw new StoreOpenError(
-      `The data folder ${dataDir} cannot be used: ${(error as Error).message}. Make it a folder that this user may write to, or name another one (SLUICE_DATA_DIR).`,
+      `The data folder ${dataDir} cannot be used: ${(error as Error).message}. Make it a folder that this user can write to, or set SLUICE_DATA_DIR to another one.`,
       { cause: error },
     );
   }

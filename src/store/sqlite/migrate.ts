@@ -11,7 +11,7 @@ export function migrate(db: Database, path: string, migrations: readonly string[
   const version = (db.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;
   if (version > migrations.length) {
     throw new StoreOpenError(
-      `${path} was written by a newer version of Sluice (schema ${version}; this version knows ${migrations.length}). Start that version, or restore the copy that was made before the upgrade.`,
+      `${path} was written by a newer version of Sluice (schema ${version}; this version supports ${migrations.length}). Start the newer version, or restore the copy made before the upgrade.`,
     );
   }
   migrations.slice(version).forEach((sql, i) => {

@@ -61,7 +61,7 @@ export function failureOf(error: unknown, file: string): Failure {
       return { code: "storage_full", message: `There is no space left to write to ${says}.` };
     case busy:
     case locked:
-      return { code: "unavailable", message: `Another program has kept a lock on ${says}. Close its transaction.` };
+      return { code: "unavailable", message: `Another program holds a lock on ${says}. Close its transaction.` };
     case readOnly:
     case cannotOpen:
     case ioError:

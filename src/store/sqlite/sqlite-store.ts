@@ -106,7 +106,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<JobS
 function checkDatabaseName(database: DatabaseName): void {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(database) && database.toLowerCase() !== serviceDatabase) return;
   throw new StoreOpenError(
-    `"${database}" cannot be the name of a database: it becomes the name of a file. Use letters, digits, dots, hyphens and underscores, and not "${serviceDatabase}".`,
+    `"${database}" is not a valid database name: it becomes a file name. Use letters, digits, dots, hyphens and underscores, and not "${serviceDatabase}".`,
   );
 }
 

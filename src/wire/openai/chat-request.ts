@@ -109,11 +109,11 @@ export function chatReader(settings: Settings): (body: unknown, defaults: ChatDe
 /** @throws SluiceError `invalid_request` */
 function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
   if (body.max_tokens !== undefined && body.max_completion_tokens !== undefined) {
-    refuse("max_tokens", "Give either max_completion_tokens or max_tokens, not both.");
+    refuse("max_tokens", "Set either max_completion_tokens or max_tokens, not both.");
   }
   const stream = body.stream ?? false;
   if (body.stream_options?.include_usage && !stream)
-    refuse("stream_options", "stream_options is for streams: set stream to true.");
+    refuse("stream_options", "stream_options is allowed only in a stream. Set stream to true.");
   const conversation = conversationOf(body.messages);
   const tools = (body.tools ?? []).map(functionOf);
   const toolChoice = toolChoiceOf(body.tool_choice);
@@ -192,7 +192,7 @@ function textsOf(content: string | readonly unknown[], field: string): string[] 
 
 function callOf(value: unknown, field: string): ToolCallBlock {
   if (!isObject(value) || !isObject(value.function)) {
-    return refuse(field, `${field} must be a call of a function, with id and function.`);
+    return refuse(field, `${field} must be a function call with id and function.`);
   }
   const { id, function: called } = value;
   const place = `${field}.function.arguments`;

@@ -54,10 +54,7 @@ export class Conversation {
 
   answer(callId: string, text: string | string[], field: string): void {
     if (!this.#open?.delete(callId)) {
-      refuse(
-        field,
-        `${field} answers the call ${quote(callId)}, which the message of the assistant before has not made.`,
-      );
+      refuse(field, `${field} answers the call ${quote(callId)}, which the preceding assistant message did not make.`);
     }
     this.messages.push({ role: "user", content: [{ type: "tool_result", callId, text }] });
   }

@@ -37,9 +37,9 @@ export function lineFormats(settings: Settings): LineFormats {
 
 /** @throws SluiceError `invalid_request` for what only a single call can ask for */
 function asLine<R extends ChatRequest | ResponseRequest>(read: R): R {
-  if (read.dryRun) refuse("dry_run", "dry_run must not be true in a batch: it is a field of the batch itself.");
+  if (read.dryRun) refuse("dry_run", "dry_run must not be true in a line. Set it on the batch.");
   if (read.input.webhookUrl !== undefined) {
-    refuse("webhook_url", "webhook_url is for single calls; a batch has one of its own, and tells of its end.");
+    refuse("webhook_url", "webhook_url is not allowed in a line. Set it on the batch, which then sends one webhook.");
   }
   return read;
 }

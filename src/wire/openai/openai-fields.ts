@@ -100,7 +100,7 @@ export function toolOf(value: unknown, field: string): Tool {
 /** @throws SluiceError `invalid_request` for two tools of one name, and a choice that cannot be made */
 export function checkTools(tools: readonly Tool[], choice: CanonicalRequest["toolChoice"]): void {
   if (tools.length === 0) {
-    if (choice === "required" || typeof choice === "object") refuse("tool_choice", "tool_choice needs tools.");
+    if (choice === "required" || typeof choice === "object") refuse("tool_choice", "tool_choice requires tools.");
     return;
   }
   const names = new Set<string>();

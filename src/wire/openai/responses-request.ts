@@ -108,7 +108,8 @@ export function responseReader(settings: Settings): (body: unknown, defaults: Ch
 
 function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): ResponseRequest {
   const { background = false, stream = false } = body;
-  if (background && body.store === false) refuse("store", "A response in the background has to be stored.");
+  if (background && body.store === false)
+    refuse("store", "A background response must be stored. Remove store, or set it to true.");
   const conversation = conversationOf(body);
   const tools = (body.tools ?? []).map((value, i) => {
     const field = `tools[${i}]`;
@@ -227,7 +228,7 @@ function textsOf(content: unknown, field: string): TextBlock[] {
       return { type: "text", text: requireText(part.text, `${here}.text`) };
     }
     if (type === "refusal") return { type: "text", text: requireText(part.refusal, `${here}.refusal`) };
-    return refuse(`${here}.type`, `${here}.type must be a text: images, audio and files are not supported.`);
+    return refuse(`${here}.type`, `${here}.type must be a text type: images, audio and files are not supported.`);
   });
 }
 

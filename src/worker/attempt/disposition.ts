@@ -138,7 +138,7 @@ export function dispositionOf(failure: ProviderFailure, tried: Tried, policy: Re
         }),
         rejection: {
           code: "tries_exhausted",
-          message: `The provider refused the job each time, though it served others in between. The last error was: ${message}`,
+          message: `The provider refused every attempt of the job while it served other jobs. The last error was: ${message}`,
         },
       };
     case "misconfigured":
@@ -215,7 +215,7 @@ export function dispositionOfAbort(
       return { attempt, outcome: { status: "expired", error: deadlinePassed }, settlement: settledAs("ended") };
     case "shutdown": {
       if (tried.job.onUnknown === "fail") {
-        return failed(unknownEnd(tried.attempt, "The service was stopped while the call ran."));
+        return failed(unknownEnd(tried.attempt, "The service stopped while the call was running."));
       }
       const attempts = [...tried.earlier, { ...tried.attempt, end: { ...attempt, at: 0 } }];
       const may = mayTry(tried.job, attempts, maxFailedTries);
@@ -251,7 +251,7 @@ function unknownEnd(attempt: Attempt, detail: string): JobError {
   return {
     code: "unknown_end",
     message:
-      `Attempt ${attempt.n} ended without a usable answer and may have been billed; the job asked not to be tried ` +
-      `again then (on_unknown: fail). ${detail}`,
+      `Attempt ${attempt.n} ended without a usable answer and may have been billed; the job does not allow another ` +
+      `attempt (on_unknown: fail). ${detail}`,
   };
 }

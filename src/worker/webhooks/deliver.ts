@@ -99,7 +99,7 @@ function next(
 }
 
 function errorOf(status: number): string {
-  if (status === gone) return "The receiver answered 410: it wants no more of this.";
+  if (status === gone) return "The receiver answered 410 (Gone), so delivery stopped.";
   if (status >= 300 && status < 400) return `The receiver answered ${status}; redirects are not followed.`;
   return `The receiver answered ${status}.`;
 }
@@ -111,7 +111,7 @@ async function send(
   signal: AbortSignal,
 ): Promise<Posted & { again?: false }> {
   const body = await bodyOf(context, delivery);
-  if (!body) return { error: "What it is about is no longer on record.", excerpt: "", again: false };
+  if (!body) return { error: "The job or batch of this delivery was deleted.", excerpt: "", again: false };
   const payload = JSON.stringify(body);
   const { current, previous } = await tenantSecrets(context, delivery.tenant);
   const at = new Date(context.clock.wall());

@@ -45,7 +45,7 @@ const excerptLength = 200;
 const lookupTimeoutMs = 3_000;
 /** Every failure of a name ends at a multiple of this after its start. */
 const unusableNameStepMs = 1_000;
-const unusableName = "The name of the host is unknown, or leads to an address that webhooks may not be sent to.";
+const unusableName = "The host name is unknown, or resolves to an address that webhooks may not use.";
 
 /** Never rejects. */
 export async function post(
@@ -104,7 +104,7 @@ async function checkedAddresses(url: URL, signal: AbortSignal, options: PostOpti
     throw new UnusableName(`${refused} is neither public nor in webhooks.allowPrivateNetworks`);
   }
   if (url.protocol === "http:" && !addresses.every((address) => networks.has(address))) {
-    throw new NotAllowed("Without TLS webhooks are sent only to networks that the configuration names.");
+    throw new NotAllowed("Webhooks without TLS are allowed only to networks in webhooks.allowPrivateNetworks.");
   }
   return addresses;
 }
@@ -193,18 +193,18 @@ function retryAfterOf(value: string | undefined, date: string | undefined): numb
 
 const reasons: Record<string, string> = {
   ECONNREFUSED: "The connection was refused.",
-  ECONNRESET: "The connection was cut.",
+  ECONNRESET: "The connection was reset.",
   EHOSTUNREACH: "The host cannot be reached.",
   ENETUNREACH: "The network cannot be reached.",
 };
 
 function reasonOf(error: unknown, { timeoutMs, signal }: PostOptions): string {
   if (error instanceof NotAllowed) return error.message;
-  if (signal.aborted) return "The service was stopped meanwhile.";
+  if (signal.aborted) return "The service stopped before the receiver answered.";
   const { name, code = "", cause } = error as NodeJS.ErrnoException & { cause?: Error };
   if (name === "TimeoutError" || cause?.name === "TimeoutError") {
-    return `There was no answer within ${timeoutMs / 1000} seconds.`;
+    return `The receiver did not answer within ${timeoutMs / 1000} seconds.`;
   }
   if (Object.hasOwn(reasons, code)) return reasons[code]!;
-  return `The request failed: ${code || "not HTTP, or not TLS that can be trusted"}.`;
+  return `The request failed: ${code || "the response is not HTTP, or the TLS certificate is not trusted"}.`;
 }

@@ -263,5 +263,5 @@ test("a store that fails in the middle ends the stream with an error", async () 
   server.context.store.get = () => Promise.reject(new Error("secret path"));
   const ended: JobEvent = { type: "state", jobId, environment: "UAT", state: "completed", at: 0 };
   server.context.events.publish(ended);
-  expect(await stream.end).toMatchObject({ code: "internal", message: "Something went wrong inside the service." });
+  expect(await stream.end).toMatchObject({ code: "internal", message: "The service failed to process the request." });
 });

@@ -177,7 +177,7 @@ describe("another call began", () => {
     for (const starting_after of [1e9 + 2, 1e9 + 3 + 5, 7e9 + 10]) {
       await expect(client.responses.retrieve(id, { stream: true, starting_after })).rejects.toMatchObject({
         ...{ status: 409, code: "conflict", param: "starting_after" },
-        message: expect.stringContaining("from the beginning"),
+        message: expect.stringContaining("from the start"),
       });
     }
     const rest = await read(id, 3 + "Rayleigh".length);

@@ -40,7 +40,7 @@ const lineJob = ({ id, keyId }: BatchRequest, line: number): Job => ({
 /** How many jobs the key has set aside, as it tells who asks for too much. */
 async function setAside(limits: Limits, keyId: string): Promise<number> {
   const error = await limits.check({ keyId, total: totalOf(maxWaiting + 1) }).catch((thrown: Error) => thrown);
-  return Number(/; (\d+) wait or run now/.exec(String(error))?.[1]);
+  return Number(/; it has (\d+) now/.exec(String(error))?.[1]);
 }
 
 const step = fc.oneof(
@@ -112,7 +112,7 @@ test("a batch whose place could not be written down keeps it, and writes it when
   const limits = open(keyId);
   vi.spyOn(context.store.records, "insert").mockRejectedValueOnce(new Error("no"));
   await expect(limits.reserve({ ...batch, total: totalOf(60) })).rejects.toThrow("no");
-  await expect(limits.reserve({ ...(await newBatch(keyId)), total: totalOf(60) })).rejects.toThrow(/60 wait or run/);
+  await expect(limits.reserve({ ...(await newBatch(keyId)), total: totalOf(60) })).rejects.toThrow(/it has 60 now/);
   await limits.reserve({ ...batch, total: totalOf(60) });
   expect(await setAside(open(keyId), keyId)).toBe(60);
   await limits.release(batch);
@@ -168,7 +168,7 @@ test("lines of a batch that was checked are taken in however full the service is
   const limits = open("", settings);
   const { keyId: _, ...batch } = await newBatch("none");
   await limits.reserve({ ...batch, total: totalOf(8) });
-  await expect(limits.check({ total: totalOf(3) })).rejects.toThrow(/maxQueuedJobs\); \d+ wait now/);
+  await expect(limits.check({ total: totalOf(3) })).rejects.toThrow(/maxQueuedJobs\); it has \d+ now/);
   const lines = (count: number) => Array.from({ length: count }, (_, i) => lineJob(batch, i + 1));
   await limits.reserve(lines(5));
   await expect(limits.check({ total: totalOf(3) })).rejects.toThrow(/maxQueuedJobs/);

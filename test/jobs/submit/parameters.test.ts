@@ -45,35 +45,35 @@ function asking(model: string, more: Partial<SubmitInput>): SubmitInput {
   return { environment: "UAT", messages: hello, messagesField: "messages", model, maxTokens: 100, ...more };
 }
 
-const noPath = "it is not known how the model %s takes it";
+const noPath = "Sluice does not know how the model %s accepts it";
 
 test.each<[string, Partial<SubmitInput>, field: string, message: string]>([
   [
     "sonnet5",
     { temperature: 0 },
     "temperature",
-    "temperature must not be set: the model sonnet5 does not take it. It takes max_tokens, stop.",
+    "temperature must not be set: the model sonnet5 does not accept it. It accepts max_tokens, stop.",
   ],
-  ["sonnet5", { topP: 1 }, "top_p", "top_p must not be set: the model sonnet5 does not take it."],
-  ["sonnet5", { topK: 1 }, "top_k", "top_k must not be set: the model sonnet5 does not take it."],
+  ["sonnet5", { topP: 1 }, "top_p", "top_p must not be set: the model sonnet5 does not accept it."],
+  ["sonnet5", { topK: 1 }, "top_k", "top_k must not be set: the model sonnet5 does not accept it."],
   [
     "sonnet5",
     { tools: [clock], toolChoice: "required" },
     "tool_choice",
-    "tool_choice must be auto or none: the model sonnet5 cannot be made to call a tool.",
+    "tool_choice must be auto or none: the model sonnet5 cannot be forced to call a tool.",
   ],
   ["llama", { tools: [clock], toolChoice: { name: "clock" } }, "tool_choice", "tool_choice must be auto or none"],
   [
     "gpt-oss",
     { stop: ["x"] },
     "stop",
-    "stop must not be set: the model gpt-oss does not take it. It takes max_tokens, temperature, top_p, reasoning_effort.",
+    "stop must not be set: the model gpt-oss does not accept it. It accepts max_tokens, temperature, top_p, reasoning_effort.",
   ],
   [
     "llama",
     { topK: 5 },
     "top_k",
-    `top_k must not be set: ${noPath.replace("%s", "llama")} (catalogue.us.meta.llama3-3-70b-instruct-v1:0.fields in the configuration). It takes max_tokens, temperature, top_p, stop.`,
+    `top_k must not be set: ${noPath.replace("%s", "llama")} (catalogue.us.meta.llama3-3-70b-instruct-v1:0.fields in the configuration). It accepts max_tokens, temperature, top_p, stop.`,
   ],
   ["haiku", { frequencyPenalty: 0.5 }, "frequency_penalty", noPath.replace("%s", "haiku")],
   ["haiku", { presencePenalty: 0.5 }, "presence_penalty", noPath.replace("%s", "haiku")],
@@ -85,8 +85,8 @@ test.each<[string, Partial<SubmitInput>, field: string, message: string]>([
     'reasoning_effort must be one of low, medium, high for the model gpt-oss; got "max".',
   ],
   ["llama", { temperature: 1.5 }, "temperature", "temperature must be between 0 and 1 for the model llama; got 1.5."],
-  ["gemma", { tools: [clock] }, "tools", "tools must not be set: the model gemma takes none."],
-  ["gemma", { system: "Be brief" }, "system", "system must not be set: the model gemma takes no system text."],
+  ["gemma", { tools: [clock] }, "tools", "tools must not be set: the model gemma does not support tools."],
+  ["gemma", { system: "Be brief" }, "system", "system must not be set: the model gemma does not accept system text."],
   [
     "llama",
     { responseFormat: schema },
@@ -110,15 +110,15 @@ test.each<[string, Partial<SubmitInput>, field: string, message: string]>([
     "local",
     { guardrail: { id: "g", version: "1" } },
     "guardrail",
-    "guardrail must not be set: there are none for the model local.",
+    "guardrail must not be set: the model local does not support guardrails.",
   ],
   [
     "nova",
     { temperature: 0.5, fallbackModels: ["sonnet5"] },
     "temperature",
-    "temperature must not be set: the fallback sonnet5 does not take it.",
+    "temperature must not be set: the fallback sonnet5 does not accept it.",
   ],
-  ["two-regions", { tools: [clock] }, "tools", "tools must not be set: the model two-regions takes none."],
+  ["two-regions", { tools: [clock] }, "tools", "tools must not be set: the model two-regions does not support tools."],
 ])("%s refuses %j", async (model, more, field, message) => {
   const before = await context.countJobs();
   const refused = await submit(context, [asking(model, more)]).catch((error) => error);
@@ -200,14 +200,12 @@ describe("tools and their results", () => {
     ];
     const [job] = await submit(context, [asking("nova", { messages, tools: [clock] })]);
     expect(job!.request.messages).toEqual(messages);
-    expect(await refused({ messages, tools: [] })).toMatch(
-      /^tools must name the tools of the conversation's tool calls/,
-    );
+    expect(await refused({ messages, tools: [] })).toMatch(/^tools must define the tools that the conversation calls/);
   });
 
   test.each<[string, Message[], RegExp]>([
-    ["a result of no call", [{ role: "user", content: [result("1")] }], /"1" answers none/],
-    ["a call without a result", [user, { role: "assistant", content: [call("1")] }, user], /"1" has none/],
+    ["a result of no call", [{ role: "user", content: [result("1")] }], /"1" answers no call/],
+    ["a call without a result", [user, { role: "assistant", content: [call("1")] }, user], /"1" has no result/],
     [
       "calls at the end",
       [user, { role: "assistant", content: [call("1")] }],
@@ -216,18 +214,18 @@ describe("tools and their results", () => {
     [
       "two results of one call",
       [user, { role: "assistant", content: [call("1")] }, { role: "user", content: [result("1"), result("1")] }],
-      /"1" answers none/,
+      /"1" answers no call/,
     ],
     [
       "two calls of one id",
       [user, { role: "assistant", content: [call("1"), call("1")] }],
-      /two tool calls of the same id/,
+      /two tool calls with the same id/,
     ],
-    ["a call of the user", [{ role: "user", content: [call("1")] }], /tool calls in messages of the assistant/],
+    ["a call of the user", [{ role: "user", content: [call("1")] }], /tool calls only in assistant messages/],
     [
       "a result of the assistant",
       [user, { role: "assistant", content: [result("1")] }],
-      /tool results in messages of the user/,
+      /tool results only in user messages/,
     ],
   ])("%s is refused", async (_, messages, message) => {
     expect(await refused({ messages })).toMatch(message);

@@ -213,7 +213,7 @@ describe("a cost near a limit", () => {
     expect((await submit(context, [asking(large, { model: "nova-lite" })])).length).toBe(1);
     expect(await refusalOf(asking(large, { model: "nova-lite", fallbackModels: ["llama3-3-70b"] }))).toMatchObject({
       code: "context_exceeded",
-      message: expect.stringMatching(/^The job needs \d+ tokens .*; llama3-3-70b can take 50000\.$/),
+      message: expect.stringMatching(/^The job needs \d+ tokens .*; llama3-3-70b accepts at most 50000\.$/),
     });
   });
 });
@@ -265,7 +265,7 @@ describe("what the configuration says of tenants and fallbacks", () => {
     await expect(regionsOf(["us-east-1"], acme)).rejects.toMatchObject({
       code: "forbidden",
       details: { field: "regions" },
-      message: 'The tenant "acme" allows none of these regions; it may use eu-west-1, eu-north-1.',
+      message: 'The tenant "acme" may not use us-east-1; it may use eu-west-1, eu-north-1.',
     });
     await expect(regionsOf(undefined, { ...acme, regions: ["us-east-1"] })).rejects.toMatchObject({
       code: "forbidden",

@@ -178,7 +178,7 @@ describe("A2: the limits of a key", () => {
       await h.advance(2_000);
     }
     expect(taken).toBe(3);
-    expect(await refusal()).toMatch(/3\d\d are used \(3\d\d of that is an estimate\), 0 set aside/);
+    expect(await refusal()).toMatch(/3\d\d are used \(3\d\d of that is an estimate\), 0 are reserved/);
   });
 
   test("an estimate gives way to real usage when the answer of a cancelled job comes after all", async () => {
@@ -202,9 +202,9 @@ describe("A2: the limits of a key", () => {
     h.provider.calls[0]!.fail({ kind: "transient", code: "unknown_end", maybeBilled: true });
     await h.quiet();
     // The lost call, the next call, and one more: too much.
-    expect(await refusal()).toMatch(/0 are used, 2\d\d set aside/);
+    expect(await refusal()).toMatch(/0 are used, 2\d\d are reserved/);
     restart();
-    expect(await refusal()).toMatch(/0 are used, 2\d\d set aside/);
+    expect(await refusal()).toMatch(/0 are used, 2\d\d are reserved/);
   });
 
   test("a crash between the end of a call and its settlement is made good", async () => {

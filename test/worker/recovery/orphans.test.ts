@@ -38,7 +38,7 @@ test("A3: after a kill held calls are not called for callers that are gone", asy
   await h.orphans.round();
   expect(await h.record(gone)).toMatchObject({
     state: "cancelled",
-    outcome: { error: { code: "caller_disconnected", message: "The caller disconnected, so nothing was called." } },
+    outcome: { error: { code: "caller_disconnected", message: "The caller disconnected, so no call was made." } },
   });
   // Its first call may have been billed; there is none after it.
   expect(await h.record(running)).toMatchObject({
