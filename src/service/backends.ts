@@ -34,7 +34,7 @@ export async function openQueue(
     const scheduler = createMemoryScheduler({ config, clock });
     teardown.defer(() => scheduler.close());
     const events = createMemoryEventBus({
-      onListenerError: (error) => log.error({ err: error }, "caught an error of a listener of job events"),
+      onListenerError: (error) => log.error({ err: error }, "caught an error in a listener of job events"),
     });
     teardown.defer(() => events.close());
     return { scheduler, events };
@@ -76,7 +76,7 @@ async function takeOver(
 ): Promise<string | undefined> {
   try {
     const { configVersion, advice = [] } = await scheduler.snapshot();
-    for (const text of advice) log.warn({ advice: text }, "found a setting of Redis that puts the queue at risk");
+    for (const text of advice) log.warn({ advice: text }, "found a Redis setting that puts the queue at risk");
     if (configVersion === version) return undefined;
     await configure();
     log.warn({ from: configVersion, to: version }, "replaced the configuration of the queue with that of this process");

@@ -52,7 +52,7 @@ async function reload({ settings, scheduler, log, pool, read }: ReloadContext): 
   Object.assign(settings, inForce);
   log.level = settings.logLevel;
   log.info({ changed, needsRestart }, "reloaded the configuration");
-  if (needsRestart.length > 0) log.warn({ needsRestart }, "found changes of the configuration that need a restart");
+  if (needsRestart.length > 0) log.warn({ needsRestart }, "found configuration changes that need a restart");
   const missingModels = await logMissingModels(scheduler, log);
   return { changed, needsRestart, missingModels };
 }

@@ -160,7 +160,7 @@ async function open(
   const http = callers && createHttpServer({ ...context, callers });
   if (http) {
     const warm = () => warmUsage(context);
-    teardown.defer(repeat(systemTimers, usageMs, warm, (err) => log.warn({ err }, "failed to read the sums of usage")));
+    teardown.defer(repeat(systemTimers, usageMs, warm, (err) => log.warn({ err }, "failed to read usage totals")));
     teardown.defer(() => http.close());
     await http.listen({ host: settings.host, port: settings.port, listenTextResolver: () => "opened a port" });
   }
@@ -247,7 +247,7 @@ async function openAccess(
       systemTimers,
       tidyMs,
       () => limits.tidy(),
-      (error) => context.log.warn({ err: error }, "failed to compare what jobs used with their limits"),
+      (error) => context.log.warn({ err: error }, "failed to reconcile the usage of jobs with limits"),
     ),
   );
   return { keys, limits };
@@ -268,14 +268,14 @@ async function openCallers(context: JobsContext, teardown: Teardown): Promise<Wa
   );
   if (!settings.distributed) return callers;
   const beat = heartbeat(context, callers.processId);
-  const warn = (error: unknown) => log.warn({ err: error }, "failed to write that this process is alive");
+  const warn = (error: unknown) => log.warn({ err: error }, "failed to write the heartbeat of this process");
   await beat().catch(warn);
   teardown.defer(repeat(systemTimers, beatMs, beat, warn));
   return callers;
 }
 
 function notShared(log: Logger, error: unknown): void {
-  log.warn({ err: error }, "failed to read or save what was learned about token counts");
+  log.warn({ err: error }, "failed to read or save learned token ratios");
 }
 
 function urlOf(host: string, port: number): string {

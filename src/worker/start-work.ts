@@ -41,16 +41,16 @@ export function startWork(
   worker.start();
   const stopReconciler = startReconciler(context);
   const rounds: [everyMs: number, run: () => Promise<void>, failure: string][] = [
-    [pausesMs, () => followPauses(context), "failed to tell the queue what is paused; trying again"],
+    [pausesMs, () => followPauses(context), "failed to apply pauses to the queue; trying again"],
     [
       eraseMs,
       () => sweepEphemeral(context, settings.runs),
       "failed to erase texts of jobs with store: false; trying again",
     ],
-    [beatMs, () => orphans.round(), "failed to settle held calls of a process that died"],
+    [beatMs, () => orphans.round(), "failed to settle synchronous calls of a dead process"],
     [sweepMs, () => sweepIdempotencyKeys(context), "failed to remove old idempotency keys"],
-    [sweepMs, () => sweepAwaited(context), "failed to remove what waited for repeated requests"],
-    [checkpointMs, () => saveLearnedLimits(context), "failed to save what was learned about quotas"],
+    [sweepMs, () => sweepAwaited(context), "failed to remove old records of repeatable requests"],
+    [checkpointMs, () => saveLearnedLimits(context), "failed to save learned quota limits"],
   ];
   const stopRounds = rounds.map(([everyMs, run, failure]) =>
     repeat(context.timers, everyMs, run, (error) => log.warn({ err: error }, failure)),

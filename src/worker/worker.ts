@@ -216,6 +216,6 @@ async function failImpossible(
     const outcome = { status: "failed" as const, at: context.clock.wall(), error };
     await endJob(context, record.job, { ...outcome, ...costSoFar(record) });
   } catch (error) {
-    context.log.error({ err: error, jobId, reason }, "failed to fail a job that can never run");
+    context.log.error({ err: error, jobId, reason }, "failed to end a job that can never run");
   }
 }

@@ -117,7 +117,7 @@ describe.skipIf(withoutRedis())("a server in the place of Redis", () => {
       level: 40,
       time: expect.any(Number),
       advice,
-      msg: "found a setting of Redis that puts the queue at risk",
+      msg: "found a Redis setting that puts the queue at risk",
     });
     const ticket = (await scheduler.beginRebuild())!;
     await scheduler.finishRebuild(ticket);

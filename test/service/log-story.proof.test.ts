@@ -165,10 +165,10 @@ test("F2: after a kill one line has the number of calls that run again, and each
   await writeFile(join(settings.dataDir, "sluice.pid"), "1\n");
   lines.length = 0;
   await start();
-  await expect.poll(() => told("repeating a call whose end is unknown").length, { timeout: 15_000 }).toBe(2);
+  await expect.poll(() => told("started to repeat a call whose result is unknown").length, { timeout: 15_000 }).toBe(2);
   expect(told("recovered from an unclean stop")).toEqual([expect.objectContaining({ level: 40, callsToRepeat: 2 })]);
   expect(
-    told("repeating a call whose end is unknown")
+    told("started to repeat a call whose result is unknown")
       .map(({ jobId }) => jobId)
       .sort(),
   ).toEqual([jobs[0]!.id, jobs[1]!.id].sort());

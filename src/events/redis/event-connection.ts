@@ -86,11 +86,11 @@ function keepWatch(redis: Redis, heartbeatMs: number, onSilence: () => void): ()
 function reportOutages(redis: Redis, purpose: string, log: Logger): void {
   let away = false;
   redis.on("error", (error: Error) => {
-    if (!away) log.warn({ reason: reasonOf(error), purpose }, "lost Redis; events are not delivered meanwhile");
+    if (!away) log.warn({ reason: reasonOf(error), purpose }, "lost the connection to Redis; events are not delivered");
     away = true;
   });
   redis.on("ready", () => {
-    if (away) log.info({ purpose }, "reached Redis again");
+    if (away) log.info({ purpose }, "reconnected to Redis");
     away = false;
   });
 }

@@ -61,7 +61,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
   const connection = (purpose: string) => connect({ url, purpose, log, heartbeatMs, timeoutMs });
   const [outgoing, incoming] = await Promise.all([connection("events-out"), connection("events-in")]);
 
-  const listeners = new Listeners((error) => log.error({ err: error }, "caught an error of a listener of job events"));
+  const listeners = new Listeners((error) => log.error({ err: error }, "caught an error in a listener of job events"));
   /** Until when other processes want the text of a job that this one listens to; by the monotonic clock. */
   const wantedUntil = new Map<JobId, number>();
   const publisher = new Publisher(outgoing.redis, options.maxUnconfirmed);

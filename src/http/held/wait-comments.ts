@@ -36,7 +36,7 @@ export function commentWhileWaiting(context: HeldContext, job: Job, events: Even
   const again = (ms: number, isFirst: boolean) => {
     timer = setTimeout(() => {
       look(isFirst)
-        .catch((error) => context.log.debug({ err: error, jobId: job.id }, "failed to tell why a job waits"))
+        .catch((error) => context.log.debug({ err: error, jobId: job.id }, "failed to report why a job waits"))
         .finally(() => {
           if (!stopped) again(everyMs, false);
         });

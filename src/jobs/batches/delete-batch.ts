@@ -55,7 +55,10 @@ export async function deleteBatch(context: JobsContext, id: string, caller: Call
   const isInTime = async () => context.clock.now() < deadline;
   const isDone = await continueDeletion(context, environment, batch.request.id, isInTime).catch((error) => {
     // It is decided: whoever takes batches further goes on.
-    context.log.warn({ err: error, batchId: batch.request.id }, "failed to remove all of a deleted batch at once");
+    context.log.warn(
+      { err: error, batchId: batch.request.id },
+      "failed to remove a deleted batch completely; trying again",
+    );
     return false;
   });
   if (!isDone) context.onBatch?.();

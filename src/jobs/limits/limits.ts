@@ -117,7 +117,7 @@ export class Limits implements JobLimits {
   async ended(environment: string, jobId: JobId, known?: KnownJob): Promise<void> {
     if (this.keys.limited.length === 0) return;
     await this.#settlement.settle(environment, jobId, known).catch((error) => {
-      this.#context.log.warn({ err: error, jobId }, "failed to record what a job used; trying again");
+      this.#context.log.warn({ err: error, jobId }, "failed to record the usage of a job; trying again");
     });
   }
 

@@ -83,7 +83,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<JobS
   const mode = openFolderMode(dataDir);
   if (mode !== undefined) {
     const advice = `chmod 700 ${dataDir}`;
-    options.log?.warn({ dataDir, mode, advice }, "found a data folder that other users of this machine may enter");
+    options.log?.warn({ dataDir, mode, advice }, "found a data folder that other users can access");
   }
   const starting = [
     StoreThread.start<WriteOperations>({ role: "writer", dataDir, databases }),

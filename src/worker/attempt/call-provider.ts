@@ -71,7 +71,7 @@ function expireAt({ clock, timers }: WorkerContext, call: RunningCall, expiresAt
 
 function failureOf({ log }: WorkerContext, { job }: Begun, error: unknown): ProviderFailure {
   if (error instanceof ProviderError) return error.failure;
-  log.error({ err: error, jobId: job.id }, "caught an error of a provider that is not a ProviderError");
+  log.error({ err: error, jobId: job.id }, "caught an unexpected error from a provider");
   const message = "The call failed inside the service; its log has the details.";
   return { kind: "transient", code: "internal", message, maybeBilled: true };
 }

@@ -160,7 +160,7 @@ export class GrantRecord {
   #giveUpOn(error: unknown): void {
     if (this.#giveUp.aborted || (error instanceof SluiceError && error.code === "job_not_found")) throw error;
     const { jobId, environment } = this.#grant;
-    this.#context.log.error({ err: error, jobId, environment }, "failed to store what a call led to");
+    this.#context.log.error({ err: error, jobId, environment }, "failed to store the result of a call");
   }
 
   #store<T>(what: string, operation: () => Promise<T>): Promise<T> {

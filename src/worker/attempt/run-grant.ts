@@ -57,7 +57,7 @@ async function begin({ log, clock }: WorkerContext, record: GrantRecord): Promis
     if (last && isUnknown(last)) {
       const { id: jobId, environment, model } = result.job;
       const { n: attempt, deployment } = result.attempt;
-      log.info({ jobId, environment, model, deployment, attempt }, "repeating a call whose end is unknown");
+      log.info({ jobId, environment, model, deployment, attempt }, "started to repeat a call whose result is unknown");
     }
     return result;
   }

@@ -67,7 +67,7 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
     try {
       await continueDeletion(context, environment, id, async () => !stopped && (await leases.hold(environment, id)));
     } catch (error) {
-      log.warn({ err: error, batchId: id }, "failed to remove what a deleted batch left behind");
+      log.warn({ err: error, batchId: id }, "failed to remove the rest of a deleted batch");
     }
   }
 

@@ -200,7 +200,7 @@ async function isLost({ scheduler, log }: BatchContext, jobId: JobId): Promise<b
   try {
     return (await scheduler.explain(jobId)).state !== "running";
   } catch (error) {
-    log.debug({ err: error, jobId }, "failed to ask whether a cancelled line still runs");
+    log.debug({ err: error, jobId }, "failed to check whether a cancelled line still runs");
     return false;
   }
 }

@@ -48,7 +48,7 @@ export class Orphans {
     if (fresh.length > 0) await this.#search();
     for (const processId of fresh) {
       this.#searched.add(processId);
-      this.#context.log.warn({ processId }, "found a process dead that may have held calls");
+      this.#context.log.warn({ processId }, "found a dead process that may have left callers waiting");
     }
     await this.#settle();
     const left = new Set([...this.#orphans.values()].map(({ job }) => job.waitingCaller?.processId));

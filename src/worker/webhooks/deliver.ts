@@ -84,7 +84,7 @@ export async function deliver(context: WebhookContext, hint: DeliveryHint, signa
     const { detail } = posted;
     log.warn(
       { delivery: hint.id, status: end.status, reason: end.error, ...(detail && { detail }) },
-      "gave up a webhook",
+      "gave up delivering a webhook",
     );
   }
 }
