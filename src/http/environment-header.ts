@@ -8,7 +8,7 @@ import { environmentFor } from "../jobs/submit/policy.ts";
 export const environmentHeader = {
   "x-sluice-environment": Type.Optional(
     Type.String({
-      description: "The environment; by default the first one of the configuration that the caller may use.",
+      description: "The environment. Default: the first configured one that the caller may use.",
     }),
   ),
 };

@@ -10,14 +10,12 @@ import { isOpenAiPath, openAiErrorOf, openAiStatusOf } from "../wire/openai/open
 const defaultRetryAfterS = 5;
 
 const errorBody = Type.Object({
-  code: Type.Enum(Object.keys(errorTable) as ErrorCode[], { description: "Stable; see docs/errors.md." }),
-  message: Type.String({ description: "What is wrong, for people." }),
-  field: Type.Optional(Type.String({ description: "The field at fault, as the caller wrote it." })),
+  code: Type.Enum(Object.keys(errorTable) as ErrorCode[], { description: "A stable code from docs/errors.md." }),
+  message: Type.String({ description: "A description of the error for people." }),
+  field: Type.Optional(Type.String({ description: "The field that is at fault, as the caller wrote it." })),
   job_id: Type.Optional(Type.String({ description: "The job that the error is about." })),
-  advice: Type.Optional(Type.String({ description: "What to do about it." })),
-  request_id: Type.Optional(
-    Type.String({ description: "Stands in the service's log with everything about this request." }),
-  ),
+  advice: Type.Optional(Type.String({ description: "What to do next." })),
+  request_id: Type.Optional(Type.String({ description: "The id of the request in the service's log." })),
 });
 
 /** Registered with Fastify under this `$id`; the routes refer to it. */

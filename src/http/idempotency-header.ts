@@ -9,8 +9,8 @@ export const idempotencyHeaders = Type.Object({
   "idempotency-key": Type.Optional(
     Type.String({
       description:
-        "Text of your own, unique to this request. Sending the same body again under it, within a day, gives the same " +
-        "job, batch or file instead of a second one; another body gives 409 `idempotency_conflict`.",
+        "A text that you choose, unique to this request. Within a day, the same body with the same key returns the same " +
+        "job, batch or file instead of a second one. A different body returns 409 `idempotency_conflict`.",
     }),
   ),
 });

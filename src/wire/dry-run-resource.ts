@@ -35,7 +35,7 @@ export const bindingQuota = (description: string) =>
         unit: Type.String(),
         per: Type.Enum(["minute", "day"]),
         limit: Type.Number(),
-        takes: Type.Number({ description: "What would be reserved of it." }),
+        takes: Type.Number({ description: "The amount that the job would reserve." }),
       },
       { description },
     ),
@@ -52,19 +52,18 @@ export const dryRunSchema = Type.Object(
     tokens: Type.Object({
       input: nullable(
         Type.Integer({
-          description:
-            "As counted here, times what the model is known to make of that; null if it could not be counted now.",
+          description: "Sluice's own token count, times the ratio learned for the model. Null if counting failed.",
         }),
       ),
-      input_reserved: Type.Integer({ description: "What the quotas are charged for it at most; never less." }),
-      max_output: Type.Integer({ description: "The max_tokens that would be sent." }),
+      input_reserved: Type.Integer({ description: "The input tokens reserved in the quotas, an upper bound." }),
+      max_output: Type.Integer({ description: "The max_tokens that Sluice would send." }),
     }),
-    cost_usd: costRange("Of one call: from an empty answer to one of max_tokens. null if a price is not known."),
-    quota: bindingQuota("The one that binds: of which the job takes the largest share."),
+    cost_usd: costRange("Cost of one call, from an empty answer to one of max_tokens. Null if a price is unknown."),
+    quota: bindingQuota("The binding quota: the one of which the job takes the largest share."),
     position: nullable(Type.Integer()),
     waiting_on: nullable(waitingOn),
-    expected_start: nullable(time("null if nothing can be said.")),
-    expected_finish: nullable(time("By how long the calls of its model took lately; null if that is not known.")),
+    expected_start: nullable(time("Expected start. Null if unknown.")),
+    expected_finish: nullable(time("Expected end, from the recent call durations of its model. Null if unknown.")),
   },
   { $id: "DryRun" },
 );

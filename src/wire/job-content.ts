@@ -9,7 +9,7 @@ import { toolCallBlock } from "../jobs/submit/tool-calls.ts";
 import { schemaOf } from "./resource-types.ts";
 
 const closed = { additionalProperties: false };
-const name = Type.String({ pattern: "^[a-zA-Z0-9_-]{1,64}$", description: "Letters, digits, _ and -; at most 64." });
+const name = Type.String({ pattern: "^[a-zA-Z0-9_-]{1,64}$", description: "At most 64 letters, digits, _ and -." });
 /** Some gateways put a model's signature into the id, which makes it thousands of characters long. */
 const id = Type.String({ minLength: 1, maxLength: 16_384 });
 /** Of a past call: as another provider's model may have written it. */
@@ -23,10 +23,12 @@ const block = Type.Union([
       type: Type.Literal("tool_call"),
       id,
       name: calledName,
-      arguments: Type.Optional(Type.String({ description: "The text that the model wrote. It is sent as it is." })),
+      arguments: Type.Optional(
+        Type.String({ description: "The text that the model wrote. Sluice sends it unchanged." }),
+      ),
       input: Type.Optional(
         Type.Unknown({
-          description: "In place of arguments, the same as an object. It is printed as JSON; null is an empty object.",
+          description: "The arguments as an object instead of text. Sluice prints it as JSON. Null is an empty object.",
         }),
       ),
     },
@@ -37,7 +39,9 @@ const block = Type.Union([
       type: Type.Literal("tool_result"),
       call_id: id,
       text: Type.String(),
-      is_error: Type.Optional(Type.Boolean({ description: "The tool failed, and text says how." })),
+      is_error: Type.Optional(
+        Type.Boolean({ description: "True if the tool failed. The text then describes the failure." }),
+      ),
     },
     closed,
   ),
@@ -60,8 +64,8 @@ export const conversationField = Type.Optional(
     minItems: 1,
     maxItems: 2000,
     description:
-      "A conversation. Messages of the role system are joined with `system`, in their order. What stands before a " +
-      "cache_point may be kept in the provider's prompt cache; one in a system message stands for tools and system text.",
+      "A conversation. Messages with the role system are joined with `system`, in their order. The provider may cache " +
+      "what precedes a cache_point. A cache_point in a system message covers tools and system text.",
   }),
 );
 
@@ -69,7 +73,7 @@ const tool = Type.Object(
   {
     name,
     description: Type.Optional(Type.String()),
-    input_schema: jsonSchema("JSON Schema of what the tool is called with."),
+    input_schema: jsonSchema("JSON Schema of the tool's input."),
   },
   closed,
 );
@@ -88,7 +92,7 @@ const responseFormat = Type.Union(
     ),
     Type.Object({ type: Type.Literal("json_object") }, closed),
   ],
-  { description: "Holds the answer to a form, where the model can. By default free text." },
+  { description: "Format of the answer, if the model supports one. Default: free text." },
 );
 
 /** Bedrock refuses any other. */
@@ -96,24 +100,29 @@ const guardrailId = "^([a-z0-9]+|arn:aws(-[^:]+)?:bedrock:[a-z0-9-]{1,20}:[0-9]{
 
 export const contentFields = {
   tools: Type.Optional(
-    Type.Array(tool, { maxItems: 128, description: "What the model may ask for; its calls are in tool_calls." }),
+    Type.Array(tool, {
+      maxItems: 128,
+      description: "Tools that the model may call. Its calls are returned in tool_calls.",
+    }),
   ),
   tool_choice: Type.Optional(
     Type.Union([Type.Enum(["auto", "required", "none"]), Type.Object({ name }, closed)], {
-      description: "Whether it must call one of the tools, or which. By default auto.",
+      description: "Whether the model must call a tool, and which one. Default: auto.",
     }),
   ),
   response_format: Type.Optional(responseFormat),
   service_tier: Type.Optional(
-    Type.Enum(["default", "priority", "flex"], { description: "Of the provider; tiers have prices of their own." }),
+    Type.Enum(["default", "priority", "flex"], {
+      description: "The provider's service tier. Each tier has its own prices.",
+    }),
   ),
   guardrail: Type.Optional(
     Type.Object(
       {
-        id: Type.String({ maxLength: 2048, pattern: guardrailId, description: "Its ID or ARN." }),
-        version: Type.String({ pattern: "^(DRAFT|[1-9][0-9]{0,7})$", description: "A number, or DRAFT." }),
+        id: Type.String({ maxLength: 2048, pattern: guardrailId, description: "The ID or ARN of the guardrail." }),
+        version: Type.String({ pattern: "^(DRAFT|[1-9][0-9]{0,7})$", description: "A version number, or DRAFT." }),
       },
-      { ...closed, description: "A guardrail of the AWS account that prompt and answer pass through." },
+      { ...closed, description: "A guardrail of the AWS account, applied to prompt and answer." },
     ),
   ),
 };

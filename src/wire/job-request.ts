@@ -21,23 +21,23 @@ import {
 /** Fields of both requests. The stricter limits of a model are checked later. */
 function commonFields(settings: Settings) {
   return {
-    environment: environmentField(settings, "Required, unless the API key has only one."),
-    system: Type.Optional(Type.String({ description: "Instructions that stand before the conversation." })),
+    environment: environmentField(settings, "Required unless the API key has exactly one."),
+    system: Type.Optional(Type.String({ description: "System instructions, sent before the conversation." })),
     max_tokens: Type.Optional(
       Type.Integer({
         minimum: 1,
         description:
-          "Upper bound of the answer; reserved in the quotas while the call runs, so a tight one lets more jobs run.",
+          "Maximum number of tokens in the answer. Reserved in the quotas during the call, so a lower value lets more jobs run.",
       }),
     ),
-    priority: Type.Optional(priority("By default standard.")),
+    priority: Type.Optional(priority("Default: standard.")),
     ...submitFields(settings),
   };
 }
 
 export function enqueueBody(settings: Settings) {
   return Type.Object(
-    { prompt: Type.String({ description: "What the model is asked." }), ...commonFields(settings) },
+    { prompt: Type.String({ description: "The text sent to the model." }), ...commonFields(settings) },
     {
       additionalProperties: false,
       examples: [{ prompt: "Why is the sky blue?", environment: Object.keys(settings.environments)[0] }],
@@ -48,7 +48,7 @@ export function enqueueBody(settings: Settings) {
 export function jobBody(settings: Settings) {
   return Type.Object(
     {
-      prompt: Type.Optional(Type.String({ description: "A single message of the user. Either this or messages." })),
+      prompt: Type.Optional(Type.String({ description: "A single user message. Set either prompt or messages." })),
       messages: conversationField,
       ...commonFields(settings),
       stop: Type.Optional(stopTexts),
@@ -58,7 +58,7 @@ export function jobBody(settings: Settings) {
       reasoning_effort: Type.Optional(reasoningEffort),
       not_before: Type.Optional(
         Type.Union(notBeforeForms(settings), {
-          description: "A time, or seconds from now, before which the job does not start.",
+          description: "Earliest start: a time, or a number of seconds from now.",
         }),
       ),
     },

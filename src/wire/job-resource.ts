@@ -20,7 +20,7 @@ import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
 import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
 
 const error = Type.Object({
-  code: Type.String({ description: "One of docs/errors.md." }),
+  code: Type.String({ description: "A code from docs/errors.md." }),
   message: Type.String(),
 });
 
@@ -30,11 +30,11 @@ const usage = Type.Object({
   cache_read_tokens: nullable(Type.Integer()),
   cache_write_tokens: nullable(Type.Integer()),
   reasoning_tokens: nullable(
-    Type.Integer({ description: "Part of output_tokens; null if the provider does not say." }),
+    Type.Integer({ description: "Part of output_tokens. Null if the provider does not report it." }),
   ),
 });
 
-const cost = "US dollars by the catalogue's prices; null if nothing was used, or usage or price are not known.";
+const cost = "US dollars at the catalogue's prices. Null if nothing was used, or if usage or price is unknown.";
 
 const shownResults = [
   "in_progress",
@@ -48,28 +48,28 @@ const shownResults = [
 ] as const;
 
 const attempt = Type.Object({
-  number: Type.Integer({ description: "From 1." }),
+  number: Type.Integer({ description: "Counts from 1." }),
   deployment: Type.String(),
   model: Type.String({ description: "The alias that the deployment serves." }),
-  started_at: time("When it was charged to the quotas."),
+  started_at: time("When the call was charged to the quotas."),
   result: Type.Enum([...shownResults], {
-    description: "`unknown`: the call left and its result is not known, so it may have been billed.",
+    description: "`unknown`: the call was sent but its result is unknown, so it may have been billed.",
   }),
   error: nullable(error),
   usage: nullable(usage),
   usage_estimated: Type.Boolean({
     description:
-      "The provider reported no usage, so usage and cost_usd are estimates: the input, and the output that was seen or reserved.",
+      "True if the provider reported no usage. Then usage and cost_usd are estimates from the input and the output seen or reserved.",
   }),
   duration_ms: nullable(Type.Number()),
   first_token_ms: nullable(Type.Number()),
-  tokens_per_second: nullable(Type.Number({ description: "Output tokens by the time of the whole call." })),
-  service_tier: nullable(Type.String({ description: "That the provider says it used." })),
+  tokens_per_second: nullable(Type.Number({ description: "Output tokens per second of the whole call." })),
+  service_tier: nullable(Type.String({ description: "The service tier that the provider reports." })),
   cost_usd: nullable(Type.Number({ description: cost })),
 });
 
 export const waitingOn = Type.Object({
-  message: Type.String({ description: "A sentence for people." }),
+  message: Type.String({ description: "A sentence that explains the wait." }),
   kind: Type.Enum([
     "turn",
     "fairness",
@@ -94,7 +94,7 @@ const toolCall = Type.Object({
   id: Type.String(),
   name: Type.String(),
   arguments: Type.String({
-    description: "The text that the model wrote, usually a JSON object. A model's mistakes are part of it.",
+    description: "The text that the model wrote, unchanged. It is usually a JSON object, but may be malformed.",
   }),
 });
 
@@ -106,14 +106,14 @@ const summaryFields = {
   status: Type.Enum([...jobStates]),
   environment: Type.String(),
   tenant: Type.String(),
-  model: Type.String({ description: "The alias that was asked for." }),
+  model: Type.String({ description: "The requested alias." }),
   priority: Type.Enum([...priorities]),
   error: nullable(error),
-  created_at: time("When it was submitted."),
-  finished_at: nullable(time(`When it became ${finalStates.join(", ")}.`)),
-  not_before: nullable(time("It does not start before.")),
-  expires_at: nullable(time("The deadline.")),
-  retry_of: nullable(Type.String({ format: "uuid", description: "The job that this one repeats." })),
+  created_at: time("When the job was submitted."),
+  finished_at: nullable(time(`When the job became ${finalStates.join(", ")}.`)),
+  not_before: nullable(time("Earliest start time.")),
+  expires_at: nullable(time("When the job expires if it has not ended.")),
+  retry_of: nullable(Type.String({ format: "uuid", description: "The job that this one retries." })),
   metadata: nullable(Type.Record(Type.String(), Type.String())),
 };
 
@@ -122,36 +122,40 @@ export const jobSummarySchema = Type.Object(summaryFields, { $id: "JobSummary" }
 export const jobSchema = Type.Object(
   {
     ...summaryFields,
-    text: nullable(Type.String({ description: "The answer, once completed." })),
+    text: nullable(Type.String({ description: "The answer. Null until the job completes." })),
     tool_calls: nullable(Type.Array(toolCall)),
     finish_reason: nullable(
       Type.String({ description: "stop, length (the answer is truncated), tool_calls or content_filter." }),
     ),
     usage: nullable(usage),
-    cost_usd: nullable(Type.Number({ description: `Of all attempts, estimates included. ${cost}` })),
+    cost_usd: nullable(Type.Number({ description: `Cost of all attempts, including estimates. ${cost}` })),
     cost_usd_estimated: nullable(
-      Type.Number({ description: "The part of cost_usd that is an estimate, because usage is not known." }),
+      Type.Number({ description: "The part of cost_usd that is an estimate because the usage is unknown." }),
     ),
     deployment: nullable(
-      Type.String({ description: "The id of the deployment that answered; GET /v1/deployments lists them." }),
+      Type.String({ description: "The id of the deployment that answered. GET /v1/deployments lists deployments." }),
     ),
     answered_by: nullable(
-      Type.String({ description: "The alias that answered; differs from model if a fallback did." }),
+      Type.String({ description: "The alias that answered. Differs from model if a fallback answered." }),
     ),
-    synthetic: Type.Boolean({ description: "The text comes from the built-in simulator, not from a model." }),
+    synthetic: Type.Boolean({
+      description: "True if the text comes from the built-in simulator and not from a model.",
+    }),
     max_tokens: Type.Integer(),
     temperature: nullable(Type.Number()),
     top_p: nullable(Type.Number()),
-    service_tier: nullable(Type.String({ description: "That was asked for; null: the provider's default." })),
+    service_tier: nullable(
+      Type.String({ description: "The requested service tier. Null for the provider's default." }),
+    ),
     position: nullable(
-      Type.Integer({ description: "1: next among the jobs that it competes with. An estimate; null unless queued." }),
+      Type.Integer({
+        description: "Estimated place among the jobs that it competes with; 1 is next. Null unless queued.",
+      }),
     ),
     waiting_on: nullable(waitingOn),
-    eta: nullable(time("When it is expected to start; null if nothing can be said, and once it runs.")),
-    expected_finish: nullable(
-      time("When it is expected to end, by how long the calls of its model took lately; null if that is not known."),
-    ),
-    attempts: Type.Array(attempt, { description: "Calls to a provider, in order." }),
+    eta: nullable(time("Expected start. Null if unknown, and once the job runs.")),
+    expected_finish: nullable(time("Expected end, from the recent call durations of its model. Null if unknown.")),
+    attempts: Type.Array(attempt, { description: "The calls to a provider, in order." }),
   },
   { $id: "Job" },
 );

@@ -7,35 +7,37 @@ import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
 
 const name = (description: string) => Type.String({ minLength: 1, maxLength: 100, description });
 const fields = {
-  environments: nameList("The environments that it may use. By default all."),
+  environments: nameList("Environments that the key may use. Default: all."),
   weight: Type.Number({
     exclusiveMinimum: 0,
     maximum: 1_000_000,
-    description: "The tenant's share beside other tenants. By default the configuration's, or 1.",
+    description: "The tenant's weight relative to other tenants. Default: the configured weight, or 1.",
   }),
-  priority_max: priority("The highest priority of its jobs. By default any."),
-  regions: nameList("The regions that may serve its jobs. By default any."),
+  priority_max: priority("Highest priority of the key's jobs. Default: any."),
+  regions: nameList("Regions that may serve the key's jobs. Default: any."),
   daily_tokens: Type.Integer({
     minimum: 1,
     maximum: Number.MAX_SAFE_INTEGER,
-    description: "Input and output tokens per UTC day. By default no limit.",
+    description: "Maximum input and output tokens per UTC day. Default: no limit.",
   }),
   budget_usd: Type.Number({
     exclusiveMinimum: 0,
     maximum: 1_000_000,
-    description: "US dollars per calendar month (UTC). By default no limit.",
+    description: "Maximum US dollars per calendar month (UTC). Default: no limit.",
   }),
   max_waiting: Type.Integer({
     minimum: 1,
     maximum: 100_000_000,
-    description: "Jobs that wait or run at a time. By default no limit.",
+    description: "Maximum number of jobs waiting or running at a time. Default: no limit.",
   }),
 };
 
 export const keyBody = Type.Object(
   {
-    name: name("For people; also the tenant, unless one is named."),
-    tenant: Type.Optional(name("Whose jobs they are. Several keys may share one. By default the name.")),
+    name: name("A name for people. Also the tenant, unless tenant is set."),
+    tenant: Type.Optional(
+      name("The tenant that owns the key's jobs. Several keys may share a tenant. Default: the name."),
+    ),
     environments: Type.Optional(fields.environments),
     weight: Type.Optional(fields.weight),
     priority_max: Type.Optional(fields.priority_max),
@@ -43,7 +45,9 @@ export const keyBody = Type.Object(
     daily_tokens: Type.Optional(fields.daily_tokens),
     budget_usd: Type.Optional(fields.budget_usd),
     max_waiting: Type.Optional(fields.max_waiting),
-    admin: Type.Optional(Type.Boolean({ description: "Sees everybody's jobs and manages keys. By default false." })),
+    admin: Type.Optional(
+      Type.Boolean({ description: "Whether the key sees the jobs of all tenants and manages keys. Default: false." }),
+    ),
   },
   { additionalProperties: false, examples: [{ name: "billing", environments: ["UAT"] }] },
 );
@@ -56,7 +60,7 @@ export const keySchema = Type.Object(
     name: Type.String(),
     tenant: Type.String(),
     admin: Type.Boolean(),
-    hint: Type.String({ description: "The beginning and the end of the key." }),
+    hint: Type.String({ description: "The first and last characters of the key." }),
     environments: nullable(fields.environments),
     weight: nullable(fields.weight),
     priority_max: nullable(Type.String()),
@@ -64,9 +68,9 @@ export const keySchema = Type.Object(
     daily_tokens: nullable(fields.daily_tokens),
     budget_usd: nullable(fields.budget_usd),
     max_waiting: nullable(fields.max_waiting),
-    created_at: time("When it was created."),
-    revoked_at: nullable(time("Since when it is refused.")),
-    key: Type.Optional(Type.String({ description: "The key itself. In the answer to its creation only." })),
+    created_at: time("When the key was created."),
+    revoked_at: nullable(time("When the key was revoked. Null if it is valid.")),
+    key: Type.Optional(Type.String({ description: "The key itself. Returned only by the call that creates it." })),
   },
   { $id: "Key" },
 );

@@ -21,30 +21,35 @@ export const metadata = Type.Unsafe<Record<string, string>>({
   additionalProperties: { type: "string", maxLength: 512 },
   maxProperties: 16,
   propertyNames: { minLength: 1, maxLength: 64 },
-  description: "Labels of your own; they come back with the job or batch.",
+  description: "Your own labels, returned with the job or batch.",
 });
 
 export const webhookUrl = (what: "job" | "batch") =>
   Type.String({
     minLength: 1,
     maxLength: 4096,
-    description: `Where the end of the ${what} is posted, signed; an https:// address. See docs/webhooks.md.`,
+    description: `An https:// URL that receives a signed webhook when the ${what} ends. See docs/webhooks.md.`,
   });
 
 const stopText = Type.String({ minLength: 1, maxLength: 256 });
-export const stopTexts = Type.Array(stopText, { maxItems: 16, description: "The answer ends before any of these." });
+export const stopTexts = Type.Array(stopText, {
+  maxItems: 16,
+  description: "The answer ends before any of these texts.",
+});
 export const stopTextOrTexts = Type.Union([stopText, Type.Array(stopText, { maxItems: 16 })]);
 
 /** Any word, because models differ and new ones come. The catalogue knows those of some models. */
 export const reasoningEffort = Type.String({
   minLength: 1,
   maxLength: 64,
-  description: "Such as none, minimal, low, medium, high, xhigh or max; models differ.",
+  description: "A level such as none, minimal, low, medium, high, xhigh or max. Levels differ by model.",
 });
 
 export const dryRunField = {
   dry_run: Type.Optional(
-    Type.Boolean({ description: "Check and estimate only: nothing is stored, and nothing runs. By default false." }),
+    Type.Boolean({
+      description: "If true, only checks and estimates: nothing is stored and nothing runs. Default: false.",
+    }),
   ),
 };
 
@@ -62,16 +67,16 @@ export function submitFields(settings: Settings) {
   return {
     model: Type.Optional(
       Type.String({
-        description: `One of ${Object.keys(settings.models).join(", ")}; by default ${settings.defaultModel}.`,
+        description: `One of ${Object.keys(settings.models).join(", ")}. Default: ${settings.defaultModel}.`,
       }),
     ),
-    temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 2, description: "Bedrock takes up to 1." })),
+    temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 2, description: "Bedrock accepts at most 1." })),
     top_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
     expires_in: Type.Optional(
       Type.Integer({
         minimum: 1,
         maximum: settings.limits.maxExpiresInS,
-        description: "Seconds; a job that has not completed by then expires. By default never.",
+        description: "Seconds until a job that has not completed expires. Default: never.",
       }),
     ),
     metadata: Type.Optional(metadata),
@@ -84,23 +89,24 @@ export function submitFields(settings: Settings) {
 export function environmentField({ environments }: Settings, otherwise: string) {
   return Type.Optional(
     Type.String({
-      description: `Decides the database of the answer: ${Object.keys(environments).join(" or ")}. ${otherwise}`,
+      description: `The environment, and with it the database: ${Object.keys(environments).join(" or ")}. ${otherwise}`,
     }),
   );
 }
 
 /** Where a job may run, and what to do when that fails. */
 export const placementFields = {
-  regions: Type.Optional(nameList("Only deployments in these regions may serve the job. By default any.")),
+  regions: Type.Optional(nameList("Regions whose deployments may serve the job. Default: any.")),
   fallback_models: Type.Optional(
     Type.Array(Type.String(), {
       maxItems: 8,
-      description: "Used, in this order, when no deployment of the model is in service; the answer says so.",
+      description:
+        "Models to use, in this order, when no deployment of the model is in service. The response names the one used.",
     }),
   ),
   on_unknown: Type.Optional(
     Type.Enum(["retry", "fail"], {
-      description: "What to do when a call was lost and may have been billed. By default retry.",
+      description: "What to do when a call was lost and may have been billed. Default: retry.",
     }),
   ),
   // Providers differ: Claude and Nova take hundreds, servers such as vLLM as many as their vocabulary has.
@@ -119,16 +125,16 @@ export const jobFilterFields = {
   environment: Type.Optional(Type.String()),
   status: Type.Optional(Type.Enum([...jobStates])),
   model: Type.Optional(Type.String()),
-  tenant: Type.Optional(Type.String({ description: "Keys that are no admin's reach their own tenant only." })),
+  tenant: Type.Optional(Type.String({ description: "Only admin keys may name another tenant than their own." })),
   priority: Type.Optional(Type.Enum([...priorities])),
-  submitted_after: Type.Optional(time("Submitted at this time or later.")),
-  submitted_before: Type.Optional(time("Submitted earlier than this.")),
-  batch: Type.Optional(Type.String({ maxLength: 200, description: "The lines of this batch." })),
+  submitted_after: Type.Optional(time("Jobs submitted at this time or later.")),
+  submitted_before: Type.Optional(time("Jobs submitted before this time.")),
+  batch: Type.Optional(Type.String({ maxLength: 200, description: "Jobs that are lines of this batch." })),
   metadata: Type.Optional(
     Type.Unsafe<Record<string, string>>({
       ...metadata,
       description:
-        "Jobs that have all of these labels. One answer looks at a bounded number of jobs and may be short or empty although there are more: go on with `next_cursor`.",
+        "Jobs that have all of these labels. One call examines a bounded number of jobs, so a page may be short or empty although more follow. Continue with `next_cursor`.",
     }),
   ),
 };

@@ -12,23 +12,25 @@ import { batchResource } from "./openai/batch-resource.ts";
 import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
 
 const attempt = Type.Object({
-  number: Type.Integer({ description: "From 1." }),
-  redelivery: Type.Integer({ description: "0, or which of those that were asked for it belongs to." }),
-  started_at: time("When it was made."),
-  result: Type.Enum(["in_progress", "delivered", "failed", "unknown"], {
-    description: "`unknown`: the process that made it died.",
+  number: Type.Integer({ description: "Counts from 1." }),
+  redelivery: Type.Integer({
+    description: "The number of the redelivery that this attempt belongs to; 0 for the first delivery.",
   }),
-  status_code: nullable(Type.Integer({ description: "Of the receiver's answer." })),
-  error: nullable(Type.String({ description: "Why it counts as failed." })),
-  response: nullable(Type.String({ description: "The beginning of the receiver's answer, if it failed." })),
+  started_at: time("When it was created."),
+  result: Type.Enum(["in_progress", "delivered", "failed", "unknown"], {
+    description: "`unknown`: the process died during the attempt.",
+  }),
+  status_code: nullable(Type.Integer({ description: "HTTP status of the receiver's response." })),
+  error: nullable(Type.String({ description: "Why the attempt failed." })),
+  response: nullable(Type.String({ description: "The beginning of the receiver's response, if the attempt failed." })),
   duration_ms: nullable(Type.Integer()),
 });
 
 export const deliverySchema = Type.Object(
   {
-    id: Type.String({ description: "The webhook-id of every attempt." }),
+    id: Type.String({ description: "The webhook-id header of every attempt." }),
     status: Type.Enum([...deliveryStatuses], {
-      description: "`waiting`: the job or batch has not ended. `pending`: an attempt is due, or is made.",
+      description: "`waiting`: the job or batch has not ended. `pending`: an attempt is due or in progress.",
     }),
     job_id: nullable(Type.String({ format: "uuid" })),
     batch_id: nullable(Type.String()),
@@ -36,9 +38,9 @@ export const deliverySchema = Type.Object(
     tenant: Type.String(),
     url: Type.String(),
     created_at: time("When the job or batch was submitted."),
-    next_attempt_at: nullable(time("Of one that is pending.")),
-    delivered_at: nullable(time("When the receiver last confirmed it.")),
-    attempts: Type.Array(attempt, { description: "In order." }),
+    next_attempt_at: nullable(time("When the next attempt is due. Null unless pending.")),
+    delivered_at: nullable(time("When the receiver last confirmed the delivery.")),
+    attempts: Type.Array(attempt, { description: "The attempts, in order." }),
   },
   { $id: "WebhookDelivery" },
 );

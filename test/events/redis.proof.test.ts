@@ -172,7 +172,9 @@ describe.skipIf(withoutRedis())("events while Redis fails", () => {
     await vi.waitFor(() => expect(log.of("replaced a connection")).toEqual(["events-in", "events-out"]), {
       timeout: 10_000,
     });
-    await vi.waitFor(() => expect(log.of("lost Redis")).toEqual(["events-in", "events-out"]), { timeout: 10_000 });
+    await vi.waitFor(() => expect(log.of("lost the connection to Redis")).toEqual(["events-in", "events-out"]), {
+      timeout: 10_000,
+    });
     await proxy.heal();
     await untilHeard(other, job, heard);
   });

@@ -220,7 +220,7 @@ test("what comes as a stream, or without content, is described", () => {
   expect(typesOf("post", "/v1/responses")).toEqual(both);
   expect(typesOf("get", "/v1/responses/{response_id}")).toEqual(both);
   expect(document.paths["/v1/jobs/{job_id}/events"]!.get!.responses["204"]).toEqual({
-    description: "There is nothing after the event of Last-Event-ID.",
+    description: "No event follows the one of Last-Event-ID.",
   });
 });
 

@@ -37,7 +37,7 @@ export const heldHeaders = Type.Object({
   "x-sluice-keep": Type.Optional(
     Type.Enum(["true", "false"], {
       description:
-        "true: the job goes on when the caller disconnects. false: its caller cannot come back. By default a caller with an Idempotency-Key, or whose client repeats requests by itself, can come back for a while.",
+        "true: the job continues after the caller disconnects. false: the caller cannot come back for the answer. Default: a caller with an Idempotency-Key, or whose client retries by itself, can come back for a while.",
     }),
   ),
 });

@@ -31,10 +31,13 @@ const body = Type.Object(
   {
     input_file_id: Type.String({
       maxLength: 200,
-      description: "A file with the purpose batch; its environment is that of the batch.",
+      description: "The id of a file with the purpose batch. The batch gets the file's environment.",
     }),
-    endpoint: Type.String({ maxLength: 200, description: "The path that every line calls." }),
-    completion_window: Type.String({ maxLength: 20, description: "Hours or days, such as 24h or 7d: from 1h to 14d." }),
+    endpoint: Type.String({ maxLength: 200, description: "The path of every line, such as /v1/chat/completions." }),
+    completion_window: Type.String({
+      maxLength: 20,
+      description: "A number of hours or days, such as 24h or 7d, from 1h to 14d.",
+    }),
     metadata: Type.Optional(metadataField),
     webhook_url: Type.Optional(webhookUrl("batch")),
     output_expires_after: Type.Optional(expiresAfter("output and error file")),
@@ -56,7 +59,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
     "/v1/batches",
     {
       config: {
-        documented: answersOf("The batch; of a dry run what would become of it.", [
+        documented: answersOf("The batch, or the estimate of a dry run.", [
           Type.Ref("Batch#"),
           Type.Ref("BatchDryRun#"),
         ]),
@@ -64,9 +67,9 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "createBatch",
-        summary: "Run the lines of a file",
+        summary: "Create a batch from a file",
         description:
-          "The file is checked first; only if every line is as it must be there are any jobs. With `dry_run` it is checked and summed up while the caller waits, nothing is stored, and the answer is the schema BatchDryRun.",
+          "Sluice validates the file first and creates jobs only if every line is valid. With `dry_run` it validates and estimates while the caller waits, stores nothing, and returns BatchDryRun.",
         headers: idempotencyHeaders,
         querystring: dryRunQuery,
         body,
@@ -114,10 +117,14 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         querystring: Type.Object(
           {
             after: Type.Optional(
-              Type.String({ maxLength: 200, description: "Id of the last batch of the page before." }),
+              Type.String({ maxLength: 200, description: "The id of the last batch on the previous page." }),
             ),
             limit: Type.Optional(
-              Type.Integer({ minimum: 1, maximum: maxPage, description: `By default ${defaultPage}.` }),
+              Type.Integer({
+                minimum: 1,
+                maximum: maxPage,
+                description: `Maximum number of items in a page. Default: ${defaultPage}.`,
+              }),
             ),
           },
           { additionalProperties: false },
@@ -152,7 +159,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "retrieveBatch",
-        summary: "Where a batch stands",
+        summary: "Get a batch and its progress",
         params,
         response: { 200: Type.Ref("Batch#"), ...errorResponses(["batch_not_found", "unavailable"], "OpenAIError") },
       },
@@ -166,9 +173,9 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "deleteBatch",
-        summary: "Delete a batch with its lines and files, for good",
+        summary: "Delete a batch with its jobs and files permanently",
         description:
-          "Only a batch that is over: cancel it first. Its jobs are deleted with their prompts and answers, and its files, but the input while another batch has it. Calls stay on record without texts: quotas and usage count them.",
+          "Deletes only a batch that has ended, so cancel it first. Deletes its jobs with their prompts and answers, and its files. Keeps the input file while another batch uses it, and keeps the calls without texts, because quotas and usage count them.",
         params,
         response: {
           200: Type.Object({ id: Type.String(), object: Type.Literal("batch"), deleted: Type.Literal(true) }),
@@ -190,7 +197,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         operationId: "cancelBatch",
         summary: "Cancel a batch",
         description:
-          "Lines that wait end at once; calls that run may end within ten minutes. Cancelling twice is no error.",
+          "Waiting lines end at once. Running calls may end within ten minutes. Cancelling twice is not an error.",
         params,
         response: {
           200: Type.Ref("Batch#"),
@@ -207,9 +214,9 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "retryBatch",
-        summary: "Run the lines again that did not complete",
+        summary: "Retry the lines that did not complete",
         description:
-          "The answer is a new batch, of a new file with those lines. Retrying a batch twice gives the same one.",
+          "Returns a new batch, from a new file with those lines. Retrying a batch twice returns the same new batch.",
         params,
         response: {
           200: Type.Ref("Batch#"),
@@ -229,17 +236,21 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "batchResults",
-        summary: "The lines that have ended so far",
+        summary: "List the results of the lines that have ended",
         description:
-          "A line of JSON for each, as in output and error file, in the order of the lines and with `line`, the number in the input. Lines that have not ended are left out.",
+          "Returns one line of JSON for each ended line, as in the output and error files, in input order. Each has `line`, its number in the input. Lines that have not ended are omitted.",
         params,
         querystring: Type.Object(
           {
             after: Type.Optional(
-              Type.Integer({ minimum: 0, maximum: 0xffff_fffe, description: "Only lines after this one." }),
+              Type.Integer({ minimum: 0, maximum: 0xffff_fffe, description: "Return only lines after this one." }),
             ),
             limit: Type.Optional(
-              Type.Integer({ minimum: 1, maximum: maxResults, description: `By default ${defaultResults}.` }),
+              Type.Integer({
+                minimum: 1,
+                maximum: maxResults,
+                description: `Maximum number of results. Default: ${defaultResults}.`,
+              }),
             ),
           },
           { additionalProperties: false },

@@ -21,13 +21,13 @@ import { answersOf } from "./documentation-routes.ts";
 
 const completion = Type.Unsafe<object>({
   type: "object",
-  description: "A chat completion as OpenAI has it.",
+  description: "OpenAI's chat completion object.",
   additionalProperties: true,
 });
 
 const chunk = Type.Unsafe<object>({
   type: "object",
-  description: "The data of one event: a chunk of a chat completion as OpenAI has it. The last event is [DONE].",
+  description: "The data of one event: OpenAI's chat completion chunk. The last event is [DONE].",
   additionalProperties: true,
 });
 
@@ -46,15 +46,15 @@ export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: n
     "/v1/chat/completions",
     {
       config: {
-        documented: answersOf("The answer, or its pieces.", [completion, Type.Ref("DryRun#")], chunk),
+        documented: answersOf("The answer, or its chunks.", [completion, Type.Ref("DryRun#")], chunk),
         keptAsText: chatTexts,
       },
       schema: {
         tags: ["openai"],
         operationId: "createChatCompletion",
-        summary: "Answer a conversation",
+        summary: "Create a chat completion",
         description:
-          "OpenAI's contract; docs/openai.md says what of it is honoured, ignored or refused. With `dry_run` nothing is stored, and the answer is the schema DryRun: see createJob.",
+          "Follows OpenAI's API. docs/openai.md lists what is supported, ignored or refused. With `dry_run` nothing is stored, and the call returns DryRun; see createJob.",
         headers: heldHeaders,
         querystring: dryRunQuery,
         body: chatBody(settings),

@@ -8,7 +8,7 @@ import { requireAdmin } from "../../jobs/submit/policy.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 
-const line = "Lines of the form `key: old -> new`.";
+const line = "Each line has the form `key: old -> new`.";
 
 export function configRoutes(app: HttpServer, { reload }: JobsContext): void {
   if (!reload) return;
@@ -18,23 +18,27 @@ export function configRoutes(app: HttpServer, { reload }: JobsContext): void {
       schema: {
         tags: ["service"],
         operationId: "reloadConfig",
-        summary: "Read the configuration again",
+        summary: "Reload the configuration",
         description:
-          "Needs an admin key, or where there are no keys a call from this machine. Quotas, weights, models, deployments and most limits change at once; what takes a " +
-          "restart is named in the answer. A mistake in the file changes nothing. Deployments that are out of service are " +
-          "tried again at once. SIGHUP does the same.",
+          "Requires an admin key or, if no keys exist, a call from this machine. Quotas, weights, models, deployments and most limits change at once. " +
+          "The response names what needs a restart. An invalid file changes nothing. Deployments that are out of service are " +
+          "tried again at once. SIGHUP has the same effect.",
         response: {
           200: Type.Object({
             waiting_for_missing_models: Type.Array(
               Type.Object({
                 model: Type.String(),
-                jobs: Type.Integer({ description: "Jobs that wait for the model." }),
-                fail_in_s: Type.Integer({ description: "Seconds until they fail if the model does not come back." }),
+                jobs: Type.Integer({ description: "Number of jobs that wait for the model." }),
+                fail_in_s: Type.Integer({
+                  description: "Seconds until these jobs fail unless the model is configured again.",
+                }),
               }),
-              { description: "Models that no deployment serves any more, though jobs wait for them." },
+              { description: "Models that no deployment serves any longer although jobs wait for them." },
             ),
-            changed: Type.Array(Type.String(), { description: `What is in force now. ${line}` }),
-            needs_restart: Type.Array(Type.String(), { description: `What stays until the next start. ${line}` }),
+            changed: Type.Array(Type.String(), { description: `Changes that are in effect now. ${line}` }),
+            needs_restart: Type.Array(Type.String(), {
+              description: `Changes that take effect at the next start. ${line}`,
+            }),
           }),
           ...errorResponses(["forbidden", "config_invalid", "unavailable"]),
         },

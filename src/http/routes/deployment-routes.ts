@@ -11,48 +11,51 @@ import type { HttpServer } from "../http-types.ts";
 import { quotaResource, quotaSchema } from "./quota-routes.ts";
 
 const model = Type.Object({
-  name: Type.String({ description: "The alias to name in a job." }),
-  default: Type.Boolean({ description: "Used by jobs that name no model." }),
-  max_output_tokens: Type.Integer({ description: "Sent as max_tokens when a job names none." }),
-  max_output_tokens_limit: Type.Integer({ description: "What a job may ask for at most." }),
-  context_tokens: Type.Integer({ description: "Input and output together." }),
+  name: Type.String({ description: "The alias to use in a job." }),
+  default: Type.Boolean({ description: "Whether jobs without a model use this one." }),
+  max_output_tokens: Type.Integer({ description: "Sent as max_tokens if a job does not set it." }),
+  max_output_tokens_limit: Type.Integer({ description: "Maximum max_tokens of a job." }),
+  context_tokens: Type.Integer({ description: "Maximum number of input and output tokens together." }),
   deployments: Type.Array(Type.String()),
   tokens_seen: nullable(
     Type.Object(
       {
         input_ratio: Type.Number({
-          description: "Input tokens that the provider counts for one of the service's own count.",
+          description: "Input tokens counted by the provider for each one that Sluice counts.",
         }),
         output_share: Type.Number({
-          description: "The share of max_tokens that answers use; the rest is reserved in vain.",
+          description: "The share of max_tokens that answers use. The rest is reserved but unused.",
         }),
       },
-      { description: "Means over the calls that ended well; null while nothing is known." },
+      { description: "Averages over successful calls. Null until there is one." },
     ),
   ),
 });
 
 const lifecycle = Type.Object({
   status: Type.Enum(["active", "legacy", "end_of_life"], {
-    description: "By the catalogue. legacy: closed to accounts that have not used the model lately.",
+    description:
+      "Status according to the catalogue. `legacy`: unavailable to accounts that have not used the model recently.",
   }),
   legacy_since: nullable(Type.String({ format: "date" })),
   end_of_life: nullable(Type.String({ format: "date" })),
-  alternative: nullable(Type.String({ description: "The alias that the configuration names to use instead." })),
+  alternative: nullable(Type.String({ description: "The configured alias to use instead." })),
 });
 
 const deployment = Type.Object({
   id: Type.String(),
   region: Type.String(),
   account: nullable(
-    Type.String({ description: "Whose credentials it is called with; null: those that the service has anyway." }),
+    Type.String({ description: "The account whose credentials are used. Null for the service's default credentials." }),
   ),
   model_id: Type.String(),
   state: Type.Enum(["in_service", "cooling_down", "out_of_service"]),
   reason: nullable(Type.String()),
-  until: nullable(time("When it is tried again.")),
-  paused: Type.Boolean({ description: "By an operator, it or a model that it serves: GET /v1/pauses." }),
-  running: Type.Integer({ description: "Calls at this moment." }),
+  until: nullable(time("When Sluice tries the deployment again.")),
+  paused: Type.Boolean({
+    description: "Whether an operator paused the deployment or a model that it serves. See GET /v1/pauses.",
+  }),
+  running: Type.Integer({ description: "Number of calls running now." }),
   max_concurrency: Type.Integer(),
   quotas: Type.Array(Type.String()),
   lifecycle: nullable(lifecycle),
@@ -65,7 +68,7 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, tokenRa
       schema: {
         tags: ["service"],
         operationId: "listDeployments",
-        summary: "Models, deployments and quotas",
+        summary: "List models, deployments and quotas",
         response: {
           200: Type.Object({
             models: Type.Array(model),

@@ -44,10 +44,10 @@ export function collectDocumentation(app: HttpServer): void {
       components: { securitySchemes: { key: { type: "http", scheme: "bearer" } } },
       security: [{ key: [] }],
       tags: [
-        { name: "jobs", description: "Submitting prompts and reading answers." },
-        { name: "openai", description: "OpenAI's own calls: its clients work with /v1 as their base URL." },
-        { name: "keys", description: "Who may call." },
-        { name: "service", description: "What the service can do and how it is." },
+        { name: "jobs", description: "Submit prompts and read answers." },
+        { name: "openai", description: "OpenAI's API. Its clients work with /v1 as their base URL." },
+        { name: "keys", description: "Manage API keys." },
+        { name: "service", description: "Inspect and control the service." },
       ],
     },
     transform: ({ schema, url, route }) => {

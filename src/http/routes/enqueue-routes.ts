@@ -20,13 +20,13 @@ export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
     "/enqueue",
     {
       config: {
-        documented: answersOf("The job's id; of a dry run what would become of it.", [accepted, Type.Ref("DryRun#")]),
+        documented: answersOf("The job's id, or the estimate of a dry run.", [accepted, Type.Ref("DryRun#")]),
       },
       schema: {
         tags: ["jobs"],
         operationId: "enqueue",
         summary: "Submit a prompt",
-        description: "With `dry_run` nothing is stored, and the answer is the schema DryRun: see createJob.",
+        description: "With `dry_run` nothing is stored, and the call returns DryRun; see createJob.",
         querystring: dryRunQuery,
         headers: idempotencyHeaders,
         body: enqueueBody(context.settings),

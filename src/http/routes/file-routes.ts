@@ -30,8 +30,8 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "createFile",
-        summary: "Upload the input of a batch",
-        description: `A form with the file, of at most ${settings.limits.maxFileBytes} bytes. Stored durably as it arrives.`,
+        summary: "Upload the input file of a batch",
+        description: `A form with a file of at most ${settings.limits.maxFileBytes} bytes. Sluice stores the file durably while it arrives.`,
         consumes: ["multipart/form-data"],
         headers: Type.Object({ ...idempotencyHeaders.properties, ...environmentHeader }),
         body: Type.Unsafe<unknown>({
@@ -98,10 +98,16 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
           {
             purpose: Type.Optional(Type.Enum([...filePurposes])),
             after: Type.Optional(
-              Type.String({ maxLength: 200, description: "Id of the last file of the page before." }),
+              Type.String({ maxLength: 200, description: "The id of the last file on the previous page." }),
             ),
-            limit: Type.Optional(Type.Integer({ minimum: 1, maximum: maxPage, description: `By default ${maxPage}.` })),
-            order: Type.Optional(Type.Enum(["asc", "desc"], { description: "By time of creation; by default desc." })),
+            limit: Type.Optional(
+              Type.Integer({
+                minimum: 1,
+                maximum: maxPage,
+                description: `Maximum number of items in a page. Default: ${maxPage}.`,
+              }),
+            ),
+            order: Type.Optional(Type.Enum(["asc", "desc"], { description: "Order by creation time. Default: desc." })),
           },
           { additionalProperties: false },
         ),
@@ -136,7 +142,7 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "retrieveFile",
-        summary: "What a file is",
+        summary: "Get a file's metadata",
         params,
         response: { 200: Type.Ref("File#"), ...notFound },
       },
@@ -150,7 +156,7 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "downloadFile",
-        summary: "The bytes of a file",
+        summary: "Download a file",
         params,
         response: {
           200: {

@@ -10,7 +10,7 @@ export function healthRoutes(app: HttpServer, context: JobsContext): void {
   const ok = Type.Object({ status: Type.Literal("ok") });
   const ready = Type.Object({
     status: Type.Union([Type.Literal("ok"), Type.Literal("degraded")]),
-    reasons: Type.Array(Type.String(), { description: "Why jobs are taken in, but not run as they should." }),
+    reasons: Type.Array(Type.String(), { description: "Why jobs are accepted but do not run as they should." }),
   });
 
   app.get(
@@ -20,7 +20,7 @@ export function healthRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags: ["service"],
         operationId: "getHealth",
-        summary: "Whether the process is alive",
+        summary: "Check that the process is alive",
         response: { 200: ok, ...errorResponses([]) },
       },
     },
@@ -34,7 +34,7 @@ export function healthRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags: ["service"],
         operationId: "getReadiness",
-        summary: "Whether jobs can be taken in (or 503), and whether they are run (or degraded)",
+        summary: "Check that the service accepts jobs (else 503) and runs them (else degraded)",
         response: { 200: ready, ...errorResponses(["unavailable"]) },
       },
     },

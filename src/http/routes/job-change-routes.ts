@@ -13,10 +13,10 @@ import type { HttpServer } from "../http-types.ts";
 function changeBody(settings: Settings) {
   return Type.Object(
     {
-      priority: Type.Optional(priority("Of the job from now on.")),
+      priority: Type.Optional(priority("The new priority.")),
       not_before: Type.Optional(
         Type.Union([...notBeforeForms(settings), Type.Null()], {
-          description: "A time, or seconds from now, before which it does not start; null: it may start at once.",
+          description: "Earliest start: a time, or a number of seconds from now. Null lets the job start at once.",
         }),
       ),
     },
@@ -72,8 +72,8 @@ export function jobChangeRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "deleteJob",
-        summary: "Remove an ended job with its prompt and answer, for good",
-        description: "Its calls stay on record, without texts: quotas and usage count them.",
+        summary: "Delete an ended job with its prompt and answer permanently",
+        description: "Keeps its calls without texts, because quotas and usage count them.",
         params: jobParams,
         response: {
           200: Type.Object({ job_id: Type.String(), deleted: Type.Literal(true) }),

@@ -1,5 +1,5 @@
-// GET /v1/jobs/{id}/events: a job's states and text as server-sent events. Whoever lost the connection comes back, to any
-// process, with the id of the last event that it has; the id is its place in the text, so nothing is kept for it here.
+// GET /v1/jobs/{id}/events: a job's states and text as server-sent events. A reader that lost the connection reconnects to
+// any process with the id of its last event. The id is its position in the text, so the service keeps no state for readers.
 import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
@@ -15,17 +15,17 @@ import { EventStream } from "../event-stream.ts";
 import { commentWhileWaiting } from "../held/wait-comments.ts";
 import type { HttpServer } from "../http-types.ts";
 
-const description = `The id of an event is the reader's place in the text; come back with it as \`Last-Event-ID\`.
+const description = `Each event's id is the reader's position in the text. To continue after an interruption, send it as \`Last-Event-ID\`.
 
-- \`state\` \`{job_id, status}\`: the job reached a state. After a final one the stream ends.
+- \`state\` \`{job_id, status}\`: the job reached a state. The stream ends after a final state.
 - \`text\` \`{attempt, text}\`: more of the answer.
-- \`restart\` \`{attempt}\`: all text so far is void; another call starts from the beginning.
-- \`gap\` \`{attempt}\`: pieces were missed. No text comes until they are said again, or the job has ended, then the rest at once.
-- \`closed\` \`{reason}\`: the service ends the stream before the job has ended; come back. \`slow\`: the reader was too slow; \`stopping\`: the process stops.
+- \`restart\` \`{attempt}\`: discard all text so far; another call starts from the beginning.
+- \`gap\` \`{attempt}\`: the stream missed some text. It sends no more text until it has the missing part, or until the job ends and it sends the rest at once.
+- \`closed\` \`{reason}\`: the service ends the stream before the job ends; reconnect. \`slow\`: the reader was too slow; \`stopping\`: the process is stopping.
 
-Comments keep the connection alive. To whoever comes back after the final state the answer is 204, which tells browsers to stop.`;
+Comments keep the connection alive. After the final state, a reconnect returns 204, which tells browsers to stop.`;
 
-const attempt = Type.Integer({ description: "The number of the call." });
+const attempt = Type.Integer({ description: "The number of the attempt." });
 
 /** The data of one event. */
 const eventData = Type.Union([
@@ -48,16 +48,16 @@ export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveM
       schema: {
         tags: ["jobs"],
         operationId: "followJob",
-        summary: "States and text of a job as they come",
+        summary: "Stream the states and the text of a job",
         description,
         params: jobParams,
         headers: Type.Object({ "last-event-id": Type.Optional(Type.String()) }),
         response: {
           200: {
-            description: "Server-sent events.",
+            description: "A stream of server-sent events.",
             content: { "text/event-stream": { schema: eventData } },
           },
-          204: Type.Null({ description: "There is nothing after the event of Last-Event-ID." }),
+          204: Type.Null({ description: "No event follows the one of Last-Event-ID." }),
           ...errorResponses(["invalid_request", "job_not_found", "unavailable"]),
         },
       },

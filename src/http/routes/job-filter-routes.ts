@@ -15,23 +15,29 @@ const defaultLimit = 1000;
 const body = Type.Object(
   {
     ...jobFilterFields,
-    dry_run: Type.Optional(Type.Boolean({ description: "Count only. By default false." })),
+    dry_run: Type.Optional(Type.Boolean({ description: "If true, only counts the jobs. Default: false." })),
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1000, description: `Jobs in one call; by default ${defaultLimit}.` }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 1000,
+        description: `Maximum number of jobs in one call. Default: ${defaultLimit}.`,
+      }),
     ),
-    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the call before." })),
+    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the previous call." })),
   },
   { additionalProperties: false, examples: [{ environment: "UAT", submitted_before: "2030-01-31T12:00:00Z" }] },
 );
 
 const answer = Type.Object({
   dry_run: Type.Boolean(),
-  matched: Type.Integer({ description: "Jobs that the filter fits, in this call." }),
-  done: Type.Integer({ description: "Jobs for which it was done." }),
+  matched: Type.Integer({ description: "Number of jobs in this call that match the filter." }),
+  done: Type.Integer({ description: "Number of jobs that were changed." }),
   errors: Type.Array(Type.Object({ job_id: Type.String(), code: Type.String(), message: Type.String() }), {
-    description: "Why it could not be done for the others: the first 100.",
+    description: "Why the others could not be changed: the first 100 errors.",
   }),
-  next_cursor: nullable(Type.String({ description: "Not null: there may be more. Send it with the same filter." })),
+  next_cursor: nullable(
+    Type.String({ description: "If not null, more jobs may match. Send it with the same filter." }),
+  ),
 });
 
 export function jobFilterRoutes(app: HttpServer, context: JobsContext): void {
@@ -44,9 +50,9 @@ export function jobFilterRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "cancelJobs",
-        summary: "Cancel the jobs that a filter fits",
+        summary: "Cancel the jobs that match a filter",
         description:
-          "Those that wait or run, or of `status` only. At least one filter must be given. A bounded number in one call: call again with `next_cursor` until it is null.",
+          "Cancels waiting and running jobs, or only those with `status`. Requires at least one filter. One call handles a bounded number of jobs: call again with `next_cursor` until it is null.",
         body,
         response: { 200: answer, ...errors },
       },
@@ -63,9 +69,9 @@ export function jobFilterRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "retryJobs",
-        summary: "Submit the jobs that a filter fits again",
+        summary: "Retry the jobs that match a filter",
         description:
-          "Those that failed or expired, or of `status` only. Each becomes a new job, the same one however often it is asked for. At least one filter must be given. A bounded number in one call: call again with `next_cursor` until it is null.",
+          "Retries failed and expired jobs, or only those with `status`. Each gets one new job, however often you retry it. Requires at least one filter. One call handles a bounded number of jobs: call again with `next_cursor` until it is null.",
         body,
         response: { 200: answer, ...errors },
       },

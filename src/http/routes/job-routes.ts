@@ -28,9 +28,13 @@ const listQuery = Type.Object(
   {
     ...jobFilterFields,
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1000, description: `Jobs in a page; by default ${defaultListLimit}.` }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 1000,
+        description: `Maximum number of jobs in a page. Default: ${defaultListLimit}.`,
+      }),
     ),
-    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the page before." })),
+    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the previous page." })),
   },
   { additionalProperties: false },
 );
@@ -38,9 +42,9 @@ const listQuery = Type.Object(
 const page = Type.Object(
   {
     data: Type.Array(Type.Ref("JobSummary#")),
-    next_cursor: nullable(Type.String({ description: "For the next page; null on the last one." })),
+    next_cursor: nullable(Type.String({ description: "The cursor of the next page. Null on the last page." })),
   },
-  { description: "Newest first." },
+  { description: "The jobs, newest first." },
 );
 
 export function jobRoutes(app: HttpServer, context: HeldContext): void {
@@ -58,17 +62,14 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
     {
       config: {
         keptAsText: jobTexts,
-        documented: answersOf("The job; of a dry run what would become of it.", [
-          Type.Ref("Job#"),
-          Type.Ref("DryRun#"),
-        ]),
+        documented: answersOf("The job, or the estimate of a dry run.", [Type.Ref("Job#"), Type.Ref("DryRun#")]),
       },
       schema: {
         tags,
         operationId: "createJob",
         summary: "Submit a job",
         description:
-          "With `dry_run` nothing is stored, and the answer is another one: the schema DryRun, with the tokens, the cost, the quota that binds and the expected start.",
+          "With `dry_run` nothing is stored, and the call returns DryRun: the tokens, the cost, the binding quota and the expected start.",
         headers: idempotencyHeaders,
         querystring: dryRunQuery,
         body: jobBody(settings),
@@ -97,7 +98,7 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
         operationId: "listJobs",
         summary: "List jobs, newest first",
         description:
-          "Labels are given as `metadata[key]=value`. With `batch` the lines of a batch, the last ones first.",
+          "Filter by labels with `metadata[key]=value`. With `batch`, lists the lines of a batch, the last ones first.",
         querystring: listQuery,
         response: {
           200: page,
@@ -120,7 +121,7 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
       schema: {
         tags,
         operationId: "getJob",
-        summary: "A job; with ?wait= held until it has ended",
+        summary: "Get a job, and with ?wait= wait until it ends",
         params: jobParams,
         querystring: Type.Object(
           {
@@ -129,7 +130,7 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
                 minimum: 0,
                 maximum: settings.limits.maxWaitS,
                 description:
-                  "Seconds to hold the answer if the job has not ended. The job may still not have ended then.",
+                  "Maximum number of seconds to wait for the job to end. The response may still show a job that has not ended.",
               }),
             ),
           },
@@ -157,7 +158,7 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
         tags,
         operationId: "cancelJob",
         summary: "Cancel a job that has not ended",
-        description: "Aborts the call if one is running. Cancelling a cancelled job changes nothing and is no error.",
+        description: "Aborts the running call, if any. Cancelling a cancelled job changes nothing and is not an error.",
         params: jobParams,
         response: {
           200: Type.Ref("Job#"),
@@ -174,9 +175,9 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
       schema: {
         tags,
         operationId: "retryJob",
-        summary: "Submit a failed, cancelled or expired job again",
+        summary: "Retry a failed, cancelled or expired job",
         description:
-          "A job's outcome never changes, so the answer is a new job, with `retry_of`. Retrying the same job twice gives the same new job.",
+          "A job's outcome never changes, so the call returns a new job with `retry_of`. Retrying the same job twice returns the same new job.",
         params: jobParams,
         response: { 200: Type.Ref("Job#"), ...errorResponses(["job_not_found", "conflict", ...submitErrors]) },
       },

@@ -14,9 +14,13 @@ const defaultListLimit = 200;
 const listQuery = Type.Object(
   {
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1000, description: `Keys in a page; by default ${defaultListLimit}.` }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 1000,
+        description: `Maximum number of keys in a page. Default: ${defaultListLimit}.`,
+      }),
     ),
-    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the page before." })),
+    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the previous page." })),
   },
   { additionalProperties: false },
 );
@@ -24,9 +28,9 @@ const listQuery = Type.Object(
 const page = Type.Object(
   {
     data: Type.Array(Type.Ref("Key#")),
-    next_cursor: nullable(Type.String({ description: "For the next page; null on the last one." })),
+    next_cursor: nullable(Type.String({ description: "The cursor of the next page. Null on the last page." })),
   },
-  { description: "In the order of their creation." },
+  { description: "The keys, oldest first." },
 );
 
 export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegistry): void {
@@ -38,7 +42,7 @@ export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegist
       schema: {
         tags,
         operationId: "createKey",
-        summary: "Create an API key; it is shown in this answer only",
+        summary: "Create an API key; only this response shows it",
         body: keyBody,
         response: {
           200: Type.Ref("Key#"),
@@ -89,7 +93,8 @@ export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegist
         tags,
         operationId: "revokeKey",
         summary: "Revoke an API key",
-        description: "Here at once, in other processes within seconds. Its jobs stay. Revoking twice is no error.",
+        description:
+          "Takes effect at once in this process and within seconds in others. Its jobs stay. Revoking twice is not an error.",
         params: Type.Object({ key_id: Type.String() }),
         response: {
           200: Type.Ref("Key#"),

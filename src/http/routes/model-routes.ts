@@ -7,10 +7,10 @@ import { noQuery } from "../hooks/query-strings.ts";
 import type { HttpServer } from "../http-types.ts";
 
 const model = Type.Object({
-  id: Type.String({ description: "The alias to ask for." }),
+  id: Type.String({ description: "The alias to use as `model`." }),
   object: Type.Literal("model"),
-  created: Type.Integer({ description: "Seconds since 1970: when this process was started." }),
-  owned_by: Type.String({ description: "The provider of its first deployment." }),
+  created: Type.Integer({ description: "When this process started, in Unix time in seconds." }),
+  owned_by: Type.String({ description: "The provider of the model's first deployment." }),
 });
 
 const list = Type.Object({ object: Type.Literal("list"), data: Type.Array(model) });
@@ -29,7 +29,7 @@ export function modelRoutes(app: HttpServer, { settings, clock }: JobsContext): 
       schema: {
         tags,
         operationId: "listModels",
-        summary: "The models that can be asked for",
+        summary: "List the models",
         response: { 200: list, ...errorResponses([], "OpenAIError") },
       },
     },
@@ -47,9 +47,9 @@ export function modelRoutes(app: HttpServer, { settings, clock }: JobsContext): 
       schema: {
         tags,
         operationId: "getModel",
-        summary: "A model",
-        description: "The slash of an alias that has one may be written as it is.",
-        params: Type.Object({ model: Type.String({ description: "The alias." }) }),
+        summary: "Get a model",
+        description: "A slash in the alias need not be escaped.",
+        params: Type.Object({ model: Type.String({ description: "The alias of the model." }) }),
         response: { 200: model, ...errorResponses(["unknown_model"], "OpenAIError") },
       },
     },

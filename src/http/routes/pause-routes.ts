@@ -14,10 +14,10 @@ const name = (description: string) => Type.Optional(Type.String({ minLength: 1, 
 
 const body = Type.Object(
   {
-    model: name("An alias: all of its deployments."),
-    deployment: name("The id of a deployment; GET /v1/deployments lists them."),
-    tenant: name("Whose jobs are not started."),
-    environment: name("With a tenant: only its jobs of this environment."),
+    model: name("The alias of a model. Pauses all of its deployments."),
+    deployment: name("The id of a deployment. GET /v1/deployments lists deployments."),
+    tenant: name("The tenant whose jobs are not started."),
+    environment: name("Allowed with tenant: pauses only its jobs in this environment."),
   },
   { additionalProperties: false, examples: [{ model: "llama3-3-70b" }] },
 );
@@ -26,7 +26,7 @@ const pauseBody = Type.Object(
   {
     ...body.properties,
     reason: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 500, description: "Why. Callers whose jobs wait for it read this." }),
+      Type.String({ minLength: 1, maxLength: 500, description: "The reason. Callers whose jobs wait can read it." }),
     ),
   },
   { additionalProperties: false, examples: [{ model: "llama3-3-70b", reason: "The account is being moved." }] },
@@ -39,9 +39,11 @@ const resource = Type.Object({
   deployment: nullable(Type.String()),
   tenant: nullable(Type.String()),
   environment: nullable(Type.String()),
-  paused_at: nullable(time("null: it is not paused.")),
-  reason: nullable(Type.String({ description: "As it was given when it was paused." })),
-  paused_by: nullable(Type.String({ description: "The id of the API key that paused it. Shown to admin keys." })),
+  paused_at: nullable(time("When it was paused. Null if it is not paused.")),
+  reason: nullable(Type.String({ description: "The reason given when it was paused." })),
+  paused_by: nullable(
+    Type.String({ description: "The id of the API key that paused it. Visible only to admin keys." }),
+  ),
 });
 
 export function pauseRoutes(app: HttpServer, context: JobsContext): void {
@@ -54,9 +56,9 @@ export function pauseRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "pause",
-        summary: "Start no more calls of a model, on a deployment or for a tenant",
+        summary: "Pause a model, a deployment or a tenant",
         description:
-          "Calls that run go on, and jobs are accepted and wait. It holds here at once, in other processes within seconds, and until it is resumed, also over restarts. Only an admin key may, except for its own tenant.",
+          "Starts no new calls. Running calls continue, and accepted jobs wait. The pause takes effect at once in this process and within seconds in others, and survives restarts until resumed. Requires an admin key, except for the key's own tenant.",
         body: pauseBody,
         response: { 200: resource, ...errors },
       },
@@ -76,8 +78,8 @@ export function pauseRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "resume",
-        summary: "End a pause",
-        description: "Resuming what is not paused changes nothing and is no error.",
+        summary: "Resume a model, a deployment or a tenant",
+        description: "Resuming what is not paused changes nothing and is not an error.",
         body,
         response: { 200: resource, ...errors },
       },
@@ -97,7 +99,7 @@ export function pauseRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "listPauses",
-        summary: "What is paused",
+        summary: "List pauses",
         response: { 200: Type.Object({ data: Type.Array(resource) }), ...errorResponses(["unavailable"]) },
       },
     },

@@ -14,17 +14,19 @@ export const quotaSchema = Type.Object({
   unit: Type.Enum(["tokens", "input_tokens", "output_tokens", "requests"]),
   per: Type.Enum(["minute", "day"]),
   configured_limit: Type.Number(),
-  effective_limit: Type.Number({ description: "After learning from refusals." }),
-  configured_burst: Type.Number({ description: "What may go at once; the rest is spread over the window." }),
+  effective_limit: Type.Number({ description: "The limit in use, learned from refusals." }),
+  configured_burst: Type.Number({
+    description: "The amount that may start at once. The rest is spread over the window.",
+  }),
   effective_burst: Type.Number({
     description:
-      "After learning from refusals; in proportion where the effective limit is lower than the configured one.",
+      "The burst in use, learned from refusals. Reduced in proportion if the effective limit is below the configured one.",
   }),
-  probing: Type.Boolean({ description: "More is being tried than is known to work." }),
-  throttled_at: nullable(time("When the provider refused because of it last.")),
-  closed_until: nullable(time("Nothing is sent before that time, because the provider refused.")),
-  used: Type.Number({ description: "Within the current window: reserved by running calls and used by ended ones." }),
-  next_free_at: nullable(time("When the next charge leaves the window.")),
+  probing: Type.Boolean({ description: "Whether Sluice is trying more than the limit that is known to work." }),
+  throttled_at: nullable(time("When the provider last refused a call because of this quota.")),
+  closed_until: nullable(time("When calls may start again after the provider refused one.")),
+  used: Type.Number({ description: "Amount in the current window: reserved by running calls and used by ended ones." }),
+  next_free_at: nullable(time("When the oldest charge leaves the window.")),
 });
 
 /** @param now milliseconds since the epoch */
@@ -62,10 +64,10 @@ export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext):
       schema: {
         tags,
         operationId: "resetQuota",
-        summary: "Reset what was learned about a quota",
+        summary: "Reset the learned limit of a quota",
         description:
-          "Its effective limit and burst are the configured ones again, and it is open at once. Use it when the provider " +
-          "has raised the quota; otherwise it would be found out by itself, a little more each minute.",
+          "Restores the configured limit and burst and opens the quota at once. Use it after the provider " +
+          "has raised the quota. Otherwise Sluice finds the new limit by itself, a little more each minute.",
         params: Type.Object({ name: Type.String({ description: "Percent-encoded." }) }),
         response: { 200: quotaSchema, ...errors },
       },
@@ -86,10 +88,10 @@ export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext):
       schema: {
         tags,
         operationId: "reinstateDeployment",
-        summary: "Put a deployment back into service",
+        summary: "Reinstate a deployment",
         description:
-          "Ends a cool-down, a pause because the day's tokens are used up, or being out of service, at once. If the cause " +
-          "is still there the next call finds it again.",
+          "Ends a cool-down, a wait for the next day's tokens, or being out of service, at once. If the cause " +
+          "persists, the next call detects it again.",
         params: Type.Object({ id: Type.String({ description: "Percent-encoded." }) }),
         response: { 200: state, ...errors },
       },

@@ -29,12 +29,12 @@ import { answersOf } from "./documentation-routes.ts";
 const params = Type.Object({ response_id: Type.String() });
 const followQuery = Type.Object(
   {
-    stream: Type.Optional(Type.Boolean({ description: "By default false." })),
+    stream: Type.Optional(Type.Boolean({ description: "Default: false." })),
     starting_after: Type.Optional(
       Type.Integer({
         minimum: 0,
         maximum: Number.MAX_SAFE_INTEGER,
-        description: "Only events after the one with this sequence_number. By default all.",
+        description: "Return only events after the one with this sequence_number. Default: all events.",
       }),
     ),
     // As OpenAI's clients write a list.
@@ -46,12 +46,12 @@ const followQuery = Type.Object(
 );
 const response = Type.Unsafe<ResponseObject>({
   type: "object",
-  description: "A response as OpenAI has it.",
+  description: "OpenAI's response object.",
   additionalProperties: true,
 });
 const event = Type.Object(
   { type: Type.String(), sequence_number: Type.Integer() },
-  { description: "The data of one event of a response as OpenAI has it.", additionalProperties: true },
+  { description: "The data of one event of OpenAI's response stream.", additionalProperties: true },
 );
 const deleted = Type.Object({
   id: Type.String(),
@@ -80,9 +80,9 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
       schema: {
         tags,
         operationId: "createResponse",
-        summary: "Answer an input, at once or in the background",
+        summary: "Create a response, in the foreground or background",
         description:
-          "OpenAI's contract; docs/openai.md says what of it is honoured, ignored or refused. With `dry_run` nothing is stored, and the answer is the schema DryRun: see createJob.",
+          "Follows OpenAI's API. docs/openai.md lists what is supported, ignored or refused. With `dry_run` nothing is stored, and the call returns DryRun; see createJob.",
         headers: heldHeaders,
         querystring: dryRunQuery,
         body: responseBody(settings),
@@ -147,9 +147,9 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
       schema: {
         tags,
         operationId: "getResponse",
-        summary: "A response, or with ?stream=true its events",
+        summary: "Get a response, or with ?stream=true its events",
         description:
-          "The events are those of a streamed call: first what is past, then what comes. `sequence_number` grows, but not by one each; whoever comes back with the last one as `starting_after` goes on from there.",
+          "The events are those of a streamed call: first the past ones, then new ones as they occur. `sequence_number` increases, but not always by one. To continue after an interruption, send the last one as `starting_after`.",
         params,
         querystring: followQuery,
         response: {
@@ -198,7 +198,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
         tags,
         operationId: "deleteResponse",
         summary: "Delete a response",
-        description: "Cancels it if it has not ended, and erases what was asked and answered.",
+        description: "Cancels the response if it has not ended, and erases input and output.",
         params,
         response: { 200: deleted, ...errorResponses(["not_found", "unavailable", "fate_unknown"], "OpenAIError") },
       },

@@ -17,22 +17,24 @@ export function statsRoutes(app: HttpServer, { store, scheduler }: JobsContext):
       schema: {
         tags: ["service"],
         operationId: "getStats",
-        summary: "Counts and depths, over all tenants",
+        summary: "Get job counts and queue depths over all tenants",
         response: {
           200: Type.Object({
-            jobs: Type.Record(Type.String(), countsByState, { description: "On record, by environment and state." }),
+            jobs: Type.Record(Type.String(), countsByState, {
+              description: "Number of stored jobs by environment and state.",
+            }),
             queue: Type.Array(
               Type.Object({
                 environment: Type.String(),
                 priority: Type.Enum([...priorities]),
-                ready: Type.Integer({ description: "May start as soon as the quotas admit." }),
-                delayed: Type.Integer({ description: "Wait for their time." }),
+                ready: Type.Integer({ description: "Jobs that may start as soon as the quotas admit them." }),
+                delayed: Type.Integer({ description: "Jobs that wait for their earliest start or a retry." }),
               }),
               { description: "Waiting jobs." },
             ),
-            running: Type.Integer({ description: "Jobs that a worker has taken." }),
+            running: Type.Integer({ description: "Jobs that a worker is running." }),
             scheduler: Type.Object({
-              open: Type.Boolean({ description: "False while the queue is being rebuilt." }),
+              open: Type.Boolean({ description: "False while the queue is rebuilt." }),
               config_version: Type.String(),
             }),
           }),

@@ -13,7 +13,7 @@ export function statusRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags: ["jobs"],
         operationId: "getStatus",
-        summary: "Where a job stands, or its answer",
+        summary: "Get a job's status, or its answer",
         params: jobParams,
         response: {
           200: Type.Ref("Job#"),

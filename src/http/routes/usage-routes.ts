@@ -16,38 +16,38 @@ const day = (description: string) => Type.Optional(Type.String({ pattern: "^\\d{
 
 const query = Type.Object(
   {
-    from: day(`The first UTC day, such as 2030-01-31; by default ${defaultDays} days ago.`),
-    to: day("The last UTC day, included; by default today."),
+    from: day(`The first UTC day, such as 2030-01-31. Default: ${defaultDays} days ago.`),
+    to: day("The last UTC day, inclusive. Default: today."),
     group_by: Type.Optional(
-      Type.String({ description: `Any of ${usageGroups.join(", ")}, with commas between. By default day.` }),
+      Type.String({ description: `A comma-separated list of ${usageGroups.join(", ")}. Default: day.` }),
     ),
     environment: Type.Optional(Type.String()),
     model: Type.Optional(Type.String()),
-    tenant: Type.Optional(Type.String({ description: "Keys that are no admin's see their own tenant only." })),
+    tenant: Type.Optional(Type.String({ description: "Only admin keys may name another tenant than their own." })),
   },
   { additionalProperties: false },
 );
 
 const count = Type.Integer();
 const sums = {
-  jobs: Type.Integer({ description: "Whose first attempt was begun in that time." }),
-  attempts: Type.Integer({ description: "Calls that left, or may have." }),
+  jobs: Type.Integer({ description: "Jobs whose first attempt started in the period." }),
+  attempts: Type.Integer({ description: "Calls that were sent or may have been sent." }),
   attempts_without_end: Type.Integer({
-    description: "Of those, the ones that run or whose result is unknown: they may have been billed.",
+    description: "Attempts that run or whose result is unknown. They may have been billed.",
   }),
   attempts_estimated: Type.Integer({
-    description: "Of those, the ones whose usage is not known: they count at their estimates.",
+    description: "Attempts whose usage is unknown. They count with their estimates.",
   }),
   attempts_without_price: Type.Integer({
-    description: "Of those, the ones that used tokens whose price is not known: they are missing from cost_usd.",
+    description: "Attempts that used tokens with an unknown price. They are missing from cost_usd.",
   }),
-  input_tokens: Type.Integer({ description: "Without those that were read from or written to a prompt cache." }),
+  input_tokens: Type.Integer({ description: "Input tokens, without those read from or written to a prompt cache." }),
   input_tokens_estimated: Type.Integer({ description: "The part of input_tokens that is an estimate." }),
   output_tokens: count,
   output_tokens_estimated: Type.Integer({ description: "The part of output_tokens that is an estimate." }),
   cache_read_tokens: count,
   cache_write_tokens: count,
-  cost_usd: Type.Number({ description: "By the catalogue's prices at the time of the call." }),
+  cost_usd: Type.Number({ description: "Cost at the catalogue's prices at the time of the call." }),
   cost_usd_estimated: Type.Number({ description: "The part of cost_usd that is an estimate." }),
 };
 
@@ -57,16 +57,19 @@ const answer = Type.Object({
   group_by: Type.Array(Type.Enum([...usageGroups])),
   data: Type.Array(
     Type.Object({
-      day: Type.Optional(Type.String({ description: "UTC: on which the call was charged to the quotas." })),
+      day: Type.Optional(Type.String({ description: "The UTC day on which the call was charged to the quotas." })),
       key: Type.Optional(
-        Type.Unsafe<string | null>({ type: ["string", "null"], description: "The id of the API key; null: none." }),
+        Type.Unsafe<string | null>({
+          type: ["string", "null"],
+          description: "The id of the API key. Null for calls without a key.",
+        }),
       ),
       environment: Type.Optional(Type.String()),
-      model: Type.Optional(Type.String({ description: "The alias that was called: the job's own or a fallback." })),
+      model: Type.Optional(Type.String({ description: "The alias that was called: the job's model or a fallback." })),
       tenant: Type.Optional(Type.String()),
       ...sums,
     }),
-    { description: "In the order of what they are grouped by." },
+    { description: "The groups, ordered by the grouping fields." },
   ),
   total: Type.Object(sums),
 });
@@ -78,8 +81,8 @@ export function usageRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags: ["service"],
         operationId: "getUsage",
-        summary: "Tokens, calls and dollars, by day, key, environment, model and tenant",
-        description: "Made of the calls on record: each counts once, whatever was tried again.",
+        summary: "Get usage and cost by day, key, environment, model or tenant",
+        description: "Computed from the stored calls. Each call counts once, including retries.",
         querystring: query,
         response: {
           200: answer,

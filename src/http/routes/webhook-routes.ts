@@ -15,11 +15,15 @@ const defaultPage = 20;
 
 const secretSchema = Type.Object(
   {
-    secret: Type.String({ description: "whsec_..., for a library of the Standard Webhooks specification." }),
-    created_at: time("When it was made."),
-    previous_signs_until: nullable(time("Until when webhooks are also signed with the secret before this one.")),
+    secret: Type.String({
+      description: "The secret (whsec_...), for a library that implements the Standard Webhooks specification.",
+    }),
+    created_at: time("When it was created."),
+    previous_signs_until: nullable(
+      time("Until when webhooks are also signed with the previous secret. Null if there is none."),
+    ),
   },
-  { description: "Of the caller's tenant." },
+  { description: "The webhook secret of the caller's tenant." },
 );
 
 function secretResource({ current, previous }: TenantSecrets) {
@@ -40,7 +44,7 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "getWebhookSecret",
-        summary: "The secret that the tenant's webhooks are signed with; made when it is first asked for",
+        summary: "Get the tenant's webhook secret; the first call creates it",
         response: { 200: secretSchema, ...errorResponses(["unavailable", "fate_unknown", "storage_full"]) },
       },
     },
@@ -56,8 +60,9 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "rotateWebhookSecret",
-        summary: "Sign with a new secret",
-        description: "For a day webhooks carry both signatures, the new one first. Earlier secrets sign no more.",
+        summary: "Rotate the webhook secret",
+        description:
+          "For one day, webhooks carry both signatures, the new one first. Older secrets are no longer used.",
         response: { 200: secretSchema, ...errorResponses(["unavailable", "fate_unknown", "storage_full"]) },
       },
     },
@@ -76,11 +81,17 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
         summary: "List deliveries, newest first",
         querystring: Type.Object(
           {
-            job: Type.Optional(Type.String({ format: "uuid", description: "Of this job." })),
-            batch: Type.Optional(Type.String({ maxLength: 200, description: "Of this batch." })),
+            job: Type.Optional(Type.String({ format: "uuid", description: "Deliveries for this job." })),
+            batch: Type.Optional(Type.String({ maxLength: 200, description: "Deliveries for this batch." })),
             status: Type.Optional(Type.Enum([...deliveryStatuses])),
-            limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description: `By default ${defaultPage}.` })),
-            cursor: Type.Optional(Type.String({ maxLength: 200, description: "`next_cursor` of the page before." })),
+            limit: Type.Optional(
+              Type.Integer({
+                minimum: 1,
+                maximum: 100,
+                description: `Maximum number of items in a page. Default: ${defaultPage}.`,
+              }),
+            ),
+            cursor: Type.Optional(Type.String({ maxLength: 200, description: "`next_cursor` of the previous page." })),
           },
           { additionalProperties: false },
         ),
@@ -88,9 +99,11 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
           200: Type.Object(
             {
               data: Type.Array(Type.Ref("WebhookDelivery#")),
-              next_cursor: nullable(Type.String({ description: "For the next page; null on the last one." })),
+              next_cursor: nullable(
+                Type.String({ description: "The cursor of the next page. Null on the last page." }),
+              ),
             },
-            { description: "A page may hold fewer than asked for although there are more." },
+            { description: "A page may have fewer deliveries than `limit` although more follow." },
           ),
           ...errorResponses(["invalid_request", "unavailable"]),
         },
@@ -122,7 +135,7 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "getWebhookDelivery",
-        summary: "A delivery and its attempts",
+        summary: "Get a delivery and its attempts",
         params,
         response: {
           200: Type.Ref("WebhookDelivery#"),
@@ -140,9 +153,9 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
       schema: {
         tags,
         operationId: "redeliverWebhook",
-        summary: "Deliver once more, under the same webhook-id",
+        summary: "Redeliver a webhook under the same webhook-id",
         description:
-          "Whatever became of it before. The first attempt is made within seconds, others if need be for a day.",
+          "Redelivers whatever the earlier result was. The first attempt follows within seconds; retries continue for up to a day.",
         params,
         response: {
           200: Type.Ref("WebhookDelivery#"),

@@ -10,20 +10,20 @@ import { batchErrors, batchErrorsOf } from "./batch-resource.ts";
 const tokens = nullable(
   Type.Object(
     { input_reserved: Type.Integer(), max_output: Type.Integer() },
-    { description: "What the quotas are charged at first: an upper bound of the input, and max_tokens." },
+    { description: "Tokens reserved in the quotas: an upper bound of the input, and max_tokens." },
   ),
 );
 const cost = costRange(
-  "From empty answers to answers of max_tokens, the input as it is reserved. null if a price is not known.",
+  "From empty answers to answers of max_tokens, with the reserved input. Null if a price is unknown.",
 );
-const quota = bindingQuota("The one that binds: that takes longest to let all lines through.");
+const quota = bindingQuota("The binding quota: the one that takes longest to admit all lines.");
 
 /** Registered with Fastify under this `$id`. */
 export const batchDryRunSchema = Type.Object(
   {
     dry_run: Type.Literal(true),
     valid: Type.Boolean({
-      description: "Whether the batch would run. If not, `errors` says why, and no more is known.",
+      description: "Whether the batch would run. If not, `errors` says why, and the estimates are null.",
     }),
     errors: nullable(batchErrors),
     environment: Type.String(),
@@ -31,25 +31,27 @@ export const batchDryRunSchema = Type.Object(
     endpoint: Type.String(),
     input_file_id: Type.String(),
     completion_window: Type.String(),
-    lines: Type.Integer({ description: "Requests in the file; if it has mistakes, as far as it was read." }),
+    lines: Type.Integer({ description: "Requests in the file. If the file has errors, the requests read so far." }),
     tokens,
     cost_usd: cost,
     quota,
     models: Type.Array(Type.Object({ model: Type.String(), lines: Type.Integer(), tokens, cost_usd: cost, quota }), {
-      description: "The same by model, those with the most lines first.",
+      description: "The same figures by model, most lines first.",
     }),
-    position: nullable(Type.Integer({ description: "Of the first line, in the queue." })),
+    position: nullable(Type.Integer({ description: "Queue position of the first line." })),
     waiting_on: nullable(waitingOn),
-    expected_start: nullable(time("Of the first line; null if nothing can be said.")),
-    expected_last_start: nullable(time("Of the last line, by what the lines reserve; null if nothing can be said.")),
-    expected_finish: nullable(
-      time("Of the last line, by how long the calls of its model took lately; null if that is not known."),
+    expected_start: nullable(time("Expected start of the first line. Null if unknown.")),
+    expected_last_start: nullable(
+      time("Expected start of the last line, from what the lines reserve. Null if unknown."),
     ),
-    expires_at: time("The end of the completion_window."),
+    expected_finish: nullable(
+      time("Expected end of the last line, from the recent call durations of its model. Null if unknown."),
+    ),
+    expires_at: time("The end of completion_window."),
     in_completion_window: nullable(
       Type.Boolean({
         description:
-          "Whether expected_finish is before expires_at; expected_last_start if the former is not known. null if neither is.",
+          "Whether expected_finish, or else expected_last_start, is before expires_at. Null if both are unknown.",
       }),
     ),
   },

@@ -45,7 +45,8 @@ export function chatBody(settings: Settings) {
       messages: Type.Array(message, {
         minItems: 1,
         maxItems: 2000,
-        description: "Text, calls of functions and their results. Instructions are put before the conversation.",
+        description:
+          "Text, function calls and their results. System and developer messages are moved before the conversation.",
       }),
       ...sharedFields(settings),
       max_tokens: Type.Optional(tokens),
@@ -53,9 +54,11 @@ export function chatBody(settings: Settings) {
       stop: Type.Optional(stopTextOrTexts),
       ...samplingFields,
       reasoning_effort: Type.Optional(reasoningEffort),
-      response_format: Type.Optional(Type.Unknown({ description: "text, json_object or json_schema." })),
+      response_format: Type.Optional(
+        Type.Unknown({ description: "One of text, json_object, json_schema. Default: text." }),
+      ),
       tools: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 128, description: "Functions." })),
-      tool_choice: Type.Optional(Type.Unknown({ description: "none, auto, required, or a function." })),
+      tool_choice: Type.Optional(Type.Unknown({ description: "none, auto, required, or a named function." })),
       stream_options: Type.Optional(
         Type.Object({ include_usage: Type.Optional(Type.Boolean()), include_obfuscation: ignored }),
       ),

@@ -9,7 +9,7 @@ const [leastS, mostS] = [3_600, 2_592_000];
 export const expiresAfter = (what: string) =>
   Type.Object(
     { anchor: Type.Literal("created_at"), seconds: Type.Integer({ minimum: leastS, maximum: mostS }) },
-    { additionalProperties: false, description: `Deletes the ${what} so many seconds after it was created.` },
+    { additionalProperties: false, description: `Deletes the ${what} after this number of seconds from its creation.` },
   );
 
 /**

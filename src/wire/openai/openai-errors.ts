@@ -13,10 +13,10 @@ export function isOpenAiPath(url: string): boolean {
 export const openAiErrorSchema = Type.Object(
   {
     error: Type.Object({
-      message: Type.String({ description: "What is wrong, for people." }),
-      type: Type.String({ description: "A family of errors; OpenAI's word for it." }),
-      param: Type.Union([Type.String(), Type.Null()], { description: "The field at fault." }),
-      code: Type.String({ description: "One of docs/errors.md, or model_not_found." }),
+      message: Type.String({ description: "A description of the error for people." }),
+      type: Type.String({ description: "OpenAI's category of the error." }),
+      param: Type.Union([Type.String(), Type.Null()], { description: "The field that is at fault." }),
+      code: Type.String({ description: "A code from docs/errors.md, or model_not_found." }),
     }),
   },
   { $id: "OpenAIError", additionalProperties: false },

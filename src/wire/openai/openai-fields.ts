@@ -9,21 +9,25 @@ import { environmentField, placementFields, priority, submitFields, submitFields
 import { schemaOf } from "../resource-types.ts";
 
 /** Taken and not used: it changes neither what the model is asked nor what it answers. */
-export const ignored = Type.Optional(Type.Unknown({ description: "Taken for compatibility, and ignored." }));
+export const ignored = Type.Optional(Type.Unknown({ description: "Accepted for compatibility and ignored." }));
 
 /** Of OpenAI's parameters those that mean the same in both. The limits of the model that answers are checked later. */
 export function sharedFields(settings: Settings) {
   return {
     ...submitFields(settings),
-    stream: Type.Optional(Type.Boolean({ description: "Whether the answer comes as server-sent events." })),
+    stream: Type.Optional(
+      Type.Boolean({ description: "Whether to send the answer as server-sent events. Default: false." }),
+    ),
     store: Type.Optional(
-      Type.Boolean({ description: "false: neither prompt nor answer stay on record after the answer was given." }),
+      Type.Boolean({ description: "If false, Sluice erases prompt and answer after it has returned the answer." }),
     ),
     service_tier: Type.Optional(
-      Type.Enum(["auto", "default", "flex", "priority"], { description: "auto leaves the tier to the provider." }),
+      Type.Enum(["auto", "default", "flex", "priority"], {
+        description: "The service tier. `auto` lets the provider choose.",
+      }),
     ),
     parallel_tool_calls: Type.Optional(
-      Type.Boolean({ description: "A wish: sent to OpenAI-compatible servers, ignored by other models." }),
+      Type.Boolean({ description: "Sent to OpenAI-compatible servers; other models ignore it." }),
     ),
     user: ignored,
     safety_identifier: ignored,
@@ -36,8 +40,8 @@ export function sharedFields(settings: Settings) {
 /** Sluice's own fields. */
 export function extensionFields(settings: Settings) {
   return {
-    environment: environmentField(settings, "The header x-sluice-environment does the same."),
-    priority: Type.Optional(priority("By default interactive.")),
+    environment: environmentField(settings, "The header x-sluice-environment has the same effect."),
+    priority: Type.Optional(priority("Default: interactive.")),
     ...placementFields,
   };
 }

@@ -45,18 +45,23 @@ export function responseBody(settings: Settings) {
   return Type.Object(
     {
       input: Type.Union([Type.String(), Type.Array(Type.Unknown(), { minItems: 1, maxItems: 2000 })], {
-        description: "A text, or messages, calls of functions and their results.",
+        description: "A text, or a list of messages, function calls and their results.",
       }),
       instructions: Type.Optional(Type.String()),
       ...sharedFields(settings),
       background: Type.Optional(
-        Type.Boolean({ description: "Whether to answer at once; GET /v1/responses/{id} has the response then." }),
+        Type.Boolean({
+          description:
+            "If true, the call returns at once. Read the response with GET /v1/responses/{id}. Default: false.",
+        }),
       ),
       max_output_tokens: Type.Optional(Type.Integer({ minimum: 1, maximum: maxTokens })),
       text: Type.Optional(
         Type.Object(
           {
-            format: Type.Optional(Type.Unknown({ description: "text, json_object or json_schema." })),
+            format: Type.Optional(
+              Type.Unknown({ description: "One of text, json_object, json_schema. Default: text." }),
+            ),
             verbosity: Type.Optional(Type.Literal("medium")),
           },
           { additionalProperties: false },
@@ -70,7 +75,7 @@ export function responseBody(settings: Settings) {
         }),
       ),
       tools: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 128, description: "Functions." })),
-      tool_choice: Type.Optional(Type.Unknown({ description: "none, auto, required, or a function." })),
+      tool_choice: Type.Optional(Type.Unknown({ description: "none, auto, required, or a named function." })),
       truncation: Type.Optional(Type.Literal("disabled")),
       top_logprobs: Type.Optional(Type.Literal(0)),
       stream_options: ignored,
