@@ -1,10 +1,13 @@
-// Whether somebody is still there to be answered, and whether the server still answers.
+// Detects that a client disconnected and that the server is closing.
 import type { FastifyReply } from "fastify";
 import { SluiceError } from "../domain/errors.ts";
 import { sharedAbort } from "../domain/shared-abort.ts";
 import type { HttpServer } from "./http-types.ts";
 
-/** Aborted, with the error to answer with, when the server closes: those who wait must not hold it up. */
+/**
+ * Returns a signal that aborts when the server closes, so that waiting requests end. Its reason is the error to answer
+ * with.
+ */
 export function closingSignal(app: HttpServer): AbortSignal {
   const closing = sharedAbort();
   app.addHook("preClose", async () => closing.abort(new SluiceError("unavailable", "The service is stopping.")));
@@ -12,9 +15,9 @@ export function closingSignal(app: HttpServer): AbortSignal {
 }
 
 /**
- * Aborted when the client has gone or the server closes. The request's own `close` comes as soon as it has been read, so
- * it is the reply's. Not AbortSignal.any: a signal that lives as long as the process would keep 60 bytes of every
- * request.
+ * Returns a signal that aborts when the client disconnects or the server closes. It listens to the reply's `close`,
+ * because the request's `close` fires once the request has been read. It avoids AbortSignal.any: with a signal that
+ * lives as long as the process, that would leak 60 bytes per request.
  */
 export function disconnectSignal(reply: FastifyReply, closing: AbortSignal): AbortSignal {
   const disconnected = sharedAbort();
@@ -28,7 +31,10 @@ export function disconnectSignal(reply: FastifyReply, closing: AbortSignal): Abo
   return disconnected.signal;
 }
 
-/** What to throw when the signal of `disconnectSignal` is aborted: that is no failure, unless the server closes. */
+/**
+ * Returns the error to throw once the signal of `disconnectSignal` has aborted. A disconnect is not a failure; only a
+ * closing server is.
+ */
 export function disconnectError(closing: AbortSignal): SluiceError {
   return closing.aborted
     ? (closing.reason as SluiceError)

@@ -1,10 +1,10 @@
-// Which environment a call of OpenAI's API is for: that API has none.
+// Determines the environment of a call to OpenAI's API, which has no such field.
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { Settings } from "../config/settings.ts";
 import { environmentFor } from "../jobs/submit/policy.ts";
 
-/** For the `headers` of a route's schema. */
+/** The header for the `headers` of a route's schema. */
 export const environmentHeader = {
   "x-sluice-environment": Type.Optional(
     Type.String({
@@ -14,7 +14,7 @@ export const environmentHeader = {
 };
 
 /**
- * The one that the header names, else the first one of the configuration that the caller may use.
+ * Returns the environment that the header names. Defaults to the first configured one that the caller may use.
  * @throws SluiceError `unknown_environment`, `forbidden`
  */
 export function environmentOf({ headers, caller }: Pick<FastifyRequest, "headers" | "caller">, settings: Settings) {

@@ -1,4 +1,4 @@
-// One shape for every error, whoever raised it: our own checks, Fastify, or Node's HTTP parser.
+// Gives every error one shape, whether it comes from Sluice, Fastify or Node's HTTP parser.
 import { maxHeaderSize, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from "fastify";
@@ -6,7 +6,7 @@ import Type from "typebox";
 import { type ErrorCode, errorTable, SluiceError } from "../domain/errors.ts";
 import { isOpenAiPath, openAiErrorOf, openAiStatusOf } from "../wire/openai/openai-errors.ts";
 
-/** Seconds; for a 503 that does not say itself when to come back. */
+/** Retry-After of a 503 whose error names no time, in seconds. */
 const defaultRetryAfterS = 5;
 
 const errorBody = Type.Object({
@@ -18,16 +18,16 @@ const errorBody = Type.Object({
   request_id: Type.Optional(Type.String({ description: "The id of the request in the service's log." })),
 });
 
-/** Registered with Fastify under this `$id`; the routes refer to it. */
+/** The schema of an error. Fastify registers it under this `$id`, and routes refer to it. */
 export const errorSchema = Type.Object({ error: errorBody }, { $id: "Error", additionalProperties: false });
 
-/** What `/enqueue` answers: the same, and the word that its clients look at. */
+/** The schema of an error of `/enqueue`: the same with `success`, which its clients check. */
 export const enqueueErrorSchema = Type.Object(
   { success: Type.Literal(false), error: errorBody },
   { $id: "EnqueueError", additionalProperties: false },
 );
 
-/** The `response` entries of a route's schema for the errors that it may answer. */
+/** Returns the `response` entries of a route's schema for the errors that the route may return. */
 export function errorResponses(
   codes: readonly ErrorCode[],
   schemaId: "Error" | "EnqueueError" | "OpenAIError" = "Error",
@@ -42,7 +42,7 @@ export function errorResponses(
   return responses;
 }
 
-/** Of a call that changes what many jobs do, besides its own. */
+/** Error codes of every call that controls many jobs, in addition to its own. */
 export const controlErrors: readonly ErrorCode[] = [
   ...(["invalid_request", "invalid_json", "unknown_environment", "forbidden", "too_large"] as const),
   ...(["unsupported_media_type", "unavailable", "fate_unknown", "storage_full"] as const),
@@ -50,10 +50,10 @@ export const controlErrors: readonly ErrorCode[] = [
 
 export const jsonExpected = "The body must be JSON, with Content-Type: application/json.";
 
-/** For Fastify's setErrorHandler and frameworkErrors. */
+/** Sends an error in the shape of the called API. Fastify uses it as setErrorHandler and frameworkErrors. */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const known = asSluiceError(error, request);
-  // Who has gone away hears nothing of it, and nothing went wrong.
+  // The client disconnected: log nothing.
   if (known.status >= 500 && known.code !== "paused" && !(known.code === "wait_timeout" && reply.raw.destroyed)) {
     const level = known.code === "internal" ? "error" : "warn";
     const { id, method } = request;
@@ -62,13 +62,13 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   }
   const { field, jobId, retryAfterS = defaultRetryAfterS } = known.details;
   if (known.status === 503) reply.header("retry-after", String(Math.ceil(retryAfterS)));
-  // OpenAI's clients would send the same again at once.
+  // OpenAI's clients would otherwise retry at once.
   if (known.status === 402 || known.status === 429 || known.status === 507) reply.header("x-should-retry", "false");
   if (known.status === 401) reply.header("www-authenticate", "Bearer");
   if (isOpenAiPath(request.url)) {
     reply.header("x-request-id", request.id);
     if (jobId !== undefined) {
-      // The job has had its tries; the same request would be another job.
+      // The job has used its attempts, and repeating the request would create another job.
       reply.headers({ "x-sluice-job-id": jobId, "x-should-retry": "false" });
     }
     reply.code(openAiStatusOf(known.code)).send({ error: openAiErrorOf(known) });
@@ -93,7 +93,7 @@ export function notFound(request: FastifyRequest): SluiceError {
 
 function asSluiceError(error: unknown, request: FastifyRequest): SluiceError {
   const { code = "", statusCode = 500, message } = error as Partial<FastifyError>;
-  // A body that nobody asked for may be as broken as it likes: what is wrong is the path.
+  // The path does not exist, so an invalid body does not matter.
   if (request.is404 && (code === "invalid_json" || code.startsWith("FST_ERR_CTP_"))) return notFound(request);
   if (error instanceof SluiceError) return error;
   switch (code) {
@@ -116,7 +116,7 @@ function asSluiceError(error: unknown, request: FastifyRequest): SluiceError {
   return new SluiceError("internal", "The service failed to process the request.", {}, { cause: error });
 }
 
-/** For Fastify's clientErrorHandler: what Node could not even read as a request. There is no reply object then. */
+/** Answers a request that Node could not parse. Fastify's clientErrorHandler calls it without a reply object. */
 export function answerClientError(error: Pick<ConnectionError, "code">, socket: Socket): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();

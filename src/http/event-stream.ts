@@ -1,19 +1,19 @@
-// Server-sent events: one answer that goes on for as long as there is something to tell.
+// Sends server-sent events as one long response.
 
 import type { FastifyReply } from "fastify";
 import { onOneLine } from "../domain/json-lines.ts";
 
 export interface EventStreamOptions {
-  /** After so long without anything else a comment is sent, or proxies would cut the connection. */
+  /** Sends a comment after this many milliseconds of silence, because proxies cut silent connections. */
   keepAliveMs: number;
-  /** Called once, when the reader takes so slowly that too much has to be kept for it. */
+  /** Called once, when the reader is so slow that the buffer exceeds its limit. */
   onSlow: () => void;
 }
 
-/** What is kept for a slow reader at most, besides the piece that goes beyond it. */
+/** Maximum number of bytes buffered for a slow reader, besides the chunk that exceeds it. */
 const maxBufferedBytes = 1024 * 1024;
 
-/** How long a reader may take to fetch what is left after the end. */
+/** Maximum time that a reader may take to read the rest after the end, in milliseconds. */
 const lingerMs = 30_000;
 
 export class EventStream {
@@ -25,7 +25,7 @@ export class EventStream {
   #slow = false;
   #ended = false;
 
-  /** Nothing is sent yet: until `opened`, the request can be answered in another way. */
+  /** Sends nothing yet: until `opened`, the request can still get another response. */
   constructor(reply: FastifyReply, options: EventStreamOptions) {
     this.#reply = reply;
     this.#options = options;
@@ -37,7 +37,7 @@ export class EventStream {
     return this.#opened;
   }
 
-  /** Begins the answer although there may be nothing to tell yet, or ever. */
+  /** Sends the headers, although there may be no event yet, or ever. */
   open(): void {
     const { raw } = this.#reply;
     if (this.#opened || this.#ended || raw.destroyed) return;
@@ -45,18 +45,24 @@ export class EventStream {
     raw.flushHeaders();
   }
 
-  /** @param data JSON */
+  /**
+   * Sends an event.
+   * @param data JSON
+   */
   send(data: string, { id, event }: { id?: string; event?: string } = {}): void {
     const head = `${id === undefined ? "" : `id: ${id}\n`}${event === undefined ? "" : `event: ${event}\n`}`;
     this.#write(`${head}data: ${onOneLine(data)}\n\n`);
   }
 
-  /** Sends a line that clients skip. */
+  /** Sends a comment line, which clients skip. */
   comment(text: string): void {
     this.#write(`: ${text.replace(/[\r\n\u2028\u2029]+/g, " ")}\n\n`);
   }
 
-  /** Ends what was opened; to be called in any case. What was sent still reaches a reader that takes it in time. */
+  /**
+   * Ends the stream. Call it in every case, even if nothing was sent. A reader that is fast enough still receives what
+   * was sent.
+   */
   end(): void {
     clearInterval(this.#keepAlive);
     if (this.#ended) return;
@@ -93,7 +99,7 @@ export class EventStream {
       ...(this.#reply.getHeaders() as Record<string, string>),
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-cache, no-transform",
-      // nginx gathers answers otherwise.
+      // Without it, nginx buffers the response.
       "x-accel-buffering": "no",
     });
   }

@@ -1,4 +1,4 @@
-// The type of the server that the routes add themselves to.
+// Defines the server type to which routes are added.
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type {
   FastifyBaseLogger,
@@ -8,7 +8,7 @@ import type {
   RawServerDefault,
 } from "fastify";
 
-/** A Fastify instance whose handlers get their types from the TypeBox schemas of their routes. */
+/** A Fastify instance whose handlers take their types from the TypeBox schemas of their routes. */
 export type HttpServer = FastifyInstance<
   RawServerDefault,
   RawRequestDefaultExpression,

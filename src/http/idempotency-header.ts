@@ -1,10 +1,10 @@
-// The header Idempotency-Key: see jobs/idempotency.ts.
+// Reads the Idempotency-Key header. See jobs/submit/idempotency.ts.
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import { quote, SluiceError } from "../domain/errors.ts";
 import { digestOf, type Once } from "../jobs/submit/idempotency.ts";
 
-/** For the `headers` of a route's schema: shows the header in the documentation. It is checked by `onceOf`. */
+/** The header for the `headers` of a route's schema. It only documents the header; `onceOf` checks it. */
 export const idempotencyHeaders = Type.Object({
   "idempotency-key": Type.Optional(
     Type.String({
@@ -18,9 +18,9 @@ export const idempotencyHeaders = Type.Object({
 const allowed = /^[\x20-\x7e]{1,255}$/;
 
 /**
- * What the request says about being done once; undefined if it says nothing.
- * @param operation two operations never share a key
- * @throws SluiceError `invalid_request` for a key that is none
+ * Returns the request's Idempotency-Key with a digest of its body, or undefined without a key.
+ * @param operation name of the operation; two operations never share a key
+ * @throws SluiceError `invalid_request` for an invalid key
  */
 export function onceOf(request: Pick<FastifyRequest, "headers" | "body">, operation: string): Once | undefined {
   const key = request.headers["idempotency-key"];
@@ -38,14 +38,15 @@ export function onceOf(request: Pick<FastifyRequest, "headers" | "body">, operat
 }
 
 /**
- * The same for a held call. The AWS SDKs send an id of their own with every try of a call, which counts as a key.
+ * Like `onceOf`, for a synchronous call. The AWS SDKs send the same id with every attempt of a call, which counts as a
+ * key.
  * @throws SluiceError as `onceOf`
  */
 export function onceOfHeldCall(request: Pick<FastifyRequest, "headers" | "body">, operation: string): Once | undefined {
   const once = onceOf(request, operation);
   const invocation = request.headers["amz-sdk-invocation-id"];
   if (once || typeof invocation !== "string" || !allowed.test(invocation)) return once;
-  // No Idempotency-Key has a line break.
+  // No Idempotency-Key contains a line break.
   return { key: `amz-sdk-invocation-id\n${invocation}`, digest: digestOfRequest(request, operation) };
 }
 

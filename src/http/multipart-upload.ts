@@ -1,14 +1,14 @@
-// Reads the form of POST /v1/files as it arrives: the file goes on as a stream, and is never whole in memory.
+// Reads the form of POST /v1/files as a stream, so that the file is never entirely in memory.
 import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { Busboy, type BusboyHeaders, type BusboyInstance } from "@fastify/busboy";
 import { quote, SluiceError } from "../domain/errors.ts";
 
-/** What the form says beside the bytes. */
+/** The fields of the form, without the file's bytes. */
 export interface UploadForm {
   filename: string;
   purpose: string;
-  /** What the form says of `expires_after`; absent parts are undefined. */
+  /** The form's `expires_after`. Its parts are undefined if the form lacks them. */
   expiresAfter?: { anchor: string | undefined; seconds: string | undefined };
 }
 
@@ -17,7 +17,7 @@ interface Upload<Stored> {
   maxFileBytes: number;
   /**
    * Stores the file.
-   * @param form what stands in the form, which may come after the file; rejects if the form is not as it must be
+   * @param form returns the other fields, which may follow the file; rejects if the form is invalid
    */
   store(bytes: AsyncIterable<Uint8Array>, form: () => Promise<UploadForm>): Promise<Stored>;
 }
@@ -26,12 +26,15 @@ const [anchorField, secondsField] = ["expires_after[anchor]", "expires_after[sec
 const fields = ["file", "purpose", anchorField, secondsField];
 const maxFieldBytes = 1000;
 const maxFilenameLength = 255;
-/** Of a form besides its file: boundaries, headers, other fields. */
+/** Maximum size of the form without its file (boundaries, headers, other fields), in bytes. */
 const formBytes = 64 * 1024;
 
-/** @throws SluiceError `invalid_request`, `too_large`, or what `store` throws */
+/**
+ * Receives an upload and returns what `store` returns.
+ * @throws SluiceError `invalid_request`, `too_large`, or what `store` throws
+ */
 export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Upload<Stored>): Promise<Stored> {
-  // Refused before it is sent, where it says so.
+  // Refuses a too large file before it is sent, if the client declares its size.
   if (Number(request.headers["content-length"] ?? 0) > maxFileBytes + formBytes) throw tooLarge(maxFileBytes);
   const busboy = busboyFor(request);
   const values = new Map<string, string>();
@@ -68,7 +71,8 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
     else values.set(name, value);
   });
   busboy.on("file", (name, stream, givenName) => {
-    // Whoever reads it hears of it; without a listener of its own it would end the process once nobody does.
+    // The reader of the stream gets its errors. Without this listener, an error would end the process once the reader
+    // has stopped.
     stream.on("error", () => {});
     if (name !== "file" || storing) {
       mistake ??= storing ? badForm("The form must have exactly one file; got several.", "file") : unexpected(name);
@@ -80,11 +84,11 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
     storing = store(bounded(stream, maxFileBytes), form);
     storing.catch(() => {});
   });
-  // A form that breaks off must not leave whoever reads its file waiting.
+  // A form that breaks off must end the reading of its file.
   complete.catch((error) => bytes?.destroy(error));
   request.pipe(busboy);
   try {
-    // What goes wrong with the file is heard of before the form is complete.
+    // An error of the file ends the upload before the form is complete.
     await Promise.race([complete, failureOf(() => storing, busboy)]);
     if (!storing) throw mistake ?? badForm("file is required. Send the file as the form field named file.", "file");
     return await storing;
@@ -96,7 +100,7 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
   }
 }
 
-/** Rejects when the file cannot be stored; never resolves. */
+/** Returns a promise that rejects when the file cannot be stored, and never resolves. */
 function failureOf(storing: () => Promise<unknown> | undefined, busboy: BusboyInstance): Promise<never> {
   return new Promise((_, reject) => {
     busboy.on("file", () => storing()?.catch(reject));
@@ -114,7 +118,7 @@ function busboyFor(request: IncomingMessage): BusboyInstance {
   }
 }
 
-/** No character is cut in two. */
+/** Shortens a filename without splitting a character. */
 function cut(filename: string): string {
   return filename.slice(0, maxFilenameLength).replace(/\p{Surrogate}/gu, "");
 }

@@ -1,4 +1,4 @@
-// Builds the HTTP interface: one Fastify instance with the resources of routes/, one error shape and one OpenAPI document.
+// Builds the HTTP server: one Fastify instance with the resources of routes/, one error shape and one OpenAPI document.
 
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
@@ -49,45 +49,54 @@ import { statusRoutes } from "./routes/status-routes.ts";
 import { usageRoutes } from "./routes/usage-routes.ts";
 import { webhookRoutes } from "./routes/webhook-routes.ts";
 
-/** How long a client may take to send the headers of a request, and the whole of a file; Node looks every 30 s. */
+/** Maximum time for a request's headers, and for a whole file upload, in milliseconds. Node checks every 30 s. */
 const headersTimeoutMs = 60_000;
 const uploadTimeoutMs = 3_600_000;
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** Places in the body that keep a number which JavaScript cannot represent; see jobs/exact-json.ts. Default: none. */
+    /**
+     * Places in the body whose numbers stay exact although JavaScript cannot represent them. See
+     * jobs/submit/exact-json.ts. Default: none.
+     */
     keptAsText?: readonly string[];
   }
 }
 
 export interface HttpContext extends JobsContext {
   keys: KeyRegistry;
-  /** The callers of held calls. */
+  /** Tracks the callers that wait for an answer. */
   callers: WaitingCallers;
   pauses: PauseWatch;
 }
 
 export interface HttpOptions {
-  /** How often an event stream that has nothing to tell sends a comment, so that proxies do not cut it. Default: 10 s. */
+  /**
+   * Interval of comments in a silent event stream, in milliseconds, so that proxies keep the connection. Default:
+   * 10,000.
+   */
   keepAliveMs?: number;
 }
 
-/** Ready to `listen` or `inject`. Closing it lets waiting requests answer with the job as it is. */
+/**
+ * Builds a server that is ready to `listen` or `inject`. Closing it answers waiting requests with the current state of
+ * their jobs.
+ */
 export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }: HttpOptions = {}): HttpServer {
   const { settings, log, keys } = context;
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
-    // A line for every request costs more than the request; failures of ours are logged where they are answered.
+    // Logging every request would cost more than the request itself. Server errors are logged where they are answered.
     logController: new LogController({ disableRequestLogging: true }),
-    // For the same reason no request has a logger of its own: what is logged about it names its id.
+    // For the same reason, requests have no logger of their own; log entries carry the request's id.
     childLoggerFactory: (logger) => logger,
     genReqId: requestIds(),
     bodyLimit: settings.limits.maxRequestBytes,
     requestTimeout: uploadTimeoutMs,
     http: { headersTimeout: headersTimeoutMs, requireHostHeader: false },
-    // While it closes, requests on open connections are answered as usual, with Connection: close.
+    // During a close, requests on open connections get normal responses with Connection: close.
     return503OnClosing: false,
-    // Longer than any path that Node lets through: an id that is too long is a wrong id, with the error of one.
+    // Longer than any path that Node accepts, so that an overlong id gets the error of a wrong id.
     routerOptions: { maxParamLength: 65_536 },
     frameworkErrors: sendError,
     clientErrorHandler: answerClientError,
@@ -151,9 +160,10 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
 }
 
 /**
- * Closing waits for open connections. Those that are idle are closed at once, but one whose request was still running
- * becomes idle later, and a client that keeps it would hold the close up for the keep-alive time of 72 s. One over which
- * nothing has come yet does not count as idle: browsers and Node's fetch open such, and would hold it up for a minute.
+ * Closes connections during a close, which otherwise waits for them. Fastify closes idle connections once, but a
+ * connection whose request is still running becomes idle later, and would delay the close by the keep-alive time of 72
+ * s. A connection without any data does not count as idle. Browsers and Node's fetch open such connections, which would
+ * delay the close by a minute.
  */
 function letConnectionsGo(app: HttpServer): void {
   const open = new Set<Socket>();
@@ -172,7 +182,7 @@ function letConnectionsGo(app: HttpServer): void {
   app.addHook("onClose", async () => clearInterval(sweep));
 }
 
-/** Unique over restarts as well, so that an id found in an old log is not mistaken for a new one. */
+/** Returns a generator of request ids that are unique across restarts, so that ids in old logs are never reused. */
 function requestIds(): () => string {
   const start = randomBytes(4).toString("hex");
   let n = 0;

@@ -1,4 +1,5 @@
-// A held call: how long its caller waits, as what its job is submitted, and what happens when the caller disconnects.
+// Submits the job of a synchronous call, whose caller waits for the answer, and applies the rules for waiting and
+// disconnecting.
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { Settings } from "../../config/settings.ts";
@@ -16,7 +17,7 @@ import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
 import { environmentHeader, environmentOf } from "../environment-header.ts";
 import { idempotencyHeaders, onceOfHeldCall } from "../idempotency-header.ts";
 
-/** What a call may answer once its job is accepted. */
+/** Error codes that a call may return after its job was accepted. */
 export const heldErrors: ErrorCode[] = [
   ...(["provider_rejected", "content_filtered", "cancelled", "malformed_output", "model_unavailable"] as const),
   ...([
@@ -30,7 +31,7 @@ export const heldErrors: ErrorCode[] = [
   ] as const),
 ];
 
-/** For the `headers` of a route's schema. */
+/** The headers for the `headers` of a route's schema. */
 export const heldHeaders = Type.Object({
   ...idempotencyHeaders.properties,
   ...environmentHeader,
@@ -42,26 +43,26 @@ export const heldHeaders = Type.Object({
   ),
 });
 
-/** Added to the longest wait, so that a deadline is heard of as such. */
+/** Added to the longest wait, in milliseconds, so that a job that reaches its deadline is reported as expired. */
 const graceMs = 5000;
 
 export interface Held {
   environment: string;
   priority: Priority;
-  /** The job goes on when its caller disconnects. */
+  /** Whether the job continues after its caller disconnects. */
   keep: boolean;
-  /** How the caller can come back; absent if it cannot. */
+  /** How the caller can come back for the answer. Absent if it cannot. */
   returnsBy?: "key" | "retry";
-  /** The client says that it sends the request again. */
+  /** Whether the client marked the request as a retry. */
   isRetry: boolean;
   once: Once | undefined;
-  /** How long to wait for the answer. */
+  /** Maximum time to wait for the answer, in milliseconds. */
   waitMs: number;
 }
 
 /**
- * What a request says about itself outside of its body.
- * @param operation two operations never share a key
+ * Reads what a request says about its call outside of the body.
+ * @param operation name of the operation; two operations never share an Idempotency-Key
  * @throws SluiceError `unknown_environment`, `invalid_request`
  */
 export function heldBy(request: FastifyRequest, settings: Settings, operation: string): Held {
@@ -73,7 +74,7 @@ export function heldBy(request: FastifyRequest, settings: Settings, operation: s
     });
   }
   const once = onceOfHeldCall(request, operation);
-  // The SDKs that Stainless generates, OpenAI's among them, count their tries from 0.
+  // SDKs that Stainless generates, such as OpenAI's, count their attempts from 0.
   const tries = headers["x-stainless-retry-count"];
   const returnsBy = once ? "key" : tries === undefined ? undefined : "retry";
   return {
@@ -93,13 +94,13 @@ function highestOf({ priorityMax }: Caller): Priority {
 
 export interface SubmittedCall {
   job: Job;
-  /** The job was there before: its caller came back. */
+  /** Whether the job existed already because its caller came back. */
   returned: boolean;
 }
 
 /**
- * Submits the job of a held call, or finds the one that its caller came back for.
- * @param streamed the answer is a stream, which can say that the job is paused; any other call is refused then
+ * Submits the job of a synchronous call, or finds the job that its caller came back for.
+ * @param streamed whether the answer is a stream, which can report a pause; other calls are refused during a pause
  * @param onNew as for `submitOnce`
  * @throws SluiceError as `submitOnce`, and `paused`
  */
@@ -131,8 +132,8 @@ export async function submitHeld(
 }
 
 /**
- * No caller waits longer than the service allows. That is the deadline of a job unless its caller keeps it, or can come
- * back under a key at any time.
+ * Limits the job to the longest wait of a call. That wait is its deadline, unless the caller keeps the job or can come
+ * back with an Idempotency-Key.
  */
 function asHeld({ callers, settings }: HeldContext, input: SubmitInput, { keep, returnsBy }: Held): SubmitInput {
   if (keep) return input;
@@ -143,8 +144,8 @@ function asHeld({ callers, settings }: HeldContext, input: SubmitInput, { keep, 
 }
 
 /**
- * Waits for a job whose caller is connected. When the caller is answered or disconnects, the rule of
- * jobs/callers/waiting-callers.ts decides about the job.
+ * Waits for a job whose caller is connected. When the caller gets its answer or disconnects, the rule in
+ * jobs/callers/waiting-callers.ts decides what happens to the job.
  * @param wait returns the job as it was when the waiting ended
  */
 export async function whileHeld(
@@ -164,7 +165,7 @@ export async function whileHeld(
   }
 }
 
-/** Why there is no answer; undefined if there is one. */
+/** Returns why there is no answer, or undefined if there is one. */
 export function failureOf({ job, outcome }: JobRecord, closing: AbortSignal): SluiceError | undefined {
   const jobId = job.id;
   if (!outcome) {
@@ -175,7 +176,7 @@ export function failureOf({ job, outcome }: JobRecord, closing: AbortSignal): Sl
   }
   switch (outcome.status) {
     case "completed":
-      // Asked for again under the Idempotency-Key of a job that left nothing behind.
+      // The caller repeated an Idempotency-Key whose job was erased.
       if (!isErased(job.request)) return undefined;
       return new SluiceError(
         "conflict",
@@ -183,7 +184,7 @@ export function failureOf({ job, outcome }: JobRecord, closing: AbortSignal): Sl
         { jobId },
       );
     case "cancelled":
-      // Without the id of the job, because the request may be repeated: it becomes a new job.
+      // The error omits the job's id, because repeating the request creates a new job.
       if (wasAbandoned({ outcome })) return new SluiceError("caller_disconnected", outcome.error!.message);
       return new SluiceError("cancelled", "The job was cancelled.", { jobId });
     default: {

@@ -1,5 +1,5 @@
-// The answer to a held call as a stream. Until the first event is sent, a failure is answered as to any other call;
-// from then on it is the last event. An answer that starts over can no longer be told, and ends the stream.
+// Streams the answer to a synchronous call. A failure before the first event gets a normal error response; a later one
+// becomes the last event. A restarted answer contradicts the text already sent, so it ends the stream.
 import type { FastifyReply } from "fastify";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Job, JobRecord } from "../../domain/job.ts";
@@ -11,9 +11,12 @@ import { EventStream } from "../event-stream.ts";
 import { failureOf, type Held, type SubmittedCall, whileHeld } from "./held-job.ts";
 import { commentWhileWaiting } from "./wait-comments.ts";
 
-/** What is sent, in the words of the call. */
+/** How a call's API formats its events. */
 export interface StreamForm {
-  /** @param position once this is told */
+  /**
+   * Formats a piece of text.
+   * @param position the position after this text
+   */
   text(text: string, position: TextPosition): void;
   end(record: JobRecord, position: TextPosition): void;
   fail(error: SluiceError): void;
@@ -24,16 +27,19 @@ export interface StreamedCall {
   caller: Caller;
   held: Held;
   keepAliveMs: number;
-  /** Aborted when nobody can be answered any more. */
+  /** Aborts when the caller can no longer be answered. */
   disconnected: AbortSignal;
-  /** Aborted, with the reason, if that is because the server closes. */
+  /** Aborts when the server closes, with the error as its reason. */
   closing: AbortSignal;
-  /** Submits the job. A new one is handed over before it is stored, so that no event is missed. */
+  /** Submits the job. Calls `onNew` before it stores a new job, so that no event is missed. */
   submit: (onNew: (job: Job) => void) => Promise<SubmittedCall>;
   form: (job: Job, events: EventStream) => StreamForm;
 }
 
-/** @throws SluiceError before anything was sent: to be answered as to any other call */
+/**
+ * Streams a job's answer.
+ * @throws SluiceError if nothing was sent yet; the caller gets a normal error response
+ */
 export async function streamJob(context: HeldContext, call: StreamedCall): Promise<void> {
   const { reply, caller, held, disconnected, closing } = call;
   const broken = new AbortController();

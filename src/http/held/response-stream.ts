@@ -1,5 +1,5 @@
-// A response followed from where its reader is: what is past first, then what comes. Who follows holds nothing up and
-// cancels nothing by leaving, and may come back with the number of the last event that it has, to any process.
+// Streams a response from its reader's position: first past events, then new ones. A reader that disconnects cancels
+// nothing, and can continue at any process with the number of its last event.
 import type { FastifyReply } from "fastify";
 import { SluiceError } from "../../domain/errors.ts";
 import { isErased, type JobRecord } from "../../domain/job.ts";
@@ -15,18 +15,21 @@ import { commentWhileWaiting } from "./wait-comments.ts";
 export interface FollowedResponse {
   reply: FastifyReply;
   caller: Caller;
-  /** As it is now. */
+  /** The response's job as it is now. */
   record: JobRecord;
-  /** The number of the last event that the reader has; absent: none. */
+  /** The number of the last event that the reader has. Absent if it has none. */
   after?: number | undefined;
   keepAliveMs: number;
-  /** Aborted when nobody can be answered any more. */
+  /** Aborts when the reader can no longer be answered. */
   disconnected: AbortSignal;
-  /** Aborted, with the reason, if that is because the server closes. */
+  /** Aborts when the server closes, with the error as its reason. */
   closing: AbortSignal;
 }
 
-/** @throws SluiceError `conflict` before anything was sent, if what the reader has is void */
+/**
+ * Streams a response's events.
+ * @throws SluiceError `conflict` before anything was sent, if the reader's text is void
+ */
 export async function streamResponse(context: HeldContext, followed: FollowedResponse): Promise<void> {
   const { reply, caller, record, after, disconnected, closing } = followed;
   const { id: jobId } = record.job;
@@ -86,7 +89,7 @@ export async function streamResponse(context: HeldContext, followed: FollowedRes
 const startedAnew = "The call failed and was restarted. Discard the text received so far.";
 const fromTheBeginning = "Read the response from the start, without starting_after.";
 
-/** Where in the text a reader stands. */
+/** Returns the reader's position in the text. */
 function startOf({ job, outcome, attempts }: JobRecord, after: number | undefined): TextPosition {
   if (after === undefined) return textStart;
   const position = positionAfter(after);
@@ -96,12 +99,12 @@ function startOf({ job, outcome, attempts }: JobRecord, after: number | undefine
     const message = `The event with this number belongs to an earlier call, not to the one that produced the answer. ${fromTheBeginning}`;
     throw new SluiceError("conflict", message, { field: "starting_after", jobId: job.id });
   }
-  // Whatever it heard of one that has ended without an answer, there is nothing more of that.
+  // The job ended without an answer, so no text follows.
   if (chars === 0 || (outcome && outcome.status !== "completed")) return position;
   if (answering > attempt) {
     const message = `${startedAnew} ${fromTheBeginning}`;
     throw new SluiceError("conflict", message, { field: "starting_after", jobId: job.id });
   }
-  // Events after the text have higher numbers than the text is long.
+  // The numbers of events after the text exceed the length of the text.
   return outcome ? { ...position, chars: Math.min(chars, outcome.text?.length ?? 0) } : position;
 }

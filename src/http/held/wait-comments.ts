@@ -1,5 +1,5 @@
-// Tells the reader of a stream why its job waits, in comment lines. Clients of event streams skip those; people who look at
-// the stream see them.
+// Reports in comment lines of a stream why its job waits. Clients of event streams skip comments; people who watch the
+// stream see them.
 import type { Job } from "../../domain/job.ts";
 import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
 import { pauseSentence } from "../../jobs/pause.ts";
@@ -8,16 +8,15 @@ import { jobResource } from "../../wire/job-resource.ts";
 import type { EventStream } from "../event-stream.ts";
 
 /**
- * A stream that nothing was sent on can still answer an error with its status, so this early only what may last is told:
- * a pause, or deployments that do not serve. In milliseconds.
+ * Delay before the first comment, in milliseconds. A stream without output can still return an error status, so early
+ * comments report only lasting causes: a pause, or deployments that do not serve.
  */
 const firstLookMs = 1_000;
 const lasting: readonly string[] = ["paused", "out_of_service", "cool_down"];
 
 /**
- * Sends a comment when the wait begins to last, and again whenever what it says changes, until the returned function is
- * called.
- * @param everyMs how often it is looked at
+ * Sends a comment when the wait lasts, and whenever its text changes, until you call the returned function.
+ * @param everyMs interval between checks, in milliseconds
  */
 export function commentWhileWaiting(context: HeldContext, job: Job, events: EventStream, everyMs: number): () => void {
   let stopped = false;
@@ -55,7 +54,7 @@ export function commentWhileWaiting(context: HeldContext, job: Job, events: Even
   };
 }
 
-/** Undefined for a job that does not wait. */
+/** Returns why the job waits, or undefined if it does not wait. */
 async function whyWaiting(context: HeldContext, { id }: Job): Promise<{ kind: string; text: string } | undefined> {
   const record = await context.store.get(id);
   if (!record || record.outcome) return undefined;

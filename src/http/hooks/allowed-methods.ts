@@ -4,7 +4,7 @@ import type { HttpServer } from "../http-types.ts";
 
 const list = new Intl.ListFormat("en-GB", { type: "disjunction" });
 
-/** Calls `addRoutes`, then gives every path that was added a refusal for each method that it does not have. */
+/** Calls `addRoutes`, then makes every added path refuse the methods that it lacks. */
 export function refuseOtherMethods(app: HttpServer, addRoutes: () => void): void {
   const methods = new Map<string, Set<string>>();
   let adding = true;
@@ -23,7 +23,7 @@ export function refuseOtherMethods(app: HttpServer, addRoutes: () => void): void
       url,
       method: app.supportedMethods.filter((m) => !known.has(m)),
       schema: { hide: true },
-      // Before the body is looked at: a wrong content type is not what is wrong.
+      // Runs before the body is checked, so that a wrong content type does not hide the wrong method.
       onRequest: (request, reply, done) => {
         reply.header("allow", allow);
         done(new SluiceError("method_not_allowed", `${request.method} is not allowed; use ${choice}.`));

@@ -1,4 +1,4 @@
-// How request bodies are read: JSON in UTF-8, or a form that a route reads as it arrives.
+// Parses request bodies: JSON in UTF-8, or a form that its route reads as a stream.
 import { isUtf8 } from "node:buffer";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { keepExact } from "../../jobs/submit/exact-json.ts";
@@ -6,12 +6,12 @@ import { requireUnicodeIn } from "../../jobs/submit/unicode.ts";
 import { jsonExpected } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 
-/** Bytes that are no UTF-8 are refused: decoded, they would silently become another prompt than was sent. */
+/** Accepts only JSON in UTF-8. Decoding other bytes would silently change the prompt. */
 export function acceptJsonOnly(app: HttpServer): void {
   const parse = app.getDefaultJsonParser("error", "error");
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body: Buffer, done) => {
-    // Many clients name the type of a body that they do not send.
+    // Many clients send a Content-Type without a body.
     if (body.length === 0 && request.routeOptions.schema?.body === undefined) return done(null, undefined);
     const charset = charsetsOf(request.headers["content-type"]).find((name) => !/^utf-?8$/i.test(name));
     if (charset !== undefined) {
@@ -31,14 +31,14 @@ export function acceptJsonOnly(app: HttpServer): void {
       done(null, value);
     });
   });
-  // A form is for a file, and its route reads it as it arrives.
+  // Only uploads use forms. Their route reads the form as a stream.
   app.addContentTypeParser("multipart/form-data", (request, _body, done) => {
     const { upload } = request.routeOptions.config;
     done(upload ? null : new SluiceError("unsupported_media_type", jsonExpected), undefined);
   });
 }
 
-/** Every charset that a media type names: which of two a reader takes is not defined. */
+/** Returns every charset of a media type, because it is undefined which of two a reader uses. */
 function charsetsOf(contentType = ""): string[] {
   const parameters = contentType.matchAll(/;\s*charset\*?\s*=\s*(?:"([^"]*)"|([^\s;]*))/gi);
   return [...parameters].map(([, quoted, bare]) => quoted ?? bare ?? "");

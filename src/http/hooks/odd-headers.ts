@@ -1,4 +1,4 @@
-// Headers without which a request cannot be understood as it was meant. Node would refuse the first without a word.
+// Refuses headers that make a request ambiguous. Node would refuse a missing Host without a message.
 import type { onRequestHookHandler } from "fastify";
 import { quote, SluiceError } from "../../domain/errors.ts";
 
@@ -25,7 +25,9 @@ export const refuseOddHeaders: onRequestHookHandler = ({ headers, raw }, _reply,
   done();
 };
 
-/** Node keeps the first one only, and a proxy in front may have looked at another. */
+/**
+ * Returns whether the request has several Host headers. Node keeps the first one, but a proxy may have used another.
+ */
 function hasSeveralHosts(rawHeaders: readonly string[]): boolean {
   let hosts = 0;
   for (let i = 0; i < rawHeaders.length; i += 2) {

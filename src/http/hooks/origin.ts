@@ -1,7 +1,7 @@
-// Keeps web pages out. While there are no API keys, any page that a person on this machine opens could otherwise submit
-// jobs or read answers. A form or a body-less POST to the service carries the page's Origin. A host name of the page's
-// own that is made to point at 127.0.0.1 shows in the Host header; the browser then sees one origin. Bodies must be
-// JSON, which a page cannot send elsewhere without asking first, and no answer ever allows it to.
+// Protects a service without API keys from web pages, which could otherwise submit jobs or read answers from a user's
+// browser. A form or a POST without a body carries the page's Origin. If a page points its own host name at 127.0.0.1,
+// the browser sees one origin, but the Host header reveals the name. Bodies must be JSON, which a page cannot send to
+// another site without a preflight, and no response ever permits that.
 import { isIP } from "node:net";
 import type { FastifyRequest, onRequestHookHandler } from "fastify";
 import { quote, SluiceError } from "../../domain/errors.ts";
@@ -9,14 +9,15 @@ import { isLoopback } from "../../domain/networks.ts";
 import { isSameOrigin, parseAuthority } from "./authority.ts";
 
 /**
- * @param listensOn the configured host. The Host header is checked only if that is this machine alone: a service that
- *   listens on the network is called by names that only its operator knows.
- * @param keys once a key is needed, nothing else is
+ * Refuses requests that web pages of other sites make.
+ * @param listensOn the configured host; the Host header is checked only if it is a loopback address, because only the
+ *   operator knows the names of a service on the network
+ * @param keys skips the check once a key is required
  */
 export function refuseForeignPages(listensOn: string, keys: { required: boolean }): onRequestHookHandler {
   const checkHost = isLoopback(listensOn);
   return (request, _reply, done) => {
-    // A page has no key, and a caller that has one may call from any page.
+    // A page has no key, and a caller with a key may call from any page.
     if (keys.required) return done();
     const { host: text, origin } = request.headers;
     const host = text === undefined ? undefined : parseAuthority(text);
@@ -33,14 +34,14 @@ export function refuseForeignPages(listensOn: string, keys: { required: boolean 
   };
 }
 
-/** Whether no stranger can have made this name point here. */
+/** Returns whether the host is one that no other site can point at this machine. */
 function leadsHere(host: string | undefined): boolean {
   return host !== undefined && (host === "localhost" || host.endsWith(".localhost") || isIP(host) !== 0);
 }
 
 /**
- * What a browser says of a request that carries no Origin: an image, a script, a frame, or a link. A link that a person
- * follows is allowed. A page on another port of this machine counts as `same-site`.
+ * Returns whether a request without an Origin comes from another site, such as for an image, a script or a frame. It
+ * allows links that a person follows. A page on another port of this machine counts as `same-site`.
  */
 function comesFromElsewhere({ method, headers }: FastifyRequest): boolean {
   const site = headers["sec-fetch-site"];

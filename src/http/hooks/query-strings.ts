@@ -1,5 +1,5 @@
-// Query parameters and fields of a body that a call does not have are refused: `/status/{job_id}?wait=30` would otherwise
-// answer at once and nobody would know why, and a retry with `dry_run` would run.
+// Refuses unknown query parameters and body fields. Otherwise `/status/{job_id}?wait=30` would silently not wait, and a
+// retry with `dry_run` would run.
 import type { FastifyRequest, onRequestHookHandler, RouteOptions } from "fastify";
 import Type from "typebox";
 import { type ErrorCode, SluiceError } from "../../domain/errors.ts";
@@ -8,24 +8,24 @@ import { isOpenAiPath } from "../../wire/openai/openai-errors.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 
-/** The schema of a query that has no parameters. */
+/** The schema of a query without parameters. */
 export const noQuery = Type.Object({}, { additionalProperties: false });
 const checkNone = bodyCheck(noQuery, { unknownToo: false });
 
-/** For the routes that are added after it. Probes may carry anything. */
+/** Refuses unknown input on all routes added after this call, except on probes. */
 export function refuseUnknown(app: HttpServer): void {
   app.addHook("onRoute", (route) => {
     const { url, schema } = route;
     if (!schema || schema.hide || /^\/(health|ready)z$/.test(url)) return;
     schema.querystring ??= noQuery;
     route.onRequest = [refuseBadEscapes, ...[route.onRequest ?? []].flat()];
-    // Whatever has no schema of its own may still be sent by clients that send {} or null for nothing.
+    // Some clients send {} or null as an empty body.
     if (schema.body === undefined) route.preValidation = [refuseBody, ...[route.preValidation ?? []].flat()];
     schema.response = { ...refusals(route), ...(schema.response as object) };
   });
 }
 
-/** A query that cannot be decoded would be read as it is written, percent signs and all. */
+/** Refuses a query that cannot be decoded. Otherwise it would be used with its percent signs. */
 const refuseBadEscapes: onRequestHookHandler = ({ raw: { url = "" } }, _reply, done) => {
   const start = url.indexOf("?");
   try {
@@ -37,7 +37,10 @@ const refuseBadEscapes: onRequestHookHandler = ({ raw: { url = "" } }, _reply, d
   }
 };
 
-/** What any route may answer before its handler, by status; a body may come where none is expected. */
+/**
+ * Returns the errors that a route may return before its handler runs, by status. A body may arrive where none is
+ * expected.
+ */
 function refusals({ url, method }: RouteOptions): object {
   const readsBody = [method].flat().some((name) => name !== "GET" && name !== "HEAD");
   const codes: ErrorCode[] = readsBody

@@ -1,14 +1,14 @@
-// Compiles the schemas of answers. Most routes share their schemas of errors, so each schema is compiled once for all routes
-// and servers of a process. Compiling them for each route took a third of a second at every start.
+// Compiles the schemas of responses once for all routes and servers of a process. Compiling shared error schemas for
+// each route took a third of a second at every start.
 import fastJsonStringify from "fast-json-stringify";
 
 type Serialize = (data: unknown) => string;
 
-/** By the JSON of the named schemas, then by that of the schema itself. */
+/** Compiled serializers, by the JSON of the named schemas and then by the JSON of the schema. */
 const compiled = new Map<string, Map<string, Serialize>>();
 
 /**
- * Builds the compiler of a server, for Fastify's `schemaController.compilersFactory.buildSerializer`.
+ * Builds a server's serializer compiler, for Fastify's `schemaController.compilersFactory.buildSerializer`.
  * @param named the schemas that others refer to, by their `$id`
  */
 export function buildSerializer(named?: unknown): (route: { schema?: unknown }) => Serialize {

@@ -1,5 +1,5 @@
-// Bounds how long a client may take to send the body of a request. Node's own limit is one for all requests, and has to
-// let files pass.
+// Limits the time to send a request's body. Node has one limit for all requests, which must leave time for file
+// uploads.
 import type { IncomingMessage } from "node:http";
 import type { FastifyRequest } from "fastify";
 import { answerClientError } from "../error-responses.ts";
@@ -7,14 +7,17 @@ import type { HttpServer } from "../http-types.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** The route takes a form with a file, and its body may take long to arrive. */
+    /** Whether the route takes a form with a file, so that its body may arrive slowly. Default: false. */
     upload?: boolean;
   }
 }
 
 const bodyTimeoutMs = 60_000;
 
-/** Requests that have a body and are not files are answered 408 and cut off. */
+/**
+ * Answers 408 to requests whose body takes longer than the timeout, and closes the connection. File uploads are exempt.
+ * @param timeoutMs maximum time for the body, in milliseconds
+ */
 export function boundSlowBodies(app: HttpServer, timeoutMs: number = bodyTimeoutMs): void {
   const timers = new WeakMap<FastifyRequest, NodeJS.Timeout>();
   const stop = (request: FastifyRequest) => clearTimeout(timers.get(request));
@@ -31,7 +34,7 @@ export function boundSlowBodies(app: HttpServer, timeoutMs: number = bodyTimeout
     }
     done();
   });
-  // The body has been read, or was refused before that.
+  // The body was read, or was refused earlier.
   app.addHook("preValidation", (request, _reply, done) => {
     stop(request);
     done();
@@ -50,8 +53,8 @@ const pauseMs = 100;
 const longestMs = 5_000;
 
 /**
- * Throws away what is left of a body that was refused, and calls `answer` when its sender has ended or pauses. Most clients
- * look for an answer only when they have sent all; answered and cut off before that, they see a broken connection.
+ * Discards the rest of a refused body, and calls `answer` when the sender ends or pauses. Most clients read the
+ * response only after sending everything; an earlier close looks like a broken connection to them.
  */
 export function whenSent(body: IncomingMessage, answer: () => void): void {
   if (body.readableEnded || body.destroyed) {

@@ -1,4 +1,5 @@
-// Fastify's validators: bodies are checked as they are, and text in paths and query strings becomes the type of its schema.
+// Validates input for Fastify. Bodies are checked unchanged; text in paths and query strings is converted to the type
+// of its schema.
 import { Ajv } from "ajv";
 import type { FastifySchemaCompiler } from "fastify";
 import type { TSchema } from "typebox";
@@ -6,12 +7,12 @@ import { wireAjvOptions } from "../../wire/body-check.ts";
 import { nullDropper } from "../../wire/null-fields.ts";
 import { isOpenAiPath } from "../../wire/openai/openai-errors.ts";
 
-/** JSON has types, so a body keeps them: "5" is no number, and an unknown field is a mistake. */
+/** JSON has types, so bodies are not coerced: "5" is not a number, and an unknown field is an error. */
 const strict = new Ajv(wireAjvOptions);
-/** Everything in a path or a query string is text. */
+/** Values in paths and query strings are always text. */
 const fromText = new Ajv({ ...wireAjvOptions, coerceTypes: true });
 
-/** For Fastify's setValidatorCompiler. */
+/** Compiles the validators of a route, for Fastify's setValidatorCompiler. */
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart, url }) => {
   if (httpPart !== "body") return fromText.compile(schema);
   const dropNulls = nullDropper(schema, { unknownToo: isOpenAiPath(url) });
@@ -22,6 +23,6 @@ export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpP
   };
 };
 
-/** For the validatorCompiler of a route whose handler checks headers and body itself. */
+/** Compiles only the query validator, for routes whose handler checks headers and body itself. */
 export const compileQueryOnly: FastifySchemaCompiler<TSchema> = (part) =>
   part.httpPart === "querystring" ? compileValidator(part) : () => true;

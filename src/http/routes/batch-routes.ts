@@ -1,4 +1,4 @@
-// /v1/batches: OpenAI's contract; and beyond it results while a batch runs, and retries.
+// Serves /v1/batches: OpenAI's API, extended by results of a running batch and by retries.
 import { Readable } from "node:stream";
 import Type from "typebox";
 import { createBatchDryRun } from "../../jobs/batches/batch-dry-run.ts";

@@ -1,4 +1,4 @@
-// POST /v1/chat/completions: a job whose caller holds the line, in OpenAI's words.
+// Serves POST /v1/chat/completions: a synchronous job in OpenAI's format.
 import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import type { Caller } from "../../jobs/caller.ts";
@@ -35,7 +35,10 @@ interface Call extends ChatRequest {
   held: Held;
 }
 
-/** @param keepAliveMs how often a stream without text sends a comment */
+/**
+ * Adds the routes of chat completions.
+ * @param keepAliveMs interval of comments in a stream without text, in milliseconds
+ */
 export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
   const { settings } = context;
   const read = chatReader(settings);
@@ -63,7 +66,7 @@ export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: n
           ...errorResponses([...submitErrors, ...heldErrors], "OpenAIError"),
         },
       },
-      // Checked by the reader, which batches use as well.
+      // The request reader checks the body. Batches use the same reader.
       validatorCompiler: compileQueryOnly,
     },
     async (request, reply) => {

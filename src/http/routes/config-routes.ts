@@ -1,5 +1,5 @@
-// POST /v1/config/reload: read the configuration file again without a restart. Whoever may do this decides what is called
-// and what is paid for, so it takes an admin key, or where there are no keys the machine itself.
+// Serves POST /v1/config/reload, which reloads the configuration file without a restart. The configuration decides what
+// is called and paid for, so this requires an admin key or, if no keys exist, a call from this machine.
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
@@ -57,13 +57,16 @@ export function configRoutes(app: HttpServer, { reload }: JobsContext): void {
   );
 }
 
-/** @throws SluiceError `forbidden` */
+/**
+ * Requires the rights of an operator.
+ * @throws SluiceError `forbidden`
+ */
 function requireOperator({ caller, socket, headers }: FastifyRequest): void {
   requireAdmin(caller);
   if (caller.keyId !== undefined) return;
   const address = socket.remoteAddress ?? "";
   const isLocal = address === "::1" || /^(::ffff:)?127\./.test(address);
-  // A proxy on this machine forwards for others, and says so.
+  // A proxy on this machine that forwards for others sets these headers.
   const isForwarded = headers.forwarded !== undefined || headers["x-forwarded-for"] !== undefined;
   if (isLocal && !isForwarded) return;
   throw new SluiceError(

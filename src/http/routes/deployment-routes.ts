@@ -1,4 +1,4 @@
-// GET /v1/deployments: what may be asked for, who serves it, and how much of the quotas is in use.
+// Serves GET /v1/deployments: the models, their deployments, and the use of their quotas.
 import Type from "typebox";
 import { lifecycleOf } from "../../config/lifecycle.ts";
 import type { DeploymentSettings, Settings } from "../../config/settings.ts";

@@ -1,4 +1,4 @@
-// The interface's own description: /openapi.json, a browsable page at /docs, and / that points to both.
+// Serves the documentation: /openapi.json, a page at /docs, and / with links to both.
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import type { onRequestHookHandler } from "fastify";
@@ -14,15 +14,15 @@ Every error has the same shape and one of a fixed list of codes. Times are ISO 8
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** What the description says of a 200, where the schema that it is written by does not tell all. */
+    /** The documented 200 response, where the route's own schema does not describe it fully. */
     documented?: ReturnType<typeof answersOf>;
   }
 }
 
 /**
- * The several answers of one route, for its `documented`.
- * @param json any of them, by what was asked
- * @param event the data of one event, where the answer may come as server-sent events as well
+ * Returns a route's `documented` if it has several kinds of response.
+ * @param json the JSON bodies that the route may return
+ * @param event the data of one event, if the route can also stream server-sent events
  */
 export function answersOf(description: string, json: readonly [TSchema, ...TSchema[]], event?: TSchema) {
   const schema = json.length === 1 ? json[0] : Type.Union([...json]);
@@ -35,7 +35,7 @@ export function answersOf(description: string, json: readonly [TSchema, ...TSche
   };
 }
 
-/** Must be called before the routes are added: it collects them. */
+/** Collects the routes for the documentation. Call it before the routes are added. */
 export function collectDocumentation(app: HttpServer): void {
   app.register(swagger, {
     openapi: {
@@ -60,12 +60,13 @@ export function collectDocumentation(app: HttpServer): void {
       };
       return { url, schema: { ...schema, response, ...(open && { security: [] }) } };
     },
-    // Components under their own names instead of def-0, def-1, ...
+    // Names components by their `$id` instead of def-0, def-1, ...
     refResolver: {
       buildLocalReference: ({ $id }, _base, _fragment, i) => (typeof $id === "string" ? $id : `def-${i}`),
     },
   });
-  // A browser sends no key. What is shown is how to call, with the names of models and environments, and no job.
+  // Browsers send no key. The documentation shows only how to call, with the names of models and environments, and no
+  // jobs.
   app.addHook("onRoute", (route) => {
     if (/^\/docs(\/|$)/.test(route.url)) route.config = { ...route.config, open: true };
   });
@@ -73,7 +74,7 @@ export function collectDocumentation(app: HttpServer): void {
     routePrefix: "/docs",
     indexPrefix: ".",
     staticCSP: contentSecurityPolicy,
-    // This copy is served one folder deeper.
+    // This copy is one folder deeper.
     transformSpecification: () => ({ ...describedInterface(app), servers: [{ url: ".." }] }),
     transformSpecificationClone: false,
     uiHooks: { onRequest: staysBelowPrefix },
@@ -81,8 +82,8 @@ export function collectDocumentation(app: HttpServer): void {
 }
 
 /**
- * Everything comes from the service itself. It does not ask for `upgrade-insecure-requests`: on any address but loopback
- * a browser would then load scripts by https, which the service does not speak.
+ * Allows resources only from the service itself. It omits `upgrade-insecure-requests`, with which browsers would load
+ * scripts over https on any address but loopback.
  */
 const contentSecurityPolicy = {
   "default-src": ["'self'"],
@@ -96,14 +97,14 @@ const contentSecurityPolicy = {
   "style-src": ["'self'"],
 };
 
-/** Swagger UI answers these two with paths that begin at the root. */
+/** Redirects the two paths for which Swagger UI returns links from the root, which would leave a proxy's path. */
 const staysBelowPrefix: onRequestHookHandler = ({ url }, reply, done) => {
   if (url.startsWith("/docs/static/index.html")) reply.redirect("../");
   else if (url.startsWith("/docs/?")) reply.redirect(`../docs${url.slice("/docs/".length)}`);
   else done();
 };
 
-/** Its links are relative: a proxy may put the service under a path of its own. */
+/** Uses relative links, because a proxy may serve Sluice below a path. */
 const index = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -124,7 +125,10 @@ interface QueryParameter {
   schema?: { type?: string };
 }
 
-/** An object in a query is written as `name[key]=value`, which the plugin has no way to say of one parameter. */
+/**
+ * Returns the OpenAPI document. Objects in a query are written `name[key]=value`, which the plugin cannot express for a
+ * single parameter.
+ */
 function describedInterface(app: HttpServer): { paths?: object } {
   const description: { paths?: object } = app.swagger();
   for (const path of Object.values(description.paths ?? {})) {
@@ -140,7 +144,7 @@ function describedInterface(app: HttpServer): { paths?: object } {
 
 export function documentationRoutes(app: HttpServer): void {
   app.get("/openapi.json", { schema: { hide: true }, config: { open: true } }, async () => {
-    // Relative to the document, so that a proxy may put the service under a path of its own.
+    // The server URL is relative to the document, because a proxy may serve Sluice below a path.
     return { ...describedInterface(app), servers: [{ url: "." }] };
   });
   app.get("/", { schema: { hide: true }, config: { open: true } }, (_request, reply) => {

@@ -1,4 +1,4 @@
-// POST /enqueue: the short form of submitting a job. Its answer is a contract that old clients rely on, to the letter.
+// Serves POST /enqueue, the short form of submitting a job. Old clients rely on the exact form of its response.
 import Type from "typebox";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { dryRun } from "../../jobs/submit/dry-run.ts";

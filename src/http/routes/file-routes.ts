@@ -1,4 +1,4 @@
-// /v1/files: OpenAI's contract for the input and output of batches.
+// Serves /v1/files: OpenAI's API for the input and output of batches.
 import { Readable } from "node:stream";
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
@@ -54,7 +54,7 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
           ),
         },
       },
-      // The form is read by the handler, as it arrives.
+      // The handler reads the form as a stream.
       validatorCompiler: compileQueryOnly,
     },
     async (request, reply) => {
@@ -66,7 +66,7 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
       }
       const environment = environmentOf(request, settings);
       const once = onceOf(request, "file");
-      // Of the disk: a file is the largest thing that can be sent.
+      // Checks the free disk space, because a file is the largest possible input.
       await context.limits?.check([]);
       try {
         const file = await receiveUpload({
@@ -210,7 +210,10 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
   );
 }
 
-/** @throws SluiceError `invalid_request` */
+/**
+ * Returns what to store of a batch file's form.
+ * @throws SluiceError `invalid_request`
+ */
 function batchFile({ filename, purpose, expiresAfter }: UploadForm) {
   const expiresInMs = expiresAfter && expiresInMsOf(expiresAfter);
   if (purpose === "batch") return { filename, purpose, expiresInMs } as const;

@@ -1,4 +1,4 @@
-// Probes: /healthz says that the process answers, /readyz that it can take jobs in and run them.
+// Serves the probes: /healthz checks that the process answers, /readyz that it can accept and run jobs.
 import Type from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";

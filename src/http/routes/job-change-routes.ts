@@ -1,4 +1,4 @@
-// PATCH and DELETE of /v1/jobs/{job_id}.
+// Serves PATCH and DELETE of /v1/jobs/{job_id}.
 import Type from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";

@@ -1,5 +1,6 @@
-// GET /v1/jobs/{id}/events: a job's states and text as server-sent events. A reader that lost the connection reconnects to
-// any process with the id of its last event. The id is its position in the text, so the service keeps no state for readers.
+// Serves GET /v1/jobs/{id}/events: a job's states and text as server-sent events. A reader that lost the connection
+// reconnects to any process with the id of its last event. The id is its position in the text, so the service keeps no
+// state for readers.
 import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
@@ -35,10 +36,13 @@ const eventData = Type.Union([
   Type.Object({ reason: Type.Enum(["slow", "stopping"]) }),
 ]);
 
-/** The id of the last event that there is. */
+/** The id of the final event. */
 const lastId = "end";
 
-/** @param keepAliveMs how often a stream without events sends a comment */
+/**
+ * Adds the route of job events.
+ * @param keepAliveMs interval of comments in a stream without events, in milliseconds
+ */
 export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
   const closing = closingSignal(app);
 
@@ -66,7 +70,7 @@ export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveM
       const jobId = params.job_id.toLowerCase();
       const last = headers["last-event-id"];
       const from = last === undefined || last === lastId ? textStart : positionOf(last);
-      // Before the first event the answer can still say that there is no such job.
+      // Before the first event, the response can still be a 404.
       const { job } = await requireJob(context, jobId, caller);
       if (last === lastId) return (reply as FastifyReply).code(204).send();
 
@@ -88,7 +92,7 @@ export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveM
         else if (!outcome) events.send('{"reason":"stopping"}', { event: "closed" });
       } catch (error) {
         if (!events.opened) throw error;
-        // The reader comes back by itself, and then hears what is wrong.
+        // The reader reconnects by itself and then gets the error.
         context.log.warn({ err: error, jobId }, "failed to stream the events of a job");
       } finally {
         stopComments();
@@ -115,7 +119,10 @@ function idOf({ attempt, next, chars }: TextPosition): string {
   return `${attempt}.${next}.${chars}`;
 }
 
-/** @throws SluiceError `invalid_request` for an id that the service cannot have given out */
+/**
+ * Parses the id of an event.
+ * @throws SluiceError `invalid_request` for an id that no event can have
+ */
 function positionOf(id: string): TextPosition {
   if (!/^\d{1,9}\.\d{1,9}\.\d{1,12}$/.test(id)) {
     const message = `Last-Event-ID must be the id of an event of this job; got ${quote(id)}.`;

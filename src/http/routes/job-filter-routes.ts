@@ -1,4 +1,4 @@
-// POST /v1/jobs/cancel and POST /v1/jobs/retry: many jobs at once, by a filter.
+// Serves POST /v1/jobs/cancel and POST /v1/jobs/retry, which change all jobs that match a filter.
 import Type, { type Static } from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Caller } from "../../jobs/caller.ts";

@@ -1,4 +1,4 @@
-// /v1/jobs: the full resource.
+// Serves /v1/jobs, the full resource.
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { JobRecord } from "../../domain/job.ts";
@@ -83,7 +83,7 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
       }
       const once = onceOf(request, "create job");
       const job = await submitOnce(context, submitInputOf(body), caller, once);
-      // Relative to the address that was called, which may be below a proxy's path.
+      // Relative to the called address, which may be below a proxy's path.
       reply.header("location", `jobs/${job.id}`);
       return resourceOf(once ? await requireJob(context, job.id, caller) : { job, state: "queued", attempts: [] });
     },
@@ -190,7 +190,7 @@ export function jobRoutes(app: HttpServer, context: HeldContext): void {
   );
 }
 
-/** `metadata[key]=value`, as a query writes the members of an object, becomes the object. */
+/** Combines query parameters of the form `metadata[key]=value` into one object. */
 async function foldMetadata(request: FastifyRequest): Promise<void> {
   const query: [string, unknown][] = [];
   const labels: [string, unknown][] = [];

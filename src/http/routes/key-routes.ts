@@ -1,4 +1,4 @@
-// /v1/keys: API keys, for admin keys (and, while there is no key yet, for everybody on this machine).
+// Serves /v1/keys to admin keys, and while no key exists to every caller on this machine.
 import Type from "typebox";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import type { KeyRegistry } from "../../jobs/keys/key-registry.ts";

@@ -1,4 +1,4 @@
-// GET /v1/models: the configured models, in OpenAI's words.
+// Serves GET /v1/models: the configured models in OpenAI's format.
 import Type, { type Static } from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
@@ -56,7 +56,7 @@ export function modelRoutes(app: HttpServer, { settings, clock }: JobsContext): 
     async ({ params }) => requireModel(params.model),
   );
 
-  // OpenAI's clients put an alias into the path as it is, and the alias may have slashes.
+  // OpenAI's clients do not escape the alias in the path, and it may contain slashes.
   app.get(
     "/v1/models/*",
     { schema: { hide: true, querystring: noQuery, params: Type.Object({ "*": Type.String() }) } },

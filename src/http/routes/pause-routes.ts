@@ -1,4 +1,4 @@
-// POST /v1/pause, POST /v1/resume, GET /v1/pauses: holding up what goes to a model, to a deployment or for a tenant.
+// Serves POST /v1/pause, POST /v1/resume and GET /v1/pauses, which stop new calls of a model, a deployment or a tenant.
 import Type, { type Static } from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Caller } from "../../jobs/caller.ts";
@@ -115,7 +115,10 @@ function resourceOf(target: PauseTarget, { admin }: Caller, pause?: Pause) {
   return { ...nothing, ...target, paused_at: isoOrNull(at), reason, paused_by: admin ? keyId : null };
 }
 
-/** @throws SluiceError `invalid_request` unless exactly one thing is named */
+/**
+ * Returns what the body names.
+ * @throws SluiceError `invalid_request` unless the body names exactly one target
+ */
 function targetOf({ model, deployment, tenant, environment }: Static<typeof body>): PauseTarget {
   const named = [model, deployment, tenant].filter((name) => name !== undefined);
   if (named.length !== 1) {

@@ -1,5 +1,5 @@
-// Quotas as the API shows them, and what an operator may do when he knows better than what was learned:
-// POST /v1/quotas/{name}/reset and POST /v1/deployments/{id}/reinstate.
+// Serves the quota resource, and the two overrides of learned state: POST /v1/quotas/{name}/reset and POST
+// /v1/deployments/{id}/reinstate.
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
@@ -29,7 +29,10 @@ export const quotaSchema = Type.Object({
   next_free_at: nullable(time("When the oldest charge leaves the window.")),
 });
 
-/** @param now milliseconds since the epoch */
+/**
+ * Returns a quota as the API shows it.
+ * @param now milliseconds since the epoch
+ */
 export function quotaResource(quota: QuotaSnapshot, now: number) {
   const at = (ms: number | undefined) => isoOrNull(ms === undefined ? undefined : now + ms);
   const { throttledAgoMs } = quota;

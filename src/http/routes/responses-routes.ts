@@ -1,4 +1,4 @@
-// /v1/responses: jobs in the words of OpenAI's Responses API, in the background or with the caller on the line.
+// Serves /v1/responses: jobs in the format of OpenAI's Responses API, synchronous or in the background.
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { isErased, type JobRecord } from "../../domain/job.ts";
@@ -37,7 +37,7 @@ const followQuery = Type.Object(
         description: "Return only events after the one with this sequence_number. Default: all events.",
       }),
     ),
-    // As OpenAI's clients write a list.
+    // OpenAI's clients write a list in a query like this.
     "include[]": ignored,
     include: ignored,
     include_obfuscation: ignored,
@@ -59,10 +59,16 @@ const deleted = Type.Object({
   deleted: Type.Literal(true),
 });
 
-/** For the serializerCompiler of routes that answer with a response: it shows the schemas that were asked with. */
+/**
+ * Serializes responses without a schema, because they repeat the caller's own schemas. For the serializerCompiler of a
+ * route.
+ */
 const exactly = () => printJson;
 
-/** @param keepAliveMs how often a stream without text sends a comment */
+/**
+ * Adds the routes of responses.
+ * @param keepAliveMs interval of comments in a stream without text, in milliseconds
+ */
 export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
   const { settings } = context;
   const read = responseReader(settings);
@@ -88,7 +94,7 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
         body: responseBody(settings),
         response: { 200: response, ...errorResponses([...submitErrors, ...heldErrors], "OpenAIError") },
       },
-      // Checked by the reader.
+      // The request reader checks the body.
       validatorCompiler: compileQueryOnly,
     },
     async (request, reply) => {
@@ -211,7 +217,10 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
     },
   );
 
-  /** @throws SluiceError `not_found`, also for a response that was deleted */
+  /**
+   * Returns the job of a response.
+   * @throws SluiceError `not_found`, also for a deleted response
+   */
   async function find(id: string, caller: Caller): Promise<JobRecord> {
     const jobId = jobOfResponse(id);
     const missing = () => new SluiceError("not_found", `There is no response ${quote(id)}.`);

@@ -1,4 +1,4 @@
-// GET /v1/stats: how many jobs are where.
+// Serves GET /v1/stats: the number of jobs by state.
 import Type from "typebox";
 import { type JobState, jobStates, priorities } from "../../domain/job.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";

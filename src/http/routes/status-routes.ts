@@ -1,4 +1,4 @@
-// GET /status/{job_id}: where a job stands, or its answer.
+// Serves GET /status/{job_id}: a job's status, or its answer.
 import Type from "typebox";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { requireJob, viewOf } from "../../jobs/read/view.ts";

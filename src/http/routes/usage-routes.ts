@@ -1,4 +1,4 @@
-// GET /v1/usage: tokens, calls and dollars, by day, key, environment, model and tenant.
+// Serves GET /v1/usage: tokens, calls and dollars by day, key, environment, model and tenant.
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { toUsd } from "../../domain/money.ts";

@@ -1,4 +1,4 @@
-// /v1/webhooks: the secret that webhooks are signed with, and what became of each of them.
+// Serves /v1/webhooks: the signing secret, and the deliveries.
 import Type from "typebox";
 import { isBatchId } from "../../domain/batch.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
