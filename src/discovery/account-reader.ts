@@ -1,5 +1,5 @@
-// What AWS itself says of an account in a Region: the quotas that Service Quotas lists, the lifecycle of a model and the
-// inference profiles that Bedrock's control plane knows. Read at leisure: both services answer slowly and throttle early.
+// Reads what AWS says about an account in a Region: the quotas in Service Quotas, the lifecycle of a model, and the
+// inference profiles of Bedrock. Not for hot paths: both services answer slowly and throttle early.
 import { BedrockClient, GetFoundationModelCommand, paginateListInferenceProfiles } from "@aws-sdk/client-bedrock";
 import {
   paginateListAWSDefaultServiceQuotas,
@@ -13,10 +13,10 @@ import { redact } from "../providers/redact.ts";
 import { bareId, parseQuotaName, type QuotaName } from "./names.ts";
 
 export interface ListedQuota extends QuotaName {
-  /** As Service Quotas has it. */
+  /** Name of the row in Service Quotas. */
   name: string;
   code: string;
-  /** What the account has now; absent if AWS lists the default only. */
+  /** The account's current value. Absent if AWS lists the default only. */
   applied?: number;
   default?: number;
   /** The applied value, or else the default. */
@@ -29,23 +29,23 @@ export interface Lifecycle {
   endOfLife?: string;
 }
 
-/** In place of AWS's own addresses and of the account's credentials: the built-in simulator. */
+/** Replaces AWS's own addresses and the account's credentials, for the built-in simulator. */
 export interface Elsewhere {
   endpoint: string;
   credentials: { accessKeyId: string; secretAccessKey: string };
 }
 
 export interface AccountReader {
-  /** The rows that limit calls of models. @throws an Error whose message says what to do */
+  /** Returns the rows that limit calls of models. @throws an Error whose message says what to do */
   listQuotas(signal: AbortSignal): Promise<ListedQuota[]>;
-  /** @throws the same */
+  /** Returns the lifecycle of a model. @throws an Error whose message says what to do */
   lifecycle(modelId: string, signal: AbortSignal): Promise<Lifecycle>;
-  /** The IDs of all profiles. @throws the same */
+  /** Returns the IDs of all inference profiles. @throws an Error whose message says what to do */
   listProfiles(signal: AbortSignal): Promise<string[]>;
   close(): void;
 }
 
-/** Retries of the SDK: with pages of 100 rows the second or third is often throttled. */
+/** Attempts of the SDK per request. With pages of 100 rows, the second or third page is often throttled. */
 const maxAttempts = 6;
 const pageSize = 100;
 
@@ -116,7 +116,7 @@ async function collect<P, T>(pages: AsyncIterable<P>, itemsOf: (page: P) => T[] 
   return items;
 }
 
-/** Some quotas stand among the defaults only, until they are changed for the account. */
+/** Merges both lists. AWS lists some quotas among the defaults only, until they are changed for the account. */
 function merge(applied: ServiceQuota[], defaults: ServiceQuota[]): ListedQuota[] {
   const byCode = new Map<string, { name: string; applied?: number; default?: number }>();
   for (const { QuotaCode, QuotaName, Value } of defaults) {
@@ -143,15 +143,16 @@ function explanation(error: unknown, action: string, region: string): string {
   if (error instanceof CredentialsError) {
     const onlyKey = process.env.AWS_BEARER_TOKEN_BEDROCK && action.startsWith("servicequotas");
     return onlyKey
-      ? `${action} needs AWS credentials: the key in AWS_BEARER_TOKEN_BEDROCK opens Bedrock only.`
+      ? `${action} needs AWS credentials: the key in AWS_BEARER_TOKEN_BEDROCK works for Bedrock only.`
       : error.message;
   }
   const { name, message, code, $metadata } = error as SdkError;
   if (name === "AbortError" || name === "TimeoutError") return `${action} did not answer in time.`;
-  if (code === "ENOTFOUND") return `There is no such service in ${region}, or no network (${action}).`;
+  if (code === "ENOTFOUND")
+    return `${action} cannot be reached: ${region} does not have the service, or there is no network.`;
   if (code !== undefined) return `${action} cannot be reached: ${code}.`;
   if (/^accessdenied/i.test(name) || $metadata?.httpStatusCode === 403) {
-    return `${action} was refused (${name}). Allow it to the credentials that Sluice uses, or check them: aws sts get-caller-identity.`;
+    return `${action} was refused (${name}). Grant this permission to the credentials that Sluice uses, or check them with: aws sts get-caller-identity.`;
   }
   return `${action} failed: ${name}: ${redact(message)}`;
 }

@@ -1,6 +1,6 @@
-// Limits that the configuration leaves to AWS (`limit: auto`): what Service Quotas lists when the service starts or reloads.
-// If that cannot be read, what it listed last, which the store remembers; then the configuration's fallback. A service that
-// starts with a number that nobody vouches for would be throttled or idle, so without any of these it does not start.
+// Reads the limits that the configuration leaves to AWS (`limit: auto`) when the service starts or reloads. If Service
+// Quotas cannot be read, uses the values that it listed last, which the store keeps, or else the configuration's
+// fallback. Without any of these the service does not start, because an invented limit would throttle or idle it.
 import type { Logger } from "pino";
 import { type AutoQuota, autoQuotas, setAutoLimits } from "../config/quota-settings.ts";
 import type { Settings } from "../config/settings.ts";
@@ -15,10 +15,16 @@ export interface AutoLimitsContext {
 }
 
 const checkpoint = "listed-limits";
-/** Hundreds of rows in pages of 100, from a service that throttles early: seconds if all is well. */
+/**
+ * Timeout in milliseconds. The service returns hundreds of rows in pages of 100 and throttles early. It usually needs
+ * seconds.
+ */
 const withinMs = 30_000;
 
-/** @throws ConfigError that names each key for which no limit is to be had */
+/**
+ * Sets every limit that is `auto`.
+ * @throws ConfigError that names each key without a limit
+ */
 export async function readAutoLimits(settings: Settings, { store, log, elsewhere }: AutoLimitsContext): Promise<void> {
   const wanted = autoQuotas(settings);
   if (wanted.length === 0) return;
@@ -39,7 +45,7 @@ export async function readAutoLimits(settings: Settings, { store, log, elsewhere
         {
           quota: quota.name,
           limit: instead,
-          reason: `${quota.auto.key}.limit is auto, but ${found} In force is ${source}.`,
+          reason: `${quota.auto.key}.limit is auto, but ${found} Sluice uses ${source}.`,
         },
         "replaced a limit that AWS does not list",
       );
@@ -51,7 +57,7 @@ export async function readAutoLimits(settings: Settings, { store, log, elsewhere
   await store.saveCheckpoint(checkpoint, remembered);
 }
 
-/** The limit, or a sentence that says why there is none. */
+/** Returns the limit, or a sentence that says why there is none. */
 function listedLimit(
   deployment: AutoQuota["deployment"],
   quota: AutoQuota["quota"],
@@ -62,7 +68,7 @@ function listedLimit(
   if (!row) {
     return (
       `AWS lists no ${quota.unit} per ${quota.per} for ${deployment.listedAs ?? deployment.modelId} in ${deployment.region}. ` +
-      "If it is listed under another name, put that name into listedAs."
+      "If AWS lists it under another name, set listedAs to that name."
     );
   }
   const limit = Math.floor(row.value);

@@ -1,4 +1,4 @@
-// Configured, listed and learned limits side by side, with the lifecycle of each model: what `sluice quotas` shows.
+// Compares configured, listed and learned limits, with the lifecycle of each model. `sluice quotas` shows the result.
 import type { DeploymentSettings, QuotaSettings, Settings } from "../config/settings.ts";
 import { sharedTimeout } from "../domain/shared-abort.ts";
 import { type Elsewhere, type Lifecycle, type ListedQuota, openAccountReader } from "./account-reader.ts";
@@ -8,31 +8,31 @@ import { bareId, likeness, scopesOf } from "./names.ts";
 export interface DeploymentComparison {
   deployment: string;
   model: string;
-  /** Its place among the deployments of the model. */
+  /** Index among the deployments of the model. */
   index: number;
   region: string;
   modelId: string;
   account?: string;
   lifecycle?: Lifecycle;
-  /** Whether the profile that it calls exists; absent if that is not known, or it calls no profile. */
+  /** Whether the profile that the deployment calls exists. Absent if that is unknown, or if it calls no profile. */
   profileExists?: boolean;
   quotas: QuotaComparison[];
-  /** What could not be read or found, in sentences. */
+  /** Sentences about what could not be read or found. */
   notes: string[];
 }
 
 export interface QuotaComparison {
-  /** As the scheduler knows it; absent if it is listed but not configured. */
+  /** The scheduler's name for the quota. Absent if AWS lists it and the configuration does not. */
   name?: string;
-  /** Its place in the deployment's list. */
+  /** Index in the deployment's list. */
   index?: number;
   unit: QuotaSettings["unit"];
   per: QuotaSettings["per"];
-  /** `auto` stands for what is listed. */
+  /** The configured limit. `auto` means that the listed one applies. */
   configured?: number | "auto";
   listed?: number;
   default?: number;
-  /** The row of Service Quotas. */
+  /** Name of the row in Service Quotas. */
   listedName?: string;
   code?: string;
   learned?: number;
@@ -40,20 +40,20 @@ export interface QuotaComparison {
 
 export interface Comparison {
   deployments: DeploymentComparison[];
-  /** Rows that limit calls, of models that no deployment serves. */
+  /** Rows that limit calls of models that no deployment serves. */
   unmatched: { region: string; name: string; code: string; value: number }[];
 }
 
 export interface CompareOptions {
-  /** Only these; absent means all. */
+  /** Region to compare. Default: all. */
   region?: string;
   withinMs: number;
-  /** Effective limits by the name of the quota, if a service could be asked. */
+  /** Effective limits by quota name. Empty if no service answered. */
   learned: ReadonlyMap<string, number>;
   elsewhere?: Elsewhere;
 }
 
-/** Never rejects: what cannot be read stands in the notes. */
+/** Compares the limits of all Bedrock deployments. Never rejects: what cannot be read is reported in the notes. */
 export async function compareQuotas(settings: Settings, options: CompareOptions): Promise<Comparison> {
   const chosen = Object.entries(settings.models).flatMap(([model, { deployments }]) =>
     deployments
@@ -82,7 +82,7 @@ export async function compareQuotas(settings: Settings, options: CompareOptions)
   return { deployments: compared, unmatched: unmatchedRows(deployments, listings) };
 }
 
-/** Kinds that AWS lists. */
+/** Kinds of quotas that AWS lists. */
 const listedKinds = [
   { unit: "requests", per: "minute" },
   { unit: "tokens", per: "minute" },
@@ -127,7 +127,7 @@ function notesOn(d: DeploymentSettings, listing: Listing): string[] {
   const scopes = scopesOf(d.modelId);
   return [
     `AWS lists no ${scopes.join(" or ")} quota for ${d.listedAs ?? bareId(d.modelId)} in ${d.region}. If one of the unmatched ` +
-      "names is this model (--all shows them), put it into listedAs.",
+      "names is this model (--all shows them), set listedAs to that name.",
   ];
 }
 
@@ -152,7 +152,7 @@ interface Facts {
   notes: string[];
 }
 
-/** By deployment id. */
+/** Reads lifecycles and profiles. The key of the map is the deployment's id. */
 async function readFacts(
   deployments: readonly DeploymentSettings[],
   { withinMs, elsewhere }: CompareOptions,
@@ -162,19 +162,19 @@ async function readFacts(
   const facts = deployments.map(async (deployment): Promise<[string, Facts]> => {
     const { id, region, account, modelId } = deployment;
     const reader = openAccountReader(region, account, elsewhere);
-    const said = (error: unknown) => (error as Error).message;
+    const messageOf = (error: unknown) => (error as Error).message;
     try {
       const key = listingKey(deployment);
-      if (!profiles.has(key)) profiles.set(key, reader.listProfiles(signal).catch(said));
+      if (!profiles.has(key)) profiles.set(key, reader.listProfiles(signal).catch(messageOf));
       const [lifecycle, known] = await Promise.all([
-        reader.lifecycle(modelId, signal).catch(said),
+        reader.lifecycle(modelId, signal).catch(messageOf),
         isProfile(modelId) ? profiles.get(key)! : undefined,
       ]);
       const notes = [lifecycle, known].filter((part) => typeof part === "string");
       const profileExists = Array.isArray(known)
         ? known.includes(modelId.slice(modelId.lastIndexOf("/") + 1))
         : undefined;
-      if (profileExists === false) notes.push(`There is no inference profile ${modelId} in ${region}.`);
+      if (profileExists === false) notes.push(`The inference profile ${modelId} does not exist in ${region}.`);
       return [
         id,
         {
@@ -190,7 +190,9 @@ async function readFacts(
   return new Map(await Promise.all(facts));
 }
 
-/** Of AWS's own: one that the operator made is not found by a model's name. */
+/**
+ * Whether the ID is one of AWS's own profiles. A profile that the operator created cannot be found by a model's name.
+ */
 function isProfile(modelId: string): boolean {
   return bareId(modelId) !== modelId && !modelId.includes(":application-inference-profile/");
 }

@@ -1,10 +1,10 @@
-// Reads what AWS lists for the deployments of a configuration: once for each Region and account, side by side.
+// Reads what AWS lists for the deployments of a configuration, once per Region and account and in parallel.
 import type { DeploymentSettings, QuotaSettings } from "../config/settings.ts";
 import { sharedTimeout } from "../domain/shared-abort.ts";
 import { type Elsewhere, type ListedQuota, openAccountReader } from "./account-reader.ts";
 import { likeness, scopesOf } from "./names.ts";
 
-/** What is listed in one Region for one account, or why that is not known. */
+/** What AWS lists in one Region for one account, or why that is unknown. */
 export type Listing = { quotas: ListedQuota[] } | { error: string };
 
 export interface DiscoverOptions {
@@ -12,12 +12,12 @@ export interface DiscoverOptions {
   elsewhere?: Elsewhere;
 }
 
-/** Deployments with the same key have the same listing. */
+/** Returns a key that is equal for deployments with the same listing. */
 export function listingKey({ region, account }: Pick<DeploymentSettings, "region" | "account">): string {
   return JSON.stringify([region, account?.profile, account?.roleArn, account?.externalId]);
 }
 
-/** Never rejects: what cannot be read says why. By `listingKey`. */
+/** Reads the listings by `listingKey`. Never rejects: a listing that cannot be read has an error. */
 export async function listQuotas(
   deployments: readonly DeploymentSettings[],
   { withinMs, elsewhere }: DiscoverOptions,
@@ -27,7 +27,7 @@ export async function listQuotas(
   const listings = [...places].map(async ([key, { region, account }]): Promise<[string, Listing]> => {
     const reader = openAccountReader(region, account, elsewhere);
     try {
-      // The SDK does not look at the signal in all that it does; finding credentials, for one, may take long.
+      // The SDK ignores the signal in some places. Finding credentials, for example, may take long.
       return [key, { quotas: await Promise.race([reader.listQuotas(signal), whenAborted(signal)]) }];
     } catch (error) {
       return [key, { error: (error as Error).message }];
@@ -45,8 +45,8 @@ function whenAborted(signal: AbortSignal): Promise<never> {
 }
 
 /**
- * The row that limits a deployment's calls. Of several, the one that draws on the likeliest quota and has the most alike
- * name; then the lowest.
+ * Returns the row that limits a deployment's calls. Among several, prefers the scope that most likely applies, then the
+ * most similar name, then the lowest limit.
  */
 export function findRow(
   { modelId, listedAs }: Pick<DeploymentSettings, "modelId" | "listedAs">,
@@ -61,7 +61,10 @@ export function findRow(
     .sort((a, b) => a.rank! - b.rank! || a.row.value - b.row.value);
   return ranked[0]?.row;
 
-  /** Lower is better. Since there is one daily quota for all models, those of single models say nothing any more. */
+  /**
+   * Returns a row's rank; lower is better. One daily quota covers all models, so daily quotas of single models no
+   * longer count.
+   */
   function rankOf({ model, scope }: ListedQuota): number | undefined {
     if (model === undefined) return 0;
     const at = scopes.indexOf(scope);

@@ -1,15 +1,15 @@
-// The names of quotas in Service Quotas, and which deployment they speak of. AWS names models there as in its brochures
-// ("Meta Llama 3.3 70B Instruct"), never by ID, and not always in the same way: capitals vary, vendors come and go, and so
-// do sizes and a "V1" at the end. So both names are taken apart into words and compared. Pure.
+// Parses quota names of Service Quotas and matches them to deployments. AWS uses marketing names there ("Meta Llama 3.3
+// 70B Instruct"), never IDs, and spells them inconsistently: capitals, vendors, sizes and a final "V1" vary. So both
+// names are split into words and compared. Pure.
 
-/** The way of calling that a quota holds for: by the model's own ID, a geographic profile, or a global one. */
+/** How a call must be made for the quota to apply: by the model's own ID, a geographic profile, or a global profile. */
 export type Scope = "on-demand" | "cross-region" | "global";
 
 export interface QuotaName {
   scope: Scope;
   unit: "requests" | "tokens";
   per: "minute" | "day";
-  /** As AWS calls the model; absent for the quota that all models share. */
+  /** AWS's name of the model. Absent for the quota that all models share. */
   model?: string;
 }
 
@@ -18,7 +18,7 @@ const perModel =
 const invocationsPerDay = /^model invocation max tokens per day for (.+)$/i;
 const allModels = /^cross-model max tokens per day$/i;
 
-/** What a row of Service Quotas limits; undefined for the hundreds of rows that limit something else than calls. */
+/** Returns what a row of Service Quotas limits. Undefined for the hundreds of rows that do not limit calls. */
 export function parseQuotaName(name: string): QuotaName | undefined {
   const text = name.trim().replace(/\s*\(doubled for cross-region calls\)$/i, "");
   if (allModels.test(text)) return { scope: "on-demand", unit: "tokens", per: "day" };
@@ -43,16 +43,16 @@ export function parseQuotaName(name: string): QuotaName | undefined {
 
 // ---------------------------------------------------------------- which model
 
-/** The scopes whose quotas a model ID may draw on, the likeliest first. */
+/** Returns the scopes whose quotas calls of a model ID may use, the likeliest first. */
 export function scopesOf(modelId: string): Scope[] {
-  // A profile of one's own draws on the quotas of the profile or the model that it copies; its ID does not tell which.
+  // A custom profile uses the quotas of the profile or model that it copies. Its ID does not say which.
   if (modelId.includes(":application-inference-profile/")) return ["cross-region", "global", "on-demand"];
   const id = lastPart(modelId);
   if (id.startsWith("global.")) return ["global"];
   return profilePrefix.test(id) ? ["cross-region"] : ["on-demand"];
 }
 
-/** How well a name that AWS gives a model fits an ID: 2 in every word, 1 without size and date, 0 not at all. */
+/** Returns how well AWS's name of a model matches an ID: 2 in every word, 1 without size and date, 0 not at all. */
 export function likeness(displayName: string, modelId: string): 0 | 1 | 2 {
   const shown = wordsOf(displayName.toLowerCase().replace(vendors, ""));
   const id = wordsOf(bareId(modelId).replace(/^[^.]+\./, ""));
@@ -68,7 +68,7 @@ const profilePrefix = /^(us-gov|us|eu|apac|au|jp|ca|global)\./;
 const vendors =
   /^(meta|anthropic|amazon|openai|mistral ai|deepseek|qwen(?= )|google|nvidia|minimax|moonshot ai|z\.ai|writer|cohere|ai21 labs|xai)[ -]+(?=\S)/;
 
-/** The ID of the model itself: no ARN, no prefix of a profile. */
+/** Returns the ID of the model itself, without ARN and profile prefix. */
 export function bareId(modelId: string): string {
   return lastPart(modelId).replace(profilePrefix, "");
 }
@@ -77,13 +77,13 @@ function lastPart(modelId: string): string {
   return modelId.slice(modelId.lastIndexOf("/") + 1);
 }
 
-/** Sizes (70b, a22b), dates and `instruct` are left out by AWS where they go without saying. */
+/** Words that AWS omits where they are obvious: sizes (70b, a22b), dates and `instruct`. */
 const optionalWord = /^(instruct|it|chat|a?\d+(\.\d+)?b|\d{4,8})$/;
 
 function wordsOf(name: string): { essential: string; optional: Set<string> } {
   const words = name
     .toLowerCase()
-    // `-v1:0` and ` V1` are the first version, which not every name mentions; `-1:0` is OpenAI's way of saying so.
+    // `-v1:0` and ` V1` mean the first version, which some names omit. OpenAI's IDs end with `-1:0` instead.
     .replace(/:\d+(:\w+)?$/, "")
     .replace(/[- ]v?1$/, (end, _at: number, all: string) => (/v/.test(end) || all.startsWith("gpt-oss") ? "" : end))
     .split(/[^a-z0-9]+/)

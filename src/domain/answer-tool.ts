@@ -1,16 +1,16 @@
-// Answers in JSON from models that have no mode for them: the model is made to call a tool whose input is the answer.
+// Gets JSON answers from models without a JSON mode: the model must call a tool whose input is the answer.
 import type { CanonicalRequest, ResponseFormat, Tool } from "./request.ts";
 
-/** What decides how a model gives an answer in JSON. What is absent is not known, and is taken to be possible. */
+/** Traits that decide how a model returns JSON. An absent trait is unknown and counts as possible. */
 export interface JsonTraits {
   jsonSchema?: boolean;
   jsonObject?: boolean;
   tools?: boolean;
-  /** `forced_tool_choice` if it cannot be made to call a tool. */
+  /** Contains `forced_tool_choice` if the model cannot be forced to call a tool. */
   refuses?: readonly string[];
 }
 
-/** How a model gives an answer of this form: in a mode of its own, by a forced tool, or not at all. */
+/** Returns how a model answers in this form: in its own mode, through a forced tool, or not at all. */
 export function jsonMode(type: ResponseFormat["type"], traits: JsonTraits): "own" | "tool" | "none" {
   const has = type === "json_schema" ? traits.jsonSchema : traits.jsonObject;
   if (has !== false) return "own";
@@ -22,9 +22,9 @@ const anyObject = `${what} It is a JSON object with the keys that the conversati
 const maxNameLength = 64;
 
 /**
- * The request with the tool in place of the form, if the model needs it. Where the caller has tools as well, the model
- * must call one of all; where the caller insists on a tool, there is no answer to give a form to.
- * @returns also the name of the tool that carries the answer
+ * Replaces the response format by a tool, if the model needs that. If the caller has tools too, the model must call one
+ * of them or this one. If the caller requires a tool, the format does not apply, because no answer follows.
+ * @returns the request, and the name of the tool that carries the answer
  */
 export function withAnswerTool(
   request: CanonicalRequest,
@@ -44,7 +44,7 @@ export function withAnswerTool(
   return { request: { ...same, tools: [...tools, tool], toolChoice: choice }, answerTool };
 }
 
-/** The name of the schema, so that the model reads it, and of no other tool. */
+/** Returns the schema's name, so that the model reads it, made unique among the tools. */
 function nameFor(format: ResponseFormat, tools: readonly Tool[]): string {
   let name = format.type === "json_object" ? "json_answer" : format.name;
   while (tools.some((tool) => tool.name === name)) name = `_${name}`.slice(0, maxNameLength);

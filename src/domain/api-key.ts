@@ -1,5 +1,5 @@
-// What an API key looks like: `sk-sluice-{id}-{secret}`. The id is public and names the record; the secret has 256 random
-// bits, so a plain SHA-256 is enough to keep: there is nothing to guess that a slower hash would protect.
+// The form of API keys: `sk-sluice-{id}-{secret}`. The id is public and names the record. The secret has 256 random
+// bits, so it cannot be guessed and a plain SHA-256 protects it as well as a slower hash would.
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 
 const prefix = "sk-sluice-";
@@ -9,26 +9,29 @@ export interface ApiKey {
   id: string;
   /** The whole key, to be shown once. */
   text: string;
-  /** What is kept of the secret. */
+  /** Hash of the secret, to be stored. */
   hash: string;
-  /** The last characters, by which a person finds the key again. */
+  /** The last characters, by which a person recognizes the key. */
   hint: string;
 }
 
-/** @param id of the record; a new one if absent */
+/**
+ * Makes a new key.
+ * @param id id of the record. Default: a new one
+ */
 export function newApiKey(id: string = base36(8, 13)): ApiKey {
   const secret = base36(32, 50);
   return { id, text: `${prefix}${id}-${secret}`, hash: hashOf(secret), hint: secret.slice(-4) };
 }
 
-/** Undefined for a text that is no key, whatever its length. */
+/** Splits a key into its parts. Returns undefined for a text of any length that is no key. */
 export function parseApiKey(text: string): { id: string; secret: string } | undefined {
   if (text.length > 100) return undefined;
   const parts = form.exec(text);
   return parts ? { id: parts[1]!, secret: parts[2]! } : undefined;
 }
 
-/** In a time that does not depend on where the hashes differ. */
+/** Compares a secret with a hash in a time that does not depend on where they differ. */
 export function secretFits(secret: string, hash: string): boolean {
   const [ours, theirs] = [Buffer.from(hash, "hex"), Buffer.from(hashOf(secret), "hex")];
   return ours.length === theirs.length && timingSafeEqual(ours, theirs);

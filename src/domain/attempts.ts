@@ -1,16 +1,16 @@
-// Which attempts count against a job, and when it has had enough.
+// Decides which attempts count against a job, and when it has had enough.
 //
-// Grants (every time a worker got the job) and failed tries are two counters that must not be mixed: a throttle is a
-// grant but not a failed try, because the provider did nothing; an attempt whose end is unknown is a failed try,
-// because otherwise a prompt that kills its worker would do so for ever.
+// Grants (a worker got the job) and failed tries are separate counters. A throttle is a grant but not a failed try,
+// because the provider did nothing. An attempt with an unknown end is a failed try. Otherwise a prompt that kills its
+// worker would do so indefinitely.
 import type { Attempt, JobHead } from "./job.ts";
 
-/** Failed tries that a job may have before it fails, unless configured otherwise. */
+/** Default number of failed tries after which a job fails. */
 export const defaultMaxFailedTries = 3;
 
 /**
- * Whether the attempt's call left, or may have, without a known result: its process died, or the call was cut off. This
- * is the one rule for `on_unknown` and for the number of failed tries, whatever cut the call off.
+ * Whether the attempt's call was sent, or may have been, without a known result: its process died, or the call was cut
+ * off. `on_unknown` and the number of failed tries both use this rule, whatever cut the call off.
  */
 export function isUnknown({ end }: Pick<Attempt, "end">): boolean {
   return end === undefined || end.result === "unknown" || end.result === "aborted";
@@ -22,7 +22,7 @@ export function failedTries(attempts: readonly Attempt[]): number {
 
 export type MayTry = { ok: true } | { ok: false; error: { code: "tries_exhausted" | "unknown_end"; message: string } };
 
-/** Whether the job may be called once more, given its earlier attempts. */
+/** Decides whether the job may be called once more after its earlier attempts. */
 export function mayTry(job: JobHead, earlier: readonly Attempt[], maxFailedTries: number): MayTry {
   const unknown = earlier.filter(isUnknown);
   if (unknown.length > 0 && job.onUnknown === "fail") {
@@ -44,7 +44,7 @@ export function mayTry(job: JobHead, earlier: readonly Attempt[], maxFailedTries
         message:
           `The job failed ${failed} times` +
           (unknown.length > 0 ? `, ${unknown.length} of them without a known result` : "") +
-          (last ? `. The last error was: ${last}` : "."),
+          (last ? `. Last error: ${last}` : "."),
       },
     };
   }

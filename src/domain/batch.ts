@@ -1,18 +1,20 @@
-// A batch: jobs that were handed in together as the lines of one file. What happens to it is on record as steps, each
-// written once under an id of its own; the status is derived from those that are there:
+// A batch: jobs submitted together as the lines of one file. Its progress is stored as steps, each written once under
+// its own id. The status is derived from the stored steps:
 //
-//   validating -> failed                                      (the file is at fault; no job was made)
-//   validating -> in_progress -> finalizing -> completed | expired
-//   validating | in_progress -> cancelling -> cancelled
+//     validating -> failed                                      (the file is invalid; no job was created)
+//     validating -> in_progress -> finalizing -> completed | expired
+//     validating | in_progress -> cancelling -> cancelled
 //
-// The lines are ordinary jobs. Their ids are made of the batch's and the number of the line, so that submitting a line
-// twice makes one job, and the jobs of a batch can be walked by line without an index of their own.
+// The lines are ordinary jobs. Their ids consist of the batch's id and the line number. So submitting a line twice
+// creates one job, and the jobs of a batch can be read by line without an index.
 import { createHash } from "node:crypto";
 import { v7 } from "uuid";
 import { type JobId, newJobId } from "./ids.ts";
 import type { Priority } from "./job.ts";
 
-/** `batch_` and 24 hexadecimal digits, which begin the UUIDs of its jobs. Sorting ids sorts by time of creation. */
+/**
+ * `batch_` and 24 hexadecimal digits, with which the UUIDs of its jobs begin. Sorting ids sorts by time of creation.
+ */
 export type BatchId = string;
 
 export const batchStatuses = [
@@ -27,33 +29,34 @@ export const batchStatuses = [
 ] as const;
 export type BatchStatus = (typeof batchStatuses)[number];
 
-/** What was asked for; never changes. */
+/** What the caller asked for. Never changes. */
 export interface BatchRequest {
   id: BatchId;
   environment: string;
-  /** As whom the lines are submitted, see `Caller`. */
+  /** Tenant that submits the lines; see `Caller`. */
   tenant: string;
   keyId?: string;
   priorityMax?: Priority;
   regions?: readonly string[];
-  /** Path of the API that each line is a call of. */
+  /** Path of the API that each line calls. */
   endpoint: string;
   inputFileId: string;
-  /** As the caller wrote it, such as `24h`. */
+  /** Window as the caller wrote it, such as `24h`. */
   completionWindow: string;
-  /** Milliseconds since the epoch: the time of submission of every line, and the deadline. */
+  /** Time of submission of every line, in milliseconds since the epoch. */
   createdAt: number;
+  /** Deadline in milliseconds since the epoch. */
   expiresAt: number;
   metadata?: Record<string, string>;
-  /** The batch whose failed lines these are. */
+  /** The batch whose failed lines this batch repeats. */
   retryOf?: BatchId;
-  /** Where the end of the batch is posted. */
+  /** Address that the end of the batch is posted to. */
   webhookUrl?: string;
-  /** After so many milliseconds output and error file are deleted; absent: never. */
+  /** Milliseconds after which the output and error file are deleted. Absent: never. */
   outputExpiresInMs?: number;
 }
 
-/** A mistake in the file. `line` counts from 1; absent if it is about the whole file. */
+/** A mistake in the file. `line` counts from 1 and is absent if the mistake concerns the whole file. */
 export interface BatchError {
   code: string;
   message: string;
@@ -62,12 +65,15 @@ export interface BatchError {
   param?: string;
 }
 
-/** The steps of a batch that are on record. */
+/** The stored steps of a batch. */
 export interface BatchSteps {
-  /** With errors the batch has failed. `lines` is the number of requests in the file, `lastLine` where the last one stands. */
+  /**
+   * The batch failed if there are errors. `lines` is the number of requests in the file, `lastLine` the number of the
+   * last one.
+   */
   validated?: { at: number; lines: number; lastLine: number; errors: BatchError[] };
   cancelled?: { at: number };
-  /** Every line has a job, but those that were no longer acceptable when their turn came (`refused`). */
+  /** Every line has a job, except for the `refused` ones that were no longer acceptable when they were submitted. */
   submitted?: { at: number; refused: number };
   finalizing?: { at: number };
   ended?: BatchEnd;
@@ -77,18 +83,20 @@ export interface BatchEnd {
   at: number;
   status: "completed" | "expired" | "cancelled";
   counts: LineCounts;
-  /** Absent if no line belongs there. */
+  /** Absent if the file would have no line. */
   outputFileId?: string;
   errorFileId?: string;
-  /** Of all completed lines. `cached` is part of the input, `reasoning` of the output (absent in older records). */
+  /**
+   * Usage of all completed lines. `cached` is part of the input, `reasoning` of the output (absent in older records).
+   */
   usage: { input: number; cached: number; output: number; reasoning?: number };
-  /** Of all lines whose price is known, estimates included, in billionths of a US dollar. */
+  /** Cost of all lines with a known price, estimates included, in billionths of a US dollar. */
   costNanoUsd: number;
-  /** The part of `costNanoUsd` that is an estimate; absent if there is none. */
+  /** The estimated part of `costNanoUsd`. Absent if nothing is estimated. */
   estimatedNanoUsd?: number;
 }
 
-/** Lines by what became of them; the rest of the lines has not ended. */
+/** Ended lines by result. The other lines have not ended. */
 export interface LineCounts {
   completed: number;
   failed: number;
@@ -111,7 +119,7 @@ export function newBatchId(): BatchId {
   return prefix + bare(newJobId()).slice(0, keyDigits);
 }
 
-/** The id of the batch that repeats the failed lines of another: the same however often it is asked for. */
+/** Returns the id of the batch that repeats the failed lines of another. The same batch always gets the same id. */
 export function retryBatchId(batchId: BatchId, endedAt: number): BatchId {
   return prefix + bare(derivedId(`retry:${batchId}`, endedAt)).slice(0, keyDigits);
 }
@@ -120,19 +128,22 @@ export function isBatchId(text: string): boolean {
   return /^batch_[0-9a-f]{24}$/.test(text);
 }
 
-/** A UUIDv7 whose time is given and whose rest is a hash of the text. */
+/** Returns a UUIDv7 with the given time, whose other bits are a hash of the text. */
 export function derivedId(text: string, at: number): string {
   return v7({ msecs: at, random: createHash("sha256").update(text).digest().subarray(0, 16) });
 }
 
-/** @param line counts from 1 */
+/**
+ * Returns the id of a line's job.
+ * @param line counts from 1
+ */
 export function lineJobId(batchId: BatchId, line: number): JobId {
   const key = batchId.slice(prefix.length);
   const last = key.slice(20) + line.toString(16).padStart(8, "0");
   return `${key.slice(0, 8)}-${key.slice(8, 12)}-${key.slice(12, 16)}-${key.slice(16, 20)}-${last}`;
 }
 
-/** The number of the line that a job of a batch is. */
+/** Returns the line number of a batch's job. */
 export function lineOf(jobId: JobId): number {
   return Number.parseInt(jobId.slice(-8), 16);
 }

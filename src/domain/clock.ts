@@ -1,14 +1,14 @@
-// Time is always passed in, so that a test can run an hour in a millisecond and a stepped system clock is an input
-// like any other.
+// Time is always passed in. A test can run an hour in a millisecond, and a stepped system clock is an input like any
+// other.
 
 export interface Clock {
-  /** Milliseconds that never go backwards and do not follow the system clock. The origin is arbitrary. */
+  /** Milliseconds that never go backwards and ignore changes of the system clock. The origin is arbitrary. */
   now(): number;
-  /** Milliseconds since the Unix epoch, as the system clock has it. For records that people read, never for intervals. */
+  /** Milliseconds since the Unix epoch by the system clock. For records that people read, never for intervals. */
   wall(): number;
 }
 
-/** The longest delay that setTimeout takes, in milliseconds (about 24.8 days); it runs longer ones at once. */
+/** Longest delay of setTimeout, in milliseconds (about 24.8 days). It runs longer ones at once. */
 export const longestTimeoutMs = 2 ** 31 - 1;
 
 export const systemClock: Clock = {

@@ -1,14 +1,14 @@
-// One table of stable error codes. Each has an HTTP status and a sentence that says what to do; docs/errors.md has a
-// row for each (a test compares). The same codes stand in a failed job's `error.code`.
+// The table of stable error codes. Each has an HTTP status and advice. docs/errors.md has a row for each, and a test
+// compares them. A failed job's `error.code` uses the same codes.
 
 interface ErrorKind {
   status: number;
-  /** What the reader should do about it. */
+  /** What the reader should do about the error. */
   advice: string;
 }
 
 export const errorTable = {
-  // Refused at the door: nothing was written.
+  // Refused requests: nothing was written.
   invalid_request: { status: 400, advice: "Correct the named field and send the request again." },
   invalid_json: { status: 400, advice: "Send a JSON object with Content-Type: application/json." },
   unknown_environment: { status: 400, advice: "Use an environment that the configuration defines." },
@@ -52,7 +52,7 @@ export const errorTable = {
   },
   storage_full: { status: 507, advice: "Free space on the disk that holds the data folder." },
 
-  // Why an accepted job failed. The status is what a caller that waits for the answer gets.
+  // Why an accepted job failed. A caller that waits for the answer gets this status.
   provider_rejected: {
     status: 400,
     advice: "Correct the request; the message is the provider's own and says why it refused.",
@@ -91,13 +91,13 @@ export type ErrorCode = keyof typeof errorTable;
 export interface ErrorDetails {
   /** The field at fault, as the caller wrote it. */
   field?: string;
-  /** The job that the error is about. */
+  /** The job that the error concerns. */
   jobId?: string;
   /** Seconds to wait before trying again. */
   retryAfterS?: number;
 }
 
-/** An error that a user may see. The message is whole sentences and holds no secret. */
+/** An error that a user may see. Its message consists of whole sentences and contains no secret. */
 export class SluiceError extends Error {
   override readonly name: string = "SluiceError";
   readonly code: ErrorCode;

@@ -1,4 +1,4 @@
-// Node 20 has no Map.groupBy.
+// Groups items by key. Node 20 has no Map.groupBy.
 
 export function groupBy<Key, Item>(items: Iterable<Item>, keyOf: (item: Item) => Key): Map<Key, Item[]> {
   const groups = new Map<Key, Item[]>();

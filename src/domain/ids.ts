@@ -1,17 +1,17 @@
-// Ids are UUIDv7: unique without a coordinator, and sorting them sorts by time of submission.
+// Makes ids: UUIDv7, unique without a coordinator. Sorting ids sorts by time of submission.
 import { randomFillSync } from "node:crypto";
 import { v4, v7, validate } from "uuid";
 
-/** A job's id: a UUID in lower case. New ones are UUIDv7; imported ones may be of any version. */
+/** Id of a job: a UUID in lower case. New ids are UUIDv7. Imported ids may have any version. */
 export type JobId = string;
 
-/** A new job id. Ids made by one process increase strictly, even within a millisecond. */
+/** Makes a new job id. Ids from one process increase strictly, even within a millisecond. */
 export function newJobId(): JobId {
   const random = nextRandom();
   const now = Date.now();
   if (now > latest.msecs) {
     latest.msecs = now;
-    // Half of the range is left to count up in.
+    // Starts in the lower half of the range, so the counter has room to count up.
     latest.seq = (random[6]! << 23) | (random[7]! << 16) | (random[8]! << 8) | random[9]!;
   } else if (++latest.seq > 0xffffffff) {
     latest.msecs++;
@@ -23,8 +23,7 @@ export function newJobId(): JobId {
 const latest = { msecs: 0, seq: 0 };
 
 /**
- * Randomness is drawn for many ids at a time. The library draws 16 bytes for each, which was a seventh of the work of
- * a whole submit.
+ * Random bytes for 256 ids. The library draws 16 bytes for each id, which took a seventh of the time of a whole submit.
  */
 const pool = new Uint8Array(16 * 256);
 let poolUsed = pool.length;
@@ -38,7 +37,7 @@ function nextRandom(): Uint8Array {
   return pool.subarray(poolUsed - 16, poolUsed);
 }
 
-/** An unguessable token: the fence of one grant. */
+/** Makes an unguessable token: the fence of one grant. */
 export function newToken(): string {
   return v4();
 }

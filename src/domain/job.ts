@@ -1,10 +1,10 @@
-// A job: one prompt with its parameters, and in time its answer. States are derived from what is on record:
+// A job: one prompt with its parameters and, once completed, its answer. Its state is derived from stored records:
 //
-//   queued -> in_progress -> completed | failed | cancelled | expired
-//             in_progress -> queued          (throttled, or a retry after a transient error)
+//     queued -> in_progress -> completed | failed | cancelled | expired
+//               in_progress -> queued          (throttled, or a retry after a transient error)
 //
-// A job with an outcome has the outcome's status; one with an attempt that has not ended is in progress; every other
-// one is queued. Nothing changes once there is an outcome.
+// A job with an outcome has the outcome's status. A job with an attempt that has not ended is in progress. Every other
+// job is queued. Nothing changes after an outcome.
 import type { JobId } from "./ids.ts";
 import type { CanonicalRequest } from "./request.ts";
 import type { TokenCount } from "./tokens.ts";
@@ -22,42 +22,46 @@ export function isFinal(state: JobState): state is FinalState {
   return state !== "queued" && state !== "in_progress";
 }
 
-/** Everything about a job except what was asked. All that the scheduler, lists and scans need; small whatever the prompt's size. */
+/**
+ * Everything about a job except the request. Enough for the scheduler, lists and scans, and small whatever the prompt's
+ * size.
+ */
 export interface JobHead {
   id: JobId;
-  /** A name from the configuration, such as UAT or PROD; decides the database. */
+  /** Name of an environment in the configuration, such as UAT or PROD. Decides the database. */
   environment: string;
-  /** The unit of fairness; `default` where there are no keys. */
+  /** Unit of fairness. `default` if there are no API keys. */
   tenant: string;
   priority: Priority;
-  /** The public alias that was asked for. */
+  /** Public alias of the model that the caller asked for. */
   model: string;
-  /** Aliases to use, in this order, when every deployment of `model` is out of service. Usually empty. */
+  /** Aliases to use, in this order, if every deployment of `model` is out of service. Usually empty. */
   fallbackModels: string[];
-  /** Regions that may serve the job; absent means any. */
+  /** Regions that may serve the job. Absent: any Region. */
   regions?: string[];
-  /** What a call is expected to reserve: estimated input and the `max_tokens` that will be sent. */
+  /** Tokens that a call is expected to reserve: estimated input and the `max_tokens` to send. */
   tokens: TokenCount;
-  /** Milliseconds since the epoch. Order within a flow is (submittedAt, id). */
+  /** Milliseconds since the epoch. Within a flow, jobs are ordered by (submittedAt, id). */
   submittedAt: number;
-  /** Not to start before; milliseconds since the epoch. */
+  /** Earliest start, in milliseconds since the epoch. */
   notBefore?: number;
-  /** The deadline: a job that has not completed by then expires; milliseconds since the epoch. */
+  /** Deadline in milliseconds since the epoch. A job that has not completed by then expires. */
   expiresAt?: number;
-  /** What to do when an attempt ended without anybody knowing how (it may have been billed). */
+  /** What to do after an attempt with an unknown end, which may have been billed. */
   onUnknown: "retry" | "fail";
   /** The job that this one repeats. */
   retryOf?: JobId;
   /** The submitter's own labels. */
   metadata?: Record<string, string>;
-  /** The API key that it was submitted with; absent where there are no keys. */
+  /** API key that submitted the job. Absent if there are no keys. */
   keyId?: string;
-  /** The batch that it is a line of, and the submitter's own name of the line. */
+  /** The batch that the job is a line of. */
   batchId?: string;
+  /** The submitter's own name of the line. */
   customId?: string;
-  /** Neither prompt nor answer stay on record once the job has ended and its caller has been answered. */
+  /** Whether to erase prompt and answer once the job has ended and its caller has been answered. */
   ephemeral?: boolean;
-  /** Where to post the job's end; see the webhook outbox. */
+  /** Address that the job's end is posted to; see the webhook outbox. */
   webhookUrl?: string;
   /** Set for a held call: the job is called only while its caller waits. Absent: it is called in any case. */
   waitingCaller?: WaitingCaller;
@@ -65,9 +69,9 @@ export interface JobHead {
 
 /** The caller of a held call. See docs/decisions/callers-that-disconnect.md. */
 export interface WaitingCaller {
-  /** The run of the process that accepted the call. A process has another id after a restart. */
+  /** Run of the process that accepted the call. A restarted process has a new id. */
   processId: string;
-  /** How the caller can come back: under its key, or by repeating the request. Absent: it cannot. */
+  /** How the caller can return: under its key, or by repeating the request. Absent: it cannot. */
   returnsBy?: "key" | "retry";
 }
 
@@ -75,16 +79,16 @@ export interface Job extends JobHead {
   request: CanonicalRequest;
 }
 
-/** A job with all that is on record about it. */
+/** A job with all stored records about it. */
 export interface JobRecord {
   job: Job;
   state: JobState;
-  /** In the order of their numbers. */
+  /** Attempts in the order of their numbers. */
   attempts: Attempt[];
   outcome?: Outcome;
 }
 
-/** One line of a list of jobs: no prompt and no answer. */
+/** One entry in a list of jobs, without prompt and answer. */
 export interface JobSummary {
   job: JobHead;
   state: JobState;
@@ -92,54 +96,58 @@ export interface JobSummary {
   error?: JobError;
 }
 
-/** Why a job or an attempt failed. `code` is one of the table in errors.ts. */
+/** Why a job or an attempt failed. `code` is a code of the table in errors.ts. */
 export interface JobError {
   code: string;
   message: string;
 }
 
-/** What a provider says a call used. Tokens read from a cache are not part of `input`. */
+/** Tokens that a call used, as the provider reports them. Tokens read from a cache are not part of `input`. */
 export interface Usage {
   input: number;
   output: number;
   cacheRead?: number;
   cacheWrite?: number;
-  /** How many of `cacheWrite` are kept for an hour, which has a price of its own; absent where the provider does not say. */
+  /**
+   * The part of `cacheWrite` that is kept for an hour, which has its own price. Absent if the provider does not report
+   * it.
+   */
   cacheWriteHour?: number;
-  /** How many of `output` the model spent on reasoning; absent if the provider does not say. */
+  /** The part of `output` that the model spent on reasoning. Absent if the provider does not report it. */
   reasoning?: number;
 }
 
-/** One call to a provider for one job, written down before it is made. Its key is `{jobId}/{n}`. */
+/** One call to a provider for one job, stored before the call is made. Its key is `{jobId}/{n}`. */
 export interface Attempt {
   jobId: JobId;
-  /** 1 for the first. */
+  /** Number of the attempt, from 1. */
   n: number;
-  /** The token of the grant under which the attempt was begun. */
+  /** Token of the grant under which the attempt began. */
   grant: string;
-  /** The deployment that was called, and the model alias it belongs to. */
+  /** The deployment that was called. */
   deployment: string;
+  /** Alias of the model that the deployment belongs to. */
   model: string;
   worker: string;
-  /** When the quotas were charged; milliseconds since the epoch. */
+  /** When the quotas were charged, in milliseconds since the epoch. */
   chargedAt: number;
   reserved: TokenCount;
-  /** What `reserved` would cost, in billionths of a US dollar; absent if no price was known when the attempt began. */
+  /** Price of `reserved` in billionths of a US dollar. Absent if no price was known when the attempt began. */
   reservedNanoUsd?: number;
-  /** Absent while the call runs, and if its process died: then the attempt may have been billed. See `attemptUsage`. */
+  /** Absent while the call runs, and if its process died. Then the attempt may have been billed; see `attemptUsage`. */
   end?: AttemptEnd;
 }
 
 /**
  * How an attempt ended:
- * - `completed`  an answer was received
- * - `throttled`  refused by the provider's quota; nothing was generated; does not count as a failed try
- * - `capacity`   refused because the provider is overloaded or the deployment is out of service; does not count either
- * - `transient`  failed in a way that may pass; counts as a failed try
- * - `permanent`  the request can never succeed
- * - `unknown`    the call left and was cut off by us (cancel, deadline, shutdown); counts as a failed try
- * - `aborted`    what earlier versions wrote for `unknown`; it means the same
- * - `not_sent`   handed back before the call left; nothing can have been billed
+ * - `completed` an answer was received
+ * - `throttled` the provider's quota refused the call; nothing was generated; not a failed try
+ * - `capacity` the provider is overloaded or the deployment out of service; not a failed try
+ * - `transient` failed in a way that may pass; a failed try
+ * - `permanent` the request can never succeed
+ * - `unknown` we cut off the call after it was sent (cancel, deadline, shutdown); a failed try
+ * - `aborted` what earlier versions wrote for `unknown`; it means the same
+ * - `not_sent` requeued before the call was sent; nothing can have been billed
  */
 export type AttemptResult =
   | "completed"
@@ -156,50 +164,52 @@ export interface AttemptEnd {
   /** Milliseconds since the epoch. */
   at: number;
   usage?: Usage;
-  /** The provider reported no usage for a call that it may have billed: `usage` is an estimate. */
+  /** Set if `usage` is an estimate, because the provider reported none for a call that it may have billed. */
   estimated?: true;
   error?: JobError;
-  /** From sending the call to its end, and to the first token. */
+  /** Time from sending the call to its end, in milliseconds. */
   durationMs?: number;
+  /** Time from sending the call to its first token, in milliseconds. */
   firstTokenMs?: number;
   /** The provider's own id of the call. */
   requestId?: string;
-  /** The service tier that the provider says it used; it may differ from the one that was asked for. */
+  /** Service tier that the provider reports. It may differ from the requested one. */
   serviceTier?: string;
-  /** By the catalogue's prices, in billionths of a US dollar; absent if there was no usage or no price is known. */
+  /** Cost by the catalogue's prices, in billionths of a US dollar. Absent without usage or without a known price. */
   costNanoUsd?: number;
 }
 
-/** Why generation ended; OpenAI's words. `length` means that the answer is truncated. */
+/** Why generation ended, in OpenAI's words. `length` means that the answer is truncated. */
 export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter";
 
-/** A tool call that the model asks for. `arguments` is the text that the model wrote, which need not be valid JSON. */
+/** A tool call that the model requests. `arguments` is the model's text, which may be invalid JSON. */
 export interface ToolCall {
   id: string;
   name: string;
   arguments: string;
 }
 
-/** The end of a job: written once, under the job's id; the first one wins and never changes. */
+/** End of a job, stored once under the job's id. The first one wins and never changes. */
 export interface Outcome {
   jobId: JobId;
   status: FinalState;
   /** Milliseconds since the epoch. */
   at: number;
-  /** The answer; only with `completed`. */
+  /** The answer. Set only with `completed`. */
   text?: string;
   toolCalls?: ToolCall[];
   finishReason?: FinishReason;
   usage?: Usage;
-  /** Who answered; `model` differs from the job's if a fallback did. */
+  /** The deployment that answered. */
   deployment?: string;
+  /** Alias of the model that answered. It differs from the job's if a fallback model answered. */
   model?: string;
   attempt?: number;
-  /** Cost of all attempts, estimates included, in billionths of a US dollar; absent if a price is not known. */
+  /** Cost of all attempts, estimates included, in billionths of a US dollar. Absent if a price is unknown. */
   costNanoUsd?: number;
-  /** The part of `costNanoUsd` that is an estimate; absent if there is none. */
+  /** The estimated part of `costNanoUsd`. Absent if nothing is estimated. */
   estimatedNanoUsd?: number;
-  /** Always with `failed`. */
+  /** Always set with `failed`. */
   error?: JobError;
 }
 
@@ -212,7 +222,7 @@ export function erasedOutcome({ toolCalls: _, ...rest }: Outcome): Outcome {
   return rest.text === undefined ? rest : { ...rest, text: "" };
 }
 
-/** A request that can still be asked has messages. */
+/** Whether a request was erased. A request that can still be called has messages. */
 export function isErased(request: CanonicalRequest): boolean {
   return request.messages.length === 0;
 }

@@ -1,5 +1,5 @@
-// How deep JSON is nested. JSON.stringify and every recursive walk overflow the stack at some thousands of levels, and
-// JSON.parse does not.
+// Measures how deeply JSON is nested. JSON.stringify and every recursive walk overflow the stack at some thousands of
+// levels, but JSON.parse does not.
 
 /** Returns whether a parsed value has more than `max` levels of lists and objects. Works without recursion. */
 export function isNestedDeeper(value: unknown, max: number): boolean {

@@ -1,9 +1,10 @@
-// JSON in outputs that are read line by line: result files, server-sent events, NDJSON, the log, and `--json` of the commands.
+// Prints JSON for outputs that are read line by line: result files, server-sent events, NDJSON, the log, and `--json`
+// of the commands.
 import { printJson } from "./json-text.ts";
 
 /**
- * Characters that JSON leaves as they are and some readers take for the end of a line, such as Python's `splitlines`: next
- * line, line separator and paragraph separator. JSON itself escapes the others (vertical tab, form feed, FS, GS, RS).
+ * Characters that JSON does not escape but some readers take for a line end, such as Python's `splitlines`: next line,
+ * line separator and paragraph separator. JSON escapes the others (vertical tab, form feed, FS, GS, RS).
  */
 const lineBreaks = /[\u0085\u2028\u2029]/g;
 
@@ -12,7 +13,9 @@ export function onOneLine(json: string): string {
   return json.replace(lineBreaks, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** Returns a value as JSON on one line. Texts that are printed as they are may have line breaks, but only between tokens. */
+/**
+ * Returns a value as JSON on one line. Texts that are printed verbatim may have line breaks, but only between tokens.
+ */
 export function jsonLine(value: unknown): string {
   return onOneLine(printJson(value).replace(/[\r\n]/g, " "));
 }

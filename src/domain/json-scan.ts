@@ -1,10 +1,10 @@
-// Finds values and inexact numbers in JSON text without parsing it. The text must be such that `JSON.parse` takes it. The
-// scan keeps no call stack, so any depth of nesting is fine, and its time grows with the length of the text alone.
+// Finds values and inexact numbers in JSON text without parsing it. `JSON.parse` must accept the text. The scan keeps
+// no call stack, so it accepts any depth, and its time grows with the length only.
 
 /** Keys and indices, from the outermost in. */
 export type JsonPath = (string | number)[];
 
-/** An object or a list in a place that was asked for. */
+/** An object or list at a requested path. */
 export interface JsonSpan {
   path: JsonPath;
   text: string;
@@ -12,24 +12,28 @@ export interface JsonSpan {
   isExact: boolean;
 }
 
-/** A number that JavaScript cannot represent, and where it begins in the text. */
+/** A number that JavaScript cannot represent, and its index in the text. */
 export interface InexactNumber {
   literal: string;
   index: number;
 }
 
-/** True for all JSON that may hold a number that JavaScript cannot represent, and for some that does not. */
+/**
+ * Whether JSON may contain a number that JavaScript cannot represent. Never false for such JSON, but true for some
+ * other JSON.
+ */
 export function mayBeInexact(json: string): boolean {
   return suspicious.test(json);
 }
 
-/** Up to 15 significant digits always survive. A dot may be among them. */
+/** Matches more than 15 significant digits, which a dot may separate, and exponents. Up to 15 digits always survive. */
 const suspicious = /\d[\d.]{15}|\d[eE][-+]?\d/;
 
 /**
- * Returns the objects and lists in the places, in the order of the text. A place comes up twice where the text has a key twice.
- * @param places keys and indices with dots between them; `*` is any key or index. Only the outermost of them are found.
- * @param onInexact called for numbers outside of these places; the path is only valid during the call
+ * Returns the objects and lists at the requested paths, in the order of the text. If the text repeats a key, its path
+ * occurs twice.
+ * @param places keys and indices separated by dots; `*` is any key or index. Only the outermost matches are found
+ * @param onInexact called for inexact numbers outside these places; the path is valid during the call only
  */
 export function scanJson(
   json: string,
@@ -38,7 +42,7 @@ export function scanJson(
 ): JsonSpan[] {
   const wanted = places.map((place) => place.split("."));
   const spans: JsonSpan[] = [];
-  /** Of each object or list that is open, the key or the index at hand. */
+  /** The current key or index of each open object or list. */
   const path: JsonPath = [];
   let open: (Omit<JsonSpan, "text"> & { start: number }) | undefined;
   let expectsKey = false;
@@ -76,7 +80,7 @@ export function scanJson(
         if (!isNumberStart(json.charCodeAt(i))) break;
         numberAt.lastIndex = i;
         const literal = numberAt.exec(json)?.[0] ?? json[i]!;
-        // Once a place is known to hold such a number, no other matters.
+        // Once a place is known to contain an inexact number, further ones do not matter.
         if (open?.isExact !== false && !isExactNumber(literal)) {
           if (open) open.isExact = false;
           else onInexact?.({ literal, index: i }, path);
@@ -88,7 +92,7 @@ export function scanJson(
   return spans;
 }
 
-/** A place in a caller's words: `messages[0].content`. */
+/** Formats a path as a caller writes it: `messages[0].content`. */
 export function fieldOfPath(path: JsonPath): string {
   return path.reduce<string>((field, part) => {
     if (typeof part === "number") return `${field}[${part}]`;
@@ -102,7 +106,7 @@ function isNumberStart(code: number): boolean {
   return (code >= 0x30 && code <= 0x39) || code === 0x2d;
 }
 
-/** The index of the quote that ends the string. */
+/** Returns the index of the quote that ends the string. */
 function endOfString(json: string, start: number): number {
   for (let end = json.indexOf('"', start + 1); end >= 0; end = json.indexOf('"', end + 1)) {
     let backslashes = 0;
@@ -121,13 +125,13 @@ function matches(place: readonly string[], path: JsonPath): boolean {
 }
 
 /**
- * Whether a JSON number is still the same decimal after JavaScript has parsed and printed it. A fraction may also be what a
- * double is, rounded to so many digits: 0.69999999999999996 and 0.7 are the same double for everyone who reads them.
+ * Whether a JSON number is the same decimal after JavaScript has parsed and printed it. A fraction may also be the
+ * double rounded to that many digits: 0.69999999999999996 and 0.7 are the same double for every reader.
  */
 export function isExactNumber(literal: string): boolean {
   const value = Number(literal);
   if (!Number.isFinite(value)) return false;
-  // Nearly all numbers, at a tenth of the cost of what follows.
+  // Decides nearly all numbers, at a tenth of the cost of the rest.
   if (String(value) === literal || isRounded(value, literal)) return true;
   const written = decimalOf(literal);
   if (sameDecimal(written, decimalOf(String(value)))) return true;
@@ -135,7 +139,7 @@ export function isExactNumber(literal: string): boolean {
   return exponent < 0 && digits.length <= 100 && sameDecimal(written, decimalOf(value.toPrecision(digits.length)));
 }
 
-/** Whether the literal, which has a fraction and no exponent, is what the double is, rounded to so many digits. */
+/** Whether the literal, a fraction without exponent, is the double rounded to that many digits. */
 function isRounded(value: number, literal: string): boolean {
   const places = literal.length - literal.indexOf(".") - 1;
   return literal.includes(".") && places <= 100 && Math.abs(value) < 1e21 && value.toFixed(places) === literal;
@@ -143,7 +147,7 @@ function isRounded(value: number, literal: string): boolean {
 
 interface Decimal {
   negative: boolean;
-  /** Without zeros at either end. */
+  /** Digits without zeros at either end. */
   digits: string;
   exponent: number;
 }

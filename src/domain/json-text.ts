@@ -1,11 +1,11 @@
-// JSON that has to stay the text that it is: parsed and printed by JavaScript, 2512292042121000001 becomes
+// Preserves JSON as the exact text that it is. Parsed and printed by JavaScript, 2512292042121000001 becomes
 // 2512292042121000000, `1.0` becomes `1`, and keys that look like numbers move to the front.
 import { randomUUID } from "node:crypto";
 
-/** Texts that are printed in the middle of other JSON. While it is printed, a unique string holds the place of each. */
+/** Texts to print verbatim inside other JSON. A unique string marks the place of each while that JSON is printed. */
 export class JsonTexts {
   readonly #texts: string[] = [];
-  // A caller cannot know the UUID, so no other string of the JSON is taken for a place.
+  // A caller cannot know the UUID, so no other string of the JSON is mistaken for a mark.
   readonly #mark = `json-text-${randomUUID()}-`;
 
   /** Returns the string to print in place of the text. */
@@ -13,7 +13,7 @@ export class JsonTexts {
     return `${this.#mark}${this.#texts.push(text) - 1}`;
   }
 
-  /** Returns the text that a string of `place` stands for; undefined for any other string. */
+  /** Returns the text that a string from `place` marks, or undefined for any other string. */
   at(place: string): string | undefined {
     return place.startsWith(this.#mark) ? this.#texts[Number(place.slice(this.#mark.length))] : undefined;
   }
@@ -22,17 +22,17 @@ export class JsonTexts {
     return this.#texts.length === 0;
   }
 
-  /** Puts the texts into JSON in which the strings of `place` were printed. */
+  /** Inserts the texts into JSON that contains strings from `place`. */
   insertInto(json: string): string {
     if (this.isEmpty) return json;
     return json.replace(new RegExp(`"${this.#mark}(\\d+)"`, "g"), (_, index) => this.#texts[index]!);
   }
 }
 
-/** Only set while `printJson` prints, which nothing can interrupt. */
+/** Set only while `printJson` runs, which nothing can interrupt. */
 let printing: JsonTexts | undefined;
 
-/** A value of which only its JSON text is exact. `printJson` prints the text; everything else prints what it parses to. */
+/** A value whose JSON text must stay exact. `printJson` prints the text. Everything else prints its parsed value. */
 export class JsonText {
   readonly text: string;
 
@@ -46,7 +46,7 @@ export class JsonText {
   }
 }
 
-/** As `JSON.stringify`, but each JsonText is printed as its own text. */
+/** Works like `JSON.stringify`, but prints each JsonText as its own text. */
 export function printJson(value: unknown, replacer?: (key: string, value: unknown) => unknown): string {
   const texts = new JsonTexts();
   printing = texts;

@@ -1,40 +1,45 @@
-// What a call costs. Prices are US dollars per million tokens; amounts are whole billionths of a dollar, so that sums of
-// any number of calls are exact. Pure.
+// Computes what a call costs. Prices are US dollars per million tokens. Amounts are whole billionths of a dollar, so
+// that sums of any number of calls are exact. Pure.
 import type { Usage } from "./job.ts";
 import type { CanonicalRequest } from "./request.ts";
 
-/** US dollars per 1,000,000 tokens, on the provider's default tier. What is absent is not known. */
+/** US dollars per 1,000,000 tokens, on the provider's default tier. An absent price is unknown. */
 export interface TokenPrices {
   input?: number;
   output?: number;
-  /** Of input that was read from a prompt cache, and of input that was written to it. */
+  /** Price of input that was read from a prompt cache. */
   cacheRead?: number;
+  /** Price of input that was written to a prompt cache. */
   cacheWrite?: number;
-  /** Of input that was written to be kept for an hour. */
+  /** Price of input that is written to the cache for an hour. */
   cacheWriteHour?: number;
-  /** The prices of a tier are those of the default one times this. */
+  /** Factors by which prices of a tier differ from those of the default tier. */
   tiers: { priority?: number; flex?: number };
 }
 
 const nanoPerUsd = 1_000_000_000;
-/** Prices are turned into whole trillionths of a dollar per token, factors into millionths: finer than any that is published. */
+/**
+ * Trillionths of a dollar per token for a price of 1. Prices are rounded to whole trillionths, finer than any published
+ * price.
+ */
 const picoPerToken = 1_000_000;
+/** Factors are rounded to whole millionths. */
 const factorUnits = 1_000_000;
 
 /**
- * Billionths of a dollar, half of one rounded up; undefined if a price that it takes is not known.
- * @param tier the service tier that the provider used; absent means the default one
- * @param keptForAnHour whether the request asks for an hour's cache: counts where the usage does not say what was kept for how long
+ * Returns the cost in billionths of a dollar, half of one rounded up. Undefined if a needed price is unknown.
+ * @param tier service tier that the provider used. Default: the default tier
+ * @param keptForAnHour whether the request asks for an hour's cache. Applies if the usage does not report it
  */
 export function costNanoUsd(
   prices: TokenPrices,
   usage: Usage,
   { tier = "default", keptForAnHour = false }: { tier?: string; keptForAnHour?: boolean } = {},
 ): number | undefined {
-  // The provider names the tier: it may be anything, also a name that every object has.
+  // The provider names the tier. It may be any string, even the name of a property that every object has.
   const factor = tier === "default" ? 1 : tier === "priority" || tier === "flex" ? prices.tiers[tier] : undefined;
   const { input, output, cacheRead, cacheWrite = 0 } = usage;
-  // What the provider says, or else what the request asked for.
+  // What the provider reports, or else what the request asked for.
   const hour = usage.cacheWriteHour ?? (keptForAnHour ? cacheWrite : 0);
   const parts: [tokens: number | undefined, price: number | undefined][] = [
     [input, prices.input],
@@ -54,7 +59,7 @@ export function costNanoUsd(
   return Number((pico * BigInt(Math.round(factor * factorUnits)) + scale / 2n) / scale);
 }
 
-/** What was stored before usage was checked may be any number. */
+/** Makes a whole number of tokens. Usage that was stored before usage was checked may be any number. */
 function wholeTokens(tokens: number): number {
   return Number.isFinite(tokens) ? Math.max(0, Math.ceil(tokens)) : 0;
 }
@@ -63,7 +68,7 @@ export function toUsd(nanoUsd: number): number {
   return nanoUsd / nanoPerUsd;
 }
 
-/** Whether a request asks for anything to be kept in the cache for an hour, which has a price of its own. */
+/** Whether a request asks to cache anything for an hour, which has its own price. */
 export function keepsForAnHour({ systemCachePoint, messages }: CanonicalRequest): boolean {
   return (
     systemCachePoint?.ttl === "1h" ||

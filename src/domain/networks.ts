@@ -1,6 +1,6 @@
-// Which addresses of the network the service may be sent to by a stranger. Only addresses that are public for sure: what
-// is loopback, private, link-local (where clouds keep their metadata), shared, multicast or reserved is not, in whatever
-// notation or inside of whatever IPv6 address it stands. An operator may allow networks by name. Pure.
+// Decides which network addresses the service may call for a stranger. Only public addresses are allowed. Loopback,
+// private, link-local (where clouds keep their metadata), shared, multicast and reserved addresses are not, in any
+// notation or embedded in an IPv6 address. An operator may allow networks by name. Pure.
 import { BlockList, isIP, isIPv4 } from "node:net";
 
 /** IANA's special-purpose registry of IPv4, and multicast. */
@@ -22,7 +22,10 @@ const notPublic4 = [
   ["240.0.0.0", 4],
 ] as const;
 
-/** Of 2000::/3, outside of which nothing is public: protocol assignments with Teredo, documentation, 6to4. */
+/**
+ * Non-public parts of 2000::/3: protocol assignments with Teredo, documentation, 6to4. Nothing outside 2000::/3 is
+ * public.
+ */
 const notPublic6 = [
   ["2001::", 23],
   ["2001:db8::", 32],
@@ -43,34 +46,39 @@ export class AllowedNetworks {
   readonly #named = new BlockList();
   readonly #none: boolean;
 
-  /** @param networks as `10.0.0.0/8` or `127.0.0.1`; see `parseNetwork` */
+  /**
+   * Creates a set of allowed networks.
+   * @param networks such as `10.0.0.0/8` or `127.0.0.1`; see `parseNetwork`
+   * @throws RangeError for a text that is not a network
+   */
   constructor(networks: readonly string[]) {
     this.#none = networks.length === 0;
     for (const network of networks) {
       const parsed = parseNetwork(network);
-      if (!parsed) throw new RangeError(`${network} is no network.`);
+      if (!parsed)
+        throw new RangeError(`${network} is not a network. Use an address, or a network such as 10.0.0.0/8.`);
       this.#named.addSubnet(parsed.address.text, parsed.prefix, parsed.address.family);
     }
   }
 
-  /** Whether there are any. */
+  /** Whether any network is allowed. */
   get some(): boolean {
     return !this.#none;
   }
 
-  /** Whether the address is in a network that was named. False for what is no IP address. */
+  /** Whether the address is in an allowed network. False for a text that is no IP address. */
   has(address: string): boolean {
     const { text, family } = plain(address) ?? {};
     return text !== undefined && this.#named.check(text, family);
   }
 
-  /** Whether the address may be connected to: it is public, or in a network that was named. */
+  /** Whether the service may connect to the address: it is public or in an allowed network. */
   mayReach(address: string): boolean {
     return isPublic(address) || this.has(address);
   }
 }
 
-/** Whether the address is one of the public internet. False for what is no IP address. */
+/** Whether the address belongs to the public internet. False for a text that is no IP address. */
 export function isPublic(address: string): boolean {
   const { text, family } = plain(address) ?? {};
   if (text === undefined) return false;
@@ -78,7 +86,7 @@ export function isPublic(address: string): boolean {
   return !blocked.check(text, family);
 }
 
-/** A network such as 10.0.0.0/8 or fd00::/8, or a single address; undefined for anything else. */
+/** Parses a network such as 10.0.0.0/8 or fd00::/8, or a single address. Returns undefined for anything else. */
 export function parseNetwork(text: string): { address: Address; prefix: number } | undefined {
   const [head = "", digits, ...rest] = text.split("/");
   const family = isIP(head);
@@ -90,7 +98,7 @@ export function parseNetwork(text: string): { address: Address; prefix: number }
   return { address: { text: head, family: family === 4 ? "ipv4" : "ipv6" }, prefix };
 }
 
-/** IPv4 inside of IPv6 (mapped, or by the well-known prefix of NAT64) becomes what it means. */
+/** Converts IPv4 inside IPv6 (mapped, or with NAT64's well-known prefix) to IPv4. */
 function plain(address: string): Address | undefined {
   if (isIPv4(address)) return { text: address, family: "ipv4" };
   // A zone names an interface of this machine.
@@ -105,9 +113,9 @@ function plain(address: string): Address | undefined {
   return { text: bytes.join("."), family: "ipv4" };
 }
 
-/** The eight groups of an IPv6 address, in hexadecimal without leading zeros. */
+/** Returns the eight groups of an IPv6 address, in hexadecimal without leading zeros. */
 function groupsOf(address: string): string[] {
-  // The URL parser writes every notation in the one canonical way.
+  // The URL parser converts every notation to the canonical one.
   const canonical = new URL(`http://[${address}]/`).hostname.slice(1, -1);
   const [before = [], after = []] = canonical
     .split("::")
@@ -116,7 +124,7 @@ function groupsOf(address: string): string[] {
   return [...before, ...zeros, ...after];
 }
 
-/** Whether a service that listens on this address is reached from this machine alone. */
+/** Whether only this machine can reach a service that listens on this address. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

@@ -1,9 +1,9 @@
-// The schema of an answer as Bedrock's structured output takes it: a subset of JSON Schema in which every object is
-// closed. docs/refusals.md has the sources.
+// Checks and closes answer schemas for Bedrock's structured output, which accepts a subset of JSON Schema with closed
+// objects. docs/refusals.md has the sources.
 
 type Json = Record<string, unknown>;
 
-/** Keywords of validation that Bedrock refuses wherever they stand. */
+/** Validation keywords that Bedrock refuses anywhere in a schema. */
 const refusedKeywords = [
   ...["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"],
   ...["maxItems", "uniqueItems", "contains", "minContains", "maxContains", "prefixItems", "unevaluatedItems"],
@@ -14,13 +14,13 @@ const refusedKeywords = [
 const formats = ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
 
 export interface SchemaProblem {
-  /** Where it stands, such as `.properties.age.minimum`. */
+  /** Path of the keyword, such as `.properties.age.minimum`. */
   path: string;
-  /** What is wrong, to follow the name of the place. */
+  /** What is wrong, as text after the path. */
   message: string;
 }
 
-/** The first thing in a schema that Bedrock's structured output refuses and that `closedSchema` does not change. */
+/** Returns the first part of a schema that Bedrock's structured output refuses and `closedSchema` does not change. */
 export function outputSchemaProblem(schema: unknown): SchemaProblem | undefined {
   return problemIn(schema, "", schema) ?? cycleIn(schema);
 }
@@ -29,7 +29,7 @@ function problemIn(schema: unknown, path: string, root: unknown): SchemaProblem 
   if (!isObject(schema)) return undefined;
   const refused = refusedKeywords.find((keyword) => keyword in schema && !isIdleBound(schema, keyword));
   if (refused !== undefined) {
-    const instead = refused === "oneOf" ? " Use anyOf." : " Say it in a description, and check the answer.";
+    const instead = refused === "oneOf" ? " Use anyOf." : " Describe the rule in a description, and check the answer.";
     return { path: `${path}.${refused}`, message: `must not be set.${instead}` };
   }
   const { minItems, items, format, enum: values, $ref: ref, allOf, additionalProperties: more } = schema;
@@ -41,13 +41,16 @@ function problemIn(schema: unknown, path: string, root: unknown): SchemaProblem 
     return { path: `${path}.format`, message: `must be one of ${formats.join(", ")}; got ${JSON.stringify(format)}.` };
   }
   if (Array.isArray(values) && values.some((value) => typeof value === "object" && value !== null)) {
-    return { path: `${path}.enum`, message: "must have texts, numbers, booleans and null only." };
+    return { path: `${path}.enum`, message: "must contain only strings, numbers, booleans and null." };
   }
   if (typeof ref === "string" && target(root, ref) === undefined) {
-    return { path: `${path}.$ref`, message: `must point to a place in the schema; got ${JSON.stringify(ref)}.` };
+    return { path: `${path}.$ref`, message: `must refer to a part of the schema; got ${JSON.stringify(ref)}.` };
   }
   if (Array.isArray(allOf) && allOf.some((part) => isObject(part) && (isObjectSchema(part) || "$ref" in part))) {
-    return { path: `${path}.allOf`, message: "must not have objects or references: each object is closed by itself." };
+    return {
+      path: `${path}.allOf`,
+      message: "must not contain objects or references, because each object is closed by itself.",
+    };
   }
   const isMap = more !== undefined && more !== false && !(isOpen(more) && hasProperties(schema));
   if (isMap) {
@@ -62,8 +65,8 @@ function problemIn(schema: unknown, path: string, root: unknown): SchemaProblem 
 }
 
 /**
- * The same schema with every object closed, without the bounds of an integer that only say that JavaScript can hold it.
- * Zod writes those for every integer.
+ * Returns the schema with every object closed. Drops integer bounds that only say that JavaScript can represent the
+ * number. Zod writes those for every integer.
  */
 export function closedSchema(schema: object): object {
   return closed(schema) as object;
@@ -84,7 +87,7 @@ function closed(schema: unknown): unknown {
 const mapKeywords = ["properties", "$defs", "definitions"];
 const listKeywords = ["anyOf", "allOf"];
 
-/** The schemas directly in a schema, with what leads to each. */
+/** Returns the direct subschemas, each with its path. */
 function subschemas(schema: Json): [path: string, schema: unknown][] {
   return Object.entries(schema).flatMap(([key, value]): [string, unknown][] => {
     if (key === "items") return [[".items", value]];
@@ -94,7 +97,10 @@ function subschemas(schema: Json): [path: string, schema: unknown][] {
   });
 }
 
-/** A schema that contains itself cannot be held to. Works without recursion, because references may form a long chain. */
+/**
+ * Returns a problem if a schema contains itself, which no answer can be held to. Works without recursion, because
+ * references may form a long chain.
+ */
 function cycleIn(root: unknown): SchemaProblem | undefined {
   const done = new Set<unknown>();
   const open = new Set<unknown>();
@@ -111,7 +117,7 @@ function cycleIn(root: unknown): SchemaProblem | undefined {
     next.push({ schema, path, isLeft: true });
     const referred = typeof schema.$ref === "string" ? target(root, schema.$ref) : undefined;
     if (referred !== undefined && open.has(referred)) {
-      return { path: `${path}.$ref`, message: "must not lead back to a schema that contains it." };
+      return { path: `${path}.$ref`, message: "must not refer to a schema that contains it." };
     }
     const inner: [string, unknown][] = subschemas(schema);
     if (referred !== undefined) inner.push([".$ref", referred]);
@@ -120,7 +126,7 @@ function cycleIn(root: unknown): SchemaProblem | undefined {
   return undefined;
 }
 
-/** What a reference within the schema points to. */
+/** Returns what a reference within the schema points to. */
 function target(root: unknown, ref: string): unknown {
   if (ref !== "#" && !ref.startsWith("#/")) return undefined;
   let at: unknown = root;
@@ -156,7 +162,7 @@ function hasProperties({ properties }: Json): boolean {
   return isObject(properties) && Object.keys(properties).length > 0;
 }
 
-/** `true` and `{}` say the same as nothing at all. */
+/** Whether `additionalProperties` allows everything. `true` and `{}` mean the same as no keyword. */
 function isOpen(more: unknown): boolean {
   return more === true || (isObject(more) && Object.keys(more).length === 0);
 }

@@ -1,20 +1,23 @@
-// The one canonical form of what is asked, whatever door it came in by. It is what the record stores and what every
-// provider translates from.
+// The canonical form of a request, whichever API it arrived through. The record stores it, and every provider
+// translates from it.
 
 export interface CanonicalRequest {
-  /** As the caller wrote them. What providers need in another form they put into it, such as `normaliseMessages`. */
+  /**
+   * Messages as the caller wrote them. Providers convert them to the form they need, for example with
+   * `normaliseMessages`.
+   */
   messages: Message[];
   system?: string;
-  /** Asks the provider to keep what stands before (tools and `system`) in its prompt cache. */
+  /** Asks the provider to keep everything before this point (tools and `system`) in its prompt cache. */
   systemCachePoint?: CachePoint;
   tools?: Tool[];
-  /** Whether the model may ask for several calls at once. A wish: not sent to models that have no word for it. */
+  /** Whether the model may request several calls at once. A preference: not sent to models that have no such option. */
   parallelToolCalls?: boolean;
   toolChoice?: "auto" | "required" | "none" | { name: string };
-  /** The form that the answer must have; absent means free text. */
+  /** Form that the answer must have. Absent: free text. */
   responseFormat?: ResponseFormat;
   parameters: Parameters;
-  /** Which of the provider's service tiers to run on; absent means its default. Tiers have prices of their own. */
+  /** Service tier of the provider. Absent: its default. Tiers have their own prices. */
   serviceTier?: "default" | "priority" | "flex";
   guardrail?: Guardrail;
 }
@@ -22,18 +25,18 @@ export interface CanonicalRequest {
 export interface Message {
   role: "user" | "assistant";
   content: ContentBlock[];
-  /** The caller wrote a chat's content as a list of parts. Default: a single text was a string. */
+  /** Set if the caller wrote a chat's content as a list of parts. Default: a single text was a string. */
   isList?: true;
 }
 
-/** The result of a tool as one text. */
+/** Returns the result of a tool as one text. */
 export function resultText({ text }: ContentBlock & { type: "tool_result" }): string {
   return typeof text === "string" ? text : text.join("");
 }
 
 /**
- * `arguments` is the text that the model wrote, as in `ToolCall`: parsed and printed again, large integers would change and
- * keys would move. A result is a list of texts where the caller wrote a list of parts.
+ * A part of a message. `arguments` is the model's own text, as in `ToolCall`: parsing and printing would change large
+ * integers and move keys. A tool result is a list of texts if the caller wrote a list of parts.
  */
 export type ContentBlock =
   | { type: "text"; text: string }
@@ -41,9 +44,9 @@ export type ContentBlock =
   | { type: "tool_result"; callId: string; text: string | string[]; isError?: boolean }
   | { type: "cache_point"; cache: CachePoint };
 
-/** Everything before it may be kept by the provider and read again at a lower price; ignored where a model has no cache. */
+/** Lets the provider cache everything before it and read it again at a lower price. Ignored if a model has no cache. */
 export interface CachePoint {
-  /** How long it is kept; absent means the provider's default (five minutes). */
+  /** Lifetime of the cache entry. Absent: the provider's default (five minutes). */
   ttl?: "5m" | "1h";
 }
 
@@ -51,10 +54,10 @@ export type ResponseFormat =
   | { type: "json_object" }
   | { type: "json_schema"; name: string; description?: string; schema: JsonSchema; strict?: boolean };
 
-/** A string is the text of a schema with a number that JavaScript cannot represent. It is sent as it is. */
+/** A string is the text of a schema with a number that JavaScript cannot represent. It is sent verbatim. */
 export type JsonSchema = object | string;
 
-/** A guardrail of the AWS account that input and answer pass through. */
+/** A guardrail of the AWS account that checks input and answer. */
 export interface Guardrail {
   id: string;
   version: string;
@@ -67,29 +70,30 @@ export interface Tool {
   inputSchema: JsonSchema;
 }
 
-/** Absent parameters are left to the model's default. */
+/** Parameters of generation. The model's defaults apply to absent ones. */
 export interface Parameters {
-  /** Sent as `max_tokens`. Always set: an unset maximum would reserve the model's own. */
+  /** Sent as `max_tokens`. Always set, because an unset maximum would reserve the model's own. */
   maxTokens: number;
   temperature?: number;
   topP?: number;
   topK?: number;
   stop?: string[];
-  /** A wish for the same answer to the same request. Not sent to models that have no seeds. */
+  /** Asks for the same answer to the same request. A preference: not sent to models without seeds. */
   seed?: number;
   frequencyPenalty?: number;
   presencePenalty?: number;
-  /** The words differ from model to model, such as `none`, `low` or `max`. */
+  /** Reasoning effort. Values differ from model to model, such as `none`, `low` or `max`. */
   reasoningEffort?: string;
 }
 
 /**
- * The same conversation in the form that Bedrock takes: blank texts and empty messages are dropped, neighbouring
- * messages of one role are merged (each of these is refused with a 400). A cache point marks the end of what stands
- * before it: one that stands before everything marks nothing and is dropped, of several in a row the longest-lived is
- * kept, and one that is alone in its message moves to the end of the message before. Nothing else changes, and the
- * argument is left as it is. The result may be empty or start with the assistant: then there is nothing that could be
- * asked.
+ * Returns the same conversation in the form that Bedrock accepts, and leaves the argument unchanged.
+ * - Drops blank texts and empty messages, and merges adjacent messages of one role. Bedrock refuses each of these with
+ * a 400.
+ * - Drops a cache point at the beginning, because it marks nothing.
+ * - Keeps the longest-lived of adjacent cache points.
+ * - Moves a cache point that is alone in its message to the end of the previous message.
+ * The result may be empty or start with the assistant. Then the conversation cannot be sent.
  */
 export function normaliseMessages(messages: readonly Message[]): Message[] {
   const result: Message[] = [];

@@ -1,18 +1,20 @@
-// Whether a schema is one: by JSON Schema's own description of it, and by what every model takes of an object.
+// Checks whether a schema is valid, by JSON Schema's meta-schema and by what every model requires of objects.
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { quote } from "./errors.ts";
 import type { SchemaProblem } from "./output-schema.ts";
 
 type Json = Record<string, unknown>;
 
-/** Keywords with one schema, a list of schemas or schemas by name. */
+/** Keywords that hold one schema. */
 const oneKeywords = ["items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"];
+/** Keywords that hold a list of schemas. */
 const listKeywords = ["anyOf", "oneOf", "allOf", "prefixItems"];
+/** Keywords that hold schemas by name. */
 const mapKeywords = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 
 /**
- * Returns the first `properties` that is no object of schemas, or `required` that is no list of texts. Works without
- * recursion, because a schema may be nested deeply.
+ * Returns the first `properties` that is no object of schemas, or `required` that is no list of strings. Works without
+ * recursion, because a schema may be deeply nested.
  */
 export function malformedObject(schema: unknown): SchemaProblem | undefined {
   const open: [schema: unknown, path: string][] = [[schema, ""]];
@@ -46,8 +48,8 @@ export function malformedObject(schema: unknown): SchemaProblem | undefined {
 let metaSchema: ValidateFunction | undefined;
 
 /**
- * Returns the first place where a schema is not one of draft 2020-12. The meta-schema is compiled when it is first needed.
- * A schema that is nested too deeply to be checked is let through.
+ * Returns the first part of a schema that violates draft 2020-12. Compiles the meta-schema at the first use. Accepts a
+ * schema that is nested too deeply to be checked.
  */
 export function draftProblem(schema: unknown): SchemaProblem | undefined {
   metaSchema ??= new Ajv2020({ strict: false, validateFormats: false, logger: false }).getSchema(
@@ -65,7 +67,7 @@ export function draftProblem(schema: unknown): SchemaProblem | undefined {
   const parts = names.map((name) => name.replaceAll("~1", "/").replaceAll("~0", "~"));
   const value = parts.reduce<unknown>((at, part) => at?.[part as keyof typeof at], schema);
   const path = parts.map((part) => (/^\d+$/.test(part) ? `[${part}]` : `.${part}`)).join("");
-  return { path, message: `is not JSON Schema draft 2020-12; got ${shown(value)}.` };
+  return { path, message: `must be valid JSON Schema draft 2020-12; got ${shown(value)}.` };
 }
 
 const longestShown = 100;

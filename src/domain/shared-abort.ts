@@ -1,5 +1,5 @@
-// Signals that many operations listen to at once. Node warns of a leak at the eleventh listener; here each operation takes
-// its listener away when it ends, so the number of listeners is that of operations under way.
+// Abort signals with many listeners. Node warns of a leak at the eleventh listener. Here each operation removes its
+// listener when it ends, so there are only as many listeners as running operations.
 import { setMaxListeners } from "node:events";
 
 /** Creates a controller whose signal any number of operations may listen to. */
@@ -9,7 +9,7 @@ export function sharedAbort(): AbortController {
   return controller;
 }
 
-/** Creates a signal that is aborted after a time, in milliseconds, and that any number of operations may listen to. */
+/** Creates a signal that aborts after a time, in milliseconds, and that any number of operations may listen to. */
 export function sharedTimeout(ms: number): AbortSignal {
   const signal = AbortSignal.timeout(ms);
   setMaxListeners(0, signal);

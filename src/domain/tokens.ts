@@ -1,5 +1,5 @@
-// Tokens are what quotas are counted in. Here is the cheap estimate that every submit can afford, and the rule by which
-// texts add up to a request; the exact count runs in a worker thread (see jobs/token-counter.ts).
+// Estimates tokens, the unit of quotas. The estimate is cheap enough for every submit. It also defines how texts add up
+// to a request. The exact count runs in a worker thread (see jobs/token-counter.ts).
 import { type CanonicalRequest, type ContentBlock, resultText } from "./request.ts";
 
 /** Tokens of one call: input (prompt, system, tools) and output (what may be, or was, generated). */
@@ -9,19 +9,19 @@ export interface TokenCount {
 }
 
 /**
- * Tokens that the text will have in a tokenizer of the cl100k family (Llama 3 is one), meant to be rarely too low.
- * One pass, no allocation, no backtracking: the time depends on the length alone. 0 for an empty text only.
+ * Estimates a text's tokens in a tokenizer of the cl100k family (Llama 3 has one). Rarely too low. One pass without
+ * allocation or backtracking: the time depends on the length only. Returns 0 for an empty text only.
  *
- * Measured against cl100k_base: 2,819 prompts in seven languages come out 15 % too high in the median, 1.6 % of them
- * too low and none by more than 15 %; code and Markdown 30 to 40 % too high, JSON 18 %, base64 and hex 10 %.
- * Known to be too low, by up to half: text of nothing but rare Han, Hangul or meaningless Cyrillic characters.
- * Speed: 180 MB/s of English, 340 MB/s of prompts in many languages. All figures: docs/decisions/token-estimate.md.
+ * Measured against cl100k_base: 2,819 prompts in seven languages are 15 % too high in the median. 1.6 % of them are too
+ * low, none by more than 15 %. Code and Markdown are 30 to 40 % too high, JSON 18 %, base64 and hex 10 %. Known to be
+ * too low, by up to half: text of only rare Han, Hangul or meaningless Cyrillic characters. Speed: 180 MB/s for
+ * English, 340 MB/s for prompts in many languages. All figures: docs/decisions/token-estimate.md.
  */
 export function estimateTokens(text: string): number {
   let hundredths = 0;
   let lastCode = -1;
   let lastClass = SPACE;
-  /** Length of the run of letters, digits, spaces or punctuation that the last character belongs to. */
+  /** Length of the run of letters, digits, spaces or punctuation that contains the last character. */
   let run = 0;
   /** Letters since the last change from lower to upper case. */
   let hump = 0;
@@ -39,7 +39,7 @@ export function estimateTokens(text: string): number {
       if (starts) {
         run = 0;
         hump = 0;
-        // Letters and digits in turn are not words: base64, identifiers.
+        // Alternating letters and digits are not words: base64, identifiers.
         hundredths += lastClass === DIGIT ? 115 : 100;
       } else {
         if (code === lastCode && run > 3) hundredths += 50;
@@ -58,7 +58,7 @@ export function estimateTokens(text: string): number {
     } else if (kind === DIGIT) {
       if (lastClass !== DIGIT) {
         run = 0;
-        // A space before a digit is a token of its own, unlike one before a word.
+        // A space before a digit is a token of its own, unlike a space before a word.
         if (lastCode === 0x20) hundredths += 100;
       }
       if (run % 3 === 0) hundredths += 103;
@@ -87,15 +87,15 @@ export function estimateTokens(text: string): number {
   return Math.ceil(hundredths / 100);
 }
 
-/** Input tokens of a request, estimated; see `estimateTokens`. */
+/** Estimates the input tokens of a request; see `estimateTokens`. */
 export function estimateInput(request: CanonicalRequest): number {
   return countInput(request, estimateTokens);
 }
 
 /**
- * Input tokens of a request, given a way to count a text: contents, tools and schemas (as JSON), and the template around
- * them.
- * The template is that of Llama 3: 1 to begin, 5 for each message (the system text is one), 4 for the answer's header.
+ * Counts the input tokens of a request: contents, tools and schemas (as JSON), and the template around them. The
+ * template is Llama 3's: 1 to begin, 5 for each message (system text included), 4 for the answer's header.
+ * @param countText counts the tokens of one text
  */
 export function countInput(request: CanonicalRequest, countText: (text: string) => number): number {
   let tokens = 1 + 4;
@@ -129,14 +129,13 @@ const asciiClass = Uint8Array.from({ length: 128 }, (_, code) => {
   return code < 32 || code === 127 ? CONTROL : PUNCTUATION;
 });
 
-/** What the second, third, ... letter of a word adds: short words are one token, long ones break up. */
+/** Cost of the second, third, ... letter of a word. Short words are one token, long ones are split. */
 const letterCosts = Uint8Array.of(0, 1, 2, 4, 7, 13, 18, 22, 26, 28, 30, 32, 34, 40);
 
 /**
- * By letter, a to z: the letters after it between which a word is rarely cut (in fewer than 12 % of the places where
- * the pair occurs in English, German and code). Any other pair costs most of a token: that is what tells random letters
- * and words of less favoured languages from English. Without it a third of the German prompts came out too low and
- * base64 by 14 %.
+ * For each letter, a to z: letters before which a word is rarely split, in fewer than 12 % of the places where the pair
+ * occurs in English, German and code. Any other pair costs most of a token. That separates random letters and less
+ * common languages from English. Without it a third of the German prompts were too low, and base64 was too low by 14 %.
  */
 const usualFollowers = [
   "bcdfghijklmnprstvwxyz",
@@ -167,13 +166,13 @@ const usualFollowers = [
   "ew",
 ];
 
-/** 1 where the second letter usually follows the first; the index is built from the low five bits, so case is ignored. */
+/** 1 if the second letter usually follows the first. The index uses the low five bits, so case is ignored. */
 const usualPair = new Uint8Array(32 * 32);
 usualFollowers.forEach((followers, first) => {
   for (const second of followers) usualPair[(first + 1) * 32 + (second.charCodeAt(0) & 31)] = 1;
 });
 
-/** Beyond ASCII the cost goes by script: [first code unit, cost of each]. A range ends where the next one begins. */
+/** Costs beyond ASCII by script: [first code unit, cost of each]. A range ends where the next one begins. */
 const scriptCosts: [number, number][] = [
   [0x80, 125], // Latin with accents
   [0x250, 160], // phonetic, combining

@@ -1,11 +1,13 @@
-// The schema of a tool as Bedrock's Converse takes it: its root must be of the type object, and say so.
+// Adapts tool schemas to Bedrock's Converse, which requires a root of type object.
 
 type Json = Record<string, unknown>;
 
 /** Keywords that put alternatives at the root of a schema. */
 const compositions = ["oneOf", "anyOf", "allOf"] as const;
 
-/** The type at the root of a schema that is not an object; undefined if the schema can stand for an object. */
+/**
+ * Returns the type at the root of a schema that is not an object, or undefined if the schema can describe an object.
+ */
 export function wrongRootType(schema: unknown): string | undefined {
   if (!isObject(schema)) return JSON.stringify(schema) ?? "nothing";
   const { type } = schema;
@@ -14,10 +16,10 @@ export function wrongRootType(schema: unknown): string | undefined {
 }
 
 /**
- * The schema with `"type": "object"` at its root, which changes nothing else of it. The arguments of a tool are an object
- * in any case.
- * @param rootComposition whether the model takes `oneOf`, `anyOf` and `allOf` at the root. If not, the root says the same
- *   with a double `not`.
+ * Returns the schema with `"type": "object"` at its root. Its meaning stays the same, because a tool's arguments are
+ * always an object.
+ * @param rootComposition whether the model accepts `oneOf`, `anyOf` and `allOf` at the root. If not, a double `not`
+ * replaces them
  */
 export function withObjectRoot(schema: object, rootComposition = true): object {
   if (!isObject(schema) || wrongRootType(schema) !== undefined) return schema;
@@ -26,7 +28,7 @@ export function withObjectRoot(schema: object, rootComposition = true): object {
   if (rootComposition || composed.length === 0) return typed;
   const rest = Object.fromEntries(Object.entries(typed).filter(([key]) => !composed.includes(key as "oneOf")));
   const moved = Object.fromEntries(composed.map((keyword) => [keyword, typed[keyword]]));
-  // A `not` of the schema's own is kept: both must hold.
+  // Keeps a `not` that the schema already has: both must hold.
   const not = rest.not === undefined ? { not: moved } : { anyOf: [rest.not, { not: moved }] };
   return { ...rest, not };
 }

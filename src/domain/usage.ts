@@ -1,36 +1,38 @@
-// What calls have used, as sums that can be added up: of a time, a key, a model. Pure.
+// Sums up what calls have used, by time, key or model. Pure.
 import { isUnknown } from "./attempts.ts";
 import type { Attempt, Usage } from "./job.ts";
 
 export interface UsageSums {
-  /** Jobs whose first attempt is among those that are counted. */
+  /** Number of jobs whose first attempt is counted. */
   jobs: number;
-  /** Calls that left, or may have. */
+  /** Number of calls that were sent, or may have been. */
   attempts: number;
-  /** Of those, the ones that run or whose result is unknown; they may have been billed. */
+  /** Number of these calls that run or whose result is unknown. They may have been billed. */
   open: number;
-  /** Of those, the ones that used tokens whose price is not known: they are missing from `nanoUsd`. */
+  /** Number of these calls that used tokens of unknown price. `nanoUsd` excludes them. */
   unpriced: number;
-  /** Of those, the ones whose usage is an estimate, because the provider has not reported it. */
+  /** Number of these calls whose usage is an estimate, because the provider reported none. */
   estimated: number;
   input: number;
   output: number;
   cacheRead: number;
   cacheWrite: number;
-  /** Billionths of a US dollar. */
+  /** Cost in billionths of a US dollar. */
   nanoUsd: number;
-  /** The parts of `input`, `output` and `nanoUsd` that are estimates. */
+  /** The estimated part of `input`. */
   estimatedInput: number;
+  /** The estimated part of `output`. */
   estimatedOutput: number;
+  /** The estimated part of `nanoUsd`. */
   estimatedNanoUsd: number;
 }
 
-/** Of one UTC day, tenant, key and model alias. */
+/** Usage of one UTC day, tenant, key and model alias. */
 export interface UsageRow extends UsageSums {
-  /** Whole days since 1970. */
+  /** UTC day in whole days since 1970. */
   day: number;
   tenant: string;
-  /** Absent where there are no keys. */
+  /** Absent if there are no keys. */
   keyId?: string;
   model: string;
 }
@@ -55,12 +57,12 @@ export const usageFields = Object.keys(noUsage) as (keyof UsageSums)[];
 
 const dayMs = 86_400_000;
 
-/** The UTC day of a time in milliseconds since the epoch, as whole days since 1970. */
+/** Returns the UTC day of a time in milliseconds since the epoch, as whole days since 1970. */
 export function usageDay(atMs: number): number {
   return Math.floor(atMs / dayMs);
 }
 
-/** Adds `more` to `sums`, in place. With `sign` -1 it takes `more` away. */
+/** Adds `more` to `sums`, in place. With `sign` -1 it subtracts. */
 export function addUsage(sums: UsageSums, more: UsageSums, sign: 1 | -1 = 1): void {
   for (const field of usageFields) sums[field] += sign * more[field];
 }
@@ -68,15 +70,15 @@ export function addUsage(sums: UsageSums, more: UsageSums, sign: 1 | -1 = 1): vo
 /** What one attempt used. */
 export interface AttemptUsage {
   usage: Usage;
-  /** Billionths of a US dollar; absent if no price is known. */
+  /** Cost in billionths of a US dollar. Absent if no price is known. */
   nanoUsd?: number;
-  /** Whether this is an estimate, because the provider has not reported any usage. */
+  /** Whether this is an estimate, because the provider reported no usage. */
   estimated: boolean;
 }
 
 /**
- * What an attempt used: as the provider reported it, or else its estimate. An attempt without a known result counts at
- * what it reserved until its real usage is known. Undefined if nothing can have been billed.
+ * Returns what an attempt used: as the provider reported it, or else its estimate. An attempt without a known result
+ * counts with its reservation until its real usage is known. Undefined if nothing can have been billed.
  */
 export function attemptUsage(attempt: Pick<Attempt, "reserved" | "reservedNanoUsd" | "end">): AttemptUsage | undefined {
   const { reserved, reservedNanoUsd, end } = attempt;
@@ -84,13 +86,13 @@ export function attemptUsage(attempt: Pick<Attempt, "reserved" | "reservedNanoUs
     const { usage, costNanoUsd, estimated = false } = end;
     return { usage, ...(costNanoUsd !== undefined && { nanoUsd: costNanoUsd }), estimated };
   }
-  // Earlier versions wrote no estimate when they cut a call off.
+  // Earlier versions stored no estimate when they cut off a call.
   if (end && end.result !== "aborted" && end.result !== "unknown") return undefined;
   const usage = { input: reserved.input, output: reserved.output };
   return { usage, ...(reservedNanoUsd !== undefined && { nanoUsd: reservedNanoUsd }), estimated: true };
 }
 
-/** More than any call can use; what earlier versions stored may be anything. */
+/** More than any call can use. Earlier versions may have stored any number. */
 const most = 1e12;
 
 function whole(n: number | undefined): number {
@@ -124,13 +126,13 @@ export function usageOfAttempt(
 }
 
 export interface AttemptsCost {
-  /** Billionths of a US dollar. */
+  /** Cost in billionths of a US dollar. */
   nanoUsd: number;
-  /** The part of `nanoUsd` that is an estimate. */
+  /** The estimated part of `nanoUsd`. */
   estimatedNanoUsd: number;
 }
 
-/** What attempts have cost together; undefined if none used anything, or if one used tokens whose price is not known. */
+/** Returns the total cost of attempts. Undefined if none used anything, or if one used tokens of unknown price. */
 export function costOfAttempts(attempts: readonly Attempt[]): AttemptsCost | undefined {
   let sum: AttemptsCost | undefined;
   for (const attempt of attempts) {
@@ -144,7 +146,7 @@ export function costOfAttempts(attempts: readonly Attempt[]): AttemptsCost | und
   return sum;
 }
 
-/** The same as an outcome says it. */
+/** Returns the total cost in the form that an outcome stores. */
 export function outcomeCost(attempts: readonly Attempt[]): { costNanoUsd?: number; estimatedNanoUsd?: number } {
   const cost = costOfAttempts(attempts);
   if (!cost) return {};

@@ -1,28 +1,28 @@
-// A delivery: the news of the end of a job or batch, on its way to the address that whoever submitted it named. What
-// happens to it is on record as records of their own, of each of which the first one wins:
+// A delivery: the notification that a job or batch ended, on its way to the webhook address from the submission. Its
+// progress is stored as separate records, each written once; the first one wins:
 //
-//   expected (before the job is stored) -> round 0 (the job has ended) -> try 1 -> its end -> try 2 ...
-//                                          round 1 (asked for by hand) -> try n ...
+//     expected (before the job is stored) -> round 0 (the job has ended) -> try 1 -> its end -> try 2 ...
+//                                            round 1 (requested by hand) -> try n ...
 //
-// A try is on record before it is made: whoever writes it makes it. One without an end after a while belonged to a
-// process that died, and the next one is made. The state is derived from these records. Pure.
+// A try is stored before it is made. The process that stores it makes it. A try that has no end after a while belonged
+// to a process that died, and the next one is made. The state is derived from these records. Pure.
 import type { BatchId } from "./batch.ts";
 import type { JobId } from "./ids.ts";
 
-/** What never changes. Either `jobId` or `batchId` is there. */
+/** The constant part of a delivery. Either `jobId` or `batchId` is set. */
 export interface Delivery {
-  /** The `webhook-id` of every try: receivers know by it what they have seen. */
+  /** The `webhook-id` of every try, by which receivers detect repetitions. */
   id: string;
   environment: string;
   tenant: string;
   jobId?: JobId;
   batchId?: BatchId;
   url: string;
-  /** Milliseconds since the epoch; that of the job or batch. */
+  /** Creation time of the job or batch, in milliseconds since the epoch. */
   createdAt: number;
 }
 
-/** From when on it is to be delivered: 0 when the job or batch has ended, others by hand. */
+/** A series of tries. Round 0 begins when the job or batch ends, further rounds are requested by hand. */
 export interface DeliveryRound {
   round: number;
   /** Milliseconds since the epoch. */
@@ -30,12 +30,12 @@ export interface DeliveryRound {
 }
 
 export interface DeliveryTry {
-  /** From 1, over all rounds. */
+  /** Number of the try, from 1, over all rounds. */
   n: number;
   round: number;
   at: number;
   worker: string;
-  /** Absent while it runs, and for ever if the process died. */
+  /** Absent while the try runs, and forever if its process died. */
   end?: TryEnd;
 }
 
@@ -43,39 +43,40 @@ export interface TryEnd {
   at: number;
   delivered: boolean;
   durationMs: number;
-  /** Of HTTP; absent if there was no answer. */
+  /** HTTP status. Absent if there was no response. */
   status?: number;
-  /** Why it was not delivered, for people. */
+  /** Why the delivery failed, for people. */
   error?: string;
-  /** The beginning of the receiver's answer, if it was not delivered. */
+  /** Beginning of the receiver's response, if the delivery failed. */
   excerpt?: string;
-  /** When the next try is due; absent if there is none in this round. */
+  /** When the next try is due. Absent if this round has no more tries. */
   nextAt?: number;
 }
 
 export interface DeliveryHistory {
   delivery: Delivery;
-  /** In the order of their numbers. */
+  /** Rounds in the order of their numbers. */
   rounds: DeliveryRound[];
   tries: DeliveryTry[];
 }
 
 /**
- * - `waiting`    the job or batch has not ended
- * - `pending`    a try is due, or runs
- * - `delivered`  the receiver has confirmed
- * - `failed`     given up
+ * States of a delivery:
+ * - `waiting` the job or batch has not ended
+ * - `pending` a try is due, or runs
+ * - `delivered` the receiver has confirmed
+ * - `failed` all tries of the round failed
  */
 export const deliveryStatuses = ["waiting", "pending", "delivered", "failed"] as const;
 export type DeliveryStatus = (typeof deliveryStatuses)[number];
 
-/** How long a round goes on. */
+/** Duration of a round, in milliseconds. */
 export const roundMs = 24 * 3_600_000;
-/** A try without an end is given up after this: well beyond the longest that a request may take. */
+/** Time after which a try without an end counts as lost, in milliseconds. Well beyond the longest request. */
 export const lostTryMs = 30_000;
 
 const secondMs = 1000;
-/** Waits between the tries of a round; the last one repeats. */
+/** Waits between the tries of a round, in milliseconds. The last one repeats. */
 const delaysMs = [5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800].map((s) => s * secondMs);
 
 export function jobDeliveryId(jobId: JobId): string {
@@ -86,7 +87,7 @@ export function batchDeliveryId(batchId: BatchId): string {
   return `msg_${batchId}`;
 }
 
-/** Where a delivery stands. `nextAt` is when a try may be made, with `pending` only; it may be in the past. */
+/** Returns the state of a delivery. `nextAt` is when a try may be made, with `pending` only. It may be in the past. */
 export function deliveryStatus({ rounds, tries }: DeliveryHistory): { status: DeliveryStatus; nextAt?: number } {
   const round = rounds.at(-1);
   if (!round) return { status: "waiting" };
@@ -98,9 +99,9 @@ export function deliveryStatus({ rounds, tries }: DeliveryHistory): { status: De
 }
 
 /**
- * When to try again after a try that failed; undefined if the round is over.
- * @param tries that the round has had, this one included
- * @param retryAfterMs what the receiver asked for; it makes the wait longer, never shorter
+ * Returns when to try again after a failed try, or undefined if the round is over.
+ * @param tries number of tries in the round, this one included
+ * @param retryAfterMs wait that the receiver asked for. It can only make the wait longer
  * @param random uniform in [0, 1)
  */
 export function nextTryAt(

@@ -1,6 +1,5 @@
-// The port for what happens to jobs while somebody listens: waiters, event streams, and workers that must abort a call
-// because the job ended elsewhere. Delivery is best effort; the store is the truth, so a listener that missed an event
-// finds it there.
+// The port for job events. Waiters, event streams, and workers that must abort a call because the job ended elsewhere
+// subscribe to it. Delivery is best effort. The store is the truth, so a listener that missed an event reads it there.
 import type { JobId } from "../domain/ids.ts";
 import type { JobState } from "../domain/job.ts";
 
@@ -8,8 +7,8 @@ export type JobEvent =
   /** The job reached a state. A final state means that the outcome is stored. */
   | { type: "state"; jobId: JobId; environment: string; state: JobState; at: number }
   /**
-   * Text as it comes. `index` counts the pieces of one attempt from 0. With `pieces` it is that many of them at once, said
-   * again from the first one (`index` 0) for whoever has missed some.
+   * Streamed text. `index` numbers the chunks of one attempt from 0. With `pieces`, the event repeats that many chunks
+   * at once from the first (`index` 0), for listeners that missed some.
    */
   | { type: "tokens"; jobId: JobId; attempt: number; index: number; text: string; pieces?: number }
   /** What was streamed so far is void: another attempt starts from the beginning. */
@@ -18,20 +17,20 @@ export type JobEvent =
 export type JobListener = (event: JobEvent) => void;
 
 export interface EventBus {
-  /** Tells all listeners of the job. Never throws and never waits. */
+  /** Notifies all listeners of the job. Never throws and never waits. */
   publish(event: JobEvent): void;
   /**
-   * Whether anybody here or elsewhere may be listening for the job's tokens; lets the sender skip the work. Of listeners
-   * in other processes it knows, soon after they came, while this process is itself subscribed to the job; that they
-   * left it may learn half a minute late.
+   * Whether any process may be listening for the job's text, so the sender can skip the work otherwise. Listeners in
+   * other processes count soon after they subscribe, if this process is itself subscribed to the job. It may learn half
+   * a minute late that they left.
    */
   hasListeners(jobId: JobId): boolean;
   /**
-   * Calls the listener for every event of the job until the returned function is called, in the order of publishing.
-   * Who wants `states` only is not told of text, and does not count in `hasListeners`: a worker that watches for the
-   * cancellation of its own call must not make itself stream.
-   * @param onJoined called when somebody, here or elsewhere, begins to listen for the job's text, or does so again after
-   *   events may have been lost: soon after, and never before that listener is reached by what is published
+   * Calls the listener for every event of the job, in the order of publishing. Returns a function that unsubscribes.
+   * @param wants `states` skips text events and does not count in `hasListeners`, so a worker that watches for the
+   * cancellation of its own call does not make itself stream. Default: all
+   * @param onJoined called soon after a listener in any process begins to listen for the job's text, or resumes after
+   * events may have been lost. Never called before published events reach that listener
    */
   subscribe(jobId: JobId, listener: JobListener, wants?: "all" | "states", onJoined?: () => void): () => void;
   close(): Promise<void>;

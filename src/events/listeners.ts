@@ -1,4 +1,4 @@
-// Who listens within this process: a set of listeners for each job that somebody listens to. Part of every event bus.
+// The listeners within this process, by job. Every event bus uses it.
 import type { JobId } from "../domain/ids.ts";
 import type { JobEvent, JobListener } from "./event-bus.ts";
 
@@ -12,12 +12,15 @@ export class Listeners {
   readonly #byJob = new Map<JobId, Set<Subscription>>();
   readonly #onError: (error: unknown) => void;
 
-  /** @param onError told of what a listener throws, which reaches neither the publisher nor the other listeners */
+  /**
+   * Creates an empty set of listeners.
+   * @param onError called with errors that listeners throw. They reach neither the publisher nor other listeners
+   */
   constructor(onError: (error: unknown) => void) {
     this.#onError = onError;
   }
 
-  /** Returns the function that takes the listener away again. */
+  /** Adds a listener. Returns the function that removes it. */
   add(jobId: JobId, listener: JobListener, wants: "all" | "states", onJoined?: () => void): () => void {
     const subscription: Subscription = { listener, wants, onJoined };
     const ofJob = this.#byJob.get(jobId) ?? new Set();
@@ -39,7 +42,7 @@ export class Listeners {
     }
   }
 
-  /** Somebody begins to listen for the job's text. */
+  /** Notifies the job's subscribers that a listener for its text has joined. */
   joined(jobId: JobId): void {
     for (const { onJoined } of this.#byJob.get(jobId) ?? []) {
       try {
@@ -54,13 +57,13 @@ export class Listeners {
     return this.#byJob.has(jobId);
   }
 
-  /** Whether somebody listens for the job's text. */
+  /** Whether a listener wants the job's text. */
   wantText(jobId: JobId): boolean {
     for (const { wants } of this.#byJob.get(jobId) ?? []) if (wants === "all") return true;
     return false;
   }
 
-  /** The jobs that somebody listens to. */
+  /** Returns the jobs with listeners. */
   jobs(): IterableIterator<JobId> {
     return this.#byJob.keys();
   }

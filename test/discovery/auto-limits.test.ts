@@ -56,7 +56,7 @@ test("what cannot be read is what was listed last, also in preference to the fal
   expect(found).toEqual([[80, 80]]);
   expect(warnings).toEqual([
     "models.m.deployments[0].quotas[0].limit is auto, but the quotas of us-east-1 cannot be read. " +
-      "servicequotas:ListServiceQuotas cannot be reached: ECONNREFUSED. In force is what AWS listed last.",
+      "servicequotas:ListServiceQuotas cannot be reached: ECONNREFUSED. Sluice uses what AWS listed last.",
   ]);
 });
 
@@ -66,7 +66,7 @@ test("or else the fallback; also for a name that is not listed, and for a quota 
   expect(await read([perMinute({ fallback: 7 })])).toMatchObject({
     found: [[7, 7]],
     warnings: [
-      expect.stringContaining(`AWS lists 0 as "${row}": the account has no such quota. In force is its fallback.`),
+      expect.stringContaining(`AWS lists 0 as "${row}": the account has no such quota. Sluice uses its fallback.`),
     ],
   });
   expect(await read([perMinute({ fallback: 7 })], memoryStore("nonsense"), "brand.new")).toMatchObject({

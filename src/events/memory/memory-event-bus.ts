@@ -1,13 +1,13 @@
-// Events within one process.
+// Job events within one process.
 import type { EventBus } from "../event-bus.ts";
 import { Listeners } from "../listeners.ts";
 
 interface Options {
-  /** Told of what a listener throws, which never reaches the publisher. Default: nobody is. */
+  /** Called with errors that listeners throw. They never reach the publisher. Default: errors are ignored. */
   onListenerError?: (error: unknown) => void;
 }
 
-/** An event bus for a service that is one process. Delivers within `publish`. */
+/** Creates an event bus for a service with one process. Delivers within `publish`. */
 export function createMemoryEventBus({ onListenerError = () => {} }: Options = {}): EventBus {
   const listeners = new Listeners(onListenerError);
   return {
@@ -15,7 +15,7 @@ export function createMemoryEventBus({ onListenerError = () => {} }: Options = {
     hasListeners: (jobId) => listeners.wantText(jobId),
     subscribe(jobId, listener, wants = "all", onJoined?: () => void) {
       const leave = listeners.add(jobId, listener, wants, onJoined);
-      // Whoever subscribes is not told of anything before that is done.
+      // Runs after `subscribe` has returned, so the caller has its result first.
       if (wants === "all") queueMicrotask(() => listeners.joined(jobId));
       return leave;
     },

@@ -1,16 +1,17 @@
-// The channels that this process listens to. Wishes are gathered for one turn of the event loop and sent together: a
-// thousand calls that begin or end at once are two commands. After a reconnect everything is subscribed again.
+// The Redis channels that this process listens to. Collects changes during one iteration of the event loop and sends
+// them together, so a thousand calls that begin or end at once take two commands. Subscribes everything again after a
+// reconnect.
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { reasonOf } from "./event-connection.ts";
 
-/** In one command; a thousand channels are some 60 KB. */
+/** Channels per command. A thousand are about 60 KB. */
 const batchSize = 1000;
 
 interface ChannelsOptions {
   log: Logger;
   onMessage: (channel: string, text: string) => void;
-  /** From now on messages arrive; also told again after a reconnect. */
+  /** Called when messages begin to arrive, and again after each reconnect. */
   onActive: (channel: string) => void;
 }
 
@@ -18,7 +19,7 @@ export class Channels {
   readonly #redis: Redis;
   readonly #options: ChannelsOptions;
   readonly #wanted = new Set<string>();
-  /** What was asked of the present connection. */
+  /** Channels that the current connection was asked for. */
   readonly #asked = new Set<string>();
   readonly #changed = new Set<string>();
   #flushing = false;
@@ -59,7 +60,7 @@ export class Channels {
   #flush(): void {
     const changed = [...this.#changed];
     this.#changed.clear();
-    // When it is ready again everything that is wanted is sent.
+    // When the connection is ready again, everything wanted is subscribed.
     if (this.#redis.status !== "ready") return;
     const open = changed.filter((channel) => this.#wanted.has(channel) && !this.#asked.has(channel));
     const close = changed.filter((channel) => !this.#wanted.has(channel) && this.#asked.has(channel));
@@ -73,7 +74,8 @@ export class Channels {
       await this.#redis.subscribe(...channels);
       for (const channel of channels) if (this.#wanted.has(channel)) this.#options.onActive(channel);
     } catch (error) {
-      // Lost with its connection, which is reported elsewhere and made good after it; or refused, by an ACL perhaps.
+      // Either the connection was lost, which is logged elsewhere and repaired on reconnect, or Redis refused, perhaps
+      // by an ACL.
       if (this.#redis.status !== "ready") return;
       this.#options.log.warn({ reason: reasonOf(error) }, "failed to subscribe to job events");
     }
@@ -81,7 +83,7 @@ export class Channels {
 
   async #unsubscribe(channels: readonly string[]): Promise<void> {
     for (const channel of channels) this.#asked.delete(channel);
-    // What still arrives is ignored, and a connection that is lost has no channels.
+    // Messages that still arrive are ignored, and a lost connection has no channels.
     await this.#redis.unsubscribe(...channels).catch(() => {});
   }
 }

@@ -1,32 +1,31 @@
-// One connection to Redis for events. It never queues commands while Redis is away, comes back by itself (also after a
-// failover, and when the other side is gone without a word), and says in the log once that Redis is away and once that
-// it is back.
+// One connection to Redis for events. Never queues commands while Redis is unreachable. Reconnects by itself, also
+// after a failover or when the other side disappeared silently. Logs each outage once and each recovery once.
 import { Redis } from "ioredis";
 import type { Logger } from "pino";
 
-/** How long the start waits for a first connection. Without one the service starts all the same. */
+/** How long the start waits for a first connection, in milliseconds. Without one the service starts anyway. */
 const firstConnectMs = 2000;
 const longestReconnectMs = 1000;
 
 export interface ConnectionOptions {
-  /** `redis://` or `rediss://`. */
+  /** Address: `redis://` or `rediss://`. */
   url: string;
-  /** What the connection is for; in the log and in Redis' own `CLIENT LIST`. */
+  /** What the connection is for. Shown in the log and in Redis' own `CLIENT LIST`. */
   purpose: string;
   log: Logger;
-  /** How often the connection is asked whether it is alive. */
+  /** Interval between checks whether the connection is alive, in milliseconds. */
   heartbeatMs: number;
-  /** After how long without an answer it is not. */
+  /** Time without an answer after which the connection counts as dead, in milliseconds. */
   timeoutMs: number;
 }
 
 interface Connection {
   redis: Redis;
-  /** Ends it, and the attempts to get it back. */
+  /** Closes the connection and stops reconnecting. */
   close(): void;
 }
 
-/** Resolves when connected, or after 2 s without; what goes on then is in the log. */
+/** Opens a connection. Resolves when connected, or after 2 s without one. Later changes are in the log. */
 export async function connect(options: ConnectionOptions): Promise<Connection> {
   const { url, purpose, log, heartbeatMs, timeoutMs } = options;
   const redis = new Redis(url, {
@@ -40,7 +39,7 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,
     retryStrategy: (tries) => Math.min(longestReconnectMs, 25 * 2 ** Math.min(tries, 10)),
-    // A failover: this address has become a replica. Another connection finds the new primary.
+    // After a failover this address is a replica. A new connection finds the new primary.
     reconnectOnError: (error) => error.message.startsWith("READONLY"),
   });
   reportOutages(redis, purpose, log);
@@ -65,7 +64,7 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
   };
 }
 
-/** Half-open: the other side is gone and nobody said so. A connection that does not answer is replaced. */
+/** Detects half-open connections, whose other side disappeared silently. Replaces a connection that does not answer. */
 function keepWatch(redis: Redis, heartbeatMs: number, onSilence: () => void): () => void {
   let asking = false;
   const heartbeat = setInterval(async () => {
@@ -82,20 +81,24 @@ function keepWatch(redis: Redis, heartbeatMs: number, onSilence: () => void): ()
   return () => clearInterval(heartbeat);
 }
 
-/** Each failed attempt to connect is an error event; hours of them are one line. */
+/** Logs an outage as one line. Each failed attempt to connect is an error event, and an outage may last hours. */
 function reportOutages(redis: Redis, purpose: string, log: Logger): void {
-  let away = false;
+  let isLost = false;
   redis.on("error", (error: Error) => {
-    if (!away) log.warn({ reason: reasonOf(error), purpose }, "lost the connection to Redis; events are not delivered");
-    away = true;
+    if (!isLost)
+      log.warn({ reason: reasonOf(error), purpose }, "lost the connection to Redis; events are not delivered");
+    isLost = true;
   });
   redis.on("ready", () => {
-    if (away) log.info({ purpose }, "reconnected to Redis");
-    away = false;
+    if (isLost) log.info({ purpose }, "reconnected to Redis");
+    isLost = false;
   });
 }
 
-/** The words alone: ioredis hangs the command on its errors, and its arguments may be a prompt or the password. */
+/**
+ * Returns the message only. ioredis attaches the command to its errors, and its arguments may contain a prompt or the
+ * password.
+ */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.message || (error as NodeJS.ErrnoException).code || error.name;

@@ -1,8 +1,8 @@
-// The state of jobs in Redis, for those who look there, as the Python service that Sluice took over from kept it: a hash
-// `job:<uuid>` with `status`, and `prompt` if configured. It is a copy: best effort, never waited for, and nothing here
-// reads it. The store is the truth.
+// Mirrors the state of jobs to Redis for programs that read it there, as the Python service before Sluice did: a hash
+// `job:<uuid>` with `status`, and `prompt` if configured. It is a best-effort copy. Nothing waits for it, and Sluice
+// never reads it. The store is the truth.
 //
-// Per job only the latest state waits to be written, so an outage costs little memory and ends with the right states.
+// Only the latest state per job waits to be written, so an outage costs little memory and ends with correct states.
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { JobId } from "../../domain/ids.ts";
@@ -11,18 +11,22 @@ import type { JobEvent } from "../event-bus.ts";
 import { reasonOf } from "./event-connection.ts";
 
 export interface JobHashSettings {
-  /** Whether jobs have a hash from their submit on, with their prompt. If not, from their first call on, without. */
+  /**
+   * Whether a job has a hash from its submit on, with its prompt. If not, it has one from its first call on, without
+   * its prompt.
+   */
   prompt: boolean;
-  /** How long a hash stays after the last change of its job's state, in seconds. 0: none is written. */
+  /** How long a hash remains after the job's last change of state, in seconds. 0: no hash is written. */
   ttlSeconds: number;
 }
 
-/** Jobs whose latest state is remembered, so that a late `in_progress` does not undo an end. */
+/** Number of jobs whose latest state is remembered, so a late `in_progress` does not replace an end. */
 const maxRemembered = 50_000;
-/** Jobs that wait to be written, all in all, and what their prompts may take. */
+/** Maximum number of jobs that wait to be written. */
 const maxPending = 10_000;
+/** Maximum length of the waiting prompts together, in characters. */
 const maxPendingChars = 16 * 1024 * 1024;
-/** Jobs that are being written. */
+/** Maximum number of jobs that are written at a time. */
 const maxWriting = 1000;
 
 interface Fields {
@@ -49,12 +53,12 @@ export class JobHashes {
     redis.on("ready", () => this.#flushSoon());
   }
 
-  /** Writes that were given up. */
+  /** Number of writes that were given up. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Jobs that were accepted. */
+  /** Records jobs that were accepted. */
   accepted(jobs: readonly Job[]): void {
     if (this.#settings.ttlSeconds === 0 || !this.#settings.prompt) return;
     for (const job of jobs) {
@@ -63,18 +67,18 @@ export class JobHashes {
     }
   }
 
-  /** A job that reached a state. */
+  /** Records a job's new state. */
   changed({ jobId, state }: Extract<JobEvent, { type: "state" }>): void {
     if (this.#settings.ttlSeconds === 0) return;
     const before = this.#latest.get(jobId);
     if (before !== undefined && isFinal(before)) return;
-    // Before its first call a job has a hash only if configured; when it is handed back, it has one that says in_progress.
+    // Before its first call a job has a hash only if configured. A requeued job has one that says in_progress.
     if (state === "queued" && before === undefined && !this.#settings.prompt) return;
     this.#remember(jobId, state);
     this.#put(jobId, { status: state });
   }
 
-  /** Resolves when everything that can be written now is. */
+  /** Resolves when everything that can be written now is written. */
   async idle(): Promise<void> {
     while (this.#redis.status === "ready" && (this.#pending.size > 0 || this.#writing.size > 0)) {
       this.#flush();
@@ -110,7 +114,7 @@ export class JobHashes {
     return fields;
   }
 
-  /** Once per turn of the event loop: a job that begins and ends within one is written once. */
+  /** Flushes once per iteration of the event loop, so a job that begins and ends within one is written once. */
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
@@ -134,17 +138,17 @@ export class JobHashes {
   async #write(jobId: JobId, fields: Fields): Promise<void> {
     const key = `job:${jobId}`;
     try {
-      // Both in one pipeline.
+      // Both commands go into one pipeline.
       await Promise.all([this.#redis.hset(key, fields), this.#redis.expire(key, this.#settings.ttlSeconds)]);
       this.#refused = false;
     } catch (error) {
       if (isRefusal(error)) return this.#giveUp(error);
-      // The connection was lost, perhaps with a later state on its way as well: the latest one counts.
+      // The connection was lost, perhaps with a later state on its way too. The latest state counts.
       this.#put(jobId, { ...fields, status: this.#latest.get(jobId) ?? fields.status, ...this.#pending.get(jobId) });
     }
   }
 
-  /** Redis is there but does not take it: out of memory, or not allowed. Said once, not for each job. */
+  /** Drops a write that Redis refused: out of memory, or not permitted. Logs once, not for each job. */
   #giveUp(error: unknown): void {
     this.#dropped++;
     if (!this.#refused) this.#log.warn({ reason: reasonOf(error) }, "failed to write the state of jobs to Redis");
@@ -152,12 +156,14 @@ export class JobHashes {
   }
 }
 
-/** An answer of Redis, other than that it has become a replica (then the connection is replaced). */
+/**
+ * Whether Redis refused the command. READONLY does not count: Redis became a replica, and the connection is replaced.
+ */
 function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === "ReplyError" && !error.message.startsWith("READONLY");
 }
 
-/** What the user asks: of a conversation all that the user says. */
+/** Returns the user's text. In a conversation that is the text of all user messages. */
 function promptOf({ request }: Job): string {
   const blocks = request.messages.filter(({ role }) => role === "user").flatMap(({ content }) => content);
   return blocks.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n\n");

@@ -1,12 +1,15 @@
-// What goes over a channel: who sent it, then JSON. A process ignores what it sent itself (its own listeners have been
-// told) and what it does not understand (a newer version may run beside it).
+// The format of messages on a channel: the sender, then JSON. A process ignores its own messages, because it has
+// notified its own listeners, and messages that it does not understand, because a newer version may run next to it.
 import type { JobId } from "../../domain/ids.ts";
 import type { JobEvent } from "../event-bus.ts";
 
-/** `wanted`: the sender has listeners for the job's text; `anew`: one of them may have missed what was said so far. */
+/**
+ * A job event or a request for text. `wanted`: the sender has listeners for the job's text. `anew`: one of them may
+ * have missed some of it.
+ */
 export type Message = JobEvent | { type: "wanted"; jobId: JobId; anew?: true };
 
-/** The first characters of every message. */
+/** Number of characters at the start of every message that identify the sender. */
 export const originLength = 8;
 
 const types: ReadonlySet<string> = new Set<Message["type"]>(["state", "tokens", "restart", "wanted"]);
@@ -15,7 +18,7 @@ export function encode(origin: string, message: Message): string {
   return origin + JSON.stringify(message);
 }
 
-/** Undefined for an own message, one of a type that is not known, and one that is none. */
+/** Parses a message. Returns undefined for an own message, an unknown type, and invalid text. */
 export function decode(origin: string, jobId: JobId, text: string): Message | undefined {
   if (text.startsWith(origin)) return undefined;
   try {

@@ -1,7 +1,7 @@
-// Sends messages to whoever listens, or drops them: events are best effort, and whoever publishes one must not wait.
+// Sends messages to subscribers, or drops them: events are best effort, and a publisher must not wait.
 import type { Redis } from "ioredis";
 
-/** Messages that Redis has not confirmed. At 10,000 a second it would have to be silent for a second to fill this. */
+/** Maximum number of messages that Redis has not confirmed. At 10,000 a second, a silent Redis fills it in a second. */
 const maxUnconfirmed = 10_000;
 
 export class Publisher {
@@ -15,12 +15,12 @@ export class Publisher {
     this.#maxUnconfirmed = limit;
   }
 
-  /** Messages that were not sent, or of which nobody knows whether they were. */
+  /** Number of messages that were not sent, or that may not have been. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Sent with all others of this turn of the event loop. */
+  /** Publishes a message, pipelined with all others of this iteration of the event loop. */
   publish(channel: string, message: string): void {
     if (this.#redis.status !== "ready" || this.#unconfirmed.size >= this.#maxUnconfirmed) {
       this.#dropped++;
@@ -35,7 +35,7 @@ export class Publisher {
     this.#unconfirmed.add(sent);
   }
 
-  /** Resolves when everything that was sent is confirmed or given up. */
+  /** Resolves when every sent message is confirmed or given up. */
   async idle(): Promise<void> {
     await Promise.all(this.#unconfirmed);
   }

@@ -1,13 +1,14 @@
-// Events across processes, over Redis pub/sub: a channel for each job that somebody listens to.
+// Events across processes, over Redis pub/sub, with a channel for each job that has listeners.
 //
-// What nobody listens to costs a PUBLISH of some 140 bytes (4 to 6 us here, 2 us there) and is delivered to nobody. One
-// channel per environment would deliver every event to every process instead: at 10,000 jobs a second that is 30,000
-// messages to parse in each. Plain PUBLISH also works on Redis Cluster, whichever node a process is connected to.
+// An event without listeners costs a PUBLISH of some 140 bytes (4 to 6 us here, 2 us in Redis) and is not delivered.
+// One channel per environment would deliver every event to every process: at 10,000 jobs a second, each would parse
+// 30,000 messages. Plain PUBLISH also works on Redis Cluster, whichever node a process is connected to.
 //
-// Text is sent only for jobs that another process wants the text of. Such a process says `wanted` on the job's channel:
-// when it or another of its listeners begins to listen (`anew`: the worker says again what it has said), whenever it
-// hears that a call begins, and every 10 s. Whoever hears it sends text for 30 s from then. So a worker knows without asking, nothing has to be cleaned up after a process that died, and an emptied
-// or replaced Redis makes no difference. The worker hears it because it listens to the job that it runs (for states).
+// Text is sent only for jobs whose text another process wants. Such a process sends `wanted` on the job's channel when
+// a listener subscribes (`anew`: the worker then repeats what it has published), when a call begins, and every 10 s. A
+// process that receives `wanted` sends text for the next 30 s. So a worker knows who listens without asking, a dead
+// process leaves nothing to clean up, and an emptied or replaced Redis makes no difference. The worker receives
+// `wanted` because it listens to the states of the job that it runs.
 import { randomBytes } from "node:crypto";
 import { type Logger, pino } from "pino";
 import { type Clock, systemClock } from "../../domain/clock.ts";
@@ -22,36 +23,37 @@ import { decode, encode, type Message, originLength } from "./messages.ts";
 import { Publisher } from "./publisher.ts";
 
 interface Options {
-  /** `redis://` or `rediss://`. */
+  /** Address: `redis://` or `rediss://`. */
   url: string;
-  /** Begins the name of every channel. Default `sluice:`. */
+  /** Beginning of every channel's name. Default `sluice:`. */
   keyPrefix?: string;
   /** Default: no hashes are written. */
   jobHashes?: JobHashSettings;
   log?: Logger;
   clock?: Pick<Clock, "now">;
-  /** How long a `wanted` counts; it is repeated three times as often. Default 30,000. */
+  /** How long a `wanted` counts, in milliseconds. It is repeated three times in that period. Default 30,000. */
   wantedMs?: number;
-  /** How often each connection is asked whether it is alive, and how long it may take to answer. Default 5,000 both. */
+  /** Interval between checks whether each connection is alive, in milliseconds. Default 5,000. */
   heartbeatMs?: number;
+  /** Time without an answer after which a connection counts as dead, in milliseconds. Default 5,000. */
   timeoutMs?: number;
-  /** Messages that may be on their way to Redis; further ones are dropped. Default 10,000. */
+  /** Maximum number of unconfirmed messages; more are dropped. Default 10,000. */
   maxUnconfirmed?: number;
 }
 
 export interface RedisEventBus extends EventBus {
-  /** Told of jobs that were accepted, for their hashes. Never throws and never waits. */
+  /** Records accepted jobs for their hashes. Never throws and never waits. */
   accepted(jobs: readonly Job[]): void;
-  /** Events and hashes that did not reach Redis since the start. */
+  /** Returns the number of events and hashes since the start that did not reach Redis. */
   dropped(): number;
 }
 
-/** How long closing waits for the last events to be confirmed. */
+/** How long closing waits for the last events to be confirmed, in milliseconds. */
 const closeWithinMs = 2000;
 
 /**
- * Two connections: one that listens and one that sends. Never rejects because Redis is away: listeners in this process
- * are told without it, and the rest begins when it is there.
+ * Creates an event bus with two connections: one listens, one sends. Never rejects if Redis is unreachable: it still
+ * notifies listeners in this process, and the rest begins when Redis is reachable.
  */
 export async function createRedisEventBus(options: Options): Promise<RedisEventBus> {
   const { url, keyPrefix = "sluice:", clock = systemClock, log = pino({ level: "silent" }) } = options;
@@ -62,7 +64,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
   const [outgoing, incoming] = await Promise.all([connection("events-out"), connection("events-in")]);
 
   const listeners = new Listeners((error) => log.error({ err: error }, "caught an error in a listener of job events"));
-  /** Until when other processes want the text of a job that this one listens to; by the monotonic clock. */
+  /** Until when other processes want the text of a job that this one listens to, by the monotonic clock. */
   const wantedUntil = new Map<JobId, number>();
   const publisher = new Publisher(outgoing.redis, options.maxUnconfirmed);
   const hashes = options.jobHashes && new JobHashes(outgoing.redis, options.jobHashes, log);
@@ -70,7 +72,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
     log,
     onMessage: (channel, text) => {
       const message = decode(origin, jobOf(channel), text);
-      if (message) hear(message);
+      if (message) receive(message);
     },
     onActive: (channel) => announceWanted(jobOf(channel), { anew: true }),
   });
@@ -79,7 +81,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
   };
   const repeatWanted = setInterval(announceAllWanted, wantedMs / 3);
   repeatWanted.unref();
-  // The other connection may be back first, and what it gave reason to say was dropped then.
+  // The other connection may be ready first. What it announced until now was dropped.
   outgoing.redis.on("ready", announceAllWanted);
   let closed: Promise<void> | undefined;
 
@@ -95,16 +97,16 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
     if (listeners.wantText(jobId)) send({ type: "wanted", jobId, ...anew });
   }
 
-  function hear(message: Message): void {
+  function receive(message: Message): void {
     if (message.type === "wanted") {
       if (!listeners.has(message.jobId)) return;
-      // The one that said `anew` may have been sent before this process listened.
+      // The `wanted` with `anew` may have been sent before this process listened.
       const joined = message.anew || !wantedElsewhere(message.jobId);
       wantedUntil.set(message.jobId, clock.now() + wantedMs);
       if (joined) listeners.joined(message.jobId);
       return;
     }
-    // A call begins; whoever makes it may not have listened when this process said that it wants the text.
+    // A call begins. Its worker may not have listened yet when this process announced that it wants the text.
     if (message.type === "restart" || (message.type === "state" && message.state === "in_progress")) {
       announceWanted(message.jobId);
     }
@@ -141,7 +143,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
       if (first) channels.open(prefix + jobId);
       else if (wants === "all") {
         announceWanted(jobId, { anew: true });
-        // Whoever makes the call may be in this process.
+        // The worker of the call may be in this process.
         queueMicrotask(() => listeners.joined(jobId));
       }
       return () => {
