@@ -38,7 +38,7 @@ export class Deadlines {
   #total: NodeJS.Timeout;
   #silence: NodeJS.Timeout | undefined;
   /** When the last event came, or else the request was sent. */
-  #heardAt: number;
+  #lastEventAt: number;
   #streaming = false;
   #waking = false;
   #stopped = false;
@@ -51,7 +51,7 @@ export class Deadlines {
     this.#caller = signal;
     signal.addEventListener("abort", this.#abort, { once: true });
     const sentAt = now();
-    this.#heardAt = sentAt;
+    this.#lastEventAt = sentAt;
     this.#total = setTimeout(() => {
       if (this.#wasFrozen(sentAt, timeouts.totalMs)) {
         this.#total = setTimeout(() => this.#expire("total", timeouts.totalMs), wakingMs);
@@ -61,9 +61,9 @@ export class Deadlines {
   }
 
   /** An event has come. */
-  heard(): void {
+  onEvent(): void {
     if (this.#stopped) return;
-    this.#heardAt = this.#now();
+    this.#lastEventAt = this.#now();
     if (this.#streaming && !this.#waking) {
       this.#silence?.refresh();
       return;
@@ -83,7 +83,7 @@ export class Deadlines {
 
   #awaitEvent(limit: "firstByte" | "idle", afterMs: number): void {
     this.#silence = setTimeout(() => {
-      if (this.#wasFrozen(this.#heardAt, afterMs)) {
+      if (this.#wasFrozen(this.#lastEventAt, afterMs)) {
         this.#waking = true;
         this.#silence = setTimeout(() => this.#expire(limit, afterMs), wakingMs);
       } else this.#expire(limit, afterMs);

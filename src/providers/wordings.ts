@@ -30,11 +30,11 @@ export interface Wording {
   source: string;
 }
 
-const billing = "The account has no credit left or may not spend more: see to its billing.";
+const billing = "The account has no credit left or has reached its spending limit. Check its billing.";
 /** An adapter that knows more about the key or the model says more. */
 export const adviceOnKey = "Check the deployment's API key.";
 export const adviceOnModel = "Check the deployment's modelId, and that the account may use the model.";
-const account = "Ask the provider about the account, or use the credentials of another.";
+const account = "Ask the provider about the account, or use the credentials of another account.";
 
 export const wordings: readonly Wording[] = [
   // ---------------------------------------------------------------- how long the prompt may be
@@ -262,7 +262,7 @@ export const wordings: readonly Wording[] = [
   {
     cause: "account",
     pattern: /(country|region|territory|location)\b.{0,40}\bnot (supported|available|allowed)|unsupported_country/i,
-    advice: "The provider does not serve the place that the calls come from.",
+    advice: "The provider does not serve the country or region that the calls come from.",
     example: "Country, region, or territory not supported",
     source: "OpenAI with 403; Gemini with 400: User location is not supported for the API use",
   },
@@ -270,7 +270,7 @@ export const wordings: readonly Wording[] = [
     cause: "account",
     pattern:
       /virtual network|firewall rules?|public (network )?access is disabled|ip address.{0,40}not (allowed|authorized|whitelisted)/i,
-    advice: "Let the provider's firewall accept calls from this machine.",
+    advice: "Allow this machine in the provider's firewall.",
     example: "Access denied due to Virtual Network/Firewall rules.",
     source: "Azure with 403: Azure-Samples/azure-sql-db-chatbot#3",
   },
@@ -285,7 +285,7 @@ export const wordings: readonly Wording[] = [
   {
     cause: "account",
     pattern: /^\W*operation not allowed\W*$/im,
-    advice: "AWS has not enabled Bedrock for this account: check its payment method and open a support case with AWS.",
+    advice: "AWS has not enabled Bedrock for this account. Check its payment method and open a support case with AWS.",
     example: "Operation not allowed",
     source: "Bedrock with 400: aws/aws-cli#8717, langgenius/dify#7488, langchain-ai/langchain#19215",
   },
@@ -293,8 +293,7 @@ export const wordings: readonly Wording[] = [
     cause: "account",
     pattern:
       /\baccount\b.{0,20}\b(is |are )?not (authorized|allowed|permitted|entitled|eligible|enabled|onboarded|subscribed)/i,
-    advice:
-      "Check that the account has access to the model in this region; otherwise open a support case with the provider.",
+    advice: "Check that the account has access to the model in this region, or open a support case with the provider.",
     example: "Your account is not authorized to invoke this API operation.",
     source: "Bedrock with 400 and 403: aws-samples/amazon-bedrock-audio-summarizer#3, aws-samples/bedrock-chat#471",
   },

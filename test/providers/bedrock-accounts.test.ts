@@ -122,7 +122,7 @@ test("a profile that is not there", async () => {
   expect(await failureOf(ask(providerOf({ profile: "reserach" })))).toMatchObject({
     ...misconfigured,
     message: expect.stringMatching(
-      /^The AWS profile "reserach" gives no credentials \(.*\)\. Check .* aws sso login --profile reserach\.$/,
+      /^The AWS profile "reserach" provides no credentials \(.*\)\. Check .* aws sso login --profile reserach$/,
     ),
   });
 });
@@ -134,7 +134,7 @@ test("a role that may not be assumed", async () => {
   expect(failure).toMatchObject({
     ...misconfigured,
     message: expect.stringMatching(
-      /^The role \S+role\/one cannot be assumed \(AccessDenied: .*not authorized.*\)\. Allow sts:AssumeRole on it/,
+      /^The role \S+role\/one cannot be assumed \(AccessDenied: .*not authorized.*\)\. Allow the credentials to call sts:AssumeRole on it/,
     ),
   });
 });
@@ -155,7 +155,7 @@ test("expired credentials; the renewed ones are found without a restart", async 
   fake.respond(refused(403, "ExpiredTokenException", "The security token included in the request is expired"));
   expect(await failureOf(ask(provider))).toMatchObject({
     ...misconfigured,
-    message: "The AWS credentials have expired: renew them (for a profile with SSO: aws sso login).",
+    message: "The AWS credentials have expired. Renew them (for a profile with SSO, run aws sso login).",
   });
   writeProfile("research", "AKIANEW");
   fake.respond((res, req) => {
@@ -185,7 +185,7 @@ test.each([
   );
   expect(await failureOf(ask(provider))).toMatchObject({
     ...misconfigured,
-    message: expect.stringMatching(/this machine's clock is wrong by minutes; set it\.$/),
+    message: expect.stringMatching(/this machine's clock is wrong by minutes\. Set the clock\.$/),
   });
   // The SDK has learned the difference: the next try is signed with AWS's time.
   fake.respond((res, req) => {
@@ -213,6 +213,6 @@ test("a region that does not exist", async () => {
   expect(await failureOf(ask(provider))).toMatchObject({
     ...misconfigured,
     message:
-      "The address of Bedrock in us-east-9 is not known. Check that Bedrock exists in the region us-east-9, and the network.",
+      "The host name of Bedrock in us-east-9 cannot be resolved. Check the network, and that Bedrock exists in the region us-east-9.",
   });
 });

@@ -32,17 +32,32 @@ test.each([keys, session])("right keys are taken %#", async (credentials) => {
 });
 
 const cases: [string, SimulatorOptions, ProviderOptions["credentials"], RegExp][] = [
-  ["an unknown access key", {}, { ...keys, accessKeyId: "AKIAOTHEROTHER123456" }, /does not know these credentials/],
+  [
+    "an unknown access key",
+    {},
+    { ...keys, accessKeyId: "AKIAOTHEROTHER123456" },
+    /does not recognize these credentials/,
+  ],
   ["a wrong session token", {}, { ...session, sessionToken: "a-wrong-token" }, /session token/],
-  ["a wrong secret", {}, { ...keys, secretAccessKey: "a-wrong-secret" }, /check the secret access key/],
+  ["a wrong secret", {}, { ...keys, secretAccessKey: "a-wrong-secret" }, /Check the secret access key/],
   [
     "an expired session",
     { verifySignatures: { ...session, expired: true } },
     session,
-    /^The AWS credentials have expired: renew them/,
+    /^The AWS credentials have expired\. Renew them/,
   ],
-  ["a clock ten minutes behind", later(600_000), keys, /^AWS refused the time of the signature: this machine's clock/],
-  ["a clock ten minutes ahead", later(-600_000), keys, /^AWS refused the time of the signature: this machine's clock/],
+  [
+    "a clock ten minutes behind",
+    later(600_000),
+    keys,
+    /^AWS refused the time of the signature, because this machine's clock/,
+  ],
+  [
+    "a clock ten minutes ahead",
+    later(-600_000),
+    keys,
+    /^AWS refused the time of the signature, because this machine's clock/,
+  ],
 ];
 
 test.each(cases)("%s", async (_, options, credentials, says) => {
@@ -60,7 +75,7 @@ test("a bearer key that is not valid", async () => {
   await start({ bearerKeys: ["the-right-one"] }, undefined);
   const failure = await failureOf(ask(provider));
   expect(failure).toMatchObject({ kind: "misconfigured", maybeBilled: false });
-  expect(failure.message).toMatch(/^Bedrock did not accept the API key: check AWS_BEARER_TOKEN_BEDROCK/);
+  expect(failure.message).toMatch(/^Bedrock did not accept the API key\. Check AWS_BEARER_TOKEN_BEDROCK/);
   expect(failure.message).not.toContain("a-wrong-bearer-key");
   expect(simulator.callCount).toBe(1);
 });

@@ -160,13 +160,13 @@ const refusals: Row[] = [
       "Model use case details have not been submitted for this account. Fill out the Anthropic use case details form.",
     ),
     misconfigured,
-    /use case details.*Fill in the form/,
+    /use case details.*Submit the use case form/,
   ],
   [
     "B3: an account that may not call Bedrock, with 400",
     invalid("Operation not allowed"),
     misconfigured,
-    /^Operation not allowed\. AWS has not enabled Bedrock for this account: .*support case/,
+    /^Operation not allowed\. AWS has not enabled Bedrock for this account\. .*support case/,
   ],
   [
     "B3: an account that is not authorized, with 400",
@@ -205,7 +205,7 @@ const refusals: Row[] = [
     "RequestExpired",
     error("RequestExpired", "Request has expired.", { status: 400 }),
     misconfigured,
-    /^AWS says that the request has expired: this machine's clock/,
+    /^AWS reports that the request has expired, because this machine's clock/,
   ],
   [
     "SignatureDoesNotMatch, whose message quotes the request",
@@ -215,13 +215,13 @@ const refusals: Row[] = [
       { status: 403 },
     ),
     misconfigured,
-    /^AWS refused the signature: check the secret access key, and that this machine's clock is right\.$/,
+    /^AWS refused the signature\. Check the secret access key, and that this machine's clock is correct\.$/,
   ],
   [
     "ExpiredToken",
     error("ExpiredToken", "The security token included in the request is expired", { status: 400 }),
     misconfigured,
-    /expired: renew/,
+    /expired\. Renew/,
   ],
   ["413", error("RequestEntityTooLarge", "Too large", { status: 413 }), rejected, /larger than Bedrock accepts/],
   ["MalformedHttpRequest", error("MalformedHttpRequestException", "Malformed", { status: 400 }), rejected],
@@ -412,7 +412,7 @@ describe("in the stream", () => {
     ["a connection that is reset", { kind: "reset", afterEvents: 3 }, unknownEnd, /lost.*ECONNRESET/],
     ["half a frame", { kind: "truncated_frame", afterEvents: 3 }, unknownEnd, /cut off/],
     ["half a first frame", { kind: "truncated_frame" }, unknownEnd],
-    ["a wrong checksum", { kind: "bad_checksum", afterEvents: 3 }, unknownEnd, /not one of Bedrock's/],
+    ["a wrong checksum", { kind: "bad_checksum", afterEvents: 3 }, unknownEnd, /not in Bedrock's format/],
     [
       "an end between two frames",
       { kind: "early_end", afterEvents: 3 },
@@ -457,7 +457,7 @@ describe("in the stream", () => {
 describe("an answer in one piece", () => {
   const rows: Row[] = [
     ["that stops in its middle", { kind: "early_end" }, unknownEnd],
-    ["that is not JSON", { kind: "bad_checksum" }, unknownEnd, /not one of Bedrock's/],
+    ["that is not JSON", { kind: "bad_checksum" }, unknownEnd, /not in Bedrock's format/],
     ["whose connection is reset", { kind: "reset", afterEvents: 0 }, unknownEnd, /ECONNRESET/],
     [
       "a filter",

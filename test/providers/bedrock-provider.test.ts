@@ -285,7 +285,7 @@ describe("connections that break", () => {
     await once(server, "close");
     const failure = await failureOf(ask(open({}, `http://127.0.0.1:${port}`)));
     expect(failure).toMatchObject({ kind: "capacity", maybeBilled: false });
-    expect(failure.message).toMatch(new RegExp(`No connection to http://127.0.0.1:${port} .*ECONNREFUSED`));
+    expect(failure.message).toMatch(new RegExp(`Could not connect to http://127.0.0.1:${port} .*ECONNREFUSED`));
   });
 });
 

@@ -11,7 +11,7 @@ test("each event starts the idle time anew", () => {
   const deadlines = new Deadlines(timeouts, never, true);
   vi.advanceTimersByTime(99);
   for (let event = 0; event < 20; event++) {
-    deadlines.heard();
+    deadlines.onEvent();
     vi.advanceTimersByTime(9);
   }
   expect(deadlines.signal.aborted).toBe(false);
@@ -22,7 +22,7 @@ test("each event starts the idle time anew", () => {
 test("events do not prolong the total", () => {
   const deadlines = new Deadlines(timeouts, never, true);
   for (let ms = 0; ms < 1_000; ms += 5) {
-    deadlines.heard();
+    deadlines.onEvent();
     vi.advanceTimersByTime(5);
   }
   expect(deadlines.expired).toEqual({ limit: "total", afterMs: 1_000 });
@@ -31,10 +31,10 @@ test("events do not prolong the total", () => {
 test.each([0, 1])("nothing is left behind when the call is over (after %i events)", (events) => {
   const caller = new AbortController();
   const deadlines = new Deadlines(timeouts, caller.signal, true);
-  for (let event = 0; event < events; event++) deadlines.heard();
+  for (let event = 0; event < events; event++) deadlines.onEvent();
   deadlines.stop();
   expect(vi.getTimerCount()).toBe(0);
-  deadlines.heard();
+  deadlines.onEvent();
   expect(vi.getTimerCount()).toBe(0);
   caller.abort();
   expect(deadlines.signal.aborted).toBe(false);
@@ -56,19 +56,19 @@ test.each([
   let frozenMs = 0;
   const start = Date.now();
   const deadlines = new Deadlines(timeouts, never, true, () => Date.now() - start + frozenMs);
-  for (let event = 0; event < events; event++) deadlines.heard();
+  for (let event = 0; event < events; event++) deadlines.onEvent();
   frozenMs = 60_000;
   vi.advanceTimersByTime(1_000);
   expect(deadlines.signal.aborted).toBe(false);
   // The answer was there: the usual limit holds again.
-  deadlines.heard();
+  deadlines.onEvent();
   frozenMs = 60_000;
   vi.advanceTimersByTime(10);
   expect(deadlines.expired).toEqual({ limit: "idle", afterMs: 10 });
 
   frozenMs = 0;
   const silent = new Deadlines(timeouts, never, true, () => Date.now() - start + frozenMs);
-  for (let event = 0; event < events; event++) silent.heard();
+  for (let event = 0; event < events; event++) silent.onEvent();
   frozenMs = 60_000;
   vi.advanceTimersByTime(10_000);
   expect(silent.expired?.limit).toBe(limit);

@@ -229,7 +229,7 @@ const rows: Row[] = [
     of: "403",
     answer: refusal(403, { message: "Country not supported" }),
     failure: misconfigured,
-    says: /Country not supported\. .*place that the calls come from/,
+    says: /Country not supported\. .*country or region that the calls come from/,
   },
   {
     of: "404 of a model",
@@ -257,13 +257,13 @@ const rows: Row[] = [
   {
     of: "a redirect",
     answer: plain(301, "text/plain", "", { location: "http://elsewhere" }),
-    failure: { ...unclear, advice: expect.stringMatching(/Redirects are not followed/) },
+    failure: { ...unclear, advice: expect.stringMatching(/^Correct baseUrl\..* does not follow redirects/) },
   },
   {
     of: "JSON that is no completion",
     answer: json(200, { status: "ok" }),
     failure: { ...unclear, code: "model_unavailable", advice: expect.stringMatching(/baseUrl/) },
-    says: /no chat completion/,
+    says: /not a chat completion/,
   },
   {
     of: "max_tokens that is called otherwise",

@@ -100,7 +100,7 @@ test.each([
     openai.stream([{ error: { message: "Invalid model input xyz", code: 400 } }]),
     "Invalid model input xyz",
   ],
-  ["HTTP 200 without choices", openai.json(200, { choices: null }), /no chat completion/],
+  ["HTTP 200 without choices", openai.json(200, { choices: null }), /not a chat completion/],
   ["a redirect", openai.plain(302, "text/plain", "Gone there.", { location: "http://elsewhere" }), "Gone there."],
   ["405", openai.plain(405, "text/plain", "Not so."), "Not so."],
 ])("B1: poison that is answered with %s fails; the others are served", async (_, refusal, words) => {
@@ -158,7 +158,7 @@ test.each([
     oneRegion,
     /Check that the account has access to the model/,
   ],
-  ["B4: no credit", "Your credit balance is too low to access the Anthropic API.", oneServer, /see to its billing/],
+  ["B4: no credit", "Your credit balance is too low to access the Anthropic API.", oneServer, /Check its billing/],
   ["B4: a key that is not valid", "API key not valid. Please pass a valid API key.", oneServer, /apiKeyEnv/],
   ["unknown words with 403", "Go away.", oneServer, /does not allow the call/],
 ])("%s, for every call: out of service, and no job fails", async (what, words, models, advice) => {

@@ -97,14 +97,14 @@ const rows: [
     refusal(403, "ExpiredTokenException", "The security token included in the request is expired"),
     {},
     "out_of_service",
-    /^The AWS credentials have expired: renew them/,
+    /^The AWS credentials have expired\. Renew them/,
   ],
   [
     "missing credentials",
     undefined,
     { profile: "nowhere" },
     "out_of_service",
-    /^The AWS profile "nowhere" gives no credentials/,
+    /^The AWS profile "nowhere" provides no credentials/,
   ],
   [
     "a clock 10 minutes off",
@@ -115,21 +115,21 @@ const rows: [
     ),
     {},
     "out_of_service",
-    /this machine's clock is wrong by minutes; set it\.$/,
+    /this machine's clock is wrong by minutes\. Set the clock\.$/,
   ],
   [
     "a proxy that answers HTML",
     html(200),
     {},
     "cooling_down",
-    /^Something on the way answered HTTP 200 with an HTML page\. A proxy, .*/,
+    /^The response was an HTML page with HTTP 200\. A proxy, .*/,
   ],
   [
     "a region that does not exist",
     undefined,
     { region: "us-east-9", endpoint: undefined },
     "out_of_service",
-    /^The address of Bedrock in us-east-9 is not known\. Check that Bedrock exists in the region us-east-9/,
+    /^The host name of Bedrock in us-east-9 cannot be resolved\. Check the network, and that Bedrock exists in the region us-east-9/,
   ],
 ];
 

@@ -26,11 +26,11 @@ export function adviceFor(message: string, deployment: Deployment): string | und
     return "Set streaming: false for the deployment.";
   }
   if (/tool use in streaming mode/i.test(message)) {
-    return `With streamingTools: false under catalogue.${modelId} such calls are not streamed.`;
+    return `Set streamingTools: false under catalogue.${modelId}, so that such calls are not streamed.`;
   }
   if (/access to .* models? is not allowed/i.test(message)) return insteadOf(deployment);
   if (/use case details/i.test(message)) {
-    return "Fill in the form for this model's provider in the Bedrock console; access takes some minutes to follow.";
+    return "Submit the use case form of this model's provider in the Bedrock console. Access follows after some minutes.";
   }
   if (/maximum tokens you requested exceeds/i.test(message)) {
     return "Lower the job's max_tokens, or the model's maxOutputTokens in the configuration.";

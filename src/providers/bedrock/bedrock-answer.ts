@@ -151,11 +151,7 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
   let finishReason: FinishReason;
   switch (stopReason) {
     case undefined:
-      return fail(
-        "transient",
-        "unknown_end",
-        "The provider stopped before the answer was complete; what came is not an answer.",
-      );
+      return fail("transient", "unknown_end", "The provider stopped before the answer was complete.");
     case "max_tokens":
       finishReason = "length";
       break;
@@ -169,7 +165,7 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
     case "malformed_model_output":
       return fail("transient", "malformed_output", "The model's output was malformed.");
     case "malformed_tool_use":
-      return fail("transient", "malformed_output", "The model asked for a tool in a malformed way.");
+      return fail("transient", "malformed_output", "The model's tool call was malformed.");
     case "model_context_window_exceeded":
       return fail("permanent", "context_exceeded", "Prompt and answer do not fit into the model's context window.");
     // end_turn and stop_sequence. A reason that is new to us comes with a complete answer too, which has been paid for.
@@ -177,7 +173,7 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
       finishReason = "stop";
   }
   if (received.isMalformed || (stopReason === "tool_use" && text === "" && received.toolUses.length === 0)) {
-    return fail("transient", "malformed_output", "The provider's answer has no message, or holds something else.");
+    return fail("transient", "malformed_output", "The provider's answer contains no message, or a malformed one.");
   }
   const toolCalls = received.toolUses.map(
     ({ id, name, arguments: text }): ToolCall => ({

@@ -82,18 +82,18 @@ function noSource(profile: string | undefined, error: SdkError): string {
     );
   }
   return (
-    `The AWS profile "${profile}" gives no credentials (${redact(error.message)}). Check that ~/.aws/config or ` +
-    `~/.aws/credentials has it; if it uses single sign-on: aws sso login --profile ${profile}.`
+    `The AWS profile "${profile}" provides no credentials (${redact(error.message)}). Check that ~/.aws/config or ` +
+    `~/.aws/credentials defines it. If it uses single sign-on, run: aws sso login --profile ${profile}`
   );
 }
 
 function notAssumed(roleArn: string, error: SdkError): string {
   if (/^expiredtoken/i.test(error.name)) {
-    return `The role ${roleArn} cannot be assumed: the credentials that would assume it have expired. Renew them.`;
+    return `The role ${roleArn} cannot be assumed, because the credentials for it have expired. Renew them.`;
   }
   const words = error.code ?? `${error.name}: ${redact(error.message)}`;
   return (
-    `The role ${roleArn} cannot be assumed (${words}). Allow sts:AssumeRole on it to the credentials that assume it, and ` +
-    "check the role's trust policy and the deployment's externalId."
+    `The role ${roleArn} cannot be assumed (${words}). Allow the credentials to call sts:AssumeRole on it, and check ` +
+    "its trust policy and the deployment's externalId."
   );
 }

@@ -80,11 +80,11 @@ function classifyError(error: SdkError, deployment: Deployment, guardrail: boole
   if (transport) return transport;
   const known = knownCause(`${name}\n${message}`, status);
   return known
-    ? judgeByWords(known, status, message, deployment, guardrail)
+    ? classifyByWords(known, status, message, deployment, guardrail)
     : classifyByStatus(status, message, deployment);
 }
 
-function judgeByWords(
+function classifyByWords(
   { cause, advice }: Pick<Wording, "cause" | "advice">,
   status: number | undefined,
   message: string,
@@ -125,7 +125,7 @@ function classifyByStatus(status: number | undefined, message: string, deploymen
     case 404:
       return unclear(adviceOnAccess(status, deployment));
     case 408:
-      return maybeBilled("The model took longer than its time limit: a lower max_tokens may help.");
+      return maybeBilled("The model exceeded its time limit. A lower max_tokens may help.");
     case 413:
       return permanent("provider_rejected", "The request is larger than Bedrock accepts.");
     case 424:
@@ -188,36 +188,37 @@ const credentialProblems: CredentialProblem[] = [
   {
     names: /^expiredtoken/,
     isClock: false,
-    words: "The AWS credentials have expired: renew them (for a profile with SSO: aws sso login).",
+    words: "The AWS credentials have expired. Renew them (for a profile with SSO, run aws sso login).",
   },
   {
     names: /^(unrecognizedclient|invalidclienttokenid|missingauthenticationtoken)/,
     isClock: false,
-    words: "AWS does not know these credentials: check the access key, the session token and the account's Region.",
+    words:
+      "AWS does not recognize these credentials. Check the access key, the session token and the account's Region.",
   },
   {
     names: /^(requestexpired|requesttimetooskewed)/,
     isClock: true,
-    words: "AWS says that the request has expired: this machine's clock is wrong by minutes; set it.",
+    words: "AWS reports that the request has expired, because this machine's clock is wrong by minutes. Set the clock.",
   },
   {
     names: /^(invalidsignature|signaturedoesnotmatch)/,
     messages: /signature (expired|not yet current)/i,
     isClock: true,
-    words: "AWS refused the time of the signature: this machine's clock is wrong by minutes; set it.",
+    words: "AWS refused the time of the signature, because this machine's clock is wrong by minutes. Set the clock.",
   },
   {
     names: /^(invalidsignature|signaturedoesnotmatch|incompletesignature)/,
     isClock: false,
-    words: "AWS refused the signature: check the secret access key, and that this machine's clock is right.",
+    words: "AWS refused the signature. Check the secret access key, and that this machine's clock is correct.",
   },
   {
     names: /^(accessdenied|unknown)/,
     messages: /api key is valid/i,
     isClock: false,
     words:
-      "Bedrock did not accept the API key: check AWS_BEARER_TOKEN_BEDROCK, that the key has not expired, and that it " +
-      "was made in the deployment's region.",
+      "Bedrock did not accept the API key. Check AWS_BEARER_TOKEN_BEDROCK, that the key has not expired, and that it " +
+      "was created in the deployment's region.",
   },
 ];
 
@@ -287,7 +288,7 @@ export class HtmlAnswer extends Error {
   readonly $metadata: { httpStatusCode: number };
 
   constructor(status: number) {
-    super(`Something on the way answered HTTP ${status} with an HTML page.`);
+    super(`The response was an HTML page with HTTP ${status}.`);
     this.$metadata = { httpStatusCode: status };
   }
 }
@@ -303,26 +304,26 @@ function classifyTransport(
   const notSent: Classification = { kind: "capacity", code: "model_unavailable", maybeBilled: false };
 
   if (error.name === "HtmlAnswer") {
-    return { ...notSent, advice: `A proxy, a captive portal or a wrong endpoint answers in place of ${where}.` };
+    return { ...notSent, advice: `A proxy, a captive portal or a wrong endpoint answered in place of ${where}.` };
   }
   if (code === "ENOTFOUND") {
     const check = endpoint
       ? "Check the endpoint."
-      : `Check that Bedrock exists in the region ${region}, and the network.`;
-    return { ...notSent, kind: "misconfigured", words: `The address of ${where} is not known.`, advice: check };
+      : `Check the network, and that Bedrock exists in the region ${region}.`;
+    return { ...notSent, kind: "misconfigured", words: `The host name of ${where} cannot be resolved.`, advice: check };
   }
   if (/^(EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ENETDOWN|EADDRNOTAVAIL)$/.test(code)) {
-    return { ...notSent, words: `No connection to ${where} (${code}).` };
+    return { ...notSent, words: `Could not connect to ${where} (${code}).` };
   }
   if (error.name === "TimeoutError" && /did not establish a connection/.test(error.message ?? "")) {
-    return { ...notSent, words: `No connection to ${where} in time (timeouts.connectMs).` };
+    return { ...notSent, words: `Could not connect to ${where} in time (timeouts.connectMs).` };
   }
   if (/CERT|SELF_SIGNED|UNABLE_TO_|^EPROTO$|^ERR_SSL|^ERR_TLS/.test(code)) {
     return {
       ...notSent,
       kind: "misconfigured",
-      words: `No secure connection to ${where} (${code}).`,
-      advice: "Check the endpoint and its certificate; NODE_EXTRA_CA_CERTS adds an authority.",
+      words: `Could not establish a secure connection to ${where} (${code}).`,
+      advice: "Check the endpoint and its certificate. NODE_EXTRA_CA_CERTS adds a certificate authority.",
     };
   }
   if (status !== undefined && status >= 400) return undefined;
@@ -334,7 +335,7 @@ function classifyTransport(
     };
   }
   if (error.name === "SyntaxError" || /truncated event message|checksum/i.test(error.message ?? "")) {
-    return { ...cut, words: `The answer of ${where} was cut off or is not one of Bedrock's.` };
+    return { ...cut, words: `The answer of ${where} was cut off or is not in Bedrock's format.` };
   }
   return undefined;
 }

@@ -132,7 +132,7 @@ async function readStream(
   exchange.requestId = response.$metadata.requestId;
   for await (const event of response.stream ?? []) {
     exchange.begun = true;
-    deadlines.heard();
+    deadlines.onEvent();
     collector.add(event);
   }
 }
@@ -177,9 +177,9 @@ function failureOf(
 }
 
 const timeoutMessages: Record<Expired["limit"], (seconds: number) => string> = {
-  firstByte: (s) => `Nothing came from Bedrock within ${s} s of sending the request (timeouts.firstByteMs).`,
-  idle: (s) => `Bedrock's answer stopped coming for ${s} s before it was complete (timeouts.idleMs).`,
-  total: (s) => `The answer was not complete ${s} s after sending the request (timeouts.totalMs).`,
+  firstByte: (s) => `Bedrock sent nothing within ${s} s of the request (timeouts.firstByteMs).`,
+  idle: (s) => `Bedrock sent nothing for ${s} s before its answer was complete (timeouts.idleMs).`,
+  total: (s) => `The answer was not complete ${s} s after the request (timeouts.totalMs).`,
 };
 
 /** The client's own default opens one HTTP/2 session, TLS included, per request, and has no time limits. */

@@ -189,7 +189,7 @@ function objectText({ name, arguments: text }: ContentBlock & { type: "tool_call
   throw new ProviderError({
     kind: "permanent",
     code: "provider_rejected",
-    message: `The arguments of a call of "${name.slice(0, 64)}" are not a JSON object. Bedrock takes nothing else.`,
+    message: `The arguments of a call of "${name.slice(0, 64)}" must be a JSON object. Bedrock accepts nothing else.`,
     maybeBilled: false,
   });
 }

@@ -177,11 +177,7 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
   let finishReason: FinishReason;
   switch (received.finishReason) {
     case undefined:
-      return fail(
-        "transient",
-        "unknown_end",
-        "The server stopped before the answer was complete; what came is not an answer.",
-      );
+      return fail("transient", "unknown_end", "The server stopped before the answer was complete.");
     case "length":
       finishReason = "length";
       break;
@@ -193,7 +189,7 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
       return fail(
         "transient",
         "unknown_end",
-        `The server broke off before the answer was complete (finish_reason: ${received.finishReason}).`,
+        `The server stopped before the answer was complete (finish_reason: ${received.finishReason}).`,
       );
     // stop, tool_calls, and the older function_call. A reason that is new to us comes with a complete answer too, which
     // has been paid for. Where a job insists on a tool, OpenAI calls it and says "stop".
@@ -203,7 +199,7 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
   if (!received.hasMessage) return fail("transient", "malformed_output", "The server's answer has no message.");
   const asksInVain = /^(tool_calls|function_call)$/.test(received.finishReason) && text + refusal === "";
   if (received.hasBrokenCall || (asksInVain && received.toolCalls.length === 0)) {
-    return fail("transient", "malformed_output", "The answer asks for a tool in a malformed way.");
+    return fail("transient", "malformed_output", "The answer contains a malformed tool call.");
   }
   if (refusal !== "" && text === "") {
     const words = refusal.length > 500 ? `${refusal.slice(0, 499)}…` : refusal;

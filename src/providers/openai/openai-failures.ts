@@ -109,7 +109,7 @@ export function classify(error: ServerError, server: Server, begun: boolean, wal
     server,
     wall,
   );
-  const said = words ?? (hideKey(redact(hideKey(error.message, server)), server) || noWords(error.status));
+  const said = words ?? (hideKey(redact(hideKey(error.message, server)), server) || withoutMessage(error.status));
   const wait = retryAfterMs ?? retryAfter(error.headers, wall);
   return {
     ...classification,
@@ -141,10 +141,10 @@ function classifyError(error: ServerError, server: Server, wall: number): Classi
     return misconfigured("Set streaming: false for the deployment.");
   }
   const known = knownCause(`${code}\n${type}\n${message}`, status);
-  return known ? judgeByWords(known, error, server, wall) : classifyByStatus(error, server, wall);
+  return known ? classifyByWords(known, error, server, wall) : classifyByStatus(error, server, wall);
 }
 
-function judgeByWords(
+function classifyByWords(
   { cause, advice }: Pick<Wording, "cause" | "advice">,
   error: ServerError,
   server: Server,
@@ -193,7 +193,9 @@ function classifyByStatus(error: ServerError, server: Server, wall: number): Cla
     default:
       if (status === undefined) return unknownEnd();
       if (status >= 300 && status < 400) {
-        return unclear("Redirects are not followed, because they would carry the key elsewhere: correct baseUrl.");
+        return unclear(
+          "Correct baseUrl. Sluice does not follow redirects, because they would send the key to another server.",
+        );
       }
       if (/requires more system memory/i.test(message))
         return misconfigured("Use a smaller model, or free memory there.");
@@ -228,7 +230,7 @@ function statusByType({ type, code }: ServerError): number | undefined {
 // ---------------------------------------------------------------- advice
 
 function adviceOnBilling({ host }: Server): string {
-  return `The account at ${host} has no credit left or is not allowed to spend more: see to its billing.`;
+  return `The account at ${host} has no credit left or has reached its spending limit. Check its billing.`;
 }
 
 /** What to do about a refusal with this status, whatever its words, if the deployment is at fault. */
@@ -240,12 +242,12 @@ function adviceOnAccess(status: number | undefined, server: Server): string {
 
 function adviceOnModel({ host, modelId, alternative }: Server): string {
   const instead = alternative === undefined ? "" : ` Or use the model "${alternative}" instead: name it in the job.`;
-  return `Check the deployment's modelId, ${modelId}: ${host} must have it (for Ollama: ollama pull ${modelId}).${instead}`;
+  return `Check the deployment's modelId, ${modelId}, and that ${host} has the model (for Ollama: ollama pull ${modelId}).${instead}`;
 }
 
 function adviceOnKey({ host, apiKeyEnv }: Server): string {
   return apiKeyEnv === undefined
-    ? `If ${host} wants a key, set the deployment's apiKeyEnv to the environment variable that holds it.`
+    ? `If ${host} requires a key, set the deployment's apiKeyEnv to the environment variable that holds it.`
     : `Check the key in ${apiKeyEnv}, and that it may use the model.`;
 }
 
@@ -282,7 +284,7 @@ function hideKey(message: string, { apiKey }: Pick<Server, "apiKey">): string {
   return apiKey === undefined || apiKey.length < shortestSecret ? message : message.replaceAll(apiKey, "***");
 }
 
-function noWords(status: number | undefined): string {
+function withoutMessage(status: number | undefined): string {
   return status === undefined
     ? "The server sent an error without a message."
     : `The server answered HTTP ${status} without a message.`;

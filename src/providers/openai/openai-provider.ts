@@ -176,7 +176,7 @@ async function readStream(response: IncomingMessage, reading: Reading): Promise<
   };
   try {
     for await (const bytes of response.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      deadlines.heard();
+      deadlines.onEvent();
       if (parser.push(bytes).some(take)) return letEnd(response);
     }
   } catch (error) {
@@ -238,9 +238,9 @@ function failureOf(thrown: unknown, { host }: Server, wasAborted: boolean, expir
 }
 
 const timeoutMessages: Record<Expired["limit"], (host: string, seconds: number) => string> = {
-  firstByte: (host, s) => `Nothing came from ${host} within ${s} s of sending the request (timeouts.firstByteMs).`,
-  idle: (host, s) => `The answer of ${host} stopped coming for ${s} s before it was complete (timeouts.idleMs).`,
-  total: (_, s) => `The answer was not complete ${s} s after sending the request (timeouts.totalMs).`,
+  firstByte: (host, s) => `${host} sent nothing within ${s} s of the request (timeouts.firstByteMs).`,
+  idle: (host, s) => `${host} sent nothing for ${s} s before its answer was complete (timeouts.idleMs).`,
+  total: (_, s) => `The answer was not complete ${s} s after the request (timeouts.totalMs).`,
 };
 
 function errorInAnswer(
@@ -254,7 +254,7 @@ function errorInAnswer(
 }
 
 function brokenEvent({ host }: Server): ProviderFailure {
-  const message = `${host} sent something that is no part of an answer, in the middle of one.`;
+  const message = `${host} sent an invalid event in the middle of an answer.`;
   return { kind: "transient", code: "malformed_output", message, maybeBilled: true };
 }
 
@@ -264,14 +264,14 @@ function notOurProtocol({ host }: Server, cut: boolean): ProviderFailure {
     ? {
         kind: "transient",
         code: "unknown_end",
-        message: `The answer of ${host} was cut off or is not one of OpenAI's protocol.`,
+        message: `The answer of ${host} was cut off or is not in OpenAI's format.`,
         maybeBilled: true,
       }
     : {
         // One odd answer does not stop a model: if other jobs are answered, it is this job's.
         kind: "unclear",
         code: "model_unavailable",
-        message: `${host} answered with JSON that is no chat completion.`,
+        message: `${host} answered with JSON that is not a chat completion.`,
         advice: "Check baseUrl, which usually ends in /v1.",
         maybeBilled: false,
       };
@@ -285,6 +285,6 @@ function refusesStreamUsage({ kind, message }: ProviderFailure): boolean {
 const nextTimeWithout = {
   kind: "capacity",
   code: "model_unavailable",
-  message: "The server does not take stream_options; calls go without from now on, and usage may be unknown.",
+  message: "The server does not accept stream_options. Further calls omit it, so their usage may be unknown.",
   retryAfterMs: 0,
 } as const;

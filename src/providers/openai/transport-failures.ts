@@ -9,21 +9,25 @@ const misconfigured = { ...notSent, kind: "misconfigured" } as const;
 export function classifyTransport(thrown: unknown, host: string): ProviderFailure {
   const { code = "", name = "", message = "" } = (thrown ?? {}) as NodeJS.ErrnoException;
   if (name === "ConnectTimeout") {
-    return { ...notSent, message: `No connection to ${host} in time (timeouts.connectMs).` };
+    return { ...notSent, message: `Could not connect to ${host} in time (timeouts.connectMs).` };
   }
   if (code === "ENOTFOUND") {
-    return { ...misconfigured, message: `The address of ${host} is not known. Check baseUrl, and the network.` };
+    return {
+      ...misconfigured,
+      message: `The host name of ${host} cannot be resolved. Check baseUrl, and the network.`,
+    };
   }
   if (code === "ECONNREFUSED") {
-    const hint = "Is the server running, and is baseUrl right? (Ollama: ollama serve)";
-    return { ...notSent, message: `Nothing listens on ${host} (${code}). ${hint}` };
+    const hint = "Check that the server is running and that baseUrl is correct (Ollama: ollama serve).";
+    return { ...notSent, message: `No server listens on ${host} (${code}). ${hint}` };
   }
   if (/^(EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ENETDOWN|EADDRNOTAVAIL)$/.test(code)) {
-    return { ...notSent, message: `No connection to ${host} (${code}).` };
+    return { ...notSent, message: `Could not connect to ${host} (${code}).` };
   }
   if (/CERT|SELF_SIGNED|UNABLE_TO_|^EPROTO$|^ERR_SSL|^ERR_TLS/.test(code)) {
-    const check = "Check baseUrl (http or https?) and the certificate; NODE_EXTRA_CA_CERTS adds an authority.";
-    return { ...misconfigured, message: `No secure connection to ${host} (${code}). ${check}` };
+    const check =
+      "Check baseUrl (http or https) and the certificate. NODE_EXTRA_CA_CERTS adds a certificate authority.";
+    return { ...misconfigured, message: `Could not establish a secure connection to ${host} (${code}). ${check}` };
   }
   const what = code || message.slice(0, 200) || "no reason given";
   return {
@@ -39,7 +43,7 @@ export function htmlAnswer(status: number, host: string): ProviderFailure {
   return {
     ...notSent,
     message:
-      `Something on the way answered HTTP ${status} with an HTML page. ` +
-      `A proxy, a captive portal or a wrong baseUrl answers in place of ${host}.`,
+      `The response was an HTML page with HTTP ${status}. ` +
+      `A proxy, a captive portal or a wrong baseUrl answered in place of ${host}.`,
   };
 }
