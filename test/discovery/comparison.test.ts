@@ -65,7 +65,9 @@ test("a name that is not found is a note, unless the configuration says what AWS
   ]);
   expect(deployments[0]!.notes).toEqual([]);
   expect(deployments[1]!.notes).toEqual([
-    expect.stringMatching(/^AWS lists no cross-region quota for brand\.new-model-v1:0 in us-west-2\. .*set listedAs to that name\.$/),
+    expect.stringMatching(
+      /^AWS lists no cross-region quota for brand\.new-model-v1:0 in us-west-2\. .*set listedAs to that name\.$/,
+    ),
     expect.stringMatching(/^bedrock:GetFoundationModel failed: ResourceNotFoundException/),
     "The inference profile us.brand.new-model-v1:0 does not exist in us-west-2.",
   ]);
@@ -76,7 +78,9 @@ test("without the rights every deployment says which it lacks", async () => {
   const { deployments } = await compare("us-east-1");
   expect(deployments[0]!.quotas.map((q) => q.listed)).toEqual([undefined, undefined]);
   expect(deployments[0]!.notes).toEqual([
-    expect.stringMatching(/^servicequotas:ListServiceQuotas was refused \(AccessDeniedException\)\. Grant this permission/),
+    expect.stringMatching(
+      /^servicequotas:ListServiceQuotas was refused \(AccessDeniedException\)\. Grant this permission/,
+    ),
     expect.stringMatching(/^bedrock:GetFoundationModel was refused/),
     expect.stringMatching(/^bedrock:ListInferenceProfiles was refused/),
   ]);
