@@ -1,4 +1,4 @@
-// Checks request bodies against schemas and describes the first mistake in a sentence.
+// Checks request bodies against schemas and describes the first error in a sentence.
 import { Ajv, type ErrorObject } from "ajv";
 import type { FastifySchemaValidationError } from "fastify";
 import type { Static, TSchema } from "typebox";
@@ -10,10 +10,10 @@ import { type NullOptions, nullDropper } from "./null-fields.ts";
 
 const timePattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
 
-/** Options of Ajv for everything that arrives over HTTP. */
+/** Ajv options for all input over HTTP. */
 export const wireAjvOptions = {
   ...ajvOptions,
-  // The first mistake is enough, and a long list of them would be work that a stranger can order.
+  // Stops at the first error, because collecting all of them is work that any caller could cause.
   allErrors: false,
   formats: {
     uuid: isUuid,
@@ -21,17 +21,17 @@ export const wireAjvOptions = {
   },
 };
 
-/** Date.parse takes the thirtieth of February for the second of March. */
+/** Returns whether the text is a valid time. Date.parse would read 30 February as 2 March. */
 function isTime(text: string): boolean {
   const day = new Date(`${text.slice(0, 10)}T00:00:00Z`);
   return timePattern.test(text) && !Number.isNaN(Date.parse(text)) && day.getUTCDate() === Number(text.slice(8, 10));
 }
 
-/** JSON has types, so a body is taken as it is: "5" is no number and an unknown field is a mistake, not noise. */
+/** JSON has types, so a body is not coerced: "5" is not a number, and an unknown field is an error. */
 const strict = new Ajv(wireAjvOptions);
 
 /**
- * Checks bodies outside of Fastify. The function that is returned gives the body without the nulls of optional fields, or
+ * Returns a function that checks bodies outside of Fastify. It returns the body without nulls of optional fields, or
  * throws the SluiceError of `validationError`.
  */
 export function bodyCheck<S extends TSchema>(schema: S, options: NullOptions): (body: unknown) => Static<S> {
@@ -44,7 +44,7 @@ export function bodyCheck<S extends TSchema>(schema: S, options: NullOptions): (
   };
 }
 
-/** For Fastify's schemaErrorFormatter. */
+/** Returns the error for a failed validation, for Fastify's schemaErrorFormatter. */
 export function validationError(errors: FastifySchemaValidationError[], part: string): SluiceError {
   const [problem] = problemsOf(errors as ErrorObject[]);
   const { path, kind, known, text } = problem!;
@@ -67,7 +67,7 @@ function unknown(path: Path, known: readonly string[], part: string): SluiceErro
   return new SluiceError("invalid_request", message, { field: fieldOf(path) });
 }
 
-/** Returns a place in a body as a caller writes it: `messages[0].content`. */
+/** Returns a path in a body as a caller writes it: `messages[0].content`. */
 function fieldOf(path: Path): string {
   return path
     .map((part) => (typeof part === "number" ? `[${part}]` : `.${part.slice(0, 100)}`))

@@ -1,4 +1,4 @@
-// What a submit with `dry_run` answers, and how it is asked for.
+// Defines how a submit requests a dry run, and the resource that it returns.
 import type { FastifyReply } from "fastify";
 import Type, { type Static } from "typebox";
 import { priorities } from "../domain/job.ts";
@@ -9,15 +9,15 @@ import { waitingOn, waitingOnOf } from "./job-resource.ts";
 import { dryRunField } from "./request-fields.ts";
 import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
 
-/** `dry_run` as a query parameter. */
+/** The query parameter `dry_run`. */
 export const dryRunQuery = Type.Object(dryRunField, { additionalProperties: false });
 
-/** Whether the query or the body asks for a dry run. */
+/** Returns whether the query or the body requests a dry run. */
 export function asksDryRun(query: { dry_run?: boolean }, field: boolean | undefined): boolean {
   return query.dry_run === true || field === true;
 }
 
-/** Answers with what the route's own schema does not describe. */
+/** Sends a resource that the route's own response schema does not describe. */
 export function sendDryRun(reply: FastifyReply, resource: object): never {
   const typed = reply.type("application/json; charset=utf-8").serializer(JSON.stringify);
   return typed.send(resource) as never;
@@ -41,7 +41,7 @@ export const bindingQuota = (description: string) =>
     ),
   );
 
-/** Registered with Fastify under this `$id`. */
+/** The schema of a dry run. Fastify registers it under this `$id`. */
 export const dryRunSchema = Type.Object(
   {
     dry_run: Type.Literal(true),
@@ -68,7 +68,10 @@ export const dryRunSchema = Type.Object(
   { $id: "DryRun" },
 );
 
-/** @param now milliseconds since the epoch */
+/**
+ * Returns a dry run as the API shows it.
+ * @param now milliseconds since the epoch
+ */
 export function dryRunResource(run: DryRun, now: number): Static<typeof dryRunSchema> {
   const { job, input, cost, binding, queuePosition, durationMs } = run;
   const { start, ...place } = placeOf(queuePosition, now);
@@ -87,7 +90,7 @@ export function dryRunResource(run: DryRun, now: number): Static<typeof dryRunSc
   };
 }
 
-/** Where something would stand in the queue. `start` is in milliseconds since the epoch. */
+/** Returns the position of a job in the queue. `start` is in milliseconds since the epoch. */
 export function placeOf(queuePosition: Explanation | undefined, now: number) {
   const waiting = queuePosition?.state === "waiting" ? queuePosition : undefined;
   const start = waiting?.startsInMs === undefined ? undefined : now + waiting.startsInMs;

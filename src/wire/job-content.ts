@@ -1,5 +1,5 @@
-// What POST /v1/jobs takes beyond text: conversations with tool calls and cache points, tools, formats, service tiers
-// and guardrails; and what they mean in the canonical request.
+// Defines what POST /v1/jobs accepts beyond text, and converts it to the canonical request: conversations with tool
+// calls and cache points, tools, formats, service tiers and guardrails.
 import Type, { type Static } from "typebox";
 import { SluiceError } from "../domain/errors.ts";
 import { JsonText } from "../domain/json-text.ts";
@@ -10,9 +10,11 @@ import { schemaOf } from "./resource-types.ts";
 
 const closed = { additionalProperties: false };
 const name = Type.String({ pattern: "^[a-zA-Z0-9_-]{1,64}$", description: "At most 64 letters, digits, _ and -." });
-/** Some gateways put a model's signature into the id, which makes it thousands of characters long. */
+/**
+ * The id of a tool call. Some gateways put a model's signature into it, which makes it thousands of characters long.
+ */
 const id = Type.String({ minLength: 1, maxLength: 16_384 });
-/** Of a past call: as another provider's model may have written it. */
+/** The name of a tool in a past call, as another provider's model may have written it. */
 const calledName = Type.String({ minLength: 1, maxLength: 256 });
 const jsonSchema = (description: string) => Type.Unsafe<object>({ type: "object", description });
 
@@ -56,7 +58,7 @@ const message = Type.Object(
   closed,
 );
 
-/** Places in the body of POST /v1/jobs whose JSON stays text where JavaScript cannot represent a number in it. */
+/** Places in the body of POST /v1/jobs whose JSON stays text if JavaScript cannot represent a number in it. */
 export const jobTexts = ["tools.*.input_schema", "response_format.schema", "messages.*.content.*.input"];
 
 export const conversationField = Type.Optional(
@@ -95,7 +97,7 @@ const responseFormat = Type.Union(
   { description: "Format of the answer, if the model supports one. Default: free text." },
 );
 
-/** Bedrock refuses any other. */
+/** The only form of guardrail identifiers that Bedrock accepts. */
 const guardrailId = "^([a-z0-9]+|arn:aws(-[^:]+)?:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:guardrail/[a-z0-9]+)$";
 
 export const contentFields = {
@@ -128,8 +130,8 @@ export const contentFields = {
 };
 
 /**
- * The canonical form of a conversation, and of what its system messages add to the system text. If there are system
- * messages only, they are what the user asks.
+ * Returns the canonical form of a conversation, with its system messages added to the system text. If it has only
+ * system messages, they become the user's message.
  */
 export function conversationOf(
   messages: readonly Static<typeof message>[],
@@ -160,7 +162,10 @@ export function conversationOf(
 
 type Instruction = Extract<ContentBlock, { type: "text" | "cache_point" }>;
 
-/** @throws SluiceError `invalid_request` for calls of tools and their results */
+/**
+ * Returns the content of a system message.
+ * @throws SluiceError `invalid_request` for tool calls and their results
+ */
 function instructionsOf(parts: readonly ContentBlock[], field: string): Instruction[] {
   return parts.map((part) => {
     if (part.type === "text" || part.type === "cache_point") return part;
@@ -186,7 +191,10 @@ function blockOf(part: Static<typeof block>, field: string): ContentBlock {
   }
 }
 
-/** @throws SluiceError `invalid_request` for an input that is not an object, and for one next to arguments */
+/**
+ * Returns a tool call's arguments as JSON.
+ * @throws SluiceError `invalid_request` for an input that is not an object, or that is set together with arguments
+ */
 function argumentsOf({ arguments: text, input }: { arguments?: string; input?: unknown }, field: string): string {
   const place = `${field}.input`;
   const refuse = (message: string): never => {

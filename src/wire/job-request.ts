@@ -1,4 +1,4 @@
-// How a job is asked for: the bodies of POST /enqueue and POST /v1/jobs, and what they mean.
+// Defines the bodies of POST /enqueue and POST /v1/jobs, and converts them to submit input.
 import Type, { type Static } from "typebox";
 import type { Settings } from "../config/settings.ts";
 import { type ErrorCode, SluiceError } from "../domain/errors.ts";
@@ -18,7 +18,7 @@ import {
   submitFieldsInput,
 } from "./request-fields.ts";
 
-/** Fields of both requests. The stricter limits of a model are checked later. */
+/** Returns the fields of both requests. Later checks apply the stricter limits of a model. */
 function commonFields(settings: Settings) {
   return {
     environment: environmentField(settings, "Required unless the API key has exactly one."),
@@ -72,7 +72,7 @@ export function jobBody(settings: Settings) {
 type EnqueueBody = Static<ReturnType<typeof enqueueBody>>;
 type JobBody = Static<ReturnType<typeof jobBody>>;
 
-/** What a submit may answer besides the job. */
+/** Error codes that a submit may return. */
 export const submitErrors: ErrorCode[] = [
   "invalid_request",
   "invalid_json",
@@ -91,7 +91,10 @@ export const submitErrors: ErrorCode[] = [
   "storage_full",
 ];
 
-/** @throws SluiceError `invalid_request` for a body that its schema allows but that asks nothing, or two things */
+/**
+ * Converts a body to submit input.
+ * @throws SluiceError `invalid_request` for a valid body with neither prompt nor messages, or with both
+ */
 export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
   const { conversation, messagesField, ...system } = askedOf(body);
   const job: Partial<JobBody> = body;
@@ -112,7 +115,7 @@ export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
     guardrail: job.guardrail,
     priority: body.priority,
     notBefore: job.not_before === undefined ? undefined : notBeforeOf(job.not_before),
-    // Last: V8 takes 3 us more for an object with fields after a spread.
+    // The spread comes last: V8 needs 3 us more for an object with fields after a spread.
     ...system,
     ...submitFieldsInput(body),
   };

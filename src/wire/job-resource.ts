@@ -1,4 +1,4 @@
-// A job as the interface shows it: one resource for /status and /v1/jobs. Fields that do not apply are null.
+// Converts a job to the one resource that /status and /v1/jobs return. Fields that do not apply are null.
 import Type, { type Static } from "typebox";
 import {
   type Attempt,
@@ -100,7 +100,7 @@ const toolCall = Type.Object({
 
 export const jobParams = Type.Object({ job_id: Type.String({ format: "uuid" }) });
 
-/** What a list shows of a job. */
+/** The fields that a list shows of a job. */
 const summaryFields = {
   job_id: Type.String({ format: "uuid" }),
   status: Type.Enum([...jobStates]),
@@ -163,7 +163,10 @@ export const jobSchema = Type.Object(
 type JobResource = Static<typeof jobSchema>;
 type JobSummaryResource = Static<typeof jobSummarySchema>;
 
-/** @param now milliseconds since the epoch, from which `eta` is counted */
+/**
+ * Returns a job as the API shows it.
+ * @param now milliseconds since the epoch, the basis of `eta`
+ */
 export function jobResource(view: JobView, now: number): JobResource {
   const { job, state, outcome, attempts, queuePosition } = view;
   const waiting = state === "queued" && queuePosition?.state === "waiting" ? queuePosition : undefined;
@@ -241,7 +244,7 @@ function resultOf(end: AttemptEnd | undefined, mayRun: boolean): (typeof shownRe
   return end.result === "aborted" ? "unknown" : end.result;
 }
 
-/** To a tenth. */
+/** Returns output tokens per second of the whole call, rounded to a tenth. */
 function tokensPerSecond(end: AttemptEnd | undefined): number | null {
   if (!end?.usage || end.estimated || !end.durationMs) return null;
   return Math.round((end.usage.output * 10_000) / end.durationMs) / 10;
@@ -263,7 +266,10 @@ function usageOf(usage: Usage | undefined) {
     : null;
 }
 
-/** @param pause what is on record of the pause that the job waits for, if it is known */
+/**
+ * Returns why a job waits.
+ * @param pause the stored pause that the job waits for, if it is known
+ */
 export function waitingOnOf(queuePosition: Explanation, pause?: Pause): Static<typeof waitingOn> {
   const nothing = { deployment: null, quota: null, reason: null };
   if (queuePosition.state === "absent") {
@@ -279,7 +285,7 @@ export function waitingOnOf(queuePosition: Explanation, pause?: Pause): Static<t
   return { ...nothing, kind: "paused", deployment, reason: pausedPart(on.target), message };
 }
 
-/** A reason is a sentence, or a few words. */
+/** Ends a reason, which is a sentence or a few words, with a full stop. */
 function ended(reason: string): string {
   return /[.!?]$/.test(reason) ? reason : `${reason}.`;
 }

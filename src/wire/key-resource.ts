@@ -1,4 +1,4 @@
-// API keys as they are asked for and shown.
+// Defines the requests and the resource of API keys.
 import Type, { type Static } from "typebox";
 import type { Priority } from "../domain/job.ts";
 import type { KeyInput, KeyRecord } from "../jobs/keys/keys.ts";
@@ -93,7 +93,10 @@ export function keyInputOf(body: KeyBody): KeyInput {
   return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as unknown as KeyInput;
 }
 
-/** @param key its text, if it was created just now */
+/**
+ * Returns a key as the API shows it.
+ * @param key the key's text, only if it was created just now
+ */
 export function keyResource(record: KeyRecord, key?: string): KeyResource {
   return {
     id: record.id,

@@ -1,12 +1,12 @@
-// Optional fields take null as absent: many clients write null for what they leave out. This drops such nulls before a
-// body is checked, by the schema of the body, so that no schema has to allow null and no handler meets it.
+// Drops the nulls of optional fields, because many clients send null for fields that they omit. It runs before a body
+// is checked, so that no schema has to allow null and no handler receives it.
 import type { TSchema } from "typebox";
 
-/** Returns the value without them; the value itself if there are none. */
+/** Returns the value without these nulls, or the same value if it has none. */
 type Drop = (value: unknown) => unknown;
 
 export interface NullOptions {
-  /** Also drop unknown fields that are null, as OpenAI does. Default: keep them, so that they are refused by name. */
+  /** Whether to drop unknown fields that are null, as OpenAI does. If false, they stay and are refused by name. */
   unknownToo: boolean;
 }
 
@@ -21,8 +21,9 @@ interface Schema {
 }
 
 /**
- * Compiles a schema into a function that drops the nulls of optional fields, also in nested objects and lists. A null
- * stays where the schema names it as a value, where a field is required, and inside free JSON such as a tool's schema.
+ * Compiles a schema into a function that drops the nulls of optional fields, including those in nested objects and
+ * lists. It keeps a null that the schema lists as a value, that a required field has, or that is inside free JSON such
+ * as a tool's schema.
  */
 export function nullDropper(schema: TSchema, options: NullOptions): Drop {
   return compiled(schema as Schema, options) ?? ((value) => value);
@@ -46,7 +47,7 @@ function ofObject({ required = [] }: Schema, properties: Record<string, Schema>,
   return (value) => {
     if (!isObject(value)) return value;
     let result = value;
-    // Few bodies have any, and a batch has a million bodies.
+    // Few bodies have nulls, and a batch has up to a million bodies.
     for (const key in value) {
       if (value[key] === null && drops(key)) {
         result = Object.fromEntries(Object.entries(value).filter(([name, field]) => field !== null || !drops(name)));
@@ -81,7 +82,9 @@ function ofList(items: Schema, options: NullOptions): Drop | undefined {
   };
 }
 
-/** Objects with a `type` of their own are told apart by it; of the others the first one of the value's kind is taken. */
+/**
+ * Chooses among alternative schemas: objects with a `type` by that, all others by the first schema of the value's kind.
+ */
 function ofAlternatives(schemas: Schema[], options: NullOptions): Drop | undefined {
   const drops = schemas.flatMap((schema) => {
     const drop = compiled(schema, options);

@@ -1,5 +1,5 @@
-// The fields that several requests share, each declared once: its schema, its limits, and what it means for a job. A
-// request takes the groups that it needs. Limits that depend on a model are checked later (jobs/parameters.ts).
+// Defines the fields that several requests share, each once: its schema, its limits and its meaning for a job. A
+// request uses the groups that it needs. jobs/submit/parameters.ts checks the limits of a model later.
 import Type, { type Static } from "typebox";
 import type { Settings } from "../config/settings.ts";
 import { jobStates, priorities } from "../domain/job.ts";
@@ -12,7 +12,7 @@ import { time } from "./resource-types.ts";
 
 export const priority = (description: string) => Type.Enum([...priorities], { description });
 
-/** A list of names, such as those of regions. */
+/** Returns the schema of a list of names, such as regions. */
 export const nameList = (description: string) =>
   Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { minItems: 1, maxItems: 64, description });
 
@@ -38,7 +38,7 @@ export const stopTexts = Type.Array(stopText, {
 });
 export const stopTextOrTexts = Type.Union([stopText, Type.Array(stopText, { maxItems: 16 })]);
 
-/** Any word, because models differ and new ones come. The catalogue knows those of some models. */
+/** Accepts any word, because models differ and new levels appear. The catalogue lists the levels of some models. */
 export const reasoningEffort = Type.String({
   minLength: 1,
   maxLength: 64,
@@ -53,7 +53,7 @@ export const dryRunField = {
   ),
 };
 
-/** Seconds from now, or a time. */
+/** Returns the two forms of not_before: a time, or seconds from now. */
 export function notBeforeForms({ limits }: Settings): [Type.TString, Type.TNumber] {
   return [Type.String({ format: "date-time" }), Type.Number({ minimum: 0, maximum: limits.maxExpiresInS })];
 }
@@ -62,7 +62,7 @@ export function notBeforeOf(value: string | number): NotBefore {
   return typeof value === "string" ? { at: Date.parse(value) } : { inMs: Math.ceil(value * 1000) };
 }
 
-/** Fields of every request that submits one job. */
+/** Returns the fields of every request that submits one job. */
 export function submitFields(settings: Settings) {
   return {
     model: Type.Optional(
@@ -85,7 +85,10 @@ export function submitFields(settings: Settings) {
   };
 }
 
-/** @param otherwise what holds when the field is absent, as a sentence */
+/**
+ * Returns the schema of the environment field.
+ * @param otherwise what applies if the field is absent, as a sentence
+ */
 export function environmentField({ environments }: Settings, otherwise: string) {
   return Type.Optional(
     Type.String({
@@ -94,7 +97,7 @@ export function environmentField({ environments }: Settings, otherwise: string) 
   );
 }
 
-/** Where a job may run, and what to do when that fails. */
+/** Fields that decide where a job may run, and what to do if that fails. */
 export const placementFields = {
   regions: Type.Optional(nameList("Regions whose deployments may serve the job. Default: any.")),
   fallback_models: Type.Optional(
@@ -109,18 +112,18 @@ export const placementFields = {
       description: "What to do when a call was lost and may have been billed. Default: retry.",
     }),
   ),
-  // Providers differ: Claude and Nova take hundreds, servers such as vLLM as many as their vocabulary has.
+  // Providers differ: Claude and Nova accept hundreds, and servers such as vLLM accept the size of their vocabulary.
   top_k: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
 };
 
 export const samplingFields = {
-  // Larger integers are not exact in JSON as JavaScript reads it.
+  // JavaScript does not read larger integers in JSON exactly.
   seed: Type.Optional(Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER })),
   frequency_penalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
   presence_penalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
 };
 
-/** Which jobs are meant, for a list and for changes to many jobs. */
+/** The filter of jobs, for a list and for changes to many jobs. */
 export const jobFilterFields = {
   environment: Type.Optional(Type.String()),
   status: Type.Optional(Type.Enum([...jobStates])),
@@ -141,7 +144,10 @@ export const jobFilterFields = {
 
 type JobFilterFields = Static<Type.TObject<typeof jobFilterFields>>;
 
-/** What `jobFilterFields` ask for. @throws SluiceError `unknown_environment`, `forbidden` */
+/**
+ * Converts `jobFilterFields` to a filter.
+ * @throws SluiceError `unknown_environment`, `forbidden`
+ */
 export function jobFilterOf(settings: Settings, asked: JobFilterFields, caller: Caller): JobFilter {
   const { environment, status, model, tenant, priority, submitted_after, submitted_before, batch, metadata } = asked;
   const filter: { [Name in keyof JobFilter]: JobFilter[Name] | undefined } = {
@@ -161,7 +167,7 @@ export function jobFilterOf(settings: Settings, asked: JobFilterFields, caller: 
 type SubmitBody = Static<Type.TObject<ReturnType<typeof submitFields>>> &
   Partial<Static<Type.TObject<typeof placementFields>>>;
 
-/** What `submitFields` and `placementFields` ask for. */
+/** Converts `submitFields` and `placementFields` to submit input. */
 export function submitFieldsInput(body: SubmitBody) {
   const { expires_in: expiresInS } = body;
   return {

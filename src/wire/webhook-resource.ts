@@ -1,4 +1,4 @@
-// Webhooks as they are asked for and shown: what is posted, and what became of it.
+// Defines the webhook resource: the posted body and the delivery with its attempts.
 import Type, { type Static } from "typebox";
 import { batchStatus } from "../domain/batch.ts";
 import { erasedOutcome, type JobRecord } from "../domain/job.ts";
@@ -78,13 +78,15 @@ export function deliveryResource(history: DeliveryHistory): Static<typeof delive
   };
 }
 
-/** What is posted when a job or batch has ended: the resource as its own path would answer it. */
+/**
+ * Returns the functions that build the posted body: the resource of the ended job or batch, as its own path returns it.
+ */
 export function webhookBodies(context: JobsContext) {
   const counter = createLineCounter(context);
   return {
     job({ outcome, ...record }: JobRecord) {
       const { status, at } = outcome!;
-      // Only what stays on record, also while the answer is still there: every attempt is the same.
+      // Sends only what remains stored, even while the answer still exists, so that all attempts are equal.
       const told = { ...record, outcome: record.job.ephemeral ? erasedOutcome(outcome!) : outcome! };
       return { type: `job.${status}`, timestamp: iso(at), data: jobResource(told, context.clock.wall()) };
     },

@@ -1,4 +1,4 @@
-// What POST /v1/batches with `dry_run` answers.
+// Defines the resource that POST /v1/batches returns for `dry_run`.
 import Type, { type Static } from "typebox";
 import type { BatchDryRun } from "../../jobs/batches/batch-dry-run.ts";
 import type { Totals } from "../../jobs/batches/totals.ts";
@@ -18,7 +18,7 @@ const cost = costRange(
 );
 const quota = bindingQuota("The binding quota: the one that takes longest to admit all lines.");
 
-/** Registered with Fastify under this `$id`. */
+/** The schema of a batch's dry run. Fastify registers it under this `$id`. */
 export const batchDryRunSchema = Type.Object(
   {
     dry_run: Type.Literal(true),
@@ -58,7 +58,10 @@ export const batchDryRunSchema = Type.Object(
   { $id: "BatchDryRun" },
 );
 
-/** @param now milliseconds since the epoch */
+/**
+ * Returns a batch's dry run as the API shows it.
+ * @param now milliseconds since the epoch
+ */
 export function batchDryRunResource(
   { request, lines, errors, estimate }: BatchDryRun,
   now: number,

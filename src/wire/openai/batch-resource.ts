@@ -1,4 +1,4 @@
-// A batch and a file in OpenAI's words; what Sluice knows beyond that stands in further fields.
+// Converts batches and files to OpenAI's objects. Further fields hold what only Sluice knows.
 import Type from "typebox";
 import { type BatchEnd, type BatchError, type BatchSteps, batchStatus, batchStatuses } from "../../domain/batch.ts";
 import { jobStates } from "../../domain/job.ts";
@@ -13,7 +13,7 @@ const seconds = (description: string) =>
   Type.Optional(Type.Integer({ description: `${description}; Unix time in seconds.` }));
 const count = Type.Integer();
 
-/** Registered with Fastify under this `$id`; the routes refer to it. */
+/** The schema of a file. Fastify registers it under this `$id`, and routes refer to it. */
 export const fileSchema = Type.Object(
   {
     id: Type.String(),
@@ -43,7 +43,7 @@ export function fileResource({ id, bytes, createdAt, expiresAt, filename, purpos
   };
 }
 
-/** What is wrong with a file. */
+/** The errors in a batch's file. */
 export const batchErrors = Type.Object({
   object: Type.Literal("list"),
   data: Type.Array(
@@ -62,7 +62,7 @@ export function batchErrorsOf(errors: readonly BatchError[]) {
   return { object: "list" as const, data };
 }
 
-/** Registered with Fastify under this `$id`; the routes refer to it. */
+/** The schema of a batch. Fastify registers it under this `$id`, and routes refer to it. */
 export const batchSchema = Type.Object(
   {
     id: Type.String(),

@@ -1,4 +1,4 @@
-// A chat completion as a stream of chunks: the role, the text as it comes, calls of functions, why it ended, what was used.
+// Converts a job to the chunks of a streamed chat completion: role, text, function calls, finish reason and usage.
 import type { Job, JobRecord } from "../../domain/job.ts";
 import { chatHead, chatToolCall, chatUsage, finishReasonOf, serviceTierOf } from "./chat-response.ts";
 
@@ -16,14 +16,14 @@ export class ChatChunks {
     return [...this.#role(), this.#chunk({ content: text })];
   }
 
-  /** What is left once the whole text was sent. */
+  /** Returns the remaining chunks after the whole text was sent. */
   end(record: JobRecord): object[] {
     const { outcome } = record;
-    // The chunks before could only name the model that was asked for.
+    // Earlier chunks could only name the requested model.
     if (outcome?.model) this.#head.model = outcome.model;
     const tier = serviceTierOf(record);
     const calls = (outcome?.toolCalls ?? []).map((call, index) => ({ index, ...chatToolCall(call) }));
-    // Of an answer that is calls alone, OpenAI says at once that there is no text.
+    // If an answer has only calls, OpenAI reports at once that it has no text.
     const isCallsAlone = calls.length > 0 && (outcome?.text ?? "") === "";
     return [
       ...this.#role(isCallsAlone ? null : ""),

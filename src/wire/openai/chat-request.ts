@@ -1,5 +1,5 @@
-// What POST /v1/chat/completions takes, and what it means. A batch line has the same body. Every field of OpenAI's is
-// honoured, ignored where that does no harm, or refused by name; docs/openai.md has the list.
+// Defines the body of POST /v1/chat/completions and of batch lines, and converts it to submit input. Each of OpenAI's
+// fields is supported, ignored where that is harmless, or refused by name; docs/openai.md lists them.
 import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { quote } from "../../domain/errors.ts";
@@ -26,7 +26,10 @@ import {
 
 const content = Type.Union([Type.String(), Type.Array(Type.Unknown(), { maxItems: 1000 })]);
 
-/** What stands in messages is looked at one by one below, because a schema of alternatives cannot say which is wrong. */
+/**
+ * Checks messages only roughly. The code below checks them one by one, because a schema of alternatives cannot say
+ * which part is wrong.
+ */
 const message = Type.Object({
   role: Type.Enum(["system", "developer", "user", "assistant", "tool"]),
   content: Type.Optional(content),
@@ -34,7 +37,7 @@ const message = Type.Object({
   tool_call_id: Type.Optional(Type.String({ minLength: 1, maxLength: 16_384 })),
 });
 
-/** Places whose JSON stays text where JavaScript cannot represent a number in it. */
+/** Places whose JSON stays text if JavaScript cannot represent a number in it. */
 export const chatTexts = ["tools.*.function.parameters", "response_format.json_schema.schema"];
 
 export function chatBody(settings: Settings) {
@@ -89,27 +92,30 @@ const fieldNames: FieldNames = {
 export interface ChatRequest {
   input: SubmitInput;
   stream: boolean;
-  /** Whether a stream ends with a chunk that says what was used. */
+  /** Whether a stream ends with a chunk that reports usage. */
   includeUsage: boolean;
   dryRun: boolean;
 }
 
-/** What holds where the body does not say. */
+/** Values that apply if the body does not set them. */
 export interface ChatDefaults {
   environment: string;
   priority: Priority;
 }
 
 /**
- * Reads bodies, also such as stand in a line of a batch.
- * @returns a function that throws SluiceError `invalid_request` or `invalid_json`, with the field at fault
+ * Returns a function that reads bodies, including those of batch lines. It throws SluiceError `invalid_request` or
+ * `invalid_json`, with the field at fault.
  */
 export function chatReader(settings: Settings): (body: unknown, defaults: ChatDefaults) => ChatRequest {
   const check = bodyCheck(chatBody(settings), { unknownToo: true });
   return (body, defaults) => chatRequestOf(check(body), defaults);
 }
 
-/** @throws SluiceError `invalid_request` */
+/**
+ * Converts a checked body.
+ * @throws SluiceError `invalid_request`
+ */
 function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
   if (body.max_tokens !== undefined && body.max_completion_tokens !== undefined) {
     refuse("max_tokens", "Set either max_completion_tokens or max_tokens, not both.");
@@ -143,7 +149,8 @@ function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
       toolChoice: tools.length > 0 ? toolChoice : undefined,
       responseFormat: responseFormatOf(body.response_format),
       priority: body.priority ?? defaults.priority,
-      // Last: with so many fields after it the object becomes a hash table, which takes twenty times as long to fill.
+      // The spread comes last: with so many fields after it, the object becomes a hash table, which takes twenty times
+      // as long to fill.
       ...sharedInput(body),
     },
   };
@@ -187,7 +194,7 @@ function textsOf(content: string | readonly unknown[], field: string): string[] 
     const here = `${field}[${i}]`;
     if (!isObject(part)) return refuse(here, `${here} must be an object with type and text.`);
     if (part.type === "text") return requireText(part.text, `${here}.text`);
-    // What a model refused to say is what it said.
+    // A refusal is the text of the message.
     if (part.type === "refusal") return requireText(part.refusal, `${here}.refusal`);
     return refuse(`${here}.type`, `${here}.type must be text: images, audio and files are not supported.`);
   });

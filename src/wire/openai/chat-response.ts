@@ -1,15 +1,15 @@
-// A job as a chat completion, whole or in chunks. The types are those of OpenAI's own client (a test holds them to it).
+// Converts a job to a chat completion, whole or in chunks. A test holds the types to those of OpenAI's own client.
 import type { FinishReason, JobHead, JobRecord, ToolCall, Usage } from "../../domain/job.ts";
 
-/** A job without what was asked: its answer says nothing of that. */
+/** A job whose request may be missing, because its answer does not repeat it. */
 type Answered = Pick<JobRecord, "attempts" | "outcome"> & { job: JobHead };
 
-/** Ids of OpenAI's objects that stand for a job: the prefix says what, the rest is the job's UUID. */
+/** Returns the id of an OpenAI object for a job: a prefix for its kind, then the job's UUID. */
 export function openAiId(prefix: "chatcmpl" | "resp" | "msg", jobId: string): string {
   return `${prefix === "chatcmpl" ? "chatcmpl-" : `${prefix}_`}${jobId.replaceAll("-", "")}`;
 }
 
-/** What was used, in OpenAI's terms: what a cache served is part of the prompt. */
+/** Converts usage to OpenAI's fields, where cached tokens are part of the prompt. */
 export function chatUsage({ input, output, cacheRead = 0, cacheWrite = 0, reasoning = 0 }: Usage) {
   const prompt = input + cacheRead + cacheWrite;
   return {
@@ -21,18 +21,18 @@ export function chatUsage({ input, output, cacheRead = 0, cacheWrite = 0, reason
   };
 }
 
-/** What all chunks of one answer, and the answer as a whole, have in common. */
+/** Returns the fields that all chunks of an answer and the whole answer share. */
 export function chatHead({ job, outcome }: Omit<Answered, "attempts">) {
   return {
     id: openAiId("chatcmpl", job.id),
     created: Math.floor(job.submittedAt / 1000),
-    /** Who answered: another than was asked for if a fallback did. */
+    /** The model that answered, which may be a fallback. */
     model: outcome?.model ?? job.model,
     system_fingerprint: null,
   };
 }
 
-/** The answer of a completed job. */
+/** Returns the chat completion of a completed job. */
 export function chatCompletionOf(record: Answered) {
   const { outcome } = record;
   const toolCalls = outcome?.toolCalls ?? [];
@@ -67,7 +67,7 @@ export function finishReasonOf(reason: FinishReason | undefined): FinishReason {
   return reason ?? "stop";
 }
 
-/** The tier that the provider says it used, where OpenAI has a word for it. */
+/** Returns the tier that the provider reports, if OpenAI has a name for it. */
 export function serviceTierOf({
   attempts,
   outcome,

@@ -1,33 +1,36 @@
-// A conversation on its way from OpenAI's form into the canonical one: which call of a function waits for its result,
-// and what of the instructions stands outside the conversation.
+// Converts a conversation from OpenAI's form to the canonical one. It tracks which function calls wait for results, and
+// moves instructions out of the conversation.
 
 import { quote } from "../../domain/errors.ts";
 import type { ContentBlock, Message } from "../../domain/request.ts";
 import type { ToolCallBlock } from "../../jobs/submit/tool-calls.ts";
 import { refuse } from "./openai-fields.ts";
 
-/** What a message says. */
+/** The content of a message. */
 export interface Content {
   blocks: ContentBlock[];
-  /** See `Message`. */
+  /** Whether the content was a list. See `Message`. */
   isList?: true;
 }
 
-/** Gathers messages in their order. Every refusal names the message at fault. */
+/** Collects messages in their order. Every error names the message at fault. */
 export class Conversation {
   readonly messages: Message[] = [];
   readonly #instructions: string[];
   /** Instructions that came as messages. */
   #spoken: string[] = [];
-  /** Ids of the calls that have no result yet; absent until there is a call. */
+  /** Ids of calls that have no result yet. Absent until the first call. */
   #open: Set<string> | undefined;
 
-  /** @param instructions those that are no message */
+  /**
+   * Starts an empty conversation.
+   * @param instructions instructions that are not a message
+   */
   constructor(instructions?: string) {
     this.#instructions = instructions === undefined ? [] : [instructions];
   }
 
-  /** Instructions stand before the conversation, wherever they came in it: models take them there only. */
+  /** Adds instructions. They precede the conversation wherever they occurred, because models accept them only there. */
   instruct(text: string): void {
     this.#spoken.push(text);
   }
@@ -42,7 +45,7 @@ export class Conversation {
     this.messages.push({ role, content: blocks, ...(isList && { isList }) });
   }
 
-  /** Calls that the model made, after what it said. */
+  /** Adds the model's calls, which follow its text. */
   call(said: Content, calls: ToolCallBlock[], field: string): void {
     this.say("assistant", { ...said, blocks: [...said.blocks, ...calls] }, field);
     for (const { id } of calls) {
@@ -59,7 +62,9 @@ export class Conversation {
     this.messages.push({ role: "user", content: [{ type: "tool_result", callId, text }] });
   }
 
-  /** To be called after the last message. Instructions that no message follows are what the user asks. */
+  /**
+   * Ends the conversation; call it after the last message. Instructions without any message become the user's message.
+   */
   end(field: string): void {
     this.#requireNothingOpen(field);
     if (this.messages.length > 0 || this.#spoken.length === 0) return;

@@ -1,11 +1,14 @@
-// OpenAI's `expires_after`: when a file is deleted by itself.
+// Reads OpenAI's `expires_after`, which deletes a file after a time.
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
 
 /** OpenAI's own bounds, in seconds. */
 const [leastS, mostS] = [3_600, 2_592_000];
 
-/** @param what the file that it is about */
+/**
+ * Returns the schema of `expires_after`.
+ * @param what the kind of file, for the description
+ */
 export const expiresAfter = (what: string) =>
   Type.Object(
     { anchor: Type.Literal("created_at"), seconds: Type.Integer({ minimum: leastS, maximum: mostS }) },
@@ -13,8 +16,7 @@ export const expiresAfter = (what: string) =>
   );
 
 /**
- * Reads the members of `expires_after` from a form, where both are texts.
- * @returns milliseconds
+ * Reads the parts of `expires_after` from a form, where both are text, and returns milliseconds.
  * @throws SluiceError `invalid_request`
  */
 export function expiresInMsOf({

@@ -1,4 +1,4 @@
-// What a line of a batch may call, and how it is answered: what the endpoint itself takes and gives.
+// Maps each endpoint that a batch line may call to the reader and the responses of that endpoint.
 import type { Settings } from "../../config/settings.ts";
 import { type ErrorCode, errorTable } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
@@ -35,7 +35,10 @@ export function lineFormats(settings: Settings): LineFormats {
   };
 }
 
-/** @throws SluiceError `invalid_request` for what only a single call can ask for */
+/**
+ * Refuses what only a single call supports.
+ * @throws SluiceError `invalid_request`
+ */
 function asLine<R extends ChatRequest | ResponseRequest>(read: R): R {
   if (read.dryRun) refuse("dry_run", "dry_run must not be true in a line. Set it on the batch.");
   if (read.input.webhookUrl !== undefined) {

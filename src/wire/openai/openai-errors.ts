@@ -1,15 +1,15 @@
-// Errors under OpenAI's paths have OpenAI's shape, which its clients turn into their own classes by status.
+// Converts errors under OpenAI's paths to OpenAI's shape. Its clients choose their error classes by status.
 import Type from "typebox";
 import { type ErrorCode, errorTable, type SluiceError } from "../../domain/errors.ts";
 
 const paths = /^\/v1\/(chat|models|responses|files|batches)(?=[/?]|$)/;
 
-/** Whether whoever calls this path expects OpenAI's answers. */
+/** Returns whether the path belongs to OpenAI's API. */
 export function isOpenAiPath(url: string): boolean {
   return paths.test(url);
 }
 
-/** Registered with Fastify under this `$id`; the routes refer to it. */
+/** The schema of an error in OpenAI's shape. Fastify registers it under this `$id`, and routes refer to it. */
 export const openAiErrorSchema = Type.Object(
   {
     error: Type.Object({
@@ -22,7 +22,7 @@ export const openAiErrorSchema = Type.Object(
   { $id: "OpenAIError", additionalProperties: false },
 );
 
-/** As `SluiceError.status`, but for a model that is unknown: there OpenAI's clients expect to find nothing. */
+/** Returns `SluiceError.status`, except 404 for an unknown model, as OpenAI's clients expect. */
 export function openAiStatusOf(code: ErrorCode): number {
   return code === "unknown_model" ? 404 : errorTable[code].status;
 }

@@ -1,5 +1,5 @@
-// Fields that chat completions and responses share: the schemas of what both take in the same form, Sluice's own
-// extensions (which a client sends as extra body fields), and the refusal of what cannot be done.
+// Defines the fields that chat completions and responses share: OpenAI's common fields, Sluice's extensions (extra body
+// fields in a client), and the refusal of unsupported values.
 import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
@@ -8,10 +8,12 @@ import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
 import { environmentField, placementFields, priority, submitFields, submitFieldsInput } from "../request-fields.ts";
 import { schemaOf } from "../resource-types.ts";
 
-/** Taken and not used: it changes neither what the model is asked nor what it answers. */
+/** A field that is accepted but unused. It changes neither the request to the model nor the answer. */
 export const ignored = Type.Optional(Type.Unknown({ description: "Accepted for compatibility and ignored." }));
 
-/** Of OpenAI's parameters those that mean the same in both. The limits of the model that answers are checked later. */
+/**
+ * Returns OpenAI's parameters with the same meaning in both APIs. Later checks apply the limits of the answering model.
+ */
 export function sharedFields(settings: Settings) {
   return {
     ...submitFields(settings),
@@ -37,7 +39,7 @@ export function sharedFields(settings: Settings) {
   };
 }
 
-/** Sluice's own fields. */
+/** Returns Sluice's own fields. */
 export function extensionFields(settings: Settings) {
   return {
     environment: environmentField(settings, "The header x-sluice-environment has the same effect."),
@@ -50,19 +52,19 @@ type SharedBody = Static<
   Type.TObject<ReturnType<typeof sharedFields> & Omit<ReturnType<typeof extensionFields>, "environment" | "priority">>
 >;
 
-/** What the fields above ask for; all but the environment and the priority, whose defaults differ. */
+/** Converts the fields above to submit input, except environment and priority, whose defaults differ. */
 export function sharedInput(body: SharedBody) {
   const { service_tier: tier } = body;
   return {
     serviceTier: tier === "auto" ? undefined : tier,
     parallelToolCalls: body.parallel_tool_calls,
     ephemeral: body.store === false,
-    // Last, as in chat-request.ts.
+    // The spread comes last, as in chat-request.ts.
     ...submitFieldsInput(body),
   } satisfies Partial<SubmitInput>;
 }
 
-/** An object without its fields that are null; any other value as it is. */
+/** Returns an object without its null fields, and any other value unchanged. */
 export function withoutNulls(value: unknown): unknown {
   if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
@@ -76,12 +78,15 @@ export function refuse(field: string, message: string): never {
   throw new SluiceError("invalid_request", message, { field });
 }
 
-/** @throws SluiceError `invalid_request` unless the value is a text */
+/**
+ * Returns the value if it is a string.
+ * @throws SluiceError `invalid_request` otherwise
+ */
 export function requireText(value: unknown, field: string): string {
   return typeof value === "string" ? value : refuse(field, `${field} must be a string.`);
 }
 
-/** OpenAI's own rule for the names of functions and schemas; Bedrock's is the same. */
+/** OpenAI's rule for the names of functions and schemas. Bedrock's rule is the same. */
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
 
 function requireName(value: unknown, field: string): string {
@@ -89,7 +94,7 @@ function requireName(value: unknown, field: string): string {
   return refuse(field, `${field} must be a name of 1 to 64 letters, digits, underscores and hyphens.`);
 }
 
-/** A function as both describe it, once the wrapping is off. */
+/** Converts an unwrapped function definition, which has the same form in both APIs. */
 export function toolOf(value: unknown, field: string): Tool {
   if (!isObject(value)) return refuse(field, `${field} must be an object that describes a function.`);
   const { description = null, parameters = null } = value;
@@ -101,7 +106,10 @@ export function toolOf(value: unknown, field: string): Tool {
   return tool;
 }
 
-/** @throws SluiceError `invalid_request` for two tools of one name, and a choice that cannot be made */
+/**
+ * Checks the names of tools and the tool choice.
+ * @throws SluiceError `invalid_request` for two tools with one name, and for a choice that the tools do not allow
+ */
 export function checkTools(tools: readonly Tool[], choice: CanonicalRequest["toolChoice"]): void {
   if (tools.length === 0) {
     if (choice === "required" || typeof choice === "object") refuse("tool_choice", "tool_choice requires tools.");
@@ -117,7 +125,7 @@ export function checkTools(tools: readonly Tool[], choice: CanonicalRequest["too
   }
 }
 
-/** A format by schema, as both describe it once the wrapping is off. */
+/** Converts an unwrapped schema format, which has the same form in both APIs. */
 export function schemaFormatOf(value: unknown, field: string): CanonicalRequest["responseFormat"] {
   if (!isObject(value)) return refuse(field, `${field} must be an object with name and schema.`);
   const { description = null, schema, strict = null } = value;

@@ -1,13 +1,13 @@
-// A response as a stream of events: that it was created, the text as it comes, calls of functions, and the whole of it.
+// Converts a response to a stream of events: its creation, the text, function calls, and the whole response.
 //
-// The numbers of events are such that whoever has one knows what it has: any process can go on after it, from the record
-// alone. They grow, but not by one each:
+// An event's number tells what its reader already has, so any process can continue after it from the job's record alone.
+// Numbers increase, but not always by one:
 //
-//   0  response.created          2  the message is added       3 + n  text, n UTF-16 units of it in all
-//   1  response.in_progress      3  its part is added          then what follows the text, by one each
+//   0  response.created          2  the message is added       3 + n  text, n UTF-16 units of it so far
+//   1  response.in_progress      3  its part is added          then one number for each event after the text
 //
-// These from 2 on are those of the first attempt; what another attempt answers has numbers of its own. A response that has
-// not completed ends with the last number of its last attempt.
+// From 2 on, these are the numbers of the first attempt. Each further attempt has its own range. A response that has not
+// completed ends with the last number of its last attempt.
 import type { SluiceError } from "../../domain/errors.ts";
 import type { Job, JobRecord } from "../../domain/job.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
@@ -20,22 +20,22 @@ interface ResponseEvent {
   sequence_number: number;
 }
 
-/** Numbers of one attempt: more than any text is long. */
+/** The size of each attempt's range of numbers, larger than any text. */
 const numbersOfAttempt = 1e9;
-/** Of the event before the first piece of text. */
+/** The number of the last event before the first piece of text. */
 const beforeText = 3;
 
-/** The first number that can belong to the attempt. */
+/** Returns the first number of an attempt's range. */
 function firstOf(attempt: number): number {
   return Math.max(0, attempt - 1) * numbersOfAttempt;
 }
 
-/** The attempt whose events have such numbers. */
+/** Returns the attempt whose range contains the number. */
 export function attemptOf(number: number): number {
   return Math.floor(number / numbersOfAttempt) + 1;
 }
 
-/** How much of the text whoever has this event was told. */
+/** Returns the reader's position in the text after the event with this number. */
 export function positionAfter(number: number): TextPosition {
   const chars = Math.max(0, (number % numbersOfAttempt) - beforeText);
   return chars === 0 ? textStart : { attempt: attemptOf(number), next: 0, chars };
@@ -46,10 +46,13 @@ export class ResponseEvents {
   readonly #after: number;
   #number = -1;
   #begun: "not" | "created" | "in_progress" = "not";
-  /** Of which text was told. */
+  /** The attempt whose text was sent. Absent before the first text. */
   #attempt: number | undefined;
 
-  /** @param after the number of the last event that the reader has: only later ones are made */
+  /**
+   * Starts the events of a job.
+   * @param after number of the last event that the reader has; only later events are returned. Default: none
+   */
   constructor(job: Job, after = -1) {
     this.#job = job;
     this.#after = after;
@@ -68,7 +71,10 @@ export class ResponseEvents {
     return [...created, ...this.#events(1, ["response.in_progress", { response: this.#open("in_progress") }])];
   }
 
-  /** @param position once this is told */
+  /**
+   * Returns the events for a piece of text.
+   * @param position position after this text
+   */
   text(text: string, { attempt, chars }: TextPosition): ResponseEvent[] {
     return [
       ...this.inProgress(),
@@ -80,7 +86,7 @@ export class ResponseEvents {
     ];
   }
 
-  /** What is left of a completed one once the whole text was told. */
+  /** Returns the remaining events of a completed response after its whole text was sent. */
   end(record: JobRecord, { attempt }: Pick<TextPosition, "attempt">): ResponseEvent[] {
     const response = responseOf(record);
     const text = record.outcome?.text ?? "";
@@ -109,13 +115,13 @@ export class ResponseEvents {
     return [...this.inProgress(), ...message, ...this.#events(next, ...tail)];
   }
 
-  /** Of one that failed, expired or was cancelled. */
+  /** Returns the last events of a response that failed, expired or was cancelled. */
   endWithout(record: JobRecord): ResponseEvent[] {
     const last = firstOf((record.attempts.at(-1)?.n ?? 1) + 1) - 1;
     return [...this.created(), ...this.#events(last, ["response.failed", { response: responseOf(record) }])];
   }
 
-  /** The caller held the line, and there is no answer for it. */
+  /** Returns the last event if a waiting caller gets no answer. */
   fail({ code, message }: SluiceError): ResponseEvent[] {
     const status = openAiStatusOf(code);
     const error = { code: status < 500 ? "invalid_prompt" : "server_error", message: `${code}: ${message}` };
@@ -123,7 +129,10 @@ export class ResponseEvents {
     return [...this.inProgress(), ...this.#events(this.#next, ["response.failed", { response }])];
   }
 
-  /** Nothing is wrong with the response, but the stream ends here. OpenAI's clients throw what is in `error`. */
+  /**
+   * Returns the event that ends a stream early although the response is intact. OpenAI's clients throw the content of
+   * `error`.
+   */
   breakOff(reason: SluiceError): ResponseEvent[] {
     const error = openAiErrorOf(reason);
     const { code, message, param } = error;
@@ -152,7 +161,7 @@ export class ResponseEvents {
     return responseOf({ job: this.#job, state, attempts: [] });
   }
 
-  /** Those that the reader has not had. */
+  /** Returns the events that the reader does not have yet. */
   #events(from: number, ...events: [type: string, fields: object][]): ResponseEvent[] {
     this.#number = from + events.length - 1;
     return events

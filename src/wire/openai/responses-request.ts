@@ -1,4 +1,4 @@
-// What POST /v1/responses takes, and what it means. It is the same job that a chat completion asks for, in other words.
+// Defines the body of POST /v1/responses, and converts it to the same submit input as a chat completion.
 import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import type { CanonicalRequest, ContentBlock } from "../../domain/request.ts";
@@ -23,7 +23,7 @@ import {
   withoutNulls,
 } from "./openai-fields.ts";
 
-/** What only an answer has. It is ignored, so that a response can be sent back as the next request. */
+/** Fields that only a response has. They are ignored, so that a client can send a response back as the next request. */
 const outputFields = {
   id: ignored,
   object: ignored,
@@ -37,7 +37,7 @@ const outputFields = {
   usage: ignored,
 };
 
-/** Places whose JSON stays text where JavaScript cannot represent a number in it. */
+/** Places whose JSON stays text if JavaScript cannot represent a number in it. */
 export const responseTexts = ["tools.*.parameters", "text.format.schema"];
 
 export function responseBody(settings: Settings) {
@@ -105,7 +105,10 @@ export interface ResponseRequest {
   dryRun: boolean;
 }
 
-/** @returns a function that throws SluiceError `invalid_request` or `invalid_json`, with the field at fault */
+/**
+ * Returns a function that reads bodies. It throws SluiceError `invalid_request` or
+ * `invalid_json`, with the field at fault.
+ */
 export function responseReader(settings: Settings): (body: unknown, defaults: ChatDefaults) => ResponseRequest {
   const check = bodyCheck(responseBody(settings), { unknownToo: true });
   return (body, defaults) => responseRequestOf(check(body), defaults);
@@ -139,9 +142,10 @@ function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): Response
       tools,
       toolChoice: tools.length > 0 ? toolChoice : undefined,
       responseFormat: formatOf(body.text?.format),
-      // Nobody holds the line for one in the background.
+      // No caller waits for a background response.
       priority: body.priority ?? (background ? undefined : defaults.priority),
-      // Last: with so many fields after it the object becomes a hash table, which takes twenty times as long to fill.
+      // The spread comes last: with so many fields after it, the object becomes a hash table, which takes twenty times
+      // as long to fill.
       ...sharedInput(body),
     },
   };
@@ -153,7 +157,7 @@ function conversationOf({ input, instructions }: ResponseBody): Conversation {
     conversation.say("user", { blocks: [{ type: "text", text: input }] }, "input");
     return conversation;
   }
-  /** What the model said and its calls follow one another as items of their own; it gave them in one turn. */
+  /** The model's text whose calls follow as separate items. Both belong to one message of the model. */
   let said: { blocks: TextBlock[]; field: string } | undefined;
   let calls: ToolCallBlock[] = [];
   const endTurn = (field: string) => {

@@ -1,11 +1,11 @@
-// A job as a response of OpenAI's Responses API. All of it is read from the record.
+// Converts a job to a response of OpenAI's Responses API, from the job's record alone.
 import { isUuid, type JobId } from "../../domain/ids.ts";
 import type { JobRecord, Outcome, ToolCall, Usage } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
 import { printableSchema } from "../../domain/schema-text.ts";
 import { chatUsage, openAiId, serviceTierOf } from "./chat-response.ts";
 
-/** The job that a response's id stands for; undefined for an id that cannot be one. */
+/** Returns the job of a response id, or undefined for an id that no response can have. */
 export function jobOfResponse(id: string): JobId | undefined {
   const parts = /^resp_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/.exec(id)?.slice(1);
   const jobId = parts?.join("-");
@@ -25,7 +25,7 @@ export function responseOf(record: JobRecord) {
     instructions: request.system ?? null,
     max_output_tokens: parameters.maxTokens,
     metadata: job.metadata ?? {},
-    /** Who answered: another than was asked for if a fallback did. */
+    /** The model that answered, which may be a fallback. */
     model: outcome?.model ?? job.model,
     output: outcome?.status === "completed" ? outputOf(job.id, outcome) : [],
     parallel_tool_calls: request.parallelToolCalls ?? true,
@@ -63,7 +63,7 @@ function incomplete(reason: "max_output_tokens" | "content_filter") {
   return { status: "incomplete" as const, error: null, incomplete_details: { reason } };
 }
 
-/** OpenAI's list of codes is closed; the message begins with ours. */
+/** Returns OpenAI's error object. Its list of codes is closed, so the message begins with Sluice's code. */
 function errorOf({ code, message }: { code: string; message: string } = { code: "internal", message: "" }) {
   const invalid = code === "provider_rejected" || code === "context_exceeded" || code === "content_filtered";
   return { code: invalid ? ("invalid_prompt" as const) : ("server_error" as const), message: `${code}: ${message}` };
