@@ -1,18 +1,18 @@
-// Bounds on what a provider says. Both adapters count what they receive with `AnswerSize`, and every answer and failure
-// goes through `withinBounds` before anything uses it: usage, waits, ids and messages of any form come out usable.
+// Bounds what a provider returns. Both adapters count what they receive with `AnswerSize`. Every answer and failure
+// passes `withinBounds` before anything uses it, so usage, waits, ids and messages of any form become usable.
 import type { Logger } from "pino";
 import type { ToolCall, Usage } from "../domain/job.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
 import { type Provider, type ProviderAnswer, ProviderError, type ProviderFailure } from "./provider.ts";
 
 /**
- * Maximum size of an answer: its text and its tool calls as JSON, in bytes of UTF-8. Stored twice in one MongoDB
- * document, it still fits into the 16 MB that such a document may have.
+ * Maximum size of an answer: its text and its tool calls as JSON, in bytes of UTF-8. Even stored twice in one MongoDB
+ * document, it fits into that document's maximum of 16 MB.
  */
 const maxAnswerBytes = 4 * 1024 * 1024;
 /** Maximum number of tool calls in one answer. */
 const maxToolCalls = 1_024;
-/** Longest id of a tool call, in characters: as long as callers may send it back. */
+/** Longest id of a tool call, in characters: as long as callers may send back. */
 const maxToolCallIdLength = 16_384;
 /** Longest name of a tool that an answer calls, in characters. */
 const maxToolNameLength = 1_024;
@@ -32,20 +32,23 @@ export class AnswerSize {
   #characters = 0;
   #toolCalls = 0;
 
-  /** @throws ProviderError if the answer is too large */
+  /** Counts received text. @throws ProviderError if the answer is too large */
   add(text: string): void {
     this.#characters += text.length;
     if (this.#characters > maxAnswerBytes) throw tooLarge();
   }
 
-  /** @throws ProviderError if the answer has too many tool calls */
+  /** Counts a tool call. @throws ProviderError if the answer has too many tool calls */
   addToolCall(): void {
     this.#toolCalls += 1;
     if (this.#toolCalls > maxToolCalls) throw tooLarge();
   }
 }
 
-/** Another call would most likely cost as much for nothing, so the failure is permanent. */
+/**
+ * Creates the failure for an answer that is too large. It is permanent, because another call would most likely cost as
+ * much for nothing.
+ */
 export function tooLarge(
   message = `The answer is larger than ${maxAnswerBytes} bytes or has more than ${maxToolCalls} tool calls.`,
 ): ProviderError {
@@ -54,7 +57,7 @@ export function tooLarge(
 
 /**
  * Returns a value from a provider as JSON.
- * @throws ProviderError if it is nested too deeply for that
+ * @throws ProviderError if the value is nested too deeply
  */
 export function jsonOf(value: unknown): string {
   try {
@@ -68,7 +71,7 @@ export function nestedTooDeeply(): ProviderError {
   return tooLarge("The answer is nested too deeply.");
 }
 
-/** What came is not an answer. It may have been billed, and another call may answer. */
+/** Creates the failure for a response that is not an answer. It may have been billed, and another call may answer. */
 function malformed(message: string): ProviderError {
   return new ProviderError({ kind: "transient", code: "malformed_output", message, maybeBilled: true });
 }
@@ -93,11 +96,11 @@ export function isTooLarge(error: unknown): boolean {
   return error instanceof ProviderError && error.failure.code === "answer_too_large";
 }
 
-/** What the bounds of a deployment depend on, and what corrections are logged with. */
+/** Options of `withinBounds`: what the bounds of a deployment depend on, and how corrections are logged. */
 export interface BoundsOptions {
   /** Id of the deployment. */
   deployment: string;
-  /** Input and output of the model together, in tokens. */
+  /** Longest input and output of the model together, in tokens. */
   contextTokens: number;
   log: Pick<Logger, "warn">;
 }
@@ -147,7 +150,7 @@ class Check {
 
   failure(failure: ProviderFailure): ProviderFailure {
     const { retryAfterMs, ...rest } = failure;
-    // The adapters drop a wait of 0 that a provider asks for, so 0 is their own word.
+    // The adapters drop a wait of 0 that a provider asks for, so a 0 here is their own.
     const wait =
       retryAfterMs === undefined || retryAfterMs === 0 ? retryAfterMs : boundedWait(retryAfterMs, failure.throttle);
     return {
@@ -181,8 +184,9 @@ class Check {
 }
 
 /**
- * The usage in whole tokens from 0 to `maxTokens`; fractions are rounded up. A number that is negative or not finite counts
- * as not reported. Returns undefined if that is the case for input or output: then the usage is not known.
+ * Returns the usage in whole tokens from 0 to `maxTokens`, with fractions rounded up. A number that is negative or not
+ * finite counts as not reported. Returns undefined if that applies to input or output, because the usage is unknown
+ * then.
  */
 function boundedUsage(usage: Usage, maxTokens: number): Usage | undefined {
   if (!isCount(usage.input) || !isCount(usage.output)) return undefined;
@@ -209,8 +213,9 @@ function sameUsage(a: Usage, b: Usage | undefined): boolean {
 }
 
 /**
- * The wait in milliseconds that is believed. Returns undefined for 0, which says nothing, and for what is no time.
- * @param throttle the quota that the provider names
+ * Returns the wait in milliseconds, within bounds. Returns undefined for 0, which says nothing, and for what is no
+ * time.
+ * @param throttle quota that the provider names
  */
 function boundedWait(ms: number, throttle?: ProviderFailure["throttle"]): number | undefined {
   if (!(ms > 0)) return undefined;
@@ -218,7 +223,7 @@ function boundedWait(ms: number, throttle?: ProviderFailure["throttle"]): number
   return Math.min(longest, Math.max(shortestWaitMs, Math.ceil(ms)));
 }
 
-/** Callers send tool calls back, and a request with half of a surrogate pair is refused. */
+/** Repairs halves of surrogate pairs. Callers send tool calls back, and a request with half of a pair is refused. */
 function wellFormedCall({ id, name, arguments: text }: ToolCall): ToolCall {
   const whole = wellFormed(text);
   return {
@@ -230,16 +235,16 @@ function wellFormedCall({ id, name, arguments: text }: ToolCall): ToolCall {
   };
 }
 
-/** Puts U+FFFD in place of half of a surrogate pair. */
+/** Replaces halves of surrogate pairs with U+FFFD. */
 function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, "\ufffd");
 }
 
 const halfEscape = /^\\u[dD][89a-fA-F][0-9a-fA-F]{2}$/;
-/** The escapes of a JSON text, one by one; a surrogate pair is one. */
+/** Matches the escapes of a JSON text one by one. A surrogate pair is one match. */
 const escapes = /\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\./g;
 
-/** JSON writes a character in six bytes at most. */
+/** JSON encodes a character in at most six bytes. */
 const mostBytesPerCharacter = 6;
 
 function isSmall({ text, toolCalls }: ProviderAnswer): boolean {
@@ -247,7 +252,7 @@ function isSmall({ text, toolCalls }: ProviderAnswer): boolean {
   try {
     return Buffer.byteLength(JSON.stringify([text, toolCalls])) <= maxAnswerBytes;
   } catch {
-    // Nested deeper than JSON can be written.
+    // Nested deeper than JSON can be printed.
     return false;
   }
 }
@@ -264,7 +269,7 @@ function cut(text: string, length: number): string {
   return text.length > length ? `${text.slice(0, length - 1)}…` : text;
 }
 
-/** Only the printable ASCII characters of a text, the first of them. */
+/** Returns the printable ASCII characters of a text, up to a length. */
 function printable(text: unknown, length: number): string | undefined {
   return typeof text === "string" ? text.replace(/[^\x20-\x7e]+/g, "").slice(0, length) : undefined;
 }

@@ -1,33 +1,36 @@
-// The time limits of one call, whoever is called. Neither Node nor the AWS SDK has any by default, and half-open
-// connections on which neither a byte nor an end ever comes do happen, so a call without them could hold its lease for ever.
+// The timeouts of one call to any provider. Neither Node nor the AWS SDK has any by default. Half-open connections, on
+// which neither a byte nor an end arrives, do occur, and a call without timeouts could hold its lease forever.
 
 export interface CallTimeouts {
-  /** Until the connection stands; waiting for a free one counts. Milliseconds, like all of these. */
+  /** Time until the connection is established, including the wait for a free one. Milliseconds, like all of these. */
   connectMs: number;
-  /** From sending to the first event of a stream. An answer in one piece has no first byte: it is silent until it is done. */
+  /**
+   * Time from sending the request to the first event of a stream. An unstreamed answer is silent until it is complete,
+   * so this does not apply.
+   */
   firstByteMs: number;
-  /** Between two events of a stream. */
+  /** Time between two events of a stream. */
   idleMs: number;
-  /** From sending to the end. */
+  /** Time from sending the request to the end. */
   totalMs: number;
 }
 
-/** Which limit was exceeded, and its length. The connection's limit is kept by the transport. */
+/** The timeout that was exceeded, and its length in milliseconds. The transport keeps the timeout of the connection. */
 export interface Expired {
   limit: "firstByte" | "idle" | "total";
   afterMs: number;
 }
 
 /**
- * A timer that fires this much too late was held up, because the process was frozen. Timers run before sockets are read,
- * so an answer that arrived meanwhile is still unread.
+ * Delay of a timer, in milliseconds, from which the process counts as frozen. Timers run before sockets are read, so an
+ * answer that arrived meanwhile is still unread.
  */
 const frozenMs = 1_000;
 /** Time to read what arrived while the process was frozen, in milliseconds. */
 const wakingMs = 5_000;
 
 export class Deadlines {
-  /** Aborts when the caller aborts or a limit is exceeded. */
+  /** Aborts when the caller aborts or a timeout is exceeded. */
   readonly signal: AbortSignal;
   expired: Expired | undefined;
   readonly #controller = new AbortController();
@@ -37,13 +40,16 @@ export class Deadlines {
   readonly #abort = () => this.#controller.abort();
   #total: NodeJS.Timeout;
   #silence: NodeJS.Timeout | undefined;
-  /** When the last event came, or else the request was sent. */
+  /** When the last event arrived, or else the request was sent. */
   #lastEventAt: number;
   #streaming = false;
   #waking = false;
   #stopped = false;
 
-  /** @param now a monotonic clock in milliseconds, by which a frozen process is noticed */
+  /**
+   * Starts the timers.
+   * @param now monotonic clock in milliseconds, by which a frozen process is detected
+   */
   constructor(timeouts: CallTimeouts, signal: AbortSignal, streams: boolean, now = () => performance.now()) {
     this.#timeouts = timeouts;
     this.#now = now;
@@ -60,7 +66,7 @@ export class Deadlines {
     if (streams) this.#awaitEvent("firstByte", timeouts.firstByteMs);
   }
 
-  /** An event has come. */
+  /** Restarts the idle timer, because an event arrived. */
   onEvent(): void {
     if (this.#stopped) return;
     this.#lastEventAt = this.#now();

@@ -1,5 +1,5 @@
-// The port to whoever generates text. An adapter makes exactly one request per call and never retries: the attempts on
-// record and the charges in the scheduler stay true only if one call is one request.
+// The port to the services that generate text. An adapter makes exactly one request per call and never retries. The
+// stored attempts and the scheduler's charges are only correct if one call is one request.
 import type { ErrorCode } from "../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../domain/job.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
@@ -7,7 +7,7 @@ import type { CanonicalRequest } from "../domain/request.ts";
 export interface Provider {
   /**
    * Runs one request to its end.
-   * @throws ProviderError for everything that is not a usable answer, aborts included.
+   * @throws ProviderError for everything that is not a usable answer, aborts included
    */
   call(call: ProviderCall): Promise<ProviderAnswer>;
   close(): Promise<void>;
@@ -17,13 +17,16 @@ export interface ProviderCall {
   request: CanonicalRequest;
   /** Aborting ends the call at once with kind `aborted`. */
   signal: AbortSignal;
-  /** Called with each piece of text as it comes. */
+  /** Called with each chunk of text as it arrives. */
   onText?: (text: string) => void;
-  /** Called with each piece of a stream that the model generated: text, reasoning and arguments of tools alike. */
+  /** Called with each chunk of a stream that the model generated: text, reasoning and tool arguments alike. */
   onOutput?: (piece: string) => void;
 }
 
-/** The arguments of a call as the model wrote them. A call of a tool without parameters may have none: that is `{}`. */
+/**
+ * Returns a call's arguments as the model wrote them. A call of a tool without parameters may have none, which becomes
+ * `{}`.
+ */
 export function argumentsOrEmpty(text: string): string {
   return text.trim() === "" ? "{}" : text;
 }
@@ -31,8 +34,8 @@ export function argumentsOrEmpty(text: string): string {
 type Content = Pick<ProviderAnswer, "text" | "toolCalls" | "finishReason">;
 
 /**
- * The answer with what the model gave to a tool as its text, where that tool carries the answer. Without a call of the
- * tool nothing changes: what the model said instead is the answer.
+ * Returns the answer with the answer tool's input as its text. If the model did not call that tool, returns the answer
+ * unchanged: its text is the answer.
  */
 export function answeredByTool(answer: Content, answerTool: string | undefined): Content {
   const carrier = answerTool === undefined ? undefined : answer.toolCalls.find(({ name }) => name === answerTool);
@@ -46,29 +49,29 @@ export interface ProviderAnswer {
   text: string;
   toolCalls: ToolCall[];
   finishReason: FinishReason;
-  /** Absent if the provider did not say. */
+  /** Absent if the provider did not report it. */
   usage?: Usage;
-  /** What the quotas count, where it is not `usage`: some providers count what was read from a cache. */
+  /** Usage that the quotas count, if it differs from `usage`. Some providers count cached tokens. */
   quotaUsage?: Usage;
   requestId?: string;
-  /** The service tier that the provider says it used. */
+  /** Service tier that the provider reports. */
   serviceTier?: string;
-  /** From sending to the first token, if streamed. */
+  /** Time from sending the request to the first token, in milliseconds. Set if streamed. */
   firstTokenMs?: number;
 }
 
-/** Which quota the provider says was exceeded. */
+/** The quota that the provider names as exceeded. */
 export type ThrottleKind = "requests" | "tokens" | "tokens_per_day" | "unknown";
 
 /**
- * What kind of failure it was; the worker acts on nothing else.
- * - `throttled`      our quota; the job keeps its place and the quota learns
- * - `capacity`       the provider is overloaded; the deployment cools down, the job keeps its place
- * - `misconfigured`  the deployment cannot work (credentials, access, wrong id); it is taken out of service
- * - `unclear`        refused, and the words do not tell whether the request or the deployment is at fault
- * - `transient`      may succeed if tried again; counts as a failed try
- * - `permanent`      the request can never succeed
- * - `aborted`        the signal was aborted
+ * Kind of a failure. The worker acts on nothing else.
+ * - `throttled` our quota; the job keeps its place and the quota learns
+ * - `capacity` the provider is overloaded; the deployment cools down, the job keeps its place
+ * - `misconfigured` the deployment cannot work (credentials, access, wrong id); it is taken out of service
+ * - `unclear` refused, and the wording does not show whether the request or the deployment is at fault
+ * - `transient` may succeed if tried again; counts as a failed try
+ * - `permanent` the request can never succeed
+ * - `aborted` the signal was aborted
  */
 export type FailureKind =
   | "throttled"
@@ -81,19 +84,19 @@ export type FailureKind =
 
 export interface ProviderFailure {
   kind: FailureKind;
-  /** From the table of errors: what a job that ends with this failure says. */
+  /** Code from the table of errors, for a job that ends with this failure. */
   code: ErrorCode;
-  /** For people: the provider's own words and, where it helps, what to do. */
+  /** Message for people: the provider's own and, if it helps, what to do. */
   message: string;
-  /** What the operator can do if the deployment is at fault. Only with `unclear`; elsewhere the message says it. */
+  /** What the operator can do if the deployment is at fault. Set only with `unclear`. Otherwise the message says it. */
   advice?: string;
   throttle?: ThrottleKind;
-  /** The provider asked to wait this long. */
+  /** Wait that the provider asked for, in milliseconds. */
   retryAfterMs?: number;
-  /** True if the provider may have generated (and billed) something: after a cut or a time-out, not after a refusal. */
+  /** Whether the provider may have generated (and billed) something: after a cut or a timeout, not after a refusal. */
   maybeBilled: boolean;
   usage?: Usage;
-  /** As in an answer. */
+  /** Usage that the quotas count, as in an answer. */
   quotaUsage?: Usage;
   requestId?: string;
   serviceTier?: string;

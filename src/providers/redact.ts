@@ -1,6 +1,6 @@
-// The provider's own words are stored, shown and logged. They hold a secret only where they quote the request. Bedrock's
-// that do are not used at all (see its failures.ts); this is the second line of defence, and keeps a hostile endpoint's
-// megabyte out of the record.
+// Masks secrets in providers' messages, which are stored, shown and logged. They contain a secret only if they quote
+// the request. Bedrock's messages that do so are not used at all (see bedrock-failures.ts), so this is the second line
+// of defense. It also keeps a hostile endpoint's megabyte out of the record.
 
 const maxLength = 1_000;
 
@@ -11,12 +11,12 @@ const secrets: [RegExp, string][] = [
     "$1$2***",
   ],
   [/\b(AKIA|ASIA)[A-Z0-9]{12,}/g, "$1***"],
-  // Keys of OpenAI and of those who copied its form.
+  // Keys of OpenAI, and of others that copied its form.
   [/\b(sk|gsk|hf)([-_])[\w*-]{8,}/g, "$1$2***"],
 ];
 
 export function redact(message: string): string {
-  // Cut first: what follows takes time in proportion to the length.
+  // Cut first, because the time of the rest grows with the length.
   const cut = message.length > maxLength ? `${message.slice(0, maxLength - 1)}…` : message;
   return secrets.reduce((text, [secret, replacement]) => text.replace(secret, replacement), cut);
 }

@@ -1,37 +1,37 @@
-// What providers are known to say, as data: the cause behind a refusal, told from its words. A status is no cause: a
-// key that is not valid is a 400 with one provider and a 401 with another, and a request that no endpoint supports is a
-// 404. The first row that fits decides, so a narrow row is before a wide one. What no row knows, the status decides.
+// Known wordings of providers, as data: the cause of a refusal, recognized by its wording. A status is not a cause. An
+// invalid key is a 400 with one provider and a 401 with another, and a request that no endpoint supports is a 404. The
+// first matching row decides, so a narrow row precedes a wide one. If no row matches, the status decides.
 //
-// Patterns see the error's code, its type and its message, one after the other. They are wide where that is safe: a
-// sentence of the same kind from another provider should fit as well. `source` says where the wording was seen.
+// Patterns see the error's code, type and message, one per line. They are wide where that is safe, so that similar
+// sentences of other providers match too. `source` says where the wording was seen.
 
 /**
- * What a refusal is about:
- * - `too_long`   the prompt, or the prompt with the answer, exceeds the model's context
- * - `content`    a filter or a policy stopped this request
- * - `request`    something else about this request; others of the deployment may be served
- * - `account`    the key, the account, the model or the way the server is called: no request would be served
- * - `capacity`   the provider is busy, whatever status it uses
- * - `throttled`  a rate limit, whatever status it uses
- * - `unclear`    may be the request's or the account's: the scheduler finds out (see suspicion.ts)
+ * What a refusal concerns:
+ * - `too_long` the prompt, or the prompt with the answer, exceeds the model's context
+ * - `content` a filter or a policy stopped this request
+ * - `request` something else about this request; others of the deployment may be served
+ * - `account` the key, the account, the model or the way the server is called: no request would be served
+ * - `capacity` the provider is busy, whatever status it uses
+ * - `throttled` a rate limit, whatever status it uses
+ * - `unclear` may concern the request or the account; the scheduler finds out (see suspicion.ts)
  */
 export type Cause = "too_long" | "content" | "request" | "account" | "capacity" | "throttled" | "unclear";
 
 export interface Wording {
   cause: Cause;
   pattern: RegExp;
-  /** Fits only refusals with one of these statuses. Default: any 4xx but 408, 424 and 429; for `too_long` also 5xx. */
+  /** Statuses of refusals that the row matches. Default: any 4xx but 408, 424 and 429; for `too_long` also 5xx. */
   statuses?: readonly number[];
-  /** What the operator can do about it. Only with `account`; default: what the adapter says about access in general. */
+  /** What the operator can do about it. Only with `account`. Default: the adapter's general advice on access. */
   advice?: string;
-  /** As it was seen. A test holds that it finds this row. */
+  /** Wording as it was seen. A test checks that it matches this row. */
   example: string;
-  /** Provider or server, and the thread or page that quotes it. */
+  /** Provider or server, and the thread or page that quotes the wording. */
   source: string;
 }
 
 const billing = "The account has no credit left or has reached its spending limit. Check its billing.";
-/** An adapter that knows more about the key or the model says more. */
+/** General advice. An adapter that knows more about the key or the model replaces it. */
 export const adviceOnKey = "Check the deployment's API key.";
 export const adviceOnModel = "Check the deployment's modelId, and that the account may use the model.";
 const account = "Ask the provider about the account, or use the credentials of another account.";
@@ -69,7 +69,7 @@ export const wordings: readonly Wording[] = [
     example: "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 8740 and 500",
     source: "TGI: huggingface/text-generation-inference#695, huggingface_hub#2763; DashScope",
   },
-  // max_tokens alone above what the model can write. It is no matter of the prompt.
+  // max_tokens alone exceeds what the model can generate. The prompt does not matter.
   {
     cause: "request",
     pattern:
@@ -125,9 +125,9 @@ export const wordings: readonly Wording[] = [
     source: "Vertex AI",
   },
 
-  // ---------------------------------------------------------------- a model that is gone
-  // Before the rows on what a request asks for: a model's own name may hold the word vision or tool. A sentence about
-  // a field that a model no longer takes is left to those rows.
+  // ---------------------------------------------------------------- retired models
+  // Precede the rows on what a request asks for, because a model's own name may contain the word vision or tool. A
+  // sentence about a field that a model no longer accepts is left to those rows.
   {
     cause: "account",
     pattern:
@@ -182,7 +182,7 @@ export const wordings: readonly Wording[] = [
     source: "Ollama, Bedrock with 400",
   },
 
-  // ---------------------------------------------------------------- the account, its key, its money
+  // ---------------------------------------------------------------- the account, its key and its billing
   {
     cause: "account",
     pattern:
@@ -191,7 +191,7 @@ export const wordings: readonly Wording[] = [
     example: "Generative Language API has not been used in project 1 before or it is disabled.",
     source: "Gemini with 403",
   },
-  // Before content: a policy that was violated once may have closed the account.
+  // Precedes content: a past violation of a policy may have closed the account.
   {
     cause: "account",
     pattern:
@@ -209,7 +209,7 @@ export const wordings: readonly Wording[] = [
     example: "Your organization must be verified to use the model `o3`.",
     source: "OpenAI with 403 or 404",
   },
-  // Less might be affordable: whether all are refused shows with the next jobs.
+  // The account might afford less. The next jobs show whether all are refused.
   {
     cause: "unclear",
     pattern: /more credits, or fewer max_tokens|can only afford/i,
@@ -304,7 +304,7 @@ export const wordings: readonly Wording[] = [
     example: "You don't have access to the model with the specified model ID.",
     source: "Bedrock with 403: dirkpetersen/our-chat#3, aws-samples/anthropic-on-aws#252",
   },
-  // An explicit deny may hang on what the request names, such as a guardrail: that is left to the next jobs.
+  // An explicit deny may depend on what the request names, such as a guardrail. The next jobs show that.
   {
     cause: "account",
     pattern:
@@ -357,7 +357,7 @@ export const wordings: readonly Wording[] = [
     source: "Azure, DeepSeek, DashScope, OpenRouter with 400 or 403",
   },
 
-  // ---------------------------------------------------------------- passing
+  // ---------------------------------------------------------------- temporary causes
   {
     cause: "throttled",
     pattern: /rate[ _-]?limit|too many requests|\bthrottl|(requests|tokens) per (second|minute|day)\b.{0,40}exceed/i,
@@ -373,13 +373,13 @@ export const wordings: readonly Wording[] = [
   },
 ];
 
-/** Longer texts are no sentences of a provider. */
+/** Longest text that is searched, in characters. Longer ones are not sentences of a provider. */
 const longestRead = 4_000;
 
 /**
- * The cause that a provider's words name; undefined if no row knows them.
- * @param words code, type and message, one a line
- * @param status of HTTP, or what stands for it; undefined if there is none
+ * Returns the cause that a provider's wording names, or undefined if no row matches.
+ * @param words code, type and message, one per line
+ * @param status HTTP status, or a replacement for it. Undefined if there is none
  */
 export function knownCause(words: string, status: number | undefined): Pick<Wording, "cause" | "advice"> | undefined {
   const text = words.slice(0, longestRead).replaceAll("’", "'");

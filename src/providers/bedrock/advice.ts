@@ -1,16 +1,16 @@
-// What to do about a refusal that is about the model or the way it is called, told from Bedrock's wording. The
-// apostrophe in "isn't" and "doesn't" is sometimes a typographic one.
+// Advice about refusals that concern the model or how it is called, recognized by Bedrock's wording. The apostrophe in
+// "isn't" and "doesn't" is sometimes a typographic one.
 
-/** What the sentences name. */
+/** The deployment that the advice is about. */
 export interface Deployment {
   region: string;
   modelId: string;
   endpoint?: string;
-  /** The alias of a model to use instead when this one is Legacy or not accessible. */
+  /** Alias of a model to use instead if this one is Legacy or not accessible. */
   alternative?: string;
 }
 
-/** What to do about a refusal in words that are known; undefined if there is nothing to say. */
+/** Returns advice for a refusal with a known wording, or undefined if there is none. */
 export function adviceFor(message: string, deployment: Deployment): string | undefined {
   const { region, modelId } = deployment;
 
@@ -38,7 +38,7 @@ export function adviceFor(message: string, deployment: Deployment): string | und
   return undefined;
 }
 
-/** What to do about a refusal with this status, whatever its words, if the deployment is at fault. */
+/** Returns advice for a refusal with this status, whatever its wording, if the deployment is at fault. */
 export function adviceOnAccess(status: number | undefined, deployment: Deployment): string {
   const { region, modelId } = deployment;
   if (status === 404) {
@@ -57,7 +57,7 @@ function insteadOf({ alternative }: Deployment): string {
     : `Use the model "${alternative}" instead: name it in the job, or make it the defaultModel.`;
 }
 
-/** The same behind other advice. */
+/** Returns the same advice as an alternative that follows other advice. */
 function orElse(deployment: Deployment): string {
   const sentence = insteadOf(deployment);
   return `Or ${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}`;

@@ -1,18 +1,20 @@
-// Ids and names of tool calls as Bedrock takes them. Clients carry conversations from one provider to another, so a history
-// holds ids of several hundred characters and names with dots or blanks. Only what is sent changes: the record keeps them.
+// Converts ids and names of tool calls to what Bedrock accepts. Clients carry conversations from one provider to
+// another, so a history may contain ids of several hundred characters, and names with dots or spaces. Only what is sent
+// changes: the record keeps the originals.
 import { createHash } from "node:crypto";
 import type { CanonicalRequest } from "../../domain/request.ts";
 
 export interface AllowedNames {
-  /** The id to send for a tool call's id, in the call and in its result. */
+  /** Returns the id to send for a tool call's id, in the call and in its result. */
   id: (callId: string) => string;
-  /** The name to send for a tool's. */
+  /** Returns the name to send for a tool's name. */
   name: (toolName: string) => string;
 }
 
 /**
- * @param idLength for models that take no other ids than letters and digits of exactly this length. Default: 1 to 64
- *   letters, digits, underscores and hyphens
+ * Returns the conversions for a request.
+ * @param idLength exact length of ids, for models that accept only letters and digits of that length. Default: 1 to 64
+ * letters, digits, underscores and hyphens
  */
 export function allowedNames({ messages, tools = [] }: CanonicalRequest, idLength?: number): AllowedNames {
   const blocks = messages.flatMap(({ content }) => content);
@@ -26,13 +28,13 @@ export function allowedNames({ messages, tools = [] }: CanonicalRequest, idLengt
 
 interface Form {
   allows: RegExp;
-  /** An allowed text for one that is not; others for other numbers. */
+  /** Returns an allowed text for one that is not allowed. Different numbers give different texts. */
   make: (text: string, n: number) => string;
 }
 
 /**
- * Gives each text that is not allowed one that is. Allowed texts stay as they are, no two become one, and the same texts
- * always become the same.
+ * Returns a function that replaces texts that are not allowed. Allowed texts stay as they are, different texts stay
+ * different, and equal texts stay equal.
  */
 export function renamed(texts: readonly string[], { allows, make }: Form): (text: string) => string {
   const used = new Set(texts.filter((text) => allows.test(text)));
@@ -51,7 +53,7 @@ export function renamed(texts: readonly string[], { allows, make }: Form): (text
 
 const hashLength = 16;
 
-/** The beginning stays readable, because the model reads names. */
+/** Keeps the beginning readable, because the model reads names. */
 export const usual: Form = {
   allows: /^[a-zA-Z0-9_-]{1,64}$/,
   make: (text, n) => `${text.slice(0, 63 - hashLength).replace(/[^a-zA-Z0-9_-]/g, "_")}_${hashOf(text, n, hashLength)}`,

@@ -1,5 +1,5 @@
-// From what Converse answers, whole or piece by piece, to our answer; or to a failure, because several ways to fail
-// arrive as HTTP 200 with a stop reason.
+// Converts Converse responses and streams to our answers, or to failures, because several kinds of failure arrive as
+// HTTP 200 with a stop reason.
 import type { ContentBlock, ConverseResponse, ConverseStreamOutput, TokenUsage } from "@aws-sdk/client-bedrock-runtime";
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
@@ -14,13 +14,13 @@ import {
   ProviderError,
 } from "../provider.ts";
 
-/** What has been received of an answer. */
+/** The part of an answer received so far. */
 export interface Received {
   text: string;
   toolUses: ToolUse[];
-  /** Only then is the answer complete; a stream may just stop. */
+  /** Set when the answer is complete. A stream may end without it. */
   stopReason?: string;
-  /** Whether the message is missing, or holds something that is no content. */
+  /** Set if the message is missing, or contains something that is not content. */
   isMalformed?: true;
   usage?: Usage;
   serviceTier?: string;
@@ -29,25 +29,28 @@ export interface Received {
 interface ToolUse {
   id: string;
   name: string;
-  /** As the model wrote it, in a stream piece by piece. */
+  /** Arguments as the model wrote them. In a stream they grow chunk by chunk. */
   arguments: string;
 }
 
 export class AnswerCollector {
   readonly received: Received = { text: "", toolUses: [] };
-  /** Of the model's first output, on the caller's clock. */
+  /** Time of the model's first output, on the caller's clock. */
   firstTokenAt: number | undefined;
   readonly #size = new AnswerSize();
   readonly #now: () => number;
   readonly #onText: ((text: string) => void) | undefined;
   readonly #onOutput: ((piece: string) => void) | undefined;
   readonly #answerTool: string | undefined;
-  /** By the index of their content block. */
+  /** Tool uses by the index of their content block. */
   readonly #toolUses = new Map<number, ToolUse>();
   /** The first call of the tool that carries the answer. */
   #answer: ToolUse | undefined;
 
-  /** @param answerTool the tool whose input is the answer; what the model says besides is not passed on as it comes */
+  /**
+   * Creates a collector for one answer.
+   * @param answerTool tool whose input is the answer. Other text of the model is not streamed then
+   */
   constructor(now: () => number, { onText, onOutput }: Pick<ProviderCall, "onText" | "onOutput">, answerTool?: string) {
     this.#now = now;
     this.#onText = onText;
@@ -55,7 +58,10 @@ export class AnswerCollector {
     this.#answerTool = answerTool;
   }
 
-  /** @throws ProviderError if the answer is too large */
+  /**
+   * Adds an event of the stream.
+   * @throws ProviderError if the answer is too large
+   */
   add(event: ConverseStreamOutput): void {
     if (event.contentBlockStart) {
       const { contentBlockIndex = 0, start } = event.contentBlockStart;
@@ -92,9 +98,9 @@ export class AnswerCollector {
 }
 
 /**
- * The same for an answer that came in one piece.
- * @throws ProviderError if it is nested too deeply
- * @param body the text that the response was parsed from: only there are the arguments of tools as they came
+ * Returns the content of an answer that was not streamed.
+ * @param body text that the response was parsed from, because only it has the tools' arguments verbatim
+ * @throws ProviderError if the answer is nested too deeply
  */
 export function receivedAtOnce(response: ConverseResponse, body: string): Received {
   const blocks: unknown = response.output?.message?.content;
@@ -130,7 +136,10 @@ function toUsage(usage: TokenUsage | undefined): Usage | undefined {
   };
 }
 
-/** With checkpoints of both kinds in one request, only this tells what was kept for how long. */
+/**
+ * Returns how many tokens are cached for an hour. If one request has checkpoints of both kinds, only these details say
+ * so.
+ */
 function cacheTimes(details: TokenUsage["cacheDetails"]): Pick<Usage, "cacheWriteHour"> {
   if (!details?.length) return {};
   const ofAnHour = details.filter(({ ttl }) => ttl === "1h");
@@ -138,9 +147,9 @@ function cacheTimes(details: TokenUsage["cacheDetails"]): Pick<Usage, "cacheWrit
 }
 
 /**
- * The answer, if what was received is one.
- * @param answerTool the tool whose input is the answer
- * @throws ProviderError if the generation failed, whatever the HTTP status was.
+ * Converts what was received to an answer.
+ * @param answerTool tool whose input is the answer
+ * @throws ProviderError if the generation failed, whatever the HTTP status was
  */
 export function toAnswer(received: Received, requestId: string | undefined, answerTool?: string): ProviderAnswer {
   const { text, stopReason, usage, serviceTier } = received;
@@ -168,7 +177,8 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
       return fail("transient", "malformed_output", "The model's tool call was malformed.");
     case "model_context_window_exceeded":
       return fail("permanent", "context_exceeded", "Prompt and answer do not fit into the model's context window.");
-    // end_turn and stop_sequence. A reason that is new to us comes with a complete answer too, which has been paid for.
+    // end_turn and stop_sequence. A reason that is new to us also comes with a complete answer, which has been paid
+    // for.
     default:
       finishReason = "stop";
   }

@@ -1,25 +1,25 @@
-// Whose credentials a deployment is called with: those that the process has anyway, a profile's, or a role's that is assumed
-// with either. All through the SDK's own providers, which know single sign-on, processes and the rest.
+// Chooses the credentials of a deployment: those of the process, of a profile, or of a role assumed with either. Uses
+// the SDK's own providers, which support single sign-on, processes and more.
 //
-// Files are read afresh for every new client (the SDK would remember them for the life of the process), so that
-// credentials which were renewed after AWS refused the old ones are found without a restart.
+// Files are read again for every new client (the SDK would cache them for the life of the process). So credentials that
+// were renewed after a refusal are found without a restart.
 import type { BedrockRuntimeClientConfig } from "@aws-sdk/client-bedrock-runtime";
 import { defaultProvider } from "@aws-sdk/credential-provider-node";
 import { fromIni, fromTemporaryCredentials } from "@aws-sdk/credential-providers";
 import { redact } from "../redact.ts";
 
 export interface Account {
-  /** A profile in the files of the AWS SDK. */
+  /** Profile in the files of the AWS SDK. */
   profile?: string;
-  /** A role to assume, with the profile's credentials or else those of the process. */
+  /** Role to assume, with the profile's credentials or else those of the process. */
   roleArn?: string;
   externalId?: string;
 }
 
-/** Why there are no credentials to sign with. The message says what to do and holds no secret. */
+/** Reports why there are no credentials to sign with. The message says what to do and contains no secret. */
 export class CredentialsError extends Error {
   override readonly name = "CredentialsError";
-  /** Whether the cause may pass by itself, such as a connection that was refused. */
+  /** Whether the cause may pass by itself, such as a refused connection. */
   readonly passing: boolean;
 
   constructor(message: string, passing: boolean) {
@@ -28,7 +28,7 @@ export class CredentialsError extends Error {
   }
 }
 
-/** What a client of the SDK is constructed with so that it signs as this account. */
+/** Options of an SDK client with which it signs as this account. */
 export type ClientCredentials = Pick<BedrockRuntimeClientConfig, "credentials" | "authSchemePreference">;
 
 type Provider = Extract<NonNullable<BedrockRuntimeClientConfig["credentials"]>, (...args: never[]) => unknown>;
@@ -53,7 +53,7 @@ export function credentialsFor({ profile, roleArn, externalId }: Account = {}): 
   return { credentials: explaining(assume, (error) => notAssumed(roleArn, error)), ...signed };
 }
 
-/** Or a key in AWS_BEARER_TOKEN_BEDROCK, which belongs to another account, would take the place of the signature. */
+/** Without this, a key in AWS_BEARER_TOKEN_BEDROCK, which belongs to another account, would replace the signature. */
 const signed = { authSchemePreference: ["sigv4"] };
 
 function explaining(provider: Provider, explain: (error: SdkError) => string): Provider {

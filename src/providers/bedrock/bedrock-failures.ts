@@ -1,8 +1,8 @@
-// What went wrong: from whatever the AWS SDK throws to a ProviderFailure. Pure. Judged by the error's name where that
-// says enough, then by words that are known (see wordings.ts), then by the HTTP status.
+// Converts errors of the AWS SDK to ProviderFailures. Pure. Decides by the error's name if that is enough, then by
+// known wordings (see wordings.ts), then by the HTTP status.
 //
-// Three facts about the SDK that this rests on: an exception inside a stream has a name but no status; an error body
-// without a type (a proxy, a 529) has a status but the name "Unknown"; and transport errors have a `code`.
+// Relies on three facts about the SDK. An exception inside a stream has a name but no status. An error body without a
+// type (a proxy, a 529) has a status but the name "Unknown". Transport errors have a `code`.
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FailureKind, ProviderFailure, ThrottleKind } from "../provider.ts";
 import { redact } from "../redact.ts";
@@ -10,7 +10,7 @@ import { adviceOnModel, knownCause, type Wording } from "../wordings.ts";
 import { adviceFor, adviceOnAccess, type Deployment } from "./advice.ts";
 import { CredentialsError } from "./bedrock-credentials.ts";
 
-/** The parts of what the SDK throws that are looked at. */
+/** The parts of an SDK error that are used. */
 export interface SdkError {
   name?: string;
   message?: string;
@@ -19,22 +19,22 @@ export interface SdkError {
   $response?: { headers?: Record<string, string | undefined> };
 }
 
-/** What a failure comes down to, before its message is put together. */
+/** Classification of a failure, before its message is composed. */
 export interface Classification {
   kind: FailureKind;
   code: ErrorCode;
   throttle?: ThrottleKind;
   maybeBilled: boolean;
-  /** In place of the provider's own words. */
+  /** Message that replaces the provider's own. */
   words?: string;
-  /** What to do, after the words. */
+  /** What to do, added to the message. */
   advice?: string;
 }
 
 export interface Sent {
-  /** Whether part of an answer had been received, so that something may have been billed whatever the error. */
+  /** Whether part of an answer was received. Then something may have been billed, whatever the error. */
   begun: boolean;
-  /** Whether the request names a guardrail: then a refusal of a guardrail is its own. */
+  /** Whether the request names a guardrail. Then a guardrail's refusal concerns the request itself. */
   guardrail: boolean;
 }
 
@@ -45,7 +45,7 @@ export function classify(thrown: unknown, deployment: Deployment, { begun, guard
   const words = classification.words ?? redact(ownWords(error, status));
   const { headers } = error.$response ?? {};
   const retryAfterMs = retryAfter(headers?.["retry-after"]);
-  // An exception as the first frame of a stream has metadata without it.
+  // An exception as the first frame of a stream has metadata without this id.
   const requestId = error.$metadata?.requestId ?? headers?.["x-amzn-requestid"];
   return {
     kind: classification.kind,
@@ -60,7 +60,7 @@ export function classify(thrown: unknown, deployment: Deployment, { begun, guard
   };
 }
 
-/** AWS ends some of its messages without a full stop. */
+/** Adds the full stop that some of AWS's messages lack. */
 function asSentence(words: string): string {
   return /[.!?]$/.test(words) ? words : `${words}.`;
 }
@@ -73,7 +73,7 @@ function classifyError(error: SdkError, deployment: Deployment, guardrail: boole
   const credentials = credentialProblem(name, message);
   if (credentials) return { ...refused("misconfigured"), words: credentials.words };
   if (name === "modelnotreadyexception") return refused("capacity");
-  // The connection was too slow for AWS; the model's own time limit is a 408 too, but has another name.
+  // The connection was too slow for AWS. The model's own time limit is also a 408, but has another name.
   if (/^requesttimeout/.test(name)) return maybeBilled();
   const status = statusOf(error);
   const transport = classifyTransport(error, status, deployment);
@@ -97,7 +97,7 @@ function classifyByWords(
     case "content":
       return permanent("content_filtered");
     case "request":
-      // One that the account applies to every request is no fault of this one.
+      // A guardrail that the account applies to every request is not this request's fault.
       if (/guardrail/i.test(message) && !guardrail) return unclear(adviceOnAccess(status, deployment));
       return permanent("provider_rejected", adviceFor(message, deployment));
     case "account":
@@ -149,7 +149,7 @@ function classifyByStatus(status: number | undefined, message: string, deploymen
 
 // ---------------------------------------------------------------- names and statuses
 
-/** Status by name, as in the SDK's schema; for exceptions in a stream, which come without one. Lower case. */
+/** Status by error name, as in the SDK's schema, in lower case. Exceptions in a stream have no status of their own. */
 const statusByName = new Map(
   Object.entries({
     throttlingexception: 429,
@@ -174,15 +174,15 @@ function statusOf(error: SdkError): number | undefined {
 
 interface CredentialProblem {
   names: RegExp;
-  /** If it takes the message to tell. */
+  /** Pattern of the message, if the name alone is not enough. */
   messages?: RegExp;
   isClock: boolean;
   words: string;
 }
 
 /**
- * Never in the provider's own words: those quote the header or the canonical form of the request, session token
- * included.
+ * Credential problems and their messages. The provider's own messages are never used, because they quote the header or
+ * the canonical form of the request, session token included.
  */
 const credentialProblems: CredentialProblem[] = [
   {
@@ -222,7 +222,7 @@ const credentialProblems: CredentialProblem[] = [
   },
 ];
 
-/** Whether the error is about who signed: then it may help to read the credentials afresh. */
+/** Whether the error concerns the credentials. Then it may help to read them again. */
 export function isAboutCredentials(thrown: unknown): boolean {
   const { name = "", message = "" } = (thrown ?? {}) as SdkError;
   return name === "CredentialsError" || credentialProblem(name.toLowerCase(), message)?.isClock === false;
@@ -243,12 +243,15 @@ function throttleKind(message: string): ThrottleKind {
 
 // ---------------------------------------------------------------- classifications
 
-/** Nothing was generated. */
+/** Classifies a refusal: nothing was generated. */
 function refused(kind: FailureKind): Classification {
   return { kind, code: "model_unavailable", maybeBilled: false };
 }
 
-/** Whether the request or the deployment is at fault shows with other jobs; `advice` is for the latter. */
+/**
+ * Classifies a refusal whose cause only other jobs can show, the request or the deployment. `advice` applies to the
+ * deployment.
+ */
 function unclear(advice: string): Classification {
   return { kind: "unclear", code: "provider_rejected", maybeBilled: false, advice };
 }
@@ -263,7 +266,7 @@ function maybeBilled(advice?: string): Classification {
 
 // ---------------------------------------------------------------- words
 
-/** The provider's message, or what there is in its place. */
+/** Returns the provider's message, or a replacement if there is none. */
 function ownWords(error: SdkError, status: number | undefined): string {
   const message = error.message?.trim();
   if (error.name === "SyntaxError") return `The provider answered HTTP ${status} with a body that is not JSON.`;
@@ -274,15 +277,16 @@ function ownWords(error: SdkError, status: number | undefined): string {
     : `The provider answered HTTP ${status} without a message.`;
 }
 
-/** Only the form in seconds; Bedrock sends no dates. */
+/** Reads the form in seconds only, because Bedrock sends no dates. */
 function retryAfter(header: string | undefined): number | undefined {
   const seconds = header === undefined || header.trim() === "" ? Number.NaN : Number(header);
   return seconds > 0 && Number.isFinite(seconds) ? Math.round(seconds * 1000) : undefined;
 }
 
-// Below Bedrock: names, connections, certificates, proxies. A request that cannot have been received was not billed.
+// The transport below Bedrock: names, connections, certificates, proxies. A request that cannot have been received was
+// not billed.
 
-/** Somebody on the way answered with a page for people. */
+/** A proxy or another server answered with an HTML page. */
 export class HtmlAnswer extends Error {
   override readonly name = "HtmlAnswer";
   readonly $metadata: { httpStatusCode: number };
@@ -293,7 +297,7 @@ export class HtmlAnswer extends Error {
   }
 }
 
-/** Undefined if the error is not one of the transport. */
+/** Classifies a transport error, or returns undefined for any other error. */
 function classifyTransport(
   error: SdkError,
   status: number | undefined,

@@ -1,4 +1,4 @@
-// Amazon Bedrock through the AWS SDK: Converse or ConverseStream, exactly one request per call.
+// Calls Amazon Bedrock through the AWS SDK: Converse or ConverseStream, exactly one request per call.
 import {
   BedrockRuntimeClient,
   type BedrockRuntimeClientConfig,
@@ -21,42 +21,43 @@ import { insertTexts, keepBody } from "./exact-bodies.ts";
 
 export interface BedrockOptions {
   region: string;
-  /** A model's ID or an inference profile's ID or ARN. */
+  /** ID of a model, or ID or ARN of an inference profile. */
   modelId: string;
-  /** In place of Bedrock's own address, or of the one in AWS_ENDPOINT_URL_BEDROCK_RUNTIME. */
+  /** Address that replaces Bedrock's own and the one in AWS_ENDPOINT_URL_BEDROCK_RUNTIME. */
   endpoint?: string;
-  /** Whether the model can stream; if not, the answer comes in one piece. */
+  /** Whether the model can stream. If not, the answer arrives in one piece. */
   streaming: boolean;
-  /** What else is known of the model. Default: nothing. */
+  /** What else is known about the model. Default: nothing. */
   traits?: BedrockTraits;
   timeouts: CallTimeouts;
-  /** Whose credentials sign. By default those that the SDK finds by itself. */
+  /** Account whose credentials sign. Default: the credentials that the SDK finds by itself. */
   account?: Account;
-  /** In place of the account's. */
+  /** Credentials that replace the account's. */
   credentials?: BedrockRuntimeClientConfig["credentials"];
-  /** Connections at a time. Calls beyond that wait for one, and count as not connected meanwhile. */
+  /** Maximum number of connections. Further calls wait for one and count as not connected meanwhile. */
   maxSockets: number;
-  /** An alias to name when the provider refuses this model because it is Legacy or not accessible. */
+  /** Alias to name when the provider refuses this model because it is Legacy or not accessible. */
   alternative?: string;
   clock: Pick<Clock, "now">;
 }
 
 /**
- * Idle connections are closed after this long, in ms: a request on one that the other side has just closed fails without
- * anybody knowing whether it was received. Servers on Node close theirs after 5 s, most others later.
+ * Time after which an idle connection is closed, in milliseconds. A request on a connection that the server has just
+ * closed fails, and it is unknown whether the server received it. Servers on Node close idle connections after 5 s,
+ * most others later.
  */
 const keepIdleMs = 4_000;
 
 export function createBedrockProvider(options: BedrockOptions): Provider {
   const { clock, modelId, timeouts, traits = {} } = options;
-  // One for all clients, because connections know nothing of credentials.
+  // All clients share it, because connections do not depend on credentials.
   const transport = newTransport(options);
   let client = newClient(options, transport);
 
   return {
     /**
-     * Resolves only with a complete answer. An abort, or an error of any kind, after the provider said that the answer
-     * is complete does not lose it: it has been paid for.
+     * Resolves only with a complete answer. If the provider has marked the answer as complete, a later abort or error
+     * does not discard it, because it has been paid for.
      */
     async call({ request: asked, signal, onText, onOutput }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
@@ -89,13 +90,13 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
           command instanceof ConverseStreamCommand
             ? readStream(signer, command, deadlines, collector, exchange)
             : readAtOnce(signer, command, deadlines, exchange);
-        // The SDK does not look at the signal in all that it does; finding credentials, for one, may take long.
+        // The SDK ignores the signal in some places. Finding credentials, for example, may take long.
         await Promise.race([run, whenAborted(deadlines.signal)]);
       } catch (error) {
         if (exchange.received.stopReason === undefined || isTooLarge(error)) {
-          // A client keeps the credentials that it has found. They may be renewed before the next call.
+          // A client keeps the credentials that it found. They may have been renewed before the next call.
           if (signer === client && isAboutCredentials(error)) client = newClient(options, transport);
-          // Without the SDK's error as a cause: it holds the request, signature included.
+          // The SDK's error must not become the cause: it contains the request, signature included.
           throw new ProviderError(failureOf(error, options, signal.aborted, deadlines.expired, exchange));
         }
       } finally {
@@ -112,9 +113,9 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
   };
 }
 
-/** How far a call has come. */
+/** Progress of a call. */
 interface Exchange {
-  /** Whether any of the answer has come. */
+  /** Whether any of the answer has arrived. */
   begun: boolean;
   guardrail: boolean;
   received: Received;
@@ -171,7 +172,7 @@ function failureOf(
     return { ...known, kind: "transient", code: "unknown_end", message, maybeBilled: true };
   }
   if (error instanceof ProviderError) return { ...known, ...error.failure };
-  // The SDK parses an answer with recursion.
+  // The SDK parses an answer recursively.
   if (error instanceof RangeError) return { ...known, ...nestedTooDeeply().failure };
   return { ...known, ...classify(error, options, sent) };
 }
@@ -182,7 +183,10 @@ const timeoutMessages: Record<Expired["limit"], (seconds: number) => string> = {
   total: (s) => `The answer was not complete ${s} s after the request (timeouts.totalMs).`,
 };
 
-/** The client's own default opens one HTTP/2 session, TLS included, per request, and has no time limits. */
+/**
+ * Creates the transport. The client's own default opens one HTTP/2 session, TLS included, per request, and has no
+ * timeouts.
+ */
 function newTransport({ maxSockets, timeouts }: BedrockOptions): NodeHttpHandler {
   const agent = { keepAlive: true, maxSockets, timeout: keepIdleMs };
   return new BoundedHandler({ connectionTimeout: timeouts.connectMs, httpAgent: agent, httpsAgent: agent });
@@ -205,7 +209,7 @@ function newClient(
     region,
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(credentials === undefined ? credentialsFor(account) : { credentials }),
-    // One request per call: what is on record and charged is what was sent.
+    // One request per call, so that the record and the charges match what was sent.
     maxAttempts: 1,
     requestHandler: transport,
   });
@@ -222,7 +226,7 @@ function newClient(
   return client;
 }
 
-/** What the transport hands over, of what is used here. */
+/** The part of a transport response that is used here. */
 interface RawResponse {
   statusCode: number;
   headers: Record<string, string | undefined>;

@@ -1,4 +1,4 @@
-// From the canonical request to what Converse and ConverseStream take. Both take the same.
+// Converts canonical requests to the input of Converse and ConverseStream, which is the same for both.
 import type {
   ContentBlock as BedrockBlock,
   ConverseStreamCommandInput,
@@ -24,25 +24,28 @@ import { ProviderError } from "../provider.ts";
 import { type AllowedNames, allowedNames } from "./allowed-names.ts";
 import { withPossibleCache } from "./cache-points.ts";
 
-/** What of a model decides how it is called. What is absent is not known, and is taken to be possible. */
+/** Traits of a model that decide how it is called. An absent trait is unknown and counts as possible. */
 export interface BedrockTraits extends JsonTraits {
-  /** The longest time for which its prompt cache keeps anything. */
+  /** Longest lifetime of a prompt cache entry. */
   promptCache?: "none" | "5m" | "1h";
   /** Whether a cache point may follow the tools. */
   toolCache?: boolean;
-  /** `trimmed` if the text at the end of a conversation that the model is to continue must not end in white space. */
+  /** `trimmed` if the assistant's text at the end of a conversation must not end in white space. */
   prefill?: "taken" | "trimmed" | "refused";
   /** Whether the schema of a tool may have alternatives at its root. */
   rootComposition?: boolean;
-  /** It takes ids of tool calls of exactly so many letters and digits. */
+  /** Exact length of tool call ids, in letters and digits, if the model requires one. */
   toolCallIdLength?: number;
-  /** Whether it takes tools in a streamed call. */
+  /** Whether the model accepts tools in a streamed call. */
   streamingTools?: boolean;
-  /** By parameter, where in additionalModelRequestFields the model expects it. */
+  /** Path in additionalModelRequestFields by parameter. */
   fields?: Partial<Record<"top_k" | "seed" | "frequency_penalty" | "presence_penalty" | "reasoning_effort", string>>;
 }
 
-/** @param texts takes what has to be printed as it is; the input has their places */
+/**
+ * Converts a request.
+ * @param texts receives what must be printed verbatim. The result contains the marks of these texts
+ */
 export function toConverse(
   modelId: string,
   original: CanonicalRequest,
@@ -87,13 +90,19 @@ export function toConverse(
   };
 }
 
-/** Beside a temperature some models refuse any `top_p`, and a `top_p` of 1 excludes nothing. */
+/**
+ * Returns `topP`, unless it is 1 and the model refuses any `top_p` together with a temperature. A `top_p` of 1 excludes
+ * nothing.
+ */
 function possibleTopP({ temperature, topP }: Parameters, { refuses = [] }: BedrockTraits): number | undefined {
   const isIdle = topP === 1 && temperature !== undefined && refuses.includes("temperature_with_top_p");
   return isIdle ? undefined : topP;
 }
 
-/** The conversation without the white space at its end, where the model is to continue the assistant's text and refuses it. */
+/**
+ * Removes the white space at the end of the assistant's last text, if the model continues that text and refuses white
+ * space.
+ */
 function possibleEnd(messages: Message[], { prefill }: BedrockTraits): Message[] {
   const last = messages.at(-1);
   if (prefill !== "trimmed" || last?.role !== "assistant") return messages;
@@ -121,7 +130,10 @@ function toTextFormat({ name, description, schema }: ResponseFormat & { type: "j
   };
 }
 
-/** The parameters that Converse has no field for, where the model expects them. One without a known place is left out. */
+/**
+ * Returns the parameters without a field in Converse, at the paths that the model expects. Omits those without a known
+ * path.
+ */
 function toAdditionalFields(
   parameters: Parameters,
   { fields = {}, refuses = [] }: BedrockTraits,
@@ -148,7 +160,7 @@ function toAdditionalFields(
   return Object.keys(result).length > 0 ? result : undefined;
 }
 
-/** A JSON value; the SDK's own type for it is not exported under a name. */
+/** A JSON value. The SDK does not export its own type for it. */
 type Json = NonNullable<NonNullable<BedrockBlock["toolUse"]>["input"]>;
 
 function toBlock(block: ContentBlock, names: AllowedNames, texts: JsonTexts): BedrockBlock {
@@ -167,7 +179,7 @@ function toBlock(block: ContentBlock, names: AllowedNames, texts: JsonTexts): Be
       return {
         toolResult: {
           toolUseId: names.id(block.callId),
-          // A blank text is refused, but a tool may well have nothing to say.
+          // Bedrock refuses a blank text, but a tool's result may be empty.
           content: [{ text: resultText(block).trim() === "" ? "(empty)" : resultText(block) }],
           ...(block.isError ? { status: "error" } : {}),
         },
@@ -177,14 +189,17 @@ function toBlock(block: ContentBlock, names: AllowedNames, texts: JsonTexts): Be
   }
 }
 
-/** @throws ProviderError for arguments that Converse has no form for: it takes JSON objects only */
+/**
+ * Returns a call's arguments as JSON text.
+ * @throws ProviderError if they are not a JSON object, because Converse accepts nothing else
+ */
 function objectText({ name, arguments: text }: ContentBlock & { type: "tool_call" }): string {
   const object = text.trim() === "" ? "{}" : text;
   try {
     const value: unknown = JSON.parse(object);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return object;
   } catch {
-    // Refused below, as JSON of another kind.
+    // Refused below, like JSON of another type.
   }
   throw new ProviderError({
     kind: "permanent",
@@ -205,9 +220,9 @@ function toToolConfig(
 ): ToolConfiguration | undefined {
   if (!request.tools?.length) return undefined;
   const choice = request.toolChoice;
-  // "none" has no word in Converse: tools that are not to be called are not named, unless the conversation has used some.
+  // Converse has no "none". Tools that must not be called are omitted, unless the conversation has already used some.
   if (choice === "none" && !request.messages.some(usesTools)) return undefined;
-  // What stands before a cache point in the system text are the tools; without such a text they are all there is.
+  // A cache point in the system text follows the tools. Without system text, it follows the tools only.
   const isLast = request.systemCachePoint && !request.system?.trim() && toolCache !== false;
   const cache = isLast ? [toCachePoint(request.systemCachePoint!)] : [];
   const withRoot = (schema: object) => withObjectRoot(schema, rootComposition);

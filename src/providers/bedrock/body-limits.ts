@@ -1,16 +1,16 @@
-// Bounds the body of a response before the AWS SDK reads it. The SDK collects a whole JSON body in memory, and it allocates
-// what the first bytes of an event's frame announce, up to 4 GB.
+// Bounds the body of a response before the AWS SDK reads it. The SDK collects a whole JSON body in memory. For an event
+// stream it allocates what the first bytes of a frame announce, up to 4 GB.
 import { pipeline, type Readable, Transform } from "node:stream";
 import { tooLarge } from "../bounds.ts";
 
 /** Maximum size of a body in one piece, in bytes. */
 const maxBodyBytes = 64 * 1024 * 1024;
-/** Maximum size of one frame of an event stream, in bytes. The largest answer with every character escaped fits in. */
+/** Maximum size of one frame of an event stream, in bytes. The largest answer with every character escaped fits. */
 const maxFrameBytes = 32 * 1024 * 1024;
-/** A frame begins with its length. */
+/** A frame begins with its length, in this many bytes. */
 const lengthBytes = 4;
 
-/** Returns the body as a stream that fails with a ProviderError if there is too much of it. */
+/** Returns the body as a stream that fails with a ProviderError if it is too large. */
 export function boundedBody(body: Readable, contentType: string): Readable {
   const check = contentType.includes("eventstream") ? frameCheck() : totalCheck();
   const bounded = new Transform({
@@ -19,7 +19,7 @@ export function boundedBody(body: Readable, contentType: string): Readable {
       else done(tooLarge());
     },
   });
-  // The error reaches whoever reads `bounded`.
+  // The error reaches the reader of `bounded`.
   pipeline(body, bounded, () => {});
   return bounded;
 }
@@ -35,9 +35,9 @@ function totalCheck(): Check {
 }
 
 function frameCheck(): Check {
-  /** Bytes of the present frame that are still to come. */
+  /** Bytes of the current frame that have not arrived. */
   let left = 0;
-  /** The beginning of a length that is cut between two chunks. */
+  /** The beginning of a length that is split between two chunks. */
   let length: number[] = [];
   return (chunk) => {
     for (let at = 0; at < chunk.length; ) {

@@ -1,12 +1,14 @@
-// Cache points as a model takes them. They are hints: what a model does not take is left out, and no request fails for it.
+// Adapts cache points to a model. They are hints: points that the model does not accept are removed, and no request
+// fails because of them.
 import type { CachePoint, CanonicalRequest, ContentBlock } from "../../domain/request.ts";
 
-/** Bedrock takes no more in one request. */
+/** Maximum number of cache points that Bedrock accepts in one request. */
 const maxPoints = 4;
 
 /**
- * The request with the cache points that the model takes: none where it has no cache, five minutes where it keeps nothing
- * for an hour, the last four, and none for an hour behind one for five minutes.
+ * Returns the request with only the cache points that the model accepts. Removes all if it has no cache, and all but
+ * the last four. Shortens an hour to five minutes if the model does not keep entries for an hour, or after a point of
+ * five minutes.
  */
 export function withPossibleCache(
   request: CanonicalRequest,

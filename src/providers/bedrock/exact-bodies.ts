@@ -1,12 +1,12 @@
-// The AWS SDK prints and parses JSON documents (tool input, schemas) with JavaScript's numbers. These middlewares put texts
-// into a request's body as they are, and keep the body of an answer as it came.
+// Middlewares that keep JSON exact. The AWS SDK prints and parses JSON documents (tool input, schemas) with
+// JavaScript's numbers. These insert texts verbatim into a request's body, and keep the body of a response verbatim.
 import type { ConverseCommand, ConverseStreamCommand } from "@aws-sdk/client-bedrock-runtime";
 import type { JsonTexts } from "../../domain/json-text.ts";
 
-/** The middlewares below look at bodies only, which both commands have in the same form. */
+/** The stack of both commands. The middlewares below handle bodies only, which have the same form in both. */
 type Stack = ConverseCommand["middlewareStack"];
 
-/** Puts texts into the body once the SDK has printed it, before it is measured and signed. */
+/** Inserts texts into the body after the SDK has printed it and before it is measured and signed. */
 export function insertTexts(command: ConverseCommand | ConverseStreamCommand, texts: JsonTexts): void {
   if (texts.isEmpty) return;
   const stack = command.middlewareStack as Stack;
@@ -21,7 +21,10 @@ export function insertTexts(command: ConverseCommand | ConverseStreamCommand, te
   );
 }
 
-/** Keeps the body of the answer. The function that is returned reads it as text; it is empty until there is an answer. */
+/**
+ * Keeps the body of the response. Returns a function that reads it as text. The text is empty until there is a
+ * response.
+ */
 export function keepBody(command: ConverseCommand): () => string {
   let bytes: Uint8Array = Buffer.alloc(0);
   command.middlewareStack.add(

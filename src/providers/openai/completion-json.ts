@@ -1,13 +1,13 @@
-// A completion or a chunk of one as the server sent it, parsed. Against the rules, some servers send the arguments of a
-// call as an object. Their text is taken from the JSON, because parsed and printed it could be another.
+// Parses a completion, or a chunk of one. Against OpenAI's rules, some servers send the arguments of a call as an
+// object. Their text is taken from the JSON verbatim, because parsing and printing could change it.
 import { scanJson } from "../../domain/json-scan.ts";
 
 const places = ["message", "delta"].map((piece) => `choices.*.${piece}.tool_calls.*.function.arguments`);
 
-/** Quotes inside of a string are escaped, so no text of the model looks like this. */
+/** Matches arguments sent as an object. Quotes inside a string are escaped, so text of the model never matches. */
 const argumentsAsObject = /"arguments"\s*:\s*[{[]/;
 
-/** Undefined for text that is not JSON. */
+/** Parses a completion. Returns undefined for text that is not JSON. */
 export function parseCompletion(text: string): unknown {
   let value: unknown;
   try {

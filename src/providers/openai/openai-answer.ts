@@ -1,36 +1,36 @@
-// From a chat completion, whole or piece by piece, to our answer; or to a failure, because several ways to fail arrive
-// as HTTP 200. Servers differ in what they leave out, so nothing about a chunk's form is taken for granted.
+// Converts chat completions, whole or in chunks, to our answers, or to failures, because several kinds of failure
+// arrive as HTTP 200. Servers differ in what they omit, so nothing about a chunk's form is assumed.
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
 import { AnswerSize } from "../bounds.ts";
 import { answeredByTool, argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
 
-/** What has been received of an answer. */
+/** The part of an answer received so far. */
 export interface Received {
   text: string;
-  /** In place of an answer that the model does not want to give. */
+  /** Refusal that the model gives in place of an answer. */
   refusal: string;
   toolCalls: OpenToolCall[];
-  /** Only then is the answer complete; a stream may just stop. */
+  /** Set when the answer is complete. A stream may end without it. */
   finishReason?: string;
-  /** Whether a choice held a message, or a piece of one; it may be empty. */
+  /** Set if a choice contained a message or a part of one. It may be empty. */
   hasMessage?: true;
-  /** Whether something that is no tool call is among the tool calls. */
+  /** Set if the tool calls contain something that is not a tool call. */
   hasBrokenCall?: true;
   usage?: Usage;
   serviceTier?: string;
-  /** The answer's own id, for servers that give no other. */
+  /** The answer's own id, for servers that send no other. */
   id?: string;
   /** Counts texts and tool calls. */
   size: AnswerSize;
 }
 
 interface OpenToolCall {
-  /** Its place among the calls; not all servers say. */
+  /** Index among the calls. Some servers omit it. */
   index?: number;
   id: string;
   name: string;
-  /** As the model wrote it, in a stream piece by piece. */
+  /** Arguments as the model wrote them. In a stream they grow chunk by chunk. */
   arguments: string;
 }
 
@@ -41,10 +41,10 @@ export function nothingReceived(): Received {
 type Json = Record<string, unknown>;
 
 /**
- * Adds a chunk of a stream, or a whole completion, which is the same with `message` in place of `delta`.
- * @param answerTool the tool whose arguments are the answer; what the model says besides is not passed on as it comes
+ * Adds a chunk of a stream, or a whole completion, which has `message` in place of `delta`.
+ * @param answerTool tool whose arguments are the answer. Other text of the model is not streamed then
+ * @returns the text in the chunk, everything that the model generated in it, and whether it generated anything
  * @throws ProviderError if the answer is too large
- * @returns the text in it, everything that the model has generated in it, and whether that is anything at all
  */
 export function receive(
   received: Received,
@@ -91,13 +91,13 @@ function isText(value: unknown): value is string {
   return typeof value === "string";
 }
 
-/** What has come of the answer in the arguments of the tool that carries it. */
+/** Returns the part of the answer that has arrived in the arguments of the tool that carries it. */
 function carried({ toolCalls }: Received, answerTool: string | undefined): string {
   if (answerTool === undefined) return "";
   return toolCalls.find(({ name }) => name === answerTool)?.arguments ?? "";
 }
 
-/** A string, or a list of parts of which only texts are an answer. */
+/** Returns the text of a content, which is a string or a list of parts. Only text parts belong to the answer. */
 function textOf(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
@@ -105,8 +105,8 @@ function textOf(content: unknown): string {
 }
 
 /**
- * A piece belongs to the call with its index; one without an index to the latest call. An id that differs from the one
- * that the call has begins a new call all the same: some servers give every call the index 0.
+ * Adds a chunk to the call with its index, or to the latest call if it has no index. An id other than the call's own
+ * begins a new call, because some servers give every call the index 0.
  */
 function receiveToolCall({ toolCalls: calls, size }: Received, piece: Json): void {
   const index = typeof piece.index === "number" ? piece.index : undefined;
@@ -126,18 +126,18 @@ function receiveToolCall({ toolCalls: calls, size }: Received, piece: Json): voi
   call.arguments += text;
 }
 
-/** OpenAI's count of the prompt includes what was read from the cache; ours does not. */
+/** Converts usage. OpenAI's count of the prompt includes cached tokens, ours does not. */
 function toUsage(usage: unknown): Usage | undefined {
   if (!isObject(usage)) return undefined;
   const { prompt_tokens: prompt, completion_tokens: completion } = usage;
   if (typeof prompt !== "number" || typeof completion !== "number") return undefined;
-  // DeepSeek and Moonshot have names of their own for what was read from the cache.
+  // DeepSeek and Moonshot have their own names for cached tokens.
   const cached =
     detail(usage.prompt_tokens_details, "cached_tokens") ||
     detail(usage, "prompt_cache_hit_tokens") ||
     detail(usage, "cached_tokens");
   const reasoning = detail(usage.completion_tokens_details, "reasoning_tokens");
-  // xAI counts reasoning beside the completion; the total tells.
+  // xAI does not count reasoning in the completion. The total shows it.
   const isApart = reasoning > 0 && completion >= 0 && usage.total_tokens === prompt + completion + reasoning;
   const output = isApart ? completion + reasoning : completion;
   return {
@@ -148,21 +148,21 @@ function toUsage(usage: unknown): Usage | undefined {
   };
 }
 
-/** 0 if the server does not say. */
+/** Returns a count, or 0 if the server does not report it. */
 function detail(details: unknown, name: string): number {
   const tokens = isObject(details) ? details[name] : undefined;
   return typeof tokens === "number" ? tokens : 0;
 }
 
-/** OpenAI's limits count what was read from the cache like the rest of the prompt. */
+/** Returns the usage that OpenAI's limits count. They include cached tokens. */
 function countedUsage({ input, output, cacheRead }: Usage): { quotaUsage?: Usage } {
   return cacheRead === undefined ? {} : { quotaUsage: { input: input + cacheRead, output } };
 }
 
 /**
- * The answer, if what was received is one.
- * @param answerTool the tool whose arguments are the answer
- * @throws ProviderError if the generation failed, whatever the HTTP status was.
+ * Converts what was received to an answer.
+ * @param answerTool tool whose arguments are the answer
+ * @throws ProviderError if the generation failed, whatever the HTTP status was
  */
 export function toAnswer(received: Received, requestId: string | undefined, answerTool?: string): ProviderAnswer {
   const { text, refusal } = received;
@@ -191,8 +191,8 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
         "unknown_end",
         `The server stopped before the answer was complete (finish_reason: ${received.finishReason}).`,
       );
-    // stop, tool_calls, and the older function_call. A reason that is new to us comes with a complete answer too, which
-    // has been paid for. Where a job insists on a tool, OpenAI calls it and says "stop".
+    // stop, tool_calls, and the older function_call. A reason that is new to us also comes with a complete answer,
+    // which has been paid for. If a job requires a tool, OpenAI calls it and reports "stop".
     default:
       finishReason = received.toolCalls.length > 0 ? "tool_calls" : "stop";
   }

@@ -1,5 +1,5 @@
-// What a server's error means: from a status, an error in one of many shapes, and headers to a ProviderFailure. Pure.
-// A code decides first, then words that are known (see wordings.ts), then the status.
+// Converts a server's error (a status, a body in one of many shapes, headers) to a ProviderFailure. Pure. A code
+// decides first, then known wordings (see wordings.ts), then the status.
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FailureKind, ProviderFailure, ThrottleKind } from "../provider.ts";
 import { redact } from "../redact.ts";
@@ -7,23 +7,23 @@ import { adviceOnKey as keyAdvice, knownCause, adviceOnModel as modelAdvice, typ
 import { isObject } from "./openai-answer.ts";
 import { type Headers, retryAfter, throttleKind, waitAfterThrottle } from "./rate-limit-headers.ts";
 
-/** Whom the sentences are about. */
+/** The server that the messages are about. */
 export interface Server {
   /** Host and port, as in the base URL. */
   host: string;
   modelId: string;
   maxTokensField: "max_tokens" | "max_completion_tokens";
-  /** The environment variable with the key, if there is one. */
+  /** Environment variable with the key, if there is one. */
   apiKeyEnv?: string;
-  /** Never to be seen in a message. */
+  /** The key itself, which must never appear in a message. */
   apiKey?: string;
-  /** An alias to name when the server does not have the model. */
+  /** Alias to name when the server does not have the model. */
   alternative?: string;
 }
 
-/** An error that the server answered, as HTTP or within a stream. */
+/** An error from the server, as an HTTP response or within a stream. */
 export interface ServerError {
-  /** Of HTTP; absent if the error came in a stream that does not say. */
+  /** HTTP status. Absent if the error came in a stream that does not report one. */
   status?: number;
   message: string;
   type: string;
@@ -33,10 +33,10 @@ export interface ServerError {
 }
 
 /**
- * Reads the body of an error: OpenAI's `{"error": {...}}`, the same without a shell (older vLLM), `{"error": "text"}`,
- * `{"detail": ...}` (FastAPI), `{"message": "text"}` (AWS), one of these in a list (Gemini), or a short plain text;
- * anything else is no message. A gateway's error may hold that of the server behind it (OpenRouter).
- * @param status of the response; without one the error's own, if it is a number
+ * Reads the body of an error. Knows OpenAI's `{"error": {...}}`, the same without a wrapper (older vLLM), `{"error":
+ * "text"}`, `{"detail": ...}` (FastAPI), `{"message": "text"}` (AWS), one of these in a list (Gemini), and a short
+ * plain text. Anything else has no message. A gateway's error may contain that of the server behind it (OpenRouter).
+ * @param status status of the response. Default: the error's own, if it is a number
  */
 export function readError(body: unknown, status: number | undefined, headers: Headers): ServerError {
   const first = Array.isArray(body) ? body[0] : body;
@@ -57,14 +57,14 @@ export function readError(body: unknown, status: number | undefined, headers: He
   };
 }
 
-/** A longer one is a page. */
+/** Longest plain text that counts as a message, in characters. A longer one is a page. */
 const longestPlainText = 500;
 
 function text(value: unknown): string {
   return typeof value === "string" ? value : typeof value === "number" ? `${value}` : "";
 }
 
-/** What the server behind a gateway said: JSON in a text, or words. */
+/** Returns the message of the server behind a gateway, which is JSON in a text, or plain text. */
 function messageBehind(metadata: unknown): string {
   const raw = isObject(metadata) ? metadata.raw : undefined;
   if (typeof raw !== "string") return isObject(raw) ? readError(raw, undefined, {}).message : "";
@@ -72,12 +72,12 @@ function messageBehind(metadata: unknown): string {
     const { message } = readError(JSON.parse(raw), undefined, {});
     if (message !== "") return message;
   } catch {
-    // Words.
+    // Plain text.
   }
   return raw.slice(0, longestPlainText).trim();
 }
 
-/** An error may be nested deeper than JSON can be written: then it is no message. */
+/** Prints a value as JSON. An error may be nested too deeply to be printed, and then has no message. */
 function written(value: unknown): string {
   try {
     return JSON.stringify(value);
@@ -92,15 +92,16 @@ interface Classification {
   throttle?: ThrottleKind;
   maybeBilled: boolean;
   retryAfterMs?: number;
-  /** In place of the server's own words. */
+  /** Message that replaces the server's own. */
   words?: string;
-  /** What to do, after the words. */
+  /** What to do, added to the message. */
   advice?: string;
 }
 
 /**
- * @param begun whether part of an answer had been received, so that something may have been billed whatever the error
- * @param wall the time of day
+ * Classifies an error.
+ * @param begun whether part of an answer was received, so that something may have been billed whatever the error
+ * @param wall time of day, in milliseconds since the epoch
  */
 export function classify(error: ServerError, server: Server, begun: boolean, wall: number): ProviderFailure {
   const status = error.status ?? statusByType(error);
@@ -208,7 +209,7 @@ function mentions(message: string, field: string): boolean {
 }
 
 function classifyThrottle({ message, type, headers }: ServerError, wall: number): Classification {
-  // A single request above the whole limit: no waiting would help it.
+  // A single request above the whole limit: no wait would help.
   if (/request too large/i.test(message)) return permanent("provider_rejected");
   if (/overloaded|concurren/i.test(message)) return refused("capacity");
   const throttle = throttleKind(message, type, headers);
@@ -216,7 +217,7 @@ function classifyThrottle({ message, type, headers }: ServerError, wall: number)
   return { ...refused("throttled"), throttle, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }
 
-/** For errors within a stream, which have no status of their own. */
+/** Returns a status for errors within a stream, which have none of their own. */
 function statusByType({ type, code }: ServerError): number | undefined {
   const named = (pattern: RegExp) => pattern.test(type) || pattern.test(code);
   if (named(/rate_limit|^tokens$|^requests$|insufficient_quota|throttl/i)) return 429;
@@ -233,7 +234,7 @@ function adviceOnBilling({ host }: Server): string {
   return `The account at ${host} has no credit left or has reached its spending limit. Check its billing.`;
 }
 
-/** What to do about a refusal with this status, whatever its words, if the deployment is at fault. */
+/** Returns advice for a refusal with this status, whatever its wording, if the deployment is at fault. */
 function adviceOnAccess(status: number | undefined, server: Server): string {
   return status === 404
     ? `Check baseUrl, which usually ends in /v1, and the deployment's modelId, ${server.modelId}.`
@@ -253,7 +254,7 @@ function adviceOnKey({ host, apiKeyEnv }: Server): string {
 
 // ---------------------------------------------------------------- classifications
 
-/** Nothing was generated. */
+/** Classifies a refusal: nothing was generated. */
 function refused(kind: FailureKind): Classification {
   return { kind, code: "model_unavailable", maybeBilled: false };
 }
@@ -262,7 +263,10 @@ function misconfigured(advice: string): Classification {
   return { ...refused("misconfigured"), advice };
 }
 
-/** Whether the request or the deployment is at fault shows with other jobs; `advice` is for the latter. */
+/**
+ * Classifies a refusal whose cause only other jobs can show, the request or the deployment. `advice` applies to the
+ * deployment.
+ */
 function unclear(advice: string): Classification {
   return { kind: "unclear", code: "provider_rejected", maybeBilled: false, advice };
 }
@@ -277,7 +281,10 @@ function unknownEnd(): Classification {
 
 // ---------------------------------------------------------------- words
 
-/** Shorter ones are place holders, such as "ollama" or "EMPTY", and ordinary words besides. */
+/**
+ * Minimum length of a key that is hidden, in characters. Shorter ones are placeholders, such as "ollama" or "EMPTY",
+ * and ordinary words too.
+ */
 const shortestSecret = 12;
 
 function hideKey(message: string, { apiKey }: Pick<Server, "apiKey">): string {

@@ -1,5 +1,5 @@
-// One POST over node:http. Not fetch: that has a time limit of five minutes for the head of a response, none for
-// connecting that could be set, and follows redirects with the key in hand.
+// Sends one POST over node:http. Not fetch, which limits the head of a response to five minutes, has no configurable
+// connect timeout, and follows redirects with the key.
 import * as http from "node:http";
 import * as https from "node:https";
 
@@ -8,20 +8,21 @@ export interface PostOptions {
   headers: Record<string, string>;
   body: string;
   agent: http.Agent;
-  /** Until the connection stands; waiting for a free one counts. */
+  /** Time until the connection is established, in milliseconds, including the wait for a free one. */
   connectMs: number;
-  /** Ends the exchange at any point, the body of the response included. */
+  /** Ends the exchange at any point, also while the body of the response is read. */
   signal: AbortSignal;
 }
 
-/** No connection within the time limit: nothing was sent. */
+/** No connection was established within the timeout: nothing was sent. */
 class ConnectTimeout extends Error {
   override readonly name = "ConnectTimeout";
 }
 
 /**
- * Idle connections are closed after this long, in ms: a request on one that the other side has just closed fails without
- * anybody knowing whether it was received. Servers on Node and uvicorn (vLLM) close theirs after 5 s, most others later.
+ * Time after which an idle connection is closed, in milliseconds. A request on a connection that the server has just
+ * closed fails, and it is unknown whether the server received it. Servers on Node and uvicorn (vLLM) close idle
+ * connections after 5 s, most others later.
  */
 const keepIdleMs = 4_000;
 
@@ -30,7 +31,7 @@ export function createAgent(url: URL, maxSockets: number): http.Agent {
   return url.protocol === "https:" ? new https.Agent(options) : new http.Agent(options);
 }
 
-/** Resolves with the head of the response, whatever its status; the body is the caller's to read or destroy. */
+/** Resolves with the head of the response, whatever its status. The caller must read or destroy the body. */
 export function post({ url, headers, body, agent, connectMs, signal }: PostOptions): Promise<http.IncomingMessage> {
   return new Promise((resolve, reject) => {
     const secure = url.protocol === "https:";
@@ -41,7 +42,7 @@ export function post({ url, headers, body, agent, connectMs, signal }: PostOptio
       agent,
       signal,
     });
-    // A request that waits for a free connection hears of its own end only when it gets one, so the caller is told here.
+    // A request that waits for a free connection learns that it was destroyed only when it gets one, so reject here.
     const connecting = setTimeout(() => {
       request.destroy();
       reject(new ConnectTimeout("No connection in time."));
@@ -52,7 +53,7 @@ export function post({ url, headers, body, agent, connectMs, signal }: PostOptio
       else socket.once(secure ? "secureConnect" : "connect", () => clearTimeout(connecting));
     });
     request.once("close", () => clearTimeout(connecting));
-    // Stays for the whole exchange: a connection that breaks later is an error of the response as well.
+    // Remains for the whole exchange: a connection that breaks later is also an error of the response.
     request.on("error", reject);
     request.once("response", resolve);
     request.end(bytes);

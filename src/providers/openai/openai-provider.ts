@@ -1,5 +1,5 @@
-// Any server that speaks OpenAI's Chat Completions (Ollama, vLLM, llama.cpp, OpenAI, Bedrock's own endpoint, ...):
-// exactly one request per call, streamed or in one piece.
+// Calls any server that speaks OpenAI's Chat Completions (Ollama, vLLM, llama.cpp, OpenAI, Bedrock's own endpoint,
+// ...): exactly one request per call, streamed or not.
 import type { IncomingMessage } from "node:http";
 import { type JsonTraits, withAnswerTool } from "../../domain/answer-tool.ts";
 import type { Clock } from "../../domain/clock.ts";
@@ -16,33 +16,36 @@ import { EventParser } from "./server-sent-events.ts";
 import { classifyTransport, htmlAnswer } from "./transport-failures.ts";
 
 export interface OpenAiOptions {
-  /** With the version, as in http://127.0.0.1:11434/v1; `/chat/completions` is added to it. */
+  /** Address with the version, such as http://127.0.0.1:11434/v1. `/chat/completions` is appended. */
   baseUrl: string;
   modelId: string;
-  /** Sent as a bearer token, and never shown. */
+  /** Key that is sent as a bearer token and never shown. */
   apiKey?: string;
-  /** Where the key came from, for messages. */
+  /** Environment variable of the key, for messages. */
   apiKeyEnv?: string;
   maxTokensField: "max_tokens" | "max_completion_tokens";
-  /** Whether to stream; if not, the answer comes in one piece. */
+  /** Whether to stream. If not, the answer arrives in one piece. */
   streaming: boolean;
   timeouts: CallTimeouts;
-  /** Connections at a time. Calls beyond that wait for one, and count as not connected meanwhile. */
+  /** Maximum number of connections. Further calls wait for one and count as not connected meanwhile. */
   maxSockets: number;
-  /** An alias to name when the server does not have this model. */
+  /** Alias to name when the server does not have this model. */
   alternative?: string;
   /**
-   * What is known of how the model gives answers in JSON, and what it refuses, by the names of the catalogue. Default:
-   * nothing, so it is asked as the caller asks.
+   * How the model gives answers in JSON, and what it refuses, by the catalogue's names. Default: unknown, so the
+   * request is sent as the caller made it.
    */
   traits?: JsonTraits & { refuses?: readonly string[] };
   clock: Clock;
 }
 
-/** Maximum length of an answer in one piece. Of a stream only the answer in it is bounded, whatever is around it. */
+/** Maximum size of an answer in one piece, in bytes. In a stream, only the answer itself is bounded. */
 const maxBodyBytes = 64 * 1024 * 1024;
 const maxErrorBytes = 64 * 1024;
-/** After the last event of an answer the server has this long, in ms, to end the response, or its connection is not kept. */
+/**
+ * How long the server may take to end the response after the last event, in milliseconds. Otherwise the connection is
+ * closed.
+ */
 const endMs = 100;
 
 export function createOpenAiProvider(options: OpenAiOptions): Provider {
@@ -50,13 +53,13 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
   const url = new URL(`${options.baseUrl.replace(/\/+$/, "")}/chat/completions`);
   const server: Server = { ...options, host: url.host };
   const agent = createAgent(url, options.maxSockets);
-  /** Until the server says that it does not know the wish. */
+  /** Whether to ask for usage in a stream. Set to false once the server refuses that. */
   let streamUsage = true;
 
   return {
     /**
-     * Resolves only with a complete answer. An abort, or an error of any kind, after the server said that the answer is
-     * complete does not lose it: it has been paid for.
+     * Resolves only with a complete answer. If the server has marked the answer as complete, a later abort or error
+     * does not discard it, because it has been paid for.
      */
     async call({ request: asked, signal, onText, onOutput }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
@@ -103,13 +106,13 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
   };
 }
 
-/** How far a call has come. */
+/** Progress of a call. */
 interface Exchange {
   received: Received;
-  /** Whether any of the answer has come. */
+  /** Whether any of the answer has arrived. */
   begun: boolean;
   requestId?: string;
-  /** Of the model's first output in a stream, on the caller's clock. */
+  /** Time of the model's first output in a stream, on the caller's clock. */
   firstTokenAt?: number;
 }
 
@@ -124,7 +127,7 @@ interface Reading {
   answerTool: string | undefined;
 }
 
-/** @throws ProviderError for what the server says, and whatever the connection does. */
+/** Reads the response. @throws ProviderError for the server's errors, and whatever the connection throws */
 async function read(response: IncomingMessage, reading: Reading): Promise<void> {
   const { exchange, server, clock } = reading;
   const { statusCode: status = 0, headers } = response;
@@ -141,7 +144,7 @@ async function read(response: IncomingMessage, reading: Reading): Promise<void> 
     const error = readError(said, status, headers);
     throw new ProviderError(classify(error, server, false, clock.wall()));
   }
-  // A server that cannot stream answers in one piece, even where a stream was asked for.
+  // A server that cannot stream answers in one piece, even if a stream was requested.
   if (type.includes("json")) await readAtOnce(response, reading);
   else await readStream(response, reading);
 }
@@ -151,7 +154,7 @@ async function readAtOnce(response: IncomingMessage, { exchange, server, clock }
   if (!complete) throw tooLarge();
   const body = parseCompletion(text);
   if (!isObject(body)) throw new ProviderError(notOurProtocol(server, true));
-  // OpenRouter, for one, answers errors with HTTP 200.
+  // Some servers, such as OpenRouter, answer errors with HTTP 200.
   if (body.error) throw errorInAnswer(body, response, server, false, clock);
   if (!Array.isArray(body.choices)) throw new ProviderError(notOurProtocol(server, false));
   if (body.choices.length === 0) throw new ProviderError(notOurProtocol(server, true));
@@ -184,13 +187,13 @@ async function readStream(response: IncomingMessage, reading: Reading): Promise<
     throw error;
   }
   for (const event of parser.end()) {
-    // Half an event at the end is what a cut looks like where the connection is closed in good order.
+    // If a server closes the connection in good order in the middle of an answer, the stream ends with half an event.
     if (event.data.trim() !== "[DONE]" && parseCompletion(event.data) === undefined) return;
     if (take(event)) return;
   }
 }
 
-/** Waits a little for the end of the response, so that its connection can be used again. */
+/** Waits briefly for the end of the response, so that its connection can be used again. */
 async function letEnd(response: IncomingMessage): Promise<void> {
   if (response.closed) return;
   response.on("error", () => {});
@@ -204,7 +207,7 @@ async function letEnd(response: IncomingMessage): Promise<void> {
   response.destroy();
 }
 
-/** The body up to a length; of a longer one the beginning. */
+/** Returns the body up to a length. `complete` is false if the body is longer. */
 async function readText(response: IncomingMessage, maxBytes: number): Promise<{ text: string; complete: boolean }> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -258,7 +261,10 @@ function brokenEvent({ host }: Server): ProviderFailure {
   return { kind: "transient", code: "malformed_output", message, maybeBilled: true };
 }
 
-/** @param cut whether it may be the beginning of an answer */
+/**
+ * Creates the failure for a response in another format.
+ * @param cut whether it may be the beginning of an answer
+ */
 function notOurProtocol({ host }: Server, cut: boolean): ProviderFailure {
   return cut
     ? {
@@ -268,7 +274,7 @@ function notOurProtocol({ host }: Server, cut: boolean): ProviderFailure {
         maybeBilled: true,
       }
     : {
-        // One odd answer does not stop a model: if other jobs are answered, it is this job's.
+        // One odd response does not stop a model. If other jobs are answered, the cause is this job.
         kind: "unclear",
         code: "model_unavailable",
         message: `${host} answered with JSON that is not a chat completion.`,
@@ -281,7 +287,7 @@ function refusesStreamUsage({ kind, message }: ProviderFailure): boolean {
   return kind === "permanent" && /stream_options|include_usage/.test(message);
 }
 
-/** No fault of the job, and nothing to wait for: it keeps its place and is called again at once. */
+/** The job is not at fault and nothing requires a wait, so it keeps its place and is called again at once. */
 const nextTimeWithout = {
   kind: "capacity",
   code: "model_unavailable",

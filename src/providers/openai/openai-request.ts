@@ -1,19 +1,22 @@
-// From the canonical request to the body of a chat completion.
+// Converts canonical requests to the body of a chat completion.
 import type { CanonicalRequest, ContentBlock, Message } from "../../domain/request.ts";
 import { printableSchema } from "../../domain/schema-text.ts";
 
 export interface BodyOptions {
   modelId: string;
   streaming: boolean;
-  /** Whether to ask that a stream ends with what it used; some servers refuse the wish. */
+  /** Whether to ask for usage at the end of a stream. Some servers refuse this option. */
   streamUsage: boolean;
-  /** What the server calls the limit of output tokens. */
+  /** The server's name for the limit of output tokens. */
   maxTokensField: "max_tokens" | "max_completion_tokens";
-  /** What the model refuses, by the names of the catalogue. Default: nothing. */
+  /** What the model refuses, by the catalogue's names. Default: nothing. */
   refuses?: readonly string[] | undefined;
 }
 
-/** What is absent is not sent, except the limit of output tokens, which is what the quotas were charged with. */
+/**
+ * Returns the body. Absent parameters are not sent. The limit of output tokens is always sent, because the quotas were
+ * charged with it.
+ */
 export function toChatCompletion(request: CanonicalRequest, options: BodyOptions): Record<string, unknown> {
   const { parameters: p, tools, responseFormat, parallelToolCalls } = request;
   const takes = (name: string) => !options.refuses?.includes(name);
@@ -24,7 +27,7 @@ export function toChatCompletion(request: CanonicalRequest, options: BodyOptions
     [options.maxTokensField]: p.maxTokens,
     ...(p.temperature !== undefined && { temperature: p.temperature }),
     ...(p.topP !== undefined && { top_p: p.topP }),
-    // Not one of OpenAI's, but vLLM, llama.cpp and others take it.
+    // Not part of OpenAI's API, but vLLM, llama.cpp and others accept it.
     ...(p.topK !== undefined && { top_k: p.topK }),
     ...(p.stop?.length && { stop: p.stop }),
     ...(p.seed !== undefined && takes("seed") && { seed: p.seed }),
@@ -41,7 +44,7 @@ export function toChatCompletion(request: CanonicalRequest, options: BodyOptions
   };
 }
 
-/** Neighbours of one role. */
+/** Groups adjacent messages of one role. */
 function turnsOf(messages: readonly Message[]): Message[][] {
   const turns: Message[][] = [];
   for (const message of messages) {
@@ -53,8 +56,9 @@ function turnsOf(messages: readonly Message[]): Message[][] {
 }
 
 /**
- * Messages stay as the caller wrote them. Only Sluice's own form of a conversation needs more: results of tools become
- * messages of their own, first in their turn, and a turn of the assistant that goes on after calls becomes one message.
+ * Converts a group of messages. Messages stay as the caller wrote them, except in Sluice's own form of a conversation.
+ * There, tool results become separate messages, first in their group, and an assistant group that continues after calls
+ * becomes one message.
  */
 function toMessages(turn: Message[]): Record<string, unknown>[] {
   if (turn[0]!.role === "assistant") {
@@ -92,7 +96,7 @@ function toResult({ callId, text }: ContentBlock & { type: "tool_result" }): Rec
   return { role: "tool", tool_call_id: callId, content: typeof text === "string" ? text : text.map(toPart) };
 }
 
-/** A single text as a string, which every server reads, unless the caller wrote a list. */
+/** Returns a single text as a string, which every server accepts, unless the caller wrote a list. */
 function toContent({ content, isList }: Message): string | object[] | undefined {
   const texts = content.flatMap((block) => (block.type === "text" ? [block.text] : []));
   if (isList) return texts.map(toPart);

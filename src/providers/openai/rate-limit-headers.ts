@@ -1,15 +1,18 @@
-// What a 429 says about which quota was exceeded and how long to wait: in OpenAI's headers and words, and in those of
-// others who use its protocol. Pure.
+// Reads from a 429 which quota was exceeded and how long to wait: from OpenAI's headers and wording, and from those of
+// others that use its protocol. Pure.
 import type { ThrottleKind } from "../provider.ts";
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
-/** Waits beyond this are not believed. Daily limits come back within it. */
+/** Longest accepted wait, in milliseconds. Daily limits recover within it. */
 const longestWaitMs = 24 * 3_600_000;
 
-/** @param type the error's type, which OpenAI sets to the quota's unit */
+/**
+ * Returns the quota that was exceeded.
+ * @param type type of the error, which OpenAI sets to the quota's unit
+ */
 export function throttleKind(message: string, type: string, headers: Headers): ThrottleKind {
-  // The daily quotas are parked as one, be they on requests or on tokens.
+  // All daily quotas are parked alike, whether on requests or on tokens.
   if (/\bper day\b|\b[TR]PD\b/i.test(message)) return "tokens_per_day";
   if (type === "tokens" || /\b[IO]?TPM\b|tokens per min|token rate limit|too many tokens/i.test(message))
     return "tokens";
@@ -24,9 +27,9 @@ function used(unit: "requests" | "tokens", headers: Headers): boolean {
 }
 
 /**
- * How long the server asks to wait. The reset headers come last: they tell when the quota is full again, which is later
- * than when there is room for one call.
- * @param wall the time of day, for dates
+ * Returns how long the server asks to wait, in milliseconds. The reset headers are used last: they say when the quota
+ * is full again, which is later than when it admits one call.
+ * @param wall time of day, in milliseconds since the epoch, for dates
  */
 export function waitAfterThrottle(
   message: string,
@@ -53,15 +56,15 @@ export function waitAfterThrottle(
   );
 }
 
-/** Retry-After in seconds or as a date, or OpenAI's own header in milliseconds. */
+/** Reads Retry-After in seconds or as a date, or OpenAI's own header in milliseconds. */
 export function retryAfter(headers: Headers, wall: number): number | undefined {
   const ms = header(headers, "retry-after-ms");
   return waitMs(ms && `${ms}ms`, wall) ?? waitMs(header(headers, "retry-after"), wall);
 }
 
 /**
- * "1s", "6m0s", "20ms", "1h2m", "1.5" (seconds), "Fri, 27 Nov 2026 12:00:00 GMT", "1795780800" (seconds since 1970, or
- * milliseconds). Undefined if it is none of these, or no time from now.
+ * Parses "1s", "6m0s", "20ms", "1h2m", "1.5" (seconds), "Fri, 27 Nov 2026 12:00:00 GMT", or "1795780800" (seconds or
+ * milliseconds since 1970). Returns undefined for anything else, and for times that are not in the future.
  */
 function waitMs(text: string | undefined, wall: number): number | undefined {
   if (!text) return undefined;

@@ -1,15 +1,15 @@
-// Takes a stream of server-sent events apart, however its bytes are cut into chunks: in the middle of a character, of a
-// line, or between CR and LF. Comments and fields that nobody here needs (id, retry) are dropped.
+// Parses a stream of server-sent events, however its bytes are split into chunks: within a character, within a line, or
+// between CR and LF. Drops comments and unused fields (id, retry).
 import { tooLarge } from "../bounds.ts";
 
 export interface ServerSentEvent {
-  /** The event's name; most servers give none. */
+  /** Name of the event. Most servers send none. */
   event?: string;
-  /** Its lines, joined by line feeds. */
+  /** Lines of the data, joined by line feeds. */
   data: string;
 }
 
-/** Maximum length of one event, in UTF-16 code units: the largest answer with every character escaped fits in. */
+/** Maximum length of one event, in UTF-16 code units. The largest answer with every character escaped fits. */
 const maxEventLength = 32 * 1024 * 1024;
 
 const carriageReturn = 13;
@@ -18,12 +18,12 @@ const lineFeed = 10;
 export class EventParser {
   readonly #decoder = new TextDecoder();
   /**
-   * Decoded and not yet a line. In pieces, because a string that grows with every chunk and is looked into between them
-   * is copied each time: 10 MB in chunks of a kilobyte took two minutes.
+   * Decoded text that is not yet a line. Kept in pieces, because a string that grows with every chunk and is read in
+   * between is copied each time: 10 MB in chunks of a kilobyte took two minutes.
    */
   #pending: string[] = [];
   #pendingLength = 0;
-  /** Whether the last chunk ended with a carriage return: what comes next tells if a line feed belongs to it. */
+  /** Whether the last chunk ended with a carriage return. The next chunk shows whether a line feed belongs to it. */
   #heldReturn = false;
   #data: string[] = [];
   #dataLength = 0;
@@ -31,7 +31,7 @@ export class EventParser {
   #complete: ServerSentEvent[] = [];
 
   /**
-   * The events that are complete with this chunk.
+   * Returns the events that this chunk completes.
    * @throws ProviderError if an event is longer than any answer
    */
   push(chunk: Uint8Array): ServerSentEvent[] {
@@ -53,7 +53,7 @@ export class EventParser {
     return this.#take();
   }
 
-  /** What is left when the stream has ended: an event without the empty line behind it. Some servers forget it. */
+  /** Returns the last event if the empty line after it is missing. Some servers omit it. */
   end(): ServerSentEvent[] {
     this.#endLine("");
     this.#line("");
@@ -88,7 +88,7 @@ export class EventParser {
     const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
     if (field === "data") {
       this.#data.push(value);
-      // With the line feed: a million empty lines are not free.
+      // Counts the line feed too, because a million empty lines take memory.
       this.#dataLength += value.length + 1;
     } else if (field === "event") {
       this.#event = value;

@@ -1,11 +1,14 @@
-// Failures below HTTP: names, connections, certificates, and whoever answers in the server's place. What matters most is
-// whether the request can have been received: only then may it have been billed.
+// Classifies failures below HTTP: names, connections, certificates, and servers that answer in the provider's place.
+// Decides above all whether the request can have been received, because only then may it have been billed.
 import type { ProviderFailure } from "../provider.ts";
 
 const notSent = { kind: "capacity", code: "model_unavailable", maybeBilled: false } as const;
 const misconfigured = { ...notSent, kind: "misconfigured" } as const;
 
-/** @param host host and port of the server */
+/**
+ * Classifies a transport error.
+ * @param host host and port of the server
+ */
 export function classifyTransport(thrown: unknown, host: string): ProviderFailure {
   const { code = "", name = "", message = "" } = (thrown ?? {}) as NodeJS.ErrnoException;
   if (name === "ConnectTimeout") {
@@ -38,7 +41,7 @@ export function classifyTransport(thrown: unknown, host: string): ProviderFailur
   };
 }
 
-/** Somebody on the way answered with a page for people. */
+/** Creates the failure for an HTML page from a proxy or another server. */
 export function htmlAnswer(status: number, host: string): ProviderFailure {
   return {
     ...notSent,
