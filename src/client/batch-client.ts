@@ -1,74 +1,74 @@
-// Many requests at once: an iterable becomes a file that is uploaded as it is produced, the batch is followed until it
-// has ended, and its results come in the order of the requests. Nothing is ever whole in memory.
+// Runs many requests as one batch. It uploads an iterable as a file while it is produced, follows the batch until it
+// ends, and yields results in the order of the requests. Memory use does not grow with their number.
 import { type BatchMistake, SluiceBatchError, SluiceConnectionError, SluiceTimeoutError } from "./client-errors.ts";
 import type { BatchDryRun } from "./client-types.ts";
 import { linesOf } from "./lines.ts";
 import { sleep, type Transport } from "./transport.ts";
 
-/** A prompt, or a request in the form of the endpoint (by default OpenAI's chat completions). */
+/** A prompt, or a request body for the endpoint. Default endpoint: OpenAI's chat completions. */
 export type BatchItem = string | { customId?: string; body: Record<string, unknown> };
 
-/** What the requests have in common. */
+/** Options that apply to all requests. */
 export interface BatchInputOptions {
-  /** Environment of the jobs. By default the first of the service's that the key may use. */
+  /** Environment of the jobs. Default: the first environment that the key may use. */
   environment?: string;
-  /** For requests that name none. */
+  /** Model of requests that name none. Default: the service's default model. */
   model?: string;
-  /** Upper bound of each answer, for requests that are given as a prompt. */
+  /** Maximum tokens of each answer, for requests given as a prompt. Default: the model's. */
   maxTokens?: number;
-  /** `/v1/chat/completions` by default. */
+  /** Endpoint of the requests. Default: `/v1/chat/completions`. */
   endpoint?: string;
-  /** Hours or days, from 1h to 14d. Default: 24h. */
+  /** Time limit of the batch in hours or days, from 1h to 14d. Default: 24h. */
   completionWindow?: string;
 }
 
 export interface BatchOptions extends BatchInputOptions {
   metadata?: Record<string, string>;
-  /** Where the end of the batch is posted, signed. */
+  /** URL that receives a signed webhook when the batch ends. */
   webhookUrl?: string;
-  /** Told whenever the service was asked how far it is; and while requests are uploaded, of every thousandth. */
+  /** Called after every poll, and during the upload after every thousandth request. */
   onProgress?: (progress: BatchProgress) => void;
-  /** Between two such questions, in milliseconds. Default: 2,000. */
+  /** Time between polls, in milliseconds. Default: 2,000. */
   pollMs?: number;
-  /** How long to wait for the end of the batch, in milliseconds. Default: for ever. */
+  /** Maximum time to wait for the end of the batch, in milliseconds. Default: no limit. */
   timeoutMs?: number;
-  /** Ends the waiting. The batch goes on; `cancelBatch` ends it. */
+  /** Ends the wait when aborted. The batch continues; `cancelBatch` ends it. */
   signal?: AbortSignal;
 }
 
 export interface BatchProgress {
-  /** Absent while requests are uploaded. */
+  /** The batch's id. Absent during the upload. */
   batchId?: string;
   status: "uploading" | "validating" | "in_progress" | "finalizing" | "cancelling" | EndedStatus;
-  /** Requests uploaded, or in the batch. */
+  /** Number of requests uploaded so far, or in the batch. */
   total: number;
   completed: number;
   failed: number;
-  /** When the last request is expected to start. */
+  /** Expected start of the last request. */
   eta?: Date;
 }
 
 type EndedStatus = "failed" | "completed" | "expired" | "cancelled";
 
-/** What became of one request. */
+/** The result of one request. */
 export interface BatchResult {
   customId: string;
-  /** The answer's text, if there is one. */
+  /** The answer's text. Null if there is none. */
   text: string | null;
-  /** What the endpoint would have answered. Null for a request that was never answered. */
+  /** The response that the endpoint would have sent. Null if the request got no response. */
   response: { status: number; body: Record<string, unknown> } | null;
-  /** Why there is no answer; absent words of the model are no error. */
+  /** Why the request failed. Null also for an answer without text. */
   error: { code: string; message: string } | null;
 }
 
-/** A batch as the service shows it; it has more fields than these. */
+/** A batch as the service returns it. It may have more fields. */
 export interface BatchResource {
   id: string;
   status: BatchProgress["status"];
   request_counts: { total: number; completed: number; failed: number };
   error_file_id?: string;
   errors?: { data: BatchMistake[] };
-  /** Unix time in seconds. */
+  /** Expected start of the last line, in Unix time in seconds. */
   eta?: number;
 }
 
@@ -79,14 +79,14 @@ interface ResultLine {
   error: { code: string; message: string } | null;
 }
 
-/** Lines in one answer. */
+/** Maximum number of lines in one response. */
 const pageSize = 1000;
 const uploadNoticeEach = 1000;
 const resultTries = 5;
 
 const defaultEndpoint = "/v1/chat/completions";
 const defaultWindow = "24h";
-/** A million requests are checked in less. */
+/** Time limit of a dry run, in milliseconds. Checking a million requests takes less. */
 const dryRunTimeoutMs = 600_000;
 
 export async function* runBatch(
@@ -113,7 +113,7 @@ export async function* runBatch(
   yield* resultsOf(transport, ended, signal);
 }
 
-/** Nothing runs, and nothing stays. */
+/** Estimates a batch. It runs nothing and deletes the uploaded file. */
 export async function tryBatch(
   transport: Transport,
   items: Iterable<BatchItem> | AsyncIterable<BatchItem>,
@@ -129,7 +129,7 @@ export async function tryBatch(
       timeoutMs: dryRunTimeoutMs,
     });
   } finally {
-    // What there is to say is said, whether or not the file goes; one that stays is in the list of files.
+    // The result matters more than the deletion. A file that cannot be deleted remains in the list of files.
     await transport.json(`/v1/files/${input}`, { method: "DELETE" }).catch(() => {});
   }
 }
@@ -144,7 +144,7 @@ async function upload(
 ): Promise<string> {
   const boundary = `sluice-${crypto.randomUUID()}`;
   const encoder = new TextEncoder();
-  /** What the caller's own code threw while the form was made of its requests. */
+  /** An error of the caller's iterable during the upload. */
   let thrown: { error: unknown } | undefined;
   async function* form(): AsyncGenerator<Uint8Array> {
     const part = (name: string) => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"`;
@@ -175,7 +175,7 @@ async function upload(
     });
     return file.id;
   } catch (error) {
-    // To the transport it looks like a connection that broke.
+    // The transport reports it as a lost connection.
     if (thrown && !signal?.aborted) throw thrown.error;
     throw error;
   }
@@ -203,7 +203,7 @@ function streamOf(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array
   });
 }
 
-/** Some browsers turn a stream into text instead of sending it; they do not ask how it is to be sent. */
+/** Returns whether fetch can stream a body. Some browsers convert a stream to text without reading `duplex`. */
 function canStream(): boolean {
   let asked = false;
   const init = {
@@ -237,7 +237,7 @@ async function untilEnd(
     onProgress?.({ batchId: id, status, ...counts, ...(eta !== undefined && { eta: new Date(eta * 1000) }) });
     if (status === "failed" || status === "completed" || status === "expired" || status === "cancelled") return batch;
     const leftMs = deadline - Date.now();
-    if (leftMs <= 0) throw new SluiceTimeoutError(`Batch ${id} has not ended within ${timeoutMs} ms; it goes on.`);
+    if (leftMs <= 0) throw new SluiceTimeoutError(`Batch ${id} did not end within ${timeoutMs} ms. It continues.`);
     await sleep(Math.min(pollMs, leftMs), signal);
     batch = await transport.json<BatchResource>(`/v1/batches/${id}`, { signal });
   }
@@ -249,7 +249,7 @@ async function* resultsOf(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<BatchResult> {
   let told = 0;
-  /** Of requests without an answer: the error file has these too. */
+  /** Custom ids of requests without an answer, which the error file also contains. */
   const unanswered = new Set<string>();
   let after = 0;
   for (let tries = 0; ; ) {
@@ -267,7 +267,7 @@ async function* resultsOf(
       }
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      // Cut in the middle of a page: the next one begins behind the last line that came.
+      // If a page was cut, the next one starts after the last received line.
       const cut = !(error instanceof Error && error.name.startsWith("Sluice"));
       if (!cut || ++tries >= resultTries) throw error;
       continue;
@@ -276,7 +276,7 @@ async function* resultsOf(
   }
   if (told === total || errorFile === undefined) return;
 
-  // Requests that never became jobs: the batch was over before their turn.
+  // Reads the requests that never became jobs, because the batch ended first.
   const response = await transport.open(`/v1/files/${errorFile}/content`, { signal });
   for await (const text of linesOf(response)) {
     const line = JSON.parse(text) as ResultLine;
@@ -285,7 +285,7 @@ async function* resultsOf(
     yield resultOf(line);
   }
   if (told < total) {
-    throw new SluiceConnectionError(`Of batch ${id} only ${told} of ${total} results came.`);
+    throw new SluiceConnectionError(`Batch ${id} returned only ${told} of ${total} results.`);
   }
 }
 
@@ -301,7 +301,7 @@ function resultOf({ custom_id, response, error }: ResultLine): BatchResult {
   return { ...answered, error: { code: refused?.code ?? "unknown", message: refused?.message ?? `Status ${status}.` } };
 }
 
-/** Some readers take these characters for the end of a line. */
+/** Escapes characters that some readers treat as line breaks. */
 function onOneLine(json: string): string {
   return json.replace(/[\u0085\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

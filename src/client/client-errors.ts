@@ -1,21 +1,21 @@
-// What can go wrong when the service is asked for something.
+// The errors that the client throws.
 
-/** The service refused, or a job that was waited for cannot be had. */
+/** The service refused a request, or a requested job is unavailable. */
 export class SluiceApiError extends Error {
   override readonly name: string = "SluiceApiError";
-  /** Stable, such as `invalid_request`; docs/errors.md has all of them. */
+  /** Stable error code, such as `invalid_request`. docs/errors.md lists all codes. */
   readonly code: string;
-  /** Of HTTP. */
+  /** HTTP status. */
   readonly status: number;
   /** The field at fault, as it was sent. */
   readonly field?: string;
-  /** What to do about it. */
+  /** What to do next. */
   readonly advice?: string;
   /** The job that the error is about. */
   readonly jobId?: string;
-  /** Stands in the log of the service. */
+  /** The id of the request in the service's log. */
   readonly requestId?: string;
-  /** Seconds after which it may be tried again, if the service said so. */
+  /** Seconds to wait before a retry, if the service named a time. */
   readonly retryAfter?: number;
 
   constructor(
@@ -33,10 +33,10 @@ export class SluiceApiError extends Error {
   }
 }
 
-/** There was no answer, or not one of Sluice. `cause` is the error of the network. */
+/** The service did not respond, or the response is not from Sluice. `cause` is the network error. */
 export class SluiceConnectionError extends Error {
   override readonly name = "SluiceConnectionError";
-  /** Of HTTP, if something answered. */
+  /** HTTP status, if there was a response. */
   readonly status?: number;
 
   constructor(message: string, { status, cause }: { status?: number; cause?: unknown } = {}) {
@@ -45,22 +45,22 @@ export class SluiceConnectionError extends Error {
   }
 }
 
-/** The job or batch has not ended in the time that was given. It goes on. */
+/** The job or batch did not end within the given time. It continues. */
 export class SluiceTimeoutError extends Error {
   override readonly name = "SluiceTimeoutError";
 }
 
-/** The file of a batch was refused: there are no jobs. */
+/** The service refused the file of a batch. No job was created. */
 export class SluiceBatchError extends Error {
   override readonly name = "SluiceBatchError";
   readonly batchId: string;
-  /** The first 100 mistakes. `line` counts from 1; null if it is about the whole file. */
+  /** The first 100 errors. `line` counts from 1; null concerns the whole file. */
   readonly errors: readonly BatchMistake[];
 
   constructor(batchId: string, errors: readonly BatchMistake[]) {
     const [first] = errors;
     const where = first?.line == null ? "" : `line ${first.line}: `;
-    super(`The batch was refused: ${where}${first?.message ?? "its file is at fault"}`);
+    super(`The batch was refused: ${where}${first?.message ?? "its file is invalid"}`);
     this.batchId = batchId;
     this.errors = errors;
   }

@@ -1,4 +1,4 @@
-// What is sent and what comes back, in the words of the HTTP interface; /docs of the service describes every field.
+// Types of requests and responses, with the names of the HTTP API. The service's /docs page describes every field.
 
 export type JobStatus = "queued" | "in_progress" | FinalStatus;
 export type FinalStatus = "completed" | "failed" | "cancelled" | "expired";
@@ -9,24 +9,24 @@ export function isFinal(status: JobStatus): status is FinalStatus {
 
 export type Priority = "interactive" | "standard" | "batch";
 
-/** What both `enqueue` and `submit` take. */
+/** Fields that both `enqueue` and `submit` accept. */
 interface CommonRequest {
-  /** One of the service's configuration, such as UAT or PROD. May be left out under a key that has only one. */
+  /** A configured environment, such as UAT or PROD. Optional if the key has exactly one. */
   environment?: string;
-  /** An alias of the service's configuration; by default its default model. */
+  /** A configured model alias. Default: the service's default model. */
   model?: string;
   system?: string;
-  /** Upper bound of the answer; reserved in the quotas while the call runs. */
+  /** Maximum number of tokens in the answer, reserved in the quotas during the call. Default: the model's. */
   max_tokens?: number;
   temperature?: number;
   top_p?: number;
-  /** By default standard. */
+  /** Default: standard. */
   priority?: Priority;
-  /** Seconds after which a job that has not completed expires. By default never. */
+  /** Seconds until a job that has not completed expires. Default: never. */
   expires_in?: number;
   /** Up to 16 labels of your own. */
   metadata?: Record<string, string>;
-  /** Where the end of the job is posted, signed. */
+  /** URL that receives a signed webhook when the job ends. */
   webhook_url?: string;
 }
 
@@ -42,11 +42,11 @@ export interface Message {
 }
 
 export interface EnqueueRequest extends CommonRequest {
-  /** What the model is asked. */
+  /** The text sent to the model. */
   prompt: string;
 }
 
-/** Either `prompt` or `messages`. */
+/** A job with all options. Set either `prompt` or `messages`. */
 export interface JobRequest extends CommonRequest {
   prompt?: string;
   messages?: Message[];
@@ -62,15 +62,15 @@ export interface JobRequest extends CommonRequest {
   seed?: number;
   frequency_penalty?: number;
   presence_penalty?: number;
-  /** Such as `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`; models differ. */
+  /** A level such as `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`. Levels differ by model. */
   reasoning_effort?: string;
-  /** Only deployments in these regions may serve the job. */
+  /** Regions whose deployments may serve the job. Default: any. */
   regions?: string[];
-  /** Used, in this order, when no deployment of the model is in service. */
+  /** Models to use, in this order, when no deployment of the model is in service. */
   fallback_models?: string[];
-  /** What to do when a call was lost and may have been billed. By default retry. */
+  /** What to do when a call was lost and may have been billed. Default: retry. */
   on_unknown?: "retry" | "fail";
-  /** A time (ISO 8601), or seconds from now, before which the job does not start. */
+  /** Earliest start: a time (ISO 8601), or a number of seconds from now. */
   not_before?: string | number;
 }
 
@@ -84,7 +84,7 @@ export interface Usage {
   output_tokens: number;
   cache_read_tokens: number | null;
   cache_write_tokens: number | null;
-  /** Part of `output_tokens`; null if the provider does not say. */
+  /** Part of `output_tokens`. Null if the provider does not report it. */
   reasoning_tokens: number | null;
 }
 
@@ -113,7 +113,7 @@ export interface JobAttempt {
   result: "in_progress" | "unknown" | "completed" | "throttled" | "capacity" | "transient" | "permanent" | "not_sent";
   error: ErrorInfo | null;
   usage: Usage | null;
-  /** Usage is not known: `usage` and `cost_usd` are estimates. */
+  /** True if the usage is unknown, so that `usage` and `cost_usd` are estimates. */
   usage_estimated: boolean;
   duration_ms: number | null;
   first_token_ms: number | null;
@@ -122,9 +122,9 @@ export interface JobAttempt {
   cost_usd: number | null;
 }
 
-/** What a job waits for. */
+/** Why a job waits. */
 export interface WaitingOn {
-  /** A sentence for people. */
+  /** A sentence that explains the wait. */
   message: string;
   kind:
     | "turn"
@@ -146,47 +146,47 @@ export interface WaitingOn {
 }
 
 export interface Job extends JobSummary {
-  /** The answer, once completed. */
+  /** The answer. Null until the job completes. */
   text: string | null;
-  /** `arguments` is the text that the model wrote, usually a JSON object. */
+  /** Calls that the model made. `arguments` is the text that the model wrote, usually a JSON object. */
   tool_calls: { id: string; name: string; arguments: string }[] | null;
-  /** stop, length (the answer is truncated), tool_calls or content_filter. */
+  /** One of stop, length (the answer is truncated), tool_calls or content_filter. */
   finish_reason: string | null;
   usage: Usage | null;
   cost_usd: number | null;
   /** The part of `cost_usd` that is an estimate. */
   cost_usd_estimated: number | null;
   deployment: string | null;
-  /** Differs from `model` if a fallback answered. */
+  /** The model that answered. Differs from `model` if a fallback answered. */
   answered_by: string | null;
-  /** The text comes from the simulator, not from a model. */
+  /** True if the text comes from the simulator and not from a model. */
   synthetic: boolean;
   max_tokens: number;
   temperature: number | null;
   top_p: number | null;
   service_tier: string | null;
-  /** 1: next. Null unless queued. */
+  /** Estimated queue position; 1 is next. Null unless queued. */
   position: number | null;
   waiting_on: WaitingOn | null;
-  /** When it is expected to start. */
+  /** Expected start, ISO 8601. */
   eta: string | null;
-  /** When it is expected to have ended. */
+  /** Expected end, ISO 8601. */
   expected_finish: string | null;
   attempts: JobAttempt[];
 }
 
-/** What would become of a job if it were submitted. */
+/** The estimate for a job that is not submitted. */
 export interface DryRun {
   dry_run: true;
   environment: string;
   tenant: string;
   model: string;
   priority: Priority;
-  /** `input` as counted, null if it could not be; `input_reserved` is never less. */
+  /** `input` is the counted number, null if counting failed. `input_reserved` is an upper bound. */
   tokens: { input: number | null; input_reserved: number; max_output: number };
-  /** From an empty answer to one of `max_output` tokens. Null if a price is not known. */
+  /** Cost from an empty answer to one of `max_output` tokens. Null if a price is unknown. */
   cost_usd: Range | null;
-  /** The one that binds. */
+  /** The binding quota, of which the job takes the largest share. */
   quota: BindingQuota | null;
   position: number | null;
   waiting_on: WaitingOn | null;
@@ -205,11 +205,11 @@ export interface BindingQuota {
   unit: string;
   per: "minute" | "day";
   limit: number;
-  /** What would be reserved of it. */
+  /** The amount that would be reserved. */
   takes: number;
 }
 
-/** Of all lines of a batch, or of those of a model. */
+/** Totals of all lines of a batch, or of the lines of one model. */
 interface LineTotals {
   lines: number;
   tokens: { input_reserved: number; max_output: number } | null;
@@ -217,10 +217,10 @@ interface LineTotals {
   quota: BindingQuota | null;
 }
 
-/** What would become of a batch if it were created. Times are ISO 8601. */
+/** The estimate for a batch that is not created. Times are ISO 8601. */
 export interface BatchDryRun extends LineTotals {
   dry_run: true;
-  /** Whether it would run; if not, `errors` says why. */
+  /** Whether the batch would run. If not, `errors` says why. */
   valid: boolean;
   errors: {
     object: "list";
@@ -232,11 +232,11 @@ export interface BatchDryRun extends LineTotals {
   input_file_id: string;
   completion_window: string;
   models: ({ model: string } & LineTotals)[];
-  /** Of the first line. */
+  /** Queue position of the first line. */
   position: number | null;
   waiting_on: WaitingOn | null;
   expected_start: string | null;
-  /** Of the last line. */
+  /** Expected start of the last line. */
   expected_last_start: string | null;
   expected_finish: string | null;
   /** The end of the completion window. */
@@ -253,21 +253,21 @@ export interface ListQuery {
   model?: string;
   tenant?: string;
   priority?: Priority;
-  /** ISO 8601; included. */
+  /** Earliest time of submission, inclusive, ISO 8601. */
   submitted_after?: string;
-  /** ISO 8601; not included. */
+  /** Latest time of submission, exclusive, ISO 8601. */
   submitted_before?: string;
-  /** The lines of this batch, the last ones first. */
+  /** Lists only the lines of this batch, the last ones first. */
   batch?: string;
-  /** Jobs that have all of these labels. */
+  /** Lists only jobs that have all of these labels. */
   metadata?: Record<string, string>;
 }
 
 /**
- * What a stream tells:
- * - `state`    the job reached a state; after a final one the stream ends
+ * An event of a job's stream:
+ * - `state`    the job reached a state; the stream ends after a final state
  * - `text`     more of the answer
- * - `restart`  all text so far is void: another call begins the answer anew
+ * - `restart`  discard all text so far: another call starts the answer again
  */
 export type JobEvent =
   | { type: "state"; status: JobStatus }
@@ -280,19 +280,19 @@ export interface ApiKey {
   name: string;
   tenant: string;
   admin: boolean;
-  /** The beginning and the end of the key. */
+  /** The first and last characters of the key. */
   hint: string;
-  /** Null: all. */
+  /** Environments that the key may use. Null: all. */
   environments: string[] | null;
   weight: number | null;
   priority_max: Priority | null;
-  /** Null: any. */
+  /** Regions that the key may use. Null: any. */
   regions: string[] | null;
   daily_tokens: number | null;
   budget_usd: number | null;
   max_waiting: number | null;
-  /** ISO 8601. */
+  /** Creation time, ISO 8601. */
   created_at: string;
-  /** Since when it is refused; ISO 8601. */
+  /** Time of revocation, ISO 8601. Null if the key is valid. */
   revoked_at: string | null;
 }

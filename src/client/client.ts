@@ -1,4 +1,5 @@
-// The client of a running service, for TypeScript and JavaScript: Node 20 and newer, Deno, browsers. No dependencies.
+// The client of a running service, for TypeScript and JavaScript in Node 20 and newer, Deno and browsers. It has no
+// dependencies.
 import {
   type BatchInputOptions,
   type BatchItem,
@@ -26,32 +27,36 @@ import { streamJob } from "./stream.ts";
 import { type ClientOptions, type RequestOptions, Transport } from "./transport.ts";
 
 export interface CallOptions {
-  /** Ends the call; it then rejects with the signal's reason. */
+  /** Ends the call when aborted. The call then rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
 export interface SubmitOptions extends CallOptions {
   /**
-   * Text of your own, unique to this request: sending it again under the same one gives the same job. By default one is
-   * made for each call, so that what is tried again inside of it never makes two jobs.
+   * A text that you choose, unique to this request. A request with the same key returns the same job. Default: a new
+   * key for each call, so that the client's own retries never create two jobs.
    */
   idempotencyKey?: string;
 }
 
 export interface WaitOptions extends CallOptions {
-  /** In milliseconds. Default: for ever. */
+  /** Maximum time to wait, in milliseconds. Default: no limit. */
   timeoutMs?: number;
-  /** Receives the job whenever it was read and has not ended: its position, what it waits for, its expected start. */
+  /**
+   * Receives the job after every read until it ends, with its position, the reason of the wait and its expected start.
+   */
   onJob?: (job: Job) => void;
 }
 
-/** How long one request waits for the end of a job: the least that any configuration allows (limits.maxWaitS). */
+/** Seconds that one request waits for the end of a job: the lowest limits.maxWaitS that a configuration may have. */
 const waitS = 5;
-/** Of a request that the service holds for that long. */
-const heldTimeoutMs = 30_000;
+/** Time limit of a request that waits for a job, in milliseconds. */
+const waitTimeoutMs = 30_000;
 const listPageSize = 200;
 
 /**
+ * A client of a running Sluice service.
+ *
  * ```ts
  * const sluice = new SluiceClient({ baseUrl: "http://127.0.0.1:8000", apiKey: process.env.SLUICE_API_KEY });
  * const { job_id } = await sluice.enqueue({ prompt: "Why is the sky blue?", environment: "UAT" });
@@ -59,9 +64,9 @@ const listPageSize = 200;
  * console.log(job.status, job.text);
  * ```
  *
- * Every method rejects with `SluiceApiError` if the service refuses, and with `SluiceConnectionError` if there is no
- * answer. Requests that were refused with 429 or 503, or whose connection was lost, are tried again as often as
- * `maxRetries` says, after the time that the service asks for.
+ * Every method rejects with `SluiceApiError` if the service refuses, and with `SluiceConnectionError` if it does not
+ * respond. After 429, 503 or a lost connection the client retries up to `maxRetries` times, after the time that the
+ * service names.
  */
 export class SluiceClient {
   readonly #transport: Transport;
@@ -70,29 +75,29 @@ export class SluiceClient {
     this.#transport = new Transport(options);
   }
 
-  /** Puts a prompt into the queue. When it resolves the job is durable. */
+  /** Submits a prompt. Once it resolves, the job is durable. */
   enqueue(request: EnqueueRequest, { idempotencyKey, signal }: SubmitOptions = {}): Promise<{ job_id: string }> {
     return this.#post("/enqueue", { body: request, signal, headers: onceUnder(idempotencyKey) });
   }
 
-  /** The same with every option there is, and the whole job as the answer. */
+  /** Submits a job with all options, and returns the whole job. Once it resolves, the job is durable. */
   submit(request: JobRequest, { idempotencyKey, signal }: SubmitOptions = {}): Promise<Job> {
     return this.#post("/v1/jobs", { body: request, signal, headers: onceUnder(idempotencyKey) });
   }
 
-  /** What would become of the job: tokens, cost, the quota that binds, expected start. Nothing is stored. */
+  /** Estimates a job without storing it: tokens, cost, binding quota and expected start. */
   dryRun(request: JobRequest, { signal }: CallOptions = {}): Promise<DryRun> {
     return this.#post("/v1/jobs", { body: { ...request, dry_run: true }, signal });
   }
 
-  /** Where a job stands, or its answer. */
+  /** Returns a job with its status, or its answer. */
   get(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
     return this.#transport.json(pathOf(jobId), { signal });
   }
 
   /**
-   * Resolves when the job has ended, whichever way: look at its `status`.
-   * @throws SluiceTimeoutError if it has not by then; it goes on
+   * Waits until the job has ended, in whatever state: check its `status`.
+   * @throws SluiceTimeoutError if the job has not ended in time; the job continues
    */
   async wait(
     jobId: string,
@@ -102,15 +107,15 @@ export class SluiceClient {
     for (;;) {
       const leftS = Math.max(0, Math.ceil((deadline - Date.now()) / 1000));
       const path = `${pathOf(jobId)}?wait=${Math.min(waitS, leftS)}`;
-      const job = await this.#transport.json<Job>(path, { signal, timeoutMs: heldTimeoutMs });
+      const job = await this.#transport.json<Job>(path, { signal, timeoutMs: waitTimeoutMs });
       if (isFinal(job.status)) return job as EndedJob;
       onJob?.(job);
-      if (leftS === 0) throw new SluiceTimeoutError(`Job ${jobId} has not ended within ${timeoutMs} ms; it goes on.`);
+      if (leftS === 0) throw new SluiceTimeoutError(`Job ${jobId} did not end within ${timeoutMs} ms. It continues.`);
     }
   }
 
   /**
-   * States and text of a job as they come, to its end. A connection that is lost is made again, and goes on where it was.
+   * Streams the states and the text of a job until it ends. After a lost connection, it reconnects and continues.
    *
    * ```ts
    * let text = "";
@@ -124,17 +129,20 @@ export class SluiceClient {
     return streamJob(this.#transport, jobId, signal);
   }
 
-  /** Ends a job that has not ended; a call that runs for it is aborted. Cancelling twice is no error. */
+  /** Cancels a job that has not ended, and aborts its running call. Cancelling twice is not an error. */
   cancel(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
     return this.#post(`${pathOf(jobId)}/cancel`, { signal });
   }
 
-  /** Submits an ended job that did not complete again, and answers with the new one. Asking twice gives the same. */
+  /**
+   * Submits a job again that ended without completing, and returns the new job. Retrying twice returns the same new
+   * job.
+   */
   retry(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
     return this.#post(`${pathOf(jobId)}/retry`, { signal });
   }
 
-  /** Jobs, newest first, as many as are asked for: pages are fetched as they are needed. */
+  /** Lists jobs, newest first. It fetches pages as you iterate. */
   async *list(query: ListQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<JobSummary> {
     const { metadata = {}, ...fields } = query;
     const named = Object.entries(fields).filter(([, value]) => value !== undefined);
@@ -142,7 +150,7 @@ export class SluiceClient {
     yield* this.#pages<JobSummary>("/v1/jobs", [...named, ...labels], signal);
   }
 
-  /** API keys, in the order of their creation, without their secrets; needs an admin key. Pages are fetched as they are needed. */
+  /** Lists API keys without their secrets, oldest first. It fetches pages as you iterate. Requires an admin key. */
   keys({ signal }: CallOptions = {}): AsyncGenerator<ApiKey> {
     return this.#pages<ApiKey>("/v1/keys", [], signal);
   }
@@ -154,16 +162,17 @@ export class SluiceClient {
         signal,
       });
       yield* page.data;
-      // An older service has no pages of keys.
+      // Older services do not page keys.
       if (page.next_cursor == null) return;
       parameters.set("cursor", page.next_cursor);
     }
   }
 
   /**
-   * Runs many requests: uploads them as they are produced, waits for the end of the batch, and gives their results in
-   * the order of the requests. Requests that the batch was over before (cancelled, expired) come last. The upload is
-   * made once; if it fails the call rejects, and nothing has run. What the iterable throws is thrown as it is.
+   * Runs many requests: uploads them while they are produced, waits for the end of the batch, and yields the results in
+   * the order of the requests. Requests that did not run before the batch was cancelled or expired come last.
+   *
+   * The upload is not retried. If it fails, the call rejects and nothing has run. Errors of the iterable are rethrown.
    *
    * ```ts
    * const prompts = ["Name a river.", "Name a mountain."];
@@ -171,7 +180,7 @@ export class SluiceClient {
    *   console.log(customId, text ?? error?.message);
    * }
    * ```
-   * @throws SluiceBatchError if a request is not as it must be: then none has run
+   * @throws SluiceBatchError if a request is invalid; then none has run
    */
   batch(
     items: Iterable<BatchItem> | AsyncIterable<BatchItem>,
@@ -181,8 +190,8 @@ export class SluiceClient {
   }
 
   /**
-   * What would become of a batch of these requests. They are uploaded and checked as by `batch`, and the file is deleted
-   * again; none of them runs. One that is not as it must be is told in `errors`.
+   * Estimates a batch of these requests. Uploads and checks them like `batch`, then deletes the file; none runs.
+   * `errors` reports invalid requests.
    */
   dryRunBatch(
     items: Iterable<BatchItem> | AsyncIterable<BatchItem>,
@@ -191,12 +200,15 @@ export class SluiceClient {
     return tryBatch(this.#transport, items, options);
   }
 
-  /** Lines that wait end at once; calls that run may end within ten minutes. */
+  /** Cancels a batch. Waiting lines end at once; running calls may end within ten minutes. */
   cancelBatch(batchId: string, { signal }: CallOptions = {}): Promise<BatchResource> {
     return this.#post(`/v1/batches/${encodeURIComponent(batchId)}/cancel`, { signal });
   }
 
-  /** Any other call of the service; `/docs` has them all. It is tried again like the others, so it must bear that. */
+  /**
+   * Makes any other call to the service; `/docs` lists them all. It retries like the others, so the call must be
+   * repeatable.
+   */
   request<T>(method: "GET" | "POST" | "DELETE", path: string, body?: object, { signal }: CallOptions = {}): Promise<T> {
     return this.#transport.json<T>(path, { method, signal, ...(body && { body }) });
   }

@@ -1,4 +1,4 @@
-// sluice/client: what a program that talks to a running service may import.
+// Exports everything that a program needs to use a running service, as sluice/client.
 export type {
   BatchInputOptions,
   BatchItem,

@@ -1,14 +1,14 @@
-// The lines of an answer as they come.
+// Splits a response into lines as it arrives.
 
 /**
- * Ends without an error where the answer ends.
- * @param silenceMs after so long without a single byte it rejects; 0: never
+ * Yields the lines of a response. Ends without an error where the response ends.
+ * @param silenceMs rejects after so many milliseconds without a byte. Default: 0, never
  */
 export async function* linesOf(response: Response, silenceMs = 0): AsyncGenerator<string> {
   if (!response.body) return;
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
-  /** Pieces of a line that is not complete. */
+  /** Parts of an incomplete line. */
   let rest: string[] = [];
   try {
     for (;;) {
@@ -24,7 +24,7 @@ export async function* linesOf(response: Response, silenceMs = 0): AsyncGenerato
     }
     if (rest.length > 0) yield withoutReturn(rest.join(""));
   } finally {
-    // Also when nobody wants more of it.
+    // Cancels also if the consumer stops early.
     reader.cancel().catch(() => {});
   }
 }
@@ -32,7 +32,7 @@ export async function* linesOf(response: Response, silenceMs = 0): AsyncGenerato
 function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   if (ms === 0) return promise;
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("Nothing came for too long.")), ms);
+    const timer = setTimeout(() => reject(new Error("The service sent nothing for too long.")), ms);
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

@@ -1,10 +1,11 @@
-// A job's events as they come, over as many connections as it takes: each goes on where the one before broke off.
+// Streams a job's events over as many connections as necessary. Each connection continues where the previous one broke
+// off.
 import { SluiceConnectionError } from "./client-errors.ts";
 import { isFinal, type JobEvent, type JobStatus } from "./client-types.ts";
 import { linesOf } from "./lines.ts";
 import { delayAfter, sleep, type Transport } from "./transport.ts";
 
-/** The service sends something every 10 seconds: after so long without, the connection is dead. */
+/** Maximum silence on a connection, in milliseconds. The service sends something every 10 seconds. */
 const silenceMs = 35_000;
 
 export async function* streamJob(
@@ -14,19 +15,19 @@ export async function* streamJob(
 ): AsyncGenerator<JobEvent> {
   let lastId: string | undefined;
   let lastStatus: JobStatus | undefined;
-  /** Connections in a row that brought no news. */
+  /** Consecutive connections without a new event. */
   let failures = 0;
   for (;;) {
     const response = await transport.open(`/v1/jobs/${encodeURIComponent(jobId)}/events`, {
       headers: { accept: "text/event-stream", ...(lastId !== undefined && { "last-event-id": lastId }) },
       signal,
     });
-    // There is nothing after the last event that we have.
+    // No event follows the last one received.
     if (response.status === 204) return;
     try {
       for await (const { id, event } of eventsOf(response)) {
         lastId = id ?? lastId;
-        // Every connection tells the state anew.
+        // Every connection repeats the state.
         if (!event || (event.type === "state" && event.status === lastStatus)) continue;
         if (event.type === "state") lastStatus = event.status;
         failures = 0;
@@ -35,17 +36,19 @@ export async function* streamJob(
       }
     } catch {
       if (signal?.aborted) throw signal.reason;
-      // Cut, or silent for too long: the next connection goes on.
+      // The connection was cut or silent for too long: the next one continues.
     }
     if (failures > transport.maxRetries) {
-      throw new SluiceConnectionError(`The stream of job ${jobId} broke off ${failures + 1} times without any news.`);
+      throw new SluiceConnectionError(
+        `The stream of job ${jobId} broke off ${failures + 1} times without a new event.`,
+      );
     }
     await sleep(failures === 0 ? 0 : delayAfter(undefined, failures - 1), signal);
     failures++;
   }
 }
 
-/** Server-sent events. Those that the reader has no use for have no `event`, but a place in the stream. */
+/** Yields server-sent events. Unknown events have no `event`, but keep their position in the stream. */
 async function* eventsOf(response: Response): AsyncGenerator<{ id: string | undefined; event: JobEvent | undefined }> {
   let fields: Record<string, string> = {};
   for await (const line of linesOf(response, silenceMs)) {
@@ -55,7 +58,7 @@ async function* eventsOf(response: Response): AsyncGenerator<{ id: string | unde
       continue;
     }
     const colon = line.indexOf(":");
-    // Comments keep the connection alive.
+    // Comments only keep the connection alive.
     if (colon > 0) fields[line.slice(0, colon)] = line.slice(colon + 1).replace(/^ /, "");
   }
 }

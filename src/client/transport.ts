@@ -1,39 +1,39 @@
-// Requests with what belongs to all of them: the key, time limits, errors of one kind, and trying again where that is of
-// use and cannot do harm.
+// Sends requests with the key and time limits, converts failures to errors, and retries where a retry is safe and can
+// help.
 import { SluiceApiError, SluiceConnectionError } from "./client-errors.ts";
 
 export interface ClientOptions {
-  /** Where the service is. Default: http://127.0.0.1:8000. */
+  /** Address of the service. Default: http://127.0.0.1:8000. */
   baseUrl?: string;
-  /** `sk-sluice-...`; not needed by a service that has no keys. */
+  /** API key, `sk-sluice-...`. Not needed by a service without keys. */
   apiKey?: string;
-  /** How often a request is tried again after 429, 503 or a lost connection. Default: 4. */
+  /** Maximum number of retries after 429, 503 or a lost connection. Default: 4. */
   maxRetries?: number;
   /**
-   * Maximum time for one request that the service does not hold on purpose, in milliseconds. `Infinity` and 0 mean no
-   * limit; anything above 2^31 - 1 (24.8 days) counts as that. Default: 30,000.
+   * Maximum time for one request that does not wait for a job, in milliseconds. `Infinity` and 0 mean no limit; 2^31 -
+   * 1 (24.8 days) is the maximum. Default: 30,000.
    */
   timeoutMs?: number;
-  /** In place of the global one. */
+  /** Replaces the global fetch. */
   fetch?: typeof fetch;
 }
 
 export interface RequestOptions {
   method?: "GET" | "POST" | "DELETE";
-  /** Sent as JSON. */
+  /** A body that is sent as JSON. */
   body?: unknown;
-  /** Sent as it is. Such a request is not tried again: a stream can be read only once. */
+  /** A body that is sent unchanged. Such a request is not retried, because a stream can be read only once. */
   stream?: { body: unknown; type: string };
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
-  /** Maximum time for this request, in milliseconds; 0 and `Infinity`: no limit. Default: that of the client. */
+  /** Maximum time for this request, in milliseconds. 0 and `Infinity` mean no limit. Default: the client's. */
   timeoutMs?: number;
 }
 
 const defaultBaseUrl = "http://127.0.0.1:8000";
 const firstDelayMs = 500;
 const maxDelayMs = 60_000;
-/** The longest delay that setTimeout takes (about 24.8 days); it runs longer ones at once. */
+/** The longest delay of setTimeout, in milliseconds (about 24.8 days). It runs longer delays at once. */
 const longestTimeoutMs = 2 ** 31 - 1;
 
 export class Transport {
@@ -45,19 +45,22 @@ export class Transport {
 
   constructor({ baseUrl = defaultBaseUrl, apiKey, maxRetries = 4, timeoutMs = 30_000, fetch: own }: ClientOptions) {
     const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
-    // Without the address in the message: a password may be in it.
+    // The message omits the address, which may contain a password.
     if (url?.username !== "" || url.password !== "") {
-      throw new TypeError(`baseUrl must be an address such as ${defaultBaseUrl}, without a user name or password.`);
+      throw new TypeError(`baseUrl must be a URL such as ${defaultBaseUrl}, without a user name or password.`);
     }
     this.#base = baseUrl.replace(/\/+$/, "");
     this.#apiKey = apiKey;
     this.maxRetries = maxRetries;
     this.#timeoutMs = timeoutMs;
-    // Called without its object, which browsers refuse.
+    // Browsers refuse a fetch that is called as a method of another object.
     this.#fetch = own ?? ((...args) => fetch(...args));
   }
 
-  /** The answer as JSON. @throws SluiceApiError, SluiceConnectionError, or the reason of the signal */
+  /**
+   * Returns the response as JSON.
+   * @throws SluiceApiError, SluiceConnectionError, or the reason of the signal
+   */
   async json<T>(path: string, options: RequestOptions = {}): Promise<T> {
     return this.#retrying(options, async (limit) => {
       const response = await this.#send(path, options, limit);
@@ -67,7 +70,7 @@ export class Transport {
     });
   }
 
-  /** The answer, with a status of 2xx, to be read as it comes: then only the signal of the options ends it. */
+  /** Returns a response with status 2xx, to be read as a stream. After that, only the signal of the options ends it. */
   async open(path: string, options: RequestOptions = {}): Promise<Response> {
     return this.#retrying(options, (limit) => this.#send(path, options, limit));
   }
@@ -80,10 +83,10 @@ export class Transport {
       const limited = timeoutMs > 0 && timeoutMs !== Number.POSITIVE_INFINITY;
       const timer = limited ? setTimeout(() => limit.abort(tooLate), Math.min(timeoutMs, longestTimeoutMs)) : undefined;
       try {
-        // Not a listener of our own: a signal that outlives many requests would collect them.
+        // A listener would remain on a signal that outlives many requests.
         return await attempt(signal ? AbortSignal.any([signal, limit.signal]) : limit.signal);
       } catch (error) {
-        // Whoever aborted knows why.
+        // The caller aborted and knows the reason.
         if (signal?.aborted) throw signal.reason;
         const known = error instanceof SluiceApiError || error instanceof SluiceConnectionError;
         const failure = known ? error : connectionError(this.#base, error, limit.signal.aborted);
@@ -115,23 +118,26 @@ export class Transport {
   }
 }
 
-const tooLate = new Error("There was no answer in time.");
+const tooLate = new Error("The service did not respond in time.");
 
-/** What may pass: too many requests, a service that is not there, a connection that was lost. */
+/** Returns whether the failure may be temporary: too many requests, an unavailable service or a lost connection. */
 function mayRetry(error: unknown): boolean {
-  // A proxy answers 502 or the like where it finds no service.
+  // A proxy answers 502 or similar if it finds no service.
   if (error instanceof SluiceConnectionError) return error.status === undefined || error.status >= 500;
   return error instanceof RetryableError;
 }
 
-/** As long as the service asked for, or else ever longer. */
+/** Returns the delay before a retry in milliseconds: what the service named, or else an increasing time. */
 export function delayAfter(error: unknown, tries: number): number {
   const asked = error instanceof SluiceApiError ? error.retryAfter : undefined;
   const wait = asked === undefined ? firstDelayMs * 2 ** tries : asked * 1000;
   return Math.min(maxDelayMs, wait * (1 + Math.random() / 4));
 }
 
-/** @throws the reason of the signal */
+/**
+ * Resolves after a time.
+ * @throws the reason of the signal
+ */
 export function sleep(ms: number, signal?: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
@@ -150,7 +156,7 @@ export function sleep(ms: number, signal?: AbortSignal | undefined): Promise<voi
   });
 }
 
-/** One that the service would take at another time. */
+/** An error of a request that may succeed later. */
 class RetryableError extends SluiceApiError {}
 
 function errorOf(response: Response, content: unknown): Error {
@@ -162,7 +168,7 @@ function errorOf(response: Response, content: unknown): Error {
     code: error.code,
     message: error.message,
     status,
-    // Under OpenAI's paths the field is called `param`.
+    // OpenAI's API names the field `param`.
     ...text("field", error.field ?? error.param),
     ...text("advice", error.advice),
     ...text("jobId", error.job_id ?? headers.get("x-sluice-job-id")),
@@ -178,7 +184,7 @@ function text<K extends string>(key: K, value: unknown): { [P in K]?: string } {
 }
 
 function notOurs(status: number): SluiceConnectionError {
-  return new SluiceConnectionError(`Something answered ${status}, but not as Sluice does.`, { status });
+  return new SluiceConnectionError(`The response (status ${status}) is not from Sluice. Check baseUrl.`, { status });
 }
 
 function connectionError(base: string, error: unknown, timedOut: boolean): SluiceConnectionError {

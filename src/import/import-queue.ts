@@ -1,9 +1,7 @@
-// Taking over the jobs that wait in the queue of the Python service before Sluice: a Redis list of ids, and a hash for
-// each with its prompt.
-//
-// An id is removed from the list only when its job is durable here, under the same id. So the import can be killed
-// anywhere and repeated: what was stored is found stored. The old service wrote the id before the prompt, and moved ids
-// from the head to the tail while it was limited; so an id may have no prompt yet, or stand in the list twice.
+// Imports waiting jobs from the queue of the Python service that preceded Sluice: a Redis list of ids, and a hash with
+// the prompt for each id. The import removes an id from the list only when its job is durable under the same id. So it
+// can be killed at any point and repeated: it finds jobs that it stored before. The old service wrote the id before the
+// prompt, and moved ids from head to tail while it was limited. So an id may lack a prompt, or be in the list twice.
 import { SluiceError } from "../domain/errors.ts";
 import { isUuid, type JobId } from "../domain/ids.ts";
 import { finalStates, type Job } from "../domain/job.ts";
@@ -13,20 +11,20 @@ import type { FeasibilityContext } from "../jobs/submit/feasibility.ts";
 import { requireEnvironment } from "../jobs/submit/policy.ts";
 import type { JobStore } from "../store/job-store.ts";
 
-/** The old queue. Positions are counted from the head, where the old service took its next job. */
+/** The old queue. Positions count from the head, where the old service took its next job. */
 export interface OldQueue {
   length(): Promise<number>;
   ids(from: number, count: number): Promise<string[]>;
-  /** What the hashes say, in the order of the ids. A prompt of more than `maxPromptBytes` is not read. */
+  /** Reads the hashes, in the order of the ids. It does not read prompts longer than `maxPromptBytes`. */
   read(ids: readonly string[], maxPromptBytes: number): Promise<OldJob[]>;
-  /** Removes each id once, where it stands first. */
+  /** Removes the first occurrence of each id. */
   remove(ids: readonly string[]): Promise<void>;
 }
 
 export interface OldJob {
   status?: string;
   prompt?: string;
-  /** 0 if there is none. */
+  /** Size of the prompt in bytes. 0 without a prompt. */
   promptBytes: number;
 }
 
@@ -36,32 +34,32 @@ export interface ImportContext extends FeasibilityContext {
 
 export interface ImportOptions {
   environment: string;
-  /** Looks, counts and changes nothing. */
+  /** Whether to count without changing anything. */
   dryRun: boolean;
-  /** Told of every id that stays in the list, and why. */
+  /** Called for every id that stays in the list, with the reason. */
   onLeft: (id: string, why: string) => void;
-  /** Told after every page of ids. */
+  /** Called after every page of ids. */
   onProgress: (counts: ImportCounts) => void;
 }
 
 export interface ImportCounts {
-  /** Ids in the list when the import began: so many are looked at. */
+  /** Ids in the list when the import began. The import examines this many. */
   found: number;
-  /** Jobs that were stored; in a dry run, that would be. */
+  /** Jobs stored, or in a dry run, jobs that would be stored. */
   imported: number;
-  /** Ids whose jobs were stored before, by an earlier run or because the id stood in the list twice. */
+  /** Ids whose jobs existed already, from an earlier run or because the id was in the list twice. */
   existing: number;
   /** Ids that stay in the list. */
   left: number;
 }
 
-/** Prompts of one page are in memory together: 100 MB if each is as long as the default allows. */
+/** Ids per page. All prompts of a page are in memory together: 100 MB if each has the maximum default size. */
 const pageSize = 100;
 
 /**
- * Imports what waits in the queue. Jobs keep their order in the list.
- * @throws SluiceError `unavailable`, `fate_unknown` or `storage_full` of the store, and what the queue throws; then
- *   nothing is lost, and the import can be repeated
+ * Imports the waiting jobs in the order of the list.
+ * @throws SluiceError `unavailable`, `fate_unknown` or `storage_full` of the store, and what the queue throws; nothing
+ *   is lost, and the import can be repeated
  */
 export async function importQueue(
   context: ImportContext,
@@ -76,7 +74,7 @@ export async function importQueue(
   const taken = new Set<JobId>();
   let seen = 0;
   while (seen < counts.found) {
-    // What stays in the list stands before what is still to come; in a dry run everything stays.
+    // Ids that stay precede the ids still to read. In a dry run every id stays.
     const ids = await queue.ids(dryRun ? seen : counts.left, Math.min(pageSize, counts.found - seen));
     if (ids.length === 0) break;
     const hashes = await queue.read(ids, settings.limits.maxPromptBytes);
@@ -95,7 +93,7 @@ export async function importQueue(
         onLeft(id, job.left);
         continue;
       }
-      // A millisecond apart: jobs submitted in the same one are ordered by their ids, which are random here.
+      // One millisecond apart, because jobs of the same millisecond are ordered by id, and these ids are random.
       jobs.push({ ...job, submittedAt: startedAt - (counts.found - seen - i) });
       taken.add(jobId);
       done.push(id);
@@ -114,7 +112,7 @@ export async function importQueue(
   return counts;
 }
 
-/** The job as a submit would make it, but under its old id; or why it cannot be made. */
+/** Returns the job that a submit would create, but with its old id, or why it cannot be created. */
 async function jobOf(
   context: ImportContext,
   id: string,

@@ -1,4 +1,4 @@
-// The queue of the Python service before Sluice, as it lies in Redis: a list of ids, and hashes `job:<id>`.
+// Reads the queue of the Python service that preceded Sluice from Redis: a list of ids, and hashes `job:<id>`.
 import { type ChainableCommander, Redis } from "ioredis";
 import type { OldJob, OldQueue } from "./import-queue.ts";
 
@@ -6,24 +6,27 @@ export interface RedisList extends OldQueue {
   close(): void;
 }
 
-/** What Redis said. ioredis hangs the command on its errors, password and all, so only the words are passed on. */
+/** An error of Redis. It passes on only the message, because ioredis attaches the command with its password. */
 class RedisListError extends Error {
   override readonly name = "RedisListError";
 }
 
 const timeoutMs = 10_000;
 
-/** @throws RedisListError, as every operation does, if Redis cannot be reached or refuses. */
+/**
+ * Connects to the old queue.
+ * @throws RedisListError, as every operation does, if Redis is unreachable or refuses
+ */
 export async function openRedisList(url: string, list: string): Promise<RedisList> {
   const redis = new Redis(url, {
     lazyConnect: true,
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,
     maxRetriesPerRequest: 0,
-    // An import that was interrupted is simply repeated.
+    // An interrupted import can simply be repeated.
     retryStrategy: () => null,
   });
-  // The attempt to connect fails with "Connection is closed."; why it was closed is told here.
+  // A failed connect reports only "Connection is closed.", so this keeps the cause.
   let cause: unknown;
   redis.on("error", (error) => {
     cause = error;
@@ -72,7 +75,7 @@ export async function openRedisList(url: string, list: string): Promise<RedisLis
   };
 }
 
-/** The answers; null for a key that holds something other than a hash. */
+/** Returns the replies, with null for a key that holds something other than a hash. */
 async function replies(pipeline: ChainableCommander): Promise<unknown[]> {
   const answers = (await pipeline.exec()) ?? [];
   return answers.map(([error, value]) => {

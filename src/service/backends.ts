@@ -1,4 +1,5 @@
-// Where record, queue and events live: in this process (SQLite and memory) or shared between many (MongoDB and Redis).
+// Opens the store, the queue and the event bus: in this process (SQLite and memory), or shared by many (MongoDB and
+// Redis).
 import type { Logger } from "pino";
 import { schedulerConfigOf } from "../config/scheduler-config.ts";
 import type { Settings } from "../config/settings.ts";
@@ -19,11 +20,13 @@ export interface Queue {
   scheduler: Scheduler;
   events: EventBus;
   onAccepted?: JobsContext["onAccepted"];
-  /** Why the queue could not be reached yet; absent if it could. It is tried again by itself. */
+  /** Why the queue is unreachable. Absent if it is reachable. Sluice keeps trying. */
   unavailable?: string;
 }
 
-/** Opens queue and event bus. What was opened is deferred to `teardown`, also if a later part cannot be opened. */
+/**
+ * Opens the queue and the event bus. Defers the closing of each to `teardown`, even if a later part cannot be opened.
+ */
 export async function openQueue(
   settings: Settings,
   { clock, log }: { clock: Clock; log: Logger },
@@ -55,7 +58,7 @@ export async function openQueue(
   };
 }
 
-/** The system of record alone. */
+/** Opens only the store. */
 export function openStore(settings: Settings, clock: Clock, log?: Logger): Promise<JobStore> {
   const { dataDir, environments, distributed } = settings;
   return distributed
@@ -64,9 +67,9 @@ export function openStore(settings: Settings, clock: Clock, log?: Logger): Promi
 }
 
 /**
- * All processes run under one configuration, the one of the process that started last. One that has another says so in
- * /readyz instead of setting it back.
- * @returns why that could not be done now; undefined if it was
+ * Applies this process's configuration to the queue. All processes use the configuration of the process that started
+ * last. A process with another one reports that in /readyz instead of changing it back.
+ * @returns why this failed, or undefined if it succeeded
  */
 async function takeOver(
   scheduler: Scheduler,

@@ -1,5 +1,5 @@
-// Which adapter answers for a deployment, and how it is set up: Bedrock, a server that speaks OpenAI's API, or the built-in
-// simulator in place of either.
+// Creates the adapter of a deployment: Bedrock, a server with OpenAI's API, or the built-in simulator instead of
+// either.
 import type { Environment } from "../config/environment.ts";
 import { readApiKey } from "../config/openai-deployment.ts";
 import type { DeploymentSettings, ModelSettings, OpenAiSettings, Settings } from "../config/settings.ts";
@@ -10,8 +10,8 @@ import type { Provider } from "../providers/provider.ts";
 import type { SimulatorOptions } from "../simulator/options.ts";
 import type { Simulator } from "../simulator/simulator.ts";
 
-/** The simulator wants a signature, but anybody's. */
-export const anybodys = { accessKeyId: "simulator", secretAccessKey: "simulator" };
+/** Credentials for the simulator, which requires a signature but does not check it. */
+export const simulatorCredentials = { accessKeyId: "simulator", secretAccessKey: "simulator" };
 
 export function createProvider(
   settings: Settings,
@@ -24,7 +24,7 @@ export function createProvider(
     : bedrockProvider(settings, model, deployment, clock, simulator);
 }
 
-/** The simulator serves whatever is configured. */
+/** Returns the models that the simulator serves: all configured ones. */
 export function simulatedModels(settings: Settings): SimulatorOptions["models"] {
   return Object.fromEntries(
     Object.values(settings.models).flatMap(({ contextTokens, maxOutputTokensLimit, deployments }) =>
@@ -55,7 +55,7 @@ function bedrockProvider(
     clock,
     ...(endpoint !== undefined && { endpoint }),
     ...(account && { account }),
-    ...(simulator && { credentials: anybodys }),
+    ...(simulator && { credentials: simulatorCredentials }),
     ...(model.alternative !== undefined && { alternative: model.alternative }),
   });
 }

@@ -1,4 +1,4 @@
-// The composition root of the import: opens the store, the old queue and the token counter, and closes them again.
+// Composes the import: opens the store, the old queue and the token counter, and closes them afterwards.
 import type { Logger } from "pino";
 import type { Settings } from "../config/settings.ts";
 import { type Clock, systemClock } from "../domain/clock.ts";
@@ -9,14 +9,17 @@ import { openStore } from "./backends.ts";
 import { createLog } from "./log.ts";
 
 interface ImportSource extends ImportOptions {
-  /** `redis://` or `rediss://`. */
+  /** Address of the old queue, `redis://` or `rediss://`. */
   redisUrl: string;
   list: string;
   clock?: Clock;
   log?: Logger;
 }
 
-/** @throws what opening and `importQueue` throw; all is closed then. */
+/**
+ * Imports the old queue.
+ * @throws what opening and `importQueue` throw, after closing everything
+ */
 export async function importFromRedis(
   settings: Settings,
   { redisUrl, list, clock = systemClock, log = createLog(settings.logLevel), ...options }: ImportSource,

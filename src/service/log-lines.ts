@@ -1,4 +1,4 @@
-// Log lines for people: one line of text for each line of JSON, where the log goes to a terminal.
+// Formats JSON log lines for people, one line of text each, when the log goes to a terminal.
 //
 //   20:15:07 warn   recovered from an unclean stop  callsToRepeat=3
 
@@ -11,12 +11,12 @@ const levels: Record<number, [name: string, colour: string]> = {
   60: ["fatal", "31"],
 };
 
-/** Of every line, and the same for all of a process. */
+/** Fields that every line has, with the same value in the whole process. */
 const left = ["level", "time", "pid", "hostname", "msg", "err"];
 
 /**
- * Returns a line of JSON from the log as text, with its line break. What is no such line stays as it is.
- * @param coloured with the codes that colour text on a terminal
+ * Returns a log line of JSON as text, with its line break. Returns any other line unchanged.
+ * @param coloured whether to add colour codes for a terminal
  */
 export function readableLine(json: string, coloured: boolean): string {
   let entry: Record<string, unknown>;
@@ -42,7 +42,7 @@ function wordOf(value: unknown): string {
   return typeof value === "string" && /[\s"=]/.test(value) ? printable(JSON.stringify(value)) : printable(text);
 }
 
-/** Without codes that would move the cursor or colour what follows: some of the text comes from elsewhere. */
+/** Escapes codes that move the cursor or change colours, because some of the text comes from outside. */
 function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is removed
   return text.replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/g, "\ufffd");

@@ -1,14 +1,17 @@
-// The log of a process: JSON, one line each, or text where it goes to a terminal. An outage is expected and repeats itself: it is said in a few words, and the
-// place in the code that noticed it, a stack of a thousand characters, is left to errors that are mistakes.
+// Creates the log of a process: JSON lines, or text on a terminal. Outages are expected and repeat, so their entries
+// have no stack trace of a thousand characters. Only bugs do.
 import { type DestinationStream, type Logger, pino, stdSerializers } from "pino";
 import { secretHider } from "../config/secret-hider.ts";
 import { SluiceError } from "../domain/errors.ts";
 import { onOneLine } from "../domain/json-lines.ts";
 import { readableLine } from "./log-lines.ts";
 
-/** @param level as in the configuration */
+/**
+ * Creates a log.
+ * @param level as in the configuration
+ */
 export function createLog(level: string, destination?: DestinationStream): Logger {
-  // Errors of clients carry what was sent, also a password.
+  // Errors of clients contain what was sent, which may include a password.
   const hide = secretHider(process.env);
   const options = {
     level,

@@ -1,14 +1,14 @@
-// The adapters of this process, one for each deployment, and how they follow a configuration that is read again.
+// Keeps one adapter for each deployment of this process, and follows configuration reloads.
 import type { Logger } from "pino";
 import type { DeploymentSettings, ModelSettings, Settings } from "../config/settings.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { DeploymentChange, Scheduler } from "../scheduler/scheduler.ts";
 
 export interface ProviderPool {
-  /** By deployment id. Those that a later configuration leaves out stay, because their calls may still run. */
+  /** Adapters by deployment id. Removed deployments stay, because their calls may still run. */
   providers: ReadonlyMap<string, Provider>;
   /**
-   * Opens what is new and replaces what is different.
+   * Opens adapters of new deployments and replaces those of changed ones.
    * @throws what `create` throws; then nothing has changed
    */
   update(settings: Settings): void;
@@ -19,9 +19,9 @@ export type CreateProvider = (settings: Settings, model: ModelSettings, deployme
 
 export function openProviderPool(settings: Settings, create: CreateProvider): ProviderPool {
   const providers = new Map<string, Provider>();
-  /** What each was created from. */
+  /** The settings from which each adapter was created, as text. */
   const origins = new Map<string, string>();
-  /** Those that were replaced too: their calls may run until the end. */
+  /** All adapters, including replaced ones, whose calls may still run. */
   const all: Provider[] = [];
 
   const pool: ProviderPool = {
@@ -52,7 +52,7 @@ export function openProviderPool(settings: Settings, create: CreateProvider): Pr
   return pool;
 }
 
-/** Returns the function that ends it. */
+/** Logs state changes of deployments. Returns a function that stops it. */
 export function logDeploymentChanges(scheduler: Pick<Scheduler, "onDeploymentChange">, log: Logger): () => void {
   return scheduler.onDeploymentChange(({ deployment, state, reason }: DeploymentChange) => {
     if (state === "out_of_service") log.error({ deployment, reason }, "took deployment out of service");

@@ -1,4 +1,4 @@
-// Reading the configuration again while the service runs. What is in force changes in one go, or not at all.
+// Reloads the configuration while the service runs. A reload takes effect completely or not at all.
 import type { Logger } from "pino";
 import { ConfigError } from "../config/config-problems.ts";
 import { type TakenOver, takeOver } from "../config/reloadable.ts";
@@ -11,19 +11,19 @@ import { missingModel } from "../worker/recovery/recovery.ts";
 import type { ProviderPool } from "./provider-pool.ts";
 
 export interface ReloadContext {
-  /** In force. Its content is replaced, so that all who hold it see the new one. */
+  /** The settings in effect. A reload replaces their content, so that every holder sees the new one. */
   settings: Settings;
   scheduler: Pick<Scheduler, "configure" | "snapshot">;
   log: Logger;
   pool: ProviderPool | undefined;
-  /** Reads and checks the configuration as at the start, limits that AWS lists included. */
+  /** Reads and checks the configuration as at the start, including limits that AWS lists. */
   read: () => Promise<Settings>;
 }
 
 /**
- * Requests that come while one is carried out wait for it and are carried out then.
- * The function rejects with SluiceError `config_invalid`, or `unavailable` if the queue cannot be told; then the old
- * configuration stays in force.
+ * Returns the function that reloads the configuration. A call during a reload waits for it and then reloads again. The
+ * function rejects with SluiceError `config_invalid`, or `unavailable` if the queue is unreachable. The previous
+ * configuration then stays in effect.
  */
 export function createReload(context: ReloadContext): () => Promise<ReloadReport> {
   let last: Promise<unknown> = Promise.resolve();
@@ -37,7 +37,7 @@ export function createReload(context: ReloadContext): () => Promise<ReloadReport
 async function reload({ settings, scheduler, log, pool, read }: ReloadContext): Promise<ReloadReport> {
   const { settings: inForce, changed, needsRestart } = await readNext(settings, read, log);
   try {
-    // First, so that the queue gives out nothing that nobody here can call.
+    // Runs first, so that the queue grants nothing that this process cannot call.
     pool?.update(inForce);
     await scheduler.configure(schedulerConfigOf(inForce));
   } catch (error) {
@@ -57,7 +57,7 @@ async function reload({ settings, scheduler, log, pool, read }: ReloadContext): 
   return { changed, needsRestart, missingModels };
 }
 
-/** The configuration is in force, whether the queue answers once more or not. */
+/** Logs models without deployments for which jobs wait, and returns them. A failure does not undo the reload. */
 async function logMissingModels(scheduler: Pick<Scheduler, "snapshot">, log: Logger): Promise<MissingModel[]> {
   try {
     const { missingModels } = await scheduler.snapshot();

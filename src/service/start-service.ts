@@ -1,5 +1,5 @@
-// The composition root: opens the backends, wires the adapters together, starts what the role asks for (HTTP, worker),
-// and takes it all down again in the order in which nothing is lost.
+// Composes the service: opens the backends, connects the adapters, starts what the role requires (HTTP, worker), and
+// closes everything in an order that loses nothing.
 import { existsSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
@@ -40,29 +40,29 @@ import { createUsageMeter, resumeTokenRatios, shareTokenRatios } from "../worker
 import { startDeliverer } from "../worker/webhooks/deliverer.ts";
 import type { WorkerContext } from "../worker/worker-context.ts";
 import { openQueue, openStore } from "./backends.ts";
-import { anybodys, createProvider, simulatedModels } from "./deployment-providers.ts";
+import { createProvider, simulatedModels, simulatorCredentials } from "./deployment-providers.ts";
 import { createLog } from "./log.ts";
 import { logDeploymentChanges, openProviderPool } from "./provider-pool.ts";
 import { createReload } from "./reload.ts";
 import { Teardown } from "./teardown.ts";
 
 export interface Service {
-  /** Where HTTP answers, with the port that was really taken; absent if the role has none. */
+  /** URL of the HTTP API with its actual port. Absent if the role has no HTTP API. */
   url?: string;
-  /** The admin key that was made because there was none; see `createFirstKey`. To be shown once. */
+  /** The admin key that was created because no key existed; see `createFirstKey`. Show it once. */
   firstKey?: string;
-  /** Why the queue could not be reached at the start; it is tried again by itself. */
+  /** Why the queue was unreachable at the start. Absent if it was reachable. Sluice keeps trying. */
   queueUnavailable?: string;
-  /** The address of the built-in simulator, if it answers in place of Bedrock. */
+  /** URL of the built-in simulator, if it replaces Bedrock. */
   simulatorUrl?: string;
   /**
-   * Reads the configuration again and puts in force what does not take a restart; absent without `readSettings`. Rejects
-   * with SluiceError `config_invalid` or `unavailable`, and then leaves everything as it was.
+   * Reloads the configuration and applies what needs no restart. Absent without `readSettings`. Rejects with
+   * SluiceError `config_invalid` or `unavailable`, and then changes nothing.
    */
   reload?(): Promise<ReloadReport>;
   /**
-   * Accepts nothing more, lets running calls end (`worker.drainMs`), hands back the rest, and lets go of the data
-   * folder. Resolves when all of that is on record.
+   * Stops accepting work, lets running calls end (`worker.drainMs`), requeues the rest, and releases the data folder.
+   * Resolves when all of this is stored.
    */
   stop(): Promise<void>;
 }
@@ -70,26 +70,26 @@ export interface Service {
 export interface StartOptions {
   clock?: Clock;
   log?: Logger;
-  /** Uniform in [0, 1). */
+  /** Returns a random number, uniform in [0, 1). Default: Math.random. */
   random?: () => number;
-  /** Where the keys of OpenAI-compatible servers are. By default the environment of this process. */
+  /** Environment variables with the keys of OpenAI-compatible servers. Default: those of this process. */
   env?: Environment;
   /** Reads the configuration again, for a reload. */
   readSettings?: () => Promise<Settings>;
-  /** In place of the adapters that the deployments name. */
+  /** Replaces the adapters of the deployments. */
   createProvider?: (deployment: DeploymentSettings) => Provider;
 }
 
 const checkpointMs = 10_000;
 const tidyMs = 10_000;
 const callersMs = 1_000;
-/** How often sums of usage are brought up to date where the service adds them up itself. */
+/** Interval of updates of the usage totals that the service adds up itself, in milliseconds. */
 const usageMs = 60_000;
 
 /**
- * Starts what `settings.role` asks for. The queue is rebuilt from the store while HTTP already accepts jobs; `/readyz` says
+ * Starts what `settings.role` requires. HTTP accepts jobs while the queue is rebuilt from the store; `/readyz` reports
  * when that is done.
- * @throws if the data folder is in use, the address is taken, or a part cannot be opened; then everything is closed again
+ * @throws if the data folder is in use, the address is taken, or a part cannot be opened; everything is closed again
  */
 export async function startService(initial: Settings, options: StartOptions = {}): Promise<Service> {
   const { log = createLog(initial.logLevel) } = options;
@@ -107,7 +107,7 @@ async function open(
   { clock = systemClock, random = Math.random, env = process.env, log, ...options }: StartOptions & { log: Logger },
   teardown: Teardown,
 ): Promise<Service> {
-  // A copy of its own, because a reload replaces its content.
+  // A separate copy, because a reload replaces its content.
   const settings = { ...initial };
   const afterKill = wasKilled(settings);
   const store = await openStore(settings, clock, log);
@@ -115,7 +115,7 @@ async function open(
   await warnOfLeftBehind(store, log);
   const simulator = settings.simulator ? await startSimulator({ models: simulatedModels(settings) }) : undefined;
   if (simulator) teardown.defer(() => simulator.stop());
-  const elsewhere = simulator && { endpoint: simulator.url, credentials: anybodys };
+  const elsewhere = simulator && { endpoint: simulator.url, credentials: simulatorCredentials };
   const readLimits = (of: Settings) => readAutoLimits(of, { store, log, ...(elsewhere && { elsewhere }) });
   await readLimits(settings);
   const { unavailable, ...queue } = await openQueue(settings, { clock, log }, teardown);
@@ -145,7 +145,7 @@ async function open(
   const access = await openAccess({ settings, store, scheduler: queue.scheduler, clock, log }, teardown);
   const durations = new CallDurations({ store, clock, log });
   const fileSpace = await openFileSpace({ settings, store, clock });
-  // Which driver takes batches further is known only after the HTTP server has its context.
+  // The batch driver is created after the context of the HTTP server.
   let wakeBatches = () => {};
   const pauses = new PauseWatch({ store, settings, clock });
   const context: JobsContext & { keys: KeyRegistry; pauses: PauseWatch } = {
@@ -155,7 +155,7 @@ async function open(
   };
 
   const callers = settings.role === "worker" ? undefined : await openCallers(context, teardown);
-  // Running jobs end after HTTP has closed: while they do, nothing new is accepted.
+  // Running jobs end after HTTP has closed, so that no new work arrives meanwhile.
   const work = teardown.nested();
   const http = callers && createHttpServer({ ...context, callers });
   if (http) {
@@ -210,19 +210,23 @@ async function open(
   };
 }
 
-/** Nobody from elsewhere may call a service that has no keys: one that can be reached from elsewhere has one. */
+/**
+ * Creates the first API key for a service that other machines can reach, so that it never accepts calls without a key.
+ */
 async function makeFirstKey(context: KeysContext & { settings: Settings }): Promise<ApiKey | undefined> {
   const { role, host, authentication } = context.settings;
   if (role === "worker" || authentication === "off" || isLoopback(host)) return undefined;
   return createFirstKey(context);
 }
 
-/** Whether the process that had the data folder before was killed: a stop removes the file. */
+/** Returns whether the previous process with this data folder was killed. A regular stop removes the file. */
 function wasKilled({ distributed, dataDir }: Settings): boolean {
   return distributed === undefined && existsSync(join(dataDir, "sluice.pid"));
 }
 
-/** A renamed database keeps its jobs, and no process runs them. */
+/**
+ * Warns of jobs in a database that no environment names. A renamed database keeps its jobs, but no process runs them.
+ */
 async function warnOfLeftBehind(store: JobStore, log: Logger): Promise<void> {
   try {
     for (const found of await store.leftBehind()) {
@@ -234,7 +238,7 @@ async function warnOfLeftBehind(store: JobStore, log: Logger): Promise<void> {
   }
 }
 
-/** Who may call, and how much. */
+/** Opens API keys and limits. */
 async function openAccess(
   context: Pick<JobsContext, "settings" | "store" | "scheduler" | "clock" | "log">,
   teardown: Teardown,
@@ -253,7 +257,7 @@ async function openAccess(
   return { keys, limits };
 }
 
-/** Who waits here for held calls. Where there are other processes, they are told that this one is alive. */
+/** Opens the registry of waiting callers. With several processes, it also announces that this process is alive. */
 async function openCallers(context: JobsContext, teardown: Teardown): Promise<WaitingCallers> {
   const { settings, log } = context;
   const callers = new WaitingCallers(context);
@@ -282,10 +286,10 @@ function urlOf(host: string, port: number): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** Counts the bytes of files by tenant, after blobs without a file were removed. */
+/** Counts the bytes of files by tenant, after removing blobs without a file. */
 async function openFileSpace(context: Pick<JobsContext, "settings" | "store" | "clock">): Promise<FileSpace> {
   const { settings, clock } = context;
-  // Nothing can be uploaded yet, so only a process that died can have left a blob without its file.
+  // No upload can run yet, so a blob without a file belongs to a process that died.
   if (!settings.distributed) await sweepLooseBlobs(context, 0);
   const fileSpace = new FileSpace(settings, clock, () => allFiles(context));
   await fileSpace.load();

@@ -1,5 +1,4 @@
-// The composition root of `sluice keys` where no service answers: opens the record, does one thing with the keys, and
-// closes it again.
+// Composes `sluice keys` for a stopped service: opens the store, applies one operation to the keys, and closes it.
 
 import type { Settings } from "../config/settings.ts";
 import { systemClock } from "../domain/clock.ts";
@@ -9,14 +8,17 @@ import { openStore } from "./backends.ts";
 
 export type { KeyBody, KeyResource };
 
-/** The same answers as those of /v1/keys. */
+/** The operations of /v1/keys, with the same results. */
 export interface Keys {
   create(body: KeyBody): Promise<KeyResource>;
   list(): Promise<KeyResource[]>;
   revoke(id: string): Promise<KeyResource>;
 }
 
-/** @throws StoreOpenError, for example if a service has the data folder open; what `use` throws */
+/**
+ * Runs `use` with the stored keys.
+ * @throws StoreOpenError, for example if a service has the data folder open; what `use` throws
+ */
 export async function withKeys<T>(settings: Settings, use: (keys: Keys) => Promise<T>): Promise<T> {
   const store = await openStore(settings, systemClock);
   const context: KeysContext = { settings, store, clock: systemClock };

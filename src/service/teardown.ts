@@ -1,7 +1,7 @@
-// Closes what a process has opened, in the opposite order.
+// Closes what a process has opened, in reverse order.
 import type { Logger } from "pino";
 
-/** Collects how to close each part of the service. A part that fails to close is logged and keeps no other part open. */
+/** Collects how to close each part of the service. If a part fails to close, it logs that and closes the others. */
 export class Teardown {
   readonly #steps: (() => unknown)[] = [];
   readonly #log: Logger;
@@ -15,7 +15,7 @@ export class Teardown {
     this.#steps.push(close);
   }
 
-  /** Reserves this place in the order for parts that are opened later. */
+  /** Reserves a place in the order for parts that are opened later. */
   nested(): Teardown {
     const inner = new Teardown(this.#log);
     this.defer(() => inner.run());

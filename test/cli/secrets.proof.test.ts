@@ -9,7 +9,7 @@ const folder = mkdtempSync(join(tmpdir(), "sluice-secrets-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Nothing is called with them. */
-const anybodys = { AWS_ACCESS_KEY_ID: "local", AWS_SECRET_ACCESS_KEY: "local" };
+const simulatorCredentials = { AWS_ACCESS_KEY_ID: "local", AWS_SECRET_ACCESS_KEY: "local" };
 const port = Number(new URL(await closedAddress()).port);
 const mongo = `mongodb://u:hunter2@127.0.0.1:${port}/?serverSelectionTimeoutMS=200`;
 const config = join(folder, "wrong.yaml");
@@ -59,7 +59,7 @@ test.each<[string, string[], Record<string, string>, RegExp]>([
   ["SLUICE_URL", ["status", "x"], { SLUICE_URL: "http://u:hunter2@127.0.0.1:1" }, /^The address of the service/],
   ["SLUICE_API_KEY", ["status", "x"], { SLUICE_API_KEY: "hunter2 hunter2" }, /^SLUICE_API_KEY is not an API key/],
 ])("E1: a wrong %s is said in a sentence without its secret", async (_what, args, env, sentence) => {
-  const { code, stdout, stderr } = await run(args, { cwd: folder, env: { ...anybodys, ...env } });
+  const { code, stdout, stderr } = await run(args, { cwd: folder, env: { ...simulatorCredentials, ...env } });
   expect(stderr).toMatch(sentence);
   expect(stdout + stderr).not.toMatch(/hunter2|\n\s+at /);
   expect(code).toBeGreaterThan(0);

@@ -15,11 +15,11 @@ declare module "fastify" {
 }
 
 /** The caller of routes that need no key. It can read and change nothing. */
-const callerWithoutKey: Caller = { tenant: "", admin: false, environments: [] };
+const openRouteCaller: Caller = { tenant: "", admin: false, environments: [] };
 
 export function authenticate(keys: KeyRegistry): onRequestAsyncHookHandler {
   return async (request) => {
     const isOpen = request.routeOptions.config.open === true && keys.required;
-    request.caller = isOpen ? callerWithoutKey : await keys.authenticate(request.headers.authorization);
+    request.caller = isOpen ? openRouteCaller : await keys.authenticate(request.headers.authorization);
   };
 }
