@@ -5,7 +5,7 @@
 import { SluiceError } from "../domain/errors.ts";
 import { isUuid, type JobId } from "../domain/ids.ts";
 import { finalStates, type Job } from "../domain/job.ts";
-import { anybody } from "../jobs/caller.ts";
+import { keylessCaller } from "../jobs/caller.ts";
 import { buildJob } from "../jobs/submit/build-job.ts";
 import type { FeasibilityContext } from "../jobs/submit/feasibility.ts";
 import { requireEnvironment } from "../jobs/submit/policy.ts";
@@ -128,7 +128,7 @@ async function jobOf(
   if (!prompt) return { left: "has no prompt" };
   const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: prompt }] }];
   try {
-    return { ...(await buildJob(context, { environment, messages, messagesField: "prompt" }, anybody)), id };
+    return { ...(await buildJob(context, { environment, messages, messagesField: "prompt" }, keylessCaller)), id };
   } catch (error) {
     if (!(error instanceof SluiceError) || error.status >= 500) throw error;
     return { left: `is refused: ${error.code}: ${error.message}` };

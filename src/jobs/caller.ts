@@ -29,8 +29,8 @@ export interface KeyLimits {
   budgetUsd?: number;
 }
 
-/** Whoever calls a service without keys. */
-export const anybody: Caller = { tenant: "default", admin: true };
+/** The caller of a service without keys. */
+export const keylessCaller: Caller = { tenant: "default", admin: true };
 
 /**
  * Whose things a caller is shown who asks for those of a tenant, or of nobody in particular: undefined means everybody's.

@@ -8,7 +8,7 @@ import type { JobId } from "../../src/domain/ids.ts";
 import { findBatch } from "../../src/jobs/batches/batch-records.ts";
 import { cancelBatch } from "../../src/jobs/batches/batches.ts";
 import { createLineCounter } from "../../src/jobs/batches/line-counter.ts";
-import { anybody } from "../../src/jobs/caller.ts";
+import { keylessCaller } from "../../src/jobs/caller.ts";
 import { readFile, requireFile } from "../../src/jobs/files/files.ts";
 import type { JobStore } from "../../src/store/job-store.ts";
 import { lineFormats } from "../../src/wire/openai/line-formats.ts";
@@ -50,7 +50,7 @@ describeForm((form) => {
         const starting = (when: string) => jobs.filter((_, i) => moments[i] === when);
         await drive(id);
         for (const job of starting("before")) await context.begin(job);
-        await cancelBatch(context, id, anybody);
+        await cancelBatch(context, id, keylessCaller);
         await drive(id, async () => {
           for (const job of starting("between")) await context.begin(job);
         });
@@ -110,7 +110,8 @@ describeForm((form) => {
   async function namesIn(fileId: string | undefined): Promise<string[]> {
     if (fileId === undefined) return [];
     const chunks: Uint8Array[] = [];
-    for await (const chunk of await readFile(context, await requireFile(context, fileId, anybody))) chunks.push(chunk);
+    for await (const chunk of await readFile(context, await requireFile(context, fileId, keylessCaller)))
+      chunks.push(chunk);
     const lines = Buffer.concat(chunks).toString().trimEnd().split("\n");
     return lines.map((line) => (JSON.parse(line) as { custom_id: string }).custom_id);
   }

@@ -12,7 +12,7 @@ import type { DeploymentSettings, Settings } from "../../src/config/settings.ts"
 import { type BatchRequest, newBatchId } from "../../src/domain/batch.ts";
 import type { Clock } from "../../src/domain/clock.ts";
 import { createBatch as createBatchOf } from "../../src/jobs/batches/batches.ts";
-import { anybody } from "../../src/jobs/caller.ts";
+import { keylessCaller } from "../../src/jobs/caller.ts";
 import { newFileId, writeFile } from "../../src/jobs/files/files.ts";
 import type { JobsContext } from "../../src/jobs/jobs-context.ts";
 import type { Provider } from "../../src/providers/provider.ts";
@@ -142,7 +142,7 @@ export async function acceptedBatch(
   const described = { tenant: "default", filename: "in.jsonl", purpose: "batch", expiresInMs } as const;
   const { id: inputFileId } = await writeFile(context, place, bytes(), () => described);
   const input = { inputFileId, endpoint, completionWindow: "24h" };
-  return (await createBatchOf(context, lineFormats(context.settings), input, anybody)).request;
+  return (await createBatchOf(context, lineFormats(context.settings), input, keylessCaller)).request;
 }
 
 /** A line as OpenAI's guide has it. */

@@ -9,7 +9,7 @@ import { type Job, priorities } from "../../src/domain/job.ts";
 import { costNanoUsd } from "../../src/domain/money.ts";
 import { createBatchDryRun } from "../../src/jobs/batches/batch-dry-run.ts";
 import { LineTotals } from "../../src/jobs/batches/totals.ts";
-import { anybody } from "../../src/jobs/caller.ts";
+import { keylessCaller } from "../../src/jobs/caller.ts";
 import { newFileId, writeFile } from "../../src/jobs/files/files.ts";
 import { lineFormats } from "../../src/wire/openai/line-formats.ts";
 import { openTestContext, type TestContext } from "../support/jobs-context.ts";
@@ -134,7 +134,7 @@ test("a file is read while somebody waits and no longer, two at a time", async (
   const input = { inputFileId: id, endpoint, completionWindow: "24h" };
   const start = () => {
     const gone = new AbortController();
-    const ended = dryRun(input, anybody, gone.signal).catch((error: unknown) => error);
+    const ended = dryRun(input, keylessCaller, gone.signal).catch((error: unknown) => error);
     return { leave: () => gone.abort("gone"), ended };
   };
   const [a, b, c, d] = [start(), start(), start(), start()];
@@ -160,6 +160,6 @@ test("a file is read while somebody waits and no longer, two at a time", async (
   }
   expect([reading, most]).toEqual([0, 2]);
   endless.mockRestore();
-  const { estimate } = await dryRun(input, anybody, new AbortController().signal);
+  const { estimate } = await dryRun(input, keylessCaller, new AbortController().signal);
   expect(estimate).toMatchObject({ lines: 1, tokens: { output: expect.any(Number) } });
 });

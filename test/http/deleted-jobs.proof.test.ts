@@ -2,7 +2,7 @@
 // another job that inherits nothing. On both stores.
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { lineJobId, newBatchId } from "../../src/domain/batch.ts";
-import { anybody } from "../../src/jobs/caller.ts";
+import { keylessCaller } from "../../src/jobs/caller.ts";
 import { buildJob } from "../../src/jobs/submit/build-job.ts";
 import { sweepIdempotencyKeys } from "../../src/jobs/submit/idempotency.ts";
 import { accept } from "../../src/jobs/submit/submit.ts";
@@ -215,7 +215,7 @@ describe.each(["SQLite", "MongoDB"] as const)("in %s", (name) => {
       const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: "Why?" }] }];
       const input = { environment: "UAT", messages, messagesField: "messages" as const };
       const line = lineJobId(batchId, 1);
-      await accept(context, [await buildJob(context, input, anybody, { id: line, batchId, customId: "a" })]);
+      await accept(context, [await buildJob(context, input, keylessCaller, { id: line, batchId, customId: "a" })]);
       await context.end(line, failed);
       const { body: again } = await server.post(`/v1/jobs/${line}/retry`);
       expect(again).toMatchObject({ retry_of: line, status: "queued" });

@@ -2,7 +2,7 @@
 // events; time stands still until a test moves it.
 import { beforeEach, describe, expect, test } from "vitest";
 import { SluiceError } from "../../src/domain/errors.ts";
-import { anybody } from "../../src/jobs/caller.ts";
+import { keylessCaller } from "../../src/jobs/caller.ts";
 import { cancel } from "../../src/jobs/control/cancel.ts";
 import { type Harness, type HarnessOptions, oneModel, runningWorkers, states } from "./support/harness.ts";
 
@@ -18,7 +18,7 @@ describe("cutting a call off", () => {
     const jobId = await h.submit("hello");
     await h.quiet();
     const { used } = (await h.context.scheduler.snapshot()).quotas[0]!;
-    await cancel(h.context, jobId, anybody);
+    await cancel(h.context, jobId, keylessCaller);
     await h.quiet();
     expect(h.provider.calls[0]!.aborted).toBe(true);
     expect((await h.record(jobId)).outcome?.status).toBe("cancelled");

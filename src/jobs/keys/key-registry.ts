@@ -7,7 +7,7 @@ import type { Logger } from "pino";
 import { parseApiKey, secretFits } from "../../domain/api-key.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Scheduler } from "../../scheduler/scheduler.ts";
-import { anybody, type Caller, type KeyLimits } from "../caller.ts";
+import { type Caller, type KeyLimits, keylessCaller } from "../caller.ts";
 import { callerOf, findKeys, type KeyRecord, type KeysContext, keysChange, listKeys, weightsOf } from "./keys.ts";
 
 const refreshMs = 2000;
@@ -86,7 +86,7 @@ class Registry implements KeyRegistry {
   }
 
   async authenticate(authorization: string | undefined): Promise<Caller> {
-    if (!this.required) return anybody;
+    if (!this.required) return keylessCaller;
     if (authorization === undefined) {
       throw unauthenticated("This call requires an API key. Send the header Authorization: Bearer sk-sluice-...");
     }

@@ -3,7 +3,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import { newJobId } from "../../domain/ids.ts";
 import type { Job } from "../../domain/job.ts";
 import type { StagedJobs } from "../../store/job-store.ts";
-import { anybody, type Caller, wasAbandoned } from "../caller.ts";
+import { type Caller, keylessCaller, wasAbandoned } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { type QueuedJob, queueEntryOf } from "../queue-entry.ts";
 import { expectDeliveries } from "../webhooks/webhook-records.ts";
@@ -19,7 +19,7 @@ import type { SubmitInput } from "./submit-input.ts";
 export async function submit(
   context: JobsContext,
   inputs: readonly SubmitInput[],
-  caller: Caller = anybody,
+  caller: Caller = keylessCaller,
 ): Promise<Job[]> {
   const jobs: Job[] = [];
   for (const input of inputs) jobs.push(await buildJob(context, input, caller));

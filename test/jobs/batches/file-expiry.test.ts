@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { takeStep } from "../../../src/jobs/batches/batch-records.ts";
 import { sweepExpiredFiles } from "../../../src/jobs/batches/file-expiry.ts";
-import { anybody } from "../../../src/jobs/caller.ts";
+import { keylessCaller } from "../../../src/jobs/caller.ts";
 import { newFileId, requireFile, writeFile } from "../../../src/jobs/files/files.ts";
 import { acceptedBatch, lineOf } from "../../batches/support.ts";
 import { openTestContext, type TestContext } from "../../support/jobs-context.ts";
@@ -28,7 +28,7 @@ async function file(fields: { expiresInMs?: number; purpose?: "batch" | "batch_o
 
 async function isThere(id: string): Promise<boolean> {
   await sweepExpiredFiles(context);
-  return requireFile(context, id, anybody).then(
+  return requireFile(context, id, keylessCaller).then(
     () => true,
     () => false,
   );

@@ -1,6 +1,6 @@
 // Cancelling: the first outcome wins, and whoever runs the job is told.
 import { expect } from "vitest";
-import { anybody } from "../../../src/jobs/caller.ts";
+import { keylessCaller } from "../../../src/jobs/caller.ts";
 import { cancel } from "../../../src/jobs/control/cancel.ts";
 import { submit } from "../../../src/jobs/submit/submit.ts";
 import { test } from "../../support/fixtures.ts";
@@ -18,7 +18,10 @@ test.beforeEach(async ({ openContext }) => {
 test("the job ends, leaves the queue, and its listeners hear of it", async () => {
   const heard: unknown[] = [];
   context.events.subscribe(jobId, (event) => heard.push(event));
-  expect(await cancel(context, jobId, anybody)).toMatchObject({ state: "cancelled", outcome: { status: "cancelled" } });
+  expect(await cancel(context, jobId, keylessCaller)).toMatchObject({
+    state: "cancelled",
+    outcome: { status: "cancelled" },
+  });
   expect(heard).toMatchObject([{ type: "state", state: "cancelled" }]);
   expect(await context.scheduler.explain(jobId)).toEqual({ state: "absent" });
 });
@@ -26,7 +29,7 @@ test("the job ends, leaves the queue, and its listeners hear of it", async () =>
 test("an answer that comes at the same moment and a cancellation: exactly one stands", async () => {
   const [answered, cancelled] = await Promise.allSettled([
     context.end(jobId, { status: "completed", text: "x" }),
-    cancel(context, jobId, anybody),
+    cancel(context, jobId, keylessCaller),
   ]);
   const { state } = (await context.store.get(jobId))!;
   expect(answered.status).toBe("fulfilled");
@@ -36,7 +39,7 @@ test("an answer that comes at the same moment and a cancellation: exactly one st
 
 test("an answer that was first stays", async () => {
   await context.end(jobId, { status: "completed", text: "x" });
-  await expect(cancel(context, jobId, anybody)).rejects.toMatchObject({ code: "conflict", details: { jobId } });
+  await expect(cancel(context, jobId, keylessCaller)).rejects.toMatchObject({ code: "conflict", details: { jobId } });
   expect((await context.store.get(jobId))?.outcome).toMatchObject({ status: "completed", text: "x" });
 });
 
@@ -47,16 +50,16 @@ test("an answer that wins between reading and writing is a conflict, not a cance
     await context.end(jobId, { status: "completed", text: "x" });
     return finish.apply(context.store, args);
   };
-  await expect(cancel(context, jobId, anybody)).rejects.toMatchObject({ code: "conflict" });
+  await expect(cancel(context, jobId, keylessCaller)).rejects.toMatchObject({ code: "conflict" });
 });
 
 test("a queue that cannot be told does not undo the cancellation", async () => {
   context.scheduler.remove = () => Promise.reject(new Error("away"));
-  expect((await cancel(context, jobId, anybody)).state).toBe("cancelled");
+  expect((await cancel(context, jobId, keylessCaller)).state).toBe("cancelled");
 });
 
 test("a store that cannot write cancels nothing", async () => {
   context.store.finish = () => Promise.reject(new Error("disk"));
-  await expect(cancel(context, jobId, anybody)).rejects.toThrow("disk");
+  await expect(cancel(context, jobId, keylessCaller)).rejects.toThrow("disk");
   expect(await context.scheduler.explain(jobId)).toMatchObject({ state: "waiting" });
 });

@@ -1,6 +1,6 @@
 // Waiting for a job to end: nothing is missed between reading and listening, and nothing spins.
 import { expect, type MockInstance, vi } from "vitest";
-import { anybody } from "../../../src/jobs/caller.ts";
+import { keylessCaller } from "../../../src/jobs/caller.ts";
 import { waitForEnd } from "../../../src/jobs/read/wait.ts";
 import { submit } from "../../../src/jobs/submit/submit.ts";
 import { test } from "../../support/fixtures.ts";
@@ -28,7 +28,7 @@ async function sleeping(get: MockInstance): Promise<void> {
 
 test("an event wakes it, without reading the record in between", async () => {
   const get = vi.spyOn(context.store, "get");
-  const waiting = waitForEnd(context, jobId, anybody, { waitMs: never, signal: nobody, rereadMs: never });
+  const waiting = waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: nobody, rereadMs: never });
   await vi.waitFor(() => expect(get).toHaveBeenCalled());
   await context.end(jobId, { status: "completed", text: "x" });
   expect((await waiting).outcome?.text).toBe("x");
@@ -47,7 +47,7 @@ test("a job that ends between listening and reading is not missed", async () => 
     await context.end(jobId, { status: "completed", text: "x" });
     return get.call(context.store, id);
   };
-  const record = await waitForEnd(context, jobId, anybody, { waitMs: never, signal: nobody, rereadMs: never });
+  const record = await waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: nobody, rereadMs: never });
   expect(record.state).toBe("completed");
 });
 
@@ -59,14 +59,14 @@ test("a job that ends while the record is being read is not missed", async () =>
     await context.end(jobId, { status: "completed", text: "x" });
     return before;
   };
-  const record = await waitForEnd(context, jobId, anybody, { waitMs: never, signal: nobody, rereadMs: never });
+  const record = await waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: nobody, rereadMs: never });
   expect(record.state).toBe("completed");
 });
 
 test("an event that was lost is made up for by reading again", async () => {
   context.events.publish = () => {};
   const get = vi.spyOn(context.store, "get");
-  const waiting = waitForEnd(context, jobId, anybody, { waitMs: never, signal: nobody, rereadMs: 5 });
+  const waiting = waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: nobody, rereadMs: 5 });
   await vi.waitFor(() => expect(get).toHaveBeenCalled());
   await context.end(jobId, { status: "completed", text: "x" });
   expect((await waiting).state).toBe("completed");
@@ -75,7 +75,7 @@ test("an event that was lost is made up for by reading again", async () => {
 test("tokens and states that are not final do not wake it", async () => {
   const get = vi.spyOn(context.store, "get");
   const gone = new AbortController();
-  const waiting = waitForEnd(context, jobId, anybody, { waitMs: never, signal: gone.signal, rereadMs: never });
+  const waiting = waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: gone.signal, rereadMs: never });
   await sleeping(get);
   context.events.publish({ type: "tokens", jobId, attempt: 1, index: 0, text: "x" });
   context.events.publish({ type: "state", jobId, environment: "UAT", state: "in_progress", at: 1 });
@@ -87,7 +87,7 @@ test("tokens and states that are not final do not wake it", async () => {
 test("an event whose outcome is not on record does not make it spin", async () => {
   const get = vi.spyOn(context.store, "get");
   const gone = new AbortController();
-  const waiting = waitForEnd(context, jobId, anybody, { waitMs: never, signal: gone.signal, rereadMs: never });
+  const waiting = waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: gone.signal, rereadMs: never });
   await sleeping(get);
   context.events.publish({ type: "state", jobId, environment: "UAT", state: "completed", at: 1 });
   await vi.waitFor(() => expect(get).toHaveBeenCalledTimes(2));

@@ -1,7 +1,7 @@
 // Jobs that leave nothing behind: marked before they are stored, erased by a sweep if nobody else did.
 import { expect } from "vitest";
 import type { Clock } from "../../../src/domain/clock.ts";
-import { anybody } from "../../../src/jobs/caller.ts";
+import { keylessCaller } from "../../../src/jobs/caller.ts";
 import { retry } from "../../../src/jobs/control/retry.ts";
 import { sweepEphemeral } from "../../../src/jobs/submit/ephemeral.ts";
 import { submit } from "../../../src/jobs/submit/submit.ts";
@@ -67,5 +67,5 @@ test("what was erased cannot be retried", async () => {
   const { id } = await submitted(true);
   await context.end(id, { status: "failed", error: { code: "internal", message: "x" } });
   await context.store.eraseTexts("UAT", id);
-  await expect(retry(context, id, anybody)).rejects.toMatchObject({ code: "conflict" });
+  await expect(retry(context, id, keylessCaller)).rejects.toMatchObject({ code: "conflict" });
 });

@@ -1,7 +1,7 @@
 // Taking jobs in: what is checked beyond the form of a request, what is stored, and that it is all or nothing.
 import { describe, expect } from "vitest";
 import type { SluiceError } from "../../../src/domain/errors.ts";
-import { anybody, type Caller } from "../../../src/jobs/caller.ts";
+import { type Caller, keylessCaller } from "../../../src/jobs/caller.ts";
 import { accept, submit } from "../../../src/jobs/submit/submit.ts";
 import type { SubmitInput } from "../../../src/jobs/submit/submit-input.ts";
 import { test } from "../../support/fixtures.ts";
@@ -30,7 +30,7 @@ function refusalOf(input: SubmitInput): Promise<SluiceError> {
 
 test("accepts several at once, in different environments, for a tenant", async () => {
   const jobs = await submit(context, [asking("a"), asking("b", { environment: "PROD" }), asking("c")], {
-    ...anybody,
+    ...keylessCaller,
     tenant: "acme",
   });
   expect(new Set(jobs.map((job) => job.id)).size).toBe(3);
@@ -255,13 +255,13 @@ describe("what the configuration says of tenants and fallbacks", () => {
   });
 
   test("a tenant's jobs go only to its regions, and a key's only to those of the key, whatever they ask for", async () => {
-    const acme = { ...anybody, tenant: "acme" };
+    const acme = { ...keylessCaller, tenant: "acme" };
     const regionsOf = async (regions: string[] | undefined, caller: Caller) =>
       (await submit(own, [asking("a", regions ? { regions } : {})], caller))[0]!.regions;
     expect(await regionsOf(undefined, acme)).toEqual(["eu-west-1", "eu-north-1"]);
     expect(await regionsOf(["us-east-1", "eu-west-1"], acme)).toEqual(["eu-west-1"]);
     expect(await regionsOf(undefined, { ...acme, regions: ["us-east-1", "eu-west-1"] })).toEqual(["eu-west-1"]);
-    expect(await regionsOf(undefined, anybody)).toBeUndefined();
+    expect(await regionsOf(undefined, keylessCaller)).toBeUndefined();
     await expect(regionsOf(["us-east-1"], acme)).rejects.toMatchObject({
       code: "forbidden",
       details: { field: "regions" },

@@ -1,6 +1,6 @@
 // What attempts and jobs cost, from the usage that the provider reports to the record.
 import { expect, test } from "vitest";
-import { anybody } from "../../../src/jobs/caller.ts";
+import { keylessCaller } from "../../../src/jobs/caller.ts";
 import { cancel } from "../../../src/jobs/control/cancel.ts";
 import { deployment, oneModel, runningWorkers } from "../support/harness.ts";
 
@@ -89,7 +89,7 @@ test("a job that is cancelled or expires between two attempts has cost what the 
   const cancelled = await harness.submit("a");
   const expired = await harness.submit("b", { expiresInMs: 100 });
   await harness.quiet();
-  await cancel(harness.context, cancelled, anybody);
+  await cancel(harness.context, cancelled, keylessCaller);
   await harness.advance(20_000);
   expect((await harness.record(cancelled)).outcome).toMatchObject({ status: "cancelled", costNanoUsd: 200_000 });
   expect((await harness.record(expired)).outcome).toMatchObject({ status: "expired", costNanoUsd: 200_000 });

@@ -5,7 +5,7 @@ import { newJobId } from "../../../src/domain/ids.ts";
 import type { JobRecord } from "../../../src/domain/job.ts";
 import { estimateTokens } from "../../../src/domain/tokens.ts";
 import { usageDay } from "../../../src/domain/usage.ts";
-import { anybody, type Caller } from "../../../src/jobs/caller.ts";
+import { type Caller, keylessCaller } from "../../../src/jobs/caller.ts";
 import { cancel } from "../../../src/jobs/control/cancel.ts";
 import { Limits } from "../../../src/jobs/limits/limits.ts";
 import { submit } from "../../../src/jobs/submit/submit.ts";
@@ -28,13 +28,13 @@ async function sumsOf(h: Harness) {
 describe("A2: the attempt, its job and the sums say an estimate and mark it", () => {
   const reserved = 100;
   const ways: [string, output: number, cut: (h: Harness, jobId: string) => Promise<unknown> | unknown][] = [
-    ["cancelled before anything was seen", reserved, (h, jobId) => cancel(h.context, jobId, anybody)],
+    ["cancelled before anything was seen", reserved, (h, jobId) => cancel(h.context, jobId, keylessCaller)],
     [
       "cancelled after two pieces",
       estimateTokens("Hello") + estimateTokens(" there"),
       (h, jobId) => {
         for (const text of ["Hello", " there"]) h.provider.calls[0]!.stream(text);
-        return cancel(h.context, jobId, anybody);
+        return cancel(h.context, jobId, keylessCaller);
       },
     ],
     ["cut off by its deadline", reserved, (h) => h.advance(60_000)],
@@ -156,7 +156,7 @@ describe("A2: the limits of a key", () => {
         const job = await send();
         if (!job) continue;
         if (streams) h.provider.calls.at(-1)!.stream("Hello");
-        await cancel(h.context, job.id, anybody);
+        await cancel(h.context, job.id, keylessCaller);
         await h.quiet();
         records.push(await h.record(job.id));
         if (i % 7 === 0) restart();
@@ -185,7 +185,7 @@ describe("A2: the limits of a key", () => {
     const { h, send, refusal, restart } = await limited({ dailyTokens: 150 });
     const job = (await send())!;
     h.provider.calls[0]!.deaf = true;
-    await cancel(h.context, job.id, anybody);
+    await cancel(h.context, job.id, keylessCaller);
     await h.quiet();
     expect(await refusal()).toContain("of that is an estimate");
     restart();

@@ -1,6 +1,6 @@
 // What a start makes of what a kill left behind. `abandon` is the kill: nothing is ended or handed back.
 import { afterEach, expect, test } from "vitest";
-import { anybody } from "../../../src/jobs/caller.ts";
+import { keylessCaller } from "../../../src/jobs/caller.ts";
 import { pause } from "../../../src/jobs/control/pauses.ts";
 import { loadLearnedLimits, saveLearnedLimits } from "../../../src/worker/recovery/learned-limits.ts";
 import { type Harness, type HarnessOptions, oneModel, openHarness } from "../support/harness.ts";
@@ -110,7 +110,7 @@ test("what was learned about a quota outlives the process", async () => {
 test("what is paused on record is paused before anything is granted", async () => {
   await start();
   const target = { tenant: "t", environment: "UAT" };
-  await pause(h.context, target, anybody);
+  await pause(h.context, target, keylessCaller);
   await restart();
   expect((await h.context.scheduler.snapshot()).paused).toEqual([target]);
 });
