@@ -158,7 +158,7 @@ export interface LimitSettings {
   maxWaitS: number;
   /** Maximum time that a chat completion may wait for its answer, in seconds. */
   maxChatWaitS: number;
-  /** How long a held call's job stays queued after its caller disconnected, if the caller can return. Seconds. */
+  /** How long a synchronous call's job stays queued after its caller disconnected, if the caller can return. Seconds. */
   callerGraceS: number;
   /** Maximum number of waiting jobs over all API keys. More are refused. */
   maxQueuedJobs: number;

@@ -63,11 +63,11 @@ export interface JobHead {
   ephemeral?: boolean;
   /** Address that the job's end is posted to; see the webhook outbox. */
   webhookUrl?: string;
-  /** Set for a held call: the job is called only while its caller waits. Absent: it is called in any case. */
+  /** Set for a synchronous call: the job is called only while its caller waits. Absent: it is called in any case. */
   waitingCaller?: WaitingCaller;
 }
 
-/** The caller of a held call. See docs/decisions/callers-that-disconnect.md. */
+/** The caller of a synchronous call. See docs/decisions/callers-that-disconnect.md. */
 export interface WaitingCaller {
   /** Run of the process that accepted the call. A restarted process has a new id. */
   processId: string;

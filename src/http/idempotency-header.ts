@@ -42,7 +42,7 @@ export function onceOf(request: Pick<FastifyRequest, "headers" | "body">, operat
  * key.
  * @throws SluiceError as `onceOf`
  */
-export function onceOfHeldCall(request: Pick<FastifyRequest, "headers" | "body">, operation: string): Once | undefined {
+export function onceOfCall(request: Pick<FastifyRequest, "headers" | "body">, operation: string): Once | undefined {
   const once = onceOf(request, operation);
   const invocation = request.headers["amz-sdk-invocation-id"];
   if (once || typeof invocation !== "string" || !allowed.test(invocation)) return once;

@@ -1,4 +1,4 @@
-// Held calls whose API process is killed while the workers live on: nothing is called for callers that are gone, and a
+// Synchronous calls whose API process is killed while the workers live on: nothing is called for callers that are gone, and a
 // caller that comes back to another process gets its one answer.
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { withoutMongo, withoutRedis } from "../support/servers.ts";
@@ -6,7 +6,7 @@ import { Cluster, until } from "./cluster.ts";
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
-describe.skipIf(withoutRedis() || withoutMongo())("held calls of several processes", () => {
+describe.skipIf(withoutRedis() || withoutMongo())("synchronous calls of several processes", () => {
   let cluster: Cluster;
   beforeAll(async () => {
     cluster = await Cluster.start();

@@ -70,10 +70,18 @@ const mayImport: Record<string, readonly string[]> = {
 
   http: [...http, "jobs/keys", "jobs/submit", "jobs/callers"],
   "http/hooks": [...http, "jobs/keys", "jobs/submit", "http"],
-  "http/held": [...http, "jobs/submit", "jobs/read", "jobs/callers", "http"],
+  "http/synchronous": [...http, "jobs/submit", "jobs/read", "jobs/callers", "http"],
   "http/routes": [
     ...[...http, "store", "jobs/tokens", "jobs/keys", "jobs/webhooks", "jobs/submit", "jobs/files", "jobs/batches"],
-    ...["jobs/read", "jobs/control", "jobs/callers", "wire/webhook-resource.ts", "http", "http/hooks", "http/held"],
+    ...[
+      "jobs/read",
+      "jobs/control",
+      "jobs/callers",
+      "wire/webhook-resource.ts",
+      "http",
+      "http/hooks",
+      "http/synchronous",
+    ],
   ],
   "http/server.ts": [
     ...[...http, "jobs/keys", "jobs/control", "jobs/callers", "wire/webhook-resource.ts"],

@@ -2,7 +2,7 @@
 import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import type { Caller } from "../../jobs/caller.ts";
-import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { waitForEnd } from "../../jobs/read/wait.ts";
 import { dryRun } from "../../jobs/submit/dry-run.ts";
 import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../../wire/dry-run-resource.ts";
@@ -13,10 +13,18 @@ import { chatCompletionOf } from "../../wire/openai/chat-response.ts";
 import { openAiErrorOf } from "../../wire/openai/openai-errors.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
-import { failureOf, type Held, heldBy, heldErrors, heldHeaders, submitHeld, whileHeld } from "../held/held-job.ts";
-import { streamJob } from "../held/held-stream.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
+import { streamJob } from "../synchronous/answer-stream.ts";
+import {
+  type CallOptions,
+  callErrors,
+  callHeaders,
+  failureOf,
+  readCallOptions,
+  submitCall,
+  whileCallerWaits,
+} from "../synchronous/synchronous-call.ts";
 import { answersOf } from "./documentation-routes.ts";
 
 const completion = Type.Unsafe<object>({
@@ -32,14 +40,14 @@ const chunk = Type.Unsafe<object>({
 });
 
 interface Call extends ChatRequest {
-  held: Held;
+  options: CallOptions;
 }
 
 /**
  * Adds the routes of chat completions.
  * @param keepAliveMs interval of comments in a stream without text, in milliseconds
  */
-export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
+export function chatRoutes(app: HttpServer, context: CallersContext, keepAliveMs: number): void {
   const { settings } = context;
   const read = chatReader(settings);
 
@@ -58,21 +66,21 @@ export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: n
         summary: "Create a chat completion",
         description:
           "Follows OpenAI's API. docs/openai.md lists what is supported, ignored or refused. With `dry_run` nothing is stored, and the call returns DryRun; see createJob.",
-        headers: heldHeaders,
+        headers: callHeaders,
         querystring: dryRunQuery,
         body: chatBody(settings),
         response: {
           200: completion,
-          ...errorResponses([...submitErrors, ...heldErrors], "OpenAIError"),
+          ...errorResponses([...submitErrors, ...callErrors], "OpenAIError"),
         },
       },
       // The request reader checks the body. Batches use the same reader.
       validatorCompiler: compileQueryOnly,
     },
     async (request, reply) => {
-      const held = heldBy(request, settings, "chat");
-      const chat = read(request.body, held);
-      const call = { ...chat, held };
+      const options = readCallOptions(request, settings, "chat");
+      const chat = read(request.body, options);
+      const call = { ...chat, options };
       const { caller } = request;
       reply.header("x-request-id", request.id);
       if (asksDryRun(request.query, chat.dryRun)) {
@@ -83,12 +91,12 @@ export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: n
     },
   );
 
-  async function answer({ input, held }: Call, caller: Caller, reply: FastifyReply, disconnected: AbortSignal) {
-    const submitted = await submitHeld(context, input, caller, held, { streamed: false });
+  async function answer({ input, options }: Call, caller: Caller, reply: FastifyReply, disconnected: AbortSignal) {
+    const submitted = await submitCall(context, input, caller, options, { streamed: false });
     const { job } = submitted;
     reply.header("x-sluice-job-id", job.id);
-    const record = await whileHeld(context, submitted, held, () =>
-      waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: disconnected }),
+    const record = await whileCallerWaits(context, submitted, options, () =>
+      waitForEnd(context, job.id, caller, { waitMs: options.waitMs, signal: disconnected }),
     );
     const failure = failureOf(record, closing);
     if (failure) throw failure;
@@ -96,10 +104,10 @@ export function chatRoutes(app: HttpServer, context: HeldContext, keepAliveMs: n
   }
 
   async function stream(call: Call, caller: Caller, reply: FastifyReply, disconnected: AbortSignal) {
-    const { input, held, includeUsage } = call;
+    const { input, options, includeUsage } = call;
     await streamJob(context, {
-      ...{ reply, caller, held, keepAliveMs, disconnected, closing },
-      submit: (onNew) => submitHeld(context, input, caller, held, { streamed: true, onNew }),
+      ...{ reply, caller, options, keepAliveMs, disconnected, closing },
+      submit: (onNew) => submitCall(context, input, caller, options, { streamed: true, onNew }),
       form(job, events) {
         const chunks = new ChatChunks(job, includeUsage);
         const send = (objects: readonly object[]) => {

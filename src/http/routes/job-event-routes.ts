@@ -5,7 +5,7 @@ import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { isFinal, jobStates } from "../../domain/job.ts";
-import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower, type JobNews } from "../../jobs/read/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { requireJob } from "../../jobs/read/view.ts";
@@ -13,8 +13,8 @@ import { jobParams } from "../../wire/job-resource.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
 import { EventStream } from "../event-stream.ts";
-import { commentWhileWaiting } from "../held/wait-comments.ts";
 import type { HttpServer } from "../http-types.ts";
+import { commentWhileWaiting } from "../synchronous/wait-comments.ts";
 
 const description = `Each event's id is the reader's position in the text. To continue after an interruption, send it as \`Last-Event-ID\`.
 
@@ -43,7 +43,7 @@ const lastId = "end";
  * Adds the route of job events.
  * @param keepAliveMs interval of comments in a stream without events, in milliseconds
  */
-export function jobEventRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
+export function jobEventRoutes(app: HttpServer, context: CallersContext, keepAliveMs: number): void {
   const closing = closingSignal(app);
 
   app.get(

@@ -2,7 +2,7 @@
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { JobRecord } from "../../domain/job.ts";
-import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { cancel } from "../../jobs/control/cancel.ts";
 import { retry } from "../../jobs/control/retry.ts";
 import { listJobs } from "../../jobs/read/list.ts";
@@ -47,7 +47,7 @@ const page = Type.Object(
   { description: "The jobs, newest first." },
 );
 
-export function jobRoutes(app: HttpServer, context: HeldContext): void {
+export function jobRoutes(app: HttpServer, context: CallersContext): void {
   const { settings, clock } = context;
   const tags = ["jobs"];
 

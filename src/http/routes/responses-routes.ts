@@ -5,7 +5,7 @@ import { isErased, type JobRecord } from "../../domain/job.ts";
 import { jsonLine } from "../../domain/json-lines.ts";
 import { printJson } from "../../domain/json-text.ts";
 import type { Caller } from "../../jobs/caller.ts";
-import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { cancel } from "../../jobs/control/cancel.ts";
 import { requireJob, viewOf } from "../../jobs/read/view.ts";
 import { waitForEnd } from "../../jobs/read/wait.ts";
@@ -19,11 +19,18 @@ import { responseBody, responseReader, responseTexts } from "../../wire/openai/r
 import { jobOfResponse, type ResponseObject, responseOf } from "../../wire/openai/responses-response.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
-import { failureOf, heldBy, heldErrors, heldHeaders, submitHeld, whileHeld } from "../held/held-job.ts";
-import { streamJob } from "../held/held-stream.ts";
-import { streamResponse } from "../held/response-stream.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
+import { streamJob } from "../synchronous/answer-stream.ts";
+import { streamResponse } from "../synchronous/response-stream.ts";
+import {
+  callErrors,
+  callHeaders,
+  failureOf,
+  readCallOptions,
+  submitCall,
+  whileCallerWaits,
+} from "../synchronous/synchronous-call.ts";
 import { answersOf } from "./documentation-routes.ts";
 
 const params = Type.Object({ response_id: Type.String() });
@@ -69,7 +76,7 @@ const exactly = () => printJson;
  * Adds the routes of responses.
  * @param keepAliveMs interval of comments in a stream without text, in milliseconds
  */
-export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveMs: number): void {
+export function responseRoutes(app: HttpServer, context: CallersContext, keepAliveMs: number): void {
   const { settings } = context;
   const read = responseReader(settings);
   const closing = closingSignal(app);
@@ -89,24 +96,24 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
         summary: "Create a response, in the foreground or background",
         description:
           "Follows OpenAI's API. docs/openai.md lists what is supported, ignored or refused. With `dry_run` nothing is stored, and the call returns DryRun; see createJob.",
-        headers: heldHeaders,
+        headers: callHeaders,
         querystring: dryRunQuery,
         body: responseBody(settings),
-        response: { 200: response, ...errorResponses([...submitErrors, ...heldErrors], "OpenAIError") },
+        response: { 200: response, ...errorResponses([...submitErrors, ...callErrors], "OpenAIError") },
       },
       // The request reader checks the body.
       validatorCompiler: compileQueryOnly,
     },
     async (request, reply) => {
       const { caller } = request;
-      const held = heldBy(request, settings, "responses");
-      const { input, stream, background, dryRun: isDryRun } = read(request.body, held);
+      const options = readCallOptions(request, settings, "responses");
+      const { input, stream, background, dryRun: isDryRun } = read(request.body, options);
       reply.header("x-request-id", request.id);
       if (asksDryRun(request.query, isDryRun)) {
         return sendDryRun(reply, dryRunResource(await dryRun(context, input, caller), context.clock.wall()));
       }
       if (background) {
-        const job = await submitOnce(context, input, caller, held.once);
+        const job = await submitOnce(context, input, caller, options.once);
         reply.header("x-sluice-job-id", job.id);
         const record = await requireJob(context, job.id, caller);
         if (!stream) return { ...responseOf(record), background };
@@ -117,8 +124,8 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
       const disconnected = disconnectSignal(reply, closing);
       if (stream) {
         await streamJob(context, {
-          ...{ reply, caller, held, keepAliveMs, disconnected, closing },
-          submit: (onNew) => submitHeld(context, input, caller, held, { streamed: true, onNew }),
+          ...{ reply, caller, options, keepAliveMs, disconnected, closing },
+          submit: (onNew) => submitCall(context, input, caller, options, { streamed: true, onNew }),
           form(job, events) {
             const form = new ResponseEvents(job);
             const send = (objects: readonly { type: string }[]) => {
@@ -133,11 +140,11 @@ export function responseRoutes(app: HttpServer, context: HeldContext, keepAliveM
         });
         return reply as never;
       }
-      const submitted = await submitHeld(context, input, caller, held, { streamed: false });
+      const submitted = await submitCall(context, input, caller, options, { streamed: false });
       const { job } = submitted;
       reply.header("x-sluice-job-id", job.id);
-      const record = await whileHeld(context, submitted, held, () =>
-        waitForEnd(context, job.id, caller, { waitMs: held.waitMs, signal: disconnected }),
+      const record = await whileCallerWaits(context, submitted, options, () =>
+        waitForEnd(context, job.id, caller, { waitMs: options.waitMs, signal: disconnected }),
       );
       const failure = failureOf(record, closing);
       if (failure) throw failure;

@@ -1,4 +1,4 @@
-// What happens to the job of a held call while its caller is disconnected. It keeps its place in the queue but is not
+// What happens to the job of a synchronous call while its caller is disconnected. It keeps its place in the queue but is not
 // started, which is called parked. If the caller does not come back, the job is abandoned: cancelled without another call.
 import { isUnknown } from "../../domain/attempts.ts";
 import type { JobHead, JobRecord } from "../../domain/job.ts";

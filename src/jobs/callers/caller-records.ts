@@ -1,4 +1,4 @@
-// What other processes must know about the callers of held calls: which process a caller came back to, and which jobs wait
+// What other processes must know about the callers of synchronous calls: which process a caller came back to, and which jobs wait
 // for a caller that repeats its request without a key. Both are written when a caller disconnects or returns, never for a
 // call that is simply answered.
 

@@ -1,4 +1,4 @@
-// The callers that wait in this process for held calls. One rule decides what happens when the last caller of a job
+// The callers that wait in this process for synchronous calls. One rule decides what happens when the last caller of a job
 // disconnects:
 //
 //   a call runs for the job            it finishes, and its answer is stored (unless `store: false`)
@@ -14,7 +14,7 @@ import { type AbandonContext, abandon, park, unpark } from "./abandon.ts";
 import { awaitRetry, putHolder, readHolders } from "./caller-records.ts";
 
 /** What calls work with whose callers wait. */
-export interface HeldContext extends JobsContext {
+export interface CallersContext extends JobsContext {
   callers: WaitingCallers;
   pauses: KnownPauses;
 }
@@ -47,7 +47,7 @@ export class WaitingCallers {
     return this.#waiting.get(jobId)?.callers ?? 0;
   }
 
-  /** What the job of a new held call carries. */
+  /** What the job of a new synchronous call carries. */
   mark(returnsBy: WaitingCaller["returnsBy"]): WaitingCaller {
     return { processId: this.processId, ...(returnsBy && { returnsBy }) };
   }

@@ -42,6 +42,6 @@ export interface SubmitInput extends Asked {
   ephemeral?: boolean;
   /** Where the end of the job is posted. */
   webhookUrl?: string;
-  /** Set for a held call. */
+  /** Set for a synchronous call. */
   waitingCaller?: WaitingCaller;
 }

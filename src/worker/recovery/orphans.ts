@@ -1,4 +1,4 @@
-// Held calls whose process died, and with it the connections of their callers. Their jobs are parked, and cancelled if
+// Synchronous calls whose process died, and with it the connections of their callers. Their jobs are parked, and cancelled if
 // their callers do not come back within the grace period: the rule of jobs/callers/waiting-callers.ts for a crash.
 import type { JobHead } from "../../domain/job.ts";
 import { abandon, park, parkedForMs, unpark } from "../../jobs/callers/abandon.ts";

@@ -19,7 +19,7 @@ type RecoveryContext = Pick<
   WorkerContext,
   "store" | "scheduler" | "clock" | "timers" | "random" | "settings" | "log"
 > & {
-  /** Held calls whose callers are gone must not start; absent: there are none. */
+  /** Synchronous calls whose callers are gone must not start; absent: there are none. */
   orphans?: Pick<Orphans, "delays">;
   /** The process before this one was killed, so its calls have no end on record. */
   afterKill?: boolean;

@@ -1,4 +1,4 @@
-// What happens to the job of a held call when its caller disconnects, comes back, or does not. The test plays the worker,
+// What happens to the job of a synchronous call when its caller disconnects, comes back, or does not. The test plays the worker,
 // and moves the clock.
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { systemClock } from "../../../src/domain/clock.ts";

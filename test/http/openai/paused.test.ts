@@ -1,4 +1,4 @@
-// What the caller of a held call is told while its job cannot start.
+// What the caller of a synchronous call is told while its job cannot start.
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { openTestStore, type TestStore } from "../../support/jobs-context.ts";
 import { type ServerUnderTest, startServerUnderTest } from "../server-under-test.ts";

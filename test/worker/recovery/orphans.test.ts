@@ -1,4 +1,4 @@
-// Held calls whose process died: what a start makes of them, and what workers do that go on without it.
+// Synchronous calls whose process died: what a start makes of them, and what workers do that go on without it.
 import { afterEach, describe, expect, test } from "vitest";
 import type { WaitingCaller } from "../../../src/domain/job.ts";
 import { awaitRetry, takeAwaited } from "../../../src/jobs/callers/caller-records.ts";
@@ -23,7 +23,7 @@ const held = (returnsBy?: WaitingCaller["returnsBy"]) => ({
   waitingCaller: { processId: "p1", ...(returnsBy && { returnsBy }) },
 });
 
-test("A3: after a kill held calls are not called for callers that are gone", async () => {
+test("A3: after a kill synchronous calls are not called for callers that are gone", async () => {
   await start();
   const running = await h.submit("running", held());
   await h.quiet();
@@ -118,7 +118,7 @@ describe("where other processes live", () => {
     };
   }
 
-  test("A3: a process that falls silent leaves its held calls to the workers", async () => {
+  test("A3: a process that falls silent leaves its synchronous calls to the workers", async () => {
     const { rounds } = await shared();
     const [beat, other] = [heartbeat(h.context, "p1"), heartbeat(h.context, "p2")];
     await Promise.all([beat(), other()]);
@@ -177,7 +177,7 @@ describe("where other processes live", () => {
     expect((await h.record(jobId)).state).toBe("completed");
   });
 
-  test("A3: a queue that is rebuilt starts no held call before its process has shown that it lives", async () => {
+  test("A3: a queue that is rebuilt starts no synchronous call before its process has shown that it lives", async () => {
     const { orphans, rounds } = await shared();
     const beat = heartbeat(h.context, "p1");
     await beat();

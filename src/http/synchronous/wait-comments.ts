@@ -1,7 +1,7 @@
 // Reports in comment lines of a stream why its job waits. Clients of event streams skip comments; people who watch the
 // stream see them.
 import type { Job } from "../../domain/job.ts";
-import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { pauseSentence } from "../../jobs/pause.ts";
 import { viewOf } from "../../jobs/read/view.ts";
 import { jobResource } from "../../wire/job-resource.ts";
@@ -18,7 +18,12 @@ const lasting: readonly string[] = ["paused", "out_of_service", "cool_down"];
  * Sends a comment when the wait lasts, and whenever its text changes, until you call the returned function.
  * @param everyMs interval between checks, in milliseconds
  */
-export function commentWhileWaiting(context: HeldContext, job: Job, events: EventStream, everyMs: number): () => void {
+export function commentWhileWaiting(
+  context: CallersContext,
+  job: Job,
+  events: EventStream,
+  everyMs: number,
+): () => void {
   let stopped = false;
   let last: string | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -55,7 +60,7 @@ export function commentWhileWaiting(context: HeldContext, job: Job, events: Even
 }
 
 /** Returns why the job waits, or undefined if it does not wait. */
-async function whyWaiting(context: HeldContext, { id }: Job): Promise<{ kind: string; text: string } | undefined> {
+async function whyWaiting(context: CallersContext, { id }: Job): Promise<{ kind: string; text: string } | undefined> {
   const record = await context.store.get(id);
   if (!record || record.outcome) return undefined;
   const view = await viewOf(context, record);

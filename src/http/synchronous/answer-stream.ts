@@ -4,11 +4,11 @@ import type { FastifyReply } from "fastify";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Job, JobRecord } from "../../domain/job.ts";
 import type { Caller } from "../../jobs/caller.ts";
-import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower } from "../../jobs/read/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { EventStream } from "../event-stream.ts";
-import { failureOf, type Held, type SubmittedCall, whileHeld } from "./held-job.ts";
+import { type CallOptions, failureOf, type SubmittedCall, whileCallerWaits } from "./synchronous-call.ts";
 import { commentWhileWaiting } from "./wait-comments.ts";
 
 /** How a call's API formats its events. */
@@ -25,7 +25,7 @@ export interface StreamForm {
 export interface StreamedCall {
   reply: FastifyReply;
   caller: Caller;
-  held: Held;
+  options: CallOptions;
   keepAliveMs: number;
   /** Aborts when the caller can no longer be answered. */
   disconnected: AbortSignal;
@@ -40,8 +40,8 @@ export interface StreamedCall {
  * Streams a job's answer.
  * @throws SluiceError if nothing was sent yet; the caller gets a normal error response
  */
-export async function streamJob(context: HeldContext, call: StreamedCall): Promise<void> {
-  const { reply, caller, held, disconnected, closing } = call;
+export async function streamJob(context: CallersContext, call: StreamedCall): Promise<void> {
+  const { reply, caller, options, disconnected, closing } = call;
   const broken = new AbortController();
   const breakOff = (message: string) => broken.abort(new SluiceError("stream_interrupted", message));
   const events = new EventStream(reply, {
@@ -71,8 +71,8 @@ export async function streamJob(context: HeldContext, call: StreamedCall): Promi
     if (!follower) follow(submitted.job);
     stopComments = commentWhileWaiting(context, submitted.job, events, call.keepAliveMs);
     const signal = AbortSignal.any([disconnected, broken.signal]);
-    const record = await whileHeld(context, submitted, held, () =>
-      follower!.untilEnd(caller, { waitMs: held.waitMs, signal }),
+    const record = await whileCallerWaits(context, submitted, options, () =>
+      follower!.untilEnd(caller, { waitMs: options.waitMs, signal }),
     );
     const failure = broken.signal.aborted ? (broken.signal.reason as SluiceError) : failureOf(record, closing);
     if (failure) throw failure;

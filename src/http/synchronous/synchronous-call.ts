@@ -7,7 +7,7 @@ import { type ErrorCode, errorTable, quote, SluiceError } from "../../domain/err
 import { isErased, type Job, type JobRecord, type Priority, priorities } from "../../domain/job.ts";
 import { type Caller, wasAbandoned } from "../../jobs/caller.ts";
 import { takeAwaited } from "../../jobs/callers/caller-records.ts";
-import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { pauseSentence } from "../../jobs/pause.ts";
 import { buildJob } from "../../jobs/submit/build-job.ts";
 import { eraseAnswered } from "../../jobs/submit/ephemeral.ts";
@@ -15,10 +15,10 @@ import type { Once } from "../../jobs/submit/idempotency.ts";
 import { type SubmitHooks, submitOnce } from "../../jobs/submit/submit.ts";
 import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
 import { environmentHeader, environmentOf } from "../environment-header.ts";
-import { idempotencyHeaders, onceOfHeldCall } from "../idempotency-header.ts";
+import { idempotencyHeaders, onceOfCall } from "../idempotency-header.ts";
 
 /** Error codes that a call may return after its job was accepted. */
-export const heldErrors: ErrorCode[] = [
+export const callErrors: ErrorCode[] = [
   ...(["provider_rejected", "content_filtered", "cancelled", "malformed_output", "model_unavailable"] as const),
   ...([
     "tries_exhausted",
@@ -32,7 +32,7 @@ export const heldErrors: ErrorCode[] = [
 ];
 
 /** The headers for the `headers` of a route's schema. */
-export const heldHeaders = Type.Object({
+export const callHeaders = Type.Object({
   ...idempotencyHeaders.properties,
   ...environmentHeader,
   "x-sluice-keep": Type.Optional(
@@ -46,7 +46,7 @@ export const heldHeaders = Type.Object({
 /** Added to the longest wait, in milliseconds, so that a job that reaches its deadline is reported as expired. */
 const graceMs = 5000;
 
-export interface Held {
+export interface CallOptions {
   environment: string;
   priority: Priority;
   /** Whether the job continues after its caller disconnects. */
@@ -65,7 +65,7 @@ export interface Held {
  * @param operation name of the operation; two operations never share an Idempotency-Key
  * @throws SluiceError `unknown_environment`, `invalid_request`
  */
-export function heldBy(request: FastifyRequest, settings: Settings, operation: string): Held {
+export function readCallOptions(request: FastifyRequest, settings: Settings, operation: string): CallOptions {
   const { headers, caller } = request;
   const keep = headers["x-sluice-keep"];
   if (keep !== undefined && keep !== "true" && keep !== "false") {
@@ -73,7 +73,7 @@ export function heldBy(request: FastifyRequest, settings: Settings, operation: s
       field: "x-sluice-keep",
     });
   }
-  const once = onceOfHeldCall(request, operation);
+  const once = onceOfCall(request, operation);
   // SDKs that Stainless generates, such as OpenAI's, count their attempts from 0.
   const tries = headers["x-stainless-retry-count"];
   const returnsBy = once ? "key" : tries === undefined ? undefined : "retry";
@@ -104,15 +104,15 @@ export interface SubmittedCall {
  * @param onNew as for `submitOnce`
  * @throws SluiceError as `submitOnce`, and `paused`
  */
-export async function submitHeld(
-  context: HeldContext,
+export async function submitCall(
+  context: CallersContext,
   input: SubmitInput,
   caller: Caller,
-  held: Held,
+  options: CallOptions,
   { streamed, onNew }: { streamed: boolean } & Pick<SubmitHooks, "onNew">,
 ): Promise<SubmittedCall> {
-  const wanted = asHeld(context, input, held);
-  if (held.isRetry) {
+  const wanted = withWaitingCaller(context, input, options);
+  if (options.isRetry) {
     const awaited = await takeAwaited(context, await buildJob(context, wanted, caller));
     if (awaited) return { job: awaited.job, returned: true };
   }
@@ -127,7 +127,7 @@ export async function submitHeld(
       onNew?.(job);
     },
   };
-  const job = await submitOnce(context, wanted, caller, held.once, hooks);
+  const job = await submitOnce(context, wanted, caller, options.once, hooks);
   return { job, returned };
 }
 
@@ -135,7 +135,11 @@ export async function submitHeld(
  * Limits the job to the longest wait of a call. That wait is its deadline, unless the caller keeps the job or can come
  * back with an Idempotency-Key.
  */
-function asHeld({ callers, settings }: HeldContext, input: SubmitInput, { keep, returnsBy }: Held): SubmitInput {
+function withWaitingCaller(
+  { callers, settings }: CallersContext,
+  input: SubmitInput,
+  { keep, returnsBy }: CallOptions,
+): SubmitInput {
   if (keep) return input;
   const waitingCaller = callers.mark(returnsBy);
   if (returnsBy === "key") return { ...input, waitingCaller };
@@ -148,10 +152,10 @@ function asHeld({ callers, settings }: HeldContext, input: SubmitInput, { keep, 
  * jobs/callers/waiting-callers.ts decides what happens to the job.
  * @param wait returns the job as it was when the waiting ended
  */
-export async function whileHeld(
-  context: HeldContext,
+export async function whileCallerWaits(
+  context: CallersContext,
   { job, returned }: SubmittedCall,
-  { keep }: Held,
+  { keep }: CallOptions,
   wait: () => Promise<JobRecord>,
 ): Promise<JobRecord> {
   let record: JobRecord | undefined;

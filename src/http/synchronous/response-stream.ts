@@ -5,7 +5,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import { isErased, type JobRecord } from "../../domain/job.ts";
 import { jsonLine } from "../../domain/json-lines.ts";
 import type { Caller } from "../../jobs/caller.ts";
-import type { HeldContext } from "../../jobs/callers/waiting-callers.ts";
+import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower } from "../../jobs/read/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { attemptOf, positionAfter, ResponseEvents } from "../../wire/openai/responses-events.ts";
@@ -30,7 +30,7 @@ export interface FollowedResponse {
  * Streams a response's events.
  * @throws SluiceError `conflict` before anything was sent, if the reader's text is void
  */
-export async function streamResponse(context: HeldContext, followed: FollowedResponse): Promise<void> {
+export async function streamResponse(context: CallersContext, followed: FollowedResponse): Promise<void> {
   const { reply, caller, record, after, disconnected, closing } = followed;
   const { id: jobId } = record.job;
   let position = startOf(record, after);
