@@ -205,17 +205,17 @@ function streamOf(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array
 
 /** Returns whether fetch can stream a body. Some browsers convert a stream to text without reading `duplex`. */
 function canStream(): boolean {
-  let asked = false;
+  let readDuplex = false;
   const init = {
     method: "POST",
     body: new ReadableStream(),
     get duplex() {
-      asked = true;
+      readDuplex = true;
       return "half";
     },
   };
   const { headers } = new Request("http://localhost/", init as RequestInit);
-  return asked && !headers.has("content-type");
+  return readDuplex && !headers.has("content-type");
 }
 
 async function whole(pieces: AsyncIterable<Uint8Array>): Promise<Blob> {
@@ -248,7 +248,7 @@ async function* resultsOf(
   { id, request_counts: { total }, error_file_id: errorFile }: BatchResource,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<BatchResult> {
-  let told = 0;
+  let received = 0;
   /** Custom ids of requests without an answer, which the error file also contains. */
   const unanswered = new Set<string>();
   let after = 0;
@@ -260,7 +260,7 @@ async function* resultsOf(
         const line = JSON.parse(text) as ResultLine;
         after = line.line!;
         inPage++;
-        told++;
+        received++;
         tries = 0;
         if (line.response?.status_code !== 200) unanswered.add(line.custom_id);
         yield resultOf(line);
@@ -274,18 +274,18 @@ async function* resultsOf(
     }
     if (inPage < pageSize) break;
   }
-  if (told === total || errorFile === undefined) return;
+  if (received === total || errorFile === undefined) return;
 
   // Reads the requests that never became jobs, because the batch ended first.
   const response = await transport.open(`/v1/files/${errorFile}/content`, { signal });
   for await (const text of linesOf(response)) {
     const line = JSON.parse(text) as ResultLine;
     if (unanswered.has(line.custom_id)) continue;
-    told++;
+    received++;
     yield resultOf(line);
   }
-  if (told < total) {
-    throw new SluiceConnectionError(`Batch ${id} returned only ${told} of ${total} results.`);
+  if (received < total) {
+    throw new SluiceConnectionError(`Batch ${id} returned only ${received} of ${total} results.`);
   }
 }
 

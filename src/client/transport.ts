@@ -129,8 +129,8 @@ function mayRetry(error: unknown): boolean {
 
 /** Returns the delay before a retry in milliseconds: what the service named, or else an increasing time. */
 export function delayAfter(error: unknown, tries: number): number {
-  const asked = error instanceof SluiceApiError ? error.retryAfter : undefined;
-  const wait = asked === undefined ? firstDelayMs * 2 ** tries : asked * 1000;
+  const requestedS = error instanceof SluiceApiError ? error.retryAfter : undefined;
+  const wait = requestedS === undefined ? firstDelayMs * 2 ** tries : requestedS * 1000;
   return Math.min(maxDelayMs, wait * (1 + Math.random() / 4));
 }
 

@@ -41,7 +41,7 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
   let filename = "";
   let storing: Promise<Stored> | undefined;
   let bytes: Readable | undefined;
-  let mistake: SluiceError | undefined;
+  let problem: SluiceError | undefined;
 
   const complete = new Promise<void>((resolve, reject) => {
     busboy.on("finish", resolve);
@@ -53,7 +53,7 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
   });
   const form = async (): Promise<UploadForm> => {
     await complete;
-    if (mistake) throw mistake;
+    if (problem) throw problem;
     const purpose = values.get("purpose");
     if (purpose === undefined) throw badForm("purpose is required. Set it to batch.", "purpose");
     const [anchor, seconds] = [values.get(anchorField), values.get(secondsField)];
@@ -66,8 +66,8 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
   };
 
   busboy.on("field", (name, value, _nameCut, valueCut) => {
-    if (!fields.includes(name) || name === "file") mistake ??= unexpected(name);
-    else if (valueCut) mistake ??= badForm(`${name} is longer than ${maxFieldBytes} bytes.`, name);
+    if (!fields.includes(name) || name === "file") problem ??= unexpected(name);
+    else if (valueCut) problem ??= badForm(`${name} is longer than ${maxFieldBytes} bytes.`, name);
     else values.set(name, value);
   });
   busboy.on("file", (name, stream, givenName) => {
@@ -75,7 +75,7 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
     // has stopped.
     stream.on("error", () => {});
     if (name !== "file" || storing) {
-      mistake ??= storing ? badForm("The form must have exactly one file; got several.", "file") : unexpected(name);
+      problem ??= storing ? badForm("The form must have exactly one file; got several.", "file") : unexpected(name);
       stream.resume();
       return;
     }
@@ -90,7 +90,7 @@ export async function receiveUpload<Stored>({ request, maxFileBytes, store }: Up
   try {
     // An error of the file ends the upload before the form is complete.
     await Promise.race([complete, failureOf(() => storing, busboy)]);
-    if (!storing) throw mistake ?? badForm("file is required. Send the file as the form field named file.", "file");
+    if (!storing) throw problem ?? badForm("file is required. Send the file as the form field named file.", "file");
     return await storing;
   } catch (error) {
     request.unpipe(busboy);

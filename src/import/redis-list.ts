@@ -31,26 +31,26 @@ export async function openRedisList(url: string, list: string): Promise<RedisLis
   redis.on("error", (error) => {
     cause = error;
   });
-  const told = <T>(answer: Promise<T>): Promise<T> =>
+  const withPlainErrors = <T>(answer: Promise<T>): Promise<T> =>
     answer.catch((error: unknown) => {
       const { message, code } = (cause ?? error) as NodeJS.ErrnoException;
       throw new RedisListError(`The Redis at ${new URL(url).host} failed: ${message || code}`);
     });
   try {
-    await told(redis.connect());
+    await withPlainErrors(redis.connect());
   } catch (error) {
     redis.disconnect();
     throw error;
   }
 
   return {
-    length: () => told(redis.llen(list)),
-    ids: (from, count) => told(redis.lrange(list, from, from + count - 1)),
+    length: () => withPlainErrors(redis.llen(list)),
+    ids: (from, count) => withPlainErrors(redis.lrange(list, from, from + count - 1)),
 
     async read(ids, maxPromptBytes) {
       const looks = redis.pipeline();
       for (const id of ids) looks.hget(`job:${id}`, "status").hstrlen(`job:${id}`, "prompt");
-      const answers = await told(replies(looks));
+      const answers = await withPlainErrors(replies(looks));
       const jobs: OldJob[] = ids.map((_, i) => ({
         status: (answers[2 * i] as string | null) ?? undefined,
         promptBytes: (answers[2 * i + 1] as number | null) ?? 0,
@@ -58,7 +58,7 @@ export async function openRedisList(url: string, list: string): Promise<RedisLis
       const readable = ids.flatMap((id, i) => (jobs[i]!.promptBytes <= maxPromptBytes ? [{ id, job: jobs[i]! }] : []));
       const reads = redis.pipeline();
       for (const { id } of readable) reads.hget(`job:${id}`, "prompt");
-      const prompts = await told(replies(reads));
+      const prompts = await withPlainErrors(replies(reads));
       readable.forEach(({ job }, i) => {
         job.prompt = (prompts[i] as string | null) ?? undefined;
       });
@@ -68,7 +68,7 @@ export async function openRedisList(url: string, list: string): Promise<RedisLis
     async remove(ids) {
       const removals = redis.pipeline();
       for (const id of ids) removals.lrem(list, 1, id);
-      await told(replies(removals));
+      await withPlainErrors(replies(removals));
     },
 
     close: () => redis.disconnect(),

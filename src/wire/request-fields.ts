@@ -148,8 +148,8 @@ type JobFilterFields = Static<Type.TObject<typeof jobFilterFields>>;
  * Converts `jobFilterFields` to a filter.
  * @throws SluiceError `unknown_environment`, `forbidden`
  */
-export function jobFilterOf(settings: Settings, asked: JobFilterFields, caller: Caller): JobFilter {
-  const { environment, status, model, tenant, priority, submitted_after, submitted_before, batch, metadata } = asked;
+export function jobFilterOf(settings: Settings, fields: JobFilterFields, caller: Caller): JobFilter {
+  const { environment, status, model, tenant, priority, submitted_after, submitted_before, batch, metadata } = fields;
   const filter: { [Name in keyof JobFilter]: JobFilter[Name] | undefined } = {
     environment: environment === undefined ? undefined : environmentFor(settings, caller, environment),
     state: status,

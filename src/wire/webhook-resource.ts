@@ -87,8 +87,8 @@ export function webhookBodies(context: JobsContext) {
     job({ outcome, ...record }: JobRecord) {
       const { status, at } = outcome!;
       // Sends only what remains stored, even while the answer still exists, so that all attempts are equal.
-      const told = { ...record, outcome: record.job.ephemeral ? erasedOutcome(outcome!) : outcome! };
-      return { type: `job.${status}`, timestamp: iso(at), data: jobResource(told, context.clock.wall()) };
+      const stored = { ...record, outcome: record.job.ephemeral ? erasedOutcome(outcome!) : outcome! };
+      return { type: `job.${status}`, timestamp: iso(at), data: jobResource(stored, context.clock.wall()) };
     },
     async batch(batch: Batch) {
       const { ended, validated } = batch.steps;

@@ -57,11 +57,11 @@ export function jobChangeRoutes(app: HttpServer, context: JobsContext): void {
       if (priority === undefined && not_before === undefined) {
         throw new SluiceError("invalid_request", "priority or not_before is required.", { field: "priority" });
       }
-      const asked = {
+      const changes = {
         ...(priority !== undefined && { priority }),
         ...(not_before !== undefined && { notBefore: not_before === null ? null : notBeforeOf(not_before) }),
       };
-      const record = await change(context, params.job_id.toLowerCase(), asked, caller);
+      const record = await change(context, params.job_id.toLowerCase(), changes, caller);
       return jobResource(await viewOf(context, record), context.clock.wall());
     },
   );

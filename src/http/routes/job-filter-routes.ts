@@ -85,8 +85,8 @@ export function jobFilterRoutes(app: HttpServer, context: JobsContext): void {
 
 type Body = Static<typeof body>;
 
-function filterOf({ settings }: JobsContext, asked: Body, caller: Caller, states: readonly string[]): JobFilter {
-  const filter = jobFilterOf(settings, asked, caller);
+function filterOf({ settings }: JobsContext, fields: Body, caller: Caller, states: readonly string[]): JobFilter {
+  const filter = jobFilterOf(settings, fields, caller);
   if (Object.keys(filter).length === 0) {
     const names = Object.keys(jobFilterFields).join(", ");
     throw new SluiceError("invalid_request", `At least one filter is required: ${names}.`, { field: "environment" });

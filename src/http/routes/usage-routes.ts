@@ -90,14 +90,14 @@ export function usageRoutes(app: HttpServer, context: JobsContext): void {
         },
       },
     },
-    async ({ query: asked, caller }) => {
+    async ({ query, caller }) => {
       const now = context.clock.wall();
-      const { from = dayOf(now - defaultDays * dayMs), to = dayOf(now), model, tenant } = asked;
+      const { from = dayOf(now - defaultDays * dayMs), to = dayOf(now), model, tenant } = query;
       checkDay("from", from);
       checkDay("to", to);
-      const groupBy = groupsOf(asked.group_by ?? "day");
+      const groupBy = groupsOf(query.group_by ?? "day");
       const environment =
-        asked.environment === undefined ? undefined : environmentFor(context.settings, caller, asked.environment);
+        query.environment === undefined ? undefined : environmentFor(context.settings, caller, query.environment);
       const rows = await readUsage(context, { from, to, groupBy, environment, model, tenant }, caller);
       const total = { ...noUsage };
       for (const row of rows) addUsage(total, row);
