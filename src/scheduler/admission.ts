@@ -1,4 +1,4 @@
-// Whether a job may be called now, and where. Pure decisions over deployments and their quotas; nothing is charged here.
+// Decides whether a job may be called now, and where. Pure: looks at deployments and their quotas and charges nothing.
 import type { TokenCount } from "../domain/tokens.ts";
 import { fairCost, reservedCost, unlimitedFairCost } from "./cost.ts";
 import type { Deployment } from "./deployment.ts";
@@ -11,7 +11,7 @@ export interface Tier {
   model: string;
   choice: "headroom" | "order";
   deployments: Deployment[];
-  /** By an operator. */
+  /** Whether an operator paused the model. */
   paused: boolean;
 }
 
@@ -20,13 +20,16 @@ export type Decision =
   | {
       kind: "blocked";
       on: WaitingOn;
-      /** When to ask again; infinite if that depends on something other than time. */
+      /** When to try again; infinite if that depends on something other than time. */
       at: number;
-      /** Blocked until then whatever the job's size, so no other job of the same route needs to be asked. */
+      /**
+       * Whether every job of the same route is blocked until then, whatever its size. If so, no other job needs to be
+       * tried.
+       */
       forAll: boolean;
       /**
-       * Refused everywhere when it went alone (see `Learning.parkedUntil`), or a suspect that lets others go first: it waits
-       * outside the queue until then.
+       * Whether the job waits outside the queue until then. It was refused everywhere when it went alone (see
+       * `Learning.parkedUntil`), or it is a suspect that lets others go first.
        */
       parked?: boolean;
     }
@@ -37,7 +40,7 @@ type Blocked = Extract<Decision, { kind: "blocked" }>;
 export interface Applicant {
   jobId: string;
   tokens: TokenCount;
-  /** What is remembered of it if it was refused. */
+  /** What is known of the job if it was refused. */
   suspect?: Suspect;
 }
 
@@ -45,7 +48,7 @@ export function costOn(quota: Quota, deployment: Deployment, tokens: TokenCount)
   return reservedCost(quota.config.unit, tokens, deployment.config.outputBurndown);
 }
 
-/** The share that a job takes of the scarcest quota of a deployment. */
+/** Returns the job's share of the scarcest quota of a deployment, in microseconds of quota time. */
 export function fairCostOn(deployment: Deployment, tokens: TokenCount): number {
   let cost = 0;
   for (const quota of deployment.quotas) {
@@ -55,9 +58,10 @@ export function fairCostOn(deployment: Deployment, tokens: TokenCount): number {
 }
 
 /**
- * Decides about one job.
- * @param tiers the job's own model first, then its fallbacks: a later tier is used only if nothing is in service before it
- * @param allowed deployments that the asking worker serves; absent means all
+ * Decides whether and where one job may run now.
+ * @param tiers the job's own model first, then its fallbacks; a later tier is used only if nothing before it is in
+ *   service
+ * @param allowed deployments that the calling worker serves. Default: all
  */
 export function decide(job: Applicant, tiers: readonly Tier[], now: number, allowed?: readonly string[]): Decision {
   const never = impossible(job, tiers);
@@ -70,7 +74,7 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
   const before = tiers.slice(0, tiers.indexOf(tier)).flatMap((earlier) => earlier.deployments);
   let best: { deployment: Deployment; headroom: number } | undefined;
   let blocked: Blocked | undefined;
-  // Where this job is too big, a smaller one of the same route may fit.
+  // If this job is too large, a smaller one of the same route may fit.
   let forAll = !before.some((deployment) => deployment.inService(now));
   let parked = true;
   let givesWayTo = false;
@@ -102,7 +106,7 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
   }
   if (best) return { kind: "admitted", deployment: best.deployment, model: tier.model };
   const { on, at } = blocked ?? { on: { kind: "turn" }, at: Number.POSITIVE_INFINITY };
-  // A fallback is left as soon as something before it is back.
+  // A fallback is left as soon as a deployment before it returns to service.
   const back = before.map((deployment) => deployment.outage(now)?.until ?? Number.POSITIVE_INFINITY);
   return {
     kind: "blocked",
@@ -113,7 +117,7 @@ export function decide(job: Applicant, tiers: readonly Tier[], now: number, allo
   };
 }
 
-/** Where a job that does not fit now will fit first, if nothing else is charged until then. */
+/** Returns where and when a job that does not fit now will fit first, if nothing else is charged until then. */
 export function earliestStart(
   job: Applicant,
   tiers: readonly Tier[],
@@ -132,7 +136,9 @@ export function earliestStart(
   return best;
 }
 
-/** The deployments of a tier that have refused the job, if another one is asked first; otherwise undefined. */
+/**
+ * Returns the deployments of a tier that refused the job, if another one should be tried first; otherwise undefined.
+ */
 function avoidedIn(
   job: Applicant,
   tier: Tier,
@@ -149,7 +155,10 @@ function everAdmits(job: Applicant, deployment: Deployment): boolean {
   return deployment.quotas.every((quota) => quota.everAdmits(costOn(quota, deployment, job.tokens)));
 }
 
-/** By the job's own model alone: a fallback stands in for what is out of service, not for too small a quota. */
+/**
+ * Returns an `impossible` decision if no deployment of the job's own model can ever admit it. Fallbacks do not count:
+ * they replace deployments that are out of service, not quotas that are too small.
+ */
 function impossible(job: Applicant, tiers: readonly Tier[]): Decision | undefined {
   const all = tiers[0]?.deployments ?? [];
   if (all.length === 0) {
@@ -188,7 +197,7 @@ function outOfService(job: Applicant, tiers: readonly Tier[], now: number): Deci
   };
 }
 
-/** Until it is resumed: that is told by waking whoever asks. */
+/** Blocks without a time limit, because resuming wakes the workers. */
 function pausedBy(target: PauseTarget, forAll: boolean): Blocked {
   return { kind: "blocked", on: { kind: "paused", target }, at: Number.POSITIVE_INFINITY, forAll };
 }
@@ -223,7 +232,7 @@ function obstacleOf(job: Applicant, deployment: Deployment, now: number): Blocke
   return { kind: "blocked", on, at: latest.at, forAll: closedUntil >= latest.at, parked };
 }
 
-/** What would be left of the fullest quota, in thousandths of its limit; without quotas, of the concurrency. */
+/** Returns what would be left of the fullest quota, in thousandths of its limit. Concurrency counts as a quota. */
 function headroomOf(job: Applicant, deployment: Deployment, now: number): number {
   const lefts = deployment.quotas.map((quota) => {
     const left = quota.effectiveLimit - quota.used(now) - costOn(quota, deployment, job.tokens);

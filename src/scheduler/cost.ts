@@ -1,10 +1,11 @@
-// What a call costs: each quota in its own unit, and the fair shares in one common unit.
+// The cost of a call: for each quota in its own unit, and for the fair shares in one common unit.
 import type { TokenCount } from "../domain/tokens.ts";
 import type { QuotaUnit } from "./scheduler-configuration.ts";
 
 /**
- * What a quota is charged when a call starts. Bedrock reserves input + max_tokens at admission and settles at input +
- * output x burndown; where the burndown can make the settlement the larger one, the larger one is reserved.
+ * Returns what a quota is charged when a call starts, in `unit`. Bedrock reserves input + max_tokens at admission and
+ * settles at input + output x burndown. Where the burndown can make the settlement larger, this reserves the larger
+ * one.
  */
 export function reservedCost(unit: QuotaUnit, tokens: TokenCount, outputBurndown: number): number {
   const output = Math.ceil(tokens.output * Math.max(1, outputBurndown));
@@ -20,7 +21,10 @@ export function reservedCost(unit: QuotaUnit, tokens: TokenCount, outputBurndown
   }
 }
 
-/** What a call turned out to cost. Tokens written to a cache count as input; tokens read from one are free. */
+/**
+ * Returns what a call turned out to cost, in `unit`. Tokens written to a cache count as input; tokens read from one are
+ * free.
+ */
 export function settledCost(
   unit: QuotaUnit,
   used: { input: number; output: number; cacheWrite?: number },
@@ -41,13 +45,13 @@ export function settledCost(
 }
 
 /**
- * The cost that fairness counts: for how many microseconds the charge occupies a quota. The largest one over a
- * deployment's quotas is the share that the job takes of what is scarce: tokens where tokens bind, requests where
- * requests do.
+ * Returns the cost that fairness counts: for how many microseconds a charge occupies a quota.
+ * A job's share is the largest such cost over its deployment's quotas. It counts tokens where tokens are the
+ * bottleneck, and requests where requests are.
  */
 export function fairCost(cost: number, limit: number, windowMs: number): number {
   return Math.ceil((cost * windowMs * 1000) / limit);
 }
 
-/** What a job costs the fair shares where nothing limits its deployment: a millisecond, whatever its size. */
+/** Fair cost of a job on a deployment without quotas, in microseconds: a millisecond, whatever the job's size. */
 export const unlimitedFairCost = 1000;

@@ -1,13 +1,15 @@
-// What is known of one deployment besides its quotas: how many calls run there and whether it is well.
+// The state of one deployment besides its quotas: how many calls it runs and whether it is in service.
 //
-//   in service -> cooling down   capacity errors: 1 s, doubled each time, up to a minute; or what the provider asks for, up to
-//                                a minute the first time, and up to twice as long each time after that
+//   in service -> cooling down   capacity errors: 1 s, doubled each time, up to a minute; or the provider's Retry-After,
+//                                up to a minute the first time, and up to twice as long each time after that
 //   in service -> cooling down   tokens per day used up: 15 minutes, doubled each time, up to an hour
 //   in service -> out of service misconfigured: tried again after five minutes, or when reinstated or reconfigured
-//   in service -> out of service several jobs refused in a row (see suspicion.ts): 1 s, doubled each time, up to a minute
+//   in service -> out of service several jobs refused in a row (see suspicion.ts): 1 s, doubled each time, up to a
+//                                minute
 //
-// It comes back on trial: one call at a time until one succeeds. Where several jobs were refused and nothing tells that it
-// was not by their own fault, each trial asks twice as many jobs as the one before: one that is served is among them soon.
+// A deployment returns on trial: one call at a time until one succeeds. If it refused several jobs and nothing shows
+// whose fault that was, each trial tries twice as many jobs as the one before. So a trial soon includes a job that the
+// deployment serves.
 
 import type { Quota } from "./quota.ts";
 import type { DeploymentChange, DeploymentSnapshot, DeploymentState } from "./scheduler.ts";
@@ -27,7 +29,7 @@ interface Outage {
   state: Exclude<DeploymentState, "in_service">;
   until: number;
   reason: string;
-  /** When it began, if refusals of several jobs are the reason: an answer to any later call ends it. */
+  /** When the outage began, if refusals of several jobs caused it. An answer to any later call ends it. */
   accusedSince?: number;
 }
 
@@ -35,21 +37,21 @@ export class Deployment {
   config: DeploymentConfig;
   quotas: Quota[];
   running = 0;
-  /** By an operator. */
+  /** Whether an operator paused the deployment. */
   paused = false;
-  /** When the latest call was granted that it answered since it was last out of service. */
+  /** Grant time of the latest answered call since the deployment was last out of service. */
   answeredAt = Number.NEGATIVE_INFINITY;
   #outage: Outage | undefined;
   #failures = 0;
   #onTrial = false;
-  /** Calls at a time while on trial. */
+  /** Maximum number of simultaneous calls on trial. */
   #trialSize = 1;
-  /** Until when it is left to jobs that it has not refused; undefined before the first other job asks. */
+  /** Until when only jobs that it has not refused may use it. Undefined until a refused job first tries. */
   #leftUntil: number | undefined;
-  /** Jobs that it refused since it last answered one, and when it refused the last of them. */
+  /** Jobs that the deployment refused since its last answer; `#accusedAt` is when it refused the latest of them. */
   readonly #accusers = new Set<string>();
   #accusedAt = Number.NEGATIVE_INFINITY;
-  /** What was last told of it. */
+  /** The last state that `takeChange` returned. */
   #told: { state: DeploymentState; reason: string } = { state: "in_service", reason: "" };
 
   constructor(config: DeploymentConfig, quotas: Quota[]) {
@@ -65,14 +67,14 @@ export class Deployment {
     return this.#outage === undefined || now >= this.#outage.until;
   }
 
-  /** Why it is not in service, and until when. */
+  /** Returns why the deployment is not in service and until when, or undefined if it is in service. */
   outage(now: number): Outage | undefined {
     return this.inService(now) ? undefined : this.#outage;
   }
 
   /**
-   * Whether it is in service again, but on trial and left to jobs that it has not refused: why, and until when. The time
-   * counts from when a job that it has refused could go, and anew after a call that told nothing.
+   * Returns why and until when a deployment on trial accepts only jobs that it has not refused. Undefined if it accepts
+   * all. The time counts from when a job that it refused could run, and restarts after an inconclusive call.
    */
   leftToOthers(now: number): { reason: string; until: number } | undefined {
     if (!this.#onTrial || !this.#outage || !this.inService(now)) return undefined;
@@ -85,15 +87,15 @@ export class Deployment {
     return this.running < (this.#onTrial ? Math.min(this.#trialSize, maxConcurrency) : maxConcurrency);
   }
 
-  /** A call ended that does not say whether the deployment is well. */
+  /** Records a call that ended without showing whether the deployment works. */
   toldNothing(): void {
     this.#leftUntil = undefined;
   }
 
-  /** A call that was granted at that time ended well. */
+  /** Records a successful call that was granted at `grantedAt`. */
   succeeded(grantedAt: number): void {
     if (grantedAt >= this.#accusedAt) this.#accusers.clear();
-    // What began before the outage was over shows nothing: 50 long calls that end well would cancel every cool-down.
+    // Calls that began before the outage ended prove nothing: 50 long calls that succeed would cancel every cool-down.
     if (!this.#isFresh(grantedAt)) return;
     this.answeredAt = Math.max(this.answeredAt, grantedAt);
     this.reinstate();
@@ -106,22 +108,25 @@ export class Deployment {
     this.#accusers.clear();
   }
 
-  /** What its tokens per day are shared with. */
+  /** The pool of deployments that share this one's tokens per day. */
   get dailyPool(): string {
     return this.config.dailyPool ?? this.config.region;
   }
 
-  /** @param grantedAt of the call that showed it */
+  /**
+   * Starts a cool-down after a capacity error.
+   * @param grantedAt when the failed call was granted
+   */
   coolDown(now: number, reason: string, grantedAt: number, retryAfterMs?: number): void {
     if (this.#isFresh(grantedAt)) this.#pause(now, reason, coolDown, retryAfterMs);
   }
 
-  /** Leaves it alone for long: what it has per day is used up. */
+  /** Parks the deployment for 15 minutes to an hour, because its tokens per day are used up. */
   park(now: number, reason: string, retryAfterMs?: number): void {
     this.#pause(now, reason, park, retryAfterMs);
   }
 
-  /** Whether a call says something new: not if it was running when the outage began. */
+  /** Whether a call shows something new: it does not if it was already running when the outage began. */
   #isFresh(grantedAt: number): boolean {
     if (this.#outage === undefined) return true;
     const { accusedSince, until } = this.#outage;
@@ -141,8 +146,8 @@ export class Deployment {
   }
 
   /**
-   * It refused a job, and nothing shows yet whose fault that was.
-   * @param grantedAt of the call that was refused
+   * Records that the deployment refused a job and that nothing shows yet whose fault that was.
+   * @param grantedAt when the refused call was granted
    */
   accuse(job: string, now: number, reason: string, grantedAt: number): void {
     const { accusedSince, until = grantedAt, state } = this.#outage ?? {};
@@ -163,11 +168,11 @@ export class Deployment {
     this.#trialSize = trialSize;
     this.#leftUntil = undefined;
     this.#accusers.clear();
-    // An account that was closed in the middle of a batch has just answered calls of the same moment.
+    // If the account was closed in the middle of a batch, calls of the same moment have just been answered.
     if (outage.state === "out_of_service") this.answeredAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** What has not been told yet of whether it serves. */
+  /** Returns a change of state since the previous call, or undefined if there is none. */
   takeChange(): DeploymentChange | undefined {
     const outage = this.#onTrial ? this.#outage : undefined;
     const state = outage?.state ?? "in_service";

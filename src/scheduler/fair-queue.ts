@@ -1,12 +1,12 @@
 // Weighted fair queueing by virtual time (start-time fair queueing), as a tree: environment -> priority -> tenant.
 //
-// Each node has a virtual time: the service it has had, divided by its weight. At each level the child that is furthest
-// behind goes next. Whoever was idle starts at the current virtual time of its parent, so idle time earns nothing; and
-// nobody may be further behind than `maxLag`, so that a tenant whose model was blocked for an hour does not shut out the
-// others for an hour afterwards.
+// Each node has a virtual time: the service it received, divided by its weight. At each level the child that is
+// furthest behind goes next. A node that was idle starts at its parent's current virtual time, so idle time earns
+// nothing. No node may be further behind than `maxLag`. Otherwise a tenant whose model was blocked for an hour would
+// shut out the others for an hour afterwards.
 //
-// A tenant (a flow) has one virtual time but a queue per route, because a route whose deployments admit nothing must not
-// hold up the tenant's other jobs, nor anybody else's. Pure: no clock; virtual times are integers.
+// A tenant (a flow) has one virtual time but a queue per route. A route whose deployments admit nothing must not block
+// the tenant's other jobs, nor those of other tenants. Pure: no clock; virtual times are integers.
 import type { Priority } from "../domain/job.ts";
 import { IndexedHeap } from "./indexed-heap.ts";
 import { comesBefore, type Ordered, SortedQueue } from "./sorted-queue.ts";
@@ -17,7 +17,7 @@ export interface Weights {
   tenants: Record<string, number>;
 }
 
-/** What a waiting job shows to the queue. */
+/** The fields of a waiting job that decide its position. */
 export interface Queued extends Ordered {
   readonly environment: string;
   readonly priority: Priority;
@@ -25,22 +25,22 @@ export interface Queued extends Ordered {
   readonly route: string;
 }
 
-/** In the unit of cost (microseconds of quota time): a whole window. */
+/** Maximum lag, in the unit of cost (microseconds of quota time): a whole window. */
 const maxLag = 60_000_000;
-/** Virtual times are moved down before they reach 2^53, where integers end. */
+/** Virtual times are rebased before they reach 2^53, where doubles stop being exact integers. */
 const rebaseAt = 2 ** 52;
-/** Idle flows are swept when there are this many, and then twice as many as were left. */
+/** A priority with this many flows sweeps its idle ones, and again when it has twice as many as were left. */
 const sweepAt = 256;
 
 export interface Share {
   readonly name: string;
-  /** Service received / weight. */
+  /** Service received, divided by the weight. */
   virtualTime: number;
-  /** Order of becoming active: breaks ties, so that names chosen by clients do not. */
+  /** Sequence number of becoming active. It breaks ties, so that names chosen by clients do not. */
   turn: number;
-  /** Jobs waiting below. */
+  /** Number of jobs waiting below this node. */
   waiting: number;
-  /** Where those stand that go next below; who becomes active starts here. */
+  /** Virtual time of the child that goes next. A child that becomes active starts here. */
   current: number;
 }
 
@@ -53,7 +53,7 @@ export interface PriorityShare<T extends Queued> extends Share {
   readonly name: Priority;
   readonly parent: EnvironmentShare<T>;
   readonly flows: Map<string, Flow<T>>;
-  /** By route: the flows that have a job waiting in it. */
+  /** The flows that have a job waiting, by route. */
   readonly ready: Map<string, IndexedHeap<Flow<T>>>;
   sweepAt: number;
 }
@@ -62,7 +62,7 @@ export interface EnvironmentShare<T extends Queued> extends Share {
   readonly priorities: Map<Priority, PriorityShare<T>>;
 }
 
-/** Whose service is counted. */
+/** The environment, priority and tenant whose service is counted. */
 export type Owner = Pick<Queued, "environment" | "priority" | "tenant">;
 
 export interface Candidate<T extends Queued> {
@@ -81,7 +81,7 @@ export class FairQueue<T extends Queued> {
     this.#weights = weights;
   }
 
-  /** Jobs waiting. */
+  /** Number of waiting jobs. */
   get size(): number {
     let size = 0;
     for (const environment of this.#environments.values()) size += environment.waiting;
@@ -105,7 +105,7 @@ export class FairQueue<T extends Queued> {
     if (queue.size === 1) this.#heapOf(flow.parent, job.route).push(flow);
   }
 
-  /** Takes out a job that is waiting here. */
+  /** Removes a job that is waiting here. */
   remove(job: T): void {
     const flow = this.#flowOf(job);
     const queue = flow.queues.get(job.route)!;
@@ -115,8 +115,8 @@ export class FairQueue<T extends Queued> {
   }
 
   /**
-   * The job in turn: of the environment, then the priority, then the tenant that is furthest behind, among those that
-   * have a job waiting in an open route. It stays in the queue until it is removed.
+   * Returns the next job. It belongs to the environment, then the priority, then the tenant that is furthest behind,
+   * among those with a job waiting in an open route. The job stays in the queue until it is removed.
    */
   next(isOpen: (route: string) => boolean, environments?: readonly string[]): Candidate<T> | undefined {
     let best: { environment: Share; priority: Share; flow: Flow<T>; route: string } | undefined;
@@ -140,7 +140,7 @@ export class FairQueue<T extends Queued> {
     return { flow: best.flow, job: best.flow.queues.get(best.route)!.peek()! };
   }
 
-  /** Leaves a candidate out of `next` until `passedOverReturn`. */
+  /** Leaves a candidate out of `next` until `restorePassedOver`. */
   passOver(candidate: Candidate<T>): void {
     const route = candidate.job.route;
     candidate.flow.parent.ready.get(route)?.delete(candidate.flow);
@@ -156,7 +156,7 @@ export class FairQueue<T extends Queued> {
     this.#passedOver = [];
   }
 
-  /** Counts the service that a job of this owner is about to have. */
+  /** Counts the service that a job of this owner is about to receive. */
   charge(owner: Owner, cost: number): void {
     const flow = this.#flowOf(owner);
     const environment = flow.parent.parent;
@@ -178,7 +178,7 @@ export class FairQueue<T extends Queued> {
     this.#moved(flow);
   }
 
-  /** Waiting jobs from the front of every queue, at most so many of each. */
+  /** Yields waiting jobs from the front of every queue, at most `ofEach` of each. */
   *heads(ofEach: number): Iterable<T> {
     for (const flow of this.flows()) for (const queue of flow.queues.values()) yield* queue.first(ofEach);
   }
@@ -189,7 +189,7 @@ export class FairQueue<T extends Queued> {
         for (const flow of priority.flows.values()) if (flow.waiting > 0) yield flow;
   }
 
-  /** The weight that a node has beside its siblings. */
+  /** Returns the weight of a node relative to its siblings. Default 1. */
   weightOf(share: Share): number {
     const weights: Record<string, number> =
       this.#weights["queues" in share ? "tenants" : "flows" in share ? "priorities" : "environments"];
@@ -197,12 +197,12 @@ export class FairQueue<T extends Queued> {
     return Object.hasOwn(weights, share.name) ? weights[share.name]! : 1;
   }
 
-  /** The flow of an owner, with all that waits in it. */
+  /** Returns the flow of an owner, with all its waiting jobs. Creates it if necessary. */
   flowOf(owner: Owner): Flow<T> {
     return this.#flowOf(owner);
   }
 
-  /** Waiting jobs by environment and priority. */
+  /** Returns the number of waiting jobs by environment and priority. */
   depths(): { environment: string; priority: Priority; ready: number }[] {
     return [...this.#environments.values()].flatMap((environment) =>
       [...environment.priorities.values()].map((priority) => ({
@@ -252,7 +252,7 @@ export class FairQueue<T extends Queued> {
     return heap;
   }
 
-  /** Whoever was idle starts at the current virtual time. */
+  /** Moves nodes that were idle to their parent's current virtual time. */
   #activate(flow: Flow<T>): void {
     const priority = flow.parent;
     const environment = priority.parent;
@@ -267,7 +267,7 @@ export class FairQueue<T extends Queued> {
     share.turn = this.#turns;
   }
 
-  /** Advances a node by its cost and answers its parent's new current virtual time. */
+  /** Advances a node by a cost and returns its parent's new current virtual time. */
   #serve(share: Share, current: number, cost: number, weight: number): number {
     const start = Math.max(share.virtualTime, current - Math.ceil(maxLag / weight));
     share.virtualTime = start + Math.ceil(cost / weight);
@@ -287,7 +287,7 @@ export class FairQueue<T extends Queued> {
     if (heap?.size === 0) flow.parent.ready.delete(route);
   }
 
-  /** Forgets idle flows that would start at the current virtual time anyway. */
+  /** Drops idle flows that would start at the current virtual time anyway. */
   #sweep(priority: PriorityShare<T>): void {
     for (const [name, flow] of priority.flows) {
       if (flow.waiting === 0 && flow.virtualTime <= priority.current) priority.flows.delete(name);
@@ -295,7 +295,7 @@ export class FairQueue<T extends Queued> {
     priority.sweepAt = Math.max(sweepAt, 2 * priority.flows.size);
   }
 
-  /** Moves all virtual times down by as much as keeps their differences within `maxLag`. */
+  /** Lowers all virtual times, and keeps differences of up to `maxLag`. */
   #rebase(): void {
     const down = (shares: Iterable<Share>, current: number): number => {
       const base = Math.max(0, current - maxLag);
@@ -307,7 +307,7 @@ export class FairQueue<T extends Queued> {
       environment.current = down(environment.priorities.values(), environment.current);
       for (const priority of environment.priorities.values()) {
         priority.current = down(priority.flows.values(), priority.current);
-        // Clamping to zero can make ties, and ties have their own order.
+        // Clamping to zero can create ties, and ties have their own order.
         for (const [route, heap] of priority.ready) {
           const rebuilt = new IndexedHeap<Flow<T>>(isBehind);
           for (const flow of heap.values()) rebuilt.push(flow);
@@ -322,7 +322,10 @@ function newShare(name: string): Share {
   return { name, virtualTime: 0, turn: 0, waiting: 0, current: 0 };
 }
 
-/** The flow that is behind; within one flow, of its routes, the one with the oldest job. */
+/**
+ * Whether a flow and route go before another: the flow that is behind. Within one flow the route with the oldest job
+ * wins.
+ */
 function goesFirst<T extends Queued>(flow: Flow<T>, route: string, other: { flow: Flow<T>; route: string }): boolean {
   if (flow !== other.flow) return isBehind(flow, other.flow);
   return comesBefore(flow.queues.get(route)!.peek()!, flow.queues.get(other.route)!.peek()!);

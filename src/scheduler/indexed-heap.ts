@@ -1,5 +1,4 @@
-// A binary heap whose items know where they stand, so that an item whose key has changed can be moved, and any item
-// can be taken out, in O(log n).
+// A binary heap that knows the index of each item. An item can be removed, or moved after its key changed, in O(log n).
 
 export class IndexedHeap<T extends object> {
   readonly #before: (a: T, b: T) => boolean;
@@ -52,7 +51,7 @@ export class IndexedHeap<T extends object> {
     return true;
   }
 
-  /** To be called when the key of an item in the heap has changed. */
+  /** Moves an item after its key changed. */
   update(item: T): void {
     const place = this.#places.get(item);
     if (place === undefined) return;

@@ -1,19 +1,19 @@
-// What a quota learns from refusals: how much the provider really lets through in a window, how much of it at once, and
-// for how long to leave it alone.
+// Learns from refusals how much the provider really lets through in a window, how much of it at once, and how long to
+// pause a quota.
 //
-//   limit   on a refusal it becomes 98 % of what our own log shows, at most halved, once per window
-//   burst   a refusal right after much went at once, while the log shows no more than half of the limit, speaks of a
-//           bucket that holds less than our burst, not of a lower limit: the burst becomes half of what went at once
-//   pause   1 s after a refusal, doubled with each one that follows within a window, up to 16 s; and what comes after it
-//           starts without a burst
-//   hold    a call that went alone because it costs more than the limit, and was refused, says nothing of the limit: it
-//           is that cost which is too much. It is tried again after 15 minutes, doubled up to an hour
+//   limit   On a refusal it becomes 98 % of what our own log shows, at most halved, once per window.
+//   burst   A refusal right after much went at once, while the log shows no more than half of the limit, points to a
+//           bucket smaller than our burst, not to a lower limit. The burst becomes half of what went at once.
+//   pause   1 s after a refusal, doubled with each one that follows within a window, up to 16 s. What comes after it
+//           starts without a burst.
+//   park    A call that went alone because it costs more than the limit, and was refused, says nothing about the limit:
+//           that cost is too large. It is tried again after 15 minutes, doubled up to an hour.
 //
-// What was lowered is probed: a little more after a window of full use, and more again, in steps that double, as long as
-// nothing is refused. A refused probe goes back to the last good value, and the next one waits twice as long.
-// Reasons and figures are in docs/decisions/learning.md.
+// A lowered value is probed: a little more after a window of full use, and more again in doubling steps, while nothing
+// is refused. A refused probe returns to the last good value, and the next one waits twice as long. Reasons and figures
+// are in docs/decisions/learning.md.
 //
-// Pure: time is an argument, in whole milliseconds; all arithmetic is on integers below 2^53, so that an implementation
+// Pure: time is an argument, in whole milliseconds. All arithmetic is on integers below 2^53, so that an implementation
 // in another language gives the same answers.
 
 import { atOnceMs } from "./pacer.ts";
@@ -24,20 +24,20 @@ const pauseMs = 1_000;
 const longestPauseMs = 16_000;
 const firstHoldMs = 15 * 60_000;
 const longestHoldMs = 60 * 60_000;
-/** Windows between two probes, at most. */
+/** Maximum number of windows between two probes. */
 const longestPatience = 16;
-/** The first step of a probe, in thousandths, and how many times that the largest is. */
+/** The first step of a probe, in thousandths, and the largest step as a multiple of it. */
 const limitSteps = { thousandths: 10, most: 8 };
 const burstSteps = { thousandths: 100, most: 1 };
 
 /** What the quota's log shows at a refusal, without the refused call. */
 export interface Seen {
   used: number;
-  /** Charged within `atOnceMs`. */
+  /** Charged within the last `atOnceMs`. */
   atOnce: number;
   /** What the refused call had reserved. */
   refused: number;
-  /** False if the same job was refused again and again: then it may be the job, and nothing is lowered. */
+  /** False if the same job was refused again and again. The job may then be the cause, so nothing is lowered. */
   isNews: boolean;
 }
 
@@ -52,7 +52,7 @@ export class Learning {
   #loweredAt = Number.NEGATIVE_INFINITY;
   /** Whether the refusals of the present pause are about the burst. */
   #isAboutBurst = false;
-  /** The least that was refused when it went alone, until when it is held, and for how long the next time. */
+  /** The smallest cost that was refused alone, until when it is parked, and for how long the next time. */
   #tooMuch = Number.POSITIVE_INFINITY;
   #parkedUntil = Number.NEGATIVE_INFINITY;
   #holdMs = firstHoldMs;
@@ -68,25 +68,28 @@ export class Learning {
     return this.#limit.value;
   }
 
-  /** What may go at once if the limit is the configured one; in proportion if it is lower. */
+  /** What may go at once at the configured limit; proportionally less at a lower one. */
   get burst(): number {
     return this.#burst.value;
   }
 
-  /** More is tried than is known to work. */
+  /** Whether more is being tried than is known to work. */
   get isProbing(): boolean {
     return this.#limit.isProbing || this.#burst.isProbing;
   }
 
-  /** @param spanMs how long a charge counts */
+  /**
+   * Learns from a refusal.
+   * @param spanMs how long a charge counts, in milliseconds
+   */
   throttled(seen: Seen, now: number, spanMs: number, retryAfterMs?: number): void {
     if (now - this.throttledAt > spanMs) this.#inARow = 0;
     this.throttledAt = now;
-    // Calls that left before it closed say nothing new: 20 refused at once would close it for long.
+    // Calls sent before the quota closed show nothing new: 20 simultaneous refusals would close it for long.
     const isNew = now >= this.closedUntil;
     const pause = isNew ? Math.min(longestPauseMs, pauseMs * 2 ** this.#inARow) : 0;
     if (isNew) this.#inARow = Math.min(16, this.#inARow + 1);
-    // After one span nothing that was sent counts any more, whatever the provider asks for.
+    // After one span no earlier call counts any more, whatever the provider's Retry-After says.
     this.closedUntil = Math.max(this.closedUntil, now + Math.min(spanMs, retryAfterMs ?? pause));
     if (this.#wentAlone(seen)) {
       this.#hold(seen.refused, now);
@@ -94,15 +97,15 @@ export class Learning {
     }
     if (!seen.isNews) return;
     if (isNew) this.#isAboutBurst = this.#speaksOfBurst(seen, spanMs);
-    // Each call of the burst that is refused later shows better how much of it was let through.
+    // Each later refusal within a burst shows more exactly how much of the burst was let through.
     if (this.#isAboutBurst) this.#burst.lower(Math.min(this.burst, this.#halfOf(seen.atOnce)), now);
     else if (now - this.#loweredAt > spanMs) this.#lower(seen.used, now);
   }
 
   /**
-   * Until when a cost is not tried, though an empty window would admit it: as much was refused when it went alone. Without
-   * this a job above the true limit would empty a window with each try, and halve the limit with each refusal: of
-   * what smaller jobs could have used 0.2 % was left.
+   * Returns until when a cost is parked although an empty window would admit it, because as much was refused when it
+   * went alone. Undefined if it may be tried. Without this, a job above the true limit would empty a window with each
+   * try and halve the limit with each refusal. Smaller jobs could then use 0.2 % of what they could have used.
    */
   parkedUntil(cost: number, now: number): number | undefined {
     return cost > this.limit && cost >= this.#tooMuch && now < this.#parkedUntil ? this.#parkedUntil : undefined;
@@ -137,9 +140,9 @@ export class Learning {
   }
 
   /**
-   * A call was let through.
-   * @param used what the log shows; asked only when there is something to try
-   * @param burstUsedAt when a whole burst had gone at once, last
+   * Learns from a call that was let through.
+   * @param used returns what the log shows; called only when a higher limit is due for a probe
+   * @param burstUsedAt when a whole burst last went at once, in milliseconds
    */
   succeeded(used: () => number, burstUsedAt: number, now: number, spanMs: number): void {
     const { limit, burst } = this.#config;
@@ -147,13 +150,13 @@ export class Learning {
       this.#limit.probe(limit, limitSteps, now);
     }
     if (this.#burst.isDue(burst, now, spanMs)) {
-      // Late enough that a refusal would have been heard of.
+      // By now a refusal would have arrived.
       const isProven = burstUsedAt > this.#burst.changedAt && now - burstUsedAt > atOnceMs;
       if (isProven) this.#burst.probe(burst, burstSteps, now);
     }
   }
 
-  /** Nothing is admitted before that time. */
+  /** Admits nothing before `until`. */
   park(until: number): void {
     this.closedUntil = Math.max(this.closedUntil, until);
   }
@@ -163,7 +166,7 @@ export class Learning {
     this.closedUntil = Number.NEGATIVE_INFINITY;
   }
 
-  /** What was learned elsewhere or before a restart. */
+  /** Restores what was learned in another process or before a restart. */
   learn(learned: LearnedLimit, now: number): void {
     const { limit, burst } = this.#config;
     this.#limit.value = Math.max(1, Math.min(limit, Math.floor(learned.effectiveLimit ?? limit)));
@@ -173,7 +176,7 @@ export class Learning {
     if (learned.closedForMs !== undefined) this.park(now + Math.max(0, Math.ceil(learned.closedForMs)));
   }
 
-  /** Takes over other numbers. What was learned below them stays. */
+  /** Replaces the configuration. Keeps what was learned below its numbers. */
   reconfigure(config: QuotaConfig): void {
     const before = this.#config;
     const burst = Math.max(1, Math.floor((this.burst * config.limit) / before.limit));
@@ -184,7 +187,7 @@ export class Learning {
   }
 }
 
-/** A value that was lowered, and is tried upwards again. */
+/** A value that was lowered and is probed upwards again. */
 class Probed {
   value: number;
   good: number;
@@ -214,7 +217,7 @@ class Probed {
     this.#patience = 1;
   }
 
-  /** Whether it is time to try more, or to find that what is tried works. */
+  /** Whether it is time to try more, or to accept that what is being tried works. */
   isDue(ceiling: number, now: number, spanMs: number): boolean {
     if (this.value >= ceiling && !this.isProbing) return false;
     return now - this.changedAt > spanMs * (this.isProbing ? 1 : this.#patience);
@@ -233,7 +236,7 @@ class Probed {
     );
   }
 
-  /** The ceiling has changed. */
+  /** Adapts to a new ceiling. */
   follow(before: number, ceiling: number, value: number): void {
     this.value = this.value < before ? Math.min(value, ceiling) : ceiling;
     this.good = this.value;

@@ -1,44 +1,44 @@
-// The pacer of a quota (GCRA): a burst may go at once, what exceeds it is spread evenly over the window. Time charged
-// queues up; a cost is admitted while what is queued, with the cost itself, is no longer than the burst, and always
-// when nothing is queued.
+// The pacer of a quota (GCRA): lets a burst go at once and spreads the rest evenly over the window.
+// Each charge adds time to a queue. A cost is admitted while the queued time and its own are no longer than the burst,
+// and always while the queue is empty.
 //
-// It is charged what reservations have turned out to cost, and corrected when the real cost is known. Pure; time in
-// the queue is counted in whole microseconds.
+// The pacer is charged what reservations have turned out to cost, and corrected when the real cost is known. Pure:
+// queued time is counted in whole microseconds.
 
-/** What goes within this time is counted as sent at once. */
+/** Calls within this time count as sent at once, in milliseconds. */
 export const atOnceMs = 2_000;
 
-/** What the pacer follows. */
+/** The part of a quota that the pacer follows. */
 export interface Paced {
   readonly isPaced: boolean;
-  /** How long it takes to work off `effectiveLimit`. */
+  /** Time to work off `effectiveLimit`, in milliseconds. */
   readonly spanMs: number;
   readonly effectiveLimit: number;
   readonly config: { readonly limit: number };
   readonly learning: { readonly burst: number };
 }
 
-/** The trace of one charge. */
+/** The trace of one charge, needed to correct it. */
 export interface PacedCharge {
-  /** What the queue holds for it, and where in the queue the charge ends. */
+  /** Microseconds that the charge occupies in the queue, and where in the queue it ends. */
   time: number;
   readonly end: number;
   readonly refundsBefore: number;
 }
 
-/** The ratio of settled to reserved cost is counted in these fractions and follows with this inertia. */
+/** The ratio of settled to reserved cost is counted in these fractions and adapts with this inertia. */
 const ratioUnit = 100_000;
 const ratioInertia = 16;
 
 export class Pacer {
   readonly #quota: Paced;
-  /** When, in microseconds, everything charged so far will have been worked off. */
+  /** When everything charged so far will have been worked off, in microseconds. */
   #busyUntil = Number.NEGATIVE_INFINITY;
   #refunds = 0;
   #ratio = ratioUnit;
-  /** Since when the queue has not been empty. */
+  /** Since when the queue has not been empty, in milliseconds. */
   #busySince = Number.NEGATIVE_INFINITY;
-  /** When the whole burst had been used at once, last. */
+  /** When the whole burst was last used at once, in milliseconds. */
   burstUsedAt = Number.NEGATIVE_INFINITY;
 
   constructor(quota: Paced) {
@@ -47,13 +47,13 @@ export class Pacer {
 
   /** Learns what a reservation turned out to cost. */
   observe(reserved: number, cost: number): void {
-    // A call that was refused cost nothing, which says nothing about those that are not.
+    // A refused call costs nothing, which says nothing about calls that are not refused.
     if (reserved <= 0 || cost <= 0) return;
     const sample = Math.floor((Math.min(cost, 8 * reserved) * ratioUnit) / reserved);
     this.#ratio = Math.max(1, this.#ratio + Math.floor((sample - this.#ratio) / ratioInertia));
   }
 
-  /** What reservations of this sum are expected to cost. */
+  /** Returns what reservations of this sum are expected to cost. */
   expected(reserved: number): number {
     return Math.ceil((reserved * this.#ratio) / ratioUnit);
   }
@@ -62,13 +62,13 @@ export class Pacer {
     return !this.#quota.isPaced || this.#admits(cost, now, this.#busyUntil);
   }
 
-  /** Whether a cost would be admitted at that time if another one were charged now. */
+  /** Whether `cost` would be admitted at `at` if `other` were charged now. */
   admitsAfter(other: number, now: number, cost: number, at: number): boolean {
     if (!this.#quota.isPaced) return true;
     return this.#admits(cost, at, Math.max(this.#busyUntil, now * 1000) + this.#timeOf(other));
   }
 
-  /** When the cost is admitted if, from now on, nothing but so much is charged before it. */
+  /** Returns when the cost is admitted if nothing but `ahead` is charged before it. */
   earliest(cost: number, now: number, ahead = 0): number {
     if (!this.#quota.isPaced) return now;
     const busyUntil = ahead === 0 ? this.#busyUntil : Math.max(this.#busyUntil, now * 1000) + this.#timeOf(ahead);
@@ -77,7 +77,7 @@ export class Pacer {
     return Math.max(now, Math.ceil(at / 1000));
   }
 
-  /** When two costs are admitted one right after the other; infinite if together they exceed the burst. */
+  /** Returns when two costs are admitted one right after the other; infinite if together they exceed the burst. */
   bothFitAt(a: number, b: number, now: number): number {
     if (!this.#quota.isPaced) return now;
     const time = this.#timeOf(a) + this.#timeOf(b);
@@ -95,8 +95,9 @@ export class Pacer {
   }
 
   /**
-   * Corrects a charge to its real cost. More is always debited. Less is credited only for the part of the charge that
-   * has not been worked off yet: time that went by while the pacer was idle has been credited once already.
+   * Corrects a charge to its real cost. A higher cost is always debited in full. A lower cost is credited only for the
+   * part of the charge that is not worked off yet. Time that passed while the pacer was idle has already been credited
+   * once.
    */
   correct(charge: PacedCharge, cost: number, now: number): void {
     const real = this.#realTimeOf(cost);
@@ -112,7 +113,7 @@ export class Pacer {
     this.#refunds += refund;
   }
 
-  /** What is admitted after that time starts without a burst. */
+  /** Admits what comes after `time` without a burst. */
   restUntil(time: number): void {
     this.#busyUntil = Math.max(this.#busyUntil, time * 1000 + this.#tolerance);
   }
@@ -122,7 +123,7 @@ export class Pacer {
     return backlog <= 0 || backlog + this.#timeOf(cost) <= this.#tolerance;
   }
 
-  /** For how long a reservation is expected to occupy the queue. */
+  /** Returns how long a reservation is expected to occupy the queue, in microseconds. */
   #timeOf(reserved: number): number {
     return this.#realTimeOf(this.expected(reserved));
   }
@@ -132,8 +133,8 @@ export class Pacer {
   }
 
   /**
-   * The burst, as time; what is learned narrows it in proportion. A millisecond more, because the time of every charge
-   * is rounded up: six charges of a sixth of the burst are to fit.
+   * Returns the burst as microseconds; a learned burst narrows it in proportion. A millisecond is added because the
+   * time of every charge is rounded up: six charges of a sixth of the burst must fit.
    */
   get #tolerance(): number {
     const { config, learning, spanMs } = this.#quota;

@@ -1,5 +1,5 @@
-// What an operator has paused: models, deployments, and tenants (in one environment or in all). Nothing of it is granted
-// until it is resumed; what runs goes on.
+// The models, deployments and tenants (in one environment or in all) that an operator paused. The scheduler grants none
+// of their jobs until they are resumed. Running calls continue.
 import type { PauseTarget } from "./scheduler.ts";
 
 export class Pauses {
@@ -10,7 +10,7 @@ export class Pauses {
     else this.#keys.delete(pauseKey(target));
   }
 
-  /** In the order of their keys, so that every implementation answers alike. */
+  /** Returns the targets sorted by key, so that every implementation returns the same order. */
   list(): PauseTarget[] {
     return [...this.#keys].sort().map(pauseTarget);
   }
@@ -19,13 +19,16 @@ export class Pauses {
     return this.#keys.size > 0 && this.#keys.has(pauseKey(target));
   }
 
-  /** Why the jobs of an owner are paused; undefined if they are not. */
+  /** Returns the pause that applies to the jobs of an owner, or undefined if there is none. */
   ofOwner({ tenant, environment }: { tenant: string; environment: string }): PauseTarget | undefined {
     return [{ tenant }, { tenant, environment }].find((target) => this.has(target));
   }
 }
 
-/** Names of environments have no line breaks, those of tenants may: so they stand last. */
+/**
+ * Returns the key of a target. A tenant comes last, because its name may contain line breaks; names of environments may
+ * not.
+ */
 export function pauseKey(target: PauseTarget): string {
   if ("model" in target) return `model\n${target.model}`;
   if ("deployment" in target) return `deployment\n${target.deployment}`;

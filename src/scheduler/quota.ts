@@ -1,15 +1,15 @@
-// One quota: an exact log of what was charged within its window and, beside it, a pacer.
+// One quota: an exact log of what was charged within its window, and a pacer. A charge needs both to admit it.
 //
-// Nobody knows whether the other side counts in fixed windows, in a sliding log or in a token bucket. Simulated with
-// 300 ms of jitter, a sliding log over window + guard is never throttled by the first two, but is throttled 83 % of the
-// time by a bucket that holds a sixth of the limit; together with a pacer (GCRA) that spreads what exceeds a tenth of
-// the limit, it is never throttled by any of them and still uses 99 %. So both are kept, and both must admit.
+// A provider may count in fixed windows, in a sliding log or in a token bucket, and does not say which. Both parts are
+// kept because of a simulation with 300 ms of jitter. A sliding log over window + guard was never throttled by fixed
+// windows or a log. A bucket that holds a sixth of the limit throttled it 83 % of the time. With a pacer (GCRA) that
+// spreads what exceeds a tenth of the limit, none of the three throttled it, and it still used 99 %.
 //
-// The log is charged what the provider reserves; the pacer what such charges have turned out to cost, because the
-// provider gives the rest back (a pacer charged with reservations wasted 17 % of a quota of 100,000 tokens).
+// The log is charged what the provider reserves. The pacer is charged what such reservations turned out to cost,
+// because the provider gives the rest back. A pacer charged with reservations wasted 17 % of a quota of 100,000 tokens.
 //
-// Pure: time is an argument, in whole milliseconds, and never goes backwards. All arithmetic is on integers below
-// 2^53, so that an implementation in another language gives the same answers.
+// Pure: time is an argument, in whole milliseconds, and never goes backwards. All arithmetic is on integers below 2^53,
+// so that an implementation in another language gives the same answers.
 
 import { Learning, type Seen } from "./learning.ts";
 import { atOnceMs, type PacedCharge, Pacer } from "./pacer.ts";
@@ -18,7 +18,7 @@ import type { QuotaConfig } from "./scheduler-configuration.ts";
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
-/** Charges of a day's quota are kept in slots of this length: 288 entries however many calls. */
+/** Slot length of a daily quota's log, in milliseconds: 288 entries however many calls. */
 const daySlotMs = 5 * minuteMs;
 
 export function windowMs(config: { per: "minute" | "day" }): number {
@@ -28,25 +28,25 @@ export function windowMs(config: { per: "minute" | "day" }): number {
 interface LogEntry {
   at: number;
   cost: number;
-  /** No longer in the log: editing it changes nothing. */
+  /** Whether the entry has left the log. Editing it then changes nothing. */
   aged: boolean;
 }
 
-/** The trace of one charge, to be given back when it is settled. */
+/** The trace of one charge. Pass it to `settle` or `void`. */
 export interface Charge {
   readonly entry: LogEntry;
-  /** What the log holds for it now. */
+  /** The cost that the log holds for the charge now. */
   cost: number;
-  /** What was reserved at first. */
+  /** The cost that was reserved at first. */
   readonly reserved: number;
   readonly paced: PacedCharge;
 }
 
-/** What a job that waits for its turn has been promised: others may be charged only if it still fits at that time. */
+/** A start that is kept free for a waiting job. Others may be charged only if that job still fits at that time. */
 export interface Booking {
   cost: number;
   at: number;
-  /** Of two booked jobs the one with the lower turn need not give way, or each would wait for the other for ever. */
+  /** Of two booked jobs the one booked first need not give way; otherwise each would wait for the other forever. */
   turn: number;
 }
 
@@ -60,23 +60,25 @@ export class Quota {
   #head = 0;
   #used = 0;
   readonly #pacer = new Pacer(this);
-  /** For a day's quota that the provider resets at an hour: which day it is, and when it ends. */
+  /** For a daily quota that the provider resets at a fixed hour: the current day, and when it ends. */
   #day: number | undefined;
   #dayEndsAt = Number.POSITIVE_INFINITY;
 
-  /** @param guardMs how long after its charge a call may still reach the provider */
+  /** @param guardMs time after its charge within which a call may still reach the provider, in milliseconds */
   constructor(config: QuotaConfig, guardMs: number) {
     this.config = config;
     this.learning = new Learning(config);
     this.#guardMs = guardMs;
   }
 
-  /** After learning; between 1 and the configured limit. */
+  /** The limit after learning; between 1 and the configured limit. */
   get effectiveLimit(): number {
     return this.learning.limit;
   }
 
-  /** How long a charge counts: the window, and the guard, because two calls may be that much closer on arrival. */
+  /**
+   * How long a charge counts, in milliseconds: the window plus the guard, by which two calls may get closer on the way.
+   */
   get spanMs(): number {
     return windowMs(this.config) + this.#guardMs;
   }
@@ -85,7 +87,7 @@ export class Quota {
     return this.config.per === "minute" && this.learning.burst < this.config.limit;
   }
 
-  /** Takes over other numbers. What was learned below the new limit stays. */
+  /** Replaces the quota's configuration. Keeps what was learned below the new limit. */
   reconfigure(config: QuotaConfig, guardMs: number): void {
     this.learning.reconfigure(config);
     if (config.resetHourUtc !== this.config.resetHourUtc) {
@@ -96,38 +98,39 @@ export class Quota {
     this.#guardMs = guardMs;
   }
 
-  /** Charged within the current window: reservations of running calls and what ended ones used. */
+  /** Returns what is charged within the current window: reservations of running calls, and real usage of ended ones. */
   used(now: number): number {
     this.#age(now);
     return this.#used;
   }
 
-  /** Whether the cost can be admitted at all, be it into an empty window. */
+  /** Whether the cost fits into an empty window. */
   everAdmits(cost: number): boolean {
     return cost <= this.config.limit;
   }
 
-  /** Whether the cost may be charged now, without regard to bookings. */
+  /** Whether the cost may be charged now, ignoring bookings. */
   admits(cost: number, now: number): boolean {
     this.#age(now);
     if (now < this.learning.closedUntil || this.parkedUntil(cost, now) !== undefined) return false;
     return this.#logAdmits(cost, this.#used) && this.#pacer.admits(cost, now);
   }
 
-  /** Until when the cost is not tried, because as much was refused alone; see `Learning.parkedUntil`. */
+  /** Returns until when the cost is parked, because as much was refused alone; see `Learning.parkedUntil`. */
   parkedUntil(cost: number, now: number): number | undefined {
     return this.learning.parkedUntil(cost, now);
   }
 
-  /** Whether the cost may be charged now and every booked job that the asking one has to respect still fits then. */
+  /** Whether the cost may be charged now and every booking that has precedence over this job still fits. */
   admitsBeside(cost: number, now: number, jobId: string): boolean {
     return this.admits(cost, now) && this.givesWayUntil(cost, now, jobId) === undefined;
   }
 
   /**
-   * When a cost that is admitted now should ask again, because a charge now would push a booked job out of its time:
-   * when that has started, or when both fit if it is due and waits for something else. Undefined if there is none.
-   * @param jobId the job that asks: its own booking and later ones do not count
+   * Returns when a job that is admitted now should try again, because a charge now would delay a booked job. That is
+   * when the booked job has started. If the booked job is due but waits for something else, it is when both fit.
+   * Undefined if no booking is in the way.
+   * @param jobId the job that wants to be charged; its own booking and later ones do not count
    */
   givesWayUntil(cost: number, now: number, jobId: string): number | undefined {
     const turn = this.bookings.get(jobId)?.turn ?? Number.POSITIVE_INFINITY;
@@ -143,7 +146,7 @@ export class Quota {
     return until;
   }
 
-  /** The earliest time at which the cost would be admitted if nothing else were charged until then. */
+  /** Returns the earliest time at which the cost would be admitted if nothing else were charged until then. */
   earliest(cost: number, now: number): number {
     this.#age(now);
     return Math.max(
@@ -156,8 +159,8 @@ export class Quota {
   }
 
   /**
-   * When the cost will be admitted if the quota is used to the full and so much goes before it: an estimate, never before
-   * what is charged already lets it through.
+   * Estimates when the cost will be admitted if the quota is fully used and `ahead` goes before it. Never earlier than
+   * what is already charged allows.
    */
   freeAfter(ahead: number, cost: number, now: number): number {
     this.#age(now);
@@ -174,14 +177,14 @@ export class Quota {
     return Math.max(at + wholeWindows * (this.spanMs + 1), this.#pacer.earliest(cost, now, ahead));
   }
 
-  /** When the oldest charge ages out; undefined if there is none. */
+  /** Returns when the oldest charge ages out, or undefined if there is none. */
   nextFree(now: number): number | undefined {
     this.#age(now);
     const oldest = this.#log[this.#head];
     return oldest && this.#expiry(oldest);
   }
 
-  /** Charges, whether admitted or not (the caller has asked). */
+  /** Charges the cost without checking whether it is admitted; the caller has checked. */
   charge(cost: number, now: number): Charge {
     this.#age(now);
     const entry = this.#append(cost, now);
@@ -189,19 +192,19 @@ export class Quota {
     return { entry, cost, reserved: cost, paced: this.#pacer.charge(cost, now) };
   }
 
-  /** Replaces what was reserved by what was used. It may be called again with a better number. */
+  /** Replaces a reservation by real usage. May be called again with a better number. */
   settle(charge: Charge, cost: number, now: number): void {
     this.#pacer.observe(charge.reserved, cost);
     this.#edit(charge, cost, now);
   }
 
-  /** Takes a charge back: nothing was sent. The entry stays in the log with no cost. */
+  /** Cancels a charge because nothing was sent. The entry stays in the log at no cost. */
   void(charge: Charge, now: number): void {
     this.#edit(charge, 0, now);
   }
 
   /**
-   * The provider says that this quota is exceeded. The charge of the refused call must have been edited before.
+   * Records that the provider says this quota is exceeded. The charge of the refused call must have been edited before.
    * @param refused what that call had reserved
    * @param isNews see `Seen`
    */
@@ -210,29 +213,29 @@ export class Quota {
     this.#pacer.restUntil(this.learning.closedUntil);
   }
 
-  /** A call was admitted by the provider. */
+  /** Records that the provider admitted a call. */
   succeeded(now: number): void {
     this.learning.succeeded(() => this.used(now), this.#pacer.burstUsedAt, now, this.spanMs);
   }
 
-  /** Nothing is admitted before that time. */
+  /** Admits nothing before `until`. */
   park(until: number): void {
     this.learning.park(until);
   }
 
-  /** What was learned elsewhere or before a restart. */
+  /** Restores what was learned in another process or before a restart. */
   learn(learned: LearnedLimit, now: number): void {
     this.learning.learn(learned, now);
   }
 
-  /** Forgets what was learned. */
+  /** Resets what was learned. */
   resetLearnedLimits(): void {
     this.learning = new Learning(this.config);
   }
 
   /**
-   * Tells a quota that the provider resets at an hour which day it is. A new day begins with nothing used. To be called
-   * before every charge. A system clock that steps back across the hour and over it again ends the day once.
+   * Sets the current day of a quota that the provider resets at a fixed hour. A new day begins with nothing used. Call
+   * it before every charge. A system clock that steps back across the hour and over it again ends the day once.
    */
   rollDay(day: number, endsAt: number): void {
     if (this.#day !== undefined && day > this.#day) {
@@ -246,7 +249,7 @@ export class Quota {
   }
   #seen(now: number): Pick<Seen, "used" | "atOnce"> {
     this.#age(now);
-    // What was charged before then will be gone by that time.
+    // Charges made before then will have aged out by that time.
     return { used: this.#used, atOnce: this.#aliveAt(now - atOnceMs + this.spanMs) };
   }
 
@@ -260,7 +263,7 @@ export class Quota {
     return Math.min(at + this.spanMs + 1, this.#dayEndsAt);
   }
 
-  /** All charges of a day's slot count as if made at its end. */
+  /** Returns the time at which a charge counts: for daily quotas, the end of its slot. */
   #slotOf(now: number): number {
     if (this.config.per === "minute") return now;
     return now - (((now % daySlotMs) + daySlotMs) % daySlotMs) + daySlotMs - 1;
@@ -309,7 +312,7 @@ export class Quota {
     this.#pacer.correct(charge.paced, cost, now);
   }
 
-  /** An empty window admits one job up to the configured limit, so that a learned limit can never block for ever. */
+  /** An empty window admits one job up to the configured limit, so that a learned limit can never block it forever. */
   #logAdmits(cost: number, used: number): boolean {
     return used + cost <= this.effectiveLimit || (used <= 0 && cost <= this.config.limit);
   }
@@ -325,13 +328,13 @@ export class Quota {
     return Number.POSITIVE_INFINITY;
   }
 
-  /** When two costs fit at once; infinite if time alone does not bring that. */
+  /** Returns when two costs fit at once; infinite if waiting alone does not make them fit. */
   #bothFitAt(a: number, b: number, now: number): number {
     const at = Math.max(this.#earliestByLog(a + b, now), this.#pacer.bothFitAt(a, b, now));
     return at > now ? at : Number.POSITIVE_INFINITY;
   }
 
-  /** What of today's charges will still count at a later time. */
+  /** Returns how much of the present charges will still count at a later time. */
   #aliveAt(time: number): number {
     let used = this.#used;
     for (let i = this.#head; i < this.#log.length; i++) {

@@ -1,29 +1,31 @@
-// What the scheduler is told of deployments, quotas and weights.
+// The scheduler's part of the configuration: deployments, quotas and weights.
 import type { Priority } from "../domain/job.ts";
 
 export interface SchedulerConfig {
-  /** Changes when the content does; two processes that disagree say so. */
+  /** Changes when the content does. Two processes with different versions report the difference. */
   version: string;
   deployments: DeploymentConfig[];
-  /** By name. Two deployments that name the same quota share it. */
+  /** Matched by name. Two deployments that name the same quota share it. */
   quotas: QuotaConfig[];
-  /** By alias. */
+  /** Deployments of each model, by alias. */
   models: Record<string, { deployments: string[]; choice: "headroom" | "order" }>;
-  /** Weights of the fair shares at each level; a name that is missing has weight 1. */
+  /** Weights of the fair shares at each level. A name that is missing has weight 1. */
   weights: {
     environments: Record<string, number>;
     priorities: Record<Priority, number>;
     tenants: Record<string, number>;
   };
-  /** How long a lease lasts without renewal. */
+  /** Time until an unrenewed lease expires, in milliseconds. */
   leaseMs: number;
-  /** How long after the charge a call may leave. */
+  /** Time after the charge within which a call may be sent, in milliseconds. */
   sendWithinMs: number;
-  /** How much longer a call may take to reach the provider. A charge counts for the window + sendWithinMs + this. */
+  /**
+   * Extra time for a call to reach the provider, in milliseconds. A charge counts for the window + sendWithinMs + this.
+   */
   networkJitterMs: number;
   /**
-   * How long after a change of the configuration a job waits that no deployment can ever serve, in milliseconds, before it
-   * is impossible: the next change may bring its model or its quota back. Default 0.
+   * Time that a job no deployment can ever serve waits after a configuration change, in milliseconds. Then it is
+   * impossible. The next change may bring its model or its quota back. Default 0.
    */
   missingModelWaitMs?: number;
 }
@@ -31,15 +33,15 @@ export interface SchedulerConfig {
 export interface DeploymentConfig {
   id: string;
   region: string;
-  /** Calls at a time, over all processes. */
+  /** Maximum number of simultaneous calls, over all processes. */
   maxConcurrency: number;
-  /** Names of quotas. */
+  /** Names of the quotas that limit this deployment. */
   quotas: string[];
-  /** How many quota tokens one output token costs when a call is settled; 1 for most models. */
+  /** Quota tokens that one output token costs when a call is settled; 1 for most models. */
   outputBurndown: number;
   /**
-   * Deployments of the same pool share the provider's tokens per day, configured or not: when one of them hears that
-   * they are used up, all are parked. Default: the region.
+   * Deployments of the same pool share the provider's tokens per day, configured or not. When the provider tells one of
+   * them that they are used up, all are parked. Default: the region.
    */
   dailyPool?: string;
 }
@@ -50,13 +52,13 @@ export interface QuotaConfig {
   name: string;
   unit: QuotaUnit;
   per: "minute" | "day";
-  /** The ceiling of trust: learning never goes above it. */
+  /** The configured limit per window, in `unit`. Learning never goes above it. */
   limit: number;
   /**
-   * How much may be charged at one instant; what exceeds it is spread evenly over the window. Equal to `limit`: no
-   * spreading. Ignored for quotas per day.
+   * Most that may be charged at one instant, in `unit`. The rest is spread evenly over the window. A burst equal to
+   * `limit` turns spreading off. Ignored for quotas per day.
    */
   burst: number;
-  /** For quotas per day: the UTC hour at which the provider resets it; absent means the last 24 hours, rolling. */
+  /** For quotas per day: the UTC hour at which the provider resets the quota. Default: the last 24 hours, rolling. */
   resetHourUtc?: number;
 }

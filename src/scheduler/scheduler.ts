@@ -1,116 +1,124 @@
-// The port to the heart: which job goes next, where, and when.
+// The scheduler's port: decides which job runs next, on which deployment, and when.
+// A scheduler is an index of the store that can be rebuilt at any time.
 //
-// A scheduler is an index of the store that can be rebuilt at any time. It holds ids, costs and quota usage, never a
-// prompt. Dispatcher a job and charging its quotas is one atomic step. All times at this port are durations in
-// milliseconds: callers and scheduler need not agree on a clock. Every operation may be repeated when its reply was
-// lost: jobs by their id, grants by their token, acquire and recharge by an operation id.
-// Held to its word by test/scheduler/conformance.ts, which every adapter runs.
+// It holds ids, costs and quota usage, never a prompt. Dispatching a job and charging its quotas is one atomic step.
+// All times at this port are durations in milliseconds, so callers and scheduler need not agree on a clock.
+//
+// A caller that lost a reply may repeat any operation. Jobs are matched by id, grants by token, acquire and recharge by
+// an operation id. Every adapter runs the conformance suite in test/scheduler/conformance.ts.
 import type { JobId } from "../domain/ids.ts";
 import type { Priority } from "../domain/job.ts";
 import type { TokenCount } from "../domain/tokens.ts";
 import type { QuotaUnit, SchedulerConfig } from "./scheduler-configuration.ts";
 
 export interface Scheduler {
-  /** Takes over a configuration. Jobs, leases, usage and learned limits stay; quotas are matched by name. */
+  /** Replaces the configuration. Jobs, leases, usage and learned limits stay; quotas are matched by name. */
   configure(config: SchedulerConfig): Promise<void>;
 
   /**
-   * Sets weights of tenants over those of the configuration, whichever that is from now on. They stand in place of all
-   * that were set before; who is not among them has the configuration's weight again. A Redis that lost everything has
-   * lost them as well, so they are to be set again now and then.
+   * Sets weights of tenants that override those of the present and every later configuration. Each call replaces all
+   * weights of earlier calls; a tenant that is missing gets the configuration's weight again. A Redis that lost its
+   * data has lost these weights too, so set them again regularly.
    */
   setTenantWeights(tenants: Record<string, number>): Promise<void>;
 
-  /** Puts jobs into the queue. A job that is waiting or running already is left as it is. */
+  /** Adds jobs to the queue. Ignores a job that is already waiting or running. */
   enqueue(entries: readonly QueueEntry[]): Promise<void>;
 
   /**
-   * Takes up to `max` jobs that may be called now. In one step per job: pick it by fair shares, find a deployment all of
-   * whose quotas admit its cost, take it from the queue, charge, lease. Nothing is charged unless a job is taken.
+   * Dispatches up to `max` jobs that may run now.
+   * Each job is one step: pick it by fair shares, find a deployment whose quotas all admit its cost, dequeue it, charge
+   * it, lease it. Nothing is charged unless a job is granted.
    */
   acquire(request: AcquireRequest): Promise<AcquireResult>;
 
   /**
-   * A worker that comes too late to send (`sendWithinMs` has passed) moves its charge to now, if the quotas admit that
-   * now; otherwise the charge is taken back and the worker has to settle the grant.
+   * Moves a grant's charge to now. A worker calls this when `sendWithinMs` has passed before it sent the call. If the
+   * quotas do not admit the cost now, the charge is released and the worker must settle the grant.
    */
   recharge(request: { operation: string; jobId: JobId; grant: string }): Promise<RechargeResult>;
 
   /**
-   * Prolongs leases by a full lease period. The answers are in the order of the argument. A lease that has expired comes
-   * back if its job still waits: no other worker has been granted it, so the call that runs is the only one. While
-   * admission is closed no lease is called lost, because nobody knows yet which there are.
+   * Extends leases by a full lease period and answers in the order of the argument.
+   * An expired lease is revived if its job still waits: no other worker has the job, so the running call is the only
+   * one. While admission is closed no lease is reported lost, because the set of leases is not yet known.
    */
   renew(leases: readonly { jobId: JobId; grant: string }[]): Promise<("renewed" | "lost")[]>;
 
   /**
-   * Ends grants: what becomes of the job, what of the charge, and what was seen of the deployment. Answers `lost` for a
-   * grant that had expired or been replaced: then a requeue is ignored, but charge and signal still count, and
-   * `ended` still takes the job out, because an answer that was paid for is an answer. Answers `rejected` if the
-   * refusals of the job turn out to be its own fault (see suspicion.ts): it is out of the queue, and the caller fails it.
+   * Ends grants: says what becomes of the job, what was used of the charge, and what the call showed about its
+   * deployment.
+   * Answers `lost` for a grant that expired or was replaced. Then a requeue is ignored, but charge and signal still
+   * count. `ended` still removes the job, because its answer was paid for.
+   * Answers `rejected` if the job's refusals turn out to be its own fault (see suspicion.ts). The job has then left the
+   * queue, and the caller fails it.
    */
   settle(settlements: readonly Settlement[]): Promise<SettleAnswer[]>;
 
-  /** Takes a job out because it ended by other means (cancelled, expired, found ended). Its lease, if any, is lost. */
+  /** Removes jobs that ended by other means (cancelled, expired, found ended). A lease of such a job is lost. */
   remove(jobIds: readonly JobId[]): Promise<("waiting" | "running" | "absent")[]>;
 
   /**
-   * Waiting jobs near the heads of their queues whose cost is still an estimate, for somebody to count exactly.
-   * `models` are the entry's: how many tokens a text has depends on who reads it.
+   * Returns waiting jobs near the heads of their queues whose cost is still an estimate, so that the caller can count
+   * their tokens. `models` are the entry's, because the number of tokens in a text depends on the model.
    */
   listUncounted(limit: number): Promise<{ jobId: JobId; environment: string; models: readonly string[] }[]>;
 
-  /** Replaces the estimate of waiting jobs by an exact count. Other jobs are left as they are. */
+  /** Replaces the estimated tokens of waiting jobs by an exact count. Ignores other jobs. */
   setTokenCounts(counts: readonly { jobId: JobId; tokens: TokenCount }[]): Promise<void>;
 
-  /** Where a job stands. From a snapshot made at most once a second, so that asking costs the queue nothing. */
+  /**
+   * Returns a job's queue position and what it waits for. Uses a snapshot that is at most a second old, so that calls
+   * do not slow the queue.
+   */
   explain(jobId: JobId): Promise<Explanation>;
 
   /**
-   * Where a job would stand if it were added now, and so many more that cost the same right before it. Nothing is added.
+   * Returns the position that a job would get if it were enqueued now, behind `more` jobs of the same cost. Adds
+   * nothing.
    * @param more a whole number; default 0
    */
   estimatePosition(entry: QueueEntry, more?: number): Promise<Explanation>;
 
   /**
-   * Gives a job that waits another priority or delay, those of the entry, with its count of tokens as it is; its place is
-   * the one that it would have if it had been added so. A job that is not known is added. One that runs is left as it is.
+   * Gives a waiting job the priority and delay of `entry`, and the position it would have had with them from the start.
+   * Keeps its token count. Adds a job that is not known and leaves a running one as it is.
    */
   update(entry: QueueEntry): Promise<"waiting" | "running">;
 
-  /** Deployments, quotas in use, learned limits, depths. */
+  /** Returns deployments, quota usage, learned limits and queue depths. */
   snapshot(): Promise<SchedulerSnapshot>;
 
-  /** Forgets what was learned about a quota (or all): its effective limit is the configured one again. */
+  /** Resets what was learned about one quota, or about all: the effective limit is the configured one again. */
   resetLearnedLimits(quota?: string): Promise<void>;
 
-  /** Puts a deployment that was taken out of service, cools down or is parked back at once, and opens its quotas. */
+  /** Returns a deployment to service at once if it is out of service, cooling down or parked, and opens its quotas. */
   reinstate(deployment: string): Promise<void>;
 
   /**
-   * Grants nothing of it any more until it is resumed; what runs goes on. Pausing what is paused changes nothing. It
-   * holds through a rebuild; to outlive an emptied scheduler it is given back by `restore`.
+   * Stops granting jobs of a model, deployment or tenant until it is resumed. Running calls continue; pausing twice
+   * changes nothing. A pause survives a rebuild. To survive an emptied scheduler it must be passed to `restore`.
    */
   pause(target: PauseTarget): Promise<void>;
   resume(target: PauseTarget): Promise<void>;
 
   /**
-   * Starts a rebuild: admission closes (acquire grants nothing) and everything known is dropped. Leases come back by
-   * `restore`. Answers undefined if another process is rebuilding; one that was not heard of for a lease period has
-   * given up.
+   * Starts a rebuild: closes admission, so acquire grants nothing, and drops everything known. `restore` brings leases
+   * back. Returns undefined while another process is rebuilding. That process loses the rebuild when it has restored
+   * nothing for a lease period.
    */
   beginRebuild(): Promise<RebuildTicket | undefined>;
-  /** Adds usage, learned limits and waiting jobs to what is being rebuilt. May be called many times. */
+  /** Adds usage, learned limits and waiting jobs to the rebuild. May be called any number of times. */
   restore(ticket: RebuildTicket, part: RestorePart): Promise<void>;
-  /** Opens admission. */
+  /** Ends the rebuild and opens admission. */
   finishRebuild(ticket: RebuildTicket): Promise<void>;
 
-  /** Calls the listener when acquire may have something new to give. Returns the function that ends it. */
+  /** Calls the listener when acquire may have something new to grant. Returns a function that removes the listener. */
   onWork(listener: () => void): () => void;
 
   /**
-   * Calls the listener when a deployment stops serving or serves again: in the process whose operation brought that
-   * about, once for each change. Returns the function that ends it.
+   * Calls the listener once for each time a deployment leaves service or returns to it. Only the process whose
+   * operation caused the change is notified. Returns a function that removes the listener.
    */
   onDeploymentChange(listener: (change: DeploymentChange) => void): () => void;
 
@@ -124,26 +132,29 @@ export interface QueueEntry {
   environment: string;
   tenant: string;
   priority: Priority;
-  /** Aliases: the job's own, then its fallbacks in order (used only when no deployment of those before is in service). */
+  /**
+   * Aliases: the job's own, then its fallbacks in order. A fallback is used only if no deployment of the earlier
+   * aliases is in service.
+   */
   models: string[];
-  /** Regions that may serve it; absent means any. */
+  /** Regions that may serve the job. Default: any. */
   regions?: string[];
   /** Input tokens (estimated or counted) and max_tokens. */
   tokens: TokenCount;
   /** Whether `tokens` was counted exactly. */
   exact: boolean;
-  /** Place in the flow: by (order, jobId). The time of submission. */
+  /** Sorts the jobs of a flow, with `jobId` to break ties. It is the time of submission. */
   order: number;
-  /** Not to be granted for so long. */
+  /** Time before the job may be granted. Default: 0. */
   delayMs?: number;
 }
 
 export interface AcquireRequest {
-  /** Unique per call; a repeated call gets the same grants. */
+  /** Unique per call. A repeated call returns the same grants. */
   operation: string;
   worker: string;
   max: number;
-  /** Only jobs of these environments, only on these deployments; absent means all. */
+  /** Grants only jobs of these environments, only on these deployments. Default: all. */
   environments?: readonly string[];
   deployments?: readonly string[];
 }
@@ -151,13 +162,19 @@ export interface AcquireRequest {
 export interface AcquireResult {
   grants: Grant[];
   /**
-   * Jobs taken out because no quota of their own model can ever admit them (the configuration was lowered, or the model
-   * is gone), and none did for `missingModelWaitMs`. The caller fails them. Some hundreds at a time.
+   * Jobs that were removed because no quota of their own model can ever admit them, and none did for
+   * `missingModelWaitMs`. Either the configured limits were lowered or the model was removed. The caller fails these
+   * jobs. One call returns at most a few hundred.
    */
   impossible: { jobId: JobId; environment: string; reason: string }[];
-  /** Ask again after this long, or when `onWork` says so; absent if nothing waits. 0 if there may be more right now. */
+  /**
+   * Time after which to call again, unless `onWork` fires first. 0 if there may be more right now; absent if nothing
+   * waits.
+   */
   retryInMs?: number;
-  /** Admission is closed: a rebuild is needed (`rebuild`) or under way (`rebuilding`). */
+  /**
+   * Why admission is closed: a rebuild is needed (`rebuild`) or in progress (`rebuilding`). Absent while it is open.
+   */
   closed?: "rebuild" | "rebuilding";
 }
 
@@ -165,37 +182,37 @@ export interface AcquireResult {
 export interface Grant {
   jobId: JobId;
   environment: string;
-  /** The fence: unguessable, new for every grant. */
+  /** The fencing token: unguessable, and new for every grant. */
   grant: string;
   deployment: string;
   /** The alias that the deployment serves: the job's own or a fallback. */
   model: string;
-  /** What was charged. */
+  /** The tokens that were charged. */
   reserved: TokenCount;
-  /** The call must leave within this time of when `acquire` was called, or be recharged. */
+  /** Time from the call of `acquire` within which the worker must send the call or recharge. */
   sendWithinMs: number;
-  /** The lease ends after this long unless renewed. */
+  /** Time after which the lease ends unless it is renewed. */
   leaseMs: number;
-  /** How often the job has been granted, this time included (since the last rebuild). */
+  /** How many times the job was granted since the last rebuild, this grant included. */
   grants: number;
 }
 
 export type RechargeResult =
   | { status: "recharged"; sendWithinMs: number }
   /**
-   * The quotas do not admit it now: the charge is taken back. The lease stays until it is settled, so that nobody else
-   * begins the job before it is on record that this attempt was not sent.
+   * The quotas do not admit the cost now, so the charge is released. The lease stays until it is settled, so that no
+   * other worker starts the job before the store records that this attempt was not sent.
    */
   | { status: "refused" }
-  /** The lease is no longer ours. */
+  /** The lease no longer belongs to the caller. */
   | { status: "lost" };
 
 export interface Settlement {
   jobId: JobId;
   grant: string;
-  /** `ended`: the outcome is stored. Otherwise back to its own place, ready after a delay. */
+  /** `ended` if the outcome is stored. Otherwise the job is requeued in its own position, ready after a delay. */
   job: "ended" | { requeueAfterMs: number };
-  /** Real usage; or `keep` the reservation because usage is unknown; or `void` it because nothing was sent. */
+  /** Real usage. `keep` keeps the reservation because usage is unknown; `void` cancels it because nothing was sent. */
   charge: { input: number; output: number; cacheWrite?: number } | "keep" | "void";
   signal: DeploymentSignal;
 }
@@ -205,19 +222,24 @@ export type SettleAnswer = "settled" | "lost" | "rejected";
 /** What a call showed about its deployment. */
 export type DeploymentSignal =
   | { kind: "ok" }
-  /** Nothing new (aborted, not sent, the request's own fault). */
+  /** Nothing new: the call was aborted, was not sent, or failed by the request's own fault. */
   | { kind: "none" }
   /**
-   * Our quota: its limit or its burst is learned; without a kind, of the fullest. `tokens_per_day` parks every
-   * deployment that shares a quota per day with this one, or its daily pool if it has none: 15 minutes at first, doubled
-   * up to an hour while it goes on.
+   * A quota of ours was exceeded: its limit or its burst is learned. `unknown` means the fullest quota.
+   * `tokens_per_day` parks every deployment that shares a quota per day with this one, or its daily pool if it has
+   * none. The park lasts 15 minutes at first, doubled up to an hour while throttling continues.
    */
   | { kind: "throttled"; throttle: "requests" | "tokens" | "tokens_per_day" | "unknown"; retryAfterMs?: number }
-  /** The provider's capacity: the deployment cools down, exponentially. */
+  /** The provider lacks capacity: the deployment cools down, with exponential backoff. */
   | { kind: "capacity"; reason?: string; retryAfterMs?: number }
-  /** It cannot work: out of service until reinstated, reconfigured, or tried again after some minutes. */
+  /**
+   * The deployment cannot work. It is out of service until it is reinstated or reconfigured, or tried again after five
+   * minutes.
+   */
   | { kind: "misconfigured"; reason: string }
-  /** Refused, and the words do not tell whether by the job's or the deployment's fault: other jobs show it. */
+  /**
+   * The provider refused and did not say whether the job or the deployment is at fault. Other jobs show which it is.
+   */
   | { kind: "refused"; reason: string };
 
 // ---------------------------------------------------------------- what it says about itself
@@ -227,33 +249,36 @@ export type Explanation =
   | { state: "running"; deployment: string }
   | {
       state: "waiting";
-      /** 1: next among all the jobs it competes with. An estimate from the fair shares. */
+      /** Estimated from the fair shares among all the jobs it competes with; 1 is next. */
       position: number;
       waitingOn: WaitingOn;
-      /** Expected start, from now; absent if nothing can be said (out of service). */
+      /** Expected time until the start. Absent if it cannot be estimated (out of service). */
       startsInMs?: number;
     };
 
 export type WaitingOn =
-  /** It may start at any moment. */
+  /** The job may start at any moment. */
   | { kind: "turn" }
   | { kind: "quota"; deployment: string; quota: string }
   | { kind: "concurrency"; deployment: string }
   | { kind: "cool_down"; deployment: string; reason: string }
   | { kind: "out_of_service"; deployment: string; reason: string }
-  /** A deployment refused it; it is called again in a while, and fails if that deployment serves others meanwhile. */
+  /** A deployment refused the job. It is called again later, and fails if that deployment serves others meanwhile. */
   | { kind: "refused"; deployment: string; reason: string }
-  /** No deployment of the configuration can ever serve it. It waits for another configuration, and fails in the end. */
+  /** No configured deployment can ever serve the job. It waits for a new configuration and fails in the end. */
   | { kind: "configuration"; reason: string }
-  /** Others are due before it. */
+  /** Other jobs are due first. */
   | { kind: "fairness" }
-  /** An operator has paused it. */
+  /** An operator paused it. */
   | { kind: "paused"; target: PauseTarget }
-  /** Retry or not_before. */
+  /** It waits for a retry or for `not_before`. */
   | { kind: "delay" }
   | { kind: "rebuild" };
 
-/** Jobs of a model (their own, not a fallback), calls to a deployment, or jobs of a tenant: in one environment, or in all. */
+/**
+ * What an operator can pause: jobs of a model (their own, not a fallback), calls to a deployment, or jobs of a tenant.
+ * A tenant is paused in one environment or in all.
+ */
 export type PauseTarget = { model: string } | { deployment: string } | { tenant: string; environment?: string };
 
 export interface SchedulerSnapshot {
@@ -265,16 +290,18 @@ export interface SchedulerSnapshot {
   depths: { environment: string; priority: Priority; ready: number; delayed: number }[];
   running: number;
   paused: PauseTarget[];
-  /** What the operator should change about the scheduler's server, in sentences without a full stop. Absent if nothing. */
+  /**
+   * What the operator should change about the scheduler's server, as sentences without a full stop. Absent if nothing.
+   */
   advice?: string[];
-  /** Models that jobs wait for and that no deployment serves; by name. */
+  /** Models that jobs wait for and that no deployment serves, sorted by name. */
   missingModels: MissingModel[];
 }
 
 export interface MissingModel {
   model: string;
   jobs: number;
-  /** Until these jobs are impossible. */
+  /** Time until these jobs are impossible. */
   failInMs: number;
 }
 
@@ -284,17 +311,17 @@ export interface DeploymentSnapshot {
   id: string;
   running: number;
   maxConcurrency: number;
-  /** One that was out of service is until a call on trial is answered. */
+  /** A deployment that was out of service stays so until a trial call is answered. */
   state: DeploymentState;
   reason?: string;
-  /** Until it is tried again; 0 while it is. */
+  /** Time until the deployment is tried again; 0 during the trial. */
   forMs?: number;
 }
 
 export interface DeploymentChange {
   deployment: string;
   state: DeploymentState;
-  /** Why it does not serve, or did not until now. */
+  /** Why the deployment does not serve, or did not until now. */
   reason: string;
 }
 
@@ -303,20 +330,23 @@ export interface QuotaSnapshot {
   unit: QuotaUnit;
   per: "minute" | "day";
   configuredLimit: number;
-  /** After learning. */
+  /** The limit after learning. */
   effectiveLimit: number;
   configuredBurst: number;
-  /** After learning: what goes at once if the limit is the configured one, and in proportion if it is lower. */
+  /**
+   * The burst after learning: what may be charged at once at the configured limit, and proportionally less at a lower
+   * one.
+   */
   effectiveBurst: number;
-  /** More is tried than is known to work. */
+  /** Whether the quota is trying more than is known to work. */
   probing: boolean;
-  /** When the provider refused because of it last; absent if it never did. */
+  /** Time since the provider last refused because of this quota. Absent if it never did. */
   throttledAgoMs?: number;
-  /** Nothing is admitted for so long, because the provider refused; absent if it is open. */
+  /** Time for which nothing is admitted, because the provider refused. Absent if the quota is open. */
   closedForMs?: number;
-  /** Charged within the current window: reservations in flight + settled. */
+  /** Charged within the current window: reservations in flight plus settled usage. */
   used: number;
-  /** Until the next charge ages out; absent if none is on record. */
+  /** Time until the next charge ages out. Absent if the window is empty. */
   nextFreeInMs?: number;
 }
 
@@ -328,12 +358,12 @@ export interface RebuildTicket {
 
 export interface RestorePart {
   entries?: readonly QueueEntry[];
-  /** Calls of the last window (and day). */
+  /** Calls of the last window, and of the last day for quotas per day. */
   charges?: readonly RestoredCharge[];
   learned?: readonly LearnedLimit[];
   paused?: readonly PauseTarget[];
   /**
-   * Attempts without a known end: for one lease period they are neither granted again nor queued, so that a worker that
+   * Attempts without a known end. For one lease period they are neither granted again nor queued, so that a worker that
    * is still alive can re-assert its lease first. Their jobs must be among `entries`.
    */
   leases?: readonly { jobId: JobId; grant: string; deployment: string }[];
@@ -341,17 +371,17 @@ export interface RestorePart {
 
 export interface RestoredCharge {
   deployment: string;
-  /** How long ago it was charged. */
+  /** Time since the charge. */
   agoMs: number;
-  /** What it used, or the reservation if that is not known. */
+  /** What the call used, or the reservation if usage is unknown. */
   tokens: TokenCount;
-  /** Whether `tokens` is real usage (burndown applies) or a reservation. */
+  /** Whether `tokens` is real usage, to which the burndown applies, or a reservation. */
   settled: boolean;
-  /** So that a later settlement finds it. */
+  /** The grant's token, by which a later settlement finds the charge. */
   grant: string;
 }
 
-/** As `QuotaSnapshot` shows it. What is absent was not learned. */
+/** A quota's learned limits, as in `QuotaSnapshot`. An absent field was not learned. */
 export interface LearnedLimit {
   quota: string;
   effectiveLimit?: number;

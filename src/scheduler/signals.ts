@@ -1,4 +1,4 @@
-// What is learned of a deployment and its quotas from how a call ended.
+// Applies what the end of a call showed to its deployment and its quotas.
 import type { TokenCount } from "../domain/tokens.ts";
 import { costOn } from "./admission.ts";
 import type { Deployment } from "./deployment.ts";
@@ -6,7 +6,7 @@ import type { Quota } from "./quota.ts";
 import type { DeploymentSignal } from "./scheduler.ts";
 import type { Judgement, Refusal } from "./suspicion.ts";
 
-/** What a signal says of the job that was refused; undefined if it says nothing. */
+/** Returns what a signal says about the refused job, or undefined if it says nothing. */
 export function refusalOf(signal: DeploymentSignal, deployment: Deployment, now: number): Refusal | undefined {
   if (signal.kind === "ok" || signal.kind === "none") return undefined;
   if (signal.kind !== "throttled") return signal;
@@ -16,9 +16,9 @@ export function refusalOf(signal: DeploymentSignal, deployment: Deployment, now:
 }
 
 /**
- * The signal as far as it is believed. If a deployment that refused the job has answered others since, the wait that it
- * asks for is about this job. A quota per minute is closed for a job's first throttle only: it is empty after that. A
- * quota per day is the account's in any case.
+ * Returns the signal without the provider's Retry-After where that concerns only this job.
+ * It does if a deployment that refused the job has answered others since. A quota per minute closes only for a job's
+ * first throttle, because the window is empty after that. A quota per day always belongs to the account.
  */
 function believed(signal: DeploymentSignal, judgement: Judgement | undefined): DeploymentSignal {
   if (!judgement || !("retryAfterMs" in signal)) return signal;
@@ -39,9 +39,10 @@ interface SignalledCall {
 type Throttled = Extract<DeploymentSignal, { kind: "throttled" }>;
 
 /**
- * @param call where and when it was granted
- * @param all deployments, that one among them
- * @param judgement of the job; absent if the signal says nothing of it
+ * Applies a signal to the call's deployment and quotas.
+ * @param call the call, with the time of its grant
+ * @param all all deployments, the call's included
+ * @param judgement the judgement of the job; absent if the signal says nothing about it
  */
 export function applySignal(
   call: SignalledCall,
@@ -81,7 +82,7 @@ export function applySignal(
   }
 }
 
-/** Parks every deployment that shares what is used up, and the quotas themselves: those are known after a restart. */
+/** Parks every deployment that shares the used-up tokens, and the quotas themselves, which survive a restart. */
 function usedUpToday(deployment: Deployment, now: number, all: Iterable<Deployment>, retryAfterMs?: number): void {
   const daily = deployment.quotas.filter(isTokensPerDay);
   const names = daily.map((quota) => quota.config.name).join(", ");
@@ -109,7 +110,7 @@ function throttled(
 ): void {
   const quotas = exceeded(deployment, signal.throttle, now);
   for (const quota of quotas) quota.throttled(now, costOn(quota, deployment, reserved), signal.retryAfterMs, isNews);
-  // A limit that the configuration does not know of: all that can be done is to wait.
+  // The limit is not in the configuration, so all that can be done is to wait.
   if (quotas.length === 0)
     deployment.coolDown(
       now,
@@ -119,7 +120,7 @@ function throttled(
     );
 }
 
-/** The quotas that a throttle speaks of; where it names none, the fullest. */
+/** Returns the quotas that a throttle means; the fullest if it names none. */
 function exceeded(deployment: Deployment, throttle: Throttled["throttle"], now: number): Quota[] {
   const minutely = deployment.quotas.filter((quota) => quota.config.per === "minute");
   if (throttle === "requests") return minutely.filter((quota) => quota.config.unit === "requests");

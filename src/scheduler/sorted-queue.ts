@@ -1,8 +1,8 @@
-// A queue in the order of (order, jobId). Jobs nearly always arrive in order and leave at the front, and what comes
-// back after a throttle belongs at the front: all three are O(1). Anything else is placed by binary search.
-// Removing marks the item; marked items are skipped, and swept out when they are half of what is stored.
+// A queue sorted by (order, jobId). Jobs nearly always arrive in order and leave at the front, and a job that comes
+// back after a throttle belongs at the front. All three are O(1); other positions are found by binary search. `remove`
+// marks an item. Marked items are skipped, and removed when they are half of what is stored.
 
-/** Within so many of the front, making room moves those before the place rather than all behind it. */
+/** Within this distance of the front, an insertion moves the items before it rather than all behind it. */
 const nearFront = 512;
 
 export interface Ordered {
@@ -60,7 +60,7 @@ export class SortedQueue<T extends Ordered> {
     }
   }
 
-  /** Takes out an item that is in the queue. */
+  /** Removes an item that is in the queue. */
   remove(item: T): void {
     this.#removed.add(item);
     if (this.size === 0) {
@@ -74,12 +74,12 @@ export class SortedQueue<T extends Ordered> {
     }
   }
 
-  /** How many items stand before this one; items that were removed but not swept out yet are counted. */
+  /** Returns how many items precede this one. Counts items that were removed but not swept yet. */
   rank(item: T): number {
     return this.#placeOf(item) - this.#head;
   }
 
-  /** The first items, at most `limit` of them. */
+  /** Returns the first items, at most `limit` of them. */
   first(limit: number): T[] {
     const found: T[] = [];
     for (let i = this.#head; i < this.#items.length && found.length < limit; i++) {

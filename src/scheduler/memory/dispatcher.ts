@@ -1,4 +1,5 @@
-// Dispatcher jobs: the next one by fair shares, on a deployment whose quotas admit it, charged and leased in one step.
+// Dispatches jobs: picks the next one by fair shares and a deployment whose quotas admit it, charges and leases it, all
+// in one step.
 import type { JobId } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { decide, fairCostOn } from "../admission.ts";
@@ -10,14 +11,14 @@ import { chargeAll, type Lease, type Leases } from "./leases.ts";
 import type { Entry } from "./queue-items.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 
-/** Heads of one route that are asked in one acquire whether they fit beside what is booked. */
+/** Queue heads of one route that one acquire tries to fit around the route's booking. */
 const headsAsked = 32;
-/** Jobs handed out as impossible in one acquire: a model that is gone may have left a million. */
+/** Impossible jobs that one acquire returns: a model that was removed may have left a million. */
 const impossibleAtOnce = 256;
 
 export class Dispatcher {
   config: SchedulerConfig;
-  /** Before this time a job that no deployment can ever serve waits for another configuration. */
+  /** Before this time a job that no deployment can ever serve waits for a new configuration. */
   impossibleFrom = Number.NEGATIVE_INFINITY;
   readonly #waiting: WaitingRoom;
   readonly #leases: Leases;
@@ -32,7 +33,7 @@ export class Dispatcher {
     this.#newToken = newToken;
   }
 
-  /** Takes up to `max` jobs that may be called now; admission must be open. */
+  /** Grants up to `max` jobs that may run now. Admission must be open. */
   take(request: AcquireRequest, now: number): AcquireResult {
     const result: AcquireResult = { grants: [], impossible: [] };
     this.#waiting.promote(now);
@@ -74,7 +75,7 @@ export class Dispatcher {
       const count = (asked.get(job.route) ?? 0) + 1;
       asked.set(job.route, count);
       if (decision.forAll || count > headsAsked) closed.add(job.route);
-      // The first that does not fit gets a start kept free for it, or smaller ones would pass it for ever.
+      // The first job that does not fit gets a start kept free for it, or smaller jobs would pass it forever.
       else if (!route.booked && decision.on.kind === "quota") this.#waiting.book(job, now, request.deployments);
       else this.#waiting.queue.passOver(candidate);
     }
@@ -89,7 +90,7 @@ export class Dispatcher {
     return { ...result, retryInMs: Math.max(1, askAgainAt - now) };
   }
 
-  /** Booked jobs have the first word. Answers when the first of those that still wait should ask again. */
+  /** Grants booked jobs, which come first. Returns when the first of those that still wait should be tried again. */
   #grantBooked(request: AcquireRequest, result: AcquireResult, now: number): number {
     let askAgainAt = Number.POSITIVE_INFINITY;
     for (const route of this.#waiting.booked) {
@@ -132,7 +133,7 @@ export class Dispatcher {
     };
   }
 
-  /** Leases a job that waits nowhere. */
+  /** Leases a job that is not waiting. */
   lease(
     entry: Entry,
     grant: string,
@@ -152,7 +153,7 @@ export class Dispatcher {
     return lease;
   }
 
-  /** Gives a job that waits back to the worker whose lease had expired, if it can. Its charges are still counted. */
+  /** Gives a waiting job back to the worker whose lease expired, if possible. Its charges still count. */
   resume(asked: { jobId: JobId; grant: string }, now: number): boolean {
     const lease = this.#leases.expiredOf(asked);
     const entry = this.#waiting.get(asked.jobId);

@@ -1,9 +1,9 @@
-// Where a waiting job stands: how many go before it, what it waits for, and when it is expected to start.
+// Estimates a waiting job's queue position, what it waits for, and when it will start.
 //
-// The fair queue is taken for a fluid: by the time a job is in turn its own flow has had the service that stands before
-// it, and every other flow, priority and environment has had what its weight and its lead allow in that time, but no
-// more than it has waiting. That sum is then put through the quotas of the deployments. Costs per job are averages over
-// the heads of each queue, taken at most once a second, so that asking costs the queue nothing.
+// Models the fair queue as a fluid. When a job is next, its own flow has received the service queued before it. By then
+// every other flow, priority and environment has received what its weight and its lead allow, but no more than it has
+// waiting. The quotas of the deployments turn that sum into time. Costs per job are averages over the heads of each
+// queue, taken at most once a second, so that calls do not slow the queue.
 import { type Applicant, costOn, decide, earliestStart, fairCostOn, type Tier } from "../admission.ts";
 import type { FairQueue, Flow, Share } from "../fair-queue.ts";
 import { windowMs } from "../quota.ts";
@@ -13,7 +13,7 @@ import type { Entry } from "./queue-items.ts";
 import type { Route } from "./routes.ts";
 
 const snapshotMs = 1_000;
-/** Heads of a queue over which the cost per job is averaged. */
+/** Number of queue heads over which the cost per job is averaged. */
 const sample = 64;
 
 interface Backlog {
@@ -26,16 +26,16 @@ interface Backlog {
 interface View {
   now: number;
   open: boolean;
-  /** Why the owner's jobs are paused, if they are. */
+  /** The pause that applies to the owner's jobs, if any. */
   paused: PauseTarget | undefined;
   queue: FairQueue<Entry>;
   route: Route;
   applicant: Applicant;
-  /** Jobs like it that are taken to stand right before it. */
+  /** Number of jobs of the same cost that are assumed to be right before it. */
   more: number;
 }
 
-/** Work that goes before something: jobs, and microseconds of quota time. */
+/** Work that goes before a job: jobs, and microseconds of quota time. */
 interface Ahead {
   jobs: number;
   cost: number;
@@ -76,7 +76,7 @@ export class Explainer {
     const jobs = flow.queues.get(entry.route)?.rank(entry) ?? 0;
     const booked = route.booked ? 1 : 0;
 
-    // From the leaf up: what the siblings at each level get while this branch gets what stands before the job.
+    // From the leaf up: what the siblings at each level receive while this branch receives what precedes the job.
     const own = { jobs: jobs + view.more, cost: jobs * perJob + view.more * ownCost(entry, route) };
     const inPriority = besides(
       queue,
@@ -114,7 +114,7 @@ function ownCost(entry: Entry, route: Route): number {
   return deployment ? fairCostOn(deployment, entry.tokens) : 0;
 }
 
-/** Adds to what a branch gets what its siblings get in the same time. */
+/** Adds what a branch's siblings receive while the branch receives `own`. */
 function besides<S extends Share>(
   queue: FairQueue<Entry>,
   branch: S,
@@ -170,7 +170,9 @@ function waitingOnOf(entry: Entry, { open, paused, route, now, applicant }: View
   return { kind: position > 1 ? "fairness" : "turn" };
 }
 
-/** When the quotas will have let through what goes before the job, and the job itself. */
+/**
+ * Returns the time until the quotas have let through what precedes the job, and the job itself. Undefined if unknown.
+ */
 function startsIn(
   entry: Entry,
   applicant: Applicant,
@@ -183,7 +185,7 @@ function startsIn(
   if (!first) return undefined;
   const { deployments } = tiers.find((tier) => tier.deployments.includes(first.deployment))!;
   const inService = deployments.filter((deployment) => deployment.inService(now));
-  // What goes before is spread over the deployments.
+  // What precedes the job is spread over the deployments.
   const share = ahead.cost / inService.length;
   let latest = first.at;
   for (const quota of first.deployment.quotas) {

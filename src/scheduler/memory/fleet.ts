@@ -1,6 +1,6 @@
 // The deployments and quotas of a configuration, with their state. Quotas are matched by name and deployments by id, so
-// that a new configuration keeps the usage and what was learned. Those that a configuration leaves out are kept too:
-// they may come back while their calls still run, and the provider has not forgotten.
+// a new configuration keeps usage and what was learned. Those that a configuration leaves out are kept too: they may
+// return while their calls still run, and the provider still counts their usage.
 
 import { reservedCost, settledCost } from "../cost.ts";
 import { Deployment } from "../deployment.ts";
@@ -41,7 +41,7 @@ export class Fleet {
     }
   }
 
-  /** Forgets all usage and state. */
+  /** Resets all usage and state. */
   clear(): void {
     this.quotas.clear();
     this.deployments.clear();
@@ -60,7 +60,7 @@ export class Fleet {
     for (const quota of deployment.quotas) quota.learning.reopen();
   }
 
-  /** Charges what was called before a restart. To be given in the order of time. */
+  /** Charges a call that was made before a restart. Call it in the order of time. */
   restoreCharge(restored: RestoredCharge, now: number, wallMs: number): { quota: Quota; charge: Charge }[] {
     const deployment = this.deployments.get(restored.deployment);
     if (!deployment) return [];
@@ -109,7 +109,9 @@ export class Fleet {
   }
 }
 
-/** How long ago the quota was reset by the provider; undefined if it is not reset at an hour. */
+/**
+ * Returns the time since the provider reset the quota, in milliseconds. Undefined if it does not reset at a fixed hour.
+ */
 function intoDay(quota: Quota, wallMs: number): number | undefined {
   const { per, resetHourUtc } = quota.config;
   if (per !== "day" || resetHourUtc === undefined) return undefined;

@@ -1,5 +1,5 @@
-// Leases in force, and the ones that ended a short while ago: an answer may still come for those, and then its charge
-// must be settled, and a repeated settlement must be recognised.
+// Leases in force, and leases that ended recently. An answer may still arrive for an ended lease, and its charge must
+// be settled. A repeated settlement must be recognised.
 import type { TokenCount } from "../../domain/tokens.ts";
 import { costOn } from "../admission.ts";
 import { fairCost, settledCost } from "../cost.ts";
@@ -9,7 +9,7 @@ import type { SettleAnswer, Settlement } from "../scheduler.ts";
 import type { Entry } from "./queue-items.ts";
 
 const settledKept = 4096;
-/** Longer than any call lasts. */
+/** How long a lost lease is kept, in milliseconds: longer than any call lasts. */
 const lostKeptMs = 60 * 60_000;
 
 export interface Lease {
@@ -22,7 +22,7 @@ export interface Lease {
   fairCost: number;
   readonly grantedAt: number;
   expiresAt: number;
-  /** The first settlement decides; a repetition is answered the same and changes nothing. */
+  /** The answer to the first settlement. A repetition gets the same answer and changes nothing. */
   settled?: SettleAnswer;
 }
 
@@ -31,7 +31,7 @@ export function chargeAll(deployment: Deployment, tokens: TokenCount, now: numbe
   return deployment.quotas.map((quota) => ({ quota, charge: quota.charge(costOn(quota, deployment, tokens), now) }));
 }
 
-/** Replaces what a call was charged by what it used, and answers by how much its cost to the fair shares changed. */
+/** Replaces a call's charges by its real usage. Returns by how much its fair cost changed, in microseconds. */
 export function settleCharges(lease: Lease, used: Settlement["charge"], now: number): number {
   if (used === "keep") return 0;
   let cost = 0;
@@ -52,11 +52,11 @@ export function settleCharges(lease: Lease, used: Settlement["charge"], now: num
 
 export class Leases {
   readonly #live = new Map<string, Lease>();
-  /** Settled ones, for a settlement that is repeated because its reply was lost. */
+  /** Settled leases, for a settlement that is repeated because its reply was lost. */
   readonly #settled = new Map<string, Lease>();
-  /** Lost ones, for an answer that comes late. */
+  /** Lost leases, for an answer that arrives late. */
   readonly #lost = new Map<string, { lease: Lease; until: number }>();
-  /** While rebuilding, by grant: a restored lease takes over its charges. */
+  /** Charges restored during a rebuild, by grant; the restored lease takes them over. */
   readonly #restored = new Map<string, Lease["charges"]>();
   /** No lease expires before this time. */
   #nextExpiry = Number.POSITIVE_INFINITY;
@@ -69,7 +69,7 @@ export class Leases {
     return this.#live.get(grant);
   }
 
-  /** The lease in force of this job, if the token is its own. */
+  /** Returns the job's lease in force, if the token matches. */
   liveOf(asked: { jobId: string; grant: string }): Lease | undefined {
     const lease = this.#live.get(asked.grant);
     return lease?.entry.jobId === asked.jobId ? lease : undefined;
@@ -79,13 +79,13 @@ export class Leases {
     return this.#settled.get(grant) ?? this.#lost.get(grant)?.lease;
   }
 
-  /** The lease of this job that expired without a settlement, if the token is its own. */
+  /** Returns the job's lease that expired without a settlement, if the token matches. */
   expiredOf(asked: { jobId: string; grant: string }): Lease | undefined {
     const lease = this.#lost.get(asked.grant)?.lease;
     return lease?.entry.jobId === asked.jobId && !lease.settled ? lease : undefined;
   }
 
-  /** Puts a lease that had expired in force again. */
+  /** Puts an expired lease back in force. */
   prolong(lease: Lease, expiresAt: number): void {
     this.#lost.delete(lease.grant);
     lease.expiresAt = expiresAt;
@@ -97,7 +97,7 @@ export class Leases {
     this.#nextExpiry = Math.min(this.#nextExpiry, lease.expiresAt);
   }
 
-  /** Ends a lease. It can be found among the retired ones for a while. */
+  /** Ends a lease. `retired` returns it for some time. */
   retire(lease: Lease, now: number): void {
     this.#live.delete(lease.grant);
     if (lease.settled) {
@@ -112,7 +112,7 @@ export class Leases {
     }
   }
 
-  /** Leases that were not renewed in time. They stay until they are retired. */
+  /** Returns leases that were not renewed in time. They stay until they are retired. */
   expired(now: number): Lease[] {
     if (now < this.#nextExpiry) return [];
     const expired: Lease[] = [];
@@ -124,12 +124,12 @@ export class Leases {
     return expired;
   }
 
-  /** A time before which none expires. */
+  /** A time before which no lease expires. */
   get nextExpiry(): number {
     return this.#nextExpiry;
   }
 
-  /** Keeps charges of before the rebuild for their lease, whichever of the two is restored first. */
+  /** Keeps charges from before the rebuild for their lease, whichever of the two is restored first. */
   restoreCharges(grant: string, charges: Lease["charges"]): void {
     this.#restored.set(grant, charges);
     const lease = this.#live.get(grant);

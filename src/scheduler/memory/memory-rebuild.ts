@@ -1,8 +1,8 @@
-// Whether admission is open. It starts closed, and again whenever everything has to be put back from the store:
+// Whether admission is open. It starts closed, and closes whenever everything must be restored from the store:
 //
-//   rebuild -> rebuilding   somebody began, and holds the ticket
+//   rebuild -> rebuilding   a process began and holds the ticket
 //   rebuilding -> open      the holder finished
-//   rebuilding -> rebuild   the holder was not heard of for a lease period (its store was away, or it died)
+//   rebuilding -> rebuild   the holder did nothing for a lease period (its store was unavailable, or it died)
 import type { RebuildTicket } from "../scheduler.ts";
 
 export class Rebuild {
@@ -14,7 +14,7 @@ export class Rebuild {
     return this.#open;
   }
 
-  /** Why admission is closed; undefined if it is not. */
+  /** Returns why admission is closed, or undefined if it is open. */
   closed(now: number): "rebuild" | "rebuilding" | undefined {
     if (this.#open) return undefined;
     return this.#ticket && now < this.#lapsesAt ? "rebuilding" : "rebuild";
@@ -28,7 +28,7 @@ export class Rebuild {
     return this.#ticket;
   }
 
-  /** Whether the ticket is the one that counts; if so its holder has been heard of. */
+  /** Whether the ticket is valid. If so, extends its holder's rebuild by a lease period. */
   holds(ticket: RebuildTicket, now: number, leaseMs: number): boolean {
     if (ticket.id !== this.#ticket?.id) return false;
     this.#lapsesAt = now + leaseMs;

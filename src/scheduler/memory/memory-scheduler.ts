@@ -1,6 +1,6 @@
 // The scheduler in memory: the reference implementation of the port, for one process. Every operation runs to its end
-// without waiting for anything, so each is atomic. It is an index of the store: what is lost with the process is
-// rebuilt at the next start.
+// without waiting, so each is atomic. It is an index of the store: what is lost with the process is rebuilt at the next
+// start.
 import type { Clock } from "../../domain/clock.ts";
 import { type JobId, newToken } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
@@ -36,11 +36,11 @@ import { WaitingRoom } from "./waiting-room.ts";
 export interface MemorySchedulerOptions {
   config: SchedulerConfig;
   clock: Clock;
-  /** Makes grant tokens; unguessable unless a test needs to know them. */
+  /** Makes grant tokens, which must be unguessable except in tests. Default: random. */
   token?: () => string;
 }
 
-/** A scheduler in memory. It starts closed: a rebuild opens it. */
+/** Creates a scheduler in memory. Its admission is closed until a rebuild finishes. */
 export function createMemoryScheduler(options: MemorySchedulerOptions): Scheduler {
   return new MemoryScheduler(options);
 }
@@ -49,7 +49,7 @@ class MemoryScheduler implements Scheduler {
   readonly #clock: Clock;
   readonly #token: () => string;
   #config: SchedulerConfig;
-  /** When the configuration changed last. */
+  /** When the configuration last changed, in milliseconds of the clock. */
   #configuredAt: number;
   readonly #fleet: Fleet;
   readonly #waiting: WaitingRoom;
@@ -127,7 +127,7 @@ class MemoryScheduler implements Scheduler {
     const now = this.#tick();
     return leases.map((asked) => {
       const lease = this.#leases.liveOf(asked);
-      // Until everything is put back nobody knows which leases there are.
+      // Until everything is restored, the set of leases is not known.
       if (!lease) return !this.#rebuild.isOpen || this.#dispatcher.resume(asked, now) ? "renewed" : "lost";
       lease.expiresAt = now + this.#config.leaseMs;
       return "renewed";
@@ -304,7 +304,7 @@ class MemoryScheduler implements Scheduler {
 
   // -------------------------------------------------------------- leases
 
-  /** Takes a job out altogether. */
+  /** Removes a job altogether. Its lease, if any, is lost. */
   #drop(entry: Entry, now: number): void {
     const lease = entry.grant === undefined ? undefined : this.#leases.live(entry.grant);
     if (lease) this.#release(lease, now);
@@ -312,7 +312,7 @@ class MemoryScheduler implements Scheduler {
     this.#waiting.drop(entry);
   }
 
-  /** Ends a lease; what becomes of the job is up to the caller. Its charges stay. */
+  /** Ends a lease. The caller decides what becomes of the job. The charges stay. */
   #release(lease: Lease, now: number): void {
     lease.deployment.running -= 1;
     this.#leases.retire(lease, now);
@@ -355,7 +355,7 @@ class MemoryScheduler implements Scheduler {
     return lease?.settled ?? "lost";
   }
 
-  /** Whose fault a refusal is; undefined if the signal is none. */
+  /** Judges whose fault a refusal is. Returns undefined if the signal is no refusal. */
   #judge({ entry, deployment, grantedAt }: Lease, signal: Settlement["signal"], now: number): Judgement | undefined {
     const refusal = refusalOf(signal, deployment, now);
     if (!refusal) return undefined;
@@ -377,7 +377,7 @@ class MemoryScheduler implements Scheduler {
     return Math.floor(this.#clock.now());
   }
 
-  /** What time alone brings about, before anything else is looked at. */
+  /** Applies what the passage of time causes: daily resets and expired leases. Every operation calls it first. */
   #tick(): number {
     const now = this.#now();
     this.#fleet.rollDays(now, this.#clock.wall());

@@ -1,4 +1,4 @@
-// A job as the scheduler in memory keeps it. There may be a million of them: no field that can be derived.
+// A job as the scheduler in memory keeps it. There may be a million, so no field can be derived from others.
 import type { JobId } from "../../domain/ids.ts";
 import type { Priority } from "../../domain/job.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
@@ -6,10 +6,10 @@ import type { Queued } from "../fair-queue.ts";
 
 /**
  * ready    waits in the fair queue
- * delayed  waits for its time
+ * delayed  waits until its time
  * booked   waits outside the queue for a start that is kept free for it
  * running  leased to a worker
- * gone     no longer known; what still points to it must skip it
+ * removed  no longer known; anything that still points to it must skip it
  */
 export type EntryState = "ready" | "delayed" | "booked" | "running" | "gone";
 
@@ -25,8 +25,8 @@ export interface Entry extends Queued {
   exact: boolean;
   state: EntryState;
   grants: number;
-  /** While delayed: until when. */
+  /** Time at which a delayed job becomes ready. */
   readyAt: number;
-  /** While running: its lease's token. */
+  /** Token of the lease while the job runs. */
   grant: string | undefined;
 }

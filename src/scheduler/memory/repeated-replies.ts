@@ -1,11 +1,11 @@
-// The replies to recent operations, for callers that repeat one because its reply was lost.
+// Keeps the replies to recent operations, for callers that repeat an operation because its reply was lost.
 
 const kept = 256;
 
 export class Replies {
   readonly #replies = new Map<string, unknown>();
 
-  /** Runs an operation once, and answers a repetition with the same reply. */
+  /** Runs an operation once and returns the same reply to each repetition. */
   once<T>(operation: string, run: () => T): T {
     if (this.#replies.has(operation)) return this.#replies.get(operation) as T;
     const reply = run();

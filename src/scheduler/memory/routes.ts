@@ -1,5 +1,5 @@
-// A route is what decides where a job can run: its models and the regions it may use. Jobs with the same answer share
-// a queue. Routes are kept while jobs use them.
+// A route is what decides where a job can run: its models and the regions it may use. Jobs with the same route share a
+// queue. Routes are kept while jobs use them.
 import type { Tier } from "../admission.ts";
 import type { Deployment } from "../deployment.ts";
 import type { Pauses } from "../pause-scopes.ts";
@@ -13,9 +13,9 @@ export interface Route {
   tiers: Tier[];
   /** The job that waits outside the queue for a start that is kept free for it. */
   booked: Entry | undefined;
-  /** Which booking it was, counted over all routes. */
+  /** Sequence number of the booking, counted over all routes. */
   bookedTurn: number;
-  /** Since when the booked job could start, but nobody who asks serves it. */
+  /** Since when the booked job could start although no calling worker serves it. */
   unclaimedSince: number | undefined;
   jobs: number;
 }
@@ -36,7 +36,7 @@ export class Routes {
     return this.#routes.get(key)!;
   }
 
-  /** Counts a job in and answers the key of its route. */
+  /** Counts a job in and returns the key of its route. */
   join(models: readonly string[], regions: readonly string[] | undefined): string {
     const key = JSON.stringify([models, regions ? [...regions].sort() : null]);
     let route = this.#routes.get(key);
@@ -70,12 +70,12 @@ export class Routes {
     for (const route of this.#routes.values()) route.tiers = this.#tiersOf(route.models, route.regions);
   }
 
-  /** Something was paused or resumed. */
+  /** Applies that something was paused or resumed. */
   followPauses(): void {
     this.reconfigure(this.#config, this.#deployments);
   }
 
-  /** How many jobs wait for models that no deployment serves; by model, sorted by name. */
+  /** Returns how many jobs wait for each model that no deployment serves, sorted by model. */
   missingModels(): { model: string; jobs: number }[] {
     const jobs = new Map<string, number>();
     for (const route of this.#routes.values()) {

@@ -1,8 +1,8 @@
-// Every job that the scheduler knows, and where it waits: in the fair queue, for its time, or booked.
+// Every job that the scheduler knows, and where it waits: in the fair queue, until its time, or booked.
 //
-// A heavy job that does not fit is booked: it leaves the queue and its earliest start is kept free in the quotas of one
-// deployment. Others go first only if they fit beside it. (If small jobs might always pass, one that takes 60 % of a
-// quota would never start; if none might, 5 to 9 % of the quota would go unused.) There is one booking per route.
+// A large job that does not fit is booked: it leaves the queue, and its earliest start is kept free in the quotas of
+// one deployment. Others go first only if they fit around it. If small jobs could always pass, a job that takes 60 % of
+// a quota would never start. If none could, 5 to 9 % of the quota would go unused. There is one booking per route.
 import type { JobId } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { type Applicant, costOn, earliestStart } from "../admission.ts";
@@ -18,22 +18,22 @@ import type { Entry } from "./queue-items.ts";
 import { type Route, Routes } from "./routes.ts";
 
 /**
- * A booked job that could start, but that no worker asked for who serves it, gives up its booking after this: longer
- * than any worker sleeps.
+ * A booked job that could start loses its booking if no worker that serves it calls within this time, in milliseconds.
+ * It is longer than any worker sleeps.
  */
 const unclaimedMs = 10_000;
 
 export class WaitingRoom {
   readonly routes: Routes;
-  /** Those with a booked job, in the order of booking: an earlier one need not give way to a later one. */
+  /** Routes with a booked job, in the order of booking: an earlier booking need not give way to a later one. */
   readonly booked = new Set<Route>();
   queue: FairQueue<Entry>;
-  /** Jobs that were refused: few, so that the others need no field for it. */
+  /** Jobs that were refused. They are few, so the other jobs need no field for it. */
   readonly suspects = new Map<JobId, Suspect>();
   readonly #entries = new Map<JobId, Entry>();
   readonly #delayed = new IndexedHeap<Entry>(comesDueBefore);
   #tenantWeights: Record<string, number> = {};
-  /** Entries whose cost is an estimate, so that asking for them is free when there are none. */
+  /** Number of entries whose cost is an estimate, so that `listUncounted` is free when there are none. */
   #estimates = 0;
   #bookings = 0;
   #config: SchedulerConfig;
@@ -50,13 +50,13 @@ export class WaitingRoom {
     this.queue.reweigh(this.#weights());
   }
 
-  /** Weights of tenants over those of the configuration, in place of all that were given before. */
+  /** Sets weights of tenants that override the configuration's. Replaces all weights of earlier calls. */
   setTenantWeights(tenants: Record<string, number>): void {
     this.#tenantWeights = tenants;
     this.queue.reweigh(this.#weights());
   }
 
-  /** Gives up all bookings: they are made anew when their jobs are in turn. */
+  /** Cancels all bookings. They are made again when their jobs are next. */
   unbookAll(): void {
     for (const route of this.booked) this.#unbook(route);
   }
@@ -69,13 +69,13 @@ export class WaitingRoom {
     return this.routes.get(entry.route);
   }
 
-  /** What decides whether and where a job may run now. */
+  /** Returns what decides whether and where a job may run now. */
   applicant(entry: Entry): Applicant {
     const suspect = this.suspects.size > 0 ? this.suspects.get(entry.jobId) : undefined;
     return suspect ? { jobId: entry.jobId, tokens: entry.tokens, suspect } : entry;
   }
 
-  /** A job that is known is left as it is. */
+  /** Adds a job and returns its entry. A known job is left as it is. */
   add(job: QueueEntry, now: number): Entry {
     const known = this.#entries.get(job.jobId);
     if (known) return known;
@@ -101,7 +101,7 @@ export class WaitingRoom {
     return entry;
   }
 
-  /** Gives a job that waits the priority and the delay of `job`; one that is not known is added. */
+  /** Gives a waiting job the priority and delay of `job`. Adds a job that is not known. */
   update(job: QueueEntry, now: number): "waiting" | "running" {
     const before = this.#entries.get(job.jobId);
     if (before?.state === "running") return "running";
@@ -114,7 +114,7 @@ export class WaitingRoom {
     return "waiting";
   }
 
-  /** Puts a job where it waits: in its own place in the queue, at once or after a delay. */
+  /** Lets a job wait: in its own position in the queue, at once or after `delayMs`. */
   enter(entry: Entry, now: number, delayMs = 0): void {
     entry.grant = undefined;
     if (delayMs > 0) {
@@ -127,20 +127,20 @@ export class WaitingRoom {
     }
   }
 
-  /** Lets a job wait until a time, outside the queue, so that what is behind it can go on. */
+  /** Lets a job wait outside the queue until `until`, so that the jobs behind it can proceed. */
   park(entry: Entry, until: number, now: number): void {
     this.leave(entry);
     this.enter(entry, now, until - now);
   }
 
-  /** Takes a job from where it waits, to run. */
+  /** Takes a job out of where it waits. */
   leave(entry: Entry): void {
     if (entry.state === "ready") this.queue.remove(entry);
     else if (entry.state === "delayed") this.#delayed.delete(entry);
     else if (entry.state === "booked") this.clearBooking(this.routeOf(entry));
   }
 
-  /** Forgets a job that waits nowhere. */
+  /** Drops a job that is not waiting anywhere. */
   drop(entry: Entry): void {
     entry.state = "gone";
     if (!entry.exact) this.#estimates -= 1;
@@ -149,7 +149,7 @@ export class WaitingRoom {
     this.routes.leave(entry.route);
   }
 
-  /** Lets in those whose time has come. */
+  /** Moves delayed jobs whose time has come into the queue. */
   promote(now: number): void {
     for (let entry = this.#delayed.peek(); entry && entry.readyAt <= now; entry = this.#delayed.peek()) {
       this.#delayed.pop();
@@ -157,7 +157,7 @@ export class WaitingRoom {
     }
   }
 
-  /** When the first delayed job may enter. */
+  /** The time at which the first delayed job may enter the queue; infinite if there is none. */
   get nextReadyAt(): number {
     return this.#delayed.peek()?.readyAt ?? Number.POSITIVE_INFINITY;
   }
@@ -174,9 +174,9 @@ export class WaitingRoom {
   }
 
   /**
-   * Keeps the earliest start free for a booked job: on the deployments that the asking worker serves, if it serves any.
-   * Answers when to look again whether the booking is still wanted.
-   * @param served whether the asking worker serves the job's environment
+   * Keeps the earliest start free for a booked job, on the deployments that the calling worker serves, if it serves
+   * any. Returns when to check again whether the booking is still needed.
+   * @param served whether the calling worker serves the job's environment
    */
   keepBooking(route: Route, entry: Entry, now: number, served: boolean, allowed?: readonly string[]): number {
     withdraw(route, entry);
@@ -257,7 +257,7 @@ export class WaitingRoom {
     return { ...weights, tenants: { ...weights.tenants, ...this.#tenantWeights } };
   }
 
-  /** Back into the queue, in its own place. */
+  /** Moves a booked job back to its own position in the queue. */
   #unbook(route: Route): void {
     const entry = route.booked;
     if (!entry) return;
@@ -273,7 +273,10 @@ function withdraw(route: Route, entry: Entry): void {
       for (const quota of deployment.quotas) quota.bookings.delete(entry.jobId);
 }
 
-/** Ties go by the order of submission, so that every implementation lets them in alike. */
+/**
+ * Orders delayed jobs. Ties go by the order of submission, so that every implementation promotes them in the same
+ * order.
+ */
 function comesDueBefore(a: Entry, b: Entry): boolean {
   return a.readyAt < b.readyAt || (a.readyAt === b.readyAt && comesBefore(a, b));
 }

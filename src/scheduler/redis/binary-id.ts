@@ -1,10 +1,11 @@
-// Ids as the scripts hold them. A UUID is 16 bytes, because a million waiting jobs keep theirs in Redis twice; any other
-// id is its text, marked so that it cannot be taken for a UUID. Bytes compare as the texts do.
+// Converts ids to bytes for the scripts and back. A UUID takes 16 bytes, because Redis holds the ids of a million
+// waiting jobs twice. Any other id is its text, prefixed so that it cannot be mistaken for a UUID. Bytes compare as the
+// texts do.
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const uuidBytes = 16;
-/** No UUID of the standard is all zeros but the nil UUID, which is never more than 16 bytes. */
+/** Prefix of ids that are no UUIDs. Only the nil UUID is all zeros, and it is never longer than 16 bytes. */
 const mark = Buffer.alloc(uuidBytes);
-/** Ends a text, so that none is the beginning of another. */
+/** Ends a text, so that no text is a prefix of another. */
 const end = Buffer.alloc(1);
 
 export function packId(id: string): Buffer {
@@ -18,11 +19,11 @@ export function unpackId(bytes: Buffer): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-/** A number as 8 bytes that compare as the numbers do. */
+/** Returns a number as 8 bytes that compare as the numbers do. */
 export function packOrder(order: number): Buffer {
   const bytes = Buffer.allocUnsafe(8);
   bytes.writeDoubleBE(order);
-  // IEEE 754: positive numbers sort as they are, once their sign bit is above the negatives', which sort in reverse.
+  // IEEE 754 doubles: setting the sign bit sorts positive numbers above negative ones, whose order is reversed.
   if (bytes[0]! & 0x80) for (let i = 0; i < 8; i++) bytes[i] = ~bytes[i]! & 0xff;
   else bytes[0] = bytes[0]! | 0x80;
   return bytes;

@@ -1,4 +1,4 @@
-// Grant tokens for a script that does not know yet how many it needs: those that it did not use serve the next one.
+// Supplies grant tokens to a script that does not yet know how many it needs. Unused tokens serve the next script.
 export class Tokens {
   readonly #make: () => string;
   #spare: string[] = [];
@@ -13,7 +13,7 @@ export class Tokens {
     return taken;
   }
 
-  /** Only tokens that certainly were not granted. */
+  /** Keeps tokens for the next `draw`. Pass only tokens that certainly were not granted. */
   giveBack(tokens: readonly string[]): void {
     this.#spare = [...tokens, ...this.#spare];
   }

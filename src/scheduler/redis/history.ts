@@ -1,7 +1,7 @@
-// Whether what Redis shows is later than what this process has seen of it before.
+// Checks whether what Redis shows is later than what this process has seen of it before.
 //
-// Every script counts up a sequence number within an epoch, which is new with each rebuild. A number that does not go up,
-// or an epoch that had been left, tells that Redis holds an old snapshot: grants and charges since then are gone.
+// Every script increments a sequence number within an epoch, and each rebuild starts a new epoch. If the number does
+// not grow, or a past epoch returns, Redis holds an old snapshot. Grants and charges made since then are lost.
 const epochsRemembered = 64;
 
 export class History {
@@ -9,7 +9,7 @@ export class History {
   #sequence = 0;
   readonly #left = new Set<string>();
 
-  /** Takes note of a reply, and answers whether it may be believed. To be called in the order of the replies. */
+  /** Records a reply and returns whether it is newer than all earlier ones. Call it in the order of the replies. */
   accepts(epoch: string, sequence: number): boolean {
     if (epoch === this.#epoch) {
       if (sequence <= this.#sequence) return false;
@@ -23,7 +23,7 @@ export class History {
     return true;
   }
 
-  /** Believes what is shown from here on: it has been told that it is old. */
+  /** Accepts the present state, after Redis was told that it is old. */
   startFrom(epoch: string, sequence: number): void {
     this.#epoch = epoch;
     this.#sequence = sequence;

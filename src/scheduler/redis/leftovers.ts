@@ -1,10 +1,13 @@
-// Deletes the keys of generations that a rebuild has left behind, in the background and a few at a time.
+// Deletes the keys of generations that a rebuild replaced, in the background and a few at a time.
 import type { Cluster } from "ioredis";
 import type { Client } from "./scheduler-connection.ts";
 
 const keysPerStep = 500;
 
-/** @param prefix "{tag}:"; keys of a generation go on with its number and a colon */
+/**
+ * Deletes all keys of generations before `generation`.
+ * @param prefix "{tag}:"; keys of a generation continue with its number and a colon
+ */
 export async function deleteGenerationsBefore(generation: number, client: Client, prefix: string): Promise<void> {
   const nodes = "nodes" in client ? (client as Cluster).nodes("master") : [client];
   for (const node of nodes) {
@@ -18,7 +21,7 @@ export async function deleteGenerationsBefore(generation: number, client: Client
   }
 }
 
-/** Not a number, and so never smaller, for keys outside of generations. */
+/** Returns NaN for keys outside of generations, which is never smaller. */
 function generationOf(key: string, prefix: string): number {
   return Number(/^(\d+):/.exec(key.slice(prefix.length))?.[1] ?? Number.NaN);
 }

@@ -1,5 +1,5 @@
-// Hears that there may be something to take, from whichever process made it so. A notice that is lost while the connection
-// is away is made up for when it is back; and callers ask again by themselves after some seconds.
+// Receives notices from any process that acquire may have something to grant. A notice is lost while Redis is
+// unavailable, so the listeners are notified on reconnect. Callers also retry on their own after some seconds.
 import { type Client, subscriberOf, untilReady } from "./scheduler-connection.ts";
 
 export class Notices {
@@ -13,16 +13,20 @@ export class Notices {
     this.#channel = `${prefix}work`;
     this.#subscriber = subscriberOf(client);
     this.#subscriber.on("message", () => this.tell());
-    // Not left to the client, which after a reconnect has nobody hear it when that fails, as when it is closed meanwhile.
+    // The client's own resubscription after a reconnect rejects without a handler, for example if it is closed
+    // meanwhile.
     this.#subscriber.on("ready", () => {
       const subscribed = this.#subscriber.subscribe(this.#channel).catch(() => {});
       this.#subscribed = subscribed.then(() => this.tell());
     });
-    // Without a listener an error of the connection would end the process; the client reconnects by itself.
+    // Without a listener, a connection error would end the process. The client reconnects by itself.
     this.#subscriber.on("error", () => {});
   }
 
-  /** Resolves when notices are heard; while Redis is away, without: they are heard when it is back. */
+  /**
+   * Resolves when notices are received. Also resolves while Redis is unavailable; they are then received once it is
+   * back.
+   */
   async start(timeoutMs: number): Promise<void> {
     await untilReady(this.#subscriber, timeoutMs);
     if (this.#subscriber.status === "ready") await this.#subscribed;
@@ -34,7 +38,7 @@ export class Notices {
     return () => this.#listeners.delete(entry);
   }
 
-  /** Calls the listeners soon: once for all notices of one turn of the event loop. */
+  /** Calls the listeners soon: once for all notices of one pass of the event loop. */
   tell(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;

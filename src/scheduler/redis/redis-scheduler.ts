@@ -1,8 +1,9 @@
-// The scheduler in Redis, for any number of processes: the same contract and the same answers as the one in memory. Each
-// operation is one Lua script, so each is atomic; large ones are cut into several, so that none holds up the server.
+// The scheduler in Redis, for any number of processes, with the same contract and the same answers as the one in
+// memory. Each operation is one Lua script and therefore atomic. Large operations are split into several scripts, so
+// that none blocks the server for long.
 //
-// It is an index of the store. When Redis has lost what it held, or shows an old snapshot, or is another server than
-// before, admission closes until somebody has rebuilt it.
+// It is an index of the store. Admission closes until a rebuild if Redis lost its data, shows an old snapshot, or was
+// replaced by another server.
 import { type Clock, systemClock } from "../../domain/clock.ts";
 import { type JobId, newToken } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
@@ -43,30 +44,32 @@ import type { Operation } from "./scripts.ts";
 import { ServerAdvice } from "./server-advice.ts";
 
 export interface RedisSchedulerOptions {
-  /** redis:// or rediss://; or a client of the caller's, which stays the caller's to close. */
+  /** A redis:// or rediss:// URL, or a client that the caller keeps and closes. */
   redis: string | Client;
-  /** What Redis is given if it holds no configuration. To replace one that it holds, call `configure`. */
+  /** Configuration to store if Redis holds none. Call `configure` to replace one that it holds. */
   config: SchedulerConfig;
-  /** Schedulers with the same prefix are one. It becomes the hash tag of all keys. Default "sluice". */
+  /** Hash tag of all keys. Schedulers with the same prefix share their state. Default "sluice". */
   keyPrefix?: string;
-  /** How long an operation may take before it is an error. Default 2000 ms. */
+  /** Time after which an operation fails, in milliseconds. Default 2000. */
   timeoutMs?: number;
   /** This process's clock. Default: the system's. */
   clock?: Clock;
-  /** For tests: what to take for the server's clock, in ms. */
+  /** For tests: returns what to use as the server's clock, in milliseconds. */
   serverTime?: () => number;
-  /** Makes grant tokens; unguessable unless a test needs to know them. */
+  /** Makes grant tokens, which must be unguessable except in tests. Default: random. */
   token?: () => string;
 }
 
-/** Grants in one script: about 5 ms of the server's time. */
+/** Grants per script: about 5 ms of the server's time. */
 const grantsAtOnce = 100;
-/** Jobs, settlements and the like in one script. */
+/** Jobs, settlements and similar items per script. */
 const itemsAtOnce = 250;
 
 /**
- * A scheduler in Redis. It resolves also while Redis is away: then operations reject with a RedisUnavailableError until it
- * is back. An empty Redis is closed, as a new scheduler in memory is: a rebuild opens it.
+ * Creates a scheduler in Redis. Also resolves while Redis is unavailable; operations then reject with a
+ * RedisUnavailableError until it is back. Admission of an empty Redis is closed until a rebuild, as in a new scheduler
+ * in memory.
+ * @throws RedisRefusedError if a server answers that cannot hold the queue
  */
 export async function createRedisScheduler(options: RedisSchedulerOptions): Promise<Scheduler> {
   const scheduler = new RedisScheduler(options);
@@ -104,7 +107,7 @@ class RedisScheduler implements Scheduler {
     this.#advice = new ServerAdvice(this.#client, clock);
     this.#tokens = new Tokens(options.token ?? newToken);
     this.#client.on("ready", this.#onReady);
-    // Without a listener an error of the connection would end the process; the client reconnects by itself.
+    // Without a listener, a connection error would end the process. The client reconnects by itself.
     if (this.#ownsClient) this.#client.on("error", () => {});
   }
 
@@ -245,7 +248,7 @@ class RedisScheduler implements Scheduler {
   async finishRebuild(ticket: RebuildTicket): Promise<void> {
     const [generation] = await this.#runner.run("finish_rebuild", [ticket.id]);
     if (generation === 0) return;
-    // What it does not get to, because Redis goes away or the process ends, the next rebuild deletes.
+    // If Redis becomes unavailable or the process ends first, the next rebuild deletes the rest.
     deleteGenerationsBefore(generation as number, this.#client, this.#prefix).catch(() => {});
   }
 

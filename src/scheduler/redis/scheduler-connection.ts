@@ -1,11 +1,13 @@
-// The connection to Redis: made so that a server that is away, hangs, or has become a replica is an error within a
-// bounded time, never a queue of waiting commands, and so that it comes back by itself.
+// The connection to Redis. If a server is unavailable, hangs or has become a replica, commands fail within a bounded
+// time and are never queued. The connection recovers by itself.
 import { type Cluster, Redis, type RedisOptions } from "ioredis";
 import { SluiceError } from "../../domain/errors.ts";
 
 export type Client = Redis | Cluster;
 
-/** Redis did not take the command, or did not answer in time: then the command may have been executed. */
+/**
+ * Redis did not accept the command, or did not answer in time. In the second case the command may have been executed.
+ */
 export class RedisUnavailableError extends SluiceError {
   override readonly name = "RedisUnavailableError";
 
@@ -15,17 +17,21 @@ export class RedisUnavailableError extends SluiceError {
 }
 
 /**
- * A server answers, and it cannot hold the queue: it does not let this service in, or it is the wrong one. That does not
- * pass by itself, so the service does not start. The message is whole sentences and says what to do.
+ * The server answers but cannot hold the queue: it denies access, or it is the wrong kind of server. That does not pass
+ * by itself, so the service does not start. The message is whole sentences and says what to do.
  */
 export class RedisRefusedError extends Error {
   override readonly name = "RedisRefusedError";
 }
 
-/** No password, a wrong one, or a user without rights; also under the words that the client puts before it. */
+/**
+ * A missing or wrong password, or a user without rights; also within the messages that the client wraps around these.
+ */
 const refusals = /\b(WRONGPASS|NOAUTH|NOPERM)\b|invalid password|without any password configured/;
 
-/** Why the server that answered with this error cannot hold the queue; undefined if the error is about something else. */
+/**
+ * Returns why the server that sent this error cannot hold the queue. Undefined if the error is about something else.
+ */
 export function refusalOf(error: unknown): RedisRefusedError | undefined {
   if (error instanceof RedisUnavailableError) return refusalOf(error.cause);
   const message = error instanceof Error ? error.message : "";
@@ -54,7 +60,7 @@ export function refusalOf(error: unknown): RedisRefusedError | undefined {
 
 const longestReconnectMs = 1000;
 
-/** Why a client is not ready, in its own words. */
+/** Why each client is not ready, in its own words. */
 const lastTrouble = new WeakMap<Client, string>();
 
 export function connect(url: string, timeoutMs: number): Redis {
@@ -75,8 +81,9 @@ export function connect(url: string, timeoutMs: number): Redis {
 }
 
 /**
- * Resolves when commands are taken, or when that cannot be said yet: whoever needs it will hear of it.
- * @throws RedisRefusedError
+ * Resolves when the client accepts commands, or when its state stays unknown for `timeoutMs`. In that case the first
+ * command reports the error.
+ * @throws RedisRefusedError if a server answers that cannot hold the queue
  */
 export async function untilReady(client: Client, timeoutMs: number): Promise<void> {
   let refused: RedisRefusedError | undefined;
@@ -104,7 +111,7 @@ async function untilSettled(client: Client, timeoutMs: number): Promise<void> {
 
 const settled = ["ready", "close", "end"];
 
-/** A second connection to the same place, which waits for notices. */
+/** Returns a second connection to the same server, for notices. */
 export function subscriberOf(client: Client): Client {
   const options: Partial<RedisOptions> = {
     lazyConnect: true,
@@ -118,11 +125,13 @@ export function subscriberOf(client: Client): Client {
 
 const reconnecting = {
   retryStrategy: (tries: number) => Math.min(longestReconnectMs, 25 * 2 ** Math.min(tries, 10)),
-  // A failover: this address has become a replica. Another connection finds the new primary.
+  // After a failover this address belongs to a replica. A new connection finds the new primary.
   reconnectOnError: (error: Error) => error.message.includes("READONLY"),
 } satisfies Partial<RedisOptions>;
 
-/** Runs a command; errors of the connection become a RedisUnavailableError, and a silent one is replaced. */
+/**
+ * Runs a command. Turns connection errors into a RedisUnavailableError and replaces a connection that does not answer.
+ */
 export async function command<T>(client: Client, run: () => Promise<T>): Promise<T> {
   if (client.status !== "ready") {
     throw new RedisUnavailableError([client.status, lastTrouble.get(client)].filter(Boolean).join(": "));
@@ -131,13 +140,13 @@ export async function command<T>(client: Client, run: () => Promise<T>): Promise
     return await run();
   } catch (error) {
     if (isReply(error)) throw error;
-    // Half-open: the other side is gone and nobody said so.
+    // A half-open connection: the other side disconnected without a sign.
     if (error instanceof Error && error.message === "Command timed out") client.disconnect(true);
     throw new RedisUnavailableError(error instanceof Error ? error.message : String(error), error);
   }
 }
 
-/** Whether the server itself answered with this error, and it is not about its role, state or room. */
+/** Whether the server itself sent this error, and it is not about its role, state or memory. */
 function isReply(error: unknown): boolean {
   if (!(error instanceof Error) || error.name !== "ReplyError") return false;
   return !/READONLY|^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|OOM|MISCONF|NOREPLICAS)\b/.test(error.message);

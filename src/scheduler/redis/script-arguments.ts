@@ -1,10 +1,10 @@
-// What the scripts are given, as flat lists of arguments: see the header of each script.
+// Builds the scripts' arguments as flat lists. The header of each script describes them.
 import { pauseKey } from "../pause-scopes.ts";
 import type { QueueEntry, RestoredCharge, RestorePart, Settlement } from "../scheduler.ts";
 import { packId, packOrder } from "./binary-id.ts";
 import type { Argument } from "./script-runner.ts";
 
-/** Gives each distinct key its place in a list, counted from 1 as in Lua. */
+/** Gives each distinct key its index in a list, counted from 1 as in Lua. */
 class Places<T> {
   readonly values: T[] = [];
   readonly #places = new Map<string, number>();
@@ -19,7 +19,7 @@ class Places<T> {
   }
 }
 
-/** The jobs' owners and routes, each named once, and eight arguments for each job. */
+/** Returns the jobs' owners and routes, each listed once, and eight arguments for each job. */
 function jobsOf(entries: readonly QueueEntry[]) {
   const owners = new Places<readonly string[]>();
   const routes = new Places<string>();

@@ -1,4 +1,4 @@
-// What the scripts answer, as the port's types: see the header of each script.
+// Parses the scripts' replies into the port's types. The header of each script describes them.
 import type { Priority } from "../../domain/job.ts";
 import { pauseTarget } from "../pause-scopes.ts";
 import type {
@@ -15,7 +15,7 @@ import type { QuotaUnit } from "../scheduler-configuration.ts";
 import { unpackId } from "./binary-id.ts";
 import type { Reply } from "./script-runner.ts";
 
-/** Stands for a number that does not apply. */
+/** Represents a number that does not apply. */
 const none = -1;
 
 type Text = Buffer;

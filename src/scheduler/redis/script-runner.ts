@@ -1,5 +1,5 @@
-// Runs scripts: adds what every script is told, reads the header of every reply, and notices when Redis has lost what it
-// held.
+// Runs scripts: adds the arguments that every script takes, reads the header of every reply, and detects that Redis
+// lost its data.
 import type { Clock } from "../../domain/clock.ts";
 import { newToken } from "../../domain/ids.ts";
 import { History } from "./history.ts";
@@ -7,22 +7,22 @@ import { type Client, command } from "./scheduler-connection.ts";
 import { loadScripts, type Operation, type Script } from "./scripts.ts";
 
 export type Argument = string | number | Buffer;
-/** What a script answers, without its header: bulk strings are bytes. */
+/** A script's reply without its header. Bulk strings are bytes. */
 export type Reply = readonly unknown[];
 
 export interface RunnerOptions {
   client: Client;
-  /** "{tag}:" */
+  /** Prefix of all keys: "{tag}:". */
   prefix: string;
   clock: Clock;
-  /** In tests: what to take for the server's clock, in ms. */
+  /** For tests: returns what to use as the server's clock, in milliseconds. */
   serverTime?: () => number;
 }
 
-/** The Lua interpreter's own errors, unlike those that a command answered. */
+/** Errors of the Lua interpreter itself, as opposed to errors of a command. */
 const brokenOff = /user_script:\d+: (?!.*\b(OOM|READONLY|MISCONF|NOREPLICAS)\b)/;
 
-/** A header: sequence, epoch, logical now, configuration version. */
+/** A header: sequence, epoch, logical time in milliseconds, configuration version. */
 type Header = readonly [number, Buffer, number, Buffer];
 
 export class ScriptRunner {
@@ -32,12 +32,12 @@ export class ScriptRunner {
   readonly #serverTime: (() => number) | undefined;
   readonly #scripts = loadScripts();
   readonly #history = new History();
-  /** Logical time as last heard, and when that was by our own monotonic clock. */
+  /** Logical time of the last reply, and when it arrived by this process's monotonic clock, in milliseconds. */
   #heard: { logical: number; at: number } | undefined;
-  /** The configuration to begin with if Redis holds nothing: the one that it held last. */
+  /** Configuration to store if Redis holds nothing: the last one that it held. */
   #configJson: string;
   #configVersion = "";
-  /** Of the last reply. */
+  /** Epoch of the last reply. */
   #epoch: string | undefined;
 
   constructor(options: RunnerOptions, configJson: string) {
@@ -48,17 +48,17 @@ export class ScriptRunner {
     this.#configJson = configJson;
   }
 
-  /** The version of the configuration that Redis held when it last answered. */
+  /** Version of the configuration that Redis held at its last reply. */
   get configVersion(): string {
     return this.#configVersion;
   }
 
-  /** Makes the control state if Redis holds none. */
+  /** Creates the control state if Redis holds none. */
   async open(): Promise<void> {
     await this.#once("open", [newToken(), this.#configJson]);
   }
 
-  /** Runs a script. Rejects with a RedisUnavailableError if Redis is away, or does not answer in time. */
+  /** Runs a script. Rejects with a RedisUnavailableError if Redis is unavailable or does not answer in time. */
   async run(operation: Operation, args: readonly Argument[]): Promise<Reply> {
     try {
       return await this.#once(operation, args);
@@ -68,7 +68,7 @@ export class ScriptRunner {
         await this.open();
         return await this.#once(operation, args);
       }
-      // A key is not there (evicted, deleted by hand), and the script stopped in the middle: only a rebuild mends that.
+      // A key is missing (evicted or deleted by hand), and the script stopped halfway. Only a rebuild repairs that.
       if (brokenOff.test(error.message) && this.#epoch) await this.#once("distrust", [this.#epoch]);
       throw error;
     }
@@ -82,17 +82,18 @@ export class ScriptRunner {
     this.#epoch = epoch;
     if (operation === "distrust") this.#history.startFrom(epoch, sequence);
     else if (!this.#history.accepts(epoch, sequence)) {
-      // An old snapshot: what this script did was done to that. Admission closes, and then the script says so itself.
+      // Redis holds an old snapshot, and this script changed only that. Admission closes, and the repeated script
+      // reports it.
       await this.#once("distrust", [epoch]);
       return this.#once(operation, args);
     }
-    // Replies that were under way together are stamped in the order of the scripts, but not heard at once.
+    // Replies to concurrent scripts carry times in the order of the scripts, but arrive together.
     this.#heard = { logical, at: this.#clock.now() };
     this.#noteVersion(version.toString());
     return rest;
   }
 
-  /** Another process has configured: what to begin with if Redis is emptied is no longer our own. */
+  /** Follows a configuration that another process stored, to use it if Redis is emptied. */
   #noteVersion(version: string): void {
     if (version === this.#configVersion) return;
     this.#configVersion = version;
@@ -111,14 +112,14 @@ export class ScriptRunner {
       try {
         return await this.#client.callBuffer("EVALSHA", script.sha1, 1, ...args);
       } catch (error) {
-        // A new server, or SCRIPT FLUSH: EVAL makes the script known again.
+        // A new server, or SCRIPT FLUSH: EVAL loads the script again.
         if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
         return await this.#client.callBuffer("EVAL", script.text, 1, ...args);
       }
     });
   }
 
-  /** Time goes on here while the server's clock may be stepped: a lower bound of what it must be by now. */
+  /** Returns the least that logical time must be by now. Time advances here even if the server's clock is stepped. */
   #expectedTime(): string {
     if (!this.#heard) return "";
     return String(this.#heard.logical + Math.max(0, Math.floor(this.#clock.now() - this.#heard.at)));

@@ -1,9 +1,10 @@
-// The Lua scripts: one file per operation under lua/, whose header names its arguments and its reply. What they share
-// stands under lua/shared/ and is drawn in by lines of the form
+// Loads the Lua scripts: one file per operation under lua/, whose header names its arguments and its result. Shared
+// parts are under lua/shared/. A line of this form includes one:
 //
 //   --- @include "shared/quota"
 //
-// A file is included once, before the first one that names it. Read when the first scheduler is made.
+// A file is included once, before the first file that names it. The scripts are read when the first scheduler is
+// created.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -43,7 +44,7 @@ export interface Script {
 
 let loaded: Record<Operation, Script> | undefined;
 
-/** All scripts, with what they include. */
+/** Returns all scripts with what they include. */
 export function loadScripts(): Record<Operation, Script> {
   loaded ??= Object.fromEntries(operations.map((name) => [name, load(name)])) as Record<Operation, Script>;
   return loaded;
@@ -54,7 +55,7 @@ function load(operation: string): Script {
   return { text, sha1: createHash("sha1").update(text).digest("hex") };
 }
 
-/** The file's text after those that it includes. Its own comments stay behind: they are for readers of the file. */
+/** Returns the file's lines after those that it includes, without comments. */
 function assemble(path: string, seen: Set<string>): string[] {
   if (seen.has(path)) return [];
   seen.add(path);

@@ -1,4 +1,4 @@
-// What the operator should change about a Redis server that works, asked now and then with INFO.
+// Finds what the operator should change about a Redis server that works, using INFO.
 import type { Clock } from "../../domain/clock.ts";
 import { type Client, command } from "./scheduler-connection.ts";
 
@@ -15,7 +15,9 @@ export class ServerAdvice {
     this.#clock = clock;
   }
 
-  /** Returns sentences without a full stop; none if the server does not say. Asks at most every ten seconds. */
+  /**
+   * Returns sentences without a full stop; none if the server does not tell. Queries at most once every ten seconds.
+   */
   get(): Promise<string[]> {
     if (this.#clock.now() - this.#asked >= askAgainMs) {
       this.#asked = this.#clock.now();

@@ -1,8 +1,15 @@
--- Takes up to `max` jobs that may be called now: see taking.ts, of which this is the translation.
--- ARGV[4] operation; ARGV[5] JSON of { max, environments?, deployments? }; ARGV[6..] a grant token for each job
--- Reply: { header, admission ('open' or why it is closed), retry in ms (-1: nothing waits),
---          grants [[job id, grant token, environment, deployment, model, input, output, grants]...],
---          impossible [[job id, environment, reason]...], time to send in ms, time of a lease in ms }
+-- Dispatches up to `max` jobs that may run now. Translated from dispatcher.ts.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4]     operation: id of this call
+-- ARGV[5]     request: JSON of { max, environments?, deployments? }
+-- ARGV[6..]   tokens: a grant token for each of up to `max` jobs
+-- Result      { header, admission, retryInMs, grants, impossible, sendWithinMs, leaseMs }
+--   admission   'open', or why it is closed
+--   retryInMs   -1 if nothing waits
+--   grants      [[job id, grant token, environment, deployment, model, input, output, grants]...]
+--   impossible  [[job id, environment, reason]...]
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"
@@ -14,9 +21,9 @@ if not state.isOpen() then return state.done(state.admission(), -1, {}, {}, 0, 0
 local earlier = state.earlierReply('acquire ' .. operation)
 if earlier then return state.done(unpack(earlier)) end
 
--- Heads of one route that are asked in one acquire whether they fit beside what is booked.
+-- Queue heads of one route that one acquire tries to fit around the route's booking.
 local headsAsked = 32
--- Jobs that can never run are taken out so many at a time; the rest with the next call.
+-- Impossible jobs that one acquire removes; the next call removes the rest.
 local impossibleAtOnce = 256
 
 local max, environments, served = request.max, request.environments, request.deployments
@@ -39,7 +46,7 @@ local function cannotRun(entry, reason)
   table.insert(impossible, { entry.id, environment, reason })
 end
 
--- Booked jobs have the first word.
+-- Grants booked jobs, which come first.
 local function grantBooked()
   for _, route in ipairs(routes.booked()) do
     local entry = waiting_room.bookedIn(route)
@@ -94,7 +101,7 @@ local function grantFromQueue()
       if decision.forAll or asked[route] > headsAsked then
         closed[route] = true
       elseif not control.booked[route] and decision.on.kind == 'quota' then
-        -- The first that does not fit gets a start kept free for it, or smaller ones would pass it for ever.
+        -- The first job that does not fit gets a start kept free for it, or smaller jobs would pass it forever.
         waiting_room.book(entry, served)
       else
         fair_queue.passOver(flow, route)

@@ -1,8 +1,11 @@
--- Starts a rebuild: admission closes, and everything known is dropped by turning to a new generation of keys. The old
--- keys are deleted by whoever finishes. The caller holds a lock for a
--- lease period, and again with each part that it restores.
--- ARGV[4] ticket, new for each rebuild
--- Reply: { header, 1 if the rebuild is the caller's, else 0 }
+-- Starts a rebuild: closes admission and drops everything known by switching to a new generation of keys. The process
+-- that finishes the rebuild deletes the old keys. The caller holds a lock for a lease period, and again with each part
+-- that it restores.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4]     ticket, new for each rebuild
+-- Result      { header, 1 if the rebuild is the caller's, else 0 }
 --- @include "shared/fleet"
 if not state.load() then return redis.error_reply('NOSTATE') end
 if control.ticket == ARGV[4] then return state.done(1) end

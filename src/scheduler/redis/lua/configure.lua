@@ -1,6 +1,9 @@
--- Takes over a configuration. Jobs, leases, usage and what was learned stay.
--- ARGV[4] configuration as JSON
--- Reply: { header, changes of deployments [[id, state, reason]...] }
+-- Replaces the configuration. Jobs, leases, usage and what was learned stay.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4]     configuration as JSON
+-- Result      { header, changes of deployments [[id, state, reason]...] }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 if not state.load() then return redis.error_reply('NOSTATE') end

@@ -1,8 +1,11 @@
--- Puts jobs into the queue. A job that is known already is left as it is.
--- ARGV[4] JSON of { owners: [[environment, priority, tenant]...], routes: [name...] }
--- ARGV[5..] eight for each job: id, order (8 bytes), owner and route (places in those lists, from 1), input and output
---           tokens, '1' if they were counted exactly, delay in ms
--- Reply: { header }
+-- Adds jobs to the queue. Leaves a known job as it is.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4]     lists: JSON of { owners: [[environment, priority, tenant]...], routes: [name...] }
+-- ARGV[5..]   eight for each job: id, order (8 bytes), owner and route (indexes in those lists, from 1), input tokens,
+--             output tokens, '1' if they were counted exactly, delay in ms
+-- Result      { header }
 --- @include "shared/add_jobs"
 if not state.load() then return redis.error_reply('NOSTATE') end
 deployments.openAll()

@@ -1,10 +1,17 @@
--- Where a job stands: see explainer.ts. What waits in a route is summed up at most once a second, for all processes
--- together; so the virtual times of other tenants are up to a second old, at most 200 tenants per route are counted,
--- and the more there are the fewer of their jobs are looked at for the average cost.
--- ARGV[4] job id; to be told where that job would stand if it were added now: ARGV[5] how many more like it stand right
--- before it, ARGV[6..] as ARGV[4..] of add.lua
--- Reply: { header, 'absent' } or { header, 'running', deployment } or
---        { header, 'waiting', position, kind, deployment or '', quota or reason or '', starts in ms or -1 }
+-- Estimates a job's queue position and start, see explainer.ts. What waits in a route is summed up at most once a
+-- second, for all processes together. So the virtual times of other tenants are up to a second old. At most 200 tenants
+-- per route are counted, and the more there are, the fewer of their jobs the average cost is taken from.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4]     job id
+-- ARGV[5]     more: jobs of the same cost right before it. Only to estimate the position the job would get if enqueued
+--             now
+-- ARGV[6..]   that job, like ARGV[4..] of enqueue.lua
+-- Result      one of
+--   { header, 'absent' }
+--   { header, 'running', deployment }
+--   { header, 'waiting', position, kind, deployment or '', quota or reason or '', startsInMs or -1 }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"
@@ -18,7 +25,7 @@ local tenantsCounted = 200
 local headsOfEach = 64
 local headsInAll = 1024
 
--- [{ flow, environment, priority, virtualTime, weight, jobs, perJob }...] for a route.
+-- Returns a route's backlogs: [{ flow, environment, priority, virtualTime, weight, jobs, perJob }...].
 local function summarize(route, deployment)
   local flows = {}
   for _, environment in ipairs(control.environments) do
@@ -59,8 +66,8 @@ local function backlogsOf(route, tiers)
   return backlogs
 end
 
--- Adds to what a branch of the tree gets what its siblings get in the same time. `siblingOf` answers, for a backlog, the
--- name, virtual time and weight of the sibling that it belongs to, or nil.
+-- Adds what a branch's siblings receive while the branch receives `own`. `siblingOf` maps a backlog to the name,
+-- virtual time and weight of the sibling that it belongs to, or to nil.
 local function besides(branch, weight, own, backlogs, siblingOf)
   local siblings = {}
   for _, backlog in ipairs(backlogs) do
@@ -86,7 +93,7 @@ local function ownCost(entry, tiers)
   return tiers[1] and admission.fairCostOn(tiers[1].deployments[1], entry) or 0
 end
 
--- Jobs, and microseconds of quota time, that go before a job in the queue. `more` like it are taken to be there as well.
+-- Returns the jobs, and the microseconds of quota time, that precede a job in the queue, with `more` jobs like it.
 local function aheadOf(entry, tiers, more)
   local backlogs = backlogsOf(entry.route, tiers)
   local flow = shares.flow(entry.flow)
@@ -120,7 +127,7 @@ local function aheadOf(entry, tiers, more)
   return ahead
 end
 
--- When the quotas will have let through what goes before the job, and the job itself; -1 if nothing can be said.
+-- Returns the time until the quotas have let through what precedes the job, and the job itself; -1 if unknown.
 local function startsIn(entry, tiers, ahead)
   local delay = entry.state == delayed and math.max(0, entry.detail - now) or 0
   local deployment, latest, tier = admission.earliestStart(entry, tiers)

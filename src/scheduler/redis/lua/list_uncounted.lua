@@ -1,7 +1,10 @@
--- Waiting jobs near the heads of their queues whose cost is still an estimate. Of each priority only the flows that are
--- furthest behind are looked at, and not more than so many jobs in all.
--- ARGV[4] limit
--- Reply: { header, [[job id, environment, models...]...] }
+-- Returns waiting jobs near the heads of their queues whose cost is still an estimate. Looks only at the flows of each
+-- priority that are furthest behind, and at a limited number of jobs.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4]     limit: maximum number of jobs in the result
+-- Result      { header, [[job id, environment, models...]...] }
 --- @include "shared/waiting_room"
 if not state.load() then return redis.error_reply('NOSTATE') end
 deployments.openAll()

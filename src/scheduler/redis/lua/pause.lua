@@ -1,6 +1,10 @@
--- Pauses models, deployments or tenants, or resumes them.
--- ARGV[4] '1' to pause, '0' to resume; ARGV[5..] keys of what is meant: see pauses.ts
--- Reply: { header }
+-- Pauses or resumes models, deployments or tenants.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4]     '1' to pause, '0' to resume
+-- ARGV[5..]   keys of the targets, see pause-scopes.ts
+-- Result      { header }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 if not state.load() then return redis.error_reply('NOSTATE') end

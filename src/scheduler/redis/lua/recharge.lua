@@ -1,6 +1,11 @@
--- Moves the charge of a grant to now, if the quotas admit that; otherwise the charge is taken back and the lease stays.
--- ARGV[4] operation; ARGV[5] job id; ARGV[6] grant token
--- Reply: { header, 'recharged' | 'refused' | 'lost', time to send in ms }
+-- Moves the charge of a grant to now if the quotas admit that. Otherwise releases the charge; the lease stays.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4]     operation: id of this call
+-- ARGV[5]     job id
+-- ARGV[6]     grant token
+-- Result      { header, 'recharged' | 'refused' | 'lost', sendWithinMs }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"

@@ -1,6 +1,9 @@
--- Puts a deployment that is out of service, cools down or is parked back at once, and opens its quotas.
--- ARGV[4] its id
--- Reply: { header, changes of deployments [[id, state, reason]...] }
+-- Returns a deployment to service at once if it is out of service, cooling down or parked, and opens its quotas.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4]     id of the deployment
+-- Result      { header, changes of deployments [[id, state, reason]...] }
 --- @include "shared/deployment"
 if not state.load() then return redis.error_reply('NOSTATE') end
 deployments.openAll()

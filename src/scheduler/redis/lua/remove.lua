@@ -1,6 +1,9 @@
--- Takes jobs out because they ended by other means.
--- ARGV[4..] job ids
--- Reply: { header, ['waiting' | 'running' | 'absent', ...] }
+-- Removes jobs that ended by other means.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4..]   job ids
+-- Result      { header, ['waiting' | 'running' | 'absent', ...] }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"

@@ -1,6 +1,9 @@
--- Prolongs leases by a full lease period. One that has expired comes back if its job still waits.
--- ARGV[4..] two for each: job id, grant token
--- Reply: { header, ['renewed' | 'lost', ...] }
+-- Extends leases by a full lease period. Revives an expired lease if its job still waits.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4..]   two for each lease: job id, grant token
+-- Result      { header, ['renewed' | 'lost', ...] }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"
@@ -12,7 +15,7 @@ for at = 4, #ARGV, 2 do
   local lease = leases.live(ARGV[at + 1])
   local isLive = lease and lease.id == ARGV[at]
   if isLive then leases.renew(lease) else isLive = state.isOpen() and leases.resume(ARGV[at], ARGV[at + 1]) end
-  -- Until a rebuild is over nobody knows which grants were lost; a call that runs must not be aborted for that.
+  -- Until a rebuild ends, the set of lost grants is not known, and a running call must not be aborted by mistake.
   table.insert(answers, (isLive or not state.isOpen()) and 'renewed' or 'lost')
 end
 return state.done(answers)

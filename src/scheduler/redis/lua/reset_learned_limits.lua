@@ -1,6 +1,9 @@
--- Forgets what was learned about a quota, or about all.
--- ARGV[4] name, or '' for all
--- Reply: { header }
+-- Resets what was learned about a quota, or about all.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4]     name of the quota, or '' for all
+-- Result      { header }
 --- @include "shared/deployment"
 if not state.load() then return redis.error_reply('NOSTATE') end
 deployments.openAll()

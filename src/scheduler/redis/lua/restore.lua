@@ -1,11 +1,18 @@
--- Adds usage, learned limits, waiting jobs and leases to what is being rebuilt, and keeps the lock.
--- ARGV[4] ticket
--- ARGV[5] JSON of { learned: [[quota, limit, burst, throttled ms ago, closed for ms: -1 if not known]...], paused: [key...], deployments: [id...], charges: count, leases: count,
---         owners, routes: see add.lua }
--- ARGV[6..] six for each charge: grant token, deployment (place in that list), ms ago, input and output tokens,
---           '1' if that is real usage; then eight for each job as in add.lua; then three for each lease: job id, grant
---           token, deployment
--- Reply: { header, 1; or 0 if the ticket is not the valid one }
+-- Adds usage, learned limits, waiting jobs and leases to the rebuild, and keeps its lock.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4]     ticket
+-- ARGV[5]     part: JSON of { learned, paused, deployments, charges, leases, owners, routes }
+--   learned         [[quota, limit, burst, throttled ms ago, closed for ms]...]; -1 if a number is not known
+--   paused          [key...]
+--   deployments     [id...]
+--   charges, leases their numbers
+--   owners, routes  see enqueue.lua
+-- ARGV[6..]   six for each charge: grant token, deployment (index in that list), ms ago, input tokens, output tokens,
+--             '1' if that is real usage; then eight for each job as in enqueue.lua; then three for each lease: job id,
+--             grant token, deployment
+-- Result      { header, 1, or 0 if the ticket is not valid }
 --- @include "shared/fleet"
 --- @include "shared/add_jobs"
 --- @include "shared/leases"
@@ -24,7 +31,7 @@ for _, learned in ipairs(part.learned) do
   if quota then learning.learn(quota.state, known[2], known[3], known[4], known[5]) end
 end
 
--- Charges are given to their leases, or kept for them until the rebuild is over.
+-- Gives a charge to its lease, or keeps it for the lease until the rebuild ends.
 local function restoreCharge(at)
   local grant = ARGV[at]
   local deployment = deploymentOf[part.deployments[tonumber(ARGV[at + 1])]]

@@ -1,6 +1,9 @@
--- Replaces the estimate of waiting jobs by an exact count.
--- ARGV[4..] three for each: job id, input tokens, output tokens
--- Reply: { header }
+-- Replaces the estimated tokens of waiting jobs by an exact count.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4..]   three for each job: id, input tokens, output tokens
+-- Result      { header }
 --- @include "shared/entries"
 --- @include "shared/state"
 if not state.load() then return redis.error_reply('NOSTATE') end

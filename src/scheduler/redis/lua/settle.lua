@@ -1,9 +1,18 @@
--- Ends grants: what becomes of the job, what of the charge, and what was seen of the deployment. The first settlement
--- of a grant counts; a repetition is answered the same.
--- ARGV[4..] nine for each: job id; grant token; 'ended' or the delay before it waits again, in ms;
---           charge: 'keep' | 'void' | 'used', then input (with cache writes) and output tokens, or '';
---           signal: kind, detail (throttle or reason) or '', retry after in ms or ''
--- Reply: { header, ['settled' | 'lost' | 'rejected', ...], changes of deployments [[id, state, reason]...] }
+-- Ends grants: what becomes of the job, what was used of the charge, and what the call showed about the deployment. The
+-- first settlement of a grant counts; a repetition gets the same answer.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4..]   nine for each grant:
+--   job id
+--   grant token
+--   job            'ended', or the delay before it is ready again, in ms
+--   charge         'keep' | 'void' | 'used'
+--   input, output  tokens used, with cache writes, or ''
+--   signal         kind of the signal
+--   detail         throttle or reason, or ''
+--   retryAfterMs   or ''
+-- Result      { header, ['settled' | 'lost' | 'rejected', ...], changes of deployments [[id, state, reason]...] }
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"
@@ -11,7 +20,7 @@ if not state.load() then return redis.error_reply('NOSTATE') end
 fleet.open()
 leases.expire()
 
--- What a signal says of the job that was refused; nil if it says nothing.
+-- Returns the judgement of the refused job, or nil if the signal says nothing about it.
 local function judge(lease, kind, detail, retryAfterMs)
   if kind ~= 'throttled' then return suspects.judge(lease, kind, detail, retryAfterMs) end
   if deployments.explains(deploymentOf[lease.deployment], detail) then kind = 'quota' end
@@ -29,7 +38,7 @@ local function settle(at)
     leases.account(lease, ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]))
     local retryAfterMs = tonumber(ARGV[at + 8])
     judgement = live and job ~= 'ended' and judge(lease, ARGV[at + 6], ARGV[at + 7], retryAfterMs) or nil
-    -- What is believed of the wait: see signals.ts.
+    -- Ignores a Retry-After that concerns only this job: see signals.ts.
     if judgement and ARGV[at + 7] ~= 'tokens_per_day' then
       local suspect = judgement.suspect
       if suspect.strikes > 0 or (suspect.kind == 'quota' and suspect.times > 1) then retryAfterMs = nil end

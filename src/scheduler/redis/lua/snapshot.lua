@@ -1,10 +1,15 @@
--- Deployments, quotas in use, learned limits, depths. Numbers that do not apply are -1.
--- Reply: { header, admission, running,
---          deployments [[id, running, max. concurrency, state, reason or '', until tried again in ms]...],
---          quotas [[name, unit, per, configured limit, effective limit, configured burst, effective burst,
---                   1 if probing, throttled ms ago, closed for ms, used, next free in ms]...],
---          depths [[environment, priority, ready, delayed]...],
---          paused [key...], missing models [[model, jobs]...], ms until their jobs are impossible }
+-- Returns deployments, quota usage, learned limits and queue depths. Numbers that do not apply are -1.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- Result      { header, admission, running, deployments, quotas, depths, paused, missingModels, failInMs }
+--   deployments    [[id, running, maxConcurrency, state, reason or '', time until tried again in ms]...]
+--   quotas         [[name, unit, per, configured limit, effective limit, configured burst, effective burst,
+--                    1 if probing, throttled ms ago, closed for ms, used, next free in ms]...]
+--   depths         [[environment, priority, ready, delayed]...]
+--   paused         [key...]
+--   missingModels  [[model, jobs]...]
+--   failInMs       time until their jobs are impossible
 --- @include "shared/fleet"
 --- @include "shared/waiting_room"
 --- @include "shared/leases"

@@ -1,6 +1,9 @@
--- Gives a job that waits another priority or delay; its count of tokens stays. A job that is not known is added.
--- ARGV[4..] as for add.lua, of one job
--- Reply: { header, 'waiting' | 'running' }
+-- Gives a waiting job another priority or delay; its token count stays. Adds a job that is not known.
+--
+-- KEYS[1]     control state, see state.lua
+-- ARGV[1..3]  common arguments, see state.lua
+-- ARGV[4..]   one job, as for enqueue.lua
+-- Result      { header, 'waiting' | 'running' }
 --- @include "shared/fleet"
 --- @include "shared/add_jobs"
 --- @include "shared/leases"

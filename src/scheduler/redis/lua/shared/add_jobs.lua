@@ -1,4 +1,4 @@
--- Adds the jobs that stand in the arguments from `first` to `last`; `lists` holds owners and routes: see enqueue.lua.
+-- Adds the jobs in ARGV[first] to ARGV[last]. `lists` holds their owners and routes, see enqueue.lua.
 --- @include "state"
 --- @include "deployment"
 --- @include "waiting_room"

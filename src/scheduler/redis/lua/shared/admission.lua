@@ -1,4 +1,4 @@
--- Whether a job may be called now, and where: see admission.ts. Nothing is charged here.
+-- Decides whether a job may be called now, and where: see admission.ts. Charges nothing.
 --
 -- A job is { id, input, output, suspect? }; tiers are { model, choice, deployments } in the order of preference.
 --- @include "state"
@@ -12,7 +12,7 @@ function admission.costOn(quota, deployment, job)
   return costs.reserved(quota.unit, job.input, job.output, deployment.burndown)
 end
 
--- The share that a job takes of the scarcest quota of a deployment.
+-- Returns the job's share of the scarcest quota of a deployment, in microseconds of quota time.
 function admission.fairCostOn(deployment, job)
   local cost = 0
   for _, quota in ipairs(deployment.quotas) do
@@ -28,7 +28,8 @@ local function everAdmits(job, deployment)
   return true
 end
 
--- By the job's own model alone: a fallback stands in for what is out of service, not for too small a quota.
+-- Returns why no deployment of the job's own model can ever admit it, or nil. Fallbacks do not count: they replace
+-- deployments that are out of service, not quotas that are too small.
 local function impossible(job, tiers)
   local own = tiers[1] and tiers[1].deployments or {}
   for _, deployment in ipairs(own) do
@@ -54,7 +55,7 @@ local function anyInService(tier)
   return false
 end
 
--- The tier that counts, and its place.
+-- Returns the tier in use and its index, or nil.
 local function activeTier(job, tiers)
   for place, tier in ipairs(tiers) do
     for _, deployment in ipairs(tier.deployments) do
@@ -87,7 +88,7 @@ local function outOfService(job, tiers)
   return { kind = 'blocked', on = on, at = at, forAll = forAll }
 end
 
--- Until it is resumed: that is told by waking whoever asks.
+-- Blocks without a time limit, because resuming wakes the workers.
 local function pausedBy(key, forAll)
   return { kind = 'blocked', on = { kind = 'paused', reason = key }, at = infinity, forAll = forAll }
 end
@@ -127,7 +128,7 @@ local function obstacleOf(job, deployment)
   return { on = on, at = latestAt, forAll = closedUntil >= latestAt, parked = parked }
 end
 
--- What would be left of the fullest quota, in thousandths of its limit; without quotas, of the concurrency.
+-- Returns what would be left of the fullest quota, in thousandths of its limit. Concurrency counts as a quota.
 local function headroomOf(job, deployment)
   local room = deployment.maxConcurrency - deployment.state.running
   local least = math.floor(room * 1000 / deployment.maxConcurrency)
@@ -139,7 +140,7 @@ local function headroomOf(job, deployment)
   return least
 end
 
--- The deployments of a tier that have refused a job, if another of the tier is to be asked first; else nil.
+-- Returns the deployments of a tier that refused a job, if another one should be tried first; otherwise nil.
 local function avoidedBy(job, tier, served)
   if not job.suspect or job.suspect.kind == 'quota' then return nil end
   local refusedAt = job.suspect.refusedAt
@@ -151,8 +152,8 @@ local function avoidedBy(job, tier, served)
   return nil
 end
 
--- Answers { kind = admitted, deployment, model }, { kind = blocked, on, at, forAll, parked } or { kind = impossible, reason }.
--- `served`: the ids of the deployments that the asking worker serves, or nil for all.
+-- Returns { kind = admitted, deployment, model }, { kind = blocked, on, at, forAll, parked } or { kind = impossible,
+-- reason }. `served` holds the ids of the deployments that the calling worker serves, or is nil for all.
 function admission.decide(job, tiers, served)
   local reason = impossible(job, tiers)
   if reason then return { kind = 'impossible', reason = reason } end
@@ -191,7 +192,7 @@ function admission.decide(job, tiers, served)
         end
         if tier.choice == 'order' then break end
       elseif obstacle == 'impossible' then
-        -- Where this job is too big, a smaller one of the same route may fit.
+        -- If this job is too large, a smaller one of the same route may fit.
         forAll = false
       else
         forAll = forAll and obstacle.forAll
@@ -201,7 +202,7 @@ function admission.decide(job, tiers, served)
   end
   if best then return { kind = 'admitted', deployment = best, model = tier.model } end
   local at = blocked and blocked.at or infinity
-  -- A fallback is left as soon as something before it is back.
+  -- A fallback is left as soon as a deployment before it returns to service.
   for before = 1, place - 1 do
     for _, deployment in ipairs(tiers[before].deployments) do
       local outage = deployments.outage(deployment)
@@ -212,7 +213,8 @@ function admission.decide(job, tiers, served)
   return { kind = 'blocked', on = on, at = at, forAll = forAll, parked = givesWay or (parked and blocked ~= nil) }
 end
 
--- Where a job that does not fit now will fit first, if nothing else is charged until then: deployment, time, tier.
+-- Returns where a job that does not fit now will fit first, if nothing else is charged until then: deployment, time,
+-- tier.
 function admission.earliestStart(job, tiers, served)
   local tier = not (tiers[1] and tiers[1].paused) and activeTier(job, tiers) or nil
   if tier and tier.paused then tier = nil end

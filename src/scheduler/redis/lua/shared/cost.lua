@@ -1,4 +1,4 @@
--- What a call costs: see cost.ts, whose arithmetic this is.
+-- The cost of a call, with the arithmetic of cost.ts.
 local costs = {}
 
 local function inUnit(unit, input, output)
@@ -16,10 +16,10 @@ function costs.settled(unit, input, output, burndown)
   return inUnit(unit, input, math.ceil(output * burndown))
 end
 
--- For how many microseconds a charge occupies a quota.
+-- Returns for how many microseconds a charge occupies a quota.
 function costs.fair(cost, quota)
   return math.ceil(cost * quota.window * 1000 / quota.limit)
 end
 
--- What a job costs the fair shares where nothing limits its deployment.
+-- Fair cost of a job on a deployment without quotas, in microseconds.
 costs.unlimited = 1000

@@ -1,4 +1,4 @@
--- What is known of a deployment besides its quotas, and what is learned from how a call ended: see deployment.ts and
+-- The state of a deployment besides its quotas, and what the end of a call shows about it: see deployment.ts and
 -- signals.ts.
 --- @include "state"
 --- @include "cost"
@@ -11,18 +11,18 @@ local outOfServiceMs = 300000
 local leftToOthersMs = 1000
 local accusersAllowed = 3
 
--- By id: the configuration's numbers, with the deployment's state and its quotas.
+-- Deployments by id: the configuration's numbers, the stored state and the quotas.
 local deploymentOf = {}
 
 function deployments.fresh()
   return { running = 0, failures = 0, onTrial = false, accusers = {} }
 end
 
--- Makes quotas and deployments ready for use, also those that the configuration has left out.
+-- Loads quotas and deployments, also those that the configuration left out.
 function deployments.openAll()
   for name in pairs(control.quotas) do quotas.open(name) end
   for id, own in pairs(control.deployments) do
-    -- Earlier versions named it trouble.
+    -- Earlier versions stored the outage as `trouble`.
     own.outage, own.trouble = own.outage or own.trouble, nil
     local settings = own.settings
     local deployment = {
@@ -45,13 +45,13 @@ function deployments.inService(deployment)
   return not outage or now >= outage.untilTime
 end
 
--- Why it is not in service, and until when; nil if it is.
+-- Returns why the deployment is not in service and until when, or nil if it is in service.
 function deployments.outage(deployment)
   return not deployments.inService(deployment) and deployment.state.outage or nil
 end
 
--- Whether it is in service again, but on trial and left to jobs that it has not refused: why, and until when; else nil.
--- The time counts from when a job that it has refused could go, and anew after a call that told nothing.
+-- Returns why and until when a deployment on trial accepts only jobs that it has not refused; nil if it accepts all.
+-- The time counts from when a job that it refused could run, and restarts after an inconclusive call.
 function deployments.leftToOthers(deployment)
   local own = deployment.state
   if not own.onTrial or not own.outage or not deployments.inService(deployment) then return nil end
@@ -91,7 +91,7 @@ local function pause(deployment, backoff, reason, retryAfterMs)
   enter(own, { state = 'cooling_down', untilTime = now + waitMs, reason = reason })
 end
 
--- It refused a job, and nothing shows yet whose fault that was.
+-- Records that the deployment refused a job and that nothing shows yet whose fault that was.
 local function accuse(deployment, id, reason, grantedAt)
   local own = deployment.state
   local outage = own.outage
@@ -113,7 +113,7 @@ local function accuse(deployment, id, reason, grantedAt)
   }, step)
 end
 
--- [[id, state, reason]...]: what has not been told yet of which deployments serve.
+-- Returns changes of state since the previous call: [[id, state, reason]...].
 function deployments.takeChanges()
   local changes = {}
   for id, own in pairs(control.deployments) do
@@ -128,7 +128,7 @@ function deployments.takeChanges()
   return changes
 end
 
--- Whether a call says something new: not if it was running when the outage began.
+-- Whether a call shows something new: it does not if it was already running when the outage began.
 local function isFresh(deployment, grantedAt)
   local outage = deployment.state.outage
   if not outage then return true end
@@ -138,7 +138,7 @@ end
 
 -- ---------------------------------------------------------------- signals
 
--- The quotas that a throttle speaks of; where it names none, the fullest.
+-- Returns the quotas that a throttle means; the fullest if it names none.
 local function exceeded(deployment, throttle)
   local found, fullest = {}, nil
   for _, quota in ipairs(deployment.quotas) do
@@ -158,7 +158,7 @@ local function exceeded(deployment, throttle)
   return found
 end
 
--- Whether configured quotas explain a throttle, so that it says nothing of the job.
+-- Whether configured quotas explain a throttle, so that it says nothing about the job.
 function deployments.explains(deployment, throttle)
   return throttle ~= 'tokens_per_day' and #exceeded(deployment, throttle) > 0
 end
@@ -181,7 +181,7 @@ local function sharesAny(list, others)
   return false
 end
 
--- Parks every deployment that shares what is used up, and the quotas themselves.
+-- Parks every deployment that shares the used-up tokens, and the quotas themselves.
 local function usedUpToday(deployment, retryAfterMs)
   local daily, names = tokensPerDay(deployment)
   local what = #daily > 0 and 'of ' .. table.concat(names, ', ') or 'in ' .. deployment.dailyPool
@@ -215,11 +215,13 @@ local function throttled(deployment, call, throttle, retryAfterMs)
   end
 end
 
--- `call`: the lease of the call that shows it. kind: ok | none | throttled | capacity | misconfigured | refused;
--- detail: the throttle, or the reason.
+-- Applies a signal to a deployment and its quotas.
+--   call    the lease of the call
+--   kind    ok | none | throttled | capacity | misconfigured | refused
+--   detail  the throttle, or the reason
 function deployments.signal(deployment, call, kind, detail, retryAfterMs)
   if kind == 'ok' then
-    -- Calls that were running when the outage began do not end it: 50 that end well would cancel every cool-down.
+    -- Calls that began before the outage ended prove nothing: 50 that succeed would cancel every cool-down.
     local own = deployment.state
     if call.grantedAt >= (own.accusedAt or -infinity) then own.accusers = {} end
     if isFresh(deployment, call.grantedAt) then

@@ -1,10 +1,10 @@
--- The record of each known job: 16 bytes of id -> about 22 packed bytes. Records lie in 16,384 hashes, chosen by the
--- random end of the id, small enough that Redis keeps each as a listpack: 45 bytes per job with its id, where a key of
--- its own would take 130.
+-- The record of each known job: 16 bytes of id -> about 22 packed bytes. Records are spread over 16,384 hashes by the
+-- random end of the id, each small enough that Redis keeps it as a listpack. That costs 45 bytes per job with its id; a
+-- key of its own would cost 130.
 --- @include "state"
 local entries = {}
 
--- What `state` of an entry may be.
+-- Values of an entry's `state`.
 local ready, delayed, booked, running = 1, 2, 3, 4
 
 local function bucketOf(id)
@@ -12,7 +12,7 @@ local function bucketOf(id)
   return key(string.format('entries:%d', (high * 256 + low) % 16384))
 end
 
--- The job with this id (in bytes), or nil.
+-- Returns the job with this id (in bytes), or nil.
 function entries.get(id)
   local packed = call('HGET', bucketOf(id), id)
   if not packed then return nil end
@@ -55,7 +55,7 @@ function entries.delete(id)
   call('HDEL', bucketOf(id), id)
 end
 
--- Where it stands among others: 8 bytes of order, then the id.
+-- Returns the key by which the queues sort a job: 8 bytes of order, then the id.
 function entries.place(entry)
   return entry.order .. entry.id
 end

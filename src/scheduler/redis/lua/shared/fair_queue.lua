@@ -1,6 +1,7 @@
 -- Weighted fair queueing by virtual time over the tree of shares: see fair-queue.ts. The arithmetic, the ties and the
--- order are the same. For each priority and route a sorted set holds the flows that have a job waiting in that route,
--- by virtual time and then by turn; scores are whole numbers below 2^53, which doubles hold exactly.
+-- order are the same. For each priority and route, a sorted set holds the flows that have a job waiting in that route.
+-- It is sorted by virtual time and then by `turn`, the sequence number of becoming active. Scores are whole numbers
+-- below 2^53, which doubles hold exactly.
 --- @include "state"
 --- @include "shares"
 --- @include "sorted_queue"
@@ -9,13 +10,13 @@ local fair_queue = {}
 local maxLag = 60000000
 local rebaseAt = 2 ^ 52
 
--- Flows left out of `next` until the end of an acquire, and whether a flow is among them in a route.
+-- Flows left out of `next` until the end of an acquire, as a list and by flow and route.
 local passedOver = {}
 local isPassedOver = {}
--- The flow in front of each sorted set of flows, as long as it is known.
+-- The flow at the front of each sorted set of flows, as long as it is known.
 local readyFronts = {}
 
--- The jobs of a flow in one route wait here.
+-- Returns the key of the jobs of a flow in one route.
 function fair_queue.queueKey(flow, route)
   return key(string.format('queue:%.0f:%.0f', flow.id, route))
 end
@@ -24,7 +25,7 @@ local function readyKey(priority, route)
   return key(string.format('ready:%.0f:%.0f', priority.id, route))
 end
 
--- Positive doubles compare like their bytes, so that equal virtual times are ordered by turn.
+-- Positive doubles compare like their bytes, so `turn` orders flows of equal virtual time.
 local function readyMember(flow)
   return struct.pack('>dd', flow.turn, flow.id)
 end
@@ -63,7 +64,7 @@ local function enterReady(priority, route, flow)
   place(priority, route, flow)
 end
 
--- Takes a flow out of a sorted set; `keep` leaves an empty set in its place among the others.
+-- Takes a flow out of a sorted set; `keep` leaves an empty set where it is among the others.
 local function leaveReady(priority, route, flow, keep)
   local ready, index = readyIn(priority, route)
   if not isPassedOver[passKey(flow, route)] then
@@ -75,7 +76,7 @@ local function leaveReady(priority, route, flow, keep)
   if ready and ready.size == 0 and not keep then table.remove(priority.ready, index) end
 end
 
--- Updates the place of a flow whose virtual time has changed.
+-- Updates the position of a flow whose virtual time changed.
 local function moved(flow, priority)
   for _, queue in ipairs(flow.queues) do
     if not isPassedOver[passKey(flow, queue.route)] then place(priority, queue.route, flow) end
@@ -88,7 +89,7 @@ local function start(share, current)
   share.turn = control.turns
 end
 
--- Whoever was idle starts at the current virtual time.
+-- Moves nodes that were idle to their parent's current virtual time.
 local function activate(flow, priority, environment)
   if environment.waiting == 0 then start(environment, control.current) end
   if priority.waiting == 0 then start(priority, environment.current) end
@@ -111,7 +112,7 @@ function fair_queue.push(flow, route, job)
   if queue.size == 1 then enterReady(priority, route, flow) end
 end
 
--- Takes out a job that is waiting here.
+-- Removes a job that is waiting here.
 function fair_queue.remove(flow, route, job)
   local priority, environment = shares.priorityOf(flow.environment, flow.priority)
   sorted_queue.remove(fair_queue.queueKey(flow, route), job)
@@ -125,13 +126,13 @@ function fair_queue.remove(flow, route, job)
   leaveReady(priority, route, flow)
 end
 
--- How many jobs of a flow wait in a route.
+-- Returns how many jobs of a flow wait in a route.
 function fair_queue.waitingIn(flow, route)
   local queue = queueIn(flow, route)
   return queue and queue.size or 0
 end
 
--- The flow that is furthest behind among those with a job waiting in a route.
+-- Returns the flow that is furthest behind among those with a job waiting in a route.
 local function frontOf(priority, route)
   local set = readyKey(priority, route)
   local front = readyFronts[set]
@@ -147,7 +148,8 @@ local function frontOf(priority, route)
   return front
 end
 
--- The flow that is behind; within one flow, of its routes, the one with the oldest job.
+-- Whether a flow and route go before another: the flow that is behind. Within one flow the route with the oldest job
+-- wins.
 local function goesFirst(flow, route, other)
   if flow.id ~= other.flow.id then return shares.isBehind(flow, other.flow) end
   local own = shares.flow(flow.id)
@@ -155,7 +157,8 @@ local function goesFirst(flow, route, other)
   return sorted_queue.isBefore(place, sorted_queue.head(fair_queue.queueKey(own, other.route)))
 end
 
--- The job in turn: flow, route and place of the job; nil if none waits in an open route. It stays in the queue.
+-- Returns the next job as its flow, route and sort key; nil if no job waits in an open route. The job stays in the
+-- queue.
 function fair_queue.next(closed, environments)
   local best
   for _, environment in ipairs(control.environments) do
@@ -180,7 +183,7 @@ function fair_queue.next(closed, environments)
   return flow, best.route, sorted_queue.head(fair_queue.queueKey(flow, best.route))
 end
 
--- Ids of flows with jobs waiting in a route, or in any route if it is nil: so many that are furthest behind in each.
+-- Returns ids of flows with jobs waiting in a route, or in any route if it is nil: the `limit` furthest behind in each.
 function fair_queue.furthestBehind(priority, route, limit)
   local found = {}
   for _, ready in ipairs(priority.ready) do
@@ -210,7 +213,7 @@ function fair_queue.passedOverReturn()
   passedOver = {}
 end
 
--- Advances a share by its cost and answers its parent's new current virtual time.
+-- Advances a node by a cost and returns its parent's new current virtual time.
 local function serve(share, current, cost, weight)
   local from = math.max(share.virtualTime, current - math.ceil(maxLag / weight))
   share.virtualTime = from + math.ceil(cost / weight)
@@ -221,8 +224,7 @@ local function lower(share, base)
   share.virtualTime = math.max(0, share.virtualTime - base)
 end
 
--- Moves all virtual times down before they reach 2^53. It reads every flow; but there are 140 years of quota time
--- between two of these.
+-- Lowers all virtual times before they reach 2^53. It reads every flow, but only once in 140 years of quota time.
 local function rebase()
   local base = math.max(0, control.current - maxLag)
   control.current = control.current - base
@@ -246,7 +248,7 @@ local function rebase()
   end
 end
 
--- Counts the service that a job of this flow is about to have.
+-- Counts the service that a job of this flow is about to receive.
 function fair_queue.charge(flow, cost)
   local priority, environment = shares.priorityOf(flow.environment, flow.priority)
   control.current = serve(environment, control.current, cost, shares.weightOf(environment, 3))
@@ -256,7 +258,7 @@ function fair_queue.charge(flow, cost)
   if math.max(environment.virtualTime, priority.virtualTime, flow.virtualTime) > rebaseAt then rebase() end
 end
 
--- Corrects service that was counted before, up or down. A flow that has been forgotten meanwhile needs none.
+-- Corrects service that was counted before, up or down. A flow that was dropped meanwhile needs no correction.
 function fair_queue.correct(owner, difference)
   if difference == 0 then return end
   local flow = shares.flow(owner.flow)

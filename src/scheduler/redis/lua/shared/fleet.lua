@@ -1,6 +1,6 @@
--- The deployments and quotas of a configuration: what becomes of their state when the configuration changes or a day
--- ends: see fleet.ts. Quotas are matched by name and deployments by id; those that a configuration leaves out are kept
--- until the next rebuild, because they may come back.
+-- Updates the state of deployments and quotas when the configuration changes or a day ends: see fleet.ts. Quotas are
+-- matched by name and deployments by id. Those that a configuration leaves out are kept until the next rebuild, because
+-- they may return.
 --- @include "state"
 --- @include "quota"
 --- @include "quota_log"
@@ -33,7 +33,7 @@ local function adoptDeployment(settings)
   deployments.reinstate(own)
 end
 
--- Takes over the numbers of a configuration, given as JSON, and makes quotas and deployments ready for use.
+-- Applies a configuration, given as JSON, and loads its quotas and deployments.
 function fleet.adopt(json)
   local settings = cjson.decode(json)
   for _, quota in ipairs(settings.quotas) do adoptQuota(quota) end
@@ -41,7 +41,7 @@ function fleet.adopt(json)
   deployments.openAll()
 end
 
--- The configuration's, and over them those that were set by `setTenantWeights`.
+-- Stores the configuration's weights, overridden by those of `setTenantWeights`.
 local function storeTenantWeights(configured)
   local set = call('GET', prefix .. 'weighed')
   call('DEL', prefix .. 'tenant_weights')
@@ -52,8 +52,8 @@ local function storeTenantWeights(configured)
   end
 end
 
--- Stores a configuration, given as JSON, as all processes' own: as it is, for processes that have an older one; and what
--- scripts need of it at every call. Weights of tenants, which may be many, are read one by one.
+-- Stores a configuration, given as JSON, for all processes. Keeps the JSON for processes that hold an older one, and
+-- packs what scripts need at every call. Weights of tenants may be many, so scripts read them one by one.
 function fleet.storeConfig(json)
   local settings = cjson.decode(json)
   storeTenantWeights(settings.weights.tenants)
@@ -80,13 +80,13 @@ function fleet.namesOf(list, field)
   return names
 end
 
--- How long ago the quota was reset by the provider; nil if it is not reset at an hour.
+-- Returns the time since the provider reset the quota, in ms; nil if it does not reset at a fixed hour.
 local function intoDay(quota)
   if quota.per ~= 'day' or not quota.resetHourUtc then return nil end
   return (state.wall - quota.resetHourUtc * hourMs) % dayMs
 end
 
--- What time alone brings about, before anything else is looked at: daily quotas whose reset hour has passed.
+-- Empties the daily quotas whose reset hour has passed.
 local function rollDays()
   for _, quota in pairs(quotaOf) do
     local into = intoDay(quota)
@@ -97,13 +97,13 @@ local function rollDays()
   end
 end
 
--- To be called by every script that asks or charges quotas.
+-- Loads quotas and deployments. Every script that reads or charges quotas calls it first.
 function fleet.open()
   deployments.openAll()
   rollDays()
 end
 
--- Charges what was called before a rebuild. To be given in the order of time.
+-- Charges a call that was made before a rebuild. Call it in the order of time.
 function fleet.restoreCharge(deployment, agoMs, input, output, isSettled)
   local cost = isSettled and costs.settled or costs.reserved
   local charges = {}

@@ -1,6 +1,5 @@
--- What a quota learns from refusals: see learning.ts, whose arithmetic this is. Its state lies in the quota's: `limit`
--- and `burst` (each a value that is probed), closedUntil, throttledAt, inARow, loweredAt, isAboutBurst,
--- tooMuch, heldUntil, holdMs.
+-- Learns from refusals, with the arithmetic of learning.ts. Its state is part of the quota's: `limit` and `burst` (each
+-- a probed value), closedUntil, throttledAt, inARow, loweredAt, isAboutBurst, tooMuch, heldUntil, holdMs.
 --- @include "state"
 --- @include "pacer"
 local learning = {}
@@ -17,7 +16,7 @@ local function probed(value)
   return { value = value, good = value, changedAt = -infinity, patience = 1, step = 1 }
 end
 
--- Nothing is learned yet. Also forgets what was.
+-- Sets the state in which nothing is learned.
 function learning.fresh(own)
   own.limit = probed(own.settings.limit)
   own.burst = probed(own.settings.burst)
@@ -90,7 +89,7 @@ local function lowerLimit(own, used)
   lower(own.limit, math.max(1, math.min(own.limit.value, math.max(seen, half))))
 end
 
--- Until when a cost is not tried, because as much was refused when it went alone; nil if it may be.
+-- Returns until when a cost is parked, because as much was refused when it went alone; nil if it may be tried.
 function learning.parkedUntil(own, cost)
   local isParked = cost > own.limit.value and cost >= own.tooMuch and now < own.heldUntil
   return isParked and own.heldUntil or nil
@@ -102,8 +101,10 @@ local function hold(own, refused)
   own.holdMs = math.min(longestHoldMs, own.holdMs * 2)
 end
 
--- `used` and `atOnce`: what the log shows without the refused call, in the span and in the last `atOnceMs`; `refused`: what
--- that call had reserved; `isOldNews`: the same job was refused again and again, so nothing is lowered.
+-- Learns from a refusal.
+--   used, atOnce  what the log shows without the refused call, in the span and in the last `atOnceMs`
+--   refused       what that call had reserved
+--   isOldNews     whether the same job was refused again and again, so that nothing is lowered
 function learning.throttled(own, used, atOnce, refused, span, retryAfterMs, isOldNews)
   if now - own.throttledAt > span then own.inARow = 0 end
   own.throttledAt = now
@@ -121,7 +122,7 @@ function learning.throttled(own, used, atOnce, refused, span, retryAfterMs, isOl
   end
 end
 
--- `used` answers what the log shows; it is asked only when there is something to try.
+-- Learns from a call that was let through. `used` returns what the log shows; it is called only if a probe is due.
 function learning.succeeded(own, used, span)
   local settings = own.settings
   if isDue(own.limit, settings.limit, span) then
@@ -141,7 +142,7 @@ function learning.reopen(own)
   own.closedUntil = -infinity
 end
 
--- What was learned before a rebuild. Numbers that are not known are nil.
+-- Restores what was learned before a rebuild. Numbers that are not known are nil.
 function learning.learn(own, limit, burst, throttledAgoMs, closedForMs)
   local settings = own.settings
   own.limit.value = math.max(1, math.min(settings.limit, math.floor(limit or settings.limit)))
@@ -152,7 +153,7 @@ function learning.learn(own, limit, burst, throttledAgoMs, closedForMs)
   if closedForMs then learning.park(own, now + math.max(0, math.ceil(closedForMs))) end
 end
 
--- Takes over other numbers; `before` are the old ones. What was learned below them stays.
+-- Replaces the configuration; `before` is the old one. Keeps what was learned below its numbers.
 function learning.reconfigure(own, before)
   local settings = own.settings
   local burst = math.max(1, math.floor(own.burst.value * settings.limit / before.limit))

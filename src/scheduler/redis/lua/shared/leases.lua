@@ -1,5 +1,5 @@
--- Leases in force, and the ones that ended a short while ago: an answer may still come for those, and then its charge
--- must be settled, and a repeated settlement must be recognised: see leases.ts.
+-- Leases in force, and leases that ended recently: see leases.ts. An answer may still arrive for an ended lease, and
+-- its charge must be settled. A repeated settlement must be recognised.
 --- @include "state"
 --- @include "entries"
 --- @include "cost"
@@ -7,18 +7,18 @@
 --- @include "waiting_room"
 local leases = {}
 
--- Settled grants are remembered in two halves; when one is full, the other is dropped. At least so many are known.
+-- Settled grants are kept in two halves. When one is full, the other is dropped. At least this many are known.
 local settledKept = 4096
--- Longer than any call lasts.
+-- How long a lost lease is kept, in ms: longer than any call lasts.
 local lostKeptMs = 3600000
--- How many lapsed leases one script ends; the rest follow with the next.
+-- Expired leases that one script ends; the next script ends the rest.
 local expireAtOnce = 1000
 
--- Leases in force that this script has read or made, and those of them that have to be written at its end.
+-- Leases in force that this script read or created, and those of them to write at its end.
 local liveRead = {}
 local changed = {}
 
--- As lists without names: packing and unpacking the names took half of the time of a settlement.
+-- Packs lists without names: packing and unpacking the names took half of the time of a settlement.
 local function pack(lease)
   local charges = {}
   for index, charge in ipairs(lease.charges) do
@@ -38,7 +38,7 @@ local function unpackLease(grant, packed)
   local fields = cmsgpack.unpack(packed)
   local lease = {
     grant = grant,
-    -- Leases are numbered in the order in which they were given.
+    -- Leases are numbered in the order in which they were granted.
     serial = fields[1],
     id = fields[2],
     flow = fields[3],
@@ -49,7 +49,7 @@ local function unpackLease(grant, packed)
     output = fields[8],
     fairCost = fields[9],
     expiresAt = fields[10],
-    -- What its settlement was answered; false before.
+    -- The answer to its settlement; false before.
     settled = fields[11],
     charges = {},
     grantedAt = fields[13],
@@ -75,7 +75,7 @@ table.insert(flushes, function()
   end
 end)
 
--- The lease in force with this token, or nil.
+-- Returns the lease in force with this token, or nil.
 function leases.live(grant)
   if liveRead[grant] == nil then
     local packed = call('HGET', key('leases'), grant)
@@ -85,7 +85,7 @@ function leases.live(grant)
 end
 
 
--- Leases a job that waits nowhere, and writes its record.
+-- Leases a job that is not waiting, and writes its record.
 function leases.add(entry, grant, deployment, charges)
   local flow = shares.flow(entry.flow)
   entry.state = running
@@ -120,7 +120,8 @@ function leases.renew(lease)
   changed[lease.grant] = true
 end
 
--- Gives a job that waits back to the worker whose lease had expired; answers whether it could. Its charges still count.
+-- Gives a waiting job back to the worker whose lease expired. Returns whether that was possible. Its charges still
+-- count.
 function leases.resume(id, grant)
   local lease = leases.lost(grant)
   local entry = lease and not lease.settled and lease.id == id and entries.get(id)
@@ -146,7 +147,7 @@ function leases.save(lease)
   changed[lease.grant] = true
 end
 
--- What repeated settlements are answered: 'settled' or 'lost'; nil if the grant is not known as settled.
+-- Returns the answer to repeated settlements: 'settled' or 'lost'; nil if the grant is not known as settled.
 function leases.settledAnswer(grant)
   return call('HGET', key('settled'), grant) or call('HGET', key('settled_before'), grant) or nil
 end
@@ -175,7 +176,7 @@ local function rememberLost(lease)
   call('ZADD', untilKey, string.format('%.0f', now + lostKeptMs), lease.grant)
 end
 
--- Ends a lease; what becomes of the job is up to the caller. Its charges stay.
+-- Ends a lease. The caller decides what becomes of the job. The charges stay.
 function leases.release(lease)
   local own = control.deployments[lease.deployment]
   own.running = own.running - 1
@@ -187,7 +188,7 @@ function leases.release(lease)
   if lease.settled then rememberSettled(lease.grant, lease.settled) else rememberLost(lease) end
 end
 
--- Ends leases that were not renewed in time; their jobs wait again.
+-- Ends leases that were not renewed in time and requeues their jobs.
 function leases.expire()
   if not state.isOpen() or now < control.nextExpiry then return end
   local expiry = key('lease_expiry')
@@ -204,7 +205,7 @@ function leases.expire()
   control.nextExpiry = first[2] and tonumber(first[2]) or infinity
 end
 
--- Takes a job out altogether. Its lease, if any, is lost.
+-- Removes a job altogether. Its lease, if any, is lost.
 function leases.drop(entry)
   local lease = entry.state == running and leases.live(entry.detail)
   if lease then leases.release(lease) else waiting_room.leave(entry) end
@@ -222,13 +223,13 @@ function leases.chargeAll(deployment, job)
   return charges
 end
 
--- The quota of a charge, or nil if another has taken its name meanwhile (its unit or window was changed).
+-- Returns the quota of a charge; nil if another quota has its name now, because its unit or window changed.
 local function quotaOfCharge(charge)
   local quota = quotaOf[charge.quota]
   return quota and quota.state.serial == charge.serial and quota or nil
 end
 
--- Whether a lease whose charges were taken back may be charged again now, and where.
+-- Returns whether a lease whose charges were released may be charged again now, and its deployment.
 function leases.admitsAgain(lease)
   local deployment = deploymentOf[lease.deployment]
   for _, quota in ipairs(deployment.quotas) do
@@ -244,7 +245,7 @@ function leases.voidCharges(lease)
   end
 end
 
--- Replaces what a call was charged by what it used, and answers by how much its cost to the fair shares changed.
+-- Replaces a call's charges by its real usage. Returns by how much its fair cost changed.
 local function settleCharges(lease, input, output)
   local burndown = deploymentOf[lease.deployment].burndown
   local cost = #lease.charges == 0 and lease.fairCost or 0
@@ -261,7 +262,7 @@ local function settleCharges(lease, input, output)
   return cost - lease.fairCost
 end
 
--- Counts what the end of a call showed. charge: 'keep', 'void' or 'used' (then input, with cache writes, and output).
+-- Counts the usage of an ended call. `charge` is 'keep', 'void' or 'used'. `input` includes cache writes.
 function leases.account(lease, charge, input, output)
   local difference = 0
   if charge == 'void' then

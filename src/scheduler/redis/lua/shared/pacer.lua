@@ -1,12 +1,11 @@
--- The pacer of a quota (GCRA): see pacer.ts, where its reasons are written down. Time in its queue is counted in whole
--- microseconds. Its state lies in the quota's: busyUntil, refunds,
--- ratio, busySince, burstUsedAt.
+-- The pacer of a quota (GCRA): see pacer.ts for the reasons. Queued time is counted in whole microseconds. Its state is
+-- part of the quota's: busyUntil, refunds, ratio, busySince, burstUsedAt.
 --- @include "state"
 local pacer = {}
 
 local ratioUnit = 100000
 local ratioInertia = 16
--- What goes within this time is counted as sent at once.
+-- Calls within this time count as sent at once, in ms.
 local atOnceMs = 2000
 
 function pacer.fresh(own)
@@ -25,7 +24,7 @@ function pacer.observe(quota, reserved, cost)
   own.ratio = math.max(1, own.ratio + math.floor((sample - own.ratio) / ratioInertia))
 end
 
--- What reservations of this sum are expected to cost.
+-- Returns what reservations of this sum are expected to cost.
 function pacer.expected(quota, reserved)
   return math.ceil(reserved * quota.state.ratio / ratioUnit)
 end
@@ -38,7 +37,7 @@ local function timeOf(quota, reserved)
   return realTimeOf(quota, pacer.expected(quota, reserved))
 end
 
--- The burst, as time, and a millisecond more, because the time of every charge is rounded up.
+-- Returns the burst as microseconds. A millisecond is added because the time of every charge is rounded up.
 local function tolerance(quota)
   return math.floor(quota.state.burst.value * quota.span * 1000 / quota.limit) + 1000
 end
@@ -52,13 +51,13 @@ function pacer.admits(quota, cost)
   return not quota.paced or admitsIn(quota, cost, now, quota.state.busyUntil)
 end
 
--- Whether a cost would be admitted at that time if another one were charged now.
+-- Whether `cost` would be admitted at `at` if `other` were charged now.
 function pacer.admitsAfter(quota, other, cost, at)
   if not quota.paced then return true end
   return admitsIn(quota, cost, at, math.max(quota.state.busyUntil, now * 1000) + timeOf(quota, other))
 end
 
--- When the cost is admitted if, from now on, nothing but so much is charged before it.
+-- Returns when the cost is admitted if nothing but `ahead` is charged before it.
 function pacer.earliest(quota, cost, ahead)
   if not quota.paced then return now end
   local busyUntil = quota.state.busyUntil
@@ -68,7 +67,7 @@ function pacer.earliest(quota, cost, ahead)
   return math.max(now, math.ceil(at / 1000))
 end
 
--- When two costs are admitted one right after the other; infinite if together they exceed the burst.
+-- Returns when two costs are admitted one right after the other; infinite if together they exceed the burst.
 function pacer.bothFitAt(quota, cost, other)
   if not quota.paced then return now end
   local time = timeOf(quota, cost) + timeOf(quota, other)
@@ -76,12 +75,12 @@ function pacer.bothFitAt(quota, cost, other)
   return math.max(now, math.ceil((quota.state.busyUntil + time - tolerance(quota)) / 1000))
 end
 
--- What is admitted after that time starts without a burst.
+-- Admits what comes after `time` without a burst.
 function pacer.restUntil(quota, time)
   quota.state.busyUntil = math.max(quota.state.busyUntil, time * 1000 + tolerance(quota))
 end
 
--- Answers the trace of the charge.
+-- Charges a cost and returns the trace of the charge.
 function pacer.charge(quota, cost, at)
   local own = quota.state
   local time = timeOf(quota, cost)
@@ -92,7 +91,8 @@ function pacer.charge(quota, cost, at)
   return { time = time, ends = own.busyUntil, refundsBefore = own.refunds }
 end
 
--- More is debited; less is credited only for the part of the charge that has not been worked off yet.
+-- Corrects a charge to its real cost. A lower cost is credited only for the part of the charge that is not worked off
+-- yet.
 function pacer.correct(quota, charge, cost)
   local own = quota.state
   local real = realTimeOf(quota, cost)

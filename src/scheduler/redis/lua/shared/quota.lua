@@ -1,5 +1,5 @@
--- One quota: a log of charges and a pacer, both of which must admit. The arithmetic is that of quota.ts, where its
--- reasons are written down; the answers must be the same to the last millisecond.
+-- One quota: a log of charges and a pacer. A charge needs both to admit it. The arithmetic is that of quota.ts, which
+-- gives the reasons. The answers must be the same to the last millisecond.
 --- @include "state"
 --- @include "quota_log"
 --- @include "pacer"
@@ -9,14 +9,14 @@ local quotas = {}
 local windows = { minute = 60000, day = 86400000 }
 local daySlotMs = 300000
 
--- By name: the configuration's numbers, with the quota's state.
+-- Quotas by name: the configuration's numbers with the stored state.
 local quotaOf = {}
 
--- `settings`: unit, per, limit, burst, resetHourUtc.
+-- Returns the state of a new quota. `settings` holds unit, per, limit, burst, resetHourUtc.
 function quotas.fresh(settings, guardMs)
   control.serial = control.serial + 1
   local own = {
-    -- Tells a quota from an earlier one of the same name: charges of that one are none of this one's.
+    -- Distinguishes a quota from an earlier one of the same name, whose charges do not count here.
     serial = control.serial,
     settings = settings,
     guardMs = guardMs,
@@ -32,7 +32,7 @@ function quotas.fresh(settings, guardMs)
   return own
 end
 
--- Takes over other numbers. What was learned below the new limit stays.
+-- Replaces the quota's configuration. Keeps what was learned below the new limit.
 function quotas.reconfigure(own, settings, guardMs)
   local before = own.settings
   if own.settings.resetHourUtc ~= settings.resetHourUtc then
@@ -64,7 +64,7 @@ end
 
 -- ---------------------------------------------------------------- the log
 
--- All charges of a day's slot count as if made at its end.
+-- Returns the time at which a charge counts: for daily quotas, the end of its slot.
 local function slotOf(quota, at)
   if quota.per == 'minute' then return at end
   return at - at % daySlotMs + daySlotMs - 1
@@ -93,7 +93,7 @@ local function earliestByLog(quota, cost)
   return found
 end
 
--- What of today's charges will still count at a later time.
+-- Returns how much of the present charges will still count at a later time.
 local function aliveAt(quota, time)
   local used = quota.state.used
   quota_log.walk(quota, function(sum, lastAt)
@@ -119,7 +119,7 @@ function quotas.everAdmits(quota, cost)
   return cost <= quota.limit
 end
 
--- Whether the cost may be charged now, without regard to bookings.
+-- Whether the cost may be charged now, ignoring bookings.
 function quotas.admits(quota, cost)
   quota_log.age(quota)
   local own = quota.state
@@ -127,19 +127,19 @@ function quotas.admits(quota, cost)
   return logAdmits(quota, cost, own.used) and pacer.admits(quota, cost)
 end
 
--- Until when the cost is not tried, because as much was refused alone; nil if it may be.
+-- Returns until when the cost is parked, because as much was refused alone; nil if it may be tried.
 function quotas.parkedUntil(quota, cost)
   return learning.parkedUntil(quota.state, cost)
 end
 
--- When two costs fit at once; infinite if time alone does not bring that.
+-- Returns when two costs fit at once; infinite if waiting alone does not make them fit.
 local function bothFitAt(quota, cost, other)
   local at = math.max(earliestByLog(quota, cost + other), pacer.bothFitAt(quota, cost, other))
   return at > now and at or infinity
 end
 
--- When a cost that is admitted now should ask again, because a charge now would push a booked job out of its time; nil
--- if there is none. The own booking of the job that asks, and later ones, do not count.
+-- Returns when a job that is admitted now should try again, because a charge now would delay a booked job. Nil if no
+-- booking is in the way. The job's own booking and later ones do not count.
 function quotas.givesWayUntil(quota, cost, id)
   local own = quota.state
   local turn = own.bookings[id] and own.bookings[id].turn or infinity
@@ -168,7 +168,7 @@ function quotas.earliest(quota, cost)
   return math.max(now, quota.state.closedUntil, parked, earliestByLog(quota, cost), pacer.earliest(quota, cost, 0))
 end
 
--- When the cost will be admitted if the quota is used to the full and so much goes before it.
+-- Estimates when the cost will be admitted if the quota is fully used and `ahead` goes before it.
 function quotas.freeAfter(quota, ahead, cost)
   quota_log.age(quota)
   local limit = quota.state.limit.value
@@ -191,7 +191,7 @@ function quotas.freeAfter(quota, ahead, cost)
   return math.max(at + wholeWindows * (quota.span + 1), pacer.earliest(quota, cost, ahead))
 end
 
--- When the oldest charge ages out, or nil.
+-- Returns when the oldest charge ages out, or nil.
 function quotas.nextFree(quota)
   quota_log.age(quota)
   if quota_log.isEmpty(quota) then return nil end
@@ -210,7 +210,7 @@ local function append(quota, cost, at)
   return own.tail - 1
 end
 
--- Charges, whether admitted or not, and answers the trace of the charge.
+-- Charges the cost without checking whether it is admitted, and returns the trace of the charge.
 function quotas.charge(quota, cost, at)
   quota_log.age(quota)
   return {
@@ -241,14 +241,14 @@ end
 
 -- ---------------------------------------------------------------- learning
 
--- What the log shows: in all, and of what went just now (what went before then will be gone by that time).
+-- Returns what the log shows, in all and within the last `atOnceMs`. Earlier charges will have aged out by that time.
 local function seen(quota)
   quota_log.age(quota)
   return quota.state.used, aliveAt(quota, now - atOnceMs + quota.span)
 end
 
--- The provider says that this quota is exceeded. The charge of the refused call must have been edited before; `refused` is
--- what that call had reserved.
+-- Records that the provider says this quota is exceeded. The charge of the refused call must have been edited before.
+-- `refused` is what that call had reserved.
 function quotas.throttled(quota, refused, retryAfterMs, isOldNews)
   local own = quota.state
   local used, atOnce = seen(quota)
@@ -262,7 +262,7 @@ function quotas.succeeded(quota)
   quota.paced = quota.per == 'minute' and quota.state.burst.value < quota.limit
 end
 
--- Tells a quota that the provider resets at an hour which day it is. A new day begins with nothing used.
+-- Sets the current day of a quota that the provider resets at a fixed hour. A new day begins with nothing used.
 function quotas.rollDay(quota, day, endsAt)
   local own = quota.state
   if own.day and day > own.day then quota_log.clear(quota) end

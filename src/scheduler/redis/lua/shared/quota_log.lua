@@ -1,9 +1,9 @@
--- The log of a quota: when each charge was made and what it cost, oldest first. Records of 16 bytes in strings of 256
--- ("segments"): appending and editing are O(1), reading is one GETRANGE. The sum of each segment is kept beside it, so
--- that looking ahead skips whole segments: 10,000 charges per window are 40 sums and the reading of one segment.
+-- The log of a quota: when each charge was made and what it cost, oldest first. Records of 16 bytes are in strings of
+-- 256 ("segments"). Appending and editing are O(1), reading is one GETRANGE. The sum of each segment is kept with it,
+-- so that looking ahead skips whole segments. 10,000 charges per window are 40 sums and the reading of one segment.
 --
--- A record has a number that never changes: number -> segment and place. `head` is the oldest that counts, `tail` the
--- next to be written; what is below `head` is no longer in the log, and editing it changes nothing.
+-- A record has a number that never changes: number -> segment and index. `head` is the oldest that counts, `tail` the
+-- next to be written. What is below `head` has left the log, and editing it changes nothing.
 --- @include "state"
 local quota_log = {}
 
@@ -41,12 +41,12 @@ local function dropSegment(quota, segment)
   quota.segments[segment] = nil
 end
 
--- When a charge that was made at that time no longer counts.
+-- Returns when a charge that was made at `at` stops counting.
 function quota_log.expiry(quota, at)
   return math.min(at + quota.span + 1, quota.state.dayEndsAt)
 end
 
--- Forgets everything.
+-- Empties the log.
 function quota_log.clear(quota)
   local log = quota.state
   for segment in pairs(log.sums) do call('UNLINK', segmentKey(quota, segment)) end
@@ -60,7 +60,7 @@ function quota_log.isEmpty(quota)
   return quota.state.head == quota.state.tail
 end
 
--- When the record at the head was made.
+-- Returns when the record at the head was made.
 function quota_log.oldest(quota)
   return (record(quota, quota.state.head))
 end
@@ -90,7 +90,7 @@ function quota_log.age(quota)
   end
 end
 
--- Appends a record and answers its number.
+-- Appends a record and returns its number.
 function quota_log.append(quota, at, cost)
   local log = quota.state
   local number = log.tail
@@ -121,8 +121,8 @@ function quota_log.add(quota, number, difference)
   log.used = log.used + difference
 end
 
--- Walks from the oldest on. `skip(cost, lastAt)` says whether a whole segment may be passed over without looking into
--- it, `visit(at, cost)` whether to stop at a record.
+-- Walks from the oldest record on. `skip(cost, lastAt)` returns whether to skip a whole segment unread. `visit(at,
+-- cost)` returns whether to stop at a record.
 function quota_log.walk(quota, skip, visit)
   local log = quota.state
   local number = log.head

@@ -1,5 +1,5 @@
 -- A route is what decides where a job can run: its models and the regions it may use. Routes are numbered in the order
--- in which they came, and kept while jobs use them.
+-- in which they appear, and kept while jobs use them.
 --- @include "state"
 --- @include "deployment"
 local routes = {}
@@ -23,7 +23,7 @@ local function tiersOf(models, regions)
   return tiers
 end
 
--- { name, models, tiers }
+-- Returns { name, models, tiers }.
 function routes.get(id)
   local route = routesRead[id]
   if route then return route end
@@ -35,7 +35,7 @@ function routes.get(id)
   return route
 end
 
--- The number of a route. `name` is the JSON of [models, sorted regions or null].
+-- Returns the number of a route. `name` is the JSON of [models, sorted regions or null].
 function routes.idOf(name)
   local id = call('HGET', key('route_ids'), name)
   if id then return tonumber(id) end
@@ -47,7 +47,7 @@ function routes.idOf(name)
   return control.lastRoute
 end
 
--- Counts a job in or out, and forgets a route that is used no more.
+-- Counts a job in or out, and drops a route that no job uses any more.
 function routes.count(id, difference)
   control.routeJobs[id] = control.routeJobs[id] + difference
   if control.routeJobs[id] > 0 then return end
@@ -56,8 +56,8 @@ function routes.count(id, difference)
   control.routeJobs[id] = nil
 end
 
--- How many jobs wait for models that no deployment serves: [[model, jobs]...]. Which routes those are changes only with the
--- configuration and with new routes, so each route is looked at once.
+-- Returns how many jobs wait for models that no deployment serves: [[model, jobs]...]. These routes change only with
+-- the configuration and with new routes, so each route is checked once.
 function routes.missingModels()
   local known = control.missing
   if not known or known.version ~= config.version then known = { version = config.version, upTo = 0, ids = {} } end
@@ -78,7 +78,7 @@ function routes.missingModels()
   return rows
 end
 
--- The routes that keep a start free for a job, in the order of booking: an earlier one need not give way to a later.
+-- Returns the routes with a booked job, in the order of booking: an earlier booking need not give way to a later one.
 function routes.booked()
   local found = {}
   for id in pairs(control.booked) do table.insert(found, id) end

@@ -1,14 +1,14 @@
--- The tree of fair shares: environment -> priority -> tenant (a "flow"). Environments and priorities are few and live in
--- the control state; flows may be many, each is a packed field of a hash, read when touched and written at the end.
+-- The tree of fair shares: environment -> priority -> tenant (a "flow"). Environments and priorities are few and part
+-- of the control state. Flows may be many: each is a packed field of a hash, read when used and written at the end.
 --- @include "state"
 local shares = {}
 
--- Idle flows are looked at for forgetting when a priority has more than this many, and so many at a time. (In memory
--- they are swept all at once; a script must not stop the server for that.)
+-- A priority with more flows than this sweeps idle ones, a few at a time. (The scheduler in memory sweeps them all at
+-- once; a script must not stop the server for that.)
 local sweepAbove = 256
 local sweepEach = 8
 
--- Flows read or made by this script, by id.
+-- Flows read or created by this script, by id.
 local flowsRead = {}
 local tenantWeights = {}
 
@@ -61,7 +61,7 @@ function shares.path(flow)
   return { flow, priority, environment }
 end
 
--- The flow with this id, or nil if it has been forgotten.
+-- Returns the flow with this id, or nil if it was dropped.
 function shares.flow(id)
   local flow = flowsRead[id]
   if flow then return flow end
@@ -72,13 +72,13 @@ function shares.flow(id)
   return flow
 end
 
--- Flows that have no jobs and would start at the current virtual time anyway.
+-- Drops idle flows that would start at the current virtual time anyway.
 local function sweep(priority)
   local idle = key('idle:' .. string.format('%.0f', priority.id))
   for _, id in ipairs(call('ZRANGEBYSCORE', idle, '-inf', string.format('%.0f', priority.current), 'LIMIT', 0, sweepEach)) do
     local flow = shares.flow(tonumber(id))
     if flow.virtualTime > priority.current then
-      -- Service that was counted later.
+      -- Its service was counted after it became idle.
       call('ZADD', idle, string.format('%.0f', flow.virtualTime), id)
     else
       call('ZREM', idle, id)
@@ -90,7 +90,7 @@ local function sweep(priority)
   end
 end
 
--- The flow of an owner, made if it is not known.
+-- Returns the flow of an owner. Creates it if necessary.
 function shares.flowOf(environmentName, priorityName, tenant)
   local priority = shares.priorityOf(environmentName, priorityName)
   local name = flowName(priority, tenant)
@@ -106,9 +106,9 @@ function shares.flowOf(environmentName, priorityName, tenant)
     virtualTime = priority.current,
     turn = 0,
     waiting = 0,
-    -- Jobs that are known, waiting or running.
+    -- Number of known jobs, waiting or running.
     jobs = 0,
-    -- In the order in which they became non-empty: { route, size }.
+    -- { route, size } of each queue, in the order in which the queues became non-empty.
     queues = {},
   }
   priority.flows = priority.flows + 1

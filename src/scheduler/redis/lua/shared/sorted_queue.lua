@@ -1,17 +1,17 @@
--- A queue in the order of (order, job id): what each holds is a place, 8 bytes of order and then the id, and places are
--- compared as bytes. It is cut into chunks of at most 128 places, each a sorted set that Redis keeps as a listpack, and
--- an index of the chunks by where each begins. A waiting job costs 28 bytes here; one sorted set for the whole queue
--- would cost 130. Everything is O(log n), also what arrives out of order or leaves from the middle.
+-- A queue sorted by (order, job id). It holds sort keys: 8 bytes of order and then the id, compared as bytes. The queue
+-- is split into chunks of at most 128 keys, each a sorted set that Redis keeps as a listpack. An index lists the chunks
+-- by where each begins. A waiting job costs 28 bytes here; one sorted set for the whole queue would cost 130. Every
+-- operation is O(log n), also for a job that arrives out of order or leaves from the middle.
 --
--- An index member is the lowest place that its chunk was made for, and 8 bytes that number the chunk.
+-- An index member is the lowest sort key that its chunk was created for, and 8 bytes that number the chunk.
 --- @include "state"
 local sorted_queue = {}
 
 local chunkSize = 128
--- How many places are read at once from the front of a queue.
+-- Number of sort keys that are read at once from the front of a queue.
 local readAhead = 1
 
--- By queue: what was read from its front, and how much of that has been taken but not deleted yet.
+-- By queue: what was read from its front, and how much of that was taken but not deleted yet.
 local fronts = {}
 
 local function chunkKey(member)
@@ -25,13 +25,13 @@ local function newChunk(queue, place)
   return member
 end
 
--- The chunk that a place belongs to; nil if it is before all chunks.
+-- Returns the chunk that a sort key belongs to; nil if it is before all chunks.
 local function locate(queue, place)
   local above = '[' .. place .. string.rep('\255', 9)
   return call('ZREVRANGEBYLEX', queue, above, '-', 'LIMIT', 0, 1)[1]
 end
 
--- Lets the first chunk begin at a place before it.
+-- Lets the first chunk begin at a sort key before it.
 local function widenFirst(queue, place)
   local first = call('ZRANGE', queue, 0, 0)[1]
   if not first then return newChunk(queue, place) end
@@ -54,15 +54,15 @@ table.insert(flushes, function()
   for queue in pairs(fronts) do settleFront(queue) end
 end)
 
--- For a script that takes many from the front.
+-- Reads this many keys at once, for a script that takes many from the front.
 function sorted_queue.readAhead(places)
   readAhead = places
 end
 
--- Makes room in a full chunk, and answers the chunk that the place belongs to then. (Only before it is put in: with one
--- place too many Redis would give up the listpack for good.)
+-- Splits a full chunk and returns the chunk that the sort key then belongs to. Call it before the insertion: one key
+-- too many would make Redis abandon the listpack for good.
 local function divide(queue, chunk, place)
-  -- What arrives in order leaves full chunks behind; anything else cuts the chunk in two.
+  -- Keys that arrive in order leave full chunks behind; any other key splits the chunk in two.
   local after = call('ZRANGEBYLEX', chunk, '[' .. place, '+', 'LIMIT', 0, 1)
   if not after[1] then return newChunk(queue, place) end
   local moved = call('ZRANGE', chunk, chunkSize / 2, -1)
@@ -80,7 +80,7 @@ function sorted_queue.insert(queue, place)
   call('ZADD', chunk, 0, place)
 end
 
--- Whether one place is before another. (Lua's own comparison follows the server's locale.)
+-- Whether one sort key is before another. (Lua's own comparison follows the server's locale.)
 function sorted_queue.isBefore(place, other)
   for index = 1, math.min(#place, #other) do
     local byte, otherByte = string.byte(place, index), string.byte(other, index)
@@ -102,7 +102,7 @@ function sorted_queue.remove(queue, place)
   if call('EXISTS', chunk) == 0 then call('ZREM', queue, member) end
 end
 
--- The first place; the queue must not be empty.
+-- Returns the first sort key. The queue must not be empty.
 function sorted_queue.head(queue)
   local front = fronts[queue]
   if front and front.taken == #front.places then
@@ -117,7 +117,7 @@ function sorted_queue.head(queue)
   return front.places[front.taken + 1]
 end
 
--- The first places, at most `limit` of them.
+-- Returns the first sort keys, at most `limit` of them.
 function sorted_queue.first(queue, limit)
   settleFront(queue)
   local found = {}
@@ -128,7 +128,8 @@ function sorted_queue.first(queue, limit)
   return found
 end
 
--- How many places stand before this one. Exact up to 32 chunks before it; beyond, chunks are taken for equally full.
+-- Returns how many sort keys precede this one. Exact up to 32 chunks before it; beyond that, assumes equally full
+-- chunks.
 function sorted_queue.rank(queue, place, size)
   settleFront(queue)
   local member = locate(queue, place)

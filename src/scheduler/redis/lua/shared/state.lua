@@ -1,14 +1,14 @@
 -- The control state: one packed string with everything that is small (admission, clock, fair shares, quotas and
 -- deployments without their logs). A script loads it, changes it, and saves it once at its end.
 --
--- Every script is called with
---   KEYS[1]  "{tag}:state". All other keys are derived from it and share its hash tag, so they live on one node.
---   ARGV[1]  the logical time, in ms, that the calling process expects at least; '' if it has none yet
---   ARGV[2]  the calling process's wall clock, ms since the epoch (daily quotas reset by it)
---   ARGV[3]  '' or, in tests, what to take for the server's clock, in ms
+-- Every script takes
+--   KEYS[1]  state: "{tag}:state". All other keys are derived from it and share its hash tag, so they are on one node.
+--   ARGV[1]  expected: the least logical time that the caller expects, in ms; '' if it has none yet
+--   ARGV[2]  wall: the caller's wall clock, in ms since the epoch (daily quotas reset by it)
+--   ARGV[3]  server: '' or, in tests, what to use as the server's clock, in ms
 --   ARGV[4]  and so on: see each script
--- and answers { header, reply... } with header = { sequence, epoch, logical now, configuration version }, or the error
--- NOSTATE if Redis holds nothing (it was emptied, or is new).
+-- It returns { header, result... } with header = { sequence, epoch, logical now in ms, configuration version }. It
+-- returns the error NOSTATE if Redis holds nothing, because it was emptied or is new.
 local call = redis.call
 local prefix = string.sub(KEYS[1], 1, -6)
 local infinity = math.huge
@@ -18,7 +18,7 @@ local control, config, now
 
 local state = {}
 
--- Keys of the present generation. A rebuild starts a new one, so that dropping everything costs nothing.
+-- Prefix of the keys of the present generation. A rebuild starts a new generation, so that dropping everything is free.
 local generationPrefix
 local function key(name)
   return generationPrefix .. name
@@ -28,11 +28,11 @@ local function useGeneration()
   generationPrefix = prefix .. string.format('%.0f', control.generation) .. ':'
 end
 
--- A clock that differs by more than this from what the caller's monotonic clock expects has been stepped. A request that
--- was under way for longer is taken for a step: then time runs late by as much, once, which only makes jobs wait.
+-- A clock that differs by more than this from what the caller's monotonic clock expects was stepped. A request that was
+-- under way for longer looks like a step. Time then runs late by as much, once, which only makes jobs wait.
 local stepMs = 1000
 
--- Logical time: the server's clock plus an offset that absorbs its steps. It never goes backwards.
+-- Sets logical time: the server's clock plus an offset that absorbs its steps. It never goes backwards.
 function state.tick()
   local server = tonumber(ARGV[3])
   if not server then
@@ -50,7 +50,7 @@ function state.tick()
   control.now = now
 end
 
--- The id changes with every start of the server, and when a replica takes over: what it holds may then be old.
+-- The run id changes with every start of the server, and when a replica takes over. Its data may then be old.
 local function serverRun()
   local info = redis.pcall('INFO', 'server')
   return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unknown'
@@ -72,7 +72,7 @@ function state.load()
   return true
 end
 
--- Control state of an empty scheduler, closed until it has been rebuilt.
+-- Creates the control state of an empty scheduler, closed until a rebuild.
 function state.fresh(generation, epoch)
   control = {
     generation = generation,
@@ -94,7 +94,7 @@ function state.fresh(generation, epoch)
     estimates = 0,
     running = 0,
     bookings = 0,
-    -- Keys of what an operator has paused: see pauses.ts.
+    -- Keys of what an operator paused: see pause-scopes.ts.
     paused = {},
     nextExpiry = infinity,
     quotas = {},
@@ -103,10 +103,10 @@ function state.fresh(generation, epoch)
   useGeneration()
 end
 
--- What is to be written at the end of a script besides the control state.
+-- Functions that write the rest of the state at the end of a script.
 local flushes = {}
 
--- Saves, and answers the reply with its header in front. (No number that Redis answers has a fraction.)
+-- Saves, and returns the result after its header. (No number that Redis returns has a fraction.)
 function state.done(...)
   for _, flush in ipairs(flushes) do flush() end
   control.sequence = control.sequence + 1
@@ -114,7 +114,7 @@ function state.done(...)
   return { { control.sequence, control.epoch, now, config.version }, ... }
 end
 
--- Why the jobs of an owner are paused: the key of that; nil if they are not.
+-- Returns the key of the pause that applies to the jobs of an owner, or nil.
 function state.pausedOwner(environment, tenant)
   for _, name in ipairs({ 'tenant\n' .. tenant, 'tenant_in\n' .. environment .. '\n' .. tenant }) do
     if control.paused[name] then return name end
@@ -126,7 +126,7 @@ function state.notify()
   call('PUBLISH', prefix .. 'work', '')
 end
 
--- Tells all processes that there may be something to take. Not if nothing waits: then there is nothing to take.
+-- Notifies all processes that acquire may have something to grant, unless nothing waits.
 function state.wake()
   if control.admission ~= 'open' then return end
   local waiting = next(control.booked) ~= nil
@@ -139,7 +139,7 @@ function state.wake()
   if waiting then state.notify() end
 end
 
--- Before this time a job that no deployment can ever serve waits for another configuration.
+-- Before this time a job that no deployment can ever serve waits for a new configuration.
 function state.impossibleFrom()
   return (control.configuredAt or -infinity) + (config.missingModelWaitMs or 0)
 end
@@ -148,13 +148,14 @@ function state.isOpen()
   return control.admission == 'open'
 end
 
--- 'open', 'rebuilding', or 'rebuild': somebody has to begin one, also when whoever began it has gone silent.
+-- Returns 'open', 'rebuilding', or 'rebuild' if a process must begin a rebuild. That is so too if the process that
+-- began one has done nothing for a lease period.
 function state.admission()
   if control.admission == 'rebuilding' and now >= control.lockedUntil then return 'rebuild' end
   return control.admission
 end
 
--- The reply to an operation is kept as long as a lease, for a caller that repeats it because the reply was lost.
+-- A reply is kept as long as a lease, for a caller that repeats an operation because its reply was lost.
 function state.earlierReply(operation)
   local packed = call('GET', key('reply:' .. operation))
   return packed and cmsgpack.unpack(packed)

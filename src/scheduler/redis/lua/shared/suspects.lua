@@ -1,5 +1,5 @@
--- Whose fault a refusal is, the job's or the deployment's, and what is remembered of jobs that were refused: see
--- suspicion.ts. There are few suspects at a time; a job that was never refused costs nothing.
+-- Judges whose fault a refusal is, and keeps what is known of refused jobs: see suspicion.ts. There are few suspects at
+-- a time; a job that was never refused costs nothing.
 --- @include "state"
 local suspects = {}
 
@@ -11,7 +11,7 @@ local longAskedMs = 10000
 local firstWaitMs = 1000
 local longestWaitMs = 60000
 
--- What is remembered of a job, or nil.
+-- Returns what is known of a refused job, or nil.
 function suspects.get(id)
   if (control.suspects or 0) == 0 then return nil end
   local packed = call('HGET', key('suspects'), id)
@@ -28,7 +28,7 @@ function suspects.drop(id)
   control.suspects = control.suspects - call('HDEL', key('suspects'), id)
 end
 
--- Answers { suspect, blamed, isNews, rejected } for a call that was refused; nil if the signal is no refusal.
+-- Returns { suspect, blamed, isNews, rejected } for a refused call; nil if the signal is no refusal.
 function suspects.judge(lease, kind, reason, retryAfterMs)
   local allowed = strikesAllowed[kind]
   if not allowed then return nil end
@@ -59,7 +59,7 @@ function suspects.judge(lease, kind, reason, retryAfterMs)
   }
 end
 
--- How long a suspect waits before it is called again.
+-- Returns how long a suspect waits before it is called again, in ms.
 function suspects.waitMs(suspect, inService, closedForMs)
   local times = suspect.kind == 'quota' and suspect.times - quotaRefusalsInPlace or suspect.times
   if suspect.kind == 'quota' and suspect.asksLong then times = math.max(1, times) end
@@ -70,7 +70,7 @@ function suspects.waitMs(suspect, inService, closedForMs)
   return backoffMs
 end
 
--- Whether the job may be at fault, for all that is known.
+-- Whether the job may be at fault.
 function suspects.mayBeAtFault(suspect)
   return suspect.kind == 'refused' or suspect.kind == 'misconfigured'
 end

@@ -1,4 +1,4 @@
--- Every job that is known, and where it waits: in the fair queue, for its time, or booked: see waiting-room.ts.
+-- Every known job, and where it waits: in the fair queue, until its time, or booked: see waiting-jobs.ts.
 --- @include "state"
 --- @include "entries"
 --- @include "routes"
@@ -8,9 +8,9 @@
 --- @include "suspects"
 local waiting_room = {}
 
--- A booked job that could start, but that no worker asked for who serves it, gives up its booking after this.
+-- A booked job that could start loses its booking if no worker that serves it calls within this time, in ms.
 local unclaimedMs = 10000
--- How many delayed jobs one script lets in; the rest follow with the next.
+-- Delayed jobs that one script moves into the queue; the next script moves the rest.
 local promoteAtOnce = 1000
 
 local function delayedKey()
@@ -22,7 +22,7 @@ local function countDelayed(flow, difference)
   priority.delayed = priority.delayed + difference
 end
 
--- Puts a job where it waits: in its own place in the queue, at once or after a delay. Its record is written.
+-- Lets a job wait: in its own position in the queue, at once or after a delay. Writes its record.
 function waiting_room.enter(entry, delayMs)
   local flow = shares.flow(entry.flow)
   entry.detail = nil
@@ -38,7 +38,7 @@ function waiting_room.enter(entry, delayMs)
   entries.put(entry)
 end
 
--- Lets a job wait until a time, outside the queue, so that what is behind it can go on.
+-- Lets a job wait outside the queue until `untilTime`, so that the jobs behind it can proceed.
 function waiting_room.park(entry, untilTime)
   waiting_room.leave(entry)
   waiting_room.enter(entry, untilTime - now)
@@ -66,7 +66,7 @@ function waiting_room.clearBooking(entry)
   control.booked[entry.route] = nil
 end
 
--- Takes a job from where it waits.
+-- Takes a job out of where it waits.
 function waiting_room.leave(entry)
   if entry.state == ready then
     fair_queue.remove(shares.flow(entry.flow), entry.route, entries.place(entry))
@@ -78,7 +78,7 @@ function waiting_room.leave(entry)
   end
 end
 
--- Forgets a job that waits nowhere.
+-- Drops a job that is not waiting anywhere.
 function waiting_room.drop(entry)
   if not entry.exact then control.estimates = control.estimates - 1 end
   entries.delete(entry.id)
@@ -87,7 +87,7 @@ function waiting_room.drop(entry)
   routes.count(entry.route, -1)
 end
 
--- Lets in those whose time has come.
+-- Moves delayed jobs whose time has come into the queue.
 function waiting_room.promote()
   local due = call('ZRANGEBYSCORE', delayedKey(), '-inf', string.format('%.0f', now), 'LIMIT', 0, promoteAtOnce)
   for _, place in ipairs(due) do
@@ -98,20 +98,20 @@ function waiting_room.promote()
   end
 end
 
--- When the first delayed job may enter.
+-- Returns the time at which the first delayed job may enter the queue; infinite if there is none.
 function waiting_room.nextReadyAt()
   local first = call('ZRANGE', delayedKey(), 0, 0, 'WITHSCORES')
   return first[2] and tonumber(first[2]) or infinity
 end
 
--- Back into the queue, in its own place.
+-- Moves a booked job back to its own position in the queue.
 local function unbook(entry)
   waiting_room.clearBooking(entry)
   waiting_room.enter(entry)
 end
 
--- Keeps the earliest start free for a booked job: on the deployments that the asking worker serves, if it serves any.
--- Answers when to look again whether the booking is still wanted.
+-- Keeps the earliest start free for a booked job, on the deployments that the calling worker serves, if it serves any.
+-- Returns when to check again whether the booking is still needed.
 function waiting_room.keepBooking(entry, isServed, served)
   withdraw(entry)
   local booking = control.booked[entry.route]
@@ -146,12 +146,12 @@ function waiting_room.book(entry, served)
   waiting_room.keepBooking(entry, true, served)
 end
 
--- The job for which a route keeps a start free.
+-- Returns the booked job of a route.
 function waiting_room.bookedIn(route)
   return entries.get(control.booked[route].id)
 end
 
--- Gives up all bookings: they are made anew when their jobs are in turn.
+-- Cancels all bookings. They are made again when their jobs are next.
 function waiting_room.unbookAll()
   for _, route in ipairs(routes.booked()) do unbook(waiting_room.bookedIn(route)) end
 end
