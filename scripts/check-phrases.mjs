@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 /** Folders and files that are free of these phrases and stay so. */
 const held = [
   ...["src/client", "src/config", "src/discovery", "src/domain", "src/events", "src/http", "src/import"],
-  ...["src/providers", "src/schema", "src/service", "src/wire"],
+  ...["src/providers", "src/schema", "src/service", "src/simulator", "src/wire"],
   ...["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", ".github", "docs"],
   ...["sluice.example.yaml", "docker-compose.yml", "Dockerfile", ".ci", "scripts", "bench"],
 ];

@@ -1,48 +1,52 @@
-// Who asks: the signature or the bearer key that every request to AWS carries. Anybody's will do, unless the options
-// name those that there are.
+// Authenticates requests by their signature or bearer key, which every request to AWS carries. Accepts any, unless the
+// options list the valid ones.
 import type { IncomingMessage } from "node:http";
 import { BedrockError } from "./aws-errors.ts";
 import { readClaim, verifySignature } from "./signatures.ts";
 
-/** Keys that the simulator knows. */
+/** Credentials that the simulator accepts. */
 export interface SimulatedCredentials {
   accessKeyId: string;
   secretAccessKey: string;
-  /** Those of a role or a session have one, and every request must carry it. */
+  /** Session token of a role or a session. Every request must carry it. */
   sessionToken?: string;
-  /** Whether the session has ended: every request is refused with ExpiredTokenException. */
+  /** Whether the session has expired. Then every request is refused with ExpiredTokenException. */
   expired?: boolean;
-  /** Whose quotas their calls draw on. Default: all the same account's. */
+  /** Account whose quotas the calls use. Default: the same account for all. */
   account?: string;
 }
 
 export interface Caller {
-  /** From the signature's credential scope; a bearer key names none. */
+  /** Region from the signature's credential scope. A bearer key names none. */
   region?: string;
-  /** As the credentials have it, if they have it. */
+  /** Account of the credentials, if they name one. */
   account?: string;
 }
 
 export interface Authenticator {
   /**
-   * @param service the signing name, such as `bedrock`
-   * @throws BedrockError as AWS refuses it
+   * Returns the caller of a request.
+   * @param service signing name, such as `bedrock`
+   * @throws BedrockError with AWS's refusal
    */
   authenticate(request: IncomingMessage, body: Buffer, service: string): Caller;
-  /** Makes credentials known, or replaces those of the same access key. */
+  /** Adds credentials, or replaces those of the same access key. */
   set(credentials: SimulatedCredentials): void;
 }
 
 export interface AuthenticationOptions {
-  /** Only what these have signed is accepted. Absent: signatures are not verified. */
+  /** The only credentials whose signatures are accepted. Absent: signatures are not verified. */
   verifySignatures?: SimulatedCredentials | readonly SimulatedCredentials[];
-  /** Only these are accepted. Absent: any, but none where signatures are verified. */
+  /** The only bearer keys that are accepted. Absent: any, but none if signatures are verified. */
   bearerKeys?: readonly string[];
 }
 
 const unknownToken = "The security token included in the request is invalid.";
 
-/** @param wallClock ms since the Unix epoch, to compare the times of signatures with */
+/**
+ * Creates an authenticator.
+ * @param wallClock returns milliseconds since the Unix epoch, to compare the times of signatures with
+ */
 export function createAuthenticator(options: AuthenticationOptions, wallClock: () => number): Authenticator {
   const { verifySignatures, bearerKeys = verifySignatures && [] } = options;
   const known = new Map([verifySignatures ?? []].flat().map((credentials) => [credentials.accessKeyId, credentials]));

@@ -1,5 +1,5 @@
-// How events, errors and headers are put on the wire: what differs between the APIs that share the simulator's port once
-// it is clear what is to be said.
+// Formats events, errors and headers for one API. This is what differs between the APIs that share the simulator's
+// port.
 
 import type { BedrockError } from "./aws-errors.ts";
 import { encodeError, encodeEvent, encodeException } from "./aws-event-stream.ts";
@@ -8,16 +8,16 @@ import type { Exchange } from "./exchange.ts";
 import { sendError } from "./simulator-server.ts";
 
 export interface Wire {
-  /** The content type of a stream. */
+  /** Content type of a stream. */
   streamType: string;
-  /** The header with the request's id. */
+  /** Header with the request's id. */
   requestIdHeader: string;
   event(event: StreamEvent): Buffer;
   /** An exception within a stream. */
   exception(name: string, message: string): Buffer;
   /** An error within a stream that no service models. */
   errorFrame(name: string, message: string): Buffer;
-  /** The same frame, spoilt. */
+  /** Corrupts the frame. */
   corrupt(frame: Buffer): Buffer;
   sendError(exchange: Exchange, error: BedrockError, requestId: string, headers?: Record<string, string>): void;
 }
@@ -35,7 +35,7 @@ export const bedrockWire: Wire = {
   sendError,
 };
 
-/** ThrottlingException -> throttlingException: the name of the exception's member in the stream's union. */
+/** Returns the exception's member in the stream's union: throttlingException for ThrottlingException. */
 function memberName(error: string): string {
   return error[0]!.toLowerCase() + error.slice(1);
 }

@@ -1,4 +1,4 @@
-// The errors of Bedrock Runtime, with their statuses and its own words.
+// The errors of Bedrock Runtime, with their statuses and messages.
 
 /** Statuses from the SDK's schema and, for the transport's own errors, from AWS's documentation. */
 const errorStatuses = {
@@ -30,15 +30,15 @@ export const tooManyRequests = "Too many requests, please wait before trying aga
 export const tooManyTokens = "Too many tokens, please wait before trying again.";
 export const tooManyTokensPerDay = "Too many tokens per day, please wait before trying again.";
 
-/** A name of the table above, or any other: then the status must be said. */
+/** A name from the table above, or any other name. Another name needs an explicit status. */
 export type AnyErrorName = BedrockErrorName | (string & {});
 
-/** Undefined for a name that is not in the table. */
+/** Returns the status of an error, or undefined for a name that is not in the table. */
 export function statusOf(name: string): number | undefined {
   return Object.hasOwn(errorStatuses, name) ? errorStatuses[name as BedrockErrorName] : undefined;
 }
 
-/** What an injected error says if the fault gives no message of its own. */
+/** Returns the message of an injected error whose fault sets none. */
 export function defaultMessage(name: string): string {
   if (name === "ThrottlingException") return tooManyRequests;
   if (name === "ServiceUnavailableException") return "Bedrock is unable to process your request.";

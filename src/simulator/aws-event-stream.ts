@@ -1,17 +1,18 @@
 // Encodes messages of AWS's event-stream format (application/vnd.amazon.eventstream), the framing of streamed answers:
 //
-//   u32 total length | u32 length of headers | u32 CRC-32 of the first 8 bytes | headers | payload | u32 CRC-32 of all before
+//     u32 total length | u32 length of headers | u32 CRC-32 of the first 8 bytes | headers | payload | u32 CRC-32 of all before
 //
 // All numbers are big endian. A header is: u8 length of name, name, u8 type (7 = string), u16 length of value, value.
 // @smithy/core has a codec too, but it belongs to the SDK that judges this encoder in the tests.
 import { crc32 } from "node:zlib";
 
 const stringType = 7;
-/** Lengths and the first checksum in front of the headers, the second checksum behind the payload. */
+/** Size of the lengths and the first checksum, which precede the headers. */
 const preludeBytes = 12;
+/** Size of the second checksum, which follows the payload. */
 const trailerBytes = 4;
 
-/** An event whose payload is a JSON object. `type` is the member's name in the operation's output union. */
+/** Encodes an event whose payload is a JSON object. `type` is the member's name in the operation's output union. */
 export function encodeEvent(type: string, payload: unknown): Buffer {
   return frame(
     stringHeaders({ ":message-type": "event", ":event-type": type, ":content-type": "application/json" }),
@@ -19,7 +20,7 @@ export function encodeEvent(type: string, payload: unknown): Buffer {
   );
 }
 
-/** An exception that the service's model knows; `type` is the member's name, such as `throttlingException`. */
+/** Encodes an exception of the service's model. `type` is the member's name, such as `throttlingException`. */
 export function encodeException(type: string, message: string): Buffer {
   return frame(
     stringHeaders({ ":message-type": "exception", ":exception-type": type, ":content-type": "application/json" }),
@@ -27,7 +28,7 @@ export function encodeException(type: string, message: string): Buffer {
   );
 }
 
-/** An error that no model knows. */
+/** Encodes an error that no model defines. */
 export function encodeError(code: string, message: string): Buffer {
   return frame(stringHeaders({ ":message-type": "error", ":error-code": code, ":error-message": message }), "{}");
 }
@@ -45,9 +46,11 @@ function frame(headers: Buffer, payloadText: string): Buffer {
   return message;
 }
 
-/** Few sets of headers occur again and again, and a fast stream writes thousands of events per second. */
+/**
+ * Encoded headers by content. Few sets of headers recur often, and a fast stream writes thousands of events per second.
+ */
 const encodedHeaders = new Map<string, Buffer>();
-/** Messages of injected errors are headers too, and there is no end of them. */
+/** Maximum number of cached sets. Messages of injected errors are headers too, and their number is unlimited. */
 const maxEncodedHeaders = 100;
 
 function stringHeaders(headers: Record<string, string>): Buffer {

@@ -1,5 +1,5 @@
-// Reads the bodies of the text operations and refuses what Bedrock refuses, in Bedrock's words. What the simulator has
-// no use for (images, guardrails, temperatures within their range) is let through.
+// Reads the bodies of the text operations and refuses what Bedrock refuses, in Bedrock's words. Accepts what the
+// simulator does not use (images, guardrails, temperatures within their range).
 import { BedrockError, invalid } from "./aws-errors.ts";
 import { isObject, type Json, malformed, parseObject, violated } from "./json.ts";
 import { checkConverse, contentsOf } from "./refusals.ts";
@@ -8,22 +8,22 @@ import type { CalledModel } from "./simulated-models.ts";
 import { type AnswerForm, countTokens } from "./text.ts";
 import { chooseTool, type SimulatedTool, type ToolSituation } from "./tool-choice.ts";
 
-/** What an operation needs to know of a body. */
+/** What an operation needs to know about a body. */
 export interface ModelCall {
-  /** The last thing that the user said. */
+  /** The user's last message. */
   prompt: string;
   /** All text of the request: system, messages, tools. */
   input: string;
   inputTokens: number;
   maxTokens: number;
   stopSequences: string[];
-  /** As it was asked for; the simulator has room in every tier. */
+  /** Requested service tier. The simulator has capacity in every tier. */
   serviceTier?: string;
-  /** What it asks for in place of free text. */
+  /** Form of the answer in place of free text. */
   form?: AnswerForm;
 }
 
-/** @throws BedrockError */
+/** Reads the body of Converse. @throws BedrockError with Bedrock's refusal */
 export function readConverse(body: string, model: CalledModel, streaming: boolean): ModelCall {
   const request = parse(
     body,
@@ -50,7 +50,7 @@ export function readConverse(body: string, model: CalledModel, streaming: boolea
   };
 }
 
-/** All that was said, without tools. */
+/** Returns all text of the conversation, without tools. */
 function saidIn({ system, messages }: Json): string {
   const said = contentsOf(messages).flatMap((blocks) =>
     blocks.flatMap(({ text }) => (typeof text === "string" ? [text] : [])),
@@ -74,7 +74,7 @@ function toolSituation({ toolConfig, messages }: Json, prompt: string): ToolSitu
   };
 }
 
-/** Since the last message of the user that is more than results. */
+/** Returns the tools called since the user's last message that contains more than tool results. */
 function calledTools(messages: unknown): string[] {
   const contents = contentsOf(messages);
   const asked = contents.findLastIndex((blocks, i) => i % 2 === 0 && blocks.some((block) => "text" in block));
@@ -84,13 +84,13 @@ function calledTools(messages: unknown): string[] {
 }
 
 const llamaKeys = ["prompt", "max_gen_len", "temperature", "top_p"];
-/** What `max_gen_len` is if it is absent. */
+/** Value of an absent `max_gen_len`. */
 const llamaDefaultTokens = 512;
 
-/** @throws BedrockError */
+/** Reads the native body of a Llama model. @throws BedrockError with Bedrock's refusal */
 export function readLlama(body: string, model: CalledModel): ModelCall {
   if (!model.llama) {
-    throw invalid("The simulator reads InvokeModel bodies of Llama models only; call this model with Converse.");
+    throw invalid("The simulator reads InvokeModel bodies of Llama models only. Call this model with Converse.");
   }
   const request = parse(body, () => malformed(["expected a JSON object"]));
   const problems = Object.keys(request)
@@ -154,7 +154,7 @@ function readMessages(messages: unknown): { texts: string[]; prompt: string } {
   return { texts, prompt };
 }
 
-/** The texts of one content block. Blocks that hold none (images, documents) count nothing. */
+/** Returns the texts of one content block. Blocks without text (images, documents) count nothing. */
 function readBlock(block: unknown, path: string): string[] {
   if (!isObject(block)) throw new BedrockError("SerializationException", `${path} is not an object.`);
   if ("text" in block) return [readText(block.text, `ContentBlock object at ${path}`)];
@@ -182,7 +182,7 @@ function readText(text: unknown, where: string): string {
   return text;
 }
 
-/** What the user said last, out of Llama's template; all of it if there is no template. */
+/** Extracts the user's last message from Llama's template. Returns the whole prompt if it has no template. */
 function lastUserText(prompt: string): string {
   const header = "<|start_header_id|>user<|end_header_id|>";
   const start = prompt.lastIndexOf(header);

@@ -1,5 +1,5 @@
-// What becomes of a call that its API has read and found valid: does a fault refuse it, do the quotas admit it, and then
-// the answer. The same for every API; what they say of it on the wire differs.
+// Handles a call that its API has read and found valid. A fault may refuse it, then the quotas admit or throttle it,
+// then it is answered. This is the same for every API. Only the formats differ.
 
 import type { Caller } from "./aws-authentication.ts";
 import type { Wire } from "./aws-bodies.ts";
@@ -18,11 +18,11 @@ import { synthesize } from "./text.ts";
 export interface CallContext {
   options: ResolvedOptions;
   journal: Journal;
-  /** What goes wrong with a call, if anything. */
+  /** Returns the fault that applies to a call, if any. */
   faultOf: (call: RecordedCall) => Fault | undefined;
-  /** The pool that a model's calls draw on. */
+  /** Returns the quotas of a model's calls. */
   quotas: (model: CalledModel, caller: Caller) => QuotaEngine;
-  /** Numbers from 0 up to 1, the same on every run. */
+  /** Returns numbers from 0 up to 1, the same sequence on every run. */
   random: () => number;
 }
 
@@ -35,13 +35,13 @@ export interface RunningCall extends ModelCall {
   streaming: boolean;
   dialect: Dialect;
   wire: Wire;
-  /** What is answered when a quota refuses it. */
+  /** Returns the error for a call that a quota refuses. */
   throttle: (quota: ExceededQuota, engine: QuotaEngine) => { error: BedrockError; headers?: Record<string, string> };
-  /** What every answer says of the quotas, the call's own charge included. By default nothing. */
+  /** Returns headers about the quotas for every answer, after the call's own charge. Default: none. */
   quotaHeaders?: (engine: QuotaEngine) => Record<string, string>;
 }
 
-/** The fault that befalls a call, if any, and whether it has been refused by it. */
+/** Chooses the fault of a call and applies it if it refuses the call. Returns the fault, or "refused". */
 export function strike({ faultOf }: CallContext, running: RunningCall): Fault | undefined | "refused" {
   const fault = faultOf(running.call);
   if (fault) running.call.fault = fault.kind;
@@ -90,7 +90,7 @@ export async function answerCall(
   });
 }
 
-/** Answers a fault that refuses the call; false for a fault that strikes later. */
+/** Applies a fault that refuses the call. Returns false for a fault that applies later. */
 function refuseByFault(fault: Fault, { wire, call, exchange }: RunningCall): boolean {
   const headers: Record<string, string> =
     "retryAfterS" in fault && fault.retryAfterS !== undefined ? { "retry-after": String(fault.retryAfterS) } : {};
@@ -123,7 +123,7 @@ function refuseByFault(fault: Fault, { wire, call, exchange }: RunningCall): boo
   }
 }
 
-/** Answers with an error and writes down which. */
+/** Answers with an error and records it. */
 export function refuse(
   wire: Wire,
   call: OpenCall,
@@ -137,7 +137,7 @@ export function refuse(
   wire.sendError(exchange, error, call.requestId, headers);
 }
 
-/** Writes down how a call ended, and when. */
+/** Records how and when a call ended. */
 export function closeCall(call: OpenCall, exchange: Exchange, delivered: Delivered, now: number): void {
   call.endedAt = now;
   if (call.outcome !== "running") return;
@@ -146,7 +146,7 @@ export function closeCall(call: OpenCall, exchange: Exchange, delivered: Deliver
   call.outcome = delivered.broken ? "broken" : exchange.disconnected ? "aborted" : "answered";
 }
 
-/** What a step gives, or why the request is refused. */
+/** Returns the result of a step, or the error that refuses the request. */
 export async function orError<T>(step: () => T | Promise<T>): Promise<T | BedrockError> {
   try {
     return await step();

@@ -1,4 +1,4 @@
-// Bedrock's control plane as far as a client reads it: the lifecycle of a model and the inference profiles there are.
+// The part of Bedrock's control plane that clients read: the lifecycle of a model, and the list of inference profiles.
 
 import type { Authenticator } from "./aws-authentication.ts";
 import { BedrockError } from "./aws-errors.ts";
@@ -13,7 +13,7 @@ export interface ControlPlaneContext {
   authenticator: Authenticator;
 }
 
-/** Where a profile of the United States sends its calls. */
+/** Regions to which a profile of the United States sends its calls. */
 const destinations = ["us-east-1", "us-east-2", "us-west-2"];
 
 export function controlPlaneService({ account, models, authenticator }: ControlPlaneContext): Service {

@@ -1,39 +1,40 @@
-// How an answer looks in each of the two families of operations: as one JSON body, and as the events of a stream.
+// Formats an answer for each of the two families of operations: as one JSON body, and as the events of a stream.
 import { JsonText } from "../domain/json-text.ts";
 import { type Answer, splitByTokens } from "./text.ts";
 
-/** Tokens per event of a stream. */
+/** Number of tokens per event of a stream. */
 const tokensPerEvent = 4;
 
 export interface StreamEvent {
   type: string;
   payload: unknown;
-  /** How many tokens are generated in it. */
+  /** Number of tokens that the event contains. */
   tokens: number;
 }
 
 export interface Rendering {
   answer: Answer;
   inputTokens: number;
-  /** Left out of the answer by a fault. */
+  /** Whether the answer reports usage. A fault may omit it. */
   withUsage: boolean;
-  /** In place of the answer's own. */
+  /** Stop reason that replaces the answer's own. */
   stopReason?: string;
-  /** The tier that served the call, if one was asked for. */
+  /** Service tier that served the call, if the call requested one. */
   serviceTier?: string;
 }
 
 export interface Timing {
-  /** From admission to the end, and to the first token; ms. */
+  /** Time from admission to the end, in milliseconds. */
   totalMs: number;
+  /** Time from admission to the first token, in milliseconds. */
   firstTokenMs: number;
 }
 
 export interface Dialect {
   body(answer: Rendering, timing: Timing): { json: unknown; headers: Record<string, string> };
-  /** The events before the one that ends the message. */
+  /** Returns the events before the one that ends the message. */
   events(answer: Rendering): StreamEvent[];
-  /** That one and what follows it. */
+  /** Returns the event that ends the message, and those after it. */
   ending(answer: Rendering, timing: Timing): StreamEvent[];
 }
 
@@ -41,7 +42,7 @@ function event(type: string, payload: unknown, tokens = 0): StreamEvent {
   return { type, payload, tokens };
 }
 
-/** The pieces in which a text, or the input of a tool, is streamed, with the tokens of each. */
+/** Returns the chunks in which a text, or the input of a tool, is streamed, with the tokens of each. */
 export function pieces(answer: Answer): { text: string; tokens: number }[] {
   return splitByTokens(answer.toolUse?.input ?? answer.text, tokensPerEvent).map((text, i) => ({
     text,
@@ -92,7 +93,7 @@ function headOf({ id, name }: NonNullable<Answer["toolUse"]>) {
 
 function contentOf({ text, toolUse, stopReason }: Answer) {
   if (!toolUse) return { text };
-  // What is cut off is no JSON any more.
+  // Truncated input is no longer valid JSON.
   return { toolUse: { ...headOf(toolUse), input: stopReason === "max_tokens" ? {} : new JsonText(toolUse.input) } };
 }
 
@@ -168,6 +169,6 @@ const padding = "abcdefghijklmnopqrstuvwxyz";
 
 function chunk(generation: object, tokens: number): StreamEvent {
   const bytes = Buffer.from(JSON.stringify(generation)).toString("base64");
-  // Bedrock hides the length of a chunk behind padding.
+  // Bedrock hides the length of a chunk with padding.
   return event("chunk", { bytes, p: padding.slice(0, 1 + (bytes.length % padding.length)) }, tokens);
 }

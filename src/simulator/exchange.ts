@@ -1,12 +1,12 @@
-// One request and its response: reading within bounds, writing, waiting, and noticing that the client has gone.
+// One request and its response: bounded reading, writing, waiting, and detecting that the client disconnected.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { longestTimeoutMs } from "../domain/clock.ts";
 import { BedrockError } from "./aws-errors.ts";
 
-/** AWS's bound of a body. */
+/** AWS's maximum size of a body, in bytes. */
 export const maxBodyBytes = 25_000_000;
-/** A body over the bound is read and dropped up to here, so that the client gets its 413 instead of a reset. */
+/** Larger bodies are read and dropped up to this size, in bytes, so that the client gets its 413 instead of a reset. */
 const maxDrainedBytes = 100_000_000;
 
 export class Exchange {
@@ -19,7 +19,7 @@ export class Exchange {
   constructor(request: IncomingMessage, response: ServerResponse) {
     this.request = request;
     this.#response = response;
-    // A connection that breaks is seen by `close`; the errors say nothing more.
+    // `close` reports a broken connection. The errors add nothing.
     request.on("error", () => {});
     response.on("error", () => {});
     this.closed = new Promise((resolve) => {
@@ -35,7 +35,7 @@ export class Exchange {
     return this.#disconnected.signal.aborted;
   }
 
-  /** @throws BedrockError if the body is too large. */
+  /** Reads the whole body. @throws BedrockError if the body is too large */
   async readBody(): Promise<Buffer> {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -51,20 +51,20 @@ export class Exchange {
     return Buffer.concat(chunks);
   }
 
-  /** Waits, in real time; no longer than the client does. */
+  /** Waits in real time, but no longer than the client does. */
   async sleep(ms: number): Promise<void> {
     if (ms <= 0 || this.disconnected) return;
     await delay(Math.min(ms, longestTimeoutMs), undefined, { signal: this.#disconnected.signal }).catch(() => {});
   }
 
-  /** A whole response. */
+  /** Sends a whole response. */
   send(status: number, headers: Record<string, string>, body: string): void {
     if (this.disconnected) return;
     this.#response.writeHead(status, { ...headers, "content-length": String(Buffer.byteLength(body)) });
     this.#response.end(body);
   }
 
-  /** A response that promises the whole body, gives half of it and closes the connection. */
+  /** Sends a response that announces the whole body, sends half of it and closes the connection. */
   async sendHalf(status: number, headers: Record<string, string>, body: string): Promise<void> {
     if (this.disconnected) return;
     this.#response.writeHead(status, { ...headers, "content-length": String(Buffer.byteLength(body)) });
@@ -72,12 +72,15 @@ export class Exchange {
     this.cut();
   }
 
-  /** The head of a streamed response; sent with what is written first. */
+  /** Prepares the head of a streamed response. It is sent with the first write. */
   begin(headers: Record<string, string>): void {
     if (!this.disconnected) this.#response.writeHead(200, headers);
   }
 
-  /** A part of a streamed response; waits until the system has taken it. No bytes send the head alone. */
+  /**
+   * Sends a part of a streamed response and waits until the system has accepted it. Without bytes, sends the head
+   * alone.
+   */
   async write(bytes: Buffer): Promise<void> {
     if (this.disconnected) return;
     if (bytes.length === 0) this.#response.flushHeaders();
@@ -88,12 +91,12 @@ export class Exchange {
     if (!this.disconnected) this.#response.end(bytes);
   }
 
-  /** Closes the connection under the response. */
+  /** Closes the connection in the middle of the response. */
   cut(): void {
     this.#response.destroy();
   }
 
-  /** The same with a TCP reset in place of an end. */
+  /** Closes the connection with a TCP reset. */
   reset(): void {
     this.#response.socket?.resetAndDestroy();
   }

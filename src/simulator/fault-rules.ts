@@ -1,5 +1,5 @@
-// Which fault, if any, befalls a call: rules as data, asked in their order. Determined by the seed, the clock and the
-// order of the calls.
+// Chooses the fault of a call by rules that are plain data, in their order. The result depends on the seed, the clock
+// and the order of the calls only.
 import Type, { type TProperties } from "typebox";
 import { quote } from "../domain/errors.ts";
 import { statusOf } from "./aws-errors.ts";
@@ -9,7 +9,10 @@ import { count, notNegative, optionCheck, positive, readFields, section, share, 
 import { randomNumbers } from "./random.ts";
 import { bareModelId, calledId } from "./simulated-models.ts";
 
-/** @param startedAt on the clock of `RecordedCall.arrivedAt` */
+/**
+ * Returns a function that chooses the fault of a call.
+ * @param startedAt start of the simulator, on the clock of `RecordedCall.arrivedAt`
+ */
 export function createFaultChooser(
   rules: readonly FaultRule[],
   seed: number,
@@ -17,7 +20,7 @@ export function createFaultChooser(
 ): (call: RecordedCall) => Fault | undefined {
   const states = rules.map((rule, index) => ({ rule, index, met: 0, struck: 0 }));
   return (call) => {
-    // All of them are asked, so that what one rule counts does not depend on what another does.
+    // Evaluates all rules, so that the counts of one rule do not depend on another.
     const striking = states.filter((state) => {
       const { rule, index } = state;
       if (!meets(call, rule, call.arrivedAt - startedAt)) return false;
@@ -96,25 +99,29 @@ const schemas = Object.fromEntries(
 );
 const checkKind = optionCheck(Type.Object({ kind: Type.Enum(faultKinds) }));
 
-/** @throws RangeError that names the field, what is allowed and what was found */
+/**
+ * Checks a rule.
+ * @param key name of the rule, for the message
+ * @throws RangeError that names the field, what is allowed and what was found
+ */
 export function checkFaultRule(key: string, rule: FaultRule): void {
   checkKind(rule, key);
   schemas[rule.kind]!.check(rule, key);
   if (rule.kind === "error" && rule.status === undefined && statusOf(rule.error ?? "") === undefined) {
     throw new RangeError(
       rule.error === undefined
-        ? `${key} needs error or status.`
-        : `${key}.error is "${rule.error}", which is not one of Bedrock's; say its HTTP status with status.`,
+        ? `${key} must have error or status.`
+        : `${key}.error must be one of Bedrock's errors; got "${rule.error}". For another error, set its HTTP status with status.`,
     );
   }
   if (rule.untilMs !== undefined && rule.untilMs <= (rule.fromMs ?? 0)) {
-    throw new RangeError(`${key}.untilMs is ${rule.untilMs}; it must be after fromMs, ${rule.fromMs ?? 0}.`);
+    throw new RangeError(`${key}.untilMs must be after fromMs, ${rule.fromMs ?? 0}; got ${rule.untilMs}.`);
   }
 }
 
 /**
- * A rule in one line: the kind, then its fields, as in `stall,afterEvents=2,every=5`.
- * @throws RangeError
+ * Parses a rule in one line: the kind, then its fields, as in `stall,afterEvents=2,every=5`.
+ * @throws RangeError if the line or the rule is invalid
  */
 export function parseFaultRule(line: string): FaultRule {
   const at = line.indexOf(",");
@@ -126,9 +133,9 @@ export function parseFaultRule(line: string): FaultRule {
 }
 
 /**
- * A region without capacity for a time, in one line: `us-east-1:10-30` refuses its calls with 503 from the tenth to the
- * thirtieth second since the start, `us-east-1` always.
- * @throws RangeError
+ * Parses an outage of a region in one line. `us-east-1:10-30` refuses the region's calls with 503 from the tenth to the
+ * thirtieth second after the start, `us-east-1` always.
+ * @throws RangeError if the line is invalid
  */
 export function parseOutage(line: string): FaultRule {
   const parts = /^([a-z0-9-]+?)(?::(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)?)?$/.exec(line);

@@ -1,54 +1,59 @@
-// Everything that can be made to go wrong, as one vocabulary, and when it is to happen. Plain data: a rule can be
-// written in a file or on the command line.
+// All faults that can be injected, and the conditions for them. Plain data: a rule can be written in a file or on the
+// command line.
 import type { AnyErrorName, BedrockErrorName } from "./aws-errors.ts";
 import type { Operation } from "./simulated-models.ts";
 
 /**
- * `afterEvents` counts what a streamed answer sends before the fault strikes: 0 is the HTTP header alone, 1 in
- * ConverseStream is messageStart, and so on; it never gets as far as the event that ends the message, so a fault that is
- * asked for always happens. An answer that is not streamed has no events: there every `afterEvents` is after the time
- * that the answer takes, and before its first byte.
+ * A fault.
+ *
+ * `afterEvents` is the number of events that a streamed answer sends before the fault: 0 is the HTTP header alone, 1 in
+ * ConverseStream is messageStart, and so on. The event that ends the message is never sent first, so a requested fault
+ * always happens. An unstreamed answer has no events. There, any `afterEvents` means after the time that the answer
+ * takes, and before its first byte.
  */
 export type Fault =
   /**
-   * Refused with an HTTP error, before quotas are looked at: nothing is charged. Throttling, 503, 500, a Legacy model
-   * and the like. Without a message it is Bedrock's own for "too many requests" and for 503. `status` must be given
-   * for a name that is not one of Bedrock's, and without a name: then the answer says no type, as a gateway's does.
+   * Refuses with an HTTP error before the quotas are checked, so nothing is charged: throttling, 503, 500, a Legacy
+   * model and the like. Default messages are Bedrock's own for "too many requests" and for 503. `status` is required
+   * without `error`, and for an error that is not Bedrock's. Without `error` the response has no type, like a
+   * gateway's.
    */
   | { kind: "error"; error?: AnyErrorName; status?: number; message?: string; retryAfterS?: number }
-  /** 529 with a body in Anthropic's shape and no error type that an SDK would know; nothing is charged. */
+  /** Refuses with 529, a body in Anthropic's format and no error type that an SDK knows. Nothing is charged. */
   | { kind: "overloaded"; retryAfterS?: number }
-  /** A page of HTML, as from a proxy; nothing is charged. Status 502 by default; 200 looks like an answer. */
+  /**
+   * Answers with an HTML page, like a proxy. Nothing is charged. Default status 502; with 200 it looks like an answer.
+   */
   | { kind: "html"; status?: number }
-  /** A body that says it is JSON and is not; nothing is charged. Status 500 by default. */
+  /** Sends a body that claims to be JSON but is not. Nothing is charged. Default status 500. */
   | { kind: "not_json"; status?: number }
-  /** The connection is closed in the middle of the response; without `afterEvents` before its first byte. */
+  /** Closes the connection in the middle of the response. Without `afterEvents`, before the first byte. */
   | { kind: "cut"; afterEvents?: number }
-  /** The same with a TCP reset. */
+  /** Closes the connection like `cut`, with a TCP reset. */
   | { kind: "reset"; afterEvents?: number }
-  /** Nothing more is sent, not even an end, until the client gives up; without `afterEvents` not the first byte. */
+  /** Sends nothing more, not even an end, until the client gives up. Without `afterEvents`, not even the first byte. */
   | { kind: "stall"; afterEvents?: number }
-  /** The stream ends cleanly between two frames, without messageStop. Not streamed: the body ends in its middle. */
+  /** Ends the stream cleanly between two frames, without messageStop. Unstreamed: ends the body in its middle. */
   | { kind: "early_end"; afterEvents?: number }
-  /** The stream ends cleanly in the middle of a frame. Not streamed: as `early_end`. */
+  /** Ends the stream cleanly in the middle of a frame. Unstreamed: like `early_end`. */
   | { kind: "truncated_frame"; afterEvents?: number }
-  /** A frame whose checksum is wrong, and the end. Not streamed: a body that is not JSON. */
+  /** Sends a frame with a wrong checksum and ends the stream. Unstreamed: sends a body that is not JSON. */
   | { kind: "bad_checksum"; afterEvents?: number }
   /**
-   * An exception within the stream; the first frame if `afterEvents` is 0, which is the default. Any name may be given,
-   * such as one that the SDK does not know. Not streamed: an HTTP error, 500 if the name is not one of Bedrock's.
+   * Sends an exception within the stream. It is the first frame if `afterEvents` is 0, the default. Any name is
+   * allowed, even one that the SDK does not know. Unstreamed: an HTTP error, 500 if the name is not Bedrock's.
    */
   | { kind: "exception"; error: StreamErrorName | (string & {}); message?: string; afterEvents?: number }
-  /** A frame of the type `error`, which no service models. Not streamed: HTTP 500 of that name. */
+  /** Sends a frame of type `error`, which no service models. Unstreamed: HTTP 500 with that name. */
   | { kind: "error_frame"; code?: string; message?: string; afterEvents?: number }
-  /** An event of a type that the SDK does not know, and then the rest of the answer. */
+  /** Sends an event of a type that the SDK does not know, and then the rest of the answer. */
   | { kind: "unknown_event"; afterEvents?: number }
-  /** The answer is complete but does not say what it used. */
+  /** Sends a complete answer without usage. */
   | { kind: "no_usage" }
-  /** HTTP 200 and a stop reason that means failure, such as guardrail_intervened. Converse only. */
+  /** Sends HTTP 200 with a stop reason that means failure, such as guardrail_intervened. Converse only. */
   | { kind: "stop_reason"; stopReason: string };
 
-/** Exceptions that are members of a response stream. ModelTimeoutException only of InvokeModel's. */
+/** Exceptions that are members of a response stream. ModelTimeoutException is a member of InvokeModel's only. */
 export type StreamErrorName = Extract<
   BedrockErrorName,
   | "InternalServerException"
@@ -59,29 +64,29 @@ export type StreamErrorName = Extract<
   | "ValidationException"
 >;
 
-/** Which calls a fault befalls: those that meet every condition that is given. */
+/** Conditions of a fault. It applies to calls that meet every condition that is set. */
 export interface FaultCondition {
-  /** As it was called, without an ARN; the bare ID stands for its profiles too. */
+  /** Model ID as it was called, without an ARN. A bare ID includes its profiles. */
   modelId?: string;
   region?: string;
   operation?: Operation;
-  /** A part of what the user said last. */
+  /** Part of the user's last message. */
   promptIncludes?: string;
-  /** From this time since the simulator's start, in ms of its clock. */
+  /** Begin, in milliseconds of the simulator's clock since its start. */
   fromMs?: number;
-  /** Up to this time since the start, not included. */
+  /** End, exclusive, in milliseconds since the start. */
   untilMs?: number;
-  /** Every n-th of the calls that meet the conditions above. */
+  /** Applies to every n-th call that meets the conditions above. */
   every?: number;
-  /** This share of them, by the seed; above 0 and up to 1. */
+  /** Applies to this share of those calls, chosen by the seed. Above 0 and up to 1. */
   share?: number;
-  /** No more than this many times. */
+  /** Maximum number of times. */
   times?: number;
 }
 
 export type FaultRule = Fault & FaultCondition;
 
-/** How many events of a stream are sent first; undefined if the fault does not strike within one. */
+/** Returns how many events of a stream are sent before the fault, or undefined if it does not apply within a stream. */
 export function eventsBefore(fault: Fault | undefined): number | undefined {
   switch (fault?.kind) {
     case "cut":
@@ -100,7 +105,7 @@ export function eventsBefore(fault: Fault | undefined): number | undefined {
   }
 }
 
-/** Whether not even the head of the response is sent. */
+/** Whether the fault applies before the head of the response is sent. */
 export function strikesBeforeFirstByte(fault: Fault | undefined): boolean {
   return (
     (fault?.kind === "cut" || fault?.kind === "reset" || fault?.kind === "stall") && fault.afterEvents === undefined

@@ -1,9 +1,9 @@
-// How much work one answer in JSON may cost. A schema of 2 KB can ask for 2^30 values, and the simulator shares its thread
+// Bounds the work for one JSON answer. A schema of 2 KB can ask for 2^30 values, and the simulator shares its thread
 // with the service.
 
-/** Keys looked at, schemas merged and values written, all together. */
+/** Maximum number of keys read, schemas merged and values written, all together. */
 const maxWork = 100_000;
-/** UTF-16 code units of JSON. */
+/** Maximum size of JSON, in UTF-16 code units. */
 const maxCharacters = 500_000;
 
 export class FillBudget {
@@ -11,18 +11,21 @@ export class FillBudget {
   #work = maxWork;
   #left: number;
 
-  /** @param characters of JSON that the answer can hold. Default and at most 500,000. */
+  /**
+   * Creates a budget.
+   * @param characters size of JSON that the answer can hold, in UTF-16 code units. Default and maximum 500,000
+   */
   constructor(characters = maxCharacters) {
     this.#characters = Math.min(characters, maxCharacters);
     this.#left = this.#characters;
   }
 
-  /** Whether the answer ends here, unfinished. */
+  /** Whether the budget is used up, so the answer ends unfinished. */
   get isSpent(): boolean {
     return this.#work <= 0 || this.#left <= 0;
   }
 
-  /** Whether more than half is spent, so that only what is required is still written. */
+  /** Whether more than half is used, so only required parts are still written. */
   get isShort(): boolean {
     return this.#work < maxWork / 2 || this.#characters - this.#left > maxCharacters / 2;
   }
@@ -31,7 +34,7 @@ export class FillBudget {
     this.#work -= steps;
   }
 
-  /** Counts JSON that is written, and returns as much of it as there is room for. */
+  /** Counts JSON that is written, and returns as much of it as fits. */
   written(json: string): string {
     const room = Math.max(0, this.#left);
     this.#left -= json.length;

@@ -1,8 +1,8 @@
-// Numbers for schemas, as JSON: within the bounds, and exact where JavaScript cannot represent a bound.
+// Generates numbers for schemas, as JSON: within the bounds, and exact if JavaScript cannot represent a bound.
 import { JsonText } from "../domain/json-text.ts";
 import type { Json } from "./json.ts";
 
-/** A number that the schema allows, as JSON. */
+/** Returns a number that the schema allows, as JSON. */
 export function numberOf(schema: Json, random: () => number): string {
   const isWhole = [schema.type].flat().includes("integer");
   const keyword = keywords.find((name) => schema[name] instanceof JsonText);
@@ -11,14 +11,14 @@ export function numberOf(schema: Json, random: () => number): string {
   const isInteger = /^-?\d+$/.test(text);
   if (isWhole && !isInteger) return numberOf({ ...schema, [keyword]: Number(text) }, random);
   if (!keyword.startsWith("exclusive")) return text;
-  // The next integer is within an exclusive bound. To a fraction there is no next one.
+  // The next integer satisfies an exclusive bound. A fraction has no next one.
   return isInteger ? String(BigInt(text) + (keyword === "exclusiveMinimum" ? 1n : -1n)) : text;
 }
 
-/** The bound that decides comes first. */
+/** Bounds in order of precedence. */
 const keywords = ["minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"];
 
-/** Where nothing bounds a number, it is below this. */
+/** Range of a number without bounds. */
 const usualRange = 100;
 
 function numberWithin(schema: Json, random: () => number): number {
@@ -29,14 +29,14 @@ function numberWithin(schema: Json, random: () => number): number {
   const below = Math.min(maximum ?? Infinity, exclusiveMaximum ?? Infinity);
   const low = Number.isFinite(above) && above >= -usualRange * 1_000 ? above : Math.min(0, below - usualRange);
   const high = Number.isFinite(below) && below <= low + usualRange * 1_000 ? below : low + usualRange;
-  // Counted in steps, so that what comes out is a multiple of them.
+  // Counts in steps, so that the result is a multiple of them.
   let first = Math.ceil(low / step);
   let last = Math.floor(high / step);
   if (exclusiveMinimum !== undefined && first * step <= exclusiveMinimum) first++;
   if (exclusiveMaximum !== undefined && last * step >= exclusiveMaximum) last--;
-  // Between the bounds there is no multiple of the step: what lies in the middle will do.
+  // No multiple of the step lies between the bounds, so the middle is used.
   if (first > last) return (low + high) / 2;
   const value = (first + Math.floor(random() * (last - first + 1))) * step;
-  // Fractions of binary numbers are rounded: 3 * 0.1 is 0.30000000000000004.
+  // Rounds binary fractions: 3 * 0.1 is 0.30000000000000004.
   return Number.isInteger(value) ? value : Number(value.toPrecision(12));
 }

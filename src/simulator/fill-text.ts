@@ -1,6 +1,6 @@
-// Texts for schemas: of a length, of a format, and of a simple pattern.
+// Generates texts for schemas: of a length, of a format, and for a simple pattern.
 
-/** "synthetic city 17", cut or filled up to a length. */
+/** Returns a text such as "synthetic city 17", cut or padded to a length. */
 export function syntheticText(name: string, random: () => number, { min, max }: { min: number; max: number }): string {
   const text = `synthetic ${name.replaceAll("_", " ")} ${Math.floor(random() * 100)}`;
   const filled = text.length < min ? text.padEnd(Math.min(min, 100_000), " synthetic") : text;
@@ -41,21 +41,21 @@ function date(random: () => number): string {
   return `20${digits(2, random, "12")}-0${digits(1, random, "123456789")}-1${digits(1, random)}`;
 }
 
-/** Undefined for a format that is not known. */
+/** Returns a text of a format, or undefined for an unknown format. */
 export function textOfFormat(format: string, random: () => number): string | undefined {
   return Object.hasOwn(formats, format) ? formats[format]!(random) : undefined;
 }
 
-/** Quantifiers without an upper bound stop at so many more than they must be. */
+/** Quantifiers without an upper bound add at most this many repetitions to the minimum. */
 const fewMore = 3;
 
-/** Parts and members of classes that are written or read for one pattern. */
+/** Maximum number of parts and class members that are written or read for one pattern. */
 const maxPatternSteps = 20_000;
 
 /**
- * A text that matches a pattern of literals, classes, groups, alternatives and quantifiers; undefined for any other
- * pattern. The text is not matched against the pattern, because backtracking can take as long as it likes.
- * @param onSteps told how much work the pattern was
+ * Returns a text that matches a pattern of literals, classes, groups, alternatives and quantifiers. Returns undefined
+ * for any other pattern. Does not match the text against the pattern, because backtracking can take unlimited time.
+ * @param onSteps called with the number of steps that the pattern took
  */
 export function textOfPattern(
   pattern: string,
@@ -87,7 +87,7 @@ class PatternWriter {
   readonly #pattern: string;
   readonly #random: () => number;
   #at = 0;
-  /** How much work it was. */
+  /** Number of steps so far. */
   steps = 0;
 
   constructor(pattern: string, random: () => number) {
@@ -109,7 +109,10 @@ class PatternWriter {
     return values[Math.floor(this.#random() * values.length)]!;
   }
 
-  /** Up to a closing bracket or the end; what is returned writes one of them anew each time. */
+  /**
+   * Reads alternatives up to a closing bracket or the end. Returns a function that writes one of them, chosen anew each
+   * time.
+   */
   #alternatives(): () => string {
     const branches: (() => string)[] = [];
     let parts: (() => string)[] = [];
@@ -138,7 +141,7 @@ class PatternWriter {
   #atom(): () => string {
     const char = this.#pattern[this.#at++]!;
     switch (char) {
-      // In the middle of a pattern nothing matches these.
+      // In the middle of a pattern these match nothing.
       case "^":
         if (!/(?:^|[(|:])$/.test(this.#pattern.slice(Math.max(0, this.#at - 2), this.#at - 1)))
           throw new SyntaxError("not known");

@@ -1,5 +1,5 @@
-// Values for JSON schemas: what a model might answer, the same for the same numbers, and marked as synthetic wherever
-// the schema leaves room for a text.
+// Generates values for JSON schemas: what a model might answer, always the same for the same random numbers, and marked
+// as synthetic wherever the schema allows a text.
 
 import { printJson } from "../domain/json-text.ts";
 import { FillBudget } from "./fill-budget.ts";
@@ -8,30 +8,30 @@ import { syntheticText, textOfFormat, textOfPattern } from "./fill-text.ts";
 import { isObject, type Json } from "./json.ts";
 
 export interface Filling {
-  /** Numbers from 0 up to 1. */
+  /** Returns numbers from 0 up to 1. */
   random: () => number;
-  /** A schema for an object of whose properties the schema says nothing. */
+  /** Returns a schema for an object whose properties the schema does not describe. */
   openObject?: () => unknown;
-  /** How much JSON is of use, in UTF-16 code units: the rest would be cut off. Default and at most 500,000. */
+  /** Useful size of JSON, in UTF-16 code units. The rest would be cut off. Default and maximum 500,000. */
   maxCharacters?: number;
 }
 
 export interface Filled {
-  /** JSON; without its end if it is not whole. */
+  /** JSON; truncated if `isWhole` is false. */
   json: string;
   isWhole: boolean;
 }
 
-/** Below this depth only what is required is filled in, so that a schema which contains itself comes to an end. */
+/** Depth from which only required parts are generated, so that a recursive schema ends. */
 const optionalDepth = 4;
-/** Below this one not even that. */
+/** Depth from which not even required parts are generated. */
 const maxDepth = 24;
-/** No more parts of an `allOf` are read. */
+/** Maximum number of parts of an `allOf` that are read. */
 const maxParts = 1_000;
 
 /**
- * A value that the schema allows, as far as its keywords are known here; the rest is ignored. It ends unfinished where it
- * would become too large, or would take too long to write.
+ * Generates a value that the schema allows, ignoring unknown keywords. The value ends unfinished if it would become too
+ * large, or take too long to write.
  */
 export function fill(schema: unknown, filling: Filling): Filled {
   const budget = new FillBudget(filling.maxCharacters);
@@ -43,7 +43,7 @@ class Filler {
   readonly #root: unknown;
   readonly #filling: Filling;
   readonly #budget: FillBudget;
-  /** By the schema as it is given, what `#resolved` makes of it at any depth, and deep inside. */
+  /** Results of `#resolved` by the given schema: for shallow and for deep values. */
   readonly #known = [new Map<unknown, Json>(), new Map<unknown, Json>()] as const;
 
   constructor(root: unknown, filling: Filling, budget: FillBudget) {
@@ -52,7 +52,7 @@ class Filler {
     this.#budget = budget;
   }
 
-  /** JSON of a value. Once the budget is spent, all of it that was written so far. */
+  /** Returns the JSON of a value. When the budget is used up, returns the part written so far. */
   value(given: unknown, name: string, depth: number): string {
     const budget = this.#budget;
     budget.work(1);
@@ -78,7 +78,7 @@ class Filler {
     }
   }
 
-  /** Whether what is optional is left out. */
+  /** Whether optional parts are omitted. */
   #isDeep(depth: number): boolean {
     return depth >= optionalDepth || this.#budget.isShort;
   }
@@ -96,7 +96,7 @@ class Filler {
     return schema;
   }
 
-  /** The schema with its references followed, and with one alternative and all common parts put into it. */
+  /** Returns the schema with references resolved, and with one alternative and all common parts merged into it. */
   #resolve(given: unknown, depth: number): Json {
     let schema: Json = isObject(given) ? given : {};
     for (let step = 0; step < maxDepth && !this.#budget.isSpent; step++) {
@@ -107,7 +107,7 @@ class Filler {
       for (const either of [anyOf, oneOf]) {
         if (Array.isArray(either) && either.length > 0) parts.push(this.#alternative(either, depth));
       }
-      // `not: {not: ...}` says the same as what is in it.
+      // `not: {not: ...}` means the same as its content.
       if (isObject(not) && Object.keys(not).length === 1 && "not" in not) parts.push(not.not);
       if (parts.length === 0) return schema;
       schema = parts.filter(isObject).reduce<Json>((all, part) => this.#merged(all, part), rest);
@@ -115,7 +115,7 @@ class Filler {
     return schema;
   }
 
-  /** One schema that asks for what both ask for. */
+  /** Merges two schemas into one that requires what both require. */
   #merged(a: Json, b: Json): Json {
     if (this.#budget.isSpent) return a;
     const both: Json = { ...a, ...b };
@@ -128,7 +128,7 @@ class Filler {
     return both;
   }
 
-  /** What a reference points to. */
+  /** Returns the schema that a reference points to. */
   #target(ref: string): unknown {
     this.#budget.work(ref.length / 16);
     let at = this.#root;
@@ -139,7 +139,7 @@ class Filler {
     return ref.startsWith("#") ? at : undefined;
   }
 
-  /** The first that is more than null; deep inside the one that soonest comes to an end. */
+  /** Returns the first alternative that is not null. Deep inside, returns the one that ends soonest. */
   #alternative(either: unknown[], depth: number): unknown {
     this.#budget.work(either.length);
     const more = either.find((schema) => !isObject(schema) || schema.type !== "null");
@@ -157,7 +157,7 @@ class Filler {
     const isOpen = schema.properties === undefined && more !== false;
     if (isOpen && required.size === 0 && !isObject(more)) {
       const open = depth === 0 ? this.#filling.openObject?.() : undefined;
-      // References point into the schema that they are written in. It describes an object only if one comes out.
+      // References point into the schema that contains them. The schema describes an object only if the result is one.
       if (open !== undefined) {
         const json = new Filler(open, this.#filling, budget).value(open, "value", depth + 1);
         if (json.startsWith("{")) return json;

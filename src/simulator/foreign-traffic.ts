@@ -1,27 +1,28 @@
-// Other programs of the same account, which draw on the same quotas and which nobody here knows of: calls at an even
-// pace. One that the quotas refuse is dropped, and the next comes at its own time.
+// Simulates other programs of the same account, which use the same quotas and are unknown to the caller: calls at an
+// even pace. A call that the quotas refuse is dropped, and the next comes at its own time.
 //
-// Pure: calls come about when somebody looks, at the times at which they were due.
+// Pure: calls are made up when the quotas are read, at the times at which they were due.
 
 export interface ForeignLoad {
-  /** Between two requests. */
+  /** Time between two requests, in milliseconds. */
   intervalMs: number;
-  /** Quota tokens that each request is charged with at once. Default 0. */
+  /** Quota tokens that each request is charged at once. Default 0. */
   tokensPerRequest?: number;
-  /** When it begins and ends, in ms of the quotas' clock. Default: always, from 0 on. */
+  /** Begin, in milliseconds of the quotas' clock. Default 0. */
   fromMs?: number;
+  /** End, in milliseconds of the quotas' clock. Default: never. */
   untilMs?: number;
 }
 
 export interface ForeignStats {
   admitted: number;
   refused: number;
-  /** Of the admitted requests. */
+  /** Tokens of the admitted requests. */
   tokens: number;
 }
 
 export interface ForeignTraffic {
-  /** Offers each request that is due by now, in order; `take` says whether it was admitted. */
+  /** Offers each request that is due by now, in order. `take` returns whether it was admitted. */
   advance(now: number, take: (at: number, tokens: number) => boolean): void;
   stats(): ForeignStats;
 }
@@ -32,7 +33,7 @@ export function createForeignTraffic(loads: readonly ForeignLoad[]): ForeignTraf
     from: load.fromMs ?? 0,
     until: load.untilMs ?? Number.POSITIVE_INFINITY,
     intervalMs: load.intervalMs,
-    // Counted, because adding up intervals would add up their rounding too.
+    // Counts requests, because adding up intervals would also add up rounding errors.
     sent: 0,
   }));
   const due = (stream: (typeof streams)[number]) => stream.from + stream.sent * stream.intervalMs;

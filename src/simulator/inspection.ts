@@ -1,5 +1,5 @@
-// What tests in the same process read from the simulator's object, for those in another one: the journal and the
-// quotas, over HTTP on the simulator's own port. No signature is asked for; nothing can be changed.
+// Serves the journal and the quotas over HTTP on the simulator's own port, for tests in another process. Tests in the
+// same process read them from the simulator object. Read-only, and no signature is required.
 import type { Clock } from "../domain/clock.ts";
 import { quote } from "../domain/errors.ts";
 import { BedrockError } from "./aws-errors.ts";

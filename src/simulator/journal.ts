@@ -1,62 +1,63 @@
-// What was asked of the simulator and what became of it, for tests and for those who watch. Bounded: only the latest
-// calls are kept.
+// Records what the simulator was asked and how each call ended, for tests and for operators. Bounded: keeps only the
+// latest calls.
 import type { Fault } from "./faults.ts";
 import type { ExceededQuota } from "./quota-engine.ts";
 import type { Operation } from "./simulated-models.ts";
 
 /**
- * - `running`    not ended yet
- * - `answered`   the whole answer was sent
- * - `throttled`  refused by a quota of the simulator (an injected ThrottlingException is `refused`)
- * - `refused`    an HTTP error: an invalid request, credentials that are not accepted, or an injected fault
- * - `broken`     an injected fault spoilt the answer
- * - `aborted`    the client went away first
+ * State of a call:
+ * - `running` not ended yet
+ * - `answered` the whole answer was sent
+ * - `throttled` refused by a quota of the simulator (an injected ThrottlingException is `refused`)
+ * - `refused` an HTTP error: an invalid request, credentials that are not accepted, or an injected fault
+ * - `broken` an injected fault corrupted the answer
+ * - `aborted` the client disconnected first
  */
 export type CallOutcome = "running" | "answered" | "throttled" | "refused" | "broken" | "aborted";
 
 export interface RecordedCall {
-  /** 1 for the first call since the start. */
+  /** Number of the call since the start, from 1. */
   readonly n: number;
-  /** As in the response's header `x-amzn-requestid`, or OpenAI's `x-request-id`. */
+  /** Request id, as in the response's header `x-amzn-requestid`, or OpenAI's `x-request-id`. */
   readonly requestId: string;
   readonly operation: Operation;
   readonly modelId: string;
-  /** From the signature; absent with a bearer key, which names none. */
+  /** Region from the signature. Absent with a bearer key, which names none. */
   readonly region?: string;
-  /** From the credentials, if they name one. */
+  /** Account of the credentials, if they name one. */
   readonly account?: string;
-  /** When the quotas decided, or it was refused before; in ms of the simulator's clock. */
+  /** When the quotas decided, or the call was refused before that, in milliseconds of the simulator's clock. */
   readonly arrivedAt: number;
-  /** The last thing that the user said, up to 1,000 characters. Empty if the request is invalid. */
+  /** The user's last message, up to 1,000 characters. Empty if the request is invalid. */
   readonly prompt: string;
-  /** In the simulator's tokens; 0 if the request is invalid. */
+  /** Input in the simulator's tokens. 0 if the request is invalid. */
   readonly inputTokens: number;
-  /** What the call reserved for its output; the model's maximum if it named none. */
+  /** Tokens that the call reserved for its output. The model's maximum if it named none. */
   readonly maxTokens: number;
-  /** What an injected fault did; absent if nothing. */
+  /** Injected fault of the call. Absent if there was none. */
   readonly fault?: Fault["kind"];
   readonly outcome: CallOutcome;
-  /** Of the response; absent while there is none. */
+  /** Status of the response. Absent while there is none. */
   readonly status?: number;
-  /** The error that was answered, such as ThrottlingException. */
+  /** Error of the response, such as ThrottlingException. */
   readonly error?: string;
   readonly outputTokens: number;
-  /** The quota that refused it, for `throttled`. */
+  /** Quota that refused the call, for `throttled`. */
   readonly quota?: ExceededQuota;
-  /** What the quota of tokens is charged with: while it runs the reservation, then what was used, burndown included. */
+  /** Charge to the quota of tokens: the reservation while the call runs, then the real use, burndown included. */
   readonly chargedTokens?: number;
-  /** In ms of the simulator's clock; absent while it runs. */
+  /** End, in milliseconds of the simulator's clock. Absent while the call runs. */
   readonly endedAt?: number;
 }
 
-/** The same while it is written. */
+/** A recorded call that is still being written. */
 export type OpenCall = { -readonly [K in keyof RecordedCall]: RecordedCall[K] };
 
 export interface Journal {
   readonly calls: readonly RecordedCall[];
-  /** All calls since the start. */
+  /** Number of calls since the start. */
   readonly total: number;
-  /** Adds a call, numbers it and gives it its request id. */
+  /** Adds a call, numbers it and assigns its request id. */
   open(call: Omit<OpenCall, "n" | "requestId" | "outcome" | "outputTokens">): OpenCall;
 }
 
@@ -86,7 +87,7 @@ export function createJournal(size: number, nextRequestId: () => string): Journa
   };
 }
 
-/** A copy, because a slice would keep the whole of a prompt of megabytes in memory. */
+/** Returns a copy, because a slice would keep the whole prompt of several megabytes in memory. */
 function firstCharacters(prompt: string): string {
   if (prompt.length <= promptCharacters) return prompt;
   return Buffer.from(prompt.slice(0, promptCharacters), "utf16le").toString("utf16le");

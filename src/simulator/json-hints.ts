@@ -1,15 +1,15 @@
-// What an answer in JSON should look like where no schema says so, but the conversation does: a schema or an example in
-// its texts, or the names of keys.
+// Guesses the form of a JSON answer without a schema from the conversation: a schema or an example in its texts, or
+// names of keys.
 import { isNestedDeeper } from "../domain/json-depth.ts";
 import { isObject, type Json } from "./json.ts";
 
-/** No more of a conversation is searched, counted from its end. */
+/** Size of the end of a conversation that is searched, in characters. */
 const searchedCharacters = 100_000;
 const maxTries = 200;
-/** Objects in a text that are nested deeper describe nothing. */
+/** Deepest nesting of an object in a text that is used as a description. */
 const maxDepth = 64;
 
-/** A schema for the object that the texts ask for; undefined if they say nothing of it. */
+/** Returns a schema for the object that the texts ask for, or undefined if they do not describe one. */
 export function describedObject(text: string): Json | undefined {
   const objects = objectsIn(text.slice(-searchedCharacters));
   const schema = objects.map(schemaIn).findLast((found) => found !== undefined);
@@ -18,14 +18,14 @@ export function describedObject(text: string): Json | undefined {
   return example ? schemaOf(example) : keysIn(text);
 }
 
-/** The schema that an object is or wraps, as OpenAI's `response_format` does. */
+/** Returns the schema that an object is or wraps, as in OpenAI's `response_format`. */
 function schemaIn(object: Json): Json | undefined {
   if (isObject(object.properties) || typeof object.$ref === "string") return object;
   const inner = object.json_schema ?? object.schema;
   return isObject(inner) ? schemaIn(inner) : undefined;
 }
 
-/** The JSON objects in a text that do not stand in another one. */
+/** Returns the outermost JSON objects in a text. */
 function objectsIn(text: string): Json[] {
   const found: Json[] = [];
   let tries = 0;
@@ -38,7 +38,7 @@ function objectsIn(text: string): Json[] {
   return found;
 }
 
-/** Behind the bracket that closes the one at the start. */
+/** Returns the index after the bracket that closes the one at the start. */
 function endOf(text: string, start: number): number | undefined {
   let depth = 0;
   let quoted = false;
@@ -63,7 +63,7 @@ function parse(text: string): Json | undefined {
   }
 }
 
-/** A schema for values like this one. */
+/** Returns a schema for values like this one. */
 function schemaOf(value: unknown): Json {
   if (Array.isArray(value)) return { type: "array", items: value.length > 0 ? schemaOf(value[0]) : {} };
   if (isObject(value)) {
@@ -74,7 +74,7 @@ function schemaOf(value: unknown): Json {
   return { type: value === null ? "null" : typeof value };
 }
 
-/** The names in quotes of sentences that speak of keys, fields or properties. */
+/** Returns a schema of the quoted names in sentences about keys, fields or properties. */
 function keysIn(text: string): Json | undefined {
   const sentences = text.slice(-searchedCharacters).split(/[.\n]/);
   const speaking = sentences.filter((sentence) => /\b(keys?|fields?|propert(y|ies))\b/i.test(sentence));

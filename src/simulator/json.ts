@@ -1,4 +1,4 @@
-// Reads JSON of unknown form, and says what is wrong with it in Bedrock's words.
+// Reads JSON of unknown form, and reports mistakes in Bedrock's words.
 import { isNestedDeeper } from "../domain/json-depth.ts";
 import { mayBeInexact } from "../domain/json-scan.ts";
 import { JsonText, JsonTexts } from "../domain/json-text.ts";
@@ -7,12 +7,12 @@ import { type BedrockError, invalid } from "./aws-errors.ts";
 
 export type Json = Record<string, unknown>;
 
-/** Levels of a body. Below some thousands of levels, every recursive walk keeps its stack. */
+/** Maximum number of levels of a body. Recursive walks overflow the stack at some thousands of levels only. */
 const maxDepth = 500;
 
 /**
- * Parses an object. A JsonText takes the place of each number that JavaScript cannot represent. Returns undefined for
- * text that is not a JSON object, or that is nested deeper than 500 levels.
+ * Parses an object. A JsonText replaces each number that JavaScript cannot represent. Returns undefined for text that
+ * is not a JSON object, or that is nested deeper than 500 levels.
  */
 export function parseObject(text: string): Json | undefined {
   try {
@@ -37,7 +37,7 @@ export function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof JsonText);
 }
 
-/** A constraint of the API's own model is violated. */
+/** Returns the error for a violated constraint of the API's own model. */
 export function violated(path: string, value: unknown, constraint: string): BedrockError {
   const shown = value === undefined ? "null" : `'${String(value)}'`;
   return invalid(
@@ -45,7 +45,7 @@ export function violated(path: string, value: unknown, constraint: string): Bedr
   );
 }
 
-/** The body that the model itself would get is not as it must be. */
+/** Returns the error for an invalid body of the model's own format. */
 export function malformed(problems: string[]): BedrockError {
   return invalid(`Malformed input request: ${problems.join(", ")}, please reformat your input and try again.`);
 }

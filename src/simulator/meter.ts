@@ -1,41 +1,45 @@
-// How one quota counts. Which window AWS uses is not documented, so there are three to choose from:
-// - `fixed`    windows [k * windowMs, (k + 1) * windowMs); a call counts in the window in which it was admitted
-// - `sliding`  a call counts for windowMs from its admission
-// - `bucket`   a bucket that holds capacity x limit and fills up at limit / windowMs; a call takes out of it
-//
+// Counts one quota. AWS does not document its window, so there are three algorithms:
+// - `fixed` windows [k * windowMs, (k + 1) * windowMs); a call counts in the window in which it was admitted
+// - `sliding` a call counts for windowMs from its admission
+// - `bucket` a bucket that holds capacity x limit and refills at limit / windowMs; a call takes from it
 // Pure: the time is an argument, in milliseconds, and never goes backwards.
 
 export type WindowAlgorithm = "fixed" | "sliding" | "bucket";
 
 export interface MeterRules {
-  /** Undefined means that there is no limit; what counts is still measured. */
+  /** Limit per window. Undefined: unlimited, but use is still measured. */
   limit: number | undefined;
   algorithm: WindowAlgorithm;
   windowMs: number;
-  /** For `bucket`: what it holds, as a share of the limit. */
+  /** Capacity of a `bucket`, as a share of the limit. */
   bucketCapacity: number;
 }
 
-/** What was seen of one quota. */
+/** Statistics of one quota. */
 export interface MeterStats {
   limit: number | undefined;
-  /** Refused because of this quota. */
+  /** Number of calls that this quota refused. */
   refused: number;
-  /** The most that ever counted at once: in one fixed window, in any sliding window, or taken out of the bucket. */
+  /** Highest use at once: in one fixed window, in any sliding window, or taken from the bucket. */
   peak: number;
 }
 
 export interface Meter {
-  /** Whether so much more may be charged now. */
+  /** Returns whether this much more may be charged now. */
   fits(now: number, amount: number): boolean;
   charge(now: number, amount: number): Charge;
-  /** Replaces the amount of a charge; what is given back counts from now on, in the window that it was taken from. */
+  /** Replaces the amount of a charge. What is released counts from now on, in the window that it was charged to. */
   change(now: number, charge: Charge, amount: number): void;
   /** Counts a refusal. */
   refuse(): void;
-  /** How long until so much more fits if nothing else is charged, in ms. Infinity if it never will. */
+  /**
+   * Returns the time until this much more fits if nothing else is charged, in milliseconds. Infinity if it never will.
+   */
   waitMs(now: number, amount: number): number;
-  /** What is left; undefined without a limit. `resetMs`: until all of it is, in ms. */
+  /**
+   * Returns what is left, or undefined without a limit. `resetMs` is the time until everything is available, in
+   * milliseconds.
+   */
   remaining(now: number): Remaining | undefined;
   stats(): MeterStats;
 }
@@ -51,13 +55,13 @@ export interface Charge {
   amount: number;
 }
 
-/** What counts now under one algorithm, for one quota. */
+/** Current use of one quota under one algorithm. */
 interface Window {
   used(now: number): number;
   add(now: number, charge: Charge): void;
-  /** Tells that a charge made earlier has changed by so much. */
+  /** Updates the use after an earlier charge has changed by an amount. */
   adjust(now: number, charge: Charge, by: number): void;
-  /** How long until no more than this counts if nothing is charged, in ms. */
+  /** Returns the time until use falls to this amount if nothing is charged, in milliseconds. */
   fallsToMs(now: number, amount: number): number;
 }
 
@@ -93,7 +97,7 @@ export function createMeter(rules: MeterRules): Meter {
   };
 }
 
-/** What may count at once. */
+/** Returns how much may count at once. */
 function ceilingOf({ algorithm, bucketCapacity, limit }: MeterRules): number {
   if (limit === undefined) return Number.POSITIVE_INFINITY;
   // A sixth of three requests would be a bucket that never admits anything.
@@ -101,7 +105,7 @@ function ceilingOf({ algorithm, bucketCapacity, limit }: MeterRules): number {
 }
 
 function createWindow({ algorithm, windowMs, limit }: MeterRules): Window {
-  // Without a limit nothing is refused, but the peak is still worth knowing: then of any sliding window.
+  // Without a limit nothing is refused, but the peak is still useful: then of any sliding window.
   if (algorithm === "sliding" || limit === undefined) return slidingLog(windowMs);
   return algorithm === "fixed" ? fixedWindow(windowMs) : bucket(windowMs, limit);
 }
@@ -135,7 +139,7 @@ function fixedWindow(windowMs: number): Window {
 }
 
 function slidingLog(windowMs: number): Window {
-  // A queue in an array: what lies before `head` has aged out.
+  // A queue in an array. Entries before `head` have expired.
   let log: Charge[] = [];
   let head = 0;
   let used = 0;
@@ -144,7 +148,7 @@ function slidingLog(windowMs: number): Window {
       used -= oldest.amount;
       head++;
     }
-    // Amortised: 100,000 calls within a window would make a shift() per call the slowest line of the simulator.
+    // Amortised: with 100,000 calls in a window, a shift() per call would be the slowest line of the simulator.
     if (head > 1_000 && head * 2 > log.length) {
       log = log.slice(head);
       head = 0;
@@ -160,7 +164,7 @@ function slidingLog(windowMs: number): Window {
       used += charge.amount;
     },
     adjust(now, charge, by) {
-      // The charge has its new amount already: it must be counted before anything is taken off by age.
+      // The charge already has its new amount, so count the difference before expired charges are subtracted.
       if (head < log.length && log[head]!.at <= charge.at) used += by;
       expire(now);
     },
@@ -177,12 +181,12 @@ function slidingLog(windowMs: number): Window {
 }
 
 function bucket(windowMs: number, limit: number): Window {
-  // Counted in units of 1 / windowMs, so that whole milliseconds and whole limits stay whole numbers: a bucket that
-  // refills by fractions is a hair below the full token at the very moment when it is due.
+  // Counts in units of 1 / windowMs, so that whole milliseconds and whole limits remain whole numbers. A bucket that
+  // refills by fractions is slightly below the full token at the very moment when it is due.
   let taken = 0;
   let last = Number.NEGATIVE_INFINITY;
   const refill = (now: number) => {
-    // A full bucket stays full, by time and by refunds alike.
+    // A full bucket stays full, whether by time or by refunds.
     taken = Math.max(0, taken - (now - last) * limit);
     last = now;
   };

@@ -1,9 +1,9 @@
-// What the models of Bedrock refuse that others take, by the beginning of the bare ID. docs/simulator.md has the sources.
+// What Bedrock's models refuse that others accept, by the beginning of the bare ID. docs/simulator.md has the sources.
 
 export interface ModelRules {
-  /** Whether it takes tools. */
+  /** Whether the model accepts tools. */
   tools: boolean;
-  /** Whether it takes a tool choice of `any` or `tool`. */
+  /** Whether the model accepts a tool choice of `any` or `tool`. */
   forcedToolChoice: boolean;
   /** Whether the schema of a tool may have alternatives at its root. */
   rootComposition: boolean;
@@ -11,17 +11,17 @@ export interface ModelRules {
   schemaDraft: boolean;
   /** Whether an answer can be held to a schema. */
   outputSchema: boolean;
-  /** What is said of a conversation that ends with the assistant. Absent: it is continued. */
+  /** Refusal of a conversation that ends with an assistant message. Absent: the model continues it. */
   endRefusal?: string;
-  /** Whether the assistant's text that it continues may end in white space. */
+  /** Whether the assistant's text that the model continues may end in white space. */
   endsInWhiteSpace: boolean;
-  /** Parameters that it refuses. */
+  /** Parameters that the model refuses. */
   refuses: readonly ("temperature" | "topP" | "stopSequences")[];
-  /** Whether temperature and topP may stand together. */
+  /** Whether temperature and topP may be used together. */
   temperatureWithTopP: boolean;
-  /** Whether a stop text may be white space alone. */
+  /** Whether a stop text may consist of white space. */
   blankStops: boolean;
-  /** Where cache points may stand. */
+  /** Where cache points are allowed. */
   cachePoints: readonly ("system" | "messages" | "tools")[];
   maxTopK: number;
 }
@@ -91,7 +91,7 @@ const families: Record<string, Partial<ModelRules>> = {
   "nvidia.": open,
 };
 
-/** Of a model of no known family nothing is refused. */
+/** Returns the rules of a model. A model of an unknown family refuses nothing. */
 export function rulesOf(bareId: string): ModelRules {
   const prefixes = Object.keys(families).filter((prefix) => bareId.startsWith(prefix));
   const longest = prefixes.reduce((best, prefix) => (prefix.length > best.length ? prefix : best), "");

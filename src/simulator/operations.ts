@@ -1,5 +1,5 @@
-// Bedrock Runtime: which operation a request means, and the way of a call. Is it signed and valid, does a fault refuse
-// it, do the quotas admit it, and then the answer.
+// Bedrock Runtime: determines a request's operation and handles the call. The signature and the body are checked first,
+// then a fault may refuse the call, then the quotas admit or throttle it, then it is answered.
 
 import type { Authenticator, Caller } from "./aws-authentication.ts";
 import { bedrockWire } from "./aws-bodies.ts";
@@ -27,7 +27,7 @@ const operations: Record<string, Operation> = {
   "count-tokens": "CountTokens",
 };
 
-/** POST /model/{modelId}/{operation}. */
+/** Serves POST /model/{modelId}/{operation}. */
 export function runtimeService(context: OperationContext): Service {
   return ({ method, path }) => {
     const [, root, encodedId, name, ...rest] = path.split("/");
@@ -100,7 +100,7 @@ function decode(encodedId: string): string | undefined {
 
 type ValidCall = ModelCall & { model: CalledModel };
 
-/** @throws BedrockError */
+/** Reads and checks a request. @throws BedrockError with Bedrock's refusal */
 function validate(operation: Operation, encodedId: string, body: string, options: ResolvedOptions): ValidCall {
   const modelId = decode(encodedId);
   const model = modelId === undefined ? undefined : findModel(modelId, options.models);
@@ -125,7 +125,7 @@ async function run(context: OperationContext, run: Run): Promise<Delivered> {
   const { operation, exchange, call } = run;
   const fault = strike(context, run);
   if (fault === "refused") return { broken: false };
-  // Free of charge, and counted by no quota.
+  // Free of charge, and no quota counts it.
   if (operation === "CountTokens") {
     const headers = { "content-type": "application/json", "x-amzn-requestid": call.requestId };
     exchange.send(200, headers, JSON.stringify({ inputTokens: run.inputTokens }));

@@ -1,4 +1,4 @@
-// The form of the simulator's options that are data, as JSON Schemas. A mistake is a RangeError that names it.
+// JSON Schemas of the simulator's options that are data. A mistake is a RangeError that names it.
 import Type, { type TProperties, type TSchema } from "typebox";
 import { formatPath, problemFinder } from "../schema/problems.ts";
 
@@ -8,7 +8,7 @@ export const positive = Type.Number({ exclusiveMinimum: 0 });
 export const share = Type.Number({ exclusiveMinimum: 0, maximum: 1 });
 export const text = Type.String();
 
-/** An object whose fields may all be left out, except those that are named; it has no others. */
+/** Declares an object without other fields. All fields are optional, except those in `required`. */
 export function section(properties: TProperties, required: readonly string[] = []) {
   const fields = Object.entries(properties).map(([name, schema]): [string, TSchema] => [
     name,
@@ -17,7 +17,7 @@ export function section(properties: TProperties, required: readonly string[] = [
   return Type.Object(Object.fromEntries(fields), { additionalProperties: false });
 }
 
-/** A map from names of any kind. */
+/** Declares a map with any names as keys. */
 const named = (value: TSchema) => Type.Unsafe<object>({ type: "object", additionalProperties: value });
 
 const range = (number: TSchema) => Type.Union([number, Type.Array(number, { minItems: 2, maxItems: 2 })]);
@@ -47,7 +47,7 @@ const foreignFields = {
 };
 export const foreignTraffic = section(foreignFields, ["requestsPerMinute"]);
 
-/** The SDK adds fields of its own to the credentials that it is given, and they are let through. */
+/** The SDK adds its own fields to credentials, and they are accepted. */
 const credentials = Type.Object({
   accessKeyId: Type.String({ minLength: 1, secret: true }),
   secretAccessKey: Type.String({ minLength: 1, secret: true }),
@@ -57,7 +57,7 @@ const credentials = Type.Object({
 });
 export const credentialsList = Type.Array(credentials);
 
-/** Every option that is data. Single faults and credentials are checked by themselves. */
+/** Every option that is data. Single faults and credentials are checked separately. */
 export const optionFields = {
   ...quotas,
   host: text,
@@ -87,9 +87,8 @@ export const optionFields = {
 };
 
 /**
- * Compiles a check of values.
- * @param name of what is checked, before the place of a mistake; empty for the options themselves
- * @returns a function that throws RangeError with the place, what is allowed and what was found
+ * Compiles a check of values. Pass it a name to put before the path of a mistake; omit it for the options themselves.
+ * @returns a function that throws RangeError with the path, what is allowed and what was found
  */
 export function optionCheck(schema: TSchema): (value: unknown, name?: string) => void {
   const find = problemFinder(schema);
@@ -103,14 +102,14 @@ export function optionCheck(schema: TSchema): (value: unknown, name?: string) =>
 }
 
 /**
- * Reads `name=value,name=value`; values are numbers where the schema of their field asks for one. Nothing is checked yet.
- * @throws RangeError for a part that is not of this form
+ * Reads `name=value,name=value`. Values become numbers if the schema of their field requires one. Checks nothing else.
+ * @throws RangeError for a part of another form
  */
 export function readFields(line: string, { properties }: { properties: TProperties }): Record<string, string | number> {
   const fields: Record<string, string | number> = {};
   for (const part of line === "" ? [] : line.split(",")) {
     const at = part.indexOf("=");
-    if (at < 1) throw new RangeError(`${JSON.stringify(part)} is not of the form name=value.`);
+    if (at < 1) throw new RangeError(`Each part must have the form name=value; got ${JSON.stringify(part)}.`);
     const [name, value] = [part.slice(0, at), part.slice(at + 1)];
     const { type } = (Object.hasOwn(properties, name) ? properties[name] : {}) as { type?: string };
     const numeric = (type === "number" || type === "integer") && value.trim() !== "";

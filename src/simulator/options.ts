@@ -13,7 +13,7 @@ import type { SimulatedModel } from "./simulated-models.ts";
 /** Limits of each model ID or profile in a region, and of the region's day. */
 export interface RegionOptions extends SimulatedQuotas {
   tokensPerDay?: number;
-  /** By the bare ID or that of a profile. */
+  /** Limits by the bare ID or the ID of a profile. */
   models?: Record<string, SimulatedQuotas>;
 }
 
@@ -24,78 +24,100 @@ interface SimulatedQuotas {
 
 /** Another program of the account, which sends requests at an even pace. */
 export interface ForeignTrafficOptions {
-  /** Whose quotas it draws on; absent: those of every model, region and account that is called. The bare ID stands for its profiles too. */
+  /**
+   * Model whose quotas it uses. A bare ID includes its profiles. Absent model, region or account: every one that is
+   * called.
+   */
   modelId?: string;
   region?: string;
   account?: string;
   requestsPerMinute: number;
-  /** Quota tokens that each of its requests is charged with at once. Default 0. */
+  /** Quota tokens that each of its requests is charged at once. Default 0. */
   tokensPerRequest?: number;
-  /** From when and until when, in ms since the simulator's start. Default: always. */
+  /** Begin, in milliseconds since the simulator's start. Default 0. */
   fromMs?: number;
+  /** End, in milliseconds since the simulator's start. Default: never. */
   untilMs?: number;
 }
 
 export interface SimulatorOptions extends AuthenticationOptions {
   /** Address to listen on. Default 127.0.0.1. */
   host?: string;
-  /** 0 takes a free one. Default 0. */
+  /** Port to listen on; 0 picks a free one. Default 0. */
   port?: number;
-  /** Time of quotas and of the journal. Delays follow real time whatever the clock, as bytes on a socket do. Default: the system's. */
+  /**
+   * Clock of quotas and journal. Default: the system's. Delays follow real time, whatever the clock, because sockets
+   * do.
+   */
   clock?: Clock;
   /** Varies texts, latencies and jitter. A whole number. Default 1. */
   seed?: number;
 
-  /** Of each model ID or profile in each region; unlimited if absent. */
+  /** Limit of each model ID or profile in each region. Default: unlimited. */
   requestsPerMinute?: number;
-  /** Input and output together, in the simulator's tokens (one per word); unlimited if absent. */
+  /** Limit of input and output together, in the simulator's tokens (one per word). Default: unlimited. */
   tokensPerMinute?: number;
-  /** Of all models of an account in a region together, weighed by `dayWeight`; unlimited if absent. */
+  /** Limit of all models of an account in a region together, weighted by `dayWeight`. Default: unlimited. */
   tokensPerDay?: number;
-  /** Default `sliding`: the last `dayMs`. `utc`: since midnight of UTC (since the last multiple of `dayMs` in the epoch). */
+  /**
+   * `sliding`: the last `dayMs`. `utc`: since midnight UTC (since the last multiple of `dayMs` in the epoch). Default
+   * `sliding`.
+   */
   dayWindow?: "sliding" | "utc";
-  /** How long a day of the quotas is, in ms. Default 86,400,000. */
+  /** Length of a day of the quotas, in milliseconds. Default 86,400,000. */
   dayMs?: number;
-  /** Limits that differ in a region. A model's own limit in `models` goes before a region's, and the region's own `models` before both. */
+  /**
+   * Limits that differ in a region. A model's limit in `models` precedes a region's. The region's own `models` precede
+   * both.
+   */
   regions?: Record<string, RegionOptions>;
-  /** What others take out of the same quotas. Default: nothing. */
+  /** What other programs take from the same quotas. Default: nothing. */
   foreignTraffic?: readonly ForeignTrafficOptions[];
-  /** How quotas of a minute count; see meter.ts. Default `sliding`. */
+  /** How quotas per minute count; see meter.ts. Default `sliding`. */
   window?: WindowAlgorithm;
-  /** How long a minute of the quotas is, in ms. Shorter ones are for tests in real time. Default 60,000. */
+  /** Length of a minute of the quotas, in milliseconds. Shorter ones are for tests in real time. Default 60,000. */
   windowMs?: number;
-  /** For `bucket`: what it holds, as a share of the limit, above 0 and up to 1. Default 1. */
+  /** Capacity of a `bucket`, as a share of the limit, above 0 and up to 1. Default 1. */
   bucketCapacity?: number;
   /**
-   * Models beyond those that it knows, and other traits or quotas for those that it knows. By the bare ID, which then
-   * holds for its profiles too, or by the ID of a profile.
+   * Additional models, and other traits or quotas for known models. The key is the bare ID, which then includes its
+   * profiles, or the ID of a profile.
    */
   models?: Record<string, SimulatedModel>;
 
-  /** What is listed for the account, and what may be done in it. Default: everything that is known, any role. */
+  /** What is listed for the account, and what it may do. Default: everything known, any role. */
   account?: SimulatedAccount;
 
-  /** From admission to the first token, in ms; a pair is a range from which each call gets a value. Default 0. */
+  /**
+   * Time from admission to the first token, in milliseconds. A pair is a range, from which each call gets a value.
+   * Default 0.
+   */
   latencyMs?: number | readonly [min: number, max: number];
-  /** Speed of generation of one call; unlimited if absent. */
+  /** Speed of generation of one call. Default: unlimited. */
   tokensPerSecond?: number;
-  /** Each request travels for up to this many ms before it is judged, so that calls may overtake each other. Default 0. */
+  /**
+   * Maximum delay of each request before it is checked, in milliseconds, so that calls may overtake each other. Default
+   * 0.
+   */
   jitterMs?: number;
-  /** How long an answer is, in tokens, unless max_tokens or a stop sequence ends it; a number or a range. Default [40, 160]. */
+  /**
+   * Length of an answer in tokens, a number or a range, unless max_tokens or a stop sequence ends it. Default [40,
+   * 160].
+   */
   answerTokens?: number | readonly [min: number, max: number];
 
-  /** What is to go wrong, and when: the first rule that strikes. */
+  /** Faults to inject, with their conditions. The first rule that applies wins. Default: none. */
   faults?: readonly FaultRule[];
-  /** Every n-th call is refused with ThrottlingException (requests). Only calls that are valid and signed count. */
+  /** Refuses every n-th call with ThrottlingException (requests). Only valid, signed calls count. */
   throttleEvery?: number;
-  /** Every n-th call is refused with ServiceUnavailableException. */
+  /** Refuses every n-th call with ServiceUnavailableException. */
   unavailableEvery?: number;
-  /** Every n-th call loses its connection, in a stream after three events. */
+  /** Closes the connection of every n-th call, in a stream after three events. */
   cutEvery?: number;
-  /** What is to go wrong with a call, if anything. Asked first; then `faults`, then the three above. */
+  /** Returns the fault of a call, if any. Takes precedence over `faults` and the three options above. */
   fault?: (call: RecordedCall) => Fault | undefined;
 
-  /** How many of the latest calls `Simulator.calls` holds. Default 10,000. */
+  /** Number of the latest calls that `Simulator.calls` holds. Default 10,000. */
   journalSize?: number;
 }
 
@@ -116,12 +138,15 @@ export interface ResolvedOptions extends SimulatorOptions {
   latencyMs: readonly [number, number];
   jitterMs: number;
   answerTokens: readonly [number, number];
-  /** `faults`, and the rules that the shorter options stand for. */
+  /** `faults`, and the rules of the shorter options. */
   faults: readonly FaultRule[];
   journalSize: number;
 }
 
-/** @throws RangeError that names the option, its value and what is allowed. */
+/**
+ * Checks the options and adds defaults.
+ * @throws RangeError that names the option, what is allowed and what was found
+ */
 export function resolveOptions(options: SimulatorOptions): ResolvedOptions {
   check(options);
   return {
@@ -156,7 +181,7 @@ function recurring({ throttleEvery, unavailableEvery, cutEvery }: SimulatorOptio
   ];
 }
 
-/** Every option that is plain data: what a file may hold. */
+/** Names of the options that are plain data, which a file may hold. */
 export const dataOptions: readonly string[] = Object.keys(optionFields);
 
 const checkOptions = optionCheck(section(optionFields));
@@ -166,15 +191,15 @@ const checkForeignTraffic = optionCheck(foreignTraffic);
 function check({ clock, fault, ...data }: SimulatorOptions): void {
   checkOptions(data);
   if (fault !== undefined && typeof fault !== "function") {
-    throw new RangeError("fault must be a function; rules that are data are the option faults.");
+    throw new RangeError("fault must be a function. For rules that are data, use the option faults.");
   }
   for (const [i, rule] of (data.faults ?? []).entries()) checkFaultRule(`faults[${i}]`, rule);
   checkCredentials([data.verifySignatures ?? []].flat(), "verifySignatures");
 }
 
 /**
- * Traffic in one line, as in `requestsPerMinute=60,tokensPerRequest=1000,region=us-east-1`.
- * @throws RangeError
+ * Parses traffic in one line, as in `requestsPerMinute=60,tokensPerRequest=1000,region=us-east-1`.
+ * @throws RangeError if the line is invalid
  */
 export function parseForeignTraffic(text: string): ForeignTrafficOptions {
   const traffic = readFields(text, foreignTraffic);
@@ -184,6 +209,7 @@ export function parseForeignTraffic(text: string): ForeignTrafficOptions {
 
 function range(key: string, value: number | readonly [number, number]): readonly [number, number] {
   const [min, max] = typeof value === "number" ? [value, value] : value;
-  if (min > max) throw new RangeError(`${key} is [${min}, ${max}]; the first number must not exceed the second.`);
+  if (min > max)
+    throw new RangeError(`${key} must be a range whose first number does not exceed the second; got [${min}, ${max}].`);
   return [min, max];
 }

@@ -1,5 +1,5 @@
-// Who shares a quota with whom: a model or profile has its own in each account and region, and the tokens of a day are
-// one quota of all models of an account in a region.
+// Decides which calls share a quota. A model or profile has its own quotas in each account and region. The tokens of a
+// day are one quota for all models of an account in a region.
 import type { Caller } from "./aws-authentication.ts";
 import { createMeter, type Meter, type MeterStats } from "./meter.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -20,7 +20,10 @@ export interface Pools {
   daily(): DailyQuota[];
 }
 
-/** @param startedAt on the options' clock */
+/**
+ * Creates the quotas of all models.
+ * @param startedAt start of the simulator, on the options' clock
+ */
 export function createPools(options: ResolvedOptions, startedAt: number): Pools {
   const pools = new Map<string, { names: Caller & { modelId: string }; engine: QuotaEngine }>();
   const days = new Map<string, { names: Caller; meter: Meter }>();
@@ -46,7 +49,7 @@ export function createPools(options: ResolvedOptions, startedAt: number): Pools 
         pool = { names: { modelId: model.id, ...caller }, engine };
         pools.set(key, pool);
       }
-      // What others take from the day through another model counts for this one.
+      // What others take from the day through another model counts for this one too.
       if (options.foreignTraffic.length > 0)
         for (const { engine } of pools.values()) engine.advance(options.clock.now());
       return pool.engine;
@@ -97,7 +100,10 @@ function createEngine(
   });
 }
 
-/** The limits that hold for a caller: the region's for the model, the model's, the region's, everybody's. */
+/**
+ * Returns the limits of a caller. The region's limits for the model come first, then the model's, the region's, and the
+ * general ones.
+ */
 function optionsOf(options: ResolvedOptions, { region = "" }: Caller, model?: CalledModel) {
   const regional = Object.hasOwn(options.regions, region) ? options.regions[region]! : {};
   const ofModel = model && (regional.models?.[model.id] ?? regional.models?.[bareModelId(model.id)]);
@@ -110,13 +116,13 @@ function optionsOf(options: ResolvedOptions, { region = "" }: Caller, model?: Ca
   };
 }
 
-/** Counted in time since the epoch if days are those of UTC, so that they begin at midnight. */
+/** Creates the meter of a day. UTC days count in time since the epoch, so that they begin at midnight. */
 function createDay({ clock, dayMs, dayWindow }: ResolvedOptions, limit: number): Meter {
   const algorithm = dayWindow === "utc" ? "fixed" : "sliding";
   const meter = createMeter({ limit, algorithm, windowMs: dayMs, bucketCapacity: 1 });
   const shift = dayWindow === "utc" ? clock.wall() - clock.now() : 0;
   let latest = Number.NEGATIVE_INFINITY;
-  // Of several models, one may tell late of what others took from it.
+  // One of several models may report late what others took from it.
   const time = (now: number) => {
     latest = Math.max(latest, now + shift);
     return latest;

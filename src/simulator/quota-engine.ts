@@ -1,6 +1,6 @@
-// Quotas of one model as Bedrock applies them. A call reserves its input and its max_tokens when it is admitted, is
-// refused if that does not fit, and is settled to what it really used when it ends; the rest is given back. Other
-// programs may draw on the same quotas, and the tokens of a day are a quota that all models share.
+// Applies the quotas of one model as Bedrock does. An admitted call reserves its input and its max_tokens. A call that
+// does not fit is refused. When a call ends, its reservation is settled to its real use, and the rest is released.
+// Other programs may use the same quotas, and the tokens of a day are a quota that all models share.
 //
 // Pure: the time is an argument, in milliseconds, and never goes backwards.
 import { createForeignTraffic, type ForeignLoad, type ForeignStats } from "./foreign-traffic.ts";
@@ -14,20 +14,20 @@ import {
 } from "./meter.ts";
 
 export interface QuotaRules {
-  /** Undefined means no such quota. */
+  /** Undefined: no such quota. */
   requestsPerWindow?: number;
   tokensPerWindow?: number;
   algorithm: WindowAlgorithm;
   windowMs: number;
-  /** For `bucket`: what it holds, as a share of the limit. */
+  /** Capacity of a `bucket`, as a share of the limit. */
   bucketCapacity: number;
-  /** Quota tokens that one output token costs when a call is settled. */
+  /** Quota tokens charged per output token when a call is settled. */
   outputBurndown: number;
-  /** What other programs take out of the same quotas. Default: nothing. */
+  /** What other programs take from the same quotas. Default: nothing. */
   foreign?: readonly ForeignLoad[];
-  /** The quota of the day, which other models draw on too. Default: none. */
+  /** The quota of the day, which other models use too. Default: none. */
   day?: Meter;
-  /** What one of this model's tokens costs there. Default 1. */
+  /** Cost of one of this model's tokens in the quota of the day. Default 1. */
   dayWeight?: number;
 }
 
@@ -38,29 +38,32 @@ export interface QuotaStats {
   foreign: ForeignStats;
 }
 
-/** Which quota refused a call. */
+/** The quota that refused a call. */
 export type ExceededQuota = "requests" | "tokens" | "tokens_per_day";
 
-/** An admitted call. Given back to `settle` when it ends. */
+/** An admitted call. Pass it to `settle` when the call ends. */
 export interface Admission {
   readonly tokens: Charge;
   readonly day?: Charge;
 }
 
 export interface QuotaEngine {
-  /** Charges a call or says which quota refuses it; a refused call charges nothing. */
+  /** Charges a call, or returns the quota that refuses it. A refused call is not charged. */
   admit(now: number, call: { input: number; maxTokens: number }): Admission | ExceededQuota;
   /**
-   * Replaces a reservation by what was used, which may be more (burndown). What is given back counts from now on, in
-   * the window that it was taken from.
-   * @returns what the call is charged with
+   * Replaces a reservation by the real use, which may be higher (burndown). What is released counts from now on, in the
+   * window that it was charged to.
+   * @returns the charge of the call
    */
   settle(now: number, admission: Admission, used: { input: number; output: number }): number;
-  /** Lets the other programs' calls come that are due by now. Admitting and settling do so too. */
+  /** Makes the other programs' calls that are due by now. Admitting and settling do so too. */
   advance(now: number): void;
-  /** How long a call that was refused would have to wait, in ms, if nothing else came. Infinity if it never fits. */
+  /**
+   * Returns how long a refused call would have to wait if no other call came, in milliseconds. Infinity if it never
+   * fits.
+   */
   waitMs(now: number, call: { input: number; maxTokens: number }): number;
-  /** What is left of the minute's quotas; absent where there is no limit. */
+  /** Returns what is left of the quotas per minute. Absent without a limit. */
   remaining(now: number): { requests?: Remaining; tokens?: Remaining };
   stats(): QuotaStats;
 }
@@ -73,7 +76,7 @@ export function createQuotaEngine(rules: QuotaRules): QuotaEngine {
   let admitted = 0;
 
   const exceeded = (now: number, cost: number): ExceededQuota | undefined => {
-    // The day first: whoever is told of a minute's quota would come back in a minute.
+    // The day comes first: a caller that hears of a quota per minute would retry in a minute.
     if (day && !day.fits(now, cost * dayWeight)) return "tokens_per_day";
     if (!requests.fits(now, 1)) return "requests";
     return tokens.fits(now, cost) ? undefined : "tokens";

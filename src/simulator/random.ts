@@ -1,7 +1,9 @@
-// Numbers that look random and are the same on every run.
+// Generates numbers that look random and are the same on every run.
 import { crc32 } from "node:zlib";
 
-/** A generator of numbers from 0 up to, not including, 1. The same seed gives the same sequence (mulberry32). */
+/**
+ * Returns a generator of numbers from 0 up to, not including, 1. The same seed gives the same sequence (mulberry32).
+ */
 export function randomNumbers(seed: string): () => number {
   let state = crc32(seed);
   return () => {

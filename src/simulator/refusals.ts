@@ -1,4 +1,4 @@
-// What Converse refuses of parameters, tools and cache points, in the words of Bedrock or of the model's maker.
+// What Converse refuses about parameters, tools and cache points, in the words of Bedrock or of the model's maker.
 import { draftProblem, malformedObject } from "../domain/schema-draft.ts";
 import { BedrockError, invalid } from "./aws-errors.ts";
 import { isObject, type Json, malformed, violated } from "./json.ts";
@@ -6,7 +6,7 @@ import type { ModelRules } from "./model-rules.ts";
 import { notOfDraft } from "./requested-schema.ts";
 import type { CalledModel } from "./simulated-models.ts";
 
-/** @throws BedrockError */
+/** Checks a request. @throws BedrockError with Bedrock's refusal */
 export function checkConverse(request: Json, model: CalledModel, streaming: boolean): void {
   checkParameters(request, model);
   checkTools(request, model, streaming);
@@ -15,7 +15,7 @@ export function checkConverse(request: Json, model: CalledModel, streaming: bool
   checkCachePoints(request, model);
 }
 
-/** What a model's maker says, as Bedrock hands it on. */
+/** Returns a refusal of a model's maker, as Bedrock passes it on. */
 function byModel(message: string): BedrockError {
   return invalid(`The model returned the following errors: ${message}`);
 }
@@ -25,7 +25,7 @@ function unsupported(field: string): BedrockError {
 }
 
 const converseNames = { temperature: "temperature", topP: "top_p" } as const;
-/** Bedrock's own bound of a list of stop texts. */
+/** Bedrock's own maximum number of stop texts. */
 const maxStopSequences = 2_500;
 
 function checkParameters(request: Json, { rules }: CalledModel): void {
@@ -83,7 +83,7 @@ function checkTools(request: Json, model: CalledModel, streaming: boolean): void
   }
 }
 
-/** The tool's name. */
+/** Checks a tool and returns its name in a list, or an empty list if it has none. */
 function checkTool({ toolSpec }: Json, i: number, { rules }: CalledModel): string[] {
   if (!isObject(toolSpec)) return [];
   const { name, description, inputSchema } = toolSpec;
@@ -122,7 +122,7 @@ function checkToolSchema(schema: Json, at: string, i: number, { schemaDraft }: M
   );
 }
 
-/** Every use of a tool has its result in the next message, and there are no other results. */
+/** Checks that every tool use has its result in the next message, and that there are no other results. */
 function checkToolBlocks({ messages, toolConfig }: Json): void {
   let asked: string[] = [];
   for (const [i, blocks] of contentsOf(messages).entries()) {
@@ -154,7 +154,7 @@ function checkEnd({ messages }: Json, { rules }: CalledModel): void {
   }
 }
 
-/** As many as Bedrock takes in one request. */
+/** Maximum number of cache points that Bedrock accepts in one request. */
 const maxCachePoints = 4;
 
 function checkCachePoints({ system, messages, toolConfig }: Json, { rules }: CalledModel): void {
@@ -179,7 +179,7 @@ function checkCachePoints({ system, messages, toolConfig }: Json, { rules }: Cal
   }
 }
 
-/** The content blocks of each message. */
+/** Returns the content blocks of each message. */
 export function contentsOf(messages: unknown): Json[][] {
   return blocksOf(messages).map(({ content }) => blocksOf(content));
 }

@@ -1,16 +1,16 @@
-// What Bedrock refuses of the schema of an answer, in its words.
+// What Bedrock refuses about the schema of an answer, in its words.
 import { draftProblem } from "../domain/schema-draft.ts";
 import { type BedrockError, invalid } from "./aws-errors.ts";
 import { isObject, type Json, parseObject } from "./json.ts";
 import type { ModelRules } from "./model-rules.ts";
 
-/** The rest of a sentence of Claude's about a schema. */
+/** The end of Claude's sentence about an invalid schema. */
 export const notOfDraft =
   "JSON schema is invalid. It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12).";
 
 /**
- * The schema that an answer must keep to; undefined if there is none.
- * @throws BedrockError
+ * Returns the schema that the answer must follow, or undefined if there is none.
+ * @throws BedrockError with Bedrock's refusal
  */
 export function readOutputSchema(outputConfig: unknown, rules: ModelRules): unknown {
   const format = isObject(outputConfig) ? outputConfig.textFormat : undefined;
@@ -37,7 +37,7 @@ function refusal(message: string): BedrockError {
   return invalid(`The model returned the following errors: output_config.format.schema: ${message}`);
 }
 
-/** By type, the keywords that are not supported. */
+/** Keywords that are not supported, by type. */
 const unsupported: Record<string, string[]> = {
   integer: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
   number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],

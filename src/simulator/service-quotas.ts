@@ -1,5 +1,5 @@
-// Service Quotas as far as limits are read from it: ListServiceQuotas (what is applied to the account) and
-// ListAWSDefaultServiceQuotas, in pages. JSON 1.1: the operation stands in a header.
+// Service Quotas, as far as limits are read from it: ListServiceQuotas (values applied to the account) and
+// ListAWSDefaultServiceQuotas, in pages. JSON 1.1: a header names the operation.
 
 import type { Authenticator } from "./aws-authentication.ts";
 import { BedrockError } from "./aws-errors.ts";
@@ -9,7 +9,7 @@ import type { Service } from "./simulator-server.ts";
 
 export interface ServiceQuotasContext {
   account: SimulatedAccount;
-  /** What the quotas of every model count, if anything: that is what is listed as applied. */
+  /** Limits that the quotas of every model count, if any. They are listed as applied. */
   counted: { requestsPerMinute?: number; tokensPerMinute?: number };
   authenticator: Authenticator;
 }
@@ -34,7 +34,10 @@ export function serviceQuotasService({ account, counted, authenticator }: Servic
       const { ServiceCode, MaxResults, NextToken } = JSON.parse(body.toString()) as Record<string, unknown>;
       const isDefault = operation === "ListAWSDefaultServiceQuotas";
       if (!isDefault && operation !== "ListServiceQuotas") {
-        throw new BedrockError("UnknownOperationException", "The simulator lists quotas, and does nothing else.");
+        throw new BedrockError(
+          "UnknownOperationException",
+          "The simulator supports ListServiceQuotas and ListAWSDefaultServiceQuotas only.",
+        );
       }
       const listed =
         ServiceCode !== "bedrock" ? [] : isDefault ? rows : rows.filter((row) => row.value.applied !== undefined);

@@ -1,6 +1,6 @@
-// Checks AWS Signature Version 4: the sender proves that it has the secret key by a hash over the request, made with a
-// key that is derived from the secret, the day, the region and the service. Own code on node:crypto, because the
-// SDK's signer is what it judges.
+// Verifies AWS Signature Version 4. The sender proves that it has the secret key by a hash over the request. The hash's
+// key is derived from the secret, the day, the region and the service. Own code on node:crypto, because it judges the
+// SDK's signer.
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { BedrockError } from "./aws-errors.ts";
 
@@ -9,15 +9,15 @@ export interface SignedRequest {
   method: string;
   /** Path and query, percent-encoded. */
   url: string;
-  /** Names and values in turn, as they came. */
+  /** Names and values alternately, as they arrived. */
   rawHeaders: readonly string[];
   body: Buffer;
 }
 
-/** What the header `Authorization` says. */
+/** The content of the header `Authorization`. */
 export interface Claim {
   accessKeyId: string;
-  /** YYYYMMDD. */
+  /** Day of the signature, YYYYMMDD. */
   day: string;
   region: string;
   service: string;
@@ -25,14 +25,14 @@ export interface Claim {
   signature: string;
 }
 
-/** AWS accepts signatures that are this much too old or too new; ms. */
+/** How much too old or too new a signature may be, in milliseconds, as with AWS. */
 const toleranceMs = 5 * 60_000;
 
 const mismatch =
   "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key " +
   "and signing method. Consult the service documentation for details.";
 
-/** @throws BedrockError if it is not complete. */
+/** Parses the header. @throws BedrockError if it is incomplete */
 export function readClaim(authorization: string): Claim {
   const fields = new Map(
     authorization
@@ -60,8 +60,9 @@ export function readClaim(authorization: string): Claim {
 }
 
 /**
- * @param now ms since the Unix epoch
- * @throws BedrockError as AWS refuses it: for the wrong service, a clock that is off, or a signature that does not match.
+ * Verifies a signature.
+ * @param now milliseconds since the Unix epoch
+ * @throws BedrockError with AWS's refusal: for a wrong service, a wrong clock, or a signature that does not match
  */
 export function verifySignature(
   request: SignedRequest,
@@ -127,7 +128,9 @@ function splitUrl(url: string): { path: string; query: string } {
   return at < 0 ? { path: url, query: "" } : { path: url.slice(0, at), query: url.slice(at + 1) };
 }
 
-/** Encoded once more than it was sent, as for all services but S3: the `%3A` of a model's ID becomes `%253A`. */
+/**
+ * Encodes the path once more than it was sent, as all services but S3 do: the `%3A` of a model's ID becomes `%253A`.
+ */
 function canonicalPath(path: string): string {
   const segments: string[] = [];
   for (const segment of path.split("/")) {
@@ -159,7 +162,7 @@ function encode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-/** 20261127T144500Z, in ms since the Unix epoch. */
+/** Parses 20261127T144500Z to milliseconds since the Unix epoch. */
 function parseDate(date: string): number | undefined {
   const parts = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(date)?.slice(1).map(Number);
   if (!parts) return undefined;

@@ -1,31 +1,34 @@
-// What the simulated AWS account is like beyond its models: the quotas that are listed for it, and the roles that may be
-// assumed in it.
+// Properties of the simulated AWS account other than its models: the quotas that are listed for it, and the roles that
+// can be assumed in it.
 
 export interface SimulatedAccount {
   /**
-   * Rows of Service Quotas, besides those that are made from the models the simulator knows. By name; a row of the same
-   * name replaces one of those, and `null` takes it away.
+   * Rows of Service Quotas by name, in addition to those of the known models. A row replaces another of the same name,
+   * and `null` removes it.
    */
   listedQuotas?: Record<string, ListedValue | null>;
   /** Lifecycles other than ACTIVE, by bare model ID. Dates are in ISO 8601. */
   lifecycles?: Record<string, { status: "ACTIVE" | "LEGACY"; legacyTime?: string; endOfLifeTime?: string }>;
-  /** Roles that may be assumed, by ARN, and the external ID that each asks for. Default: any role. */
+  /** Roles that may be assumed, by ARN, with the external ID that each requires. Default: any role. */
   roles?: Record<string, { externalId?: string }>;
-  /** Rows and profiles per page at most. Default 100. */
+  /** Maximum number of rows and profiles per page. Default 100. */
   pageSize?: number;
-  /** Bedrock and Service Quotas as an account without the rights sees them: AccessDeniedException. Default false. */
+  /**
+   * Whether Bedrock and Service Quotas refuse with AccessDeniedException, as for an account without permissions.
+   * Default false.
+   */
   denied?: boolean;
 }
 
 export interface ListedValue {
-  /** What ListAWSDefaultServiceQuotas says. */
+  /** Value in ListAWSDefaultServiceQuotas. */
   default: number;
-  /** What ListServiceQuotas says; absent: not listed there. */
+  /** Value in ListServiceQuotas. Absent: not listed there. */
   applied?: number;
   code?: string;
 }
 
-/** As Service Quotas calls the models, by bare ID. */
+/** Names of the models in Service Quotas, by bare ID. */
 const displayNames: Record<string, string> = {
   "meta.llama3-1-8b-instruct-v1:0": "Meta Llama 3.1 8B Instruct",
   "meta.llama3-1-70b-instruct-v1:0": "Meta Llama 3.1 70B Instruct",
@@ -44,13 +47,13 @@ const displayNames: Record<string, string> = {
   "deepseek.r1-v1:0": "DeepSeek R1 V1",
 };
 
-/** What the rows say for a model whose quotas the simulator does not count. */
+/** Values of the rows for a model whose quotas the simulator does not count. */
 const published = { requests: 800, tokens: 600_000 };
 
-/** Each way of calling has quotas of its own. */
+/** Each way of calling has its own quotas. */
 const scopes = ["On-demand model inference", "Cross-region model inference", "Global cross-region model inference"];
 
-/** All rows, in the order in which they are listed. */
+/** Returns all rows, in the order of the list. */
 export function listedRows(
   { listedQuotas = {} }: SimulatedAccount,
   counted: { requestsPerMinute?: number; tokensPerMinute?: number },
@@ -63,7 +66,7 @@ export function listedRows(
       rows.set(`${scope} requests per minute for ${display}`, rowValue(published.requests, requests));
       rows.set(`${scope} tokens per minute for ${display}`, rowValue(published.tokens, tokens));
     }
-    // Rows that are no limits of calls, as there are hundreds of.
+    // Rows that do not limit calls, of which AWS lists hundreds.
     rows.set(`Records per batch inference job for ${display}`, { default: 50_000 });
   }
   rows.set("Cross-Model Max Tokens Per Day", { default: 700_000_000, code: "L-E3F10727" });

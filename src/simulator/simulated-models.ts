@@ -1,5 +1,5 @@
-// Which models the simulator knows and what it lets them do. A snapshot of the Bedrock catalogue of autumn 2026, as far
-// as it decides whether a request is valid; `SimulatorOptions.models` adds to it and overrides it.
+// The models that the simulator knows, and what they support. A snapshot of the Bedrock catalogue of autumn 2026, as
+// far as it decides whether a request is valid. `SimulatorOptions.models` extends and overrides it.
 
 export type Operation =
   | "Converse"
@@ -12,21 +12,21 @@ export type Operation =
 import { type ModelRules, rulesOf } from "./model-rules.ts";
 
 export interface ModelTraits {
-  /** The most that a call may ask for; what a call reserves that asks for nothing. */
+  /** Highest `max_tokens` of a call, and the reservation of a call that names none. */
   maxOutputTokens: number;
-  /** Input and output together. */
+  /** Longest input and output together, in tokens. */
   contextTokens: number;
-  /** Quota tokens that one output token costs when a call is settled. */
+  /** Quota tokens charged per output token when a call is settled. */
   outputBurndown: number;
-  /** Whether the streaming operations are supported. */
+  /** Whether the model supports the streaming operations. */
   streaming: boolean;
-  /** Whether they are with tools. */
+  /** Whether the model supports tools in the streaming operations. */
   streamingTools: boolean;
   /** Whether the bare ID is refused, so that an inference profile must be called. */
   profileOnly: boolean;
-  /** Whether CountTokens takes the bare ID. It takes no profile. */
+  /** Whether CountTokens accepts the bare ID. It never accepts a profile. */
   countsTokens: boolean;
-  /** What one token costs in the quota of the day, which weighs models by their price. */
+  /** Cost of one token in the quota of the day, which weights models by their price. */
   dayWeight: number;
 }
 
@@ -55,7 +55,7 @@ const claude5 = { ...claudeLarge, outputBurndown: 10, countsTokens: false };
 const nova = { maxOutputTokens: 8_192, contextTokens: 300_000 };
 const qwen = { maxOutputTokens: 16_384 };
 
-/** By the bare ID, without the prefix of an inference profile. */
+/** Traits by the bare ID, without the prefix of an inference profile. */
 const catalogue: Record<string, Partial<ModelTraits>> = {
   "meta.llama3-1-8b-instruct-v1:0": llama3,
   "meta.llama3-1-70b-instruct-v1:0": llama3,
@@ -89,38 +89,38 @@ const profilePrefix = /^(?:us|eu|apac|au|jp|ca|us-gov|global)\./;
 
 /** What an operator may set for a model. */
 export interface SimulatedModel extends Partial<ModelTraits> {
-  /** In place of the option of the same name. */
+  /** Replaces the option of the same name. */
   requestsPerMinute?: number;
   tokensPerMinute?: number;
 }
 
 export interface CalledModel extends ModelTraits, Pick<SimulatedModel, "requestsPerMinute" | "tokensPerMinute"> {
-  /** As it was called, an ARN reduced to what it ends with. Quotas are counted by it, as profile and bare ID have their own. */
+  /** ID as it was called, without an ARN. Quotas count by it, because a profile and a bare ID have separate quotas. */
   id: string;
-  /** Whether that is the ID of the model itself and not of an inference profile. */
+  /** Whether the ID is that of the model itself and not of an inference profile. */
   bare: boolean;
   /** Whether the native bodies of Llama apply. */
   llama: boolean;
-  /** What it refuses that other models take. */
+  /** What the model refuses that other models accept. */
   rules: ModelRules;
 }
 
-/** An ARN reduced to the ID that it ends with. */
+/** Reduces an ARN to the ID at its end. */
 export function calledId(modelId: string): string {
   return modelId.startsWith("arn:") ? modelId.slice(modelId.lastIndexOf("/") + 1) : modelId;
 }
 
-/** Without the prefix of an inference profile. */
+/** Removes the prefix of an inference profile. */
 export function bareModelId(id: string): string {
   return id.replace(profilePrefix, "");
 }
 
-/** The bare IDs that it knows by itself, and those of the options. */
+/** Returns the bare IDs that the simulator knows, and the IDs of the options. */
 export function knownModels(overrides: Record<string, SimulatedModel>): string[] {
   return [...new Set([...Object.keys(catalogue), ...Object.keys(overrides)])];
 }
 
-/** Undefined if there is no such model. */
+/** Returns the called model, or undefined if it does not exist. */
 export function findModel(modelId: string, overrides: Record<string, SimulatedModel>): CalledModel | undefined {
   const id = calledId(modelId);
   const bareId = bareModelId(id);
@@ -130,7 +130,7 @@ export function findModel(modelId: string, overrides: Record<string, SimulatedMo
   return Object.assign(called, defaultTraits, ...known);
 }
 
-/** An ID comes from the network, and `constructor` is not a model. */
+/** Reads an own property, because an ID comes from the network, and `constructor` is not a model. */
 function own<T>(record: Record<string, T>, key: string): T | undefined {
   return Object.hasOwn(record, key) ? record[key] : undefined;
 }

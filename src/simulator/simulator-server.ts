@@ -1,22 +1,25 @@
-// The HTTP side: which service a request is for, and the shape of errors. Everything that AWS keeps at different
-// addresses (Bedrock Runtime, its control plane, Service Quotas) shares the simulator's one port.
+// The HTTP server: chooses the service for a request, and formats errors. All services that AWS offers at different
+// addresses (Bedrock Runtime, its control plane, Service Quotas) share the simulator's one port.
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import { BedrockError } from "./aws-errors.ts";
 import { Exchange } from "./exchange.ts";
 
-/** What is known of a request before its body has been read. */
+/** What is known about a request before its body has been read. */
 export interface RequestHead {
   method: string;
-  /** As it was sent, still percent-encoded, without the query. */
+  /** Path as it was sent, still percent-encoded, without the query. */
   path: string;
   query: URLSearchParams;
   headers: IncomingHttpHeaders;
 }
 
-/** Authenticates, reads and answers one request. What it throws is answered as an error of Bedrock's shape. */
+/** Authenticates, reads and answers one request. An error that it throws is sent in Bedrock's format. */
 export type Route = (exchange: Exchange) => Promise<void>;
 
-/** One of the services behind the port: how it answers a request, or undefined if the request is not for it. */
+/**
+ * One of the services behind the port. Returns the route for a request, or undefined if the request is for another
+ * service.
+ */
 export type Service = (head: RequestHead) => Route | undefined;
 
 export function createSimulatorServer(services: readonly Service[], nextRequestId: () => string): Server {
@@ -27,7 +30,7 @@ export function createSimulatorServer(services: readonly Service[], nextRequestI
       else sendError(exchange, toBedrockError(error), nextRequestId());
     });
   });
-  // Longer than any client keeps an idle connection: a server that closes first makes the client's next request fail.
+  // Longer than any client keeps an idle connection. A server that closes first makes the client's next request fail.
   server.keepAliveTimeout = 600_000;
   return server;
 }
@@ -50,14 +53,14 @@ async function serve(exchange: Exchange, services: readonly Service[]): Promise<
 
 function toBedrockError(error: unknown): BedrockError {
   if (error instanceof BedrockError) return error;
-  // A bug of the simulator, or of a test's `fault` function: say so, instead of looking like Bedrock.
+  // A bug in the simulator, or in a test's `fault` function. Report it as such, so that it does not look like Bedrock.
   return new BedrockError(
     "InternalServerException",
     `The simulator failed: ${error instanceof Error ? error.message : error}`,
   );
 }
 
-/** Answers with an HTTP error as Bedrock shapes it: the type in a header, the message in a JSON body. */
+/** Answers with an HTTP error in Bedrock's format: the type in a header, the message in a JSON body. */
 export function sendError(
   exchange: Exchange,
   error: BedrockError,

@@ -1,5 +1,5 @@
-// A Bedrock Runtime on localhost: the official SDKs talk to it as to the real one, and it answers with text that says
-// that it is synthetic. For trying Sluice without an account, and for its tests.
+// A Bedrock Runtime on localhost. The official SDKs call it like the real one, and it answers with text that is marked
+// as synthetic. For trying Sluice without an account, and for its tests.
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { type Authenticator, createAuthenticator, type SimulatedCredentials } from "./aws-authentication.ts";
@@ -17,25 +17,27 @@ import { createSimulatorServer, type Service } from "./simulator-server.ts";
 import { tokenService } from "./token-service.ts";
 
 export interface Simulator {
-  /** For the SDK's `endpoint` or AWS_ENDPOINT_URL_BEDROCK_RUNTIME; without a slash at the end. */
+  /** Address for the SDK's `endpoint` or AWS_ENDPOINT_URL_BEDROCK_RUNTIME, without a slash at the end. */
   readonly url: string;
-  /** The latest calls in the order of their arrival, invalid ones included. The objects change while their calls run. */
+  /** The latest calls in order of arrival, invalid ones included. The objects change while their calls run. */
   readonly calls: readonly RecordedCall[];
-  /** How many calls there have been since the start. */
+  /** Number of calls since the start. */
   readonly callCount: number;
-  /** What the quotas have seen, one entry per model ID or profile, region and account that was called. */
+  /** Returns the state of the quotas, one entry per model ID or profile, region and account that was called. */
   quotas(): DeploymentQuotas[];
-  /** What the quotas of tokens per day have seen, one entry per region and account that was called and has one. */
+  /**
+   * Returns the state of the quotas of tokens per day, one entry per region and account that was called and has one.
+   */
   dailyQuotas(): DailyQuota[];
-  /** Makes credentials known, or replaces those of the same access key: a session that ends, a key that is rotated. */
+  /** Adds credentials, or replaces those of the same access key, to end a session or rotate a key. */
   setCredentials(credentials: SimulatedCredentials): void;
-  /** Closes the port and every connection and ends the running calls as aborted. May be called again. */
+  /** Closes the port and every connection, and ends running calls as aborted. May be called again. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts listening.
- * @throws RangeError for an option that makes no sense; the system's error if the port cannot be had.
+ * Starts a simulator. Resolves when it listens.
+ * @throws RangeError for an invalid option, and the system's error if the port is not available
  */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const resolved = resolveOptions(options);
@@ -51,14 +53,14 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     options: resolved,
     journal,
     faultOf: (call: RecordedCall) => {
-      // Asked in any case, because rules count calls.
+      // Evaluated in any case, because rules count calls.
       const ruled = byRule(call);
       return resolved.fault?.(call) ?? ruled;
     },
     quotas: pools.of,
     random: randomNumbers(`delays ${resolved.seed}`),
   };
-  // The first that knows a request answers it.
+  // The first service that recognizes a request answers it.
   const services: Service[] = [
     runtimeService({ ...context, authenticator }),
     openAiService(context),
@@ -91,7 +93,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   };
 }
 
-/** What AWS keeps beside Bedrock Runtime: limits, models and roles of the account. */
+/** Returns the services that AWS offers besides Bedrock Runtime: limits, models and roles of the account. */
 function accountServices(
   options: ResolvedOptions,
   authenticator: Authenticator,
@@ -109,7 +111,7 @@ function accountServices(
   ];
 }
 
-/** Keeps account of the requests that are being answered, so that stopping can wait for them. */
+/** Tracks the requests that are being answered, so that stopping can wait for them. */
 function createTracker() {
   const running = new Set<Promise<void>>();
   return {
@@ -130,7 +132,7 @@ function createTracker() {
   };
 }
 
-/** Ids that look like UUIDs and are the same on every run. */
+/** Returns a generator of ids that look like UUIDs and are the same on every run. */
 function requestIds(seed: number): () => string {
   const random = randomNumbers(`request ids ${seed}`);
   const prefix = hex(Math.floor(random() * 2 ** 32), 8);

@@ -1,19 +1,19 @@
-// What the simulator answers, and how it counts. The answer depends on nothing but the prompt and the seed, and says
-// plainly that no model wrote it.
+// Generates the simulator's answers, and counts their tokens. An answer depends only on the prompt and the seed, and
+// says plainly that no model wrote it.
 import { type Filled, fill } from "./fill.ts";
 import { describedObject } from "./json-hints.ts";
 import { randomNumbers } from "./random.ts";
 import type { SimulatedTool } from "./tool-choice.ts";
 
-/** Longer words count one token per started run of this many characters. */
+/** Long words count one token per started run of this many characters. */
 const charactersPerToken = 16;
-/** How much of the prompt the answer quotes. */
+/** Length of the prompt's beginning that the answer quotes, in characters. */
 const quotedCharacters = 60;
 
 /**
- * The simulator's tokens: one per word (text between white space), a long word one per started 16 characters.
- * Chosen to stay below what the tokenizers of real models make of ordinary text, so that a client that counts with a
- * real one never reserves too little and is not throttled because of an invention of the simulator.
+ * Counts the simulator's tokens: one per word (text between white space), and one per started 16 characters of a long
+ * word. Stays below the counts of real tokenizers for ordinary text. So a client that counts with a real one never
+ * reserves too little, and is never throttled by the simulator's invention.
  */
 export function countTokens(text: string): number {
   let tokens = 0;
@@ -26,7 +26,7 @@ export function countTokens(text: string): number {
   return tokens;
 }
 
-/** Cuts a text behind every `tokens` tokens. The pieces put together are the text. */
+/** Cuts a text after every `tokens` tokens. The concatenated chunks are the text. */
 export function splitByTokens(text: string, tokens: number): string[] {
   const pieces: string[] = [];
   let start = 0;
@@ -49,25 +49,25 @@ export function splitByTokens(text: string, tokens: number): string[] {
 }
 
 export interface AnswerRequest {
-  /** The last thing that the user said. */
+  /** The user's last message. */
   prompt: string;
-  /** All the text that was sent; together with the seed it decides the length and the words. */
+  /** All the text that was sent. Together with the seed it decides the length and the words. */
   input: string;
   seed: number;
-  /** Tokens, at least and at most. */
+  /** Minimum and maximum number of tokens. */
   length: readonly [min: number, max: number];
   maxTokens: number;
   stopSequences: readonly string[];
   form?: AnswerForm;
 }
 
-/** What is answered in place of free text. */
+/** Form of an answer in place of free text. */
 export interface AnswerForm {
-  /** This tool is called. */
+  /** Tool to call. */
   tool?: SimulatedTool;
-  /** JSON of this schema; `{}` is any JSON object. */
+  /** Schema of a JSON answer. `{}` allows any JSON object. */
   schema?: unknown;
-  /** What was said, without tools: where a schema says nothing, it may describe the JSON. */
+  /** Text of the conversation, without tools. It may describe the JSON if no schema does. */
   conversation: string;
 }
 
@@ -79,7 +79,7 @@ export interface Answer {
   toolUse?: {
     id: string;
     name: string;
-    /** JSON; cut off if `max_tokens` is reached. */
+    /** Input as JSON, truncated if `max_tokens` is reached. */
     input: string;
   };
 }
@@ -122,7 +122,7 @@ function writeJson(schema: unknown, { form, maxTokens }: AnswerRequest, random: 
   return fill(schema, { random, openObject: () => describedObject(form?.conversation ?? ""), maxCharacters });
 }
 
-/** Every answer in free text begins with this, if `max_tokens` leaves room for it. */
+/** Beginning of every free-text answer, if `max_tokens` allows it. */
 export const syntheticMark = "[synthetic answer from the Sluice simulator]";
 
 function write(prompt: string, tokens: number, random: () => number): string {
@@ -154,12 +154,12 @@ function countWords(text: string): number {
   return text.match(/\S+/g)?.length ?? 0;
 }
 
-/** White space below U+0100 is enough: this counts tokens of an invented tokenizer, not words of a language. */
+/** White space below U+0100 is enough, because this counts tokens of an invented tokenizer, not words of a language. */
 function isSpace(code: number): boolean {
   return code === 32 || (code >= 9 && code <= 13) || code === 160;
 }
 
-/** The second half of a character beyond U+FFFF: not counted, so that no cut falls between the halves. */
+/** Detects the second half of a character beyond U+FFFF. It is not counted, so that no cut separates the halves. */
 function isLowSurrogate(code: number): boolean {
   return code >= 0xdc00 && code <= 0xdfff;
 }

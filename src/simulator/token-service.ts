@@ -1,5 +1,5 @@
-// The Security Token Service as far as roles are assumed with it: a form goes in, XML comes out. The credentials that it
-// gives are known to the simulator from then on.
+// The Security Token Service, as far as roles are assumed with it. It reads a form and returns XML. The simulator
+// accepts the credentials that it issues.
 import { randomBytes } from "node:crypto";
 import type { Authenticator } from "./aws-authentication.ts";
 import type { SimulatedAccount } from "./simulated-account.ts";

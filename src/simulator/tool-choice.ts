@@ -1,25 +1,25 @@
-// Which of the tools of a request the simulator calls, so that an agent gets to try each of them and comes to an end.
+// Chooses which tool of a request the simulator calls, so that an agent tries each of them and then ends.
 
 export interface SimulatedTool {
   name: string;
-  /** JSON Schema of its input. */
+  /** JSON Schema of the tool's input. */
   schema: unknown;
 }
 
 export interface ToolSituation {
   tools: readonly SimulatedTool[];
-  /** `any` must call one of them, a name that one. */
+  /** `any` requires a call of one of the tools, a name requires that tool. */
   choice: "auto" | "any" | "none" | { name: string };
-  /** The last thing that the user said. */
+  /** The user's last message. */
   prompt: string;
-  /** Names of the tools that were called since then. */
+  /** Names of the tools that were called since that message. */
   called: readonly string[];
 }
 
 /**
- * A tool that must be called is called. Where any must be, those that were not called yet come first, in their order, and
- * then the last one, which agents use for their final answer. Where none must be, one is called for each thing that the
- * user says: the one whose name the user mentions, or the first.
+ * Chooses a tool. A named tool is called. With `any`, tools that were not called yet come first, in their order, and
+ * then the last one, which agents use for their final answer. With `auto`, one tool is called per user message: the one
+ * that the message names, or the first.
  */
 export function chooseTool({ tools, choice, prompt, called }: ToolSituation): SimulatedTool | undefined {
   if (tools.length === 0 || choice === "none") return undefined;
@@ -30,7 +30,7 @@ export function chooseTool({ tools, choice, prompt, called }: ToolSituation): Si
   return tools.find(({ name }) => said.includes(words(name))) ?? tools[0];
 }
 
-/** Without case, and with blanks for whatever else there is between words. */
+/** Returns the text in lower case, with single spaces between words. */
 function words(text: string): string {
   return ` ${
     text

@@ -137,12 +137,12 @@ describe("in one line", () => {
   test.each([
     [() => parseFaultRule("flood"), /^fault\.kind must be one of error, .*; got "flood"\.$/],
     [() => parseFaultRule("toString"), /^fault\.kind must be one of .*; got "toString"\.$/],
-    [() => parseFaultRule("cut,2"), /^"2" is not of the form name=value\.$/],
+    [() => parseFaultRule("cut,2"), /^Each part must have the form name=value; got "2"\.$/],
     [() => parseFaultRule("cut,after=2"), /^fault\.after is not a known field; .*nown fields: kind, afterEvents, /],
     [() => parseFaultRule("cut,afterEvents=-1"), /^fault\.afterEvents must be an integer of at least 0; got -1\.$/],
     [() => parseFaultRule("cut,every=often"), /^fault\.every must be an integer of at least 1; got "often"\.$/],
     [() => parseFaultRule("exception"), /^fault\.error is required\.$/],
-    [() => parseOutage("us-east-1:30-10"), /^outage\.untilMs is 10000; it must be after fromMs, 30000\.$/],
+    [() => parseOutage("us-east-1:30-10"), /^outage\.untilMs must be after fromMs, 30000; got 10000\.$/],
     [() => parseOutage("us-east-1 10 30"), /^outage must be REGION, .*; got "us-east-1 10 30"\.$/],
     [() => parseForeignTraffic("tokensPerRequest=5"), /^foreign\.requestsPerMinute is required\.$/],
   ])("a mistake is named %#", (parse, message) => {

@@ -208,7 +208,7 @@ describe("options", () => {
     [{ tokensPerSecond: Number.NaN }, "tokensPerSecond must be a number greater than 0; got NaN."],
     [{ bucketCapacity: 1.1 }, "bucketCapacity must be a number greater than 0 and at most 1; got 1.1."],
     [{ window: "weekly" }, 'window must be one of fixed, sliding, bucket; got "weekly".'],
-    [{ latencyMs: [9, 3] }, "latencyMs is [9, 3]; the first number must not exceed the second."],
+    [{ latencyMs: [9, 3] }, "latencyMs must be a range whose first number does not exceed the second; got [9, 3]."],
     [{ port: 70_000 }, "port must be an integer between 0 and 65535; got 70000."],
     [
       { requestPerMinute: 3 },
@@ -233,12 +233,12 @@ describe("options", () => {
       { faults: [{ kind: "cut" }, { kind: "stall", status: 500 }] },
       /^faults\[1\]\.status is not a known field; known fields: kind, afterEvents, modelId, /,
     ],
-    [{ faults: [{ kind: "error" }] }, "faults[0] needs error or status."],
+    [{ faults: [{ kind: "error" }] }, "faults[0] must have error or status."],
     [
       { faults: [{ kind: "error", error: "NewException" }] },
-      `faults[0].error is "NewException", which is not one of Bedrock's; say its HTTP status with status.`,
+      `faults[0].error must be one of Bedrock's errors; got "NewException". For another error, set its HTTP status in status.`,
     ],
-    [{ faults: [{ kind: "cut", fromMs: 5, untilMs: 5 }] }, "faults[0].untilMs is 5; it must be after fromMs, 5."],
+    [{ faults: [{ kind: "cut", fromMs: 5, untilMs: 5 }] }, "faults[0].untilMs must be after fromMs, 5; got 5."],
     [
       { verifySignatures: { accessKeyId: "AKIA", secretAccessKey: "" } },
       "verifySignatures[0].secretAccessKey must be a string that is not empty; got something else.",

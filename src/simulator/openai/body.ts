@@ -1,5 +1,5 @@
-// Reads the body of a chat completion and refuses what OpenAI refuses, in its words. What the simulator has no use for
-// (seeds, penalties, images) is let through.
+// Reads the body of a chat completion and refuses what OpenAI refuses, in its words. Accepts what the simulator does
+// not use (seeds, penalties, images).
 import type { ModelCall } from "../bodies.ts";
 import { isObject, type Json, parseObject } from "../json.ts";
 import type { CalledModel } from "../simulated-models.ts";
@@ -9,11 +9,11 @@ import { invalid, OpenAiError } from "./openai-error-bodies.ts";
 
 export interface ChatCall extends ModelCall {
   streaming: boolean;
-  /** Whether a stream ends with what it used. */
+  /** Whether a stream ends with its usage. */
   streamUsage: boolean;
 }
 
-/** The body as an object, and the model that it names. */
+/** Returns the body as an object that names a model. @throws OpenAiError with OpenAI's refusal */
 export function parseBody(text: string): Json & { model: string } {
   const body = parseObject(text);
   if (body === undefined) {
@@ -24,7 +24,7 @@ export function parseBody(text: string): Json & { model: string } {
   return body as Json & { model: string };
 }
 
-/** @throws OpenAiError */
+/** Reads the body. @throws OpenAiError with OpenAI's refusal */
 export function readChat(body: Json, model: CalledModel): ChatCall {
   const { texts, prompt } = readMessages(body.messages);
   const form = readForm(body, prompt);
@@ -114,7 +114,7 @@ function readMessages(messages: unknown): { texts: string[]; prompt: string } {
   return { texts, prompt };
 }
 
-/** The texts of a message. Parts that hold none (images, sounds) count nothing. */
+/** Returns the texts of a message. Parts without text (images, sounds) count nothing. */
 function readContent(content: unknown, optional: boolean, path: string): string[] {
   if (typeof content === "string") return [content];
   if (!isGiven(content) && optional) return [];

@@ -1,10 +1,10 @@
-// What a chat completion asks for in place of free text: a call of a function, or JSON.
+// Reads what a chat completion asks for in place of free text: a function call, or JSON.
 import { isObject, type Json } from "../json.ts";
 import type { AnswerForm } from "../text.ts";
 import { chooseTool, type SimulatedTool, type ToolSituation } from "../tool-choice.ts";
 import { invalid } from "./openai-error-bodies.ts";
 
-/** @throws OpenAiError */
+/** Returns the form of the answer, or undefined for free text. @throws OpenAiError with OpenAI's refusal */
 export function readForm(body: Json, prompt: string): AnswerForm | undefined {
   const tools = readTools(body.tools);
   const choice = readChoice(body.tool_choice, tools);
@@ -55,14 +55,14 @@ function readSchema(format: unknown): unknown {
   return isObject(format.json_schema) ? format.json_schema.schema : undefined;
 }
 
-/** All that was said, without tools. */
+/** Returns all text of the conversation, without tools. */
 function saidIn(messages: unknown): string {
   const contents = (Array.isArray(messages) ? messages.filter(isObject) : []).map(({ content }) => content);
   const parts = contents.flatMap((content) => (Array.isArray(content) ? content : [{ text: content }]));
   return parts.flatMap((part) => (isObject(part) && typeof part.text === "string" ? [part.text] : [])).join("\n");
 }
 
-/** Since the last message of the user. */
+/** Returns the tools called since the user's last message. */
 function calledTools(messages: unknown): string[] {
   const list = Array.isArray(messages) ? messages.filter(isObject) : [];
   const asked = list.findLastIndex(({ role }) => role === "user");

@@ -1,4 +1,4 @@
-// The errors of OpenAI's API, in its shape and words.
+// The errors of OpenAI's API, in its format and words.
 import { BedrockError } from "../aws-errors.ts";
 
 interface Details {
@@ -7,7 +7,7 @@ interface Details {
   param?: string;
 }
 
-/** A request that is refused with an HTTP error, with what OpenAI says of it besides. */
+/** A request that is refused with an HTTP error, with OpenAI's additional details. */
 export class OpenAiError extends BedrockError {
   readonly details: Details;
 
@@ -17,7 +17,7 @@ export class OpenAiError extends BedrockError {
   }
 }
 
-/** The body of an error, and its event in a stream. An error that an injected fault names is told by its status. */
+/** Returns the body of an error, which is also its event in a stream. An injected error is classified by its status. */
 export function errorBody(error: BedrockError): { error: Record<string, string | null> } {
   const { type, code, param } = error instanceof OpenAiError ? error.details : injected(error);
   const { status, message } = error;

@@ -1,8 +1,8 @@
-// What OpenAI says of its quotas: in headers of every answer, and when it refuses a call.
+// How OpenAI reports its quotas: in headers of every answer, and in refusals.
 import type { ExceededQuota, QuotaEngine } from "../quota-engine.ts";
 import { OpenAiError } from "./openai-error-bodies.ts";
 
-/** `x-ratelimit-limit-requests` and so on, for the quotas that there are. */
+/** Returns `x-ratelimit-limit-requests` and so on, for the configured quotas. */
 export function rateLimitHeaders(engine: QuotaEngine, now: number): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const [unit, { limit, remaining, resetMs }] of Object.entries(engine.remaining(now))) {
@@ -19,7 +19,7 @@ interface RefusedCall {
   maxTokens: number;
 }
 
-/** The 429 with which a call is refused, in OpenAI's words, and when it may come again. */
+/** Returns the 429 that refuses a call, in OpenAI's words, and headers with the wait. */
 export function rateLimited(
   quota: ExceededQuota,
   engine: QuotaEngine,
@@ -50,7 +50,7 @@ const names: Record<ExceededQuota, string> = {
   tokens_per_day: "tokens per day (TPD)",
 };
 
-/** As OpenAI writes it: "20ms", "1.5s", "6m0s". */
+/** Formats a duration as OpenAI does: "20ms", "1.5s", "6m0s". */
 function duration(ms: number): string {
   const whole = Math.ceil(ms);
   if (whole < 1_000) return `${whole}ms`;

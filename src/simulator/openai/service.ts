@@ -1,5 +1,5 @@
-// OpenAI's API, as far as Ollama, vLLM and others speak it too: chat completions and the list of models. The same models,
-// quotas, faults and journal as Bedrock Runtime's. No key is asked for, and any is taken.
+// OpenAI's API, as far as Ollama, vLLM and others also speak it: chat completions and the list of models. Uses the same
+// models, quotas, faults and journal as Bedrock Runtime. Requires no key and accepts any.
 
 import { BedrockError } from "../aws-errors.ts";
 import { answerCall, type CallContext, closeCall, orError, refuse, strike, within } from "../call.ts";
@@ -13,7 +13,9 @@ import { noModel, OpenAiError } from "./openai-error-bodies.ts";
 import { rateLimited, rateLimitHeaders } from "./openai-rate-limits.ts";
 import { chatDialect, openAiWire } from "./simulated-chat.ts";
 
-/** POST /v1/chat/completions, GET /v1/models and /v1/models/{id}; every other path below /v1 is an error of OpenAI's. */
+/**
+ * Serves POST /v1/chat/completions, GET /v1/models and /v1/models/{id}. Any other path below /v1 is an OpenAI error.
+ */
 export function openAiService(context: CallContext): Service {
   return ({ method, path }) => {
     if (!path.startsWith("/v1/")) return undefined;

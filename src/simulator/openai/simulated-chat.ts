@@ -1,4 +1,4 @@
-// How a chat completion looks, as one JSON body and as server-sent events.
+// Formats a chat completion as one JSON body and as server-sent events.
 
 import type { Wire } from "../aws-bodies.ts";
 import { BedrockError, statusOf } from "../aws-errors.ts";
@@ -10,7 +10,7 @@ export interface ChatOptions {
   modelId: string;
   /** Seconds since the epoch. */
   created: number;
-  /** Whether a stream ends with what it used. */
+  /** Whether a stream ends with its usage. */
   streamUsage: boolean;
 }
 
@@ -94,7 +94,7 @@ export const openAiWire: Wire = {
   event: ({ type, payload }) => Buffer.from(`data: ${type === "done" ? "[DONE]" : JSON.stringify(payload)}\n\n`),
   exception: (name, message) => errorEvent(name, message),
   errorFrame: (name, message) => Buffer.concat([Buffer.from("event: error\n"), errorEvent(name, message)]),
-  // The first byte of the JSON: what follows `data: `.
+  // The first byte of the JSON, after `data: `.
   corrupt(frame) {
     frame[6] = "#".charCodeAt(0);
     return frame;
