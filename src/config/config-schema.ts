@@ -1,5 +1,5 @@
-// The form of the configuration file: its keys, their types and ranges. settings.ts and sluice.example.yaml say what
-// each key means. resolve.ts checks the rules between keys.
+// The form of the configuration file: its keys, their types and ranges. The files settings.ts and sluice.example.yaml
+// say what each key means. The file resolve.ts checks the rules between keys.
 import Type, { type Static, type TSchema } from "typebox";
 import { endpointForm } from "./endpoints.ts";
 import { extraParameters, prefills, refusable, schemaDrafts, serviceTiers } from "./model-traits.ts";

@@ -19,7 +19,7 @@ export const defaultServer: Pick<Settings, "host" | "port" | "dataDir" | "logLev
 
 /**
  * The default models. Llama 3.3 70B is Legacy on Bedrock (end of life 2027-03-30) and closed to accounts that have not
- * used it, so a current model is included as its alternative. Llama's quotas are a tenth of what AWS publishes for an
+ * used it. So a current model is included as its alternative. Llama's quotas are a tenth of what AWS publishes for an
  * established account, which is what new accounts get.
  */
 export const defaultModels = {

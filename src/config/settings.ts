@@ -1,5 +1,5 @@
-// The shape of a validated configuration, as the rest of the program receives it. load.ts reads, checks and completes
-// it. sluice.example.yaml documents each key for operators.
+// The shape of a validated configuration, as the rest of the program receives it. The file load.ts reads, checks and
+// completes it. The file sluice.example.yaml documents each key for operators.
 import type { Priority } from "../domain/job.ts";
 import type { QuotaUnit } from "../scheduler/scheduler-configuration.ts";
 import type { ModelTraits } from "./model-traits.ts";

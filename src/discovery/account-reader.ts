@@ -1,5 +1,5 @@
-// Reads what AWS says about an account in a Region: the quotas in Service Quotas, the lifecycle of a model, and the
-// inference profiles of Bedrock. Not for hot paths: both services answer slowly and throttle early.
+// Reads what AWS says about an account in a Region: its quotas in Service Quotas, lifecycles of models, and Bedrock's
+// inference profiles. Not for hot paths: both services answer slowly and throttle early.
 import { BedrockClient, GetFoundationModelCommand, paginateListInferenceProfiles } from "@aws-sdk/client-bedrock";
 import {
   paginateListAWSDefaultServiceQuotas,

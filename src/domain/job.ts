@@ -140,14 +140,14 @@ export interface Attempt {
 
 /**
  * How an attempt ended:
- * - `completed` an answer was received
- * - `throttled` the provider's quota refused the call; nothing was generated; not a failed try
- * - `capacity` the provider is overloaded or the deployment out of service; not a failed try
- * - `transient` failed in a way that may pass; a failed try
- * - `permanent` the request can never succeed
- * - `unknown` we cut off the call after it was sent (cancel, deadline, shutdown); a failed try
- * - `aborted` what earlier versions wrote for `unknown`; it means the same
- * - `not_sent` requeued before the call was sent; nothing can have been billed
+ * - `completed`: an answer was received
+ * - `throttled`: the provider's quota refused the call; nothing was generated; not a failed try
+ * - `capacity`: the provider is overloaded or the deployment out of service; not a failed try
+ * - `transient`: failed in a way that may pass; a failed try
+ * - `permanent`: the request can never succeed
+ * - `unknown`: we cut off the call after it was sent (cancel, deadline, shutdown); a failed try
+ * - `aborted`: what earlier versions wrote for `unknown`; it means the same
+ * - `not_sent`: requeued before the call was sent; nothing can have been billed
  */
 export type AttemptResult =
   | "completed"

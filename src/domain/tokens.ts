@@ -133,9 +133,10 @@ const asciiClass = Uint8Array.from({ length: 128 }, (_, code) => {
 const letterCosts = Uint8Array.of(0, 1, 2, 4, 7, 13, 18, 22, 26, 28, 30, 32, 34, 40);
 
 /**
- * For each letter, a to z: letters before which a word is rarely split, in fewer than 12 % of the places where the pair
- * occurs in English, German and code. Any other pair costs most of a token. That separates random letters and less
- * common languages from English. Without it a third of the German prompts were too low, and base64 was too low by 14 %.
+ * For each letter, a to z: letters before which a word is rarely split. Rarely means in fewer than 12 % of the places
+ * where the pair occurs in English, German and code. Any other pair costs most of a token. That separates random
+ * letters and less common languages from English. Without it a third of the German prompts were too low, and base64 was
+ * too low by 14 %.
  */
 const usualFollowers = [
   "bcdfghijklmnprstvwxyz",

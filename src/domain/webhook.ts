@@ -62,10 +62,10 @@ export interface DeliveryHistory {
 
 /**
  * States of a delivery:
- * - `waiting` the job or batch has not ended
- * - `pending` a try is due, or runs
- * - `delivered` the receiver has confirmed
- * - `failed` all tries of the round failed
+ * - `waiting`: the job or batch has not ended
+ * - `pending`: a try is due, or runs
+ * - `delivered`: the receiver has confirmed
+ * - `failed`: all tries of the round failed
  */
 export const deliveryStatuses = ["waiting", "pending", "delivered", "failed"] as const;
 export type DeliveryStatus = (typeof deliveryStatuses)[number];

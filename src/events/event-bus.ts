@@ -27,7 +27,7 @@ export interface EventBus {
   hasListeners(jobId: JobId): boolean;
   /**
    * Calls the listener for every event of the job, in the order of publishing. Returns a function that unsubscribes.
-   * @param wants `states` skips text events and does not count in `hasListeners`, so a worker that watches for the
+   * @param wants `states` skips text events and does not count in `hasListeners`. So a worker that watches for the
    * cancellation of its own call does not make itself stream. Default: all
    * @param onJoined called soon after a listener in any process begins to listen for the job's text, or resumes after
    * events may have been lost. Never called before published events reach that listener

@@ -65,13 +65,13 @@ export type ThrottleKind = "requests" | "tokens" | "tokens_per_day" | "unknown";
 
 /**
  * Kind of a failure. The worker acts on nothing else.
- * - `throttled` our quota; the job keeps its place and the quota learns
- * - `capacity` the provider is overloaded; the deployment cools down, the job keeps its place
- * - `misconfigured` the deployment cannot work (credentials, access, wrong id); it is taken out of service
- * - `unclear` refused, and the wording does not show whether the request or the deployment is at fault
- * - `transient` may succeed if tried again; counts as a failed try
- * - `permanent` the request can never succeed
- * - `aborted` the signal was aborted
+ * - `throttled`: our quota; the job keeps its place and the quota learns
+ * - `capacity`: the provider is overloaded; the deployment cools down, the job keeps its place
+ * - `misconfigured`: the deployment cannot work (credentials, access, wrong id); it is taken out of service
+ * - `unclear`: refused, and the wording does not show whether the request or the deployment is at fault
+ * - `transient`: may succeed if tried again; counts as a failed try
+ * - `permanent`: the request can never succeed
+ * - `aborted`: the signal was aborted
  */
 export type FailureKind =
   | "throttled"

@@ -7,13 +7,13 @@
 
 /**
  * What a refusal concerns:
- * - `too_long` the prompt, or the prompt with the answer, exceeds the model's context
- * - `content` a filter or a policy stopped this request
- * - `request` something else about this request; others of the deployment may be served
- * - `account` the key, the account, the model or the way the server is called: no request would be served
- * - `capacity` the provider is busy, whatever status it uses
- * - `throttled` a rate limit, whatever status it uses
- * - `unclear` may concern the request or the account; the scheduler finds out (see suspicion.ts)
+ * - `too_long`: the prompt, or the prompt with the answer, exceeds the model's context
+ * - `content`: a filter or a policy stopped this request
+ * - `request`: something else about this request; others of the deployment may be served
+ * - `account`: the key, the account, the model or the way the server is called: no request would be served
+ * - `capacity`: the provider is busy, whatever status it uses
+ * - `throttled`: a rate limit, whatever status it uses
+ * - `unclear`: may concern the request or the account; the scheduler finds out (see suspicion.ts)
  */
 export type Cause = "too_long" | "content" | "request" | "account" | "capacity" | "throttled" | "unclear";
 

@@ -1,5 +1,5 @@
-// Generates values for JSON schemas: what a model might answer, always the same for the same random numbers, and marked
-// as synthetic wherever the schema allows a text.
+// Generates values for JSON schemas, as a model might answer them. The same random numbers give the same value. Values
+// are marked as synthetic wherever the schema allows a text.
 
 import { printJson } from "../domain/json-text.ts";
 import { FillBudget } from "./fill-budget.ts";

@@ -6,12 +6,12 @@ import type { Operation } from "./simulated-models.ts";
 
 /**
  * State of a call:
- * - `running` not ended yet
- * - `answered` the whole answer was sent
- * - `throttled` refused by a quota of the simulator (an injected ThrottlingException is `refused`)
- * - `refused` an HTTP error: an invalid request, credentials that are not accepted, or an injected fault
- * - `broken` an injected fault corrupted the answer
- * - `aborted` the client disconnected first
+ * - `running`: not ended yet
+ * - `answered`: the whole answer was sent
+ * - `throttled`: refused by a quota of the simulator (an injected ThrottlingException is `refused`)
+ * - `refused`: an HTTP error: an invalid request, credentials that are not accepted, or an injected fault
+ * - `broken`: an injected fault corrupted the answer
+ * - `aborted`: the client disconnected first
  */
 export type CallOutcome = "running" | "answered" | "throttled" | "refused" | "broken" | "aborted";
 

@@ -1,7 +1,8 @@
 // Counts one quota. AWS does not document its window, so there are three algorithms:
-// - `fixed` windows [k * windowMs, (k + 1) * windowMs); a call counts in the window in which it was admitted
-// - `sliding` a call counts for windowMs from its admission
-// - `bucket` a bucket that holds capacity x limit and refills at limit / windowMs; a call takes from it
+// - `fixed`: windows [k * windowMs, (k + 1) * windowMs); a call counts in the window in which it was admitted
+// - `sliding`: a call counts for windowMs from its admission
+// - `bucket`: a bucket that holds capacity x limit and refills at limit / windowMs; a call takes from it
+//
 // Pure: the time is an argument, in milliseconds, and never goes backwards.
 
 export type WindowAlgorithm = "fixed" | "sliding" | "bucket";

@@ -1,5 +1,5 @@
-// Bedrock Runtime: determines a request's operation and handles the call. The signature and the body are checked first,
-// then a fault may refuse the call, then the quotas admit or throttle it, then it is answered.
+// Bedrock Runtime: determines a request's operation and handles the call. It checks the signature and the body
+// first. Then a fault may refuse the call, the quotas admit or throttle it, and it is answered.
 
 import type { Authenticator, Caller } from "./aws-authentication.ts";
 import { bedrockWire } from "./aws-bodies.ts";

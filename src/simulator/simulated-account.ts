@@ -1,5 +1,5 @@
-// Properties of the simulated AWS account other than its models: the quotas that are listed for it, and the roles that
-// can be assumed in it.
+// The simulated AWS account, other than its models: the quotas that are listed for it, and the roles that can be assumed
+// in it.
 
 export interface SimulatedAccount {
   /**

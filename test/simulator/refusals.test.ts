@@ -236,7 +236,7 @@ describe("options", () => {
     [{ faults: [{ kind: "error" }] }, "faults[0] must have error or status."],
     [
       { faults: [{ kind: "error", error: "NewException" }] },
-      `faults[0].error must be one of Bedrock's errors; got "NewException". For another error, set its HTTP status in status.`,
+      `faults[0].error must be one of Bedrock's errors; got "NewException". For another error, set its HTTP status with status.`,
     ],
     [{ faults: [{ kind: "cut", fromMs: 5, untilMs: 5 }] }, "faults[0].untilMs must be after fromMs, 5; got 5."],
     [

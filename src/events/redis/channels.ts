@@ -1,5 +1,5 @@
 // The Redis channels that this process listens to. Collects changes during one iteration of the event loop and sends
-// them together, so a thousand calls that begin or end at once take two commands. Subscribes everything again after a
+// them together. A thousand calls that begin or end at once take two commands. Subscribes everything again after a
 // reconnect.
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";

@@ -1,6 +1,6 @@
-// Mirrors the state of jobs to Redis for programs that read it there, as the Python service before Sluice did: a hash
-// `job:<uuid>` with `status`, and `prompt` if configured. It is a best-effort copy. Nothing waits for it, and Sluice
-// never reads it. The store is the truth.
+// Mirrors the state of jobs to Redis for programs that read it there, as the Python service before Sluice did. Each job
+// has a hash `job:<uuid>` with `status`, and `prompt` if configured. It is a best-effort copy. Nothing waits for it,
+// and Sluice never reads it. The store is the truth.
 //
 // Only the latest state per job waits to be written, so an outage costs little memory and ends with correct states.
 import type { Redis } from "ioredis";

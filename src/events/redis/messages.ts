@@ -1,5 +1,6 @@
 // The format of messages on a channel: the sender, then JSON. A process ignores its own messages, because it has
-// notified its own listeners, and messages that it does not understand, because a newer version may run next to it.
+// already notified its own listeners. It also ignores messages that it does not understand, which a newer version may
+// send.
 import type { JobId } from "../../domain/ids.ts";
 import type { JobEvent } from "../event-bus.ts";
 

@@ -5,10 +5,10 @@
 // 30,000 messages. Plain PUBLISH also works on Redis Cluster, whichever node a process is connected to.
 //
 // Text is sent only for jobs whose text another process wants. Such a process sends `wanted` on the job's channel when
-// a listener subscribes (`anew`: the worker then repeats what it has published), when a call begins, and every 10 s. A
-// process that receives `wanted` sends text for the next 30 s. So a worker knows who listens without asking, a dead
-// process leaves nothing to clean up, and an emptied or replaced Redis makes no difference. The worker receives
-// `wanted` because it listens to the states of the job that it runs.
+// a listener subscribes, when a call begins, and every 10 s. With `anew`, sent for a new listener, the worker repeats
+// what it has published. A process that receives `wanted` sends text for the next 30 s. So a worker knows who listens
+// without asking, a dead process leaves nothing to clean up, and an emptied or replaced Redis makes no difference. The
+// worker receives `wanted` because it listens to the states of the job that it runs.
 import { randomBytes } from "node:crypto";
 import { type Logger, pino } from "pino";
 import { type Clock, systemClock } from "../../domain/clock.ts";

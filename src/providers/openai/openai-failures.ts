@@ -33,9 +33,10 @@ export interface ServerError {
 }
 
 /**
- * Reads the body of an error. Knows OpenAI's `{"error": {...}}`, the same without a wrapper (older vLLM), `{"error":
- * "text"}`, `{"detail": ...}` (FastAPI), `{"message": "text"}` (AWS), one of these in a list (Gemini), and a short
- * plain text. Anything else has no message. A gateway's error may contain that of the server behind it (OpenRouter).
+ * Reads the body of an error. Knows OpenAI's `{"error": {...}}`, the same without a wrapper (older vLLM), and
+ * `{"error": "text"}`. Also knows `{"detail": ...}` (FastAPI), `{"message": "text"}` (AWS), one of these in a list
+ * (Gemini), and a short plain text. Anything else has no message. A gateway's error may contain that of the server
+ * behind it (OpenRouter).
  * @param status status of the response. Default: the error's own, if it is a number
  */
 export function readError(body: unknown, status: number | undefined, headers: Headers): ServerError {
