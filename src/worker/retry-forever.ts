@@ -1,17 +1,19 @@
-// Writing what must not be lost while the store is away: the process holds it and tries again until it succeeds. How
-// much is held is bounded by the worker's concurrency, because the job keeps its slot meanwhile.
+// Retries writes that must not be lost until the store answers. The worker's concurrency limits how much is retried,
+// because a job keeps its slot meanwhile.
 import { SluiceError } from "../domain/errors.ts";
 import type { WorkerContext } from "./worker-context.ts";
 
 const firstPauseMs = 100;
 const longestPauseMs = 5000;
 
-/** The store calls an error `internal` that it does not know. After so many failures in a row it is taken to be lasting. */
+/**
+ * Consecutive `internal` errors, which the store reports for unknown errors, before the failure counts as permanent.
+ */
 const maxInternalFailures = 12;
 
 /**
- * Returns whether repeating a write to the store is pointless: the store is reachable, and what is written cannot be.
- * Errors of our own code, such as JSON that is nested too deeply, are no errors of the store.
+ * Returns whether retrying a write is pointless, because the store is reachable but cannot store the value. Errors of
+ * Sluice's own code, such as JSON that is nested too deeply, are not errors of the store.
  */
 export function cannotBeStored(error: unknown, failures: number): boolean {
   if (!(error instanceof SluiceError)) return true;
@@ -19,11 +21,11 @@ export function cannotBeStored(error: unknown, failures: number): boolean {
 }
 
 /**
- * Repeats the operation, with growing pauses, until it succeeds.
- * @param what names the operation in the log
- * @param giveUp aborted when the process can wait no longer
- * @param isFinal whether it is pointless to repeat the operation after so many failures. Default: never.
- * @throws what the operation threw, once `giveUp` is aborted or the error is final
+ * Retries the operation with increasing pauses until it succeeds.
+ * @param what the operation's name in the log
+ * @param giveUp aborts when the process can no longer wait
+ * @param isFinal whether a retry is pointless after this many failures. Default: never
+ * @throws the operation's error, once `giveUp` aborts or the error is final
  */
 export async function retryForever<T>(
   context: Pick<WorkerContext, "log" | "timers" | "random">,

@@ -1,5 +1,5 @@
-// All that a process does which runs jobs, beside the jobs themselves: counting tokens, reconciling, and the rounds that keep
-// what it learned, follow pauses and sweep up.
+// Starts all background work of a process that runs jobs: counting tokens, reconciling, saving what was learned,
+// following pauses, and cleanup.
 
 import { sweepAwaited } from "../jobs/callers/caller-records.ts";
 import { beatMs } from "../jobs/callers/presence.ts";
@@ -15,17 +15,17 @@ import { createTokenSizer } from "./token-sizer.ts";
 import { createWorker } from "./worker.ts";
 import type { WorkerContext } from "./worker-context.ts";
 
-/** How often jobs are looked for whose texts have to be erased. */
+/** Interval at which jobs with texts to erase are searched, in milliseconds. */
 const eraseMs = 30_000;
 const pausesMs = 2_000;
 const checkpointMs = 10_000;
 const sweepMs = 600_000;
 
 /**
- * Starts taking jobs, and what goes with it.
- * @param afterKill the process before this one was killed
- * @param processId under which this process holds calls of waiting callers; absent if it holds none
- * @returns the function that stops all of it; running calls get time to end
+ * Starts the worker and its background work.
+ * @param afterKill whether the previous process was killed
+ * @param processId id of this process if it has waiting callers; absent if it has none
+ * @returns the function that stops everything; running calls get time to end
  */
 export function startWork(
   context: WorkerContext,

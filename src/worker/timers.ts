@@ -1,9 +1,9 @@
-// Timers are passed in like the clock, so that a test can run an hour of retries in a millisecond.
+// Defines timers that are passed in like the clock, so that a test can run an hour of retries in a millisecond.
 
 import { longestTimeoutMs } from "../domain/clock.ts";
 
 export interface Timers {
-  /** Runs the function once, `ms` milliseconds from now. Returns the function that cancels it. */
+  /** Runs the function once after `ms` milliseconds. Returns the function that cancels it. */
   after(ms: number, run: () => void): () => void;
 }
 
@@ -15,8 +15,8 @@ export const systemTimers: Timers = {
 };
 
 /**
- * Runs the task every `ms` milliseconds, counted from the end of the run before, so that runs never overlap.
- * Returns the function that ends it; its promise resolves when a run that is under way is over.
+ * Runs the task every `ms` milliseconds, counted from the end of the previous run, so that runs never overlap. Returns
+ * the function that stops it; its promise resolves when a running task ends.
  */
 export function repeat(timers: Timers, ms: number, task: () => Promise<void>, onError: (error: unknown) => void) {
   let stopped = false;

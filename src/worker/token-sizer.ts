@@ -1,16 +1,16 @@
-// Replaces the estimated cost of jobs near the head of the queue by an exact count, while they wait: a submit that
-// counted would cost 82 us per KB, and a call that is charged an upper bound wastes quota. Counting happens outside
-// the event loop; one batch at a time, and never in the way of acquiring.
+// Replaces the estimated cost of jobs near the head of the queue by an exact count while they wait. Counting at submit
+// would cost 82 us per KB, and charging an upper bound wastes quota. It counts outside the event loop, one batch at a
+// time, and never delays acquiring.
 import { inputFactor } from "../jobs/tokens/token-ratios.ts";
 import type { WorkerContext } from "./worker-context.ts";
 
-/** Jobs per batch: what one acquire can use, and few enough that their prompts may be in memory together. */
+/** Jobs per batch: what one acquire can use, and few enough to keep their prompts in memory together. */
 const batchSize = 64;
 
 export interface TokenSizer {
   /** Counts a batch of waiting jobs, unless one is being counted. Never throws. */
   size(): void;
-  /** Resolves when nothing is being counted. */
+  /** Resolves when no count is running. */
   idle(): Promise<void>;
 }
 

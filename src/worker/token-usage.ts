@@ -1,9 +1,7 @@
-// Keeps what is known of how providers count tokens: measures calls that ended well, saves what was learned as a
-// checkpoint, and reads there what other processes have learned.
-//
-// A measurement is an exact count of the prompt beside the usage that came back. One at a time and ten a second at most,
-// because a count takes 82 us per KB of a thread that others wait for; which calls are measured does not depend on what
-// they used.
+// Learns how providers count tokens: it measures successful calls, saves the result as a checkpoint, and reads what
+// other processes have learned. A measurement compares an exact count of the prompt with the reported usage. It
+// measures one call at a time and at most ten a second, because a count takes 82 us per KB of a shared thread. The
+// choice of calls does not depend on their usage.
 import type { Usage } from "../domain/job.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
@@ -11,18 +9,18 @@ import { isSavedRatios, type SavedRatios } from "../jobs/tokens/token-ratios.ts"
 
 const checkpoint = "token-ratios";
 const measureEachMs = 100;
-/** A process that has not saved for so long is gone. */
+/** Age at which a process's entry in the checkpoint expires, in milliseconds. */
 const expiredAfterMs = 60_000;
 
 type Context = Pick<JobsContext, "store" | "tokenCounter" | "tokenRatios" | "clock" | "log">;
 
-/** What each process has learned, and when it saved that: milliseconds since the epoch. */
+/** What each process has learned, and when it saved that, in milliseconds since the epoch. */
 type Checkpoint = Record<string, { savedAt: number; ratios: SavedRatios }>;
 
 export interface UsageMeter {
-  /** Learns from a call that ended well, if it is time to. Never throws. */
+  /** Learns from a successful call, if it is time. Never throws. */
   observe(request: CanonicalRequest, model: string, usage: Usage): void;
-  /** Resolves when nothing is being measured. */
+  /** Resolves when no measurement is running. */
   idle(): Promise<void>;
 }
 
@@ -47,14 +45,14 @@ export function createUsageMeter({ tokenCounter, tokenRatios, clock, log }: Cont
   };
 }
 
-/** Goes on from what was learned before this process started. */
+/** Loads what was learned before this process started. */
 export async function resumeTokenRatios({ store, tokenRatios }: Pick<Context, "store" | "tokenRatios">): Promise<void> {
   tokenRatios?.resume(Object.values(await load(store)).map(({ ratios }) => ratios));
 }
 
 /**
- * Reads what other processes have learned, and saves beside it what this one has.
- * @param worker its name in the checkpoint; absent for a process that makes no calls
+ * Reads what other processes have learned, and saves what this process has learned.
+ * @param worker this process's name in the checkpoint; absent for a process that makes no calls
  */
 export async function shareTokenRatios({ store, tokenRatios, clock }: Context, worker?: string): Promise<void> {
   if (!tokenRatios) return;
@@ -65,12 +63,12 @@ export async function shareTokenRatios({ store, tokenRatios, clock }: Context, w
   );
   tokenRatios.heed(others.map(([, { ratios }]) => ratios));
   if (worker === undefined) return;
-  // Two that save at once: one is missing until it saves again.
+  // If two processes save at once, one is missing until it saves again.
   const all = Object.fromEntries([...others, [worker, { savedAt: now, ratios: tokenRatios.save() }]]);
   await store.saveCheckpoint(checkpoint, all satisfies Checkpoint);
 }
 
-/** Nothing if it is unreadable: it can be learned again. */
+/** Returns nothing if the checkpoint is unreadable, because it can be learned again. */
 async function load(store: Context["store"]): Promise<Checkpoint> {
   const all = (await store.loadCheckpoint(checkpoint)) ?? {};
   const entries = Object.entries(typeof all === "object" ? all : {}) as [string, Partial<Checkpoint[string]> | null][];

@@ -1,4 +1,4 @@
-// What the worker's parts are given.
+// Defines the dependencies of the worker's parts.
 import type { JobsContext } from "../jobs/jobs-context.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Timers } from "./timers.ts";
@@ -6,12 +6,12 @@ import type { UsageMeter } from "./token-usage.ts";
 
 export interface WorkerContext extends JobsContext {
   timers: Timers;
-  /** Uniform in [0, 1); for jitter. */
+  /** Returns a random number for jitter, uniform in [0, 1). */
   random: () => number;
-  /** Stands in each attempt's record. */
+  /** The name of this worker in the record of each attempt. */
   workerId: string;
-  /** Told of calls that ended well; absent: nothing is learned of how models count tokens. */
+  /** Measures successful calls. Absent if nothing is learned about token counts. */
   usageMeter?: UsageMeter;
-  /** By deployment id. Only jobs for these are taken. */
+  /** Providers by deployment id. The worker acquires only jobs for these deployments. */
   providers: ReadonlyMap<string, Provider>;
 }

@@ -1,6 +1,6 @@
-// The worker of one process: takes granted jobs as long as it has free slots, runs each in parallel, renews their
-// leases, and hands everything back when it stops. One loop acquires, whatever the concurrency, and it never polls
-// for work: it sleeps until the scheduler says that something may have changed, or until the time it named.
+// Runs the worker of one process: it acquires jobs while it has free slots, runs them in parallel, renews their leases,
+// and hands everything back when it stops. One loop acquires for all slots and never polls. It sleeps until the
+// scheduler reports a change, or until the time that the scheduler named.
 
 import { newToken } from "../domain/ids.ts";
 import { sharedAbort } from "../domain/shared-abort.ts";
@@ -16,33 +16,36 @@ import type { WorkerContext } from "./worker-context.ts";
 export interface Worker {
   start(): void;
   /**
-   * Takes nothing more, waits up to `drainMs` for running calls, aborts the rest and hands their jobs back. Resolves
-   * when all of that is on record. An answer that a store which is away does not take within 5 s more is given up.
+   * Stops acquiring, waits up to `drainMs` for running calls, aborts the rest and requeues their jobs. Resolves when
+   * everything is recorded. An answer that an unavailable store does not take within 5 more seconds is lost.
    */
   stop(): Promise<void>;
-  /** Confirms every lease this worker holds. A call whose lease is lost goes on, unless its job has ended. */
+  /** Confirms every lease of this worker. A call whose lease is lost continues, unless its job has ended. */
   renewLeases(): Promise<void>;
 }
 
 export interface WorkerHooks {
-  /** Rebuilds the scheduler from the store; rejects when the signal is aborted. */
+  /** Rebuilds the scheduler from the store. Rejects when the signal aborts. */
   rebuild: (giveUp: AbortSignal) => Promise<void>;
-  /** Something waits that no quota admits now: time to count its tokens exactly. Must not throw. */
+  /** Called when no quota admits a waiting job now, so that its tokens can be counted exactly. Must not throw. */
   onWaiting: () => void;
 }
 
-/** However long the scheduler says that nothing will change, ask again after this: a lost notice costs no more. */
+/** Longest sleep before asking the scheduler again, in milliseconds, which bounds the cost of a lost notification. */
 const longestSleepMs = 5000;
-/** After an error of the scheduler. */
+/** Pause after an error of the scheduler, in milliseconds. */
 const errorPauseMs = 1000;
-/** How long stop() waits for a store that is away, after everything was aborted. */
+/** Time that stop() waits for an unavailable store after aborting everything, in milliseconds. */
 const giveUpAfterMs = 5000;
 
-/** @param sendSlots Default: its own */
+/**
+ * Creates a worker.
+ * @param sendSlots Default: its own
+ */
 export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlots = new SendSlots()): Worker {
   const { scheduler, clock, timers, log, settings } = context;
   const environments = settings.runs;
-  /** By grant token. */
+  /** Running calls by grant token. */
   const running = new Map<string, { call: RunningCall; over: Promise<void> }>();
   const giveUp = sharedAbort();
   const shared = { context, cancelledBatches: new CancelledBatches(context), sendSlots, giveUp: giveUp.signal };
@@ -51,7 +54,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
   let cancelSleep = () => {};
   let wakePending = false;
   let acquiring: Promise<void> | undefined;
-  /** An acquire whose reply was lost is asked for again under the same operation, and gets the same grants. */
+  /** An acquire without a reply is repeated under the same operation, and returns the same grants. */
   let unanswered: { operation: string; max: number; calledAt: number } | undefined;
   let stopListening = () => {};
   let stopRenewing = async () => {};
@@ -60,12 +63,12 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
 
   // -------------------------------------------------------------- acquiring
 
-  /** Acquires soon: slots that are freed within one turn of the event loop are filled by one acquire. */
+  /** Acquires soon. One acquire fills all slots that are freed within one turn of the event loop. */
   function wake(): void {
     if (wakePending || stopping) return;
     wakePending = true;
     setImmediate(() => {
-      if (acquiring) return; // It looks at wakePending when it is done.
+      if (acquiring) return; // The running acquire checks wakePending at its end.
       acquiring = acquireWhileWoken().finally(() => {
         acquiring = undefined;
       });
@@ -85,16 +88,16 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
     }
   }
 
-  /** Returns after how long to ask again; undefined: when a slot is free. */
+  /** Returns the time until the next acquire in milliseconds, or undefined to wait for a free slot. */
   async function acquireOnce(): Promise<number | undefined> {
     const free = settings.worker.concurrency - running.size;
     if (free <= 0) return undefined;
-    // After a freeze leases have lapsed, and what is still running here would be granted a second time.
+    // After a freeze, leases have lapsed, and jobs that still run here would be granted again.
     if (running.size > 0 && clock.now() - renewedAt > 2 * renewEachMs) await renewLeases();
     unanswered ??= { operation: newToken(), max: free, calledAt: clock.now() };
     const { operation, max, calledAt } = unanswered;
     const worker = context.workerId;
-    // A reload may have added some.
+    // A reload may have added deployments.
     const deployments = [...context.providers.keys()];
     const result = await scheduler.acquire({ operation, worker, max, environments, deployments });
     unanswered = undefined;
@@ -111,7 +114,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
     }
     if (result.retryInMs === undefined) return longestSleepMs;
     if (result.grants.length < asked) hooks.onWaiting();
-    // "Right now" from a scheduler that gave nothing must not become a busy loop.
+    // Prevents a busy loop if the scheduler grants nothing but says "now".
     return result.grants.length === 0 ? Math.max(1, result.retryInMs) : result.retryInMs;
   }
 
@@ -129,7 +132,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
     running.set(grant.grant, { call, over });
   }
 
-  /** After an error of our own, or of a store that never came back: the attempt on record tells that its end is unknown. */
+  /** Requeues the job after a bug or a lost store. Its recorded attempt has an unknown result. */
   async function handBack({ jobId, grant }: Grant, error: unknown): Promise<void> {
     log.error({ err: error, jobId }, "failed to end an attempt");
     await scheduler
@@ -153,8 +156,8 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
   }
 
   /**
-   * A lease is lost because the job has ended, or because another worker has the job. Only an end stops the call: its
-   * answer may have arrived, and is not to be thrown away for a second call.
+   * Stops a call whose lease was lost, but only if its job has ended. If another worker has the job, the call
+   * continues, because its answer may already have arrived.
    */
   async function stopIfEnded(call: RunningCall): Promise<void> {
     const record = await context.store.get(call.grant.jobId);
@@ -195,8 +198,8 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
 }
 
 /**
- * Fails a job that the scheduler took out because no quota will ever admit it, or because its model is gone. If the
- * store does not take that, the reconciler finds the job unfinished and it comes here again.
+ * Fails a job that the scheduler removed because no quota will ever admit it or its model is missing. If the store does
+ * not take that, the reconciler finds the job unfinished and it returns here.
  */
 async function failImpossible(
   context: Pick<WorkerContext, "settings" | "store" | "scheduler" | "events" | "clock" | "log">,

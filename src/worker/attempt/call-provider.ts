@@ -1,4 +1,4 @@
-// The call of a provider: streams its text, cuts it off when it must end, and says what it led to.
+// Calls a provider: streams its text, aborts the call when it must end, and returns its disposition.
 import type { Job } from "../../domain/job.ts";
 import { ProviderError, type ProviderFailure } from "../../providers/provider.ts";
 import type { WorkerContext } from "../worker-context.ts";
@@ -14,12 +14,12 @@ import {
 } from "./disposition.ts";
 import type { RunningCall } from "./running-call.ts";
 
-/** An attempt that has begun, with all of its job. */
+/** An attempt that has begun, with its whole job. */
 export interface Begun extends Tried {
   job: Job;
 }
 
-/** Never throws: an error of the provider, or of our own code, is a failure with its disposition. */
+/** Calls the provider. It never throws: an error of the provider or a bug becomes a failure with its disposition. */
 export async function callProvider(
   context: WorkerContext,
   call: RunningCall,
@@ -57,10 +57,13 @@ export async function callProvider(
   }
 }
 
-/** A process that was frozen finds its timers due before it reads its sockets: an answer that is there is taken first. */
+/**
+ * Time to read an arrived answer before aborting, in milliseconds. A process that was frozen finds its timers due
+ * before it reads its sockets.
+ */
 const wakingMs = 2_000;
 
-/** Cuts the call off at the job's deadline. Returns the function that cancels this. */
+/** Aborts the call at the job's deadline. Returns the function that cancels this. */
 function expireAt({ clock, timers }: WorkerContext, call: RunningCall, expiresAt: number): () => void {
   let cancel = timers.after(expiresAt - clock.wall(), () => {
     if (clock.wall() - expiresAt < wakingMs) call.abort("expired");
@@ -83,7 +86,7 @@ function failureDisposition(
   failure: ProviderFailure,
 ): Disposition {
   const policy = { ...context.settings.worker, random: context.random };
-  // What the provider said before the abort reached it is known.
+  // What the provider said before the abort is known.
   return call.cause === undefined || failure.kind !== "aborted"
     ? dispositionOf(failure, begun, policy)
     : dispositionOfAbort(call.cause, begun, failure, policy);

@@ -1,25 +1,25 @@
-// The text of a call on its way to whoever listens. Pieces are counted whether anybody hears them or not, so that who
-// missed some sees that; and all of them are kept together, so that who comes late, or comes back, is told them again.
+// Sends the text of a call to its listeners. Chunks are numbered even without listeners, so a late one can detect a
+// gap. All chunks are also kept together, so that it can receive them again.
 import type { Attempt } from "../../domain/job.ts";
 import type { EventBus } from "../../events/event-bus.ts";
 
-/** What is kept of one call to be said again, in UTF-16 units: most answers, and little beside a call. */
+/** Maximum text of one call that is kept for repetition, in UTF-16 units. This suffices for most answers. */
 const maxKept = 256 * 1024;
 
 export class CallText {
   readonly #events: EventBus;
   #attempt: Attempt | undefined;
   #pieces = 0;
-  /** Undefined once it is too long to be kept. */
+  /** The text so far. Undefined once it is too long to keep. */
   #kept: string | undefined = "";
-  /** Pieces that were published, to whoever listened. */
+  /** Number of published chunks, with or without listeners. */
   #published = 0;
 
   constructor(events: EventBus) {
     this.#events = events;
   }
 
-  /** What an earlier attempt may have streamed is declared void first. */
+  /** Begins an attempt. First it declares the text of earlier attempts void. */
   begin(attempt: Attempt, earlier: readonly Attempt[]): void {
     this.#attempt = attempt;
     const mayHaveStreamed = (a: Attempt) => !a.end || a.end.result === "transient" || a.end.result === "aborted";
@@ -28,14 +28,14 @@ export class CallText {
     }
   }
 
-  /** The next piece. */
+  /** Publishes the next chunk. */
   readonly say = (text: string): void => {
     const { jobId, n: attempt } = this.#attempt!;
     const index = this.#pieces++;
     if (this.#kept !== undefined)
       this.#kept = this.#kept.length + text.length > maxKept ? undefined : this.#kept + text;
     if (!this.#events.hasListeners(jobId)) return;
-    // Whoever submitted the job in another process may be heard of only after the first pieces.
+    // A listener in another process may subscribe after the first chunks.
     if (this.#published < index && this.#kept !== undefined) this.again();
     else {
       this.#published = this.#pieces;
@@ -43,7 +43,7 @@ export class CallText {
     }
   };
 
-  /** Says everything so far once more: somebody may have missed it. */
+  /** Publishes the whole text so far again, because a listener may have missed some. */
   readonly again = (): void => {
     const text = this.#kept;
     if (!this.#attempt || this.#pieces === 0 || text === undefined) return;

@@ -1,4 +1,4 @@
-// What a call used: what its quotas are charged, what it cost, and an estimate where the provider does not say.
+// Computes what a call used: the charge of its quotas, its cost, and an estimate if the provider reports nothing.
 import type { Settings } from "../../config/settings.ts";
 import type { Attempt, AttemptEnd, Job, Usage } from "../../domain/job.ts";
 import { costNanoUsd, keepsForAnHour } from "../../domain/money.ts";
@@ -6,16 +6,15 @@ import { estimateTokens, type TokenCount } from "../../domain/tokens.ts";
 import type { ProviderAnswer } from "../../providers/provider.ts";
 import type { Grant } from "../../scheduler/scheduler.ts";
 
-/** Most input that a call is charged, in tokens of its reservation, and tokens beyond that for what a template adds. */
+/** Maximum input that a call is charged: a multiple of the reserved tokens, plus tokens for what a template adds. */
 const mostOfReserved = 4;
 const templateTokens = 256;
 
 /**
- * Returns what a call is settled at. Tokens read from a cache cost no quota; see ProviderAnswer.quotaUsage.
- *
- * A call is charged at most four times the input that was reserved and 256 tokens, and at most the output that was reserved.
- * Usage and cost show what the provider reports; a quota would stop for minutes after one report of three times its limit.
- * A server that really uses more shows it by throttling, and then the limit is learned.
+ * Returns the usage at which a call is settled. Tokens read from a cache cost no quota; see ProviderAnswer.quotaUsage.
+ * A call is charged at most four times its reserved input plus 256 tokens, and at most its reserved output. Usage and
+ * cost show what the provider reports, but one report of three times the limit would stop a quota for minutes. A server
+ * that really uses more throttles, and then the limit is learned.
  */
 export function usageCharge(
   usage: Usage,
@@ -28,16 +27,16 @@ export function usageCharge(
   return { input, output, cacheWrite: bounded(usage.cacheWrite, mostInput - input) };
 }
 
-/** Returns whole tokens: what was stored before usage was checked may be any number. */
+/** Returns whole tokens. Values stored before usage was checked may be any number. */
 function bounded(tokens: number, most: number): number {
   return Number.isFinite(tokens) ? Math.min(most, Math.max(0, Math.ceil(tokens))) : most;
 }
 
-/** Counts the output of one call as it streams. */
+/** Counts the output of one call while it streams. */
 export class OutputMeter {
   #tokens = 0;
 
-  /** Estimated tokens of all pieces so far. */
+  /** Estimated tokens of all chunks so far. */
   get tokens(): number {
     return this.#tokens;
   }
@@ -54,8 +53,8 @@ export function outputOf({ text, toolCalls }: ProviderAnswer): number {
 
 /**
  * Adds an estimate to the end of a call that may have been billed, unless its usage is known. Limits, budgets and usage
- * count the estimate until they learn the real usage.
- * @param seen estimated output tokens that arrived; without any, the output counts as reserved
+ * count the estimate until the real usage is known.
+ * @param seen estimated output tokens received; without any, the output counts as reserved
  */
 export function withEstimate(end: AttemptEnd, { reserved }: Pick<Attempt, "reserved">, seen: number): AttemptEnd {
   if (end.usage !== undefined) return end;
@@ -63,10 +62,7 @@ export function withEstimate(end: AttemptEnd, { reserved }: Pick<Attempt, "reser
   return { ...end, usage: { input: reserved.input, output }, estimated: true };
 }
 
-/**
- * Adds its cost to an end, if usage and prices are known. A provider that names no tier is taken to have used the one that
- * was asked for.
- */
+/** Adds the cost to an end, if usage and prices are known. If the provider names no tier, the requested one counts. */
 export function withCost(
   settings: Pick<Settings, "models">,
   { job, attempt }: { job: Pick<Job, "request">; attempt: Attempt },
@@ -79,7 +75,10 @@ export function withCost(
   return { ...end, costNanoUsd: costNanoUsd(prices, end.usage, { tier, keptForAnHour }) };
 }
 
-/** Returns what a grant's reservation costs on the default tier, in billionths of a US dollar; undefined without a price. */
+/**
+ * Returns the cost of a grant's reservation on the default tier, in billionths of a US dollar. Undefined without a
+ * price.
+ */
 export function reservedNanoUsd(
   settings: Pick<Settings, "models">,
   grant: Pick<Grant, "model" | "deployment" | "reserved">,

@@ -1,22 +1,21 @@
-// Decides what becomes of a job, its charge and its deployment after a call, or when a call cannot leave. Pure: everything
-// is an argument.
+// Decides the disposition of a job, its charge and its deployment after a call, or when a call cannot be sent. Pure.
 //
 //   answer          completed   completed                             its usage          in order
 //   not sent        not_sent    see `dispositionOfUnsent`             void
 //
 //   failure         attempt     job                                   charge             deployment
-//   throttled       throttled   back to its place                     request, 0 tokens  the quota learns
-//   capacity        capacity    back to its place                     request, 0 tokens  cools down
-//   misconfigured   capacity    back to its place                     request, 0 tokens  out of service, reason shown
-//   unclear         capacity    back to its place, or failed           request, 0 tokens  accused: other jobs decide
+//   throttled       throttled   requeued                              request, 0 tokens  the quota learns
+//   capacity        capacity    requeued                              request, 0 tokens  cools down
+//   misconfigured   capacity    requeued                              request, 0 tokens  out of service, reason shown
+//   unclear         capacity    requeued, or failed                    request, 0 tokens  accused: other jobs decide
 //   transient       transient   backoff, or failed after the last try  kept if maybe billed
 //   permanent       permanent   failed, the provider's own message    kept if maybe billed
-//   cut off by us   unknown     see `dispositionOfAbort`              kept
+//   aborted by us   unknown     see `dispositionOfAbort`              kept
 //
-// A job that is refused while others are served fails as well (`rejection`): the scheduler says so when it settles.
+// A job that is refused while others are served fails as well (`rejection`). The scheduler reports that when it settles.
 //
-// A refused call generated nothing, but it reached the provider, which may have counted it as a request: so its
-// request stays charged and only the tokens are given back. Usage that the provider did report is always charged.
+// A refused call generated nothing, but the provider may have counted it as a request. So its request stays charged and
+// only the tokens are released. Usage that the provider reports is always charged.
 import { failedTries, mayTry } from "../../domain/attempts.ts";
 import type { Attempt, AttemptEnd, JobError, JobHead, Outcome } from "../../domain/job.ts";
 import type { ProviderAnswer, ProviderFailure } from "../../providers/provider.ts";
@@ -26,14 +25,14 @@ import type { AbortCause } from "./running-call.ts";
 
 export interface Disposition {
   attempt: Pick<AttemptEnd, "result" | "error" | "usage" | "requestId" | "serviceTier" | "firstTokenMs">;
-  /** How the job ends; absent if it goes back to the queue, or has ended already. */
+  /** How the job ends. Absent if it returns to the queue or has ended already. */
   outcome?: Pick<Outcome, "status" | "error" | "text" | "toolCalls" | "finishReason" | "usage">;
   settlement: Pick<Settlement, "job" | "charge" | "signal">;
-  /** How the job ends if the scheduler answers that its refusals are its own fault. */
+  /** How the job ends if the scheduler decides that the job itself causes its refusals. */
   rejection?: JobError;
 }
 
-/** What an attempt led to, and its end as it is recorded. */
+/** An ended attempt: its disposition, and its end as it is recorded. */
 export interface EndedAttempt {
   disposition: Disposition;
   end: AttemptEnd;
@@ -43,18 +42,18 @@ export interface RetryPolicy {
   maxFailedTries: number;
   backoffBaseMs: number;
   backoffMaxMs: number;
-  /** Uniform in [0, 1). */
+  /** Returns a random number, uniform in [0, 1). */
   random: () => number;
 }
 
-/** The job that was tried, the attempt that failed, and those before it. */
+/** A tried job, the attempt that failed, and the earlier attempts. */
 export interface Tried {
   job: JobHead;
   attempt: Attempt;
   earlier: readonly Attempt[];
 }
 
-/** A provider that asks to wait longer than this is asked again after it. */
+/** Longest Retry-After that is obeyed, in milliseconds. */
 const longestRetryAfterMs = 10 * 60_000;
 
 export function dispositionOfAnswer(answer: ProviderAnswer, { attempt }: Tried): Disposition {
@@ -84,14 +83,14 @@ export function dispositionOfAnswer(answer: ProviderAnswer, { attempt }: Tried):
 }
 
 /**
- * Why a call does not leave:
+ * Why a call is not sent:
  * - an `AbortCause`
  * - `cancelled`  the job's batch was cancelled
- * - `late`       its charge is no longer true, and the quotas do not admit a new one or the lease is lost
+ * - `late`       its charge is outdated, and either the quotas do not admit a new one or the lease is lost
  */
 export type UnsentCause = AbortCause | "cancelled" | "late";
 
-/** Decides for a call that never left: nothing was billed and nothing was learned. */
+/** Returns the disposition of a call that was not sent: nothing was billed and nothing was learned. */
 export function dispositionOfUnsent(cause: UnsentCause): Disposition {
   const attempt = { result: "not_sent" } as const;
   const settledAs = (job: Settlement["job"]) => ({ job, charge: "void", signal: { kind: "none" } }) as const;
@@ -159,7 +158,7 @@ export function dispositionOf(failure: ProviderFailure, tried: Tried, policy: Re
         outcome: { status: "failed", error },
         settlement: { job: "ended", charge, signal: { kind: "none" } },
       };
-    // An abort that nobody here asked for is some fault on the way.
+    // An abort that this process did not request is a fault on the way.
     case "aborted":
     case "transient":
       return dispositionOfTransient(failure, tried, policy);
@@ -190,8 +189,8 @@ function dispositionOfTransient(failure: ProviderFailure, tried: Tried, policy: 
 }
 
 /**
- * Decides for a call that we cut off. Unless it never left, its result is unknown and it may have been billed: it counts as
- * a failed try, and the reservation stays until it ages out.
+ * Returns the disposition of a call that this process aborted. Unless it was not sent, its result is unknown and it may
+ * have been billed. So it counts as a failed attempt, and its reservation stays until it ages out.
  */
 export function dispositionOfAbort(
   cause: AbortCause,
@@ -225,7 +224,7 @@ export function dispositionOfAbort(
   }
 }
 
-/** Why a deployment may be out of service: the provider's words, and what to do. */
+/** Returns why a deployment is out of service: the provider's message, and what to do. */
 function withAdvice({ message, advice }: ProviderFailure): string {
   return advice === undefined ? message : `${/[.!?…]$/.test(message) ? message : `${message}.`} ${advice}`;
 }
@@ -241,7 +240,10 @@ function chargeOf(failure: ProviderFailure, { attempt }: Tried): Settlement["cha
   return failure.maybeBilled ? "keep" : { input: 0, output: 0 };
 }
 
-/** Exponential backoff with full jitter: uniform between 0 and base * 2^(tries - 1), at most the maximum. */
+/**
+ * Returns an exponential backoff with full jitter, in milliseconds: uniform between 0 and base * 2^(tries - 1), at most
+ * the maximum.
+ */
 function backoffMs(tries: number, policy: RetryPolicy): number {
   const ceiling = Math.min(policy.backoffMaxMs, policy.backoffBaseMs * 2 ** (tries - 1));
   return policy.random() * ceiling;

@@ -1,5 +1,5 @@
-// What one grant writes down: its attempt, the end of it or the outcome, and the settlement. Every write is held and
-// repeated while the store or the scheduler is away, and told to listeners once it is durable.
+// Writes what one grant leads to: the attempt, its end or the outcome, and the settlement. It retries every write while
+// the store or the scheduler is unavailable, and notifies listeners once the write is durable.
 import { SluiceError } from "../../domain/errors.ts";
 import type { Attempt, AttemptEnd, Job, JobError, JobState, Outcome } from "../../domain/job.ts";
 import { outcomeCost } from "../../domain/usage.ts";
@@ -31,10 +31,13 @@ export class GrantRecord {
   readonly #call: RunningCall;
   readonly #grant: Grant;
   readonly #giveUp: AbortSignal;
-  /** Known once its attempt has begun. */
+  /** Set once the attempt has begun. */
   #begun?: { job: Job; attempt: Attempt; earlier: readonly Attempt[] };
 
-  /** @param giveUp aborted when the process can wait no longer for a store that is away */
+  /**
+   * Creates the record of a call.
+   * @param giveUp aborts when the process can no longer wait for an unavailable store
+   */
   constructor(context: WorkerContext, call: RunningCall, giveUp: AbortSignal) {
     this.#context = context;
     this.#call = call;
@@ -42,7 +45,7 @@ export class GrantRecord {
     this.#giveUp = giveUp;
   }
 
-  /** Writes the attempt. A job that cannot be read from the store is refused: no repetition would help it. */
+  /** Writes the attempt. A job that cannot be read from the store is refused, because a retry would not help. */
   async beginAttempt(): Promise<BeginResult | { status: "refused"; error: JobError }> {
     const { store, clock, workerId, settings } = this.#context;
     const { environment, jobId, grant, deployment, model, reserved } = this.#grant;
@@ -63,7 +66,7 @@ export class GrantRecord {
       if (result.status !== "begun") return result;
       this.#begun = result;
       const { earlier, attempt: own } = result;
-      // An earlier one may have been lost with its process.
+      // An earlier attempt may have been lost with its process.
       if (earlier.length > 0) void this.#context.limits?.ended(environment, jobId, { attempts: [...earlier, own] });
       return result;
     } catch (error) {
@@ -73,7 +76,7 @@ export class GrantRecord {
     }
   }
 
-  /** Returns whether the job is a line of a batch that was cancelled. */
+  /** Returns whether the job is a line of a cancelled batch. */
   async isOfCancelledBatch(cancelled: CancelledBatches): Promise<boolean> {
     const { environment, batchId } = this.#begun!.job;
     if (batchId === undefined) return false;
@@ -81,8 +84,8 @@ export class GrantRecord {
   }
 
   /**
-   * Writes what an attempt led to and settles its grant. The record comes first: after a crash in between, the job is not
-   * called again, and its charge ages out.
+   * Writes the result of an attempt and settles its grant. The record comes first: after a crash in between, the job is
+   * not called again, and its charge ages out.
    */
   async conclude({ attempt, earlier }: Begun, { disposition, ...ended }: EndedAttempt): Promise<void> {
     const { deployment, model, n } = attempt;
@@ -94,7 +97,7 @@ export class GrantRecord {
       await this.finish(withoutUndefined({ ...outcome, ...from }), { n, end });
     } else {
       await this.#endAttempt(n, end);
-      // Another worker says what becomes of a job whose lease was lost.
+      // If the lease was lost, another worker publishes the job's state.
       if (settlement.job !== "ended" && !this.#call.leaseLost) this.publishState("queued");
     }
     const answer = await this.settle(settlement);
@@ -113,8 +116,8 @@ export class GrantRecord {
   }
 
   /**
-   * Writes the outcome, with the attempt that led to it if there was one. Another outcome that was first wins. If the store
-   * takes anything but this outcome, the job fails with an error in its place.
+   * Writes the outcome, with the attempt that led to it if there is one. The first outcome wins. If the store cannot
+   * take this outcome, the job fails with an error instead.
    */
   async finish(outcome: NewOutcome, attempt?: { n: number; end: AttemptEnd }): Promise<void> {
     const { environment, jobId } = this.#grant;
@@ -137,7 +140,7 @@ export class GrantRecord {
     }
   }
 
-  /** Moves the charge to now, if the quotas admit that. `at` tells this request from an earlier one. */
+  /** Moves the charge to now, if the quotas admit it. `at` distinguishes this request from an earlier one. */
   recharge(at: number): Promise<RechargeResult> {
     const { jobId, grant } = this.#grant;
     const request = { operation: `${grant}/${at}`, jobId, grant };
@@ -156,7 +159,10 @@ export class GrantRecord {
     this.#context.events.publish({ type: "state", jobId, environment, state, at });
   }
 
-  /** @throws the error, unless something else may be stored in place of what led to it */
+  /**
+   * Decides whether another outcome may be stored instead.
+   * @throws the error, if not
+   */
   #giveUpOn(error: unknown): void {
     if (this.#giveUp.aborted || (error instanceof SluiceError && error.code === "job_not_found")) throw error;
     const { jobId, environment } = this.#grant;
@@ -167,7 +173,7 @@ export class GrantRecord {
     return retryForever(this.#context, what, this.#giveUp, operation, cannotBeStored);
   }
 
-  /** All attempts of the job; undefined if another worker may have begun one. */
+  /** Returns all attempts of the job, or undefined if another worker may have begun one. */
   #attempts(end: AttemptEnd | undefined): Attempt[] | undefined {
     if (!this.#begun || !end || this.#call.leaseLost) return undefined;
     return [...this.#begun.earlier, { ...this.#begun.attempt, end }];
@@ -178,18 +184,18 @@ export class GrantRecord {
   }
 }
 
-/** Returns the end without what a provider worded. What was used and paid stays. */
+/** Returns the end without the provider's texts. Usage and cost stay. */
 function plainEnd({ error: _error, requestId: _id, serviceTier: _tier, ...plain }: AttemptEnd): AttemptEnd {
   return plain;
 }
 
-/** Returns the outcome of a job whose outcome cannot be stored. */
+/** Returns the outcome of a job whose own outcome cannot be stored. */
 function plainFailure(outcome: NewOutcome): NewOutcome {
   const { text: _text, toolCalls: _calls, finishReason: _reason, usage: _usage, ...plain } = outcome;
   return { ...plain, status: "failed", error: notStored };
 }
 
-/** Removes fields that are undefined. A record holds what is known: absent and undefined are not the same once it is compared or written as JSON. */
+/** Removes undefined fields. Absent and undefined differ once a record is compared or written as JSON. */
 function withoutUndefined<T extends object>(record: T): T {
   for (const key of Object.keys(record) as (keyof T)[]) if (record[key] === undefined) delete record[key];
   return record;

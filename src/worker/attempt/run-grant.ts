@@ -1,9 +1,9 @@
-// Takes one granted job from the attempt's record to the settled charge:
+// Runs one granted job, from the record of its attempt to the settled charge:
 //
-//   begin attempt (durable) -> may it leave now? -> call -> outcome or attempt's end (durable) -> settle
+//   begin attempt (durable) -> may it be sent now? -> call -> outcome or attempt's end (durable) -> settle
 //
-// The order is the promise. A crash before the call leaves an attempt without an end, so what may have been billed is
-// on record; a crash after the outcome finds the job ended and never calls again.
+// The order matters. A crash before the call leaves an attempt without an end, so a possibly billed call is recorded. A
+// crash after the outcome finds the job ended, so the job is never called again.
 import { isUnknown } from "../../domain/attempts.ts";
 import { isFinal } from "../../domain/job.ts";
 import type { CancelledBatches } from "../../jobs/batches/cancelled-batches.ts";
@@ -15,16 +15,16 @@ import { GrantRecord } from "./grant-record.ts";
 import type { RunningCall } from "./running-call.ts";
 import type { SendSlots } from "./send-slots.ts";
 
-/** What all calls of one worker share. */
+/** State that all calls of one worker share. */
 export interface WorkerShared {
   context: WorkerContext;
   cancelledBatches: CancelledBatches;
   sendSlots: SendSlots;
-  /** Aborted when the process can wait no longer for a store that is unavailable. */
+  /** Aborts when the process can no longer wait for an unavailable store. */
   giveUp: AbortSignal;
 }
 
-/** Takes a granted job through one attempt. Resolves when all is on record and settled. */
+/** Runs one attempt of a granted job. Resolves when everything is recorded and settled. */
 export async function runGrant(shared: WorkerShared, call: RunningCall): Promise<void> {
   const { context } = shared;
   const record = new GrantRecord(context, call, shared.giveUp);
@@ -49,7 +49,7 @@ export async function runGrant(shared: WorkerShared, call: RunningCall): Promise
   }
 }
 
-/** Writes the attempt. Returns undefined if there is nothing to call: then the grant is settled already. */
+/** Writes the attempt. Returns undefined if there is nothing to call; the grant is then already settled. */
 async function begin({ log, clock }: WorkerContext, record: GrantRecord): Promise<Begun | undefined> {
   const result = await record.beginAttempt();
   if (result.status === "begun") {
@@ -69,9 +69,9 @@ async function begin({ log, clock }: WorkerContext, record: GrantRecord): Promis
 }
 
 /**
- * Returns why the call must not leave; undefined if it has to leave now. The charge is only true if the call leaves at
- * once: after a slow commit or a frozen process it is moved to now, if the quotas admit that. A stall of 5 s would
- * otherwise put 107 % of a quota into one window.
+ * Returns why the call must not be sent, or undefined if it must be sent now. The charge is valid only for an immediate
+ * call. After a slow commit or a frozen process it is moved to now, if the quotas admit that. Otherwise a stall of 5 s
+ * would put 107 % of a quota into one window.
  */
 async function whyNotSend(
   { context: { clock }, cancelledBatches, sendSlots }: WorkerShared,

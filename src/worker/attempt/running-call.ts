@@ -1,9 +1,9 @@
-// One grant on its way through this worker, and what may cut it off.
+// Represents one grant in this worker, and what may abort its call.
 import type { Grant } from "../../scheduler/scheduler.ts";
 
 /**
- * Why a call is cut off by us:
- * - `ended`       the job has an outcome: cancelled, or another worker's answer came first
+ * Why this process aborts a call:
+ * - `ended`       the job has an outcome: it was cancelled, or another worker's answer came first
  * - `expired`     its deadline passed
  * - `shutdown`    this process ends
  */
@@ -11,15 +11,18 @@ export type AbortCause = "ended" | "expired" | "shutdown";
 
 export class RunningCall {
   readonly grant: Grant;
-  /** When the call must have left; by the monotonic clock. */
+  /** Latest time to send the call, by the monotonic clock in milliseconds. */
   sendBy: number;
-  /** Whether another worker may have the job. The call goes on all the same: the first outcome that is stored wins. */
+  /** Whether another worker may have the job. The call continues, because the first stored outcome wins. */
   leaseLost = false;
   #cause: AbortCause | undefined;
   #decided = false;
   readonly #controller = new AbortController();
 
-  /** @param acquiredAt when `acquire` was called, by the monotonic clock: the charge is no older than that */
+  /**
+   * Creates a running call.
+   * @param acquiredAt when `acquire` was called, by the monotonic clock in milliseconds; the charge is no older
+   */
   constructor(grant: Grant, acquiredAt: number) {
     this.grant = grant;
     this.sendBy = acquiredAt + grant.sendWithinMs;
@@ -29,19 +32,19 @@ export class RunningCall {
     return this.#controller.signal;
   }
 
-  /** The first cause; undefined while nothing cut it off. */
+  /** The first cause of an abort. Undefined while there is none. */
   get cause(): AbortCause | undefined {
     return this.#cause;
   }
 
-  /** Cuts the call off, unless its end is known already: an answer that is being stored has been paid for. */
+  /** Aborts the call, unless its end is already known: an answer that is being stored has been paid for. */
   abort(cause: AbortCause): void {
     if (this.#decided || this.#cause !== undefined) return;
     this.#cause = cause;
     this.#controller.abort();
   }
 
-  /** From here on the call's end is known, and nothing cuts off the writing of it. */
+  /** Marks the end of the call as known. From now on, nothing aborts the writing of it. */
   decide(): void {
     this.#decided = true;
   }

@@ -1,8 +1,8 @@
-// Makes a few calls ready at a time. The AWS SDK takes some milliseconds of the main thread for each, in many small steps.
-// Of a hundred calls that begin together, the first would leave when the last is ready: 0.7 s were measured in a process
-// that had just started on a busy machine. The quotas would have been told a time that is no longer true.
+// Prepares a few calls at a time. The AWS SDK needs some milliseconds of the main thread for each call, in many small
+// steps. If a hundred calls begin together, the first one is sent only when the last one is ready. That took 0.7 s in a
+// process that had just started on a busy machine, and the quotas then have outdated times.
 
-/** With more, calls would leave later than they could; with fewer, they would wait for each other in vain. */
+/** Calls per turn of the event loop. With more, calls are sent late; with fewer, they wait without need. */
 const callsPerTurn = 8;
 
 export class SendSlots {
@@ -10,8 +10,8 @@ export class SendSlots {
   #turn: Promise<void> = Promise.resolve();
 
   /**
-   * Resolves in a turn of the event loop that at most eight calls share, after all that asked before. A call that then
-   * reads the clock, and waits for nothing outside the process before it is sent, leaves at about the time that it read.
+   * Resolves in a turn of the event loop that at most eight calls share, in the order of requests. A call that then
+   * reads the clock, and awaits nothing outside the process, is sent at about that time.
    */
   next(): Promise<void> {
     if (this.#taken++ % callsPerTurn === 0) {

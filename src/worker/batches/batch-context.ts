@@ -1,4 +1,4 @@
-// What taking batches further is given to work with.
+// Defines the dependencies of batch processing.
 import type { LineFormats } from "../../jobs/batches/batch-lines.ts";
 import type { WorkerContext } from "../worker-context.ts";
 
@@ -6,7 +6,7 @@ export interface BatchContext extends WorkerContext {
   formats: LineFormats;
 }
 
-/** Thrown where a pass over a batch has to stop in the middle: the process ends, or another one has the batch. */
+/** Thrown to stop a pass over a batch midway, because the process ends or another process has the batch. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
 }

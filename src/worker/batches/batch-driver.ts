@@ -1,5 +1,5 @@
-// Takes batches further, from the check of their file to their output: looks every second which batches are open, and at
-// once when it is told of one.
+// Advances batches from the check of their file to their output. It checks for open batches every second, and at once
+// when it is notified of one.
 import type { BatchId } from "../../domain/batch.ts";
 import { openBatches } from "../../jobs/batches/batch-records.ts";
 import { continueDeletion, openDeletions } from "../../jobs/batches/delete-batch.ts";
@@ -13,13 +13,13 @@ import { driveBatch } from "./drive-batch.ts";
 
 const roundMs = 1_000;
 const sweepMs = 60_000;
-/** Batches that are taken further at a time, so that small ones do not wait for the check of a large one. */
+/** Batches processed at a time, so that small ones do not wait for the check of a large one. */
 const maxAtOnce = 4;
 
 export interface BatchDriver {
-  /** Looks now. */
+  /** Checks for batches now. */
   wake(): void;
-  /** Stops in the middle of whatever is under way; what is on record is where the next process goes on. */
+  /** Stops whatever is running. The next process continues from the stored state. */
   stop(): Promise<void>;
 }
 
@@ -32,7 +32,7 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
   let looking: Promise<void> | undefined;
   let again = false;
 
-  /** One look at a time; whoever asks during one gets another after it. */
+  /** Checks for batches, one check at a time. A call during a check causes another one after it. */
   function look(): Promise<void> {
     again = true;
     looking ??= (async () => {

@@ -1,15 +1,13 @@
-// Which process takes a batch further, so that two do not do the same work. Time is cut into slots; whoever inserts the
-// record of a batch and a slot first has the batch for that slot. Nothing has to be released or to expire, and the
-// record of the next slot is taken a little early by whoever is at it.
-//
-// Nothing but saving work rests on it: with clocks that differ two processes may hold slots at the same time, and then
-// the steps of a batch, its jobs and its files are still inserts of which the first one wins.
+// Decides which process advances a batch, so that two do not do the same work. Time is divided into slots. The first
+// process that inserts a record for a batch and a slot has the lease for that slot. A lease needs no release and no
+// expiry, and its holder takes the next slot a little early. Leases only save work. With differing clocks two processes
+// may hold one at a time, and then the first insert of each step, job and file still wins.
 import type { BatchId } from "../../domain/batch.ts";
 import { environmentCollection, numberKey } from "../../store/collection.ts";
 import type { WorkerContext } from "../worker-context.ts";
 
 const slotMs = 5_000;
-/** Slots are kept this long, for processes whose clocks are behind. */
+/** Number of slots that are kept, for processes whose clocks are behind. */
 const keptSlots = 24;
 
 const leasesIn = environmentCollection<{ workerId: string }>({ stored: "batches", order: "claim/" });
@@ -18,16 +16,16 @@ type BatchLeaseContext = Pick<WorkerContext, "store" | "clock" | "settings" | "w
 
 export class BatchLeases {
   readonly #context: BatchLeaseContext;
-  /** What is known of the latest slot of a batch. */
+  /** The latest known slot of each batch. */
   readonly #known = new Map<BatchId, { slot: number; mine: boolean }>();
 
   constructor(context: BatchLeaseContext) {
     this.#context = context;
   }
 
-  /** Whether this process has the batch now. Cheap: asks the store once in a slot. */
+  /** Returns whether this process has the batch now. Reads the store only once per slot. */
   async hold(environment: string, batchId: BatchId): Promise<boolean> {
-    // There is no other process.
+    // The embedded form has only one process.
     if (!this.#context.settings.distributed) return true;
     const { clock } = this.#context;
     const slots = clock.wall() / slotMs;
@@ -46,13 +44,13 @@ export class BatchLeases {
   async #take(environment: string, batchId: BatchId, slot: number): Promise<boolean> {
     const { store, workerId } = this.#context;
     const lease = { id: `${batchId}/claim/${slot}`, order: slotKey(slot), value: { workerId } };
-    // Perhaps an earlier call of this process has inserted it, and the answer was lost.
+    // An earlier call may have inserted it without getting the reply.
     const mine = (await leasesIn(store, environment).insertOrGet(lease)).workerId === workerId;
     this.#known.set(batchId, { slot, mine });
     return mine;
   }
 
-  /** Forgets slots that are over. */
+  /** Removes past slots. */
   async sweep(environment: string): Promise<void> {
     const { store, clock } = this.#context;
     const before = slotKey(Math.floor(clock.wall() / slotMs) - keptSlots);

@@ -1,6 +1,6 @@
-// The end of a batch: the output file and the error file, each line of the input in one of them, in the order of lines. The
-// files' ids are made of the batch's, and of several that write one the first one wins; so it may be done again after a
-// crash, and by two processes.
+// Ends a batch: writes the output file and the error file. Each input line is in one of them, in input order. The ids
+// of the files derive from the batch's id, and the first writer wins. So it can run again after a crash, or in two
+// processes.
 
 import { type BatchEnd, type BatchRequest, derivedId, type LineCounts, lineJobId } from "../../domain/batch.ts";
 import { jsonLine } from "../../domain/json-lines.ts";
@@ -11,9 +11,9 @@ import { fileIdOf, readFile, type StoredFile, writeFile } from "../../jobs/files
 import type { BatchContext } from "./batch-context.ts";
 
 /**
- * Writes the files and says how the batch has ended.
- * @param counts of its jobs, all of which have ended; decides which files there are
- * @param proceed called now and then; what it throws ends the pass
+ * Writes the files and returns how the batch has ended.
+ * @param counts numbers of its jobs, all of which have ended; decides which files exist
+ * @param proceed called between parts; what it throws ends the pass
  */
 export async function finalise(
   context: BatchContext,
@@ -30,7 +30,7 @@ export async function finalise(
   let costNanoUsd = 0;
   let estimatedNanoUsd = 0;
 
-  /** The lines that belong into one of the files. */
+  /** Yields the lines of one of the files. */
   async function* linesFor(which: "output" | "error"): AsyncIterable<Uint8Array> {
     for await (const lines of answeredLines(context.store, request, format, await readFile(context, input))) {
       await proceed();

@@ -1,11 +1,11 @@
-// What was learned about quotas outlives the process as a checkpoint in the store.
+// Saves learned quota limits as a checkpoint in the store, so that they outlive the process.
 import type { Clock } from "../../domain/clock.ts";
 import type { LearnedLimit, QuotaSnapshot, Scheduler } from "../../scheduler/scheduler.ts";
 import type { JobStore } from "../../store/job-store.ts";
 
 const checkpoint = "learned-limits";
 
-/** Times are milliseconds since the epoch: the process that reads it starts later. */
+/** A saved limit. Times are milliseconds since the epoch, because another process reads it later. */
 interface SavedLimit {
   quota: string;
   effectiveLimit?: number;
@@ -20,10 +20,10 @@ interface Context {
   clock: Pick<Clock, "wall">;
 }
 
-/** Saves the quotas about which anything was learned. */
+/** Saves the quotas with learned limits. */
 export async function saveLearnedLimits({ scheduler, store, clock }: Context): Promise<void> {
   const { open, quotas } = await scheduler.snapshot();
-  // While it is being rebuilt the scheduler has not been told yet what was learned before.
+  // During a rebuild the scheduler does not know the learned limits yet.
   if (!open) return;
   await store.saveCheckpoint(checkpoint, quotas.map((quota) => saved(quota, clock.wall())).filter(isLearned));
 }
@@ -32,7 +32,7 @@ function saved(quota: QuotaSnapshot, now: number): SavedLimit {
   const { configuredLimit, effectiveLimit, configuredBurst, effectiveBurst, throttledAgoMs, closedForMs } = quota;
   return {
     quota: quota.name,
-    // Not where it is the configured one: then one that is raised in the configuration holds.
+    // Omits a limit that equals the configured one, so that a raised configuration applies.
     ...(effectiveLimit !== configuredLimit && { effectiveLimit }),
     ...(effectiveBurst !== configuredBurst && { effectiveBurst }),
     ...(throttledAgoMs !== undefined && { throttledAt: now - throttledAgoMs }),
@@ -44,7 +44,7 @@ function isLearned({ quota: _, ...learned }: SavedLimit): boolean {
   return Object.keys(learned).length > 0;
 }
 
-/** What was saved last; nothing if that is unreadable, because what was learned can be learned again. */
+/** Returns the saved limits, or none if they are unreadable, because they can be learned again. */
 export async function loadLearnedLimits({ store, clock }: Omit<Context, "scheduler">): Promise<LearnedLimit[]> {
   const all = await store.loadCheckpoint(checkpoint);
   const now = clock.wall();
@@ -62,7 +62,9 @@ function learned({ quota, effectiveLimit, effectiveBurst, throttledAt, closedUnt
   };
 }
 
-/** The wall clock may have been wrong when it was saved: no quota is closed for longer than that by a checkpoint. */
+/**
+ * Longest time that a checkpoint closes a quota, in milliseconds. The wall clock may have been wrong when it was saved.
+ */
 const longestClosedMs = 60 * 60_000;
 
 function isSavedLimit(value: unknown): value is SavedLimit {

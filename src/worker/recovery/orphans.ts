@@ -1,5 +1,6 @@
-// Synchronous calls whose process died, and with it the connections of their callers. Their jobs are parked, and cancelled if
-// their callers do not come back within the grace period: the rule of jobs/callers/waiting-callers.ts for a crash.
+// Handles synchronous calls whose process died, and with it the connections of their callers. It parks their jobs, and
+// cancels them unless the callers come back within the grace period. This is the rule of
+// jobs/callers/waiting-callers.ts for a crash.
 import type { JobHead } from "../../domain/job.ts";
 import { abandon, park, parkedForMs, unpark } from "../../jobs/callers/abandon.ts";
 import { awaitRetry, readHolders } from "../../jobs/callers/caller-records.ts";
@@ -10,9 +11,9 @@ type OrphansContext = Pick<WorkerContext, "store" | "scheduler" | "events" | "li
 
 interface Orphan {
   job: JobHead;
-  /** When it was found, by the monotonic clock. */
+  /** When the orphan was found, by the monotonic clock in milliseconds. */
   since: number;
-  /** Its process was found dead, and what a return needs is on record. */
+  /** Whether its process is known to be dead, and a return of its caller would be recorded. */
   isConfirmed: boolean;
 }
 
@@ -23,25 +24,28 @@ export class Orphans {
   readonly #context: OrphansContext;
   readonly #presence: PresenceObserver;
   readonly #orphans = new Map<string, Orphan>();
-  /** Dead processes whose jobs were looked for. */
+  /** Dead processes whose jobs were already searched. */
   readonly #searched = new Set<string>();
 
-  /** @param own the id under which this process holds calls itself; absent if it holds none */
+  /**
+   * Creates the registry.
+   * @param own id of this process if it has waiting callers itself; absent if it has none
+   */
   constructor(context: OrphansContext, own?: string) {
     this.#context = context;
     this.#presence = new PresenceObserver(context, { own, isAlone: context.settings.distributed === undefined });
   }
 
   /**
-   * For how long each of these jobs must not start, in milliseconds: those whose caller is not known to be waiting. To be
-   * asked when jobs are put into a queue that was rebuilt.
+   * Returns for how long jobs must not start, in milliseconds, if their callers are not known to wait. Call it when
+   * jobs are put into a rebuilt queue.
    */
   async delays(heads: readonly JobHead[]): Promise<Map<string, number>> {
     const found = await this.#among(heads);
     return new Map(found.map(({ id }) => [id, parkedForMs(this.#context)]));
   }
 
-  /** Looks for processes that died, and applies the rule to their jobs. To be called every `beatMs`. */
+  /** Looks for processes that died, and applies the rule to their jobs. Call it every `beatMs`. */
   async round(): Promise<void> {
     await this.#presence.read();
     const fresh = this.#presence.dead.filter((id) => !this.#searched.has(id));
@@ -59,7 +63,7 @@ export class Orphans {
     }
   }
 
-  /** Reads all unfinished jobs: as long as a process does not die, never. */
+  /** Reads all unfinished jobs. It runs only after a process died. */
   async #search(): Promise<void> {
     let cursor: string | undefined;
     do {
@@ -70,7 +74,7 @@ export class Orphans {
     } while (cursor !== undefined);
   }
 
-  /** Those whose caller is not known to be waiting; they are orphans from now on. */
+  /** Returns the jobs whose callers are not known to wait. They are orphans from now on. */
   async #among(heads: readonly JobHead[]): Promise<JobHead[]> {
     const suspects = heads.filter(({ waitingCaller: w }) => w && this.#presence.of(w.processId) !== "alive");
     if (suspects.length === 0) return [];
@@ -107,7 +111,7 @@ export class Orphans {
     });
   }
 
-  /** Whether the job has ended. */
+  /** Returns whether the job has ended. */
   async #isOver(orphan: Orphan): Promise<boolean> {
     const { job, since } = orphan;
     const returnsBy = job.waitingCaller?.returnsBy;

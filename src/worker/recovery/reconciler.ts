@@ -1,6 +1,6 @@
-// Keeps queue and record together while the service runs, at a bounded rate: unfinished jobs that the queue does not
-// know are added, jobs whose deadline passed are ended. Adding leaves alone what is known, and a job that is added
-// after it ended is found ended when its attempt begins, so nothing here needs to be exact.
+// Keeps queue and store consistent while the service runs, at a limited rate. It adds unfinished jobs that the queue
+// lacks, and ends jobs past their deadline. It need not be exact: adding ignores known jobs, and a job that is added
+// after its end is found ended when its attempt begins.
 import type { JobId } from "../../domain/ids.ts";
 import { costSoFar, endJob } from "../../jobs/control/end-job.ts";
 import { queueEntryOf } from "../../jobs/queue-entry.ts";
@@ -10,20 +10,20 @@ import type { WorkerContext } from "../worker-context.ts";
 
 type ReconcilerContext = Pick<WorkerContext, "store" | "scheduler" | "events" | "clock" | "timers" | "log">;
 
-/** Jobs looked at per round: 1,000,000 waiting ones are walked through in 42 minutes, at 0.4 % of one core. */
+/** Jobs examined per round. A walk through 1,000,000 waiting jobs takes 42 minutes, at 0.4 % of one core. */
 const pageSize = 2000;
 const roundMs = 5000;
 const expiryRoundMs = 1000;
 /**
- * After a round that found nothing to do there is a rest of nine times as long as it took, so that looking takes a tenth of
- * the store's time at most where it is slow; but no rest is longer than this, so that nothing is found much later.
+ * Longest pause between rounds, in milliseconds. After a round without work, the pause is nine times the round's
+ * duration. So a slow store spends at most a tenth of its time on this, and nothing is found much later.
  */
 const longestRestMs = 10_000;
-/** A younger job may be between its commit and its place in the queue. */
+/** Minimum age of an examined job, in milliseconds. A younger one may be between its commit and the queue. */
 const youngestMs = 5000;
 const recentMs = 10 * 60_000;
 
-/** Starts the rounds. The function that is returned ends them and waits for those under way. */
+/** Starts the rounds. Returns a function that ends them and waits for running ones. */
 export function startReconciler(context: ReconcilerContext): () => Promise<void> {
   let recent: string | undefined;
   let walk: string | undefined;
@@ -51,7 +51,10 @@ export function startReconciler(context: ReconcilerContext): () => Promise<void>
   };
 }
 
-/** @param round resolves with whether there is more to do */
+/**
+ * Runs rounds with pauses.
+ * @param round resolves with whether more work remains
+ */
 function withRests({ clock }: Pick<ReconcilerContext, "clock">, round: () => Promise<boolean>): () => Promise<void> {
   let restUntil = Number.NEGATIVE_INFINITY;
   return async () => {
@@ -63,7 +66,7 @@ function withRests({ clock }: Pick<ReconcilerContext, "clock">, round: () => Pro
   };
 }
 
-/** Ends the jobs whose deadline has passed, whether they wait or run. Returns which. */
+/** Ends waiting and running jobs whose deadline has passed, and returns their ids. */
 export async function expireDue(context: ReconcilerContext): Promise<JobId[]> {
   const at = context.clock.wall();
   const { items } = await context.store.unfinished({ limit: pageSize, expiresUntil: at });
@@ -77,13 +80,16 @@ export async function expireDue(context: ReconcilerContext): Promise<JobId[]> {
   return items.map(({ job }) => job.id);
 }
 
-/** Adds a page of the jobs submitted in the last ten minutes. Returns where the next page starts; undefined: anew. */
+/**
+ * Adds a page of the jobs submitted in the last ten minutes. Returns the cursor of the next page, or undefined to start
+ * again.
+ */
 export function addRecent(context: ReconcilerContext, cursor?: string): Promise<string | undefined> {
   const now = context.clock.wall();
   return addUnfinished(context, cursor, { submittedFrom: now - recentMs, submittedTo: now - youngestMs });
 }
 
-/** Adds a page of all jobs without an outcome. Returns where the next page starts; undefined: anew. */
+/** Adds a page of all jobs without an outcome. Returns the cursor of the next page, or undefined to start again. */
 export async function addUnfinished(
   { store, scheduler, clock }: ReconcilerContext,
   cursor?: string,

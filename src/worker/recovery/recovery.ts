@@ -1,10 +1,8 @@
-// Rebuilding the scheduler from the store: the queue from the unfinished jobs, the quotas' usage from the attempts of
-// the longest window, learned limits from their checkpoint. Submits may go on meanwhile.
-//
-// Only one process lives in the embedded form, so no lease is restored: whatever was in progress when the process
-// before died is queued again at once, and its open attempts count as ended without anybody knowing how. Where other
-// workers may live, every open attempt gets a lease period in which its worker can re-assert it, so that a call that
-// is still running is not made a second time.
+// Rebuilds the scheduler from the store: the queue from unfinished jobs, the usage of quotas from the attempts of the
+// longest window, and learned limits from their checkpoint. Submits continue meanwhile. The embedded form has only one
+// process, so no lease is restored. It requeues at once whatever the previous process had in progress, and its open
+// attempts end with an unknown result. In the distributed form every open attempt gets a lease period in which its
+// worker can re-assert it, so that a running call is not repeated.
 import type { Attempt } from "../../domain/job.ts";
 import { readPauses } from "../../jobs/control/pauses.ts";
 import { queueEntryOf } from "../../jobs/queue-entry.ts";
@@ -19,26 +17,29 @@ type RecoveryContext = Pick<
   WorkerContext,
   "store" | "scheduler" | "clock" | "timers" | "random" | "settings" | "log"
 > & {
-  /** Synchronous calls whose callers are gone must not start; absent: there are none. */
+  /** Delays synchronous calls whose callers have disconnected. Absent if there are none. */
   orphans?: Pick<Orphans, "delays">;
-  /** The process before this one was killed, so its calls have no end on record. */
+  /** Whether the previous process was killed, so that its calls have no recorded end. Default: false. */
   afterKill?: boolean;
 };
 
 type Lease = NonNullable<RestorePart["leases"]>[number];
 
-/** Said at the start and after a reload, with the model, the number of its jobs, and the time until they fail. */
+/**
+ * The log message at the start and after a reload, with the model, the number of its jobs, and the time until they
+ * fail.
+ */
 export const missingModel = "found jobs of a model that no deployment serves";
 
 const pageSize = 5000;
 const minuteMs = 60_000;
-/** A day and an hour: a quota that resets at a UTC hour may reset late. */
+/** A day and an hour in milliseconds, because a quota that resets at a UTC hour may reset late. */
 const dayMs = 25 * 60 * minuteMs;
 
 /**
- * A store that fails is asked again: a rebuild that has begun must end, or admission stays closed.
- * @param reassertLeases called before admission opens, so that calls which run in this process keep their jobs
- * @param giveUp aborted when the process ends; then it rejects
+ * Rebuilds the queue. It retries a failing store, because admission stays closed until the rebuild ends.
+ * @param reassertLeases called before admission opens, so that running calls of this process keep their jobs
+ * @param giveUp aborts when the process ends; the promise then rejects
  */
 export async function recover(
   context: RecoveryContext,
@@ -55,7 +56,7 @@ export async function recover(
   await scheduler.restore(ticket, { learned: await persist(() => loadLearnedLimits(context)), paused });
   const chargedFrom = clock.wall() - horizonMs(context);
   const othersMayLive = context.settings.distributed !== undefined;
-  /** By job, because only its last attempt can be running. */
+  /** Leases by job, because only the last attempt of a job can be running. */
   const open = new Map<string, Lease>();
   let charges = 0;
   for await (const attempts of pages((cursor) =>
@@ -92,21 +93,21 @@ export async function recover(
   for (const missing of (await scheduler.snapshot()).missingModels) log.warn(missing, missingModel);
 }
 
-/** How far back an attempt may still count in a quota, or still run. */
+/** Returns the age up to which an attempt may still count in a quota or still run, in milliseconds. */
 function horizonMs({ settings }: RecoveryContext): number {
   const quotas = Object.values(settings.models).flatMap((m) => m.deployments.flatMap((d) => d.quotas));
   const windowMs = quotas.some((q) => q.per === "day") ? dayMs : minuteMs;
   const { leaseMs, sendWithinMs, networkJitterMs } = settings.scheduler;
-  // A charge that a late worker moved stands in the record at its old time, which is at most a lease older.
+  // A charge that a worker moved has its old time in the record, at most a lease older.
   const countsMs = windowMs + leaseMs + sendWithinMs + networkJitterMs;
   return settings.distributed ? Math.max(countsMs, settings.timeouts.totalMs + leaseMs) : countsMs;
 }
 
-/** What an attempt still weighs on its quotas. Where that is not known, all that was reserved. */
+/** Returns what an attempt still charges to its quotas. If that is unknown, everything reserved. */
 function chargeOf(attempt: Attempt, nowWall: number): RestoredCharge[] {
   const { end, deployment, grant, reserved } = attempt;
   if (end?.result === "not_sent") return [];
-  // The charge was moved if the call left late; when an ended call left is known.
+  // The charge was moved if the call was sent late. The send time is known only for an ended call.
   const leftAt = end?.durationMs === undefined ? 0 : end.at - end.durationMs;
   const agoMs = Math.max(0, nowWall - Math.max(attempt.chargedAt, leftAt));
   const refused = end?.result === "throttled" || end?.result === "capacity";

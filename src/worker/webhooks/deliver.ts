@@ -1,4 +1,4 @@
-// One try of one delivery: written down, made, and its end written down.
+// Makes one attempt of one delivery: records it, sends it, and records its end.
 import { Webhook } from "standardwebhooks";
 import type { JobRecord } from "../../domain/job.ts";
 import { AllowedNetworks } from "../../domain/networks.ts";
@@ -23,34 +23,34 @@ import { tenantSecrets } from "../../jobs/webhooks/webhook-secrets.ts";
 import type { WorkerContext } from "../worker-context.ts";
 import { type Posted, post, type ResolveHost } from "./post.ts";
 
-/** What is posted. */
+/** The posted body. */
 export interface WebhookBody {
-  /** Such as `job.completed`. */
+  /** The type of the event, such as `job.completed`. */
   type: string;
-  /** When that happened, ISO 8601. */
+  /** When the event happened, ISO 8601. */
   timestamp: string;
   data: object;
 }
 
 export interface WebhookContext extends WorkerContext {
-  /** How a job or batch that has ended is put into words. */
+  /** Builds the body for an ended job or batch. */
   webhookBodies: {
     job(record: JobRecord): WebhookBody;
     batch(batch: Batch): Promise<WebhookBody>;
   };
-  /** In place of the system's. */
+  /** Replaces the system's name resolution. */
   resolveHost?: ResolveHost;
 }
 
 const timeoutMs = 10_000;
 const userAgent = "Sluice-Webhooks/1";
-/** The receiver wants no more of it. */
+/** HTTP status with which a receiver ends the retries of a delivery. */
 const gone = 410;
 
 /**
- * Makes the try that is due, unless there is none or another process makes it.
- * @param signal aborted when the process ends; the try then counts as failed
- * @throws what the store throws; then it is looked at again
+ * Makes the due attempt, unless there is none or another process makes it.
+ * @param signal aborts when the process ends; the attempt then counts as failed
+ * @throws what the store throws; the delivery is then checked again
  */
 export async function deliver(context: WebhookContext, hint: DeliveryHint, signal: AbortSignal): Promise<void> {
   const { clock, workerId, random, log } = context;
@@ -104,7 +104,7 @@ function errorOf(status: number): string {
   return `The receiver answered ${status}.`;
 }
 
-/** `again`: false if there is nothing to send, now or later. */
+/** Sends the attempt. `again` is false if there is nothing to send, now or later. */
 async function send(
   context: WebhookContext,
   { delivery }: DeliveryHistory,
@@ -133,7 +133,7 @@ async function send(
   });
 }
 
-/** The same for every try: an outcome never changes. */
+/** Returns the body, which is equal for all attempts because an outcome never changes. */
 async function bodyOf(
   context: WebhookContext,
   { jobId, batchId, environment }: DeliveryHistory["delivery"],

@@ -1,5 +1,5 @@
-// Delivers webhooks: looks every second what is due, finds what a process that died left behind, and forgets what is old.
-// Any number of processes may do so at once: a try belongs to whoever writes it down first.
+// Delivers webhooks. It checks every second for due attempts, recovers those of dead processes, and removes old ones.
+// Several processes may run it at once: an attempt belongs to the first process that records it.
 import { batchStatus } from "../../domain/batch.ts";
 import { sharedAbort } from "../../domain/shared-abort.ts";
 import { deliveryStatus } from "../../domain/webhook.ts";
@@ -21,19 +21,19 @@ import { deliver, type WebhookContext } from "./deliver.ts";
 const roundMs = 1_000;
 const walkMs = 5_000;
 const sweepMs = 600_000;
-/** Requests at a time, and to one host: a slow one keeps nobody else waiting. */
+/** Maximum requests at a time, in total and to one host. A slow host delays no other. */
 const maxAtOnce = 32;
 const maxPerHost = 4;
-/** Longer than it takes from the record of a delivery to that of its job. */
+/** Age at which a delivery without its job is removed, in milliseconds. Recording the job takes much less. */
 const strayMs = 3_600_000;
 const keptMs = 30 * 24 * 3_600_000;
 
-/** Starts. The function that is returned ends it; requests that run are cut off, and made again by the next process. */
+/** Starts delivery. Returns a function that ends it: it aborts running requests, which the next process repeats. */
 export function startDeliverer(context: WebhookContext): () => Promise<void> {
   const { settings, timers, log } = context;
   const running = new Map<string, { host: string; over: Promise<void> }>();
   const stopping = sharedAbort();
-  /** By environment: where the walk goes on. */
+  /** Cursors by environment, where the walk continues. */
   const cursors = new Map<string, string>();
 
   async function look(): Promise<void> {
@@ -81,7 +81,10 @@ export function startDeliverer(context: WebhookContext): () => Promise<void> {
   };
 }
 
-/** A page of the jobs whose end nobody has told of. Returns where the next page starts; undefined: anew. */
+/**
+ * Starts the deliveries of a page of ended jobs that have not been started. Returns the cursor of the next page, or
+ * undefined to start again.
+ */
 async function startEndedJobs(context: WebhookContext, environment: string, cursor?: string) {
   const page = await waitingForJobs(context, environment, cursor);
   for (const { value: delivery } of page.items) {
@@ -92,7 +95,7 @@ async function startEndedJobs(context: WebhookContext, environment: string, curs
   return page.next;
 }
 
-/** Nobody else tells of the end of a batch. */
+/** Starts the deliveries of ended batches, which no other code does. */
 async function startEndedBatches(context: WebhookContext, environment: string): Promise<void> {
   for await (const { value: delivery } of waitingForBatches(context, environment)) {
     const batch = await findBatch(context, environment, delivery.batchId!);
@@ -101,7 +104,7 @@ async function startEndedBatches(context: WebhookContext, environment: string): 
   }
 }
 
-/** What it is about was never stored, or is deleted. */
+/** Removes a delivery whose job or batch was never stored or was deleted. */
 async function forgetStray(context: WebhookContext, delivery: Parameters<typeof historyOf>[1]): Promise<void> {
   if (context.clock.wall() - delivery.createdAt < strayMs) return;
   await forgetDelivery(context, await historyOf(context, delivery));

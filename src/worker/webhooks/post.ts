@@ -1,6 +1,6 @@
-// One request to an address that a stranger named. It must not reach what only this machine or its network can reach, so
-// the name is resolved here, every address that it has is checked, and the connection is made to one of those: a name
-// that leads elsewhere a moment later makes no difference. Redirects are not followed. Of the answer little is read.
+// Sends one request to a URL from a tenant. It must not reach what only this machine or its network can reach. So it
+// resolves the name, checks every address, and connects to a checked one, even if the name changes meanwhile. It does
+// not follow redirects, and reads little of the response.
 import { lookup } from "node:dns/promises";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
@@ -10,30 +10,30 @@ import type { AllowedNetworks } from "../../domain/networks.ts";
 import { hostOf } from "../../jobs/webhooks/webhook-url.ts";
 import { systemTimers, type Timers } from "../timers.ts";
 
-/** All addresses of a host name. */
+/** Returns all addresses of a host name. */
 export type ResolveHost = (host: string) => Promise<string[]>;
 
 export interface PostOptions {
   networks: AllowedNetworks;
-  /** Default: the system's. */
+  /** Default: the system's timers. */
   timers?: Timers;
-  /** Monotonic milliseconds. Default: the system's. */
+  /** Returns monotonic milliseconds. Default: the system's clock. */
   now?: () => number;
-  /** Of the whole exchange, with the look-up of the name. */
+  /** Maximum time of the whole exchange with the name lookup, in milliseconds. */
   timeoutMs: number;
-  /** Ends it before that. */
+  /** Ends the exchange early when aborted. */
   signal: AbortSignal;
   resolveHost?: ResolveHost;
 }
 
 export interface Posted {
-  /** Of HTTP; absent if there was no answer. */
+  /** HTTP status. Absent without a response. */
   status?: number;
-  /** Why there was none, in a sentence without the address. */
+  /** Why there was no response, in a sentence without the address. */
   error?: string;
-  /** For the operator's log only: why the name cannot be used. */
+  /** Why the name cannot be used, for the operator's log only. */
   detail?: string;
-  /** The beginning of the answer. */
+  /** The beginning of the response. */
   excerpt: string;
   retryAfterMs?: number;
 }
@@ -41,13 +41,13 @@ export interface Posted {
 const maxReadBytes = 4096;
 const excerptLength = 200;
 
-/** A lookup that takes longer has failed. */
+/** Maximum time of a name lookup, in milliseconds. */
 const lookupTimeoutMs = 3_000;
-/** Every failure of a name ends at a multiple of this after its start. */
+/** Failures of a name end at a multiple of this time after their start, in milliseconds. */
 const unusableNameStepMs = 1_000;
 const unusableName = "The host name is unknown, or resolves to an address that webhooks may not use.";
 
-/** Never rejects. */
+/** Sends the request. Never rejects. */
 export async function post(
   address: string,
   headers: Record<string, string>,
@@ -72,12 +72,12 @@ export async function post(
 }
 
 /**
- * The name is unknown, has no address, or has one that may not be reached. A tenant must not learn which: that would tell
- * the names and addresses of the operator's network.
+ * The name is unknown, has no address, or has one that is not allowed. A tenant must not learn which, because that
+ * would reveal names and addresses of the operator's network.
  */
 class UnusableName extends Error {}
 
-/** How long the failure took would tell it as well. */
+/** Waits for the next step, because the duration of a failure would also reveal its cause. */
 async function untilNextStep(elapsedMs: number, { timers = systemTimers, signal }: PostOptions): Promise<void> {
   await new Promise<void>((resolve) => {
     if (signal.aborted) return resolve();
@@ -93,7 +93,10 @@ async function untilNextStep(elapsedMs: number, { timers = systemTimers, signal 
 
 class NotAllowed extends Error {}
 
-/** @throws UnusableName, or NotAllowed for a public address without TLS */
+/**
+ * Returns the checked addresses of a URL.
+ * @throws UnusableName, or NotAllowed for a public address without TLS
+ */
 async function checkedAddresses(url: URL, signal: AbortSignal, options: PostOptions): Promise<string[]> {
   const { networks } = options;
   const host = hostOf(url);
@@ -114,7 +117,7 @@ async function lookUp(host: string, signal: AbortSignal, options: PostOptions): 
   try {
     return await unlessAborted(resolveHost(host), AbortSignal.any([signal, AbortSignal.timeout(lookupTimeoutMs)]));
   } catch (error) {
-    // The service stops.
+    // The service is stopping.
     if (options.signal.aborted) throw error;
     throw new UnusableName(`the lookup failed: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`);
   }
@@ -141,27 +144,27 @@ function exchange(
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   const all = addresses.map((address) => ({ address, family: isIP(address) }));
-  /** Answers with what was checked, whatever the name leads to by now. */
+  /** Resolves to the checked addresses, whatever the name resolves to now. */
   const asChecked: LookupFunction = (_host, { all: wantsAll }, callback) =>
     wantsAll ? callback(null, all) : callback(null, all[0]!.address, all[0]!.family);
   const send = url.protocol === "https:" ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {
     const request = send(url, {
       method: "POST",
-      // A connection of its own: one that is kept could have been checked under another configuration.
+      // A kept connection could have been checked under another configuration.
       agent: false,
       lookup: asChecked,
       signal,
       headers: { ...headers, "content-length": String(body.length) },
     });
     request.once("response", resolve);
-    // Also after the response has begun, where nobody waits for it any more.
+    // Errors after the start of the response have no other listener.
     request.on("error", reject);
     request.end(body);
   });
 }
 
-/** Whatever becomes of the rest of the answer, its status has been said. */
+/** Returns the beginning of the response. The status is known, so errors of the rest do not matter. */
 async function beginningOf(answer: IncomingMessage, signal: AbortSignal): Promise<string> {
   const decoder = new StringDecoder("utf8");
   let text = "";
@@ -173,7 +176,7 @@ async function beginningOf(answer: IncomingMessage, signal: AbortSignal): Promis
       if (bytes >= maxReadBytes || signal.aborted) break;
     }
   } catch {
-    // Cut off, or too slow.
+    // The response was cut off or too slow.
   } finally {
     answer.destroy();
   }
@@ -183,7 +186,7 @@ async function beginningOf(answer: IncomingMessage, signal: AbortSignal): Promis
     .slice(0, excerptLength);
 }
 
-/** Seconds, or a time. */
+/** Returns Retry-After in milliseconds, given as seconds or as a time. */
 function retryAfterOf(value: string | undefined, date: string | undefined): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
