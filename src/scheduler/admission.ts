@@ -182,8 +182,8 @@ function activeTier(job: Applicant, tiers: readonly Tier[], now: number): Tier |
 }
 
 function outOfService(job: Applicant, tiers: readonly Tier[], now: number): Decision {
-  const troubled = tiers.flatMap((tier) => tier.deployments).filter((deployment) => everAdmits(job, deployment));
-  const first = troubled[0]!;
+  const candidates = tiers.flatMap((tier) => tier.deployments).filter((deployment) => everAdmits(job, deployment));
+  const first = candidates[0]!;
   const outage = first.outage(now)!;
   return {
     kind: "blocked",
@@ -192,7 +192,7 @@ function outOfService(job: Applicant, tiers: readonly Tier[], now: number): Deci
       deployment: first.id,
       reason: outage.reason,
     },
-    at: Math.min(...troubled.map((deployment) => deployment.outage(now)!.until)),
+    at: Math.min(...candidates.map((deployment) => deployment.outage(now)!.until)),
     forAll: !tiers.some((tier) => tier.deployments.some((deployment) => deployment.inService(now))),
   };
 }
@@ -211,7 +211,7 @@ function obstacleOf(job: Applicant, deployment: Deployment, now: number): Blocke
     return { kind: "blocked", on, at: outage.until, forAll: true };
   }
   if (!everAdmits(job, deployment)) return "impossible";
-  if (!deployment.hasRoom()) {
+  if (!deployment.hasFreeSlot()) {
     const on = { kind: "concurrency", deployment: deployment.id } as const;
     return { kind: "blocked", on, at: Number.POSITIVE_INFINITY, forAll: true };
   }

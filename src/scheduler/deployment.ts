@@ -52,7 +52,7 @@ export class Deployment {
   readonly #accusers = new Set<string>();
   #accusedAt = Number.NEGATIVE_INFINITY;
   /** The last state that `takeChange` returned. */
-  #told: { state: DeploymentState; reason: string } = { state: "in_service", reason: "" };
+  #reported: { state: DeploymentState; reason: string } = { state: "in_service", reason: "" };
 
   constructor(config: DeploymentConfig, quotas: Quota[]) {
     this.config = config;
@@ -82,13 +82,13 @@ export class Deployment {
     return now < this.#leftUntil ? { reason: this.#outage.reason, until: this.#leftUntil } : undefined;
   }
 
-  hasRoom(): boolean {
+  hasFreeSlot(): boolean {
     const { maxConcurrency } = this.config;
     return this.running < (this.#onTrial ? Math.min(this.#trialSize, maxConcurrency) : maxConcurrency);
   }
 
   /** Records a call that ended without showing whether the deployment works. */
-  toldNothing(): void {
+  noteInconclusive(): void {
     this.#leftUntil = undefined;
   }
 
@@ -136,9 +136,9 @@ export class Deployment {
   #pause(now: number, reason: string, { baseMs, maxMs }: Backoff, retryAfterMs?: number): void {
     if (!this.inService(now)) return;
     const backoff = Math.min(maxMs, baseMs * 2 ** Math.min(16, this.#failures));
-    const longestAsked = maxMs * 2 ** Math.min(16, this.#failures);
+    const longestWait = maxMs * 2 ** Math.min(16, this.#failures);
     this.#failures += 1;
-    this.#enter({ state: "cooling_down", until: now + Math.min(longestAsked, retryAfterMs ?? backoff), reason });
+    this.#enter({ state: "cooling_down", until: now + Math.min(longestWait, retryAfterMs ?? backoff), reason });
   }
 
   takeOut(now: number, reason: string): void {
@@ -176,9 +176,9 @@ export class Deployment {
   takeChange(): DeploymentChange | undefined {
     const outage = this.#onTrial ? this.#outage : undefined;
     const state = outage?.state ?? "in_service";
-    if (state === this.#told.state) return undefined;
-    const reason = outage?.reason ?? this.#told.reason;
-    this.#told = { state, reason };
+    if (state === this.#reported.state) return undefined;
+    const reason = outage?.reason ?? this.#reported.reason;
+    this.#reported = { state, reason };
     return { deployment: this.id, state, reason };
   }
 

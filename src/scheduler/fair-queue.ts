@@ -37,7 +37,7 @@ export interface Share {
   /** Service received, divided by the weight. */
   virtualTime: number;
   /** Sequence number of becoming active. It breaks ties, so that names chosen by clients do not. */
-  turn: number;
+  activation: number;
   /** Number of jobs waiting below this node. */
   waiting: number;
   /** Virtual time of the child that goes next. A child that becomes active starts here. */
@@ -74,7 +74,7 @@ export class FairQueue<T extends Queued> {
   #weights: Weights;
   readonly #environments = new Map<string, EnvironmentShare<T>>();
   #current = 0;
-  #turns = 0;
+  #activations = 0;
   #passedOver: { flow: Flow<T>; route: string }[] = [];
 
   constructor(weights: Weights) {
@@ -88,7 +88,7 @@ export class FairQueue<T extends Queued> {
     return size;
   }
 
-  reweigh(weights: Weights): void {
+  setWeights(weights: Weights): void {
     this.#weights = weights;
   }
 
@@ -111,7 +111,7 @@ export class FairQueue<T extends Queued> {
     const queue = flow.queues.get(job.route)!;
     if (queue.peek() === job) queue.shift();
     else queue.remove(job);
-    this.#left(flow, job.route, queue);
+    this.#afterRemoval(flow, job.route, queue);
   }
 
   /**
@@ -129,7 +129,7 @@ export class FairQueue<T extends Queued> {
         for (const [route, flows] of priority.ready) {
           const flow = flows.peek();
           if (!flow || !isOpen(route)) continue;
-          if (!inside || inside.priority !== priority || goesFirst(flow, route, inside)) {
+          if (!inside || inside.priority !== priority || precedes(flow, route, inside)) {
             inside = { environment, priority, flow, route };
           }
         }
@@ -147,7 +147,7 @@ export class FairQueue<T extends Queued> {
     this.#passedOver.push({ flow: candidate.flow, route });
   }
 
-  passedOverReturn(): void {
+  restorePassedOver(): void {
     for (const { flow, route } of this.#passedOver) {
       const heap = this.#heapOf(flow.parent, route);
       if (flow.queues.has(route) && !heap.has(flow)) heap.push(flow);
@@ -163,7 +163,7 @@ export class FairQueue<T extends Queued> {
     this.#current = this.#serve(flow.parent.parent, this.#current, cost, this.weightOf(environment));
     environment.current = this.#serve(flow.parent, environment.current, cost, this.weightOf(flow.parent));
     flow.parent.current = this.#serve(flow, flow.parent.current, cost, this.weightOf(flow));
-    this.#moved(flow);
+    this.#reposition(flow);
     if (Math.max(environment.virtualTime, flow.parent.virtualTime, flow.virtualTime) > rebaseAt) this.#rebase();
   }
 
@@ -175,7 +175,7 @@ export class FairQueue<T extends Queued> {
       const step = Math.ceil(Math.abs(difference) / this.weightOf(share)) * Math.sign(difference);
       share.virtualTime = Math.max(0, share.virtualTime + step);
     }
-    this.#moved(flow);
+    this.#reposition(flow);
   }
 
   /** Yields waiting jobs from the front of every queue, at most `ofEach` of each. */
@@ -213,7 +213,7 @@ export class FairQueue<T extends Queued> {
     );
   }
 
-  // -------------------------------------------------------------- inside
+  // -------------------------------------------------------------- internals
 
   #flowOf(owner: Owner): Flow<T> {
     let environment = this.#environments.get(owner.environment);
@@ -263,8 +263,8 @@ export class FairQueue<T extends Queued> {
 
   #start(share: Share, current: number): void {
     share.virtualTime = Math.max(share.virtualTime, current);
-    this.#turns += 1;
-    share.turn = this.#turns;
+    this.#activations += 1;
+    share.activation = this.#activations;
   }
 
   /** Advances a node by a cost and returns its parent's new current virtual time. */
@@ -274,11 +274,11 @@ export class FairQueue<T extends Queued> {
     return Math.max(current, start);
   }
 
-  #moved(flow: Flow<T>): void {
+  #reposition(flow: Flow<T>): void {
     for (const route of flow.queues.keys()) flow.parent.ready.get(route)?.update(flow);
   }
 
-  #left(flow: Flow<T>, route: string, queue: SortedQueue<T>): void {
+  #afterRemoval(flow: Flow<T>, route: string, queue: SortedQueue<T>): void {
     for (const share of pathOf(flow)) share.waiting -= 1;
     if (queue.size > 0) return;
     flow.queues.delete(route);
@@ -319,20 +319,20 @@ export class FairQueue<T extends Queued> {
 }
 
 function newShare(name: string): Share {
-  return { name, virtualTime: 0, turn: 0, waiting: 0, current: 0 };
+  return { name, virtualTime: 0, activation: 0, waiting: 0, current: 0 };
 }
 
 /**
  * Whether a flow and route go before another: the flow that is behind. Within one flow the route with the oldest job
  * wins.
  */
-function goesFirst<T extends Queued>(flow: Flow<T>, route: string, other: { flow: Flow<T>; route: string }): boolean {
+function precedes<T extends Queued>(flow: Flow<T>, route: string, other: { flow: Flow<T>; route: string }): boolean {
   if (flow !== other.flow) return isBehind(flow, other.flow);
   return comesBefore(flow.queues.get(route)!.peek()!, flow.queues.get(other.route)!.peek()!);
 }
 
 function isBehind(a: Share, b: Share): boolean {
-  return a.virtualTime < b.virtualTime || (a.virtualTime === b.virtualTime && a.turn < b.turn);
+  return a.virtualTime < b.virtualTime || (a.virtualTime === b.virtualTime && a.activation < b.activation);
 }
 
 function* pathOf<T extends Queued>(flow: Flow<T>): Iterable<Share> {

@@ -3,7 +3,7 @@
 export class IndexedHeap<T extends object> {
   readonly #before: (a: T, b: T) => boolean;
   readonly #items: T[] = [];
-  readonly #places = new Map<T, number>();
+  readonly #indexes = new Map<T, number>();
 
   constructor(before: (a: T, b: T) => boolean) {
     this.#before = before;
@@ -14,7 +14,7 @@ export class IndexedHeap<T extends object> {
   }
 
   has(item: T): boolean {
-    return this.#places.has(item);
+    return this.#indexes.has(item);
   }
 
   peek(): T | undefined {
@@ -27,7 +27,7 @@ export class IndexedHeap<T extends object> {
 
   push(item: T): void {
     this.#items.push(item);
-    this.#places.set(item, this.#items.length - 1);
+    this.#indexes.set(item, this.#items.length - 1);
     this.#up(this.#items.length - 1);
   }
 
@@ -38,55 +38,55 @@ export class IndexedHeap<T extends object> {
   }
 
   delete(item: T): boolean {
-    const place = this.#places.get(item);
-    if (place === undefined) return false;
-    this.#places.delete(item);
+    const index = this.#indexes.get(item);
+    if (index === undefined) return false;
+    this.#indexes.delete(item);
     const last = this.#items.pop()!;
     if (last !== item) {
-      this.#items[place] = last;
-      this.#places.set(last, place);
-      this.#up(place);
-      this.#down(this.#places.get(last)!);
+      this.#items[index] = last;
+      this.#indexes.set(last, index);
+      this.#up(index);
+      this.#down(this.#indexes.get(last)!);
     }
     return true;
   }
 
   /** Moves an item after its key changed. */
   update(item: T): void {
-    const place = this.#places.get(item);
-    if (place === undefined) return;
-    this.#up(place);
-    this.#down(this.#places.get(item)!);
+    const index = this.#indexes.get(item);
+    if (index === undefined) return;
+    this.#up(index);
+    this.#down(this.#indexes.get(item)!);
   }
 
-  #up(place: number): void {
-    const item = this.#items[place]!;
-    while (place > 0) {
-      const parent = (place - 1) >> 1;
+  #up(index: number): void {
+    const item = this.#items[index]!;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
       const above = this.#items[parent]!;
       if (!this.#before(item, above)) break;
-      this.#set(place, above);
-      place = parent;
+      this.#set(index, above);
+      index = parent;
     }
-    this.#set(place, item);
+    this.#set(index, item);
   }
 
-  #down(place: number): void {
-    const item = this.#items[place]!;
+  #down(index: number): void {
+    const item = this.#items[index]!;
     for (;;) {
-      let child = 2 * place + 1;
+      let child = 2 * index + 1;
       if (child >= this.#items.length) break;
       if (child + 1 < this.#items.length && this.#before(this.#items[child + 1]!, this.#items[child]!)) child += 1;
       const below = this.#items[child]!;
       if (!this.#before(below, item)) break;
-      this.#set(place, below);
-      place = child;
+      this.#set(index, below);
+      index = child;
     }
-    this.#set(place, item);
+    this.#set(index, item);
   }
 
-  #set(place: number, item: T): void {
-    this.#items[place] = item;
-    this.#places.set(item, place);
+  #set(index: number, item: T): void {
+    this.#items[index] = item;
+    this.#indexes.set(item, index);
   }
 }

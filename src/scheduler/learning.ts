@@ -22,8 +22,8 @@ import type { QuotaConfig } from "./scheduler-configuration.ts";
 
 const pauseMs = 1_000;
 const longestPauseMs = 16_000;
-const firstHoldMs = 15 * 60_000;
-const longestHoldMs = 60 * 60_000;
+const firstParkMs = 15 * 60_000;
+const longestParkMs = 60 * 60_000;
 /** Maximum number of windows between two probes. */
 const longestPatience = 16;
 /** The first step of a probe, in thousandths, and the largest step as a multiple of it. */
@@ -55,7 +55,7 @@ export class Learning {
   /** The smallest cost that was refused alone, until when it is parked, and for how long the next time. */
   #tooMuch = Number.POSITIVE_INFINITY;
   #parkedUntil = Number.NEGATIVE_INFINITY;
-  #holdMs = firstHoldMs;
+  #parkMs = firstParkMs;
 
   constructor(config: QuotaConfig) {
     this.#config = config;
@@ -92,11 +92,11 @@ export class Learning {
     // After one span no earlier call counts any more, whatever the provider's Retry-After says.
     this.closedUntil = Math.max(this.closedUntil, now + Math.min(spanMs, retryAfterMs ?? pause));
     if (this.#wentAlone(seen)) {
-      this.#hold(seen.refused, now);
+      this.#parkCost(seen.refused, now);
       return;
     }
     if (!seen.isNews) return;
-    if (isNew) this.#isAboutBurst = this.#speaksOfBurst(seen, spanMs);
+    if (isNew) this.#isAboutBurst = this.#pointsToBurst(seen, spanMs);
     // Each later refusal within a burst shows more exactly how much of the burst was let through.
     if (this.#isAboutBurst) this.#burst.lower(Math.min(this.burst, this.#halfOf(seen.atOnce)), now);
     else if (now - this.#loweredAt > spanMs) this.#lower(seen.used, now);
@@ -115,13 +115,13 @@ export class Learning {
     return refused > this.limit && used * 10 <= this.limit;
   }
 
-  #hold(refused: number, now: number): void {
+  #parkCost(refused: number, now: number): void {
     this.#tooMuch = now < this.#parkedUntil ? Math.min(this.#tooMuch, refused) : refused;
-    this.#parkedUntil = now + this.#holdMs;
-    this.#holdMs = Math.min(longestHoldMs, this.#holdMs * 2);
+    this.#parkedUntil = now + this.#parkMs;
+    this.#parkMs = Math.min(longestParkMs, this.#parkMs * 2);
   }
 
-  #speaksOfBurst({ used, atOnce }: Seen, spanMs: number): boolean {
+  #pointsToBurst({ used, atOnce }: Seen, spanMs: number): boolean {
     if (atOnce < 2 || used * 2 > this.limit) return false;
     if (this.#burst.isProbing) return true;
     const pace = Math.floor((this.limit * atOnceMs) / spanMs);

@@ -47,7 +47,7 @@ export interface Booking {
   cost: number;
   at: number;
   /** Of two booked jobs the one booked first need not give way; otherwise each would wait for the other forever. */
-  turn: number;
+  order: number;
 }
 
 export class Quota {
@@ -133,13 +133,13 @@ export class Quota {
    * @param jobId the job that wants to be charged; its own booking and later ones do not count
    */
   givesWayUntil(cost: number, now: number, jobId: string): number | undefined {
-    const turn = this.bookings.get(jobId)?.turn ?? Number.POSITIVE_INFINITY;
-    const disconnectedAt = this.#expiryOf(this.#slotOf(now));
+    const order = this.bookings.get(jobId)?.order ?? Number.POSITIVE_INFINITY;
+    const expiresAt = this.#expiryOf(this.#slotOf(now));
     let until: number | undefined;
     for (const booking of this.bookings.values()) {
-      if (booking.turn >= turn) continue;
+      if (booking.order >= order) continue;
       const at = Math.max(booking.at, now);
-      const alive = this.#aliveAt(at) + (disconnectedAt > at ? cost : 0);
+      const alive = this.#aliveAt(at) + (expiresAt > at ? cost : 0);
       if (this.#logAdmits(booking.cost, alive) && this.#pacer.admitsAfter(cost, now, booking.cost, at)) continue;
       until = Math.max(until ?? now, booking.at > now ? booking.at : this.#bothFitAt(cost, booking.cost, now));
     }

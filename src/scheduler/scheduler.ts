@@ -242,7 +242,7 @@ export type DeploymentSignal =
    */
   | { kind: "refused"; reason: string };
 
-// ---------------------------------------------------------------- what it says about itself
+// ---------------------------------------------------------------- reports
 
 export type Explanation =
   | { state: "absent" }

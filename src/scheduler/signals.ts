@@ -12,7 +12,7 @@ export function refusalOf(signal: DeploymentSignal, deployment: Deployment, now:
   if (signal.kind !== "throttled") return signal;
   const isExplained = signal.throttle !== "tokens_per_day" && exceeded(deployment, signal.throttle, now).length > 0;
   const { retryAfterMs } = signal;
-  return { kind: isExplained ? "quota" : "throttled", reason: "The provider throttles it.", retryAfterMs };
+  return { kind: isExplained ? "quota" : "throttled", reason: "The provider throttled the job.", retryAfterMs };
 }
 
 /**
@@ -20,7 +20,7 @@ export function refusalOf(signal: DeploymentSignal, deployment: Deployment, now:
  * It does if a deployment that refused the job has answered others since. A quota per minute closes only for a job's
  * first throttle, because the window is empty after that. A quota per day always belongs to the account.
  */
-function believed(signal: DeploymentSignal, judgement: Judgement | undefined): DeploymentSignal {
+function withoutJobRetryAfter(signal: DeploymentSignal, judgement: Judgement | undefined): DeploymentSignal {
   if (!judgement || !("retryAfterMs" in signal)) return signal;
   const { kind, times, strikes } = judgement.suspect;
   if (strikes === 0 && !(kind === "quota" && times > 1)) return signal;
@@ -46,16 +46,16 @@ type Throttled = Extract<DeploymentSignal, { kind: "throttled" }>;
  */
 export function applySignal(
   call: SignalledCall,
-  said: DeploymentSignal,
+  reported: DeploymentSignal,
   now: number,
   all: Iterable<Deployment>,
   judgement?: Judgement,
 ): void {
   const { deployment, grantedAt } = call;
-  const signal = believed(said, judgement);
+  const signal = withoutJobRetryAfter(reported, judgement);
   switch (signal.kind) {
     case "none":
-      deployment.toldNothing();
+      deployment.noteInconclusive();
       return;
     case "ok":
       deployment.succeeded(grantedAt);
@@ -76,7 +76,7 @@ export function applySignal(
       deployment.accuse(call.entry.jobId, now, signal.reason, grantedAt);
       return;
     case "throttled":
-      deployment.toldNothing();
+      deployment.noteInconclusive();
       if (signal.throttle === "tokens_per_day") usedUpToday(deployment, now, all, signal.retryAfterMs);
       else throttled(call, signal, now, judgement?.isNews ?? true);
   }

@@ -50,13 +50,13 @@ export class SortedQueue<T extends Ordered> {
       items[this.#head] = item;
       return;
     }
-    const place = this.#placeOf(item);
-    if (this.#head > 0 && place - this.#head < nearFront) {
-      items.copyWithin(this.#head - 1, this.#head, place);
+    const index = this.#indexOf(item);
+    if (this.#head > 0 && index - this.#head < nearFront) {
+      items.copyWithin(this.#head - 1, this.#head, index);
       this.#head -= 1;
-      items[place - 1] = item;
+      items[index - 1] = item;
     } else {
-      items.splice(place, 0, item);
+      items.splice(index, 0, item);
     }
   }
 
@@ -76,7 +76,7 @@ export class SortedQueue<T extends Ordered> {
 
   /** Returns how many items precede this one. Counts items that were removed but not swept yet. */
   rank(item: T): number {
-    return this.#placeOf(item) - this.#head;
+    return this.#indexOf(item) - this.#head;
   }
 
   /** Returns the first items, at most `limit` of them. */
@@ -108,7 +108,7 @@ export class SortedQueue<T extends Ordered> {
     }
   }
 
-  #placeOf(item: T): number {
+  #indexOf(item: T): number {
     let low = this.#head;
     let high = this.#items.length;
     while (low < high) {

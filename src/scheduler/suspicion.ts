@@ -79,7 +79,7 @@ const strikesBlamed: Record<Refusal["kind"], number> = {
 const quotaRefusalsInPlace = 2;
 
 /** A Retry-After from this length on is long, in milliseconds. One job may not cost others two such waits. */
-const longAskedMs = 10_000;
+const longRetryAfterMs = 10_000;
 
 const firstWaitMs = 1_000;
 const longestWaitMs = 60_000;
@@ -121,7 +121,7 @@ export function judgeRefusal(
     refusedAt: new Map(struck ? [] : known?.refusedAt).set(deployment, grantedAt),
     times: (known?.times ?? 0) + 1,
     strikes,
-    ...((signal.retryAfterMs ?? 0) >= longAskedMs && { asksLong: true }),
+    ...((signal.retryAfterMs ?? 0) >= longRetryAfterMs && { asksLong: true }),
   };
   const blamed = strikes <= strikesBlamed[signal.kind];
   const isNews = suspect.times <= quotaRefusalsInPlace;

@@ -46,7 +46,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("the start of a worker", () =>
     );
     for (const { code, stdout, stderr } of outcomes) {
       expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-      expect(stderr).toMatch(/^Redis does not let this service in \(REDIS_URL\): (NOAUTH|WRONGPASS) .*\n$/);
+      expect(stderr).toMatch(/^Redis denies access to this service \(REDIS_URL\): (NOAUTH|WRONGPASS) .*\n$/);
       expect(stderr).not.toContain("wr0ng");
     }
   });
@@ -57,7 +57,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("the start of a worker", () =>
       worker({ MONGODB_URL: sharedMongoUrl(), REDIS_URL: "redis://127.0.0.1:1" }),
     );
     await printed(/A worker of Sluice is ready/);
-    await printed(/Attention +Redis is not available \(.*\)\. It is tried again by itself\. No job runs until then\./);
+    await printed(/Attention +Redis is unavailable \(.*\)\. Sluice retries by itself\. No job runs until then\./);
     child.kill("SIGTERM");
     expect((await ended).code).toBe(0);
   });

@@ -36,7 +36,7 @@ function jain(values: number[]): number {
 }
 
 describe("fair shares", () => {
-  test("who always has work is served by weight, within one job of each, whatever the sizes", () => {
+  test("tenants with constant work are served by weight, within one job of each, for any job sizes", () => {
     const tenant = fc.record({
       weight: fc.integer({ min: 1, max: 20 }),
       largest: fc.integer({ min: 1, max: 1_000_000 }),
@@ -116,7 +116,7 @@ describe("fair shares", () => {
     expect(jain([...service.values()])).toBeGreaterThanOrEqual(0.99);
   });
 
-  test("nobody starves: a job waits for at most one round of everybody before it", () => {
+  test("no tenant starves: a job waits for at most one round of every other tenant", () => {
     const event = fc.record({
       tenant: fc.integer({ min: 0, max: 5 }),
       cost: fc.integer({ min: 1, max: 1000 }),
@@ -147,7 +147,7 @@ describe("fair shares", () => {
     );
   });
 
-  test("who was shut out for long is not more than a window behind", () => {
+  test("a tenant that was blocked for long is at most one window behind", () => {
     const queue = new FairQueue<Job>(equal);
     queue.push(job("blocked", { route: "closed" }));
     for (let n = 0; n < 3000; n++) queue.push(job("other", { cost: 1_000_000 }));
@@ -159,7 +159,7 @@ describe("fair shares", () => {
     expect(alone).toBeLessThanOrEqual(62);
   });
 
-  test("idle time earns nothing, nor does coming and going", () => {
+  test("idle time earns nothing, and neither does leaving and returning", () => {
     const queue = new FairQueue<Job>(equal);
     for (let n = 0; n < 1000; n++) queue.push(job("steady"));
     for (let n = 0; n < 500; n++) serve(queue);
@@ -172,7 +172,7 @@ describe("fair shares", () => {
     expect(own).toBeLessThanOrEqual(101);
   });
 
-  test("who comes back after others were served shares with them at once", () => {
+  test("a tenant that returns after others were served shares with them at once", () => {
     const queue = new FairQueue<Job>(equal);
     queue.push(job("back"));
     for (let n = 0; n < 1000; n++) queue.push(job("steady"));
@@ -182,7 +182,7 @@ describe("fair shares", () => {
     expect(served.filter((tenant) => tenant === "back")).toHaveLength(20);
   });
 
-  test("service that is given back counts, and a full refund leaves no trace", () => {
+  test("refunded service counts, and a full refund leaves no trace", () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 1_000_000 }), { minLength: 1, maxLength: 50 }),
@@ -201,7 +201,7 @@ describe("fair shares", () => {
     );
   });
 
-  test("ties go by who became active first, whatever the names", () => {
+  test("ties go to the flow that became active first, whatever the names", () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.string(), { minLength: 2, maxLength: 20 }), (names) => {
         const queue = new FairQueue<Job>(equal);
@@ -211,7 +211,7 @@ describe("fair shares", () => {
     );
   });
 
-  test("a closed route holds up neither other flows nor the same one", () => {
+  test("a closed route blocks neither other flows nor other routes of the same flow", () => {
     const queue = new FairQueue<Job>(equal);
     queue.push(job("a", { route: "closed" }));
     queue.push(job("a", { route: "open" }));
@@ -229,7 +229,7 @@ describe("fair shares", () => {
     expect(routes.map(() => serve(queue)!.route)).toEqual(routes);
   });
 
-  test("tenants that come once are forgotten", () => {
+  test("tenants that submit once are dropped", () => {
     const queue = new FairQueue<Job>(equal);
     queue.push(job("stays"));
     for (let n = 0; n < 20_000; n++) {
@@ -243,7 +243,7 @@ describe("fair shares", () => {
     expect(queue.size).toBe(1);
   });
 
-  test("moving virtual time down, long before integers end, changes no decision", () => {
+  test("rebasing virtual time, long before integers overflow, changes no decision", () => {
     const tenants = ["a", "b", "c"];
     const event = fc.record({ tenant: fc.constantFrom(...tenants), cost: fc.integer({ min: 1, max: 1_000_000 }) });
     fc.assert(
@@ -271,7 +271,7 @@ describe("fair shares", () => {
     );
   });
 
-  test("however jobs come and go, all that is in comes out once, and the counts agree", () => {
+  test("every job leaves exactly once in any order of operations, and the counts agree", () => {
     const owner = fc.record({
       environment: fc.constantFrom("e", "f"),
       priority: fc.constantFrom(...priorities),
@@ -320,7 +320,7 @@ describe("fair shares", () => {
               seen.push(next.job);
               queue.passOver(next);
             }
-            queue.passedOverReturn();
+            queue.restorePassedOver();
             const flows = new Set([...inside].map((j) => [j.environment, j.priority, j.tenant, j.route].join()));
             expect(seen).toHaveLength(flows.size);
           } else if (c.kind === "back" && outside.length > 0) {
@@ -359,7 +359,7 @@ describe("the sorted queue", () => {
     [...items].sort((a, b) => a.order - b.order || (a.jobId < b.jobId ? -1 : a.jobId > b.jobId ? 1 : 0));
   const keys = (items: Iterable<Item>) => [...items].map((i) => `${i.order} ${i.jobId}`);
 
-  test("behaves as a sorted array", () => {
+  test("behaves like a sorted array", () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 100 }), (commands) => {
         const queue = new SortedQueue<Item>();
@@ -396,7 +396,7 @@ describe("the sorted queue", () => {
     );
   });
 
-  test("what comes back near the front of many takes its place", () => {
+  test("jobs that return near the front of a long queue keep their order", () => {
     const queue = new SortedQueue<Item>();
     const items = Array.from({ length: 20_000 }, (_, order) => ({ order, jobId: "j" }));
     for (const each of items) queue.push(each);
@@ -409,7 +409,7 @@ describe("the sorted queue", () => {
 });
 
 describe("the indexed heap", () => {
-  test("behaves as a list that is searched for its least item", () => {
+  test("behaves like a list that is searched for its smallest item", () => {
     const command = fc.oneof(
       fc.record({ kind: fc.constant("push" as const), key: fc.integer({ min: 0, max: 20 }) }),
       fc.record({ kind: fc.constant("pop" as const) }),

@@ -66,7 +66,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
 
   // ------------------------------------------------------------ losing what it held
 
-  test("an emptied Redis is closed until it is rebuilt, and calls that run keep their leases meanwhile", async () => {
+  test("an emptied Redis is closed until a rebuild, and running calls keep their leases", async () => {
     const scheduler = await process();
     await rebuild(scheduler, [1, 2]);
     const [grant] = (await acquire(scheduler, 1)).grants;
@@ -78,7 +78,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     expect((await acquire(scheduler)).grants.map(numberOf)).toEqual([1, 2]);
   });
 
-  test("a configuration that another process gave is not lost with Redis", async () => {
+  test("a configuration that another process stored survives an emptied Redis", async () => {
     const [first, second] = [await process(), await process()];
     await first.configure({ ...config, version: "newer" });
     await second.snapshot();
@@ -89,13 +89,13 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     expect((await second.snapshot()).configVersion).toBe("newer");
   });
 
-  test("a restarted server is closed, also if it kept everything", async () => {
+  test("a restarted server is closed even if it kept all data", async () => {
     const keeping = await startRedis(["--appendonly", "yes", "--appendfsync", "always"]);
     open.push(keeping);
     const scheduler = await process(keeping.url);
     await rebuild(scheduler, [1]);
     await keeping.kill();
-    await expect(acquire(scheduler)).rejects.toThrow("Redis is not available");
+    await expect(acquire(scheduler)).rejects.toThrow("Redis is unavailable");
     await keeping.restart();
     await answersAgain(scheduler);
     expect((await acquire(scheduler)).closed).toBe("rebuild");
@@ -103,7 +103,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     expect((await acquire(scheduler)).grants.map(numberOf)).toEqual([1]);
   });
 
-  test("an old snapshot is noticed, though the server says nothing of it, and grants nothing", async () => {
+  test("an old snapshot is detected without a sign from the server, and grants nothing", async () => {
     const [scheduler, other] = [await process(), await process()];
     await rebuild(scheduler, [1, 2, 3]);
     const saved = new Map<string, Buffer>();
@@ -117,7 +117,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     expect((await acquire(scheduler)).grants).toHaveLength(3);
   });
 
-  test("keys that somebody deleted close it, and a rebuild mends that", async () => {
+  test("deleted keys close admission, and a rebuild repairs that", async () => {
     const scheduler = await process();
     await rebuild(scheduler, [1, 2]);
     await admin.del(await admin.keys("*:entries:*"));
@@ -127,7 +127,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     expect((await acquire(scheduler)).grants.map(numberOf)).toEqual([1, 2]);
   });
 
-  test("a rebuild leaves no keys of what was before", async () => {
+  test("a rebuild deletes the keys of earlier generations", async () => {
     const scheduler = await process();
     await rebuild(scheduler);
     await scheduler.enqueue(jobs(1, 300));
@@ -138,7 +138,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     expect((await acquire(scheduler)).grants.map(numberOf)).toEqual([1]);
   });
 
-  test("scripts that the server forgot are sent again", async () => {
+  test("scripts that the server flushed are sent again", async () => {
     const scheduler = await process();
     await rebuild(scheduler, [1]);
     await admin.script("FLUSH");
@@ -147,12 +147,12 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
 
   // ------------------------------------------------------------ away
 
-  test("while Redis is away every operation fails at once, and goes on by itself afterwards", async () => {
+  test("while Redis is unavailable every operation fails at once, and recovers by itself", async () => {
     const { proxy, scheduler } = await proxied();
     await proxy.refuse();
     proxy.cut();
     await expect.poll(() => acquire(scheduler).then(() => "", String), { timeout: 5000 }).toMatch(/not available/);
-    await expect(scheduler.enqueue([job(9)])).rejects.toThrow("Redis is not available");
+    await expect(scheduler.enqueue([job(9)])).rejects.toThrow("Redis is unavailable");
     let told = 0;
     scheduler.onWork(() => {
       told += 1;
@@ -163,7 +163,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     expect((await acquire(scheduler)).grants.map(numberOf)).toEqual([1, 2, 3]);
   });
 
-  test("a scheduler can be made while Redis is away", async () => {
+  test("a scheduler can be created while Redis is unavailable", async () => {
     const proxy = await startFaultProxy(server.port);
     open.push(proxy);
     await proxy.refuse();
@@ -172,42 +172,42 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     await expect(scheduler.snapshot()).rejects.toMatchObject({
       code: "unavailable",
       status: 503,
-      message: expect.stringMatching(/^Redis is not available/),
+      message: expect.stringMatching(/^Redis is unavailable/),
     });
     await proxy.heal();
     await answersAgain(scheduler);
     expect((await acquire(scheduler)).closed).toBe("rebuild");
   });
 
-  test("a connection that went silent is given up and replaced; the repeated acquire gets the same grants", async () => {
+  test("a connection that stops answering is replaced, and the repeated acquire gets the same grants", async () => {
     const { proxy, scheduler } = await proxied();
     proxy.slow(1);
     const request = { operation: "once", worker: "w", max: 2 };
     const expected = (await scheduler.acquire(request)).grants;
     proxy.stall();
-    await expect(scheduler.acquire(request)).rejects.toThrow("Redis is not available");
+    await expect(scheduler.acquire(request)).rejects.toThrow("Redis is unavailable");
     await proxy.heal();
     await answersAgain(scheduler);
     expect((await scheduler.acquire(request)).grants).toEqual(expected);
     expect((await acquire(scheduler)).grants).toHaveLength(1);
   });
 
-  test("a connection that nobody answers on any more is replaced by another", async () => {
+  test("a half-open connection is replaced by a new one", async () => {
     const proxy = await startDeafProxy(server.port);
     open.push(proxy);
     const scheduler = await process(server.url.replace(String(server.port), String(proxy.port)));
     await rebuild(scheduler, [1]);
     proxy.deafen();
-    await expect(acquire(scheduler)).rejects.toThrow("Redis is not available");
+    await expect(acquire(scheduler)).rejects.toThrow("Redis is unavailable");
     await answersAgain(scheduler);
     expect((await acquire(scheduler)).grants.map(numberOf)).toEqual([1]);
   });
 
-  test("a server that became a replica is an error until it is a primary again", async () => {
+  test("operations fail while the server is a replica", async () => {
     const scheduler = await process();
     await rebuild(scheduler, [1]);
     await admin.replicaof("127.0.0.1", "1");
-    await expect(acquire(scheduler)).rejects.toThrow("Redis is not available");
+    await expect(acquire(scheduler)).rejects.toThrow("Redis is unavailable");
     await admin.replicaof("NO", "ONE");
     await answersAgain(scheduler);
     expect((await acquire(scheduler)).grants.map(numberOf)).toEqual([1]);
@@ -215,7 +215,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
 
   // ------------------------------------------------------------ several processes
 
-  test("of two processes one rebuilds", async () => {
+  test("only one of two processes rebuilds", async () => {
     const [first, second] = [await process(), await process()];
     const tickets = await Promise.all([first.beginRebuild(), second.beginRebuild()]);
     expect(tickets.filter((ticket) => ticket !== undefined)).toHaveLength(1);
@@ -224,7 +224,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     expect(await acquire(first)).toEqual({ grants: [], impossible: [] });
   });
 
-  test("what one process adds wakes the others", async () => {
+  test("a job that one process adds wakes the others", async () => {
     const [first, second] = [await process(), await process()];
     await rebuild(first);
     let woken = 0;
@@ -236,7 +236,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     expect((await acquire(second)).grants).toHaveLength(1);
   });
 
-  test("two processes at once: no job is granted twice, and the quota holds", async () => {
+  test("with two concurrent processes no job is granted twice, and the quota is kept", async () => {
     const both = [await process(), await process()];
     await rebuild(both[0]!);
     await both[1]!.enqueue(jobs(1, 3000));
@@ -258,7 +258,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     expect(new Set(granted).size).toBe(1000);
   });
 
-  test("nothing of it is a prompt, and every key has the same hash tag", async () => {
+  test("Redis holds no prompt, and every key has the same hash tag", async () => {
     const scheduler = await process();
     await rebuild(scheduler, [1, 2]);
     await acquire(scheduler, 1);

@@ -46,8 +46,8 @@ async function openQueueLogged(redisUrl: string) {
   return { ...queue, lines, settings };
 }
 
-describe.skipIf(withoutRedis())("a server in the place of Redis", () => {
-  test("F7: the wrong node of a Redis Cluster ends the start, and the right one is named", {
+describe.skipIf(withoutRedis())("a server instead of Redis", () => {
+  test("the wrong node of a Redis Cluster fails the start, and the error names the right node", {
     timeout: 60_000,
   }, async () => {
     const args = [
@@ -70,7 +70,7 @@ describe.skipIf(withoutRedis())("a server in the place of Redis", () => {
       name: "RedisRefusedError",
       message:
         "REDIS_URL names a node of a Redis Cluster that does not hold the queue, which is on one node. " +
-        `Name that node in its place: 127.0.0.1:${holder.server.port}.`,
+        `Name this node instead: 127.0.0.1:${holder.server.port}.`,
     });
     const scheduler = await createRedisScheduler({ redis: holder.server.url, config });
     onTestFinished(() => scheduler.close());
@@ -85,7 +85,7 @@ describe.skipIf(withoutRedis())("a server in the place of Redis", () => {
     await expect(scheduler.snapshot()).rejects.toMatchObject({ name: "RedisUnavailableError" });
   });
 
-  test("F7: a Sentinel ends the start with a sentence", async () => {
+  test("a Sentinel fails the start with an explanation", async () => {
     const { server } = await startOwn();
     const folder = mkdtempSync(join(tmpdir(), "sluice-sentinel-"));
     const file = join(folder, "sentinel.conf");
@@ -108,7 +108,7 @@ describe.skipIf(withoutRedis())("a server in the place of Redis", () => {
     });
   });
 
-  test("F7: a policy that drops keys is a warning in the log and in readiness, until it is changed", async () => {
+  test("an eviction policy that drops keys is a warning in the log and in readiness until it is changed", async () => {
     const { server, client } = await startOwn();
     await client.config("SET", "maxmemory-policy", "allkeys-lru");
     const { scheduler, lines } = await openQueueLogged(server.url);
@@ -130,19 +130,19 @@ describe.skipIf(withoutRedis())("a server in the place of Redis", () => {
     expect((await later.scheduler.snapshot()).advice).toBeUndefined();
   });
 
-  test("F16: a Redis that is full does not end the start, and says why", async () => {
+  test("a full Redis does not fail the start, and the error says why", async () => {
     const { server, client } = await startOwn();
     await client.config("SET", "maxmemory", "1");
     const { unavailable } = await openQueueLogged(server.url);
-    expect(unavailable).toMatch(/^Redis is not available \(OOM command not allowed/);
+    expect(unavailable).toMatch(/^Redis is unavailable \(OOM command not allowed/);
   });
 
-  test("F7: a server that is no Redis does not end the start, and says why", async () => {
+  test("a server that is not Redis does not fail the start, and the error says why", async () => {
     const web: Server = createServer((_request, response) => response.end("hello")).listen(0, "127.0.0.1");
     onTestFinished(() => void web.close());
     await new Promise((listening) => web.once("listening", listening));
     const { unavailable } = await openQueueLogged(`redis://127.0.0.1:${(web.address() as AddressInfo).port}`);
-    expect(unavailable).toMatch(/^Redis is not available \(\w+: .*\)/);
+    expect(unavailable).toMatch(/^Redis is unavailable \(\w+: .*\)/);
   });
 });
 

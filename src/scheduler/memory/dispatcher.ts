@@ -9,23 +9,23 @@ import type { AcquireRequest, AcquireResult, Grant } from "../scheduler.ts";
 import type { SchedulerConfig } from "../scheduler-configuration.ts";
 import { chargeAll, type Lease, type Leases } from "./leases.ts";
 import type { Entry } from "./queue-items.ts";
-import type { WaitingRoom } from "./waiting-room.ts";
+import type { WaitingJobs } from "./waiting-jobs.ts";
 
 /** Queue heads of one route that one acquire tries to fit around the route's booking. */
-const headsAsked = 32;
+const headsTried = 32;
 /** Impossible jobs that one acquire returns: a model that was removed may have left a million. */
-const impossibleAtOnce = 256;
+const maxImpossible = 256;
 
 export class Dispatcher {
   config: SchedulerConfig;
   /** Before this time a job that no deployment can ever serve waits for a new configuration. */
   impossibleFrom = Number.NEGATIVE_INFINITY;
-  readonly #waiting: WaitingRoom;
+  readonly #waiting: WaitingJobs;
   readonly #leases: Leases;
   readonly #pauses: Pauses;
   readonly #newToken: () => string;
 
-  constructor(config: SchedulerConfig, waiting: WaitingRoom, leases: Leases, pauses: Pauses, newToken: () => string) {
+  constructor(config: SchedulerConfig, waiting: WaitingJobs, leases: Leases, pauses: Pauses, newToken: () => string) {
     this.config = config;
     this.#waiting = waiting;
     this.#leases = leases;
@@ -34,14 +34,14 @@ export class Dispatcher {
   }
 
   /** Grants up to `max` jobs that may run now. Admission must be open. */
-  take(request: AcquireRequest, now: number): AcquireResult {
+  acquire(request: AcquireRequest, now: number): AcquireResult {
     const result: AcquireResult = { grants: [], impossible: [] };
     this.#waiting.promote(now);
 
-    let askAgainAt = this.#grantBooked(request, result, now);
+    let retryAt = this.#grantBooked(request, result, now);
     const closed = new Set<string>();
-    const asked = new Map<string, number>();
-    while (result.grants.length < request.max && result.impossible.length < impossibleAtOnce) {
+    const tried = new Map<string, number>();
+    while (result.grants.length < request.max && result.impossible.length < maxImpossible) {
       const candidate = this.#waiting.queue.next((route) => !closed.has(route), request.environments);
       if (!candidate) break;
       const { job } = candidate;
@@ -57,42 +57,42 @@ export class Dispatcher {
         continue;
       }
       if (decision.kind === "impossible" && now < this.impossibleFrom) {
-        askAgainAt = Math.min(askAgainAt, this.impossibleFrom);
+        retryAt = Math.min(retryAt, this.impossibleFrom);
         if (route.tiers.length === 0) closed.add(job.route);
         else this.#waiting.park(job, this.impossibleFrom, now);
         continue;
       }
       if (decision.kind === "impossible") {
-        this.#takeOut(job);
+        this.#remove(job);
         result.impossible.push({ jobId: job.jobId, environment: job.environment, reason: decision.reason });
         continue;
       }
-      askAgainAt = Math.min(askAgainAt, decision.at);
+      retryAt = Math.min(retryAt, decision.at);
       if (decision.parked) {
         this.#waiting.park(job, decision.at, now);
         continue;
       }
-      const count = (asked.get(job.route) ?? 0) + 1;
-      asked.set(job.route, count);
-      if (decision.forAll || count > headsAsked) closed.add(job.route);
+      const count = (tried.get(job.route) ?? 0) + 1;
+      tried.set(job.route, count);
+      if (decision.forAll || count > headsTried) closed.add(job.route);
       // The first job that does not fit gets a start kept free for it, or smaller jobs would pass it forever.
       else if (!route.booked && decision.on.kind === "quota") this.#waiting.book(job, now, request.deployments);
       else this.#waiting.queue.passOver(candidate);
     }
-    this.#waiting.queue.passedOverReturn();
+    this.#waiting.queue.restorePassedOver();
 
-    if (result.grants.length === request.max || result.impossible.length >= impossibleAtOnce) {
+    if (result.grants.length === request.max || result.impossible.length >= maxImpossible) {
       return { ...result, retryInMs: 0 };
     }
-    askAgainAt = Math.min(askAgainAt, this.#waiting.nextReadyAt);
-    if (this.#leases.size > 0) askAgainAt = Math.min(askAgainAt, this.#leases.nextExpiry);
-    if (!Number.isFinite(askAgainAt)) return result;
-    return { ...result, retryInMs: Math.max(1, askAgainAt - now) };
+    retryAt = Math.min(retryAt, this.#waiting.nextReadyAt);
+    if (this.#leases.size > 0) retryAt = Math.min(retryAt, this.#leases.nextExpiry);
+    if (!Number.isFinite(retryAt)) return result;
+    return { ...result, retryInMs: Math.max(1, retryAt - now) };
   }
 
   /** Grants booked jobs, which come first. Returns when the first of those that still wait should be tried again. */
   #grantBooked(request: AcquireRequest, result: AcquireResult, now: number): number {
-    let askAgainAt = Number.POSITIVE_INFINITY;
+    let retryAt = Number.POSITIVE_INFINITY;
     for (const route of this.#waiting.booked) {
       const entry = route.booked!;
       const served = !request.environments || request.environments.includes(entry.environment);
@@ -100,7 +100,7 @@ export class Dispatcher {
       if (decision.kind === "impossible" && now < this.impossibleFrom) {
         this.#waiting.park(entry, this.impossibleFrom, now);
       } else if (decision.kind === "impossible") {
-        this.#takeOut(entry);
+        this.#remove(entry);
         result.impossible.push({ jobId: entry.jobId, environment: entry.environment, reason: decision.reason });
       } else if (decision.kind === "admitted" && served && result.grants.length < request.max) {
         this.#waiting.clearBooking(route);
@@ -108,11 +108,11 @@ export class Dispatcher {
       } else if (decision.kind === "blocked" && decision.parked) {
         this.#waiting.park(entry, decision.at, now);
       } else {
-        askAgainAt = Math.min(askAgainAt, this.#waiting.keepBooking(route, entry, now, served, request.deployments));
-        if (served && decision.kind === "blocked") askAgainAt = Math.min(askAgainAt, decision.at);
+        retryAt = Math.min(retryAt, this.#waiting.keepBooking(route, entry, now, served, request.deployments));
+        if (served && decision.kind === "blocked") retryAt = Math.min(retryAt, decision.at);
       }
     }
-    return askAgainAt;
+    return retryAt;
   }
 
   #grant(entry: Entry, deployment: Deployment, model: string, now: number): Grant {
@@ -154,9 +154,9 @@ export class Dispatcher {
   }
 
   /** Gives a waiting job back to the worker whose lease expired, if possible. Its charges still count. */
-  resume(asked: { jobId: JobId; grant: string }, now: number): boolean {
-    const lease = this.#leases.expiredOf(asked);
-    const entry = this.#waiting.get(asked.jobId);
+  resume(request: { jobId: JobId; grant: string }, now: number): boolean {
+    const lease = this.#leases.expiredOf(request);
+    const entry = this.#waiting.get(request.jobId);
     if (!lease || !entry || entry.state === "running") return false;
     this.#waiting.leave(entry);
     entry.state = "running";
@@ -167,7 +167,7 @@ export class Dispatcher {
     return true;
   }
 
-  #takeOut(entry: Entry): void {
+  #remove(entry: Entry): void {
     this.#waiting.leave(entry);
     this.#waiting.drop(entry);
   }

@@ -78,7 +78,7 @@ export class Explainer {
 
     // From the leaf up: what the siblings at each level receive while this branch receives what precedes the job.
     const own = { jobs: jobs + view.more, cost: jobs * perJob + view.more * ownCost(entry, route) };
-    const inPriority = besides(
+    const inPriority = withSiblings(
       queue,
       flow,
       own,
@@ -87,7 +87,7 @@ export class Explainer {
       (f) => f.parent === flow.parent,
     );
     const priority = flow.parent;
-    const inEnvironment = besides(
+    const inEnvironment = withSiblings(
       queue,
       priority,
       inPriority,
@@ -96,7 +96,7 @@ export class Explainer {
       (p) => p !== priority && p.parent === priority.parent,
     );
     const environment = priority.parent;
-    const all = besides(
+    const all = withSiblings(
       queue,
       environment,
       inEnvironment,
@@ -115,7 +115,7 @@ function ownCost(entry: Entry, route: Route): number {
 }
 
 /** Adds what a branch's siblings receive while the branch receives `own`. */
-function besides<S extends Share>(
+function withSiblings<S extends Share>(
   queue: FairQueue<Entry>,
   branch: S,
   own: Ahead,

@@ -70,9 +70,9 @@ export class Leases {
   }
 
   /** Returns the job's lease in force, if the token matches. */
-  liveOf(asked: { jobId: string; grant: string }): Lease | undefined {
-    const lease = this.#live.get(asked.grant);
-    return lease?.entry.jobId === asked.jobId ? lease : undefined;
+  liveOf(request: { jobId: string; grant: string }): Lease | undefined {
+    const lease = this.#live.get(request.grant);
+    return lease?.entry.jobId === request.jobId ? lease : undefined;
   }
 
   retired(grant: string): Lease | undefined {
@@ -80,9 +80,9 @@ export class Leases {
   }
 
   /** Returns the job's lease that expired without a settlement, if the token matches. */
-  expiredOf(asked: { jobId: string; grant: string }): Lease | undefined {
-    const lease = this.#lost.get(asked.grant)?.lease;
-    return lease?.entry.jobId === asked.jobId && !lease.settled ? lease : undefined;
+  expiredOf(request: { jobId: string; grant: string }): Lease | undefined {
+    const lease = this.#lost.get(request.grant)?.lease;
+    return lease?.entry.jobId === request.jobId && !lease.settled ? lease : undefined;
   }
 
   /** Puts an expired lease back in force. */

@@ -8,7 +8,7 @@ import type { RebuildTicket } from "../scheduler.ts";
 export class Rebuild {
   #open = false;
   #ticket: RebuildTicket | undefined;
-  #lapsesAt = 0;
+  #expiresAt = 0;
 
   get isOpen(): boolean {
     return this.#open;
@@ -17,21 +17,21 @@ export class Rebuild {
   /** Returns why admission is closed, or undefined if it is open. */
   closed(now: number): "rebuild" | "rebuilding" | undefined {
     if (this.#open) return undefined;
-    return this.#ticket && now < this.#lapsesAt ? "rebuilding" : "rebuild";
+    return this.#ticket && now < this.#expiresAt ? "rebuilding" : "rebuild";
   }
 
   begin(id: string, now: number, leaseMs: number): RebuildTicket | undefined {
     if (this.closed(now) === "rebuilding") return undefined;
     this.#open = false;
     this.#ticket = { id };
-    this.#lapsesAt = now + leaseMs;
+    this.#expiresAt = now + leaseMs;
     return this.#ticket;
   }
 
   /** Whether the ticket is valid. If so, extends its holder's rebuild by a lease period. */
-  holds(ticket: RebuildTicket, now: number, leaseMs: number): boolean {
+  extend(ticket: RebuildTicket, now: number, leaseMs: number): boolean {
     if (ticket.id !== this.#ticket?.id) return false;
-    this.#lapsesAt = now + leaseMs;
+    this.#expiresAt = now + leaseMs;
     return true;
   }
 

@@ -31,7 +31,7 @@ import { chargeAll, type Lease, Leases, settleCharges } from "./leases.ts";
 import { Rebuild } from "./memory-rebuild.ts";
 import type { Entry } from "./queue-items.ts";
 import { Replies } from "./repeated-replies.ts";
-import { WaitingRoom } from "./waiting-room.ts";
+import { WaitingJobs } from "./waiting-jobs.ts";
 
 export interface MemorySchedulerOptions {
   config: SchedulerConfig;
@@ -52,7 +52,7 @@ class MemoryScheduler implements Scheduler {
   /** When the configuration last changed, in milliseconds of the clock. */
   #configuredAt: number;
   readonly #fleet: Fleet;
-  readonly #waiting: WaitingRoom;
+  readonly #waiting: WaitingJobs;
   readonly #dispatcher: Dispatcher;
   readonly #leases = new Leases();
   readonly #explainer = new Explainer();
@@ -67,7 +67,7 @@ class MemoryScheduler implements Scheduler {
     this.#token = options.token ?? newToken;
     this.#config = options.config;
     this.#fleet = new Fleet(options.config);
-    this.#waiting = new WaitingRoom(options.config, this.#fleet, this.#pauses);
+    this.#waiting = new WaitingJobs(options.config, this.#fleet, this.#pauses);
     this.#dispatcher = new Dispatcher(options.config, this.#waiting, this.#leases, this.#pauses, this.#token);
     this.#configuredAt = this.#now();
     this.#dispatcher.impossibleFrom = this.#impossibleFrom;
@@ -100,7 +100,7 @@ class MemoryScheduler implements Scheduler {
     return this.#replies.once(`acquire ${request.operation}`, () => {
       const now = this.#tick();
       const closed = this.#rebuild.closed(now);
-      return closed ? { grants: [], impossible: [], closed } : this.#dispatcher.take(request, now);
+      return closed ? { grants: [], impossible: [], closed } : this.#dispatcher.acquire(request, now);
     });
   }
 
@@ -125,10 +125,10 @@ class MemoryScheduler implements Scheduler {
 
   async renew(leases: readonly { jobId: JobId; grant: string }[]): Promise<("renewed" | "lost")[]> {
     const now = this.#tick();
-    return leases.map((asked) => {
-      const lease = this.#leases.liveOf(asked);
+    return leases.map((request) => {
+      const lease = this.#leases.liveOf(request);
       // Until everything is restored, the set of leases is not known.
-      if (!lease) return !this.#rebuild.isOpen || this.#dispatcher.resume(asked, now) ? "renewed" : "lost";
+      if (!lease) return !this.#rebuild.isOpen || this.#dispatcher.resume(request, now) ? "renewed" : "lost";
       lease.expiresAt = now + this.#config.leaseMs;
       return "renewed";
     });
@@ -147,9 +147,9 @@ class MemoryScheduler implements Scheduler {
     const answers = jobIds.map((jobId) => {
       const entry = this.#waiting.get(jobId);
       if (!entry) return "absent";
-      const was = entry.state === "running" ? "running" : "waiting";
+      const state = entry.state === "running" ? "running" : "waiting";
       this.#drop(entry, now);
-      return was;
+      return state;
     });
     this.#wake();
     return answers;
@@ -263,7 +263,7 @@ class MemoryScheduler implements Scheduler {
 
   async restore(ticket: RebuildTicket, part: RestorePart): Promise<void> {
     const now = this.#tick();
-    if (!this.#rebuild.holds(ticket, now, this.#config.leaseMs)) return;
+    if (!this.#rebuild.extend(ticket, now, this.#config.leaseMs)) return;
     if (part.paused?.length) this.#setPaused(part.paused, true);
     for (const learned of part.learned ?? []) this.#fleet.quotas.get(learned.quota)?.learn(learned, now);
     for (const restored of part.charges ?? []) {
@@ -281,7 +281,7 @@ class MemoryScheduler implements Scheduler {
   }
 
   async finishRebuild(ticket: RebuildTicket): Promise<void> {
-    if (!this.#rebuild.holds(ticket, this.#now(), this.#config.leaseMs)) return;
+    if (!this.#rebuild.extend(ticket, this.#now(), this.#config.leaseMs)) return;
     this.#rebuild.finish();
     this.#leases.allRestored();
     this.#wake();
@@ -366,7 +366,7 @@ class MemoryScheduler implements Scheduler {
     return judgement;
   }
 
-  // -------------------------------------------------------------- small things
+  // -------------------------------------------------------------- helpers
 
   get #impossibleFrom(): number {
     return this.#configuredAt + (this.#config.missingModelWaitMs ?? 0);

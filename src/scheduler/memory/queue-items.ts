@@ -11,7 +11,7 @@ import type { Queued } from "../fair-queue.ts";
  * running  leased to a worker
  * removed  no longer known; anything that still points to it must skip it
  */
-export type EntryState = "ready" | "delayed" | "booked" | "running" | "gone";
+export type EntryState = "ready" | "delayed" | "booked" | "running" | "removed";
 
 export interface Entry extends Queued {
   readonly jobId: JobId;

@@ -1,6 +1,6 @@
 // Keeps the replies to recent operations, for callers that repeat an operation because its reply was lost.
 
-const kept = 256;
+const maxReplies = 256;
 
 export class Replies {
   readonly #replies = new Map<string, unknown>();
@@ -10,7 +10,7 @@ export class Replies {
     if (this.#replies.has(operation)) return this.#replies.get(operation) as T;
     const reply = run();
     this.#replies.set(operation, reply);
-    if (this.#replies.size > kept) this.#replies.delete(this.#replies.keys().next().value!);
+    if (this.#replies.size > maxReplies) this.#replies.delete(this.#replies.keys().next().value!);
     return reply;
   }
 }

@@ -14,9 +14,9 @@ export interface Route {
   /** The job that waits outside the queue for a start that is kept free for it. */
   booked: Entry | undefined;
   /** Sequence number of the booking, counted over all routes. */
-  bookedTurn: number;
+  bookingOrder: number;
   /** Since when the booked job could start although no calling worker serves it. */
-  unclaimedSince: number | undefined;
+  unservedSince: number | undefined;
   jobs: number;
 }
 
@@ -47,8 +47,8 @@ export class Routes {
         regions,
         tiers: this.#tiersOf(models, regions),
         booked: undefined,
-        bookedTurn: 0,
-        unclaimedSince: undefined,
+        bookingOrder: 0,
+        unservedSince: undefined,
         jobs: 0,
       };
       this.#routes.set(key, route);

@@ -4,13 +4,13 @@
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const uuidBytes = 16;
 /** Prefix of ids that are no UUIDs. Only the nil UUID is all zeros, and it is never longer than 16 bytes. */
-const mark = Buffer.alloc(uuidBytes);
+const textPrefix = Buffer.alloc(uuidBytes);
 /** Ends a text, so that no text is a prefix of another. */
-const end = Buffer.alloc(1);
+const terminator = Buffer.alloc(1);
 
 export function packId(id: string): Buffer {
   if (uuid.test(id)) return Buffer.from(id.replaceAll("-", ""), "hex");
-  return Buffer.concat([mark, Buffer.from(id), end]);
+  return Buffer.concat([textPrefix, Buffer.from(id), terminator]);
 }
 
 export function unpackId(bytes: Buffer): string {

@@ -1,5 +1,5 @@
 // Supplies grant tokens to a script that does not yet know how many it needs. Unused tokens serve the next script.
-export class Tokens {
+export class GrantTokens {
   readonly #make: () => string;
   #spare: string[] = [];
 
@@ -7,14 +7,14 @@ export class Tokens {
     this.#make = make;
   }
 
-  take(count: number): string[] {
-    const taken = this.#spare.splice(0, count);
-    while (taken.length < count) taken.push(this.#make());
-    return taken;
+  draw(count: number): string[] {
+    const drawn = this.#spare.splice(0, count);
+    while (drawn.length < count) drawn.push(this.#make());
+    return drawn;
   }
 
   /** Keeps tokens for the next `draw`. Pass only tokens that certainly were not granted. */
-  giveBack(tokens: readonly string[]): void {
+  reuse(tokens: readonly string[]): void {
     this.#spare = [...tokens, ...this.#spare];
   }
 }

@@ -7,7 +7,7 @@ const epochsRemembered = 64;
 export class History {
   #epoch: string | undefined;
   #sequence = 0;
-  readonly #left = new Set<string>();
+  readonly #past = new Set<string>();
 
   /** Records a reply and returns whether it is newer than all earlier ones. Call it in the order of the replies. */
   accepts(epoch: string, sequence: number): boolean {
@@ -16,8 +16,8 @@ export class History {
       this.#sequence = sequence;
       return true;
     }
-    if (this.#left.has(epoch)) return false;
-    if (this.#epoch !== undefined) this.#leave(this.#epoch);
+    if (this.#past.has(epoch)) return false;
+    if (this.#epoch !== undefined) this.#addPast(this.#epoch);
     this.#epoch = epoch;
     this.#sequence = sequence;
     return true;
@@ -29,8 +29,8 @@ export class History {
     this.#sequence = sequence;
   }
 
-  #leave(epoch: string): void {
-    this.#left.add(epoch);
-    if (this.#left.size > epochsRemembered) this.#left.delete(this.#left.values().next().value!);
+  #addPast(epoch: string): void {
+    this.#past.add(epoch);
+    if (this.#past.size > epochsRemembered) this.#past.delete(this.#past.values().next().value!);
   }
 }

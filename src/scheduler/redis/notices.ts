@@ -12,12 +12,12 @@ export class Notices {
   constructor(client: Client, prefix: string) {
     this.#channel = `${prefix}work`;
     this.#subscriber = subscriberOf(client);
-    this.#subscriber.on("message", () => this.tell());
+    this.#subscriber.on("message", () => this.notify());
     // The client's own resubscription after a reconnect rejects without a handler, for example if it is closed
     // meanwhile.
     this.#subscriber.on("ready", () => {
       const subscribed = this.#subscriber.subscribe(this.#channel).catch(() => {});
-      this.#subscribed = subscribed.then(() => this.tell());
+      this.#subscribed = subscribed.then(() => this.notify());
     });
     // Without a listener, a connection error would end the process. The client reconnects by itself.
     this.#subscriber.on("error", () => {});
@@ -39,7 +39,7 @@ export class Notices {
   }
 
   /** Calls the listeners soon: once for all notices of one pass of the event loop. */
-  tell(): void {
+  notify(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {

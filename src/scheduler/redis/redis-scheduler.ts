@@ -25,7 +25,7 @@ import type {
 } from "../scheduler.ts";
 import type { SchedulerConfig } from "../scheduler-configuration.ts";
 import { packId } from "./binary-id.ts";
-import { Tokens } from "./grant-tokens.ts";
+import { GrantTokens } from "./grant-tokens.ts";
 import { deleteGenerationsBefore } from "./leftovers.ts";
 import { Notices } from "./notices.ts";
 import { type Client, connect, RedisUnavailableError, refusalOf, untilReady } from "./scheduler-connection.ts";
@@ -89,10 +89,10 @@ class RedisScheduler implements Scheduler {
   readonly #timeoutMs: number;
   readonly #runner: ScriptRunner;
   readonly #notices: Notices;
-  readonly #tokens: Tokens;
+  readonly #tokens: GrantTokens;
   readonly #advice: ServerAdvice;
   readonly #changeListeners = new Set<(change: DeploymentChange) => void>();
-  readonly #onReady = () => this.#notices.tell();
+  readonly #onReady = () => this.#notices.notify();
   #closed = false;
 
   constructor(options: RedisSchedulerOptions) {
@@ -105,7 +105,7 @@ class RedisScheduler implements Scheduler {
     this.#runner = new ScriptRunner(runner, JSON.stringify(options.config));
     this.#notices = new Notices(this.#client, this.#prefix);
     this.#advice = new ServerAdvice(this.#client, clock);
-    this.#tokens = new Tokens(options.token ?? newToken);
+    this.#tokens = new GrantTokens(options.token ?? newToken);
     this.#client.on("ready", this.#onReady);
     // Without a listener, a connection error would end the process. The client reconnects by itself.
     if (this.#ownsClient) this.#client.on("error", () => {});
@@ -149,12 +149,12 @@ class RedisScheduler implements Scheduler {
 
   async #acquirePart(request: AcquireRequest, part: number, max: number): Promise<AcquireResult> {
     const { operation, environments, deployments } = request;
-    const tokens = this.#tokens.take(max);
+    const tokens = this.#tokens.draw(max);
     const what = JSON.stringify({ max, environments, deployments });
     const args = [`${operation} ${part}`, what, ...tokens.map(packId)];
     const result = acquireResult(await this.#runner.run("acquire", args));
     const used = new Set(result.grants.map((grant) => grant.grant));
-    this.#tokens.giveBack(tokens.filter((token) => !used.has(token)));
+    this.#tokens.reuse(tokens.filter((token) => !used.has(token)));
     return result;
   }
 
@@ -228,7 +228,7 @@ class RedisScheduler implements Scheduler {
   }
 
   async beginRebuild(): Promise<RebuildTicket | undefined> {
-    const [id] = this.#tokens.take(1);
+    const [id] = this.#tokens.draw(1);
     const [isOurs] = await this.#runner.run("begin_rebuild", [id!]);
     return isOurs === 1 ? { id: id! } : undefined;
   }

@@ -12,7 +12,7 @@ export class RedisUnavailableError extends SluiceError {
   override readonly name = "RedisUnavailableError";
 
   constructor(reason: string, cause?: unknown) {
-    super("unavailable", `Redis is not available (${reason}). It is tried again by itself.`, {}, { cause });
+    super("unavailable", `Redis is unavailable (${reason}). Sluice retries by itself.`, {}, { cause });
   }
 }
 
@@ -38,7 +38,7 @@ export function refusalOf(error: unknown): RedisRefusedError | undefined {
   if (refusals.test(message)) {
     const reason = message.replace(/^Ready check failed: /, "").replace(/\.$/, "");
     return new RedisRefusedError(
-      `Redis does not let this service in (REDIS_URL): ${reason}. ` +
+      `Redis denies access to this service (REDIS_URL): ${reason}. ` +
         "Check the user and the password in the address, as redis://user:password@host:6379.",
     );
   }
@@ -46,7 +46,7 @@ export function refusalOf(error: unknown): RedisRefusedError | undefined {
   if (owner !== undefined) {
     return new RedisRefusedError(
       "REDIS_URL names a node of a Redis Cluster that does not hold the queue, which is on one node. " +
-        `Name that node in its place: ${owner}.`,
+        `Name this node instead: ${owner}.`,
     );
   }
   if (/unknown command\b.*\bEVALSHA\b/i.test(message)) {
@@ -61,7 +61,7 @@ export function refusalOf(error: unknown): RedisRefusedError | undefined {
 const longestReconnectMs = 1000;
 
 /** Why each client is not ready, in its own words. */
-const lastTrouble = new WeakMap<Client, string>();
+const lastError = new WeakMap<Client, string>();
 
 export function connect(url: string, timeoutMs: number): Redis {
   const client = new Redis(url, {
@@ -75,8 +75,8 @@ export function connect(url: string, timeoutMs: number): Redis {
     keepAlive: 10_000,
     ...reconnecting,
   });
-  client.on("error", ({ message, code }: NodeJS.ErrnoException) => lastTrouble.set(client, message || (code ?? "")));
-  client.on("ready", () => lastTrouble.delete(client));
+  client.on("error", ({ message, code }: NodeJS.ErrnoException) => lastError.set(client, message || (code ?? "")));
+  client.on("ready", () => lastError.delete(client));
   return client;
 }
 
@@ -134,7 +134,7 @@ const reconnecting = {
  */
 export async function command<T>(client: Client, run: () => Promise<T>): Promise<T> {
   if (client.status !== "ready") {
-    throw new RedisUnavailableError([client.status, lastTrouble.get(client)].filter(Boolean).join(": "));
+    throw new RedisUnavailableError([client.status, lastError.get(client)].filter(Boolean).join(": "));
   }
   try {
     return await run();

@@ -5,24 +5,24 @@ import { packId, packOrder } from "./binary-id.ts";
 import type { Argument } from "./script-runner.ts";
 
 /** Gives each distinct key its index in a list, counted from 1 as in Lua. */
-class Places<T> {
+class Indexes<T> {
   readonly values: T[] = [];
-  readonly #places = new Map<string, number>();
+  readonly #indexes = new Map<string, number>();
 
   of(key: string, value: T): number {
-    let place = this.#places.get(key);
-    if (place === undefined) {
-      place = this.values.push(value);
-      this.#places.set(key, place);
+    let index = this.#indexes.get(key);
+    if (index === undefined) {
+      index = this.values.push(value);
+      this.#indexes.set(key, index);
     }
-    return place;
+    return index;
   }
 }
 
 /** Returns the jobs' owners and routes, each listed once, and eight arguments for each job. */
 function jobsOf(entries: readonly QueueEntry[]) {
-  const owners = new Places<readonly string[]>();
-  const routes = new Places<string>();
+  const owners = new Indexes<readonly string[]>();
+  const routes = new Indexes<string>();
   const args = entries.flatMap((entry): Argument[] => {
     const owner = [entry.environment, entry.priority, entry.tenant];
     const route = JSON.stringify([entry.models, entry.regions ? [...entry.regions].sort() : null]);
@@ -47,7 +47,7 @@ export function addArguments(entries: readonly QueueEntry[]): Argument[] {
 
 export function restoreArguments(ticket: string, part: RestorePart): Argument[] {
   const { charges = [], entries = [], leases = [], learned = [], paused = [] } = part;
-  const deployments = new Places<string>();
+  const deployments = new Indexes<string>();
   const jobs = jobsOf(entries);
   const chargeArgs = charges.flatMap((charge): Argument[] => chargeArguments(charge, deployments));
   const leaseArgs = leases.flatMap(({ jobId, grant, deployment }): Argument[] => [
@@ -72,7 +72,7 @@ export function restoreArguments(ticket: string, part: RestorePart): Argument[] 
   return [ticket, JSON.stringify(lists), ...chargeArgs, ...jobs.args, ...leaseArgs];
 }
 
-function chargeArguments(charge: RestoredCharge, deployments: Places<string>): Argument[] {
+function chargeArguments(charge: RestoredCharge, deployments: Indexes<string>): Argument[] {
   const { deployment, grant, agoMs, tokens, settled } = charge;
   const where = deployments.of(deployment, deployment);
   return [packId(grant), where, agoMs, tokens.input, tokens.output, settled ? "1" : "0"];

@@ -55,8 +55,8 @@ export function acquireResult(reply: Reply): AcquireResult {
 
 export function rechargeResult(reply: Reply): RechargeResult {
   const [status, sendWithinMs] = reply as [Text, number];
-  const said = status.toString() as RechargeResult["status"];
-  return said === "recharged" ? { status: said, sendWithinMs } : { status: said };
+  const value = status.toString() as RechargeResult["status"];
+  return value === "recharged" ? { status: value, sendWithinMs } : { status: value };
 }
 
 export function answers<T extends string>(reply: Reply): T[] {

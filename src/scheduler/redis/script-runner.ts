@@ -20,7 +20,7 @@ export interface RunnerOptions {
 }
 
 /** Errors of the Lua interpreter itself, as opposed to errors of a command. */
-const brokenOff = /user_script:\d+: (?!.*\b(OOM|READONLY|MISCONF|NOREPLICAS)\b)/;
+const scriptAborted = /user_script:\d+: (?!.*\b(OOM|READONLY|MISCONF|NOREPLICAS)\b)/;
 
 /** A header: sequence, epoch, logical time in milliseconds, configuration version. */
 type Header = readonly [number, Buffer, number, Buffer];
@@ -33,7 +33,7 @@ export class ScriptRunner {
   readonly #scripts = loadScripts();
   readonly #history = new History();
   /** Logical time of the last reply, and when it arrived by this process's monotonic clock, in milliseconds. */
-  #heard: { logical: number; at: number } | undefined;
+  #lastReply: { logical: number; at: number } | undefined;
   /** Configuration to store if Redis holds nothing: the last one that it held. */
   #configJson: string;
   #configVersion = "";
@@ -69,14 +69,14 @@ export class ScriptRunner {
         return await this.#once(operation, args);
       }
       // A key is missing (evicted or deleted by hand), and the script stopped halfway. Only a rebuild repairs that.
-      if (brokenOff.test(error.message) && this.#epoch) await this.#once("distrust", [this.#epoch]);
+      if (scriptAborted.test(error.message) && this.#epoch) await this.#once("distrust", [this.#epoch]);
       throw error;
     }
   }
 
   async #once(operation: Operation, args: readonly Argument[]): Promise<Reply> {
-    const told = [`${this.#prefix}state`, this.#expectedTime(), Math.floor(this.#clock.wall()), this.#testTime()];
-    const reply = await this.#evaluate(this.#scripts[operation], [...told, ...args]);
+    const common = [`${this.#prefix}state`, this.#expectedTime(), Math.floor(this.#clock.wall()), this.#testTime()];
+    const reply = await this.#evaluate(this.#scripts[operation], [...common, ...args]);
     const [[sequence, epochBytes, logical, version], ...rest] = reply as [Header, ...unknown[]];
     const epoch = epochBytes.toString();
     this.#epoch = epoch;
@@ -88,7 +88,7 @@ export class ScriptRunner {
       return this.#once(operation, args);
     }
     // Replies to concurrent scripts carry times in the order of the scripts, but arrive together.
-    this.#heard = { logical, at: this.#clock.now() };
+    this.#lastReply = { logical, at: this.#clock.now() };
     this.#noteVersion(version.toString());
     return rest;
   }
@@ -121,8 +121,8 @@ export class ScriptRunner {
 
   /** Returns the least that logical time must be by now. Time advances here even if the server's clock is stepped. */
   #expectedTime(): string {
-    if (!this.#heard) return "";
-    return String(this.#heard.logical + Math.max(0, Math.floor(this.#clock.now() - this.#heard.at)));
+    if (!this.#lastReply) return "";
+    return String(this.#lastReply.logical + Math.max(0, Math.floor(this.#clock.now() - this.#lastReply.at)));
   }
 
   #testTime(): string {

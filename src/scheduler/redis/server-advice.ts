@@ -2,12 +2,12 @@
 import type { Clock } from "../../domain/clock.ts";
 import { type Client, command } from "./scheduler-connection.ts";
 
-const askAgainMs = 10_000;
+const refreshMs = 10_000;
 
 export class ServerAdvice {
   readonly #client: Client;
   readonly #clock: Clock;
-  #asked = Number.NEGATIVE_INFINITY;
+  #queriedAt = Number.NEGATIVE_INFINITY;
   #advice: Promise<string[]> = Promise.resolve([]);
 
   constructor(client: Client, clock: Clock) {
@@ -19,14 +19,14 @@ export class ServerAdvice {
    * Returns sentences without a full stop; none if the server does not tell. Queries at most once every ten seconds.
    */
   get(): Promise<string[]> {
-    if (this.#clock.now() - this.#asked >= askAgainMs) {
-      this.#asked = this.#clock.now();
-      this.#advice = this.#ask().catch(() => []);
+    if (this.#clock.now() - this.#queriedAt >= refreshMs) {
+      this.#queriedAt = this.#clock.now();
+      this.#advice = this.#query().catch(() => []);
     }
     return this.#advice;
   }
 
-  async #ask(): Promise<string[]> {
+  async #query(): Promise<string[]> {
     const info = String(await command(this.#client, () => this.#client.call("INFO", "memory")));
     const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
     if (policy === undefined || policy === "noeviction") return [];

@@ -11,7 +11,7 @@
 --   grants      [[job id, grant token, environment, deployment, model, input, output, grants]...]
 --   impossible  [[job id, environment, reason]...]
 --- @include "shared/fleet"
---- @include "shared/waiting_room"
+--- @include "shared/waiting_jobs"
 --- @include "shared/leases"
 if not state.load() then return redis.error_reply('NOSTATE') end
 local operation, request = ARGV[4], cjson.decode(ARGV[5])
@@ -22,13 +22,13 @@ local earlier = state.earlierReply('acquire ' .. operation)
 if earlier then return state.done(unpack(earlier)) end
 
 -- Queue heads of one route that one acquire tries to fit around the route's booking.
-local headsAsked = 32
+local headsTried = 32
 -- Impossible jobs that one acquire removes; the next call removes the rest.
-local impossibleAtOnce = 256
+local maxImpossible = 256
 
 local max, environments, served = request.max, request.environments, request.deployments
 local granted, impossible = {}, {}
-local askAgainAt = infinity
+local retryAt = infinity
 
 local function grant(entry, deployment, model)
   entry.grants = entry.grants + 1
@@ -49,60 +49,60 @@ end
 -- Grants booked jobs, which come first.
 local function grantBooked()
   for _, route in ipairs(routes.booked()) do
-    local entry = waiting_room.bookedIn(route)
+    local entry = waiting_jobs.bookedIn(route)
     entry.suspect = suspects.get(entry.id)
     local isServed = not environments or contains(environments, shares.flow(entry.flow).environment)
     local decision = admission.decide(entry, routes.get(route).tiers, served)
     if decision.kind == 'impossible' and now < state.impossibleFrom() then
-      waiting_room.park(entry, state.impossibleFrom())
+      waiting_jobs.park(entry, state.impossibleFrom())
     elseif decision.kind == 'impossible' then
       cannotRun(entry, decision.reason)
     elseif decision.kind == 'admitted' and isServed and #granted < max then
-      waiting_room.clearBooking(entry)
+      waiting_jobs.clearBooking(entry)
       grant(entry, decision.deployment, decision.model)
     elseif decision.kind == 'blocked' and decision.parked then
-      waiting_room.park(entry, decision.at)
+      waiting_jobs.park(entry, decision.at)
     else
-      askAgainAt = math.min(askAgainAt, waiting_room.keepBooking(entry, isServed, served))
-      if isServed and decision.kind == 'blocked' then askAgainAt = math.min(askAgainAt, decision.at) end
+      retryAt = math.min(retryAt, waiting_jobs.keepBooking(entry, isServed, served))
+      if isServed and decision.kind == 'blocked' then retryAt = math.min(retryAt, decision.at) end
     end
   end
 end
 
 local function grantFromQueue()
-  local closed, asked = {}, {}
-  while #granted < max and #impossible < impossibleAtOnce do
-    local flow, route, place = fair_queue.next(closed, environments)
+  local closed, tried = {}, {}
+  while #granted < max and #impossible < maxImpossible do
+    local flow, route, sortKey = fair_queue.next(closed, environments)
     if not flow then return end
-    local entry = entries.get(entries.idAt(place))
+    local entry = entries.get(entries.idOf(sortKey))
     entry.suspect = suspects.get(entry.id)
     local isPaused = state.pausedOwner(flow.environment, flow.tenant)
     local decision = isPaused and {} or admission.decide(entry, routes.get(route).tiers, served)
     if isPaused then
       fair_queue.passOver(flow, route)
     elseif decision.kind == 'admitted' then
-      waiting_room.leave(entry)
+      waiting_jobs.leave(entry)
       grant(entry, decision.deployment, decision.model)
     elseif decision.kind == 'impossible' and now < state.impossibleFrom() then
-      askAgainAt = math.min(askAgainAt, state.impossibleFrom())
+      retryAt = math.min(retryAt, state.impossibleFrom())
       if #routes.get(route).tiers == 0 then
         closed[route] = true
       else
-        waiting_room.park(entry, state.impossibleFrom())
+        waiting_jobs.park(entry, state.impossibleFrom())
       end
     elseif decision.kind == 'impossible' then
       cannotRun(entry, decision.reason)
     elseif decision.parked then
-      askAgainAt = math.min(askAgainAt, decision.at)
-      waiting_room.park(entry, decision.at)
+      retryAt = math.min(retryAt, decision.at)
+      waiting_jobs.park(entry, decision.at)
     else
-      askAgainAt = math.min(askAgainAt, decision.at)
-      asked[route] = (asked[route] or 0) + 1
-      if decision.forAll or asked[route] > headsAsked then
+      retryAt = math.min(retryAt, decision.at)
+      tried[route] = (tried[route] or 0) + 1
+      if decision.forAll or tried[route] > headsTried then
         closed[route] = true
       elseif not control.booked[route] and decision.on.kind == 'quota' then
         -- The first job that does not fit gets a start kept free for it, or smaller jobs would pass it forever.
-        waiting_room.book(entry, served)
+        waiting_jobs.book(entry, served)
       else
         fair_queue.passOver(flow, route)
       end
@@ -110,17 +110,17 @@ local function grantFromQueue()
   end
 end
 
-waiting_room.promote()
+waiting_jobs.promote()
 sorted_queue.readAhead(max)
 grantBooked()
 grantFromQueue()
-fair_queue.passedOverReturn()
+fair_queue.restorePassedOver()
 
 local retryInMs = 0
-if #granted < max and #impossible < impossibleAtOnce then
-  askAgainAt = math.min(askAgainAt, waiting_room.nextReadyAt())
-  if control.running > 0 then askAgainAt = math.min(askAgainAt, control.nextExpiry) end
-  retryInMs = askAgainAt < infinity and math.max(1, askAgainAt - now) or -1
+if #granted < max and #impossible < maxImpossible then
+  retryAt = math.min(retryAt, waiting_jobs.nextReadyAt())
+  if control.running > 0 then retryAt = math.min(retryAt, control.nextExpiry) end
+  retryInMs = retryAt < infinity and math.max(1, retryAt - now) or -1
 end
 local reply = { 'open', retryInMs, granted, impossible, config.sendWithinMs, config.leaseMs }
 return state.done(unpack(state.keepReply('acquire ' .. operation, reply)))

@@ -5,10 +5,10 @@
 -- ARGV[4]     configuration as JSON
 -- Result      { header, changes of deployments [[id, state, reason]...] }
 --- @include "shared/fleet"
---- @include "shared/waiting_room"
+--- @include "shared/waiting_jobs"
 if not state.load() then return redis.error_reply('NOSTATE') end
 deployments.openAll()
-waiting_room.unbookAll()
+waiting_jobs.unbookAll()
 local before = config.version
 fleet.storeConfig(ARGV[4])
 if config.version ~= before then control.configuredAt = now end

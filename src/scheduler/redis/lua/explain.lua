@@ -13,7 +13,7 @@
 --   { header, 'running', deployment }
 --   { header, 'waiting', position, kind, deployment or '', quota or reason or '', startsInMs or -1 }
 --- @include "shared/fleet"
---- @include "shared/waiting_room"
+--- @include "shared/waiting_jobs"
 --- @include "shared/leases"
 --- @include "shared/add_jobs"
 if not state.load() then return redis.error_reply('NOSTATE') end
@@ -40,8 +40,8 @@ local function summarize(route, deployment)
   for _, flow in ipairs(flows) do
     local heads = sorted_queue.first(fair_queue.queueKey(flow, route), sample)
     local cost = 0
-    for _, place in ipairs(heads) do
-      cost = cost + admission.fairCostOn(deployment, entries.get(entries.idAt(place)))
+    for _, sortKey in ipairs(heads) do
+      cost = cost + admission.fairCostOn(deployment, entries.get(entries.idOf(sortKey)))
     end
     table.insert(backlogs, {
       flow = flow.id,
@@ -68,7 +68,7 @@ end
 
 -- Adds what a branch's siblings receive while the branch receives `own`. `siblingOf` maps a backlog to the name,
 -- virtual time and weight of the sibling that it belongs to, or to nil.
-local function besides(branch, weight, own, backlogs, siblingOf)
+local function withSiblings(branch, weight, own, backlogs, siblingOf)
   local siblings = {}
   for _, backlog in ipairs(backlogs) do
     local name, virtualTime, siblingWeight = siblingOf(backlog)
@@ -103,26 +103,26 @@ local function aheadOf(entry, tiers, more)
   for _, backlog in ipairs(backlogs) do
     if backlog.flow == flow.id then perJob = backlog.perJob end
   end
-  local jobs = sorted_queue.rank(queue, entries.place(entry), fair_queue.waitingIn(flow, entry.route))
+  local jobs = sorted_queue.rank(queue, entries.sortKey(entry), fair_queue.waitingIn(flow, entry.route))
   local own = { jobs = jobs + more, cost = jobs * perJob + more * ownCost(entry, tiers) }
-  local ahead = besides(flow, shares.weightOf(flow, 1), own, backlogs, function(other)
+  local ahead = withSiblings(flow, shares.weightOf(flow, 1), own, backlogs, function(other)
     if other.flow == flow.id then return nil end
     if other.environment ~= flow.environment or other.priority ~= flow.priority then return nil end
     return other.flow, other.virtualTime, other.weight
   end)
-  ahead = besides(priority, shares.weightOf(priority, 2), ahead, backlogs, function(other)
+  ahead = withSiblings(priority, shares.weightOf(priority, 2), ahead, backlogs, function(other)
     if other.environment ~= flow.environment or other.priority == flow.priority then return nil end
     local sibling = shares.priorityOf(other.environment, other.priority)
     return other.priority, sibling.virtualTime, shares.weightOf(sibling, 2)
   end)
-  ahead = besides(environment, shares.weightOf(environment, 3), ahead, backlogs, function(other)
+  ahead = withSiblings(environment, shares.weightOf(environment, 3), ahead, backlogs, function(other)
     if other.environment == flow.environment then return nil end
     local _, sibling = shares.priorityOf(other.environment, other.priority)
     return other.environment, sibling.virtualTime, shares.weightOf(sibling, 3)
   end)
   if control.booked[entry.route] then
     ahead.jobs = ahead.jobs + 1
-    ahead.cost = ahead.cost + ownCost(waiting_room.bookedIn(entry.route), tiers)
+    ahead.cost = ahead.cost + ownCost(waiting_jobs.bookedIn(entry.route), tiers)
   end
   return ahead
 end

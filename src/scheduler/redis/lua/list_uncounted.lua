@@ -5,12 +5,12 @@
 -- ARGV[1..3]  common arguments, see state.lua
 -- ARGV[4]     limit: maximum number of jobs in the result
 -- Result      { header, [[job id, environment, models...]...] }
---- @include "shared/waiting_room"
+--- @include "shared/waiting_jobs"
 if not state.load() then return redis.error_reply('NOSTATE') end
 deployments.openAll()
 local limit = tonumber(ARGV[4])
-local flowsLookedAt = 100
-local jobsLookedAt = 1000
+local maxFlows = 100
+local maxJobs = 1000
 local found = {}
 
 local function report(entry)
@@ -18,9 +18,9 @@ local function report(entry)
   table.insert(found, { entry.id, shares.flow(entry.flow).environment, unpack(routes.get(entry.route).models) })
 end
 
-local function inOrderOfAge(priority)
+local function byAge(priority)
   local seen, list = {}, {}
-  for _, id in ipairs(fair_queue.furthestBehind(priority, nil, flowsLookedAt)) do
+  for _, id in ipairs(fair_queue.furthestBehind(priority, nil, maxFlows)) do
     if not seen[id] then table.insert(list, id) end
     seen[id] = true
   end
@@ -29,15 +29,15 @@ local function inOrderOfAge(priority)
 end
 
 local function search()
-  local budget = jobsLookedAt
-  for _, route in ipairs(routes.booked()) do report(waiting_room.bookedIn(route)) end
+  local budget = maxJobs
+  for _, route in ipairs(routes.booked()) do report(waiting_jobs.bookedIn(route)) end
   for _, environment in ipairs(control.environments) do
     for _, priority in ipairs(environment.priorities) do
-      for _, id in ipairs(inOrderOfAge(priority)) do
+      for _, id in ipairs(byAge(priority)) do
         local flow = shares.flow(id)
         for _, queue in ipairs(flow.queues) do
-          for _, place in ipairs(sorted_queue.first(fair_queue.queueKey(flow, queue.route), math.min(limit, budget))) do
-            report(entries.get(entries.idAt(place)))
+          for _, sortKey in ipairs(sorted_queue.first(fair_queue.queueKey(flow, queue.route), math.min(limit, budget))) do
+            report(entries.get(entries.idOf(sortKey)))
             budget = budget - 1
             if #found == limit or budget == 0 then return end
           end

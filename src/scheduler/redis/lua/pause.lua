@@ -6,10 +6,10 @@
 -- ARGV[5..]   keys of the targets, see pause-scopes.ts
 -- Result      { header }
 --- @include "shared/fleet"
---- @include "shared/waiting_room"
+--- @include "shared/waiting_jobs"
 if not state.load() then return redis.error_reply('NOSTATE') end
 deployments.openAll()
-waiting_room.unbookAll()
+waiting_jobs.unbookAll()
 for at = 5, #ARGV do control.paused[ARGV[at]] = ARGV[4] == '1' or nil end
 state.wake()
 return state.done()

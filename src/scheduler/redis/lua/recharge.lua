@@ -7,7 +7,7 @@
 -- ARGV[6]     grant token
 -- Result      { header, 'recharged' | 'refused' | 'lost', sendWithinMs }
 --- @include "shared/fleet"
---- @include "shared/waiting_room"
+--- @include "shared/waiting_jobs"
 --- @include "shared/leases"
 if not state.load() then return redis.error_reply('NOSTATE') end
 local earlier = state.earlierReply('recharge ' .. ARGV[4])

@@ -5,7 +5,7 @@
 -- ARGV[4..]   two for each lease: job id, grant token
 -- Result      { header, ['renewed' | 'lost', ...] }
 --- @include "shared/fleet"
---- @include "shared/waiting_room"
+--- @include "shared/waiting_jobs"
 --- @include "shared/leases"
 if not state.load() then return redis.error_reply('NOSTATE') end
 fleet.open()

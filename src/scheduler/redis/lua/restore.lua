@@ -22,12 +22,12 @@ control.lockedUntil = now + config.leaseMs
 fleet.open()
 local part = cjson.decode(ARGV[5])
 
-if #part.paused > 0 then waiting_room.unbookAll() end
+if #part.paused > 0 then waiting_jobs.unbookAll() end
 for _, paused in ipairs(part.paused) do control.paused[paused] = true end
 for _, learned in ipairs(part.learned) do
   local quota = quotaOf[learned[1]]
   local known = {}
-  for place = 2, 5 do known[place] = learned[place] ~= -1 and learned[place] or nil end
+  for index = 2, 5 do known[index] = learned[index] ~= -1 and learned[index] or nil end
   if quota then learning.learn(quota.state, known[2], known[3], known[4], known[5]) end
 end
 
@@ -50,7 +50,7 @@ local function restoreLease(at)
   local entry = entries.get(ARGV[at])
   local deployment = deploymentOf[part.deployments[tonumber(ARGV[at + 2])]]
   if not entry or not deployment or entry.state == running then return end
-  waiting_room.leave(entry)
+  waiting_jobs.leave(entry)
   local charges = call('HGET', key('restored'), ARGV[at + 1])
   local lease = leases.add(entry, ARGV[at + 1], deployment, charges and cmsgpack.unpack(charges) or {})
   fair_queue.charge(shares.flow(entry.flow), lease.fairCost)

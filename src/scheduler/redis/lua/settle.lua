@@ -14,7 +14,7 @@
 --   retryAfterMs   or ''
 -- Result      { header, ['settled' | 'lost' | 'rejected', ...], changes of deployments [[id, state, reason]...] }
 --- @include "shared/fleet"
---- @include "shared/waiting_room"
+--- @include "shared/waiting_jobs"
 --- @include "shared/leases"
 if not state.load() then return redis.error_reply('NOSTATE') end
 fleet.open()
@@ -24,7 +24,7 @@ leases.expire()
 local function judge(lease, kind, detail, retryAfterMs)
   if kind ~= 'throttled' then return suspects.judge(lease, kind, detail, retryAfterMs) end
   if deployments.explains(deploymentOf[lease.deployment], detail) then kind = 'quota' end
-  return suspects.judge(lease, kind, 'The provider throttles it.', retryAfterMs)
+  return suspects.judge(lease, kind, 'The provider throttled the job.', retryAfterMs)
 end
 
 local function settle(at)
@@ -54,7 +54,7 @@ local function settle(at)
   if live then
     leases.release(live)
     if job == 'ended' or (judgement and judgement.rejected) then
-      waiting_room.drop(entry)
+      waiting_jobs.drop(entry)
     else
       local waitMs = 0
       if judgement then
@@ -65,7 +65,7 @@ local function settle(at)
         end
         waitMs = suspects.waitMs(judgement.suspect, deployments.inService(deployment), closedForMs)
       end
-      waiting_room.enter(entry, math.max(tonumber(job), waitMs))
+      waiting_jobs.enter(entry, math.max(tonumber(job), waitMs))
     end
   elseif entry and job == 'ended' then
     leases.drop(entry)

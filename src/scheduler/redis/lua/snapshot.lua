@@ -11,7 +11,7 @@
 --   missingModels  [[model, jobs]...]
 --   failInMs       time until their jobs are impossible
 --- @include "shared/fleet"
---- @include "shared/waiting_room"
+--- @include "shared/waiting_jobs"
 --- @include "shared/leases"
 if not state.load() then return redis.error_reply('NOSTATE') end
 fleet.open()
@@ -54,7 +54,7 @@ end
 
 local bookedIn = {}
 for _, route in ipairs(routes.booked()) do
-  local flow = shares.flow(waiting_room.bookedIn(route).flow)
+  local flow = shares.flow(waiting_jobs.bookedIn(route).flow)
   local priority = shares.priorityOf(flow.environment, flow.priority)
   bookedIn[priority] = (bookedIn[priority] or 0) + 1
 end

@@ -1,7 +1,7 @@
 -- Adds the jobs in ARGV[first] to ARGV[last]. `lists` holds their owners and routes, see enqueue.lua.
 --- @include "state"
 --- @include "deployment"
---- @include "waiting_room"
+--- @include "waiting_jobs"
 local function addJobs(lists, first, last)
   local flows = {}
   local routeIds = {}
@@ -11,7 +11,7 @@ local function addJobs(lists, first, last)
       local ownerAt, routeAt = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
       if not flows[ownerAt] then flows[ownerAt] = shares.flowOf(unpack(lists.owners[ownerAt])) end
       if not routeIds[routeAt] then routeIds[routeAt] = routes.idOf(lists.routes[routeAt]) end
-      waiting_room.add({
+      waiting_jobs.add({
         id = id,
         order = ARGV[at + 1],
         flow = flows[ownerAt].id,

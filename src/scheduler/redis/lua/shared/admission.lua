@@ -57,9 +57,9 @@ end
 
 -- Returns the tier in use and its index, or nil.
 local function activeTier(job, tiers)
-  for place, tier in ipairs(tiers) do
+  for index, tier in ipairs(tiers) do
     for _, deployment in ipairs(tier.deployments) do
-      if deployments.inService(deployment) and everAdmits(job, deployment) then return tier, place end
+      if deployments.inService(deployment) and everAdmits(job, deployment) then return tier, index end
     end
   end
   return nil
@@ -100,7 +100,7 @@ local function obstacleOf(job, deployment)
     return { on = on, at = at, forAll = true }
   end
   if not everAdmits(job, deployment) then return 'impossible' end
-  if not deployments.hasRoom(deployment) then
+  if not deployments.hasFreeSlot(deployment) then
     return { on = { kind = 'concurrency', deployment = deployment.id }, at = infinity, forAll = true }
   end
   local latest, latestAt
@@ -130,8 +130,8 @@ end
 
 -- Returns what would be left of the fullest quota, in thousandths of its limit. Concurrency counts as a quota.
 local function headroomOf(job, deployment)
-  local room = deployment.maxConcurrency - deployment.state.running
-  local least = math.floor(room * 1000 / deployment.maxConcurrency)
+  local freeSlots = deployment.maxConcurrency - deployment.state.running
+  local least = math.floor(freeSlots * 1000 / deployment.maxConcurrency)
   for _, quota in ipairs(deployment.quotas) do
     local limit = quota.state.limit.value
     local left = limit - quotas.used(quota) - admission.costOn(quota, deployment, job)
@@ -146,8 +146,8 @@ local function avoidedBy(job, tier, served)
   local refusedAt = job.suspect.refusedAt
   for _, deployment in ipairs(tier.deployments) do
     local isServed = not served or contains(served, deployment.id)
-    local isWell = deployments.inService(deployment) and not deployment.paused
-    if not refusedAt[deployment.id] and isWell and isServed and everAdmits(job, deployment) then return refusedAt end
+    local isUsable = deployments.inService(deployment) and not deployment.paused
+    if not refusedAt[deployment.id] and isUsable and isServed and everAdmits(job, deployment) then return refusedAt end
   end
   return nil
 end
@@ -158,7 +158,7 @@ function admission.decide(job, tiers, served)
   local reason = impossible(job, tiers)
   if reason then return { kind = 'impossible', reason = reason } end
   if tiers[1].paused then return pausedBy('model\n' .. tiers[1].model, true) end
-  local tier, place = activeTier(job, tiers)
+  local tier, index = activeTier(job, tiers)
   if not tier then return outOfService(job, tiers) end
   if tier.paused then return pausedBy('model\n' .. tier.model, false) end
   local best, bestHeadroom, blocked
@@ -166,11 +166,11 @@ function admission.decide(job, tiers, served)
   local parked = true
   local givesWay = false
   local avoided = avoidedBy(job, tier, served)
-  for before = 1, place - 1 do forAll = forAll and not anyInService(tiers[before]) end
+  for before = 1, index - 1 do forAll = forAll and not anyInService(tiers[before]) end
   for _, deployment in ipairs(tier.deployments) do
     local isAvoided = avoided and avoided[deployment.id]
-    local isAsked = not isAvoided and (not served or contains(served, deployment.id))
-    if not isAsked then
+    local isTried = not isAvoided and (not served or contains(served, deployment.id))
+    if not isTried then
       parked = false
       if isAvoided then forAll = false end
     else
@@ -203,7 +203,7 @@ function admission.decide(job, tiers, served)
   if best then return { kind = 'admitted', deployment = best, model = tier.model } end
   local at = blocked and blocked.at or infinity
   -- A fallback is left as soon as a deployment before it returns to service.
-  for before = 1, place - 1 do
+  for before = 1, index - 1 do
     for _, deployment in ipairs(tiers[before].deployments) do
       local outage = deployments.outage(deployment)
       if outage then at = math.min(at, outage.untilTime) end

@@ -1,4 +1,4 @@
--- The state of a deployment besides its quotas, and what the end of a call shows about it: see deployment.ts and
+-- The state of a deployment withSiblings its quotas, and what the end of a call shows about it: see deployment.ts and
 -- signals.ts.
 --- @include "state"
 --- @include "cost"
@@ -60,7 +60,7 @@ function deployments.leftToOthers(deployment)
   return nil
 end
 
-function deployments.hasRoom(deployment)
+function deployments.hasFreeSlot(deployment)
   local own, most = deployment.state, deployment.maxConcurrency
   return own.running < (own.onTrial and math.min(own.trialSize or 1, most) or most)
 end
@@ -85,9 +85,9 @@ local function pause(deployment, backoff, reason, retryAfterMs)
   if not deployments.inService(deployment) then return end
   local own = deployment.state
   local pauseMs = math.min(backoff.maxMs, backoff.baseMs * 2 ^ math.min(16, own.failures))
-  local longestAsked = backoff.maxMs * 2 ^ math.min(16, own.failures)
+  local longestWait = backoff.maxMs * 2 ^ math.min(16, own.failures)
   own.failures = own.failures + 1
-  local waitMs = math.min(longestAsked, retryAfterMs or pauseMs)
+  local waitMs = math.min(longestWait, retryAfterMs or pauseMs)
   enter(own, { state = 'cooling_down', untilTime = now + waitMs, reason = reason })
 end
 

@@ -56,10 +56,10 @@ function entries.delete(id)
 end
 
 -- Returns the key by which the queues sort a job: 8 bytes of order, then the id.
-function entries.place(entry)
+function entries.sortKey(entry)
   return entry.order .. entry.id
 end
 
-function entries.idAt(place)
-  return string.sub(place, 9)
+function entries.idOf(sortKey)
+  return string.sub(sortKey, 9)
 end

@@ -48,7 +48,7 @@ local function passKey(flow, route)
   return string.format('%.0f:%.0f', flow.id, route)
 end
 
-local function place(priority, route, flow)
+local function addReady(priority, route, flow)
   local set = readyKey(priority, route)
   call('ZADD', set, string.format('%.0f', flow.virtualTime), readyMember(flow))
   readyFronts[set] = nil
@@ -61,7 +61,7 @@ local function enterReady(priority, route, flow)
     table.insert(priority.ready, ready)
   end
   ready.size = ready.size + 1
-  place(priority, route, flow)
+  addReady(priority, route, flow)
 end
 
 -- Takes a flow out of a sorted set; `keep` leaves an empty set where it is among the others.
@@ -77,9 +77,9 @@ local function leaveReady(priority, route, flow, keep)
 end
 
 -- Updates the position of a flow whose virtual time changed.
-local function moved(flow, priority)
+local function reposition(flow, priority)
   for _, queue in ipairs(flow.queues) do
-    if not isPassedOver[passKey(flow, queue.route)] then place(priority, queue.route, flow) end
+    if not isPassedOver[passKey(flow, queue.route)] then addReady(priority, queue.route, flow) end
   end
 end
 
@@ -150,11 +150,11 @@ end
 
 -- Whether a flow and route go before another: the flow that is behind. Within one flow the route with the oldest job
 -- wins.
-local function goesFirst(flow, route, other)
+local function precedes(flow, route, other)
   if flow.id ~= other.flow.id then return shares.isBehind(flow, other.flow) end
   local own = shares.flow(flow.id)
-  local place = sorted_queue.head(fair_queue.queueKey(own, route))
-  return sorted_queue.isBefore(place, sorted_queue.head(fair_queue.queueKey(own, other.route)))
+  local sortKey = sorted_queue.head(fair_queue.queueKey(own, route))
+  return sorted_queue.isBefore(sortKey, sorted_queue.head(fair_queue.queueKey(own, other.route)))
 end
 
 -- Returns the next job as its flow, route and sort key; nil if no job waits in an open route. The job stays in the
@@ -162,14 +162,14 @@ end
 function fair_queue.next(closed, environments)
   local best
   for _, environment in ipairs(control.environments) do
-    local asked = environment.waiting > 0 and (not environments or contains(environments, environment.name))
-    if asked and (not best or shares.isBehind(environment, best.environment)) then
+    local isServed = environment.waiting > 0 and (not environments or contains(environments, environment.name))
+    if isServed and (not best or shares.isBehind(environment, best.environment)) then
       local inside
       for _, priority in ipairs(environment.priorities) do
         if not inside or shares.isBehind(priority, inside.priority) then
           for _, ready in ipairs(priority.ready) do
             local flow = not closed[ready.route] and ready.size > 0 and frontOf(priority, ready.route)
-            if flow and (not inside or inside.priority ~= priority or goesFirst(flow, ready.route, inside)) then
+            if flow and (not inside or inside.priority ~= priority or precedes(flow, ready.route, inside)) then
               inside = { environment = environment, priority = priority, flow = flow, route = ready.route }
             end
           end
@@ -203,7 +203,7 @@ function fair_queue.passOver(flow, route)
   table.insert(passedOver, { flow = flow, route = route })
 end
 
-function fair_queue.passedOverReturn()
+function fair_queue.restorePassedOver()
   isPassedOver = {}
   for _, passed in ipairs(passedOver) do
     local flow, route = passed.flow, passed.route
@@ -243,7 +243,7 @@ local function rebase()
   for _, flow in pairs(flowsRead) do
     local priority = shares.priorityOf(flow.environment, flow.priority)
     lower(flow, flowBase[priority])
-    moved(flow, priority)
+    reposition(flow, priority)
     if flow.jobs == 0 then shares.count(flow, 0) end
   end
 end
@@ -254,7 +254,7 @@ function fair_queue.charge(flow, cost)
   control.current = serve(environment, control.current, cost, shares.weightOf(environment, 3))
   environment.current = serve(priority, environment.current, cost, shares.weightOf(priority, 2))
   priority.current = serve(flow, priority.current, cost, shares.weightOf(flow, 1))
-  moved(flow, priority)
+  reposition(flow, priority)
   if math.max(environment.virtualTime, priority.virtualTime, flow.virtualTime) > rebaseAt then rebase() end
 end
 
@@ -269,5 +269,5 @@ function fair_queue.correct(owner, difference)
       share.virtualTime = math.max(0, share.virtualTime + (difference > 0 and step or -step))
     end
   end
-  if flow then moved(flow, priority) end
+  if flow then reposition(flow, priority) end
 end

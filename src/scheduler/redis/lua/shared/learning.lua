@@ -7,8 +7,8 @@ local learning = {}
 local pauseMs = 1000
 local longestPauseMs = 16000
 local longestPatience = 16
-local firstHoldMs = 900000
-local longestHoldMs = 3600000
+local firstParkMs = 900000
+local longestParkMs = 3600000
 local limitSteps = { thousandths = 10, most = 8 }
 local burstSteps = { thousandths = 100, most = 1 }
 
@@ -27,7 +27,7 @@ function learning.fresh(own)
   own.isAboutBurst = false
   own.tooMuch = infinity
   own.heldUntil = -infinity
-  own.holdMs = firstHoldMs
+  own.holdMs = firstParkMs
 end
 
 local function isProbed(it)
@@ -75,7 +75,7 @@ local function halfOf(own, atOnce)
   return math.max(1, math.floor(atOnce * own.settings.limit / (2 * own.limit.value)))
 end
 
-local function speaksOfBurst(own, used, atOnce, span)
+local function pointsToBurst(own, used, atOnce, span)
   if atOnce < 2 or used * 2 > own.limit.value then return false end
   if isProbed(own.burst) then return true end
   local pace = math.floor(own.limit.value * atOnceMs / span)
@@ -95,10 +95,10 @@ function learning.parkedUntil(own, cost)
   return isParked and own.heldUntil or nil
 end
 
-local function hold(own, refused)
+local function parkCost(own, refused)
   own.tooMuch = now < own.heldUntil and math.min(own.tooMuch, refused) or refused
   own.heldUntil = now + own.holdMs
-  own.holdMs = math.min(longestHoldMs, own.holdMs * 2)
+  own.holdMs = math.min(longestParkMs, own.holdMs * 2)
 end
 
 -- Learns from a refusal.
@@ -112,9 +112,9 @@ function learning.throttled(own, used, atOnce, refused, span, retryAfterMs, isOl
   local pause = isNew and math.min(longestPauseMs, pauseMs * 2 ^ own.inARow) or 0
   if isNew then own.inARow = math.min(16, own.inARow + 1) end
   own.closedUntil = math.max(own.closedUntil, now + math.min(span, retryAfterMs or pause))
-  if refused > own.limit.value and used * 10 <= own.limit.value then return hold(own, refused) end
+  if refused > own.limit.value and used * 10 <= own.limit.value then return parkCost(own, refused) end
   if isOldNews then return end
-  if isNew then own.isAboutBurst = speaksOfBurst(own, used, atOnce, span) end
+  if isNew then own.isAboutBurst = pointsToBurst(own, used, atOnce, span) end
   if own.isAboutBurst then
     lower(own.burst, math.min(own.burst.value, halfOf(own, atOnce)))
   elseif now - own.loweredAt > span then

@@ -4,7 +4,7 @@
 --- @include "entries"
 --- @include "cost"
 --- @include "admission"
---- @include "waiting_room"
+--- @include "waiting_jobs"
 local leases = {}
 
 -- Settled grants are kept in two halves. When one is full, the other is dropped. At least this many are known.
@@ -127,7 +127,7 @@ function leases.resume(id, grant)
   local entry = lease and not lease.settled and lease.id == id and entries.get(id)
   local own = entry and control.deployments[lease.deployment]
   if not own or entry.state == running then return false end
-  waiting_room.leave(entry)
+  waiting_jobs.leave(entry)
   entry.state = running
   entry.detail = grant
   entries.put(entry)
@@ -161,12 +161,12 @@ function leases.saveLost(lease)
   call('HSET', key('lost'), lease.grant, pack(lease))
 end
 
-local function rememberSettled(grant, answer)
+local function keepSettled(grant, answer)
   call('HSET', key('settled'), grant, answer)
   if call('HLEN', key('settled')) >= settledKept then call('RENAME', key('settled'), key('settled_before')) end
 end
 
-local function rememberLost(lease)
+local function keepLost(lease)
   leases.saveLost(lease)
   local untilKey = key('lost_until')
   for _, grant in ipairs(call('ZRANGEBYSCORE', untilKey, '-inf', string.format('%.0f', now), 'LIMIT', 0, 100)) do
@@ -185,7 +185,7 @@ function leases.release(lease)
   changed[lease.grant] = nil
   call('HDEL', key('leases'), lease.grant)
   call('ZREM', key('lease_expiry'), lease.grant)
-  if lease.settled then rememberSettled(lease.grant, lease.settled) else rememberLost(lease) end
+  if lease.settled then keepSettled(lease.grant, lease.settled) else keepLost(lease) end
 end
 
 -- Ends leases that were not renewed in time and requeues their jobs.
@@ -199,7 +199,7 @@ function leases.expire()
   table.sort(lapsed, function(a, b) return a.serial < b.serial end)
   for _, lease in ipairs(lapsed) do
     leases.release(lease)
-    waiting_room.enter(entries.get(lease.id))
+    waiting_jobs.enter(entries.get(lease.id))
   end
   local first = call('ZRANGE', expiry, 0, 0, 'WITHSCORES')
   control.nextExpiry = first[2] and tonumber(first[2]) or infinity
@@ -208,8 +208,8 @@ end
 -- Removes a job altogether. Its lease, if any, is lost.
 function leases.drop(entry)
   local lease = entry.state == running and leases.live(entry.detail)
-  if lease then leases.release(lease) else waiting_room.leave(entry) end
-  waiting_room.drop(entry)
+  if lease then leases.release(lease) else waiting_jobs.leave(entry) end
+  waiting_jobs.drop(entry)
 end
 
 -- ---------------------------------------------------------------- charges

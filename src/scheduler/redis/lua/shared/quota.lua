@@ -108,7 +108,7 @@ local function aliveAt(quota, time)
   return used
 end
 
--- ---------------------------------------------------------------- asking
+-- ---------------------------------------------------------------- queries
 
 function quotas.used(quota)
   quota_log.age(quota)
@@ -143,12 +143,12 @@ end
 function quotas.givesWayUntil(quota, cost, id)
   local own = quota.state
   local turn = own.bookings[id] and own.bookings[id].turn or infinity
-  local disconnectedAt = quota_log.expiry(quota, slotOf(quota, now))
+  local expiresAt = quota_log.expiry(quota, slotOf(quota, now))
   local untilTime
   for _, booking in pairs(own.bookings) do
     if booking.turn < turn then
       local at = math.max(booking.at, now)
-      local alive = aliveAt(quota, at) + (disconnectedAt > at and cost or 0)
+      local alive = aliveAt(quota, at) + (expiresAt > at and cost or 0)
       if not (logAdmits(quota, booking.cost, alive) and pacer.admitsAfter(quota, cost, booking.cost, at)) then
         local started = booking.at > now and booking.at or bothFitAt(quota, cost, booking.cost)
         untilTime = math.max(untilTime or now, started)

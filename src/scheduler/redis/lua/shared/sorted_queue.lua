@@ -18,24 +18,24 @@ local function chunkKey(member)
   return key('chunk:' .. string.format('%.0f', (struct.unpack('>d', string.sub(member, -8)))))
 end
 
-local function newChunk(queue, place)
+local function newChunk(queue, sortKey)
   control.lastChunk = control.lastChunk + 1
-  local member = place .. struct.pack('>d', control.lastChunk)
+  local member = sortKey .. struct.pack('>d', control.lastChunk)
   call('ZADD', queue, 0, member)
   return member
 end
 
 -- Returns the chunk that a sort key belongs to; nil if it is before all chunks.
-local function locate(queue, place)
-  local above = '[' .. place .. string.rep('\255', 9)
+local function locate(queue, sortKey)
+  local above = '[' .. sortKey .. string.rep('\255', 9)
   return call('ZREVRANGEBYLEX', queue, above, '-', 'LIMIT', 0, 1)[1]
 end
 
 -- Lets the first chunk begin at a sort key before it.
-local function widenFirst(queue, place)
+local function widenFirst(queue, sortKey)
   local first = call('ZRANGE', queue, 0, 0)[1]
-  if not first then return newChunk(queue, place) end
-  local member = place .. string.sub(first, -8)
+  if not first then return newChunk(queue, sortKey) end
+  local member = sortKey .. string.sub(first, -8)
   call('ZREM', queue, first)
   call('ZADD', queue, 0, member)
   return member
@@ -47,7 +47,7 @@ local function settleFront(queue)
   if not front or front.taken == 0 then return end
   local chunk = chunkKey(front.member)
   call('ZREMRANGEBYRANK', chunk, 0, front.taken - 1)
-  if front.taken == #front.places and call('EXISTS', chunk) == 0 then call('ZREM', queue, front.member) end
+  if front.taken == #front.sortKeys and call('EXISTS', chunk) == 0 then call('ZREM', queue, front.member) end
 end
 
 table.insert(flushes, function()
@@ -55,66 +55,66 @@ table.insert(flushes, function()
 end)
 
 -- Reads this many keys at once, for a script that takes many from the front.
-function sorted_queue.readAhead(places)
-  readAhead = places
+function sorted_queue.readAhead(count)
+  readAhead = count
 end
 
 -- Splits a full chunk and returns the chunk that the sort key then belongs to. Call it before the insertion: one key
 -- too many would make Redis abandon the listpack for good.
-local function divide(queue, chunk, place)
+local function divide(queue, chunk, sortKey)
   -- Keys that arrive in order leave full chunks behind; any other key splits the chunk in two.
-  local after = call('ZRANGEBYLEX', chunk, '[' .. place, '+', 'LIMIT', 0, 1)
-  if not after[1] then return newChunk(queue, place) end
+  local after = call('ZRANGEBYLEX', chunk, '[' .. sortKey, '+', 'LIMIT', 0, 1)
+  if not after[1] then return newChunk(queue, sortKey) end
   local moved = call('ZRANGE', chunk, chunkSize / 2, -1)
   local target = chunkKey(newChunk(queue, moved[1]))
   for _, other in ipairs(moved) do call('ZADD', target, 0, other) end
   call('ZREMRANGEBYRANK', chunk, chunkSize / 2, -1)
-  return locate(queue, place)
+  return locate(queue, sortKey)
 end
 
-function sorted_queue.insert(queue, place)
+function sorted_queue.insert(queue, sortKey)
   settleFront(queue)
-  local member = locate(queue, place) or widenFirst(queue, place)
+  local member = locate(queue, sortKey) or widenFirst(queue, sortKey)
   local chunk = chunkKey(member)
-  if call('ZCARD', chunk) >= chunkSize then chunk = chunkKey(divide(queue, chunk, place)) end
-  call('ZADD', chunk, 0, place)
+  if call('ZCARD', chunk) >= chunkSize then chunk = chunkKey(divide(queue, chunk, sortKey)) end
+  call('ZADD', chunk, 0, sortKey)
 end
 
 -- Whether one sort key is before another. (Lua's own comparison follows the server's locale.)
-function sorted_queue.isBefore(place, other)
-  for index = 1, math.min(#place, #other) do
-    local byte, otherByte = string.byte(place, index), string.byte(other, index)
+function sorted_queue.isBefore(sortKey, other)
+  for index = 1, math.min(#sortKey, #other) do
+    local byte, otherByte = string.byte(sortKey, index), string.byte(other, index)
     if byte ~= otherByte then return byte < otherByte end
   end
-  return #place < #other
+  return #sortKey < #other
 end
 
-function sorted_queue.remove(queue, place)
+function sorted_queue.remove(queue, sortKey)
   local front = fronts[queue]
-  if front and front.places[front.taken + 1] == place then
+  if front and front.sortKeys[front.taken + 1] == sortKey then
     front.taken = front.taken + 1
     return
   end
   settleFront(queue)
-  local member = locate(queue, place)
+  local member = locate(queue, sortKey)
   local chunk = chunkKey(member)
-  call('ZREM', chunk, place)
+  call('ZREM', chunk, sortKey)
   if call('EXISTS', chunk) == 0 then call('ZREM', queue, member) end
 end
 
 -- Returns the first sort key. The queue must not be empty.
 function sorted_queue.head(queue)
   local front = fronts[queue]
-  if front and front.taken == #front.places then
+  if front and front.taken == #front.sortKeys then
     settleFront(queue)
     front = nil
   end
   if not front then
     local member = call('ZRANGE', queue, 0, 0)[1]
-    front = { member = member, places = call('ZRANGE', chunkKey(member), 0, readAhead - 1), taken = 0 }
+    front = { member = member, sortKeys = call('ZRANGE', chunkKey(member), 0, readAhead - 1), taken = 0 }
     fronts[queue] = front
   end
-  return front.places[front.taken + 1]
+  return front.sortKeys[front.taken + 1]
 end
 
 -- Returns the first sort keys, at most `limit` of them.
@@ -123,18 +123,18 @@ function sorted_queue.first(queue, limit)
   local found = {}
   for _, member in ipairs(call('ZRANGE', queue, 0, math.ceil(limit / chunkSize) * 2)) do
     if #found == limit then break end
-    for _, place in ipairs(call('ZRANGE', chunkKey(member), 0, limit - #found - 1)) do table.insert(found, place) end
+    for _, sortKey in ipairs(call('ZRANGE', chunkKey(member), 0, limit - #found - 1)) do table.insert(found, sortKey) end
   end
   return found
 end
 
 -- Returns how many sort keys precede this one. Exact up to 32 chunks before it; beyond that, assumes equally full
 -- chunks.
-function sorted_queue.rank(queue, place, size)
+function sorted_queue.rank(queue, sortKey, size)
   settleFront(queue)
-  local member = locate(queue, place)
+  local member = locate(queue, sortKey)
   local before = call('ZRANK', queue, member)
-  local inside = call('ZRANK', chunkKey(member), place) or 0
+  local inside = call('ZRANK', chunkKey(member), sortKey) or 0
   if before > 32 then return math.floor(before * size / call('ZCARD', queue)) + inside end
   for _, other in ipairs(before > 0 and call('ZRANGE', queue, 0, before - 1) or {}) do
     inside = inside + call('ZCARD', chunkKey(other))

@@ -7,7 +7,7 @@ local strikesAllowed = { refused = 1, misconfigured = 5, capacity = 60, throttle
 local strikesBlamed = { refused = 0, misconfigured = 0, capacity = 0, throttled = infinity, quota = 2 }
 local quotaRefusalsInPlace = 2
 local mayHitAnyJob = { capacity = true, throttled = true }
-local longAskedMs = 10000
+local longRetryAfterMs = 10000
 local firstWaitMs = 1000
 local longestWaitMs = 60000
 
@@ -48,7 +48,7 @@ function suspects.judge(lease, kind, reason, retryAfterMs)
     refusedAt = refusedAt,
     times = (known and known.times or 0) + 1,
     strikes = (known and known.strikes or 0) + (struck and 1 or 0),
-    asksLong = (retryAfterMs or 0) >= longAskedMs or nil,
+    asksLong = (retryAfterMs or 0) >= longRetryAfterMs or nil,
   }
   put(lease.id, suspect)
   return {

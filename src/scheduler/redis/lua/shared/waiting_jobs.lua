@@ -6,10 +6,10 @@
 --- @include "fair_queue"
 --- @include "admission"
 --- @include "suspects"
-local waiting_room = {}
+local waiting_jobs = {}
 
 -- A booked job that could start loses its booking if no worker that serves it calls within this time, in ms.
-local unclaimedMs = 10000
+local unservedMs = 10000
 -- Delayed jobs that one script moves into the queue; the next script moves the rest.
 local promoteAtOnce = 1000
 
@@ -23,34 +23,34 @@ local function countDelayed(flow, difference)
 end
 
 -- Lets a job wait: in its own position in the queue, at once or after a delay. Writes its record.
-function waiting_room.enter(entry, delayMs)
+function waiting_jobs.enter(entry, delayMs)
   local flow = shares.flow(entry.flow)
   entry.detail = nil
   if delayMs and delayMs > 0 then
     entry.state = delayed
     entry.detail = now + math.ceil(delayMs)
-    call('ZADD', delayedKey(), string.format('%.0f', entry.detail), entries.place(entry))
+    call('ZADD', delayedKey(), string.format('%.0f', entry.detail), entries.sortKey(entry))
     countDelayed(flow, 1)
   else
     entry.state = ready
-    fair_queue.push(flow, entry.route, entries.place(entry))
+    fair_queue.push(flow, entry.route, entries.sortKey(entry))
   end
   entries.put(entry)
 end
 
 -- Lets a job wait outside the queue until `untilTime`, so that the jobs behind it can proceed.
-function waiting_room.park(entry, untilTime)
-  waiting_room.leave(entry)
-  waiting_room.enter(entry, untilTime - now)
+function waiting_jobs.park(entry, untilTime)
+  waiting_jobs.leave(entry)
+  waiting_jobs.enter(entry, untilTime - now)
 end
 
 -- Adds a job that is not known yet.
-function waiting_room.add(entry, delayMs)
+function waiting_jobs.add(entry, delayMs)
   local flow = shares.flow(entry.flow)
   shares.count(flow, 1)
   routes.count(entry.route, 1)
   if not entry.exact then control.estimates = control.estimates + 1 end
-  waiting_room.enter(entry, delayMs)
+  waiting_jobs.enter(entry, delayMs)
 end
 
 local function withdraw(entry)
@@ -61,25 +61,25 @@ local function withdraw(entry)
   end
 end
 
-function waiting_room.clearBooking(entry)
+function waiting_jobs.clearBooking(entry)
   withdraw(entry)
   control.booked[entry.route] = nil
 end
 
 -- Takes a job out of where it waits.
-function waiting_room.leave(entry)
+function waiting_jobs.leave(entry)
   if entry.state == ready then
-    fair_queue.remove(shares.flow(entry.flow), entry.route, entries.place(entry))
+    fair_queue.remove(shares.flow(entry.flow), entry.route, entries.sortKey(entry))
   elseif entry.state == delayed then
-    call('ZREM', delayedKey(), entries.place(entry))
+    call('ZREM', delayedKey(), entries.sortKey(entry))
     countDelayed(shares.flow(entry.flow), -1)
   elseif entry.state == booked then
-    waiting_room.clearBooking(entry)
+    waiting_jobs.clearBooking(entry)
   end
 end
 
 -- Drops a job that is not waiting anywhere.
-function waiting_room.drop(entry)
+function waiting_jobs.drop(entry)
   if not entry.exact then control.estimates = control.estimates - 1 end
   entries.delete(entry.id)
   suspects.drop(entry.id)
@@ -88,31 +88,31 @@ function waiting_room.drop(entry)
 end
 
 -- Moves delayed jobs whose time has come into the queue.
-function waiting_room.promote()
+function waiting_jobs.promote()
   local due = call('ZRANGEBYSCORE', delayedKey(), '-inf', string.format('%.0f', now), 'LIMIT', 0, promoteAtOnce)
-  for _, place in ipairs(due) do
-    call('ZREM', delayedKey(), place)
-    local entry = entries.get(entries.idAt(place))
+  for _, sortKey in ipairs(due) do
+    call('ZREM', delayedKey(), sortKey)
+    local entry = entries.get(entries.idOf(sortKey))
     countDelayed(shares.flow(entry.flow), -1)
-    waiting_room.enter(entry)
+    waiting_jobs.enter(entry)
   end
 end
 
 -- Returns the time at which the first delayed job may enter the queue; infinite if there is none.
-function waiting_room.nextReadyAt()
+function waiting_jobs.nextReadyAt()
   local first = call('ZRANGE', delayedKey(), 0, 0, 'WITHSCORES')
   return first[2] and tonumber(first[2]) or infinity
 end
 
 -- Moves a booked job back to its own position in the queue.
 local function unbook(entry)
-  waiting_room.clearBooking(entry)
-  waiting_room.enter(entry)
+  waiting_jobs.clearBooking(entry)
+  waiting_jobs.enter(entry)
 end
 
 -- Keeps the earliest start free for a booked job, on the deployments that the calling worker serves, if it serves any.
 -- Returns when to check again whether the booking is still needed.
-function waiting_room.keepBooking(entry, isServed, served)
+function waiting_jobs.keepBooking(entry, isServed, served)
   withdraw(entry)
   local booking = control.booked[entry.route]
   local tiers = routes.get(entry.route).tiers
@@ -125,7 +125,7 @@ function waiting_room.keepBooking(entry, isServed, served)
   else
     booking.unclaimedSince = booking.unclaimedSince or now
   end
-  local untilTime = (booking.unclaimedSince or infinity) + unclaimedMs
+  local untilTime = (booking.unclaimedSince or infinity) + unservedMs
   if not deployment or now >= untilTime then
     unbook(entry)
     return infinity
@@ -137,21 +137,21 @@ function waiting_room.keepBooking(entry, isServed, served)
   return untilTime
 end
 
-function waiting_room.book(entry, served)
-  waiting_room.leave(entry)
+function waiting_jobs.book(entry, served)
+  waiting_jobs.leave(entry)
   entry.state = booked
   control.bookings = control.bookings + 1
   control.booked[entry.route] = { id = entry.id, turn = control.bookings }
   entries.put(entry)
-  waiting_room.keepBooking(entry, true, served)
+  waiting_jobs.keepBooking(entry, true, served)
 end
 
 -- Returns the booked job of a route.
-function waiting_room.bookedIn(route)
+function waiting_jobs.bookedIn(route)
   return entries.get(control.booked[route].id)
 end
 
 -- Cancels all bookings. They are made again when their jobs are next.
-function waiting_room.unbookAll()
-  for _, route in ipairs(routes.booked()) do unbook(waiting_room.bookedIn(route)) end
+function waiting_jobs.unbookAll()
+  for _, route in ipairs(routes.booked()) do unbook(waiting_jobs.bookedIn(route)) end
 end

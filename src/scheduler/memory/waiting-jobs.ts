@@ -21,9 +21,9 @@ import { type Route, Routes } from "./routes.ts";
  * A booked job that could start loses its booking if no worker that serves it calls within this time, in milliseconds.
  * It is longer than any worker sleeps.
  */
-const unclaimedMs = 10_000;
+const unservedMs = 10_000;
 
-export class WaitingRoom {
+export class WaitingJobs {
   readonly routes: Routes;
   /** Routes with a booked job, in the order of booking: an earlier booking need not give way to a later one. */
   readonly booked = new Set<Route>();
@@ -47,13 +47,13 @@ export class WaitingRoom {
   reconfigure(config: SchedulerConfig, fleet: Fleet): void {
     this.#config = config;
     this.routes.reconfigure(config, fleet.deployments);
-    this.queue.reweigh(this.#weights());
+    this.queue.setWeights(this.#weights());
   }
 
   /** Sets weights of tenants that override the configuration's. Replaces all weights of earlier calls. */
   setTenantWeights(tenants: Record<string, number>): void {
     this.#tenantWeights = tenants;
-    this.queue.reweigh(this.#weights());
+    this.queue.setWeights(this.#weights());
   }
 
   /** Cancels all bookings. They are made again when their jobs are next. */
@@ -142,7 +142,7 @@ export class WaitingRoom {
 
   /** Drops a job that is not waiting anywhere. */
   drop(entry: Entry): void {
-    entry.state = "gone";
+    entry.state = "removed";
     if (!entry.exact) this.#estimates -= 1;
     this.#entries.delete(entry.jobId);
     this.suspects.delete(entry.jobId);
@@ -169,7 +169,7 @@ export class WaitingRoom {
     this.#bookings += 1;
     route.booked = entry;
     this.booked.add(route);
-    route.bookedTurn = this.#bookings;
+    route.bookingOrder = this.#bookings;
     this.keepBooking(route, entry, now, true, allowed);
   }
 
@@ -183,16 +183,16 @@ export class WaitingRoom {
     const applicant = this.applicant(entry);
     const own = served ? earliestStart(applicant, route.tiers, now, allowed) : undefined;
     const plan = own ?? earliestStart(applicant, route.tiers, now);
-    if (own || (plan && plan.at > now)) route.unclaimedSince = undefined;
-    else route.unclaimedSince ??= now;
-    const until = (route.unclaimedSince ?? Number.POSITIVE_INFINITY) + unclaimedMs;
+    if (own || (plan && plan.at > now)) route.unservedSince = undefined;
+    else route.unservedSince ??= now;
+    const until = (route.unservedSince ?? Number.POSITIVE_INFINITY) + unservedMs;
     if (!plan || now >= until) {
       this.#unbook(route);
       return Number.POSITIVE_INFINITY;
     }
     for (const quota of plan.deployment.quotas) {
       const cost = costOn(quota, plan.deployment, entry.tokens);
-      quota.bookings.set(entry.jobId, { cost, at: plan.at, turn: route.bookedTurn });
+      quota.bookings.set(entry.jobId, { cost, at: plan.at, order: route.bookingOrder });
     }
     return until;
   }
@@ -202,7 +202,7 @@ export class WaitingRoom {
     withdraw(route, route.booked);
     route.booked = undefined;
     this.booked.delete(route);
-    route.unclaimedSince = undefined;
+    route.unservedSince = undefined;
   }
 
   listUncounted(limit: number): { jobId: JobId; environment: string; models: readonly string[] }[] {
