@@ -7,7 +7,7 @@ import { algorithms, upstream } from "./simulation/upstreams.ts";
 const limit = 1_000_000;
 const config = configOf([quota("q", limit, { unit: "tokens", burst: limit / 10 })], [deployment("d", ["q"])]);
 
-test("a job of 60 % of a minute's tokens starts within two windows, and use stays at 95 % or more", {
+test("a job of 60 % of a minute's tokens starts within two windows, and usage stays at 95 % or more", {
   timeout: 60_000,
 }, async () => {
   // Such a job costs 0.6 of a window of use, whoever lets it through: the minute before its start and the minute after
@@ -34,7 +34,7 @@ test("a job of 60 % of a minute's tokens starts within two windows, and use stay
   expect(calls.filter((call) => call.refused)).toEqual([]);
 });
 
-test("a learned limit below a waiting job's cost stalls nothing: the job goes alone, and then the others go on", {
+test("a learned limit below a waiting job's cost blocks nothing: the job runs alone, and then the others continue", {
   timeout: 60_000,
 }, async () => {
   const learned = { quota: "q", effectiveLimit: 200_000 };
@@ -57,7 +57,7 @@ test("a learned limit below a waiting job's cost stalls nothing: the job goes al
   expect(held).toBeGreaterThanOrEqual(0.95 * learned.effectiveLimit);
 });
 
-test("a job above the true limit is tried now and then, and costs the others next to nothing", {
+test("a job above the true limit is tried rarely and costs the others almost nothing", {
   timeout: 60_000,
 }, async () => {
   const truly = 200_000;

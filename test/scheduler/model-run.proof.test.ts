@@ -388,7 +388,7 @@ async function perform(scheduler: Scheduler, action: Action, world: World): Prom
   }
 }
 
-describe.skipIf(withoutRedis())("the scheduler in Redis answers as the one in memory", () => {
+describe.skipIf(withoutRedis())("the scheduler in Redis answers like the one in memory", () => {
   let server: TestServer;
   let client: Redis;
   beforeAll(async () => {
@@ -457,14 +457,14 @@ describe.skipIf(withoutRedis())("the scheduler in Redis answers as the one in me
     }
   }
 
-  test("whatever is done to both", async () => {
+  test("for random operations on both", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(action, { minLength: 20, maxLength: 150, size: "max" }), (actions) => run(actions)),
       { numRuns: Number(process.env.MODEL_RUNS ?? 30) },
     );
   }, 600_000);
 
-  test("with hundreds of jobs and charges, out of order", async () => {
+  test("for hundreds of jobs and charges, out of order", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(largeAction, { minLength: 10, maxLength: 40, size: "max" }), (actions) =>
         run(actions, largeConfig),
@@ -473,7 +473,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis answers as the one in me
     );
   }, 600_000);
 
-  test("virtual time is rebased before 2^53, and nothing shows of it", async () => {
+  test("virtual time is rebased before 2^53 without a visible effect", async () => {
     // Each such call is 2 x 10^15 microseconds of its quota's time.
     const world = await newWorld(configOf([quota("q", 600, { unit: "tokens" })]));
     try {

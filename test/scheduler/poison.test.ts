@@ -27,7 +27,7 @@ const open: Open = async (config) => {
 };
 
 test.skipIf(withoutRedis())(
-  "whatever a provider answers to some jobs, the others complete within the bound",
+  "whatever a provider answers to some jobs, the other jobs complete within the bound",
   async () => {
     await fc.assert(
       fc.asyncProperty(runs, (run) => isolates(open, run)),

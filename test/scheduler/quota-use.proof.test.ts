@@ -59,7 +59,7 @@ function row(
   return { quota: scenario.name, upstream: counted, calls, throttled, ...shares };
 }
 
-test("a backlog is let through at 98 % of what is allowed or more, and nothing is ever refused", {
+test("a backlog uses at least 98 % of what is allowed, and no call is refused", {
   timeout: 120_000,
 }, async () => {
   const table: object[] = [];
@@ -75,7 +75,7 @@ test("a backlog is let through at 98 % of what is allowed or more, and nothing i
   console.table(table);
 });
 
-test("small quotas reach what their few large jobs allow, and nothing is refused", { timeout: 60_000 }, async () => {
+test("small quotas reach what their few large jobs allow, and no call is refused", { timeout: 60_000 }, async () => {
   const table: object[] = [];
   for (const scenario of small) {
     for (const [counted, algorithm] of Object.entries(algorithms)) {
@@ -89,7 +89,7 @@ test("small quotas reach what their few large jobs allow, and nothing is refused
   console.table(table);
 });
 
-test("the same upstreams do refuse a scheduler that does not spread", { timeout: 60_000 }, async () => {
+test("the same upstreams refuse calls of a scheduler without a pacer", { timeout: 60_000 }, async () => {
   const greedy = { ...scenarios[0]!, limit: quota("q", 600) };
   expect((await measure(greedy, algorithms["bucket of N/6"])).throttled).toBeGreaterThan(0);
 });

@@ -112,7 +112,7 @@ function peak({ calls }: Run, windowMs: number): number {
 }
 
 describe("the log", () => {
-  test("no window of a minute ever holds more than the limit, wherever it begins", () => {
+  test("no window of a minute holds more than the limit, wherever it begins", () => {
     fc.assert(
       fc.property(shape, fc.array(step(90_000, 1), { minLength: 20, maxLength: 150 }), (s, steps) => {
         expect(peak(play("minute", s, steps), minuteMs)).toBeLessThanOrEqual(s.limit);
@@ -121,7 +121,7 @@ describe("the log", () => {
     );
   });
 
-  test("no window of a day ever holds more than the limit", () => {
+  test("no window of a day holds more than the limit", () => {
     fc.assert(
       fc.property(shape, fc.array(step(20 * hourMs, 1), { minLength: 20, maxLength: 100 }), (s, steps) => {
         expect(peak(play("day", s, steps), 24 * hourMs)).toBeLessThanOrEqual(s.limit);
@@ -130,7 +130,7 @@ describe("the log", () => {
     );
   });
 
-  test("what turned out to cost more is debited: nothing is let through until there is room", () => {
+  test("a higher real cost is debited: nothing is admitted until it fits", () => {
     fc.assert(
       fc.property(shape, fc.array(step(90_000, 3), { minLength: 20, maxLength: 150 }), (s, steps) => {
         const { calls } = play("minute", s, steps);
@@ -146,7 +146,7 @@ describe("the log", () => {
     );
   });
 
-  test("the model does notice: without a guard a window overflows", () => {
+  test("the model detects an overflow: without a guard a window holds too much", () => {
     const early = { waitMs: 0, size: 1, onTheWayMs: guardMs, runsMs: 0, backMs: 0, used: 1, insists: true };
     const run = play("minute", { limit: 10, burst: 1, startMs: 0 }, [early, { ...early, onTheWayMs: 0 }]);
     run.calls[1]!.arrivesAt -= guardMs;
@@ -154,7 +154,7 @@ describe("the log", () => {
   });
 });
 
-describe("asking", () => {
+describe("queries", () => {
   for (const per of ["minute", "day"] as const) {
     test(`earliest() is exact, per ${per}`, () => {
       fc.assert(
@@ -174,7 +174,7 @@ describe("asking", () => {
     });
   }
 
-  test("freeAfter() agrees with earliest() where nothing goes before, and grows with what does", () => {
+  test("freeAfter() equals earliest() without jobs ahead, and grows with jobs ahead", () => {
     fc.assert(
       fc.property(
         shape,
@@ -197,7 +197,7 @@ describe("asking", () => {
     );
   });
 
-  test("usage is a whole number, and nothing once everything has aged out", () => {
+  test("usage is a whole number, and zero once every charge has aged out", () => {
     fc.assert(
       fc.property(shape, fc.array(step(90_000, 3), { minLength: 5, maxLength: 60 }), (s, steps) => {
         let last: { subject: Quota; now: number } | undefined;
@@ -213,7 +213,7 @@ describe("asking", () => {
     );
   });
 
-  test("usage of before this process began is paced as if it had been running", () => {
+  test("usage from before this process started is paced as if it had been running", () => {
     const subject = new Quota(quota("q", 6000, { burst: 600 }), guardMs);
     // A minute of full use, in the time before zero.
     for (let ms = -60_000; ms < 0; ms += 1000) subject.charge(95, ms);
@@ -236,7 +236,7 @@ describe("the pacer", () => {
   const pacerOf = (limit: number, burst: number) =>
     new Pacer({ isPaced: true, spanMs, effectiveLimit: limit, config: { limit }, learning: { burst } });
 
-  test("in no interval is more let through than the burst, the rate, and the job that ends it", () => {
+  test("no interval admits more than the burst, the rate, and the job that ends it", () => {
     fc.assert(
       fc.property(paced, fc.array(job, { minLength: 10, maxLength: 100 }), ({ limit, burst: share }, jobs) => {
         const burst = Math.ceil(share * limit);
@@ -268,7 +268,7 @@ describe("the pacer", () => {
     );
   });
 
-  test("once every cost is known the queue is never shorter than that of a pacer which knew them from the start", () => {
+  test("once every cost is known, the queue is at least as long as if the costs had been known from the start", () => {
     // Many that overlap and use less: what one gives back moves those behind it.
     const overlapping = fc.record({
       waitMs: fc.integer({ min: 0, max: 3000 }),
@@ -319,7 +319,7 @@ describe("the pacer", () => {
     );
   });
 
-  test("the expected cost settles on the real one from above and from below", () => {
+  test("the expected cost converges to the real cost from above and from below", () => {
     for (const [first, then] of [
       [1, 0.37],
       [0.01, 0.37],
@@ -332,7 +332,7 @@ describe("the pacer", () => {
   });
 });
 
-describe("days that end at an hour", () => {
+describe("days that end at a fixed hour", () => {
   const subject = () => new Quota(quota("q", 10, { per: "day", resetHourUtc: 0 }), guardMs);
 
   test("a clock that steps back across the hour and over it again ends the day once", () => {
@@ -346,7 +346,7 @@ describe("days that end at an hour", () => {
     expect(q.used(2500)).toBe(4);
   });
 
-  test("moving the hour does not empty the quota", () => {
+  test("changing the reset hour does not empty the quota", () => {
     const q = subject();
     q.rollDay(5, 20 * hourMs);
     q.charge(7, 0);
@@ -358,7 +358,7 @@ describe("days that end at an hour", () => {
 });
 
 describe("learning", () => {
-  test("limit and burst stay between 1 and the configured ones, whatever happens", () => {
+  test("limit and burst always stay between 1 and the configured values", () => {
     const event = fc.record({
       waitMs: fc.integer({ min: 0, max: 100_000 }),
       charge: fc.integer({ min: 1, max: 100 }),

@@ -489,7 +489,7 @@ class World {
   }
 }
 
-test("nothing is granted twice, lost, stuck, or over a quota, whatever comes in whatever order", {
+test("no job is granted twice, lost or stuck, and no quota is exceeded, for random commands in any order", {
   timeout: 600_000,
 }, async () => {
   await fc.assert(

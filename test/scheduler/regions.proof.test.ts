@@ -19,7 +19,7 @@ const upstreams = () =>
     regions.map((region) => [region, { engine: upstream(algorithms["sliding log"], limits[region]) }]),
   );
 
-test("three regions with different limits give the sum of them", { timeout: 60_000 }, async () => {
+test("three regions with different limits give the sum of their limits", { timeout: 60_000 }, async () => {
   const { calls } = await simulate({ config, upstreams: upstreams(), minutes: 8, sizes });
   const share = use(calls, "tokens", minuteMs, 8 * minuteMs).held / sum;
   console.log(`held: ${percent(share)} % of ${sum}`);
@@ -28,7 +28,7 @@ test("three regions with different limits give the sum of them", { timeout: 60_0
   expect(refused(calls)).toBe(0);
 });
 
-test("a region that is down for two minutes: no job fails, the others are used, and it returns by itself", {
+test("while a region is down for two minutes no job fails and the others are used; it returns by itself", {
   timeout: 60_000,
 }, async () => {
   const [downFrom, downUntil] = [3 * minuteMs, 5 * minuteMs];

@@ -18,7 +18,9 @@ function shareOf(run: Run, from: number, to: number): number {
   return use(run.calls, "tokens", fromMs, toMs).held / (trueLimit - foreignUse(run, fromMs, toMs));
 }
 
-test("configured 1,000,000, truly 400,000, then others take half of that", { timeout: 120_000 }, async () => {
+test("configured 1,000,000, really 400,000, and later other users consume half of that", {
+  timeout: 120_000,
+}, async () => {
   const table: object[] = [];
   for (const [counted, algorithm] of Object.entries(algorithms)) {
     const engine = upstream(algorithm, trueLimit);
@@ -50,7 +52,7 @@ test("configured 1,000,000, truly 400,000, then others take half of that", { tim
   console.table(table);
 });
 
-test("when the others have gone, what they took is found again within 20 windows", { timeout: 60_000 }, async () => {
+test("when the other users stop, their half is found again within 20 windows", { timeout: 60_000 }, async () => {
   const engine = upstream(algorithms["sliding log"], trueLimit);
   const away = { fromMs: 0, untilMs: 20 * minuteMs, tokensPerMinute: trueLimit / 2, tokensPerCall: 500 };
   const foreign = [{ engine, ...away }];
@@ -60,7 +62,7 @@ test("when the others have gone, what they took is found again within 20 windows
   expect(refused(run.calls) / run.calls.length).toBeLessThan(0.01);
 });
 
-test("a bucket that holds less than our burst narrows the burst; the limit stays what it is", {
+test("a bucket smaller than our burst narrows the burst and keeps the limit", {
   timeout: 60_000,
 }, async () => {
   const engine = upstream({ algorithm: "bucket", bucketCapacity: 1 / 20 }, configured);

@@ -30,7 +30,7 @@ const withFallback = configOf([quota("qa", 5), quota("qb", 5)], [deployment("a",
 });
 
 export function choiceCases(declare: Case): void {
-  declare("most headroom first", twoRegions, async (d) => {
+  declare("the deployment with the most headroom is used first", twoRegions, async (d) => {
     await d.add(...jobs(1, 110));
     const grants = await d.grants(22);
     const onA = grants.filter((g) => g.deployment === "a").length;
@@ -40,7 +40,7 @@ export function choiceCases(declare: Case): void {
   });
 
   declare(
-    "or in the listed order",
+    "deployments are used in the listed order if configured so",
     configOf([quota("qa", 3), quota("qb", 100)], [deployment("a", ["qa"]), deployment("b", ["qb"])], {
       models: { m: { deployments: ["a", "b"], choice: "order" } },
     }),
@@ -50,21 +50,21 @@ export function choiceCases(declare: Case): void {
     },
   );
 
-  declare("never outside a job's regions", twoRegions, async (d) => {
+  declare("a job never runs outside its regions", twoRegions, async (d) => {
     await d.add(...jobs(1, 15, { regions: ["eu-west-1"] }), ...jobs(21, 23, { regions: ["eu-west-1", "us-east-1"] }));
     const grants = await d.grants();
     expect(grants.filter((g) => numberOf(g) <= 15).map((g) => g.deployment)).toEqual(Array(10).fill("b"));
     expect(grants.filter((g) => numberOf(g) > 15).map((g) => g.deployment)).toEqual(Array(3).fill("a"));
   });
 
-  declare("a blocked route holds up no other, not even in the same flow", twoRegions, async (d) => {
+  declare("a blocked route delays no other route, not even in the same flow", twoRegions, async (d) => {
     await d.add(...jobs(1, 50, { regions: ["eu-west-1"] }));
     await d.take();
     await d.add(...jobs(51, 60));
     expect(await d.take()).toEqual(jobs(51, 60).map(numberOf));
   });
 
-  declare("a worker takes only what it serves", twoRegions, async (d) => {
+  declare("a worker is granted only what it serves", twoRegions, async (d) => {
     await d.add(...jobs(1, 4, { environment: "UAT" }), ...jobs(11, 14));
     expect(await d.take(100, { environments: ["none"] })).toEqual([]);
     expect(await d.take(2, { environments: ["UAT"] })).toEqual([1, 2]);
@@ -74,27 +74,31 @@ export function choiceCases(declare: Case): void {
     expect(await d.take()).toEqual([3, 4]);
   });
 
-  declare("a fallback is used only when nothing before it is in service, and is named", withFallback, async (d) => {
-    await d.add(...jobs(1, 9, { models: ["own", "other"] }), ...jobs(11, 12, { models: ["own"] }));
-    const grants = await d.grants(1);
-    expect(grants[0]).toMatchObject({ deployment: "a", model: "own" });
-    expect(await d.grants()).toHaveLength(4);
-    // The quota of the own model is used up: that is no reason to fall back.
-    expect(await d.take()).toEqual([]);
-    await d.settle(grants[0]!, { signal: misconfigured });
-    const fallback = await d.grants();
-    expect(fallback.map((g) => [numberOf(g), g.deployment, g.model])).toEqual(
-      [6, 7, 8, 9].map((n) => [n, "b", "other"]),
-    );
-    expect((await d.waiting(jobId(11))).waitingOn).toEqual({
-      kind: "out_of_service",
-      deployment: "a",
-      reason: "no access",
-    });
-  });
+  declare(
+    "a fallback is used only when nothing before it is in service, and the grant names it",
+    withFallback,
+    async (d) => {
+      await d.add(...jobs(1, 9, { models: ["own", "other"] }), ...jobs(11, 12, { models: ["own"] }));
+      const grants = await d.grants(1);
+      expect(grants[0]).toMatchObject({ deployment: "a", model: "own" });
+      expect(await d.grants()).toHaveLength(4);
+      // The quota of the own model is used up: that is no reason to fall back.
+      expect(await d.take()).toEqual([]);
+      await d.settle(grants[0]!, { signal: misconfigured });
+      const fallback = await d.grants();
+      expect(fallback.map((g) => [numberOf(g), g.deployment, g.model])).toEqual(
+        [6, 7, 8, 9].map((n) => [n, "b", "other"]),
+      );
+      expect((await d.waiting(jobId(11))).waitingOn).toEqual({
+        kind: "out_of_service",
+        deployment: "a",
+        reason: "no access",
+      });
+    },
+  );
 
   declare(
-    "the own model is asked again when it is back, though the fallback is full for longer",
+    "the job's own model is used again when it returns, though the fallback is full for longer",
     withFallback,
     async (d) => {
       await d.add(...jobs(1, 20, { models: ["own", "other"] }));
@@ -108,7 +112,7 @@ export function choiceCases(declare: Case): void {
   );
 
   declare(
-    "a fallback that can never take the job is no fallback",
+    "a fallback that can never admit the job is not used",
     configOf(
       [quota("big", 100, { unit: "tokens" }), quota("small", 10, { unit: "tokens" })],
       [deployment("a", ["big"]), deployment("b", ["small"])],
@@ -130,7 +134,7 @@ export function choiceCases(declare: Case): void {
   );
 
   declare(
-    "a job too big for one deployment does not keep smaller ones from it",
+    "a job too large for one deployment does not keep smaller ones from it",
     configOf(
       [quota("small", 10, { unit: "tokens" }), quota("big", 100, { unit: "tokens" })],
       [deployment("s", ["small"]), deployment("b", ["big"])],
@@ -145,7 +149,7 @@ export function choiceCases(declare: Case): void {
   );
 
   declare(
-    "overloaded: cools down, longer each time, and comes back on trial",
+    "an overloaded deployment cools down, longer each time, and returns on trial",
     configOf([quota("q", 1000)]),
     async (d) => {
       await d.add(...jobs(1, 50));
@@ -179,14 +183,14 @@ export function choiceCases(declare: Case): void {
     },
   );
 
-  declare("overloaded for a time that the provider names", configOf([]), async (d) => {
+  declare("an overloaded deployment cools down for the provider's Retry-After", configOf([]), async (d) => {
     await d.add(...jobs(1, 3));
     await d.refuse(await d.takeOne(), { kind: "capacity", reason: "a proxy answers", retryAfterMs: 5000 });
     expect((await d.acquire()).retryInMs).toBe(5000);
     expect(await d.deployment("d")).toMatchObject({ state: "cooling_down", reason: "a proxy answers" });
   });
 
-  declare("calls that ran when the outage began say nothing new, for better or worse", configOf([]), async (d) => {
+  declare("calls that ran when the outage began change nothing", configOf([]), async (d) => {
     await d.add(...jobs(1, 9));
     const grants = await d.grants(5);
     for (const grant of grants.slice(0, 3)) await d.refuse(grant, capacity);
@@ -197,7 +201,7 @@ export function choiceCases(declare: Case): void {
   });
 
   declare(
-    "nor do they when they end after it: on trial is one call at a time until a new one succeeds",
+    "calls that end after the outage change nothing: the trial is one call at a time until a new one succeeds",
     configOf([]),
     async (d) => {
       await d.add(...jobs(1, 20));
@@ -216,7 +220,7 @@ export function choiceCases(declare: Case): void {
   );
 
   declare(
-    "misconfigured: out of service, tried again after some minutes, or when reinstated",
+    "a misconfigured deployment is out of service until tried again after some minutes, or reinstated",
     configOf([]),
     async (d) => {
       await d.add(...jobs(1, 9));
@@ -237,14 +241,14 @@ export function choiceCases(declare: Case): void {
     },
   );
 
-  declare("a new configuration puts a misconfigured deployment back", configOf([]), async (d) => {
+  declare("a new configuration returns a misconfigured deployment to service", configOf([]), async (d) => {
     await d.add(...jobs(1, 2));
     await d.refuse(await d.takeOne(), misconfigured);
     await d.scheduler.configure({ ...configOf([]), version: "2" });
     expect(await d.take()).toEqual([1, 2]);
   });
 
-  declare("a deployment in outage leaves the other of the same model alone", twoRegions, async (d) => {
+  declare("an outage of one deployment does not affect the other of the same model", twoRegions, async (d) => {
     await d.add(...jobs(1, 30));
     const grant = await d.takeOne();
     await d.refuse(grant, misconfigured);

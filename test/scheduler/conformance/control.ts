@@ -4,7 +4,7 @@ import { type Case, configOf, job, jobId, jobs, minuteMs, quota, spanMs } from "
 
 export function controlCases(declare: Case): void {
   declare(
-    "a waiting job changes its priority and its delay, and keeps count and place",
+    "an update changes priority and delay of a waiting job and keeps its token count and position",
     configOf([quota("q", 1)]),
     async (d) => {
       await d.add(job(1), job(2), job(3, { exact: false, tokens: { input: 50, output: 0 } }), job(4));
@@ -42,7 +42,7 @@ export function controlCases(declare: Case): void {
   );
 
   declare(
-    "a booked job that is changed gives its booking up",
+    "a booked job that is updated loses its booking",
     configOf([quota("q", 100, { unit: "tokens" })]),
     async (d) => {
       await d.add(job(1, { cost: 60 }), job(2, { cost: 90 }));
@@ -54,7 +54,7 @@ export function controlCases(declare: Case): void {
   );
 
   declare(
-    "where a job would stand is where it stands once it is added; asking changes nothing",
+    "the estimated position is the position once the job is added, and the estimate changes nothing",
     configOf([quota("q", 2)]),
     async (d) => {
       expect(await d.scheduler.estimatePosition(job(5))).toMatchObject({
@@ -83,7 +83,7 @@ export function controlCases(declare: Case): void {
   );
 
   declare(
-    "where the last of many would stand is where it stands once they are added",
+    "the estimated position of the last of many jobs is its position once they are added",
     configOf([quota("q", 100, { unit: "tokens", burst: 10 })]),
     async (d) => {
       await d.add(...jobs(1, 5, { cost: 10 }), ...jobs(6, 8, { cost: 20, tenant: "u" }));

@@ -26,14 +26,14 @@ function floods(owners: Partial<QueueEntry>[]): QueueEntry[] {
 }
 
 export function fairnessCases(declare: Case): void {
-  declare("tenants share equally, whoever came first", weighted({}), async (d) => {
+  declare("tenants share equally, whichever came first", weighted({}), async (d) => {
     await d.add(...floods([{ tenant: "a" }, { tenant: "b" }, { tenant: "c" }]));
     const counts = await shares(d, 90, (n) => "-abc"[Math.floor(n / 1000)]!);
     expect(counts).toEqual({ a: 30, b: 30, c: 30 });
   });
 
   declare(
-    "by weight at each level",
+    "each level shares by weight",
     weighted({
       environments: { PROD: 4, UAT: 1 },
       priorities: { interactive: 8, standard: 2, batch: 1 },
@@ -57,7 +57,7 @@ export function fairnessCases(declare: Case): void {
   );
 
   declare(
-    "weights of tenants that are set later hold over the configured ones, and through a change of it",
+    "weights of tenants that are set later override the configured ones, also after a new configuration",
     weighted({ tenants: { heavy: 3, other: 7 } }),
     async (d) => {
       const owner = (n: number) => ["-", "heavy", "light"][Math.floor(n / 1000)]!;
@@ -79,7 +79,7 @@ export function fairnessCases(declare: Case): void {
   );
 
   declare(
-    "one tenant of PROD beside twenty of UAT still has PROD's share",
+    "one tenant of PROD still gets PROD's share next to twenty of UAT",
     weighted({
       environments: { PROD: 1, UAT: 1 },
     }),
@@ -94,7 +94,7 @@ export function fairnessCases(declare: Case): void {
   );
 
   declare(
-    "what counts is the share of what is scarce, not the number of jobs",
+    "fairness counts the share of the scarce quota, not the number of jobs",
     configOf([quota("t", 100_000, { unit: "tokens" })]),
     async (d) => {
       await d.add(...jobs(1, 900, { tenant: "small", cost: 10 }), ...jobs(1001, 1900, { tenant: "big", cost: 90 }));
@@ -105,7 +105,7 @@ export function fairnessCases(declare: Case): void {
   );
 
   declare(
-    "who reserved much and used little is given the difference back",
+    "a tenant that reserved much and used little gets the difference back",
     configOf([quota("t", 1_000_000, { unit: "tokens" })]),
     async (d) => {
       await d.add(...jobs(1, 400, { tenant: "modest", cost: 100 }), ...jobs(1001, 1400, { tenant: "exact", cost: 50 }));
@@ -143,34 +143,38 @@ export function fairnessCases(declare: Case): void {
     },
   );
 
-  declare("names of tenants are only names", configOf([quota("q", 1000)], undefined, {}), async (d) => {
+  declare("any string is a valid name of a tenant", configOf([quota("q", 1000)], undefined, {}), async (d) => {
     const names = ["constructor", "__proto__", "toString", "", "a\nb", "hasOwnProperty", "\u0000", "{}"];
     await d.add(...names.flatMap((tenant, i) => jobs(1000 * (i + 1), 1000 * (i + 1) + 99, { tenant })));
     const counts = await shares(d, 80, (n) => names[Math.floor(n / 1000) - 1]!);
     expect(names.map((name) => Object.hasOwn(counts, name) && counts[name])).toEqual(names.map(() => 10));
   });
 
-  declare("ties go to whoever came first, not by name", weighted({}), async (d) => {
+  declare("ties go to the tenant that came first, not by name", weighted({}), async (d) => {
     await d.add(job(1, { tenant: "zz" }), job(2, { tenant: "mm" }), job(3, { tenant: "aa" }));
     expect(await d.take()).toEqual([1, 2, 3]);
   });
 
-  declare("a refused call is no service", configOf([quota("t", 1_000_000, { unit: "tokens" })]), async (d) => {
-    await d.add(...jobs(1, 100, { tenant: "a", cost: 100 }), ...jobs(1001, 1100, { tenant: "b", cost: 100 }));
-    const counts = { a: 0, b: 0 };
-    for (let i = 0; i < 100; i++) {
-      const grant = await d.takeOne();
-      const owner = numberOf(grant) < 1000 ? "a" : "b";
-      // Every other call of tenant a is refused.
-      if (owner === "a" && i % 3 === 0)
-        await d.settle(grant, { job: { requeueAfterMs: 0 }, charge: "void", signal: none });
-      else counts[owner] += 1;
-    }
-    expect(Math.abs(counts.a - counts.b)).toBeLessThanOrEqual(2);
-  });
+  declare(
+    "a refused call does not count as service",
+    configOf([quota("t", 1_000_000, { unit: "tokens" })]),
+    async (d) => {
+      await d.add(...jobs(1, 100, { tenant: "a", cost: 100 }), ...jobs(1001, 1100, { tenant: "b", cost: 100 }));
+      const counts = { a: 0, b: 0 };
+      for (let i = 0; i < 100; i++) {
+        const grant = await d.takeOne();
+        const owner = numberOf(grant) < 1000 ? "a" : "b";
+        // Every other call of tenant a is refused.
+        if (owner === "a" && i % 3 === 0)
+          await d.settle(grant, { job: { requeueAfterMs: 0 }, charge: "void", signal: none });
+        else counts[owner] += 1;
+      }
+      expect(Math.abs(counts.a - counts.b)).toBeLessThanOrEqual(2);
+    },
+  );
 
   declare(
-    "interactive work does not wait behind a large batch",
+    "interactive work does not wait for a large batch",
     weighted({
       priorities: { interactive: 16, standard: 4, batch: 1 },
     }),

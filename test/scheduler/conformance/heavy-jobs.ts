@@ -56,7 +56,7 @@ export function heavyJobCases(declare: Case): void {
     }
   }
 
-  declare("small ones go first where they fit beside it", configOf([tokens(100)]), async (d) => {
+  declare("small jobs go first where they fit around a booked one", configOf([tokens(100)]), async (d) => {
     await d.add(job(1, { cost: 50 }));
     await d.take();
     await d.advance(10_000);
@@ -70,7 +70,7 @@ export function heavyJobCases(declare: Case): void {
   });
 
   declare(
-    "while a start is kept free nobody is told to ask again every millisecond",
+    "while a start is kept free no worker is told to retry every millisecond",
     configOf([tokens(100)]),
     async (d) => {
       await d.add(job(1, { cost: 50 }));
@@ -90,7 +90,7 @@ export function heavyJobCases(declare: Case): void {
   );
 
   declare(
-    "nor while the heavy job waits for a running call to end",
+    "no worker is told to retry every millisecond while the heavy job waits for a running call",
     configOf([tokens(100)], [deployment("d", ["q"], { maxConcurrency: 1 })]),
     async (d) => {
       await d.add(job(1, { cost: 50 }), job(2, { cost: 60 }), job(3, { cost: 1 }));
@@ -109,7 +109,7 @@ export function heavyJobCases(declare: Case): void {
   );
 
   declare(
-    "heavy jobs on different routes to one quota go one after the other",
+    "heavy jobs on different routes to one quota run one after the other",
     configOf([tokens(100)], [deployment("a", ["q"]), deployment("b", ["q"])], {
       models: { m: { deployments: ["a"], choice: "headroom" }, n: { deployments: ["b"], choice: "headroom" } },
     }),
@@ -135,7 +135,7 @@ export function heavyJobCases(declare: Case): void {
     },
   );
 
-  declare("two heavy tenants take turns, and small ones are not shut out", configOf([tokens(100)]), async (d) => {
+  declare("two heavy tenants alternate, and small ones are not shut out", configOf([tokens(100)]), async (d) => {
     await d.add(
       ...jobs(1, 4, { cost: 70, tenant: "a" }),
       ...jobs(11, 14, { cost: 70, tenant: "b" }),
@@ -154,7 +154,7 @@ export function heavyJobCases(declare: Case): void {
   });
 
   declare(
-    "a heavy job that nobody serves does not keep its start free for ever",
+    "a heavy job that no worker serves does not keep its start free forever",
     configOf([tokens(100)]),
     async (d) => {
       await d.add(job(1, { cost: 50, environment: "UAT" }), job(2, { cost: 90, environment: "UAT" }));
@@ -178,7 +178,7 @@ export function heavyJobCases(declare: Case): void {
   );
 
   declare(
-    "a start that a day's quota sets does not hold up jobs that are gone by then",
+    "a start set by a daily quota does not delay jobs that end before it",
     configOf([quota("day", 1000, { unit: "tokens", per: "day" }), quota("minute", 200, { unit: "tokens" })]),
     async (d) => {
       for (let i = 0; i < 5; i++) {
@@ -192,7 +192,7 @@ export function heavyJobCases(declare: Case): void {
     },
   );
 
-  declare("more heavy jobs than one in a flow all start", configOf([tokens(100, 10)]), async (d) => {
+  declare("several heavy jobs in one flow all start", configOf([tokens(100, 10)]), async (d) => {
     await d.add(...jobs(1, 6, { cost: 60 }), ...jobs(11, 40, { cost: 3, tenant: "u" }));
     const taken: number[] = [];
     for (let waited = 0; waited < 8 * spanMs; waited += 500) {

@@ -5,7 +5,7 @@ import { type Case, configOf, deployment, job, jobId, jobs, none, numberOf, ok, 
 const unlimited = configOf([]);
 
 export function jobCases(declare: Case): void {
-  declare("a job that waits or runs already is left as it is", unlimited, async (d) => {
+  declare("enqueueing ignores a job that already waits or runs", unlimited, async (d) => {
     await d.add(job(1), job(2));
     await d.add(job(1, { order: 9 }));
     const grant = await d.takeOne();
@@ -23,7 +23,7 @@ export function jobCases(declare: Case): void {
     expect(await d.take()).toEqual([1]);
   });
 
-  declare("jobs of a flow go in the order of (order, jobId), however they arrive", unlimited, async (d) => {
+  declare("jobs of a flow run in the order of (order, jobId), however they arrive", unlimited, async (d) => {
     await d.add(job(5), job(3), job(9, { order: 3 }), job(1));
     await d.add(job(4, { order: 3 }), job(2));
     expect(await d.take(3)).toEqual([1, 2, 3]);
@@ -31,7 +31,7 @@ export function jobCases(declare: Case): void {
   });
 
   declare(
-    "jobs of a flow that differ in models or regions still go in their order",
+    "jobs of a flow that differ in models or regions still run in their order",
     configOf([], [deployment("d", [])], {
       models: { m: { deployments: ["d"], choice: "headroom" }, n: { deployments: ["d"], choice: "headroom" } },
     }),
@@ -43,7 +43,7 @@ export function jobCases(declare: Case): void {
     },
   );
 
-  declare("what comes back takes its own place", unlimited, async (d) => {
+  declare("a requeued job returns to its own position", unlimited, async (d) => {
     await d.add(...jobs(1, 6));
     const grants = await d.grants(4);
     for (const i of [2, 0, 3]) {
@@ -61,7 +61,7 @@ export function jobCases(declare: Case): void {
     expect(second.grant).not.toBe(first.grant);
   });
 
-  declare("a grant says what was reserved, by when to send, and for which environment", configOf([]), async (d) => {
+  declare("a grant shows what was reserved, when to send, and the environment", configOf([]), async (d) => {
     await d.add(job(1, { environment: "UAT", tokens: { input: 7, output: 5 } }));
     expect(await d.takeOne()).toMatchObject({
       jobId: jobId(1),
@@ -74,7 +74,7 @@ export function jobCases(declare: Case): void {
     });
   });
 
-  declare("a delayed job waits its time, to the millisecond", unlimited, async (d) => {
+  declare("a delayed job waits for exactly its delay, to the millisecond", unlimited, async (d) => {
     await d.add(job(1, { delayMs: 5000 }), job(2));
     expect(await d.take()).toEqual([2]);
     const { grants, retryInMs } = await d.acquire();
@@ -85,7 +85,7 @@ export function jobCases(declare: Case): void {
     expect(await d.take()).toEqual([1]);
   });
 
-  declare("a requeue may be delayed, and then takes its own place", unlimited, async (d) => {
+  declare("a delayed requeue returns to its own position", unlimited, async (d) => {
     await d.add(...jobs(1, 3));
     const grant = await d.takeOne();
     await d.settle(grant, { job: { requeueAfterMs: 1000 }, signal: none });
@@ -94,17 +94,17 @@ export function jobCases(declare: Case): void {
     expect(await d.take()).toEqual([1, 3]);
   });
 
-  declare("nothing waits: no time to ask again", unlimited, async (d) => {
+  declare("without waiting jobs there is no time to retry", unlimited, async (d) => {
     expect(await d.acquire()).toEqual({ grants: [], impossible: [] });
   });
 
-  declare("as many as were asked for: ask again at once", unlimited, async (d) => {
+  declare("a full result says to retry at once", unlimited, async (d) => {
     await d.add(...jobs(1, 5));
     const result = await d.acquire(2);
     expect([result.grants.length, result.retryInMs]).toEqual([2, 0]);
   });
 
-  declare("a repeated acquire answers the same and takes nothing more", configOf([quota("q", 10)]), async (d) => {
+  declare("a repeated acquire returns the same and grants nothing more", configOf([quota("q", 10)]), async (d) => {
     await d.add(...jobs(1, 5));
     const request = { operation: "once", worker: "w", max: 2 };
     const first = await d.scheduler.acquire(request);
@@ -119,7 +119,7 @@ export function jobCases(declare: Case): void {
     expect((await d.recharge(grant!, "same")).status).toBe("recharged");
   });
 
-  declare("remove takes a job out wherever it stands", configOf([quota("q", 100, { unit: "tokens" })]), async (d) => {
+  declare("remove works wherever the job waits or runs", configOf([quota("q", 100, { unit: "tokens" })]), async (d) => {
     await d.add(job(1), job(2, { delayMs: 1000 }), job(3, { cost: 90 }), job(4, { cost: 50 }), job(5));
     const running = await d.takeOne();
     expect(await d.take(1)).toEqual([3]);
@@ -155,7 +155,7 @@ export function jobCases(declare: Case): void {
   );
 
   declare(
-    "estimates near the heads are offered for counting; a count replaces them",
+    "estimates near the heads are listed for counting, and a count replaces them",
     configOf([quota("q", 10, { unit: "tokens" })]),
     async (d) => {
       await d.add(job(1, { cost: 9, exact: false }), job(2, { cost: 9, exact: false }), job(3, { exact: true }));
@@ -177,19 +177,15 @@ export function jobCases(declare: Case): void {
     },
   );
 
-  declare(
-    "no more estimates are offered than were asked for",
-    configOf([quota("q", 10, { unit: "tokens" })]),
-    async (d) => {
-      await d.add(job(1, { cost: 9 }), ...jobs(2, 5, { cost: 9, exact: false }));
-      await d.add(...jobs(6, 9, { cost: 9, exact: false, tenant: "u", regions: ["us-east-1"] }));
-      await d.acquire();
-      for (const limit of [1, 2, 3]) expect(await d.scheduler.listUncounted(limit)).toHaveLength(limit);
-    },
-  );
+  declare("no more estimates are listed than the limit", configOf([quota("q", 10, { unit: "tokens" })]), async (d) => {
+    await d.add(job(1, { cost: 9 }), ...jobs(2, 5, { cost: 9, exact: false }));
+    await d.add(...jobs(6, 9, { cost: 9, exact: false, tenant: "u", regions: ["us-east-1"] }));
+    await d.acquire();
+    for (const limit of [1, 2, 3]) expect(await d.scheduler.listUncounted(limit)).toHaveLength(limit);
+  });
 
   declare(
-    "a job that no quota can admit any more is handed out as impossible, with the two numbers",
+    "a job that no quota can admit any more is returned as impossible, with both numbers",
     configOf([quota("q", 100, { unit: "tokens" })]),
     async (d) => {
       await d.add(job(1, { cost: 60 }), job(2, { cost: 40 }));
@@ -202,34 +198,26 @@ export function jobCases(declare: Case): void {
     },
   );
 
-  declare(
-    "a job that waits with a start kept free becomes impossible too",
-    configOf([quota("q", 100, { unit: "tokens" })]),
-    async (d) => {
-      await d.add(job(1, { cost: 60 }), job(2, { cost: 60 }), job(3, { cost: 70 }));
-      expect(await d.take()).toEqual([1]);
-      await d.scheduler.configure({ ...configOf([quota("q", 50, { unit: "tokens" })]), version: "2" });
-      expect((await d.acquire()).impossible.map(numberOf).sort()).toEqual([2, 3]);
-    },
-  );
+  declare("a booked job becomes impossible too", configOf([quota("q", 100, { unit: "tokens" })]), async (d) => {
+    await d.add(job(1, { cost: 60 }), job(2, { cost: 60 }), job(3, { cost: 70 }));
+    expect(await d.take()).toEqual([1]);
+    await d.scheduler.configure({ ...configOf([quota("q", 50, { unit: "tokens" })]), version: "2" });
+    expect((await d.acquire()).impossible.map(numberOf).sort()).toEqual([2, 3]);
+  });
 
-  declare(
-    "jobs of a model that is gone are impossible, and others are not held up by them",
-    configOf([quota("q", 100)]),
-    async (d) => {
-      await d.add(...jobs(1, 3, { models: ["gone"] }), job(4), job(5, { regions: ["nowhere"] }));
-      const taken: number[] = [];
-      const impossible: number[] = [];
-      for (let i = 0; i < 10; i++) {
-        const result = await d.acquire(1);
-        taken.push(...result.grants.map(numberOf));
-        impossible.push(...result.impossible.map(numberOf));
-      }
-      expect([taken, impossible.sort()]).toEqual([[4], [1, 2, 3, 5]]);
-    },
-  );
+  declare("jobs of a removed model are impossible and do not delay others", configOf([quota("q", 100)]), async (d) => {
+    await d.add(...jobs(1, 3, { models: ["gone"] }), job(4), job(5, { regions: ["nowhere"] }));
+    const taken: number[] = [];
+    const impossible: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      const result = await d.acquire(1);
+      taken.push(...result.grants.map(numberOf));
+      impossible.push(...result.impossible.map(numberOf));
+    }
+    expect([taken, impossible.sort()]).toEqual([[4], [1, 2, 3, 5]]);
+  });
 
-  declare("however many are impossible, one acquire hands out a bounded number", configOf([]), async (d) => {
+  declare("one acquire returns a bounded number of impossible jobs", configOf([]), async (d) => {
     await d.add(...jobs(1, 3000, { models: ["gone"] }), job(3001));
     const seen = new Set<number>();
     for (let i = 0; i < 3000 && seen.size < 3000; i++) {
@@ -242,7 +230,7 @@ export function jobCases(declare: Case): void {
   });
 
   declare(
-    "what is too big for its own model is impossible, though a fallback could take it",
+    "a job too large for its own model is impossible, though a fallback could admit it",
     configOf(
       [quota("small", 10, { unit: "tokens" }), quota("big", 100, { unit: "tokens" })],
       [deployment("s", ["small"]), deployment("b", ["big"])],

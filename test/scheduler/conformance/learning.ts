@@ -52,19 +52,15 @@ async function burstInto(d: Driver, capacity: number): Promise<number> {
 }
 
 export function learningCases(declare: Case): void {
-  declare(
-    "throttled by requests: only quotas on requests are lowered, to 98 % of what was let through",
-    three,
-    async (d) => {
-      await d.add(...jobs(1, 60, { cost: 2 }));
-      const grants = await d.grants();
-      await d.refuse(grants[0]!, throttledBy("requests"));
-      expect(await limits(d)).toEqual({ r: Math.floor(60 * 0.98), t: 1000, d: 100_000 });
-    },
-  );
+  declare("a throttle by requests lowers only quotas on requests, to 98 % of what was admitted", three, async (d) => {
+    await d.add(...jobs(1, 60, { cost: 2 }));
+    const grants = await d.grants();
+    await d.refuse(grants[0]!, throttledBy("requests"));
+    expect(await limits(d)).toEqual({ r: Math.floor(60 * 0.98), t: 1000, d: 100_000 });
+  });
 
   declare(
-    "a call refused alone, above the limit: the limit stays, as much is not tried for 15 minutes, and others go on",
+    "a call refused alone, above the limit: the limit stays, that cost is parked for 15 minutes, and others continue",
     configOf([quota("t", 1000, { unit: "tokens" })]),
     async (d) => {
       const ticket = (await d.scheduler.beginRebuild())!;
@@ -91,7 +87,7 @@ export function learningCases(declare: Case): void {
     },
   );
 
-  declare("throttled by tokens: only quotas on tokens are lowered", three, async (d) => {
+  declare("a throttle by tokens lowers only quotas on tokens", three, async (d) => {
     await d.add(...jobs(1, 70, { cost: 10 }));
     const grants = await d.grants();
     await d.refuse(grants[0]!, throttledBy("tokens"));
@@ -99,7 +95,7 @@ export function learningCases(declare: Case): void {
     expect(await limits(d)).toEqual({ r: 100, t: Math.floor(690 * 0.98), d: 100_000 });
   });
 
-  declare("throttled without a kind: the fullest is lowered", three, async (d) => {
+  declare("a throttle without a kind lowers the fullest quota", three, async (d) => {
     await d.add(...jobs(1, 60, { cost: 16 }));
     const grants = await d.grants();
     await d.refuse(grants[0]!, throttledBy("unknown"));
@@ -142,21 +138,17 @@ export function learningCases(declare: Case): void {
     },
   );
 
-  declare(
-    "calls that were refused together close the quota once, not for ever longer",
-    configOf([quota("q", 1000)]),
-    async (d) => {
-      await d.add(...jobs(1, 100));
-      for (const grant of await d.grants()) await d.refuse(grant, throttledBy("requests"));
-      const { grants, retryInMs } = await d.acquire();
-      expect(grants).toEqual([]);
-      expect(retryInMs).toBeLessThanOrEqual(4000);
-      await d.advance(retryInMs!);
-      expect(await d.grants()).not.toHaveLength(0);
-    },
-  );
+  declare("calls that were refused together close the quota once", configOf([quota("q", 1000)]), async (d) => {
+    await d.add(...jobs(1, 100));
+    for (const grant of await d.grants()) await d.refuse(grant, throttledBy("requests"));
+    const { grants, retryInMs } = await d.acquire();
+    expect(grants).toEqual([]);
+    expect(retryInMs).toBeLessThanOrEqual(4000);
+    await d.advance(retryInMs!);
+    expect(await d.grants()).not.toHaveLength(0);
+  });
 
-  declare("a throttle that says when to come back is taken at its word", configOf([quota("q", 100)]), async (d) => {
+  declare("a throttle's Retry-After is respected", configOf([quota("q", 100)]), async (d) => {
     await d.add(...jobs(1, 2));
     await d.refuse(await d.takeOne(), throttledBy("requests", 7000));
     const { grants, retryInMs } = await d.acquire();
@@ -168,7 +160,7 @@ export function learningCases(declare: Case): void {
   });
 
   declare(
-    "throttled again and again: closed for longer each time, up to 16 seconds",
+    "repeated throttles close the quota for longer each time, up to 16 seconds",
     configOf([quota("q", 100)]),
     async (d) => {
       await d.add(...jobs(1, 1));
@@ -186,7 +178,7 @@ export function learningCases(declare: Case): void {
   );
 
   declare(
-    "refused calls do not make the others look cheap",
+    "refused calls do not lower the expected cost of others",
     configOf([quota("q", 6000, { unit: "tokens", burst: 600 })]),
     async (d) => {
       await d.add(...jobs(1, 500, { cost: 10 }));
@@ -198,7 +190,7 @@ export function learningCases(declare: Case): void {
   );
 
   declare(
-    "the pacer follows what calls turn out to cost",
+    "the pacer adapts to the real cost of calls",
     configOf([quota("q", 6000, { unit: "tokens", burst: 600 })]),
     async (d) => {
       await d.add(...jobs(1, 2000, { tokens: { input: 5, output: 15 } }));
@@ -253,7 +245,7 @@ export function learningCases(declare: Case): void {
   );
 
   declare(
-    "forget: the configured limit again, open at once, and learning starts anew",
+    "resetting learned limits restores the configured limit, opens the quota and restarts learning",
     configOf([quota("q", 100), quota("p", 90)]),
     async (d) => {
       await d.add(...jobs(1, 300));
@@ -271,7 +263,7 @@ export function learningCases(declare: Case): void {
   );
 
   declare(
-    "tokens per day used up: every deployment that shares the quota is parked, others go on",
+    "tokens per day used up: every deployment that shares the quota is parked, others continue",
     configOf(
       [quota("day", 1000, { per: "day", unit: "tokens" }), quota("r", 100)],
       [deployment("a", ["day"]), deployment("b", ["day", "r"]), deployment("c", ["r"])],
@@ -309,7 +301,7 @@ export function learningCases(declare: Case): void {
   );
 
   declare(
-    "tokens per day used up, though no quota per day is configured: all of the pool are parked, others go on",
+    "tokens per day used up without a quota per day: all deployments of the pool are parked, others continue",
     configOf(
       [quota("r", 100, { per: "day" })],
       [
@@ -341,7 +333,7 @@ export function learningCases(declare: Case): void {
 
   const bucketed = configOf([quota("q", 6000, { unit: "tokens", burst: 600 })]);
 
-  declare("a bucket smaller than our burst: the burst is narrowed, the limit stays", bucketed, async (d) => {
+  declare("a bucket smaller than our burst narrows the burst and keeps the limit", bucketed, async (d) => {
     await d.add(...jobs(1, 2000, { cost: 10 }));
     expect(await burstInto(d, 20)).toBe(40);
     // Of 60 calls at once 20 were let through: half of that.
@@ -350,7 +342,7 @@ export function learningCases(declare: Case): void {
     expect((await d.grants()).length).toBeLessThanOrEqual(11);
   });
 
-  declare("a quota that is not spread is, once a burst was refused", configOf([quota("q", 600)]), async (d) => {
+  declare("a quota without a pacer gets one once a burst was refused", configOf([quota("q", 600)]), async (d) => {
     await d.add(...jobs(1, 2000));
     for (const grant of await d.grants(200)) await d.refuse(grant, throttledBy("requests"));
     expect(await d.quota("q")).toMatchObject({ effectiveLimit: 600, effectiveBurst: 100 });
@@ -358,7 +350,7 @@ export function learningCases(declare: Case): void {
     expect((await d.grants()).length).toBeLessThanOrEqual(101);
   });
 
-  declare("what follows a refusal starts without a burst", bucketed, async (d) => {
+  declare("calls after a refusal start without a burst", bucketed, async (d) => {
     await d.add(...jobs(1, 2000, { cost: 10 }));
     const [refused, ...others] = await d.grants();
     await d.refuse(refused!, throttledBy("tokens", 30_000));
@@ -367,25 +359,29 @@ export function learningCases(declare: Case): void {
     expect((await d.grants()).length).toBeLessThanOrEqual(1);
   });
 
-  declare("a narrowed burst is probed, and goes back when that is refused", bucketed, async (d) => {
-    await d.add(...jobs(1, 2000, { cost: 10 }));
-    await burstInto(d, 20);
-    await d.advance(5 * minuteMs);
-    const burst = await d.grants();
-    // Only once a refusal would have been heard of.
-    await d.finish(burst.slice(1));
-    expect(await d.quota("q")).toMatchObject({ effectiveBurst: 100, probing: false });
-    await d.advance(3000);
-    await d.finish(burst.slice(0, 1));
-    expect(await d.quota("q")).toMatchObject({ effectiveBurst: 110, probing: true });
-    await d.advance(5 * minuteMs);
-    // Nothing was let through before the first of these was refused.
-    const [refused] = await d.grants();
-    await d.refuse(refused!, throttledBy("tokens"));
-    expect(await d.quota("q")).toMatchObject({ effectiveBurst: 100, effectiveLimit: 6000, probing: false });
-  });
+  declare(
+    "a narrowed burst is probed, and returns to the last good value when the probe is refused",
+    bucketed,
+    async (d) => {
+      await d.add(...jobs(1, 2000, { cost: 10 }));
+      await burstInto(d, 20);
+      await d.advance(5 * minuteMs);
+      const burst = await d.grants();
+      // Only once a refusal would have been heard of.
+      await d.finish(burst.slice(1));
+      expect(await d.quota("q")).toMatchObject({ effectiveBurst: 100, probing: false });
+      await d.advance(3000);
+      await d.finish(burst.slice(0, 1));
+      expect(await d.quota("q")).toMatchObject({ effectiveBurst: 110, probing: true });
+      await d.advance(5 * minuteMs);
+      // Nothing was let through before the first of these was refused.
+      const [refused] = await d.grants();
+      await d.refuse(refused!, throttledBy("tokens"));
+      expect(await d.quota("q")).toMatchObject({ effectiveBurst: 100, effectiveLimit: 6000, probing: false });
+    },
+  );
 
-  declare("a refusal when half of the limit or more has gone lowers the limit, not the burst", bucketed, async (d) => {
+  declare("a refusal after half of the limit or more was used lowers the limit, not the burst", bucketed, async (d) => {
     await d.add(...jobs(1, 2000, { cost: 10 }));
     for (let i = 0; i < 400; i++) {
       await d.finish(await d.grants());
@@ -400,7 +396,7 @@ export function learningCases(declare: Case): void {
 
   // ------------------------------------------------------------ seen and kept
 
-  declare("the snapshot tells what was learned, when, and whether more is being tried", bucketed, async (d) => {
+  declare("the snapshot shows what was learned, when, and whether more is being tried", bucketed, async (d) => {
     expect(await d.quota("q")).toEqual({
       name: "q",
       unit: "tokens",
@@ -425,7 +421,7 @@ export function learningCases(declare: Case): void {
     expect(forgotten).not.toHaveProperty("closedForMs");
   });
 
-  declare("what was learned is put back by a rebuild", bucketed, async (d) => {
+  declare("a rebuild restores what was learned", bucketed, async (d) => {
     const ticket = (await d.scheduler.beginRebuild())!;
     const learned = {
       quota: "q",
@@ -446,7 +442,7 @@ export function learningCases(declare: Case): void {
   });
 
   declare(
-    "throttled by a quota that is not configured: the deployment cools down",
+    "a throttle by a quota that is not configured cools the deployment down",
     configOf([quota("t", 100, { unit: "tokens" })]),
     async (d) => {
       await d.add(...jobs(1, 3));
@@ -460,7 +456,7 @@ export function learningCases(declare: Case): void {
   );
 
   declare(
-    "a learned limit below a job's cost lets it through alone",
+    "a learned limit below a job's cost admits the job alone",
     configOf([quota("q", 100, { unit: "tokens" })]),
     async (d) => {
       await d.add(...jobs(1, 1, { cost: 20 }), ...jobs(2, 2, { cost: 90 }), ...jobs(3, 3, { cost: 10 }));

@@ -21,7 +21,7 @@ const short = (limit: number) => ({ ...configOf([tokens(limit)]), leaseMs: 10_00
 
 export function leaseCases(declare: Case): void {
   declare(
-    "a lease that is not renewed expires: the job goes back to its own place, its charge stays",
+    "a lease that is not renewed expires: the job is requeued in its own position, and its charge stays",
     short(100),
     async (d) => {
       await d.add(...jobs(1, 3));
@@ -36,7 +36,7 @@ export function leaseCases(declare: Case): void {
     },
   );
 
-  declare("A1: a lease that has expired comes back while its job waits, and is charged once", short(100), async (d) => {
+  declare("an expired lease is revived while its job waits, and is charged once", short(100), async (d) => {
     await d.add(...jobs(1, 2));
     const [one, two] = await d.grants(2);
     await d.advance(10_000);
@@ -53,37 +53,29 @@ export function leaseCases(declare: Case): void {
     expect(await d.renew(one!)).toBe("lost");
   });
 
-  declare(
-    "A1: a lease that came back is settled as usual, and does not come back after that",
-    short(100),
-    async (d) => {
-      await d.add(job(1, { cost: 50 }));
-      const grant = await d.takeOne();
-      await d.advance(10_000);
-      expect(await d.renew(grant)).toBe("renewed");
-      expect(await d.settle(grant, { job: { requeueAfterMs: 0 }, charge: { input: 5, output: 0 } })).toBe("settled");
-      expect(await d.used("q")).toBe(5);
-      expect(await d.renew(grant)).toBe("lost");
-      expect(await d.take()).toEqual([1]);
-    },
-  );
+  declare("a revived lease is settled as usual, and is not revived after that", short(100), async (d) => {
+    await d.add(job(1, { cost: 50 }));
+    const grant = await d.takeOne();
+    await d.advance(10_000);
+    expect(await d.renew(grant)).toBe("renewed");
+    expect(await d.settle(grant, { job: { requeueAfterMs: 0 }, charge: { input: 5, output: 0 } })).toBe("settled");
+    expect(await d.used("q")).toBe(5);
+    expect(await d.renew(grant)).toBe("lost");
+    expect(await d.take()).toEqual([1]);
+  });
 
-  declare(
-    "A1: a lease comes back for a booked job, but not for another's or one that has ended",
-    short(100),
-    async (d) => {
-      await d.add(...jobs(1, 3, { cost: 60 }));
-      const one = await d.takeOne();
-      await d.advance(10_000);
-      expect(await d.renew({ ...one, jobId: jobId(2) })).toBe("lost");
-      // Another worker's turn: the job is booked, because it does not fit now.
-      expect(await d.take()).toEqual([]);
-      expect(await d.renew(one)).toBe("renewed");
-      await d.advance(10_000);
-      await d.scheduler.remove([jobId(1)]);
-      expect(await d.renew(one)).toBe("lost");
-    },
-  );
+  declare("a lease is revived for a booked job, but not for another's job or one that ended", short(100), async (d) => {
+    await d.add(...jobs(1, 3, { cost: 60 }));
+    const one = await d.takeOne();
+    await d.advance(10_000);
+    expect(await d.renew({ ...one, jobId: jobId(2) })).toBe("lost");
+    // Another worker's turn: the job is booked, because it does not fit now.
+    expect(await d.take()).toEqual([]);
+    expect(await d.renew(one)).toBe("renewed");
+    await d.advance(10_000);
+    await d.scheduler.remove([jobId(1)]);
+    expect(await d.renew(one)).toBe("lost");
+  });
 
   declare("acquire says when a lease may expire", short(100), async (d) => {
     await d.add(job(1));
@@ -107,7 +99,7 @@ export function leaseCases(declare: Case): void {
     expect(await d.take()).toEqual([1]);
   });
 
-  declare("answers to renew are in the order of the question", short(100), async (d) => {
+  declare("renew answers in the order of its argument", short(100), async (d) => {
     await d.add(...jobs(1, 2));
     const [one, two] = await d.grants();
     const wrong = { jobId: two!.jobId, grant: one!.grant };
@@ -119,7 +111,7 @@ export function leaseCases(declare: Case): void {
     ]);
   });
 
-  declare("a lease that has expired is confirmed by nothing but renewing it", short(100), async (d) => {
+  declare("only renewing an expired lease revives it", short(100), async (d) => {
     await d.add(...jobs(1, 2));
     const [one, two] = await d.grants();
     await d.advance(10_000);
@@ -151,7 +143,7 @@ export function leaseCases(declare: Case): void {
     },
   );
 
-  declare("an answer that comes late takes the job out, be it waiting or running elsewhere", short(100), async (d) => {
+  declare("a late answer removes the job, whether it is waiting or running elsewhere", short(100), async (d) => {
     await d.add(...jobs(1, 3));
     const [one, two] = await d.grants(2);
     await d.advance(10_000);
@@ -180,7 +172,7 @@ export function leaseCases(declare: Case): void {
     expect(await d.take()).toEqual([]);
   });
 
-  declare("a repeated settlement answers the same and counts once", short(1000), async (d) => {
+  declare("a repeated settlement gets the same answer and counts once", short(1000), async (d) => {
     await d.add(...jobs(1, 3, { cost: 10 }));
     const [one, two, three] = await d.grants();
     const requeue = { job: { requeueAfterMs: 0 }, charge: { input: 4, output: 0 }, signal: none } as const;
@@ -202,7 +194,7 @@ export function leaseCases(declare: Case): void {
     expect(await d.used("q")).toBe(18);
   });
 
-  declare("a job is never leased twice at a time", configOf([], [deployment("d", [])]), async (d) => {
+  declare("a job never has two leases at the same time", configOf([], [deployment("d", [])]), async (d) => {
     await d.add(...jobs(1, 20));
     const all = [...(await d.grants(7)), ...(await d.grants(7)), ...(await d.grants(100))];
     expect(new Set(all.map(numberOf)).size).toBe(20);
@@ -233,7 +225,7 @@ export function leaseCases(declare: Case): void {
   });
 
   declare(
-    "recharge where the quota is taken: its charge is taken back, and it keeps its lease until it is settled",
+    "a recharge without free quota releases the charge, and the lease stays until it is settled",
     configOf([tokens(10)]),
     async (d) => {
       await d.add(job(1, { cost: 6 }), job(2, { cost: 10 }), job(3, { cost: 4 }));
@@ -250,7 +242,7 @@ export function leaseCases(declare: Case): void {
     },
   );
 
-  declare("a repeated recharge answers the same and charges once", configOf([tokens(10)]), async (d) => {
+  declare("a repeated recharge gets the same answer and charges once", configOf([tokens(10)]), async (d) => {
     await d.add(job(1, { cost: 6 }), job(2, { cost: 10 }), job(3, { cost: 1 }));
     const grant = await d.takeOne();
     await d.advance(1000);
@@ -262,7 +254,7 @@ export function leaseCases(declare: Case): void {
     expect(await d.used("q")).toBe(10);
   });
 
-  declare("recharge does not prolong the lease", { ...configOf([]), leaseMs: 10_000 }, async (d) => {
+  declare("a recharge does not extend the lease", { ...configOf([]), leaseMs: 10_000 }, async (d) => {
     await d.add(job(1));
     const grant = await d.takeOne();
     await d.advance(9000);
@@ -272,7 +264,7 @@ export function leaseCases(declare: Case): void {
   });
 
   declare(
-    "calls in flight keep their place in maxConcurrency until their lease ends",
+    "calls in flight count towards maxConcurrency until their lease ends",
     {
       ...configOf([], [deployment("d", [], { maxConcurrency: 1 })]),
       leaseMs,

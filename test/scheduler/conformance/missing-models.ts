@@ -11,7 +11,7 @@ const both = configOf([quota("q", 100, { unit: "tokens" })], [deployment("a", ["
 const withoutOld = { ...both, version: "2", models: { m: both.models.m! } };
 
 export function missingModelCases(declare: Case): void {
-  declare("B7: jobs of a model that is removed wait, are counted, and are impossible in the end", both, async (d) => {
+  declare("jobs of a removed model wait, are counted, and become impossible in the end", both, async (d) => {
     await d.add(...jobs(1, 3, { models: ["old"] }), ...jobs(11, 12));
     await d.scheduler.configure(withoutOld);
     const { grants, impossible, retryInMs } = await d.acquire();
@@ -30,7 +30,7 @@ export function missingModelCases(declare: Case): void {
     expect((await d.scheduler.snapshot()).missingModels).toEqual([]);
   });
 
-  declare("B7: they run when the model is back, and one that is added meanwhile waits too", both, async (d) => {
+  declare("jobs run when their removed model returns, and jobs added meanwhile wait too", both, async (d) => {
     await d.add(...jobs(1, 3, { models: ["old"] }));
     await d.scheduler.configure(withoutOld);
     await d.advance(minuteMs);
@@ -44,14 +44,14 @@ export function missingModelCases(declare: Case): void {
     expect((await d.scheduler.snapshot()).missingModels).toEqual([]);
   });
 
-  declare("a fallback takes the place of a model that is removed", both, async (d) => {
+  declare("a fallback replaces a removed model", both, async (d) => {
     await d.add(...jobs(1, 2, { models: ["old", "m"] }));
     await d.scheduler.configure(withoutOld);
     expect((await d.scheduler.snapshot()).missingModels).toEqual([]);
     expect((await d.grants()).map((grant) => grant.model)).toEqual(["m", "m"]);
   });
 
-  declare("a quota that is lowered below what a job costs: it waits, and others go on", both, async (d) => {
+  declare("a job that costs more than a lowered quota waits, and others continue", both, async (d) => {
     await d.add(job(1, { cost: 80 }), ...jobs(2, 4));
     const lowered = { ...both, version: "2", quotas: [quota("q", 50, { unit: "tokens" })] };
     await d.scheduler.configure(lowered);
@@ -62,7 +62,7 @@ export function missingModelCases(declare: Case): void {
     expect((await d.acquire()).impossible).toMatchObject([{ jobId: jobId(1) }]);
   });
 
-  declare("a rebuild does not start the wait anew", both, async (d) => {
+  declare("a rebuild does not restart the wait", both, async (d) => {
     await d.scheduler.configure(withoutOld);
     await d.advance(minuteMs);
     const ticket = (await d.scheduler.beginRebuild())!;

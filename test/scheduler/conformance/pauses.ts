@@ -38,7 +38,7 @@ export function pauseCases(declare: Case): void {
     });
   }
 
-  declare("a paused deployment leaves the work to the others of its model", config, async (d) => {
+  declare("a paused deployment leaves its work to the others of its model", config, async (d) => {
     await d.scheduler.pause({ deployment: "a" });
     await d.add(...jobs(1, 2));
     expect((await d.grants()).map((grant) => grant.deployment)).toEqual(["b", "b"]);
@@ -48,7 +48,7 @@ export function pauseCases(declare: Case): void {
     expect((await d.waiting(jobId(3))).waitingOn).toEqual({ kind: "paused", target: { deployment: "a" } });
   });
 
-  declare("what runs goes on: it is renewed, moved to now and settled", config, async (d) => {
+  declare("a running call continues during a pause: it is renewed, recharged and settled", config, async (d) => {
     await d.add(job(1));
     const grant = await d.takeOne();
     for (const target of [{ model: "m" }, { deployment: "a" }, { tenant: "t" }]) await d.scheduler.pause(target);
@@ -66,7 +66,7 @@ export function pauseCases(declare: Case): void {
     expect(await d.take()).toEqual([]);
   });
 
-  declare("a paused model is no fallback either", config, async (d) => {
+  declare("a paused model is not used as a fallback either", config, async (d) => {
     await d.scheduler.pause({ model: "n" });
     await d.add(job(1, { models: ["m", "n"] }), job(2, { models: ["m", "n"] }), job(3, { models: ["m", "n"] }));
     for (const id of ["a", "b"]) {
@@ -95,7 +95,7 @@ export function pauseCases(declare: Case): void {
     },
   );
 
-  declare("pauses hold through a rebuild and a new configuration, and can be put back", config, async (d) => {
+  declare("pauses survive a rebuild and a new configuration, and can be restored", config, async (d) => {
     await d.scheduler.pause({ model: "m" });
     const ticket = (await d.scheduler.beginRebuild())!;
     await d.scheduler.restore(ticket, { paused: [{ tenant: "t", environment: "PROD" }, { deployment: "gone" }] });
@@ -113,7 +113,7 @@ export function pauseCases(declare: Case): void {
     expect(await d.take()).toEqual([1]);
   });
 
-  declare("who only waits because others are due first is told so", configOf([quota("q", 100)]), async (d) => {
+  declare("a job that only waits for jobs due earlier says so", configOf([quota("q", 100)]), async (d) => {
     await d.add(...jobs(1, 5));
     expect((await d.waiting(jobId(1))).waitingOn).toEqual({ kind: "turn" });
     expect((await d.waiting(jobId(4))).waitingOn).toEqual({ kind: "fairness" });

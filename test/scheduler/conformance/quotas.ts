@@ -35,7 +35,7 @@ async function asksAgainExactly(d: Driver): Promise<number> {
 
 export function quotaCases(declare: Case): void {
   declare(
-    "3 requests per minute: three start at once, the fourth when the first has left every window",
+    "3 requests per minute: three start at once, the fourth when the first has aged out of every window",
     configOf([quota("q", 3)]),
     async (d) => {
       await d.add(...jobs(1, 10));
@@ -82,7 +82,7 @@ export function quotaCases(declare: Case): void {
   }
 
   declare(
-    "settled: input and what was written to a cache, output times its burndown",
+    "settles at input plus cache writes, and output times its burndown",
     configOf(
       [
         quota("q", 1000, { unit: "tokens" }),
@@ -101,7 +101,7 @@ export function quotaCases(declare: Case): void {
   );
 
   declare(
-    "a burndown below 1 is not reserved for, but settled with",
+    "a burndown below 1 affects the settlement but not the reservation",
     configOf([tokens(1000)], [deployment("d", ["q"], { outputBurndown: 0.5 })]),
     async (d) => {
       await d.add(job(1, { tokens: { input: 100, output: 51 } }));
@@ -113,7 +113,7 @@ export function quotaCases(declare: Case): void {
   );
 
   declare(
-    "every quota must admit, and nothing is charged unless all do",
+    "every quota must admit a job, and nothing is charged unless all do",
     configOf([quota("r", 2), quota("t", 100, { unit: "tokens" })]),
     async (d) => {
       await d.add(job(1, { cost: 80 }), job(2, { cost: 50 }), job(3, { cost: 20 }), job(4));
@@ -150,7 +150,7 @@ export function quotaCases(declare: Case): void {
     },
   );
 
-  declare("a job greater than the burst starts when nothing is owed", configOf([tokens(6000, 600)]), async (d) => {
+  declare("a job larger than the burst starts when the pacer is idle", configOf([tokens(6000, 600)]), async (d) => {
     await d.add(job(1, { cost: 3000 }), job(2, { cost: 3000 }));
     expect(await d.take()).toEqual([1]);
     const waited = await asksAgainExactly(d);
@@ -166,7 +166,7 @@ export function quotaCases(declare: Case): void {
     expect(await d.grants()).toHaveLength(6);
   });
 
-  declare("less than reserved: the rest is free at once", configOf([tokens(100)]), async (d) => {
+  declare("usage below the reservation frees the rest at once", configOf([tokens(100)]), async (d) => {
     await d.add(job(1, { cost: 90 }), job(2, { cost: 80 }));
     const grant = await d.takeOne();
     expect(await d.take()).toEqual([]);
@@ -189,7 +189,7 @@ export function quotaCases(declare: Case): void {
     },
   );
 
-  declare("more than reserved: the rest is debited", configOf([tokens(100)]), async (d) => {
+  declare("usage above the reservation debits the rest", configOf([tokens(100)]), async (d) => {
     await d.add(job(1, { cost: 20 }), job(2, { cost: 30 }));
     const grant = await d.takeOne();
     await d.settle(grant, { charge: { input: 80, output: 10 } });
@@ -197,7 +197,7 @@ export function quotaCases(declare: Case): void {
     expect(await d.take()).toEqual([]);
   });
 
-  declare("kept and void", configOf([tokens(100), quota("r", 10)]), async (d) => {
+  declare("a charge is kept or void", configOf([tokens(100), quota("r", 10)]), async (d) => {
     await d.add(job(1, { cost: 20 }), job(2, { cost: 30 }));
     const [one, two] = await d.grants();
     await d.settle(one!, { charge: "keep", signal: none });
@@ -232,7 +232,7 @@ export function quotaCases(declare: Case): void {
     },
   );
 
-  declare("a day's quota tells exactly when to ask again", configOf([quota("day", 2, { per: "day" })]), async (d) => {
+  declare("a daily quota says exactly when to retry", configOf([quota("day", 2, { per: "day" })]), async (d) => {
     await d.add(...jobs(1, 4));
     await d.take();
     await d.advance(hourMs);
@@ -246,7 +246,7 @@ export function quotaCases(declare: Case): void {
 
   const hours = Array.from({ length: 24 }, (_, hour) => hour);
   declare(
-    "a day that resets at an hour is empty after that hour",
+    "a daily quota with a reset hour is empty after that hour",
     configOf(
       hours.map((hour) => quota(`q${hour}`, 1, { per: "day", resetHourUtc: hour })),
       hours.map((hour) => deployment(`d${hour}`, [`q${hour}`])),
@@ -263,7 +263,7 @@ export function quotaCases(declare: Case): void {
   );
 
   declare(
-    "a day that resets at an hour tells when to ask again, and what is waited for",
+    "a daily quota with a reset hour says when to retry and what the job waits for",
     configOf([quota("q", 1, { per: "day", resetHourUtc: 5 })]),
     async (d) => {
       await d.add(...jobs(1, 3));

@@ -21,7 +21,7 @@ const charge = { deployment: "d", tokens: { input: 10, output: 0 }, settled: tru
 
 export function rebuildCases(declare: Case): void {
   declare(
-    "a scheduler that knows nothing is closed and says so",
+    "an empty scheduler is closed and says so",
     configOf([]),
     async (d) => {
       await d.add(job(1));
@@ -40,7 +40,7 @@ export function rebuildCases(declare: Case): void {
   );
 
   declare(
-    "one rebuild at a time; who has no ticket changes nothing",
+    "only one rebuild runs at a time, and an invalid ticket changes nothing",
     configOf([]),
     async (d) => {
       const ticket = (await d.scheduler.beginRebuild())!;
@@ -57,7 +57,7 @@ export function rebuildCases(declare: Case): void {
   );
 
   declare(
-    "a rebuild that was given up may be begun again by somebody after a lease period",
+    "another process may start an abandoned rebuild again after a lease period",
     configOf([]),
     async (d) => {
       const abandoned = (await d.scheduler.beginRebuild())!;
@@ -78,7 +78,7 @@ export function rebuildCases(declare: Case): void {
   );
 
   declare(
-    "jobs submitted meanwhile stay, and none is there twice",
+    "jobs submitted during a rebuild stay, and none is queued twice",
     configOf([]),
     async (d) => {
       const ticket = (await d.scheduler.beginRebuild())!;
@@ -93,7 +93,7 @@ export function rebuildCases(declare: Case): void {
     closed,
   );
 
-  declare("everything that was known before is dropped", configOf([tokens(100)]), async (d) => {
+  declare("a rebuild drops everything known before", configOf([tokens(100)]), async (d) => {
     await d.add(...jobs(1, 5, { cost: 30 }));
     const grants = await d.grants();
     await d.refuse(grants[0]!, { kind: "misconfigured", reason: "x" });
@@ -105,7 +105,7 @@ export function rebuildCases(declare: Case): void {
   });
 
   declare(
-    "listeners hear when it is open",
+    "listeners are called when admission opens",
     configOf([]),
     async (d) => {
       const ticket = (await d.scheduler.beginRebuild())!;
@@ -162,7 +162,7 @@ export function rebuildCases(declare: Case): void {
   );
 
   declare(
-    "charges that do not come in the order of time are never counted too short",
+    "charges restored out of order never age out too early",
     configOf([tokens(100)]),
     async (d) => {
       const ticket = (await d.scheduler.beginRebuild())!;
@@ -215,7 +215,7 @@ export function rebuildCases(declare: Case): void {
   );
 
   declare(
-    "a learned limit is taken over, within what is configured",
+    "a learned limit is restored, up to the configured one",
     configOf([quota("q", 100), quota("p", 100)]),
     async (d) => {
       const ticket = (await d.scheduler.beginRebuild())!;
@@ -233,7 +233,7 @@ export function rebuildCases(declare: Case): void {
 
   const lease = { jobId: jobId(1), grant: "held", deployment: "d" };
   declare(
-    "an attempt whose end is unknown is left alone for one lease period",
+    "an attempt with an unknown end is left alone for one lease period",
     configOf([tokens(100)]),
     async (d) => {
       const ticket = (await d.scheduler.beginRebuild())!;
@@ -252,7 +252,7 @@ export function rebuildCases(declare: Case): void {
   );
 
   declare(
-    "a worker that is alive re-asserts its lease and goes on",
+    "a live worker re-asserts its lease and continues",
     configOf([tokens(100)]),
     async (d) => {
       const ticket = (await d.scheduler.beginRebuild())!;
@@ -308,7 +308,7 @@ export function rebuildCases(declare: Case): void {
     closed,
   );
 
-  declare("what was granted before the rebuild cannot be granted twice by an old answer", configOf([]), async (d) => {
+  declare("a repeated acquire from before the rebuild grants nothing twice", configOf([]), async (d) => {
     await d.add(job(1));
     const request = { operation: "once", worker: "w", max: 1 };
     const before = await d.scheduler.acquire(request);

@@ -30,7 +30,7 @@ async function startTimes(d: Driver, wanted: readonly number[], stepMs: number):
 }
 
 export function reportCases(declare: Case): void {
-  declare("explain: absent, running, in turn, waiting for a quota, delayed", configOf([quota("q", 2)]), async (d) => {
+  declare("explain: absent, running, next, waiting for a quota, delayed", configOf([quota("q", 2)]), async (d) => {
     expect(await d.scheduler.explain(jobId(1))).toEqual({ state: "absent" });
     await d.add(...jobs(1, 4), job(5, { delayMs: 90_000 }));
     expect(await d.waiting(jobId(1))).toMatchObject({ position: 1, waitingOn: { kind: "turn" }, startsInMs: 0 });
@@ -58,7 +58,7 @@ export function reportCases(declare: Case): void {
   });
 
   declare(
-    "explain names what a job behind a full quota waits for, and its place among many",
+    "explain names what a job behind a full quota waits for, and its position among many",
     configOf([quota("q", 10)]),
     async (d) => {
       await d.add(...jobs(1, 100), ...jobs(1001, 1100, { tenant: "u" }));
@@ -70,7 +70,7 @@ export function reportCases(declare: Case): void {
     },
   );
 
-  declare("asking where jobs stand changes nothing", configOf([tokens(100, 10)]), async (d) => {
+  declare("explaining jobs changes nothing", configOf([tokens(100, 10)]), async (d) => {
     await d.add(...jobs(1, 50, { cost: 10 }));
     for (let i = 1; i <= 50; i++) await d.scheduler.explain(jobId(i));
     await d.scheduler.snapshot();
@@ -84,7 +84,7 @@ export function reportCases(declare: Case): void {
     { name: "requests, spread", config: configOf([quota("q", 60, { burst: 6 })]), slotMs: spanMs / 10 },
   ];
   for (const { name, config, slotMs } of backlogs) {
-    declare(`a steady backlog starts when it was foretold, within one slot: ${name}`, config, async (d) => {
+    declare(`a steady backlog starts when estimated, within one slot: ${name}`, config, async (d) => {
       await d.add(...jobs(1, 120, { cost: 100 }));
       const asked = [2, 5, 9, 15, 30, 60, 90].filter((n) => name.startsWith("requests") || n <= 60);
       const foretold = new Map<number, number>();
@@ -100,7 +100,7 @@ export function reportCases(declare: Case): void {
   }
 
   declare(
-    "a steady backlog of several tenants, asked in the middle of it",
+    "a steady backlog of several tenants, estimated halfway",
     configOf([quota("q", 60, { burst: 6 })]),
     async (d) => {
       await d.add(...jobs(1, 200, { tenant: "a" }), ...jobs(1001, 1200, { tenant: "b" }));
@@ -170,7 +170,7 @@ export function reportCases(declare: Case): void {
   );
 
   declare(
-    "what was learned stays below a limit that is raised, and follows one that is lowered below it",
+    "what was learned stays below a raised limit, and follows a limit lowered below it",
     configOf([tokens(6000, 600)]),
     async (d) => {
       const learned = { quota: "q", effectiveLimit: 3000, effectiveBurst: 200 };
@@ -191,7 +191,7 @@ export function reportCases(declare: Case): void {
   );
 
   declare(
-    "a limit that is lowered under what waits and runs: what waits fails with the two numbers, what runs stays charged",
+    "a limit lowered below a job's cost: a waiting job fails with both numbers, a running one stays charged",
     configOf([tokens(1000)]),
     async (d) => {
       await d.add(job(1, { cost: 500 }), job(2, { cost: 600 }), job(3, { cost: 100 }));
@@ -216,7 +216,7 @@ export function reportCases(declare: Case): void {
     expect(await d.take()).toEqual([7, 8]);
   });
 
-  declare("a longer way to the provider counts for quotas that exist already", configOf([quota("q", 1)]), async (d) => {
+  declare("a longer network jitter applies to existing quotas", configOf([quota("q", 1)]), async (d) => {
     await d.add(...jobs(1, 3));
     await d.scheduler.configure({ ...configOf([quota("q", 1)]), version: "2", networkJitterMs: 5300 });
     expect(await d.take()).toEqual([1]);
@@ -227,7 +227,7 @@ export function reportCases(declare: Case): void {
   });
 
   declare(
-    "what is taken out of the configuration and put back has not forgotten its usage",
+    "a quota removed from the configuration and put back keeps its usage",
     configOf([quota("q", 2)], [deployment("d", ["q"], { maxConcurrency: 2 })]),
     async (d) => {
       const original = configOf([quota("q", 2)], [deployment("d", ["q"], { maxConcurrency: 2 })]);
@@ -246,7 +246,7 @@ export function reportCases(declare: Case): void {
     },
   );
 
-  declare("weights are taken over", configOf([quota("q", 1000)]), async (d) => {
+  declare("new weights apply", configOf([quota("q", 1000)]), async (d) => {
     await d.add(...jobs(1, 100, { tenant: "a" }), ...jobs(1001, 1100, { tenant: "b" }));
     const base = configOf([quota("q", 1000)]);
     await d.scheduler.configure({ ...base, version: "2", weights: { ...base.weights, tenants: { b: 3 } } });

@@ -20,7 +20,7 @@ const threeAndFallback = configOf(
 );
 
 export function suspicionCases(declare: Case): void {
-  declare("B1: a job is rejected when it is refused again after another was answered", one, async (d) => {
+  declare("a job is rejected when it is refused again after another job was answered", one, async (d) => {
     await d.add(...jobs(1, 21));
     expect(await d.refuse(await d.takeOne(), refused)).toBe("settled");
     expect(await d.deployment("d")).toMatchObject({ state: "in_service" });
@@ -36,7 +36,7 @@ export function suspicionCases(declare: Case): void {
     expect(await d.scheduler.settle([{ ...settlement, signal: refused }])).toEqual(["rejected"]);
   });
 
-  declare("B1: with other deployments and a fallback none goes out of service", threeAndFallback, async (d) => {
+  declare("with other deployments and a fallback none goes out of service", threeAndFallback, async (d) => {
     await d.add(...jobs(1, 21, { models: ["m", "other"] }));
     expect(await d.refuse(await d.takeOne(), refused)).toBe("settled");
     const others = await d.grants();
@@ -48,7 +48,7 @@ export function suspicionCases(declare: Case): void {
     expect(deployments.map(({ state }) => state)).toEqual(Array(4).fill("in_service"));
   });
 
-  declare("a wait of a day is a minute the first time, and others go first after it", one, async (d) => {
+  declare("a Retry-After of a day is a minute the first time, and other jobs go first after it", one, async (d) => {
     await d.add(...jobs(1, 3));
     const busy: DeploymentSignal = { kind: "capacity", retryAfterMs: 86_400_000 };
     await d.refuse(await d.takeOne(), busy);
@@ -60,7 +60,7 @@ export function suspicionCases(declare: Case): void {
     expect(await d.deployment("d")).toMatchObject({ state: "cooling_down", forMs: 2 * minuteMs });
   });
 
-  declare("once others were answered, the wait is the job's own", one, async (d) => {
+  declare("once other jobs were answered, the Retry-After applies to the job alone", one, async (d) => {
     await d.add(...jobs(1, 3));
     const throttled: DeploymentSignal = { kind: "throttled", throttle: "unknown", retryAfterMs: 86_400_000 };
     await d.refuse(await d.takeOne(), throttled);
@@ -86,7 +86,7 @@ export function suspicionCases(declare: Case): void {
     expect(asked.sort()).toEqual(["a", "b", "c"]);
   });
 
-  declare("a suspect alone is tried in turn, ever more rarely, and is not rejected", one, async (d) => {
+  declare("a suspect without other jobs is tried ever more rarely and is not rejected", one, async (d) => {
     await d.add(...jobs(1, 1));
     const waits: number[] = [];
     for (let i = 0; i < 9; i++) {
@@ -133,7 +133,7 @@ export function suspicionCases(declare: Case): void {
     expect(await d.deployment("d")).toMatchObject({ state: "in_service" });
   });
 
-  declare("each trial that is refused waits longer and asks twice as many", one, async (d) => {
+  declare("each refused trial doubles the wait and the number of jobs", one, async (d) => {
     await d.add(...jobs(1, 200));
     for (const grant of await d.grants(3)) await d.refuse(grant, refused);
     const seen: [forMs: number, size: number][] = [];
@@ -155,7 +155,7 @@ export function suspicionCases(declare: Case): void {
     ]);
   });
 
-  declare("one of a trial that is answered ends it, though another was refused before", one, async (d) => {
+  declare("one answered call of a trial ends it, though another was refused before", one, async (d) => {
     await d.add(...jobs(1, 50));
     for (const grant of await d.grants(3)) await d.refuse(grant, refused);
     await d.advance(1000);
@@ -168,7 +168,7 @@ export function suspicionCases(declare: Case): void {
     expect((await d.deployment("d")).state).toBe("in_service");
   });
 
-  declare("suspects try in turn where there is no other job", one, async (d) => {
+  declare("suspects are tried one after the other if there is no other job", one, async (d) => {
     await d.add(...jobs(1, 3));
     for (const grant of await d.grants()) await d.refuse(grant, refused);
     await d.advance(1000);
@@ -179,7 +179,7 @@ export function suspicionCases(declare: Case): void {
     expect((await d.deployment("d")).state).toBe("in_service");
   });
 
-  declare("poison before the others of its own flow rejects itself and nothing else", one, async (d) => {
+  declare("a poisonous job at the head of its flow is rejected, and no other job is", one, async (d) => {
     await d.add(...jobs(1, 60));
     const isPoison = (grant: Grant) => numberOf(grant) <= 40;
     let rejected = 0;
@@ -201,26 +201,30 @@ export function suspicionCases(declare: Case): void {
     expect(done).toBe(20);
   });
 
-  declare("known words of the account: the trial is another job's, and it takes five strikes", one, async (d) => {
-    await d.add(...jobs(1, 50));
-    await d.refuse(await d.takeOne(), misconfigured);
-    expect(await d.deployment("d")).toMatchObject({ state: "out_of_service", forMs: 5 * minuteMs });
-    await d.advance(5 * minuteMs);
-    const trial = await d.takeOne();
-    expect(numberOf(trial)).toBe(2);
-    await d.finish([trial]);
-    const answers: string[] = [];
-    for (let n = 0; n < 5; n++) {
-      await d.advance(minuteMs);
-      const grant = await d.takeOne();
-      expect(numberOf(grant)).toBe(1);
-      answers.push(await d.refuse(grant, misconfigured));
-      // The deployment is not blamed again: it has served others.
-      expect((await d.deployment("d")).state).toBe("in_service");
-      await d.finish([await d.takeOne()]);
-    }
-    expect(answers).toEqual(["settled", "settled", "settled", "settled", "rejected"]);
-  });
+  declare(
+    "a message that points to the account: another job makes the trial, and rejection takes five strikes",
+    one,
+    async (d) => {
+      await d.add(...jobs(1, 50));
+      await d.refuse(await d.takeOne(), misconfigured);
+      expect(await d.deployment("d")).toMatchObject({ state: "out_of_service", forMs: 5 * minuteMs });
+      await d.advance(5 * minuteMs);
+      const trial = await d.takeOne();
+      expect(numberOf(trial)).toBe(2);
+      await d.finish([trial]);
+      const answers: string[] = [];
+      for (let n = 0; n < 5; n++) {
+        await d.advance(minuteMs);
+        const grant = await d.takeOne();
+        expect(numberOf(grant)).toBe(1);
+        answers.push(await d.refuse(grant, misconfigured));
+        // The deployment is not blamed again: it has served others.
+        expect((await d.deployment("d")).state).toBe("in_service");
+        await d.finish([await d.takeOne()]);
+      }
+      expect(answers).toEqual(["settled", "settled", "settled", "settled", "rejected"]);
+    },
+  );
 
   declare("a job that always gets capacity errors does not keep the deployment from others", one, async (d) => {
     await d.add(...jobs(1, 2));
@@ -243,20 +247,24 @@ export function suspicionCases(declare: Case): void {
     expect(states.filter((state) => state !== "in_service")).toHaveLength(2);
   });
 
-  declare("calls that were running when a deployment went out prove nothing against its suspects", one, async (d) => {
-    await d.add(...jobs(1, 50));
-    const grants = await d.grants(10);
-    const [a, b, c, ...running] = grants;
-    for (const grant of [a!, b!, c!]) await d.refuse(grant, refused);
-    await d.finish(running);
-    expect((await d.deployment("d")).state).toBe("out_of_service");
-    await d.advance(1000);
-    for (const grant of await d.grants()) expect(await d.refuse(grant, refused)).toBe("settled");
-    await d.advance(minuteMs);
-    for (const grant of await d.grants()) expect(await d.refuse(grant, refused)).toBe("settled");
-  });
+  declare(
+    "calls that were running when a deployment left service prove nothing against its suspects",
+    one,
+    async (d) => {
+      await d.add(...jobs(1, 50));
+      const grants = await d.grants(10);
+      const [a, b, c, ...running] = grants;
+      for (const grant of [a!, b!, c!]) await d.refuse(grant, refused);
+      await d.finish(running);
+      expect((await d.deployment("d")).state).toBe("out_of_service");
+      await d.advance(1000);
+      for (const grant of await d.grants()) expect(await d.refuse(grant, refused)).toBe("settled");
+      await d.advance(minuteMs);
+      for (const grant of await d.grants()) expect(await d.refuse(grant, refused)).toBe("settled");
+    },
+  );
 
-  declare("an emptied scheduler knows no suspects and learns of them again", one, async (d) => {
+  declare("an emptied scheduler knows no suspects and finds them again", one, async (d) => {
     await d.add(...jobs(1, 1));
     await d.refuse(await d.takeOne(), refused);
     const ticket = (await d.scheduler.beginRebuild())!;
