@@ -1,5 +1,5 @@
-// What every adapter of the Scheduler port must do. It uses nothing but the port, and no time but what `advance` lets
-// pass, so that an implementation in another process is held to the same words.
+// What every adapter of the Scheduler port must do. It uses only the port, and only `advance` lets time pass, so that
+// it also applies to an adapter in another process.
 import { describe, onTestFinished, test } from "vitest";
 import { choiceCases } from "./conformance/choice.ts";
 import { controlCases } from "./conformance/control.ts";
@@ -33,14 +33,17 @@ const groups: [name: string, cases: (declare: Case) => void][] = [
   ["rebuild", rebuildCases],
 ];
 
-/** @param open makes a scheduler with a clock of its own; each case opens one and cleans it up */
+/**
+ * Declares the whole conformance suite.
+ * @param open creates a scheduler with its own clock; each case opens one and cleans it up
+ */
 export function schedulerConformance(name: string, open: Open): void {
   describe(name, () => {
     for (const [group, cases] of groups) describe(group, () => cases(declareWith(open)));
   });
 }
 
-/** Runs one case of each group: enough to see quickly whether an adapter works at all. */
+/** Declares one case of each group: enough to see quickly whether an adapter works at all. */
 export function schedulerOperations(name: string, open: Open): void {
   describe(name, () => {
     for (const [group, cases] of groups) {

@@ -21,7 +21,7 @@ function job(tenant: string, parts: Partial<Job> = {}): Job {
   return { jobId, order: made, environment: "e", priority: "standard", tenant, route: "r", cost: 1000, ...parts };
 }
 
-/** Takes the job in turn, as an acquire does. */
+/** Grants the next job, as an acquire does. */
 function serve(queue: FairQueue<Job>, isOpen: (route: string) => boolean = anyRoute): Job | undefined {
   const candidate = queue.next(isOpen);
   if (!candidate) return undefined;
@@ -58,7 +58,7 @@ describe("fair shares", () => {
             const i = Number(served.tenant.slice(1));
             service[i]! += served.cost;
             refill(i);
-            // Start-time fair queueing: no two are further apart than a job of each. Rounding adds one per job.
+            // Start-time fair queueing: any two tenants are at most a job of each apart. Rounding adds one per job.
             const excess = tenants.flatMap((a, x) =>
               tenants.map((b, y) => {
                 const apart = service[x]! / a.weight - service[y]! / b.weight;
@@ -125,7 +125,7 @@ describe("fair shares", () => {
     fc.assert(
       fc.property(fc.array(event, { minLength: 50, maxLength: 300 }), (events) => {
         const queue = new FairQueue<Job>(equal);
-        /** Of each tenant's head: the service of the others since it became the head. */
+        /** For each tenant's head: the service of the others since it became the head. */
         const behind = new Map<string, number>();
         for (const { tenant, cost, pushes } of events) {
           if (pushes) {
@@ -165,7 +165,7 @@ describe("fair shares", () => {
     for (let n = 0; n < 500; n++) serve(queue);
     let own = 0;
     for (let n = 0; n < 200; n++) {
-      // Always one job, put in anew when the last one has been served.
+      // Always one job, added again when the last one was served.
       if (queue.flowOf({ environment: "e", priority: "standard", tenant: "sly" }).waiting === 0) queue.push(job("sly"));
       if (serve(queue)!.tenant === "sly") own += 1;
     }
@@ -401,7 +401,7 @@ describe("the sorted queue", () => {
     const items = Array.from({ length: 20_000 }, (_, order) => ({ order, jobId: "j" }));
     for (const each of items) queue.push(each);
     const taken = items.slice(0, 700).map(() => queue.shift()!);
-    // In an order in which each has to be placed among the others.
+    // In an order in which each must be inserted between others.
     for (const [i, each] of taken.entries()) if (i % 2 === 0) queue.push(each);
     for (const [i, each] of taken.reverse().entries()) if (each.order % 2 === 1) queue.push(taken[i]!);
     expect([...queue].map((each) => each.order)).toEqual(items.map((each) => each.order));

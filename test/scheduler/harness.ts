@@ -1,4 +1,4 @@
-// Small configurations and jobs for the scheduler's tests, and a driver that talks to one through the port alone.
+// Small configurations and jobs for the scheduler's tests, and a driver that uses only the port.
 
 import type {
   AcquireRequest,
@@ -13,7 +13,7 @@ import type {
 } from "../../src/scheduler/scheduler.ts";
 import type { DeploymentConfig, QuotaConfig, SchedulerConfig } from "../../src/scheduler/scheduler-configuration.ts";
 
-/** A scheduler under test, with admission still closed, and what moves its clock. */
+/** A scheduler under test, with admission still closed, and the control of its clock. */
 export interface Opened {
   scheduler: Scheduler;
   advance(ms: number): Promise<void>;
@@ -22,7 +22,7 @@ export interface Opened {
 
 export type Open = (config: SchedulerConfig) => Promise<Opened>;
 
-/** Declares one case of a conformance suite: opens a scheduler with this configuration and takes it down afterwards. */
+/** Declares one case of a conformance suite: opens a scheduler with this configuration and closes it afterwards. */
 export type Case = (
   name: string,
   config: SchedulerConfig,
@@ -34,12 +34,12 @@ export const minuteMs = 60_000;
 export const hourMs = 60 * minuteMs;
 const sendWithinMs = 500;
 const networkJitterMs = 300;
-/** For how long a charge counts against a quota per minute. */
+/** How long a charge counts against a quota per minute, in ms. */
 export const spanMs = minuteMs + sendWithinMs + networkJitterMs;
-/** Longer than what most cases last, so that no lease ends in them. */
+/** Longer than most cases last, so that no lease ends in them. */
 export const leaseMs = 48 * hourMs;
 
-/** A quota on requests per minute without spreading, unless told otherwise. */
+/** A quota on requests per minute without spreading, unless overridden. */
 export function quota(name: string, limit: number, parts: Partial<QuotaConfig> = {}): QuotaConfig {
   return { name, unit: "requests", per: "minute", limit, burst: limit, ...parts };
 }
@@ -48,7 +48,7 @@ export function deployment(id: string, quotas: string[], parts: Partial<Deployme
   return { id, region: "us-east-1", maxConcurrency: 10_000, quotas, outputBurndown: 1, ...parts };
 }
 
-/** Every deployment serves the model `m`, unless told otherwise. */
+/** Every deployment serves the model `m`, unless overridden. */
 export function configOf(
   quotas: QuotaConfig[],
   deployments: DeploymentConfig[] = [
@@ -80,7 +80,7 @@ export function numberOf(job: { jobId: string }): number {
   return Number(job.jobId.slice(-12));
 }
 
-/** Job n was submitted as the nth. It costs one token of input, unless told otherwise. */
+/** Job n was submitted as the nth. It costs one token of input, unless overridden. */
 export function job(n: number, parts: Partial<QueueEntry> & { cost?: number } = {}): QueueEntry {
   const { cost = 1, ...rest } = parts;
   return {
@@ -96,7 +96,7 @@ export function job(n: number, parts: Partial<QueueEntry> & { cost?: number } = 
   };
 }
 
-/** Jobs from..to, both included. */
+/** Jobs `from` to `to`, both included. */
 export function jobs(from: number, to: number, parts: Partial<QueueEntry> & { cost?: number } = {}): QueueEntry[] {
   return Array.from({ length: to - from + 1 }, (_, i) => job(from + i, parts));
 }
@@ -121,7 +121,7 @@ export class Driver {
     return `operation-${this.#operations}`;
   }
 
-  /** Opens admission, by a rebuild from nothing. */
+  /** Opens admission by a rebuild from nothing. */
   async open(): Promise<this> {
     await this.scheduler.finishRebuild((await this.scheduler.beginRebuild())!);
     return this;
@@ -139,7 +139,7 @@ export class Driver {
     return (await this.acquire(max, filter)).grants;
   }
 
-  /** The numbers of the jobs that are granted. */
+  /** Returns the numbers of the granted jobs. */
   async take(max?: number, filter?: Filter): Promise<number[]> {
     return (await this.grants(max, filter)).map(numberOf);
   }
@@ -159,21 +159,21 @@ export class Driver {
     return (await this.scheduler.settle([settlement]))[0]!;
   }
 
-  /** All of the calls end well, and used what was reserved. */
+  /** Ends all calls successfully; each used what was reserved. */
   async finish(grants: readonly Grant[]): Promise<void> {
     await this.scheduler.settle(
       grants.map(({ jobId, grant, reserved }) => ({ jobId, grant, job: "ended", charge: reserved, signal: ok })),
     );
   }
 
-  /** Runs whatever may start now to its end. Answers the numbers of the jobs. */
+  /** Runs every job that may start now to its end. Returns their numbers. */
   async run(max?: number, filter?: Filter): Promise<number[]> {
     const grants = await this.grants(max, filter);
     await this.finish(grants);
     return grants.map(numberOf);
   }
 
-  /** The call was refused: its job goes back to its place, its request stays charged and its tokens are given back. */
+  /** Refuses the call: its job is requeued in its position, its request stays charged and its tokens are released. */
   refuse(grant: Grant, signal: DeploymentSignal): Promise<SettleAnswer> {
     return this.settle(grant, { job: { requeueAfterMs: 0 }, charge: { input: 0, output: 0 }, signal });
   }

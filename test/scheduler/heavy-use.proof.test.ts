@@ -1,4 +1,4 @@
-// Jobs that take a large part of a minute's tokens: they start in time, and what is beside them goes on.
+// Jobs that take a large part of a minute's tokens: they start in time, and the other jobs continue.
 import { expect, test } from "vitest";
 import { configOf, deployment, job, minuteMs, quota } from "./harness.ts";
 import { percent, simulate, use } from "./simulation/simulation.ts";
@@ -10,8 +10,8 @@ const config = configOf([quota("q", limit, { unit: "tokens", burst: limit / 10 }
 test("a job of 60 % of a minute's tokens starts within two windows, and usage stays at 95 % or more", {
   timeout: 60_000,
 }, async () => {
-  // Such a job costs 0.6 of a window of use, whoever lets it through: the minute before its start and the minute after
-  // it may each hold no more than 40 % of others. So 95 % over all is for one of them in twenty minutes.
+  // Such a job costs 0.6 of a window of usage under any scheduler: the minute before its start and the minute after it
+  // may each hold no more than 40 % of others. So 95 % over all allows one of them in twenty minutes.
   const minutes = 41;
   const heavy = [10, 25].map((minute) => ({ atMs: minute * minuteMs, number: 900_000 + minute }));
   const { calls } = await simulate({
@@ -67,7 +67,7 @@ test("a job above the true limit is tried rarely and costs the others almost not
     minutes: 40,
     sizes: [100, 2000],
     learned: [{ quota: "q", effectiveLimit: truly }],
-    // Several, of one tenant, whose small jobs stand behind them.
+    // Several, of one tenant, whose small jobs are behind them.
     planted: [1, 2, 3].map((i) => ({
       atMs: 2 * minuteMs,
       entry: job(900_000 + i, { cost: 300_000, tenant: "heavy" }),

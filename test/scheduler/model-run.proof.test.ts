@@ -1,6 +1,6 @@
-// The scheduler in Redis against the one in memory: random operations go to both, with the same time and the same tokens,
-// and every answer must be the same. Meanwhile the server's clock is stepped, its scripts are flushed, commands are sent
-// twice, and now and then Redis loses everything and both are rebuilt.
+// The scheduler in Redis against the one in memory. Both run the same random operations with the same time and the same
+// tokens, and every answer must be the same. Meanwhile the server's clock is stepped, its scripts are flushed, and
+// commands are sent twice. Sometimes Redis loses everything and both are rebuilt.
 import fc from "fast-check";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -60,7 +60,7 @@ function variant(version: string, scale: number, parts: Partial<SchedulerConfig>
   );
 }
 
-/** With less, more, and without a model; so that jobs become impossible, and quotas come and go. */
+/** With less, more, and without a model, so that jobs become impossible, and quotas are removed and return. */
 const configs = [
   variant("1", 1),
   variant("2", 3),
@@ -111,7 +111,7 @@ const signal: fc.Arbitrary<DeploymentSignal> = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom("no", "not you").map((reason) => ({ kind: "refused" as const, reason })) },
 );
 
-/** Now and then a usage so large that virtual time reaches 2^52 and has to be rebased. */
+/** Sometimes a usage so large that virtual time reaches 2^52 and must be rebased. */
 const huge = { input: 20_000_000_000, output: 0 };
 const charge: fc.Arbitrary<Settlement["charge"]> = fc.oneof(
   {
@@ -238,7 +238,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 
 // ---------------------------------------------------------------- in large numbers
 
-/** Room for several segments of a log, and for queues of many chunks. */
+/** Large enough for several segments of a log, and for queues of many chunks. */
 const largeConfig = configOf(
   [quota("tokens", 30_000, { unit: "tokens", burst: 5000 }), quota("requests", 2000)],
   [deployment("a", ["tokens", "requests"])],
@@ -299,7 +299,7 @@ const largeAction: fc.Arbitrary<Action> = fc.oneof(
 
 // ---------------------------------------------------------------- the run
 
-/** Both schedulers, and what is common to them. */
+/** Both schedulers and their common state. */
 interface World {
   now: number;
   skewMs: number;
@@ -329,7 +329,7 @@ function placeless(said: Explanation) {
   return { state: said.state, waitingOn: kind === "turn" || kind === "fairness" ? "others" : said.waitingOn };
 }
 
-/** What an operation answers, in an order that does not matter put in one. */
+/** Sorts the parts of an answer whose order does not matter. */
 async function perform(scheduler: Scheduler, action: Action, world: World): Promise<unknown> {
   const operation = `operation-${world.operations}`;
   switch (action.do) {
@@ -428,10 +428,10 @@ describe.skipIf(withoutRedis())("the scheduler in Redis answers like the one in 
     else if (!("which" in action) || granted(world, [action.which].flat()).length > 0) {
       let given = action;
       if (action.do === "rebuild" && action.losing) {
-        // As from its checkpoint: what is paused is in nobody's record.
+        // As from its checkpoint: no record in the store says what is paused.
         given = { ...action, part: { ...action.part, paused: (await world.memory.snapshot()).paused } };
         await client.flushall();
-        // When the configuration changed last is lost as well: for both it was now.
+        // The time of the last configuration change is lost as well: for both it is now.
         await world.memory.configure({ ...world.config, version: "lost" });
         await world.memory.configure(world.config);
       }

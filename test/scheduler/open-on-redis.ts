@@ -12,7 +12,7 @@ export const openOnRedis: Open = async (config) => {
     redis: sharedRedisUrl(),
     keyPrefix: newToken(),
     config,
-    // A busy machine is not what is tested here.
+    // How a busy machine behaves is not tested here.
     timeoutMs: 20_000,
     clock: { now: () => now, wall: () => wallAtStart + now },
     serverTime: () => now,

@@ -1,5 +1,5 @@
-// One request stops no others: among jobs of which some are poisonous in any way a provider can answer, all others
-// complete within a stated bound, in virtual time.
+// One request stops no others. Some jobs are poisonous in any way a provider can answer; all others complete within a
+// stated bound, in virtual time.
 import fc from "fast-check";
 import { test } from "vitest";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";

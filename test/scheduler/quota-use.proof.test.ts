@@ -1,5 +1,5 @@
-// How much of a quota is used, and whether the other side ever refuses: with a backlog, through the real scheduler, against
-// upstreams that count in every way that is known. Counted from the second minute on: what was held (reserved by running
+// How much of a quota is used with a backlog, and whether the provider ever refuses. Runs the real scheduler against
+// upstreams that count in every way that is known. Counts from the second minute on: what was held (reserved by running
 // calls and used by ended ones) in the minute before each moment, and what was settled alone.
 import { expect, test } from "vitest";
 import type { QuotaConfig } from "../../src/scheduler/scheduler-configuration.ts";
@@ -24,7 +24,7 @@ const scenarios: Scenario[] = [
   { name: "1,000,000 tokens, 75 to 100 % used", limit: tokens(1_000_000), sizes: [200, 20_000], used: [0.75, 1] },
 ];
 
-/** One job is more than 2 % of these: nothing is promised but that nothing is refused. */
+/** One job is more than 2 % of these quotas, so only the absence of refusals is promised. */
 const small: Scenario[] = [
   { name: "10 requests, at once", limit: quota("q", 10), sizes: [100, 20_000] },
   { name: "10 requests, spread", limit: quota("q", 10, { burst: 1 }), sizes: [100, 20_000] },

@@ -1,4 +1,4 @@
-// One quota, by long random runs against models that share no code with it.
+// One quota, in long random runs against models that share no code with it.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Pacer } from "../../src/scheduler/pacer.ts";
@@ -7,19 +7,19 @@ import { hourMs, minuteMs, quota } from "./harness.ts";
 
 const guardMs = 800;
 
-/** What a call does, as shares of what is possible, so that shrinking keeps it valid. */
+/** The steps of a call, as shares of what is possible, so that shrinking keeps it valid. */
 interface Step {
   waitMs: number;
   /** Of the limit. */
   size: number;
   /** How long after its charge the call reaches the provider. */
   onTheWayMs: number;
-  /** How long it runs, and how long its answer takes to reach us. */
+  /** How long it runs, and how long its answer takes to arrive. */
   runsMs: number;
   backMs: number;
-  /** What is used of what was reserved; undefined if that is never known. Nothing was sent if `void`. */
+  /** The share of the reservation that is used; undefined if that is never known. Nothing was sent if `void`. */
   used: number | undefined | "void";
-  /** Wait until it is admitted, rather than give up. */
+  /** Waits until it is admitted, rather than give up. */
   insists: boolean;
 }
 
@@ -37,7 +37,7 @@ const step = (longestWaitMs: number, mostUsed: number): fc.Arbitrary<Step> =>
 const shape = fc.record({
   limit: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 20, max: 2_000_000 })),
   burst: fc.double({ min: 0, max: 1, noNaN: true }),
-  /** Of whole milliseconds since some start: processes begin near zero, and charges of before it are restored. */
+  /** Whole milliseconds since some start: processes begin near zero, and charges from before it are restored. */
   startMs: fc.constantFrom(0, 1_700_000_000_000),
 });
 
@@ -46,7 +46,7 @@ interface Call {
   chargedAt: number;
   arrivesAt: number;
   reserved: number;
-  /** What it counts at the provider from `endsAt` on, and at our side from `settledAt` on. */
+  /** What it counts at the provider from `endsAt` on, and here from `settledAt` on. */
   used: number;
   endsAt: number;
   settledAt: number;
@@ -58,7 +58,7 @@ interface Run {
   limit: number;
 }
 
-/** Plays the steps; `look` is called before every charge. */
+/** Runs the steps; `look` is called before every charge. */
 function play(
   per: "minute" | "day",
   { limit, burst, startMs }: { limit: number; burst: number; startMs: number },
@@ -82,7 +82,7 @@ function play(
     moveTo(now + s.waitMs);
     const cost = Math.max(1, Math.floor(s.size * limit));
     if (!subject.admits(cost, now) && s.insists) {
-      // Settlements on the way may let it through earlier: then it is asked too late, which must not matter.
+      // Settlements on the way may admit it earlier. Then it is tried too late, which must not matter.
       moveTo(subject.earliest(cost, now));
     }
     look(subject, cost, now);
@@ -98,7 +98,10 @@ function play(
   return { calls, limit };
 }
 
-/** The most that ever counts in any window of this length, at the provider: reservations until their end, then usage. */
+/**
+ * Returns the most that ever counts in any window of this length at the provider: reservations until their end, then
+ * usage.
+ */
 function peak({ calls }: Run, windowMs: number): number {
   const sent = calls.filter((call) => call.sent);
   return Math.max(
@@ -269,7 +272,7 @@ describe("the pacer", () => {
   });
 
   test("once every cost is known, the queue is at least as long as if the costs had been known from the start", () => {
-    // Many that overlap and use less: what one gives back moves those behind it.
+    // Many calls that overlap and use less: a credit moves the charges behind it.
     const overlapping = fc.record({
       waitMs: fc.integer({ min: 0, max: 3000 }),
       size: fc.double({ min: 0, max: 0.2, noNaN: true }),
@@ -291,7 +294,7 @@ describe("the pacer", () => {
           ends.splice(0, ends.length, ...ends.filter((e) => e.at > time));
         };
         const compare = () => {
-          // Something too large for any burst waits until nothing is owed.
+          // A cost larger than any burst waits until the pacer is idle.
           const owedUntil = pacer.earliest(1e6 * limit, 0);
           expect(owedUntil).toBeGreaterThanOrEqual(Math.ceil(ideal / 1000));
         };

@@ -1,5 +1,6 @@
-// The whole scheduler in memory under random commands, beside a model that only keeps the books: who waits, who runs,
-// what was charged when. It knows none of the rules by which the scheduler decides; it checks what must never happen.
+// The whole scheduler in memory under random commands, next to a model that only keeps the books: which jobs wait and
+// run, and what was charged when. The model knows none of the rules by which the scheduler decides. It checks what must
+// never happen.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
@@ -16,7 +17,7 @@ import { configOf, Driver, deployment, jobId, minuteMs, quota } from "./harness.
 
 const leaseMs = 20_000;
 
-/** Two models on three deployments that share quotas in part; a day's quota that is hit; one limit is lowered. */
+/** Two models on three deployments that share some quotas; a daily quota that is reached; one limit is lowered. */
 function config(tokensPerMinute: number, jobsPerDay: number): SchedulerConfig {
   return {
     ...configOf(
@@ -79,7 +80,7 @@ const signal: fc.Arbitrary<DeploymentSignal> = fc.oneof(
 ) as fc.Arbitrary<DeploymentSignal>;
 
 const settlement = fc.record({
-  /** Which of all grants there ever were, live or not. */
+  /** Index among all grants ever made, live or not. */
   pick: fc.nat(),
   live: fc.boolean(),
   ends: fc.boolean(),
@@ -149,7 +150,7 @@ interface Held {
   grant: Grant;
   until: number;
   chargedAt: number;
-  /** Expired: not renewed in time, and its worker may get it back while the job waits. */
+  /** Expired: not renewed in time. Its worker may revive it while the job waits. */
   state: "live" | "expired" | "over";
 }
 
@@ -166,7 +167,7 @@ class World {
   now = 5;
   config = configs[0]!;
   readonly driver: Driver;
-  /** Jobs that have been added and have not ended. */
+  /** Jobs that were added and have not ended. */
   readonly jobs = new Map<string, QueueEntry>();
   readonly held: Held[] = [];
   charged: Charged[] = [];
@@ -218,7 +219,7 @@ class World {
   took(result: AcquireResult): void {
     for (const grant of result.grants) {
       const known = this.jobs.get(grant.jobId);
-      expect(known, "granted a job that nobody added").toBeDefined();
+      expect(known, "granted a job that was never added").toBeDefined();
       expect(this.live().map((held) => held.grant.jobId)).not.toContain(grant.jobId);
       const { regions, models } = known!;
       expect(models).toContain(grant.model);
@@ -237,7 +238,7 @@ class World {
     }
   }
 
-  /** What is known of the jobs agrees with the books: of some of them, or after the last command of all. */
+  /** Checks the jobs against the books: some of them, or all after the last command. */
   async agree(which: "some" | "all"): Promise<void> {
     const running = new Map(this.live().map((held) => [held.grant.jobId, held.grant.deployment]));
     this.looked += 1;
@@ -414,7 +415,7 @@ class World {
   settleCharge(held: Held, { charge, grant }: Settlement): void {
     if (charge === "keep") return;
     for (const each of this.charged) {
-      // The first settlement decides, and a recharged charge has moved.
+      // The first settlement counts, and a recharged charge has moved.
       if (each.grant !== grant || each.counts !== each.reserved) continue;
       if (charge === "void") each.counts = 0;
       else {
@@ -438,7 +439,7 @@ class World {
     for (const { grant, chargedAt, state } of this.held) {
       const counts = this.charged.filter((c) => c.grant === grant.grant && c.at >= chargedAt);
       if (counts.every((c) => c.counts === 0)) continue;
-      // What it used is not known any more: all that was reserved.
+      // Its usage is not known any more, so all that was reserved counts.
       const at = Math.max(chargedAt, ...counts.map((c) => c.at));
       const charge = { deployment: grant.deployment, agoMs: this.now - at, tokens: grant.reserved, settled: false };
       attempts.set(grant.grant, { ...charge, grant: grant.grant });
@@ -459,14 +460,14 @@ class World {
     await scheduler.finishRebuild(ticket);
   }
 
-  /** With nothing running, something waiting and nobody turned away, time alone must bring the next start. */
+  /** With nothing running, something waiting and a worker that serves everything, time alone must bring the next start. */
   mustNameATime(result: AcquireResult, asksForAll: boolean): void {
     if (!asksForAll || result.grants.length > 0 || this.live().length > 0) return;
     if (this.jobs.size > 0) expect(result.retryInMs, "waits, but for nothing").toBeGreaterThanOrEqual(0);
     else expect(result.retryInMs).toBeUndefined();
   }
 
-  /** Everything comes to its end by itself, and nobody is told to ask in vain. */
+  /** Every job ends by itself, and no worker is told to retry in vain. */
   async drain(): Promise<void> {
     for (let asked = 0; this.jobs.size > 0; asked++) {
       expect(asked, `stuck with ${this.jobs.size} jobs`).toBeLessThan(3000);

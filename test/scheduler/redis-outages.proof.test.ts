@@ -1,5 +1,5 @@
-// What the scheduler in Redis does when Redis is emptied, restarted, set back, away, silent or a replica, and when several
-// processes share it. On real servers; a connection is broken by a proxy.
+// What the scheduler in Redis does when Redis is emptied, restarted, restored from an old snapshot, unreachable, silent
+// or a replica, and when several processes share it. Uses real servers; a proxy breaks connections.
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { Redis } from "ioredis";
@@ -85,7 +85,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     await expect.poll(async () => (await admin.get("{sluice}:config_json"))?.includes("newer")).toBe(true);
     await second.snapshot();
     await admin.flushall();
-    // The reply of the second process's last script made it fetch the newer one, before this.
+    // The reply of the second process's last script made it fetch the newer one before this.
     expect((await second.snapshot()).configVersion).toBe("newer");
   });
 
@@ -151,7 +151,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     const { proxy, scheduler } = await proxied();
     await proxy.refuse();
     proxy.cut();
-    await expect.poll(() => acquire(scheduler).then(() => "", String), { timeout: 5000 }).toMatch(/not available/);
+    await expect.poll(() => acquire(scheduler).then(() => "", String), { timeout: 5000 }).toMatch(/Redis is unavailable/);
     await expect(scheduler.enqueue([job(9)])).rejects.toThrow("Redis is unavailable");
     let told = 0;
     scheduler.onWork(() => {
@@ -168,7 +168,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     open.push(proxy);
     await proxy.refuse();
     const scheduler = await process(proxy.through(server.url));
-    // What a call that needs the queue answers with: nobody's mistake, and worth trying again.
+    // The answer to a call that needs the queue: no fault of the caller, and worth a retry.
     await expect(scheduler.snapshot()).rejects.toMatchObject({
       code: "unavailable",
       status: 503,
@@ -268,7 +268,7 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
   });
 });
 
-/** A way to the server whose open connections can be made deaf for good; new ones are well. */
+/** A proxy to the server that can make its open connections silent for good; new ones work. */
 async function startDeafProxy(targetPort: number) {
   let open: Socket[] = [];
   const server = createServer((client) => {

@@ -1,4 +1,4 @@
-// One model in several regions: together they give what each allows, and one that is down is missed, not waited for.
+// One model in several regions: together they give what each allows, and jobs do not wait for one that is down.
 import { expect, test } from "vitest";
 import { configOf, deployment, minuteMs, quota } from "./harness.ts";
 import { admitted, percent, refused, simulate, use } from "./simulation/simulation.ts";
@@ -40,10 +40,10 @@ test("while a region is down for two minutes no job fails and the others are use
   expect(impossible).toEqual([]);
   const lost = calls.filter((call) => call.refused);
   expect(new Set(lost.map((call) => `${call.deployment} ${call.refused}`))).toEqual(new Set(["us-east-1 capacity"]));
-  // Every job that was refused is let through later, in its place.
+  // Every job that was refused is admitted later, in its position.
   const done = new Set(admitted(calls).map((call) => call.job));
   expect(lost.filter((call) => !done.has(call.job))).toEqual([]);
-  // Once that is heard of, one call at a time, ever more rarely.
+  // Once that is known, one call at a time, ever more rarely.
   const heardAt = Math.min(...lost.map((call) => call.settledAt));
   expect(lost.filter((call) => call.chargedAt > heardAt).length).toBeLessThanOrEqual(8);
 

@@ -1,8 +1,8 @@
-// Limits that nobody told us of: they are found by what is refused, without being refused often.
+// Limits that are not configured: they are found from refusals, without many refusals.
 //
-// What counts: refused calls over the whole run, learning and all. Use is compared with what is truly available (the
-// true limit less what others were let through), in windows after the sixth from each change; before that the table
-// shows it and nothing is promised. No job is more than 2 % of what is available.
+// What counts: refused calls over the whole run, learning included. Usage is compared with what is really available
+// (the true limit less what others used), in windows after the sixth from each change. Before that the table shows it
+// and nothing is promised. No job is more than 2 % of what is available.
 import { expect, test } from "vitest";
 import { configOf, deployment, minuteMs, quota } from "./harness.ts";
 import { foreignUse, percent, type Run, refused, simulate, use } from "./simulation/simulation.ts";
@@ -12,7 +12,7 @@ const configured = 1_000_000;
 const trueLimit = 400_000;
 const config = configOf([quota("q", configured, { unit: "tokens", burst: configured / 10 })], [deployment("d", ["q"])]);
 
-/** What was held of what was available, between two minutes. */
+/** Share of what was available that was held, between two minutes. */
 function shareOf(run: Run, from: number, to: number): number {
   const [fromMs, toMs] = [from * minuteMs, to * minuteMs];
   return use(run.calls, "tokens", fromMs, toMs).held / (trueLimit - foreignUse(run, fromMs, toMs));

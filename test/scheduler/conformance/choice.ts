@@ -1,4 +1,4 @@
-// Which deployment a job goes to: what admits, where it may go, what is well, and what a worker serves.
+// Which deployment a job goes to: one that admits it, in an allowed region, in service, and served by the worker.
 import { expect } from "vitest";
 import type { DeploymentSignal } from "../../../src/scheduler/scheduler.ts";
 import {
@@ -82,7 +82,7 @@ export function choiceCases(declare: Case): void {
       const grants = await d.grants(1);
       expect(grants[0]).toMatchObject({ deployment: "a", model: "own" });
       expect(await d.grants()).toHaveLength(4);
-      // The quota of the own model is used up: that is no reason to fall back.
+      // The quota of the job's own model is used up, which is no reason to fall back.
       expect(await d.take()).toEqual([]);
       await d.settle(grants[0]!, { signal: misconfigured });
       const fallback = await d.grants();
@@ -160,7 +160,7 @@ export function choiceCases(declare: Case): void {
         expect(grants).toEqual([]);
         const { state, forMs } = await d.deployment("d");
         expect(state).toBe("cooling_down");
-        // A job that has let others go first may be due again before.
+        // A job that let others go first may be due again earlier.
         expect(retryInMs).toBeLessThanOrEqual(forMs!);
         waits.push(forMs!);
         await d.advance(forMs! - 1);
@@ -176,7 +176,7 @@ export function choiceCases(declare: Case): void {
       const again = await d.grants();
       expect(again).toHaveLength(1);
       await d.settle(again[0]!);
-      // Those that were refused more than once have let others go first.
+      // Jobs that were refused more than once let others go first.
       await d.advance(1000);
       expect(await d.grants()).toHaveLength(48);
       expect(await d.limit("q")).toBe(1000);
@@ -234,7 +234,7 @@ export function choiceCases(declare: Case): void {
       expect(trial).toHaveLength(1);
       await d.refuse(trial[0]!, misconfigured);
       await d.scheduler.reinstate("d");
-      // The job that was refused first has left the trial to another.
+      // The job that was refused first left the trial to another.
       expect(await d.grants()).toHaveLength(8);
       await d.advance(1000);
       expect(await d.grants()).toHaveLength(1);

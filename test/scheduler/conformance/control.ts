@@ -1,4 +1,4 @@
-// What may be changed while jobs wait: priorities and delays; and where a job would stand.
+// What may change while jobs wait: priorities and delays; and the position that a job would get.
 import { expect } from "vitest";
 import { type Case, configOf, job, jobId, jobs, minuteMs, quota, spanMs } from "../harness.ts";
 
@@ -31,10 +31,10 @@ export function controlCases(declare: Case): void {
       }
       expect(order.slice().sort()).toEqual([1, 3, 4]);
       expect(order.indexOf(1)).toBeLessThan(order.indexOf(4));
-      // Taking the delay away again.
+      // Removes the delay again.
       expect(await d.scheduler.update(job(2))).toBe("waiting");
       expect(await d.take()).toEqual([2]);
-      // One that is not known is added.
+      // An unknown job is added.
       expect(await d.scheduler.update(job(9))).toBe("waiting");
       await d.advance(spanMs + 1);
       expect(await d.take()).toEqual([9]);
@@ -93,7 +93,7 @@ export function controlCases(declare: Case): void {
       await d.advance(1001);
       const { startsInMs, ...rest } = await d.waiting(jobId(140));
       expect(estimated).toMatchObject(rest);
-      // 460 tokens of 100 a minute go before it.
+      // 460 tokens at 100 per minute go before it.
       expect(startsInMs).toBeGreaterThan(4 * minuteMs);
       if (estimated.state === "waiting") expect(Math.abs(estimated.startsInMs! - startsInMs!)).toBeLessThan(1100);
     },

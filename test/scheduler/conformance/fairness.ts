@@ -1,4 +1,4 @@
-// Who goes next: fair shares of what is scarce, as a tree of environment, priority and tenant.
+// Which job goes next: fair shares of scarce quotas, as a tree of environment, priority and tenant.
 import { expect } from "vitest";
 import type { Priority } from "../../../src/domain/job.ts";
 import type { QueueEntry } from "../../../src/scheduler/scheduler.ts";
@@ -10,7 +10,7 @@ function weighted(weights: Partial<SchedulerConfig["weights"]>): SchedulerConfig
   return { ...base, weights: { ...base.weights, ...weights } };
 }
 
-/** How many of the next jobs belong to each owner; they are taken one at a time. */
+/** Returns how many of the next jobs belong to each owner. They are granted one at a time. */
 async function shares(d: Driver, total: number, ownerOf: (n: number) => string): Promise<Record<string, number>> {
   const counts = new Map<string, number>();
   for (let i = 0; i < total; i++) {
@@ -20,7 +20,7 @@ async function shares(d: Driver, total: number, ownerOf: (n: number) => string):
   return Object.fromEntries(counts);
 }
 
-/** 200 jobs of each owner; those of the first owner were all there before the second came. */
+/** Adds 200 jobs of each owner. All jobs of one owner are added before those of the next. */
 function floods(owners: Partial<QueueEntry>[]): QueueEntry[] {
   return owners.flatMap((owner, i) => jobs(1000 * (i + 1), 1000 * (i + 1) + 199, owner));
 }

@@ -1,4 +1,4 @@
-// Jobs that take a large part of a quota: their start is kept free, and others go first only beside it.
+// Jobs that take a large part of a quota: their start is kept free, and others go first only if they fit around it.
 import { expect } from "vitest";
 import {
   type Case,
@@ -16,7 +16,7 @@ import {
 
 const tokens = (limit: number, burst = limit) => quota("q", limit, { unit: "tokens", burst });
 
-/** A tenant that always has another small job: ends every call at once. Answers how long the job had to wait. */
+/** A tenant that always has another small job ends every call at once. Returns how long the job had to wait, in ms. */
 async function waitAmongSmallOnes(d: Driver, n: number, small: { cost: number; tenant: string }): Promise<number> {
   let next = 100_000;
   let waited = 0;
@@ -61,7 +61,7 @@ export function heavyJobCases(declare: Case): void {
     await d.take();
     await d.advance(10_000);
     await d.add(job(2, { cost: 60 }), ...jobs(3, 20, { cost: 10 }));
-    // 60 are kept free for when the 50 have aged out: 40 may go now.
+    // 60 are kept free for when the 50 have aged out, so 40 may start now.
     expect(await d.take()).toEqual([3, 4, 5, 6]);
     const { grants, retryInMs } = await d.acquire();
     expect(grants).toEqual([]);
@@ -159,7 +159,7 @@ export function heavyJobCases(declare: Case): void {
     async (d) => {
       await d.add(job(1, { cost: 50, environment: "UAT" }), job(2, { cost: 90, environment: "UAT" }));
       expect(await d.take()).toEqual([1]);
-      // Job 2 has a start kept free, and then the only worker that serves UAT goes away.
+      // Job 2 has a start kept free, and then the only worker that serves UAT disconnects.
       await d.add(...jobs(11, 90, { cost: 50 }));
       let granted = 0;
       for (let waited = 0; waited < 4 * spanMs; waited += 1000) {
@@ -167,7 +167,7 @@ export function heavyJobCases(declare: Case): void {
         await d.advance(1000);
       }
       expect(granted).toBeGreaterThanOrEqual(4);
-      // And when such a worker is back it is served as before.
+      // When such a worker returns it is served as before.
       let taken: number[] = [];
       for (let waited = 0; waited < 3 * spanMs && !taken.includes(2); waited += 1000) {
         taken = [...taken, ...(await d.take())];
@@ -186,7 +186,7 @@ export function heavyJobCases(declare: Case): void {
         expect(await d.run()).toEqual([i + 1]);
         await d.advance(minuteMs * 2);
       }
-      // 100 are left of the day: 150 have to wait for tomorrow.
+      // 100 are left of the day, so 150 must wait for tomorrow.
       await d.add(job(20, { cost: 150 }), job(21, { cost: 90 }));
       expect(await d.take()).toEqual([21]);
     },

@@ -1,4 +1,4 @@
-// Adding, order within a flow, delays, removal, prices, and jobs that can never run.
+// Enqueueing, order within a flow, delays, removal, token counts, and jobs that can never run.
 import { expect } from "vitest";
 import { type Case, configOf, deployment, job, jobId, jobs, none, numberOf, ok, quota, spanMs } from "../harness.ts";
 
@@ -123,7 +123,7 @@ export function jobCases(declare: Case): void {
     await d.add(job(1), job(2, { delayMs: 1000 }), job(3, { cost: 90 }), job(4, { cost: 50 }), job(5));
     const running = await d.takeOne();
     expect(await d.take(1)).toEqual([3]);
-    // Job 4 does not fit: it has been asked, and waits with a start kept free.
+    // Job 4 does not fit: it was tried, and waits with a start kept free.
     expect(await d.take(1)).toEqual([5]);
     expect(await d.scheduler.remove([1, 2, 4, 6].map(jobId))).toEqual(["running", "waiting", "waiting", "absent"]);
     expect(await d.scheduler.remove([jobId(1)])).toEqual(["absent"]);
@@ -171,7 +171,7 @@ export function jobCases(declare: Case): void {
       expect(await d.scheduler.listUncounted(10)).toEqual([]);
       const [second] = await d.grants();
       expect([numberOf(second!), second!.reserved]).toEqual([2, { input: 0, output: 0 }]);
-      // Job 1 was running: it was left as it was.
+      // Job 1 was running and was left as it was.
       await d.settle(running!, { job: { requeueAfterMs: 0 }, charge: "void", signal: none });
       expect((await d.takeOne()).reserved).toEqual({ input: 9, output: 0 });
     },
@@ -254,7 +254,7 @@ export function jobCases(declare: Case): void {
       const called = async (action: () => Promise<unknown>) => {
         const before = calls;
         await action();
-        // An adapter may have to hear of it from elsewhere.
+        // An adapter may be notified by another process.
         await expect.poll(() => calls, { timeout: 5000 }).toBeGreaterThan(before);
       };
       await called(() => d.add(...jobs(1, 9)));

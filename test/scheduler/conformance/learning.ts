@@ -1,4 +1,4 @@
-// What throttles teach about quotas.
+// What quotas learn from throttles.
 import { expect } from "vitest";
 import type { DeploymentSignal } from "../../../src/scheduler/scheduler.ts";
 import {
@@ -34,7 +34,7 @@ async function limits(d: Driver): Promise<Record<string, number>> {
   return Object.fromEntries(quotas.map((q) => [q.name, q.effectiveLimit]));
 }
 
-/** Uses the quota `q` to the full for so many windows; every call ends well. */
+/** Uses the quota `q` fully for this many windows. Every call succeeds. */
 async function useFully(d: Driver, windows: number): Promise<void> {
   for (let i = 0; i < windows; i++) {
     await d.advance(spanMs + 1);
@@ -42,7 +42,7 @@ async function useFully(d: Driver, windows: number): Promise<void> {
   }
 }
 
-/** Lets so many calls go at once and refuses what a bucket of that size would not have let through. */
+/** Lets this many calls go at once and refuses what a bucket of that size would not have admitted. */
 async function burstInto(d: Driver, capacity: number): Promise<number> {
   const grants = await d.grants();
   const excess = grants.slice(capacity);
@@ -74,7 +74,7 @@ export function learningCases(declare: Case): void {
       await d.refuse(heavy!, throttledBy("tokens"));
       expect(await limits(d)).toEqual({ t: 100 });
       await d.advance(spanMs + 1);
-      // The second was not refused: it goes alone as well, and is held with the first from then on.
+      // The second job was not refused: it goes alone as well, and is parked with the first from then on.
       const [second] = await d.grants();
       expect(numberOf(second!)).toBe(2);
       await d.refuse(second!, throttledBy("tokens"));
@@ -184,7 +184,7 @@ export function learningCases(declare: Case): void {
       await d.add(...jobs(1, 500, { cost: 10 }));
       for (const grant of await d.grants(40)) await d.refuse(grant, { kind: "none" });
       await d.advance(10 * minuteMs);
-      // What is let through at once is still the burst: of reservations, as long as nothing else is known.
+      // The burst still counts reservations as long as nothing else is known.
       expect((await d.grants()).length).toBeLessThanOrEqual(61);
     },
   );
@@ -290,7 +290,7 @@ export function learningCases(declare: Case): void {
       expect(retryInMs).toBe(15 * minuteMs);
       await d.finish(grants.filter((g) => numberOf(g) === 11));
       await d.advance(retryInMs!);
-      // On trial: one at a time, until one is let through.
+      // On trial: one at a time, until one is admitted.
       const tried = await d.grants();
       expect(tried.map(numberOf)).toEqual([1, 12]);
       await d.refuse(tried[0]!, throttledBy("tokens_per_day"));
@@ -336,7 +336,7 @@ export function learningCases(declare: Case): void {
   declare("a bucket smaller than our burst narrows the burst and keeps the limit", bucketed, async (d) => {
     await d.add(...jobs(1, 2000, { cost: 10 }));
     expect(await burstInto(d, 20)).toBe(40);
-    // Of 60 calls at once 20 were let through: half of that.
+    // Of 60 calls at once 20 were admitted; the burst becomes half of that.
     expect(await d.quota("q")).toMatchObject({ effectiveLimit: 6000, configuredBurst: 600, effectiveBurst: 100 });
     await d.advance(5 * minuteMs);
     expect((await d.grants()).length).toBeLessThanOrEqual(11);
@@ -367,14 +367,14 @@ export function learningCases(declare: Case): void {
       await burstInto(d, 20);
       await d.advance(5 * minuteMs);
       const burst = await d.grants();
-      // Only once a refusal would have been heard of.
+      // Only once a refusal would have arrived.
       await d.finish(burst.slice(1));
       expect(await d.quota("q")).toMatchObject({ effectiveBurst: 100, probing: false });
       await d.advance(3000);
       await d.finish(burst.slice(0, 1));
       expect(await d.quota("q")).toMatchObject({ effectiveBurst: 110, probing: true });
       await d.advance(5 * minuteMs);
-      // Nothing was let through before the first of these was refused.
+      // Nothing was admitted before the first of these was refused.
       const [refused] = await d.grants();
       await d.refuse(refused!, throttledBy("tokens"));
       expect(await d.quota("q")).toMatchObject({ effectiveBurst: 100, effectiveLimit: 6000, probing: false });
@@ -437,7 +437,7 @@ export function learningCases(declare: Case): void {
     await d.add(...jobs(1, 100, { cost: 10 }));
     expect((await d.acquire()).retryInMs).toBe(5000);
     await d.advance(5000);
-    // In proportion: 200 at 6000 are 100 at 3000.
+    // Proportional: 200 at 6000 are 100 at 3000.
     expect(await d.grants()).toHaveLength(10);
   });
 

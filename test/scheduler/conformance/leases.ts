@@ -45,7 +45,7 @@ export function leaseCases(declare: Case): void {
     expect(await d.take()).toEqual([2]);
     expect(await d.renew(two!)).toBe("lost");
     expect(await d.used("q")).toBe(3);
-    // It is a lease like any other: prolonged, and expiring again.
+    // It is a lease like any other: renewed, and expiring again.
     await d.advance(9000);
     expect(await d.renew(one!)).toBe("renewed");
     await d.advance(10_000);
@@ -69,7 +69,7 @@ export function leaseCases(declare: Case): void {
     const one = await d.takeOne();
     await d.advance(10_000);
     expect(await d.renew({ ...one, jobId: jobId(2) })).toBe("lost");
-    // Another worker's turn: the job is booked, because it does not fit now.
+    // Another worker acquires: the job is booked, because it does not fit now.
     expect(await d.take()).toEqual([]);
     expect(await d.renew(one)).toBe("renewed");
     await d.advance(10_000);
@@ -117,7 +117,7 @@ export function leaseCases(declare: Case): void {
     await d.advance(10_000);
     expect((await d.recharge(one!)).status).toBe("lost");
     expect(await d.settle(two!, { job: { requeueAfterMs: 60_000 }, charge: { input: 1, output: 0 } })).toBe("lost");
-    // The requeue was ignored: the job waits at its own place without a delay.
+    // The requeue was ignored: the job waits in its own position without a delay.
     expect(await d.take()).toEqual([1, 2]);
   });
 
@@ -183,10 +183,10 @@ export function leaseCases(declare: Case): void {
     }
     const again = await d.takeOne();
     expect(numberOf(again)).toBe(2);
-    // Repeated while the job runs under a new grant: still only an echo.
+    // Repeated while the job runs under a new grant: still only a repetition.
     expect(await d.settle(two!, requeue)).toBe("settled");
     expect(await d.renew(again)).toBe("renewed");
-    // And with another charge: the first one decided.
+    // Repeated with another charge: the first one counts.
     expect(await d.settle(one!, { charge: { input: 900, output: 0 } })).toBe("settled");
     expect(await d.used("q")).toBe(27);
     await d.advance(10_000);

@@ -1,5 +1,5 @@
-// Jobs that a change of the configuration leaves without a deployment: they wait for the next change, and are impossible
-// only after a while.
+// Jobs that a configuration change leaves without a deployment: they wait for the next change, and become impossible
+// only after some time.
 import { expect } from "vitest";
 import { type Case, configOf, deployment, job, jobId, jobs, minuteMs, numberOf, quota } from "../harness.ts";
 
@@ -23,7 +23,7 @@ export function missingModelCases(declare: Case): void {
     });
     await d.advance(waitMs - 1);
     expect((await d.acquire()).impossible).toEqual([]);
-    // The same configuration again, from another process, prolongs nothing.
+    // The same configuration again, from another process, extends nothing.
     await d.scheduler.configure(withoutOld);
     await d.advance(1);
     expect((await d.acquire()).impossible.map(({ jobId: id }) => id)).toEqual([1, 2, 3].map(jobId));

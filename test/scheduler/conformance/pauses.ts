@@ -13,7 +13,7 @@ export function pauseCases(declare: Case): void {
     { target: { model: "m" }, paused: [1, 2, 4] },
     { target: { tenant: "t" }, paused: [1, 2, 3] },
     { target: { tenant: "t", environment: "UAT" }, paused: [2] },
-    { target: { tenant: "nobody" }, paused: [] },
+    { target: { tenant: "absent" }, paused: [] },
   ];
   for (const { target, paused } of targets) {
     declare(`paused and resumed: ${JSON.stringify(target)}`, config, async (d) => {
@@ -30,7 +30,7 @@ export function pauseCases(declare: Case): void {
       expect(grants.map((grant) => Number(grant.jobId.slice(-12))).sort()).toEqual(
         [1, 2, 3, 4].filter((n) => !paused.includes(n)),
       );
-      // Only a resume can change that; what runs ends some day.
+      // Only a resume can change that; running calls end some day.
       if (grants.length === 0) expect(retryInMs).toBeUndefined();
       await d.scheduler.resume(target);
       expect((await d.scheduler.snapshot()).paused).toEqual([]);

@@ -1,4 +1,4 @@
-// What a call is charged, for how long, and what settling it changes.
+// What a call is charged, for how long, and what its settlement changes.
 import { expect } from "vitest";
 import type { QuotaUnit } from "../../../src/scheduler/scheduler-configuration.ts";
 import {
@@ -19,7 +19,7 @@ import {
 
 const tokens = (limit: number, burst = limit) => quota("q", limit, { unit: "tokens", burst });
 
-/** Asking 1 ms before the time that was named gives nothing; asking then gives something. */
+/** An acquire 1 ms before the announced time grants nothing; an acquire at that time grants something. */
 async function asksAgainExactly(d: Driver): Promise<number> {
   const { grants, retryInMs } = await d.acquire();
   expect(grants).toEqual([]);

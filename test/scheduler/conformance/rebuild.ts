@@ -1,4 +1,4 @@
-// Starting from nothing: admission is closed until everything that is on record has been put back.
+// Starting from nothing: admission is closed until everything in the store is restored.
 import { expect } from "vitest";
 import {
   type Case,
@@ -256,7 +256,7 @@ export function rebuildCases(declare: Case): void {
     configOf([tokens(100)]),
     async (d) => {
       const ticket = (await d.scheduler.beginRebuild())!;
-      // While a rebuild is under way nobody can know which leases there are: none is called lost.
+      // During a rebuild the set of leases is not known, so none is reported lost.
       expect(await d.renew(lease)).toBe("renewed");
       await d.scheduler.restore(ticket, { entries: jobs(1, 2), leases: [lease] });
       expect(await d.renew(lease)).toBe("renewed");

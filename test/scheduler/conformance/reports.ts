@@ -1,4 +1,4 @@
-// What a scheduler says about jobs and itself, and how it takes over another configuration.
+// What a scheduler reports about jobs and itself, and how it applies a new configuration.
 import { expect } from "vitest";
 import {
   type Case,
@@ -16,7 +16,7 @@ import {
 
 const tokens = (limit: number, burst = limit) => quota("q", limit, { unit: "tokens", burst });
 
-/** Runs until all of the jobs have started; answers when each did. */
+/** Runs until all of the jobs have started. Returns when each did. */
 async function startTimes(d: Driver, wanted: readonly number[], stepMs: number): Promise<Map<number, number>> {
   const starts = new Map<number, number>();
   for (let at = 0; at < 100 * spanMs && wanted.some((n) => !starts.has(n)); at += stepMs) {
@@ -63,7 +63,7 @@ export function reportCases(declare: Case): void {
     async (d) => {
       await d.add(...jobs(1, 100), ...jobs(1001, 1100, { tenant: "u" }));
       await d.take();
-      // 5 of each tenant have gone: before job 55 stand 49 of its own and as many of the other.
+      // 5 of each tenant have run: 49 of its own jobs, and as many of the other tenant, precede job 55.
       const { position } = await d.waiting(jobId(55));
       expect(position).toBeGreaterThanOrEqual(97);
       expect(position).toBeLessThanOrEqual(101);
@@ -185,7 +185,7 @@ export function reportCases(declare: Case): void {
       // The same share of a limit that is twice as large.
       expect(await after(12_000, 1200, "2")).toEqual({ effectiveLimit: 3000, effectiveBurst: 400 });
       expect(await after(2400, 240, "3")).toEqual({ effectiveLimit: 2400, effectiveBurst: 80 });
-      // Nothing is below the configured limit any more, so it is raised with it; the burst still is.
+      // Nothing is below the configured limit any more, so it is raised with it. The burst still is.
       expect(await after(6000, 600, "4")).toEqual({ effectiveLimit: 6000, effectiveBurst: 200 });
     },
   );

@@ -242,7 +242,7 @@ export function suspicionCases(declare: Case): void {
       await d.add(...jobs(n, n));
       await d.advance(minuteMs);
     }
-    // Twice it is the deployment's fault, for all that is known; then others are answered in between.
+    // Twice the deployment is at fault, as far as is known; then others are answered in between.
     expect(answers).toHaveLength(62);
     expect(states.filter((state) => state !== "in_service")).toHaveLength(2);
   });
