@@ -151,7 +151,9 @@ describe.skipIf(withoutRedis())("the scheduler in Redis", () => {
     const { proxy, scheduler } = await proxied();
     await proxy.refuse();
     proxy.cut();
-    await expect.poll(() => acquire(scheduler).then(() => "", String), { timeout: 5000 }).toMatch(/Redis is unavailable/);
+    await expect
+      .poll(() => acquire(scheduler).then(() => "", String), { timeout: 5000 })
+      .toMatch(/Redis is unavailable/);
     await expect(scheduler.enqueue([job(9)])).rejects.toThrow("Redis is unavailable");
     let told = 0;
     scheduler.onWork(() => {
