@@ -12,6 +12,19 @@ const held = [
   "test/scheduler",
   ...["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", ".github", "docs"],
   ...["sluice.example.yaml", "docker-compose.yml", "Dockerfile", ".ci", "scripts", "bench"],
+  ...[
+    "src/client",
+    "src/config",
+    "src/discovery",
+    "src/domain",
+    "src/events",
+    "src/http",
+    "src/import",
+    "src/index.ts",
+  ],
+  ...["src/providers", "src/scheduler", "src/schema", "src/service", "src/simulator", "src/wire"],
+  ...["test/crash", "test/discovery", "test/domain", "test/fairness", "test/python", "test/repository"],
+  ...["test/schema", "test/wire"],
 ];
 
 /** Each phrase as a pattern, without regard to case, and what to write instead. A space stands for any gap, such as a new line. */

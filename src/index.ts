@@ -7,14 +7,14 @@ export type { Settings } from "./config/settings.ts";
 export { type Service, type StartOptions, startService } from "./service/start-service.ts";
 
 export interface WorkerOptions {
-  /** Runs only the jobs of the environments that are kept in this database, such as SSP-dev. Default: all. */
+  /** Runs only the jobs of the environments with this database, such as SSP-dev. Default: all. */
   databaseName?: string;
   /**
-   * Where MONGODB_URL, REDIS_URL and SLUICE_CONFIG come from. Default: the process's own. Credentials are looked for in both:
-   * the AWS SDK itself reads those of the process.
+   * The variables MONGODB_URL, REDIS_URL and SLUICE_CONFIG. Default: those of the process. The worker reads credentials from
+   * both, because the AWS SDK itself reads those of the process.
    */
   env?: Record<string, string | undefined>;
-  /** Where sluice.yaml is looked for. Default: the working directory. */
+  /** The folder in which Sluice looks for sluice.yaml. Default: the working directory. */
   cwd?: string;
 }
 

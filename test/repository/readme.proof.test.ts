@@ -29,7 +29,7 @@ test("F8: without credentials the file alone does not start, and the error says 
 const python = inject("python");
 
 describe.skipIf(python === null)("Python", () => {
-  test("the OpenAI client and the batch of a thousand prompts run as written", async () => {
+  test("the OpenAI client and the batch of a thousand prompts run as written", { timeout: 120_000 }, async () => {
     const cwd = join(folder, "python");
     mkdirSync(cwd);
     const service = start(["serve", "--port", "0"], { cwd });
