@@ -10,6 +10,7 @@ const held = [
   ...["src/client", "src/config", "src/discovery", "src/domain", "src/events", "src/http", "src/import"],
   ...["src/providers", "src/scheduler", "src/schema", "src/service", "src/simulator", "src/wire"],
   "test/scheduler",
+  ...["test/config", "test/discovery", "test/domain", "test/events", "test/providers", "test/schema", "test/simulator"],
   ...["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", ".github", "docs"],
   ...["sluice.example.yaml", "docker-compose.yml", "Dockerfile", ".ci", "scripts", "bench"],
   ...[

@@ -1,5 +1,5 @@
-// Who answers: the table of what there is of credentials, configuration and address, and what follows from it. With the
-// SDK's own chain, real files, and a metadata service on localhost.
+// What answers for each combination of credentials, configuration and address. Uses the SDK's own chain, real files,
+// and a metadata service on localhost.
 import { writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -13,7 +13,7 @@ const before = { ...process.env };
 
 beforeEach(() => {
   delete process.env.AWS_EC2_METADATA_DISABLED;
-  // Nobody listens there: as on a machine that is not in EC2.
+  // No server listens there, as on a machine outside EC2.
   process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT = "http://127.0.0.1:9";
 });
 
@@ -22,7 +22,7 @@ afterEach(() => {
   Object.assign(process.env, before);
 });
 
-/** Loads under the process's own environment, because the SDK looks there. */
+/** Loads under the process's own environment, because the SDK reads it. */
 function load(env: Record<string, string>, yaml?: string): Promise<Settings> {
   const cwd = temporaryFolder();
   if (yaml !== undefined) writeFileSync(join(cwd, "sluice.yaml"), yaml);
@@ -61,7 +61,7 @@ const role = JSON.stringify({
   Expiration: "2099-01-01T00:00:00Z",
 });
 
-/** Answers like the metadata service of an EC2 instance that has a role. */
+/** Answers like the metadata service of an EC2 instance with a role. */
 const metadataService: RequestListener = (request, response) => {
   const answers: Record<string, string> = {
     "PUT /latest/api/token": "token",
@@ -75,7 +75,7 @@ const metadataService: RequestListener = (request, response) => {
 const missing = "No AWS credentials were found. Sluice cannot call Bedrock without them.";
 
 describe("without any sign of credentials", () => {
-  test("nothing else configured, on loopback: the simulator, and every deployment says so", async () => {
+  test("nothing else configured, on loopback: the simulator answers and marks every deployment", async () => {
     const settings = await load({});
     expect(settings.simulator).toBe(true);
     const deployments = Object.values(settings.models).flatMap((m) => m.deployments);
@@ -89,7 +89,7 @@ describe("without any sign of credentials", () => {
     { HOST: "127.8.8.8" },
     { AWS_REGION: "us-east-1" },
     { AWS_EC2_METADATA_DISABLED: "true" },
-  ])("still the simulator with %j", async (env) => {
+  ])("the simulator answers with %j", async (env) => {
     expect(await whoAnswers(env as unknown as Record<string, string>)).toBe("simulator");
   });
 
@@ -103,27 +103,27 @@ describe("without any sign of credentials", () => {
     [{ SLUICE_PROVIDER: "bedrock" }, undefined],
     [{}, "port: 8000"],
     [{}, ""],
-  ])("an error with %j and the file %j", async (env, yaml) => {
+  ])("fails with %j and the file %j", async (env, yaml) => {
     const message = await whoAnswers(env as Record<string, string>, yaml);
     expect(message).toContain(missing);
     expect(message).toContain("AWS_BEARER_TOKEN_BEDROCK");
   });
 
-  test("never the simulator where MongoDB is configured", async () => {
+  test("the simulator never answers when MongoDB is configured", async () => {
     expect(await whoAnswers({ MONGODB_URL: "mongodb://db" })).toContain("MONGODB_URL");
   });
 
-  test("a configured endpoint: any value will do, and the error says which", async () => {
+  test("a configured endpoint: any value works, and the error says which", async () => {
     const yaml =
       "models: { a: { deployments: [{ region: us-east-1, modelId: m, endpoint: 'http://127.0.0.1:9000' }] } }";
     expect(await whoAnswers({}, yaml)).toContain("AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local");
   });
 
-  test("a profile file that only names a Region is no sign", async () => {
+  test("a profile file that only names a Region is no sign of credentials", async () => {
     expect(await whoAnswers(profile("[default]\nregion = us-east-1\n"))).toBe("simulator");
   });
 
-  test("a metadata service that does not answer delays the start by a second, no more", async () => {
+  test("a metadata service that does not answer delays the start by at most a second", async () => {
     const url = await listen(() => {});
     expect(await whoAnswers({ AWS_EC2_METADATA_SERVICE_ENDPOINT: url })).toBe("simulator");
   });
@@ -134,24 +134,24 @@ describe("with credentials", () => {
     { AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b" },
     { AWS_BEARER_TOKEN_BEDROCK: "token" },
     { AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b", HOST: "0.0.0.0" },
-  ])("Bedrock with %j", async (env) => {
+  ])("Bedrock answers with %j", async (env) => {
     expect(await whoAnswers(env as unknown as Record<string, string>)).toBe("bedrock");
   });
 
-  test("Bedrock with a profile of access keys", async () => {
+  test("Bedrock answers with a profile of access keys", async () => {
     const keys = "aws_access_key_id = a\naws_secret_access_key = b\n";
     expect(await whoAnswers(profile(`[default]\n${keys}`))).toBe("bedrock");
     expect(await whoAnswers({ ...profile(`[work]\n${keys}`), AWS_PROFILE: "work" })).toBe("bedrock");
   });
 
-  test("Bedrock with a profile that runs a process", async () => {
+  test("Bedrock answers with a profile that runs a process", async () => {
     const answer = JSON.stringify({ Version: 1, AccessKeyId: "a", SecretAccessKey: "b" });
     const script = join(temporaryFolder(), "credentials.json");
     writeFileSync(script, answer);
     expect(await whoAnswers(profile(`[default]\ncredential_process = cat ${script}\n`))).toBe("bedrock");
   });
 
-  test("Bedrock with the role of an EC2 instance", async () => {
+  test("Bedrock answers with the role of an EC2 instance", async () => {
     expect(await whoAnswers({ AWS_EC2_METADATA_SERVICE_ENDPOINT: await listen(metadataService) })).toBe("bedrock");
   });
 
@@ -160,13 +160,13 @@ describe("with credentials", () => {
     expect(await whoAnswers(env)).toBe("simulator");
   });
 
-  test("Bedrock with the role of a container", async () => {
+  test("Bedrock answers with the role of a container", async () => {
     const url = await listen((_, response) => response.end(role));
     expect(await whoAnswers({ AWS_CONTAINER_CREDENTIALS_FULL_URI: `${url}/role` })).toBe("bedrock");
   });
 });
 
-describe("with signs of credentials that cannot be loaded there is an error, not synthetic text", () => {
+describe("signs of credentials that cannot be loaded cause an error, not synthetic text", () => {
   test.each([
     [{ AWS_PROFILE: "missing" }, "AWS_PROFILE"],
     [{ AWS_ACCESS_KEY_ID: "a" }, "AWS_ACCESS_KEY_ID"],
@@ -181,7 +181,7 @@ describe("with signs of credentials that cannot be loaded there is an error, not
     expect(message).toContain("SLUICE_PROVIDER=simulator");
   });
 
-  test("a profile that nobody chose", async () => {
+  test("a profile that is not selected", async () => {
     const message = await whoAnswers(profile("[work]\naws_access_key_id = a\naws_secret_access_key = verysecret\n"));
     expect(message).toContain("Found signs of AWS credentials (");
     expect(message).not.toContain("verysecret");
@@ -196,12 +196,12 @@ describe("with signs of credentials that cannot be loaded there is an error, not
 describe("SLUICE_PROVIDER=simulator", () => {
   const SLUICE_PROVIDER = "simulator";
 
-  test("forces the simulator, whatever credentials and file there are", async () => {
+  test("forces the simulator, despite credentials and a file", async () => {
     const env = { SLUICE_PROVIDER, AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b" };
     expect(await whoAnswers(env, "port: 8000")).toBe("simulator");
   });
 
-  test("but not on the network, nor beside MongoDB or an endpoint", async () => {
+  test("is refused on the network, and with MongoDB or an endpoint", async () => {
     expect(await whoAnswers({ SLUICE_PROVIDER, HOST: "0.0.0.0" })).toContain(
       "so HOST must be an address of this machine only; got 0.0.0.0",
     );

@@ -1,4 +1,5 @@
-// The catalogue of models: how a row is found, what the configuration lays over it, and what is said of it at start.
+// The catalogue of models: how a row is found, how the configuration overrides it, and which notices it causes at
+// start.
 import { describe, expect, test } from "vitest";
 import { factsOf } from "../../src/config/catalogue.ts";
 import { familyRows, modelRows } from "../../src/config/catalogue-rows.ts";
@@ -9,13 +10,13 @@ import { load, mistakesIn } from "./support.ts";
 
 const traitsOf = (modelId: string, overrides = {}) => factsOf(modelId, overrides).traits;
 
-test("a row of its own wins over the family's, whatever prefix or suffix the ID has", () => {
+test("a model's own row wins over the family's, with any prefix or suffix of the ID", () => {
   expect(factsOf("us.anthropic.claude-opus-4-8").outputBurndown).toBe(15);
   expect(factsOf("anthropic.claude-opus-9").outputBurndown).toBe(10);
   expect(traitsOf("amazon.nova-lite-v1:0:300k")).toEqual(traitsOf("eu.amazon.nova-lite-v1:0"));
 });
 
-test("nobody knows the price of a model that has no row", () => {
+test("a model without a row has no known price", () => {
   for (const id of [
     "anthropic.claude-opus-5-7",
     "qwen.qwen9",
@@ -25,11 +26,11 @@ test("nobody knows the price of a model that has no row", () => {
   for (const row of Object.values(familyRows)) expect(row.prices).toBeUndefined();
 });
 
-test("of an unknown model nothing is claimed, but what Converse cannot say for any", () => {
+test("nothing is claimed about an unknown model, except what Converse supports for none", () => {
   expect(traitsOf("some.model")).toEqual({ jsonObject: false, refuses: [], fields: {} });
 });
 
-test("a profile of one geography is dearer than the global one where that is so", () => {
+test("a geographic profile costs more than the global one if the catalogue says so", () => {
   const global = traitsOf("global.anthropic.claude-haiku-4-5-20251001-v1:0").prices;
   expect(global).toMatchObject({ input: 1, output: 5, cacheRead: 0.1, cacheWrite: 1.25 });
   expect(traitsOf("us.anthropic.claude-haiku-4-5-20251001-v1:0").prices).toMatchObject({
@@ -44,7 +45,7 @@ test("a profile of one geography is dearer than the global one where that is so"
   });
 });
 
-test("what is unconfirmed of a row is something that the row says", () => {
+test("the unconfirmed keys of a row are keys of that row", () => {
   for (const [id, row] of Object.entries({ ...modelRows, ...familyRows })) {
     for (const key of row.unconfirmed ?? []) expect([id, key, row[key] !== undefined]).toEqual([id, key, true]);
   }
@@ -56,7 +57,7 @@ describe("the configuration's own rows", () => {
   const modelWith = async (catalogue: string, modelId?: string) =>
     (await load({ yaml: yamlWith(catalogue, modelId) })).models.a!;
 
-  test("are laid over the catalogue key by key, that of a profile over that of its model", async () => {
+  test("override the catalogue key by key, and a profile's row overrides its model's", async () => {
     const model = await modelWith(
       '"amazon.nova-pro-v1:0": { contextTokens: 9000, prices: { output: 3 }, tools: false }, "us.amazon.nova-pro-v1:0": { maxOutputTokens: 700, tools: true }',
     );
@@ -68,7 +69,7 @@ describe("the configuration's own rows", () => {
     });
   });
 
-  test("make an application inference profile known", async () => {
+  test("describe an application inference profile", async () => {
     const arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc";
     const model = await modelWith(
       `"${arn}": { contextTokens: 200000, maxOutputTokens: 64000, streaming: false, outputBurndown: 5, prices: { input: 1, output: 2, flexFactor: 0.4 } }`,
@@ -82,7 +83,7 @@ describe("the configuration's own rows", () => {
     });
   });
 
-  test("lose against what a model or deployment says itself", async () => {
+  test("give way to what a model or deployment sets itself", async () => {
     const yaml = `{ models: { a: { contextTokens: 5000, deployments: [{ region: us-east-1, modelId: amazon.nova-pro-v1:0, streaming: true }] } },
       catalogue: { "amazon.nova-pro-v1:0": { contextTokens: 9000, streaming: false } } }`;
     expect((await load({ yaml })).models.a).toMatchObject({ contextTokens: 5000, deployments: [{ streaming: true }] });
@@ -107,13 +108,13 @@ describe("lifecycle", () => {
   const at = (day: string) => Date.parse(`${day}T12:00:00Z`);
   const { traits } = { traits: traitsOf("us.meta.llama3-3-70b-instruct-v1:0") };
 
-  test("Llama 3.3 is Legacy up to its last day, and gone from then on", () => {
+  test("Llama 3.3 is Legacy up to its last day, then retired", () => {
     expect(lifecycleOf({ traits }, at("2026-11-27"))).toEqual({ status: "legacy", endOfLife: "2027-03-30" });
     expect(lifecycleOf({ traits }, at("2027-03-29")).status).toBe("legacy");
     expect(lifecycleOf({ traits }, at("2027-03-30")).status).toBe("end_of_life");
   });
 
-  test("a model becomes Legacy on the day that is known", () => {
+  test("a model becomes Legacy on the announced day", () => {
     const known = { traits: { ...traits, legacySince: "2027-01-01" } };
     expect(lifecycleOf(known, at("2026-12-31")).status).toBe("active");
     expect(lifecycleOf(known, at("2027-01-01")).status).toBe("legacy");

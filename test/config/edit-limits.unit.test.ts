@@ -1,4 +1,4 @@
-// Limits are put into a file without touching anything else in it.
+// Editing limits in a file changes nothing else in it.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
@@ -8,7 +8,7 @@ const requests: LimitEdit = { model: "a", deployment: 0, unit: "requests", per: 
 const tokens: LimitEdit = { ...requests, unit: "tokens", limit: 5000 };
 const edited = (text: string, ...edits: LimitEdit[]) => editLimits(text, edits).text;
 
-test("a number in its place, and a burst that would be above it", () => {
+test("replaces a number, and lowers a burst that would exceed it", () => {
   const text = (limit: string, burst: string) => `# ours
 models:   # all
   a:   # one
@@ -48,18 +48,18 @@ test.each([
     "models: { a: { deployments: [{ quotas: [] }] } }",
     "models: { a: { deployments: [{ quotas: [ { unit: requests, per: minute, limit: 80 }, { unit: tokens, per: minute, limit: 5000 }] }] } }",
   ],
-])("new entries in %s", (_, before, after) => {
+])("adds entries in %s", (_, before, after) => {
   expect(edited(before, requests, tokens)).toBe(after);
   expect(parse(after).models.a.deployments[0].quotas).toContainEqual({ unit: "tokens", per: "minute", limit: 5000 });
 });
 
-test("what is said by an alias, or is not there, is left alone and named", () => {
+test("skips and reports what an alias defines, or what is missing", () => {
   const text = "x: &q [{ unit: requests, per: minute, limit: 1 }]\nmodels: { a: { deployments: [{ quotas: *q }] } }\n";
   const edits = [{ ...requests, quota: 0 }, tokens, { ...tokens, model: "gone" }];
   expect(editLimits(text, edits)).toEqual({ text, skipped: [edits[0], edits[2], edits[1]] });
 });
 
-test("whatever the spacing, only the limit differs", () => {
+test("with any spacing, only the limit differs", () => {
   const space = fc.constantFrom("", " ", "   ");
   const comment = fc.constantFrom("", " # note", " # { limit: 7 }");
   const deployment = fc.tuple(space, comment, fc.integer({ min: 1, max: 1e9 }), fc.boolean());

@@ -14,7 +14,7 @@ test("the documentation has a row for each variable", () => {
   expect(rows.sort()).toEqual(ours);
 });
 
-test("no other variables of our own are read anywhere", () => {
+test("no other SLUICE variables are read anywhere", () => {
   const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).filter((f) =>
     f.endsWith(".ts"),
   );
@@ -27,7 +27,7 @@ test("no other variables of our own are read anywhere", () => {
   expect([...new Set(named)].filter((name) => !ours.includes(name) && !name.startsWith("AWS_"))).toEqual([]);
 });
 
-test("the message that the documentation shows is the one that is given", async () => {
+test("the documented message is the real one", async () => {
   const shown = /```\nThere are 2 mistakes.*?\n(.*?)```/s.exec(documentation)![1];
   const yaml = `models:
   llama3-3-70b:

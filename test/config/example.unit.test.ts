@@ -1,4 +1,4 @@
-// sluice.example.yaml is the documentation of the file: it must have every key, be valid, and mean the defaults.
+// sluice.example.yaml documents the configuration file: it has every key, is valid, and means the defaults.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
@@ -8,16 +8,16 @@ import { load } from "./support.ts";
 
 const example = readFileSync(resolve(import.meta.dirname, "../../sluice.example.yaml"), "utf8");
 
-test("as it stands it means the defaults", async () => {
+test("without changes it means the defaults", async () => {
   const { source: _s, dataDir: _d, ...settings } = await load({ yaml: example });
   const { source: _s2, dataDir: _d2, ...defaults } = await load({});
   expect(settings).toEqual(defaults);
 });
 
-/** The keys that begin with # and no space, put in force. */
+/** Uncomments the keys that begin with # and no space. */
 const complete = example.replace(/^( *)#(?=\S)/gm, "$1");
 
-test("with all its keys in force it is valid, and only what stands there as an example makes a difference", async () => {
+test("with all its keys uncommented it is valid, and only its examples make a difference", async () => {
   const settings = await load({ yaml: complete, env: { OPENAI_API_KEY: "test" } });
   const defaults = await load({});
   expect(settings.models.local?.deployments).toMatchObject([
@@ -32,7 +32,7 @@ test("with all its keys in force it is valid, and only what stands there as an e
   expect(model.deployments.pop()!.id).toBe("bedrock/us-west-2@research/us.meta.llama3-3-70b-instruct-v1:0");
   expect(model.fallbackModels.splice(0)).toEqual(["nova-2-lite"]);
   expect(settings.models).toEqual(defaults.models);
-  // By default the sum of maxConcurrency: the local model and the other account's have 50 each.
+  // The default is the sum of maxConcurrency: the local model and the other account's have 50 each.
   expect(settings.worker).toEqual({ ...defaults.worker, concurrency: 100 });
   expect(settings.tenantWeights).toEqual({ default: 1, acme: 2 });
 });
@@ -43,7 +43,7 @@ interface Schema {
   items?: Schema;
 }
 
-/** `limits.maxWaitS`; names that the operator chooses are `*`, and entries of lists `[]`. */
+/** Formats a key as `limits.maxWaitS`. Names that the operator chooses become `*`, and entries of lists `[]`. */
 function keysOfSchema(schema: Schema, path = ""): string[] {
   const below = Object.entries(schema.properties ?? {}).flatMap(([key, value]) => [
     `${path}.${key}`,
@@ -62,7 +62,7 @@ function keysOfValue(schema: Schema, value: unknown, path = ""): string[] {
   });
 }
 
-test("every key of the schema stands in it", () => {
+test("it contains every key of the schema", () => {
   const schema = fileSchema as unknown as Schema;
   const found = new Set(keysOfValue(schema, parse(complete)));
   expect(keysOfSchema(schema).filter((key) => !found.has(key))).toEqual([]);

@@ -1,4 +1,4 @@
-// What a configuration becomes: defaults, the file, and what stands above the file.
+// How settings result from defaults, the file, the environment and the command line.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -27,7 +27,7 @@ environments:
 const deployment = (region: string, quotas: string) =>
   `{ region: ${region}, modelId: us.meta.llama3-3-70b-instruct-v1:0, quotas: [${quotas}] }`;
 
-test("without a file: Llama 3.3 with 3 requests a minute, a current model beside it, UAT and PROD", async () => {
+test("without a file: Llama 3.3 with 3 requests a minute, a current model as alternative, UAT and PROD", async () => {
   const settings = await load({});
 
   expect(settings).toMatchObject({
@@ -62,7 +62,7 @@ test("without a file: Llama 3.3 with 3 requests a minute, a current model beside
   expect(settings.models[llama.alternative!]!.deployments[0]!.quotas).not.toEqual([]);
 });
 
-test("the documented form of the file means what the defaults are, plus its endpoint", async () => {
+test("the documented form of the file means the defaults, plus its endpoint", async () => {
   const settings = await load({ yaml: documentedForm });
   const defaults = await load({});
 
@@ -80,7 +80,7 @@ test("an empty file means the defaults", async () => {
   expect(settings).toEqual(defaults);
 });
 
-test("read again, a file without a character is being written, and not the defaults", async () => {
+test("a reload treats a file without a character as being written, and not as the defaults", async () => {
   await expect(load({ yaml: " \n", refuseEmpty: true })).rejects.toThrow(
     /is empty, perhaps because a program is still writing it/,
   );
@@ -88,7 +88,7 @@ test("read again, a file without a character is being written, and not the defau
   await expect(load({ refuseEmpty: true })).resolves.toBeDefined();
 });
 
-test("names of a client's choice find nothing by accident", async () => {
+test("names that a client chooses never match built-in properties", async () => {
   const settings = await load({});
   for (const name of ["constructor", "__proto__", "toString"]) {
     expect(settings.models[name]).toBeUndefined();
@@ -97,7 +97,7 @@ test("names of a client's choice find nothing by accident", async () => {
   }
 });
 
-test("quotas of one name are shared", async () => {
+test("quotas with the same name are shared", async () => {
   const quota = "{ unit: tokens, per: day, limit: 1000000, name: daily }";
   const settings = await load({
     yaml: `models: { a: { deployments: [${deployment("us-east-1", quota)}, ${deployment("us-west-2", quota)}] } }`,
@@ -108,7 +108,7 @@ test("quotas of one name are shared", async () => {
   ]);
 });
 
-describe("what is known of a model fills in what the file leaves out", () => {
+describe("the catalogue fills in what the file omits", () => {
   test.each([
     ["us.anthropic.claude-haiku-4-5-20251001-v1:0", { context: 200_000, limit: 64_000, burndown: 5 }],
     ["anthropic.claude-opus-4-8", { context: 1_000_000, limit: 128_000, burndown: 15 }],
@@ -151,7 +151,7 @@ models:
     });
   });
 
-  test("a model's deployments must all be able to take a job, so the least of them counts", async () => {
+  test("the least capable deployment of a model decides, because each must be able to take a job", async () => {
     const settings = await load({
       yaml: "models: { a: { deployments: [{ region: us-east-1, modelId: amazon.nova-pro-v1:0 }, { region: us-east-1, modelId: qwen.qwen3-32b-v1:0 }] } }",
     });
@@ -159,7 +159,7 @@ models:
   });
 });
 
-describe("what wins", () => {
+describe("precedence", () => {
   const yaml = "{ host: 127.0.0.2, port: 1, dataDir: from-file, logLevel: error }";
 
   test("environment over file", async () => {
@@ -183,7 +183,7 @@ describe("what wins", () => {
     expect(settings).toMatchObject({ host: "::1", port: 0, dataDir: "/from/args", logLevel: "silent" });
   });
 
-  test("a variable that is set to nothing is not set", async () => {
+  test("an empty variable counts as unset", async () => {
     expect(await load({ yaml, env: { HOST: "", PORT: " " } })).toMatchObject({ host: "127.0.0.2", port: 1 });
   });
 

@@ -1,4 +1,4 @@
-// Mistakes in a configuration and what is said about them: the key, the value, what is allowed, and the line.
+// Mistakes in a configuration and their messages: the key, what is allowed, what was received, and the line.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -240,7 +240,7 @@ test.each(cases)("%s", async (yaml, mistake) => {
   expect(await mistakesIn({ yaml })).toContain(mistake);
 });
 
-test("a key that stands where its variable's name should is not shown", async () => {
+test("a key in the place of its variable's name is not shown", async () => {
   for (const key of ["apiKeyEnv", "apiKey"]) {
     expect(await mistakesIn({ yaml: openAi(`${key}: sk-very-secret`) })).not.toContain("very-secret");
   }
@@ -280,7 +280,7 @@ test.each([
   else expect(message).toContain(mistake);
 });
 
-test("an argument is named as such", async () => {
+test("the message names a command-line argument", async () => {
   expect(await mistakesIn({ env: { PORT: "1" }, args: { port: "x" } })).toContain(
     '--port must be an integer between 0 and 65535; got "x"',
   );
@@ -292,7 +292,7 @@ test("a file of more than a megabyte is not parsed", async () => {
   );
 });
 
-test("whatever is in the file, the answer is settings or a ConfigError", async () => {
+test("any file gives settings or a ConfigError", async () => {
   const folder = temporaryFolder();
   const key = fc.constantFrom(
     "models",
@@ -330,7 +330,7 @@ test("whatever is in the file, the answer is settings or a ConfigError", async (
   );
 });
 
-test("the nearest name is found, and none where nothing is near", () => {
+test("the nearest name is found, and none if nothing is near", () => {
   const names = ["maxOutputTokens", "maxOutputTokensLimit", "region"];
   expect(nearest("maxoutputtoken", names)).toBe("maxOutputTokens");
   expect(nearest("regoin", names)).toBe("region");
@@ -338,6 +338,6 @@ test("the nearest name is found, and none where nothing is near", () => {
   expect(nearest("x".repeat(100_000), names)).toBeUndefined();
 });
 
-test("the cases above begin from something valid", async () => {
+test("the cases above start from something valid", async () => {
   await expect(load({ yaml: quotas("unit: requests, per: minute, limit: 3") })).resolves.toBeDefined();
 });

@@ -1,4 +1,4 @@
-// docs/models.md and docs/openai.md show the catalogue as it is.
+// docs/models.md and docs/openai.md match the catalogue.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
@@ -31,12 +31,12 @@ function line(id: string, row: CatalogueRow): string {
   ].join(" | ")} |`;
 }
 
-test("every model has its line in the table, and every line its model", () => {
+test("every model has a line in the table, and every line a model", () => {
   const expected = Object.entries(modelRows).map(([id, row]) => line(id, row));
   expect(docs("models.md").filter((text) => /^\| `[a-z0-9]+\./.test(text))).toEqual(expected);
 });
 
-/** What a client of OpenAI's API can ask of the model. */
+/** What a client of OpenAI's API can request from the model. */
 function capabilities(id: string, row: CatalogueRow): string {
   const traits = { jsonObject: false, ...row };
   const modes = { own: "mode", tool: "forced tool", none: "no" };
@@ -55,7 +55,7 @@ function capabilities(id: string, row: CatalogueRow): string {
   ].join(" | ")} |`;
 }
 
-test("F12: docs/openai.md says of every model what it can do", () => {
+test("F12: docs/openai.md says what each model supports", () => {
   const callable = Object.entries(modelRows).filter(([, row]) => !row.mantleOnly);
   const expected = callable.map(([id, row]) => capabilities(id, row));
   expect(docs("openai.md").filter((text) => /^\| `[a-z0-9]+\.[a-z]/.test(text))).toEqual(expected);

@@ -1,4 +1,4 @@
-// Deployments with provider: openai: what they become, and that they need no AWS credentials but the keys they name.
+// Deployments with provider: openai: their settings, and that they need the keys they name but no AWS credentials.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -6,7 +6,7 @@ import { loadSettings } from "../../src/config/load.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { temporaryFolder } from "./support.ts";
 
-/** With nothing in the environment but what is given. */
+/** Loads with an environment that contains only the given variables. */
 function load(yaml: string, env: Record<string, string> = {}): Promise<Settings> {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, "sluice.yaml"), yaml);
@@ -44,12 +44,12 @@ test("a server with a key: the name of the variable is kept, the key is not", as
 });
 
 describe("mistakes", () => {
-  test.each<Record<string, string>>([{}, { MY_KEY: " " }])("a key that is not there: %j", async (env) => {
+  test.each<Record<string, string>>([{}, { MY_KEY: " " }])("a missing key: %j", async (env) => {
     const message = "MY_KEY is not set, but openai/work/gpt-5 names it as apiKeyEnv. Set it to the key";
     await expect(load(models(withKey), env)).rejects.toThrow(message);
   });
 
-  test("a key that no header could hold, which is not shown", async () => {
+  test("a key that does not fit into a header, which is not shown", async () => {
     const error: Error = await load(models(withKey), { MY_KEY: "very secret" }).then(
       () => new Error("it was taken"),
       (thrown) => thrown,
@@ -60,14 +60,14 @@ describe("mistakes", () => {
     expect(error.message).not.toContain("secret");
   });
 
-  test("an API alone calls nobody and needs no key", async () => {
+  test("a process with the API role makes no calls and needs no key", async () => {
     const cwd = temporaryFolder();
     writeFileSync(join(cwd, "sluice.yaml"), models(withKey));
     const env = { MONGODB_URL: "mongodb://db", REDIS_URL: "redis://db" };
     await expect(loadSettings({ env, cwd, role: "api" })).resolves.toMatchObject({ role: "api" });
   });
 
-  test("beside Bedrock, AWS credentials are needed as ever", async () => {
+  test("next to Bedrock deployments, AWS credentials are required as usual", async () => {
     const env = { AWS_EC2_METADATA_DISABLED: "true", AWS_PROFILE: "missing" };
     await expect(load(models(local, bedrock), env)).rejects.toThrow("Found signs of AWS credentials (AWS_PROFILE)");
   });
@@ -81,7 +81,7 @@ test("both together", async () => {
   ]);
 });
 
-test("the simulator takes the place of all, on demand only", async () => {
+test("the simulator replaces all providers, on request only", async () => {
   const settings = await load(models(local, withKey), { SLUICE_PROVIDER: "simulator" });
   expect(settings.simulator).toBe(true);
   expect(settings.models.a?.deployments.map((d) => d.id)).toEqual([

@@ -1,4 +1,4 @@
-// What a configuration that is read again changes, and what has to wait for a restart.
+// What a reload of the configuration changes, and what has to wait for a restart.
 import { expect, test } from "vitest";
 import { takeOver } from "../../src/config/reloadable.ts";
 import { load } from "./support.ts";
@@ -16,7 +16,7 @@ ${second}
 ${more}`;
 const before = () => load({ yaml: file() });
 
-test("the same again changes nothing", async () => {
+test("the same configuration changes nothing", async () => {
   const current = await before();
   expect(takeOver(current, await before())).toMatchObject({ changed: [], needsRestart: [] });
 });
@@ -43,7 +43,7 @@ test("quotas, weights, deployments and limits change at once", async () => {
   expect(settings.models.a!.deployments).toHaveLength(2);
 });
 
-test("ports, folders, databases, leases and what HTTP was built with stay, and are named", async () => {
+test("ports, folders, databases, leases and what HTTP was built with stay, and the report names them", async () => {
   const current = await before();
   const next = await load({
     yaml: `${file().replace("port: 8000", "port: 8001").replace("/srv/data", "/srv/elsewhere")}
@@ -84,7 +84,7 @@ redis: { jobHashes: { ttlSeconds: 0 } }`,
   expect(Object.keys(settings.environments)).toEqual(["UAT", "PROD"]);
 });
 
-test("synthetic answers never take the place of real ones, or the other way round", async () => {
+test("synthetic answers never replace real ones, or the reverse", async () => {
   const current = await before();
   expect(() => takeOver({ ...current, simulator: true }, current)).toThrow(
     "This configuration switches from the built-in simulator to Bedrock. Restart the service to apply it.",

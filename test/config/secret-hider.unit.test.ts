@@ -1,4 +1,4 @@
-// Whatever is wrong with a setting, no message about it holds a secret that is in it.
+// Messages about settings never contain a secret, whatever is wrong with the setting.
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -7,11 +7,11 @@ import { ConfigError } from "../../src/config/config-problems.ts";
 import { maskSecrets, secretHider } from "../../src/config/secret-hider.ts";
 import { load } from "./support.ts";
 
-/** Two words, so that a password that is torn apart shows as well. */
+/** Two words, so that a split password is detected too. */
 const words = ["hunter2", "swordfish"] as const;
 const [one, two] = words;
 
-/** Every way in which a password can make an address wrong, or an address with a password can be wrong. */
+/** All ways in which a password can invalidate an address, or an address with a password can be invalid. */
 const addresses = (scheme: string): string[] => [
   `${scheme}://u:${one}/${two}@127.0.0.1:6379`,
   `${scheme}://u:${one}/@127.0.0.1:6379`,
@@ -51,7 +51,7 @@ const addresses = (scheme: string): string[] => [
 ];
 
 function expectNoSecret(shown: string, input: string): void {
-  // `hidden` finds it also where a message cuts it short.
+  // `hidden` also finds it where a message cuts it short.
   for (const word of words) expect(shown.includes(word.slice(0, 6)), `${input}\n${shown}`).toBe(false);
 }
 
@@ -60,7 +60,7 @@ const file = (deployment: string) =>
 const bedrockFile = (key: string) =>
   `models: { m: { deployments: [{ region: us-east-1, modelId: us.meta.llama3-3-70b-instruct-v1:0, ${key} }] } }`;
 
-/** Every setting whose value is, or may by mistake be, something with a secret in it. */
+/** All settings whose value contains a secret, or may by mistake. */
 const settings: Record<string, (value: string) => Parameters<typeof load>[0]> = {
   REDIS_URL: (value) => ({ env: { REDIS_URL: value, MONGODB_URL: "mongodb://127.0.0.1" } }),
   MONGODB_URL: (value) => ({ env: { MONGODB_URL: value, REDIS_URL: "redis://127.0.0.1" } }),
@@ -90,7 +90,7 @@ const settings: Record<string, (value: string) => Parameters<typeof load>[0]> = 
   }),
 };
 
-/** Settings for which no address is right. */
+/** Settings for which no address is valid. */
 const mistaken = new Set(["REDIS_URL", "MONGODB_URL", "REDIS_URL alone", "MONGODB_URL alone", "an unknown key"]);
 
 test.each(Object.keys(settings))(
@@ -115,7 +115,7 @@ test.each(Object.keys(settings))(
   60_000,
 );
 
-test("E1: a key that was written in the place of its variable's name is not shown", async () => {
+test("E1: a key in the place of its variable's name is not shown", async () => {
   for (const key of [
     "sk_live_hunter2swordfish",
     "gsk_hunter2",
@@ -131,7 +131,7 @@ test("E1: a key that was written in the place of its variable's name is not show
   }
 });
 
-test("E1: an address of Redis that is wrong says what is wrong with it", () => {
+test("E1: the message about an invalid Redis address says what is wrong with it", () => {
   const said = (address: string) => {
     try {
       checkRedisUrl("REDIS_URL", address);
@@ -168,11 +168,11 @@ test.each([
   ["mongo", "mongodb+srv://u:p@cluster0.example.mongodb.net/?retryWrites=true&w=majority"],
   ["mongo", "mongodb://%2Ftmp%2Fmongodb-27017.sock/admin"],
   ["mongo", "mongodb://a/?authMechanismProperties=A:b,C:d"],
-])("E1: %s: %s is an address", (kind, address) => {
+])("E1: %s: %s is a valid address", (kind, address) => {
   expect(() => (kind === "redis" ? checkRedisUrl : checkMongoUrl)("X", address)).not.toThrow();
 });
 
-test("E1: an address of Redis that is accepted is one that the client understands as it was meant", () => {
+test("E1: the client understands every accepted Redis address as intended", () => {
   const part = fc.constantFrom(
     "redis://",
     "u",
@@ -211,7 +211,7 @@ test("E1: an address of Redis that is accepted is one that the client understand
   );
 });
 
-test("E1: what the environment holds is hidden wherever it turns up, as written and decoded", () => {
+test("E1: secrets of the environment are hidden everywhere, as written and decoded", () => {
   const hide = secretHider({
     REDIS_URL: "redis://u:hunter%2F2@h",
     OPENAI_API_KEY: "sk-swordfish",

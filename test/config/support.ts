@@ -1,4 +1,4 @@
-// A working directory with a configuration file, and an environment in which nothing but the given is set.
+// Loads a configuration in a working directory of its own, with an environment that contains only the given variables.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { ConfigError } from "../../src/config/config-problems.ts";
 import { type LoadOptions, loadSettings } from "../../src/config/load.ts";
 import type { Settings } from "../../src/config/settings.ts";
 
-/** Any value will do: nothing is called. */
+/** Any values work, because nothing is called. */
 export const someCredentials = { AWS_ACCESS_KEY_ID: "test", AWS_SECRET_ACCESS_KEY: "test" };
 
 /** A folder that is removed when the test ends. */
@@ -18,7 +18,7 @@ export function temporaryFolder(): string {
 }
 
 interface LoadCase {
-  /** Becomes sluice.yaml. */
+  /** Content of sluice.yaml. */
   yaml?: string;
   env?: Record<string, string>;
   args?: LoadOptions["args"];
@@ -31,7 +31,7 @@ export function load({ yaml, env = {}, args, refuseEmpty = false }: LoadCase): P
   return loadSettings({ env: { ...someCredentials, ...env }, cwd, refuseEmpty, ...(args && { args }) });
 }
 
-/** The message of the ConfigError that loading ends with. */
+/** Returns the message of the ConfigError that loading throws. */
 export async function mistakesIn(given: LoadCase): Promise<string> {
   const result = await load(given).catch((error: unknown) => error);
   if (result instanceof ConfigError) return result.message;

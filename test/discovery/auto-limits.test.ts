@@ -1,4 +1,4 @@
-// Limits that the configuration leaves to AWS: what is listed, what was listed last, the fallback, or none.
+// Limits that the configuration leaves to AWS: listed now, listed last, the fallback, or none.
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import type { FileQuota } from "../../src/config/config-schema.ts";
@@ -35,7 +35,7 @@ async function read(quotas: FileQuota[], store = memoryStore(), modelId = llama)
   return { found, warnings };
 }
 
-test("what AWS lists, with the burst that follows from it", async () => {
+test("uses what AWS lists, and the burst that follows from it", async () => {
   await startAccount();
   const quotas = [perMinute(), perMinute({ unit: "tokens" }), perMinute({ unit: "tokens", per: "day", burst: 5 })];
   const { found, warnings } = await read(quotas);
@@ -47,7 +47,7 @@ test("what AWS lists, with the burst that follows from it", async () => {
   expect(warnings).toEqual([]);
 });
 
-test("what cannot be read is what was listed last, also in preference to the fallback", async () => {
+test("if AWS cannot be read, uses what it listed last, even in preference to the fallback", async () => {
   const store = memoryStore();
   const simulator = await startAccount();
   await read([perMinute()], store);
@@ -60,7 +60,7 @@ test("what cannot be read is what was listed last, also in preference to the fal
   ]);
 });
 
-test("or else the fallback; also for a name that is not listed, and for a quota of 0", async () => {
+test("else uses the fallback, also for a name that is not listed, and for a quota of 0", async () => {
   const row = "Cross-region model inference requests per minute for Meta Llama 3.3 70B Instruct";
   await startAccount({ listedQuotas: { [row]: { default: 0 } } });
   expect(await read([perMinute({ fallback: 7 })])).toMatchObject({
@@ -75,7 +75,7 @@ test("or else the fallback; also for a name that is not listed, and for a quota 
   });
 });
 
-test("without any of these the start ends with the key, the reason and what to do", async () => {
+test("without any of these the start fails with the key, the reason and what to do", async () => {
   await startAccount({ ...account, denied: true });
   await expect(read([{ unit: "tokens", per: "minute", limit: 5000 }, perMinute()])).rejects.toMatchObject({
     name: "ConfigError",

@@ -30,7 +30,7 @@ function compare(region?: string, learned = new Map<string, number>()) {
   return compareQuotas(settings, { withinMs: 20_000, learned, ...(region && { region }) });
 }
 
-test("side by side, with the lifecycle; what is listed but not configured too", async () => {
+test("compares them, with the lifecycle, and includes what is listed but not configured", async () => {
   await startAccount();
   const id = `bedrock/us-east-1/${llama}`;
   const { deployments, unmatched } = await compare("us-east-1", new Map([[`${id}:requests/minute`, 2]]));
@@ -53,7 +53,7 @@ test("side by side, with the lifecycle; what is listed but not configured too", 
   expect(unmatched.filter((row) => /Llama 3\.3/.test(row.name))).toEqual([]);
 });
 
-test("a name that is not found is a note, unless the configuration says what AWS calls the model", async () => {
+test("a name that is not found is a note, unless the configuration gives AWS's name of the model", async () => {
   await startAccount();
   const { deployments } = await compare("us-west-2");
   expect(
@@ -73,7 +73,7 @@ test("a name that is not found is a note, unless the configuration says what AWS
   ]);
 });
 
-test("without the rights every deployment says which it lacks", async () => {
+test("without permissions every deployment reports which it lacks", async () => {
   await startAccount({ ...account, denied: true });
   const { deployments } = await compare("us-east-1");
   expect(deployments[0]!.quotas.map((q) => q.listed)).toEqual([undefined, undefined]);

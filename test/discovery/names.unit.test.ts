@@ -54,7 +54,7 @@ test.each([
   "Bedrock Mantle input tokens per minute for X",
   "On-demand ApplyGuardrail requests per second",
   "",
-])("not a limit of calls: %s", (name) => {
+])("is no limit of calls: %s", (name) => {
   expect(parseQuotaName(name)).toBeUndefined();
 });
 
@@ -88,7 +88,7 @@ test.each(belongTogether)("%s is %s", (displayName, modelId, expected) => {
   expect(likeness(displayName.toUpperCase(), modelId)).toBe(expected);
 });
 
-test("no name fits another model of the list", () => {
+test("no name matches another model of the list", () => {
   const wrong = belongTogether.flatMap(([name, own]) =>
     belongTogether.flatMap(([, other]) =>
       likeness(name, other) > 0 && bareId(own) !== bareId(other) ? [[name, other]] : [],
@@ -110,7 +110,7 @@ test.each([
   expect(likeness(displayName, modelId)).toBe(0);
 });
 
-test("which quotas an ID draws on", () => {
+test("which quotas calls of an ID use", () => {
   expect(scopesOf("amazon.nova-pro-v1:0")).toEqual(["on-demand"]);
   expect(scopesOf("us.amazon.nova-pro-v1:0")).toEqual(["cross-region"]);
   expect(scopesOf("global.amazon.nova-2-lite-v1:0")).toEqual(["global"]);
@@ -119,7 +119,7 @@ test("which quotas an ID draws on", () => {
   );
 });
 
-test("any text is read without an error, in time that grows with its length", () => {
+test("any text is parsed without an error, in time that grows with its length", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 300 }), fc.string({ maxLength: 300 }), (name, id) => {
       parseQuotaName(name);

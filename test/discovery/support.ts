@@ -1,4 +1,4 @@
-// A simulated account that every client of the SDK finds by the addresses in the environment.
+// A simulated account that every SDK client finds by the addresses in the environment.
 import { onTestFinished, vi } from "vitest";
 import type { SimulatedAccount } from "../../src/simulator/simulated-account.ts";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";

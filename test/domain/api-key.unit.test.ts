@@ -1,4 +1,4 @@
-// API keys: their form, and what is kept of them.
+// API keys: their form, and what is stored of them.
 import { expect, test } from "vitest";
 import { newApiKey, parseApiKey, secretFits } from "../../src/domain/api-key.ts";
 
@@ -17,7 +17,7 @@ test("a key is recognisable, long enough to be unguessable, and new every time",
   expect(new Set(keys.map((key) => key.text)).size).toBe(keys.length);
 });
 
-test("only the very secret fits", () => {
+test("only the exact secret matches", () => {
   const { text, hash } = newApiKey();
   const { secret } = parseApiKey(text)!;
   const other = secret.slice(0, -1) + (secret.endsWith("a") ? "b" : "a");

@@ -19,7 +19,7 @@ test.each([
   expect(mayBeInexact(`{"a":${literal}}`)).toBe(true);
 });
 
-test("whatever JavaScript prints is exact, and so is a double to any number of digits", () => {
+test("whatever JavaScript prints is exact, and so is a double with any number of digits", () => {
   fc.assert(
     fc.property(
       fc.double({ noNaN: true, noDefaultInfinity: true }),
@@ -57,7 +57,7 @@ function losesDigits(literal: string): boolean {
 }
 
 describe("places", () => {
-  /** What JSON.parse finds, by the same kind of place. */
+  /** Returns what JSON.parse finds at the same kind of place. */
   function found(value: unknown, place: readonly string[], path: JsonPath = []): [JsonPath, unknown][] {
     const [part, ...rest] = place;
     if (typeof value !== "object" || value === null) return [];
@@ -67,7 +67,7 @@ describe("places", () => {
       .flatMap(([key, inner]) => found(inner, rest, [...path, Array.isArray(value) ? Number(key) : key]));
   }
 
-  test("are where JSON.parse has them, whatever else the text holds", () => {
+  test("are where JSON.parse has them, whatever else the text contains", () => {
     const key = fc.constantFrom("a", "b", '"', "\\", '\\"', "a.b", "\u2028", "{", "0");
     const { tree } = fc.letrec((tie) => ({
       tree: fc.oneof(
@@ -97,7 +97,7 @@ describe("places", () => {
     );
   });
 
-  test("numbers in a place belong to it, others are told with their path", () => {
+  test("numbers in a place belong to it, others are reported with their path", () => {
     const json = '{"s": {"max": 9223372036854775807}, "t": [{"x\\n": [1, {"y": -1e999}]}], "n": 12345678901234567890}';
     const told: [string, string][] = [];
     const spans = scanJson(json, ["s", "t.*.none"], ({ literal }, path) => told.push([literal, fieldOfPath(path)]));

@@ -43,16 +43,16 @@ describe("one call", () => {
     expect(costNanoUsd(known, usage, how)).toBeUndefined();
   });
 
-  test("a price that is not known does not matter where nothing has it", () => {
+  test("an unknown price does not matter if no tokens need it", () => {
     expect(costNanoUsd({ input: 1, output: 2, tiers: {} }, { input: 1, output: 1, cacheRead: 0 })).toBe(3000);
   });
 });
 
-/** Prices with up to six decimals, as they are published. */
+/** Prices with up to six decimals, as providers publish them. */
 const price = fc.integer({ min: 0, max: 100_000_000 }).map((micro) => micro / 1e6);
 const tokens = fc.integer({ min: 0, max: 10_000_000 });
 
-test("it is exact: integers all the way, rounded once", () => {
+test("is exact: integers all the way, rounded once", () => {
   fc.assert(
     fc.property(price, price, tokens, tokens, (input, output, a, b) => {
       const exact =
@@ -64,7 +64,7 @@ test("it is exact: integers all the way, rounded once", () => {
   );
 });
 
-test("no cached token is dearer than the same token on a dearer price, and more tokens never cost less", () => {
+test("no cached token costs more than the same token at a higher price, and more tokens never cost less", () => {
   fc.assert(
     fc.property(price, tokens, tokens, (input, a, b) => {
       const cost = (n: number) => costNanoUsd({ input, output: 0, tiers: {} }, { input: n, output: 0 })!;
@@ -74,11 +74,11 @@ test("no cached token is dearer than the same token on a dearer price, and more 
   );
 });
 
-test("dollars are what people read", () => {
+test("dollars are readable numbers", () => {
   expect(toUsd(1_234_567)).toBe(0.001234567);
 });
 
-test("a cache for an hour is asked for in the system text or anywhere in the conversation", () => {
+test("a cache for an hour may be requested in the system text or anywhere in the conversation", () => {
   const asking = (ttl: "5m" | "1h" | undefined) => [
     { role: "user" as const, content: [{ type: "cache_point" as const, cache: ttl ? { ttl } : {} }] },
   ];

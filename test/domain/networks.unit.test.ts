@@ -1,4 +1,4 @@
-// Which addresses are public: every way to name one that is not must be seen through.
+// Which addresses are public. Every notation of a non-public address must be recognized.
 import { isIP } from "node:net";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -30,7 +30,7 @@ const open = [
 test.each(notPublic)("%j is not public", (address) => expect(isPublic(address)).toBe(false));
 test.each(open)("%j is public", (address) => expect(isPublic(address)).toBe(true));
 
-test("IPv4 is the same by itself, mapped and behind NAT64", () => {
+test("IPv4 is treated the same by itself, mapped and behind NAT64", () => {
   fc.assert(
     fc.property(fc.ipV4(), (address) => {
       const bytes = address.split(".").map(Number);
@@ -41,7 +41,7 @@ test("IPv4 is the same by itself, mapped and behind NAT64", () => {
   );
 });
 
-test("any text has an answer, and only what is an address is ever public", () => {
+test("any text has an answer, and only addresses are ever public", () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.ipV6(), fc.ipV4Extended()), (text) => {
       expect(isPublic(text) && isIP(text) === 0).toBe(false);
@@ -49,7 +49,7 @@ test("any text has an answer, and only what is an address is ever public", () =>
   );
 });
 
-test("networks that are named are allowed, in every notation, and nothing beside them", () => {
+test("named networks are allowed, in every notation, and nothing else", () => {
   const networks = new AllowedNetworks(["10.1.0.0/16", "127.0.0.1", "fd00::/8"]);
   for (const address of ["10.1.2.3", "::ffff:10.1.2.3", "127.0.0.1", "fd12::1"]) {
     expect(networks.has(address), address).toBe(true);

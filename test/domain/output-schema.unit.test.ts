@@ -1,4 +1,4 @@
-// Which schemas of an answer Bedrock takes, and how they are closed. The simulator's own check is the judge.
+// Which answer schemas Bedrock accepts, and how they are closed. The simulator's own check decides.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { closedSchema, outputSchemaProblem } from "../../src/domain/output-schema.ts";
@@ -66,7 +66,7 @@ describe("C10: objects are closed", () => {
   });
 });
 
-describe("C11: constraints are refused with their place", () => {
+describe("C11: constraints are refused with their path", () => {
   const inObject = (schema: object) => ({ type: "object", properties: { a: schema } });
   test.each<[object, string]>([
     [inObject({ type: "string", maxLength: 5 }), ".properties.a.maxLength"],
@@ -99,7 +99,7 @@ describe("C11: constraints are refused with their place", () => {
     expect(outputSchemaProblem(schema)).toMatchObject({ path });
   });
 
-  test("properties that are named like constraints are none", () => {
+  test("properties with names of constraints are not constraints", () => {
     const named = { type: "object", properties: { minimum: text, oneOf: text, maxItems: text, format: text } };
     expect(outputSchemaProblem(named)).toBeUndefined();
     expect(outputSchemaProblem({ ...named, properties: { a: { type: "array", items: text, minItems: 1 } } })).toBe(
@@ -136,7 +136,7 @@ const { schema } = fc.letrec<{ schema: object }>((tie) => ({
   ),
 }));
 
-test("C10, C11: what has no problem is taken by the simulator once it is closed", () => {
+test("C10, C11: the simulator accepts every schema without a problem once it is closed", () => {
   const claude = rulesOf("anthropic.claude-sonnet-4-6");
   const asked = (of: unknown) => ({
     textFormat: { type: "json_schema", structure: { jsonSchema: { schema: JSON.stringify(of) } } },
@@ -150,7 +150,7 @@ test("C10, C11: what has no problem is taken by the simulator once it is closed"
       };
       const take = () => readOutputSchema(asked(closedSchema(root)), claude);
       if (outputSchemaProblem(root) === undefined) expect(take).not.toThrow();
-      // Closing changes nothing that is closed already.
+      // Closing a closed schema changes nothing.
       expect(closedSchema(closedSchema(root))).toEqual(closedSchema(root));
     }),
     { numRuns: 300, seed: 20261130 },

@@ -18,12 +18,12 @@ test("drops blank texts and empty messages, merges neighbours of one role", () =
   ]);
 });
 
-test("a tool's result stays, whatever it says", () => {
+test("keeps a tool's result, even a blank one", () => {
   const messages: Message[] = [{ role: "user", content: [{ type: "tool_result", callId: "c1", text: "" }] }];
   expect(normaliseMessages(messages)).toEqual(messages);
 });
 
-test("of nothing but blanks nothing is left", () => {
+test("nothing remains of blanks only", () => {
   expect(normaliseMessages([{ role: "user", content: [text(" "), text("\t")] }])).toEqual([]);
 });
 
@@ -45,7 +45,7 @@ test("a cache point stays behind what it marks", () => {
   ]);
 });
 
-test("of nothing but cache points nothing is left", () => {
+test("nothing remains of cache points only", () => {
   expect(normaliseMessages([{ role: "user", content: [cachePoint("1h")] }])).toEqual([]);
 });
 
@@ -63,7 +63,7 @@ const conversations: fc.Arbitrary<Message[]> = fc.array(
   { maxLength: 12 },
 );
 
-/** How many blocks that say something stand before each cache point, and whether one of those there lives for an hour. */
+/** Counts the non-blank blocks before each cache point, and whether one of the points there lasts an hour. */
 function pointsByWhatTheyMark(messages: Message[]): [blocks: number, hour: boolean][] {
   const points = new Map<number, boolean>();
   let before = 0;
@@ -76,7 +76,7 @@ function pointsByWhatTheyMark(messages: Message[]): [blocks: number, hour: boole
 
 const isBlank = (block: ContentBlock) => block.type === "text" && block.text.trim() === "";
 
-test("the result is what providers take, and says the same", () => {
+test("providers accept the result, and it means the same", () => {
   fc.assert(
     fc.property(conversations, (messages) => {
       const before = structuredClone(messages);

@@ -1,11 +1,11 @@
-// The estimate, held against the real tokenizer.
+// The estimate of tokens, compared with the real tokenizer.
 import fc from "fast-check";
 import { countTokens } from "gpt-tokenizer/encoding/cl100k_base";
 import { expect, test } from "vitest";
 import type { CanonicalRequest } from "../../src/domain/request.ts";
 import { countInput, estimateInput, estimateTokens } from "../../src/domain/tokens.ts";
 
-/** In slices, as the exact count is made. */
+/** Counts in slices, like the exact count. */
 function count(text: string): number {
   let tokens = 0;
   for (let i = 0; i < text.length; i += 1024) {
@@ -14,7 +14,7 @@ function count(text: string): number {
   return tokens;
 }
 
-/** Text that never varies from run to run. */
+/** Text that is the same on every run. */
 function generate(length: number, alphabet: string): string {
   let state = 12345;
   return Array.from({ length }, () => {
@@ -92,7 +92,7 @@ const texts = fc.oneof(
   fc.string({ unit: fc.constantFrom("a", "A", "1", " ", "\n", ".", "é", "中", "😀"), maxLength: 200 }),
 );
 
-test("never 0 for a text, nor more than its bytes", () => {
+test("a text never counts 0, nor more than its bytes", () => {
   expect(estimateTokens("")).toBe(0);
   fc.assert(
     fc.property(texts, (text) => {
@@ -104,7 +104,7 @@ test("never 0 for a text, nor more than its bytes", () => {
   );
 });
 
-test("a text that goes on never costs less; two in one cost what they cost apart, but for the seam", () => {
+test("a longer text never costs less, and two texts joined cost as much as apart, except for the seam", () => {
   fc.assert(
     fc.property(texts, texts, (one, other) => {
       const [first, second, both] = [one, other, one + other].map(estimateTokens) as [number, number, number];
@@ -114,7 +114,7 @@ test("a text that goes on never costs less; two in one cost what they cost apart
   );
 });
 
-test("what is asked twice as long costs twice as much, whatever it consists of", () => {
+test("a text twice as long costs twice as much, whatever it consists of", () => {
   for (const piece of ["a", "中", "(", " ", "a1", "Aa", "\n", "word "]) {
     const n = 10_000;
     const ratio = estimateTokens(piece.repeat(2 * n)) / estimateTokens(piece.repeat(n));

@@ -43,7 +43,7 @@ describe("A2: one attempt", () => {
     expect(attemptUsage(attempt(end))).toEqual(used);
   });
 
-  test("counts in sums, with the parts that are estimates", () => {
+  test("adds up to sums, with the estimated parts", () => {
     const estimated = { open: 1, estimated: 1, input: 20, output: 100, estimatedInput: 20, estimatedOutput: 100 };
     const base = { ...noUsage, jobs: 1, attempts: 1 };
     expect(usageOfAttempt(attempt())).toEqual({ ...base, ...estimated, nanoUsd: 70, estimatedNanoUsd: 70 });
@@ -69,7 +69,7 @@ describe("A2: one attempt", () => {
 });
 
 describe("a job", () => {
-  test("costs what all of its attempts cost, estimates included and marked; refused ones say nothing", () => {
+  test("costs what all its attempts cost, with estimates marked; refused attempts cost nothing", () => {
     const attempts = [attempt({ usage, costNanoUsd: 5 }), attempt(), attempt({ result: "throttled" })];
     expect(costOfAttempts(attempts)).toEqual({ nanoUsd: 75, estimatedNanoUsd: 70 });
   });
@@ -81,6 +81,6 @@ describe("a job", () => {
   });
 });
 
-test("days are UTC's", () => {
+test("days are UTC days", () => {
   expect([0, 86_399_999, 86_400_000, -1].map(usageDay)).toEqual([0, 0, 1, -1]);
 });

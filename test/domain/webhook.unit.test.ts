@@ -1,4 +1,4 @@
-// Where a delivery stands, and when it is tried again.
+// The status of a delivery, and when it is tried again.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
@@ -29,7 +29,7 @@ test("each state", () => {
   expect(status([5, 700], [delivered, tried({ n: 2, round: 1, end: failed })])).toEqual({ status: "failed" });
 });
 
-test("waits grow, never end before they began, last a day in all, and a bounded number of tries fits in", () => {
+test("waits grow, never end before they began, last a day in all, and allow a bounded number of tries", () => {
   fc.assert(
     fc.property(
       fc.array(fc.double({ min: 0, max: 0.999, noNaN: true }), { minLength: 20, maxLength: 20 }),
@@ -51,7 +51,7 @@ test("waits grow, never end before they began, last a day in all, and a bounded 
           now = next;
         }
         expect(tries).toBeLessThanOrEqual(13);
-        // Without a receiver that puts it off, it is still tried in the last third of the day.
+        // Unless a receiver postpones it, it is still tried in the last third of the day.
         if (retryAfterMs === undefined) expect(now).toBeGreaterThan(round.at + (roundMs * 3) / 5);
       },
     ),

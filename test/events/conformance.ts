@@ -1,10 +1,10 @@
-// What every event bus must do. An adapter's test calls this with a way to make one. Delivery may be asynchronous, and
-// so may be the beginning of a subscription, so nothing here relies on either having happened when the call returns.
+// What every event bus must do. An adapter's test calls this with a factory. Delivery and the beginning of a
+// subscription may be asynchronous, so nothing here relies on either having happened when the call returns.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { newJobId } from "../../src/domain/ids.ts";
 import type { EventBus, JobEvent } from "../../src/events/event-bus.ts";
 
-/** Two ends of one bus, as two processes have them; the same one twice if the adapter is for one process. */
+/** Two ends of one bus, like two processes. Both are the same if the adapter is for one process. */
 export interface Ends {
   here: EventBus;
   there: EventBus;
@@ -34,7 +34,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       text: `piece ${index}`,
     });
 
-    test("tells every listener of the job, in the order of publishing", async () => {
+    test("delivers to every listener of the job, in the order of publishing", async () => {
       const job = newJobId();
       const heard: [JobEvent[], JobEvent[]] = [[], []];
       bus.subscribe(job, (e) => heard[0].push(e));
@@ -44,7 +44,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       await vi.waitFor(() => expect(heard).toEqual([sent, sent]));
     });
 
-    test("tells nobody of other jobs", async () => {
+    test("delivers nothing to listeners of other jobs", async () => {
       const [mine, other] = [newJobId(), newJobId()];
       const heard: JobEvent[] = [];
       bus.subscribe(mine, (e) => heard.push(e));
@@ -53,7 +53,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       await vi.waitFor(() => expect(heard).toEqual([state(mine)]));
     });
 
-    test("who wants states only hears no text and does not count as a listener", async () => {
+    test("a listener for states receives no text and does not count as a listener", async () => {
       const job = newJobId();
       const heard: JobEvent[] = [];
       bus.subscribe(job, (e) => heard.push(e), "states");
@@ -76,7 +76,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       await vi.waitFor(() => expect(bus.hasListeners(job)).toBe(false));
     });
 
-    test("who left hears nothing more, also when leaving while being told", async () => {
+    test("a listener that left receives nothing more, even if it left during a delivery", async () => {
       const job = newJobId();
       const [brief, steady]: [JobEvent[], JobEvent[]] = [[], []];
       const leave = bus.subscribe(job, (e) => {
@@ -101,7 +101,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       await vi.waitFor(() => expect(heard).toEqual([state(job)]));
     });
 
-    test("who watches a job is told when somebody begins to listen for its text, and reaches that listener then", async () => {
+    test("a subscriber is notified when a listener for text joins, and reaches that listener then", async () => {
       const job = newJobId();
       const [heardHere, heardThere]: [JobEvent[], JobEvent[]] = [[], []];
       let joined = 0;
@@ -125,7 +125,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       await vi.waitFor(() => expect(joined).toBeGreaterThan(again));
     });
 
-    test("publishing where nobody listens, or after closing, is no error", async () => {
+    test("publishing without listeners, or after closing, is no error", async () => {
       bus.publish(state(newJobId()));
       await bus.close();
       bus.publish(state(newJobId()));
@@ -134,7 +134,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
 
     const probe = (jobId: string): JobEvent => ({ type: "state", jobId, environment: "UAT", state: "queued", at: -1 });
 
-    /** Listens here; resolves when what is published there arrives. Returns what arrives from then on. */
+    /** Listens here. Resolves when what is published there arrives. Returns what arrives from then on. */
     async function listenHere(jobId: string, wants?: "all" | "states"): Promise<JobEvent[]> {
       const heard: JobEvent[] = [];
       let reached = false;
@@ -153,7 +153,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       return heard;
     }
 
-    test("what is published at one end is heard at the other, once and in order", async () => {
+    test("one end receives what the other publishes, once and in order", async () => {
       const job = newJobId();
       const heard = await listenHere(job, "states");
       there.publish(state(newJobId()));
@@ -163,7 +163,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       expect(heard).toEqual(sent);
     });
 
-    test("both ends hear what one of them publishes, once", async () => {
+    test("both ends receive what one of them publishes, once", async () => {
       const job = newJobId();
       const heardThere: JobEvent[] = [];
       there.subscribe(job, (e) => {
@@ -173,7 +173,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       const sent = [state(job, 1), { type: "restart", jobId: job, attempt: 2 } as const, state(job, 2)];
       for (const event of sent) there.publish(event);
       await vi.waitFor(() => expect(heardHere).toEqual(sent));
-      // An event of the other direction comes after all that might have come twice.
+      // An event of the other direction comes after any duplicates.
       bus.publish(state(job, 3));
       await vi.waitFor(() => expect(heardThere.at(-1)).toEqual(state(job, 3)));
       expect(heardThere).toEqual([...sent, state(job, 3)]);
@@ -197,7 +197,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       },
     );
 
-    test("who wants states only elsewhere does not count as a listener", async () => {
+    test("a listener for states in another process does not count as a listener", async () => {
       const [watched, listened] = [newJobId(), newJobId()];
       there.subscribe(watched, () => {}, "states");
       there.subscribe(listened, () => {}, "states");
@@ -211,7 +211,7 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       expect(there.hasListeners(watched)).toBe(false);
     });
 
-    test("subscribing again after leaving hears again", async () => {
+    test("subscribing again after leaving receives again", async () => {
       const job = newJobId();
       for (let round = 0; round < 5; round++) {
         const leave = bus.subscribe(job, () => {});

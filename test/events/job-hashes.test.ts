@@ -1,4 +1,4 @@
-// The state of jobs in Redis for those who look there. Everything goes through the event bus, as in the service.
+// The state of jobs in Redis for programs that read it there. Everything goes through the event bus, as in the service.
 import { Redis } from "ioredis";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { newJobId } from "../../src/domain/ids.ts";
@@ -30,7 +30,7 @@ function reach(bus: RedisEventBus, jobId: string, ...states: JobState[]): void {
   for (const state of states) bus.publish({ type: "state", jobId, environment: "UAT", state, at: 0 });
 }
 
-/** What the service does when it accepts a job. */
+/** Does what the service does when it accepts a job. */
 function accept(bus: RedisEventBus, job: Job): void {
   reach(bus, job.id, "queued");
   bus.accepted([job]);
@@ -49,13 +49,13 @@ describe.skipIf(withoutRedis())("job hashes", () => {
     expect(await redis.ttl(key)).toBeLessThanOrEqual(day);
   });
 
-  test("have no prompt of a job that leaves nothing behind", async () => {
+  test("have no prompt of an ephemeral job", async () => {
     const [bus, redis, job] = [await open(full), outside(), makeJob({ ephemeral: true })];
     accept(bus, job);
     await vi.waitFor(async () => expect(await redis.hgetall(`job:${job.id}`)).toEqual({ status: "queued" }));
   });
 
-  test("before the first call there is none, unless configured; then it has the prompt", async () => {
+  test("do not exist before the first call, unless configured; then they have the prompt", async () => {
     const [bus, redis] = [await open(lean), outside()];
     const [unseen, seen] = [makeJob(), makeJob()];
     accept(bus, unseen);
@@ -71,7 +71,7 @@ describe.skipIf(withoutRedis())("job hashes", () => {
     await vi.waitFor(async () => expect(await redis.hgetall(`job:${seen.id}`)).toEqual({ status: "failed", prompt }));
   });
 
-  test("a conversation's prompt is what the user says", async () => {
+  test("a conversation's prompt is the user's text", async () => {
     const [bus, redis] = [await open(full), outside()];
     const said = (role: "user" | "assistant", text: string) => ({ role, content: [{ type: "text" as const, text }] });
     const messages = [said("user", "Why?"), said("assistant", "Because."), said("user", "Really?")];
@@ -80,7 +80,7 @@ describe.skipIf(withoutRedis())("job hashes", () => {
     await vi.waitFor(async () => expect(await redis.hget(`job:${job.id}`, "prompt")).toBe("Why?\n\nReally?"));
   });
 
-  test("a job that is handed back is queued again, not in progress", async () => {
+  test("a requeued job is queued again, not in progress", async () => {
     const [bus, redis, jobId] = [await open(lean), outside(), newJobId()];
     reach(bus, jobId, "in_progress");
     await vi.waitFor(async () => expect(await redis.hget(`job:${jobId}`, "status")).toBe("in_progress"));
@@ -109,7 +109,7 @@ describe.skipIf(withoutRedis())("job hashes", () => {
     expect(await redis.exists(`job:${job.id}`)).toBe(0);
   });
 
-  test("closing writes what is left, many jobs at once", async () => {
+  test("closing writes what is left, for many jobs at once", async () => {
     const [bus, redis] = [await open(lean, { timeoutMs: 5000 }), outside()];
     const jobs = Array.from({ length: 3000 }, () => newJobId());
     for (const jobId of jobs) reach(bus, jobId, "in_progress", "completed");
@@ -118,7 +118,7 @@ describe.skipIf(withoutRedis())("job hashes", () => {
     expect(bus.dropped()).toBe(0);
   });
 
-  test("after an outage they are what they should be", async () => {
+  test("are correct after an outage", async () => {
     const url = sharedRedisUrl();
     const proxy = await startFaultProxy(Number(new URL(url).port));
     onTestFinished(() => proxy.close());
@@ -129,7 +129,7 @@ describe.skipIf(withoutRedis())("job hashes", () => {
     proxy.stall();
     reach(bus, late, "in_progress");
     await proxy.stalled();
-    // So many that what follows waits behind them, while the first state of `late` is on its way.
+    // So many that later ones wait behind them, while the first state of `late` is on its way.
     for (let i = 0; i < 1000; i++) reach(bus, newJobId(), "in_progress");
     await new Promise(setImmediate);
     reach(bus, ended, "completed");
@@ -151,7 +151,7 @@ describe.skipIf(withoutRedis())("job hashes", () => {
     );
   });
 
-  test("a Redis that is full costs the hashes, one line in the log, and nothing else", async () => {
+  test("if Redis is full, hashes are lost, the log has one line, and nothing else happens", async () => {
     const server = await startRedis(["--maxmemory", "1", "--maxmemory-policy", "noeviction"]);
     onTestFinished(() => server.close());
     const lines: string[] = [];

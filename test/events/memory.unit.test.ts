@@ -8,7 +8,7 @@ eventBusConformance("memory", async () => {
   return { here: bus, there: bus };
 });
 
-test("what a listener throws is reported", () => {
+test("errors that a listener throws are reported", () => {
   const errors: unknown[] = [];
   const bus = createMemoryEventBus({ onListenerError: (e) => errors.push(e) });
   const [jobId, fault] = [newJobId(), new Error("a listener's own fault")];

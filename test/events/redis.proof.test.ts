@@ -1,5 +1,5 @@
-// The event bus over Redis: the conformance suite, and what only it does: forgetting nobody after a reconnect, dropping
-// instead of waiting, and sending no text that nobody wants.
+// The event bus over Redis: the conformance suite, and what only this adapter does. It remembers listeners after a
+// reconnect, drops events instead of waiting, and sends no text without listeners.
 import { Redis } from "ioredis";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { newJobId } from "../../src/domain/ids.ts";
@@ -29,7 +29,7 @@ async function open(options: Partial<Parameters<typeof createRedisEventBus>[0]> 
   return bus;
 }
 
-/** All that goes over the job's channel, as somebody outside sees it. */
+/** Records everything on the job's channel, as an outside subscriber receives it. */
 async function overhear(jobId: string): Promise<string[]> {
   const redis = new Redis(sharedRedisUrl());
   onTestFinished(() => redis.disconnect());
@@ -41,7 +41,7 @@ async function overhear(jobId: string): Promise<string[]> {
 
 let probes = 1000;
 
-/** Publishes, again and again, something that was never published before, until it is heard. */
+/** Publishes new events again and again until one is received. */
 async function untilHeard(sender: RedisEventBus, jobId: string, heard: JobEvent[]): Promise<void> {
   const probe = state(jobId, probes++);
   await vi.waitFor(
@@ -62,7 +62,7 @@ describe.skipIf(withoutRedis())("events over Redis", () => {
     }));
   });
 
-  test("text that nobody elsewhere wants stays in the process", async () => {
+  test("text without listeners in other processes stays in the process", async () => {
     const job = newJobId();
     const [bus, overheard] = [await open(), await overhear(job)];
     const heard: JobEvent[] = [];
@@ -74,11 +74,11 @@ describe.skipIf(withoutRedis())("events over Redis", () => {
     expect(overheard.join()).not.toContain("secret");
   });
 
-  test("a wish for text lasts 30 s from when it was said last, and is repeated meanwhile", async () => {
+  test("a wish for text lasts 30 s from its last message, and is repeated meanwhile", async () => {
     const job = newJobId();
     let now = 0;
     const worker = await open({ clock: { now: () => now } });
-    // Repeated every 100 ms here; the worker's own 30 s are on a clock that stands still.
+    // Repeated every 100 ms here. The worker's own 30 s use a clock that only the test moves.
     const listener = await open({ wantedMs: 300 });
     worker.subscribe(job, () => {}, "states");
     const leave = listener.subscribe(job, () => {});
@@ -87,14 +87,14 @@ describe.skipIf(withoutRedis())("events over Redis", () => {
     await vi.waitFor(() => expect(worker.hasListeners(job)).toBe(true));
 
     leave();
-    // What it said before leaving may still be under way: the clock goes on until nothing comes any more.
+    // An earlier message may still be under way, so the clock advances until nothing arrives any more.
     await vi.waitFor(() => {
       now += 30_001;
       expect(worker.hasListeners(job)).toBe(false);
     });
   });
 
-  test("a process that ended its own listening forgets who else wanted text", async () => {
+  test("a process that ended its own listening forgets which processes wanted text", async () => {
     const job = newJobId();
     const [worker, listener] = [await open(), await open()];
     const leave = worker.subscribe(job, () => {}, "states");
@@ -107,7 +107,7 @@ describe.skipIf(withoutRedis())("events over Redis", () => {
     expect(worker.hasListeners(job)).toBe(false);
   });
 
-  test("messages that are none of ours, or of a newer version, are ignored", async () => {
+  test("messages that are foreign, or of a newer version, are ignored", async () => {
     const job = newJobId();
     const bus = await open();
     const heard: JobEvent[] = [];
@@ -125,7 +125,7 @@ describe.skipIf(withoutRedis())("events over Redis", () => {
     await vi.waitFor(() => expect(heard).toEqual([state(job)]));
   });
 
-  test("channels that nobody listens to any more are given up", async () => {
+  test("channels without listeners are unsubscribed", async () => {
     const bus = await open();
     const redis = new Redis(sharedRedisUrl());
     onTestFinished(() => redis.disconnect());
@@ -150,7 +150,7 @@ describe.skipIf(withoutRedis())("events while Redis fails", () => {
     return { proxy, url: proxy.through(url) };
   }
 
-  test("after the connection was cut, and after it was half-open, listeners are told again", async () => {
+  test("after the connection was cut, and after it was half-open, listeners receive events again", async () => {
     const job = newJobId();
     const { proxy, url } = await behindProxy();
     const lines: { purpose?: string; text: string }[] = [];
@@ -168,7 +168,8 @@ describe.skipIf(withoutRedis())("events while Redis fails", () => {
 
     lines.length = 0;
     proxy.stall();
-    // It must find out by itself, for both connections: nothing is sent, and nobody says that the other side is gone.
+    // It must detect this by itself, for both connections: nothing is sent, and no error reports that the other side
+    // disappeared.
     await vi.waitFor(() => expect(log.of("replaced a connection")).toEqual(["events-in", "events-out"]), {
       timeout: 10_000,
     });
@@ -179,7 +180,7 @@ describe.skipIf(withoutRedis())("events while Redis fails", () => {
     await untilHeard(other, job, heard);
   });
 
-  test("a wish for text is repeated after a reconnect of who has it", async () => {
+  test("a wish for text is repeated after a reconnect of the process that has it", async () => {
     const job = newJobId();
     const { proxy, url } = await behindProxy();
     let now = 0;
@@ -196,20 +197,20 @@ describe.skipIf(withoutRedis())("events while Redis fails", () => {
     await vi.waitFor(() => expect(worker.hasListeners(job)).toBe(true), { timeout: 8_000 });
   });
 
-  test("without Redis it starts, tells its own listeners, drops the rest, and begins when Redis comes", async () => {
+  test("without Redis it starts, notifies its own listeners, drops the rest, and begins when Redis is reachable", async () => {
     const job = newJobId();
     const server = await startRedis();
     onTestFinished(() => server.close());
     await server.kill();
     const lines: object[] = [];
     const log = { warn: (o: object) => lines.push(o), info: (o: object) => lines.push(o), error: () => {} };
-    const bus = await open({ url: server.url.replace("redis://", "redis://somebody:pass-word@"), log: log as never });
+    const bus = await open({ url: server.url.replace("redis://", "redis://a-user:pass-word@"), log: log as never });
     const heard: JobEvent[] = [];
     bus.subscribe(job, (e) => heard.push(e));
     bus.publish(state(job, 1));
     expect(heard).toEqual([state(job, 1)]);
     expect(bus.dropped()).toBe(1);
-    // One line for each of the two connections, however often it was tried.
+    // One line for each of the two connections, however many attempts there were.
     expect(lines).toHaveLength(2);
     expect(JSON.stringify(lines)).not.toContain("pass-word");
     await bus.close();

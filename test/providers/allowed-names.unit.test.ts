@@ -1,4 +1,4 @@
-// Ids and names of tool calls as Bedrock takes them.
+// Ids and names of tool calls as Bedrock accepts them.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { CanonicalRequest } from "../../src/domain/request.ts";
@@ -24,7 +24,7 @@ test("C8: ids that Bedrock refuses become allowed ones, different for different 
   expect([id("a_b"), id("call_1")]).toEqual(["a_b", "call_1"]);
 });
 
-test("C9: names of past calls are mapped in the same way, and never to the name of a tool", () => {
+test("C9: names of past calls are mapped alike, and never to the name of a tool", () => {
   const [name] = ["functions.get weather"];
   const sent = allowedNames(requestOf([{ id: "1", name: name! }])).name(name!);
   expect(sent).toMatch(/^functions_get_weather_[0-9a-f]{16}$/);
@@ -33,7 +33,7 @@ test("C9: names of past calls are mapped in the same way, and never to the name 
   expect(beside.name(name!)).not.toBe(sent);
 });
 
-test("models that take ids of nine letters and digits only get such ids", () => {
+test("models that accept only ids of nine letters and digits get such ids", () => {
   const { id, name } = allowedNames(requestOf([{ id: "tooluse_bpe71yCfRu2b5i-nKGDr5g", name: "f_1" }]), 9);
   expect(id("tooluse_bpe71yCfRu2b5i-nKGDr5g")).toMatch(/^[0-9a-f]{9}$/);
   expect(name("f_1")).toBe("f_1");
@@ -45,7 +45,7 @@ describe.each([
   // So few that they do collide.
   ["two", exactly(2)],
 ])("ids of the form %s", (_, form) => {
-  test("are allowed, one to one, the same every time, and the caller's own where those are allowed", () => {
+  test("are allowed, one to one, always the same, and the caller's own if those are allowed", () => {
     const sameStart = fc.string({ minLength: 1, maxLength: 3 }).map((end) => `${"x".repeat(64)}${end}`);
     const text = fc.oneof(
       fc.string(),
@@ -55,7 +55,7 @@ describe.each([
     );
     fc.assert(
       fc.property(fc.uniqueArray(text, { maxLength: 40 }), (texts) => {
-        // What the others become, used by the caller as well: the worst that can be.
+        // The replacements of the others, used by the caller as well: the worst case.
         const taken = texts.map((text) => form.make(text, 0)).slice(0, 5);
         const all = [...new Set([...texts, ...taken])];
         const send = renamed(all, form);

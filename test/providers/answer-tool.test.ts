@@ -1,5 +1,5 @@
-// JSON from models without a mode for it: a forced tool carries the answer. What is sent, and what becomes of what comes
-// back, through both providers over a real socket.
+// JSON from models without a JSON mode: a forced tool carries the answer. What is sent and how the response is read,
+// through both providers over a real socket.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { CanonicalRequest } from "../../src/domain/request.ts";
 import type { Provider } from "../../src/providers/provider.ts";
@@ -30,7 +30,7 @@ const asking: CanonicalRequest = {
 };
 const traits = { jsonSchema: false, jsonObject: false };
 
-/** The pieces in which a tool's input comes. */
+/** Chunks of a tool's input. */
 function use(index: number, name: string, pieces: string[]): Buffer[] {
   const toolUse = { toolUseId: `t${index}`, name };
   return [
@@ -61,7 +61,7 @@ describe("Bedrock", () => {
 
   const sent = () => fake.requests.at(-1)!.body as { toolConfig: Record<string, unknown>; outputConfig?: unknown };
 
-  test("F12: the schema becomes a tool that must be called, and its input the answer, as it comes", async () => {
+  test("F12: the schema becomes a required tool, and its streamed input becomes the answer", async () => {
     const answer = await answerTo(use(0, "place", ['{"city":', ' "Rome"}']));
     expect(sent().outputConfig).toBeUndefined();
     expect(sent().toolConfig).toEqual({
@@ -80,7 +80,7 @@ describe("Bedrock", () => {
     expect(answer.pieces).toEqual(['{"city":', ' "Rome"}']);
   });
 
-  test("F12: what the model says before is left out, and is the answer if nothing else comes", async () => {
+  test("F12: text before the tool call is omitted, and is the answer if there is no tool call", async () => {
     const thinking = text("<thinking>Rome, I guess.</thinking>");
     const answer = await answerTo([thinking, ...use(1, "place", ['{"city":"Rome"}'])]);
     expect(answer).toMatchObject({ text: '{"city":"Rome"}', pieces: ['{"city":"Rome"}'] });
@@ -88,14 +88,14 @@ describe("Bedrock", () => {
     expect(refused).toMatchObject({ text: "I would rather not.", finishReason: "stop", pieces: [] });
   });
 
-  test("F12: numbers stay as they were written, and an answer that is cut off says so", async () => {
+  test("F12: numbers stay as they were written, and a truncated answer says so", async () => {
     const exact = '{"id": 2512292042121000001, "b": 1.0}';
     expect(await answerTo(use(0, "place", [exact]))).toMatchObject({ text: exact });
     const cut = await answerTo(use(0, "place", ['{"city": "Ro']), asking, "max_tokens");
     expect(cut).toMatchObject({ text: '{"city": "Ro', finishReason: "length", toolCalls: [] });
   });
 
-  test("F12: beside tools of the caller's the model calls one of all", async () => {
+  test("F12: with tools of the caller, the model must call one of all", async () => {
     const both = { ...asking, tools: [clock] };
     expect(await answerTo(use(0, "clock", ["{}"]), both)).toMatchObject({
       text: "",
@@ -113,7 +113,7 @@ describe("Bedrock", () => {
     });
   });
 
-  test("F12: none of the caller's tools, or a certain one", async () => {
+  test("F12: none of the caller's tools, or a specific one", async () => {
     await answerTo(use(0, "place", ["{}"]), { ...asking, tools: [clock], toolChoice: "none" });
     expect(sent().toolConfig).toMatchObject({ toolChoice: { tool: { name: "place" } } });
     const insisting = { ...asking, tools: [clock], toolChoice: { name: "clock" } };
@@ -121,13 +121,13 @@ describe("Bedrock", () => {
     expect(sent().toolConfig).toMatchObject({ tools: [{ toolSpec: { name: "clock" } }] });
   });
 
-  test("F12: a tool of the caller's has the name of the schema", async () => {
+  test("F12: a tool of the caller has the name of the schema", async () => {
     const same = { ...asking, tools: [{ ...clock, name: "place" }] };
     const answer = await answerTo(use(0, "_place", ['{"city":"Rome"}']), same);
     expect(answer).toMatchObject({ text: '{"city":"Rome"}', toolCalls: [] });
   });
 
-  test("F12: JSON of any form, and an answer in one piece", async () => {
+  test("F12: JSON of any form, and an unstreamed answer", async () => {
     const whole = providerFor(fake.url, { traits, streaming: false });
     const toolUse = { toolUseId: "t", name: "json_answer", input: { city: "Rome" } };
     fake.respond(
@@ -144,7 +144,7 @@ describe("Bedrock", () => {
 describe("OpenAI-compatible servers", () => {
   const toolCall = (call: object) => openAi.chunk({ tool_calls: [{ index: 0, ...call }] });
 
-  test("F12: without a schema mode the schema becomes a function, and its arguments the answer, as they come", async () => {
+  test("F12: without a schema mode the schema becomes a function, and its streamed arguments become the answer", async () => {
     const fake = await openAi.startFakeOpenAi();
     const provider = openAi.openAiFor(fake.url, { traits });
     fake.respond(
@@ -169,7 +169,7 @@ describe("OpenAI-compatible servers", () => {
     await fake.close();
   });
 
-  test("F12: of which nothing is known, the server is asked as the caller asks", async () => {
+  test("F12: a server about which nothing is known gets the request as the caller made it", async () => {
     const fake = await openAi.startFakeOpenAi();
     const provider = openAi.openAiFor(fake.url);
     fake.respond(openAi.stream(openAi.wholeAnswer));

@@ -1,5 +1,5 @@
-// Whose credentials a deployment is called with, and what is said when they, the clock or the address are wrong: over real
-// sockets, through the real SDK.
+// Which credentials a deployment is called with, and the messages when they, the clock or the address are wrong. Over
+// real sockets, through the real SDK.
 import dns from "node:dns";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { IncomingHttpHeaders } from "node:http";
@@ -22,7 +22,7 @@ import {
 
 let fake: FakeBedrock;
 let files: string;
-/** Of the calls that were answered. */
+/** Access keys of the answered calls. */
 let signed: IncomingHttpHeaders[];
 beforeAll(async () => {
   fake = await startFakeBedrock();
@@ -72,7 +72,7 @@ const refused = (status: number, type: string, message: string) =>
 
 // ---------------------------------------------------------------- whose credentials
 
-test("a profile signs, even beside an API key of the process", async () => {
+test("a profile signs, even if the process has an API key", async () => {
   writeProfile("research", "AKIARESEARCH");
   vi.stubEnv("AWS_BEARER_TOKEN_BEDROCK", "key-of-another-account");
   await ask(providerOf({ profile: "research" }));
@@ -118,7 +118,7 @@ test("no credentials at all", async () => {
   expect(signed).toEqual([]);
 });
 
-test("a profile that is not there", async () => {
+test("a profile that does not exist", async () => {
   expect(await failureOf(ask(providerOf({ profile: "reserach" })))).toMatchObject({
     ...misconfigured,
     message: expect.stringMatching(
@@ -127,7 +127,7 @@ test("a profile that is not there", async () => {
   });
 });
 
-test("a role that may not be assumed", async () => {
+test("a role that cannot be assumed", async () => {
   writeProfile("base", "AKIABASE");
   await startTokenService({ roles: { [role("one")]: { externalId: "ours" } } });
   const failure = await failureOf(ask(providerOf({ profile: "base", roleArn: role("one"), externalId: "theirs" })));
@@ -139,7 +139,7 @@ test("a role that may not be assumed", async () => {
   });
 });
 
-test("a token service that cannot be reached now may be reached later", async () => {
+test("a token service that is unreachable now may be reachable later", async () => {
   writeProfile("base", "AKIABASE");
   vi.stubEnv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1");
   expect(await failureOf(ask(providerOf({ profile: "base", roleArn: role("one") })))).toMatchObject({
@@ -149,7 +149,7 @@ test("a token service that cannot be reached now may be reached later", async ()
   });
 });
 
-test("expired credentials; the renewed ones are found without a restart", async () => {
+test("expired credentials: renewed ones are found without a restart", async () => {
   writeProfile("research", "AKIAOLD");
   const provider = providerOf({ profile: "research" });
   fake.respond(refused(403, "ExpiredTokenException", "The security token included in the request is expired"));

@@ -1,5 +1,5 @@
-// Accounts that cannot work, against a simulator that verifies signatures: each is told in a sentence that says what to
-// do, takes the deployment out instead of failing jobs, and holds no secret.
+// Accounts that cannot work, against a simulator that verifies signatures. Each failure says what to do, takes the
+// deployment out of service instead of failing jobs, and contains no secret.
 import { afterEach, expect, test, vi } from "vitest";
 import type { Provider } from "../../src/providers/provider.ts";
 import type { SimulatorOptions } from "../../src/simulator/options.ts";
@@ -26,7 +26,7 @@ const later = (ms: number): SimulatorOptions => ({
   clock: { now: () => performance.now(), wall: () => Date.now() + ms },
 });
 
-test.each([keys, session])("right keys are taken %#", async (credentials) => {
+test.each([keys, session])("valid keys are accepted %#", async (credentials) => {
   await start({}, credentials);
   expect((await ask(provider)).text).not.toBe("");
 });
@@ -70,7 +70,7 @@ test.each(cases)("%s", async (_, options, credentials, says) => {
   expect(simulator.calls.map((call) => [call.outcome, call.status])).toEqual([["refused", 403]]);
 });
 
-test("a bearer key that is not valid", async () => {
+test("an invalid bearer key", async () => {
   vi.stubEnv("AWS_BEARER_TOKEN_BEDROCK", "a-wrong-bearer-key");
   await start({ bearerKeys: ["the-right-one"] }, undefined);
   const failure = await failureOf(ask(provider));

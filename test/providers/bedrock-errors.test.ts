@@ -1,6 +1,6 @@
-// Every way in which Bedrock refuses or breaks off, over a real socket and through the real SDK: what the worker is told
-// about each, and that one call was one request. Where an answer in one piece can fail in the same way, it is tried
-// both streamed and not.
+// All ways in which Bedrock refuses or breaks off, over a real socket and through the real SDK: the failure that the
+// worker receives, and that one call was one request. Failures that an unstreamed answer can have too are tried both
+// ways.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CanonicalRequest } from "../../src/domain/request.ts";
 import type { Provider, ProviderFailure } from "../../src/providers/provider.ts";
@@ -23,10 +23,10 @@ afterAll(async () => {
   await simulator.stop();
 });
 
-/** All that the worker acts on. What is absent must be absent. */
+/** Everything that the worker acts on. What is absent here must be absent. */
 type Classification = Pick<ProviderFailure, "kind" | "code" | "maybeBilled" | "throttle" | "retryAfterMs">;
 
-/** Name, what Bedrock answers, what the worker is told, and what a person reads. */
+/** Name, Bedrock's response, the failure for the worker, and the message for people. */
 type Row = [of: string, fault: Fault, classification: Classification, says?: RegExp];
 
 const throttled = (throttle: ProviderFailure["throttle"]): Classification => ({
@@ -56,7 +56,7 @@ async function check(provider: Provider, [, answer, classification, says]: Row):
   if (says) expect(seen.message).toMatch(says);
   expect(seen.message).not.toBe("");
   expect(simulator.callCount - before, "requests made").toBe(1);
-  // All but those that never had an answer, or were answered by something else, can be looked up at AWS.
+  // All except those without a response, or with a response of another server, can be looked up at AWS.
   const { status, error, requestId } = simulator.calls.at(-1)!;
   if (status !== undefined && error !== undefined) expect(seen.requestId).toBe(requestId);
 }
@@ -326,7 +326,7 @@ const refusals: Row[] = [
   ],
   ["a parameter that the model no longer takes", invalid("`temperature` is deprecated for this model."), rejected],
 
-  // What is not Bedrock's, or not of its model.
+  // Errors that are not Bedrock's, or not its model's.
   [
     "an unknown type with a server's status",
     error("BrandNewException", "What is this?", { status: 500 }),
@@ -373,7 +373,7 @@ const inStream: [name: string, message: string, classification: Classification][
   ["ValidationException", "The stream is not for you", rejected],
 ];
 
-test("B2: a guardrail that the request names and may not use is its own fault", async () => {
+test("B2: a guardrail that the request names and may not use is the request's fault", async () => {
   fault = denied(
     "User: bob is not authorized to perform: bedrock:ApplyGuardrail on resource: arn:aws:bedrock:us-east-1:1:guardrail/g1",
   );
@@ -454,7 +454,7 @@ describe("in the stream", () => {
   });
 });
 
-describe("an answer in one piece", () => {
+describe("an unstreamed answer", () => {
   const rows: Row[] = [
     ["that stops in its middle", { kind: "early_end" }, unknownEnd],
     ["that is not JSON", { kind: "bad_checksum" }, unknownEnd, /not in Bedrock's format/],
@@ -473,7 +473,7 @@ describe("silence", () => {
     ["before the first byte", { kind: "stall" }, /within 0.5 s.*firstByteMs/],
     ["after the head", { kind: "stall", afterEvents: 0 }, /within 0.5 s.*firstByteMs/],
     ["within the stream", { kind: "stall", afterEvents: 3 }, /for 0.1 s.*idleMs/],
-  ] as [string, Fault, RegExp][])("%s is given up, and closes the connection", async (_, answer, says) => {
+  ] as [string, Fault, RegExp][])("%s is aborted, and closes the connection", async (_, answer, says) => {
     const timeouts = {
       connectMs: 20_000,
       firstByteMs: answer.kind === "stall" && answer.afterEvents ? 20_000 : 500,
@@ -486,7 +486,7 @@ describe("silence", () => {
     await impatient.close();
   });
 
-  test.each([undefined, 2])("is ended by the caller's abort (after %s events)", async (afterEvents) => {
+  test.each([undefined, 2])("ends at the caller's abort (after %s events)", async (afterEvents) => {
     fault = { kind: "stall", ...(afterEvents !== undefined && { afterEvents }) };
     const before = simulator.callCount;
     const abort = new AbortController();
@@ -498,7 +498,7 @@ describe("silence", () => {
   });
 });
 
-test("a message is cut to a bounded length and its secrets are blotted out", async () => {
+test("a message is cut to a bounded length and its secrets are masked", async () => {
   fault = invalid(
     `Authorization: AWS4-HMAC-SHA256 Credential=AKIAEXAMPLEEXAMPLE12/x, Signature=abcdef0123 Bearer abcdefghijkl ${"x".repeat(1e6)}`,
   );

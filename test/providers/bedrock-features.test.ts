@@ -1,5 +1,5 @@
-// What a request may ask for beyond text, as it goes through the real SDK: formats, tiers, guardrails, caches,
-// parameters of single models, and tools where a stream has none.
+// Request features other than text, through the real SDK: formats, tiers, guardrails, caches, parameters of single
+// models, and tools for models without tools in a stream.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { CanonicalRequest } from "../../src/domain/request.ts";
 import type { Provider } from "../../src/providers/provider.ts";
@@ -75,7 +75,7 @@ describe("what is sent", () => {
     });
   });
 
-  test("no tools where none may be called, unless the conversation has used some", async () => {
+  test("no tools if none may be called, unless the conversation has used some", async () => {
     expect((await sentFor({ toolChoice: "none", tools: [clock] })).toolConfig).toBeUndefined();
     fake.requests.length = 0;
     const used: CanonicalRequest["messages"] = [
@@ -134,7 +134,7 @@ describe("what is sent", () => {
   });
 });
 
-test("D8, D9: wishes that the model has no word for are not sent", async () => {
+test("D8, D9: preferences that the model does not support are not sent", async () => {
   const tools = [{ name: "clock", inputSchema: { type: "object" } }];
   const wishes = { tools, parallelToolCalls: false, parameters: { maxTokens: 1, seed: 6 } };
   expect(await sentFor(wishes)).not.toHaveProperty("additionalModelRequestFields");
@@ -158,25 +158,25 @@ describe("cache points", () => {
     ],
   };
 
-  test("are sent where they stand", async () => {
+  test("are sent where the caller put them", async () => {
     expect(await sentFor(cached, { promptCache: "1h" })).toMatchObject({
       system: [{ text: "Be brief" }, { cachePoint: { type: "default", ttl: "1h" } }],
       messages: [{ content: [{ text: "A long text" }, { cachePoint: { type: "default" } }, { text: "Hello?" }] }],
     });
   });
 
-  test("also where nothing is known of the model", async () => {
+  test("are sent even if nothing is known about the model", async () => {
     expect(await sentFor(cached)).toMatchObject({ system: [{}, { cachePoint: { ttl: "1h" } }] });
   });
 
-  test("ask for minutes where nothing is kept for an hour", async () => {
+  test("ask for minutes if the model keeps nothing for an hour", async () => {
     expect((await sentFor(cached, { promptCache: "5m" })).system).toEqual([
       { text: "Be brief" },
       { cachePoint: { type: "default" } },
     ]);
   });
 
-  test("are left out where there is no cache", async () => {
+  test("are omitted if the model has no cache", async () => {
     expect(JSON.stringify(await sentFor({ ...cached, tools: [clock] }, { promptCache: "none" }))).not.toContain(
       "cachePoint",
     );
@@ -193,17 +193,17 @@ describe("cache points", () => {
   });
 });
 
-describe("what comes back", () => {
+describe("what is received", () => {
   const used = { inputTokens: 7, outputTokens: 3, totalTokens: 30, cacheReadInputTokens: 15, cacheWriteInputTokens: 5 };
   const expected = { usage: { input: 7, output: 3, cacheRead: 15, cacheWrite: 5 }, serviceTier: "default" };
 
-  test("the tier that was used and the cached tokens, of a stream", async () => {
+  test("a stream's tier and cached tokens", async () => {
     const metadata = event("metadata", { usage: used, metrics: { latencyMs: 5 }, serviceTier: { type: "default" } });
     fake.respond(stream([start, text("x"), stop("end_turn"), metadata]));
     expect(await ask(open(), { request: { ...hello, serviceTier: "priority" } })).toMatchObject(expected);
   });
 
-  test("what was written to the cache is told by how long it is kept, where both kinds are in one request", async () => {
+  test("tokens written to the cache are reported by lifetime, if one request has both kinds", async () => {
     const cacheDetails = [
       { ttl: "5m", inputTokens: 2 },
       { ttl: "1h", inputTokens: 3 },
@@ -213,13 +213,13 @@ describe("what comes back", () => {
     expect((await ask(open())).usage).toEqual({ ...expected.usage, cacheWriteHour: 3 });
   });
 
-  test("and of an answer in one piece", async () => {
+  test("the tier and cached tokens of an unstreamed answer", async () => {
     const output = { message: { role: "assistant", content: [{ text: "x" }] } };
     fake.respond(json(200, { output, stopReason: "end_turn", usage: used, serviceTier: { type: "default" } }));
     expect(await ask(open({ streaming: false }))).toMatchObject(expected);
   });
 
-  test("a guardrail that stops the answer was paid for all the same, on its tier", async () => {
+  test("an answer stopped by a guardrail was still billed, on its tier", async () => {
     const metadata = event("metadata", { usage: used, metrics: { latencyMs: 5 }, serviceTier: { type: "flex" } });
     fake.respond(stream([start, text("x"), stop("guardrail_intervened"), metadata]));
     expect(await failureOf(ask(open()))).toMatchObject({
@@ -230,7 +230,7 @@ describe("what comes back", () => {
   });
 });
 
-describe("tools where the model has none in a stream", () => {
+describe("tools for a model without tools in a stream", () => {
   const request = { ...hello, tools: [clock] };
   const traits = { streamingTools: false };
 
@@ -261,7 +261,7 @@ describe("tools where the model has none in a stream", () => {
   });
 });
 
-test("an answer that max_tokens cut off says so, through the simulator", async () => {
+test("an answer truncated by max_tokens says so, through the simulator", async () => {
   const simulator = await startSimulator({ answerTokens: 50 });
   try {
     const request = { ...hello, parameters: { maxTokens: 10 } };

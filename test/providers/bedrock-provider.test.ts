@@ -1,5 +1,5 @@
 // The provider over a real socket and through the real SDK: what it sends, what counts as an answer, and what happens
-// when the connection does not do what it should. Refusals are in bedrock-errors.test.ts.
+// when the connection misbehaves. Refusals are in bedrock-errors.test.ts.
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -87,7 +87,7 @@ describe("what is sent", () => {
     },
   };
 
-  test("a stream is asked for", async () => {
+  test("a stream is requested", async () => {
     fake.respond(stream(wholeAnswer));
     await ask(open(), { request: full });
     expect(fake.requests).toEqual([
@@ -95,13 +95,13 @@ describe("what is sent", () => {
     ]);
   });
 
-  test("an answer in one piece is asked for where the model cannot stream", async () => {
+  test("an unstreamed answer is requested if the model cannot stream", async () => {
     fake.respond(json(200, { output: { message: { role: "assistant", content: [] } }, stopReason: "end_turn" }));
     await ask(open({ streaming: false }), { request: full });
     expect(fake.requests).toEqual([{ path: "/model/us.meta.llama3-3-70b-instruct-v1%3A0/converse", body: converse }]);
   });
 
-  test("what is absent is not sent, except max_tokens", async () => {
+  test("absent parameters are not sent, except max_tokens", async () => {
     fake.respond(stream(wholeAnswer));
     await ask(open());
     expect(fake.requests[0]?.body).toEqual({
@@ -121,7 +121,7 @@ describe("what is sent", () => {
 });
 
 describe("answers", () => {
-  test("a stream: text as it comes, usage, request id, time to the first token", async () => {
+  test("a stream: text as it arrives, usage, request id, time to the first token", async () => {
     fake.respond(stream(wholeAnswer));
     const pieces: string[] = [];
     let now = 100;
@@ -138,7 +138,7 @@ describe("answers", () => {
     expect(pieces).toEqual(["Hel", "lo"]);
   });
 
-  test("in one piece", async () => {
+  test("unstreamed", async () => {
     const content = [
       { text: "Hello" },
       { toolUse: { toolUseId: "c1", name: "clock", input: { zone: "UTC" } } },
@@ -196,13 +196,13 @@ describe("answers", () => {
   test.each([
     ["the connection is cut", (res: { destroy(): void }) => void res.destroy()],
     ["nothing more comes", stall],
-  ])("an answer that is complete is not lost when then %s", async (_, end) => {
+  ])("a complete answer is not lost if then %s", async (_, end) => {
     fake.respond(stream([start, text("x"), stop("end_turn")], end));
     const answer = await ask(open({ timeouts: { ...timeouts, idleMs: brief } }));
     expect(answer).toMatchObject({ text: "x", finishReason: "stop" });
   });
 
-  test("an answer that is complete is not lost to an exception behind it", async () => {
+  test("a complete answer is not lost to a later exception", async () => {
     fake.respond(stream([start, text("x"), stop("end_turn"), exception("internalServerException", "Oops")]));
     expect(await ask(open())).toMatchObject({ text: "x", finishReason: "stop" });
   });
@@ -217,7 +217,7 @@ describe("answers", () => {
     { pieces: ['{"zone"', ':"UTC"}'], text: '{"zone":"UTC"}' },
     { pieces: [], text: "{}" },
     { pieces: ['{"zone'], text: '{"zone' },
-  ])("a tool call that comes as $pieces", async ({ pieces, text: args }) => {
+  ])("a tool call in $pieces", async ({ pieces, text: args }) => {
     fake.respond(stream([start, text("Let me see."), ...toolUse(...pieces), stop("tool_use"), usage]));
     const answer = await ask(open());
     expect(answer).toMatchObject({ text: "Let me see.", toolCalls: [{ id: "c1", name: "clock", arguments: args }] });
@@ -264,19 +264,19 @@ describe("connections that break", () => {
     expect(await failureOf(ask(open()))).toMatchObject(unknownEnd);
   });
 
-  test("a connection that is cut before there is a response may have been billed", async () => {
+  test("a connection that is cut before the response may have been billed", async () => {
     fake.respond((res) => res.destroy());
     const failure = await failureOf(ask(open()));
     expect(failure).toMatchObject(unknownEnd);
     expect(failure.message).toMatch(/ECONNRESET/);
   });
 
-  test("JSON that is cut off may have been billed", async () => {
+  test("truncated JSON may have been billed", async () => {
     fake.respond((res) => res.writeHead(200, { "content-type": "application/json" }).end('{"output": {"mess'));
     expect(await failureOf(ask(open({ streaming: false })))).toMatchObject(unknownEnd);
   });
 
-  test("a connection that is refused cannot have been billed", async () => {
+  test("a refused connection cannot have been billed", async () => {
     const server = createServer();
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -289,7 +289,7 @@ describe("connections that break", () => {
   });
 });
 
-describe("time limits", () => {
+describe("timeouts", () => {
   test("no first byte", async () => {
     fake.respond(stall);
     const failure = await failureOf(ask(open({ timeouts: { ...timeouts, firstByteMs: brief } })));
@@ -303,21 +303,21 @@ describe("time limits", () => {
     expect(failure.message).toMatch(/firstByteMs/);
   });
 
-  test("a stream that stops coming", async () => {
+  test("a stream that stops", async () => {
     fake.respond(stream([start, text("Hel")], stall));
     const failure = await failureOf(ask(open({ timeouts: { ...timeouts, idleMs: brief } })));
     expect(failure).toMatchObject({ ...unknownEnd, requestId: "r-1" });
     expect(failure.message).toMatch(/idleMs/);
   });
 
-  test("an answer that takes too long in all", async () => {
+  test("an answer that takes too long in total", async () => {
     fake.respond(stream([start, text("Hel")], stall));
     const failure = await failureOf(ask(open({ timeouts: { ...timeouts, totalMs: brief } })));
     expect(failure).toMatchObject(unknownEnd);
     expect(failure.message).toMatch(/totalMs/);
   });
 
-  test("an answer in one piece is limited in total only", async () => {
+  test("an unstreamed answer has a total timeout only", async () => {
     fake.respond(stall);
     const limits = { ...timeouts, firstByteMs: 1, idleMs: 1, totalMs: brief };
     const failure = await failureOf(ask(open({ streaming: false, timeouts: limits })));
@@ -348,13 +348,13 @@ describe("aborts", () => {
     expect(fake.requests).toHaveLength(0);
   });
 
-  test("before there is a response", async () => {
+  test("before the response", async () => {
     const abort = new AbortController();
     fake.respond(() => abort.abort());
     expect(await failureOf(ask(open(), { signal: abort.signal }))).toMatchObject({ ...aborted, maybeBilled: true });
   });
 
-  test("A2: everything that the model generates is told as it comes: thoughts, text and arguments", async () => {
+  test("A2: reports everything that the model generates as it arrives: thoughts, text and arguments", async () => {
     const delta = (content: object) => event("contentBlockDelta", { contentBlockIndex: 0, delta: content });
     const toolUse = { toolUseId: "t1", name: "clock" };
     fake.respond(
@@ -393,7 +393,7 @@ describe("aborts", () => {
     expect(pieces).toEqual(["Hel"]);
   });
 
-  test("while credentials are being looked for", async () => {
+  test("during the search for credentials", async () => {
     const abort = new AbortController();
     const credentials = () => {
       abort.abort();
@@ -404,7 +404,7 @@ describe("aborts", () => {
   });
 });
 
-test("without credentials the message says where they may come from", async () => {
+test("without credentials the message says how to provide them", async () => {
   const failure = await failureOf(ask(open({ credentials: undefined })));
   expect(failure).toMatchObject({ kind: "misconfigured", maybeBilled: false });
   expect(failure.message).toMatch(/No AWS credentials.*AWS_ACCESS_KEY_ID.*AWS_BEARER_TOKEN_BEDROCK/);
@@ -419,7 +419,7 @@ describe("the environment, as the SDK reads it", () => {
     expect(await ask(open({ endpoint: undefined }))).toMatchObject({ text: "Hello" });
   });
 
-  test("AWS_BEARER_TOKEN_BEDROCK is credentials enough, and in no message", async () => {
+  test("AWS_BEARER_TOKEN_BEDROCK is enough, and appears in no message", async () => {
     vi.stubEnv("AWS_BEARER_TOKEN_BEDROCK", "bearer-token-of-the-test");
     let authorization: string | undefined;
     fake.respond((res, req) => {

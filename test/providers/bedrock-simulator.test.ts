@@ -1,4 +1,4 @@
-// The provider against the built-in simulator: answers, and what its quotas refuse. What else can go wrong is in
+// The provider against the built-in simulator: answers, and refusals of its quotas. Other failures are in
 // bedrock-errors.test.ts.
 import { afterEach, describe, expect, test } from "vitest";
 import type { Provider } from "../../src/providers/provider.ts";
@@ -52,7 +52,7 @@ describe.each([{ streaming: true }, { streaming: false }])("streaming: $streamin
     expect(failure).toMatchObject({ kind: "throttled", throttle: "tokens_per_day", maybeBilled: false });
   });
 
-  test("an answer that does not say what it used", async () => {
+  test("an answer without usage", async () => {
     await start({ fault: () => ({ kind: "no_usage" }) }, { streaming });
     const answer = await ask(provider);
     expect(answer.text).not.toBe("");

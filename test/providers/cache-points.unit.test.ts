@@ -1,11 +1,11 @@
-// Which cache points are sent to a model of Bedrock.
+// Which cache points are sent to a Bedrock model.
 import { expect, test } from "vitest";
 import type { CachePoint, CanonicalRequest } from "../../src/domain/request.ts";
 import { withPossibleCache } from "../../src/providers/bedrock/cache-points.ts";
 
 const hour = { ttl: "1h" as const };
 
-/** A request with a point after the system text and after each of the texts. */
+/** A request with a cache point after the system text and after each of the texts. */
 function withPoints(...[first, ...more]: CachePoint[]): CanonicalRequest {
   const content = more.flatMap((cache, i) => [
     { type: "text" as const, text: String(i) },
@@ -39,7 +39,7 @@ test.each<[string, "none" | "5m" | "1h" | undefined, CachePoint[], CachePoint[]]
   expect(request).toEqual(before);
 });
 
-test("a request without cache points is left as it is", () => {
+test("a request without cache points stays as it is", () => {
   const request = withPoints();
   expect(withPossibleCache(request, "none")).toBe(request);
 });

@@ -14,7 +14,7 @@ test.each(["message", "delta"])("D1: arguments that are an object in a %s become
   expect(calls).toEqual([0, 1].map(() => ({ id: "c", function: { name: "f", arguments: text } })));
 });
 
-test("everything else is what it is, and text that is not JSON is nothing", () => {
+test("everything else stays as it is, and text that is not JSON gives undefined", () => {
   expect(parseCompletion('{"choices": [{"delta": {"tool_calls": [{"function": {"arguments": "{}"}}]}}]}')).toEqual({
     choices: [{ delta: { tool_calls: [{ function: { arguments: "{}" } }] } }],
   });

@@ -7,7 +7,7 @@ afterEach(() => void vi.useRealTimers());
 const timeouts = { connectMs: 1, firstByteMs: 100, idleMs: 10, totalMs: 1_000 };
 const never = new AbortController().signal;
 
-test("each event starts the idle time anew", () => {
+test("each event restarts the idle timer", () => {
   const deadlines = new Deadlines(timeouts, never, true);
   vi.advanceTimersByTime(99);
   for (let event = 0; event < 20; event++) {
@@ -28,7 +28,7 @@ test("events do not prolong the total", () => {
   expect(deadlines.expired).toEqual({ limit: "total", afterMs: 1_000 });
 });
 
-test.each([0, 1])("nothing is left behind when the call is over (after %i events)", (events) => {
+test.each([0, 1])("no timer or listener remains after the call (after %i events)", (events) => {
   const caller = new AbortController();
   const deadlines = new Deadlines(timeouts, caller.signal, true);
   for (let event = 0; event < events; event++) deadlines.onEvent();
@@ -40,7 +40,7 @@ test.each([0, 1])("nothing is left behind when the call is over (after %i events
   expect(deadlines.signal.aborted).toBe(false);
 });
 
-test("the caller's abort is no time-out", () => {
+test("the caller's abort is no timeout", () => {
   const caller = new AbortController();
   const deadlines = new Deadlines(timeouts, caller.signal, true);
   caller.abort();
@@ -60,7 +60,7 @@ test.each([
   frozenMs = 60_000;
   vi.advanceTimersByTime(1_000);
   expect(deadlines.signal.aborted).toBe(false);
-  // The answer was there: the usual limit holds again.
+  // An event arrived, so the usual timeout applies again.
   deadlines.onEvent();
   frozenMs = 60_000;
   vi.advanceTimersByTime(10);

@@ -1,4 +1,5 @@
-// The other end of a socket for the provider's tests: answers each request as the test says, byte by byte if need be.
+// A fake Bedrock server for the provider's tests. It answers each request as the test specifies, byte by byte if
+// needed.
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -8,11 +9,11 @@ import { type Provider, type ProviderCall, ProviderError, type ProviderFailure }
 
 export interface FakeBedrock {
   url: string;
-  /** What was asked, in order of arrival. */
+  /** Requests in order of arrival. */
   requests: { path: string; body: unknown }[];
-  /** The bodies as they came. */
+  /** Bodies as they arrived. */
   texts: string[];
-  /** Answers the requests from now on. */
+  /** Sets the answer to further requests. */
   respond: (handler: Handler) => void;
   close(): Promise<void>;
 }
@@ -57,7 +58,7 @@ export function json(status: number, body: unknown, headers: Record<string, stri
       .end(JSON.stringify(body));
 }
 
-/** A stream of these frames; then `end` ends it, by default in good order. */
+/** Streams these frames, then calls `end`, which by default ends the stream in good order. */
 export function stream(frames: Buffer[], end: (res: ServerResponse) => void = (res) => res.end()): Handler {
   return (res) => {
     res.writeHead(200, { "content-type": "application/vnd.amazon.eventstream", "x-amzn-requestid": "r-1" });
@@ -81,7 +82,7 @@ export function exception(type: string, message: string): Buffer {
   );
 }
 
-/** @param payload JSON, or what is printed as JSON */
+/** An event with a JSON payload, or with a value that is printed as JSON. */
 export function frame(headers: Record<string, string>, payload: unknown): Buffer {
   const encodedHeaders = Buffer.concat(
     Object.entries(headers).map(([name, value]) =>

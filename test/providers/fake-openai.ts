@@ -1,5 +1,5 @@
-// The other end of a socket for the tests of the OpenAI-compatible provider: answers each request as the test says, byte
-// by byte if need be.
+// A fake OpenAI-compatible server for the provider's tests. It answers each request as the test specifies, byte by byte
+// if needed.
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -7,13 +7,13 @@ import { createOpenAiProvider, type OpenAiOptions } from "../../src/providers/op
 import type { Provider } from "../../src/providers/provider.ts";
 
 export interface FakeOpenAi {
-  /** The base URL, with the version. */
+  /** Base URL, with the version. */
   url: string;
-  /** What was asked, in order of arrival. */
+  /** Requests in order of arrival. */
   requests: { path: string; headers: IncomingHttpHeaders; body: Record<string, unknown>; port: number }[];
-  /** The bodies as they came. */
+  /** Bodies as they arrived. */
   texts: string[];
-  /** Answers the requests from now on. */
+  /** Sets the answer to further requests. */
   respond: (handler: Handler) => void;
   close(): Promise<void>;
 }
@@ -56,7 +56,7 @@ export function json(status: number, body: unknown, headers: Record<string, stri
   return (res) => res.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
 }
 
-/** An error in OpenAI's shape. */
+/** Answers with an error in OpenAI's format. */
 export function refusal(status: number, error: Record<string, unknown>, headers: Record<string, string> = {}): Handler {
   return json(status, { error: { type: "invalid_request_error", param: null, code: null, ...error } }, headers);
 }
@@ -65,7 +65,9 @@ export function plain(status: number, type: string, body: string, headers: Recor
   return (res) => res.writeHead(status, { "content-type": type, ...headers }).end(body);
 }
 
-/** A stream of these bytes, written one by one where they are many; then `end` ends it, by default in good order. */
+/**
+ * Streams these bytes, one by one if there are many, then calls `end`, which by default ends the stream in good order.
+ */
 export function bytes(pieces: (string | Buffer)[], end: (res: ServerResponse) => void = (res) => res.end()): Handler {
   return (res) => {
     res.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "x-request-id": "r-1" });
@@ -75,7 +77,7 @@ export function bytes(pieces: (string | Buffer)[], end: (res: ServerResponse) =>
   };
 }
 
-/** The same from whole events; a string stands for itself. */
+/** Streams whole events. A string is sent verbatim. */
 export function stream(events: unknown[], end?: (res: ServerResponse) => void): Handler {
   return bytes([events.map(event).join("")], end);
 }
@@ -101,7 +103,7 @@ export function completion(message: unknown, finish: string | null = "stop", mor
 
 // ---------------------------------------------------------------- the provider under test
 
-/** Of no form that anybody would know for a key. */
+/** A key of a form that no pattern recognizes. */
 export const key = "test-key-in-no-message";
 
 export function openAiFor(baseUrl: string, options: Partial<OpenAiOptions> = {}): Provider {

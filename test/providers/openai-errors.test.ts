@@ -1,4 +1,4 @@
-// Every way in which OpenAI-compatible servers refuse, over a real socket: what the worker is told about each.
+// All ways in which OpenAI-compatible servers refuse, over a real socket: the failure that the worker receives.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Provider, ProviderFailure } from "../../src/providers/provider.ts";
 import { ask, failureOf } from "./fake-bedrock.ts";
@@ -289,7 +289,7 @@ const rows: Row[] = [
     says: /smaller model/,
   },
 
-  // The account's, whatever the status.
+  // The account's fault, whatever the status.
   {
     of: "B4: no credit, with 400",
     answer: json(400, {
@@ -324,7 +324,7 @@ const rows: Row[] = [
     failure: misconfigured,
   },
 
-  // One request's, whatever the status.
+  // One request's fault, whatever the status.
   {
     of: "B1: no endpoint for what it asks, with 404",
     answer: json(404, { error: { message: "No endpoints found that support tool use.", code: 404 } }),
@@ -344,7 +344,7 @@ const rows: Row[] = [
     says: /^Provider returned error\. prompt is too long/,
   },
 
-  // Nobody can tell whose: the scheduler finds out.
+  // Unclear whose fault it is: the scheduler finds out.
   { of: "an unknown 401", answer: refusal(401, { message: "No." }), failure: unclear, says: /^No\.$/ },
   { of: "an unknown 403", answer: refusal(403, { message: "No." }), failure: unclear, says: /^No\.$/ },
   { of: "an unknown 404", answer: refusal(404, { message: "No." }), failure: unclear, says: /^No\.$/ },
@@ -354,7 +354,7 @@ const rows: Row[] = [
     failure: unclear,
   },
 
-  // Permanent: the server's own words.
+  // Permanent: the server's own message.
   {
     of: "400",
     answer: refusal(400, { message: "temperature must be at most 2", param: "temperature" }),
@@ -461,19 +461,19 @@ test("without a key the advice is to set one", async () => {
   expect((await failureOf(ask(withoutKey))).message).toMatch(/set the deployment's apiKeyEnv/);
 });
 
-test.each([key, `Bearer ${key}`, `${"x".repeat(990)}${key}`, "sk-proj-somebody-elses-key", "gsk_somebodyelses"])(
+test.each([key, `Bearer ${key}`, `${"x".repeat(990)}${key}`, "sk-proj-another-users-key", "gsk_anotherusers"])(
   "no secret of the server's words gets on: %s",
   async (words) => {
     fake.respond(refusal(400, { message: `We do not know ${words}` }));
     const { message } = await failureOf(ask(provider));
     expect(message).toContain("We do not know");
     expect(message).not.toContain("in-no-message");
-    expect(message).not.toMatch(/somebody/);
+    expect(message).not.toMatch(/another/);
     expect(message.length).toBeLessThanOrEqual(1_100);
   },
 );
 
-test("a megabyte of error is cut short", async () => {
+test("a megabyte of error is truncated", async () => {
   fake.respond(plain(500, "application/json", `{"error":{"message":"${"x".repeat(1_000_000)}"}}`));
   expect((await failureOf(ask(provider))).message.length).toBeLessThan(1_100);
   fake.respond(refusal(500, { message: "y".repeat(30_000) }));

@@ -1,5 +1,5 @@
 // The OpenAI-compatible provider over a real socket: what it sends, what counts as an answer, and what happens when the
-// stream or the connection does not do what it should. Refusals are in openai-errors.test.ts.
+// stream or the connection misbehaves. Refusals are in openai-errors.test.ts.
 import { once } from "node:events";
 import { createServer } from "node:net";
 import fc from "fast-check";
@@ -126,7 +126,7 @@ describe("what is sent", () => {
     service_tier: "flex",
   };
 
-  test("D2, D8, D9: efforts and wishes reach the server, unless the catalogue says that it refuses the wish", async () => {
+  test("D2, D8, D9: efforts and preferences reach the server, unless the catalogue says that it refuses the preference", async () => {
     const request = { ...full, parallelToolCalls: false, parameters: { ...full.parameters, reasoningEffort: "xhigh" } };
     const seen = { reasoning_effort: "xhigh", parallel_tool_calls: false, seed: 7 };
     fake.respond(stream(wholeAnswer));
@@ -141,7 +141,7 @@ describe("what is sent", () => {
     expect(fake.requests.at(-1)!.body).not.toHaveProperty("parallel_tool_calls");
   });
 
-  test("a stream is asked for, with what it used at its end", async () => {
+  test("a stream is requested, with usage at its end", async () => {
     fake.respond(stream(wholeAnswer));
     await ask(open(), { request: full });
     expect(fake.requests).toMatchObject([{ path: "/v1/chat/completions" }]);
@@ -149,13 +149,13 @@ describe("what is sent", () => {
     expect(fake.requests[0]?.headers).toMatchObject({ authorization: "Bearer test-key-in-no-message" });
   });
 
-  test("an answer in one piece is asked for where the server cannot stream", async () => {
+  test("an unstreamed answer is requested if the server cannot stream", async () => {
     fake.respond(completion({ content: "x" }));
     await ask(open({ streaming: false }), { request: full });
     expect(fake.requests[0]?.body).toEqual(sent);
   });
 
-  test("what is absent is not sent, except the limit of output tokens", async () => {
+  test("absent parameters are not sent, except the limit of output tokens", async () => {
     fake.respond(completion({ content: "x" }));
     await ask(open({ streaming: false, apiKey: undefined, maxTokensField: "max_completion_tokens" }, `${fake.url}/`));
     expect(fake.requests[0]).toMatchObject({ path: "/v1/chat/completions" });
@@ -173,7 +173,7 @@ describe("what is sent", () => {
     expect(fake.requests[0]?.body).toMatchObject({ tool_choice: toolChoice });
   });
 
-  test("JSON without a schema, and a message of tool calls alone", async () => {
+  test("JSON without a schema, and a message of tool calls only", async () => {
     fake.respond(stream(wholeAnswer));
     const messages: CanonicalRequest["messages"] = [
       { role: "user", content: [{ type: "text", text: "Go" }] },
@@ -187,7 +187,7 @@ describe("what is sent", () => {
     });
   });
 
-  test("nothing, where the job wants a guardrail: it would silently not be applied", async () => {
+  test("nothing, if the job requires a guardrail, which would silently not be applied", async () => {
     const request = { ...full, guardrail: { id: "g", version: "1" } };
     expect(await failureOf(ask(open(), { request }))).toMatchObject({ kind: "permanent", code: "provider_rejected" });
     expect(fake.requests).toEqual([]);
@@ -195,7 +195,7 @@ describe("what is sent", () => {
 });
 
 describe("answers", () => {
-  test("a stream: text as it comes, usage, request id, time to the first token", async () => {
+  test("a stream: text as it arrives, usage, request id, time to the first token", async () => {
     fake.respond(stream(wholeAnswer));
     const pieces: string[] = [];
     let now = 100;
@@ -212,7 +212,7 @@ describe("answers", () => {
     expect(pieces).toEqual(["Hel", "lo"]);
   });
 
-  test("in one piece, with a tool call and tokens from the cache", async () => {
+  test("unstreamed, with a tool call and cached tokens", async () => {
     const message = {
       role: "assistant",
       content: "Hello!",
@@ -226,19 +226,19 @@ describe("answers", () => {
       toolCalls: [{ id: "c1", name: "clock", arguments: '{"zone":"UTC"}' }],
       finishReason: "tool_calls",
       usage: { input: 3, output: 3, cacheRead: 4 },
-      // Limits count what came from the cache.
+      // Limits count cached tokens.
       quotaUsage: { input: 7, output: 3 },
       serviceTier: "flex",
       requestId: "chatcmpl-1",
     });
   });
 
-  test("in one piece without a finish reason: it is complete all the same", async () => {
+  test("an unstreamed answer without a finish reason is complete", async () => {
     fake.respond(completion({ content: "Hello" }, null));
     expect(await ask(open({ streaming: false }))).toMatchObject({ text: "Hello", finishReason: "stop" });
   });
 
-  test("in one piece though a stream was asked for", async () => {
+  test("an unstreamed answer although a stream was requested", async () => {
     fake.respond(completion({ content: "Hello" }));
     expect(await ask(open())).toMatchObject({ text: "Hello", finishReason: "stop" });
   });
@@ -280,7 +280,7 @@ describe("answers", () => {
     expect(answer.usage).toBeUndefined();
   });
 
-  test("A2: everything that the model generates is told as it comes: thoughts, text and arguments", async () => {
+  test("A2: reports everything that the model generates as it arrives: thoughts, text and arguments", async () => {
     const call = { index: 0, id: "c1", function: { name: "clock", arguments: '{"zone":' } };
     const more = { index: 0, function: { arguments: '"UTC"}' } };
     fake.respond(
@@ -356,12 +356,12 @@ describe("tool calls in a stream", () => {
     expect(await ask(open())).toMatchObject({ toolCalls: both, finishReason: "tool_calls", text: "" });
   });
 
-  test("a job that insists on a tool ends with stop; it is a call all the same", async () => {
+  test("a job that requires a tool ends with stop, but counts as a call", async () => {
     fake.respond(stream([...pieces(0, "a", "one", "{}"), stop("stop"), done]));
     expect(await ask(open())).toMatchObject({ finishReason: "tool_calls" });
   });
 
-  test("one without an id gets one", async () => {
+  test("a call without an id gets one", async () => {
     fake.respond(completion({ tool_calls: [{ function: { name: "one", arguments: "{}" } }] }, "tool_calls"));
     expect(await ask(open())).toMatchObject({ toolCalls: [{ id: "call_1" }] });
   });
@@ -370,7 +370,7 @@ describe("tool calls in a stream", () => {
     ["tool_calls", '{"n"'],
     ["length", '{"n"'],
     ["length", ""],
-  ])("arguments that are not JSON are passed on as they are, with finish_reason %s: %j", async (reason, text) => {
+  ])("arguments that are not JSON are passed on verbatim, with finish_reason %s: %j", async (reason, text) => {
     fake.respond(stream([...pieces(0, "a", "one", text), stop(reason), usage, done]));
     const toolCalls = [{ id: "a", name: "one", arguments: text }];
     expect(await ask(open())).toMatchObject({ toolCalls, finishReason: reason });
@@ -400,10 +400,10 @@ describe("the form of a stream", () => {
     expect(await ask(open())).toMatchObject({ text: "Hello", usage: { input: 7, output: 3 }, finishReason: "stop" });
   });
 
-  test("however its bytes are cut, the text is the same", async () => {
+  test("the text is the same wherever its bytes are split", async () => {
     const words = "Grüße, 世界 👋\r\n";
     const events = [chunk({ role: "assistant" }), ...Array.from(words, text), stop(), usage, done].map(event);
-    // Events of several lines, so that an end of line that is cut in two must not end the event.
+    // Events of several lines, so that a split line end must not end the event.
     const lines = events.map((one) => one.replace('"choices":', '\ndata: "choices":'));
     const body = Buffer.from(lines.join("").replaceAll("\n", "\r\n"));
     const provider = open();
@@ -435,7 +435,7 @@ describe("the form of a stream", () => {
     });
   });
 
-  test("after it the connection is closed, for the server may go on for ever", async () => {
+  test("after a broken event the connection is closed, because the server may continue indefinitely", async () => {
     let closed = false;
     fake.respond((res) => {
       res.once("close", () => {
@@ -447,7 +447,7 @@ describe("the form of a stream", () => {
     await vi.waitFor(() => expect(closed).toBe(true), { timeout: 15_000 });
   });
 
-  test("an event without an end is given up", async () => {
+  test("an event without an end is aborted", async () => {
     const megabyte = "x".repeat(1024 * 1024);
     fake.respond(bytes(["data: ", ...Array<string>(20).fill(megabyte)]));
     expect(await failureOf(ask(open()))).toMatchObject({ kind: "transient", maybeBilled: true });
@@ -458,7 +458,7 @@ describe("a stream that breaks", () => {
   test.each([
     ["cut", (res: { destroy(): void }) => void res.destroy()],
     ["ended in good order", (res: { end(): void }) => void res.end()],
-  ])("%s before finish_reason: no answer, whatever has come", async (_, end) => {
+  ])("%s before finish_reason: no answer, whatever has arrived", async (_, end) => {
     fake.respond(stream([text("Hel")], end));
     expect(await failureOf(ask(open()))).toMatchObject({ ...unknownEnd, requestId: "r-1" });
   });
@@ -481,13 +481,13 @@ describe("a stream that breaks", () => {
   test.each([
     ["the connection is cut", (res: { destroy(): void }) => void res.destroy()],
     ["nothing more comes", () => {}],
-  ])("an answer that is complete is not lost when then %s", async (_, end) => {
+  ])("a complete answer is not lost if then %s", async (_, end) => {
     fake.respond(stream([text("x"), stop()], end));
     const short = { ...timeouts, idleMs: brief };
     expect(await ask(open({ timeouts: short }))).toMatchObject({ text: "x", finishReason: "stop" });
   });
 
-  test("after [DONE] nobody waits for the end of the response", async () => {
+  test("after [DONE] the end of the response is not awaited", async () => {
     fake.respond(stream(wholeAnswer, () => {}));
     expect(await ask(open())).toMatchObject({ text: "Hello" });
   });
@@ -501,7 +501,7 @@ describe("a stream that breaks", () => {
     [{ message: "The server had an error", type: "server_error" }, "transient"],
     [{ message: "bad", code: 400 }, "permanent"],
     [{ message: "something new" }, "transient"],
-  ])("an error in it: %j", async (error, kind) => {
+  ])("an error in the stream: %j", async (error, kind) => {
     fake.respond(stream([text("x"), { error }, done]));
     expect(await failureOf(ask(open()))).toMatchObject({
       kind,
@@ -514,7 +514,7 @@ describe("a stream that breaks", () => {
   });
 });
 
-describe("time limits and aborts", () => {
+describe("timeouts and aborts", () => {
   test.each([
     ["firstByteMs", () => {}],
     ["firstByteMs", bytes([], () => {})],
@@ -527,13 +527,13 @@ describe("time limits and aborts", () => {
     expect(failure.message).toContain(`timeouts.${limit}`);
   });
 
-  test("totalMs of an answer in one piece", async () => {
+  test("totalMs of an unstreamed answer", async () => {
     fake.respond(() => {});
     const failure = await failureOf(ask(open({ streaming: false, timeouts: { ...timeouts, totalMs: brief } })));
     expect(failure.message).toContain("timeouts.totalMs");
   });
 
-  test("connectMs: waiting for a free connection counts, and nothing was sent", async () => {
+  test("connectMs includes the wait for a free connection, and nothing was sent", async () => {
     fake.respond(() => {});
     const provider = open({ maxSockets: 1, timeouts: { ...timeouts, connectMs: brief, totalMs: 2_000 } });
     const abort = new AbortController();
@@ -545,7 +545,7 @@ describe("time limits and aborts", () => {
     expect(fake.requests).toHaveLength(1);
   });
 
-  test("comments are signs of life", async () => {
+  test("comments restart the idle timer", async () => {
     fake.respond((res) => {
       res.writeHead(200, { "content-type": "text/event-stream" });
       let n = 0;
@@ -582,7 +582,7 @@ describe("time limits and aborts", () => {
 });
 
 describe("connections", () => {
-  test("nobody listens: nothing was sent, and the sentence says what to look at", async () => {
+  test("no server listens: nothing was sent, and the message says what to check", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as { port: number };
@@ -601,13 +601,13 @@ describe("connections", () => {
     expect(fake.requests).toHaveLength(1);
   });
 
-  test("https where there is none", async () => {
+  test("https to an http server", async () => {
     const failure = await failureOf(ask(open({}, fake.url.replace("http:", "https:"))));
     expect(failure).toMatchObject({ kind: "misconfigured", maybeBilled: false });
     expect(failure.message).toContain("http or https");
   });
 
-  test.each([[true], [false]])("an answer in one piece that is cut, streaming: %s", async (streaming) => {
+  test.each([[true], [false]])("a truncated unstreamed answer, streaming: %s", async (streaming) => {
     fake.respond((res) => {
       res.writeHead(200, { "content-type": "application/json", "content-length": "1000" });
       res.write('{"choices":[', () => res.destroy());
@@ -617,7 +617,7 @@ describe("connections", () => {
 });
 
 describe("a server that does not know stream_options", () => {
-  test("is called without from then on, and the job keeps its place", async () => {
+  test("is called without them from then on, and the job keeps its place", async () => {
     const provider = open();
     fake.respond(refusal(400, { message: "Unrecognized request argument supplied: stream_options" }));
     expect(await failureOf(ask(provider))).toMatchObject({ kind: "capacity", retryAfterMs: 0, maybeBilled: false });
@@ -629,7 +629,7 @@ describe("a server that does not know stream_options", () => {
   });
 });
 
-test("an answer without choices is none", async () => {
+test("a response without choices is no answer", async () => {
   fake.respond(json(200, { choices: [] }));
   expect(await failureOf(ask(open()))).toMatchObject(unknownEnd);
 });

@@ -1,5 +1,5 @@
-// The OpenAI-compatible provider against the built-in simulator: what it can make go wrong is told to the worker as what
-// it is.
+// The OpenAI-compatible provider against the built-in simulator: each injected fault reaches the worker as the right
+// failure.
 import { afterEach, describe, expect, test } from "vitest";
 import type { OpenAiOptions } from "../../src/providers/openai/openai-provider.ts";
 import type { Provider, ProviderFailure } from "../../src/providers/provider.ts";
@@ -64,7 +64,7 @@ describe.each([{ streaming: true }, { streaming: false }])("streaming: $streamin
     expect(await failureOf(ask(provider))).toMatchObject({ kind: "permanent", code: "provider_rejected" });
   });
 
-  test("a model that is not there", async () => {
+  test("a model that does not exist", async () => {
     await start({}, { streaming, modelId: "gpt-0" });
     expect(await failureOf(ask(provider))).toMatchObject({ kind: "misconfigured", maybeBilled: false });
   });

@@ -1,4 +1,4 @@
-// The parser of event streams: the events are the same wherever the bytes are cut.
+// The parser of event streams returns the same events wherever the bytes are split.
 import { expect, test } from "vitest";
 import { EventParser } from "../../src/providers/openai/server-sent-events.ts";
 
@@ -30,7 +30,7 @@ test.each([
   ["LF", "\n"],
   ["CRLF", "\r\n"],
   ["CR", "\r"],
-])("lines that end with %s, cut anywhere", (_, end) => {
+])("lines that end with %s, split anywhere", (_, end) => {
   const bytes = Buffer.from(lines.join(end));
   expect(parse(bytes)).toEqual(expected);
   expect(parse(...Array.from(bytes, (byte) => Buffer.of(byte)))).toEqual(expected);
@@ -47,13 +47,13 @@ test("an event comes as soon as it is complete", () => {
   expect(parser.end()).toEqual([]);
 });
 
-test("a long line that comes in many pieces is looked at once", () => {
+test("a long line in many chunks is scanned once", () => {
   const parser = new EventParser();
   const piece = Buffer.from("x".repeat(1_000));
   parser.push(Buffer.from("data: "));
   for (let i = 0; i < 10_000; i++) parser.push(piece);
   expect(parser.push(Buffer.from("\n\n"))[0]?.data).toHaveLength(10_000_000);
-  // A parser that scanned the line again with every piece would take two minutes, beyond this test's time limit.
+  // A parser that scanned the line again with every chunk would take two minutes, beyond this test's timeout.
 });
 
 test("an event that is longer than any answer is refused", () => {

@@ -1,4 +1,4 @@
-// Transport errors that a test cannot bring about on any machine: by the codes that Node gives them.
+// Transport errors that a test cannot cause on every machine, by the codes that Node reports.
 import { expect, test } from "vitest";
 import { classify } from "../../src/providers/bedrock/bedrock-failures.ts";
 
@@ -27,7 +27,7 @@ test.each(["ECONNRESET", "EPIPE", "ETIMEDOUT", "HPE_INVALID_CONSTANT"])("%s: may
   expect(classify(thrown(code), deployment, sent)).toMatchObject({ kind: "transient", maybeBilled: true });
 });
 
-test.each([undefined, null, "text", 5, {}, new TypeError("a bug")])("anything else that is thrown (%s)", (value) => {
+test.each([undefined, null, "text", 5, {}, new TypeError("a bug")])("any other thrown value (%s)", (value) => {
   const failure = classify(value, deployment, sent);
   expect(failure).toMatchObject({ kind: "transient", maybeBilled: true });
   expect(failure.message).not.toBe("");

@@ -1,5 +1,4 @@
-// The table of wordings: each row is found by its own example, and sentences of the same kinds from many providers get
-// the right cause.
+// The table of wordings: each row matches its own example, and similar sentences of many providers get the right cause.
 import { expect, test } from "vitest";
 import { type Cause, knownCause, wordings } from "../../src/providers/wordings.ts";
 
@@ -195,7 +194,7 @@ for (const [cause, list] of Object.entries(sentences)) {
   });
 }
 
-test("a status that says more than the words goes before them", () => {
+test("a status that is more specific than the wording takes precedence", () => {
   expect(knownCause("Too many tokens, please wait before trying again.", 429)).toBeUndefined();
   expect(
     knownCause("You exceeded your current quota, please check your plan and billing details.", 429),
@@ -204,7 +203,7 @@ test("a status that says more than the words goes before them", () => {
   expect(knownCause("Not Found", 400)).toBeUndefined();
 });
 
-test("a megabyte of words is read in no time", () => {
+test("a megabyte of text is scanned quickly", () => {
   const words = "the model input tokens ".repeat(50_000);
   expect(knownCause(words, 400)?.cause).not.toBe("account");
 });

@@ -1,4 +1,4 @@
-// One voice: the same mistake has the same sentence wherever a schema finds it.
+// The same mistake has the same sentence wherever a schema finds it.
 import Type from "typebox";
 import { expect, test } from "vitest";
 import { formatPath, problemFinder } from "../../src/schema/problems.ts";
@@ -42,7 +42,7 @@ test.each([
   expect(`${formatPath(problem!.path)} ${problem!.text}.`).toBe(message);
 });
 
-test("an unknown field is named with the one that was meant and those that there are", () => {
+test("an unknown field is named, with the intended field and the known ones", () => {
   const known = "Known fields: count, share, kinds, either, name, map.";
   const value = { count: 1, cuont: 2 };
   expect(messageOf(() => bodyCheck(schema, { unknownToo: false })(value))).toBe(
@@ -53,7 +53,7 @@ test("an unknown field is named with the one that was meant and those that there
   );
 });
 
-test("every mistake is found once, and what was found is masked", () => {
+test("every mistake is found once, and found texts are masked", () => {
   const find = problemFinder(schema, () => "***");
   expect(find({ count: "secret", share: 0, either: 1, x: 1 }).map(({ path, text }) => `${path} ${text}`)).toEqual([
     "x is not a known field; known fields: count, share, kinds, either, name, map",

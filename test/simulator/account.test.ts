@@ -1,4 +1,4 @@
-// What the simulator answers besides calls of models, asked through the real SDKs: listed quotas, lifecycles, profiles.
+// What the simulator answers other than model calls, read through the real SDKs: listed quotas, lifecycles, profiles.
 import { BedrockClient, GetFoundationModelCommand, paginateListInferenceProfiles } from "@aws-sdk/client-bedrock";
 import { paginateListServiceQuotas, ServiceQuotasClient } from "@aws-sdk/client-service-quotas";
 import { expect, onTestFinished, test } from "vitest";
@@ -16,7 +16,7 @@ async function clients(options: SimulatorOptions) {
   return { quotas: new ServiceQuotasClient(config), bedrock: new BedrockClient(config) };
 }
 
-test("quotas are listed in pages, those applied to the account only", async () => {
+test("lists quotas in pages, and those applied to the account separately", async () => {
   const { quotas } = await clients({ requestsPerMinute: 7, account: { pageSize: 10 } });
   const values = new Map<string, number>();
   let pages = 0;
@@ -29,7 +29,7 @@ test("quotas are listed in pages, those applied to the account only", async () =
   expect([...values.keys()].filter((name) => /tokens/i.test(name))).toEqual([]);
 });
 
-test("a model has a lifecycle, and there are profiles of it; an unknown one is not found", async () => {
+test("a model has a lifecycle and profiles; an unknown one is not found", async () => {
   const modelIdentifier = "meta.llama3-3-70b-instruct-v1:0";
   const lifecycles = { [modelIdentifier]: { status: "LEGACY" as const, endOfLifeTime: "2027-03-30T00:00:00Z" } };
   const { bedrock } = await clients({ account: { lifecycles, pageSize: 5 } });

@@ -1,11 +1,11 @@
-// Converse and ConverseStream, judged by the official SDK.
+// Converse and ConverseStream, tested with the official SDK.
 import { ConverseCommand, ConverseStreamCommand } from "@aws-sdk/client-bedrock-runtime";
 import { describe, expect, test } from "vitest";
 import { countTokens, syntheticMark } from "../../src/simulator/text.ts";
 import { ask, clientOf, collect, llama, simulate, textOf } from "./support.ts";
 
 describe("Converse", () => {
-  test("answers with text, stop reason, usage and a request id that the journal knows", async () => {
+  test("answers with text, stop reason, usage and the journal's request id", async () => {
     const { simulator, client } = await simulate();
     const answer = await client.send(new ConverseCommand(ask("Name three rivers, please.")));
     const text = answer.output!.message!.content![0]!.text!;
@@ -31,7 +31,7 @@ describe("Converse", () => {
     });
   });
 
-  test("answers the same prompt with the same text, also in another simulator of that seed", async () => {
+  test("answers the same prompt with the same text, also in another simulator with that seed", async () => {
     const send = async (seed: number, prompt: string) => {
       const { client } = await simulate({ seed });
       return (await client.send(new ConverseCommand(ask(prompt)))).output!.message!.content![0]!.text;
@@ -80,7 +80,7 @@ describe("Converse", () => {
     expect(stopped.output!.message!.content![0]!.text).toBe("[synthetic answer from the Sluice ");
   });
 
-  test("takes a model's ARN, a profile and a model that only the options know", async () => {
+  test("accepts a model's ARN, a profile and a model that only the options define", async () => {
     const { simulator, client } = await simulate({ models: { "new.model-v9": { maxOutputTokens: 11 } } });
     for (const modelId of [
       "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.meta.llama3-3-70b-instruct-v1:0",
@@ -97,7 +97,7 @@ describe("Converse", () => {
     ]);
   });
 
-  test("takes a bearer key, which names no region", async () => {
+  test("accepts a bearer key, which names no region", async () => {
     process.env.AWS_BEARER_TOKEN_BEDROCK = "some-key";
     try {
       const { simulator } = await simulate();
@@ -111,7 +111,7 @@ describe("Converse", () => {
 });
 
 describe("ConverseStream", () => {
-  test("names the service tier that was asked for, as Converse does, and none otherwise", async () => {
+  test("reports the requested service tier, as Converse does, and none otherwise", async () => {
     const { client } = await simulate();
     const flex = { ...ask("Hi"), serviceTier: { type: "flex" as const } };
     const metadataOf = async (input: typeof flex | ReturnType<typeof ask>) =>
@@ -142,18 +142,18 @@ describe("ConverseStream", () => {
     expect(events.at(-1)!.metadata!.usage).toEqual(whole.usage);
   });
 
-  test("says max_tokens when that is why it ended", async () => {
+  test("reports max_tokens if it ended the answer", async () => {
     const { client } = await simulate();
     const events = await collect((await client.send(new ConverseStreamCommand(ask("Hi", 5)))).stream);
     expect(events.at(-2)!.messageStop!.stopReason).toBe("max_tokens");
     expect(events.at(-1)!.metadata!.usage!.outputTokens).toBe(5);
   });
 
-  test("comes at the pace of the options", async () => {
+  test("keeps the pace of the options", async () => {
     const { client } = await simulate({ latencyMs: [5, 10], tokensPerSecond: 2_000, jitterMs: 5, answerTokens: 60 });
     const startedAt = performance.now();
     const events = await collect((await client.send(new ConverseStreamCommand(ask("Hi")))).stream);
-    // At least: a lower bound holds however slow the machine is. 60 tokens, of which the last event's come unpaced.
+    // At least: a lower bound holds on any machine. 60 tokens, of which the last event's are not paced.
     expect(performance.now() - startedAt).toBeGreaterThan(25);
     expect(events.at(-1)!.metadata!.metrics!.latencyMs).toBeGreaterThan(25);
   });

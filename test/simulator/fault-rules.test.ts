@@ -1,4 +1,4 @@
-// Which calls a rule befalls, and rules in one line as on the command line.
+// Which calls a rule applies to, and rules in one line as on the command line.
 import { ConverseCommand, ConverseStreamCommand, CountTokensCommand } from "@aws-sdk/client-bedrock-runtime";
 import { describe, expect, test } from "vitest";
 import { parseFaultRule, parseOutage } from "../../src/simulator/fault-rules.ts";
@@ -9,19 +9,19 @@ import { ask, clientOf, collect, failure, llama, manualClock, simulate, textOf }
 const down = { kind: "error", error: "ServiceUnavailableException" } as const;
 const internal = { kind: "error", error: "InternalServerException" } as const;
 
-/** The outcomes of so many calls, by the journal. */
+/** Returns the outcomes of this many calls, from the journal. */
 async function faultsOf(rules: FaultRule[], count: number, seed = 1): Promise<(string | undefined)[]> {
   const { simulator, client } = await simulate({ faults: rules, seed });
   for (let n = 0; n < count; n++) await client.send(new ConverseCommand(ask("Hi"))).catch(() => {});
   return simulator.calls.map((call) => call.error ?? call.fault);
 }
 
-describe("a rule strikes", () => {
+describe("a rule applies", () => {
   test("always, without a condition", async () => {
     expect(await faultsOf([down], 2)).toEqual(["ServiceUnavailableException", "ServiceUnavailableException"]);
   });
 
-  test("every n-th time, and no more often than it may", async () => {
+  test("every n-th time, and at most as often as configured", async () => {
     expect(await faultsOf([{ kind: "cut", every: 2, times: 2 }], 7)).toEqual([
       undefined,
       "cut",
@@ -41,7 +41,7 @@ describe("a rule strikes", () => {
     expect(await faultsOf(rules, 60, 2)).not.toEqual(first);
   });
 
-  test("the first of several, and each counts for itself", async () => {
+  test("the first of several, and each counts separately", async () => {
     const rules: FaultRule[] = [
       { ...down, every: 2 },
       { ...internal, every: 3 },
@@ -56,7 +56,7 @@ describe("a rule strikes", () => {
     ]);
   });
 
-  test("a model, a profile, an operation or a prompt", async () => {
+  test("to a model, a profile, an operation or a prompt", async () => {
     const { client } = await simulate({
       faults: [
         { ...down, modelId: "meta.llama3-1-8b-instruct-v1:0" },
@@ -79,7 +79,7 @@ describe("a rule strikes", () => {
     expect((await client.send(new ConverseCommand(ask("filter me")))).stopReason).toBe("content_filtered");
   });
 
-  test("a region from ten to thirty seconds after the start, and only that", async () => {
+  test("to a region from ten to thirty seconds after the start, and only then", async () => {
     const clock = manualClock(5_000);
     const { simulator } = await simulate({ clock, faults: [parseOutage("us-east-1:10-30")] });
     const clients = [clientOf(simulator, "us-east-1"), clientOf(simulator, "us-west-2")];
@@ -151,7 +151,7 @@ describe("in one line", () => {
   });
 });
 
-test("CountTokens counts for some models of Claude by their bare ID, charges nothing, and can fail", async () => {
+test("CountTokens counts for some Claude models by their bare ID, charges nothing, and can fail", async () => {
   const claude = "anthropic.claude-haiku-4-5-20251001-v1:0";
   const { simulator, client } = await simulate({
     requestsPerMinute: 1,
@@ -175,7 +175,7 @@ test("CountTokens counts for some models of Claude by their bare ID, charges not
   expect(simulator.calls[0]).toMatchObject({ operation: "CountTokens", outcome: "answered", inputTokens: 3 });
 });
 
-test("an event of a type that the SDK does not know is passed over", async () => {
+test("an event of a type that the SDK does not know is skipped", async () => {
   const { simulator, client } = await simulate({ faults: [{ kind: "unknown_event", afterEvents: 2 }] });
   const whole = await client.send(new ConverseCommand(ask("Hi")));
   const events = await collect((await client.send(new ConverseStreamCommand(ask("Hi")))).stream);

@@ -1,4 +1,4 @@
-// Everything that can be made to go wrong, as the official SDK sees it.
+// All faults that can be injected, as the official SDK reports them.
 import { request } from "node:http";
 import {
   ConverseCommand,
@@ -46,7 +46,7 @@ describe("refused with an HTTP error", () => {
     for (const call of simulator.calls) {
       expect(call).toMatchObject({ outcome: "refused", fault: "error", status, error, outputTokens: 0 });
     }
-    // Refused before the quotas were looked at.
+    // Refused before the quotas were checked.
     expect(simulator.quotas()).toEqual([]);
   });
 
@@ -113,7 +113,7 @@ describe("in a stream", () => {
     expect((await failure(collect(answer.body))).name).toBe("ModelTimeoutException");
   });
 
-  test("a cut connection is an error after what came before", async () => {
+  test("a cut connection is an error after the events before it", async () => {
     const { simulator, client } = await always({ kind: "cut", afterEvents: 4 });
     const answer = await client.send(new ConverseStreamCommand(ask("Hi")));
     let text = "";
@@ -137,7 +137,7 @@ describe("in a stream", () => {
     ]);
   });
 
-  test("a fault that is asked for after the end strikes before messageStop", async () => {
+  test("a fault after the end applies before messageStop", async () => {
     const { client } = await always({ kind: "early_end", afterEvents: 10_000 });
     const events = await collect((await client.send(new ConverseStreamCommand(ask("Hi")))).stream);
     expect(Object.keys(events.at(-1)!)).toEqual(["contentBlockStop"]);
@@ -157,7 +157,7 @@ describe("in a stream", () => {
     await until(() => simulator.calls[0]!.outcome === "broken");
   });
 
-  test("usage that is missing", async () => {
+  test("missing usage", async () => {
     const { client } = await always({ kind: "no_usage" });
     const events = await collect((await client.send(new ConverseStreamCommand(ask("Hi")))).stream);
     expect(Object.keys(events.at(-1)!)).toEqual(["messageStop"]);
@@ -172,7 +172,7 @@ describe("in a stream", () => {
   });
 });
 
-describe("what the SDK makes of it", () => {
+describe("how the SDK reports it", () => {
   const streamed: [Fault, { name?: string; code?: string }, RegExp][] = [
     [{ kind: "exception", error: "BrandNewException", message: "New.", afterEvents: 2 }, {}, /New\./],
     [
@@ -228,7 +228,7 @@ describe("what the SDK makes of it", () => {
   });
 });
 
-describe("before the first byte, and in an answer that is not streamed", () => {
+describe("before the first byte, and in an unstreamed answer", () => {
   test.each([
     ["Converse", ConverseCommand],
     ["ConverseStream", ConverseStreamCommand],
@@ -266,7 +266,7 @@ describe("before the first byte, and in an answer that is not streamed", () => {
     expect(simulator.calls[0]!.outcome).toBe("broken");
   });
 
-  test("usage that is missing", async () => {
+  test("missing usage", async () => {
     const { client } = await always({ kind: "no_usage" });
     expect((await client.send(new ConverseCommand(ask("Hi")))).usage).toBeUndefined();
     const answer = await client.send(new InvokeModelCommand(native));
@@ -274,7 +274,7 @@ describe("before the first byte, and in an answer that is not streamed", () => {
   });
 });
 
-describe("which calls", () => {
+describe("which calls a fault applies to", () => {
   test("every n-th, throttling before 503 before a cut", async () => {
     const { simulator, client } = await simulate({ throttleEvery: 6, unavailableEvery: 3, cutEvery: 2 });
     const names: string[] = [];
@@ -292,7 +292,7 @@ describe("which calls", () => {
     expect(simulator.callCount).toBe(12);
   });
 
-  test("those that the function chooses, by prompt or number", async () => {
+  test("the calls that the function chooses, by prompt or number", async () => {
     const { client } = await simulate({
       unavailableEvery: 1,
       fault: (call) => (call.prompt === "cut me" ? { kind: "cut" } : undefined),
@@ -301,7 +301,7 @@ describe("which calls", () => {
     expect((await failure(client.send(new ConverseCommand(ask("not me"))))).name).toBe("ServiceUnavailableException");
   });
 
-  test("a function that throws is a 500 that says so", async () => {
+  test("a function that throws causes a 500 that says so", async () => {
     const { client } = await simulate({
       fault: () => {
         throw new Error("oops");
@@ -313,8 +313,8 @@ describe("which calls", () => {
   });
 });
 
-describe("a client that goes away", () => {
-  test("is written down, and charged for what was sent to it", async () => {
+describe("a client that disconnects", () => {
+  test("is recorded, and charged for what was sent to it", async () => {
     const { simulator, client } = await simulate({ tokensPerSecond: 200, answerTokens: 4_000 });
     const controller = new AbortController();
     const answer = await client.send(new ConverseStreamCommand(ask("Hi", 4_000)), { abortSignal: controller.signal });
@@ -326,7 +326,7 @@ describe("a client that goes away", () => {
     expect(simulator.calls[0]!.endedAt).toBeGreaterThan(simulator.calls[0]!.arrivedAt);
   });
 
-  test("while its request is under way costs nothing", async () => {
+  test("during its request costs nothing", async () => {
     const { simulator } = await simulate({ jitterMs: 60_000 });
     const body = JSON.stringify(ask("Hi"));
     const sent = request(`${simulator.url}/model/${llama}/converse`, {
@@ -340,7 +340,7 @@ describe("a client that goes away", () => {
     expect(simulator.quotas()).toEqual([]);
   });
 
-  test("before the first token of a stream is charged for its input alone", async () => {
+  test("before the first token of a stream is charged for its input only", async () => {
     const { simulator, client } = await simulate({ latencyMs: 60_000 });
     const controller = new AbortController();
     const sent = failure(client.send(new ConverseStreamCommand(ask("Hi")), { abortSignal: controller.signal }));
@@ -351,7 +351,7 @@ describe("a client that goes away", () => {
     expect(simulator.calls[0]!.outputTokens).toBe(0);
   });
 
-  test("stopping cuts the calls that run, and may be repeated", async () => {
+  test("stopping cuts running calls, and may be repeated", async () => {
     const { simulator, client } = await simulate({ latencyMs: 60_000 });
     const sent = failure(client.send(new ConverseCommand(ask("Hi"))));
     await until(() => simulator.callCount === 1);

@@ -1,4 +1,4 @@
-// Values for schemas, judged by Ajv: the same for the same numbers, valid, and marked as synthetic.
+// Values for schemas, validated by Ajv: the same for the same random numbers, valid, and marked as synthetic.
 import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -114,7 +114,7 @@ test.each<[string, RegExp]>([
   if (format.startsWith("date")) expect(Number.isNaN(Date.parse(text))).toBe(false);
 });
 
-test("F12: texts are marked as synthetic and name what they stand for", () => {
+test("F12: texts are marked as synthetic and name their property", () => {
   expect(filled({ type: "object", properties: { city_name: { type: "string" } } })).toEqual({
     city_name: expect.stringMatching(/^synthetic city name \d+$/),
   });
@@ -153,7 +153,7 @@ const { schema } = fc.letrec<{ schema: object }>((tie) => ({
   ),
 }));
 
-test("F12: whatever the schema, the value is valid", () => {
+test("F12: for any schema, the value is valid", () => {
   const D = { type: "object", properties: { again: { anyOf: [{ $ref: "#/$defs/D" }, { type: "null" }] } } };
   fc.assert(
     fc.property(schema, fc.nat(1_000), (it, seed) => {
@@ -163,7 +163,7 @@ test("F12: whatever the schema, the value is valid", () => {
   );
 });
 
-/** Work, not time: how often the filler asked for a random number. */
+/** Measures work, not time: how often the filler asked for a random number. */
 function work(schema: object): { asked: number; characters: number; isWhole: boolean } {
   const random = randomNumbers("1");
   let asked = 0;
@@ -176,7 +176,7 @@ function work(schema: object): { asked: number; characters: number; isWhole: boo
   return { asked, characters: json.length, isWhole };
 }
 
-/** Each level asks for the next one twice. */
+/** Each level refers to the next one twice. */
 function branching(levelOf: (next: object) => object, last: object): object {
   const levels = Array.from({ length: 31 }, (_, i) => [`L${i}`, levelOf({ $ref: `#/$defs/L${i + 1}` })]);
   return { $ref: "#/$defs/L0", $defs: Object.fromEntries([...levels, ["L31", last]]) };
@@ -198,7 +198,7 @@ test.each<[string, object]>([
   ["maps", branching((next) => ({ type: "object", additionalProperties: next, minProperties: 9 }), { const: 1 })],
   ["long texts", branching(pair, { type: "string", minLength: 100_000 })],
   ["large constants", { type: "array", items: { const: "x".repeat(100_000) }, minItems: 1_000 }],
-])("a schema that branches without end ends soon, cut off: %s", (_, schema) => {
+])("a schema that branches without end is truncated soon: %s", (_, schema) => {
   const { asked, characters, isWhole } = work(schema);
   expect(isWhole).toBe(false);
   expect(asked).toBeLessThan(200_000);

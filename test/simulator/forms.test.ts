@@ -1,4 +1,4 @@
-// What the simulator answers besides free text, through the real SDKs: calls of tools, and JSON of a schema.
+// What the simulator answers other than free text, through the real SDKs: tool calls, and JSON of a schema.
 import { ConverseCommand, type ConverseCommandInput, ConverseStreamCommand } from "@aws-sdk/client-bedrock-runtime";
 import OpenAI from "openai";
 import { describe, expect, test } from "vitest";
@@ -25,7 +25,7 @@ function call(id: string, name: string): Messages {
 }
 
 describe("F12: tools", () => {
-  test("one is called, the same for the same question, and its input is marked as synthetic", async () => {
+  test("calls one tool, the same for the same question, with input that is marked as synthetic", async () => {
     const { client } = await simulate();
     const answer = await client.send(new ConverseCommand(asking(["get_weather"])));
     expect(answer.stopReason).toBe("tool_use");
@@ -40,7 +40,7 @@ describe("F12: tools", () => {
     expect(again.output).toEqual(answer.output);
   });
 
-  test("in a stream its input comes in pieces", async () => {
+  test("streams its input in chunks", async () => {
     const { client } = await simulate();
     const { stream } = await client.send(new ConverseStreamCommand(asking(["get_weather"])));
     const events = await collect(stream);
@@ -51,7 +51,7 @@ describe("F12: tools", () => {
     expect(events.find((event) => event.messageStop)!.messageStop!.stopReason).toBe("tool_use");
   });
 
-  test("the one that the user mentions is called, or the first", async () => {
+  test("calls the tool that the user mentions, or the first", async () => {
     const { client } = await simulate();
     const called = async (prompt: string) => {
       const messages = ask(prompt, 100, nova).messages;
@@ -62,7 +62,7 @@ describe("F12: tools", () => {
     expect(await called("Hello?")).toBe("get_weather");
   });
 
-  test("after its result comes text that quotes it, and a new question begins anew", async () => {
+  test("after its result answers with text that quotes it, and a new question begins anew", async () => {
     const { client } = await simulate();
     const messages = [...ask("What time is it?").messages, ...call("a", "clock")] as Messages;
     const answer = await client.send(new ConverseCommand(asking(["clock"], { messages })));
@@ -72,7 +72,7 @@ describe("F12: tools", () => {
     expect((await client.send(new ConverseCommand(asking(["clock"], { messages: more })))).stopReason).toBe("tool_use");
   });
 
-  test("where one must be called, each is called once and the last one then", async () => {
+  test("if one must be called, calls each once and then the last one again", async () => {
     const { client } = await simulate();
     let messages = ask("What time is it?").messages as Messages;
     const names: string[] = [];
@@ -89,7 +89,7 @@ describe("F12: tools", () => {
     expect(output!.message!.content![0]!.toolUse!.name).toBe("get_weather");
   });
 
-  test("an input that is longer than the answer may be is cut off", async () => {
+  test("truncates an input that is longer than the answer may be", async () => {
     const { client } = await simulate();
     const input = asking(["get_weather"], { inferenceConfig: { maxTokens: 1 } });
     const whole = await client.send(new ConverseCommand(input));
@@ -100,7 +100,7 @@ describe("F12: tools", () => {
   });
 });
 
-test("F12: an answer keeps to the schema that it is held to", async () => {
+test("F12: an answer follows its schema", async () => {
   const { client } = await simulate();
   const schema = JSON.stringify({ ...city, additionalProperties: false });
   const outputConfig = {
@@ -121,7 +121,7 @@ describe("F12: OpenAI's interface", () => {
     return new OpenAI({ baseURL: `${simulator.url}/v1`, apiKey: "none", maxRetries: 0 });
   };
 
-  test("calls a function, whole and in a stream, and answers in text after its result", async () => {
+  test("calls a function, unstreamed and streamed, and answers in text after its result", async () => {
     const client = await setUp();
     const { choices } = await client.chat.completions.create({ model: nova, messages, tools });
     const { message, finish_reason } = choices[0]!;
@@ -144,7 +144,7 @@ describe("F12: OpenAI's interface", () => {
     expect(none.choices[0]!.finish_reason).toBe("stop");
   });
 
-  test("keeps to a schema, and to JSON of any form", async () => {
+  test("follows a schema, and returns JSON of any form", async () => {
     const client = await setUp();
     const read = async (format: OpenAI.ChatCompletionCreateParams["response_format"], content = "Where?") => {
       const asked = { model: nova, messages: [{ role: "user" as const, content }], response_format: format! };
@@ -221,7 +221,7 @@ describe("schemas and input that ask for too much", () => {
   });
   const branching = { $ref: "#/$defs/L0", $defs: Object.fromEntries([...levels, ["L31", { type: "string" }]]) };
 
-  test("a schema that branches 30 times is answered, cut off", async () => {
+  test("a schema that branches 30 times is answered, truncated", async () => {
     const { client } = await simulate();
     const input = { ...ask("Fill it.", 4_000, haiku45), ...outputConfig(JSON.stringify(branching)) };
     const answer = await client.send(new ConverseCommand(input));
@@ -236,7 +236,7 @@ describe("schemas and input that ask for too much", () => {
     expect(called.output!.message!.content![0]!.toolUse!.input).toEqual({});
   });
 
-  test("a number of the schema that JavaScript cannot represent is answered as it is", async () => {
+  test("a number of the schema that JavaScript cannot represent is answered exactly", async () => {
     const { simulator } = await simulate();
     const id = '"properties":{"id":{"enum":[9007199254740993]}},"required":["id"]';
     const json = `{"type":"object",${id},"additionalProperties":false}`;
@@ -252,7 +252,7 @@ describe("schemas and input that ask for too much", () => {
     expect(await (await post(simulator, "/v1/chat/completions", body)).text()).toContain('{\\"id\\":9007199254740993}');
   });
 
-  test("a body that is nested too deep is refused", async () => {
+  test("a body that is nested too deeply is refused", async () => {
     const { simulator } = await simulate();
     for (const levels of [5_000, 100_000]) {
       const input = `${'{"a":'.repeat(levels)}1${"}".repeat(levels)}`;

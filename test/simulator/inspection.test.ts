@@ -8,7 +8,7 @@ const get = async (url: string) => {
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 };
 
-test("the journal is what the object has, from any call on", async () => {
+test("the journal equals that of the object, from any call on", async () => {
   const clock = manualClock(1_000);
   const { simulator, client } = await simulate({ clock, requestsPerMinute: 2 });
   for (const prompt of ["a", "b", "c"]) await client.send(new ConverseCommand(ask(prompt))).catch(() => {});
@@ -24,7 +24,7 @@ test("the journal is what the object has, from any call on", async () => {
   expect(simulator.calls[2]).toMatchObject({ outcome: "throttled", quota: "requests" });
 });
 
-test("the quotas are those of the object", async () => {
+test("the quotas equal those of the object", async () => {
   const { simulator, client } = await simulate({ clock: manualClock(), tokensPerDay: 10_000, requestsPerMinute: 2 });
   await client.send(new ConverseCommand(ask("a")));
   expect((await get(`${simulator.url}/__simulator/quotas`)).body).toEqual({

@@ -1,4 +1,4 @@
-// InvokeModel and InvokeModelWithResponseStream with Llama's native bodies, judged by the official SDK.
+// InvokeModel and InvokeModelWithResponseStream with Llama's native bodies, tested with the official SDK.
 import {
   ConverseCommand,
   InvokeModelCommand,
@@ -17,7 +17,7 @@ function body(fields: Record<string, unknown>) {
 }
 
 describe("InvokeModel", () => {
-  test("answers in Llama's shape and knows the user's words inside the template", async () => {
+  test("answers in Llama's format and finds the user's text inside the template", async () => {
     const { simulator, client } = await simulate();
     const answer = await client.send(new InvokeModelCommand(body({ prompt: template, max_gen_len: 300 })));
     const result = JSON.parse(answer.body.transformToString());
@@ -34,7 +34,7 @@ describe("InvokeModel", () => {
     });
   });
 
-  test("reserves 512 tokens if max_gen_len is absent, and says length when it ends there", async () => {
+  test("reserves 512 tokens if max_gen_len is absent, and reports length if it ends there", async () => {
     const { simulator, client } = await simulate({ answerTokens: 600 });
     const answer = await client.send(new InvokeModelCommand(body({ prompt: "Hi" })));
     expect(JSON.parse(answer.body.transformToString())).toMatchObject({
@@ -44,7 +44,7 @@ describe("InvokeModel", () => {
     expect(simulator.calls[0]!.maxTokens).toBe(512);
   });
 
-  test("tells usage and latency in headers", async () => {
+  test("reports usage and latency in headers", async () => {
     const { simulator } = await simulate();
     const response = await post(simulator, `/model/${encodeURIComponent(llama)}/invoke`, '{"prompt":"one two"}');
     const result = (await response.json()) as { generation_token_count: number };
@@ -72,7 +72,7 @@ describe("InvokeModel", () => {
     expect(error.message).toBe(`Malformed input request: ${problem}, please reformat your input and try again.`);
   });
 
-  test("refuses a body that is no JSON, and models whose bodies it does not know", async () => {
+  test("refuses a body that is not JSON, and models whose bodies it does not know", async () => {
     const { client } = await simulate();
     expect((await failure(client.send(new InvokeModelCommand({ ...body({}), body: "no json" })))).message).toMatch(
       /^Malformed input request/,

@@ -1,4 +1,4 @@
-// What Converse is known to refuse, model by model, asked through the real SDK: the simulator says it in Bedrock's words.
+// What Converse is known to refuse, model by model, through the real SDK: the simulator refuses it in Bedrock's words.
 import { ConverseCommand, ValidationException } from "@aws-sdk/client-bedrock-runtime";
 import { expect, test } from "vitest";
 import { notOfDraft } from "../../src/simulator/requested-schema.ts";

@@ -1,4 +1,4 @@
-// The simulator's OpenAI API, judged by OpenAI's own client.
+// The simulator's OpenAI API, tested with OpenAI's own client.
 import OpenAI, { APIConnectionError, APIError } from "openai";
 import { describe, expect, test } from "vitest";
 import type { SimulatorOptions } from "../../src/simulator/options.ts";
@@ -19,7 +19,7 @@ const ask = (content: string, more: object = {}) => ({
   ...more,
 });
 
-/** The error that a call ends with, as the client makes it. */
+/** Returns the error that a call ends with, as the client creates it. */
 async function failure(promise: Promise<unknown>): Promise<APIError> {
   return promise.then(
     () => {
@@ -34,7 +34,7 @@ function post(simulator: Simulator, body: string) {
 }
 
 describe("answers", () => {
-  test("in one piece", async () => {
+  test("unstreamed", async () => {
     const { simulator, client } = await start({ answerTokens: 30 });
     const { data, request_id } = await client.chat.completions.create(ask("Why is the sky blue?")).withResponse();
     expect(data).toMatchObject({
@@ -57,7 +57,7 @@ describe("answers", () => {
     ]);
   });
 
-  test("a stream has the same text, and what it used at its end only where that is asked for", async () => {
+  test("a stream has the same text, and usage at its end only if requested", async () => {
     const { client } = await start();
     const whole = await client.chat.completions.create(ask("Hello"));
     const options = { stream: true as const, stream_options: { include_usage: true } };
@@ -71,7 +71,7 @@ describe("answers", () => {
     expect(without.some((c) => "usage" in c)).toBe(false);
   });
 
-  test("max_tokens and stop end it", async () => {
+  test("max_tokens and stop end the answer", async () => {
     const { client } = await start();
     const cut = await client.chat.completions.create({ ...ask("Hello"), max_completion_tokens: null, max_tokens: 7 });
     expect(cut).toMatchObject({ choices: [{ finish_reason: "length" }], usage: { completion_tokens: 7 } });
@@ -80,7 +80,7 @@ describe("answers", () => {
     expect(stopped.choices[0]?.message.content).not.toContain("No model");
   });
 
-  test("all that a conversation may hold is read", async () => {
+  test("everything that a conversation may contain is read", async () => {
     const { simulator, client } = await start();
     await client.chat.completions.create({
       ...ask("x"),
@@ -106,7 +106,7 @@ describe("answers", () => {
     expect(simulator.calls[0]!.inputTokens).toBeGreaterThan(5);
   });
 
-  test("the models are listed, and others are not there", async () => {
+  test("lists the models, and does not find others", async () => {
     const { client } = await start({ models: { "my-model": {} } });
     const ids = (await client.models.list()).data.map((m) => m.id);
     expect(ids).toContain(model);
@@ -142,7 +142,7 @@ describe("refusals", () => {
     expect(simulator.calls).toMatchObject([{ outcome: "refused", status }]);
   });
 
-  test("what is not JSON, and what is not there", async () => {
+  test("invalid JSON, and unknown paths", async () => {
     const { simulator } = await start();
     for (const body of ["{", "[]", "{}"]) expect((await post(simulator, body)).status).toBe(400);
     const response = await fetch(`${simulator.url}/v1/completions`, { method: "POST", body: "{}" });
@@ -152,7 +152,7 @@ describe("refusals", () => {
 });
 
 describe("rate limits", () => {
-  test("every answer says what is left; a refusal how long to wait, and then there is room", async () => {
+  test("every answer reports what is left; a refusal how long to wait, after which a call is admitted", async () => {
     const clock = manualClock(1_000_000);
     const { client } = await start({ requestsPerMinute: 2, tokensPerMinute: 10_000, clock });
     const first = await client.chat.completions.create(ask("Hello")).withResponse();
@@ -182,7 +182,7 @@ describe("rate limits", () => {
     await client.chat.completions.create(ask("Hello"));
   });
 
-  test("tokens, and a request that could never fit", async () => {
+  test("tokens, and a request that can never fit", async () => {
     const { simulator, client } = await start({ tokensPerMinute: 600, tokensPerSecond: 0.001 });
     const abort = new AbortController();
     const first = client.chat.completions.create(ask("Hello"), { signal: abort.signal });
@@ -266,7 +266,7 @@ describe("faults", () => {
     expect((await client.chat.completions.create(ask("Hello"))).choices[0]?.finish_reason).toBe("content_filter");
   });
 
-  test("a rule may mean this operation alone", async () => {
+  test("a rule may apply to this operation only", async () => {
     const { simulator, client } = await start({
       faults: [{ kind: "error", error: "ServiceUnavailableException", operation: "Converse" }],
     });
@@ -275,7 +275,7 @@ describe("faults", () => {
   });
 });
 
-test("stopping ends what runs", async () => {
+test("stopping ends running calls", async () => {
   const simulator = await startSimulator({ latencyMs: 600_000 });
   const call = post(simulator, JSON.stringify(ask("Hello"))).catch((error: Error) => error);
   await until(() => simulator.callCount === 1);

@@ -1,5 +1,4 @@
-// The quotas, against a slow oracle that knows only the definition: look at every charge ever made and add up those
-// that count now.
+// The quotas, compared with a slow oracle that knows only the definition: it adds up every charge that counts now.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createMeter } from "../../src/simulator/meter.ts";
@@ -58,7 +57,7 @@ describe("what is admitted", () => {
     expect(tiny.admit(0, call)).toBe("requests");
   });
 
-  test("a call that no window can hold is refused for ever", () => {
+  test("a call that no window can hold is always refused", () => {
     const engine = createQuotaEngine(rules);
     expect(engine.admit(0, { input: 50, maxTokens: 51 })).toBe("tokens");
     expect(engine.admit(600_000, { input: 50, maxTokens: 51 })).toBe("tokens");
@@ -78,7 +77,7 @@ describe("what is admitted", () => {
 });
 
 describe("settling", () => {
-  test("gives back what was reserved and not used", () => {
+  test("releases what was reserved and not used", () => {
     const engine = createQuotaEngine(rules);
     const first = engine.admit(0, { input: 10, maxTokens: 90 }) as Admission;
     expect(engine.admit(1, call)).toBe("tokens");
@@ -107,7 +106,7 @@ describe("settling", () => {
 describe("the quota of a day", () => {
   const day = (limit: number) => createMeter({ limit, algorithm: "sliding", windowMs: 86_400_000, bucketCapacity: 1 });
 
-  test("is shared, weighs models by their price, and is asked before those of a minute", () => {
+  test("is shared, weights models by their price, and is checked before those per minute", () => {
     const shared = day(1_000);
     const cheap = createQuotaEngine({ ...rules, day: shared });
     const dear = createQuotaEngine({ ...rules, day: shared, dayWeight: 10 });
@@ -121,7 +120,7 @@ describe("the quota of a day", () => {
     expect(cheap.stats().tokens.refused).toBe(0);
   });
 
-  test("gives back what was reserved and not used, burndown and price included", () => {
+  test("releases what was reserved and not used, burndown and price included", () => {
     const shared = day(1_000);
     const engine = createQuotaEngine({ ...rules, outputBurndown: 2, day: shared, dayWeight: 10 });
     const first = engine.admit(0, { input: 10, maxTokens: 90 }) as Admission;
@@ -134,7 +133,7 @@ describe("the quota of a day", () => {
 describe("foreign traffic", () => {
   const unlimited = { ...rules, requestsPerWindow: 1_000_000, tokensPerWindow: 1_000_000 };
 
-  test("comes at its pace while nobody looks, from its beginning to its end", () => {
+  test("keeps its pace between reads, from its beginning to its end", () => {
     const load = { intervalMs: 1_000, tokensPerRequest: 30, fromMs: 5_000, untilMs: 15_000 };
     const engine = createQuotaEngine({ ...unlimited, foreign: [load] });
     engine.advance(4_999);
@@ -146,18 +145,18 @@ describe("foreign traffic", () => {
     expect(engine.stats()).toMatchObject({ admitted: 0, tokens: { peak: 300 }, requests: { peak: 10 } });
   });
 
-  test("takes from the same quotas, and is refused by them", () => {
+  test("uses the same quotas, and is refused by them", () => {
     const foreign = [{ intervalMs: 30_000, tokensPerRequest: 60 }];
     const engine = createQuotaEngine({ ...rules, foreign });
     expect(engine.admit(0, { input: 41, maxTokens: 0 })).toBe("tokens");
     expect(engine.admit(0, { input: 40, maxTokens: 0 })).toBeTypeOf("object");
     engine.advance(45_000);
     expect(engine.stats().foreign).toEqual({ admitted: 1, refused: 1, tokens: 60 });
-    // Refusals of others are not counted as the model's own.
+    // Refusals of others do not count as the model's own.
     expect(engine.stats().tokens.refused).toBe(1);
   });
 
-  test("of several programs comes in the order of time, so that a late look changes nothing", () => {
+  test("of several programs is ordered by time, so that a late read changes nothing", () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 100, max: 3_000 }), { minLength: 1, maxLength: 4 }),
@@ -180,7 +179,7 @@ describe("foreign traffic", () => {
   });
 });
 
-/** `settle` says which of the calls that are open ends before this one is made, and with how much output. */
+/** `settle` selects the open call that ends before this one is made, and its output. */
 const steps = fc.array(
   fc.record(
     {
@@ -244,7 +243,7 @@ describe("over random runs", () => {
     });
   }
 
-  test("bucket: never gives more than its content and what has flowed in, refunds included", () => {
+  test("bucket: never gives more than its content and its refill, refunds included", () => {
     fc.assert(
       fc.property(steps, fc.constantFrom(1, 0.5, 0.25), (run, bucketCapacity) => {
         const engine = createQuotaEngine({
@@ -269,7 +268,7 @@ describe("over random runs", () => {
           }
           const cost = step.input + step.maxTokens;
           const admission = engine.admit(now, step);
-          // The oracle counts in fractions, so it is not asked where it is within a hair of the limit.
+          // The oracle counts in fractions, so it is not asked very close to the limit.
           if (Math.abs(level - cost) > 1e-6) expect(typeof admission === "object").toBe(level > cost);
           if (typeof admission === "object") {
             level -= cost;

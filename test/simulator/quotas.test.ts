@@ -1,4 +1,4 @@
-// The quotas as a client meets them: the official SDK, real sockets, and a clock that the test moves.
+// The quotas as a client sees them: the official SDK, real sockets, and a clock that the test moves.
 import { ConverseCommand, ConverseStreamCommand, ThrottlingException } from "@aws-sdk/client-bedrock-runtime";
 import { describe, expect, test } from "vitest";
 import type { Fault } from "../../src/simulator/faults.ts";
@@ -56,7 +56,7 @@ describe("requests per minute", () => {
     }
   });
 
-  test("are counted for each profile and region apart", async () => {
+  test("are counted separately for each profile and region", async () => {
     const { simulator, client } = await simulate({
       clock: manualClock(),
       requestsPerMinute: 1,
@@ -76,7 +76,7 @@ describe("requests per minute", () => {
 });
 
 describe("tokens per minute", () => {
-  test("input and max_tokens are reserved while the call runs, and the rest comes back at its end", async () => {
+  test("input and max_tokens are reserved while the call runs, and the rest is released at its end", async () => {
     const { simulator, client } = await simulate({
       clock: manualClock(),
       tokensPerMinute: 1_000,
@@ -91,7 +91,7 @@ describe("tokens per minute", () => {
     controller.abort();
     await failure(collect(running.stream));
     await until(() => simulator.calls[0]!.outcome === "broken");
-    // 1 + 8 of the call that was broken off, 1 + 30 of the one that was answered.
+    // 1 + 8 of the call that was aborted, 1 + 30 of the one that was answered.
     expect(await outcomes(2, (i) => client.send(new ConverseCommand(ask("Hi", 960 - i))))).toEqual([
       tooManyTokens,
       "ok",
@@ -120,7 +120,7 @@ describe("tokens per minute", () => {
 });
 
 describe("other limits", () => {
-  test("a region has its own, and a model in it too", async () => {
+  test("a region has its own limits, and a model in it too", async () => {
     const nova = "us.amazon.nova-lite-v1:0";
     const { simulator } = await simulate({
       clock: manualClock(),
@@ -163,7 +163,7 @@ describe("other limits", () => {
     expect(refused.map((call) => call.quota)).toEqual(Array(3).fill("tokens_per_day"));
   });
 
-  test("a day of UTC begins at midnight", async () => {
+  test("a UTC day begins at midnight", async () => {
     const clock = { ...manualClock(), wall: () => Date.parse("2026-11-27T23:59:00Z") + clock.time };
     const { client } = await simulate({ clock, tokensPerDay: 500, dayWindow: "utc", answerTokens: 400 });
     const send = () => client.send(new ConverseCommand(ask("Hi", 400)));
@@ -174,7 +174,7 @@ describe("other limits", () => {
     expect(await outcomes(1, send)).toEqual(["ok"]);
   });
 
-  test("what others take is missing, from when they begin until they end", async () => {
+  test("what others use is missing, from their beginning to their end", async () => {
     const clock = manualClock(7_000);
     const { simulator, client } = await simulate({
       clock,
@@ -190,7 +190,7 @@ describe("other limits", () => {
       return (await outcomes(62, send)).filter((outcome) => outcome === "ok").length;
     };
     expect(await admitted(0)).toBe(60);
-    // At 60 s the first of theirs comes before ours; until 119.9 s the pool has no room for the others.
+    // At 60 s the first of theirs precedes ours. Until 119.9 s the pool cannot admit the others.
     expect(await admitted(60_000)).toBe(59);
     expect(await admitted(179_999)).toBe(30);
     expect(await admitted(240_000)).toBe(60);
@@ -199,7 +199,7 @@ describe("other limits", () => {
   });
 });
 
-test("64 at a time: the quota admits exactly its limit, whatever overtakes what", async () => {
+test("64 at a time: the quota admits exactly its limit, in any order", async () => {
   const { simulator, client } = await simulate({ clock: manualClock(), requestsPerMinute: 100, jitterMs: 5 });
   let next = 0;
   let admitted = 0;

@@ -86,7 +86,7 @@ describe("a Converse request is refused", () => {
     expect(error.message).toBe("The provided model identifier is invalid.");
   });
 
-  test("for a model that can be called by a profile only", async () => {
+  test("for a model that can only be called by a profile", async () => {
     const { client } = await simulate();
     const id = "anthropic.claude-haiku-4-5-20251001-v1:0";
     const error = await failure(client.send(new ConverseCommand(ask("Hi", 10, id))));
@@ -94,7 +94,7 @@ describe("a Converse request is refused", () => {
     await client.send(new ConverseCommand(ask("Hi", 10, `us.${id}`)));
   });
 
-  test("for a stream from a model that cannot, and for tools in a stream from Llama", async () => {
+  test("for a stream from a model that cannot stream, and for tools in a stream from Llama", async () => {
     const { client } = await simulate({ models: { [llama]: { streaming: false } } });
     expect((await failure(client.send(new ConverseStreamCommand(ask("Hi"))))).message).toBe(
       "The model is unsupported for streaming.",
@@ -126,7 +126,7 @@ describe("HTTP", () => {
     expect(await response.json()).toEqual({ message: expect.any(String) });
   });
 
-  test("a model that is no percent-encoding is an invalid identifier", async () => {
+  test("an invalid percent-encoding is an invalid identifier", async () => {
     const { simulator } = await simulate();
     const response = await post(simulator, "/model/%zz/converse", "{}");
     expect(response.status).toBe(400);
@@ -147,7 +147,7 @@ describe("HTTP", () => {
     expect(response.headers.get("x-amzn-errortype")).toMatch(/^MissingAuthenticationTokenException/);
   });
 
-  test("an error without a class of its own keeps its name in the SDK", async () => {
+  test("an error without its own class keeps its name in the SDK", async () => {
     const { simulator, client } = await simulate();
     client.middlewareStack.add(
       (next) => (args) => {
@@ -187,7 +187,7 @@ describe("HTTP", () => {
     expect(simulator.calls.map((call) => call.status)).toEqual([200, 413]);
   });
 
-  test("a request that breaks off harms nobody", async () => {
+  test("an aborted request does no harm", async () => {
     const { simulator } = await simulate();
     await new Promise<void>((resolve) => {
       const half = request(`${simulator.url}/model/x/converse`, {
@@ -250,7 +250,7 @@ describe("options", () => {
     );
   });
 
-  test("a port that is taken is the system's error", async () => {
+  test("a port in use causes the system's error", async () => {
     const { simulator } = await simulate();
     const port = Number(new URL(simulator.url).port);
     await expect(startSimulator({ port })).rejects.toMatchObject({ code: "EADDRINUSE" });

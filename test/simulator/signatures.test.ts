@@ -1,4 +1,4 @@
-// Signatures and keys, judged by the official SDK: what it signs with the right keys is accepted, everything else is
+// Signatures and keys, tested with the official SDK: what it signs with valid keys is accepted, everything else is
 // refused as AWS refuses it.
 import type { IncomingMessage } from "node:http";
 import {
@@ -42,7 +42,7 @@ const verifying = async (options: SimulatorOptions = {}) =>
 
 const send = (client: BedrockRuntimeClient, prompt = "Hi") => client.send(new ConverseCommand(ask(prompt)));
 
-/** What the SDK throws, and that the journal has it as the only call. */
+/** Returns what the SDK throws, and checks that the journal has it as the only call. */
 async function refusal(simulator: Simulator, config: Partial<BedrockRuntimeClientConfig>) {
   const error = await failure(send(clientWith(simulator, config)));
   expect(error.$metadata).toMatchObject({ httpStatusCode: 403, requestId: simulator.calls[0]!.requestId });
@@ -53,7 +53,7 @@ async function refusal(simulator: Simulator, config: Partial<BedrockRuntimeClien
 }
 
 describe("accepted", () => {
-  test.each([keys, session])("right keys %#", async (credentials) => {
+  test.each([keys, session])("valid keys %#", async (credentials) => {
     const simulator = await verifying();
     const client = clientWith(simulator, { credentials });
     await send(client);
@@ -81,7 +81,7 @@ describe("accepted", () => {
     expect(simulator.callCount).toBe(2);
   });
 
-  test("only the bearer keys that are known, where any are", async () => {
+  test("only known bearer keys, if any are configured", async () => {
     const simulator = await verifying({ bearerKeys: ["key-of-bedrock"] });
     vi.stubEnv("AWS_BEARER_TOKEN_BEDROCK", "key-of-bedrock");
     await send(clientWith(simulator, {}));
@@ -110,7 +110,7 @@ describe("refused", () => {
     expect(error.message).toBe("The security token included in the request is invalid.");
   });
 
-  test("a session that has ended, until it is renewed", async () => {
+  test("an expired session, until it is renewed", async () => {
     const simulator = await verifying();
     simulator.setCredentials({ ...session, expired: true });
     const error = await refusal(simulator, { credentials: session });
@@ -184,7 +184,7 @@ describe("refused", () => {
     expect(await response.json()).toEqual({ message: "Credential should be scoped to correct service: 'bedrock'." });
   });
 
-  test("whatever else stands in the headers", () => {
+  test("other content of the headers", () => {
     const authenticator = createAuthenticator({ verifySignatures: keys }, () => 0);
     const part = fc.constantFrom(
       "Credential=",
@@ -214,13 +214,13 @@ describe("refused", () => {
     );
   });
 
-  test("any bearer key, where signatures are verified", async () => {
+  test("any bearer key, if signatures are verified", async () => {
     vi.stubEnv("AWS_BEARER_TOKEN_BEDROCK", "some-key");
     expect((await refusal(await verifying(), {})).name).toBe("AccessDeniedException");
   });
 });
 
-test("accounts have quotas of their own", async () => {
+test("accounts have their own quotas", async () => {
   const simulator = await verifying({
     requestsPerMinute: 1,
     clock: { now: () => 0, wall: () => Date.now() },
@@ -244,7 +244,7 @@ test("accounts have quotas of their own", async () => {
   ]);
 });
 
-test("without the option any signature will do", async () => {
+test("without the option any signature works", async () => {
   const { simulator } = await simulate();
   expect((await converseResult(simulator, ask("Hi"))).status).toBe(200);
 });

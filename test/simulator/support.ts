@@ -1,4 +1,4 @@
-// What the tests of the simulator share: the official SDK as its judge, a clock that stands still, a raw request.
+// Shared by the simulator's tests: the official SDK, a clock that only the test moves, a raw request.
 import { BedrockRuntimeClient, type ConverseStreamOutput } from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import { afterEach } from "vitest";
@@ -14,7 +14,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-/** A simulator and a client that calls it once per attempt; both end with the test. */
+/** Starts a simulator and a client that calls it once per attempt. Both end with the test. */
 export async function simulate(options: SimulatorOptions = {}): Promise<{
   simulator: Simulator;
   client: BedrockRuntimeClient;
@@ -55,7 +55,7 @@ export function textOf(events: ConverseStreamOutput[]): string {
   return events.map((event) => event.contentBlockDelta?.delta?.text ?? "").join("");
 }
 
-/** An error as the SDK makes it. */
+/** An error as the SDK creates it. */
 interface Failure extends Error {
   code?: string;
   $fault?: string;
@@ -63,7 +63,7 @@ interface Failure extends Error {
   $response?: { headers: Record<string, string> };
 }
 
-/** The error that a promise rejects with. */
+/** Returns the error that a promise rejects with. */
 export async function failure(promise: Promise<unknown>): Promise<Failure> {
   return promise.then(
     () => {
@@ -88,7 +88,7 @@ export function manualClock(start = 0): Clock & { time: number } {
 const signature =
   "AWS4-HMAC-SHA256 Credential=test/20261122/eu-west-1/bedrock/aws4_request, SignedHeaders=host, Signature=0";
 
-/** A POST past the SDK, for requests that it would not send. */
+/** Sends a POST without the SDK, for requests that the SDK would not send. */
 export function post(simulator: Simulator, path: string, body: string, headers: Record<string, string> = {}) {
   return fetch(simulator.url + path, { method: "POST", body, headers: { authorization: signature, ...headers } });
 }
@@ -97,7 +97,7 @@ export function converseResult(simulator: Simulator, body: unknown, modelId = ll
   return post(simulator, `/model/${encodeURIComponent(modelId)}/converse`, JSON.stringify(body));
 }
 
-/** Polls, for what happens behind a socket. */
+/** Polls for effects behind a socket. */
 export async function until(condition: () => boolean): Promise<void> {
   const deadline = Date.now() + 10_000;
   while (!condition()) {

@@ -25,7 +25,7 @@ describe("tokens", () => {
     expect(countTokens(text)).toBe(tokens);
   });
 
-  test("are never more than a real tokenizer makes of ordinary text", () => {
+  test("are never more than a real tokenizer counts for ordinary text", () => {
     for (const file of ["LICENSE", "src/simulator/bodies.ts", "package.json"]) {
       const text = readFileSync(file, "utf8");
       for (let at = 0; at < text.length; at += 500) {
@@ -35,7 +35,7 @@ describe("tokens", () => {
     }
   });
 
-  test("cut a text into pieces that are the text", () => {
+  test("cut a text into pieces that concatenate to the text", () => {
     fc.assert(
       fc.property(
         fc.array(fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom(" ", "\n", "x".repeat(40)))),
@@ -61,7 +61,7 @@ describe("answers", () => {
     expect(text).toContain('You wrote 3 words, beginning "Name three rivers."');
   });
 
-  test("depend on the input and the seed, and on nothing else", () => {
+  test("depend on the input and the seed only", () => {
     expect(synthesize(request)).toEqual(synthesize({ ...request }));
     expect(synthesize({ ...request, seed: 2 }).text).not.toBe(synthesize(request).text);
     expect(synthesize({ ...request, input: "earlier turn" }).text).not.toBe(synthesize(request).text);
@@ -74,7 +74,7 @@ describe("answers", () => {
     expect(cut).toMatchObject({ tokens: tokens - 1, stopReason: "max_tokens" });
   });
 
-  test("keep within max_tokens, count right, and end at the first stop sequence", () => {
+  test("keep within max_tokens, count correctly, and end at the first stop sequence", () => {
     fc.assert(
       fc.property(
         fc.string({ unit: "grapheme", maxLength: 200 }),
