@@ -1,5 +1,4 @@
-// Learns from refusals how much the provider really lets through in a window, how much of it at once, and how long to
-// pause a quota.
+// Learns from refusals how much a provider really admits in a window and at once, and how long to pause a quota.
 //
 //   limit   On a refusal it becomes 98 % of what our own log shows, at most halved, once per window.
 //   burst   A refusal right after much went at once, while the log shows no more than half of the limit, points to a

@@ -100,6 +100,7 @@ export interface Scheduler {
    * changes nothing. A pause survives a rebuild. To survive an emptied scheduler it must be passed to `restore`.
    */
   pause(target: PauseTarget): Promise<void>;
+  /** Grants jobs of a paused model, deployment or tenant again. Resuming what is not paused changes nothing. */
   resume(target: PauseTarget): Promise<void>;
 
   /**
@@ -122,6 +123,7 @@ export interface Scheduler {
    */
   onDeploymentChange(listener: (change: DeploymentChange) => void): () => void;
 
+  /** Removes all listeners and closes the connections that the scheduler opened. */
   close(): Promise<void>;
 }
 
