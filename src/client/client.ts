@@ -1,14 +1,27 @@
 // The client of a running service, for TypeScript and JavaScript in Node 20 and newer, Deno and browsers. It has no
 // dependencies.
 import {
-  type BatchInputOptions,
-  type BatchItem,
-  type BatchOptions,
-  type BatchResource,
-  type BatchResult,
+  createBatch,
+  deleteBatch,
+  dryRunBatchFile,
+  listBatches,
+  pathOf as pathOfBatch,
+  readBatch,
   runBatch,
   tryBatch,
+  untilEnd,
+  type WaitForBatchOptions,
 } from "./batch-client.ts";
+import type {
+  BatchInputOptions,
+  BatchItem,
+  BatchOptions,
+  BatchRequest,
+  BatchResource,
+  BatchResult,
+  FileResource,
+} from "./batch-types.ts";
+import { type UploadOptions, uploadFile } from "./batch-upload.ts";
 import { SluiceTimeoutError } from "./client-errors.ts";
 import {
   type ApiKey,
@@ -23,6 +36,7 @@ import {
   type JobSummary,
   type ListQuery,
 } from "./client-types.ts";
+import { batchResults, resultLines } from "./result-lines.ts";
 import { streamJob } from "./stream.ts";
 import { type ClientOptions, type RequestOptions, Transport } from "./transport.ts";
 
@@ -200,9 +214,73 @@ export class SluiceClient {
     return tryBatch(this.#transport, items, options);
   }
 
-  /** Cancels a batch. Waiting lines end at once; running calls may end within ten minutes. */
+  /**
+   * Uploads the file of a batch, one request a line, while it is produced. It is uploaded once: if the connection breaks, the
+   * call rejects. What the iterable throws is thrown as it is.
+   */
+  uploadFile(
+    content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    options: UploadOptions = {},
+  ): Promise<FileResource> {
+    return uploadFile(this.#transport, content, options);
+  }
+
+  /** Deletes a file. */
+  deleteFile(fileId: string, { signal }: CallOptions = {}): Promise<{ id: string; deleted: true }> {
+    return this.#transport.json(`/v1/files/${encodeURIComponent(fileId)}`, { method: "DELETE", signal });
+  }
+
+  /** Creates a batch from an uploaded file. Its lines run once the service has checked all of them. */
+  createBatch(request: BatchRequest, { idempotencyKey, signal }: SubmitOptions = {}): Promise<BatchResource> {
+    return createBatch(this.#transport, request, { idempotencyKey: idempotencyKey ?? crypto.randomUUID(), signal });
+  }
+
+  /** Tells what would become of a batch from an uploaded file. Nothing is stored, and the file stays. */
+  dryRunBatchFile(request: BatchRequest, { signal }: CallOptions = {}): Promise<BatchDryRun> {
+    return dryRunBatchFile(this.#transport, request, signal);
+  }
+
+  /** Reads a batch. */
+  getBatch(batchId: string, { signal }: CallOptions = {}): Promise<BatchResource> {
+    return readBatch(this.#transport, batchId, signal);
+  }
+
+  /** Lists batches, newest first. Pages are fetched as they are needed. */
+  listBatches({ signal }: CallOptions = {}): AsyncGenerator<BatchResource> {
+    return listBatches(this.#transport, signal);
+  }
+
+  /**
+   * Resolves when the batch has ended, in whichever way: see its `status`.
+   * @throws SluiceTimeoutError if it has not ended in time; it continues
+   */
+  async waitForBatch(batchId: string, options: WaitForBatchOptions = {}): Promise<BatchResource> {
+    return untilEnd(this.#transport, await readBatch(this.#transport, batchId, options.signal), options);
+  }
+
+  /** The results in the order of the lines. Of a batch that has not ended, those of the lines that have. */
+  async *batchResults(batchId: string, { signal }: CallOptions = {}): AsyncGenerator<BatchResult> {
+    yield* batchResults(this.#transport, await readBatch(this.#transport, batchId, signal), signal);
+  }
+
+  /** The same results as the service writes them: one JSON object a line, without line ends. */
+  async *batchResultLines(batchId: string, { signal }: CallOptions = {}): AsyncGenerator<string> {
+    yield* resultLines(this.#transport, await readBatch(this.#transport, batchId, signal), signal);
+  }
+
+  /** Cancels a batch. Waiting lines end at once; running calls have ten minutes to end. */
   cancelBatch(batchId: string, { signal }: CallOptions = {}): Promise<BatchResource> {
-    return this.#post(`/v1/batches/${encodeURIComponent(batchId)}/cancel`, { signal });
+    return this.#post(`${pathOfBatch(batchId)}/cancel`, { signal });
+  }
+
+  /** Creates a batch from the lines that did not complete. Retrying a batch twice gives the same new batch. */
+  retryBatch(batchId: string, { signal }: CallOptions = {}): Promise<BatchResource> {
+    return this.#post(`${pathOfBatch(batchId)}/retry`, { signal });
+  }
+
+  /** Deletes an ended batch with its jobs, answers and files. */
+  deleteBatch(batchId: string, { signal }: CallOptions = {}): Promise<{ id: string; deleted: true }> {
+    return deleteBatch(this.#transport, batchId, signal);
   }
 
   /**

@@ -1,12 +1,7 @@
 // Exports everything that a program needs to use a running service, as sluice/client.
-export type {
-  BatchInputOptions,
-  BatchItem,
-  BatchOptions,
-  BatchProgress,
-  BatchResource,
-  BatchResult,
-} from "./batch-client.ts";
+export type { WaitForBatchOptions } from "./batch-client.ts";
+export type * from "./batch-types.ts";
+export type { UploadOptions } from "./batch-upload.ts";
 export { type CallOptions, SluiceClient, type SubmitOptions, type WaitOptions } from "./client.ts";
 export {
   type BatchMistake,

@@ -197,6 +197,57 @@ describeForm((mode) => {
     expect(progress.at(-1)).toMatchObject({ status: "completed", total: count, completed: count, failed: 0 });
   });
 
+  test("a batch in single steps: file, batch, wait, results, retry, list, delete", async () => {
+    const line = (id: string, content: string) =>
+      // A number that JavaScript cannot hold reaches the service as it is.
+      `{"custom_id":"${id}","method":"POST","url":"/v1/chat/completions","body":{"model":"llama3-3-70b","messages":[{"role":"user","content":"${content}"}],"seed":1}}\n`;
+    const bytes = (text: string) => new TextEncoder().encode(text);
+    const content = [bytes(line("a", "alpha")), bytes(line("b", "never"))];
+    const file = await sluice.uploadFile(content, { environment: "PROD", filename: "in.jsonl" });
+    expect(file).toMatchObject({
+      environment: "PROD",
+      filename: "in.jsonl",
+      bytes: content[0]!.length + content[1]!.length,
+    });
+    expect(await sluice.dryRunBatchFile({ input_file_id: file.id })).toMatchObject({ valid: true, lines: 2 });
+    const once = { idempotencyKey: "one" };
+    const batch = await sluice.createBatch({ input_file_id: file.id, metadata: { team: "x" } }, once);
+    expect((await sluice.createBatch({ input_file_id: file.id, metadata: { team: "x" } }, once)).id).toBe(batch.id);
+
+    const stop = new AbortController();
+    const waiting = sluice.waitForBatch(batch.id, {
+      pollMs: 50,
+      signal: stop.signal,
+      onBatch: ({ request_counts }) => request_counts.completed === 1 && stop.abort(new Error("one is enough")),
+    });
+    await expect(waiting).rejects.toThrow("one is enough");
+    await expect(sluice.waitForBatch(batch.id, { pollMs: 50, timeoutMs: 60 })).rejects.toThrow(SluiceTimeoutError);
+    const soFar: string[] = [];
+    for await (const text of sluice.batchResultLines(batch.id)) soFar.push(text);
+    expect(soFar.map((text) => JSON.parse(text))).toMatchObject([
+      { custom_id: "a", line: 1, response: { status_code: 200 } },
+    ]);
+
+    await expect(sluice.deleteBatch(batch.id)).rejects.toMatchObject({ code: "conflict" });
+    for await (const job of sluice.list({ batch: batch.id, status: "in_progress" })) await sluice.cancel(job.job_id);
+    expect(await sluice.waitForBatch(batch.id, { pollMs: 50 })).toMatchObject({ status: "completed" });
+    const results: [string, string | null][] = [];
+    for await (const { customId, text } of sluice.batchResults(batch.id)) results.push([customId, text]);
+    expect(results).toEqual([
+      ["a", "ALPHA"],
+      ["b", null],
+    ]);
+
+    const retry = await sluice.retryBatch(batch.id);
+    expect(retry.retry_of).toBe(batch.id);
+    await sluice.cancelBatch(retry.id);
+    const listed: string[] = [];
+    for await (const { id } of sluice.listBatches()) listed.push(id);
+    expect(listed.indexOf(retry.id)).toBeLessThan(listed.indexOf(batch.id));
+    expect(await sluice.deleteBatch(batch.id)).toMatchObject({ id: batch.id, deleted: true });
+    await expect(sluice.getBatch(batch.id)).rejects.toMatchObject({ code: "batch_not_found" });
+  });
+
   test("what the caller's own iterable throws is what the caller gets, and no file stays", async () => {
     const mine = new RangeError("my own database is away");
     async function* failing(after: number) {

@@ -3,8 +3,10 @@ import type { Static } from "typebox";
 import {
   type BatchDryRun,
   type BatchProgress,
+  type BatchResource,
   type DryRun,
   type EnqueueRequest,
+  type FileResource,
   type Job,
   type JobRequest,
   type JobSummary,
@@ -15,6 +17,7 @@ import type { dryRunSchema } from "../../src/wire/dry-run-resource.ts";
 import type { enqueueBody, jobBody } from "../../src/wire/job-request.ts";
 import type { jobSchema, jobSummarySchema } from "../../src/wire/job-resource.ts";
 import type { batchDryRunSchema } from "../../src/wire/openai/batch-dry-run-resource.ts";
+import type { batchSchema, fileSchema } from "../../src/wire/openai/batch-resource.ts";
 
 /**
  * Compiles only if a value of each type is one of the other: a field that the interface got belongs in
@@ -30,11 +33,14 @@ export const heldToTheService: [
   Same<Static<typeof jobSummarySchema>, JobSummary>,
   Same<Static<typeof dryRunSchema>, DryRun>,
   Same<Static<typeof batchDryRunSchema>, BatchDryRun>,
+  SameKeys<Static<typeof batchSchema>, BatchResource>,
+  Same<Static<typeof batchSchema>["status"], BatchResource["status"]>,
+  Same<Static<typeof fileSchema>, FileResource>,
   SameKeys<Submit<Static<ReturnType<typeof jobBody>>>, JobRequest>,
   SameKeys<Submit<Static<ReturnType<typeof enqueueBody>>>, EnqueueRequest>,
   Takes<Static<ReturnType<typeof jobBody>>, JobRequest>,
   Takes<Static<ReturnType<typeof enqueueBody>>, EnqueueRequest>,
-] = [true, true, true, true, true, true, true, true];
+] = [true, true, true, true, true, true, true, true, true, true, true];
 
 export async function example(sluice: SluiceClient): Promise<string> {
   const { job_id } = await sluice.enqueue({ prompt: "Why is the sky blue?", environment: "UAT" });
@@ -61,6 +67,11 @@ export async function example(sluice: SluiceClient): Promise<string> {
   for await (const { customId, text: answer, error } of sluice.batch(prompts(), { model: "m", onProgress })) {
     console.log(customId, answer ?? error?.message);
   }
+  const file = await sluice.uploadFile([new TextEncoder().encode("{}\n")], { environment: "UAT" });
+  const batch = await sluice.createBatch({ input_file_id: file.id, completion_window: "7d" });
+  const ended = await sluice.waitForBatch(batch.id, { onBatch: ({ progress }) => console.log(progress.queued) });
+  for await (const { customId, text: answer } of sluice.batchResults(ended.id)) console.log(customId, answer);
+  if (ended.request_counts.failed > 0) await sluice.retryBatch(ended.id);
   for await (const { job_id: id, status } of sluice.list({ status: "failed" })) console.log(id, status);
   return text;
 }
