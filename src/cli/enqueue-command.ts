@@ -1,14 +1,13 @@
 // sluice enqueue: puts one prompt into the queue of a running service.
-
 import { text } from "node:stream/consumers";
 import { Command, Option } from "commander";
 import { type Priority, priorities } from "../domain/job.ts";
-import { jsonLine } from "../domain/json-lines.ts";
-import { defaultServiceUrl, enqueueJob, tryJob, waitForJob } from "./client-options.ts";
+import { printEnd, waitForJob } from "./job-view.ts";
 import { decimal, wholeNumber } from "./numbers.ts";
-import { printEnd, printFields } from "./output.ts";
+import { note, printFields, printJson } from "./output.ts";
+import { askService, type ServiceOptions, withServiceOptions } from "./service-client.ts";
 
-interface EnqueueOptions {
+interface EnqueueOptions extends ServiceOptions {
   environment: string;
   model?: string;
   maxTokens?: number;
@@ -18,27 +17,26 @@ interface EnqueueOptions {
   expiresIn?: number;
   wait?: boolean;
   dryRun?: boolean;
-  json?: boolean;
-  url: string;
 }
 
 export function enqueueCommand(): Command {
-  return new Command("enqueue")
+  const command = new Command("enqueue")
     .description("Put a prompt into the queue. Prints the job's id; with --wait, the answer.")
     .argument("<prompt>", "the prompt, or - to read it from standard input")
     .requiredOption("--environment <name>", "environment of the job, such as UAT or PROD")
     .option("--model <alias>", "model (default: the service's default)")
-    .option("--max-tokens <n>", "length of the answer at most", wholeNumber(1, 1_000_000_000))
-    .option("--temperature <t>", "0 for the most likely words, up to 1 for variety (some models: 2)", decimal(0, 2))
-    .option("--system <text>", "system text")
-    .addOption(new Option("--priority <name>", "place among other jobs").choices(priorities))
-    .option("--expires-in <seconds>", "give up if the job has not completed by then", wholeNumber(1, 365 * 24 * 3600))
-    .option("--wait", "wait for the answer and print it")
-    .addOption(
-      new Option("--dry-run", "only say what it would take and cost, and when it would start").conflicts("wait"),
+    .option("--max-tokens <n>", "upper bound of the answer, in tokens", wholeNumber(1, 1_000_000_000))
+    .option("--temperature <t>", "0 for the most likely words, 1 for variety; some models take up to 2", decimal(0, 2))
+    .option("--system <text>", "instructions before the prompt")
+    .addOption(new Option("--priority <name>", "place among other jobs (default: standard)").choices(priorities))
+    .option(
+      "--expires-in <seconds>",
+      "the job expires if it has not completed by then",
+      wholeNumber(1, 365 * 24 * 3600),
     )
-    .option("--json", "print JSON")
-    .option("--url <address>", "address of the service (SLUICE_URL)", defaultServiceUrl())
+    .option("--wait", "wait for the answer and print it")
+    .addOption(new Option("--dry-run", "only tell tokens, cost and expected start").conflicts("wait"));
+  return withServiceOptions(command)
     .addHelpText(
       "after",
       `
@@ -61,16 +59,17 @@ async function enqueue(prompt: string, options: EnqueueOptions): Promise<void> {
     priority: options.priority,
     expires_in: options.expiresIn,
   };
-  if (options.dryRun) {
-    printFields(await tryJob(options.url, request), options);
-    return;
-  }
-  const accepted = await enqueueJob(options.url, request);
-  if (!options.wait) {
-    console.log(options.json ? jsonLine(accepted) : accepted.job_id);
-    return;
-  }
-  // On standard error, so that the output is the answer alone; whoever stops waiting can still ask for the job.
-  console.error(`Job ${accepted.job_id} is accepted; waiting for its answer.`);
-  printEnd(await waitForJob(options.url, accepted.job_id), options);
+  await askService(options.url, async (service, patient) => {
+    if (options.dryRun) {
+      printFields(await service.dryRun(request), options);
+      return;
+    }
+    const accepted = await service.enqueue(request);
+    if (options.wait) {
+      // On standard error, so that the output is the answer alone. If you stop waiting, the id still finds the job.
+      note(`Job ${accepted.job_id} is accepted; waiting for its answer.`);
+      printEnd(await waitForJob(patient, await patient.get(accepted.job_id)), options);
+    } else if (options.json) printJson(accepted);
+    else process.stdout.write(`${accepted.job_id}\n`);
+  });
 }

@@ -1,15 +1,16 @@
-// sluice keys: creates, lists and revokes API keys. A service that is running is asked to; where none is, and where the
-// record is in MongoDB, the command opens the record itself.
-
+// sluice keys: creates, lists and revokes API keys. The command asks the running service. If none runs, or if the store is in
+// MongoDB, it opens the store itself.
 import { Command, InvalidArgumentError, Option } from "commander";
 import { readVariable } from "../config/environment.ts";
 import { SluiceError } from "../domain/errors.ts";
 import { priorities } from "../domain/job.ts";
-import { jsonLine } from "../domain/json-lines.ts";
 import type { KeyBody, KeyResource, Keys } from "../service/stored-keys.ts";
-import { callService, defaultServiceUrl, describeError, NotRunningError, readKeys } from "./client-options.ts";
 import { CommandError } from "./exit-codes.ts";
 import { decimal, wholeNumber } from "./numbers.ts";
+import { note, printJson } from "./output.ts";
+import { askService, callService, defaultServiceUrl, describeError, NotRunningError } from "./service-client.ts";
+import { printTable } from "./table.ts";
+import { oneLine } from "./terminal.ts";
 
 interface Place {
   url?: string;
@@ -33,30 +34,38 @@ interface CreateOptions extends Place {
 
 export function keysCommand(): Command {
   return new Command("keys")
-    .description("Create, list and revoke API keys. Once there is one, every call to the service needs one.")
+    .description("Create, list and revoke API keys. Once a key exists, every call to the service needs one.")
     .addCommand(createCommand())
     .addCommand(listCommand())
-    .addCommand(revokeCommand());
+    .addCommand(revokeCommand())
+    .addHelpText(
+      "after",
+      `
+Examples:
+  sluice keys create --name billing --environment UAT
+  sluice keys list
+  sluice keys revoke 0h2k5m8p1q3r7`,
+    );
 }
 
 function createCommand(): Command {
   const several = (text: string, before: string[] = []) => [...before, ...namesIn(text)];
   return placed(new Command("create"))
     .description("Create an API key and print it. It cannot be shown again.")
-    .requiredOption("--name <name>", "for people; also the tenant, unless one is named")
-    .option("--tenant <name>", "whose jobs they are; give a new key the tenant of the old one to replace it")
-    .option("--environment <name>", "environment that it may use; may be repeated (default: all)", several)
+    .requiredOption("--name <name>", "a name for people; also the tenant, unless --tenant names one")
+    .option("--tenant <name>", "owner of the jobs; a key that replaces another needs the same tenant")
+    .option("--environment <name>", "environment that the key may use; may be repeated (default: all)", several)
     .option(
       "--weight <n>",
-      "the tenant's share beside others (default: the configuration's, or 1)",
+      "the tenant's share next to other tenants (default: the configuration's, or 1)",
       positive(1_000_000),
     )
     .addOption(new Option("--priority-max <name>", "highest priority of its jobs (default: any)").choices(priorities))
-    .option("--regions <names>", "regions that may serve its jobs, with commas (default: any)", several)
+    .option("--regions <names>", "Regions that may serve its jobs, separated by commas (default: any)", several)
     .option("--daily-tokens <n>", "tokens per UTC day", wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .option("--budget-usd <n>", "US dollars per calendar month", positive(1_000_000))
-    .option("--max-waiting <n>", "jobs that wait or run at a time", wholeNumber(1, 100_000_000))
-    .option("--admin", "may see everybody's jobs, and manage keys")
+    .option("--max-waiting <n>", "jobs that may wait or run at a time", wholeNumber(1, 100_000_000))
+    .option("--admin", "the key may see all tenants' jobs, and manage keys")
     .addHelpText(
       "after",
       `${where}
@@ -72,28 +81,31 @@ Examples:
 function listCommand(): Command {
   return placed(new Command("list"))
     .description("List all API keys, without their secrets.")
-    .addHelpText("after", `${where}\n\nExample:\n  sluice keys list --json`)
+    .addHelpText("after", `${where}\n\nExamples:\n  sluice keys list\n  sluice keys list --json`)
     .action((options: Place) => list(options));
 }
 
 function revokeCommand(): Command {
   return placed(new Command("revoke"))
     .description("Revoke an API key. Every process refuses it within seconds; its jobs stay.")
-    .argument("<id>", "the id that create and list show")
-    .addHelpText("after", `${where}\n\nExample:\n  sluice keys revoke 0h2k5m8p1q3r7`)
+    .argument("<id>", "the id that create and list print")
+    .addHelpText(
+      "after",
+      `${where}\n\nExamples:\n  sluice keys revoke 0h2k5m8p1q3r7\n  sluice keys revoke 0h2k5m8p1q3r7 --data-dir /srv/sluice/data`,
+    )
     .action((id: string, options: Place) => revoke(id, options));
 }
 
 const where = `
-With MONGODB_URL and REDIS_URL the record there is opened. Otherwise the service at --url (SLUICE_URL) is asked, with the admin key in
-SLUICE_API_KEY once there is a key; if none runs there, the data folder is opened.`;
+With MONGODB_URL and REDIS_URL, the command opens that store. Otherwise it calls the service at --url (SLUICE_URL), with the
+admin key in SLUICE_API_KEY once a key exists. If no service runs there, it opens the data folder.`;
 
 function placed(command: Command): Command {
   return command
     .option("--json", "print JSON")
     .option("--url <address>", `address of the service (SLUICE_URL; default: ${defaultServiceUrl()})`)
     .option("--config <file>", "configuration file (SLUICE_CONFIG; default: sluice.yaml, if it is there)")
-    .option("--data-dir <folder>", "open this folder (SLUICE_DATA_DIR; default: data)");
+    .option("--data-dir <folder>", "data folder to open (SLUICE_DATA_DIR; default: data)");
 }
 
 async function create(options: CreateOptions): Promise<void> {
@@ -111,32 +123,50 @@ async function create(options: CreateOptions): Promise<void> {
   };
   const key = await withKeys(options, (keys) => keys.create(body));
   if (options.json) {
-    console.log(jsonLine(key));
+    printJson(key);
     return;
   }
-  // The key alone on standard output, so that a script can take it.
+  // The key alone on standard output, so that a script can read it.
   console.log(key.key);
-  console.error(`Created ${key.id} (${described(key)}). The key is not shown again: keep it now.`);
+  note(`Created ${key.id} (${oneLine(described(key))}). The key is not shown again: store it now.`);
 }
 
 async function list(options: Place): Promise<void> {
   const keys = await withKeys(options, (all) => all.list());
-  if (options.json) console.log(jsonLine(keys));
-  else if (keys.length === 0) console.error("There are no API keys: whoever reaches the service may use it.");
-  else for (const key of keys) console.log(`${key.hint}  ${described(key)}`);
+  if (options.json) printJson(keys);
+  else if (keys.length === 0) note("There are no API keys: every caller that reaches the service may use it.");
+  else printTable(listColumns, keys.map(rowOf));
+}
+
+const listColumns = [
+  { title: "id" },
+  { title: "name", atLeast: 8 },
+  { title: "tenant", atLeast: 6 },
+  { title: "created" },
+  { title: "key" },
+  { title: "limits", atLeast: 10, optional: true },
+] as const;
+
+function rowOf(key: KeyResource): string[] {
+  const { id, name, tenant, created_at, hint } = key;
+  const revoked = key.revoked_at ? [`revoked ${key.revoked_at.slice(0, 10)}`] : [];
+  return [id, name, tenant, created_at.slice(0, 10), hint, [...revoked, ...limitsOf(key)].join("; ")];
 }
 
 async function revoke(id: string, options: Place): Promise<void> {
   const key = await withKeys(options, (keys) => keys.revoke(id));
-  if (options.json) console.log(jsonLine(key));
-  else console.log(`Revoked ${key.id} (${key.name}) at ${key.revoked_at}.`);
+  if (options.json) printJson(key);
+  else console.log(oneLine(`Revoked ${key.id} (${key.name}) at ${key.revoked_at}.`));
 }
 
-/** What is not the default, in one line. */
+/** Returns what differs from the defaults, in one line. */
 function described(key: KeyResource): string {
+  const names = [JSON.stringify(key.name), `tenant ${JSON.stringify(key.tenant)}`];
+  return [...names, ...limitsOf(key), `created ${key.created_at}`].join("; ");
+}
+
+function limitsOf(key: KeyResource): string[] {
   const parts = [
-    JSON.stringify(key.name),
-    `tenant ${JSON.stringify(key.tenant)}`,
     key.admin && "admin",
     key.environments && `environments ${key.environments.join(", ")}`,
     key.weight && `weight ${key.weight}`,
@@ -145,35 +175,40 @@ function described(key: KeyResource): string {
     key.daily_tokens && `${key.daily_tokens} tokens a day`,
     key.budget_usd && `$${key.budget_usd} a month`,
     key.max_waiting && `${key.max_waiting} jobs at a time`,
-    key.revoked_at ? `revoked ${key.revoked_at}` : `created ${key.created_at}`,
   ];
-  return parts.filter((part) => part).join("; ");
+  return parts.filter((part) => typeof part === "string");
 }
 
 async function withKeys<T>(options: Place, use: (keys: Keys) => Promise<T>): Promise<T> {
   const url = options.url ?? defaultServiceUrl();
   const shared = readVariable(process.env, "MONGODB_URL") !== undefined && options.url === undefined;
-  if (shared || options.dataDir !== undefined) return withRecord(options, use);
+  if (shared || options.dataDir !== undefined) return withStore(options, use);
   try {
     return await use(keysOf(url));
   } catch (error) {
     const named = options.url ?? readVariable(process.env, "SLUICE_URL");
-    if (error instanceof NotRunningError && named === undefined) return withRecord(options, use, url);
+    if (error instanceof NotRunningError && named === undefined) return withStore(options, use, url);
     throw error;
   }
+}
+
+async function listed(keys: AsyncIterable<KeyResource>): Promise<KeyResource[]> {
+  const all: KeyResource[] = [];
+  for await (const key of keys) all.push(key);
+  return all;
 }
 
 function keysOf(url: string): Keys {
   return {
     create: (body) => callService(url, "POST", "/v1/keys", body),
-    list: () => readKeys(url),
+    list: () => askService(url, (service) => listed(service.keys())),
     revoke: (id) => callService(url, "POST", `/v1/keys/${encodeURIComponent(id)}/revoke`),
   };
 }
 
-/** @param asked where no service answered */
-async function withRecord<T>(options: Place, use: (keys: Keys) => Promise<T>, asked?: string): Promise<T> {
-  // Loaded only here, because it takes time that a command to a running service should not wait for.
+/** @param asked the address at which no service answered */
+async function withStore<T>(options: Place, use: (keys: Keys) => Promise<T>, asked?: string): Promise<T> {
+  // Loaded only here, because a command that calls a service should not wait for it.
   const [{ loadSettings }, record] = await Promise.all([
     import("../config/load.ts"),
     import("../service/stored-keys.ts"),
@@ -185,7 +220,7 @@ async function withRecord<T>(options: Place, use: (keys: Keys) => Promise<T>, as
     if (error instanceof SluiceError) throw new CommandError(describeError(error));
     if ((error as Error).name !== "StoreOpenError") throw error;
     const hint =
-      asked === undefined ? "" : ` No service answers at ${asked}: if it has another address, name it with --url.`;
+      asked === undefined ? "" : ` No service answers at ${asked}; if it has another address, set SLUICE_URL.`;
     throw new CommandError(`${(error as Error).message}${hint}`);
   });
 }

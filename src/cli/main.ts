@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Entry of the command `sluice`: checks the version of Node before anything is loaded that an old one cannot parse. For the
-// same reason it has no import of its own and no top-level await; what it needs of Node is there since version 12.
+// The entry of `sluice`. Checks the version of Node before it loads files that an old version cannot parse. For the same
+// reason, this file has no static import and no top-level await, and uses only what Node has had since version 12.
 const needed = [20, 19] as const;
 
 function isTooOld(version: string): boolean {
@@ -12,8 +12,14 @@ if (isTooOld(process.versions.node)) {
   console.error(`Sluice needs Node ${needed.join(".")} or later; this is ${process.versions.node}.`);
   process.exitCode = 1;
 } else {
-  import("./program.ts").catch((error: unknown) => {
-    console.error(error);
-    process.exitCode = 1;
-  });
+  import("./program.ts")
+    .then(({ runProgram }) => runProgram(process.argv.slice(2)))
+    .then((failed) => {
+      // At once, because a start that failed may have left timers and connections behind.
+      if (failed) process.exit(1);
+    })
+    .catch((error: unknown) => {
+      console.error(error);
+      process.exitCode = 1;
+    });
 }

@@ -1,4 +1,4 @@
-// Parsers for options that take a number; commander prints the message beside the option's name.
+// Parsers for options that take a number; commander prints the message next to the option's name.
 import { InvalidArgumentError } from "commander";
 
 export function wholeNumber(min: number, max: number) {

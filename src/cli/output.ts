@@ -1,32 +1,38 @@
-// How jobs are printed: answers on standard output, everything about them on standard error.
+// How commands print: results on standard output, everything about them on standard error.
+import { once } from "node:events";
 import { jsonLine } from "../domain/json-lines.ts";
-import { describeError, type JobStatus } from "./client-options.ts";
-import { exitCodes } from "./exit-codes.ts";
+import { type Output, oneLine, printable } from "./terminal.ts";
 
-/** After waiting: the answer alone (its calls of tools where it has no text), or why there is none and the exit code that says so. */
-export function printEnd(job: JobStatus, { json }: { json?: boolean }): void {
-  if (json) console.log(jsonLine(job));
-  else if (job.status === "completed") console.log(job.text ?? jsonLine(job.tool_calls));
-  else console.error(`Job ${job.job_id} is ${job.status}.${job.error ? ` ${describeError(job.error)}` : ""}`);
-  if (job.status !== "completed") process.exitCode = exitCodes.jobNotCompleted;
+/** Writes text and waits while the reader is slower. */
+export async function writeText(text: string, out: NodeJS.WritableStream = process.stdout): Promise<void> {
+  if (!out.write(text)) await once(out, "drain");
 }
 
-/** One line per field, nested ones as JSON, and the answer at the end. */
-export function printStatus(job: JobStatus, { json }: { json?: boolean }): void {
-  const { text, ...rest } = job;
-  printFields(json ? job : rest, { json });
-  if (text && !json) console.log(`\n${text}`);
+/** Prints one object as a line of JSON. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${jsonLine(value)}\n`);
 }
 
-/** One line per field that says something, nested ones as JSON. */
+/** Prints a text that a model wrote: unchanged into a file or pipe, and without control characters on a terminal. */
+export function printAnswer(text: string, out: Output = process.stdout): void {
+  out.write(`${out.isTTY ? printable(text) : text}\n`);
+}
+
+/** Prints one line per field that has a value, nested values as JSON; or the whole object as a line of JSON. */
 export function printFields(object: object, { json }: { json?: boolean | undefined }): void {
   if (json) {
-    console.log(jsonLine(object));
+    printJson(object);
     return;
   }
   const fields = Object.entries(object).filter(([, value]) => value !== null && value !== undefined);
   const width = Math.max(...fields.map(([name]) => name.length));
   for (const [name, value] of fields) {
-    console.log(`${name.padEnd(width)}  ${typeof value === "string" ? value : JSON.stringify(value)}`);
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    process.stdout.write(`${name.padEnd(width)}  ${oneLine(text)}\n`);
   }
+}
+
+/** Prints a line about what the command does, on standard error. */
+export function note(text: string): void {
+  process.stderr.write(`${text}\n`);
 }

@@ -1,17 +1,16 @@
-// sluice pause and sluice resume: holding up what goes to a model, to a deployment or for a tenant.
-
+// sluice pause and sluice resume: stop and continue the calls of a model, on a deployment or for a tenant.
 import { Command, Option } from "commander";
-import { jsonLine } from "../domain/json-lines.ts";
-import { callService, defaultServiceUrl } from "./client-options.ts";
+import { printJson } from "./output.ts";
+import { callService, type ServiceOptions, withServiceOptions } from "./service-client.ts";
+import { printTable } from "./table.ts";
+import { oneLine } from "./terminal.ts";
 
-interface PauseOptions {
+interface PauseOptions extends ServiceOptions {
   model?: string;
   deployment?: string;
   tenant?: string;
   environment?: string;
   reason?: string;
-  json?: boolean;
-  url: string;
 }
 
 interface Pause {
@@ -25,12 +24,14 @@ interface Pause {
 
 export function pauseCommand(): Command {
   return withTarget(new Command("pause"))
-    .option("--reason <text>", "why; callers whose jobs wait for it read this")
-    .description("Start no more calls of a model, on a deployment or for a tenant; without any, show what is paused.")
+    .option("--reason <text>", "why; callers whose jobs wait for the end of the pause see it")
+    .description(
+      "Start no more calls of a model, on a deployment or for a tenant. Without a target, list what is paused.",
+    )
     .addHelpText(
       "after",
       `
-Calls that run go on; jobs are taken in and wait until it is resumed, also over restarts.
+Running calls continue. Sluice still accepts jobs; they wait until sluice resume. A pause survives restarts.
 
 Examples:
   sluice pause --model llama3-3-70b --reason "The account is being moved."
@@ -43,47 +44,62 @@ Examples:
 export function resumeCommand(): Command {
   return withTarget(new Command("resume"))
     .description("End a pause.")
-    .addHelpText("after", "\nExample:\n  sluice resume --model llama3-3-70b")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  sluice resume --model llama3-3-70b\n  sluice resume --tenant billing --environment UAT",
+    )
     .action(resume);
 }
 
 function withTarget(command: Command): Command {
-  return command
-    .addOption(new Option("--model <alias>", "all deployments of this model").conflicts(["deployment", "tenant"]))
-    .addOption(new Option("--deployment <id>", "this deployment").conflicts("tenant"))
-    .option("--tenant <name>", "the jobs of this tenant")
-    .option("--environment <name>", "with --tenant: only its jobs of this environment")
-    .option("--json", "print JSON")
-    .option("--url <address>", "address of the service (SLUICE_URL)", defaultServiceUrl());
+  return withServiceOptions(
+    command
+      .addOption(new Option("--model <alias>", "all deployments of this model").conflicts(["deployment", "tenant"]))
+      .addOption(new Option("--deployment <id>", "this deployment").conflicts("tenant"))
+      .option("--tenant <name>", "the jobs of this tenant")
+      .option("--environment <name>", "with --tenant: only its jobs of this environment"),
+  );
 }
 
 async function pause({ json, url, ...target }: PauseOptions): Promise<void> {
   if (Object.keys(target).length > 0) {
-    show([(await callService(url, "POST", "/v1/pause", target)) as Pause], json);
+    show(await callService<Pause>(url, "POST", "/v1/pause", target), json);
     return;
   }
-  const { data } = (await callService(url, "GET", "/v1/pauses")) as { data: Pause[] };
-  if (data.length === 0 && !json) console.log("Nothing is paused.");
-  else show(data, json);
+  const { data } = await callService<{ data: Pause[] }>(url, "GET", "/v1/pauses");
+  if (json) for (const each of data) printJson(each);
+  else if (data.length === 0) process.stdout.write("Nothing is paused.\n");
+  else
+    printTable(
+      columns,
+      data.map((each) => [nameOf(each), each.paused_at ?? "", each.reason ?? ""]),
+    );
 }
+
+const columns = [
+  { title: "paused", atLeast: 20 },
+  { title: "since" },
+  { title: "reason", atLeast: 10, optional: true },
+] as const;
 
 async function resume({ json, url, ...target }: PauseOptions): Promise<void> {
-  show([(await callService(url, "POST", "/v1/resume", target)) as Pause], json);
+  show(await callService<Pause>(url, "POST", "/v1/resume", target), json);
 }
 
-function show(pauses: readonly Pause[], json: boolean | undefined): void {
-  for (const each of pauses) {
-    if (json) console.log(jsonLine(each));
-    else
-      console.log(
-        each.paused_at === null
-          ? `Resumed ${named(each)}.`
-          : `Paused ${named(each)} at ${each.paused_at}${each.reason ? ` (${each.reason})` : ""}.`,
-      );
+function show(changed: Pause, json: boolean | undefined): void {
+  if (json) {
+    printJson(changed);
+    return;
   }
+  const { paused_at: since, reason } = changed;
+  const text =
+    since === null
+      ? `Resumed ${nameOf(changed)}.`
+      : `Paused ${nameOf(changed)} at ${since}${reason ? ` (${reason})` : ""}.`;
+  process.stdout.write(`${oneLine(text)}\n`);
 }
 
-function named({ model, deployment, tenant, environment }: Pause): string {
+function nameOf({ model, deployment, tenant, environment }: Pause): string {
   if (model !== null) return `the model ${model}`;
   if (deployment !== null) return `the deployment ${deployment}`;
   return `the tenant ${tenant}${environment === null ? "" : ` in ${environment}`}`;

@@ -7,7 +7,10 @@ import { version } from "../config/version.ts";
 import { cancelCommand, retryCommand } from "./cancel-retry-command.ts";
 import { enqueueCommand } from "./enqueue-command.ts";
 import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
+import { exportCommand } from "./export-command.ts";
 import { importQueueCommand } from "./import-queue-command.ts";
+import { jobCommand } from "./job-command.ts";
+import { jobsCommand } from "./jobs-command.ts";
 import { keysCommand } from "./keys-command.ts";
 import { pauseCommand, resumeCommand } from "./pause-command.ts";
 import { quotasCommand } from "./quotas-command.ts";
@@ -16,44 +19,70 @@ import { simulateCommand } from "./simulate-command.ts";
 import { statusCommand } from "./status-command.ts";
 import { usageCommand } from "./usage-command.ts";
 
-const program = new Command("sluice")
-  .description("A durable, quota-aware queue in front of Amazon Bedrock.")
-  .version(version, "-v, --version", "print the version")
-  .addCommand(serveCommand())
-  .addCommand(apiCommand())
-  .addCommand(workerCommand())
-  .addCommand(enqueueCommand())
-  .addCommand(statusCommand())
-  .addCommand(cancelCommand())
-  .addCommand(retryCommand())
-  .addCommand(pauseCommand())
-  .addCommand(resumeCommand())
-  .addCommand(usageCommand())
-  .addCommand(keysCommand())
-  .addCommand(quotasCommand())
-  .addCommand(simulateCommand())
-  .addCommand(importQueueCommand())
-  .addHelpText("after", exitCodesHelp);
-const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)];
-for (const command of withSubcommands(program)) {
-  command.exitOverride().showHelpAfterError("(--help shows how)");
-  // What was typed, and the default of --url, may hold the password of an address.
-  command.configureOutput({
-    writeOut: (text) => void process.stdout.write(maskSecrets(text)),
-    writeErr: (text) => void process.stderr.write(maskSecrets(text)),
-  });
+/** Creates all commands. */
+export function createProgram(): Command {
+  const program = new Command("sluice")
+    .description("A durable, quota-aware queue in front of Amazon Bedrock and servers with OpenAI's API.")
+    .version(version, "-v, --version", "print the version")
+    .commandsGroup("Service:")
+    .addCommand(serveCommand())
+    .addCommand(apiCommand())
+    .addCommand(workerCommand())
+    .addCommand(simulateCommand())
+    .commandsGroup("Jobs and batches:")
+    .addCommand(enqueueCommand())
+    .addCommand(jobsCommand())
+    .addCommand(jobCommand())
+    .addCommand(cancelCommand())
+    .addCommand(retryCommand())
+    .addCommand(exportCommand())
+    .commandsGroup("Operation:")
+    .addCommand(statusCommand())
+    .addCommand(pauseCommand())
+    .addCommand(resumeCommand())
+    .addCommand(usageCommand())
+    .addCommand(keysCommand())
+    .addCommand(quotasCommand())
+    .addCommand(importQueueCommand())
+    .addHelpText("after", exitCodesHelp);
+  const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)];
+  for (const command of withSubcommands(program)) {
+    command.exitOverride().showHelpAfterError("(--help shows how)");
+    // What was typed, and the default of --url, may hold the password of an address.
+    command.configureOutput({
+      writeOut: (text) => void process.stdout.write(maskSecrets(text)),
+      writeErr: (text) => void process.stderr.write(maskSecrets(text)),
+    });
+  }
+  return program;
 }
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    // Help counts as an error here; commander has printed what there is to say.
-    process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-  } else {
+/**
+ * Runs one command line, prints its errors, and sets `process.exitCode`.
+ * @returns whether the command failed with an error
+ */
+export async function runProgram(args: readonly string[]): Promise<boolean> {
+  // A reader such as `head` may stop before the end.
+  process.stdout.on("error", exitOnClosedPipe);
+  try {
+    await createProgram().parseAsync(args, { from: "user" });
+    return false;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander reports help as an error too, and has printed what there is to say.
+      process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+      return false;
+    }
     const known = error instanceof CommandError || error instanceof ConfigError;
-    console.error(secretHider(process.env)(known ? error.message : inspect(error)));
-    // At once, whatever a start that failed half-way has left running.
-    process.exit(exitCodes.error);
+    process.stderr.write(`${secretHider(process.env)(known ? error.message : inspect(error))}\n`);
+    process.exitCode = exitCodes.error;
+    return true;
+  } finally {
+    process.stdout.off("error", exitOnClosedPipe);
   }
+}
+
+function exitOnClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === "EPIPE") process.exit(exitCodes.ok);
+  throw error;
 }

@@ -1,19 +1,19 @@
-// sluice quotas: what the configuration says, what AWS lists, and what the running service has learned.
-
+// sluice quotas: the configured limits, those that AWS lists, and those that the running service has learned.
 import { readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { Command } from "commander";
 import { editLimits, type LimitEdit } from "../config/edit-limits.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Comparison, DeploymentComparison, QuotaComparison } from "../discovery/comparison.ts";
 import { jsonLine } from "../domain/json-lines.ts";
-import { defaultServiceUrl, readDeployments } from "./client-options.ts";
 import { CommandError } from "./exit-codes.ts";
+import { callService, type ServiceOptions, withServiceOptions } from "./service-client.ts";
+import type { Quota } from "./service-state.ts";
+import { tableLines } from "./table.ts";
+import { oneLine, widthOf } from "./terminal.ts";
 
-interface QuotasOptions {
+interface QuotasOptions extends ServiceOptions {
   config?: string;
   region?: string;
-  url: string;
-  json?: boolean;
   write?: boolean;
   all?: boolean;
 }
@@ -22,20 +22,19 @@ interface QuotasOptions {
 const withinMs = 120_000;
 
 export function quotasCommand(): Command {
-  return new Command("quotas")
+  const command = new Command("quotas")
     .description("Show configured, listed (Service Quotas) and learned limits of Bedrock side by side.")
     .option("--config <file>", "configuration file (SLUICE_CONFIG; default: sluice.yaml, if it is there)")
     .option("--region <region>", "only deployments in this Region")
-    .option("--write", "put the listed limits into the configuration file; limits that are auto stay so")
-    .option("--all", "also list the quotas of models that no deployment serves")
-    .option("--json", "print JSON")
-    .option("--url <address>", "address of the service that has learned (SLUICE_URL)", defaultServiceUrl())
+    .option("--write", "write the listed limits into the configuration file; limits that are auto stay auto")
+    .option("--all", "also list the quotas of models that no deployment serves");
+  return withServiceOptions(command)
     .addHelpText(
       "after",
       `
 Reads Service Quotas and Bedrock's control plane with the credentials of each deployment. It needs the rights
 servicequotas:ListServiceQuotas, servicequotas:ListAWSDefaultServiceQuotas, bedrock:GetFoundationModel and
-bedrock:ListInferenceProfiles. The service need not run; without it nothing is shown as learned.
+bedrock:ListInferenceProfiles. If the service does not run, no limit is shown as learned.
 
 Examples:
   sluice quotas
@@ -78,10 +77,10 @@ function checkRegion(settings: Settings, region: string | undefined): void {
   }
 }
 
-/** Undefined if the service cannot be asked: the rest is of use without it. */
+/** Returns undefined if the service does not answer, because the rest is useful without it. */
 async function learnedLimits(url: string): Promise<Map<string, number> | undefined> {
   try {
-    const { quotas: known } = await readDeployments(url);
+    const { quotas: known } = await callService<{ quotas: Quota[] }>(url, "GET", "/v1/deployments");
     return new Map(known.map(({ name, effective_limit }) => [name, effective_limit]));
   } catch {
     return undefined;
@@ -94,12 +93,9 @@ function print({ deployments, unmatched }: Comparison, { all, url }: QuotasOptio
   for (const deployment of deployments) {
     console.log(headOf(deployment));
     const rows = deployment.quotas.map(rowOf);
-    const widths = [0, 1, 2, 3].map((i) => Math.max(heads[i]!.length, ...rows.map((row) => row[i]!.length)));
-    for (const row of rows.length > 0 ? [heads, ...rows] : []) {
-      const cells = row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)));
-      console.log(`  ${cells.join("  ")}`);
-    }
-    for (const note of deployment.notes) console.log(`  ! ${note}`);
+    const lines = rows.length > 0 ? tableLines(columns, rows, widthOf(process.stdout) - 2) : [];
+    for (const line of lines) console.log(`  ${line}`);
+    for (const note of deployment.notes) console.log(`  ! ${oneLine(note)}`);
     console.log("");
   }
   if (!serviceAnswers) console.log(`No service answers at ${url}, so nothing is shown as learned.`);
@@ -112,7 +108,12 @@ function print({ deployments, unmatched }: Comparison, { all, url }: QuotasOptio
   }
 }
 
-const heads = ["quota", "configured", "listed", "learned"];
+const columns = [
+  { title: "quota" },
+  { title: "configured", align: "right" },
+  { title: "listed", align: "right" },
+  { title: "learned", align: "right" },
+] as const;
 
 function headOf({ deployment, model, lifecycle }: DeploymentComparison): string {
   const dates = [
@@ -128,7 +129,7 @@ function rowOf({ unit, per, configured, listed, default: standard, learned }: Qu
   return [
     `${unit} per ${per}`,
     configured === undefined ? "-" : number(configured),
-    // The default is of interest where the account has something else.
+    // The default is of interest if the account has another value.
     listed !== undefined && standard !== undefined && standard !== listed
       ? `${shown} (default ${number(standard)})`
       : shown,
@@ -149,29 +150,31 @@ async function write(
 ): Promise<void> {
   if (settings.source === "defaults") {
     throw new CommandError(
-      "There is no configuration file to write to. Copy sluice.example.yaml to sluice.yaml, or name one with --config.",
+      "There is no configuration file to write to. Copy sluice.example.yaml to sluice.yaml, or name a file with --config.",
     );
   }
   const { edits, ambiguous } = editsOf(comparison);
   const before = await readFile(settings.source, "utf8");
   const { text, skipped } = editLimits(before, edits);
   for (const name of ambiguous) {
-    console.error(`${name} is shared by deployments for which AWS lists different limits; it is left as it is.`);
+    console.error(`${name} is shared by deployments for which AWS lists different limits; it stays unchanged.`);
   }
   for (const edit of skipped) {
     console.error(
-      `models.${edit.model}.deployments[${edit.deployment}]: the file has no place of its own for this limit.`,
+      `models.${edit.model}.deployments[${edit.deployment}]: the file shares this limit with other deployments, so it stays unchanged.`,
     );
   }
   if (text === before) {
-    console.error(`${settings.source} has the listed limits already.`);
+    console.error(`${settings.source} already has the listed limits.`);
     return;
   }
   await replaceFile(settings.source, text, readSettings);
-  console.error(`${edits.length - skipped.length} limits are in ${settings.source} now. SIGHUP puts them in force.`);
+  console.error(
+    `${edits.length - skipped.length} limits were written into ${settings.source}. Reload the service with SIGHUP to use them.`,
+  );
 }
 
-/** A limit that is configured as a number and listed as another one, or not configured at all. */
+/** Returns limits that are configured as a number and listed as another one, or not configured at all. */
 function editsOf({ deployments }: Comparison): { edits: LimitEdit[]; ambiguous: string[] } {
   const wanted = deployments.flatMap((d) =>
     d.quotas.flatMap((quota) => {
@@ -179,7 +182,7 @@ function editsOf({ deployments }: Comparison): { edits: LimitEdit[]; ambiguous: 
       const limit = Math.floor(quota.listed ?? 0);
       if (limit < 1 || configured === "auto" || configured === limit) return [];
       if (unit !== "requests" && unit !== "tokens") return [];
-      // One per day is shared by all models of the account; whether it is to be kept to, only the operator can say.
+      // All models of the account share a daily limit, so only the operator can decide whether Sluice may use all of it.
       if (configured === undefined && per === "day") return [];
       const place = { model: d.model, deployment: d.index, ...(index !== undefined && { quota: index }) };
       return [{ name, edit: { ...place, unit, per, limit } }];
@@ -194,7 +197,7 @@ function editsOf({ deployments }: Comparison): { edits: LimitEdit[]; ambiguous: 
   return { edits: wanted.filter(({ name }) => !isAmbiguous(name)).map(({ edit }) => edit), ambiguous };
 }
 
-/** The new text takes the file's place only if it is a valid configuration. */
+/** Replaces the file only if the new text is a valid configuration. */
 async function replaceFile(name: string, text: string, check: (file: string) => Promise<unknown>): Promise<void> {
   const file = await realpath(name);
   const fresh = `${file}.new`;
@@ -204,6 +207,6 @@ async function replaceFile(name: string, text: string, check: (file: string) => 
     await rename(fresh, file);
   } catch (error) {
     await rm(fresh, { force: true });
-    throw new CommandError(`The limits cannot be written; ${file} is as it was.\n${(error as Error).message}`);
+    throw new CommandError(`The limits cannot be written; ${file} is unchanged.\n${(error as Error).message}`);
   }
 }

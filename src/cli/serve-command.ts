@@ -1,4 +1,4 @@
-// sluice serve, sluice api and sluice worker: the service, whole or in parts.
+// sluice serve, sluice api and sluice worker: the whole service, or one of its roles.
 import { Command, Option } from "commander";
 import { endpointIn } from "../config/endpoints.ts";
 import { noticesOf } from "../config/lifecycle.ts";
@@ -30,7 +30,7 @@ export function serveCommand(): Command {
     .addHelpText(
       "after",
       `
-Without AWS credentials and without a configuration file the built-in simulator answers, with synthetic text.
+Without AWS credentials and without a configuration file, the built-in simulator answers with synthetic text.
 The first SIGTERM or SIGINT lets running calls end; a second one exits at once. SIGHUP reads the configuration again.
 
 Examples:
@@ -42,12 +42,15 @@ Examples:
 
 export function apiCommand(): Command {
   return new Command("api")
-    .description("Run the HTTP API alone, beside workers. Needs MONGODB_URL and REDIS_URL.")
+    .description("Run the HTTP API alone, next to workers. Needs MONGODB_URL and REDIS_URL.")
     .option("--config <file>", "configuration file (SLUICE_CONFIG; default: sluice.yaml, if it is there)")
     .option("--host <address>", "address to listen on (HOST; default: 127.0.0.1)")
     .option("--port <port>", "port to listen on, 0 for any free one (PORT; default: 8000)")
     .option("--log-level <level>", "trace, debug, info, warn, error or silent (SLUICE_LOG_LEVEL; default: info)")
-    .addHelpText("after", "\nExample:\n  sluice api --port 8001")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  sluice api --port 8001\n  sluice api --host 0.0.0.0 --config /etc/sluice.yaml",
+    )
     .action((args: ServeOptions) => run("api", args));
 }
 
@@ -57,9 +60,7 @@ export function workerCommand(): Command {
     .option("--config <file>", "configuration file (SLUICE_CONFIG; default: sluice.yaml, if it is there)")
     .option("--environment <name>", "run the jobs of this environment only, such as UAT")
     .addOption(
-      new Option("--database <name>", "the same, by the environment's database, such as SSP-dev").conflicts(
-        "environment",
-      ),
+      new Option("--database <name>", "the same, chosen by its database, such as SSP-dev").conflicts("environment"),
     )
     .option("--log-level <level>", "trace, debug, info, warn, error or silent (SLUICE_LOG_LEVEL; default: info)")
     .addHelpText(
@@ -71,13 +72,13 @@ export function workerCommand(): Command {
 
 async function run(role: Settings["role"], { environment, database, ...args }: ServeOptions): Promise<void> {
   let service: Service | undefined;
-  // Before the start, so that a signal in the middle of it is not lost; there is nothing to drain then.
+  // Before the start, so that a signal during the start is not lost. There is nothing to drain then.
   stopOnSignal(async () => service?.stop(), exitCodes.ok);
-  // On Node 20 the SDK prints eight lines about versions after 2026; the lock file decides which version this is.
+  // On Node 20, the SDK prints eight lines about versions after 2026. The lock file decides which version runs.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
-  // Without a listener it would end the process. The log says what became of it.
+  // Without a listener, SIGHUP would end the process. The log has the result of the reload.
   process.on("SIGHUP", () => service?.reload?.().catch(() => {}));
-  // Loaded only here, because it takes half a second that no other command should wait for.
+  // Loaded only here, because it takes half a second that other commands need not wait.
   const { loadSettings } = await import("../config/load.ts");
   const options = { env: process.env, cwd: process.cwd(), args, role, only: { environment, database } };
   const readSettings = () => loadSettings({ ...options, refuseEmpty: true });
@@ -111,7 +112,7 @@ function banner(settings: Settings, service: Service): string {
   ].join("\n");
 }
 
-/** Such as `Amazon Bedrock (us-east-1); OpenAI-compatible: 127.0.0.1:11434`. What stands in Bedrock's place is named. */
+/** Returns a text such as `Amazon Bedrock (us-east-1); OpenAI-compatible: 127.0.0.1:11434`, with endpoints that replace Bedrock's. */
 function whoAnswers(deployments: DeploymentSettings[]): string {
   const bedrock = deployments.filter((d) => d.provider === "bedrock");
   const regions = bedrock.map((d) => d.region);
@@ -126,34 +127,36 @@ function whoAnswers(deployments: DeploymentSettings[]): string {
   ].join("; ");
 }
 
-/** One line per model, however many deployments have the same fault. */
+/** Returns one line per model, even if several deployments have the same problem. */
 function attention(settings: Settings, { queueUnavailable }: Service, now: number): string[] {
-  const away = queueUnavailable === undefined ? [] : [`${queueUnavailable} No job runs until then.`];
-  if (settings.simulator) return away;
-  return [...away, ...new Set(noticesOf(settings, now).map(({ model, message }) => `${model}: ${message}`))];
+  const unavailable = queueUnavailable === undefined ? [] : [`${queueUnavailable} No job runs until then.`];
+  if (settings.simulator) return unavailable;
+  return [...unavailable, ...new Set(noticesOf(settings, now).map(({ model, message }) => `${model}: ${message}`))];
 }
 
 function accessLines({ authentication, role }: Settings, { firstKey }: Service): string[] {
   if (role !== "worker" && authentication === "off") {
-    return ["  Access         WITHOUT API KEYS (SLUICE_AUTH=off): whoever reaches the address may do everything."];
+    return [
+      "  Access         WITHOUT API KEYS (SLUICE_AUTH=off): every caller that reaches the address may do everything.",
+    ];
   }
   if (!firstKey) return [];
   return [
     `  Admin key      ${firstKey}`,
-    "                 There was no API key, so this one was made. It is shown this once. Calls need it as",
-    "                 Authorization: Bearer KEY, commands as SLUICE_API_KEY; `sluice keys create` makes others.",
+    "                 There was no API key, so Sluice created this one. It is shown only once. Calls send it as",
+    "                 Authorization: Bearer KEY, commands as SLUICE_API_KEY; `sluice keys create` creates others.",
   ];
 }
 
 function explainStart(error: unknown, { host, port }: Settings): unknown {
-  // What the store says of a full disk, for example.
+  // For example, that the disk of the store is full.
   if (error instanceof SluiceError && error.code !== "internal") return new CommandError(error.message);
   const { name, code, syscall, message } = error as NodeJS.ErrnoException;
-  // They say themselves what is wrong and what to do.
+  // These messages say what is wrong and what to do.
   if (name === "StoreOpenError" || name === "RedisRefusedError") return new CommandError(message);
   if (code === "EADDRINUSE") {
     return new CommandError(
-      `Port ${port} on ${host} is in use, perhaps by another Sluice. Stop that, or choose another with PORT.`,
+      `Port ${port} on ${host} is in use, perhaps by another Sluice. Stop that process, or choose another port with PORT.`,
     );
   }
   if (syscall === "listen" || syscall === "getaddrinfo") {

@@ -1,4 +1,4 @@
-// sluice simulate: a Bedrock Runtime on this machine, with its quota rules, for trying out and testing clients.
+// sluice simulate: a Bedrock Runtime on this machine with its quota rules, to try and test clients.
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { parse } from "yaml";
@@ -9,7 +9,7 @@ import { CommandError, exitCodes } from "./exit-codes.ts";
 import { decimal, wholeNumber } from "./numbers.ts";
 import { stopOnSignal } from "./stop-signals.ts";
 
-/** The options of the simulator that have a flag of the same name, and those that are gathered from several flags. */
+/** Options of the simulator with a flag of the same name, and options that several flags make up. */
 interface SimulateOptions extends Omit<SimulatorOptions, "clock" | "fault" | "faults" | "foreignTraffic"> {
   options?: string;
   fault?: SimulatorOptions["faults"];
@@ -28,7 +28,7 @@ export function simulateCommand(): Command {
     .description("Answer like Amazon Bedrock on this machine: synthetic text, real quotas and errors.")
     .option("--host <address>", `address to listen on (default: ${defaultHost})`)
     .option("--port <port>", `port to listen on, 0 for any free one (default: ${defaultPort})`, wholeNumber(0, 65_535))
-    .option("--options <file>", "JSON or YAML file with the simulator's options; what is given here goes before it")
+    .option("--options <file>", "JSON or YAML file with the simulator's options; options of the command line win")
     .optionsGroup("Quotas:")
     .option("--requests-per-minute <n>", "quota of each model in each Region (default: none)", count)
     .option("--tokens-per-minute <n>", "quota of each model in each Region (default: none)", count)
@@ -56,7 +56,7 @@ export function simulateCommand(): Command {
     .option("--cut-every <n>", "cut the connection of every n-th call", count)
     .option(
       "--fault <rule>",
-      `a kind, then its fields and when it strikes, as stall,afterEvents=2,every=5; may be repeated. Kinds: ${faultKinds.join(", ")}`,
+      `a kind, then its fields and when it applies, as stall,afterEvents=2,every=5; may be repeated. Kinds: ${faultKinds.join(", ")}`,
       gather(parseFaultRule),
     )
     .option(
@@ -67,7 +67,7 @@ export function simulateCommand(): Command {
     .optionsGroup("Credentials:")
     .option(
       "--credentials <key:secret>",
-      "accept only what was signed with these, as ACCESS_KEY_ID:SECRET_ACCESS_KEY (default: anybody's)",
+      "accept only requests signed with these, as ACCESS_KEY_ID:SECRET_ACCESS_KEY (default: any)",
     )
     .addHelpText(
       "after",
@@ -78,12 +78,12 @@ Examples:
 
   A Region that fails from the tenth to the thirtieth second, and a stream in ten that falls silent:
     sluice simulate --outage us-east-1:10-30 --fault stall,afterEvents=3,share=0.1
-  Half of the tokens are taken by somebody else, from the second minute on:
+  Another program takes half of the tokens, from the second minute on:
     sluice simulate --tokens-per-minute 400000 --foreign requestsPerMinute=200,tokensPerRequest=1000,fromMs=60000
-  The model is overloaded now and then, in the words of a 429 that is not about the quota:
+  The model is overloaded now and then; the 429 is not about the quota:
     sluice simulate --fault "error,error=ThrottlingException,message=Model is currently overloaded. Please try again later.,every=7"
 
-What was asked, and what the quotas saw: GET /__simulator/journal and GET /__simulator/quotas.`,
+For the received requests and the use of quotas: GET /__simulator/journal and GET /__simulator/quotas.`,
     )
     .action(simulate);
 }
@@ -139,14 +139,14 @@ function readOptions(file: string): SimulatorOptions {
 
 function readCredentials(text: string): { accessKeyId: string; secretAccessKey: string } {
   const at = text.indexOf(":");
-  // Without the text in the message: it may be a secret.
+  // The message must not have the text, because it may be a secret.
   if (at < 1 || at === text.length - 1) {
     throw new CommandError("--credentials must be ACCESS_KEY_ID:SECRET_ACCESS_KEY.");
   }
   return { accessKeyId: text.slice(0, at), secretAccessKey: text.slice(at + 1) };
 }
 
-/** A parser of an option that may be given several times. */
+/** Returns a parser for an option that may be repeated. */
 function gather<T>(parseOne: (text: string) => T): (text: string, previous: T[] | undefined) => T[] {
   return (text, previous = []) => {
     try {

@@ -1,11 +1,11 @@
-// SIGTERM and SIGINT: the first one stops in an orderly way, a second one at once.
+// SIGTERM and SIGINT: the first one drains and stops, a second one exits at once.
 import { constants } from "node:os";
 
 /**
  * A runner such as `node --watch` (npm run dev) forwards Ctrl-C to a process that already received it from the terminal.
  * Two signals within this many milliseconds count as one, because no user presses a key twice that fast.
  */
-const sameWishMs = 200;
+const samePressMs = 200;
 
 /** Calls `stop` on the first signal and exits with the code when it is done; exits at once on the next signal. */
 export function stopOnSignal(stop: () => Promise<void>, exitCode: number): void {
@@ -20,7 +20,7 @@ export function stopOnSignal(stop: () => Promise<void>, exitCode: number): void 
           process.exit(1);
         },
       );
-    } else if (performance.now() - firstAt > sameWishMs) {
+    } else if (performance.now() - firstAt > samePressMs) {
       process.exit(128 + constants.signals[signal]);
     }
   };

@@ -1,20 +1,18 @@
-// sluice usage: what was used, as a table.
-
+// sluice usage: tokens, calls and dollars as a table.
 import { Command, InvalidArgumentError } from "commander";
-import { jsonLine } from "../domain/json-lines.ts";
-import { callService, defaultServiceUrl } from "./client-options.ts";
+import { printJson } from "./output.ts";
+import { callService, type ServiceOptions, withServiceOptions } from "./service-client.ts";
+import { printTable } from "./table.ts";
 
 const groups = ["day", "key", "environment", "model", "tenant"] as const;
 
-interface UsageOptions {
+interface UsageOptions extends ServiceOptions {
   from?: string;
   to?: string;
   by: string;
   environment?: string;
   model?: string;
   tenant?: string;
-  json?: boolean;
-  url: string;
 }
 
 interface Sums {
@@ -42,16 +40,15 @@ interface Usage {
 }
 
 export function usageCommand(): Command {
-  return new Command("usage")
+  const command = new Command("usage")
     .description("Show tokens, calls and dollars, by day, key, environment, model or tenant.")
     .option("--from <day>", "first UTC day, such as 2030-01-31 (default: 30 days ago)", day)
     .option("--to <day>", "last UTC day, included (default: today)", day)
-    .option("--by <groups>", `any of ${groups.join(", ")}, with commas between`, groupNames, "day")
+    .option("--by <groups>", `any of ${groups.join(", ")}, separated by commas`, groupNames, "day")
     .option("--environment <name>", "only this environment")
     .option("--model <alias>", "only this model")
-    .option("--tenant <name>", "only this tenant")
-    .option("--json", "print JSON")
-    .option("--url <address>", "address of the service (SLUICE_URL)", defaultServiceUrl())
+    .option("--tenant <name>", "only this tenant");
+  return withServiceOptions(command)
     .addHelpText(
       "after",
       `
@@ -66,30 +63,30 @@ Examples:
 async function usage({ by, json, url, ...filters }: UsageOptions): Promise<void> {
   const query = new URLSearchParams({ group_by: by });
   for (const [name, value] of Object.entries(filters)) if (value !== undefined) query.set(name, value);
-  const answer = (await callService(url, "GET", `/v1/usage?${query}`)) as Usage;
-  if (json) console.log(jsonLine(answer));
-  else console.log(table(answer));
+  const answer = await callService<Usage>(url, "GET", `/v1/usage?${query}`);
+  if (json) printJson(answer);
+  else print(answer);
 }
 
-function table({ group_by, data, total }: Usage): string {
-  const numbers = ["jobs", "calls", "input", "output", "cache read", "cache write", "USD"];
-  const rows = [
-    [...group_by, ...numbers],
-    ...data.map((row) => [...group_by.map((group) => String(row[group] ?? "-")), ...numbersOf(row)]),
-    ...(group_by.length > 0 ? [[...group_by.map((_, i) => (i === 0 ? "total" : "")), ...numbersOf(total)]] : []),
+const numbers = ["jobs", "calls", "input", "output", "cache read", "cache write", "USD"];
+
+function print({ group_by, data, total }: Usage): void {
+  const columns = [
+    ...group_by.map((title) => ({ title, atLeast: 8 })),
+    ...numbers.map((title) => ({ title, align: "right" as const })),
   ];
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const lines = rows.map((row) =>
-    row
-      .map((cell, i) => (i < group_by.length ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
-      .join("  ")
-      .trimEnd(),
-  );
+  const totals = [...group_by.map((_, i) => (i === 0 ? "total" : "")), ...numbersOf(total)];
+  printTable(columns, [
+    ...data.map((row) => [...group_by.map((group) => String(row[group] ?? "-")), ...numbersOf(row)]),
+    ...(group_by.length > 0 ? [totals] : []),
+  ]);
   const { attempts_without_end: open, attempts_estimated: estimated, attempts_without_price: unpriced } = total;
-  if (open > 0) lines.push(`${open} calls run, or have no known result: they may have been billed.`);
-  if (estimated > 0) lines.push(estimatesOf(total));
-  if (unpriced > 0) lines.push(`${unpriced} calls used a model whose price is not known: they are not in the dollars.`);
-  return lines.join("\n");
+  const notes = [
+    open > 0 && `${open} calls run, or have no known result: they may have been billed.`,
+    estimated > 0 && estimatesOf(total),
+    unpriced > 0 && `${unpriced} calls used a model without a known price: the dollars do not include them.`,
+  ];
+  for (const text of notes) if (text) process.stdout.write(`${text}\n`);
 }
 
 function estimatesOf(total: Sums): string {
@@ -111,5 +108,5 @@ function day(text: string): string {
 
 function groupNames(text: string): string {
   if (text.split(",").every((name) => (groups as readonly string[]).includes(name))) return text;
-  throw new InvalidArgumentError(`Allowed: any of ${groups.join(", ")}, with commas between.`);
+  throw new InvalidArgumentError(`Allowed: any of ${groups.join(", ")}, separated by commas.`);
 }

@@ -1,33 +1,26 @@
-// What is printed while a command waits for a job: on a terminal one line that changes, elsewhere a line for each change.
+// Shows why a job waits: on a terminal in one line that changes, elsewhere in one line for each change.
 import type { Job } from "../client/index.ts";
-
-export interface Output {
-  write(text: string): unknown;
-  isTTY?: boolean;
-  /** Width of the terminal, in characters. */
-  columns?: number;
-}
-
-/** Erases the line that the cursor is in. */
-const clear = "\r\u001b[K";
+import { LiveLine } from "./live-line.ts";
+import { type Output, oneLine } from "./terminal.ts";
 
 export class WaitLines {
   readonly #out: Output;
+  readonly #line: LiveLine;
   #last = "";
 
   constructor(out: Output) {
     this.#out = out;
+    this.#line = new LiveLine(out);
   }
 
-  /** @param job as it was read just now */
+  /** Shows a job as it was just read. */
   show(job: WaitingJob): void {
     const { text, eta } = describe(job);
-    const line = eta === undefined ? text : `${text} ${eta}`;
+    const line = oneLine(eta === undefined ? text : `${text} ${eta}`);
     if (this.#out.isTTY) {
-      this.#last = cut(line, (this.#out.columns ?? 80) - 1);
-      this.#out.write(clear + this.#last);
+      this.#line.show(line);
     } else if (text !== this.#last) {
-      // A start that is expected a little later than before is no news.
+      // A slightly later expected start alone is not worth a line.
       this.#last = text;
       this.#out.write(`${line}\n`);
     }
@@ -35,7 +28,7 @@ export class WaitLines {
 
   /** Removes the line, before the answer is printed. */
   done(): void {
-    if (this.#out.isTTY && this.#last !== "") this.#out.write(clear);
+    this.#line.clear();
     this.#last = "";
   }
 }
@@ -52,8 +45,4 @@ function describe({ status, position, waiting_on: on, eta, attempts }: WaitingJo
   const place = position === null || position === undefined ? "Queued" : `Queued at position ${position}`;
   const text = on ? `${place}. ${on.message}` : `${place}.`;
   return eta ? { text, eta: `Expected start: ${eta}.` } : { text };
-}
-
-function cut(line: string, width: number): string {
-  return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`;
 }

@@ -10,7 +10,7 @@ export const environmentVariables = {
   SLUICE_DEFAULT_MODEL: "Model for jobs that name none. Default llama3-3-70b.",
   SLUICE_PROVIDER: "bedrock or simulator: what answers. Default: depends on the AWS credentials that Sluice finds.",
   SLUICE_AUTH: "off: requests need no API key, whatever address the service listens on. Default keys.",
-  SLUICE_URL: "Service that the commands enqueue, status and keys call. Default http://127.0.0.1:8000.",
+  SLUICE_URL: "Service that commands call. Default http://127.0.0.1:8000.",
   SLUICE_API_KEY: "API key that the commands send to the service.",
   MONGODB_URL: "Keeps the record in MongoDB, shared by any number of processes. Requires REDIS_URL.",
   REDIS_URL: "Keeps the queue in Redis, shared by any number of processes. Requires MONGODB_URL.",

@@ -1,31 +1,31 @@
-// Defines who makes a request: the tenant of submitted jobs, and the jobs that the caller may see and change.
+// Who asks: as whom jobs are submitted, and which jobs may be seen and changed.
 import type { Settings } from "../config/settings.ts";
 import type { JobHead, JobRecord, Priority } from "../domain/job.ts";
 
 export interface Caller {
-  /** The tenant of submitted jobs, which is the unit of fairness. */
+  /** Jobs are submitted as this tenant: the unit of fairness. */
   tenant: string;
-  /** The API key. Absent in a service without keys. */
+  /** The API key; absent where there are none. */
   keyId?: string;
-  /** Whether the caller sees and changes the jobs of all tenants. */
+  /** Sees and changes the jobs of every tenant. */
   admin: boolean;
-  /** Environments in which the caller may submit and see jobs. Absent: all. */
+  /** Environments whose jobs it may submit and see; absent means all. */
   environments?: readonly string[];
-  /** Highest priority of the caller's jobs. Absent: any. */
+  /** The highest priority that its jobs may have; absent means any. */
   priorityMax?: Priority;
-  /** Regions that may serve the caller's jobs. Absent: any. */
+  /** Regions that may serve its jobs; absent means any. */
   regions?: readonly string[];
-  /** Limits of the key. Absent: none. */
+  /** What may be used under the key; absent means as much as there is. */
   limits?: KeyLimits;
 }
 
-/** Limits of one API key over all processes. */
+/** Limits of one API key, over all processes. */
 export interface KeyLimits {
-  /** Maximum number of jobs waiting or running at a time. */
+  /** Jobs that wait or run at a time. */
   maxWaiting?: number;
-  /** Maximum input and output tokens per UTC day. */
+  /** Input and output tokens per UTC day. */
   dailyTokens?: number;
-  /** Maximum US dollars per calendar month in UTC, at the catalogue's prices. */
+  /** US dollars per calendar month in UTC, by the catalogue's prices. */
   budgetUsd?: number;
 }
 
@@ -33,15 +33,15 @@ export interface KeyLimits {
 export const keylessCaller: Caller = { tenant: "default", admin: true };
 
 /**
- * Returns the tenant whose resources the caller may list: `undefined` for all tenants, `null` for none. A caller that
- * names a tenant it may not see gets `null`, not its own resources.
+ * Whose things a caller is shown who asks for those of a tenant, or of nobody in particular: undefined means everybody's.
+ * Another tenant's are nobody's business, and are not to be taken for one's own: then it is null, and there is nothing.
  */
 export function tenantFor(caller: Caller, asked: string | undefined): string | undefined | null {
   if (caller.admin) return asked;
   return asked === undefined || asked === caller.tenant ? caller.tenant : null;
 }
 
-/** Returns whether the caller may see the job. To other callers it does not exist. */
+/** A job that a caller may not see does not exist for it. */
 export function maySee(caller: Caller, job: Pick<JobHead, "tenant" | "environment">): boolean {
   if (caller.environments && !caller.environments.includes(job.environment)) return false;
   return caller.admin || caller.tenant === job.tenant;

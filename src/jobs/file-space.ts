@@ -1,6 +1,6 @@
-// Counts the bytes of each tenant's files, so that no tenant fills the disk for all others. The stored files are the
-// truth. A single process reads them once and follows every change, including running uploads. Processes that share a
-// store read them again every few seconds.
+// How many bytes the files of each tenant have, so that no tenant fills the disk for all others. What is on record is the
+// truth; in one process it is read once and followed exactly, uploads under way included. Processes that share a store read
+// it again every few seconds.
 import { statfs } from "node:fs/promises";
 import type { Settings } from "../config/settings.ts";
 import type { Clock } from "../domain/clock.ts";
@@ -9,24 +9,24 @@ import { Cached } from "./cached.ts";
 
 type SpaceSettings = Pick<Settings, "limits" | "distributed" | "dataDir">;
 
-/** The counted properties of a file. */
+/** What is counted of a file. */
 interface Counted {
   id: string;
   tenant: string;
   bytes: number;
 }
 
-/** Maximum age of the sums if other processes write too, in milliseconds. */
+/** How old the sums may be where other processes write as well. */
 const freshMs = 2_000;
-/** Bytes of one upload after which the free disk space is read again. */
+/** Bytes of one upload after which the disk is looked at again. */
 const lookAgainBytes = 8 * 1024 * 1024;
 
-/** The files of one tenant. */
+/** Of one tenant. */
 interface Held {
   files: Map<string, number>;
   /** Sum of `files`. */
   stored: number;
-  /** Bytes of running uploads. */
+  /** Of uploads under way. */
   arriving: number;
 }
 
@@ -38,9 +38,8 @@ export class FileSpace {
   readonly #tenants = new Map<string, Held>();
 
   /**
-   * Creates the counter.
-   * @param readFiles returns all stored files
-   * @param freeBytes returns the free bytes on the disk of a folder
+   * @param readFiles all files on record
+   * @param freeBytes bytes that are free on the disk of a folder
    */
   constructor(
     settings: SpaceSettings,
@@ -54,7 +53,7 @@ export class FileSpace {
     if (settings.distributed) this.#reloaded = new Cached(clock, freshMs, () => this.load());
   }
 
-  /** Reads the stored files. Call it before the first upload. */
+  /** Reads what is on record. To be called before the first upload. */
   async load(): Promise<void> {
     const read = new Map<string, Map<string, number>>();
     for await (const { id, tenant, bytes } of this.#readFiles()) {
@@ -68,7 +67,7 @@ export class FileSpace {
     }
   }
 
-  /** Counts a stored file. May be repeated. */
+  /** A file is on record. Repeating it changes nothing. */
   stored({ id, tenant, bytes }: Counted): void {
     const held = this.#of(tenant);
     if (held.files.has(id)) return;
@@ -76,14 +75,14 @@ export class FileSpace {
     held.stored += bytes;
   }
 
-  /** Subtracts a removed file. May be repeated. */
+  /** A file is no longer on record. Repeating it changes nothing. */
   removed({ id, tenant }: Counted): void {
     const held = this.#of(tenant);
     held.stored -= held.files.get(id) ?? 0;
     held.files.delete(id);
   }
 
-  /** Begins an upload of the tenant. Call `end` afterwards. */
+  /** Begins an upload of the tenant. `end` has to follow. */
   async begin(tenant: string): Promise<ArrivingFile> {
     await this.#reloaded?.get();
     const held = this.#of(tenant);
@@ -96,7 +95,7 @@ export class FileSpace {
           lookAt = taken + bytes + lookAgainBytes;
           most = await this.#mostOf(held);
         }
-        // Nothing is awaited between the check and the reservation.
+        // Nothing is waited for between the check and the taking.
         const { maxTenantFileBytes } = this.#settings.limits;
         const all = held.stored + held.arriving + bytes;
         if (all > Math.min(maxTenantFileBytes, most)) throw tooMuch(tenant, maxTenantFileBytes, most);
@@ -116,8 +115,8 @@ export class FileSpace {
   }
 
   /**
-   * Returns the limit of a tenant by disk: half of the space for files beyond the free space that the disk keeps. The
-   * next tenant may have half of the rest, so no tenant fills the disk.
+   * A tenant may have half of what the disk has for files, besides what it keeps free: then the next tenant may have half of
+   * the rest, and nobody fills it.
    */
   async #mostOf({ stored, arriving }: Held): Promise<number> {
     const { distributed, dataDir, limits } = this.#settings;
@@ -135,22 +134,19 @@ export class FileSpace {
   }
 }
 
-/** Returns the free bytes. A disk that cannot be read does not count as full. */
+/** A disk that cannot be asked is not taken for a full one. */
 async function freeBytesOn(folder: string): Promise<number> {
   const disk = await statfs(folder).catch(() => undefined);
   return disk ? disk.bavail * disk.bsize : Number.POSITIVE_INFINITY;
 }
 
-/** Counts the bytes of one upload as they arrive. */
+/** The bytes of one upload, counted as they come. */
 export interface ArrivingFile {
-  /**
-   * Counts arriving bytes.
-   * @throws SluiceError `limit_exceeded`; then nothing is counted
-   */
+  /** @throws SluiceError `limit_exceeded`; then nothing is taken */
   take(bytes: number): Promise<void>;
-  /** Marks the upload as stored. */
+  /** The upload is a file on record now. */
   stored(file: Counted): void;
-  /** Ends the upload. Call it in any case. */
+  /** To be called in any case, at the end. */
   end(): void;
 }
 

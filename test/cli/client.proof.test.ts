@@ -98,13 +98,13 @@ test("enqueue --dry-run submits nothing and prints what would become of the job"
   ]);
 });
 
-test("status prints the fields of the job, then its answer", async () => {
+test("status prints what is known about the job, then its answer", async () => {
   const service = await answering([{ body: completed }]);
   const result = await run(["status", jobId, "--url", service.url]);
 
   expect(result.code).toBe(0);
-  expect(result.stdout).toBe(`job_id  ${jobId}\nstatus  completed\nmodel   m\n\nBecause of Rayleigh scattering.\n`);
-  expect(service.asked).toEqual([{ method: "GET", url: `/status/${jobId}`, body: undefined }]);
+  expect(result.stdout).toBe(`job     ${jobId}\nstatus  completed\nmodel   m\n\nBecause of Rayleigh scattering.\n`);
+  expect(service.asked).toEqual([{ method: "GET", url: `/v1/jobs/${jobId}`, body: undefined }]);
 });
 
 test("status --wait exits 3 if the job ended without an answer, and says why and what to do", async () => {
@@ -148,8 +148,8 @@ test("a service that is not running: how to start it", async () => {
   const result = await run(["status", jobId, "--url", url]);
   expect(result).toMatchObject({ code: 1, stdout: "" });
   expect(result.stderr).toBe(
-    `The service is not running at ${url}: the connection was refused. Start it with \`sluice serve\` ` +
-      "(or npm start), or name another address with --url or SLUICE_URL.\n",
+    `The service is not running at ${url}: the connection was refused. Check the address in SLUICE_URL or --url. ` +
+      "To start it on this machine: `sluice serve`.\n",
   );
 });
 
@@ -160,7 +160,7 @@ test.each([
   [["enqueue", "p", "--environment", "UAT", "--temperature", "3"], "Allowed: a number from 0 to 2."],
   [["enqueue", "p", "--environment", "UAT", "--priority", "high"], "Allowed choices are interactive, standard, batch."],
   [["statsu", jobId], "(Did you mean status?)"],
-  [["status"], "missing required argument 'job-id'"],
+  [["status", "--wait"], "--wait needs the id of a job"],
   [["simulate", "--window", "round"], "Allowed choices are fixed, sliding, bucket."],
 ])("a wrong command line exits 2: %j", async (args, message) => {
   const result = await run(args);

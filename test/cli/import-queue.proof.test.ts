@@ -29,7 +29,7 @@ describe.skipIf(withoutRedis())("sluice import-queue", () => {
 
     const look = await run([...args, "--dry-run"], { cwd });
     expect(look).toMatchObject({ code: 1, stderr: expect.stringContaining(`1 would stay in ${list}: `) });
-    expect(look.stdout).toContain(`Would import 1 of 2 from ${list} into PROD; 0 were there already, 1 cannot`);
+    expect(look.stdout).toContain(`Would import 1 of 2 from ${list} into PROD; 0 already existed, 1 cannot`);
     const first = await run(args, { cwd });
     expect(first).toMatchObject({
       code: 1,
@@ -37,7 +37,7 @@ describe.skipIf(withoutRedis())("sluice import-queue", () => {
     });
     expect(first.stdout.split("\n")).toEqual([
       `"${empty}" has no prompt; it stays in the list`,
-      `Imported 1 of 2 from ${list} into PROD; 0 were there already, 1 cannot be imported. The list has 1 now.`,
+      `Imported 1 of 2 from ${list} into PROD; 0 already existed, 1 cannot be imported. The list has 1 now.`,
       "",
     ]);
 

@@ -85,7 +85,7 @@ test("what is asked of the service, and what is said if none runs", async () => 
     },
     { method: "GET", url: "/v1/keys?limit=200", body: undefined },
   ]);
-  expect(listed.stdout).toBe('sk-sluice-abc-...wxyz  "x"; tenant "x"; created 2030-01-01T00:00:00Z\n');
+  expect(listed.stdout.split("\n")[1]).toMatch(/^\S+ +x +x +2030-01-01 +sk-sluice-abc-\.\.\.wxyz$/);
   expect(stopped).toMatchObject({ code: 1, stdout: "" });
   expect(stopped.stderr).toMatch(/^The service is not running at /);
 });
@@ -121,7 +121,7 @@ test("on another address than loopback the first start shows an admin key; SLUIC
   };
   const first = start(["serve"], { cwd, env });
   const [, port] = await first.printed(/Sluice is ready on http:\/\/0\.0\.0\.0:(\d+)/);
-  const [, key] = await first.printed(/Admin key +(\S+)\n.*shown this once/);
+  const [, key] = await first.printed(/Admin key +(\S+)\n.*shown only once/);
   const url = `http://127.0.0.1:${port}/v1/jobs`;
   expect((await fetch(url)).status).toBe(401);
   expect((await fetch(url, { headers: { authorization: `Bearer ${key}` } })).status).toBe(200);

@@ -82,7 +82,7 @@ test("a second process on the same data folder, or the same port, is one clear l
   const samePort = await run(["serve"], { cwd: workingDirectory(), env: { PORT: port } });
   expect(samePort).toMatchObject({ code: 1, stdout: "" });
   expect(samePort.stderr).toBe(
-    `Port ${port} on 127.0.0.1 is in use, perhaps by another Sluice. Stop that, or choose another with PORT.\n`,
+    `Port ${port} on 127.0.0.1 is in use, perhaps by another Sluice. Stop that process, or choose another port with PORT.\n`,
   );
 
   child.kill("SIGINT");

@@ -1,5 +1,5 @@
-// Checks the lines of a batch's file and converts them to jobs. Both passes over the file use it: the first one keeps
-// the errors, the second one the jobs.
+// The lines of a batch's file: what each must be, and the job that it becomes. Both passes over the file read lines with
+// this: the first one keeps the mistakes, the second one the jobs.
 import { type BatchError, type BatchRequest, lineJobId } from "../../domain/batch.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { Job, JobError, JobHead, Outcome } from "../../domain/job.ts";
@@ -11,32 +11,29 @@ import type { SubmitInput } from "../submit/submit-input.ts";
 import { requireUnicodeIn } from "../submit/unicode.ts";
 import type { JsonLine } from "./jsonl.ts";
 
-/** The request and response format of one endpoint. */
+/** What the calls of one endpoint look like: the body of a line, and what is answered to it. */
 export interface LineFormat {
-  /** Places in the body whose numbers stay exact although JavaScript cannot represent them. See exact-json.ts. */
+  /** Places in the body that keep a number which JavaScript cannot represent; see exact-json.ts. */
   keptAsText: readonly string[];
-  /**
-   * Converts a body to submit input.
-   * @throws SluiceError with the field at fault
-   */
+  /** @throws SluiceError with the field at fault */
   read(body: unknown, defaults: { environment: string; priority: "batch" }): { input: SubmitInput; stream: boolean };
-  /** Whether the response repeats the request, so that the request must be read as well. */
+  /** Whether the answer says what was asked: then the request is read as well. */
   needsRequest: boolean;
-  /** Returns the response body of a completed job. */
+  /** The body of the answer of a completed job. */
   respond(job: JobHead & Partial<Job>, outcome: Outcome): object;
-  /** Returns status and response body of a failed job. */
+  /** Status and body of the answer of a job that failed. */
   fail(error: JobError): { status: number; body: object };
 }
 
-/** Line formats by the path of their endpoint. */
+/** By the path of the endpoint. */
 export type LineFormats = Readonly<Record<string, LineFormat>>;
 
-/** A valid line. */
+/** A line that is as it must be. */
 export interface RequestLine {
   number: number;
   customId: string;
   body: unknown;
-  /** The text of the whole line. */
+  /** The whole line. */
   json: string;
 }
 
@@ -46,10 +43,7 @@ function gotOf(value: unknown): string {
   return typeof value === "string" ? quote(value) : JSON.stringify(value).slice(0, 60);
 }
 
-/**
- * Parses a line.
- * @throws SluiceError or LineError with the error of the line
- */
+/** @throws SluiceError or LineError: what is wrong with the line */
 export function requestLine({ number, text, problem }: JsonLine, endpoint: string, maxLineBytes: number): RequestLine {
   if (problem === "too_long") {
     throw new LineError("line_too_long", `The line is longer than ${maxLineBytes} bytes.`);
@@ -90,7 +84,7 @@ function requireLineUnicode(value: object, json: string): void {
 
 const fields = ["custom_id", "method", "url", "body"];
 
-/** Requires the fields of a line. It runs for every line, so it creates no objects unless there is an error. */
+/** Done for every line of a file: no object is made unless there is something to tell. */
 function requireFields(line: object): void {
   for (const name of fields) {
     if (!(name in line)) throw new LineError("missing_required_parameter", `${name} is required.`, name);
@@ -103,9 +97,8 @@ function requireFields(line: object): void {
 }
 
 /**
- * Returns the job of a line, with an id derived from batch and line.
- * @throws SluiceError or LineError with the error of the line; SluiceError `unavailable` if the line cannot be checked
- *   now
+ * Returns the job of a line, with an id made of batch and line.
+ * @throws SluiceError or LineError: what is wrong with the line; or `unavailable`: it cannot be told now
  */
 export async function lineJob(
   context: FeasibilityContext,
@@ -139,7 +132,7 @@ function refuse(field: string, message: string): never {
   throw new SluiceError("invalid_request", message, { field });
 }
 
-/** An error that only a line of a batch can have. */
+/** A mistake in a line that no single call could have. */
 export class LineError extends Error {
   override readonly name = "LineError";
   readonly code: string;
@@ -152,7 +145,7 @@ export class LineError extends Error {
   }
 }
 
-/** Returns the error to report for a line, or undefined if the error does not concern the line. */
+/** What is told about a line that cannot be accepted; undefined for an error that says nothing about the line. */
 export function lineErrorOf(error: unknown, line: number): BatchError | undefined {
   if (error instanceof LineError) {
     const { code, message, param } = error;

@@ -1,5 +1,5 @@
-// Produces the results of a batch: a line of JSON for each of its lines, in the format of OpenAI's Batch API. Completed
-// lines go to the output file, all others to the error file.
+// What a batch gives back: a line of JSON for each of its lines, as OpenAI's Batch API specifies it. Completed ones go to
+// the output file, all others to the error file.
 
 import { type BatchRequest, type BatchSteps, type LineCounts, lineJobId, lineOf } from "../../domain/batch.ts";
 import type { JobId } from "../../domain/ids.ts";
@@ -11,15 +11,15 @@ import { jsonLines } from "./jsonl.ts";
 
 type LineStore = Pick<JobStore, "lines" | "getRequests">;
 
-/** Jobs in one read of the store. All their answers are in memory together. */
+/** Jobs in one read of the store; their answers are in memory at a time. */
 const pageSize = 250;
 
-/** Returns the range of all jobs of a batch. */
+/** All jobs that a batch can have. */
 export function lineRange({ id, environment, createdAt }: BatchRequest, fromLine = 0): LineRange {
   return { environment, submittedAt: createdAt, from: lineJobId(id, fromLine), to: lineJobId(id, 0xffff_ffff) };
 }
 
-/** Yields the jobs of a batch in the order of their lines. */
+/** The jobs of a batch in the order of their lines. */
 async function* lineRecords(
   store: LineStore,
   request: BatchRequest,
@@ -44,20 +44,17 @@ async function withRequests(
   return page.map((record) => ({ ...record, job: { ...record.job, request: requests.get(record.job.id) } }));
 }
 
-/** A line of the file with its job. */
+/** A line of the file with what has become of it. */
 export interface AnsweredLine {
   number: number;
   customId: string;
-  /** The line's text in the file. */
+  /** As it stands in the file. */
   text: string;
-  /** Absent if the line has no job, because the batch ended first or the line was no longer valid. */
+  /** Absent if no job was made of it: the batch was over before its turn, or it was not acceptable any more. */
   record?: LineRecord;
 }
 
-/**
- * Yields the lines of a batch with their jobs.
- * @param bytes the validated input file
- */
+/** @param bytes of the input file, which has been validated */
 export async function* answeredLines(
   store: LineStore,
   request: BatchRequest,
@@ -91,7 +88,7 @@ export async function* answeredLines(
   }
 }
 
-/** Returns the result of an ended line. */
+/** What is written for a line that has ended. */
 export function resultOf(
   format: LineFormat,
   {
@@ -103,7 +100,7 @@ export function resultOf(
     id: JobId;
     customId: string;
     record?: LineRecord;
-    /** Why the line has no job. */
+    /** Why there is no job. */
     unsent: keyof typeof withoutAnswer;
   },
 ): object {
@@ -130,15 +127,13 @@ const withoutAnswer = {
   },
 } as const;
 
-/** Returns what happened to lines without a job, once the batch has ended. */
+/** What has become of the lines without a job, once the batch is over. */
 export function unsentOf({ cancelled, submitted }: BatchSteps): keyof typeof withoutAnswer {
   if (submitted) return "refused";
   return cancelled ? "cancelled" : "expired";
 }
 
-/**
- * Yields the results of ended lines after a line, in the format of the output and error files, with their line numbers.
- */
+/** The lines that have ended, from one on, as they would stand in output and error file, and with their number. */
 export async function* resultsSoFar(
   store: LineStore,
   request: BatchRequest,
@@ -161,7 +156,7 @@ export async function* resultsSoFar(
   }
 }
 
-/** The count that includes lines without a job. */
+/** Where a line without a job is counted. */
 const countedAs = { refused: "failed", expired: "expired", cancelled: "cancelled" } as const satisfies Record<
   keyof typeof withoutAnswer,
   keyof LineCounts

@@ -1,4 +1,4 @@
-// Creates, reads, cancels and retries batches.
+// What may be done with batches: create, look at, cancel, and repeat the lines that failed.
 
 import {
   type BatchId,
@@ -27,9 +27,9 @@ export interface BatchInput {
   /** A number of hours or days, such as `24h` or `7d`. */
   completionWindow: string;
   metadata?: Record<string, string>;
-  /** URL that receives a webhook when the batch ends. */
+  /** Where the end of the batch is posted. */
   webhookUrl?: string;
-  /** Milliseconds until the output and error files are deleted. Absent: never. */
+  /** After so many milliseconds output and error file are deleted; absent: never. */
   outputExpiresInMs?: number;
 }
 
@@ -37,10 +37,7 @@ const hourMs = 3_600_000;
 const minWindowMs = hourMs;
 const maxWindowMs = 14 * 24 * hourMs;
 
-/**
- * Creates a batch.
- * @throws SluiceError `invalid_request`, `file_not_found`, `idempotency_conflict`, or what the store throws
- */
+/** @throws SluiceError `invalid_request`, `file_not_found`, `idempotency_conflict`, or what the store throws */
 export async function createBatch(
   context: JobsContext,
   formats: LineFormats,
@@ -70,7 +67,7 @@ async function createOnce(
 }
 
 /**
- * Returns the request of a batch. It checks everything but the content of the file, and stores nothing.
+ * What is asked for, checked but for the content of its file; nothing is stored.
  * @throws SluiceError `invalid_request`, `file_not_found`, or what the store throws
  */
 export async function batchRequestOf(
@@ -115,10 +112,7 @@ export async function batchRequestOf(
   };
 }
 
-/**
- * Parses a completion window to milliseconds.
- * @throws SluiceError `invalid_request`
- */
+/** @throws SluiceError `invalid_request` */
 function windowOf(text: string, maxMs: number): number {
   const [, digits, unit] = /^(\d{1,4})(h|d)$/.exec(text) ?? [];
   const ms = Number(digits) * hourMs * (unit === "d" ? 24 : 1);
@@ -132,8 +126,7 @@ function windowOf(text: string, maxMs: number): number {
 }
 
 /**
- * Cancels a batch. Waiting lines end at once; running calls may end within ten minutes. Cancelling twice is not an
- * error.
+ * Lines that wait end at once; calls that run may end within ten minutes. Cancelling twice is no error.
  * @throws SluiceError `batch_not_found`, or `conflict` if it has ended otherwise
  */
 export async function cancelBatch(context: JobsContext, id: string, caller: Caller): Promise<Batch> {
@@ -149,8 +142,8 @@ export async function cancelBatch(context: JobsContext, id: string, caller: Call
 }
 
 /**
- * Creates a new batch of the lines that did not complete. Retrying twice returns the same one.
- * @throws SluiceError `batch_not_found`, `file_not_found` (the input was deleted), or `conflict` if it has not ended or
+ * A new batch of the lines that did not complete. Asking twice gives the same one.
+ * @throws SluiceError `batch_not_found`, `file_not_found` (the input is deleted), or `conflict` if it has not ended or
  *   every line has completed
  */
 export async function retryBatch(
@@ -190,7 +183,7 @@ export async function retryBatch(
     filename: `${request.id}-retry.jsonl`,
     purpose: "batch",
   }));
-  // The lines of a batch that was deleted meanwhile look unanswered.
+  // Lines of a batch that was deleted meanwhile look as if they had no answer.
   await requireBatch(context, id, caller);
   const createdAt = context.clock.wall();
   const again = await insertBatch(context, {
@@ -205,7 +198,7 @@ export async function retryBatch(
   return { request: again, steps: {} };
 }
 
-/** Returns the id of the retry, and the id from which it is derived: the batch, or its last deleted retry. */
+/** The id of the retry, and what it is derived from: the batch, or the last of its retries that were deleted. */
 async function retryIdsOf(
   context: JobsContext,
   id: BatchId,
@@ -219,7 +212,7 @@ async function retryIdsOf(
   }
 }
 
-/** Returns an unfinished batch that reads the file, or undefined. */
+/** A batch that has not ended and reads the file. */
 export async function batchUsing(context: JobsContext, { id, environment }: StoredFile): Promise<BatchId | undefined> {
   for (const batchId of await openBatches(context, environment)) {
     const batch = await findBatch(context, environment, batchId);
@@ -228,7 +221,7 @@ export async function batchUsing(context: JobsContext, { id, environment }: Stor
   return undefined;
 }
 
-/** Returns whether the status is final. */
+/** Nothing happens to it any more. */
 export function isOver(status: BatchStatus): boolean {
   return status === "failed" || status === "completed" || status === "expired" || status === "cancelled";
 }

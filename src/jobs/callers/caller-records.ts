@@ -1,6 +1,6 @@
-// Stores what other processes must know about the callers of synchronous calls: the process to which a caller came
-// back, and the jobs whose callers may repeat the request without a key. Both are written when a caller disconnects or
-// returns, never for a call that is simply answered.
+// What other processes must know about the callers of synchronous calls: which process a caller came back to, and which jobs wait
+// for a caller that repeats its request without a key. Both are written when a caller disconnects or returns, never for a
+// call that is simply answered.
 
 import { newToken } from "../../domain/ids.ts";
 import type { Job, JobHead, JobRecord } from "../../domain/job.ts";
@@ -11,31 +11,29 @@ import { digestOf } from "../submit/idempotency.ts";
 
 type Context = Pick<JobsContext, "store" | "clock">;
 
-/** The process whose caller waits for a job. Without a record it is the process of the job's own `waitingCaller`. */
+/** Who waits for a job now. The process of the job's own `waitingCaller` if nothing is on record. */
 export interface Holder {
   processId: string;
-  /** Whether the caller requested to keep the job, so that it runs in any case. */
+  /** The caller asked to keep the job: it is called in any case. */
   isKept?: boolean;
 }
 
 /** By job. */
 const holders = serviceCollection<Holder>({ stored: "idempotency_keys", id: "caller/*" });
 const awaitedJobs = serviceCollection<Awaited>({ stored: "controls", id: "awaited/*", order: "awaited/" });
-/** Awaited jobs to which a caller has returned. */
+/** Awaited jobs that a caller came back for. */
 const takenJobs = serviceCollection<null>({ stored: "idempotency_keys", id: "taken/awaited/*" });
 
 const readAtOnce = 1000;
-/** Time after which no caller comes back, in milliseconds. */
+/** No caller comes back after this. */
 const keptMs = 24 * 3_600_000;
 
-/**
- * Records that a caller came back. The last one to come back counts. The sweep of idempotency keys removes the record.
- */
+/** Records that a caller came back. The last one to come back counts. Swept with the idempotency keys. */
 export async function putHolder({ store, clock }: Context, jobId: string, holder: Holder): Promise<void> {
   await holders(store).put({ id: jobId, order: timeKey(clock.wall()), value: holder });
 }
 
-/** Returns the process whose caller waits for each of these jobs. */
+/** Who waits for each of these jobs. */
 export async function readHolders({ store }: Context, jobs: readonly JobHead[]): Promise<Map<string, Holder>> {
   const found = new Map<string, Holder>();
   for (let from = 0; from < jobs.length; from += readAtOnce) {
@@ -57,7 +55,7 @@ interface Awaited {
   at: number;
 }
 
-/** Records that a job waits for its caller to repeat the request. May be repeated. */
+/** Records that a job waits for its caller to repeat the request. Repeating this changes nothing. */
 export async function awaitRetry({ store, clock }: Context, job: Job): Promise<void> {
   const prefix = prefixOf(job);
   for await (const { value } of awaitedJobs(store).all({ prefix })) if (value.jobId === job.id) return;
@@ -66,9 +64,9 @@ export async function awaitRetry({ store, clock }: Context, job: Job): Promise<v
 }
 
 /**
- * Returns the oldest job that waits for this request to be repeated, or undefined. Each job is returned to one caller
- * only.
- * @param job the job built from the repeated request
+ * The job that waits for this request to be repeated, the oldest first; undefined if there is none. Each job is given to
+ * one caller only.
+ * @param job what was built from the repeated request
  */
 export async function takeAwaited({ store, clock }: Context, job: Job): Promise<JobRecord | undefined> {
   const prefix = prefixOf(job);
@@ -82,7 +80,7 @@ export async function takeAwaited({ store, clock }: Context, job: Job): Promise<
   return undefined;
 }
 
-/** Removes records of callers that can no longer come back. */
+/** Removes what waits for callers that will not come back any more. */
 export async function sweepAwaited({ store, clock }: Context): Promise<void> {
   for await (const page of awaitedJobs(store).pages()) {
     const old = page.filter(({ value }) => value.at < clock.wall() - keptMs);
@@ -90,7 +88,7 @@ export async function sweepAwaited({ store, clock }: Context): Promise<void> {
   }
 }
 
-/** Returns a prefix that equal requests of one key share. */
+/** The same for the same request of the same key. */
 function prefixOf(job: Job): string {
   const { tenant, keyId, environment, priority, model, fallbackModels, regions, onUnknown, metadata } = job;
   const { ephemeral, webhookUrl, request } = job;

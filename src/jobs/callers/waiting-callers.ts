@@ -1,11 +1,11 @@
-// Tracks the callers that wait in this process for synchronous calls. One rule applies when the last caller of a job
+// The callers that wait in this process for synchronous calls. One rule decides what happens when the last caller of a job
 // disconnects:
 //
 //   a call runs for the job            it finishes, and its answer is stored (unless `store: false`)
 //   the caller cannot come back        the job is cancelled
 //   the caller can come back           the job is parked; without a return within `callerGraceS` it is cancelled
 //
-// If this process dies, the worker applies the same rule to its jobs (worker/recovery/orphans.ts).
+// If this process dies, the worker applies the same rule to its jobs (worker/orphans.ts).
 import { newToken } from "../../domain/ids.ts";
 import { isFinal, type Job, type JobRecord, type WaitingCaller } from "../../domain/job.ts";
 import type { JobsContext } from "../jobs-context.ts";
@@ -13,7 +13,7 @@ import type { KnownPauses } from "../pause.ts";
 import { type AbandonContext, abandon, park, unpark } from "./abandon.ts";
 import { awaitRetry, putHolder, readHolders } from "./caller-records.ts";
 
-/** The context of calls whose callers wait. */
+/** What calls work with whose callers wait. */
 export interface CallersContext extends JobsContext {
   callers: WaitingCallers;
   pauses: KnownPauses;
@@ -21,12 +21,12 @@ export interface CallersContext extends JobsContext {
 
 interface Waiting {
   job: Job;
-  /** Number of connected callers. */
+  /** Callers that are connected. */
   callers: number;
-  /** When the last caller disconnected, by the monotonic clock in milliseconds. */
+  /** When the last of them disconnected, by the monotonic clock. */
   disconnectedAt?: number;
   isParked: boolean;
-  /** Whether the caller requested to keep the job. */
+  /** The caller asked to keep the job. */
   isKept: boolean;
   stopListening?: () => void;
 }
@@ -36,30 +36,27 @@ export class WaitingCallers {
   readonly #context: AbandonContext;
   readonly #waiting = new Map<string, Waiting>();
 
-  /**
-   * Creates the registry.
-   * @param processId id of this run of the process. Default: a new one
-   */
+  /** @param processId of this run of the process; by default a new one */
   constructor(context: AbandonContext, processId: string = newToken()) {
     this.#context = context;
     this.processId = processId;
   }
 
-  /** Returns how many callers wait for a job in this process. */
+  /** How many callers wait for a job in this process. */
   callersOf(jobId: string): number {
     return this.#waiting.get(jobId)?.callers ?? 0;
   }
 
-  /** Returns the `waitingCaller` of a new synchronous call's job. */
+  /** What the job of a new synchronous call carries. */
   mark(returnsBy: WaitingCaller["returnsBy"]): WaitingCaller {
     return { processId: this.processId, ...(returnsBy && { returnsBy }) };
   }
 
   /**
-   * Registers a caller that waits for the job until `disconnect`. Ignores jobs without a recorded waiting caller.
-   * @param returned whether the job existed already because its caller came back, perhaps from another process
-   * @param keep whether the caller requests to keep the job
-   * @throws what store and scheduler throw; call `disconnect` in any case
+   * A caller waits for the job until `disconnect` is called. Jobs without a waiting caller on record are left alone.
+   * @param returned the job was there before: its caller came back, perhaps from another process
+   * @param keep the caller asks to keep the job
+   * @throws what store and scheduler throw; `disconnect` has to be called in any case
    */
   async connect(job: Job, { returned, keep }: { returned: boolean; keep: boolean }): Promise<void> {
     if (!job.waitingCaller) return;
@@ -77,8 +74,8 @@ export class WaitingCallers {
   }
 
   /**
-   * Waits for a job by its id, as a reader of its events does. While this process knows the job, a reader counts as a
-   * caller that came back.
+   * Waits for a job by its id, as a reader of its events does. While this process knows the job, a reader counts as a caller
+   * that came back.
    */
   async whileRead(job: Job, wait: () => Promise<JobRecord>): Promise<JobRecord> {
     const isKnown = this.#waiting.has(job.id) || this.#context.settings.distributed === undefined;
@@ -94,8 +91,8 @@ export class WaitingCallers {
   }
 
   /**
-   * Removes a caller that disconnected or was answered. Never throws: `tidy` repeats what fails.
-   * @param ended whether the job has ended
+   * The caller disconnected, or was answered. Never throws: `tidy` does later what fails now.
+   * @param ended the job has ended
    */
   async disconnect(job: Job, { ended }: { ended: boolean }): Promise<void> {
     const waiting = this.#waiting.get(job.id);
@@ -119,7 +116,7 @@ export class WaitingCallers {
     await awaitRetry(this.#context, job).catch((error) => this.#failed(error, job));
   }
 
-  /** Applies the rule to jobs whose callers disconnected. Call it every second. */
+  /** Applies the rule to the jobs whose callers disconnected. To be called every second. */
   async tidy(): Promise<void> {
     await Promise.all(
       [...this.#waiting.values()]
@@ -128,7 +125,7 @@ export class WaitingCallers {
     );
   }
 
-  /** Ends the subscriptions. The next process handles the jobs. */
+  /** Ends the subscriptions. The jobs are left to the next process. */
   close(): void {
     for (const waiting of this.#waiting.values()) this.#drop(waiting);
   }
@@ -145,7 +142,7 @@ export class WaitingCallers {
         return;
       }
       const holder = (await readHolders(this.#context, [job])).get(job.id);
-      // If this is the only process, no worker of its own jobs can have died.
+      // Here alone, no worker of a job that was accepted by this process can have died.
       const isOwn = job.waitingCaller?.processId === this.processId;
       const mayBeLost = this.#context.settings.distributed !== undefined || !isOwn;
       const isElsewhere = holder?.isKept || holder?.processId !== this.processId;

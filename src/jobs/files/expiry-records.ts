@@ -1,9 +1,8 @@
-// Stores when files are due for deletion. Each file has a record in the order of time, so that a sweep reads only due
-// ones.
+// When files are due to be deleted: a record for each, in the order of time, so that a sweep reads only those that are due.
 import { environmentCollection, timeKey } from "../../store/collection.ts";
 import type { JobsContext } from "../jobs-context.ts";
 
-/** A due date. Files of older versions have no such record and are kept. */
+/** What is due. Files that were stored by older versions have no such record and are kept. */
 export interface Expiry {
   fileId: string;
   environment: string;
@@ -12,7 +11,7 @@ export interface Expiry {
 /** By the id of the file. */
 export const expiriesIn = environmentCollection<Expiry>({ stored: "files", id: "expiry/*", order: "expiry/" });
 
-/** The properties that decide when a file is due. */
+/** What decides when a file is due. */
 interface Expiring {
   id: string;
   environment: string;
@@ -22,7 +21,7 @@ interface Expiring {
   expiresAt?: number;
 }
 
-/** Records when a file is checked: at its expiry, or for an input, after it has been unused for long. */
+/** Writes when a file is looked at: at the time that its owner named, or when an input has been unused for long. */
 export async function expectExpiry(
   { store, settings }: Pick<JobsContext, "store" | "settings">,
   { id, environment, purpose, createdAt, expiresAt }: Expiring,

@@ -1,0 +1,77 @@
+// What the service says about itself: readiness, counts, queue, quotas and deployments, for status and top.
+import type { SluiceClient } from "../client/index.ts";
+import { SluiceApiError } from "../client/index.ts";
+import type { JobState } from "../domain/job.ts";
+
+export interface ServiceState {
+  readiness: { status: "ok" | "degraded" | "not_ready"; reasons: string[] };
+  /** Absent without an admin key: counts cover all tenants. */
+  stats?: Stats;
+  deployments: Deployment[];
+  quotas: Quota[];
+}
+
+export interface Stats {
+  /** By environment. */
+  jobs: Record<string, Record<JobState, number>>;
+  queue: { environment: string; priority: string; ready: number; delayed: number }[];
+  running: number;
+}
+
+export interface Deployment {
+  id: string;
+  state: "in_service" | "cooling_down" | "out_of_service";
+  reason: string | null;
+  until: string | null;
+  paused: boolean;
+  running: number;
+  max_concurrency: number;
+}
+
+export interface Quota {
+  name: string;
+  unit: string;
+  per: "minute" | "day";
+  configured_limit: number;
+  effective_limit: number;
+  used: number;
+  /** The part of `used` that running calls reserve; an older service does not tell. */
+  reserved?: number;
+  closed_until: string | null;
+  next_free_at: string | null;
+}
+
+/** Reads everything at once. @throws SluiceApiError, SluiceConnectionError */
+export async function readServiceState(service: SluiceClient): Promise<ServiceState> {
+  const [readiness, stats, { deployments, quotas }] = await Promise.all([
+    readReadiness(service),
+    readStats(service),
+    service.request<{ deployments: Deployment[]; quotas: Quota[] }>("GET", "/v1/deployments"),
+  ]);
+  return { readiness, ...(stats && { stats }), deployments, quotas };
+}
+
+async function readReadiness(service: SluiceClient): Promise<ServiceState["readiness"]> {
+  try {
+    return await service.request("GET", "/readyz");
+  } catch (error) {
+    if (!(error instanceof SluiceApiError) || error.status !== 503) throw error;
+    return { status: "not_ready", reasons: [error.message.replace(/^Not ready: |\.$/g, "")] };
+  }
+}
+
+async function readStats(service: SluiceClient): Promise<Stats | undefined> {
+  try {
+    return await service.request<Stats>("GET", "/v1/stats");
+  } catch (error) {
+    if (error instanceof SluiceApiError && error.code === "forbidden") return undefined;
+    throw error;
+  }
+}
+
+/** Returns the sentence about readiness, in which reasons are foreign text. */
+export function readinessText({ status, reasons }: ServiceState["readiness"]): string {
+  if (status === "ok") return "ready";
+  const why = reasons.join("; ");
+  return status === "degraded" ? `degraded: accepts jobs, but ${why}` : `not ready: ${why}`;
+}

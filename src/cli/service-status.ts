@@ -1,0 +1,89 @@
+// The state of the service on the terminal: sluice status without a job.
+import { exitCodes } from "./exit-codes.ts";
+import { grouped } from "./formats.ts";
+import { note, printJson } from "./output.ts";
+import { askService, type ServiceOptions } from "./service-client.ts";
+import {
+  type Deployment,
+  type Quota,
+  readinessText,
+  readServiceState,
+  type ServiceState,
+  type Stats,
+} from "./service-state.ts";
+import { printTable } from "./table.ts";
+import { oneLine, paintFor } from "./terminal.ts";
+
+export async function showService({ url, json }: ServiceOptions): Promise<void> {
+  const state = await askService(url, readServiceState);
+  if (json) printJson(state);
+  else print(url, state);
+  if (state.readiness.status === "not_ready") process.exitCode = exitCodes.error;
+}
+
+const stateColumns = ["queued", "in_progress", "completed", "failed", "cancelled", "expired"] as const;
+
+function print(url: string, { readiness, stats, deployments, quotas }: ServiceState): void {
+  const paint = paintFor(process.stdout);
+  const colour = { ok: "green", degraded: "yellow", not_ready: "red" } as const;
+  const text = oneLine(readinessText(readiness));
+  process.stdout.write(`Sluice at ${url} is ${paint(colour[readiness.status], text)}.\n`);
+  if (stats) printJobs(stats);
+  else note("The API key is not an admin key, so job counts are not shown.");
+  section("Quotas");
+  printTable(quotaColumns, quotas.map(quotaRow));
+  section("Deployments");
+  printTable(deploymentColumns, deployments.map(deploymentRow));
+}
+
+function section(title: string): void {
+  process.stdout.write(`\n${title}\n`);
+}
+
+function printJobs({ jobs, queue }: Stats): void {
+  section("Jobs");
+  printTable(
+    [
+      { title: "environment", atLeast: 6 },
+      ...stateColumns.map((title) => ({ title: title.replace("in_progress", "running"), align: "right" as const })),
+    ],
+    Object.entries(jobs).map(([environment, counts]) => [environment, ...stateColumns.map((s) => grouped(counts[s]))]),
+  );
+  const waiting = queue.filter(({ ready, delayed }) => ready + delayed > 0);
+  if (waiting.length === 0) return;
+  section("Queue");
+  printTable(
+    [
+      { title: "environment", atLeast: 6 },
+      { title: "priority" },
+      { title: "ready", align: "right" },
+      { title: "delayed", align: "right" },
+    ],
+    waiting.map((q) => [q.environment, q.priority, grouped(q.ready), grouped(q.delayed)]),
+  );
+}
+
+const quotaColumns = [
+  { title: "quota", atLeast: 20, cutAt: "middle" },
+  { title: "used", align: "right" },
+  { title: "limit", align: "right" },
+  { title: "configured", align: "right" },
+  { title: "use", align: "right" },
+] as const;
+
+function quotaRow({ name, used, effective_limit: limit, configured_limit: configured }: Quota): string[] {
+  const share = limit > 0 ? `${Math.round((used / limit) * 100)}%` : "";
+  return [name, grouped(used), grouped(limit), grouped(configured), share];
+}
+
+const deploymentColumns = [
+  { title: "deployment", atLeast: 24, cutAt: "middle" },
+  { title: "state" },
+  { title: "running", align: "right" },
+  { title: "reason", atLeast: 10, optional: true },
+] as const;
+
+function deploymentRow({ id, state, paused, running, max_concurrency, reason }: Deployment): string[] {
+  const shown = paused ? "paused" : state.replaceAll("_", " ");
+  return [id, shown, `${running}/${max_concurrency}`, reason ?? ""];
+}
