@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-problems.ts";
 import { maskSecrets, secretHider } from "../config/secret-hider.ts";
 import { version } from "../config/version.ts";
+import { batchCommand } from "./batch-command.ts";
 import { cancelCommand, retryCommand } from "./cancel-retry-command.ts";
 import { enqueueCommand } from "./enqueue-command.ts";
 import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
@@ -36,6 +37,7 @@ export function createProgram(): Command {
     .addCommand(cancelCommand())
     .addCommand(retryCommand())
     .addCommand(exportCommand())
+    .addCommand(batchCommand())
     .commandsGroup("Operation:")
     .addCommand(statusCommand())
     .addCommand(pauseCommand())
