@@ -17,7 +17,13 @@ export interface ModelFacts {
 export type Overrides = Readonly<Record<string, ModelRow>>;
 
 /** Defaults for an ID that the catalogue does not know, such as an application inference profile. */
-const careful = { contextTokens: 128_000, maxOutputTokens: 4096, tokenFactor: 1.3, streaming: true, outputBurndown: 1 };
+const cautious = {
+  contextTokens: 128_000,
+  maxOutputTokens: 4096,
+  tokenFactor: 1.3,
+  streaming: true,
+  outputBurndown: 1,
+};
 
 /**
  * Factors seen for Amazon Nova Pro. AWS says only that one tier costs more than the default tier and the other less.
@@ -30,17 +36,17 @@ const usualTierFactors = { priority: 1.75, flex: 0.5 };
  */
 export function factsOf(modelId: string, overrides: Overrides = {}, provider = "bedrock"): ModelFacts {
   const { id, bare, prefix } = partsOf(modelId);
-  const builtIn = provider === "bedrock" ? rowOf(bare) : elsewhere;
+  const builtIn = provider === "bedrock" ? rowOf(bare) : otherProviders;
   const own = [...new Set([bare, id, modelId])].flatMap((key) =>
     Object.hasOwn(overrides, key) ? [overrides[key]!] : [],
   );
   const row: CatalogueRow = Object.assign({}, builtIn, ...own);
   return {
-    contextTokens: row.contextTokens ?? careful.contextTokens,
-    maxOutputTokens: row.maxOutputTokens ?? careful.maxOutputTokens,
-    tokenFactor: row.tokenFactor ?? careful.tokenFactor,
-    streaming: row.streaming ?? careful.streaming,
-    outputBurndown: row.outputBurndown ?? careful.outputBurndown,
+    contextTokens: row.contextTokens ?? cautious.contextTokens,
+    maxOutputTokens: row.maxOutputTokens ?? cautious.maxOutputTokens,
+    tokenFactor: row.tokenFactor ?? cautious.tokenFactor,
+    streaming: row.streaming ?? cautious.streaming,
+    outputBurndown: row.outputBurndown ?? cautious.outputBurndown,
     traits: traitsOf(row, pricesOf(builtIn, prefix, own)),
   };
 }
@@ -67,7 +73,7 @@ export function partsOf(modelId: string): { id: string; bare: string; prefix?: s
 /**
  * Row of a model that Bedrock does not serve: nothing is known, except that it lacks the features that only AWS has.
  */
-const elsewhere: CatalogueRow & { jsonObject: undefined } = {
+const otherProviders: CatalogueRow & { jsonObject: undefined } = {
   guardrails: false,
   promptCache: "none",
   jsonObject: undefined,
@@ -109,7 +115,7 @@ function pricesOf(builtIn: CatalogueRow, prefix: string | undefined, own: ModelR
   );
   if (Object.keys(merged).length === 0) return undefined;
   const { priorityFactor, flexFactor, ...prices } = merged;
-  const usual: TokenPrices["tiers"] = builtIn === elsewhere ? {} : usualTierFactors;
+  const usual: TokenPrices["tiers"] = builtIn === otherProviders ? {} : usualTierFactors;
   const priority = priorityFactor ?? usual.priority;
   const flex = flexFactor ?? usual.flex;
   return { ...prices, tiers: { ...(priority && { priority }), ...(flex && { flex }) } };

@@ -209,12 +209,12 @@ function checkTenants(file: FileSettings, settings: Resolved, report: Report) {
 
 function checkDatabases(settings: Resolved, report: Report) {
   // File systems that ignore case would put two such databases into one file.
-  const taken = new Map([["sluice", "the service itself"]]);
+  const owners = new Map([["sluice", "the service itself"]]);
   for (const [name, { database }] of Object.entries(settings.environments)) {
-    const owner = taken.get(database.toLowerCase());
+    const owner = owners.get(database.toLowerCase());
     if (owner)
       report(["environments", name, "database"], `must be a name of its own; got ${database}, which ${owner} uses`);
-    taken.set(database.toLowerCase(), `environment ${name}`);
+    owners.set(database.toLowerCase(), `environment ${name}`);
   }
 }
 

@@ -30,7 +30,7 @@ export interface Lifecycle {
 }
 
 /** Replaces AWS's own addresses and the account's credentials, for the built-in simulator. */
-export interface Elsewhere {
+export interface AwsEndpoint {
   endpoint: string;
   credentials: { accessKeyId: string; secretAccessKey: string };
 }
@@ -52,9 +52,9 @@ const pageSize = 100;
 export function openAccountReader(
   region: string,
   account: AccountSettings | undefined,
-  elsewhere?: Elsewhere,
+  awsEndpoint?: AwsEndpoint,
 ): AccountReader {
-  const config = { region, maxAttempts, ...(elsewhere ?? credentialsFor(account)) };
+  const config = { region, maxAttempts, ...(awsEndpoint ?? credentialsFor(account)) };
   const quotasClient = new ServiceQuotasClient(config);
   const bedrockClient = new BedrockClient(config);
   const explain = (action: string) => (error: unknown) => {

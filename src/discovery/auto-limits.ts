@@ -5,13 +5,13 @@ import type { Logger } from "pino";
 import { type AutoQuota, autoQuotas, setAutoLimits } from "../config/quota-settings.ts";
 import type { Settings } from "../config/settings.ts";
 import type { JobStore } from "../store/job-store.ts";
-import type { Elsewhere } from "./account-reader.ts";
+import type { AwsEndpoint } from "./account-reader.ts";
 import { findRow, type Listing, listingKey, listQuotas } from "./discover.ts";
 
 export interface AutoLimitsContext {
   store: Pick<JobStore, "loadCheckpoint" | "saveCheckpoint">;
   log: Logger;
-  elsewhere?: Elsewhere;
+  awsEndpoint?: AwsEndpoint;
 }
 
 const checkpoint = "listed-limits";
@@ -25,12 +25,15 @@ const withinMs = 30_000;
  * Sets every limit that is `auto`.
  * @throws ConfigError that names each key without a limit
  */
-export async function readAutoLimits(settings: Settings, { store, log, elsewhere }: AutoLimitsContext): Promise<void> {
+export async function readAutoLimits(
+  settings: Settings,
+  { store, log, awsEndpoint }: AutoLimitsContext,
+): Promise<void> {
   const wanted = autoQuotas(settings);
   if (wanted.length === 0) return;
   const listings = await listQuotas(
     wanted.map(({ deployment }) => deployment),
-    { withinMs, ...(elsewhere && { elsewhere }) },
+    { withinMs, ...(awsEndpoint && { awsEndpoint }) },
   );
   const remembered = await readRemembered(store);
   const limits = new Map<string, number | string>();

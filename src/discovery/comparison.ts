@@ -1,7 +1,7 @@
 // Compares configured, listed and learned limits, with the lifecycle of each model. `sluice quotas` shows the result.
 import type { DeploymentSettings, QuotaSettings, Settings } from "../config/settings.ts";
 import { sharedTimeout } from "../domain/shared-abort.ts";
-import { type Elsewhere, type Lifecycle, type ListedQuota, openAccountReader } from "./account-reader.ts";
+import { type AwsEndpoint, type Lifecycle, type ListedQuota, openAccountReader } from "./account-reader.ts";
 import { findRow, type Listing, listingKey, listQuotas } from "./discover.ts";
 import { bareId, likeness, scopesOf } from "./names.ts";
 
@@ -50,7 +50,7 @@ export interface CompareOptions {
   withinMs: number;
   /** Effective limits by quota name. Empty if no service answered. */
   learned: ReadonlyMap<string, number>;
-  elsewhere?: Elsewhere;
+  awsEndpoint?: AwsEndpoint;
 }
 
 /** Compares the limits of all Bedrock deployments. Never rejects: what cannot be read is reported in the notes. */
@@ -155,13 +155,13 @@ interface Facts {
 /** Reads lifecycles and profiles. The key of the map is the deployment's id. */
 async function readFacts(
   deployments: readonly DeploymentSettings[],
-  { withinMs, elsewhere }: CompareOptions,
+  { withinMs, awsEndpoint }: CompareOptions,
 ): Promise<Map<string, Facts>> {
   const signal = sharedTimeout(withinMs);
   const profiles = new Map<string, Promise<string[] | string>>();
   const facts = deployments.map(async (deployment): Promise<[string, Facts]> => {
     const { id, region, account, modelId } = deployment;
-    const reader = openAccountReader(region, account, elsewhere);
+    const reader = openAccountReader(region, account, awsEndpoint);
     const messageOf = (error: unknown) => (error as Error).message;
     try {
       const key = listingKey(deployment);

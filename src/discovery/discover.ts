@@ -1,7 +1,7 @@
 // Reads what AWS lists for the deployments of a configuration, once per Region and account and in parallel.
 import type { DeploymentSettings, QuotaSettings } from "../config/settings.ts";
 import { sharedTimeout } from "../domain/shared-abort.ts";
-import { type Elsewhere, type ListedQuota, openAccountReader } from "./account-reader.ts";
+import { type AwsEndpoint, type ListedQuota, openAccountReader } from "./account-reader.ts";
 import { likeness, scopesOf } from "./names.ts";
 
 /** What AWS lists in one Region for one account, or why that is unknown. */
@@ -9,7 +9,7 @@ export type Listing = { quotas: ListedQuota[] } | { error: string };
 
 export interface DiscoverOptions {
   withinMs: number;
-  elsewhere?: Elsewhere;
+  awsEndpoint?: AwsEndpoint;
 }
 
 /** Returns a key that is equal for deployments with the same listing. */
@@ -20,12 +20,12 @@ export function listingKey({ region, account }: Pick<DeploymentSettings, "region
 /** Reads the listings by `listingKey`. Never rejects: a listing that cannot be read has an error. */
 export async function listQuotas(
   deployments: readonly DeploymentSettings[],
-  { withinMs, elsewhere }: DiscoverOptions,
+  { withinMs, awsEndpoint }: DiscoverOptions,
 ): Promise<Map<string, Listing>> {
   const places = new Map(deployments.map((deployment) => [listingKey(deployment), deployment]));
   const signal = sharedTimeout(withinMs);
   const listings = [...places].map(async ([key, { region, account }]): Promise<[string, Listing]> => {
-    const reader = openAccountReader(region, account, elsewhere);
+    const reader = openAccountReader(region, account, awsEndpoint);
     try {
       // The SDK ignores the signal in some places. Finding credentials, for example, may take long.
       return [key, { quotas: await Promise.race([reader.listQuotas(signal), whenAborted(signal)]) }];

@@ -27,7 +27,7 @@ export function outputSchemaProblem(schema: unknown): SchemaProblem | undefined 
 
 function problemIn(schema: unknown, path: string, root: unknown): SchemaProblem | undefined {
   if (!isObject(schema)) return undefined;
-  const refused = refusedKeywords.find((keyword) => keyword in schema && !isIdleBound(schema, keyword));
+  const refused = refusedKeywords.find((keyword) => keyword in schema && !isSafeIntegerBound(schema, keyword));
   if (refused !== undefined) {
     const instead = refused === "oneOf" ? " Use anyOf." : " Describe the rule in a description, and check the answer.";
     return { path: `${path}.${refused}`, message: `must not be set.${instead}` };
@@ -75,7 +75,7 @@ export function closedSchema(schema: object): object {
 function closed(schema: unknown): unknown {
   if (!isObject(schema)) return schema;
   const entries = Object.entries(schema).flatMap(([key, value]): [string, unknown][] => {
-    if (isIdleBound(schema, key)) return [];
+    if (isSafeIntegerBound(schema, key)) return [];
     if (key === "items") return [[key, closed(value)]];
     if (listKeywords.includes(key) && Array.isArray(value)) return [[key, value.map(closed)]];
     if (!mapKeywords.includes(key) || !isObject(value)) return [[key, value]];
@@ -145,7 +145,7 @@ function decode(part: string): string {
   }
 }
 
-function isIdleBound(schema: Json, key: string): boolean {
+function isSafeIntegerBound(schema: Json, key: string): boolean {
   const value = schema[key];
   return (
     schema.type === "integer" &&

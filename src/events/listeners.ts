@@ -43,7 +43,7 @@ export class Listeners {
   }
 
   /** Notifies the job's subscribers that a listener for its text has joined. */
-  joined(jobId: JobId): void {
+  notifyJoined(jobId: JobId): void {
     for (const { onJoined } of this.#byJob.get(jobId) ?? []) {
       try {
         onJoined?.();

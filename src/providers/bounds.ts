@@ -160,8 +160,8 @@ class Check {
     };
   }
 
-  #about<T extends Pick<ProviderFailure, "usage" | "quotaUsage" | "requestId" | "serviceTier">>(said: T): T {
-    const { usage, quotaUsage, requestId, serviceTier, ...rest } = said;
+  #about<T extends Pick<ProviderFailure, "usage" | "quotaUsage" | "requestId" | "serviceTier">>(reported: T): T {
+    const { usage, quotaUsage, requestId, serviceTier, ...rest } = reported;
     const bounded = usage && boundedUsage(usage, this.#maxTokens);
     if (usage && !sameUsage(usage, bounded)) {
       const { deployment, log } = this.#options;

@@ -53,7 +53,7 @@ export async function openQueue(
   return {
     scheduler,
     events,
-    onAccepted: (jobs) => events.accepted(jobs),
+    onAccepted: (jobs) => events.onAccepted(jobs),
     ...(unavailable !== undefined && { unavailable }),
   };
 }

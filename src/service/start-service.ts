@@ -115,8 +115,8 @@ async function open(
   await warnOfLeftBehind(store, log);
   const simulator = settings.simulator ? await startSimulator({ models: simulatedModels(settings) }) : undefined;
   if (simulator) teardown.defer(() => simulator.stop());
-  const elsewhere = simulator && { endpoint: simulator.url, credentials: simulatorCredentials };
-  const readLimits = (of: Settings) => readAutoLimits(of, { store, log, ...(elsewhere && { elsewhere }) });
+  const awsEndpoint = simulator && { endpoint: simulator.url, credentials: simulatorCredentials };
+  const readLimits = (of: Settings) => readAutoLimits(of, { store, log, ...(awsEndpoint && { awsEndpoint }) });
   await readLimits(settings);
   const { unavailable, ...queue } = await openQueue(settings, { clock, log }, teardown);
   logDeploymentChanges(queue.scheduler, log);

@@ -2,7 +2,7 @@
 // options list the valid ones.
 import type { IncomingMessage } from "node:http";
 import { BedrockError } from "./aws-errors.ts";
-import { readClaim, verifySignature } from "./signatures.ts";
+import { readAuthorization, verifySignature } from "./signatures.ts";
 
 /** Credentials that the simulator accepts. */
 export interface SimulatedCredentials {
@@ -52,8 +52,8 @@ export function createAuthenticator(options: AuthenticationOptions, wallClock: (
   const known = new Map([verifySignatures ?? []].flat().map((credentials) => [credentials.accessKeyId, credentials]));
 
   const checkSigned = (request: IncomingMessage, authorization: string, body: Buffer, service: string): Caller => {
-    const claim = readClaim(authorization);
-    const credentials = known.get(claim.accessKeyId);
+    const claims = readAuthorization(authorization);
+    const credentials = known.get(claims.accessKeyId);
     if (verifySignatures) {
       const token = request.headers["x-amz-security-token"];
       if (!credentials || token !== credentials.sessionToken) {
@@ -63,9 +63,9 @@ export function createAuthenticator(options: AuthenticationOptions, wallClock: (
         throw new BedrockError("ExpiredTokenException", "The security token included in the request is expired");
       }
       const { method = "", url = "", rawHeaders } = request;
-      verifySignature({ method, url, rawHeaders, body }, claim, credentials.secretAccessKey, service, wallClock());
+      verifySignature({ method, url, rawHeaders, body }, claims, credentials.secretAccessKey, service, wallClock());
     }
-    return { region: claim.region, ...(credentials?.account !== undefined && { account: credentials.account }) };
+    return { region: claims.region, ...(credentials?.account !== undefined && { account: credentials.account }) };
   };
 
   return {

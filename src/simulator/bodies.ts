@@ -46,12 +46,12 @@ export function readConverse(body: string, model: CalledModel, streaming: boolea
   return {
     ...read,
     ...(typeof tier === "string" && { serviceTier: tier }),
-    ...((tool || schema !== undefined) && { form: { tool, schema, conversation: saidIn(request) } }),
+    ...((tool || schema !== undefined) && { form: { tool, schema, conversation: conversationText(request) } }),
   };
 }
 
 /** Returns all text of the conversation, without tools. */
-function saidIn({ system, messages }: Json): string {
+function conversationText({ system, messages }: Json): string {
   const said = contentsOf(messages).flatMap((blocks) =>
     blocks.flatMap(({ text }) => (typeof text === "string" ? [text] : [])),
   );

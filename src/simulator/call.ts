@@ -42,7 +42,7 @@ export interface RunningCall extends ModelCall {
 }
 
 /** Chooses the fault of a call and applies it if it refuses the call. Returns the fault, or "refused". */
-export function strike({ faultOf }: CallContext, running: RunningCall): Fault | undefined | "refused" {
+export function chooseFault({ faultOf }: CallContext, running: RunningCall): Fault | undefined | "refused" {
   const fault = faultOf(running.call);
   if (fault) running.call.fault = fault.kind;
   return fault && refuseByFault(fault, running) ? "refused" : fault;

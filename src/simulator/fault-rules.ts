@@ -18,19 +18,19 @@ export function createFaultChooser(
   seed: number,
   startedAt: number,
 ): (call: RecordedCall) => Fault | undefined {
-  const states = rules.map((rule, index) => ({ rule, index, met: 0, struck: 0 }));
+  const states = rules.map((rule, index) => ({ rule, index, met: 0, applied: 0 }));
   return (call) => {
     // Evaluates all rules, so that the counts of one rule do not depend on another.
-    const striking = states.filter((state) => {
+    const applicable = states.filter((state) => {
       const { rule, index } = state;
       if (!meets(call, rule, call.arrivedAt - startedAt)) return false;
       state.met++;
       if (rule.every !== undefined && state.met % rule.every !== 0) return false;
       if (rule.share !== undefined && randomNumbers(`fault ${seed} ${index} ${call.n}`)() >= rule.share) return false;
-      return rule.times === undefined || state.struck < rule.times;
+      return rule.times === undefined || state.applied < rule.times;
     });
-    const [first] = striking;
-    if (first) first.struck++;
+    const [first] = applicable;
+    if (first) first.applied++;
     return first?.rule;
   };
 }

@@ -106,7 +106,7 @@ export function eventsBefore(fault: Fault | undefined): number | undefined {
 }
 
 /** Whether the fault applies before the head of the response is sent. */
-export function strikesBeforeFirstByte(fault: Fault | undefined): boolean {
+export function failsBeforeFirstByte(fault: Fault | undefined): boolean {
   return (
     (fault?.kind === "cut" || fault?.kind === "reset" || fault?.kind === "stall") && fault.afterEvents === undefined
   );

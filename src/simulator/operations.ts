@@ -5,7 +5,16 @@ import type { Authenticator, Caller } from "./aws-authentication.ts";
 import { bedrockWire } from "./aws-bodies.ts";
 import { BedrockError, invalid, tooManyRequests, tooManyTokens, tooManyTokensPerDay } from "./aws-errors.ts";
 import { type ModelCall, readConverse, readLlama } from "./bodies.ts";
-import { answerCall, type CallContext, closeCall, orError, type RunningCall, refuse, strike, within } from "./call.ts";
+import {
+  answerCall,
+  type CallContext,
+  chooseFault,
+  closeCall,
+  orError,
+  type RunningCall,
+  refuse,
+  within,
+} from "./call.ts";
 import { readCountTokens } from "./count-tokens.ts";
 import { converse, llama } from "./dialects.ts";
 import type { Exchange } from "./exchange.ts";
@@ -123,7 +132,7 @@ interface Run extends ValidCall, RunningCall {
 
 async function run(context: OperationContext, run: Run): Promise<Delivered> {
   const { operation, exchange, call } = run;
-  const fault = strike(context, run);
+  const fault = chooseFault(context, run);
   if (fault === "refused") return { broken: false };
   // Free of charge, and no quota counts it.
   if (operation === "CountTokens") {

@@ -15,7 +15,7 @@ export interface SignedRequest {
 }
 
 /** The content of the header `Authorization`. */
-export interface Claim {
+export interface SignatureClaims {
   accessKeyId: string;
   /** Day of the signature, YYYYMMDD. */
   day: string;
@@ -33,7 +33,7 @@ const mismatch =
   "and signing method. Consult the service documentation for details.";
 
 /** Parses the header. @throws BedrockError if it is incomplete */
-export function readClaim(authorization: string): Claim {
+export function readAuthorization(authorization: string): SignatureClaims {
   const fields = new Map(
     authorization
       .slice(authorization.indexOf(" ") + 1)
@@ -66,12 +66,12 @@ export function readClaim(authorization: string): Claim {
  */
 export function verifySignature(
   request: SignedRequest,
-  claim: Claim,
+  claims: SignatureClaims,
   secretAccessKey: string,
   service: string,
   now: number,
 ): void {
-  if (claim.service !== service) throw refused(`Credential should be scoped to correct service: '${service}'.`);
+  if (claims.service !== service) throw refused(`Credential should be scoped to correct service: '${service}'.`);
   const headers = collectHeaders(request.rawHeaders);
   const date = headers.get("x-amz-date") ?? "";
   const signedAt = parseDate(date);
@@ -81,10 +81,10 @@ export function verifySignature(
       "Date must be in ISO-8601 'basic format', and in the header X-Amz-Date.",
     );
   }
-  if (!date.startsWith(claim.day)) {
+  if (!date.startsWith(claims.day)) {
     throw refused(`Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: ${date}.`);
   }
-  if (!claim.signedHeaders.includes("host")) {
+  if (!claims.signedHeaders.includes("host")) {
     throw refused("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
   }
   if (signedAt < now - toleranceMs) {
@@ -97,16 +97,16 @@ export function verifySignature(
       `Signature not yet current: ${date} is still later than ${formatDate(now + toleranceMs)} (${formatDate(now)} + 5 min.)`,
     );
   }
-  const scope = `${claim.day}/${claim.region}/${claim.service}/aws4_request`;
-  const text = ["AWS4-HMAC-SHA256", date, scope, sha256(canonicalForm(request, claim.signedHeaders, headers))].join(
+  const scope = `${claims.day}/${claims.region}/${claims.service}/aws4_request`;
+  const text = ["AWS4-HMAC-SHA256", date, scope, sha256(canonicalForm(request, claims.signedHeaders, headers))].join(
     "\n",
   );
-  const key = [claim.day, claim.region, claim.service, "aws4_request"].reduce(
+  const key = [claims.day, claims.region, claims.service, "aws4_request"].reduce(
     (previous: string | Buffer, part) => hmac(previous, part),
     `AWS4${secretAccessKey}`,
   );
   const expected = Buffer.from(hmac(key, text).toString("hex"));
-  const given = Buffer.from(claim.signature);
+  const given = Buffer.from(claims.signature);
   if (expected.length !== given.length || !timingSafeEqual(expected, given)) throw refused(mismatch);
 }
 

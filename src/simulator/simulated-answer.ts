@@ -5,7 +5,7 @@ import type { Wire } from "./aws-bodies.ts";
 import { BedrockError, defaultMessage, statusOf } from "./aws-errors.ts";
 import type { Dialect, Rendering, StreamEvent, Timing } from "./dialects.ts";
 import type { Exchange } from "./exchange.ts";
-import { eventsBefore, type Fault, strikesBeforeFirstByte } from "./faults.ts";
+import { eventsBefore, type Fault, failsBeforeFirstByte } from "./faults.ts";
 
 export interface Delivery {
   exchange: Exchange;
@@ -41,7 +41,7 @@ const shortestPauseMs = 4;
 export async function deliverWhole(delivery: Delivery): Promise<Delivered> {
   const { exchange, requestId, dialect, wire, rendering, fault, settle } = delivery;
   const startedAt = systemClock.now();
-  if (strikesBeforeFirstByte(fault)) return failBeforeFirstByte(delivery);
+  if (failsBeforeFirstByte(fault)) return failBeforeFirstByte(delivery);
   await exchange.sleep(delivery.latencyMs + rendering.answer.tokens * delivery.msPerToken);
   if (fault?.kind === "stall") await exchange.closed;
   // A model finishes its answer even if the client has disconnected.
@@ -74,14 +74,14 @@ export async function deliverWhole(delivery: Delivery): Promise<Delivered> {
     }
     default:
       exchange.send(200, allHeaders, body);
-      return { status: 200, broken: spoils(fault) };
+      return { status: 200, broken: makesUnusable(fault) };
   }
 }
 
 export async function deliverStream(delivery: Delivery): Promise<Delivered> {
   const { exchange, dialect, wire, rendering, fault, settle } = delivery;
   const startedAt = systemClock.now();
-  if (strikesBeforeFirstByte(fault)) return failBeforeFirstByte(delivery);
+  if (failsBeforeFirstByte(fault)) return failBeforeFirstByte(delivery);
   await exchange.sleep(delivery.latencyMs);
   if (exchange.disconnected) {
     settle(0);
@@ -90,17 +90,17 @@ export async function deliverStream(delivery: Delivery): Promise<Delivered> {
   exchange.begin(commonHeaders(delivery, wire.streamType));
 
   const events = dialect.events(rendering);
-  const strikesAfter = eventsBefore(fault);
+  const faultAfter = eventsBefore(fault);
   if (fault?.kind === "unknown_event") {
-    events.splice(strikesAfter ?? 0, 0, { type: "somethingNew", payload: { value: 1 }, tokens: 0 });
-  } else if (strikesAfter !== undefined) events.length = Math.min(events.length, strikesAfter);
+    events.splice(faultAfter ?? 0, 0, { type: "somethingNew", payload: { value: 1 }, tokens: 0 });
+  } else if (faultAfter !== undefined) events.length = Math.min(events.length, faultAfter);
   const { tokens, unsent } = await sendPaced(delivery, events);
-  if (!fault || strikesAfter === undefined || fault.kind === "unknown_event") {
+  if (!fault || faultAfter === undefined || fault.kind === "unknown_event") {
     settle(tokens);
     // Sends the rest in one write with the end. With separate writes for head, text and end, a stream of 100 tokens
     // without pauses took 242 us of CPU instead of 179.
     exchange.end(encode(wire, [...unsent, ...dialect.ending(rendering, timing(delivery, startedAt))]));
-    return { status: 200, broken: spoils(fault) };
+    return { status: 200, broken: makesUnusable(fault) };
   }
 
   await exchange.write(encode(wire, unsent));
@@ -146,7 +146,7 @@ function errorOf(fault: Extract<Fault, { kind: "exception" | "error_frame" }>): 
 }
 
 /** Whether a fault makes a complete answer unusable. An unknown event does not. */
-function spoils(fault: Fault | undefined): boolean {
+function makesUnusable(fault: Fault | undefined): boolean {
   return fault !== undefined && fault.kind !== "unknown_event";
 }
 

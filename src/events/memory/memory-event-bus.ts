@@ -14,10 +14,10 @@ export function createMemoryEventBus({ onListenerError = () => {} }: Options = {
     publish: (event) => listeners.deliver(event),
     hasListeners: (jobId) => listeners.wantText(jobId),
     subscribe(jobId, listener, wants = "all", onJoined?: () => void) {
-      const leave = listeners.add(jobId, listener, wants, onJoined);
+      const unsubscribe = listeners.add(jobId, listener, wants, onJoined);
       // Runs after `subscribe` has returned, so the caller has its result first.
-      if (wants === "all") queueMicrotask(() => listeners.joined(jobId));
-      return leave;
+      if (wants === "all") queueMicrotask(() => listeners.notifyJoined(jobId));
+      return unsubscribe;
     },
     async close() {
       listeners.clear();

@@ -59,7 +59,7 @@ export class JobHashes {
   }
 
   /** Records jobs that were accepted. */
-  accepted(jobs: readonly Job[]): void {
+  onAccepted(jobs: readonly Job[]): void {
     if (this.#settings.ttlSeconds === 0 || !this.#settings.prompt) return;
     for (const job of jobs) {
       const status = this.#latest.get(job.id) ?? "queued";
@@ -68,7 +68,7 @@ export class JobHashes {
   }
 
   /** Records a job's new state. */
-  changed({ jobId, state }: Extract<JobEvent, { type: "state" }>): void {
+  onStateChange({ jobId, state }: Extract<JobEvent, { type: "state" }>): void {
     if (this.#settings.ttlSeconds === 0) return;
     const before = this.#latest.get(jobId);
     if (before !== undefined && isFinal(before)) return;

@@ -43,7 +43,7 @@ interface Options {
 
 export interface RedisEventBus extends EventBus {
   /** Records accepted jobs for their hashes. Never throws and never waits. */
-  accepted(jobs: readonly Job[]): void;
+  onAccepted(jobs: readonly Job[]): void;
   /** Returns the number of events and hashes since the start that did not reach Redis. */
   dropped(): number;
 }
@@ -103,7 +103,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
       // The `wanted` with `anew` may have been sent before this process listened.
       const joined = message.anew || !wantedElsewhere(message.jobId);
       wantedUntil.set(message.jobId, clock.now() + wantedMs);
-      if (joined) listeners.joined(message.jobId);
+      if (joined) listeners.notifyJoined(message.jobId);
       return;
     }
     // A call begins. Its worker may not have listened yet when this process announced that it wants the text.
@@ -121,7 +121,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
   async function close(): Promise<void> {
     clearInterval(repeatWanted);
     listeners.clear();
-    await inTime(Promise.all([publisher.idle(), hashes?.idle()]));
+    await withTimeout(Promise.all([publisher.idle(), hashes?.idle()]));
     outgoing.close();
     incoming.close();
   }
@@ -130,7 +130,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
     publish(event: JobEvent) {
       if (closed) return;
       listeners.deliver(event);
-      if (event.type === "state") hashes?.changed(event);
+      if (event.type === "state") hashes?.onStateChange(event);
       if (event.type !== "tokens" || wantedElsewhere(event.jobId)) send(event);
     },
 
@@ -139,22 +139,22 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
     subscribe(jobId, listener, wants = "all", onJoined?: () => void) {
       if (closed) return () => {};
       const first = !listeners.has(jobId);
-      const leave = listeners.add(jobId, listener, wants, onJoined);
+      const unsubscribe = listeners.add(jobId, listener, wants, onJoined);
       if (first) channels.open(prefix + jobId);
       else if (wants === "all") {
         announceWanted(jobId, { anew: true });
         // The worker of the call may be in this process.
-        queueMicrotask(() => listeners.joined(jobId));
+        queueMicrotask(() => listeners.notifyJoined(jobId));
       }
       return () => {
-        leave();
+        unsubscribe();
         if (listeners.has(jobId)) return;
         channels.close(prefix + jobId);
         wantedUntil.delete(jobId);
       };
     },
 
-    accepted: (jobs) => hashes?.accepted(jobs),
+    onAccepted: (jobs) => hashes?.onAccepted(jobs),
     dropped: () => publisher.dropped + (hashes?.dropped ?? 0),
 
     close() {
@@ -164,7 +164,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
   };
 }
 
-async function inTime(work: Promise<unknown>): Promise<void> {
+async function withTimeout(work: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, closeWithinMs);

@@ -95,8 +95,8 @@ export function toConverse(
  * nothing.
  */
 function possibleTopP({ temperature, topP }: Parameters, { refuses = [] }: BedrockTraits): number | undefined {
-  const isIdle = topP === 1 && temperature !== undefined && refuses.includes("temperature_with_top_p");
-  return isIdle ? undefined : topP;
+  const hasNoEffect = topP === 1 && temperature !== undefined && refuses.includes("temperature_with_top_p");
+  return hasNoEffect ? undefined : topP;
 }
 
 /**

@@ -60,9 +60,9 @@ export function receive(
   if (typeof choice.finish_reason === "string" && choice.finish_reason !== "") {
     received.finishReason = choice.finish_reason;
   }
-  const said = [choice.delta, choice.message].find(isObject);
-  if (said) received.hasMessage = true;
-  const piece = said ?? {};
+  const message = [choice.delta, choice.message].find(isObject);
+  if (message) received.hasMessage = true;
+  const piece = message ?? {};
   const text = textOf(piece.content);
   received.size.add(text);
   received.text += text;

@@ -111,13 +111,13 @@ export function classify(error: ServerError, server: Server, begun: boolean, wal
     server,
     wall,
   );
-  const said = words ?? (hideKey(redact(hideKey(error.message, server)), server) || withoutMessage(error.status));
+  const shown = words ?? (hideKey(redact(hideKey(error.message, server)), server) || withoutMessage(error.status));
   const wait = retryAfterMs ?? retryAfter(error.headers, wall);
   return {
     ...classification,
     ...(classification.kind === "unclear"
-      ? { message: said, ...(advice && { advice }) }
-      : { message: advice ? `${endSentence(said)} ${advice}` : said }),
+      ? { message: shown, ...(advice && { advice }) }
+      : { message: advice ? `${endSentence(shown)} ${advice}` : shown }),
     ...(throttle && { throttle }),
     ...(wait !== undefined && { retryAfterMs: wait }),
     maybeBilled: classification.maybeBilled || begun,

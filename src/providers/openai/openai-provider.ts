@@ -140,8 +140,8 @@ async function read(response: IncomingMessage, reading: Reading): Promise<void> 
   }
   if (status < 200 || status > 299) {
     const body = await readText(response, maxErrorBytes);
-    const said = type.includes("html") ? undefined : (parseCompletion(body.text) ?? body.text);
-    const error = readError(said, status, headers);
+    const errorBody = type.includes("html") ? undefined : (parseCompletion(body.text) ?? body.text);
+    const error = readError(errorBody, status, headers);
     throw new ProviderError(classify(error, server, false, clock.wall()));
   }
   // A server that cannot stream answers in one piece, even if a stream was requested.

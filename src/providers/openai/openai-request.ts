@@ -70,11 +70,11 @@ function toMessages(turn: Message[]): Record<string, unknown>[] {
   const results = turn.flatMap(({ content }) =>
     content.flatMap((block) => (block.type === "tool_result" ? [toResult(block)] : [])),
   );
-  const said = turn.flatMap((message) => {
+  const userMessages = turn.flatMap((message) => {
     const content = toContent(message);
     return content === undefined ? [] : [{ role: "user", content }];
   });
-  return [...results, ...said];
+  return [...results, ...userMessages];
 }
 
 function toAssistant(message: Message): Record<string, unknown>[] {

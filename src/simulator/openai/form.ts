@@ -11,7 +11,7 @@ export function readForm(body: Json, prompt: string): AnswerForm | undefined {
   const tool = chooseTool({ tools, choice, prompt, called: calledTools(body.messages) });
   const schema = readSchema(body.response_format);
   if (!tool && schema === undefined) return undefined;
-  return { ...(tool && { tool }), schema, conversation: saidIn(body.messages) };
+  return { ...(tool && { tool }), schema, conversation: conversationText(body.messages) };
 }
 
 const namePattern = /^[a-zA-Z0-9_-]{1,64}$/;
@@ -56,7 +56,7 @@ function readSchema(format: unknown): unknown {
 }
 
 /** Returns all text of the conversation, without tools. */
-function saidIn(messages: unknown): string {
+function conversationText(messages: unknown): string {
   const contents = (Array.isArray(messages) ? messages.filter(isObject) : []).map(({ content }) => content);
   const parts = contents.flatMap((content) => (Array.isArray(content) ? content : [{ text: content }]));
   return parts.flatMap((part) => (isObject(part) && typeof part.text === "string" ? [part.text] : [])).join("\n");

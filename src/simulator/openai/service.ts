@@ -2,7 +2,7 @@
 // models, quotas, faults and journal as Bedrock Runtime. Requires no key and accepts any.
 
 import { BedrockError } from "../aws-errors.ts";
-import { answerCall, type CallContext, closeCall, orError, refuse, strike, within } from "../call.ts";
+import { answerCall, type CallContext, chooseFault, closeCall, orError, refuse, within } from "../call.ts";
 import type { Exchange } from "../exchange.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { Delivered } from "../simulated-answer.ts";
@@ -64,8 +64,8 @@ async function complete(context: CallContext, exchange: Exchange): Promise<void>
       dialect: chatDialect({ requestId: call.requestId, modelId: model.id, created, streamUsage }),
       throttle: (quota, engine) => rateLimited(quota, engine, cost, call.arrivedAt),
       quotaHeaders: (engine) => rateLimitHeaders(engine, call.arrivedAt),
-    } satisfies Parameters<typeof strike>[1];
-    const fault = strike(context, running);
+    } satisfies Parameters<typeof chooseFault>[1];
+    const fault = chooseFault(context, running);
     if (fault !== "refused") delivered = await answerCall(context, running, fault);
   } finally {
     closeCall(call, exchange, delivered, options.clock.now());
