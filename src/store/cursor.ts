@@ -1,15 +1,17 @@
-// Cursors of pages: the key of the last item that was given out, opaque to whoever hands it back. A key instead of an
+// Cursors of pages: the key of the last item on a page, opaque to the caller that returns it. A key instead of an
 // offset, so that jobs which arrive or end in between move nothing.
 import { SluiceError } from "../domain/errors.ts";
 
 export interface Page<T> {
-  /** At most as many as asked for. May be fewer, even none, although there are more: only `next` tells. */
+  /**
+   * The items, at most as many as requested. There may be fewer, even none, although there are more: only `next` tells.
+   */
   items: T[];
-  /** Give it back to get the next page; absent on the last one. Opaque. */
+  /** Opaque cursor of the next page. Absent on the last page. */
   next?: string;
 }
 
-/** Reads pages from the first to the last, each when it is asked for. */
+/** Reads pages from the first to the last, each on demand. */
 export async function* pagesOf<T>(read: (cursor: string | undefined) => Promise<Page<T>>): AsyncGenerator<T[]> {
   let cursor: string | undefined;
   do {
@@ -19,7 +21,7 @@ export async function* pagesOf<T>(read: (cursor: string | undefined) => Promise<
   } while (cursor !== undefined);
 }
 
-/** A time in milliseconds, then whatever breaks ties. */
+/** A time in milliseconds, then values that break ties. */
 export type CursorKey = readonly [time: number, ...rest: (string | number)[]];
 
 export function encodeCursor(key: CursorKey): string {
@@ -27,9 +29,9 @@ export function encodeCursor(key: CursorKey): string {
 }
 
 /**
- * The key in a cursor that came back from outside.
- * @param example a key with the types that are expected
- * @throws SluiceError `invalid_request` for anything that `encodeCursor` did not make
+ * Returns the key in a cursor that a caller passed.
+ * @param example a key with the expected types
+ * @throws SluiceError `invalid_request` for anything that `encodeCursor` did not return
  */
 export function decodeCursor<Key extends CursorKey>(cursor: string, example: Key): Key {
   try {
@@ -38,14 +40,17 @@ export function decodeCursor<Key extends CursorKey>(cursor: string, example: Key
       Array.isArray(key) && key.length === example.length && example.every((part, i) => typeof part === typeof key[i]);
     if (fits) return key as unknown as Key;
   } catch {
-    // Not JSON: refused below like every other text.
+    // Not JSON: refused below like any other text.
   }
   throw new SluiceError("invalid_request", "cursor must be the next_cursor of an earlier response.", {
     field: "cursor",
   });
 }
 
-/** @throws SluiceError `invalid_request` */
+/**
+ * Checks a page size.
+ * @throws SluiceError `invalid_request`
+ */
 export function checkLimit(limit: number, max: number): void {
   if (Number.isInteger(limit) && limit >= 1 && limit <= max) return;
   throw new SluiceError("invalid_request", `limit must be a whole number from 1 to ${max}; got ${limit}.`, {

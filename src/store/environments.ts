@@ -1,8 +1,9 @@
-// Which database an environment's records are in, and what is said of an environment that there is not.
+// Finds the database of an environment, and reports environments that do not exist.
 import { SluiceError } from "../domain/errors.ts";
 
 /**
- * @param databases by environment
+ * Returns the database of an environment.
+ * @param databases database names by environment
  * @throws SluiceError `unknown_environment`
  */
 export function databaseOf(databases: Readonly<Record<string, string>>, environment: string): string {
@@ -14,7 +15,7 @@ export function unknownEnvironment(environment: string): SluiceError {
   return new SluiceError("unknown_environment", `There is no environment "${environment}".`, { field: "environment" });
 }
 
-/** The message is whole sentences and says what to do. */
+/** The store cannot be opened. The message is whole sentences and says what to do. */
 export class StoreOpenError extends Error {
   override readonly name = "StoreOpenError";
 }

@@ -1,16 +1,16 @@
-// Lists by labels. There is no index of labels: the jobs that the other filters leave are looked at one by one, a bounded
-// number of them for one page. Both stores use this, so that they find the same.
+// Lists jobs by labels. There is no index of labels: a bounded number of the jobs that the other filters leave is
+// checked one by one for each page. Both stores use this, so that they find the same jobs.
 import type { JobHead, JobSummary } from "../domain/job.ts";
 import { encodeCursor, type Page } from "./cursor.ts";
 import type { ListQuery } from "./job-store.ts";
 
-/** Jobs in one read of the store, and reads for one page. A page of a store may be shorter, so reads are what is counted. */
+/** Jobs per read of the store, and reads per page. A page of a store may be shorter, so reads are counted. */
 const readSize = 1_000;
 const readsPerPage = 5;
 
 /**
- * Returns the next jobs that have all of `query.metadata`; at most as many as were asked for, and perhaps none although
- * there are more.
+ * Returns the next jobs that have all of `query.metadata`. Returns at most as many as requested, and perhaps none
+ * although there are more.
  * @param list the store's list without labels
  */
 export async function listByMetadata(

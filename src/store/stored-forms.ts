@@ -1,11 +1,11 @@
-// Requests and outcomes as the record holds them, read in the form of this version. The first version stored the
-// arguments of a tool call parsed, as `input`; this one stores their text, as `arguments`.
+// Reads stored requests and outcomes in the form of this version. The first version stored the arguments of a tool call
+// parsed, as `input`. This version stores their text, as `arguments`.
 import type { Outcome, ToolCall } from "../domain/job.ts";
 import type { CanonicalRequest, ContentBlock } from "../domain/request.ts";
 
 type StoredCall = { input?: unknown; arguments?: string };
 
-/** Reads the JSON of a stored request. */
+/** Parses the JSON of a stored request. */
 export function requestFromJson(json: string): CanonicalRequest {
   const request = JSON.parse(json) as CanonicalRequest;
   for (const message of request.messages) {
@@ -18,7 +18,7 @@ export function requestFromJson(json: string): CanonicalRequest {
   return request;
 }
 
-/** Brings an outcome that was read from the record, with its tool calls, into the form of this version. */
+/** Converts a stored outcome, with its tool calls, to the form of this version. */
 export function outcomeFromRecord(stored: Outcome): Outcome {
   return stored.toolCalls?.some(isOfFirstVersion)
     ? { ...stored, toolCalls: stored.toolCalls.map((call) => withText(call) as ToolCall) }

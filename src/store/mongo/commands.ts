@@ -1,32 +1,33 @@
-// The commands that write, sent as they are. The driver's own bulk writes wrap every error in one class, and with it
-// lose whether the command was sent at all; and their retries need sessions that FerretDB lacks. Everything here may be
-// repeated, so it is, a bounded number of times, before anybody is told that a write's fate is unknown.
+// The commands that write, sent directly. The driver's own bulk writes wrap every error in one class, and so lose
+// whether the command was sent at all. Their retries need sessions, which FerretDB lacks. Every command here may be
+// repeated. It is, a bounded number of times, before a write's fate is reported as unknown.
 
 import { type Db, type Document, MongoServerError } from "mongodb";
 import { fateOf, storeError, timeLimit, unknownFate } from "./mongo-errors.ts";
 
-/** A failure of the network is tried again this often; each try waits for a server as long as the client is set to. */
+/** Number of tries after network failures. Each try waits for a server as long as the client is configured to. */
 const maxTries = 3;
 
 /**
- * What acceptance depends on: on the journals of a majority. The server gives up waiting before the client does, so that
- * the connection lives on.
+ * Write concern of everything that acceptance depends on: the journals of a majority. The server stops waiting before
+ * the client does, so that the connection survives.
  */
 const durable = { w: "majority", j: true, wtimeout: 6_000 } as const;
-/** For what can be derived again. */
+/** Write concern of data that can be derived again. */
 const derived = { w: 1 } as const;
 
 /**
- * - `inserted`  by this call
- * - `exists`    somebody else's document has the id
- * - `repeated`  a document has the id, and it may be this one: an earlier try got no answer
+ * The result of one insert:
+ * - `inserted`  this call inserted it
+ * - `exists`    another document has the id
+ * - `repeated`  a document has the id and may be this one, because an earlier try got no answer
  */
 export type InsertAnswer = "inserted" | "exists" | "repeated";
 
 const duplicateKey = 11000;
 
 /**
- * Inserts documents whose `_id` is free. Durable when it resolves, and so are those that were there already.
+ * Inserts documents whose `_id` is free. When it resolves, these and the existing ones are durable.
  * @returns an answer for each document, or the error of that document alone
  * @throws SluiceError
  */
@@ -51,7 +52,7 @@ export interface Update {
   upsert?: boolean;
 }
 
-/** Changes what can be derived again: acknowledged by one server, which may lose it. */
+/** Updates derived data: acknowledged by one server, which may lose it. */
 export async function updateDerived(db: Db, collection: string, updates: readonly Update[]): Promise<void> {
   throwFirst(await send(db, { update: collection, updates, ordered: false, writeConcern: derived }));
 }
@@ -61,11 +62,11 @@ export async function putDocument(db: Db, collection: string, document: Document
   const put = { update: collection, updates: [{ q: { _id: document._id }, u: { $set: document }, upsert: true }] };
   const command = { ...put, ordered: false, writeConcern: durable };
   const sent = await send(db, command);
-  // Of two that create the document at the same time one finds it there; the second time it is an update.
+  // If two callers create the document at once, one finds it there. Its second try is an update.
   throwFirst(sent.result.writeErrors?.[0]?.code === duplicateKey ? await send(db, command) : sent);
 }
 
-/** Sets fields of the document with this id, if there is one; durable when it resolves. */
+/** Sets fields of the document with this id, if it exists; durable when it resolves. */
 export async function setFields(db: Db, collection: string, _id: string, fields: Document): Promise<void> {
   const updates = [{ q: { _id }, u: { $set: fields } }];
   throwFirst(await send(db, { update: collection, updates, ordered: false, writeConcern: durable }));
@@ -97,7 +98,7 @@ async function send(db: Db, command: Document): Promise<Sent> {
     } catch (error) {
       const fate = fateOf(error);
       uncertain ||= fate === "unknown";
-      if (fate === "away" || fate === "refused" || tries === maxTries) {
+      if (fate === "unavailable" || fate === "refused" || tries === maxTries) {
         throw uncertain ? unknownFate(error) : storeError(error);
       }
     }

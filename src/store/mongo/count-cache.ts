@@ -1,14 +1,15 @@
-// Counting a million jobs reads a million entries of an index, about a second of a server's time, and dashboards and
-// metrics ask every second. So a count of many jobs is used again for twenty times as long as it took: counting then
-// costs a server one core's twentieth at most. Counters of our own would be cheaper to read, but they would drift: a
-// crash between a job's change and the counter's, and on FerretDB every second concurrent `$inc`
-// (docs/decisions/mongo-inserts-decide.md).
+// Caches the counts of jobs. Counting a million jobs reads a million entries of an index, about a second of a server's
+// time, and dashboards and metrics ask every second. So a count of many jobs is reused for twenty times as long as it
+// took, and counting costs a server at most a twentieth of one core.
+//
+// Our own counters would be cheaper to read, but they would drift. A crash between a job's change and the counter's
+// loses a change. FerretDB loses every second concurrent `$inc` (docs/decisions/mongo-inserts-decide.md).
 import type { Clock } from "../../domain/clock.ts";
 import type { JobState } from "../../domain/job.ts";
 
 type Counts = Record<string, Record<JobState, number>>;
 
-/** Fewer jobs than these are counted whenever somebody asks. */
+/** Fewer jobs than this are counted at every call. */
 const few = 10_000;
 const usedForTimes = 20;
 
@@ -23,16 +24,16 @@ export class CountCache {
     this.#clock = clock;
   }
 
-  /** What one asks for while a count of many is due is the last one; only the first who asks waits. */
+  /** Returns the last count of many jobs while a new one is due. Only the first call ever waits. */
   get(): Promise<Counts> {
     if (this.#last && this.#clock.now() < this.#last.until) return Promise.resolve(this.#last.counts);
-    if (!this.#last) return this.#take();
-    // Nobody waits for this one: if it fails, the next who asks tries again.
-    this.#take().catch(() => {});
+    if (!this.#last) return this.#refresh();
+    // No caller waits for this count. If it fails, the next call tries again.
+    this.#refresh().catch(() => {});
     return Promise.resolve(this.#last.counts);
   }
 
-  #take(): Promise<Counts> {
+  #refresh(): Promise<Counts> {
     this.#counting ??= this.#countOnce().finally(() => {
       this.#counting = undefined;
     });

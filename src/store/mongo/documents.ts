@@ -1,9 +1,10 @@
-// How jobs, attempts and outcomes stand in MongoDB. What people filter or read by is a field of its own, with times as
-// dates; the rest is JSON in a string. JSON, because a request holds keys and text that BSON or servers that speak
-// MongoDB's protocol change or refuse: `$schema` and dots in the keys of a tool's schema, half a surrogate pair.
+// How jobs, attempts and outcomes are stored in MongoDB. What people filter or read by is a field of its own, with
+// times as dates; the rest is JSON in a string. A request holds keys and text that BSON, or servers that speak
+// MongoDB's protocol, change or refuse. Examples are `$schema` and dots in the keys of a tool's schema, or half a
+// surrogate pair.
 //
-// Every document carries the version of its form in `schema`. Fields that this version does not know are left alone:
-// documents are changed by `$set` only, and never rewritten.
+// Every document has the version of its form in `schema`. Fields that this version does not know are kept: documents
+// are changed only by `$set` and never rewritten.
 import type {
   Attempt,
   AttemptEnd,
@@ -21,7 +22,7 @@ import { outcomeFromRecord, requestFromJson } from "../stored-forms.ts";
 
 const schema = 1;
 
-/** `_id` is the job's id. */
+/** A job. `_id` is the job's id. */
 export interface JobDocument {
   _id: string;
   schema: number;
@@ -35,14 +36,14 @@ export interface JobDocument {
   head: string;
   /** JSON: messages, system, tools, parameters. */
   request: string;
-  /** From here on a cache of what attempts and outcomes say, see job-database.ts. */
+  /** The fields from here on cache what attempts and outcomes say, see job-database.ts. */
   state: JobState;
   ended: boolean;
   finished_at?: Date;
   error?: JobError;
 }
 
-/** `_id` is `{job}/{n}`. */
+/** An attempt. `_id` is `{job}/{n}`. */
 export interface AttemptDocument {
   _id: string;
   schema: number;
@@ -50,20 +51,20 @@ export interface AttemptDocument {
   job_id: string;
   n: number;
   grant: string;
-  /** Whose job it is: kept here as well, so that what was used can be added up when the job is gone. */
+  /** The owner of the job, copied here so that usage can be added up after the job is deleted. */
   tenant: string;
   key_id?: string;
   deployment: string;
   model: string;
   worker: string;
   charged_at: Date;
-  /** Tokens, and what they would cost in billionths of a US dollar if a price is known. */
+  /** Tokens, and their cost in billionths of a US dollar if a price is known. */
   reserved: { input: number; output: number; nano_usd?: number };
 }
 
 /**
- * Takes the place of the attempt after the last one: there will be none, and the job ends as it says. It has no time of a
- * charge, so nothing that reads what was charged meets it.
+ * Occupies the number after the last attempt: no further attempt can begin, and the job ends as the closing says. It
+ * has no time of charge, so reads of charges skip it.
  */
 export interface ClosingDocument {
   _id: string;
@@ -74,7 +75,7 @@ export interface ClosingDocument {
   closing: string;
 }
 
-/** `_id` is `{job}/{n}`, as that of the attempt that ended. */
+/** The end of an attempt. `_id` is `{job}/{n}`, as that of the attempt. */
 export interface AttemptEndDocument {
   _id: string;
   schema: number;
@@ -86,7 +87,7 @@ export interface AttemptEndDocument {
   end: string;
 }
 
-/** `_id` is the job's id. */
+/** The outcome of a job. `_id` is the job's id. */
 export interface OutcomeDocument {
   _id: string;
   schema: number;
@@ -95,15 +96,18 @@ export interface OutcomeDocument {
   finished_at: Date;
   deployment?: string;
   model?: string;
-  /** The answer. */
+  /** The generated text. */
   text?: string;
-  /** JSON: the whole outcome, without the text where the field above holds it exactly. */
+  /** JSON: the whole outcome, without the text if the field above holds it exactly. */
   details: string;
   /** The end of the attempt that led to the outcome, until it is in `attempt_ends` too. */
   attempt_end?: AttemptEndDocument;
 }
 
-/** `_id` is the job's id. Derived from outcomes, for those who read answers. */
+/**
+ * The generated text of a job. `_id` is the job's id. Derived from outcomes, for people who read answers in the
+ * database.
+ */
 export interface GeneratedTextDocument {
   _id: string;
   schema: number;
@@ -146,7 +150,7 @@ export function jobOf(document: JobDocument): Job {
   return { ...headOf(document), request: requestOf(document) };
 }
 
-/** As the cache has it. */
+/** Returns the summary that the cached fields show. */
 export function summaryOf(document: Omit<JobDocument, "request">): JobSummary {
   const summary: JobSummary = { job: headOf(document), state: document.state };
   if (document.finished_at) summary.finishedAt = document.finished_at.getTime();
@@ -232,7 +236,9 @@ export function outcomeDocument(
   };
 }
 
-/** Half of a surrogate pair is not UTF-8: in a BSON string it becomes another character. A model can produce it. */
+/**
+ * Half of a surrogate pair is not UTF-8: a BSON string would change it to another character. A model can generate it.
+ */
 const halfSurrogate = /\p{Surrogate}/u;
 
 export function outcomeOf(document: OutcomeDocument): Outcome {
@@ -240,7 +246,7 @@ export function outcomeOf(document: OutcomeDocument): Outcome {
   return document.text === undefined ? details : { text: document.text, ...details };
 }
 
-/** Nothing for an outcome without an answer. */
+/** Returns undefined for an outcome without an answer. */
 export function generatedTextDocument(document: OutcomeDocument): GeneratedTextDocument | undefined {
   if (document.status !== "completed") return undefined;
   const { finishReason } = outcomeOf(document);
@@ -257,7 +263,7 @@ export function generatedTextDocument(document: OutcomeDocument): GeneratedTextD
   };
 }
 
-/** What a date can hold; anything beyond becomes the earliest or the latest one. */
+/** The range of a date. Times beyond it become the earliest or the latest date. */
 const furthestMs = 8.64e15;
 
 export function dateOf(ms: number): Date {

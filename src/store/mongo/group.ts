@@ -1,13 +1,14 @@
-// Group commit: one batch runs at a time, and all that arrives while it runs goes into the next one. Under load a round
-// trip and a journal write are shared by hundreds of callers; alone, a caller waits for nobody.
+// Group commit: one batch runs at a time, and all items that arrive meanwhile go into the next one. Under load,
+// hundreds of callers share a round trip and a journal write. A single caller does not wait.
 
-/** The answers to a batch, in the order of its items. An Error is the answer of that item alone. */
+/** Returns the answers to a batch, in the order of its items. An Error is the answer of that item alone. */
 type Run<Item, Answer> = (items: Item[]) => Promise<(Answer | Error)[]>;
 
 interface GroupLimits<Item> {
   maxItems: number;
-  /** Weight of an item, and how much a batch may weigh; an item that is heavier goes alone. */
+  /** Returns the weight of an item. Default: 0. */
   weigh?: (item: Item) => number;
+  /** Largest weight of a batch. A heavier item goes alone. */
   maxWeight?: number;
 }
 
@@ -28,7 +29,7 @@ export class Group<Item, Answer> {
     this.#limits = limits;
   }
 
-  /** Rejects with the item's own error, or with that of its batch. */
+  /** Adds an item to the next batch. Rejects with the item's own error, or with that of its batch. */
   add(item: Item): Promise<Answer> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
@@ -38,10 +39,10 @@ export class Group<Item, Answer> {
 
   async #drain(): Promise<void> {
     this.#draining = true;
-    // All requests that came in with one round of the event loop are one batch.
+    // All requests that arrive in one pass of the event loop form one batch.
     await new Promise(setImmediate);
     while (this.#waiting.length > 0) {
-      const batch = this.#take();
+      const batch = this.#nextBatch();
       try {
         const answers = await this.#run(batch.map(({ item }) => item));
         for (const [i, { resolve, reject }] of batch.entries()) {
@@ -56,7 +57,7 @@ export class Group<Item, Answer> {
     this.#draining = false;
   }
 
-  #take(): Waiting<Item, Answer>[] {
+  #nextBatch(): Waiting<Item, Answer>[] {
     const { maxItems, weigh = () => 0, maxWeight = 0 } = this.#limits;
     let weight = 0;
     let size = 0;

@@ -1,34 +1,35 @@
-// Every index of the store, in one place. They are created at start; creating one that is there is quick. A query names
-// the index that serves it (queries.ts), so that no server can choose one that it would have to sort or scan after.
+// Every index of the store. They are created at start; creating one that exists is quick. A query names the index that
+// serves it (mongo-queries.ts), so that no server can choose one that it would have to sort or scan after.
 //
-// Nothing here is unique: what has to be unique is `_id`. Whatever belongs to a job is found by an `_id` that is made of
-// the job's: its outcome, its text, and its attempts, which are numbered without gaps.
-// An index is never changed under its name: two versions of the service may run side by side. A new one gets a new name,
-// and the old one is dropped by hand when no process uses it any more.
+// No index is unique, because uniqueness is up to `_id`. Everything that belongs to a job is found by an `_id` that
+// contains the job's: its outcome, its text, and its attempts, which are numbered without gaps.
+//
+// An index never changes under its name, because two versions of the service may run side by side. A new one gets a new
+// name. The old one is dropped by hand once no process uses it any more.
 
 import type { environmentCollections, serviceCollections } from "../record-store.ts";
 
 /** 1 or -1 by field, in the order of the index. */
 export type IndexKey = Readonly<Record<string, 1 | -1>>;
 
-/** Where each job ends up in the order of submission. */
+/** Every index of jobs ends with the order of submission. */
 const bySubmission = { submitted_at: 1, _id: 1 } as const;
 
-/** Of every collection of small records (record-store.ts): the order in which they are listed. */
+/** Index of every collection of small records (record-store.ts): the order in which they are listed. */
 export const recordIndex = "records_by_order";
 const records = { [recordIndex]: { order: 1, _id: 1 } } as const;
 
 /** Lists of records name their index, so a collection of records without it cannot be listed. */
 type Indexes<Records extends string> = Record<string, Record<string, IndexKey>> & Record<Records, typeof records>;
 
-/** In the database of an environment, by collection. */
+/** Indexes in the database of an environment, by collection. */
 export const environmentIndexes = {
   jobs: {
-    /** Jobs without an outcome: rebuilding the queue, and the reconciler's walks. */
+    /** Jobs without an outcome: for rebuilding the queue, and for the reconciler's walks. */
     jobs_open: { environment: 1, ended: 1, ...bySubmission },
     /** Jobs whose deadline has passed. */
     jobs_by_deadline: { environment: 1, ended: 1, expires_at: 1 },
-    /** Lists, by what narrows them down most; and counts, which read nothing but the index by state. */
+    /** Lists, by the filter that narrows them down most; and counts, which read only the index by state. */
     jobs_by_state: { environment: 1, state: 1, ...bySubmission },
     jobs_by_tenant: { environment: 1, tenant: 1, ...bySubmission },
     jobs_by_model: { environment: 1, model: 1, ...bySubmission },
@@ -36,13 +37,13 @@ export const environmentIndexes = {
     jobs_all: { environment: 1, ...bySubmission },
   },
   attempts: {
-    /** What was charged lately: rebuilding the use of quotas. */
+    /** Recent charges: for rebuilding the use of quotas. */
     attempts_by_charge: { charged_at: 1, job_id: 1, n: 1 },
   },
   attempt_ends: {},
   outcomes: {},
   generated_texts: {
-    /** For those who read answers from the database; the service itself does not. */
+    /** For people who read answers in the database; the service itself does not. */
     generated_texts_by_job: { job_id: 1 },
   },
   batches: records,
@@ -55,7 +56,7 @@ export const environmentIndexes = {
   blobs: {},
 } as const satisfies Indexes<(typeof environmentCollections)[number]>;
 
-/** In the service's own database: names are `_id`s. */
+/** Indexes in the service's own database, where names are `_id`s. */
 export const serviceIndexes = {
   checkpoints: {},
   api_keys: records,

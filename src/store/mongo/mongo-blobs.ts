@@ -1,5 +1,5 @@
-// Blobs in MongoDB: a document for each piece, under an `_id` made of the key and the piece's number. Not GridFS, whose
-// commands are not those of commands.ts and whose cursors end while a slow reader pauses
+// Blobs in MongoDB: a document for each piece, under an `_id` of the key and the piece's number. GridFS is not used: it
+// does not send the commands of commands.ts, and its cursors end while a slow reader pauses
 // (docs/decisions/files-in-pieces.md).
 import { Binary, type Db } from "mongodb";
 import { SluiceError } from "../../domain/errors.ts";
@@ -11,19 +11,19 @@ interface PieceDocument {
   /** `{key}/{number}`, the number with leading zeros so that pieces sort. */
   _id: string;
   bytes: Binary;
-  /** Of the last piece only: without it the blob was never written to its end. */
+  /** Set on the last piece only. Without it the blob was never written to its end. */
   last?: true;
 }
 
 const collection = "blobs";
-/** A document may have 16 MB; pieces of one keep memory and round trips low. */
+/** Size of a piece in bytes. A document may have 16 MB; pieces of this size limit both memory and round trips. */
 const pieceBytes = 1024 * 1024;
 
 export class MongoBlobs implements BlobStore {
   readonly #databaseOf: (environment: string) => Db;
   readonly #call: <T>(operation: () => Promise<T>) => Promise<T>;
 
-  /** @param call wraps every operation: errors become those of the store, and closing waits */
+  /** @param call wraps every operation: converts errors to those of the store, and lets closing wait */
   constructor(databaseOf: (environment: string) => Db, call: <T>(operation: () => Promise<T>) => Promise<T>) {
     this.#databaseOf = databaseOf;
     this.#call = call;
@@ -31,7 +31,7 @@ export class MongoBlobs implements BlobStore {
 
   async put(environment: string, key: string, bytes: AsyncIterable<Uint8Array>): Promise<number> {
     checkBlobKey(key);
-    // Refused before the first byte is read.
+    // Refuses an unknown environment before the first byte is read.
     this.#databaseOf(environment);
     let size = 0;
     let n = 0;
@@ -46,7 +46,7 @@ export class MongoBlobs implements BlobStore {
       }
       return size;
     } catch (error) {
-      // What cannot be removed now is removed by whoever finds the key.
+      // If this fails, the caller that recorded the key removes the pieces later.
       await this.remove(environment, key).catch(() => {});
       throw error;
     }
@@ -61,11 +61,11 @@ export class MongoBlobs implements BlobStore {
   async *#rest(environment: string, key: string, first: PieceDocument): AsyncIterable<Uint8Array> {
     let piece: PieceDocument | undefined = first;
     for (let n = 1; piece; n++) {
-      // The next one is fetched while this one is used.
+      // The next piece is fetched while this one is used.
       const next: Promise<PieceDocument | undefined> = piece.last
         ? Promise.resolve(undefined)
         : this.#piece(environment, key, n);
-      // Whoever stops in between does not wait for it.
+      // A caller that stops early does not wait for it.
       next.catch(() => {});
       if (piece.bytes.length() > 0) yield piece.bytes.buffer;
       if (piece.last) return;
@@ -94,7 +94,7 @@ function pieceKey(key: string, n: number): string {
   return `${key}/${String(n).padStart(6, "0")}`;
 }
 
-/** Pieces of one size, the last one as it comes; there is at least one. */
+/** Splits bytes into pieces of one size; the last may be shorter. There is at least one. */
 async function* pieces(bytes: AsyncIterable<Uint8Array>): AsyncIterable<{ piece: Uint8Array; last: boolean }> {
   const buffer = Buffer.allocUnsafe(pieceBytes);
   let filled = 0;

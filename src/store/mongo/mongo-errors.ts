@@ -1,5 +1,5 @@
-// What the driver's errors mean to those who use the store. The question that matters is whether a write that failed may
-// have been made all the same.
+// Converts the driver's errors to those of the store. What matters is whether a failed write may have been made all the
+// same.
 import {
   MongoNetworkError,
   MongoNotConnectedError,
@@ -11,29 +11,32 @@ import {
 import { SluiceError } from "../../domain/errors.ts";
 
 /**
- * What became of a command that failed:
- * - `away`         it was not sent: no server was found in time; trying again at once would only wait as long again
- * - `not_applied`  it was not sent, or the server says that it did nothing; another try may find the new primary
- * - `unknown`      it was sent, and nobody knows whether it was carried out and will survive
- * - `refused`      the server understood it and would not do it
+ * The fate of a command that failed:
+ * - `unavailable`  it was not sent: no server was found in time. Another try at once would only wait as long again
+ * - `not_applied`  it was not sent, or the server says that it did nothing. Another try may find the new primary
+ * - `unknown`      it was sent, and it is not known whether it was carried out and will survive
+ * - `refused`      the server understood it and refused
  */
-export type Fate = "away" | "not_applied" | "unknown" | "refused";
+export type Fate = "unavailable" | "not_applied" | "unknown" | "refused";
 
 // https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 const unauthorized = 13;
 const authenticationFailed = 18;
 const outOfDiskSpace = 14031;
-/** NotWritablePrimary, NotPrimaryNoSecondaryOk: answered before anything is done. */
+/** NotWritablePrimary, NotPrimaryNoSecondaryOk: returned before the server does anything. */
 const notPrimary = [10107, 13435];
-/** ShutdownInProgress, PrimarySteppedDown, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryOrSecondary. */
+/**
+ * ShutdownInProgress, PrimarySteppedDown, InterruptedAtShutdown, InterruptedDueToReplStateChange,
+ * NotPrimaryOrSecondary.
+ */
 const interrupted = [91, 189, 11600, 11602, 13436];
 
-/** Names of errors whose classes the driver does not export. All are raised before a connection is had. */
+/** Names of errors whose classes the driver does not export. All are raised before there is a connection. */
 const withoutConnection = ["MongoPoolClosedError", "MongoTopologyClosedError", "MongoWaitQueueTimeoutError"];
 
 export function fateOf(error: unknown): Fate {
-  if (error instanceof MongoServerSelectionError || error instanceof MongoNotConnectedError) return "away";
-  if (error instanceof Error && withoutConnection.includes(error.name)) return "away";
+  if (error instanceof MongoServerSelectionError || error instanceof MongoNotConnectedError) return "unavailable";
+  if (error instanceof Error && withoutConnection.includes(error.name)) return "unavailable";
   if (error instanceof MongoNetworkError) return isUnsent(error) ? "not_applied" : "unknown";
   if (isTimeLimit(error)) return "unknown";
   if (error instanceof MongoWriteConcernError || error instanceof MongoOperationTimeoutError) return "unknown";
@@ -42,11 +45,11 @@ export function fateOf(error: unknown): Fate {
     if (interrupted.includes(error.code as number)) return "unknown";
     return "refused";
   }
-  // Raised while our own side was closing: the command may be on its way.
+  // Raised while this client was closing: the command may have been sent.
   return error instanceof Error && error.name === "MongoClientClosedError" ? "unknown" : "refused";
 }
 
-/** Whether it was raised while a connection was being made. In doubt it was not. */
+/** Whether the error was raised while a connection was being established. If in doubt, returns false. */
 function isUnsent(error: MongoNetworkError): boolean {
   const { syscall } = (error.cause ?? {}) as { syscall?: string };
   return error.hasErrorLabel("HandshakeError") || error.name === "MongoPoolClearedError" || syscall === "connect";
@@ -54,10 +57,10 @@ function isUnsent(error: MongoNetworkError): boolean {
 
 const retryAfterS = 2;
 
-/** An error of a read, or of a write that was surely not made, for those who use the store. */
+/** Converts an error of a read, or of a write that was certainly not made. */
 export function storeError(error: unknown): Error {
   if (error instanceof SluiceError) return error;
-  // Of our own code, not of the server: a value that cannot be written as JSON or BSON.
+  // An error of our own code, not of the server: a value that cannot be written as JSON or BSON.
   if (error instanceof RangeError || error instanceof TypeError) return error;
   if (fateOf(error) !== "refused") {
     return new SluiceError(
@@ -77,7 +80,7 @@ export function storeError(error: unknown): Error {
   return new SluiceError("internal", `MongoDB failed: ${messageOf(error)}.`, {}, cause(error));
 }
 
-/** An error of a write that may have been made. */
+/** Converts an error of a write that may have been made. */
 export function unknownFate(error: unknown): SluiceError {
   const text = `MongoDB did not confirm the write: ${messageOf(error)}.`;
   return new SluiceError("fate_unknown", text, { retryAfterS }, cause(error));
@@ -89,7 +92,7 @@ export function closedError(): SluiceError {
 
 function isOutOfSpace(error: unknown): boolean {
   if (error instanceof MongoServerError && error.code === outOfDiskSpace) return true;
-  // MongoDB's own errors of its files, and SQLite's behind FerretDB, say it in words only.
+  // MongoDB's errors of its own files, and SQLite's behind FerretDB, show it only in their message.
   return /no space left on device|disk is full/i.test(messageOf(error));
 }
 
@@ -102,14 +105,18 @@ function cause(error: unknown): ErrorOptions {
   return { cause: error };
 }
 
-// The driver (7.9) never settles a command if the server closes the connection while the command is written: it waits for
-// the socket to drain, no socket time-out runs any more, and its option `timeoutMS` has no effect. This happened with one in
-// about six killed servers, and blocked all commands queued behind it. An aborted signal ends the wait and closes the connection.
+// The driver (7.9) never settles a command if the server closes the connection while the command is written. It waits
+// for the socket to drain, no socket time-out runs any more, and its option `timeoutMS` has no effect. This happened
+// with about one in six killed servers, and blocked all commands queued behind it. An aborted signal ends the wait and
+// closes the connection.
 
-/** Longer than the server takes to give up a write that no majority confirms (commands.ts). */
+/**
+ * Time limit of one command in milliseconds. The server gives up sooner on a write that no majority confirms
+ * (commands.ts).
+ */
 const commandTimeoutMs = 8_000;
 
-/** For one command. */
+/** Returns a signal that aborts one command at its time limit. */
 export function timeLimit(): AbortSignal {
   return AbortSignal.timeout(commandTimeoutMs);
 }

@@ -1,6 +1,6 @@
-// Finds unfinished jobs that no environment of the configuration runs: in a database that was renamed, or of an
-// environment that was renamed or taken away. The service's own database remembers every database that an environment
-// ever had, because a server may hold hundreds that belong to others.
+// Finds unfinished jobs that no configured environment runs. Their database was renamed, or their environment was
+// renamed or removed. The service's own database remembers every database that an environment ever had, because a
+// server may hold hundreds that belong to others.
 import type { MongoClient } from "mongodb";
 import type { LeftBehind } from "../job-store.ts";
 import { find } from "./reads.ts";
@@ -8,7 +8,7 @@ import { find } from "./reads.ts";
 /** The name of the checkpoint that holds the names. */
 const databasesCheckpoint = "databases";
 
-/** All databases that are or were in use; saved with `save` if there are new ones. */
+/** Returns all databases that are or were in use. Calls `save` if there are new ones. */
 export async function rememberDatabases(
   current: Readonly<Record<string, string>>,
   load: (name: string) => Promise<unknown>,
@@ -21,7 +21,10 @@ export async function rememberDatabases(
   return all;
 }
 
-/** @param current the database of each environment */
+/**
+ * Finds jobs that no configured environment runs.
+ * @param current the database of each environment
+ */
 export async function findLeftBehind(
   client: MongoClient,
   names: readonly string[],
@@ -30,7 +33,7 @@ export async function findLeftBehind(
   const found: LeftBehind[] = [];
   for (const database of [...names].sort()) {
     const jobs = client.db(database).collection("jobs");
-    // Sorted first, so that the server jumps from name to name in an index.
+    // Sorts first, so that the server jumps from name to name in an index.
     const distinct = [{ $sort: { environment: 1 } }, { $group: { _id: "$environment" } }];
     const groups = await find((limited) => jobs.aggregate<{ _id: string }>(distinct, limited).toArray());
     for (const environment of groups.map(({ _id }) => String(_id)).sort()) {

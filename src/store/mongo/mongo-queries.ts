@@ -1,5 +1,5 @@
 // The queries that walk through many documents: their filter, their order, and the index that serves both. Each walks a
-// stretch of one index from one end, so that a page costs the same however many jobs there are.
+// section of one index from one end, so a page costs the same however many jobs there are.
 import type { Db, Document } from "mongodb";
 import { type JobState, jobStates } from "../../domain/job.ts";
 import type { CursorKey } from "../cursor.ts";
@@ -15,15 +15,15 @@ export interface Query {
   index: IndexName;
 }
 
-/** Place of a job in the order of submission. */
+/** Key of a job in the order of submission. */
 export type JobKey = readonly [submittedAt: number, jobId: string];
-/** Place of an attempt in the order of charges. */
+/** Key of an attempt in the order of charges. */
 export type ChargeKey = readonly [chargedAt: number, jobId: string, n: number];
 
-/** Without the document of a job's request, which is most of it. */
+/** Leaves out the job's request, which is most of the document. */
 export const withoutRequest = { request: 0 } as const;
 
-/** Newest first, after the key of the last one that was given out. */
+/** Lists jobs, newest first, after the key of the previous page's last job. */
 export function listQuery(environment: string, query: ListQuery, after: JobKey | undefined): Query {
   const { state, tenant, model, priority, lines } = query;
   const from = Math.max(query.submittedFrom ?? 0, lines?.submittedAt ?? 0);
@@ -47,8 +47,8 @@ export function listQuery(environment: string, query: ListQuery, after: JobKey |
 }
 
 /**
- * The most selective filter chooses the index; the others are checked document by document. A state other than completed
- * is rare among many jobs, so it goes first; completed is most of them, so it goes last.
+ * The most selective filter chooses the index. The others are checked document by document. A state other than
+ * completed is rare among many jobs, so it goes first. Most jobs are completed, so that state goes last.
  */
 function listIndex({ state, tenant, model, priority }: ListQuery): IndexName {
   if (state !== undefined && state !== "completed") return "jobs_by_state";
@@ -59,8 +59,8 @@ function listIndex({ state, tenant, model, priority }: ListQuery): IndexName {
 }
 
 /**
- * Oldest first, after the key of the last one that was given out. Those that are due are few, or all of them are wanted:
- * they are sorted after they were found.
+ * Finds unfinished jobs, oldest first, after the key of the previous page's last job. Jobs that are due are few, or all
+ * of them are wanted, so they are sorted after they were found.
  */
 export function unfinishedQuery(environment: string, query: UnfinishedQuery, after: JobKey | undefined): Query {
   const due = query.expiresUntil;
@@ -78,7 +78,7 @@ export function unfinishedQuery(environment: string, query: UnfinishedQuery, aft
   };
 }
 
-/** In the order of charges, from a time or after the key of the last one that was given out. */
+/** Finds attempts in the order of charges, from a time or after the key of the previous page's last attempt. */
 export function chargesQuery(chargedFrom: number, after: ChargeKey | undefined): Query {
   const at = dateOf(after?.[0] ?? chargedFrom);
   return {
@@ -94,7 +94,10 @@ export function chargesQuery(chargedFrom: number, after: ChargeKey | undefined):
   };
 }
 
-/** Of one environment, in the order of charges, from a time or after the key of the last one that was read. */
+/**
+ * Finds attempts of one environment in the order of charges, from a time or after the key of the last one that was
+ * read.
+ */
 export function usageQuery(environment: string, from: number, to: number, after: ChargeKey | undefined): Query {
   const query = chargesQuery(from, after);
   const { charged_at } = query.filter;
@@ -102,7 +105,7 @@ export function usageQuery(environment: string, from: number, to: number, after:
   return { ...query, filter };
 }
 
-/** By the ids of jobs that were submitted at one moment. */
+/** Finds jobs that were submitted at one moment, by their ids. */
 export function linesQuery({ environment, submittedAt, from, to, state }: LineRange & { state?: JobState }): Query {
   return {
     collection: "jobs",
@@ -117,14 +120,14 @@ export function linesQuery({ environment, submittedAt, from, to, state }: LineRa
   };
 }
 
-/** How many of these jobs are in each state; reads nothing but the index `countIndex`. */
+/** Counts these jobs by state. Reads only the index `countIndex`. */
 export function countLinesPipeline(range: LineRange): Document[] {
-  // The index begins with the state: every one of them is a stretch of it.
+  // The index begins with the state, so each state is a section of it.
   const $match = { ...linesQuery(range).filter, state: { $in: [...jobStates] } };
   return [{ $match }, { $group: { _id: "$state", jobs: { $sum: 1 } } }];
 }
 
-/** How many jobs are in each state; reads nothing but the index. */
+/** Counts jobs by state. Reads only the index. */
 export function countPipeline(environment: string): Document[] {
   return [{ $match: { environment } }, { $group: { _id: "$state", jobs: { $sum: 1 } } }];
 }
@@ -154,7 +157,10 @@ export function isBefore(a: CursorKey, b: CursorKey): boolean {
   return at >= 0 && a[at]! < b[at]!;
 }
 
-/** The documents that a query finds, at most so many. @throws SluiceError */
+/**
+ * Returns the documents that a query finds, at most `limit`.
+ * @throws SluiceError
+ */
 export function walk<T extends Document>(db: Db, query: Query, limit: number, projection?: Document): Promise<T[]> {
   const { collection, filter, sort, index } = query;
   const options = { sort, limit, hint: index, batchSize: limit + 1, ...(projection && { projection }) };

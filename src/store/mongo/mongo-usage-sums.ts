@@ -1,12 +1,12 @@
-// The sums of what attempts have used, hour by hour. MongoDB is not relied on for atomic increments, so every process adds
-// up the attempts itself, each of them once: a refresh reads the attempts that came since the one before, and the ends of
-// those that were open. An hour that is over is kept as a document, and so is a day, so that a process that starts reads
-// no more attempts than those of the last two hours.
+// Sums of what attempts used, hour by hour. MongoDB's increments are not relied on to be atomic, so every process adds
+// up the attempts itself, each of them once. A refresh reads the attempts that came since the one before, and the ends
+// of those that were open. A completed hour is stored as a document, and so is a day. So a starting process reads no
+// more attempts than those of the last two hours.
 import type { Clock } from "../../domain/clock.ts";
 import type { Attempt } from "../../domain/job.ts";
 import { addUsage, noUsage, type UsageRow, usageFields, usageOfAttempt } from "../../domain/usage.ts";
 
-/** An attempt with the environment's owner of its job. */
+/** An attempt, with the owner of its job within the environment. */
 export interface CountedAttempt {
   id: string;
   tenant: string;
@@ -14,34 +14,40 @@ export interface CountedAttempt {
   attempt: Attempt;
 }
 
-/** Sums as they are kept: of each row tenant, key or null, model, and the values of `usageFields`. */
+/** Sums as they are stored: for each row the tenant, the key or null, the model, and the values of `usageFields`. */
 export interface KeptSums {
   rows: [tenant: string, keyId: string | null, model: string, ...sums: number[]][];
-  /** Ids of the attempts in it that had no end; they count at their estimates. */
+  /** Ids of the counted attempts that had no end; they count at their estimates. */
   open: string[];
 }
 
-/** What the sums are made of, in one environment. */
+/** The attempts and stored sums of one environment. */
 export interface UsageSource {
-  /** Attempts with their ends that were charged in a range, oldest first, a page at a time. Milliseconds since the epoch. */
+  /**
+   * Yields attempts that were charged in a range, with their ends, oldest first, a page at a time. Times are
+   * milliseconds since the epoch.
+   */
   charged(from: number, to: number): AsyncIterable<CountedAttempt[]>;
-  /** The attempts among these that are there, with their ends. */
+  /** Returns the existing attempts among these ids, with their ends. */
   attempts(ids: readonly string[]): Promise<CountedAttempt[]>;
   load(names: readonly string[]): Promise<Map<string, KeptSums>>;
-  /** The last write wins: every version is right, and says which attempts were still open. */
+  /** Stores sums. The last write wins: every version is correct, and says which attempts were still open. */
   save(name: string, sums: KeptSums): Promise<void>;
 }
 
 const hourMs = 3_600_000;
 const hoursPerDay = 24;
 const dayMs = hoursPerDay * hourMs;
-/** An attempt is written at most so long after it was charged; after that its hour is counted once more and kept. */
+/** Longest time between an attempt's charge and its write. After that its hour is counted once more and stored. */
 const settlesMs = hourMs;
-/** Attempts of several processes become visible in another order than that of their charges, by so much at most. */
+/**
+ * Attempts of several processes become visible in another order than that of their charges. This is the largest
+ * difference, in milliseconds.
+ */
 const overlapMs = 10_000;
-/** Hours that are older than this are dropped from memory. */
+/** Hours older than this are dropped from memory. */
 const rememberedMs = 3 * dayMs;
-/** Days whose sums are read at a time. */
+/** Number of days whose sums are read at a time. */
 const daysAtOnce = 50;
 
 type Sums = Omit<UsageRow, "day">;
@@ -54,7 +60,7 @@ class PeriodSums {
   readonly #name: string;
   #rows = new Map<string, Sums>();
   #open = new Map<string, CountedAttempt>();
-  /** Charged at or after `#readTo` less the overlap: those that are not counted again. */
+  /** Attempts charged at or after `#readTo` less the overlap, which must not be counted again. */
   readonly #recent = new Map<string, number>();
   #readTo: number;
   #isComplete = false;
@@ -73,7 +79,7 @@ class PeriodSums {
     return this.#rows.values();
   }
 
-  /** Whether it is over; then only the attempts in `open` can change it. */
+  /** Whether the period is over. Then only the attempts in `open` can change it. */
   get isComplete(): boolean {
     return this.#isComplete;
   }
@@ -82,18 +88,18 @@ class PeriodSums {
     return this.#open.keys();
   }
 
-  /** Takes over what was kept. */
+  /** Continues from stored sums. */
   async resume(kept: KeptSums): Promise<void> {
     for (const row of rowsOf(kept)) this.#rows.set(keyOf(row), row);
     for (const counted of kept.open.length === 0 ? [] : await this.#source.attempts(kept.open)) {
-      // As it was counted: without an end.
+      // It was counted without an end.
       const { end: _, ...attempt } = counted.attempt;
       this.#open.set(counted.id, { ...counted, attempt });
     }
     this.#isComplete = true;
   }
 
-  /** Counts what has happened until now. Those who ask while it is under way share the next one. */
+  /** Counts what has happened until now. Calls that arrive during a refresh share the next one. */
   refresh(now: number): Promise<void> {
     this.#next ??= (async () => {
       await this.#reading?.catch(() => {});
@@ -164,7 +170,7 @@ class PeriodSums {
 export class UsageSums {
   readonly #source: UsageSource;
   readonly #clock: Pick<Clock, "wall">;
-  /** By their beginning. */
+  /** Hours by their beginning. */
   readonly #hours = new Map<number, PeriodSums>();
 
   constructor(source: UsageSource, clock: Pick<Clock, "wall">) {
@@ -173,8 +179,8 @@ export class UsageSums {
   }
 
   /**
-   * Rows in the order of day, tenant, key and model.
-   * @param after where the page before ended; at first the first day and an empty text
+   * Returns rows in the order of day, tenant, key and model.
+   * @param after where the previous page ended; for the first page the first day and an empty text
    */
   async page(
     { toDay, limit }: { toDay: number; limit: number },
@@ -197,7 +203,7 @@ export class UsageSums {
     return { items };
   }
 
-  /** In the order of their keys. */
+  /** Returns the rows of a day in the order of their keys. */
   async #day(day: number, kept: KeptSums | undefined): Promise<[key: string, row: Sums][]> {
     const now = this.#clock.wall();
     const periods = await this.#periods(day, kept, now);
@@ -221,7 +227,7 @@ export class UsageSums {
     return [...sums].sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
-  /** A day that is over in one piece, another one by its hours. */
+  /** Returns a completed day as one period, and any other day as its hours. */
   async #periods(day: number, kept: KeptSums | undefined, now: number): Promise<PeriodSums[]> {
     const start = day * dayMs;
     if (kept) {
@@ -229,7 +235,7 @@ export class UsageSums {
       await whole.resume(kept);
       return [whole];
     }
-    // By a clock that is far ahead of this process's.
+    // From a clock that is far ahead of this process's.
     if (start > now + hourMs) return [new PeriodSums(this.#source, start, dayMs)];
     // The clocks of other processes may be a little ahead.
     const hours = Array.from({ length: hoursPerDay }, (_, i) => start + i * hourMs).filter((at) => at <= now + hourMs);
@@ -256,7 +262,7 @@ export class UsageSums {
 /** Where a page ends: a day, and the last row of it. */
 export type UsagePlace = readonly [day: number, key: string];
 
-/** What cannot be kept now is counted again by those who read it next. */
+/** If this fails, the next process that reads the period counts it again. */
 async function save(source: UsageSource, name: string, rows: Iterable<Sums>, open: Iterable<string>): Promise<void> {
   await source.save(name, { rows: keptRows(rows), open: [...open] }).catch(() => {});
 }

@@ -1,5 +1,5 @@
-// Which SQLite: the module that is built into Node where it works without a flag (22.13 and later), the npm package
-// with the same API elsewhere. And how a file is opened.
+// Chooses SQLite and opens files. Uses the module that is built into Node where it works without a flag (22.13 and
+// later), and the npm package with the same API elsewhere.
 import type { DatabaseSyncInstance, SqliteModule, StatementSyncInstance } from "@photostructure/sqlite";
 import { createPrivately } from "./permissions.ts";
 
@@ -7,16 +7,16 @@ export type Database = DatabaseSyncInstance;
 export type Statement = StatementSyncInstance;
 
 /**
- * How long a statement waits for a lock that somebody outside holds, such as the sqlite3 shell with an open write
- * transaction. Readers outside never block a write (WAL).
+ * How long a statement waits for a lock of another program, in milliseconds, such as the sqlite3 shell with an open
+ * write transaction. Readers in other programs never block a write (WAL).
  */
 const busyTimeoutMs = 5_000;
 
 const { DatabaseSync } = builtIn() ?? (await import("@photostructure/sqlite"));
 
 function builtIn(): SqliteModule | undefined {
-  // Loading the module warns that it is experimental in Node 22 and 24. The API is the one we test on every version,
-  // so that one warning is left out; the function is put back before anything else can run.
+  // Node 22 and 24 warn that the module is experimental. The tests cover its API on every version, so that one warning
+  // is dropped. The function is restored before any other code can run.
   const { emitWarning } = process;
   process.emitWarning = ((warning: string | Error, ...rest: never[]) => {
     if (!String(warning).startsWith("SQLite is an experimental feature")) emitWarning.call(process, warning, ...rest);
@@ -28,15 +28,15 @@ function builtIn(): SqliteModule | undefined {
   }
 }
 
-/** A connection without any settings; for the lock. */
+/** Opens a connection without any settings, for the lock. */
 export function openPlain(path: string): Database {
   return new DatabaseSync(path, { timeout: 0 });
 }
 
 /**
- * A connection for writing. `synchronous=FULL` makes a commit in WAL mode wait for the disk; `fullfsync` makes macOS
- * really do so (elsewhere it has no effect). With `secure_delete` what is erased is overwritten in the file, not only
- * unlinked; the log holds it until it is emptied.
+ * Opens a connection for writing. `synchronous=FULL` makes a commit in WAL mode wait for the disk; `fullfsync` makes
+ * macOS really do so (elsewhere it has no effect). With `secure_delete`, erased data is overwritten in the file, not
+ * only unlinked; the log holds it until it is emptied.
  */
 export function openForWriting(path: string): Database {
   createPrivately(path);
@@ -62,9 +62,9 @@ export function openForWriting(path: string): Database {
 }
 
 /**
- * Writes the number that is there already. SQLite opens a file that it may not write to without a word, and a full disk
- * shows at the first write only.
- * @throws what SQLite says
+ * Writes the version number that the file already has. SQLite reports no error when it opens a read-only file, and a
+ * full disk shows only at the first write.
+ * @throws the error of SQLite
  */
 export function checkWritable(db: Database): void {
   const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
@@ -72,8 +72,8 @@ export function checkWritable(db: Database): void {
 }
 
 /**
- * Moves the log into the file and empties it, unless somebody reads what stands in it: writes must not wait for them.
- * @returns whether it is empty
+ * Moves the log into the file and empties it, unless a reader uses it: writes must not wait for readers.
+ * @returns whether the log is empty
  */
 export function emptyLog(db: Database): boolean {
   db.exec("PRAGMA busy_timeout = 0");
@@ -81,14 +81,17 @@ export function emptyLog(db: Database): boolean {
     const { busy } = db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
     return busy === 0;
   } catch {
-    // A disk that is full, for instance. The log is used again as it is.
+    // For example a full disk. The log continues to be used as it is.
     return false;
   } finally {
     db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
   }
 }
 
-/** A connection that sees what is committed and never blocks a write. The file must have been opened for writing before. */
+/**
+ * Opens a connection that sees committed data and never blocks a write. The file must have been opened for writing
+ * before.
+ */
 export function openForReading(path: string): Database {
   const db = new DatabaseSync(path, { timeout: busyTimeoutMs, readOnly: true });
   db.exec("PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;");

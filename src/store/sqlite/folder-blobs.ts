@@ -1,5 +1,5 @@
-// Blobs as files in a folder beside the databases. A file is written under another name and renamed when all of it is on
-// disk, so that a name is there with all of its bytes or not at all, whenever the process dies.
+// Blobs as files in a folder next to the databases. A file is written under a temporary name and renamed once all of it
+// is on disk. So a name exists with all of its bytes or not at all, whenever the process dies.
 import { accessSync, constants, createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { type BlobStore, checkBlobKey } from "../blob-store.ts";
 import { unknownEnvironment } from "../environments.ts";
 import { openErrorOf } from "./open-errors.ts";
 
-/** Small pieces are gathered: a call for each of them costs more than copying it. */
+/** Small pieces are collected up to this size, because a call for each costs more than copying it. */
 const writeBytes = 256 * 1024;
 
 export class FolderBlobs implements BlobStore {
@@ -20,7 +20,10 @@ export class FolderBlobs implements BlobStore {
     this.#environments = new Set(environments);
   }
 
-  /** @throws StoreOpenError if the folder is there and no file can be made in it */
+  /**
+   * Checks that files can be created in the folder, if it exists.
+   * @throws StoreOpenError if they cannot
+   */
   checkWritable(): void {
     try {
       accessSync(this.#folder, constants.W_OK | constants.X_OK);
@@ -76,7 +79,10 @@ export class FolderBlobs implements BlobStore {
     }
   }
 
-  /** @throws SluiceError `unknown_environment` */
+  /**
+   * Returns the path of a blob.
+   * @throws SluiceError `unknown_environment`
+   */
   #path(environment: string, key: string): string {
     checkBlobKey(key);
     if (this.#environments.has(environment)) return join(this.#folder, key);
@@ -107,7 +113,7 @@ async function writeAll(file: FileHandle, pieces: Uint8Array[]): Promise<void> {
   }
 }
 
-/** A new name is only durable once its folder is. */
+/** A new name is durable only once its folder is. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
@@ -117,7 +123,10 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Errors of the file system in the store's words; others are the stream's own. */
+/**
+ * Converts errors of the file system to those of the store. Returns other errors, which are the stream's own,
+ * unchanged.
+ */
 function blobError(error: unknown): unknown {
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (error instanceof SluiceError || syscall === undefined) return error;

@@ -1,8 +1,8 @@
-// Places in the order in which jobs were submitted: where a page begins and where it ends.
+// Keys in the order in which jobs were submitted: where a page begins and where it ends.
 import { decodeCursor } from "../cursor.ts";
 import type { JobKey } from "./protocol.ts";
 
-/** Before and after every key in the order of submission. */
+/** Sort before and after every key in the order of submission. */
 export const firstKey: JobKey = [Number.MIN_SAFE_INTEGER, ""];
 export const lastKey: JobKey = [Number.MAX_SAFE_INTEGER, ""];
 

@@ -1,7 +1,7 @@
-// One process per data folder. The lock is an exclusive transaction on an empty SQLite file, so that the system frees
-// it when the process dies, however it dies. The holder's process id stands in a file of its own: reading the locked
-// file itself with anything but SQLite would drop the lock (POSIX frees a process's locks when it closes any
-// descriptor of the file).
+// Locks a data folder for one process. The lock is an exclusive transaction on an empty SQLite file, so that the system
+// frees it however the process dies. The holder's process id is in a file of its own. Reading the locked file with
+// anything but SQLite would drop the lock, because POSIX frees a process's locks when it closes any descriptor of the
+// file.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { StoreOpenError } from "../environments.ts";
@@ -11,9 +11,9 @@ import { createPrivately, makePrivate } from "./permissions.ts";
 import { isBusy, isOutOfSpace } from "./sqlite-errors.ts";
 
 /**
- * Creates the folder if it is missing (readable for its owner only: it will hold prompts) and locks it.
- * Returns the function that frees it.
- * @throws StoreOpenError if another process has it, or if it cannot be written to
+ * Creates the folder if it is missing (readable only for its owner, because it will hold prompts) and locks it. Returns
+ * a function that frees the lock.
+ * @throws StoreOpenError if another process holds the lock, or the folder cannot be written to
  */
 export function lockDataFolder(dataDir: string): () => void {
   const pidFile = join(dataDir, "sluice.pid");
@@ -24,7 +24,7 @@ export function lockDataFolder(dataDir: string): () => void {
     createPrivately(lockFile);
     makePrivate(lockFile);
     db = openPlain(lockFile);
-    // Without a journal nothing is ever left beside the lock file.
+    // Without a journal no other file ever appears next to the lock file.
     db.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE;");
     writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
   } catch (error) {
@@ -49,8 +49,8 @@ export function lockDataFolder(dataDir: string): () => void {
 }
 
 /**
- * With the folders above it. Not `recursive`, which never comes back where a file system says that the folder above is
- * not there although it is, as /proc does.
+ * Creates a folder and those above it. Does not use `recursive`, which never returns if a file system wrongly reports
+ * that the folder above does not exist, as /proc does.
  */
 function makeFolder(path: string): void {
   if (existsSync(path)) return;
@@ -68,7 +68,7 @@ function holder(pidFile: string): string {
     const pid = Number.parseInt(readFileSync(pidFile, "utf8"), 10);
     if (pid > 0) return `another process (PID ${pid})`;
   } catch {
-    // It holds the lock but has not written the file yet.
+    // The other process holds the lock but has not written the file yet.
   }
   return "another process";
 }

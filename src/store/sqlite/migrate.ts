@@ -1,11 +1,12 @@
-// Brings a file up to the schema that this version knows. Forward only: each migration and its number are committed
-// together, so a crash in between leaves a file that the next start takes further.
+// Migrates a file to the schema of this version. Forward only: each migration and its number are committed together, so
+// after a crash the next start continues.
 import { StoreOpenError } from "../environments.ts";
 import type { Database } from "./driver.ts";
 
 /**
- * @param path for the message only
- * @throws StoreOpenError if the file was written by a newer version
+ * Applies the migrations that the file lacks.
+ * @param path used only in the message
+ * @throws StoreOpenError if a newer version wrote the file
  */
 export function migrate(db: Database, path: string, migrations: readonly string[]): void {
   const version = (db.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;

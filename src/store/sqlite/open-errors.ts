@@ -1,15 +1,15 @@
-// Why a file of the store cannot be opened, in sentences for the person who starts the service.
+// Explains why a file of the store cannot be opened, in sentences for the person who starts the service.
 import { rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { StoreOpenError } from "../environments.ts";
 import { isIoError, isNotWritable, isOutOfSpace } from "./sqlite-errors.ts";
 
-/** Turns an error of opening the file or folder at `path` into a StoreOpenError that says what to do. */
+/** Converts an error of opening the file or folder at `path` to a StoreOpenError that says what to do. */
 export function openErrorOf(error: unknown, path: string, folder = dirname(path)): StoreOpenError {
   if (error instanceof StoreOpenError) return error;
   const options = { cause: error };
   const message = (error as Error).message.replace(/\.$/, "");
-  // Where SQLite cannot make its shared memory larger, it says no more than "disk I/O error".
+  // If SQLite cannot enlarge its shared memory, it reports only "disk I/O error".
   if (isOutOfSpace(error) || (isIoError(error) && !hasRoom(folder))) {
     return new StoreOpenError(`The disk of ${path} is full. Free some space, then start again.`, options);
   }
@@ -22,7 +22,7 @@ export function openErrorOf(error: unknown, path: string, folder = dirname(path)
   return new StoreOpenError(`${path} cannot be opened: ${message}.`, options);
 }
 
-/** As much as SQLite needs to open a database with its log. */
+/** Space that SQLite needs to open a database with its log, in bytes. */
 const probeBytes = 64 * 1024;
 
 function hasRoom(folder: string): boolean {

@@ -1,5 +1,5 @@
-// Everything that only reads, over all databases. What has to be consistent (a job with its attempts, a page that is
-// merged from two states) is read in one transaction: it sees one moment, however many commits happen meanwhile.
+// All reads, over all databases. What must be consistent (a job with its attempts, a page merged from two states) is
+// read in one transaction. It sees one moment, however many commits happen meanwhile.
 import { join } from "node:path";
 import { jobStates } from "../../domain/job.ts";
 import { type Database, openForReading, type Statement } from "./driver.ts";
@@ -36,9 +36,10 @@ export class Reader {
   readonly #maxSteps: number;
 
   /**
-   * @param databases by environment; the files must have been opened for writing before
-   * @param maxSteps how many jobs a list with several filters looks at before it gives out what it has found: bounds
-   *   how long the others wait (100,000 take about 0.1 s)
+   * Opens all databases for reading.
+   * @param databases database names by environment; the files must have been opened for writing before
+   * @param maxSteps jobs that a list with several filters checks before it returns what it has found; it limits how
+   *   long other reads wait (100,000 take about 0.1 s)
    */
   constructor(dataDir: string, databases: Record<string, DatabaseName>, maxSteps = 100_000) {
     this.#maxSteps = maxSteps;
@@ -131,7 +132,7 @@ export class Reader {
       $beforeId: query.before[1],
       ...(walk !== "all" && { [`$${walk}`]: query[walk] }),
     };
-    // How far down this page goes at most: the same place in all environments, so that none gets ahead.
+    // How far down this page goes at most: the same key in all environments, so that none gets ahead.
     let end: JobKey | undefined;
     if (others(walk).some((filter) => query[filter] !== undefined)) {
       const steps = this.#each(query.environments, (sql, $environment) => [
@@ -214,7 +215,7 @@ export class Reader {
     );
   }
 
-  /** Sorted parts of every environment; those of one database are read at one moment. */
+  /** Returns sorted parts of every environment. Parts of one database are read at one moment. */
   #each(environments: readonly string[], read: (sql: Source["sql"], environment: string) => JobRow[][]): JobRow[][] {
     return [...this.#sources.values()].flatMap((source) =>
       atOneMoment(source.db, () =>
@@ -225,8 +226,8 @@ export class Reader {
 }
 
 /**
- * A state other than completed is rare among many jobs, so its index is walked first; `completed` is most of them, so it
- * comes last.
+ * A state other than completed is rare among many jobs, so its index is walked first. Most jobs are `completed`, so
+ * that index comes last.
  */
 function walkFor(query: ListRequest): Walk {
   if (query.status !== undefined && query.status !== "completed") return "status";
@@ -238,7 +239,7 @@ function atOneMoment<T>(db: Database, read: () => T): T {
   try {
     return read();
   } finally {
-    // An I/O error may have ended it already.
+    // An I/O error may have ended the transaction already.
     if (db.isTransaction) db.exec("COMMIT");
   }
 }
@@ -257,9 +258,9 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** The first `limit` rows of several parts, each of which has one row more than that if there are more. */
+/** Returns the first `limit` rows of several parts. Each part has one more row than `limit` if there are more. */
 function merge<Row>(parts: Row[][], compare: Compare<Row>, limit: number): Rows<Row> {
-  // Sorting runs that are sorted already is a merge (that is how V8 sorts).
+  // Sorting runs that are already sorted is a merge (V8 sorts that way).
   const rows = parts.length === 1 ? parts[0]! : parts.flat().sort(compare);
   return rows.length > limit ? { rows: rows.slice(0, limit), more: true } : { rows, more: false };
 }

@@ -1,15 +1,15 @@
-// Small records in SQLite: one table for all collections of a file. The statements of both threads are here; what they
-// mean is in the port (record-store.ts).
+// Small records in SQLite: one table for all collections of a file. The statements of both threads are here;
+// record-store.ts, the port, says what they mean.
 import type { Database, Statement } from "./driver.ts";
 
 export interface RecordRow {
   id: string;
   ord: string;
-  /** JSON. */
+  /** JSON of the value. */
   value: string;
 }
 
-/** A range of one collection, in the order (ord, id). */
+/** A range of one collection, sorted by (ord, id). */
 export interface RecordRange {
   collection: string;
   from?: string;
@@ -71,5 +71,5 @@ export class RecordReader {
   }
 }
 
-/** After every key, because keys are printable ASCII. */
+/** Sorts after every key, because keys are printable ASCII. */
 const lastText = "\u007f";

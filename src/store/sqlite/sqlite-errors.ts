@@ -1,4 +1,4 @@
-// What SQLite's own errors mean to those who use the store.
+// Converts SQLite's errors to those of the store.
 import { type ErrorCode, SluiceError } from "../../domain/errors.ts";
 
 // Primary result codes (the low byte of `errcode`), from https://www.sqlite.org/rescode.html.
@@ -26,7 +26,7 @@ export function isBusy(error: unknown): boolean {
   return isSqliteError(error) && (error.errcode & 0xff) === busy;
 }
 
-/** Whether SQLite or the file system says that there is no space left. */
+/** Whether SQLite or the file system reports that no space is left. */
 export function isOutOfSpace(error: unknown): boolean {
   if (isSqliteError(error)) return (error.errcode & 0xff) === full;
   return ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
@@ -36,19 +36,19 @@ export function isIoError(error: unknown): boolean {
   return isSqliteError(error) && (error.errcode & 0xff) === ioError;
 }
 
-/** Whether the file is there and may not be written to. */
+/** Whether the file exists and may not be written to. */
 export function isNotWritable(error: unknown): boolean {
   if (isSqliteError(error)) return [readOnly, cannotOpen].includes(error.errcode & 0xff);
   return ["EACCES", "EPERM", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
-/** An error in the form that crosses from a thread to the one that asked. */
+/** An error in the form in which a thread sends it to the caller's. */
 export interface Failure {
   code: ErrorCode;
   message: string;
 }
 
-/** What to tell about an error of a statement, after which the transaction was rolled back: nothing was written. */
+/** Converts an error of a statement, after which the transaction was rolled back: nothing was written. */
 export function failureOf(error: unknown, file: string): Failure {
   if (error instanceof SluiceError) return { code: error.code, message: error.message };
   if (!isSqliteError(error) && isOutOfSpace(error)) {
@@ -74,8 +74,8 @@ export function failureOf(error: unknown, file: string): Failure {
 }
 
 /**
- * What to tell about an error of COMMIT. When the write itself failed, no complete transaction is in the log. When
- * the disk failed to confirm it, the log may be whole and a restart may find it.
+ * Converts an error of COMMIT. If the write itself failed, the log holds no complete transaction. If the disk failed to
+ * confirm it, the log may be complete and a restart may find the transaction.
  */
 export function commitFailureOf(error: unknown, file: string): Failure {
   const failure = failureOf(error, file);

@@ -1,5 +1,5 @@
-// Finds unfinished jobs that no environment of the configuration runs: in a database that was renamed, or of an
-// environment that was renamed or taken away.
+// Finds unfinished jobs that no configured environment runs. Their database was renamed, or their environment was
+// renamed or removed.
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { LeftBehind } from "../job-store.ts";
@@ -8,8 +8,8 @@ import { makeDatabasePrivate } from "./permissions.ts";
 import { type DatabaseName, serviceDatabase } from "./protocol.ts";
 
 /**
- * Looks into every database of the folder, which must be locked. What is no database of an environment is passed over.
- * @param databases by environment
+ * Checks every database of the folder, which must be locked. Skips files that are no database of an environment.
+ * @param databases database names by environment
  */
 export function findLeftBehind(dataDir: string, databases: Readonly<Record<string, DatabaseName>>): LeftBehind[] {
   const files = readdirSync(dataDir).filter((name) => name.endsWith(".sqlite") && name !== `${serviceDatabase}.sqlite`);
@@ -37,7 +37,7 @@ function unfinishedIn(path: string): { environment: string; jobs: number }[] {
       db.close();
     }
   } catch {
-    // Some other file.
+    // Not a database of an environment.
     return [];
   }
 }

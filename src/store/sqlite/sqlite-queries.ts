@@ -1,14 +1,14 @@
-// What is read from the database of an environment. Every query walks an index in the order of its answer, so that a page
-// costs what it holds and not what the table holds (test/store/sqlite-queries.test.ts looks at the plans).
+// The reads of an environment's database. Every query walks an index in the order of its answer, so the cost of a page
+// depends on its size and not on the table's (test/store/sqlite-queries.test.ts checks the query plans).
 import type { Database } from "./driver.ts";
 import { attemptColumns, outcomeColumns } from "./rows.ts";
 import { usageSql } from "./sqlite-usage-sums.ts";
 
-/** The filters of a list, in the order in which they narrow it down, each with the index that serves it. */
+/** The filters of a list, the most selective first, each with the index that serves it. */
 export const listFilters = ["tenant", "model", "priority", "status"] as const;
 type ListFilter = (typeof listFilters)[number];
 
-/** The filter whose index a list walks; the others are checked row by row. */
+/** The filter whose index a list walks. The other filters are checked row by row. */
 export type Walk = ListFilter | "all";
 
 export function others(walk: Walk): ListFilter[] {
@@ -33,7 +33,7 @@ export function prepareQueries(db: Database) {
            .join(" ")}
        ORDER BY submitted_at DESC, job_id DESC LIMIT $limit`,
     ),
-    /** The job that many steps down the walk, whatever the other filters say. */
+    /** Finds the job that many steps down the walk, whatever the other filters say. */
     step: db.prepare(
       `SELECT submitted_at, job_id ${walkOf(walk)} ORDER BY submitted_at DESC, job_id DESC LIMIT 1 OFFSET $steps`,
     ),
@@ -68,8 +68,8 @@ export function prepareQueries(db: Database) {
        ORDER BY submitted_at, job_id LIMIT $limit`,
     ),
     /**
-     * The one query that sorts: all deadlines that have passed. It does so within the index, and fetches the rows of the
-     * page only.
+     * The one query that sorts: all deadlines that have passed. It sorts within the index, and fetches only the rows of
+     * the page.
      */
     expiring: db.prepare(
       `SELECT ${jobColumns.replace("submitted_at, job_id", "jobs.submitted_at, jobs.job_id")}

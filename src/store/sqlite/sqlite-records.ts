@@ -1,4 +1,4 @@
-// The small records, on the side of the callers: places become files and collections, values become JSON.
+// The callers' side of the small records: maps collections to files and values to JSON.
 import { checkLimit, decodeCursor, encodeCursor, type Page } from "../cursor.ts";
 import { databaseOf } from "../environments.ts";
 import {
@@ -64,7 +64,10 @@ export class SqliteRecords implements RecordStore {
     await this.#writer.ask("removeRecords", { ...this.#at(place), ids });
   }
 
-  /** @throws SluiceError `unknown_environment` */
+  /**
+   * Returns the file and the collection of a record.
+   * @throws SluiceError `unknown_environment`
+   */
   #at(place: RecordPlace): { database: DatabaseName; collection: string } {
     const { collection } = place;
     if (!("environment" in place)) return { database: serviceDatabase, collection };

@@ -1,8 +1,8 @@
-// The tables, as a list of migrations. A released migration is never edited: a change is a new one at the end, and the
-// file's `user_version` counts those that were applied. SQLite keeps the comments that stand inside a statement:
-// `.schema` in the sqlite3 shell shows them to whoever opens the file.
+// The tables, as a list of migrations. Never edit a released migration; append a new one. The file's `user_version`
+// counts the migrations that were applied. SQLite keeps the comments inside a statement, so `.schema` in the sqlite3
+// shell shows them.
 //
-// Why it is laid out like this, with figures: docs/decisions/sqlite-schema.md.
+// docs/decisions/sqlite-schema.md gives the reasons and figures of this layout.
 
 const recordsTable = `
 CREATE TABLE records (
@@ -17,7 +17,7 @@ CREATE TABLE records (
 CREATE INDEX records_by_order ON records (collection, ord, id);
 `;
 
-/** Of `<database>.sqlite`: the jobs of one environment, or of several that share a database. */
+/** Migrations of `<database>.sqlite`: the jobs of one environment, or of several that share a database. */
 export const environmentMigrations: readonly string[] = [
   `
 CREATE TABLE jobs (
@@ -159,12 +159,12 @@ FROM counted GROUP BY 1, 2, 3, 4, 5;
 `,
 ];
 
-/** SQL for a whole number from 0 to 1e12: as much as one call can ever use. */
+/** Returns SQL for a whole number from 0 to 1e12, which is as much as one call can ever use. */
 function whole(json: string): string {
   return `CAST(ROUND(MAX(0, MIN(COALESCE(${json}, 0), 1e12))) AS INTEGER)`;
 }
 
-/** Of `sluice.sqlite`: what belongs to the service and to no environment. */
+/** Migrations of `sluice.sqlite`: data of the service, which belongs to no environment. */
 export const serviceMigrations: readonly string[] = [
   `
 CREATE TABLE checkpoints (

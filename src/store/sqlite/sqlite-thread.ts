@@ -1,5 +1,5 @@
-// The other end of sqlite-worker.ts: sends requests to a thread and hands out its replies. Requests of one turn of the event
-// loop travel together, because every message wakes the other side up.
+// The callers' side of sqlite-worker.ts: sends requests to a thread and resolves with its replies. Requests made in one
+// pass of the event loop travel together, because every message wakes the other side.
 import { Worker } from "node:worker_threads";
 import { SluiceError } from "../../domain/errors.ts";
 import { StoreOpenError } from "../environments.ts";
@@ -14,14 +14,14 @@ export class StoreThread<O extends Operations> {
   readonly #worker: Worker;
   readonly #opened: Promise<Opened>;
   readonly #exited: Promise<void>;
-  /** Not sent yet. */
+  /** Requests that are not sent yet. */
   readonly #outbox: RequestOf<O>[] = [];
-  /** In the order of the requests. */
+  /** Requests without a reply, in the order in which they were made. */
   readonly #waiting: Waiting[] = [];
   #closed?: SluiceError;
 
   /**
-   * Starts a thread and waits until it is open. Both together take about 0.1 s, and 10 MB each.
+   * Starts a thread and waits until its files are open. Both threads together take about 0.1 s, and 10 MB each.
    * @throws StoreOpenError
    */
   static async start<O extends Operations>(data: ThreadData): Promise<StoreThread<O>> {
@@ -59,7 +59,10 @@ export class StoreThread<O extends Operations> {
     });
   }
 
-  /** @throws SluiceError what the thread says, or `unavailable` after `close` */
+  /**
+   * Sends a request and resolves with the thread's answer.
+   * @throws SluiceError the thread's error, or `unavailable` after `close`
+   */
   ask<K extends keyof O & string>(kind: K, request: O[K]["request"]): Promise<O[K]["answer"]> {
     if (this.#closed) return Promise.reject(this.#closed);
     if (this.#outbox.length === 0) setImmediate(() => this.#send());
@@ -67,7 +70,7 @@ export class StoreThread<O extends Operations> {
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
-  /** Lets what was asked be answered, then ends the thread. */
+  /** Waits for the answers to all requests, then ends the thread. */
   async close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = new SluiceError("unavailable", "The store is closed.");

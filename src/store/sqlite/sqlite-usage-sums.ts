@@ -1,5 +1,5 @@
-// The sums of what attempts have used, kept in the transaction that changes the attempts: they are exact after a crash,
-// and reading them reads no attempt.
+// Sums of what attempts used, updated in the transaction that changes the attempts. They are exact after a crash, and
+// reading them reads no attempt.
 import {
   addUsage,
   noUsage,
@@ -12,19 +12,19 @@ import {
 import type { Database, Statement } from "./driver.ts";
 import { type AttemptRow, attemptOf } from "./rows.ts";
 
-/** Whose attempt it is. */
+/** The owner of an attempt. */
 export interface AttemptOwner {
   environment: string | null;
   tenant: string | null;
   key_id: string | null;
 }
 
-/** The place of a sum: after it the order of the table is defined. */
+/** The key of a sum after its environment, in the order of the table's primary key. */
 export type UsageKey = readonly [day: number, tenant: string, keyId: string, model: string];
 
 const keyColumns = ["day", "tenant", "key_id", "model"] as const;
 
-/** By field of `UsageSums`. */
+/** The column of each field of `UsageSums`. */
 const columns: Record<keyof UsageSums, string> = {
   jobs: "jobs",
   attempts: "attempts",
@@ -44,7 +44,7 @@ const sumColumns = usageFields.map((field) => columns[field]);
 
 export class UsageWriter {
   readonly #add: Statement;
-  /** What this transaction changes; written once per commit, because most attempts of a commit share a sum. */
+  /** Changes of this transaction, written once per commit, because most attempts of a commit share a sum. */
   readonly #changes = new Map<string, { key: [environment: string, ...UsageKey]; sums: UsageSums }>();
 
   constructor(db: Database) {
@@ -59,7 +59,10 @@ export class UsageWriter {
     this.#change(attempt, owner, 1);
   }
 
-  /** @param ending of the attempt, which had none before */
+  /**
+   * Counts the end of an attempt.
+   * @param ending JSON of the attempt's end; it had none before
+   */
   ended(attempt: AttemptRow & AttemptOwner, ending: string): void {
     this.#change({ ...attempt, ending: null }, attempt, -1);
     this.#change({ ...attempt, ending }, attempt, 1);
@@ -79,7 +82,7 @@ export class UsageWriter {
     addUsage(change.sums, usageOfAttempt(attemptOf(row)), sign);
   }
 
-  /** To be called before COMMIT. */
+  /** Writes the changes. Call it before COMMIT. */
   write(): void {
     for (const { key, sums } of this.#changes.values()) {
       this.#add.run(...key, ...usageFields.map((field) => sums[field]));
@@ -87,7 +90,7 @@ export class UsageWriter {
     this.#changes.clear();
   }
 
-  /** To be called after ROLLBACK. */
+  /** Drops the changes. Call it after ROLLBACK. */
   drop(): void {
     this.#changes.clear();
   }
@@ -101,10 +104,10 @@ export interface UsageTableRow extends UsageSums {
   model: string;
 }
 
-/** The largest whole number that both sides of the driver can hold. */
+/** The largest whole number that both sides of the driver can represent. */
 const largest = Number.MAX_SAFE_INTEGER;
 
-/** In the order of the primary key, a page at a time: no other read waits for more than a page. */
+/** Reads sums in the order of the primary key, a page at a time: no other read waits for more than a page. */
 export const usageSql = `
   SELECT day, tenant, key_id AS keyId, model, ${usageFields.map((f) => `MIN(${columns[f]}, ${largest}) AS ${f}`).join(", ")}
   FROM usage_sums

@@ -1,5 +1,5 @@
-// Entry of the store's two threads: one writes, one reads. The first message to the other side tells whether the files
-// are open; from then on requests come in arrays and are answered in their order.
+// Entry point of the store's two threads: one writes, one reads. The first message to the caller's side says whether
+// the files are open. After that, requests arrive in arrays and are answered in order.
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { Opened, Read, Reply, ThreadData, Write } from "./protocol.ts";
 import { Reader } from "./reader.ts";
@@ -15,7 +15,7 @@ interface Role {
   close(): void;
 }
 
-/** How long texts that were erased may stand in a log: emptying it makes writes wait for the disk. */
+/** How long erased texts may stay in a log, in milliseconds. Emptying a log makes writes wait for the disk. */
 const emptyLogsMs = 5_000;
 
 function writerRole(): Role {
@@ -44,7 +44,7 @@ function writerRole(): Role {
 }
 
 function readerRole(): Role {
-  // The writer has to create the files first; nothing is asked of the reader before.
+  // The writer must create the files first; the reader gets no request before that.
   let reader: Reader | undefined;
   return {
     handle([read]: readonly Read[]) {
@@ -62,15 +62,15 @@ function readerRole(): Role {
 function serve(role: Role): void {
   const waiting: never[] = [];
   let closing = false;
-  const take = (message: never[] | "close") => {
+  const receive = (message: never[] | "close") => {
     if (message === "close") closing = true;
     else waiting.push(...message);
   };
   port.on("message", (first: never[] | "close") => {
-    take(first);
+    receive(first);
     while (waiting.length > 0) {
-      // What arrived during the last commit goes into the next one.
-      for (let more = receiveMessageOnPort(port); more; more = receiveMessageOnPort(port)) take(more.message);
+      // Requests that arrived during the last commit go into the next one.
+      for (let more = receiveMessageOnPort(port); more; more = receiveMessageOnPort(port)) receive(more.message);
       const replies = role.handle(waiting);
       waiting.splice(0, replies.length);
       port.postMessage(replies);
@@ -82,14 +82,14 @@ function serve(role: Role): void {
   });
 }
 
-function tell(opened: Opened): void {
+function report(opened: Opened): void {
   port.postMessage(opened);
 }
 
 try {
   serve(role === "writer" ? writerRole() : readerRole());
-  tell({ opened: true });
+  report({ opened: true });
 } catch (error) {
   // Without a listener on the port the thread ends here.
-  tell({ opened: false, message: (error as Error).message });
+  report({ opened: false, message: (error as Error).message });
 }
