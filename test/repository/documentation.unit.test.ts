@@ -108,3 +108,11 @@ test("the files and names that pages mention exist", () => {
     name.endsWith(".ts") ? files.some((file) => file.endsWith(`/${name}`)) : new RegExp(`\\b${name}\\b`).test(sources);
   expect(names.filter((name) => !known(name))).toEqual([]);
 });
+
+test("docs/command-line.md has every command", () => {
+  const sources = readdirSync(join(root, "src/cli")).map((name) => readFileSync(join(root, "src/cli", name), "utf8"));
+  const commands = sources.flatMap((text) => [...text.matchAll(/new Command\("([\w-]+)"\)/g)].map(([, name]) => name!));
+  const page = readFileSync(join(root, "docs/command-line.md"), "utf8");
+  expect(commands.length).toBeGreaterThan(10);
+  expect(commands.filter((name) => !new RegExp(`\\b${name}\\b`).test(page))).toEqual([]);
+});
