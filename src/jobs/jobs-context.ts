@@ -1,4 +1,4 @@
-// What the use cases of this room, the HTTP interface and the worker are given to work with.
+// Defines the dependencies of the use cases, which HTTP and worker share.
 import type { Logger } from "pino";
 import type { Settings } from "../config/settings.ts";
 import type { Clock } from "../domain/clock.ts";
@@ -18,36 +18,38 @@ export interface JobsContext {
   scheduler: Scheduler;
   events: EventBus;
   tokenCounter: Pick<TokenCounter, "count">;
-  /** What was learned of how models count tokens; absent: their configured factors alone. */
+  /** Learned ratios of token counts. Absent: only the configured factors apply. */
   tokenRatios?: TokenRatios;
-  /** How long calls take; absent: nothing is foretold of ends. */
+  /** Predicts the duration of calls. Absent: no end is predicted. */
   durations?: DurationForecast;
-  /** Why jobs are paused; absent: nothing is said about that. */
+  /** Knows why jobs are paused. Absent: pauses are not explained. */
   pauses?: KnownPauses;
   clock: Clock;
   log: Logger;
   /** Limits of keys and of the service. Absent: there are none. */
   limits?: JobLimits;
-  /** Counts the bytes of files by tenant. Absent: nothing is refused. */
+  /** Counts the bytes of files by tenant. Absent: no upload is refused. */
   fileSpace?: FileSpace;
-  /** Told of jobs that were stored just now, after their state event. Must not throw, and is not waited for. */
+  /** Called with jobs that were just stored, after their state event. Must not throw, and is not awaited. */
   onAccepted?: (jobs: readonly Job[]) => void;
-  /** Told that a batch was created or cancelled, where this process takes batches further. */
+  /** Called when a batch was created or cancelled, if this process advances batches. */
   onBatch?: () => void;
-  /** Reads the configuration again; absent where it cannot be. Rejects with SluiceError `config_invalid`, `unavailable`. */
+  /**
+   * Reloads the configuration. Absent if that is impossible. Rejects with SluiceError `config_invalid`, `unavailable`.
+   */
   reload?: () => Promise<ReloadReport>;
 }
 
-/** Predicts how long a call takes, from the latest ones. */
+/** Predicts the duration of a call from the latest ones. */
 export interface DurationForecast {
-  /** Average duration of calls of this alias, in milliseconds; undefined while none is known. */
+  /** Returns the average duration of calls of this alias in milliseconds, or undefined if none is known. */
   averageMs(model: string): number | undefined;
 }
 
-/** What reading the configuration again has changed, as lines of `key: old -> new`. */
+/** What a reload has changed, as lines of `key: old -> new`. */
 export interface ReloadReport {
   changed: string[];
-  /** What stays as it was until the next start. */
+  /** What stays unchanged until the next start. */
   needsRestart: string[];
   /** Models that jobs wait for and that no deployment serves now. */
   missingModels: MissingModel[];

@@ -1,4 +1,4 @@
-// What is known of a pause, and how it is said.
+// Describes a pause, as data and as a sentence.
 import type { JobHead } from "../domain/job.ts";
 import type { PauseTarget } from "../scheduler/scheduler.ts";
 
@@ -6,26 +6,26 @@ export interface Pause {
   target: PauseTarget;
   /** Milliseconds since the epoch. */
   at: number;
-  /** The operator's own words. */
+  /** The operator's reason. */
   reason?: string;
-  /** The API key that paused it; absent where there are no keys. */
+  /** Id of the API key that paused it. Absent in a service without keys. */
   keyId?: string;
 }
 
 export type PausedJob = Pick<JobHead, "model" | "fallbackModels" | "tenant" | "environment" | "regions">;
 
-/** What one process knows of pauses. */
+/** The pauses that one process knows. */
 export interface KnownPauses {
   /**
-   * The oldest pause that keeps a job from starting; undefined if there is none.
+   * Returns the oldest pause that keeps a job from starting, or undefined.
    * @throws what the store throws
    */
   of(job: PausedJob): Promise<Pause | undefined>;
-  /** Reads the pauses again when they are needed next. */
+  /** Discards the cached pauses, so that the next use reads them. */
   changed(): void;
 }
 
-/** Such as `the model m`. */
+/** Returns the name of a target, such as `the model m`. */
 export function pausedPart(target: PauseTarget): string {
   if ("model" in target) return `the model ${target.model}`;
   if ("deployment" in target) return `the deployment ${target.deployment}`;
@@ -33,7 +33,7 @@ export function pausedPart(target: PauseTarget): string {
   return environment === undefined ? `the tenant ${tenant}` : `the tenant ${tenant} in ${environment}`;
 }
 
-/** Such as `The model m has been paused since 2026-11-30T20:00:00.000Z: maintenance.` */
+/** Returns a sentence such as `The model m has been paused since 2026-11-30T20:00:00.000Z: maintenance.` */
 export function pauseSentence({ target, at, reason }: Pause): string {
   const what = pausedPart(target);
   const why = reason === undefined ? "." : `: ${/[.!?]$/.test(reason) ? reason : `${reason}.`}`;

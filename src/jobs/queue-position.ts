@@ -1,5 +1,5 @@
-// Where a waiting job stands, and when it is expected to start. The queue foretells what the quotas let through; how many
-// calls run at a time, and how long they take, bounds that as well, and only the record knows how long they take.
+// Estimates the queue position and the start of a waiting job. The queue predicts what the quotas admit. The number and
+// duration of calls also limit the start, and only the store knows the durations.
 import type { JobHead } from "../domain/job.ts";
 import type { Explanation } from "../scheduler/scheduler.ts";
 import type { JobsContext } from "./jobs-context.ts";
@@ -8,14 +8,14 @@ import { servedBy } from "./served-by.ts";
 
 type Context = Pick<JobsContext, "scheduler" | "settings" | "durations">;
 
-/** Rejects as the scheduler does. */
+/** Returns the queue position of a job. Rejects as the scheduler does. */
 export async function explain(context: Context, job: Pick<JobHead, "id" | "model" | "regions">): Promise<Explanation> {
   return boundBySlots(context, job, await context.scheduler.explain(job.id));
 }
 
 /**
- * Where a job would stand if it were submitted now. Rejects as the scheduler does.
- * @param more so many jobs like it would be submitted right before it
+ * Returns the queue position of a job if it were submitted now. Rejects as the scheduler does.
+ * @param more number of equal jobs that would be submitted right before it
  */
 export async function estimatePosition(
   context: Context & Pick<JobsContext, "clock">,

@@ -109,7 +109,7 @@ export function refusalOf(
   return undefined;
 }
 
-/** Marks what is an estimate: calls that were cut off have no known usage. */
+/** Returns how much of an amount is an estimate. Calls that were cut off have no known usage. */
 function ofWhich(estimated: number | undefined, print: (n: number) => string = String): string {
   return estimated ? ` (${print(estimated)} of that is an estimate)` : "";
 }

@@ -1,6 +1,9 @@
 import type { DeploymentSettings, Settings } from "../config/settings.ts";
 
-/** The deployments of a model that are in one of the regions, or all of them; none of a model that is not known. */
+/**
+ * Returns the deployments of a model that are in one of the regions, or all without regions. Returns none for an
+ * unknown model.
+ */
 export function servedBy(
   { models }: Pick<Settings, "models">,
   { model, regions }: { model: string; regions?: readonly string[] | undefined },

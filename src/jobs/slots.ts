@@ -1,6 +1,6 @@
-// Work that many may ask for at once, and of which only a part may run at a time.
+// Limits how many of several concurrent operations run at a time.
 
-/** Slots for so many at a time; those who wait get them in the order in which they asked. */
+/** Grants a limited number of slots, in the order of requests. */
 export class Slots {
   #free: number;
   readonly #waiting = new Set<() => void>();
@@ -10,8 +10,8 @@ export class Slots {
   }
 
   /**
-   * Returns the function that gives the slot back.
-   * @throws the signal's reason, if it is aborted first
+   * Takes a slot, and returns the function that releases it.
+   * @throws the signal's reason, if it aborts first
    */
   async take(signal?: AbortSignal): Promise<() => void> {
     signal?.throwIfAborted();

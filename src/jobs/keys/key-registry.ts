@@ -1,7 +1,7 @@
-// The keys as a process knows them: a copy that is compared with the record every two seconds, so that a key that was
-// revoked anywhere is refused everywhere soon after. Only if they changed are all of them read again. A key that is not in
-// the copy is looked up by its id, at most a few times a second: a new one works everywhere, and a stream of wrong ones
-// costs the store little and waits.
+// Caches the keys of a process. It compares the cache with the record every two seconds, so that a revoked key is soon
+// refused everywhere. It reads all keys again only after a change. It looks up a key that is not cached by its id, at
+// most a few times a second. So a new key works everywhere, and a stream of wrong keys costs the store little and
+// waits.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { parseApiKey, secretFits } from "../../domain/api-key.ts";
@@ -11,29 +11,35 @@ import { type Caller, type KeyLimits, keylessCaller } from "../caller.ts";
 import { callerOf, findKeys, type KeyRecord, type KeysContext, keysChange, listKeys, weightsOf } from "./keys.ts";
 
 const refreshMs = 2000;
-/** Keys that are not known are not looked up more often than this. */
+/** Minimum time between lookups of unknown keys, in milliseconds. */
 const lookMs = 250;
 const lookAtOnce = 1000;
-/** All keys are read again although nothing seems to have changed: an older version does not say that it changed them. */
+/**
+ * Time after which all keys are read again without a known change, in milliseconds. Older versions do not record their
+ * changes.
+ */
 const readAgainMs = 30_000;
-/** The scheduler is told of weights again although they are the same: a Redis that was emptied has lost them. */
+/** Time after which the scheduler gets unchanged weights again, in milliseconds. An emptied Redis has lost them. */
 const announceAgainMs = 30_000;
 
 export interface KeyRegistry {
-  /** False while there has never been a key, or keys are switched off: then everybody may do everything. */
+  /**
+   * Whether calls require a key. False while no key has ever existed, or if keys are switched off; then every caller
+   * may do everything.
+   */
   readonly required: boolean;
   /**
-   * Who is behind an Authorization header.
-   * @throws SluiceError `unauthenticated`, which holds nothing of what was sent
+   * Returns the caller of an Authorization header.
+   * @throws SluiceError `unauthenticated`, which repeats nothing of what was sent
    */
   authenticate(authorization: string | undefined): Promise<Caller>;
-  /** Absent for a key that has none, or is not known. */
+  /** Returns the limits of a key, or undefined if it has none or is unknown. */
   limitsOf(keyId: string): KeyLimits | undefined;
-  /** The ids of keys that have limits, also of revoked ones, whose jobs may still run. */
+  /** Ids of keys that have limits. Includes revoked keys, whose jobs may still run. */
   readonly limited: readonly string[];
-  /** Reads the keys again, now. */
+  /** Reads the keys again now. */
   refresh(): Promise<void>;
-  /** Takes over a key that this process has just created or revoked, without reading the others. */
+  /** Adds a key that this process has just created or revoked, without reading the others. */
   note(record: KeyRecord): Promise<void>;
   close(): Promise<void>;
 }
@@ -44,7 +50,10 @@ export interface RegistryContext extends Pick<KeysContext, "store" | "clock"> {
   log: Logger;
 }
 
-/** Resolves when the keys are known. @throws what the store throws */
+/**
+ * Opens the registry. Resolves when the keys are known.
+ * @throws what the store throws
+ */
 export async function openKeyRegistry(context: RegistryContext): Promise<KeyRegistry> {
   const registry = new Registry(context);
   await registry.refresh();
@@ -57,9 +66,9 @@ class Registry implements KeyRegistry {
   #keys = new Map<string, { record: KeyRecord; caller: Caller }>();
   #limited: readonly string[] = [];
   #readAt = Number.NEGATIVE_INFINITY;
-  /** What `keysChange` said before the keys were read. */
+  /** The value of `keysChange` before the keys were read. */
   #change: unknown;
-  /** Taken over since the last reading began, which may have missed them. */
+  /** Keys added since the last read began, which may have missed them. */
   readonly #noted = new Map<string, KeyRecord>();
   #lookedAt = Number.NEGATIVE_INFINITY;
   readonly #wanted = new Set<string>();
@@ -110,7 +119,7 @@ class Registry implements KeyRegistry {
     return this.#keys.get(id);
   }
 
-  /** Looks up all keys that are wanted; those that are asked for meanwhile too. */
+  /** Looks up all wanted keys, including those requested meanwhile. */
   async #look(): Promise<void> {
     const { clock, store } = this.#context;
     try {
@@ -139,7 +148,10 @@ class Registry implements KeyRegistry {
     if (record.weight !== undefined) await this.#setTenantWeights([...this.#keys.values()].map((key) => key.record));
   }
 
-  /** Calls while one is under way share the one after it: what was written before the call must be in the answer. */
+  /**
+   * Reads the keys again. Calls during a read share the next one, so that the result contains what was written before
+   * the call.
+   */
   async refresh(): Promise<void> {
     await this.#reading?.catch(() => {});
     this.#reading ??= this.#read().finally(() => {
@@ -151,7 +163,7 @@ class Registry implements KeyRegistry {
   async #read(): Promise<void> {
     const { clock, store } = this.#context;
     const at = clock.now();
-    // Asked first: a change that is made while the keys are read is then seen the next time.
+    // Read first, so that a change during the read of the keys is seen next time.
     this.#noted.clear();
     const change = await keysChange({ store });
     const found = new Map((await listKeys({ store })).map((record) => [record.id, record]));

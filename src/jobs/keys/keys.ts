@@ -1,5 +1,5 @@
-// API keys on record, and what may be done with them: create, list, revoke. A key is never changed otherwise, and never
-// removed: a service that had keys once stays closed to whoever has none.
+// Creates, lists and revokes API keys. A key is never changed otherwise and never removed, so a service that had keys
+// stays closed to callers without one.
 import type { Settings } from "../../config/settings.ts";
 import { type ApiKey, newApiKey } from "../../domain/api-key.ts";
 import type { Clock } from "../../domain/clock.ts";
@@ -11,23 +11,23 @@ import type { Page } from "../../store/cursor.ts";
 import type { Caller, KeyLimits } from "../caller.ts";
 
 const apiKeys = serviceCollection<KeyRecord>({ stored: "api_keys" });
-/** Holds a text that every change of the keys replaces: a process that finds the same one need not read them again. */
+/** A text that every change of the keys replaces. A process that finds the same text need not read the keys again. */
 const changes = serviceCollection<string>({ stored: "controls" });
 const changeId = "keys/changed";
 
-/** What a key is created with. */
+/** The properties of a new key. */
 export interface KeyInput extends KeyLimits {
-  /** For people, and the tenant unless one is named. 1 to 100 characters. */
+  /** A name for people, 1 to 100 characters. Also the tenant, unless one is set. */
   name: string;
-  /** Whose jobs they are. Several keys may have one tenant, so that it outlives each of them. */
+  /** The tenant that owns the key's jobs. Several keys may share a tenant, which then outlives each of them. */
   tenant?: string;
   /** Absent: all. */
   environments?: string[];
-  /** Share beside other tenants. Absent: by the configuration. */
+  /** Weight relative to other tenants. Absent: the configured one. */
   weight?: number;
   priorityMax?: Priority;
   regions?: string[];
-  /** May see everybody's jobs, and create and revoke keys. */
+  /** Whether the key sees the jobs of all tenants, and creates and revokes keys. Default: false. */
   admin?: boolean;
 }
 
@@ -51,8 +51,8 @@ export interface KeysContext {
 }
 
 /**
- * Makes a key. Its text is in the answer and nowhere else.
- * @throws SluiceError `invalid_request` for what the configuration does not have; what the store throws
+ * Creates a key. Only the result has its text.
+ * @throws SluiceError `invalid_request` for values that the configuration lacks; what the store throws
  */
 export async function createKey(context: KeysContext, input: KeyInput): Promise<{ key: ApiKey; record: KeyRecord }> {
   checkNames(context.settings, input);
@@ -63,8 +63,8 @@ export async function createKey(context: KeysContext, input: KeyInput): Promise<
 }
 
 /**
- * The admin key of a service that has no key at all; undefined if there is one, or another process was faster. Nobody
- * can read it later: who lost it makes another with the command line.
+ * Creates the admin key of a service without any key. Returns undefined if a key exists, or another process was faster.
+ * The key cannot be read later; an operator who loses it creates another one on the command line.
  */
 export async function createFirstKey(context: KeysContext): Promise<ApiKey | undefined> {
   if ((await apiKeys(context.store).list(1)).length > 0) return undefined;
@@ -73,7 +73,7 @@ export async function createFirstKey(context: KeysContext): Promise<ApiKey | und
   return (await insert(context, record)) ? key : undefined;
 }
 
-/** All keys, in the order of their creation. */
+/** Returns all keys in the order of their creation. */
 export async function listKeys({ store }: Pick<KeysContext, "store">): Promise<KeyRecord[]> {
   const found: KeyRecord[] = [];
   for await (const { value } of apiKeys(store).all({}, 1000)) found.push(value);
@@ -81,9 +81,9 @@ export async function listKeys({ store }: Pick<KeysContext, "store">): Promise<K
 }
 
 /**
- * A page of the keys, in the order of their creation.
+ * Returns a page of the keys in the order of their creation.
  * @param query `limit`: 1 to 1,000
- * @throws SluiceError `invalid_request` for a cursor that no page gave out
+ * @throws SluiceError `invalid_request` for a cursor that no page returned
  */
 export async function listKeysPage(
   { store }: Pick<KeysContext, "store">,
@@ -93,7 +93,7 @@ export async function listKeysPage(
   return { items: items.map(({ value }) => value), ...(next !== undefined && { next }) };
 }
 
-/** The keys with these ids, by id. At most 1,000. */
+/** Returns the keys with these ids, by id. At most 1,000. */
 export function findKeys(
   { store }: Pick<KeysContext, "store">,
   ids: readonly string[],
@@ -101,13 +101,13 @@ export function findKeys(
   return apiKeys(store).getMany(ids);
 }
 
-/** A text that is another one after every change of the keys; undefined before the first. */
+/** Returns a text that changes with every change of the keys, or undefined before the first one. */
 export function keysChange({ store }: Pick<KeysContext, "store">): Promise<string | undefined> {
   return changes(store).get(changeId);
 }
 
 /**
- * Ends a key. Revoking it twice is no error, and the first time stands.
+ * Revokes a key. Revoking it twice is not an error, and the first time stays.
  * @throws SluiceError `not_found`
  */
 export async function revokeKey(context: KeysContext, id: string): Promise<KeyRecord> {
@@ -138,7 +138,7 @@ export function callerOf(record: KeyRecord): Caller {
   };
 }
 
-/** Of the tenants whose keys name one: the largest of their valid keys. */
+/** Returns the weights of tenants whose keys set one: the largest weight of their valid keys. */
 export function weightsOf(keys: readonly KeyRecord[]): Record<string, number> {
   const weights = new Map<string, number>();
   for (const { tenant, weight, revokedAt } of keys) {
@@ -154,7 +154,7 @@ async function insert(context: KeysContext, record: KeyRecord): Promise<boolean>
   return isNew;
 }
 
-/** A failure takes nothing back: the key is on record, and other processes notice the change later. */
+/** Records a change of the keys. A failure undoes nothing: the key is stored, and other processes notice it later. */
 async function noteChange({ store }: KeysContext): Promise<void> {
   await changes(store)
     .put({ id: changeId, value: newToken() })
@@ -170,7 +170,7 @@ function orderOf({ createdAt, id }: KeyRecord): string {
   return `${timeKey(createdAt)}/${id}`;
 }
 
-/** Somebody who pastes a whole key here must not find its secret in a log. */
+/** Shortens an id, because a user may paste a whole key here, whose secret must not be logged. */
 function shortened(id: string): string {
   return id.replace(/^(sk-sluice-[a-z0-9]{1,20}-).*/s, "$1...");
 }

@@ -61,17 +61,26 @@ export class KeyAccount {
     this.#loaded = new Cached(context.clock, fresh, () => this.#load(), stale);
   }
 
-  /** @throws SluiceError as `JobLimits.check` */
+  /**
+   * Checks jobs.
+   * @throws SluiceError as `JobLimits.check`
+   */
   check(limits: KeyLimits, jobs: readonly LimitedJob[]): Promise<void> {
     return this.#confirm(() => void this.#reservationsFor(jobs, limits));
   }
 
-  /** @throws SluiceError as `JobLimits.check` */
+  /**
+   * Checks a total.
+   * @throws SluiceError as `JobLimits.check`
+   */
   checkTotal(limits: KeyLimits, total: Amounts): Promise<void> {
     return this.#confirm(() => this.#refuse(total, limits));
   }
 
-  /** @throws SluiceError as `JobLimits.reserve`; then nothing is reserved */
+  /**
+   * Reserves for jobs.
+   * @throws SluiceError as `JobLimits.reserve`; then nothing is reserved
+   */
   async reserve(limits: KeyLimits, jobs: readonly LimitedJob[]): Promise<void> {
     const { reservations, change } = await this.#confirm(() => {
       // Nothing is awaited between the check and the reservation.
@@ -96,7 +105,10 @@ export class KeyAccount {
     }
   }
 
-  /** @throws what the store throws */
+  /**
+   * Releases the reservations of jobs.
+   * @throws what the store throws
+   */
   async release(jobs: readonly ReservedJob[]): Promise<void> {
     this.#releaseInMemory(jobs);
     for (const [environment, own] of groupBy(jobs, (job) => job.environment)) {
@@ -109,7 +121,10 @@ export class KeyAccount {
     return this.#sums.hasBatch(batchId);
   }
 
-  /** @throws SluiceError as `JobLimits.reserve`; what the store throws, and then the sums keep the reservation */
+  /**
+   * Reserves for a batch.
+   * @throws SluiceError as `JobLimits.reserve`; what the store throws, and then the sums keep the reservation
+   */
   async reserveBatch(limits: KeyLimits, { id, environment, total }: BatchTotal): Promise<void> {
     const change = await this.#confirm(() => {
       if (!this.#sums.hasBatch(id)) this.#refuse(total, limits);
@@ -123,7 +138,10 @@ export class KeyAccount {
     }
   }
 
-  /** @throws what the store throws */
+  /**
+   * Releases the reservation of a batch.
+   * @throws what the store throws
+   */
   async releaseBatch({ id, environment }: LimitedBatch): Promise<void> {
     this.#change((sums) => sums.releaseBatch(id));
     await this.#context.store.records.remove(usageIn(environment), [batchReservationId(id)]);
@@ -180,7 +198,10 @@ export class KeyAccount {
     return reservations;
   }
 
-  /** @throws SluiceError if so much is too much */
+  /**
+   * Refuses amounts over the limits.
+   * @throws SluiceError if the amounts are too large
+   */
   #refuse(wanted: Amounts, limits: KeyLimits): void {
     const refusal = refusalOf(limits, this.#sums.usage(dayOf(this.#context.clock.wall())), wanted);
     if (refusal) throw refusal;

@@ -27,7 +27,10 @@ export class KeySums {
   /** By UTC day. */
   readonly #spent = new Map<string, Amounts>();
 
-  /** @param day the current UTC day, as YYYY-MM-DD */
+  /**
+   * Returns what counts on a day.
+   * @param day the current UTC day, as YYYY-MM-DD
+   */
   usage(day: string): KeyUsage {
     let reserved = this.#reserved;
     for (const { left } of this.#batches.values()) reserved = plus(reserved, atLeastNothing(left));

@@ -51,7 +51,10 @@ export class ServiceCapacity {
     return [...this.#batches.values()].map(({ batch }) => batch);
   }
 
-  /** @throws SluiceError `limit_exceeded` if so many jobs are too many, `storage_full` */
+  /**
+   * Checks a number of jobs.
+   * @throws SluiceError `limit_exceeded` if they are too many, `storage_full`
+   */
   async check(jobs: number): Promise<void> {
     await this.#refresh();
     this.#refuse(jobs);
@@ -100,7 +103,10 @@ export class ServiceCapacity {
     if (batch) batch.lines -= sign * jobs.length;
   }
 
-  /** @throws SluiceError `storage_full` */
+  /**
+   * Updates the counts.
+   * @throws SluiceError `storage_full`
+   */
   async #refresh(): Promise<void> {
     await this.#waiting.get();
     const { minFreeDiskBytes } = this.#settings.limits;
@@ -113,7 +119,10 @@ export class ServiceCapacity {
     }
   }
 
-  /** @throws SluiceError `limit_exceeded` */
+  /**
+   * Refuses jobs over the limit.
+   * @throws SluiceError `limit_exceeded`
+   */
   #refuse(jobs: number): void {
     const { maxQueuedJobs } = this.#settings.limits;
     let waiting = this.#counted + this.#stored + this.#reserved;

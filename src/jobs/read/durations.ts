@@ -1,12 +1,12 @@
-// How long calls take, so that a job can say when it is expected to be done: the average over the latest calls of each
-// model, read from the record, which knows those of every process. Asking never waits; what was read is up to a while old.
+// Predicts when jobs end, from the average duration of the latest calls of each model. It reads the calls of every
+// process from the store. Its methods never wait, and return values that are a little old.
 import type { DurationForecast, JobsContext } from "../jobs-context.ts";
 
-/** Calls that are averaged over, of all models together, and how old they may be. */
+/** Calls that are averaged, of all models together, and their maximum age. */
 const calls = 1000;
 const longestMs = 3_600_000;
 const shortestMs = 10_000;
-/** What was read is read again after this long, and sooner while nothing is known of the model that is asked about. */
+/** Age at which the averages are read again, in milliseconds. They are read sooner for a model without an average. */
 const refreshMs = 10_000;
 const impatientMs = 1000;
 
@@ -21,7 +21,7 @@ export class CallDurations implements DurationForecast {
     this.#context = context;
   }
 
-  /** Of calls of this alias, in milliseconds; undefined while none is known. */
+  /** Returns the average duration of calls of this alias in milliseconds, or undefined if none is known. */
   averageMs(model: string): number | undefined {
     const afterMs = this.#averages.has(model) ? refreshMs : impatientMs;
     if (this.#context.clock.now() - this.#readAt >= afterMs) {
@@ -30,7 +30,7 @@ export class CallDurations implements DurationForecast {
     return this.#averages.get(model);
   }
 
-  /** Reads the latest calls. A model without any keeps the average that it had. */
+  /** Reads the latest calls. A model without any keeps its average. */
   refresh(): Promise<void> {
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined;
@@ -49,7 +49,7 @@ export class CallDurations implements DurationForecast {
       sums.set(model, { ms: sum.ms + end.durationMs, calls: sum.calls + 1 });
     }
     for (const [model, sum] of sums) this.#averages.set(model, sum.ms / sum.calls);
-    // The first so many of a busy hour are not the latest: next time from closer by.
+    // In a busy hour, the first ones are not the latest. The next read starts later.
     const window = next === undefined ? this.#windowMs * 2 : this.#windowMs / 4;
     this.#windowMs = Math.min(longestMs, Math.max(shortestMs, window));
   }

@@ -1,4 +1,4 @@
-// Following a job while it runs: its states and its text as they come, and whatever was missed from the record.
+// Follows a running job: its states and text as they occur, and missed ones from the store.
 import type { JobId } from "../../domain/ids.ts";
 import { isFinal, type JobRecord, type JobState } from "../../domain/job.ts";
 import type { JobEvent } from "../../events/event-bus.ts";
@@ -9,10 +9,13 @@ import { EndWatch, type WaitOptions } from "./wait.ts";
 
 export type JobNews = TextNews | { type: "state"; state: JobState };
 
-/** @param position where the listener stands once it has heard of this */
+/**
+ * Receives news of a job.
+ * @param position the listener's position after this news
+ */
 export type NewsListener = (news: JobNews, position: TextPosition) => void;
 
-/** Keeps nothing of the text: what a listener cannot take is the listener's to bound. */
+/** Passes a job's news to a listener. It keeps no text, so a listener that is slow must limit its own buffer. */
 export class JobFollower {
   readonly #watch: EndWatch;
   readonly #text: TextFollower;
@@ -20,7 +23,7 @@ export class JobFollower {
   #told?: JobState;
   #ended = false;
 
-  /** Listens from now on, which may be before the job is stored. */
+  /** Listens from now on, even before the job is stored. */
   constructor(context: JobsContext, jobId: JobId, tell: NewsListener, from: TextPosition = textStart) {
     this.#text = new TextFollower(from);
     this.#notify = tell;
@@ -28,8 +31,9 @@ export class JobFollower {
   }
 
   /**
-   * As `waitForEnd`. When it resolves with an outcome, everything has been told: the whole text, then the final state.
-   * @throws SluiceError `job_not_found`, and what the store throws.
+   * Waits like `waitForEnd`. When it resolves with an outcome, the listener has received the whole text and then the
+   * final state.
+   * @throws SluiceError `job_not_found`, and what the store throws
    */
   async untilEnd(caller: Caller, options: WaitOptions): Promise<JobRecord> {
     const record = await this.#watch.untilEnd(caller, { ...options, onRecord: (read) => this.#read(read) });
@@ -49,7 +53,7 @@ export class JobFollower {
     if (this.#ended) return;
     switch (event.type) {
       case "state":
-        // A final one is told when the whole text is, which stands in the record by now.
+        // A final state follows the whole text, which is stored by now.
         if (!isFinal(event.state)) this.#notifyState(event.state);
         break;
       case "restart":
@@ -60,7 +64,7 @@ export class JobFollower {
     }
   }
 
-  /** What a listener that comes late, or back, has missed. */
+  /** Sends what a late or returning listener has missed. */
   #read({ state, outcome, attempts }: JobRecord): void {
     if (outcome || this.#ended) return;
     this.#notifyAll(this.#text.attemptBegan(attempts.at(-1)?.n ?? 0));

@@ -1,4 +1,4 @@
-// Which jobs a filter fits: for lists, and for changes of many jobs at once.
+// Lists the jobs that match a filter, for lists and for changes to many jobs.
 import type { JobState, JobSummary, Priority } from "../../domain/job.ts";
 import type { Page } from "../../store/cursor.ts";
 import { requireBatch } from "../batches/batch-records.ts";
@@ -6,25 +6,25 @@ import { lineRange } from "../batches/batch-results.ts";
 import { type Caller, maySee, tenantFor } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 
-/** What is absent does not narrow down. */
+/** A filter of jobs. An absent field matches every job. */
 export interface JobFilter {
   environment?: string;
   state?: JobState;
   model?: string;
   tenant?: string;
   priority?: Priority;
-  /** Milliseconds since the epoch; from is included, to is not. */
+  /** Milliseconds since the epoch. `from` is inclusive, `to` exclusive. */
   submittedFrom?: number;
   submittedTo?: number;
-  /** The lines of this batch. */
+  /** Matches the lines of this batch. */
   batchId?: string;
-  /** Jobs that have all of these labels. */
+  /** Matches jobs that have all of these labels. */
   metadata?: Record<string, string>;
 }
 
 /**
- * Returns a page of the jobs that the filter fits and the caller may see, newest first; of a batch the last lines first.
- * A page may be short or empty although there are more: only `next` tells.
+ * Returns a page of the matching jobs that the caller may see, newest first, or the last lines of a batch first. A page
+ * may be short or empty although more jobs follow: only `next` decides.
  * @throws SluiceError `batch_not_found`, `invalid_request` (the cursor), or what the store throws
  */
 export async function listJobs(

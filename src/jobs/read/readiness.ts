@@ -1,4 +1,4 @@
-// Whether jobs can be taken in, and whether they are run as they should be.
+// Checks whether the service accepts jobs, and whether it runs them as it should.
 import { schedulerConfigOf } from "../../config/scheduler-config.ts";
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
@@ -7,23 +7,23 @@ import type { JobsContext } from "../jobs-context.ts";
 import { nothing } from "../reservation.ts";
 
 export interface Readiness {
-  /** Why every submit would be refused; empty if jobs can be taken in. */
+  /** Why every submit would be refused. Empty if jobs are accepted. */
   unready: string[];
-  /** Why jobs are taken in, but not run as they should be. */
+  /** Why jobs are accepted but do not run as they should. */
   degraded: string[];
 }
 
-/** A check that takes longer counts as failed. Less than what a probe usually waits. */
+/** Time limit of a check, in milliseconds. Probes usually wait longer. */
 const checkWithinMs = 2_000;
 
-/** Never rejects. */
+/** Returns the readiness. Never rejects. */
 export async function readinessOf(context: JobsContext): Promise<Readiness> {
   const [store, room, scheduler] = await Promise.all([
     storeProblems(context),
     roomProblems(context),
     schedulerProblems(context),
   ]);
-  // Without its queue the service still accepts: what it accepts is queued later.
+  // Without its queue the service still accepts jobs and queues them later.
   return { unready: [...new Set([...store, ...room])], degraded: scheduler };
 }
 
@@ -37,7 +37,7 @@ async function storeProblems({ store, log }: JobsContext): Promise<string[]> {
   }
 }
 
-/** A full disk or a full queue refuses the next submit. */
+/** Returns why the limits would refuse the next submit: a full disk or a full queue. */
 async function roomProblems({ limits }: JobsContext): Promise<string[]> {
   try {
     await inTime(limits?.check({ total: { ...nothing, jobs: 1 } }) ?? Promise.resolve());
@@ -70,7 +70,7 @@ async function schedulerProblems({ settings, scheduler, log }: JobsContext): Pro
   }
 }
 
-/** Models of which no deployment serves, with the reason of each deployment. */
+/** Returns the models that no deployment serves, with the reason of each deployment. */
 function unservedModels({ models }: Settings, deployments: readonly DeploymentSnapshot[]): string[] {
   const byId = new Map(deployments.map((deployment) => [deployment.id, deployment]));
   return Object.entries(models).flatMap(([model, { deployments }]) => {

@@ -1,14 +1,13 @@
-// Where a listener stands in a job's text, and what to tell it when pieces come, are missing, or are void.
-//
-// Text is never spliced and never lost. Pieces of one attempt are told in their order; when one is missing, nothing more
-// is told until all so far are said again, or the answer is on record, and then the rest. When another attempt starts,
-// what was told is declared void.
-// The place of a listener is three numbers, so that it can come back to any process and go on.
+// Tracks a listener's position in a job's text, and decides what to send when chunks arrive, are missing or become
+// void. Text is never spliced and never lost. Chunks of one attempt are sent in order. After a gap, nothing is sent
+// until the whole text so far is published again or the answer is stored; then the rest is sent. When another attempt
+// starts, the text sent before is declared void. A position is three numbers, so that a listener can continue at any
+// process.
 import type { Outcome } from "../../domain/job.ts";
 
 /**
- * The next piece of which attempt is expected, and how much of that attempt's text was told (in UTF-16 units). Who knows
- * only how much was told expects piece 0: that it is said again.
+ * A position: the attempt, the next expected chunk, and the number of UTF-16 units already sent. A listener that knows
+ * only that number expects chunk 0, which is the repetition of all.
  */
 export interface TextPosition {
   attempt: number;
@@ -16,14 +15,14 @@ export interface TextPosition {
   chars: number;
 }
 
-/** Of whoever was told nothing yet. */
+/** The position of a new listener. */
 export const textStart: TextPosition = { attempt: 0, next: 0, chars: 0 };
 
 export type TextNews =
   | { type: "text"; text: string }
-  /** What was told before is void; the text begins anew. */
+  /** The text sent before is void, and the text starts again. */
   | { type: "restart" }
-  /** Pieces are missing: the rest comes when they are said again, or when the job has ended. */
+  /** Chunks are missing. The rest follows when they are published again, or when the job has ended. */
   | { type: "gap" };
 
 export class TextFollower {
@@ -38,12 +37,15 @@ export class TextFollower {
     return this.#position;
   }
 
-  /** @param pieces with 0 as index: the text is that of so many */
+  /**
+   * Handles a chunk.
+   * @param pieces if the index is 0: number of chunks that the text contains
+   */
   piece(attempt: number, index: number, text: string, pieces = 1): TextNews[] {
     const news = this.attemptBegan(attempt);
     const { next, chars } = this.#position;
     if (attempt < this.#position.attempt || index + pieces <= next) return news;
-    // All of it from the beginning, of which some may be known; or the next piece, which is the beginning of what is not.
+    // Either the text from the beginning, of which some may be known, or the next chunk.
     const known = index === 0 ? chars : 0;
     if ((index !== 0 && (this.#gap || index !== next)) || known > text.length) {
       if (this.#gap) return news;
@@ -55,12 +57,12 @@ export class TextFollower {
     return text.length > known ? [...news, { type: "text", text: text.slice(known) }] : news;
   }
 
-  /** Also of an attempt that is known. */
+  /** Handles the start of an attempt, even of a known one. */
   attemptBegan(attempt: number): TextNews[] {
     return attempt > this.#position.attempt ? this.#startOver(attempt) : [];
   }
 
-  /** The rest of a stored answer. */
+  /** Returns the rest of a stored answer. */
   ended({ text = "", attempt }: Pick<Outcome, "text" | "attempt">): TextNews[] {
     const here = this.#position;
     const another = attempt !== undefined && attempt !== here.attempt;

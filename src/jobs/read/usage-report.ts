@@ -1,7 +1,6 @@
-// What was used: tokens, calls and dollars by day, key, environment, model and tenant.
-//
-// The store keeps the sums by day, key, model and tenant as attempts begin and end. Each attempt has one end at most, so a
-// call counts once whatever is repeated. A call belongs to the UTC day on which it was charged.
+// Reports usage: tokens, calls and dollars by day, key, environment, model and tenant. The store keeps sums by day,
+// key, model and tenant as attempts begin and end. An attempt has at most one end, so a call counts once even if
+// something is repeated. It belongs to the UTC day on which it was charged.
 import { SluiceError } from "../../domain/errors.ts";
 import { addUsage, noUsage, type UsageRow, type UsageSums, usageDay } from "../../domain/usage.ts";
 import type { Page } from "../../store/cursor.ts";
@@ -14,19 +13,19 @@ export const usageGroups = ["day", "key", "environment", "model", "tenant"] as c
 export type UsageGroup = (typeof usageGroups)[number];
 
 export interface UsageRequest {
-  /** UTC days such as `2030-01-31`; both are included. */
+  /** UTC days such as `2030-01-31`, both inclusive. */
   from: string;
   to: string;
-  /** Sums of what; none: one sum of all. */
+  /** The grouping fields. If empty, the result is one sum. */
   groupBy: readonly UsageGroup[];
-  /** Only this one; absent means all that the caller may see. */
+  /** Only this environment. Absent: all that the caller may see. */
   environment?: string;
   tenant?: string;
   model?: string;
 }
 
 export interface UsageGroupSums extends UsageSums {
-  /** What the sum is of; null for a key where there was none. Only what was asked for. */
+  /** The values of the requested grouping fields. Null for calls without a key. */
   by: Partial<Record<UsageGroup, string | null>>;
 }
 
@@ -35,14 +34,14 @@ type Context = Pick<JobsContext, "settings" | "store" | "clock">;
 const dayMs = 86_400_000;
 const maxDays = 366;
 const maxGroups = 10_000;
-/** Few enough that no other read of the store waits long for a page of sums. */
+/** Sums in one read. It is small, so that other reads of the store do not wait long. */
 const rowsAtOnce = 250;
 
-/** Pages at a time, in turn: however many callers read however much, others wait for a few pages at most. */
+/** Pages that are read at a time, in turn, so that other reads wait for a few pages at most. */
 const slots = new Slots(2);
 
 /**
- * Sums in the order of what they are of.
+ * Returns the sums, ordered by their grouping fields.
  * @throws SluiceError `invalid_request` (the range, or too many groups)
  */
 export async function readUsage(context: Context, request: UsageRequest, caller: Caller): Promise<UsageGroupSums[]> {
@@ -83,7 +82,7 @@ async function readPage({ store }: Context, query: UsageQuery): Promise<Page<Usa
   }
 }
 
-/** Reads the latest sums, so that a store that has to add them up does so before anybody asks. */
+/** Reads the latest sums, so that a store that adds them up itself does so before a request. */
 export async function warmUsage({ settings, store, clock }: Context): Promise<void> {
   const today = usageDay(clock.wall());
   for (const environment of Object.keys(settings.environments)) {

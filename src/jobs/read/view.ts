@@ -1,4 +1,4 @@
-// What can be said about a job: the record, and where it stands in the queue.
+// Combines a job's record with its queue position.
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobHead, JobRecord } from "../../domain/job.ts";
@@ -9,15 +9,18 @@ import type { Pause } from "../pause.ts";
 import { explain } from "../queue-position.ts";
 
 export interface JobView extends JobRecord {
-  /** Absent for a job that has ended, and while the scheduler cannot be asked. */
+  /** Absent for a job that has ended, and while the scheduler is unreachable. */
   queuePosition?: Explanation;
-  /** The pause that it waits for, if it waits for one. */
+  /** The pause that the job waits for. Absent if it waits for none. */
   pause?: Pause;
-  /** When it is expected to end; milliseconds since the epoch. Absent if nothing can be said. */
+  /** Expected end, in milliseconds since the epoch. Absent if unknown. */
   expectedFinish?: number;
 }
 
-/** @throws SluiceError `job_not_found`, also for a job that the caller may not see */
+/**
+ * Returns a job.
+ * @throws SluiceError `job_not_found`, also for a job that the caller may not see
+ */
 export async function requireJob({ store }: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
   const record = await store.get(jobId);
   if (!record || !maySee(caller, record.job))
@@ -26,8 +29,8 @@ export async function requireJob({ store }: JobsContext, jobId: JobId, caller: C
 }
 
 /**
- * A job with its queue position. A job whose worker was lost is on record as in progress until its next attempt, though it is
- * waiting again: the state of the view is `queued` then, because the scheduler knows better.
+ * Returns a job with its queue position. A job whose worker was lost is stored as in progress until its next attempt
+ * although it waits again. Its view has the state `queued`, because the scheduler knows better.
  */
 export async function viewOf(context: JobsContext, record: JobRecord): Promise<JobView> {
   const view = await withQueuePosition(context, record);
@@ -44,7 +47,9 @@ async function pauseOf({ pauses, log }: JobsContext, { job, queuePosition }: Job
   });
 }
 
-/** By how long the calls of its model take. A call that has taken longer may end at any moment. */
+/**
+ * Returns the expected end, from the duration of its model's calls. A call that has taken longer may end at any moment.
+ */
 function finishOf({ durations, clock }: JobsContext, { job, state, queuePosition, attempts, outcome }: JobView) {
   if (outcome) return undefined;
   const now = clock.wall();
@@ -62,8 +67,8 @@ async function withQueuePosition(context: JobsContext, record: JobRecord): Promi
   if (record.state !== "in_progress" || queuePosition?.state !== "waiting")
     return { ...record, ...(queuePosition && { queuePosition }) };
 
-  // The record may be older than the queue position. An attempt's end is stored before its job goes back to the queue, so
-  // one that has no end even now was given up.
+  // The record may be older than the queue position. An attempt's end is stored before its job is requeued, so one
+  // without an end even now was given up.
   const now = (await context.store.get(record.job.id)) ?? record;
   if (now.outcome) return now;
   return now.attempts.length > record.attempts.length ? now : { ...now, state: "queued", queuePosition };

@@ -1,4 +1,5 @@
-// Waiting for a job to end, woken by the event bus. Events are best effort, so the record is read again now and then.
+// Waits for a job to end. The event bus wakes it. Events are best effort, so it also reads the record from time to
+// time.
 import type { JobId } from "../../domain/ids.ts";
 import { isFinal, type JobRecord } from "../../domain/job.ts";
 import type { JobListener } from "../../events/event-bus.ts";
@@ -6,20 +7,20 @@ import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { requireJob } from "./view.ts";
 
-/** How often the record is read while no event comes. */
+/** Interval at which the record is read without an event, in milliseconds. */
 const defaultRereadMs = 5_000;
 
 export interface WaitOptions {
   waitMs: number;
   signal: AbortSignal;
   rereadMs?: number;
-  /** Told of the record whenever it was read. */
+  /** Called with the record after every read. */
   onRecord?: (record: JobRecord) => void;
 }
 
 /**
- * The job as it is when it has ended, when the time is over, or when the signal is aborted; whichever comes first.
- * @throws SluiceError `job_not_found`, and what the store throws.
+ * Returns the job when it has ended, the time is over, or the signal aborts, whichever is first.
+ * @throws SluiceError `job_not_found`, and what the store throws
  */
 export async function waitForEnd(
   context: JobsContext,
@@ -35,14 +36,17 @@ export async function waitForEnd(
   }
 }
 
-/** Listens to a job from its making on, which may be before the job is stored. */
+/** Listens to a job from its creation on, even before it is stored. */
 export class EndWatch {
   readonly #context: JobsContext;
   readonly #jobId: JobId;
   readonly #ended = new AbortController();
   readonly stop: () => void;
 
-  /** @param listener told of every event of the job, its text included; without one only states are listened to */
+  /**
+   * Starts listening.
+   * @param listener receives every event of the job with its text; without one only states are received
+   */
   constructor(context: JobsContext, jobId: JobId, listener?: JobListener) {
     this.#context = context;
     this.#jobId = jobId;
@@ -56,25 +60,25 @@ export class EndWatch {
     );
   }
 
-  /** As `waitForEnd`. */
+  /** Waits like `waitForEnd`. */
   async untilEnd(caller: Caller, options: WaitOptions): Promise<JobRecord> {
     const { clock } = this.#context;
     const deadline = clock.now() + options.waitMs;
     for (;;) {
-      // Read after subscribing: a job that ended before is found here, one that ends later sends an event.
+      // Read after subscribing, so that a job that ended earlier is found, and a later end sends an event.
       const eventCame = this.#ended.signal.aborted;
       const record = await requireJob(this.#context, this.#jobId, caller);
       options.onRecord?.(record);
       const leftMs = deadline - clock.now();
       if (record.outcome || leftMs <= 0 || options.signal.aborted) return record;
-      // An event without an outcome on record: do not spin on it.
+      // Without a stored outcome, the event must not cause a busy loop.
       const signals = eventCame ? [options.signal] : [options.signal, this.#ended.signal];
       await sleep(Math.min(leftMs, options.rereadMs ?? defaultRereadMs), signals);
     }
   }
 }
 
-/** Resolves after the time, or at once when one of the signals is aborted. */
+/** Resolves after the time, or at once when one of the signals aborts. */
 function sleep(ms: number, signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

@@ -1,4 +1,4 @@
-// Turns what a caller asks for into the one canonical form of a job, and checks everything about it. Nothing is stored.
+// Converts a request to the canonical form of a job, and checks it completely. It stores nothing.
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import { newJobId } from "../../domain/ids.ts";
@@ -12,12 +12,13 @@ import { startTime } from "./not-before.ts";
 import { environmentFor, priorityFor, regionsFor, requireServedModel } from "./policy.ts";
 import type { SubmitInput } from "./submit-input.ts";
 
-/** What a job is given that its caller does not ask for. Default: a new id, submitted now. */
+/** Values of a job that its caller does not set. Default: a new id, submitted now. */
 export type Given = Partial<Pick<Job, "id" | "submittedAt" | "expiresAt" | "batchId" | "customId">>;
 
 /**
- * Returns the job that is asked for, checked.
- * @throws SluiceError of one of the 4xx codes, with the field at fault; `unavailable` if its tokens cannot be counted now
+ * Returns the requested job, checked.
+ * @throws SluiceError of one of the 4xx codes, with the field at fault; `unavailable` if its tokens cannot be counted
+ *   now
  */
 export async function buildJob(
   context: FeasibilityContext,
@@ -31,7 +32,7 @@ export async function buildJob(
   return job;
 }
 
-/** Returns all of the job but its tokens, which are 0. */
+/** Returns the job without its tokens, which are 0. */
 function canonicalJob({ settings, clock }: FeasibilityContext, input: SubmitInput, caller: Caller, given: Given): Job {
   const submittedAt = given.submittedAt ?? clock.wall();
   const model = input.model ?? settings.defaultModel;
@@ -86,7 +87,7 @@ function canonicalJob({ settings, clock }: FeasibilityContext, input: SubmitInpu
   return job;
 }
 
-/** Returns the parameters that were asked for; the others are left to the model. */
+/** Returns the requested parameters. The model chooses the others. */
 function parametersOf(input: SubmitInput, maxTokens: number): Parameters {
   const parameters: Parameters = { maxTokens };
   if (input.temperature !== undefined) parameters.temperature = input.temperature;
@@ -94,14 +95,17 @@ function parametersOf(input: SubmitInput, maxTokens: number): Parameters {
   if (input.topK !== undefined) parameters.topK = input.topK;
   if (input.stop?.length) parameters.stop = input.stop;
   if (input.seed !== undefined) parameters.seed = input.seed;
-  // Clients send zeros by habit, to models too that have no penalties.
+  // Clients send zeros by default, even to models without penalties.
   if (input.frequencyPenalty) parameters.frequencyPenalty = input.frequencyPenalty;
   if (input.presencePenalty) parameters.presencePenalty = input.presencePenalty;
   if (input.reasoningEffort !== undefined) parameters.reasoningEffort = input.reasoningEffort;
   return parameters;
 }
 
-/** @throws SluiceError `unknown_model`, `invalid_request` */
+/**
+ * Returns the job's max_tokens.
+ * @throws SluiceError `unknown_model`, `invalid_request`
+ */
 function maxTokensOf(
   settings: Settings,
   wanted: { model: string; fallbackModels: string[] },

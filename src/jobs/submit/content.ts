@@ -1,4 +1,4 @@
-// What is asked, checked as far as that needs no model: sizes, Unicode, and a conversation that can be answered.
+// Checks what needs no model: sizes, Unicode, and a conversation that can be answered.
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { type ContentBlock, normaliseMessages, resultText } from "../../domain/request.ts";
 import { parsedSchema, schemaText } from "../../domain/schema-text.ts";
@@ -6,14 +6,20 @@ import { checkJson } from "./json-values.ts";
 import type { SubmitInput } from "./submit-input.ts";
 import { requireUnicode } from "./unicode.ts";
 
-/** @throws SluiceError `too_large`, `invalid_request` */
+/**
+ * Checks the content of a job.
+ * @throws SluiceError `too_large`, `invalid_request`
+ */
 export function checkContent(input: SubmitInput, maxBytes: number): void {
   checkTexts(input, maxBytes);
   checkTools(input);
   checkMessages(input);
 }
 
-/** @throws SluiceError `too_large`, or `invalid_request` for text that is not Unicode or JSON that is nested too deeply */
+/**
+ * Checks sizes and texts.
+ * @throws SluiceError `too_large`, or `invalid_request` for text that is not Unicode or JSON that is nested too deeply
+ */
 function checkTexts(input: SubmitInput, maxBytes: number): void {
   const { messages, messagesField, system = "", stop = [], tools = [], responseFormat } = input;
   let bytes = Buffer.byteLength(system);
@@ -42,7 +48,7 @@ function checkTexts(input: SubmitInput, maxBytes: number): void {
   );
 }
 
-/** Returns the block's bytes of UTF-8. */
+/** Checks a block, and returns its size in bytes of UTF-8. */
 function checkBlock(block: ContentBlock, field: string): number {
   switch (block.type) {
     case "cache_point":
@@ -67,8 +73,8 @@ function jsonBytes(value: unknown): number {
 }
 
 /**
- * Checks a conversation in the form that providers answer.
- * @throws SluiceError `invalid_request` if there is nothing that a model could answer, or tool calls and results do not match
+ * Checks that providers can answer the conversation.
+ * @throws SluiceError `invalid_request` if there is nothing to answer, or if tool calls and results do not match
  */
 function checkMessages({ messages, messagesField: field }: SubmitInput): void {
   const normalised = normaliseMessages(messages);
@@ -77,7 +83,7 @@ function checkMessages({ messages, messagesField: field }: SubmitInput): void {
   };
   if (normalised.length === 0) refuse(`${field} must not be empty or only whitespace.`);
   if (normalised[0]!.role !== "user") refuse(`${field} must start with a user message that is not blank.`);
-  // Most conversations are text alone.
+  // Most conversations have only text.
   if (!normalised.some(({ content }) => content.some(isOfTools))) return;
   let asked = new Set<string>();
   for (const { role, content } of normalised) {
@@ -102,7 +108,10 @@ function isOfTools({ type }: ContentBlock): boolean {
   return type === "tool_call" || type === "tool_result";
 }
 
-/** @throws SluiceError `invalid_request` for two tools of one name, or a choice among tools that are not there */
+/**
+ * Checks the tools.
+ * @throws SluiceError `invalid_request` for two tools with one name, or a choice of a missing tool
+ */
 function checkTools({ tools = [], toolChoice: choice }: SubmitInput): void {
   if (tools.length === 0 && choice === undefined) return;
   const names = new Set(tools.map(({ name }) => name));

@@ -1,5 +1,4 @@
-// What would become of a job if it were submitted: all checks, its tokens, its cost, the quota that it takes most of, and
-// where it would stand. Nothing is stored.
+// Estimates a job without submitting it: all checks, tokens, cost, binding quota and queue position. It stores nothing.
 import type { DeploymentSettings } from "../../config/settings.ts";
 import type { Job } from "../../domain/job.ts";
 import { costNanoUsd } from "../../domain/money.ts";
@@ -16,19 +15,24 @@ import { buildJob } from "./build-job.ts";
 import type { SubmitInput } from "./submit-input.ts";
 
 export interface DryRun {
-  /** Its `tokens` are what it would reserve at most. */
+  /** The job. Its `tokens` are an upper bound of what it would reserve. */
   job: Job;
-  /** Input as it would be reserved after an exact count, never more than the job's; absent if it cannot be counted now. */
+  /**
+   * Input that would be reserved after an exact count, never more than the job's. Absent if it cannot be counted now.
+   */
   input?: number;
   cost?: CostRange;
-  /** The quota of which the job takes the largest share, on the deployment where that is smallest; absent without any. */
+  /**
+   * The quota of which the job takes the largest share, on the deployment where that share is smallest. Absent without
+   * quotas.
+   */
   binding?: Binding;
   queuePosition?: Explanation;
-  /** How long a call is expected to take; absent if that is not known. */
+  /** Expected duration of a call in milliseconds. Absent if unknown. */
   durationMs?: number;
 }
 
-/** In billionths of a US dollar; absent if a price is not known. */
+/** A range in billionths of a US dollar. Absent if a price is unknown. */
 export interface CostRange {
   min: number;
   max: number;
@@ -40,17 +44,20 @@ export interface Binding {
   unit: QuotaUnit;
   per: "minute" | "day";
   limit: number;
-  /** What would be reserved of it. */
+  /** The amount that would be reserved. */
   takes: number;
 }
 
-/** @throws SluiceError as a submit would */
+/**
+ * Estimates a job.
+ * @throws SluiceError as a submit would
+ */
 export async function dryRun(context: JobsContext, input: SubmitInput, caller: Caller): Promise<DryRun> {
   const { settings, log, durations } = context;
   const built = await buildJob(context, input, caller);
   await context.limits?.check([built]);
   const counted = await countedInput(context, built);
-  // The bound that a submit makes in one pass is lower than the count for about one prompt in sixty.
+  // For about one prompt in sixty, the one-pass bound of a submit is lower than the count.
   const job = { ...built, tokens: { ...built.tokens, input: Math.max(built.tokens.input, counted ?? 0) } };
   const deployments = servedBy(settings, job);
   const queuePosition = await estimatePosition(context, job).catch((error) => {
@@ -70,15 +77,14 @@ export async function dryRun(context: JobsContext, input: SubmitInput, caller: C
   };
 }
 
-/** As waiting jobs near the head of the queue are counted: times what the model is known to make of our tokens. */
+/** Returns the input as for waiting jobs near the head of the queue: the count, times the model's learned ratio. */
 async function countedInput({ settings, tokenCounter, tokenRatios }: JobsContext, job: Job) {
   const [count] = await tokenCounter.count([job.request]).catch(() => []);
   if (count === undefined) return undefined;
   return Math.ceil(count * inputFactor(settings, tokenRatios, [job.model, ...job.fallbackModels], count));
 }
 
-/** The deployments of the job's own model that may serve it. */
-/** From the least use at the cheapest deployment to the most at the dearest. */
+/** Returns the cost from the least use at the cheapest deployment to the most at the dearest. */
 export function costRange(
   deployments: readonly DeploymentSettings[],
   tier: string | undefined,

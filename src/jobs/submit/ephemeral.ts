@@ -1,15 +1,15 @@
-// Jobs that leave neither prompt nor answer behind. Before such a job is stored a mark is, so that its texts are found
-// and erased whatever dies in between: whoever answered the caller erases them at once, and a sweep does so again after
-// a while, in case that nobody did or a write that was under way brought them back. Only the sweep removes the mark.
+// Stores jobs that leave neither prompt nor answer behind. A marker is stored before such a job, so that its texts are
+// erased whichever process dies. The process that answers the caller erases them at once. A sweep erases them again
+// after a while, in case the process died or a pending write restored them. Only the sweep removes the marker.
 import type { Job, JobRecord } from "../../domain/job.ts";
 import { environmentCollection } from "../../store/collection.ts";
 import type { JobsContext } from "../jobs-context.ts";
 
 type Context = Pick<JobsContext, "store" | "clock" | "log">;
 
-/** By then every caller was answered, and every write that was under way is done. */
+/** Age at which every caller was answered and every pending write has finished, in milliseconds. */
 const settledMs = 60_000;
-/** A mark without a job: it was never stored. */
+/** Age at which a marker without a job is removed, in milliseconds. Its job was never stored. */
 const strayMs = 3_600_000;
 
 interface Mark {
@@ -20,7 +20,7 @@ interface Mark {
 /** By job. */
 const marksIn = environmentCollection<Mark>({ stored: "ephemeral" });
 
-/** To be called before the jobs are stored. */
+/** Stores the markers. Call it before the jobs are stored. */
 export async function markEphemeral({ store }: Pick<Context, "store">, jobs: readonly Job[]): Promise<void> {
   const ephemeral = jobs.filter((job) => job.ephemeral);
   for (const environment of new Set(ephemeral.map((job) => job.environment))) {
@@ -30,7 +30,7 @@ export async function markEphemeral({ store }: Pick<Context, "store">, jobs: rea
   }
 }
 
-/** Erases the texts of a job whose caller was answered. Never fails: the sweep does what could not be done. */
+/** Erases the texts of a job whose caller was answered. Never fails: the sweep repeats it. */
 export async function eraseAnswered({ store, log }: Context, { job, outcome }: JobRecord): Promise<void> {
   if (!job.ephemeral || !outcome) return;
   try {
@@ -40,7 +40,7 @@ export async function eraseAnswered({ store, log }: Context, { job, outcome }: J
   }
 }
 
-/** Erases the texts of all jobs that are marked and have ended a while ago. */
+/** Erases the texts of all marked jobs that ended a while ago. */
 export async function sweepEphemeral(context: Context, environments: readonly string[]): Promise<void> {
   for (const environment of environments) {
     for await (const { id, value } of marksIn(context.store, environment).all()) {

@@ -1,5 +1,5 @@
-// What a caller's JSON holds is passed on as it is, or refused. JavaScript cannot represent every number of JSON, so the
-// text is looked at again where it may hold such a number. In schemas and tool input it stays text; elsewhere it is refused.
+// Passes on a caller's JSON unchanged, or refuses it. JavaScript cannot represent every JSON number, so text that may
+// contain such a number is checked again. It stays text in schemas and tool input, and is refused elsewhere.
 import { isDeepStrictEqual } from "node:util";
 import { SluiceError } from "../../domain/errors.ts";
 import { fieldOfPath, type JsonPath, type JsonSpan, mayBeInexact, scanJson } from "../../domain/json-scan.ts";
@@ -7,8 +7,8 @@ import { JsonText } from "../../domain/json-text.ts";
 import { checkDepth } from "./json-values.ts";
 
 /**
- * Puts a JsonText into a parsed body in each place that keeps its text, if JavaScript cannot represent a number in it.
- * @param body what `json` parses to; the value of the key `root` in it if that is given
+ * Puts a JsonText into a parsed body at each place that keeps its text, if JavaScript cannot represent a number in it.
+ * @param body the value that `json` parses to, or the value of its key `root` if that is given
  * @param places paths in the body, such as `tools.*.input_schema`
  * @throws SluiceError `invalid_request` with the field, for such a number in another place
  */
@@ -21,7 +21,7 @@ export function keepExact(body: unknown, json: string, places: readonly string[]
   const spans = scanJson(json, wanted, ({ literal }, path) => {
     if (start === 0 || path[0] === root) refuse(path.slice(start), literal);
   });
-  // Of a key that comes twice, JSON.parse takes the second.
+  // If a key occurs twice, JSON.parse uses the second value.
   for (const span of spans) last.set(JSON.stringify(span.path), span);
   for (const { path, text, isExact } of last.values()) if (!isExact) keepText(body, path.slice(start), text);
 }
@@ -30,7 +30,7 @@ function keepText(body: unknown, path: JsonPath, text: string): void {
   const key = path.at(-1)!;
   const holder = path.slice(0, -1).reduce<unknown>((at, part) => at?.[part as keyof typeof at], body);
   const found = holder?.[key as keyof typeof holder];
-  // A key further out may come twice as well.
+  // An outer key may occur twice as well.
   if (found === undefined || !isDeepStrictEqual(found, JSON.parse(text))) {
     const field = fieldOfPath(path);
     throw new SluiceError("invalid_request", `${field} must not be given twice.`, { field });

@@ -1,5 +1,6 @@
-// Checks whether a job can ever run: known models that take its parameters, a deployment in an allowed region, and a
-// cost that the model's context and the quotas can take. A job that can never run is refused at submit and never queued.
+// Checks whether a job can ever run. It needs known models that accept its parameters, and a deployment in an allowed
+// region. Its cost must fit the model's context and the quotas. A job that can never run is refused at submit and never
+// queued.
 import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
@@ -12,12 +13,15 @@ import { inputFactor } from "../tokens/token-ratios.ts";
 import type { FieldNames } from "./field-names.ts";
 import { parameterRefusal } from "./parameters.ts";
 
-/** What it takes to build and check a job without storing it. */
+/** The context to build and check a job without storing it. */
 export type FeasibilityContext = Pick<JobsContext, "settings" | "clock" | "tokenCounter" | "tokenRatios" | "log">;
 
 type Wanted = Pick<Job, "model" | "fallbackModels" | "regions" | "request">;
 
-/** @throws SluiceError `unknown_model` */
+/**
+ * Returns a model's settings.
+ * @throws SluiceError `unknown_model`
+ */
 function requireModel(settings: Settings, name: string, field: string): ModelSettings {
   if (Object.hasOwn(settings.models, name)) return settings.models[name]!;
   const known = Object.keys(settings.models).join(", ");
@@ -25,11 +29,11 @@ function requireModel(settings: Settings, name: string, field: string): ModelSet
 }
 
 /**
- * Returns what a call of the job reserves. The estimate is an upper bound made in one pass; only a job that it would refuse
- * is counted exactly, because an exact count costs a hundred times as much.
+ * Returns what a call of the job reserves. The estimate is a one-pass upper bound. Only a job that it would refuse is
+ * counted exactly, because an exact count costs a hundred times as much.
  * @param names how errors name the fields. Default: as `POST /v1/jobs` does
- * @throws SluiceError `unknown_model`, `invalid_request` (a parameter that a model refuses, no deployment in the regions),
- *   `context_exceeded`, `exceeds_quota`, `unavailable` (its tokens cannot be counted now)
+ * @throws SluiceError `unknown_model`, `invalid_request` (a parameter that a model refuses, no deployment in the
+ *   regions), `context_exceeded`, `exceeds_quota`, `unavailable` (its tokens cannot be counted now)
  */
 export async function checkFeasibility(
   context: FeasibilityContext,
@@ -55,8 +59,8 @@ export async function checkFeasibility(
 }
 
 /**
- * Gives a feasible job that names no fallback models those of the configuration, without the ones that could not take it.
- * They are there to help, so none of them is a reason to refuse a job.
+ * Adds the configured fallback models to a job without any, except those that cannot take it. They are optional, so
+ * none of them is a reason to refuse a job.
  */
 export async function addFallbacks(context: FeasibilityContext, job: Wanted & Pick<Job, "tokens">): Promise<void> {
   const { models } = context.settings;
@@ -72,7 +76,10 @@ export async function addFallbacks(context: FeasibilityContext, job: Wanted & Pi
   }
 }
 
-/** @param counted tokens of the input by our count */
+/**
+ * Returns the tokens to reserve.
+ * @param counted tokens of the input as Sluice counts them
+ */
 function reservedTokens(
   { settings, tokenRatios }: FeasibilityContext,
   { model, fallbackModels, request }: Wanted,
@@ -87,7 +94,7 @@ async function countExactly({ tokenCounter, log }: FeasibilityContext, request: 
     const [count] = await tokenCounter.count([request]);
     return count!;
   } catch (error) {
-    // Refusing for good what is only estimated to be too much would be wrong; queueing it could be.
+    // An estimate must not refuse a job permanently, nor let an infeasible one into the queue.
     log.warn({ err: error }, "failed to count a prompt near a limit");
     throw new SluiceError(
       "unavailable",
@@ -113,8 +120,8 @@ export function modelsOf(
 }
 
 /**
- * Returns deployments of the job's own model only: a fallback stands in for deployments that are out of service, not for a
- * quota that is too small.
+ * Returns the deployments of the job's own model. Fallbacks replace deployments that are out of service, not quotas
+ * that are too small.
  * @throws SluiceError `invalid_request`
  */
 function allowedDeployments(settings: Settings, wanted: Wanted): readonly DeploymentSettings[] {

@@ -1,12 +1,12 @@
-// What each API calls the parts of a request whose refusal names them.
+// Defines how each API names the fields that errors mention.
 
 export interface FieldNames {
   system: string;
   messages: string;
   reasoningEffort: string;
-  /** The schema of the tool with this index. */
+  /** Returns the name of the schema of the tool with this index. */
   toolSchema(index: number): string;
-  /** The form that the answer must have, and the schema in it. */
+  /** The name of the response format, and of its schema. */
   format: string;
   outputSchema: string;
 }

@@ -141,7 +141,7 @@ export function digestOf(operation: string, body: unknown): string {
 
 /** Removes keys and tombstones whose time is over. */
 export async function sweepIdempotencyKeys({ store, clock }: Pick<JobsContext, "store" | "clock">): Promise<void> {
-  // Tombstones and callers are in the same stored collection, in the order of the same times.
+  // Tombstones and caller records share the stored collection and its order by time.
   const before = timeKey(clock.wall() - keptMs);
   for await (const page of bindings(store).pages({ before }, sweptAtOnce)) {
     await bindings(store).remove(...page.map(({ id }) => id));

@@ -1,19 +1,26 @@
-// JSON that a caller hands through to the provider (schemas, tool calls): checked without recursion, because a body of
-// brackets is nested a million deep and would end the stack of whoever walks it, JSON.stringify among them.
+// Checks JSON that is passed to the provider (schemas, tool calls). It works without recursion, because a body of
+// brackets may be nested a million levels deep, which would overflow the stack of recursive code such as
+// JSON.stringify.
 import { SluiceError } from "../../domain/errors.ts";
 import { requireUnicode } from "./unicode.ts";
 
-/** Levels of lists and objects that a schema, or the arguments of a tool call, may have. */
+/** Maximum nesting of a schema or of tool arguments, in levels of lists and objects. */
 export const maxJsonDepth = 64;
-/** Of a body that holds such values some levels down. */
+/** Maximum nesting of a body, which contains such values some levels down. */
 const maxBodyDepth = maxJsonDepth + 16;
 
-/** @throws SluiceError `invalid_request` for values that are nested too deep, or text that is not Unicode */
+/**
+ * Checks a value.
+ * @throws SluiceError `invalid_request` for values that are nested too deeply, or text that is not Unicode
+ */
 export function checkJson(value: unknown, field: string): void {
   walk(value, maxJsonDepth, field, (text) => requireUnicode(text, field));
 }
 
-/** @throws SluiceError `invalid_request` for a body that is nested deeper than any that could be taken */
+/**
+ * Checks the nesting of a body.
+ * @throws SluiceError `invalid_request` for a body that is nested deeper than any valid one
+ */
 export function checkDepth(body: unknown): void {
   walk(body, maxBodyDepth, "body", () => {});
 }

@@ -1,4 +1,4 @@
-// The earliest start of a job, as a submit or a change asks for it.
+// Reads the earliest start of a job, from a submit or a change.
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
 

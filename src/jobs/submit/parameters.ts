@@ -1,9 +1,7 @@
-// Whether the models that may answer a job take what it asks for. What a provider is known to refuse is refused at the
-// door, with the field at fault and what the model does take; what is not known is let through.
-//
-// A fallback that the job names must take everything too: an answer that was made with other parameters than those that
-// were asked for would look like any other. Prompt caches, seeds and parallel tool calls are wishes and never a reason to
-// refuse.
+// Checks whether the models that may answer a job accept its parameters. What a provider is known to refuse is refused
+// at submit, with the field at fault and what the model accepts. Unknown parameters are passed. A fallback that the job
+// names must accept everything too, because an answer with other parameters would look like any other. Prompt caches,
+// seeds and parallel tool calls are optional and never a reason to refuse.
 import {
   type ExtraParameter,
   extraParameters,
@@ -27,8 +25,8 @@ import { fieldOfBrokenArguments } from "./tool-calls.ts";
 type Wanted = Pick<JobHead, "model" | "fallbackModels" | "regions">;
 
 /**
- * The first reason to refuse, among all deployments that may serve the job.
- * @param names how the caller's API names the fields. Default: as `POST /v1/jobs` does
+ * Returns the first reason to refuse among all deployments that may serve the job, or undefined.
+ * @param names how errors name the fields. Default: as `POST /v1/jobs` does
  */
 export function parameterRefusal(
   settings: Pick<Settings, "models">,
@@ -46,7 +44,7 @@ export function parameterRefusal(
 interface Refusal {
   field: string;
   message: string;
-  /** The model lacks something that others have. */
+  /** Whether the model lacks something that other models have. */
   isCapability?: boolean;
 }
 
@@ -66,7 +64,7 @@ function firstRefusal(
   return undefined;
 }
 
-/** At most so many models are named as those that take what another one refuses. */
+/** Maximum number of models that an error recommends. */
 const maxAdvised = 3;
 
 function adviceOf(
@@ -132,7 +130,7 @@ function refusedParameter(
   return undefined;
 }
 
-/** Whether it is not known how the model takes it. */
+/** Returns whether it is unknown how the model accepts the parameter. */
 function isUnsendable({ provider, traits }: DeploymentSettings, name: string): boolean {
   return (
     provider === "bedrock" &&
@@ -141,7 +139,7 @@ function isUnsendable({ provider, traits }: DeploymentSettings, name: string): b
   );
 }
 
-/** Parameters that the model takes, with values or in a combination that it does not. */
+/** Returns a refusal for accepted parameters with values or combinations that the model refuses. */
 function refusedValue(
   { provider, traits }: DeploymentSettings,
   { temperature, topP, topK, stop, reasoningEffort: effort }: Parameters,
@@ -231,7 +229,7 @@ function refusedSchema(
   return undefined;
 }
 
-/** A schema that is none, as far as the model is known to check. */
+/** Returns a refusal for an invalid schema, as far as the model is known to check it. */
 function refusedDraft({ schemaDraft }: ModelTraits, schema: unknown, who: string, field: string): Refusal | undefined {
   const problem = malformedObject(schema) ?? (schemaDraft === undefined ? undefined : draftProblem(schema));
   if (!problem) return undefined;
@@ -271,7 +269,7 @@ function refusedFormat(
   return refusal ?? refusedDraft(traits, schema, who, field);
 }
 
-/** The schema of a tool, or that of an answer that a tool carries. */
+/** Returns a refusal for the schema of a tool, or of an answer that a tool returns. */
 function refusedRoot(schema: unknown, who: string, field: string): Refusal | undefined {
   const type = wrongRootType(schema);
   if (type === undefined) return undefined;

@@ -1,11 +1,11 @@
-// What a caller's key allows of a job. Pure.
+// Checks what a caller's key allows of a job. Pure.
 import type { Settings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { type Priority, priorities } from "../../domain/job.ts";
 import type { Caller } from "../caller.ts";
 
 /**
- * The environment that is asked for, or the only one that the key has.
+ * Returns the requested environment, or the only one of the key.
  * @throws SluiceError `invalid_request`, `unknown_environment`, `forbidden`
  */
 export function environmentFor(settings: Settings, caller: Caller, asked: string | undefined): string {
@@ -24,7 +24,10 @@ export function environmentFor(settings: Settings, caller: Caller, asked: string
   throw unknownEnvironment(allowed, asked);
 }
 
-/** @throws SluiceError `unknown_environment` */
+/**
+ * Requires a configured environment.
+ * @throws SluiceError `unknown_environment`
+ */
 export function requireEnvironment(settings: Pick<Settings, "environments">, name: string): void {
   if (Object.hasOwn(settings.environments, name)) return;
   throw unknownEnvironment(Object.keys(settings.environments), name);
@@ -36,7 +39,7 @@ function unknownEnvironment(allowed: readonly string[], asked: string): SluiceEr
 }
 
 /**
- * The priority that is asked for; `standard` if none is, or the highest that the key has if that is lower.
+ * Returns the requested priority. Default: `standard`, or the key's highest if that is lower.
  * @throws SluiceError `forbidden`
  */
 export function priorityFor(caller: Caller, asked: Priority | undefined): Priority {
@@ -49,15 +52,15 @@ export function priorityFor(caller: Caller, asked: Priority | undefined): Priori
   );
 }
 
-/** The priority, or the highest that the caller may use if that is lower: for what a door chooses by itself. */
+/** Returns the priority, or the highest of the caller if that is lower. It is for defaults. */
 function atMost({ priorityMax }: Caller, wanted: Priority): Priority {
   if (priorityMax === undefined) return wanted;
   return priorities.indexOf(wanted) < priorities.indexOf(priorityMax) ? priorityMax : wanted;
 }
 
 /**
- * The regions that are asked for, as far as the configuration allows them to the tenant and the key to its holder;
- * undefined if none of the three names any.
+ * Returns the requested regions, limited to those that the tenant and the key allow. Returns undefined if none of the
+ * three names regions.
  * @throws SluiceError `forbidden` if none is left
  */
 export function regionsFor(
@@ -81,7 +84,10 @@ function among(asked: readonly string[] | undefined, allowed: readonly string[] 
   });
 }
 
-/** @throws SluiceError `forbidden` if no deployment of the model is in a region of the key */
+/**
+ * Requires a deployment in the key's regions.
+ * @throws SluiceError `forbidden` if no deployment of the model is in one
+ */
 export function requireServedModel(settings: Settings, { regions }: Caller, model: string): void {
   const deployments = settings.models[model]?.deployments;
   if (!regions || !deployments || deployments.some((d) => regions.includes(d.region))) return;
@@ -92,7 +98,10 @@ export function requireServedModel(settings: Settings, { regions }: Caller, mode
   );
 }
 
-/** @throws SluiceError `forbidden` */
+/**
+ * Requires an admin key.
+ * @throws SluiceError `forbidden`
+ */
 export function requireAdmin(caller: Caller): void {
   if (!caller.admin) throw new SluiceError("forbidden", "This call requires an admin key.");
 }

@@ -1,46 +1,46 @@
-// What a caller of any API asks for when it submits a job, before the configuration fills in the rest.
+// Defines the input of a submit, common to all APIs, before the configuration adds defaults.
 import type { Priority, WaitingCaller } from "../../domain/job.ts";
 import type { CanonicalRequest, Message, Parameters } from "../../domain/request.ts";
 import type { FieldNames } from "./field-names.ts";
 import type { NotBefore } from "./not-before.ts";
 
-/** What of the canonical request and its parameters is taken over as it is asked for. */
+/** The parts of the canonical request and its parameters that are used as requested. */
 type Asked = Pick<
   CanonicalRequest,
   "systemCachePoint" | "tools" | "toolChoice" | "parallelToolCalls" | "responseFormat" | "serviceTier" | "guardrail"
 > &
   Partial<Parameters>;
 
-/** A job as it is asked for. What is absent takes its default from the configuration. */
+/** A requested job. An absent field takes its default from the configuration. */
 export interface SubmitInput extends Asked {
-  /** May be absent if the caller has only one. */
+  /** May be absent if the caller has exactly one. */
   environment?: string;
   messages: Message[];
-  /** What the caller calls the messages; errors name it. */
+  /** The caller's name of the messages, for errors. */
   messagesField: "prompt" | "messages" | "input";
-  /** What the caller's API calls other fields that may be refused. Default: as `POST /v1/jobs` does. */
+  /** The caller's names of other fields, for errors. Default: as `POST /v1/jobs` does. */
   fieldNames?: FieldNames;
   system?: string;
-  /** An alias of the configuration; `defaultModel` if absent. */
+  /** A configured alias. Default: `defaultModel`. */
   model?: string;
-  /** `maxOutputTokens` of the model if absent. */
+  /** Default: the model's `maxOutputTokens`. */
   maxTokens?: number;
-  /** What the caller calls it; errors name it. `max_tokens` if absent. */
+  /** The caller's name of the field, for errors. Default: `max_tokens`. */
   maxTokensField?: "max_tokens" | "max_completion_tokens" | "max_output_tokens";
-  /** `standard` if absent. */
+  /** Default: `standard`. */
   priority?: Priority;
   regions?: string[];
   fallbackModels?: string[];
-  /** `retry` if absent. */
+  /** Default: `retry`. */
   onUnknown?: "retry" | "fail";
-  /** The earliest start. */
+  /** The earliest start. Default: at once. */
   notBefore?: NotBefore;
-  /** The deadline, counted from the submit. */
+  /** Milliseconds from the submit to the deadline. Default: no deadline. */
   expiresInMs?: number;
   metadata?: Record<string, string>;
-  /** Leave neither prompt nor answer on record once the job has ended and its caller has been answered. */
+  /** Whether to erase prompt and answer once the job has ended and its caller was answered. Default: false. */
   ephemeral?: boolean;
-  /** Where the end of the job is posted. */
+  /** URL that receives a webhook when the job ends. */
   webhookUrl?: string;
   /** Set for a synchronous call. */
   waitingCaller?: WaitingCaller;

@@ -1,5 +1,5 @@
-// Tool calls of a conversation as callers send them. Their arguments stay the text that they are: it is parsed here only to
-// see how deep it is nested, and whether it is a JSON object. Bedrock insists on an object; OpenAI's protocol does not.
+// Reads the tool calls of a conversation. Their arguments stay unchanged text. It parses them only to check their
+// nesting, and whether they are a JSON object. Bedrock requires an object; OpenAI's protocol does not.
 import { SluiceError } from "../../domain/errors.ts";
 import { isNestedDeeper } from "../../domain/json-depth.ts";
 import type { ContentBlock } from "../../domain/request.ts";
@@ -7,12 +7,13 @@ import { maxJsonDepth } from "./json-values.ts";
 
 export type ToolCallBlock = Extract<ContentBlock, { type: "tool_call" }>;
 
-/** Of the calls whose arguments are not a JSON object, the field that holds them. Places are not part of the record. */
+/** The field of each call whose arguments are not a JSON object. It is not part of the stored record. */
 const places = new WeakMap<ContentBlock, string>();
 
 /**
- * @param field where the caller's body has the arguments
- * @throws SluiceError `invalid_request` with the field, for arguments that are nested too deep
+ * Returns the block of a tool call.
+ * @param field the field of the arguments in the caller's body
+ * @throws SluiceError `invalid_request` with the field, for arguments that are nested too deeply
  */
 export function toolCallBlock(call: Omit<ToolCallBlock, "type">, field: string): ToolCallBlock {
   const block: ToolCallBlock = { type: "tool_call", ...call };
@@ -37,7 +38,7 @@ export function fieldOfBrokenArguments(messages: readonly { content: readonly Co
   return undefined;
 }
 
-/** Undefined for text that is not JSON. */
+/** Returns undefined for text that is not JSON. */
 function parse(text: string): unknown {
   try {
     return text.trim() === "" ? {} : JSON.parse(text);

@@ -1,26 +1,30 @@
-// Half of a surrogate pair cannot be written as UTF-8: the provider, or a store, would get another text than was sent.
+// Refuses half of a surrogate pair, which cannot be written as UTF-8. The provider or the store would get another text.
 import { SluiceError } from "../../domain/errors.ts";
 
-/** @throws SluiceError `invalid_request` */
+/**
+ * Requires valid Unicode.
+ * @throws SluiceError `invalid_request`
+ */
 export function requireUnicode(text: string, field: string): void {
   if (/\p{Surrogate}/u.test(text)) throw notUnicode(field);
 }
 
-/** Bytes of UTF-8 cannot hold half of a pair, so in JSON it is always written as an escape. */
+/** UTF-8 cannot contain half of a pair, so JSON always has it as an escape. */
 const escapedSurrogate = /\\u[dD][89a-fA-F]/;
-/** A field that is named to a caller is no longer than this. */
+/** Maximum number of parts in the name of a field. */
 const maxParts = 20;
 
 interface Place {
   value: unknown;
-  /** How its holder is written with it: `.name` or `[0]`. */
+  /** The part of a path, `.name` or `[0]`. */
   part: string;
   holder?: Place;
 }
 
 /**
- * Checks every text and every name in a JSON value. Works without recursion, because a body may be nested a million deep.
- * @param json the text that the value was parsed from
+ * Checks every text and every name in a JSON value. It works without recursion, because a body may be nested a million
+ * levels deep.
+ * @param json the text from which the value was parsed
  * @throws SluiceError `invalid_request` with the place of the first text that is not Unicode
  */
 export function requireUnicodeIn(value: unknown, json: string): void {

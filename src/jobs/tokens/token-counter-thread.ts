@@ -1,8 +1,8 @@
-// The worker thread behind token-counter.ts: counts what it is sent and answers in order.
+// Runs the worker thread of token-counter.ts, which counts requests and replies in order.
 //
-// Texts are cut into slices of 1,024 characters, because the time of byte pair encoding grows with the square of a run
-// without breaks: 200,000 times the letter a, in one piece, took 40 s. Slicing counts 0 to 0.4 % too high. An exception here
-// ends the thread, and with it only the call that caused it.
+// It splits texts into slices of 1,024 characters, because the time of byte pair encoding grows with the square of a run
+// without breaks: 200,000 times the letter a in one piece took 40 s. Slicing counts 0 to 0.4 % too high. An exception ends
+// the thread, and fails only the call that caused it.
 import { parentPort } from "node:worker_threads";
 import { countTokens, setMergeCacheSize } from "gpt-tokenizer/encoding/cl100k_base";
 import type { CanonicalRequest } from "../../domain/request.ts";
@@ -10,11 +10,10 @@ import { countInput } from "../../domain/tokens.ts";
 
 const sliceLength = 1024;
 
-/** `<|endoftext|>` in a prompt is text like any other; by default the library throws on it. */
+/** `<|endoftext|>` in a prompt is ordinary text. By default the library throws on it. */
 const specialsAreText = { disallowedSpecial: new Set<string>() };
 
-// The library remembers the pieces it has split, which may be as long as a slice: 100,000 of them, its default, could
-// hold 100 MB.
+// The library caches the pieces of a split, which may be as long as a slice. Its default of 100,000 could take 100 MB.
 setMergeCacheSize(20_000);
 
 function countText(text: string): number {

@@ -1,16 +1,15 @@
-// Exact token counts, in a worker thread, so that no input can hold up the main thread: a prompt of 200,000 different
-// Chinese characters takes half a second to count.
+// Counts tokens exactly in a worker thread, so that no input blocks the main thread. A prompt of 200,000 different
+// Chinese characters takes half a second.
 import { Worker } from "node:worker_threads";
 import type { CanonicalRequest } from "../../domain/request.ts";
 
 export interface TokenCounter {
   /**
-   * Input tokens of each request as cl100k_base counts them, template and tools included (see `countInput`), in the
-   * order of the argument. Rejects if the request cannot be counted, if too many calls wait, or after `close`; an
-   * estimate is what to use then.
+   * Returns the input tokens of each request as cl100k_base counts them, with template and tools (see `countInput`), in
+   * order. Rejects if a request cannot be counted, if too many calls wait, or after `close`; use an estimate then.
    */
   count(requests: readonly CanonicalRequest[]): Promise<number[]>;
-  /** Ends the thread. Calls that wait are rejected. */
+  /** Ends the thread. Waiting calls are rejected. */
   close(): Promise<void>;
 }
 
@@ -20,12 +19,12 @@ interface Waiting {
   reject: (error: Error) => void;
 }
 
-/** Calls that may wait for the thread. Beyond that the counts would come too late to be of use. */
+/** Maximum number of waiting calls. Later counts would arrive too late to be useful. */
 const maxWaiting = 1_000;
 
 /**
- * The thread starts with the first call (0.2 s until it answers, 60 MB) and, while idle, does not keep the process alive.
- * If it crashes the call that it was working on is rejected, and the next call gets a new thread.
+ * Creates a counter. The thread starts with the first call (0.2 s until it answers, 60 MB), and while idle it does not
+ * keep the process alive. If it crashes, its current call is rejected, and the next call gets a new thread.
  */
 export function createTokenCounter(): TokenCounter {
   const waiting: Waiting[] = [];

@@ -1,55 +1,56 @@
-// How many tokens a model's provider counts for each token of ours, learned from the usage that comes back.
+// Learns how many tokens a model's provider counts for each token that Sluice counts, from reported usage.
 //
-// Our count is cl100k's, whoever reads the text; the configured `tokenFactor` of a model makes it safe before anything is
-// known. What is learned replaces it, per model and for prompts of about the same length (a template of 20 tokens is much
-// in a short prompt and nothing in a long one):
+// Sluice counts with cl100k for every model. The configured `tokenFactor` of a model makes that count safe at first. The
+// learned factor replaces it, per model and for prompts of about the same length, because a template of 20 tokens is much
+// in a short prompt and nothing in a long one:
 //
-//   factor = 1.02 x the largest ratio (input that the provider counted / our count) of the last 64 to 127 calls
+//   factor = 1.02 x the largest ratio (input that the provider counted / Sluice's count) of the last 64 to 127 calls
 //
-// It holds once 64 calls of a length have been measured; before that, the configured factor or what was seen if that is
-// more. A ratio above the factor counts at once. So a reservation is smaller than what the provider counts only for a call
-// whose ratio is more than 2 % above that of each of the 64 measured before it; where calls are alike that is less than
-// one in 65, whatever their distribution. And it is never larger than 1.02 x the largest of the last 127 asks for. Nothing
-// that is reported moves the factor below half of the configured one or above four times it.
+// It applies once 64 calls of a length have been measured. Before that, the configured factor applies, or the largest
+// ratio so far if that is larger. A ratio above the factor counts at once.
 //
-// Output is not reserved by what is learned: the provider reserves max_tokens, and so do we. The share of it that is
-// used is kept to be shown, because a tight max_tokens is what saves most quota.
+// So a reservation is too small only for a call whose ratio exceeds each of the 64 measured before it by more than 2 %. If
+// calls are alike, that is less than one in 65, whatever their distribution. It is never larger than 1.02 x the largest of
+// the last 127 requires. No report moves the factor below half of the configured one or above four times it.
+//
+// Learning does not change the reserved output: the provider reserves max_tokens, and so does Sluice. The used share is
+// only reported, because a tight max_tokens saves most quota.
 import type { Settings } from "../../config/settings.ts";
 import type { Usage } from "../../domain/job.ts";
 
-/** Where one class of lengths ends, in tokens by our count. */
+/** Upper end of each class of lengths, in tokens as Sluice counts them. */
 const lengths = [64, 256, 1024, 4096, Number.POSITIVE_INFINITY] as const;
-/** Calls of one generation. Two are kept: the one that grows and the one before it. */
+/** Calls in one generation. Two generations are kept: the growing one and the previous one. */
 const generation = 64;
 export const margin = 1.02;
 const [leastOfConfigured, mostOfConfigured] = [0.5, 4];
-/** How much one call moves a mean. */
+/** Weight of one call in an average. */
 const inertia = 1 / 64;
 
-/** Of prompts of about one length. */
+/** Ratios of prompts of about one length. */
 interface Envelope {
-  /** The largest ratio of the last full generation; 0 while there is none. */
+  /** The largest ratio of the last full generation. 0 while there is none. */
   before: number;
-  /** Of the present one, and how many calls it has. */
+  /** The largest ratio of the current generation, and its number of calls. */
   largest: number;
   calls: number;
 }
 
 interface ModelRatios {
-  /** By class of length. */
+  /** Ratios by class of length. */
   input: Envelope[];
-  /** Means: input used per token counted, output used per token of max_tokens. 0 while nothing is known. */
+  /** Averages: provider's input per counted token, and output per token of max_tokens. 0 while unknown. */
   inputMean: number;
   outputMean: number;
 }
 
-/** By model alias. What is saved and shared; it is JSON. */
+/** Saved and shared ratios by model alias, as JSON. */
 export type SavedRatios = Record<string, ModelRatios>;
 
 export interface LearnedRatios {
-  /** The provider's input tokens per token of ours, on average. */
+  /** The provider's average input tokens per token that Sluice counts. */
   input: number;
-  /** The share of max_tokens that was used, on average. */
+  /** The average share of max_tokens that is used. */
   output: number;
 }
 
@@ -57,7 +58,7 @@ export class TokenRatios {
   readonly #own = new Map<string, ModelRatios>();
   #others: readonly SavedRatios[] = [];
 
-  /** What our count of a prompt is to be multiplied with. */
+  /** Returns the factor by which Sluice's count of a prompt is multiplied. */
   factor(model: string, counted: number, configured: number): number {
     const at = classOf(counted);
     const envelopes = this.#all(model).map((ratios) => ratios.input[at]!);
@@ -68,12 +69,12 @@ export class TokenRatios {
   }
 
   /**
-   * Learns from a call that ended well.
-   * @param counted our count of its prompt
+   * Learns from a successful call.
+   * @param counted Sluice's count of its prompt
    */
   observe(model: string, counted: number, usage: Usage, maxTokens: number): void {
     const input = usage.input + (usage.cacheRead ?? 0) + (usage.cacheWrite ?? 0);
-    // Some providers report nothing, as zero.
+    // Some providers report zero for unknown usage.
     if (counted <= 0 || input <= 0) return;
     const ratios = this.#own.get(model) ?? fresh();
     this.#own.set(model, ratios);
@@ -82,18 +83,18 @@ export class TokenRatios {
     if (maxTokens > 0) ratios.outputMean = moved(ratios.outputMean, usage.output / maxTokens);
   }
 
-  /** Means over what this process has seen, or others if it has seen nothing; undefined while nothing is known. */
+  /** Returns averages over this process's calls, or over those of others if it has none. Undefined while unknown. */
   learned(model: string): LearnedRatios | undefined {
     const known = this.#all(model).find((ratios) => ratios.inputMean > 0);
     return known && { input: known.inputMean, output: known.outputMean };
   }
 
-  /** What this process has learned. */
+  /** Returns what this process has learned. */
   save(): SavedRatios {
     return Object.fromEntries(this.#own);
   }
 
-  /** Goes on from what was learned before the process started. */
+  /** Continues from what was learned before the process started. */
   resume(saved: readonly SavedRatios[]): void {
     for (const ratios of saved) {
       for (const [model, theirs] of Object.entries(ratios)) {
@@ -110,7 +111,7 @@ export class TokenRatios {
     }
   }
 
-  /** Takes note of what other processes have learned, in place of what was noted before. */
+  /** Replaces what other processes have learned. */
   heed(others: readonly SavedRatios[]): void {
     this.#others = others;
   }
@@ -124,8 +125,8 @@ export class TokenRatios {
 }
 
 /**
- * Of the model that makes the most of a text, because the job may go to any of them.
- * @param ratios absent: the configured factors alone
+ * Returns the factor of the model that counts most, because any of them may get the job.
+ * @param ratios absent: only the configured factors apply
  */
 export function inputFactor(
   { models }: Pick<Settings, "models">,
@@ -140,7 +141,7 @@ export function inputFactor(
   return factors.length === 0 ? 1 : Math.max(...factors);
 }
 
-/** Whether something that was read can be used. */
+/** Returns whether a stored value is usable. */
 export function isSavedRatios(value: unknown): value is SavedRatios {
   const isNumber = (n: unknown) => typeof n === "number" && Number.isFinite(n) && n >= 0;
   const isEnvelope = (e: Partial<Envelope> | null) => isNumber(e?.before) && isNumber(e?.largest) && isNumber(e?.calls);

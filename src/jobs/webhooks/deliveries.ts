@@ -1,4 +1,4 @@
-// What may be done with deliveries: look at them, and deliver once more.
+// Lists, reads and repeats deliveries.
 import { SluiceError } from "../../domain/errors.ts";
 import {
   batchDeliveryId,
@@ -20,12 +20,12 @@ export interface DeliveryQuery {
   cursor?: string;
 }
 
-/** Deliveries that one request looks at: a rare status is found over several pages. */
+/** Deliveries that one request examines. A rare status is found over several pages. */
 const lookedAt = 500;
-/** Rounds that may be asked for by hand; their history is kept. */
+/** Maximum number of redeliveries, whose history is kept. */
 const maxRounds = 20;
 
-/** Newest first. There may be fewer than asked for, even none, although there are more: only `next` tells. */
+/** Returns deliveries, newest first. A page may be short or empty although more follow: only `next` decides. */
 export async function searchDeliveries(
   context: JobsContext,
   { jobId, batchId, status, limit, cursor }: DeliveryQuery,
@@ -66,7 +66,10 @@ async function pageBefore(context: JobsContext, before: string | undefined, limi
   return all.slice(0, limit);
 }
 
-/** @throws SluiceError `delivery_not_found`, also for one that the caller may not see */
+/**
+ * Returns a delivery.
+ * @throws SluiceError `delivery_not_found`, also for one that the caller may not see
+ */
 export async function requireDelivery(context: JobsContext, id: string, caller: Caller): Promise<DeliveryHistory> {
   const history = /^msg_[0-9a-z_-]{1,60}$/.test(id) ? await lookUp(context, id, caller) : undefined;
   if (history) return history;
@@ -80,8 +83,9 @@ async function lookUp(context: JobsContext, id: string, caller: Caller): Promise
 }
 
 /**
- * Delivers once more, now and for another day if need be, whatever became of it before.
- * @throws SluiceError `delivery_not_found`, or `conflict` if there is nothing to deliver yet, or it was asked for too often
+ * Delivers once more now, and retries for another day if necessary, whatever the earlier result.
+ * @throws SluiceError `delivery_not_found`, or `conflict` if there is nothing to deliver yet or the redelivery limit is
+ *   reached
  */
 export async function redeliver(context: JobsContext, id: string, caller: Caller): Promise<DeliveryHistory> {
   const history = await requireDelivery(context, id, caller);
@@ -91,7 +95,7 @@ export async function redeliver(context: JobsContext, id: string, caller: Caller
     const what = delivery.jobId === undefined ? "batch" : "job";
     throw new SluiceError("conflict", `There is nothing to deliver yet: the ${what} has not ended.`);
   }
-  // Asked for a moment ago, and not begun.
+  // A redelivery was just requested and has not begun.
   if (tries.at(-1)?.round !== round.round) return history;
   if (round.round >= maxRounds) {
     throw new SluiceError("conflict", `Redelivery limit (${maxRounds}) reached.`);

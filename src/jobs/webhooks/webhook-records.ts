@@ -1,11 +1,11 @@
-// The outbox of webhooks: how a delivery (domain/webhook.ts) stands on record, in the environment of its job.
+// Stores the outbox of webhooks. The records of a delivery (domain/webhook.ts) are in the environment of its job:
 //
 //   delivery/{created}/{id}    the delivery itself
-//   history/{id}/...           its rounds, tries, and their ends
-//   wait/job/{id}, wait/batch/{id}  as long as the job or batch has not ended
-//   due/{time}/{id}            as long as tries are due, in the order of their time; a hint, which may be late or wrong
+//   history/{id}/...           its rounds, attempts, and their ends
+//   wait/job/{id}, wait/batch/{id}  while the job or batch has not ended
+//   due/{time}/{id}            while attempts are due, in the order of time; a hint, which may be late or wrong
 //
-// The first two are inserts, which decide; the others only say where to look.
+// The first two are inserts, which decide. The others only say where to look.
 
 import type { JobHead } from "../../domain/job.ts";
 import {
@@ -23,7 +23,7 @@ import type { JobsContext } from "../jobs-context.ts";
 type StoreContext = Pick<JobsContext, "store">;
 export type WebhooksContext = Pick<JobsContext, "store" | "clock" | "log">;
 
-/** What stands in an entry of the two lists of where to look. */
+/** The content of an entry in the two lists of where to look. */
 export type DeliveryHint = Pick<Delivery, "id" | "environment" | "url">;
 
 /** Deliveries, and those that wait for the end of their job or batch. */
@@ -40,14 +40,14 @@ export const positionOf = ({ id, createdAt }: Pick<Delivery, "id" | "createdAt">
   `${listPrefix}${timeKey(createdAt)}/${id}`;
 
 const waitId = (id: string) => `${id}/wait`;
-/** Each round has one of its own, so that ending a round cannot take away the next one's. */
+/** Each round has its own id, so that the end of a round cannot remove the next one's entry. */
 const dueId = (id: string, round: number) => `${id}/due/${numberKey(round, 2)}`;
 const roundId = (id: string, round: number) => `${id}/round/${numberKey(round, 2)}`;
 const tryId = (id: string, n: number) => `${id}/try/${numberKey(n, 4)}`;
 
 // -------------------------------------------------------------- from the job
 
-/** To be called before the jobs are stored: a job that asks for a webhook and ends is then found, whatever dies. */
+/** Stores deliveries before their jobs, so that the end of a job with a webhook is found whichever process dies. */
 export async function expectDeliveries(context: StoreContext, jobs: readonly JobHead[]): Promise<void> {
   for (const environment of new Set(jobs.flatMap((job) => (job.webhookUrl === undefined ? [] : [job.environment])))) {
     const own = jobs.filter((job) => job.environment === environment);
@@ -60,7 +60,7 @@ export async function expectDeliveries(context: StoreContext, jobs: readonly Job
   }
 }
 
-/** The same for a batch. */
+/** Stores the delivery of a batch before the batch. */
 export async function expectBatchDelivery(
   context: StoreContext,
   batch: { id: string; environment: string; tenant: string; createdAt: number; webhookUrl?: string },
@@ -70,7 +70,7 @@ export async function expectBatchDelivery(
   await insertDeliveries(context, [{ id: batchDeliveryId(batchId), environment, tenant, batchId, url, createdAt }]);
 }
 
-/** All of one environment. */
+/** Inserts deliveries of one environment. */
 async function insertDeliveries({ store }: StoreContext, deliveries: readonly Delivery[]): Promise<void> {
   const records = deliveries.flatMap((delivery) => [
     { id: waitId(delivery.id), order: `wait/${delivery.jobId ? "job" : "batch"}/${delivery.id}`, value: delivery },
@@ -80,8 +80,7 @@ async function insertDeliveries({ store }: StoreContext, deliveries: readonly De
 }
 
 /**
- * To be called when a job has ended: from now on its webhook is due. Never fails; what could not be written is found by
- * the walk over those that wait.
+ * Makes the webhook of an ended job due. Never fails: the walk over waiting deliveries finds what could not be written.
  */
 export async function announceEnd(
   context: WebhooksContext,
@@ -95,13 +94,13 @@ export async function announceEnd(
   }
 }
 
-/** The job or batch has ended. May be repeated. */
+/** Starts a delivery whose job or batch has ended. May be repeated. */
 export async function startDelivery(context: WebhooksContext, hint: DeliveryHint): Promise<void> {
   await startRound(context, hint, 0);
   await deliveriesIn(context.store, hint.environment).remove(waitId(hint.id));
 }
 
-/** From now on it is to be delivered. May be repeated; the first time stays. */
+/** Starts a round of attempts. May be repeated; the first time stays. */
 export async function startRound(context: WebhooksContext, hint: DeliveryHint, round: number): Promise<void> {
   const value: DeliveryRound = { round, at: context.clock.wall() };
   await insertHistory(context, hint, roundId(hint.id, round), value);
@@ -110,7 +109,10 @@ export async function startRound(context: WebhooksContext, hint: DeliveryHint, r
 
 // -------------------------------------------------------------- tries
 
-/** @returns whether the try is the caller's to make */
+/**
+ * Records an attempt.
+ * @returns whether this caller may make the attempt
+ */
 export async function beginTry(context: StoreContext, hint: DeliveryHint, made: Omit<DeliveryTry, "end">) {
   return insertHistory(context, hint, tryId(hint.id, made.n), made);
 }
@@ -136,23 +138,23 @@ export async function putDue({ store }: StoreContext, hint: DeliveryHint, round:
   await dueIn(store, environment).put({ id: dueId(id, round), order, value: { id, environment, url } });
 }
 
-/** Of this round and those before it. */
+/** Removes the due entries of this round and of earlier ones. */
 export async function removeDue({ store }: StoreContext, { id, environment }: DeliveryHint, round: number) {
   const ids = Array.from({ length: round + 1 }, (_, k) => dueId(id, k));
   await dueIn(store, environment).remove(...ids);
 }
 
-/** Those that may be due by now, earliest first. */
+/** Returns deliveries that may be due, earliest first. */
 export function dueDeliveries({ store }: StoreContext, environment: string, now: number) {
   return dueIn(store, environment).all({ before: timeKey(now + 1) }, 100);
 }
 
-/** A page of those whose job has not ended, as far as anybody has said. */
+/** Returns a page of deliveries whose job is not known to have ended. */
 export function waitingForJobs({ store }: StoreContext, environment: string, cursor?: string) {
   return deliveriesIn(store, environment).page({ prefix: "wait/job/" }, { limit: 500, cursor });
 }
 
-/** Those whose batch has not ended, as far as anybody has said. */
+/** Returns deliveries whose batch is not known to have ended. */
 export function waitingForBatches({ store }: StoreContext, environment: string) {
   return deliveriesIn(store, environment).all({ prefix: "wait/batch/" });
 }
@@ -173,7 +175,7 @@ export async function historyOf({ store }: StoreContext, delivery: Delivery): Pr
   const tries = new Map<string, DeliveryTry>();
   for await (const { id, value } of historyRecords(store, delivery)) {
     const { delivery: _, ...content } = value;
-    // In the order of their ids: an end comes after its try.
+    // Records are in the order of their ids, so an end follows its attempt.
     if ("worker" in content) tries.set(id, content);
     else if ("delivered" in content) Object.assign(tries.get(id.slice(0, -"/end".length)) ?? {}, { end: content });
     else rounds.push(content);
@@ -185,25 +187,28 @@ function historyRecords(store: StoreContext["store"], { id, environment }: Deliv
   return historyIn(store, environment).all({ prefix: `${id}/` }, 1000);
 }
 
-/** Newest first. @param before where the page before ended, see `positionOf` */
+/**
+ * Returns deliveries, newest first.
+ * @param before position where the previous page ended, see `positionOf`
+ */
 export function deliveriesBefore({ store }: StoreContext, environment: string, before?: string, pageSize?: number) {
   const range = { prefix: listPrefix, before: before?.slice(listPrefix.length), descending: true };
   return deliveriesIn(store, environment).all(range, pageSize);
 }
 
-/** Deliveries that were created before a time, oldest first. */
+/** Returns deliveries that were created before a time, oldest first. */
 export function oldDeliveries({ store }: StoreContext, environment: string, createdBefore: number) {
   return deliveriesIn(store, environment).all({ prefix: listPrefix, before: timeKey(createdBefore) }, 200);
 }
 
-/** Removes all that is on record about a delivery. */
+/** Removes all records of a delivery. */
 export async function forgetDelivery(context: StoreContext, { delivery, rounds }: DeliveryHistory): Promise<void> {
   const { id, environment } = delivery;
   const due = rounds.map(({ round }) => dueId(id, round));
   const history: string[] = [];
   for await (const record of historyRecords(context.store, delivery)) history.push(record.id);
   const deliveries = deliveriesIn(context.store, environment);
-  // The delivery itself goes last: until then it is found again.
+  // The delivery itself is removed last, so that an interrupted removal is found again.
   await deliveries.remove(...history, ...due, waitId(id));
   await deliveries.remove(id);
 }

@@ -1,6 +1,6 @@
-// The secrets that webhooks are signed with: one for each tenant, made when it is first needed. Each is a record under the
-// tenant and a number, of which the first one wins, so that all processes sign with the same. A new one signs beside the
-// one before it for a day, so that receivers can change over.
+// Stores the secrets that sign webhooks: one for each tenant, created when first needed. Each is a record under the
+// tenant and a number, and the first insert wins, so that all processes sign with the same one. For a day, a new secret
+// signs together with the previous one, so that receivers can change over.
 import { createHash, randomBytes } from "node:crypto";
 import { numberKey, serviceCollection } from "../../store/collection.ts";
 import type { JobsContext } from "../jobs-context.ts";
@@ -8,7 +8,7 @@ import type { JobsContext } from "../jobs-context.ts";
 type Context = Pick<JobsContext, "store" | "clock">;
 
 export interface WebhookSecret {
-  /** `whsec_` and 32 random bytes in base64, as the Standard Webhooks specification has it. */
+  /** `whsec_` and 32 random bytes in base64, as the Standard Webhooks specification defines. */
   secret: string;
   /** Milliseconds since the epoch. */
   createdAt: number;
@@ -16,7 +16,7 @@ export interface WebhookSecret {
 
 export interface TenantSecrets {
   current: WebhookSecret;
-  /** The one before, as long as it signs too, and until when. */
+  /** The previous secret and the time until which it signs too. Absent if there is none. */
   previous?: WebhookSecret & { until: number };
 }
 
@@ -29,7 +29,7 @@ interface Stored extends WebhookSecret {
 const secrets = serviceCollection<Stored>({ stored: "webhook_secrets" });
 const overlapMs = 24 * 3_600_000;
 
-/** Makes the first one if there is none. */
+/** Returns the secrets of a tenant. Creates the first one if there is none. */
 export async function tenantSecrets(context: Context, tenant: string): Promise<TenantSecrets> {
   const [latest, before] = await latestOf(context, tenant);
   if (!latest) {
@@ -45,7 +45,7 @@ export async function tenantSecrets(context: Context, tenant: string): Promise<T
   };
 }
 
-/** From now on a new one signs too; the one before does so for another day, and any earlier one no more. */
+/** Creates a new secret. The previous one signs for another day, and older ones no longer sign. */
 export async function rotateSecret(context: Context, tenant: string): Promise<TenantSecrets> {
   const { number = 0 } = (await latestOf(context, tenant))[0] ?? {};
   // If another process was first, its secret is the new one.
@@ -53,7 +53,7 @@ export async function rotateSecret(context: Context, tenant: string): Promise<Te
   return tenantSecrets(context, tenant);
 }
 
-/** The last two, latest first. */
+/** Returns the last two secrets, latest first. */
 async function latestOf({ store }: Context, tenant: string): Promise<Stored[]> {
   const latest = await secrets(store).list(2, { prefix: `${hashOf(tenant)}/`, descending: true });
   return latest.map(({ value }) => value);
@@ -65,7 +65,7 @@ async function insert({ store, clock }: Context, tenant: string, number: number)
   await secrets(store).insert({ id: `${hashOf(tenant)}/${numberKey(number, 8)}`, value });
 }
 
-/** A tenant may have any characters in its name, a key of a record may not. */
+/** Returns a hash of the tenant, because its name may contain characters that a record's key may not. */
 function hashOf(tenant: string): string {
   return createHash("sha256").update(tenant).digest("hex");
 }

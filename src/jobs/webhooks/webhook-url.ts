@@ -1,5 +1,5 @@
-// Addresses that webhooks may be sent to, as far as the address itself says. Where its name leads to is checked again
-// whenever it is connected to (worker/webhooks/send.ts): a name can lead elsewhere by then.
+// Checks webhook URLs, as far as the text allows. Every connection checks the resolved addresses again
+// (worker/webhooks/post.ts), because a name may resolve to others by then.
 import { isIP } from "node:net";
 import type { Settings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
@@ -8,7 +8,7 @@ import { AllowedNetworks } from "../../domain/networks.ts";
 const maxLength = 2048;
 
 /**
- * @returns the address in its normal form
+ * Returns a checked URL in its normal form.
  * @throws SluiceError `invalid_request`
  */
 export function checkWebhookUrl({ webhooks }: Pick<Settings, "webhooks">, text: string): string {
@@ -44,7 +44,9 @@ function mistakeIn(url: URL, networks: AllowedNetworks): string | undefined {
   return undefined;
 }
 
-/** Without the brackets of IPv6. The URL parser has turned other notations of IPv4, such as 0x7f.1, into the usual one. */
+/**
+ * Returns the host without the brackets of IPv6. The URL parser has converted other notations of IPv4, such as 0x7f.1.
+ */
 export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, "");
 }
