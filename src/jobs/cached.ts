@@ -1,4 +1,4 @@
-// A value that takes a while to find out and may be a little old.
+// Caches a value that takes a while to read and may be a little old.
 import type { Clock } from "../domain/clock.ts";
 
 export class Cached<T> {
@@ -10,8 +10,10 @@ export class Cached<T> {
   #reading: Promise<T> | undefined;
 
   /**
-   * @param freshMs an older value is read again, in the background: at most a twentieth of the time goes into reading
-   * @param staleMs one that is older than this is waited for
+   * Creates a cache.
+   * @param freshMs age after which the value is read again in the background, in milliseconds; at most a twentieth of
+   *   the time is spent reading
+   * @param staleMs age after which callers wait for a new value, in milliseconds
    */
   constructor(clock: Pick<Clock, "now">, freshMs: number, read: () => Promise<T>, staleMs = 10 * freshMs) {
     this.#clock = clock;
@@ -20,7 +22,10 @@ export class Cached<T> {
     this.#read = read;
   }
 
-  /** @throws what reading throws, if there is no value that is young enough */
+  /**
+   * Returns the value.
+   * @throws what reading throws, if no value is young enough
+   */
   async get(): Promise<T> {
     const value = this.#value;
     if (!value) return this.#readAgain();
@@ -31,7 +36,9 @@ export class Cached<T> {
     return value.is;
   }
 
-  /** Reads the value again if it is older than this; at most a twentieth of the time goes into reading. */
+  /**
+   * Reads the value again if it is older than this, in milliseconds. At most a twentieth of the time is spent reading.
+   */
   async renew(olderThanMs: number): Promise<void> {
     if (!this.#value || !this.#isYoung(this.#value, olderThanMs)) await this.#readAgain();
   }

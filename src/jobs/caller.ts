@@ -1,31 +1,31 @@
-// Who asks: as whom jobs are submitted, and which jobs may be seen and changed.
+// Defines who makes a request: the tenant of submitted jobs, and the jobs that the caller may see and change.
 import type { Settings } from "../config/settings.ts";
 import type { JobHead, JobRecord, Priority } from "../domain/job.ts";
 
 export interface Caller {
-  /** Jobs are submitted as this tenant: the unit of fairness. */
+  /** The tenant of submitted jobs, which is the unit of fairness. */
   tenant: string;
-  /** The API key; absent where there are none. */
+  /** The API key. Absent in a service without keys. */
   keyId?: string;
-  /** Sees and changes the jobs of every tenant. */
+  /** Whether the caller sees and changes the jobs of all tenants. */
   admin: boolean;
-  /** Environments whose jobs it may submit and see; absent means all. */
+  /** Environments in which the caller may submit and see jobs. Absent: all. */
   environments?: readonly string[];
-  /** The highest priority that its jobs may have; absent means any. */
+  /** Highest priority of the caller's jobs. Absent: any. */
   priorityMax?: Priority;
-  /** Regions that may serve its jobs; absent means any. */
+  /** Regions that may serve the caller's jobs. Absent: any. */
   regions?: readonly string[];
-  /** What may be used under the key; absent means as much as there is. */
+  /** Limits of the key. Absent: none. */
   limits?: KeyLimits;
 }
 
-/** Limits of one API key, over all processes. */
+/** Limits of one API key over all processes. */
 export interface KeyLimits {
-  /** Jobs that wait or run at a time. */
+  /** Maximum number of jobs waiting or running at a time. */
   maxWaiting?: number;
-  /** Input and output tokens per UTC day. */
+  /** Maximum input and output tokens per UTC day. */
   dailyTokens?: number;
-  /** US dollars per calendar month in UTC, by the catalogue's prices. */
+  /** Maximum US dollars per calendar month in UTC, at the catalogue's prices. */
   budgetUsd?: number;
 }
 
@@ -33,15 +33,15 @@ export interface KeyLimits {
 export const keylessCaller: Caller = { tenant: "default", admin: true };
 
 /**
- * Whose things a caller is shown who asks for those of a tenant, or of nobody in particular: undefined means everybody's.
- * Another tenant's are nobody's business, and are not to be taken for one's own: then it is null, and there is nothing.
+ * Returns the tenant whose resources the caller may list: `undefined` for all tenants, `null` for none. A caller that
+ * names a tenant it may not see gets `null`, not its own resources.
  */
 export function tenantFor(caller: Caller, asked: string | undefined): string | undefined | null {
   if (caller.admin) return asked;
   return asked === undefined || asked === caller.tenant ? caller.tenant : null;
 }
 
-/** A job that a caller may not see does not exist for it. */
+/** Returns whether the caller may see the job. To other callers it does not exist. */
 export function maySee(caller: Caller, job: Pick<JobHead, "tenant" | "environment">): boolean {
   if (caller.environments && !caller.environments.includes(job.environment)) return false;
   return caller.admin || caller.tenant === job.tenant;

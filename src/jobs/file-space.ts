@@ -1,6 +1,6 @@
-// How many bytes the files of each tenant have, so that no tenant fills the disk for all others. What is on record is the
-// truth; in one process it is read once and followed exactly, uploads under way included. Processes that share a store read
-// it again every few seconds.
+// Counts the bytes of each tenant's files, so that no tenant fills the disk for all others. The stored files are the
+// truth. A single process reads them once and follows every change, including running uploads. Processes that share a
+// store read them again every few seconds.
 import { statfs } from "node:fs/promises";
 import type { Settings } from "../config/settings.ts";
 import type { Clock } from "../domain/clock.ts";
@@ -9,24 +9,24 @@ import { Cached } from "./cached.ts";
 
 type SpaceSettings = Pick<Settings, "limits" | "distributed" | "dataDir">;
 
-/** What is counted of a file. */
+/** The counted properties of a file. */
 interface Counted {
   id: string;
   tenant: string;
   bytes: number;
 }
 
-/** How old the sums may be where other processes write as well. */
+/** Maximum age of the sums if other processes write too, in milliseconds. */
 const freshMs = 2_000;
-/** Bytes of one upload after which the disk is looked at again. */
+/** Bytes of one upload after which the free disk space is read again. */
 const lookAgainBytes = 8 * 1024 * 1024;
 
-/** Of one tenant. */
+/** The files of one tenant. */
 interface Held {
   files: Map<string, number>;
   /** Sum of `files`. */
   stored: number;
-  /** Of uploads under way. */
+  /** Bytes of running uploads. */
   arriving: number;
 }
 
@@ -38,8 +38,9 @@ export class FileSpace {
   readonly #tenants = new Map<string, Held>();
 
   /**
-   * @param readFiles all files on record
-   * @param freeBytes bytes that are free on the disk of a folder
+   * Creates the counter.
+   * @param readFiles returns all stored files
+   * @param freeBytes returns the free bytes on the disk of a folder
    */
   constructor(
     settings: SpaceSettings,
@@ -53,7 +54,7 @@ export class FileSpace {
     if (settings.distributed) this.#reloaded = new Cached(clock, freshMs, () => this.load());
   }
 
-  /** Reads what is on record. To be called before the first upload. */
+  /** Reads the stored files. Call it before the first upload. */
   async load(): Promise<void> {
     const read = new Map<string, Map<string, number>>();
     for await (const { id, tenant, bytes } of this.#readFiles()) {
@@ -67,7 +68,7 @@ export class FileSpace {
     }
   }
 
-  /** A file is on record. Repeating it changes nothing. */
+  /** Counts a stored file. May be repeated. */
   stored({ id, tenant, bytes }: Counted): void {
     const held = this.#of(tenant);
     if (held.files.has(id)) return;
@@ -75,14 +76,14 @@ export class FileSpace {
     held.stored += bytes;
   }
 
-  /** A file is no longer on record. Repeating it changes nothing. */
+  /** Subtracts a removed file. May be repeated. */
   removed({ id, tenant }: Counted): void {
     const held = this.#of(tenant);
     held.stored -= held.files.get(id) ?? 0;
     held.files.delete(id);
   }
 
-  /** Begins an upload of the tenant. `end` has to follow. */
+  /** Begins an upload of the tenant. Call `end` afterwards. */
   async begin(tenant: string): Promise<ArrivingFile> {
     await this.#reloaded?.get();
     const held = this.#of(tenant);
@@ -95,7 +96,7 @@ export class FileSpace {
           lookAt = taken + bytes + lookAgainBytes;
           most = await this.#mostOf(held);
         }
-        // Nothing is waited for between the check and the taking.
+        // Nothing is awaited between the check and the reservation.
         const { maxTenantFileBytes } = this.#settings.limits;
         const all = held.stored + held.arriving + bytes;
         if (all > Math.min(maxTenantFileBytes, most)) throw tooMuch(tenant, maxTenantFileBytes, most);
@@ -115,8 +116,8 @@ export class FileSpace {
   }
 
   /**
-   * A tenant may have half of what the disk has for files, besides what it keeps free: then the next tenant may have half of
-   * the rest, and nobody fills it.
+   * Returns the limit of a tenant by disk: half of the space for files beyond the free space that the disk keeps. The
+   * next tenant may have half of the rest, so no tenant fills the disk.
    */
   async #mostOf({ stored, arriving }: Held): Promise<number> {
     const { distributed, dataDir, limits } = this.#settings;
@@ -134,19 +135,22 @@ export class FileSpace {
   }
 }
 
-/** A disk that cannot be asked is not taken for a full one. */
+/** Returns the free bytes. A disk that cannot be read does not count as full. */
 async function freeBytesOn(folder: string): Promise<number> {
   const disk = await statfs(folder).catch(() => undefined);
   return disk ? disk.bavail * disk.bsize : Number.POSITIVE_INFINITY;
 }
 
-/** The bytes of one upload, counted as they come. */
+/** Counts the bytes of one upload as they arrive. */
 export interface ArrivingFile {
-  /** @throws SluiceError `limit_exceeded`; then nothing is taken */
+  /**
+   * Counts arriving bytes.
+   * @throws SluiceError `limit_exceeded`; then nothing is counted
+   */
   take(bytes: number): Promise<void>;
-  /** The upload is a file on record now. */
+  /** Marks the upload as stored. */
   stored(file: Counted): void;
-  /** To be called in any case, at the end. */
+  /** Ends the upload. Call it in any case. */
   end(): void;
 }
 

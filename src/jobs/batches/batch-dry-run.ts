@@ -1,6 +1,5 @@
-// What would become of a batch if it were created: its file is read and checked as the first pass over it does that, and
-// its lines are summed up meanwhile. Of a line nothing is kept and nothing is counted exactly, so it costs what that pass
-// costs. Nothing is stored.
+// Estimates a batch without creating it. It reads and checks the file like the first pass over a batch, and adds up its
+// lines. It keeps no line and counts no tokens exactly, so it costs as much as that pass. It stores nothing.
 import { type BatchError, type BatchRequest, newBatchId } from "../../domain/batch.ts";
 import type { JobHead } from "../../domain/job.ts";
 import type { Explanation } from "../../scheduler/scheduler.ts";
@@ -18,36 +17,40 @@ export interface BatchDryRun {
   request: BatchRequest;
   /** Requests in the file, as far as it was read. */
   lines: number;
-  /** What is wrong with it; empty if the batch would run. */
+  /** The errors in the file. Empty if the batch would run. */
   errors: BatchError[];
-  /** Only of a batch that would run. */
+  /** The estimate. Absent if the batch would not run. */
   estimate?: BatchEstimate;
 }
 
 export interface BatchEstimate extends Totals {
-  /** Those with the most lines first. */
+  /** Totals by model, most lines first. */
   models: ModelTotals[];
-  /** Where the first line would stand. */
+  /** Queue position of the first line. */
   queuePosition?: Explanation;
-  /** When the last line is expected to start; milliseconds since the epoch. Absent if nothing can be said. */
+  /** Expected start of the last line, in milliseconds since the epoch. Absent if unknown. */
   lastStart?: number;
-  /** When every line is expected to have ended. Absent also if it is not known how long calls take. */
+  /**
+   * Expected end of all lines, in milliseconds since the epoch. Absent if unknown, also if the duration of calls is
+   * unknown.
+   */
   finish?: number;
-  /** Whether that is before the deadline; by the start of the last line if no more is known. */
+  /** Whether `finish`, or `lastStart` if `finish` is unknown, is before the deadline. */
   inWindow?: boolean;
 }
 
-/** A time beyond this is told as this. */
+/** The latest time that an estimate returns, in milliseconds since the epoch. */
 const farthest = Date.UTC(9999, 11, 31);
-/** Kinds of lines that the queue is asked about: those with the most lines. */
+/** Maximum number of kinds of lines whose queue position is estimated: those with the most lines. */
 const askedKinds = 32;
-/** Files that are read at a time, in one process: a million lines take the pass about 40 MB. The others wait. */
+/** Files that one process reads at a time. A pass over a million lines takes about 40 MB. */
 const maxAtOnce = 2;
 
 export type TryBatch = (input: BatchInput, caller: Caller, signal: AbortSignal) => Promise<BatchDryRun>;
 
 /**
- * The function rejects with SluiceError as `createBatch` does, and with the reason of its signal, which ends the reading.
+ * Returns the function that estimates batches. It rejects with SluiceError as `createBatch` does, and with the reason
+ * of its signal, which ends the reading.
  */
 export function createBatchDryRun(context: JobsContext, formats: LineFormats): TryBatch {
   const slots = new Slots(maxAtOnce);
@@ -76,7 +79,10 @@ export function createBatchDryRun(context: JobsContext, formats: LineFormats): T
   };
 }
 
-/** @throws the signal's reason */
+/**
+ * Yields the bytes until the signal aborts.
+ * @throws the signal's reason
+ */
 async function* whileWanted(bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {
   for await (const some of bytes) {
     signal.throwIfAborted();
@@ -119,7 +125,7 @@ async function estimateOf(context: JobsContext, request: BatchRequest, totals: L
   };
 }
 
-/** Undefined if one of the two is not known. */
+/** Returns the larger number, or undefined if one of them is unknown. */
 function larger(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined ? undefined : Math.max(a, b);
 }

@@ -1,5 +1,5 @@
-// The lines of a batch's file: what each must be, and the job that it becomes. Both passes over the file read lines with
-// this: the first one keeps the mistakes, the second one the jobs.
+// Checks the lines of a batch's file and converts them to jobs. Both passes over the file use it: the first one keeps
+// the errors, the second one the jobs.
 import { type BatchError, type BatchRequest, lineJobId } from "../../domain/batch.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { Job, JobError, JobHead, Outcome } from "../../domain/job.ts";
@@ -11,29 +11,32 @@ import type { SubmitInput } from "../submit/submit-input.ts";
 import { requireUnicodeIn } from "../submit/unicode.ts";
 import type { JsonLine } from "./jsonl.ts";
 
-/** What the calls of one endpoint look like: the body of a line, and what is answered to it. */
+/** The request and response format of one endpoint. */
 export interface LineFormat {
-  /** Places in the body that keep a number which JavaScript cannot represent; see exact-json.ts. */
+  /** Places in the body whose numbers stay exact although JavaScript cannot represent them. See exact-json.ts. */
   keptAsText: readonly string[];
-  /** @throws SluiceError with the field at fault */
+  /**
+   * Converts a body to submit input.
+   * @throws SluiceError with the field at fault
+   */
   read(body: unknown, defaults: { environment: string; priority: "batch" }): { input: SubmitInput; stream: boolean };
-  /** Whether the answer says what was asked: then the request is read as well. */
+  /** Whether the response repeats the request, so that the request must be read as well. */
   needsRequest: boolean;
-  /** The body of the answer of a completed job. */
+  /** Returns the response body of a completed job. */
   respond(job: JobHead & Partial<Job>, outcome: Outcome): object;
-  /** Status and body of the answer of a job that failed. */
+  /** Returns status and response body of a failed job. */
   fail(error: JobError): { status: number; body: object };
 }
 
-/** By the path of the endpoint. */
+/** Line formats by the path of their endpoint. */
 export type LineFormats = Readonly<Record<string, LineFormat>>;
 
-/** A line that is as it must be. */
+/** A valid line. */
 export interface RequestLine {
   number: number;
   customId: string;
   body: unknown;
-  /** The whole line. */
+  /** The text of the whole line. */
   json: string;
 }
 
@@ -43,7 +46,10 @@ function gotOf(value: unknown): string {
   return typeof value === "string" ? quote(value) : JSON.stringify(value).slice(0, 60);
 }
 
-/** @throws SluiceError or LineError: what is wrong with the line */
+/**
+ * Parses a line.
+ * @throws SluiceError or LineError with the error of the line
+ */
 export function requestLine({ number, text, problem }: JsonLine, endpoint: string, maxLineBytes: number): RequestLine {
   if (problem === "too_long") {
     throw new LineError("line_too_long", `The line is longer than ${maxLineBytes} bytes.`);
@@ -84,7 +90,7 @@ function requireLineUnicode(value: object, json: string): void {
 
 const fields = ["custom_id", "method", "url", "body"];
 
-/** Done for every line of a file: no object is made unless there is something to tell. */
+/** Requires the fields of a line. It runs for every line, so it creates no objects unless there is an error. */
 function requireFields(line: object): void {
   for (const name of fields) {
     if (!(name in line)) throw new LineError("missing_required_parameter", `${name} is required.`, name);
@@ -97,8 +103,9 @@ function requireFields(line: object): void {
 }
 
 /**
- * Returns the job of a line, with an id made of batch and line.
- * @throws SluiceError or LineError: what is wrong with the line; or `unavailable`: it cannot be told now
+ * Returns the job of a line, with an id derived from batch and line.
+ * @throws SluiceError or LineError with the error of the line; SluiceError `unavailable` if the line cannot be checked
+ *   now
  */
 export async function lineJob(
   context: FeasibilityContext,
@@ -132,7 +139,7 @@ function refuse(field: string, message: string): never {
   throw new SluiceError("invalid_request", message, { field });
 }
 
-/** A mistake in a line that no single call could have. */
+/** An error that only a line of a batch can have. */
 export class LineError extends Error {
   override readonly name = "LineError";
   readonly code: string;
@@ -145,7 +152,7 @@ export class LineError extends Error {
   }
 }
 
-/** What is told about a line that cannot be accepted; undefined for an error that says nothing about the line. */
+/** Returns the error to report for a line, or undefined if the error does not concern the line. */
 export function lineErrorOf(error: unknown, line: number): BatchError | undefined {
   if (error instanceof LineError) {
     const { code, message, param } = error;

@@ -1,4 +1,4 @@
-// Where a batch stands: what its lines are doing, and when the last one is expected to start.
+// Reports the progress of a batch: the states of its lines, and the expected start of the last one.
 import { batchStatus, lineJobId } from "../../domain/batch.ts";
 import { jobStates } from "../../domain/job.ts";
 import type { Explanation } from "../../scheduler/scheduler.ts";
@@ -9,11 +9,11 @@ import type { LineCounter, StateCounts } from "./line-counter.ts";
 
 export interface BatchProgress {
   counts: StateCounts;
-  /** When the last line is expected to start; milliseconds since the epoch. Absent if nothing can be said. */
+  /** Expected start of the last line, in milliseconds since the epoch. Absent if unknown. */
   eta?: number;
-  /** When that is expected to have ended. */
+  /** Expected end of that line, in milliseconds since the epoch. Absent if unknown. */
   finish?: number;
-  /** Where the last line stands in the queue, while it waits there. */
+  /** Queue position of the last line while it waits. */
   lastLine?: Extract<Explanation, { state: "waiting" }>;
 }
 
@@ -29,7 +29,7 @@ export async function progressOf(context: JobsContext, counter: LineCounter, bat
   return { counts, ...last, ...(start !== undefined && { eta: start }) };
 }
 
-/** What the queue says about the line that stands last in it. */
+/** Returns the queue position of the line that is last in the queue. */
 async function lastLineOf(context: JobsContext, { request, steps }: Batch): Promise<Omit<BatchProgress, "counts">> {
   const { store, durations, clock, log } = context;
   if (!steps.submitted || !steps.validated) return {};

@@ -1,5 +1,5 @@
-// How a batch stands on record: what was asked, and a record for each step that it has taken. A step is inserted once,
-// and the first one wins, so that any process may take it, and take it again when the answer was lost.
+// Stores a batch: its request, and a record for each step. A step is inserted once and the first insert wins. So any
+// process may take it, and repeat it after a lost reply.
 import { type BatchId, type BatchRequest, type BatchSteps, isBatchId } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import { environmentCollection } from "../../store/collection.ts";
@@ -9,7 +9,7 @@ import { expectBatchDelivery } from "../webhooks/webhook-records.ts";
 
 export type BatchesContext = Pick<JobsContext, "store" | "clock" | "settings">;
 
-/** A batch as it is on record. */
+/** A batch with its steps, as stored. */
 export interface Batch {
   request: BatchRequest;
   steps: BatchSteps;
@@ -33,10 +33,13 @@ const openIdsOf = (id: BatchId) => [`${id}/open`, `${id}/progress`];
 
 const pageSize = 100;
 
-/** @returns the request that stands: of several with one id the first one wins */
+/**
+ * Inserts a batch.
+ * @returns the stored request, which is the first one inserted under the id
+ */
 export async function insertBatch(context: BatchesContext, request: BatchRequest): Promise<BatchRequest> {
   const { id, environment } = request;
-  // Before the batch itself: one that is on record is found by those who take it further, or tell of its end.
+  // Written before the batch, so that every process that finds the batch also finds its delivery.
   await expectBatchDelivery(context, request);
   await openIn(context.store, environment).insert({ id, value: { id } });
   return requestsIn(context.store, environment).insertOrGet({ id, value: request });
@@ -48,7 +51,7 @@ export async function findBatch(context: BatchesContext, environment: string, id
   return request && { request, steps: stepsOf(id, found) };
 }
 
-/** Whether every line that will be a job is one: nothing has to be set aside for the batch itself any more. */
+/** Returns whether all lines that will become jobs are jobs, so that the batch itself needs no reservation. */
 export function isIngested({ request, steps }: Batch, now: number): boolean {
   const { submitted, cancelled, ended, validated } = steps;
   const failed = validated !== undefined && validated.errors.length > 0;
@@ -57,7 +60,10 @@ export function isIngested({ request, steps }: Batch, now: number): boolean {
   );
 }
 
-/** @throws SluiceError `batch_not_found`, also for a batch that the caller may not see */
+/**
+ * Returns a batch.
+ * @throws SluiceError `batch_not_found`, also for a batch that the caller may not see
+ */
 export async function requireBatch(context: BatchesContext, id: string, caller: Caller): Promise<Batch> {
   if (isBatchId(id)) {
     const places = visibleEnvironments(context, caller);
@@ -68,7 +74,10 @@ export async function requireBatch(context: BatchesContext, id: string, caller: 
   throw new SluiceError("batch_not_found", `There is no batch ${id.slice(0, 100)}.`);
 }
 
-/** Newest first. @param after the id of the last batch of the page before */
+/**
+ * Returns a page of batches, newest first.
+ * @param after id of the last batch on the previous page
+ */
 export async function listBatches(
   context: BatchesContext,
   { after, limit }: { after?: string; limit: number },
@@ -91,7 +100,10 @@ export async function listBatches(
   return { batches, more: requests.length > limit };
 }
 
-/** @returns the step that stands */
+/**
+ * Inserts a step.
+ * @returns the stored step, which is the first one inserted
+ */
 export function takeStep<S extends Step>(
   context: BatchesContext,
   { id, environment }: Pick<BatchRequest, "id" | "environment">,
@@ -101,24 +113,24 @@ export function takeStep<S extends Step>(
   return stepIn(step)(context.store, environment).insertOrGet({ id, value });
 }
 
-/** Whether a cancel of the batch is on record. */
+/** Returns whether a cancel of the batch is stored. */
 export async function isCancelled(context: BatchesContext, environment: string, id: BatchId): Promise<boolean> {
   return (await stepIn("cancelled")(context.store, environment).get(id)) !== undefined;
 }
 
-/** Batches that have not ended, oldest first. */
+/** Returns the batches that have not ended, oldest first. */
 export async function openBatches(context: BatchesContext, environment: string): Promise<BatchId[]> {
   const ids: BatchId[] = [];
   for await (const { id } of openIn(context.store, environment).all()) ids.push(id);
   return ids;
 }
 
-/** Removes a batch and its steps. Its lines and files are not touched. */
+/** Removes a batch and its steps, but not its lines and files. */
 export async function removeBatchRecords(context: BatchesContext, environment: string, id: BatchId): Promise<void> {
   await recordsIn(context.store, environment).remove(...idsOf(id), ...openIdsOf(id));
 }
 
-/** Returns whether a batch, over or not, has the file as its input: then it may still be retried. */
+/** Returns whether the file is the input of a batch. Even an ended batch may still be retried. */
 export async function isRead(
   context: BatchesContext,
   { id, environment }: { id: string; environment: string },
@@ -129,12 +141,12 @@ export async function isRead(
   return false;
 }
 
-/** Nobody has to take it further any more. */
+/** Removes a batch from the list of those to advance. */
 export async function closeBatch(context: BatchesContext, environment: string, id: BatchId): Promise<void> {
   await recordsIn(context.store, environment).remove(...openIdsOf(id));
 }
 
-/** All lines up to this one have been gone through when lines are turned into jobs. */
+/** Progress of the second pass: all lines up to this one are handled. */
 export interface Progress {
   line: number;
   refused: number;

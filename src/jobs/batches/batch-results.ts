@@ -1,5 +1,5 @@
-// What a batch gives back: a line of JSON for each of its lines, as OpenAI's Batch API specifies it. Completed ones go to
-// the output file, all others to the error file.
+// Produces the results of a batch: a line of JSON for each of its lines, in the format of OpenAI's Batch API. Completed
+// lines go to the output file, all others to the error file.
 
 import { type BatchRequest, type BatchSteps, type LineCounts, lineJobId, lineOf } from "../../domain/batch.ts";
 import type { JobId } from "../../domain/ids.ts";
@@ -11,15 +11,15 @@ import { jsonLines } from "./jsonl.ts";
 
 type LineStore = Pick<JobStore, "lines" | "getRequests">;
 
-/** Jobs in one read of the store; their answers are in memory at a time. */
+/** Jobs in one read of the store. All their answers are in memory together. */
 const pageSize = 250;
 
-/** All jobs that a batch can have. */
+/** Returns the range of all jobs of a batch. */
 export function lineRange({ id, environment, createdAt }: BatchRequest, fromLine = 0): LineRange {
   return { environment, submittedAt: createdAt, from: lineJobId(id, fromLine), to: lineJobId(id, 0xffff_ffff) };
 }
 
-/** The jobs of a batch in the order of their lines. */
+/** Yields the jobs of a batch in the order of their lines. */
 async function* lineRecords(
   store: LineStore,
   request: BatchRequest,
@@ -44,17 +44,20 @@ async function withRequests(
   return page.map((record) => ({ ...record, job: { ...record.job, request: requests.get(record.job.id) } }));
 }
 
-/** A line of the file with what has become of it. */
+/** A line of the file with its job. */
 export interface AnsweredLine {
   number: number;
   customId: string;
-  /** As it stands in the file. */
+  /** The line's text in the file. */
   text: string;
-  /** Absent if no job was made of it: the batch was over before its turn, or it was not acceptable any more. */
+  /** Absent if the line has no job, because the batch ended first or the line was no longer valid. */
   record?: LineRecord;
 }
 
-/** @param bytes of the input file, which has been validated */
+/**
+ * Yields the lines of a batch with their jobs.
+ * @param bytes the validated input file
+ */
 export async function* answeredLines(
   store: LineStore,
   request: BatchRequest,
@@ -88,7 +91,7 @@ export async function* answeredLines(
   }
 }
 
-/** What is written for a line that has ended. */
+/** Returns the result of an ended line. */
 export function resultOf(
   format: LineFormat,
   {
@@ -100,7 +103,7 @@ export function resultOf(
     id: JobId;
     customId: string;
     record?: LineRecord;
-    /** Why there is no job. */
+    /** Why the line has no job. */
     unsent: keyof typeof withoutAnswer;
   },
 ): object {
@@ -127,13 +130,15 @@ const withoutAnswer = {
   },
 } as const;
 
-/** What has become of the lines without a job, once the batch is over. */
+/** Returns what happened to lines without a job, once the batch has ended. */
 export function unsentOf({ cancelled, submitted }: BatchSteps): keyof typeof withoutAnswer {
   if (submitted) return "refused";
   return cancelled ? "cancelled" : "expired";
 }
 
-/** The lines that have ended, from one on, as they would stand in output and error file, and with their number. */
+/**
+ * Yields the results of ended lines after a line, in the format of the output and error files, with their line numbers.
+ */
 export async function* resultsSoFar(
   store: LineStore,
   request: BatchRequest,
@@ -156,7 +161,7 @@ export async function* resultsSoFar(
   }
 }
 
-/** Where a line without a job is counted. */
+/** The count that includes lines without a job. */
 const countedAs = { refused: "failed", expired: "expired", cancelled: "cancelled" } as const satisfies Record<
   keyof typeof withoutAnswer,
   keyof LineCounts

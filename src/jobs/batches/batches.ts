@@ -1,4 +1,4 @@
-// What may be done with batches: create, look at, cancel, and repeat the lines that failed.
+// Creates, reads, cancels and retries batches.
 
 import {
   type BatchId,
@@ -27,9 +27,9 @@ export interface BatchInput {
   /** A number of hours or days, such as `24h` or `7d`. */
   completionWindow: string;
   metadata?: Record<string, string>;
-  /** Where the end of the batch is posted. */
+  /** URL that receives a webhook when the batch ends. */
   webhookUrl?: string;
-  /** After so many milliseconds output and error file are deleted; absent: never. */
+  /** Milliseconds until the output and error files are deleted. Absent: never. */
   outputExpiresInMs?: number;
 }
 
@@ -37,7 +37,10 @@ const hourMs = 3_600_000;
 const minWindowMs = hourMs;
 const maxWindowMs = 14 * 24 * hourMs;
 
-/** @throws SluiceError `invalid_request`, `file_not_found`, `idempotency_conflict`, or what the store throws */
+/**
+ * Creates a batch.
+ * @throws SluiceError `invalid_request`, `file_not_found`, `idempotency_conflict`, or what the store throws
+ */
 export async function createBatch(
   context: JobsContext,
   formats: LineFormats,
@@ -67,7 +70,7 @@ async function createOnce(
 }
 
 /**
- * What is asked for, checked but for the content of its file; nothing is stored.
+ * Returns the request of a batch. It checks everything but the content of the file, and stores nothing.
  * @throws SluiceError `invalid_request`, `file_not_found`, or what the store throws
  */
 export async function batchRequestOf(
@@ -112,7 +115,10 @@ export async function batchRequestOf(
   };
 }
 
-/** @throws SluiceError `invalid_request` */
+/**
+ * Parses a completion window to milliseconds.
+ * @throws SluiceError `invalid_request`
+ */
 function windowOf(text: string, maxMs: number): number {
   const [, digits, unit] = /^(\d{1,4})(h|d)$/.exec(text) ?? [];
   const ms = Number(digits) * hourMs * (unit === "d" ? 24 : 1);
@@ -126,7 +132,8 @@ function windowOf(text: string, maxMs: number): number {
 }
 
 /**
- * Lines that wait end at once; calls that run may end within ten minutes. Cancelling twice is no error.
+ * Cancels a batch. Waiting lines end at once; running calls may end within ten minutes. Cancelling twice is not an
+ * error.
  * @throws SluiceError `batch_not_found`, or `conflict` if it has ended otherwise
  */
 export async function cancelBatch(context: JobsContext, id: string, caller: Caller): Promise<Batch> {
@@ -142,8 +149,8 @@ export async function cancelBatch(context: JobsContext, id: string, caller: Call
 }
 
 /**
- * A new batch of the lines that did not complete. Asking twice gives the same one.
- * @throws SluiceError `batch_not_found`, `file_not_found` (the input is deleted), or `conflict` if it has not ended or
+ * Creates a new batch of the lines that did not complete. Retrying twice returns the same one.
+ * @throws SluiceError `batch_not_found`, `file_not_found` (the input was deleted), or `conflict` if it has not ended or
  *   every line has completed
  */
 export async function retryBatch(
@@ -183,7 +190,7 @@ export async function retryBatch(
     filename: `${request.id}-retry.jsonl`,
     purpose: "batch",
   }));
-  // Lines of a batch that was deleted meanwhile look as if they had no answer.
+  // The lines of a batch that was deleted meanwhile look unanswered.
   await requireBatch(context, id, caller);
   const createdAt = context.clock.wall();
   const again = await insertBatch(context, {
@@ -198,7 +205,7 @@ export async function retryBatch(
   return { request: again, steps: {} };
 }
 
-/** The id of the retry, and what it is derived from: the batch, or the last of its retries that were deleted. */
+/** Returns the id of the retry, and the id from which it is derived: the batch, or its last deleted retry. */
 async function retryIdsOf(
   context: JobsContext,
   id: BatchId,
@@ -212,7 +219,7 @@ async function retryIdsOf(
   }
 }
 
-/** A batch that has not ended and reads the file. */
+/** Returns an unfinished batch that reads the file, or undefined. */
 export async function batchUsing(context: JobsContext, { id, environment }: StoredFile): Promise<BatchId | undefined> {
   for (const batchId of await openBatches(context, environment)) {
     const batch = await findBatch(context, environment, batchId);
@@ -221,7 +228,7 @@ export async function batchUsing(context: JobsContext, { id, environment }: Stor
   return undefined;
 }
 
-/** Nothing happens to it any more. */
+/** Returns whether the status is final. */
 export function isOver(status: BatchStatus): boolean {
   return status === "failed" || status === "completed" || status === "expired" || status === "cancelled";
 }

@@ -1,8 +1,8 @@
-// Whether batches were cancelled, asked before every call of a line: after a cancel no call is made.
+// Checks whether a batch was cancelled before every call of a line, because no call follows a cancel.
 import type { BatchId } from "../../domain/batch.ts";
 import { type BatchesContext, isCancelled } from "./batch-records.ts";
 
-/** Cancelled batches that are remembered; a cancel is never taken back. */
+/** Cancelled batches that are cached. A cancel is final. */
 const maxKnown = 1_000;
 
 export class CancelledBatches {
@@ -16,8 +16,8 @@ export class CancelledBatches {
   }
 
   /**
-   * Reads the record, so a cancel that was answered before this call is always seen. Lines of one batch that ask at the
-   * same time share a read that begins after all of them have asked.
+   * Reads the record, so that it always sees a cancel that was answered before this call. Lines of one batch that call
+   * it at the same time share one read, which begins after the last of them.
    */
   async has(environment: string, id: BatchId): Promise<boolean> {
     if (this.#known.has(id)) return true;
@@ -30,7 +30,7 @@ export class CancelledBatches {
   }
 
   async #readNext(environment: string, id: BatchId): Promise<boolean> {
-    // In any case later than the turn in which others are told to share this.
+    // Waits at least one turn, in which other lines join this read.
     await this.#reading.get(id)?.catch(() => {});
     const reading = this.#next.get(id)!;
     this.#next.delete(id);

@@ -1,7 +1,7 @@
-// The custom_ids of a file that have been seen, for a million of them in 40 MB: of each only a hash of 96 bits and its
-// line are kept, in flat memory. That two different ones have the same hash happens once in 10^17 files of a million.
-// The hash is no cryptographic one, which took as long as everything else that is done with a line's JSON: whoever makes
-// two ids collide has his own file refused.
+// Detects duplicate custom_ids in a file, for a million of them in 40 MB. It keeps only a hash of 96 bits and the line
+// of each, in flat memory. Two different ids have the same hash once in 10^17 files of a million lines. A cryptographic
+// hash took as long as all other work on a line's JSON. A collision can only cause the refusal of the caller's own
+// file.
 
 /** Numbers for each entry: three of the hash, one for the line. */
 const width = 4;
@@ -17,9 +17,9 @@ export class CustomIds {
   }
 
   /**
-   * Remembers an id.
+   * Adds an id.
    * @param line counts from 1
-   * @returns the line that has it already
+   * @returns the line that already has the id, or undefined
    */
   add(customId: string, line: number): number | undefined {
     if (this.#size * 2 >= this.#capacity) this.#grow();
@@ -45,7 +45,7 @@ export class CustomIds {
     return undefined;
   }
 
-  /** Where the hash stands, or the free place where it belongs. */
+  /** Returns the place of the hash, or the free place where it belongs. */
   #find(a: number, b: number, c: number): number {
     const table = this.#table;
     for (let place = a % this.#capacity; ; place = (place + 1) % this.#capacity) {
@@ -66,7 +66,7 @@ export class CustomIds {
   }
 }
 
-/** Spreads what differs in a few bits over all of them (the last steps of MurmurHash3). */
+/** Spreads a difference of a few bits over all bits (the last steps of MurmurHash3). */
 function mix(bits: number): number {
   let h = bits ^ (bits >>> 16);
   h = Math.imul(h, 0x85ebca6b);

@@ -1,8 +1,6 @@
-// Deleting a batch that is over, with its lines, their texts and its files. The decision is one record, and from then on the
-// batch is gone for every caller. What it leaves behind is removed in steps that may all be repeated: at once where that is
-// quick, and by whoever takes batches further otherwise, also after a crash.
-//
-// What stays are the attempts, without the provider's words: quotas, usage and budgets count them.
+// Deletes an ended batch with its lines, their texts and its files. One record decides that, and from then on no caller
+// sees the batch. Repeatable steps remove the rest: at once if that is quick, otherwise by the batch driver, also after
+// a crash. The attempts stay without the provider's texts, because quotas, usage and budgets count them.
 import { type BatchId, type BatchRequest, batchStatus } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
@@ -20,24 +18,26 @@ import { isOver } from "./batches.ts";
 
 type DeletionContext = Pick<JobsContext, "store" | "clock" | "settings">;
 
-/** What is still to be removed of a deleted batch. */
+/** What remains to remove of a deleted batch. */
 interface Deletion {
   request: BatchRequest;
   fileIds: string[];
 }
 
-/** Lines that are listed at a time, and lines that are removed at a time. */
+/** Lines that are listed and removed at a time. */
 const pageSize = 500;
 const atOnce = 50;
-/** How long a caller waits for the lines to be removed, in ms. The rest of a large batch follows in the background. */
+/**
+ * Time that a caller waits for the removal of the lines, in ms. The rest of a large batch follows in the background.
+ */
 const patienceMs = 5_000;
 
 const deletionsIn = environmentCollection<Deletion>({ stored: "batches", id: "*/deletion", order: "deletion/" });
 
 /**
- * Deletes a batch that is over. Its answers, prompts and files are gone when this resolves, or soon after if they are many.
- * The input file stays while another batch reads it.
- * @throws SluiceError `batch_not_found`, or `conflict` if it is not over
+ * Deletes an ended batch with its prompts, answers and files. When it resolves they are removed, or will be soon if
+ * they are many. The input file stays while another batch reads it.
+ * @throws SluiceError `batch_not_found`, or `conflict` if the batch has not ended
  */
 export async function deleteBatch(context: JobsContext, id: string, caller: Caller): Promise<void> {
   const batch = await requireBatch(context, id, caller);
@@ -54,7 +54,7 @@ export async function deleteBatch(context: JobsContext, id: string, caller: Call
   const deadline = context.clock.now() + patienceMs;
   const isInTime = async () => context.clock.now() < deadline;
   const isDone = await continueDeletion(context, environment, batch.request.id, isInTime).catch((error) => {
-    // It is decided: whoever takes batches further goes on.
+    // The deletion is decided, and the batch driver continues it.
     context.log.warn(
       { err: error, batchId: batch.request.id },
       "failed to remove a deleted batch completely; trying again",
@@ -68,12 +68,12 @@ async function beginDeletion(context: DeletionContext, { request, steps: { ended
   const { id, environment, inputFileId, retryOf } = request;
   const fileIds = [inputFileId, ended?.outputFileId, ended?.errorFileId].filter((fileId) => fileId !== undefined);
   await deletionsIn(context.store, environment).insert({ id, value: { request, fileIds } });
-  // An Idempotency-Key is bound to its id, and so is a retry of another batch.
+  // An Idempotency-Key is bound to the batch's id, and so is a retry of another batch.
   await insertTombstone(context, { id, retryOf });
   await removeBatchRecords(context, environment, id);
 }
 
-/** Returns the deleted batches of which something is still to be removed. */
+/** Returns deleted batches that are not completely removed. */
 export async function openDeletions(context: DeletionContext, environment: string): Promise<BatchId[]> {
   const deletions = await deletionsIn(context.store, environment).list(100);
   // Records of older versions name the environment in the request alone.
@@ -81,9 +81,9 @@ export async function openDeletions(context: DeletionContext, environment: strin
 }
 
 /**
- * Removes what is left of a deleted batch. May be repeated, also by two processes at a time.
- * @param mayGoOn asked between the steps
- * @returns whether all is removed; if not, it is to be called again later
+ * Removes the rest of a deleted batch. Two processes may run it at a time, and repeat it.
+ * @param mayGoOn called between the steps
+ * @returns whether everything is removed; if not, call it again later
  */
 export async function continueDeletion(
   context: DeletionContext,
@@ -94,7 +94,7 @@ export async function continueDeletion(
   const deletions = deletionsIn(context.store, environment);
   const deletion = await deletions.get(id);
   if (!deletion) return true;
-  // A crash may have come between the first record and these.
+  // A crash may have prevented the records after the first one.
   await insertTombstone(context, { id, retryOf: deletion.request.retryOf });
   await removeBatchRecords(context, environment, id);
   for (const fileId of deletion.fileIds) await removeFile(context, environment, fileId);
@@ -108,7 +108,10 @@ async function removeFile(context: DeletionContext, environment: string, fileId:
   if (file && !(await isRead(context, file))) await deleteFile(context, file);
 }
 
-/** Returns whether all are removed. A line stays while a call of it may run: the end of a call has to find its job. */
+/**
+ * Removes lines, and returns whether all are removed. A line stays while its call may run, because the end of the call
+ * must find its job.
+ */
 async function removeLines(
   context: DeletionContext,
   request: BatchRequest,

@@ -1,4 +1,4 @@
-// Deletes files that are due: those whose owner named a time, and inputs that no batch ever read.
+// Deletes files that are due: those with an expiry, and inputs that no batch has read.
 
 import { timeKey } from "../../store/collection.ts";
 import { type Expiry, expiriesIn } from "../files/expiry-records.ts";
@@ -7,12 +7,12 @@ import type { JobsContext } from "../jobs-context.ts";
 import { isRead } from "./batch-records.ts";
 import { batchUsing } from "./batches.ts";
 
-/** Files in one round. The next round takes the next ones. */
+/** Files in one round. The next round continues with the next ones. */
 const sweptAtOnce = 500;
-/** A file that is due while an unfinished batch reads it is looked at again after this long. */
+/** Milliseconds until a due file is checked again while an unfinished batch reads it. */
 const againMs = 600_000;
 
-/** Deletes the files that are due, a bounded number of them. */
+/** Deletes a limited number of due files. */
 export async function sweepExpiredFiles(context: JobsContext): Promise<void> {
   const { store, settings, clock } = context;
   for (const environment of Object.keys(settings.environments)) {

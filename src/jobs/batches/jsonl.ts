@@ -1,28 +1,31 @@
-// A stream of bytes as lines of JSON text, however the bytes are cut. At most one line is held at a time, and of one that
-// is too long not even that.
+// Splits a stream of bytes into lines of JSON text. It keeps at most one line in memory, and nothing of a line that is
+// too long.
 import { isUtf8 } from "node:buffer";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
 export interface JsonLine {
-  /** Counts from 1, blank lines included, as editors count. */
+  /** Line number from 1. Like in editors, blank lines count. */
   number: number;
   /** Absent if the line cannot be read. */
   text?: string;
   problem?: "too_long" | "not_utf8";
 }
 
-/** Some hundred lines of usual length, which take some milliseconds to check: then whoever else waits has a turn. */
+/**
+ * Bytes between yields to the event loop. That is a few hundred lines of usual length, which take some milliseconds to
+ * check.
+ */
 const sliceBytes = 64 * 1024;
 const newline = 0x0a;
 const byteOrderMark = Buffer.of(0xef, 0xbb, 0xbf);
 
 /**
- * The lines that are not blank, some at a time. Lines end with LF or CRLF, the last one with or without; a byte order
- * mark at the start is left out.
+ * Yields the lines that are not blank, some at a time. Lines end with LF or CRLF; the last one needs no ending. Skips a
+ * byte order mark at the start.
  */
 export async function* jsonLines(bytes: AsyncIterable<Uint8Array>, maxLineBytes: number): AsyncIterable<JsonLine[]> {
   let number = 0;
-  /** Of the line that has not ended yet: what is held of it, and how long it is. */
+  /** The beginning of an incomplete line, and its length. */
   let held: Buffer[] = [];
   let heldBytes = 0;
 
@@ -50,7 +53,7 @@ export async function* jsonLines(bytes: AsyncIterable<Uint8Array>, maxLineBytes:
     if (start < chunk.length) {
       const rest = chunk.subarray(start);
       heldBytes += rest.length;
-      // Copied: whoever sends the chunks may use their memory again. What is too long anyway is only counted.
+      // Copied, because the sender may reuse the memory of its chunks. A line that is too long is only measured.
       if (heldBytes <= maxLineBytes) held.push(Buffer.from(rest));
       else held = [];
     }

@@ -1,5 +1,5 @@
-// How many lines of a batch are in which state, cheap enough to ask for every second: a count is used again for a second,
-// or for twenty times as long as it took, whichever is longer, but not for more than ten seconds.
+// Counts the lines of a batch by state, cheaply enough for a call every second. It reuses a count for a second, or for
+// twenty times its duration if that is longer, but for at most ten seconds.
 import type { BatchRequest } from "../../domain/batch.ts";
 import type { JobState } from "../../domain/job.ts";
 import type { JobsContext } from "../jobs-context.ts";
@@ -13,9 +13,9 @@ export interface LineCounter {
 
 const usedForMs = 1000;
 const usedForTimes = 20;
-/** Whoever waits for the last line notices its end so late at most, also where the store is busy and counting takes seconds. */
+/** Maximum age of a count in milliseconds, which delays the detection of the last line's end. */
 const usedForAtMostMs = 10_000;
-/** Batches whose counts are kept. */
+/** Batches whose counts are cached. */
 const maxKept = 1000;
 
 export function createLineCounter({ store, clock }: Pick<JobsContext, "store" | "clock">): LineCounter {
@@ -37,7 +37,7 @@ export function createLineCounter({ store, clock }: Pick<JobsContext, "store" | 
       kept.delete(request.id);
       const [oldest] = kept.keys();
       if (kept.size >= maxKept && oldest !== undefined) kept.delete(oldest);
-      // While it counts, others wait for the same count.
+      // Concurrent callers share this count.
       const counts = countNow(request);
       kept.set(request.id, { counts, until: Number.POSITIVE_INFINITY });
       counts.catch(() => kept.delete(request.id));

@@ -1,6 +1,6 @@
-// The lines of a batch summed up as they are read: what they reserve, what they cost, and which quota holds them up
-// longest. Lines are kept apart by kind, which is model, priority, tier, regions and fallbacks; of each kind only sums are
-// held, so a million lines take no more memory than one.
+// Adds up the lines of a batch while they are read: what they reserve, what they cost, and which quota delays them
+// most. It groups lines by kind: model, priority, tier, regions and fallbacks. It keeps only sums of each kind, so a
+// million lines take no more memory than one.
 import type { DeploymentSettings, QuotaSettings, Settings } from "../../config/settings.ts";
 import type { Job, JobHead } from "../../domain/job.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
@@ -8,14 +8,14 @@ import { reservedCost } from "../../scheduler/cost.ts";
 import { servedBy } from "../served-by.ts";
 import { type Binding, type CostRange, costRange } from "../submit/dry-run.ts";
 
-/** Of all lines, or of those of a model. */
+/** Totals of all lines, or of the lines of a model. */
 export interface Totals {
   lines: number;
-  /** As reserved. */
+  /** Tokens as reserved. */
   tokens: TokenCount;
-  /** From empty answers at the cheapest deployments to answers of max_tokens at the dearest. */
+  /** Cost from empty answers at the cheapest deployments to answers of max_tokens at the dearest. */
   cost?: CostRange;
-  /** The quota that takes longest to let all of it through. */
+  /** The quota that takes longest to admit all lines. */
   binding?: Binding;
 }
 
@@ -23,16 +23,16 @@ export interface ModelTotals extends Totals {
   model: string;
 }
 
-/** Lines that differ in nothing but their text and size. */
+/** Lines that differ only in text and size. */
 export interface Kind {
-  /** The first of them. */
+  /** The first line of the kind. */
   head: JobHead;
   tier: string | undefined;
   lines: number;
   tokens: TokenCount;
 }
 
-/** Beyond so many, kinds are told apart by model, priority and tier alone: of those there are few. */
+/** Number of kinds after which lines are grouped only by model, priority and tier, of which there are few. */
 const maxKinds = 256;
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
@@ -63,12 +63,15 @@ export class LineTotals {
     kind.tokens.output += tokens.output;
   };
 
-  /** Those with the most lines. */
+  /** Returns the kinds with the most lines. */
   kinds(atMost: number): Kind[] {
     return [...this.#kinds.values()].sort((a, b) => b.lines - a.lines).slice(0, atMost);
   }
 
-  /** @returns `quotaMs`: by when the quotas that bind will have let the last line through, had they nothing else to do */
+  /**
+   * Returns the totals.
+   * @returns `quotaMs`: milliseconds until the binding quotas admit the last line, if they admit nothing else
+   */
   end(): { sum: Totals; models: ModelTotals[]; quotaMs: number } {
     const byModel = new Map<string, Kind[]>();
     for (const kind of this.#kinds.values()) {
@@ -81,7 +84,7 @@ export class LineTotals {
     return {
       sum,
       models: models.sort((a, b) => b.lines - a.lines),
-      // What fits into the first window need not wait.
+      // The first window's amount need not wait.
       quotaMs: binding ? Math.max(0, durationOf(binding) - windowOf(binding)) : 0,
     };
   }
@@ -101,7 +104,10 @@ export class LineTotals {
     return { lines, tokens, ...(cost && { cost }), ...(binding && { binding }) };
   }
 
-  /** Lines are taken to be spread over the deployments of their model so that all are done at the same time. */
+  /**
+   * Returns the quota that delays the lines most. It assumes that lines are distributed so that all deployments of a
+   * model finish together.
+   */
   #bindingOf(kinds: readonly Kind[]): Binding | undefined {
     const demands = new Map<string, Binding>();
     for (const kind of kinds) {
@@ -109,7 +115,7 @@ export class LineTotals {
         deployment,
         takesMs: Math.max(0, ...deployment.quotas.map((quota) => durationOf(demandOf(deployment, quota, kind)))),
       }));
-      // Where nothing limits a deployment, nothing holds the lines up.
+      // A deployment without limits delays nothing.
       if (deployments.some(({ takesMs }) => takesMs === 0)) continue;
       const speed = deployments.reduce((sum, { takesMs }) => sum + 1 / takesMs, 0);
       for (const { deployment, takesMs } of deployments) {
@@ -125,14 +131,14 @@ export class LineTotals {
   }
 }
 
-/** What a deployment's quota would be charged if all lines of the kind went there. */
+/** Returns what a deployment's quota would be charged for all lines of the kind. */
 function demandOf(deployment: DeploymentSettings, quota: QuotaSettings, { lines, tokens }: Kind): Binding {
   const { name, unit, per, limit } = quota;
   const takes = unit === "requests" ? lines : reservedCost(unit, tokens, deployment.outputBurndown);
   return { deployment: deployment.id, quota: name, unit, per, limit, takes };
 }
 
-/** How long the quota alone takes to let it through, in milliseconds. */
+/** Returns how long the quota alone takes to admit the demand, in milliseconds. */
 function durationOf(demand: Binding): number {
   return (demand.takes / demand.limit) * windowOf(demand);
 }

@@ -1,5 +1,6 @@
-// What happens to the job of a synchronous call while its caller is disconnected. It keeps its place in the queue but is not
-// started, which is called parked. If the caller does not come back, the job is abandoned: cancelled without another call.
+// Parks, unparks and abandons the job of a synchronous call whose caller is disconnected. A parked job keeps its place
+// in the queue but does not start. If the caller does not come back, the job is abandoned: cancelled without another
+// call.
 import { isUnknown } from "../../domain/attempts.ts";
 import type { JobHead, JobRecord } from "../../domain/job.ts";
 import { costSoFar, endIdleJob, endJob } from "../control/end-job.ts";
@@ -11,17 +12,19 @@ export type AbandonContext = Pick<
   "store" | "scheduler" | "events" | "limits" | "clock" | "log" | "settings"
 >;
 
-/** How much longer than the grace period a job stays parked, so that it is abandoned before it could start. */
+/**
+ * Time that a job stays parked beyond the grace period, in milliseconds, so that it is abandoned before it could start.
+ */
 const marginMs = 3_600_000;
 
-/** How long a job is parked, in milliseconds. */
+/** Returns how long a job is parked, in milliseconds. */
 export function parkedForMs({ settings }: Pick<JobsContext, "settings">): number {
   return settings.limits.callerGraceS * 1000 + marginMs;
 }
 
 /**
- * Keeps a job from starting. Its place in the queue stays.
- * @returns false if it is not waiting: a call runs, or the job has ended
+ * Parks a job: it does not start, but keeps its place in the queue.
+ * @returns false if it is not waiting, because a call runs or the job has ended
  */
 export async function park(context: AbandonContext, jobId: string): Promise<boolean> {
   const record = await context.store.get(jobId);
@@ -34,15 +37,15 @@ function parkInQueue({ scheduler, settings, clock }: AbandonContext, job: JobHea
   return scheduler.update({ ...queueEntryOf(job, clock.wall()), delayMs });
 }
 
-/** Lets a parked job start again, at its old place. */
+/** Lets a parked job start again, from its old place. */
 export async function unpark({ store, scheduler, clock }: AbandonContext, jobId: string): Promise<void> {
   const record = await store.get(jobId);
   if (record && !record.outcome) await scheduler.update(queueEntryOf(record.job, clock.wall()));
 }
 
 /**
- * Cancels a job whose caller will not come back, unless a call runs for it: that call finishes and its answer is stored.
- * @param mayBeLost the worker of an attempt without an end may have died; then the queue says whether a call runs
+ * Cancels a job whose caller will not come back, unless a call runs: that call finishes and its answer is stored.
+ * @param mayBeLost whether the worker of an open attempt may have died; then the queue decides whether a call runs
  * @returns whether the job has ended
  */
 export async function abandon(context: AbandonContext, jobId: string, mayBeLost: boolean): Promise<boolean> {
@@ -59,7 +62,7 @@ export async function abandon(context: AbandonContext, jobId: string, mayBeLost:
   };
   if (!(await endIdleJob(context, job, outcome))) {
     if (!mayBeLost) return false;
-    // If the queue has the job as waiting, the worker of the open attempt is lost: no call runs.
+    // If the job waits in the queue, the worker of the open attempt is lost and no call runs.
     const { open } = await scheduler.snapshot();
     if (!open || (await parkInQueue(context, job)) === "running") return false;
     await endJob(context, job, outcome);

@@ -1,6 +1,6 @@
-// What other processes must know about the callers of synchronous calls: which process a caller came back to, and which jobs wait
-// for a caller that repeats its request without a key. Both are written when a caller disconnects or returns, never for a
-// call that is simply answered.
+// Stores what other processes must know about the callers of synchronous calls: the process to which a caller came
+// back, and the jobs whose callers may repeat the request without a key. Both are written when a caller disconnects or
+// returns, never for a call that is simply answered.
 
 import { newToken } from "../../domain/ids.ts";
 import type { Job, JobHead, JobRecord } from "../../domain/job.ts";
@@ -11,29 +11,31 @@ import { digestOf } from "../submit/idempotency.ts";
 
 type Context = Pick<JobsContext, "store" | "clock">;
 
-/** Who waits for a job now. The process of the job's own `waitingCaller` if nothing is on record. */
+/** The process whose caller waits for a job. Without a record it is the process of the job's own `waitingCaller`. */
 export interface Holder {
   processId: string;
-  /** The caller asked to keep the job: it is called in any case. */
+  /** Whether the caller requested to keep the job, so that it runs in any case. */
   isKept?: boolean;
 }
 
 /** By job. */
 const holders = serviceCollection<Holder>({ stored: "idempotency_keys", id: "caller/*" });
 const awaitedJobs = serviceCollection<Awaited>({ stored: "controls", id: "awaited/*", order: "awaited/" });
-/** Awaited jobs that a caller came back for. */
+/** Awaited jobs to which a caller has returned. */
 const takenJobs = serviceCollection<null>({ stored: "idempotency_keys", id: "taken/awaited/*" });
 
 const readAtOnce = 1000;
-/** No caller comes back after this. */
+/** Time after which no caller comes back, in milliseconds. */
 const keptMs = 24 * 3_600_000;
 
-/** Records that a caller came back. The last one to come back counts. Swept with the idempotency keys. */
+/**
+ * Records that a caller came back. The last one to come back counts. The sweep of idempotency keys removes the record.
+ */
 export async function putHolder({ store, clock }: Context, jobId: string, holder: Holder): Promise<void> {
   await holders(store).put({ id: jobId, order: timeKey(clock.wall()), value: holder });
 }
 
-/** Who waits for each of these jobs. */
+/** Returns the process whose caller waits for each of these jobs. */
 export async function readHolders({ store }: Context, jobs: readonly JobHead[]): Promise<Map<string, Holder>> {
   const found = new Map<string, Holder>();
   for (let from = 0; from < jobs.length; from += readAtOnce) {
@@ -55,7 +57,7 @@ interface Awaited {
   at: number;
 }
 
-/** Records that a job waits for its caller to repeat the request. Repeating this changes nothing. */
+/** Records that a job waits for its caller to repeat the request. May be repeated. */
 export async function awaitRetry({ store, clock }: Context, job: Job): Promise<void> {
   const prefix = prefixOf(job);
   for await (const { value } of awaitedJobs(store).all({ prefix })) if (value.jobId === job.id) return;
@@ -64,9 +66,9 @@ export async function awaitRetry({ store, clock }: Context, job: Job): Promise<v
 }
 
 /**
- * The job that waits for this request to be repeated, the oldest first; undefined if there is none. Each job is given to
- * one caller only.
- * @param job what was built from the repeated request
+ * Returns the oldest job that waits for this request to be repeated, or undefined. Each job is returned to one caller
+ * only.
+ * @param job the job built from the repeated request
  */
 export async function takeAwaited({ store, clock }: Context, job: Job): Promise<JobRecord | undefined> {
   const prefix = prefixOf(job);
@@ -80,7 +82,7 @@ export async function takeAwaited({ store, clock }: Context, job: Job): Promise<
   return undefined;
 }
 
-/** Removes what waits for callers that will not come back any more. */
+/** Removes records of callers that can no longer come back. */
 export async function sweepAwaited({ store, clock }: Context): Promise<void> {
   for await (const page of awaitedJobs(store).pages()) {
     const old = page.filter(({ value }) => value.at < clock.wall() - keptMs);
@@ -88,7 +90,7 @@ export async function sweepAwaited({ store, clock }: Context): Promise<void> {
   }
 }
 
-/** The same for the same request of the same key. */
+/** Returns a prefix that equal requests of one key share. */
 function prefixOf(job: Job): string {
   const { tenant, keyId, environment, priority, model, fallbackModels, regions, onUnknown, metadata } = job;
   const { ephemeral, webhookUrl, request } = job;

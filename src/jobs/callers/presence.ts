@@ -1,13 +1,13 @@
-// How other processes know that a process which holds calls is alive: it writes a counter every few seconds. Only where
-// several processes share the store. An observer compares counters, not times, so clocks may differ.
+// Detects whether other processes with waiting callers are alive: each writes a counter every few seconds. This happens
+// only if several processes share the store. An observer compares counters, not times, so clocks may differ.
 import { serviceCollection } from "../../store/collection.ts";
 import type { JobsContext } from "../jobs-context.ts";
 
 type Context = Pick<JobsContext, "store">;
 
-/** How often a process writes its counter and an observer reads all of them, in milliseconds. */
+/** Interval at which a process writes its counter and an observer reads all counters, in milliseconds. */
 export const beatMs = 3_000;
-/** After so many reads in a row without a change a process counts as dead: 15 s. */
+/** Consecutive reads without a change after which a process counts as dead: 15 s. */
 const deadAfterReads = 5;
 
 /** By process. */
@@ -19,15 +19,15 @@ export function heartbeat({ store }: Context, processId: string): () => Promise<
   return () => beats(store).put({ id: processId, value: { beat: ++beat } });
 }
 
-/** Removes what is on record of a process that is dead. */
+/** Removes the records of a dead process. */
 export async function removeProcess({ store }: Context, processId: string): Promise<void> {
   await beats(store).remove(processId);
 }
 
-/** `unknown`: it has not been observed for long enough. */
+/** State of a process. `unknown`: it was not observed for long enough. */
 export type Presence = "alive" | "unknown" | "dead";
 
-/** What one observer knows of the other processes. */
+/** Tracks what one observer knows about other processes. */
 export class PresenceObserver {
   readonly #context: Context;
   readonly #own: string | undefined;
@@ -36,8 +36,9 @@ export class PresenceObserver {
   #hasRead = false;
 
   /**
-   * @param own the id of this process, which is alive; absent if it holds no calls
-   * @param isAlone whether there can be no other process
+   * Creates an observer.
+   * @param own id of this process, which is alive; absent if it has no waiting callers
+   * @param isAlone whether no other process can exist
    */
   constructor(context: Context, { own, isAlone }: { own?: string | undefined; isAlone: boolean }) {
     this.#context = context;
@@ -54,12 +55,12 @@ export class PresenceObserver {
     return seen.isAlive ? "alive" : "unknown";
   }
 
-  /** Processes that died, as far as anything of them is on record. */
+  /** Dead processes that still have records. */
   get dead(): string[] {
     return [...this.#seen.keys()].filter((id) => this.of(id) === "dead");
   }
 
-  /** Reads the counters. To be called every `beatMs`. */
+  /** Reads the counters. Call it every `beatMs`. */
   async read(): Promise<void> {
     if (this.#isAlone) return;
     const found = new Set<string>();

@@ -1,11 +1,11 @@
-// The callers that wait in this process for synchronous calls. One rule decides what happens when the last caller of a job
+// Tracks the callers that wait in this process for synchronous calls. One rule applies when the last caller of a job
 // disconnects:
 //
 //   a call runs for the job            it finishes, and its answer is stored (unless `store: false`)
 //   the caller cannot come back        the job is cancelled
 //   the caller can come back           the job is parked; without a return within `callerGraceS` it is cancelled
 //
-// If this process dies, the worker applies the same rule to its jobs (worker/orphans.ts).
+// If this process dies, the worker applies the same rule to its jobs (worker/recovery/orphans.ts).
 import { newToken } from "../../domain/ids.ts";
 import { isFinal, type Job, type JobRecord, type WaitingCaller } from "../../domain/job.ts";
 import type { JobsContext } from "../jobs-context.ts";
@@ -13,7 +13,7 @@ import type { KnownPauses } from "../pause.ts";
 import { type AbandonContext, abandon, park, unpark } from "./abandon.ts";
 import { awaitRetry, putHolder, readHolders } from "./caller-records.ts";
 
-/** What calls work with whose callers wait. */
+/** The context of calls whose callers wait. */
 export interface CallersContext extends JobsContext {
   callers: WaitingCallers;
   pauses: KnownPauses;
@@ -21,12 +21,12 @@ export interface CallersContext extends JobsContext {
 
 interface Waiting {
   job: Job;
-  /** Callers that are connected. */
+  /** Number of connected callers. */
   callers: number;
-  /** When the last of them disconnected, by the monotonic clock. */
+  /** When the last caller disconnected, by the monotonic clock in milliseconds. */
   disconnectedAt?: number;
   isParked: boolean;
-  /** The caller asked to keep the job. */
+  /** Whether the caller requested to keep the job. */
   isKept: boolean;
   stopListening?: () => void;
 }
@@ -36,27 +36,30 @@ export class WaitingCallers {
   readonly #context: AbandonContext;
   readonly #waiting = new Map<string, Waiting>();
 
-  /** @param processId of this run of the process; by default a new one */
+  /**
+   * Creates the registry.
+   * @param processId id of this run of the process. Default: a new one
+   */
   constructor(context: AbandonContext, processId: string = newToken()) {
     this.#context = context;
     this.processId = processId;
   }
 
-  /** How many callers wait for a job in this process. */
+  /** Returns how many callers wait for a job in this process. */
   callersOf(jobId: string): number {
     return this.#waiting.get(jobId)?.callers ?? 0;
   }
 
-  /** What the job of a new synchronous call carries. */
+  /** Returns the `waitingCaller` of a new synchronous call's job. */
   mark(returnsBy: WaitingCaller["returnsBy"]): WaitingCaller {
     return { processId: this.processId, ...(returnsBy && { returnsBy }) };
   }
 
   /**
-   * A caller waits for the job until `disconnect` is called. Jobs without a waiting caller on record are left alone.
-   * @param returned the job was there before: its caller came back, perhaps from another process
-   * @param keep the caller asks to keep the job
-   * @throws what store and scheduler throw; `disconnect` has to be called in any case
+   * Registers a caller that waits for the job until `disconnect`. Ignores jobs without a recorded waiting caller.
+   * @param returned whether the job existed already because its caller came back, perhaps from another process
+   * @param keep whether the caller requests to keep the job
+   * @throws what store and scheduler throw; call `disconnect` in any case
    */
   async connect(job: Job, { returned, keep }: { returned: boolean; keep: boolean }): Promise<void> {
     if (!job.waitingCaller) return;
@@ -74,8 +77,8 @@ export class WaitingCallers {
   }
 
   /**
-   * Waits for a job by its id, as a reader of its events does. While this process knows the job, a reader counts as a caller
-   * that came back.
+   * Waits for a job by its id, as a reader of its events does. While this process knows the job, a reader counts as a
+   * caller that came back.
    */
   async whileRead(job: Job, wait: () => Promise<JobRecord>): Promise<JobRecord> {
     const isKnown = this.#waiting.has(job.id) || this.#context.settings.distributed === undefined;
@@ -91,8 +94,8 @@ export class WaitingCallers {
   }
 
   /**
-   * The caller disconnected, or was answered. Never throws: `tidy` does later what fails now.
-   * @param ended the job has ended
+   * Removes a caller that disconnected or was answered. Never throws: `tidy` repeats what fails.
+   * @param ended whether the job has ended
    */
   async disconnect(job: Job, { ended }: { ended: boolean }): Promise<void> {
     const waiting = this.#waiting.get(job.id);
@@ -116,7 +119,7 @@ export class WaitingCallers {
     await awaitRetry(this.#context, job).catch((error) => this.#failed(error, job));
   }
 
-  /** Applies the rule to the jobs whose callers disconnected. To be called every second. */
+  /** Applies the rule to jobs whose callers disconnected. Call it every second. */
   async tidy(): Promise<void> {
     await Promise.all(
       [...this.#waiting.values()]
@@ -125,7 +128,7 @@ export class WaitingCallers {
     );
   }
 
-  /** Ends the subscriptions. The jobs are left to the next process. */
+  /** Ends the subscriptions. The next process handles the jobs. */
   close(): void {
     for (const waiting of this.#waiting.values()) this.#drop(waiting);
   }
@@ -142,7 +145,7 @@ export class WaitingCallers {
         return;
       }
       const holder = (await readHolders(this.#context, [job])).get(job.id);
-      // Here alone, no worker of a job that was accepted by this process can have died.
+      // If this is the only process, no worker of its own jobs can have died.
       const isOwn = job.waitingCaller?.processId === this.processId;
       const mayBeLost = this.#context.settings.distributed !== undefined || !isOwn;
       const isElsewhere = holder?.isKept || holder?.processId !== this.processId;

@@ -1,5 +1,5 @@
-// Cancelling a job. It is an outcome like any other: the first one wins, so a job that completes at the same moment is
-// either completed or cancelled, never both.
+// Cancels jobs. Cancelled is an outcome like any other, and the first outcome wins. So a job that completes at the same
+// moment is either completed or cancelled, never both.
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobRecord } from "../../domain/job.ts";
@@ -9,8 +9,8 @@ import { requireJob } from "../read/view.ts";
 import { costSoFar, endJob } from "./end-job.ts";
 
 /**
- * Cancels a job and aborts its call if one is running. Cancelling twice is no error.
- * @throws SluiceError `job_not_found`, or `conflict` if the job has ended otherwise.
+ * Cancels a job and aborts its call if one is running. Cancelling twice is not an error.
+ * @throws SluiceError `job_not_found`, or `conflict` if the job has ended otherwise
  */
 export async function cancel(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
   const before = await requireJob(context, jobId, caller);
@@ -19,7 +19,8 @@ export async function cancel(context: JobsContext, jobId: JobId, caller: Caller)
       const outcome = { status: "cancelled" as const, at: context.clock.wall() };
       await endJob(context, before.job, { ...outcome, ...costSoFar(before) });
     } catch (error) {
-      // The outcome may be stored and only the queue not told; then the job is cancelled, and whoever takes it finds it.
+      // The outcome may be stored although the queue was not notified. Then the job is cancelled, and its next worker
+      // finds that.
       const { outcome } = await requireJob(context, jobId, caller);
       if (!outcome) throw error;
       context.log.warn({ err: error, jobId }, "failed to remove a cancelled job from the queue");

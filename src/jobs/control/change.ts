@@ -1,4 +1,4 @@
-// Changing a job that waits, and removing one that has ended.
+// Changes a waiting job, and removes an ended one.
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobRecord, Priority } from "../../domain/job.ts";
@@ -12,15 +12,15 @@ import { type NotBefore, startTime } from "../submit/not-before.ts";
 import { priorityFor } from "../submit/policy.ts";
 import { insertTombstone } from "../tombstones.ts";
 
-/** What to change. What is absent stays as it is. */
+/** The changes. An absent field stays unchanged. */
 export interface AskedChange {
   priority?: Priority;
-  /** The earliest start; `null` lets the job start at once. */
+  /** The earliest start. `null` lets the job start at once. */
   notBefore?: NotBefore | null;
 }
 
 /**
- * Gives a waiting job another priority or earliest start. On record first: a queue that is rebuilt knows it.
+ * Gives a waiting job another priority or earliest start. It is stored first, so that a rebuilt queue has it.
  * @throws SluiceError `job_not_found`, `conflict` (it runs or has ended), `invalid_request`, `forbidden` (priority)
  */
 export async function change(
@@ -43,7 +43,7 @@ export async function change(
   if ((await scheduler.explain(jobId)).state === "running") throw tooLate(jobId, "in_progress");
   const head = await store.update(before.job.environment, jobId, changed);
   if (!head) throw tooLate(jobId, (await requireJob(context, jobId, caller)).state);
-  // A call that began just now goes on; if it has to be repeated, the change counts.
+  // A call that has just begun continues. If it must be repeated, the change applies.
   await scheduler.update(queueEntryOf(head, clock.wall()));
   return requireJob(context, jobId, caller);
 }
@@ -53,7 +53,7 @@ function tooLate(jobId: JobId, state: string): SluiceError {
 }
 
 /**
- * Removes an ended job with its texts, for good.
+ * Removes an ended job with its texts permanently.
  * @throws SluiceError `job_not_found`, `conflict` (not ended, a call may still run, or a line of a batch)
  */
 export async function removeJob(context: JobsContext, jobId: JobId, caller: Caller): Promise<void> {

@@ -1,4 +1,4 @@
-// Ending a job by other means than the answer of a call: cancelled, expired, or found impossible.
+// Ends a job without the answer of a call: cancelled, expired, or found impossible.
 import type { Logger } from "pino";
 import type { JobHead, JobRecord, Outcome } from "../../domain/job.ts";
 import { outcomeCost } from "../../domain/usage.ts";
@@ -10,10 +10,10 @@ type EndingContext = Pick<JobsContext, "store" | "scheduler" | "events" | "limit
 type EndedJob = Pick<JobHead, "id" | "environment" | "webhookUrl"> & Partial<Pick<JobHead, "model" | "batchId">>;
 
 /**
- * Stores the outcome, unless the job has one, and takes the job out of the queue. A call that is running for the job is
- * aborted: its worker hears the event, or finds its lease lost.
- * @returns whether this outcome is the one that stands, and which one does.
- * @throws SluiceError `job_not_found`, or what the store throws; then nothing has changed.
+ * Stores the outcome, unless the job has one, and removes the job from the queue. A running call is aborted: its worker
+ * gets the event, or finds its lease lost.
+ * @returns whether this outcome was stored, and the stored outcome
+ * @throws SluiceError `job_not_found`, or what the store throws; then nothing has changed
  */
 export async function endJob(
   context: EndingContext,
@@ -26,8 +26,7 @@ export async function endJob(
 }
 
 /**
- * The same for a job that no call is running for. What a call that has started will answer is paid for, so then the job is
- * left alone.
+ * Ends a job without a running call. If a call has started, its answer is paid for, and the job is left unchanged.
  * @returns whether the job has ended
  */
 export async function endIdleJob(
@@ -46,19 +45,20 @@ async function notifyEnded(context: EndingContext, job: EndedJob, result: Finish
   if (result.first) logEnd(context.log, job, result.outcome);
   void context.limits?.ended(environment, jobId, { outcome: result.outcome });
   void announceEnd(context, job);
-  // Told before the queue is: if that fails, the outcome stands nevertheless, and whoever takes the job finds it.
+  // Published before the queue is notified. If that fails, the outcome is still valid, and the job's next worker finds
+  // it.
   context.events.publish({ type: "state", jobId, environment, state: status, at });
   await context.scheduler.remove([jobId]);
 }
 
-/** What the job's attempts have cost so far, for an outcome that none of them leads to. */
+/** Returns the cost of the job's attempts so far, for an outcome that none of them produced. */
 export function costSoFar({
   attempts,
 }: Pick<JobRecord, "attempts">): Pick<Outcome, "costNanoUsd" | "estimatedNanoUsd"> {
   return outcomeCost(attempts);
 }
 
-/** Logs an end that somebody may have to look at: failed or expired. What was cancelled was wanted. */
+/** Logs a failed or expired job, which an operator may have to examine. Cancelled jobs were intended. */
 export function logEnd(
   log: Pick<Logger, "info">,
   { id: jobId, environment, model, batchId }: Pick<JobHead, "id" | "environment"> & Partial<JobHead>,

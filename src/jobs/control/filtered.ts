@@ -1,5 +1,5 @@
-// Cancelling or retrying many jobs by a filter, a bounded number at a time: whoever asks gives the cursor back until there
-// is none. Each job is a decision of its own, so stopping half-way and asking again does no harm.
+// Cancels or retries many jobs by a filter, a limited number at a time. The caller passes the cursor back until there
+// is none. Each job is a separate decision, so a caller may stop midway and start again.
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobState } from "../../domain/job.ts";
@@ -10,34 +10,40 @@ import { cancel } from "./cancel.ts";
 import { retry } from "./retry.ts";
 
 export interface Portion {
-  /** Jobs that it is done for, at most. */
+  /** Maximum number of jobs to change. */
   limit: number;
   cursor?: string;
-  /** Count only. */
+  /** Whether to count only. */
   dryRun: boolean;
 }
 
 export interface FilteredResult {
-  /** Jobs that the filter fits, in this portion. */
+  /** Number of jobs in this portion that match the filter. */
   matched: number;
-  /** Jobs for which it was done; 0 in a dry run. */
+  /** Number of changed jobs. 0 in a dry run. */
   done: number;
-  /** Why it could not be done for the others: the first of them. */
+  /** Why others could not be changed: the first errors. */
   errors: { jobId: JobId; code: string; message: string }[];
-  /** Give it back to go on; absent when all have been looked at. */
+  /** The cursor to continue with. Absent when all jobs were examined. */
   next?: string;
 }
 
-/** Jobs that are worked on at a time. */
+/** Jobs that are changed at a time. */
 const atOnce = 50;
 const maxErrors = 100;
 
-/** Cancels jobs that wait or run. @throws SluiceError `invalid_request`, `batch_not_found`, or what the store throws */
+/**
+ * Cancels waiting and running jobs.
+ * @throws SluiceError `invalid_request`, `batch_not_found`, or what the store throws
+ */
 export function cancelFiltered(context: JobsContext, filter: JobFilter, portion: Portion, caller: Caller) {
   return each(context, filter, ["in_progress", "queued"], portion, caller, (id) => cancel(context, id, caller));
 }
 
-/** Retries jobs that failed or expired, or were cancelled if that state is asked for. @throws as `cancelFiltered` */
+/**
+ * Retries jobs that failed or expired, or cancelled ones if the filter names that state.
+ * @throws as `cancelFiltered`
+ */
 export function retryFiltered(context: JobsContext, filter: JobFilter, portion: Portion, caller: Caller) {
   return each(context, filter, ["failed", "expired"], portion, caller, (id) => retry(context, id, caller));
 }
@@ -51,7 +57,7 @@ async function each(
   act: (jobId: JobId) => Promise<unknown>,
 ): Promise<FilteredResult> {
   const wanted = filter.state === undefined ? states : [filter.state];
-  // One state after the other; a cursor says which one, and where in it.
+  // Handles one state after the other. The cursor holds the state and the position in it.
   const [, at = wanted[0]!, inside = ""] = /^([a-z_]+):(.*)$/.exec(cursor ?? "") ?? [];
   let place = wanted.indexOf(at as JobState);
   if (place < 0 || (cursor !== undefined && !cursor.includes(":"))) {
@@ -64,7 +70,7 @@ async function each(
     return { jobs: items.map(({ job }) => job), next };
   };
   let { jobs, next } = await readOf(wanted[place]!, inside || undefined);
-  // An answer that nothing was found is not to be had while another state has something.
+  // Returns an empty portion only if no later state has matching jobs.
   while (jobs.length === 0 && next === undefined && place + 1 < wanted.length) {
     place += 1;
     ({ jobs, next } = await readOf(wanted[place]!));

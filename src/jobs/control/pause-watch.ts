@@ -1,4 +1,4 @@
-// Which pause keeps a job from starting, known without asking the store for every call.
+// Finds the pause that keeps a job from starting, without a read of the store for every call.
 import type { JobsContext } from "../jobs-context.ts";
 import type { KnownPauses, Pause, PausedJob } from "../pause.ts";
 import { servedBy } from "../served-by.ts";
@@ -6,7 +6,7 @@ import { readPauses } from "./pauses.ts";
 
 type Context = Pick<JobsContext, "settings" | "store" | "clock">;
 
-/** How old the pauses may be. Those that this process changes are read again at once. */
+/** Maximum age of the cached pauses, in milliseconds. Changes by this process apply at once. */
 const freshMs = 1_000;
 
 export class PauseWatch implements KnownPauses {

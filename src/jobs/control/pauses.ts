@@ -1,6 +1,6 @@
-// What operators have paused: models, deployments and tenants. Each pause is a record, so that it outlasts restarts and
-// holds for every process: each compares them with what its scheduler has paused every few seconds, and a rebuilt queue is
-// told of them before it opens.
+// Pauses and resumes models, deployments and tenants. Each pause is a record, so that it survives restarts and applies
+// to every process. Each process compares the records with its scheduler's pauses every few seconds. A rebuilt queue
+// gets them before it opens.
 import type { Settings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { pauseKey } from "../../scheduler/pause-scopes.ts";
@@ -14,12 +14,12 @@ import { requireAdmin, requireEnvironment } from "../submit/policy.ts";
 type Context = Pick<JobsContext, "settings" | "store" | "scheduler" | "clock">;
 
 const pauses = serviceCollection<Pause>({ stored: "controls", id: "pause/*", order: "pause/" });
-/** What an admin key has paused of a tenant stands apart from what the tenant has: each ends its own pause alone. */
+/** An admin key's pause of a tenant is stored apart from the tenant's own, so that each ends only its own pause. */
 const adminPrefix = "admin/";
 
 /**
- * Pausing twice is no error; the first time and its reason stay.
- * @param reason why, in the operator's words
+ * Pauses a target. Pausing twice is not an error; the first time and its reason stay.
+ * @param reason the operator's reason
  * @throws SluiceError `forbidden`, `not_found`, or what store and scheduler throw
  */
 export async function pause(context: Context, target: PauseTarget, caller: Caller, reason?: string): Promise<Pause> {
@@ -38,7 +38,7 @@ export async function pause(context: Context, target: PauseTarget, caller: Calle
 }
 
 /**
- * Resuming what is not paused is no error.
+ * Resumes a target. Resuming what is not paused is not an error.
  * @throws SluiceError `forbidden`, also if an admin key has paused the tenant, or what store and scheduler throw
  */
 export async function resume({ store, scheduler }: Context, target: PauseTarget, caller: Caller): Promise<void> {
@@ -53,7 +53,7 @@ export async function resume({ store, scheduler }: Context, target: PauseTarget,
   await scheduler.resume(target);
 }
 
-/** Those that concern the caller: other tenants' are nobody's business. */
+/** Returns the pauses that concern the caller, without those of other tenants. */
 export async function listPauses(context: Pick<Context, "store">, caller: Caller): Promise<Pause[]> {
   const all = new Map<string, Pause>();
   for (const pause of await readPauses(context)) {
@@ -66,16 +66,16 @@ export async function listPauses(context: Pick<Context, "store">, caller: Caller
   );
 }
 
-/** All that are on record; of a tenant there may be two, its own and an admin's. */
+/** Returns all stored pauses. A tenant may have two: its own and an admin's. */
 export async function readPauses({ store }: Pick<Context, "store">): Promise<Pause[]> {
   const found: Pause[] = [];
   for await (const { value } of pauses(store).all()) found.push(value);
   return found;
 }
 
-/** Makes the scheduler pause what is paused on record, and nothing else. */
+/** Makes the scheduler's pauses equal to the stored ones. */
 export async function followPauses({ store, scheduler }: Pick<Context, "store" | "scheduler">): Promise<void> {
-  // In this order: whoever pauses writes the record first, and whoever resumes removes it first.
+  // In this order, because a pause writes the record first, and a resume removes it first.
   const { open, paused } = await scheduler.snapshot();
   const wanted = new Map((await readPauses({ store })).map(({ target }) => [keyOf(target), target]));
   if (!open) return;
@@ -84,7 +84,10 @@ export async function followPauses({ store, scheduler }: Pick<Context, "store" |
   for (const target of paused) if (!wanted.has(keyOf(target))) await scheduler.resume(target);
 }
 
-/** @throws SluiceError `forbidden` */
+/**
+ * Checks the caller's rights.
+ * @throws SluiceError `forbidden`
+ */
 function checkAllowed(target: PauseTarget, caller: Caller): void {
   if (!("tenant" in target) || target.tenant !== caller.tenant) requireAdmin(caller);
   if (caller.admin || !("tenant" in target)) return;
@@ -101,7 +104,10 @@ function checkAllowed(target: PauseTarget, caller: Caller): void {
   );
 }
 
-/** @throws SluiceError `not_found`, `unknown_environment` */
+/**
+ * Checks that the target exists.
+ * @throws SluiceError `not_found`, `unknown_environment`
+ */
 function checkKnown(settings: Settings, target: PauseTarget): void {
   const { models } = settings;
   if ("tenant" in target) {

@@ -1,5 +1,6 @@
-// Doing a job once more. A job's outcome never changes, so a retry is a new job with the same request. Its id is derived
-// from the old one: asking twice (a lost reply, two people) gives one new job. Once that one was deleted, it is the next id.
+// Retries a job. An outcome never changes, so a retry is a new job with the same request. Its id derives from the old
+// one, so retrying twice (after a lost reply, or by two people) gives one new job. If that one was deleted, the next id
+// is used.
 import { createHash } from "node:crypto";
 import { v7 } from "uuid";
 import { SluiceError } from "../../domain/errors.ts";
@@ -16,9 +17,9 @@ import { deletedAmong } from "../tombstones.ts";
 const lookedUpAtOnce = 100;
 
 /**
- * Submits a failed, cancelled or expired job again and answers with the new job. A deadline is set anew, as long after
- * the retry as it was after the first submit.
- * @throws SluiceError `job_not_found`, `conflict` (not ended, or completed), or what a submit throws.
+ * Submits a failed, cancelled or expired job again and returns the new job. Its deadline is as long after the retry as
+ * the old one was after the submit.
+ * @throws SluiceError `job_not_found`, `conflict` (not ended, or completed), or what a submit throws
  */
 export async function retry(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
   const { job, state, outcome } = await requireJob(context, jobId, caller);
@@ -40,9 +41,9 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   const regions = regionsFor(context.settings, { ...caller, tenant: job.tenant }, job.regions);
   const wanted = { ...job, ...(regions && { regions }) };
   const tokens = await checkFeasibility(context, wanted);
-  // The retry may have been deleted since it was looked for.
+  // The retry may have been deleted since the lookup.
   if ((await deletedAmong(context.store, [id])).has(id)) return retry(context, jobId, caller);
-  // The retry of a batch's line is in none of the batch's files: it is a job like any other, also for the limits of its key.
+  // The retry of a batch's line belongs to no batch. It is a job like any other, also for the limits of its key.
   const { notBefore: _, batchId: _batch, customId: _line, waitingCaller: _caller, expiresAt, ...same } = wanted;
   const submittedAt = context.clock.wall();
   const again: Job = {
@@ -58,7 +59,7 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   return requireJob(context, id, caller);
 }
 
-/** The first of the ids of its retries whose job was not deleted. */
+/** Returns the first id of its retries whose job was not deleted. */
 async function nextRetryId({ store }: JobsContext, jobId: JobId, outcomeAt: number): Promise<JobId> {
   let first = 0;
   for (let count = 1; ; count = lookedUpAtOnce) {
@@ -70,7 +71,7 @@ async function nextRetryId({ store }: JobsContext, jobId: JobId, outcomeAt: numb
   }
 }
 
-/** A UUIDv7: its time is that of the outcome, the rest a hash of the old id and how many retries were deleted before. */
+/** Returns a UUIDv7 with the time of the outcome, and a hash of the old id and the number of deleted retries. */
 function retryIdOf(jobId: JobId, outcomeAt: number, deletedBefore: number): JobId {
   const text = deletedBefore === 0 ? `retry:${jobId}` : `retry:${jobId}:${deletedBefore}`;
   return v7({ msecs: outcomeAt, random: createHash("sha256").update(text).digest().subarray(0, 16) });

@@ -1,8 +1,9 @@
-// When files are due to be deleted: a record for each, in the order of time, so that a sweep reads only those that are due.
+// Stores when files are due for deletion. Each file has a record in the order of time, so that a sweep reads only due
+// ones.
 import { environmentCollection, timeKey } from "../../store/collection.ts";
 import type { JobsContext } from "../jobs-context.ts";
 
-/** What is due. Files that were stored by older versions have no such record and are kept. */
+/** A due date. Files of older versions have no such record and are kept. */
 export interface Expiry {
   fileId: string;
   environment: string;
@@ -11,7 +12,7 @@ export interface Expiry {
 /** By the id of the file. */
 export const expiriesIn = environmentCollection<Expiry>({ stored: "files", id: "expiry/*", order: "expiry/" });
 
-/** What decides when a file is due. */
+/** The properties that decide when a file is due. */
 interface Expiring {
   id: string;
   environment: string;
@@ -21,7 +22,7 @@ interface Expiring {
   expiresAt?: number;
 }
 
-/** Writes when a file is looked at: at the time that its owner named, or when an input has been unused for long. */
+/** Records when a file is checked: at its expiry, or for an input, after it has been unused for long. */
 export async function expectExpiry(
   { store, settings }: Pick<JobsContext, "store" | "settings">,
   { id, environment, purpose, createdAt, expiresAt }: Expiring,

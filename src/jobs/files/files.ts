@@ -1,6 +1,6 @@
-// Files: uploaded as the input of batches, or written by a batch as its output. What a file is stands in a record, its
-// bytes in a blob. Two stores cannot be written at once, so a blob that no record holds yet, or any more, is on record
-// as loose first: whatever is left of a process that died is found there and removed.
+// Stores files, which are inputs or outputs of batches. A record describes a file, and a blob has its bytes. Both
+// cannot be written at once, so a blob without a file record is first recorded as loose. What a dead process leaves
+// behind is found there and removed.
 import { SluiceError } from "../../domain/errors.ts";
 import { newJobId } from "../../domain/ids.ts";
 import { environmentCollection, timeKey } from "../../store/collection.ts";
@@ -14,7 +14,7 @@ export const filePurposes = ["batch", "batch_output"] as const;
 export type FilePurpose = (typeof filePurposes)[number];
 
 export interface StoredFile {
-  /** `file-` and 32 hexadecimal digits. Sorting ids sorts by time of creation. */
+  /** `file-` and 32 hexadecimal digits. Ids sort by time of creation. */
   id: string;
   environment: string;
   tenant: string;
@@ -23,17 +23,17 @@ export interface StoredFile {
   bytes: number;
   /** Milliseconds since the epoch. */
   createdAt: number;
-  /** Key of the bytes. */
+  /** Key of the blob with the bytes. */
   blob: string;
-  /** Of the bytes, in hexadecimal; only of a file that was uploaded under an Idempotency-Key. */
+  /** SHA-256 of the bytes in hexadecimal. Present only for uploads with an Idempotency-Key. */
   sha256?: string;
-  /** When it is deleted, in milliseconds since the epoch, because its owner asked for that. */
+  /** When the file is deleted, in milliseconds since the epoch. Absent without an expiry. */
   expiresAt?: number;
 }
 
 export type FilesContext = Pick<JobsContext, "store" | "clock" | "settings" | "fileSpace">;
 
-/** A blob that belongs to no file unless the file's record says so. */
+/** A blob that belongs to no file unless the file's record names it. */
 interface LooseBlob {
   blob: string;
   fileId: string;
@@ -44,7 +44,7 @@ const filesIn = environmentCollection<StoredFile>({ stored: "files", order: "fil
 /** In the order of the time since when they are loose. */
 const looseBlobsIn = environmentCollection<LooseBlob>({ stored: "files", id: "loose/*", order: "loose/" });
 
-/** Longer than any upload and the writing of any output takes. */
+/** Age after which a loose blob is removed, in milliseconds. No upload and no output takes so long. */
 const looseMs = 24 * 3_600_000;
 const sweptAtOnce = 500;
 
@@ -60,17 +60,17 @@ function isFileId(text: string): boolean {
   return /^file-[0-9a-f]{32}$/.test(text);
 }
 
-/** What is known of a file only once all of its bytes have come. */
+/** What is known of a file only after all of its bytes have arrived. */
 interface Described extends Pick<StoredFile, "tenant" | "filename" | "purpose" | "sha256"> {
-  /** After so many milliseconds the file is deleted; absent: see expiry.ts. */
+  /** Milliseconds until the file is deleted. Absent: see file-expiry.ts. */
   expiresInMs?: number | undefined;
 }
 
 /**
- * Writes a file; durable when it resolves. Of several that write the same id the first one wins.
+ * Writes a file, which is durable when it resolves. Of several writers of one id, the first wins.
  * @param arriving counts the bytes of an upload; files that a batch writes are counted and never refused
  * @param describe called when the bytes are durable; if it throws, there is no file
- * @returns the file that stands
+ * @returns the stored file
  * @throws SluiceError what the store, the stream or `describe` throws
  */
 export async function writeFile(
@@ -96,12 +96,15 @@ export async function writeFile(
     else context.fileSpace?.stored(file);
     return file;
   } finally {
-    // Best effort: what is left behind is swept later.
+    // Best effort: a sweep removes the rest later.
     await tidy(context, loose).catch(() => {});
   }
 }
 
-/** @throws SluiceError `file_not_found`, also for a file that the caller may not see */
+/**
+ * Returns a file.
+ * @throws SluiceError `file_not_found`, also for a file that the caller may not see
+ */
 export async function requireFile(context: FilesContext, id: string, caller: Caller): Promise<StoredFile> {
   if (isFileId(id)) {
     const places = visibleEnvironments(context, caller);
@@ -112,7 +115,10 @@ export async function requireFile(context: FilesContext, id: string, caller: Cal
   throw new SluiceError("file_not_found", `There is no file ${id.slice(0, 100)}.`);
 }
 
-/** @throws SluiceError `file_not_found` if its bytes are gone */
+/**
+ * Returns the bytes of a file.
+ * @throws SluiceError `file_not_found` if its bytes were removed
+ */
 export async function readFile({ store }: FilesContext, file: StoredFile): Promise<AsyncIterable<Uint8Array>> {
   const bytes = await store.blobs.read(file.environment, file.blob);
   if (bytes) return bytes;
@@ -121,13 +127,13 @@ export async function readFile({ store }: FilesContext, file: StoredFile): Promi
 
 export interface FileQuery {
   purpose?: string;
-  /** The id of the last file of the page before. */
+  /** Id of the last file on the previous page. */
   after?: string;
   limit: number;
   ascending?: boolean;
 }
 
-/** By time of creation, newest first unless told otherwise. */
+/** Returns a page of files by time of creation. Default order: newest first. */
 export async function listFiles(
   context: FilesContext,
   { purpose, after, limit, ascending = false }: FileQuery,
@@ -147,11 +153,11 @@ export async function listFiles(
   return { files: files.slice(0, limit), more: files.length > limit };
 }
 
-/** Deleting a file that is deleted meanwhile is no error. */
+/** Deletes a file. Deleting a file that was deleted meanwhile is not an error. */
 export async function deleteFile(context: FilesContext, file: StoredFile): Promise<void> {
   const { id, blob, environment } = file;
   const loose: LooseBlob = { blob, fileId: id, environment };
-  // Its key is bound to its id.
+  // An Idempotency-Key is bound to the file's id.
   if (file.sha256 !== undefined) await insertTombstone(context, file);
   await insertLoose(context, loose);
   await filesIn(context.store, environment).remove(id);
@@ -171,8 +177,8 @@ export async function* allFiles({
 }
 
 /**
- * Removes blobs that were loose for too long: those who wrote them are gone.
- * @param olderThanMs 0 where no other process can be writing
+ * Removes blobs that were loose for too long, because their writers have died.
+ * @param olderThanMs minimum age in milliseconds; 0 if no other process can be writing
  */
 export async function sweepLooseBlobs(context: FilesContext, olderThanMs: number = looseMs): Promise<void> {
   const before = timeKey(context.clock.wall() - olderThanMs);
@@ -186,14 +192,14 @@ function insertLoose({ store, clock }: FilesContext, value: LooseBlob): Promise<
   return looseBlobsIn(store, value.environment).insert({ id: value.blob, order: timeKey(clock.wall()), value });
 }
 
-/** Removes a blob that its file does not hold, and the note that it is loose. */
+/** Removes a blob that no file names, and the record that it is loose. */
 async function tidy(context: FilesContext, { environment, fileId, blob }: LooseBlob): Promise<void> {
   const file = await fileIn(context, environment, fileId);
   if (file?.blob !== blob) await context.store.blobs.remove(environment, blob);
   await looseBlobsIn(context.store, environment).remove(blob);
 }
 
-/** Undefined if there is no such file in the environment. */
+/** Returns a file of the environment, or undefined if it does not exist. */
 export function fileIn({ store }: FilesContext, environment: string, id: string): Promise<StoredFile | undefined> {
   return filesIn(store, environment).get(id);
 }

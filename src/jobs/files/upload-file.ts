@@ -1,5 +1,6 @@
-// An upload that may be sent again: under the same Idempotency-Key the same bytes are the same file. What is in a file is
-// known only once it has come, so the key is bound to the file's id first, and the bytes are compared with those that stand.
+// Uploads files repeatably: under one Idempotency-Key the same bytes give the same file. The content is known only
+// after it has arrived. So the key is first bound to the file's id, and then the bytes are compared with the stored
+// ones.
 import { createHash, type Hash } from "node:crypto";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Caller } from "../caller.ts";
@@ -10,21 +11,21 @@ import { type FilesContext, newFileId, type StoredFile, writeFile } from "./file
 export interface Upload {
   environment: string;
   caller: Caller;
-  /** Absent: every upload is a new file. Its digest says nothing about the bytes. */
+  /** Absent: every upload is a new file. Its digest does not cover the bytes. */
   once: Once | undefined;
   bytes: AsyncIterable<Uint8Array>;
-  /** Called when the bytes are durable; if it throws, there is no file. */
+  /** Called when the bytes are durable. If it throws, there is no file. */
   describe: () => Promise<Pick<StoredFile, "filename" | "purpose"> & { expiresInMs?: number | undefined }>;
 }
 
 /**
- * Writes a file of the caller's tenant; durable when it resolves.
- * @throws SluiceError `idempotency_conflict` if the key was used for something else; `limit_exceeded`; what the store, the stream or
- *   `describe` throws, and then the upload may be repeated
+ * Writes a file of the caller's tenant, which is durable when it resolves.
+ * @throws SluiceError `idempotency_conflict` if the key was used for something else; `limit_exceeded`; what the store,
+ *   the stream or `describe` throws, and then the upload may be repeated
  */
 export async function uploadFile(context: FilesContext, upload: Upload): Promise<StoredFile> {
   const { caller, once } = upload;
-  // A file under the id is not returned at once: what was sent is read and compared with it.
+  // A file with the id is not returned at once, because the upload is read and compared with it.
   const { id } = await bindOnce(context, caller, once, newFileId, async () => undefined);
   const arriving = await context.fileSpace?.begin(caller.tenant);
   try {
