@@ -188,7 +188,7 @@ describe("states cached on jobs", () => {
 describe("errors", () => {
   const server = (code: number, message = "x") => new MongoServerError({ message, code });
   test.each([
-    ["no server found", new MongoServerSelectionError("x", {} as never), "away"],
+    ["no server found", new MongoServerSelectionError("x", {} as never), "unavailable"],
     ["refused while connecting", new MongoNetworkError("x", { cause: systemError("connect") }), "not_applied"],
     ["broken under way", new MongoNetworkError("x", { cause: systemError("read") }), "unknown"],
     ["not the primary", server(10107), "not_applied"],

@@ -1,6 +1,6 @@
 // Caches the counts of jobs. Counting a million jobs reads a million entries of an index, about a second of a server's
 // time, and dashboards and metrics ask every second. So a count of many jobs is reused for twenty times as long as it
-// took, and counting costs a server at most a twentieth of one core.
+// took. Counting then costs a server at most a twentieth of one core.
 //
 // Our own counters would be cheaper to read, but they would drift. A crash between a job's change and the counter's
 // loses a change. FerretDB loses every second concurrent `$inc` (docs/decisions/mongo-inserts-decide.md).

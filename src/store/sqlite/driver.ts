@@ -1,5 +1,5 @@
-// Chooses SQLite and opens files. Uses the module that is built into Node where it works without a flag (22.13 and
-// later), and the npm package with the same API elsewhere.
+// Chooses SQLite and opens files. Uses the module that is built into Node where it works without a flag: 22.13
+// and later. Older versions use the npm package with the same API.
 import type { DatabaseSyncInstance, SqliteModule, StatementSyncInstance } from "@photostructure/sqlite";
 import { createPrivately } from "./permissions.ts";
 

@@ -1,7 +1,6 @@
 // Locks a data folder for one process. The lock is an exclusive transaction on an empty SQLite file, so that the system
 // frees it however the process dies. The holder's process id is in a file of its own. Reading the locked file with
-// anything but SQLite would drop the lock, because POSIX frees a process's locks when it closes any descriptor of the
-// file.
+// anything but SQLite would drop the lock: POSIX frees a process's locks when it closes any descriptor of the file.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { StoreOpenError } from "../environments.ts";

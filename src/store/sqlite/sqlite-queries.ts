@@ -1,5 +1,5 @@
 // The reads of an environment's database. Every query walks an index in the order of its answer, so the cost of a page
-// depends on its size and not on the table's (test/store/sqlite-queries.test.ts checks the query plans).
+// depends on its size and not on the table's. test/store/sqlite-queries.test.ts checks the query plans.
 import type { Database } from "./driver.ts";
 import { attemptColumns, outcomeColumns } from "./rows.ts";
 import { usageSql } from "./sqlite-usage-sums.ts";
