@@ -1,7 +1,7 @@
 // The state of one deployment besides its quotas: how many calls it runs and whether it is in service.
 //
-//   in service -> cooling down   capacity errors: 1 s, doubled each time, up to a minute; or the provider's Retry-After,
-//                                up to a minute the first time, and up to twice as long each time after that
+//   in service -> cooling down   capacity errors: 1 s, doubled each time, up to a minute; or the provider's
+//                                Retry-After, up to a minute the first time, and up to twice as long each time after that
 //   in service -> cooling down   tokens per day used up: 15 minutes, doubled each time, up to an hour
 //   in service -> out of service misconfigured: tried again after five minutes, or when reinstated or reconfigured
 //   in service -> out of service several jobs refused in a row (see suspicion.ts): 1 s, doubled each time, up to a
