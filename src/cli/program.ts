@@ -18,6 +18,7 @@ import { quotasCommand } from "./quotas-command.ts";
 import { apiCommand, serveCommand, workerCommand } from "./serve-command.ts";
 import { simulateCommand } from "./simulate-command.ts";
 import { statusCommand } from "./status-command.ts";
+import { topCommand } from "./top-command.ts";
 import { usageCommand } from "./usage-command.ts";
 
 /** Creates all commands. */
@@ -40,6 +41,7 @@ export function createProgram(): Command {
     .addCommand(batchCommand())
     .commandsGroup("Operation:")
     .addCommand(statusCommand())
+    .addCommand(topCommand())
     .addCommand(pauseCommand())
     .addCommand(resumeCommand())
     .addCommand(usageCommand())

@@ -117,6 +117,15 @@ test("status without a job shows the service", async () => {
   expect(state).toMatchObject({ readiness: { status: "ok" }, stats: { jobs: { PROD: { completed: 1 } } } });
 });
 
+test("top prints one snapshot where the output is no terminal", async () => {
+  const { code, stdout, stderr } = await sluice("top", "--json");
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  const { throughput, quotas, stats } = JSON.parse(stdout);
+  expect(throughput).toEqual({ completed: expect.any(Number), failed: expect.any(Number) });
+  expect(stats.jobs.PROD.completed).toBe(1);
+  expect(quotas[0]).toMatchObject({ name: `${done.deployment}:requests/minute` });
+});
+
 test("on another machine, SLUICE_URL and SLUICE_API_KEY are all that is needed, and errors say what to set", async () => {
   const secured = await startTestService("embedded");
   try {
