@@ -49,7 +49,7 @@ test("a job that ends while the sums are first read counts once", async () => {
   });
   const limits = new Limits({ ...context, keys });
   const next = { ...job, id: newJobId() };
-  const refused = expect(limits.check([next])).rejects.toThrow(/; 40 are used, 0 set aside/);
+  const refused = expect(limits.check([next])).rejects.toThrow(/; 40 are used, 0 are reserved/);
   await vi.waitFor(() => expect(spy.mock.calls.some(([, { from }]) => from?.startsWith("key-spent/"))).toBe(true));
   const outcome = { jobId: job.id, status: "completed" as const, at: Date.now(), usage: { input: 40, output: 0 } };
   const ended = limits.ended("UAT", job.id, { outcome });
