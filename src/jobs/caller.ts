@@ -36,9 +36,9 @@ export const keylessCaller: Caller = { tenant: "default", admin: true };
  * Returns the tenant whose resources the caller may list: `undefined` for all tenants, `null` for none. A caller that
  * names a tenant it may not see gets `null`, not its own resources.
  */
-export function tenantFor(caller: Caller, asked: string | undefined): string | undefined | null {
-  if (caller.admin) return asked;
-  return asked === undefined || asked === caller.tenant ? caller.tenant : null;
+export function tenantFor(caller: Caller, requested: string | undefined): string | undefined | null {
+  if (caller.admin) return requested;
+  return requested === undefined || requested === caller.tenant ? caller.tenant : null;
 }
 
 /** Returns whether the caller may see the job. To other callers it does not exist. */

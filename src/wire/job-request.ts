@@ -96,7 +96,7 @@ export const submitErrors: ErrorCode[] = [
  * @throws SluiceError `invalid_request` for a valid body with neither prompt nor messages, or with both
  */
 export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
-  const { conversation, messagesField, ...system } = askedOf(body);
+  const { conversation, messagesField, ...system } = contentOf(body);
   const job: Partial<JobBody> = body;
   return {
     environment: body.environment,
@@ -121,14 +121,14 @@ export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
   };
 }
 
-interface Asked {
+interface RequestedContent {
   conversation: Message[];
   messagesField: "prompt" | "messages";
   system?: string;
   systemCachePoint?: CachePoint;
 }
 
-function askedOf(body: EnqueueBody | JobBody): Asked {
+function contentOf(body: EnqueueBody | JobBody): RequestedContent {
   const messages = "messages" in body ? body.messages : undefined;
   if (messages && body.prompt !== undefined) {
     throw new SluiceError("invalid_request", "Set either prompt or messages, not both.", { field: "messages" });

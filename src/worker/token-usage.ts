@@ -61,7 +61,7 @@ export async function shareTokenRatios({ store, tokenRatios, clock }: Context, w
   const others = Object.entries(saved).filter(
     ([name, { savedAt }]) => name !== worker && now - savedAt < expiredAfterMs,
   );
-  tokenRatios.heed(others.map(([, { ratios }]) => ratios));
+  tokenRatios.replaceOthers(others.map(([, { ratios }]) => ratios));
   if (worker === undefined) return;
   // If two processes save at once, one is missing until it saves again.
   const all = Object.fromEntries([...others, [worker, { savedAt: now, ratios: tokenRatios.save() }]]);

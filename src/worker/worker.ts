@@ -107,13 +107,13 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
     return nextAcquireMs(result, max);
   }
 
-  async function nextAcquireMs(result: AcquireResult, asked: number): Promise<number> {
+  async function nextAcquireMs(result: AcquireResult, requested: number): Promise<number> {
     if (result.closed === "rebuild") {
       await hooks.rebuild(stopRebuild.signal);
       return 0;
     }
     if (result.retryInMs === undefined) return longestSleepMs;
-    if (result.grants.length < asked) hooks.onWaiting();
+    if (result.grants.length < requested) hooks.onWaiting();
     // Prevents a busy loop if the scheduler grants nothing but says "now".
     return result.grants.length === 0 ? Math.max(1, result.retryInMs) : result.retryInMs;
   }
@@ -142,7 +142,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
 
   async function renewLeases(): Promise<void> {
     const calls = [...running.values()].map(({ call }) => call);
-    const askedAt = clock.now();
+    const startedAt = clock.now();
     if (calls.length > 0) {
       const answers = await scheduler.renew(calls.map(({ grant: { jobId, grant } }) => ({ jobId, grant })));
       await Promise.all(
@@ -152,7 +152,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
         }),
       );
     }
-    renewedAt = askedAt;
+    renewedAt = startedAt;
   }
 
   /**
@@ -212,10 +212,10 @@ async function failImpossible(
     const { model, fallbackModels } = record.job;
     const known = [model, ...fallbackModels].some((alias) => Object.hasOwn(models, alias));
     const waitedS = Math.round(scheduler.missingModelWaitMs / 1000);
-    const gone =
+    const missing =
       `The configuration has no model ${model}. The job waited ${waitedS} s for it ` +
       `(scheduler.missingModelWaitMs). Send the job again with one of: ${Object.keys(models).join(", ")}.`;
-    const error = known ? { code: "exceeds_quota", message: reason } : { code: "unknown_model", message: gone };
+    const error = known ? { code: "exceeds_quota", message: reason } : { code: "unknown_model", message: missing };
     const outcome = { status: "failed" as const, at: context.clock.wall(), error };
     await endJob(context, record.job, { ...outcome, ...costSoFar(record) });
   } catch (error) {

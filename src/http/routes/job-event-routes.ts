@@ -76,13 +76,13 @@ export function jobEventRoutes(app: HttpServer, context: CallersContext, keepAli
 
       const slow = new AbortController();
       const events = new EventStream(reply, { keepAliveMs, onSlow: () => slow.abort() });
-      const tell = (news: JobNews, position: TextPosition) => {
+      const notify = (news: JobNews, position: TextPosition) => {
         if (slow.signal.aborted) return;
         const { event, data, final } = eventOf(jobId, news, position);
         events.send(JSON.stringify(data), { event, id: final ? lastId : idOf(position) });
       };
       const stopComments = commentWhileWaiting(context, job, events, keepAliveMs);
-      const follower = new JobFollower(context, jobId, tell, from);
+      const follower = new JobFollower(context, jobId, notify, from);
       try {
         const signal = AbortSignal.any([slow.signal, disconnectSignal(reply, closing)]);
         const { outcome } = await context.callers.whileRead(job, () =>

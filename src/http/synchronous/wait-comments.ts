@@ -28,21 +28,21 @@ export function commentWhileWaiting(
   let last: string | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  const say = (text: string | undefined) => {
+  const sendComment = (text: string | undefined) => {
     if (stopped || text === undefined || text === last) return;
     last = text;
     events.comment(text);
   };
   const look = async (isFirst: boolean) => {
     const why = await whyWaiting(context, job);
-    if (!isFirst || (why && lasting.includes(why.kind))) say(why?.text);
+    if (!isFirst || (why && lasting.includes(why.kind))) sendComment(why?.text);
   };
-  const again = (ms: number, isFirst: boolean) => {
+  const checkAfter = (ms: number, isFirst: boolean) => {
     timer = setTimeout(() => {
       look(isFirst)
         .catch((error) => context.log.debug({ err: error, jobId: job.id }, "failed to report why a job waits"))
         .finally(() => {
-          if (!stopped) again(everyMs, false);
+          if (!stopped) checkAfter(everyMs, false);
         });
     }, ms);
     timer.unref();
@@ -50,9 +50,9 @@ export function commentWhileWaiting(
 
   context.pauses
     .of(job)
-    .then((pause) => say(pause && pauseSentence(pause)))
+    .then((pause) => sendComment(pause && pauseSentence(pause)))
     .catch(() => {});
-  again(Math.min(firstLookMs, everyMs), true);
+  checkAfter(Math.min(firstLookMs, everyMs), true);
   return () => {
     stopped = true;
     clearTimeout(timer);

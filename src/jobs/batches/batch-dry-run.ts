@@ -42,7 +42,7 @@ export interface BatchEstimate extends Totals {
 /** The latest time that an estimate returns, in milliseconds since the epoch. */
 const farthest = Date.UTC(9999, 11, 31);
 /** Maximum number of kinds of lines whose queue position is estimated: those with the most lines. */
-const askedKinds = 32;
+const estimatedKinds = 32;
 /** Files that one process reads at a time. A pass over a million lines takes about 40 MB. */
 const maxAtOnce = 2;
 
@@ -101,7 +101,7 @@ async function estimateOf(context: JobsContext, request: BatchRequest, totals: L
   const queuePosition = await ask(totals.first!);
   let startsInMs: number | undefined = quotaMs;
   let endsInMs: number | undefined = quotaMs;
-  for (const { head, lines, tokens } of totals.kinds(askedKinds)) {
+  for (const { head, lines, tokens } of totals.kinds(estimatedKinds)) {
     const mean = { input: Math.ceil(tokens.input / lines), output: Math.ceil(tokens.output / lines) };
     const last = await ask({ ...head, tokens: mean }, lines - 1);
     const inMs = last?.state === "waiting" ? last.startsInMs : undefined;

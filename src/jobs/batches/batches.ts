@@ -193,7 +193,7 @@ export async function retryBatch(
   // The lines of a batch that was deleted meanwhile look unanswered.
   await requireBatch(context, id, caller);
   const createdAt = context.clock.wall();
-  const again = await insertBatch(context, {
+  const stored = await insertBatch(context, {
     ...request,
     id: retryId,
     inputFileId: file.id,
@@ -202,7 +202,7 @@ export async function retryBatch(
     retryOf: request.id,
   });
   context.onBatch?.();
-  return { request: again, steps: {} };
+  return { request: stored, steps: {} };
 }
 
 /** Returns the id of the retry, and the id from which it is derived: the batch, or its last deleted retry. */

@@ -13,7 +13,7 @@ import { priorityFor } from "../submit/policy.ts";
 import { insertTombstone } from "../tombstones.ts";
 
 /** The changes. An absent field stays unchanged. */
-export interface AskedChange {
+export interface RequestedChange {
   priority?: Priority;
   /** The earliest start. `null` lets the job start at once. */
   notBefore?: NotBefore | null;
@@ -26,16 +26,16 @@ export interface AskedChange {
 export async function change(
   context: JobsContext,
   jobId: JobId,
-  asked: AskedChange,
+  changes: RequestedChange,
   caller: Caller,
 ): Promise<JobRecord> {
   const { store, scheduler, clock } = context;
   const before = await requireJob(context, jobId, caller);
   if (before.outcome) throw tooLate(jobId, before.state);
-  if (asked.priority !== undefined) priorityFor(caller, asked.priority);
-  const { notBefore: start } = asked;
+  if (changes.priority !== undefined) priorityFor(caller, changes.priority);
+  const { notBefore: start } = changes;
   const changed: JobChange = {
-    ...(asked.priority !== undefined && { priority: asked.priority }),
+    ...(changes.priority !== undefined && { priority: changes.priority }),
     ...(start !== undefined && {
       notBefore: start && startTime(context.settings, start, clock.wall(), before.job.expiresAt),
     }),

@@ -46,7 +46,7 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   // The retry of a batch's line belongs to no batch. It is a job like any other, also for the limits of its key.
   const { notBefore: _, batchId: _batch, customId: _line, waitingCaller: _caller, expiresAt, ...same } = wanted;
   const submittedAt = context.clock.wall();
-  const again: Job = {
+  const retried: Job = {
     ...same,
     id,
     retryOf: jobId,
@@ -55,7 +55,7 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
     submittedAt,
     ...(expiresAt !== undefined && { expiresAt: submittedAt + (expiresAt - job.submittedAt) }),
   };
-  await accept(context, [again]);
+  await accept(context, [retried]);
   return requireJob(context, id, caller);
 }
 

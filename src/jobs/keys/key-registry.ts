@@ -74,7 +74,7 @@ class Registry implements KeyRegistry {
   readonly #wanted = new Set<string>();
   #looking: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
-  #told = { weights: "", at: Number.NEGATIVE_INFINITY };
+  #announced = { weights: "", at: Number.NEGATIVE_INFINITY };
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -103,9 +103,9 @@ class Registry implements KeyRegistry {
     if (token === undefined) {
       throw unauthenticated("The Authorization header must be the word Bearer, a space, and an API key.");
     }
-    const asked = parseApiKey(token);
-    const known = asked && (await this.#find(asked.id));
-    if (!known || !secretFits(asked.secret, known.record.hash)) throw unauthenticated("The API key is unknown.");
+    const parsed = parseApiKey(token);
+    const known = parsed && (await this.#find(parsed.id));
+    if (!known || !secretFits(parsed.secret, known.record.hash)) throw unauthenticated("The API key is unknown.");
     if (known.record.revokedAt !== undefined) throw unauthenticated("The API key was revoked.");
     return known.caller;
   }
@@ -188,11 +188,11 @@ class Registry implements KeyRegistry {
     const { clock, scheduler, log } = this.#context;
     const weights = weightsOf(records);
     const text = JSON.stringify(weights);
-    const same = text === this.#told.weights;
-    if (same && (text === "{}" || clock.now() - this.#told.at < announceAgainMs)) return;
+    const same = text === this.#announced.weights;
+    if (same && (text === "{}" || clock.now() - this.#announced.at < announceAgainMs)) return;
     try {
       await scheduler.setTenantWeights(weights);
-      this.#told = { weights: text, at: clock.now() };
+      this.#announced = { weights: text, at: clock.now() };
     } catch (error) {
       log.warn({ err: error }, "failed to set the weights of tenants; trying again");
     }

@@ -20,13 +20,13 @@ export class JobFollower {
   readonly #watch: EndWatch;
   readonly #text: TextFollower;
   readonly #notify: NewsListener;
-  #told?: JobState;
+  #lastState?: JobState;
   #ended = false;
 
   /** Listens from now on, even before the job is stored. */
-  constructor(context: JobsContext, jobId: JobId, tell: NewsListener, from: TextPosition = textStart) {
+  constructor(context: JobsContext, jobId: JobId, listener: NewsListener, from: TextPosition = textStart) {
     this.#text = new TextFollower(from);
-    this.#notify = tell;
+    this.#notify = listener;
     this.#watch = new EndWatch(context, jobId, (event) => this.#onEvent(event));
   }
 
@@ -68,7 +68,7 @@ export class JobFollower {
   #read({ state, outcome, attempts }: JobRecord): void {
     if (outcome || this.#ended) return;
     this.#notifyAll(this.#text.attemptBegan(attempts.at(-1)?.n ?? 0));
-    if (this.#told === undefined) this.#notifyState(state);
+    if (this.#lastState === undefined) this.#notifyState(state);
   }
 
   #notifyAll(news: readonly TextNews[]): void {
@@ -76,8 +76,8 @@ export class JobFollower {
   }
 
   #notifyState(state: JobState): void {
-    if (state === this.#told) return;
-    this.#told = state;
+    if (state === this.#lastState) return;
+    this.#lastState = state;
     this.#notify({ type: "state", state }, this.#text.position);
   }
 }

@@ -29,12 +29,12 @@ export interface JobFilter {
  */
 export async function listJobs(
   context: Pick<JobsContext, "store" | "clock" | "settings">,
-  { batchId, tenant: askedTenant, ...filter }: JobFilter,
+  { batchId, tenant: requestedTenant, ...filter }: JobFilter,
   page: { limit: number; cursor?: string | undefined },
   caller: Caller,
 ): Promise<Page<JobSummary>> {
   const batch = batchId === undefined ? undefined : await requireBatch(context, batchId, caller);
-  const tenant = tenantFor(caller, askedTenant);
+  const tenant = tenantFor(caller, requestedTenant);
   if (tenant === null) return { items: [] };
   const lines = batch && lineRange(batch.request);
   if (lines && filter.environment !== undefined && filter.environment !== lines.environment) return { items: [] };

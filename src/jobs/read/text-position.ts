@@ -74,9 +74,9 @@ export class TextFollower {
   }
 
   #startOver(attempt: number): TextNews[] {
-    const told = this.#position.chars > 0;
+    const hadText = this.#position.chars > 0;
     this.#position = { attempt, next: 0, chars: 0 };
     this.#gap = false;
-    return told ? [{ type: "restart" }] : [];
+    return hadText ? [{ type: "restart" }] : [];
   }
 }

@@ -109,15 +109,15 @@ function parametersOf(input: SubmitInput, maxTokens: number): Parameters {
 function maxTokensOf(
   settings: Settings,
   wanted: { model: string; fallbackModels: string[] },
-  { maxTokens: asked, maxTokensField: field = "max_tokens" }: SubmitInput,
+  { maxTokens: requested, maxTokensField: field = "max_tokens" }: SubmitInput,
 ): number {
   const models = modelsOf(settings, wanted);
   const limit = Math.min(...models.map((m) => m.maxOutputTokensLimit));
-  if (asked === undefined) return Math.min(models[0].maxOutputTokens, limit);
-  if (asked < 1 || asked > limit) {
-    throw new SluiceError("invalid_request", `${field} must be an integer between 1 and ${limit}; got ${asked}.`, {
+  if (requested === undefined) return Math.min(models[0].maxOutputTokens, limit);
+  if (requested < 1 || requested > limit) {
+    throw new SluiceError("invalid_request", `${field} must be an integer between 1 and ${limit}; got ${requested}.`, {
       field,
     });
   }
-  return asked;
+  return requested;
 }

@@ -85,23 +85,24 @@ function checkMessages({ messages, messagesField: field }: SubmitInput): void {
   if (normalised[0]!.role !== "user") refuse(`${field} must start with a user message that is not blank.`);
   // Most conversations have only text.
   if (!normalised.some(({ content }) => content.some(isOfTools))) return;
-  let asked = new Set<string>();
+  let openCalls = new Set<string>();
   for (const { role, content } of normalised) {
     const results = content.flatMap((block) => (block.type === "tool_result" ? [block.callId] : []));
     if (role === "assistant" && results.length > 0) refuse(`${field} must have tool results only in user messages.`);
     for (const id of results) {
-      if (!asked.delete(id)) {
+      if (!openCalls.delete(id)) {
         refuse(`${field} must have one result for each tool call, in the next message; ${quote(id)} answers no call.`);
       }
     }
-    for (const id of asked)
+    for (const id of openCalls)
       refuse(`${field} must have a result for each tool call, in the next message; ${quote(id)} has no result.`);
     const calls = content.flatMap((block) => (block.type === "tool_call" ? [block.id] : []));
     if (role === "user" && calls.length > 0) refuse(`${field} must have tool calls only in assistant messages.`);
-    asked = new Set(calls);
-    if (asked.size < calls.length) refuse(`${field} must not have two tool calls with the same id.`);
+    openCalls = new Set(calls);
+    if (openCalls.size < calls.length) refuse(`${field} must not have two tool calls with the same id.`);
   }
-  for (const id of asked) refuse(`${field} must end with the results of its tool calls; ${quote(id)} has no result.`);
+  for (const id of openCalls)
+    refuse(`${field} must end with the results of its tool calls; ${quote(id)} has no result.`);
 }
 
 function isOfTools({ type }: ContentBlock): boolean {

@@ -129,8 +129,8 @@ function allowedDeployments(settings: Settings, wanted: Wanted): readonly Deploy
   const allowed = servedBy(settings, wanted);
   if (allowed.length === 0) {
     const served = [...new Set(servedBy(settings, { model }).map((d) => d.region))].join(", ");
-    const asked = wanted.regions?.join(", ");
-    const message = `regions: no deployment of ${model} serves ${asked}; available: ${served}.`;
+    const requested = wanted.regions?.join(", ");
+    const message = `regions: no deployment of ${model} serves ${requested}; available: ${served}.`;
     throw new SluiceError("invalid_request", message, { field: "regions" });
   }
   return allowed;

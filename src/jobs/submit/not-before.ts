@@ -12,11 +12,11 @@ export type NotBefore = { at: number } | { inMs: number };
  */
 export function startTime(
   { limits }: Pick<Settings, "limits">,
-  asked: NotBefore,
+  requested: NotBefore,
   now: number,
   expiresAt: number | undefined,
 ): number {
-  const start = "at" in asked ? asked.at : now + asked.inMs;
+  const start = "at" in requested ? requested.at : now + requested.inMs;
   const { maxExpiresInS } = limits;
   if (start > now + maxExpiresInS * 1000) throw refused(`at most ${maxExpiresInS} seconds from now`);
   if (expiresAt !== undefined && start >= expiresAt) throw refused("earlier than the deadline of the job");

@@ -8,20 +8,22 @@ import type { Caller } from "../caller.ts";
  * Returns the requested environment, or the only one of the key.
  * @throws SluiceError `invalid_request`, `unknown_environment`, `forbidden`
  */
-export function environmentFor(settings: Settings, caller: Caller, asked: string | undefined): string {
-  const isKnown = asked !== undefined && Object.hasOwn(settings.environments, asked);
-  if (isKnown && (!caller.environments || caller.environments.includes(asked))) return asked;
+export function environmentFor(settings: Settings, caller: Caller, requested: string | undefined): string {
+  const isKnown = requested !== undefined && Object.hasOwn(settings.environments, requested);
+  if (isKnown && (!caller.environments || caller.environments.includes(requested))) return requested;
   const field = "environment";
   const known = Object.keys(settings.environments);
   const allowed = caller.environments ? known.filter((name) => caller.environments!.includes(name)) : known;
-  if (asked === undefined) {
+  if (requested === undefined) {
     if (caller.environments?.length === 1) return caller.environments[0]!;
     throw new SluiceError("invalid_request", "environment is required.", { field });
   }
   if (isKnown) {
-    throw new SluiceError("forbidden", `The API key may not use the environment ${asked}; ${may(allowed)}.`, { field });
+    throw new SluiceError("forbidden", `The API key may not use the environment ${requested}; ${may(allowed)}.`, {
+      field,
+    });
   }
-  throw unknownEnvironment(allowed, asked);
+  throw unknownEnvironment(allowed, requested);
 }
 
 /**
@@ -33,8 +35,8 @@ export function requireEnvironment(settings: Pick<Settings, "environments">, nam
   throw unknownEnvironment(Object.keys(settings.environments), name);
 }
 
-function unknownEnvironment(allowed: readonly string[], asked: string): SluiceError {
-  const message = `environment must be one of ${allowed.join(", ")}; got ${quote(asked)}.`;
+function unknownEnvironment(allowed: readonly string[], requested: string): SluiceError {
+  const message = `environment must be one of ${allowed.join(", ")}; got ${quote(requested)}.`;
   return new SluiceError("unknown_environment", message, { field: "environment" });
 }
 
@@ -42,12 +44,12 @@ function unknownEnvironment(allowed: readonly string[], asked: string): SluiceEr
  * Returns the requested priority. Default: `standard`, or the key's highest if that is lower.
  * @throws SluiceError `forbidden`
  */
-export function priorityFor(caller: Caller, asked: Priority | undefined): Priority {
-  if (asked === undefined) return atMost(caller, "standard");
-  if (atMost(caller, asked) === asked) return asked;
+export function priorityFor(caller: Caller, requested: Priority | undefined): Priority {
+  if (requested === undefined) return atMost(caller, "standard");
+  if (atMost(caller, requested) === requested) return requested;
   throw new SluiceError(
     "forbidden",
-    `The API key allows at most the priority ${caller.priorityMax}; the job requests ${asked}.`,
+    `The API key allows at most the priority ${caller.priorityMax}; the job requests ${requested}.`,
     { field: "priority" },
   );
 }
@@ -66,20 +68,20 @@ function atMost({ priorityMax }: Caller, wanted: Priority): Priority {
 export function regionsFor(
   { tenantRegions }: Settings,
   caller: Caller,
-  asked: readonly string[] | undefined,
+  requested: readonly string[] | undefined,
 ): string[] | undefined {
   const { tenant } = caller;
   const ofTenant = Object.hasOwn(tenantRegions, tenant) ? tenantRegions[tenant] : undefined;
-  const regions = among(asked, ofTenant, () => `The tenant ${quote(tenant)}`);
+  const regions = among(requested, ofTenant, () => `The tenant ${quote(tenant)}`);
   return among(regions, caller.regions, () => "The API key");
 }
 
-function among(asked: readonly string[] | undefined, allowed: readonly string[] | undefined, who: () => string) {
-  if (!allowed) return asked && [...asked];
-  if (!asked) return [...allowed];
-  const both = asked.filter((region) => allowed.includes(region));
+function among(requested: readonly string[] | undefined, allowed: readonly string[] | undefined, who: () => string) {
+  if (!allowed) return requested && [...requested];
+  if (!requested) return [...allowed];
+  const both = requested.filter((region) => allowed.includes(region));
   if (both.length > 0) return both;
-  throw new SluiceError("forbidden", `${who()} may not use ${asked.join(" or ")}; ${may(allowed)}.`, {
+  throw new SluiceError("forbidden", `${who()} may not use ${requested.join(" or ")}; ${may(allowed)}.`, {
     field: "regions",
   });
 }

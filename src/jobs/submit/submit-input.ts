@@ -5,14 +5,14 @@ import type { FieldNames } from "./field-names.ts";
 import type { NotBefore } from "./not-before.ts";
 
 /** The parts of the canonical request and its parameters that are used as requested. */
-type Asked = Pick<
+type Requested = Pick<
   CanonicalRequest,
   "systemCachePoint" | "tools" | "toolChoice" | "parallelToolCalls" | "responseFormat" | "serviceTier" | "guardrail"
 > &
   Partial<Parameters>;
 
 /** A requested job. An absent field takes its default from the configuration. */
-export interface SubmitInput extends Asked {
+export interface SubmitInput extends Requested {
   /** May be absent if the caller has exactly one. */
   environment?: string;
   messages: Message[];

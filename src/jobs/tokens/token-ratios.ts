@@ -112,7 +112,7 @@ export class TokenRatios {
   }
 
   /** Replaces what other processes have learned. */
-  heed(others: readonly SavedRatios[]): void {
+  replaceOthers(others: readonly SavedRatios[]): void {
     this.#others = others;
   }
 

@@ -202,7 +202,7 @@ export function oldDeliveries({ store }: StoreContext, environment: string, crea
 }
 
 /** Removes all records of a delivery. */
-export async function forgetDelivery(context: StoreContext, { delivery, rounds }: DeliveryHistory): Promise<void> {
+export async function removeDelivery(context: StoreContext, { delivery, rounds }: DeliveryHistory): Promise<void> {
   const { id, environment } = delivery;
   const due = rounds.map(({ round }) => dueId(id, round));
   const history: string[] = [];

@@ -181,7 +181,7 @@ function conversationOf(messages: ChatBody["messages"]): Conversation {
         break;
       }
       default:
-        conversation.say(role, said, field);
+        conversation.add(role, said, field);
     }
   }
   conversation.end("messages");

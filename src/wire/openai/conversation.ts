@@ -40,14 +40,14 @@ export class Conversation {
     return all.length > 0 ? all.join("\n\n") : undefined;
   }
 
-  say(role: Message["role"], { blocks, isList }: Content, field: string): void {
+  add(role: Message["role"], { blocks, isList }: Content, field: string): void {
     this.#requireNothingOpen(field);
     this.messages.push({ role, content: blocks, ...(isList && { isList }) });
   }
 
   /** Adds the model's calls, which follow its text. */
   call(said: Content, calls: ToolCallBlock[], field: string): void {
-    this.say("assistant", { ...said, blocks: [...said.blocks, ...calls] }, field);
+    this.add("assistant", { ...said, blocks: [...said.blocks, ...calls] }, field);
     for (const { id } of calls) {
       this.#open ??= new Set();
       if (this.#open.has(id)) refuse(field, `${field} has two calls with the id ${quote(id)}.`);

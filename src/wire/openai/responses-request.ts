@@ -154,7 +154,7 @@ function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): Response
 function conversationOf({ input, instructions }: ResponseBody): Conversation {
   const conversation = new Conversation(instructions);
   if (typeof input === "string") {
-    conversation.say("user", { blocks: [{ type: "text", text: input }] }, "input");
+    conversation.add("user", { blocks: [{ type: "text", text: input }] }, "input");
     return conversation;
   }
   /** The model's text whose calls follow as separate items. Both belong to one message of the model. */
@@ -175,7 +175,7 @@ function conversationOf({ input, instructions }: ResponseBody): Conversation {
       endTurn(field);
       if (item.type === "function_call_output") answer(conversation, item, field);
       else if (item.role === "assistant") said = { blocks: contentOf(item, field), field };
-      else say(conversation, item, field);
+      else addMessage(conversation, item, field);
     }
   }
   endTurn("input");
@@ -191,7 +191,7 @@ function contentOf(item: Record<string, unknown>, field: string): TextBlock[] {
   return textsOf(item.content, `${field}.content`);
 }
 
-function say(conversation: Conversation, item: Record<string, unknown>, field: string): void {
+function addMessage(conversation: Conversation, item: Record<string, unknown>, field: string): void {
   const blocks = contentOf(item, field);
   switch (item.role) {
     case "system":
@@ -199,7 +199,7 @@ function say(conversation: Conversation, item: Record<string, unknown>, field: s
       conversation.instruct(blocks.map((block) => block.text).join(""));
       break;
     case "user":
-      conversation.say("user", { blocks }, field);
+      conversation.add("user", { blocks }, field);
       break;
     default:
       refuse(`${field}.role`, `${field}.role must be one of user, assistant, system, developer.`);

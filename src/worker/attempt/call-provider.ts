@@ -41,7 +41,7 @@ export async function callProvider(
     const answer = await providers.get(call.grant.deployment)!.call({
       request: job.request,
       signal: call.signal,
-      onText: text.say,
+      onText: text.publish,
       onOutput: meter.add,
     });
     call.decide();

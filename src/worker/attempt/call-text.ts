@@ -29,14 +29,14 @@ export class CallText {
   }
 
   /** Publishes the next chunk. */
-  readonly say = (text: string): void => {
+  readonly publish = (text: string): void => {
     const { jobId, n: attempt } = this.#attempt!;
     const index = this.#pieces++;
     if (this.#kept !== undefined)
       this.#kept = this.#kept.length + text.length > maxKept ? undefined : this.#kept + text;
     if (!this.#events.hasListeners(jobId)) return;
     // A listener in another process may subscribe after the first chunks.
-    if (this.#published < index && this.#kept !== undefined) this.again();
+    if (this.#published < index && this.#kept !== undefined) this.republish();
     else {
       this.#published = this.#pieces;
       this.#events.publish({ type: "tokens", jobId, attempt, index, text });
@@ -44,7 +44,7 @@ export class CallText {
   };
 
   /** Publishes the whole text so far again, because a listener may have missed some. */
-  readonly again = (): void => {
+  readonly republish = (): void => {
     const text = this.#kept;
     if (!this.#attempt || this.#pieces === 0 || text === undefined) return;
     const { jobId, n: attempt } = this.#attempt;

@@ -35,7 +35,7 @@ export async function runGrant(shared: WorkerShared, call: RunningCall): Promise
       if (event.type === "state" && isFinal(event.state)) call.abort("ended");
     },
     "states",
-    text.again,
+    text.republish,
   );
   try {
     const begun = await begin(context, record);

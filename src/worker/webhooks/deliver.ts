@@ -45,7 +45,7 @@ export interface WebhookContext extends WorkerContext {
 const timeoutMs = 10_000;
 const userAgent = "Sluice-Webhooks/1";
 /** HTTP status with which a receiver ends the retries of a delivery. */
-const gone = 410;
+const goneStatus = 410;
 
 /**
  * Makes the due attempt, unless there is none or another process makes it.
@@ -66,7 +66,7 @@ export async function deliver(context: WebhookContext, hint: DeliveryHint, signa
   const startedAt = clock.now();
   const posted = await send(context, history, signal);
   const delivered = posted.status !== undefined && posted.status >= 200 && posted.status < 300;
-  const again = !delivered && posted.status !== gone && posted.again !== false;
+  const again = !delivered && posted.status !== goneStatus && posted.again !== false;
   const tries = history.tries.filter((t) => t.round === round.round).length + 1;
   const end: TryEnd = {
     at: clock.wall(),
@@ -99,7 +99,7 @@ function next(
 }
 
 function errorOf(status: number): string {
-  if (status === gone) return "The receiver answered 410 (Gone), so delivery stopped.";
+  if (status === goneStatus) return "The receiver answered 410 (Gone), so delivery stopped.";
   if (status >= 300 && status < 400) return `The receiver answered ${status}; redirects are not followed.`;
   return `The receiver answered ${status}.`;
 }

@@ -8,9 +8,9 @@ import { isOver } from "../../jobs/batches/batches.ts";
 import {
   type DeliveryHint,
   dueDeliveries,
-  forgetDelivery,
   historyOf,
   oldDeliveries,
+  removeDelivery,
   startDelivery,
   waitingForBatches,
   waitingForJobs,
@@ -65,7 +65,7 @@ export function startDeliverer(context: WebhookContext): () => Promise<void> {
   }
 
   async function sweep(): Promise<void> {
-    for (const environment of settings.runs) await forgetOld(context, environment);
+    for (const environment of settings.runs) await removeOld(context, environment);
   }
 
   const warn = (error: unknown) => log.warn({ err: error }, "failed to look for webhooks to deliver");
@@ -90,7 +90,7 @@ async function startEndedJobs(context: WebhookContext, environment: string, curs
   for (const { value: delivery } of page.items) {
     const record = await context.store.get(delivery.jobId!);
     if (record?.outcome) await startDelivery(context, delivery);
-    else if (!record) await forgetStray(context, delivery);
+    else if (!record) await removeStray(context, delivery);
   }
   return page.next;
 }
@@ -99,21 +99,21 @@ async function startEndedJobs(context: WebhookContext, environment: string, curs
 async function startEndedBatches(context: WebhookContext, environment: string): Promise<void> {
   for await (const { value: delivery } of waitingForBatches(context, environment)) {
     const batch = await findBatch(context, environment, delivery.batchId!);
-    if (!batch) await forgetStray(context, delivery);
+    if (!batch) await removeStray(context, delivery);
     else if (isOver(batchStatus(batch.steps))) await startDelivery(context, delivery);
   }
 }
 
 /** Removes a delivery whose job or batch was never stored or was deleted. */
-async function forgetStray(context: WebhookContext, delivery: Parameters<typeof historyOf>[1]): Promise<void> {
+async function removeStray(context: WebhookContext, delivery: Parameters<typeof historyOf>[1]): Promise<void> {
   if (context.clock.wall() - delivery.createdAt < strayMs) return;
-  await forgetDelivery(context, await historyOf(context, delivery));
+  await removeDelivery(context, await historyOf(context, delivery));
 }
 
-async function forgetOld(context: WebhookContext, environment: string): Promise<void> {
+async function removeOld(context: WebhookContext, environment: string): Promise<void> {
   for await (const { value: delivery } of oldDeliveries(context, environment, context.clock.wall() - keptMs)) {
     const history = await historyOf(context, delivery);
     const { status } = deliveryStatus(history);
-    if (status === "delivered" || status === "failed") await forgetDelivery(context, history);
+    if (status === "delivered" || status === "failed") await removeDelivery(context, history);
   }
 }

@@ -142,9 +142,9 @@ describe("what was saved", () => {
   test("by other processes counts as long as it is there", () => {
     const subject = new TokenRatios();
     subject.resume([measured(100)]);
-    subject.heed([measured(140)]);
+    subject.replaceOthers([measured(140)]);
     expect(subject.factor("m", 100, configured)).toBeCloseTo(1.4 * margin);
-    subject.heed([]);
+    subject.replaceOthers([]);
     expect(subject.factor("m", 100, configured)).toBeCloseTo(margin);
   });
 
