@@ -9,6 +9,7 @@ import { ConfigError, showValue } from "./config-problems.ts";
 import { endpointIn } from "./endpoints.ts";
 import { type Environment, readVariable } from "./environment.ts";
 
+/** What decides whether the configured providers or the simulator answer. */
 export interface ProviderQuestion {
   env: Environment;
   host: string;

@@ -5,6 +5,7 @@ import type { FileDeployment } from "./config-schema.ts";
 import { type ProviderPart, reportForeignKeys } from "./openai-deployment.ts";
 import type { AccountSettings } from "./settings.ts";
 
+/** Resolves the part of a Bedrock deployment that depends on its provider, and reports mistakes in its keys. */
 export function resolveBedrock(d: FileDeployment, path: Path, report: Report): ProviderPart {
   const allowed = "an AWS Region such as us-east-1";
   const { region = "" } = d;

@@ -7,6 +7,7 @@
 // all was found, the key is missing.
 import type { ModelRow } from "./model-traits.ts";
 
+/** A row of the built-in catalogue. */
 export interface CatalogueRow extends ModelRow {
   /** Inference profiles that exist, by the prefix of their IDs. */
   profiles?: string[];
@@ -19,6 +20,7 @@ export interface CatalogueRow extends ModelRow {
   regionalPriceFactor?: number;
   /** Whether only the endpoint bedrock-mantle serves the model. Sluice does not call that endpoint. */
   mantleOnly?: boolean;
+  /** Keys of values that rest on a single report or a guess. */
   unconfirmed?: (keyof CatalogueRow)[];
 }
 
@@ -177,6 +179,7 @@ const gemma: CatalogueRow = { ...snapshot, ...retired };
 
 // ---------------------------------------------------------------- models
 
+/** Rows by the bare ID of a model. */
 export const modelRows: Record<string, CatalogueRow> = {
   "meta.llama3-1-8b-instruct-v1:0": { ...llama31, prices: price(0.22, 0.22) },
   "meta.llama3-1-70b-instruct-v1:0": { ...llama31, prices: price(0.72, 0.72) },

@@ -4,6 +4,7 @@ import type { TokenPrices } from "../domain/money.ts";
 import { type CatalogueRow, familyRows, modelRows } from "./catalogue-rows.ts";
 import type { ModelRow, ModelTraits } from "./model-traits.ts";
 
+/** What is known about a model, with defaults for the numbers that every deployment needs. */
 export interface ModelFacts {
   contextTokens: number;
   maxOutputTokens: number;
@@ -64,6 +65,7 @@ export function rowOf(bareId: string): CatalogueRow {
   return familyRows[best] ?? {};
 }
 
+/** Splits a model ID into the ID without ARN, the bare ID, and the prefix of an inference profile. */
 export function partsOf(modelId: string): { id: string; bare: string; prefix?: string } {
   const id = modelId.startsWith("arn:") ? modelId.slice(modelId.lastIndexOf("/") + 1) : modelId;
   const prefix = /^(us-gov|us|eu|apac|au|jp|ca|global)\./.exec(id)?.[1];

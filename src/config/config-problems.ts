@@ -4,12 +4,14 @@ import { maskSecrets } from "./secret-hider.ts";
 
 export type { Path } from "../schema/problems.ts";
 
+/** A mistake in a configuration. */
 export interface Problem {
   path: Path;
   /** Text after the path, such as `must be an integer between 1 and 10000; got 0`. */
   text: string;
 }
 
+/** Reports a mistake. The text follows the path in the message. */
 export type Report = (path: Path, text: string) => void;
 
 /** Formats a path as `models.llama3-3-70b.deployments[0].quotas[1].limit`, with possible secrets in names masked. */

@@ -192,6 +192,7 @@ const catalogueRow = section({
   endOfLife: day,
 });
 
+/** Schema of the whole configuration file. */
 export const fileSchema = section({
   host: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9.:_-]{1,253}$", allowed: "an address or host name" })),
   port: integer(0, 65_535),

@@ -69,6 +69,7 @@ export const defaultPriorityWeights: Settings["priorityWeights"] = { interactive
  * Used for a model that sets none. Enough for most answers, and small enough not to reserve quota that is never used.
  */
 export const defaultMaxOutputTokens = 2048;
+/** Default number of calls that a deployment runs at a time. */
 export const defaultMaxConcurrency = 50;
 
 export const defaultLimits: LimitSettings = {

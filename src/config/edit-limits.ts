@@ -2,6 +2,7 @@
 // spacing stay as the operator wrote them.
 import { isMap, isNode, isPair, isScalar, isSeq, parseDocument, type YAMLMap, type YAMLSeq } from "yaml";
 
+/** A limit to write into the file. */
 export interface LimitEdit {
   /** Alias of the model, and index of the deployment in its list. */
   model: string;
@@ -13,6 +14,7 @@ export interface LimitEdit {
   limit: number;
 }
 
+/** The edited text of a file. */
 export interface EditedFile {
   text: string;
   /** Edits that could not be made, because the file uses an alias there or lacks the deployment. */
@@ -26,6 +28,7 @@ interface Splice {
   text: string;
 }
 
+/** Writes limits into the text of a configuration file. */
 export function editLimits(text: string, edits: readonly LimitEdit[]): EditedFile {
   const document = parseDocument(text);
   const splices: Splice[] = [];

@@ -3,6 +3,7 @@
 import { ConfigError, showValue } from "./config-problems.ts";
 import type { Environment } from "./environment.ts";
 
+/** Form of an endpoint: a pattern, and its description in words. */
 export const endpointForm = {
   pattern: "^https?://[^\\s@/?#]+(/[^\\s?#]*)?$",
   allowed: "an http:// or https:// address without a user name, such as http://127.0.0.1:9000",

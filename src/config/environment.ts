@@ -1,6 +1,7 @@
 // The environment variables that the service reads. docs/configuration.md has the same table, and a test compares them.
 // An empty variable counts as unset. A variable wins over the key of the file that sets the same.
 
+/** Names and meanings of the variables. */
 export const environmentVariables = {
   HOST: "Address to listen on. Default 127.0.0.1 (this machine only).",
   PORT: "Port to listen on; 0 picks a free port. Default 8000.",
@@ -19,6 +20,7 @@ export const environmentVariables = {
 export type VariableName = keyof typeof environmentVariables;
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Returns the trimmed value of a variable, or undefined if it is unset or empty. */
 export function readVariable(env: Environment, name: VariableName): string | undefined {
   return env[name]?.trim() || undefined;
 }

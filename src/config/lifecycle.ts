@@ -3,6 +3,7 @@
 import { partsOf, rowOf } from "./catalogue.ts";
 import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts";
 
+/** State of a model's life on a day. */
 export interface Lifecycle {
   /** `legacy`: closed to accounts that have not used it recently, and its quotas cannot be raised. */
   status: "active" | "legacy" | "end_of_life";
@@ -33,6 +34,7 @@ export function lifecycleOf({ traits }: Pick<DeploymentSettings, "traits">, now:
   return { status, ...(legacySince && { legacySince }), ...(endOfLife && { endOfLife }) };
 }
 
+/** A message about a deployment for its operator. */
 export interface Notice {
   model: string;
   deployment: string;

@@ -14,6 +14,7 @@ import { checkApiKeys } from "./openai-deployment.ts";
 import { resolve } from "./resolve.ts";
 import type { Settings } from "./settings.ts";
 
+/** Where the configuration comes from, and what the process needs of it. */
 export interface LoadOptions {
   env: Environment;
   /** Folder that relative paths start from. */

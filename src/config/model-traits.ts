@@ -31,12 +31,15 @@ export type Refusable = (typeof refusable)[number];
 export const extraParameters = ["top_k", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort"] as const;
 export type ExtraParameter = (typeof extraParameters)[number];
 
+/** How models handle a conversation that ends with an assistant message. */
 export const prefills = ["taken", "trimmed", "refused"] as const;
 export type Prefill = (typeof prefills)[number];
 
 export type ServiceTier = NonNullable<CanonicalRequest["serviceTier"]>;
+/** Service tiers of Bedrock. */
 export const serviceTiers = ["default", "priority", "flex"] as const satisfies ServiceTier[];
 
+/** Drafts of JSON Schema that models check schemas against. */
 export const schemaDrafts = ["2020-12"] as const;
 export type SchemaDraft = (typeof schemaDrafts)[number];
 

@@ -21,6 +21,9 @@ function defaultMaxTokensField(host: string): OpenAiSettings["maxTokensField"] {
   return isOpenAi ? "max_completion_tokens" : "max_tokens";
 }
 
+/**
+ * Resolves the part of an OpenAI-compatible deployment that depends on its provider, and reports mistakes in its keys.
+ */
 export function resolveOpenAi(d: FileDeployment, path: Path, report: Report): ProviderPart {
   const { baseUrl, apiKeyEnv, region = defaultRegion } = d;
   if (d.endpoint !== undefined) {
@@ -98,6 +101,7 @@ function nameOrMask(name: string): string {
   return /^[A-Z_][A-Z0-9_]{0,63}$/.test(name) && !/^(AKIA|ASIA)[A-Z0-9]{12,}$/.test(name) ? name : "A variable";
 }
 
+/** Returns a deployment's API key from the environment, or undefined if it names none or the variable is empty. */
 export function readApiKey({ apiKeyEnv }: OpenAiSettings, env: Environment): string | undefined {
   return apiKeyEnv === undefined ? undefined : env[apiKeyEnv]?.trim() || undefined;
 }

@@ -5,6 +5,7 @@ import { ConfigError, formatPath, type Path, type Report } from "./config-proble
 import type { FileQuota } from "./config-schema.ts";
 import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "./settings.ts";
 
+/** Resolves one quota of a deployment, and reports mistakes in its keys. */
 export function resolveQuota(quota: FileQuota, deployment: string, path: Path, report: Report): QuotaSettings {
   const { unit, per, fallback } = quota;
   const isAuto = quota.limit === "auto";
@@ -54,6 +55,7 @@ function isListed(unit: QuotaSettings["unit"], per: QuotaSettings["per"]): boole
 
 // ---------------------------------------------------------------- limits that are read from AWS
 
+/** A quota with `limit: auto`, and its deployment. */
 export interface AutoQuota {
   deployment: DeploymentSettings;
   quota: QuotaSettings & { auto: NonNullable<QuotaSettings["auto"]> };
@@ -100,6 +102,7 @@ export function setAutoLimits(settings: Pick<Settings, "models">, limitOf: (name
 
 // ---------------------------------------------------------------- what must hold between keys
 
+/** Checks the rules between quotas and models: a job can run at all, and quotas of one name agree. */
 export function checkQuotas(models: Record<string, ModelSettings>, report: Report): void {
   checkRoomForOneAnswer(models, report);
   checkSharedQuotas(models, report);

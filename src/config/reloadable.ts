@@ -3,6 +3,7 @@
 import { ConfigError } from "./config-problems.ts";
 import type { Settings } from "./settings.ts";
 
+/** The result of reading the configuration again. */
 export interface TakenOver {
   /** Settings that now apply: the new ones, with the old values of what needs a restart. */
   settings: Settings;

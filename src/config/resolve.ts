@@ -14,6 +14,7 @@ import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts"
 /** Everything that a file decides. The rest depends on the environment and the command line. */
 export type Resolved = Omit<Settings, "source" | "simulator" | "role" | "runs" | "distributed" | "authentication">;
 
+/** Resolves a file of the right form. Collects all mistakes instead of throwing. */
 export function resolve(file: FileSettings): { settings: Resolved; problems: Problem[] } {
   const problems: Problem[] = [];
   const report: Report = (path, text) => problems.push({ path, text });

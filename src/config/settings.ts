@@ -4,10 +4,13 @@ import type { Priority } from "../domain/job.ts";
 import type { QuotaUnit } from "../scheduler/scheduler-configuration.ts";
 import type { ModelTraits } from "./model-traits.ts";
 
+/** A validated configuration. */
 export interface Settings {
   /** Where the configuration came from: a file's path, or `defaults`. */
   source: string;
+  /** Address to listen on. */
   host: string;
+  /** Port to listen on; 0 picks a free one. */
   port: number;
   /** Folder with the SQLite files. */
   dataDir: string;
@@ -42,6 +45,7 @@ export interface Settings {
   simulator: boolean;
 }
 
+/** A model, as callers name it by its alias. */
 export interface ModelSettings {
   /** `max_tokens` of jobs that name none. */
   maxOutputTokens: number;
@@ -61,10 +65,12 @@ export interface ModelSettings {
    * it.
    */
   fallbackModels: string[];
+  /** How a deployment is chosen: by the most headroom in its quotas, or in the configured order. */
   choice: "headroom" | "order";
   deployments: DeploymentSettings[];
 }
 
+/** One place that serves a model, with its own quotas. */
 export interface DeploymentSettings {
   /**
    * `bedrock/{region}/{modelId}`, or `bedrock/{region}@{account}/{modelId}` for a deployment with its own account, or
@@ -82,9 +88,11 @@ export interface DeploymentSettings {
   endpoint?: string;
   /** Set if and only if the provider is `openai`. */
   openai?: OpenAiSettings;
+  /** Maximum number of calls at a time. */
   maxConcurrency: number;
   /** Whether the model can stream. If not, Converse is used instead of ConverseStream. */
   streaming: boolean;
+  /** Quota tokens charged per output token when a call is settled. */
   outputBurndown: number;
   /** What else is known about the model. */
   traits: ModelTraits;
@@ -113,6 +121,7 @@ export interface AccountSettings {
   externalId?: string;
 }
 
+/** A quota of one or several deployments. */
 export interface QuotaSettings {
   /** Unique name. Quotas with the same explicit name are one quota. */
   name: string;
@@ -124,9 +133,11 @@ export interface QuotaSettings {
   auto?: AutoLimit;
   /** See QuotaConfig. Default: the limit for requests, a tenth of it for tokens. */
   burst: number;
+  /** Hour at which a quota per day starts again, 0 to 23 in UTC. Absent: the quota is a sliding day. */
   resetHourUtc?: number;
 }
 
+/** How to set a limit that AWS lists. */
 export interface AutoLimit {
   /** Key for messages, such as `models.x.deployments[0].quotas[1]`. */
   key: string;
@@ -136,11 +147,14 @@ export interface AutoLimit {
   defaultBurst: boolean;
 }
 
+/** An environment, such as UAT or PROD. */
 export interface EnvironmentSettings {
+  /** Name of the environment's database. */
   database: string;
   weight: number;
 }
 
+/** Limits on what the service accepts. */
 export interface LimitSettings {
   /** Maximum size of a request body. */
   maxRequestBytes: number;
@@ -169,9 +183,11 @@ export interface LimitSettings {
   maxExpiresInS: number;
 }
 
+/** How a process runs jobs. */
 export interface WorkerSettings {
   /** Maximum number of calls that one process runs at a time. */
   concurrency: number;
+  /** Number of failed tries after which a job fails. */
   maxFailedTries: number;
   /** First delay of the exponential backoff between failed tries, in milliseconds. */
   backoffBaseMs: number;
@@ -181,14 +197,19 @@ export interface WorkerSettings {
   drainMs: number;
 }
 
+/** How jobs are granted to workers. */
 export interface SchedulerSettings {
+  /** How long a worker holds a job without renewing its lease, in milliseconds. */
   leaseMs: number;
+  /** See SchedulerConfig. Milliseconds. */
   sendWithinMs: number;
+  /** See SchedulerConfig. Milliseconds. */
   networkJitterMs: number;
   /** How long jobs wait for a model or quota that a configuration change removed, in milliseconds. */
   missingModelWaitMs: number;
 }
 
+/** Where webhooks may be sent. */
 export interface WebhookSettings {
   /** Networks that webhooks may be sent to although they are not public, such as 10.0.0.0/8. */
   allowPrivateNetworks: string[];
@@ -210,6 +231,7 @@ export interface RedisSettings {
 
 /** Timeouts of one call to a provider, in milliseconds. */
 export interface TimeoutSettings {
+  /** Until the connection is established. */
   connectMs: number;
   /** From sending the request to the first event. */
   firstByteMs: number;

@@ -12,6 +12,7 @@ import { CredentialsError, credentialsFor } from "../providers/bedrock/bedrock-c
 import { redact } from "../providers/redact.ts";
 import { bareId, parseQuotaName, type QuotaName } from "./names.ts";
 
+/** A row of Service Quotas that limits calls. */
 export interface ListedQuota extends QuotaName {
   /** Name of the row in Service Quotas. */
   name: string;
@@ -23,6 +24,7 @@ export interface ListedQuota extends QuotaName {
   value: number;
 }
 
+/** Lifecycle of a model, as Bedrock reports it. Days are `YYYY-MM-DD` in UTC. */
 export interface Lifecycle {
   status: "ACTIVE" | "LEGACY";
   legacySince?: string;
@@ -35,6 +37,7 @@ export interface AwsEndpoint {
   credentials: { accessKeyId: string; secretAccessKey: string };
 }
 
+/** Reads facts of one account in one Region from AWS. */
 export interface AccountReader {
   /** Returns the rows that limit calls of models. @throws an Error whose message says what to do */
   listQuotas(signal: AbortSignal): Promise<ListedQuota[]>;
@@ -49,6 +52,7 @@ export interface AccountReader {
 const maxAttempts = 6;
 const pageSize = 100;
 
+/** Creates a reader. Call `close` when it is no longer needed. */
 export function openAccountReader(
   region: string,
   account: AccountSettings | undefined,

@@ -5,6 +5,7 @@ import { type AwsEndpoint, type Lifecycle, type ListedQuota, openAccountReader }
 import { findRow, type Listing, listingKey, listQuotas } from "./discover.ts";
 import { bareId, likeness, scopesOf } from "./names.ts";
 
+/** Limits and state of one deployment. */
 export interface DeploymentComparison {
   deployment: string;
   model: string;
@@ -21,6 +22,7 @@ export interface DeploymentComparison {
   notes: string[];
 }
 
+/** The configured, listed and learned limit of one quota. */
 export interface QuotaComparison {
   /** The scheduler's name for the quota. Absent if AWS lists it and the configuration does not. */
   name?: string;
@@ -38,6 +40,7 @@ export interface QuotaComparison {
   learned?: number;
 }
 
+/** Limits of all deployments, and listed rows that belong to none. */
 export interface Comparison {
   deployments: DeploymentComparison[];
   /** Rows that limit calls of models that no deployment serves. */

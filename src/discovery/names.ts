@@ -5,6 +5,7 @@
 /** How a call must be made for the quota to apply: by the model's own ID, a geographic profile, or a global profile. */
 export type Scope = "on-demand" | "cross-region" | "global";
 
+/** What a quota's name says. */
 export interface QuotaName {
   scope: Scope;
   unit: "requests" | "tokens";

@@ -5,6 +5,7 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 const prefix = "sk-sluice-";
 const form = /^sk-sluice-([a-z0-9]{1,20})-([a-z0-9]{50})$/;
 
+/** A new API key, with the parts to show and to store. */
 export interface ApiKey {
   id: string;
   /** The whole key, to be shown once. */

@@ -16,10 +16,12 @@ export function isUnknown({ end }: Pick<Attempt, "end">): boolean {
   return end === undefined || end.result === "unknown" || end.result === "aborted";
 }
 
+/** Returns the number of attempts that count as failed tries. */
 export function failedTries(attempts: readonly Attempt[]): number {
   return attempts.filter((a) => isUnknown(a) || a.end?.result === "transient").length;
 }
 
+/** Whether a job may be called again, or the error with which it fails. */
 export type MayTry = { ok: true } | { ok: false; error: { code: "tries_exhausted" | "unknown_end"; message: string } };
 
 /** Decides whether the job may be called once more after its earlier attempts. */

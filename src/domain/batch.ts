@@ -79,6 +79,7 @@ export interface BatchSteps {
   ended?: BatchEnd;
 }
 
+/** How a batch ended. */
 export interface BatchEnd {
   at: number;
   status: "completed" | "expired" | "cancelled";
@@ -104,6 +105,7 @@ export interface LineCounts {
   cancelled: number;
 }
 
+/** Derives the status of a batch from its steps. */
 export function batchStatus({ validated, cancelled, finalizing, ended }: BatchSteps): BatchStatus {
   if (ended) return ended.status;
   if (validated && validated.errors.length > 0) return "failed";
@@ -115,6 +117,7 @@ export function batchStatus({ validated, cancelled, finalizing, ended }: BatchSt
 const prefix = "batch_";
 const keyDigits = 24;
 
+/** Makes a new batch id. */
 export function newBatchId(): BatchId {
   return prefix + bare(newJobId()).slice(0, keyDigits);
 }
@@ -124,6 +127,7 @@ export function retryBatchId(batchId: BatchId, endedAt: number): BatchId {
   return prefix + bare(derivedId(`retry:${batchId}`, endedAt)).slice(0, keyDigits);
 }
 
+/** Whether a text has the form of a batch id. */
 export function isBatchId(text: string): boolean {
   return /^batch_[0-9a-f]{24}$/.test(text);
 }

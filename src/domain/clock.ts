@@ -1,6 +1,7 @@
 // Time is always passed in. A test can run an hour in a millisecond, and a stepped system clock is an input like any
 // other.
 
+/** The time, as code receives it. */
 export interface Clock {
   /** Milliseconds that never go backwards and ignore changes of the system clock. The origin is arbitrary. */
   now(): number;

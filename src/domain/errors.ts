@@ -88,6 +88,7 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable;
 
+/** What an error names besides its code and message. */
 export interface ErrorDetails {
   /** The field at fault, as the caller wrote it. */
   field?: string;
@@ -116,6 +117,7 @@ export class SluiceError extends Error {
 
 const maxQuotedLength = 60;
 
+/** Returns a text in quotes, truncated to 60 characters. */
 export function quote(text: string): string {
   return text.length <= maxQuotedLength ? JSON.stringify(text) : JSON.stringify(`${text.slice(0, maxQuotedLength)}...`);
 }

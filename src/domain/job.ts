@@ -18,6 +18,7 @@ export type FinalState = (typeof finalStates)[number];
 export const jobStates = ["queued", "in_progress", ...finalStates] as const;
 export type JobState = (typeof jobStates)[number];
 
+/** Whether a job in this state has ended. */
 export function isFinal(state: JobState): state is FinalState {
   return state !== "queued" && state !== "in_progress";
 }
@@ -75,6 +76,7 @@ export interface WaitingCaller {
   returnsBy?: "key" | "retry";
 }
 
+/** A job with its request. */
 export interface Job extends JobHead {
   request: CanonicalRequest;
 }
@@ -159,6 +161,7 @@ export type AttemptResult =
   | "aborted"
   | "not_sent";
 
+/** How an attempt ended. */
 export interface AttemptEnd {
   result: AttemptResult;
   /** Milliseconds since the epoch. */
@@ -213,11 +216,13 @@ export interface Outcome {
   error?: JobError;
 }
 
+/** Returns a request without its texts. The numeric parameters remain. */
 export function erasedRequest({ parameters }: CanonicalRequest): CanonicalRequest {
   const { stop: _, ...numbers } = parameters;
   return { messages: [], parameters: numbers };
 }
 
+/** Returns an outcome without its text and tool calls. */
 export function erasedOutcome({ toolCalls: _, ...rest }: Outcome): Outcome {
   return rest.text === undefined ? rest : { ...rest, text: "" };
 }

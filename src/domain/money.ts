@@ -64,6 +64,7 @@ function wholeTokens(tokens: number): number {
   return Number.isFinite(tokens) ? Math.max(0, Math.ceil(tokens)) : 0;
 }
 
+/** Converts billionths of a dollar to dollars. */
 export function toUsd(nanoUsd: number): number {
   return nanoUsd / nanoPerUsd;
 }

@@ -13,6 +13,7 @@ const refusedKeywords = [
 
 const formats = ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
 
+/** A part of a schema that is refused. */
 export interface SchemaProblem {
   /** Path of the keyword, such as `.properties.age.minimum`. */
   path: string;

@@ -1,6 +1,7 @@
 // The canonical form of a request, whichever API it arrived through. The record stores it, and every provider
 // translates from it.
 
+/** A request to a model in canonical form. */
 export interface CanonicalRequest {
   /**
    * Messages as the caller wrote them. Providers convert them to the form they need, for example with
@@ -22,6 +23,7 @@ export interface CanonicalRequest {
   guardrail?: Guardrail;
 }
 
+/** One message of a conversation. */
 export interface Message {
   role: "user" | "assistant";
   content: ContentBlock[];
@@ -50,6 +52,7 @@ export interface CachePoint {
   ttl?: "5m" | "1h";
 }
 
+/** Form of an answer: any JSON object, or JSON of a schema. */
 export type ResponseFormat =
   | { type: "json_object" }
   | { type: "json_schema"; name: string; description?: string; schema: JsonSchema; strict?: boolean };
@@ -63,6 +66,7 @@ export interface Guardrail {
   version: string;
 }
 
+/** A tool that the model may call. */
 export interface Tool {
   name: string;
   description?: string;

@@ -2,6 +2,7 @@
 import { isUnknown } from "./attempts.ts";
 import type { Attempt, Usage } from "./job.ts";
 
+/** Sums of usage over jobs and attempts. */
 export interface UsageSums {
   /** Number of jobs whose first attempt is counted. */
   jobs: number;
@@ -99,6 +100,7 @@ function whole(n: number | undefined): number {
   return n !== undefined && n > 0 ? Math.round(Math.min(n, most)) : 0;
 }
 
+/** Returns the usage of one attempt as sums. */
 export function usageOfAttempt(
   attempt: Pick<Attempt, "n" | "reserved" | "reservedNanoUsd"> & Partial<Pick<Attempt, "end">>,
 ): UsageSums {
@@ -125,6 +127,7 @@ export function usageOfAttempt(
   };
 }
 
+/** Cost of several attempts together. */
 export interface AttemptsCost {
   /** Cost in billionths of a US dollar. */
   nanoUsd: number;

@@ -29,6 +29,7 @@ export interface DeliveryRound {
   at: number;
 }
 
+/** One request to the receiver. */
 export interface DeliveryTry {
   /** Number of the try, from 1, over all rounds. */
   n: number;
@@ -39,6 +40,7 @@ export interface DeliveryTry {
   end?: TryEnd;
 }
 
+/** How a try ended. */
 export interface TryEnd {
   at: number;
   delivered: boolean;
@@ -53,6 +55,7 @@ export interface TryEnd {
   nextAt?: number;
 }
 
+/** A delivery with all its rounds and tries. */
 export interface DeliveryHistory {
   delivery: Delivery;
   /** Rounds in the order of their numbers. */
@@ -79,10 +82,12 @@ const secondMs = 1000;
 /** Waits between the tries of a round, in milliseconds. The last one repeats. */
 const delaysMs = [5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800].map((s) => s * secondMs);
 
+/** Returns the id of the delivery for a job. */
 export function jobDeliveryId(jobId: JobId): string {
   return `msg_${jobId}`;
 }
 
+/** Returns the id of the delivery for a batch. */
 export function batchDeliveryId(batchId: BatchId): string {
   return `msg_${batchId}`;
 }

@@ -3,6 +3,7 @@
 import type { JobId } from "../domain/ids.ts";
 import type { JobState } from "../domain/job.ts";
 
+/** Something that happened to a job. */
 export type JobEvent =
   /** The job reached a state. A final state means that the outcome is stored. */
   | { type: "state"; jobId: JobId; environment: string; state: JobState; at: number }
@@ -16,6 +17,7 @@ export type JobEvent =
 
 export type JobListener = (event: JobEvent) => void;
 
+/** Publishes job events and delivers them to listeners. */
 export interface EventBus {
   /** Notifies all listeners of the job. Never throws and never waits. */
   publish(event: JobEvent): void;

@@ -8,6 +8,7 @@ interface Subscription {
   onJoined: (() => void) | undefined;
 }
 
+/** A set of listeners for each job that has any. */
 export class Listeners {
   readonly #byJob = new Map<JobId, Set<Subscription>>();
   readonly #onError: (error: unknown) => void;

@@ -67,6 +67,7 @@ export function jsonOf(value: unknown): string {
   }
 }
 
+/** Creates the failure for an answer that is nested too deeply. */
 export function nestedTooDeeply(): ProviderError {
   return tooLarge("The answer is nested too deeply.");
 }
@@ -92,6 +93,7 @@ function malformedCall({ toolCalls }: ProviderAnswer): ProviderError | undefined
   return undefined;
 }
 
+/** Whether an error is the failure of an answer that is too large or nested too deeply. */
 export function isTooLarge(error: unknown): boolean {
   return error instanceof ProviderError && error.failure.code === "answer_too_large";
 }

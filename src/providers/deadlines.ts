@@ -1,6 +1,7 @@
 // The timeouts of one call to any provider. Neither Node nor the AWS SDK has any by default. Half-open connections, on
 // which neither a byte nor an end arrives, do occur, and a call without timeouts could hold its lease forever.
 
+/** Timeouts of one call, in milliseconds. */
 export interface CallTimeouts {
   /** Time until the connection is established, including the wait for a free one. Milliseconds, like all of these. */
   connectMs: number;
@@ -29,6 +30,7 @@ const frozenMs = 1_000;
 /** Time to read what arrived while the process was frozen, in milliseconds. */
 const wakingMs = 5_000;
 
+/** Watches the timeouts of one call. */
 export class Deadlines {
   /** Aborts when the caller aborts or a timeout is exceeded. */
   readonly signal: AbortSignal;

@@ -4,6 +4,7 @@ import type { ErrorCode } from "../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../domain/job.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
 
+/** A service that generates text. */
 export interface Provider {
   /**
    * Runs one request to its end.
@@ -13,6 +14,7 @@ export interface Provider {
   close(): Promise<void>;
 }
 
+/** One call of a provider. */
 export interface ProviderCall {
   request: CanonicalRequest;
   /** Aborting ends the call at once with kind `aborted`. */
@@ -45,6 +47,7 @@ export function answeredByTool(answer: Content, answerTool: string | undefined):
   return { text: carrier.arguments, toolCalls, finishReason: isWhole ? "stop" : answer.finishReason };
 }
 
+/** A complete answer. */
 export interface ProviderAnswer {
   text: string;
   toolCalls: ToolCall[];
@@ -82,6 +85,7 @@ export type FailureKind =
   | "permanent"
   | "aborted";
 
+/** Why a call has no answer. */
 export interface ProviderFailure {
   kind: FailureKind;
   /** Code from the table of errors, for a job that ends with this failure. */
@@ -102,6 +106,7 @@ export interface ProviderFailure {
   serviceTier?: string;
 }
 
+/** The error that every failed call throws. */
 export class ProviderError extends Error {
   override readonly name = "ProviderError";
   readonly failure: ProviderFailure;

@@ -15,6 +15,7 @@ const secrets: [RegExp, string][] = [
   [/\b(sk|gsk|hf)([-_])[\w*-]{8,}/g, "$1$2***"],
 ];
 
+/** Returns a message with secrets masked, truncated to 1,000 characters. */
 export function redact(message: string): string {
   // Cut first, because the time of the rest grows with the length.
   const cut = message.length > maxLength ? `${message.slice(0, maxLength - 1)}…` : message;

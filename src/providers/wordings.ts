@@ -17,6 +17,7 @@
  */
 export type Cause = "too_long" | "content" | "request" | "account" | "capacity" | "throttled" | "unclear";
 
+/** One row of the table. */
 export interface Wording {
   cause: Cause;
   pattern: RegExp;
@@ -36,6 +37,7 @@ export const adviceOnKey = "Check the deployment's API key.";
 export const adviceOnModel = "Check the deployment's modelId, and that the account may use the model.";
 const account = "Ask the provider about the account, or use the credentials of another account.";
 
+/** The table. The first matching row decides. */
 export const wordings: readonly Wording[] = [
   // ---------------------------------------------------------------- how long the prompt may be
   {

@@ -7,6 +7,7 @@ import { type Described, described, shown } from "./words.ts";
 /** Names of fields and indexes of lists, from the outside in. */
 export type Path = readonly (string | number)[];
 
+/** A mistake that a schema found. */
 export interface SchemaProblem {
   /** Path of the invalid value, of the missing or unknown field, or of the object with an invalid key. */
   path: Path;

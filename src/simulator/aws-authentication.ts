@@ -16,6 +16,7 @@ export interface SimulatedCredentials {
   account?: string;
 }
 
+/** The caller of a request. */
 export interface Caller {
   /** Region from the signature's credential scope. A bearer key names none. */
   region?: string;
@@ -23,6 +24,7 @@ export interface Caller {
   account?: string;
 }
 
+/** Authenticates requests. */
 export interface Authenticator {
   /**
    * Returns the caller of a request.
@@ -34,6 +36,7 @@ export interface Authenticator {
   set(credentials: SimulatedCredentials): void;
 }
 
+/** Credentials that the simulator requires. */
 export interface AuthenticationOptions {
   /** The only credentials whose signatures are accepted. Absent: signatures are not verified. */
   verifySignatures?: SimulatedCredentials | readonly SimulatedCredentials[];

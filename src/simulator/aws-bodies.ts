@@ -7,6 +7,7 @@ import type { StreamEvent } from "./dialects.ts";
 import type { Exchange } from "./exchange.ts";
 import { sendError } from "./simulator-server.ts";
 
+/** Format of one API's responses. */
 export interface Wire {
   /** Content type of a stream. */
   streamType: string;

@@ -59,6 +59,7 @@ export class BedrockError extends Error {
   }
 }
 
+/** Creates a ValidationException. */
 export function invalid(message: string): BedrockError {
   return new BedrockError("ValidationException", message);
 }

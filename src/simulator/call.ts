@@ -15,6 +15,7 @@ import { type Delivered, deliverStream, deliverWhole } from "./simulated-answer.
 import type { CalledModel } from "./simulated-models.ts";
 import { synthesize } from "./text.ts";
 
+/** What every call of a simulator shares. */
 export interface CallContext {
   options: ResolvedOptions;
   journal: Journal;
@@ -26,6 +27,7 @@ export interface CallContext {
   random: () => number;
 }
 
+/** A valid call that is being answered. */
 export interface RunningCall extends ModelCall {
   exchange: Exchange;
   call: OpenCall;
@@ -48,6 +50,7 @@ export function chooseFault({ faultOf }: CallContext, running: RunningCall): Fau
   return fault && refuseByFault(fault, running) ? "refused" : fault;
 }
 
+/** Charges the quotas and answers a call, or refuses it with a throttle. */
 export async function answerCall(
   { options, quotas }: CallContext,
   running: RunningCall,
@@ -156,6 +159,7 @@ export async function orError<T>(step: () => T | Promise<T>): Promise<T | Bedroc
   }
 }
 
+/** Returns the value at a share of a range. */
 export function within([min, max]: readonly [number, number], share: number): number {
   return min + share * (max - min);
 }

@@ -78,6 +78,7 @@ function modelArn(region: string, id: string): string {
   return `arn:aws:bedrock:${region}::foundation-model/${id}`;
 }
 
+/** Returns one page of a list, and the token of the next page. */
 export function pageOf<T>(
   all: readonly T[],
   token: unknown,

@@ -5,6 +5,7 @@ import { type Answer, splitByTokens } from "./text.ts";
 /** Number of tokens per event of a stream. */
 const tokensPerEvent = 4;
 
+/** One event of a streamed answer. */
 export interface StreamEvent {
   type: string;
   payload: unknown;
@@ -12,6 +13,7 @@ export interface StreamEvent {
   tokens: number;
 }
 
+/** An answer and what to report with it. */
 export interface Rendering {
   answer: Answer;
   inputTokens: number;
@@ -30,6 +32,7 @@ export interface Timing {
   firstTokenMs: number;
 }
 
+/** Format of an API's answers. */
 export interface Dialect {
   body(answer: Rendering, timing: Timing): { json: unknown; headers: Record<string, string> };
   /** Returns the events before the one that ends the message. */

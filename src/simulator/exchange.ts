@@ -9,6 +9,7 @@ export const maxBodyBytes = 25_000_000;
 /** Larger bodies are read and dropped up to this size, in bytes, so that the client gets its 413 instead of a reset. */
 const maxDrainedBytes = 100_000_000;
 
+/** One HTTP request and its response. */
 export class Exchange {
   readonly request: IncomingMessage;
   readonly #response: ServerResponse;

@@ -6,6 +6,7 @@ const maxWork = 100_000;
 /** Maximum size of JSON, in UTF-16 code units. */
 const maxCharacters = 500_000;
 
+/** The remaining work and size of one answer. */
 export class FillBudget {
   readonly #characters: number;
   #work = maxWork;

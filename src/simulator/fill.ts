@@ -7,6 +7,7 @@ import { numberOf } from "./fill-number.ts";
 import { syntheticText, textOfFormat, textOfPattern } from "./fill-text.ts";
 import { isObject, type Json } from "./json.ts";
 
+/** How values are generated. */
 export interface Filling {
   /** Returns numbers from 0 up to 1. */
   random: () => number;
@@ -16,6 +17,7 @@ export interface Filling {
   maxCharacters?: number;
 }
 
+/** A generated value. */
 export interface Filled {
   /** JSON; truncated if `isWhole` is false. */
   json: string;

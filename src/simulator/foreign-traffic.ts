@@ -3,6 +3,7 @@
 //
 // Pure: calls are made up when the quotas are read, at the times at which they were due.
 
+/** The requests of one other program. */
 export interface ForeignLoad {
   /** Time between two requests, in milliseconds. */
   intervalMs: number;
@@ -14,6 +15,7 @@ export interface ForeignLoad {
   untilMs?: number;
 }
 
+/** What other programs' requests have used. */
 export interface ForeignStats {
   admitted: number;
   refused: number;
@@ -21,6 +23,7 @@ export interface ForeignStats {
   tokens: number;
 }
 
+/** The requests of all other programs. */
 export interface ForeignTraffic {
   /** Offers each request that is due by now, in order. `take` returns whether it was admitted. */
   advance(now: number, take: (at: number, tokens: number) => boolean): void;

@@ -15,6 +15,7 @@ import type { Operation } from "./simulated-models.ts";
  */
 export type CallOutcome = "running" | "answered" | "throttled" | "refused" | "broken" | "aborted";
 
+/** One call as the journal records it. */
 export interface RecordedCall {
   /** Number of the call since the start, from 1. */
   readonly n: number;
@@ -53,6 +54,7 @@ export interface RecordedCall {
 /** A recorded call that is still being written. */
 export type OpenCall = { -readonly [K in keyof RecordedCall]: RecordedCall[K] };
 
+/** The latest calls. */
 export interface Journal {
   readonly calls: readonly RecordedCall[];
   /** Number of calls since the start. */

@@ -5,8 +5,10 @@
 //
 // Pure: the time is an argument, in milliseconds, and never goes backwards.
 
+/** How a quota counts over time. */
 export type WindowAlgorithm = "fixed" | "sliding" | "bucket";
 
+/** Rules of one quota. */
 export interface MeterRules {
   /** Limit per window. Undefined: unlimited, but use is still measured. */
   limit: number | undefined;
@@ -25,6 +27,7 @@ export interface MeterStats {
   peak: number;
 }
 
+/** The state of one quota. */
 export interface Meter {
   /** Returns whether this much more may be charged now. */
   fits(now: number, amount: number): boolean;
@@ -45,12 +48,14 @@ export interface Meter {
   stats(): MeterStats;
 }
 
+/** What is left of a quota. */
 export interface Remaining {
   limit: number;
   remaining: number;
   resetMs: number;
 }
 
+/** A charge to a quota. */
 export interface Charge {
   readonly at: number;
   amount: number;

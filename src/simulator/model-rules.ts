@@ -1,5 +1,6 @@
 // What Bedrock's models refuse that others accept, by the beginning of the bare ID. docs/simulator.md has the sources.
 
+/** What a model accepts and refuses. */
 export interface ModelRules {
   /** Whether the model accepts tools. */
   tools: boolean;

@@ -40,6 +40,7 @@ export interface ForeignTrafficOptions {
   untilMs?: number;
 }
 
+/** Options of a simulator. */
 export interface SimulatorOptions extends AuthenticationOptions {
   /** Address to listen on. Default 127.0.0.1. */
   host?: string;

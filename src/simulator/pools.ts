@@ -14,6 +14,7 @@ export interface DeploymentQuotas extends QuotaStats, Caller {
 /** A quota of tokens per day, as seen so far. */
 export interface DailyQuota extends MeterStats, Caller {}
 
+/** The quotas of all models, regions and accounts. */
 export interface Pools {
   of(model: CalledModel, caller: Caller): QuotaEngine;
   report(now: number): DeploymentQuotas[];

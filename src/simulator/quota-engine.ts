@@ -13,6 +13,7 @@ import {
   type WindowAlgorithm,
 } from "./meter.ts";
 
+/** Rules of one model's quotas. */
 export interface QuotaRules {
   /** Undefined: no such quota. */
   requestsPerWindow?: number;
@@ -31,6 +32,7 @@ export interface QuotaRules {
   dayWeight?: number;
 }
 
+/** Statistics of one model's quotas. */
 export interface QuotaStats {
   admitted: number;
   requests: MeterStats;
@@ -47,6 +49,7 @@ export interface Admission {
   readonly day?: Charge;
 }
 
+/** The quotas of one model. */
 export interface QuotaEngine {
   /** Charges a call, or returns the quota that refuses it. A refused call is not charged. */
   admit(now: number, call: { input: number; maxTokens: number }): Admission | ExceededQuota;

@@ -1,6 +1,7 @@
 // The simulated AWS account, other than its models: the quotas that are listed for it, and the roles that can be assumed
 // in it.
 
+/** Properties of the account. */
 export interface SimulatedAccount {
   /**
    * Rows of Service Quotas by name, in addition to those of the known models. A row replaces another of the same name,
@@ -20,6 +21,7 @@ export interface SimulatedAccount {
   denied?: boolean;
 }
 
+/** Values of a row of Service Quotas. */
 export interface ListedValue {
   /** Value in ListAWSDefaultServiceQuotas. */
   default: number;
@@ -80,6 +82,7 @@ function rowValue(standard: number, counted: number | undefined): ListedValue {
   return { default: standard, ...(counted !== undefined && { applied: counted }) };
 }
 
+/** Returns a model's name in Service Quotas, or its ID if it has none. */
 export function displayNameOf(bareId: string): string {
   return Object.hasOwn(displayNames, bareId) ? displayNames[bareId]! : bareId;
 }

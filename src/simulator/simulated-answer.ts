@@ -7,6 +7,7 @@ import type { Dialect, Rendering, StreamEvent, Timing } from "./dialects.ts";
 import type { Exchange } from "./exchange.ts";
 import { eventsBefore, type Fault, failsBeforeFirstByte } from "./faults.ts";
 
+/** An answer to send. */
 export interface Delivery {
   exchange: Exchange;
   requestId: string;
@@ -38,6 +39,7 @@ export interface Delivered {
  */
 const shortestPauseMs = 4;
 
+/** Sends an answer as one body. */
 export async function deliverWhole(delivery: Delivery): Promise<Delivered> {
   const { exchange, requestId, dialect, wire, rendering, fault, settle } = delivery;
   const startedAt = systemClock.now();
@@ -78,6 +80,7 @@ export async function deliverWhole(delivery: Delivery): Promise<Delivered> {
   }
 }
 
+/** Sends an answer as a stream. */
 export async function deliverStream(delivery: Delivery): Promise<Delivered> {
   const { exchange, dialect, wire, rendering, fault, settle } = delivery;
   const startedAt = systemClock.now();

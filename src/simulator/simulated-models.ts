@@ -11,6 +11,7 @@ export type Operation =
 
 import { type ModelRules, rulesOf } from "./model-rules.ts";
 
+/** What a model supports. */
 export interface ModelTraits {
   /** Highest `max_tokens` of a call, and the reservation of a call that names none. */
   maxOutputTokens: number;
@@ -94,6 +95,7 @@ export interface SimulatedModel extends Partial<ModelTraits> {
   tokensPerMinute?: number;
 }
 
+/** A model as a request calls it. */
 export interface CalledModel extends ModelTraits, Pick<SimulatedModel, "requestsPerMinute" | "tokensPerMinute"> {
   /** ID as it was called, without an ARN. Quotas count by it, because a profile and a bare ID have separate quotas. */
   id: string;

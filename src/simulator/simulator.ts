@@ -16,6 +16,7 @@ import { serviceQuotasService } from "./service-quotas.ts";
 import { createSimulatorServer, type Service } from "./simulator-server.ts";
 import { tokenService } from "./token-service.ts";
 
+/** A running simulator. */
 export interface Simulator {
   /** Address for the SDK's `endpoint` or AWS_ENDPOINT_URL_BEDROCK_RUNTIME, without a slash at the end. */
   readonly url: string;

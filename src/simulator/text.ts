@@ -48,6 +48,7 @@ export function splitByTokens(text: string, tokens: number): string[] {
   return pieces;
 }
 
+/** What an answer depends on. */
 export interface AnswerRequest {
   /** The user's last message. */
   prompt: string;
@@ -71,6 +72,7 @@ export interface AnswerForm {
   conversation: string;
 }
 
+/** A generated answer. */
 export interface Answer {
   /** Empty if a tool is called. */
   text: string;
@@ -84,6 +86,7 @@ export interface Answer {
   };
 }
 
+/** Generates an answer. */
 export function synthesize(request: AnswerRequest): Answer {
   const random = randomNumbers(`${request.seed} ${request.input}`);
   const { form } = request;

@@ -1,11 +1,13 @@
 // Chooses which tool of a request the simulator calls, so that an agent tries each of them and then ends.
 
+/** A tool that the simulator may call. */
 export interface SimulatedTool {
   name: string;
   /** JSON Schema of the tool's input. */
   schema: unknown;
 }
 
+/** What the choice of a tool depends on. */
 export interface ToolSituation {
   tools: readonly SimulatedTool[];
   /** `any` requires a call of one of the tools, a name requires that tool. */

@@ -15,6 +15,7 @@ interface ChannelsOptions {
   onActive: (channel: string) => void;
 }
 
+/** Keeps subscriptions equal to the set of wanted channels. */
 export class Channels {
   readonly #redis: Redis;
   readonly #options: ChannelsOptions;

@@ -34,6 +34,7 @@ interface Fields {
   prompt?: string;
 }
 
+/** Writes the state of jobs to Redis. */
 export class JobHashes {
   readonly #redis: Redis;
   readonly #settings: JobHashSettings;

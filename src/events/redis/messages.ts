@@ -15,6 +15,7 @@ export const originLength = 8;
 
 const types: ReadonlySet<string> = new Set<Message["type"]>(["state", "tokens", "restart", "wanted"]);
 
+/** Formats a message of a sender. */
 export function encode(origin: string, message: Message): string {
   return origin + JSON.stringify(message);
 }

@@ -4,6 +4,7 @@ import type { Redis } from "ioredis";
 /** Maximum number of messages that Redis has not confirmed. At 10,000 a second, a silent Redis fills it in a second. */
 const maxUnconfirmed = 10_000;
 
+/** Publishes messages without waiting, and counts dropped ones. */
 export class Publisher {
   readonly #redis: Redis;
   readonly #maxUnconfirmed: number;

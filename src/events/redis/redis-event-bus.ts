@@ -41,6 +41,7 @@ interface Options {
   maxUnconfirmed?: number;
 }
 
+/** An event bus for several processes, which also writes job hashes. */
 export interface RedisEventBus extends EventBus {
   /** Records accepted jobs for their hashes. Never throws and never waits. */
   onAccepted(jobs: readonly Job[]): void;

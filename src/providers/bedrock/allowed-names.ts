@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import type { CanonicalRequest } from "../../domain/request.ts";
 
+/** Conversions of one request's ids and names. */
 export interface AllowedNames {
   /** Returns the id to send for a tool call's id, in the call and in its result. */
   id: (callId: string) => string;
@@ -59,6 +60,7 @@ export const usual: Form = {
   make: (text, n) => `${text.slice(0, 63 - hashLength).replace(/[^a-zA-Z0-9_-]/g, "_")}_${hashOf(text, n, hashLength)}`,
 };
 
+/** Returns the form of ids with exactly this many letters and digits. */
 export function exactly(length: number): Form {
   return { allows: new RegExp(`^[a-zA-Z0-9]{${length}}$`), make: (text, n) => hashOf(text, n, length) };
 }

@@ -33,6 +33,7 @@ interface ToolUse {
   arguments: string;
 }
 
+/** Collects an answer from the events of a stream. */
 export class AnswerCollector {
   readonly received: Received = { text: "", toolUses: [] };
   /** Time of the model's first output, on the caller's clock. */

@@ -8,6 +8,7 @@ import { defaultProvider } from "@aws-sdk/credential-provider-node";
 import { fromIni, fromTemporaryCredentials } from "@aws-sdk/credential-providers";
 import { redact } from "../redact.ts";
 
+/** Account to call a deployment with. Default: the process's own credentials. */
 export interface Account {
   /** Profile in the files of the AWS SDK. */
   profile?: string;
@@ -33,6 +34,7 @@ export type ClientCredentials = Pick<BedrockRuntimeClientConfig, "credentials" |
 
 type Provider = Extract<NonNullable<BedrockRuntimeClientConfig["credentials"]>, (...args: never[]) => unknown>;
 
+/** Returns the options of an SDK client that signs as an account. */
 export function credentialsFor({ profile, roleArn, externalId }: Account = {}): ClientCredentials {
   const isNamed = profile !== undefined || roleArn !== undefined;
   const source = (

@@ -31,6 +31,7 @@ export interface Classification {
   advice?: string;
 }
 
+/** What is known about the call that failed. */
 export interface Sent {
   /** Whether part of an answer was received. Then something may have been billed, whatever the error. */
   begun: boolean;
@@ -38,6 +39,7 @@ export interface Sent {
   guardrail: boolean;
 }
 
+/** Classifies whatever the SDK threw. */
 export function classify(thrown: unknown, deployment: Deployment, { begun, guardrail }: Sent): ProviderFailure {
   const error = (typeof thrown === "object" && thrown !== null ? thrown : { message: String(thrown) }) as SdkError;
   const classification = classifyError(error, deployment, guardrail);

@@ -19,6 +19,7 @@ import { type BedrockTraits, toConverse } from "./bedrock-request.ts";
 import { boundedBody } from "./body-limits.ts";
 import { insertTexts, keepBody } from "./exact-bodies.ts";
 
+/** Options of a Bedrock provider. */
 export interface BedrockOptions {
   region: string;
   /** ID of a model, or ID or ARN of an inference profile. */
@@ -48,6 +49,7 @@ export interface BedrockOptions {
  */
 const keepIdleMs = 4_000;
 
+/** Creates a provider for one Bedrock deployment. */
 export function createBedrockProvider(options: BedrockOptions): Provider {
   const { clock, modelId, timeouts, traits = {} } = options;
   // All clients share it, because connections do not depend on credentials.

@@ -34,6 +34,7 @@ interface OpenToolCall {
   arguments: string;
 }
 
+/** Returns the state before anything was received. */
 export function nothingReceived(): Received {
   return { text: "", refusal: "", toolCalls: [], size: new AnswerSize() };
 }
@@ -215,6 +216,7 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
   return { ...answeredByTool({ text, toolCalls, finishReason }, answerTool), ...about };
 }
 
+/** Whether a value is an object and not a list. */
 export function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -3,6 +3,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 
+/** A request to send. */
 export interface PostOptions {
   url: URL;
   headers: Record<string, string>;
@@ -26,6 +27,7 @@ class ConnectTimeout extends Error {
  */
 const keepIdleMs = 4_000;
 
+/** Creates an agent that keeps connections open. */
 export function createAgent(url: URL, maxSockets: number): http.Agent {
   const options = { keepAlive: true, maxSockets, timeout: keepIdleMs };
   return url.protocol === "https:" ? new https.Agent(options) : new http.Agent(options);

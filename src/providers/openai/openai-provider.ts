@@ -15,6 +15,7 @@ import { toChatCompletion } from "./openai-request.ts";
 import { EventParser } from "./server-sent-events.ts";
 import { classifyTransport, htmlAnswer } from "./transport-failures.ts";
 
+/** Options of an OpenAI-compatible provider. */
 export interface OpenAiOptions {
   /** Address with the version, such as http://127.0.0.1:11434/v1. `/chat/completions` is appended. */
   baseUrl: string;
@@ -48,6 +49,7 @@ const maxErrorBytes = 64 * 1024;
  */
 const endMs = 100;
 
+/** Creates a provider for one OpenAI-compatible deployment. */
 export function createOpenAiProvider(options: OpenAiOptions): Provider {
   const { clock, timeouts, streaming } = options;
   const url = new URL(`${options.baseUrl.replace(/\/+$/, "")}/chat/completions`);

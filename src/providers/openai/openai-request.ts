@@ -2,6 +2,7 @@
 import type { CanonicalRequest, ContentBlock, Message } from "../../domain/request.ts";
 import { printableSchema } from "../../domain/schema-text.ts";
 
+/** How a deployment's requests are formed. */
 export interface BodyOptions {
   modelId: string;
   streaming: boolean;

@@ -2,6 +2,7 @@
 // between CR and LF. Drops comments and unused fields (id, retry).
 import { tooLarge } from "../bounds.ts";
 
+/** One event of a stream. */
 export interface ServerSentEvent {
   /** Name of the event. Most servers send none. */
   event?: string;
@@ -15,6 +16,7 @@ const maxEventLength = 32 * 1024 * 1024;
 const carriageReturn = 13;
 const lineFeed = 10;
 
+/** Parses a stream incrementally. */
 export class EventParser {
   readonly #decoder = new TextDecoder();
   /**

@@ -38,6 +38,7 @@ export function invalid(message: string, param: string): OpenAiError {
   return new OpenAiError(400, message, { param });
 }
 
+/** Creates the error for an unknown model. */
 export function noModel(id: string): OpenAiError {
   const message = `The model '${id.slice(0, 200)}' does not exist or you do not have access to it.`;
   return new OpenAiError(404, message, { param: "model", code: "model_not_found" });

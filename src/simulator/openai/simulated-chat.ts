@@ -14,6 +14,7 @@ export interface ChatOptions {
   streamUsage: boolean;
 }
 
+/** Returns the format of one chat completion. */
 export function chatDialect({ requestId, modelId, created, streamUsage }: ChatOptions): Dialect {
   const shell = (object: string, choices: object[]) => ({
     id: `chatcmpl-${requestId}`,
