@@ -1,5 +1,5 @@
-// Runs many requests as one batch. It uploads an iterable as a file while it is produced, follows the batch until it
-// ends, and yields results in the order of the requests. Memory use does not grow with their number.
+// Runs many requests as one batch. It uploads an iterable as a file while it is produced, and follows the batch until
+// it ends. It yields results in the order of the requests. Memory use does not grow with their number.
 
 import type {
   BatchInputOptions,

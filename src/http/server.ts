@@ -160,9 +160,9 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
 }
 
 /**
- * Closes connections during a close, which otherwise waits for them. Fastify closes idle connections once, but a
- * connection whose request is still running becomes idle later, and would delay the close by the keep-alive time of 72
- * s. A connection without any data does not count as idle. Browsers and Node's fetch open such connections, which would
+ * Closes connections during a close, which otherwise waits for them. Fastify closes idle connections once. A connection
+ * whose request is still running becomes idle later, and would delay the close by the keep-alive time of 72 s. A
+ * connection without any data does not count as idle. Browsers and Node's fetch open such connections, which would
  * delay the close by a minute.
  */
 function letConnectionsGo(app: HttpServer): void {

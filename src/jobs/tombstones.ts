@@ -1,8 +1,8 @@
 // Records which jobs and files were deleted. Some ids are derived again from what remains: a key that is bound to one,
-// or a retried job. A deleted job must not return under its id, because its calls, its usage and its webhook remain,
-// and the new job would take them for its own. The same holds for a file, because a batch that names it would read
-// other lines. A tombstone is written before the job is removed, so a reader that misses the job finds it. Tombstones
-// are stored with the bindings of keys and swept with them.
+// or a retried job. A deleted job must not return under its id. Its calls, its usage and its webhook remain, and the
+// new job would take them for its own. The same holds for a file, because a batch that names it would read other lines.
+// A tombstone is written before the job is removed, so a reader that misses the job finds it. Tombstones are stored
+// with the bindings of keys and swept with them.
 import { serviceCollection, timeKey } from "../store/collection.ts";
 import type { JobsContext } from "./jobs-context.ts";
 

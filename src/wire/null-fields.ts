@@ -22,8 +22,8 @@ interface Schema {
 
 /**
  * Compiles a schema into a function that drops the nulls of optional fields, including those in nested objects and
- * lists. It keeps a null that the schema lists as a value, that a required field has, or that is inside free JSON such
- * as a tool's schema.
+ * lists. It keeps a null that the schema lists as a value or that a required field has. It also keeps nulls inside free
+ * JSON, such as a tool's schema.
  */
 export function nullDropper(schema: TSchema, options: NullOptions): Drop {
   return compiled(schema as Schema, options) ?? ((value) => value);

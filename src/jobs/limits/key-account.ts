@@ -1,4 +1,4 @@
-// The limits of one API key: what is reserved and used, on record and as sums in memory. The sums are read from the
+// The limits of one API key: what is reserved and used, as records and as sums in memory. The sums are read from the
 // records when the key is first used, and again every few seconds where other processes write as well.
 //
 // A read takes a while, and no change that is made meanwhile may be lost. Reservations change the sums before their

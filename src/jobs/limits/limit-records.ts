@@ -1,4 +1,4 @@
-// What is on record about the limits of keys, in the collection `usage` of each environment:
+// The records about the limits of keys, in the collection `usage` of each environment:
 //
 //   open/{job}    what the job reserves; written before the job, removed when its real usage is known
 //   spent/{job}   what the calls of a job that has ended used; the first one that is written counts

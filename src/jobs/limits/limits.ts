@@ -1,9 +1,9 @@
-// Limits that hold before anything is queued: of each API key (jobs at a time, tokens of the day, dollars of the month),
-// and of the whole service (waiting jobs, free disk).
+// Limits that hold before anything is queued: of each API key (jobs at a time, tokens of the day, dollars of the
+// month), and of the whole service (waiting jobs, free disk).
 //
-// What a job may use at most is reserved when it is accepted, for a batch when it is checked. When the job ends, what it
-// really used takes its place. In one process that is exact, also after a restart. Processes that share a store learn of
-// each other's jobs every few seconds, so together they may exceed a limit by what they accept in that time.
+// What a job may use at most is reserved when it is accepted, for a batch when it is checked. When the job ends, what
+// it really used takes its place. In one process that is exact, also after a restart. Processes that share a store
+// learn of each other's jobs every few seconds. Together they may exceed a limit by what they accept in that time.
 import type { Logger } from "pino";
 import type { Settings } from "../../config/settings.ts";
 import type { Clock } from "../../domain/clock.ts";
@@ -39,7 +39,7 @@ export interface LimitsContext {
 /** Reservations of one key that one round of `tidy` compares with their jobs. */
 const tidiedAtOnce = 200;
 const removedAtOnce = 1000;
-/** A job that is not on record so long after its reservation, in ms, will not come. */
+/** Age of a reservation without a stored job, in ms, after which it is released. */
 const orphanMs = 600_000;
 
 export class Limits implements JobLimits {
@@ -48,7 +48,7 @@ export class Limits implements JobLimits {
   readonly #accounts = new Map<string, KeyAccount>();
   readonly #capacity: ServiceCapacity;
   readonly #settlement: Settlement;
-  /** Where the next round of `tidy` goes on, by key and environment. */
+  /** Where the next round of `tidy` continues, by key and environment. */
   readonly #cursors = new Map<string, string | undefined>();
 
   constructor(context: LimitsContext) {
@@ -84,7 +84,7 @@ export class Limits implements JobLimits {
   async #reserveBatch(batch: BatchTotal): Promise<void> {
     await this.#capacity.reserveBatch(batch);
     const key = this.#limitedKey(batch.keyId);
-    // What the key has reserved for a batch that is resumed is on record.
+    // The reservation of a resumed batch is stored already.
     if (!key || batch.resumed) return;
     try {
       await key.account.reserveBatch(key.limits, batch);

@@ -39,7 +39,7 @@ interface UsedJob {
 export class Settlement {
   readonly #context: SettlementContext;
   readonly #accountOf: (keyId: string) => KeyAccount;
-  /** One at a time for each job, so that the sums in memory change by what changes on record. */
+  /** Running settlements, one at a time for each job, so that the sums in memory follow the records. */
   readonly #underWay = new Map<JobId, Promise<void>>();
 
   constructor(context: SettlementContext, accountOf: (keyId: string) => KeyAccount) {

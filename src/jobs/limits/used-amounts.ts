@@ -22,7 +22,7 @@ export function usedBy(attempts: readonly Attempt[], reserved: Amounts): Amounts
   return used;
 }
 
-/** The same for a job whose attempts are not on record. */
+/** The same for a job whose attempts are not stored. */
 export function usedByOutcome({ usage, costNanoUsd }: Outcome, reserved: Amounts): Amounts {
   if (!usage) return { ...none, nanoUsd: costNanoUsd ?? 0 };
   const { input, output, cacheRead = 0, cacheWrite = 0 } = usage;

@@ -1,13 +1,13 @@
 // A client that lost the answer to a request sends it again under the same Idempotency-Key and gets the same result.
 //
-// The key is bound to an id by an insert under a hash of tenant and key. A request first looks up what is stored under its
-// key (`findOnce`), then checks what it is asked, then binds the key (`bindOnce`) and stores under the bound id. So of two
-// requests at once, in any processes, one decides the id, and a request that is refused binds nothing. After a crash
-// between binding and storing, the next request gets the same id and stores under it.
+// The key is bound to an id by an insert under a hash of tenant and key. A request first looks up what is stored under
+// its key (`findOnce`) and checks its input. Then it binds the key (`bindOnce`) and stores under the bound id. So of
+// two requests at once, in any processes, one decides the id, and a request that is refused binds nothing. After a
+// crash between binding and storing, the next request gets the same id and stores under it.
 //
 // An id that was deleted (tombstones.ts) is never stored under again. A record under a hash of key and deleted id binds
-// its successor, so here too the first insert decides. The key's own record is then overwritten with the new id. That only
-// shortens the way there and keeps the key for another day, so it does not matter which of two writes comes last.
+// its successor, so here too the first insert decides. The key's own record is then overwritten with the new id. That
+// only shortens the way there and keeps the key for another day, so it does not matter which of two writes comes last.
 import { createHash } from "node:crypto";
 import { SluiceError } from "../../domain/errors.ts";
 import { printJson } from "../../domain/json-text.ts";
@@ -66,8 +66,8 @@ export async function findOnce<T>(
 }
 
 /**
- * Binds the key to an id, once everything about the request was checked; the first request decides the id. Without a key
- * every request gets a new id.
+ * Binds the key to an id, once everything about the request was checked; the first request decides the id. Without a
+ * key every request gets a new id.
  * @throws SluiceError as `findOnce`; then the request may be repeated
  */
 export async function bindOnce<T>(

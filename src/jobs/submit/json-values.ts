@@ -1,6 +1,5 @@
 // Checks JSON that is passed to the provider (schemas, tool calls). It works without recursion, because a body of
-// brackets may be nested a million levels deep, which would overflow the stack of recursive code such as
-// JSON.stringify.
+// brackets may be nested a million levels deep. That would overflow the stack of recursive code such as JSON.stringify.
 import { SluiceError } from "../../domain/errors.ts";
 import { requireUnicode } from "./unicode.ts";
 

@@ -1,17 +1,17 @@
 // Learns how many tokens a model's provider counts for each token that Sluice counts, from reported usage.
 //
-// Sluice counts with cl100k for every model. The configured `tokenFactor` of a model makes that count safe at first. The
-// learned factor replaces it, per model and for prompts of about the same length, because a template of 20 tokens is much
-// in a short prompt and nothing in a long one:
+// Sluice counts with cl100k for every model. The configured `tokenFactor` of a model makes that count safe at first.
+// The learned factor replaces it, per model and for prompts of about the same length. A template of 20 tokens is much
+// in a short prompt and nothing in a long one.
 //
 //   factor = 1.02 x the largest ratio (input that the provider counted / Sluice's count) of the last 64 to 127 calls
 //
 // It applies once 64 calls of a length have been measured. Before that, the configured factor applies, or the largest
 // ratio so far if that is larger. A ratio above the factor counts at once.
 //
-// So a reservation is too small only for a call whose ratio exceeds each of the 64 measured before it by more than 2 %. If
-// calls are alike, that is less than one in 65, whatever their distribution. It is never larger than 1.02 x the largest of
-// the last 127 requires. No report moves the factor below half of the configured one or above four times it.
+// So a reservation is too small only for a call whose ratio exceeds each of the 64 measured before it by more than 2 %.
+// If calls are alike, that is less than one in 65, whatever their distribution. It is never larger than 1.02 x the
+// largest of the last 127 requires. No report moves the factor below half of the configured one or above four times it.
 //
 // Learning does not change the reserved output: the provider reserves max_tokens, and so does Sluice. The used share is
 // only reported, because a tight max_tokens saves most quota.

@@ -2,7 +2,7 @@
 // longest window, and learned limits from their checkpoint. Submits continue meanwhile. The embedded form has only one
 // process, so no lease is restored. It requeues at once whatever the previous process had in progress, and its open
 // attempts end with an unknown result. In the distributed form every open attempt gets a lease period in which its
-// worker can re-assert it, so that a running call is not repeated.
+// worker can re-assert it. So a running call is not repeated.
 import type { Attempt } from "../../domain/job.ts";
 import { readPauses } from "../../jobs/control/pauses.ts";
 import { queueEntryOf } from "../../jobs/queue-entry.ts";
