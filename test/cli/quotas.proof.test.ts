@@ -56,7 +56,7 @@ test("shows limits side by side; --write puts them in their places and leaves au
   expect(stdout).toContain(`No service answers at ${env.SLUICE_URL}, so nothing is shown as learned.`);
   expect(stdout).toMatch(/\d+ listed quotas are of models that no deployment serves; --all shows them\./);
 
-  expect(stderr).toBe(`3 limits are in ${file} now. SIGHUP puts them in force.\n`);
+  expect(stderr).toBe(`3 limits were written into ${file}. Reload the service with SIGHUP to use them.\n`);
   expect(readFileSync(file, "utf8")).toBe(
     yaml
       .replace("limit: 3 ", "limit: 80 ")

@@ -40,7 +40,7 @@ test.skipIf(withoutRedis() || withoutMongo())("two processes, one after the othe
   expect(await get(first.url, "/readyz")).toMatchObject({ status: "ok" });
   expect(await get(second.url, "/readyz")).toEqual({
     status: "degraded",
-    reasons: ["the queue runs under the configuration of another process"],
+    reasons: ["the queue uses the configuration of another process"],
   });
   await second.reload!();
   expect(await get(second.url, "/readyz")).toMatchObject({ status: "ok" });
