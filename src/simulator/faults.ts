@@ -6,7 +6,7 @@ import type { Operation } from "./simulated-models.ts";
 /**
  * A fault.
  *
- * `afterEvents` is the number of events that a streamed answer sends before the fault: 0 is the HTTP header alone, 1 in
+ * `afterEvents` is the number of events that a streamed answer sends before the fault. 0 is the HTTP header alone, 1 in
  * ConverseStream is messageStart, and so on. The event that ends the message is never sent first, so a requested fault
  * always happens. An unstreamed answer has no events. There, any `afterEvents` means after the time that the answer
  * takes, and before its first byte.

@@ -1,5 +1,5 @@
-// Reads from a 429 which quota was exceeded and how long to wait: from OpenAI's headers and wording, and from those of
-// others that use its protocol. Pure.
+// Reads from a 429 which quota was exceeded and how long to wait. Knows the headers and wording of OpenAI and of others
+// that use its protocol. Pure.
 import type { ThrottleKind } from "../provider.ts";
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;

@@ -20,8 +20,9 @@ const lineFeed = 10;
 export class EventParser {
   readonly #decoder = new TextDecoder();
   /**
-   * Decoded text that is not yet a line. Kept in pieces: a string that grows with every chunk and is read in between
-   * is copied each time. 10 MB in chunks of a kilobyte took two minutes.
+   * Decoded text that is not yet a line. Kept in pieces, because a string that grows
+   * with every chunk and is read in between is copied each time. With one string, 10 MB in chunks of a kilobyte took two
+   * minutes.
    */
   #pending: string[] = [];
   #pendingLength = 0;
