@@ -143,7 +143,9 @@ test("a folder that cannot be used is refused with its path", async () => {
 test.each(["", "..", "../out", "a/b", "a\\b", "sluice", "Sluice", "a\u0000b"])(
   "%j is refused as the name of a database",
   async (database) => {
-    expect(await whyNotOpened(await newDataDir(), { ...environments, UAT: { database } })).toContain("name of a");
+    expect(await whyNotOpened(await newDataDir(), { ...environments, UAT: { database } })).toContain(
+      "is not a valid database name",
+    );
   },
 );
 

@@ -30,12 +30,12 @@ export function lockDataFolder(dataDir: string): () => void {
     db?.close();
     if (isBusy(error)) {
       throw new StoreOpenError(
-        `The data folder ${dataDir} is in use by ${holder(pidFile)}. Stop that process, or set SLUICE_DATA_DIR to another folder.`,
+        `The data folder ${dataDir} is in use by ${holder(pidFile)}. Stop that process, or choose another folder (SLUICE_DATA_DIR).`,
       );
     }
     if (isOutOfSpace(error)) throw openErrorOf(error, dataDir);
     throw new StoreOpenError(
-      `The data folder ${dataDir} cannot be used: ${(error as Error).message}. Make it a folder that this user can write to, or set SLUICE_DATA_DIR to another one.`,
+      `The data folder ${dataDir} cannot be used: ${(error as Error).message}. Make it a folder that this user can write to, or choose another one (SLUICE_DATA_DIR).`,
       { cause: error },
     );
   }
