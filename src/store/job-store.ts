@@ -34,12 +34,6 @@ export interface JobStore {
    */
   insertMany(jobs: readonly Job[]): Promise<("inserted" | "exists")[]>;
 
-  /**
-   * Lays jobs of one environment ready, which are made real later or never. Absent where that is no faster than
-   * `insertMany`.
-   */
-  stage?(environment: string): StagedJobs;
-
   /** A job with its attempts and outcome, whatever its environment. */
   get(jobId: JobId): Promise<JobRecord | undefined>;
 
@@ -132,29 +126,6 @@ export interface LeftBehind {
   database: string;
   environment: string;
   jobs: number;
-}
-
-/** Jobs that are ready and are none yet: nobody else sees them, and they are gone with the process. */
-export interface StagedJobs {
-  /** Adds a job, with an id of its own, behind those that are there. Returns what to wait for before the next one, where there is enough to do. */
-  add(job: Job): Promise<void> | undefined;
-
-  /**
-   * Resolves when all that were added are laid ready.
-   * @throws SluiceError `storage_full`, `unavailable` or `fate_unknown`: then they can only be dropped
-   */
-  ready(): Promise<void>;
-
-  /**
-   * Makes the first of them that are still staged real, as `insertMany` does, and answers with the ids of those that were
-   * there already. The next call goes on behind them, also when this one has not been answered, or fails.
-   * @param count at most as many as were added
-   * @throws SluiceError as `insertMany`
-   */
-  insert(count: number): Promise<JobId[]>;
-
-  /** Forgets all of them that were not made real. To be called once, when nothing else is under way. */
-  drop(): Promise<void>;
 }
 
 export interface ListQuery {

@@ -6,7 +6,6 @@ import { loadProgress } from "../../src/jobs/batches/batch-records.ts";
 import type { JobStore } from "../../src/store/job-store.ts";
 import { lineFormats } from "../../src/wire/openai/line-formats.ts";
 import type { BatchContext } from "../../src/worker/batches/batch-context.ts";
-import { chunksOfFile } from "../../src/worker/batches/chunks.ts";
 import { submitLines } from "../../src/worker/batches/submit-lines.ts";
 import { openTestContext } from "../support/jobs-context.ts";
 import { batchRequestAt, endpoint } from "./support.ts";
@@ -28,8 +27,7 @@ test("an insert fails while the next one, after which progress is noted, succeed
   const submit = async (store: JobStore) => {
     const own = { ...context, store } as unknown as BatchContext;
     const before = await loadProgress(context, request.environment, request.id);
-    const chunks = chunksOfFile(own, request, format, file(), before);
-    return submitLines(own, { request, steps: {} }, before, chunks, async () => {});
+    return submitLines(own, request, format, file(), before, async () => {});
   };
 
   let inserts = 0;

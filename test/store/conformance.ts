@@ -17,7 +17,6 @@ import { modelCases } from "./conformance/model-runs.ts";
 import { outcomeCases } from "./conformance/outcomes.ts";
 import { recordCases } from "./conformance/records.ts";
 import { scanCases } from "./conformance/scans.ts";
-import { stageCases } from "./conformance/stages.ts";
 import { beginning, makeJob, newEra } from "./conformance/support.ts";
 import { usageCases } from "./conformance/usage.ts";
 
@@ -80,14 +79,9 @@ function firstCase(): TestAPI {
   return Object.assign(declare, { each: () => () => {} }) as unknown as TestAPI;
 }
 
-/** @param stages whether it can lay jobs ready */
-export function storeConformance(name: string, open: () => Promise<OpenedStore>, stages = false): void {
+export function storeConformance(name: string, open: () => Promise<OpenedStore>): void {
   describe(name, () => {
     const store = shareStore(open);
-    describe("stage", () => {
-      if (stages) stageCases(store, test);
-      else test("is left out", () => expect(store().stage).toBeUndefined());
-    });
     for (const [operations, cases] of groups) describe(operations, () => cases(store, test));
 
     // In a store of its own: a server without proper indexes (FerretDB) would read the documents of all cases above for

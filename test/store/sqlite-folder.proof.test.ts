@@ -170,22 +170,13 @@ test("E2: every file is private, whatever the mode of the folder and of files th
   const store = await openSqliteStore({ dataDir, environments, log });
   try {
     await store.insertMany([makeJob(), makeJob({ environment: "PROD" })]);
-    const staged = store.stage!("UAT");
-    await staged.add(makeJob());
-    await staged.ready();
     async function* bytes() {
       yield Buffer.from("{}");
     }
     await store.blobs.put("UAT", "file-1", bytes());
     const { "SSP-old.sqlite": foreign, ...modes } = modesIn(dataDir);
     expect(Object.keys(modes)).toEqual(
-      expect.arrayContaining([
-        "SSP-dev.sqlite",
-        "SSP-dev.sqlite-wal",
-        "SSP-dev.sqlite-shm",
-        "SSP-dev.staged",
-        "file-1",
-      ]),
+      expect.arrayContaining(["SSP-dev.sqlite", "SSP-dev.sqlite-wal", "SSP-dev.sqlite-shm", "file-1"]),
     );
     expect(Object.entries(modes).filter(([, mode]) => mode !== "600")).toEqual([]);
     expect(foreign).toBe("644");

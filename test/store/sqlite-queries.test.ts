@@ -14,7 +14,6 @@ import { prepareQueries } from "../../src/store/sqlite/sqlite-queries.ts";
 import { environmentMigrations } from "../../src/store/sqlite/sqlite-schema.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { usageSql } from "../../src/store/sqlite/sqlite-usage-sums.ts";
-import { Stages } from "../../src/store/sqlite/stages.ts";
 import { begun, makeJob, newestFirst } from "./conformance/support.ts";
 import { environments, newDataDir } from "./sqlite-support.ts";
 
@@ -40,7 +39,7 @@ test("no statement walks a whole table or sorts what it found, except the deadli
     },
   });
   prepareQueries(recording);
-  new JobWriter(recording, new Stages(recording, join(await newDataDir(), "jobs.staged")));
+  new JobWriter(recording);
   new RecordWriter(recording);
   new RecordReader(recording);
   expect(statements.length).toBeGreaterThan(20);

@@ -1,4 +1,4 @@
 import { storeConformance } from "./conformance.ts";
 import { openSqlite } from "./open-sqlite.ts";
 
-storeConformance("SQLite", () => openSqlite({ UAT: { database: "SSP-dev" }, PROD: { database: "SSP-prod" } }), true);
+storeConformance("SQLite", () => openSqlite({ UAT: { database: "SSP-dev" }, PROD: { database: "SSP-prod" } }));

@@ -67,7 +67,7 @@ export function createBatchDryRun(context: JobsContext, formats: LineFormats): T
         formats[request.endpoint]!,
         whileWanted(await readFile(context, file), signal),
         undefined,
-        (job) => void totals.add(job),
+        (job) => totals.add(job),
       );
       const { lines } = found;
       const errors = await limitErrors(found, (total) => context.limits?.check({ ...request, total }));

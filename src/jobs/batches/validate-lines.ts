@@ -37,7 +37,7 @@ export interface ValidatedLines {
 /**
  * Reads the whole file.
  * @param onChunk called now and then; what it throws ends the pass
- * @param onJob called with the job of every line, in order, until there is a mistake; returns what to wait for before the next
+ * @param onJob called with the job of every line, in order, until there is a mistake
  * @throws what the stream throws; SluiceError `unavailable` if a line cannot be checked now
  */
 export async function validateLines(
@@ -46,7 +46,7 @@ export async function validateLines(
   format: LineFormat,
   bytes: AsyncIterable<Uint8Array>,
   onChunk: () => Promise<void> | void = () => {},
-  onJob?: (job: Job, line: number) => Promise<void> | undefined,
+  onJob?: (job: Job) => void,
 ): Promise<ValidatedLines> {
   const { maxLines, maxLineBytes } = lineLimits(context);
   const keyLimits = request.keyId === undefined ? undefined : context.limits?.keys.limitsOf(request.keyId);
@@ -73,8 +73,7 @@ export async function validateLines(
         }
         const job = await lineJob(context, request, format, parsed);
         if (keyLimits) total = plus(total, reservationOf(context.settings, job, keyLimits));
-        const kept = errors.length === 0 ? onJob?.(job, line.number) : undefined;
-        if (kept) await kept;
+        if (errors.length === 0) onJob?.(job);
       } catch (error) {
         const mistake = lineErrorOf(error, line.number);
         if (!mistake) throw error;

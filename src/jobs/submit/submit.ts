@@ -2,10 +2,9 @@
 import { SluiceError } from "../../domain/errors.ts";
 import { newJobId } from "../../domain/ids.ts";
 import type { Job } from "../../domain/job.ts";
-import type { StagedJobs } from "../../store/job-store.ts";
 import { type Caller, keylessCaller, wasAbandoned } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
-import { type QueuedJob, queueEntryOf } from "../queue-entry.ts";
+import { queueEntryOf } from "../queue-entry.ts";
 import { expectDeliveries } from "../webhooks/webhook-records.ts";
 import { buildJob } from "./build-job.ts";
 import { markEphemeral } from "./ephemeral.ts";
@@ -101,37 +100,13 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
   await enqueue(context, inserted);
 }
 
-/**
- * Accepts the next lines of a batch that are staged. None of them needs anything else on record before it is stored: no
- * webhook's delivery, no mark of a job whose texts are erased, no reservation of a key's limits.
- */
-export async function acceptStaged(
-  context: JobsContext,
-  staged: StagedJobs,
-  lines: readonly QueuedJob[],
-): Promise<void> {
-  const { limits } = context;
-  await limits?.reserve(lines);
-  let known: Set<string>;
-  try {
-    known = new Set(await staged.insert(lines.length));
-    limits?.commit(lines);
-  } catch (error) {
-    await limits?.release(lines);
-    throw error;
-  }
-  const inserted = known.size === 0 ? lines : lines.filter(({ id }) => !known.has(id));
-  publishQueued(context, inserted);
-  await enqueue(context, inserted);
-}
-
-function publishQueued({ events }: JobsContext, inserted: readonly QueuedJob[]): void {
+function publishQueued({ events }: JobsContext, inserted: readonly Job[]): void {
   for (const { id, environment, submittedAt } of inserted) {
     events.publish({ type: "state", jobId: id, environment, state: "queued", at: submittedAt });
   }
 }
 
-async function enqueue({ scheduler, clock, log }: JobsContext, inserted: readonly QueuedJob[]): Promise<void> {
+async function enqueue({ scheduler, clock, log }: JobsContext, inserted: readonly Job[]): Promise<void> {
   if (inserted.length === 0) return;
   try {
     const now = clock.wall();

@@ -10,15 +10,9 @@ import { commitFailureOf, type Failure, failureOf } from "./sqlite-errors.ts";
 export interface WritableDatabase {
   path: string;
   db: Database;
-  /** Told of the writes of a group before its transaction begins. */
-  beforeBegin?(writes: readonly Write[]): void;
-  /** To be called when all writes of a group were made or have failed. */
-  afterEnd?(): void;
   apply(write: Write): unknown;
   beforeCommit?(): void;
   afterRollback?(): void;
-  /** To be called when the database is closed. */
-  afterClose?(): void;
 }
 
 /** Makes the writes, and returns a reply for each when they are on disk. */
@@ -37,7 +31,6 @@ function commitTogether(
   const { db, path } = database;
   let stage: "begin" | "write" | "commit" = "begin";
   try {
-    database.beforeBegin?.(writes);
     db.exec("BEGIN IMMEDIATE");
     stage = "write";
     const answers = writes.map((write) => database.apply(write));

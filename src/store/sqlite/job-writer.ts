@@ -20,24 +20,8 @@ import {
   outcomeRow,
 } from "./rows.ts";
 import { type AttemptOwner, UsageWriter } from "./sqlite-usage-sums.ts";
-import type { Stages } from "./stages.ts";
 
-type JobWrite = Extract<
-  Write,
-  {
-    kind:
-      | "insert"
-      | "stage"
-      | "insertStaged"
-      | "dropStage"
-      | "begin"
-      | "end"
-      | "finish"
-      | "erase"
-      | "remove"
-      | "update";
-  }
->;
+type JobWrite = Extract<Write, { kind: "insert" | "begin" | "end" | "finish" | "erase" | "remove" | "update" }>;
 
 /**
  * Rows of one INSERT where there are so many: a job takes 10.1 us of the thread then, and 12.5 with a statement for each
@@ -50,26 +34,17 @@ export class JobWriter {
   readonly #sql: ReturnType<typeof prepare>;
   /** Changes of `job_counts` in this transaction: written once per commit; triggers cost 10 us on top of 24 per insert. */
   readonly #counts = new Map<string, { environment: string; status: JobState; change: number }>();
-
-  readonly #stages: Stages;
   readonly #usage: UsageWriter;
 
-  constructor(db: Database, stages: Stages) {
+  constructor(db: Database) {
     this.#sql = prepare(db);
     this.#usage = new UsageWriter(db);
-    this.#stages = stages;
   }
 
   apply(write: JobWrite): WriteOperations[JobWrite["kind"]]["answer"] {
     switch (write.kind) {
       case "insert":
         return this.#insert(write.jobs);
-      case "stage":
-        return this.#stages.add(write);
-      case "insertStaged":
-        return this.#insertStaged(write);
-      case "dropStage":
-        return this.#stages.drop(write);
       case "begin":
         return this.#begin(write.begin);
       case "end":
@@ -126,12 +101,6 @@ export class JobWriter {
       if (answer === "inserted") this.#count(values[i * width + environmentAt] as string, "queued", 1);
     }
     return answers;
-  }
-
-  #insertStaged(write: Extract<Write, { kind: "insertStaged" }>): string[] {
-    const known = this.#stages.insert(write);
-    this.#count(write.environment, "queued", write.to - write.from - known.length);
-    return known;
   }
 
   #begin(begin: BeginAttempt): BeginAnswer {

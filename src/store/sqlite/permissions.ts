@@ -33,10 +33,7 @@ export function makePrivate(path: string): void {
  * @param databases all names
  */
 export function makeFilesPrivate(dataDir: string, databases: Iterable<string>): void {
-  for (const name of databases) {
-    makeDatabasePrivate(join(dataDir, `${name}.sqlite`));
-    makeDatabasePrivate(join(dataDir, `${name}.staged`));
-  }
+  for (const name of databases) makeDatabasePrivate(join(dataDir, `${name}.sqlite`));
   for (const name of ["sluice.lock", "sluice.lock-journal", "sluice.pid", "files"]) makePrivate(join(dataDir, name));
 }
 

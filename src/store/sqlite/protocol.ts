@@ -47,20 +47,8 @@ interface RecordsAt {
   collection: string;
 }
 
-/** Jobs that are laid ready. */
-interface StageAt {
-  database: DatabaseName;
-  /** Unique as long as the thread lives. */
-  stage: number;
-}
-
 export type WriteOperations = {
   insert: { request: { database: DatabaseName; jobs: NewJobRows }; answer: ("inserted" | "exists")[] };
-  /** Rows of `stagedColumns`, flat. The stage begins with its first rows. */
-  stage: { request: StageAt & { values: (string | number | null)[] }; answer: undefined };
-  /** Of the rows from `from` (the first is 1) those before `to`. Answers with the ids that were there already. */
-  insertStaged: { request: StageAt & { environment: string; from: number; to: number }; answer: string[] };
-  dropStage: { request: StageAt; answer: undefined };
   begin: { request: { database: DatabaseName; begin: BeginAttempt }; answer: BeginAnswer };
   end: { request: Place & { jobId: string; end: EndRow }; answer: undefined };
   finish: {

@@ -31,29 +31,13 @@ export function newJobRows(jobs: readonly Job[]): NewJobRows {
   const values: NewJobRows["values"] = [];
   const requests: string[] = [];
   for (const job of jobs) {
-    pushNewJob(values, job);
+    const { environment, submittedAt, id, tenant, priority, model, expiresAt = null } = job;
+    // JSON leaves out what is undefined.
+    const head = JSON.stringify({ ...job, request: undefined });
+    values.push(environment, submittedAt, id, tenant, priority, model, expiresAt, head);
     requests.push(JSON.stringify(job.request));
   }
   return { values, requests };
-}
-
-function pushNewJob(values: NewJobRows["values"], job: Job): string {
-  const { environment, submittedAt, id, tenant, priority, model, expiresAt = null } = job;
-  // JSON leaves out what is undefined.
-  const head = JSON.stringify({ ...job, request: undefined });
-  values.push(environment, submittedAt, id, tenant, priority, model, expiresAt, head);
-  return head;
-}
-
-/** Of jobs that are laid ready: what a new job has, and what is asked. */
-export const stagedColumns = [...newJobColumns, "request"];
-
-/** @returns about how many characters they have */
-export function pushStagedJob(values: (string | number | null)[], job: Job): number {
-  const head = pushNewJob(values, job);
-  const request = JSON.stringify(job.request);
-  values.push(request);
-  return head.length + request.length;
 }
 
 export function jobOf(head: string, request: string): Job {

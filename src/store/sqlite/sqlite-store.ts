@@ -33,7 +33,6 @@ import type {
   LineRecord,
   LinesQuery,
   ListQuery,
-  StagedJobs,
   UnfinishedJob,
   UnfinishedQuery,
   UsageQuery,
@@ -57,7 +56,6 @@ import {
 import { attemptOf, type JobRow, jobOf, newJobRows, outcomeOf, outcomeRow, summaryOf } from "./rows.ts";
 import { findLeftBehind } from "./sqlite-left-behind.ts";
 import { SqliteRecords } from "./sqlite-records.ts";
-import { SqliteStagedJobs } from "./sqlite-staged-jobs.ts";
 import { StoreThread } from "./sqlite-thread.ts";
 import { type UsageKey, usageOf } from "./sqlite-usage-sums.ts";
 
@@ -118,7 +116,6 @@ class SqliteStore implements JobStore {
   readonly #writer: StoreThread<WriteOperations>;
   readonly #reader: StoreThread<ReadOperations>;
   readonly #unlock: () => void;
-  #stages = 0;
 
   constructor(
     dataDir: string,
@@ -154,11 +151,6 @@ class SqliteStore implements JobStore {
       }),
     );
     return answers;
-  }
-
-  stage(environment: string): StagedJobs {
-    this.#stages += 1;
-    return new SqliteStagedJobs(this.#writer, this.#place(environment), this.#stages);
   }
 
   async get(jobId: JobId): Promise<JobRecord | undefined> {

@@ -1,4 +1,5 @@
 // All files, open for writing. Writes come from many callers; those of one file go into one transaction.
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { checkWritable, type Database, emptyLog, openForWriting } from "./driver.ts";
 import { commitGroup, type WritableDatabase } from "./group-commit.ts";
@@ -7,9 +8,7 @@ import { migrate } from "./migrate.ts";
 import { openErrorOf } from "./open-errors.ts";
 import { type DatabaseName, type Reply, serviceDatabase, type Write } from "./protocol.ts";
 import { RecordWriter } from "./record-queries.ts";
-import { stagedColumns } from "./rows.ts";
 import { environmentMigrations, serviceMigrations } from "./sqlite-schema.ts";
-import { Stages } from "./stages.ts";
 
 /**
  * Rows in one transaction at most, unless one write alone has more: bounds how long the others wait for a large one
@@ -68,7 +67,6 @@ export class Writer {
         database,
         group.map((g) => g.write),
       );
-      database.afterEnd?.();
       for (const [i, { index }] of group.entries()) replies[index] = answers[i]!;
       if (group.some(({ write }) => write.kind === "erase" || write.kind === "remove")) this.#toEmpty.add(name);
     }
@@ -86,10 +84,7 @@ export class Writer {
   }
 
   close(): void {
-    for (const { db, afterClose } of this.#databases.values()) {
-      db.close();
-      afterClose?.();
-    }
+    for (const { db } of this.#databases.values()) db.close();
     this.#databases.clear();
   }
 }
@@ -97,27 +92,25 @@ export class Writer {
 /** The jobs of an environment. */
 export function openJobs(db: Database, path: string): WritableDatabase {
   migrate(db, path, environmentMigrations);
-  const stages = new Stages(db, stagesOf(path));
-  const jobs = new JobWriter(db, stages);
+  removeStaged(path);
+  const jobs = new JobWriter(db);
   const records = new RecordWriter(db);
   return {
     path,
     db,
     apply: (write) => (isOfRecords(write) ? writeRecords(records, write) : jobs.apply(write as JobWrite)),
-    beforeBegin: (writes) => stages.attachFor(writes),
-    afterEnd: () => stages.detachIfEmpty(),
-    afterClose: () => stages.removeFile(),
     beforeCommit: () => jobs.writeSums(),
-    afterRollback() {
-      jobs.dropSums();
-      stages.forgetCreated();
-    },
+    afterRollback: () => jobs.dropSums(),
   };
 }
 
-/** Its name cannot be that of a database, which ends with `.sqlite`. */
-function stagesOf(path: string): string {
-  return path.replace(/(\.sqlite)?$/, ".staged");
+/**
+ * Removes the file in which an earlier version staged the lines of batches. None of them was a job: the batch is on record,
+ * and its file is read again.
+ */
+function removeStaged(path: string): void {
+  const staged = path.replace(/(\.sqlite)?$/, ".staged");
+  for (const file of [staged, `${staged}-journal`]) rmSync(file, { force: true });
 }
 
 function openService(db: Database, path: string): WritableDatabase {
@@ -157,8 +150,6 @@ function writeRecords(records: RecordWriter, write: RecordWrite): unknown {
 
 function rowsOf(write: Write): number {
   if (write.kind === "insert") return write.jobs.requests.length;
-  if (write.kind === "insertStaged") return write.to - write.from;
-  if (write.kind === "stage") return write.values.length / stagedColumns.length;
   if (write.kind === "insertRecords") return write.records.length;
   return write.kind === "removeRecords" ? write.ids.length : 1;
 }

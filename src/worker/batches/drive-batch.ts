@@ -3,7 +3,7 @@
 import { type BatchEnd, type BatchError, type BatchId, batchStatus, lineOf } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
-import type { Job, JobHead } from "../../domain/job.ts";
+import type { JobHead } from "../../domain/job.ts";
 import { toUsd } from "../../domain/money.ts";
 import type { LineFormat } from "../../jobs/batches/batch-lines.ts";
 import {
@@ -23,9 +23,7 @@ import { readFile, requireFile, type StoredFile } from "../../jobs/files/files.t
 import { nothing } from "../../jobs/reservation.ts";
 import type { LineRecord } from "../../store/job-store.ts";
 import type { BatchContext } from "./batch-context.ts";
-import { chunksOfFile, preparedChunks } from "./chunks.ts";
 import { finalise } from "./finalise.ts";
-import { PreparedLines } from "./prepared-lines.ts";
 import { submitLines } from "./submit-lines.ts";
 
 /** How long calls that run when a batch is cancelled may take to end. */
@@ -87,25 +85,16 @@ async function ingest(
   const { request, steps } = batch;
   const { environment, id, expiresAt } = request;
   if (steps.submitted || steps.cancelled) return batch;
-  const prepared = steps.validated ? undefined : PreparedLines.of(context, request);
-  try {
-    const checked = steps.validated ? batch : await validate(context, batch, format, proceed, prepared);
-    const isWanted = !isOver(batchStatus(checked.steps)) && !checked.steps.cancelled;
-    if (!isWanted || context.clock.wall() >= expiresAt) return checked;
-    const before = await loadProgress(context, environment, id);
-    const linesLeft = checked.steps.validated!.lines - before.line;
-    await context.limits?.reserve({ ...request, total: { ...nothing, jobs: linesLeft }, resumed: true });
-    const isReady = before.line === 0 && (await prepared?.areReady());
-    const chunks =
-      isReady && prepared
-        ? preparedChunks(context, prepared)
-        : chunksOfFile(context, request, format, await readFile(context, await inputOf(context, batch)), before);
-    const submitted = await submitLines(context, checked, before, chunks, proceed);
-    if (submitted) await takeStep(context, request, "submitted", { at: context.clock.wall(), ...submitted });
-    return (await findBatch(context, environment, id)) ?? checked;
-  } finally {
-    await prepared?.drop();
-  }
+  const checked = steps.validated ? batch : await validate(context, batch, format, proceed);
+  const isWanted = !isOver(batchStatus(checked.steps)) && !checked.steps.cancelled;
+  if (!isWanted || context.clock.wall() >= expiresAt) return checked;
+  const before = await loadProgress(context, environment, id);
+  const linesLeft = checked.steps.validated!.lines - before.line;
+  await context.limits?.reserve({ ...request, total: { ...nothing, jobs: linesLeft }, resumed: true });
+  const bytes = await readFile(context, await inputOf(context, batch));
+  const submitted = await submitLines(context, request, format, bytes, before, proceed);
+  if (submitted) await takeStep(context, request, "submitted", { at: context.clock.wall(), ...submitted });
+  return (await findBatch(context, environment, id)) ?? checked;
 }
 
 async function validate(
@@ -113,14 +102,12 @@ async function validate(
   { request }: Batch,
   format: LineFormat,
   proceed: () => Promise<void>,
-  prepared: PreparedLines | undefined,
 ): Promise<Batch> {
   let found: { lines: number; lastLine: number; errors: BatchError[] };
   try {
     const input = await inputOf(context, { request, steps: {} });
     const bytes = await readFile(context, input);
-    const onJob = (job: Job, line: number) => prepared?.add(job, line);
-    const read = await validateLines(context, request, format, bytes, proceed, onJob);
+    const read = await validateLines(context, request, format, bytes, proceed);
     const errors = await limitErrors(read, (total) => context.limits?.reserve({ ...request, total }));
     found = { lines: read.lines, lastLine: read.lastLine, errors };
   } catch (error) {
