@@ -129,7 +129,7 @@ describe("states cached on jobs", () => {
   const running = { state: "in_progress", ended: false } as const;
   const completed = { state: "completed", ended: true } as const;
 
-  function cache(holdStatesMs: number) {
+  function cache() {
     const written: Document[][] = [];
     const gates: (() => void)[] = [];
     const command = async ({ updates }: Document) => {
@@ -141,38 +141,31 @@ describe("states cached on jobs", () => {
       await vi.waitFor(() => expect(gates).toHaveLength(1));
       gates.shift()!();
     };
-    return { states: new StateCache({ command } as unknown as Db, { holdStatesMs }), written, open };
+    return { states: new StateCache({ command } as unknown as Db), written, open };
   }
 
-  test("the start of a call that ends soon is one change with its end", async () => {
-    const { states, written, open } = cache(60_000);
-    states.setSoon("a", running);
+  test("changes of a job that wait for the same command are one, and changes of several jobs one command", async () => {
+    const { states, written, open } = cache();
+    states.set("a", running).catch(() => {});
+    states.set("b", running).catch(() => {});
     expect(states.stateOf("a")).toBe("in_progress");
     const ended = states.set("a", completed);
+    expect(states.stateOf("a")).toBe("completed");
     await open();
     await ended;
     await states.written();
-    expect(written).toEqual([[{ _id: "a", ...completed }]]);
+    expect(written).toEqual([
+      [
+        { _id: "a", ...completed },
+        { _id: "b", ...running },
+      ],
+    ]);
     expect(states.stateOf("a")).toBeUndefined();
   });
 
-  test.each([
-    ["where nothing is held back, at once", 0, async () => {}],
-    ["after a while", 5, async () => {}],
-    ["when somebody looks", 60_000, async (states: StateCache) => void states.written()],
-  ])("the start of a call that goes on is written: %s", async (_, holdMs, look) => {
-    const { states, written, open } = cache(holdMs);
-    states.setSoon("a", running);
-    states.setSoon("b", running);
-    await look(states);
-    await open();
-    await states.written();
-    expect(written).toEqual([["a", "b"].map((_id) => ({ _id, ...running }))]);
-  });
-
   test("what is said while a change is written comes after it", async () => {
-    const { states, written, open } = cache(0);
-    states.setSoon("a", running);
+    const { states, written, open } = cache();
+    states.set("a", running).catch(() => {});
     // Its command is under way.
     await new Promise(setImmediate);
     await new Promise(setImmediate);

@@ -61,8 +61,7 @@ import {
 import { Group } from "./group.ts";
 import type { Collection } from "./indexes.ts";
 import { JobLoads, type LoadedJob } from "./job-loads.ts";
-import { find, ReadById } from "./reads.ts";
-import type { ServerKind } from "./server-kind.ts";
+import { find } from "./reads.ts";
 import { StateCache } from "./state-cache.ts";
 
 /** Documents in one command. A thousand small ones are inserted in 20 to 50 ms; more would only make others wait. */
@@ -82,14 +81,14 @@ export class JobDatabase {
   readonly #bareLoads: Group<JobId, LoadedJob | undefined>;
   readonly #environments: Group<JobId, string | undefined>;
 
-  constructor(db: Db, kind: ServerKind) {
+  constructor(db: Db) {
     this.#db = db;
     for (const collection of ["jobs", "attempts", "attempt_ends", "outcomes", "generated_texts"] as const) {
       const run = (documents: Document[]) => insertDocuments(db, collection, documents);
       this.#inserts.set(collection, new Group(run, { maxItems: maxBatch, weigh: textIn, maxWeight: maxBatchText }));
     }
-    this.#states = new StateCache(db, kind);
-    const loads = new JobLoads(db, new ReadById(kind));
+    this.#states = new StateCache(db);
+    const loads = new JobLoads(db);
     this.#loads = new Group((jobIds) => loads.whole(jobIds), { maxItems: maxBatch });
     this.#bareLoads = new Group((jobIds) => loads.bare(jobIds), { maxItems: maxBatch });
     this.#environments = new Group((jobIds) => loads.environments(jobIds), { maxItems: maxBatch });
@@ -154,7 +153,8 @@ export class JobDatabase {
       const attempt = attemptDocument(begin, head, (attempts.at(-1)?.n ?? 0) + 1);
       if ((await this.#insert("attempts", attempt)) === "inserted") {
         // `ended` goes with it: if an outcome came first, the job is found by the walks and ended again.
-        this.#states.setSoon(begin.jobId, { state: "in_progress", ended: false });
+        // The call does not wait for it, and a state that lags is set anew by what happens to the job next.
+        this.#states.set(begin.jobId, { state: "in_progress", ended: false }).catch(() => {});
         return { status: "begun", job: jobOf(job), attempt: attemptOf(attempt), earlier: attempts };
       }
       // The number is taken: by another grant, which leaves the next one, or by an earlier try of this very call.

@@ -12,7 +12,7 @@ import {
   type JobDocument,
   type OutcomeDocument,
 } from "./documents.ts";
-import type { ReadById } from "./reads.ts";
+import { findByIds } from "./reads.ts";
 
 /** A job with what is on record about it. */
 export interface LoadedJob {
@@ -28,16 +28,14 @@ const firstNumbers = 2;
 
 export class JobLoads {
   readonly #db: Db;
-  readonly #read: ReadById;
 
-  constructor(db: Db, read: ReadById) {
+  constructor(db: Db) {
     this.#db = db;
-    this.#read = read;
   }
 
   async environments(jobIds: readonly JobId[]): Promise<(string | undefined)[]> {
     const projection = { environment: 1 };
-    const jobs = await this.#read.many<JobDocument>(this.#db, "jobs", [...new Set(jobIds)], projection);
+    const jobs = await findByIds<JobDocument>(this.#db, "jobs", [...new Set(jobIds)], projection);
     const byId = new Map(jobs.map((job) => [job._id, job.environment]));
     return jobIds.map((jobId) => byId.get(jobId));
   }
@@ -46,8 +44,8 @@ export class JobLoads {
   async bare(jobIds: readonly JobId[]): Promise<(LoadedJob | undefined)[]> {
     const ids = [...new Set(jobIds)];
     const [jobs, outcomes] = await Promise.all([
-      this.#read.many<JobDocument>(this.#db, "jobs", ids),
-      this.#read.many<OutcomeDocument>(this.#db, "outcomes", ids),
+      findByIds<JobDocument>(this.#db, "jobs", ids),
+      findByIds<OutcomeDocument>(this.#db, "outcomes", ids),
     ]);
     const jobById = new Map(jobs.map((job) => [job._id, job]));
     const outcomeById = new Map(outcomes.map((outcome) => [outcome._id, outcome]));
@@ -62,14 +60,14 @@ export class JobLoads {
   async whole(jobIds: readonly JobId[]): Promise<(LoadedJob | undefined)[]> {
     const ids = [...new Set(jobIds)];
     const [jobs, { attempts, closings, ends }, outcomes] = await Promise.all([
-      this.#read.many<JobDocument>(this.#db, "jobs", ids),
+      findByIds<JobDocument>(this.#db, "jobs", ids),
       this.#attemptsOf(ids),
-      this.#read.many<OutcomeDocument>(this.#db, "outcomes", ids),
+      findByIds<OutcomeDocument>(this.#db, "outcomes", ids),
     ]);
     // Not all of this was read at one moment. An end without an outcome may be that of an outcome that came in between.
     const ended = new Set(Array.from(ends.values(), (end) => end.job_id));
     for (const { _id } of outcomes) ended.delete(_id);
-    if (ended.size > 0) outcomes.push(...(await this.#read.many<OutcomeDocument>(this.#db, "outcomes", [...ended])));
+    if (ended.size > 0) outcomes.push(...(await findByIds<OutcomeDocument>(this.#db, "outcomes", [...ended])));
 
     const jobById = new Map(jobs.map((job) => [job._id, job]));
     const outcomeById = new Map(outcomes.map((outcome) => [outcome._id, outcome]));
@@ -104,8 +102,8 @@ export class JobLoads {
       const numbers = Array.from({ length: to - from + 1 }, (_, i) => from + i);
       const keys = open.flatMap((jobId) => numbers.map((n) => attemptKey(jobId, n)));
       const [someAttempts, someEnds] = await Promise.all([
-        this.#read.many<AttemptDocument | ClosingDocument>(this.#db, "attempts", keys),
-        this.#read.many<AttemptEndDocument>(this.#db, "attempt_ends", keys),
+        findByIds<AttemptDocument | ClosingDocument>(this.#db, "attempts", keys),
+        findByIds<AttemptEndDocument>(this.#db, "attempt_ends", keys),
       ]);
       for (const document of someAttempts) {
         if ("closing" in document) closings.push(document);

@@ -28,7 +28,7 @@ import {
   walk,
   withoutRequest,
 } from "./mongo-queries.ts";
-import type { ReadById } from "./reads.ts";
+import { findByIds } from "./reads.ts";
 
 interface Source {
   db: Db;
@@ -44,18 +44,11 @@ export class Pages {
   readonly #environments: readonly string[];
   readonly #sources: readonly Source[];
   readonly #sourceOf: (environment: string) => Source;
-  readonly #read: ReadById;
 
-  constructor(
-    environments: readonly string[],
-    sources: readonly Source[],
-    sourceOf: (environment: string) => Source,
-    read: ReadById,
-  ) {
+  constructor(environments: readonly string[], sources: readonly Source[], sourceOf: (environment: string) => Source) {
     this.#environments = environments;
     this.#sources = sources;
     this.#sourceOf = sourceOf;
-    this.#read = read;
   }
 
   async list(query: ListQuery): Promise<Page<JobSummary>> {
@@ -93,7 +86,7 @@ export class Pages {
     await source.jobs.statesWritten();
     const lines = await walk<Line>(source.db, linesQuery(query), query.limit, withoutRequest);
     const ids = lines.map((line) => line._id);
-    const outcomes = await this.#read.many<OutcomeDocument>(source.db, "outcomes", ids);
+    const outcomes = await findByIds<OutcomeDocument>(source.db, "outcomes", ids);
     const byId = new Map(outcomes.map((outcome) => [outcome._id, outcome]));
     await Promise.all(lines.map((line) => !line.ended && byId.has(line._id) && source.jobs.heal(byId.get(line._id)!)));
     const records = lines.map((line): LineRecord => {
@@ -127,7 +120,7 @@ export class Pages {
   }
 
   #endsOf(db: Db, keys: readonly string[]): Promise<AttemptEndDocument[]> {
-    return this.#read.many<AttemptEndDocument>(db, "attempt_ends", keys);
+    return findByIds<AttemptEndDocument>(db, "attempt_ends", keys);
   }
 
   async #jobs(
@@ -154,7 +147,7 @@ export class Pages {
     const open = found.filter(({ line }) => !line.ended);
     for (const [{ db, jobs }, entries] of groupBy(open, (entry) => entry.source)) {
       const jobIds = entries.map(({ line }) => line._id);
-      const known = await this.#read.many<OutcomeDocument>(db, "outcomes", jobIds);
+      const known = await findByIds<OutcomeDocument>(db, "outcomes", jobIds);
       await Promise.all(known.map((outcome) => jobs.heal(outcome)));
       for (const outcome of known) outcomes.set(outcome._id, outcome);
     }

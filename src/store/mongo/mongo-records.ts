@@ -10,7 +10,7 @@ import {
 } from "../record-store.ts";
 import { insertDocuments, putDocument, removeDocuments } from "./commands.ts";
 import { recordIndex } from "./indexes.ts";
-import { find, type ReadById } from "./reads.ts";
+import { find, findByIds } from "./reads.ts";
 
 interface RecordDocument {
   _id: string;
@@ -21,17 +21,11 @@ interface RecordDocument {
 
 export class MongoRecords implements RecordStore {
   readonly #databaseOf: (place: RecordPlace) => Db;
-  readonly #read: ReadById;
   readonly #call: <T>(operation: () => Promise<T>) => Promise<T>;
 
   /** @param call wraps every operation: errors become those of the store, and closing waits */
-  constructor(
-    databaseOf: (place: RecordPlace) => Db,
-    read: ReadById,
-    call: <T>(operation: () => Promise<T>) => Promise<T>,
-  ) {
+  constructor(databaseOf: (place: RecordPlace) => Db, call: <T>(operation: () => Promise<T>) => Promise<T>) {
     this.#databaseOf = databaseOf;
-    this.#read = read;
     this.#call = call;
   }
 
@@ -52,7 +46,7 @@ export class MongoRecords implements RecordStore {
   ): Promise<"inserted" | "exists"> {
     if (answer instanceof Error) throw answer;
     if (answer !== "repeated") return answer;
-    const [stands] = await this.#read.many<RecordDocument>(this.#databaseOf(place), place.collection, [record.id]);
+    const [stands] = await findByIds<RecordDocument>(this.#databaseOf(place), place.collection, [record.id]);
     const own = documentOf(record);
     return stands?.value === own.value && stands.order === own.order ? "inserted" : "exists";
   }
@@ -64,7 +58,7 @@ export class MongoRecords implements RecordStore {
 
   async get(place: RecordPlace, ids: readonly string[]): Promise<Map<string, StoredRecord>> {
     return this.#call(async () => {
-      const found = await this.#read.many<RecordDocument>(this.#databaseOf(place), place.collection, ids);
+      const found = await findByIds<RecordDocument>(this.#databaseOf(place), place.collection, ids);
       return new Map(found.map((document) => [document._id, recordOf(document)]));
     });
   }

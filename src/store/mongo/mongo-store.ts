@@ -53,8 +53,7 @@ import { Pages } from "./mongo-pages.ts";
 import { countIndex, countLinesPipeline, countPipeline } from "./mongo-queries.ts";
 import { MongoRecords } from "./mongo-records.ts";
 import { MongoUsage } from "./mongo-usage.ts";
-import { find, ReadById } from "./reads.ts";
-import { askServerKind, type ServerKind } from "./server-kind.ts";
+import { find, findByIds } from "./reads.ts";
 
 export interface MongoStoreOptions {
   /**
@@ -89,7 +88,6 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<JobSto
   const databases = new Set(Object.values(environments).map(({ database }) => database));
   for (const database of databases) checkDatabaseName(database, serviceDatabase);
   let client: MongoClient | undefined;
-  let kind: ServerKind;
   try {
     client = new MongoClient(url, {
       ...without(defaults, url),
@@ -98,7 +96,6 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<JobSto
       ignoreUndefined: true,
     });
     await client.connect();
-    kind = await askServerKind(client);
     for (const database of databases) await createIndexes(client.db(database), environmentIndexes);
     await createIndexes(client.db(serviceDatabase), serviceIndexes);
   } catch (error) {
@@ -110,7 +107,7 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<JobSto
       { cause: error },
     );
   }
-  return new MongoStore(client, kind, environments, serviceDatabase, clock);
+  return new MongoStore(client, environments, serviceDatabase, clock);
 }
 
 function without<Options extends object>(options: Options, url: string): Partial<Options> {
@@ -155,7 +152,6 @@ class MongoStore implements JobStore {
   readonly #databases: Record<string, string>;
   /** By name of the database. */
   readonly #jobs = new Map<string, JobDatabase>();
-  readonly #read: ReadById;
   readonly #pages: Pages;
   readonly #counts: CountCache;
   readonly #usage: MongoUsage;
@@ -165,28 +161,24 @@ class MongoStore implements JobStore {
 
   constructor(
     client: MongoClient,
-    kind: ServerKind,
     environments: Record<string, { database: string }>,
     serviceDatabase: string,
     clock: Clock,
   ) {
     this.#client = client;
-    this.#read = new ReadById(kind);
-    this.#usage = new MongoUsage((environment) => this.#db(environment), this.#read, clock);
+    this.#usage = new MongoUsage((environment) => this.#db(environment), clock);
     this.#service = client.db(serviceDatabase);
     this.#databases = Object.fromEntries(Object.entries(environments).map(([name, e]) => [name, e.database]));
     for (const database of new Set(Object.values(this.#databases))) {
-      this.#jobs.set(database, new JobDatabase(client.db(database), kind));
+      this.#jobs.set(database, new JobDatabase(client.db(database)));
     }
     this.#pages = new Pages(
       Object.keys(this.#databases),
       Array.from(this.#jobs, ([database, jobs]) => ({ db: client.db(database), jobs })),
       (environment) => ({ db: this.#db(environment), jobs: this.#in(environment) }),
-      this.#read,
     );
     this.records = new MongoRecords(
       (place) => ("environment" in place ? this.#db(place.environment) : this.#service),
-      this.#read,
       (operation) => this.#call(operation),
     );
     this.blobs = new MongoBlobs(
@@ -216,7 +208,7 @@ class MongoStore implements JobStore {
 
   getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, CanonicalRequest>> {
     return this.#call(async () => {
-      const found = await this.#read.many<JobDocument>(this.#db(environment), "jobs", jobIds);
+      const found = await findByIds<JobDocument>(this.#db(environment), "jobs", jobIds);
       const own = found.filter((job) => job.environment === environment);
       return new Map(own.map((job) => [job._id, requestOf(job)]));
     });

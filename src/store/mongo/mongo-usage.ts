@@ -8,7 +8,7 @@ import { putDocument } from "./commands.ts";
 import { type AttemptDocument, type AttemptEndDocument, attemptOf } from "./documents.ts";
 import { type ChargeKey, usageQuery, walk } from "./mongo-queries.ts";
 import { type CountedAttempt, type KeptSums, type UsageSource, UsageSums } from "./mongo-usage-sums.ts";
-import type { ReadById } from "./reads.ts";
+import { findByIds } from "./reads.ts";
 
 /** Attempts that are added up at a time, so that others wait a few milliseconds at most. */
 const pageSize = 500;
@@ -21,14 +21,12 @@ interface SumsDocument {
 
 export class MongoUsage {
   readonly #db: (environment: string) => Db;
-  readonly #read: ReadById;
   readonly #clock: Clock;
   readonly #sums = new Map<string, UsageSums>();
 
   /** @param db of an environment; throws SluiceError `unknown_environment` */
-  constructor(db: (environment: string) => Db, read: ReadById, clock: Clock) {
+  constructor(db: (environment: string) => Db, clock: Clock) {
     this.#db = db;
-    this.#read = read;
     this.#clock = clock;
   }
 
@@ -39,7 +37,7 @@ export class MongoUsage {
     const after = cursor === undefined ? start : decodeCursor(cursor, start);
     let sums = this.#sums.get(environment);
     if (!sums) {
-      sums = new UsageSums(usageSource(this.#db(environment), environment, this.#read), this.#clock);
+      sums = new UsageSums(usageSource(this.#db(environment), environment), this.#clock);
       this.#sums.set(environment, sums);
     }
     const { items, next } = await sums.page({ toDay, limit }, after);
@@ -47,13 +45,13 @@ export class MongoUsage {
   }
 }
 
-function usageSource(db: Db, environment: string, read: ReadById): UsageSource {
+function usageSource(db: Db, environment: string): UsageSource {
   // Environments may share a database.
   const prefix = `${encodeURIComponent(environment)}/`;
 
   async function withEnds(attempts: readonly AttemptDocument[]): Promise<CountedAttempt[]> {
     const ids = attempts.map(({ _id }) => _id);
-    const found = await read.many<AttemptEndDocument>(db, "attempt_ends", ids);
+    const found = await findByIds<AttemptEndDocument>(db, "attempt_ends", ids);
     const ends = new Map(found.map((end) => [end._id, end]));
     return attempts.map((document) => ({
       id: document._id,
@@ -78,14 +76,14 @@ function usageSource(db: Db, environment: string, read: ReadById): UsageSource {
       const all: CountedAttempt[] = [];
       for (let at = 0; at < ids.length; at += pageSize) {
         const some = ids.slice(at, at + pageSize);
-        all.push(...(await withEnds(await read.many<AttemptDocument>(db, "attempts", some))));
+        all.push(...(await withEnds(await findByIds<AttemptDocument>(db, "attempts", some))));
       }
       return all;
     },
 
     async load(names) {
       const ids = names.map((name) => prefix + name);
-      const found = await read.many<SumsDocument>(db, "usage_sums", ids);
+      const found = await findByIds<SumsDocument>(db, "usage_sums", ids);
       const sums = new Map(found.map(({ _id, sums }) => [_id.slice(prefix.length), JSON.parse(sums) as KeptSums]));
       for (const [name, kept] of await earlierDays(names.filter((name) => !sums.has(name)))) sums.set(name, kept);
       return sums;
@@ -105,7 +103,7 @@ function usageSource(db: Db, environment: string, read: ReadById): UsageSource {
       const date = new Date(Number(day) * 86_400_000).toISOString().slice(0, 10);
       byId.set(`day/${prefix}${date}`, name);
     }
-    const found = await read.many<{ _id: string; value: string }>(db, "usage", [...byId.keys()]);
+    const found = await findByIds<{ _id: string; value: string }>(db, "usage", [...byId.keys()]);
     return found.map(({ _id, value }) => {
       const rows = (JSON.parse(value) as UsageRow[]).map(
         ({ tenant, keyId = null, model, ...sums }): KeptSums["rows"][number] => [

@@ -1,13 +1,10 @@
-// Writes what is cached on jobs of how they stand. One command at a time; what happens to a job while it waits for its
-// turn is one change. Where changes are dear, the start of a call is held back for a while: most calls have ended by then,
-// and their job is changed once, and not twice.
+// Writes the state that is cached on jobs, one command at a time. Changes of a job that wait for their command become one.
 import type { Db } from "mongodb";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobState } from "../../domain/job.ts";
 import { updateDerived } from "./commands.ts";
 import type { JobDocument } from "./documents.ts";
 import { Group } from "./group.ts";
-import type { ServerKind } from "./server-kind.ts";
 
 type Change = { state: JobState } & Partial<JobDocument>;
 
@@ -15,22 +12,18 @@ type Change = { state: JobState } & Partial<JobDocument>;
 const maxBatch = 1_000;
 
 export class StateCache {
-  readonly #holdMs: number;
   readonly #changes: Group<JobId, void>;
-  /** What is not written yet, by job. */
+  /** Changes that wait for the next command. */
   readonly #waiting = new Map<JobId, Change>();
-  /** What is being written. */
+  /** Changes of the command that is being carried out. */
   #underWay = new Map<JobId, Change>();
-  #held: JobId[] = [];
-  #timer: NodeJS.Timeout | undefined;
   #last: Promise<void> = Promise.resolve();
 
-  constructor(db: Db, { holdStatesMs }: Pick<ServerKind, "holdStatesMs">) {
-    this.#holdMs = holdStatesMs;
+  constructor(db: Db) {
     const write = async (jobIds: JobId[]) => {
       for (const jobId of jobIds) {
         const change = this.#waiting.get(jobId);
-        // Without one it was written already, together with an earlier change.
+        // Without one, an earlier item of this job has taken it along.
         if (change) this.#underWay.set(jobId, change);
         this.#waiting.delete(jobId);
       }
@@ -45,7 +38,10 @@ export class StateCache {
     this.#changes = new Group(write, { maxItems: maxBatch });
   }
 
-  /** Writes fields of a job, after everything that was said of it before. @throws SluiceError */
+  /**
+   * Writes fields of a job, after all earlier changes of it.
+   * @throws SluiceError
+   */
   set(jobId: JobId, change: Change): Promise<void> {
     this.#waiting.set(jobId, { ...this.#waiting.get(jobId), ...change });
     const written = this.#changes.add(jobId);
@@ -53,31 +49,13 @@ export class StateCache {
     return written;
   }
 
-  /** The same for what may be written later, or never if something else follows soon. */
-  setSoon(jobId: JobId, change: Change): void {
-    this.#waiting.set(jobId, { ...this.#waiting.get(jobId), ...change });
-    this.#held.push(jobId);
-    if (this.#holdMs === 0) this.#letGo();
-    else this.#timer ??= setTimeout(() => this.#letGo(), this.#holdMs);
-  }
-
-  /** What will stand on the job, as far as that is not written yet. */
+  /** Returns the state that a job will have, as far as it is not written yet. */
   stateOf(jobId: JobId): JobState | undefined {
     return (this.#waiting.get(jobId) ?? this.#underWay.get(jobId))?.state;
   }
 
-  /** Resolves when everything that was said until now is written, or has failed. */
+  /** Resolves when every change until now is written, or has failed. */
   written(): Promise<void> {
-    this.#letGo();
     return this.#last;
-  }
-
-  #letGo(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const held = this.#held.filter((jobId) => this.#waiting.has(jobId));
-    this.#held = [];
-    // A state that lags is set anew by what happens to the job next.
-    for (const jobId of held) this.#last = this.#changes.add(jobId).catch(() => {});
   }
 }

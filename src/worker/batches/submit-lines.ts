@@ -10,14 +10,14 @@ import { accept } from "../../jobs/submit/submit.ts";
 import type { BatchContext } from "./batch-context.ts";
 
 /** Jobs in one insert. */
-const chunkSize = 1_000;
+const chunkSize = 500;
 /**
- * Inserts that the store has at a time. With one, the writer's thread was idle whenever it had to wait for the main
- * thread's turn, which on a busy machine takes as long as an insert.
+ * Inserts under way at a time. With one, the store's writing thread is idle until the main thread answers, which on a busy
+ * machine takes as long as an insert.
  */
-const insertsAtOnce = 2;
+const insertsAtOnce = 4;
 /** Chunks between two notes of the progress. */
-const chunksPerNote = 10;
+const chunksPerNote = 20;
 
 /**
  * Resolves when every line has its job, or when the batch is over before that (cancelled, or past its deadline).
