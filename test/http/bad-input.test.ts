@@ -148,7 +148,13 @@ const badSubmits: [name: string, body: unknown, ...Expected][] = [
     "too_large",
     "prompt",
   ],
-  ["a body over the limit", { ...good, prompt: "a".repeat(200_000) }, "too_large", "body"],
+  [
+    "a body over the limit",
+    { ...good, prompt: "a".repeat(200_000) },
+    "too_large",
+    "body",
+    "The body is larger than 200000 bytes (limits.maxRequestBytes).",
+  ],
   ["a cost that no quota admits", { ...good, prompt: "word ".repeat(19_900) }, "exceeds_quota"],
   ["more than the context", { ...good, prompt: "1 ".repeat(30_000), max_tokens: 2048 }, "context_exceeded"],
   [
@@ -422,10 +428,16 @@ describe("other requests", () => {
     ["POST", "/nothing", "not_found"],
     ["GET", "/status/", "invalid_request", "job_id"],
     ["GET", "/status/%zz", "invalid_request"],
-    ["GET", "/enqueue", "method_not_allowed"],
+    ["GET", "/enqueue", "method_not_allowed", undefined, "GET is not allowed; use POST."],
     ["PUT", "/enqueue", "method_not_allowed"],
     ["POST", `/status/${unknownId}`, "method_not_allowed"],
-    ["PUT", `/v1/jobs/${unknownId}`, "method_not_allowed"],
+    [
+      "PUT",
+      `/v1/jobs/${unknownId}`,
+      "method_not_allowed",
+      undefined,
+      "PUT is not allowed; use GET, HEAD, PATCH or DELETE.",
+    ],
     ["GET", `/v1/jobs/${unknownId}/cancel`, "method_not_allowed"],
     ["POST", "/healthz", "method_not_allowed"],
   ];
