@@ -47,7 +47,7 @@ async function openQueueLogged(redisUrl: string) {
 }
 
 describe.skipIf(withoutRedis())("a server instead of Redis", () => {
-  test("the wrong node of a Redis Cluster fails the start, and the error names the right node", {
+  test("F7: the wrong node of a Redis Cluster fails the start, and the error names the right node", {
     timeout: 60_000,
   }, async () => {
     const args = [
@@ -85,7 +85,7 @@ describe.skipIf(withoutRedis())("a server instead of Redis", () => {
     await expect(scheduler.snapshot()).rejects.toMatchObject({ name: "RedisUnavailableError" });
   });
 
-  test("a Sentinel fails the start with an explanation", async () => {
+  test("F7: a Sentinel fails the start with an explanation", async () => {
     const { server } = await startOwn();
     const folder = mkdtempSync(join(tmpdir(), "sluice-sentinel-"));
     const file = join(folder, "sentinel.conf");
@@ -108,7 +108,7 @@ describe.skipIf(withoutRedis())("a server instead of Redis", () => {
     });
   });
 
-  test("an eviction policy that drops keys is a warning in the log and in readiness until it is changed", async () => {
+  test("F7: an eviction policy that drops keys is a warning in the log and in readiness until it is changed", async () => {
     const { server, client } = await startOwn();
     await client.config("SET", "maxmemory-policy", "allkeys-lru");
     const { scheduler, lines } = await openQueueLogged(server.url);
@@ -130,14 +130,14 @@ describe.skipIf(withoutRedis())("a server instead of Redis", () => {
     expect((await later.scheduler.snapshot()).advice).toBeUndefined();
   });
 
-  test("a full Redis does not fail the start, and the error says why", async () => {
+  test("F16: a full Redis does not fail the start, and the error says why", async () => {
     const { server, client } = await startOwn();
     await client.config("SET", "maxmemory", "1");
     const { unavailable } = await openQueueLogged(server.url);
     expect(unavailable).toMatch(/^Redis is unavailable \(OOM command not allowed/);
   });
 
-  test("a server that is not Redis does not fail the start, and the error says why", async () => {
+  test("F7: a server that is not Redis does not fail the start, and the error says why", async () => {
     const web: Server = createServer((_request, response) => response.end("hello")).listen(0, "127.0.0.1");
     onTestFinished(() => void web.close());
     await new Promise((listening) => web.once("listening", listening));

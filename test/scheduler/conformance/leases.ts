@@ -36,7 +36,7 @@ export function leaseCases(declare: Case): void {
     },
   );
 
-  declare("an expired lease is revived while its job waits, and is charged once", short(100), async (d) => {
+  declare("A1: an expired lease is revived while its job waits, and is charged once", short(100), async (d) => {
     await d.add(...jobs(1, 2));
     const [one, two] = await d.grants(2);
     await d.advance(10_000);
@@ -53,7 +53,7 @@ export function leaseCases(declare: Case): void {
     expect(await d.renew(one!)).toBe("lost");
   });
 
-  declare("a revived lease is settled as usual, and is not revived after that", short(100), async (d) => {
+  declare("A1: a revived lease is settled as usual, and is not revived after that", short(100), async (d) => {
     await d.add(job(1, { cost: 50 }));
     const grant = await d.takeOne();
     await d.advance(10_000);
@@ -64,18 +64,22 @@ export function leaseCases(declare: Case): void {
     expect(await d.take()).toEqual([1]);
   });
 
-  declare("a lease is revived for a booked job, but not for another's job or one that ended", short(100), async (d) => {
-    await d.add(...jobs(1, 3, { cost: 60 }));
-    const one = await d.takeOne();
-    await d.advance(10_000);
-    expect(await d.renew({ ...one, jobId: jobId(2) })).toBe("lost");
-    // Another worker acquires: the job is booked, because it does not fit now.
-    expect(await d.take()).toEqual([]);
-    expect(await d.renew(one)).toBe("renewed");
-    await d.advance(10_000);
-    await d.scheduler.remove([jobId(1)]);
-    expect(await d.renew(one)).toBe("lost");
-  });
+  declare(
+    "A1: a lease is revived for a booked job, but not for another's job or one that ended",
+    short(100),
+    async (d) => {
+      await d.add(...jobs(1, 3, { cost: 60 }));
+      const one = await d.takeOne();
+      await d.advance(10_000);
+      expect(await d.renew({ ...one, jobId: jobId(2) })).toBe("lost");
+      // Another worker acquires: the job is booked, because it does not fit now.
+      expect(await d.take()).toEqual([]);
+      expect(await d.renew(one)).toBe("renewed");
+      await d.advance(10_000);
+      await d.scheduler.remove([jobId(1)]);
+      expect(await d.renew(one)).toBe("lost");
+    },
+  );
 
   declare("acquire says when a lease may expire", short(100), async (d) => {
     await d.add(job(1));

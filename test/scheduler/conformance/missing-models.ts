@@ -11,7 +11,7 @@ const both = configOf([quota("q", 100, { unit: "tokens" })], [deployment("a", ["
 const withoutOld = { ...both, version: "2", models: { m: both.models.m! } };
 
 export function missingModelCases(declare: Case): void {
-  declare("jobs of a removed model wait, are counted, and become impossible in the end", both, async (d) => {
+  declare("B7: jobs of a removed model wait, are counted, and become impossible in the end", both, async (d) => {
     await d.add(...jobs(1, 3, { models: ["old"] }), ...jobs(11, 12));
     await d.scheduler.configure(withoutOld);
     const { grants, impossible, retryInMs } = await d.acquire();
@@ -30,7 +30,7 @@ export function missingModelCases(declare: Case): void {
     expect((await d.scheduler.snapshot()).missingModels).toEqual([]);
   });
 
-  declare("jobs run when their removed model returns, and jobs added meanwhile wait too", both, async (d) => {
+  declare("B7: jobs run when their removed model returns, and jobs added meanwhile wait too", both, async (d) => {
     await d.add(...jobs(1, 3, { models: ["old"] }));
     await d.scheduler.configure(withoutOld);
     await d.advance(minuteMs);

@@ -20,7 +20,7 @@ const threeAndFallback = configOf(
 );
 
 export function suspicionCases(declare: Case): void {
-  declare("a job is rejected when it is refused again after another job was answered", one, async (d) => {
+  declare("B1: a job is rejected when it is refused again after another job was answered", one, async (d) => {
     await d.add(...jobs(1, 21));
     expect(await d.refuse(await d.takeOne(), refused)).toBe("settled");
     expect(await d.deployment("d")).toMatchObject({ state: "in_service" });
@@ -36,7 +36,7 @@ export function suspicionCases(declare: Case): void {
     expect(await d.scheduler.settle([{ ...settlement, signal: refused }])).toEqual(["rejected"]);
   });
 
-  declare("with other deployments and a fallback none goes out of service", threeAndFallback, async (d) => {
+  declare("B1: with other deployments and a fallback none goes out of service", threeAndFallback, async (d) => {
     await d.add(...jobs(1, 21, { models: ["m", "other"] }));
     expect(await d.refuse(await d.takeOne(), refused)).toBe("settled");
     const others = await d.grants();

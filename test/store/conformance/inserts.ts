@@ -65,7 +65,7 @@ const extras = fc.record(
 );
 
 /** Any job of UAT. */
-export const anyJob = fc
+const anyJob = fc
   .tuple(request, extras, fc.uuid(), text)
   .map(([request, extras, id, worker]): Job => ({ ...makeJob(), ...extras, id, model: `m${worker}`, request }));
 
