@@ -9,7 +9,6 @@ import { fileURLToPath } from "node:url";
 const pending = [
   "src/cli",
   "src/store",
-  "src/worker",
   "test/batches",
   "test/cli",
   "test/client",

@@ -1,8 +1,11 @@
-// How a stored job is put into the queue: at submit, by the reconciler and in a rebuild.
+// Converts a stored job to its queue entry: at submit, in the reconciler and in a rebuild.
 import type { JobHead } from "../domain/job.ts";
 import type { QueueEntry } from "../scheduler/scheduler.ts";
 
-/** @param nowWall milliseconds since the epoch; what is left of the job's delay is counted from it. */
+/**
+ * Returns the queue entry of a job.
+ * @param nowWall milliseconds since the epoch, from which the rest of the job's delay counts
+ */
 export function queueEntryOf(head: JobHead, nowWall: number): QueueEntry {
   const delayMs = head.notBefore === undefined ? 0 : head.notBefore - nowWall;
   return {

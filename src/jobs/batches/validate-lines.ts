@@ -1,4 +1,4 @@
-// The first pass over a batch's file: everything that could be wrong is found before there is any job.
+// Runs the first pass over a batch's file, which finds every error before any job exists.
 import type { BatchError, BatchRequest } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
@@ -9,10 +9,10 @@ import { LineError, type LineFormat, lineErrorOf, lineJob, requestLine } from ".
 import { CustomIds } from "./custom-ids.ts";
 import { jsonLines } from "./jsonl.ts";
 
-/** Mistakes that are reported; the file is not read on after so many. */
+/** Maximum number of reported errors. Reading stops there. */
 const maxErrors = 100;
 
-/** What it takes to check the lines of a batch. */
+/** The context to check the lines of a batch. */
 export type ValidationContext = FeasibilityContext & Pick<JobsContext, "limits">;
 
 export interface LineLimits {
@@ -28,16 +28,16 @@ export interface ValidatedLines {
   /** The number of requests, and the number of the last line. */
   lines: number;
   lastLine: number;
-  /** What is wrong with them. */
+  /** The errors of the lines. */
   errors: BatchError[];
-  /** What all lines reserve of their key's limits; of a key without limits only the jobs are counted. */
+  /** What all lines reserve of their key's limits. For a key without limits only the jobs count. */
   total: Amounts;
 }
 
 /**
- * Reads the whole file.
- * @param onChunk called now and then; what it throws ends the pass
- * @param onJob called with the job of every line, in order, until there is a mistake
+ * Reads and checks the whole file.
+ * @param onChunk called between parts; what it throws ends the pass
+ * @param onJob called with the job of every line, in order, until the first error
  * @throws what the stream throws; SluiceError `unavailable` if a line cannot be checked now
  */
 export async function validateLines(
@@ -87,9 +87,9 @@ export async function validateLines(
 }
 
 /**
- * Checks the total of valid lines: limits hold for all of them together, before any is a job.
+ * Checks the total of valid lines, because limits apply to all of them together before any is a job.
  * @param limit throws what refuses the total
- * @returns the mistakes of the lines, or the refusal as the only one
+ * @returns the errors of the lines, or the refusal as the only one
  */
 export async function limitErrors(
   { errors, total }: ValidatedLines,

@@ -17,18 +17,18 @@ import type { JobsContext } from "../jobs-context.ts";
 import { deletedAmong } from "../tombstones.ts";
 import { checkDepth } from "./json-values.ts";
 
-/** How long a key is kept at least. */
+/** Minimum time that a key is kept, in milliseconds. */
 const keptMs = 24 * 3_600_000;
 const sweptAtOnce = 1000;
 
 /** By a hash of tenant and key. */
 const bindings = serviceCollection<Binding>({ stored: "idempotency_keys" });
 
-/** Identifies a request that is to be carried out once. */
+/** Identifies a request that must run only once. */
 export interface Once {
-  /** The client's own text. */
+  /** The client's Idempotency-Key. */
   key: string;
-  /** Hash of the operation and everything that was asked; see `digestOf`. */
+  /** Hash of the operation and the whole request; see `digestOf`. */
   digest: string;
 }
 
@@ -45,7 +45,7 @@ export interface Bound<T> {
 type IdempotencyContext = Pick<JobsContext, "store" | "clock">;
 
 /**
- * Returns what an earlier request with the key has stored; undefined if there is none, or no key.
+ * Returns what an earlier request with the key has stored, or undefined if there is none or no key.
  * @throws SluiceError `idempotency_conflict` if the tenant used the key for something else; what the store throws
  */
 export async function findOnce<T>(
@@ -66,8 +66,8 @@ export async function findOnce<T>(
 }
 
 /**
- * Binds the key to an id, once everything about the request was checked; the first request decides the id. Without a
- * key every request gets a new id.
+ * Binds the key to an id, after the whole request was checked. The first request decides the id. Without a key every
+ * request gets a new id.
  * @throws SluiceError as `findOnce`; then the request may be repeated
  */
 export async function bindOnce<T>(
@@ -86,7 +86,7 @@ export async function bindOnce<T>(
     const offered = newId();
     const isNew = await bindings(store).insert(record(recordId, offered));
     const id = isNew ? offered : await boundId(store, recordId, once);
-    // The record was swept since.
+    // The record was swept meanwhile.
     if (id === undefined) continue;
     const existing = id === offered ? undefined : await findKept(store, id, find);
     if (existing === null) {
@@ -103,7 +103,10 @@ interface Binding {
   digest: string;
 }
 
-/** @throws SluiceError `idempotency_conflict` */
+/**
+ * Returns the id that a record binds, or undefined.
+ * @throws SluiceError `idempotency_conflict`
+ */
 async function boundId(store: JobsContext["store"], recordId: string, { digest }: Once): Promise<string | undefined> {
   const binding = await bindings(store).get(recordId);
   if (binding && binding.digest !== digest) throw conflict();
@@ -131,7 +134,7 @@ function nextRecordId(first: string, deletedId: string): string {
 
 /**
  * Returns a hash of an operation and its body. The order of keys in the body makes no difference.
- * @param body as it came out of JSON
+ * @param body the parsed JSON
  * @throws SluiceError `invalid_request` if it is nested too deeply to be read
  */
 export function digestOf(operation: string, body: unknown): string {
@@ -139,7 +142,7 @@ export function digestOf(operation: string, body: unknown): string {
   return hashOf([operation, body]);
 }
 
-/** Removes keys and tombstones whose time is over. */
+/** Removes keys and tombstones that have expired. */
 export async function sweepIdempotencyKeys({ store, clock }: Pick<JobsContext, "store" | "clock">): Promise<void> {
   // Tombstones and caller records share the stored collection and its order by time.
   const before = timeKey(clock.wall() - keptMs);

@@ -13,7 +13,7 @@ import type { SubmitInput } from "./submit-input.ts";
 
 /**
  * Accepts all of the jobs or none. When it resolves they are durable.
- * @throws SluiceError of one of the 4xx codes, with the field at fault; or what the store throws.
+ * @throws SluiceError of one of the 4xx codes, with the field at fault; or what the store throws
  */
 export async function submit(
   context: JobsContext,
@@ -35,7 +35,7 @@ export interface SubmitHooks {
 
 /**
  * Accepts a job, or returns the job that was accepted under the same key before. A job that was cancelled because its
- * caller had disconnected was never answered: it does not count, and a new one is accepted.
+ * caller disconnected was never answered, so it does not count and a new one is accepted.
  * @throws SluiceError as `submit`, and `idempotency_conflict`
  */
 export async function submitOnce(
@@ -61,16 +61,16 @@ export async function submitOnce(
   return job;
 }
 
-/** Returns null for a job that was cancelled because its caller had disconnected. */
+/** Returns null for a job that was cancelled because its caller disconnected. */
 async function findSubmitted({ store }: JobsContext, id: string): Promise<Job | null | undefined> {
   const record = await store.get(id);
   return record && wasAbandoned(record) ? null : record?.job;
 }
 
 /**
- * Reserves what the limits count, stores jobs and puts those that are new into the queue. A job that cannot be queued now
- * is accepted nevertheless: the record is the truth, and the reconciler adds what the queue lacks.
- * @param jobs of one key: lines of one batch, or none of them a line
+ * Reserves what the limits count, stores jobs and queues the new ones. A job that cannot be queued now is still
+ * accepted: the store is the truth, and the reconciler adds what the queue lacks.
+ * @param jobs jobs of one key: lines of one batch, or none of them a line
  * @throws SluiceError of the limits; what the store throws, and then the reservations are released
  */
 export async function accept(context: JobsContext, jobs: readonly Job[]): Promise<void> {
@@ -87,7 +87,7 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
   } catch (error) {
     const mayBeStored = isTried && error instanceof SluiceError && error.code === "fate_unknown";
     if (mayBeStored) limits?.commit(jobs);
-    // What this fails to release is found by `tidy`: the jobs never come.
+    // `tidy` releases what this fails to release, because the jobs never come.
     else await limits?.release(jobs).catch(() => {});
     if (mayBeStored && jobs.length === 1) {
       throw new SluiceError("fate_unknown", error.message, { ...error.details, jobId: jobs[0]!.id }, { cause: error });

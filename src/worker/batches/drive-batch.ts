@@ -1,5 +1,4 @@
-// Takes one batch as far as it goes now. Everything it needs to know is on record, so it does not matter which process
-// does it, nor where the one before was when it died.
+// Advances one batch as far as possible now. All state is stored, so any process can continue where another one died.
 import { type BatchEnd, type BatchError, type BatchId, batchStatus, lineOf } from "../../domain/batch.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
@@ -26,16 +25,17 @@ import type { BatchContext } from "./batch-context.ts";
 import { finalise } from "./finalise.ts";
 import { submitLines } from "./submit-lines.ts";
 
-/** How long calls that run when a batch is cancelled may take to end. */
+/** Maximum time that calls may run after a cancel of their batch, in milliseconds. */
 const cancellingMs = 10 * 60_000;
-/** A line that is on record as running so long after the cancel, and that no worker has, lost its worker. */
+/** Time after a cancel, in milliseconds, after which a running line without a worker counts as lost. */
 const strayMs = 5_000;
 /** Jobs that are ended at a time. */
 const endingSize = 500;
 
 /**
+ * Advances the batch.
  * @param proceed called between the parts of long work; what it throws ends it
- * @throws what the store throws; then it is tried again
+ * @throws what the store throws; it is then tried again
  */
 export async function driveBatch(
   context: BatchContext,
@@ -46,7 +46,7 @@ export async function driveBatch(
 ): Promise<void> {
   const { clock, formats } = context;
   let batch = await findBatch(context, environment, id);
-  // Its creation was cut off before it was accepted, or is under way.
+  // Its creation was interrupted before it was accepted, or is still running.
   if (!batch) return closeUnaccepted(context, environment, id);
   const { request } = batch;
   const format = formats[request.endpoint];
@@ -75,7 +75,7 @@ export async function driveBatch(
   await closeBatch(context, environment, id);
 }
 
-/** From the check of the file to a job for each line. */
+/** Checks the file and creates a job for each line. */
 async function ingest(
   context: BatchContext,
   batch: Batch,
@@ -126,7 +126,7 @@ async function validate(
   return { request, steps: { ...now?.steps, validated } };
 }
 
-/** Takes the last step. The process that takes it logs the end. */
+/** Takes the last step. The process whose step is stored logs the end. */
 async function endBatch({ log, ...context }: BatchContext, { request, steps }: Batch, end: BatchEnd): Promise<void> {
   if ((await takeStep(context, request, "ended", end)) !== end) return;
   const { id: batchId, environment, tenant, createdAt } = request;
@@ -139,7 +139,7 @@ async function endBatch({ log, ...context }: BatchContext, { request, steps }: B
   );
 }
 
-/** Cancelled before it was known what is in it: there are no jobs and no results. */
+/** Ends a batch that was cancelled before its file was checked. It has no jobs and no results. */
 async function endUnvalidated(context: BatchContext, batch: Batch): Promise<void> {
   const { request } = batch;
   await endBatch(context, batch, {
@@ -153,8 +153,8 @@ async function endUnvalidated(context: BatchContext, batch: Batch): Promise<void
 }
 
 /**
- * Ends the lines that wait, and those whose worker was lost; after a while also those that still run. A line whose call
- * starts after it was listed as waiting is left to its answer: the record decides which of the two came first.
+ * Ends waiting lines and lines whose worker was lost, and after a while also running ones. A line whose call starts
+ * after it was listed as waiting keeps its answer: the store decides which came first.
  */
 async function cancelLines(
   context: BatchContext,
@@ -182,7 +182,7 @@ async function cancelLines(
   }
 }
 
-/** Whether no worker has the job any more; false if the scheduler cannot say. */
+/** Returns whether no worker has the job any longer, or false if the scheduler does not know. */
 async function isLost({ scheduler, log }: BatchContext, jobId: JobId): Promise<boolean> {
   try {
     return (await scheduler.explain(jobId)).state !== "running";
@@ -192,19 +192,22 @@ async function isLost({ scheduler, log }: BatchContext, jobId: JobId): Promise<b
   }
 }
 
-/** Ends a line with what its calls have cost. */
+/** Ends a line with the cost of its calls. */
 async function endLine(context: BatchContext, job: JobHead, outcome: { status: "cancelled"; at: number }) {
   const record = await context.store.get(job.id);
   if (record) await endJob(context, job, { ...outcome, ...costSoFar(record) });
 }
 
-/** @throws SluiceError `file_not_found` */
+/**
+ * Returns the input file.
+ * @throws SluiceError `file_not_found`
+ */
 function inputOf(context: BatchContext, { request }: Batch): Promise<StoredFile> {
   const { tenant, environment, inputFileId } = request;
   return requireFile(context, inputFileId, { tenant, admin: true, environments: [environment] });
 }
 
-/** Longer than it takes from the first record of a batch to the second. */
+/** Time within which a batch's second record follows its first, in milliseconds. */
 const acceptedWithinMs = 60_000;
 
 async function closeUnaccepted(context: BatchContext, environment: string, id: BatchId): Promise<void> {

@@ -1,5 +1,6 @@
-// The second pass over a batch's file: every line becomes a job. The id of a job is made of batch and line, so a line that
-// was submitted before a crash is left as it is. The recorded progress saves reading all lines again.
+// Runs the second pass over a batch's file, which creates a job for every line. The id of a job derives from batch and
+// line, so a line that was submitted before a crash stays unchanged. The recorded progress saves reading all lines
+// again.
 import type { BatchRequest } from "../../domain/batch.ts";
 import type { Job } from "../../domain/job.ts";
 import { type LineFormat, lineErrorOf, lineJob, requestLine } from "../../jobs/batches/batch-lines.ts";
@@ -12,19 +13,19 @@ import type { BatchContext } from "./batch-context.ts";
 /** Jobs in one insert. */
 const chunkSize = 500;
 /**
- * Inserts under way at a time. With one, the store's writing thread is idle until the main thread answers, which on a busy
+ * Concurrent inserts. With one, the store's writing thread is idle until the main thread answers, which on a busy
  * machine takes as long as an insert.
  */
 const insertsAtOnce = 4;
-/** Chunks between two notes of the progress. */
+/** Chunks between two records of the progress. */
 const chunksPerNote = 20;
 
 /**
- * Resolves when every line has its job, or when the batch is over before that (cancelled, or past its deadline).
- * @param bytes of the whole file
+ * Resolves when every line has its job, or when the batch ends first (cancelled, or past its deadline).
+ * @param bytes the whole file
  * @param before how far an earlier pass came
  * @param proceed called before every insert; what it throws ends the pass
- * @returns the number of lines that were no longer acceptable; undefined if the batch was over first
+ * @returns the number of lines that were no longer valid, or undefined if the batch ended first
  */
 export async function submitLines(
   context: BatchContext,
@@ -37,7 +38,7 @@ export async function submitLines(
   const { environment, id, expiresAt } = request;
   let { refused } = before;
   let count = 0;
-  /** Inserts under way, the oldest first: while they are, the next chunk is made. */
+  /** Running inserts, oldest first. The next chunk is built meanwhile. */
   const underWay: Promise<unknown>[] = [];
 
   const isOver = async () =>
@@ -49,11 +50,11 @@ export async function submitLines(
       if (underWay.length === insertsAtOnce) await underWay.shift();
       await proceed();
       const accepted = accept(context, jobs);
-      // A note says that everything before it is durable.
+      // Recorded progress means that everything before it is durable.
       const note = ++count % chunksPerNote === 0;
       const all = [...underWay, accepted];
       const done = note ? Promise.all(all).then(() => saveProgress(context, environment, id, progress)) : accepted;
-      // Awaited later; until then a rejection must not count as unhandled.
+      // Awaited later. Until then a rejection must not count as unhandled.
       done.catch(() => {});
       underWay.push(done);
       refused = progress.refused;
@@ -61,7 +62,7 @@ export async function submitLines(
     await Promise.all(underWay);
     return { refused };
   } finally {
-    // Nothing is under way when the next pass begins, or the store is closed. What failed is inserted again.
+    // No insert may run when the next pass begins or the store is closed. Failed inserts are repeated.
     await Promise.allSettled(underWay);
   }
 }
