@@ -6,6 +6,7 @@ import { maskSecrets, secretHider } from "../config/secret-hider.ts";
 import { version } from "../config/version.ts";
 import { batchCommand } from "./batch-command.ts";
 import { cancelCommand, retryCommand } from "./cancel-retry-command.ts";
+import { doctorCommand } from "./doctor-command.ts";
 import { enqueueCommand } from "./enqueue-command.ts";
 import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import { exportCommand } from "./export-command.ts";
@@ -42,6 +43,7 @@ export function createProgram(): Command {
     .commandsGroup("Operation:")
     .addCommand(statusCommand())
     .addCommand(topCommand())
+    .addCommand(doctorCommand())
     .addCommand(pauseCommand())
     .addCommand(resumeCommand())
     .addCommand(usageCommand())
