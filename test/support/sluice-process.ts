@@ -15,10 +15,11 @@ export interface SluiceProcess {
 /**
  * Starts `sluice ...args` and waits for its ready line. The caller ends the process.
  * @param options `cwd`, `env`
+ * @param main the file of another installation
  * @throws Error with everything that it printed, if it ends before that line
  */
-export function startSluice(args: string[], options: SpawnOptions): Promise<SluiceProcess> {
-  const child = spawn(process.execPath, [sluiceMain, ...args], { ...options, stdio: ["ignore", "pipe", "pipe"] });
+export function startSluice(args: string[], options: SpawnOptions, main = sluiceMain): Promise<SluiceProcess> {
+  const child = spawn(process.execPath, [main, ...args], { ...options, stdio: ["ignore", "pipe", "pipe"] });
   process.once("exit", () => child.kill("SIGKILL"));
   return new Promise((started, failed) => {
     const printed: string[] = [];
