@@ -219,7 +219,7 @@ describe.skipIf(withoutMongo())("with a MongoDB", () => {
     const { findings } = await doctor(distributed(redis, sharedMongoUrl()));
     const of = (check: string) => findings.find((finding) => finding.check === check);
     expect(of("mongodb")).toMatchObject({ status: "ok" });
-    expect(of("mongodb version")!.text).toMatch(/^The server is (FerretDB|MongoDB) v?\d+\.\d+/);
+    expect(of("mongodb version")!.text).toMatch(/^The server is (FerretDB|MongoDB) \S+/);
     expect(of("mongodb clock")).toMatchObject({ status: "ok" });
   });
 });
