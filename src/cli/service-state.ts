@@ -5,8 +5,10 @@ import type { JobState } from "../domain/job.ts";
 
 export interface ServiceState {
   readiness: { status: "ok" | "degraded" | "not_ready"; reasons: string[] };
-  /** Absent without an admin key: counts cover all tenants. */
+  /** Absent without an admin key, because counts cover all tenants, and while the service cannot count. */
   stats?: Stats;
+  /** Sentences about parts that are missing. */
+  missing: string[];
   deployments: Deployment[];
   quotas: Quota[];
 }
@@ -41,14 +43,24 @@ export interface Quota {
   next_free_at: string | null;
 }
 
-/** Reads everything at once. @throws SluiceApiError, SluiceConnectionError */
+/** Reads everything at once. A part that the service refuses is left out. @throws SluiceApiError, SluiceConnectionError */
 export async function readServiceState(service: SluiceClient): Promise<ServiceState> {
-  const [readiness, stats, { deployments, quotas }] = await Promise.all([
+  const missing: string[] = [];
+  /** While a store or Redis is unreachable, the rest is all the more of interest. */
+  const part = <T>(path: string, what: string): Promise<T | undefined> =>
+    service.request<T>("GET", path).catch((error: unknown) => {
+      if (!(error instanceof SluiceApiError) || (error.code !== "forbidden" && error.status !== 503)) throw error;
+      const forbidden = "the API key is not an admin key.";
+      missing.push(`${what} are missing: ${error.code === "forbidden" ? forbidden : error.message}`);
+      return undefined;
+    });
+  const [readiness, stats, snapshot] = await Promise.all([
     readReadiness(service),
-    readStats(service),
-    service.request<{ deployments: Deployment[]; quotas: Quota[] }>("GET", "/v1/deployments"),
+    part<Stats>("/v1/stats", "Job counts"),
+    part<Pick<ServiceState, "deployments" | "quotas">>("/v1/deployments", "Quotas and deployments"),
   ]);
-  return { readiness, ...(stats && { stats }), deployments, quotas };
+  const { deployments = [], quotas = [] } = snapshot ?? {};
+  return { readiness, ...(stats && { stats }), missing, deployments, quotas };
 }
 
 async function readReadiness(service: SluiceClient): Promise<ServiceState["readiness"]> {
@@ -57,15 +69,6 @@ async function readReadiness(service: SluiceClient): Promise<ServiceState["readi
   } catch (error) {
     if (!(error instanceof SluiceApiError) || error.status !== 503) throw error;
     return { status: "not_ready", reasons: [error.message.replace(/^Not ready: |\.$/g, "")] };
-  }
-}
-
-async function readStats(service: SluiceClient): Promise<Stats | undefined> {
-  try {
-    return await service.request<Stats>("GET", "/v1/stats");
-  } catch (error) {
-    if (error instanceof SluiceApiError && error.code === "forbidden") return undefined;
-    throw error;
   }
 }
 

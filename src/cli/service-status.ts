@@ -23,13 +23,14 @@ export async function showService({ url, json }: ServiceOptions): Promise<void> 
 
 const stateColumns = ["queued", "in_progress", "completed", "failed", "cancelled", "expired"] as const;
 
-function print(url: string, { readiness, stats, deployments, quotas }: ServiceState): void {
+function print(url: string, { readiness, stats, missing, deployments, quotas }: ServiceState): void {
   const paint = paintFor(process.stdout);
   const colour = { ok: "green", degraded: "yellow", not_ready: "red" } as const;
   const text = oneLine(readinessText(readiness));
   process.stdout.write(`Sluice at ${url} is ${paint(colour[readiness.status], text)}.\n`);
+  for (const sentence of missing) note(oneLine(sentence));
   if (stats) printJobs(stats);
-  else note("The API key is not an admin key, so job counts are not shown.");
+  if (quotas.length === 0) return;
   section("Quotas");
   printTable(quotaColumns, quotas.map(quotaRow));
   section("Deployments");

@@ -30,15 +30,13 @@ const widestAmount = 11;
 /** Returns the lines of the screen. */
 export function topLines(state: ServiceState, options: TopOptions): string[] {
   const columns = Number.isFinite(options.columns) ? options.columns : defaultColumns;
-  const { stats, quotas, deployments } = state;
+  const { stats, missing, quotas, deployments } = state;
   const screen = { ...options, columns };
   return [
     ...headLines(state, screen),
-    ...(stats ? queueLines(stats, screen) : ["", "The API key is not an admin key, so queue depths are not shown."]),
-    "",
-    ...quotaLines(quotas, screen),
-    "",
-    ...deploymentLines(deployments, screen),
+    ...missing.map((sentence) => oneLine(sentence)),
+    ...(stats ? queueLines(stats, screen) : []),
+    ...(quotas.length > 0 ? ["", ...quotaLines(quotas, screen), "", ...deploymentLines(deployments, screen)] : []),
   ].map((line) => cut(line, columns));
 }
 

@@ -126,6 +126,17 @@ test("top prints one snapshot where the output is no terminal", async () => {
   expect(quotas[0]).toMatchObject({ name: `${done.deployment}:requests/minute` });
 });
 
+test("status of a service whose store is unreachable shows what there is, and exits with 1", async () => {
+  const error = { error: { code: "unavailable", message: "Not ready: the store does not answer." } };
+  const half = await answering([1, 2, 3].map(() => ({ status: 503, body: error })));
+  const { code, stdout, stderr } = await runSluice(["status"], { SLUICE_URL: half.url });
+  expect({ code, stdout }).toEqual({
+    code: 1,
+    stdout: `Sluice at ${half.url} is not ready: the store does not answer.\n`,
+  });
+  expect(stderr).toMatch(/^Job counts are missing: .*\nQuotas and deployments are missing: .*\n$/);
+});
+
 test("on another machine, SLUICE_URL and SLUICE_API_KEY are all that is needed, and errors say what to set", async () => {
   const secured = await startTestService("embedded");
   try {
@@ -155,7 +166,9 @@ test("on another machine, SLUICE_URL and SLUICE_API_KEY are all that is needed, 
     );
     expect(refused.stderr).not.toContain(wrong.slice(-20));
     // Counts cover all tenants.
-    expect((await runSluice(["status"], at(user))).stderr).toMatch(/not an admin key, so job counts are not shown/);
+    expect((await runSluice(["status"], at(user))).stderr).toMatch(
+      /^Job counts are missing: the API key is not an admin key\.$/m,
+    );
   } finally {
     await secured.close();
   }

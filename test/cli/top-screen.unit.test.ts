@@ -20,6 +20,7 @@ const times = { closed_until: null, next_free_at: null };
 const state: ServiceState = {
   readiness: { status: "ok", reasons: [] },
   stats,
+  missing: [],
   deployments: [
     {
       id: deployment,
@@ -80,9 +81,10 @@ test.each([120, 80, 60, 40])("no line is wider than %i columns", (columns) => {
 });
 
 test("without an admin key it says what is missing; offline it keeps the last state", () => {
-  const { stats: _, ...ofUser } = state;
+  const { stats: _, ...rest } = state;
+  const ofUser = { ...rest, missing: ["Job counts are missing: the API key is not an admin key."] };
   expect(topLines(ofUser, { ...plain, columns: 80 }).join("\n")).toContain(
-    "not an admin key, so queue depths are not shown",
+    "Job counts are missing: the API key is not an admin key.",
   );
   const [head] = topLines(state, { ...plain, columns: 80, offline: "since 12:00, trying again" });
   expect(head).toBe("Sluice http://127.0.0.1:8000  offline: since 12:00, trying again");
