@@ -16,12 +16,11 @@ import { type Amounts, type LimitedJob, nothing, plus, refusalOf, reservationOf 
 import { KeySums } from "./key-sums.ts";
 import {
   batchReservation,
-  batchReservationId,
+  batchReservations,
   dayOf,
   newReservation,
   readSums,
-  reservationId,
-  usageIn,
+  reservations as reservationRecords,
 } from "./limit-records.ts";
 
 export interface AccountContext {
@@ -95,7 +94,7 @@ export class KeyAccount {
     try {
       for (const [environment, own] of groupBy(reservations, ([job]) => job.environment)) {
         const records = own.map(([job, amounts]) => newReservation(this.#keyId, job, amounts, at));
-        await store.records.insert(usageIn(environment), records);
+        await reservationRecords(store, environment).insertAll(records);
       }
     } catch (error) {
       this.#releaseInMemory(reservations.map(([job]) => job));
@@ -112,8 +111,7 @@ export class KeyAccount {
   async release(jobs: readonly ReservedJob[]): Promise<void> {
     this.#releaseInMemory(jobs);
     for (const [environment, own] of groupBy(jobs, (job) => job.environment)) {
-      const ids = own.map(({ id }) => reservationId(id));
-      await this.#context.store.records.remove(usageIn(environment), ids);
+      await reservationRecords(this.#context.store, environment).remove(...own.map(({ id }) => id));
     }
   }
 
@@ -131,8 +129,7 @@ export class KeyAccount {
       return this.#begin((sums) => sums.reserveBatch(id, total));
     });
     try {
-      const record = batchReservation(this.#keyId, id, { environment, claim: total });
-      await this.#context.store.records.insert(usageIn(environment), [record]);
+      await batchReservations(this.#context.store, environment).insert(batchReservation(this.#keyId, id, total));
     } finally {
       this.#unwritten.delete(change);
     }
@@ -144,7 +141,7 @@ export class KeyAccount {
    */
   async releaseBatch({ id, environment }: LimitedBatch): Promise<void> {
     this.#change((sums) => sums.releaseBatch(id));
-    await this.#context.store.records.remove(usageIn(environment), [batchReservationId(id)]);
+    await batchReservations(this.#context.store, environment).remove(id);
   }
 
   /** Writes a settlement and changes the sums, while the records are not being read. */

@@ -9,8 +9,7 @@ import type { Settings } from "../../config/settings.ts";
 import type { BatchId } from "../../domain/batch.ts";
 import type { Clock } from "../../domain/clock.ts";
 import type { JobId } from "../../domain/ids.ts";
-import type { JobStore } from "../../store/job-store.ts";
-import type { RecordPlace, RecordStore, StoredRecord } from "../../store/record-store.ts";
+import { environmentCollection, type HasRecords, type NewRecord, type Range } from "../../store/collection.ts";
 import { type Amounts, type LimitedJob, nothing, plus } from "../reservation.ts";
 import { KeySums } from "./key-sums.ts";
 
@@ -38,28 +37,37 @@ export interface SpendingRecord {
 }
 
 export interface BatchReservationRecord {
-  environment: string;
   claim: Amounts;
 }
 
-export function usageIn(environment: string): RecordPlace {
-  return { collection: "usage", environment };
+/** Reservations, by the id of the job. */
+export const reservations = environmentCollection<ReservationRecord>({
+  ...{ stored: "usage", id: "open/*", order: "key-open/" },
+});
+
+/** What jobs have used, by the id of the job. */
+export const spending = environmentCollection<SpendingRecord>({
+  ...{ stored: "usage", id: "spent/*", order: "key-spent/" },
+});
+
+/** Reservations of batches, by the id of the batch. */
+export const batchReservations = environmentCollection<BatchReservationRecord>({
+  ...{ stored: "usage", id: "held/*", order: "key-held/" },
+});
+
+/** Returns the range of the reservations, or of the reservations of batches, of a key. */
+export const ofKey = (keyId: string): Range => ({ prefix: `${keyId}/` });
+
+export function reservationRecord(jobId: JobId, value: ReservationRecord): NewRecord<ReservationRecord> {
+  return { id: jobId, order: `${value.keyId}/${jobId}`, value };
 }
 
-export const reservationId = (jobId: JobId) => `open/${jobId}`;
-export const spendingId = (jobId: JobId) => `spent/${jobId}`;
-export const batchReservationId = (batchId: BatchId) => `held/${batchId}`;
-
-/** Returns the id of the job or the batch that a record is about. */
-export function subjectOf(recordId: string): string {
-  return recordId.slice(recordId.indexOf("/") + 1);
-}
-
-export function reservationRecord(jobId: JobId, value: ReservationRecord): StoredRecord {
-  return { id: reservationId(jobId), order: `key-open/${value.keyId}/${jobId}`, value };
-}
-
-export function newReservation(keyId: string, { id, batchId }: LimitedJob, claim: Amounts, at: number): StoredRecord {
+export function newReservation(
+  keyId: string,
+  { id, batchId }: LimitedJob,
+  claim: Amounts,
+  at: number,
+): NewRecord<ReservationRecord> {
   return reservationRecord(id, { keyId, claim, at, ...(batchId !== undefined && { batchId }) });
 }
 
@@ -68,13 +76,13 @@ export function spendingRecord(
   jobId: JobId,
   day: string,
   used: Amounts,
-): StoredRecord {
-  const value: SpendingRecord = { day, claim: used, ...(batchId !== undefined && { line: { batchId, claim } }) };
-  return { id: spendingId(jobId), order: `key-spent/${keyId}/${day}/${jobId}`, value };
+): NewRecord<SpendingRecord> {
+  const value = { day, claim: used, ...(batchId !== undefined && { line: { batchId, claim } }) };
+  return { id: jobId, order: `${keyId}/${day}/${jobId}`, value };
 }
 
-export function batchReservation(keyId: string, batchId: BatchId, value: BatchReservationRecord): StoredRecord {
-  return { id: batchReservationId(batchId), order: `key-held/${keyId}/${batchId}`, value };
+export function batchReservation(keyId: string, batchId: BatchId, claim: Amounts): NewRecord<BatchReservationRecord> {
+  return { id: batchId, order: `${keyId}/${batchId}`, value: { claim } };
 }
 
 /** Returns what a reservation counts until its job has ended. */
@@ -83,30 +91,11 @@ export function countedOf({ claim, used, ended }: ReservationRecord): Amounts {
   return used ? plus(claim, { ...used, jobs: 0 }) : claim;
 }
 
-interface RecordRange {
-  from: string;
-  to: string;
-}
-
-export function reservationsOf(keyId: string): RecordRange {
-  return { from: `key-open/${keyId}/`, to: `key-open/${keyId}/~` };
-}
-
-export function batchReservationsOf(keyId: string): RecordRange {
-  return { from: `key-held/${keyId}/`, to: `key-held/${keyId}/~` };
-}
-
-/** @param day any day of the month, as YYYY-MM-DD */
-function spendingOfMonth(keyId: string, day: string): RecordRange {
-  const month = `key-spent/${keyId}/${day.slice(0, 7)}`;
-  return { from: month, to: `${month}~` };
-}
-
 /** Returns the range of spending that no limit counts any more: before the month before that of the day. */
-export function outdatedSpending(keyId: string, day: string): RecordRange {
+export function outdatedSpending(keyId: string, day: string): Range {
   const [year, month] = day.split("-").map(Number) as [number, number];
   const before = new Date(Date.UTC(year, month - 2, 1)).toISOString().slice(0, 7);
-  return { from: `key-spent/${keyId}/`, to: `key-spent/${keyId}/${before}` };
+  return { prefix: `${keyId}/`, before };
 }
 
 /**
@@ -114,39 +103,30 @@ export function outdatedSpending(keyId: string, day: string): RecordRange {
  * counts twice until the next read, and never not at all: batches are read before lines, reservations before spending.
  */
 export async function readSums(
-  { store: { records }, settings, clock }: { store: Pick<JobStore, "records">; settings: Settings; clock: Clock },
+  { store, settings, clock }: { store: HasRecords; settings: Settings; clock: Clock },
   keyId: string,
 ): Promise<KeySums> {
   const sums = new KeySums();
-  const places = Object.keys(settings.environments).map(usageIn);
-  for (const place of places) {
-    for await (const { id, value } of listAll(records, place, batchReservationsOf(keyId))) {
-      sums.reserveBatch(subjectOf(id), (value as BatchReservationRecord).claim);
+  const environments = Object.keys(settings.environments);
+  for (const environment of environments) {
+    for await (const { id, value } of batchReservations(store, environment).all(ofKey(keyId), pageSize)) {
+      sums.reserveBatch(id, value.claim);
     }
   }
-  for (const place of places) {
-    for await (const { id: recordId, value } of listAll(records, place, reservationsOf(keyId))) {
-      const { claim, batchId } = value as ReservationRecord;
-      const id = subjectOf(recordId);
-      sums.reserve({ id, batchId }, claim);
-      sums.settle(id, countedOf(value as ReservationRecord));
+  // Any day of the month has this prefix.
+  const month: Range = { prefix: `${keyId}/${dayOf(clock.wall()).slice(0, 7)}` };
+  for (const environment of environments) {
+    for await (const { id, value } of reservations(store, environment).all(ofKey(keyId), pageSize)) {
+      sums.reserve({ id, batchId: value.batchId }, value.claim);
+      sums.settle(id, countedOf(value));
     }
-    for await (const { id, value } of listAll(records, place, spendingOfMonth(keyId, dayOf(clock.wall())))) {
-      const { day, claim, line } = value as SpendingRecord;
+    for await (const { id, value } of spending(store, environment).all(month, pageSize)) {
+      const { day, claim, line } = value;
       sums.spend(day, claim);
-      if (line) sums.takeShare({ id: subjectOf(id), batchId: line.batchId }, line.claim);
+      if (line) sums.takeShare({ id, batchId: line.batchId }, line.claim);
     }
   }
   return sums;
-}
-
-async function* listAll(records: RecordStore, place: RecordPlace, range: RecordRange): AsyncIterable<StoredRecord> {
-  let cursor: string | undefined;
-  do {
-    const page = await records.list(place, { ...range, limit: pageSize, cursor });
-    yield* page.items;
-    cursor = page.next;
-  } while (cursor !== undefined);
 }
 
 /** Returns the UTC day of a time in milliseconds since the epoch, as YYYY-MM-DD. */

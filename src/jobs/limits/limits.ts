@@ -15,16 +15,7 @@ import type { BatchTotal, JobLimits, KnownJob, LimitedBatch } from "../job-limit
 import type { KeyRegistry } from "../keys/key-registry.ts";
 import type { LimitedJob } from "../reservation.ts";
 import { KeyAccount } from "./key-account.ts";
-import {
-  type BatchReservationRecord,
-  batchReservationsOf,
-  dayOf,
-  outdatedSpending,
-  type ReservationRecord,
-  reservationsOf,
-  subjectOf,
-  usageIn,
-} from "./limit-records.ts";
+import { batchReservations, dayOf, ofKey, outdatedSpending, reservations, spending } from "./limit-records.ts";
 import { ServiceCapacity } from "./service-capacity.ts";
 import { Settlement } from "./settlement.ts";
 
@@ -139,11 +130,10 @@ export class Limits implements JobLimits {
   async #tidyReservations(keyId: string, environment: string): Promise<void> {
     const { store, clock } = this.#context;
     const place = `${keyId}/${environment}`;
-    const query = { ...reservationsOf(keyId), limit: tidiedAtOnce, cursor: this.#cursors.get(place) };
-    const page = await store.records.list(usageIn(environment), query);
-    for (const { id: recordId, value } of page.items) {
-      const { at, batchId } = value as ReservationRecord;
-      const id = subjectOf(recordId);
+    const query = { limit: tidiedAtOnce, cursor: this.#cursors.get(place) };
+    const page = await reservations(store, environment).page(ofKey(keyId), query);
+    for (const { id, value } of page.items) {
+      const { at, batchId } = value;
       const record = await store.get(id);
       if (record) await this.#settlement.settle(environment, id, record);
       else if (clock.wall() - at > orphanMs) await this.#accountOf(keyId).release([{ id, environment, batchId }]);
@@ -152,22 +142,20 @@ export class Limits implements JobLimits {
   }
 
   async #tidyBatches(keyId: string, environment: string): Promise<void> {
-    const query = { ...batchReservationsOf(keyId), limit: tidiedAtOnce };
-    const page = await this.#context.store.records.list(usageIn(environment), query);
-    for (const { id, value } of page.items) {
-      const batch = { id: subjectOf(id), environment: (value as BatchReservationRecord).environment, keyId };
+    const found = await batchReservations(this.#context.store, environment).list(tidiedAtOnce, ofKey(keyId));
+    for (const { id } of found) {
+      const batch = { id, environment, keyId };
       if (await this.#isIngested(batch)) await this.#releaseBatch(batch);
     }
   }
 
   async #removeOutdated(keyId: string, environment: string): Promise<void> {
     const { store, clock } = this.#context;
-    const query = { ...outdatedSpending(keyId, dayOf(clock.wall())), limit: removedAtOnce };
-    const { items } = await store.records.list(usageIn(environment), query);
-    await store.records.remove(
-      usageIn(environment),
-      items.map((item) => item.id),
+    const outdated = await spending(store, environment).list(
+      removedAtOnce,
+      outdatedSpending(keyId, dayOf(clock.wall())),
     );
+    await spending(store, environment).remove(...outdated.map(({ id }) => id));
   }
 
   /** Returns whether all lines are jobs that will be, or there is no such batch. */

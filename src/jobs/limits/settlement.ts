@@ -13,12 +13,11 @@ import {
   countedOf,
   dayOf,
   type ReservationRecord,
-  reservationId,
   reservationRecord,
+  reservations,
   type SpendingRecord,
-  spendingId,
+  spending,
   spendingRecord,
-  usageIn,
 } from "./limit-records.ts";
 import { usedBy, usedByOutcome } from "./used-amounts.ts";
 
@@ -71,12 +70,13 @@ export class Settlement {
 
   async #settle(environment: string, jobId: JobId, known: KnownJob): Promise<void> {
     const { store } = this.#context;
-    const found = await store.records.get(usageIn(environment), [reservationId(jobId), spendingId(jobId)]);
-    const reservation = found.get(reservationId(jobId))?.value as ReservationRecord | undefined;
+    const [reservation, spent] = await Promise.all([
+      reservations(store, environment).get(jobId),
+      spending(store, environment).get(jobId),
+    ]);
     if (!reservation) return;
-    const spending = found.get(spendingId(jobId))?.value as SpendingRecord | undefined;
     // A worker that knows the attempts may not know that the job was cancelled meanwhile.
-    const isStale = !known.outcome && spending !== undefined;
+    const isStale = !known.outcome && spent !== undefined;
     const record = known.attempts && !isStale ? undefined : await store.get(jobId);
     const attempts = record?.attempts ?? known.attempts ?? [];
     const outcome = record?.outcome ?? known.outcome;
@@ -87,10 +87,10 @@ export class Settlement {
     const job = { jobId, environment, reservation, used };
     await this.#accountOf(reservation.keyId).settle(async (sums) => {
       if (!outcome) return this.#count(sums, job, { ...reservation, used });
-      await this.#spend(sums, job, dayOf(outcome.at), spending);
+      await this.#spend(sums, job, dayOf(outcome.at), spent);
       if (!this.#isFinal(attempts)) return this.#count(sums, job, { ...reservation, ended: true });
       sums.settle(jobId, undefined);
-      await store.records.remove(usageIn(environment), [reservationId(jobId)]);
+      await reservations(store, environment).remove(jobId);
     });
   }
 
@@ -106,7 +106,7 @@ export class Settlement {
     const counted = countedOf(next);
     if (isSame(countedOf(reservation), counted)) return;
     sums.settle(jobId, counted);
-    await this.#context.store.records.put(usageIn(environment), reservationRecord(jobId, next));
+    await reservations(this.#context.store, environment).put(reservationRecord(jobId, next));
   }
 
   /** Counts what the job used on the day of its end, or corrects what it counted before. */
@@ -116,17 +116,15 @@ export class Settlement {
     day: string,
     known: SpendingRecord | undefined,
   ): Promise<void> {
-    const { records } = this.#context.store;
-    const place = usageIn(environment);
-    let spending = known;
-    if (!spending) {
-      const [answer] = await records.insert(place, [spendingRecord(reservation, jobId, day, used)]);
-      if (answer === "inserted") return sums.spend(day, used);
-      spending = (await records.get(place, [spendingId(jobId)])).get(spendingId(jobId))?.value as typeof spending;
+    const records = spending(this.#context.store, environment);
+    let spent = known;
+    if (!spent) {
+      if (await records.insert(spendingRecord(reservation, jobId, day, used))) return sums.spend(day, used);
+      spent = await records.get(jobId);
     }
-    if (!spending || isSame(spending.claim, used)) return;
-    await records.put(place, spendingRecord(reservation, jobId, spending.day, used));
-    sums.spend(spending.day, plus(used, spending.claim, -1));
+    if (!spent || isSame(spent.claim, used)) return;
+    await records.put(spendingRecord(reservation, jobId, spent.day, used));
+    sums.spend(spent.day, plus(used, spent.claim, -1));
   }
 }
 

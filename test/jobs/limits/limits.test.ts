@@ -1,10 +1,14 @@
 // The sums behind limits, against a model: any order of submits, ends (also told twice) and restarts.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { Job } from "../../../src/domain/job.ts";
 import type { KeyLimits } from "../../../src/jobs/caller.ts";
 import { Limits } from "../../../src/jobs/limits/limits.ts";
+import { openSqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
 import { openTestContext, type TestContext, templateJob } from "../../support/jobs-context.ts";
 
 let context: TestContext;
@@ -98,4 +102,28 @@ test("a job is taken exactly if what is used, set aside and asked for stays with
     { numRuns: 30 },
   );
   expect(Math.min(taken, refused)).toBeGreaterThan(40);
+});
+
+test("environments that share a database: what a job used counts once", async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), "sluice-limits-"));
+  const environments = { UAT: { database: "SSP" }, PROD: { database: "SSP" } };
+  const store = await openSqliteStore({ dataDir, environments });
+  const shared = await openTestContext({}, { store, close: () => store.close() });
+  onTestFinished(async () => {
+    await shared.close();
+    await store.close();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+  const { keyId, keys } = keyWith({ dailyTokens: 100 });
+  const job = { ...(await templateJob(shared)), keyId, tokens: { input: 60, output: 0 } };
+  const limits = new Limits({ ...shared, keys });
+  await limits.reserve([job]);
+  const outcome = { jobId: job.id, status: "completed" as const, at: Date.now(), usage: { input: 40, output: 0 } };
+  await limits.ended(job.environment, job.id, { outcome });
+  // Another process reads the sums from the records.
+  const later = new Limits({ ...shared, keys });
+  await later.check([{ ...job, id: newJobId() }]);
+  await expect(later.check([{ ...job, id: newJobId(), tokens: { input: 61, output: 0 } }])).rejects.toThrow(
+    /; 40 are used, 0 are reserved/,
+  );
 });
