@@ -151,6 +151,12 @@ test("imports go one way", () => {
   expect(wrong).toEqual([]);
 });
 
+test("only the store touches records: use cases have collections, which are scoped by environment", () => {
+  const outside = files.filter((file) => !relative(src, file).startsWith("store/"));
+  const touching = outside.filter((file) => /\.records\b|\{ records \}/.test(readFileSync(file, "utf8")));
+  expect(touching.map((file) => relative(src, file))).toEqual([]);
+});
+
 test("files have names of their own", () => {
   const names = files.map((file) => basename(file)).filter((name) => name !== "index.ts");
   expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
