@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { newBatchId } from "../../../src/domain/batch.ts";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { Job } from "../../../src/domain/job.ts";
 import type { KeyLimits } from "../../../src/jobs/caller.ts";
@@ -36,6 +37,36 @@ const keyWith = (limits: KeyLimits) => {
   const keyId = newJobId().replaceAll("-", "");
   return { keyId, keys: { limitsOf: () => limits, limited: [keyId] } };
 };
+
+test("reads the records of earlier versions, which have no environment of their own", async () => {
+  const { keyId, keys } = keyWith({ dailyTokens: 1000, maxWaiting: 100 });
+  const [jobId, endedId, lineId, batchId] = [newJobId(), newJobId(), newJobId(), newBatchId()];
+  const day = new Date().toISOString().slice(0, 10);
+  const claim = { jobs: 1, tokens: 300, nanoUsd: 0 };
+  const open = (id: string, more: object) => ({
+    id: `open/${id}`,
+    order: `key-open/${keyId}/${id}`,
+    value: { keyId, claim, at: Date.now(), ...more },
+  });
+  const spent = { day, claim: { jobs: 1, tokens: 40, nanoUsd: 0 } };
+  const total = { jobs: 3, tokens: 700, nanoUsd: 0 };
+  await context.store.records.insert({ collection: "usage", environment: "UAT" }, [
+    open(jobId, { used: { jobs: 1, tokens: 20, nanoUsd: 0 } }),
+    open(lineId, { batchId }),
+    { id: `spent/${endedId}`, order: `key-spent/${keyId}/${day}/${endedId}`, value: spent },
+    { id: `held/${batchId}`, order: `key-held/${keyId}/${batchId}`, value: { environment: "UAT", claim: total } },
+  ]);
+  // The job and its lost call, its line, and two lines that are left.
+  const limits = new Limits({ ...context, keys });
+  await expect(limits.check({ keyId, total })).rejects.toThrow(/; 40 are used, 1020 are reserved/);
+  await expect(limits.check({ keyId, total: { ...total, jobs: 98 } })).rejects.toThrow(/it has 4 now/);
+  const outcome = { jobId, status: "completed" as const, at: Date.now(), usage: { input: 7, output: 0 } };
+  await limits.ended("UAT", jobId, { outcome, attempts: [] });
+  await limits.release({ id: batchId, environment: "UAT", keyId });
+  for (const each of [limits, new Limits({ ...context, keys })]) {
+    await expect(each.check({ keyId, total })).rejects.toThrow(/; 47 are used, 300 are reserved/);
+  }
+});
 
 test("a job that ends while the sums are first read counts once", async () => {
   const { keyId, keys } = keyWith({ dailyTokens: 100 });
