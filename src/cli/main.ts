@@ -12,6 +12,11 @@ if (isTooOld(process.versions.node)) {
   console.error(`Sluice needs Node ${needed.join(".")} or later; this is ${process.versions.node}.`);
   process.exitCode = 1;
 } else {
+  // A reader such as head may stop before the end.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(0);
+  });
   import("./program.ts")
     .then(({ runProgram }) => runProgram(process.argv.slice(2)))
     .then((failed) => {

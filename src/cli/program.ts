@@ -68,8 +68,6 @@ export function createProgram(): Command {
  * @returns whether the command failed with an error
  */
 export async function runProgram(args: readonly string[]): Promise<boolean> {
-  // A reader such as `head` may stop before the end.
-  process.stdout.on("error", exitOnClosedPipe);
   try {
     await createProgram().parseAsync(args, { from: "user" });
     return false;
@@ -83,12 +81,5 @@ export async function runProgram(args: readonly string[]): Promise<boolean> {
     process.stderr.write(`${secretHider(process.env)(known ? error.message : inspect(error))}\n`);
     process.exitCode = exitCodes.error;
     return true;
-  } finally {
-    process.stdout.off("error", exitOnClosedPipe);
   }
-}
-
-function exitOnClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code === "EPIPE") process.exit(exitCodes.ok);
-  throw error;
 }

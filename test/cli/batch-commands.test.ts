@@ -1,5 +1,7 @@
 // sluice batch against a running service: a file from its upload to its deletion, and what goes wrong on the way.
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -136,6 +138,18 @@ test("--dry-run sums up the file, names its mistakes, and leaves nothing behind"
   expect(bad.code).toBe(1);
   expect(bad.stderr).toMatch(/^line 1: /m);
   expect(await files()).toBe(before);
+});
+
+test("results go into a named pipe as it is, and a folder is refused", async () => {
+  const id = idIn((await sluice("list", "--limit", "1", "--json")).stdout);
+  const pipe = join(folder, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  const [piped] = await Promise.all([readFile(pipe, "utf8"), sluice("results", id, "--output", pipe)]);
+  expect(piped).toBe((await sluice("results", id)).stdout);
+  expect(statSync(pipe).isFIFO()).toBe(true);
+  expect((await sluice("results", id, "--output", folder)).stderr).toMatch(
+    /cannot be written: EISDIR\. Name another file/,
+  );
 });
 
 test("what cannot be read or written is said before anything is sent, and no half file is left", async () => {

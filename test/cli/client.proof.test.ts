@@ -1,5 +1,7 @@
 // sluice enqueue and sluice status: what they ask of a service, what they print, and how they exit.
+import { spawnSync } from "node:child_process";
 import { expect, test, vi } from "vitest";
+import { sluiceMain } from "../support/sluice-process.ts";
 import { answering, closedAddress, run } from "./support.ts";
 
 // Every command is a process of its own, and they share the machine with the other tests.
@@ -141,6 +143,12 @@ test("another program at that address is recognised as such", async () => {
     expect(result).toMatchObject({ code: 1, stdout: "" });
     expect(result.stderr).toContain(`${service.url} answered ${status}, but not as Sluice does`);
   }
+});
+
+test("a reader that stops before the end is no error", () => {
+  const command = `'${process.execPath}' '${sluiceMain}' --help | true; echo "\${PIPESTATUS[0]}"`;
+  const { stdout, stderr } = spawnSync("bash", ["-c", command], { encoding: "utf8" });
+  expect({ stdout, stderr }).toEqual({ stdout: "0\n", stderr: "" });
 });
 
 test("a service that is not running: how to start it", async () => {
