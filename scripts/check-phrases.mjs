@@ -7,8 +7,6 @@ import { fileURLToPath } from "node:url";
 
 /** Folders that still have such phrases. Everything else is free of them. */
 const pending = [
-  "src/cli",
-  "src/store",
   "test/batches",
   "test/cli",
   "test/client",
@@ -39,7 +37,10 @@ const phrases = [
 ];
 
 /** Text that others wrote and that a file quotes, by file. */
-const quoted = {};
+const quoted = {
+  // SQL of a released migration, which never changes.
+  "src/store/sqlite/sqlite-schema.ts": ["for ever if nobody knows"],
+};
 
 /** Files about these phrases. */
 const exempt = ["scripts/check-phrases.mjs", "test/repository/check-phrases.unit.test.ts"];

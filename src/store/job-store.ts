@@ -1,7 +1,7 @@
-// The port to the system of record. Every decision that is taken once (a job, an attempt, an outcome) is an insert
-// under a unique id and the first insert wins, so every operation may be repeated when its reply was lost.
-// A promise that resolves means that the write survives a crash. Adapters group concurrent writes into one commit.
-// Held to its word by test/store/conformance.ts, which every adapter runs.
+// The port to the system of record. Every decision that is made once (a job, an attempt, an outcome) is an insert under a
+// unique id, and the first insert wins. So a caller may repeat every operation whose reply was lost.
+// A write survives a crash once its promise resolves. Adapters group concurrent writes into one commit.
+// Every adapter passes test/store/conformance.ts.
 import type { JobId } from "../domain/ids.ts";
 import type {
   Attempt,
@@ -21,98 +21,99 @@ import type { Page } from "./cursor.ts";
 import type { RecordStore } from "./record-store.ts";
 
 export interface JobStore {
-  /** What else is kept in the same databases. */
+  /** Small records in the same databases. */
   readonly records: RecordStore;
-  /** What is too large for those. */
+  /** Bytes that are too large for a record. */
   readonly blobs: BlobStore;
 
   /**
-   * Writes jobs. A job whose id is there already is left as it is.
-   * The answer has one word per job, in the order of the argument. In SQLite one call is atomic within an environment; in
-   * MongoDB each job is, and a call that failed with `fate_unknown` may have written some of its jobs.
+   * Inserts jobs. A job whose id exists stays as it is.
+   * Returns one word per job, in the order of the argument. In SQLite, one call is atomic within an environment. In
+   * MongoDB each job is atomic, and a call that failed with `fate_unknown` may have inserted some of its jobs.
    * @throws SluiceError `storage_full`, `unavailable` (nothing was written) or `fate_unknown`.
    */
   insertMany(jobs: readonly Job[]): Promise<("inserted" | "exists")[]>;
 
-  /** A job with its attempts and outcome, whatever its environment. */
+  /** Returns a job of any environment with its attempts and outcome. */
   get(jobId: JobId): Promise<JobRecord | undefined>;
 
-  /** What was asked, for several jobs of one environment; ids that are unknown are missing from the answer. */
+  /** Returns the requests of several jobs of one environment, without those of unknown ids. */
   getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, CanonicalRequest>>;
 
-  /** Newest first by (submittedAt, id), a page at a time. */
+  /** Returns a page of jobs, newest first by (submittedAt, id). */
   list(query: ListQuery): Promise<Page<JobSummary>>;
 
-  /** The jobs in a range of lines, in the order of their ids. */
+  /** Returns the jobs in a range of lines, in the order of their ids. */
   lines(query: LinesQuery): Promise<LineRecord[]>;
 
-  /** How many jobs in a range of lines are in each state. Reads an index and no job: a million take about half a second. */
+  /** Counts the jobs in a range of lines by state. Reads only an index: a million jobs take about half a second. */
   countLines(range: LineRange): Promise<Record<JobState, number>>;
 
   /**
-   * Writes the next attempt of a job, unless the job has ended or may not be tried again, and returns what to send.
-   * Repeating it with the same grant returns the same attempt. Attempts are numbered from 1 without gaps.
+   * Inserts the next attempt of a job, unless the job has ended or may not be tried again. Returns the request to send.
+   * A repetition with the same grant returns the same attempt. Attempts are numbered from 1 without gaps.
    */
   beginAttempt(begin: BeginAttempt): Promise<BeginResult>;
 
-  /** Writes how an attempt ended when the job goes on (back to the queue). The first end that was written stays. */
+  /** Inserts the end of an attempt of a job that returns to the queue. The first end wins. */
   endAttempt(environment: string, jobId: JobId, n: number, end: AttemptEnd): Promise<void>;
 
   /**
-   * Writes the outcome of a job, and with it the end of the attempt that led to it, in one step. The first outcome
-   * wins; the answer tells whether it was this one, and which one stands.
+   * Inserts the outcome of a job in one step with the end of the attempt that led to it. The first outcome wins; the
+   * result says whether it was this one, and holds the one that won.
    * @throws SluiceError `job_not_found`
    */
   finish(environment: string, outcome: Outcome, attempt?: { n: number; end: AttemptEnd }): Promise<FinishResult>;
 
   /**
-   * Writes the outcome of a job no attempt of which is open, and decides in the same step that none is begun any more:
-   * a call that has started keeps its answer, and one that has not never starts. The first outcome wins here too.
-   * @returns undefined if an attempt is open; then nothing was written
+   * Inserts the outcome of a job without an open attempt. The same step prevents further attempts: a call that has
+   * started keeps its answer, and no other call starts. The first outcome wins here too.
+   * @returns undefined if an attempt is open; then nothing was inserted
    * @throws SluiceError `job_not_found`
    */
   finishIdle(environment: string, outcome: Outcome): Promise<FinishResult | undefined>;
 
   /**
-   * Removes what was asked and answered from a job that has ended, as domain/erase.ts says; nothing else of it changes.
-   * Does nothing to a job that has not ended or is not there. May be repeated.
+   * Erases the texts of a job that has ended, as `erasedRequest` and `erasedOutcome` say. Nothing else changes.
+   * Does nothing if the job has not ended or does not exist. May be repeated.
    */
   eraseTexts(environment: string, jobId: JobId): Promise<void>;
 
   /**
-   * Removes a job that has ended, with all that was asked and answered. What stays are its attempts, without the provider's
-   * words: quotas and usage count them. Does nothing to a job that has not ended or is not there. May be repeated.
+   * Removes a job that has ended, with its request and answer. Its attempts stay without the provider's messages, because
+   * quotas and usage count them. Does nothing if the job has not ended or does not exist. May be repeated.
    */
   remove(environment: string, jobId: JobId): Promise<void>;
 
   /**
-   * Changes the priority or the earliest start of a job that has not ended; the last write wins. Answers with the job as it
-   * is then; undefined if it has ended or is not there. Attempts and outcomes are left alone.
+   * Changes the priority or the earliest start of a job that has not ended; the last write wins. Attempts and outcomes stay
+   * as they are. Returns the changed job, or undefined if it has ended or does not exist.
    */
   update(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined>;
 
-  /** Jobs without an outcome, in the order of (submittedAt, id), a page at a time. */
+  /** Returns a page of the jobs without an outcome, in the order of (submittedAt, id). */
   unfinished(query: UnfinishedQuery): Promise<Page<UnfinishedJob>>;
 
-  /** Attempts charged at or after a time (milliseconds since the epoch), in the order of that time, a page at a time. */
+  /** Returns a page of the attempts that were charged at or after a time, in the order of that time. */
   attemptsSince(query: AttemptsQuery): Promise<Page<Attempt>>;
 
   /**
-   * What attempts have used, by the UTC day on which they were charged, tenant, key and model; in the order of days, a page
-   * at a time. The sums are kept as attempts begin and end, so reading them costs the same however many attempts there are.
+   * Returns a page of what attempts have used, by tenant, key, model and the UTC day of their charge, in the order of days.
+   * The sums are updated as attempts begin and end, so the cost of reading them does not depend on the number of attempts.
    */
   usage(query: UsageQuery): Promise<Page<UsageRow>>;
 
-  /** How many jobs are in each state, by environment. Cheap enough to ask for every second with a million jobs. */
+  /** Counts jobs by environment and state. Cheap enough to call every second with a million jobs. */
   counts(): Promise<Record<string, Record<JobState, number>>>;
 
-  /** Small named values of the service itself (learned limits, daily usage). The last write wins. */
+  /** Saves a small named value of the service itself, such as learned limits. The last write wins. */
   saveCheckpoint(name: string, value: unknown): Promise<void>;
+  /** Returns the value that was saved last under the name, or undefined. */
   loadCheckpoint(name: string): Promise<unknown>;
 
   /**
    * Finds unfinished jobs that no environment of the configuration runs, because a database or an environment was renamed
-   * or taken away.
+   * or removed.
    */
   leftBehind(): Promise<LeftBehind[]>;
 
@@ -134,37 +135,38 @@ export interface ListQuery {
   tenant?: string;
   model?: string;
   priority?: Priority;
-  /** Milliseconds since the epoch; from is included, to is not. */
+  /** Earliest time of submission, included, in milliseconds since the epoch. */
   submittedFrom?: number;
+  /** Latest time of submission, not included, in milliseconds since the epoch. */
   submittedTo?: number;
-  /** Only the lines of a batch; `environment` is theirs. */
+  /** Only the lines of a batch; `environment` is that of the batch. */
   lines?: LineRange;
-  /** Only jobs that have all of these labels. A page looks at a bounded number of jobs; see metadata-filter.ts. */
+  /** Only jobs that have all of these labels. A page examines a bounded number of jobs; see metadata-filter.ts. */
   metadata?: Record<string, string>;
-  /** 1 to 1,000. */
+  /** Largest number of results, from 1 to 1,000. */
   limit: number;
   cursor?: string | undefined;
 }
 
-/** Jobs that were submitted at one moment, by a range of their ids: the lines of a batch (domain/batch.ts). */
+/** Lines of a batch: jobs that were submitted at the same time, by a range of their ids (domain/batch.ts). */
 export interface LineRange {
   environment: string;
-  /** Milliseconds since the epoch. */
+  /** Time of submission, in milliseconds since the epoch. */
   submittedAt: number;
-  /** Included. */
+  /** First id, included. */
   from: JobId;
-  /** Not included. */
+  /** Last id, not included. */
   to: JobId;
 }
 
 export interface LinesQuery extends LineRange {
-  /** Only those in this state. */
+  /** Only jobs in this state. */
   state?: JobState;
-  /** 1 to 1,000. */
+  /** Largest number of results, from 1 to 1,000. */
   limit: number;
 }
 
-/** A job without what was asked. */
+/** A job without its request. */
 export interface LineRecord {
   job: JobHead;
   state: JobState;
@@ -178,10 +180,10 @@ export interface BeginAttempt {
   deployment: string;
   model: string;
   worker: string;
-  /** Milliseconds since the epoch. */
+  /** Time of the charge, in milliseconds since the epoch. */
   chargedAt: number;
   reserved: { input: number; output: number };
-  /** What that would cost, in billionths of a US dollar; absent if no price is known. */
+  /** Cost of the reservation, in billionths of a US dollar; absent if no price is known. */
   reservedNanoUsd?: number;
   /** A job with this many failed tries is not tried again (see `mayTry`). */
   maxFailedTries: number;
@@ -196,20 +198,21 @@ export type BeginResult =
   | { status: "not_found" };
 
 export interface FinishResult {
-  /** Whether this call's outcome is the one that stands. True as well when the very same call is repeated. */
+  /** Whether the outcome of this call won. Also true for a repetition of the call that won. */
   first: boolean;
   outcome: Outcome;
 }
 
 export interface UnfinishedQuery {
   environment?: string;
-  /** 1 to 10,000. */
+  /** Largest number of results, from 1 to 10,000. */
   limit: number;
   cursor?: string;
-  /** Only jobs submitted in this range; milliseconds since the epoch; from is included, to is not. */
+  /** Earliest time of submission, included, in milliseconds since the epoch. */
   submittedFrom?: number;
+  /** Latest time of submission, not included, in milliseconds since the epoch. */
   submittedTo?: number;
-  /** Only jobs whose deadline is at or before this time. */
+  /** Only jobs whose deadline is at or before this time, in milliseconds since the epoch. */
   expiresUntil?: number;
 }
 
@@ -219,29 +222,32 @@ export interface UnfinishedJob {
 }
 
 export interface AttemptsQuery {
+  /** Earliest time of the charge, included, in milliseconds since the epoch. */
   chargedFrom: number;
-  /** 1 to 10,000. */
+  /** Largest number of results, from 1 to 10,000. */
   limit: number;
   cursor?: string;
 }
 
 export interface UsageQuery {
   environment: string;
-  /** Whole days since 1970 (UTC); both are included. */
+  /** First day, included, in whole UTC days since 1970. */
   fromDay: number;
+  /** Last day, included, in whole UTC days since 1970. */
   toDay: number;
-  /** 1 to 10,000. */
+  /** Largest number of results, from 1 to 10,000. */
   limit: number;
   cursor?: string;
 }
 
-/** What is absent stays as it is. */
+/** A change of a waiting job. Absent fields stay as they are. */
 export interface JobChange {
   priority?: Priority;
-  /** Milliseconds since the epoch; null: at once. */
+  /** Earliest start, in milliseconds since the epoch; null for at once. */
   notBefore?: number | null;
 }
 
+/** Returns the head of a job after a change. */
 export function changedHead(head: JobHead, { priority = head.priority, notBefore }: JobChange): JobHead {
   const { notBefore: before, ...rest } = head;
   const at = notBefore === undefined ? before : notBefore;

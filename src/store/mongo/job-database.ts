@@ -1,29 +1,29 @@
-// The jobs of one database: the operations that decide something, and the derived documents that follow.
+// The jobs of one database: the operations that decide something, and the documents that are derived from them.
 //
-// What is true stands in documents that are inserted once, under an `_id` that says what they decide, and never change:
+// The truth is in documents that are inserted once and never change. Their `_id` says what they decide:
 //
-//   jobs          {job}      what was asked
-//   attempts      {job}/{n}  a call is about to be made; or none will be any more, and how the job ends (a closing)
-//   attempt_ends  {job}/{n}  how it ended, if the job went on
+//   jobs          {job}      the request
+//   attempts      {job}/{n}  a call is about to start; or a closing: no call will start any more, and how the job ends
+//   attempt_ends  {job}/{n}  how the attempt ended, if the job went on
 //   outcomes      {job}      how the job ended, together with the end of the attempt that led to it
 //
 // Derived from these, for lists, counts, scans and people: `state`, `ended`, `finished_at` and `error` of the job, the
 // end of the last attempt in `attempt_ends`, and `generated_texts`. A process can die between any two writes:
 //
-//   job | attempt          Queued, as if the worker had died before the attempt.
-//   attempt | state        The state lags until the job's next attempt, end or outcome, which sets it anew; the attempt
-//                          is open, and is found so by `get` and `beginAttempt`. Nobody who begins an attempt waits for it.
-//   attempt | its end      Nobody knows how it ended: that is what an attempt without an end means.
+//   job | attempt          The job is queued, as if the worker had died before the attempt.
+//   attempt | state        The state lags until the job's next attempt, end or outcome sets it. `get` and `beginAttempt`
+//                          read the attempt itself and find it open. The call does not wait for this write.
+//   attempt | its end      How the attempt ended is unknown: that is what an attempt without an end means.
 //   end | state            As for an attempt.
-//   closing | outcome      Queued. Whoever would begin the attempt that the closing stands for writes the outcome instead,
-//                          as does whoever wants to end the job again.
+//   closing | outcome      The job is queued. The next operation that begins an attempt or ends the job finds the closing
+//                          and writes its outcome.
 //   outcome | attempt_ends, generated_texts | state, ended
-//                          In this order, so that a job whose `ended` is true lacks nothing. One whose `ended` is false
-//                          is checked against `outcomes` by whoever meets it (`get`, `beginAttempt`, a list, and above
-//                          all the walks over unfinished jobs, which never stop), who then writes what is missing.
+//                          In this order, so a job whose `ended` is true lacks nothing. Every operation that reads a job
+//                          whose `ended` is false compares it with `outcomes` and writes what is missing: `get`,
+//                          `beginAttempt`, lists, and the walks over unfinished jobs, which never stop.
 //
-// Changes of `state` are not ordered among processes, and on FerretDB two concurrent updates of a document lose one of
-// them even if they set different fields. Each such case is one of the above: `ended` is false and there is an outcome.
+// Changes of `state` are not ordered among processes. On FerretDB, two concurrent updates of a document lose one of them
+// even if they set different fields. Each such case is one of the above: `ended` is false and there is an outcome.
 import { isDeepStrictEqual } from "node:util";
 import type { Db, Document } from "mongodb";
 import { mayTry } from "../../domain/attempts.ts";
@@ -64,9 +64,9 @@ import { JobLoads, type LoadedJob } from "./job-loads.ts";
 import { find } from "./reads.ts";
 import { StateCache } from "./state-cache.ts";
 
-/** Documents in one command. A thousand small ones are inserted in 20 to 50 ms; more would only make others wait. */
+/** Documents in one command. Inserting a thousand small ones takes 20 to 50 ms; more would only make others wait. */
 const maxBatch = 1_000;
-/** UTF-16 units in one insert command, which holds 16 MB at most. An answer or a prompt may have 3 bytes for each. */
+/** UTF-16 units in one insert command. A command holds 16 MB, and each unit may take 3 bytes. */
 const maxBatchText = 4_000_000;
 
 const maxUpdateTries = 5;
@@ -75,9 +75,9 @@ export class JobDatabase {
   readonly #db: Db;
   readonly #inserts = new Map<Collection, Group<Document, InsertAnswer>>();
   readonly #states: StateCache;
-  /** With everything that is on record about a job. */
+  /** Returns a job with its attempts and outcome. */
   readonly #loads: Group<JobId, LoadedJob | undefined>;
-  /** As if there were no attempts. */
+  /** Returns a job without reading its attempts. */
   readonly #bareLoads: Group<JobId, LoadedJob | undefined>;
   readonly #environments: Group<JobId, string | undefined>;
 
@@ -94,12 +94,12 @@ export class JobDatabase {
     this.#environments = new Group((jobIds) => loads.environments(jobIds), { maxItems: maxBatch });
   }
 
-  /** Resolves when what was decided here until now shows in lists and counts. */
+  /** Resolves when lists and counts show every decision that this process has made until now. */
   statesWritten(): Promise<void> {
     return this.#states.written();
   }
 
-  /** The state of a job as it was read from the cache. */
+  /** Returns the cached state of a job, corrected by changes that are not written yet. */
   cachedState({ _id, state }: Pick<JobDocument, "_id" | "state">): JobState {
     return this.#states.stateOf(_id) ?? state;
   }
@@ -107,7 +107,7 @@ export class JobDatabase {
   /** @throws SluiceError */
   async insert(job: Job): Promise<"inserted" | "exists"> {
     const answer = await this.#insert("jobs", jobDocument(job));
-    // An id that is there after a try without an answer is taken for ours: to add a job to the queue twice does no harm.
+    // An id that exists after a try without an answer counts as ours: adding a job to the queue twice does no harm.
     return answer === "exists" ? "exists" : "inserted";
   }
 
@@ -123,7 +123,7 @@ export class JobDatabase {
     return record;
   }
 
-  /** Most attempts are the first one of their job: others are looked for only if its number is taken. */
+  /** Most attempts are the first of their job, so others are read only if the number is taken. */
   async begin(begin: BeginAttempt): Promise<BeginResult> {
     for (let loads = this.#bareLoads; ; loads = this.#loads) {
       const loaded = await loads.add(begin.jobId);
@@ -152,12 +152,12 @@ export class JobDatabase {
 
       const attempt = attemptDocument(begin, head, (attempts.at(-1)?.n ?? 0) + 1);
       if ((await this.#insert("attempts", attempt)) === "inserted") {
-        // `ended` goes with it: if an outcome came first, the job is found by the walks and ended again.
-        // The call does not wait for it, and a state that lags is set anew by what happens to the job next.
+        // `ended` is set too: if an outcome came first, the walks find the job and end it again.
+        // The call does not wait for this write. The next event of the job sets a state that lags.
         this.#states.set(begin.jobId, { state: "in_progress", ended: false }).catch(() => {});
         return { status: "begun", job: jobOf(job), attempt: attemptOf(attempt), earlier: attempts };
       }
-      // The number is taken: by another grant, which leaves the next one, or by an earlier try of this very call.
+      // The number is taken by another grant, which leaves the next number, or by an earlier try of this call.
     }
   }
 
@@ -168,7 +168,7 @@ export class JobDatabase {
     if (!attempt.end) await this.#insert("attempt_ends", attemptEndDocument(jobId, n, end));
     else if (before.outcome && !before.job.ended) await this.heal(before.outcome);
     if (before.outcome) return;
-    // Read again: other attempts may have begun or ended meanwhile.
+    // Other attempts may have begun or ended meanwhile, so read again.
     const after = await this.#loads.add(jobId);
     if (after && !after.outcome) await this.#cacheState(after.job, stateOf(after));
   }
@@ -188,7 +188,7 @@ export class JobDatabase {
     const outcomes = this.#db.collection<OutcomeDocument>("outcomes");
     const stands = await find((limited) => outcomes.findOne({ _id: jobId }, limited));
     if (!stands) throw new SluiceError("unavailable", `The outcome of job ${jobId} exists but cannot be read.`);
-    // Whose answer came too late was a call as well, and it did end.
+    // An attempt whose answer came too late has ended as well.
     if (attempt && stands.attempt_end?.n !== attempt.n) {
       await this.#insert("attempt_ends", attemptEndDocument(jobId, attempt.n, attempt.end));
     }
@@ -198,14 +198,14 @@ export class JobDatabase {
   }
 
   /**
-   * Whether a call starts and whether the job ends without it is decided by who inserts the next number.
+   * Ends a job without an open attempt. The first insert of the next number decides whether a call starts or the job ends.
    * @throws SluiceError `job_not_found`
    */
   async finishIdle(environment: string, outcome: Outcome): Promise<FinishResult | undefined> {
     const { jobId } = outcome;
     for (;;) {
       const loaded = await this.#loads.add(jobId);
-      // What is there and ended or closed, and what is not there, is told as by any other end.
+      // A job that has ended, is closed or does not exist gets the same answer as from any other end.
       if (loaded?.job.environment !== environment || loaded.outcome) return this.finish(environment, outcome);
       const { attempts, closing } = loaded;
       if (closing) {
@@ -218,8 +218,8 @@ export class JobDatabase {
   }
 
   /**
-   * The only change of what is otherwise never changed. Of concurrent updates of one document FerretDB may lose one, so
-   * it is looked whether this one was.
+   * Erases texts: the only change of documents that otherwise never change. FerretDB may lose one of several concurrent
+   * updates of a document, so the update is read back.
    * @throws SluiceError
    */
   async erase(environment: string, jobId: JobId): Promise<void> {
@@ -243,8 +243,8 @@ export class JobDatabase {
   }
 
   /**
-   * The job goes first: without it nothing else is read, and one without its outcome would run again. Texts are erased
-   * before, so that a crash in between leaves none behind.
+   * Removes a job. Its texts are erased first, so that a crash in between leaves none behind. The job's own document goes
+   * next: without it nothing else is read, and a job without its outcome would run again.
    * @throws SluiceError
    */
   async remove(environment: string, jobId: JobId): Promise<void> {
@@ -264,7 +264,7 @@ export class JobDatabase {
   }
 
   /**
-   * Of concurrent updates of one document FerretDB may lose one, so it is looked whether this one was.
+   * Changes a job. FerretDB may lose one of several concurrent updates of a document, so the update is read back.
    * @throws SluiceError
    */
   async update(environment: string, jobId: JobId, change: JobChange): Promise<JobHead | undefined> {
@@ -283,12 +283,12 @@ export class JobDatabase {
   }
 
   /**
-   * Writes what is derived from an outcome. Never fails: the outcome is on record, so the caller's answer is the same,
-   * and whoever meets the job next does it again.
+   * Writes what is derived from an outcome. Never fails: the outcome is stored, so the answer to the caller is the same,
+   * and the next operation that reads the job writes it again.
    */
   async heal(outcome: OutcomeDocument): Promise<void> {
     const known = this.#states.stateOf(outcome._id);
-    // This process is about to write the last of it.
+    // This process is about to write the last part.
     if (known !== undefined && isFinal(known)) return;
     try {
       const text = generatedTextDocument(outcome);
@@ -300,7 +300,7 @@ export class JobDatabase {
       const { error } = outcomeOf(outcome);
       await this.#states.set(outcome._id, { state: status, ended: true, finished_at, ...(error && { error }) });
     } catch {
-      // See above.
+      // The next operation that reads the job writes it again.
     }
   }
 
@@ -308,10 +308,10 @@ export class JobDatabase {
     return this.#inserts.get(collection)!.add(document);
   }
 
-  /** Never fails: a state that lags is set anew by what happens to the job next. */
+  /** Sets the cached state. Never fails: the next event of the job sets a state that lags. */
   async #cacheState(job: JobDocument, state: JobState): Promise<void> {
     if (this.cachedState(job) === state) return;
-    // `ended` as above.
+    // As for an attempt, `ended` is set too.
     await this.#states.set(job._id, { state, ended: false }).catch(() => {});
   }
 }
@@ -321,7 +321,7 @@ function stateOf({ attempts, outcome }: LoadedJob): JobState {
   return attempts.some((attempt) => !attempt.end) ? "in_progress" : "queued";
 }
 
-/** The text in a document's own strings, which is nearly all of it. */
+/** Returns the length of a document's own strings, which are nearly all of it. */
 function textIn(document: Document): number {
   let length = 0;
   for (const value of Object.values(document)) if (typeof value === "string") length += value.length;

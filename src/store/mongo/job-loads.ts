@@ -1,4 +1,4 @@
-// Reads jobs together with what is on record about them, for many jobs at a time. Answers stand in the order of the ids.
+// Reads many jobs at a time with their attempts, ends and outcomes. Results are in the order of the ids.
 import type { Db } from "mongodb";
 import { groupBy } from "../../domain/group-by.ts";
 import type { JobId } from "../../domain/ids.ts";
@@ -14,16 +14,16 @@ import {
 } from "./documents.ts";
 import { findByIds } from "./reads.ts";
 
-/** A job with what is on record about it. */
+/** A job with its attempts, their ends and its outcome. */
 export interface LoadedJob {
   job: JobDocument;
   attempts: Attempt[];
-  /** How the job ends, if that was decided by taking the place of its next attempt. */
+  /** How the job ends, if a closing has the number of its next attempt. */
   closing?: Outcome;
   outcome?: OutcomeDocument;
 }
 
-/** Attempts that are looked for at first; most jobs have one. */
+/** Number of attempts that the first read covers; most jobs have one. */
 const firstNumbers = 2;
 
 export class JobLoads {
@@ -40,7 +40,7 @@ export class JobLoads {
     return jobIds.map((jobId) => byId.get(jobId));
   }
 
-  /** Without attempts, as if there were none. */
+  /** Reads jobs and outcomes, without attempts. */
   async bare(jobIds: readonly JobId[]): Promise<(LoadedJob | undefined)[]> {
     const ids = [...new Set(jobIds)];
     const [jobs, outcomes] = await Promise.all([
@@ -56,7 +56,7 @@ export class JobLoads {
     });
   }
 
-  /** With everything that is on record about a job. */
+  /** Reads jobs with all of their documents. */
   async whole(jobIds: readonly JobId[]): Promise<(LoadedJob | undefined)[]> {
     const ids = [...new Set(jobIds)];
     const [jobs, { attempts, closings, ends }, outcomes] = await Promise.all([
@@ -64,7 +64,7 @@ export class JobLoads {
       this.#attemptsOf(ids),
       findByIds<OutcomeDocument>(this.#db, "outcomes", ids),
     ]);
-    // Not all of this was read at one moment. An end without an outcome may be that of an outcome that came in between.
+    // The reads happen at different times. An end without an outcome may belong to an outcome that came in between.
     const ended = new Set(Array.from(ends.values(), (end) => end.job_id));
     for (const { _id } of outcomes) ended.delete(_id);
     if (ended.size > 0) outcomes.push(...(await findByIds<OutcomeDocument>(this.#db, "outcomes", [...ended])));
@@ -90,7 +90,7 @@ export class JobLoads {
     });
   }
 
-  /** Attempts are numbered without gaps: first the numbers that most jobs have, then twice as many, and so on. */
+  /** Reads attempts, which are numbered without gaps: first the numbers that most jobs have, then twice as many, and so on. */
   async #attemptsOf(
     jobIds: readonly JobId[],
   ): Promise<{ attempts: AttemptDocument[]; closings: ClosingDocument[]; ends: Map<string, AttemptEndDocument> }> {

@@ -1,5 +1,5 @@
-// Pages over many jobs or attempts, merged from all environments that are asked for. What the jobs' cached state says is
-// checked against the outcomes, for those that it calls unfinished; what is found wrong is put right.
+// Pages over many jobs or attempts, merged from all requested environments. The cached state of jobs that look unfinished
+// is compared with their outcomes, and corrected where it is wrong.
 import type { Db } from "mongodb";
 import { groupBy } from "../../domain/group-by.ts";
 import type { Attempt, JobSummary } from "../../domain/job.ts";
@@ -80,7 +80,7 @@ export class Pages {
     return { items, ...next };
   }
 
-  /** In the order of ids. Outcomes are read for all of them: the state is a cache, and the answer is wanted. */
+  /** Returns lines in the order of ids. Outcomes are read for all of them, because the state is a cache. */
   async lines(query: LinesQuery): Promise<LineRecord[]> {
     const source = this.#sourceOf(query.environment);
     await source.jobs.statesWritten();
@@ -141,7 +141,7 @@ export class Pages {
     return { found, next: all.length > limit ? { next: encodeCursor(found.at(-1)!.key) } : {} };
   }
 
-  /** The outcomes of jobs that are not known to have ended. */
+  /** Returns the outcomes of jobs that are not known to have ended. */
   async #outcomesOf(found: readonly Found[]): Promise<Map<string, OutcomeDocument>> {
     const outcomes = new Map<string, OutcomeDocument>();
     const open = found.filter(({ line }) => !line.ended);

@@ -1,4 +1,4 @@
-// The small records in MongoDB: a collection of documents for each collection of the port.
+// Small records in MongoDB: one collection of documents for each collection of the port.
 import type { Db, Document } from "mongodb";
 import { checkLimit, decodeCursor, encodeCursor, type Page } from "../cursor.ts";
 import {
@@ -23,7 +23,7 @@ export class MongoRecords implements RecordStore {
   readonly #databaseOf: (place: RecordPlace) => Db;
   readonly #call: <T>(operation: () => Promise<T>) => Promise<T>;
 
-  /** @param call wraps every operation: errors become those of the store, and closing waits */
+  /** @param call wraps every operation: errors become those of the store, and closing waits for it */
   constructor(databaseOf: (place: RecordPlace) => Db, call: <T>(operation: () => Promise<T>) => Promise<T>) {
     this.#databaseOf = databaseOf;
     this.#call = call;
@@ -38,7 +38,7 @@ export class MongoRecords implements RecordStore {
     });
   }
 
-  /** Whose record it is that stands, if an earlier try of the same insert got no answer, is told by its content. */
+  /** If an earlier try of the same insert got no answer, the content of the existing record says whether it is this one. */
   async #decided(
     place: RecordPlace,
     record: StoredRecord,
@@ -91,7 +91,7 @@ export class MongoRecords implements RecordStore {
   }
 }
 
-/** A stretch of the index by order. */
+/** A range of the index by order. */
 function recordFilter({ from, to, cursor, descending = false }: RecordQuery): Document {
   const range: Document = {};
   if (from !== undefined) range.$gte = from;
@@ -99,7 +99,7 @@ function recordFilter({ from, to, cursor, descending = false }: RecordQuery): Do
   if (cursor === undefined) return Object.keys(range).length > 0 ? { order: range } : {};
   const [, order, id] = decodeCursor(cursor, [0, "", ""] as const);
   const beyond = descending ? "$lt" : "$gt";
-  // The range of the order is narrowed as well: by the condition with $or alone no index would be walked from its place.
+  // The range of the order is narrowed too: with the condition on $or alone, the index would be read from its start.
   if (descending) range.$lte = order;
   else range.$gte = order;
   return { order: range, $or: [{ order: { [beyond]: order } }, { _id: { [beyond]: id } }] };

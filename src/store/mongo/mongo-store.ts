@@ -1,8 +1,8 @@
-// The system of record in MongoDB 6 or later, or a server that speaks its protocol: one database for each environment,
-// and one of the service's own. Any number of processes use it at once, of two versions side by side.
+// The system of record in MongoDB 6 or later, or in a server that speaks its protocol: one database for each environment,
+// and one of the service itself. Any number of processes may use it at once, also of two versions.
 //
-// Nothing here relies on a conditional update being atomic, on a transaction or on a change stream, because not every
-// such server has them (docs/decisions/mongo-inserts-decide.md).
+// Nothing relies on atomic conditional updates, transactions or change streams, because not every such server has them
+// (docs/decisions/mongo-inserts-decide.md).
 import { type Db, MongoClient, type MongoClientOptions } from "mongodb";
 import { type Clock, systemClock } from "../../domain/clock.ts";
 import { SluiceError } from "../../domain/errors.ts";
@@ -57,20 +57,20 @@ import { find, findByIds } from "./reads.ts";
 
 export interface MongoStoreOptions {
   /**
-   * A MongoDB connection string. Options in it win over the defaults below, except for what durability rests on (write
-   * concern) and what reading one's own writes does (read preference).
+   * A MongoDB connection string. Its options win over the defaults below, except for the write concern, on which
+   * durability depends, and the read preference, on which reading one's own writes depends.
    */
   url: string;
-  /** By name. Environments may share a database. */
+  /** Environments by name. They may share a database. */
   environments: Record<string, { database: string }>;
-  /** The database of what belongs to no environment; `sluice` by default. */
+  /** The database of the service itself. Default: `sluice`. */
   serviceDatabase?: string;
   clock?: Clock;
 }
 
 /**
- * A server that is gone is noticed within about five seconds: by the heartbeat on idle and half-open connections, by the
- * socket at once if the other side closes it. A submit that finds no server answers after three.
+ * The client notices an unreachable server within about five seconds: by the heartbeat on idle and half-open connections,
+ * and at once if the server closes the socket. A submit that finds no server fails after three seconds.
  */
 const defaults = {
   serverSelectionTimeoutMS: 3_000,
@@ -80,8 +80,8 @@ const defaults = {
 } as const satisfies MongoClientOptions;
 
 /**
- * Connects, and creates indexes that are missing.
- * @throws StoreOpenError if the connection string is wrong, no server is found in time, or it does not let us in
+ * Connects and creates missing indexes.
+ * @throws StoreOpenError if the connection string is wrong, no server answers in time, or the server denies access
  */
 export async function openMongoStore(options: MongoStoreOptions): Promise<JobStore> {
   const { url, environments, serviceDatabase = "sluice", clock = systemClock } = options;
@@ -118,17 +118,17 @@ function without<Options extends object>(options: Options, url: string): Partial
 }
 
 function checkDatabaseName(database: string, serviceDatabase: string): void {
-  // What MongoDB allows on every system; it takes names for the same that differ in case only.
+  // Names that MongoDB allows on every system. It treats names that differ only in case as the same.
   if (/^[^/\\. "$*<>:|?\0]{1,63}$/.test(database) && database.toLowerCase() !== serviceDatabase.toLowerCase()) return;
   throw new StoreOpenError(
     `"${database}" is not a valid database name in MongoDB: use at most 63 letters, digits, hyphens and underscores, and not "${serviceDatabase}".`,
   );
 }
 
-/** Several processes that start at once create the same collections: on FerretDB one of them may fail the first time. */
+/** Processes that start at the same time create the same collections. On FerretDB, one of them may fail the first time. */
 const createTries = 3;
 
-/** One at a time: FerretDB 1.24 panics when several that are there are created by one command. */
+/** Creates one index at a time: FerretDB 1.24 panics if one command creates several that exist. */
 async function createIndexes(db: Db, indexes: Record<string, Record<string, IndexKey>>): Promise<void> {
   for (const [collection, byName] of Object.entries(indexes)) {
     for (const [name, key] of Object.entries(byName)) {
@@ -150,12 +150,12 @@ class MongoStore implements JobStore {
   readonly #client: MongoClient;
   readonly #service: Db;
   readonly #databases: Record<string, string>;
-  /** By name of the database. */
+  /** Jobs by name of the database. */
   readonly #jobs = new Map<string, JobDatabase>();
   readonly #pages: Pages;
   readonly #counts: CountCache;
   readonly #usage: MongoUsage;
-  /** Calls under way: closing waits for them. */
+  /** Running calls. Closing waits for them. */
   readonly #calls = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
@@ -190,7 +190,7 @@ class MongoStore implements JobStore {
 
   insertMany(jobs: readonly Job[]): Promise<("inserted" | "exists")[]> {
     return this.#call(async () => {
-      // All of them first: if one environment is unknown, nothing is written.
+      // Resolve all environments first: if one is unknown, nothing is written.
       const places = jobs.map((job) => this.#in(job.environment));
       const answers = await Promise.allSettled(jobs.map((job, i) => places[i]!.insert(job)));
       const failures = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason as Error] : []));
@@ -312,7 +312,7 @@ class MongoStore implements JobStore {
     });
   }
 
-  /** Writes, because only that shows that there is a primary, a majority behind it, and room on the disk. */
+  /** Writes, because only a write shows that there is a primary with a majority and space on the disk. */
   ping(): Promise<void> {
     return this.saveCheckpoint("ping", null);
   }
@@ -371,8 +371,8 @@ function noJobs(): Record<JobState, number> {
 }
 
 /**
- * Of a call whose jobs went out with several commands some may be written and others not. "Nothing was written" can only
- * be said if that is so of all.
+ * If a call sent its jobs in several commands, some jobs may be written and others not. "Nothing was written" is true only
+ * if it is true of all commands.
  */
 function partlyWritten(failures: readonly Error[], jobs: number): Error {
   const worst = failures.find((e) => e instanceof SluiceError && e.code === "fate_unknown") ?? failures[0]!;

@@ -1,4 +1,4 @@
-// The sums of usage in the databases of the environments: where they come from, where they are kept, and pages of them.
+// The sums of usage in the databases of the environments: how they are computed, where they are stored, and their pages.
 import type { Db } from "mongodb";
 import type { Clock } from "../../domain/clock.ts";
 import { type UsageRow, usageFields } from "../../domain/usage.ts";
@@ -10,7 +10,7 @@ import { type ChargeKey, usageQuery, walk } from "./mongo-queries.ts";
 import { type CountedAttempt, type KeptSums, type UsageSource, UsageSums } from "./mongo-usage-sums.ts";
 import { findByIds } from "./reads.ts";
 
-/** Attempts that are added up at a time, so that others wait a few milliseconds at most. */
+/** Number of attempts that are added up at a time, so that other work waits a few milliseconds at most. */
 const pageSize = 500;
 
 interface SumsDocument {
@@ -24,7 +24,7 @@ export class MongoUsage {
   readonly #clock: Clock;
   readonly #sums = new Map<string, UsageSums>();
 
-  /** @param db of an environment; throws SluiceError `unknown_environment` */
+  /** @param db returns the database of an environment; throws SluiceError `unknown_environment` */
   constructor(db: (environment: string) => Db, clock: Clock) {
     this.#db = db;
     this.#clock = clock;
@@ -94,7 +94,7 @@ function usageSource(db: Db, environment: string): UsageSource {
     },
   };
 
-  /** Days that an earlier version kept, as records of the collection `usage`. */
+  /** Reads days that an earlier version stored as records of the collection `usage`. */
   async function earlierDays(names: readonly string[]): Promise<[name: string, sums: KeptSums][]> {
     const byId = new Map<string, string>();
     for (const name of names) {

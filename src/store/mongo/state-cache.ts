@@ -23,7 +23,7 @@ export class StateCache {
     const write = async (jobIds: JobId[]) => {
       for (const jobId of jobIds) {
         const change = this.#waiting.get(jobId);
-        // Without one, an earlier item of this job has taken it along.
+        // Without a change, an earlier item of this job has written it.
         if (change) this.#underWay.set(jobId, change);
         this.#waiting.delete(jobId);
       }

@@ -1,5 +1,5 @@
-// The operations that change one database, as statements inside a transaction that somebody else begins and commits.
-// Each looks first and writes second, so that a repeat changes nothing.
+// The operations that change one database, as statements inside a transaction that the caller begins and commits.
+// Each operation reads before it writes, so that a repetition changes nothing.
 import { mayTry } from "../../domain/attempts.ts";
 import { erasedOutcome, erasedRequest, isFinal, type JobHead, type JobState } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
@@ -32,7 +32,7 @@ const width = newJobColumns.length;
 
 export class JobWriter {
   readonly #sql: ReturnType<typeof prepare>;
-  /** Changes of `job_counts` in this transaction: written once per commit; triggers cost 10 us on top of 24 per insert. */
+  /** Changes of `job_counts` in this transaction, written once per commit: triggers would add 10 us to the 24 of an insert. */
   readonly #counts = new Map<string, { environment: string; status: JobState; change: number }>();
   readonly #usage: UsageWriter;
 
@@ -60,7 +60,7 @@ export class JobWriter {
     }
   }
 
-  /** To be called before COMMIT. */
+  /** Writes the changed counts. Call it before COMMIT. */
   writeSums(): void {
     this.#usage.write();
     for (const { environment, status, change } of this.#counts.values()) {
@@ -69,7 +69,7 @@ export class JobWriter {
     this.#counts.clear();
   }
 
-  /** To be called after ROLLBACK. */
+  /** Drops the changed counts. Call it after ROLLBACK. */
   dropSums(): void {
     this.#usage.drop();
     this.#counts.clear();
@@ -88,8 +88,8 @@ export class JobWriter {
         );
         for (let i = 0; i < rows; i++) answers.push("inserted");
       } else {
-        // Some are there already, and the statement does not say which. A job and its request come together, so a
-        // request that is not there belongs to a job that is new.
+        // Some exist, and the statement does not say which. A job and its request are inserted together, so a missing
+        // request belongs to a new job.
         for (let i = 0; i < rows; i++) {
           const isNew = changes > 0 && insertRequest.run(jobs[i * width + jobIdAt], requests[from + i]).changes > 0;
           answers.push(isNew ? "inserted" : "exists");
@@ -144,7 +144,7 @@ export class JobWriter {
   #end(environment: string, jobId: string, end: EndRow): undefined {
     const job = this.#sql.job.get(jobId, environment) as { status: JobState } | undefined;
     if (!job || !this.#endAttempt(jobId, end)) return;
-    // Another attempt may be open: lost with its worker, or still running somewhere.
+    // Another attempt may be open: its worker died, or its call still runs.
     if (job.status === "in_progress" && !this.#sql.openAttempt.get(jobId)) {
       this.#move(environment, jobId, "in_progress", "queued");
     }
@@ -155,7 +155,7 @@ export class JobWriter {
     const { job_id: jobId, status, finished_at, deployment, model, text, details } = outcome;
     const job = this.#sql.job.get(jobId, environment) as { status: JobState } | undefined;
     if (!job) return { status: "not_found" };
-    // The attempt did end, whether or not its outcome is the one that stands.
+    // The attempt has ended, whether or not its outcome won.
     if (end) this.#endAttempt(jobId, end);
     if (isFinal(job.status)) return { status: "ended", outcome: this.#outcome(jobId) };
     if (idle && this.#sql.openAttempt.get(jobId)) return { status: "open" };

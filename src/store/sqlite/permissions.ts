@@ -1,16 +1,16 @@
-// Keeps other users of the machine out of the store's files, which hold prompts, answers and webhook secrets. The mode
-// of the folder is its owner's business, so every file has to be private by itself. SQLite gives a log the mode of its
-// database. On Windows modes mean nothing, and nothing is done.
+// Keeps other users of the machine out of the store's files, which hold prompts, answers and webhook secrets. The owner
+// decides about the mode of the folder, so every file is private by itself. SQLite gives a log the mode of its database.
+// On Windows, modes have no meaning and stay as they are.
 import { chmodSync, closeSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 const forOthers = 0o077;
 const hasModes = process.platform !== "win32";
 
-/** Creates an empty file for its owner only, unless there is one: SQLite itself would create it for everybody to read. */
+/** Creates an empty file that only its owner can read, unless it exists. SQLite itself would let every user read it. */
 export function createPrivately(path: string): void {
   try {
-    // Never opens a file that is there: closing it would drop the locks that SQLite holds on it.
+    // Never opens an existing file: closing it would drop the locks that SQLite holds on it.
     closeSync(openSync(path, "wx", 0o600));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
@@ -24,13 +24,13 @@ export function makePrivate(path: string): void {
   try {
     chmodSync(path, mode & ~forOthers);
   } catch {
-    // Another user's, or a file system without modes: its owner decides.
+    // The file belongs to another user, or the file system has no modes: its owner decides.
   }
 }
 
 /**
- * Does so for everything that the store has in its folder, such as files of an older version or a restored backup.
- * @param databases all names
+ * Makes everything that the store has in its folder private, such as files of an older version or a restored backup.
+ * @param databases the names of all databases
  */
 export function makeFilesPrivate(dataDir: string, databases: Iterable<string>): void {
   for (const name of databases) makeDatabasePrivate(join(dataDir, `${name}.sqlite`));
@@ -41,7 +41,7 @@ export function makeDatabasePrivate(path: string): void {
   for (const ending of ["", "-wal", "-shm", "-journal"]) makePrivate(path + ending);
 }
 
-/** The mode of a folder that others may enter, such as `755`; undefined if they may not. */
+/** Returns the mode of a folder that other users may enter, such as `755`, or undefined if they may not. */
 export function openFolderMode(dataDir: string): string | undefined {
   const mode = modeOf(dataDir);
   return mode !== undefined && (mode & forOthers) !== 0 ? (mode & 0o777).toString(8) : undefined;

@@ -1,5 +1,5 @@
-// What the store's two threads can be asked. Messages are flat: text that is JSON already is copied between threads in
-// less than half the time of the object it stands for (1.5 us for a small job, 3.5 us).
+// The requests to the store's two threads and their replies. Messages are flat: copying JSON text between threads takes
+// less than half the time of copying the object (1.5 us and 3.5 us for a small job).
 import type { CursorKey } from "../cursor.ts";
 import type { BeginAttempt, JobChange, LineRange, LinesQuery } from "../job-store.ts";
 import type { RecordRange, RecordRow } from "./record-queries.ts";
@@ -10,27 +10,27 @@ import type { UsageKey, UsageTableRow } from "./sqlite-usage-sums.ts";
 /** Name of a database without its path or ending, such as `SSP-dev`. */
 export type DatabaseName = string;
 
-/** The database of what belongs to no environment. */
+/** The database of the service itself. */
 export const serviceDatabase: DatabaseName = "sluice";
 
-/** Where the jobs of an environment are. */
+/** The environment and the database of a job. */
 export interface Place {
   database: DatabaseName;
   environment: string;
 }
 
-/** What a thread is started with. */
+/** The data that a thread starts with. */
 export interface ThreadData {
   role: "writer" | "reader";
   dataDir: string;
-  /** By environment. */
+  /** Names of databases by environment. */
   databases: Record<string, DatabaseName>;
 }
 
 /** The first message of a thread. */
 export type Opened = { opened: true } | { opened: false; message: string };
 
-/** A list of operations by name: what each is given, and what it answers. */
+/** Operations by name, with the types of their request and answer. */
 export type Operations = Record<string, { request: object; answer: unknown }>;
 
 /** A request with the name of its operation. */
@@ -38,7 +38,7 @@ export type RequestOf<O extends Operations> = {
   [K in keyof O & string]: { kind: K } & O[K]["request"];
 }[keyof O & string];
 
-/** Answers go back in the order of the requests. */
+/** A reply. Replies are sent in the order of the requests. */
 export type Reply = { answer: unknown } | { failure: Failure };
 
 /** A collection of small records. */
@@ -56,24 +56,24 @@ export type WriteOperations = {
       outcome: OutcomeRow;
       error: string | null;
       end?: EndRow;
-      /** Only if no attempt is open; otherwise the answer is `open`. */
+      /** Finishes only if no attempt is open; otherwise the answer is `open`. */
       idle?: boolean;
     };
-    /** The outcome that stands, if it is not this one. */
+    /** The outcome that won, if it is another one. */
     answer: { status: "first" | "not_found" | "open" } | { status: "ended"; outcome: OutcomeRow };
   };
   insertRecords: { request: RecordsAt & { records: RecordRow[] }; answer: ("inserted" | "exists")[] };
   putRecord: { request: RecordsAt & { record: RecordRow }; answer: undefined };
   removeRecords: { request: RecordsAt & { ids: readonly string[] }; answer: undefined };
   remove: { request: Place & { jobId: string }; answer: undefined };
-  /** Answers with the new head, as JSON. */
+  /** Returns the new head as JSON. */
   update: { request: Place & { jobId: string; change: JobChange }; answer: string | undefined };
   erase: { request: Place & { jobId: string }; answer: undefined };
   saveCheckpoint: { request: { database: DatabaseName; name: string; value: string; at: number }; answer: undefined };
 };
 export type Write = RequestOf<WriteOperations>;
 
-/** How the attempt `n` ended; `ending` is the JSON of all of it. */
+/** The end of the attempt `n`; `ending` is all of it as JSON. */
 export interface EndRow {
   n: number;
   at: number;
@@ -117,13 +117,13 @@ export interface LineRow {
 
 export interface Rows<Row> {
   rows: Row[];
-  /** Whether there are more after the last of them. */
+  /** Whether more rows follow the last one. */
   more: boolean;
-  /** Where to go on if not after the last of them. */
+  /** Where the next page starts, if not after the last row. */
   resumeAt?: JobKey;
 }
 
-/** Place of a job in the order of submission. */
+/** Position of a job in the order of submission. */
 export type JobKey = readonly [submittedAt: number, jobId: string];
 
 export interface ListRequest {

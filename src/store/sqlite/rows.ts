@@ -1,19 +1,19 @@
-// How jobs, attempts and outcomes stand in the tables. What people filter or read by is a column; the rest is JSON.
+// How jobs, attempts and outcomes are stored in the tables. What people filter or read by is a column; the rest is JSON.
 import type { Attempt, AttemptEnd, FinalState, Job, JobHead, JobState, JobSummary, Outcome } from "../../domain/job.ts";
 import { outcomeFromRecord, requestFromJson } from "../stored-forms.ts";
 
 /**
- * New jobs, as the writer's thread gets them: flat, because copying a job between threads takes 0.5 us then, and 1.3 as an
- * object with nine keys.
+ * New jobs in the form that the writer's thread gets. The form is flat: copying a job between threads then takes 0.5 us,
+ * and 1.3 us as an object with nine keys.
  */
 export interface NewJobRows {
-  /** Of each job the values of `newJobColumns`. */
+  /** The values of `newJobColumns`, job after job. */
   values: (string | number | null)[];
-  /** Of each job the JSON of what is asked. */
+  /** The JSON of the request of each job. */
   requests: string[];
 }
 
-/** `job_id` is one of them; see `jobIdAt`. */
+/** The columns of a new job. `job_id` is one of them; see `jobIdAt`. */
 export const newJobColumns = [
   "environment",
   "submitted_at",
@@ -32,7 +32,7 @@ export function newJobRows(jobs: readonly Job[]): NewJobRows {
   const requests: string[] = [];
   for (const job of jobs) {
     const { environment, submittedAt, id, tenant, priority, model, expiresAt = null } = job;
-    // JSON leaves out what is undefined.
+    // JSON omits keys that are undefined.
     const head = JSON.stringify({ ...job, request: undefined });
     values.push(environment, submittedAt, id, tenant, priority, model, expiresAt, head);
     requests.push(JSON.stringify(job.request));
@@ -122,8 +122,8 @@ export function outcomeRow(outcome: Outcome): OutcomeRow {
 }
 
 /**
- * What a text column changes: NUL cuts the text short (in the npm package), and half a surrogate pair is not UTF-8. A
- * model can produce both. Such an answer is stored a second time as JSON, where both are escaped.
+ * Characters that a text column changes: NUL cuts the text short (in the npm package), and half a surrogate pair is not
+ * UTF-8. A model can generate both. Such an answer is stored a second time as JSON, where both are escaped.
  */
 const unfitForColumn = /[\0\p{Surrogate}]/u;
 

@@ -1,6 +1,6 @@
-// The system of record in SQLite: one file for each database, in one folder that one process has to itself. This side
-// checks, encodes and decodes; the files are open in two threads (docs/decisions/sqlite-thread.md), one that writes
-// with group commit and one that reads.
+// The system of record in SQLite: one file for each database, in a folder that a single process uses. This file checks,
+// encodes and decodes. Two threads have the files open (docs/decisions/sqlite-thread.md): one writes with group commit,
+// one reads.
 import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import { SluiceError } from "../../domain/errors.ts";
@@ -60,11 +60,11 @@ import { StoreThread } from "./sqlite-thread.ts";
 import { type UsageKey, usageOf } from "./sqlite-usage-sums.ts";
 
 export interface SqliteStoreOptions {
-  /** The folder of the files; created if it is missing. */
+  /** The folder of the files. It is created if it is missing. */
   dataDir: string;
-  /** By name. The jobs of an environment are in `<database>.sqlite`; environments may share a database. */
+  /** Environments by name. The jobs of an environment are in `<database>.sqlite`; environments may share a database. */
   environments: Record<string, { database: string }>;
-  /** For what the operator should know and need not act upon at once. */
+  /** Logs what the operator should know. Default: nothing is logged. */
   log?: Pick<Logger, "warn">;
 }
 
@@ -327,12 +327,12 @@ class SqliteStore implements JobStore {
     return findLeftBehind(this.#dataDir, this.#databases);
   }
 
-  /** Writes a row, because only that shows that the disk has room and is not read-only. */
+  /** Writes a row, because only a write shows that the disk has space and is not read-only. */
   async ping(): Promise<void> {
     await this.saveCheckpoint("ping", null);
   }
 
-  /** The writer comes last: whoever closes a file last moves its log into it. */
+  /** Closes the writer last: the last connection to close a file moves its log into it. */
   async close(): Promise<void> {
     await this.#reader.close();
     await this.#writer.close();
@@ -353,7 +353,7 @@ function endRow(n: number, end: AttemptEnd): EndRow {
   return { n, at: end.at, result: end.result, ending: JSON.stringify(end) };
 }
 
-/** What reading the outcome back would give: keys that are undefined are gone. */
+/** Returns the outcome as a read would return it, without keys that are undefined. */
 function asStored(outcome: Outcome): Outcome {
   return outcomeOf(outcomeRow(outcome));
 }

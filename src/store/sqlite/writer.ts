@@ -1,4 +1,4 @@
-// All files, open for writing. Writes come from many callers; those of one file go into one transaction.
+// All files, open for writing. Writes of many callers to one file share a transaction.
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { checkWritable, type Database, emptyLog, openForWriting } from "./driver.ts";
@@ -11,19 +11,19 @@ import { RecordWriter } from "./record-queries.ts";
 import { environmentMigrations, serviceMigrations } from "./sqlite-schema.ts";
 
 /**
- * Rows in one transaction at most, unless one write alone has more: bounds how long the others wait for a large one
- * (2,000 rows take about 50 ms).
+ * Largest number of rows in one transaction, unless one write alone has more. It bounds how long other writes wait for a
+ * large one: 2,000 rows take about 50 ms.
  */
 const maxRowsPerCommit = 2_000;
 
 export class Writer {
   readonly #databases = new Map<DatabaseName, WritableDatabase>();
-  /** Whose logs may hold what was erased. After a crash nobody knows, so at first all. */
+  /** Databases whose logs may hold erased texts. After a crash this is unknown, so it starts with all of them. */
   readonly #toEmpty = new Set<DatabaseName>();
 
   /**
-   * Opens the files and brings them up to date.
-   * @throws StoreOpenError; then all are closed
+   * Opens the files and migrates them.
+   * @throws StoreOpenError; then all files are closed
    */
   constructor(dataDir: string, databases: Iterable<DatabaseName>) {
     try {
@@ -49,7 +49,7 @@ export class Writer {
     }
   }
 
-  /** Makes as many of the writes as go into one commit, at least one. The replies are those of the first ones. */
+  /** Commits as many of the first writes as fit into one transaction, at least one, and returns their replies. */
   commit(writes: readonly Write[]): Reply[] {
     let rows = 0;
     const groups = new Map<DatabaseName, { index: number; write: Write }[]>();
@@ -73,12 +73,12 @@ export class Writer {
     return replies;
   }
 
-  /** Whether texts that were erased may still stand in a log. */
+  /** Whether a log may still hold erased texts. */
   get hasErased(): boolean {
     return this.#toEmpty.size > 0;
   }
 
-  /** Moves logs into their files and empties them, so that texts that were erased are in neither. May have to be repeated. */
+  /** Moves logs into their files and empties them, so that neither holds erased texts. May have to be repeated. */
   emptyLogs(): void {
     for (const name of this.#toEmpty) if (emptyLog(this.#databases.get(name)!.db)) this.#toEmpty.delete(name);
   }
@@ -89,7 +89,7 @@ export class Writer {
   }
 }
 
-/** The jobs of an environment. */
+/** Opens the database of an environment. */
 export function openJobs(db: Database, path: string): WritableDatabase {
   migrate(db, path, environmentMigrations);
   removeStaged(path);
@@ -105,8 +105,8 @@ export function openJobs(db: Database, path: string): WritableDatabase {
 }
 
 /**
- * Removes the file in which an earlier version staged the lines of batches. None of them was a job: the batch is on record,
- * and its file is read again.
+ * Removes the file in which an earlier version staged the lines of batches. None of these lines was a job: the batch is
+ * stored, and its file is read again.
  */
 function removeStaged(path: string): void {
   const staged = path.replace(/(\.sqlite)?$/, ".staged");
