@@ -156,7 +156,7 @@ test("a data folder that cannot be written to, an address that is not ours: one 
   const nowhere = await run(["serve"], { cwd, env: { PORT: "0", SLUICE_DATA_DIR: "/proc/x/y" } });
   expect(nowhere).toMatchObject({ code: 1, stdout: "" });
   expect(nowhere.stderr).toMatch(
-    /^The data folder \/proc\/x\/y cannot be used: .* or set SLUICE_DATA_DIR to another one\.\n$/,
+    /^The data folder \/proc\/x\/y cannot be used: .* or choose another one \(SLUICE_DATA_DIR\)\.\n$/,
   );
 
   const env = { AWS_ACCESS_KEY_ID: "local", AWS_SECRET_ACCESS_KEY: "local" };
