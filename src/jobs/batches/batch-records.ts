@@ -24,7 +24,11 @@ const stepIn = <S extends Step>(step: S) =>
 /** Everything of a batch under its stored id, to read and remove it together. */
 const recordsIn = environmentCollection<BatchRequest | NonNullable<BatchSteps[Step]>>({ stored: "batches" });
 /** Batches that a process has to advance. */
-const openIn = environmentCollection<Pick<BatchRequest, "id">>({ stored: "batches", id: "*/open", order: "open/" });
+const openIn = environmentCollection<Pick<BatchRequest, "id" | "environment">>({
+  stored: "batches",
+  id: "*/open",
+  order: "open/",
+});
 /** How many lines of a batch were handled: where a process that takes over continues. */
 const progressIn = environmentCollection<Progress>({ stored: "batches", id: "*/progress" });
 
@@ -41,7 +45,7 @@ export async function insertBatch(context: BatchesContext, request: BatchRequest
   const { id, environment } = request;
   // Written before the batch, so that every process that finds the batch also finds its delivery.
   await expectBatchDelivery(context, request);
-  await openIn(context.store, environment).insert({ id, value: { id } });
+  await openIn(context.store, environment).insert({ id, value: { id, environment } });
   return requestsIn(context.store, environment).insertOrGet({ id, value: request });
 }
 

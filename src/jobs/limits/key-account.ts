@@ -123,13 +123,14 @@ export class KeyAccount {
    * Reserves for a batch.
    * @throws SluiceError as `JobLimits.reserve`; what the store throws, and then the sums keep the reservation
    */
-  async reserveBatch(limits: KeyLimits, { id, environment, total }: BatchTotal): Promise<void> {
+  async reserveBatch(limits: KeyLimits, batch: BatchTotal): Promise<void> {
+    const { id, environment, total } = batch;
     const change = await this.#confirm(() => {
       if (!this.#sums.hasBatch(id)) this.#refuse(total, limits);
       return this.#begin((sums) => sums.reserveBatch(id, total));
     });
     try {
-      await batchReservations(this.#context.store, environment).insert(batchReservation(this.#keyId, id, total));
+      await batchReservations(this.#context.store, environment).insert(batchReservation(this.#keyId, batch));
     } finally {
       this.#unwritten.delete(change);
     }

@@ -10,6 +10,7 @@ import type { BatchId } from "../../domain/batch.ts";
 import type { Clock } from "../../domain/clock.ts";
 import type { JobId } from "../../domain/ids.ts";
 import { environmentCollection, type HasRecords, type NewRecord, type Range } from "../../store/collection.ts";
+import type { BatchTotal } from "../job-limits.ts";
 import { type Amounts, type LimitedJob, nothing, plus } from "../reservation.ts";
 import { KeySums } from "./key-sums.ts";
 
@@ -37,22 +38,26 @@ export interface SpendingRecord {
 }
 
 export interface BatchReservationRecord {
+  /** For processes of earlier versions. */
+  environment: string;
   claim: Amounts;
 }
 
 /** Reservations, by the id of the job. */
 export const reservations = environmentCollection<ReservationRecord>({
-  ...{ stored: "usage", id: "open/*", order: "key-open/" },
+  stored: "usage",
+  id: "open/*",
+  order: "key-open/",
 });
 
 /** What jobs have used, by the id of the job. */
-export const spending = environmentCollection<SpendingRecord>({
-  ...{ stored: "usage", id: "spent/*", order: "key-spent/" },
-});
+export const spending = environmentCollection<SpendingRecord>({ stored: "usage", id: "spent/*", order: "key-spent/" });
 
 /** Reservations of batches, by the id of the batch. */
 export const batchReservations = environmentCollection<BatchReservationRecord>({
-  ...{ stored: "usage", id: "held/*", order: "key-held/" },
+  stored: "usage",
+  id: "held/*",
+  order: "key-held/",
 });
 
 /** Returns the range of the reservations, or of the reservations of batches, of a key. */
@@ -81,8 +86,11 @@ export function spendingRecord(
   return { id: jobId, order: `${keyId}/${day}/${jobId}`, value };
 }
 
-export function batchReservation(keyId: string, batchId: BatchId, claim: Amounts): NewRecord<BatchReservationRecord> {
-  return { id: batchId, order: `${keyId}/${batchId}`, value: { claim } };
+export function batchReservation(
+  keyId: string,
+  { id, environment, total }: BatchTotal,
+): NewRecord<BatchReservationRecord> {
+  return { id, order: `${keyId}/${id}`, value: { environment, claim: total } };
 }
 
 /** Returns what a reservation counts until its job has ended. */
