@@ -3,7 +3,7 @@
 // something is repeated. It belongs to the UTC day on which it was charged.
 import { SluiceError } from "../../domain/errors.ts";
 import { addUsage, noUsage, type UsageRow, type UsageSums, usageDay } from "../../domain/usage.ts";
-import type { Page } from "../../store/cursor.ts";
+import { type Page, pagesOf } from "../../store/cursor.ts";
 import type { UsageQuery } from "../../store/job-store.ts";
 import { type Caller, tenantFor } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
@@ -51,10 +51,9 @@ export async function readUsage(context: Context, request: UsageRequest, caller:
   const days = daysOf(request);
   const groups = new Map<string, UsageGroupSums>();
   for (const environment of environmentsOf(context, request, caller)) {
-    let cursor: string | undefined;
-    do {
-      const page = await readPage(context, { environment, ...days, limit: rowsAtOnce, cursor });
-      for (const { day, ...row } of page.items) {
+    const query = { environment, ...days, limit: rowsAtOnce };
+    for await (const rows of pagesOf((cursor) => readPage(context, { ...query, cursor }))) {
+      for (const { day, ...row } of rows) {
         if (tenant !== undefined && row.tenant !== tenant) continue;
         if (model !== undefined && row.model !== model) continue;
         const all = { day: dayName(day), key: row.keyId ?? null, environment, model: row.model, tenant: row.tenant };
@@ -67,8 +66,7 @@ export async function readUsage(context: Context, request: UsageRequest, caller:
         addUsage(sums, row);
       }
       if (groups.size > maxGroups) throw tooMany();
-      cursor = page.next;
-    } while (cursor !== undefined);
+    }
   }
   return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sums]) => sums);
 }

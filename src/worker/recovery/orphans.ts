@@ -5,6 +5,7 @@ import type { JobHead } from "../../domain/job.ts";
 import { abandon, park, parkedForMs, unpark } from "../../jobs/callers/abandon.ts";
 import { awaitRetry, readHolders } from "../../jobs/callers/caller-records.ts";
 import { PresenceObserver, removeProcess } from "../../jobs/callers/presence.ts";
+import { pagesOf } from "../../store/cursor.ts";
 import type { WorkerContext } from "../worker-context.ts";
 
 type OrphansContext = Pick<WorkerContext, "store" | "scheduler" | "events" | "limits" | "clock" | "log" | "settings">;
@@ -65,13 +66,11 @@ export class Orphans {
 
   /** Reads all unfinished jobs. It runs only after a process died. */
   async #search(): Promise<void> {
-    let cursor: string | undefined;
-    do {
-      const page = await this.#context.store.unfinished({ limit: pageSize, cursor });
-      const found = await this.#among(page.items.map(({ job }) => job));
+    const pages = pagesOf((cursor) => this.#context.store.unfinished({ limit: pageSize, cursor }));
+    for await (const page of pages) {
+      const found = await this.#among(page.map(({ job }) => job));
       await inParts(found, ({ id }) => park(this.#context, id));
-      cursor = page.next;
-    } while (cursor !== undefined);
+    }
   }
 
   /** Returns the jobs whose callers are not known to wait. They are orphans from now on. */

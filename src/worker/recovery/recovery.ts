@@ -7,6 +7,7 @@ import type { Attempt } from "../../domain/job.ts";
 import { readPauses } from "../../jobs/control/pauses.ts";
 import { queueEntryOf } from "../../jobs/queue-entry.ts";
 import type { RestoredCharge, RestorePart } from "../../scheduler/scheduler.ts";
+import { pagesOf } from "../../store/cursor.ts";
 import { usageCharge } from "../attempt/call-usage.ts";
 import { retryForever } from "../retry-forever.ts";
 import type { WorkerContext } from "../worker-context.ts";
@@ -59,7 +60,7 @@ export async function recover(
   /** Leases by job, because only the last attempt of a job can be running. */
   const open = new Map<string, Lease>();
   let charges = 0;
-  for await (const attempts of pages((cursor) =>
+  for await (const attempts of pagesOf((cursor) =>
     persist(() => store.attemptsSince({ chargedFrom, limit: pageSize, cursor })),
   )) {
     const part = attempts.flatMap((attempt) => chargeOf(attempt, clock.wall()));
@@ -72,7 +73,7 @@ export async function recover(
   }
   let jobs = 0;
   let callsToRepeat = 0;
-  for await (const unfinished of pages((cursor) => persist(() => store.unfinished({ limit: pageSize, cursor })))) {
+  for await (const unfinished of pagesOf((cursor) => persist(() => store.unfinished({ limit: pageSize, cursor })))) {
     const delays = await persist(async () => context.orphans?.delays(unfinished.map(({ job }) => job)));
     const entries = unfinished.map(({ job }) => {
       const delayMs = delays?.get(job.id);
@@ -116,13 +117,4 @@ function chargeOf(attempt: Attempt, nowWall: number): RestoredCharge[] {
   const { input, output, cacheWrite = 0 } = usageCharge(usage, reserved);
   const tokens = { input: input + cacheWrite, output };
   return [{ deployment, grant, agoMs, tokens, settled: true }];
-}
-
-async function* pages<T>(read: (cursor: string | undefined) => Promise<{ items: T[]; next?: string }>) {
-  let cursor: string | undefined;
-  do {
-    const page = await read(cursor);
-    yield page.items;
-    cursor = page.next;
-  } while (cursor !== undefined);
 }
