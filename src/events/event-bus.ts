@@ -1,7 +1,7 @@
 // The port for job events. Waiters, event streams, and workers that must abort a call because the job ended elsewhere
 // subscribe to it. Delivery is best effort. The store is the truth, so a listener that missed an event reads it there.
 import type { JobId } from "../domain/ids.ts";
-import type { JobState } from "../domain/job.ts";
+import type { Job, JobState } from "../domain/job.ts";
 
 /** Something that happened to a job. */
 export type JobEvent =
@@ -21,6 +21,11 @@ export type JobListener = (event: JobEvent) => void;
 export interface EventBus {
   /** Notifies all listeners of the job. Never throws and never waits. */
   publish(event: JobEvent): void;
+  /**
+   * Publishes jobs that were just stored, with their requests, where other programs read the state of jobs. Listeners
+   * receive nothing from it. Never throws and never waits.
+   */
+  publishAccepted(jobs: readonly Job[]): void;
   /**
    * Whether any process may be listening for the job's text, so the sender can skip the work otherwise. Listeners in
    * other processes count soon after they subscribe, if this process is itself subscribed to the job. It may learn half

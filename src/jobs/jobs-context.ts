@@ -2,7 +2,6 @@
 import type { Logger } from "pino";
 import type { Settings } from "../config/settings.ts";
 import type { Clock } from "../domain/clock.ts";
-import type { Job } from "../domain/job.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { MissingModel, Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
@@ -30,8 +29,6 @@ export interface JobsContext {
   limits?: JobLimits;
   /** Counts the bytes of files by tenant. Absent: no upload is refused. */
   fileSpace?: FileSpace;
-  /** Called with jobs that were just stored, after their state event. Must not throw, and is not awaited. */
-  onAccepted?: (jobs: readonly Job[]) => void;
   /** Called when a batch was created or cancelled, if this process advances batches. */
   onBatch?: () => void;
   /**

@@ -7,7 +7,6 @@ import type { Clock } from "../domain/clock.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import { createMemoryEventBus } from "../events/memory/memory-event-bus.ts";
 import { createRedisEventBus } from "../events/redis/redis-event-bus.ts";
-import type { JobsContext } from "../jobs/jobs-context.ts";
 import { createMemoryScheduler } from "../scheduler/memory/memory-scheduler.ts";
 import { createRedisScheduler } from "../scheduler/redis/redis-scheduler.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
@@ -19,7 +18,6 @@ import type { Teardown } from "./teardown.ts";
 export interface Queue {
   scheduler: Scheduler;
   events: EventBus;
-  onAccepted?: JobsContext["onAccepted"];
   /** Why the queue is unreachable. Absent if it is reachable. Sluice keeps trying. */
   unavailable?: string;
 }
@@ -50,12 +48,7 @@ export async function openQueue(
   const { jobHashes } = settings.redis;
   const events = await createRedisEventBus({ url: redisUrl, clock, log, jobHashes });
   teardown.defer(() => events.close());
-  return {
-    scheduler,
-    events,
-    onAccepted: (jobs) => events.onAccepted(jobs),
-    ...(unavailable !== undefined && { unavailable }),
-  };
+  return { scheduler, events, ...(unavailable !== undefined && { unavailable }) };
 }
 
 /** Opens only the store. */

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { newJobId } from "../../src/domain/ids.ts";
 import type { EventBus, JobEvent } from "../../src/events/event-bus.ts";
+import { makeJob } from "../store/conformance/support.ts";
 
 /** Two ends of one bus, like two processes. Both are the same if the adapter is for one process. */
 export interface Ends {
@@ -51,6 +52,15 @@ export function eventBusConformance(name: string, create: () => Promise<Ends>): 
       bus.publish(state(other));
       bus.publish(state(mine));
       await vi.waitFor(() => expect(heard).toEqual([state(mine)]));
+    });
+
+    test("listeners receive nothing of accepted jobs but the events that are published for them", async () => {
+      const job = makeJob();
+      const heard: JobEvent[] = [];
+      bus.subscribe(job.id, (e) => heard.push(e));
+      bus.publishAccepted([job]);
+      bus.publish(state(job.id));
+      await vi.waitFor(() => expect(heard).toEqual([state(job.id)]));
     });
 
     test("a listener for states receives no text and does not count as a listener", async () => {

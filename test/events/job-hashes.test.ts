@@ -33,7 +33,7 @@ function reach(bus: RedisEventBus, jobId: string, ...states: JobState[]): void {
 /** Does what the service does when it accepts a job. */
 function accept(bus: RedisEventBus, job: Job): void {
   reach(bus, job.id, "queued");
-  bus.onAccepted([job]);
+  bus.publishAccepted([job]);
 }
 
 describe.skipIf(withoutRedis())("job hashes", () => {
@@ -95,7 +95,7 @@ describe.skipIf(withoutRedis())("job hashes", () => {
       reach(bus, jobId, "in_progress", final);
       await vi.waitFor(async () => expect(await redis.hget(`job:${jobId}`, "status")).toBe(final));
       reach(bus, jobId, "in_progress", "queued");
-      bus.onAccepted([makeJob({ id: jobId })]);
+      bus.publishAccepted([makeJob({ id: jobId })]);
       await bus.close();
       expect(await redis.hget(`job:${jobId}`, "status")).toBe(final);
     },

@@ -39,7 +39,7 @@ const apis = {
 /** The job that a body asks for, on whichever path. A chat is not waited for. */
 async function requestOf(url: string, body: string) {
   const ids: string[] = [];
-  server.context.onAccepted = (jobs) => ids.push(...jobs.map(({ id }) => id));
+  server.context.events.publishAccepted = (jobs) => ids.push(...jobs.map(({ id }) => id));
   const answer = server.post(url, body);
   await expect.poll(() => ids.length, { timeout: 15_000, interval: 5 }).toBe(1);
   await server.context.end(ids[0]!, { status: "completed", text: "" });

@@ -131,13 +131,13 @@ test("of a job that leaves no answer behind none is posted, whether it is erased
   const receiver = await startReceiver((response) => response.writeHead(status).end());
   const process = startProcess();
   let jobId = "";
-  server.context.onAccepted = ([job]) => {
+  server.context.events.publishAccepted = ([job]) => {
     jobId = job!.id;
   };
   const body = { messages: [{ role: "user", content: "Why?" }], webhook_url: receiver.url, store: false };
   const answer = server.post("/v1/chat/completions", body);
   await vi.waitFor(() => expect(jobId).not.toBe(""), { timeout: 15_000 });
-  delete server.context.onAccepted;
+  server.context.events.publishAccepted = () => {};
   const erasing = vi.spyOn(server.context.store, "eraseTexts").mockResolvedValue();
   await server.context.end(jobId, { ...answered, toolCalls: [{ id: "c", name: "f", arguments: "{}" }] });
   expect((await answer).body.choices[0].message.content).toBe(answered.text);

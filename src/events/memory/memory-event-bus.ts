@@ -12,6 +12,7 @@ export function createMemoryEventBus({ onListenerError = () => {} }: Options = {
   const listeners = new Listeners(onListenerError);
   return {
     publish: (event) => listeners.deliver(event),
+    publishAccepted() {},
     hasListeners: (jobId) => listeners.wantText(jobId),
     subscribe(jobId, listener, wants = "all", onJoined?: () => void) {
       const unsubscribe = listeners.add(jobId, listener, wants, onJoined);

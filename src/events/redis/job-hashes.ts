@@ -60,7 +60,7 @@ export class JobHashes {
   }
 
   /** Records jobs that were accepted. */
-  onAccepted(jobs: readonly Job[]): void {
+  publishAccepted(jobs: readonly Job[]): void {
     if (this.#settings.ttlSeconds === 0 || !this.#settings.prompt) return;
     for (const job of jobs) {
       const status = this.#latest.get(job.id) ?? "queued";

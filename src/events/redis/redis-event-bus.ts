@@ -13,7 +13,6 @@ import { randomBytes } from "node:crypto";
 import { type Logger, pino } from "pino";
 import { type Clock, systemClock } from "../../domain/clock.ts";
 import type { JobId } from "../../domain/ids.ts";
-import type { Job } from "../../domain/job.ts";
 import type { EventBus, JobEvent } from "../event-bus.ts";
 import { Listeners } from "../listeners.ts";
 import { Channels } from "./channels.ts";
@@ -43,8 +42,6 @@ interface Options {
 
 /** An event bus for several processes, which also writes job hashes. */
 export interface RedisEventBus extends EventBus {
-  /** Records accepted jobs for their hashes. Never throws and never waits. */
-  onAccepted(jobs: readonly Job[]): void;
   /** Returns the number of events and hashes since the start that did not reach Redis. */
   dropped(): number;
 }
@@ -155,7 +152,7 @@ export async function createRedisEventBus(options: Options): Promise<RedisEventB
       };
     },
 
-    onAccepted: (jobs) => hashes?.onAccepted(jobs),
+    publishAccepted: (jobs) => hashes?.publishAccepted(jobs),
     dropped: () => publisher.dropped + (hashes?.dropped ?? 0),
 
     close() {

@@ -96,7 +96,7 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
   }
   const inserted = jobs.filter((_, i) => results[i] === "inserted");
   publishQueued(context, inserted);
-  context.onAccepted?.(inserted);
+  context.events.publishAccepted(inserted);
   await enqueue(context, inserted);
 }
 

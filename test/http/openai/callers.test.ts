@@ -17,7 +17,7 @@ const clock = { now: () => systemClock.now() + ahead, wall: () => systemClock.wa
 beforeAll(async () => {
   shared = await openTestStore();
   server = await startServerUnderTest({}, shared, { clock });
-  server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
+  server.context.events.publishAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   url = await urlOf(server.app);
 });
 beforeEach(() => {

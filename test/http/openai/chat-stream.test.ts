@@ -15,7 +15,7 @@ let accepted: string[];
 test.beforeEach(async ({ startServer }) => {
   server = await startServer({}, { keepAliveMs: 50 });
   accepted = [];
-  server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
+  server.context.events.publishAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   url = await urlOf(server.app);
   client = leavingClientOf(url);
 });
@@ -137,7 +137,7 @@ test("on the wire: headers, comments while nothing comes, one chunk an event, [D
 
 test("a failure before the first event has its status; after it, it is the last event", async ({ startServer }) => {
   server = await startServer();
-  server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
+  server.context.events.publishAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   url = await urlOf(server.app);
   client = leavingClientOf(url);
   const failed = { status: "failed", error: { code: "provider_rejected", message: "No." } } as const;

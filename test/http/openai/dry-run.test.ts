@@ -17,7 +17,7 @@ let client: OpenAI;
 const accepted: string[] = [];
 beforeAll(async () => {
   server = await startServerUnderTest({ models: { [model]: { maxOutputTokens: 500, deployments } } });
-  server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
+  server.context.events.publishAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   client = clientOf(await urlOf(server.app));
 });
 afterAll(async () => {

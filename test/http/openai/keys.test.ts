@@ -50,7 +50,7 @@ test("another tenant's job is not there", async () => {
 
 test("a key decides environment and priority where the call does not, and refuses what it does not allow", async () => {
   const jobs: { environment: string; priority: string; tenant: string }[] = [];
-  server.context.onAccepted = (accepted) => {
+  server.context.events.publishAccepted = (accepted) => {
     jobs.push(...accepted);
     for (const { id } of accepted) void server.context.end(id, { status: "completed", text: "Rayleigh." });
   };

@@ -15,7 +15,7 @@ const paused: object[] = [];
 beforeAll(async () => {
   shared = await openTestStore();
   server = await startServerUnderTest({}, shared, { keepAliveMs: 100 });
-  server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
+  server.context.events.publishAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   url = await urlOf(server.app);
 });
 afterEach(async () => {

@@ -7,7 +7,7 @@ let server: ServerUnderTest;
 beforeAll(async () => {
   server = await startServerUnderTest({}, undefined, { keepAliveMs: 5 });
   // Whoever is taken is answered at once.
-  server.context.onAccepted = (jobs) => {
+  server.context.events.publishAccepted = (jobs) => {
     for (const { id } of jobs) {
       void server.context.end(id, { status: "completed", text: "x", finishReason: "stop", attempt: 1 });
     }

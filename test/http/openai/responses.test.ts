@@ -16,7 +16,7 @@ let accepted: string[];
 test.beforeEach(async ({ startServer }) => {
   server = await startServer();
   accepted = [];
-  server.context.onAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
+  server.context.events.publishAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   client = clientOf(await urlOf(server.app));
 });
 

@@ -58,7 +58,7 @@ test("tells who listens that a job is queued", async () => {
 
 test("tells of accepted jobs with their prompts, once each", async () => {
   const told: string[] = [];
-  context.onAccepted = (jobs) => told.push(...jobs.map((job) => job.id));
+  context.events.publishAccepted = (jobs) => told.push(...jobs.map((job) => job.id));
   const jobs = await submit(context, [asking("a"), asking("b")]);
   await accept(context, jobs);
   expect(told).toEqual(jobs.map((job) => job.id));
