@@ -1,5 +1,6 @@
 // What changes in a running service when the configuration is read again. Most changes apply at once, some only after a
 // restart. Pure.
+import type { MissingModel } from "../scheduler/scheduler.ts";
 import { ConfigError } from "./config-problems.ts";
 import type { Settings } from "./settings.ts";
 
@@ -11,6 +12,12 @@ export interface TakenOver {
   changed: string[];
   /** What changes only after a restart, in the same form. */
   needsRestart: string[];
+}
+
+/** What a reload has changed. */
+export interface ReloadReport extends Pick<TakenOver, "changed" | "needsRestart"> {
+  /** Models that jobs wait for and that no deployment serves now. */
+  missingModels: MissingModel[];
 }
 
 /**

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
+import type { ReloadReport } from "../config/reloadable.ts";
 import type { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
 import type { PauseWatch } from "../jobs/control/pause-watch.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
@@ -68,6 +69,10 @@ export interface HttpContext extends JobsContext {
   /** Tracks the callers that wait for an answer. */
   callers: WaitingCallers;
   pauses: PauseWatch;
+  /**
+   * Reloads the configuration. Absent if that is impossible. Rejects with SluiceError `config_invalid`, `unavailable`.
+   */
+  reload?: () => Promise<ReloadReport>;
 }
 
 export interface HttpOptions {
@@ -147,7 +152,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       deploymentRoutes(routes, context);
       quotaRoutes(routes, context);
       pauseRoutes(routes, context);
-      configRoutes(routes, context);
+      if (context.reload) configRoutes(routes, context.reload);
       statsRoutes(routes, context);
       usageRoutes(routes, context);
       keyRoutes(routes, context, keys);

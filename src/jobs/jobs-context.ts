@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Settings } from "../config/settings.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { EventBus } from "../events/event-bus.ts";
-import type { MissingModel, Scheduler } from "../scheduler/scheduler.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
 import type { FileSpace } from "./file-space.ts";
 import type { JobLimits } from "./job-limits.ts";
@@ -31,23 +31,10 @@ export interface JobsContext {
   fileSpace?: FileSpace;
   /** Called when a batch was created or cancelled, if this process advances batches. */
   onBatch?: () => void;
-  /**
-   * Reloads the configuration. Absent if that is impossible. Rejects with SluiceError `config_invalid`, `unavailable`.
-   */
-  reload?: () => Promise<ReloadReport>;
 }
 
 /** Predicts the duration of a call from the latest ones. */
 export interface DurationForecast {
   /** Returns the average duration of calls of this alias in milliseconds, or undefined if none is known. */
   averageMs(model: string): number | undefined;
-}
-
-/** What a reload has changed, as lines of `key: old -> new`. */
-export interface ReloadReport {
-  changed: string[];
-  /** What stays unchanged until the next start. */
-  needsRestart: string[];
-  /** Models that jobs wait for and that no deployment serves now. */
-  missingModels: MissingModel[];
 }

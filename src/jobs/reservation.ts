@@ -1,17 +1,16 @@
 // What a job may use at most, and what refuses it: the arithmetic of limits. Pure.
 import type { Settings } from "../config/settings.ts";
 import { SluiceError } from "../domain/errors.ts";
-import type { Job, JobHead } from "../domain/job.ts";
+import type { Job } from "../domain/job.ts";
 import { costNanoUsd, toUsd } from "../domain/money.ts";
 import type { KeyLimits } from "./caller.ts";
 import { servedBy } from "./served-by.ts";
 
 /** The parts of a job that limits need. */
 export type LimitedJob = Pick<
-  JobHead,
-  "id" | "environment" | "keyId" | "batchId" | "model" | "fallbackModels" | "regions" | "tokens"
-> &
-  Partial<Pick<Job, "request">>;
+  Job,
+  "id" | "environment" | "keyId" | "batchId" | "model" | "fallbackModels" | "regions" | "tokens" | "request"
+>;
 
 /** What is reserved for jobs that have not ended, or what jobs have used. */
 export interface Amounts {
@@ -56,7 +55,7 @@ function dearest(
   let most = 0;
   for (const name of [model, ...fallbackModels]) {
     for (const { traits } of servedBy(settings, { model: name, regions })) {
-      const cost = traits.prices && costNanoUsd(traits.prices, tokens, { tier: request?.serviceTier });
+      const cost = traits.prices && costNanoUsd(traits.prices, tokens, { tier: request.serviceTier });
       if (cost === undefined) {
         throw new SluiceError(
           "forbidden",

@@ -1,11 +1,10 @@
 // Reloads the configuration while the service runs. A reload takes effect completely or not at all.
 import type { Logger } from "pino";
 import { ConfigError } from "../config/config-problems.ts";
-import { type TakenOver, takeOver } from "../config/reloadable.ts";
+import { type ReloadReport, type TakenOver, takeOver } from "../config/reloadable.ts";
 import { schedulerConfigOf } from "../config/scheduler-config.ts";
 import type { Settings } from "../config/settings.ts";
 import { SluiceError } from "../domain/errors.ts";
-import type { ReloadReport } from "../jobs/jobs-context.ts";
 import type { MissingModel, Scheduler } from "../scheduler/scheduler.ts";
 import { missingModel } from "../worker/recovery/recovery.ts";
 import type { ProviderPool } from "./provider-pool.ts";

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Environment } from "../config/environment.ts";
 import { noticesOf } from "../config/lifecycle.ts";
+import type { ReloadReport } from "../config/reloadable.ts";
 import type { DeploymentSettings, Settings } from "../config/settings.ts";
 import { version } from "../config/version.ts";
 import { readAutoLimits } from "../discovery/auto-limits.ts";
@@ -19,7 +20,7 @@ import { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
 import { PauseWatch } from "../jobs/control/pause-watch.ts";
 import { FileSpace } from "../jobs/file-space.ts";
 import { allFiles, sweepLooseBlobs } from "../jobs/files/files.ts";
-import type { JobsContext, ReloadReport } from "../jobs/jobs-context.ts";
+import type { JobsContext } from "../jobs/jobs-context.ts";
 import { type KeyRegistry, openKeyRegistry } from "../jobs/keys/key-registry.ts";
 import { createFirstKey, type KeysContext } from "../jobs/keys/keys.ts";
 import { Limits } from "../jobs/limits/limits.ts";
@@ -151,13 +152,12 @@ async function open(
   const context: JobsContext & { keys: KeyRegistry; pauses: PauseWatch } = {
     ...{ settings, store, ...queue, ...access, tokenCounter, tokenRatios, durations, fileSpace, pauses, clock, log },
     onBatch: () => wakeBatches(),
-    ...(reload && { reload }),
   };
 
   const callers = settings.role === "worker" ? undefined : await openCallers(context, teardown);
   // Running jobs end after HTTP has closed, so that no new work arrives meanwhile.
   const work = teardown.nested();
-  const http = callers && createHttpServer({ ...context, callers });
+  const http = callers && createHttpServer({ ...context, callers, ...(reload && { reload }) });
   if (http) {
     const warm = () => warmUsage(context);
     teardown.defer(repeat(systemTimers, usageMs, warm, (err) => log.warn({ err }, "failed to read usage totals")));

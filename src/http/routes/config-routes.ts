@@ -2,16 +2,15 @@
 // is called and paid for, so this requires an admin key or, if no keys exist, a call from this machine.
 import type { FastifyRequest } from "fastify";
 import Type from "typebox";
+import type { ReloadReport } from "../../config/reloadable.ts";
 import { SluiceError } from "../../domain/errors.ts";
-import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { requireAdmin } from "../../jobs/submit/policy.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 
 const line = "Each line has the form `key: old -> new`.";
 
-export function configRoutes(app: HttpServer, { reload }: JobsContext): void {
-  if (!reload) return;
+export function configRoutes(app: HttpServer, reload: () => Promise<ReloadReport>): void {
   app.post(
     "/v1/config/reload",
     {

@@ -74,16 +74,23 @@ async function findSubmitted({ store }: JobsContext, id: string): Promise<Job | 
  * @throws SluiceError of the limits; what the store throws, and then the reservations are released
  */
 export async function accept(context: JobsContext, jobs: readonly Job[]): Promise<void> {
+  await context.limits?.reserve(jobs);
+  const inserted = await storeReserved(context, jobs);
+  publishQueued(context, inserted);
+  await enqueue(context, inserted);
+}
+
+/** Stores jobs and returns those that are new. Releases their reservations if they cannot be stored. */
+async function storeReserved(context: JobsContext, jobs: readonly Job[]): Promise<Job[]> {
   const { store, limits } = context;
-  await limits?.reserve(jobs);
   let isTried = false;
-  let results: ("inserted" | "exists")[];
   try {
     await markEphemeral(context, jobs);
     await expectDeliveries(context, jobs);
     isTried = true;
-    results = await store.insertMany(jobs);
+    const results = await store.insertMany(jobs);
     limits?.commit(jobs);
+    return jobs.filter((_, i) => results[i] === "inserted");
   } catch (error) {
     const mayBeStored = isTried && error instanceof SluiceError && error.code === "fate_unknown";
     if (mayBeStored) limits?.commit(jobs);
@@ -94,16 +101,13 @@ export async function accept(context: JobsContext, jobs: readonly Job[]): Promis
     }
     throw error;
   }
-  const inserted = jobs.filter((_, i) => results[i] === "inserted");
-  publishQueued(context, inserted);
-  context.events.publishAccepted(inserted);
-  await enqueue(context, inserted);
 }
 
 function publishQueued({ events }: JobsContext, inserted: readonly Job[]): void {
   for (const { id, environment, submittedAt } of inserted) {
     events.publish({ type: "state", jobId: id, environment, state: "queued", at: submittedAt });
   }
+  events.publishAccepted(inserted);
 }
 
 async function enqueue({ scheduler, clock, log }: JobsContext, inserted: readonly Job[]): Promise<void> {
