@@ -55,8 +55,14 @@ describeForm((mode) => {
       cursor = encodeURIComponent(page.next_cursor);
     }
     expect(paged).toEqual(ids);
-    const found = await callJson(url, `/v1/webhooks/deliveries?batch=${batch.id}`);
-    expect(found.data).toMatchObject([{ batch_id: batch.id, job_id: null, status: "delivered" }]);
+    // The end of a delivery is stored after the receiver has answered.
+    await vi.waitFor(
+      async () => {
+        const found = await callJson(url, `/v1/webhooks/deliveries?batch=${batch.id}`);
+        expect(found.data).toMatchObject([{ batch_id: batch.id, job_id: null, status: "delivered" }]);
+      },
+      { timeout: 60_000, interval: 100 },
+    );
     // By hand, once more.
     await callJson(url, `/v1/webhooks/deliveries/msg_${job_id}/redeliver`, {});
     await vi.waitFor(() => expect(receiver.received).toHaveLength(4), { timeout: 60_000, interval: 100 });
