@@ -22,7 +22,9 @@ interface Terminal {
 
 function inTerminal(args: string[], env: Record<string, string>): Terminal {
   const command = `stty cols 80 rows 24; exec '${process.execPath}' '${sluiceMain}' ${args.join(" ")}`;
-  const child = spawn("script", ["-qec", command, "/dev/null"], { env: { ...process.env, TERM: "xterm", ...env } });
+  // Where the tests run, NO_COLOR may be set.
+  const { NO_COLOR: _, ...own } = process.env;
+  const child = spawn("script", ["-qec", command, "/dev/null"], { env: { ...own, TERM: "xterm", ...env } });
   onTestFinished(() => void child.kill("SIGKILL"));
   let text = "";
   child.stdout.on("data", (chunk: Buffer) => {
