@@ -16,7 +16,9 @@ export async function findByIds<T extends Document & { _id: string }>(
   const documents = db.collection<{ _id: string }>(collection);
   // All of them in one answer, without a second command that finds nothing more.
   const options = { limit: ids.length, batchSize: ids.length + 1, ...(projection && { projection }) };
-  return find((limited) => documents.find<T>({ _id: { $in: [...ids] } }, { ...options, ...limited }).toArray());
+  // Every server answers an equality without planning, and most reads are of one document.
+  const filter = { _id: ids.length === 1 ? ids[0]! : { $in: [...ids] } };
+  return find((limited) => documents.find<T>(filter, { ...options, ...limited }).toArray());
 }
 
 /**
