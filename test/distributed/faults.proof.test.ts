@@ -47,15 +47,20 @@ describe.skipIf(withoutRedis() || withoutMongo())("the distributed form", () => 
     await until(async () => {
       const response = await fetch(`${cluster.apis[0]!.url}/v1/deployments`);
       const { quotas } = (await response.json()) as { quotas: { name: string; used: number }[] };
-      return calls() === narrowLimit && quotas.find((q) => q.name.includes("llama3-1-70b"))?.used === narrowLimit;
+      // An attempt that was handed back when Redis was emptied may keep its charge until its window ends.
+      const attempts = (await cluster.records(accepted)).flatMap((record) => record.attempts);
+      const unsent = attempts.filter(({ end }) => end?.result === "not_sent").length;
+      const used = quotas.find((q) => q.name.includes("llama3-1-70b"))?.used;
+      return used === narrowLimit && calls() <= narrowLimit && calls() + unsent >= narrowLimit;
     });
+    const inFirstMinute = calls();
     // Whoever still waits says for what.
     const waiting = (await cluster.records(accepted)).filter(
       (record) => !record.outcome && record.attempts.length === 0,
     );
     const status = await fetch(`${cluster.apis[1]!.url}/status/${waiting[0]!.job.id}`);
     expect(await status.json()).toMatchObject({ status: "queued", waiting_on: { kind: "quota" } });
-    expect(cluster.mostInAMinute()).toBe(narrowLimit);
+    expect(cluster.mostInAMinute()).toBe(inFirstMinute);
     for (const { job } of waiting) {
       await fetch(`${cluster.apis[0]!.url}/v1/jobs/${job.id}/cancel`, { method: "POST" });
     }
@@ -64,7 +69,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("the distributed form", () => 
       cluster,
       records.filter((record) => record.outcome!.status !== "cancelled"),
     );
-    expect(cluster.mostInAMinute()).toBe(narrowLimit);
+    expect(cluster.mostInAMinute()).toBeLessThanOrEqual(narrowLimit);
   });
 
   test("Redis back with an old snapshot", async () => {
