@@ -30,6 +30,7 @@ interface CreateOptions extends Place {
   budgetUsd?: number;
   maxWaiting?: number;
   admin?: boolean;
+  readOnly?: boolean;
 }
 
 export function keysCommand(): Command {
@@ -66,12 +67,14 @@ function createCommand(): Command {
     .option("--budget-usd <n>", "US dollars per calendar month", positive(1_000_000))
     .option("--max-waiting <n>", "jobs that may wait or run at a time", wholeNumber(1, 100_000_000))
     .option("--admin", "the key may see all tenants' jobs, and manage keys")
+    .option("--read-only", "the key may only read, and no secrets")
     .addHelpText(
       "after",
       `${where}
 
 Examples:
   sluice keys create --name admin --admin
+  sluice keys create --name monitor --admin --read-only
   sluice keys create --name billing --environment UAT --weight 2 --daily-tokens 1000000
   sluice keys create --name "billing, 2027" --tenant billing --priority-max standard --json`,
     )
@@ -120,6 +123,7 @@ async function create(options: CreateOptions): Promise<void> {
     budget_usd: options.budgetUsd,
     max_waiting: options.maxWaiting,
     admin: options.admin,
+    read_only: options.readOnly,
   };
   const key = await withKeys(options, (keys) => keys.create(body));
   if (options.json) {
@@ -168,6 +172,7 @@ function described(key: KeyResource): string {
 function limitsOf(key: KeyResource): string[] {
   const parts = [
     key.admin && "admin",
+    key.read_only && "read-only",
     key.environments && `environments ${key.environments.join(", ")}`,
     key.weight && `weight ${key.weight}`,
     key.priority_max && `priority at most ${key.priority_max}`,

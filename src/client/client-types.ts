@@ -280,6 +280,8 @@ export interface ApiKey {
   name: string;
   tenant: string;
   admin: boolean;
+  /** Whether the key may only read, and no secrets. */
+  read_only: boolean;
   /** The first and last characters of the key. */
   hint: string;
   /** Environments that the key may use. Null: all. */

@@ -24,6 +24,7 @@ import { acceptJsonOnly } from "./hooks/json-bodies.ts";
 import { refuseOddHeaders } from "./hooks/odd-headers.ts";
 import { refuseForeignPages } from "./hooks/origin.ts";
 import { refuseUnknown } from "./hooks/query-strings.ts";
+import { refuseReadOnlyKeys } from "./hooks/read-only.ts";
 import { buildSerializer } from "./hooks/serialization.ts";
 import { boundSlowBodies, whenSent } from "./hooks/slow-bodies.ts";
 import { compileValidator } from "./hooks/validation.ts";
@@ -115,6 +116,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
   app.decorateRequest("caller");
   app.addHook("onRequest", refuseOddHeaders);
   app.addHook("onRequest", authenticate(keys));
+  app.addHook("onRequest", refuseReadOnlyKeys);
   app.addHook("onRequest", refuseForeignPages(settings.host, keys));
   boundSlowBodies(app);
   acceptJsonOnly(app);

@@ -9,6 +9,8 @@ export interface Caller {
   keyId?: string;
   /** Whether the caller sees and changes the jobs of all tenants. */
   admin: boolean;
+  /** Whether the caller may only read, and no secrets. Default: false. */
+  readOnly?: boolean;
   /** Environments in which the caller may submit and see jobs. Absent: all. */
   environments?: readonly string[];
   /** Highest priority of the caller's jobs. Absent: any. */

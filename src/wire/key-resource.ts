@@ -48,6 +48,9 @@ export const keyBody = Type.Object(
     admin: Type.Optional(
       Type.Boolean({ description: "Whether the key sees the jobs of all tenants and manages keys. Default: false." }),
     ),
+    read_only: Type.Optional(
+      Type.Boolean({ description: "Whether the key may only read, and no secrets. Default: false." }),
+    ),
   },
   { additionalProperties: false, examples: [{ name: "billing", environments: ["UAT"] }] },
 );
@@ -60,6 +63,7 @@ export const keySchema = Type.Object(
     name: Type.String(),
     tenant: Type.String(),
     admin: Type.Boolean(),
+    read_only: Type.Boolean(),
     hint: Type.String({ description: "The first and last characters of the key." }),
     environments: nullable(fields.environments),
     weight: nullable(fields.weight),
@@ -89,6 +93,7 @@ export function keyInputOf(body: KeyBody): KeyInput {
     budgetUsd: body.budget_usd,
     maxWaiting: body.max_waiting,
     admin: body.admin,
+    readOnly: body.read_only,
   };
   return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as unknown as KeyInput;
 }
@@ -103,6 +108,7 @@ export function keyResource(record: KeyRecord, key?: string): KeyResource {
     name: record.name,
     tenant: record.tenant,
     admin: record.admin,
+    read_only: record.readOnly ?? false,
     hint: `sk-sluice-${record.id}-...${record.hint}`,
     environments: record.environments ?? null,
     weight: record.weight ?? null,

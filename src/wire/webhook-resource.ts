@@ -6,6 +6,7 @@ import { type DeliveryHistory, deliveryStatus, deliveryStatuses } from "../domai
 import { progressOf } from "../jobs/batches/batch-progress.ts";
 import type { Batch } from "../jobs/batches/batch-records.ts";
 import { createLineCounter } from "../jobs/batches/line-counter.ts";
+import type { Caller } from "../jobs/caller.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
 import { jobResource } from "./job-resource.ts";
 import { batchResource } from "./openai/batch-resource.ts";
@@ -36,7 +37,10 @@ export const deliverySchema = Type.Object(
     batch_id: nullable(Type.String()),
     environment: Type.String(),
     tenant: Type.String(),
-    url: Type.String(),
+    url: Type.String({
+      description:
+        "The address. A read-only key sees only its origin, because the rest may be a secret of the receiver.",
+    }),
     created_at: time("When the job or batch was submitted."),
     next_attempt_at: nullable(time("When the next attempt is due. Null unless pending.")),
     delivered_at: nullable(time("When the receiver last confirmed the delivery.")),
@@ -45,7 +49,10 @@ export const deliverySchema = Type.Object(
   { $id: "WebhookDelivery" },
 );
 
-export function deliveryResource(history: DeliveryHistory): Static<typeof deliverySchema> {
+export function deliveryResource(
+  history: DeliveryHistory,
+  { readOnly }: Pick<Caller, "readOnly">,
+): Static<typeof deliverySchema> {
   const { delivery, tries } = history;
   const { status, nextAt } = deliveryStatus(history);
   return {
@@ -55,7 +62,7 @@ export function deliveryResource(history: DeliveryHistory): Static<typeof delive
     batch_id: delivery.batchId ?? null,
     environment: delivery.environment,
     tenant: delivery.tenant,
-    url: delivery.url,
+    url: readOnly ? new URL(delivery.url).origin : delivery.url,
     created_at: iso(delivery.createdAt),
     next_attempt_at: isoOrNull(nextAt),
     delivered_at: isoOrNull(tries.findLast(({ end }) => end?.delivered)?.end?.at),

@@ -151,6 +151,7 @@ describe("managing keys", () => {
       budget_usd: 0.5,
       max_waiting: 3,
       admin: false,
+      read_only: true,
     };
     const { key, id, ...shown } = (await server.as(admin).post("/v1/keys", fields)).body;
     expect(shown).toMatchObject(fields);

@@ -4,6 +4,8 @@ import swaggerUi from "@fastify/swagger-ui";
 import type { onRequestHookHandler } from "fastify";
 import Type, { type TSchema } from "typebox";
 import { version } from "../../config/version.ts";
+import { errorTable } from "../../domain/errors.ts";
+import type { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 
 const description = `A durable queue in front of language models that keeps within their quotas.
@@ -52,9 +54,11 @@ export function collectDocumentation(app: HttpServer): void {
     },
     transform: ({ schema, url, route }) => {
       const { documented, open } = route.config ?? {};
-      const { 401: unauthenticated, ...others } = (schema.response ?? {}) as Record<number, unknown>;
+      const { 401: unauthenticated, ...others } = (schema.response ?? {}) as Record<number, ErrorResponse>;
       const response = {
         ...others,
+        // A read-only key may not make the call.
+        ...(route.method !== "GET" && others[403] && { 403: alsoForbidden(others[403]) }),
         ...(unauthenticated !== undefined && !open && { 401: unauthenticated }),
         ...(documented && { 200: documented }),
       };
@@ -79,6 +83,19 @@ export function collectDocumentation(app: HttpServer): void {
     transformSpecificationClone: false,
     uiHooks: { onRequest: staysBelowPrefix },
   });
+}
+
+type ErrorResponse = ReturnType<typeof errorResponses>[number];
+
+/** Adds `forbidden` to the description of a 403 response. */
+function alsoForbidden(response: ErrorResponse): ErrorResponse {
+  if (response.description.includes("`forbidden`")) return response;
+  return {
+    ...response,
+    description: `\`forbidden\`: ${errorTable.forbidden.advice}
+
+${response.description}`,
+  };
 }
 
 /**

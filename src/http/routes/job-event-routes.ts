@@ -85,7 +85,7 @@ export function jobEventRoutes(app: HttpServer, context: CallersContext, keepAli
       const follower = new JobFollower(context, jobId, notify, from);
       try {
         const signal = AbortSignal.any([slow.signal, disconnectSignal(reply, closing)]);
-        const { outcome } = await context.callers.whileRead(job, () =>
+        const { outcome } = await context.callers.whileRead(job, caller, () =>
           follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
         );
         if (slow.signal.aborted) events.send('{"reason":"slow"}', { event: "closed" });

@@ -146,7 +146,9 @@ export function jobRoutes(app: HttpServer, context: CallersContext): void {
       if (waitMs === 0 || record.outcome) return resourceOf(record);
       const signal = disconnectSignal(reply, closing);
       return resourceOf(
-        await context.callers.whileRead(record.job, () => waitForEnd(context, jobId, caller, { waitMs, signal })),
+        await context.callers.whileRead(record.job, caller, () =>
+          waitForEnd(context, jobId, caller, { waitMs, signal }),
+        ),
       );
     },
   );

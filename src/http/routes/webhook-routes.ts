@@ -41,11 +41,15 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
   app.get(
     "/v1/webhooks/secret",
     {
+      config: { secret: true },
       schema: {
         tags,
         operationId: "getWebhookSecret",
         summary: "Get the tenant's webhook secret; the first call creates it",
-        response: { 200: secretSchema, ...errorResponses(["unavailable", "fate_unknown", "storage_full"]) },
+        response: {
+          200: secretSchema,
+          ...errorResponses(["forbidden", "unavailable", "fate_unknown", "storage_full"]),
+        },
       },
     },
     async ({ caller }, reply) => {
@@ -125,7 +129,7 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
         },
         caller,
       );
-      return { data: items.map(deliveryResource), next_cursor: next ?? null };
+      return { data: items.map((item) => deliveryResource(item, caller)), next_cursor: next ?? null };
     },
   );
 
@@ -144,7 +148,7 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async ({ params: { delivery_id }, caller }) =>
-      deliveryResource(await requireDelivery(context, delivery_id, caller)),
+      deliveryResource(await requireDelivery(context, delivery_id, caller), caller),
   );
 
   app.post(
@@ -163,7 +167,8 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
         },
       },
     },
-    async ({ params: { delivery_id }, caller }) => deliveryResource(await redeliver(context, delivery_id, caller)),
+    async ({ params: { delivery_id }, caller }) =>
+      deliveryResource(await redeliver(context, delivery_id, caller), caller),
   );
 }
 

@@ -62,7 +62,7 @@ export async function streamResponse(context: CallersContext, followed: Followed
   const stopComments = commentWhileWaiting(context, record.job, events, followed.keepAliveMs);
   try {
     const signal = AbortSignal.any([disconnected, broken.signal]);
-    const ended = await context.callers.whileRead(record.job, () =>
+    const ended = await context.callers.whileRead(record.job, caller, () =>
       follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
     );
     if (broken.signal.aborted) throw broken.signal.reason;

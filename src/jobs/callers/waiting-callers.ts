@@ -8,6 +8,7 @@
 // If this process dies, the worker applies the same rule to its jobs (worker/recovery/orphans.ts).
 import { newToken } from "../../domain/ids.ts";
 import { isFinal, type Job, type JobRecord, type WaitingCaller } from "../../domain/job.ts";
+import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import type { KnownPauses } from "../pause.ts";
 import { type AbandonContext, abandon, park, unpark } from "./abandon.ts";
@@ -78,11 +79,11 @@ export class WaitingCallers {
 
   /**
    * Waits for a job by its id, as a reader of its events does. While this process knows the job, a reader counts as a
-   * caller that came back.
+   * caller that came back, unless it has a read-only key.
    */
-  async whileRead(job: Job, wait: () => Promise<JobRecord>): Promise<JobRecord> {
+  async whileRead(job: Job, { readOnly }: Caller, wait: () => Promise<JobRecord>): Promise<JobRecord> {
     const isKnown = this.#waiting.has(job.id) || this.#context.settings.distributed === undefined;
-    if (!job.waitingCaller || !isKnown) return wait();
+    if (!job.waitingCaller || !isKnown || readOnly) return wait();
     let record: JobRecord | undefined;
     try {
       await this.connect(job, { returned: true, keep: false });

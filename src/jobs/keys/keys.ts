@@ -29,6 +29,8 @@ export interface KeyInput extends KeyLimits {
   regions?: string[];
   /** Whether the key sees the jobs of all tenants, and creates and revokes keys. Default: false. */
   admin?: boolean;
+  /** Whether the key may only read, and no secrets. Default: false. */
+  readOnly?: boolean;
 }
 
 export interface KeyRecord extends KeyInput {
@@ -121,7 +123,8 @@ export async function revokeKey(context: KeysContext, id: string): Promise<KeyRe
 }
 
 export function callerOf(record: KeyRecord): Caller {
-  const { tenant, id, admin, environments, priorityMax, regions, maxWaiting, dailyTokens, budgetUsd } = record;
+  const { tenant, id, admin, readOnly, environments, priorityMax, regions, maxWaiting, dailyTokens, budgetUsd } =
+    record;
   const limits: KeyLimits = {
     ...(maxWaiting !== undefined && { maxWaiting }),
     ...(dailyTokens !== undefined && { dailyTokens }),
@@ -131,6 +134,7 @@ export function callerOf(record: KeyRecord): Caller {
     tenant,
     keyId: id,
     admin,
+    ...(readOnly && { readOnly }),
     ...(environments && { environments }),
     ...(priorityMax && { priorityMax }),
     ...(regions && { regions }),
