@@ -263,6 +263,7 @@ export const fileSchema = section({
   webhooks: Type.Optional(
     section({ allowPrivateNetworks: Type.Optional(Type.Array(Type.String({ maxLength: 100 }), { maxItems: 100 })) }),
   ),
+  tracing: Type.Optional(section({ content: flag })),
   redis: Type.Optional(
     section({
       jobHashes: Type.Optional(

@@ -49,6 +49,7 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
     scheduler: { ...defaults.defaultScheduler, ...file.scheduler },
     timeouts: { ...defaults.defaultTimeouts, ...file.timeouts },
     webhooks: { allowPrivateNetworks: file.webhooks?.allowPrivateNetworks ?? [] },
+    tracing: { content: file.tracing?.content ?? false },
     redis: { jobHashes: { ...defaults.defaultJobHashes, ...file.redis?.jobHashes } },
   };
 

@@ -33,6 +33,7 @@ export interface Settings {
   timeouts: TimeoutSettings;
   redis: RedisSettings;
   webhooks: WebhookSettings;
+  tracing: TracingSettings;
   /** What this process does: everything, HTTP only, or running jobs only. The last two need `distributed`. */
   role: "all" | "api" | "worker";
   /** Environments whose jobs this process runs. */
@@ -207,6 +208,12 @@ export interface SchedulerSettings {
   networkJitterMs: number;
   /** How long jobs wait for a model or quota that a configuration change removed, in milliseconds. */
   missingModelWaitMs: number;
+}
+
+/** What spans contain. Whether there are any is decided by the standard variables of OpenTelemetry. */
+export interface TracingSettings {
+  /** Whether spans contain prompts and answers. */
+  content: boolean;
 }
 
 /** Where webhooks may be sent. */

@@ -11,6 +11,7 @@ import { createHash } from "node:crypto";
 import { v7 } from "uuid";
 import { type JobId, newJobId } from "./ids.ts";
 import type { Priority } from "./job.ts";
+import type { TraceContext } from "./trace-context.ts";
 
 /**
  * `batch_` and 24 hexadecimal digits, with which the UUIDs of its jobs begin. Sorting ids sorts by time of creation.
@@ -54,6 +55,8 @@ export interface BatchRequest {
   webhookUrl?: string;
   /** Milliseconds after which the output and error file are deleted. Absent: never. */
   outputExpiresInMs?: number;
+  /** Trace that the lines are linked to: the submitter's, or the span of the batch's acceptance. */
+  trace?: TraceContext;
 }
 
 /** A mistake in the file. `line` counts from 1 and is absent if the mistake concerns the whole file. */

@@ -8,6 +8,7 @@
 import type { JobId } from "./ids.ts";
 import type { CanonicalRequest } from "./request.ts";
 import type { TokenCount } from "./tokens.ts";
+import type { TraceContext } from "./trace-context.ts";
 
 export const priorities = ["interactive", "standard", "batch"] as const;
 export type Priority = (typeof priorities)[number];
@@ -66,6 +67,10 @@ export interface JobHead {
   webhookUrl?: string;
   /** Set for a synchronous call: the job is called only while its caller waits. Absent: it is called in any case. */
   waitingCaller?: WaitingCaller;
+  /** Trace that the calls of the job continue: its submitter's, or the span of its acceptance. */
+  trace?: TraceContext;
+  /** Trace that the job's own one is linked to: that of its batch, or of the job that it repeats. */
+  linkedTrace?: TraceContext;
 }
 
 /** The caller of a synchronous call. See docs/decisions/callers-that-disconnect.md. */

@@ -5,6 +5,7 @@ import type { Clock } from "../domain/clock.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import type { FileSpace } from "./file-space.ts";
 import type { JobLimits } from "./job-limits.ts";
 import type { KnownPauses } from "./pause.ts";
@@ -23,6 +24,8 @@ export interface JobsContext {
   durations?: DurationForecast;
   /** Knows why jobs are paused. Absent: pauses are not explained. */
   pauses?: KnownPauses;
+  /** Records spans. Absent: tracing is off. */
+  tracing?: Tracing;
   clock: Clock;
   log: Logger;
   /** Limits of keys and of the service. Absent: there are none. */

@@ -3,6 +3,7 @@
 import type { ErrorCode } from "../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../domain/job.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
+import type { TraceContext } from "../domain/trace-context.ts";
 
 /** A service that generates text. */
 export interface Provider {
@@ -23,6 +24,8 @@ export interface ProviderCall {
   onText?: (text: string) => void;
   /** Called with each chunk of a stream that the model generated: text, reasoning and tool arguments alike. */
   onOutput?: (piece: string) => void;
+  /** Trace that the call belongs to. It is sent only to OpenAI-compatible servers. */
+  trace?: TraceContext;
 }
 
 /**

@@ -32,6 +32,7 @@ import { withinBounds } from "../providers/bounds.ts";
 import type { Provider } from "../providers/provider.ts";
 import { startSimulator } from "../simulator/simulator.ts";
 import type { JobStore } from "../store/job-store.ts";
+import { openTracing } from "../telemetry/open-tracing.ts";
 import { lineFormats } from "../wire/openai/line-formats.ts";
 import { webhookBodies } from "../wire/webhook-resource.ts";
 import { startBatchDriver } from "../worker/batches/batch-driver.ts";
@@ -111,6 +112,8 @@ async function open(
   // A separate copy, because a reload replaces its content.
   const settings = { ...initial };
   const afterKill = wasKilled(settings);
+  const traces = await openTracing({ env, version, log });
+  if (traces) teardown.defer(() => traces.close());
   const store = await openStore(settings, clock, log);
   teardown.defer(() => store.close());
   await warnOfLeftBehind(store, log);
@@ -152,6 +155,7 @@ async function open(
   const context: JobsContext & { keys: KeyRegistry; pauses: PauseWatch } = {
     ...{ settings, store, ...queue, ...access, tokenCounter, tokenRatios, durations, fileSpace, pauses, clock, log },
     onBatch: () => wakeBatches(),
+    ...(traces && { tracing: traces.tracing }),
   };
 
   const callers = settings.role === "worker" ? undefined : await openCallers(context, teardown);
@@ -189,6 +193,7 @@ async function open(
     {
       ...{ version, role: settings.role, url, configuration: settings.source, simulator: settings.simulator },
       ...{ models: Object.keys(settings.models), environments: Object.keys(settings.environments) },
+      ...(traces && { traces: traces.exporters }),
     },
     "started Sluice",
   );

@@ -419,6 +419,16 @@ describe("the environment, as the SDK reads it", () => {
     expect(await ask(open({ endpoint: undefined }))).toMatchObject({ text: "Hello" });
   });
 
+  test("a trace is not sent to Bedrock", async () => {
+    let traceparent: unknown;
+    fake.respond((res, req) => {
+      traceparent = req.headers.traceparent;
+      stream(wholeAnswer)(res, req);
+    });
+    await ask(open(), { trace: { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` } });
+    expect(traceparent).toBeUndefined();
+  });
+
   test("AWS_BEARER_TOKEN_BEDROCK is enough, and appears in no message", async () => {
     vi.stubEnv("AWS_BEARER_TOKEN_BEDROCK", "bearer-token-of-the-test");
     let authorization: string | undefined;

@@ -149,6 +149,15 @@ describe("what is sent", () => {
     expect(fake.requests[0]?.headers).toMatchObject({ authorization: "Bearer test-key-in-no-message" });
   });
 
+  test("the trace of the call is continued", async () => {
+    fake.respond(stream(wholeAnswer));
+    const trace = { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01`, tracestate: "c=d" };
+    await ask(open(), { request: full, trace });
+    expect(fake.requests[0]?.headers).toMatchObject(trace);
+    await ask(open(), { request: full });
+    expect(fake.requests[1]?.headers).not.toHaveProperty("traceparent");
+  });
+
   test("an unstreamed answer is requested if the server cannot stream", async () => {
     fake.respond(completion({ content: "x" }));
     await ask(open({ streaming: false }), { request: full });

@@ -7,7 +7,7 @@ const src = resolve(import.meta.dirname, "../../src");
 
 const ports = ["scheduler", "store", "events"];
 /** What every use case may import. */
-const useCases = ["domain", "config", ...ports, "jobs", "jobs/tokens"];
+const useCases = ["domain", "telemetry", "config", ...ports, "jobs", "jobs/tokens"];
 const http = ["domain", "config", "scheduler", "jobs", "wire", "wire/openai"];
 const worker = [...useCases, "providers", "worker"];
 const adapters = [...ports.flatMap((port) => [`${port}/memory`, `${port}/redis`, `${port}/sqlite`, `${port}/mongo`])];
@@ -33,11 +33,12 @@ const mayImport: Record<string, readonly string[]> = {
   "providers/bedrock": ["domain", "providers"],
   "providers/openai": ["domain", "providers"],
   simulator: ["domain", "schema"],
+  telemetry: ["domain"],
   config: ["domain", "schema", "scheduler"],
   discovery: ["domain", "config", "store", "providers", "providers/bedrock"],
 
   "jobs/tokens": ["domain", "config"],
-  jobs: ["domain", "config", ...ports, "jobs/tokens"],
+  jobs: ["domain", "telemetry", "config", ...ports, "jobs/tokens"],
   "jobs/keys": useCases,
   "jobs/webhooks": useCases,
   "jobs/submit": [...useCases, "jobs/webhooks"],

@@ -18,7 +18,8 @@ import { dryRunField, metadata as metadataField, webhookUrl } from "../../wire/r
 import { closingSignal, disconnectError, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
-import { idempotencyHeaders, onceOf } from "../idempotency-header.ts";
+import { onceOf } from "../idempotency-header.ts";
+import { submitHeaders, traceHeaders, traceOf } from "../trace-headers.ts";
 import { answersOf } from "./documentation-routes.ts";
 
 const params = Type.Object({ batch_id: Type.String() });
@@ -70,7 +71,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         summary: "Create a batch from a file",
         description:
           "Sluice validates the file first and creates jobs only if every line is valid. With `dry_run` it validates and estimates while the caller waits, stores nothing, and returns BatchDryRun.",
-        headers: idempotencyHeaders,
+        headers: submitHeaders,
         querystring: dryRunQuery,
         body,
         response: {
@@ -95,6 +96,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         ...(metadata && { metadata }),
         ...(webhook_url !== undefined && { webhookUrl: webhook_url }),
         ...(output_expires_after && { outputExpiresInMs: output_expires_after.seconds * 1000 }),
+        ...traceOf(request),
       };
       if (asksDryRun(request.query, dry_run)) {
         const disconnected = disconnectSignal(reply, closing);
@@ -217,6 +219,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         summary: "Retry the lines that did not complete",
         description:
           "Returns a new batch, from a new file with those lines. Retrying a batch twice returns the same new batch.",
+        headers: Type.Object(traceHeaders),
         params,
         response: {
           200: Type.Ref("Batch#"),
@@ -227,7 +230,10 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         },
       },
     },
-    async ({ params, caller }) => resourceOf(await retryBatch(context, formats, params.batch_id, caller)),
+    async (request) => {
+      const { params, caller } = request;
+      return resourceOf(await retryBatch(context, formats, params.batch_id, caller, traceOf(request).trace));
+    },
   );
 
   app.get(

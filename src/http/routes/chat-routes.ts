@@ -25,6 +25,7 @@ import {
   submitCall,
   whileCallerWaits,
 } from "../synchronous/synchronous-call.ts";
+import { traceOf } from "../trace-headers.ts";
 import { answersOf } from "./documentation-routes.ts";
 
 const completion = Type.Unsafe<object>({
@@ -80,7 +81,7 @@ export function chatRoutes(app: HttpServer, context: CallersContext, keepAliveMs
     async (request, reply) => {
       const options = readCallOptions(request, settings, "chat");
       const chat = read(request.body, options);
-      const call = { ...chat, options };
+      const call = { ...chat, input: { ...chat.input, ...traceOf(request) }, options };
       const { caller } = request;
       reply.header("x-request-id", request.id);
       if (asksDryRun(request.query, chat.dryRun)) {

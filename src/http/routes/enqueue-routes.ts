@@ -7,7 +7,8 @@ import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../../wire/
 import { enqueueBody, submitErrors, submitInputOf } from "../../wire/job-request.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
-import { idempotencyHeaders, onceOf } from "../idempotency-header.ts";
+import { onceOf } from "../idempotency-header.ts";
+import { submitHeaders, traceOf } from "../trace-headers.ts";
 import { answersOf } from "./documentation-routes.ts";
 
 const accepted = Type.Object(
@@ -28,7 +29,7 @@ export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
         summary: "Submit a prompt",
         description: "With `dry_run` nothing is stored, and the call returns DryRun; see createJob.",
         querystring: dryRunQuery,
-        headers: idempotencyHeaders,
+        headers: submitHeaders,
         body: enqueueBody(context.settings),
         response: { 200: accepted, ...errorResponses(submitErrors, "EnqueueError") },
       },
@@ -41,7 +42,8 @@ export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
           dryRunResource(await dryRun(context, submitInputOf(body), caller), context.clock.wall()),
         );
       }
-      const job = await submitOnce(context, submitInputOf(body), caller, onceOf(request, "enqueue"));
+      const input = { ...submitInputOf(body), ...traceOf(request) };
+      const job = await submitOnce(context, input, caller, onceOf(request, "enqueue"));
       return { success: true as const, job_id: job.id, message: "Prompt added to queue." };
     },
   );

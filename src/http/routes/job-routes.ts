@@ -19,7 +19,8 @@ import { nullable } from "../../wire/resource-types.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
-import { idempotencyHeaders, onceOf } from "../idempotency-header.ts";
+import { onceOf } from "../idempotency-header.ts";
+import { submitHeaders, traceHeaders, traceOf } from "../trace-headers.ts";
 import { answersOf } from "./documentation-routes.ts";
 
 const defaultListLimit = 50;
@@ -70,7 +71,7 @@ export function jobRoutes(app: HttpServer, context: CallersContext): void {
         summary: "Submit a job",
         description:
           "With `dry_run` nothing is stored, and the call returns DryRun: the tokens, the cost, the binding quota and the expected start.",
-        headers: idempotencyHeaders,
+        headers: submitHeaders,
         querystring: dryRunQuery,
         body: jobBody(settings),
         response: { 200: Type.Ref("Job#"), ...errorResponses(submitErrors) },
@@ -82,7 +83,7 @@ export function jobRoutes(app: HttpServer, context: CallersContext): void {
         return sendDryRun(reply, dryRunResource(await dryRun(context, submitInputOf(body), caller), clock.wall()));
       }
       const once = onceOf(request, "create job");
-      const job = await submitOnce(context, submitInputOf(body), caller, once);
+      const job = await submitOnce(context, { ...submitInputOf(body), ...traceOf(request) }, caller, once);
       // Relative to the called address, which may be below a proxy's path.
       reply.header("location", `jobs/${job.id}`);
       return resourceOf(once ? await requireJob(context, job.id, caller) : { job, state: "queued", attempts: [] });
@@ -180,12 +181,14 @@ export function jobRoutes(app: HttpServer, context: CallersContext): void {
         summary: "Retry a failed, cancelled or expired job",
         description:
           "A job's outcome never changes, so the call returns a new job with `retry_of`. Retrying the same job twice returns the same new job.",
+        headers: Type.Object(traceHeaders),
         params: jobParams,
         response: { 200: Type.Ref("Job#"), ...errorResponses(["job_not_found", "conflict", ...submitErrors]) },
       },
     },
-    async ({ params, caller }, reply) => {
-      const record = await retry(context, params.job_id.toLowerCase(), caller);
+    async (request, reply) => {
+      const { params, caller } = request;
+      const record = await retry(context, params.job_id.toLowerCase(), caller, traceOf(request).trace);
       reply.header("location", `../${record.job.id}`);
       return resourceOf(record);
     },

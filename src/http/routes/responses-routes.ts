@@ -31,6 +31,7 @@ import {
   submitCall,
   whileCallerWaits,
 } from "../synchronous/synchronous-call.ts";
+import { traceOf } from "../trace-headers.ts";
 import { answersOf } from "./documentation-routes.ts";
 
 const params = Type.Object({ response_id: Type.String() });
@@ -107,7 +108,8 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
     async (request, reply) => {
       const { caller } = request;
       const options = readCallOptions(request, settings, "responses");
-      const { input, stream, background, dryRun: isDryRun } = read(request.body, options);
+      const { input: asked, stream, background, dryRun: isDryRun } = read(request.body, options);
+      const input = { ...asked, ...traceOf(request) };
       reply.header("x-request-id", request.id);
       if (asksDryRun(request.query, isDryRun)) {
         return sendDryRun(reply, dryRunResource(await dryRun(context, input, caller), context.clock.wall()));

@@ -15,7 +15,8 @@ import type { Once } from "../../jobs/submit/idempotency.ts";
 import { type SubmitHooks, submitOnce } from "../../jobs/submit/submit.ts";
 import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
 import { environmentHeader, environmentOf } from "../environment-header.ts";
-import { idempotencyHeaders, onceOfCall } from "../idempotency-header.ts";
+import { onceOfCall } from "../idempotency-header.ts";
+import { submitHeaders } from "../trace-headers.ts";
 
 /** Error codes that a call may return after its job was accepted. */
 export const callErrors: ErrorCode[] = [
@@ -33,7 +34,7 @@ export const callErrors: ErrorCode[] = [
 
 /** The headers for the `headers` of a route's schema. */
 export const callHeaders = Type.Object({
-  ...idempotencyHeaders.properties,
+  ...submitHeaders.properties,
   ...environmentHeader,
   "x-sluice-keep": Type.Optional(
     Type.Enum(["true", "false"], {

@@ -113,7 +113,7 @@ export async function lineJob(
   format: LineFormat,
   { number, customId, body, json }: RequestLine,
 ): Promise<Job> {
-  const { id: batchId, environment, createdAt: submittedAt, expiresAt } = request;
+  const { id: batchId, environment, createdAt: submittedAt, expiresAt, trace: linkedTrace } = request;
   keepExact(body, json, format.keptAsText, "body");
   const { input, stream } = format.read(body, { environment, priority: "batch" });
   if (stream) refuse("stream", "stream must not be true in a batch.");
@@ -124,7 +124,8 @@ export async function lineJob(
     refuse("expires_in", "expires_in is not allowed in a line. Set the completion_window of the batch.");
   }
   const id = lineJobId(batchId, number);
-  return buildJob(context, input, callerOf(request), { id, submittedAt, expiresAt, batchId, customId });
+  const given = { id, submittedAt, expiresAt, batchId, customId, ...(linkedTrace && { linkedTrace }) };
+  return buildJob(context, input, callerOf(request), given);
 }
 
 function callerOf({ tenant, keyId, priorityMax, regions }: BatchRequest): Caller {

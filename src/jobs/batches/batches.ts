@@ -11,10 +11,13 @@ import {
 } from "../../domain/batch.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { onOneLine } from "../../domain/json-lines.ts";
+import type { TraceContext } from "../../domain/trace-context.ts";
+import { sluice } from "../../telemetry/span-names.ts";
 import type { Caller } from "../caller.ts";
 import { fileIdOf, readFile, requireFile, type StoredFile, writeFile } from "../files/files.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { bindOnce, findOnce, type Once } from "../submit/idempotency.ts";
+import { inSendSpan } from "../submit/send-span.ts";
 import { deletedAmong } from "../tombstones.ts";
 import { checkWebhookUrl } from "../webhooks/webhook-url.ts";
 import type { LineFormats } from "./batch-lines.ts";
@@ -31,6 +34,8 @@ export interface BatchInput {
   webhookUrl?: string;
   /** Milliseconds until the output and error files are deleted. Absent: never. */
   outputExpiresInMs?: number;
+  /** The submitter's trace. */
+  trace?: TraceContext;
 }
 
 const hourMs = 3_600_000;
@@ -66,7 +71,19 @@ async function createOnce(
 
   const checked = await batchRequestOf(context, formats, input, caller);
   const { id, existing } = await bindOnce(context, caller, once, newBatchId, find);
-  return existing ?? insertBatch(context, { id, ...checked });
+  return existing ?? send(context, { id, ...checked });
+}
+
+/**
+ * Stores a batch. Its lines are linked to the span of that, or without tracing to the submitter's trace.
+ * @param before trace of the batch that it repeats
+ */
+function send(context: JobsContext, request: BatchRequest, before?: TraceContext): Promise<BatchRequest> {
+  const sent = { ...request, ...(before && { linkedTrace: before }) };
+  const attributes = { [sluice.batchId]: request.id };
+  return inSendSpan(context, sent, request.createdAt, attributes, ({ linkedTrace, trace = linkedTrace, ...batch }) =>
+    insertBatch(context, { ...batch, ...(trace && { trace }) }),
+  );
 }
 
 /**
@@ -76,7 +93,7 @@ async function createOnce(
 export async function batchRequestOf(
   context: JobsContext,
   formats: LineFormats,
-  { inputFileId, endpoint, completionWindow, metadata, webhookUrl, outputExpiresInMs }: BatchInput,
+  { inputFileId, endpoint, completionWindow, metadata, webhookUrl, outputExpiresInMs, trace }: BatchInput,
   caller: Caller,
 ): Promise<Omit<BatchRequest, "id">> {
   if (!Object.hasOwn(formats, endpoint)) {
@@ -112,6 +129,7 @@ export async function batchRequestOf(
     ...(metadata && { metadata }),
     ...(checkedUrl !== undefined && { webhookUrl: checkedUrl }),
     ...(outputExpiresInMs !== undefined && { outputExpiresInMs }),
+    ...(trace && { trace }),
   };
 }
 
@@ -152,12 +170,14 @@ export async function cancelBatch(context: JobsContext, id: string, caller: Call
  * Creates a new batch of the lines that did not complete. Retrying twice returns the same one.
  * @throws SluiceError `batch_not_found`, `file_not_found` (the input was deleted), or `conflict` if it has not ended or
  *   every line has completed
+ * @param trace the caller's trace. Default: that of the batch
  */
 export async function retryBatch(
   context: JobsContext,
   formats: LineFormats,
   id: string,
   caller: Caller,
+  trace?: TraceContext,
 ): Promise<Batch> {
   const { request, steps } = await requireBatch(context, id, caller);
   const { ended, validated } = steps;
@@ -193,14 +213,17 @@ export async function retryBatch(
   // The lines of a batch that was deleted meanwhile look unanswered.
   await requireBatch(context, id, caller);
   const createdAt = context.clock.wall();
-  const stored = await insertBatch(context, {
-    ...request,
+  const { trace: linkedTrace, ...same } = request;
+  const retried: BatchRequest = {
+    ...same,
     id: retryId,
     inputFileId: file.id,
     createdAt,
     expiresAt: createdAt + (expiresAt - before),
     retryOf: request.id,
-  });
+    ...(trace && { trace }),
+  };
+  const stored = await send(context, retried, linkedTrace);
   context.onBatch?.();
   return { request: stored, steps: {} };
 }

@@ -6,11 +6,13 @@ import { v7 } from "uuid";
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import { isErased, type Job, type JobRecord } from "../../domain/job.ts";
+import type { TraceContext } from "../../domain/trace-context.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { requireJob } from "../read/view.ts";
 import { checkFeasibility } from "../submit/feasibility.ts";
 import { priorityFor, regionsFor, requireEnvironment } from "../submit/policy.ts";
+import { inSendSpan, jobAttributes } from "../submit/send-span.ts";
 import { accept } from "../submit/submit.ts";
 import { deletedAmong } from "../tombstones.ts";
 
@@ -19,9 +21,15 @@ const lookedUpAtOnce = 100;
 /**
  * Submits a failed, cancelled or expired job again and returns the new job. Its deadline is as long after the retry as
  * the old one was after the submit.
+ * @param trace the caller's trace. The retry is linked to that of the old job in any case
  * @throws SluiceError `job_not_found`, `conflict` (not ended, or completed), or what a submit throws
  */
-export async function retry(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
+export async function retry(
+  context: JobsContext,
+  jobId: JobId,
+  caller: Caller,
+  trace?: TraceContext,
+): Promise<JobRecord> {
   const { job, state, outcome } = await requireJob(context, jobId, caller);
   if (!outcome || outcome.status === "completed") {
     throw new SluiceError("conflict", `Only a failed, cancelled or expired job can be retried; this one is ${state}.`, {
@@ -42,9 +50,11 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
   const wanted = { ...job, ...(regions && { regions }) };
   const tokens = await checkFeasibility(context, wanted);
   // The retry may have been deleted since the lookup.
-  if ((await deletedAmong(context.store, [id])).has(id)) return retry(context, jobId, caller);
+  if ((await deletedAmong(context.store, [id])).has(id)) return retry(context, jobId, caller, trace);
   // The retry of a batch's line belongs to no batch. It is a job like any other, also for the limits of its key.
-  const { notBefore: _, batchId: _batch, customId: _line, waitingCaller: _caller, expiresAt, ...same } = wanted;
+  const { notBefore: _, batchId: _batch, customId: _line, waitingCaller: _caller, trace: before, ...rest } = wanted;
+  const { expiresAt, linkedTrace, ...same } = rest;
+  const linked = before ?? linkedTrace;
   const submittedAt = context.clock.wall();
   const retried: Job = {
     ...same,
@@ -53,9 +63,11 @@ export async function retry(context: JobsContext, jobId: JobId, caller: Caller):
     ...(caller.keyId !== undefined && { keyId: caller.keyId }),
     tokens,
     submittedAt,
+    ...(trace && { trace }),
+    ...(linked && { linkedTrace: linked }),
     ...(expiresAt !== undefined && { expiresAt: submittedAt + (expiresAt - job.submittedAt) }),
   };
-  await accept(context, [retried]);
+  await inSendSpan(context, retried, submittedAt, jobAttributes(retried), (job) => accept(context, [job]));
   return requireJob(context, id, caller);
 }
 

@@ -13,7 +13,7 @@ import { environmentFor, priorityFor, regionsFor, requireServedModel } from "./p
 import type { SubmitInput } from "./submit-input.ts";
 
 /** Values of a job that its caller does not set. Default: a new id, submitted now. */
-export type Given = Partial<Pick<Job, "id" | "submittedAt" | "expiresAt" | "batchId" | "customId">>;
+export type Given = Partial<Pick<Job, "id" | "submittedAt" | "expiresAt" | "batchId" | "customId" | "linkedTrace">>;
 
 /**
  * Returns the requested job, checked.
@@ -82,6 +82,8 @@ function canonicalJob({ settings, clock }: FeasibilityContext, input: SubmitInpu
   if (input.ephemeral) job.ephemeral = true;
   if (webhookUrl !== undefined) job.webhookUrl = webhookUrl;
   if (input.waitingCaller) job.waitingCaller = input.waitingCaller;
+  if (input.trace) job.trace = input.trace;
+  if (given.linkedTrace) job.linkedTrace = given.linkedTrace;
   if (given.batchId !== undefined) job.batchId = given.batchId;
   if (given.customId !== undefined) job.customId = given.customId;
   return job;

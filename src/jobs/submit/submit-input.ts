@@ -1,6 +1,7 @@
 // Defines the input of a submit, common to all APIs, before the configuration adds defaults.
 import type { Priority, WaitingCaller } from "../../domain/job.ts";
 import type { CanonicalRequest, Message, Parameters } from "../../domain/request.ts";
+import type { TraceContext } from "../../domain/trace-context.ts";
 import type { FieldNames } from "./field-names.ts";
 import type { NotBefore } from "./not-before.ts";
 
@@ -44,4 +45,6 @@ export interface SubmitInput extends Requested {
   webhookUrl?: string;
   /** Set for a synchronous call. */
   waitingCaller?: WaitingCaller;
+  /** The submitter's trace. */
+  trace?: TraceContext;
 }

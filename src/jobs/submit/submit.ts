@@ -9,6 +9,7 @@ import { expectDeliveries } from "../webhooks/webhook-records.ts";
 import { buildJob } from "./build-job.ts";
 import { markEphemeral } from "./ephemeral.ts";
 import { bindOnce, findOnce, type Once } from "./idempotency.ts";
+import { inSendSpan, jobAttributes } from "./send-span.ts";
 import type { SubmitInput } from "./submit-input.ts";
 
 /**
@@ -45,6 +46,7 @@ export async function submitOnce(
   once: Once | undefined,
   { beforeNew, onNew }: SubmitHooks = {},
 ): Promise<Job> {
+  const startedAt = context.clock.wall();
   const find = (id: string) => findSubmitted(context, id);
   const submitted = await findOnce(context, caller, once, find);
   if (submitted) return submitted;
@@ -56,9 +58,11 @@ export async function submitOnce(
   const { id, existing } = await bindOnce(context, caller, once, newJobId, find);
   if (existing) return existing;
   const job = { ...checked, id };
-  onNew?.(job);
-  await accept(context, [job]);
-  return job;
+  return inSendSpan(context, job, startedAt, jobAttributes(job), async (sent) => {
+    onNew?.(sent);
+    await accept(context, [sent]);
+    return sent;
+  });
 }
 
 /** Returns null for a job that was cancelled because its caller disconnected. */

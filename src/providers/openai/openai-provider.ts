@@ -63,7 +63,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
      * Resolves only with a complete answer. If the server has marked the answer as complete, a later abort or error
      * does not discard it, because it has been paid for.
      */
-    async call({ request: asked, signal, onText, onOutput }) {
+    async call({ request: asked, signal, onText, onOutput, trace }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
       const { request, answerTool } = withAnswerTool(asked, options.traits ?? {});
       if (request.guardrail) throw new ProviderError(noGuardrail);
@@ -75,6 +75,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
           url,
           headers: {
             accept: streaming ? "text/event-stream" : "application/json",
+            ...trace,
             ...(options.apiKey !== undefined && { authorization: `Bearer ${options.apiKey}` }),
           },
           body: printJson(toChatCompletion(request, { ...options, refuses: options.traits?.refuses, streamUsage })),

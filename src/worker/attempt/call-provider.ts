@@ -1,5 +1,6 @@
 // Calls a provider: streams its text, aborts the call when it must end, and returns its disposition.
 import type { Job } from "../../domain/job.ts";
+import type { TraceContext } from "../../domain/trace-context.ts";
 import { ProviderError, type ProviderFailure } from "../../providers/provider.ts";
 import type { WorkerContext } from "../worker-context.ts";
 import type { CallText } from "./call-text.ts";
@@ -19,12 +20,16 @@ export interface Begun extends Tried {
   job: Job;
 }
 
-/** Calls the provider. It never throws: an error of the provider or a bug becomes a failure with its disposition. */
+/**
+ * Calls the provider. It never throws: an error of the provider or a bug becomes a failure with its disposition.
+ * @param text receives the text of the call
+ * @param trace the trace that the call belongs to
+ */
 export async function callProvider(
   context: WorkerContext,
   call: RunningCall,
   begun: Begun,
-  text: CallText,
+  { text, trace }: { text: CallText; trace?: TraceContext },
 ): Promise<EndedAttempt> {
   const { clock, settings, providers, usageMeter } = context;
   const { job, attempt } = begun;
@@ -43,6 +48,7 @@ export async function callProvider(
       signal: call.signal,
       onText: text.publish,
       onOutput: meter.add,
+      ...(trace && { trace }),
     });
     call.decide();
     const counted = answer.quotaUsage ?? answer.usage;

@@ -8,6 +8,7 @@ import { isUnknown } from "../../domain/attempts.ts";
 import { isFinal } from "../../domain/job.ts";
 import type { CancelledBatches } from "../../jobs/batches/cancelled-batches.ts";
 import type { WorkerContext } from "../worker-context.ts";
+import { AttemptSpans } from "./attempt-spans.ts";
 import { type Begun, callProvider } from "./call-provider.ts";
 import { CallText } from "./call-text.ts";
 import { dispositionOfUnsent, type EndedAttempt, type UnsentCause } from "./disposition.ts";
@@ -40,9 +41,16 @@ export async function runGrant(shared: WorkerShared, call: RunningCall): Promise
   try {
     const begun = await begin(context, record);
     if (begun === undefined) return;
+    const spans = context.tracing && new AttemptSpans(context, context.tracing, begun);
     const cause = await whyNotSend(shared, call, begun, record);
     if (cause === undefined) record.publishState("in_progress");
-    const ended = cause === undefined ? await callProvider(context, call, begun, text) : unsent(context, call, cause);
+    const span = cause === undefined ? spans?.startCall() : undefined;
+    const trace = span?.trace ?? begun.job.trace;
+    const ended =
+      cause === undefined
+        ? await callProvider(context, call, begun, { text, ...(trace && { trace }) })
+        : unsent(context, call, cause);
+    span?.end(ended);
     await record.conclude(begun, ended);
   } finally {
     unsubscribe();

@@ -52,6 +52,10 @@ const request = fc
     fc.record({ system: text, toolChoice: fc.constant("auto" as const) }, optional),
   )
   .map(([a, b]) => ({ ...a, ...b }));
+const trace = fc.record(
+  { traceparent: fc.constant(`00-${"a".repeat(32)}-${"b".repeat(16)}-01`), tracestate: fc.constant("c=d,e=f") },
+  { requiredKeys: ["traceparent"] },
+);
 const extras = fc.record(
   {
     regions: fc.array(text, { maxLength: 2 }),
@@ -59,6 +63,8 @@ const extras = fc.record(
     expiresAt: fc.nat(),
     retryOf: fc.uuid(),
     metadata: fc.dictionary(text, text, { maxKeys: 3 }),
+    trace,
+    linkedTrace: trace,
     waitingCaller: fc.record({ processId: text, returnsBy: fc.constantFrom("key" as const, "retry" as const) }),
   },
   optional,

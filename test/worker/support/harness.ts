@@ -19,6 +19,7 @@ import { createMemoryScheduler } from "../../../src/scheduler/memory/memory-sche
 import type { Scheduler } from "../../../src/scheduler/scheduler.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
+import type { Tracing } from "../../../src/telemetry/tracing.ts";
 import { SendSlots } from "../../../src/worker/attempt/send-slots.ts";
 import { Orphans } from "../../../src/worker/recovery/orphans.ts";
 import { recover } from "../../../src/worker/recovery/recovery.ts";
@@ -44,6 +45,8 @@ export interface HarnessOptions {
   respond?: (call: SeenCall) => void;
   /** Goes on with the data and the time of a harness that was closed or abandoned. */
   after?: Harness;
+  /** Default: tracing is off. */
+  tracing?: Tracing;
   /** Puts something between the worker and the store. */
   store?: (real: JobStore, time: ManualTime) => Partial<JobStore>;
   scheduler?: (real: Scheduler, time: ManualTime) => Partial<Scheduler>;
@@ -90,6 +93,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     scheduler: watched(overlaid(realScheduler, options.scheduler?.(realScheduler, time)), operations),
     events: createMemoryEventBus(),
     tokenCounter: watched(tokenCounter, operations),
+    ...(options.tracing && { tracing: options.tracing }),
     clock: time,
     timers: time,
     log: pino({ level: "warn" }, { write: (line: string) => void complaints.push(line) }),

@@ -14,6 +14,8 @@ export interface SeenCall {
   /** When it was sent, by the clock. */
   at: number;
   aborted: boolean;
+  /** The trace that it was sent with. */
+  trace: string | undefined;
   /** Set it to let the call go on after an abort, like one whose answer is on its way already. */
   deaf: boolean;
   stream(text: string): void;
@@ -32,7 +34,7 @@ export function scriptedProvider(clock: Clock, respond: (call: SeenCall) => void
   const calls: SeenCall[] = [];
   return {
     calls,
-    call({ request, signal, onText, onOutput }: ProviderCall) {
+    call({ request, signal, onText, onOutput, trace }: ProviderCall) {
       return new Promise((resolve, reject) => {
         const block = request.messages.at(-1)!.content[0]!;
         const prompt = block.type === "text" ? block.text : "";
@@ -40,6 +42,7 @@ export function scriptedProvider(clock: Clock, respond: (call: SeenCall) => void
           prompt,
           at: clock.now(),
           aborted: false,
+          trace: trace?.traceparent,
           deaf: false,
           stream(text) {
             onOutput?.(text);

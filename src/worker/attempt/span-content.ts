@@ -1,0 +1,42 @@
+// Converts prompts and answers to attributes of a span, in the form of OpenTelemetry's conventions for generative AI.
+// They are recorded only with `tracing.content: true`.
+import type { Outcome, ToolCall } from "../../domain/job.ts";
+import { type CanonicalRequest, type ContentBlock, resultText } from "../../domain/request.ts";
+import type { GenAiNames } from "../../telemetry/span-names.ts";
+import type { SpanAttributes } from "../../telemetry/tracing.ts";
+
+/** Returns the messages of a request. */
+export function inputContent(names: GenAiNames, { messages, system }: CanonicalRequest): SpanAttributes {
+  const input = messages.map(({ role, content }) => ({ role, parts: content.flatMap(partsOf) }));
+  return {
+    [names.system]: system === undefined ? undefined : JSON.stringify([textPart(system)]),
+    [names.inputMessages]: JSON.stringify(input),
+  };
+}
+
+/** Returns the answer. */
+export function outputContent(
+  names: GenAiNames,
+  { text, toolCalls = [], finishReason }: Pick<Outcome, "text" | "toolCalls" | "finishReason">,
+): SpanAttributes {
+  const parts = [...(text ? [textPart(text)] : []), ...toolCalls.map(callPart)];
+  return parts.length === 0
+    ? {}
+    : { [names.outputMessages]: JSON.stringify([{ role: "assistant", parts, finish_reason: finishReason }]) };
+}
+
+function partsOf(block: ContentBlock): object[] {
+  switch (block.type) {
+    case "text":
+      return [textPart(block.text)];
+    case "tool_call":
+      return [callPart(block)];
+    case "tool_result":
+      return [{ type: "tool_call_response", id: block.callId, response: resultText(block) }];
+    case "cache_point":
+      return [];
+  }
+}
+
+const textPart = (content: string) => ({ type: "text", content });
+const callPart = ({ id, name, arguments: text }: ToolCall) => ({ type: "tool_call", id, name, arguments: text });
