@@ -1,18 +1,12 @@
 // Shared by the simulator's tests: the official SDK, a clock that only the test moves, a raw request.
 import { BedrockRuntimeClient, type ConverseStreamOutput } from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
-import { afterEach } from "vitest";
+import { onTestFinished } from "vitest";
 import type { Clock } from "../../src/domain/clock.ts";
 import type { SimulatorOptions } from "../../src/simulator/options.ts";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
 
 export const llama = "us.meta.llama3-3-70b-instruct-v1:0";
-
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 
 /** Starts a simulator and a client that calls it once per attempt. Both end with the test. */
 export async function simulate(options: SimulatorOptions = {}): Promise<{
@@ -20,7 +14,7 @@ export async function simulate(options: SimulatorOptions = {}): Promise<{
   client: BedrockRuntimeClient;
 }> {
   const simulator = await startSimulator(options);
-  cleanups.push(() => simulator.stop());
+  onTestFinished(() => simulator.stop());
   return { simulator, client: clientOf(simulator) };
 }
 
@@ -32,7 +26,7 @@ export function clientOf(simulator: Simulator, region = "us-east-1"): BedrockRun
     maxAttempts: 1,
     requestHandler: new NodeHttpHandler(),
   });
-  cleanups.push(() => client.destroy());
+  onTestFinished(() => client.destroy());
   return client;
 }
 
