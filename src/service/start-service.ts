@@ -37,7 +37,7 @@ import { lineFormats } from "../wire/openai/line-formats.ts";
 import { webhookBodies } from "../wire/webhook-resource.ts";
 import { startBatchDriver } from "../worker/batches/batch-driver.ts";
 import { startWork } from "../worker/start-work.ts";
-import { repeat, systemTimers } from "../worker/timers.ts";
+import { repeat, systemTimers, type Timers } from "../worker/timers.ts";
 import { createUsageMeter, resumeTokenRatios, shareTokenRatios } from "../worker/token-usage.ts";
 import { startDeliverer } from "../worker/webhooks/deliverer.ts";
 import type { WorkerContext } from "../worker/worker-context.ts";
@@ -78,6 +78,8 @@ export interface StartOptions {
   env?: Environment;
   /** Reads the configuration again, for a reload. */
   readSettings?: () => Promise<Settings>;
+  /** Timers of the rounds that advance batches and deliver webhooks. Default: those of Node. */
+  roundTimers?: Timers;
   /** Replaces the adapters of the deployments. */
   createProvider?: (deployment: DeploymentSettings) => Provider;
 }
@@ -177,10 +179,11 @@ async function open(
     const worker: WorkerContext = { ...context, timers: systemTimers, random, workerId, providers, usageMeter };
     const stopWork = startWork(worker, { processId: callers?.processId, afterKill });
     work.defer(stopWork);
-    const batches = startBatchDriver({ ...worker, formats: lineFormats(settings) });
+    const rounds = { ...worker, timers: options.roundTimers ?? systemTimers };
+    const batches = startBatchDriver({ ...rounds, formats: lineFormats(settings) });
     work.defer(() => batches.stop());
     wakeBatches = batches.wake;
-    work.defer(startDeliverer({ ...worker, webhookBodies: webhookBodies(context) }));
+    work.defer(startDeliverer({ ...rounds, webhookBodies: webhookBodies(context) }));
   }
   const share = () => shareTokenRatios(context, pool && workerId);
   work.defer(repeat(systemTimers, checkpointMs, share, (error) => notShared(log, error)));

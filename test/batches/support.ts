@@ -19,6 +19,7 @@ import type { Provider } from "../../src/providers/provider.ts";
 import { type Service, startService } from "../../src/service/start-service.ts";
 import { lineFormats } from "../../src/wire/openai/line-formats.ts";
 import { testSettings } from "../support/jobs-context.ts";
+import { quickRounds } from "../support/quick-rounds.ts";
 import { startMongo, startRedis } from "../support/servers.ts";
 
 export interface TestService {
@@ -85,6 +86,7 @@ export async function startTestService(
   const start = () =>
     startService(settings, {
       createProvider: providerFor,
+      roundTimers: quickRounds,
       log,
       ...(clock && { clock }),
     });
