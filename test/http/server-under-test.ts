@@ -6,7 +6,7 @@ import type { HttpServer } from "../../src/http/http-types.ts";
 import { createHttpServer, type HttpOptions } from "../../src/http/server.ts";
 import { WaitingCallers } from "../../src/jobs/callers/waiting-callers.ts";
 import { PauseWatch } from "../../src/jobs/control/pause-watch.ts";
-import { type KeyRegistry, openKeyRegistry } from "../../src/jobs/keys/key-registry.ts";
+import { type KeyRegistry, openKeyRegistry, type RegistryOptions } from "../../src/jobs/keys/key-registry.ts";
 import { Limits } from "../../src/jobs/limits/limits.ts";
 import { openTestContext, type TestContext, type TestStore } from "../support/jobs-context.ts";
 
@@ -31,13 +31,18 @@ export interface Answer {
   body: any;
 }
 
+export interface ServerOptions extends HttpOptions {
+  clock?: Clock;
+  keys?: RegistryOptions;
+}
+
 export async function startServerUnderTest(
   file: FileSettings = {},
   shared?: TestStore,
-  { clock, ...options }: HttpOptions & { clock?: Clock } = {},
+  { clock, keys: keyOptions, ...options }: ServerOptions = {},
 ): Promise<ServerUnderTest> {
   const opened = await openTestContext(file, shared, clock);
-  const keys = await openKeyRegistry(opened);
+  const keys = await openKeyRegistry(opened, keyOptions);
   const limits = new Limits({ ...opened, keys });
   const context = Object.assign(opened, {
     keys,

@@ -7,12 +7,11 @@
 import { test as base } from "vitest";
 import type { FileSettings } from "../../src/config/config-schema.ts";
 import type { Clock } from "../../src/domain/clock.ts";
-import type { HttpOptions } from "../../src/http/server.ts";
-import { type ServerUnderTest, startServerUnderTest } from "../http/server-under-test.ts";
+import { type ServerOptions, type ServerUnderTest, startServerUnderTest } from "../http/server-under-test.ts";
 import { openTestContext, openTestStore, type TestContext, type TestStore } from "./jobs-context.ts";
 
 type OpenContext = (file?: FileSettings, clock?: Clock) => Promise<TestContext>;
-type StartServer = (file?: FileSettings, options?: HttpOptions & { clock?: Clock }) => Promise<ServerUnderTest>;
+type StartServer = (file?: FileSettings, options?: ServerOptions) => Promise<ServerUnderTest>;
 
 interface Closable {
   close(): Promise<void>;

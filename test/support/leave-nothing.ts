@@ -2,12 +2,14 @@
 // takes back the environment variables that it set. Otherwise a service would run on and answer the next file.
 import { afterAll, expect, vi } from "vitest";
 
-const running = () => process.getActiveResourcesInfo().filter((what) => ["TCPServerWrap", "ProcessWrap"].includes(what));
+const running = () =>
+  process.getActiveResourcesInfo().filter((what) => ["TCPServerWrap", "ProcessWrap"].includes(what));
 const before = running().length;
 
 afterAll(async () => {
   vi.unstubAllEnvs();
   vi.useRealTimers();
-  const left = () => expect(running().length - before, "servers and processes that this file left").toBeLessThanOrEqual(0);
+  const left = () =>
+    expect(running().length - before, "servers and processes that this file left").toBeLessThanOrEqual(0);
   await vi.waitFor(left, 5_000);
 });

@@ -10,7 +10,6 @@ import type { Scheduler } from "../../scheduler/scheduler.ts";
 import { type Caller, type KeyLimits, keylessCaller } from "../caller.ts";
 import { callerOf, findKeys, type KeyRecord, type KeysContext, keysChange, listKeys, weightsOf } from "./keys.ts";
 
-const refreshMs = 2000;
 /** Minimum time between lookups of unknown keys, in milliseconds. */
 const lookMs = 250;
 const lookAtOnce = 1000;
@@ -44,6 +43,11 @@ export interface KeyRegistry {
   close(): Promise<void>;
 }
 
+export interface RegistryOptions {
+  /** Time between two comparisons with the record, in milliseconds. Default: 2,000. */
+  refreshMs?: number;
+}
+
 export interface RegistryContext extends Pick<KeysContext, "store" | "clock"> {
   settings: { authentication: "keys" | "off" };
   scheduler: Pick<Scheduler, "setTenantWeights">;
@@ -54,8 +58,8 @@ export interface RegistryContext extends Pick<KeysContext, "store" | "clock"> {
  * Opens the registry. Resolves when the keys are known.
  * @throws what the store throws
  */
-export async function openKeyRegistry(context: RegistryContext): Promise<KeyRegistry> {
-  const registry = new Registry(context);
+export async function openKeyRegistry(context: RegistryContext, options: RegistryOptions = {}): Promise<KeyRegistry> {
+  const registry = new Registry(context, options);
   await registry.refresh();
   registry.start();
   return registry;
@@ -63,6 +67,7 @@ export async function openKeyRegistry(context: RegistryContext): Promise<KeyRegi
 
 class Registry implements KeyRegistry {
   readonly #context: RegistryContext;
+  readonly #refreshMs: number;
   #keys = new Map<string, { record: KeyRecord; caller: Caller }>();
   #limited: readonly string[] = [];
   #readAt = Number.NEGATIVE_INFINITY;
@@ -78,8 +83,9 @@ class Registry implements KeyRegistry {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(context: RegistryContext) {
+  constructor(context: RegistryContext, { refreshMs = 2000 }: RegistryOptions) {
     this.#context = context;
+    this.#refreshMs = refreshMs;
   }
 
   get required(): boolean {
@@ -204,7 +210,7 @@ class Registry implements KeyRegistry {
       this.#compare()
         .catch((error) => this.#context.log.warn({ err: error }, "failed to read the API keys again"))
         .finally(() => this.start());
-    }, refreshMs).unref();
+    }, this.#refreshMs).unref();
   }
 
   async close(): Promise<void> {
