@@ -10,8 +10,10 @@ import type { ServerUnderTest } from "./server-under-test.ts";
 let server: ServerUnderTest;
 /** Labels the jobs of one test by their time of submission. */
 let since: string;
-test.beforeEach(async ({ startServer }) => {
-  server = await startServer();
+test.beforeAll(async ({ shareServer }) => {
+  server = await shareServer();
+});
+test.beforeEach(async () => {
   await new Promise((resolve) => setTimeout(resolve, 2));
   since = new Date().toISOString();
 });

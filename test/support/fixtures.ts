@@ -45,12 +45,18 @@ const servers =
     return {
       ...server,
       async close() {
-        // A client that disconnected may have opened its next connection already, and keeps it for seconds.
-        server.app.server.closeAllConnections();
+        await closeSockets(server);
         await server.close();
       },
     };
   };
+
+/** Closes the server's address. For `test.afterAll` where the server is shared, which closes later than that. */
+export async function closeSockets({ app }: ServerUnderTest): Promise<void> {
+  // A client that disconnected may have opened its next connection already, and keeps it for seconds.
+  app.server.closeAllConnections();
+  await app.close();
+}
 
 export const test = base
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads the names of fixtures from this pattern

@@ -4,7 +4,7 @@ import type { ChatCompletion, ChatCompletionCreateParamsNonStreaming } from "ope
 import { describe, expect, vi } from "vitest";
 import type { Outcome } from "../../../src/domain/job.ts";
 import { chatCompletionOf } from "../../../src/wire/openai/chat-response.ts";
-import { test } from "../../support/fixtures.ts";
+import { closeSockets, test } from "../../support/fixtures.ts";
 import type { ServerUnderTest } from "../server-under-test.ts";
 import { clientOf, leavingClientOf, urlOf } from "./client.ts";
 
@@ -16,12 +16,15 @@ let client: OpenAI;
 /** Of a caller that cannot come back. */
 let leaving: OpenAI;
 let accepted: string[];
-test.beforeEach(async ({ startServer }) => {
-  server = await startServer();
-  accepted = [];
+test.beforeAll(async ({ shareServer }) => {
+  server = await shareServer();
   server.context.events.publishAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   client = clientOf(await urlOf(server.app));
   leaving = leavingClientOf(await urlOf(server.app));
+});
+test.afterAll(() => closeSockets(server));
+test.beforeEach(() => {
+  accepted = [];
 });
 
 const within = { timeout: 15_000, interval: 5 };
@@ -250,14 +253,6 @@ test("the environment comes from the body, the header, or is the first one", asy
   expect(error).toMatchObject({ status: 400, code: "unknown_environment" });
 });
 
-test("a server that stops lets the call go, and with it the job", async () => {
-  const answer = leaving.chat.completions.create(ask).catch((error) => error);
-  const jobId = await acceptedJob();
-  await server.app.close();
-  expect(await answer).toMatchObject({ status: 503, code: "unavailable" });
-  expect(await stateOf(jobId)).toBe("cancelled");
-});
-
 test("models", async () => {
   const { data } = await client.models.list();
   expect(data.map((model) => model.id)).toEqual(["llama3-3-70b", "nova-lite"]);
@@ -275,4 +270,13 @@ test("everything else under OpenAI's paths errs in OpenAI's shape", async () => 
   const text = await server.post("/v1/chat/completions", "x", { "content-type": "text/plain" });
   expect([text.status, text.body]).toEqual([415, { error: { ...shape, code: "unsupported_media_type" } }]);
   expect((await server.get("/v1/jobs/nothing")).body.error).toHaveProperty("advice");
+});
+
+// The last one, because the others share the server.
+test("a server that stops lets the call go, and with it the job", async () => {
+  const answer = leaving.chat.completions.create(ask).catch((error) => error);
+  const jobId = await acceptedJob();
+  await server.app.close();
+  expect(await answer).toMatchObject({ status: 503, code: "unavailable" });
+  expect(await stateOf(jobId)).toBe("cancelled");
 });

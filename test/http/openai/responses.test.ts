@@ -3,7 +3,7 @@ import OpenAI from "openai";
 import type { Response, ResponseStreamEvent } from "openai/resources/responses/responses";
 import { describe, expect, vi } from "vitest";
 import { responseOf } from "../../../src/wire/openai/responses-response.ts";
-import { test } from "../../support/fixtures.ts";
+import { closeSockets, test } from "../../support/fixtures.ts";
 import type { ServerUnderTest } from "../server-under-test.ts";
 import { clientOf, urlOf } from "./client.ts";
 
@@ -13,11 +13,14 @@ responseOf satisfies (record: never) => Omit<Response, "output_text" | "reasonin
 let server: ServerUnderTest;
 let client: OpenAI;
 let accepted: string[];
-test.beforeEach(async ({ startServer }) => {
-  server = await startServer();
-  accepted = [];
+test.beforeAll(async ({ shareServer }) => {
+  server = await shareServer();
   server.context.events.publishAccepted = (jobs) => accepted.push(...jobs.map((job) => job.id));
   client = clientOf(await urlOf(server.app));
+});
+test.afterAll(() => closeSockets(server));
+test.beforeEach(() => {
+  accepted = [];
 });
 
 const within = { timeout: 15_000, interval: 5 };
