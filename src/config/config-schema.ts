@@ -192,9 +192,11 @@ const catalogueRow = section({
   endOfLife: day,
 });
 
+const address = Type.String({ pattern: "^[A-Za-z0-9.:_-]{1,253}$", allowed: "an address or host name" });
+
 /** Schema of the whole configuration file. */
 export const fileSchema = section({
-  host: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9.:_-]{1,253}$", allowed: "an address or host name" })),
+  host: Type.Optional(address),
   port: integer(0, 65_535),
   dataDir: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
   logLevel: Type.Optional(Type.Enum(["trace", "debug", "info", "warn", "error", "silent"])),
@@ -264,6 +266,14 @@ export const fileSchema = section({
     section({ allowPrivateNetworks: Type.Optional(Type.Array(Type.String({ maxLength: 100 }), { maxItems: 100 })) }),
   ),
   tracing: Type.Optional(section({ content: flag })),
+  metrics: Type.Optional(
+    section({
+      enabled: flag,
+      host: Type.Optional(address),
+      port: integer(0, 65_535),
+      tenants: integer(0, 1000),
+    }),
+  ),
   redis: Type.Optional(
     section({
       jobHashes: Type.Optional(

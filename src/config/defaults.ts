@@ -3,6 +3,7 @@ import { defaultMaxFailedTries } from "../domain/attempts.ts";
 import type { FileSettings } from "./config-schema.ts";
 import type {
   LimitSettings,
+  MetricsSettings,
   RedisSettings,
   SchedulerSettings,
   Settings,
@@ -110,5 +111,7 @@ export const defaultTimeouts: TimeoutSettings = {
   idleMs: 60_000,
   totalMs: 600_000,
 };
+
+export const defaultMetrics: MetricsSettings = { enabled: true, host: "127.0.0.1", tenants: 0 };
 
 export const defaultJobHashes: RedisSettings["jobHashes"] = { prompt: false, ttlSeconds: 24 * 3600 };

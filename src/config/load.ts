@@ -72,6 +72,7 @@ export async function loadSettings(options: LoadOptions): Promise<Settings> {
     runs,
     ...(distributed && { distributed }),
     authentication: readAuthentication(env),
+    ...readMetricsKey(env),
     simulator,
   };
   return complete.simulator ? markSynthetic(complete) : complete;
@@ -81,6 +82,16 @@ function readAuthentication(env: Environment): Settings["authentication"] {
   const value = readVariable(env, "SLUICE_AUTH") ?? "keys";
   if (value === "keys" || value === "off") return value;
   throw new ConfigError(`SLUICE_AUTH must be one of keys, off; got ${showValue(value)}`);
+}
+
+/** Shorter keys can be guessed. Headers cannot carry other characters. */
+const metricsKeyForm = /^[\x21-\x7e]{16,200}$/;
+
+function readMetricsKey(env: Environment): Pick<Settings, "metricsKey"> {
+  const metricsKey = readVariable(env, "SLUICE_METRICS_KEY");
+  if (metricsKey === undefined) return {};
+  if (metricsKeyForm.test(metricsKey)) return { metricsKey };
+  throw new ConfigError("SLUICE_METRICS_KEY must have 16 to 200 printable ASCII characters without spaces.");
 }
 
 /**
@@ -235,15 +246,28 @@ function override(content: unknown, env: Environment, args: NonNullable<LoadOpti
   const set = (key: keyof FileSettings, variable: VariableName, flag?: string, argument?: string) => {
     const text = argument ?? readVariable(env, variable);
     if (text === undefined) return;
-    value[key] = key === "port" && /^\d{1,9}$/.test(text) ? Number(text) : text;
+    value[key] = key === "port" ? portOf(text) : text;
     origins.set(key, argument === undefined ? variable : flag!);
+  };
+  const setMetrics = (key: keyof NonNullable<FileSettings["metrics"]>, variable: VariableName) => {
+    const text = readVariable(env, variable);
+    const { metrics = {} } = value;
+    if (text === undefined || typeof metrics !== "object") return;
+    value.metrics = { ...metrics, [key]: key === "port" ? portOf(text) : text };
+    origins.set(`metrics.${key}`, variable);
   };
   set("host", "HOST", "--host", args.host);
   set("port", "PORT", "--port", args.port);
   set("dataDir", "SLUICE_DATA_DIR", "--data-dir", args.dataDir);
   set("logLevel", "SLUICE_LOG_LEVEL", "--log-level", args.logLevel);
   set("defaultModel", "SLUICE_DEFAULT_MODEL");
+  setMetrics("host", "SLUICE_METRICS_HOST");
+  setMetrics("port", "SLUICE_METRICS_PORT");
   return { value, origins };
+}
+
+function portOf(text: string): string | number {
+  return /^\d{1,9}$/.test(text) ? Number(text) : text;
 }
 
 function configError(problems: Problem[], file: ConfigFile, origins: Map<string, string>): ConfigError {

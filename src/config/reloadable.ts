@@ -40,7 +40,9 @@ export function takeOver(current: Settings, next: Settings): TakenOver {
     runs: current.runs,
     authentication: current.authentication,
     simulator: current.simulator,
+    metricsKey: current.metricsKey,
     redis: current.redis,
+    metrics: current.metrics,
     environments: withWeights(current.environments, next.environments),
     limits: {
       ...next.limits,
@@ -75,8 +77,8 @@ function differences(before: Settings, after: Settings): string[] {
     .map((key) => `${key}: ${a.get(key) ?? "(none)"} -> ${b.get(key) ?? "(none)"}`);
 }
 
-/** Connection addresses may hold passwords and never change here. A file's name says nothing about its content. */
-const notCompared = new Set(["distributed", "source", "auto"]);
+/** Addresses and keys may be secret and never change here. A file's name says nothing about its content. */
+const notCompared = new Set(["distributed", "metricsKey", "source", "auto"]);
 
 /** Returns all values by path. List items with an id or a name are found by it, whatever their index. */
 function leaves(value: unknown, path = "", found = new Map<string, string>()): Map<string, string> {

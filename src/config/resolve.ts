@@ -12,7 +12,10 @@ import { checkQuotas, resolveQuota } from "./quota-settings.ts";
 import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts";
 
 /** Everything that a file decides. The rest depends on the environment and the command line. */
-export type Resolved = Omit<Settings, "source" | "simulator" | "role" | "runs" | "distributed" | "authentication">;
+export type Resolved = Omit<
+  Settings,
+  "source" | "simulator" | "role" | "runs" | "distributed" | "authentication" | "metricsKey"
+>;
 
 /** Resolves a file of the right form. Collects all mistakes instead of throwing. */
 export function resolve(file: FileSettings): { settings: Resolved; problems: Problem[] } {
@@ -50,6 +53,7 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
     timeouts: { ...defaults.defaultTimeouts, ...file.timeouts },
     webhooks: { allowPrivateNetworks: file.webhooks?.allowPrivateNetworks ?? [] },
     tracing: { content: file.tracing?.content ?? false },
+    metrics: { ...defaults.defaultMetrics, ...file.metrics },
     redis: { jobHashes: { ...defaults.defaultJobHashes, ...file.redis?.jobHashes } },
   };
 
@@ -59,6 +63,7 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
   checkTenants(file, settings, report);
   checkPairs(settings, report);
   checkNetworks(settings, report);
+  checkMetrics(file, settings, report);
   return { settings, problems };
 }
 
@@ -226,6 +231,16 @@ function checkNetworks({ webhooks }: Resolved, report: Report) {
     const allowed = "an address, or a network such as 10.0.0.0/8 or fd00::/8";
     report(["webhooks", "allowPrivateNetworks", i], `must be ${allowed}; got ${showValue(network)}`);
   });
+}
+
+function checkMetrics({ metrics }: FileSettings, { port }: Resolved, report: Report) {
+  if (metrics?.host !== undefined && metrics.port === undefined) {
+    report(["metrics", "host"], "needs metrics.port: without it, the HTTP API serves the metrics at its own address");
+  }
+  if (metrics?.port !== undefined && metrics.port === port && port !== 0) {
+    const advice = "Remove it, and the HTTP API serves the metrics";
+    report(["metrics", "port"], `must differ from the port of the HTTP API; got ${port}. ${advice}`);
+  }
 }
 
 /** Checks pairs of numbers of which the first must not exceed the second. */

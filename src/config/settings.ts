@@ -34,6 +34,9 @@ export interface Settings {
   redis: RedisSettings;
   webhooks: WebhookSettings;
   tracing: TracingSettings;
+  metrics: MetricsSettings;
+  /** Secret that a program sends to read the metrics. Absent: see http/hooks/metrics-access.ts. */
+  metricsKey?: string | undefined;
   /** What this process does: everything, HTTP only, or running jobs only. The last two need `distributed`. */
   role: "all" | "api" | "worker";
   /** Environments whose jobs this process runs. */
@@ -220,6 +223,18 @@ export interface TracingSettings {
 export interface WebhookSettings {
   /** Networks that webhooks may be sent to although they are not public, such as 10.0.0.0/8. */
   allowPrivateNetworks: string[];
+}
+
+/** What is measured, and where programs such as Prometheus read it. */
+export interface MetricsSettings {
+  /** Whether anything is measured and served. */
+  enabled: boolean;
+  /** Address of the listener for metrics. Used only with `port`. */
+  host: string;
+  /** Port of the listener for metrics; 0 picks a free one. Absent: the HTTP API serves them. */
+  port?: number;
+  /** Maximum number of tenants that have metrics of their own. With 0, no tenant is named. */
+  tenants: number;
 }
 
 /** What Redis is used for besides the queue. Ignored without Redis. */
