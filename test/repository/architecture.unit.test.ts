@@ -7,8 +7,8 @@ const src = resolve(import.meta.dirname, "../../src");
 
 const ports = ["scheduler", "store", "events"];
 /** What every use case may import. */
-const useCases = ["domain", "telemetry", "config", ...ports, "jobs", "jobs/tokens"];
-const http = ["domain", "config", "scheduler", "jobs", "wire", "wire/openai"];
+const useCases = ["domain", "config", ...ports, "telemetry", "jobs", "jobs/tokens"];
+const http = ["domain", "config", "scheduler", "telemetry", "jobs", "wire", "wire/openai"];
 const worker = [...useCases, "providers", "worker"];
 const adapters = [...ports.flatMap((port) => [`${port}/memory`, `${port}/redis`, `${port}/sqlite`, `${port}/mongo`])];
 
@@ -33,12 +33,12 @@ const mayImport: Record<string, readonly string[]> = {
   "providers/bedrock": ["domain", "providers"],
   "providers/openai": ["domain", "providers"],
   simulator: ["domain", "schema"],
-  telemetry: ["domain"],
   config: ["domain", "schema", "scheduler"],
   discovery: ["domain", "config", "store", "providers", "providers/bedrock"],
+  telemetry: ["domain", "config", ...ports],
 
   "jobs/tokens": ["domain", "config"],
-  jobs: ["domain", "telemetry", "config", ...ports, "jobs/tokens"],
+  jobs: ["domain", "config", ...ports, "telemetry", "jobs/tokens"],
   "jobs/keys": useCases,
   "jobs/webhooks": useCases,
   "jobs/submit": [...useCases, "jobs/webhooks"],
@@ -88,12 +88,14 @@ const mayImport: Record<string, readonly string[]> = {
     ...[...http, "jobs/keys", "jobs/control", "jobs/callers", "wire/webhook-resource.ts"],
     ...["http", "http/hooks", "http/routes"],
   ],
+  "http/metrics-server.ts": [...http, "http", "http/hooks", "http/routes"],
 
   service: [
     ...[...useCases, ...adapters, "providers", "providers/bedrock", "providers/openai", "simulator", "discovery"],
     ...["jobs/keys", "jobs/webhooks", "jobs/submit", "jobs/files", "jobs/limits", "jobs/read", "jobs/control"],
     ...["jobs/callers", "import", "wire", "wire/openai", "wire/webhook-resource.ts"],
-    ...["worker", "worker/recovery", "worker/batches", "worker/webhooks", "worker/start-work.ts", "http/server.ts"],
+    ...["worker", "worker/recovery", "worker/batches", "worker/webhooks", "worker/start-work.ts"],
+    ...["http", "http/server.ts", "http/metrics-server.ts"],
   ],
   client: [],
   cli: ["service", "client", "config", "domain", "simulator", "discovery"],

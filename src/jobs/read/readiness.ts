@@ -2,6 +2,7 @@
 import { schedulerConfigOf } from "../../config/scheduler-config.ts";
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
+import { inTime } from "../../domain/in-time.ts";
 import type { DeploymentSnapshot } from "../../scheduler/scheduler.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { nothing } from "../reservation.ts";
@@ -29,7 +30,7 @@ export async function readinessOf(context: JobsContext): Promise<Readiness> {
 
 async function storeProblems({ store, log }: JobsContext): Promise<string[]> {
   try {
-    await inTime(store.ping());
+    await inTime(store.ping(), checkWithinMs);
     return [];
   } catch (error) {
     log.warn({ err: error }, "failed to reach the store");
@@ -40,7 +41,7 @@ async function storeProblems({ store, log }: JobsContext): Promise<string[]> {
 /** Returns why the limits would refuse the next submit: a full disk or a full queue. */
 async function roomProblems({ limits }: JobsContext): Promise<string[]> {
   try {
-    await inTime(limits?.check({ total: { ...nothing, jobs: 1 } }) ?? Promise.resolve());
+    await inTime(limits?.check({ total: { ...nothing, jobs: 1 } }) ?? Promise.resolve(), checkWithinMs);
     return [];
   } catch (error) {
     const isFull = error instanceof SluiceError && ["storage_full", "limit_exceeded"].includes(error.code);
@@ -54,7 +55,13 @@ function cannotBeWrittenTo(error: unknown): string {
 
 async function schedulerProblems({ settings, scheduler, log }: JobsContext): Promise<string[]> {
   try {
-    const { open, configVersion, deployments, missingModels, advice = [] } = await inTime(scheduler.snapshot());
+    const {
+      open,
+      configVersion,
+      deployments,
+      missingModels,
+      advice = [],
+    } = await inTime(scheduler.snapshot(), checkWithinMs);
     if (!open) return ["the queue is being rebuilt"];
     const reasons = unservedModels(settings, deployments);
     if (configVersion !== schedulerConfigOf(settings).version) {
@@ -82,16 +89,4 @@ function unservedModels({ models }: Settings, deployments: readonly DeploymentSn
     });
     return [`no deployment of ${model} serves now (${each.join("; ")})`];
   });
-}
-
-async function inTime<T>(check: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${checkWithinMs} ms`)), checkWithinMs);
-  });
-  try {
-    return await Promise.race([check, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
