@@ -102,6 +102,7 @@ function banner(settings: Settings, service: Service): string {
   return [
     service.url ? `Sluice is ready on ${service.url}` : "A worker of Sluice is ready",
     ...(service.url ? [`  API docs       ${service.url}/docs`] : []),
+    ...(service.metricsUrl ? [`  Metrics        ${service.metricsUrl}`] : []),
     `  Data           ${data}`,
     `  Configuration  ${settings.source}`,
     `  Models         ${models.join(", ")}`,
@@ -148,19 +149,22 @@ function accessLines({ authentication, role }: Settings, { firstKey }: Service):
   ];
 }
 
-function explainStart(error: unknown, { host, port }: Settings): unknown {
+function explainStart(error: unknown, settings: Settings): unknown {
   // For example, that the disk of the store is full.
   if (error instanceof SluiceError && error.code !== "internal") return new CommandError(error.message);
-  const { name, code, syscall, message } = error as NodeJS.ErrnoException;
+  const { name, code, syscall, message, port: tried } = error as NodeJS.ErrnoException & { port?: number };
+  const isForMetrics = settings.metrics.port !== undefined && tried === settings.metrics.port;
+  const { host, port = 0 } = isForMetrics ? settings.metrics : settings;
+  const variables = isForMetrics ? ["SLUICE_METRICS_HOST", "SLUICE_METRICS_PORT"] : ["HOST", "PORT"];
   // These messages say what is wrong and what to do.
   if (name === "StoreOpenError" || name === "RedisRefusedError") return new CommandError(message);
   if (code === "EADDRINUSE") {
     return new CommandError(
-      `Port ${port} on ${host} is in use, perhaps by another Sluice. Stop that process, or choose another port with PORT.`,
+      `Port ${port} on ${host} is in use, perhaps by another Sluice. Stop that process, or choose another port with ${variables[1]}.`,
     );
   }
   if (syscall === "listen" || syscall === "getaddrinfo") {
-    return new CommandError(`Cannot listen on ${host}, port ${port} (HOST, PORT): ${message}`);
+    return new CommandError(`Cannot listen on ${host}, port ${port} (${variables.join(", ")}): ${message}`);
   }
   return error;
 }

@@ -42,6 +42,7 @@ import { jobEventRoutes } from "./routes/job-event-routes.ts";
 import { jobFilterRoutes } from "./routes/job-filter-routes.ts";
 import { jobRoutes } from "./routes/job-routes.ts";
 import { keyRoutes } from "./routes/key-routes.ts";
+import { metricsRoutes, type Scrape } from "./routes/metrics-routes.ts";
 import { modelRoutes } from "./routes/model-routes.ts";
 import { pauseRoutes } from "./routes/pause-routes.ts";
 import { quotaRoutes } from "./routes/quota-routes.ts";
@@ -74,6 +75,8 @@ export interface HttpContext extends JobsContext {
    * Reloads the configuration. Absent if that is impossible. Rejects with SluiceError `config_invalid`, `unavailable`.
    */
   reload?: () => Promise<ReloadReport>;
+  /** Returns the metrics. Absent if they are not served here. */
+  scrape?: Scrape;
 }
 
 export interface HttpOptions {
@@ -160,6 +163,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       keyRoutes(routes, context, keys);
       webhookRoutes(routes, context);
       healthRoutes(routes, context);
+      if (context.scrape) metricsRoutes(routes, context.scrape, { ...context, listensOn: settings.host });
       documentationRoutes(routes);
     });
   });

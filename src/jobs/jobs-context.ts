@@ -2,9 +2,11 @@
 import type { Logger } from "pino";
 import type { Settings } from "../config/settings.ts";
 import type { Clock } from "../domain/clock.ts";
+import type { JobHead } from "../domain/job.ts";
 import type { EventBus } from "../events/event-bus.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { FileSpace } from "./file-space.ts";
 import type { JobLimits } from "./job-limits.ts";
@@ -28,6 +30,10 @@ export interface JobsContext {
   tracing?: Tracing;
   clock: Clock;
   log: Logger;
+  /** Receives what the service measures. Absent: nothing is measured. */
+  metrics?: Metrics;
+  /** Compares predicted starts of jobs with the real ones. Absent: nothing is compared. */
+  startSamples?: StartSampler;
   /** Limits of keys and of the service. Absent: there are none. */
   limits?: JobLimits;
   /** Counts the bytes of files by tenant. Absent: no upload is refused. */
@@ -40,4 +46,10 @@ export interface JobsContext {
 export interface DurationForecast {
   /** Returns the average duration of calls of this alias in milliseconds, or undefined if none is known. */
   averageMs(model: string): number | undefined;
+}
+
+/** Compares predicted starts of jobs with the real ones. */
+export interface StartSampler {
+  /** Receives a stored job before it is enqueued. Does not throw or wait. */
+  observe(job: JobHead): void;
 }

@@ -11,8 +11,10 @@ import { createMemoryScheduler } from "../scheduler/memory/memory-scheduler.ts";
 import { createRedisScheduler } from "../scheduler/redis/redis-scheduler.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { JobStore } from "../store/job-store.ts";
+import { measuredStore } from "../store/measured-store.ts";
 import { openMongoStore } from "../store/mongo/mongo-store.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 import type { Teardown } from "./teardown.ts";
 
 export interface Queue {
@@ -27,7 +29,7 @@ export interface Queue {
  */
 export async function openQueue(
   settings: Settings,
-  { clock, log }: { clock: Clock; log: Logger },
+  { clock, log, metrics }: { clock: Clock; log: Logger; metrics?: Metrics | undefined },
   teardown: Teardown,
 ): Promise<Queue> {
   const config = schedulerConfigOf(settings);
@@ -42,7 +44,10 @@ export async function openQueue(
   }
 
   const { redisUrl } = settings.distributed;
-  const scheduler = await createRedisScheduler({ redis: redisUrl, config, clock });
+  const scheduler = await createRedisScheduler({
+    ...{ redis: redisUrl, config, clock },
+    ...(metrics && { onScript: metrics.redisAnswered }),
+  });
   teardown.defer(() => scheduler.close());
   const unavailable = await takeOver(scheduler, config.version, () => scheduler.configure(config), log);
   const { jobHashes } = settings.redis;
@@ -51,12 +56,18 @@ export async function openQueue(
   return { scheduler, events, ...(unavailable !== undefined && { unavailable }) };
 }
 
-/** Opens only the store. */
-export function openStore(settings: Settings, clock: Clock, log?: Logger): Promise<JobStore> {
+/** Opens only the store, and measures it if there are metrics. */
+export async function openStore(
+  settings: Settings,
+  clock: Clock,
+  { log, metrics }: { log?: Logger; metrics?: Metrics | undefined } = {},
+): Promise<JobStore> {
   const { dataDir, environments, distributed } = settings;
-  return distributed
-    ? openMongoStore({ url: distributed.mongoUrl, environments, clock })
-    : openSqliteStore({ dataDir, environments, ...(log && { log }) });
+  const measured = metrics && { onCommit: metrics.storeCommitted };
+  const store = distributed
+    ? await openMongoStore({ url: distributed.mongoUrl, environments, clock, ...measured })
+    : await openSqliteStore({ dataDir, environments, ...(log && { log }), ...measured });
+  return metrics ? measuredStore(store, clock, metrics.storeAnswered) : store;
 }
 
 /**

@@ -14,6 +14,8 @@ import { readAutoLimits } from "../discovery/auto-limits.ts";
 import type { ApiKey } from "../domain/api-key.ts";
 import { type Clock, systemClock } from "../domain/clock.ts";
 import { isLoopback } from "../domain/networks.ts";
+import type { HttpServer } from "../http/http-types.ts";
+import { createMetricsServer, type MetricsServerContext } from "../http/metrics-server.ts";
 import { createHttpServer } from "../http/server.ts";
 import { beatMs, heartbeat } from "../jobs/callers/presence.ts";
 import { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
@@ -25,6 +27,7 @@ import { type KeyRegistry, openKeyRegistry } from "../jobs/keys/key-registry.ts"
 import { createFirstKey, type KeysContext } from "../jobs/keys/keys.ts";
 import { Limits } from "../jobs/limits/limits.ts";
 import { CallDurations } from "../jobs/read/durations.ts";
+import { StartSamples } from "../jobs/read/start-samples.ts";
 import { warmUsage } from "../jobs/read/usage-report.ts";
 import { createTokenCounter } from "../jobs/tokens/token-counter.ts";
 import { TokenRatios } from "../jobs/tokens/token-ratios.ts";
@@ -44,6 +47,7 @@ import type { WorkerContext } from "../worker/worker-context.ts";
 import { openQueue, openStore } from "./backends.ts";
 import { createProvider, simulatedModels, simulatorCredentials } from "./deployment-providers.ts";
 import { createLog } from "./log.ts";
+import { startMeasurement } from "./measurement.ts";
 import { logDeploymentChanges, openProviderPool } from "./provider-pool.ts";
 import { createReload } from "./reload.ts";
 import { Teardown } from "./teardown.ts";
@@ -51,6 +55,8 @@ import { Teardown } from "./teardown.ts";
 export interface Service {
   /** URL of the HTTP API with its actual port. Absent if the role has no HTTP API. */
   url?: string;
+  /** URL of the listener for metrics. Absent without one; then the HTTP API serves them. */
+  metricsUrl?: string;
   /** The admin key that was created because no key existed; see `createFirstKey`. Show it once. */
   firstKey?: string;
   /** Why the queue was unreachable at the start. Absent if it was reachable. Sluice keeps trying. */
@@ -116,7 +122,9 @@ async function open(
   const afterKill = wasKilled(settings);
   const traces = await openTracing({ env, version, log });
   if (traces) teardown.defer(() => traces.close());
-  const store = await openStore(settings, clock, log);
+  const measurement = startMeasurement(settings, teardown);
+  const metrics = measurement?.metrics;
+  const store = await openStore(settings, clock, { log, metrics });
   teardown.defer(() => store.close());
   await warnOfLeftBehind(store, log);
   const simulator = settings.simulator ? await startSimulator({ models: simulatedModels(settings) }) : undefined;
@@ -124,7 +132,10 @@ async function open(
   const awsEndpoint = simulator && { endpoint: simulator.url, credentials: simulatorCredentials };
   const readLimits = (of: Settings) => readAutoLimits(of, { store, log, ...(awsEndpoint && { awsEndpoint }) });
   await readLimits(settings);
-  const { unavailable, ...queue } = await openQueue(settings, { clock, log }, teardown);
+  const { unavailable, ...queue } = await openQueue(settings, { clock, log, metrics }, teardown);
+  measurement?.observe({ store, scheduler: queue.scheduler, log });
+  // Metrics can be read until everything else has ended.
+  const untilTheEnd = teardown.nested();
   logDeploymentChanges(queue.scheduler, log);
   const tokenCounter = createTokenCounter();
   teardown.defer(() => tokenCounter.close());
@@ -156,6 +167,7 @@ async function open(
   const pauses = new PauseWatch({ store, settings, clock });
   const context: JobsContext & { keys: KeyRegistry; pauses: PauseWatch } = {
     ...{ settings, store, ...queue, ...access, tokenCounter, tokenRatios, durations, fileSpace, pauses, clock, log },
+    ...(metrics && { metrics, startSamples: new StartSamples({ ...queue, metrics, clock, log }) }),
     onBatch: () => wakeBatches(),
     ...(traces && { tracing: traces.tracing }),
   };
@@ -163,13 +175,16 @@ async function open(
   const callers = settings.role === "worker" ? undefined : await openCallers(context, teardown);
   // Running jobs end after HTTP has closed, so that no new work arrives meanwhile.
   const work = teardown.nested();
-  const http = callers && createHttpServer({ ...context, callers, ...(reload && { reload }) });
+  const scrape = settings.metrics.port === undefined ? measurement?.scrape : undefined;
+  const http =
+    callers && createHttpServer({ ...context, callers, ...(reload && { reload }), ...(scrape && { scrape }) });
   if (http) {
     const warm = () => warmUsage(context);
     teardown.defer(repeat(systemTimers, usageMs, warm, (err) => log.warn({ err }, "failed to read usage totals")));
     teardown.defer(() => http.close());
     await http.listen({ host: settings.host, port: settings.port, listenTextResolver: () => "opened a port" });
   }
+  const metricsUrl = measurement && (await listenForMetrics({ ...context, ...measurement }, untilTheEnd));
   const workerId = `${hostname()}/${process.pid}`;
   if (pool) {
     const usageMeter = createUsageMeter(context);
@@ -191,10 +206,11 @@ async function open(
   for (const { message: reason, ...about } of settings.simulator ? [] : noticesOf(settings, clock.wall())) {
     log.warn({ ...about, reason }, "found a model that needs attention");
   }
-  const url = http && urlOf(settings.host, (http.server.address() as AddressInfo).port);
+  const url = http && urlOf(settings.host, http);
   log.info(
     {
       ...{ version, role: settings.role, url, configuration: settings.source, simulator: settings.simulator },
+      ...(metricsUrl !== undefined && { metricsUrl }),
       ...{ models: Object.keys(settings.models), environments: Object.keys(settings.environments) },
       ...(traces && { traces: traces.exporters }),
     },
@@ -203,6 +219,7 @@ async function open(
   let stopping: Promise<void> | undefined;
   return {
     ...(url !== undefined && { url }),
+    ...(metricsUrl !== undefined && { metricsUrl }),
     ...(simulator && { simulatorUrl: simulator.url }),
     ...(firstKey && { firstKey: firstKey.text }),
     ...(unavailable !== undefined && { queueUnavailable: unavailable }),
@@ -290,7 +307,21 @@ function notShared(log: Logger, error: unknown): void {
   log.warn({ err: error }, "failed to read or save learned token ratios");
 }
 
-function urlOf(host: string, port: number): string {
+/** Opens the listener for metrics and returns its URL, or undefined if the configuration names none. */
+async function listenForMetrics(
+  context: Omit<MetricsServerContext, "listensOn">,
+  teardown: Teardown,
+): Promise<string | undefined> {
+  const { host, port } = context.settings.metrics;
+  if (port === undefined) return undefined;
+  const server = createMetricsServer({ ...context, listensOn: host });
+  teardown.defer(() => server.close());
+  await server.listen({ host, port, listenTextResolver: () => "opened a port for metrics" });
+  return `${urlOf(host, server)}/metrics`;
+}
+
+function urlOf(host: string, { server }: HttpServer): string {
+  const { port } = server.address() as AddressInfo;
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 

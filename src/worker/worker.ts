@@ -147,6 +147,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
       const answers = await scheduler.renew(calls.map(({ grant: { jobId, grant } }) => ({ jobId, grant })));
       await Promise.all(
         calls.map((call, i) => {
+          if (answers[i] === "lost" && !call.leaseLost) context.metrics?.leaseLost();
           call.leaseLost = answers[i] === "lost";
           return call.leaseLost ? stopIfEnded(call) : undefined;
         }),
@@ -202,7 +203,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
  * not take that, the reconciler finds the job unfinished and it returns here.
  */
 async function failImpossible(
-  context: Pick<WorkerContext, "settings" | "store" | "scheduler" | "events" | "clock" | "log">,
+  context: Pick<WorkerContext, "settings" | "store" | "scheduler" | "events" | "clock" | "log" | "metrics">,
   { jobId, reason }: AcquireResult["impossible"][number],
 ): Promise<void> {
   try {
@@ -218,6 +219,7 @@ async function failImpossible(
     const error = known ? { code: "exceeds_quota", message: reason } : { code: "unknown_model", message: missing };
     const outcome = { status: "failed" as const, at: context.clock.wall(), error };
     await endJob(context, record.job, { ...outcome, ...costSoFar(record) });
+    context.metrics?.jobsRepaired("impossible", 1);
   } catch (error) {
     context.log.error({ err: error, jobId, reason }, "failed to end a job that can never run");
   }

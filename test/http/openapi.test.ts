@@ -82,6 +82,7 @@ test("has every route", () => {
     "POST /v1/webhooks/deliveries/{delivery_id}/redeliver",
     "GET /healthz",
     "GET /readyz",
+    "GET /metrics",
   ]);
 });
 

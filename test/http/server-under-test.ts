@@ -49,6 +49,7 @@ export async function startServerUnderTest(
     limits,
     callers: new WaitingCallers({ ...opened, limits }),
     pauses: new PauseWatch(opened),
+    scrape: async () => "# metrics\n",
   });
   const app = createHttpServer(context, options);
   await app.ready();

@@ -11,6 +11,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** Whether the route also answers callers without a key. Default: false. */
     open?: boolean;
+    /** Whether the route decides itself who may call it. Default: false. */
+    checksCallers?: boolean;
   }
 }
 
@@ -19,7 +21,8 @@ const openRouteCaller: Caller = { tenant: "", admin: false, environments: [] };
 
 export function authenticate(keys: KeyRegistry): onRequestAsyncHookHandler {
   return async (request) => {
-    const isOpen = request.routeOptions.config.open === true && keys.required;
+    const { open, checksCallers } = request.routeOptions.config;
+    const isOpen = (open === true || checksCallers === true) && keys.required;
     request.caller = isOpen ? openRouteCaller : await keys.authenticate(request.headers.authorization);
   };
 }

@@ -43,7 +43,7 @@ export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
         );
       }
       const input = { ...submitInputOf(body), ...traceOf(request) };
-      const job = await submitOnce(context, input, caller, onceOf(request, "enqueue"));
+      const job = await submitOnce(context, input, caller, onceOf(request, "enqueue"), { dialect: "enqueue" });
       return { success: true as const, job_id: job.id, message: "Prompt added to queue." };
     },
   );

@@ -115,7 +115,7 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
         return sendDryRun(reply, dryRunResource(await dryRun(context, input, caller), context.clock.wall()));
       }
       if (background) {
-        const job = await submitOnce(context, input, caller, options.once);
+        const job = await submitOnce(context, input, caller, options.once, { dialect: options.dialect });
         reply.header("x-sluice-job-id", job.id);
         const record = await requireJob(context, job.id, caller);
         if (!stream) return { ...responseOf(record), background };

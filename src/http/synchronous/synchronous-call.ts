@@ -14,6 +14,7 @@ import { eraseAnswered } from "../../jobs/submit/ephemeral.ts";
 import type { Once } from "../../jobs/submit/idempotency.ts";
 import { type SubmitHooks, submitOnce } from "../../jobs/submit/submit.ts";
 import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
+import type { Dialect } from "../../telemetry/metrics.ts";
 import { environmentHeader, environmentOf } from "../environment-header.ts";
 import { onceOfCall } from "../idempotency-header.ts";
 import { submitHeaders } from "../trace-headers.ts";
@@ -57,16 +58,17 @@ export interface CallOptions {
   /** Whether the client marked the request as a retry. */
   isRetry: boolean;
   once: Once | undefined;
+  dialect: Dialect;
   /** Maximum time to wait for the answer, in milliseconds. */
   waitMs: number;
 }
 
 /**
  * Reads what a request says about its call outside of the body.
- * @param operation name of the operation; two operations never share an Idempotency-Key
+ * @param dialect also the operation's name; two operations never share an Idempotency-Key
  * @throws SluiceError `unknown_environment`, `invalid_request`
  */
-export function readCallOptions(request: FastifyRequest, settings: Settings, operation: string): CallOptions {
+export function readCallOptions(request: FastifyRequest, settings: Settings, dialect: Dialect): CallOptions {
   const { headers, caller } = request;
   const keep = headers["x-sluice-keep"];
   if (keep !== undefined && keep !== "true" && keep !== "false") {
@@ -74,7 +76,7 @@ export function readCallOptions(request: FastifyRequest, settings: Settings, ope
       field: "x-sluice-keep",
     });
   }
-  const once = onceOfCall(request, operation);
+  const once = onceOfCall(request, dialect);
   // SDKs that Stainless generates, such as OpenAI's, count their attempts from 0.
   const tries = headers["x-stainless-retry-count"];
   const returnsBy = once ? "key" : tries === undefined ? undefined : "retry";
@@ -85,6 +87,7 @@ export function readCallOptions(request: FastifyRequest, settings: Settings, ope
     ...(keep !== "false" && returnsBy && { returnsBy }),
     isRetry: returnsBy === "retry" && /^[1-9]\d{0,3}$/.test(String(tries)),
     once,
+    dialect,
     waitMs: settings.limits.maxChatWaitS * 1000 + graceMs,
   };
 }
@@ -119,6 +122,7 @@ export async function submitCall(
   }
   let returned = true;
   const hooks = {
+    dialect: options.dialect,
     async beforeNew(job: Job) {
       const pause = streamed ? undefined : await context.pauses.of(job);
       if (pause) throw new SluiceError("paused", pauseSentence(pause));

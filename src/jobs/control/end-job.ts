@@ -6,7 +6,7 @@ import type { FinishResult } from "../../store/job-store.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { announceEnd } from "../webhooks/webhook-records.ts";
 
-type EndingContext = Pick<JobsContext, "store" | "scheduler" | "events" | "limits" | "clock" | "log">;
+type EndingContext = Pick<JobsContext, "store" | "scheduler" | "events" | "limits" | "clock" | "log" | "metrics">;
 type EndedJob = Pick<JobHead, "id" | "environment" | "webhookUrl"> & Partial<Pick<JobHead, "model" | "batchId">>;
 
 /**
@@ -42,7 +42,10 @@ export async function endIdleJob(
 async function notifyEnded(context: EndingContext, job: EndedJob, result: FinishResult): Promise<void> {
   const { environment } = job;
   const { jobId, status, at } = result.outcome;
-  if (result.first) logEnd(context.log, job, result.outcome);
+  if (result.first) {
+    logEnd(context.log, job, result.outcome);
+    context.metrics?.jobFinished(job, status);
+  }
   void context.limits?.ended(environment, jobId, { outcome: result.outcome });
   void announceEnd(context, job);
   // Published before the queue is notified. If that fails, the outcome is still valid, and the job's next worker finds

@@ -2,6 +2,7 @@
 import { SluiceError } from "../../domain/errors.ts";
 import { newJobId } from "../../domain/ids.ts";
 import type { Job } from "../../domain/job.ts";
+import type { Dialect } from "../../telemetry/metrics.ts";
 import { type Caller, keylessCaller, wasAbandoned } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { queueEntryOf } from "../queue-entry.ts";
@@ -32,6 +33,8 @@ export interface SubmitHooks {
   beforeNew?: (job: Job) => Promise<void>;
   /** Receives a new job before it is stored, so that a listener misses no event. */
   onNew?: (job: Job) => void;
+  /** The API that the job came through. Default: `jobs`. */
+  dialect?: Dialect;
 }
 
 /**
@@ -44,7 +47,7 @@ export async function submitOnce(
   input: SubmitInput,
   caller: Caller,
   once: Once | undefined,
-  { beforeNew, onNew }: SubmitHooks = {},
+  { beforeNew, onNew, dialect }: SubmitHooks = {},
 ): Promise<Job> {
   const startedAt = context.clock.wall();
   const find = (id: string) => findSubmitted(context, id);
@@ -60,7 +63,7 @@ export async function submitOnce(
   const job = { ...checked, id };
   return inSendSpan(context, job, startedAt, jobAttributes(job), async (sent) => {
     onNew?.(sent);
-    await accept(context, [sent]);
+    await accept(context, [sent], dialect);
     return sent;
   });
 }
@@ -75,11 +78,16 @@ async function findSubmitted({ store }: JobsContext, id: string): Promise<Job | 
  * Reserves what the limits count, stores jobs and queues the new ones. A job that cannot be queued now is still
  * accepted: the store is the truth, and the reconciler adds what the queue lacks.
  * @param jobs jobs of one key: lines of one batch, or none of them a line
+ * @param dialect the API that they came through, unless they are lines of a batch or retries
  * @throws SluiceError of the limits; what the store throws, and then the reservations are released
  */
-export async function accept(context: JobsContext, jobs: readonly Job[]): Promise<void> {
+export async function accept(context: JobsContext, jobs: readonly Job[], dialect: Dialect = "jobs"): Promise<void> {
   await context.limits?.reserve(jobs);
   const inserted = await storeReserved(context, jobs);
+  for (const job of inserted) {
+    context.metrics?.jobSubmitted(job, job.batchId ? "batch" : job.retryOf ? "retry" : dialect);
+    context.startSamples?.observe(job);
+  }
   publishQueued(context, inserted);
   await enqueue(context, inserted);
 }

@@ -39,7 +39,7 @@ import {
   snapshotOf,
   uncountedJobs,
 } from "./script-replies.ts";
-import { type Argument, type Reply, ScriptRunner } from "./script-runner.ts";
+import { type Argument, type OnScript, type Reply, ScriptRunner } from "./script-runner.ts";
 import type { Operation } from "./scripts.ts";
 import { ServerAdvice } from "./server-advice.ts";
 
@@ -56,6 +56,7 @@ export interface RedisSchedulerOptions {
   clock?: Clock;
   /** For tests: returns what to use as the server's clock, in milliseconds. */
   serverTime?: () => number;
+  onScript?: OnScript;
   /** Makes grant tokens, which must be unguessable except in tests. Default: random. */
   token?: () => string;
 }
@@ -96,12 +97,12 @@ class RedisScheduler implements Scheduler {
   #closed = false;
 
   constructor(options: RedisSchedulerOptions) {
-    const { redis, keyPrefix = "sluice", timeoutMs = 2000, clock = systemClock, serverTime } = options;
+    const { redis, keyPrefix = "sluice", timeoutMs = 2000, clock = systemClock, serverTime, onScript } = options;
     this.#ownsClient = typeof redis === "string";
     this.#client = typeof redis === "string" ? connect(redis, timeoutMs) : redis;
     this.#prefix = `{${keyPrefix}}:`;
     this.#timeoutMs = timeoutMs;
-    const runner = { client: this.#client, prefix: this.#prefix, clock, ...(serverTime && { serverTime }) };
+    const runner = { client: this.#client, prefix: this.#prefix, clock, ...(serverTime && { serverTime }), onScript };
     this.#runner = new ScriptRunner(runner, JSON.stringify(options.config));
     this.#notices = new Notices(this.#client, this.#prefix);
     this.#advice = new ServerAdvice(this.#client, clock);

@@ -17,7 +17,11 @@ export interface RunnerOptions {
   clock: Clock;
   /** For tests: returns what to use as the server's clock, in milliseconds. */
   serverTime?: () => number;
+  onScript?: OnScript | undefined;
 }
+
+/** Called when Redis has answered a script, or failed to. The duration is in milliseconds. Must not throw. */
+export type OnScript = (script: Operation, ms: number, failed: boolean) => void;
 
 /** Errors of the Lua interpreter itself, as opposed to errors of a command. */
 const scriptAborted = /user_script:\d+: (?!.*\b(OOM|READONLY|MISCONF|NOREPLICAS)\b)/;
@@ -30,6 +34,7 @@ export class ScriptRunner {
   readonly #prefix: string;
   readonly #clock: Clock;
   readonly #serverTime: (() => number) | undefined;
+  readonly #onScript: OnScript | undefined;
   readonly #scripts = loadScripts();
   readonly #history = new History();
   /** Logical time of the last reply, and when it arrived by this process's monotonic clock, in milliseconds. */
@@ -45,6 +50,7 @@ export class ScriptRunner {
     this.#prefix = options.prefix;
     this.#clock = options.clock;
     this.#serverTime = options.serverTime;
+    this.#onScript = options.onScript;
     this.#configJson = configJson;
   }
 
@@ -76,7 +82,7 @@ export class ScriptRunner {
 
   async #once(operation: Operation, args: readonly Argument[]): Promise<Reply> {
     const common = [`${this.#prefix}state`, this.#expectedTime(), Math.floor(this.#clock.wall()), this.#testTime()];
-    const reply = await this.#evaluate(this.#scripts[operation], [...common, ...args]);
+    const reply = await this.#timed(operation, this.#evaluate(this.#scripts[operation], [...common, ...args]));
     const [[sequence, epochBytes, logical, version], ...rest] = reply as [Header, ...unknown[]];
     const epoch = epochBytes.toString();
     this.#epoch = epoch;
@@ -91,6 +97,18 @@ export class ScriptRunner {
     this.#lastReply = { logical, at: this.#clock.now() };
     this.#noteVersion(version.toString());
     return rest;
+  }
+
+  async #timed<T>(operation: Operation, answer: Promise<T>): Promise<T> {
+    const startedAt = this.#clock.now();
+    let failed = true;
+    try {
+      const value = await answer;
+      failed = false;
+      return value;
+    } finally {
+      this.#onScript?.(operation, this.#clock.now() - startedAt, failed);
+    }
   }
 
   /** Follows a configuration that another process stored, to use it if Redis is emptied. */

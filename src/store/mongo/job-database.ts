@@ -81,10 +81,14 @@ export class JobDatabase {
   readonly #bareLoads: Group<JobId, LoadedJob | undefined>;
   readonly #environments: Group<JobId, string | undefined>;
 
-  constructor(db: Db) {
+  /** @param onCommit called with the number of documents in each insert command */
+  constructor(db: Db, onCommit?: (writes: number) => void) {
     this.#db = db;
     for (const collection of ["jobs", "attempts", "attempt_ends", "outcomes", "generated_texts"] as const) {
-      const run = (documents: Document[]) => insertDocuments(db, collection, documents);
+      const run = (documents: Document[]) => {
+        onCommit?.(documents.length);
+        return insertDocuments(db, collection, documents);
+      };
       this.#inserts.set(collection, new Group(run, { maxItems: maxBatch, weigh: textIn, maxWeight: maxBatchText }));
     }
     this.#states = new StateCache(db);

@@ -66,6 +66,8 @@ export interface MongoStoreOptions {
   /** The database of the service itself. Default: `sluice`. */
   serviceDatabase?: string;
   clock?: Clock;
+  /** Called with the number of documents that one command inserted. Must not throw. */
+  onCommit?: (writes: number) => void;
 }
 
 /**
@@ -84,7 +86,7 @@ const defaults = {
  * @throws StoreOpenError if the connection string is wrong, no server answers in time, or the server denies access
  */
 export async function openMongoStore(options: MongoStoreOptions): Promise<JobStore> {
-  const { url, environments, serviceDatabase = "sluice", clock = systemClock } = options;
+  const { url, environments, serviceDatabase = "sluice", clock = systemClock, onCommit } = options;
   const databases = new Set(Object.values(environments).map(({ database }) => database));
   for (const database of databases) checkDatabaseName(database, serviceDatabase);
   let client: MongoClient | undefined;
@@ -107,7 +109,7 @@ export async function openMongoStore(options: MongoStoreOptions): Promise<JobSto
       { cause: error },
     );
   }
-  return new MongoStore(client, environments, serviceDatabase, clock);
+  return new MongoStore(client, environments, serviceDatabase, clock, onCommit);
 }
 
 function without<Options extends object>(options: Options, url: string): Partial<Options> {
@@ -164,13 +166,14 @@ class MongoStore implements JobStore {
     environments: Record<string, { database: string }>,
     serviceDatabase: string,
     clock: Clock,
+    onCommit: MongoStoreOptions["onCommit"],
   ) {
     this.#client = client;
     this.#usage = new MongoUsage((environment) => this.#db(environment), clock);
     this.#service = client.db(serviceDatabase);
     this.#databases = Object.fromEntries(Object.entries(environments).map(([name, e]) => [name, e.database]));
     for (const database of new Set(Object.values(this.#databases))) {
-      this.#jobs.set(database, new JobDatabase(client.db(database)));
+      this.#jobs.set(database, new JobDatabase(client.db(database), onCommit));
     }
     this.#pages = new Pages(
       Object.keys(this.#databases),

@@ -66,6 +66,8 @@ export interface SqliteStoreOptions {
   environments: Record<string, { database: string }>;
   /** Logs what the operator should know. Default: nothing is logged. */
   log?: Pick<Logger, "warn">;
+  /** Called with the number of writes that were committed together. Must not throw. */
+  onCommit?: (writes: number) => void;
 }
 
 /**
@@ -84,7 +86,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<JobS
     options.log?.warn({ dataDir, mode, advice }, "found a data folder that other users can access");
   }
   const starting = [
-    StoreThread.start<WriteOperations>({ role: "writer", dataDir, databases }),
+    StoreThread.start<WriteOperations>({ role: "writer", dataDir, databases }, options.onCommit),
     StoreThread.start<ReadOperations>({ role: "reader", dataDir, databases }),
   ] as const;
   try {

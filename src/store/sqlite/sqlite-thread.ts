@@ -18,21 +18,27 @@ export class StoreThread<O extends Operations> {
   readonly #outbox: RequestOf<O>[] = [];
   /** Requests without a reply, in the order in which they were made. */
   readonly #waiting: Waiting[] = [];
+  readonly #onReplies: ((replies: number) => void) | undefined;
   #closed?: SluiceError;
 
   /**
    * Starts a thread and waits until its files are open. Both threads together take about 0.1 s, and 10 MB each.
+   * @param onReplies called with the number of requests that were answered together
    * @throws StoreOpenError
    */
-  static async start<O extends Operations>(data: ThreadData): Promise<StoreThread<O>> {
-    const thread = new StoreThread<O>(data);
+  static async start<O extends Operations>(
+    data: ThreadData,
+    onReplies?: (replies: number) => void,
+  ): Promise<StoreThread<O>> {
+    const thread = new StoreThread<O>(data, onReplies);
     const opened = await thread.#opened;
     if (opened.opened) return thread;
     await thread.#exited;
     throw new StoreOpenError(opened.message);
   }
 
-  private constructor(data: ThreadData) {
+  private constructor(data: ThreadData, onReplies?: (replies: number) => void) {
+    this.#onReplies = onReplies;
     const entry = new URL("./sqlite-worker.js", import.meta.url);
     const worker = new Worker(entry, { workerData: data, name: `sqlite-${data.role}` });
     this.#worker = worker;
@@ -85,6 +91,7 @@ export class StoreThread<O extends Operations> {
   }
 
   #receive(replies: Reply[]): void {
+    this.#onReplies?.(replies.length);
     for (const [i, waiting] of this.#waiting.splice(0, replies.length).entries()) {
       const reply = replies[i]!;
       if ("failure" in reply) waiting.reject(new SluiceError(reply.failure.code, reply.failure.message));

@@ -87,10 +87,12 @@ export class GrantRecord {
    * Writes the result of an attempt and settles its grant. The record comes first: after a crash in between, the job is
    * not called again, and its charge ages out.
    */
-  async conclude({ attempt, earlier }: Begun, { disposition, ...ended }: EndedAttempt): Promise<void> {
+  async conclude({ job, attempt, earlier }: Begun, { disposition, ...ended }: EndedAttempt): Promise<void> {
     const { deployment, model, n } = attempt;
     const { outcome, settlement, rejection } = disposition;
     const end = withoutUndefined(ended.end);
+    const throttle = settlement.signal.kind === "throttled" ? settlement.signal.throttle : undefined;
+    this.#context.metrics?.callEnded({ job, attempt, end, tier: job.request.serviceTier, throttle });
     const caller = end.result === "not_sent" ? {} : { deployment, model, attempt: n };
     const from = { at: end.at, ...caller, ...outcomeCost([...earlier, { ...attempt, end }]) };
     if (outcome) {
@@ -130,8 +132,11 @@ export class GrantRecord {
       });
       const attempts = first ? this.#attempts(attempt?.end) : undefined;
       void this.#context.limits?.ended(environment, jobId, { attempts, outcome: winning });
-      const { model } = this.#grant;
-      if (first) logEnd(this.#context.log, this.#begun?.job ?? { id: jobId, environment, model }, winning);
+      const job = this.#begun?.job ?? { id: jobId, environment, model: this.#grant.model };
+      if (first) {
+        logEnd(this.#context.log, job, winning);
+        this.#context.metrics?.jobFinished(job, winning.status);
+      }
       if (this.#begun) void announceEnd(this.#context, this.#begun.job);
       this.publishState(winning.status, winning.at);
     } catch (error) {

@@ -43,7 +43,7 @@ export async function runGrant(shared: WorkerShared, call: RunningCall): Promise
     if (begun === undefined) return;
     const spans = context.tracing && new AttemptSpans(context, context.tracing, begun);
     const cause = await whyNotSend(shared, call, begun, record);
-    if (cause === undefined) record.publishState("in_progress");
+    if (cause === undefined) begins(context, begun, record);
     const span = cause === undefined ? spans?.startCall() : undefined;
     const trace = span?.trace ?? begun.job.trace;
     const ended =
@@ -55,6 +55,11 @@ export async function runGrant(shared: WorkerShared, call: RunningCall): Promise
   } finally {
     unsubscribe();
   }
+}
+
+function begins({ clock, metrics }: WorkerContext, { job, earlier }: Begun, record: GrantRecord): void {
+  record.publishState("in_progress");
+  if (earlier.length === 0) metrics?.callStarted(job, clock.wall() - Math.max(job.submittedAt, job.notBefore ?? 0));
 }
 
 /** Writes the attempt. Returns undefined if there is nothing to call; the grant is then already settled. */

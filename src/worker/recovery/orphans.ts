@@ -8,7 +8,10 @@ import { PresenceObserver, removeProcess } from "../../jobs/callers/presence.ts"
 import { pagesOf } from "../../store/cursor.ts";
 import type { WorkerContext } from "../worker-context.ts";
 
-type OrphansContext = Pick<WorkerContext, "store" | "scheduler" | "events" | "limits" | "clock" | "log" | "settings">;
+type OrphansContext = Pick<
+  WorkerContext,
+  "store" | "scheduler" | "events" | "limits" | "clock" | "log" | "settings" | "metrics"
+>;
 
 interface Orphan {
   job: JobHead;
@@ -115,7 +118,11 @@ export class Orphans {
     const { job, since } = orphan;
     const returnsBy = job.waitingCaller?.returnsBy;
     const graceMs = returnsBy ? this.#context.settings.limits.callerGraceS * 1000 : 0;
-    if (this.#context.clock.now() >= since + graceMs) return abandon(this.#context, job.id, true);
+    if (this.#context.clock.now() >= since + graceMs) {
+      const isOver = await abandon(this.#context, job.id, true);
+      if (isOver) this.#context.metrics?.jobsRepaired("orphaned", 1);
+      return isOver;
+    }
     if (!orphan.isConfirmed) {
       const record = await this.#context.store.get(job.id);
       if (!record || record.outcome) return true;

@@ -16,7 +16,7 @@ import type { Orphans } from "./orphans.ts";
 
 type RecoveryContext = Pick<
   WorkerContext,
-  "store" | "scheduler" | "clock" | "timers" | "random" | "settings" | "log"
+  "store" | "scheduler" | "clock" | "timers" | "random" | "settings" | "log" | "metrics"
 > & {
   /** Delays synchronous calls whose callers have disconnected. Absent if there are none. */
   orphans?: Pick<Orphans, "delays">;
@@ -89,6 +89,7 @@ export async function recover(
   }
   await reassertLeases();
   await scheduler.finishRebuild(ticket);
+  context.metrics?.jobsRepaired("rebuilt", jobs);
   log.info({ jobs, charges, ms: Math.round(clock.now() - startedAt) }, "rebuilt the queue from the store");
   if (context.afterKill) log.warn({ callsToRepeat }, "recovered from an unclean stop");
   for (const missing of (await scheduler.snapshot()).missingModels) log.warn(missing, missingModel);

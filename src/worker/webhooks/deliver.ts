@@ -78,6 +78,7 @@ export async function deliver(context: WebhookContext, hint: DeliveryHint, signa
     ...(again && next(round, { tries, now: clock.wall(), retryAfterMs: posted.retryAfterMs, random: random() })),
   };
   await endTry(context, hint, made.n, end);
+  context.metrics?.webhookTried(delivered ? "delivered" : end.nextAt === undefined ? "given_up" : "failed");
   if (end.nextAt !== undefined) return putDue(context, hint, round.round, end.nextAt);
   await removeDue(context, hint, round.round);
   if (!delivered) {
