@@ -46,8 +46,8 @@ export function addLabel(text: string, labels: Record<string, string> = {}): Rec
 
 const units = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** A time in ISO 8601 passes unchanged; `2h` becomes the time two hours ago. */
-function time(text: string): string {
+/** Parses an option: a time in ISO 8601 passes unchanged; `2h` becomes the time two hours ago. */
+export function time(text: string): string {
   const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
   if (count !== undefined) {
     return new Date(Date.now() - Number(count) * units[unit as keyof typeof units]).toISOString();

@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-problems.ts";
 import { maskSecrets, secretHider } from "../config/secret-hider.ts";
 import { version } from "../config/version.ts";
+import { auditCommand } from "./audit-command.ts";
 import { batchCommand } from "./batch-command.ts";
 import { cancelCommand, retryCommand } from "./cancel-retry-command.ts";
 import { doctorCommand } from "./doctor-command.ts";
@@ -48,6 +49,7 @@ export function createProgram(): Command {
     .addCommand(resumeCommand())
     .addCommand(usageCommand())
     .addCommand(keysCommand())
+    .addCommand(auditCommand())
     .addCommand(quotasCommand())
     .addCommand(importQueueCommand())
     .addHelpText("after", exitCodesHelp);

@@ -298,3 +298,43 @@ export interface ApiKey {
   /** Time of revocation, ISO 8601. Null if the key is valid. */
   revoked_at: string | null;
 }
+
+/** A filter of the audit log. An absent field matches every entry. */
+export interface AuditQuery {
+  /** Such as `job.cancel`; docs/keys.md lists the actions. */
+  action?: string | undefined;
+  /** The id of the API key that acted. */
+  key?: string | undefined;
+  /** The id or name of what was changed. */
+  target?: string | undefined;
+  /** Earliest time, ISO 8601, included. */
+  from?: string | undefined;
+  /** Latest time, ISO 8601, not included. */
+  to?: string | undefined;
+}
+
+/** An entry of the audit log. */
+export interface AuditEntry {
+  id: string;
+  /** When the action ended, ISO 8601. */
+  at: string;
+  action: string;
+  actor: {
+    /** `service`: the service itself, at its start or by a signal. */
+    kind: "key" | "no_key" | "command" | "service";
+    key_id: string | null;
+    key_name: string | null;
+    tenant: string | null;
+    admin: boolean;
+    /** IP address of the client or of the last proxy. */
+    address: string | null;
+  };
+  /** Null if the action was about everything that matches `details`. */
+  target: { type: string; id: string } | null;
+  /** What the action was given, such as a filter. */
+  details: Record<string, unknown>;
+  /** Number of changed jobs, for an action on many. */
+  count: number | null;
+  /** `ok`, or the code of the error. After an error, the action may have had an effect. */
+  result: string;
+}

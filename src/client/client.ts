@@ -25,6 +25,8 @@ import { type UploadOptions, uploadFile } from "./batch-upload.ts";
 import { SluiceTimeoutError } from "./client-errors.ts";
 import {
   type ApiKey,
+  type AuditEntry,
+  type AuditQuery,
   type BatchDryRun,
   type DryRun,
   type EndedJob,
@@ -167,6 +169,12 @@ export class SluiceClient {
   /** Lists API keys without their secrets, oldest first. It fetches pages as you iterate. Requires an admin key. */
   keys({ signal }: CallOptions = {}): AsyncGenerator<ApiKey> {
     return this.#pages<ApiKey>("/v1/keys", [], signal);
+  }
+
+  /** Lists who changed what, newest first. It fetches pages as you iterate. Requires an admin key. */
+  audit(query: AuditQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<AuditEntry> {
+    const named = Object.entries(query).filter(([, value]) => value !== undefined);
+    return this.#pages<AuditEntry>("/v1/audit", named, signal);
   }
 
   async *#pages<T>(path: string, filter: [string, string][], signal: AbortSignal | undefined): AsyncGenerator<T> {

@@ -5,10 +5,12 @@ import type { Socket } from "node:net";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import type { ReloadReport } from "../config/reloadable.ts";
+import type { Caller } from "../jobs/caller.ts";
 import type { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
 import type { PauseWatch } from "../jobs/control/pause-watch.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
 import type { KeyRegistry } from "../jobs/keys/key-registry.ts";
+import { auditEntrySchema } from "../wire/audit-resource.ts";
 import { validationError } from "../wire/body-check.ts";
 import { dryRunSchema } from "../wire/dry-run-resource.ts";
 import { jobSchema, jobSummarySchema } from "../wire/job-resource.ts";
@@ -29,6 +31,7 @@ import { buildSerializer } from "./hooks/serialization.ts";
 import { boundSlowBodies, whenSent } from "./hooks/slow-bodies.ts";
 import { compileValidator } from "./hooks/validation.ts";
 import type { HttpServer } from "./http-types.ts";
+import { auditRoutes } from "./routes/audit-routes.ts";
 import { batchRoutes } from "./routes/batch-routes.ts";
 import { chatRoutes } from "./routes/chat-routes.ts";
 import { configRoutes } from "./routes/config-routes.ts";
@@ -74,7 +77,7 @@ export interface HttpContext extends JobsContext {
   /**
    * Reloads the configuration. Absent if that is impossible. Rejects with SluiceError `config_invalid`, `unavailable`.
    */
-  reload?: () => Promise<ReloadReport>;
+  reload?: (caller: Caller) => Promise<ReloadReport>;
   /** Returns the metrics. Absent if they are not served here. */
   scrape?: Scrape;
 }
@@ -135,6 +138,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     batchSchema,
     batchDryRunSchema,
     keySchema,
+    auditEntrySchema,
     deliverySchema,
   ])
     app.addSchema(schema);
@@ -161,6 +165,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       statsRoutes(routes, context);
       usageRoutes(routes, context);
       keyRoutes(routes, context, keys);
+      auditRoutes(routes, context);
       webhookRoutes(routes, context);
       healthRoutes(routes, context);
       if (context.scrape) metricsRoutes(routes, context.scrape, { ...context, listensOn: settings.host });

@@ -7,6 +7,8 @@ export interface Caller {
   tenant: string;
   /** The API key. Absent in a service without keys. */
   keyId?: string;
+  /** The name of the API key. */
+  keyName?: string;
   /** Whether the caller sees and changes the jobs of all tenants. */
   admin: boolean;
   /** Whether the caller may only read, and no secrets. Default: false. */
@@ -19,6 +21,10 @@ export interface Caller {
   regions?: readonly string[];
   /** Limits of the key. Absent: none. */
   limits?: KeyLimits;
+  /** IP address of an HTTP client or of the last proxy. */
+  address?: string;
+  /** Set if no HTTP client makes the request: a command that opened the store, or the service itself. */
+  origin?: "command" | "service";
 }
 
 /** Limits of one API key over all processes. */
@@ -33,6 +39,12 @@ export interface KeyLimits {
 
 /** The caller of a service without keys. */
 export const keylessCaller: Caller = { tenant: "default", admin: true };
+
+/** A command that opened the store. */
+export const commandCaller: Caller = { ...keylessCaller, origin: "command" };
+
+/** The service itself, at its start or by a signal. */
+export const serviceCaller: Caller = { ...keylessCaller, origin: "service" };
 
 /**
  * Returns the tenant whose resources the caller may list: `undefined` for all tenants, `null` for none. A caller that

@@ -4,6 +4,8 @@ import type { Settings } from "../config/settings.ts";
 import { type Clock, systemClock } from "../domain/clock.ts";
 import { type ImportCounts, type ImportOptions, importQueue } from "../import/import-queue.ts";
 import { openRedisList } from "../import/redis-list.ts";
+import { type AuditNote, audited } from "../jobs/audit/audited.ts";
+import { commandCaller } from "../jobs/caller.ts";
 import { createTokenCounter } from "../jobs/tokens/token-counter.ts";
 import { openStore } from "./backends.ts";
 import { createLog } from "./log.ts";
@@ -29,7 +31,18 @@ export async function importFromRedis(
     const store = await openStore(settings, clock);
     const tokenCounter = createTokenCounter();
     try {
-      const counts = await importQueue({ settings, store, tokenCounter, clock, log }, queue, options);
+      const context = { settings, store, tokenCounter, clock, log };
+      const target = { type: "environment", id: options.environment } as const;
+      const run = async (note: AuditNote) => {
+        const onProgress = (progress: ImportCounts) => {
+          note.count = progress.imported;
+          options.onProgress(progress);
+        };
+        return importQueue(context, queue, { ...options, onProgress });
+      };
+      const counts = options.dryRun
+        ? await importQueue(context, queue, options)
+        : await audited(context, commandCaller, "queue.import", { target }, run);
       return { ...counts, remaining: await queue.length() };
     } finally {
       await Promise.all([tokenCounter.close(), store.close()]);

@@ -17,6 +17,9 @@ import { isLoopback } from "../domain/networks.ts";
 import type { HttpServer } from "../http/http-types.ts";
 import { createMetricsServer, type MetricsServerContext } from "../http/metrics-server.ts";
 import { createHttpServer } from "../http/server.ts";
+import { audited } from "../jobs/audit/audited.ts";
+import { removeOldAudit } from "../jobs/audit/read-audit.ts";
+import { type Caller, serviceCaller } from "../jobs/caller.ts";
 import { beatMs, heartbeat } from "../jobs/callers/presence.ts";
 import { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
 import { PauseWatch } from "../jobs/control/pause-watch.ts";
@@ -93,6 +96,8 @@ export interface StartOptions {
 const checkpointMs = 10_000;
 const tidyMs = 10_000;
 const callersMs = 1_000;
+/** Interval at which old entries of the audit log are removed, in milliseconds. */
+const auditMs = 3_600_000;
 /** Interval of updates of the usage totals that the service adds up itself, in milliseconds. */
 const usageMs = 60_000;
 
@@ -155,10 +160,13 @@ async function open(
     await readLimits(next);
     return next;
   };
-  const reload = readSettings && createReload({ settings, scheduler: queue.scheduler, log, pool, read: readNext });
+  const reloadNow = createReload({ settings, scheduler: queue.scheduler, log, pool, read: readNext });
+  const reload =
+    readSettings &&
+    ((caller: Caller) => audited({ store, clock, log }, caller, "config.reload", {}, () => reloadNow()));
   const tokenRatios = new TokenRatios();
   await resumeTokenRatios({ store, tokenRatios }).catch((error) => notShared(log, error));
-  const firstKey = await makeFirstKey({ settings, store, clock });
+  const firstKey = await makeFirstKey({ settings, store, clock, log });
   const access = await openAccess({ settings, store, scheduler: queue.scheduler, clock, log }, teardown);
   const durations = new CallDurations({ store, clock, log });
   const fileSpace = await openFileSpace({ settings, store, clock });
@@ -200,6 +208,9 @@ async function open(
     wakeBatches = batches.wake;
     work.defer(startDeliverer({ ...rounds, webhookBodies: webhookBodies(context) }));
   }
+  const forget = () => removeOldAudit({ store, clock });
+  const onForgetError = (err: unknown) => log.warn({ err }, "failed to remove old entries of the audit log");
+  teardown.defer(repeat(systemTimers, auditMs, forget, onForgetError));
   const share = () => shareTokenRatios(context, pool && workerId);
   work.defer(repeat(systemTimers, checkpointMs, share, (error) => notShared(log, error)));
 
@@ -223,7 +234,7 @@ async function open(
     ...(simulator && { simulatorUrl: simulator.url }),
     ...(firstKey && { firstKey: firstKey.text }),
     ...(unavailable !== undefined && { queueUnavailable: unavailable }),
-    ...(reload && { reload }),
+    ...(reload && { reload: () => reload(serviceCaller) }),
     stop() {
       stopping ??= (async () => {
         log.info("stopping Sluice");

@@ -2,9 +2,11 @@
 
 import type { Settings } from "../config/settings.ts";
 import { systemClock } from "../domain/clock.ts";
+import { commandCaller } from "../jobs/caller.ts";
 import { createKey, type KeysContext, listKeys, revokeKey } from "../jobs/keys/keys.ts";
 import { type KeyBody, type KeyResource, keyInputOf, keyResource } from "../wire/key-resource.ts";
 import { openStore } from "./backends.ts";
+import { createLog } from "./log.ts";
 
 export type { KeyBody, KeyResource };
 
@@ -21,15 +23,15 @@ export interface Keys {
  */
 export async function withKeys<T>(settings: Settings, use: (keys: Keys) => Promise<T>): Promise<T> {
   const store = await openStore(settings, systemClock);
-  const context: KeysContext = { settings, store, clock: systemClock };
+  const context: KeysContext = { settings, store, clock: systemClock, log: createLog(settings.logLevel) };
   try {
     return await use({
       async create(body) {
-        const { record, key } = await createKey(context, keyInputOf(body));
+        const { record, key } = await createKey(context, keyInputOf(body), commandCaller);
         return keyResource(record, key.text);
       },
       list: async () => (await listKeys(context)).map((record) => keyResource(record)),
-      revoke: async (id) => keyResource(await revokeKey(context, id)),
+      revoke: async (id) => keyResource(await revokeKey(context, id, commandCaller)),
     });
   } finally {
     await store.close();

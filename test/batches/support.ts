@@ -28,6 +28,8 @@ export interface TestService {
   settings: Settings;
   /** Stops the service and starts it again on the same data. */
   restart(): Promise<void>;
+  /** Reloads the configuration, as SIGHUP does. */
+  reload(): Promise<unknown>;
   /** Starts another process' part of the same distributed service. */
   another(): Promise<Service>;
   close(): Promise<void>;
@@ -87,6 +89,7 @@ export async function startTestService(
     startService(settings, {
       createProvider: providerFor,
       roundTimers: quickRounds,
+      readSettings: async () => settings,
       log,
       ...(clock && { clock }),
     });
@@ -100,6 +103,7 @@ export async function startTestService(
       service = await start();
       use();
     },
+    reload: () => service.reload!(),
     another: start,
     async close() {
       await service.stop();

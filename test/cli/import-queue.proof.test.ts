@@ -46,6 +46,16 @@ describe.skipIf(withoutRedis())("sluice import-queue", () => {
     const answer = await run(["status", id, "--wait", "--json"], { env: { SLUICE_URL: url! } });
     expect(JSON.parse(answer.stdout)).toMatchObject({ job_id: id, environment: "PROD", status: "completed" });
 
+    const { stdout: audit } = await run(["audit", "--json"], { env: { SLUICE_URL: url! } });
+    // One entry, because the dry run changed nothing.
+    expect(JSON.parse(audit)).toMatchObject({
+      action: "queue.import",
+      actor: { kind: "command" },
+      target: { type: "environment", id: "PROD" },
+      count: 1,
+      result: "ok",
+    });
+
     const refused = await run(args, { cwd });
     expect(refused).toMatchObject({ code: 1, stdout: "" });
     expect(refused.stderr).toMatch(/^The data folder .* is in use by .* Stop that process/);

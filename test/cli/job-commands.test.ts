@@ -97,7 +97,7 @@ test("cancel and retry: one job, and every job that matches", async () => {
   expect(dry.stdout).toBe("1 job would be cancelled.\n");
   expect((await sluice("job", "cancel", stuck.job_id)).stdout).toBe(`${stuck.job_id} is cancelled.\n`);
   const retried = await sluice("job", "retry", stuck.job_id);
-  const retry = /^(\S+) is queued\. It is the retry of /.exec(retried.stdout)![1]!;
+  const retry = /^(\S+) is (?:queued|in_progress)\. It is the retry of /.exec(retried.stdout)![1]!;
   expect((await sluice("cancel", "--environment", "UAT", "--status", "queued")).code).toBe(0);
   await client.cancel(retry);
   expect((await sluice("cancel", retry)).stdout).toBe(`${retry} is cancelled.\n`);

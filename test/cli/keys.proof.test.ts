@@ -49,6 +49,23 @@ test("first in the folder, then by way of the service that has it open; enqueue 
   expect((await run(["keys", "revoke", id], withKey)).stdout).toMatch(new RegExp(`^Revoked ${id} \\(billing\\) at `));
   expect((await run(["enqueue", "p", "--environment", "UAT"], asBilling)).stderr).toMatch(/revoked/);
 
+  const audit = await run(["audit", "--json"], withKey);
+  expect(audit.code, audit.stderr).toBe(0);
+  const entries = audit.stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(entries.map(({ action, actor, target }) => [action, actor.kind, actor.key_name, target.id])).toEqual([
+    ["key.revoke", "key", "admin", id],
+    ["key.create", "key", "admin", id],
+    ["key.create", "command", null, entries[1].actor.key_id],
+  ]);
+  const table = await run(["audit", "--action", "key.revoke"], withKey);
+  expect(table.stdout).toMatch(
+    /^time +action +who +what\n\S+ \S+ {2}key\.revoke {2}admin {2}key \w+, name billing, tenant billing\n$/,
+  );
+  expect((await run(["audit"], asBilling)).stderr).toMatch(/revoked/);
+
   service.child.kill("SIGTERM");
   const { stdout, stderr } = await service.ended;
   for (const secret of [admin, key]) expect(stdout + stderr).not.toContain(secret.slice(-50));

@@ -75,6 +75,7 @@ test("has every route", () => {
     "POST /v1/keys",
     "GET /v1/keys",
     "POST /v1/keys/{key_id}/revoke",
+    "GET /v1/audit",
     "GET /v1/webhooks/secret",
     "POST /v1/webhooks/secret/rotate",
     "GET /v1/webhooks/deliveries",
@@ -123,6 +124,7 @@ test("every operation says what it does, and describes its errors in the one sha
     "Batch",
     "BatchDryRun",
     "Key",
+    "AuditEntry",
     "WebhookDelivery",
   ]);
 });

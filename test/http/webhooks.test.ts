@@ -1,5 +1,6 @@
 // /v1/webhooks and webhook_url: what is refused, and who sees what.
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { keylessCaller } from "../../src/jobs/caller.ts";
 import { createKey } from "../../src/jobs/keys/keys.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
@@ -82,7 +83,7 @@ test.each([
 
 test("a tenant has a secret of its own, and sees and repeats only its own deliveries", async () => {
   const keyOf = async (name: string, more = {}) => {
-    const { key } = await createKey(server.context, { name, ...more });
+    const { key } = await createKey(server.context, { name, ...more }, keylessCaller);
     await server.context.keys.refresh();
     return server.as(key.text);
   };

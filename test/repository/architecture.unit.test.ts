@@ -39,18 +39,19 @@ const mayImport: Record<string, readonly string[]> = {
 
   "jobs/tokens": ["domain", "config"],
   jobs: ["domain", "config", ...ports, "telemetry", "jobs/tokens"],
-  "jobs/keys": useCases,
-  "jobs/webhooks": useCases,
+  "jobs/audit": useCases,
+  "jobs/keys": [...useCases, "jobs/audit"],
+  "jobs/webhooks": [...useCases, "jobs/audit"],
   "jobs/submit": [...useCases, "jobs/webhooks"],
   "jobs/files": [...useCases, "jobs/submit"],
-  "jobs/batches": [...useCases, "jobs/webhooks", "jobs/submit", "jobs/files"],
+  "jobs/batches": [...useCases, "jobs/audit", "jobs/webhooks", "jobs/submit", "jobs/files"],
   "jobs/limits": [...useCases, "jobs/keys", "jobs/batches"],
   "jobs/read": [...useCases, "jobs/batches"],
-  "jobs/control": [...useCases, "jobs/webhooks", "jobs/submit", "jobs/read"],
+  "jobs/control": [...useCases, "jobs/audit", "jobs/webhooks", "jobs/submit", "jobs/read"],
   "jobs/callers": [...useCases, "jobs/submit", "jobs/control"],
   import: [...useCases, "jobs/submit"],
 
-  wire: [...useCases, "schema", "jobs/keys", "jobs/submit", "jobs/batches", "jobs/read"],
+  wire: [...useCases, "schema", "jobs/audit", "jobs/keys", "jobs/submit", "jobs/batches", "jobs/read"],
   "wire/openai": [...useCases, "jobs/submit", "jobs/files", "jobs/batches", "jobs/read", "wire"],
   "wire/webhook-resource.ts": [...useCases, "jobs/batches", "wire", "wire/openai"],
 
@@ -73,7 +74,17 @@ const mayImport: Record<string, readonly string[]> = {
   "http/hooks": [...http, "jobs/keys", "jobs/submit", "http"],
   "http/synchronous": [...http, "jobs/submit", "jobs/read", "jobs/callers", "http"],
   "http/routes": [
-    ...[...http, "store", "jobs/tokens", "jobs/keys", "jobs/webhooks", "jobs/submit", "jobs/files", "jobs/batches"],
+    ...[
+      ...http,
+      "store",
+      "jobs/tokens",
+      "jobs/audit",
+      "jobs/keys",
+      "jobs/webhooks",
+      "jobs/submit",
+      "jobs/files",
+      "jobs/batches",
+    ],
     ...[
       "jobs/read",
       "jobs/control",
@@ -92,7 +103,16 @@ const mayImport: Record<string, readonly string[]> = {
 
   service: [
     ...[...useCases, ...adapters, "providers", "providers/bedrock", "providers/openai", "simulator", "discovery"],
-    ...["jobs/keys", "jobs/webhooks", "jobs/submit", "jobs/files", "jobs/limits", "jobs/read", "jobs/control"],
+    ...[
+      "jobs/audit",
+      "jobs/keys",
+      "jobs/webhooks",
+      "jobs/submit",
+      "jobs/files",
+      "jobs/limits",
+      "jobs/read",
+      "jobs/control",
+    ],
     ...["jobs/callers", "import", "wire", "wire/openai", "wire/webhook-resource.ts"],
     ...["worker", "worker/recovery", "worker/batches", "worker/webhooks", "worker/start-work.ts"],
     ...["http", "http/server.ts", "http/metrics-server.ts"],

@@ -23,6 +23,7 @@ export function authenticate(keys: KeyRegistry): onRequestAsyncHookHandler {
   return async (request) => {
     const { open, checksCallers } = request.routeOptions.config;
     const isOpen = (open === true || checksCallers === true) && keys.required;
-    request.caller = isOpen ? openRouteCaller : await keys.authenticate(request.headers.authorization);
+    const caller = isOpen ? openRouteCaller : await keys.authenticate(request.headers.authorization);
+    request.caller = { ...caller, address: request.ip };
   };
 }

@@ -4,13 +4,14 @@ import type { FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { ReloadReport } from "../../config/reloadable.ts";
 import { SluiceError } from "../../domain/errors.ts";
+import type { Caller } from "../../jobs/caller.ts";
 import { requireAdmin } from "../../jobs/submit/policy.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 
 const line = "Each line has the form `key: old -> new`.";
 
-export function configRoutes(app: HttpServer, reload: () => Promise<ReloadReport>): void {
+export function configRoutes(app: HttpServer, reload: (caller: Caller) => Promise<ReloadReport>): void {
   app.post(
     "/v1/config/reload",
     {
@@ -45,7 +46,7 @@ export function configRoutes(app: HttpServer, reload: () => Promise<ReloadReport
     },
     async (request) => {
       requireOperator(request);
-      const { changed, needsRestart, missingModels } = await reload();
+      const { changed, needsRestart, missingModels } = await reload(request.caller);
       const waiting = missingModels.map(({ model, jobs, failInMs }) => ({
         model,
         jobs,

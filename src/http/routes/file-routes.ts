@@ -2,8 +2,8 @@
 import { Readable } from "node:stream";
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
-import { batchUsing } from "../../jobs/batches/batches.ts";
-import { deleteFile, filePurposes, listFiles, readFile, requireFile } from "../../jobs/files/files.ts";
+import { deleteUnusedFile } from "../../jobs/batches/delete-file.ts";
+import { filePurposes, listFiles, readFile, requireFile } from "../../jobs/files/files.ts";
 import { uploadFile } from "../../jobs/files/upload-file.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { fileResource } from "../../wire/openai/batch-resource.ts";
@@ -196,16 +196,8 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async ({ params, caller }) => {
-      const file = await requireFile(context, params.file_id, caller);
-      const batchId = await batchUsing(context, file);
-      if (batchId !== undefined) {
-        throw new SluiceError(
-          "conflict",
-          `The file cannot be deleted: ${batchId} reads it and has not ended. Wait until it ends, or cancel it.`,
-        );
-      }
-      await deleteFile(context, file);
-      return { id: file.id, object: "file" as const, deleted: true };
+      await deleteUnusedFile(context, params.file_id, caller);
+      return { id: params.file_id, object: "file" as const, deleted: true };
     },
   );
 }

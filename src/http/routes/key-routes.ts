@@ -61,7 +61,7 @@ export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegist
     },
     async ({ body, caller }, reply) => {
       requireAdmin(caller);
-      const { record, key } = await createKey(context, keyInputOf(body));
+      const { record, key } = await createKey(context, keyInputOf(body), caller);
       await keys.note(record);
       reply.header("cache-control", "no-store");
       return keyResource(record, key.text);
@@ -104,7 +104,7 @@ export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegist
     },
     async ({ params, caller }) => {
       requireAdmin(caller);
-      const record = await revokeKey(context, params.key_id);
+      const record = await revokeKey(context, params.key_id, caller);
       await keys.note(record);
       return keyResource(record);
     },

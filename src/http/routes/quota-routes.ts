@@ -1,9 +1,8 @@
 // Serves the quota resource, and the two overrides of learned state: POST /v1/quotas/{name}/reset and POST
 // /v1/deployments/{id}/reinstate.
 import Type from "typebox";
-import { quote, SluiceError } from "../../domain/errors.ts";
+import { reinstateDeployment, resetQuota } from "../../jobs/control/overrides.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
-import { requireAdmin } from "../../jobs/submit/policy.ts";
 import type { QuotaSnapshot } from "../../scheduler/scheduler.ts";
 import { isoOrNull, nullable, time } from "../../wire/resource-types.ts";
 import { errorResponses } from "../error-responses.ts";
@@ -57,7 +56,7 @@ const state = Type.Object({
   state: Type.Enum(["in_service", "cooling_down", "out_of_service"]),
 });
 
-export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext): void {
+export function quotaRoutes(app: HttpServer, context: JobsContext): void {
   const tags = ["service"];
   const errors = errorResponses(["invalid_request", "unauthenticated", "forbidden", "not_found", "unavailable"]);
 
@@ -76,12 +75,7 @@ export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext):
       },
     },
     async ({ params: { name }, caller }) => {
-      requireAdmin(caller);
-      const find = async () => (await scheduler.snapshot()).quotas.find((quota) => quota.name === name);
-      if (!(await find()))
-        throw new SluiceError("not_found", `There is no quota ${quote(name)}. GET /v1/deployments lists the quotas.`);
-      await scheduler.resetLearnedLimits(name);
-      return quotaResource((await find())!, clock.wall());
+      return quotaResource(await resetQuota(context, name, caller), context.clock.wall());
     },
   );
 
@@ -100,15 +94,8 @@ export function quotaRoutes(app: HttpServer, { scheduler, clock }: JobsContext):
       },
     },
     async ({ params: { id }, caller }) => {
-      requireAdmin(caller);
-      const find = async () => (await scheduler.snapshot()).deployments.find((deployment) => deployment.id === id);
-      if (!(await find()))
-        throw new SluiceError(
-          "not_found",
-          `There is no deployment ${quote(id)}. GET /v1/deployments lists the deployments.`,
-        );
-      await scheduler.reinstate(id);
-      return { id, state: (await find())!.state };
+      const { state } = await reinstateDeployment(context, id, caller);
+      return { id, state };
     },
   );
 }

@@ -7,6 +7,7 @@ import { printJson } from "../../domain/json-text.ts";
 import type { Caller } from "../../jobs/caller.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { cancel } from "../../jobs/control/cancel.ts";
+import { deleteResponse } from "../../jobs/control/delete-response.ts";
 import { requireJob, viewOf } from "../../jobs/read/view.ts";
 import { waitForEnd } from "../../jobs/read/wait.ts";
 import { dryRun } from "../../jobs/submit/dry-run.ts";
@@ -219,9 +220,7 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
       },
     },
     async ({ params, caller }) => {
-      const { job, outcome } = await find(params.response_id, caller);
-      if (!outcome) await endOrFindEnded(job.id, caller);
-      await context.store.eraseTexts(job.environment, job.id);
+      await deleteResponse(context, await find(params.response_id, caller), caller);
       return { id: params.response_id, object: "response" as const, deleted: true as const };
     },
   );
@@ -239,11 +238,5 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
     });
     if (isErased(record.job.request)) throw missing();
     return record;
-  }
-
-  async function endOrFindEnded(jobId: string, caller: Caller): Promise<void> {
-    await cancel(context, jobId, caller).catch((error) => {
-      if (!(error instanceof SluiceError && error.code === "conflict")) throw error;
-    });
   }
 }

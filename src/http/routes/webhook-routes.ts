@@ -72,7 +72,7 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
     },
     async ({ caller }, reply) => {
       reply.header("cache-control", "no-store");
-      return secretResource(await rotateSecret(context, caller.tenant));
+      return secretResource(await rotateSecret(context, caller));
     },
   );
 

@@ -13,6 +13,7 @@ import { quote, SluiceError } from "../../domain/errors.ts";
 import { onOneLine } from "../../domain/json-lines.ts";
 import type { TraceContext } from "../../domain/trace-context.ts";
 import { sluice } from "../../telemetry/span-names.ts";
+import { type AuditNote, audited } from "../audit/audited.ts";
 import type { Caller } from "../caller.ts";
 import { fileIdOf, readFile, requireFile, type StoredFile, writeFile } from "../files/files.ts";
 import type { JobsContext } from "../jobs-context.ts";
@@ -160,8 +161,13 @@ export async function cancelBatch(context: JobsContext, id: string, caller: Call
   if (status !== "cancelled" && isOver(status)) {
     throw new SluiceError("conflict", `The batch cannot be cancelled: it is ${status}.`);
   }
-  if (steps.cancelled) return { request, steps };
-  const cancelled = await takeStep(context, request, "cancelled", { at: context.clock.wall() });
+  const cancelled = await audited(
+    context,
+    caller,
+    "batch.cancel",
+    { target: { type: "batch", id: request.id } },
+    async () => steps.cancelled ?? takeStep(context, request, "cancelled", { at: context.clock.wall() }),
+  );
   context.onBatch?.();
   return { request, steps: { ...steps, cancelled } };
 }
@@ -172,14 +178,30 @@ export async function cancelBatch(context: JobsContext, id: string, caller: Call
  *   every line has completed
  * @param trace the caller's trace. Default: that of the batch
  */
-export async function retryBatch(
+export function retryBatch(
   context: JobsContext,
   formats: LineFormats,
   id: string,
   caller: Caller,
   trace?: TraceContext,
 ): Promise<Batch> {
+  return audited(context, caller, "batch.retry", {}, async (note) => {
+    const batch = await retryLines(context, formats, id, caller, note, trace);
+    note.details = { new_batch: batch.request.id };
+    return batch;
+  });
+}
+
+async function retryLines(
+  context: JobsContext,
+  formats: LineFormats,
+  id: string,
+  caller: Caller,
+  note: AuditNote,
+  trace?: TraceContext,
+): Promise<Batch> {
   const { request, steps } = await requireBatch(context, id, caller);
+  note.target = { type: "batch", id: request.id };
   const { ended, validated } = steps;
   if (!ended) {
     const status = batchStatus(steps);

@@ -7,6 +7,7 @@ import type { JobId } from "../../domain/ids.ts";
 import { isFinal } from "../../domain/job.ts";
 import { environmentCollection } from "../../store/collection.ts";
 import { pagesOf } from "../../store/cursor.ts";
+import { audited } from "../audit/audited.ts";
 import type { Caller } from "../caller.ts";
 import { deleteFile, fileIn } from "../files/files.ts";
 import type { JobsContext } from "../jobs-context.ts";
@@ -49,7 +50,8 @@ export async function deleteBatch(context: JobsContext, id: string, caller: Call
         : `Cancel it first (POST /v1/batches/${batch.request.id}/cancel), and delete it once it is cancelled.`;
     throw new SluiceError("conflict", `The batch cannot be deleted: it is ${status}. ${next}`);
   }
-  await beginDeletion(context, batch);
+  const target = { type: "batch", id: batch.request.id } as const;
+  await audited(context, caller, "batch.delete", { target }, () => beginDeletion(context, batch));
   const { environment } = batch.request;
   const deadline = context.clock.now() + patienceMs;
   const isInTime = async () => context.clock.now() < deadline;

@@ -3,16 +3,26 @@
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobRecord } from "../../domain/job.ts";
+import { audited } from "../audit/audited.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { requireJob } from "../read/view.ts";
 import { costSoFar, endJob } from "./end-job.ts";
 
 /**
+ * Cancels a job as `cancelJob` does, and records it in the audit log.
+ * @throws as `cancelJob`
+ */
+export function cancel(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
+  const target = { type: "job", id: jobId } as const;
+  return audited(context, caller, "job.cancel", { target }, () => cancelJob(context, jobId, caller));
+}
+
+/**
  * Cancels a job and aborts its call if one is running. Cancelling twice is not an error.
  * @throws SluiceError `job_not_found`, or `conflict` if the job has ended otherwise
  */
-export async function cancel(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
+export async function cancelJob(context: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
   const before = await requireJob(context, jobId, caller);
   if (!before.outcome) {
     try {

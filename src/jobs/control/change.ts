@@ -3,6 +3,8 @@ import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobRecord, Priority } from "../../domain/job.ts";
 import type { JobChange } from "../../store/job-store.ts";
+import type { AuditDetails } from "../audit/audit-entry.ts";
+import { type AuditNote, audited } from "../audit/audited.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { mayRun } from "../may-run.ts";
@@ -23,11 +25,23 @@ export interface RequestedChange {
  * Gives a waiting job another priority or earliest start. It is stored first, so that a rebuilt queue has it.
  * @throws SluiceError `job_not_found`, `conflict` (it runs or has ended), `invalid_request`, `forbidden` (priority)
  */
-export async function change(
+export function change(
   context: JobsContext,
   jobId: JobId,
   changes: RequestedChange,
   caller: Caller,
+): Promise<JobRecord> {
+  return audited(context, caller, "job.change", { target: { type: "job", id: jobId } }, (note) =>
+    changeJob(context, jobId, changes, caller, note),
+  );
+}
+
+async function changeJob(
+  context: JobsContext,
+  jobId: JobId,
+  changes: RequestedChange,
+  caller: Caller,
+  note: AuditNote,
 ): Promise<JobRecord> {
   const { store, scheduler, clock } = context;
   const before = await requireJob(context, jobId, caller);
@@ -40,12 +54,20 @@ export async function change(
       notBefore: start && startTime(context.settings, start, clock.wall(), before.job.expiresAt),
     }),
   };
+  note.details = detailsOf(changed);
   if ((await scheduler.explain(jobId)).state === "running") throw tooLate(jobId, "in_progress");
   const head = await store.update(before.job.environment, jobId, changed);
   if (!head) throw tooLate(jobId, (await requireJob(context, jobId, caller)).state);
   // A call that has just begun continues. If it must be repeated, the change applies.
   await scheduler.update(queueEntryOf(head, clock.wall()));
   return requireJob(context, jobId, caller);
+}
+
+function detailsOf({ priority, notBefore }: JobChange): AuditDetails {
+  return {
+    ...(priority !== undefined && { priority }),
+    ...(notBefore !== undefined && { not_before: notBefore && new Date(notBefore).toISOString() }),
+  };
 }
 
 function tooLate(jobId: JobId, state: string): SluiceError {
@@ -56,7 +78,12 @@ function tooLate(jobId: JobId, state: string): SluiceError {
  * Removes an ended job with its texts permanently.
  * @throws SluiceError `job_not_found`, `conflict` (not ended, a call may still run, or a line of a batch)
  */
-export async function removeJob(context: JobsContext, jobId: JobId, caller: Caller): Promise<void> {
+export function removeJob(context: JobsContext, jobId: JobId, caller: Caller): Promise<void> {
+  const target = { type: "job", id: jobId } as const;
+  return audited(context, caller, "job.delete", { target }, () => remove(context, jobId, caller));
+}
+
+async function remove(context: JobsContext, jobId: JobId, caller: Caller): Promise<void> {
   const { store } = context;
   const { job, state, outcome, attempts } = await requireJob(context, jobId, caller);
   const refuse = (why: string) => new SluiceError("conflict", `The job cannot be deleted: ${why}.`, { jobId });

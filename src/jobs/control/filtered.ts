@@ -3,11 +3,13 @@
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobState } from "../../domain/job.ts";
+import type { AuditAction, AuditDetails } from "../audit/audit-entry.ts";
+import { audited } from "../audit/audited.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { type JobFilter, listJobs } from "../read/list.ts";
-import { cancel } from "./cancel.ts";
-import { retry } from "./retry.ts";
+import { cancelJob } from "./cancel.ts";
+import { retryJob } from "./retry.ts";
 
 export interface Portion {
   /** Maximum number of jobs to change. */
@@ -37,7 +39,9 @@ const maxErrors = 100;
  * @throws SluiceError `invalid_request`, `batch_not_found`, or what the store throws
  */
 export function cancelFiltered(context: JobsContext, filter: JobFilter, portion: Portion, caller: Caller) {
-  return each(context, filter, ["in_progress", "queued"], portion, caller, (id) => cancel(context, id, caller));
+  const run = () =>
+    each(context, filter, ["in_progress", "queued"], portion, caller, (id) => cancelJob(context, id, caller));
+  return auditedPortion(context, "job.cancel", filter, portion, caller, run);
 }
 
 /**
@@ -45,7 +49,39 @@ export function cancelFiltered(context: JobsContext, filter: JobFilter, portion:
  * @throws as `cancelFiltered`
  */
 export function retryFiltered(context: JobsContext, filter: JobFilter, portion: Portion, caller: Caller) {
-  return each(context, filter, ["failed", "expired"], portion, caller, (id) => retry(context, id, caller));
+  const run = () =>
+    each(context, filter, ["failed", "expired"], portion, caller, (id) => retryJob(context, id, caller));
+  return auditedPortion(context, "job.retry", filter, portion, caller, run);
+}
+
+/** Runs a portion and leaves one entry in the audit log, unless nothing is to change. */
+function auditedPortion(
+  context: JobsContext,
+  action: AuditAction,
+  filter: JobFilter,
+  { dryRun }: Portion,
+  caller: Caller,
+  run: () => Promise<FilteredResult>,
+): Promise<FilteredResult> {
+  if (dryRun) return run();
+  return audited(context, caller, action, { details: detailsOf(filter) }, async (note) => {
+    const result = await run();
+    note.count = result.done;
+    return result;
+  });
+}
+
+/** Returns a filter by the names of the API. Labels are named without their values. */
+function detailsOf({ state, submittedFrom, submittedTo, batchId, metadata, ...same }: JobFilter): AuditDetails {
+  const time = (at: number) => new Date(at).toISOString();
+  return {
+    ...same,
+    ...(state !== undefined && { status: state }),
+    ...(submittedFrom !== undefined && { submitted_after: time(submittedFrom) }),
+    ...(submittedTo !== undefined && { submitted_before: time(submittedTo) }),
+    ...(batchId !== undefined && { batch: batchId }),
+    ...(metadata && { metadata: Object.keys(metadata) }),
+  };
 }
 
 async function each(

@@ -6,12 +6,13 @@ import { quote, SluiceError } from "../../domain/errors.ts";
 import { pauseKey } from "../../scheduler/pause-scopes.ts";
 import type { PauseTarget } from "../../scheduler/scheduler.ts";
 import { serviceCollection } from "../../store/collection.ts";
+import { type AuditNote, audited } from "../audit/audited.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import type { Pause } from "../pause.ts";
 import { requireAdmin, requireEnvironment } from "../submit/policy.ts";
 
-type Context = Pick<JobsContext, "settings" | "store" | "scheduler" | "clock">;
+type Context = Pick<JobsContext, "settings" | "store" | "scheduler" | "clock" | "log">;
 
 const pauses = serviceCollection<Pause>({ stored: "controls", id: "pause/*", order: "pause/" });
 /** An admin key's pause of a tenant is stored apart from the tenant's own, so that each ends only its own pause. */
@@ -32,25 +33,40 @@ export async function pause(context: Context, target: PauseTarget, caller: Calle
     ...(reason !== undefined && { reason }),
     ...(caller.keyId !== undefined && { keyId: caller.keyId }),
   };
-  const found = await pauses(store).insertOrGet({ id: recordIdOf(target, caller), value: fresh });
-  await scheduler.pause(target);
-  return found;
+  return audited(context, caller, "calls.pause", noteOf(target), async () => {
+    const found = await pauses(store).insertOrGet({ id: recordIdOf(target, caller), value: fresh });
+    await scheduler.pause(target);
+    return found;
+  });
 }
 
 /**
  * Resumes a target. Resuming what is not paused is not an error.
  * @throws SluiceError `forbidden`, also if an admin key has paused the tenant, or what store and scheduler throw
  */
-export async function resume({ store, scheduler }: Context, target: PauseTarget, caller: Caller): Promise<void> {
+export async function resume(context: Context, target: PauseTarget, caller: Caller): Promise<void> {
   checkAllowed(target, caller);
+  const { store, scheduler } = context;
   const ofAdmin = adminPrefix + keyOf(target);
-  await pauses(store).remove(keyOf(target), ...(caller.admin ? [ofAdmin] : []));
-  if (!caller.admin && (await pauses(store).get(ofAdmin))) {
-    throw new SluiceError("forbidden", "An admin key paused the tenant, so only an admin key may resume it.", {
-      field: "tenant",
-    });
-  }
-  await scheduler.resume(target);
+  const staysPaused = await audited(context, caller, "calls.resume", noteOf(target), async () => {
+    await pauses(store).remove(keyOf(target), ...(caller.admin ? [ofAdmin] : []));
+    if (!caller.admin && (await pauses(store).get(ofAdmin))) return true;
+    await scheduler.resume(target);
+    return false;
+  });
+  // The tenant's own pause has ended, so the call is in the audit log.
+  if (!staysPaused) return;
+  throw new SluiceError("forbidden", "An admin key paused the tenant, so only an admin key may resume it.", {
+    field: "tenant",
+  });
+}
+
+/** Returns what an audit entry says about a pause. */
+function noteOf(target: PauseTarget): AuditNote {
+  if ("model" in target) return { target: { type: "model", id: target.model } };
+  if ("deployment" in target) return { target: { type: "deployment", id: target.deployment } };
+  const { tenant, environment } = target;
+  return { target: { type: "tenant", id: tenant }, ...(environment !== undefined && { details: { environment } }) };
 }
 
 /** Returns the pauses that concern the caller, without those of other tenants. */

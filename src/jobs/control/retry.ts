@@ -7,6 +7,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import { isErased, type Job, type JobRecord } from "../../domain/job.ts";
 import type { TraceContext } from "../../domain/trace-context.ts";
+import { audited } from "../audit/audited.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { requireJob } from "../read/view.ts";
@@ -19,12 +20,24 @@ import { deletedAmong } from "../tombstones.ts";
 const lookedUpAtOnce = 100;
 
 /**
+ * Retries a job as `retryJob` does, and records it in the audit log.
+ * @throws as `retryJob`
+ */
+export function retry(context: JobsContext, jobId: JobId, caller: Caller, trace?: TraceContext): Promise<JobRecord> {
+  return audited(context, caller, "job.retry", { target: { type: "job", id: jobId } }, async (note) => {
+    const record = await retryJob(context, jobId, caller, trace);
+    note.details = { new_job: record.job.id };
+    return record;
+  });
+}
+
+/**
  * Submits a failed, cancelled or expired job again and returns the new job. Its deadline is as long after the retry as
  * the old one was after the submit.
  * @param trace the caller's trace. The retry is linked to that of the old job in any case
  * @throws SluiceError `job_not_found`, `conflict` (not ended, or completed), or what a submit throws
  */
-export async function retry(
+export async function retryJob(
   context: JobsContext,
   jobId: JobId,
   caller: Caller,
@@ -50,7 +63,7 @@ export async function retry(
   const wanted = { ...job, ...(regions && { regions }) };
   const tokens = await checkFeasibility(context, wanted);
   // The retry may have been deleted since the lookup.
-  if ((await deletedAmong(context.store, [id])).has(id)) return retry(context, jobId, caller, trace);
+  if ((await deletedAmong(context.store, [id])).has(id)) return retryJob(context, jobId, caller, trace);
   // The retry of a batch's line belongs to no batch. It is a job like any other, also for the limits of its key.
   const { notBefore: _, batchId: _batch, customId: _line, waitingCaller: _caller, trace: before, ...rest } = wanted;
   const { expiresAt, linkedTrace, ...same } = rest;

@@ -6,9 +6,10 @@ import type { Clock } from "../../domain/clock.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { newToken } from "../../domain/ids.ts";
 import type { Priority } from "../../domain/job.ts";
-import { type HasRecords, serviceCollection, timeKey } from "../../store/collection.ts";
+import { serviceCollection, timeKey } from "../../store/collection.ts";
 import type { Page } from "../../store/cursor.ts";
-import type { Caller, KeyLimits } from "../caller.ts";
+import { type AuditContext, type AuditNote, audited } from "../audit/audited.ts";
+import { type Caller, type KeyLimits, serviceCaller } from "../caller.ts";
 
 const apiKeys = serviceCollection<KeyRecord>({ stored: "api_keys" });
 /** A text that every change of the keys replaces. A process that finds the same text need not read the keys again. */
@@ -46,9 +47,8 @@ export interface KeyRecord extends KeyInput {
   revokedAt?: number;
 }
 
-export interface KeysContext {
+export interface KeysContext extends AuditContext {
   settings: Pick<Settings, "environments" | "models">;
-  store: HasRecords;
   clock: Clock;
 }
 
@@ -56,11 +56,15 @@ export interface KeysContext {
  * Creates a key. Only the result has its text.
  * @throws SluiceError `invalid_request` for values that the configuration lacks; what the store throws
  */
-export async function createKey(context: KeysContext, input: KeyInput): Promise<{ key: ApiKey; record: KeyRecord }> {
+export async function createKey(
+  context: KeysContext,
+  input: KeyInput,
+  caller: Caller,
+): Promise<{ key: ApiKey; record: KeyRecord }> {
   checkNames(context.settings, input);
   const key = newApiKey();
   const record = recordOf(context, key, input);
-  await insert(context, record);
+  await audited(context, caller, "key.create", noteOf(record), () => insert(context, record));
   return { key, record };
 }
 
@@ -72,7 +76,9 @@ export async function createFirstKey(context: KeysContext): Promise<ApiKey | und
   if ((await apiKeys(context.store).list(1)).length > 0) return undefined;
   const key = newApiKey("first");
   const record = recordOf(context, key, { name: "admin", tenant: "default", admin: true });
-  return (await insert(context, record)) ? key : undefined;
+  if (!(await insert(context, record))) return undefined;
+  await audited(context, serviceCaller, "key.create", noteOf(record), async () => {});
+  return key;
 }
 
 /** Returns all keys in the order of their creation. */
@@ -112,18 +118,25 @@ export function keysChange({ store }: Pick<KeysContext, "store">): Promise<strin
  * Revokes a key. Revoking it twice is not an error, and the first time stays.
  * @throws SluiceError `not_found`
  */
-export async function revokeKey(context: KeysContext, id: string): Promise<KeyRecord> {
+export async function revokeKey(context: KeysContext, id: string, caller: Caller): Promise<KeyRecord> {
   const record = /^[a-z0-9]{1,20}$/.test(id) ? await apiKeys(context.store).get(id) : undefined;
   if (!record) throw new SluiceError("not_found", `There is no API key with the id ${quote(shortened(id))}.`);
   if (record.revokedAt !== undefined) return record;
   const revoked = { ...record, revokedAt: context.clock.wall() };
-  await apiKeys(context.store).put({ id, order: orderOf(record), value: revoked });
-  await noteChange(context);
-  return revoked;
+  return audited(context, caller, "key.revoke", noteOf(record), async () => {
+    await apiKeys(context.store).put({ id, order: orderOf(record), value: revoked });
+    await noteChange(context);
+    return revoked;
+  });
+}
+
+/** Returns what an audit entry says about a key. */
+function noteOf({ id, name, tenant, admin, readOnly = false }: KeyRecord): AuditNote {
+  return { target: { type: "key", id }, details: { name, tenant, admin, read_only: readOnly } };
 }
 
 export function callerOf(record: KeyRecord): Caller {
-  const { tenant, id, admin, readOnly, environments, priorityMax, regions, maxWaiting, dailyTokens, budgetUsd } =
+  const { tenant, id, name, admin, readOnly, environments, priorityMax, regions, maxWaiting, dailyTokens, budgetUsd } =
     record;
   const limits: KeyLimits = {
     ...(maxWaiting !== undefined && { maxWaiting }),
@@ -133,6 +146,7 @@ export function callerOf(record: KeyRecord): Caller {
   return {
     tenant,
     keyId: id,
+    keyName: name,
     admin,
     ...(readOnly && { readOnly }),
     ...(environments && { environments }),
@@ -159,13 +173,13 @@ async function insert(context: KeysContext, record: KeyRecord): Promise<boolean>
 }
 
 /** Records a change of the keys. A failure undoes nothing: the key is stored, and other processes notice it later. */
-async function noteChange({ store }: KeysContext): Promise<void> {
+async function noteChange({ store }: Pick<KeysContext, "store">): Promise<void> {
   await changes(store)
     .put({ id: changeId, value: newToken() })
     .catch(() => {});
 }
 
-function recordOf({ clock }: KeysContext, { id, hash, hint }: ApiKey, input: KeyInput): KeyRecord {
+function recordOf({ clock }: Pick<KeysContext, "clock">, { id, hash, hint }: ApiKey, input: KeyInput): KeyRecord {
   const { tenant = input.name, admin = false } = input;
   return { ...input, id, tenant, admin, hash, hint, createdAt: clock.wall() };
 }

@@ -7,6 +7,7 @@ import {
   deliveryStatus,
   jobDeliveryId,
 } from "../../domain/webhook.ts";
+import { audited } from "../audit/audited.ts";
 import { type Caller, maySee, visibleEnvironments } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { deliveriesBefore, findDelivery, historyOf, positionOf, startRound } from "./webhook-records.ts";
@@ -100,6 +101,7 @@ export async function redeliver(context: JobsContext, id: string, caller: Caller
   if (round.round >= maxRounds) {
     throw new SluiceError("conflict", `Redelivery limit (${maxRounds}) reached.`);
   }
-  await startRound(context, delivery, round.round + 1);
+  const target = { type: "delivery", id: delivery.id } as const;
+  await audited(context, caller, "webhook.redeliver", { target }, () => startRound(context, delivery, round.round + 1));
   return historyOf(context, delivery);
 }

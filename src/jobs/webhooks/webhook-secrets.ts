@@ -3,6 +3,8 @@
 // signs together with the previous one, so that receivers can change over.
 import { createHash, randomBytes } from "node:crypto";
 import { numberKey, serviceCollection } from "../../store/collection.ts";
+import { type AuditContext, audited } from "../audit/audited.ts";
+import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 
 type Context = Pick<JobsContext, "store" | "clock">;
@@ -45,12 +47,15 @@ export async function tenantSecrets(context: Context, tenant: string): Promise<T
   };
 }
 
-/** Creates a new secret. The previous one signs for another day, and older ones no longer sign. */
-export async function rotateSecret(context: Context, tenant: string): Promise<TenantSecrets> {
-  const { number = 0 } = (await latestOf(context, tenant))[0] ?? {};
-  // If another process was first, its secret is the new one.
-  await insert(context, tenant, number + 1);
-  return tenantSecrets(context, tenant);
+/** Creates a new secret for the caller's tenant. The previous one signs for another day, and older ones no longer sign. */
+export function rotateSecret(context: Context & AuditContext, caller: Caller): Promise<TenantSecrets> {
+  const { tenant } = caller;
+  return audited(context, caller, "webhook_secret.rotate", { target: { type: "tenant", id: tenant } }, async () => {
+    const { number = 0 } = (await latestOf(context, tenant))[0] ?? {};
+    // If another process was first, its secret is the new one.
+    await insert(context, tenant, number + 1);
+    return tenantSecrets(context, tenant);
+  });
 }
 
 /** Returns the last two secrets, latest first. */

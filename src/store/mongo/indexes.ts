@@ -63,6 +63,7 @@ export const serviceIndexes = {
   idempotency_keys: records,
   controls: records,
   webhook_secrets: records,
+  audit: records,
 } as const satisfies Indexes<(typeof serviceCollections)[number]>;
 
 export type Collection = keyof typeof environmentIndexes;

@@ -2,6 +2,7 @@
 import { pino } from "pino";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { systemClock } from "../../../src/domain/clock.ts";
+import { keylessCaller } from "../../../src/jobs/caller.ts";
 import { openKeyRegistry } from "../../../src/jobs/keys/key-registry.ts";
 import { createFirstKey, createKey, listKeys, revokeKey } from "../../../src/jobs/keys/keys.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
@@ -12,6 +13,7 @@ import { withoutMongo } from "../../support/servers.ts";
 vi.setConfig({ testTimeout: 60_000 });
 
 const settings = testSettings();
+const log = pino({ level: "silent" });
 const clock = systemClock;
 
 async function openPair(kind: "SQLite" | "MongoDB"): Promise<[JobStore, JobStore]> {
@@ -30,7 +32,7 @@ function registryOf(store: JobStore, setTenantWeights = vi.fn(async () => {})) {
     settings,
     store,
     clock,
-    log: pino({ level: "silent" }),
+    log,
     scheduler: { setTenantWeights: setTenantWeights },
   });
   onTestFinished(async () => (await opened).close());
@@ -42,15 +44,15 @@ describe.each(["SQLite", "MongoDB"] as const)("%s", (kind) => {
 
   run("of many first starts at once one makes the admin key; later ones make none", async () => {
     const stores = await openPair(kind);
-    const starts = Array.from({ length: 8 }, (_, i) => createFirstKey({ settings, store: stores[i % 2]!, clock }));
+    const starts = Array.from({ length: 8 }, (_, i) => createFirstKey({ settings, store: stores[i % 2]!, clock, log }));
     const made = (await Promise.all(starts)).filter((key) => key !== undefined);
     expect(made).toHaveLength(1);
     const registry = await registryOf(stores[1]);
     const caller = await registry.authenticate(`Bearer ${made[0]!.text}`);
-    expect(caller).toEqual({ tenant: "default", keyId: "first", admin: true });
+    expect(caller).toEqual({ tenant: "default", keyId: "first", keyName: "admin", admin: true });
 
-    await revokeKey({ settings, store: stores[0], clock }, "first");
-    expect(await createFirstKey({ settings, store: stores[1], clock })).toBeUndefined();
+    await revokeKey({ settings, store: stores[0], clock, log }, "first", keylessCaller);
+    expect(await createFirstKey({ settings, store: stores[1], clock, log })).toBeUndefined();
     await registry.refresh();
     // Closed, not open again: there was a key once.
     await expect(registry.authenticate(undefined)).rejects.toMatchObject({ code: "unauthenticated" });
@@ -59,12 +61,16 @@ describe.each(["SQLite", "MongoDB"] as const)("%s", (kind) => {
 
   run("another process takes a new key at once, and refuses a revoked one within seconds", async () => {
     const [here, there] = await openPair(kind);
-    await createKey({ settings, store: here, clock }, { name: "before" });
+    await createKey({ settings, store: here, clock, log }, { name: "before" }, keylessCaller);
     const registry = await registryOf(there);
-    const { key, record } = await createKey({ settings, store: here, clock }, { name: "k", weight: 3, maxWaiting: 2 });
+    const { key, record } = await createKey(
+      { settings, store: here, clock, log },
+      { name: "k", weight: 3, maxWaiting: 2 },
+      keylessCaller,
+    );
     expect(await registry.authenticate(`Bearer ${key.text}`)).toMatchObject({ tenant: "k", keyId: record.id });
     expect(registry.limited).toEqual([record.id]);
-    await revokeKey({ settings, store: here, clock }, record.id);
+    await revokeKey({ settings, store: here, clock, log }, record.id, keylessCaller);
     await vi.waitFor(() => expect(registry.authenticate(`Bearer ${key.text}`)).rejects.toThrow("revoked"), {
       timeout: 20_000,
       interval: 200,
@@ -77,7 +83,6 @@ test("weights are told when they change, and again although they have not: the q
   const [store] = await openPair("SQLite");
   let now = 0;
   const setTenantWeights = vi.fn(async (_weights: Record<string, number>) => {});
-  const log = pino({ level: "silent" });
   const timed = { now: () => now, wall: () => Date.now() };
   const registry = await openKeyRegistry({
     settings,
@@ -88,7 +93,7 @@ test("weights are told when they change, and again although they have not: the q
   });
   onTestFinished(() => registry.close());
   expect(setTenantWeights.mock.calls).toEqual([[{}]]);
-  await createKey({ settings, store, clock }, { name: "t", weight: 3 });
+  await createKey({ settings, store, clock, log }, { name: "t", weight: 3 }, keylessCaller);
   setTenantWeights.mockRejectedValueOnce(new Error("away"));
   await registry.refresh();
   await registry.refresh();
@@ -101,7 +106,7 @@ test("weights are told when they change, and again although they have not: the q
 
 test("a store that is away leaves the known keys as they were, and an unknown one is not refused for good", async () => {
   const [store] = await openPair("SQLite");
-  const { key } = await createKey({ settings, store, clock }, { name: "k" });
+  const { key } = await createKey({ settings, store, clock, log }, { name: "k" }, keylessCaller);
   const registry = await registryOf(store);
   vi.spyOn(store.records, "list").mockRejectedValue(new Error("away"));
   vi.spyOn(store.records, "get").mockRejectedValue(new Error("away"));
@@ -114,8 +119,7 @@ test("F11: keys that nobody changed are not read again, and a wrong one costs on
   const [store] = await openPair("SQLite");
   let now = 0;
   const timed = { now: () => now, wall: () => Date.now() };
-  const { key } = await createKey({ settings, store, clock }, { name: "k" });
-  const log = pino({ level: "silent" });
+  const { key } = await createKey({ settings, store, clock, log }, { name: "k" }, keylessCaller);
   const registry = await openKeyRegistry({
     settings,
     store,
@@ -141,12 +145,12 @@ test("F11: keys that nobody changed are not read again, and a wrong one costs on
 
 test("F11: a key that is revoked while all are read stays revoked", async () => {
   const [store] = await openPair("SQLite");
-  const { key, record } = await createKey({ settings, store, clock }, { name: "k" });
+  const { key, record } = await createKey({ settings, store, clock, log }, { name: "k" }, keylessCaller);
   const registry = await registryOf(store);
   const list = store.records.list.bind(store.records);
   vi.spyOn(store.records, "list").mockImplementationOnce(async (...query) => {
     const before = await list(...query);
-    await registry.note(await revokeKey({ settings, store, clock }, record.id));
+    await registry.note(await revokeKey({ settings, store, clock, log }, record.id, keylessCaller));
     return before;
   });
   onTestFinished(() => void vi.restoreAllMocks());
