@@ -1,4 +1,6 @@
-// Every command explains itself: two or three examples, and --json unless it runs a server.
+// Every command explains itself: two or three examples, and --json unless it runs a server. The pages name no other command.
+import { readdirSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { expect, test } from "vitest";
 import { createProgram } from "../../src/cli/program.ts";
@@ -34,3 +36,39 @@ test("every command that prints a result takes --json", () => {
     .filter(([, { options }]) => !options.some(({ long }) => long === "--json"));
   expect(without.map(([name]) => name)).toEqual(servers.map((name) => `sluice ${name}`));
 });
+
+test("every command line of a page is one of a command, with options that it has", () => {
+  const root = resolve(import.meta.dirname, "../..");
+  const docs = readdirSync(resolve(root, "docs")).filter((name) => name.endsWith(".md"));
+  const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ...docs.map((name) => `docs/${name}`)];
+  const lines = pages.flatMap((page) => linesIn(readFileSync(resolve(root, page), "utf8")).map((line) => [page, line]));
+  expect(lines.length).toBeGreaterThan(100);
+  expect(lines.filter(([, line]) => mistakeIn(line!) !== undefined).map((found) => found.join(": "))).toEqual([]);
+});
+
+/** Returns the command lines in a page's code: in spans, and in lines of blocks, where a backslash joins lines. */
+function linesIn(page: string): string[] {
+  const blocks = [...page.matchAll(/^ *```sh\n(.*?)^ *```$/gms)].map(([, block]) => block!.replaceAll("\\\n", " "));
+  const spans = [...page.replace(/^ *(```+)[^\n]*\n.*?^ *\1$/gms, "").matchAll(/`([^`]+)`/g)].map(([, span]) => span!);
+  return [...blocks.flatMap((block) => block.split("\n")), ...spans].flatMap((line) =>
+    [...line.matchAll(/(?:^|[;&|(] *|[A-Z_]+=\S* )(?:npx |npm run --silent )?sluice(?: --)?((?: [^;&|)#]+)?)/g)].map(
+      ([, rest]) => rest!.trim(),
+    ),
+  );
+}
+
+/** Returns the word that makes a command line wrong, or undefined. */
+function mistakeIn(line: string): string | undefined {
+  const words = line.match(/"[^"]*"|\S+/g) ?? [];
+  let command = commands[0]![1];
+  for (const word of words) {
+    const next = command.commands.find((each) => each.name() === word);
+    if (!next) break;
+    command = next;
+  }
+  const known = [...command.options.flatMap(({ long, short }) => [long, short]), "--help", "-h", "-v", "--version"];
+  const option = words.find((word) => word.startsWith("-") && word.length > 1 && !known.includes(word.split("=")[0]!));
+  if (option !== undefined) return option;
+  const isComplete = command.commands.length === 0 || words.length === 0 || words.at(-1) === command.name();
+  return isComplete || words[0]!.startsWith("-") ? undefined : line;
+}

@@ -1,8 +1,11 @@
 // The interface's own description is valid and complete.
+import { readdirSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ErrorCode, errorTable } from "../../src/domain/errors.ts";
+import { createHttpServer } from "../../src/http/server.ts";
 import { newFileId, writeFile } from "../../src/jobs/files/files.ts";
 import { isOpenAiPath, openAiStatusOf } from "../../src/wire/openai/openai-errors.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
@@ -85,6 +88,51 @@ test("has every route", () => {
     "GET /readyz",
     "GET /metrics",
   ]);
+});
+
+/** Returns the routes that a text names, each as `METHOD /path` in a code span. Leaves out queries and names of parameters. */
+function routesIn(text: string): string[] {
+  const spans = text.matchAll(/`((?:GET|POST|PUT|PATCH|DELETE) \/[^`?\s]*)(?:\?[^`]*)?`/g);
+  return [...spans].map(([, route]) => route!.replaceAll(/\{\w+\}/g, "{}"));
+}
+
+describe("the pages name the routes that exist:", () => {
+  const root = resolve(import.meta.dirname, "../..");
+  const read = (page: string) => readFileSync(resolve(root, page), "utf8");
+  let routes: string[];
+  beforeAll(async () => {
+    const reload = async () => ({ changed: [], needsRestart: [], missingModels: [] });
+    const app = createHttpServer({ ...server.context, reload, scrape: async () => "" });
+    const { paths } = (await app.inject({ url: "/openapi.json" })).json() as typeof document;
+    await app.close();
+    routes = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).flatMap((method) => routesIn(`\`${method.toUpperCase()} ${path}\``)),
+    );
+  });
+
+  test("docs/api.md lists all of them once, and nothing else", () => {
+    const [, table] = /^\| call \| what it does \|\n(.*?)\n\n/ms.exec(read("docs/api.md"))!;
+    expect(routesIn(table!).sort()).toEqual([...routes].sort());
+  });
+
+  test("no page names another", () => {
+    // The description itself is not described. The simulator has the routes of Bedrock.
+    const known = [...routes, "GET /", "GET /docs", "GET /openapi.json"];
+    const docs = readdirSync(resolve(root, "docs")).filter((name) => name.endsWith(".md") && name !== "simulator.md");
+    const pages = [
+      "README.md",
+      "CONTRIBUTING.md",
+      "CHANGELOG.md",
+      "SECURITY.md",
+      ...docs.map((name) => `docs/${name}`),
+    ];
+    const missing = pages.flatMap((page) =>
+      routesIn(read(page))
+        .filter((route) => !known.includes(route))
+        .map((route) => `${page}: ${route}`),
+    );
+    expect(missing).toEqual([]);
+  });
 });
 
 test("every operation says what it does, and describes its errors in the one shape", () => {
