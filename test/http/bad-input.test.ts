@@ -140,7 +140,7 @@ const badSubmits: [name: string, body: unknown, ...Expected][] = [
     { ...good, prompt: "ü".repeat(50_001) },
     "too_large",
     "prompt",
-    "prompt and system are 100002 bytes of UTF-8; at most 100000 are allowed.",
+    "prompt and system are 100002 bytes of UTF-8; at most 100000 are allowed (limits.maxPromptBytes).",
   ],
   [
     "prompt and system over the limit",

@@ -43,7 +43,7 @@ function checkTexts(input: SubmitInput, maxBytes: number): void {
   );
   throw new SluiceError(
     "too_large",
-    `${what.slice(0, -1).join(", ")} and ${what.at(-1)} are ${bytes} bytes of UTF-8; at most ${maxBytes} are allowed.`,
+    `${what.slice(0, -1).join(", ")} and ${what.at(-1)} are ${bytes} bytes of UTF-8; at most ${maxBytes} are allowed (limits.maxPromptBytes).`,
     { field: messagesField },
   );
 }
