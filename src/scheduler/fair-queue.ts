@@ -202,17 +202,6 @@ export class FairQueue<T extends Queued> {
     return this.#flowOf(owner);
   }
 
-  /** Returns the number of waiting jobs by environment and priority. */
-  depths(): { environment: string; priority: Priority; ready: number }[] {
-    return [...this.#environments.values()].flatMap((environment) =>
-      [...environment.priorities.values()].map((priority) => ({
-        environment: environment.name,
-        priority: priority.name,
-        ready: priority.waiting,
-      })),
-    );
-  }
-
   // -------------------------------------------------------------- internals
 
   #flowOf(owner: Owner): Flow<T> {

@@ -28,6 +28,8 @@ export function windowMs(config: { per: "minute" | "day" }): number {
 interface LogEntry {
   at: number;
   cost: number;
+  /** The part of the cost that was charged for running calls. */
+  reserved: number;
   /** Whether the entry has left the log. Editing it then changes nothing. */
   aged: boolean;
 }
@@ -39,6 +41,8 @@ export interface Charge {
   cost: number;
   /** The cost that was reserved at first. */
   readonly reserved: number;
+  /** Whether the call is running, as far as is known. */
+  isOpen: boolean;
   readonly paced: PacedCharge;
 }
 
@@ -59,6 +63,7 @@ export class Quota {
   #log: LogEntry[] = [];
   #head = 0;
   #used = 0;
+  #reserved = 0;
   readonly #pacer = new Pacer(this);
   /** For a daily quota that the provider resets at a fixed hour: the current day, and when it ends. */
   #day: number | undefined;
@@ -102,6 +107,12 @@ export class Quota {
   used(now: number): number {
     this.#age(now);
     return this.#used;
+  }
+
+  /** Returns the part of `used` that was charged for running calls. */
+  reserved(now: number): number {
+    this.#age(now);
+    return this.#reserved;
   }
 
   /** Whether the cost fits into an empty window. */
@@ -184,12 +195,22 @@ export class Quota {
     return oldest && this.#expiry(oldest);
   }
 
-  /** Charges the cost without checking whether it is admitted; the caller has checked. */
-  charge(cost: number, now: number): Charge {
+  /**
+   * Charges the cost without checking whether it is admitted; the caller has checked.
+   * @param isOpen whether the call is running; default true
+   */
+  charge(cost: number, now: number, isOpen = true): Charge {
     this.#age(now);
     const entry = this.#append(cost, now);
     this.#used += cost;
-    return { entry, cost, reserved: cost, paced: this.#pacer.charge(cost, now) };
+    if (isOpen) this.#reserve(entry, cost);
+    return { entry, cost, reserved: cost, isOpen, paced: this.#pacer.charge(cost, now) };
+  }
+
+  /** Records that the call has ended. Its charge stays as it is. */
+  close(charge: Charge): void {
+    if (charge.isOpen) this.#reserve(charge.entry, -charge.cost);
+    charge.isOpen = false;
   }
 
   /** Replaces a reservation by real usage. May be called again with a better number. */
@@ -243,10 +264,12 @@ export class Quota {
       this.#log = [];
       this.#head = 0;
       this.#used = 0;
+      this.#reserved = 0;
     }
     this.#day = Math.max(this.#day ?? day, day);
     this.#dayEndsAt = endsAt;
   }
+
   #seen(now: number): Pick<Seen, "used" | "atOnce"> {
     this.#age(now);
     // Charges made before then will have aged out by that time.
@@ -275,6 +298,7 @@ export class Quota {
       const oldest = this.#log[this.#head]!;
       if (this.#expiry(oldest) > now) break;
       this.#used -= oldest.cost;
+      this.#reserved -= oldest.reserved;
       oldest.aged = true;
       this.#head += 1;
     }
@@ -287,7 +311,7 @@ export class Quota {
   #append(cost: number, now: number): LogEntry {
     const last = this.#log.length > this.#head ? this.#log[this.#log.length - 1] : undefined;
     if (this.config.per === "minute") {
-      const entry = { at: Math.max(now, last?.at ?? now), cost, aged: false };
+      const entry = { at: Math.max(now, last?.at ?? now), cost, reserved: 0, aged: false };
       this.#log.push(entry);
       return entry;
     }
@@ -296,13 +320,20 @@ export class Quota {
       last.cost += cost;
       return last;
     }
-    const entry = { at, cost, aged: false };
+    const entry = { at, cost, reserved: 0, aged: false };
     this.#log.push(entry);
     return entry;
   }
 
+  #reserve(entry: LogEntry, difference: number): void {
+    if (entry.aged) return;
+    entry.reserved += difference;
+    this.#reserved += difference;
+  }
+
   #edit(charge: Charge, cost: number, now: number): void {
     this.#age(now);
+    this.close(charge);
     const difference = cost - charge.cost;
     charge.cost = cost;
     if (!charge.entry.aged) {

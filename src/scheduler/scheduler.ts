@@ -9,7 +9,10 @@
 import type { JobId } from "../domain/ids.ts";
 import type { Priority } from "../domain/job.ts";
 import type { TokenCount } from "../domain/tokens.ts";
-import type { QuotaUnit, SchedulerConfig } from "./scheduler-configuration.ts";
+import type { SchedulerConfig } from "./scheduler-configuration.ts";
+import type { DeploymentChange, Explanation, PauseTarget, SchedulerSnapshot } from "./scheduler-reports.ts";
+
+export type * from "./scheduler-reports.ts";
 
 export interface Scheduler {
   /** Replaces the configuration. Jobs, leases, usage and learned limits stay; quotas are matched by name. */
@@ -86,7 +89,10 @@ export interface Scheduler {
    */
   update(entry: QueueEntry): Promise<"waiting" | "running">;
 
-  /** Returns deployments, quota usage, learned limits and queue depths. */
+  /**
+   * Returns deployments, quota usage, learned limits and what waits. Its work does not grow with the number of waiting
+   * jobs.
+   */
   snapshot(): Promise<SchedulerSnapshot>;
 
   /** Resets what was learned about one quota, or about all: the effective limit is the configured one again. */
@@ -244,114 +250,6 @@ export type DeploymentSignal =
    */
   | { kind: "refused"; reason: string };
 
-// ---------------------------------------------------------------- reports
-
-export type Explanation =
-  | { state: "absent" }
-  | { state: "running"; deployment: string }
-  | {
-      state: "waiting";
-      /** Estimated from the fair shares among all the jobs it competes with; 1 is next. */
-      position: number;
-      waitingOn: WaitingOn;
-      /** Expected time until the start. Absent if it cannot be estimated (out of service). */
-      startsInMs?: number;
-    };
-
-export type WaitingOn =
-  /** The job may start at any moment. */
-  | { kind: "turn" }
-  | { kind: "quota"; deployment: string; quota: string }
-  | { kind: "concurrency"; deployment: string }
-  | { kind: "cool_down"; deployment: string; reason: string }
-  | { kind: "out_of_service"; deployment: string; reason: string }
-  /** A deployment refused the job. It is called again later, and fails if that deployment serves others meanwhile. */
-  | { kind: "refused"; deployment: string; reason: string }
-  /** No configured deployment can ever serve the job. It waits for a new configuration and fails in the end. */
-  | { kind: "configuration"; reason: string }
-  /** Other jobs are due first. */
-  | { kind: "fairness" }
-  /** An operator paused it. */
-  | { kind: "paused"; target: PauseTarget }
-  /** It waits for a retry or for `not_before`. */
-  | { kind: "delay" }
-  | { kind: "rebuild" };
-
-/**
- * What an operator can pause: jobs of a model (their own, not a fallback), calls to a deployment, or jobs of a tenant.
- * A tenant is paused in one environment or in all.
- */
-export type PauseTarget = { model: string } | { deployment: string } | { tenant: string; environment?: string };
-
-export interface SchedulerSnapshot {
-  configVersion: string;
-  open: boolean;
-  deployments: DeploymentSnapshot[];
-  quotas: QuotaSnapshot[];
-  /** Waiting jobs by environment and priority. */
-  depths: { environment: string; priority: Priority; ready: number; delayed: number }[];
-  running: number;
-  paused: PauseTarget[];
-  /**
-   * What the operator should change about the scheduler's server, as sentences without a full stop. Absent if nothing.
-   */
-  advice?: string[];
-  /** Models that jobs wait for and that no deployment serves, sorted by name. */
-  missingModels: MissingModel[];
-}
-
-export interface MissingModel {
-  model: string;
-  jobs: number;
-  /** Time until these jobs are impossible. */
-  failInMs: number;
-}
-
-export type DeploymentState = "in_service" | "cooling_down" | "out_of_service";
-
-export interface DeploymentSnapshot {
-  id: string;
-  running: number;
-  maxConcurrency: number;
-  /** A deployment that was out of service stays so until a trial call is answered. */
-  state: DeploymentState;
-  reason?: string;
-  /** Time until the deployment is tried again; 0 during the trial. */
-  forMs?: number;
-}
-
-export interface DeploymentChange {
-  deployment: string;
-  state: DeploymentState;
-  /** Why the deployment does not serve, or did not until now. */
-  reason: string;
-}
-
-export interface QuotaSnapshot {
-  name: string;
-  unit: QuotaUnit;
-  per: "minute" | "day";
-  configuredLimit: number;
-  /** The limit after learning. */
-  effectiveLimit: number;
-  configuredBurst: number;
-  /**
-   * The burst after learning: what may be charged at once at the configured limit, and proportionally less at a lower
-   * one.
-   */
-  effectiveBurst: number;
-  /** Whether the quota is trying more than is known to work. */
-  probing: boolean;
-  /** Time since the provider last refused because of this quota. Absent if it never did. */
-  throttledAgoMs?: number;
-  /** Time for which nothing is admitted, because the provider refused. Absent if the quota is open. */
-  closedForMs?: number;
-  /** Charged within the current window: reservations in flight plus settled usage. */
-  used: number;
-  /** Time until the next charge ages out. Absent if the window is empty. */
-  nextFreeInMs?: number;
-}
-
 // ---------------------------------------------------------------- rebuild
 
 export interface RebuildTicket {
@@ -377,7 +275,10 @@ export interface RestoredCharge {
   agoMs: number;
   /** What the call used, or the reservation if usage is unknown. */
   tokens: TokenCount;
-  /** Whether `tokens` is real usage, to which the burndown applies, or a reservation. */
+  /**
+   * Whether `tokens` is real usage, to which the burndown applies, or a reservation. A reservation counts as reserved
+   * until its lease ends.
+   */
   settled: boolean;
   /** The grant's token, by which a later settlement finds the charge. */
   grant: string;

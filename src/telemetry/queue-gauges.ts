@@ -81,7 +81,7 @@ function addGaugesOfQueue(registry: Registry, known: KnownNames, { environments 
     for (const environment of Object.keys(environments)) {
       for (const priority of priorities) for (const state of waitingStates) depths.with(environment, priority, state);
     }
-    for (const { environment, priority, ready, delayed } of snapshot.depths) {
+    for (const { environment, priority, ready, delayed } of snapshot.waiting) {
       const counts = { ready, delayed };
       for (const state of waitingStates)
         depths.with(known.environment(environment), priority, state).inc(counts[state]);

@@ -271,14 +271,22 @@ function usageOf(usage: Usage | undefined) {
  * @param pause the stored pause that the job waits for, if it is known
  */
 export function waitingOnOf(queuePosition: Explanation, pause?: Pause): Static<typeof waitingOn> {
-  const nothing = { deployment: null, quota: null, reason: null };
   if (queuePosition.state === "absent") {
     return { ...nothing, kind: "not_queued_yet", message: "It is stored and joins the queue within seconds." };
   }
   if (queuePosition.state === "running") {
     return { ...nothing, kind: "starting", deployment: queuePosition.deployment, message: "It is being started." };
   }
-  const { waitingOn: on } = queuePosition;
+  return waitingOnResource(queuePosition.waitingOn, pause);
+}
+
+const nothing = { deployment: null, quota: null, reason: null };
+
+/**
+ * Returns what a job waits for.
+ * @param pause the stored pause that the job waits for, if it is known
+ */
+export function waitingOnResource(on: WaitingOn, pause?: Pause): Static<typeof waitingOn> {
   const message = on.kind === "paused" && pause ? pauseSentence(pause) : sentence(on);
   if (on.kind !== "paused") return { ...nothing, ...on, message };
   const deployment = "deployment" in on.target ? on.target.deployment : null;

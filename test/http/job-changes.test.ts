@@ -32,9 +32,9 @@ describe("PATCH", () => {
     const { items } = await context.store.unfinished({ limit: 100 });
     await context.scheduler.restore(ticket, { entries: items.map(({ job }) => queueEntryOf(job, Date.now())) });
     await context.scheduler.finishRebuild(ticket);
-    expect((await server.get("/v1/stats")).body.queue).toEqual([
-      { environment: "UAT", priority: "standard", ready: 0, delayed: 1 },
+    expect((await server.get("/v1/stats")).body.queue).toMatchObject([
       { environment: "UAT", priority: "interactive", ready: 1, delayed: 0 },
+      { environment: "UAT", priority: "standard", ready: 0, delayed: 1, oldest_at: null, waiting_on: null },
     ]);
     const at = await send("PATCH", first, { not_before: null, priority: "batch" });
     expect(at.body).toMatchObject({ not_before: null, priority: "batch" });

@@ -48,6 +48,8 @@ test("deployments, with models and quotas", async () => {
     configured_limit: 3,
     effective_limit: 3,
     used: 0,
+    reserved: 0,
+    settled: 0,
     next_free_at: null,
   });
 });
@@ -64,7 +66,16 @@ test("stats count by environment and state", async () => {
     UAT: { ...before.UAT, queued: before.UAT.queued + 1, failed: before.UAT.failed + 1 },
     PROD: { ...before.PROD, queued: before.PROD.queued + 1 },
   });
-  expect(body.queue).toContainEqual({ environment: "PROD", priority: "batch", ready: 1, delayed: 0 });
+  expect(body.queue).toContainEqual({
+    environment: "PROD",
+    priority: "batch",
+    model: "llama3-3-70b",
+    ready: 1,
+    delayed: 0,
+    oldest_at: expect.stringMatching(/^20/),
+    waiting_on: expect.objectContaining({ kind: "turn" }),
+  });
+  expect(body.models).toEqual([{ model: "llama3-3-70b", empty_at: expect.stringMatching(/^20/) }]);
   expect(body).toMatchObject({ running: 0, scheduler: { open: true } });
 });
 

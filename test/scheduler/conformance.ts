@@ -1,6 +1,7 @@
 // What every adapter of the Scheduler port must do. It uses only the port, and only `advance` lets time pass, so that
 // it also applies to an adapter in another process.
 import { describe, onTestFinished, test } from "vitest";
+import { backlogCases } from "./conformance/backlogs.ts";
 import { choiceCases } from "./conformance/choice.ts";
 import { controlCases } from "./conformance/control.ts";
 import { fairnessCases } from "./conformance/fairness.ts";
@@ -29,6 +30,7 @@ const groups: [name: string, cases: (declare: Case) => void][] = [
   ["pauses", pauseCases],
   ["leases", leaseCases],
   ["reports and configuration", reportCases],
+  ["backlogs", backlogCases],
   ["control", controlCases],
   ["rebuild", rebuildCases],
 ];

@@ -161,6 +161,7 @@ const held = fc.record({
   deployment: fc.constantFrom("a", "b", "c", "gone"),
   agoMs: fc.nat(100_000),
   tokens,
+  settled: fc.boolean(),
 });
 const restored: fc.Arbitrary<RestorePart> = fc
   .record({
@@ -185,7 +186,7 @@ const restored: fc.Arbitrary<RestorePart> = fc
         deployment: h.deployment,
         agoMs: h.agoMs,
         tokens: h.tokens,
-        settled: false,
+        settled: h.settled,
         grant: `held-${h.n}`,
       }))
       .sort((a, b) => b.agoMs - a.agoMs),
@@ -378,11 +379,8 @@ async function perform(scheduler: Scheduler, action: Action, world: World): Prom
       return scheduler.resume(action.target);
     case "reinstate":
       return scheduler.reinstate(action.deployment);
-    case "snapshot": {
-      const snapshot = await scheduler.snapshot();
-      snapshot.depths.sort((a, b) => `${a.environment} ${a.priority}`.localeCompare(`${b.environment} ${b.priority}`));
-      return snapshot;
-    }
+    case "snapshot":
+      return scheduler.snapshot();
     case "rebuild":
       return rebuild(scheduler, action.part);
   }

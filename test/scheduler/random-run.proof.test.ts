@@ -257,7 +257,7 @@ class World {
     }
     const snapshot = await this.driver.scheduler.snapshot();
     expect(snapshot.running).toBe(running.size);
-    const waiting = snapshot.depths.reduce((sum, d) => sum + d.ready + d.delayed, 0);
+    const waiting = snapshot.waiting.reduce((sum, d) => sum + d.ready + d.delayed, 0);
     expect(waiting).toBe(this.jobs.size - running.size);
     for (const each of snapshot.deployments) {
       expect(each.running).toBe([...running.values()].filter((id) => id === each.id).length);

@@ -24,7 +24,11 @@ export const quotaSchema = Type.Object({
   probing: Type.Boolean({ description: "Whether Sluice is trying more than the limit that is known to work." }),
   throttled_at: nullable(time("When the provider last refused a call because of this quota.")),
   closed_until: nullable(time("When calls may start again after the provider refused one.")),
-  used: Type.Number({ description: "Amount in the current window: reserved by running calls and used by ended ones." }),
+  used: Type.Number({ description: "Amount in the current window: reserved and settled." }),
+  reserved: Type.Number({ description: "The part of it that running calls reserve." }),
+  settled: Type.Number({
+    description: "The part of it that ended calls used, or had reserved if their usage is unknown.",
+  }),
   next_free_at: nullable(time("When the oldest charge leaves the window.")),
 });
 
@@ -47,6 +51,8 @@ export function quotaResource(quota: QuotaSnapshot, now: number) {
     throttled_at: at(throttledAgoMs === undefined ? undefined : -throttledAgoMs),
     closed_until: at(quota.closedForMs),
     used: quota.used,
+    reserved: quota.reserved,
+    settled: quota.settled,
     next_free_at: at(quota.nextFreeInMs),
   };
 }

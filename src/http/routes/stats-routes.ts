@@ -1,8 +1,10 @@
-// Serves GET /v1/stats: the number of jobs by state.
+// Serves GET /v1/stats: the number of jobs by state, and what waits.
 import Type from "typebox";
 import { type JobState, jobStates, priorities } from "../../domain/job.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { requireAdmin } from "../../jobs/submit/policy.ts";
+import { waitingOn, waitingOnResource } from "../../wire/job-resource.ts";
+import { isoOrNull, nullable, time } from "../../wire/resource-types.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 
@@ -10,28 +12,38 @@ const countsByState = Type.Object(
   Object.fromEntries(jobStates.map((state) => [state, Type.Integer()])) as Record<JobState, Type.TInteger>,
 );
 
-export function statsRoutes(app: HttpServer, { store, scheduler }: JobsContext): void {
+const waitingRow = Type.Object({
+  environment: Type.String(),
+  priority: Type.Enum([...priorities]),
+  model: Type.String({ description: "The requested alias." }),
+  ready: Type.Integer({ description: "Jobs that may start as soon as the quotas admit them." }),
+  delayed: Type.Integer({ description: "Jobs that wait for their earliest start or a retry." }),
+  oldest_at: nullable(time("When the oldest ready job was submitted.")),
+  waiting_on: nullable(Type.Object(waitingOn.properties, { description: "What the oldest ready job waits for." })),
+});
+
+const modelBacklog = Type.Object({
+  model: Type.String(),
+  empty_at: nullable(
+    time("When all jobs that are ready now are expected to have started. Null if that cannot be estimated."),
+  ),
+});
+
+export function statsRoutes(app: HttpServer, { store, scheduler, clock }: JobsContext): void {
   app.get(
     "/v1/stats",
     {
       schema: {
         tags: ["service"],
         operationId: "getStats",
-        summary: "Get job counts and queue depths over all tenants",
+        summary: "Get job counts and what waits, over all tenants",
         response: {
           200: Type.Object({
             jobs: Type.Record(Type.String(), countsByState, {
               description: "Number of stored jobs by environment and state.",
             }),
-            queue: Type.Array(
-              Type.Object({
-                environment: Type.String(),
-                priority: Type.Enum([...priorities]),
-                ready: Type.Integer({ description: "Jobs that may start as soon as the quotas admit them." }),
-                delayed: Type.Integer({ description: "Jobs that wait for their earliest start or a retry." }),
-              }),
-              { description: "Waiting jobs." },
-            ),
+            queue: Type.Array(waitingRow, { description: "Waiting jobs by environment, priority and model." }),
+            models: Type.Array(modelBacklog, { description: "Models that jobs are ready for." }),
             running: Type.Integer({ description: "Jobs that a worker is running." }),
             scheduler: Type.Object({
               open: Type.Boolean({ description: "False while the queue is rebuilt." }),
@@ -44,11 +56,25 @@ export function statsRoutes(app: HttpServer, { store, scheduler }: JobsContext):
     },
     async ({ caller }) => {
       requireAdmin(caller);
-      const [jobs, { depths, running, open, configVersion }] = await Promise.all([
+      const [jobs, { waiting, backlogs, running, open, configVersion }] = await Promise.all([
         store.counts(),
         scheduler.snapshot(),
       ]);
-      return { jobs, queue: depths, running, scheduler: { open, config_version: configVersion } };
+      const now = clock.wall();
+      return {
+        jobs,
+        queue: waiting.map(({ environment, priority, model, ready, delayed, oldestOrder, waitingOn: on }) => ({
+          ...{ environment, priority, model, ready, delayed },
+          oldest_at: isoOrNull(oldestOrder),
+          waiting_on: on ? waitingOnResource(on) : null,
+        })),
+        models: backlogs.map(({ model, emptyInMs }) => ({
+          model,
+          empty_at: isoOrNull(emptyInMs === undefined ? undefined : now + emptyInMs),
+        })),
+        running,
+        scheduler: { open, config_version: configVersion },
+      };
     },
   );
 }

@@ -4,11 +4,10 @@
 // every other flow, priority and environment has received what its weight and its lead allow, but no more than it has
 // waiting. The quotas of the deployments turn that sum into time. Costs per job are averages over the heads of each
 // queue, taken at most once a second, so that calls do not slow the queue.
-import { type Applicant, costOn, decide, earliestStart, fairCostOn, type Tier } from "../admission.ts";
+import { fairCostOn } from "../admission.ts";
 import type { FairQueue, Flow, Share } from "../fair-queue.ts";
-import { windowMs } from "../quota.ts";
-import type { Explanation, PauseTarget, WaitingOn } from "../scheduler.ts";
-import { mayBeAtFault } from "../suspicion.ts";
+import type { Explanation } from "../scheduler.ts";
+import { type Load, type Situation, startsIn, waitingOnOf } from "./estimates.ts";
 import type { Entry } from "./queue-items.ts";
 import type { Route } from "./routes.ts";
 
@@ -19,25 +18,18 @@ const sample = 64;
 interface Backlog {
   flow: Flow<Entry>;
   jobs: number;
-  /** Microseconds of quota time per job. */
-  perJob: number;
+  /** Average of its jobs. */
+  perJob: Work;
 }
 
-interface View {
-  now: number;
-  open: boolean;
-  /** The pause that applies to the owner's jobs, if any. */
-  paused: PauseTarget | undefined;
+interface View extends Situation {
   queue: FairQueue<Entry>;
-  route: Route;
-  applicant: Applicant;
   /** Number of jobs of the same cost that are assumed to be right before it. */
   more: number;
 }
 
-/** Work that goes before a job: jobs, and microseconds of quota time. */
-interface Ahead {
-  jobs: number;
+interface Work extends Load {
+  /** Microseconds of quota time. */
   cost: number;
 }
 
@@ -46,12 +38,10 @@ export class Explainer {
   #backlogs = new Map<string, Backlog[]>();
 
   explain(entry: Entry, view: View): Explanation {
-    const { now, route } = view;
-    const ahead = entry.state === "ready" ? this.#ahead(entry, view) : { jobs: 0, cost: 0 };
+    const ahead = entry.state === "ready" ? this.#ahead(entry, view) : nothing;
     const position = Math.max(1, Math.round(ahead.jobs) + 1);
     const waitingOn = waitingOnOf(entry, view, position);
-    const startsInMs =
-      waitingOn.kind === "paused" ? undefined : startsIn(entry, view.applicant, route.tiers, ahead, now);
+    const startsInMs = waitingOn.kind === "paused" ? undefined : startsIn(entry, view, ahead);
     return {
       state: "waiting",
       position,
@@ -60,7 +50,7 @@ export class Explainer {
     };
   }
 
-  #ahead(entry: Entry, view: View): Ahead {
+  #ahead(entry: Entry, view: View): Work {
     const { queue, route } = view;
     if (view.now - this.#at >= snapshotMs) {
       this.#at = view.now;
@@ -72,12 +62,12 @@ export class Explainer {
       this.#backlogs.set(route.key, backlogs);
     }
     const flow = queue.flowOf(entry);
-    const perJob = backlogs.find((backlog) => backlog.flow === flow)?.perJob ?? ownCost(entry, route);
+    const self = workOf(entry, route);
+    const perJob = backlogs.find((backlog) => backlog.flow === flow)?.perJob ?? self;
     const jobs = flow.queues.get(entry.route)?.rank(entry) ?? 0;
-    const booked = route.booked ? 1 : 0;
 
     // From the leaf up: what the siblings at each level receive while this branch receives what precedes the job.
-    const own = { jobs: jobs + view.more, cost: jobs * perJob + view.more * ownCost(entry, route) };
+    const own = sum(times(perJob, jobs), times(self, view.more));
     const inPriority = withSiblings(
       queue,
       flow,
@@ -104,94 +94,59 @@ export class Explainer {
       (backlog) => backlog.flow.parent.parent,
       (e) => e !== environment,
     );
-    const bookedCost = route.booked ? ownCost(route.booked, route) : 0;
-    return { jobs: all.jobs + booked, cost: all.cost + bookedCost };
+    return route.booked ? sum(all, workOf(route.booked, route)) : all;
   }
 }
 
-function ownCost(entry: Entry, route: Route): number {
-  const deployment = route.tiers[0]?.deployments[0];
-  return deployment ? fairCostOn(deployment, entry.tokens) : 0;
+const nothing: Work = { jobs: 0, input: 0, output: 0, cost: 0 };
+
+function workOf({ tokens: { input, output } }: Entry, { tiers }: Route): Work {
+  const deployment = tiers[0]?.deployments[0];
+  return { jobs: 1, input, output, cost: deployment ? fairCostOn(deployment, { input, output }) : 0 };
+}
+
+function sum(a: Work, b: Work): Work {
+  return { jobs: a.jobs + b.jobs, input: a.input + b.input, output: a.output + b.output, cost: a.cost + b.cost };
+}
+
+function times(work: Work, factor: number): Work {
+  const { jobs, input, output, cost } = work;
+  return { jobs: jobs * factor, input: input * factor, output: output * factor, cost: cost * factor };
 }
 
 /** Adds what a branch's siblings receive while the branch receives `own`. */
 function withSiblings<S extends Share>(
   queue: FairQueue<Entry>,
   branch: S,
-  own: Ahead,
+  own: Work,
   backlogs: readonly Backlog[],
   branchOf: (backlog: Backlog) => S,
   isSibling: (other: S) => boolean,
-): Ahead {
-  const siblings = new Map<S, Ahead>();
+): Work {
+  const siblings = new Map<S, Work>();
   for (const backlog of backlogs) {
     const other = branchOf(backlog);
     if (other === branch || !isSibling(other)) continue;
-    const sum = siblings.get(other) ?? { jobs: 0, cost: 0 };
-    siblings.set(other, { jobs: sum.jobs + backlog.jobs, cost: sum.cost + backlog.jobs * backlog.perJob });
+    siblings.set(other, sum(siblings.get(other) ?? nothing, times(backlog.perJob, backlog.jobs)));
   }
   const reached = branch.virtualTime + own.cost / queue.weightOf(branch);
-  const result = { ...own };
+  let result = own;
   for (const [other, waiting] of siblings) {
     const due = Math.max(0, (reached - other.virtualTime) * queue.weightOf(other));
-    const cost = Math.min(waiting.cost, due);
-    result.cost += cost;
-    if (waiting.cost > 0) result.jobs += (waiting.jobs * cost) / waiting.cost;
+    if (waiting.cost > 0) result = sum(result, times(waiting, Math.min(1, due / waiting.cost)));
   }
   return result;
 }
 
 function backlogsOf(queue: FairQueue<Entry>, route: Route): Backlog[] {
-  const deployment = route.tiers[0]?.deployments[0];
-  if (!deployment) return [];
+  if (route.tiers.length === 0) return [];
   const backlogs: Backlog[] = [];
   for (const flow of queue.flows()) {
     const waiting = flow.queues.get(route.key);
     if (!waiting) continue;
     const heads = waiting.first(sample);
-    const cost = heads.reduce((sum, head) => sum + fairCostOn(deployment, head.tokens), 0);
-    backlogs.push({ flow, jobs: waiting.size, perJob: cost / Math.max(1, heads.length) });
+    const all = heads.reduce((total, head) => sum(total, workOf(head, route)), nothing);
+    backlogs.push({ flow, jobs: waiting.size, perJob: times(all, 1 / Math.max(1, heads.length)) });
   }
   return backlogs;
-}
-
-function waitingOnOf(entry: Entry, { open, paused, route, now, applicant }: View, position: number): WaitingOn {
-  if (!open) return { kind: "rebuild" };
-  const { suspect } = applicant;
-  const decision = decide(applicant, route.tiers, now);
-  if (decision.kind === "impossible") return { kind: "configuration", reason: decision.reason };
-  if (entry.state === "delayed") {
-    return suspect && mayBeAtFault(suspect)
-      ? { kind: "refused", deployment: suspect.deployment, reason: suspect.reason }
-      : { kind: "delay" };
-  }
-  if (paused) return { kind: "paused", target: paused };
-  if (decision.kind === "blocked") return decision.on;
-  return { kind: position > 1 ? "fairness" : "turn" };
-}
-
-/**
- * Returns the time until the quotas have let through what precedes the job, and the job itself. Undefined if unknown.
- */
-function startsIn(
-  entry: Entry,
-  applicant: Applicant,
-  tiers: readonly Tier[],
-  ahead: Ahead,
-  now: number,
-): number | undefined {
-  const delay = entry.state === "delayed" ? Math.max(0, entry.readyAt - now) : 0;
-  const first = earliestStart(applicant, tiers, now);
-  if (!first) return undefined;
-  const { deployments } = tiers.find((tier) => tier.deployments.includes(first.deployment))!;
-  const inService = deployments.filter((deployment) => deployment.inService(now));
-  // What precedes the job is spread over the deployments.
-  const share = ahead.cost / inService.length;
-  let latest = first.at;
-  for (const quota of first.deployment.quotas) {
-    const units = Math.round((share * quota.config.limit) / (windowMs(quota.config) * 1000));
-    const own = costOn(quota, first.deployment, entry.tokens);
-    latest = Math.max(latest, quota.freeAfter(units, own, now));
-  }
-  return Math.max(delay, latest - now);
 }

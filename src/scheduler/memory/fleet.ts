@@ -71,7 +71,8 @@ export class Fleet {
         const cost = restored.settled
           ? settledCost(quota.config.unit, restored.tokens, outputBurndown)
           : reservedCost(quota.config.unit, restored.tokens, outputBurndown);
-        return { quota, charge: quota.charge(cost, now - Math.max(0, Math.floor(restored.agoMs))) };
+        const at = now - Math.max(0, Math.floor(restored.agoMs));
+        return { quota, charge: quota.charge(cost, at, !restored.settled) };
       });
   }
 
@@ -102,6 +103,8 @@ export class Fleet {
           ...(Number.isFinite(throttledAt) && { throttledAgoMs: now - throttledAt }),
           ...(closedUntil > now && { closedForMs: closedUntil - now }),
           used: quota.used(now),
+          reserved: quota.reserved(now),
+          settled: quota.used(now) - quota.reserved(now),
           ...(nextFree !== undefined && { nextFreeInMs: Math.max(0, nextFree - now) }),
         };
       }),

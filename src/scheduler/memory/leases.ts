@@ -100,6 +100,7 @@ export class Leases {
   /** Ends a lease. `retired` returns it for some time. */
   retire(lease: Lease, now: number): void {
     this.#live.delete(lease.grant);
+    for (const { quota, charge } of lease.charges) quota.close(charge);
     if (lease.settled) {
       this.#settled.set(lease.grant, lease);
       if (this.#settled.size > settledKept) this.#settled.delete(this.#settled.keys().next().value!);

@@ -24,7 +24,9 @@ import type {
 import type { SchedulerConfig } from "../scheduler-configuration.ts";
 import { applySignal, refusalOf } from "../signals.ts";
 import { type Judgement, judgeRefusal, suspectWaitMs } from "../suspicion.ts";
+import { reportWaiting } from "./backlog.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import type { Situation } from "./estimates.ts";
 import { Explainer } from "./explainer.ts";
 import { Fleet } from "./fleet.ts";
 import { chargeAll, type Lease, Leases, settleCharges } from "./leases.ts";
@@ -174,15 +176,13 @@ class MemoryScheduler implements Scheduler {
     if (entry.state === "running") {
       return { state: "running", deployment: this.#leases.live(entry.grant!)!.deployment.id };
     }
-    return this.#explainer.explain(entry, {
-      now,
-      open: this.#rebuild.isOpen,
-      paused: this.#pauses.ofOwner(entry),
-      queue: this.#waiting.queue,
-      route: this.#waiting.routeOf(entry),
-      applicant: this.#waiting.applicant(entry),
-      more,
-    });
+    return this.#explainer.explain(entry, { ...this.#situationOf(entry, now), queue: this.#waiting.queue, more });
+  }
+
+  #situationOf(entry: Entry, now: number): Situation {
+    const open = this.#rebuild.isOpen;
+    const paused = this.#pauses.ofOwner(entry);
+    return { now, open, paused, route: this.#waiting.routeOf(entry), applicant: this.#waiting.applicant(entry) };
   }
 
   async estimatePosition(entry: QueueEntry, more = 0): Promise<Explanation> {
@@ -209,7 +209,7 @@ class MemoryScheduler implements Scheduler {
       configVersion: this.#config.version,
       open: this.#rebuild.isOpen,
       ...this.#fleet.snapshot(now),
-      depths: this.#waiting.depths(),
+      ...reportWaiting(this.#waiting, (entry) => this.#situationOf(entry, now)),
       running: this.#leases.size,
       paused: this.#pauses.list(),
       missingModels: this.#waiting.routes

@@ -3,6 +3,7 @@
 import type { Tier } from "../admission.ts";
 import type { Deployment } from "../deployment.ts";
 import type { Pauses } from "../pause-scopes.ts";
+import { byModel } from "../report-order.ts";
 import type { SchedulerConfig } from "../scheduler-configuration.ts";
 import type { Entry } from "./queue-items.ts";
 
@@ -83,7 +84,7 @@ export class Routes {
       const model = route.models[0]!;
       jobs.set(model, (jobs.get(model) ?? 0) + route.jobs);
     }
-    return [...jobs].sort(([a], [b]) => (a < b ? -1 : 1)).map(([model, count]) => ({ model, jobs: count }));
+    return [...jobs].map(([model, count]) => ({ model, jobs: count })).sort(byModel);
   }
 
   clear(): void {

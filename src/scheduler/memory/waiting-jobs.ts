@@ -7,12 +7,11 @@ import type { JobId } from "../../domain/ids.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import { type Applicant, costOn, earliestStart } from "../admission.ts";
 import { FairQueue, type Weights } from "../fair-queue.ts";
-import { IndexedHeap } from "../indexed-heap.ts";
 import type { Pauses } from "../pause-scopes.ts";
-import type { QueueEntry, SchedulerSnapshot } from "../scheduler.ts";
+import type { QueueEntry } from "../scheduler.ts";
 import type { SchedulerConfig } from "../scheduler-configuration.ts";
-import { comesBefore } from "../sorted-queue.ts";
 import type { Suspect } from "../suspicion.ts";
+import { DelayedJobs } from "./delayed-jobs.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Entry } from "./queue-items.ts";
 import { type Route, Routes } from "./routes.ts";
@@ -28,10 +27,10 @@ export class WaitingJobs {
   /** Routes with a booked job, in the order of booking: an earlier booking need not give way to a later one. */
   readonly booked = new Set<Route>();
   queue: FairQueue<Entry>;
+  delayed = new DelayedJobs();
   /** Jobs that were refused. They are few, so the other jobs need no field for it. */
   readonly suspects = new Map<JobId, Suspect>();
   readonly #entries = new Map<JobId, Entry>();
-  readonly #delayed = new IndexedHeap<Entry>(comesDueBefore);
   #tenantWeights: Record<string, number> = {};
   /** Number of entries whose cost is an estimate, so that `listUncounted` is free when there are none. */
   #estimates = 0;
@@ -120,7 +119,7 @@ export class WaitingJobs {
     if (delayMs > 0) {
       entry.state = "delayed";
       entry.readyAt = now + Math.ceil(delayMs);
-      this.#delayed.push(entry);
+      this.delayed.add(entry);
     } else {
       entry.state = "ready";
       this.queue.push(entry);
@@ -136,7 +135,7 @@ export class WaitingJobs {
   /** Takes a job out of where it waits. */
   leave(entry: Entry): void {
     if (entry.state === "ready") this.queue.remove(entry);
-    else if (entry.state === "delayed") this.#delayed.delete(entry);
+    else if (entry.state === "delayed") this.delayed.delete(entry);
     else if (entry.state === "booked") this.clearBooking(this.routeOf(entry));
   }
 
@@ -151,15 +150,15 @@ export class WaitingJobs {
 
   /** Moves delayed jobs whose time has come into the queue. */
   promote(now: number): void {
-    for (let entry = this.#delayed.peek(); entry && entry.readyAt <= now; entry = this.#delayed.peek()) {
-      this.#delayed.pop();
+    for (let entry = this.delayed.peek(); entry && entry.readyAt <= now; entry = this.delayed.peek()) {
+      this.delayed.delete(entry);
       this.enter(entry, now);
     }
   }
 
   /** The time at which the first delayed job may enter the queue; infinite if there is none. */
   get nextReadyAt(): number {
-    return this.#delayed.peek()?.readyAt ?? Number.POSITIVE_INFINITY;
+    return this.delayed.peek()?.readyAt ?? Number.POSITIVE_INFINITY;
   }
 
   book(entry: Entry, now: number, allowed?: readonly string[]): void {
@@ -227,24 +226,9 @@ export class WaitingJobs {
     entry.exact = true;
   }
 
-  depths(): SchedulerSnapshot["depths"] {
-    const depths = this.queue.depths().map((depth) => ({ ...depth, delayed: 0 }));
-    const count = (entry: Entry, field: "ready" | "delayed") => {
-      let depth = depths.find((d) => d.environment === entry.environment && d.priority === entry.priority);
-      if (!depth) {
-        depth = { environment: entry.environment, priority: entry.priority, ready: 0, delayed: 0 };
-        depths.push(depth);
-      }
-      depth[field] += 1;
-    };
-    for (const entry of this.#delayed.values()) count(entry, "delayed");
-    for (const { booked } of this.booked) if (booked) count(booked, "ready");
-    return depths.filter((depth) => depth.ready + depth.delayed > 0);
-  }
-
   clear(): void {
     this.queue = new FairQueue(this.#weights());
-    for (const entry of [...this.#delayed.values()]) this.#delayed.delete(entry);
+    this.delayed = new DelayedJobs();
     this.#entries.clear();
     this.suspects.clear();
     this.booked.clear();
@@ -271,12 +255,4 @@ function withdraw(route: Route, entry: Entry): void {
   for (const tier of route.tiers)
     for (const deployment of tier.deployments)
       for (const quota of deployment.quotas) quota.bookings.delete(entry.jobId);
-}
-
-/**
- * Orders delayed jobs. Ties go by the order of submission, so that every implementation promotes them in the same
- * order.
- */
-function comesDueBefore(a: Entry, b: Entry): boolean {
-  return a.readyAt < b.readyAt || (a.readyAt === b.readyAt && comesBefore(a, b));
 }

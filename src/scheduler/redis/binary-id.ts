@@ -19,6 +19,14 @@ export function unpackId(bytes: Buffer): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
+/** Returns the number of 8 bytes that `packOrder` made. */
+export function unpackOrder(packed: Buffer): number {
+  const bytes = Buffer.from(packed);
+  if (bytes[0]! & 0x80) bytes[0] = bytes[0]! & 0x7f;
+  else for (let i = 0; i < 8; i++) bytes[i] = ~bytes[i]! & 0xff;
+  return bytes.readDoubleBE();
+}
+
 /** Returns a number as 8 bytes that compare as the numbers do. */
 export function packOrder(order: number): Buffer {
   const bytes = Buffer.allocUnsafe(8);

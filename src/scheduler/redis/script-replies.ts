@@ -1,6 +1,7 @@
 // Parses the scripts' replies into the port's types. The header of each script describes them.
 import type { Priority } from "../../domain/job.ts";
 import { pauseTarget } from "../pause-scopes.ts";
+import { byModel, byRow } from "../report-order.ts";
 import type {
   AcquireResult,
   DeploymentChange,
@@ -10,9 +11,10 @@ import type {
   RechargeResult,
   SchedulerSnapshot,
   WaitingOn,
+  WaitingRow,
 } from "../scheduler.ts";
 import type { QuotaUnit } from "../scheduler-configuration.ts";
-import { unpackId } from "./binary-id.ts";
+import { unpackId, unpackOrder } from "./binary-id.ts";
 import type { Reply } from "./script-runner.ts";
 
 /** Represents a number that does not apply. */
@@ -124,7 +126,7 @@ function waitingOn(kind: WaitingOn["kind"], deployment: string, detail: string):
 
 function quotaSnapshot([name, unit, per, ...numbers]: QuotaRow): QuotaSnapshot {
   const [configuredLimit, effectiveLimit, configuredBurst, effectiveBurst, probing, ...times] = numbers;
-  const [throttledAgoMs, closedForMs, used, nextFreeInMs] = times;
+  const [throttledAgoMs, closedForMs, used, reserved, nextFreeInMs] = times;
   return {
     name: name.toString(),
     unit: unit.toString() as QuotaUnit,
@@ -137,20 +139,40 @@ function quotaSnapshot([name, unit, per, ...numbers]: QuotaRow): QuotaSnapshot {
     ...(throttledAgoMs !== none && { throttledAgoMs }),
     ...(closedForMs !== none && { closedForMs }),
     used,
+    reserved,
+    settled: used - reserved,
     ...(nextFreeInMs !== none && { nextFreeInMs }),
   };
 }
 
 type DeploymentRow = [Text, number, number, Text, Text, number];
-type QuotaRow = [Text, Text, Text, number, number, number, number, number, number, number, number, number];
+type QuotaRow = [Text, Text, Text, number, number, number, number, number, number, number, number, number, number];
+/** Names, counts, the order in bytes, and what the oldest ready job waits for. */
+type WaitingRowReply = [Text, Text, Text, number, number, Buffer, Text, Text, Text];
+
+function waitingRow(row: WaitingRowReply): WaitingRow {
+  const [environment, priority, model, ready, delayed, order, kind, deployment, detail] = row;
+  return {
+    environment: environment.toString(),
+    priority: priority.toString() as Priority,
+    model: model.toString(),
+    ready,
+    delayed,
+    ...(order.length > 0 && {
+      oldestOrder: unpackOrder(order),
+      waitingOn: waitingOn(kind.toString() as WaitingOn["kind"], deployment.toString(), detail.toString()),
+    }),
+  };
+}
 
 export function snapshotOf(reply: Reply, configVersion: string): SchedulerSnapshot {
-  const [admission, running, deployments, quotas, depths, paused, missing, failInMs] = reply as [
+  const [admission, running, deployments, quotas, waiting, backlogs, paused, missing, failInMs] = reply as [
     Text,
     number,
     DeploymentRow[],
     QuotaRow[],
-    [Text, Text, number, number][],
+    WaitingRowReply[],
+    [Text, number][],
     Text[],
     [Text, number][],
     number,
@@ -160,9 +182,7 @@ export function snapshotOf(reply: Reply, configVersion: string): SchedulerSnapsh
     open: admission.toString() === "open",
     running,
     paused: paused.map(String).sort().map(pauseTarget),
-    missingModels: missing
-      .map(([model, jobs]) => ({ model: model.toString(), jobs, failInMs }))
-      .sort((a, b) => (a.model < b.model ? -1 : 1)),
+    missingModels: missing.map(([model, jobs]) => ({ model: model.toString(), jobs, failInMs })).sort(byModel),
     deployments: deployments.map(([id, calls, maxConcurrency, state, reason, forMs]) => ({
       id: id.toString(),
       running: calls,
@@ -171,11 +191,9 @@ export function snapshotOf(reply: Reply, configVersion: string): SchedulerSnapsh
       ...(forMs !== none && { reason: reason.toString(), forMs }),
     })),
     quotas: quotas.map(quotaSnapshot),
-    depths: depths.map(([environment, priority, ready, delayed]) => ({
-      environment: environment.toString(),
-      priority: priority.toString() as Priority,
-      ready,
-      delayed,
-    })),
+    waiting: waiting.map(waitingRow).sort(byRow),
+    backlogs: backlogs
+      .map(([model, emptyInMs]) => ({ model: model.toString(), ...(emptyInMs !== none && { emptyInMs }) }))
+      .sort(byModel),
   };
 }

@@ -13,8 +13,7 @@ export function controlCases(declare: Case): void {
       expect(await d.scheduler.listUncounted(10)).toEqual([]);
       expect(await d.scheduler.update(job(2, { delayMs: 3 * spanMs }))).toBe("waiting");
       expect((await d.waiting(jobId(2))).waitingOn).toEqual({ kind: "delay" });
-      const depths = (await d.scheduler.snapshot()).depths.sort((a, b) => (a.priority < b.priority ? -1 : 1));
-      expect(depths).toEqual([
+      expect((await d.scheduler.snapshot()).waiting).toMatchObject([
         { environment: "PROD", priority: "interactive", ready: 1, delayed: 0 },
         { environment: "PROD", priority: "standard", ready: 2, delayed: 1 },
       ]);

@@ -131,7 +131,7 @@ export function jobCases(declare: Case): void {
     for (const n of [1, 2, 4]) expect(await d.scheduler.explain(jobId(n))).toEqual({ state: "absent" });
     await d.advance(2 * spanMs);
     expect(await d.take()).toEqual([]);
-    expect((await d.scheduler.snapshot()).depths).toEqual([]);
+    expect(await d.scheduler.snapshot()).toMatchObject({ waiting: [], backlogs: [] });
   });
 
   declare("a removed job among others leaves their order alone", unlimited, async (d) => {

@@ -407,6 +407,8 @@ export function learningCases(declare: Case): void {
       effectiveBurst: 600,
       probing: false,
       used: 0,
+      reserved: 0,
+      settled: 0,
     });
     await d.add(...jobs(1, 2000, { cost: 10 }));
     const [refused] = await d.grants(1);

@@ -98,7 +98,7 @@ export function rebuildCases(declare: Case): void {
     const grants = await d.grants();
     await d.refuse(grants[0]!, { kind: "misconfigured", reason: "x" });
     await d.open();
-    expect(await d.scheduler.snapshot()).toMatchObject({ running: 0, depths: [] });
+    expect(await d.scheduler.snapshot()).toMatchObject({ running: 0, waiting: [], backlogs: [] });
     expect([await d.used("q"), (await d.deployment("d")).state]).toEqual([0, "in_service"]);
     expect(await d.renew(grants[1]!)).toBe("lost");
     expect(await d.take()).toEqual([]);
@@ -134,6 +134,7 @@ export function rebuildCases(declare: Case): void {
       });
       await d.scheduler.finishRebuild(ticket);
       expect([await d.used("q"), await d.used("r")]).toEqual([75, 2]);
+      expect(await d.quota("q")).toMatchObject({ reserved: 40, settled: 35 });
       const { retryInMs } = await d.acquire();
       expect(Math.abs(retryInMs! - (spanMs - 60_500))).toBeLessThanOrEqual(2);
       await d.advance(retryInMs!);
@@ -284,9 +285,9 @@ export function rebuildCases(declare: Case): void {
           await d.scheduler.restore(ticket, part);
         }
         await d.scheduler.finishRebuild(ticket);
-        expect(await d.used("q")).toBe(80);
+        expect(await d.quota("q")).toMatchObject({ used: 80, reserved: 80 });
         expect(await d.settle(lease, { charge: { input: 7, output: 0 }, signal: none })).toBe("settled");
-        expect(await d.used("q")).toBe(7);
+        expect(await d.quota("q")).toMatchObject({ used: 7, reserved: 0 });
       },
       closed,
     );

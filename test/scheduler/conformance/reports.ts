@@ -137,13 +137,17 @@ export function reportCases(declare: Case): void {
         configuredLimit: 10,
         effectiveLimit: 10,
         used: 2,
+        reserved: 2,
+        settled: 0,
       });
       expect(Math.abs(snapshot.quotas[0]!.nextFreeInMs! - spanMs)).toBeLessThanOrEqual(2);
       expect(snapshot.quotas[1]).toMatchObject({ name: "day", used: 2 });
-      expect(snapshot.depths.sort((a, b) => a.environment.localeCompare(b.environment))).toEqual([
-        { environment: "PROD", priority: "standard", ready: 1, delayed: 1 },
-        { environment: "UAT", priority: "batch", ready: 1, delayed: 0 },
+      const next = { model: "m", waitingOn: { kind: "turn" } };
+      expect(snapshot.waiting).toEqual([
+        { environment: "PROD", priority: "standard", ...next, ready: 1, delayed: 1, oldestOrder: 3 },
+        { environment: "UAT", priority: "batch", ...next, ready: 1, delayed: 0, oldestOrder: 5 },
       ]);
+      expect(snapshot.backlogs).toEqual([{ model: "m", emptyInMs: 0 }]);
       await d.advance(2 * spanMs);
       expect((await d.quota("q")).nextFreeInMs).toBeUndefined();
     },

@@ -14,6 +14,7 @@
 --   { header, 'waiting', position, kind, deployment or '', quota or reason or '', startsInMs or -1 }
 --- @include "shared/fleet"
 --- @include "shared/waiting_jobs"
+--- @include "shared/estimates"
 --- @include "shared/leases"
 --- @include "shared/add_jobs"
 if not state.load() then return redis.error_reply('NOSTATE') end
@@ -25,8 +26,30 @@ local tenantsCounted = 200
 local headsOfEach = 64
 local headsInAll = 1024
 
--- Returns a route's backlogs: [{ flow, environment, priority, virtualTime, weight, jobs, perJob }...].
-local function summarize(route, deployment)
+-- Work is { jobs, input, output, cost }: jobs, their tokens, and their microseconds of quota time.
+local function workOf(entry, tiers)
+  local cost = tiers[1] and admission.fairCostOn(tiers[1].deployments[1], entry) or 0
+  return { jobs = 1, input = entry.input, output = entry.output, cost = cost }
+end
+
+local function sum(a, b)
+  return { jobs = a.jobs + b.jobs, input = a.input + b.input, output = a.output + b.output, cost = a.cost + b.cost }
+end
+
+local function times(work, factor)
+  return {
+    jobs = work.jobs * factor,
+    input = work.input * factor,
+    output = work.output * factor,
+    cost = work.cost * factor,
+  }
+end
+
+local nothing = { jobs = 0, input = 0, output = 0, cost = 0 }
+
+-- Returns a route's backlogs: [{ flow, environment, priority, virtualTime, weight, jobs, perJob }...]. `perJob` is the
+-- average work of a job.
+local function summarize(route, tiers)
   local flows = {}
   for _, environment in ipairs(control.environments) do
     for _, priority in ipairs(environment.priorities) do
@@ -39,10 +62,8 @@ local function summarize(route, deployment)
   local backlogs = {}
   for _, flow in ipairs(flows) do
     local heads = sorted_queue.first(fair_queue.queueKey(flow, route), sample)
-    local cost = 0
-    for _, sortKey in ipairs(heads) do
-      cost = cost + admission.fairCostOn(deployment, entries.get(entries.idOf(sortKey)))
-    end
+    local all = nothing
+    for _, sortKey in ipairs(heads) do all = sum(all, workOf(entries.get(entries.idOf(sortKey)), tiers)) end
     table.insert(backlogs, {
       flow = flow.id,
       environment = flow.environment,
@@ -50,18 +71,18 @@ local function summarize(route, deployment)
       virtualTime = flow.virtualTime,
       weight = shares.weightOf(flow, 1),
       jobs = fair_queue.waitingIn(flow, route),
-      perJob = cost / math.max(1, #heads),
+      perJob = times(all, 1 / math.max(1, #heads)),
     })
   end
   return backlogs
 end
 
 local function backlogsOf(route, tiers)
-  local name = key(string.format('backlog:%.0f', route))
+  local name = key(string.format('summary:%.0f', route))
   local packed = call('GET', name)
   local summary = packed and cmsgpack.unpack(packed)
   if summary and now - summary.at < summaryMs then return summary.backlogs end
-  local backlogs = tiers[1] and summarize(route, tiers[1].deployments[1]) or {}
+  local backlogs = tiers[1] and summarize(route, tiers) or {}
   call('SET', name, cmsgpack.pack({ at = now, backlogs = backlogs }), 'PX', 60000)
   return backlogs
 end
@@ -73,38 +94,34 @@ local function withSiblings(branch, weight, own, backlogs, siblingOf)
   for _, backlog in ipairs(backlogs) do
     local name, virtualTime, siblingWeight = siblingOf(backlog)
     if name then
-      local sum = siblings[name] or { jobs = 0, cost = 0, virtualTime = virtualTime, weight = siblingWeight }
-      siblings[name] = sum
-      sum.jobs = sum.jobs + backlog.jobs
-      sum.cost = sum.cost + backlog.jobs * backlog.perJob
+      local sibling = siblings[name] or { work = nothing, virtualTime = virtualTime, weight = siblingWeight }
+      siblings[name] = sibling
+      sibling.work = sum(sibling.work, times(backlog.perJob, backlog.jobs))
     end
   end
   local reached = branch.virtualTime + own.cost / weight
-  local result = { jobs = own.jobs, cost = own.cost }
-  for _, waiting in pairs(siblings) do
-    local cost = math.min(waiting.cost, math.max(0, (reached - waiting.virtualTime) * waiting.weight))
-    result.cost = result.cost + cost
-    if waiting.cost > 0 then result.jobs = result.jobs + waiting.jobs * cost / waiting.cost end
+  local result = own
+  for _, sibling in pairs(siblings) do
+    local work = sibling.work
+    local due = math.max(0, (reached - sibling.virtualTime) * sibling.weight)
+    if work.cost > 0 then result = sum(result, times(work, math.min(1, due / work.cost))) end
   end
   return result
 end
 
-local function ownCost(entry, tiers)
-  return tiers[1] and admission.fairCostOn(tiers[1].deployments[1], entry) or 0
-end
-
--- Returns the jobs, and the microseconds of quota time, that precede a job in the queue, with `more` jobs like it.
+-- Returns the work that precedes a job in the queue, with `more` jobs like it.
 local function aheadOf(entry, tiers, more)
   local backlogs = backlogsOf(entry.route, tiers)
   local flow = shares.flow(entry.flow)
   local priority, environment = shares.priorityOf(flow.environment, flow.priority)
   local queue = fair_queue.queueKey(flow, entry.route)
-  local perJob = ownCost(entry, tiers)
+  local self = workOf(entry, tiers)
+  local perJob = self
   for _, backlog in ipairs(backlogs) do
     if backlog.flow == flow.id then perJob = backlog.perJob end
   end
   local jobs = sorted_queue.rank(queue, entries.sortKey(entry), fair_queue.waitingIn(flow, entry.route))
-  local own = { jobs = jobs + more, cost = jobs * perJob + more * ownCost(entry, tiers) }
+  local own = sum(times(perJob, jobs), times(self, more))
   local ahead = withSiblings(flow, shares.weightOf(flow, 1), own, backlogs, function(other)
     if other.flow == flow.id then return nil end
     if other.environment ~= flow.environment or other.priority ~= flow.priority then return nil end
@@ -120,44 +137,8 @@ local function aheadOf(entry, tiers, more)
     local _, sibling = shares.priorityOf(other.environment, other.priority)
     return other.environment, sibling.virtualTime, shares.weightOf(sibling, 3)
   end)
-  if control.booked[entry.route] then
-    ahead.jobs = ahead.jobs + 1
-    ahead.cost = ahead.cost + ownCost(waiting_jobs.bookedIn(entry.route), tiers)
-  end
+  if control.booked[entry.route] then ahead = sum(ahead, workOf(waiting_jobs.bookedIn(entry.route), tiers)) end
   return ahead
-end
-
--- Returns the time until the quotas have let through what precedes the job, and the job itself; -1 if unknown.
-local function startsIn(entry, tiers, ahead)
-  local delay = entry.state == delayed and math.max(0, entry.detail - now) or 0
-  local deployment, latest, tier = admission.earliestStart(entry, tiers)
-  if not deployment then return -1 end
-  local inService = 0
-  for _, other in ipairs(tier.deployments) do
-    if deployments.inService(other) then inService = inService + 1 end
-  end
-  local share = ahead.cost / inService
-  for _, quota in ipairs(deployment.quotas) do
-    local units = math.floor(share * quota.limit / (quota.window * 1000) + 0.5)
-    latest = math.max(latest, quotas.freeAfter(quota, units, admission.costOn(quota, deployment, entry)))
-  end
-  return math.max(delay, latest - now)
-end
-
-local function waitingOn(entry, tiers, position)
-  if not state.isOpen() then return { kind = 'rebuild' } end
-  local suspect = entry.suspect
-  local decision = admission.decide(entry, tiers)
-  if decision.kind == 'impossible' then return { kind = 'configuration', reason = decision.reason } end
-  if entry.state == delayed then
-    if suspect and suspects.mayBeAtFault(suspect) then return { kind = 'refused', deployment = suspect.deployment, reason = suspect.reason } end
-    return { kind = 'delay' }
-  end
-  local flow = shares.flow(entry.flow)
-  local paused = state.pausedOwner(flow.environment, flow.tenant)
-  if paused then return { kind = 'paused', reason = paused } end
-  if decision.kind == 'blocked' then return decision.on end
-  return { kind = position > 1 and 'fairness' or 'turn' }
 end
 
 local isAsked = #ARGV > 4 and not entries.exists(ARGV[4])
@@ -168,10 +149,10 @@ entry.suspect = suspects.get(entry.id)
 if entry.state == running then return state.done('running', leases.live(entry.detail).deployment) end
 local tiers = routes.get(entry.route).tiers
 local more = isAsked and tonumber(ARGV[5]) or 0
-local ahead = entry.state == ready and aheadOf(entry, tiers, more) or { jobs = 0, cost = 0 }
+local ahead = entry.state == ready and aheadOf(entry, tiers, more) or nothing
 local position = math.max(1, math.floor(ahead.jobs + 0.5) + 1)
-local on = waitingOn(entry, tiers, position)
-local starts = on.kind == 'paused' and -1 or startsIn(entry, tiers, ahead)
+local on = estimates.waitingOn(entry, tiers, position)
+local starts = on.kind == 'paused' and -1 or estimates.startsIn(entry, tiers, ahead)
 if isAsked then leases.drop(entry) end
 return state.done(
   'waiting', position, on.kind, on.deployment or '', on.quota or on.reason or '', starts

@@ -1,23 +1,25 @@
--- Returns deployments, quota usage, learned limits and queue depths. Numbers that do not apply are -1.
+-- Returns deployments, quota usage, learned limits and what waits. Numbers that do not apply are -1.
 --
 -- KEYS[1]     control state, see state.lua
 -- ARGV[1..3]  common arguments, see state.lua
--- Result      { header, admission, running, deployments, quotas, depths, paused, missingModels, failInMs }
+-- Result      { header, admission, running, deployments, quotas, waiting, backlogs, paused, missingModels, failInMs }
 --   deployments    [[id, running, maxConcurrency, state, reason or '', time until tried again in ms]...]
 --   quotas         [[name, unit, per, configured limit, effective limit, configured burst, effective burst,
---                    1 if probing, throttled ms ago, closed for ms, used, next free in ms]...]
---   depths         [[environment, priority, ready, delayed]...]
+--                    1 if probing, throttled ms ago, closed for ms, used, reserved, next free in ms]...]
+--   waiting        see backlog.lua
+--   backlogs       see backlog.lua
 --   paused         [key...]
 --   missingModels  [[model, jobs]...]
 --   failInMs       time until their jobs are impossible
 --- @include "shared/fleet"
 --- @include "shared/waiting_jobs"
 --- @include "shared/leases"
+--- @include "shared/backlog"
 if not state.load() then return redis.error_reply('NOSTATE') end
 fleet.open()
 leases.expire()
 
-local deploymentRows, quotaRows, depthRows = {}, {}, {}
+local deploymentRows, quotaRows = {}, {}
 for _, id in ipairs(config.deployments) do
   local deployment = deploymentOf[id]
   local own = deployment.state
@@ -48,24 +50,12 @@ for _, name in ipairs(config.quotas) do
     own.throttledAt > -infinity and now - own.throttledAt or -1,
     own.closedUntil > now and own.closedUntil - now or -1,
     quotas.used(quota),
+    quotas.reserved(quota),
     nextFree and math.max(0, nextFree - now) or -1,
   })
 end
 
-local bookedIn = {}
-for _, route in ipairs(routes.booked()) do
-  local flow = shares.flow(waiting_jobs.bookedIn(route).flow)
-  local priority = shares.priorityOf(flow.environment, flow.priority)
-  bookedIn[priority] = (bookedIn[priority] or 0) + 1
-end
-for _, environment in ipairs(control.environments) do
-  for _, priority in ipairs(environment.priorities) do
-    local waiting = priority.waiting + (bookedIn[priority] or 0)
-    if waiting + priority.delayed > 0 then
-      table.insert(depthRows, { environment.name, priority.name, waiting, priority.delayed })
-    end
-  end
-end
+local waitingRows, backlogRows = backlog.report()
 local paused = {}
 for name in pairs(control.paused) do table.insert(paused, name) end
 return state.done(
@@ -73,7 +63,8 @@ return state.done(
   control.running,
   deploymentRows,
   quotaRows,
-  depthRows,
+  waitingRows,
+  backlogRows,
   paused,
   routes.missingModels(),
   math.max(0, state.impossibleFrom() - now)

@@ -106,6 +106,7 @@ function fair_queue.push(flow, route, job)
   if flow.waiting == 0 then activate(flow, priority, environment) end
   sorted_queue.insert(fair_queue.queueKey(flow, route), job)
   queue.size = queue.size + 1
+  shares.countIn(priority, 'readyIn', priority.waiting, route, 1)
   flow.waiting = flow.waiting + 1
   priority.waiting = priority.waiting + 1
   environment.waiting = environment.waiting + 1
@@ -118,6 +119,7 @@ function fair_queue.remove(flow, route, job)
   sorted_queue.remove(fair_queue.queueKey(flow, route), job)
   local queue, index = queueIn(flow, route)
   queue.size = queue.size - 1
+  shares.countIn(priority, 'readyIn', priority.waiting, route, -1)
   flow.waiting = flow.waiting - 1
   priority.waiting = priority.waiting - 1
   environment.waiting = environment.waiting - 1

@@ -110,7 +110,7 @@ function fleet.restoreCharge(deployment, agoMs, input, output, isSettled)
   for _, quota in ipairs(deployment.quotas) do
     if agoMs <= math.min(quota.span, intoDay(quota) or quota.span) then
       local charged = cost(quota.unit, input, output, deployment.burndown)
-      table.insert(charges, quotas.charge(quota, charged, now - math.max(0, math.floor(agoMs))))
+      table.insert(charges, quotas.charge(quota, charged, now - math.max(0, math.floor(agoMs)), not isSettled))
     end
   end
   return charges

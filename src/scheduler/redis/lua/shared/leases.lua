@@ -25,7 +25,7 @@ local function pack(lease)
     local paced = charge.paced
     charges[index] = {
       charge.quota, charge.serial, charge.number, charge.cost, charge.reserved,
-      paced.time, paced.ends, paced.refundsBefore,
+      paced.time, paced.ends, paced.refundsBefore, charge.isOpen or false,
     }
   end
   return cmsgpack.pack({
@@ -62,6 +62,7 @@ local function unpackLease(grant, packed)
       cost = charge[4],
       reserved = charge[5],
       paced = { time = charge[6], ends = charge[7], refundsBefore = charge[8] },
+      isOpen = charge[9],
     }
   end
   return lease
@@ -176,8 +177,18 @@ local function keepLost(lease)
   call('ZADD', untilKey, string.format('%.0f', now + lostKeptMs), lease.grant)
 end
 
+-- Returns the quota of a charge; nil if another quota has its name now, because its unit or window changed.
+local function quotaOfCharge(charge)
+  local quota = quotaOf[charge.quota]
+  return quota and quota.state.serial == charge.serial and quota or nil
+end
+
 -- Ends a lease. The caller decides what becomes of the job. The charges stay.
 function leases.release(lease)
+  for _, charge in ipairs(lease.charges) do
+    local quota = quotaOfCharge(charge)
+    if quota then quotas.close(quota, charge) end
+  end
   local own = control.deployments[lease.deployment]
   own.running = own.running - 1
   control.running = control.running - 1
@@ -218,15 +229,9 @@ end
 function leases.chargeAll(deployment, job)
   local charges = {}
   for _, quota in ipairs(deployment.quotas) do
-    table.insert(charges, quotas.charge(quota, admission.costOn(quota, deployment, job), now))
+    table.insert(charges, quotas.charge(quota, admission.costOn(quota, deployment, job), now, true))
   end
   return charges
-end
-
--- Returns the quota of a charge; nil if another quota has its name now, because its unit or window changed.
-local function quotaOfCharge(charge)
-  local quota = quotaOf[charge.quota]
-  return quota and quota.state.serial == charge.serial and quota or nil
 end
 
 -- Returns whether a lease whose charges were released may be charged again now, and its deployment.

@@ -115,6 +115,12 @@ function quotas.used(quota)
   return quota.state.used
 end
 
+-- Returns the part of `used` that was charged for running calls.
+function quotas.reserved(quota)
+  quota_log.age(quota)
+  return quota_log.reserved(quota)
+end
+
 function quotas.everAdmits(quota, cost)
   return cost <= quota.limit
 end
@@ -200,33 +206,46 @@ end
 
 -- ---------------------------------------------------------------- charging
 
-local function append(quota, cost, at)
+local function append(quota, cost, at, isOpen)
   local own = quota.state
   local last = not quota_log.isEmpty(quota) and own.lastAt or nil
-  if quota.per == 'minute' then return quota_log.append(quota, math.max(at, last or at), cost) end
+  if quota.per == 'minute' then return quota_log.append(quota, math.max(at, last or at), cost, isOpen) end
   local slotEnd = slotOf(quota, at)
-  if not last or last < slotEnd then return quota_log.append(quota, slotEnd, cost) end
-  quota_log.add(quota, own.tail - 1, cost)
+  if not last or last < slotEnd then return quota_log.append(quota, slotEnd, cost, isOpen) end
+  quota_log.add(quota, own.tail - 1, cost, isOpen and cost or 0)
   return own.tail - 1
 end
 
--- Charges the cost without checking whether it is admitted, and returns the trace of the charge.
-function quotas.charge(quota, cost, at)
+-- Charges the cost without checking whether it is admitted, and returns the trace of the charge. `isOpen`: whether the
+-- call is running.
+function quotas.charge(quota, cost, at, isOpen)
   quota_log.age(quota)
   return {
     quota = quota.name,
     serial = quota.state.serial,
-    number = append(quota, cost, at),
+    number = append(quota, cost, at, isOpen),
     cost = cost,
     reserved = cost,
+    isOpen = isOpen,
     paced = pacer.charge(quota, cost, at),
   }
 end
 
-local function edit(quota, charge, cost)
+-- Records that the call has ended, and what it cost.
+local function replace(quota, charge, cost)
   quota_log.age(quota)
-  quota_log.add(quota, charge.number, cost - charge.cost)
+  quota_log.add(quota, charge.number, cost - charge.cost, charge.isOpen and -charge.cost or 0, charge.isOpen)
   charge.cost = cost
+  charge.isOpen = false
+end
+
+-- Records that the call has ended. Its charge stays as it is.
+function quotas.close(quota, charge)
+  if charge.isOpen then replace(quota, charge, charge.cost) end
+end
+
+local function edit(quota, charge, cost)
+  replace(quota, charge, cost)
   pacer.correct(quota, charge.paced, cost)
 end
 

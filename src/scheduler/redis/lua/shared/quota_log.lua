@@ -2,6 +2,10 @@
 -- 256 ("segments"). Appending and editing are O(1), reading is one GETRANGE. The sum of each segment is kept with it,
 -- so that looking ahead skips whole segments. 10,000 charges per window are 40 sums and the reading of one segment.
 --
+-- The part of a segment's sum that was charged for running calls is kept too. In a quota per minute each record is one
+-- charge, and half a millisecond on its time means that its call is running. Other versions of Sluice ignore that. A
+-- record of a quota per day has many charges and no such mark, because no call runs until its record leaves the log.
+--
 -- A record has a number that never changes: number -> segment and index. `head` is the oldest that counts, `tail` the
 -- next to be written. What is below `head` has left the log, and editing it changes nothing.
 --- @include "state"
@@ -26,12 +30,13 @@ local function record(quota, number)
     quota.segments[segment] = bytes
   end
   local at, cost = struct.unpack('>dd', bytes, (number % perSegment) * recordBytes + 1)
-  return at, cost
+  return math.floor(at), cost, at % 1 > 0
 end
 
-local function write(quota, number, offset, bytes)
+local function write(quota, number, at, cost, isOpen)
   local segment = segmentOf(number)
-  call('SETRANGE', segmentKey(quota, segment), (number % perSegment) * recordBytes + offset, bytes)
+  local marked = at + (isOpen and quota.per == 'minute' and 0.5 or 0)
+  call('SETRANGE', segmentKey(quota, segment), (number % perSegment) * recordBytes, struct.pack('>dd', marked, cost))
   quota.segments[segment] = nil
 end
 
@@ -78,31 +83,33 @@ function quota_log.age(quota)
       log.head = (segment + 1) * perSegment
       dropSegment(quota, segment)
     else
-      local at, cost = record(quota, log.head)
+      local at, cost, isOpen = record(quota, log.head)
       if quota_log.expiry(quota, at) > now then
         log.firstAt = at
         return
       end
       log.used = log.used - cost
       sum.cost = sum.cost - cost
+      if isOpen then sum.reserved = sum.reserved - cost end
       log.head = log.head + 1
     end
   end
 end
 
 -- Appends a record and returns its number.
-function quota_log.append(quota, at, cost)
+function quota_log.append(quota, at, cost, isOpen)
   local log = quota.state
   local number = log.tail
   local segment = segmentOf(number)
   if log.head == log.tail then log.firstAt = at end
-  write(quota, number, 0, struct.pack('>dd', at, cost))
+  write(quota, number, at, cost, isOpen)
   local sum = log.sums[segment]
   if not sum then
-    sum = { cost = 0 }
+    sum = { cost = 0, reserved = 0 }
     log.sums[segment] = sum
   end
   sum.cost = sum.cost + cost
+  if isOpen then sum.reserved = (sum.reserved or 0) + cost end
   sum.lastAt = at
   log.lastAt = at
   log.tail = number + 1
@@ -110,15 +117,24 @@ function quota_log.append(quota, at, cost)
   return number
 end
 
--- Adds to the cost of a record, if it still counts.
-function quota_log.add(quota, number, difference)
+-- Adds to the cost of a record, and to the part of it that was charged for running calls, if it still counts. The
+-- record of a single charge is not that of a running call any more if `closes`.
+function quota_log.add(quota, number, difference, reserved, closes)
   local log = quota.state
-  if number < log.head or difference == 0 then return end
-  local _, cost = record(quota, number)
-  write(quota, number, 8, struct.pack('>d', cost + difference))
+  if number < log.head or (difference == 0 and not closes) then return end
+  local at, cost, isOpen = record(quota, number)
+  write(quota, number, at, cost + difference, isOpen and not closes)
   local sum = log.sums[segmentOf(number)]
   sum.cost = sum.cost + difference
+  sum.reserved = (sum.reserved or 0) + reserved
   log.used = log.used + difference
+end
+
+-- Returns the part of what counts that was charged for running calls.
+function quota_log.reserved(quota)
+  local reserved = 0
+  for _, sum in pairs(quota.state.sums) do reserved = reserved + (sum.reserved or 0) end
+  return reserved
 end
 
 -- Walks from the oldest record on. `skip(cost, lastAt)` returns whether to skip a whole segment unread. `visit(at,

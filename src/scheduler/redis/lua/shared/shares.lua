@@ -42,6 +42,9 @@ function shares.priorityOf(environmentName, name)
     priority = newShare(environment.priorities, name)
     priority.ready = {}
     priority.delayed = 0
+    -- Ready and delayed jobs by route.
+    priority.readyIn = {}
+    priority.delayedIn = {}
     priority.flows = 0
   end
   return priority, environment
@@ -128,6 +131,15 @@ function shares.count(flow, difference)
   elseif flow.jobs == difference then
     call('ZREM', idle, id)
   end
+end
+
+-- Counts a ready or delayed job of a priority in or out. `field` is 'readyIn' or 'delayedIn', and `all` the number of
+-- such jobs before. Earlier versions do not count by route, so the counts restart whenever there are no such jobs.
+function shares.countIn(priority, field, all, route, difference)
+  local counts = all > 0 and priority[field] or {}
+  local count = (counts[route] or 0) + difference
+  counts[route] = count > 0 and count or nil
+  priority[field] = counts
 end
 
 function shares.weightOf(share, level)

@@ -17,8 +17,10 @@ local function delayedKey()
   return key('delayed')
 end
 
-local function countDelayed(flow, difference)
+local function countDelayed(entry, difference)
+  local flow = shares.flow(entry.flow)
   local priority = shares.priorityOf(flow.environment, flow.priority)
+  shares.countIn(priority, 'delayedIn', priority.delayed, entry.route, difference)
   priority.delayed = priority.delayed + difference
 end
 
@@ -30,7 +32,7 @@ function waiting_jobs.enter(entry, delayMs)
     entry.state = delayed
     entry.detail = now + math.ceil(delayMs)
     call('ZADD', delayedKey(), string.format('%.0f', entry.detail), entries.sortKey(entry))
-    countDelayed(flow, 1)
+    countDelayed(entry, 1)
   else
     entry.state = ready
     fair_queue.push(flow, entry.route, entries.sortKey(entry))
@@ -72,7 +74,7 @@ function waiting_jobs.leave(entry)
     fair_queue.remove(shares.flow(entry.flow), entry.route, entries.sortKey(entry))
   elseif entry.state == delayed then
     call('ZREM', delayedKey(), entries.sortKey(entry))
-    countDelayed(shares.flow(entry.flow), -1)
+    countDelayed(entry, -1)
   elseif entry.state == booked then
     waiting_jobs.clearBooking(entry)
   end
@@ -93,7 +95,7 @@ function waiting_jobs.promote()
   for _, sortKey in ipairs(due) do
     call('ZREM', delayedKey(), sortKey)
     local entry = entries.get(entries.idOf(sortKey))
-    countDelayed(shares.flow(entry.flow), -1)
+    countDelayed(entry, -1)
     waiting_jobs.enter(entry)
   end
 end
