@@ -16,8 +16,20 @@ export interface ServiceState {
 export interface Stats {
   /** By environment. */
   jobs: Record<string, Record<JobState, number>>;
-  queue: { environment: string; priority: string; ready: number; delayed: number }[];
+  queue: WaitingRow[];
+  /** Absent from older services, like the optional fields of `WaitingRow` and `Quota`. */
+  models?: { model: string; empty_at: string | null }[];
   running: number;
+}
+
+export interface WaitingRow {
+  environment: string;
+  priority: string;
+  model?: string;
+  ready: number;
+  delayed: number;
+  oldest_at?: string | null;
+  waiting_on?: { kind: string } | null;
 }
 
 export interface Deployment {
@@ -37,7 +49,7 @@ export interface Quota {
   configured_limit: number;
   effective_limit: number;
   used: number;
-  /** The part of `used` that running calls reserve; an older service does not tell. */
+  /** The part of `used` that running calls reserve. */
   reserved?: number;
   closed_until: string | null;
   next_free_at: string | null;

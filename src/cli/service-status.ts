@@ -2,6 +2,7 @@
 import { exitCodes } from "./exit-codes.ts";
 import { grouped } from "./formats.ts";
 import { note, printJson } from "./output.ts";
+import { queueColumns, queueRows } from "./queue-table.ts";
 import { askService, type ServiceOptions } from "./service-client.ts";
 import {
   type Deployment,
@@ -50,31 +51,24 @@ function printJobs({ jobs, queue }: Stats): void {
     ],
     Object.entries(jobs).map(([environment, counts]) => [environment, ...stateColumns.map((s) => grouped(counts[s]))]),
   );
-  const waiting = queue.filter(({ ready, delayed }) => ready + delayed > 0);
-  if (waiting.length === 0) return;
+  if (queue.length === 0) return;
   section("Queue");
-  printTable(
-    [
-      { title: "environment", atLeast: 6 },
-      { title: "priority" },
-      { title: "ready", align: "right" },
-      { title: "delayed", align: "right" },
-    ],
-    waiting.map((q) => [q.environment, q.priority, grouped(q.ready), grouped(q.delayed)]),
-  );
+  printTable(queueColumns, queueRows(queue, Date.now()));
 }
 
 const quotaColumns = [
   { title: "quota", atLeast: 20, cutAt: "middle" },
-  { title: "used", align: "right" },
+  { title: "settled", align: "right" },
+  { title: "reserved", align: "right", optional: true },
   { title: "limit", align: "right" },
   { title: "configured", align: "right" },
   { title: "use", align: "right" },
 ] as const;
 
-function quotaRow({ name, used, effective_limit: limit, configured_limit: configured }: Quota): string[] {
+function quotaRow({ name, used, reserved, effective_limit: limit, configured_limit: configured }: Quota): string[] {
   const share = limit > 0 ? `${Math.round((used / limit) * 100)}%` : "";
-  return [name, grouped(used), grouped(limit), grouped(configured), share];
+  const settled = grouped(used - (reserved ?? 0));
+  return [name, settled, reserved === undefined ? "" : grouped(reserved), grouped(limit), grouped(configured), share];
 }
 
 const deploymentColumns = [

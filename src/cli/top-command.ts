@@ -53,6 +53,7 @@ function top({ url, json, once }: TopOptions): Promise<void> {
       const lines = topLines(state, {
         url,
         throughput,
+        now: Date.now(),
         columns: widthOf(process.stdout),
         paint: paintFor(process.stdout),
       });
@@ -81,7 +82,14 @@ async function watch(service: SluiceClient, url: string, first: ServiceState, me
   let throughput: Throughput | undefined;
   let offline: string | undefined;
   const draw = () => {
-    const lines = topLines(state, { url, throughput, offline, columns: widthOf(stdout), paint: paintFor(stdout) });
+    const lines = topLines(state, {
+      url,
+      throughput,
+      offline,
+      now: Date.now(),
+      columns: widthOf(stdout),
+      paint: paintFor(stdout),
+    });
     const shown = lines.slice(0, Math.max(1, (stdout.rows || 24) - 1));
     stdout.write(`${home}${shown.map((line) => `${line}${eraseRest}\n`).join("")}${eraseBelow}`);
   };

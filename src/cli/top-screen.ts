@@ -1,5 +1,6 @@
 // What sluice top draws: one screen of the service's state. Pure.
-import { grouped, rate, short } from "./formats.ts";
+import { duration, grouped, rate, short } from "./formats.ts";
+import { queueColumns, queueRows } from "./queue-table.ts";
 import { type Deployment, type Quota, readinessText, type ServiceState, type Stats } from "./service-state.ts";
 import { tableLines } from "./table.ts";
 import { columnsOf, cut, cutMiddle, fill, oneLine, type Paint } from "./terminal.ts";
@@ -16,6 +17,8 @@ export interface TopOptions {
   throughput?: Throughput | undefined;
   /** Why and since when the service does not answer; the state is then the last one. */
   offline?: string | undefined;
+  /** Milliseconds since the epoch. */
+  now: number;
   /** Width in columns. */
   columns: number;
   paint: Paint;
@@ -40,7 +43,7 @@ export function topLines(state: ServiceState, options: TopOptions): string[] {
   ].map((line) => cut(line, columns));
 }
 
-function headLines({ readiness, stats }: ServiceState, { url, throughput, offline, paint }: TopOptions): string[] {
+function headLines({ readiness, stats }: ServiceState, { url, throughput, offline, now, paint }: TopOptions): string[] {
   const colour = { ok: "green", degraded: "yellow", not_ready: "red" } as const;
   const status =
     offline === undefined
@@ -50,29 +53,22 @@ function headLines({ readiness, stats }: ServiceState, { url, throughput, offlin
   if (!stats) return [head];
   const waiting = stats.queue.reduce((sum, { ready, delayed }) => sum + ready + delayed, 0);
   const speed = throughput && `${rate(throughput.completed)} completed, ${rate(throughput.failed)} failed`;
-  return [head, `${grouped(waiting)} waiting, ${grouped(stats.running)} running, ${speed ?? "measuring throughput"}`];
+  const emptyMs = (emptyAt(stats) ?? now) - now;
+  const empty = emptyMs > 0 ? `, empty in ${duration(emptyMs)}` : "";
+  const counts = `${grouped(waiting)} waiting, ${grouped(stats.running)} running`;
+  return [head, `${counts}, ${speed ?? "measuring throughput"}${empty}`];
 }
 
-function queueLines({ queue, jobs }: Stats, { columns, paint }: TopOptions): string[] {
-  const waiting = queue.filter(({ ready, delayed }) => ready + delayed > 0);
-  const titles = [
-    { title: "environment", atLeast: 8 },
-    { title: "priority" },
-    { title: "ready", align: "right" },
-    { title: "delayed", align: "right" },
-    { title: "running", align: "right" },
-  ] as const;
-  const environments = Object.keys(jobs);
-  const rows = environments.flatMap((environment) => {
-    const own = waiting.filter((entry) => entry.environment === environment);
-    const running = grouped(jobs[environment]!.in_progress);
-    if (own.length === 0) return [[environment, "", "0", "0", running]];
-    return own.map((entry, i) => [
-      ...[i === 0 ? environment : "", entry.priority, grouped(entry.ready), grouped(entry.delayed)],
-      i === 0 ? running : "",
-    ]);
-  });
-  return ["", ...tableLines(titles, rows, columns, paint)];
+function queueLines({ queue }: Stats, { columns, now, paint }: TopOptions): string[] {
+  if (queue.length === 0) return [];
+  return ["", ...tableLines(queueColumns, queueRows(queue, now), columns, paint)];
+}
+
+/** Returns when everything that is ready now will have started; undefined if that is not known. */
+function emptyAt({ models = [] }: Stats): number | undefined {
+  const times = models.map(({ empty_at }) => (empty_at === null ? Number.NaN : Date.parse(empty_at)));
+  const last = Math.max(...times);
+  return Number.isFinite(last) ? last : undefined;
 }
 
 function quotaLines(quotas: readonly Quota[], { columns, paint }: TopOptions): string[] {

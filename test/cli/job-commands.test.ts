@@ -111,7 +111,7 @@ test("status without a job shows the service", async () => {
   expect(stdout).toContain(`Sluice at ${service.url} is ready.\n`);
   const lines = stdout.split("\n").map(cells);
   expect(lines).toContainEqual(["PROD", "0", "0", "1", "0", "0", "0"]);
-  expect(lines).toContainEqual(["quota", "used", "limit", "configured", "use"]);
+  expect(lines).toContainEqual(["quota", "settled", "reserved", "limit", "configured", "use"]);
   expect(lines).toContainEqual([done.deployment, "in service", expect.stringMatching(/^\d\/\d+$/)]);
   const state = JSON.parse((await sluice("status", "--json")).stdout);
   expect(state).toMatchObject({ readiness: { status: "ok" }, stats: { jobs: { PROD: { completed: 1 } } } });

@@ -9,10 +9,20 @@ const counts = { queued: 1_234, in_progress: 12, completed: 100, failed: 1, canc
 const stats: Stats = {
   jobs: { UAT: counts, PROD: { ...counts, in_progress: 0 } },
   queue: [
-    { environment: "UAT", priority: "interactive", ready: 34, delayed: 0 },
-    { environment: "UAT", priority: "batch", ready: 1_200, delayed: 5 },
-    { environment: "PROD", priority: "batch", ready: 0, delayed: 0 },
+    {
+      ...{ environment: "PROD", priority: "batch", model: "nova-2-lite", ready: 0, delayed: 7 },
+      ...{ oldest_at: null, waiting_on: null },
+    },
+    {
+      ...{ environment: "UAT", priority: "batch", model: "llama3-3-70b", ready: 1_200, delayed: 5 },
+      ...{ oldest_at: "2030-01-31T10:58:00Z", waiting_on: { kind: "out_of_service" } },
+    },
+    {
+      ...{ environment: "UAT", priority: "interactive", model: "llama3-3-70b", ready: 34, delayed: 0 },
+      ...{ oldest_at: "2030-01-31T11:59:12Z", waiting_on: { kind: "quota" } },
+    },
   ],
+  models: [{ model: "llama3-3-70b", empty_at: "2030-01-31T12:05:20Z" }],
   running: 12,
 };
 const deployment = "bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0";
@@ -54,18 +64,19 @@ const state: ServiceState = {
     },
   ],
 };
-const plain = { url: "http://127.0.0.1:8000", paint: (_: unknown, text: string) => text };
+const now = Date.parse("2030-01-31T12:00:00Z");
+const plain = { now, url: "http://127.0.0.1:8000", paint: (_: unknown, text: string) => text };
 
 test("at 80 columns: depths, quotas with settled and reserved use, throughput, deployments", () => {
   const lines = topLines(state, { ...plain, columns: 80, throughput: { completed: 38.2, failed: 0.5 } });
   expect(lines).toEqual([
     "Sluice http://127.0.0.1:8000  ready",
-    "1,239 waiting, 12 running, 38/s completed, 30/min failed",
+    "1,246 waiting, 12 running, 38/s completed, 30/min failed, empty in 5 min 20 s",
     "",
-    "environment  priority     ready  delayed  running",
-    "UAT          interactive     34        0       12",
-    "             batch        1,200        5",
-    "PROD                          0        0        0",
+    "environment  priority     model         ready  delayed  oldest  waits for",
+    "PROD         batch        nova-2-lite       0        7",
+    "UAT          batch        llama3-3-70b  1,200        5      1h  out of service",
+    "             interactive  llama3-3-70b     34        0     48s  quota",
     "",
     "quota                               use (# settled, + reserved)",
     "bedrock/us-east-1…:requests/minute  [###########···········]  50%      200/400",
