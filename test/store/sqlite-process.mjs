@@ -3,6 +3,7 @@
 //
 //   hold    opens the store, prints "open" (or why it could not), and keeps it
 //   write   inserts, begins and finishes jobs, many at a time, and prints what was acknowledged until it is killed
+//   pairs   inserts the nth job of UAT, then saves n as a checkpoint, then inserts the nth job of PROD, until it is killed
 //   fill    inserts jobs of 100 KB until that fails, and prints each id; then the error's code and the id that failed
 import { randomUUID } from "node:crypto";
 import { SluiceError } from "../../dist/domain/errors.js";
@@ -56,6 +57,15 @@ async function write(environment) {
   }
 }
 
+async function pairs() {
+  for (let n = 1; ; n++) {
+    await store.insertMany([makeJob("UAT", "Write a line about sluices.")]);
+    await store.saveCheckpoint("pairs", n);
+    await store.insertMany([makeJob("PROD", "Write a line about sluices.")]);
+    if (n === 1) print("first");
+  }
+}
+
 async function fill() {
   const text = randomUUID().repeat(2_800);
   for (;;) {
@@ -72,4 +82,5 @@ async function fill() {
 }
 
 if (task === "write") for (let i = 0; i < 40; i++) void write(i % 2 ? "UAT" : "PROD");
+if (task === "pairs") await pairs();
 if (task === "fill") await fill();

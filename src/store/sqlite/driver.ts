@@ -1,10 +1,12 @@
-// Chooses SQLite and opens files. Uses the module that is built into Node where it works without a flag: 22.13
-// and later. Older versions use the npm package with the same API.
-import type { DatabaseSyncInstance, SqliteModule, StatementSyncInstance } from "@photostructure/sqlite";
+// Chooses SQLite and opens files. Uses the module that is built into Node where it works without a flag and copies
+// databases: 22.16 and later. Older versions use the npm package with the same API.
+import { pathToFileURL } from "node:url";
+import type * as Sqlite from "@photostructure/sqlite";
 import { createPrivately } from "./permissions.ts";
 
-export type Database = DatabaseSyncInstance;
-export type Statement = StatementSyncInstance;
+export type Database = Sqlite.DatabaseSyncInstance;
+export type Statement = Sqlite.StatementSyncInstance;
+type SqliteModule = Pick<typeof Sqlite, "DatabaseSync" | "backup">;
 
 /**
  * How long a statement waits for a lock of another program, in milliseconds, such as the sqlite3 shell with an open
@@ -12,7 +14,7 @@ export type Statement = StatementSyncInstance;
  */
 const busyTimeoutMs = 5_000;
 
-const { DatabaseSync } = builtIn() ?? (await import("@photostructure/sqlite"));
+const { DatabaseSync, backup } = builtIn() ?? (await import("@photostructure/sqlite"));
 
 function builtIn(): SqliteModule | undefined {
   // Node 22 and 24 warn that the module is experimental. The tests cover its API on every version, so that one warning
@@ -22,15 +24,49 @@ function builtIn(): SqliteModule | undefined {
     if (!String(warning).startsWith("SQLite is an experimental feature")) emitWarning.call(process, warning, ...rest);
   }) as typeof process.emitWarning;
   try {
-    return process.getBuiltinModule("node:sqlite" as "node:fs") as unknown as SqliteModule | undefined;
+    const module = process.getBuiltinModule("node:sqlite" as "node:fs") as unknown as Partial<SqliteModule> | undefined;
+    return module?.backup ? (module as SqliteModule) : undefined;
   } finally {
     process.emitWarning = emitWarning;
   }
 }
 
-/** Opens a connection without any settings, for the lock. */
-export function openPlain(path: string): Database {
-  return new DatabaseSync(path, { timeout: 0 });
+/**
+ * Opens a connection without any settings, for locks.
+ * @param timeoutMs how long a statement waits for a lock, in milliseconds. Default: not at all
+ */
+export function openPlain(path: string, timeoutMs = 0): Database {
+  return new DatabaseSync(path, { timeout: timeoutMs });
+}
+
+/** Opens a file that no process changes. Creates no other file, so the folder may be read-only. */
+export function openImmutable(path: string): Database {
+  const url = pathToFileURL(path);
+  url.searchParams.set("immutable", "1");
+  return new DatabaseSync(url, { readOnly: true });
+}
+
+/** Pages that are copied between two passes of the event loop. */
+const pagesAtOnce = 1_024;
+
+/**
+ * Copies a database as the open read transaction of the connection sees it, and syncs the copy to disk.
+ * @param path an empty file
+ * @param onPages receives the number of pages that were copied so far; an error ends the copy
+ */
+export async function copyDatabase(
+  db: Database,
+  path: string,
+  onPages: (copied: number, total: number) => void,
+): Promise<void> {
+  const progress = ({ totalPages, remainingPages }: { totalPages: number; remainingPages: number }) =>
+    onPages(totalPages - remainingPages, totalPages);
+  await backup(db, path, { rate: pagesAtOnce, progress });
+}
+
+/** Returns the number of migrations that were applied to a database. */
+export function schemaOf(db: Database): number {
+  return (db.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;
 }
 
 /**
@@ -67,7 +103,7 @@ export function openForWriting(path: string): Database {
  * @throws the error of SQLite
  */
 export function checkWritable(db: Database): void {
-  const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
+  const version = schemaOf(db);
   db.exec(`BEGIN IMMEDIATE; PRAGMA user_version = ${version}; COMMIT;`);
 }
 

@@ -1,7 +1,7 @@
 // Migrates a file to the schema of this version. Forward only: each migration and its number are committed together, so
 // after a crash the next start continues.
 import { StoreOpenError } from "../environments.ts";
-import type { Database } from "./driver.ts";
+import { type Database, schemaOf } from "./driver.ts";
 
 /**
  * Applies the migrations that the file lacks.
@@ -9,7 +9,7 @@ import type { Database } from "./driver.ts";
  * @throws StoreOpenError if a newer version wrote the file
  */
 export function migrate(db: Database, path: string, migrations: readonly string[]): void {
-  const version = (db.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;
+  const version = schemaOf(db);
   if (version > migrations.length) {
     throw new StoreOpenError(
       `${path} was written by a newer version of Sluice (schema ${version}; this version supports ${migrations.length}). Start the newer version, or restore the copy made before the upgrade.`,

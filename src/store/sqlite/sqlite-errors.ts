@@ -42,6 +42,14 @@ export function isNotWritable(error: unknown): boolean {
   return ["EACCES", "EPERM", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
+export function isNotADatabase(error: unknown): boolean {
+  return isSqliteError(error) && (error.errcode & 0xff) === notADatabase;
+}
+
+export function isCorrupt(error: unknown): boolean {
+  return isSqliteError(error) && [corrupt, notADatabase].includes(error.errcode & 0xff);
+}
+
 /** An error in the form in which a thread sends it to the caller's. */
 export interface Failure {
   code: ErrorCode;

@@ -40,9 +40,11 @@ import type {
 import { listByMetadata } from "../metadata-filter.ts";
 import type { RecordStore } from "../record-store.ts";
 import { requestFromJson } from "../stored-forms.ts";
+import { finishRestore } from "./backup/finish-restore.ts";
 import { FolderBlobs } from "./folder-blobs.ts";
 import { cursorKey, earlier, firstKey, lastKey, later, startOf } from "./job-keys.ts";
 import { lockDataFolder } from "./lock.ts";
+import { openErrorOf } from "./open-errors.ts";
 import { makeFilesPrivate, openFolderMode } from "./permissions.ts";
 import {
   type DatabaseName,
@@ -79,6 +81,12 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<JobS
   const databases = Object.fromEntries(Object.entries(options.environments).map(([name, e]) => [name, e.database]));
   Object.values(databases).forEach(checkDatabaseName);
   const unlock = lockDataFolder(dataDir);
+  try {
+    finishRestore(dataDir);
+  } catch (error) {
+    unlock();
+    throw openErrorOf(error, dataDir, dataDir);
+  }
   makeFilesPrivate(dataDir, [...Object.values(databases), serviceDatabase]);
   const mode = openFolderMode(dataDir);
   if (mode !== undefined) {
