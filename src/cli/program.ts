@@ -5,6 +5,7 @@ import { ConfigError } from "../config/config-problems.ts";
 import { maskSecrets, secretHider } from "../config/secret-hider.ts";
 import { version } from "../config/version.ts";
 import { auditCommand } from "./audit-command.ts";
+import { backupCommand } from "./backup-command.ts";
 import { batchCommand } from "./batch-command.ts";
 import { cancelCommand, retryCommand } from "./cancel-retry-command.ts";
 import { doctorCommand } from "./doctor-command.ts";
@@ -17,6 +18,7 @@ import { jobsCommand } from "./jobs-command.ts";
 import { keysCommand } from "./keys-command.ts";
 import { pauseCommand, resumeCommand } from "./pause-command.ts";
 import { quotasCommand } from "./quotas-command.ts";
+import { restoreCommand } from "./restore-command.ts";
 import { apiCommand, serveCommand, workerCommand } from "./serve-command.ts";
 import { simulateCommand } from "./simulate-command.ts";
 import { statusCommand } from "./status-command.ts";
@@ -51,6 +53,8 @@ export function createProgram(): Command {
     .addCommand(keysCommand())
     .addCommand(auditCommand())
     .addCommand(quotasCommand())
+    .addCommand(backupCommand())
+    .addCommand(restoreCommand())
     .addCommand(importQueueCommand())
     .addHelpText("after", exitCodesHelp);
   const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)];

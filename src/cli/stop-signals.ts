@@ -7,8 +7,11 @@ import { constants } from "node:os";
  */
 const samePressMs = 200;
 
-/** Calls `stop` on the first signal and exits with the code when it is done; exits at once on the next signal. */
-export function stopOnSignal(stop: () => Promise<void>, exitCode: number): void {
+/**
+ * Calls `stop` on the first signal and exits with the code when it is done; exits at once on the next signal.
+ * @returns a function that gives the signals their default effect again
+ */
+export function stopOnSignal(stop: () => Promise<void>, exitCode: number): () => void {
   let firstAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
     if (firstAt === undefined) {
@@ -24,6 +27,9 @@ export function stopOnSignal(stop: () => Promise<void>, exitCode: number): void 
       process.exit(128 + constants.signals[signal]);
     }
   };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
+  const signals = ["SIGTERM", "SIGINT"] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  return () => {
+    for (const signal of signals) process.off(signal, onSignal);
+  };
 }
