@@ -32,7 +32,7 @@ describeForm((mode) => {
     let service: TestService;
     beforeAll(async () => {
       service = await startTestService(mode, { file });
-      // Until the queue is rebuilt nobody can say where a line would stand.
+      // A line has no position until the queue is rebuilt.
       await vi.waitFor(async () => expect((await dryRun(lineOf("a"))).position).toBe(1), { timeout: 30_000 });
     });
     afterAll(() => service?.close());

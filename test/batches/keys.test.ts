@@ -31,7 +31,7 @@ async function create(fields: object): Promise<string> {
   return ((await response.json()) as { key: string }).key;
 }
 
-/** The same service as whoever has a new key of this kind sees it. */
+/** The same service, called with a new key of this kind. */
 async function as(fields: object): Promise<TestService> {
   const apiKey = await create({ name: "k", ...fields });
   return { ...service, client: new OpenAI({ baseURL: `${service.url}/v1`, apiKey, maxRetries: 0 }) };

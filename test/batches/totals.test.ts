@@ -1,4 +1,4 @@
-// What a dry run of a batch adds up, and that it reads a file only as long as somebody waits, and in turn.
+// A dry run of a batch adds up its lines. It reads a file only while its caller waits, and two files at a time.
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
@@ -107,7 +107,7 @@ test("sums are those of the lines, however many kinds of lines there are; and fe
   );
 });
 
-test("a file is read while somebody waits and no longer, two at a time", async () => {
+test("a file is read only while its caller waits, two at a time", async () => {
   const { id } = await writeFile(
     context,
     { id: newFileId(), environment: "UAT" },

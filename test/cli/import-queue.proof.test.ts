@@ -18,7 +18,7 @@ function workingDirectory(): string {
 }
 
 describe.skipIf(withoutRedis())("sluice import-queue", () => {
-  test("needs no credentials, waits for nobody's folder, and its jobs are answered when the service starts", async () => {
+  test("needs no credentials, fails at once if the folder is in use, and its jobs are answered when the service starts", async () => {
     const cwd = workingDirectory();
     const redis = new Redis(sharedRedisUrl());
     onTestFinished(() => redis.disconnect());

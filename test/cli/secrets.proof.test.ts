@@ -32,7 +32,7 @@ test.each<[string, string[], Record<string, string>, RegExp]>([
     /^MONGODB_URL is not a valid address: it contains a #\./,
   ],
   [
-    "a MongoDB that is away",
+    "an unreachable MongoDB",
     ["worker"],
     { MONGODB_URL: mongo, REDIS_URL: "redis://:hunter2@h" },
     /^MongoDB cannot be used/,

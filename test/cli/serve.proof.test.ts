@@ -95,7 +95,7 @@ test("two SIGINTs at once, as `npm run dev` makes of Ctrl-C, are one; a later on
   const [, endpoint] = await simulator.printed(/AWS_ENDPOINT_URL_BEDROCK_RUNTIME=(\S+)/);
   const env = { ...stall, AWS_ENDPOINT_URL_BEDROCK_RUNTIME: endpoint! };
   const { url, child, printed } = await serve({ cwd: workingDirectory(), env });
-  // Not AWS's own, and whoever reads the start should see that.
+  // The start shows that the endpoint is not the one of AWS.
   expect((await printed(/Answers +(.*)/))[1]).toBe(`Amazon Bedrock (us-east-1) at ${endpoint}`);
   const { stdout } = await run(["enqueue", "p", "--environment", "UAT"], { env: { SLUICE_URL: url } });
   const jobId = stdout.trim();

@@ -84,7 +84,7 @@ interface Exchange {
   body: unknown;
 }
 
-/** An address at which nobody listens. */
+/** An address at which no process listens. */
 export async function closedAddress(): Promise<string> {
   const server = createServer().listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));

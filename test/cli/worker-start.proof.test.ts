@@ -1,5 +1,5 @@
-// sluice worker where a backend is away or does not let it in: what will not heal by itself ends the start, and what may
-// is said with it.
+// sluice worker if a backend is unreachable or refuses it: the start fails if only an operator can help. Otherwise it
+// reports the problem and tries again.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,7 +51,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("the start of a worker", () =>
     }
   });
 
-  test("a Redis that is away is said with the start, and tried again", async () => {
+  test("an unreachable Redis is reported at the start, and tried again", async () => {
     const { printed, child, ended } = start(
       ["worker"],
       worker({ MONGODB_URL: sharedMongoUrl(), REDIS_URL: "redis://127.0.0.1:1" }),

@@ -154,7 +154,7 @@ describeForm((mode) => {
     let cuts = 0;
     for await (const event of client.stream(job_id)) {
       events.push(event);
-      // Somebody listens.
+      // The client is subscribed.
       open[0]!();
       if (textOf(events) !== "Because of " || cuts > 0) continue;
       cuts++;
@@ -249,7 +249,7 @@ describeForm((mode) => {
   });
 
   test("what the caller's own iterable throws is what the caller gets, and no file stays", async () => {
-    const mine = new RangeError("my own database is away");
+    const mine = new RangeError("my own database is unreachable");
     async function* failing(after: number) {
       for (let i = 0; i < after; i++) yield `number ${i}`;
       throw mine;
@@ -332,7 +332,7 @@ test("429 and 503 are tried again when the service says, other refusals and what
   }
 });
 
-test("what is no Sluice, nobody at all, somebody who does not answer", async () => {
+test("another server, a closed port, a server that does not answer", async () => {
   const page = await answering((_, response) => response.end("<html>"));
   const client = (url: string, more = {}) => new SluiceClient({ baseUrl: url, maxRetries: 0, ...more });
   await expect(client(page.url).get("1")).rejects.toMatchObject({ name: "SluiceConnectionError", status: 200 });
@@ -347,7 +347,7 @@ test("what is no Sluice, nobody at all, somebody who does not answer", async () 
   expect(() => new SluiceClient({ baseUrl: "x" })).toThrow(TypeError);
 });
 
-test("a stream that brings nothing any more is given up; one that nobody reads is closed; one can be aborted", async () => {
+test("a silent stream times out; a stream that is not read is closed; a stream can be aborted", async () => {
   let closed = 0;
   const { url, asked } = await answering((_, response, n) => {
     response.on("close", () => closed++);

@@ -17,7 +17,7 @@ afterAll(() => {
   server.close();
 });
 
-/** What Node warns of: a delay that it cuts short, or listeners that nobody takes away. */
+/** Warnings of Node: about a delay that it cuts short, or listeners that are never removed. */
 const warnings: Error[] = [];
 const collect = (warning: Error) => void warnings.push(warning);
 beforeEach(() => {

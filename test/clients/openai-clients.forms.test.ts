@@ -196,7 +196,7 @@ describeForm((form) => {
           const waited = new Promise<void>((resolve) => {
             goOn = resolve;
           });
-          // Nobody may have been heard of before the first piece.
+          // No client may have subscribed before the first piece.
           const more = setInterval(() => onText?.(""), 20);
           await waited;
           clearInterval(more);

@@ -42,7 +42,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("a batch of several processes"
     await cluster?.stop();
   });
 
-  test("each line once, whoever is killed and when", async () => {
+  test("each line once, no matter which process is killed and when", async () => {
     const [victim, survivor] = cluster.apis;
     await uploadHalf(victim!);
     await cluster.kill(victim!);
@@ -192,7 +192,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("a batch of several processes"
       if (last) whole.add(key);
     }
     for (const key of held) expect(whole, "a file has no end").toContain(key);
-    for (const key of keys) if (!held.has(key)) expect(loose, "nobody would ever remove these bytes").toContain(key);
+    for (const key of keys) if (!held.has(key)) expect(loose, "these bytes would never be removed").toContain(key);
     // Those of the upload that was cut off.
     expect([...keys].filter((key) => !held.has(key)).length).toBeGreaterThan(0);
   }

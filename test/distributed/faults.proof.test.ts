@@ -54,7 +54,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("the distributed form", () => 
       return used === narrowLimit && calls() <= narrowLimit && calls() + unsent >= narrowLimit;
     });
     const inFirstMinute = calls();
-    // Whoever still waits says for what.
+    // Each job that still waits shows what it waits for.
     const waiting = (await cluster.records(accepted)).filter(
       (record) => !record.outcome && record.attempts.length === 0,
     );
@@ -101,7 +101,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("the distributed form", () => 
     const accepted = await cluster.submit(prompts("half-open", 60), "quick");
     cluster.redisProxy.stall();
     await cluster.redisProxy.stalled();
-    // Noticed by whoever asks: what comes after the stall is a new connection.
+    // Only a request on an old connection notices it. Connections after the stall work.
     await until(async () => (await (await fetch(`${cluster.apis[0]!.url}/readyz`)).text()).includes("degraded"));
     await cluster.redisProxy.heal();
     expectOrder(cluster, await cluster.allEnded(accepted));
@@ -115,7 +115,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("the distributed form", () => 
     const response = await fetch(`${cluster.apis[0]!.url}/enqueue`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ prompt: "nobody takes this", environment: "UAT" }),
+      body: JSON.stringify({ prompt: "not accepted", environment: "UAT" }),
     });
     expect(response.status).toBe(503);
     expect(Number(response.headers.get("retry-after"))).toBeGreaterThan(0);
@@ -126,7 +126,7 @@ describe.skipIf(withoutRedis() || withoutMongo())("the distributed form", () => 
     const records = await cluster.allEnded(accepted);
     expectOrder(cluster, records);
     for (const prompt of accepted.keys()) expect(cluster.callsFor(prompt), prompt).toHaveLength(1);
-    expect(cluster.callsFor("nobody takes this")).toEqual([]);
+    expect(cluster.callsFor("not accepted")).toEqual([]);
   });
 
   test("a store that stalls between charge and call: no call leaves on an old charge", async () => {

@@ -134,7 +134,7 @@ describe.each(["SQLite", "MongoDB"] as const)("in %s", (name) => {
       const key = headers();
       const before = await submit(key);
       await server.context.end(before, failed);
-      // What was not there yet when it was looked for was made, ended and deleted while the request was checked.
+      // The look-up found no job. While the request was checked, the job was created, ended and deleted.
       const get = vi.spyOn(server.context.store, "get").mockImplementationOnce(async () => undefined);
       const check = vi.spyOn(server.context.limits, "check").mockImplementationOnce(async () => {
         get.mockRestore();

@@ -178,7 +178,7 @@ test("who does not read is let go with an event that says so; the job goes on", 
   expect((await server.context.store.get(jobId))?.state).toBe("queued");
 });
 
-test("what is not there, and ids that nobody gave out", async () => {
+test("a job that does not exist, and ids that no event can have", async () => {
   expect((await server.get("/v1/jobs/01a207b1-d804-714a-9b28-0f7074ddb0e8/events")).body.error.code).toBe(
     "job_not_found",
   );

@@ -106,7 +106,7 @@ describe("list", () => {
     expect(await idsOf("?model=nova-lite")).toEqual([nova]);
     expect(await idsOf("?priority=batch")).toEqual([prod]);
     expect(await idsOf("?tenant=default")).toHaveLength(3);
-    expect(await idsOf("?tenant=nobody")).toEqual([]);
+    expect(await idsOf("?tenant=other")).toEqual([]);
     expect(await idsOf("?submitted_after=2020-01-01T00:00:00Z&limit=2")).toHaveLength(2);
     expect(await idsOf("?submitted_before=2020-01-01T00:00:00Z")).toEqual([]);
   });

@@ -113,7 +113,7 @@ describe("who is let in", () => {
       expect(status, path).toBe(200);
       expectNoSecret(text);
     }
-    // Whoever sends a wrong one is shown it too, and nothing else is open beside it.
+    // A caller with a wrong key reads it too, and no other path is open.
     expect((await server.get("/openapi.json", { authorization: "Bearer wrong" })).status).toBe(200);
     expect((await server.get("/docsx")).status).toBe(401);
   });
@@ -254,7 +254,7 @@ describe("what a key sees", () => {
     const [theirs, none] = await Promise.all([Promise.all(missing(ofA)), Promise.all(missing(nowhere))]);
     for (const [i, answer] of theirs.entries()) {
       expect(answer).toMatchObject({ status: 404, body: { error: { code: "job_not_found" } } });
-      // Nothing tells it from an id that nobody has.
+      // The answer is that for an id that does not exist.
       expect(without(answer, ofA)).toEqual(without(none[i]!, nowhere));
     }
     expect((await a.get(`/status/${ofA}`)).body.status).toBe("queued");

@@ -15,7 +15,7 @@ export interface ServerUnderTest {
   app: HttpServer;
   /** Sends JSON, or a text or bytes as they are. */
   post(url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
-  /** As whoever has the key, in JSON. */
+  /** Sends JSON with this key. */
   as(key: string): { get(url: string): Promise<Answer>; post(url: string, body?: unknown): Promise<Answer> };
   get(url: string, headers?: Record<string, string>): Promise<Answer>;
   /** Submits a job and answers with its id. */

@@ -100,11 +100,14 @@ test("ready, and not ready with the reasons", async () => {
 
 test("what the store refuses comes through, with when to come back", async () => {
   server.context.store.insertMany = () =>
-    Promise.reject(new SluiceError("unavailable", "The database is away.", { retryAfterS: 2.5 }));
+    Promise.reject(new SluiceError("unavailable", "The database is unreachable.", { retryAfterS: 2.5 }));
   const { status, body, headers } = await server.post("/enqueue", { prompt: "x", environment: "UAT" });
   expect(status).toBe(503);
   expect(headers["retry-after"]).toBe("3");
-  expect(body).toMatchObject({ success: false, error: { code: "unavailable", message: "The database is away." } });
+  expect(body).toMatchObject({
+    success: false,
+    error: { code: "unavailable", message: "The database is unreachable." },
+  });
 });
 
 test("a write whose fate is unknown names the job", async () => {

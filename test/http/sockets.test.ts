@@ -76,7 +76,7 @@ test("a body that is announced as too large is refused before it is sent", async
 test.each(["close", "keep-alive"])(
   "a client that sends all before it reads learns that it was too much (%s)",
   async (connection) => {
-    // More than the buffers of both sides take, so that it stands if nobody reads it, and breaks if the server is gone.
+    // More than the buffers of both sides take: sending stops if the server does not read, and fails if it has closed.
     const body = Buffer.alloc(8 * 1024 * 1024, "x");
     const socket = await connect();
     const broken = vi.fn();

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** One call on a day of May 2026; without `used` nobody knows how it ended. */
+/** One call on a day of May 2026; without `used` its result is unknown. */
 async function call(at: number, fields: Partial<Job>, used?: { input: number; output: number; nanoUsd?: number }) {
   const { store } = server.context;
   const job = makeJob({ submittedAt: at, ...fields });
@@ -88,7 +88,7 @@ describe("sums", () => {
     ],
     ["from=2026-05-01&to=2026-05-03&group_by=", [sums(4, 1111, 2222, 3.333e-6)]],
     ["from=2026-05-01&to=2026-05-03&group_by=&environment=UAT&tenant=a&model=m1", [sums(3, 1011, 2022, 3.033e-6)]],
-    ["from=2026-05-01&to=2026-05-03&tenant=nobody", []],
+    ["from=2026-05-01&to=2026-05-03&tenant=other", []],
   ])("%s", async (query, data) => {
     // Read as it comes, twice from what is kept, and long after.
     for (const now of [day(3) + 7_200_000, day(3) + 7_300_000, day(6), day(7), day(30)]) {
@@ -109,7 +109,7 @@ test("A2: a call without a known result counts at its estimate until it has ende
   const estimated = { attempts_estimated: 1, input_tokens_estimated: 21, output_tokens_estimated: 100 };
   const unknown = { attempts_without_end: 1, attempts_without_price: 1, ...estimated };
   expect(await read()).toEqual([{ ...sums(1, 21, 100, 0), ...unknown }]);
-  // An answer that was held while the store was away.
+  // An answer that the worker kept while the store was unreachable.
   const end = { result: "completed" as const, at: day(13), usage: { input: 5, output: 6 } };
   await server.context.store.finish("UAT", { jobId: job.id, status: "completed", at: day(13) }, { n, end });
   expect(await read()).toEqual([{ ...sums(1, 5, 6, 0), attempts_without_price: 1 }]);

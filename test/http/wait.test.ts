@@ -1,4 +1,4 @@
-// GET /v1/jobs/{id}?wait=: held until the job ends, and no longer than anybody is there.
+// GET /v1/jobs/{id}?wait=: held until the job ends or the caller disconnects.
 
 import { type AddressInfo, createConnection } from "node:net";
 import { expect, vi } from "vitest";
@@ -35,7 +35,7 @@ test("answers as soon as the job has ended", async () => {
   expect(listeners).toBe(0);
 });
 
-test("a job that has ended is answered at once, and one that nobody waits for as it is", async () => {
+test("a job that has ended is answered at once, and without a wait a job is answered as it is", async () => {
   const jobId = await server.enqueue();
   expect((await server.get(`/v1/jobs/${jobId}?wait=0`)).body.status).toBe("queued");
   await server.post(`/v1/jobs/${jobId}/cancel`);

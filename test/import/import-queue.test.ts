@@ -201,7 +201,7 @@ describe.skipIf(withoutRedis())("importing the old queue", () => {
       name: "RedisListError",
       message: expect.stringMatching(/^The Redis at 127.0.0.1:1 failed: .*ECONNREFUSED/),
     });
-    const withPassword = sharedRedisUrl().replace("redis://", "redis://nobody:pass-word@");
+    const withPassword = sharedRedisUrl().replace("redis://", "redis://someone:pass-word@");
     const error = await openRedisList(withPassword, "prompt_queue").catch((e: Error) => e);
     expect(error).toMatchObject({ name: "RedisListError", message: expect.stringContaining("WRONGPASS") });
     expect(JSON.stringify(error) + String(error)).not.toContain("pass-word");

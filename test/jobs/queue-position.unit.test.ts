@@ -26,7 +26,7 @@ test.each([
   ["two hundred before it, 20 at a time, 4 s each", 201, 0, 4_000, undefined, 40_000],
   ["in one of the two Regions it takes twice as long", 201, 0, 4_000, ["us-west-2"], 80_000],
   ["the quotas take longer", 201, 90_000, 4_000, undefined, 90_000],
-  ["nobody knows how long calls take", 201, 5, undefined, undefined, 5],
+  ["the duration of calls is unknown", 201, 5, undefined, undefined, 5],
 ] as const)("%s", async (_what, position, byQuotaMs, takesMs, regions, startsInMs) => {
   expect(await expected(position, byQuotaMs, takesMs, regions && [...regions])).toBe(startsInMs);
 });

@@ -70,7 +70,7 @@ test("sluice serve with the example for Ollama: no credentials, a real answer in
     status: "completed",
     text: expect.stringContaining("You wrote 5 words"),
     deployment: `openai/${host}/llama3.3`,
-    // The simulator is whoever answers here, as Ollama would be: Sluice takes it for real.
+    // The simulator answers here in place of Ollama, and Sluice does not know that it is one.
     synthetic: false,
     attempts: [{ result: "completed" }],
   });

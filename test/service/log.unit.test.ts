@@ -10,7 +10,7 @@ function logged(err: unknown) {
   return JSON.parse(lines[0]!);
 }
 
-test("an outage is one short line: what is away, and the last reason once", () => {
+test("an outage is one short line: what is unreachable, and the last reason once", () => {
   const cause = new Error("connect ECONNREFUSED 127.0.0.1:27017", { cause: new Error("connect ECONNREFUSED") });
   const error = new SluiceError("unavailable", "MongoDB cannot be reached: connect ECONNREFUSED.", {}, { cause });
   const line = logged(error);

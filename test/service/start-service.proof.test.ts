@@ -122,7 +122,7 @@ test("a port that is taken fails the start and leaves the data folder free", asy
   await start();
 });
 
-test("a data folder that is in use fails the start and disturbs nobody", async () => {
+test("a data folder that is in use fails the start and does not disturb its owner", async () => {
   const service = await start();
   await expect(startService(settings)).rejects.toThrow(/in use/);
   expect((await read(service, await enqueue(service, "hello"), 20)).status).toBe("completed");
@@ -151,7 +151,7 @@ test("a stop lets running calls end, frees the data folder, and the next start g
   expect(await read(next, running)).toMatchObject({ status: "completed", text: "at last" });
 });
 
-test("whoever can be reached from elsewhere has an API key: the first start makes one, later ones do not", async () => {
+test("a service that other machines can reach has an API key: the first start creates one, later ones do not", async () => {
   settings = { ...settings, host: "0.0.0.0" };
   const service = await start();
   const url = `http://127.0.0.1:${new URL(service.url!).port}/v1/jobs`;

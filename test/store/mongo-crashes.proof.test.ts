@@ -108,7 +108,7 @@ describe.skipIf(withoutMongo())("MongoDB after a crash", () => {
     expect(second.items.map((i) => i.job.id)).toEqual([jobs[2]!.id, jobs[3]!.id]);
   });
 
-  test("a crash between a closing and the outcome: whoever meets it ends the job, and no call starts", async () => {
+  test("a crash between a closing and the outcome: the next process that reads the job ends it, and no call starts", async () => {
     const cancelled = (job: Job): Outcome => ({ jobId: job.id, status: "cancelled", at: 9 });
     const crashed = async () => {
       const job = makeJob();
@@ -131,7 +131,7 @@ describe.skipIf(withoutMongo())("MongoDB after a crash", () => {
     }
   });
 
-  test("the end that came with the outcome stays the attempt's end, whoever writes first after the crash", async () => {
+  test("the end that came with the outcome stays the attempt's end, no matter which process writes first after the crash", async () => {
     const job = makeJob();
     await crashAfterOutcome(job);
     await store.endAttempt("UAT", job.id, 1, { result: "aborted", at: 99 });

@@ -162,7 +162,7 @@ describe.skipIf(withoutMongo())("MongoDB away", () => {
     expect(await store.insertMany([job])).toEqual(["exists"]);
   });
 
-  test("half-open: an insert says that its fate is unknown, a read that the store is away; then both go on", async () => {
+  test("half-open: an insert reports fate_unknown, a read reports unavailable; then both work again", async () => {
     const { proxy, store } = await start();
     const job = makeJob();
     await store.ping();

@@ -93,7 +93,7 @@ describe("counting at intervals", () => {
     expect(asked.times).toBe(5);
   });
 
-  test("many are counted for a twentieth of the time at most, and nobody but the first waits", async () => {
+  test("counting many takes at most a twentieth of the time, and only the first caller waits", async () => {
     const { clock, asked, cache } = counter(1_000_000, 500);
     await cache.get();
     for (let second = 0; second < 100; second++) {

@@ -181,7 +181,7 @@ test("generated_texts has the answers of completed jobs, found by job", async ()
   expect(plan.join("; ")).toMatch(/SEARCH outcomes USING INDEX/);
 });
 
-test("the tables explain themselves to whoever opens the file", async () => {
+test("the tables explain themselves to a person who opens the file", async () => {
   const db = openForWriting(join(await newDataDir(), "jobs.sqlite"));
   onTestFinished(() => db.close());
   migrate(db, "jobs", environmentMigrations);

@@ -1,4 +1,4 @@
-// Group commit, and what becomes of writes when the disk is full, fails, or is locked by somebody else.
+// Group commit, and writes when the disk is full, fails, or the file is locked by another program.
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Job } from "../../src/domain/job.ts";
@@ -43,7 +43,7 @@ test("a commit waits for the disk, on macOS for the platters too", async () => {
   expect([pragma("journal_mode"), pragma("synchronous"), pragma("fullfsync")]).toEqual(["wal", 2, 1]);
 });
 
-test("a group is one transaction: nobody sees a part of it", async () => {
+test("a group is one transaction: no reader sees a part of it", async () => {
   const { database, path } = await openDatabase();
   const outside = openForReading(path);
   onTestFinished(() => outside.close());
@@ -129,7 +129,7 @@ test("a database that turned read-only refuses writes", async () => {
   expect(idsIn(db)).toEqual([]);
 });
 
-test("somebody who keeps the write lock makes writes fail, not wait for ever, and nothing is written", async () => {
+test("while another program keeps the write lock, writes fail instead of waiting, and nothing is written", async () => {
   const { database, db, path } = await openDatabase();
   db.exec("PRAGMA busy_timeout = 1");
   const outside = openPlain(path);
@@ -142,7 +142,7 @@ test("somebody who keeps the write lock makes writes fail, not wait for ever, an
   expect(commitGroup(database, [inserting(makeJob())])).toEqual([{ answer: ["inserted"] }]);
 });
 
-test("somebody who reads for long, as a person with the sqlite3 shell, stops no write", async () => {
+test("a long read, such as in the sqlite3 shell, stops no write", async () => {
   const dataDir = await newDataDir();
   const store = await openSqliteStore({ dataDir, environments });
   onTestFinished(() => store.close());

@@ -9,8 +9,8 @@ export interface FaultProxy {
   /** Breaks every open connection. New ones are taken. */
   cut(): void;
   /**
-   * From now on nothing is forwarded, either way, and no connection is closed: half-open to both sides. Or only what the
-   * server says is held back: it does what it is asked, and nobody hears of it.
+   * From now on nothing is forwarded, either way, and no connection is closed: half-open to both sides. With `replies`,
+   * requests reach the server, and only its replies are held back.
    */
   stall(what?: "everything" | "replies"): void;
   /** From now on every piece of data is forwarded this much later. */

@@ -52,7 +52,7 @@ export async function startServer(
     try {
       return await start(launch, await freePort(), isReady, args);
     } catch (error) {
-      // Somebody else may have taken the port in between.
+      // Another process may have taken the port in between.
       if (tries === startTries) throw error;
     }
   }

@@ -153,7 +153,7 @@ test("a receiver that does not answer in time, or stops in the middle, or sends 
   expect(sent).toBeLessThan(10_000_000);
 });
 
-test("what is no HTTP, a port where nobody listens, and being stopped", async () => {
+test("a server that does not speak HTTP, a closed port, and a stop of the service", async () => {
   const server = createServer((socket) => socket.resume().end("SSH-2.0-x\r\n")).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };

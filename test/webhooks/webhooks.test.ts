@@ -261,7 +261,7 @@ test("two processes make each try once", async () => {
   expect(receiver.received.map(({ json }) => json.data.job_id).sort()).toEqual([...jobs].sort());
 });
 
-test("a slow receiver keeps the others' webhooks from nobody", async () => {
+test("a slow receiver does not delay the webhooks of others", async () => {
   const slow = await startReceiver(() => {});
   const quick = await startReceiver();
   const process = startProcess();

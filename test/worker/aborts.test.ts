@@ -148,7 +148,7 @@ describe("stopping", () => {
   });
 });
 
-test("an answer that a dead store never takes does not keep the process for ever", async () => {
+test("an answer that a dead store never takes does not keep the process from ending", async () => {
   await open({
     store: () => ({ finish: () => Promise.reject(new SluiceError("unavailable", "The disk is gone.")) }),
   });

@@ -17,7 +17,7 @@ afterEach(() => void process.off("warning", collect));
 
 const many = <T>(make: () => Promise<T>) => Array.from({ length: 30 }, make);
 
-test("F16: thirty writes that wait for a store that is away", async () => {
+test("F16: thirty writes that wait for an unreachable store", async () => {
   const giveUp = sharedAbort();
   const context = { log: pino({ level: "silent" }), timers: { after: () => () => {} }, random: () => 0.5 };
   const writes = many(() => retryForever(context, "Storing", giveUp.signal, () => Promise.reject(new Error("away"))));

@@ -73,7 +73,7 @@ test("what one process learns the others hear of, a process without calls too, a
   await shareTokenRatios(api);
   for (const { tokenRatios } of [second, api]) expect(tokenRatios.factor("m", 100, 1)).toBeCloseTo(1.53);
 
-  // The first has been gone for a while: nobody counts it any more, and its entry goes.
+  // The first process ended a while ago: its ratios no longer count, and its entry is removed.
   wall.now += 61_000;
   const late = contextOf(checkpoints, wall);
   await resumeTokenRatios(late);

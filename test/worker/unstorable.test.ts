@@ -36,7 +36,7 @@ test("A7: an error that the store does not know is tried again for a while; one 
   let failures = 0;
   const errors = [
     new SluiceError("internal", "The store failed: string or blob too big."),
-    new SluiceError("unavailable", "The store is away."),
+    new SluiceError("unavailable", "The store is unreachable."),
   ];
   const { submit, record, advance } = await open({
     file,

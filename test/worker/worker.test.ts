@@ -100,7 +100,7 @@ describe("an answer", () => {
     await h.quiet();
   });
 
-  test("is kept while the store is away, with its lease renewed, and stored when it is back", async () => {
+  test("is kept while the store is unreachable, with its lease renewed, and stored when it is back", async () => {
     let away = false;
     await open({
       store: (real) => ({
@@ -261,7 +261,7 @@ describe("what is found when an attempt begins", () => {
     expect(await h.context.scheduler.explain(jobId)).toEqual({ state: "absent" });
   });
 
-  test("a store that is away delays the call and loses nothing", async () => {
+  test("an unreachable store delays the call and loses nothing", async () => {
     let away = true;
     await open({
       store: (real) => ({

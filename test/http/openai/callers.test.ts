@@ -134,7 +134,7 @@ describe.each([
     await vi.waitFor(async () => expect(await stateOf(jobId)).toBe("cancelled"), within);
   });
 
-  test("point 2: a running call finishes and its answer is stored, whoever disconnects", async () => {
+  test("point 2: a running call finishes and its answer is stored, no matter which caller disconnects", async () => {
     for (const headers of [{}, key(), { "x-stainless-retry-count": "0" }] as Record<string, string>[]) {
       const { disconnect } = call(body(), headers, path);
       const jobId = await acceptedJob();
@@ -167,7 +167,7 @@ describe.each([
     await vi.waitFor(async () => expect(await stateOf(jobId)).toBe("cancelled"), within);
   });
 
-  test("point 2: whoever comes back under the key gets the same job and its one answer", async () => {
+  test("point 2: a caller that comes back with the key gets the same job and its one answer", async () => {
     const once = key();
     const wanted = body();
     const first = call(wanted, once, path);

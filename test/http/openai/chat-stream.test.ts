@@ -200,7 +200,7 @@ test("no piece is missed, however early it comes", async () => {
   await vi.waitFor(() => expect(stream.text()).toBe("first second"), within);
 });
 
-test("who goes away cancels the job, and nobody listens any more", async () => {
+test("a disconnect cancels the job and ends its subscription", async () => {
   const left = vi.fn();
   const { events } = server.context;
   const { subscribe } = events;
@@ -230,7 +230,7 @@ test("who does not read is let go, and the job is cancelled", async () => {
   );
   const jobId = await acceptedJob();
   const piece = "x".repeat(64 * 1024);
-  // As long as anybody listens, which is until the stream was given up.
+  // Until the stream is closed, which ends the subscription.
   let index = 0;
   await vi.waitFor(() => {
     for (let i = 0; i < 100; i++) say(jobId, [piece], 1, index++);

@@ -6,7 +6,7 @@ import { type Answer, type ServerUnderTest, startServerUnderTest } from "../serv
 let server: ServerUnderTest;
 beforeAll(async () => {
   server = await startServerUnderTest({}, undefined, { keepAliveMs: 5 });
-  // Whoever is taken is answered at once.
+  // Every accepted job completes at once.
   server.context.events.publishAccepted = (jobs) => {
     for (const { id } of jobs) {
       void server.context.end(id, { status: "completed", text: "x", finishReason: "stop", attempt: 1 });

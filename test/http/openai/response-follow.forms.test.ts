@@ -69,11 +69,11 @@ describeForm((mode) => {
     }
     const hears = (reader: { text: string }, text: string) => vi.waitFor(() => expect(reader.text).toBe(text), within);
 
-    test("what is past comes first, then what is said, wherever and how often somebody comes back", async () => {
+    test("a reader gets past events first and then new ones, on any server and however often it comes back", async () => {
       const before = model.calls;
       const { id } = await there.create({ model: "llama3-3-70b", input: "Why?", background: true });
       await vi.waitFor(() => expect(model.calls).toBe(before + 1), within);
-      // Nobody listens.
+      // No reader is subscribed.
       for (const piece of ["Ray", "leigh"]) await model.say(piece);
       const first = await read(there, id);
       await hears(first, "Rayleigh");

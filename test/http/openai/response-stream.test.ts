@@ -64,7 +64,7 @@ const done: End & { text: string } = {
   toolCalls: [{ id: "c", name: "f", arguments: "{}" }],
 };
 
-test("from the queue to the end; and whoever left comes back where it was, also long after the end", async () => {
+test("from the queue to the end; a reader that left continues where it was, also long after the end", async () => {
   const { id, jobId } = await submitted();
   const first = await read(id);
   await vi.waitFor(() => expect(types(first)).toEqual(["created"]), within);
@@ -72,7 +72,7 @@ test("from the queue to the end; and whoever left comes back where it was, also 
   await server.context.begin(jobId);
   state(jobId, "in_progress");
   await vi.waitFor(() => expect(types(first)).toEqual(["created", "in_progress"]), within);
-  // Throttled and begun again: nothing was told of it yet.
+  // Throttled and begun again: readers have seen no text of it yet.
   state(jobId, "queued");
   state(jobId, "in_progress");
   say(jobId, 0, "Ray");
@@ -139,7 +139,7 @@ test("the helper of OpenAI's client puts the response together", async () => {
 });
 
 describe("another call began", () => {
-  test("while somebody read: the stream breaks off, and is read anew from the beginning", async () => {
+  test("during a stream: it breaks off, and is read again from the beginning", async () => {
     const { id, jobId } = await submitted();
     await server.context.begin(jobId);
     const reader = await read(id);
@@ -185,7 +185,7 @@ describe("another call began", () => {
     expect(textOf(rest.events)).toBe(" scattering.");
   });
 
-  test("before there was any text: nobody notices", async () => {
+  test("before there was any text: the reader does not notice", async () => {
     const { id, jobId } = await submitted();
     const reader = await read(id);
     await vi.waitFor(() => expect(server.context.events.hasListeners(jobId)).toBe(true), within);

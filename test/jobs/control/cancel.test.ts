@@ -1,4 +1,4 @@
-// Cancelling: the first outcome wins, and whoever runs the job is told.
+// Cancelling: the first outcome wins, and the worker that runs the job is notified.
 import { expect } from "vitest";
 import { keylessCaller } from "../../../src/jobs/caller.ts";
 import { cancel } from "../../../src/jobs/control/cancel.ts";

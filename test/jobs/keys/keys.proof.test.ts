@@ -104,7 +104,7 @@ test("weights are told when they change, and again although they have not: the q
   expect(setTenantWeights).toHaveBeenCalledTimes(4);
 });
 
-test("a store that is away leaves the known keys as they were, and an unknown one is not refused for good", async () => {
+test("while the store is unreachable, known keys keep working, and an unknown one is not refused permanently", async () => {
   const [store] = await openPair("SQLite");
   const { key } = await createKey({ settings, store, clock, log }, { name: "k" }, keylessCaller);
   const registry = await registryOf(store);
@@ -115,7 +115,7 @@ test("a store that is away leaves the known keys as they were, and an unknown on
   await expect(registry.authenticate(`Bearer sk-sluice-other-${"x".repeat(50)}`)).rejects.toThrow("away");
 });
 
-test("F11: keys that nobody changed are not read again, and a wrong one costs one look-up", async () => {
+test("F11: unchanged keys are not read again, and a wrong one costs one look-up", async () => {
   const [store] = await openPair("SQLite");
   let now = 0;
   const timed = { now: () => now, wall: () => Date.now() };

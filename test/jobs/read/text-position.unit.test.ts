@@ -1,4 +1,4 @@
-// What a listener is told of a text, whatever reaches it: never spliced, never lost.
+// Whatever events arrive, a listener never gets a text with a gap or a wrong join.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { TextFollower, type TextNews, textStart } from "../../../src/jobs/read/text-position.ts";

@@ -10,7 +10,7 @@ let context: TestContext;
 let jobId: string;
 /** Long enough that a test which depends on it runs into its time limit. */
 const never = 3_600_000;
-const nobody = new AbortController().signal;
+const neverAborted = new AbortController().signal;
 
 test.beforeEach(async ({ openContext }) => {
   context = await openContext();
@@ -28,7 +28,7 @@ async function sleeping(get: MockInstance): Promise<void> {
 
 test("an event wakes it, without reading the record in between", async () => {
   const get = vi.spyOn(context.store, "get");
-  const waiting = waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: nobody, rereadMs: never });
+  const waiting = waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: neverAborted, rereadMs: never });
   await vi.waitFor(() => expect(get).toHaveBeenCalled());
   await context.end(jobId, { status: "completed", text: "x" });
   expect((await waiting).outcome?.text).toBe("x");
@@ -37,7 +37,7 @@ test("an event wakes it, without reading the record in between", async () => {
 test("a job that ends between listening and reading is not missed", async () => {
   const { subscribe } = context.events;
   context.events.subscribe = () => {
-    // Ended before anybody listened: the event is lost.
+    // Ended before the subscription: the event is lost.
     context.events.subscribe = subscribe;
     return () => {};
   };
@@ -47,7 +47,11 @@ test("a job that ends between listening and reading is not missed", async () => 
     await context.end(jobId, { status: "completed", text: "x" });
     return get.call(context.store, id);
   };
-  const record = await waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: nobody, rereadMs: never });
+  const record = await waitForEnd(context, jobId, keylessCaller, {
+    waitMs: never,
+    signal: neverAborted,
+    rereadMs: never,
+  });
   expect(record.state).toBe("completed");
 });
 
@@ -59,14 +63,18 @@ test("a job that ends while the record is being read is not missed", async () =>
     await context.end(jobId, { status: "completed", text: "x" });
     return before;
   };
-  const record = await waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: nobody, rereadMs: never });
+  const record = await waitForEnd(context, jobId, keylessCaller, {
+    waitMs: never,
+    signal: neverAborted,
+    rereadMs: never,
+  });
   expect(record.state).toBe("completed");
 });
 
 test("an event that was lost is made up for by reading again", async () => {
   context.events.publish = () => {};
   const get = vi.spyOn(context.store, "get");
-  const waiting = waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: nobody, rereadMs: 5 });
+  const waiting = waitForEnd(context, jobId, keylessCaller, { waitMs: never, signal: neverAborted, rereadMs: 5 });
   await vi.waitFor(() => expect(get).toHaveBeenCalled());
   await context.end(jobId, { status: "completed", text: "x" });
   expect((await waiting).state).toBe("completed");

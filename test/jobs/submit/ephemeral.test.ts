@@ -1,4 +1,4 @@
-// Jobs that leave nothing behind: marked before they are stored, erased by a sweep if nobody else did.
+// Jobs that leave nothing behind: marked before they are stored, and erased by a sweep if no process did so before.
 import { expect } from "vitest";
 import type { Clock } from "../../../src/domain/clock.ts";
 import { keylessCaller } from "../../../src/jobs/caller.ts";

@@ -31,7 +31,7 @@ export function usageCases(store: () => JobStore, test: TestAPI): void {
     // The second attempt is a fallback's.
     const second = await mustBegin(store(), beginning(job, { chargedAt: era.from + 2, model: "other" }));
     await store().finish("UAT", { jobId: job.id, status: "completed", at: 9 }, { n: second.n, end: completed });
-    // Everything is said twice, and once more by somebody who came too late.
+    // Every write is repeated, and a late worker reports once more.
     await store().finish("UAT", { jobId: job.id, status: "completed", at: 9 }, { n: second.n, end: completed });
     await store().finish("UAT", { jobId: job.id, status: "failed", at: 9 }, { n, end: completed });
     await store().endAttempt("UAT", job.id, second.n, { ...completed, usage: { input: 1, output: 1 } });
