@@ -63,6 +63,8 @@ export interface JobHead {
   customId?: string;
   /** Whether to erase prompt and answer once the job has ended and its caller has been answered. */
   ephemeral?: boolean;
+  /** What was erased after the job's end; see `Erasure`. Absent: nothing, or an earlier version erased the texts. */
+  erased?: Erasure;
   /** Address that the job's end is posted to; see the webhook outbox. */
   webhookUrl?: string;
   /** Set for a synchronous call: the job is called only while its caller waits. Absent: it is called in any case. */
@@ -72,6 +74,12 @@ export interface JobHead {
   /** Trace that the job's own one is linked to: that of its batch, or of the job that it repeats. */
   linkedTrace?: TraceContext;
 }
+
+/**
+ * How much of an ended job is erased. `texts`: prompt and answer. `all`: also labels, the name of a batch's line, and the
+ * messages of errors, which may quote a prompt.
+ */
+export type Erasure = "texts" | "all";
 
 /** The caller of a synchronous call. See docs/decisions/callers-that-disconnect.md. */
 export interface WaitingCaller {
@@ -227,9 +235,25 @@ export function erasedRequest({ parameters }: CanonicalRequest): CanonicalReques
   return { messages: [], parameters: numbers };
 }
 
-/** Returns an outcome without its text and tool calls. */
-export function erasedOutcome({ toolCalls: _, ...rest }: Outcome): Outcome {
-  return rest.text === undefined ? rest : { ...rest, text: "" };
+/** Returns an outcome without its text and tool calls, and with `all` without the message of its error. */
+export function erasedOutcome({ toolCalls: _, ...rest }: Outcome, erasure: Erasure = "texts"): Outcome {
+  const error = erasure === "all" && rest.error && { error: { ...rest.error, message: erasedMessage } };
+  return { ...rest, ...(rest.text !== undefined && { text: "" }), ...error };
+}
+
+/** Takes the place of the message of an error. */
+const erasedMessage = "The message was erased.";
+
+/** Returns the head of a job whose texts are erased. Nothing that is erased returns. */
+export function erasedHead(head: JobHead, erasure: Erasure): JobHead {
+  if (erasure === "texts" && head.erased !== "all") return { ...head, erased: "texts" };
+  const { metadata: _labels, customId: _name, ...rest } = head;
+  return { ...rest, erased: "all" };
+}
+
+/** Returns the end of an attempt without the provider's message. */
+export function silentEnd({ error: _, ...rest }: AttemptEnd): AttemptEnd {
+  return rest;
 }
 
 /** Whether a request was erased. A request that can still be called has messages. */

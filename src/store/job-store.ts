@@ -6,6 +6,7 @@ import type { JobId } from "../domain/ids.ts";
 import type {
   Attempt,
   AttemptEnd,
+  Erasure,
   Job,
   JobHead,
   JobRecord,
@@ -19,12 +20,15 @@ import type { UsageRow } from "../domain/usage.ts";
 import type { BlobStore } from "./blob-store.ts";
 import type { Page } from "./cursor.ts";
 import type { RecordStore } from "./record-store.ts";
+import type { UpkeepStore } from "./upkeep-store.ts";
 
 export interface JobStore {
   /** Small records in the same databases. */
   readonly records: RecordStore;
   /** Bytes that are too large for a record. */
   readonly blobs: BlobStore;
+  /** What retention needs. */
+  readonly upkeep: UpkeepStore;
 
   /**
    * Inserts jobs. A job whose id exists stays as it is.
@@ -74,10 +78,11 @@ export interface JobStore {
   finishIdle(environment: string, outcome: Outcome): Promise<FinishResult | undefined>;
 
   /**
-   * Erases the texts of a job that has ended, as `erasedRequest` and `erasedOutcome` say. Nothing else changes.
+   * Erases a job that has ended, as `erasedRequest`, `erasedOutcome` and `erasedHead` say. Nothing else changes.
    * Does nothing if the job has not ended or does not exist. May be repeated.
+   * @param erasure default: `texts`
    */
-  eraseTexts(environment: string, jobId: JobId): Promise<void>;
+  eraseTexts(environment: string, jobId: JobId, erasure?: Erasure): Promise<void>;
 
   /**
    * Removes a job that has ended, with its request and answer. Its attempts stay without the provider's messages, because

@@ -18,6 +18,7 @@ import { outcomeCases } from "./conformance/outcomes.ts";
 import { recordCases } from "./conformance/records.ts";
 import { scanCases } from "./conformance/scans.ts";
 import { beginning, makeJob, newEra } from "./conformance/support.ts";
+import { upkeepCases } from "./conformance/upkeep.ts";
 import { usageCases } from "./conformance/usage.ts";
 
 export interface OpenedStore {
@@ -46,6 +47,7 @@ const groups: [operations: string, cases: (store: () => JobStore, test: TestAPI)
   ["lines, countLines", lineCases],
   ["remove, update", changeCases],
   ["usage", usageCases],
+  ["ended, removeAttempts, removeUsage, size, reclaim", upkeepCases],
   ["records", recordCases],
   ["blobs", blobCases],
   ["checkpoints", checkpointCases],

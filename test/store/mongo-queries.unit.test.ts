@@ -10,6 +10,7 @@ import {
   countIndex,
   countLinesPipeline,
   countPipeline,
+  endedQuery,
   linesQuery,
   listQuery,
   type Query,
@@ -86,6 +87,17 @@ test("jobs whose deadline passed are found by it, and by nothing else", () => {
   const walk = unfinishedQuery("UAT", { limit: 1, expiresUntil: 5 }, undefined);
   const key = keyOf(walk);
   expect(Object.keys(key)).toEqual([...pinned(key, walk.filter), "expires_at"]);
+});
+
+test("ended jobs are walked in the order of their ends", () => {
+  fc.assert(
+    fc.property(fc.option(time, { nil: undefined }), time, jobKey, (from, finishedTo, after) => {
+      const range = { ...(from !== undefined && { finishedFrom: from }), finishedTo };
+      const walk = endedQuery({ environment: "UAT", ...range, limit: 1 }, after);
+      expectSorted(walk);
+      expect(pinned(keyOf(walk), walk.filter)).toEqual(["environment", "ended"]);
+    }),
+  );
 });
 
 test("charges are walked in their order", () => {

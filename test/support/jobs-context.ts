@@ -169,11 +169,15 @@ export async function openTestContext(
 /** The same store behind methods that a test can replace for its own context alone. */
 function ownMethods(store: JobStore): JobStore {
   const names = Object.getOwnPropertyNames(Object.getPrototypeOf(store)) as (keyof JobStore | "constructor")[];
-  const methods = names.filter((name) => name !== "constructor") as (keyof Omit<JobStore, "records" | "blobs">)[];
+  const methods = names.filter((name) => name !== "constructor") as (keyof Omit<
+    JobStore,
+    "records" | "blobs" | "upkeep"
+  >)[];
   return {
     ...Object.fromEntries(methods.map((name) => [name, store[name]!.bind(store)])),
     records: store.records,
     blobs: store.blobs,
+    upkeep: store.upkeep,
   } as unknown as JobStore;
 }
 

@@ -35,6 +35,8 @@ export const environmentIndexes = {
     jobs_by_model: { environment: 1, model: 1, ...bySubmission },
     jobs_by_priority: { environment: 1, priority: 1, ...bySubmission },
     jobs_all: { environment: 1, ...bySubmission },
+    /** Jobs in the order of their ends, for retention. */
+    jobs_by_end: { environment: 1, ended: 1, finished_at: 1, _id: 1 },
   },
   attempts: {
     /** Recent charges: for rebuilding the use of quotas. */

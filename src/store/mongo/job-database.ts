@@ -31,6 +31,8 @@ import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import {
   type AttemptEnd,
+  type Erasure,
+  erasedHead,
   erasedOutcome,
   erasedRequest,
   isFinal,
@@ -39,6 +41,7 @@ import {
   type JobRecord,
   type JobState,
   type Outcome,
+  silentEnd,
 } from "../../domain/job.ts";
 import { type BeginAttempt, type BeginResult, changedHead, type FinishResult, type JobChange } from "../job-store.ts";
 import { type InsertAnswer, insertDocuments, removeDocuments, setFields } from "./commands.ts";
@@ -226,23 +229,42 @@ export class JobDatabase {
    * updates of a document, so the update is read back.
    * @throws SluiceError
    */
-  async erase(environment: string, jobId: JobId): Promise<void> {
+  async erase(environment: string, jobId: JobId, erasure: Erasure): Promise<void> {
     for (let tries = 1; ; tries++) {
       const loaded = await this.#loads.add(jobId);
       if (loaded?.job.environment !== environment || !loaded.outcome) return;
       const { job, outcome } = loaded;
       const request = JSON.stringify(erasedRequest(requestOf(job)));
-      const { text, details } = outcomeDocument(environment, erasedOutcome(outcomeOf(outcome)));
-      if (job.ended && job.request === request && outcome.details === details && (outcome.text ?? "") === "") return;
+      const head = JSON.stringify(erasedHead(headOf(job), erasure));
+      const erased = erasedOutcome(outcomeOf(outcome), erasure);
+      const { text, details } = outcomeDocument(environment, erased);
+      const isErased = job.ended && job.request === request && job.head === head;
+      if (isErased && outcome.details === details && (outcome.text ?? "") === "") return;
       if (tries > maxUpdateTries) {
         throw new SluiceError("unavailable", `The texts of job ${jobId} could not be erased.`, { jobId });
       }
       if (!job.ended) await this.heal(outcome);
+      const { attempt_end: lastEnd } = outcome;
+      const attempt_end = erasure === "all" && lastEnd && { ...lastEnd, end: silent(JSON.parse(lastEnd.end)) };
+      if (erasure === "all") await this.#silence(loaded);
       await Promise.all([
-        setFields(this.#db, "jobs", jobId, { request }),
-        setFields(this.#db, "outcomes", jobId, { details, ...(text !== undefined && { text }) }),
+        setFields(this.#db, "outcomes", jobId, {
+          details,
+          ...(text !== undefined && { text }),
+          ...(attempt_end && { attempt_end }),
+        }),
         setFields(this.#db, "generated_texts", jobId, { text: "" }),
       ]);
+      // The head goes last: it says that everything else is erased.
+      await setFields(this.#db, "jobs", jobId, { request, head, ...(erased.error && { error: erased.error }) });
+    }
+  }
+
+  /** Removes the messages of the provider from the ends of a job's attempts. */
+  async #silence({ job, attempts, outcome }: LoadedJob): Promise<void> {
+    if (outcome?.attempt_end) await this.#insert("attempt_ends", outcome.attempt_end);
+    for (const { n, end } of attempts) {
+      if (end?.error) await setFields(this.#db, "attempt_ends", attemptKey(job._id, n), { end: silent(end) });
     }
   }
 
@@ -254,14 +276,7 @@ export class JobDatabase {
   async remove(environment: string, jobId: JobId): Promise<void> {
     const loaded = await this.#loads.add(jobId);
     if (loaded?.job.environment !== environment || !loaded.outcome) return;
-    await this.erase(environment, jobId);
-    const { attempt_end: lastEnd } = loaded.outcome;
-    if (lastEnd) await this.#insert("attempt_ends", lastEnd);
-    for (const { n, end } of loaded.attempts) {
-      if (!end?.error) continue;
-      const { error: _, ...silent } = end;
-      await setFields(this.#db, "attempt_ends", attemptKey(jobId, n), { end: JSON.stringify(silent) });
-    }
+    await this.erase(environment, jobId, "all");
     for (const collection of ["jobs", "generated_texts", "outcomes"]) {
       await removeDocuments(this.#db, collection, [jobId]);
     }
@@ -318,6 +333,11 @@ export class JobDatabase {
     // As for an attempt, `ended` is set too.
     await this.#states.set(job._id, { state, ended: false }).catch(() => {});
   }
+}
+
+/** Returns the JSON of an attempt's end without the provider's message. */
+function silent(end: AttemptEnd): string {
+  return JSON.stringify(silentEnd(end));
 }
 
 function stateOf({ attempts, outcome }: LoadedJob): JobState {

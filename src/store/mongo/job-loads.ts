@@ -61,7 +61,7 @@ export class JobLoads {
     const ids = [...new Set(jobIds)];
     const [jobs, { attempts, closings, ends }, outcomes] = await Promise.all([
       findByIds<JobDocument>(this.#db, "jobs", ids),
-      this.#attemptsOf(ids),
+      this.attemptsOf(ids),
       findByIds<OutcomeDocument>(this.#db, "outcomes", ids),
     ]);
     // The reads happen at different times. An end without an outcome may belong to an outcome that came in between.
@@ -91,7 +91,7 @@ export class JobLoads {
   }
 
   /** Reads attempts, which are numbered without gaps: first the numbers that most jobs have, then twice as many, and so on. */
-  async #attemptsOf(
+  async attemptsOf(
     jobIds: readonly JobId[],
   ): Promise<{ attempts: AttemptDocument[]; closings: ClosingDocument[]; ends: Map<string, AttemptEndDocument> }> {
     const attempts: AttemptDocument[] = [];

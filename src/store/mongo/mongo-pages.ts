@@ -5,6 +5,7 @@ import { groupBy } from "../../domain/group-by.ts";
 import type { Attempt, JobSummary } from "../../domain/job.ts";
 import { decodeCursor, encodeCursor, type Page } from "../cursor.ts";
 import type { AttemptsQuery, LineRecord, LinesQuery, ListQuery, UnfinishedJob, UnfinishedQuery } from "../job-store.ts";
+import type { EndedJob, EndedQuery } from "../upkeep-store.ts";
 import {
   type AttemptDocument,
   type AttemptEndDocument,
@@ -19,6 +20,7 @@ import type { JobDatabase } from "./job-database.ts";
 import {
   type ChargeKey,
   chargesQuery,
+  endedQuery,
   isBefore,
   type JobKey,
   linesQuery,
@@ -78,6 +80,16 @@ export class Pages {
         return { job: headOf(line), state: state === "in_progress" ? state : "queued" };
       });
     return { items, ...next };
+  }
+
+  async ended(query: EndedQuery): Promise<Page<EndedJob>> {
+    const { environment, limit, cursor } = query;
+    const after = cursor === undefined ? undefined : decodeCursor(cursor, exampleJobKey);
+    const { db } = this.#sourceOf(environment);
+    const lines = await walk<Line>(db, endedQuery(query, after), limit + 1, withoutRequest);
+    const items = lines.slice(0, limit).map((line) => ({ job: headOf(line), finishedAt: line.finished_at!.getTime() }));
+    const last = items.at(-1);
+    return { items, ...(lines.length > limit && last && { next: encodeCursor([last.finishedAt, last.job.id]) }) };
   }
 
   /** Returns lines in the order of ids. Outcomes are read for all of them, because the state is a cache. */

@@ -4,6 +4,7 @@ import type { Db, Document } from "mongodb";
 import { type JobState, jobStates } from "../../domain/job.ts";
 import type { CursorKey } from "../cursor.ts";
 import type { LineRange, ListQuery, UnfinishedQuery } from "../job-store.ts";
+import type { EndedQuery } from "../upkeep-store.ts";
 import { dateOf } from "./documents.ts";
 import type { Collection, IndexKey, IndexName } from "./indexes.ts";
 import { find } from "./reads.ts";
@@ -75,6 +76,22 @@ export function unfinishedQuery(environment: string, query: UnfinishedQuery, aft
     },
     sort: { submitted_at: 1, _id: 1 },
     index: due === undefined ? "jobs_open" : "jobs_by_deadline",
+  };
+}
+
+/** Finds jobs in the order of their ends, from a time or after the key of the previous page's last job. */
+export function endedQuery({ environment, finishedFrom, finishedTo }: EndedQuery, after: JobKey | undefined): Query {
+  const from = dateOf(after?.[0] ?? finishedFrom ?? Number.NEGATIVE_INFINITY);
+  return {
+    collection: "jobs",
+    filter: {
+      environment,
+      ended: true,
+      finished_at: { $gte: from, $lt: dateOf(finishedTo) },
+      ...(after && { $or: [{ finished_at: { $gt: from } }, { _id: { $gt: after[1] } }] }),
+    },
+    sort: { finished_at: 1, _id: 1 },
+    index: "jobs_by_end",
   };
 }
 

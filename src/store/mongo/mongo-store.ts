@@ -10,6 +10,7 @@ import type { JobId } from "../../domain/ids.ts";
 import {
   type Attempt,
   type AttemptEnd,
+  type Erasure,
   type Job,
   type JobHead,
   type JobRecord,
@@ -41,6 +42,7 @@ import type {
 } from "../job-store.ts";
 import { listByMetadata } from "../metadata-filter.ts";
 import type { RecordStore } from "../record-store.ts";
+import type { UpkeepStore } from "../upkeep-store.ts";
 import { putDocument } from "./commands.ts";
 import { CountCache } from "./count-cache.ts";
 import { dateOf, type JobDocument, requestOf } from "./documents.ts";
@@ -52,6 +54,7 @@ import { findLeftBehind, rememberDatabases } from "./mongo-left-behind.ts";
 import { Pages } from "./mongo-pages.ts";
 import { countIndex, countLinesPipeline, countPipeline } from "./mongo-queries.ts";
 import { MongoRecords } from "./mongo-records.ts";
+import { MongoUpkeep } from "./mongo-upkeep.ts";
 import { MongoUsage } from "./mongo-usage.ts";
 import { find, findByIds } from "./reads.ts";
 
@@ -149,6 +152,7 @@ async function createIndexes(db: Db, indexes: Record<string, Record<string, Inde
 class MongoStore implements JobStore {
   readonly records: RecordStore;
   readonly blobs: BlobStore;
+  readonly upkeep: UpkeepStore;
   readonly #client: MongoClient;
   readonly #service: Db;
   readonly #databases: Record<string, string>;
@@ -186,6 +190,12 @@ class MongoStore implements JobStore {
     );
     this.blobs = new MongoBlobs(
       (environment) => this.#db(environment),
+      (operation) => this.#call(operation),
+    );
+    this.upkeep = new MongoUpkeep(
+      { pages: this.#pages, usage: this.#usage, databases: [...this.#jobs.keys(), serviceDatabase] },
+      (name) => client.db(name),
+      (environment) => this.#databaseOf(environment),
       (operation) => this.#call(operation),
     );
     this.#counts = new CountCache(() => this.#count(), clock);
@@ -259,8 +269,8 @@ class MongoStore implements JobStore {
     return this.#call(async () => this.#in(environment).finishIdle(environment, outcome));
   }
 
-  eraseTexts(environment: string, jobId: JobId): Promise<void> {
-    return this.#call(async () => this.#in(environment).erase(environment, jobId));
+  eraseTexts(environment: string, jobId: JobId, erasure: Erasure = "texts"): Promise<void> {
+    return this.#call(async () => this.#in(environment).erase(environment, jobId, erasure));
   }
 
   remove(environment: string, jobId: JobId): Promise<void> {

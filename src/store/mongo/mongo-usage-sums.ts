@@ -48,7 +48,7 @@ const overlapMs = 10_000;
 /** Hours older than this are dropped from memory. */
 const rememberedMs = 3 * dayMs;
 /** Number of days whose sums are read at a time. */
-const daysAtOnce = 50;
+export const daysAtOnce = 50;
 
 type Sums = Omit<UsageRow, "day">;
 
@@ -203,6 +203,14 @@ export class UsageSums {
     return { items };
   }
 
+  /** Stores the sums of a day that is over, if they are not stored yet. Returns whether they are stored. */
+  async keepDay(day: number): Promise<boolean> {
+    const name = dayName(day);
+    if ((await this.#source.load([name])).has(name)) return true;
+    await this.#day(day, undefined);
+    return (await this.#source.load([name])).has(name);
+  }
+
   /** Returns the rows of a day in the order of their keys. */
   async #day(day: number, kept: KeptSums | undefined): Promise<[key: string, row: Sums][]> {
     const now = this.#clock.wall();
@@ -271,7 +279,7 @@ function hourName(from: number): string {
   return `hour/${from / hourMs}`;
 }
 
-function dayName(day: number): string {
+export function dayName(day: number): string {
   return `day/${day}`;
 }
 

@@ -1,13 +1,22 @@
 // The sums of usage in the databases of the environments: how they are computed, where they are stored, and their pages.
 import type { Db } from "mongodb";
 import type { Clock } from "../../domain/clock.ts";
+import { SluiceError } from "../../domain/errors.ts";
 import { type UsageRow, usageFields } from "../../domain/usage.ts";
 import { checkLimit, decodeCursor, encodeCursor, type Page } from "../cursor.ts";
 import type { UsageQuery } from "../job-store.ts";
+import { firstUsageDay } from "../upkeep-store.ts";
 import { putDocument } from "./commands.ts";
 import { type AttemptDocument, type AttemptEndDocument, attemptOf } from "./documents.ts";
 import { type ChargeKey, usageQuery, walk } from "./mongo-queries.ts";
-import { type CountedAttempt, type KeptSums, type UsageSource, UsageSums } from "./mongo-usage-sums.ts";
+import {
+  type CountedAttempt,
+  dayName,
+  daysAtOnce,
+  type KeptSums,
+  type UsageSource,
+  UsageSums,
+} from "./mongo-usage-sums.ts";
 import { findByIds } from "./reads.ts";
 
 /** Number of attempts that are added up at a time, so that other work waits a few milliseconds at most. */
@@ -35,13 +44,43 @@ export class MongoUsage {
     checkLimit(limit, 10_000);
     const start = [fromDay, ""] as const;
     const after = cursor === undefined ? start : decodeCursor(cursor, start);
+    const { items, next } = await this.#of(environment).page({ toDay, limit }, after);
+    return { items, ...(next && { next: encodeCursor(next) }) };
+  }
+
+  /**
+   * Makes sure that the sums of a day that is over are stored, so that its attempts are not needed any more.
+   * @throws SluiceError `unavailable` if the day is not over, or what the store throws
+   */
+  async keepDay(environment: string, day: number): Promise<void> {
+    if (await this.#of(environment).keepDay(day)) return;
+    throw new SluiceError("unavailable", `The usage of day ${day} in ${environment} could not be stored.`);
+  }
+
+  /** Removes the rows of some tenants from the stored sums of days. Returns the number of removed rows. */
+  async remove(environment: string, toDay: number, isRemoved: (tenant: string) => boolean): Promise<number> {
+    const source = usageSource(this.#db(environment), environment);
+    let removed = 0;
+    for (let day = firstUsageDay; day <= toDay; day += daysAtOnce) {
+      const count = Math.min(daysAtOnce, toDay - day + 1);
+      const names = Array.from({ length: count }, (_, i) => dayName(day + i));
+      for (const [name, { rows }] of await source.load(names)) {
+        const kept = rows.filter(([tenant]) => !isRemoved(tenant));
+        // The document stays, so that the day is not added up again from attempts.
+        if (kept.length < rows.length) await source.save(name, { rows: kept, open: [] });
+        removed += rows.length - kept.length;
+      }
+    }
+    return removed;
+  }
+
+  #of(environment: string): UsageSums {
     let sums = this.#sums.get(environment);
     if (!sums) {
       sums = new UsageSums(usageSource(this.#db(environment), environment), this.#clock);
       this.#sums.set(environment, sums);
     }
-    const { items, next } = await sums.page({ toDay, limit }, after);
-    return { items, ...(next && { next: encodeCursor(next) }) };
+    return sums;
   }
 }
 

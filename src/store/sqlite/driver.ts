@@ -78,6 +78,8 @@ export function openForWriting(path: string): Database {
   createPrivately(path);
   const db = new DatabaseSync(path, { timeout: busyTimeoutMs });
   try {
+    // Has an effect only before the first table is created. `compact` converts files of earlier versions.
+    db.exec("PRAGMA auto_vacuum = INCREMENTAL");
     const { journal_mode: mode } = db.prepare("PRAGMA journal_mode = WAL").get() as { journal_mode: string };
     if (mode !== "wal") throw new Error("this file system cannot keep a write-ahead log; use a local disk");
     db.exec(`
@@ -122,6 +124,31 @@ export function emptyLog(db: Database): boolean {
   } finally {
     db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
   }
+}
+
+/** Returns the bytes of pages that hold nothing. */
+export function freeBytes(db: Database): number {
+  const { freelist_count: pages } = db.prepare("PRAGMA freelist_count").get() as { freelist_count: number };
+  const { page_size: bytes } = db.prepare("PRAGMA page_size").get() as { page_size: number };
+  return pages * bytes;
+}
+
+const incremental = 2;
+
+/** Returns whether free pages can be returned to the file system a few at a time. */
+export function canShrink(db: Database): boolean {
+  const { auto_vacuum: mode } = db.prepare("PRAGMA auto_vacuum").get() as { auto_vacuum: number };
+  return mode === incremental;
+}
+
+/** Returns up to this number of free pages to the file system. Part of the transaction, if there is one. */
+export function releasePages(db: Database, pages: number): void {
+  db.exec(`PRAGMA incremental_vacuum(${pages})`);
+}
+
+/** Rewrites a file without free space, so that it can shrink from then on. Needs as much free space as the file takes. */
+export function rewriteFile(db: Database): void {
+  db.exec("PRAGMA auto_vacuum = INCREMENTAL; VACUUM;");
 }
 
 /**

@@ -1,7 +1,7 @@
 // The operations that change one database, as statements inside a transaction that the caller begins and commits.
 // Each operation reads before it writes, so that a repetition changes nothing.
 import { mayTry } from "../../domain/attempts.ts";
-import { erasedOutcome, erasedRequest, isFinal, type JobHead, type JobState } from "../../domain/job.ts";
+import { erasedHead, erasedOutcome, erasedRequest, isFinal, type JobHead, type JobState } from "../../domain/job.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
 import { type BeginAttempt, changedHead } from "../job-store.ts";
 import type { Database } from "./driver.ts";
@@ -52,7 +52,7 @@ export class JobWriter {
       case "finish":
         return this.#finish(write);
       case "erase":
-        return this.#erase(write.environment, write.jobId);
+        return this.#erase(write);
       case "remove":
         return this.#remove(write.environment, write.jobId);
       case "update":
@@ -166,19 +166,24 @@ export class JobWriter {
     return { status: "first" };
   }
 
-  #erase(environment: string, jobId: string): undefined {
-    const job = this.#sql.job.get(jobId, environment) as { status: JobState } | undefined;
+  #erase({ environment, jobId, erasure }: Extract<Write, { kind: "erase" }>): undefined {
+    const job = this.#sql.job.get(jobId, environment) as { status: JobState; head: string } | undefined;
     if (!job || !isFinal(job.status)) return;
     const { request } = this.#sql.request.get(jobId) as { request: string };
-    const outcome = outcomeRow(erasedOutcome(outcomeOf(this.#outcome(jobId))));
+    const outcome = erasedOutcome(outcomeOf(this.#outcome(jobId)), erasure);
+    const row = outcomeRow(outcome);
     this.#sql.eraseRequest.run(JSON.stringify(erasedRequest(JSON.parse(request) as CanonicalRequest)), jobId);
-    this.#sql.eraseOutcome.run(outcome.text, outcome.details, jobId);
+    this.#sql.eraseOutcome.run(row.text, row.details, jobId);
+    const head = JSON.stringify(erasedHead(JSON.parse(job.head) as JobHead, erasure));
+    this.#sql.eraseJob.run(head, outcome.error ? JSON.stringify(outcome.error) : null, jobId);
+    if (erasure === "all") this.#sql.silenceAttempts.run(jobId);
   }
 
   #remove(environment: string, jobId: string): undefined {
     const job = this.#sql.job.get(jobId, environment) as { status: JobState } | undefined;
     if (!job || !isFinal(job.status)) return;
     for (const remove of this.#sql.removeJob) remove.run(jobId);
+    this.#sql.silenceAttempts.run(jobId);
     this.#count(environment, job.status, -1);
   }
 
@@ -256,8 +261,12 @@ function prepare(db: Database) {
       db.prepare("DELETE FROM jobs WHERE job_id = ?"),
       db.prepare("DELETE FROM requests WHERE job_id = ?"),
       db.prepare("DELETE FROM outcomes WHERE job_id = ?"),
-      db.prepare("UPDATE attempts SET ending = json_remove(ending, '$.error') WHERE job_id = ? AND ending IS NOT NULL"),
     ],
+    silenceAttempts: db.prepare(
+      `UPDATE attempts SET ending = json_remove(ending, '$.error')
+       WHERE job_id = ? AND ending IS NOT NULL AND json_type(ending, '$.error') IS NOT NULL`,
+    ),
+    eraseJob: db.prepare("UPDATE jobs SET head = ?, error = ? WHERE job_id = ?"),
     amendJob: db.prepare("UPDATE jobs SET priority = ?, head = ? WHERE job_id = ?"),
     eraseRequest: db.prepare("UPDATE requests SET request = ? WHERE job_id = ?"),
     eraseOutcome: db.prepare("UPDATE outcomes SET text = ?, details = ? WHERE job_id = ?"),

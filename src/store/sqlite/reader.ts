@@ -2,7 +2,7 @@
 // read in one transaction. It sees one moment, however many commits happen meanwhile.
 import { join } from "node:path";
 import { jobStates } from "../../domain/job.ts";
-import { type Database, openForReading, type Statement } from "./driver.ts";
+import { canShrink, type Database, freeBytes, openForReading, type Statement } from "./driver.ts";
 import {
   type DatabaseName,
   type JobKey,
@@ -77,10 +77,14 @@ export class Reader {
         return this.#lines(read);
       case "countLines":
         return this.#countLines(read);
+      case "ended":
+        return this.#ended(read);
       case "attempts":
         return this.#attempts(read);
       case "usage":
         return this.#usage(read);
+      case "space":
+        return this.#space();
       case "counts":
         return this.#counts();
       case "getRecords":
@@ -196,6 +200,12 @@ export class Reader {
     );
   }
 
+  #ended({ database, environment, after, before, limit }: Extract<Read, { kind: "ended" }>): Rows<JobRow> {
+    const range = { $environment: environment, $after: after[0], $afterId: after[1], $before: before };
+    const rows = this.#sources.get(database)!.sql.ended.all({ ...range, $limit: limit + 1 }) as unknown as JobRow[];
+    return { rows: rows.slice(0, limit), more: rows.length > limit };
+  }
+
   #attempts({ after, limit }: Extract<Read, { kind: "attempts" }>): Rows<AttemptRow> {
     const parts = [...this.#sources.values()].map(
       ({ sql }) => sql.attemptsAfter.all(...after, limit + 1) as AttemptRow[],
@@ -213,6 +223,12 @@ export class Reader {
     return [...this.#sources.values()].flatMap(
       ({ sql }) => sql.counts.all() as unknown as ReadOperations["counts"]["answer"],
     );
+  }
+
+  #space(): ReadOperations["space"]["answer"] {
+    const files: [DatabaseName, Database][] = Array.from(this.#sources, ([name, { db }]) => [name, db]);
+    files.push([serviceDatabase, this.#service]);
+    return files.map(([database, db]) => ({ database, freeBytes: freeBytes(db), shrinks: canShrink(db) }));
   }
 
   /** Returns sorted parts of every environment. Parts of one database are read at one moment. */

@@ -79,6 +79,12 @@ export function prepareQueries(db: Database) {
        JOIN jobs USING (environment, submitted_at, job_id)
        ORDER BY due.submitted_at, due.job_id`,
     ),
+    ended: db.prepare(
+      `SELECT ${jobColumns} FROM jobs INDEXED BY jobs_by_end
+       WHERE environment = $environment AND finished_at IS NOT NULL
+         AND (finished_at, job_id) > ($after, $afterId) AND finished_at < $before
+       ORDER BY finished_at, job_id LIMIT $limit`,
+    ),
     attemptsAfter: db.prepare(
       `SELECT ${attemptColumns} FROM attempts INDEXED BY attempts_by_charge
        WHERE (charged_at, job_id, n) > (?, ?, ?) ORDER BY charged_at, job_id, n LIMIT ?`,

@@ -157,6 +157,10 @@ SELECT environment, day, COALESCE(tenant, 'default'), COALESCE(key_id, ''), mode
   SUM(nano_usd), SUM(IIF(known = 'estimated', input, 0)), SUM(IIF(known = 'estimated', output, 0)), 0
 FROM counted GROUP BY 1, 2, 3, 4, 5;
 `,
+  `
+-- Jobs in the order of their ends, for retention.
+CREATE INDEX jobs_by_end ON jobs (environment, finished_at, job_id) WHERE finished_at IS NOT NULL;
+`,
 ];
 
 /** Returns SQL for a whole number from 0 to 1e12, which is as much as one call can ever use. */

@@ -8,6 +8,7 @@ import type { JobId } from "../../domain/ids.ts";
 import {
   type Attempt,
   type AttemptEnd,
+  type Erasure,
   type Job,
   type JobHead,
   type JobRecord,
@@ -41,6 +42,7 @@ import { listByMetadata } from "../metadata-filter.ts";
 import type { RecordStore } from "../record-store.ts";
 import { requestFromJson } from "../stored-forms.ts";
 import { finishRestore } from "./backup/finish-restore.ts";
+import type { UpkeepStore } from "../upkeep-store.ts";
 import { FolderBlobs } from "./folder-blobs.ts";
 import { cursorKey, earlier, firstKey, lastKey, later, startOf } from "./job-keys.ts";
 import { lockDataFolder } from "./lock.ts";
@@ -59,6 +61,7 @@ import { attemptOf, type JobRow, jobOf, newJobRows, outcomeOf, outcomeRow, summa
 import { findLeftBehind } from "./sqlite-left-behind.ts";
 import { SqliteRecords } from "./sqlite-records.ts";
 import { StoreThread } from "./sqlite-thread.ts";
+import { SqliteUpkeep } from "./sqlite-upkeep.ts";
 import { type UsageKey, usageOf } from "./sqlite-usage-sums.ts";
 
 export interface SqliteStoreOptions {
@@ -121,6 +124,7 @@ function checkDatabaseName(database: DatabaseName): void {
 class SqliteStore implements JobStore {
   readonly records: RecordStore;
   readonly blobs: BlobStore;
+  readonly upkeep: UpkeepStore;
   readonly #dataDir: string;
   readonly #databases: Record<string, DatabaseName>;
   readonly #writer: StoreThread<WriteOperations>;
@@ -142,6 +146,7 @@ class SqliteStore implements JobStore {
     this.#reader = reader;
     this.#unlock = unlock;
     this.records = new SqliteRecords(databases, writer, reader);
+    this.upkeep = new SqliteUpkeep(dataDir, databases, writer, reader);
   }
 
   async insertMany(jobs: readonly Job[]): Promise<("inserted" | "exists")[]> {
@@ -262,8 +267,8 @@ class SqliteStore implements JobStore {
     });
   }
 
-  async eraseTexts(environment: string, jobId: JobId): Promise<void> {
-    await this.#writer.ask("erase", { ...this.#place(environment), jobId });
+  async eraseTexts(environment: string, jobId: JobId, erasure: Erasure = "texts"): Promise<void> {
+    await this.#writer.ask("erase", { ...this.#place(environment), jobId, erasure });
   }
 
   async remove(environment: string, jobId: JobId): Promise<void> {

@@ -9,12 +9,16 @@ import { openErrorOf } from "./open-errors.ts";
 import { type DatabaseName, type Reply, serviceDatabase, type Write } from "./protocol.ts";
 import { RecordWriter } from "./record-queries.ts";
 import { environmentMigrations, serviceMigrations } from "./sqlite-schema.ts";
+import { reclaim, UpkeepWriter } from "./upkeep-writer.ts";
 
 /**
  * Largest number of rows in one transaction, unless one write alone has more. It bounds how long other writes wait for a
  * large one: 2,000 rows take about 50 ms.
  */
 const maxRowsPerCommit = 2_000;
+
+/** Writes after which a log may hold what was erased. */
+const erasing = new Set<Write["kind"]>(["erase", "remove", "removeAttempts", "reclaim"]);
 
 export class Writer {
   readonly #databases = new Map<DatabaseName, WritableDatabase>();
@@ -68,7 +72,7 @@ export class Writer {
         group.map((g) => g.write),
       );
       for (const [i, { index }] of group.entries()) replies[index] = answers[i]!;
-      if (group.some(({ write }) => write.kind === "erase" || write.kind === "remove")) this.#toEmpty.add(name);
+      if (group.some(({ write }) => erasing.has(write.kind))) this.#toEmpty.add(name);
     }
     return replies;
   }
@@ -95,10 +99,23 @@ export function openJobs(db: Database, path: string): WritableDatabase {
   removeStaged(path);
   const jobs = new JobWriter(db);
   const records = new RecordWriter(db);
+  const upkeep = new UpkeepWriter(db);
   return {
     path,
     db,
-    apply: (write) => (isOfRecords(write) ? writeRecords(records, write) : jobs.apply(write as JobWrite)),
+    apply(write) {
+      if (isOfRecords(write)) return writeRecords(records, write);
+      switch (write.kind) {
+        case "removeAttempts":
+          return upkeep.removeAttempts(write);
+        case "removeUsage":
+          return upkeep.removeUsage(write);
+        case "reclaim":
+          return reclaim(db);
+        default:
+          return jobs.apply(write as JobWrite);
+      }
+    },
     beforeCommit: () => jobs.writeSums(),
     afterRollback: () => jobs.dropSums(),
   };
@@ -125,6 +142,7 @@ function openService(db: Database, path: string): WritableDatabase {
     db,
     apply(write) {
       if (isOfRecords(write)) return writeRecords(records, write);
+      if (write.kind === "reclaim") return reclaim(db);
       if (write.kind === "saveCheckpoint") save.run(write.name, write.value, write.at);
     },
   };
@@ -148,8 +166,11 @@ function writeRecords(records: RecordWriter, write: RecordWrite): unknown {
   }
 }
 
+/** Removing a job takes as long as inserting ten. */
+const rowsOfOther: Partial<Record<Write["kind"], number>> = { remove: 10, erase: 5, removeAttempts: 200, reclaim: 200 };
+
 function rowsOf(write: Write): number {
   if (write.kind === "insert") return write.jobs.requests.length;
   if (write.kind === "insertRecords") return write.records.length;
-  return write.kind === "removeRecords" ? write.ids.length : 1;
+  return write.kind === "removeRecords" ? write.ids.length : (rowsOfOther[write.kind] ?? 1);
 }

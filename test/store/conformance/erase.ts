@@ -35,7 +35,7 @@ export function eraseCases(store: () => JobStore, test: TestAPI): void {
     await store().finish("UAT", outcome, { n: 1, end });
     const { toolCalls: _, ...rest } = outcome;
     const erased = {
-      job: { ...job, request: { messages: [], parameters: { maxTokens: 100, temperature: 0.5 } } },
+      job: { ...job, erased: "texts", request: { messages: [], parameters: { maxTokens: 100, temperature: 0.5 } } },
       state: "completed",
       attempts: [{ ...attempt, end }],
       outcome: { ...rest, text: "" },
@@ -51,6 +51,29 @@ export function eraseCases(store: () => JobStore, test: TestAPI): void {
     expect(await store().beginAttempt(beginning(job))).toMatchObject({ status: "ended", outcome: { text: "" } });
     expect(await store().get(job.id)).toEqual(erased);
     expect((await store().getRequests("UAT", [job.id])).get(job.id)).toEqual(erased.job.request);
+  });
+
+  test("with `all`, labels, the name of a line and the messages of errors are gone too", async () => {
+    const { job } = await begun(store(), { request, metadata: { label: secret }, customId: secret });
+    const error = { code: "provider_rejected", message: secret };
+    const outcome: Outcome = { jobId: job.id, status: "failed", at: 9, error, costNanoUsd: 7 };
+    await store().finish("UAT", outcome, { n: 1, end: { ...end, result: "permanent", error } });
+    const { metadata: _m, customId: _c, ...rest } = job;
+    // What is erased does not return with the lesser erasure.
+    for (const erasure of ["all", "all", "texts"] as const) {
+      await store().eraseTexts("UAT", job.id, erasure);
+      const record = await store().get(job.id);
+      expect(JSON.stringify(record)).not.toContain(secret);
+      expect(record).toMatchObject({
+        job: { ...rest, erased: "all", request: { messages: [] } },
+        outcome: { status: "failed", error: { code: "provider_rejected" }, costNanoUsd: 7 },
+        attempts: [{ end: { result: "permanent", usage: end.usage, costNanoUsd: 7 } }],
+      });
+    }
+    const { from: submittedFrom, to: submittedTo } = { from: job.submittedAt, to: job.submittedAt + 1 };
+    const { items } = await store().list({ environment: "UAT", submittedFrom, submittedTo, limit: 10 });
+    expect(items).toMatchObject([{ job: { id: job.id }, error: { code: "provider_rejected" } }]);
+    expect(JSON.stringify(items)).not.toContain(secret);
   });
 
   test("a job without an answer keeps its error", async () => {
