@@ -131,6 +131,28 @@ const environment = section({
   weight: Type.Optional(weight),
 });
 
+const age = Type.Optional(
+  Type.String({
+    pattern: "^(keep|[1-9]\\d{0,4}[hd])$",
+    allowed: "keep, or a number of hours or days such as 12h or 30d",
+  }),
+);
+
+/** Ages of data; see RetentionAges. */
+const ages = {
+  texts: Type.Optional(
+    Type.String({
+      pattern: "^(keep|none|[1-9]\\d{0,4}[hd])$",
+      allowed: "keep, none, or a number of hours or days such as 12h or 30d",
+    }),
+  ),
+  jobs: age,
+  attempts: age,
+  files: age,
+  deliveries: age,
+  usage: age,
+};
+
 const flag = Type.Optional(Type.Boolean());
 const usd = Type.Optional(Type.Number({ minimum: 0, maximum: 1_000_000 }));
 const day = Type.Optional(
@@ -272,6 +294,15 @@ export const fileSchema = section({
       host: Type.Optional(address),
       port: integer(0, 65_535),
       tenants: integer(0, 1000),
+    }),
+  ),
+  retention: Type.Optional(
+    section({
+      ...ages,
+      environments: Type.Optional(named("^\\S.{0,63}$", "names of environments", section(ages))),
+      tenants: Type.Optional(named("^\\S.{0,199}$", "names of 1 to 200 characters", section(ages))),
+      archive: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
+      warnAboveBytes: integer(1, Number.MAX_SAFE_INTEGER),
     }),
   ),
   redis: Type.Optional(

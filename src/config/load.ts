@@ -64,10 +64,12 @@ export async function loadSettings(options: LoadOptions): Promise<Settings> {
         needsCredentials: deployments.some((d) => d.provider === "bedrock" && !d.account?.profile),
       }));
   if (callsModels && !simulator) checkApiKeys(settings, env);
+  const { archive } = settings.retention;
   const complete: Settings = {
     source: file.name ?? "defaults",
     ...settings,
     dataDir: resolvePath(cwd, settings.dataDir),
+    ...(archive !== undefined && { retention: { ...settings.retention, archive: resolvePath(cwd, archive) } }),
     role: role === "none" ? "all" : role,
     runs,
     ...(distributed && { distributed }),

@@ -9,6 +9,7 @@ import type { FileDeployment, FileModel, FileSettings } from "./config-schema.ts
 import * as defaults from "./defaults.ts";
 import { resolveOpenAi } from "./openai-deployment.ts";
 import { checkQuotas, resolveQuota } from "./quota-settings.ts";
+import { resolveRetention } from "./retention-settings.ts";
 import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts";
 
 /** Everything that a file decides. The rest depends on the environment and the command line. */
@@ -54,6 +55,7 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
     webhooks: { allowPrivateNetworks: file.webhooks?.allowPrivateNetworks ?? [] },
     tracing: { content: file.tracing?.content ?? false },
     metrics: { ...defaults.defaultMetrics, ...file.metrics },
+    retention: resolveRetention(file.retention, Object.keys(environments), report),
     redis: { jobHashes: { ...defaults.defaultJobHashes, ...file.redis?.jobHashes } },
   };
 

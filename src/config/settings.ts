@@ -37,6 +37,7 @@ export interface Settings {
   metrics: MetricsSettings;
   /** Secret that a program sends to read the metrics. Absent: see http/hooks/metrics-access.ts. */
   metricsKey?: string | undefined;
+  retention: RetentionSettings;
   /** What this process does: everything, HTTP only, or running jobs only. The last two need `distributed`. */
   role: "all" | "api" | "worker";
   /** Environments whose jobs this process runs. */
@@ -249,6 +250,42 @@ export interface RedisSettings {
     /** How long a hash remains after the job's last change of state, in seconds. 0: no hash is written. */
     ttlSeconds: number;
   };
+}
+
+/** What is removed by its age. */
+export const retentionKinds = ["texts", "jobs", "attempts", "files", "deliveries", "usage"] as const;
+export type RetentionKind = (typeof retentionKinds)[number];
+
+/** Milliseconds after which something is removed, or `keep`. */
+export type Age = number | "keep";
+
+/** Ages of one environment or tenant. The file retention-policy.ts says how they limit each other. */
+export interface RetentionAges extends Record<RetentionKind, Age | "none"> {
+  /** Prompts and answers, since the end of their job. `none`: until they were read completely, at most a day. */
+  texts: Age | "none";
+  /** Records of jobs and batches, since their end. */
+  jobs: Age;
+  /** Attempts, since their charge. */
+  attempts: Age;
+  /** Uploaded files and results of batches, since their creation. */
+  files: Age;
+  /** Records of webhook deliveries, since their creation. */
+  deliveries: Age;
+  /** Sums of usage, since their day. */
+  usage: Age;
+}
+
+/** How long data is kept. */
+export interface RetentionSettings {
+  ages: RetentionAges;
+  /** Ages of environments, by name. They replace those above, kind by kind. */
+  environments: Record<string, Partial<RetentionAges>>;
+  /** Ages of tenants, by name. They replace both above. */
+  tenants: Record<string, Partial<RetentionAges>>;
+  /** Folder to which jobs are written before they are erased or removed. Absent: none. */
+  archive?: string;
+  /** Size of the store above which the start warns if everything is kept. */
+  warnAboveBytes: number;
 }
 
 /** Timeouts of one call to a provider, in milliseconds. */

@@ -39,9 +39,11 @@ import type { Provider } from "../providers/provider.ts";
 import { startSimulator } from "../simulator/simulator.ts";
 import type { JobStore } from "../store/job-store.ts";
 import { openTracing } from "../telemetry/open-tracing.ts";
+import { archivedJob } from "../wire/archived-job.ts";
 import { lineFormats } from "../wire/openai/line-formats.ts";
 import { webhookBodies } from "../wire/webhook-resource.ts";
 import { startBatchDriver } from "../worker/batches/batch-driver.ts";
+import { startRetention } from "../worker/retention/start-retention.ts";
 import { startWork } from "../worker/start-work.ts";
 import { repeat, systemTimers, type Timers } from "../worker/timers.ts";
 import { createUsageMeter, resumeTokenRatios, shareTokenRatios } from "../worker/token-usage.ts";
@@ -207,6 +209,7 @@ async function open(
     work.defer(() => batches.stop());
     wakeBatches = batches.wake;
     work.defer(startDeliverer({ ...rounds, webhookBodies: webhookBodies(context) }));
+    work.defer(startRetention({ ...rounds, archiveLine: archivedJob }));
   }
   const forget = () => removeOldAudit({ store, clock });
   const onForgetError = (err: unknown) => log.warn({ err }, "failed to remove old entries of the audit log");

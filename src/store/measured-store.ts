@@ -2,13 +2,14 @@
 import type { Clock } from "../domain/clock.ts";
 import type { JobStore } from "./job-store.ts";
 import type { RecordStore } from "./record-store.ts";
+import type { UpkeepStore } from "./upkeep-store.ts";
 
 /** Called when an operation has been answered, or has failed. The duration is in milliseconds. Must not throw. */
 export type OnAnswer = (operation: string, ms: number, failed: boolean) => void;
 
 /**
  * Returns the store with every operation measured, under the name of its method, such as `begin_attempt`. Operations on
- * records begin with `records_`. The bytes of files are not measured, because their time depends on their size.
+ * records begin with `records_`, and those of retention with `upkeep_`. The bytes of files are not measured, because their time depends on their size.
  */
 export function measuredStore(store: JobStore, clock: Pick<Clock, "now">, onAnswer: OnAnswer): JobStore {
   function timed<T>(operation: string, run: () => Promise<T>): Promise<T> {
@@ -28,9 +29,17 @@ export function measuredStore(store: JobStore, clock: Pick<Clock, "now">, onAnsw
     list: (...args) => timed("records_list", () => store.records.list(...args)),
     remove: (...args) => timed("records_remove", () => store.records.remove(...args)),
   };
+  const upkeep: UpkeepStore = {
+    ended: (...args) => timed("upkeep_ended", () => store.upkeep.ended(...args)),
+    removeAttempts: (...args) => timed("upkeep_remove_attempts", () => store.upkeep.removeAttempts(...args)),
+    removeUsage: (...args) => timed("upkeep_remove_usage", () => store.upkeep.removeUsage(...args)),
+    size: (...args) => timed("upkeep_size", () => store.upkeep.size(...args)),
+    reclaim: (...args) => timed("upkeep_reclaim", () => store.upkeep.reclaim(...args)),
+  };
   return {
     records,
     blobs: store.blobs,
+    upkeep,
     insertMany: (...args) => timed("insert_many", () => store.insertMany(...args)),
     get: (...args) => timed("get", () => store.get(...args)),
     getRequests: (...args) => timed("get_requests", () => store.getRequests(...args)),

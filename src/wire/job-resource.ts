@@ -13,7 +13,7 @@ import {
   type Usage,
 } from "../domain/job.ts";
 import { toUsd } from "../domain/money.ts";
-import { attemptUsage, costOfAttempts } from "../domain/usage.ts";
+import { type AttemptsCost, attemptUsage, costOfAttempts } from "../domain/usage.ts";
 import { type Pause, pausedPart, pauseSentence } from "../jobs/pause.ts";
 import type { JobView } from "../jobs/read/view.ts";
 import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
@@ -173,7 +173,8 @@ export function jobResource(view: JobView, now: number): JobResource {
   const { parameters } = job.request;
   const last = attempts.at(-1);
   const running = state === "in_progress" && !last?.end ? last : undefined;
-  const cost = costOfAttempts(attempts.filter((a) => a !== running));
+  // Old attempts may be removed; the outcome has their cost.
+  const cost = attempts.length > 0 ? costOfAttempts(attempts.filter((a) => a !== running)) : costOfOutcome(outcome);
   return {
     ...summaryFieldsOf(job, state, outcome?.at, outcome?.error),
     text: outcome?.text ?? null,
@@ -195,6 +196,11 @@ export function jobResource(view: JobView, now: number): JobResource {
     expected_finish: isoOrNull(view.expectedFinish),
     attempts: attempts.map((a) => attemptOf(a, a === running)),
   };
+}
+
+function costOfOutcome(outcome: JobView["outcome"]): AttemptsCost | undefined {
+  const { costNanoUsd: nanoUsd, estimatedNanoUsd = 0 } = outcome ?? {};
+  return nanoUsd === undefined ? undefined : { nanoUsd, estimatedNanoUsd };
 }
 
 export function jobSummaryResource({ job, state, finishedAt, error }: JobSummary): JobSummaryResource {

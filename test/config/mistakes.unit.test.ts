@@ -32,6 +32,21 @@ const cases: [yaml: string, mistake: string][] = [
     "limits.maxWait is not a known field; did you mean maxWaitS? Known fields: maxRequestBytes,",
   ],
   [
+    "retention: { jobs: 30 }",
+    "retention.jobs must be keep, or a number of hours or days such as 12h or 30d; got 30 (line 1)",
+  ],
+  [
+    "retention: { jobs: none }",
+    'retention.jobs must be keep, or a number of hours or days such as 12h or 30d; got "none"',
+  ],
+  ["retention: { texts: 0d }", "retention.texts must be keep, none, or a number of hours or days such as 12h or 30d"],
+  ["retention: { attempts: 47h }", "retention.attempts must be at least 2d, or keep; got 47h (line 1)"],
+  ["retention: { tenants: { a: { usage: 31d } } }", "retention.tenants.a.usage must be at least 62d, or keep; got 31d"],
+  [
+    "retention: { environments: { DEV: { texts: 1d } } }",
+    "retention.environments.DEV must be one of UAT, PROD; got DEV",
+  ],
+  [
     "webhooks: { allowPrivateNetworks: [10.0.0.0/40] }",
     'webhooks.allowPrivateNetworks[0] must be an address, or a network such as 10.0.0.0/8 or fd00::/8; got "10.0.0.0/40"',
   ],

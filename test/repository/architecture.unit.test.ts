@@ -49,6 +49,7 @@ const mayImport: Record<string, readonly string[]> = {
   "jobs/read": [...useCases, "jobs/batches"],
   "jobs/control": [...useCases, "jobs/audit", "jobs/webhooks", "jobs/submit", "jobs/read"],
   "jobs/callers": [...useCases, "jobs/submit", "jobs/control"],
+  "jobs/retention": [...useCases, "jobs/webhooks", "jobs/files", "jobs/batches", "jobs/limits"],
   import: [...useCases, "jobs/submit"],
 
   wire: [...useCases, "schema", "jobs/audit", "jobs/keys", "jobs/submit", "jobs/batches", "jobs/read"],
@@ -59,7 +60,8 @@ const mayImport: Record<string, readonly string[]> = {
   "worker/attempt": [...worker, "jobs/webhooks", "jobs/batches", "jobs/control"],
   "worker/recovery": [...worker, "jobs/control", "jobs/callers", "worker/attempt"],
   "worker/batches": [...worker, "jobs/submit", "jobs/files", "jobs/batches", "jobs/control"],
-  "worker/webhooks": [...worker, "jobs/webhooks", "jobs/batches"],
+  "worker/webhooks": [...worker, "jobs/webhooks", "jobs/batches", "jobs/retention"],
+  "worker/retention": [...worker, "jobs/submit", "jobs/retention", "worker/batches"],
   "worker/worker.ts": [...worker, "jobs/batches", "jobs/control", "worker/attempt"],
   "worker/start-work.ts": [
     ...worker,
@@ -70,7 +72,7 @@ const mayImport: Record<string, readonly string[]> = {
     "worker/worker.ts",
   ],
 
-  http: [...http, "jobs/keys", "jobs/submit", "jobs/callers"],
+  http: [...http, "jobs/keys", "jobs/submit", "jobs/callers", "jobs/retention"],
   "http/hooks": [...http, "jobs/keys", "jobs/submit", "http"],
   "http/synchronous": [...http, "jobs/submit", "jobs/read", "jobs/callers", "http"],
   "http/routes": [
@@ -89,6 +91,7 @@ const mayImport: Record<string, readonly string[]> = {
       "jobs/read",
       "jobs/control",
       "jobs/callers",
+      "jobs/retention",
       "wire/webhook-resource.ts",
       "http",
       "http/hooks",
@@ -113,8 +116,8 @@ const mayImport: Record<string, readonly string[]> = {
       "jobs/read",
       "jobs/control",
     ],
-    ...["jobs/callers", "import", "wire", "wire/openai", "wire/webhook-resource.ts"],
-    ...["worker", "worker/recovery", "worker/batches", "worker/webhooks", "worker/start-work.ts"],
+    ...["jobs/callers", "jobs/retention", "import", "wire", "wire/openai", "wire/webhook-resource.ts"],
+    ...["worker", "worker/recovery", "worker/batches", "worker/webhooks", "worker/retention", "worker/start-work.ts"],
     ...["http", "http/server.ts", "http/metrics-server.ts"],
   ],
   client: [],

@@ -18,6 +18,8 @@ export interface JobHashSettings {
   prompt: boolean;
   /** How long a hash remains after the job's last change of state, in seconds. 0: no hash is written. */
   ttlSeconds: number;
+  /** Returns whether a job's prompt never goes into its hash. That of a job with `ephemeral` never does. Default: all others do. */
+  hidesPrompt?: (job: Job) => boolean;
 }
 
 /** Number of jobs whose latest state is remembered, so a late `in_progress` does not replace an end. */
@@ -62,9 +64,11 @@ export class JobHashes {
   /** Records jobs that were accepted. */
   publishAccepted(jobs: readonly Job[]): void {
     if (this.#settings.ttlSeconds === 0 || !this.#settings.prompt) return;
+    const { hidesPrompt } = this.#settings;
+    const hidden = (job: Job) => job.ephemeral === true || hidesPrompt?.(job) === true;
     for (const job of jobs) {
       const status = this.#latest.get(job.id) ?? "queued";
-      this.#put(job.id, job.ephemeral ? { status } : { status, prompt: promptOf(job) });
+      this.#put(job.id, hidden(job) ? { status } : { status, prompt: promptOf(job) });
     }
   }
 

@@ -12,6 +12,7 @@ import { type ChatRequest, chatBody, chatReader, chatTexts } from "../../wire/op
 import { chatCompletionOf } from "../../wire/openai/chat-response.ts";
 import { openAiErrorOf } from "../../wire/openai/openai-errors.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
+import { eraseOnceRead } from "../erase-once-read.ts";
 import { errorResponses } from "../error-responses.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
@@ -99,6 +100,7 @@ export function chatRoutes(app: HttpServer, context: CallersContext, keepAliveMs
     const record = await whileCallerWaits(context, submitted, options, () =>
       waitForEnd(context, job.id, caller, { waitMs: options.waitMs, signal: disconnected }),
     );
+    eraseOnceRead(context, reply, caller, record);
     const failure = failureOf(record, closing);
     if (failure) throw failure;
     return chatCompletionOf(record);

@@ -11,6 +11,7 @@ import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { requireJob } from "../../jobs/read/view.ts";
 import { jobParams } from "../../wire/job-resource.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
+import { eraseOnceRead } from "../erase-once-read.ts";
 import { errorResponses } from "../error-responses.ts";
 import { EventStream } from "../event-stream.ts";
 import type { HttpServer } from "../http-types.ts";
@@ -85,11 +86,12 @@ export function jobEventRoutes(app: HttpServer, context: CallersContext, keepAli
       const follower = new JobFollower(context, jobId, notify, from);
       try {
         const signal = AbortSignal.any([slow.signal, disconnectSignal(reply, closing)]);
-        const { outcome } = await context.callers.whileRead(job, caller, () =>
+        const record = await context.callers.whileRead(job, caller, () =>
           follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
         );
+        if (!slow.signal.aborted) eraseOnceRead(context, reply, caller, record);
         if (slow.signal.aborted) events.send('{"reason":"slow"}', { event: "closed" });
-        else if (!outcome) events.send('{"reason":"stopping"}', { event: "closed" });
+        else if (!record.outcome) events.send('{"reason":"stopping"}', { event: "closed" });
       } catch (error) {
         if (!events.opened) throw error;
         // The reader reconnects by itself and then gets the error.

@@ -1,7 +1,8 @@
 // Serves /v1/jobs, the full resource.
-import type { FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { JobRecord } from "../../domain/job.ts";
+import type { Caller } from "../../jobs/caller.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { cancel } from "../../jobs/control/cancel.ts";
 import { retry } from "../../jobs/control/retry.ts";
@@ -17,6 +18,7 @@ import { jobParams, jobResource, jobSummaryResource } from "../../wire/job-resou
 import { jobFilterFields, jobFilterOf } from "../../wire/request-fields.ts";
 import { nullable } from "../../wire/resource-types.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
+import { eraseOnceRead } from "../erase-once-read.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 import { onceOf } from "../idempotency-header.ts";
@@ -58,6 +60,11 @@ export function jobRoutes(app: HttpServer, context: CallersContext): void {
     return jobResource(await viewOf(context, record), clock.wall());
   }
 
+  function readBy(caller: Caller, reply: FastifyReply, record: JobRecord) {
+    eraseOnceRead(context, reply, caller, record);
+    return resourceOf(record);
+  }
+
   app.post(
     "/v1/jobs",
     {
@@ -86,7 +93,8 @@ export function jobRoutes(app: HttpServer, context: CallersContext): void {
       const job = await submitOnce(context, { ...submitInputOf(body), ...traceOf(request) }, caller, once);
       // Relative to the called address, which may be below a proxy's path.
       reply.header("location", `jobs/${job.id}`);
-      return resourceOf(once ? await requireJob(context, job.id, caller) : { job, state: "queued", attempts: [] });
+      if (!once) return resourceOf({ job, state: "queued", attempts: [] });
+      return readBy(caller, reply, await requireJob(context, job.id, caller));
     },
   );
 
@@ -144,13 +152,10 @@ export function jobRoutes(app: HttpServer, context: CallersContext): void {
       const jobId = params.job_id.toLowerCase();
       const waitMs = (query.wait ?? 0) * 1000;
       const record = await requireJob(context, jobId, caller);
-      if (waitMs === 0 || record.outcome) return resourceOf(record);
+      if (waitMs === 0 || record.outcome) return readBy(caller, reply, record);
       const signal = disconnectSignal(reply, closing);
-      return resourceOf(
-        await context.callers.whileRead(record.job, caller, () =>
-          waitForEnd(context, jobId, caller, { waitMs, signal }),
-        ),
-      );
+      const wait = () => waitForEnd(context, jobId, caller, { waitMs, signal });
+      return readBy(caller, reply, await context.callers.whileRead(record.job, caller, wait));
     },
   );
 

@@ -19,6 +19,7 @@ import { ResponseEvents } from "../../wire/openai/responses-events.ts";
 import { responseBody, responseReader, responseTexts } from "../../wire/openai/responses-request.ts";
 import { jobOfResponse, type ResponseObject, responseOf } from "../../wire/openai/responses-response.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
+import { eraseOnceRead } from "../erase-once-read.ts";
 import { errorResponses } from "../error-responses.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
@@ -119,7 +120,10 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
         const job = await submitOnce(context, input, caller, options.once, { dialect: options.dialect });
         reply.header("x-sluice-job-id", job.id);
         const record = await requireJob(context, job.id, caller);
-        if (!stream) return { ...responseOf(record), background };
+        if (!stream) {
+          eraseOnceRead(context, reply, caller, record);
+          return { ...responseOf(record), background };
+        }
         const disconnected = disconnectSignal(reply, closing);
         await streamResponse(context, { reply, caller, record, keepAliveMs, disconnected, closing });
         return reply as never;
@@ -149,6 +153,7 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
       const record = await whileCallerWaits(context, submitted, options, () =>
         waitForEnd(context, job.id, caller, { waitMs: options.waitMs, signal: disconnected }),
       );
+      eraseOnceRead(context, reply, caller, record);
       const failure = failureOf(record, closing);
       if (failure) throw failure;
       return { ...responseOf(record), background };
@@ -179,7 +184,10 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
         refuse("starting_after", "starting_after is allowed only in a stream. Set stream to true.");
       }
       const record = await find(params.response_id, caller);
-      if (!stream) return responseOf(await viewOf(context, record));
+      if (!stream) {
+        eraseOnceRead(context, reply, caller, record);
+        return responseOf(await viewOf(context, record));
+      }
       const disconnected = disconnectSignal(reply, closing);
       await streamResponse(context, { reply, caller, record, after, keepAliveMs, disconnected, closing });
       return reply as never;

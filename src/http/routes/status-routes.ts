@@ -3,6 +3,7 @@ import Type from "typebox";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { requireJob, viewOf } from "../../jobs/read/view.ts";
 import { jobParams, jobResource } from "../../wire/job-resource.ts";
+import { eraseOnceRead } from "../erase-once-read.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 
@@ -21,8 +22,9 @@ export function statusRoutes(app: HttpServer, context: JobsContext): void {
         },
       },
     },
-    async ({ params, caller }) => {
+    async ({ params, caller }, reply) => {
       const record = await requireJob(context, params.job_id.toLowerCase(), caller);
+      eraseOnceRead(context, reply, caller, record);
       return jobResource(await viewOf(context, record), context.clock.wall());
     },
   );

@@ -7,6 +7,7 @@ import type { Caller } from "../../jobs/caller.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower } from "../../jobs/read/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
+import { eraseOnceRead } from "../erase-once-read.ts";
 import { EventStream } from "../event-stream.ts";
 import { type CallOptions, failureOf, type SubmittedCall, whileCallerWaits } from "./synchronous-call.ts";
 import { commentWhileWaiting } from "./wait-comments.ts";
@@ -74,6 +75,7 @@ export async function streamJob(context: CallersContext, call: StreamedCall): Pr
     const record = await whileCallerWaits(context, submitted, options, () =>
       follower!.untilEnd(caller, { waitMs: options.waitMs, signal }),
     );
+    if (!broken.signal.aborted) eraseOnceRead(context, reply, caller, record);
     const failure = broken.signal.aborted ? (broken.signal.reason as SluiceError) : failureOf(record, closing);
     if (failure) throw failure;
     form!.end(record, position);

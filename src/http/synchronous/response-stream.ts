@@ -9,6 +9,7 @@ import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower } from "../../jobs/read/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { attemptOf, positionAfter, ResponseEvents } from "../../wire/openai/responses-events.ts";
+import { eraseOnceRead } from "../erase-once-read.ts";
 import { EventStream } from "../event-stream.ts";
 import { commentWhileWaiting } from "./wait-comments.ts";
 
@@ -66,6 +67,7 @@ export async function streamResponse(context: CallersContext, followed: Followed
       follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
     );
     if (broken.signal.aborted) throw broken.signal.reason;
+    eraseOnceRead(context, reply, caller, ended);
     if (isErased(ended.job.request)) throw new SluiceError("not_found", "The response was deleted.", { jobId });
     if (ended.outcome?.status === "completed") send(form.end(ended, position));
     else if (ended.outcome) send(form.endWithout(ended));

@@ -104,6 +104,14 @@ export async function listBatches(
   return { batches, more: requests.length > limit };
 }
 
+/** Reads the requests of all batches of an environment, oldest first. */
+export async function* batchRequests(
+  { store }: Pick<BatchesContext, "store">,
+  environment: string,
+): AsyncIterable<BatchRequest> {
+  for await (const { value } of requestsIn(store, environment).all({}, pageSize)) yield value;
+}
+
 /**
  * Inserts a step.
  * @returns the stored step, which is the first one inserted

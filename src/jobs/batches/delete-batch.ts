@@ -66,7 +66,8 @@ export async function deleteBatch(context: JobsContext, id: string, caller: Call
   if (!isDone) context.onBatch?.();
 }
 
-async function beginDeletion(context: DeletionContext, { request, steps: { ended } }: Batch): Promise<void> {
+/** Decides that an ended batch is removed. `continueDeletion` does the rest. May be repeated. */
+export async function beginDeletion(context: DeletionContext, { request, steps: { ended } }: Batch): Promise<void> {
   const { id, environment, inputFileId, retryOf } = request;
   const fileIds = [inputFileId, ended?.outputFileId, ended?.errorFileId].filter((fileId) => fileId !== undefined);
   await deletionsIn(context.store, environment).insert({ id, value: { request, fileIds } });

@@ -167,13 +167,13 @@ export async function deleteFile(context: FilesContext, file: StoredFile): Promi
 }
 
 /** Reads all files of all environments. */
-export async function* allFiles({
-  store,
-  settings,
-}: Pick<FilesContext, "store" | "settings">): AsyncIterable<StoredFile> {
-  for (const environment of Object.keys(settings.environments)) {
-    for await (const { value } of filesIn(store, environment).all()) yield value;
-  }
+export async function* allFiles(context: Pick<FilesContext, "store" | "settings">): AsyncIterable<StoredFile> {
+  for (const environment of Object.keys(context.settings.environments)) yield* filesOf(context, environment);
+}
+
+/** Reads all files of an environment, oldest first. */
+export async function* filesOf({ store }: Pick<FilesContext, "store">, environment: string): AsyncIterable<StoredFile> {
+  for await (const { value } of filesIn(store, environment).all()) yield value;
 }
 
 /**

@@ -6,6 +6,7 @@ import { continueDeletion, openDeletions } from "../../jobs/batches/delete-batch
 import { sweepExpiredFiles } from "../../jobs/batches/file-expiry.ts";
 import { createLineCounter } from "../../jobs/batches/line-counter.ts";
 import { sweepLooseBlobs } from "../../jobs/files/files.ts";
+import { createPace } from "../pace.ts";
 import { repeat } from "../timers.ts";
 import { type BatchContext, Interrupted } from "./batch-context.ts";
 import { BatchLeases } from "./batch-lease.ts";
@@ -27,6 +28,7 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
   const { settings, timers, log } = context;
   const leases = new BatchLeases(context);
   const counter = createLineCounter(context);
+  const pace = createPace(context.clock, timers);
   const driving = new Map<BatchId, Promise<void>>();
   let stopped = false;
   let looking: Promise<void> | undefined;
@@ -65,7 +67,10 @@ export function startBatchDriver(context: BatchContext): BatchDriver {
 
   async function remove(environment: string, id: BatchId): Promise<void> {
     try {
-      await continueDeletion(context, environment, id, async () => !stopped && (await leases.hold(environment, id)));
+      await continueDeletion(context, environment, id, async () => {
+        await pace();
+        return !stopped && (await leases.hold(environment, id));
+      });
     } catch (error) {
       log.warn({ err: error, batchId: id }, "failed to remove the rest of a deleted batch");
     }

@@ -11,6 +11,7 @@ import {
   type TryEnd,
 } from "../../domain/webhook.ts";
 import { type Batch, findBatch } from "../../jobs/batches/batch-records.ts";
+import { eraseDelivered } from "../../jobs/retention/first-read.ts";
 import {
   beginTry,
   type DeliveryHint,
@@ -81,7 +82,8 @@ export async function deliver(context: WebhookContext, hint: DeliveryHint, signa
   context.metrics?.webhookTried(delivered ? "delivered" : end.nextAt === undefined ? "given_up" : "failed");
   if (end.nextAt !== undefined) return putDue(context, hint, round.round, end.nextAt);
   await removeDue(context, hint, round.round);
-  if (!delivered) {
+  if (delivered) await eraseDelivered(context, history.delivery);
+  else {
     const { detail } = posted;
     log.warn(
       { delivery: hint.id, status: end.status, reason: end.error, ...(detail && { detail }) },

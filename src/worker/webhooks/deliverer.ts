@@ -5,6 +5,7 @@ import { sharedAbort } from "../../domain/shared-abort.ts";
 import { deliveryStatus } from "../../domain/webhook.ts";
 import { findBatch } from "../../jobs/batches/batch-records.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
+import { ageGroups } from "../../jobs/retention/retention-policy.ts";
 import {
   type DeliveryHint,
   dueDeliveries,
@@ -15,6 +16,7 @@ import {
   waitingForBatches,
   waitingForJobs,
 } from "../../jobs/webhooks/webhook-records.ts";
+import { includesTenant } from "../../store/upkeep-store.ts";
 import { repeat } from "../timers.ts";
 import { deliver, type WebhookContext } from "./deliver.ts";
 
@@ -26,7 +28,6 @@ const maxAtOnce = 32;
 const maxPerHost = 4;
 /** Age at which a delivery without its job is removed, in milliseconds. Recording the job takes much less. */
 const strayMs = 3_600_000;
-const keptMs = 30 * 24 * 3_600_000;
 
 /** Starts delivery. Returns a function that ends it: it aborts running requests, which the next process repeats. */
 export function startDeliverer(context: WebhookContext): () => Promise<void> {
@@ -110,10 +111,15 @@ async function removeStray(context: WebhookContext, delivery: Parameters<typeof 
   await removeDelivery(context, await historyOf(context, delivery));
 }
 
+/** Removes deliveries that are over and older than `retention.deliveries`. */
 async function removeOld(context: WebhookContext, environment: string): Promise<void> {
-  for await (const { value: delivery } of oldDeliveries(context, environment, context.clock.wall() - keptMs)) {
-    const history = await historyOf(context, delivery);
-    const { status } = deliveryStatus(history);
-    if (status === "delivered" || status === "failed") await removeDelivery(context, history);
+  const now = context.clock.wall();
+  for (const { ageMs, tenants } of ageGroups(context.settings.retention, environment, "deliveries")) {
+    for await (const { value: delivery } of oldDeliveries(context, environment, now - ageMs)) {
+      if (!includesTenant(tenants, delivery.tenant)) continue;
+      const history = await historyOf(context, delivery);
+      const { status } = deliveryStatus(history);
+      if (status === "delivered" || status === "failed") await removeDelivery(context, history);
+    }
   }
 }

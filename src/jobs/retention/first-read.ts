@@ -1,0 +1,72 @@
+// Erases what a tenant with zero retention has read: an answer once it was sent completely, results of a batch once
+// their file was, and a job once its webhook was confirmed. Whatever is missed, because the process died or the store
+// was unreachable, is removed by its age.
+import { type BatchId, isBatchId } from "../../domain/batch.ts";
+import type { JobHead, JobRecord } from "../../domain/job.ts";
+import { findBatch } from "../batches/batch-records.ts";
+import { batchUsing } from "../batches/batches.ts";
+import type { Caller } from "../caller.ts";
+import { deleteFile, fileIn, type StoredFile } from "../files/files.ts";
+import type { JobsContext } from "../jobs-context.ts";
+import { eraseLines } from "./old-batches.ts";
+import { hasZeroRetention } from "./retention-policy.ts";
+
+type Owned = Pick<JobHead, "environment" | "tenant">;
+
+/** Returns whether a complete read by the caller erases what it reads. */
+export function erasesByReading({ settings }: Pick<JobsContext, "settings">, owned: Owned, caller: Caller): boolean {
+  return caller.tenant === owned.tenant && hasZeroRetention(settings.retention, owned.environment, owned.tenant);
+}
+
+/**
+ * Erases an ended job that its owner has read. A line of a batch stays, because the results of the batch contain it.
+ * Never fails.
+ */
+export async function eraseRead(context: JobsContext, { job, outcome }: Pick<JobRecord, "job" | "outcome">) {
+  if (!outcome || job.batchId !== undefined || job.erased === "all") return;
+  await orByAge(context, { jobId: job.id }, () => context.store.eraseTexts(job.environment, job.id, "all"));
+}
+
+/** Erases the job of a webhook that was confirmed, if its tenant has zero retention. Never fails. */
+export async function eraseDelivered(context: JobsContext, delivery: Owned & { jobId?: string }): Promise<void> {
+  const { jobId, environment, tenant } = delivery;
+  if (jobId === undefined || !hasZeroRetention(context.settings.retention, environment, tenant)) return;
+  await orByAge(context, { jobId }, async () => {
+    const record = await context.store.get(jobId);
+    if (record) await eraseRead(context, record);
+  });
+}
+
+/**
+ * Deletes a file of results that its owner has read. After the last one of its batch, erases the lines and deletes the
+ * input. Never fails.
+ */
+export async function deleteReadFile(context: JobsContext, file: StoredFile): Promise<void> {
+  if (file.purpose !== "batch_output") return;
+  await orByAge(context, { file: file.id }, async () => {
+    await deleteFile(context, file);
+    const [, batchId] = /^(batch_[0-9a-f]+)_/.exec(file.filename) ?? [];
+    if (batchId !== undefined && isBatchId(batchId)) await eraseReadBatch(context, file, batchId);
+  });
+}
+
+async function eraseReadBatch(context: JobsContext, file: StoredFile, batchId: BatchId): Promise<void> {
+  const batch = await findBatch(context, file.environment, batchId);
+  const { outputFileId, errorFileId } = batch?.steps.ended ?? {};
+  const results = [outputFileId, errorFileId].filter((id) => id !== undefined);
+  if (!batch || !results.includes(file.id)) return;
+  for (const id of results) if (await fileIn(context, file.environment, id)) return;
+  // Steps of a few lines leave the event loop and the store free in between.
+  const proceed = () => new Promise<void>((resolve) => setImmediate(resolve));
+  await eraseLines({ ...context, proceed, removed: () => {} }, batch);
+  const input = await fileIn(context, file.environment, batch.request.inputFileId);
+  if (input && (await batchUsing(context, input)) === undefined) await deleteFile(context, input);
+}
+
+async function orByAge({ log }: JobsContext, about: object, erase: () => Promise<void>): Promise<void> {
+  try {
+    await erase();
+  } catch (error) {
+    log.warn({ err: error, ...about }, "failed to erase what was read; its age will");
+  }
+}

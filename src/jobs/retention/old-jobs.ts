@@ -1,0 +1,74 @@
+// Erases the texts of old jobs and removes old jobs, except the lines of batches, which go with their batch
+// (old-batches.ts). It walks through jobs in the order of their ends, so each job is examined once.
+import type { Erasure, JobRecord } from "../../domain/job.ts";
+import { pagesOf } from "../../store/cursor.ts";
+import { type EndedJob, includesTenant } from "../../store/upkeep-store.ts";
+import { insertTombstone } from "../tombstones.ts";
+import { hasZeroRetention } from "./retention-policy.ts";
+import { archiveJobs, inSteps, isSettled, type Lane, type RetentionContext } from "./retention-steps.ts";
+
+const pageSize = 200;
+
+/**
+ * Age of a job after which no Idempotency-Key names it, in milliseconds. Younger ones leave a tombstone. Keys are kept
+ * for a day from before the submit, and are swept before jobs are removed.
+ */
+const keyMs = 48 * 3_600_000;
+
+/** Where a walk continues, and how long the first job that was due has been due. */
+export interface WalkResult {
+  /** Milliseconds since the epoch: every job that ended before is done. */
+  doneTo: number;
+  /** Milliseconds. 0 if nothing is due any more. */
+  lateMs: number;
+}
+
+/**
+ * Handles the jobs of a lane that ended since a time and are old enough.
+ * @param from where the previous walk ended; 0 for the first
+ * @throws what the store throws, and what `proceed` throws; then the walk can be repeated
+ */
+export async function walkOldJobs(context: RetentionContext, lane: Lane, from: number): Promise<WalkResult> {
+  const { environment, kind, tenants, ageMs } = lane;
+  const limit = context.clock.wall() - ageMs;
+  const handle = kind === "texts" ? eraseOld : removeOld;
+  /** The end of the first job that must be examined again. */
+  let held = Number.POSITIVE_INFINITY;
+  const range = { environment, finishedFrom: from, finishedTo: limit, limit: pageSize };
+  for await (const page of pagesOf((cursor) => context.store.upkeep.ended({ ...range, cursor }))) {
+    const own = page.filter(({ job }) => job.batchId === undefined && includesTenant(tenants, job.tenant));
+    const due = kind === "texts" ? own.filter((ended) => erasureOf(context, ended) !== undefined) : own;
+    for await (const step of inSteps(context, due)) {
+      const records = await Promise.all(step.map(({ job }) => context.store.get(job.id)));
+      const found = records.filter((record) => record !== undefined);
+      const settled = await Promise.all(found.map((record) => isSettled(context, record)));
+      const ready = found.filter((_, i) => settled[i]);
+      for (const [i, { outcome }] of found.entries()) if (!settled[i]) held = Math.min(held, outcome!.at);
+      await archiveJobs(context, ready);
+      await handle(context, ready);
+      context.removed(environment, kind, ready.length);
+    }
+    if (due.length === 0) await context.proceed();
+  }
+  const doneTo = Math.max(from, Math.min(held, limit));
+  return { doneTo, lateMs: held < limit ? limit - held : 0 };
+}
+
+async function eraseOld(context: RetentionContext, records: readonly JobRecord[]): Promise<void> {
+  await Promise.all(
+    records.map(({ job }) => context.store.eraseTexts(job.environment, job.id, erasureOf(context, { job }))),
+  );
+}
+
+/** Returns what is to be erased of a job, or undefined if it is erased already. */
+export function erasureOf({ settings }: RetentionContext, { job }: Pick<EndedJob, "job">): Erasure | undefined {
+  const wanted = hasZeroRetention(settings.retention, job.environment, job.tenant) ? "all" : "texts";
+  return job.erased === wanted || job.erased === "all" ? undefined : wanted;
+}
+
+async function removeOld(context: RetentionContext, records: readonly JobRecord[]): Promise<void> {
+  const youngest = context.clock.wall() - keyMs;
+  const named = records.filter(({ job }) => job.retryOf !== undefined || job.submittedAt > youngest);
+  await Promise.all(named.map(({ job }) => insertTombstone(context, job)));
+  await Promise.all(records.map(({ job }) => context.store.remove(job.environment, job.id)));
+}

@@ -1,0 +1,93 @@
+// Removes old data in rounds of bounded steps. What a round does may be repeated at any time, so a killed process leaves
+// nothing half-done: the next round starts with the oldest data again.
+import { type RetentionKind, retentionKinds } from "../../config/settings.ts";
+import { removeOldAttempts, removeOldUsage } from "../../jobs/retention/old-attempts.ts";
+import { walkOldBatches } from "../../jobs/retention/old-batches.ts";
+import { removeOldFiles } from "../../jobs/retention/old-files.ts";
+import { walkOldJobs } from "../../jobs/retention/old-jobs.ts";
+import { ageGroups } from "../../jobs/retention/retention-policy.ts";
+import type { Lane, RetentionContext } from "../../jobs/retention/retention-steps.ts";
+import { sweepIdempotencyKeys } from "../../jobs/submit/idempotency.ts";
+
+/** Time after which all jobs are walked through again, because the end of some may have been stored late. */
+const fullWalkMs = 24 * 3_600_000;
+/** Interval of the kinds whose walk has no place to continue from. */
+const rareMs = 3_600_000;
+
+/** What a process remembers of a lane. All of it only saves work. */
+interface LaneMemory {
+  /** Start of the last walk through everything, by the clock's `now`. */
+  fullAt: number;
+  ranAt: number;
+  doneTo: number;
+  cursor?: string | undefined;
+  batches: Set<string>;
+}
+
+export class RetentionRounds {
+  readonly #context: RetentionContext;
+  readonly #lanes = new Map<string, LaneMemory>();
+  /** How long the first job that is due has been due, by environment and kind, in milliseconds. */
+  readonly late = new Map<string, number>();
+
+  constructor(context: RetentionContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Removes what is old in an environment.
+   * @throws what the store throws, and what `proceed` throws
+   */
+  async run(environment: string): Promise<void> {
+    await sweepIdempotencyKeys(this.#context);
+    for (const kind of retentionKinds) {
+      for (const group of ageGroups(this.#context.settings.retention, environment, kind)) {
+        await this.#runLane({ environment, kind, ...group });
+      }
+    }
+  }
+
+  async #runLane(lane: Lane): Promise<void> {
+    const { environment, kind } = lane;
+    const now = this.#context.clock.now();
+    const memory = this.#memoryOf(lane, now);
+    if (isRare(kind) && now - memory.ranAt < rareMs) return;
+    switch (kind) {
+      case "texts":
+      case "jobs": {
+        const { doneTo, lateMs } = await walkOldJobs(this.#context, lane, memory.doneTo);
+        memory.doneTo = doneTo;
+        this.late.set(`${environment} ${kind}`, lateMs);
+        await walkOldBatches(this.#context, lane, memory.batches);
+        break;
+      }
+      case "files":
+        await removeOldFiles(this.#context, lane);
+        break;
+      case "attempts":
+        memory.cursor = await removeOldAttempts(this.#context, lane, memory.cursor);
+        break;
+      case "usage":
+        await removeOldUsage(this.#context, lane);
+        break;
+      case "deliveries":
+        // The deliverer removes them.
+        break;
+    }
+    memory.ranAt = now;
+  }
+
+  #memoryOf(lane: Lane, now: number): LaneMemory {
+    const name = JSON.stringify(lane);
+    let memory = this.#lanes.get(name);
+    if (!memory || now - memory.fullAt > fullWalkMs) {
+      memory = { fullAt: now, ranAt: Number.NEGATIVE_INFINITY, doneTo: 0, batches: memory?.batches ?? new Set() };
+      this.#lanes.set(name, memory);
+    }
+    return memory;
+  }
+}
+
+function isRare(kind: RetentionKind): boolean {
+  return kind === "attempts" || kind === "usage";
+}
