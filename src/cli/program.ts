@@ -8,6 +8,7 @@ import { auditCommand } from "./audit-command.ts";
 import { backupCommand } from "./backup-command.ts";
 import { batchCommand } from "./batch-command.ts";
 import { cancelCommand, retryCommand } from "./cancel-retry-command.ts";
+import { compactCommand } from "./compact-command.ts";
 import { doctorCommand } from "./doctor-command.ts";
 import { enqueueCommand } from "./enqueue-command.ts";
 import { CommandError, exitCodes, exitCodesHelp } from "./exit-codes.ts";
@@ -55,6 +56,7 @@ export function createProgram(): Command {
     .addCommand(quotasCommand())
     .addCommand(backupCommand())
     .addCommand(restoreCommand())
+    .addCommand(compactCommand())
     .addCommand(importQueueCommand())
     .addHelpText("after", exitCodesHelp);
   const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)];

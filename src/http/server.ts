@@ -50,6 +50,7 @@ import { modelRoutes } from "./routes/model-routes.ts";
 import { pauseRoutes } from "./routes/pause-routes.ts";
 import { quotaRoutes } from "./routes/quota-routes.ts";
 import { responseRoutes } from "./routes/responses-routes.ts";
+import { retentionRoutes } from "./routes/retention-routes.ts";
 import { statsRoutes } from "./routes/stats-routes.ts";
 import { statusRoutes } from "./routes/status-routes.ts";
 import { usageRoutes } from "./routes/usage-routes.ts";
@@ -163,6 +164,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       pauseRoutes(routes, context);
       if (context.reload) configRoutes(routes, context.reload);
       statsRoutes(routes, context);
+      retentionRoutes(routes, context);
       usageRoutes(routes, context);
       keyRoutes(routes, context, keys);
       auditRoutes(routes, context);

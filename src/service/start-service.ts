@@ -32,6 +32,7 @@ import { Limits } from "../jobs/limits/limits.ts";
 import { CallDurations } from "../jobs/read/durations.ts";
 import { StartSamples } from "../jobs/read/start-samples.ts";
 import { warmUsage } from "../jobs/read/usage-report.ts";
+import { keepsAll } from "../jobs/retention/retention-policy.ts";
 import { createTokenCounter } from "../jobs/tokens/token-counter.ts";
 import { TokenRatios } from "../jobs/tokens/token-ratios.ts";
 import { withinBounds } from "../providers/bounds.ts";
@@ -134,6 +135,7 @@ async function open(
   const store = await openStore(settings, clock, { log, metrics });
   teardown.defer(() => store.close());
   await warnOfLeftBehind(store, log);
+  await warnOfSize(store, settings, log);
   const simulator = settings.simulator ? await startSimulator({ models: simulatedModels(settings) }) : undefined;
   if (simulator) teardown.defer(() => simulator.stop());
   const awsEndpoint = simulator && { endpoint: simulator.url, credentials: simulatorCredentials };
@@ -274,6 +276,20 @@ async function warnOfLeftBehind(store: JobStore, log: Logger): Promise<void> {
     }
   } catch (error) {
     log.warn({ err: error }, "failed to look for unfinished jobs that no environment runs");
+  }
+}
+
+/** Warns of a large store that keeps everything. */
+async function warnOfSize(store: JobStore, settings: Settings, log: Logger): Promise<void> {
+  const { retention, environments } = settings;
+  if (!keepsAll(retention, Object.keys(environments))) return;
+  try {
+    const { bytes } = await store.upkeep.size();
+    if (bytes <= retention.warnAboveBytes) return;
+    const advice = "Set ages under retention in the configuration, or raise retention.warnAboveBytes.";
+    log.warn({ bytes, warnAboveBytes: retention.warnAboveBytes, advice }, "found a large store that keeps everything");
+  } catch (error) {
+    log.warn({ err: error }, "failed to read the size of the store");
   }
 }
 

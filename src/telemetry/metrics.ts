@@ -1,5 +1,6 @@
 // What the service measures: one method for each event. Values that can be read at any time, such as the depth of the
 // queue, are no events; queue-gauges.ts reads them for each scrape. docs/metrics.md lists every metric.
+import type { RetentionKind } from "../config/settings.ts";
 import type { Attempt, AttemptEnd, FinalState, JobHead } from "../domain/job.ts";
 import type { DeploymentSignal } from "../scheduler/scheduler.ts";
 
@@ -52,6 +53,13 @@ export interface Metrics {
   leaseLost(): void;
   /** Jobs were repaired outside their normal course. */
   jobsRepaired(kind: RepairKind, jobs: number): void;
+  /** Retention erased or removed data. */
+  dataRemoved(environment: string, kind: RetentionKind, count: number): void;
+  /**
+   * A round of retention ended, or another process has taken over, which then counts as 0.
+   * @param ms how long the first job that is due has been due, in milliseconds
+   */
+  retentionLate(environment: string, kind: RetentionKind, ms: number): void;
   /** An attempt to deliver a webhook ended. */
   webhookTried(result: DeliveryResult): void;
   /**

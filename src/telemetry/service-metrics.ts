@@ -97,6 +97,8 @@ export function createMetrics({ registry, settings }: ServiceMetricsContext): Me
     },
     leaseLost: () => all.leasesLost.with().inc(),
     jobsRepaired: (kind, jobs) => all.repaired.with(kind).inc(jobs),
+    dataRemoved: (environment, kind, count) => all.removed.with(known.environment(environment), kind).inc(count),
+    retentionLate: (environment, kind, ms) => all.late.with(known.environment(environment), kind).set(ms / 1000),
     webhookTried: (result) => all.webhooks.with(result).inc(),
     startCompared(predictedMs, realMs) {
       // Shorter waits are a matter of chance, and would dominate the ratio.
@@ -167,6 +169,14 @@ function addFamilies(registry: Registry) {
     ),
     leasesLost: counter("sluice_leases_lost_total", "Leases that this process lost while its call was running."),
     repaired: counter("sluice_reconciled_total", "Jobs that were repaired outside their normal course.", ["kind"]),
+    removed: counter("sluice_retention_removed_total", "Data that retention erased or removed.", [
+      "environment",
+      "kind",
+    ]),
+    late: registry.gauge("sluice_retention_late_seconds", "How long the first job that is due has been due.", [
+      "environment",
+      "kind",
+    ]),
     webhooks: counter("sluice_webhook_deliveries_total", "Attempts to deliver a webhook.", ["result"]),
     store: histogram("sluice_store_seconds", "Time until the store answered.", ["op"], latencyBounds),
     storeErrors: counter("sluice_store_errors_total", "Operations that the store failed or refused.", ["op"]),

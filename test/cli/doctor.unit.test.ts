@@ -5,6 +5,7 @@ import type { RedisFacts } from "../../src/scheduler/redis/inspect-redis.ts";
 import { clockFinding, isAtLeast, isLocalAddress } from "../../src/service/doctor/findings.ts";
 import { mongoFindings } from "../../src/service/doctor/mongo-check.ts";
 import { redisFindings } from "../../src/service/doctor/redis-check.ts";
+import { retentionFindings } from "../../src/service/doctor/retention-check.ts";
 import type { MongoFacts } from "../../src/store/mongo/inspect-mongo.ts";
 
 const local = "redis://127.0.0.1:6379";
@@ -98,4 +99,25 @@ test("a text is broken between words", () => {
   expect(wrapped("one two three four", 9)).toEqual(["one two", "three", "four"]);
   expect(wrapped("a-word-that-is-too-long x", 5)).toEqual(["a-word-that-is-too-long", "x"]);
   expect(wrapped("", 5)).toEqual([""]);
+});
+
+test("retention: what is kept, what is late, and which files cannot shrink", () => {
+  const at = "2026-12-01T09:00:00.000Z";
+  const report = { store_bytes: 5 * 1024 ** 3, free_bytes: 0, fixed_databases: [], keeps_all: true, rounds: [] };
+  expect(problems(retentionFindings(report, 6 * 1024 ** 3))).toEqual({});
+  expect(problems(retentionFindings(report, 4 * 1024 ** 3)).retention).toMatch(
+    /^note: The store has 5\.0 GiB.*Everything is kept\. Set ages/,
+  );
+  const aged = { ...report, keeps_all: false };
+  expect(problems(retentionFindings(aged, 1)).retention).toMatch(/^note: .*no round has ended yet/);
+  const round = { environment: "UAT", finished_at: at, late_seconds: { texts: 60 } };
+  expect(problems(retentionFindings({ ...aged, rounds: [round] }, 1))).toEqual({});
+  const late = { ...round, late_seconds: { texts: 90_000 } };
+  expect(problems(retentionFindings({ ...aged, rounds: [late] }, 1)).retention).toMatch(
+    /^fix: .*Due, but not removed: texts of UAT for 25 hours\./,
+  );
+  const fixed = { ...aged, rounds: [round], fixed_databases: ["SSP-dev"] };
+  expect(problems(retentionFindings(fixed, 1))).toEqual({
+    "store files": expect.stringMatching(/^note: .*SSP-dev.*run once: sluice compact$/),
+  });
 });

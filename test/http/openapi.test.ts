@@ -74,6 +74,7 @@ test("has every route", () => {
     "POST /v1/resume",
     "GET /v1/pauses",
     "GET /v1/stats",
+    "GET /v1/retention",
     "GET /v1/usage",
     "POST /v1/keys",
     "GET /v1/keys",

@@ -15,26 +15,30 @@ const pageSize = 200;
  */
 const keyMs = 48 * 3_600_000;
 
-/** Where a walk continues, and how long the first job that was due has been due. */
-export interface WalkResult {
+/** How far a walk has got. */
+export interface WalkProgress {
   /** Milliseconds since the epoch: every job that ended before is done. */
   doneTo: number;
-  /** Milliseconds. 0 if nothing is due any more. */
+  /** How long the first job that is not done has been due, in milliseconds. 0 if nothing is due. */
   lateMs: number;
 }
 
 /**
- * Handles the jobs of a lane that ended since a time and are old enough.
- * @param from where the previous walk ended; 0 for the first
+ * Handles the jobs of a lane that are old enough and not done.
+ * @param progress is updated after every page; the next walk continues there
  * @throws what the store throws, and what `proceed` throws; then the walk can be repeated
  */
-export async function walkOldJobs(context: RetentionContext, lane: Lane, from: number): Promise<WalkResult> {
+export async function walkOldJobs(context: RetentionContext, lane: Lane, progress: WalkProgress): Promise<void> {
   const { environment, kind, tenants, ageMs } = lane;
   const limit = context.clock.wall() - ageMs;
   const handle = kind === "texts" ? eraseOld : removeOld;
   /** The end of the first job that must be examined again. */
   let held = Number.POSITIVE_INFINITY;
-  const range = { environment, finishedFrom: from, finishedTo: limit, limit: pageSize };
+  const advance = (doneTo: number) => {
+    progress.doneTo = Math.max(progress.doneTo, Math.min(held, doneTo));
+    progress.lateMs = Math.max(0, limit - progress.doneTo);
+  };
+  const range = { environment, finishedFrom: progress.doneTo, finishedTo: limit, limit: pageSize };
   for await (const page of pagesOf((cursor) => context.store.upkeep.ended({ ...range, cursor }))) {
     const own = page.filter(({ job }) => job.batchId === undefined && includesTenant(tenants, job.tenant));
     const due = kind === "texts" ? own.filter((ended) => erasureOf(context, ended) !== undefined) : own;
@@ -49,9 +53,9 @@ export async function walkOldJobs(context: RetentionContext, lane: Lane, from: n
       context.removed(environment, kind, ready.length);
     }
     if (due.length === 0) await context.proceed();
+    advance(page.at(-1)?.finishedAt ?? limit);
   }
-  const doneTo = Math.max(from, Math.min(held, limit));
-  return { doneTo, lateMs: held < limit ? limit - held : 0 };
+  advance(limit);
 }
 
 async function eraseOld(context: RetentionContext, records: readonly JobRecord[]): Promise<void> {

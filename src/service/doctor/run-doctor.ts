@@ -10,6 +10,7 @@ import { checkFolders } from "./folder-check.ts";
 import { checkMongo } from "./mongo-check.ts";
 import { checkProviders } from "./provider-check.ts";
 import { checkRedis } from "./redis-check.ts";
+import { checkRetention } from "./retention-check.ts";
 import { checkService } from "./service-check.ts";
 
 export interface DoctorOptions extends Pick<LoadOptions, "cwd" | "args"> {
@@ -23,7 +24,9 @@ export interface DoctorOptions extends Pick<LoadOptions, "cwd" | "args"> {
 /** Returns what was found, in a fixed order and without secrets. Never rejects because of something that is wrong. */
 export async function runDoctor(options: DoctorOptions): Promise<Finding[]> {
   const { env, cwd, args, serviceUrl, callModels } = options;
-  const service = checkService(serviceUrl.replace(/\/+$/, ""), readVariable(env, "SLUICE_API_KEY"));
+  const url = serviceUrl.replace(/\/+$/, "");
+  const apiKey = readVariable(env, "SLUICE_API_KEY");
+  const service = checkService(url, apiKey);
   let settings: Settings;
   try {
     settings = await loadSettings({ env, cwd, ...(args && { args }), role: "none" });
@@ -36,7 +39,8 @@ export async function runDoctor(options: DoctorOptions): Promise<Finding[]> {
   const stores = distributed
     ? [checkRedis(distributed.redisUrl), checkMongo(distributed.mongoUrl)]
     : [Promise.resolve([skip("redis and mongodb", "Not used: MONGODB_URL and REDIS_URL are not set.")])];
-  const parts = [checkProviders(settings, { env, callModels }), ...stores, checkFolders(settings), service];
+  const retention = checkRetention(url, apiKey, settings.retention.warnAboveBytes);
+  const parts = [checkProviders(settings, { env, callModels }), ...stores, checkFolders(settings), service, retention];
   const found = (await Promise.all(parts)).flat();
   return hidden(
     [ok("configuration", `The configuration (${origin}) is valid.`), ...found],

@@ -78,7 +78,7 @@ export function openForWriting(path: string): Database {
   createPrivately(path);
   const db = new DatabaseSync(path, { timeout: busyTimeoutMs });
   try {
-    // Has an effect only before the first table is created.
+    // Has an effect only before the first table is created. `rewriteFile` converts files of earlier versions.
     db.exec("PRAGMA auto_vacuum = INCREMENTAL");
     const { journal_mode: mode } = db.prepare("PRAGMA journal_mode = WAL").get() as { journal_mode: string };
     if (mode !== "wal") throw new Error("this file system cannot keep a write-ahead log; use a local disk");
@@ -144,6 +144,11 @@ export function canShrink(db: Database): boolean {
 /** Returns up to this number of free pages to the file system. Part of the transaction, if there is one. */
 export function releasePages(db: Database, pages: number): void {
   db.exec(`PRAGMA incremental_vacuum(${pages})`);
+}
+
+/** Rewrites a file without free pages, so that it can shrink from then on. */
+export function rewriteFile(db: Database): void {
+  db.exec("PRAGMA auto_vacuum = INCREMENTAL; VACUUM;");
 }
 
 /**

@@ -4,7 +4,7 @@ import { type RetentionKind, retentionKinds } from "../../config/settings.ts";
 import { removeOldAttempts, removeOldUsage } from "../../jobs/retention/old-attempts.ts";
 import { walkOldBatches } from "../../jobs/retention/old-batches.ts";
 import { removeOldFiles } from "../../jobs/retention/old-files.ts";
-import { walkOldJobs } from "../../jobs/retention/old-jobs.ts";
+import { type WalkProgress, walkOldJobs } from "../../jobs/retention/old-jobs.ts";
 import { ageGroups } from "../../jobs/retention/retention-policy.ts";
 import type { Lane, RetentionContext } from "../../jobs/retention/retention-steps.ts";
 import { sweepIdempotencyKeys } from "../../jobs/submit/idempotency.ts";
@@ -15,11 +15,10 @@ const fullWalkMs = 24 * 3_600_000;
 const rareMs = 3_600_000;
 
 /** What a process remembers of a lane. All of it only saves work. */
-interface LaneMemory {
+interface LaneMemory extends WalkProgress {
   /** Start of the last walk through everything, by the clock's `now`. */
   fullAt: number;
   ranAt: number;
-  doneTo: number;
   cursor?: string | undefined;
   batches: Set<string>;
 }
@@ -27,8 +26,6 @@ interface LaneMemory {
 export class RetentionRounds {
   readonly #context: RetentionContext;
   readonly #lanes = new Map<string, LaneMemory>();
-  /** How long the first job that is due has been due, by environment and kind, in milliseconds. */
-  readonly late = new Map<string, number>();
 
   constructor(context: RetentionContext) {
     this.#context = context;
@@ -48,16 +45,14 @@ export class RetentionRounds {
   }
 
   async #runLane(lane: Lane): Promise<void> {
-    const { environment, kind } = lane;
+    const { kind } = lane;
     const now = this.#context.clock.now();
     const memory = this.#memoryOf(lane, now);
     if (isRare(kind) && now - memory.ranAt < rareMs) return;
     switch (kind) {
       case "texts":
       case "jobs": {
-        const { doneTo, lateMs } = await walkOldJobs(this.#context, lane, memory.doneTo);
-        memory.doneTo = doneTo;
-        this.late.set(`${environment} ${kind}`, lateMs);
+        await walkOldJobs(this.#context, lane, memory);
         await walkOldBatches(this.#context, lane, memory.batches);
         break;
       }
@@ -77,11 +72,28 @@ export class RetentionRounds {
     memory.ranAt = now;
   }
 
+  /** Returns how long the first job that is due has been due after the last round, in milliseconds. */
+  lateMs(environment: string): Partial<Record<RetentionKind, number>> {
+    const late: Partial<Record<RetentionKind, number>> = {};
+    for (const [name, { lateMs }] of this.#lanes) {
+      const lane = JSON.parse(name) as Lane;
+      if (lane.environment !== environment || (lane.kind !== "texts" && lane.kind !== "jobs")) continue;
+      late[lane.kind] = Math.max(late[lane.kind] ?? 0, lateMs);
+    }
+    return late;
+  }
+
   #memoryOf(lane: Lane, now: number): LaneMemory {
     const name = JSON.stringify(lane);
     let memory = this.#lanes.get(name);
     if (!memory || now - memory.fullAt > fullWalkMs) {
-      memory = { fullAt: now, ranAt: Number.NEGATIVE_INFINITY, doneTo: 0, batches: memory?.batches ?? new Set() };
+      memory = {
+        fullAt: now,
+        ranAt: Number.NEGATIVE_INFINITY,
+        doneTo: 0,
+        lateMs: 0,
+        batches: memory?.batches ?? new Set(),
+      };
       this.#lanes.set(name, memory);
     }
     return memory;

@@ -1,5 +1,7 @@
 // Starts retention in a process that runs jobs. In the distributed form, one process at a time works on an environment.
+import type { RetentionKind } from "../../config/settings.ts";
 import type { JobRecord } from "../../domain/job.ts";
+import { saveRound } from "../../jobs/retention/retention-report.ts";
 import type { RetentionContext } from "../../jobs/retention/retention-steps.ts";
 import { BatchLeases } from "../batches/batch-lease.ts";
 import { createPace } from "../pace.ts";
@@ -11,6 +13,9 @@ import { RetentionRounds } from "./retention-round.ts";
 const roundMs = 60_000;
 /** The lease has the form of a batch's. No batch has this id. */
 const leaseId = "retention";
+
+/** Kinds of which is known how late they are. */
+const walked = ["texts", "jobs"] as const satisfies RetentionKind[];
 
 /** Thrown to end a round between two steps. */
 class Interrupted extends Error {
@@ -29,8 +34,9 @@ export function startRetention({ archiveLine, ...worker }: RetentionOptions): ()
   const pace = createPace(clock, timers);
   let stopped = false;
   let current = "";
+  /** Whether something was removed since the last free space was returned. */
   let freed = false;
-  const totals: Record<string, number> = {};
+  let removed: Partial<Record<RetentionKind, number>> = {};
 
   const context: RetentionContext = {
     ...worker,
@@ -47,33 +53,38 @@ export function startRetention({ archiveLine, ...worker }: RetentionOptions): ()
         records.map((record) => ({ at: record.outcome!.at, line: archiveLine(record) })),
       );
     },
-    removed(_environment, kind, count) {
-      if (count > 0) freed = true;
-      totals[kind] = (totals[kind] ?? 0) + count;
+    removed(environment, kind, count) {
+      if (count === 0) return;
+      freed = true;
+      removed[kind] = (removed[kind] ?? 0) + count;
+      worker.metrics?.dataRemoved(environment, kind, count);
     },
   };
   const rounds = new RetentionRounds(context);
 
   async function round(): Promise<void> {
     for (const environment of settings.runs) {
+      if (stopped) return;
       current = environment;
-      if (stopped || !(await leases.hold(environment, leaseId))) continue;
-      try {
-        await rounds.run(environment);
-        while (freed && (await store.upkeep.reclaim()) > 0) await context.proceed();
-        freed = false;
-      } catch (error) {
-        if (!(error instanceof Interrupted)) throw error;
-      } finally {
-        report(environment);
-      }
+      if (await leases.hold(environment, leaseId)) await roundIn(environment);
+      else for (const kind of walked) worker.metrics?.retentionLate(environment, kind, 0);
     }
   }
 
-  function report(environment: string): void {
-    const removed = Object.fromEntries(Object.entries(totals).filter(([, count]) => count > 0));
-    for (const kind of Object.keys(totals)) delete totals[kind];
-    if (Object.keys(removed).length > 0) log.info({ environment, removed }, "removed old data");
+  async function roundIn(environment: string): Promise<void> {
+    removed = {};
+    try {
+      await rounds.run(environment);
+      while (freed && (await store.upkeep.reclaim()) > 0) await context.proceed();
+      freed = false;
+    } catch (error) {
+      if (!(error instanceof Interrupted)) throw error;
+    } finally {
+      if (Object.keys(removed).length > 0) log.info({ environment, removed }, "removed old data");
+      const lateMs = rounds.lateMs(environment);
+      for (const kind of walked) worker.metrics?.retentionLate(environment, kind, lateMs[kind] ?? 0);
+      await saveRound(worker, environment, { at: clock.wall(), removed, lateMs });
+    }
   }
 
   const stop = repeat(timers, roundMs, round, (error) =>
