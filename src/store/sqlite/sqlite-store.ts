@@ -41,8 +41,8 @@ import type {
 import { listByMetadata } from "../metadata-filter.ts";
 import type { RecordStore } from "../record-store.ts";
 import { requestFromJson } from "../stored-forms.ts";
-import { finishRestore } from "./backup/finish-restore.ts";
 import type { UpkeepStore } from "../upkeep-store.ts";
+import { finishRestore } from "./backup/finish-restore.ts";
 import { FolderBlobs } from "./folder-blobs.ts";
 import { cursorKey, earlier, firstKey, lastKey, later, startOf } from "./job-keys.ts";
 import { lockDataFolder } from "./lock.ts";
