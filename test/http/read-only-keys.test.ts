@@ -130,6 +130,19 @@ describe("every GET", () => {
     expect(answer).toMatchObject({ status: 403, body: { error: { code: "forbidden", message } } });
   });
 
+  test("erases nothing of a tenant with zero retention", async ({ startServer }) => {
+    const strict = await startServer({ retention: { tenants: { t: { texts: "none" } } } });
+    const writer = { name: "w", tenant: "t" };
+    const { key } = (await strict.as(admin).post("/v1/keys", writer)).body;
+    const answered = (await strict.as(key).post("/v1/jobs", { prompt: "Why?", environment: "UAT" })).body.job_id;
+    await strict.context.begin(answered);
+    await strict.context.end(answered, { status: "completed", text: "So.", attempt: 1 }, { result: "completed" });
+    const read = (by: string) => strict.as(by).get(`/v1/jobs/${answered}`);
+    for (const by of [reader, auditor, reader]) expect((await read(by)).body.text).toBe("So.");
+    expect((await read(key)).body.text).toBe("So.");
+    await vi.waitFor(async () => expect((await read(reader)).body.text).not.toBe("So."));
+  });
+
   test("does not count as the return of a caller that disconnected", async () => {
     const { callers, store } = server.context;
     const connect = vi.spyOn(callers, "connect").mockResolvedValue();
@@ -150,5 +163,6 @@ test("the resource says whether a key is read-only", async () => {
     ["auditor", true, true],
     ["reader", false, true],
     ["writer", false, false],
+    ["w", false, false],
   ]);
 });

@@ -13,8 +13,9 @@ import { hasZeroRetention } from "./retention-policy.ts";
 
 type Owned = Pick<JobHead, "environment" | "tenant">;
 
-/** Returns whether a complete read by the caller erases what it reads. */
+/** Returns whether a complete read by the caller erases what it reads. A read-only key erases nothing. */
 export function erasesByReading({ settings }: Pick<JobsContext, "settings">, owned: Owned, caller: Caller): boolean {
+  if (caller.readOnly) return false;
   return caller.tenant === owned.tenant && hasZeroRetention(settings.retention, owned.environment, owned.tenant);
 }
 
