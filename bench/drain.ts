@@ -34,8 +34,20 @@ export async function benchDrain(): Promise<Figure[]> {
   return [compare(what, "jobs/s", pairs, "BullMQ, no-op jobs", goal)];
 }
 
+/** Jobs per second. */
 async function drainOurs(): Promise<number> {
-  const { context, worker, close } = await openEmbedded({ quotas: [...quotas], concurrency });
+  const { ms } = await drain({ metrics: false });
+  return jobs / (ms / 1000);
+}
+
+/** CPU time of this process for each job, in microseconds. */
+export async function cpuOfJob(metrics: boolean): Promise<number> {
+  const { cpuUs } = await drain({ metrics });
+  return cpuUs / jobs;
+}
+
+async function drain({ metrics }: { metrics: boolean }): Promise<{ ms: number; cpuUs: number }> {
+  const { context, worker, close } = await openEmbedded({ quotas: [...quotas], concurrency, metrics });
   try {
     const all = makeJobs(jobs);
     for (let i = 0; i < all.length; i += 1000) await context.store.insertMany(all.slice(i, i + 1000));
@@ -54,9 +66,11 @@ async function drainOurs(): Promise<number> {
       }
     });
     const start = performance.now();
+    const before = process.cpuUsage();
     worker.start();
     await ended;
-    return jobs / ((performance.now() - start) / 1000);
+    const { user, system } = process.cpuUsage(before);
+    return { ms: performance.now() - start, cpuUs: user + system };
   } finally {
     await close();
   }

@@ -12,7 +12,7 @@ const warmUpS = 1;
 const durationS = 4;
 const body = JSON.stringify({ prompt: "Write one sentence about the sea, and one about rain.", environment: "UAT" });
 
-type Mode = "durable" | "nothing";
+type Mode = "durable" | "measured" | "nothing";
 
 export async function benchEnqueue(): Promise<Figure[]> {
   const rates: { ours: number; beside: number }[] = [];
@@ -46,20 +46,43 @@ export async function benchEnqueue(): Promise<Figure[]> {
 
 /** Requests per second, as many as are answered. */
 async function fullLoad(url: string): Promise<number> {
-  const headers = { "content-type": "application/json" };
-  const request = { url, method: "POST", headers, body, connections } as const;
-  await autocannon({ ...request, duration: warmUpS });
+  await load(url, warmUpS);
   const startedAt = performance.now();
-  const { requests, non2xx, errors } = await autocannon({ ...request, duration: durationS });
-  if (non2xx + errors > 0) throw new Error(`${non2xx} requests were refused and ${errors} failed.`);
-  return requests.total / ((performance.now() - startedAt) / 1000);
+  const requests = await load(url, durationS);
+  return requests / ((performance.now() - startedAt) / 1000);
 }
 
-async function withServer<T>(mode: Mode, measure: (url: string) => Promise<T>): Promise<T> {
+/** CPU time of the server for each request under full load, in microseconds. */
+export function cpuOfRequest(mode: Mode): Promise<number> {
+  return withServer(mode, async (url, cpuUs) => {
+    await load(url, warmUpS);
+    const before = await cpuUs();
+    const requests = await load(url, durationS);
+    return ((await cpuUs()) - before) / requests;
+  });
+}
+
+/** Sends as many requests as are answered, and returns their number. */
+async function load(url: string, duration: number): Promise<number> {
+  const headers = { "content-type": "application/json" };
+  const { requests, non2xx, errors } = await autocannon({ url, method: "POST", headers, body, connections, duration });
+  if (non2xx + errors > 0) throw new Error(`${non2xx} requests were refused and ${errors} failed.`);
+  return requests.total;
+}
+
+/** @param measure gets the server's address, and what reads its CPU time so far in microseconds */
+async function withServer<T>(
+  mode: Mode,
+  measure: (url: string, cpuUs: () => Promise<number>) => Promise<T>,
+): Promise<T> {
   const server = fork(new URL("./support/enqueue-server.js", import.meta.url), [mode]);
+  const answer = async () => ((await once(server, "message")) as [number])[0];
   try {
-    const [port] = (await once(server, "message")) as [number];
-    return await measure(`http://127.0.0.1:${port}/enqueue`);
+    const port = await answer();
+    return await measure(`http://127.0.0.1:${port}/enqueue`, () => {
+      server.send("cpu");
+      return answer();
+    });
   } finally {
     server.send("stop");
     await once(server, "exit");

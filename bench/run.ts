@@ -1,5 +1,5 @@
 // npm run bench: compiles as the service is compiled, measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
-// (batch, enqueue, drain, idle-latency, distributed-latency, quota-use, scheduler, redis-scheduler, store) only those.
+// (batch, enqueue, drain, idle-latency, distributed-latency, metrics, quota-use, scheduler, redis-scheduler, store) only those.
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { benchDistributedLatency } from "./distributed-latency.ts";
 import { benchDrain } from "./drain.ts";
 import { benchEnqueue } from "./enqueue.ts";
 import { benchIdleLatency } from "./idle-latency.ts";
+import { benchMetrics } from "./metrics.ts";
 import { benchQuotaUse } from "./quota-use.ts";
 import { benchRedisScheduler } from "./redis-scheduler.ts";
 import { benchScheduler } from "./scheduler.ts";
@@ -19,6 +20,7 @@ const benchmarks: Record<string, () => Promise<Figure[]>> = {
   enqueue: benchEnqueue,
   drain: benchDrain,
   "idle-latency": benchIdleLatency,
+  metrics: benchMetrics,
   "quota-use": benchQuotaUse,
   "redis-scheduler": benchRedisScheduler,
   "distributed-latency": benchDistributedLatency,

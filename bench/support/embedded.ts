@@ -11,9 +11,13 @@ import { systemClock } from "../../src/domain/clock.ts";
 import { newJobId } from "../../src/domain/ids.ts";
 import type { Job } from "../../src/domain/job.ts";
 import { createMemoryEventBus } from "../../src/events/memory/memory-event-bus.ts";
+import { StartSamples } from "../../src/jobs/read/start-samples.ts";
 import { createTokenCounter } from "../../src/jobs/tokens/token-counter.ts";
 import type { Provider, ProviderCall } from "../../src/providers/provider.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
+import { startMeasurement } from "../../src/service/measurement.ts";
+import { Teardown } from "../../src/service/teardown.ts";
+import { measuredStore } from "../../src/store/measured-store.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { recover } from "../../src/worker/recovery/recovery.ts";
 import { systemTimers } from "../../src/worker/timers.ts";
@@ -31,6 +35,8 @@ export interface EmbeddedOptions {
   concurrency: number;
   /** Told of every call, which is then answered at once. */
   onCall?: (call: ProviderCall) => void;
+  /** Whether everything is measured, as in the service, and scraped every second. Default: false. */
+  metrics?: boolean;
 }
 
 function settingsFor({ quotas, concurrency }: EmbeddedOptions, dataDir: string): Settings {
@@ -57,18 +63,30 @@ function settingsFor({ quotas, concurrency }: EmbeddedOptions, dataDir: string):
 export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   const dataDir = await mkdtemp(join(tmpdir(), "sluice-bench-"));
   const settings = settingsFor(options, dataDir);
-  const store = await openSqliteStore({ dataDir, environments: settings.environments });
+  const measured = options.metrics ? measure(settings) : undefined;
+  const opened = await openSqliteStore({
+    ...{ dataDir, environments: settings.environments },
+    ...(measured && { onCommit: measured.metrics.storeCommitted }),
+  });
+  const store = measured ? measuredStore(opened, systemClock, measured.metrics.storeAnswered) : opened;
   const scheduler = createMemoryScheduler({ config: schedulerConfigOf(settings), clock: systemClock });
   const tokenCounter = createTokenCounter();
+  const events = createMemoryEventBus();
+  const log = pino({ level: "warn" });
+  measured?.observe({ store, scheduler, log });
   const context: WorkerContext = {
     settings,
     store,
     scheduler,
-    events: createMemoryEventBus(),
+    events,
     tokenCounter,
     clock: systemClock,
     timers: systemTimers,
-    log: pino({ level: "warn" }),
+    log,
+    ...(measured && {
+      metrics: measured.metrics,
+      startSamples: new StartSamples({ scheduler, events, clock: systemClock, metrics: measured.metrics, log }),
+    }),
     random: Math.random,
     workerId: "bench",
     providers: new Map(
@@ -84,10 +102,20 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     worker,
     async close() {
       await worker.stop();
+      await measured?.stop();
       await Promise.all([scheduler.close(), tokenCounter.close(), store.close()]);
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** Starts to measure, and scrapes every second. */
+function measure(settings: Settings) {
+  const teardown = new Teardown(pino({ level: "warn" }));
+  const measurement = startMeasurement(settings, teardown)!;
+  const scrapes = setInterval(() => void measurement.scrape("prometheus"), 1000);
+  teardown.defer(() => clearInterval(scrapes));
+  return { ...measurement, stop: () => teardown.run() };
 }
 
 function instantProvider(onCall: EmbeddedOptions["onCall"]): Provider {

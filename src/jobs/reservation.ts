@@ -78,6 +78,25 @@ export interface KeyUsage {
   month: Amounts;
 }
 
+/** The used part of one limit of a key; 1 is all of it. Reservations for unfinished jobs are included. */
+export interface UsedShare {
+  limit: "max_waiting" | "daily_tokens" | "budget_usd";
+  ratio: number;
+}
+
+export function usedShares(limits: KeyLimits, { reserved, today, month }: KeyUsage): UsedShare[] {
+  const { maxWaiting, dailyTokens, budgetUsd } = limits;
+  const used: [limit: UsedShare["limit"], most: number | undefined, amount: number][] = [
+    ["max_waiting", maxWaiting, reserved.jobs],
+    ["daily_tokens", dailyTokens, today.tokens + reserved.tokens],
+    ["budget_usd", budgetUsd, toUsd(month.nanoUsd + reserved.nanoUsd)],
+  ];
+  // Nothing of a limit of 0 is left, so all of it counts as used.
+  return used.flatMap(([limit, most, amount]) =>
+    most === undefined ? [] : [{ limit, ratio: most > 0 ? amount / most : 1 }],
+  );
+}
+
 /** Returns why so much more is too much; undefined if it is not. */
 export function refusalOf(
   limits: KeyLimits,

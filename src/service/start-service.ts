@@ -172,6 +172,7 @@ async function open(
   await resumeTokenRatios({ store, tokenRatios }).catch((error) => notShared(log, error));
   const firstKey = await makeFirstKey({ settings, store, clock, log });
   const access = await openAccess({ settings, store, scheduler: queue.scheduler, clock, log }, teardown);
+  measurement?.observeLimits(access.limits, access.keys);
   const durations = new CallDurations({ store, clock, log });
   const fileSpace = await openFileSpace({ settings, store, clock });
   // The batch driver is created after the context of the HTTP server.

@@ -49,7 +49,7 @@ export class KnownNames {
   }
 }
 
-/** The first tenants that this process sees, up to a number. */
+/** The first tenants that this process sees, up to a number. All metrics of a process share them. */
 export class KnownTenants {
   readonly #most: number;
   readonly #names = new Set<string>();

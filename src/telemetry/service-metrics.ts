@@ -2,7 +2,7 @@
 import { serviceTiers } from "../config/model-traits.ts";
 import type { Settings } from "../config/settings.ts";
 import { type AttemptResult, finalStates } from "../domain/job.ts";
-import { KnownNames, KnownTenants, other } from "./known-names.ts";
+import { KnownNames, type KnownTenants, other } from "./known-names.ts";
 import { deliveryResults, type EndedCall, type Metrics, repairKinds, throttleKinds } from "./metrics.ts";
 import type { Registry } from "./registry.ts";
 
@@ -26,12 +26,12 @@ const tiers: ReadonlySet<string> = new Set(serviceTiers);
 export interface ServiceMetricsContext {
   registry: Registry;
   settings: Settings;
+  tenants: KnownTenants;
 }
 
 /** Adds the metrics to the registry and returns what receives the events. */
-export function createMetrics({ registry, settings }: ServiceMetricsContext): Metrics {
+export function createMetrics({ registry, settings, tenants }: ServiceMetricsContext): Metrics {
   const known = new KnownNames(settings);
-  const tenants = new KnownTenants(settings.metrics.tenants);
   const hasTenants = settings.metrics.tenants > 0;
   const all = addFamilies(registry);
   // A series that appears with its first event hides that event from rate().

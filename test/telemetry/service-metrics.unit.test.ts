@@ -1,6 +1,7 @@
 // The labels of events: only names of the configuration and closed sets, and tenants only by option.
 import { expect, test } from "vitest";
 import type { AttemptEnd } from "../../src/domain/job.ts";
+import { KnownTenants } from "../../src/telemetry/known-names.ts";
 import { Registry } from "../../src/telemetry/registry.ts";
 import { createMetrics } from "../../src/telemetry/service-metrics.ts";
 import { testSettings } from "../support/jobs-context.ts";
@@ -10,7 +11,7 @@ const deployment = "bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0";
 function start(tenants = 0) {
   const registry = new Registry();
   const settings = testSettings({ metrics: { tenants } });
-  const metrics = createMetrics({ registry, settings });
+  const metrics = createMetrics({ registry, settings, tenants: new KnownTenants(tenants) });
   /** Returns the samples of a metric that are not 0, without its name. */
   const samples = async (name: string) => {
     const text = await registry.scrape("prometheus");

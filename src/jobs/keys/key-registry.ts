@@ -34,6 +34,8 @@ export interface KeyRegistry {
   authenticate(authorization: string | undefined): Promise<Caller>;
   /** Returns the limits of a key, or undefined if it has none or is unknown. */
   limitsOf(keyId: string): KeyLimits | undefined;
+  /** Returns the tenant of a key, or undefined if the key is unknown. */
+  tenantOf(keyId: string): string | undefined;
   /** Ids of keys that have limits. Includes revoked keys, whose jobs may still run. */
   readonly limited: readonly string[];
   /** Reads the keys again now. */
@@ -98,6 +100,10 @@ class Registry implements KeyRegistry {
 
   limitsOf(keyId: string): KeyLimits | undefined {
     return this.#keys.get(keyId)?.caller.limits;
+  }
+
+  tenantOf(keyId: string): string | undefined {
+    return this.#keys.get(keyId)?.caller.tenant;
   }
 
   async authenticate(authorization: string | undefined): Promise<Caller> {

@@ -12,7 +12,15 @@ import type { JobStore } from "../../store/job-store.ts";
 import { Cached } from "../cached.ts";
 import type { KeyLimits } from "../caller.ts";
 import type { BatchTotal, LimitedBatch } from "../job-limits.ts";
-import { type Amounts, type LimitedJob, nothing, plus, refusalOf, reservationOf } from "../reservation.ts";
+import {
+  type Amounts,
+  type KeyUsage,
+  type LimitedJob,
+  nothing,
+  plus,
+  refusalOf,
+  reservationOf,
+} from "../reservation.ts";
 import { KeySums } from "./key-sums.ts";
 import {
   batchReservation,
@@ -58,6 +66,14 @@ export class KeyAccount {
     // Where no other process writes, what was read once stays true.
     const [fresh, stale] = context.settings.distributed ? [freshMs, staleMs] : [Number.POSITIVE_INFINITY, undefined];
     this.#loaded = new Cached(context.clock, fresh, () => this.#load(), stale);
+  }
+
+  /**
+   * Returns what counts against the limits, as this process knows it.
+   * @param day the current UTC day, as YYYY-MM-DD
+   */
+  usage(day: string): KeyUsage {
+    return this.#sums.usage(day);
   }
 
   /**

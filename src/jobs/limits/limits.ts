@@ -13,7 +13,7 @@ import { findBatch, isIngested } from "../batches/batch-records.ts";
 import type { KeyLimits } from "../caller.ts";
 import type { BatchTotal, JobLimits, KnownJob, LimitedBatch } from "../job-limits.ts";
 import type { KeyRegistry } from "../keys/key-registry.ts";
-import type { LimitedJob } from "../reservation.ts";
+import { type LimitedJob, type UsedShare, usedShares } from "../reservation.ts";
 import { KeyAccount } from "./key-account.ts";
 import { batchReservations, dayOf, ofKey, outdatedSpending, reservations, spending } from "./limit-records.ts";
 import { ServiceCapacity } from "./service-capacity.ts";
@@ -110,6 +110,17 @@ export class Limits implements JobLimits {
     await this.#settlement.settle(environment, jobId, known).catch((error) => {
       this.#context.log.warn({ err: error, jobId }, "failed to record the usage of a job; trying again");
     });
+  }
+
+  /**
+   * Returns the used parts of limits of the keys that this process has used. It reads nothing, so where other processes
+   * serve the same keys, the values may be old.
+   */
+  usedShares(): (UsedShare & { keyId: string })[] {
+    const day = dayOf(this.#context.clock.wall());
+    return [...this.#accounts].flatMap(([keyId, account]) =>
+      usedShares(this.keys.limitsOf(keyId) ?? {}, account.usage(day)).map((share) => ({ keyId, ...share })),
+    );
   }
 
   /** Makes good, for some jobs and batches of each key, what a crash or a failed write left behind. */

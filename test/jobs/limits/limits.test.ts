@@ -68,6 +68,24 @@ test("reads the records of earlier versions, which have no environment of their 
   }
 });
 
+test("tells what part of each limit the keys of this process have used or reserved", async () => {
+  const { keyId, keys } = keyWith({ dailyTokens: 200, maxWaiting: 4, budgetUsd: 0 });
+  const limits = new Limits({ ...context, keys });
+  expect(limits.usedShares()).toEqual([]);
+  const job = { ...template, keyId, tokens: { input: 50, output: 0 } };
+  await expect(limits.reserve([job])).rejects.toThrow(/budget|price/);
+  const unbudgeted = new Limits({
+    ...context,
+    keys: { ...keys, limitsOf: () => ({ dailyTokens: 200, maxWaiting: 4 }) },
+  });
+  await unbudgeted.reserve([job]);
+  expect(unbudgeted.usedShares()).toEqual([
+    { keyId, limit: "max_waiting", ratio: 0.25 },
+    { keyId, limit: "daily_tokens", ratio: 0.25 },
+  ]);
+  expect(limits.usedShares()).toContainEqual({ keyId, limit: "budget_usd", ratio: 1 });
+});
+
 test("a job that ends while the sums are first read counts once", async () => {
   const { keyId, keys } = keyWith({ dailyTokens: 100 });
   const job = { ...template, keyId, tokens: { input: 61, output: 0 } };
