@@ -46,26 +46,35 @@ export async function benchEnqueue(): Promise<Figure[]> {
 
 /** Requests per second, as many as are answered. */
 async function fullLoad(url: string): Promise<number> {
-  await load(url, warmUpS);
+  await load(url, { duration: warmUpS });
   const startedAt = performance.now();
-  const requests = await load(url, durationS);
+  const requests = await load(url, { duration: durationS });
   return requests / ((performance.now() - startedAt) / 1000);
 }
+
+const requestsForCpu = 20_000;
 
 /** CPU time of the server for each request under full load, in microseconds. */
 export function cpuOfRequest(mode: Mode): Promise<number> {
   return withServer(mode, async (url, cpuUs) => {
-    await load(url, warmUpS);
+    await load(url, { amount: requestsForCpu / 4 });
     const before = await cpuUs();
-    const requests = await load(url, durationS);
-    return ((await cpuUs()) - before) / requests;
+    await load(url, { amount: requestsForCpu });
+    return ((await cpuUs()) - before) / requestsForCpu;
   });
 }
 
-/** Sends as many requests as are answered, and returns their number. */
-async function load(url: string, duration: number): Promise<number> {
+/** Sends requests for a time or up to a number, and returns how many were answered. */
+async function load(url: string, howMuch: { duration: number } | { amount: number }): Promise<number> {
   const headers = { "content-type": "application/json" };
-  const { requests, non2xx, errors } = await autocannon({ url, method: "POST", headers, body, connections, duration });
+  const { requests, non2xx, errors } = await autocannon({
+    url,
+    method: "POST",
+    headers,
+    body,
+    connections,
+    ...howMuch,
+  });
   if (non2xx + errors > 0) throw new Error(`${non2xx} requests were refused and ${errors} failed.`);
   return requests.total;
 }

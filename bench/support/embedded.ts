@@ -35,7 +35,7 @@ export interface EmbeddedOptions {
   concurrency: number;
   /** Told of every call, which is then answered at once. */
   onCall?: (call: ProviderCall) => void;
-  /** Whether everything is measured, as in the service, and scraped every second. Default: false. */
+  /** Whether everything is measured, as in the service, and scraped at the start and every 15 s. Default: false. */
   metrics?: boolean;
 }
 
@@ -73,7 +73,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   const tokenCounter = createTokenCounter();
   const events = createMemoryEventBus();
   const log = pino({ level: "warn" });
-  measured?.observe({ store, scheduler, log });
+  measured?.observe({ store, scheduler, clock: systemClock, log });
   const context: WorkerContext = {
     settings,
     store,
@@ -109,11 +109,16 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   };
 }
 
-/** Starts to measure, and scrapes every second. */
+/** Prometheus' own default. */
+const scrapeEachMs = 15_000;
+
+/** Starts to measure, and scrapes. */
 function measure(settings: Settings) {
   const teardown = new Teardown(pino({ level: "warn" }));
   const measurement = startMeasurement(settings, teardown)!;
-  const scrapes = setInterval(() => void measurement.scrape("prometheus"), 1000);
+  const scrape = () => void measurement.scrape("prometheus");
+  setImmediate(scrape);
+  const scrapes = setInterval(scrape, scrapeEachMs);
   teardown.defer(() => clearInterval(scrapes));
   return { ...measurement, stop: () => teardown.run() };
 }
