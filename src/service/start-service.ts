@@ -142,7 +142,7 @@ async function open(
   const readLimits = (of: Settings) => readAutoLimits(of, { store, log, ...(awsEndpoint && { awsEndpoint }) });
   await readLimits(settings);
   const { unavailable, ...queue } = await openQueue(settings, { clock, log, metrics }, teardown);
-  measurement?.observe({ store, scheduler: queue.scheduler, log });
+  measurement?.observe({ store, scheduler: queue.scheduler, clock, log });
   // Metrics can be read until everything else has ended.
   const untilTheEnd = teardown.nested();
   logDeploymentChanges(queue.scheduler, log);

@@ -2,6 +2,7 @@
 // process shows the same values.
 import type { Logger } from "pino";
 import type { Settings } from "../config/settings.ts";
+import type { Clock } from "../domain/clock.ts";
 import { inTime } from "../domain/in-time.ts";
 import { type JobState, priorities } from "../domain/job.ts";
 import type { QuotaSnapshot, Scheduler, SchedulerSnapshot } from "../scheduler/scheduler.ts";
@@ -16,6 +17,7 @@ export interface GaugesContext {
   settings: Settings;
   store: Pick<JobStore, "counts">;
   scheduler: Pick<Scheduler, "snapshot">;
+  clock: Pick<Clock, "wall">;
   log: Logger;
 }
 
@@ -29,7 +31,8 @@ export function addQueueGauges(registry: Registry, context: GaugesContext): void
   const up = registry.gauge("sluice_up", "Whether the part answered this scrape.", ["part"]);
   for (const part of ["store", "queue"]) up.with(part);
   const jobs = addJobGauge(registry, known);
-  const queue = addGaugesOfQueue(registry, known, settings);
+  const queue = addGaugesOfQueue(registry, known);
+  const waiting = addGaugesOfWaiting(registry, known, context);
   const deployments = addGaugesOfDeployments(registry, known);
   const quotas = addGaugesOfQuotas(registry, known);
 
@@ -46,6 +49,7 @@ export function addQueueGauges(registry: Registry, context: GaugesContext): void
   registry.onScrape(async () => {
     const ofQueue = read("queue", scheduler.snapshot(), (snapshot) => {
       queue(snapshot);
+      waiting(snapshot);
       deployments(snapshot);
       quotas(snapshot);
     });
@@ -65,27 +69,14 @@ function addJobGauge(registry: Registry, known: KnownNames) {
   };
 }
 
-function addGaugesOfQueue(registry: Registry, known: KnownNames, { environments }: Settings): Show {
+function addGaugesOfQueue(registry: Registry, known: KnownNames): Show {
   const isOpen = registry.gauge("sluice_queue_open", "Whether jobs are dispatched: 0 while the queue is rebuilt.");
-  const depths = registry.gauge("sluice_queue_jobs", "Waiting jobs: ready, or delayed by a retry or a wish.", [
-    "environment",
-    "priority",
-    "state",
-  ]);
   const missing = registry.gauge("sluice_missing_model_jobs", "Waiting jobs whose model the configuration lacks.");
   const paused = registry.gauge("sluice_paused", "Pauses by what is paused.", ["kind", "name"]);
   return (snapshot) => {
-    for (const gauge of [isOpen, depths, missing, paused]) gauge.clear();
+    for (const gauge of [isOpen, missing, paused]) gauge.clear();
     if (!snapshot) return;
     isOpen.with().set(snapshot.open ? 1 : 0);
-    for (const environment of Object.keys(environments)) {
-      for (const priority of priorities) for (const state of waitingStates) depths.with(environment, priority, state);
-    }
-    for (const { environment, priority, ready, delayed } of snapshot.waiting) {
-      const counts = { ready, delayed };
-      for (const state of waitingStates)
-        depths.with(known.environment(environment), priority, state).inc(counts[state]);
-    }
     missing.with().set(snapshot.missingModels.reduce((sum, { jobs }) => sum + jobs, 0));
     for (const target of snapshot.paused) {
       if ("model" in target) paused.with("model", known.model(target.model)).inc();
@@ -93,6 +84,53 @@ function addGaugesOfQueue(registry: Registry, known: KnownNames, { environments 
       else paused.with("tenant", other).inc();
     }
   };
+}
+
+function addGaugesOfWaiting(registry: Registry, known: KnownNames, { settings, clock }: GaugesContext): Show {
+  const labels = ["environment", "priority", "model"];
+  const depths = registry.gauge("sluice_queue_jobs", "Waiting jobs: ready, or delayed by a retry or a wish.", [
+    ...labels,
+    "state",
+  ]);
+  const oldest = registry.gauge("sluice_oldest_waiting_seconds", "Age of the oldest job that is ready.", labels);
+  const empty = registry.gauge("sluice_eta_empty_seconds", "Expected time until all ready jobs have started.", [
+    "model",
+  ]);
+
+  /** Sets what no job waits for to 0, because a series that vanishes cannot be compared. */
+  function showNothing(): void {
+    for (const model of Object.keys(settings.models)) {
+      for (const environment of Object.keys(settings.environments)) {
+        for (const priority of priorities) {
+          oldest.with(environment, priority, model);
+          for (const state of waitingStates) depths.with(environment, priority, model, state);
+        }
+      }
+    }
+  }
+
+  return (snapshot) => {
+    for (const gauge of [depths, oldest, empty]) gauge.clear();
+    if (!snapshot) return;
+    showNothing();
+    for (const { environment, priority, model, ready, delayed, oldestOrder } of snapshot.waiting) {
+      const values = [known.environment(environment), priority, known.model(model)] as const;
+      depths.with(...values, "ready").inc(ready);
+      depths.with(...values, "delayed").inc(delayed);
+      const age = oldestOrder === undefined ? 0 : wholeSeconds(clock.wall() - oldestOrder);
+      oldest.with(...values).set(Math.max(oldest.with(...values).value, age));
+    }
+    const backlogs = new Map(snapshot.backlogs.map(({ model, emptyInMs }) => [model, emptyInMs]));
+    for (const model of Object.keys(settings.models)) {
+      const emptyInMs = backlogs.has(model) ? backlogs.get(model) : 0;
+      if (emptyInMs !== undefined) empty.with(model).set(wholeSeconds(emptyInMs));
+    }
+  };
+}
+
+/** Returns whole seconds, so that processes that are scraped at nearly the same time show the same. */
+function wholeSeconds(ms: number): number {
+  return Math.max(0, Math.round(ms / 1000));
 }
 
 function addGaugesOfDeployments(registry: Registry, known: KnownNames): Show {
@@ -114,7 +152,7 @@ function addGaugesOfDeployments(registry: Registry, known: KnownNames): Show {
       running.with(deployment).inc(calls);
       most.with(deployment).inc(maxConcurrency);
       for (const each of deploymentStates) states.with(deployment, each).set(each === state ? 1 : 0);
-      retry.with(deployment).set(forMs / 1000);
+      retry.with(deployment).set(wholeSeconds(forMs));
     }
   };
 }
@@ -127,7 +165,7 @@ function addGaugesOfQuotas(registry: Registry, known: KnownNames): Show {
   };
   const labels = ["quota", "per", "kind"];
   const limit = perUnit("sluice_quota_limit", "Limit in a window as configured, and as learned from refusals", labels);
-  const used = perUnit("sluice_quota_used", "Use in the current window", ["quota", "per"]);
+  const used = perUnit("sluice_quota_used", "Use in the current window, by running and by ended calls", labels);
   const ratio = registry.gauge("sluice_quota_used_ratio", "Used part of the learned limit.", ["quota", "per"]);
   const closed = registry.gauge("sluice_quota_closed_seconds", "Time until a refused quota admits jobs again.", [
     "quota",
@@ -140,9 +178,10 @@ function addGaugesOfQuotas(registry: Registry, known: KnownNames): Show {
       const name = known.quota(quota.name);
       limit.of(quota).with(name, quota.per, "configured").set(quota.configuredLimit);
       limit.of(quota).with(name, quota.per, "learned").set(quota.effectiveLimit);
-      used.of(quota).with(name, quota.per).set(quota.used);
+      used.of(quota).with(name, quota.per, "reserved").set(quota.reserved);
+      used.of(quota).with(name, quota.per, "settled").set(quota.settled);
       ratio.with(name, quota.per).set(quota.used / quota.effectiveLimit);
-      closed.with(name, quota.per).set((quota.closedForMs ?? 0) / 1000);
+      closed.with(name, quota.per).set(wholeSeconds(quota.closedForMs ?? 0));
     }
   };
 }

@@ -73,7 +73,7 @@ test("tells what part of each limit the keys of this process have used or reserv
   const limits = new Limits({ ...context, keys });
   expect(limits.usedShares()).toEqual([]);
   const job = { ...template, keyId, tokens: { input: 50, output: 0 } };
-  await expect(limits.reserve([job])).rejects.toThrow(/budget|price/);
+  await expect(limits.reserve([job])).rejects.toThrow(/may spend \$0/);
   const unbudgeted = new Limits({
     ...context,
     keys: { ...keys, limitsOf: () => ({ dailyTokens: 200, maxWaiting: 4 }) },
