@@ -69,7 +69,7 @@ export interface WaitingRow {
   delayed: number;
   /**
    * The `order` of the oldest ready job: its time of submission. Absent if no job is ready. The scheduler in Redis
-   * looks at no more than 200 tenants of a row, those that are furthest behind.
+   * looks at no more than 100 tenants of a row, those that are furthest behind.
    */
   oldestOrder?: number;
   /** What the oldest ready job waits for. Absent if no job is ready. */

@@ -11,7 +11,7 @@ import type { WaitingJobs } from "./waiting-jobs.ts";
 
 /** Heads of one queue, and of all queues together, that tokens are averaged over. */
 const headsOfEach = 64;
-const headsInAll = 512;
+const headsInAll = 256;
 
 /** Kinds of waiting whose end does not depend on quotas. */
 const unpredictable: ReadonlySet<WaitingOn["kind"]> = new Set(["paused", "concurrency", "rebuild"]);

@@ -22,14 +22,20 @@ local function segmentOf(number)
   return math.floor(number / perSegment)
 end
 
-local function record(quota, number)
+-- Returns a record's time, its cost, and whether it is marked as that of a running call. Reads its whole segment, unless
+-- it is wanted `alone`.
+local function record(quota, number, alone)
   local segment = segmentOf(number)
+  local offset = (number % perSegment) * recordBytes
   local bytes = quota.segments[segment]
-  if not bytes then
+  if not bytes and alone then
+    bytes = call('GETRANGE', segmentKey(quota, segment), offset, offset + recordBytes - 1)
+    offset = 0
+  elseif not bytes then
     bytes = call('GET', segmentKey(quota, segment))
     quota.segments[segment] = bytes
   end
-  local at, cost = struct.unpack('>dd', bytes, (number % perSegment) * recordBytes + 1)
+  local at, cost = struct.unpack('>dd', bytes, offset + 1)
   return math.floor(at), cost, at % 1 > 0
 end
 
@@ -122,7 +128,7 @@ end
 function quota_log.add(quota, number, difference, reserved, closes)
   local log = quota.state
   if number < log.head or (difference == 0 and not closes) then return end
-  local at, cost, isOpen = record(quota, number)
+  local at, cost, isOpen = record(quota, number, true)
   write(quota, number, at, cost + difference, isOpen and not closes)
   local sum = log.sums[segmentOf(number)]
   sum.cost = sum.cost + difference

@@ -64,13 +64,17 @@ function shares.path(flow)
   return { flow, priority, environment }
 end
 
--- Returns the flow with this id, or nil if it was dropped.
-function shares.flow(id)
+-- Returns the flow with this id, or nil if it was dropped. The caller must not change it.
+function shares.peek(id)
   local flow = flowsRead[id]
   if flow then return flow end
   local packed = call('HGET', key('flows'), string.format('%.0f', id))
-  if not packed then return nil end
-  flow = cmsgpack.unpack(packed)
+  return packed and cmsgpack.unpack(packed) or nil
+end
+
+-- Returns the flow with this id, or nil if it was dropped. It is written at the end of the script.
+function shares.flow(id)
+  local flow = shares.peek(id)
   flowsRead[id] = flow
   return flow
 end
