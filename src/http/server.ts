@@ -40,6 +40,7 @@ import { collectDocumentation, documentationRoutes } from "./routes/documentatio
 import { enqueueRoutes } from "./routes/enqueue-routes.ts";
 import { fileRoutes } from "./routes/file-routes.ts";
 import { healthRoutes } from "./routes/health-routes.ts";
+import { historyRoutes } from "./routes/history-routes.ts";
 import { jobChangeRoutes } from "./routes/job-change-routes.ts";
 import { jobEventRoutes } from "./routes/job-event-routes.ts";
 import { jobFilterRoutes } from "./routes/job-filter-routes.ts";
@@ -166,6 +167,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       statsRoutes(routes, context);
       retentionRoutes(routes, context);
       usageRoutes(routes, context);
+      historyRoutes(routes, context);
       keyRoutes(routes, context, keys);
       auditRoutes(routes, context);
       webhookRoutes(routes, context);

@@ -56,6 +56,7 @@ import { createLog } from "./log.ts";
 import { startMeasurement } from "./measurement.ts";
 import { logDeploymentChanges, openProviderPool } from "./provider-pool.ts";
 import { createReload } from "./reload.ts";
+import { startHistory } from "./start-history.ts";
 import { Teardown } from "./teardown.ts";
 
 export interface Service {
@@ -143,6 +144,7 @@ async function open(
   await readLimits(settings);
   const { unavailable, ...queue } = await openQueue(settings, { clock, log, metrics }, teardown);
   measurement?.observe({ store, scheduler: queue.scheduler, clock, log });
+  const history = startHistory({ settings, store, ...queue, clock, log }, teardown, metrics);
   // Metrics can be read until everything else has ended.
   const untilTheEnd = teardown.nested();
   logDeploymentChanges(queue.scheduler, log);
@@ -180,7 +182,8 @@ async function open(
   const pauses = new PauseWatch({ store, settings, clock });
   const context: JobsContext & { keys: KeyRegistry; pauses: PauseWatch } = {
     ...{ settings, store, ...queue, ...access, tokenCounter, tokenRatios, durations, fileSpace, pauses, clock, log },
-    ...(metrics && { metrics, startSamples: new StartSamples({ ...queue, metrics, clock, log }) }),
+    metrics: history,
+    ...(metrics && { startSamples: new StartSamples({ ...queue, metrics, clock, log }) }),
     onBatch: () => wakeBatches(),
     ...(traces && { tracing: traces.tracing }),
   };

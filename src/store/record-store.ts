@@ -8,7 +8,14 @@
 import type { Page } from "./cursor.ts";
 
 /** Collections of the service itself, in the database `sluice`. */
-export const serviceCollections = ["api_keys", "idempotency_keys", "controls", "webhook_secrets", "audit"] as const;
+export const serviceCollections = [
+  "api_keys",
+  "idempotency_keys",
+  "controls",
+  "webhook_secrets",
+  "audit",
+  "history",
+] as const;
 /** Collections of one environment, in the database of its jobs. */
 export const environmentCollections = ["batches", "files", "deliveries", "usage", "ephemeral"] as const;
 

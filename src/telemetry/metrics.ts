@@ -39,14 +39,17 @@ export interface EndedCall {
 /** Receives events. No method throws or waits. Names that the configuration does not have count as `other`. */
 export interface Metrics {
   /** A job was stored. */
-  jobSubmitted(job: Pick<JobHead, "environment" | "priority" | "tenant">, dialect: Dialect): void;
+  jobSubmitted(job: Pick<JobHead, "environment" | "priority" | "model" | "tenant">, dialect: Dialect): void;
   /** The outcome of a job was stored. */
-  jobFinished(job: { environment: string; model?: string | undefined }, outcome: FinalState): void;
+  jobFinished(
+    job: Pick<JobHead, "environment"> & Partial<Pick<JobHead, "priority" | "model">>,
+    outcome: FinalState,
+  ): void;
   /**
    * The first call of a job begins.
    * @param waitedMs time since the job could have started, in milliseconds
    */
-  callStarted(job: Pick<JobHead, "priority" | "model">, waitedMs: number): void;
+  callStarted(job: Pick<JobHead, "environment" | "priority" | "model">, waitedMs: number): void;
   /** An attempt ended, or could not be sent. */
   callEnded(call: EndedCall): void;
   /** Another worker may have a job that this process still runs. */
@@ -82,3 +85,20 @@ export interface Metrics {
    */
   redisAnswered(script: string, ms: number, failed: boolean): void;
 }
+
+/** Receives events and ignores them. */
+export const noMetrics: Metrics = {
+  jobSubmitted() {},
+  jobFinished() {},
+  callStarted() {},
+  callEnded() {},
+  leaseLost() {},
+  jobsRepaired() {},
+  webhookTried() {},
+  startCompared() {},
+  storeAnswered() {},
+  storeCommitted() {},
+  redisAnswered() {},
+  dataRemoved() {},
+  retentionLate() {},
+};

@@ -76,6 +76,7 @@ test("has every route", () => {
     "GET /v1/stats",
     "GET /v1/retention",
     "GET /v1/usage",
+    "GET /v1/history",
     "POST /v1/keys",
     "GET /v1/keys",
     "POST /v1/keys/{key_id}/revoke",

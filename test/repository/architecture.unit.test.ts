@@ -47,12 +47,13 @@ const mayImport: Record<string, readonly string[]> = {
   "jobs/batches": [...useCases, "jobs/audit", "jobs/webhooks", "jobs/submit", "jobs/files"],
   "jobs/limits": [...useCases, "jobs/keys", "jobs/batches"],
   "jobs/read": [...useCases, "jobs/batches"],
+  "jobs/history": useCases,
   "jobs/control": [...useCases, "jobs/audit", "jobs/webhooks", "jobs/submit", "jobs/read"],
   "jobs/callers": [...useCases, "jobs/submit", "jobs/control"],
   "jobs/retention": [...useCases, "jobs/webhooks", "jobs/files", "jobs/batches", "jobs/limits"],
   import: [...useCases, "jobs/submit"],
 
-  wire: [...useCases, "schema", "jobs/audit", "jobs/keys", "jobs/submit", "jobs/batches", "jobs/read"],
+  wire: [...useCases, "schema", "jobs/audit", "jobs/keys", "jobs/submit", "jobs/batches", "jobs/read", "jobs/history"],
   "wire/openai": [...useCases, "jobs/submit", "jobs/files", "jobs/batches", "jobs/read", "wire"],
   "wire/webhook-resource.ts": [...useCases, "jobs/batches", "wire", "wire/openai"],
 
@@ -89,6 +90,7 @@ const mayImport: Record<string, readonly string[]> = {
     ],
     ...[
       "jobs/read",
+      "jobs/history",
       "jobs/control",
       "jobs/callers",
       "jobs/retention",
@@ -114,6 +116,7 @@ const mayImport: Record<string, readonly string[]> = {
       "jobs/files",
       "jobs/limits",
       "jobs/read",
+      "jobs/history",
       "jobs/control",
     ],
     ...["jobs/callers", "jobs/retention", "import", "wire", "wire/openai", "wire/webhook-resource.ts"],

@@ -29,9 +29,12 @@ function start(tenants = 0) {
 
 test("names that the configuration does not have count as other", async () => {
   const { metrics, samples, end } = start();
-  metrics.jobSubmitted({ environment: "secret-environment", priority: "batch", tenant: "secret-tenant" }, "chat");
+  metrics.jobSubmitted(
+    { environment: "secret-environment", priority: "batch", model: "secret-model", tenant: "secret-tenant" },
+    "chat",
+  );
   metrics.jobFinished({ environment: "secret-environment", model: "secret-model" }, "failed");
-  metrics.callStarted({ priority: "batch", model: "constructor" }, 2000);
+  metrics.callStarted({ environment: "UAT", priority: "batch", model: "constructor" }, 2000);
   const usage = { input: 3, output: 2 };
   end("completed", { usage, costNanoUsd: 5, serviceTier: "secret-tier", durationMs: 10 }, "secret-model", "secret-id");
   expect(await samples("sluice_jobs_submitted_total")).toEqual([
@@ -92,12 +95,12 @@ test("a call counts its result, its durations, and no usage that is no number", 
 
 test("tenants are named only by option, and only so many", async () => {
   const off = start();
-  off.metrics.jobSubmitted({ environment: "UAT", priority: "standard", tenant: "acme" }, "jobs");
+  off.metrics.jobSubmitted({ environment: "UAT", priority: "standard", model: "llama3-3-70b", tenant: "acme" }, "jobs");
   expect(await off.samples("sluice_tenant")).toEqual([]);
 
   const { metrics, samples } = start(2);
   for (const tenant of ["acme", "beta", "third", "fourth", "acme"]) {
-    metrics.jobSubmitted({ environment: "UAT", priority: "standard", tenant }, "jobs");
+    metrics.jobSubmitted({ environment: "UAT", priority: "standard", model: "llama3-3-70b", tenant }, "jobs");
   }
   expect(await samples("sluice_tenant_jobs_submitted_total")).toEqual([
     '{tenant="acme"} 2',

@@ -7,7 +7,8 @@ import type { JobsContext } from "../jobs-context.ts";
 import { announceEnd } from "../webhooks/webhook-records.ts";
 
 type EndingContext = Pick<JobsContext, "store" | "scheduler" | "events" | "limits" | "clock" | "log" | "metrics">;
-type EndedJob = Pick<JobHead, "id" | "environment" | "webhookUrl"> & Partial<Pick<JobHead, "model" | "batchId">>;
+type EndedJob = Pick<JobHead, "id" | "environment" | "webhookUrl"> &
+  Partial<Pick<JobHead, "priority" | "model" | "batchId">>;
 
 /**
  * Stores the outcome, unless the job has one, and removes the job from the queue. A running call is aborted: its worker

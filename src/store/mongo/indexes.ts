@@ -66,6 +66,7 @@ export const serviceIndexes = {
   controls: records,
   webhook_secrets: records,
   audit: records,
+  history: records,
 } as const satisfies Indexes<(typeof serviceCollections)[number]>;
 
 export type Collection = keyof typeof environmentIndexes;
