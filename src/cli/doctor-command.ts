@@ -5,7 +5,7 @@ import { exitCodes } from "./exit-codes.ts";
 import { several } from "./formats.ts";
 import { printJson } from "./output.ts";
 import { type ServiceOptions, withServiceOptions } from "./service-client.ts";
-import { columnsOf, fill, oneLine, paintFor, widthOf } from "./terminal.ts";
+import { columnsOf, fill, oneLine, paintFor, widthOf, wrapped } from "./terminal.ts";
 
 interface DoctorOptions extends ServiceOptions {
   config?: string;
@@ -68,16 +68,3 @@ function print(findings: readonly Finding[], problems: number): void {
 }
 
 const indent = " ".repeat(6);
-
-/** Breaks a text between words into lines of at most so many columns. */
-export function wrapped(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && columnsOf(line) + 1 + columnsOf(word) > columns) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
-}

@@ -31,6 +31,8 @@ export function createProgram(): Command {
   const program = new Command("sluice")
     .description("A durable, quota-aware queue in front of Amazon Bedrock and servers with OpenAI's API.")
     .version(version, "-v, --version", "print the version")
+    // Options behind a command's name are its own, even if the command above it has the same.
+    .enablePositionalOptions()
     .commandsGroup("Service:")
     .addCommand(serveCommand())
     .addCommand(apiCommand())

@@ -6,6 +6,7 @@ import type { Settings } from "../config/settings.ts";
 import type { Comparison, DeploymentComparison, QuotaComparison } from "../discovery/comparison.ts";
 import { jsonLine } from "../domain/json-lines.ts";
 import { CommandError } from "./exit-codes.ts";
+import { quotasAdviseCommand } from "./quotas-advise-command.ts";
 import { callService, type ServiceOptions, withServiceOptions } from "./service-client.ts";
 import type { Quota } from "./service-state.ts";
 import { tableLines } from "./table.ts";
@@ -27,7 +28,9 @@ export function quotasCommand(): Command {
     .option("--config <file>", "configuration file (SLUICE_CONFIG; default: sluice.yaml, if it is there)")
     .option("--region <region>", "only deployments in this Region")
     .option("--write", "write the listed limits into the configuration file; limits that are auto stay auto")
-    .option("--all", "also list the quotas of models that no deployment serves");
+    .option("--all", "also list the quotas of models that no deployment serves")
+    .enablePositionalOptions()
+    .addCommand(quotasAdviseCommand());
   return withServiceOptions(command)
     .addHelpText(
       "after",

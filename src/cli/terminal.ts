@@ -90,6 +90,19 @@ export function fill(text: string, columns: number, align: "left" | "right" = "l
   return align === "left" ? text + gap : gap + text;
 }
 
+/** Breaks a text between words into lines of at most so many columns. */
+export function wrapped(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && columnsOf(line) + 1 + columnsOf(word) > columns) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
 // ---------------------------------------------------------------- colours
 
 const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;

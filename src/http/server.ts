@@ -49,6 +49,7 @@ import { keyRoutes } from "./routes/key-routes.ts";
 import { metricsRoutes, type Scrape } from "./routes/metrics-routes.ts";
 import { modelRoutes } from "./routes/model-routes.ts";
 import { pauseRoutes } from "./routes/pause-routes.ts";
+import { quotaAdviceRoutes } from "./routes/quota-advice-routes.ts";
 import { quotaRoutes } from "./routes/quota-routes.ts";
 import { responseRoutes } from "./routes/responses-routes.ts";
 import { retentionRoutes } from "./routes/retention-routes.ts";
@@ -168,6 +169,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       retentionRoutes(routes, context);
       usageRoutes(routes, context);
       historyRoutes(routes, context);
+      quotaAdviceRoutes(routes, context);
       keyRoutes(routes, context, keys);
       auditRoutes(routes, context);
       webhookRoutes(routes, context);

@@ -1,6 +1,6 @@
 // What the doctor makes of what servers tell about themselves, and how its lines are broken.
 import { expect, test } from "vitest";
-import { wrapped } from "../../src/cli/doctor-command.ts";
+import { wrapped } from "../../src/cli/terminal.ts";
 import type { RedisFacts } from "../../src/scheduler/redis/inspect-redis.ts";
 import { clockFinding, isAtLeast, isLocalAddress } from "../../src/service/doctor/findings.ts";
 import { mongoFindings } from "../../src/service/doctor/mongo-check.ts";

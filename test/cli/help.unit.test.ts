@@ -62,7 +62,7 @@ function linesIn(page: string): string[] {
 
 /** Returns the word that makes a command line wrong, or undefined. */
 function mistakeIn(line: string): string | undefined {
-  const words = line.match(/"[^"]*"|\S+/g) ?? [];
+  const words: readonly string[] = line.match(/"[^"]*"|\S+/g) ?? [];
   let command = commands[0]![1];
   for (const word of words) {
     const next = command.commands.find((each) => each.name() === word);
@@ -72,6 +72,7 @@ function mistakeIn(line: string): string | undefined {
   const known = [...command.options.flatMap(({ long, short }) => [long, short]), "--help", "-h", "-v", "--version"];
   const option = words.find((word) => word.startsWith("-") && word.length > 1 && !known.includes(word.split("=")[0]!));
   if (option !== undefined) return option;
-  const isComplete = command.commands.length === 0 || words.length === 0 || words.at(-1) === command.name();
-  return isComplete || words[0]!.startsWith("-") ? undefined : line;
+  // A command with subcommands may have options of its own, but takes no other words.
+  const behind = words[words.indexOf(command.name()) + 1];
+  return command.commands.length === 0 || behind === undefined || behind.startsWith("-") ? undefined : line;
 }

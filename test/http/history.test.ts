@@ -1,4 +1,4 @@
-// The history, as the API shows it.
+// The history and the advice about quotas, as the API and the command line show them.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hourMs, minuteMs, storePart } from "../../src/jobs/history/history-records.ts";
 import { type Period, PeriodSum } from "../../src/jobs/history/period.ts";
@@ -98,8 +98,44 @@ describe("GET /v1/history", () => {
   });
 });
 
-test("needs an admin key", async () => {
+describe("GET /v1/quotas/advice", () => {
+  test("gives the limit to ask for, and the text for the form", async () => {
+    const { status, body } = await server.get("/v1/quotas/advice?days=1");
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ from: new Date(start - hourMs).toISOString(), history_minutes: 120 });
+    expect(body.quotas.map((each: { quota: string; status: string }) => [each.quota, each.status])).toEqual([
+      [`${deployment}:requests/minute`, "no_history"],
+      [quotaName, "increase"],
+      ["bedrock/eu-west-1/eu.amazon.nova-lite-v1:0:tokens/minute", "no_history"],
+    ]);
+    const advice = body.quotas[1];
+    expect(advice).toMatchObject({ configured_limit: 20_000, time_at_limit: 0.5, form: "aws_service_quotas" });
+    expect(advice).toMatchObject({ average_input_tokens: 2_000, average_output_tokens: 500 });
+    // 10 jobs came each minute, and 4 used what fits into a minute.
+    expect(advice.demand).toBeGreaterThan(40_000);
+    expect(advice.requested_limit).toBeGreaterThan(advice.demand);
+    expect(advice.text).toContain(
+      `Requested limit: ${advice.requested_limit.toLocaleString("en-US")} tokens per minute`,
+    );
+    expect(advice.cautions).toContainEqual(expect.stringContaining("covers only 2 h"));
+
+    const { body: relaxed } = await server.get("/v1/quotas/advice?target_wait_hours=24");
+    expect(relaxed.quotas[1].demand).toBeLessThanOrEqual(advice.demand);
+  });
+
+  test.each([["days=0"], ["days=31"], ["target_wait_hours=25"], ["target_wait_hours=x"]])(
+    "%s is refused",
+    async (query) => {
+      const { status, body } = await server.get(`/v1/quotas/advice?${query}`);
+      expect([status, body.error.field]).toEqual([400, query.split("=")[0]]);
+    },
+  );
+});
+
+test("both need an admin key", async () => {
   const { body: admin } = await server.post("/v1/keys", { name: "admin", admin: true });
   const { body: user } = await server.as(admin.key).post("/v1/keys", { name: "user" });
-  expect((await server.as(user.key).get("/v1/history")).body.error.code).toBe("forbidden");
+  for (const path of ["/v1/history", "/v1/quotas/advice"]) {
+    expect((await server.as(user.key).get(path)).body.error.code).toBe("forbidden");
+  }
 });

@@ -77,6 +77,7 @@ test("has every route", () => {
     "GET /v1/retention",
     "GET /v1/usage",
     "GET /v1/history",
+    "GET /v1/quotas/advice",
     "POST /v1/keys",
     "GET /v1/keys",
     "POST /v1/keys/{key_id}/revoke",

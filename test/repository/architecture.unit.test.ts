@@ -47,7 +47,7 @@ const mayImport: Record<string, readonly string[]> = {
   "jobs/batches": [...useCases, "jobs/audit", "jobs/webhooks", "jobs/submit", "jobs/files"],
   "jobs/limits": [...useCases, "jobs/keys", "jobs/batches"],
   "jobs/read": [...useCases, "jobs/batches"],
-  "jobs/history": useCases,
+  "jobs/history": [...useCases, "discovery"],
   "jobs/control": [...useCases, "jobs/audit", "jobs/webhooks", "jobs/submit", "jobs/read"],
   "jobs/callers": [...useCases, "jobs/submit", "jobs/control"],
   "jobs/retention": [...useCases, "jobs/webhooks", "jobs/files", "jobs/batches", "jobs/limits"],
