@@ -2,18 +2,13 @@
 // Beside it BullMQ's drain of no-op jobs, if a redis-server is at hand: not durable, no quotas, no attempts on record.
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
-import { queueEntryOf } from "../src/jobs/queue-entry.ts";
-import { makeJobs, openEmbedded } from "./support/embedded.ts";
+import { drainEmbedded } from "./support/drain-embedded.ts";
 import { compare, type Figure, spreadOf } from "./support/measure.ts";
 import { startRedis } from "./support/redis-server.ts";
 
 const repeats = 5;
 const jobs = 20_000;
 const concurrency = 512;
-const quotas = [
-  { unit: "requests", per: "minute", limit: 10_000_000 },
-  { unit: "tokens", per: "minute", limit: 1_000_000_000, burst: 1_000_000_000 },
-] as const;
 
 export async function benchDrain(): Promise<Figure[]> {
   const redis = await startRedis();
@@ -21,7 +16,7 @@ export async function benchDrain(): Promise<Figure[]> {
   const alone: number[] = [];
   try {
     for (let i = 0; i < repeats; i++) {
-      const ours = await drainOurs();
+      const { jobsPerS: ours } = await drainEmbedded({ jobs, concurrency });
       alone.push(ours);
       if (redis) pairs.push({ ours, beside: await drainBullmq(redis.socket) });
     }
@@ -34,46 +29,9 @@ export async function benchDrain(): Promise<Figure[]> {
   return [compare(what, "jobs/s", pairs, "BullMQ, no-op jobs", goal)];
 }
 
-/** Jobs per second. */
-async function drainOurs(): Promise<number> {
-  const { ms } = await drain({ metrics: false });
-  return jobs / (ms / 1000);
-}
-
 /** CPU time of this process for each job, in microseconds. */
 export async function cpuOfJob(metrics: boolean): Promise<number> {
-  const { cpuUs } = await drain({ metrics });
-  return cpuUs / jobs;
-}
-
-async function drain({ metrics }: { metrics: boolean }): Promise<{ ms: number; cpuUs: number }> {
-  const { context, worker, close } = await openEmbedded({ quotas: [...quotas], concurrency, metrics });
-  try {
-    const all = makeJobs(jobs);
-    for (let i = 0; i < all.length; i += 1000) await context.store.insertMany(all.slice(i, i + 1000));
-    await context.scheduler.finishRebuild((await context.scheduler.beginRebuild())!);
-    await context.scheduler.enqueue(all.map((job) => queueEntryOf(job, Date.now())));
-    const ended = new Promise<void>((resolve) => {
-      let left = jobs;
-      for (const { id } of all) {
-        context.events.subscribe(
-          id,
-          (event) => {
-            if (event.type === "state" && event.state === "completed" && --left === 0) resolve();
-          },
-          "states",
-        );
-      }
-    });
-    const start = performance.now();
-    const before = process.cpuUsage();
-    worker.start();
-    await ended;
-    const { user, system } = process.cpuUsage(before);
-    return { ms: performance.now() - start, cpuUs: user + system };
-  } finally {
-    await close();
-  }
+  return (await drainEmbedded({ jobs, concurrency, metrics })).cpuUsPerJob;
 }
 
 async function drainBullmq(path: string): Promise<number> {

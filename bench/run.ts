@@ -1,5 +1,6 @@
 // npm run bench: compiles as the service is compiled, measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
-// (batch, enqueue, drain, idle-latency, distributed-latency, metrics, quota-use, scheduler, redis-scheduler, store) only those.
+// (batch, enqueue, drain, idle-latency, distributed-latency, metrics, quota-use, scheduler, redis-scheduler, store, tracing)
+// only those.
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
@@ -14,6 +15,7 @@ import { benchRedisScheduler } from "./redis-scheduler.ts";
 import { benchScheduler } from "./scheduler.ts";
 import { benchStore } from "./store.ts";
 import { type Figure, printFigures } from "./support/measure.ts";
+import { benchTracing } from "./tracing.ts";
 
 const benchmarks: Record<string, () => Promise<Figure[]>> = {
   batch: benchBatch,
@@ -26,6 +28,7 @@ const benchmarks: Record<string, () => Promise<Figure[]>> = {
   "distributed-latency": benchDistributedLatency,
   scheduler: benchScheduler,
   store: benchStore,
+  tracing: benchTracing,
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benchmarks);

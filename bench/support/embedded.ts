@@ -19,6 +19,7 @@ import { startMeasurement } from "../../src/service/measurement.ts";
 import { Teardown } from "../../src/service/teardown.ts";
 import { measuredStore } from "../../src/store/measured-store.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import type { Tracing } from "../../src/telemetry/tracing.ts";
 import { recover } from "../../src/worker/recovery/recovery.ts";
 import { systemTimers } from "../../src/worker/timers.ts";
 import { createWorker, type Worker } from "../../src/worker/worker.ts";
@@ -33,6 +34,8 @@ export interface Embedded {
 export interface EmbeddedOptions {
   quotas: FileQuota[];
   concurrency: number;
+  /** Default: tracing is off. */
+  tracing?: Tracing;
   /** Told of every call, which is then answered at once. */
   onCall?: (call: ProviderCall) => void;
   /** Whether everything is measured, as in the service, and scraped at the start and every 15 s. Default: false. */
@@ -80,6 +83,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     scheduler,
     events,
     tokenCounter,
+    ...(options.tracing && { tracing: options.tracing }),
     clock: systemClock,
     timers: systemTimers,
     log,
