@@ -14,6 +14,8 @@ export interface ClientOptions {
    * 1 (24.8 days) is the maximum. Default: 30,000.
    */
   timeoutMs?: number;
+  /** Returns headers to add to each request, such as `traceparent`. */
+  headers?: () => Record<string, string>;
   /** Replaces the global fetch. */
   fetch?: typeof fetch;
 }
@@ -41,9 +43,11 @@ export class Transport {
   readonly #base: string;
   readonly #timeoutMs: number;
   readonly #apiKey: string | undefined;
+  readonly #headers: () => Record<string, string>;
   readonly #fetch: typeof fetch;
 
-  constructor({ baseUrl = defaultBaseUrl, apiKey, maxRetries = 4, timeoutMs = 30_000, fetch: own }: ClientOptions) {
+  constructor(options: ClientOptions) {
+    const { baseUrl = defaultBaseUrl, apiKey, maxRetries = 4, timeoutMs = 30_000, fetch: own } = options;
     const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
     // The message omits the address, which may contain a password.
     if (url?.username !== "" || url.password !== "") {
@@ -53,6 +57,7 @@ export class Transport {
     this.#apiKey = apiKey;
     this.maxRetries = maxRetries;
     this.#timeoutMs = timeoutMs;
+    this.#headers = options.headers ?? (() => ({}));
     // Browsers refuse a fetch that is called as a method of another object.
     this.#fetch = own ?? ((...args) => fetch(...args));
   }
@@ -103,6 +108,7 @@ export class Transport {
     const init = {
       method,
       headers: {
+        ...this.#headers(),
         ...(this.#apiKey !== undefined && { authorization: `Bearer ${this.#apiKey}` }),
         ...(body !== undefined && { "content-type": "application/json" }),
         ...(stream && { "content-type": stream.type }),
