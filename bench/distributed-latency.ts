@@ -67,6 +67,7 @@ async function round(redisUrl: string, mongoUrl: string): Promise<Round> {
   const worker = createWorker(context, {
     rebuild: (giveUp) => recover(context, worker.renewLeases, giveUp),
     onWaiting: () => {},
+    onAcquired: () => {},
   });
   worker.start();
   const times: Round = { fromAccept: [], write: [] };

@@ -100,6 +100,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   const worker = createWorker(context, {
     rebuild: (giveUp) => recover(context, worker.renewLeases, giveUp),
     onWaiting: () => {},
+    onAcquired: () => {},
   });
   return {
     context,

@@ -70,6 +70,11 @@ export function printJob(job: Job, { json }: { json?: boolean | undefined }): vo
     process.stdout.write("\n");
     printTable(attemptColumns, attempts.map(attemptRow));
   }
+  const waits = attempts.flatMap(waitRows);
+  if (waits.length > 0) {
+    process.stdout.write("\n");
+    printTable(waitColumns, waits);
+  }
   const answer = job.text ?? (job.tool_calls ? jsonLine(job.tool_calls) : undefined);
   if (!answer) return;
   process.stdout.write("\n");
@@ -103,4 +108,21 @@ function attemptRow({ number, started_at, duration_ms, result, deployment, error
   const took =
     duration_ms === null ? "" : duration_ms < 10_000 ? `${(duration_ms / 1000).toFixed(2)} s` : duration(duration_ms);
   return [String(number), utc(started_at), took, result, deployment, error?.message ?? ""];
+}
+
+const waitColumns = [
+  { title: "attempt", align: "right" },
+  { title: "waited", align: "right" },
+  { title: "for", atLeast: 30, cutAt: "middle" },
+] as const;
+
+/** Returns what the job waited for before an attempt. An older service does not report it. */
+function waitRows({ number, waited = [] }: Partial<JobAttempt>): string[][] {
+  return waited
+    .filter(({ ms }) => ms >= 1_000)
+    .map(({ kind, subject, ms }) => [
+      String(number),
+      duration(ms),
+      `${kind.replaceAll("_", " ")}${subject === null ? "" : `: ${subject}`}`,
+    ]);
 }

@@ -105,6 +105,15 @@ export interface JobSummary {
   metadata: Record<string, string> | null;
 }
 
+/** A part of a wait. */
+export interface WaitPart {
+  /** What the job waited for. `unknown` if it was not recorded. */
+  kind: Exclude<WaitingOn["kind"], "starting" | "not_queued_yet"> | "unknown";
+  /** The quota, the deployment, or what was paused. */
+  subject: string | null;
+  ms: number;
+}
+
 export interface JobAttempt {
   number: number;
   deployment: string;
@@ -115,6 +124,10 @@ export interface JobAttempt {
   usage: Usage | null;
   /** True if the usage is unknown, so that `usage` and `cost_usd` are estimates. */
   usage_estimated: boolean;
+  /** Milliseconds that the job waited before the attempt. */
+  waited_ms: number;
+  /** The same by what it waited for. */
+  waited: WaitPart[];
   duration_ms: number | null;
   first_token_ms: number | null;
   tokens_per_second: number | null;

@@ -9,6 +9,7 @@ import type { JobId } from "./ids.ts";
 import type { CanonicalRequest } from "./request.ts";
 import type { TokenCount } from "./tokens.ts";
 import type { TraceContext } from "./trace-context.ts";
+import type { WaitPart } from "./wait-parts.ts";
 
 export const priorities = ["interactive", "standard", "batch"] as const;
 export type Priority = (typeof priorities)[number];
@@ -193,6 +194,10 @@ export interface AttemptEnd {
   serviceTier?: string;
   /** Cost by the catalogue's prices, in billionths of a US dollar. Absent without usage or without a known price. */
   costNanoUsd?: number;
+  /** When the job may be called again after a failed try, in milliseconds since the epoch. Absent: at once. */
+  retryAt?: number;
+  /** What the job waited for before the attempt. Absent for a short wait; see `waitParts`. */
+  waited?: WaitPart[];
 }
 
 /** Why generation ended, in OpenAI's words. `length` means that the answer is truncated. */

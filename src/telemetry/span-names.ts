@@ -8,6 +8,9 @@ export const queueSpan = "queue";
 /** Returns the name of the span of a call. */
 export const chatSpan = (modelId: string) => `chat ${modelId}`;
 
+/** Name of the event that has one reason of a wait. */
+export const waitEvent = "waited";
+
 /** Attributes of accepting and waiting. */
 export const messaging = {
   system: "messaging.system",
@@ -33,7 +36,12 @@ export const sluice = {
   reservedTokens: "sluice.tokens.reserved",
   costUsd: "sluice.cost_usd",
   waitMs: "sluice.wait.ms",
+  waitReason: "sluice.wait.reason",
+  waitSubject: "sluice.wait.subject",
 } as const;
+
+/** Returns the name of the attribute with the milliseconds that a job waited for one kind of reason. */
+export const waitedFor = (kind: string) => `sluice.wait.${kind}_ms`;
 
 /** Attributes of a call, in one version of the conventions for generative AI. */
 export type GenAiNames = Record<keyof typeof commonGenAi | "cacheWriteTokens" | "cacheReadTokens", string>;

@@ -14,6 +14,8 @@ import {
 } from "../domain/job.ts";
 import { toUsd } from "../domain/money.ts";
 import { type AttemptsCost, attemptUsage, costOfAttempts } from "../domain/usage.ts";
+import { type WaitPart, waitKinds } from "../domain/wait-parts.ts";
+import { waitParts } from "../domain/waiting.ts";
 import { type Pause, pausedPart, pauseSentence } from "../jobs/pause.ts";
 import type { JobView } from "../jobs/read/view.ts";
 import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
@@ -47,6 +49,14 @@ const shownResults = [
   "not_sent",
 ] as const;
 
+const waited = Type.Object({
+  kind: Type.Enum([...waitKinds], {
+    description: "As in `waiting_on`. `unknown`: before the worker started, or while the queue could not be read.",
+  }),
+  subject: nullable(Type.String({ description: "The quota, the deployment, or what was paused." })),
+  ms: Type.Integer(),
+});
+
 const attempt = Type.Object({
   number: Type.Integer({ description: "Counts from 1." }),
   deployment: Type.String(),
@@ -60,6 +70,12 @@ const attempt = Type.Object({
   usage_estimated: Type.Boolean({
     description:
       "True if the provider reported no usage. Then usage and cost_usd are estimates from the input and the output seen or reserved.",
+  }),
+  waited_ms: Type.Integer({
+    description: "Time that the job waited before the attempt: since the submit, or since its previous attempt.",
+  }),
+  waited: Type.Array(waited, {
+    description: "What the job waited for. The sum is `waited_ms`. Less than a second is always `turn`.",
   }),
   duration_ms: nullable(Type.Number()),
   first_token_ms: nullable(Type.Number()),
@@ -194,7 +210,7 @@ export function jobResource(view: JobView, now: number): JobResource {
     waiting_on: state === "queued" && queuePosition ? waitingOnOf(queuePosition, view.pause) : null,
     eta: waiting?.startsInMs === undefined ? null : iso(now + waiting.startsInMs),
     expected_finish: isoOrNull(view.expectedFinish),
-    attempts: attempts.map((a) => attemptOf(a, a === running)),
+    attempts: attempts.map((a, i) => attemptOf(a, waitParts(job, a, attempts.slice(0, i)), a === running)),
   };
 }
 
@@ -225,7 +241,7 @@ function summaryFieldsOf(job: JobHead, state: JobState, finishedAt?: number, err
   };
 }
 
-function attemptOf(record: Attempt, mayRun: boolean): Static<typeof attempt> {
+function attemptOf(record: Attempt, parts: readonly WaitPart[], mayRun: boolean): Static<typeof attempt> {
   const { end } = record;
   const used = mayRun ? undefined : attemptUsage(record);
   return {
@@ -237,6 +253,8 @@ function attemptOf(record: Attempt, mayRun: boolean): Static<typeof attempt> {
     error: end?.error ?? null,
     usage: usageOf(used?.usage),
     usage_estimated: used?.estimated ?? false,
+    waited_ms: parts.reduce((sum, { ms }) => sum + ms, 0),
+    waited: parts.map(({ kind, subject = null, ms }) => ({ kind, subject, ms })),
     duration_ms: end?.durationMs ?? null,
     first_token_ms: end?.firstTokenMs ?? null,
     tokens_per_second: tokensPerSecond(end),

@@ -12,6 +12,7 @@ import { startReconciler } from "./recovery/reconciler.ts";
 import { recover } from "./recovery/recovery.ts";
 import { repeat } from "./timers.ts";
 import { createTokenSizer } from "./token-sizer.ts";
+import { sampleMs, WaitSampler } from "./wait-sampler.ts";
 import { createWorker } from "./worker.ts";
 import type { WorkerContext } from "./worker-context.ts";
 
@@ -33,13 +34,25 @@ export function startWork(
 ): () => Promise<void> {
   const { settings, log } = context;
   const tokenSizer = createTokenSizer(context);
+  const waits = new WaitSampler(context);
   const orphans = new Orphans(context, processId);
-  const worker = createWorker(context, {
-    rebuild: (giveUp) => recover({ ...context, orphans, afterKill }, worker.renewLeases, giveUp),
-    onWaiting: tokenSizer.size,
-  });
+  const worker = createWorker(
+    { ...context, waits },
+    {
+      rebuild: (giveUp) => recover({ ...context, orphans, afterKill }, worker.renewLeases, giveUp),
+      onWaiting: tokenSizer.size,
+      onAcquired: waits.want,
+    },
+  );
   worker.start();
   const stopReconciler = startReconciler(context);
+  // Not a warning, because the next acquire fails as well.
+  const stopSampling = repeat(
+    context.timers,
+    sampleMs,
+    () => waits.round(),
+    (error) => log.debug({ err: error }, "failed to read what jobs wait for"),
+  );
   const rounds: [everyMs: number, run: () => Promise<void>, failure: string][] = [
     [pausesMs, () => followPauses(context), "failed to apply pauses to the queue; trying again"],
     [
@@ -56,7 +69,7 @@ export function startWork(
     repeat(context.timers, everyMs, run, (error) => log.warn({ err: error }, failure)),
   );
   return async () => {
-    await Promise.all(stopRounds.map((stop) => stop()));
+    await Promise.all([...stopRounds, stopSampling].map((stop) => stop()));
     await stopReconciler();
     await worker.stop();
     await tokenSizer.idle();

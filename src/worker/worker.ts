@@ -29,6 +29,8 @@ export interface WorkerHooks {
   rebuild: (giveUp: AbortSignal) => Promise<void>;
   /** Called when no quota admits a waiting job now, so that its tokens can be counted exactly. Must not throw. */
   onWaiting: () => void;
+  /** Called after each acquire, when jobs may wait. `isFull`: all slots of this process are taken. Must not throw. */
+  onAcquired: (isFull: boolean) => void;
 }
 
 /** Longest sleep before asking the scheduler again, in milliseconds, which bounds the cost of a lost notification. */
@@ -91,7 +93,10 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
   /** Returns the time until the next acquire in milliseconds, or undefined to wait for a free slot. */
   async function acquireOnce(): Promise<number | undefined> {
     const free = settings.worker.concurrency - running.size;
-    if (free <= 0) return undefined;
+    if (free <= 0) {
+      hooks.onAcquired(true);
+      return undefined;
+    }
     // After a freeze, leases have lapsed, and jobs that still run here would be granted again.
     if (running.size > 0 && clock.now() - renewedAt > 2 * renewEachMs) await renewLeases();
     unanswered ??= { operation: newToken(), max: free, calledAt: clock.now() };
@@ -103,6 +108,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
     unanswered = undefined;
 
     for (const grant of result.grants) start(grant, calledAt);
+    hooks.onAcquired(result.grants.length === max);
     for (const job of result.impossible) await failImpossible(context, job);
     return nextAcquireMs(result, max);
   }

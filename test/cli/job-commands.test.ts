@@ -76,6 +76,25 @@ test("job show and status print the job; control characters of others never reac
   expect(JSON.parse((await sluice("job", "show", done.job_id, "--json")).stdout)).toEqual(done);
 });
 
+test("job show lists what the job waited for", async () => {
+  const waited = [
+    { kind: "quota", subject: "llama:requests/minute", ms: 123_400 },
+    { kind: "out_of_service", subject: "bedrock/a", ms: 2_000 },
+    { kind: "turn", subject: null, ms: 10 },
+  ];
+  const attempts = [{ ...done.attempts[0]!, waited_ms: 125_410, waited }];
+  const { url } = await answering([{ body: { ...done, attempts } }]);
+  const { stdout } = await runSluice(["job", "show", done.job_id], { SLUICE_URL: url });
+  const lines = stdout.split("\n").map(cells);
+  const from = lines.findIndex(([, title]) => title === "waited");
+  expect(lines.slice(from, from + 4)).toEqual([
+    ["attempt", "waited", "for"],
+    ["", "1", "2 min 3 s", "quota: llama:requests/minute"],
+    ["", "1", "2 s", "out of service: bedrock/a"],
+    [""],
+  ]);
+});
+
 test("export writes JSON lines and CSV, with answers if asked, into a private file", async () => {
   const lines = await sluice("export", "--environment", "PROD");
   expect(JSON.parse(lines.stdout)).toMatchObject({ job_id: done.job_id });
@@ -159,7 +178,7 @@ test("on another machine, SLUICE_URL and SLUICE_API_KEY are all that is needed, 
       );
       expect(await runSluice(args, at(user)), args.join(" ")).toMatchObject({ code: 0 });
     }
-    const wrong = `${admin.slice(0, -4)}aaaa`;
+    const wrong = `${admin.slice(0, -3)}aaaa`;
     const refused = await runSluice(["jobs"], at(wrong));
     expect(refused.stderr).toMatch(
       /\nSet SLUICE_API_KEY to a key that this service knows; the service refused the one that is set\.\n$/,

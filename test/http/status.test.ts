@@ -218,6 +218,8 @@ test("completed", async () => {
           reasoning_tokens: null,
         },
         usage_estimated: false,
+        waited_ms: expect.any(Number),
+        waited: expect.any(Array),
         duration_ms: 120,
         first_token_ms: 40,
         tokens_per_second: 25,

@@ -100,6 +100,8 @@ test("a first request, its answer, and the answer in the database", async () => 
       {
         ...shownJob.attempts[0],
         started_at: expect.stringMatching(/^20\d\d-.*Z$/),
+        waited_ms: expect.any(Number),
+        waited: expect.any(Array),
         duration_ms: expect.any(Number),
         first_token_ms: expect.any(Number),
         tokens_per_second: expect.any(Number),

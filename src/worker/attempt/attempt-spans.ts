@@ -5,9 +5,18 @@ import type { DeploymentSettings } from "../../config/settings.ts";
 import type { AttemptEnd } from "../../domain/job.ts";
 import { toUsd } from "../../domain/money.ts";
 import type { TraceContext } from "../../domain/trace-context.ts";
-import { waitBefore } from "../../domain/waiting.ts";
-import { chatSpan, type GenAiNames, messaging, queueSpan, sluice } from "../../telemetry/span-names.ts";
-import type { SpanAttributes, Tracing } from "../../telemetry/tracing.ts";
+import type { WaitPart } from "../../domain/wait-parts.ts";
+import { waitBefore, waitParts } from "../../domain/waiting.ts";
+import {
+  chatSpan,
+  type GenAiNames,
+  messaging,
+  queueSpan,
+  sluice,
+  waitEvent,
+  waitedFor,
+} from "../../telemetry/span-names.ts";
+import type { Span, SpanAttributes, Tracing } from "../../telemetry/tracing.ts";
 import type { WorkerContext } from "../worker-context.ts";
 import type { Begun } from "./call-provider.ts";
 import type { EndedAttempt } from "./disposition.ts";
@@ -31,8 +40,16 @@ export class AttemptSpans {
   /** Parent of the call's span. */
   readonly #parent: TraceContext;
 
-  /** Records the wait before the attempt. */
-  constructor(context: Pick<WorkerContext, "clock" | "settings">, tracing: Tracing, begun: Begun) {
+  /**
+   * Records the wait before the attempt.
+   * @param waited the wait by its reasons; absent if it was short
+   */
+  constructor(
+    context: Pick<WorkerContext, "clock" | "settings">,
+    tracing: Tracing,
+    begun: Begun,
+    waited?: readonly WaitPart[],
+  ) {
     this.#context = context;
     this.#tracing = tracing;
     this.#begun = begun;
@@ -53,6 +70,7 @@ export class AttemptSpans {
         [sluice.waitMs]: to - from,
       },
     });
+    if (span.recording) addParts(span, waited ?? waitParts(job, attempt, earlier), to);
     span.end(to);
     this.#parent = isNested ? job.trace! : span.context;
   }
@@ -101,6 +119,24 @@ export class AttemptSpans {
       [sluice.worker]: attempt.worker,
     };
   }
+}
+
+/**
+ * Adds the parts of a wait to its span: the sum of each kind as an attribute, and each reason as an event.
+ * @param at end of the wait
+ */
+function addParts(span: Span, parts: readonly WaitPart[], at: number): void {
+  const sums = new Map<string, number>();
+  for (const { kind, subject, ms } of parts) {
+    const name = waitedFor(kind);
+    sums.set(name, (sums.get(name) ?? 0) + ms);
+    span.event(waitEvent, at, {
+      [sluice.waitReason]: kind,
+      [sluice.waitSubject]: subject,
+      [sluice.waitMs]: ms,
+    });
+  }
+  span.set(Object.fromEntries(sums));
 }
 
 function requestAttributes(
@@ -156,6 +192,8 @@ function resultAttributes(names: GenAiNames, end: AttemptEnd, finishReason: stri
   };
 }
 
+/** Returns the code of the error. The job's code would not tell a throttle from an overload. */
 function failureOf({ result, error }: AttemptEnd): string | undefined {
-  return result === "completed" ? undefined : (error?.code ?? result);
+  if (result === "completed") return undefined;
+  return result === "throttled" || result === "capacity" ? result : (error?.code ?? result);
 }

@@ -90,7 +90,11 @@ export class GrantRecord {
   async conclude({ job, attempt, earlier }: Begun, { disposition, ...ended }: EndedAttempt): Promise<void> {
     const { deployment, model, n } = attempt;
     const { outcome, settlement, rejection } = disposition;
-    const end = withoutUndefined(ended.end);
+    const retryInMs = settlement.job === "ended" ? 0 : Math.round(settlement.job.requeueAfterMs);
+    const end = withoutUndefined({
+      ...ended.end,
+      retryAt: retryInMs > 0 ? Math.round(ended.end.at) + retryInMs : undefined,
+    });
     const throttle = settlement.signal.kind === "throttled" ? settlement.signal.throttle : undefined;
     this.#context.metrics?.callEnded({ job, attempt, end, tier: job.request.serviceTier, throttle });
     const caller = end.result === "not_sent" ? {} : { deployment, model, attempt: n };

@@ -41,17 +41,19 @@ export async function runGrant(shared: WorkerShared, call: RunningCall): Promise
   try {
     const begun = await begin(context, record);
     if (begun === undefined) return;
-    const spans = context.tracing && new AttemptSpans(context, context.tracing, begun);
+    const { job, attempt, earlier } = begun;
+    const waited = context.waits?.split(job, attempt, earlier);
+    const spans = context.tracing && new AttemptSpans(context, context.tracing, begun, waited);
     const cause = await whyNotSend(shared, call, begun, record);
     if (cause === undefined) begins(context, begun, record);
     const span = cause === undefined ? spans?.startCall() : undefined;
-    const trace = span?.trace ?? begun.job.trace;
+    const trace = span?.trace ?? job.trace;
     const ended =
       cause === undefined
         ? await callProvider(context, call, begun, { text, ...(trace && { trace }) })
         : unsent(context, call, cause);
     span?.end(ended);
-    await record.conclude(begun, ended);
+    await record.conclude(begun, { ...ended, end: { ...ended.end, waited } });
   } finally {
     unsubscribe();
   }

@@ -23,7 +23,9 @@ import type { Tracing } from "../../../src/telemetry/tracing.ts";
 import { SendSlots } from "../../../src/worker/attempt/send-slots.ts";
 import { Orphans } from "../../../src/worker/recovery/orphans.ts";
 import { recover } from "../../../src/worker/recovery/recovery.ts";
+import { repeat } from "../../../src/worker/timers.ts";
 import { createTokenSizer } from "../../../src/worker/token-sizer.ts";
+import { sampleMs, WaitSampler } from "../../../src/worker/wait-sampler.ts";
 import { createWorker, type Worker } from "../../../src/worker/worker.ts";
 import type { WorkerContext } from "../../../src/worker/worker-context.ts";
 import { testSettings } from "../../support/jobs-context.ts";
@@ -45,6 +47,8 @@ export interface HarnessOptions {
   respond?: (call: SeenCall) => void;
   /** Goes on with the data and the time of a harness that was closed or abandoned. */
   after?: Harness;
+  /** Whether waits are split by their reasons. Default: false, because it needs a timer every second. */
+  waits?: boolean;
   /** Default: tracing is off. */
   tracing?: Tracing;
   /** Puts something between the worker and the store. */
@@ -104,11 +108,16 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   const tokenSizer = createTokenSizer(context);
   const orphans = new Orphans(context, "p2");
   const sendSlots = new SendSlots();
+  const waits = new WaitSampler(context);
+  if (options.waits) context.waits = waits;
   const hooks = {
     rebuild: (giveUp: AbortSignal) => recover({ ...context, orphans }, worker.renewLeases, giveUp),
     onWaiting: tokenSizer.size,
+    onAcquired: waits.want,
   };
   const worker: Worker = createWorker(context, hooks, sendSlots);
+  const watchWaits = () => repeat(time, sampleMs, waits.round.bind(waits), () => {});
+  const stopWaits = options.waits ? watchWaits() : undefined;
 
   async function quiet(): Promise<void> {
     // What an operation leads to starts within a few turns of the event loop.
@@ -163,6 +172,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
       const stopped = worker.stop();
       await advance(settings.worker.drainMs + 10_000);
       await stopped;
+      await stopWaits?.();
       await abandon();
       await rm(dataDir, { recursive: true, force: true });
     },
