@@ -6,9 +6,10 @@ import { listAudit } from "../../jobs/audit/read-audit.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { requireAdmin } from "../../jobs/submit/policy.ts";
 import { auditAction, auditResource } from "../../wire/audit-resource.ts";
-import { nullable, time } from "../../wire/resource-types.ts";
+import { time } from "../../wire/resource-types.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
+import { pageOf, pageQuery, pageSchema } from "../pages.ts";
 
 const defaultListLimit = 50;
 
@@ -19,24 +20,14 @@ const query = Type.Object(
     target: Type.Optional(Type.String({ maxLength: 500, description: "Actions on what has this id or name." })),
     from: Type.Optional(time("Actions at this time or later.")),
     to: Type.Optional(time("Actions before this time.")),
-    limit: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 1000,
-        description: `Maximum number of entries in a page. Default: ${defaultListLimit}.`,
-      }),
-    ),
-    cursor: Type.Optional(Type.String({ maxLength: 200, description: "`next_cursor` of the previous page." })),
+    ...pageQuery({ of: "entries", usual: defaultListLimit, max: 1000 }, 200),
   },
   { additionalProperties: false },
 );
 
-const page = Type.Object(
-  {
-    data: Type.Array(Type.Ref("AuditEntry#")),
-    next_cursor: nullable(Type.String({ description: "The cursor of the next page. Null on the last page." })),
-  },
-  { description: "The entries, newest first. A page may have fewer than `limit` although more follow." },
+const page = pageSchema(
+  Type.Ref("AuditEntry#"),
+  "The entries, newest first. A page may have fewer than `limit` although more follow.",
 );
 
 export function auditRoutes(app: HttpServer, context: JobsContext): void {
@@ -70,7 +61,7 @@ export function auditRoutes(app: HttpServer, context: JobsContext): void {
         ...(to !== undefined && { to: Date.parse(to) }),
         ...(cursor !== undefined && { before: cursor }),
       });
-      return { data: items.map(auditResource), next_cursor: next ?? null };
+      return pageOf(items.map(auditResource), next);
     },
   );
 }

@@ -19,6 +19,7 @@ import { closingSignal, disconnectError, disconnectSignal } from "../disconnect.
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 import { onceOf } from "../idempotency-header.ts";
+import { afterField, listOf, listSchema, pageLimit } from "../pages.ts";
 import { submitHeaders, traceHeaders, traceOf } from "../trace-headers.ts";
 import { answersOf } from "./documentation-routes.ts";
 
@@ -118,27 +119,13 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         summary: "List batches, newest first",
         querystring: Type.Object(
           {
-            after: Type.Optional(
-              Type.String({ maxLength: 200, description: "The id of the last batch on the previous page." }),
-            ),
-            limit: Type.Optional(
-              Type.Integer({
-                minimum: 1,
-                maximum: maxPage,
-                description: `Maximum number of items in a page. Default: ${defaultPage}.`,
-              }),
-            ),
+            after: afterField("batch"),
+            limit: pageLimit({ usual: defaultPage, max: maxPage }),
           },
           { additionalProperties: false },
         ),
         response: {
-          200: Type.Object({
-            object: Type.Literal("list"),
-            data: Type.Array(Type.Ref("Batch#")),
-            has_more: Type.Boolean(),
-            first_id: Type.Optional(Type.String()),
-            last_id: Type.Optional(Type.String()),
-          }),
+          200: listSchema(Type.Ref("Batch#")),
           ...errorResponses(["invalid_request", "batch_not_found", "unavailable"], "OpenAIError"),
         },
       },
@@ -146,12 +133,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
     async ({ query: { after, limit = defaultPage }, caller }) => {
       if (after !== undefined) await requireBatch(context, after, caller);
       const { batches, more } = await listBatches(context, { after, limit }, caller);
-      return {
-        object: "list" as const,
-        data: await Promise.all(batches.map(resourceOf)),
-        has_more: more,
-        ...(batches.length > 0 && { first_id: batches[0]!.request.id, last_id: batches.at(-1)!.request.id }),
-      };
+      return listOf(await Promise.all(batches.map(resourceOf)), more);
     },
   );
 

@@ -16,6 +16,7 @@ import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
 import { idempotencyHeaders, onceOf } from "../idempotency-header.ts";
 import { receiveUpload, type UploadForm } from "../multipart-upload.ts";
+import { afterField, listOf, listSchema, pageLimit } from "../pages.ts";
 
 const params = Type.Object({ file_id: Type.String() });
 const maxPage = 10_000;
@@ -99,28 +100,14 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
         querystring: Type.Object(
           {
             purpose: Type.Optional(Type.Enum([...filePurposes])),
-            after: Type.Optional(
-              Type.String({ maxLength: 200, description: "The id of the last file on the previous page." }),
-            ),
-            limit: Type.Optional(
-              Type.Integer({
-                minimum: 1,
-                maximum: maxPage,
-                description: `Maximum number of items in a page. Default: ${maxPage}.`,
-              }),
-            ),
+            after: afterField("file"),
+            limit: pageLimit({ usual: maxPage, max: maxPage }),
             order: Type.Optional(Type.Enum(["asc", "desc"], { description: "Order by creation time. Default: desc." })),
           },
           { additionalProperties: false },
         ),
         response: {
-          200: Type.Object({
-            object: Type.Literal("list"),
-            data: Type.Array(Type.Ref("File#")),
-            has_more: Type.Boolean(),
-            first_id: Type.Optional(Type.String()),
-            last_id: Type.Optional(Type.String()),
-          }),
+          200: listSchema(Type.Ref("File#")),
           ...errorResponses(["invalid_request", "file_not_found", "unavailable"], "OpenAIError"),
         },
       },
@@ -129,12 +116,7 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
       const { purpose, after, limit = maxPage, order } = query;
       if (after !== undefined) await requireFile(context, after, caller);
       const { files, more } = await listFiles(context, { purpose, after, limit, ascending: order === "asc" }, caller);
-      return {
-        object: "list" as const,
-        data: files.map(fileResource),
-        has_more: more,
-        ...(files.length > 0 && { first_id: files[0]!.id, last_id: files.at(-1)!.id }),
-      };
+      return listOf(files.map(fileResource), more);
     },
   );
 

@@ -16,12 +16,12 @@ import { jobTexts } from "../../wire/job-content.ts";
 import { jobBody, submitErrors, submitInputOf } from "../../wire/job-request.ts";
 import { jobParams, jobResource, jobSummaryResource } from "../../wire/job-resource.ts";
 import { jobFilterFields, jobFilterOf } from "../../wire/request-fields.ts";
-import { nullable } from "../../wire/resource-types.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 import { onceOf } from "../idempotency-header.ts";
+import { pageOf, pageQuery, pageSchema } from "../pages.ts";
 import { submitHeaders, traceHeaders, traceOf } from "../trace-headers.ts";
 import { answersOf } from "./documentation-routes.ts";
 
@@ -30,25 +30,12 @@ const defaultListLimit = 50;
 const listQuery = Type.Object(
   {
     ...jobFilterFields,
-    limit: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 1000,
-        description: `Maximum number of jobs in a page. Default: ${defaultListLimit}.`,
-      }),
-    ),
-    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the previous page." })),
+    ...pageQuery({ of: "jobs", usual: defaultListLimit, max: 1000 }, 1000),
   },
   { additionalProperties: false },
 );
 
-const page = Type.Object(
-  {
-    data: Type.Array(Type.Ref("JobSummary#")),
-    next_cursor: nullable(Type.String({ description: "The cursor of the next page. Null on the last page." })),
-  },
-  { description: "The jobs, newest first." },
-);
+const page = pageSchema(Type.Ref("JobSummary#"), "The jobs, newest first.");
 
 export function jobRoutes(app: HttpServer, context: CallersContext): void {
   const { settings, clock } = context;
@@ -120,7 +107,7 @@ export function jobRoutes(app: HttpServer, context: CallersContext): void {
       const filter = jobFilterOf(settings, { ...query, environment: query.environment ?? only }, caller);
       const { limit = defaultListLimit, cursor } = query;
       const { items, next } = await listJobs(context, filter, { limit, cursor }, caller);
-      return { data: items.map(jobSummaryResource), next_cursor: next ?? null };
+      return pageOf(items.map(jobSummaryResource), next);
     },
   );
 

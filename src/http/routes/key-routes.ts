@@ -5,33 +5,17 @@ import type { KeyRegistry } from "../../jobs/keys/key-registry.ts";
 import { createKey, listKeysPage, revokeKey } from "../../jobs/keys/keys.ts";
 import { requireAdmin } from "../../jobs/submit/policy.ts";
 import { keyBody, keyInputOf, keyResource } from "../../wire/key-resource.ts";
-import { nullable } from "../../wire/resource-types.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
+import { pageOf, pageQuery, pageSchema } from "../pages.ts";
 
 const defaultListLimit = 200;
 
-const listQuery = Type.Object(
-  {
-    limit: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 1000,
-        description: `Maximum number of keys in a page. Default: ${defaultListLimit}.`,
-      }),
-    ),
-    cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the previous page." })),
-  },
-  { additionalProperties: false },
-);
+const listQuery = Type.Object(pageQuery({ of: "keys", usual: defaultListLimit, max: 1000 }, 1000), {
+  additionalProperties: false,
+});
 
-const page = Type.Object(
-  {
-    data: Type.Array(Type.Ref("Key#")),
-    next_cursor: nullable(Type.String({ description: "The cursor of the next page. Null on the last page." })),
-  },
-  { description: "The keys, oldest first." },
-);
+const page = pageSchema(Type.Ref("Key#"), "The keys, oldest first.");
 
 export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegistry): void {
   const tags = ["keys"];
@@ -82,7 +66,10 @@ export function keyRoutes(app: HttpServer, context: JobsContext, keys: KeyRegist
     async ({ query: { limit = defaultListLimit, cursor }, caller }) => {
       requireAdmin(caller);
       const { items, next } = await listKeysPage(context, { limit, ...(cursor !== undefined && { cursor }) });
-      return { data: items.map((record) => keyResource(record)), next_cursor: next ?? null };
+      return pageOf(
+        items.map((record) => keyResource(record)),
+        next,
+      );
     },
   );
 

@@ -10,6 +10,7 @@ import { iso, nullable, time } from "../../wire/resource-types.ts";
 import { deliveryResource } from "../../wire/webhook-resource.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
+import { pageOf, pageQuery, pageSchema } from "../pages.ts";
 
 const defaultPage = 20;
 
@@ -88,26 +89,14 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
             job: Type.Optional(Type.String({ format: "uuid", description: "Deliveries for this job." })),
             batch: Type.Optional(Type.String({ maxLength: 200, description: "Deliveries for this batch." })),
             status: Type.Optional(Type.Enum([...deliveryStatuses])),
-            limit: Type.Optional(
-              Type.Integer({
-                minimum: 1,
-                maximum: 100,
-                description: `Maximum number of items in a page. Default: ${defaultPage}.`,
-              }),
-            ),
-            cursor: Type.Optional(Type.String({ maxLength: 200, description: "`next_cursor` of the previous page." })),
+            ...pageQuery({ usual: defaultPage, max: 100 }, 200),
           },
           { additionalProperties: false },
         ),
         response: {
-          200: Type.Object(
-            {
-              data: Type.Array(Type.Ref("WebhookDelivery#")),
-              next_cursor: nullable(
-                Type.String({ description: "The cursor of the next page. Null on the last page." }),
-              ),
-            },
-            { description: "A page may have fewer deliveries than `limit` although more follow." },
+          200: pageSchema(
+            Type.Ref("WebhookDelivery#"),
+            "A page may have fewer deliveries than `limit` although more follow.",
           ),
           ...errorResponses(["invalid_request", "unavailable"]),
         },
@@ -129,7 +118,10 @@ export function webhookRoutes(app: HttpServer, context: JobsContext): void {
         },
         caller,
       );
-      return { data: items.map((item) => deliveryResource(item, caller)), next_cursor: next ?? null };
+      return pageOf(
+        items.map((item) => deliveryResource(item, caller)),
+        next,
+      );
     },
   );
 
