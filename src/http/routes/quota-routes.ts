@@ -64,7 +64,7 @@ const state = Type.Object({
 
 export function quotaRoutes(app: HttpServer, context: JobsContext): void {
   const tags = ["service"];
-  const errors = errorResponses(["invalid_request", "unauthenticated", "forbidden", "not_found", "unavailable"]);
+  const errors = errorResponses(["invalid_request", "forbidden", "not_found", "unavailable"]);
 
   app.post(
     "/v1/quotas/:name/reset",
