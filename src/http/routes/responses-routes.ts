@@ -9,7 +9,6 @@ import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { cancel } from "../../jobs/control/cancel.ts";
 import { deleteResponse } from "../../jobs/control/delete-response.ts";
 import { requireJob, viewOf } from "../../jobs/read/view.ts";
-import { waitForEnd } from "../../jobs/read/wait.ts";
 import { dryRun } from "../../jobs/submit/dry-run.ts";
 import { submitOnce } from "../../jobs/submit/submit.ts";
 import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../../wire/dry-run-resource.ts";
@@ -25,14 +24,8 @@ import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
 import { streamJob } from "../synchronous/answer-stream.ts";
 import { streamResponse } from "../synchronous/response-stream.ts";
-import {
-  callErrors,
-  callHeaders,
-  failureOf,
-  readCallOptions,
-  submitCall,
-  whileCallerWaits,
-} from "../synchronous/synchronous-call.ts";
+import { callErrors, callHeaders, readCallOptions } from "../synchronous/synchronous-call.ts";
+import { answerWhole } from "../synchronous/whole-answer.ts";
 import { traceOf } from "../trace-headers.ts";
 import { answersOf } from "./documentation-routes.ts";
 
@@ -128,11 +121,11 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
         await streamResponse(context, { reply, caller, record, keepAliveMs, disconnected, closing });
         return reply as never;
       }
-      const disconnected = disconnectSignal(reply, closing);
+      const call = { reply, caller, options, input, disconnected: disconnectSignal(reply, closing), closing };
       if (stream) {
         await streamJob(context, {
-          ...{ reply, caller, options, keepAliveMs, disconnected, closing },
-          submit: (onNew) => submitCall(context, input, caller, options, { streamed: true, onNew }),
+          ...call,
+          keepAliveMs,
           form(job, events) {
             const form = new ResponseEvents(job);
             const send = (objects: readonly { type: string }[]) => {
@@ -147,16 +140,7 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
         });
         return reply as never;
       }
-      const submitted = await submitCall(context, input, caller, options, { streamed: false });
-      const { job } = submitted;
-      reply.header("x-sluice-job-id", job.id);
-      const record = await whileCallerWaits(context, submitted, options, () =>
-        waitForEnd(context, job.id, caller, { waitMs: options.waitMs, signal: disconnected }),
-      );
-      eraseOnceRead(context, reply, caller, record);
-      const failure = failureOf(record, closing);
-      if (failure) throw failure;
-      return { ...responseOf(record), background };
+      return { ...responseOf(await answerWhole(context, call)), background };
     },
   );
 

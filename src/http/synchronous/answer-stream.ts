@@ -1,15 +1,13 @@
 // Streams the answer to a synchronous call. A failure before the first event gets a normal error response; a later one
 // becomes the last event. A restarted answer contradicts the text already sent, so it ends the stream.
-import type { FastifyReply } from "fastify";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Job, JobRecord } from "../../domain/job.ts";
-import type { Caller } from "../../jobs/caller.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower } from "../../jobs/read/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
 import { EventStream } from "../event-stream.ts";
-import { type CallOptions, failureOf, type SubmittedCall, whileCallerWaits } from "./synchronous-call.ts";
+import { failureOf, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
 import { commentWhileWaiting } from "./wait-comments.ts";
 
 /** How a call's API formats its events. */
@@ -23,17 +21,8 @@ export interface StreamForm {
   fail(error: SluiceError): void;
 }
 
-export interface StreamedCall {
-  reply: FastifyReply;
-  caller: Caller;
-  options: CallOptions;
+export interface StreamedCall extends SynchronousCall {
   keepAliveMs: number;
-  /** Aborts when the caller can no longer be answered. */
-  disconnected: AbortSignal;
-  /** Aborts when the server closes, with the error as its reason. */
-  closing: AbortSignal;
-  /** Submits the job. Calls `onNew` before it stores a new job, so that no event is missed. */
-  submit: (onNew: (job: Job) => void) => Promise<SubmittedCall>;
   form: (job: Job, events: EventStream) => StreamForm;
 }
 
@@ -68,7 +57,8 @@ export async function streamJob(context: CallersContext, call: StreamedCall): Pr
   };
 
   try {
-    const submitted = await call.submit(follow);
+    // Follows a new job before it is stored, so that no event is missed.
+    const submitted = await submitCall(context, call.input, caller, options, { streamed: true, onNew: follow });
     if (!follower) follow(submitted.job);
     stopComments = commentWhileWaiting(context, submitted.job, events, call.keepAliveMs);
     const signal = AbortSignal.any([disconnected, broken.signal]);

@@ -1,6 +1,6 @@
 // Submits the job of a synchronous call, whose caller waits for the answer, and applies the rules for waiting and
 // disconnecting.
-import type { FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { type ErrorCode, errorTable, quote, SluiceError } from "../../domain/errors.ts";
@@ -61,6 +61,18 @@ export interface CallOptions {
   dialect: Dialect;
   /** Maximum time to wait for the answer, in milliseconds. */
   waitMs: number;
+}
+
+/** A call that was read, with what its answer needs. */
+export interface SynchronousCall {
+  reply: FastifyReply;
+  caller: Caller;
+  options: CallOptions;
+  input: SubmitInput;
+  /** Aborts when the caller can no longer be answered. */
+  disconnected: AbortSignal;
+  /** Aborts when the server closes, with the error as its reason. */
+  closing: AbortSignal;
 }
 
 /**

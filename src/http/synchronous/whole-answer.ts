@@ -1,0 +1,25 @@
+// Answers a synchronous call in one piece.
+import type { JobRecord } from "../../domain/job.ts";
+import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
+import { waitForEnd } from "../../jobs/read/wait.ts";
+import { eraseOnceRead } from "../erase-once-read.ts";
+import { failureOf, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
+
+/**
+ * Submits a job, names it in the reply's headers, and waits for its end.
+ * @returns the completed job
+ * @throws SluiceError as `submitCall`, or why there is no answer
+ */
+export async function answerWhole(context: CallersContext, call: SynchronousCall): Promise<JobRecord> {
+  const { reply, caller, options, input, disconnected, closing } = call;
+  const submitted = await submitCall(context, input, caller, options, { streamed: false });
+  const { job } = submitted;
+  reply.header("x-sluice-job-id", job.id);
+  const record = await whileCallerWaits(context, submitted, options, () =>
+    waitForEnd(context, job.id, caller, { waitMs: options.waitMs, signal: disconnected }),
+  );
+  eraseOnceRead(context, reply, caller, record);
+  const failure = failureOf(record, closing);
+  if (failure) throw failure;
+  return record;
+}
