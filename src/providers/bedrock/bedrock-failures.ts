@@ -3,8 +3,8 @@
 //
 // Relies on three facts about the SDK. An exception inside a stream has a name but no status. An error body without a
 // type (a proxy, a 529) has a status but the name "Unknown". Transport errors have a `code`.
-import type { ErrorCode } from "../../domain/errors.ts";
-import type { FailureKind, ProviderFailure, ThrottleKind } from "../provider.ts";
+import { type Classification, endSentence, permanent, refused, unclear, unknownEnd } from "../classification.ts";
+import type { ProviderFailure, ThrottleKind } from "../provider.ts";
 import { redact } from "../redact.ts";
 import { adviceOnModel, knownCause, type Wording } from "../wordings.ts";
 import { adviceFor, adviceOnAccess, type Deployment } from "./advice.ts";
@@ -17,18 +17,6 @@ export interface SdkError {
   code?: string;
   $metadata?: { httpStatusCode?: number; requestId?: string };
   $response?: { headers?: Record<string, string | undefined> };
-}
-
-/** Classification of a failure, before its message is composed. */
-export interface Classification {
-  kind: FailureKind;
-  code: ErrorCode;
-  throttle?: ThrottleKind;
-  maybeBilled: boolean;
-  /** Message that replaces the provider's own. */
-  words?: string;
-  /** What to do, added to the message. */
-  advice?: string;
 }
 
 /** What is known about the call that failed. */
@@ -54,17 +42,12 @@ export function classify(thrown: unknown, deployment: Deployment, { begun, guard
     code: classification.code,
     ...(classification.kind === "unclear"
       ? { message: words, advice: classification.advice }
-      : { message: classification.advice ? `${asSentence(words)} ${classification.advice}` : words }),
+      : { message: classification.advice ? `${endSentence(words)} ${classification.advice}` : words }),
     ...(classification.throttle ? { throttle: classification.throttle } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     maybeBilled: classification.maybeBilled || begun,
     ...(requestId ? { requestId } : {}),
   };
-}
-
-/** Adds the full stop that some of AWS's messages lack. */
-function asSentence(words: string): string {
-  return /[.!?]$/.test(words) ? words : `${words}.`;
 }
 
 function classifyError(error: SdkError, deployment: Deployment, guardrail: boolean): Classification {
@@ -76,7 +59,7 @@ function classifyError(error: SdkError, deployment: Deployment, guardrail: boole
   if (credentials) return { ...refused("misconfigured"), words: credentials.words };
   if (name === "modelnotreadyexception") return refused("capacity");
   // The connection was too slow for AWS. The model's own time limit is also a 408, but has another name.
-  if (/^requesttimeout/.test(name)) return maybeBilled();
+  if (/^requesttimeout/.test(name)) return unknownEnd();
   const status = statusOf(error);
   const transport = classifyTransport(error, status, deployment);
   if (transport) return transport;
@@ -127,11 +110,11 @@ function classifyByStatus(status: number | undefined, message: string, deploymen
     case 404:
       return unclear(adviceOnAccess(status, deployment));
     case 408:
-      return maybeBilled("The model exceeded its time limit. A lower max_tokens may help.");
+      return unknownEnd("The model exceeded its time limit. A lower max_tokens may help.");
     case 413:
       return permanent("provider_rejected", "The request is larger than Bedrock accepts.");
     case 424:
-      return maybeBilled();
+      return unknownEnd();
     case 429:
       return overloaded.test(message)
         ? refused("capacity")
@@ -141,11 +124,11 @@ function classifyByStatus(status: number | undefined, message: string, deploymen
     case 529:
       return refused("capacity");
     case 504:
-      return maybeBilled();
+      return unknownEnd();
     default:
       if (status !== undefined && status >= 500) return refused("transient");
       if (status !== undefined && status >= 400) return permanent("provider_rejected");
-      return maybeBilled();
+      return unknownEnd();
   }
 }
 
@@ -241,29 +224,6 @@ function throttleKind(message: string): ThrottleKind {
   if (/too many tokens/i.test(message)) return "tokens";
   if (/too many requests|request rate/i.test(message)) return "requests";
   return "unknown";
-}
-
-// ---------------------------------------------------------------- classifications
-
-/** Classifies a refusal: nothing was generated. */
-function refused(kind: FailureKind): Classification {
-  return { kind, code: "model_unavailable", maybeBilled: false };
-}
-
-/**
- * Classifies a refusal whose cause only other jobs can show, the request or the deployment. `advice` applies to the
- * deployment.
- */
-function unclear(advice: string): Classification {
-  return { kind: "unclear", code: "provider_rejected", maybeBilled: false, advice };
-}
-
-function permanent(code: ErrorCode, advice?: string): Classification {
-  return { kind: "permanent", code, maybeBilled: false, advice };
-}
-
-function maybeBilled(advice?: string): Classification {
-  return { kind: "transient", code: "unknown_end", maybeBilled: true, advice };
 }
 
 // ---------------------------------------------------------------- words

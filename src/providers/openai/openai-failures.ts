@@ -1,7 +1,7 @@
 // Converts a server's error (a status, a body in one of many shapes, headers) to a ProviderFailure. Pure. A code
 // decides first, then known wordings (see wordings.ts), then the status.
-import type { ErrorCode } from "../../domain/errors.ts";
-import type { FailureKind, ProviderFailure, ThrottleKind } from "../provider.ts";
+import { type Classification, endSentence, permanent, refused, unclear, unknownEnd } from "../classification.ts";
+import type { ProviderFailure } from "../provider.ts";
 import { redact } from "../redact.ts";
 import { adviceOnKey as keyAdvice, knownCause, adviceOnModel as modelAdvice, type Wording } from "../wordings.ts";
 import { isObject } from "./openai-answer.ts";
@@ -85,18 +85,6 @@ function written(value: unknown): string {
   } catch {
     return "";
   }
-}
-
-interface Classification {
-  kind: FailureKind;
-  code: ErrorCode;
-  throttle?: ThrottleKind;
-  maybeBilled: boolean;
-  retryAfterMs?: number;
-  /** Message that replaces the server's own. */
-  words?: string;
-  /** What to do, added to the message. */
-  advice?: string;
 }
 
 /**
@@ -253,31 +241,8 @@ function adviceOnKey({ host, apiKeyEnv }: Server): string {
     : `Check the key in ${apiKeyEnv}, and that it may use the model.`;
 }
 
-// ---------------------------------------------------------------- classifications
-
-/** Classifies a refusal: nothing was generated. */
-function refused(kind: FailureKind): Classification {
-  return { kind, code: "model_unavailable", maybeBilled: false };
-}
-
 function misconfigured(advice: string): Classification {
   return { ...refused("misconfigured"), advice };
-}
-
-/**
- * Classifies a refusal whose cause only other jobs can show, the request or the deployment. `advice` applies to the
- * deployment.
- */
-function unclear(advice: string): Classification {
-  return { kind: "unclear", code: "provider_rejected", maybeBilled: false, advice };
-}
-
-function permanent(code: ErrorCode): Classification {
-  return { kind: "permanent", code, maybeBilled: false };
-}
-
-function unknownEnd(): Classification {
-  return { kind: "transient", code: "unknown_end", maybeBilled: true };
 }
 
 // ---------------------------------------------------------------- words
@@ -296,8 +261,4 @@ function withoutMessage(status: number | undefined): string {
   return status === undefined
     ? "The server sent an error without a message."
     : `The server answered HTTP ${status} without a message.`;
-}
-
-function endSentence(text: string): string {
-  return /[.!?…]$/.test(text) ? text : `${text}.`;
 }
