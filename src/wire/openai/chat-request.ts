@@ -12,7 +12,7 @@ import { bodyCheck } from "../body-check.ts";
 import { reasoningEffort, samplingFields, stopTextOrTexts } from "../request-fields.ts";
 import { type Content, Conversation } from "./conversation.ts";
 import {
-  checkTools,
+  checkedChoice,
   extensionFields,
   ignored,
   isObject,
@@ -125,8 +125,7 @@ function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
     refuse("stream_options", "stream_options is allowed only in a stream. Set stream to true.");
   const conversation = conversationOf(body.messages);
   const tools = (body.tools ?? []).map(functionOf);
-  const toolChoice = toolChoiceOf(body.tool_choice);
-  checkTools(tools, toolChoice);
+  const toolChoice = checkedChoice(toolChoiceOf(body.tool_choice), tools);
   return {
     stream,
     includeUsage: body.stream_options?.include_usage ?? false,
@@ -145,8 +144,7 @@ function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
       presencePenalty: body.presence_penalty,
       reasoningEffort: body.reasoning_effort,
       tools,
-      // Without tools there is nothing to choose.
-      toolChoice: tools.length > 0 ? toolChoice : undefined,
+      toolChoice,
       responseFormat: responseFormatOf(body.response_format),
       priority: body.priority ?? defaults.priority,
       // The spread comes last: with so many fields after it, the object becomes a hash table, which takes twenty times

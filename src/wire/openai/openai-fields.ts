@@ -108,12 +108,16 @@ export function toolOf(value: unknown, field: string): Tool {
 
 /**
  * Checks the names of tools and the tool choice.
+ * @returns the choice that applies: none without tools
  * @throws SluiceError `invalid_request` for two tools with one name, and for a choice that the tools do not allow
  */
-export function checkTools(tools: readonly Tool[], choice: CanonicalRequest["toolChoice"]): void {
+export function checkedChoice(
+  choice: CanonicalRequest["toolChoice"],
+  tools: readonly Tool[],
+): CanonicalRequest["toolChoice"] {
   if (tools.length === 0) {
     if (choice === "required" || typeof choice === "object") refuse("tool_choice", "tool_choice requires tools.");
-    return;
+    return undefined;
   }
   const names = new Set<string>();
   for (const { name } of tools) {
@@ -123,6 +127,7 @@ export function checkTools(tools: readonly Tool[], choice: CanonicalRequest["too
   if (typeof choice === "object" && !names.has(choice.name)) {
     refuse("tool_choice", `tool_choice names ${quote(choice.name)}, which is not among tools.`);
   }
+  return choice;
 }
 
 /** Converts an unwrapped schema format, which has the same form in both APIs. */

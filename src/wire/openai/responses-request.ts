@@ -10,7 +10,7 @@ import { reasoningEffort } from "../request-fields.ts";
 import type { ChatDefaults } from "./chat-request.ts";
 import { Conversation } from "./conversation.ts";
 import {
-  checkTools,
+  checkedChoice,
   extensionFields,
   ignored,
   isObject,
@@ -124,8 +124,7 @@ function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): Response
     if (isObject(value) && value.type === "function") return toolOf(value, field);
     return refuse(`${field}.type`, `${field}.type must be function: no other tools are supported.`);
   });
-  const toolChoice = toolChoiceOf(body.tool_choice);
-  checkTools(tools, toolChoice);
+  const toolChoice = checkedChoice(toolChoiceOf(body.tool_choice), tools);
   return {
     stream,
     background,
@@ -140,7 +139,7 @@ function responseRequestOf(body: ResponseBody, defaults: ChatDefaults): Response
       maxTokensField: "max_output_tokens",
       reasoningEffort: body.reasoning?.effort,
       tools,
-      toolChoice: tools.length > 0 ? toolChoice : undefined,
+      toolChoice,
       responseFormat: formatOf(body.text?.format),
       // No caller waits for a background response.
       priority: body.priority ?? (background ? undefined : defaults.priority),
