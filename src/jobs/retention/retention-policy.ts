@@ -41,13 +41,21 @@ export interface AgeGroup {
   tenants: TenantFilter;
 }
 
-/** Returns the groups of tenants whose data of a kind is ever removed. Every tenant is in one group at most. */
+/**
+ * Returns the groups of tenants whose data of a kind is ever removed by itself. Every tenant is in one group at most.
+ */
 export function ageGroups(settings: RetentionSettings, environment: string, kind: RetentionKind): AgeGroup[] {
   const named = Object.keys(settings.tenants);
-  const general = ageOf(settings, environment, unnamed(named), kind);
+  const ageFor = (tenant: string) => {
+    const age = ageOf(settings, environment, tenant, kind);
+    // The texts of a record that is removed at the same age need not be erased first.
+    const isCovered = kind === "texts" && age >= ageOf(settings, environment, tenant, "jobs");
+    return isCovered ? Number.POSITIVE_INFINITY : age;
+  };
+  const general = ageFor(unnamed(named));
   const byAge = new Map<number, string[]>();
   for (const tenant of named) {
-    const age = ageOf(settings, environment, tenant, kind);
+    const age = ageFor(tenant);
     if (age !== general) byAge.set(age, [...(byAge.get(age) ?? []), tenant]);
   }
   const others = Array.from(byAge, ([ageMs, only]): AgeGroup => ({ ageMs, tenants: { only } }));
