@@ -1,6 +1,6 @@
 // npm run bench: compiles as the service is compiled, measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
-// (batch, enqueue, drain, idle-latency, distributed-latency, metrics, quota-use, scheduler, redis-scheduler, store, tracing)
-// only those.
+// (batch, enqueue, drain, idle-latency, distributed-latency, metrics, quota-use, scheduler, redis-scheduler, retention,
+// store, tracing) only those.
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import { benchIdleLatency } from "./idle-latency.ts";
 import { benchMetrics } from "./metrics.ts";
 import { benchQuotaUse } from "./quota-use.ts";
 import { benchRedisScheduler } from "./redis-scheduler.ts";
+import { benchRetention } from "./retention.ts";
 import { benchScheduler } from "./scheduler.ts";
 import { benchStore } from "./store.ts";
 import { type Figure, printFigures } from "./support/measure.ts";
@@ -27,6 +28,7 @@ const benchmarks: Record<string, () => Promise<Figure[]>> = {
   "redis-scheduler": benchRedisScheduler,
   "distributed-latency": benchDistributedLatency,
   scheduler: benchScheduler,
+  retention: benchRetention,
   store: benchStore,
   tracing: benchTracing,
 };

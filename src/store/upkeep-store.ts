@@ -24,7 +24,7 @@ export interface UpkeepStore {
   size(): Promise<StoreSize>;
 
   /**
-   * Returns some free space to the file system: at most 1 MiB of each database, which takes a few milliseconds. A few
+   * Returns some free space to the file system: at most 256 KiB of each database, which takes a few milliseconds. A few
    * seconds later, no log holds what was removed before the call.
    * @returns bytes that a later call can return. 0 if there are none, or if the server reuses space by itself
    */

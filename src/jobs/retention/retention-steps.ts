@@ -8,7 +8,7 @@ import type { JobsContext } from "../jobs-context.ts";
 import { reservations } from "../limits/limit-records.ts";
 import { mayRun } from "../may-run.ts";
 import { findDelivery } from "../webhooks/webhook-records.ts";
-import type { AgeGroup } from "./retention-policy.ts";
+import { type AgeGroup, hasZeroRetention } from "./retention-policy.ts";
 
 export interface RetentionContext extends JobsContext {
   /**
@@ -67,8 +67,11 @@ export async function isDelivering(context: RetentionContext, environment: strin
 
 /** Writes jobs to the archive whose texts are still there. Jobs with `store: false` or zero retention never go there. */
 export async function archiveJobs(context: RetentionContext, records: readonly JobRecord[]): Promise<void> {
-  const { archive } = context;
-  const kept = records.filter(({ job }) => !job.ephemeral && job.erased === undefined);
+  const { archive, settings } = context;
+  const kept = records.filter(
+    ({ job: { ephemeral, erased, environment, tenant } }) =>
+      !ephemeral && erased === undefined && !hasZeroRetention(settings.retention, environment, tenant),
+  );
   const [first] = kept;
   if (archive && first) await archive(first.job.environment, kept);
 }

@@ -167,7 +167,7 @@ function writeRecords(records: RecordWriter, write: RecordWrite): unknown {
 }
 
 /** Removing a job takes as long as inserting ten. */
-const rowsOfOther: Partial<Record<Write["kind"], number>> = { remove: 10, erase: 5, removeAttempts: 200, reclaim: 200 };
+const rowsOfOther: Partial<Record<Write["kind"], number>> = { remove: 10, erase: 5, removeAttempts: 200, reclaim: 50 };
 
 function rowsOf(write: Write): number {
   if (write.kind === "insert") return write.jobs.requests.length;

@@ -36,7 +36,10 @@ export class RetentionRounds {
    * @throws what the store throws, and what `proceed` throws
    */
   async run(environment: string): Promise<void> {
-    await sweepIdempotencyKeys(this.#context);
+    // No key of a removed job may remain that its tombstone does not outlive.
+    if (ageGroups(this.#context.settings.retention, environment, "jobs").length > 0) {
+      await sweepIdempotencyKeys(this.#context);
+    }
     for (const kind of retentionKinds) {
       for (const group of ageGroups(this.#context.settings.retention, environment, kind)) {
         await this.#runLane({ environment, kind, ...group });

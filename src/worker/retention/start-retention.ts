@@ -1,6 +1,7 @@
 // Starts retention in a process that runs jobs. In the distributed form, one process at a time works on an environment.
 import type { RetentionKind } from "../../config/settings.ts";
 import type { JobRecord } from "../../domain/job.ts";
+import { keepsAll } from "../../jobs/retention/retention-policy.ts";
 import { saveRound } from "../../jobs/retention/retention-report.ts";
 import type { RetentionContext } from "../../jobs/retention/retention-steps.ts";
 import { BatchLeases } from "../batches/batch-lease.ts";
@@ -65,6 +66,7 @@ export function startRetention({ archiveLine, ...worker }: RetentionOptions): ()
   async function round(): Promise<void> {
     for (const environment of settings.runs) {
       if (stopped) return;
+      if (keepsAll(settings.retention, [environment])) continue;
       current = environment;
       if (await leases.hold(environment, leaseId)) await roundIn(environment);
       else for (const kind of walked) worker.metrics?.retentionLate(environment, kind, 0);

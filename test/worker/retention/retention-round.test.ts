@@ -255,6 +255,7 @@ test("an interrupted round continues, and archives before it erases", async () =
   const jobs: Job[] = [];
   for (let i = 0; i < 45; i++) jobs.push(await endedJob({ tenant: own }));
   const secret = await endedJob({ tenant: own, ephemeral: true });
+  const unread = await endedJob({ tenant: `${own}-none` });
   now += 2 * hour;
   let steps = 0;
   const proceed = async () => {
@@ -276,4 +277,10 @@ test("an interrupted round continues, and archives before it erases", async () =
     request: { messages: template.request.messages },
   });
   expect(await Promise.all([...jobs, secret].map(stateOf))).toEqual(new Array(46).fill("texts"));
+  // A job of a tenant with zero retention that was not read within a day.
+  now += 22 * hour;
+  const zero = { tenants: { ...retention.tenants, [unread.tenant]: { texts: "none" } } };
+  expect(await rounds(zero, { archive }).run()).toEqual({ jobs: 1 });
+  expect(await stateOf(unread)).toBe("removed");
+  expect(await readFile(path, "utf8")).not.toContain(unread.id);
 });

@@ -1,0 +1,52 @@
+// Submits at a fixed rate while retention removes old jobs, beside the same submits to the same store while it does not.
+// Periods of both alternate, so that both see the same machine.
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { compare, type Figure, quantile, spreadOf } from "./support/measure.ts";
+import { openLoop } from "./support/open-loop.ts";
+
+const oldJobs = 100_000;
+const repeats = 5;
+const rate = 100;
+const warmUpS = 2;
+const durationS = 4;
+const body = JSON.stringify({ prompt: "Write one sentence about the sea, and one about rain.", environment: "UAT" });
+
+export async function benchRetention(): Promise<Figure[]> {
+  const server = fork(new URL("./support/retention-server.js", import.meta.url), [String(oldJobs)]);
+  const next = async () => (await once(server, "message"))[0] as number;
+  const ask = (message: string) => {
+    server.send(message);
+    return next();
+  };
+  try {
+    const url = `http://127.0.0.1:${await next()}/enqueue`;
+    await openLoop(url, body, rate, warmUpS);
+    const pairs: { ours: number[]; beside: number[] }[] = [];
+    const removedPerS: number[] = [];
+    for (let i = 0; i < repeats; i++) {
+      const beside = await openLoop(url, body, rate, durationS);
+      const before = await ask("run");
+      const startedAt = performance.now();
+      const ours = await openLoop(url, body, rate, durationS);
+      const after = await ask("pause");
+      removedPerS.push(((after - before) * 1000) / (performance.now() - startedAt));
+      pairs.push({ ours, beside });
+    }
+    const at = (q: number) =>
+      compare(
+        `POST /enqueue at ${rate}/s while ${oldJobs.toLocaleString("en")} old jobs are removed, p${q * 100}`,
+        "ms",
+        pairs.map((pair) => ({ ours: quantile(pair.ours, q), beside: quantile(pair.beside, q) })),
+        "nothing is removed",
+      );
+    return [
+      at(0.5),
+      at(0.99),
+      { what: "retention: removed jobs beside submits", unit: "jobs/s", ours: spreadOf(removedPerS) },
+    ];
+  } finally {
+    server.send("stop");
+    await once(server, "exit");
+  }
+}
