@@ -54,6 +54,32 @@ test("cancels what waits and runs and fits, portion by portion, and nothing else
   expect(await all("cancel", { environment: "UAT" })).toMatchObject({ matched: 0, done: 0 });
 });
 
+test("gives the waiting jobs that match another priority, and leaves running ones as they are", async () => {
+  const [a, b, running] = [await server.enqueue(), await server.enqueue(), await server.enqueue()];
+  const other = await server.enqueue({ environment: "PROD" });
+  await server.context.begin(running);
+  const change = async (body: object) =>
+    (await server.post("/v1/jobs/change", { submitted_after: since, ...body })).body;
+  const set = { priority: "batch" };
+  expect(await change({ environment: "UAT", set, dry_run: true })).toMatchObject({ matched: 2, done: 0 });
+  const first = await change({ environment: "UAT", priority: "standard", set, limit: 1 });
+  expect(first).toMatchObject({ matched: 1, done: 1, errors: [] });
+  const rest = await change({ environment: "UAT", priority: "standard", set, cursor: first.next_cursor });
+  expect(rest).toMatchObject({ matched: 1, done: 1, next_cursor: null });
+  const priorityOf = async (id: string) => (await server.get(`/v1/jobs/${id}`)).body.priority;
+  expect(await Promise.all([a, b, running, other].map(priorityOf))).toEqual(["batch", "batch", "standard", "standard"]);
+  const refused = await server.post("/v1/jobs/change", { environment: "UAT", status: "failed", set });
+  expect(refused.body.error).toMatchObject({ code: "invalid_request", field: "status" });
+  for (const body of [
+    { environment: "UAT" },
+    { environment: "UAT", set: {} },
+    { set },
+    { environment: "UAT", set: { model: "x" } },
+  ]) {
+    expect((await server.post("/v1/jobs/change", body)).status).toBe(400);
+  }
+});
+
 test("F9: a list shows the lines of a batch and the jobs with some labels; changes of many jobs take the same", async () => {
   const id = newBatchId();
   const createdAt = Date.now();
@@ -106,25 +132,6 @@ test("retries what failed, each once; says why it could not", async () => {
   const jobs = (await server.get(`/v1/jobs?submitted_after=${since}&status=queued`)).body.data;
   expect(jobs).toMatchObject([{ retry_of: a }]);
   expect(await all("retry", {})).toMatchObject({ matched: 2, done: 1 });
-});
-
-test("the jobs that ended with an error code", async () => {
-  const [a, b, c] = [await server.enqueue(), await server.enqueue(), await server.enqueue()];
-  await fail(a);
-  await server.context.end(b, { status: "failed", error: { code: "context_exceeded", message: "x" } });
-  await server.context.end(c, { status: "expired", error: { code: "context_exceeded", message: "x" } });
-  const list = (query: string) => server.get(`/v1/jobs?submitted_after=${since}&${query}`);
-  const ids = async (query: string) => (await list(query)).body.data.map(({ job_id }: { job_id: string }) => job_id);
-  expect(await ids("error=context_exceeded")).toEqual([b]);
-  expect(await ids("error=context_exceeded&status=expired")).toEqual([c]);
-  expect(await ids("error=no_such_code")).toEqual([]);
-  for (const query of ["error=context_exceeded&status=queued", "error=no%20such", "error="]) {
-    expect((await list(query)).body.error, query).toMatchObject({ code: "invalid_request", field: "error" });
-  }
-  expect(await all("retry", { error: "context_exceeded", dry_run: true })).toMatchObject({ matched: 1, done: 0 });
-  expect(await all("retry", { error: "context_exceeded" })).toMatchObject({ matched: 1, done: 1 });
-  expect(await all("retry", { error: "context_exceeded", status: "expired" })).toMatchObject({ matched: 1, done: 1 });
-  expect((await post("cancel", { error: "context_exceeded" })).error).toMatchObject({ code: "invalid_request" });
 });
 
 test("the lines of a batch", async () => {

@@ -1,11 +1,11 @@
-// Serves POST /v1/jobs/cancel and POST /v1/jobs/retry, which change all jobs that match a filter.
+// Serves POST /v1/jobs/cancel, /v1/jobs/retry and /v1/jobs/change, which change all jobs that match a filter.
 import Type, { type Static } from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Caller } from "../../jobs/caller.ts";
-import { cancelFiltered, type FilteredResult, retryFiltered } from "../../jobs/control/filtered.ts";
+import { cancelFiltered, changeFiltered, type FilteredResult, retryFiltered } from "../../jobs/control/filtered.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import type { JobFilter } from "../../jobs/read/list.ts";
-import { jobFilterFields, jobFilterOf } from "../../wire/request-fields.ts";
+import { jobFilterFields, jobFilterOf, priority } from "../../wire/request-fields.ts";
 import { nullable } from "../../wire/resource-types.ts";
 import { controlErrors, errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
@@ -26,6 +26,17 @@ const body = Type.Object(
     cursor: Type.Optional(Type.String({ maxLength: 1000, description: "`next_cursor` of the previous call." })),
   },
   { additionalProperties: false, examples: [{ environment: "UAT", submitted_before: "2030-01-31T12:00:00Z" }] },
+);
+
+const changeBody = Type.Object(
+  {
+    ...body.properties,
+    set: Type.Object(
+      { priority: priority("The new priority.") },
+      { additionalProperties: false, description: "What to change." },
+    ),
+  },
+  { additionalProperties: false, examples: [{ environment: "UAT", set: { priority: "batch" } }] },
 );
 
 const answer = Type.Object({
@@ -79,6 +90,25 @@ export function jobFilterRoutes(app: HttpServer, context: JobsContext): void {
     async ({ body, caller }) => {
       const filter = filterOf(context, body, caller, ["failed", "expired", "cancelled"]);
       return resourceOf(body, await retryFiltered(context, filter, portionOf(body), caller));
+    },
+  );
+
+  app.post(
+    "/v1/jobs/change",
+    {
+      schema: {
+        tags,
+        operationId: "changeJobs",
+        summary: "Change the priority of the waiting jobs that match a filter",
+        description:
+          "Requires at least one filter. One call handles a bounded number of jobs: call again with `next_cursor` until it is null.",
+        body: changeBody,
+        response: { 200: answer, ...errors },
+      },
+    },
+    async ({ body: { set, ...body }, caller }) => {
+      const filter = filterOf(context, body, caller, ["queued"]);
+      return resourceOf(body, await changeFiltered(context, filter, set, portionOf(body), caller));
     },
   );
 }

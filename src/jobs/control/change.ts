@@ -36,7 +36,8 @@ export function change(
   );
 }
 
-async function changeJob(
+/** Changes a job as `change` does, and leaves no entry in the audit log. */
+export async function changeJob(
   context: JobsContext,
   jobId: JobId,
   changes: RequestedChange,

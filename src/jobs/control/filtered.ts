@@ -1,4 +1,4 @@
-// Cancels or retries many jobs by a filter, a limited number at a time. The caller passes the cursor back until there
+// Cancels, retries or changes many jobs by a filter, a limited number at a time. The caller passes the cursor back until there
 // is none. Each job is a separate decision, so a caller may stop midway and start again.
 import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
@@ -8,7 +8,9 @@ import { audited } from "../audit/audited.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { type JobFilter, listJobs } from "../read/list.ts";
+import { priorityFor } from "../submit/policy.ts";
 import { cancelJob } from "./cancel.ts";
+import { changeJob, type RequestedChange } from "./change.ts";
 import { retryJob } from "./retry.ts";
 
 export interface Portion {
@@ -54,6 +56,25 @@ export function retryFiltered(context: JobsContext, filter: JobFilter, portion: 
   return auditedPortion(context, "job.retry", filter, portion, caller, run);
 }
 
+/**
+ * Gives waiting jobs another priority. Jobs that start meanwhile are among the errors.
+ * @throws SluiceError `forbidden` for a priority that the caller may not use; otherwise as `cancelFiltered`
+ */
+export function changeFiltered(
+  context: JobsContext,
+  filter: JobFilter,
+  changes: Pick<RequestedChange, "priority">,
+  portion: Portion,
+  caller: Caller,
+) {
+  priorityFor(caller, changes.priority);
+  const run = () =>
+    each(context, filter, ["queued"], portion, caller, (id) => changeJob(context, id, changes, caller, {}));
+  return auditedPortion(context, "job.change", filter, portion, caller, run, {
+    new_priority: changes.priority ?? null,
+  });
+}
+
 /** Runs a portion and leaves one entry in the audit log, unless nothing is to change. */
 function auditedPortion(
   context: JobsContext,
@@ -62,9 +83,10 @@ function auditedPortion(
   { dryRun }: Portion,
   caller: Caller,
   run: () => Promise<FilteredResult>,
+  more: AuditDetails = {},
 ): Promise<FilteredResult> {
   if (dryRun) return run();
-  return audited(context, caller, action, { details: detailsOf(filter) }, async (note) => {
+  return audited(context, caller, action, { details: { ...detailsOf(filter), ...more } }, async (note) => {
     const result = await run();
     note.count = result.done;
     return result;
