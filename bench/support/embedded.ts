@@ -52,6 +52,7 @@ function settingsFor({ quotas, concurrency }: EmbeddedOptions, dataDir: string):
   return {
     source: "bench",
     authentication: "keys",
+    dashboard: true,
     simulator: false,
     role: "all",
     runs: Object.keys(settings.environments),

@@ -101,6 +101,7 @@ function banner(settings: Settings, service: Service): string {
   const data = settings.distributed ? `MongoDB (${databases.join(", ")}), queue in Redis` : settings.dataDir;
   return [
     service.url ? `Sluice is ready on ${service.url}` : "A worker of Sluice is ready",
+    ...(service.url && settings.dashboard ? [`  Dashboard      ${service.url}/ui/`] : []),
     ...(service.url ? [`  API docs       ${service.url}/docs`] : []),
     ...(service.metricsUrl ? [`  Metrics        ${service.metricsUrl}`] : []),
     `  Data           ${data}`,

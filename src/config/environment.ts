@@ -14,6 +14,8 @@ export const environmentVariables = {
   SLUICE_METRICS_HOST: "Address of the listener for metrics. Default 127.0.0.1. Requires SLUICE_METRICS_PORT.",
   SLUICE_METRICS_PORT: "Port of the listener for metrics; 0 picks a free port. Default: the HTTP API serves them.",
   SLUICE_METRICS_KEY: "Key that a program sends to read the metrics. Default: none is needed on this machine.",
+  SLUICE_UI: "off: serves no dashboard. Default on.",
+  SLUICE_PUBLIC_URL: "Address under which browsers reach the service. Default: the proxy's X-Forwarded-Prefix.",
   SLUICE_URL: "Service that commands call. Default http://127.0.0.1:8000.",
   SLUICE_API_KEY: "API key that the commands send to the service.",
   MONGODB_URL: "Keeps the record in MongoDB, shared by any number of processes. Requires REDIS_URL.",

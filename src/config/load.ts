@@ -75,6 +75,7 @@ export async function loadSettings(options: LoadOptions): Promise<Settings> {
     ...(distributed && { distributed }),
     authentication: readAuthentication(env),
     ...readMetricsKey(env),
+    ...readDashboard(env),
     simulator,
   };
   return complete.simulator ? markSynthetic(complete) : complete;
@@ -94,6 +95,19 @@ function readMetricsKey(env: Environment): Pick<Settings, "metricsKey"> {
   if (metricsKey === undefined) return {};
   if (metricsKeyForm.test(metricsKey)) return { metricsKey };
   throw new ConfigError("SLUICE_METRICS_KEY must have 16 to 200 printable ASCII characters without spaces.");
+}
+
+function readDashboard(env: Environment): Pick<Settings, "dashboard" | "publicUrl"> {
+  const value = readVariable(env, "SLUICE_UI") ?? "on";
+  if (value !== "on" && value !== "off") throw new ConfigError(`SLUICE_UI must be on or off; got ${showValue(value)}`);
+  const publicUrl = readVariable(env, "SLUICE_PUBLIC_URL");
+  if (publicUrl !== undefined && !/^https?:\/\/[^\s@/?#]+(?:\/[A-Za-z0-9._~-]+)*\/?$/.test(publicUrl)) {
+    throw new ConfigError(
+      "SLUICE_PUBLIC_URL must be an http:// or https:// address without a user name or query, such as " +
+        `https://example.com/sluice; got ${showValue(publicUrl)}`,
+    );
+  }
+  return { dashboard: value === "on", ...(publicUrl !== undefined && { publicUrl }) };
 }
 
 /**

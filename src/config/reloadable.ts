@@ -39,6 +39,8 @@ export function takeOver(current: Settings, next: Settings): TakenOver {
     role: current.role,
     runs: current.runs,
     authentication: current.authentication,
+    dashboard: current.dashboard,
+    ...(current.publicUrl !== undefined && { publicUrl: current.publicUrl }),
     simulator: current.simulator,
     metricsKey: current.metricsKey,
     redis: current.redis,

@@ -15,7 +15,7 @@ import type { DeploymentSettings, ModelSettings, Settings } from "./settings.ts"
 /** Everything that a file decides. The rest depends on the environment and the command line. */
 export type Resolved = Omit<
   Settings,
-  "source" | "simulator" | "role" | "runs" | "distributed" | "authentication" | "metricsKey"
+  "source" | "simulator" | "role" | "runs" | "distributed" | "authentication" | "metricsKey" | "dashboard" | "publicUrl"
 >;
 
 /** Resolves a file of the right form. Collects all mistakes instead of throwing. */

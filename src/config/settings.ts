@@ -46,6 +46,10 @@ export interface Settings {
   distributed?: { mongoUrl: string; redisUrl: string };
   /** `off`: no request needs an API key, not even from the network. */
   authentication: "keys" | "off";
+  /** Whether the service serves its dashboard at /ui/. */
+  dashboard: boolean;
+  /** Address under which browsers reach the service. Absent: they see the path that a proxy's prefix header names. */
+  publicUrl?: string;
   /** Whether the built-in simulator answers instead of Bedrock. Its text is synthetic. */
   simulator: boolean;
 }

@@ -18,7 +18,6 @@ import { keySchema } from "../wire/key-resource.ts";
 import { batchDryRunSchema } from "../wire/openai/batch-dry-run-resource.ts";
 import { batchSchema, fileSchema } from "../wire/openai/batch-resource.ts";
 import { openAiErrorSchema } from "../wire/openai/openai-errors.ts";
-import { jobRequestSchema } from "../wire/request-resource.ts";
 import { deliverySchema } from "../wire/webhook-resource.ts";
 import { answerClientError, enqueueErrorSchema, errorSchema, notFound, sendError } from "./error-responses.ts";
 import { refuseOtherMethods } from "./hooks/allowed-methods.ts";
@@ -45,7 +44,6 @@ import { historyRoutes } from "./routes/history-routes.ts";
 import { jobChangeRoutes } from "./routes/job-change-routes.ts";
 import { jobEventRoutes } from "./routes/job-event-routes.ts";
 import { jobFilterRoutes } from "./routes/job-filter-routes.ts";
-import { jobRequestRoutes } from "./routes/job-request-routes.ts";
 import { jobRoutes } from "./routes/job-routes.ts";
 import { keyRoutes } from "./routes/key-routes.ts";
 import { metricsRoutes, type Scrape } from "./routes/metrics-routes.ts";
@@ -59,6 +57,8 @@ import { statsRoutes } from "./routes/stats-routes.ts";
 import { statusRoutes } from "./routes/status-routes.ts";
 import { usageRoutes } from "./routes/usage-routes.ts";
 import { webhookRoutes } from "./routes/webhook-routes.ts";
+import { callerOfPage, dashboardRoutes } from "./ui/dashboard-routes.ts";
+import { routePageCall } from "./ui/page-calls.ts";
 
 /** Maximum time for a request's headers, and for a whole file upload, in milliseconds. Node checks every 30 s. */
 const headersTimeoutMs = 60_000;
@@ -118,6 +118,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     frameworkErrors: sendError,
     clientErrorHandler: answerClientError,
     schemaErrorFormatter: validationError,
+    rewriteUrl: routePageCall,
     schemaController: { compilersFactory: { buildSerializer } },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
@@ -126,7 +127,10 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
   app.setNotFoundHandler((request, reply) => sendError(notFound(request), request, reply));
   app.decorateRequest("caller");
   app.addHook("onRequest", refuseOddHeaders);
-  app.addHook("onRequest", authenticate(keys));
+  app.addHook(
+    "onRequest",
+    authenticate(keys, (request) => callerOfPage(context, request)),
+  );
   app.addHook("onRequest", refuseReadOnlyKeys);
   app.addHook("onRequest", refuseForeignPages(settings.host, keys));
   boundSlowBodies(app);
@@ -138,7 +142,6 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     openAiErrorSchema,
     jobSchema,
     jobSummarySchema,
-    jobRequestSchema,
     dryRunSchema,
     fileSchema,
     batchSchema,
@@ -156,7 +159,6 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       enqueueRoutes(routes, context);
       statusRoutes(routes, context);
       jobRoutes(routes, context);
-      jobRequestRoutes(routes, context);
       jobFilterRoutes(routes, context);
       jobChangeRoutes(routes, context);
       jobEventRoutes(routes, context, keepAliveMs);
@@ -179,7 +181,8 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       webhookRoutes(routes, context);
       healthRoutes(routes, context);
       if (context.scrape) metricsRoutes(routes, context.scrape, { ...context, listensOn: settings.host });
-      documentationRoutes(routes);
+      documentationRoutes(routes, settings.dashboard);
+      if (settings.dashboard) dashboardRoutes(routes, context, keepAliveMs);
     });
   });
   return app;

@@ -15,6 +15,7 @@ export const serviceCollections = [
   "webhook_secrets",
   "audit",
   "history",
+  "sessions",
 ] as const;
 /** Collections of one environment, in the database of its jobs. */
 export const environmentCollections = ["batches", "files", "deliveries", "usage", "ephemeral"] as const;

@@ -42,6 +42,7 @@ test("says where everything is and that the text is synthetic; one client comman
   expect(stdout).toBe(
     [
       `Sluice is ready on ${url}`,
+      `  Dashboard      ${url}/ui/`,
       `  API docs       ${url}/docs`,
       `  Data           ${join(cwd, "data")}`,
       "  Configuration  defaults",

@@ -1,6 +1,7 @@
 // The HTTP interface over a whole test context, and the few requests that every test makes.
 import type { InjectOptions } from "fastify";
 import type { FileSettings } from "../../src/config/config-schema.ts";
+import type { Settings } from "../../src/config/settings.ts";
 import type { Clock } from "../../src/domain/clock.ts";
 import type { HttpServer } from "../../src/http/http-types.ts";
 import { createHttpServer, type HttpOptions } from "../../src/http/server.ts";
@@ -34,14 +35,17 @@ export interface Answer {
 export interface ServerOptions extends HttpOptions {
   clock?: Clock;
   keys?: RegistryOptions;
+  /** Replaces settings of the file. */
+  settings?: Partial<Settings>;
 }
 
 export async function startServerUnderTest(
   file: FileSettings = {},
   shared?: TestStore,
-  { clock, keys: keyOptions, ...options }: ServerOptions = {},
+  { clock, keys: keyOptions, settings = {}, ...options }: ServerOptions = {},
 ): Promise<ServerUnderTest> {
   const opened = await openTestContext(file, shared, clock);
+  Object.assign(opened.settings, settings);
   const keys = await openKeyRegistry(opened, keyOptions);
   const limits = new Limits({ ...opened, keys });
   const context = Object.assign(opened, {

@@ -41,6 +41,7 @@ const mayImport: Record<string, readonly string[]> = {
   jobs: ["domain", "config", ...ports, "telemetry", "jobs/tokens"],
   "jobs/audit": useCases,
   "jobs/keys": [...useCases, "jobs/audit"],
+  "jobs/sessions": [...useCases, "jobs/keys"],
   "jobs/webhooks": [...useCases, "jobs/audit"],
   "jobs/submit": [...useCases, "jobs/webhooks"],
   "jobs/files": [...useCases, "jobs/submit"],
@@ -100,9 +101,10 @@ const mayImport: Record<string, readonly string[]> = {
       "http/synchronous",
     ],
   ],
+  "http/ui": [...http, "jobs/keys", "jobs/sessions", "http", "http/hooks", "http/routes"],
   "http/server.ts": [
     ...[...http, "jobs/keys", "jobs/control", "jobs/callers", "wire/webhook-resource.ts"],
-    ...["http", "http/hooks", "http/routes"],
+    ...["http", "http/hooks", "http/routes", "http/ui"],
   ],
   "http/metrics-server.ts": [...http, "http", "http/hooks", "http/routes"],
 

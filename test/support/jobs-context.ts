@@ -72,6 +72,7 @@ export function testSettings(file: FileSettings = {}): Settings {
     source: "test",
     simulator: false,
     authentication: "keys",
+    dashboard: true,
     role: "all",
     runs: Object.keys(settings.environments),
     ...settings,

@@ -1,5 +1,5 @@
 // Authenticates the caller. As soon as one API key exists, every call requires one, except probes and documentation.
-import type { onRequestAsyncHookHandler } from "fastify";
+import type { FastifyRequest, onRequestAsyncHookHandler } from "fastify";
 import type { Caller } from "../../jobs/caller.ts";
 import type { KeyRegistry } from "../../jobs/keys/key-registry.ts";
 
@@ -19,11 +19,20 @@ declare module "fastify" {
 /** The caller of routes that need no key. It can read and change nothing. */
 const openRouteCaller: Caller = { tenant: "", admin: false, environments: [] };
 
-export function authenticate(keys: KeyRegistry): onRequestAsyncHookHandler {
+/**
+ * Authenticates the caller by the API key.
+ * @param sessionCaller returns the caller of a request with a session, or undefined for every other request
+ */
+export function authenticate(
+  keys: KeyRegistry,
+  sessionCaller: (request: FastifyRequest) => Promise<Caller | undefined>,
+): onRequestAsyncHookHandler {
   return async (request) => {
     const { open, checksCallers } = request.routeOptions.config;
+    const { authorization } = request.headers;
     const isOpen = (open === true || checksCallers === true) && keys.required;
-    const caller = isOpen ? openRouteCaller : await keys.authenticate(request.headers.authorization);
+    const signedIn = !isOpen && keys.required && authorization === undefined ? await sessionCaller(request) : undefined;
+    const caller = isOpen ? openRouteCaller : (signedIn ?? (await keys.authenticate(authorization)));
     request.caller = { ...caller, address: request.ip };
   };
 }

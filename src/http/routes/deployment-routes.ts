@@ -61,7 +61,7 @@ const deployment = Type.Object({
   lifecycle: nullable(lifecycle),
 });
 
-export function deploymentRoutes(app: HttpServer, { settings, scheduler, tokenRatios, clock }: JobsContext): void {
+export function deploymentRoutes(app: HttpServer, context: JobsContext): void {
   app.get(
     "/v1/deployments",
     {
@@ -79,42 +79,46 @@ export function deploymentRoutes(app: HttpServer, { settings, scheduler, tokenRa
         },
       },
     },
-    async () => {
-      const { deployments, quotas, paused } = await scheduler.snapshot();
-      const now = clock.wall();
-      const configured = new Map(
-        Object.values(settings.models).flatMap((m) =>
-          m.deployments.map((d) => [d.id, { ...d, alternative: m.alternative ?? null }] as const),
-        ),
-      );
-      return {
-        models: Object.entries(settings.models).map(([name, m]) => ({
-          name,
-          default: name === settings.defaultModel,
-          max_output_tokens: m.maxOutputTokens,
-          max_output_tokens_limit: m.maxOutputTokensLimit,
-          context_tokens: m.contextTokens,
-          deployments: m.deployments.map((d) => d.id),
-          tokens_seen: tokensSeen(tokenRatios?.learned(name)),
-        })),
-        deployments: deployments.map((d) => ({
-          id: d.id,
-          region: configured.get(d.id)?.region ?? "",
-          account: configured.get(d.id)?.account?.label ?? null,
-          model_id: configured.get(d.id)?.modelId ?? "",
-          state: d.state,
-          reason: d.reason ?? null,
-          until: isoOrNull(d.forMs === undefined ? undefined : now + d.forMs),
-          paused: paused.some((target) => holdsUp(settings, target, d.id)),
-          running: d.running,
-          max_concurrency: d.maxConcurrency,
-          quotas: configured.get(d.id)?.quotas.map((q) => q.name) ?? [],
-          lifecycle: lifecycleResource(configured.get(d.id), now),
-        })),
-        quotas: quotas.map((quota) => quotaResource(quota, now)),
-      };
-    },
+    () => deploymentsResource(context),
   );
+}
+
+/** Returns the models, their deployments and quotas as the API shows them. */
+export async function deploymentsResource(context: JobsContext) {
+  const { settings, scheduler, tokenRatios, clock } = context;
+  const { deployments, quotas, paused } = await scheduler.snapshot();
+  const now = clock.wall();
+  const configured = new Map(
+    Object.values(settings.models).flatMap((m) =>
+      m.deployments.map((d) => [d.id, { ...d, alternative: m.alternative ?? null }] as const),
+    ),
+  );
+  return {
+    models: Object.entries(settings.models).map(([name, m]) => ({
+      name,
+      default: name === settings.defaultModel,
+      max_output_tokens: m.maxOutputTokens,
+      max_output_tokens_limit: m.maxOutputTokensLimit,
+      context_tokens: m.contextTokens,
+      deployments: m.deployments.map((d) => d.id),
+      tokens_seen: tokensSeen(tokenRatios?.learned(name)),
+    })),
+    deployments: deployments.map((d) => ({
+      id: d.id,
+      region: configured.get(d.id)?.region ?? "",
+      account: configured.get(d.id)?.account?.label ?? null,
+      model_id: configured.get(d.id)?.modelId ?? "",
+      state: d.state,
+      reason: d.reason ?? null,
+      until: isoOrNull(d.forMs === undefined ? undefined : now + d.forMs),
+      paused: paused.some((target) => holdsUp(settings, target, d.id)),
+      running: d.running,
+      max_concurrency: d.maxConcurrency,
+      quotas: configured.get(d.id)?.quotas.map((q) => q.name) ?? [],
+      lifecycle: lifecycleResource(configured.get(d.id), now),
+    })),
+    quotas: quotas.map((quota) => quotaResource(quota, now)),
+  };
 }
 
 function holdsUp({ models }: Settings, target: PauseTarget, id: string): boolean {

@@ -159,12 +159,15 @@ function describedInterface(app: HttpServer): { paths?: object } {
   return description;
 }
 
-export function documentationRoutes(app: HttpServer): void {
+/** @param dashboard whether browsers are sent from / to the dashboard */
+export function documentationRoutes(app: HttpServer, dashboard: boolean): void {
   app.get("/openapi.json", { schema: { hide: true }, config: { open: true } }, async () => {
     // The server URL is relative to the document, because a proxy may serve Sluice below a path.
     return { ...describedInterface(app), servers: [{ url: "." }] };
   });
-  app.get("/", { schema: { hide: true }, config: { open: true } }, (_request, reply) => {
-    reply.type("text/html; charset=utf-8").send(index);
+  app.get("/", { schema: { hide: true }, config: { open: true } }, (request, reply) => {
+    // Only browsers ask for HTML. The address is relative, because a proxy may serve Sluice below a path.
+    if (dashboard && request.headers.accept?.includes("text/html")) reply.redirect("ui/");
+    else reply.type("text/html; charset=utf-8").send(index);
   });
 }

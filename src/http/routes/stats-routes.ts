@@ -29,7 +29,30 @@ const modelBacklog = Type.Object({
   ),
 });
 
-export function statsRoutes(app: HttpServer, { store, scheduler, clock }: JobsContext): void {
+/** Returns the counts of stored, waiting and running jobs over all tenants. */
+export async function statsResource({ store, scheduler, clock }: Pick<JobsContext, "store" | "scheduler" | "clock">) {
+  const [jobs, { waiting, backlogs, running, open, configVersion }] = await Promise.all([
+    store.counts(),
+    scheduler.snapshot(),
+  ]);
+  const now = clock.wall();
+  return {
+    jobs,
+    queue: waiting.map(({ environment, priority, model, ready, delayed, oldestOrder, waitingOn: on }) => ({
+      ...{ environment, priority, model, ready, delayed },
+      oldest_at: isoOrNull(oldestOrder),
+      waiting_on: on ? waitingOnResource(on) : null,
+    })),
+    models: backlogs.map(({ model, emptyInMs }) => ({
+      model,
+      empty_at: isoOrNull(emptyInMs === undefined ? undefined : now + emptyInMs),
+    })),
+    running,
+    scheduler: { open, config_version: configVersion },
+  };
+}
+
+export function statsRoutes(app: HttpServer, context: JobsContext): void {
   app.get(
     "/v1/stats",
     {
@@ -56,25 +79,7 @@ export function statsRoutes(app: HttpServer, { store, scheduler, clock }: JobsCo
     },
     async ({ caller }) => {
       requireAdmin(caller);
-      const [jobs, { waiting, backlogs, running, open, configVersion }] = await Promise.all([
-        store.counts(),
-        scheduler.snapshot(),
-      ]);
-      const now = clock.wall();
-      return {
-        jobs,
-        queue: waiting.map(({ environment, priority, model, ready, delayed, oldestOrder, waitingOn: on }) => ({
-          ...{ environment, priority, model, ready, delayed },
-          oldest_at: isoOrNull(oldestOrder),
-          waiting_on: on ? waitingOnResource(on) : null,
-        })),
-        models: backlogs.map(({ model, emptyInMs }) => ({
-          model,
-          empty_at: isoOrNull(emptyInMs === undefined ? undefined : now + emptyInMs),
-        })),
-        running,
-        scheduler: { open, config_version: configVersion },
-      };
+      return statsResource(context);
     },
   );
 }

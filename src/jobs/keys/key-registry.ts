@@ -32,6 +32,8 @@ export interface KeyRegistry {
    * @throws SluiceError `unauthenticated`, which repeats nothing of what was sent
    */
   authenticate(authorization: string | undefined): Promise<Caller>;
+  /** Returns the caller of a key, or undefined if the key is unknown or revoked. */
+  callerOf(keyId: string): Promise<Caller | undefined>;
   /** Returns the limits of a key, or undefined if it has none or is unknown. */
   limitsOf(keyId: string): KeyLimits | undefined;
   /** Returns the tenant of a key, or undefined if the key is unknown. */
@@ -120,6 +122,11 @@ class Registry implements KeyRegistry {
     if (!known || !secretFits(parsed.secret, known.record.hash)) throw unauthenticated("The API key is unknown.");
     if (known.record.revokedAt !== undefined) throw unauthenticated("The API key was revoked.");
     return known.caller;
+  }
+
+  async callerOf(keyId: string): Promise<Caller | undefined> {
+    const known = await this.#find(keyId);
+    return known?.record.revokedAt === undefined ? known?.caller : undefined;
   }
 
   async #find(id: string) {

@@ -67,6 +67,7 @@ export const serviceIndexes = {
   webhook_secrets: records,
   audit: records,
   history: records,
+  sessions: records,
 } as const satisfies Indexes<(typeof serviceCollections)[number]>;
 
 export type Collection = keyof typeof environmentIndexes;

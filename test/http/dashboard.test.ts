@@ -1,0 +1,239 @@
+// The dashboard's server side: the page and its address, sign-in, and whose calls a session's cookie admits.
+import { readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { InjectOptions } from "fastify";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { commandCaller } from "../../src/jobs/caller.ts";
+import { createKey, revokeKey } from "../../src/jobs/keys/keys.ts";
+import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
+
+const web = resolve(import.meta.dirname, "../../dist/web");
+const samePage = { "sec-fetch-site": "same-origin" };
+
+let server: ServerUnderTest;
+let now = 1_800_000_000_000;
+beforeAll(async () => {
+  server = await startServerUnderTest({}, undefined, { clock: { now: () => now, wall: () => now } });
+});
+afterAll(() => server.close());
+
+test("no sign-in is needed while there are no keys", async () => {
+  expect((await server.get("/ui/api/session")).body).toMatchObject({ signed_in: true, sign_in_required: false });
+  expect((await server.get("/ui/api/v1/jobs")).status).toBe(200);
+  expect((await signIn("anything")).statusCode).toBe(409);
+});
+
+async function key(fields: { admin?: boolean; name?: string; readOnly?: boolean } = {}) {
+  const { key, record } = await createKey(server.context, { name: "op", ...fields }, commandCaller);
+  await server.context.keys.note(record);
+  return { id: record.id, text: key.text };
+}
+
+const send = (options: InjectOptions) => server.app.inject(options);
+const signIn = (text: string, headers: Record<string, string> = samePage) =>
+  send({ method: "POST", url: "/ui/api/session", headers, payload: { key: text } });
+
+async function cookieOf(text: string): Promise<string> {
+  const [set] = [(await signIn(text)).headers["set-cookie"]].flat();
+  return String(set).split(";")[0]!;
+}
+
+describe("the page", () => {
+  test("is the same document at every address below /ui/, with the policy that admits only its own files", async () => {
+    for (const url of ["/ui/", "/ui/jobs", "/ui/jobs/0b5c?x=1"]) {
+      const { statusCode, headers, payload } = await send({ url });
+      expect(statusCode).toBe(200);
+      expect(headers["content-security-policy"]).toMatch(/^default-src 'none'; script-src 'self';/);
+      expect(headers["content-security-policy"]).toContain("require-trusted-types-for 'script'");
+      expect(headers).toMatchObject({ "cache-control": "no-store", "x-content-type-options": "nosniff" });
+      expect(payload).toContain('<base href="/ui/">');
+      // An inline script or style would be refused by the policy.
+      expect(payload).not.toMatch(/<script(?![^>]*\ssrc=)|<style| style=| on\w+=/i);
+    }
+  });
+
+  test("has its files under names that never change, compressed", async () => {
+    await key();
+    const script = readdirSync(join(web, "assets")).find((name) => name.endsWith(".js"))!;
+    const { statusCode, headers } = await send({
+      url: `/ui/assets/${script}`,
+      headers: { "accept-encoding": "gzip" },
+    });
+    expect(statusCode).toBe(200);
+    expect(headers).toMatchObject({ "content-encoding": "gzip", "x-content-type-options": "nosniff" });
+    expect(headers["cache-control"]).toContain("immutable");
+    expect((await send({ url: "/ui/assets/nothing.js" })).statusCode).toBe(404);
+    expect((await send({ url: "/ui/assets/../../package.json" })).payload).not.toContain('"dependencies"');
+  });
+
+  test("takes at most 90 KB gzipped in all", () => {
+    const sizes = readdirSync(join(web, "assets")).filter((name) => name.endsWith(".gz"));
+    const total = sizes.reduce((sum, name) => sum + readFileSync(join(web, "assets", name)).length, 0);
+    expect(sizes.length).toBeGreaterThan(0);
+    expect(total).toBeLessThan(90_000);
+  });
+
+  test.each([
+    [{ "x-forwarded-prefix": "/queue" }, "/queue/ui/"],
+    [{ "x-forwarded-prefix": "/a/b-c/" }, "/a/b-c/ui/"],
+    [{ "x-forwarded-prefix": '/x"><script>alert(1)</script>' }, "/ui/"],
+    [{ "x-forwarded-prefix": "//evil.example" }, "/ui/"],
+    [{ "x-forwarded-prefix": "https://evil.example" }, "/ui/"],
+  ])("lies below the prefix that a proxy names: %j", async (headers, base) => {
+    expect((await send({ url: "/ui/jobs", headers })).payload).toContain(`<base href="${base}">`);
+  });
+
+  test("/ leads browsers to it, and programs to the links", async () => {
+    const browser = await send({ url: "/", headers: { accept: "text/html,application/xhtml+xml" } });
+    expect([browser.statusCode, browser.headers.location]).toEqual([302, "ui/"]);
+    expect((await send({ url: "/", headers: { accept: "*/*" } })).payload).toContain("openapi.json");
+  });
+
+  test("SLUICE_UI=off removes it, and the public address decides the prefix", async () => {
+    const off = await startServerUnderTest({}, undefined, { settings: { dashboard: false } });
+    for (const url of ["/ui/", "/ui/api/session", "/ui/api/live"]) expect((await off.get(url)).status).toBe(404);
+    expect((await off.get("/", { accept: "text/html" })).status).toBe(200);
+    await off.close();
+    const named = await startServerUnderTest({}, undefined, { settings: { publicUrl: "https://x.example/q" } });
+    expect((await named.get("/ui/", { "x-forwarded-prefix": "/other" })).text).toContain('<base href="/q/ui/">');
+    await named.close();
+  });
+});
+
+describe("a session", () => {
+  test("is a random id in a cookie that no script can read; the store holds neither it nor the key", async () => {
+    const { text } = await key({ admin: true });
+    const answer = await signIn(text);
+    expect(answer.json()).toMatchObject({ signed_in: true, admin: true, read_only: false });
+    const cookie = String(answer.headers["set-cookie"]);
+    expect(cookie).toMatch(/^sluice=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=604800$/);
+    const id = cookie.slice("sluice=".length, cookie.indexOf(";"));
+    const stored = await server.context.store.records.list({ collection: "sessions" }, { limit: 10 });
+    expect(stored.items).toHaveLength(1);
+    expect(JSON.stringify(stored)).not.toContain(id);
+    expect(JSON.stringify(stored)).not.toContain(text.slice(-30));
+    expect((await signIn(text)).headers["set-cookie"]).not.toBe(cookie);
+  });
+
+  test("has a cookie for TLS only if the browser uses TLS", async () => {
+    const { text } = await key();
+    const answer = await signIn(text, { ...samePage, "x-forwarded-proto": "https" });
+    expect(answer.headers["set-cookie"]).toMatch(/^__Host-sluice=.*; Path=\/; .*; Secure$/);
+  });
+
+  test("admits the page's calls, as the caller of the key", async () => {
+    const { text } = await key({ name: "billing" });
+    const cookie = await cookieOf(text);
+    const headers = { cookie, ...samePage };
+    const created = await send({
+      method: "POST",
+      url: "/ui/api/v1/jobs",
+      headers,
+      payload: { prompt: "Why?", environment: "UAT" },
+    });
+    expect(created.json()).toMatchObject({ tenant: "billing", status: "queued" });
+    expect((await send({ url: "/ui/api/v1/keys", headers })).statusCode).toBe(403);
+    expect((await send({ url: "/ui/api/session", headers })).json()).toMatchObject({ tenant: "billing", admin: false });
+  });
+
+  test("does not admit calls of the API proper, nor those of other pages", async () => {
+    const { text } = await key({ admin: true });
+    const cookie = await cookieOf(text);
+    expect((await send({ url: "/v1/jobs", headers: { cookie, ...samePage } })).statusCode).toBe(401);
+    expect((await send({ url: "/ui/api/../../v1/jobs", headers: { cookie, ...samePage } })).statusCode).not.toBe(200);
+    const foreign: Record<string, string>[] = [
+      { "sec-fetch-site": "cross-site" },
+      { "sec-fetch-site": "same-site" },
+      { "sec-fetch-site": "none" },
+      { origin: "https://evil.example" },
+      { origin: "null" },
+      { origin: "http://localhost:81" },
+      {},
+    ];
+    for (const headers of foreign) {
+      const { statusCode } = await send({
+        method: "POST",
+        url: "/ui/api/v1/pause",
+        headers: { cookie, host: "localhost:80", ...headers },
+        payload: { model: "llama3-3-70b" },
+      });
+      expect([headers, statusCode]).toEqual([headers, 403]);
+      expect((await signIn(text, { host: "localhost:80", ...headers })).statusCode).toBe(403);
+    }
+    const own = { cookie, host: "localhost:80", origin: "http://localhost:80" };
+    const paused = await send({
+      method: "POST",
+      url: "/ui/api/v1/pause",
+      headers: own,
+      payload: { model: "llama3-3-70b" },
+    });
+    expect(paused.statusCode).toBe(200);
+  });
+
+  test("an API key in the header wins over the cookie", async () => {
+    const admin = await key({ admin: true });
+    const tenant = await key({ name: "t" });
+    const headers = { cookie: await cookieOf(admin.text), authorization: `Bearer ${tenant.text}`, ...samePage };
+    expect((await send({ url: "/ui/api/v1/keys", headers })).statusCode).toBe(403);
+  });
+
+  test("ends when it is signed out, when its key is revoked, after 12 idle hours, and after 7 days", async () => {
+    const admin = await key({ admin: true });
+    const works = async (cookie: string) =>
+      (await send({ url: "/ui/api/v1/jobs", headers: { cookie, ...samePage } })).statusCode === 200;
+    const signedOut = await cookieOf(admin.text);
+    expect(await works(signedOut)).toBe(true);
+    const answer = await send({
+      method: "DELETE",
+      url: "/ui/api/session",
+      headers: { cookie: signedOut, ...samePage },
+    });
+    expect(String(answer.headers["set-cookie"])).toContain("Max-Age=0");
+    expect(await works(signedOut)).toBe(false);
+
+    const other = await key({ name: "short" });
+    const revoked = await cookieOf(other.text);
+    expect(await works(revoked)).toBe(true);
+    await server.context.keys.note(await revokeKey(server.context, other.id, commandCaller));
+    expect(await works(revoked)).toBe(false);
+
+    const idle = await cookieOf(admin.text);
+    const used = await cookieOf(admin.text);
+    const hour = 3_600_000;
+    for (let hours = 0; hours < 7 * 24; hours += 8) {
+      expect(await works(used)).toBe(true);
+      now += 8 * hour;
+    }
+    expect(await works(used)).toBe(false);
+    expect(await works(idle)).toBe(false);
+  });
+
+  test("ten wrong keys a minute are tried, then the address waits", async () => {
+    const { text } = await key();
+    const wrong = `${text.slice(0, -1)}${text.endsWith("x") ? "y" : "x"}`;
+    for (let i = 0; i < 10; i++) expect((await signIn(wrong)).statusCode).toBe(401);
+    const refused = await signIn(text);
+    expect(refused.statusCode).toBe(429);
+    expect(refused.json().error.message).toBe("Too many failed sign-ins. Try again in 60 s.");
+    now += 60_000;
+    expect((await signIn(text)).statusCode).toBe(200);
+  });
+});
+
+test("the live stream shows an admin the queue, and a tenant only quotas and deployments", async () => {
+  const admin = await key({ admin: true });
+  const tenant = await key({ name: "t" });
+  const address = await server.app.listen({ host: "127.0.0.1", port: 0 });
+  const first = async (cookie: string) => {
+    const abort = new AbortController();
+    const response = await fetch(`${address}/ui/api/live`, { headers: { cookie, ...samePage }, signal: abort.signal });
+    const { value } = await response.body!.pipeThrough(new TextDecoderStream()).getReader().read();
+    abort.abort();
+    return JSON.parse(value!.slice("data: ".length));
+  };
+  expect(await first(await cookieOf(admin.text))).toMatchObject({ stats: { running: 0 }, deployments: [{}, {}] });
+  const seen = await first(await cookieOf(tenant.text));
+  expect(seen).toHaveProperty("quotas");
+  expect(seen).not.toHaveProperty("stats");
+  await vi.waitFor(async () => expect((await fetch(`${address}/ui/api/live`)).status).toBe(401));
+});
