@@ -1,0 +1,263 @@
+// One batch: how far it is, how fast, when it ends, what it costs, what failed and why.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useRoute } from "preact-iso";
+import { base, call, query } from "../api.ts";
+import { count, dollars, number, percent, relative, shortId } from "../format.ts";
+import { now } from "../live.ts";
+import { Badge } from "../parts/badge.tsx";
+import { BatchBar } from "../parts/batch-bar.tsx";
+import { Confirm } from "../parts/confirm.tsx";
+import { Failure, Notice } from "../parts/notice.tsx";
+import { Scroll } from "../parts/scroll.tsx";
+import type { BatchResource, JobSummary, Page } from "../resources.ts";
+import { to } from "../routes.ts";
+import { mayChange } from "../session.ts";
+import { useQuery } from "../use-query.ts";
+
+const refreshMs = 2_000;
+const over = ["completed", "failed", "cancelled", "expired"];
+/** Failed lines that are read to group them. */
+const mostFailures = 1000;
+
+export function BatchPage() {
+  const { id = "" } = useRoute().params;
+  const path = `v1/batches/${encodeURIComponent(id)}`;
+  const [ended, setEnded] = useState(false);
+  const batch = useQuery<BatchResource>(path, ended ? undefined : refreshMs);
+  const [asking, setAsking] = useState<"cancel" | "retry" | undefined>();
+  const rate = useRate(batch.data);
+  const isOver = batch.data !== undefined && over.includes(batch.data.status);
+  useEffect(() => setEnded(isOver), [isOver]);
+  useEffect(() => {
+    document.title = "Batch – Sluice";
+  }, []);
+  if (!batch.data) return <Failure error={batch.error} retry={batch.reload} />;
+  const { data } = batch;
+  const { total, completed, failed } = data.request_counts;
+  const done = completed + failed + data.progress.cancelled;
+  const retryable = data.progress.failed + data.progress.expired;
+  const at = (seconds: number) => relative(new Date(seconds * 1000).toISOString(), now.value);
+
+  return (
+    <>
+      <div class="title">
+        <h1>
+          Batch <code>{data.id.slice(0, 18)}…</code> <Badge state={data.status} />
+        </h1>
+        {mayChange() && (
+          <span class="actions">
+            {!isOver && data.status !== "cancelling" && (
+              <button type="button" class="danger" onClick={() => setAsking("cancel")}>
+                Cancel
+              </button>
+            )}
+            {isOver && retryable > 0 && (
+              <button type="button" onClick={() => setAsking("retry")}>
+                Retry {count(retryable, "line")}
+              </button>
+            )}
+          </span>
+        )}
+      </div>
+      <Failure error={batch.error} />
+      <p class="headline">
+        {number(done)} of {number(total)} lines ({percent(done, total)})
+        {rate !== undefined &&
+          rate > 0 &&
+          !isOver &&
+          `, ${rate < 10 ? rate.toFixed(1) : number(Math.round(rate))} a second`}
+        {data.expected_finish && `; should end ${at(data.expected_finish)}`}
+      </p>
+      <BatchBar batch={data} />
+      <ul class="legend">
+        {(["completed", "failed", "expired", "cancelled", "in_progress", "queued"] as const).map((state) => (
+          <li key={state}>
+            <span class={`swatch ${state}`} /> {number(data.progress[state])} {state.replace("_", " ")}
+          </li>
+        ))}
+      </ul>
+      {data.waiting_on && <Notice>{data.waiting_on.message}</Notice>}
+      <dl class="facts">
+        <div>
+          <dt>Created</dt>
+          <dd>{at(data.created_at)}</dd>
+        </div>
+        {data.expires_at && !isOver && (
+          <div>
+            <dt>Time limit</dt>
+            <dd>
+              {data.completion_window}, ends {at(data.expires_at)}
+            </dd>
+          </div>
+        )}
+        <div>
+          <dt>Environment</dt>
+          <dd>{data.environment}</dd>
+        </div>
+        <div>
+          <dt>Endpoint</dt>
+          <dd>{data.endpoint}</dd>
+        </div>
+        {data.cost_usd !== undefined && (
+          <div>
+            <dt>Cost</dt>
+            <dd>{dollars(data.cost_usd)}</dd>
+          </div>
+        )}
+        {data.usage && (
+          <div>
+            <dt>Tokens</dt>
+            <dd>
+              {number(data.usage.input_tokens)} in, {number(data.usage.output_tokens)} out
+            </dd>
+          </div>
+        )}
+      </dl>
+      <p class="actions">
+        <a href={new URL(`api/${path}/results`, base).href} download={`${data.id}.jsonl`}>
+          Download the results so far
+        </a>
+        {data.output_file_id && (
+          <a
+            href={new URL(`api/v1/files/${data.output_file_id}/content`, base).href}
+            download={`${data.id}-output.jsonl`}
+          >
+            Answers
+          </a>
+        )}
+        {data.error_file_id && (
+          <a
+            href={new URL(`api/v1/files/${data.error_file_id}/content`, base).href}
+            download={`${data.id}-errors.jsonl`}
+          >
+            Errors
+          </a>
+        )}
+        <a href={to(`jobs${query({ batch: data.id })}`)}>Its jobs</a>
+      </p>
+      {data.errors && <FileErrors batch={data} />}
+      {failed > 0 && <Failures batch={data} />}
+      {asking && (
+        <Confirm
+          title={asking === "cancel" ? "Cancel this batch?" : "Retry the failed lines?"}
+          action={asking === "cancel" ? "Cancel the batch" : `Retry ${count(retryable, "line")}`}
+          danger={asking === "cancel"}
+          onClose={() => setAsking(undefined)}
+          onConfirm={async () => {
+            const answer = await call<BatchResource>(`${path}/${asking}`, { method: "POST" });
+            if (asking === "retry") location.assign(new URL(to(`batches/${answer.id}`), base));
+            else batch.reload();
+          }}
+        >
+          <p>
+            {asking === "cancel"
+              ? "Lines that have not started are cancelled. Answers that arrived stay."
+              : "They become a new batch. Its results have the same custom ids."}
+          </p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function FileErrors({ batch }: { batch: BatchResource }) {
+  return (
+    <>
+      <h2>Errors in the file</h2>
+      <p>No job was created. Correct the file and upload it again.</p>
+      <Scroll label="Errors in the file">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col" class="n">
+                Line
+              </th>
+              <th scope="col">Field</th>
+              <th scope="col">Error</th>
+            </tr>
+          </thead>
+          <tbody>
+            {batch.errors!.data.map((error) => (
+              <tr key={`${error.line}${error.param}${error.message}`}>
+                <td class="n">{error.line ?? "–"}</td>
+                <td>{error.param ?? "–"}</td>
+                <td>{error.message}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </>
+  );
+}
+
+interface Group {
+  code: string;
+  jobs: number;
+  example: JobSummary;
+}
+
+/** Failed lines by error code, each with one example. */
+function Failures({ batch }: { batch: BatchResource }) {
+  const failed = useQuery<Page<JobSummary>>(
+    `v1/jobs${query({ batch: batch.id, status: "failed", limit: mostFailures })}`,
+  );
+  const groups = new Map<string, Group>();
+  for (const job of failed.data?.data ?? []) {
+    const code = job.error?.code ?? "unknown";
+    const group = groups.get(code);
+    if (group) group.jobs++;
+    else groups.set(code, { code, jobs: 1, example: job });
+  }
+  return (
+    <>
+      <h2>Failures</h2>
+      <Failure error={failed.error} />
+      {failed.data?.next_cursor && <p class="quiet">The latest {number(mostFailures)} failed lines, by error:</p>}
+      <Scroll label="Failures">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Error</th>
+              <th scope="col" class="n">
+                Lines
+              </th>
+              <th scope="col">Example</th>
+            </tr>
+          </thead>
+          <tbody>
+            {[...groups.values()]
+              .sort((a, b) => b.jobs - a.jobs)
+              .map(({ code, jobs, example }) => (
+                <tr key={code}>
+                  <td>
+                    <code>{code}</code>
+                  </td>
+                  <td class="n">{number(jobs)}</td>
+                  <td>
+                    <a href={to(`jobs/${example.job_id}`)}>{shortId(example.job_id)}</a>{" "}
+                    <span class="quiet">{example.error?.message}</span>
+                  </td>
+                </tr>
+              ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </>
+  );
+}
+
+/** Returns lines a second, averaged over the last half minute that the page was open. */
+function useRate(batch: BatchResource | undefined): number | undefined {
+  const samples = useRef<{ at: number; done: number }[]>([]);
+  const done = batch && batch.request_counts.completed + batch.request_counts.failed;
+  useEffect(() => {
+    if (done === undefined) return;
+    samples.current = [...samples.current, { at: Date.now(), done }].slice(-15);
+  }, [batch, done]);
+  const [first] = samples.current;
+  const last = samples.current.at(-1);
+  if (!first || !last || last.at - first.at < 1000) return undefined;
+  return ((last.done - first.done) / (last.at - first.at)) * 1000;
+}

@@ -1,0 +1,174 @@
+// Models, their deployments and quotas: what is in service, what is used, and what an operator can do about it.
+import { useEffect, useState } from "preact/hooks";
+import { call } from "../api.ts";
+import { number, relative } from "../format.ts";
+import { now, snapshot } from "../live.ts";
+import { Badge } from "../parts/badge.tsx";
+import { Confirm } from "../parts/confirm.tsx";
+import { HistoryPlots } from "../parts/history.tsx";
+import { Empty, Failure } from "../parts/notice.tsx";
+import { QuotaAdvice } from "../parts/quota-advice.tsx";
+import { QuotaBar } from "../parts/quota-bar.tsx";
+import { Scroll } from "../parts/scroll.tsx";
+import type { Deployment, Quota } from "../resources.ts";
+import { mayChange, session } from "../session.ts";
+
+type Asking = { kind: "pause" | "resume" | "reinstate"; deployment: Deployment } | { kind: "reset"; quota: Quota };
+
+export function DeploymentsPage() {
+  const current = snapshot.value;
+  const [asking, setAsking] = useState<Asking | undefined>();
+  const [error, setError] = useState<unknown>();
+  const [reason, setReason] = useState("");
+  useEffect(() => {
+    document.title = "Deployments – Sluice";
+  }, []);
+  if (!current) return <p class="empty">Waiting for the first figures…</p>;
+  const canChange = mayChange() && session.value?.admin === true;
+  const modelOf = (id: string) => current.models.find((model) => model.deployments.includes(id))?.name ?? "";
+
+  async function run(): Promise<void> {
+    if (!asking) return;
+    if (asking.kind === "reset") {
+      await call(`v1/quotas/${encodeURIComponent(asking.quota.name)}/reset`, { method: "POST" });
+    } else if (asking.kind === "reinstate") {
+      await call(`v1/deployments/${encodeURIComponent(asking.deployment.id)}/reinstate`, { method: "POST" });
+    } else {
+      const body = {
+        deployment: asking.deployment.id,
+        ...(asking.kind === "pause" && reason.trim() !== "" && { reason: reason.trim() }),
+      };
+      await call(`v1/${asking.kind}`, { method: "POST", body });
+    }
+    setError(undefined);
+  }
+
+  return (
+    <>
+      <h1>Deployments and quotas</h1>
+      <Failure error={error} />
+      {current.deployments.length === 0 && <Empty>The configuration has no deployments.</Empty>}
+      <Scroll label="Deployments">
+        <table class="list">
+          <thead>
+            <tr>
+              <th scope="col">Deployment</th>
+              <th scope="col">Model</th>
+              <th scope="col">State</th>
+              <th scope="col" class="n">
+                Running
+              </th>
+              <th scope="col">Note</th>
+              {canChange && <th scope="col">Actions</th>}
+            </tr>
+          </thead>
+          <tbody>
+            {current.deployments.map((one) => (
+              <tr key={one.id}>
+                <td>{one.id}</td>
+                <td>{modelOf(one.id)}</td>
+                <td>
+                  <Badge state={one.state} /> {one.paused && <Badge state="paused" />}
+                </td>
+                <td class="n">
+                  {number(one.running)} of {number(one.max_concurrency)}
+                </td>
+                <td class="quiet note">
+                  {one.reason}
+                  {one.until && ` Tried again ${relative(one.until, now.value)}.`}
+                  {one.lifecycle &&
+                    one.lifecycle.status !== "active" &&
+                    ` The model is ${one.lifecycle.status.replaceAll("_", " ")}`}
+                  {one.lifecycle?.end_of_life && `; its end of life is ${one.lifecycle.end_of_life}.`}
+                </td>
+                {canChange && (
+                  <td class="actions">
+                    <button
+                      type="button"
+                      class="small"
+                      onClick={() => setAsking({ kind: one.paused ? "resume" : "pause", deployment: one })}
+                    >
+                      {one.paused ? "Resume" : "Pause"}
+                    </button>
+                    {one.state !== "in_service" && (
+                      <button
+                        type="button"
+                        class="small"
+                        onClick={() => setAsking({ kind: "reinstate", deployment: one })}
+                      >
+                        Reinstate
+                      </button>
+                    )}
+                  </td>
+                )}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+      <h2>Quotas</h2>
+      <div class="quotas">
+        {current.quotas.map((quota) => (
+          <div key={quota.name}>
+            <QuotaBar quota={quota} />
+            {quota.throttled_at && (
+              <p class="quiet">
+                Last refusal {relative(quota.throttled_at, now.value)}.
+                {quota.probing && " Sluice is trying more than it knows to work."}
+              </p>
+            )}
+            {canChange && (quota.effective_limit < quota.configured_limit || quota.closed_until) && (
+              <button type="button" class="small" onClick={() => setAsking({ kind: "reset", quota })}>
+                Reset the learned limit
+              </button>
+            )}
+          </div>
+        ))}
+      </div>
+      {session.value?.admin && <HistoryPlots quotasOnly />}
+      {session.value?.admin && <QuotaAdvice />}
+      {asking && (
+        <Confirm
+          {...wordsOf(asking)}
+          onConfirm={run}
+          onClose={() => {
+            setAsking(undefined);
+            setReason("");
+          }}
+        >
+          <p>{explanationOf(asking)}</p>
+          {asking.kind === "pause" && (
+            <label>
+              Reason, which callers can read
+              <input
+                type="text"
+                maxLength={500}
+                value={reason}
+                onInput={({ currentTarget }) => setReason(currentTarget.value)}
+              />
+            </label>
+          )}
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function wordsOf(asking: Asking): { title: string; action: string } {
+  if (asking.kind === "reset") return { title: `Reset ${asking.quota.name}?`, action: "Reset the learned limit" };
+  const verb = { pause: "Pause", resume: "Resume", reinstate: "Reinstate" }[asking.kind];
+  return { title: `${verb} ${asking.deployment.id}?`, action: `${verb} the deployment` };
+}
+
+function explanationOf(asking: Asking): string {
+  switch (asking.kind) {
+    case "pause":
+      return "No new call starts on it until it is resumed. Running calls continue, and other deployments take over if there are any.";
+    case "resume":
+      return "Calls start again at once.";
+    case "reinstate":
+      return "It is tried again at once. If the cause persists, the next call detects it again.";
+    case "reset":
+      return "The configured limit applies again. Use it after the provider has raised the quota.";
+  }
+}

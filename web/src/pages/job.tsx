@@ -1,0 +1,287 @@
+// One job: its states in time, why it waits, its attempts, the prompt and the answer as it arrives.
+
+import { useEffect, useState } from "preact/hooks";
+import { useRoute } from "preact-iso";
+import { base, call } from "../api.ts";
+import { dollars, duration, number, relative, shortId, time } from "../format.ts";
+import { now } from "../live.ts";
+import { Badge } from "../parts/badge.tsx";
+import { CodeSamples } from "../parts/code-samples.tsx";
+import { Confirm } from "../parts/confirm.tsx";
+import { Copy } from "../parts/copy.tsx";
+import { Failure } from "../parts/notice.tsx";
+import { Scroll } from "../parts/scroll.tsx";
+import { TextPieces } from "../parts/text-pieces.tsx";
+import { WaitBar } from "../parts/wait-bar.tsx";
+import type { Job, JobAttempt } from "../resources.ts";
+import { to } from "../routes.ts";
+import { mayChange } from "../session.ts";
+import { useJobText } from "../use-job-text.ts";
+import { useQuery } from "../use-query.ts";
+
+const refreshMs = 2_000;
+
+export function JobPage() {
+  const { id = "" } = useRoute().params;
+  const path = `v1/jobs/${encodeURIComponent(id)}`;
+  const [ended, setEnded] = useState(false);
+  const job = useQuery<Job>(path, ended ? undefined : refreshMs);
+  const live = useJobText(path, job.data);
+  const [asking, setAsking] = useState(false);
+  const [retryError, setRetryError] = useState<unknown>();
+  const isOver = job.data !== undefined && job.data.finished_at !== null;
+  useEffect(() => setEnded(isOver), [isOver]);
+  useEffect(() => {
+    document.title = `Job ${shortId(id)} – Sluice`;
+  }, [id]);
+  if (!job.data) return <Failure error={job.error} retry={job.reload} />;
+  const { data } = job;
+
+  async function retry(): Promise<void> {
+    try {
+      const again = await call<Job>(`${path}/retry`, { method: "POST" });
+      location.assign(new URL(`jobs/${again.job_id}`, base));
+    } catch (error) {
+      setRetryError(error);
+    }
+  }
+
+  return (
+    <>
+      <div class="title">
+        <h1>
+          Job <code>{shortId(data.job_id)}</code> <Badge state={data.status} />
+        </h1>
+        {mayChange() && (
+          <span class="actions">
+            {!isOver && (
+              <button type="button" class="danger" onClick={() => setAsking(true)}>
+                Cancel
+              </button>
+            )}
+            {isOver && data.status !== "completed" && (
+              <button type="button" onClick={retry}>
+                Retry
+              </button>
+            )}
+          </span>
+        )}
+      </div>
+      <Failure error={retryError} />
+      <Failure error={job.error} />
+      {data.status === "queued" && <Waiting job={data} />}
+      {data.error && (
+        <p class="notice bad">
+          <strong>{data.error.code}</strong>: {data.error.message}
+        </p>
+      )}
+      <Timeline job={data} />
+      <Facts job={data} />
+      <Attempts attempts={data.attempts} />
+      <h2>Answer</h2>
+      {data.text === null && live === "" ? (
+        <p class="empty">There is no answer{isOver ? "." : " yet."}</p>
+      ) : (
+        <>
+          {data.finish_reason === "length" && (
+            <p class="notice warn">The answer is truncated: it reached max_tokens ({number(data.max_tokens)}).</p>
+          )}
+          {data.synthetic && <p class="quiet">The built-in simulator wrote this text; no model was called.</p>}
+          <TextPieces text={data.text ?? live} />
+          {data.text !== null && <Copy text={data.text} label="Copy the answer" />}
+        </>
+      )}
+      {data.tool_calls && (
+        <>
+          <h2>Tool calls</h2>
+          {data.tool_calls.map((call) => (
+            <div key={call.id}>
+              <h3>
+                <code>{call.name}</code>
+              </h3>
+              <TextPieces text={call.arguments} />
+            </div>
+          ))}
+        </>
+      )}
+      <CodeSamples title="Read it from a program" method="GET" path={`/v1/jobs/${data.job_id}`} />
+      {asking && (
+        <Confirm
+          title="Cancel this job?"
+          action="Cancel the job"
+          danger
+          onClose={() => setAsking(false)}
+          onConfirm={async () => {
+            await call(`${path}/cancel`, { method: "POST" });
+            job.reload();
+          }}
+        >
+          <p>A running call is aborted. The provider may bill what it has generated.</p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function Waiting({ job }: { job: Job }) {
+  return (
+    <p class="notice info" role="status">
+      {job.waiting_on?.message ?? "It waits."}
+      {job.position !== null && ` Position ${number(job.position)}.`}
+      {job.eta && ` It should start ${relative(job.eta, now.value)}.`}
+      {job.expected_finish && ` It should end ${relative(job.expected_finish, now.value)}.`}
+    </p>
+  );
+}
+
+interface Step {
+  at: string;
+  text: string;
+  state: string;
+  /** What the job waited for before this step. */
+  waited?: JobAttempt["waited"];
+}
+
+function Timeline({ job }: { job: Job }) {
+  const steps: Step[] = [{ at: job.created_at, text: "Accepted", state: "queued" }];
+  for (const attempt of job.attempts) {
+    const end = attempt.duration_ms === null ? undefined : Date.parse(attempt.started_at) + attempt.duration_ms;
+    steps.push({
+      at: attempt.started_at,
+      text: `Attempt ${attempt.number} on ${attempt.deployment}`,
+      state: "in_progress",
+      waited: attempt.waited,
+    });
+    if (end !== undefined && attempt.result !== "completed") {
+      steps.push({
+        at: new Date(end).toISOString(),
+        text: `Attempt ${attempt.number}: ${attempt.result}`,
+        state: attempt.result,
+      });
+    }
+  }
+  if (job.finished_at) steps.push({ at: job.finished_at, text: "Ended", state: job.status });
+  return (
+    <section aria-label="Timeline">
+      <h2>Timeline</h2>
+      <ol class="timeline">
+        {steps.map((step, i) => {
+          const before = steps[i - 1];
+          const wait = before && Date.parse(step.at) - Date.parse(before.at);
+          return (
+            <li key={`${step.at}${step.text}`}>
+              {wait !== undefined && wait > 0 && (
+                <span class="gap quiet">
+                  {duration(wait)}
+                  {step.waited && <WaitBar parts={step.waited} />}
+                </span>
+              )}
+              <Badge state={step.state} /> {step.text} <time dateTime={step.at}>{time(step.at, now.value)}</time>
+            </li>
+          );
+        })}
+      </ol>
+    </section>
+  );
+}
+
+function Facts({ job }: { job: Job }) {
+  const rows: [string, string | null][] = [
+    ["Id", job.job_id],
+    ["Environment", job.environment],
+    ["Tenant", job.tenant],
+    [
+      "Model",
+      job.answered_by && job.answered_by !== job.model ? `${job.model}, answered by ${job.answered_by}` : job.model,
+    ],
+    ["Priority", job.priority],
+    ["Maximum output", `${number(job.max_tokens)} tokens`],
+    ["Tokens", job.usage && `${number(job.usage.input_tokens)} in, ${number(job.usage.output_tokens)} out`],
+    [
+      "Cost",
+      job.cost_usd === null ? null : dollars(job.cost_usd) + (job.cost_usd_estimated ? " (partly estimated)" : ""),
+    ],
+    ["Expires", job.expires_at && time(job.expires_at, now.value)],
+    [
+      "Metadata",
+      job.metadata &&
+        Object.entries(job.metadata)
+          .map(([k, v]) => `${k}=${v}`)
+          .join(", "),
+    ],
+  ];
+  return (
+    <dl class="facts">
+      {rows
+        .filter(([, value]) => value)
+        .map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      {job.retry_of && (
+        <div>
+          <dt>Retry of</dt>
+          <dd>
+            <a href={to(`jobs/${job.retry_of}`)}>{shortId(job.retry_of)}</a>
+          </dd>
+        </div>
+      )}
+    </dl>
+  );
+}
+
+function Attempts({ attempts }: { attempts: JobAttempt[] }) {
+  if (attempts.length === 0) return null;
+  return (
+    <>
+      <h2>Attempts</h2>
+      <Scroll label="Attempts">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">No.</th>
+              <th scope="col">Deployment</th>
+              <th scope="col">Started</th>
+              <th scope="col">Result</th>
+              <th scope="col" class="n">
+                First token
+              </th>
+              <th scope="col" class="n">
+                Duration
+              </th>
+              <th scope="col" class="n">
+                Tokens
+              </th>
+              <th scope="col" class="n">
+                Cost
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {attempts.map((attempt) => (
+              <tr key={attempt.number}>
+                <td>{attempt.number}</td>
+                <td>{attempt.deployment}</td>
+                <td>{time(attempt.started_at, now.value)}</td>
+                <td>
+                  <Badge state={attempt.result} />
+                  {attempt.error && <span class="quiet"> {attempt.error.message}</span>}
+                </td>
+                <td class="n">{attempt.first_token_ms === null ? "–" : duration(attempt.first_token_ms)}</td>
+                <td class="n">{attempt.duration_ms === null ? "–" : duration(attempt.duration_ms)}</td>
+                <td class="n">
+                  {attempt.usage
+                    ? `${attempt.usage_estimated ? "about " : ""}${number(attempt.usage.input_tokens)} + ${number(attempt.usage.output_tokens)}`
+                    : "–"}
+                </td>
+                <td class="n">{dollars(attempt.cost_usd)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </>
+  );
+}

@@ -1,0 +1,148 @@
+// Tokens and dollars by day and by one other part: tenant, key, model or environment.
+
+import { useEffect } from "preact/hooks";
+import { useLocation } from "preact-iso";
+import { query as queryOf } from "../api.ts";
+import { dollars, number } from "../format.ts";
+import { Empty, Failure } from "../parts/notice.tsx";
+import { Scroll } from "../parts/scroll.tsx";
+import { to } from "../routes.ts";
+import { useQuery } from "../use-query.ts";
+
+const groups = ["day", "tenant", "key", "model", "environment"] as const;
+type Group = (typeof groups)[number];
+
+interface Row extends Partial<Record<Group, string | null>> {
+  jobs: number;
+  attempts: number;
+  input_tokens: number;
+  output_tokens: number;
+  cost_usd: number;
+  cost_usd_estimated: number;
+}
+
+interface Report {
+  from: string;
+  to: string;
+  data: Row[];
+  total: Row;
+}
+
+const columns: [key: keyof Row, title: string][] = [
+  ["jobs", "Jobs"],
+  ["attempts", "Calls"],
+  ["input_tokens", "Tokens in"],
+  ["output_tokens", "Tokens out"],
+];
+
+export function UsagePage() {
+  const { query, route } = useLocation();
+  const by = (groups as readonly string[]).includes(query.by ?? "") ? (query.by as Group) : "day";
+  const { from, to: until } = query;
+  const report = useQuery<Report>(`v1/usage${queryOf({ group_by: by, from, to: until })}`, 30_000);
+  useEffect(() => {
+    document.title = "Usage – Sluice";
+  }, []);
+  const change = (next: Record<string, string | undefined>) => route(to(`usage${queryOf({ ...query, ...next })}`));
+  const rows = report.data ? [...report.data.data] : [];
+  if (by === "day") rows.reverse();
+  else rows.sort((a, b) => b.cost_usd - a.cost_usd || b.output_tokens - a.output_tokens);
+
+  return (
+    <>
+      <h1>Usage</h1>
+      <form class="fields" onSubmit={(event) => event.preventDefault()}>
+        <label>
+          By
+          <select value={by} onChange={({ currentTarget }) => change({ by: currentTarget.value })}>
+            {groups.map((group) => (
+              <option key={group}>{group}</option>
+            ))}
+          </select>
+        </label>
+        <label>
+          From
+          <input
+            type="date"
+            value={from ?? report.data?.from ?? ""}
+            onChange={({ currentTarget }) => change({ from: currentTarget.value })}
+          />
+        </label>
+        <label>
+          To
+          <input
+            type="date"
+            value={until ?? report.data?.to ?? ""}
+            onChange={({ currentTarget }) => change({ to: currentTarget.value })}
+          />
+        </label>
+        <button type="button" disabled={rows.length === 0} onClick={() => download(by, rows)}>
+          Download CSV
+        </button>
+      </form>
+      <Failure error={report.error} retry={report.reload} />
+      {report.data && (
+        <p class="headline">
+          {dollars(report.data.total.cost_usd)} for {number(report.data.total.jobs)} jobs
+          <span class="quiet"> (days are UTC)</span>
+        </p>
+      )}
+      {report.data && rows.length === 0 && <Empty>Nothing was used in this period.</Empty>}
+      {rows.length > 0 && (
+        <Scroll label="Usage">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">{by[0]!.toUpperCase() + by.slice(1)}</th>
+                {columns.map(([key, title]) => (
+                  <th key={key} scope="col" class="n">
+                    {title}
+                  </th>
+                ))}
+                <th scope="col" class="n">
+                  Cost
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {rows.map((row) => (
+                <tr key={row[by] ?? ""}>
+                  <td>{row[by] ?? "no key"}</td>
+                  {columns.map(([key]) => (
+                    <td key={key} class="n">
+                      {number(row[key] as number)}
+                    </td>
+                  ))}
+                  <td class="n">
+                    {dollars(row.cost_usd)}
+                    {row.cost_usd_estimated > 0 && <span class="quiet"> partly estimated</span>}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+    </>
+  );
+}
+
+function download(by: Group, rows: readonly Row[]): void {
+  const header = [by, ...columns.map(([key]) => key), "cost_usd"];
+  const lines = rows.map((row) =>
+    [row[by] ?? "", ...columns.map(([key]) => row[key]), row.cost_usd].map(cell).join(","),
+  );
+  const url = URL.createObjectURL(new Blob([`${header.join(",")}\r\n${lines.join("\r\n")}\r\n`], { type: "text/csv" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = "usage.csv";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** Returns a cell of CSV. A leading =, +, - or @ would be a formula in a spreadsheet. */
+function cell(value: unknown): string {
+  const text = String(value);
+  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}

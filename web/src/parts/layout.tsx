@@ -1,0 +1,75 @@
+// The frame of every page: navigation, connection state, sign-out.
+import type { ComponentChildren } from "preact";
+import { useLocation } from "preact-iso";
+import { messageOf } from "../api.ts";
+import { now, offlineSince, snapshot } from "../live.ts";
+import { to } from "../routes.ts";
+import { session, signOut } from "../session.ts";
+import { ThemeSwitch } from "./theme.tsx";
+
+const pages: readonly [page: string, title: string, adminOnly?: true][] = [
+  ["", "Overview"],
+  ["jobs", "Jobs"],
+  ["batches", "Batches"],
+  ["deployments", "Deployments"],
+  ["usage", "Usage"],
+  ["playground", "Playground"],
+  ["keys", "Keys", true],
+  ["webhooks", "Webhooks"],
+  ["audit", "Audit", true],
+];
+
+export function Layout({ children }: { children: ComponentChildren }) {
+  const { path } = useLocation();
+  const admin = session.value?.admin ?? false;
+  const isCurrent = (page: string) => (page === "" ? path === to("") : path.startsWith(to(page)));
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
+      <header>
+        <a class="brand" href={to("")}>
+          Sluice
+        </a>
+        <nav aria-label="Pages">
+          {pages
+            .filter(([, , adminOnly]) => admin || !adminOnly)
+            .map(([page, title]) => (
+              <a key={page} href={to(page)} aria-current={isCurrent(page) ? "page" : undefined}>
+                {title}
+              </a>
+            ))}
+        </nav>
+        <span class="who">
+          <ThemeSwitch />
+          <a href={to("../docs")} target="_self">
+            API
+          </a>
+          {session.value?.sign_in_required && (
+            <button type="button" class="small" onClick={() => signOut().catch((error) => alert(messageOf(error)))}>
+              Sign out
+            </button>
+          )}
+        </span>
+      </header>
+      <Connection />
+      <main id="main" tabIndex={-1} class={offlineSince.value === undefined ? undefined : "stale"}>
+        {children}
+      </main>
+    </>
+  );
+}
+
+function Connection() {
+  const since = offlineSince.value;
+  if (since === undefined) return null;
+  const last = snapshot.value && new Date(snapshot.value.at).toLocaleTimeString();
+  return (
+    <p class="notice bad offline" role="alert">
+      No connection since {new Date(since).toLocaleTimeString()}; trying again.
+      {last && ` The figures are from ${last}.`}
+      <span class="sr"> {now.value > 0 ? "" : ""}</span>
+    </p>
+  );
+}

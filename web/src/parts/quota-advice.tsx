@@ -1,0 +1,46 @@
+// Which quota to raise, and the text to paste into the provider's form.
+import { percent, short } from "../format.ts";
+import { useQuery } from "../use-query.ts";
+import { Copy } from "./copy.tsx";
+import { Failure } from "./notice.tsx";
+
+interface Advice {
+  quota: string;
+  status: "no_history" | "enough" | "bursts" | "restore" | "increase";
+  configured_limit: number;
+  requested_limit: number | null;
+  time_at_limit: number;
+  reason: string;
+  cautions: string[];
+  text: string | null;
+}
+
+export function QuotaAdvice() {
+  const advice = useQuery<{ quotas: Advice[] }>("v1/quotas/advice", 300_000);
+  return (
+    <section aria-label="Advice on quotas">
+      <h2>Which quotas to raise</h2>
+      <Failure error={advice.error} retry={advice.reload} />
+      <ul class="plain">
+        {advice.data?.quotas.map((one) => (
+          <li key={one.quota} class={`notice ${one.requested_limit === null ? "" : "warn"}`}>
+            <strong>{one.quota}</strong>
+            {one.requested_limit !== null &&
+              `: ask for ${short(one.requested_limit)} instead of ${short(one.configured_limit)}`}
+            <p>
+              {one.reason} {one.cautions.join(" ")}
+              {one.time_at_limit > 0 && ` At the limit for ${percent(one.time_at_limit, 1)} of the time.`}
+            </p>
+            {one.text && (
+              <details>
+                <summary>Text for the form</summary>
+                <Copy text={one.text} />
+                <pre class="text">{one.text}</pre>
+              </details>
+            )}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,43 @@
+// One quota as a bar: settled use, reservations of running calls, and where the learned and the configured limit are.
+import { duration, number, percent, short } from "../format.ts";
+import { now } from "../live.ts";
+import type { Quota } from "../resources.ts";
+
+/** Returns what a quota limits, such as `tokens per minute`. */
+export function unitOf({ unit, per }: Pick<Quota, "unit" | "per">): string {
+  return `${unit.replace("_", " ")} per ${per}`;
+}
+
+export function QuotaBar({ quota }: { quota: Quota }) {
+  const { configured_limit: configured, effective_limit: effective, settled, reserved, used } = quota;
+  const all = Math.max(configured, effective, used, 1);
+  const width = (amount: number) => `${Math.min(100, (amount / all) * 100)}%`;
+  const learned = effective < configured;
+  const closedMs = quota.closed_until ? Date.parse(quota.closed_until) - now.value : 0;
+  return (
+    <figure class="quota">
+      <figcaption>
+        <strong>{quota.name}</strong>
+        <span class="quiet">{unitOf(quota)}</span>
+        <span class="amount">
+          {short(used)} of {short(effective)} ({percent(used, effective)})
+        </span>
+      </figcaption>
+      <svg viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label={sentence(quota)}>
+        <rect class="track" width="100" height="6" />
+        <rect class="settled" width={width(settled)} height="6" />
+        <rect class="reserved" x={width(settled)} width={width(reserved)} height="6" />
+        {learned && <rect class="beyond" x={width(effective)} width={width(all - effective)} height="6" />}
+      </svg>
+      <p class="quiet">
+        {short(settled)} used, {short(reserved)} reserved by running calls
+        {learned && `; learned limit ${short(effective)} of ${short(configured)}`}
+        {closedMs > 0 && `; closed for ${duration(closedMs)} after a refusal`}
+      </p>
+    </figure>
+  );
+}
+
+function sentence({ name, used, settled, reserved, effective_limit: limit }: Quota): string {
+  return `${name}: ${number(used)} of ${number(limit)}, of which ${number(settled)} used and ${number(reserved)} reserved`;
+}

@@ -1,0 +1,35 @@
+// A job that was just submitted: its place in the queue, then its text as it arrives.
+import { useEffect, useState } from "preact/hooks";
+import { dollars, number, relative, shortId } from "../format.ts";
+import { now } from "../live.ts";
+import type { Job } from "../resources.ts";
+import { to } from "../routes.ts";
+import { useJobText } from "../use-job-text.ts";
+import { useQuery } from "../use-query.ts";
+import { Badge } from "./badge.tsx";
+import { Failure } from "./notice.tsx";
+import { TextPieces } from "./text-pieces.tsx";
+
+export function RunningJob({ id }: { id: string }) {
+  const path = `v1/jobs/${id}`;
+  const [ended, setEnded] = useState(false);
+  const job = useQuery<Job>(path, ended ? undefined : 1000);
+  const text = useJobText(path, job.data);
+  const isOver = job.data !== undefined && job.data.finished_at !== null;
+  useEffect(() => setEnded(isOver), [isOver]);
+  if (!job.data) return <Failure error={job.error} />;
+  const { status, position, eta, waiting_on, error, usage, cost_usd } = job.data;
+  return (
+    <section aria-label="Answer" aria-live="polite">
+      <p>
+        <Badge state={status} /> <a href={to(`jobs/${id}`)}>Job {shortId(id)}</a>
+        {status === "queued" &&
+          ` ${waiting_on?.message ?? ""}${position === null ? "" : ` Position ${number(position)}.`}`}
+        {status === "queued" && eta && ` It should start ${relative(eta, now.value)}.`}
+        {usage && ` ${number(usage.input_tokens)} tokens in, ${number(usage.output_tokens)} out, ${dollars(cost_usd)}.`}
+      </p>
+      {error && <p class="notice bad">{error.message}</p>}
+      {(job.data.text ?? text) !== "" && <TextPieces text={job.data.text ?? text} />}
+    </section>
+  );
+}

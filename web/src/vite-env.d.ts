@@ -1,0 +1,2 @@
+// Lets TypeScript accept the imports of styles.
+/// <reference types="vite/client" />
