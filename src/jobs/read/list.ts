@@ -20,8 +20,6 @@ export interface JobFilter {
   batchId?: string;
   /** Matches jobs that have all of these labels. */
   metadata?: Record<string, string>;
-  /** Matches jobs that ended with this error code. */
-  error?: string;
 }
 
 /**
