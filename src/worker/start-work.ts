@@ -4,6 +4,7 @@
 import { sweepAwaited } from "../jobs/callers/caller-records.ts";
 import { beatMs } from "../jobs/callers/presence.ts";
 import { followPauses } from "../jobs/control/pauses.ts";
+import { sweepSessions } from "../jobs/sessions/sessions.ts";
 import { sweepEphemeral } from "../jobs/submit/ephemeral.ts";
 import { sweepIdempotencyKeys } from "../jobs/submit/idempotency.ts";
 import { saveLearnedLimits } from "./recovery/learned-limits.ts";
@@ -62,6 +63,7 @@ export function startWork(
     ],
     [beatMs, () => orphans.round(), "failed to settle synchronous calls of a dead process"],
     [sweepMs, () => sweepIdempotencyKeys(context), "failed to remove old idempotency keys"],
+    [sweepMs, () => sweepSessions(context), "failed to remove old sessions of the dashboard"],
     [sweepMs, () => sweepAwaited(context), "failed to remove old records of repeatable requests"],
     [checkpointMs, () => saveLearnedLimits(context), "failed to save learned quota limits"],
   ];

@@ -5,6 +5,7 @@ import type { InjectOptions } from "fastify";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { commandCaller } from "../../src/jobs/caller.ts";
 import { createKey, revokeKey } from "../../src/jobs/keys/keys.ts";
+import { sweepSessions } from "../../src/jobs/sessions/sessions.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 const web = resolve(import.meta.dirname, "../../dist/web");
@@ -206,6 +207,8 @@ describe("a session", () => {
     }
     expect(await works(used)).toBe(false);
     expect(await works(idle)).toBe(false);
+    await sweepSessions(server.context);
+    expect((await server.context.store.records.list({ collection: "sessions" }, { limit: 10 })).items).toEqual([]);
   });
 
   test("ten wrong keys a minute are tried, then the address waits", async () => {

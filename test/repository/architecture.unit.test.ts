@@ -70,6 +70,7 @@ const mayImport: Record<string, readonly string[]> = {
     "jobs/submit",
     "jobs/control",
     "jobs/callers",
+    "jobs/sessions",
     "worker/recovery",
     "worker/worker.ts",
   ],
