@@ -35,6 +35,7 @@ function project(test: TestProjectInlineConfiguration["test"]): TestProjectInlin
 const setupFiles = ["test/support/no-real-credentials.ts", "test/support/seed.ts"];
 const servers = "test/support/start-servers.ts";
 const python = "test/support/python-environment.ts";
+const promtool = "test/support/promtool.ts";
 const unit = "test/**/*.unit.test.ts";
 const proofs = "test/**/*.proof.test.ts";
 const forms = "test/**/*.forms.test.ts";
@@ -71,7 +72,7 @@ export default defineConfig({
         name: "proofs",
         include: [proofs, forms],
         setupFiles,
-        globalSetup: [servers, python],
+        globalSetup: [servers, python, promtool],
         provide: { form: "distributed" },
       }),
     ],
