@@ -286,4 +286,9 @@ test("the page for people is served with all that it needs", async () => {
   const needed = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map((m) => m[1]!);
   expect(needed.length).toBeGreaterThan(3);
   for (const path of needed) expect((await server.get(path)).status, path).toBe(200);
+  // It carries this service's name and icon, and not those of the library.
+  expect(page.text).toContain("<title>Sluice API</title>");
+  expect(needed.filter((path) => path.endsWith("icon.svg"))).toHaveLength(1);
+  expect(needed.some((path) => path.includes("favicon"))).toBe(false);
+  expect((await server.get("/docs/static/swagger-initializer.js")).text).toContain('"layout":"BaseLayout"');
 });

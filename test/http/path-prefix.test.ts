@@ -2,8 +2,10 @@
 import { once } from "node:events";
 import { createServer, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { SluiceClient } from "../../src/client/index.ts";
+import { documentationTheme } from "../../src/http/routes/documentation-theme.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 let server: ServerUnderTest;
@@ -79,8 +81,32 @@ test("F14: the client takes an address with a path", async () => {
   expect((await sluice.get(id)).status).toBe("queued");
 });
 
+test.each(["docs", "docs/", "docs?x=1"])("the header of /%s links below the prefix", async (path) => {
+  const page = await fetch(new URL(path, base));
+  const src = /src="([^"]+header\.js)"/.exec(await page.text())![1]!;
+  const links: { href: string; textContent: string }[] = [];
+  const element = () => ({ append: (child: { href: string; textContent: string }) => links.push(child) });
+  const document = {
+    createElement: element,
+    body: { prepend() {} },
+    documentElement: { classList: { toggle() {} } },
+  };
+  const script = await (await fetch(new URL(src, page.url))).text();
+  const globals = { URL, location: new URL(page.url), document, matchMedia: () => ({ addEventListener() {} }) };
+  runInNewContext(script, globals);
+  expect(links.map(({ textContent }) => textContent)).toEqual(["Sluice", "OpenAPI document"]);
+  expect(links[1]!.href).toBe(`${base}openapi.json`);
+  expect(documentationTheme(() => true).js[0]!.content).toContain('["Dashboard","ui/"]');
+});
+
 test("E3: /docs asks a browser for nothing by https, and for nothing from elsewhere", async () => {
-  for (const path of ["docs", "docs/static/swagger-ui.css", "docs/static/swagger-ui-bundle.js", "docs/json"]) {
+  for (const path of [
+    "docs",
+    "docs/static/swagger-ui.css",
+    "docs/static/theme/header.js",
+    "docs/static/swagger-ui-bundle.js",
+    "docs/json",
+  ]) {
     const { headers } = await fetch(new URL(path, base));
     const policy = headers.get("content-security-policy")!;
     expect(policy).toContain("default-src 'self'");

@@ -7,6 +7,7 @@ import { version } from "../../config/version.ts";
 import { errorTable } from "../../domain/errors.ts";
 import type { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
+import { documentationTheme } from "./documentation-theme.ts";
 
 const description = `A durable queue in front of language models that keeps within their quotas.
 
@@ -78,6 +79,9 @@ export function collectDocumentation(app: HttpServer): void {
     routePrefix: "/docs",
     indexPrefix: ".",
     staticCSP: contentSecurityPolicy,
+    theme: documentationTheme(() => app.hasRoute({ method: "GET", url: "/ui/" })),
+    // Without the bar that carries the logo of Swagger UI.
+    uiConfig: { layout: "BaseLayout" },
     // This copy is one folder deeper.
     transformSpecification: () => ({ ...describedInterface(app), servers: [{ url: ".." }] }),
     transformSpecificationClone: false,
