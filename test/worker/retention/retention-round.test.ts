@@ -2,7 +2,7 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import type { FileSettings } from "../../../src/config/config-schema.ts";
 import { resolve } from "../../../src/config/resolve.ts";
 import { lineJobId } from "../../../src/domain/batch.ts";
@@ -13,13 +13,17 @@ import { findBatch, takeStep } from "../../../src/jobs/batches/batch-records.ts"
 import { continueDeletion, openDeletions } from "../../../src/jobs/batches/delete-batch.ts";
 import { fileIn, newFileId, writeFile as writeStoredFile } from "../../../src/jobs/files/files.ts";
 import { Limits } from "../../../src/jobs/limits/limits.ts";
+import { readRetention } from "../../../src/jobs/retention/retention-report.ts";
 import type { RetentionContext } from "../../../src/jobs/retention/retention-steps.ts";
 import { accept } from "../../../src/jobs/submit/submit.ts";
 import { deletedAmong } from "../../../src/jobs/tombstones.ts";
 import { beginTry, endTry } from "../../../src/jobs/webhooks/webhook-records.ts";
+import type { Metrics } from "../../../src/telemetry/metrics.ts";
 import { archivedJob } from "../../../src/wire/archived-job.ts";
 import { ArchiveFolder } from "../../../src/worker/retention/archive-folder.ts";
 import { RetentionRounds } from "../../../src/worker/retention/retention-round.ts";
+import { startRetention } from "../../../src/worker/retention/start-retention.ts";
+import { systemTimers } from "../../../src/worker/timers.ts";
 import { acceptedBatch, lineOf } from "../../batches/support.ts";
 import { openTestContext, type TestContext, templateJob } from "../../support/jobs-context.ts";
 
@@ -283,4 +287,41 @@ test("an interrupted round continues, and archives before it erases", async () =
   expect(await rounds(zero, { archive }).run()).toEqual({ jobs: 1 });
   expect(await stateOf(unread)).toBe("removed");
   expect(await readFile(path, "utf8")).not.toContain(unread.id);
+});
+
+test("a process repeats rounds, reports the last one, and stops between two steps", async () => {
+  const own = tenant();
+  const removed = await endedJob({ tenant: own });
+  now += 2 * hour;
+  const settings = { ...context.settings, retention: retentionOf({ tenants: { [own]: { jobs: "1h" } } }) };
+  const counted: unknown[] = [];
+  const worker = {
+    ...context,
+    settings,
+    // A minute takes a millisecond.
+    timers: { after: (_ms: number, run: () => void) => systemTimers.after(1, run) },
+    random: Math.random,
+    workerId: "w",
+    providers: new Map(),
+    metrics: {
+      dataRemoved: (...args: unknown[]) => counted.push(args),
+      retentionLate: () => {},
+    } as unknown as Metrics,
+  };
+  expect(await readRetention(worker)).toMatchObject({ keepsAll: false, bytes: expect.any(Number), rounds: {} });
+  const stop = startRetention({ ...worker, archiveLine: archivedJob });
+  await vi.waitFor(async () => expect(await stateOf(removed)).toBe("removed"));
+  await vi.waitFor(async () => {
+    const { rounds: last } = await readRetention(worker);
+    expect(last).toMatchObject({ UAT: { lateMs: { jobs: 0 } }, PROD: { removed: {} } });
+  });
+  await stop();
+  expect(counted).toEqual([["UAT", "jobs", 1]]);
+  expect(context.logged.join("")).toContain('"removed":{"jobs":1}');
+  const { rounds: last } = await readRetention(worker);
+  now += hour;
+  const later = await endedJob({ tenant: own });
+  now += 2 * hour;
+  expect(await stateOf(later)).toBe("kept");
+  expect((await readRetention(worker)).rounds).toEqual(last);
 });
