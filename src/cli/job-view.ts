@@ -64,6 +64,7 @@ export function printJob(job: Job, { json }: { json?: boolean | undefined }): vo
     ["tokens", usage ? `${grouped(usage.input_tokens)} input, ${grouped(usage.output_tokens)} output` : undefined],
     ["cost", job.cost_usd == null ? undefined : costOf(job)],
     ["finish reason", job.finish_reason ?? undefined],
+    ["erased", job.erased ? "yes: prompt and answer" : undefined],
     ["synthetic", job.synthetic ? "yes: the simulator wrote the text" : undefined],
   ]);
   if (attempts.length > 0) {

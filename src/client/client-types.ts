@@ -174,6 +174,8 @@ export interface Job extends JobSummary {
   answered_by: string | null;
   /** True if the text comes from the simulator and not from a model. */
   synthetic: boolean;
+  /** True if prompt and answer were erased, so that `text` is empty. */
+  erased: boolean;
   max_tokens: number;
   temperature: number | null;
   top_p: number | null;

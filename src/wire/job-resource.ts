@@ -4,6 +4,7 @@ import {
   type Attempt,
   type AttemptEnd,
   finalStates,
+  isErased,
   type JobError,
   type JobHead,
   type JobState,
@@ -157,6 +158,7 @@ export const jobSchema = Type.Object(
     synthetic: Type.Boolean({
       description: "True if the text comes from the built-in simulator and not from a model.",
     }),
+    erased: Type.Boolean({ description: "True if prompt and answer were erased, so that `text` is empty." }),
     max_tokens: Type.Integer(),
     temperature: nullable(Type.Number()),
     top_p: nullable(Type.Number()),
@@ -202,6 +204,7 @@ export function jobResource(view: JobView, now: number): JobResource {
     deployment: outcome?.deployment ?? null,
     answered_by: outcome?.model ?? null,
     synthetic: outcome?.deployment?.startsWith("simulator/") ?? false,
+    erased: isErased(job.request),
     max_tokens: parameters.maxTokens,
     temperature: parameters.temperature ?? null,
     top_p: parameters.topP ?? null,

@@ -75,7 +75,7 @@ test("a healthy embedded set-up has nothing to fix", async () => {
   expect(problems).toEqual({});
   expect(findings.map(({ check }) => check)).toEqual([
     ...["configuration", "credentials", "model access", "quotas", "redis and mongodb", "configuration file"],
-    ...["data folder", "disk", "service", "api key"],
+    ...["data folder", "disk", "service", "api key", "retention"],
   ]);
   expect(findings).toContainEqual({
     check: "service",

@@ -45,6 +45,7 @@ const queued = {
   deployment: null,
   answered_by: null,
   synthetic: false,
+  erased: false,
   max_tokens: 512,
   temperature: null,
   top_p: null,

@@ -59,7 +59,7 @@ const mayImport: Record<string, readonly string[]> = {
   "wire/webhook-resource.ts": [...useCases, "jobs/batches", "wire", "wire/openai"],
 
   worker: useCases.concat("providers"),
-  "worker/attempt": [...worker, "jobs/webhooks", "jobs/batches", "jobs/control"],
+  "worker/attempt": [...worker, "jobs/webhooks", "jobs/batches", "jobs/control", "jobs/retention"],
   "worker/recovery": [...worker, "jobs/control", "jobs/callers", "worker/attempt"],
   "worker/batches": [...worker, "jobs/submit", "jobs/files", "jobs/batches", "jobs/control"],
   "worker/webhooks": [...worker, "jobs/webhooks", "jobs/batches", "jobs/retention"],

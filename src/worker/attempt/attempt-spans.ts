@@ -7,6 +7,7 @@ import { toUsd } from "../../domain/money.ts";
 import type { TraceContext } from "../../domain/trace-context.ts";
 import type { WaitPart } from "../../domain/wait-parts.ts";
 import { waitBefore, waitParts } from "../../domain/waiting.ts";
+import { hasZeroRetention } from "../../jobs/retention/retention-policy.ts";
 import {
   chatSpan,
   type GenAiNames,
@@ -88,7 +89,8 @@ export class AttemptSpans {
       parent: this.#parent,
     });
     // Texts of a job whose texts are erased at its end must not remain elsewhere.
-    const withContent = settings.tracing.content && !job.ephemeral;
+    const isErased = job.ephemeral || hasZeroRetention(settings.retention, job.environment, job.tenant);
+    const withContent = settings.tracing.content && !isErased;
     if (span.recording) {
       span.set({ ...this.#about(), ...requestAttributes(names, this.#begun, deployment) });
       if (withContent) span.set(inputContent(names, job.request));

@@ -122,9 +122,14 @@ test("prompts, answers and what a provider says about them are in no span", asyn
 
 test("tracing.content adds prompts and answers, but not those that are erased", async () => {
   const tracing = recordingTracing();
-  const harness = await open({ tracing, file: content, respond: (call) => call.answer({ text: `to ${call.prompt}` }) });
+  const harness = await open({
+    tracing,
+    file: { ...content, retention: { environments: { PROD: { texts: "none" } } } },
+    respond: (call) => call.answer({ text: `to ${call.prompt}` }),
+  });
   await harness.submit("planted prompt", { system });
   await harness.submit("erased prompt", { system, ephemeral: true });
+  await harness.submit("erased prompt", { system, environment: "PROD" });
   await harness.quiet();
   const [kept, erased] = tracing.named(chat);
   expect(kept!.attributes).toMatchObject({
