@@ -207,6 +207,7 @@ describe("a session", () => {
     }
     expect(await works(used)).toBe(false);
     expect(await works(idle)).toBe(false);
+    now += 1;
     await sweepSessions(server.context);
     expect((await server.context.store.records.list({ collection: "sessions" }, { limit: 10 })).items).toEqual([]);
   });
