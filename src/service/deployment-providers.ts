@@ -43,27 +43,21 @@ function bedrockProvider(
   clock: Clock,
   simulator: Simulator | undefined,
 ): Provider {
-  const { region, modelId, streaming, traits, maxConcurrency, account } = deployment;
+  const { region, account } = deployment;
   const endpoint = simulator?.url ?? deployment.endpoint;
   return createBedrockProvider({
+    ...commonOptions(settings, model, deployment, clock),
     region,
-    modelId,
-    streaming,
-    traits,
-    timeouts: settings.timeouts,
-    maxSockets: maxConcurrency,
-    clock,
     ...(endpoint !== undefined && { endpoint }),
     ...(account && { account }),
     ...(simulator && { credentials: simulatorCredentials }),
-    ...(model.alternative !== undefined && { alternative: model.alternative }),
   });
 }
 
 function openAiProvider(
   settings: Settings,
   model: ModelSettings,
-  { modelId, streaming, traits, maxConcurrency }: DeploymentSettings,
+  deployment: DeploymentSettings,
   server: OpenAiSettings,
   clock: Clock,
   env: Environment,
@@ -72,14 +66,22 @@ function openAiProvider(
   const apiKey = simulator ? undefined : readApiKey(server, env);
   return createOpenAiProvider({
     ...server,
+    ...commonOptions(settings, model, deployment, clock),
     ...(simulator && { baseUrl: `${simulator.url}/v1` }),
     ...(apiKey !== undefined && { apiKey }),
-    modelId,
-    streaming,
-    traits,
-    timeouts: settings.timeouts,
-    maxSockets: maxConcurrency,
-    clock,
-    ...(model.alternative !== undefined && { alternative: model.alternative }),
   });
+}
+
+/** Returns the options that every adapter has. */
+function commonOptions(
+  { timeouts }: Settings,
+  { alternative }: ModelSettings,
+  { modelId, streaming, traits, maxConcurrency }: DeploymentSettings,
+  clock: Clock,
+) {
+  return {
+    ...{ modelId, streaming, traits, timeouts, clock },
+    maxSockets: maxConcurrency,
+    ...(alternative !== undefined && { alternative }),
+  };
 }
