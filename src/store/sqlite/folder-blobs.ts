@@ -7,6 +7,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import { type BlobStore, checkBlobKey } from "../blob-store.ts";
 import { unknownEnvironment } from "../environments.ts";
 import { openErrorOf } from "./open-errors.ts";
+import { sync } from "./sync.ts";
 
 /** Small pieces are collected up to this size, because a call for each costs more than copying it. */
 const writeBytes = 256 * 1024;
@@ -49,7 +50,8 @@ export class FolderBlobs implements BlobStore {
         await file.close();
       }
       await rename(unfinished, path);
-      await syncFolder(this.#folder);
+      // The new name is durable only once its folder is.
+      await sync(this.#folder);
       return size;
     } catch (error) {
       await rm(unfinished, { force: true });
@@ -110,16 +112,6 @@ async function writeAll(file: FileHandle, pieces: Uint8Array[]): Promise<void> {
   for (let written = 0; written < all.length; ) {
     const { bytesWritten } = await file.write(all, written);
     written += bytesWritten;
-  }
-}
-
-/** A new name is durable only once its folder is. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

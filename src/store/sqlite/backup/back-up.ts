@@ -7,11 +7,12 @@ import { copyDatabase, type Database, openImmutable, openPlain, schemaOf } from 
 import { createPrivately } from "../permissions.ts";
 import { serviceDatabase } from "../protocol.ts";
 import { isNotADatabase } from "../sqlite-errors.ts";
+import { sync } from "../sync.ts";
 import { BackupError, backupErrorOf } from "./backup-errors.ts";
 import { type BackupManifest, beginManifest, newManifest, supportedSchema, writeManifest } from "./backup-manifest.ts";
 import { BlobCopies } from "./blob-copies.ts";
 import { takeCut } from "./consistent-cut.ts";
-import { contentOf, sync } from "./copy-file.ts";
+import { contentOf } from "./copy-file.ts";
 import { restoreIsUnfinished } from "./finish-restore.ts";
 
 /** How far a copy or a check is. */

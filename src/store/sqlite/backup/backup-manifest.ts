@@ -7,8 +7,8 @@ import Type, { type Static } from "typebox";
 import Value from "typebox/value";
 import { serviceDatabase } from "../protocol.ts";
 import { environmentMigrations, serviceMigrations } from "../sqlite-schema.ts";
+import { sync } from "../sync.ts";
 import { BackupError } from "./backup-errors.ts";
-import { sync } from "./copy-file.ts";
 
 /** The layout of a backup's folder and manifest. A version reads its own format and earlier ones. */
 const manifestFormat = 1;

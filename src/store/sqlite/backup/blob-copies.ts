@@ -3,7 +3,8 @@
 import { closeSync, openSync, readdirSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Content, type CopyOptions, copyFile, sync } from "./copy-file.ts";
+import { sync } from "../sync.ts";
+import { type Content, type CopyOptions, copyFile } from "./copy-file.ts";
 
 /** The blobs that exist at the moment of the cut. */
 export interface BlobsAtCut {

@@ -1,7 +1,6 @@
 // Copies and reads files, and hashes every byte that passes.
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
@@ -58,14 +57,4 @@ function hashing({ onBytes }: CopyOptions) {
     },
     content: (): Content => ({ bytes, sha256: hash.digest("hex") }),
   };
-}
-
-/** Waits until a file, or the names in a folder, are on disk. */
-export async function sync(path: string): Promise<void> {
-  const file = await open(path, "r");
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }

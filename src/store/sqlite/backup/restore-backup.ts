@@ -5,10 +5,11 @@ import type { Clock } from "../../../domain/clock.ts";
 import { StoreOpenError } from "../../environments.ts";
 import { openImmutable, schemaOf } from "../driver.ts";
 import { lockDataFolder } from "../lock.ts";
+import { sync } from "../sync.ts";
 import type { CopyProgress } from "./back-up.ts";
 import { BackupError, backupErrorOf } from "./backup-errors.ts";
 import { type BackupManifest, readManifest } from "./backup-manifest.ts";
-import { type Content, contentOf, copyFile, sync } from "./copy-file.ts";
+import { type Content, contentOf, copyFile } from "./copy-file.ts";
 import { commitRestore, createStaging, finishRestore } from "./finish-restore.ts";
 
 export interface CheckOptions {
