@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { JobStore } from "../../src/store/job-store.ts";
 import { backUp } from "../../src/store/sqlite/backup/back-up.ts";
 import { BackupError } from "../../src/store/sqlite/backup/backup-errors.ts";
 import type { BackupManifest } from "../../src/store/sqlite/backup/backup-manifest.ts";
@@ -16,24 +15,14 @@ import { BlobCopies } from "../../src/store/sqlite/backup/blob-copies.ts";
 import { restoreIsUnfinished } from "../../src/store/sqlite/backup/finish-restore.ts";
 import { checkBackup, restoreBackup } from "../../src/store/sqlite/backup/restore-backup.ts";
 import { openForWriting } from "../../src/store/sqlite/driver.ts";
-import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { makeJob } from "./conformance/support.ts";
-import { environments, newDataDir } from "./sqlite-support.ts";
+import { newDataDir, withStore } from "./sqlite-support.ts";
 
 const version = "1.2.3";
 const at = Date.UTC(2026, 11, 1, 4, 5, 6);
 const clock = { wall: () => at };
 const databases = ["SSP-dev", "SSP-prod"];
 const names = ["SSP-dev.sqlite", "SSP-prod.sqlite", "sluice.sqlite"];
-
-async function withStore<T>(dataDir: string, use: (store: JobStore) => Promise<T>): Promise<T> {
-  const store = await openSqliteStore({ dataDir, environments });
-  try {
-    return await use(store);
-  } finally {
-    await store.close();
-  }
-}
 
 const jobIn = (dataDir: string, id: string) => withStore(dataDir, (store) => store.get(id));
 

@@ -11,17 +11,7 @@ import { openForWriting } from "../../src/store/sqlite/driver.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { testSeed } from "../support/seed.ts";
 import { makeJob } from "./conformance/support.ts";
-import { canMount, environments, newDataDir, openWithMounts, startProcess } from "./sqlite-support.ts";
-
-/** Opens the store, and closes it again whatever happens. */
-async function withStore<T>(dataDir: string, use: (store: JobStore) => Promise<T>): Promise<T> {
-  const store = await openSqliteStore({ dataDir, environments });
-  try {
-    return await use(store);
-  } finally {
-    await store.close();
-  }
-}
+import { canMount, environments, newDataDir, openWithMounts, startProcess, withStore } from "./sqlite-support.ts";
 
 async function whyNotOpened(dataDir: string, databases = environments): Promise<string> {
   const error = await openSqliteStore({ dataDir, environments: databases }).then(

@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { onTestFinished } from "vitest";
+import type { JobStore } from "../../src/store/job-store.ts";
+import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 
 export const environments = { UAT: { database: "SSP-dev" }, PROD: { database: "SSP-prod" } };
 
@@ -14,6 +16,16 @@ export async function newDataDir(): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), "sluice-store-"));
   onTestFinished(() => rm(dataDir, { recursive: true, force: true }));
   return dataDir;
+}
+
+/** Opens the store, and closes it again whatever happens. */
+export async function withStore<T>(dataDir: string, use: (store: JobStore) => Promise<T>): Promise<T> {
+  const store = await openSqliteStore({ dataDir, environments });
+  try {
+    return await use(store);
+  } finally {
+    await store.close();
+  }
 }
 
 export interface StoreProcess {
