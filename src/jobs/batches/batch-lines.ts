@@ -107,12 +107,12 @@ function requireFields(line: object): void {
  * @throws SluiceError or LineError with the error of the line; SluiceError `unavailable` if the line cannot be checked
  *   now
  */
-export async function lineJob(
+export function lineJob(
   context: FeasibilityContext,
   request: BatchRequest,
   format: LineFormat,
   { number, customId, body, json }: RequestLine,
-): Promise<Job> {
+): Job | Promise<Job> {
   const { id: batchId, environment, createdAt: submittedAt, expiresAt, trace: linkedTrace } = request;
   keepExact(body, json, format.keptAsText, "body");
   const { input, stream } = format.read(body, { environment, priority: "batch" });

@@ -71,7 +71,8 @@ export async function validateLines(
         if (before !== undefined) {
           throw new LineError("duplicate_custom_id", `Line ${before} has the same custom_id.`, "custom_id");
         }
-        const job = await lineJob(context, request, format, parsed);
+        const built = lineJob(context, request, format, parsed);
+        const job = built instanceof Promise ? await built : built;
         if (keyLimits) total = plus(total, reservationOf(context.settings, job, keyLimits));
         if (errors.length === 0) onJob?.(job);
       } catch (error) {

@@ -32,14 +32,16 @@ function requireModel(settings: Settings, name: string, field: string): ModelSet
  * Returns what a call of the job reserves. The estimate is a one-pass upper bound. Only a job that it would refuse is
  * counted exactly, because an exact count costs a hundred times as much.
  * @param names how errors name the fields. Default: as `POST /v1/jobs` does
+ * @returns a promise only if the job is counted exactly; see `buildJob`
  * @throws SluiceError `unknown_model`, `invalid_request` (a parameter that a model refuses, no deployment in the
- *   regions), `context_exceeded`, `exceeds_quota`, `unavailable` (its tokens cannot be counted now)
+ *   regions); the promise rejects with `context_exceeded`, `exceeds_quota`, `unavailable` (its tokens cannot be counted
+ *   now)
  */
-export async function checkFeasibility(
+export function checkFeasibility(
   context: FeasibilityContext,
   wanted: Wanted,
   names?: FieldNames,
-): Promise<TokenCount> {
+): TokenCount | Promise<TokenCount> {
   const { settings } = context;
   const { request } = wanted;
   // Refuses models that are not configured.
@@ -47,15 +49,31 @@ export async function checkFeasibility(
   const deployments = allowedDeployments(settings, wanted);
   const refused = parameterRefusal(settings, wanted, request, names);
   if (refused) throw refused;
-  const refusalOf = (tokens: TokenCount) =>
-    contextRefusal(settings, wanted, tokens) ?? quotaRefusal(deployments, tokens);
 
   const estimated = reservedTokens(context, wanted, estimateInput(request));
-  if (!refusalOf(estimated)) return estimated;
-  const counted = reservedTokens(context, wanted, await countExactly(context, request));
-  const refusal = refusalOf(counted);
+  if (!refusalOf(settings, wanted, deployments, estimated)) return estimated;
+  return countFeasible(context, wanted, deployments);
+}
+
+/** As `checkFeasibility`, by the exact count. */
+async function countFeasible(
+  context: FeasibilityContext,
+  wanted: Wanted,
+  deployments: readonly DeploymentSettings[],
+): Promise<TokenCount> {
+  const counted = reservedTokens(context, wanted, await countExactly(context, wanted.request));
+  const refusal = refusalOf(context.settings, wanted, deployments, counted);
   if (refusal) throw refusal;
   return counted;
+}
+
+function refusalOf(
+  settings: Settings,
+  wanted: Wanted,
+  deployments: readonly DeploymentSettings[],
+  tokens: TokenCount,
+): SluiceError | undefined {
+  return contextRefusal(settings, wanted, tokens) ?? quotaRefusal(deployments, tokens);
 }
 
 /**

@@ -82,7 +82,8 @@ async function* chunks(
     for (const line of lines) {
       if (line.number <= before.line) continue;
       try {
-        jobs.push(await lineJob(context, request, format, requestLine(line, request.endpoint, maxLineBytes)));
+        const job = lineJob(context, request, format, requestLine(line, request.endpoint, maxLineBytes));
+        jobs.push(job instanceof Promise ? await job : job);
       } catch (error) {
         if (!lineErrorOf(error, line.number)) throw error;
         refused++;
