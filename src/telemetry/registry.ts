@@ -79,20 +79,29 @@ export class Family<Series extends Value | Distribution> {
     if (labels.length === 0) this.with();
   }
 
-  /** Returns the series with these values of the labels, in the order of `labels`. Creates it if it is missing. */
-  with(...values: string[]): Series {
+  /**
+   * Returns the series with these values of the labels, in the order of `labels`, which are at most four. Creates it if it
+   * is missing.
+   */
+  with(first = "", second = "", third = "", fourth = ""): Series {
     let tree = this.#series;
-    const last = this.labels.length === 0 ? "" : values[this.labels.length - 1]!;
-    for (let i = 0; i < this.labels.length - 1; i++) {
-      const next = tree.get(values[i]!);
-      const below: Tree<Series> = next instanceof Map ? next : new Map();
-      if (below !== next) tree.set(values[i]!, below);
-      tree = below;
-    }
+    const levels = this.labels.length;
+    if (levels > 1) tree = this.#below(tree, first);
+    if (levels > 2) tree = this.#below(tree, second);
+    if (levels > 3) tree = this.#below(tree, third);
+    const last = levels < 2 ? first : levels === 2 ? second : levels === 3 ? third : fourth;
     const known = tree.get(last);
     if (known !== undefined && !(known instanceof Map)) return known;
     const created = this.#create();
     tree.set(last, created);
+    return created;
+  }
+
+  #below(tree: Tree<Series>, value: string): Tree<Series> {
+    const known = tree.get(value);
+    if (known instanceof Map) return known;
+    const created: Tree<Series> = new Map();
+    tree.set(value, created);
     return created;
   }
 
@@ -146,14 +155,10 @@ export class Registry {
     this.#collectors.push(collect);
   }
 
-  get families(): (Family<Value> | Family<Distribution>)[] {
-    return [...this.#families.values()];
-  }
-
   /** Returns all metrics as text. */
   async scrape(format: TextFormat): Promise<string> {
     await Promise.all(this.#collectors.map((collect) => collect()));
-    const text = this.families.map((family) => textOf(family, format)).join("");
+    const text = Array.from(this.#families.values(), (family) => textOf(family, format)).join("");
     return format === "openmetrics" ? `${text}# EOF\n` : text;
   }
 }
