@@ -21,9 +21,10 @@ let accepted = 0;
 const add = context.scheduler.enqueue.bind(context.scheduler);
 // Nothing is put into the queue before it is on disk.
 context.scheduler.enqueue = async (entries) => {
-  await add(entries);
+  const added = await add(entries);
   accepted += entries.length;
   if (accepted === expected) process.send!({ durable: true });
+  return added;
 };
 const keys = await openKeyRegistry(context);
 context.limits = new Limits({ ...context, keys });

@@ -17,7 +17,7 @@ const { context, worker, close } = await openEmbedded({
 });
 if (process.argv[2] === "nothing") {
   context.store.insertMany = async (jobs) => jobs.map(() => "inserted" as const);
-  context.scheduler.enqueue = async () => {};
+  context.scheduler.enqueue = async () => 0;
 }
 const keys = await openKeyRegistry(context);
 const http = createHttpServer({

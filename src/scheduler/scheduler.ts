@@ -25,8 +25,11 @@ export interface Scheduler {
    */
   setTenantWeights(tenants: Record<string, number>): Promise<void>;
 
-  /** Adds jobs to the queue. Ignores a job that is already waiting or running. */
-  enqueue(entries: readonly QueueEntry[]): Promise<void>;
+  /**
+   * Adds jobs to the queue. Ignores a job that is already waiting or running.
+   * @returns the number of jobs that were added
+   */
+  enqueue(entries: readonly QueueEntry[]): Promise<number>;
 
   /**
    * Dispatches up to `max` jobs that may run now.

@@ -18,8 +18,9 @@ export type ThrottleKind = Extract<DeploymentSignal, { kind: "throttled" }>["thr
  * - `impossible`: no quota could ever admit it, or its model is missing
  * - `orphaned`: the process died whose caller waited for it
  * - `rebuilt`: the queue was rebuilt from the store
+ * - `requeued`: the queue lacked it
  */
-export const repairKinds = ["expired", "impossible", "orphaned", "rebuilt"] as const;
+export const repairKinds = ["expired", "impossible", "orphaned", "rebuilt", "requeued"] as const;
 export type RepairKind = (typeof repairKinds)[number];
 
 /** How an attempt of a webhook ended: delivered, failed with another attempt to come, or given up. */

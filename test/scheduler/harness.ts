@@ -127,7 +127,7 @@ export class Driver {
     return this;
   }
 
-  add(...entries: QueueEntry[]): Promise<void> {
+  add(...entries: QueueEntry[]): Promise<number> {
     return this.scheduler.enqueue(entries);
   }
 

@@ -280,7 +280,8 @@ class World {
         });
         for (const each of entries) this.jobs.set(each.jobId, each);
         await driver.add(...entries);
-        return driver.add(entries[0]!);
+        await driver.add(entries[0]!);
+        return;
       }
       case "acquire": {
         const { max, environments, deployments, repeats } = c;

@@ -1,23 +1,14 @@
 // The labels of events: only names of the configuration and closed sets, and tenants only by option.
 import { expect, test } from "vitest";
 import type { AttemptEnd } from "../../src/domain/job.ts";
-import { KnownTenants } from "../../src/telemetry/known-names.ts";
-import { Registry } from "../../src/telemetry/registry.ts";
-import { createMetrics } from "../../src/telemetry/service-metrics.ts";
 import { testSettings } from "../support/jobs-context.ts";
+import { testMetrics } from "../support/test-metrics.ts";
 
 const deployment = "bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0";
 
 function start(tenants = 0) {
-  const registry = new Registry();
   const settings = testSettings({ metrics: { tenants } });
-  const metrics = createMetrics({ registry, settings, tenants: new KnownTenants(tenants) });
-  /** Returns the samples of a metric that are not 0, without its name. */
-  const samples = async (name: string) => {
-    const text = await registry.scrape("prometheus");
-    const lines = text.split("\n").filter((line) => line.startsWith(name) && !line.endsWith(" 0"));
-    return lines.map((line) => line.slice(name.length));
-  };
+  const { metrics, samples } = testMetrics(settings);
   const end = (result: AttemptEnd["result"], rest: Partial<AttemptEnd> = {}, model = "llama3-3-70b", id = deployment) =>
     metrics.callEnded({
       job: { environment: "UAT", tenant: "acme" },

@@ -92,10 +92,10 @@ class MemoryScheduler implements Scheduler {
     this.#waiting.setTenantWeights(tenants);
   }
 
-  async enqueue(entries: readonly QueueEntry[]): Promise<void> {
-    const now = this.#now();
-    for (const entry of entries) this.#waiting.add(entry, now);
+  async enqueue(entries: readonly QueueEntry[]): Promise<number> {
+    const added = this.#waiting.addAll(entries, this.#now());
     this.#wake();
+    return added;
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {

@@ -74,6 +74,13 @@ export class WaitingJobs {
     return suspect ? { jobId: entry.jobId, tokens: entry.tokens, suspect } : entry;
   }
 
+  /** Adds jobs that are not known. Returns their number. */
+  addAll(jobs: readonly QueueEntry[], now: number): number {
+    const before = this.#entries.size;
+    for (const job of jobs) this.add(job, now);
+    return this.#entries.size - before;
+  }
+
   /** Adds a job and returns its entry. A known job is left as it is. */
   add(job: QueueEntry, now: number): Entry {
     const known = this.#entries.get(job.jobId);

@@ -32,6 +32,7 @@ import { type Client, connect, RedisUnavailableError, refusalOf, untilReady } fr
 import { addArguments, restoreArguments, settleArguments } from "./script-arguments.ts";
 import {
   acquireResult,
+  addedJobs,
   answers,
   deploymentChanges,
   explanation,
@@ -130,8 +131,10 @@ class RedisScheduler implements Scheduler {
     await this.#runner.run("set_tenant_weights", [JSON.stringify(tenants)]);
   }
 
-  async enqueue(entries: readonly QueueEntry[]): Promise<void> {
-    for (const part of pages(entries)) await this.#runner.run("enqueue", addArguments(part));
+  async enqueue(entries: readonly QueueEntry[]): Promise<number> {
+    let added = 0;
+    for (const part of pages(entries)) added += addedJobs(await this.#runner.run("enqueue", addArguments(part)));
+    return added;
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {

@@ -55,6 +55,11 @@ export function acquireResult(reply: Reply): AcquireResult {
   };
 }
 
+/** Returns the number of added jobs. */
+export function addedJobs([added]: Reply): number {
+  return Number(added);
+}
+
 export function rechargeResult(reply: Reply): RechargeResult {
   const [status, sendWithinMs] = reply as [Text, number];
   const value = status.toString() as RechargeResult["status"];

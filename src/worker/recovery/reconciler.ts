@@ -92,14 +92,15 @@ export function addRecent(context: ReconcilerContext, cursor?: string): Promise<
 
 /** Adds a page of all jobs without an outcome. Returns the cursor of the next page, or undefined to start again. */
 export async function addUnfinished(
-  { store, scheduler, clock }: ReconcilerContext,
+  { store, scheduler, clock, metrics }: ReconcilerContext,
   cursor?: string,
   submitted: { submittedFrom?: number; submittedTo?: number } = { submittedTo: clock.wall() - youngestMs },
 ): Promise<string | undefined> {
   const page = await store.unfinished({ limit: pageSize, cursor, ...submitted });
   if (page.items.length > 0) {
     const now = clock.wall();
-    await scheduler.enqueue(page.items.map(({ job }) => queueEntryOf(job, now)));
+    const added = await scheduler.enqueue(page.items.map(({ job }) => queueEntryOf(job, now)));
+    metrics?.jobsRepaired("requeued", added);
   }
   return page.next;
 }

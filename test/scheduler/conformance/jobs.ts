@@ -6,11 +6,12 @@ const unlimited = configOf([]);
 
 export function jobCases(declare: Case): void {
   declare("enqueueing ignores a job that already waits or runs", unlimited, async (d) => {
-    await d.add(job(1), job(2));
-    await d.add(job(1, { order: 9 }));
+    expect(await d.add(job(1), job(2))).toBe(2);
+    expect(await d.add(job(1, { order: 9 }), job(3), job(3))).toBe(1);
+    expect(await d.scheduler.remove([jobId(3)])).toEqual(["waiting"]);
     const grant = await d.takeOne();
     expect(numberOf(grant)).toBe(1);
-    await d.add(job(1));
+    expect(await d.add(job(1))).toBe(0);
     expect(await d.take()).toEqual([2]);
     expect(await d.settle(grant)).toBe("settled");
     expect(await d.take()).toEqual([]);

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Scheduler } from "../../../src/scheduler/scheduler.ts";
 import { addRecent, addUnfinished, expireDue, startReconciler } from "../../../src/worker/recovery/reconciler.ts";
+import { testMetrics } from "../../support/test-metrics.ts";
 import { type Harness, openHarness } from "../support/harness.ts";
 
 let h: Harness;
@@ -39,6 +40,19 @@ test("a job that was accepted but not queued runs within 10 s", async () => {
   await h.quiet();
   expect((await h.record(jobId)).state).toBe("completed");
   await stop();
+});
+
+test("metrics count what was repaired, and not what was looked at", async () => {
+  const { metrics, samples } = testMetrics(h.context.settings);
+  const context = { ...h.context, metrics };
+  await h.submit("running");
+  await submitLost("lost");
+  const queued = await h.submit("queued", { expiresInMs: 1000 });
+  await h.advance(6000);
+  await addRecent(context);
+  await addUnfinished(context);
+  expect(await expireDue(context)).toEqual([queued]);
+  expect(await samples("sluice_reconciled_total")).toEqual(['{kind="expired"} 1', '{kind="requeued"} 1']);
 });
 
 test("the slow walk finds what is older than ten minutes", async () => {
