@@ -11,6 +11,8 @@ export interface TracingOptions {
   /** Value of `service.version`. */
   version: string;
   log: Pick<Logger, "warn">;
+  /** Longest wait for the last spans to be sent, in milliseconds. Default: 3,000. */
+  flushMs?: number;
 }
 
 /** Tracing that is switched on. */
@@ -18,12 +20,10 @@ export interface OpenTracing {
   tracing: Tracing;
   /** Where spans go: `otlp`, `console`, or both. */
   exporters: string[];
-  /** Sends what is buffered, for up to three seconds, and stops. Never rejects. */
+  /** Sends what is buffered, for up to `flushMs`, and stops. Never rejects. */
   close(): Promise<void>;
 }
 
-/** Longest wait for the last spans to be sent, in milliseconds. */
-const flushMs = 3_000;
 /** Shortest time between two warnings about spans that were not sent, in milliseconds. */
 const warnEachMs = 60_000;
 const defaultServiceName = "sluice";
@@ -54,7 +54,7 @@ export async function openTracing(options: TracingOptions): Promise<OpenTracing 
   }
 }
 
-async function start(exporters: SpanExporter[], { env, version, log }: TracingOptions) {
+async function start(exporters: SpanExporter[], { env, version, log, flushMs = 3_000 }: TracingOptions) {
   const warn = (reason: string) => log.warn({ reason }, "failed to send spans");
   const [{ createTracing }, { diag, DiagLogLevel }, sdk, resources] = await Promise.all([
     import("./tracing.ts"),

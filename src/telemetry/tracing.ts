@@ -28,14 +28,13 @@ export interface NewSpan {
   parent?: TraceContext | undefined;
   /** Traces that it is linked to. The first one decides whether a span without a parent is sampled. */
   links?: readonly TraceContext[];
-  attributes?: SpanAttributes;
 }
 
 /** A span that has begun. After `end`, nothing changes it. */
 export interface Span {
   /** Where the span is in its trace, for what it leads to. */
   readonly context: TraceContext;
-  /** Whether the span is sampled. If not, attributes and events are ignored. */
+  /** Whether the span is sampled. If not, attributes and events are ignored, so there is no need to collect them. */
   readonly recording: boolean;
   set(attributes: SpanAttributes): void;
   /** @param at milliseconds since the epoch */
@@ -71,7 +70,7 @@ const kinds = { producer: SpanKind.PRODUCER, client: SpanKind.CLIENT, internal: 
 export function createTracing({ configured, always, parentBased }: Tracers, genAi: GenAiNames): Tracing {
   return {
     genAi,
-    startSpan({ name, kind, startedAt, parent, links = [], attributes = {} }) {
+    startSpan({ name, kind, startedAt, parent, links = [] }) {
       const linked = links.map(spanContextOf);
       // A sampler knows only parents, but a linked span has to follow the decision for the trace that it belongs to.
       const decided = parentBased && parent === undefined ? linked[0] : undefined;
@@ -79,7 +78,6 @@ export function createTracing({ configured, always, parentBased }: Tracers, genA
       const options = {
         kind: kinds[kind],
         startTime: timeOf(startedAt),
-        attributes: attributes as Attributes,
         links: linked.map((context): Link => ({ context })),
       };
       const tracer = decided ? always : configured;

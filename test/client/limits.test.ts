@@ -1,4 +1,4 @@
-// Time limits and signals of the client, against a small server of the test's own.
+// Time limits, signals and headers of the client, against a small server of the test's own.
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -58,6 +58,24 @@ test("F16: one signal for many calls, side by side and in a row, collects no lis
   for (let i = 0; i < 20; i++) await sluice.get("x", { signal });
   await new Promise(setImmediate);
   expect(warnings).toEqual([]);
+});
+
+test("headers of the caller are sent with each request", async () => {
+  const traceparent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+  const sent: unknown[] = [];
+  const sluice = new SluiceClient({
+    baseUrl,
+    apiKey: "k",
+    headers: () => ({ traceparent }),
+    fetch: (url, init) => {
+      sent.push(init?.headers);
+      return fetch(url, init);
+    },
+  });
+  await sluice.get("x");
+  await sluice.enqueue({ prompt: "Why?" });
+  for (const headers of sent) expect(headers).toMatchObject({ traceparent, authorization: "Bearer k" });
+  expect(sent).toHaveLength(2);
 });
 
 test("a signal ends a call with its reason", async () => {

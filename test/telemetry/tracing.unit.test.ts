@@ -13,7 +13,8 @@ const about = { name: "queue", kind: "internal", startedAt } as const;
 
 test("a child continues the trace of its parent, and keeps its state", () => {
   const tracing = recordingTracing();
-  const span = tracing.startSpan({ ...about, parent: sampled, attributes: { a: 1, none: undefined } });
+  const span = tracing.startSpan({ ...about, parent: sampled });
+  span.set({ a: 1, none: undefined });
   span.event("waited", startedAt + 1, { b: "2" });
   span.end(startedAt + 1500.25, "internal");
   const [recorded] = tracing.spans();

@@ -37,7 +37,9 @@ export async function inSendSpan<Sent extends Traced, Result>(
     startedAt,
     parent: trace,
     ...(linkedTrace && { links: [linkedTrace] }),
-    attributes: {
+  });
+  if (span.recording) {
+    span.set({
       [messaging.system]: "sluice",
       [messaging.operation]: "send",
       [messaging.operationType]: "send",
@@ -45,8 +47,8 @@ export async function inSendSpan<Sent extends Traced, Result>(
       [messaging.messageId]: id,
       [sluice.tenant]: tenant,
       ...attributes,
-    },
-  });
+    });
+  }
   try {
     const result = await accept({ ...sent, trace: span.context });
     span.end(clock.wall());

@@ -63,15 +63,17 @@ export class AttemptSpans {
       kind: "internal",
       startedAt: from,
       ...(isNested ? { parent: job.trace } : linked && { links: [linked] }),
-      attributes: {
+    });
+    if (span.recording) {
+      span.set({
         ...this.#about(),
         [messaging.system]: "sluice",
         [messaging.destination]: job.environment,
         [messaging.messageId]: job.id,
         [sluice.waitMs]: to - from,
-      },
-    });
-    if (span.recording) addParts(span, waited ?? waitParts(job, attempt, earlier), to);
+      });
+      addParts(span, waited ?? waitParts(job, attempt, earlier), to);
+    }
     span.end(to);
     this.#parent = isNested ? job.trace! : span.context;
   }
@@ -134,7 +136,7 @@ function addParts(span: Span, parts: readonly WaitPart[], at: number): void {
     sums.set(name, (sums.get(name) ?? 0) + ms);
     span.event(waitEvent, at, {
       [sluice.waitReason]: kind,
-      [sluice.waitSubject]: subject,
+      ...(subject !== undefined && { [sluice.waitSubject]: subject }),
       [sluice.waitMs]: ms,
     });
   }
