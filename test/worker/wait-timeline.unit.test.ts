@@ -69,6 +69,13 @@ test("a later source fills what an earlier one leaves open", () => {
   ]);
 });
 
+test("a part of a merged interval is split in proportion, to the millisecond", () => {
+  const parts = ["a", "b", "c"].map((subject) => ({ ...quota(subject), ms: 10 }));
+  const merged = [{ from: 0, to: 30, parts }];
+  for (let to = 1; to <= 30; to++) expect(sum(splitPeriod({ from: 0, to }, [merged]))).toBe(to);
+  expect(splitPeriod({ from: 0, to: 15 }, [merged]).map(({ ms }) => ms)).toEqual([5, 5, 5]);
+});
+
 const reason = fc.oneof(
   fc.constantFrom<WaitReason>(turn, { kind: "fairness" }, { kind: "rebuild" }, { kind: "concurrency", subject: "d" }),
   fc.integer({ min: 1, max: 30 }).map((n) => quota(`q${n}`)),
