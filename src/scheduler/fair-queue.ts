@@ -189,6 +189,18 @@ export class FairQueue<T extends Queued> {
         for (const flow of priority.flows.values()) if (flow.waiting > 0) yield flow;
   }
 
+  /** Yields what waits, by environment, priority and route, with the flows that have jobs there. */
+  *groups(): Iterable<{ environment: string; priority: Priority; route: string; flows: readonly Flow<T>[] }> {
+    for (const environment of this.#environments.values()) {
+      for (const priority of environment.priorities.values()) {
+        for (const [route, flows] of priority.ready) {
+          if (flows.size === 0) continue;
+          yield { environment: environment.name, priority: priority.name, route, flows: flows.values() };
+        }
+      }
+    }
+  }
+
   /** Returns the weight of a node relative to its siblings. Default 1. */
   weightOf(share: Share): number {
     const weights: Record<string, number> =

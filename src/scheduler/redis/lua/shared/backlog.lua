@@ -7,6 +7,7 @@ local backlog = {}
 
 -- Lua allows 200 local variables in a function; the block ends those that no other part needs.
 do
+  local tenantsAtLeast = 4
   local tenantsCounted = 100
   local headsOfEach = 64
   local headsInAll = 256
@@ -34,7 +35,7 @@ do
         end
       end
     end
-    local limit = math.max(1, math.min(tenantsCounted, math.floor(headsInAll / math.max(1, #groups))))
+    local limit = math.max(tenantsAtLeast, math.min(tenantsCounted, math.floor(headsInAll / math.max(1, #groups))))
     for _, group in ipairs(groups) do
       group.flows = fair_queue.furthestBehind(group.priority, group.route, limit)
       if not queuesIn[group.route] then routesIn = routesIn + 1 end
