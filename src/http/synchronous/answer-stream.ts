@@ -34,19 +34,21 @@ export async function streamJob(context: CallersContext, call: StreamedCall): Pr
   const { reply, caller, options, disconnected, closing } = call;
   const broken = new AbortController();
   const breakOff = (message: string) => broken.abort(new SluiceError("stream_interrupted", message));
-  const events = new EventStream(reply, {
-    keepAliveMs: call.keepAliveMs,
-    onSlow: () => breakOff("The client read the stream too slowly."),
-  });
+  let events: EventStream | undefined;
   let stopComments = () => {};
   let follower: JobFollower | undefined;
   let form: StreamForm | undefined;
   let position = textStart;
 
   const follow = (job: Job): void => {
+    reply.header("x-sluice-job-id", job.id);
+    // Its first comment sends the headers, so it begins when they are complete.
+    events = new EventStream(reply, {
+      keepAliveMs: call.keepAliveMs,
+      onSlow: () => breakOff("The client read the stream too slowly."),
+    });
     const to = call.form(job, events);
     form = to;
-    reply.header("x-sluice-job-id", job.id);
     follower = new JobFollower(context, job.id, (news, now) => {
       position = now;
       if (broken.signal.aborted) return;
@@ -60,7 +62,7 @@ export async function streamJob(context: CallersContext, call: StreamedCall): Pr
     // Follows a new job before it is stored, so that no event is missed.
     const submitted = await submitCall(context, call.input, caller, options, { streamed: true, onNew: follow });
     if (!follower) follow(submitted.job);
-    stopComments = commentWhileWaiting(context, submitted.job, events, call.keepAliveMs);
+    stopComments = commentWhileWaiting(context, submitted.job, events!, call.keepAliveMs);
     const signal = AbortSignal.any([disconnected, broken.signal]);
     const record = await whileCallerWaits(context, submitted, options, () =>
       follower!.untilEnd(caller, { waitMs: options.waitMs, signal }),
@@ -70,7 +72,7 @@ export async function streamJob(context: CallersContext, call: StreamedCall): Pr
     if (failure) throw failure;
     form!.end(record, position);
   } catch (error) {
-    if (!events.opened) throw error;
+    if (!events?.opened) throw error;
     if (!(error instanceof SluiceError)) context.log.error({ err: error }, "failed to stream an answer");
     form!.fail(
       error instanceof SluiceError ? error : new SluiceError("internal", "The service failed to process the request."),
@@ -78,6 +80,6 @@ export async function streamJob(context: CallersContext, call: StreamedCall): Pr
   } finally {
     stopComments();
     follower?.stop();
-    events.end();
+    events?.end();
   }
 }
