@@ -9,6 +9,7 @@ import { SluiceError } from "../../src/domain/errors.ts";
 import { createMetricsServer } from "../../src/http/metrics-server.ts";
 import { formatFor } from "../../src/http/routes/metrics-routes.ts";
 import { keylessCaller } from "../../src/jobs/caller.ts";
+import { type ProviderCall, ProviderError } from "../../src/providers/provider.ts";
 import { type Service, startService } from "../../src/service/start-service.ts";
 import { testSettings } from "../support/jobs-context.ts";
 
@@ -21,6 +22,8 @@ describe("a scrape", () => {
     metadata: "planted-label-77a",
     reason: "planted-reason-c21",
     key: "planted-metrics-key-09b",
+    refusal: "planted-refusal-e44",
+    refusedPrompt: "planted-prompt-8d2",
   };
   let dataDir: string;
   let service: Service;
@@ -32,9 +35,14 @@ describe("a scrape", () => {
     const settings = testSettings({ metrics: { port: 0, tenants: 5 } });
     const usage = { input: 7, output: 3 };
     const answer = { text: secrets.answer, toolCalls: [], finishReason: "stop" as const, usage };
+    const call = async ({ request }: ProviderCall) => {
+      if (!JSON.stringify(request).includes(secrets.refusedPrompt)) return answer;
+      const { refusal: message } = secrets;
+      throw new ProviderError({ kind: "permanent", code: "provider_rejected", message, maybeBilled: false });
+    };
     service = await startService(
       { ...settings, dataDir, port: 0, metricsKey: secrets.key },
-      { log, createProvider: () => ({ call: async () => answer, close: async () => {} }) },
+      { log, createProvider: () => ({ call, close: async () => {} }) },
     );
     const post = async (path: string, body: object) => {
       const headers = { "content-type": "application/json" };
@@ -45,8 +53,10 @@ describe("a scrape", () => {
     const job = { prompt: secrets.prompt, environment: "UAT", metadata: { label: secrets.metadata } };
     await post("/v1/jobs", { ...job, model: "nova-lite" });
     ({ job_id: jobId } = await post("/v1/jobs", job));
-    const ended = await fetch(`${service.url}/v1/jobs/${jobId}?wait=30`);
-    expect(await ended.json()).toMatchObject({ status: "completed", text: secrets.answer });
+    const refused = await post("/v1/jobs", { ...job, prompt: secrets.refusedPrompt });
+    const end = async (id: string) => (await fetch(`${service.url}/v1/jobs/${id}?wait=30`)).json();
+    expect(await end(jobId)).toMatchObject({ status: "completed", text: secrets.answer });
+    expect(await end(refused.job_id)).toMatchObject({ status: "failed", error: { message: secrets.refusal } });
     const response = await fetch(service.metricsUrl!, { headers: { authorization: `Bearer ${secrets.key}` } });
     expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
     text = await response.text();
@@ -80,26 +90,28 @@ describe("a scrape", () => {
     const deployment = 'deployment="bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0"';
     expect(text.split("\n")).toEqual(
       expect.arrayContaining([
-        'sluice_jobs_submitted_total{dialect="jobs",environment="UAT",priority="standard"} 2',
+        'sluice_jobs_submitted_total{dialect="jobs",environment="UAT",priority="standard"} 3',
         'sluice_jobs_finished_total{environment="UAT",model="llama3-3-70b",outcome="completed"} 1',
-        'sluice_wait_seconds_count{priority="standard",model="llama3-3-70b"} 1',
+        'sluice_jobs_finished_total{environment="UAT",model="llama3-3-70b",outcome="failed"} 1',
+        'sluice_wait_seconds_count{priority="standard",model="llama3-3-70b"} 2',
         `sluice_call_seconds_count{${deployment}} 1`,
         `sluice_attempts_total{${deployment},result="completed"} 1`,
+        `sluice_attempts_total{${deployment},result="permanent"} 1`,
         `sluice_tokens_total{${deployment},kind="input"} 7`,
         'sluice_tenant_tokens_total{tenant="default",kind="output"} 3',
         'sluice_jobs{environment="UAT",state="queued"} 1',
         'sluice_queue_jobs{environment="UAT",priority="standard",model="nova-lite",state="ready"} 1',
         'sluice_queue_jobs{environment="UAT",priority="standard",model="nova-lite",state="delayed"} 0',
-        `sluice_quota_used_requests{quota="bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0:requests/minute",per="minute",kind="settled"} 1`,
+        `sluice_quota_used_requests{quota="bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0:requests/minute",per="minute",kind="settled"} 2`,
         'sluice_paused{kind="model",name="nova-lite"} 1',
-        'sluice_store_seconds_count{op="begin_attempt"} 1',
+        'sluice_store_seconds_count{op="begin_attempt"} 2',
         'sluice_up{part="store"} 1',
         'sluice_up{part="queue"} 1',
       ]),
     );
   });
 
-  test("holds no prompt, answer, label, reason, key or id", () => {
+  test("holds no prompt, answer, label, reason, message of a provider, key or id", () => {
     expect(Object.values({ ...secrets, jobId }).filter((secret) => text.includes(secret))).toEqual([]);
   });
 
