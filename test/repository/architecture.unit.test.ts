@@ -189,6 +189,14 @@ test("only the store touches records: use cases have collections, which are scop
   expect(touching.map((file) => relative(src, file))).toEqual([]);
 });
 
+test("only telemetry imports OpenTelemetry, and only tracing.ts imports it statically", () => {
+  const importing = (pattern: RegExp) =>
+    files.filter((file) => pattern.test(readFileSync(file, "utf8"))).map((file) => relative(src, file));
+  expect(importing(/"@opentelemetry\//).filter((file) => !file.startsWith("telemetry/"))).toEqual([]);
+  const isStatic = /^(?:import (?!type )[^;]*from |import )"@opentelemetry\/(.*?)"/m;
+  expect(importing(isStatic)).toEqual(["telemetry/tracing.ts"]);
+});
+
 test("files have names of their own", () => {
   const names = files.map((file) => basename(file)).filter((name) => name !== "index.ts");
   expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
