@@ -104,6 +104,12 @@ export interface BatchResource {
   cost_usd?: number;
   /** The part of `cost_usd` that is an estimate. */
   cost_usd_estimated?: number;
+  /** While it runs: what its ended lines cost, estimated from a sample. Lists omit it. */
+  cost_usd_so_far?: number;
+  /** While it runs: what all lines will cost if the others cost as much as those of the sample. */
+  cost_usd_expected?: number;
+  /** Number of ended lines in the sample. If all ended lines are in it, `cost_usd_so_far` is exact. */
+  cost_sampled_lines?: number;
   /** The batch whose failed lines these are. */
   retry_of?: string;
 }

@@ -24,6 +24,12 @@ test("nine lines at three a minute: the last three start two minutes after the f
     );
     expect(batch).toMatchObject({ status: "in_progress", request_counts: { total: 9, completed: 3, failed: 0 } });
     expect(batch).toMatchObject({ position: 6, waiting_on: { kind: "quota", message: expect.any(String) } });
+    // The model of the test has a price. A list omits the cost.
+    const { cost_usd_so_far: soFar, cost_usd_expected: expected } = batch as Record<string, number>;
+    expect(soFar).toBeGreaterThan(0);
+    expect(expected).toBeCloseTo(3 * soFar!, 8);
+    expect(batch.cost_sampled_lines).toBe(3);
+    expect((await service.client.batches.list()).data[0]).not.toHaveProperty("cost_usd_so_far");
     const waits = (batch.eta as number) - startedAt;
     expect(waits).toBeGreaterThan(115);
     expect(waits).toBeLessThan(150);

@@ -1,6 +1,7 @@
 // Serves /v1/batches: OpenAI's API, extended by results of a running batch and by retries.
 import { Readable } from "node:stream";
 import Type from "typebox";
+import { createBatchCosts } from "../../jobs/batches/batch-cost.ts";
 import { createBatchDryRun } from "../../jobs/batches/batch-dry-run.ts";
 import { progressOf } from "../../jobs/batches/batch-progress.ts";
 import { type Batch, listBatches, requireBatch } from "../../jobs/batches/batch-records.ts";
@@ -56,6 +57,11 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
   const tags = ["openai"];
 
   const resourceOf = async (batch: Batch) => batchResource(batch, await progressOf(context, counter, batch));
+  const costs = createBatchCosts(context);
+  const withCost = async (batch: Batch) => {
+    const progress = await progressOf(context, counter, batch);
+    return batchResource(batch, progress, await costs.of(batch, progress.counts));
+  };
 
   app.post(
     "/v1/batches",
@@ -148,7 +154,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         response: { 200: Type.Ref("Batch#"), ...errorResponses(["batch_not_found", "unavailable"], "OpenAIError") },
       },
     },
-    async ({ params, caller }) => resourceOf(await requireBatch(context, params.batch_id, caller)),
+    async ({ params, caller }) => withCost(await requireBatch(context, params.batch_id, caller)),
   );
 
   app.delete(

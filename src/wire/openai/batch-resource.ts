@@ -2,6 +2,7 @@
 import Type from "typebox";
 import { type BatchEnd, type BatchError, type BatchSteps, batchStatus, batchStatuses } from "../../domain/batch.ts";
 import { jobStates } from "../../domain/job.ts";
+import type { BatchCost } from "../../jobs/batches/batch-cost.ts";
 import type { BatchProgress } from "../../jobs/batches/batch-progress.ts";
 import type { Batch } from "../../jobs/batches/batch-records.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
@@ -114,12 +115,32 @@ export const batchSchema = Type.Object(
     cost_usd_estimated: Type.Optional(
       Type.Number({ description: "The part of cost_usd that is an estimate because the usage is unknown." }),
     ),
+    cost_usd_so_far: Type.Optional(
+      Type.Number({
+        description:
+          "Cost of the lines that have ended, while the batch runs: their number times the mean of a sample. Exact if the sample has all of them. Lists omit it.",
+      }),
+    ),
+    cost_usd_expected: Type.Optional(
+      Type.Number({ description: "Cost of all lines if the others cost as much as those of the sample." }),
+    ),
+    cost_sampled_lines: Type.Optional(
+      Type.Integer({ description: "Number of ended lines in the sample: up to 500, spread over those that ended." }),
+    ),
     retry_of: Type.Optional(Type.String({ description: "The batch whose failed lines this one retries." })),
   },
   { $id: "Batch", additionalProperties: false },
 );
 
-export function batchResource({ request, steps }: Batch, { counts, eta, finish, lastLine }: BatchProgress) {
+/**
+ * Returns a batch as the API shows it.
+ * @param cost what it has cost so far. Default: not shown
+ */
+export function batchResource(
+  { request, steps }: Batch,
+  { counts, eta, finish, lastLine }: BatchProgress,
+  cost?: BatchCost,
+) {
   const { ended, validated } = steps;
   const status = batchStatus(steps);
   return {
@@ -145,6 +166,11 @@ export function batchResource({ request, steps }: Batch, { counts, eta, finish, 
       usage: usageOf(ended.usage),
       cost_usd: ended.costNanoUsd / 1e9,
       cost_usd_estimated: (ended.estimatedNanoUsd ?? 0) / 1e9,
+    }),
+    ...(cost && {
+      cost_usd_so_far: cost.soFarNanoUsd / 1e9,
+      cost_usd_expected: cost.expectedNanoUsd / 1e9,
+      cost_sampled_lines: cost.sampled,
     }),
     environment: request.environment,
     progress: counts,
