@@ -308,8 +308,23 @@ export interface ApiKey {
   daily_tokens: number | null;
   budget_usd: number | null;
   max_waiting: number | null;
+  /** What counts against the limits now: used and reserved together. Null for a key without limits. */
+  used: {
+    /** Jobs that wait or run. */
+    jobs: number;
+    /** Of jobs that ended on this UTC day. */
+    tokens_today: number;
+    /** Of unfinished jobs. */
+    tokens_reserved: number;
+    /** Of jobs that ended in this UTC month. */
+    usd_this_month: number;
+    /** Of unfinished jobs. 0 without `budget_usd`. */
+    usd_reserved: number;
+  } | null;
   /** Creation time, ISO 8601. */
   created_at: string;
+  /** Time of the last use to about a minute, ISO 8601. Null if there was none. */
+  last_used_at: string | null;
   /** Time of revocation, ISO 8601. Null if the key is valid. */
   revoked_at: string | null;
 }

@@ -171,6 +171,11 @@ export class SluiceClient {
     return this.#pages<ApiKey>("/v1/keys", [], signal);
   }
 
+  /** Returns the API key of this client, with its limits and what is used of them. */
+  ownKey({ signal }: CallOptions = {}): Promise<ApiKey> {
+    return this.#transport.json("/v1/keys/self", { signal });
+  }
+
   /** Lists who changed what, newest first. It fetches pages as you iterate. Requires an admin key. */
   audit(query: AuditQuery = {}, { signal }: CallOptions = {}): AsyncGenerator<AuditEntry> {
     const named = Object.entries(query).filter(([, value]) => value !== undefined);

@@ -4,7 +4,7 @@ import type { BatchRequest } from "../domain/batch.ts";
 import type { JobId } from "../domain/ids.ts";
 import type { Attempt, Outcome } from "../domain/job.ts";
 import type { KeyLimits } from "./caller.ts";
-import type { Amounts, LimitedJob } from "./reservation.ts";
+import type { Amounts, KeyUsage, LimitedJob } from "./reservation.ts";
 
 /** The parts of a batch that limits need. */
 export type LimitedBatch = Pick<BatchRequest, "id" | "environment"> & { keyId?: string | undefined };
@@ -19,6 +19,12 @@ export interface BatchTotal extends LimitedBatch {
 export interface JobLimits {
   /** Returns the limits of a key; undefined if it has none. */
   readonly keys: { limitsOf(keyId: string): KeyLimits | undefined };
+
+  /**
+   * Returns what counts against the limits of a key now; undefined if it has none. With several processes it may be
+   * seconds old.
+   */
+  usageOf(keyId: string): Promise<KeyUsage | undefined>;
 
   /**
    * Checks whether the jobs, or so much in total, would be accepted now; reserves nothing.

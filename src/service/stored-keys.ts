@@ -3,6 +3,7 @@
 import type { Settings } from "../config/settings.ts";
 import { systemClock } from "../domain/clock.ts";
 import { commandCaller } from "../jobs/caller.ts";
+import { readUses } from "../jobs/keys/key-uses.ts";
 import { createKey, type KeysContext, listKeys, revokeKey } from "../jobs/keys/keys.ts";
 import { type KeyBody, type KeyResource, keyInputOf, keyResource } from "../wire/key-resource.ts";
 import { openStore } from "./backends.ts";
@@ -28,9 +29,14 @@ export async function withKeys<T>(settings: Settings, use: (keys: Keys) => Promi
     return await use({
       async create(body) {
         const { record, key } = await createKey(context, keyInputOf(body), commandCaller);
-        return keyResource(record, key.text);
+        return keyResource(record, { key: key.text });
       },
-      list: async () => (await listKeys(context)).map((record) => keyResource(record)),
+      async list() {
+        const records = await listKeys(context);
+        const ids = records.map(({ id }) => id);
+        const uses = await readUses(store, ids);
+        return records.map((record) => keyResource(record, { lastUsedAt: uses.get(record.id) }));
+      },
       revoke: async (id) => keyResource(await revokeKey(context, id, commandCaller)),
     });
   } finally {

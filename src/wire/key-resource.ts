@@ -1,7 +1,9 @@
 // Defines the requests and the resource of API keys.
 import Type, { type Static } from "typebox";
 import type { Priority } from "../domain/job.ts";
+import { toUsd } from "../domain/money.ts";
 import type { KeyInput, KeyRecord } from "../jobs/keys/keys.ts";
+import type { KeyUsage } from "../jobs/reservation.ts";
 import { nameList, priority } from "./request-fields.ts";
 import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
 
@@ -72,7 +74,28 @@ export const keySchema = Type.Object(
     daily_tokens: nullable(fields.daily_tokens),
     budget_usd: nullable(fields.budget_usd),
     max_waiting: nullable(fields.max_waiting),
+    used: Type.Union(
+      [
+        Type.Object({
+          jobs: Type.Integer({ description: "Jobs of the key that wait or run." }),
+          tokens_today: Type.Integer({ description: "Tokens of jobs that ended on this UTC day." }),
+          tokens_reserved: Type.Integer({ description: "Tokens of unfinished jobs: what they used and may use." }),
+          usd_this_month: Type.Number({ description: "US dollars of jobs that ended in this UTC month." }),
+          usd_reserved: Type.Number({
+            description: "US dollars of unfinished jobs. 0 for a key without budget_usd, which reserves none.",
+          }),
+        }),
+        Type.Null(),
+      ],
+      {
+        description:
+          "What counts against the limits now: a limit bounds the used and the reserved amount together. Null for a key without limits.",
+      },
+    ),
     created_at: time("When the key was created."),
+    last_used_at: nullable(
+      time("When the key was last used, to about a minute. Null if it never was, since Sluice records it."),
+    ),
     revoked_at: nullable(time("When the key was revoked. Null if it is valid.")),
     key: Type.Optional(Type.String({ description: "The key itself. Returned only by the call that creates it." })),
   },
@@ -98,11 +121,18 @@ export function keyInputOf(body: KeyBody): KeyInput {
   return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as unknown as KeyInput;
 }
 
-/**
- * Returns a key as the API shows it.
- * @param key the key's text, only if it was created just now
- */
-export function keyResource(record: KeyRecord, key?: string): KeyResource {
+/** What a key's resource has besides the record. */
+interface KeyFacts {
+  /** The key's text, only if it was created just now. */
+  key?: string | undefined;
+  /** What counts against its limits. Absent: it has none, or that is not known here. */
+  usage?: KeyUsage | undefined;
+  /** When it was last used, in milliseconds since the epoch. */
+  lastUsedAt?: number | undefined;
+}
+
+/** Returns a key as the API shows it. */
+export function keyResource(record: KeyRecord, { key, usage, lastUsedAt }: KeyFacts = {}): KeyResource {
   return {
     id: record.id,
     name: record.name,
@@ -117,8 +147,20 @@ export function keyResource(record: KeyRecord, key?: string): KeyResource {
     daily_tokens: record.dailyTokens ?? null,
     budget_usd: record.budgetUsd ?? null,
     max_waiting: record.maxWaiting ?? null,
+    used: usage ? usedOf(usage) : null,
     created_at: iso(record.createdAt),
+    last_used_at: isoOrNull(lastUsedAt),
     revoked_at: isoOrNull(record.revokedAt),
     ...(key !== undefined && { key }),
+  };
+}
+
+function usedOf({ reserved, today, month }: KeyUsage): NonNullable<KeyResource["used"]> {
+  return {
+    jobs: reserved.jobs,
+    tokens_today: today.tokens,
+    tokens_reserved: reserved.tokens,
+    usd_this_month: toUsd(month.nanoUsd),
+    usd_reserved: toUsd(reserved.nanoUsd),
   };
 }

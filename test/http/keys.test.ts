@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, vi } from "vitest";
 import { SluiceClient } from "../../src/client/index.ts";
 import { test } from "../support/fixtures.ts";
-import type { Answer, ServerUnderTest } from "./server-under-test.ts";
+import { type Answer, type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 /** Two servers on one store, as two processes are. */
 let server: ServerUnderTest;
@@ -185,15 +185,29 @@ describe("managing keys", () => {
     [{ name: "x", admin: "yes" }, "admin"],
     [{ name: "x", secret: "mine" }, "secret"],
   ])("%j is refused, names %s and makes no key", async (body, field) => {
-    const before = (await server.as(admin).get("/v1/keys")).body;
+    const keys = async () => (await server.as(admin).get("/v1/keys")).body.data.map(({ id }: { id: string }) => id);
+    const before = await keys();
     const answer = await server.as(admin).post("/v1/keys", body);
     expect(answer).toMatchObject({ status: 400, body: { error: { code: "invalid_request", field } } });
-    expect((await server.as(admin).get("/v1/keys")).body).toEqual(before);
+    expect(await keys()).toEqual(before);
   });
 
   test("the bounds of a number are named, also one that is not allowed itself", async () => {
     const answer = await server.as(admin).post("/v1/keys", { name: "x", weight: 0 });
     expect(answer.body.error.message).toBe("weight must be a number greater than 0 and at most 1000000; got 0.");
+  });
+
+  test("a key reads itself, and when it was last used; a call without a key has none to read", async () => {
+    const { id, key, ...created } = await create({ name: "self", read_only: true });
+    expect(created).toMatchObject({ used: null, last_used_at: null });
+    const { status, body, text } = await server.as(key).get("/v1/keys/self");
+    expect([status, body.id, body.read_only]).toEqual([200, id, true]);
+    expect(Date.now() - Date.parse(body.last_used_at)).toBeLessThan(60_000);
+    expectNoSecret(text);
+    expect((await server.get("/v1/keys/self")).status).toBe(401);
+    const open = await startServerUnderTest();
+    expect((await open.get("/v1/keys/self")).body.error.code).toBe("not_found");
+    await open.close();
   });
 
   test("a key without admin rights manages nothing", async () => {

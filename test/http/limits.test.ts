@@ -45,6 +45,31 @@ function expectRefused(answer: Answer, status: number, code: string, message: Re
   expect(answer.body.error.message).toMatch(message);
 }
 
+test("a key shows what is used of its limits, also to itself and after a restart", async () => {
+  const server = await start();
+  const key = await keyWith(server, { max_waiting: 5, daily_tokens: 100_000, budget_usd: 100, tenant: "shown" });
+  const used = async (of: ServerUnderTest) => (await of.as(key).get("/v1/keys/self")).body.used;
+  const nothing = { jobs: 0, tokens_today: 0, tokens_reserved: 0, usd_this_month: 0, usd_reserved: 0 };
+  expect(await used(server)).toEqual(nothing);
+  const [first] = [
+    (await server.as(key).post("/enqueue", ask())).body.job_id,
+    await server.as(key).post("/enqueue", ask()),
+  ];
+  const reserved = await used(server);
+  expect(reserved).toMatchObject({ jobs: 2, tokens_today: 0, usd_this_month: 0 });
+  expect(reserved.tokens_reserved).toBeGreaterThan(200);
+  expect(reserved.usd_reserved).toBeGreaterThan(2);
+  const usage = { input: 7, output: 3 };
+  await server.context.end(first, { status: "completed", text: "x", usage, costNanoUsd: 37_000_000 });
+  const halved = { jobs: 1, tokens_reserved: reserved.tokens_reserved / 2, usd_reserved: reserved.usd_reserved / 2 };
+  const after = { ...halved, tokens_today: 10, usd_this_month: 0.037 };
+  await expect.poll(() => used(server)).toEqual(after);
+  expect(await used(await start())).toEqual(after);
+  const listed = (await server.as(admin).get("/v1/keys")).body.data;
+  expect(listed.find(({ tenant }: { tenant: string }) => tenant === "shown").used).toEqual(after);
+  expect(listed[0].used).toBeNull();
+});
+
 test("jobs at a time: one more is refused and not written, until one has ended", async () => {
   const server = await start();
   const caller = server.as(await keyWith(server, { max_waiting: 2 }));

@@ -81,6 +81,7 @@ test("has every route", () => {
     "GET /v1/quotas/advice",
     "POST /v1/keys",
     "GET /v1/keys",
+    "GET /v1/keys/self",
     "POST /v1/keys/{key_id}/revoke",
     "GET /v1/audit",
     "GET /v1/webhooks/secret",

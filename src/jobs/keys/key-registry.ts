@@ -8,6 +8,7 @@ import { parseApiKey, secretFits } from "../../domain/api-key.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Scheduler } from "../../scheduler/scheduler.ts";
 import { type Caller, type KeyLimits, keylessCaller } from "../caller.ts";
+import { KeyUses } from "./key-uses.ts";
 import { callerOf, findKeys, type KeyRecord, type KeysContext, keysChange, listKeys, weightsOf } from "./keys.ts";
 
 /** Minimum time between lookups of unknown keys, in milliseconds. */
@@ -42,6 +43,8 @@ export interface KeyRegistry {
   readonly limited: readonly string[];
   /** Reads the keys again now. */
   refresh(): Promise<void>;
+  /** Returns when keys were last used, in milliseconds since the epoch, by id; without keys that never were. */
+  lastUses(keyIds: readonly string[]): Promise<Map<string, number>>;
   /** Adds a key that this process has just created or revoked, without reading the others. */
   note(record: KeyRecord): Promise<void>;
   close(): Promise<void>;
@@ -71,6 +74,7 @@ export async function openKeyRegistry(context: RegistryContext, options: Registr
 
 class Registry implements KeyRegistry {
   readonly #context: RegistryContext;
+  readonly #uses: KeyUses;
   readonly #refreshMs: number;
   #keys = new Map<string, { record: KeyRecord; caller: Caller }>();
   #limited: readonly string[] = [];
@@ -89,6 +93,7 @@ class Registry implements KeyRegistry {
 
   constructor(context: RegistryContext, { refreshMs = 2000 }: RegistryOptions) {
     this.#context = context;
+    this.#uses = new KeyUses(context.store, context.clock);
     this.#refreshMs = refreshMs;
   }
 
@@ -121,12 +126,19 @@ class Registry implements KeyRegistry {
     const known = parsed && (await this.#find(parsed.id));
     if (!known || !secretFits(parsed.secret, known.record.hash)) throw unauthenticated("The API key is unknown.");
     if (known.record.revokedAt !== undefined) throw unauthenticated("The API key was revoked.");
+    this.#uses.note(known.record.id);
     return known.caller;
   }
 
   async callerOf(keyId: string): Promise<Caller | undefined> {
     const known = await this.#find(keyId);
-    return known?.record.revokedAt === undefined ? known?.caller : undefined;
+    if (!known || known.record.revokedAt !== undefined) return undefined;
+    this.#uses.note(keyId);
+    return known.caller;
+  }
+
+  lastUses(keyIds: readonly string[]): Promise<Map<string, number>> {
+    return this.#uses.of(keyIds);
   }
 
   async #find(id: string) {
@@ -222,6 +234,8 @@ class Registry implements KeyRegistry {
     this.#timer = setTimeout(() => {
       this.#compare()
         .catch((error) => this.#context.log.warn({ err: error }, "failed to read the API keys again"))
+        .then(() => this.#uses.saveIfDue())
+        .catch((error) => this.#context.log.warn({ err: error }, "failed to save when API keys were used"))
         .finally(() => this.start());
     }, this.#refreshMs).unref();
   }
@@ -230,6 +244,9 @@ class Registry implements KeyRegistry {
     this.#closed = true;
     clearTimeout(this.#timer);
     await Promise.allSettled([this.#reading, this.#looking]);
+    await this.#uses.save().catch((error) => {
+      this.#context.log.warn({ err: error }, "failed to save when API keys were used");
+    });
   }
 }
 

@@ -77,6 +77,16 @@ export class KeyAccount {
   }
 
   /**
+   * Returns what counts against the limits, after reading the records if this process has not.
+   * @param day the current UTC day, as YYYY-MM-DD
+   * @throws what the store throws
+   */
+  async readUsage(day: string): Promise<KeyUsage> {
+    await this.#loaded.get();
+    return this.usage(day);
+  }
+
+  /**
    * Checks jobs.
    * @throws SluiceError as `JobLimits.check`
    */

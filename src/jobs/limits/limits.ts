@@ -13,7 +13,7 @@ import { findBatch, isIngested } from "../batches/batch-records.ts";
 import type { KeyLimits } from "../caller.ts";
 import type { BatchTotal, JobLimits, KnownJob, LimitedBatch } from "../job-limits.ts";
 import type { KeyRegistry } from "../keys/key-registry.ts";
-import { type LimitedJob, type UsedShare, usedShares } from "../reservation.ts";
+import { type KeyUsage, type LimitedJob, type UsedShare, usedShares } from "../reservation.ts";
 import { KeyAccount } from "./key-account.ts";
 import { batchReservations, dayOf, ofKey, outdatedSpending, reservations, spending } from "./limit-records.ts";
 import { ServiceCapacity } from "./service-capacity.ts";
@@ -48,6 +48,10 @@ export class Limits implements JobLimits {
     this.keys = keys;
     this.#capacity = new ServiceCapacity(settings, store, clock);
     this.#settlement = new Settlement(context, (keyId) => this.#accountOf(keyId));
+  }
+
+  async usageOf(keyId: string): Promise<KeyUsage | undefined> {
+    return this.#limitedKey(keyId)?.account.readUsage(dayOf(this.#context.clock.wall()));
   }
 
   async check(wanted: Parameters<JobLimits["check"]>[0]): Promise<void> {
