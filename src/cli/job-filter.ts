@@ -12,6 +12,7 @@ export interface FilterOptions {
   submittedAfter?: string;
   submittedBefore?: string;
   batch?: string;
+  error?: string;
   metadata?: Record<string, string>;
 }
 
@@ -26,14 +27,16 @@ export function withJobFilter(command: Command): Command {
     .option("--submitted-after <time>", "submitted then or later, such as 2030-01-31T12:00:00Z, or 2h, 3d ago", time)
     .option("--submitted-before <time>", "submitted earlier", time)
     .option("--batch <id>", "the lines of this batch")
+    .option("--error <code>", "failed jobs with this error code, such as context_exceeded")
     .option("--metadata <key=value>", "jobs with this label; may be repeated, then all must match", addLabel)
     .optionsGroup("Options:");
 }
 
 /** Returns the filter of the API, without options that were not given. */
 export function filterOf(options: FilterOptions): ListQuery {
-  const { environment, status, model, tenant, priority, submittedAfter, submittedBefore, batch, metadata } = options;
-  const named = { environment, status, model, tenant, priority, batch, metadata };
+  const { environment, status, model, tenant, priority, submittedAfter, submittedBefore, batch, error, metadata } =
+    options;
+  const named = { environment, status, model, tenant, priority, batch, error, metadata };
   const all = { ...named, submitted_after: submittedAfter, submitted_before: submittedBefore };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }

@@ -27,6 +27,7 @@ export function jobsCommand(): Command {
 Examples:
   sluice jobs
   sluice jobs --environment PROD --status failed --submitted-after 24h
+  sluice jobs --error context_exceeded --submitted-after 24h
   sluice jobs --tenant billing --metadata ticket=42 --json`,
     )
     .action(listJobs);

@@ -146,8 +146,10 @@ export interface ListQuery {
   submittedTo?: number;
   /** Only the lines of a batch; `environment` is that of the batch. */
   lines?: LineRange;
-  /** Only jobs that have all of these labels. A page examines a bounded number of jobs; see metadata-filter.ts. */
+  /** Only jobs that have all of these labels. A page examines a bounded number of jobs; see examined-filters.ts. */
   metadata?: Record<string, string>;
+  /** Only jobs that ended with this error code. Examined in the same way, so set `state` as well. */
+  error?: string;
   /** Largest number of results, from 1 to 1,000. */
   limit: number;
   cursor?: string | undefined;

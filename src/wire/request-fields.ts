@@ -2,7 +2,8 @@
 // request uses the groups that it needs. jobs/submit/parameters.ts checks the limits of a model later.
 import Type, { type Static } from "typebox";
 import type { Settings } from "../config/settings.ts";
-import { jobStates, priorities } from "../domain/job.ts";
+import { SluiceError } from "../domain/errors.ts";
+import { type JobState, jobStates, priorities } from "../domain/job.ts";
 import type { Caller } from "../jobs/caller.ts";
 import type { JobFilter } from "../jobs/read/list.ts";
 import type { NotBefore } from "../jobs/submit/not-before.ts";
@@ -133,6 +134,13 @@ export const jobFilterFields = {
   submitted_after: Type.Optional(time("Jobs submitted at this time or later.")),
   submitted_before: Type.Optional(time("Jobs submitted before this time.")),
   batch: Type.Optional(Type.String({ maxLength: 200, description: "Jobs that are lines of this batch." })),
+  error: Type.Optional(
+    Type.String({
+      pattern: "^[a-z_]{1,64}$",
+      description:
+        "Jobs that ended with this error code. Without `status`, only failed jobs. Like `metadata`, it may leave pages short or empty.",
+    }),
+  ),
   metadata: Type.Optional(
     Type.Unsafe<Record<string, string>>({
       ...metadata,
@@ -144,15 +152,23 @@ export const jobFilterFields = {
 
 type JobFilterFields = Static<Type.TObject<typeof jobFilterFields>>;
 
+/** Final states that may have an error. */
+const statesWithError: readonly JobState[] = ["failed", "cancelled", "expired"];
+
 /**
  * Converts `jobFilterFields` to a filter.
- * @throws SluiceError `unknown_environment`, `forbidden`
+ * @throws SluiceError `unknown_environment`, `forbidden`, `invalid_request` for an error code with a status that has none
  */
 export function jobFilterOf(settings: Settings, fields: JobFilterFields, caller: Caller): JobFilter {
-  const { environment, status, model, tenant, priority, submitted_after, submitted_before, batch, metadata } = fields;
+  const { environment, status, model, tenant, priority, submitted_after, submitted_before, batch, metadata, error } =
+    fields;
+  if (error !== undefined && status !== undefined && !statesWithError.includes(status)) {
+    const message = `error requires one of the statuses ${statesWithError.join(", ")}; got ${status}.`;
+    throw new SluiceError("invalid_request", message, { field: "error" });
+  }
   const filter: { [Name in keyof JobFilter]: JobFilter[Name] | undefined } = {
     environment: environment === undefined ? undefined : environmentFor(settings, caller, environment),
-    state: status,
+    state: status ?? (error === undefined ? undefined : "failed"),
     model,
     tenant,
     priority,
@@ -160,6 +176,7 @@ export function jobFilterOf(settings: Settings, fields: JobFilterFields, caller:
     submittedTo: submitted_before === undefined ? undefined : Date.parse(submitted_before),
     batchId: batch,
     metadata: metadata && Object.keys(metadata).length > 0 ? metadata : undefined,
+    error,
   };
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
 }

@@ -134,6 +134,25 @@ test("retries what failed, each once; says why it could not", async () => {
   expect(await all("retry", {})).toMatchObject({ matched: 2, done: 1 });
 });
 
+test("the jobs that ended with an error code", async () => {
+  const [a, b, c] = [await server.enqueue(), await server.enqueue(), await server.enqueue()];
+  await fail(a);
+  await server.context.end(b, { status: "failed", error: { code: "context_exceeded", message: "x" } });
+  await server.context.end(c, { status: "expired", error: { code: "context_exceeded", message: "x" } });
+  const list = (query: string) => server.get(`/v1/jobs?submitted_after=${since}&${query}`);
+  const ids = async (query: string) => (await list(query)).body.data.map(({ job_id }: { job_id: string }) => job_id);
+  expect(await ids("error=context_exceeded")).toEqual([b]);
+  expect(await ids("error=context_exceeded&status=expired")).toEqual([c]);
+  expect(await ids("error=no_such_code")).toEqual([]);
+  for (const query of ["error=context_exceeded&status=queued", "error=no%20such", "error="]) {
+    expect((await list(query)).body.error, query).toMatchObject({ code: "invalid_request", field: "error" });
+  }
+  expect(await all("retry", { error: "context_exceeded", dry_run: true })).toMatchObject({ matched: 1, done: 0 });
+  expect(await all("retry", { error: "context_exceeded" })).toMatchObject({ matched: 1, done: 1 });
+  expect(await all("retry", { error: "context_exceeded", status: "expired" })).toMatchObject({ matched: 1, done: 1 });
+  expect((await post("cancel", { error: "context_exceeded" })).error).toMatchObject({ code: "invalid_request" });
+});
+
 test("the lines of a batch", async () => {
   const at = Date.now();
   const id = newBatchId();

@@ -20,6 +20,8 @@ export interface JobFilter {
   batchId?: string;
   /** Matches jobs that have all of these labels. */
   metadata?: Record<string, string>;
+  /** Matches jobs that ended with this error code. */
+  error?: string;
 }
 
 /**

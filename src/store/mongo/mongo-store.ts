@@ -24,6 +24,7 @@ import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
 import { checkLimit, type Page } from "../cursor.ts";
 import { databaseOf, StoreOpenError } from "../environments.ts";
+import { listExamined, needsExamination } from "../examined-filters.ts";
 import type {
   AttemptsQuery,
   BeginAttempt,
@@ -40,7 +41,6 @@ import type {
   UnfinishedQuery,
   UsageQuery,
 } from "../job-store.ts";
-import { listByMetadata } from "../metadata-filter.ts";
 import type { RecordStore } from "../record-store.ts";
 import type { UpkeepStore } from "../upkeep-store.ts";
 import { putDocument } from "./commands.ts";
@@ -231,7 +231,7 @@ class MongoStore implements JobStore {
     return this.#call(async () => {
       checkLimit(query.limit, 1_000);
       const list = (part: ListQuery) => this.#pages.list(part);
-      return query.metadata ? listByMetadata(query, list) : list(query);
+      return needsExamination(query) ? listExamined(query, list) : list(query);
     });
   }
 

@@ -22,6 +22,7 @@ import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
 import { checkLimit, decodeCursor, encodeCursor, type Page } from "../cursor.ts";
 import { databaseOf, StoreOpenError } from "../environments.ts";
+import { listExamined, needsExamination } from "../examined-filters.ts";
 import type {
   AttemptsQuery,
   BeginAttempt,
@@ -38,7 +39,6 @@ import type {
   UnfinishedQuery,
   UsageQuery,
 } from "../job-store.ts";
-import { listByMetadata } from "../metadata-filter.ts";
 import type { RecordStore } from "../record-store.ts";
 import { requestFromJson } from "../stored-forms.ts";
 import type { UpkeepStore } from "../upkeep-store.ts";
@@ -187,7 +187,7 @@ class SqliteStore implements JobStore {
 
   async list(query: ListQuery): Promise<Page<JobSummary>> {
     checkLimit(query.limit, 1_000);
-    if (query.metadata) return listByMetadata(query, (part) => this.list(part));
+    if (needsExamination(query)) return listExamined(query, (part) => this.list(part));
     const { tenant, model, priority, limit, lines } = query;
     const from = lines ? ([lines.submittedAt, lines.from] as const) : firstKey;
     const before = lines ? ([lines.submittedAt, lines.to] as const) : lastKey;

@@ -134,6 +134,26 @@ export function listCases(store: () => JobStore, test: TestAPI): void {
     expect(pages.flat().map((item) => item.job.id)).toEqual(idsAt(4, 1, 0));
   });
 
+  test("jobs that ended with an error code", async () => {
+    const era = newEra();
+    const jobs = Array.from({ length: 5 }, (_, i) =>
+      makeJob({ submittedAt: era.from + i, ...(i === 4 && { metadata: { a: "1" } }) }),
+    );
+    await store().insertMany(jobs);
+    const failure = (code: string) => ({ status: "failed" as const, at: 1, error: { code, message: "no" } });
+    await store().finish("UAT", { jobId: jobs[0]!.id, ...failure("context_exceeded") });
+    await store().finish("UAT", { jobId: jobs[1]!.id, ...failure("tries_exhausted") });
+    await store().finish("UAT", { jobId: jobs[2]!.id, ...failure("context_exceeded"), status: "cancelled" });
+    await store().finish("UAT", { jobId: jobs[4]!.id, ...failure("context_exceeded") });
+    const query = { ...era.range, error: "context_exceeded" };
+    expect(await idsOf(query)).toEqual([4, 2, 0].map((i) => jobs[i]!.id));
+    expect(await idsOf({ ...query, state: "failed" })).toEqual([4, 0].map((i) => jobs[i]!.id));
+    expect(await idsOf({ ...query, metadata: { a: "1" } })).toEqual([jobs[4]!.id]);
+    expect(await idsOf({ ...era.range, error: "constructor" })).toEqual([]);
+    const pages = await allPages((cursor) => store().list({ ...query, state: "failed", limit: 1, cursor }));
+    expect(pages.flat().map((item) => item.job.id)).toEqual([4, 0].map((i) => jobs[i]!.id));
+  });
+
   test("pages neither repeat nor leave out a job while new ones arrive and old ones end", async () => {
     const era = newEra();
     const jobs = Array.from({ length: 20 }, (_, i) => makeJob({ submittedAt: era.from + i }));

@@ -1,5 +1,5 @@
-// Lists jobs by labels. There is no index of labels: a bounded number of the jobs that the other filters leave is
-// checked one by one for each page. Both stores use this, so that they find the same jobs.
+// Lists jobs by labels and by the code of their error. Neither has an index: a bounded number of the jobs that the other
+// filters leave is checked one by one for each page. Both stores use this, so that they find the same jobs.
 import type { JobHead, JobSummary } from "../domain/job.ts";
 import { encodeCursor, type Page } from "./cursor.ts";
 import type { ListQuery } from "./job-store.ts";
@@ -8,22 +8,28 @@ import type { ListQuery } from "./job-store.ts";
 const readSize = 1_000;
 const readsPerPage = 5;
 
+/** Returns whether the query has a filter without an index. */
+export function needsExamination({ metadata, error }: ListQuery): boolean {
+  return metadata !== undefined || error !== undefined;
+}
+
 /**
- * Returns the next jobs that have all of `query.metadata`. Returns at most as many as requested, and perhaps none
- * although there are more.
- * @param list the store's list without labels
+ * Returns the next jobs that have all of `query.metadata` and the code `query.error`. Returns at most as many as
+ * requested, and perhaps none although there are more.
+ * @param list the store's list without these two filters
  */
-export async function listByMetadata(
+export async function listExamined(
   query: ListQuery,
   list: (query: ListQuery) => Promise<Page<JobSummary>>,
 ): Promise<Page<JobSummary>> {
-  const { metadata = {}, ...rest } = query;
+  const { metadata = {}, error, ...rest } = query;
   const labels = Object.entries(metadata);
   const items: JobSummary[] = [];
   let { cursor } = query;
   for (let reads = 0; reads < readsPerPage; reads++) {
     const page = await list({ ...rest, cursor, limit: readSize });
     for (const [i, item] of page.items.entries()) {
+      if (error !== undefined && item.error?.code !== error) continue;
       if (!hasLabels(item.job, labels)) continue;
       items.push(item);
       if (items.length < query.limit) continue;
