@@ -37,6 +37,7 @@ import {
   type JobRequest,
   type JobSummary,
   type ListQuery,
+  type SubmittedRequest,
 } from "./client-types.ts";
 import { batchResults, resultLines } from "./result-lines.ts";
 import { streamJob } from "./stream.ts";
@@ -109,6 +110,11 @@ export class SluiceClient {
   /** Returns a job with its status, or its answer. */
   get(jobId: string, { signal }: CallOptions = {}): Promise<Job> {
     return this.#transport.json(pathOf(jobId), { signal });
+  }
+
+  /** Returns what a job asks the model: its prompt, tools and parameters. */
+  getRequest(jobId: string, { signal }: CallOptions = {}): Promise<SubmittedRequest> {
+    return this.#transport.json(`${pathOf(jobId)}/request`, { signal });
   }
 
   /**

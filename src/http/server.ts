@@ -18,6 +18,7 @@ import { keySchema } from "../wire/key-resource.ts";
 import { batchDryRunSchema } from "../wire/openai/batch-dry-run-resource.ts";
 import { batchSchema, fileSchema } from "../wire/openai/batch-resource.ts";
 import { openAiErrorSchema } from "../wire/openai/openai-errors.ts";
+import { jobRequestSchema } from "../wire/request-resource.ts";
 import { deliverySchema } from "../wire/webhook-resource.ts";
 import { answerClientError, enqueueErrorSchema, errorSchema, notFound, sendError } from "./error-responses.ts";
 import { refuseOtherMethods } from "./hooks/allowed-methods.ts";
@@ -44,6 +45,7 @@ import { historyRoutes } from "./routes/history-routes.ts";
 import { jobChangeRoutes } from "./routes/job-change-routes.ts";
 import { jobEventRoutes } from "./routes/job-event-routes.ts";
 import { jobFilterRoutes } from "./routes/job-filter-routes.ts";
+import { jobRequestRoutes } from "./routes/job-request-routes.ts";
 import { jobRoutes } from "./routes/job-routes.ts";
 import { keyRoutes } from "./routes/key-routes.ts";
 import { metricsRoutes, type Scrape } from "./routes/metrics-routes.ts";
@@ -142,6 +144,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     openAiErrorSchema,
     jobSchema,
     jobSummarySchema,
+    jobRequestSchema,
     dryRunSchema,
     fileSchema,
     batchSchema,
@@ -159,6 +162,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       enqueueRoutes(routes, context);
       statusRoutes(routes, context);
       jobRoutes(routes, context);
+      jobRequestRoutes(routes, context);
       jobFilterRoutes(routes, context);
       jobChangeRoutes(routes, context);
       jobEventRoutes(routes, context, keepAliveMs);
