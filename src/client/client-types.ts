@@ -190,34 +190,6 @@ export interface Job extends JobSummary {
   attempts: JobAttempt[];
 }
 
-/** What a job asks the model, with the fields of `JobRequest`. Null: not set. */
-export interface SubmittedRequest {
-  job_id: string;
-  /** True if the texts were erased. Then `messages` is empty. */
-  erased: boolean;
-  environment: string;
-  model: string;
-  priority: Priority;
-  system: string | null;
-  messages: { role: Message["role"]; content: Block[] }[];
-  tools: NonNullable<JobRequest["tools"]> | null;
-  tool_choice: NonNullable<JobRequest["tool_choice"]> | null;
-  response_format: NonNullable<JobRequest["response_format"]> | null;
-  max_tokens: number;
-  temperature: number | null;
-  top_p: number | null;
-  top_k: number | null;
-  stop: string[] | null;
-  seed: number | null;
-  frequency_penalty: number | null;
-  presence_penalty: number | null;
-  reasoning_effort: string | null;
-  service_tier: string | null;
-  guardrail: { id: string; version: string } | null;
-  regions: string[] | null;
-  fallback_models: string[];
-}
-
 /** The estimate for a job that is not submitted. */
 export interface DryRun {
   dry_run: true;

@@ -37,8 +37,8 @@ import {
   type JobRequest,
   type JobSummary,
   type ListQuery,
-  type SubmittedRequest,
 } from "./client-types.ts";
+import type { SubmittedRequest } from "./request-types.ts";
 import { batchResults, resultLines } from "./result-lines.ts";
 import { streamJob } from "./stream.ts";
 import { type ClientOptions, type RequestOptions, Transport } from "./transport.ts";

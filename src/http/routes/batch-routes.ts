@@ -1,7 +1,6 @@
 // Serves /v1/batches: OpenAI's API, extended by results of a running batch and by retries.
 import { Readable } from "node:stream";
 import Type from "typebox";
-import { createBatchCosts } from "../../jobs/batches/batch-cost.ts";
 import { createBatchDryRun } from "../../jobs/batches/batch-dry-run.ts";
 import { progressOf } from "../../jobs/batches/batch-progress.ts";
 import { type Batch, listBatches, requireBatch } from "../../jobs/batches/batch-records.ts";
@@ -9,6 +8,7 @@ import { resultsSoFar } from "../../jobs/batches/batch-results.ts";
 import { cancelBatch, createBatch, retryBatch } from "../../jobs/batches/batches.ts";
 import { deleteBatch } from "../../jobs/batches/delete-batch.ts";
 import { createLineCounter } from "../../jobs/batches/line-counter.ts";
+import { createBatchCosts } from "../../jobs/batches/running-cost.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { asksDryRun, dryRunQuery, sendDryRun } from "../../wire/dry-run-resource.ts";
 import { batchDryRunResource } from "../../wire/openai/batch-dry-run-resource.ts";

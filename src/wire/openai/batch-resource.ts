@@ -2,10 +2,10 @@
 import Type from "typebox";
 import { type BatchEnd, type BatchError, type BatchSteps, batchStatus, batchStatuses } from "../../domain/batch.ts";
 import { jobStates } from "../../domain/job.ts";
-import type { BatchCost } from "../../jobs/batches/batch-cost.ts";
 import type { BatchProgress } from "../../jobs/batches/batch-progress.ts";
 import type { Batch } from "../../jobs/batches/batch-records.ts";
 import { isOver } from "../../jobs/batches/batches.ts";
+import type { BatchCost } from "../../jobs/batches/running-cost.ts";
 import { filePurposes, type StoredFile } from "../../jobs/files/files.ts";
 import { waitingOn, waitingOnOf } from "../job-resource.ts";
 import { nullable } from "../resource-types.ts";

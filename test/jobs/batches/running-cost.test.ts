@@ -1,7 +1,7 @@
 // The cost of a running batch: exact while every ended line is in the sample, an estimate with a bounded read after that.
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { lineJobId } from "../../../src/domain/batch.ts";
-import { createBatchCosts } from "../../../src/jobs/batches/batch-cost.ts";
+import { createBatchCosts } from "../../../src/jobs/batches/running-cost.ts";
 import { batchRequestAt } from "../../batches/support.ts";
 import { makeJob } from "../../store/conformance/support.ts";
 import { openTestContext, type TestContext } from "../../support/jobs-context.ts";
