@@ -32,4 +32,5 @@ test("what is copied is enough to build the service, and the result starts", { t
   const [, entry] = /^ENTRYPOINT \["node", "(.+)"\]$/m.exec(image)!;
   const { stdout } = await run("node", [entry!, "--help"], { cwd: folder });
   expect(stdout).toContain("serve");
+  expect(existsSync(join(folder, "dist/web/index.html"))).toBe(true);
 });
