@@ -1,7 +1,7 @@
 // Defines the webhook resource: the posted body and the delivery with its attempts.
 import Type, { type Static } from "typebox";
 import { batchStatus } from "../domain/batch.ts";
-import { erasedOutcome, type JobRecord } from "../domain/job.ts";
+import { erasedOutcome, erasedRequest, type JobRecord } from "../domain/job.ts";
 import { type DeliveryHistory, deliveryStatus, deliveryStatuses } from "../domain/webhook.ts";
 import { progressOf } from "../jobs/batches/batch-progress.ts";
 import type { Batch } from "../jobs/batches/batch-records.ts";
@@ -94,7 +94,10 @@ export function webhookBodies(context: JobsContext) {
     job({ outcome, ...record }: JobRecord) {
       const { status, at } = outcome!;
       // Sends only what remains stored, even while the answer still exists, so that all attempts are equal.
-      const stored = { ...record, outcome: record.job.ephemeral ? erasedOutcome(outcome!) : outcome! };
+      const { job } = record;
+      const stored = job.ephemeral
+        ? { ...record, job: { ...job, request: erasedRequest(job.request) }, outcome: erasedOutcome(outcome!) }
+        : { ...record, outcome: outcome! };
       return { type: `job.${status}`, timestamp: iso(at), data: jobResource(stored, context.clock.wall()) };
     },
     async batch(batch: Batch) {

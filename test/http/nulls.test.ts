@@ -61,6 +61,7 @@ const bodies: Record<string, Record<string, unknown>[]> = {
   "PATCH /v1/jobs/{job_id}": [{ priority: "batch" }, { not_before: 0 }],
   "POST /v1/jobs/cancel": [{ model: "open" }, { environment: "UAT" }],
   "POST /v1/jobs/retry": [{ model: "open" }, { environment: "UAT" }],
+  "POST /v1/jobs/change": [{ environment: "UAT", set: { priority: "batch" } }],
   "POST /v1/chat/completions": [
     { messages: [{ role: "user", content: "x" }], stream: true, stream_options: {} },
     {

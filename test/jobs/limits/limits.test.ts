@@ -72,7 +72,7 @@ test("tells what part of each limit the keys of this process have used or reserv
   const { keyId, keys } = keyWith({ dailyTokens: 200, maxWaiting: 4, budgetUsd: 0 });
   const limits = new Limits({ ...context, keys });
   expect(limits.usedShares()).toEqual([]);
-  const job = { ...template, keyId, tokens: { input: 50, output: 0 } };
+  const job = { ...template, id: newJobId(), keyId, tokens: { input: 50, output: 0 } };
   await expect(limits.reserve([job])).rejects.toThrow(/may spend \$0/);
   const unbudgeted = new Limits({
     ...context,
