@@ -36,6 +36,7 @@ const bodies: Record<string, object> = {
   "PATCH /v1/jobs/{job_id}": { priority: "batch" },
   "POST /v1/jobs/cancel": { model: "nova-lite" },
   "POST /v1/jobs/retry": { model: "nova-lite" },
+  "POST /v1/jobs/change": { model: "nova-lite", set: { priority: "batch" } },
   "POST /v1/chat/completions": { messages: [{ role: "user", content: "x" }] },
   "POST /v1/responses": { input: "x" },
   "POST /v1/batches": { input_file_id: "x", endpoint: "/v1/chat/completions", completion_window: "24h" },
