@@ -46,7 +46,8 @@ export async function retryForever<T>(
   }
 }
 
-function pause(timers: WorkerContext["timers"], ms: number, until: AbortSignal): Promise<void> {
+/** Resolves after the time, in milliseconds, or at once when the signal aborts. */
+export function pause(timers: WorkerContext["timers"], ms: number, until: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       cancel();

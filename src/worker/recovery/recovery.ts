@@ -9,7 +9,7 @@ import { queueEntryOf } from "../../jobs/queue-entry.ts";
 import type { RestoredCharge, RestorePart } from "../../scheduler/scheduler.ts";
 import { pagesOf } from "../../store/cursor.ts";
 import { usageCharge } from "../attempt/call-usage.ts";
-import { retryForever } from "../retry-forever.ts";
+import { pause, retryForever } from "../retry-forever.ts";
 import type { WorkerContext } from "../worker-context.ts";
 import { loadLearnedLimits } from "./learned-limits.ts";
 import type { Orphans } from "./orphans.ts";
@@ -57,6 +57,9 @@ export async function recover(
   await scheduler.restore(ticket, { learned: await persist(() => loadLearnedLimits(context)), paused });
   const chargedFrom = clock.wall() - horizonMs(context);
   const othersMayLive = context.settings.distributed !== undefined;
+  // A worker may have been granted a job just before the queue was lost, and may store its attempt only now. Its call
+  // leaves within this time or not at all.
+  if (othersMayLive) await pause(context.timers, context.settings.scheduler.sendWithinMs, giveUp);
   /** Leases by job, because only the last attempt of a job can be running. */
   const open = new Map<string, Lease>();
   let charges = 0;

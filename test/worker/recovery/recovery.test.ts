@@ -3,7 +3,7 @@ import { afterEach, expect, test } from "vitest";
 import { keylessCaller } from "../../../src/jobs/caller.ts";
 import { pause } from "../../../src/jobs/control/pauses.ts";
 import { loadLearnedLimits, saveLearnedLimits } from "../../../src/worker/recovery/learned-limits.ts";
-import { type Harness, type HarnessOptions, oneModel, openHarness } from "../support/harness.ts";
+import { deployment, type Harness, type HarnessOptions, oneModel, openHarness } from "../support/harness.ts";
 
 let h: Harness;
 afterEach(() => h.close());
@@ -121,4 +121,27 @@ test("a checkpoint that makes no sense is ignored", async () => {
   expect(await loadLearnedLimits(h.context)).toEqual([{ quota: "q", effectiveLimit: 9 }]);
   await h.context.store.saveCheckpoint("learned-limits", "nonsense");
   expect(await loadLearnedLimits(h.context)).toEqual([]);
+});
+
+test("where other processes live: a call that leaves just after the queue was lost still counts, and is not repeated", async () => {
+  const quotas = [{ unit: "requests" as const, per: "minute" as const, limit: 5 }];
+  h = await openHarness({ file: { models: oneModel(quotas) } });
+  h.context.settings.distributed = { mongoUrl: "", redisUrl: "" };
+  const jobId = await h.submit("granted before");
+  h.worker.start();
+  await h.quiet();
+  const { store, clock, scheduler, settings } = h.context;
+  const attempt = {
+    environment: "UAT",
+    jobId,
+    grant: "grant-of-another",
+    deployment,
+    model: "llama",
+    worker: "another",
+  };
+  const reserved = { input: 5, output: 100 };
+  await store.beginAttempt({ ...attempt, chargedAt: clock.wall(), reserved, maxFailedTries: 3 });
+  await h.advance(settings.scheduler.sendWithinMs);
+  expect(h.provider.calls).toEqual([]);
+  expect((await scheduler.snapshot()).quotas).toMatchObject([{ used: 1 }]);
 });
