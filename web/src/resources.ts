@@ -10,6 +10,7 @@ export type {
   Priority,
   WaitingOn,
 } from "../../src/client/client-types.ts";
+export type { SubmittedRequest } from "../../src/client/request-types.ts";
 
 import type { JobStatus, Priority, WaitingOn } from "../../src/client/client-types.ts";
 

@@ -99,6 +99,14 @@ export function BatchPage() {
           <dt>Endpoint</dt>
           <dd>{data.endpoint}</dd>
         </div>
+        {data.cost_usd === undefined && data.cost_usd_so_far !== undefined && (
+          <div>
+            <dt>Cost so far, expected (estimates)</dt>
+            <dd>
+              {dollars(data.cost_usd_so_far)}, {dollars(data.cost_usd_expected)}
+            </dd>
+          </div>
+        )}
         {data.cost_usd !== undefined && (
           <div>
             <dt>Cost</dt>
@@ -232,7 +240,9 @@ function Failures({ batch }: { batch: BatchResource }) {
               .map(({ code, jobs, example }) => (
                 <tr key={code}>
                   <td>
-                    <code>{code}</code>
+                    <a href={to(`jobs${query({ batch: batch.id, error: code })}`)}>
+                      <code>{code}</code>
+                    </a>
                   </td>
                   <td class="n">{number(jobs)}</td>
                   <td>

@@ -13,7 +13,7 @@ import { Failure } from "../parts/notice.tsx";
 import { Scroll } from "../parts/scroll.tsx";
 import { TextPieces } from "../parts/text-pieces.tsx";
 import { WaitBar } from "../parts/wait-bar.tsx";
-import type { Job, JobAttempt } from "../resources.ts";
+import type { Job, JobAttempt, SubmittedRequest } from "../resources.ts";
 import { to } from "../routes.ts";
 import { mayChange } from "../session.ts";
 import { useJobText } from "../use-job-text.ts";
@@ -78,6 +78,7 @@ export function JobPage() {
       <Timeline job={data} />
       <Facts job={data} />
       <Attempts attempts={data.attempts} />
+      <Prompt path={path} />
       <h2>Answer</h2>
       {data.text === null && live === "" ? (
         <p class="empty">There is no answer{isOver ? "." : " yet."}</p>
@@ -132,6 +133,33 @@ function Waiting({ job }: { job: Job }) {
       {job.expected_finish && ` It should end ${relative(job.expected_finish, now.value)}.`}
     </p>
   );
+}
+
+/** The request of the job, read when it is opened: it may be large. */
+function Prompt({ path }: { path: string }) {
+  const [open, setOpen] = useState(false);
+  const request = useQuery<SubmittedRequest>(open ? `${path}/request` : undefined);
+  return (
+    <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
+      <summary>Prompt</summary>
+      <Failure error={request.error} />
+      {request.data?.erased && <p class="empty">The prompt was erased.</p>}
+      {request.data && !request.data.erased && (
+        <>
+          {request.data.system !== null && <TextPieces text={`system: ${request.data.system}`} />}
+          {request.data.messages.map((message, i) => (
+            <TextPieces key={i} text={`${message.role}: ${textOf(message.content)}`} />
+          ))}
+          {request.data.tools && <TextPieces text={JSON.stringify(request.data.tools, undefined, 2)} />}
+        </>
+      )}
+    </details>
+  );
+}
+
+/** Returns content as text: the texts of its blocks, and other blocks as JSON. */
+function textOf(content: SubmittedRequest["messages"][number]["content"]): string {
+  return content.map((block) => (block.type === "text" ? block.text : JSON.stringify(block))).join("\n");
 }
 
 interface Step {

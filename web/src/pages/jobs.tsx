@@ -17,7 +17,17 @@ import { to } from "../routes.ts";
 import { mayChange, session } from "../session.ts";
 
 /** The parameters of the list, as the API and the address name them. Labels are `metadata[name]`. */
-const names = ["status", "environment", "model", "tenant", "priority", "batch", "submitted_after", "submitted_before"];
+const names = [
+  "status",
+  "error",
+  "environment",
+  "model",
+  "tenant",
+  "priority",
+  "batch",
+  "submitted_after",
+  "submitted_before",
+];
 
 /** Returns the filter that an address holds. Parameters that the API does not know are ignored. */
 function filterOf(parameters: Record<string, string>): Record<string, string> {
@@ -40,6 +50,7 @@ export function JobsPage() {
   const { environments = [], models = [], admin = false } = session.value ?? {};
   const fields: FilterField[] = [
     { name: "status", label: "State", options: statuses },
+    { name: "error", label: "Error code" },
     { name: "environment", label: "Environment", options: environments },
     { name: "model", label: "Model", options: models },
     { name: "priority", label: "Priority", options: priorities },
@@ -49,6 +60,7 @@ export function JobsPage() {
     { name: "submitted_before", label: "Submitted before", time: true },
     { name: "metadata", label: "Label", pair: true },
   ];
+  const [id, setId] = useState("");
   const change = (next: Record<string, string>) => route(to(`jobs${queryOf(next)}`));
   const toggle = (id: string) => {
     const next = new Set(selected);
@@ -61,6 +73,23 @@ export function JobsPage() {
   return (
     <>
       <h1>Jobs</h1>
+      <form
+        class="actions"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (id.trim() !== "") route(to(`jobs/${encodeURIComponent(id.trim())}`));
+        }}
+      >
+        <input
+          aria-label="Job id"
+          placeholder="Job id"
+          value={id}
+          onInput={({ currentTarget }) => setId(currentTarget.value)}
+        />
+        <button type="submit" disabled={id.trim() === ""}>
+          Go to the job
+        </button>
+      </form>
       <FilterChips fields={fields} filter={filter} onChange={change} />
       <Failure error={pages.error} retry={pages.refresh} />
       {mayChange() && (

@@ -1,7 +1,8 @@
 // API keys: create (shown once), limits, revoke.
 import { useEffect, useState } from "preact/hooks";
 import { call } from "../api.ts";
-import { number, relative } from "../format.ts";
+import { relative } from "../format.ts";
+import { limitsOf, usedOf } from "../key-limits.ts";
 import { now } from "../live.ts";
 import { Confirm } from "../parts/confirm.tsx";
 import { Copy } from "../parts/copy.tsx";
@@ -56,7 +57,9 @@ export function KeysPage() {
                 <th scope="col">Tenant</th>
                 <th scope="col">May</th>
                 <th scope="col">Limits</th>
+                <th scope="col">Used of them</th>
                 <th scope="col">Created</th>
+                <th scope="col">Last used</th>
                 <th scope="col">State</th>
               </tr>
             </thead>
@@ -70,7 +73,9 @@ export function KeysPage() {
                   <td>{key.tenant}</td>
                   <td>{rightsOf(key)}</td>
                   <td>{limitsOf(key)}</td>
+                  <td>{usedOf(key)}</td>
                   <td>{relative(key.created_at, now.value)}</td>
+                  <td>{key.last_used_at ? relative(key.last_used_at, now.value) : "–"}</td>
                   <td>
                     {key.revoked_at ? (
                       `revoked ${relative(key.revoked_at, now.value)}`
@@ -125,16 +130,6 @@ function rightsOf(key: ApiKey): string {
     ...(key.regions ? [key.regions.join(", ")] : []),
   ];
   return rights.join("; ");
-}
-
-function limitsOf(key: ApiKey): string {
-  const limits = [
-    ...(key.daily_tokens === null ? [] : [`${number(key.daily_tokens)} tokens a day`]),
-    ...(key.budget_usd === null ? [] : [`$${number(key.budget_usd)} a month`]),
-    ...(key.max_waiting === null ? [] : [`${number(key.max_waiting)} jobs`]),
-    ...(key.weight === null ? [] : [`weight ${key.weight}`]),
-  ];
-  return limits.join(", ") || "none";
 }
 
 function CreateKey({ onClose, onCreated }: { onClose: () => void; onCreated: (key: ApiKey) => void }) {

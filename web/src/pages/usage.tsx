@@ -4,9 +4,12 @@ import { useEffect } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { query as queryOf } from "../api.ts";
 import { dollars, number } from "../format.ts";
+import { limitsOf, usedOf } from "../key-limits.ts";
 import { Empty, Failure } from "../parts/notice.tsx";
 import { Scroll } from "../parts/scroll.tsx";
+import type { ApiKey } from "../resources.ts";
 import { to } from "../routes.ts";
+import { session } from "../session.ts";
 import { useQuery } from "../use-query.ts";
 
 const groups = ["day", "tenant", "key", "model", "environment"] as const;
@@ -80,6 +83,7 @@ export function UsagePage() {
           Download CSV
         </button>
       </form>
+      <OwnKey />
       <Failure error={report.error} retry={report.reload} />
       {report.data && (
         <p class="headline">
@@ -124,6 +128,17 @@ export function UsagePage() {
         </Scroll>
       )}
     </>
+  );
+}
+
+/** What the caller's own key may use, and has used of it. */
+function OwnKey() {
+  const key = useQuery<ApiKey>(session.value?.key_id ? "v1/keys/self" : undefined, 30_000);
+  if (!key.data || limitsOf(key.data) === "none") return null;
+  return (
+    <p class="notice">
+      Your key may use {limitsOf(key.data)}. Used so far: {usedOf(key.data)}.
+    </p>
   );
 }
 
