@@ -116,6 +116,10 @@ test("retention: what is kept, what is late, and which files cannot shrink", () 
   expect(problems(retentionFindings({ ...aged, rounds: [late] }, 1)).retention).toMatch(
     /^fix: .*Due, but not removed: texts of UAT for 25 hours\./,
   );
+  const failed = { ...late, error: "EACCES: permission denied" };
+  expect(problems(retentionFindings({ ...aged, rounds: [failed] }, 1)).retention).toMatch(
+    /^fix: .*texts of UAT for 25 hours\. The last round failed\. UAT: EACCES: permission denied$/,
+  );
   const fixed = { ...aged, rounds: [round], fixed_databases: ["SSP-dev"] };
   expect(problems(retentionFindings(fixed, 1))).toEqual({
     "store files": expect.stringMatching(/^note: .*SSP-dev.*run once: sluice compact$/),

@@ -4,7 +4,7 @@ import { retentionKinds } from "../../config/settings.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { readRetention } from "../../jobs/retention/retention-report.ts";
 import { requireAdmin } from "../../jobs/submit/policy.ts";
-import { iso, time } from "../../wire/resource-types.ts";
+import { iso, nullable, time } from "../../wire/resource-types.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 
@@ -16,6 +16,7 @@ const lastRound = Type.Object({
   finished_at: time("End of the round."),
   removed: byKind("How many of each kind the round removed."),
   late_seconds: byKind("How long the first job that is due has been due. 0 if none is due."),
+  error: nullable(Type.String({ description: "Why something was not removed. null if the round did not fail." })),
 });
 
 export function retentionRoutes(app: HttpServer, context: JobsContext): void {
@@ -50,11 +51,12 @@ export function retentionRoutes(app: HttpServer, context: JobsContext): void {
         free_bytes: freeBytes,
         fixed_databases: fixed,
         keeps_all: keepsAll,
-        rounds: Object.entries(rounds).map(([environment, { at, removed, lateMs }]) => ({
+        rounds: Object.entries(rounds).map(([environment, { at, removed, lateMs, error }]) => ({
           environment,
           finished_at: iso(at),
           removed,
           late_seconds: Object.fromEntries(Object.entries(lateMs).map(([kind, ms]) => [kind, ms / 1000])),
+          error: error ?? null,
         })),
       };
     },

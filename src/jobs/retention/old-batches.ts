@@ -9,27 +9,40 @@ import { type Batch, batchRequests, findBatch } from "../batches/batch-records.t
 import { lineRange } from "../batches/batch-results.ts";
 import { isOver } from "../batches/batches.ts";
 import { beginDeletion } from "../batches/delete-batch.ts";
-import { erasureOf } from "./old-jobs.ts";
+import { erasureOf, type WalkProgress } from "./old-jobs.ts";
 import { archiveJobs, inSteps, isDelivering, isSettled, type Lane, type RetentionContext } from "./retention-steps.ts";
 
 const pageSize = 200;
 
 /**
  * Handles the batches of a lane that are old enough.
- * @param done ids of batches that need no further look; batches that are handled completely are added
+ * @param memory `batches` are ids that need no further look, and batches that are handled completely are added. `lateMs`
+ *   grows to the lateness of a batch that fails
+ * @throws what the store and the archive throw, and what `proceed` throws; then the walk can be repeated
  */
-export async function walkOldBatches(context: RetentionContext, lane: Lane, done: Set<string>): Promise<void> {
+export async function walkOldBatches(
+  context: RetentionContext,
+  lane: Lane,
+  memory: Pick<WalkProgress, "lateMs"> & { batches: Set<string> },
+): Promise<void> {
   const { environment, kind, tenants, ageMs } = lane;
+  const { batches: done } = memory;
   for await (const request of batchRequests(context, environment)) {
     const { id, tenant, webhookUrl } = request;
     if (done.has(id) || !includesTenant(tenants, tenant)) continue;
     await context.proceed();
     const batch = await findBatch(context, environment, id);
     const endedAt = batch && endOf(batch);
-    if (!batch || endedAt === undefined || endedAt >= context.clock.wall() - ageMs) continue;
+    const limit = context.clock.wall() - ageMs;
+    if (!batch || endedAt === undefined || endedAt >= limit) continue;
     if (webhookUrl !== undefined && (await isDelivering(context, environment, batchDeliveryId(id)))) continue;
-    const isDone = kind === "texts" ? await eraseLines(context, batch) : await removeBatch(context, batch);
-    if (isDone) done.add(id);
+    try {
+      const isDone = kind === "texts" ? await eraseLines(context, batch) : await removeBatch(context, batch);
+      if (isDone) done.add(id);
+    } catch (error) {
+      memory.lateMs = Math.max(memory.lateMs, limit - endedAt);
+      throw error;
+    }
   }
 }
 

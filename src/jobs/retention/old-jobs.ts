@@ -26,28 +26,55 @@ export interface WalkProgress {
 /**
  * Handles the jobs of a lane that are old enough and not done.
  * @param progress is updated after every page; the next walk continues there
- * @throws what the store throws, and what `proceed` throws; then the walk can be repeated
+ * @throws what the store and the archive throw, and what `proceed` throws; then the walk can be repeated, and `lateMs`
+ *   tells how late the walk is
  */
 export async function walkOldJobs(context: RetentionContext, lane: Lane, progress: WalkProgress): Promise<void> {
-  const { environment, kind, tenants, ageMs } = lane;
-  const limit = context.clock.wall() - ageMs;
-  const handle = kind === "texts" ? eraseOld : removeOld;
-  /** The end of the first job that must be examined again. */
-  let held = Number.POSITIVE_INFINITY;
-  const advance = (doneTo: number) => {
-    progress.doneTo = Math.max(progress.doneTo, Math.min(held, doneTo));
+  const limit = context.clock.wall() - lane.ageMs;
+  const open: OpenJobs = { held: Number.POSITIVE_INFINITY };
+  try {
+    await walkTo(limit, context, lane, progress, open);
     progress.lateMs = Math.max(0, limit - progress.doneTo);
+  } catch (error) {
+    // Before anything is known of this process's jobs, the lateness stays as it was.
+    const done = progress.doneTo > 0 ? progress.doneTo : limit - progress.lateMs;
+    progress.lateMs = Math.max(0, limit - Math.min(open.held, open.handling ?? done));
+    throw error;
+  }
+}
+
+/** What a walk has met, as ends of jobs in milliseconds since the epoch. */
+interface OpenJobs {
+  /** The first job that must be examined again. */
+  held: number;
+  /** The first job of the step that runs. Absent between two pages. */
+  handling?: number | undefined;
+}
+
+async function walkTo(
+  limit: number,
+  context: RetentionContext,
+  { environment, kind, tenants }: Lane,
+  progress: WalkProgress,
+  open: OpenJobs,
+): Promise<void> {
+  const handle = kind === "texts" ? eraseOld : removeOld;
+  const advance = (doneTo: number) => {
+    open.handling = undefined;
+    progress.doneTo = Math.max(progress.doneTo, Math.min(open.held, doneTo));
   };
   const range = { environment, finishedFrom: progress.doneTo, finishedTo: limit, limit: pageSize };
   for await (const page of pagesOf((cursor) => context.store.upkeep.ended({ ...range, cursor }))) {
     const own = page.filter(({ job }) => job.batchId === undefined && includesTenant(tenants, job.tenant));
     const due = kind === "texts" ? own.filter((ended) => erasureOf(context, ended) !== undefined) : own;
+    open.handling = due[0]?.finishedAt;
     for await (const step of inSteps(context, due)) {
+      open.handling = step[0]!.finishedAt;
       const records = await Promise.all(step.map(({ job }) => context.store.get(job.id)));
       const found = records.filter((record) => record !== undefined);
       const settled = await Promise.all(found.map((record) => isSettled(context, record)));
       const ready = found.filter((_, i) => settled[i]);
-      for (const [i, { outcome }] of found.entries()) if (!settled[i]) held = Math.min(held, outcome!.at);
+      for (const [i, { outcome }] of found.entries()) if (!settled[i]) open.held = Math.min(open.held, outcome!.at);
       await archiveJobs(context, ready);
       await handle(context, ready);
       context.removed(environment, kind, ready.length);

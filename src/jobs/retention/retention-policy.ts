@@ -5,6 +5,7 @@
 //   and no files the age of texts.
 // - `texts: none` limits everything that people wrote or models answered to less than a day.
 import type { RetentionAges, RetentionKind, RetentionSettings } from "../../config/settings.ts";
+import { groupBy } from "../../domain/group-by.ts";
 import type { TenantFilter } from "../../store/upkeep-store.ts";
 
 /**
@@ -39,6 +40,8 @@ export function ageOf(settings: RetentionSettings, environment: string, tenant: 
 export interface AgeGroup {
   ageMs: number;
   tenants: TenantFilter;
+  /** Whether the tenants have zero retention. Nothing of theirs goes to the archive. */
+  zero: boolean;
 }
 
 /**
@@ -52,14 +55,19 @@ export function ageGroups(settings: RetentionSettings, environment: string, kind
     const isCovered = kind === "texts" && age >= ageOf(settings, environment, tenant, "jobs");
     return isCovered ? Number.POSITIVE_INFINITY : age;
   };
-  const general = ageFor(unnamed(named));
-  const byAge = new Map<number, string[]>();
-  for (const tenant of named) {
-    const age = ageFor(tenant);
-    if (age !== general) byAge.set(age, [...(byAge.get(age) ?? []), tenant]);
-  }
-  const others = Array.from(byAge, ([ageMs, only]): AgeGroup => ({ ageMs, tenants: { only } }));
-  const groups = [{ ageMs: general, tenants: { except: [...byAge.values()].flat() } }, ...others];
+  const of = (tenant: string) => ({ ageMs: ageFor(tenant), zero: hasZeroRetention(settings, environment, tenant) });
+  const general = of(unnamed(named));
+  const different = named
+    .map((tenant) => ({ tenant, ...of(tenant) }))
+    .filter(({ ageMs, zero }) => ageMs !== general.ageMs || zero !== general.zero);
+  const others = [...groupBy(different, ({ ageMs, zero }) => `${ageMs} ${zero}`).values()].map(
+    (alike): AgeGroup => ({
+      ageMs: alike[0]!.ageMs,
+      zero: alike[0]!.zero,
+      tenants: { only: alike.map(({ tenant }) => tenant) },
+    }),
+  );
+  const groups = [{ ...general, tenants: { except: different.map(({ tenant }) => tenant) } }, ...others];
   return groups.filter(({ ageMs }) => ageMs !== Number.POSITIVE_INFINITY);
 }
 

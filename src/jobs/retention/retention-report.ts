@@ -13,6 +13,8 @@ export interface LastRound {
   removed: Partial<Record<RetentionKind, number>>;
   /** How long the first job that is due for `texts` or `jobs` has been due, in milliseconds. 0 if none is due. */
   lateMs: Partial<Record<RetentionKind, number>>;
+  /** The message of the first error, if the round failed in part or as a whole. */
+  error?: string;
 }
 
 export interface RetentionReport extends StoreSize {

@@ -10,10 +10,15 @@ import { mayRun } from "../may-run.ts";
 import { findDelivery } from "../webhooks/webhook-records.ts";
 import { type AgeGroup, hasZeroRetention } from "./retention-policy.ts";
 
+/** Thrown by `proceed` to end a round between two steps. Not a failure. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
 export interface RetentionContext extends JobsContext {
   /**
    * Waits before the next step, so that steps leave most of the store's time to others.
-   * @throws if the process ends or another process has taken over
+   * @throws Interrupted if the process ends or another process has taken over
    */
   proceed(): Promise<void>;
   /** Writes jobs to the archive; they are durable there when it resolves. Absent: there is no archive. */

@@ -10,7 +10,7 @@ interface Report {
   free_bytes: number;
   fixed_databases: string[];
   keeps_all: boolean;
-  rounds: { environment: string; finished_at: string; late_seconds: Record<string, number> }[];
+  rounds: { environment: string; finished_at: string; late_seconds: Record<string, number>; error?: string | null }[];
 }
 
 /**
@@ -67,6 +67,11 @@ function roundsFinding({ rounds }: Report, size: string): Finding {
       .map(([kind, value]) => `${kind} of ${environment} for ${Math.round(value / 3600)} hours`),
   );
   const text = `${size} Last rounds: ${last}.`;
+  const failed = rounds.flatMap(({ environment, error }) => (error ? [`${environment}: ${error}`] : []));
+  if (failed.length > 0) {
+    const overdue = late.length > 0 ? ` Due, but not removed: ${late.join(", ")}.` : "";
+    return fix("retention", `${text}${overdue} The last round failed. ${failed.join("; ")}`);
+  }
   return late.length > 0
     ? fix(
         "retention",

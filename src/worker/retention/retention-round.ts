@@ -6,7 +6,7 @@ import { walkOldBatches } from "../../jobs/retention/old-batches.ts";
 import { removeOldFiles } from "../../jobs/retention/old-files.ts";
 import { type WalkProgress, walkOldJobs } from "../../jobs/retention/old-jobs.ts";
 import { ageGroups } from "../../jobs/retention/retention-policy.ts";
-import type { Lane, RetentionContext } from "../../jobs/retention/retention-steps.ts";
+import { Interrupted, type Lane, type RetentionContext } from "../../jobs/retention/retention-steps.ts";
 import { sweepIdempotencyKeys } from "../../jobs/submit/idempotency.ts";
 
 /** Time after which all jobs are walked through again, because the end of some may have been stored late. */
@@ -32,19 +32,34 @@ export class RetentionRounds {
   }
 
   /**
-   * Removes what is old in an environment.
-   * @throws what the store throws, and what `proceed` throws
+   * Removes what is old in an environment. A lane that fails does not keep the others from running. Tenants with zero
+   * retention come first.
+   * @throws Interrupted, and after all lanes what the first failing one threw: an error of the store or of the archive
    */
   async run(environment: string): Promise<void> {
     // No key of a removed job may remain that its tombstone does not outlive.
     if (ageGroups(this.#context.settings.retention, environment, "jobs").length > 0) {
       await sweepIdempotencyKeys(this.#context);
     }
-    for (const kind of retentionKinds) {
-      for (const group of ageGroups(this.#context.settings.retention, environment, kind)) {
-        await this.#runLane({ environment, kind, ...group });
+    const failures: unknown[] = [];
+    for (const lane of this.#lanesOf(environment)) {
+      try {
+        await this.#runLane(lane);
+      } catch (error) {
+        if (error instanceof Interrupted) throw error;
+        failures.push(error);
       }
     }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Lanes in the order in which they run. */
+  #lanesOf(environment: string): Lane[] {
+    const { retention } = this.#context.settings;
+    const lanes = retentionKinds.flatMap((kind) =>
+      ageGroups(retention, environment, kind).map((group): Lane => ({ environment, kind, ...group })),
+    );
+    return [...lanes.filter(({ zero }) => zero), ...lanes.filter(({ zero }) => !zero)];
   }
 
   async #runLane(lane: Lane): Promise<void> {
@@ -56,7 +71,7 @@ export class RetentionRounds {
       case "texts":
       case "jobs": {
         await walkOldJobs(this.#context, lane, memory);
-        await walkOldBatches(this.#context, lane, memory.batches);
+        await walkOldBatches(this.#context, lane, memory);
         break;
       }
       case "files":
@@ -78,10 +93,10 @@ export class RetentionRounds {
   /** Returns how long the first job that is due has been due after the last round, in milliseconds. */
   lateMs(environment: string): Partial<Record<RetentionKind, number>> {
     const late: Partial<Record<RetentionKind, number>> = {};
-    for (const [name, { lateMs }] of this.#lanes) {
-      const lane = JSON.parse(name) as Lane;
-      if (lane.environment !== environment || (lane.kind !== "texts" && lane.kind !== "jobs")) continue;
-      late[lane.kind] = Math.max(late[lane.kind] ?? 0, lateMs);
+    for (const lane of this.#lanesOf(environment)) {
+      const memory = this.#lanes.get(JSON.stringify(lane));
+      if (!memory || (lane.kind !== "texts" && lane.kind !== "jobs")) continue;
+      late[lane.kind] = Math.max(late[lane.kind] ?? 0, memory.lateMs);
     }
     return late;
   }
@@ -94,7 +109,7 @@ export class RetentionRounds {
         fullAt: now,
         ranAt: Number.NEGATIVE_INFINITY,
         doneTo: 0,
-        lateMs: 0,
+        lateMs: memory?.lateMs ?? 0,
         batches: memory?.batches ?? new Set(),
       };
       this.#lanes.set(name, memory);

@@ -3,7 +3,7 @@ import type { RetentionKind } from "../../config/settings.ts";
 import type { JobRecord } from "../../domain/job.ts";
 import { keepsAll } from "../../jobs/retention/retention-policy.ts";
 import { saveRound } from "../../jobs/retention/retention-report.ts";
-import type { RetentionContext } from "../../jobs/retention/retention-steps.ts";
+import { Interrupted, type RetentionContext } from "../../jobs/retention/retention-steps.ts";
 import { BatchLeases } from "../batches/batch-lease.ts";
 import { createPace } from "../pace.ts";
 import { repeat } from "../timers.ts";
@@ -17,11 +17,6 @@ const leaseId = "retention";
 
 /** Kinds of which is known how late they are. */
 const walked = ["texts", "jobs"] as const satisfies RetentionKind[];
-
-/** Thrown to end a round between two steps. */
-class Interrupted extends Error {
-  override readonly name = "Interrupted";
-}
 
 export interface RetentionOptions extends WorkerContext {
   /** Returns a job as it is written to the archive. */
@@ -68,30 +63,47 @@ export function startRetention({ archiveLine, ...worker }: RetentionOptions): ()
       if (stopped) return;
       if (keepsAll(settings.retention, [environment])) continue;
       current = environment;
-      if (await leases.hold(environment, leaseId)) await roundIn(environment);
-      else for (const kind of walked) worker.metrics?.retentionLate(environment, kind, 0);
+      try {
+        if (await leases.hold(environment, leaseId)) await roundIn(environment);
+        else for (const kind of walked) worker.metrics?.retentionLate(environment, kind, 0);
+      } catch (error) {
+        warn(error, environment);
+      }
     }
   }
 
   async function roundIn(environment: string): Promise<void> {
     removed = {};
+    let error: string | undefined;
     try {
       await rounds.run(environment);
+    } catch (thrown) {
+      if (!(thrown instanceof Interrupted)) {
+        error = (thrown as Error).message;
+        warn(thrown, environment);
+      }
+    }
+    if (Object.keys(removed).length > 0) log.info({ environment, removed }, "removed old data");
+    const lateMs = rounds.lateMs(environment);
+    for (const kind of walked) worker.metrics?.retentionLate(environment, kind, lateMs[kind] ?? 0);
+    await saveRound(worker, environment, { at: clock.wall(), removed, lateMs, ...(error !== undefined && { error }) });
+    await giveBack();
+  }
+
+  async function giveBack(): Promise<void> {
+    try {
       while (freed && (await store.upkeep.reclaim()) > 0) await context.proceed();
       freed = false;
     } catch (error) {
       if (!(error instanceof Interrupted)) throw error;
-    } finally {
-      if (Object.keys(removed).length > 0) log.info({ environment, removed }, "removed old data");
-      const lateMs = rounds.lateMs(environment);
-      for (const kind of walked) worker.metrics?.retentionLate(environment, kind, lateMs[kind] ?? 0);
-      await saveRound(worker, environment, { at: clock.wall(), removed, lateMs });
     }
   }
 
-  const stop = repeat(timers, roundMs, round, (error) =>
-    log.warn({ err: error }, "failed to remove old data; trying again"),
-  );
+  function warn(error: unknown, environment?: string): void {
+    log.warn({ err: error, environment }, "failed to remove old data; trying again");
+  }
+
+  const stop = repeat(timers, roundMs, round, warn);
   return () => {
     stopped = true;
     return stop();

@@ -289,16 +289,11 @@ test("an interrupted round continues, and archives before it erases", async () =
   expect(await readFile(path, "utf8")).not.toContain(unread.id);
 });
 
-test("a process repeats rounds, reports the last one, and stops between two steps", async () => {
-  const own = tenant();
-  const removed = await endedJob({ tenant: own });
-  now += 2 * hour;
-  const settings = { ...context.settings, retention: retentionOf({ tenants: { [own]: { jobs: "1h" } } }) };
-  const counted: unknown[] = [];
-  const worker = {
+/** A worker whose minutes take a millisecond. */
+function workerWith(settings: TestContext["settings"], counted: unknown[] = []) {
+  return {
     ...context,
     settings,
-    // A minute takes a millisecond.
     timers: { after: (_ms: number, run: () => void) => systemTimers.after(1, run) },
     random: Math.random,
     workerId: "w",
@@ -308,6 +303,57 @@ test("a process repeats rounds, reports the last one, and stops between two step
       retentionLate: () => {},
     } as unknown as Metrics,
   };
+}
+
+test("an archive that fails keeps its own jobs only, and the report tells the error and the lateness", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-archive-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(join(folder, "file"), "");
+  const [own, zero] = [tenant(), tenant()];
+  const kept = await endedJob({ tenant: own });
+  const unread = [
+    await endedJob({ tenant: zero }),
+    await endedJob({ tenant: zero, environment: "PROD" }),
+    await endedJob({ tenant: own, environment: "PROD" }),
+  ];
+  now += 25 * hour;
+  const retention = retentionOf({
+    archive: join(folder, "file", "archive"),
+    tenants: { [own]: { texts: "23h" }, [zero]: { texts: "none" } },
+    environments: { PROD: { texts: "keep" } },
+  });
+  const worker = workerWith({ ...context.settings, retention });
+  const stop = startRetention({ ...worker, archiveLine: archivedJob });
+  const states = () => Promise.all(unread.map(stateOf));
+  await vi.waitFor(async () => expect(await states()).toEqual(["removed", "removed", "kept"]));
+  const last = async () => (await readRetention(worker)).rounds.UAT;
+  await vi.waitFor(async () => expect((await last())?.error).toMatch(/ENOTDIR|EEXIST/));
+  now += hour;
+  await vi.waitFor(async () => expect((await last())?.lateMs.texts).toBeGreaterThanOrEqual(3 * hour - 10));
+  await stop();
+  expect(await stateOf(kept)).toBe("kept");
+  expect(context.logged.join("")).toContain("failed to remove old data");
+});
+
+test("zero retention shares no step with tenants whose jobs go to the archive at the same age", async () => {
+  const [own, zero] = [tenant(), tenant()];
+  const jobs = [await endedJob({ tenant: own }), await endedJob({ tenant: zero })];
+  now += 24 * hour;
+  const archive = async () => {
+    throw new Error("no space");
+  };
+  const round = rounds({ tenants: { [own]: { jobs: "23h" }, [zero]: { texts: "none" } } }, { archive });
+  await expect(round.run()).rejects.toThrow("no space");
+  expect(await Promise.all(jobs.map(stateOf))).toEqual(["kept", "removed"]);
+});
+
+test("a process repeats rounds, reports the last one, and stops between two steps", async () => {
+  const own = tenant();
+  const removed = await endedJob({ tenant: own });
+  now += 2 * hour;
+  const settings = { ...context.settings, retention: retentionOf({ tenants: { [own]: { jobs: "1h" } } }) };
+  const counted: unknown[] = [];
+  const worker = workerWith(settings, counted);
   expect(await readRetention(worker)).toMatchObject({ keepsAll: false, bytes: expect.any(Number), rounds: {} });
   const stop = startRetention({ ...worker, archiveLine: archivedJob });
   await vi.waitFor(async () => expect(await stateOf(removed)).toBe("removed"));
