@@ -110,9 +110,11 @@ test("submit --wait, status, results, retry-failed, list and delete", async () =
 test("cancel ends a batch, and its results so far can be read meanwhile", async () => {
   const file = fileOf("slow.jsonl", [lineOf("quick"), lineOf("never")]);
   const id = idIn((await sluice("submit", file)).stdout);
-  const quick = async () => (await sluice("results", id)).stdout;
-  await expect.poll(quick, { timeout: 20_000 }).toMatch(/^\{.*"custom_id":"quick".*\}\n$/);
-  expect((await sluice("results", id)).stderr).toBe("Wrote 1 result, of a batch that still runs: 1 of 2 completed.\n");
+  const quick = () => sluice("results", id);
+  await expect.poll(quick, { timeout: 20_000 }).toMatchObject({
+    stdout: expect.stringMatching(/^\{.*"custom_id":"quick".*\}\n$/),
+    stderr: "Wrote 1 result, of a batch that still runs: 1 of 2 completed.\n",
+  });
   const refused = await sluice("delete", id);
   expect(refused).toMatchObject({ code: 1 });
   expect(refused.stderr).toMatch(/^conflict: /);
