@@ -48,11 +48,11 @@ function send(key: string, method: Operation["method"], url: string, payload?: o
   return server.app.inject({ method, url, headers, ...(payload && { payload }) });
 }
 
-/** Everything that a call could change and a list shows. */
+/** Everything that a call could change and a list shows, except when each key was last used. */
 async function contents(): Promise<string> {
   const paths = ["/v1/jobs?limit=1000", "/v1/keys", "/v1/pauses", "/v1/files", "/v1/batches"];
   const all = await Promise.all(paths.map((path) => server.as(admin).get(path)));
-  return all.map(({ text }) => text).join("\n");
+  return all.map(({ text }) => text.replaceAll(/"last_used_at":("[^"]*"|null)/g, "")).join("\n");
 }
 
 describe("every call that is no GET", () => {
