@@ -5,7 +5,8 @@ import { time } from "./job-filter.ts";
 import { wholeNumber } from "./numbers.ts";
 import { note, printJson } from "./output.ts";
 import { askService, type ServiceOptions, withServiceOptions } from "./service-client.ts";
-import { printTable } from "./table.ts";
+import { tableLines } from "./table.ts";
+import { columnsOf, type Output, oneLine, paintFor, widthOf, wrapped } from "./terminal.ts";
 
 interface AuditOptions extends ServiceOptions {
   action?: string;
@@ -46,8 +47,9 @@ const columns = [
   { title: "action" },
   { title: "who", atLeast: 8 },
   { title: "error", optional: true },
-  { title: "what", atLeast: 20 },
+  { title: "what" },
 ] as const;
+const indent = "  ";
 
 async function audit({ url, json, limit, ...filter }: AuditOptions): Promise<void> {
   await askService(url, async (service) => {
@@ -59,10 +61,24 @@ async function audit({ url, json, limit, ...filter }: AuditOptions): Promise<voi
       entries.push(entry);
       if (json) printJson(entry);
     }
-    if (!json && entries.length > 0) printTable(columns, entries.map(rowOf));
+    if (!json && entries.length > 0) {
+      for (const line of auditLines(entries, process.stdout)) process.stdout.write(`${line}\n`);
+    }
     if (entries.length === 0) note("No entry matches.");
     if (more) note(`There are more than ${limit} entries; --limit lists more.`);
   });
+}
+
+/** Returns a table. If it is too wide, what an entry is about follows on lines of its own, so that ids stay whole. */
+export function auditLines(entries: readonly AuditEntry[], out: Output): string[] {
+  const width = widthOf(out);
+  const rows = entries.map(rowOf);
+  const whole = tableLines(columns, rows, Number.POSITIVE_INFINITY, paintFor(out));
+  if (whole.every((line) => columnsOf(line) <= width)) return whole;
+  const cells = rows.map((row) => row.slice(0, -1));
+  const [title, ...lines] = tableLines(columns.slice(0, -1), cells, width, paintFor(out));
+  const aboutOf = (text: string) => (text === "" ? [] : wrapped(oneLine(text), width - indent.length));
+  return [title!, ...lines.flatMap((line, i) => [line, ...aboutOf(rows[i]!.at(-1)!).map((text) => indent + text)])];
 }
 
 function rowOf({ at, action, actor, target, details, count, result }: AuditEntry): string[] {

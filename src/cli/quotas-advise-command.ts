@@ -79,7 +79,7 @@ async function advise({ url, json, days, targetWait, aws, config }: AdviseOption
 // ---------------------------------------------------------------- what is printed
 
 const columns = [
-  { title: "quota", atLeast: 20, cutAt: "middle" },
+  { title: "quota", atLeast: 20, cutAt: "wrap" },
   { title: "at limit", align: "right" },
   { title: "used", align: "right" },
   { title: "limit", align: "right" },

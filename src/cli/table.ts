@@ -1,5 +1,16 @@
 // Tables for people: aligned columns that fit the width of the terminal.
-import { columnsOf, cut, cutMiddle, fill, type Output, oneLine, type Paint, paintFor, widthOf } from "./terminal.ts";
+import {
+  broken,
+  columnsOf,
+  cut,
+  cutMiddle,
+  fill,
+  type Output,
+  oneLine,
+  type Paint,
+  paintFor,
+  widthOf,
+} from "./terminal.ts";
 
 export interface Column {
   title: string;
@@ -7,8 +18,13 @@ export interface Column {
   align?: "right";
   /** The width in columns to which cells may be cut if the table is too wide. Default: never cut. */
   atLeast?: number;
-  /** Where cells are cut. Default: at their end. */
-  cutAt?: "middle";
+  /** Where cells are cut, or `wrap` to continue them on the next line. Default: at their end. */
+  cutAt?: "middle" | "wrap";
+  /**
+   * Leaves the column out if the table is too wide even with all its cells cut. The lowest number goes first. Default:
+   * never left out.
+   */
+  dropOrder?: number;
   /** Leaves the column out if all of its cells are empty. Default: false. */
   optional?: boolean;
 }
@@ -17,7 +33,8 @@ const gap = "  ";
 
 /**
  * Returns the lines of a table. Cells may hold foreign text.
- * @param width in columns; a wider table has its longest flexible cells cut, and then the ends of its lines
+ * @param width in columns; a wider table loses columns that have a `dropOrder`, has its longest flexible cells cut, and
+ * then the ends of its lines
  */
 export function tableLines(
   allColumns: readonly Column[],
@@ -25,7 +42,8 @@ export function tableLines(
   width: number,
   paint: Paint = (_, text) => text,
 ): string[] {
-  const isShown = (_: unknown, i: number) => !allColumns[i]!.optional || allRows.some((row) => row[i] !== "");
+  const dropped = droppedColumns(allColumns, allRows, width);
+  const isShown = (_: unknown, i: number) => !dropped.has(allColumns[i]!) && hasText(allColumns[i]!, i, allRows);
   const columns = allColumns.filter(isShown);
   const rows = allRows.map((row) => row.filter(isShown));
   const cells = [columns.map(({ title }) => title), ...rows.map((row) => row.map(oneLine))];
@@ -38,16 +56,46 @@ export function tableLines(
     if (!widest || widest.over <= 0) break;
     widths[widest.i]!--;
   }
-  return cells.map((row, n) => {
-    const line = row
-      .map((cell, i) => {
-        const { cutAt, align } = columns[i]!;
-        return fill((cutAt === "middle" ? cutMiddle : cut)(cell, widths[i]!), widths[i]!, align);
-      })
-      .join(gap);
-    const fitting = cut(line.trimEnd(), width);
-    return n === 0 ? paint("bold", fitting) : fitting;
+  return cells.flatMap((row, n) => {
+    const parts = row.map((cell, i) => linesOfCell(cell, widths[i]!, columns[i]!));
+    return Array.from({ length: Math.max(...parts.map((lines) => lines.length)) }, (_, k) => {
+      const line = parts.map((lines, i) => fill(lines[k] ?? "", widths[i]!, columns[i]!.align)).join(gap);
+      const fitting = cut(line.trimEnd(), width);
+      return n === 0 ? paint("bold", fitting) : fitting;
+    });
   });
+}
+
+function linesOfCell(cell: string, width: number, { cutAt }: Column): string[] {
+  if (cutAt === "wrap") return broken(cell, width);
+  return [(cutAt === "middle" ? cutMiddle : cut)(cell, width)];
+}
+
+function hasText({ optional }: Column, i: number, rows: readonly (readonly string[])[]): boolean {
+  return !optional || rows.some((row) => row[i] !== "");
+}
+
+/** Returns the columns for which the width has no room. */
+function droppedColumns(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  width: number,
+): ReadonlySet<Column> {
+  const shown = columns
+    .map((column, i) => {
+      const widest = Math.max(...[column.title, ...rows.map((row) => oneLine(row[i]!))].map(columnsOf));
+      return { column, i, least: gap.length + Math.min(widest, column.atLeast ?? widest) };
+    })
+    .filter(({ column, i }) => hasText(column, i, rows));
+  let total = shown.reduce((sum, { least }) => sum + least, -gap.length);
+  const dropped = new Set<Column>();
+  const candidates = shown.filter(({ column }) => column.dropOrder !== undefined);
+  for (const { column, least } of candidates.sort((a, b) => a.column.dropOrder! - b.column.dropOrder!)) {
+    if (total <= width) break;
+    dropped.add(column);
+    total -= least;
+  }
+  return dropped;
 }
 
 /** Prints a table. On a terminal it fits the width. */

@@ -103,6 +103,26 @@ export function wrapped(text: string, columns: number): string[] {
   return [...lines, line];
 }
 
+/** Breaks a name of one line behind `/`, `:` or a gap into lines of at most so many columns; longer parts anywhere. */
+export function broken(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const part of text.match(/[^/:\s]*[/:\s]?/g) ?? []) {
+    if (columnsOf(line) + columnsOf(part.trimEnd()) > columns && line !== "") {
+      lines.push(line.trimEnd());
+      line = "";
+    }
+    for (const character of part) {
+      if (columnsOf(line) + columnsOf(character.trimEnd()) > columns && line !== "") {
+        lines.push(line);
+        line = "";
+      }
+      line += character;
+    }
+  }
+  return [...lines, line.trimEnd()];
+}
+
 // ---------------------------------------------------------------- colours
 
 const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;

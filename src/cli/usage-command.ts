@@ -1,8 +1,10 @@
 // sluice usage: tokens, calls and dollars as a table.
 import { Command, InvalidArgumentError } from "commander";
+import { dollars, grouped } from "./formats.ts";
 import { printJson } from "./output.ts";
 import { callService, type ServiceOptions, withServiceOptions } from "./service-client.ts";
-import { printTable } from "./table.ts";
+import { type Column, printTable } from "./table.ts";
+import { widthOf, wrapped } from "./terminal.ts";
 
 const groups = ["day", "key", "environment", "model", "tenant"] as const;
 
@@ -52,6 +54,8 @@ export function usageCommand(): Command {
     .addHelpText(
       "after",
       `
+A narrow terminal leaves out columns, those of the cache first. --json has them all.
+
 Examples:
   sluice usage
   sluice usage --from 2030-01-01 --to 2030-01-31 --by tenant,model
@@ -68,12 +72,24 @@ async function usage({ by, json, url, ...filters }: UsageOptions): Promise<void>
   else print(answer);
 }
 
-const numbers = ["jobs", "calls", "input", "output", "cache read", "cache write", "USD"];
+/** Days and ids are never cut. */
+const groupWidths: Readonly<Record<string, number>> = { environment: 8, model: 20, tenant: 12 };
+
+/** The cost is always shown. */
+const numbers: readonly Column[] = [
+  { title: "jobs", dropOrder: 4 },
+  { title: "calls", dropOrder: 3 },
+  { title: "input", dropOrder: 6 },
+  { title: "output", dropOrder: 5 },
+  { title: "cache read", dropOrder: 2 },
+  { title: "cache write", dropOrder: 1 },
+  { title: "cost" },
+];
 
 function print({ group_by, data, total }: Usage): void {
   const columns = [
-    ...group_by.map((title) => ({ title, atLeast: 8 })),
-    ...numbers.map((title) => ({ title, align: "right" as const })),
+    ...group_by.map((title) => ({ title, ...(title in groupWidths && { atLeast: groupWidths[title]! }) })),
+    ...numbers.map((column) => ({ ...column, align: "right" as const })),
   ];
   const totals = [...group_by.map((_, i) => (i === 0 ? "total" : "")), ...numbersOf(total)];
   printTable(columns, [
@@ -82,23 +98,25 @@ function print({ group_by, data, total }: Usage): void {
   ]);
   const { attempts_without_end: open, attempts_estimated: estimated, attempts_without_price: unpriced } = total;
   const notes = [
-    open > 0 && `${open} calls run, or have no known result: they may have been billed.`,
+    open > 0 && `Calls that run or have no known result: ${grouped(open)}. They may have been billed.`,
     estimated > 0 && estimatesOf(total),
-    unpriced > 0 && `${unpriced} calls used a model without a known price: the dollars do not include them.`,
+    unpriced > 0 && `Calls of models without a known price: ${grouped(unpriced)}. The cost does not include them.`,
   ];
-  for (const text of notes) if (text) process.stdout.write(`${text}\n`);
+  for (const text of notes) {
+    if (text) for (const line of wrapped(text, widthOf(process.stdout))) process.stdout.write(`${line}\n`);
+  }
 }
 
 function estimatesOf(total: Sums): string {
   const { attempts_estimated: calls, input_tokens_estimated: input, output_tokens_estimated: output } = total;
-  const dollars = total.cost_usd_estimated.toFixed(4);
-  return `${calls} calls have no known usage and count as estimates: ${input} of the input, ${output} of the output, ${dollars} of the USD.`;
+  const tokens = `${grouped(input)} input tokens, ${grouped(output)} output tokens`;
+  return `Calls without known usage, which count as estimates: ${grouped(calls)} (${tokens}, ${dollars(total.cost_usd_estimated)}).`;
 }
 
 function numbersOf(sums: Sums): string[] {
   const { jobs, attempts, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_usd } = sums;
   const counts = [jobs, attempts, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens];
-  return [...counts.map(String), cost_usd.toFixed(4)];
+  return [...counts.map(grouped), dollars(cost_usd)];
 }
 
 function day(text: string): string {

@@ -34,11 +34,11 @@ test("A2: usage prints a table, and which part of it is an estimate", async () =
   const { code, stdout } = await run(args);
   expect(code).toBe(0);
   expect(stdout.trimEnd().split("\n")).toEqual([
-    "tenant  key  jobs  calls  input  output  cache read  cache write     USD",
-    "a       -       2      3   1000      20           0            0  0.0123",
-    "total           2      3   1000      20           0            0  0.0123",
-    "1 calls run, or have no known result: they may have been billed.",
-    "1 calls have no known usage and count as estimates: 700 of the input, 15 of the output, 0.0100 of the USD.",
+    "tenant  key  jobs  calls  input  output  cache read  cache write     cost",
+    "a       -       2      3  1,000      20           0            0  $0.0123",
+    "total           2      3  1,000      20           0            0  $0.0123",
+    "Calls that run or have no known result: 1. They may have been billed.",
+    "Calls without known usage, which count as estimates: 1 (700 input tokens, 15 output tokens, $0.0100).",
   ]);
   expect(service.asked[0]!.url).toBe("/v1/usage?group_by=tenant%2Ckey&from=2030-01-01&environment=UAT");
 });

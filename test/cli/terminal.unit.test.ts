@@ -1,9 +1,10 @@
 // What the commands show on a terminal: widths, foreign text, colours, tables, numbers and CSV.
 import { expect, test } from "vitest";
+import { auditLines } from "../../src/cli/audit-command.ts";
 import { csvRow } from "../../src/cli/csv.ts";
 import { age, dollars, duration, rate, short } from "../../src/cli/formats.ts";
 import { printTable, tableLines } from "../../src/cli/table.ts";
-import { columnsOf, cut, oneLine, paintFor, printable } from "../../src/cli/terminal.ts";
+import { broken, columnsOf, cut, oneLine, paintFor, printable } from "../../src/cli/terminal.ts";
 
 test("foreign text on one line has no character that controls a terminal", () => {
   expect(oneLine("a\tb\r\nc")).toBe("a b c");
@@ -62,6 +63,62 @@ test("names are cut in their middle, and a column without any text is left out",
   ] as const;
   expect(tableLines(named, [["bedrock/us-east-1/m:requests/minute", ""]], 13)).toEqual(["quota", "bedroc…minute"]);
   expect(tableLines(named, [["m", "why"]], 13)).toEqual(["quota  reason", "m      why"]);
+});
+
+test("a long name continues on the next line, so that names that differ in their middle stay apart", () => {
+  const wrapping = [
+    { title: "quota", atLeast: 8, cutAt: "wrap" },
+    { title: "used", align: "right" },
+  ] as const;
+  const rows = [
+    ["bedrock/us-east-1/one-model:0:tokens/minute", "1"],
+    ["bedrock/us-east-1/two-model:0:tokens/minute", "2"],
+  ];
+  expect(tableLines(wrapping, rows, 25)).toEqual([
+    ...["quota                used", "bedrock/us-east-1/      1", "one-model:0:tokens/", "minute"],
+    ...["bedrock/us-east-1/      2", "two-model:0:tokens/", "minute"],
+  ]);
+  expect(broken("abcdefghij/k", 4)).toEqual(["abcd", "efgh", "ij/k"]);
+  expect(broken("", 4)).toEqual([""]);
+});
+
+test("a table without room leaves out columns in their order, and never those without one", () => {
+  const droppable = [
+    { title: "day" },
+    { title: "model", atLeast: 6 },
+    { title: "jobs", align: "right", dropOrder: 2 },
+    { title: "cache", align: "right", dropOrder: 1 },
+    { title: "cost", align: "right" },
+  ] as const;
+  const rows = [["2030-01-31", "nova-lite", "1", "0", "$0.0123"]];
+  const widths = [43, 40, 37, 31, 30].map((width) => tableLines(droppable, rows, width)[1]);
+  expect(widths).toEqual([
+    "2030-01-31  nova-lite     1      0  $0.0123",
+    "2030-01-31  nova-…     1      0  $0.0123",
+    "2030-01-31  nova-lite     1  $0.0123",
+    "2030-01-31  nova-lite  $0.0123",
+    "2030-01-31  nova-lite  $0.0123",
+  ]);
+});
+
+test("the audit log keeps ids whole on a narrow terminal", () => {
+  const id = `file-${"0123456789abcdef".repeat(2)}`;
+  const actor = { kind: "key", key_id: "k", key_name: "alice", tenant: "t", admin: true, address: null } as const;
+  const entry = {
+    ...{ id: "1", at: "2030-01-31T12:23:59.000Z", action: "file.delete", actor, count: null, result: "ok" },
+    target: { type: "file", id },
+    details: { tenant: "acme", purpose: "batch" },
+  };
+  const out = { write: () => {}, isTTY: true };
+  expect(auditLines([entry], { ...out, columns: 120 })[1]).toBe(
+    `2030-01-31 12:23:59  file.delete  alice  file ${id}, tenant acme, purpose batch`,
+  );
+  expect(auditLines([entry, { ...entry, target: null, details: {} }], { ...out, columns: 52 }).slice(1)).toEqual([
+    "2030-01-31 12:23:59  file.delete  alice",
+    `  file ${id}, tenant`,
+    "  acme, purpose batch",
+    "2030-01-31 12:23:59  file.delete  alice",
+  ]);
 });
 
 test("a table fits the terminal, and is whole elsewhere", () => {
