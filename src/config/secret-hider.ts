@@ -16,7 +16,7 @@ export function maskSecrets(text: string): string {
       .replace(/([a-z][a-z0-9+.-]*:\/\/).*@(.*)/gi, (_all, scheme, rest) => `${scheme}***@${hostIn(rest)}`)
       .replace(/[^\s"'/]+:[^\s"'*]*@(.*)/g, (_all, rest) => `***@${hostIn(rest)}`)
       // Text in the place of a port that is no number is a password without its host.
-      .replace(/(:\/\/)[^\s"':/@[]*:(?!\d{1,5}(?:["'/?#,\s]|$)).*/g, "$1***")
+      .replace(/(:\/\/)[^\s"':/@[]*:(?!\d{1,5}(?:["'/?#,\s]|\)(?:\s|$)|$)).*/g, "$1***")
       .replace(/(:\/\/[^\s"'?#]*)[?#][^\s"']+/g, "$1?***")
       .replace(/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, "$1 ***")
       .replace(/\b(sk|gsk|hf|xai|pk|rk)([-_])[\w-]{8,}/g, "$1$2***")

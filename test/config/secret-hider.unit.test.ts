@@ -233,7 +233,20 @@ test("E1: texts without a secret stay as they are", () => {
     "us.meta.llama3-3-70b-instruct-v1:0",
     '["10.0.0.0/8"]',
     "redis://h:6379",
+    "(default: http://127.0.0.1:8000)",
+    "(default: http://127.0.0.1:8000)\n  --config <file>",
   ]) {
     expect(maskSecrets(text)).toBe(text);
   }
+});
+
+test("E1: a password in parentheses is hidden", () => {
+  for (const password of ["hunter2", "12345)hunter2", "123456", "1)2"]) {
+    expect(maskSecrets(`(http://u:${password})`)).toBe("(http://***");
+  }
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 65535 }), fc.constantFrom("", " x", "\nx"), (port, rest) => {
+      expect(maskSecrets(`(http://127.0.0.1:${port})${rest}`)).toBe(`(http://127.0.0.1:${port})${rest}`);
+    }),
+  );
 });
