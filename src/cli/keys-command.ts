@@ -75,8 +75,10 @@ function createCommand(): Command {
 Examples:
   sluice keys create --name admin --admin
   sluice keys create --name monitor --admin --read-only
-  sluice keys create --name billing --environment UAT --weight 2 --daily-tokens 1000000
-  sluice keys create --name "billing, 2027" --tenant billing --priority-max standard --json`,
+  sluice keys create --name billing --environment UAT --weight 2 \\
+    --daily-tokens 1000000
+  sluice keys create --name "billing, 2027" --tenant billing \\
+    --priority-max standard --json`,
     )
     .action(create);
 }
@@ -100,8 +102,9 @@ function revokeCommand(): Command {
 }
 
 const where = `
-With MONGODB_URL and REDIS_URL, the command opens that store. Otherwise it calls the service at --url (SLUICE_URL), with the
-admin key in SLUICE_API_KEY once a key exists. If no service runs there, it opens the data folder.`;
+With MONGODB_URL and REDIS_URL, the command opens that store. Otherwise it calls
+the service at --url (SLUICE_URL), with the admin key in SLUICE_API_KEY once a
+key exists. If no service runs there, it opens the data folder.`;
 
 function placed(command: Command): Command {
   return command
@@ -137,7 +140,7 @@ async function create(options: CreateOptions): Promise<void> {
 
 async function list(options: Place): Promise<void> {
   const keys = await withKeys(options, (all) => all.list());
-  if (options.json) printJson(keys);
+  if (options.json) for (const key of keys) printJson(key);
   else if (keys.length === 0) note("There are no API keys: every caller that reaches the service may use it.");
   else printTable(listColumns, keys.map(rowOf));
 }
