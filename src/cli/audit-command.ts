@@ -65,7 +65,7 @@ async function audit({ url, json, limit, ...filter }: AuditOptions): Promise<voi
       for (const line of auditLines(entries, process.stdout)) process.stdout.write(`${line}\n`);
     }
     if (entries.length === 0) note("No entry matches.");
-    if (more) note(`There are more than ${limit} entries; --limit lists more.`);
+    if (more) note("There are more entries than these; --limit lists more.");
   });
 }
 

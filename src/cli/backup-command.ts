@@ -20,12 +20,14 @@ export function backupCommand(): Command {
     .addHelpText(
       "after",
       `
-Run it on the machine of the service, as the same user. Only that user can read the copy. The folder is complete when
-it has a manifest.json, which is written last. If the command fails, it removes what it copied.
+Run it on the machine of the service, as the same user. Only that user can read
+the copy. The folder is complete when it has a manifest.json, which is written
+last. If the command fails, it removes what it copied.
 
 Examples:
   sluice backup /backup/$(date +%F)
-  sluice backup /backup/$(date +%F) --data-dir /var/lib/sluice && sluice restore --check /backup/$(date +%F)`,
+  sluice backup /backup/$(date +%F) --data-dir /var/lib/sluice && \\
+    sluice restore --check /backup/$(date +%F)`,
     )
     .action(backup);
 }

@@ -75,7 +75,7 @@ async function list({ url, json, limit }: ListOptions): Promise<void> {
     }
     if (!json && batches.length > 0) printBatches(batches);
     if (batches.length === 0) note("There are no batches.");
-    if (more) note(`There are more than ${limit} batches; --limit lists more.`);
+    if (more) note("There are more batches than these; --limit lists more.");
   });
 }
 
@@ -113,7 +113,8 @@ function resultsCommand(): Command {
     .addHelpText(
       "after",
       `
---json changes nothing: results are JSON lines, in the form of OpenAI's Batch API.
+--json changes nothing: results are JSON lines, in the form of OpenAI's Batch
+API.
 ${examples(`results ${exampleId} --output answers.jsonl`, `results ${exampleId} --failed`, `results ${exampleId} --text | jq -r .text`)}`,
     )
     .action(results);

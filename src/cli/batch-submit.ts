@@ -39,7 +39,8 @@ export function batchSubmitCommand(): Command {
       "after",
       `
 A line of the file:
-  {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "m", "messages": [...]}}
+  {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions",
+   "body": {"model": "m", "messages": [...]}}
 
 Examples:
   sluice batch submit prompts.jsonl --environment PROD --wait

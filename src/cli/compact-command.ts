@@ -19,8 +19,9 @@ export function compactCommand(): Command {
     .addHelpText(
       "after",
       `
-Stop the service first. Files that an earlier version created need this once; later ones shrink by themselves while the
-service runs. The disk needs twice the size of the largest file. You can interrupt and repeat the command.
+Stop the service first. Files that an earlier version created need this once;
+later ones shrink by themselves while the service runs. The disk needs twice the
+size of the largest file. You can interrupt and repeat the command.
 
 Examples:
   sluice compact

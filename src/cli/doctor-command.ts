@@ -23,8 +23,9 @@ export function doctorCommand(): Command {
     .addHelpText(
       "after",
       `
-Reads the same configuration as sluice serve, and changes nothing. Run it where the service runs, as the same user.
-Each line is ok, a note, skipped, or says what to fix; then the exit code is 1.
+Reads the same configuration as sluice serve, and changes nothing. Run it where
+the service runs, as the same user. Each line is ok, a note, skipped, or says
+what to fix; then the exit code is 1.
 
 Examples:
   sluice doctor

@@ -21,10 +21,12 @@ Environment:
 
 Exit codes:
   0  done
-  1  the configuration is wrong, the service cannot start or be reached, it refused the request, doctor found a problem,
-     a backup could not be made or is damaged, or an import or a change of many jobs left some behind
+  1  the configuration is wrong, the service cannot start or be reached, it
+     refused the request, doctor found a problem, a backup could not be made or
+     is damaged, or an import or a change of many jobs left some behind
   2  the command line is wrong
-  3  with --wait: the job, or a line of the batch, ended as failed, cancelled or expired
+  3  with --wait: the job, or a line of the batch, ended as failed, cancelled or
+     expired
 
 Examples:
   sluice serve

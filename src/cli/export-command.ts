@@ -33,11 +33,13 @@ export function exportCommand(): Command {
     .addHelpText(
       "after",
       `
---json is the same as --format jsonl. In CSV, text that a spreadsheet would run as a formula begins with an apostrophe.
+--json is the same as --format jsonl. In CSV, text that a spreadsheet would run
+as a formula begins with an apostrophe.
 
 Examples:
   sluice export --output jobs.jsonl
-  sluice export --environment PROD --status failed --submitted-after 7d --output failed.csv
+  sluice export --environment PROD --status failed \\
+    --submitted-after 7d --output failed.csv
   sluice export --batch batch_019ab2c45d6e7f80912345678 --answers | jq -r .text`,
     )
     .action(exportJobs);

@@ -34,14 +34,17 @@ export function importQueueCommand(): Command {
     .addHelpText(
       "after",
       `
-Stop the old service first, because it removes jobs from the list that this command reads. If Sluice keeps its data in a
-folder, stop it as well; it enqueues the jobs when it starts.
+Stop the old service first, because it removes jobs from the list that this
+command reads. If Sluice keeps its data in a folder, stop it as well; it
+enqueues the jobs when it starts.
 
-An id leaves the list once its job is stored, so you can interrupt and repeat the command. An id that cannot be imported
-stays in the list; the command names it and exits with 1.
+An id leaves the list once its job is stored, so you can interrupt and repeat
+the command. An id that cannot be imported stays in the list; the command names
+it and exits with 1.
 
 Examples:
-  sluice import-queue --redis redis://127.0.0.1:6379 --environment PROD --dry-run
+  sluice import-queue --redis redis://127.0.0.1:6379 \\
+    --environment PROD --dry-run
   sluice import-queue --redis redis://127.0.0.1:6379 --environment PROD`,
     )
     .action(importQueue);

@@ -18,7 +18,8 @@ export function jobCommand(): Command {
     .addHelpText(
       "after",
       `
-To cancel or retry every job that matches a filter, use sluice cancel and sluice retry.
+To cancel or retry every job that matches a filter, use sluice cancel and sluice
+retry.
 
 Examples:
   sluice job show ${exampleId}

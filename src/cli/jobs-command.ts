@@ -22,7 +22,8 @@ export function jobsCommand(): Command {
     .addHelpText(
       "after",
       `
---json prints one object a line. To list everything into a file, use sluice export.
+--json prints one object a line. To list everything into a file, use sluice
+export.
 
 Examples:
   sluice jobs
@@ -55,7 +56,7 @@ async function listJobs({ url, json, limit, ...options }: JobsOptions): Promise<
     }
     if (!json && jobs.length > 0) printTable(columns, jobs.map(rowOf));
     if (jobs.length === 0) note("No job matches.");
-    if (more) note(`There are more than ${limit} jobs; --limit lists more, and sluice export all.`);
+    if (more) note("There are more jobs than these; --limit lists more, and sluice export all.");
   });
 }
 

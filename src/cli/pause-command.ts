@@ -31,7 +31,8 @@ export function pauseCommand(): Command {
     .addHelpText(
       "after",
       `
-Running calls continue. Sluice still accepts jobs; they wait until sluice resume. A pause survives restarts.
+Running calls continue. Sluice still accepts jobs; they wait until sluice
+resume. A pause survives restarts.
 
 Examples:
   sluice pause --model llama3-3-70b --reason "The account is being moved."

@@ -57,8 +57,9 @@ export function quotasAdviseCommand(): Command {
     .addHelpText(
       "after",
       `
-The history covers all tenants, so this needs an admin key. The text has the steady and peak tokens and requests per
-minute, the average input and output, and the share of time at the limit, which AWS asks for.
+The history covers all tenants, so this needs an admin key. The text has the
+steady and peak tokens and requests per minute, the average input and output,
+and the share of time at the limit, which AWS asks for.
 
 Examples:
   sluice quotas advise

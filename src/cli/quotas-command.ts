@@ -35,14 +35,18 @@ export function quotasCommand(): Command {
     .addHelpText(
       "after",
       `
-Reads Service Quotas and Bedrock's control plane with the credentials of each deployment. It needs the rights
-servicequotas:ListServiceQuotas, servicequotas:ListAWSDefaultServiceQuotas, bedrock:GetFoundationModel and
-bedrock:ListInferenceProfiles. If the service does not run, no limit is shown as learned.
+Reads Service Quotas and Bedrock's control plane with the credentials of each
+deployment. It needs the rights servicequotas:ListServiceQuotas,
+servicequotas:ListAWSDefaultServiceQuotas, bedrock:GetFoundationModel and
+bedrock:ListInferenceProfiles. If the service does not run, no limit is shown as
+learned.
 
 Examples:
   sluice quotas
   sluice quotas --region us-east-1 --json
-  sluice quotas --write && curl -X POST http://127.0.0.1:8000/v1/config/reload`,
+  sluice quotas --write && curl -X POST \\
+    -H "Authorization: Bearer $SLUICE_API_KEY" \\
+    http://127.0.0.1:8000/v1/config/reload`,
     )
     .action(quotas);
 }

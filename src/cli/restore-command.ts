@@ -26,9 +26,11 @@ export function restoreCommand(): Command {
     .addHelpText(
       "after",
       `
-Stop the service first, and run the command as the user that runs the service. The data folder needs free space for the
-backup. The replaced data moves to before-restore-<time> in the data folder; delete that folder when you do not need it.
-If the command is killed, either the old or the new data is whole, and the next start of the service completes it.
+Stop the service first, and run the command as the user that runs the service.
+The data folder needs free space for the backup. The replaced data moves to
+before-restore-<time> in the data folder; delete that folder when you do not
+need it. If the command is killed, either the old or the new data is whole, and
+the next start of the service completes it.
 
 Examples:
   sluice restore --check /backup/2026-12-01

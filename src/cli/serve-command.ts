@@ -30,8 +30,9 @@ export function serveCommand(): Command {
     .addHelpText(
       "after",
       `
-Without AWS credentials and without a configuration file, the built-in simulator answers with synthetic text.
-The first SIGTERM or SIGINT lets running calls end; a second one exits at once. SIGHUP reads the configuration again.
+Without AWS credentials and without a configuration file, the built-in simulator
+answers with synthetic text. The first SIGTERM or SIGINT lets running calls end;
+a second one exits at once. SIGHUP reads the configuration again.
 
 Examples:
   sluice serve

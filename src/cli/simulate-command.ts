@@ -74,16 +74,22 @@ export function simulateCommand(): Command {
       `
 Examples:
   sluice simulate --requests-per-minute 3
-  AWS_ENDPOINT_URL_BEDROCK_RUNTIME=http://127.0.0.1:9000 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local sluice serve
+  AWS_ENDPOINT_URL_BEDROCK_RUNTIME=http://127.0.0.1:9000 \\
+    AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local sluice serve
 
-  A Region that fails from the tenth to the thirtieth second, and a stream in ten that falls silent:
-    sluice simulate --outage us-east-1:10-30 --fault stall,afterEvents=3,share=0.1
+  A Region that fails from the tenth to the thirtieth second, and a stream in
+  ten that falls silent:
+    sluice simulate --outage us-east-1:10-30 \\
+      --fault stall,afterEvents=3,share=0.1
   Another program takes half of the tokens, from the second minute on:
-    sluice simulate --tokens-per-minute 400000 --foreign requestsPerMinute=200,tokensPerRequest=1000,fromMs=60000
+    sluice simulate --tokens-per-minute 400000 \\
+      --foreign requestsPerMinute=200,tokensPerRequest=1000,fromMs=60000
   The model is overloaded now and then; the 429 is not about the quota:
-    sluice simulate --fault "error,error=ThrottlingException,message=Model is currently overloaded. Please try again later.,every=7"
+    sluice simulate --fault "error,error=ThrottlingException,\\
+message=Model is currently overloaded. Please try again later.,every=7"
 
-For the received requests and the use of quotas: GET /__simulator/journal and GET /__simulator/quotas.`,
+For the received requests and the use of quotas: GET /__simulator/journal and
+GET /__simulator/quotas.`,
     )
     .action(simulate);
 }

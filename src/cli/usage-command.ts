@@ -54,7 +54,8 @@ export function usageCommand(): Command {
     .addHelpText(
       "after",
       `
-A narrow terminal leaves out columns, those of the cache first. --json has them all.
+A narrow terminal leaves out columns, those of the cache first. --json has them
+all.
 
 Examples:
   sluice usage

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { expect, test } from "vitest";
 import { createProgram } from "../../src/cli/program.ts";
+import { maskSecrets } from "../../src/config/secret-hider.ts";
 
 const withSubcommands = (command: Command, path = ""): [string, Command][] => {
   const name = `${path} ${command.name()}`.trim();
@@ -30,6 +31,11 @@ test.each(commands)("%s --help has examples of this very command, and short line
   expect(examples.length).toBeGreaterThanOrEqual(2);
   expect(examples.filter((line) => line.includes(name)).length).toBeGreaterThanOrEqual(2);
   expect(findPhrases(help)).toEqual([]);
+  expect(help.split("\n").filter((line) => line.length > 80)).toEqual([]);
+});
+
+test("the help of a command is not mistaken for an address with a password", () => {
+  for (const [name, command] of commands) expect(maskSecrets(helpOf(command)), name).toBe(helpOf(command));
 });
 
 test("every command that prints a result takes --json", () => {
