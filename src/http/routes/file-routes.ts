@@ -10,7 +10,7 @@ import { deleteReadFile, erasesByReading } from "../../jobs/retention/first-read
 import { fileResource } from "../../wire/openai/batch-resource.ts";
 import { expiresAfter, expiresInMsOf } from "../../wire/openai/expires-after.ts";
 import { environmentHeader, environmentOf } from "../environment-header.ts";
-import { onceSent } from "../erase-once-read.ts";
+import { onceAllSent } from "../erase-once-read.ts";
 import { errorResponses } from "../error-responses.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
@@ -155,7 +155,7 @@ export function fileRoutes(app: HttpServer, context: JobsContext): void {
     async ({ params, caller }, reply) => {
       const file = await requireFile(context, params.file_id, caller);
       const bytes = await readFile(context, file);
-      if (erasesByReading(context, file, caller)) onceSent(reply, () => deleteReadFile(context, file));
+      if (erasesByReading(context, file, caller)) onceAllSent(reply, file.bytes, () => deleteReadFile(context, file));
       reply.headers({
         "content-type": "application/octet-stream",
         "content-length": file.bytes,
