@@ -14,6 +14,8 @@ import { callerOf, findKeys, type KeyRecord, type KeysContext, keysChange, listK
 /** Minimum time between lookups of unknown keys, in milliseconds. */
 const lookMs = 250;
 const lookAtOnce = 1000;
+/** Number of unknown ids that a process remembers while no key is required. */
+const unknownIds = 1000;
 /**
  * Time after which all keys are read again without a known change, in milliseconds. Older versions do not record their
  * changes.
@@ -85,6 +87,8 @@ class Registry implements KeyRegistry {
   readonly #noted = new Map<string, KeyRecord>();
   #lookedAt = Number.NEGATIVE_INFINITY;
   readonly #wanted = new Set<string>();
+  /** Ids that the record did not have while no key was required. A key is presented only after it was created. */
+  readonly #unknown = new Set<string>();
   #looking: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
   #announced = { weights: "", at: Number.NEGATIVE_INFINITY };
@@ -114,11 +118,11 @@ class Registry implements KeyRegistry {
   }
 
   async authenticate(authorization: string | undefined): Promise<Caller> {
-    if (!this.required) return keylessCaller;
+    if (!this.required && !(await this.#isFirstKey(authorization))) return keylessCaller;
     if (authorization === undefined) {
       throw unauthenticated("This call requires an API key. Send the header Authorization: Bearer sk-sluice-...");
     }
-    const token = /^bearer +(\S+) *$/i.exec(authorization.slice(0, 300))?.[1];
+    const token = tokenIn(authorization);
     if (token === undefined) {
       throw unauthenticated("The Authorization header must be the word Bearer, a space, and an API key.");
     }
@@ -128,6 +132,17 @@ class Registry implements KeyRegistry {
     if (known.record.revokedAt !== undefined) throw unauthenticated("The API key was revoked.");
     this.#uses.note(known.record.id);
     return known.caller;
+  }
+
+  /** Whether another process has just created the first keys, and the call carries one. Looks up an id once. */
+  async #isFirstKey(authorization: string | undefined): Promise<boolean> {
+    if (this.#context.settings.authentication === "off" || authorization === undefined) return false;
+    const id = parseApiKey(tokenIn(authorization) ?? "")?.id;
+    if (id === undefined || this.#unknown.has(id)) return false;
+    if (await this.#find(id)) return true;
+    if (this.#unknown.size >= unknownIds) this.#unknown.clear();
+    this.#unknown.add(id);
+    return this.required;
   }
 
   async callerOf(keyId: string): Promise<Caller | undefined> {
@@ -248,6 +263,10 @@ class Registry implements KeyRegistry {
       this.#context.log.warn({ err: error }, "failed to save when API keys were used");
     });
   }
+}
+
+function tokenIn(authorization: string): string | undefined {
+  return /^bearer +(\S+) *$/i.exec(authorization.slice(0, 300))?.[1];
 }
 
 function unauthenticated(message: string): SluiceError {

@@ -59,6 +59,21 @@ describe.each(["SQLite", "MongoDB"] as const)("%s", (kind) => {
     await expect(registry.authenticate(`Bearer ${made[0]!.text}`)).rejects.toThrow("revoked");
   });
 
+  run("a process that knows no keys looks up a key that a call carries, once", async () => {
+    const [here, there] = await openPair(kind);
+    const registry = await registryOf(there);
+    const get = vi.spyOn(there.records, "get");
+    onTestFinished(() => get.mockRestore());
+    const other = `Bearer sk-sluice-other-${"x".repeat(50)}`;
+    expect(await registry.authenticate(other)).toBe(keylessCaller);
+    expect(await registry.authenticate(other)).toBe(keylessCaller);
+    expect(await registry.authenticate("Bearer sk-anything")).toBe(keylessCaller);
+    expect(get.mock.calls.filter(([, ids]) => ids.some((id) => id.includes("other")))).toHaveLength(1);
+    const { key, record } = await createKey({ settings, store: here, clock, log }, { name: "k" }, keylessCaller);
+    expect(await registry.authenticate(`Bearer ${key.text}`)).toMatchObject({ tenant: "k", keyId: record.id });
+    await expect(registry.authenticate(other)).rejects.toThrow("unknown");
+  });
+
   run("another process takes a new key at once, and refuses a revoked one within seconds", async () => {
     const [here, there] = await openPair(kind);
     await createKey({ settings, store: here, clock, log }, { name: "before" }, keylessCaller);
