@@ -12,8 +12,8 @@ beforeAll(async () => {
   server = await startServerUnderTest();
   const { paths } = (await server.get("/openapi.json")).body as { paths: Record<string, object> };
   operations = Object.entries(paths)
-    // Probes may carry anything.
-    .filter(([path]) => !/^\/(health|ready)z$/.test(path))
+    // Probes and scrapes may carry anything.
+    .filter(([path]) => !/^\/(healthz|readyz|metrics)$/.test(path))
     .flatMap(([path, methods]) =>
       Object.keys(methods).map((method): [Method, string] => [method.toUpperCase() as Method, path]),
     );
@@ -53,6 +53,10 @@ test("an unknown query parameter", async () => {
     expect(answer.message).toMatch(/^"nonsense" is not a known query parameter; known query parameters: /);
   }
   expect(operations.length).toBeGreaterThan(40);
+});
+
+test("a scrape with the parameters of its configuration", async () => {
+  expect((await server.get("/metrics?x=1&x=2")).status).toBe(200);
 });
 
 test("an unknown field of the body", async () => {

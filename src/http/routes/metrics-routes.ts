@@ -21,6 +21,8 @@ export function metricsRoutes(app: HttpServer, scrape: Scrape, access: MetricsAc
         tags: ["service"],
         operationId: "getMetrics",
         summary: "Get the metrics of this process for Prometheus",
+        // A scrape configuration may add parameters. They change nothing.
+        querystring: Type.Object({}),
         response: {
           200: { content: { "text/plain": text, [mediaType]: text } },
           ...errorResponses(["forbidden"]),
