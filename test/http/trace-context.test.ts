@@ -107,6 +107,7 @@ test("with tracing, the acceptance is a span that the job continues", async () =
   expect(span!.attributes).toMatchObject({
     "messaging.system": "sluice",
     "messaging.destination.name": "UAT",
+    "sluice.environment": "UAT",
     "messaging.message.id": body.job_id,
     "sluice.job.id": body.job_id,
     "sluice.tenant": "default",

@@ -45,6 +45,7 @@ export async function inSendSpan<Sent extends Traced, Result>(
       [messaging.operationType]: "send",
       [messaging.destination]: environment,
       [messaging.messageId]: id,
+      [sluice.environment]: environment,
       [sluice.tenant]: tenant,
       ...attributes,
     });
