@@ -45,8 +45,14 @@ export async function openTracing(options: TracingOptions): Promise<OpenTracing 
   const asked = exportersOf(env);
   if (asked.length === 0) return undefined;
   try {
+    const { diag, DiagLogLevel } = await import("@opentelemetry/api");
+    const level = { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true };
+    // The SDK reads its variables while it is set up, some of them several times.
+    diag.setLogger(settingsLogger(log), level);
     const exporters = await Promise.all(asked.map((name) => createExporter(name, env)));
-    return { ...(await start(exporters, options)), exporters: asked };
+    const opened = await start(exporters, options);
+    diag.setLogger(quietLogger(warnOfSpans(log)), level);
+    return { ...opened, exporters: asked };
   } catch (error) {
     const advice = isMissing(error) ? { advice: howToInstall } : {};
     log.warn({ reason: (error as Error).message, ...advice }, "failed to switch on tracing");
@@ -54,15 +60,18 @@ export async function openTracing(options: TracingOptions): Promise<OpenTracing 
   }
 }
 
+function warnOfSpans(log: TracingOptions["log"]) {
+  return (reason: string) => log.warn({ reason }, "failed to send spans");
+}
+
 async function start(exporters: SpanExporter[], { env, version, log, flushMs = 3_000 }: TracingOptions) {
-  const warn = (reason: string) => log.warn({ reason }, "failed to send spans");
-  const [{ createTracing }, { diag, DiagLogLevel }, sdk, resources] = await Promise.all([
+  const warn = warnOfSpans(log);
+  const [{ createTracing }, { diag }, sdk, resources] = await Promise.all([
     import("./tracing.ts"),
     import("@opentelemetry/api"),
     import("@opentelemetry/sdk-trace-base"),
     import("@opentelemetry/resources"),
   ]);
-  diag.setLogger(quietLogger(warn), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   const own = { "service.name": defaultServiceName, "service.version": version };
   const resource = resources
     .defaultResource()
@@ -90,12 +99,13 @@ async function start(exporters: SpanExporter[], { env, version, log, flushMs = 3
   };
 }
 
-/** @throws Error with a sentence, for an exporter or a protocol that Sluice does not have */
+/** @throws Error with a sentence, for an exporter or a protocol that Sluice does not have, and for a bad endpoint */
 async function createExporter(name: string, env: TracingOptions["env"]): Promise<SpanExporter> {
   if (name === "console") return new (await import("@opentelemetry/sdk-trace-base")).ConsoleSpanExporter();
   if (name !== "otlp") {
     throw new Error(`OTEL_TRACES_EXPORTER must be otlp, console or none; got ${JSON.stringify(name)}`);
   }
+  checkEndpoint(env);
   const asked = env.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL || env.OTEL_EXPORTER_OTLP_PROTOCOL;
   const protocol = asked?.trim() || "http/protobuf";
   switch (protocol) {
@@ -111,21 +121,42 @@ async function createExporter(name: string, env: TracingOptions["env"]): Promise
   }
 }
 
+/** The value is not shown, because it may hold a password. */
+function checkEndpoint(env: TracingOptions["env"]): void {
+  const names = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+  const name = names.find((each) => env[each]?.trim());
+  if (name === undefined || /^https?:$/.test(URL.parse(env[name]!.trim())?.protocol ?? "")) return;
+  throw new Error(`${name} must be an address that starts with http:// or https://, such as http://127.0.0.1:4318`);
+}
+
 const howToInstall = "Install the optional dependencies of Sluice: run npm ci without --omit=optional.";
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND";
 }
 
+/** Returns a logger for the SDK that passes on each different complaint once. */
+function settingsLogger(log: TracingOptions["log"]) {
+  const said = new Set<string>();
+  return diagLogger((reason) => {
+    if (!said.has(reason)) log.warn({ reason }, "found an invalid tracing setting");
+    said.add(reason);
+  });
+}
+
 /** Returns a logger for the SDK that passes on at most one complaint a minute. */
 function quietLogger(warn: (reason: string) => void) {
   let quietUntil = 0;
-  const complain = (message: string) => {
+  return diagLogger((reason) => {
     const now = performance.now();
     if (now < quietUntil) return;
     quietUntil = now + warnEachMs;
-    warn(message.slice(0, 500));
-  };
+    warn(reason);
+  });
+}
+
+function diagLogger(warn: (reason: string) => void) {
+  const complain = (message: string) => warn(message.slice(0, 500));
   const ignore = () => {};
   return { error: complain, warn: complain, info: ignore, debug: ignore, verbose: ignore };
 }

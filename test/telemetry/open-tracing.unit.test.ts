@@ -1,5 +1,5 @@
 // When the standard variables of OpenTelemetry switch tracing on.
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { exportersOf, openTracing } from "../../src/telemetry/open-tracing.ts";
 
 const endpoint = "http://127.0.0.1:4318";
@@ -27,9 +27,32 @@ test.each<[string, Record<string, string>, string]>([
     { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" },
     'OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf or http/json; got "grpc". Collectors accept both on port 4318',
   ],
+  [
+    "an endpoint that is no address",
+    { OTEL_EXPORTER_OTLP_ENDPOINT: "not-a-url" },
+    "OTEL_EXPORTER_OTLP_ENDPOINT must be an address that starts with http:// or https://, such as http://127.0.0.1:4318",
+  ],
+  [
+    "an endpoint for traces without a scheme",
+    { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "user:hunter2@collector:4318" },
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT must be an address that starts with http:// or https://, such as http://127.0.0.1:4318",
+  ],
 ])("%s: a warning, and the service starts", async (_what, env, reason) => {
   const warnings: unknown[] = [];
   const log = { warn: (...entry: unknown[]) => void warnings.push(entry) };
   expect(await openTracing({ env, version: "1.0.0", log })).toBeUndefined();
   expect(warnings).toEqual([[{ reason }, "failed to switch on tracing"]]);
+});
+
+test("a sampler that does not exist: a warning about the setting, and the default applies", async () => {
+  onTestFinished(() => void vi.unstubAllEnvs());
+  // The SDK reads the variables of the process.
+  vi.stubEnv("OTEL_TRACES_SAMPLER", "nope");
+  const warnings: unknown[][] = [];
+  const log = { warn: (...entry: unknown[]) => void warnings.push(entry) };
+  const traces = await openTracing({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }, version: "1.0.0", log });
+  onTestFinished(() => traces?.close());
+  expect(traces?.exporters).toEqual(["otlp"]);
+  const reason = expect.stringMatching(/^OTEL_TRACES_SAMPLER value "nope" invalid, defaulting to/);
+  expect(warnings).toEqual([[{ reason }, "found an invalid tracing setting"]]);
 });
