@@ -1,10 +1,11 @@
 // npm run bench: compiles as the service is compiled, measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
-// (batch, enqueue, drain, idle-latency, distributed-latency, metrics, quota-use, scheduler, redis-scheduler, retention,
+// (batch, dashboard, enqueue, drain, idle-latency, distributed-latency, metrics, quota-use, scheduler, redis-scheduler, retention,
 // store, tracing) only those.
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { benchBatch } from "./batch.ts";
+import { benchDashboard } from "./dashboard.ts";
 import { benchDistributedLatency } from "./distributed-latency.ts";
 import { benchDrain } from "./drain.ts";
 import { benchEnqueue } from "./enqueue.ts";
@@ -20,6 +21,7 @@ import { benchTracing } from "./tracing.ts";
 
 const benchmarks: Record<string, () => Promise<Figure[]>> = {
   batch: benchBatch,
+  dashboard: benchDashboard,
   enqueue: benchEnqueue,
   drain: benchDrain,
   "idle-latency": benchIdleLatency,

@@ -1,0 +1,159 @@
+// What the dashboard calls, and when its page appears, with a million stored jobs: a real service with its own data folder,
+// and a real browser on the same machine. DASHBOARD_JOBS changes the number of jobs.
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { chromium } from "playwright-core";
+import { defaultEnvironments } from "../src/config/defaults.ts";
+import { openSqliteStore } from "../src/store/sqlite/sqlite-store.ts";
+import { findChromium } from "../test/support/find-chromium.ts";
+import { startSluice } from "../test/support/sluice-process.ts";
+import { makeJobs } from "./support/embedded.ts";
+import { type Figure, quantile, spreadOf } from "./support/measure.ts";
+
+const jobs = Number(process.env.DASHBOARD_JOBS ?? 1_000_000);
+/** The rest waits. */
+const endedShare = 0.9;
+const atOnce = 1_000;
+const calls = 200;
+const rounds = 3;
+const paints = 7;
+const callGoal = "p99 < 50 ms";
+const paintGoal = "< 500 ms";
+const main = resolve("dist/cli/main.js");
+
+export async function benchDashboard(): Promise<Figure[]> {
+  await promisify(execFile)("npm", ["run", "--silent", "build"]);
+  const folder = await mkdtemp(join(tmpdir(), "sluice-bench-"));
+  try {
+    const some = await fill(join(folder, "data"));
+    await writeFile(
+      join(folder, "sluice.yaml"),
+      JSON.stringify({
+        models: {
+          llama: {
+            deployments: [
+              {
+                region: "us-east-1",
+                modelId: "us.meta.llama3-3-70b-instruct-v1:0",
+                quotas: [{ unit: "requests", per: "minute", limit: 3 }],
+              },
+            ],
+          },
+        },
+        defaultModel: "llama",
+      }),
+    );
+    const env = { ...process.env, SLUICE_PROVIDER: "simulator", SLUICE_LOG_LEVEL: "error" };
+    const { child, url } = await startSluice(["serve", "--port", "0"], { cwd: folder, env }, main);
+    try {
+      return [...(await measureCalls(url, some)), ...(await measurePaints(url, some))];
+    } finally {
+      child.kill("SIGKILL");
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Stores the jobs. Returns the id of one that has ended. */
+async function fill(dataDir: string): Promise<string> {
+  const store = await openSqliteStore({ dataDir, environments: defaultEnvironments });
+  const start = Date.now() - jobs - 60_000;
+  let ended = "";
+  for (let made = 0; made < jobs; made += atOnce) {
+    const some = makeJobs(atOnce).map((job, i) => ({
+      ...job,
+      submittedAt: start + made + i,
+      tenant: `tenant-${(made + i) % 100}`,
+      metadata: { run: String((made + i) % 1000) },
+    }));
+    await store.insertMany(some);
+    if (made >= jobs * endedShare) continue;
+    ended = some[0]!.id;
+    await Promise.all(
+      some.map(({ id, submittedAt }, i) => {
+        const error = { code: "provider_rejected", message: "No." };
+        const end =
+          i % 50 === 0 ? { status: "failed" as const, error } : { status: "completed" as const, text: "Yes." };
+        return store.finishIdle("UAT", { jobId: id, at: submittedAt + 10, ...end });
+      }),
+    );
+  }
+  await store.close();
+  return ended;
+}
+
+async function measureCalls(url: string, ended: string): Promise<Figure[]> {
+  const first = (await (await fetch(`${url}/ui/api/v1/jobs?limit=50`)).json()) as { next_cursor: string };
+  const paths: Record<string, string> = {
+    "Overview: counts and queue": "v1/stats",
+    "Overview, Deployments: deployments and quotas": "v1/deployments",
+    "Overview: the last hour": "v1/history?resolution=minute",
+    "Overview, Usage: usage by day": "v1/usage?group_by=day",
+    "Jobs: first page": "v1/jobs?limit=50",
+    "Jobs: next page": `v1/jobs?limit=50&cursor=${encodeURIComponent(first.next_cursor)}`,
+    "Jobs: by state": "v1/jobs?limit=50&status=failed",
+    "Jobs: by tenant": "v1/jobs?limit=50&tenant=tenant-7",
+    "Jobs: by label": "v1/jobs?limit=50&metadata%5Brun%5D=7",
+    "Jobs: by error code": "v1/jobs?limit=50&error=provider_rejected",
+    "Job: the job": `v1/jobs/${ended}`,
+    "Job: its prompt": `v1/jobs/${ended}/request`,
+    "Batches: list": "v1/batches?limit=50",
+    "Deployments: advice": "v1/quotas/advice",
+    "Keys: list": "v1/keys?limit=50",
+    "Webhooks: list": "v1/webhooks/deliveries?limit=50",
+    "Audit: list": "v1/audit?limit=50",
+  };
+  const figures: Figure[] = [];
+  for (const [what, path] of Object.entries(paths)) {
+    const p99s: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const times: number[] = [];
+      for (let i = 0; i < calls; i++) times.push(await timeOf(`${url}/ui/api/${path}`));
+      p99s.push(
+        quantile(
+          times.sort((a, b) => a - b),
+          0.99,
+        ),
+      );
+    }
+    figures.push({ what: `${what}, p99 of ${calls} calls`, unit: "ms", ours: spreadOf(p99s), goal: callGoal });
+  }
+  return figures;
+}
+
+async function timeOf(url: string): Promise<number> {
+  const startedAt = performance.now();
+  const response = await fetch(url);
+  await response.arrayBuffer();
+  if (!response.ok) throw new Error(`${url}: ${response.status}`);
+  return performance.now() - startedAt;
+}
+
+/** Measures the time until the browser paints something for the first time, with an empty cache each time. */
+async function measurePaints(url: string, ended: string): Promise<Figure[]> {
+  const browser = await chromium.launch({ executablePath: await findChromium(), args: ["--no-sandbox"] });
+  try {
+    const figures: Figure[] = [];
+    for (const [name, path] of Object.entries({ Overview: "", Jobs: "jobs", Job: `jobs/${ended}`, Usage: "usage" })) {
+      const times: number[] = [];
+      for (let i = 0; i < paints; i++) {
+        const context = await browser.newContext();
+        const page = await context.newPage();
+        await page.goto(`${url}/ui/${path}`);
+        await page.locator("h1").first().waitFor({ state: "attached" });
+        const entry = `performance.getEntriesByName("first-contentful-paint")[0]?.startTime`;
+        await page.waitForFunction(entry);
+        times.push(Number(await page.evaluate(entry)));
+        await context.close();
+      }
+      figures.push({ what: `${name}: first contentful paint`, unit: "ms", ours: spreadOf(times), goal: paintGoal });
+    }
+    return figures;
+  } finally {
+    await browser.close();
+  }
+}
