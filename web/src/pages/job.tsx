@@ -140,7 +140,7 @@ function Prompt({ path }: { path: string }) {
   const [open, setOpen] = useState(false);
   const request = useQuery<SubmittedRequest>(open ? `${path}/request` : undefined);
   return (
-    <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
+    <details class="code" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>Prompt</summary>
       <Failure error={request.error} />
       {request.data?.erased && <p class="empty">The prompt was erased.</p>}
