@@ -39,7 +39,7 @@ test("first in the folder, then by way of the service that has it open; enqueue 
   expect(locked.stderr).toMatch(/^The data folder .* is in use/);
   expect(refused).toMatchObject({ code: 1, stdout: "" });
   expect(refused.stderr).toMatch(/^unauthenticated: /);
-  expect(JSON.parse(list.stdout)).toMatchObject({ name: "admin", admin: true });
+  expect(JSON.parse(list.stdout.split("\n")[0]!)).toMatchObject({ name: "admin", admin: true });
   const { id, key } = JSON.parse(billing.stdout);
   expect(key).toMatch(keyForm);
 
