@@ -77,8 +77,8 @@ export interface JobHead {
 }
 
 /**
- * How much of an ended job is erased. `texts`: prompt and answer. `all`: also labels, the name of a batch's line, and the
- * messages of errors, which may quote a prompt.
+ * How much of an ended job is erased. `texts`: prompt and answer. `all`: also labels, the name of a batch's line, the
+ * address of the webhook, the submitter's trace, and the messages of errors, which may quote a prompt.
  */
 export type Erasure = "texts" | "all";
 
@@ -252,7 +252,7 @@ const erasedMessage = "The message was erased.";
 /** Returns the head of a job whose texts are erased. Nothing that is erased returns. */
 export function erasedHead(head: JobHead, erasure: Erasure): JobHead {
   if (erasure === "texts" && head.erased !== "all") return { ...head, erased: "texts" };
-  const { metadata: _labels, customId: _name, ...rest } = head;
+  const { metadata: _labels, customId: _name, webhookUrl: _url, trace: _trace, linkedTrace: _link, ...rest } = head;
   return { ...rest, erased: "all" };
 }
 

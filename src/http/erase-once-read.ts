@@ -41,7 +41,7 @@ export function onceAllSent(reply: FastifyReply, bytes: number, run: () => Promi
  * Calls `run` once the whole body was handed to the connection, and the connection was still open. A client's operating
  * system may have received it without the client reading it: HTTP knows no more than that.
  */
-function onceSent(reply: FastifyReply, run: () => Promise<void>): void {
+export function onceSent(reply: FastifyReply, run: () => Promise<void>): void {
   const { raw, request } = reply;
   if (request.method === "HEAD") return;
   // Node detaches the socket from the response before the event.

@@ -5,7 +5,15 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { Provider } from "../../src/providers/provider.ts";
-import { createBatch, lineOf, shouting, startTestService, type TestService, untilStatus } from "../batches/support.ts";
+import {
+  createBatch,
+  lineOf,
+  shouting,
+  startTestService,
+  type TestService,
+  untilStatus,
+  upload,
+} from "../batches/support.ts";
 import { startReceiver } from "../webhooks/receiver.ts";
 
 /** Answers with a text that no socket buffers, if it is asked for one. */
@@ -128,6 +136,26 @@ test("a batch is gone once all of its results were downloaded", async () => {
   await vi.waitFor(() => expect(service.client.files.retrieve(fileId!)).rejects.toMatchObject({ status: 404 }));
 });
 
+test("a batch is gone once the list of its results was read to its end", async () => {
+  const lines = ["c", "d"].map((name) => lineOf(`${name}-plantedlist`, "plantedresult ".repeat(2_000)));
+  const inputFileId = await upload(service, `${lines.join("\n")}\n`);
+  const { id } = await service.client.batches.create({
+    input_file_id: inputFileId,
+    endpoint: "/v1/chat/completions",
+    completion_window: "24h",
+    metadata: { label: "plantedbatchlabel" },
+  });
+  const { output_file_id: fileId } = await untilStatus(service, id, "completed");
+  const read = async (query: string) => (await fetch(`${service.url}/v1/batches/${id}/results?${query}`)).text();
+  expect(await read("after=2")).toBe("");
+  expect(await read("limit=1")).toContain("PLANTEDRESULT");
+  expect(await service.client.files.retrieve(fileId!)).toMatchObject({ id: fileId });
+  expect(await read("after=1")).toContain("PLANTEDRESULT");
+  await vi.waitFor(() => expect(service.client.files.retrieve(fileId!)).rejects.toMatchObject({ status: 404 }));
+  await vi.waitFor(() => expect(service.client.files.retrieve(inputFileId)).rejects.toMatchObject({ status: 404 }));
+  expect(await service.client.batches.retrieve(id)).toMatchObject({ status: "completed", metadata: null });
+});
+
 test("a confirmed webhook counts as a read", async () => {
   const receiver = await startReceiver();
   await post("/v1/jobs", { ...planted("plantedhook"), webhook_url: receiver.url });
@@ -135,7 +163,9 @@ test("a confirmed webhook counts as a read", async () => {
 });
 
 test("no file of the data folder holds any of it any more, although the service runs", async () => {
-  const planted = ["job", "chat", "events", "line", "name", "hook"].map((name) => `planted${name}`);
+  const planted = ["job", "chat", "events", "line", "name", "list", "result", "batchlabel", "hook"].map(
+    (name) => `planted${name}`,
+  );
   const words = [...planted, "brokenread", longWord.trim()];
   const left = async () => {
     const found = await Promise.all(words.map(isFound));

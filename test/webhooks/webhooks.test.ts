@@ -26,10 +26,11 @@ afterEach(async () => {
 });
 
 /** A process that delivers, whose timers run when the test lets them. */
-function startProcess(workerId = "w1") {
+function startProcess(workerId = "w1", settings = server.context.settings) {
   const timers = new ManualTime();
   const stop = startDeliverer({
     ...server.context,
+    settings,
     timers,
     workerId,
     random: () => 0.5,
@@ -185,6 +186,21 @@ test("a receiver that fails is asked again, ever later, under the same id, until
   expect(new Set(receiver.received.map(({ headers }) => headers["webhook-id"]))).toEqual(new Set([`msg_${jobId}`]));
   expect(new Set(receiver.received.map(({ body }) => body)).size).toBe(1);
   expect(new Set(receiver.received.map(({ headers }) => headers["webhook-timestamp"])).size).toBe(5);
+});
+
+test("what the receiver answered is not stored with zero retention, because it may repeat the answer", async () => {
+  const receiver = await startReceiver((response) => response.writeHead(500).end("Rayleigh"));
+  const { settings } = server.context;
+  const retention = { ...settings.retention, tenants: { default: { texts: "none" as const } } };
+  const process = startProcess("w1", { ...settings, retention });
+  const jobId = await submit(receiver.url);
+  await server.context.end(jobId, answered);
+  const { attempts } = await until(process, async () => {
+    const delivery = await deliveryOf(jobId);
+    expect(delivery.attempts).toMatchObject([{ result: "failed" }]);
+    return delivery;
+  });
+  expect(attempts[0]).toMatchObject({ status_code: 500, error: "The receiver answered 500.", response: null });
 });
 
 test("Retry-After puts it off; 410 ends it; after a day it is given up; by hand it begins anew", async () => {

@@ -10,6 +10,8 @@ import { deleteBatch } from "../../jobs/batches/delete-batch.ts";
 import { createLineCounter } from "../../jobs/batches/line-counter.ts";
 import { createBatchCosts } from "../../jobs/batches/running-cost.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
+import { eraseReadResults, erasesByReading } from "../../jobs/retention/first-read.ts";
+import { ResultsRead } from "../../jobs/retention/results-read.ts";
 import { asksDryRun, dryRunQuery, sendDryRun } from "../../wire/dry-run-resource.ts";
 import { batchDryRunResource } from "../../wire/openai/batch-dry-run-resource.ts";
 import { batchResource } from "../../wire/openai/batch-resource.ts";
@@ -17,6 +19,7 @@ import { expiresAfter } from "../../wire/openai/expires-after.ts";
 import { lineFormats } from "../../wire/openai/line-formats.ts";
 import { dryRunField, metadata as metadataField, webhookUrl } from "../../wire/request-fields.ts";
 import { closingSignal, disconnectError, disconnectSignal } from "../disconnect.ts";
+import { onceSent } from "../erase-once-read.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 import { onceOf } from "../idempotency-header.ts";
@@ -58,6 +61,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
 
   const resourceOf = async (batch: Batch) => batchResource(batch, await progressOf(context, counter, batch));
   const costs = createBatchCosts(context);
+  const resultsRead = new ResultsRead();
   const withCost = async (batch: Batch) => {
     const progress = await progressOf(context, counter, batch);
     return batchResource(batch, progress, await costs.of(batch, progress.counts));
@@ -256,8 +260,21 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async ({ params, query: { after = 0, limit = defaultResults }, caller }, reply) => {
-      const { request } = await requireBatch(context, params.batch_id, caller);
-      const results = resultsSoFar(context.store, request, formats[request.endpoint]!, { after, limit });
+      const batch = await requireBatch(context, params.batch_id, caller);
+      const { request, steps } = batch;
+      const page = { after, last: after, results: 0 };
+      const onPage = (numbers: readonly number[]) => {
+        page.results += numbers.length;
+        page.last = numbers.at(-1) ?? page.last;
+      };
+      const format = formats[request.endpoint]!;
+      const results = resultsSoFar(context.store, request, format, { after, limit, onPage });
+      if (steps.ended && erasesByReading(context, request, caller)) {
+        onceSent(reply, async () => {
+          const read = resultsRead.add(request.id, { ...page, isLast: page.results < limit });
+          if (read !== undefined) await eraseReadResults(context, batch, read);
+        });
+      }
       return reply.type("application/jsonl").send(Readable.from(results, { objectMode: false }));
     },
   );

@@ -64,6 +64,16 @@ export function isIngested({ request, steps }: Batch, now: number): boolean {
   );
 }
 
+/** Removes from the request of an ended batch what its submitter wrote. May be repeated. */
+export async function eraseBatchRequest(context: BatchesContext, { request }: Batch): Promise<void> {
+  const { metadata: _labels, trace: _trace, webhookUrl: _url, ...value } = request;
+  const { id, environment } = request;
+  const requests = requestsIn(context.store, environment);
+  await requests.put({ id, value });
+  // A deletion of the batch may have removed its records meanwhile.
+  if (!(await findBatch(context, environment, id))?.steps.ended) await requests.remove(id);
+}
+
 /**
  * Returns a batch.
  * @throws SluiceError `batch_not_found`, also for a batch that the caller may not see

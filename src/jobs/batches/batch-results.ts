@@ -136,6 +136,13 @@ export function unsentOf({ cancelled, submitted }: BatchSteps): keyof typeof wit
   return cancelled ? "cancelled" : "expired";
 }
 
+interface ResultsRange {
+  after: number;
+  limit: number;
+  /** Called with the numbers of the lines before their results are yielded. */
+  onPage?: (numbers: readonly number[]) => void;
+}
+
 /**
  * Yields the results of ended lines after a line, in the format of the output and error files, with their line numbers.
  */
@@ -143,19 +150,22 @@ export async function* resultsSoFar(
   store: LineStore,
   request: BatchRequest,
   format: LineFormat,
-  { after, limit }: { after: number; limit: number },
+  { after, limit, onPage }: ResultsRange,
 ): AsyncIterable<string> {
   let left = limit;
   for await (const page of lineRecords(store, request, format, after + 1)) {
     const lines: string[] = [];
+    const numbers: number[] = [];
     for (const record of page) {
       if (!isFinal(record.state) || !record.outcome) continue;
       if (lines.length === left) break;
       const { id, customId = "" } = record.job;
       const result = resultOf(format, { id, customId, record, unsent: "refused" });
+      numbers.push(lineOf(id));
       lines.push(jsonLine({ ...result, line: lineOf(id) }));
     }
     left -= lines.length;
+    onPage?.(numbers);
     if (lines.length > 0) yield `${lines.join("\n")}\n`;
     if (left === 0) return;
   }

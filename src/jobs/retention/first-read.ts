@@ -1,9 +1,9 @@
 // Erases what a tenant with zero retention has read: an answer once it was sent completely, results of a batch once
 // their file was, and a job once its webhook was confirmed. Whatever is missed, because the process died or the store
 // was unreachable, is removed by its age.
-import { type BatchId, isBatchId } from "../../domain/batch.ts";
+import { isBatchId } from "../../domain/batch.ts";
 import type { JobHead, JobRecord } from "../../domain/job.ts";
-import { findBatch } from "../batches/batch-records.ts";
+import { type Batch, eraseBatchRequest, findBatch } from "../batches/batch-records.ts";
 import { batchUsing } from "../batches/batches.ts";
 import type { Caller } from "../caller.ts";
 import { deleteFile, fileIn, type StoredFile } from "../files/files.ts";
@@ -47,20 +47,44 @@ export async function deleteReadFile(context: JobsContext, file: StoredFile): Pr
   await orByAge(context, { file: file.id }, async () => {
     await deleteFile(context, file);
     const [, batchId] = /^(batch_[0-9a-f]+)_/.exec(file.filename) ?? [];
-    if (batchId !== undefined && isBatchId(batchId)) await eraseReadBatch(context, file, batchId);
+    const batch =
+      batchId !== undefined && isBatchId(batchId) ? await findBatch(context, file.environment, batchId) : undefined;
+    if (batch && resultFilesOf(batch).includes(file.id)) await eraseReadBatch(context, batch);
   });
 }
 
-async function eraseReadBatch(context: JobsContext, file: StoredFile, batchId: BatchId): Promise<void> {
-  const batch = await findBatch(context, file.environment, batchId);
-  const { outputFileId, errorFileId } = batch?.steps.ended ?? {};
-  const results = [outputFileId, errorFileId].filter((id) => id !== undefined);
-  if (!batch || !results.includes(file.id)) return;
-  for (const id of results) if (await fileIn(context, file.environment, id)) return;
+/**
+ * Deletes what the owner of an ended batch has read as the list of its results: the output file, and the error file if
+ * no line of it was missing in the list. Then erases the batch as `deleteReadFile` does. Never fails.
+ * @param results number of results that were read
+ */
+export async function eraseReadResults(context: JobsContext, batch: Batch, results: number): Promise<void> {
+  const { request, steps } = batch;
+  const { outputFileId, errorFileId } = steps.ended ?? {};
+  // Lines that never became jobs are in the error file only.
+  const isWhole = results >= (steps.validated?.lines ?? 0);
+  await orByAge(context, { batchId: request.id }, async () => {
+    for (const id of [outputFileId, isWhole ? errorFileId : undefined]) {
+      const file = id && (await fileIn(context, request.environment, id));
+      if (file) await deleteFile(context, file);
+    }
+    await eraseReadBatch(context, batch);
+  });
+}
+
+function resultFilesOf({ steps: { ended } }: Batch): string[] {
+  return [ended?.outputFileId, ended?.errorFileId].filter((id) => id !== undefined);
+}
+
+/** Erases a batch whose files of results are all gone. */
+async function eraseReadBatch(context: JobsContext, batch: Batch): Promise<void> {
+  const { environment, inputFileId } = batch.request;
+  for (const id of resultFilesOf(batch)) if (await fileIn(context, environment, id)) return;
   // Steps of a few lines leave the event loop and the store free in between.
   const proceed = () => new Promise<void>((resolve) => setImmediate(resolve));
   await eraseLines({ ...context, proceed, removed: () => {} }, batch);
-  const input = await fileIn(context, file.environment, batch.request.inputFileId);
+  await eraseBatchRequest(context, batch);
+  const input = await fileIn(context, environment, inputFileId);
   if (input && (await batchUsing(context, input)) === undefined) await deleteFile(context, input);
 }
 

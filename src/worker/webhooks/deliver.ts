@@ -12,6 +12,7 @@ import {
 } from "../../domain/webhook.ts";
 import { type Batch, findBatch } from "../../jobs/batches/batch-records.ts";
 import { eraseDelivered } from "../../jobs/retention/first-read.ts";
+import { hasZeroRetention } from "../../jobs/retention/retention-policy.ts";
 import {
   beginTry,
   type DeliveryHint,
@@ -68,6 +69,9 @@ export async function deliver(context: WebhookContext, hint: DeliveryHint, signa
   const posted = await send(context, history, signal);
   const delivered = posted.status !== undefined && posted.status >= 200 && posted.status < 300;
   const again = !delivered && posted.status !== goneStatus && posted.again !== false;
+  // A receiver may repeat what it was sent.
+  const { environment, tenant } = history.delivery;
+  const keepsExcerpt = posted.excerpt !== "" && !hasZeroRetention(context.settings.retention, environment, tenant);
   const tries = history.tries.filter((t) => t.round === round.round).length + 1;
   const end: TryEnd = {
     at: clock.wall(),
@@ -75,7 +79,7 @@ export async function deliver(context: WebhookContext, hint: DeliveryHint, signa
     durationMs: Math.round(clock.now() - startedAt),
     ...(posted.status !== undefined && { status: posted.status }),
     ...(!delivered && { error: posted.error ?? errorOf(posted.status!) }),
-    ...(!delivered && posted.excerpt !== "" && { excerpt: posted.excerpt }),
+    ...(!delivered && keepsExcerpt && { excerpt: posted.excerpt }),
     ...(again && next(round, { tries, now: clock.wall(), retryAfterMs: posted.retryAfterMs, random: random() })),
   };
   await endTry(context, hint, made.n, end);

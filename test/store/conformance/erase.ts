@@ -53,12 +53,14 @@ export function eraseCases(store: () => JobStore, test: TestAPI): void {
     expect((await store().getRequests("UAT", [job.id])).get(job.id)).toEqual(erased.job.request);
   });
 
-  test("with `all`, labels, the name of a line and the messages of errors are gone too", async () => {
-    const { job } = await begun(store(), { request, metadata: { label: secret }, customId: secret });
+  test("with `all`, labels, names, addresses, traces and the messages of errors are gone too", async () => {
+    const trace = { traceparent: `00-${"1".repeat(32)}-${"2".repeat(16)}-01`, tracestate: `a=${secret}` };
+    const texts = { metadata: { label: secret }, customId: secret, webhookUrl: `https://example.com/${secret}` };
+    const { job } = await begun(store(), { request, ...texts, trace, linkedTrace: trace });
     const error = { code: "provider_rejected", message: secret };
     const outcome: Outcome = { jobId: job.id, status: "failed", at: 9, error, costNanoUsd: 7 };
     await store().finish("UAT", outcome, { n: 1, end: { ...end, result: "permanent", error } });
-    const { metadata: _m, customId: _c, ...rest } = job;
+    const { metadata: _m, customId: _c, webhookUrl: _w, trace: _t, linkedTrace: _l, ...rest } = job;
     // What is erased does not return with the lesser erasure.
     for (const erasure of ["all", "all", "texts"] as const) {
       await store().eraseTexts("UAT", job.id, erasure);
