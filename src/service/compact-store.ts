@@ -5,7 +5,8 @@ import { type CompactedFile, compactFolder } from "../store/sqlite/compact-folde
 
 /**
  * Rewrites the files of the data folder one by one.
- * @throws ConfigError if the store is MongoDB; StoreOpenError if a service uses the folder or the disk is too full
+ * @throws ConfigError if the store is MongoDB; StoreOpenError if the folder has no database, a service uses it, or the disk
+ *   is too full
  */
 export function compactStore({ dataDir, environments, distributed }: Settings): AsyncGenerator<CompactedFile> {
   if (distributed) {

@@ -1,5 +1,5 @@
 // Files of earlier versions cannot shrink until they are rewritten; new files shrink by themselves.
-import { stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "@photostructure/sqlite";
 import { expect, onTestFinished, test } from "vitest";
@@ -40,6 +40,14 @@ test("a new file gives the space of removed jobs back, a step at a time", async 
   expect(await store.get(short.id)).toBeDefined();
   await store.close();
   expect(await fileSize(dataDir)).toBeLessThan(1_000_000);
+});
+
+test("a folder without a database is refused, and not created", async () => {
+  const dataDir = await newDataDir();
+  for (const folder of [dataDir, join(dataDir, "nowhere")]) {
+    await expect(compactFolder(folder, databases).next()).rejects.toThrow(/is not a data folder of Sluice.*--data-dir/);
+  }
+  expect(await readdir(dataDir)).toEqual([]);
 });
 
 test("a file of an earlier version shrinks when it is rewritten, and then by itself; nothing else changes", async () => {

@@ -18,18 +18,22 @@ export interface CompactedFile {
 
 /**
  * Rewrites the files one by one. A killed process leaves each file as it was or rewritten.
- * @throws StoreOpenError if a service uses the folder, or the disk has too little space for a second copy of a file
+ * @throws StoreOpenError if the folder has no database, a service uses it, or the disk has too little space for a second copy of a file
  */
 export async function* compactFolder(
   dataDir: string,
   databases: Iterable<DatabaseName>,
 ): AsyncGenerator<CompactedFile> {
+  const names = [...new Set([...databases, serviceDatabase])];
+  const paths = names.map((name) => join(dataDir, `${name}.sqlite`)).filter((path) => existsSync(path));
+  if (paths.length === 0) {
+    throw new StoreOpenError(
+      `${dataDir} is not a data folder of Sluice: it has no database. Name the folder with --data-dir or SLUICE_DATA_DIR.`,
+    );
+  }
   const unlock = lockDataFolder(dataDir);
   try {
-    for (const name of new Set([...databases, serviceDatabase])) {
-      const path = join(dataDir, `${name}.sqlite`);
-      if (existsSync(path)) yield await compactFile(dataDir, path);
-    }
+    for (const path of paths) yield await compactFile(dataDir, path);
   } finally {
     unlock();
   }
