@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { ConfigError } from "../config/config-problems.ts";
 import type { Environment } from "../config/environment.ts";
 import { noticesOf } from "../config/lifecycle.ts";
 import type { ReloadReport } from "../config/reloadable.ts";
@@ -44,6 +45,7 @@ import { archivedJob } from "../wire/archived-job.ts";
 import { lineFormats } from "../wire/openai/line-formats.ts";
 import { webhookBodies } from "../wire/webhook-resource.ts";
 import { startBatchDriver } from "../worker/batches/batch-driver.ts";
+import { archiveProblem } from "../worker/retention/archive-check.ts";
 import { startRetention } from "../worker/retention/start-retention.ts";
 import { startWork } from "../worker/start-work.ts";
 import { repeat, systemTimers, type Timers } from "../worker/timers.ts";
@@ -108,6 +110,7 @@ const usageMs = 60_000;
 /**
  * Starts what `settings.role` requires. HTTP accepts jobs while the queue is rebuilt from the store; `/readyz` reports
  * when that is done.
+ * @throws ConfigError if the archive cannot be written
  * @throws if the data folder is in use, the address is taken, or a part cannot be opened; everything is closed again
  */
 export async function startService(initial: Settings, options: StartOptions = {}): Promise<Service> {
@@ -128,6 +131,8 @@ async function open(
 ): Promise<Service> {
   // A separate copy, because a reload replaces its content.
   const settings = { ...initial };
+  const problem = settings.role === "api" ? undefined : archiveProblem(settings);
+  if (problem !== undefined) throw new ConfigError(problem);
   const afterKill = wasKilled(settings);
   const traces = await openTracing({ env, version, log });
   if (traces) teardown.defer(() => traces.close());

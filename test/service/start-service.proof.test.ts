@@ -37,6 +37,14 @@ async function enqueue({ url }: Service, prompt: string): Promise<string> {
   return ((await response.json()) as { job_id: string }).job_id;
 }
 
+test("a start is refused while the archive cannot be written, and leaves nothing open", async () => {
+  const { retention, dataDir } = settings;
+  settings = { ...settings, retention: { ...retention, archive: join(dataDir, "archive") } };
+  await expect(start()).rejects.toThrow(/is in the data folder/);
+  settings = { ...settings, retention };
+  await start();
+});
+
 const read = async ({ url }: Service, jobId: string, wait = 0) =>
   (await (await fetch(`${url}/v1/jobs/${jobId}?wait=${wait}`)).json()) as { status: string; attempts: unknown[] };
 

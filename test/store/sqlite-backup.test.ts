@@ -46,6 +46,11 @@ beforeAll(async () => {
 
 afterAll(() => rm(template, { recursive: true, force: true }));
 
+test.runIf(process.platform === "linux")("a folder that cannot be created, below /proc, is refused", async () => {
+  const options = { dataDir: join(template, "data"), databases, version, clock };
+  await expect(backUp({ ...options, folder: "/proc/backup/one" })).rejects.toThrow(/\/proc\/backup/);
+});
+
 /** A copy of both folders. */
 async function backedUp() {
   const root = await newDataDir();

@@ -3,6 +3,7 @@ import { accessSync, constants, readdirSync, type Stats, statSync } from "node:f
 import { statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Settings } from "../../config/settings.ts";
+import { archiveProblem } from "../../worker/retention/archive-check.ts";
 import { type Finding, fix, note, ok, skip } from "./findings.ts";
 
 const forOthers = 0o077;
@@ -11,8 +12,16 @@ const writableByOthers = 0o022;
 export async function checkFolders(settings: Settings): Promise<Finding[]> {
   return [
     ...configurationFile(settings),
+    ...archive(settings),
     ...(settings.distributed ? [] : [...permissions(settings.dataDir), await disk(settings)]),
   ];
+}
+
+function archive(settings: Settings): Finding[] {
+  const { archive: path } = settings.retention;
+  if (path === undefined) return [];
+  const problem = archiveProblem(settings);
+  return [problem === undefined ? ok("archive", `${path} can be written.`) : fix("archive", problem)];
 }
 
 function configurationFile({ source }: Settings): Finding[] {

@@ -1,9 +1,10 @@
 // Locks a data folder for one process. The lock is an exclusive transaction on an empty SQLite file, so that the system
 // frees it however the process dies. The holder's process id is in a file of its own. Reading the locked file with
 // anything but SQLite would drop the lock: POSIX frees a process's locks when it closes any descriptor of the file.
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { StoreOpenError } from "../environments.ts";
+import { makeFolder } from "../make-folder.ts";
 import { type Database, openPlain } from "./driver.ts";
 import { openErrorOf } from "./open-errors.ts";
 import { createPrivately, makePrivate } from "./permissions.ts";
@@ -45,21 +46,6 @@ export function lockDataFolder(dataDir: string): () => void {
     rmSync(pidFile, { force: true });
     held.close();
   };
-}
-
-/**
- * Creates a folder and those above it. Does not use `recursive`, which never returns if a file system wrongly reports
- * that the folder above does not exist, as /proc does.
- */
-function makeFolder(path: string): void {
-  if (existsSync(path)) return;
-  const above = dirname(path);
-  if (above !== path) makeFolder(above);
-  try {
-    mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  }
 }
 
 function holder(pidFile: string): string {

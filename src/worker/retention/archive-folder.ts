@@ -1,8 +1,9 @@
 // The archive: files of JSON lines, one for each environment and day on which jobs ended. Lines are on disk before the
 // jobs are erased or removed. So after a crash a job may be there twice, and is never missing.
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { groupBy } from "../../domain/group-by.ts";
+import { makeFolder } from "../../store/make-folder.ts";
 
 export interface ArchivedJob {
   /** End of the job, in milliseconds since the epoch. */
@@ -25,7 +26,7 @@ export class ArchiveFolder {
 
   /** Appends jobs of one environment. They are durable when it resolves. */
   async append(environment: string, jobs: readonly ArchivedJob[]): Promise<void> {
-    await mkdir(this.#path, { recursive: true, mode: 0o700 });
+    makeFolder(this.#path);
     for (const [day, own] of groupBy(jobs, ({ at }) => new Date(at).toISOString().slice(0, 10))) {
       const file = await open(join(this.#path, `${environment}-${day}${this.#writer}.jsonl`), "a+", 0o600);
       try {

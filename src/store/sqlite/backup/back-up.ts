@@ -1,8 +1,9 @@
 // Copies a data folder into a new folder while the service runs. Works without the lock of the data folder: every
 // database is read in a transaction, and blobs never change.
-import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { Clock } from "../../../domain/clock.ts";
+import { makeFolder } from "../../make-folder.ts";
 import { copyDatabase, type Database, openImmutable, openPlain, schemaOf } from "../driver.ts";
 import { createPrivately } from "../permissions.ts";
 import { serviceDatabase } from "../protocol.ts";
@@ -102,7 +103,7 @@ function isDatabase(path: string): boolean {
 async function claimFolder(folder: string, dataDir: string): Promise<boolean> {
   try {
     const isNew = !existsSync(folder);
-    if (isNew) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    if (isNew) makeFolder(folder);
     if (!statSync(folder).isDirectory()) throw new BackupError(`${folder} is not a folder. Name a new folder.`);
     if (!relative(realpathSync(dataDir), realpathSync(folder)).startsWith("..")) {
       if (isNew) rmSync(folder, { recursive: true });
