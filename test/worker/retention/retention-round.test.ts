@@ -335,16 +335,22 @@ test("an archive that fails keeps its own jobs only, and the report tells the er
   expect(context.logged.join("")).toContain("failed to remove old data");
 });
 
-test("zero retention shares no step with tenants whose jobs go to the archive at the same age", async () => {
-  const [own, zero] = [tenant(), tenant()];
-  const jobs = [await endedJob({ tenant: own }), await endedJob({ tenant: zero })];
+test("zero retention and other ages go on while the archive of one age fails", async () => {
+  const [own, zero, other] = [tenant(), tenant(), tenant()];
+  const jobs = [
+    await endedJob({ tenant: own }),
+    await endedJob({ tenant: zero }),
+    // Goes to no archive, and its lane comes after the one that fails.
+    await endedJob({ tenant: other, ephemeral: true }),
+  ];
   now += 24 * hour;
   const archive = async () => {
     throw new Error("no space");
   };
-  const round = rounds({ tenants: { [own]: { jobs: "23h" }, [zero]: { texts: "none" } } }, { archive });
+  const tenants = { [own]: { jobs: "23h" }, [zero]: { texts: "none" as const }, [other]: { jobs: "22h" } };
+  const round = rounds({ tenants }, { archive });
   await expect(round.run()).rejects.toThrow("no space");
-  expect(await Promise.all(jobs.map(stateOf))).toEqual(["kept", "removed"]);
+  expect(await Promise.all(jobs.map(stateOf))).toEqual(["kept", "removed", "removed"]);
 });
 
 test("a process repeats rounds, reports the last one, and stops between two steps", async () => {
