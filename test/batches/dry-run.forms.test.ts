@@ -32,8 +32,8 @@ describeForm((mode) => {
     let service: TestService;
     beforeAll(async () => {
       service = await startTestService(mode, { file });
-      // A line has no position until the queue is rebuilt.
-      await vi.waitFor(async () => expect((await dryRun(lineOf("a"))).position).toBe(1), { timeout: 30_000 });
+      const ready = { position: 1, waiting_on: { kind: "turn" } };
+      await vi.waitFor(async () => expect(await dryRun(lineOf("a"))).toMatchObject(ready), { timeout: 30_000 });
     });
     afterAll(() => service?.close());
 
