@@ -1,5 +1,5 @@
-// What the dashboard calls, and when its page appears, with a million stored jobs: a real service with its own data folder,
-// and a real browser on the same machine. DASHBOARD_JOBS changes the number of jobs.
+// What the dashboard calls, and when its page appears: a real service, and a real browser on the same machine. The embedded
+// form has a million stored jobs (DASHBOARD_JOBS), the distributed form 10,000 (DASHBOARD_DISTRIBUTED_JOBS).
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,16 +7,24 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 import { defaultEnvironments } from "../src/config/defaults.ts";
+import { startSimulator } from "../src/simulator/simulator.ts";
+import type { JobStore } from "../src/store/job-store.ts";
+import { openMongoStore } from "../src/store/mongo/mongo-store.ts";
 import { openSqliteStore } from "../src/store/sqlite/sqlite-store.ts";
 import { findChromium } from "../test/support/find-chromium.ts";
+import { findMongo, findRedis } from "../test/support/find-servers.ts";
+import { launchMongo, launchRedis } from "../test/support/servers.ts";
 import { startSluice } from "../test/support/sluice-process.ts";
 import { makeJobs } from "./support/embedded.ts";
 import { type Figure, quantile, spreadOf } from "./support/measure.ts";
 
-const jobs = Number(process.env.DASHBOARD_JOBS ?? 1_000_000);
-/** The rest waits. */
-const endedShare = 0.9;
-const atOnce = 1_000;
+const embeddedJobs = Number(process.env.DASHBOARD_JOBS ?? 1_000_000);
+const distributedJobs = Number(process.env.DASHBOARD_DISTRIBUTED_JOBS ?? 10_000);
+/** How the store is filled: the share of jobs that have ended, and how many are written at a time. The others wait. */
+const embeddedFill = { endedShare: 0.9, atOnce: 1_000 };
+/** The stand-in for MongoDB takes long to end a job. */
+const distributedFill = { endedShare: 0.1, atOnce: 20 };
+const credentials = { AWS_ACCESS_KEY_ID: "bench", AWS_SECRET_ACCESS_KEY: "bench" };
 const calls = 200;
 const rounds = 3;
 const paints = 7;
@@ -26,41 +34,79 @@ const main = resolve("dist/cli/main.js");
 
 export async function benchDashboard(): Promise<Figure[]> {
   await promisify(execFile)("npm", ["run", "--silent", "build"]);
+  return [...(await embedded()), ...(await distributed())];
+}
+
+async function embedded(): Promise<Figure[]> {
+  return withFolder(async (folder) => {
+    const store = await openSqliteStore({ dataDir: join(folder, "data"), environments: defaultEnvironments });
+    const some = await fill(store, embeddedJobs, embeddedFill);
+    return measure(folder, some, {}, embeddedJobs);
+  });
+}
+
+async function distributed(): Promise<Figure[]> {
+  const mongoLaunch = await findMongo();
+  const [redis, mongo] = await Promise.all([launchRedis(await findRedis()), launchMongo(mongoLaunch)]);
+  try {
+    const store = await openMongoStore({ url: mongo.url, environments: defaultEnvironments });
+    const some = await fill(store, distributedJobs, distributedFill);
+    const env = { MONGODB_URL: mongo.url, REDIS_URL: redis.url };
+    return await withFolder((folder) => measure(folder, some, env, distributedJobs, ` (Redis, ${mongoLaunch.name})`));
+  } finally {
+    await Promise.all([redis.close(), mongo.close()]);
+  }
+}
+
+async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "sluice-bench-"));
   try {
-    const some = await fill(join(folder, "data"));
-    await writeFile(
-      join(folder, "sluice.yaml"),
-      JSON.stringify({
-        models: {
-          llama: {
-            deployments: [
-              {
-                region: "us-east-1",
-                modelId: "us.meta.llama3-3-70b-instruct-v1:0",
-                quotas: [{ unit: "requests", per: "minute", limit: 3 }],
-              },
-            ],
-          },
-        },
-        defaultModel: "llama",
-      }),
-    );
-    const env = { ...process.env, SLUICE_PROVIDER: "simulator", SLUICE_LOG_LEVEL: "error" };
-    const { child, url } = await startSluice(["serve", "--port", "0"], { cwd: folder, env }, main);
-    try {
-      return [...(await measureCalls(url, some)), ...(await measurePaints(url, some))];
-    } finally {
-      child.kill("SIGKILL");
-    }
+    return await use(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Stores the jobs. Returns the id of one that has ended. */
-async function fill(dataDir: string): Promise<string> {
-  const store = await openSqliteStore({ dataDir, environments: defaultEnvironments });
+/** Starts the service in a folder and measures it. @param ended id of a job that has ended */
+async function measure(
+  folder: string,
+  ended: string,
+  backends: NodeJS.ProcessEnv,
+  jobs: number,
+  where = "",
+): Promise<Figure[]> {
+  const simulator = await startSimulator();
+  await writeFile(
+    join(folder, "sluice.yaml"),
+    JSON.stringify({
+      models: {
+        llama: {
+          deployments: [
+            {
+              region: "us-east-1",
+              modelId: "us.meta.llama3-3-70b-instruct-v1:0",
+              endpoint: simulator.url,
+              quotas: [{ unit: "requests", per: "minute", limit: 3 }],
+            },
+          ],
+        },
+      },
+      defaultModel: "llama",
+    }),
+  );
+  const env = { ...process.env, ...backends, ...credentials, SLUICE_LOG_LEVEL: "error" };
+  const { child, url } = await startSluice(["serve", "--port", "0"], { cwd: folder, env }, main);
+  try {
+    const figures = [...(await measureCalls(url, ended)), ...(await measurePaints(url, ended))];
+    return figures.map((figure) => ({ ...figure, what: `${jobs.toLocaleString("en")} jobs${where}: ${figure.what}` }));
+  } finally {
+    child.kill("SIGKILL");
+    await simulator.stop();
+  }
+}
+
+/** Stores jobs and closes the store. Returns the id of one that has ended. */
+async function fill(store: JobStore, jobs: number, { endedShare, atOnce }: typeof embeddedFill): Promise<string> {
   const start = Date.now() - jobs - 60_000;
   let ended = "";
   for (let made = 0; made < jobs; made += atOnce) {
