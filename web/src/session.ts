@@ -8,6 +8,12 @@ export const session = signal<Session | undefined>(undefined);
 /** Why the session cannot be read. */
 export const sessionError = signal<unknown>(undefined);
 
+/** Tells the other tabs of this browser about a sign-out. */
+const tabs = new BroadcastChannel("sluice-session");
+tabs.onmessage = () => {
+  for (const notify of onSignedOut) notify();
+};
+
 onSignedOut.add(() => {
   const current = session.peek();
   if (current?.signed_in) session.value = { ...current, signed_in: false };
@@ -29,6 +35,7 @@ export async function signIn(key: string): Promise<void> {
 
 export async function signOut(): Promise<void> {
   session.value = await call<Session>("session", { method: "DELETE" });
+  tabs.postMessage("signed out");
 }
 
 /** Whether the caller may change anything. A read-only key sees no buttons. */

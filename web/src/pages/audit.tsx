@@ -6,10 +6,11 @@ import { query as queryOf } from "../api.ts";
 import { number, time } from "../format.ts";
 import { now } from "../live.ts";
 import { FilterChips } from "../parts/filter-chips.tsx";
-import { Empty, Failure } from "../parts/notice.tsx";
+import { AdminsOnly, Empty, Failure } from "../parts/notice.tsx";
 import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
 import { Scroll } from "../parts/scroll.tsx";
 import { to } from "../routes.ts";
+import { session } from "../session.ts";
 
 interface AuditEntry {
   id: string;
@@ -39,6 +40,7 @@ export function AuditPage() {
   useEffect(() => {
     document.title = "Audit – Sluice";
   }, []);
+  if (!session.value?.admin) return <AdminsOnly title="Audit" />;
   return (
     <>
       <h1>Audit</h1>

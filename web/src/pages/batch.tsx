@@ -124,7 +124,7 @@ export function BatchPage() {
       </dl>
       <p class="actions">
         <a href={new URL(`api/${path}/results`, base).href} download={`${data.id}.jsonl`}>
-          Download the results so far
+          {isOver ? "Download all results" : "Download the results so far"}
         </a>
         {data.output_file_id && (
           <a

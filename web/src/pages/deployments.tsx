@@ -7,6 +7,7 @@ import { Badge } from "../parts/badge.tsx";
 import { Confirm } from "../parts/confirm.tsx";
 import { HistoryPlots } from "../parts/history.tsx";
 import { Empty, Failure } from "../parts/notice.tsx";
+import { Pauses } from "../parts/pauses.tsx";
 import { QuotaAdvice } from "../parts/quota-advice.tsx";
 import { QuotaBar } from "../parts/quota-bar.tsx";
 import { Scroll } from "../parts/scroll.tsx";
@@ -46,6 +47,7 @@ export function DeploymentsPage() {
   return (
     <>
       <h1>Deployments and quotas</h1>
+      <Pauses />
       <Failure error={error} />
       {current.deployments.length === 0 && <Empty>The configuration has no deployments.</Empty>}
       <Scroll label="Deployments">

@@ -9,7 +9,7 @@ import { now } from "../live.ts";
 import { Badge } from "../parts/badge.tsx";
 import { BulkAction, type BulkKind } from "../parts/bulk-action.tsx";
 import { FilterChips, type FilterField } from "../parts/filter-chips.tsx";
-import { Empty, Failure } from "../parts/notice.tsx";
+import { Empty, Failure, Notice } from "../parts/notice.tsx";
 import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
 import { Scroll } from "../parts/scroll.tsx";
 import { type JobSummary, priorities, statuses } from "../resources.ts";
@@ -33,6 +33,17 @@ const names = [
 function filterOf(parameters: Record<string, string>): Record<string, string> {
   const known = Object.entries(parameters).filter(([name]) => names.includes(name) || /^metadata\[.+\]$/.test(name));
   return Object.fromEntries(known.filter(([, value]) => value !== ""));
+}
+
+const states: Record<BulkKind, readonly string[]> = {
+  cancel: ["queued", "in_progress"],
+  retry: ["failed", "cancelled", "expired"],
+  change: ["queued"],
+};
+
+/** Returns whether an action can apply to jobs of a state, or of any state if the filter names none. */
+function mayApply(kind: BulkKind, status: string | undefined): boolean {
+  return status === undefined || states[kind].includes(status);
 }
 
 export function JobsPage() {
@@ -61,6 +72,8 @@ export function JobsPage() {
     { name: "metadata", label: "Label", pair: true },
   ];
   const [id, setId] = useState("");
+  const [done, setDone] = useState("");
+  const ignored = Object.keys(query).filter((name) => !Object.hasOwn(filter, name) && query[name] !== "");
   const change = (next: Record<string, string>) => route(to(`jobs${queryOf(next)}`));
   const toggle = (id: string) => {
     const next = new Set(selected);
@@ -91,6 +104,12 @@ export function JobsPage() {
         </button>
       </form>
       <FilterChips fields={fields} filter={filter} onChange={change} />
+      {ignored.length > 0 && (
+        <Notice kind="bad">
+          The address has parts that are no filter: {ignored.join(", ")}. The list is not filtered by them.
+        </Notice>
+      )}
+      {done !== "" && <Notice kind="good">{done}</Notice>}
       <Failure error={pages.error} retry={pages.refresh} />
       {mayChange() && (
         <div class="actions">
@@ -105,7 +124,7 @@ export function JobsPage() {
             <button
               key={kind}
               type="button"
-              disabled={selected.size === 0 && Object.keys(filter).length === 0}
+              disabled={selected.size === 0 && (Object.keys(filter).length === 0 || !mayApply(kind, filter.status))}
               onClick={() => setAction(kind)}
             >
               {{ cancel: "Cancel…", retry: "Retry…", change: "Change priority…" }[kind]}
@@ -191,7 +210,8 @@ export function JobsPage() {
           filter={filter}
           selected={[...selected]}
           onClose={() => setAction(undefined)}
-          onDone={() => {
+          onDone={(what) => {
+            setDone(what);
             setSelected(new Set());
             pages.refresh();
           }}

@@ -6,7 +6,7 @@ import { limitsOf, usedOf } from "../key-limits.ts";
 import { now } from "../live.ts";
 import { Confirm } from "../parts/confirm.tsx";
 import { Copy } from "../parts/copy.tsx";
-import { Empty, Failure } from "../parts/notice.tsx";
+import { AdminsOnly, Empty, Failure } from "../parts/notice.tsx";
 import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
 import { Scroll } from "../parts/scroll.tsx";
 import { type ApiKey, priorities } from "../resources.ts";
@@ -20,6 +20,7 @@ export function KeysPage() {
   useEffect(() => {
     document.title = "Keys – Sluice";
   }, []);
+  if (!session.value?.admin) return <AdminsOnly title="API keys" />;
   return (
     <>
       <div class="title">
@@ -66,14 +67,14 @@ export function KeysPage() {
             <tbody>
               {pages.rows.map((key) => (
                 <tr key={key.id} class={key.revoked_at ? "quiet" : undefined}>
-                  <td>{key.name}</td>
+                  <td class="wrap">{key.name}</td>
                   <td>
                     <code>{key.hint}</code>
                   </td>
-                  <td>{key.tenant}</td>
-                  <td>{rightsOf(key)}</td>
-                  <td>{limitsOf(key)}</td>
-                  <td>{usedOf(key)}</td>
+                  <td class="wrap">{key.tenant}</td>
+                  <td class="wrap">{rightsOf(key)}</td>
+                  <td class="wrap">{limitsOf(key)}</td>
+                  <td class="wrap">{usedOf(key)}</td>
                   <td>{relative(key.created_at, now.value)}</td>
                   <td>{key.last_used_at ? relative(key.last_used_at, now.value) : "–"}</td>
                   <td>

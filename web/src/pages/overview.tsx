@@ -6,9 +6,12 @@ import { now, snapshot } from "../live.ts";
 import { Badge } from "../parts/badge.tsx";
 import { HistoryPlots } from "../parts/history.tsx";
 import { Empty, Notice } from "../parts/notice.tsx";
+import { OwnJobs } from "../parts/own-jobs.tsx";
+import { Pauses } from "../parts/pauses.tsx";
 import { QuotaBar, unitOf } from "../parts/quota-bar.tsx";
+import { RecentFailures } from "../parts/recent-failures.tsx";
 import { Scroll } from "../parts/scroll.tsx";
-import type { Quota, Snapshot, WaitingOn } from "../resources.ts";
+import type { Quota, Snapshot, WaitingOn, WaitingRow } from "../resources.ts";
 import { to } from "../routes.ts";
 import { session } from "../session.ts";
 import { useQuery } from "../use-query.ts";
@@ -19,23 +22,22 @@ export function OverviewPage() {
     document.title = "Sluice";
   }, []);
   if (!current) return <p class="empty">Waiting for the first figures…</p>;
-  const troubled = current.deployments.filter((one) => one.state !== "in_service" || one.paused);
+  const troubled = current.deployments.filter((one) => one.state !== "in_service");
   return (
     <>
       <h1 class="sr">Overview</h1>
-      <Headline current={current} />
+      {current.stats ? <Headline current={current} /> : <OwnJobs />}
+      <RecentFailures />
+      <Pauses />
       {session.value?.simulator && (
-        <Notice>
-          The built-in simulator answers, because there are no AWS credentials. Everything is real but the texts.
-        </Notice>
+        <Notice>The built-in simulator answers, so no model is called. Everything is real but the texts.</Notice>
       )}
       {troubled.length > 0 && (
         <section aria-label="Deployments that need attention">
           <ul class="plain">
             {troubled.map((one) => (
               <li key={one.id} class="notice bad">
-                <Badge state={one.paused ? "paused" : one.state} /> <a href={to("deployments")}>{one.id}</a>{" "}
-                {one.reason}
+                <Badge state={one.state} /> <a href={to("deployments")}>{one.id}</a> {one.reason}
                 {one.until && ` Tried again ${relative(one.until, now.value)}.`}
               </li>
             ))}
@@ -72,7 +74,7 @@ function Headline({ current }: { current: Snapshot }) {
       </p>
     );
   }
-  const [first] = stats.queue.filter((row) => row.waiting_on).sort((a, b) => b.ready - a.ready);
+  const [first] = stats.queue.filter((row) => row.waiting_on).sort(byWeight);
   const quota = current.quotas.find(({ name }) => name === first?.waiting_on?.quota);
   const nextMs = quota?.next_free_at ? Date.parse(quota.next_free_at) - now.value : 0;
   const ends = stats.models.map(({ empty_at }) => empty_at);
@@ -84,6 +86,15 @@ function Headline({ current }: { current: Snapshot }) {
     ...(first?.waiting_on ? [limitOf(first.waiting_on, quota)] : []),
   ];
   return <p class="headline">{parts.join("; ")}.</p>;
+}
+
+/**
+ * Sorts rows by how much they say about the whole queue. A row knows what its oldest job waits for, and one paused tenant
+ * says little about the jobs of others.
+ */
+function byWeight(a: WaitingRow, b: WaitingRow): number {
+  const paused = (row: WaitingRow) => Number(row.waiting_on?.kind === "paused");
+  return paused(a) - paused(b) || b.ready - a.ready;
 }
 
 /** Returns what limits a queue, as the end of a sentence. */
@@ -98,7 +109,7 @@ function limitOf({ kind, deployment, quota: name, reason }: WaitingOn, quota: Qu
     case "out_of_service":
       return `${deployment} is out of service`;
     case "paused":
-      return `${reason ?? deployment} is paused`;
+      return `the oldest waits because ${reason ?? deployment} is paused`;
     case "configuration":
       return "no deployment can serve them";
     default:
@@ -135,7 +146,7 @@ function Queue({ current }: { current: Snapshot }) {
                 <th scope="col" class="n">
                   Oldest
                 </th>
-                <th scope="col">Waits for</th>
+                <th scope="col">What the oldest waits for</th>
               </tr>
             </thead>
             <tbody>

@@ -21,7 +21,14 @@ export function PlaygroundPage() {
   useEffect(() => {
     document.title = "Playground – Sluice";
   }, []);
-  if (!mayChange()) return <p class="empty">This API key is read-only, so it cannot submit prompts.</p>;
+  if (!mayChange()) {
+    return (
+      <>
+        <h1>Playground</h1>
+        <p class="empty">This API key is read-only, so it cannot submit prompts.</p>
+      </>
+    );
+  }
 
   const request = {
     prompt,

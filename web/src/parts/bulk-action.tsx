@@ -46,7 +46,8 @@ export interface BulkActionProps {
   /** Ids of selected jobs. Empty: all that match the filter. */
   selected: readonly string[];
   onClose: () => void;
-  onDone: () => void;
+  /** @param what was done, as a sentence */
+  onDone: (what: string) => void;
 }
 
 export function BulkAction({ kind, filter, selected, onClose, onDone }: BulkActionProps) {
@@ -74,10 +75,15 @@ export function BulkAction({ kind, filter, selected, onClose, onDone }: BulkActi
   async function run(): Promise<void> {
     setDone(0);
     const failures: string[] = [];
+    let changed = 0;
+    const note = (jobs: number) => {
+      changed += jobs;
+      setDone(changed);
+    };
     if (selected.length > 0) {
       for (const id of selected) {
         await changeOne(id).then(
-          () => setDone((n = 0) => n + 1),
+          () => note(1),
           (reason) => failures.push(`${shortId(id)}: ${(reason as Error).message}`),
         );
       }
@@ -88,12 +94,12 @@ export function BulkAction({ kind, filter, selected, onClose, onDone }: BulkActi
           method: "POST",
           body: { ...bodyOf(filter), ...set, ...(cursor !== null && { cursor }) },
         });
-        setDone((n = 0) => n + answer.done);
+        note(answer.done);
         failures.push(...answer.errors.map(({ job_id, message }) => `${shortId(job_id)}: ${message}`));
         cursor = answer.next_cursor;
       } while (cursor !== null);
     }
-    onDone();
+    onDone(`${count(changed, "job")} ${past}.`);
     if (failures.length > 0) {
       throw new Error(`${count(failures.length, "job")} could not be ${past}. ${failures.slice(0, 3).join(" ")}`);
     }
@@ -111,7 +117,7 @@ export function BulkAction({ kind, filter, selected, onClose, onDone }: BulkActi
     >
       <p aria-live="polite">
         {matched === undefined
-          ? "Counting…"
+          ? error === undefined && "Counting…"
           : matched.jobs === 0
             ? "No job matches."
             : `This changes ${amount}. ${explain}`}

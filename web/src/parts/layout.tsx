@@ -22,7 +22,8 @@ const pages: readonly [page: string, title: string, adminOnly?: true][] = [
 export function Layout({ children }: { children: ComponentChildren }) {
   const { path } = useLocation();
   const admin = session.value?.admin ?? false;
-  const isCurrent = (page: string) => (page === "" ? path === to("") : path.startsWith(to(page)));
+  const isCurrent = (page: string) =>
+    page === "" ? `${path}/` === to("") || path === to("") : path.startsWith(to(page));
   return (
     <>
       <a class="skip" href="#main">

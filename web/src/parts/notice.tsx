@@ -25,6 +25,16 @@ export function Notice({ kind = "info", children }: { kind?: "info" | "bad" | "g
   );
 }
 
+/** What a page shows to callers that may not see it. */
+export function AdminsOnly({ title }: { title: string }) {
+  return (
+    <>
+      <h1>{title}</h1>
+      <p class="empty">Only an admin key may see this page.</p>
+    </>
+  );
+}
+
 /** What a list shows that has no rows. */
 export function Empty({ children }: { children: ComponentChildren }) {
   return <p class="empty">{children}</p>;

@@ -128,7 +128,7 @@ export function NewRows<T>({ pages }: { pages: Paged<T> }) {
   if (pages.fresh === 0) return null;
   return (
     <button type="button" class="new-rows" onClick={pages.refresh}>
-      {pages.freshIsAll ? pages.fresh : `more than ${pages.fresh}`} new
+      Show {pages.freshIsAll ? pages.fresh : `more than ${pages.fresh}`} new
     </button>
   );
 }

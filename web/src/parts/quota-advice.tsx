@@ -1,5 +1,5 @@
 // Which quota to raise, and the text to paste into the provider's form.
-import { percent, short } from "../format.ts";
+import { short } from "../format.ts";
 import { useQuery } from "../use-query.ts";
 import { Copy } from "./copy.tsx";
 import { Failure } from "./notice.tsx";
@@ -29,7 +29,6 @@ export function QuotaAdvice() {
               `: ask for ${short(one.requested_limit)} instead of ${short(one.configured_limit)}`}
             <p>
               {one.reason} {one.cautions.join(" ")}
-              {one.time_at_limit > 0 && ` At the limit for ${percent(one.time_at_limit, 1)} of the time.`}
             </p>
             {one.text && (
               <details>

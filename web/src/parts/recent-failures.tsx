@@ -1,0 +1,40 @@
+// The jobs that failed in the last hour, by error, so that failures are not missed while the queue looks healthy.
+import { query } from "../api.ts";
+import { number } from "../format.ts";
+import { now } from "../live.ts";
+import type { JobSummary, Page } from "../resources.ts";
+import { to } from "../routes.ts";
+import { useQuery } from "../use-query.ts";
+
+const hourMs = 3_600_000;
+const stepMs = 300_000;
+const refreshMs = 15_000;
+const most = 500;
+
+export function RecentFailures() {
+  // The start moves in steps, so that the same list is read again and not a new one at every tick.
+  const since = new Date(Math.floor(now.value / stepMs) * stepMs - hourMs).toISOString();
+  const filter = { status: "failed", submitted_after: since };
+  const failed = useQuery<Page<JobSummary>>(`v1/jobs${query({ ...filter, limit: most })}`, refreshMs);
+  const jobs = failed.data?.data ?? [];
+  if (jobs.length === 0) return null;
+  const byCode = new Map<string, number>();
+  for (const { error } of jobs) byCode.set(error?.code ?? "unknown", (byCode.get(error?.code ?? "unknown") ?? 0) + 1);
+  const more = failed.data?.next_cursor ? "more than " : "";
+  return (
+    <p class="notice bad" role="status">
+      <a href={to(`jobs${query(filter)}`)}>
+        {more}
+        {number(jobs.length)} failed
+      </a>{" "}
+      of the jobs submitted since {new Date(since).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}:{" "}
+      {[...byCode].map(([code, count], i) => (
+        <span key={code}>
+          {i > 0 && ", "}
+          {number(count)} <a href={to(`jobs${query({ ...filter, error: code })}`)}>{code}</a>
+        </span>
+      ))}
+      .
+    </p>
+  );
+}
