@@ -30,7 +30,12 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
     let page: Page;
     beforeAll(async () => {
       service = await DashboardService.start(form);
-      watched = await openPage(browser, service.url, {}, /status of 401|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED/);
+      watched = await openPage(
+        browser,
+        service.url,
+        {},
+        /status of 401|net::ERR_(CONNECTION|INCOMPLETE_CHUNKED|EMPTY_RESPONSE)/,
+      );
       page = watched.page;
     });
     afterAll(() => service?.close());
