@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Settings } from "../../src/config/settings.ts";
+import { type Provider, ProviderError } from "../../src/providers/provider.ts";
 import { type Service, type StartOptions, startService } from "../../src/service/start-service.ts";
 import { testSettings } from "../support/jobs-context.ts";
 
@@ -82,7 +83,11 @@ test("a truncated answer says so, and how fast it came; tools do not keep a mode
 });
 
 test("F15: a start says in the log which database still has unfinished jobs after it was renamed", async () => {
-  const provider = { call: () => new Promise<never>(() => {}), close: async () => {} };
+  const failure = { kind: "aborted", code: "cancelled", message: "The call was aborted.", maybeBilled: true } as const;
+  // The job may have been granted by the time the service stops, and the call then has to end.
+  const call: Provider["call"] = ({ signal }) =>
+    new Promise((_, fail) => signal.addEventListener("abort", () => fail(new ProviderError(failure))));
+  const provider = { call, close: async () => {} };
   const lines: { level: number; msg: string; database?: string; jobs?: number }[] = [];
   const log = pino({ level: "warn" }, { write: (line: string) => void lines.push(JSON.parse(line)) });
   settings.worker = { ...settings.worker, drainMs: 0 };
