@@ -4,7 +4,7 @@ import { lifecycleOf } from "../../config/lifecycle.ts";
 import type { DeploymentSettings, Settings } from "../../config/settings.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import type { LearnedRatios } from "../../jobs/tokens/token-ratios.ts";
-import type { PauseTarget } from "../../scheduler/scheduler.ts";
+import type { PauseTarget, SchedulerSnapshot } from "../../scheduler/scheduler.ts";
 import { isoOrNull, nullable, time } from "../../wire/resource-types.ts";
 import { errorResponses } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
@@ -79,14 +79,13 @@ export function deploymentRoutes(app: HttpServer, context: JobsContext): void {
         },
       },
     },
-    () => deploymentsResource(context),
+    async () => deploymentsResource(context, await context.scheduler.snapshot()),
   );
 }
 
 /** Returns the models, their deployments and quotas as the API shows them. */
-export async function deploymentsResource(context: JobsContext) {
-  const { settings, scheduler, tokenRatios, clock } = context;
-  const { deployments, quotas, paused } = await scheduler.snapshot();
+export function deploymentsResource(context: JobsContext, { deployments, quotas, paused }: SchedulerSnapshot) {
+  const { settings, tokenRatios, clock } = context;
   const now = clock.wall();
   const configured = new Map(
     Object.values(settings.models).flatMap((m) =>

@@ -3,6 +3,7 @@ import Type from "typebox";
 import { type JobState, jobStates, priorities } from "../../domain/job.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { requireAdmin } from "../../jobs/submit/policy.ts";
+import type { SchedulerSnapshot } from "../../scheduler/scheduler.ts";
 import { waitingOn, waitingOnResource } from "../../wire/job-resource.ts";
 import { isoOrNull, nullable, time } from "../../wire/resource-types.ts";
 import { errorResponses } from "../error-responses.ts";
@@ -30,11 +31,12 @@ const modelBacklog = Type.Object({
 });
 
 /** Returns the counts of stored, waiting and running jobs over all tenants. */
-export async function statsResource({ store, scheduler, clock }: Pick<JobsContext, "store" | "scheduler" | "clock">) {
-  const [jobs, { waiting, backlogs, running, open, configVersion }] = await Promise.all([
-    store.counts(),
-    scheduler.snapshot(),
-  ]);
+export async function statsResource(
+  { store, clock }: Pick<JobsContext, "store" | "clock">,
+  snapshot: SchedulerSnapshot,
+) {
+  const { waiting, backlogs, running, open, configVersion } = snapshot;
+  const jobs = await store.counts();
   const now = clock.wall();
   return {
     jobs,
@@ -79,7 +81,7 @@ export function statsRoutes(app: HttpServer, context: JobsContext): void {
     },
     async ({ caller }) => {
       requireAdmin(caller);
-      return statsResource(context);
+      return statsResource(context, await context.scheduler.snapshot());
     },
   );
 }

@@ -50,8 +50,9 @@ export function liveRoutes(
 }
 
 async function snapshotOf(context: JobsContext) {
-  const [deployments, stats] = await Promise.all([deploymentsResource(context), statsResource(context)]);
-  return { at: new Date(context.clock.wall()).toISOString(), stats, ...deployments };
+  const snapshot = await context.scheduler.snapshot();
+  const stats = await statsResource(context, snapshot);
+  return { at: new Date(context.clock.wall()).toISOString(), stats, ...deploymentsResource(context, snapshot) };
 }
 
 type Snapshot = Awaited<ReturnType<typeof snapshotOf>>;
