@@ -12,7 +12,7 @@ export type {
 } from "../../src/client/client-types.ts";
 export type { SubmittedRequest } from "../../src/client/request-types.ts";
 
-import type { JobStatus, Priority, WaitingOn } from "../../src/client/client-types.ts";
+import type { Job, JobStatus, Priority, WaitingOn } from "../../src/client/client-types.ts";
 
 export interface Page<T> {
   data: T[];
@@ -101,6 +101,11 @@ export interface Snapshot {
   models: Model[];
   deployments: Deployment[];
   quotas: Quota[];
+}
+
+/** Returns whether a job never changes again. */
+export function hasEnded({ finished_at }: Pick<Job, "finished_at">): boolean {
+  return finished_at !== null;
 }
 
 export const priorities: readonly Priority[] = ["interactive", "standard", "batch"];

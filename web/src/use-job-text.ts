@@ -1,7 +1,7 @@
 // Follows the text of a job that runs.
 import { useEffect, useState } from "preact/hooks";
 import { base } from "./api.ts";
-import type { Job } from "./resources.ts";
+import { hasEnded, type Job } from "./resources.ts";
 
 /**
  * Returns the text that has arrived so far.
@@ -10,7 +10,7 @@ import type { Job } from "./resources.ts";
  */
 export function useJobText(path: string, job: Job | undefined): string {
   const [text, setText] = useState("");
-  const follow = job !== undefined && job.finished_at === null;
+  const follow = job !== undefined && !hasEnded(job);
   useEffect(() => {
     if (!follow) return;
     const stream = new EventSource(new URL(`api/${path}/events`, base));

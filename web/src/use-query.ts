@@ -6,7 +6,6 @@ export interface Query<T> {
   /** The last answer. Stays while a later read fails. */
   data: T | undefined;
   error: unknown;
-  loading: boolean;
   reload(): void;
 }
 
@@ -14,12 +13,10 @@ export interface Query<T> {
  * Reads a path of the API whenever the path changes.
  * @param path undefined to read nothing
  * @param everyMs interval of further reads in milliseconds; default: none
+ * @param isLast returns whether an answer never changes again, so that it ends the further reads; default: none does
  */
-export function useQuery<T>(path: string | undefined, everyMs?: number): Query<T> {
-  const [state, setState] = useState<{ path: string | undefined; data?: T; error?: unknown; loading: boolean }>({
-    path,
-    loading: true,
-  });
+export function useQuery<T>(path: string | undefined, everyMs?: number, isLast?: (data: T) => boolean): Query<T> {
+  const [state, setState] = useState<{ path: string | undefined; data?: T; error?: unknown }>({ path });
   const [round, setRound] = useState(0);
   const latest = useRef(path);
   latest.current = path;
@@ -27,29 +24,25 @@ export function useQuery<T>(path: string | undefined, everyMs?: number): Query<T
   useEffect(() => {
     if (path === undefined) return;
     const abort = new AbortController();
-    setState((before) => ({ ...(before.path === path ? before : {}), path, loading: true }));
+    setState((before) => (before.path === path ? before : { path }));
     call<T>(path, { signal: abort.signal }).then(
-      (data) => latest.current === path && setState({ path, data, loading: false }),
+      (data) => latest.current === path && setState({ path, data }),
       (error) => {
-        if (!abort.signal.aborted) setState((before) => ({ ...before, error, loading: false }));
+        if (!abort.signal.aborted) setState((before) => ({ ...before, error }));
       },
     );
     return () => abort.abort();
   }, [path, round]);
 
+  const { data, error } = state.path === path ? state : {};
+  const repeats = everyMs !== undefined && !(data !== undefined && isLast?.(data));
   useEffect(() => {
-    if (everyMs === undefined) return;
+    if (!repeats) return;
     const timer = setInterval(() => {
       if (!document.hidden) setRound((n) => n + 1);
     }, everyMs);
     return () => clearInterval(timer);
-  }, [everyMs]);
+  }, [repeats, everyMs]);
 
-  const current = state.path === path ? state : { loading: true };
-  return {
-    data: "data" in current ? current.data : undefined,
-    error: "error" in current ? current.error : undefined,
-    loading: current.loading,
-    reload: () => setRound((n) => n + 1),
-  };
+  return { data, error, reload: () => setRound((n) => n + 1) };
 }

@@ -1,6 +1,5 @@
 // Who changed what, newest first.
 
-import { useEffect } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { query as queryOf } from "../api.ts";
 import { number, time } from "../format.ts";
@@ -11,6 +10,7 @@ import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
 import { Scroll } from "../parts/scroll.tsx";
 import { to } from "../routes.ts";
 import { session } from "../session.ts";
+import { useTitle } from "../use-title.ts";
 
 interface AuditEntry {
   id: string;
@@ -37,9 +37,7 @@ export function AuditPage() {
     Object.entries(query).filter(([name, value]) => names.includes(name) && value !== ""),
   );
   const pages = usePages(queryOf(filter), pagesOf<AuditEntry>("v1/audit", filter), (entry) => entry.id);
-  useEffect(() => {
-    document.title = "Audit – Sluice";
-  }, []);
+  useTitle("Audit");
   if (!session.value?.admin) return <AdminsOnly title="Audit" />;
   return (
     <>

@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useRoute } from "preact-iso";
 import { base, call, query } from "../api.ts";
+import { failureGroups } from "../failure-groups.ts";
 import { count, dollars, number, percent, relative, shortId } from "../format.ts";
 import { now } from "../live.ts";
 import { Badge } from "../parts/badge.tsx";
@@ -14,24 +15,22 @@ import type { BatchResource, JobSummary, Page } from "../resources.ts";
 import { to } from "../routes.ts";
 import { mayChange } from "../session.ts";
 import { useQuery } from "../use-query.ts";
+import { useTitle } from "../use-title.ts";
 
 const refreshMs = 2_000;
 const over = ["completed", "failed", "cancelled", "expired"];
+const hasBatchEnded = ({ status }: BatchResource) => over.includes(status);
 /** Failed lines that are read to group them. */
 const mostFailures = 1000;
 
 export function BatchPage() {
   const { id = "" } = useRoute().params;
   const path = `v1/batches/${encodeURIComponent(id)}`;
-  const [ended, setEnded] = useState(false);
-  const batch = useQuery<BatchResource>(path, ended ? undefined : refreshMs);
+  const batch = useQuery<BatchResource>(path, refreshMs, hasBatchEnded);
   const [asking, setAsking] = useState<"cancel" | "retry" | undefined>();
   const rate = useRate(batch.data);
-  const isOver = batch.data !== undefined && over.includes(batch.data.status);
-  useEffect(() => setEnded(isOver), [isOver]);
-  useEffect(() => {
-    document.title = "Batch – Sluice";
-  }, []);
+  const isOver = batch.data !== undefined && hasBatchEnded(batch.data);
+  useTitle("Batch");
   if (!batch.data) return <Failure error={batch.error} retry={batch.reload} />;
   const { data } = batch;
   const { total, completed, failed } = data.request_counts;
@@ -200,24 +199,11 @@ function FileErrors({ batch }: { batch: BatchResource }) {
   );
 }
 
-interface Group {
-  code: string;
-  jobs: number;
-  example: JobSummary;
-}
-
 /** Failed lines by error code, each with one example. */
 function Failures({ batch }: { batch: BatchResource }) {
   const failed = useQuery<Page<JobSummary>>(
     `v1/jobs${query({ batch: batch.id, status: "failed", limit: mostFailures })}`,
   );
-  const groups = new Map<string, Group>();
-  for (const job of failed.data?.data ?? []) {
-    const code = job.error?.code ?? "unknown";
-    const group = groups.get(code);
-    if (group) group.jobs++;
-    else groups.set(code, { code, jobs: 1, example: job });
-  }
   return (
     <>
       <h2>Failures</h2>
@@ -235,7 +221,7 @@ function Failures({ batch }: { batch: BatchResource }) {
             </tr>
           </thead>
           <tbody>
-            {[...groups.values()]
+            {failureGroups(failed.data?.data ?? [])
               .sort((a, b) => b.jobs - a.jobs)
               .map(({ code, jobs, example }) => (
                 <tr key={code}>

@@ -1,5 +1,5 @@
 // Batches, newest first, and the upload of a new one.
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { dollars, number, relative } from "../format.ts";
 import { now } from "../live.ts";
 import { Badge } from "../parts/badge.tsx";
@@ -11,13 +11,12 @@ import { Scroll } from "../parts/scroll.tsx";
 import type { BatchResource } from "../resources.ts";
 import { to } from "../routes.ts";
 import { mayChange } from "../session.ts";
+import { useTitle } from "../use-title.ts";
 
 export function BatchesPage() {
   const pages = usePages("batches", openAiPagesOf<BatchResource>("v1/batches"), (batch) => batch.id);
   const [uploading, setUploading] = useState(false);
-  useEffect(() => {
-    document.title = "Batches – Sluice";
-  }, []);
+  useTitle("Batches");
   return (
     <>
       <div class="title">

@@ -1,5 +1,5 @@
 // Models, their deployments and quotas: what is in service, what is used, and what an operator can do about it.
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { call } from "../api.ts";
 import { number, relative } from "../format.ts";
 import { now, snapshot } from "../live.ts";
@@ -13,6 +13,7 @@ import { QuotaBar } from "../parts/quota-bar.tsx";
 import { Scroll } from "../parts/scroll.tsx";
 import type { Deployment, Quota } from "../resources.ts";
 import { mayChange, session } from "../session.ts";
+import { useTitle } from "../use-title.ts";
 
 type Asking = { kind: "pause" | "resume" | "reinstate"; deployment: Deployment } | { kind: "reset"; quota: Quota };
 
@@ -21,9 +22,7 @@ export function DeploymentsPage() {
   const [asking, setAsking] = useState<Asking | undefined>();
   const [error, setError] = useState<unknown>();
   const [reason, setReason] = useState("");
-  useEffect(() => {
-    document.title = "Deployments – Sluice";
-  }, []);
+  useTitle("Deployments");
   if (!current) return <p class="empty">Waiting for the first figures…</p>;
   const canChange = mayChange() && session.value?.admin === true;
   const modelOf = (id: string) => current.models.find((model) => model.deployments.includes(id))?.name ?? "";

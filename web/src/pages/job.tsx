@@ -1,6 +1,6 @@
 // One job: its states in time, why it waits, its attempts, the prompt and the answer as it arrives.
 
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { useRoute } from "preact-iso";
 import { base, call } from "../api.ts";
 import { dollars, duration, number, relative, shortId, time } from "../format.ts";
@@ -13,27 +13,24 @@ import { Failure } from "../parts/notice.tsx";
 import { Scroll } from "../parts/scroll.tsx";
 import { TextPieces } from "../parts/text-pieces.tsx";
 import { WaitBar } from "../parts/wait-bar.tsx";
-import type { Job, JobAttempt, SubmittedRequest } from "../resources.ts";
+import { hasEnded, type Job, type JobAttempt, type SubmittedRequest } from "../resources.ts";
 import { to } from "../routes.ts";
 import { mayChange } from "../session.ts";
 import { useJobText } from "../use-job-text.ts";
 import { useQuery } from "../use-query.ts";
+import { useTitle } from "../use-title.ts";
 
 const refreshMs = 2_000;
 
 export function JobPage() {
   const { id = "" } = useRoute().params;
   const path = `v1/jobs/${encodeURIComponent(id)}`;
-  const [ended, setEnded] = useState(false);
-  const job = useQuery<Job>(path, ended ? undefined : refreshMs);
+  const job = useQuery<Job>(path, refreshMs, hasEnded);
   const live = useJobText(path, job.data);
   const [asking, setAsking] = useState(false);
   const [retryError, setRetryError] = useState<unknown>();
-  const isOver = job.data !== undefined && job.data.finished_at !== null;
-  useEffect(() => setEnded(isOver), [isOver]);
-  useEffect(() => {
-    document.title = `Job ${shortId(id)} – Sluice`;
-  }, [id]);
+  const isOver = job.data !== undefined && hasEnded(job.data);
+  useTitle(`Job ${shortId(id)}`);
   if (!job.data) return <Failure error={job.error} retry={job.reload} />;
   const { data } = job;
 

@@ -15,6 +15,7 @@ import { Scroll } from "../parts/scroll.tsx";
 import { type JobSummary, priorities, statuses } from "../resources.ts";
 import { to } from "../routes.ts";
 import { mayChange, session } from "../session.ts";
+import { useTitle } from "../use-title.ts";
 
 /** The parameters of the list, as the API and the address name them. Labels are `metadata[name]`. */
 const names = [
@@ -53,9 +54,7 @@ export function JobsPage() {
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [action, setAction] = useState<BulkKind | undefined>();
   const address = queryOf(filter);
-  useEffect(() => {
-    document.title = "Jobs – Sluice";
-  }, []);
+  useTitle("Jobs");
   useEffect(() => setSelected(new Set()), [address]);
 
   const { environments = [], models = [], admin = false } = session.value ?? {};

@@ -1,5 +1,5 @@
 // API keys: create (shown once), limits, revoke.
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { call } from "../api.ts";
 import { relative } from "../format.ts";
 import { limitsOf, usedOf } from "../key-limits.ts";
@@ -11,15 +11,14 @@ import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
 import { Scroll } from "../parts/scroll.tsx";
 import { type ApiKey, priorities } from "../resources.ts";
 import { mayChange, session } from "../session.ts";
+import { useTitle } from "../use-title.ts";
 
 export function KeysPage() {
   const pages = usePages("keys", pagesOf<ApiKey>("v1/keys"), (key) => key.id);
   const [creating, setCreating] = useState(false);
   const [created, setCreated] = useState<(ApiKey & { key?: string }) | undefined>();
   const [revoking, setRevoking] = useState<ApiKey | undefined>();
-  useEffect(() => {
-    document.title = "Keys – Sluice";
-  }, []);
+  useTitle("Keys");
   if (!session.value?.admin) return <AdminsOnly title="API keys" />;
   return (
     <>

@@ -1,5 +1,4 @@
 // What an operator sees first: what waits and why, until when, and what needs attention.
-import { useEffect } from "preact/hooks";
 import { query } from "../api.ts";
 import { clock, count, dollars, duration, number, relative } from "../format.ts";
 import { now, snapshot } from "../live.ts";
@@ -15,12 +14,11 @@ import type { Quota, Snapshot, WaitingOn, WaitingRow } from "../resources.ts";
 import { to } from "../routes.ts";
 import { session } from "../session.ts";
 import { useQuery } from "../use-query.ts";
+import { useTitle } from "../use-title.ts";
 
 export function OverviewPage() {
   const current = snapshot.value;
-  useEffect(() => {
-    document.title = "Sluice";
-  }, []);
+  useTitle();
   if (!current) return <p class="empty">Waiting for the first figures…</p>;
   const troubled = current.deployments.filter((one) => one.state !== "in_service");
   return (

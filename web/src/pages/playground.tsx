@@ -1,11 +1,12 @@
 // Submits one prompt and shows its place in the queue, then its tokens.
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { call } from "../api.ts";
 import { CodeSamples } from "../parts/code-samples.tsx";
 import { Failure } from "../parts/notice.tsx";
 import { RunningJob } from "../parts/running-job.tsx";
 import { type Job, priorities } from "../resources.ts";
 import { mayChange, session } from "../session.ts";
+import { useTitle } from "../use-title.ts";
 
 export function PlaygroundPage() {
   const { environments = [], models = [], default_model } = session.value ?? {};
@@ -18,9 +19,7 @@ export function PlaygroundPage() {
   const [job, setJob] = useState<string | undefined>();
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
-  useEffect(() => {
-    document.title = "Playground – Sluice";
-  }, []);
+  useTitle("Playground");
   if (!mayChange()) {
     return (
       <>

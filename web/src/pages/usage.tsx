@@ -1,6 +1,5 @@
 // Tokens and dollars by day and by one other part: tenant, key, model or environment.
 
-import { useEffect } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { query as queryOf } from "../api.ts";
 import { dollars, number } from "../format.ts";
@@ -11,6 +10,7 @@ import type { ApiKey } from "../resources.ts";
 import { to } from "../routes.ts";
 import { session } from "../session.ts";
 import { useQuery } from "../use-query.ts";
+import { useTitle } from "../use-title.ts";
 
 const groups = ["day", "tenant", "key", "model", "environment"] as const;
 type Group = (typeof groups)[number];
@@ -43,9 +43,7 @@ export function UsagePage() {
   const by = (groups as readonly string[]).includes(query.by ?? "") ? (query.by as Group) : "day";
   const { from, to: until } = query;
   const report = useQuery<Report>(`v1/usage${queryOf({ group_by: by, from, to: until })}`, 30_000);
-  useEffect(() => {
-    document.title = "Usage – Sluice";
-  }, []);
+  useTitle("Usage");
   const change = (next: Record<string, string | undefined>) => route(to(`usage${queryOf({ ...query, ...next })}`));
   const rows = report.data ? [...report.data.data] : [];
   if (by === "day") rows.reverse();

@@ -1,6 +1,6 @@
 // Webhook deliveries: where each went, what the receiver answered, and delivering one again.
 
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { call, query as queryOf } from "../api.ts";
 import { duration, relative, shortId, time } from "../format.ts";
@@ -12,6 +12,7 @@ import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
 import { Scroll } from "../parts/scroll.tsx";
 import { to } from "../routes.ts";
 import { mayChange } from "../session.ts";
+import { useTitle } from "../use-title.ts";
 
 interface Delivery {
   id: string;
@@ -46,9 +47,7 @@ export function WebhooksPage() {
     (delivery) => delivery.id,
   );
   const [error, setError] = useState<unknown>();
-  useEffect(() => {
-    document.title = "Webhooks – Sluice";
-  }, []);
+  useTitle("Webhooks");
 
   async function redeliver(id: string): Promise<void> {
     setError(undefined);

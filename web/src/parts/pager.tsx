@@ -6,7 +6,6 @@ import type { OpenAiList, Page } from "../resources.ts";
 export interface Paged<T> {
   rows: T[] | undefined;
   error: unknown;
-  loading: boolean;
   /** Number of new rows of the first page that are not shown. */
   fresh: number;
   /** Whether there may be more than `fresh`. */
@@ -92,7 +91,6 @@ export function usePages<T>(key: string, read: ReadPage<T>, idOf: (row: T) => st
   return {
     rows: shown,
     error: current?.error,
-    loading: current === undefined,
     fresh: fresh.key === key && cursor === undefined ? fresh.count : 0,
     freshIsAll: fresh.all,
     hasNext: Boolean(current?.page?.next_cursor),

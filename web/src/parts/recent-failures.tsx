@@ -1,5 +1,6 @@
 // The jobs that failed in the last hour, by error, so that failures are not missed while the queue looks healthy.
 import { query } from "../api.ts";
+import { failureGroups } from "../failure-groups.ts";
 import { number } from "../format.ts";
 import { now } from "../live.ts";
 import type { JobSummary, Page } from "../resources.ts";
@@ -18,8 +19,6 @@ export function RecentFailures() {
   const failed = useQuery<Page<JobSummary>>(`v1/jobs${query({ ...filter, limit: most })}`, refreshMs);
   const jobs = failed.data?.data ?? [];
   if (jobs.length === 0) return null;
-  const byCode = new Map<string, number>();
-  for (const { error } of jobs) byCode.set(error?.code ?? "unknown", (byCode.get(error?.code ?? "unknown") ?? 0) + 1);
   const more = failed.data?.next_cursor ? "more than " : "";
   return (
     <p class="notice bad" role="status">
@@ -28,7 +27,7 @@ export function RecentFailures() {
         {number(jobs.length)} failed
       </a>{" "}
       of the jobs submitted since {new Date(since).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}:{" "}
-      {[...byCode].map(([code, count], i) => (
+      {failureGroups(jobs).map(({ code, jobs: count }, i) => (
         <span key={code}>
           {i > 0 && ", "}
           {number(count)} <a href={to(`jobs${query({ ...filter, error: code })}`)}>{code}</a>

@@ -1,8 +1,7 @@
 // A job that was just submitted: its place in the queue, then its text as it arrives.
-import { useEffect, useState } from "preact/hooks";
 import { dollars, number, relative, shortId } from "../format.ts";
 import { now } from "../live.ts";
-import type { Job } from "../resources.ts";
+import { hasEnded, type Job } from "../resources.ts";
 import { to } from "../routes.ts";
 import { useJobText } from "../use-job-text.ts";
 import { useQuery } from "../use-query.ts";
@@ -12,11 +11,8 @@ import { TextPieces } from "./text-pieces.tsx";
 
 export function RunningJob({ id }: { id: string }) {
   const path = `v1/jobs/${id}`;
-  const [ended, setEnded] = useState(false);
-  const job = useQuery<Job>(path, ended ? undefined : 1000);
+  const job = useQuery<Job>(path, 1000, hasEnded);
   const text = useJobText(path, job.data);
-  const isOver = job.data !== undefined && job.data.finished_at !== null;
-  useEffect(() => setEnded(isOver), [isOver]);
   if (!job.data) return <Failure error={job.error} />;
   const { status, position, eta, waiting_on, error, usage, cost_usd } = job.data;
   return (
