@@ -1,5 +1,5 @@
-// What metrics cost: the CPU time of durable submits and of the drain of a queue, measured and scraped every 15 s, beside the
-// same without metrics. CPU time, because the cost is smaller than what the rate varies by on a shared machine.
+// What metrics cost: the CPU time of durable submits and of the drain of a queue, measured and scraped every 15 s, compared
+// with the same without metrics. CPU time, because the cost is smaller than what the rate varies by on a shared machine.
 import { cpuOfJob } from "./drain.ts";
 import { cpuOfRequest } from "./enqueue.ts";
 import { compare, type Figure } from "./support/measure.ts";

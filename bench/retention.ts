@@ -1,4 +1,4 @@
-// Submits at a fixed rate while retention removes old jobs, beside the same submits to the same store while it does not.
+// Submits at a fixed rate while retention removes old jobs, and compares them with the same submits while it does not.
 // Periods of both alternate, so that both see the same machine.
 import { fork } from "node:child_process";
 import { once } from "node:events";

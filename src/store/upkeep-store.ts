@@ -7,7 +7,7 @@ import type { Page } from "./cursor.ts";
 export interface UpkeepStore {
   /**
    * Returns a page of the jobs that ended before a time, in the order of (finishedAt, id). In MongoDB, a job whose end
-   * was interrupted by a crash appears once its end is complete, whatever its time.
+   * was interrupted by a crash appears once its end is complete, even if its time is earlier.
    */
   ended(query: EndedQuery): Promise<Page<EndedJob>>;
 

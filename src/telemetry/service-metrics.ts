@@ -54,7 +54,7 @@ export function createMetrics({ registry, settings, tenants }: ServiceMetricsCon
     if (usage) {
       const tenant = hasTenants ? tenants.label(job.tenant) : undefined;
       const count = (kind: string, tokens: number | undefined) => {
-        // A counter must not decrease, whatever a provider reports.
+        // A provider may report a negative number, and a counter must not decrease.
         if (tokens === undefined || !(tokens > 0)) return;
         all.tokens.with(deployment, kind).inc(tokens);
         if (tenant !== undefined) all.tenantTokens.with(tenant, kind).inc(tokens);

@@ -18,7 +18,7 @@ export async function newDataDir(): Promise<string> {
   return dataDir;
 }
 
-/** Opens the store, and closes it again whatever happens. */
+/** Opens the store, and closes it again even if the use of it fails. */
 export async function withStore<T>(dataDir: string, use: (store: JobStore) => Promise<T>): Promise<T> {
   const store = await openSqliteStore({ dataDir, environments });
   try {

@@ -1,5 +1,5 @@
 // Erases what a tenant with zero retention has read: an answer once it was sent completely, results of a batch once
-// their file was, and a job once its webhook was confirmed. Whatever is missed, because the process died or the store
+// their file was, and a job once its webhook was confirmed. What is missed, because the process died or the store
 // was unreachable, is removed by its age.
 import { isBatchId } from "../../domain/batch.ts";
 import type { JobHead, JobRecord } from "../../domain/job.ts";
