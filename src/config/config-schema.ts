@@ -214,12 +214,16 @@ const catalogueRow = section({
   endOfLife: day,
 });
 
+/** A list of networks; resolve.ts checks each. */
+const networks = Type.Optional(Type.Array(Type.String({ maxLength: 100 }), { maxItems: 100 }));
+
 const address = Type.String({ pattern: "^[A-Za-z0-9.:_-]{1,253}$", allowed: "an address or host name" });
 
 /** Schema of the whole configuration file. */
 export const fileSchema = section({
   host: Type.Optional(address),
   port: integer(0, 65_535),
+  trustedProxies: networks,
   dataDir: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
   logLevel: Type.Optional(Type.Enum(["trace", "debug", "info", "warn", "error", "silent"])),
   defaultModel: Type.Optional(Type.String()),
@@ -284,9 +288,7 @@ export const fileSchema = section({
       totalMs: integer(1, 24 * hours),
     }),
   ),
-  webhooks: Type.Optional(
-    section({ allowPrivateNetworks: Type.Optional(Type.Array(Type.String({ maxLength: 100 }), { maxItems: 100 })) }),
-  ),
+  webhooks: Type.Optional(section({ allowPrivateNetworks: networks })),
   tracing: Type.Optional(section({ content: flag })),
   metrics: Type.Optional(
     section({

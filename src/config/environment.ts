@@ -16,6 +16,7 @@ export const environmentVariables = {
   SLUICE_METRICS_KEY: "Key that a program sends to read the metrics. Default: none is needed on this machine.",
   SLUICE_UI: "off: serves no dashboard. Default on.",
   SLUICE_PUBLIC_URL: "Address under which browsers reach the service. Default: the proxy's X-Forwarded-Prefix.",
+  SLUICE_TRUSTED_PROXIES: "Proxies whose X-Forwarded-For is believed: addresses, networks, commas. Default: none.",
   SLUICE_URL: "Service that commands call. Default http://127.0.0.1:8000.",
   SLUICE_API_KEY: "API key that the commands send to the service.",
   MONGODB_URL: "Keeps the record in MongoDB, shared by any number of processes. Requires REDIS_URL.",

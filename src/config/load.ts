@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { resolve as resolvePath } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
 import type { TokenPrices } from "../domain/money.ts";
+import { parseNetwork } from "../domain/networks.ts";
 import { problemFinder } from "../schema/problems.ts";
 import { checkMongoUrl, checkRedisUrl } from "./addresses.ts";
 import { chooseProvider } from "./aws-credentials.ts";
@@ -277,9 +278,21 @@ function override(content: unknown, env: Environment, args: NonNullable<LoadOpti
   set("dataDir", "SLUICE_DATA_DIR", "--data-dir", args.dataDir);
   set("logLevel", "SLUICE_LOG_LEVEL", "--log-level", args.logLevel);
   set("defaultModel", "SLUICE_DEFAULT_MODEL");
+  const proxies = readVariable(env, "SLUICE_TRUSTED_PROXIES");
+  if (proxies !== undefined) value.trustedProxies = networksIn("SLUICE_TRUSTED_PROXIES", proxies);
   setMetrics("host", "SLUICE_METRICS_HOST");
   setMetrics("port", "SLUICE_METRICS_PORT");
   return { value, origins };
+}
+
+/** Returns the networks of a list. Checks them here, because a message about a part of the text could show a secret. */
+function networksIn(variable: VariableName, text: string): string[] {
+  const networks = text.split(/[\s,]+/).filter((network) => network !== "");
+  if (networks.every(parseNetwork)) return networks;
+  throw new ConfigError(
+    `${variable} must be addresses, or networks such as 10.0.0.0/8 or fd00::/8, with commas between them; ` +
+      `got ${showValue(text)}`,
+  );
 }
 
 function portOf(text: string): string | number {

@@ -35,6 +35,7 @@ export function takeOver(current: Settings, next: Settings): TakenOver {
     ...next,
     host: current.host,
     port: current.port,
+    trustedProxies: current.trustedProxies,
     dataDir: current.dataDir,
     role: current.role,
     runs: current.runs,

@@ -36,6 +36,7 @@ export function resolve(file: FileSettings): { settings: Resolved; problems: Pro
   const settings: Resolved = {
     host: file.host ?? defaults.defaultServer.host,
     port: file.port ?? defaults.defaultServer.port,
+    trustedProxies: file.trustedProxies ?? [],
     dataDir: file.dataDir ?? defaults.defaultServer.dataDir,
     logLevel: file.logLevel ?? defaults.defaultServer.logLevel,
     defaultModel: file.defaultModel ?? (file.models ? Object.keys(models)[0]! : defaults.defaultModel),
@@ -227,12 +228,15 @@ function checkDatabases(settings: Resolved, report: Report) {
   }
 }
 
-function checkNetworks({ webhooks }: Resolved, report: Report) {
-  webhooks.allowPrivateNetworks.forEach((network, i) => {
-    if (parseNetwork(network)) return;
-    const allowed = "an address, or a network such as 10.0.0.0/8 or fd00::/8";
-    report(["webhooks", "allowPrivateNetworks", i], `must be ${allowed}; got ${showValue(network)}`);
-  });
+function checkNetworks({ webhooks, trustedProxies }: Resolved, report: Report) {
+  const check = (path: Path, networks: readonly string[]) =>
+    networks.forEach((network, i) => {
+      if (parseNetwork(network)) return;
+      const allowed = "an address, or a network such as 10.0.0.0/8 or fd00::/8";
+      report([...path, i], `must be ${allowed}; got ${showValue(network)}`);
+    });
+  check(["webhooks", "allowPrivateNetworks"], webhooks.allowPrivateNetworks);
+  check(["trustedProxies"], trustedProxies);
 }
 
 function checkMetrics({ metrics }: FileSettings, { port }: Resolved, report: Report) {

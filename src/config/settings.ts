@@ -12,6 +12,8 @@ export interface Settings {
   host: string;
   /** Port to listen on; 0 picks a free one. */
   port: number;
+  /** Addresses and networks of proxies whose X-Forwarded-For names the client, such as 10.0.0.0/8. Default: none. */
+  trustedProxies: string[];
   /** Folder with the SQLite files. */
   dataDir: string;
   logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";

@@ -60,8 +60,8 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
     const about = { err: error, requestId: id, method, route: request.routeOptions?.url };
     request.log[level]({ ...about, code: known.code, reason: known.message }, "failed to answer a request");
   }
-  const { field, jobId, retryAfterS = defaultRetryAfterS } = known.details;
-  if (known.status === 503) reply.header("retry-after", String(Math.ceil(retryAfterS)));
+  const { field, jobId, retryAfterS = known.status === 503 ? defaultRetryAfterS : undefined } = known.details;
+  if (retryAfterS !== undefined) reply.header("retry-after", String(Math.ceil(retryAfterS)));
   // OpenAI's clients would otherwise retry at once.
   if (known.status === 402 || known.status === 429 || known.status === 507) reply.header("x-should-retry", "false");
   if (known.status === 401) reply.header("www-authenticate", "Bearer");

@@ -20,6 +20,7 @@ import { batchSchema, fileSchema } from "../wire/openai/batch-resource.ts";
 import { openAiErrorSchema } from "../wire/openai/openai-errors.ts";
 import { jobRequestSchema } from "../wire/request-resource.ts";
 import { deliverySchema } from "../wire/webhook-resource.ts";
+import { trustIn } from "./client-address.ts";
 import { answerClientError, enqueueErrorSchema, errorSchema, notFound, sendError } from "./error-responses.ts";
 import { refuseOtherMethods } from "./hooks/allowed-methods.ts";
 import { authenticate } from "./hooks/authentication.ts";
@@ -110,6 +111,8 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     // For the same reason, requests have no logger of their own; log entries carry the request's id.
     childLoggerFactory: (logger) => logger,
     genReqId: requestIds(),
+    // Decides request.ip. Sluice never reads request.host or request.protocol, which follow it too.
+    trustProxy: trustIn(settings.trustedProxies),
     bodyLimit: settings.limits.maxRequestBytes,
     requestTimeout: uploadTimeoutMs,
     http: { headersTimeout: headersTimeoutMs, requireHostHeader: false },

@@ -174,6 +174,16 @@ describe("precedence", () => {
     });
   });
 
+  test("trusted proxies are a list, in the environment too", async () => {
+    const env = { SLUICE_TRUSTED_PROXIES: "10.0.0.1, fd00::/8 172.16.0.0/12" };
+    expect((await load({ yaml, env })).trustedProxies).toEqual(["10.0.0.1", "fd00::/8", "172.16.0.0/12"]);
+    await expect(load({ yaml, env: { SLUICE_TRUSTED_PROXIES: "10.0.0.1,proxy" } })).rejects.toThrow(
+      "SLUICE_TRUSTED_PROXIES must be addresses, or networks such as 10.0.0.0/8 or fd00::/8, with commas between them; " +
+        'got "10.0.0.1,proxy"',
+    );
+    expect((await load({ yaml: "trustedProxies: [10.0.0.1]" })).trustedProxies).toEqual(["10.0.0.1"]);
+  });
+
   test("command line over environment", async () => {
     const settings = await load({
       yaml,

@@ -54,6 +54,7 @@ const cases: [yaml: string, mistake: string][] = [
     "webhooks: { allowPrivateNetworks: true }",
     "webhooks.allowPrivateNetworks must be a list of at most 100 items, each a string of at most 100 characters; got true",
   ],
+  ["trustedProxies: [10.0.0.0/40]", "trustedProxies[0] must be an address, or a network such as"],
   ["secret: x", "secret is not a known field; known fields: host, port,"],
   ['models: { "a b": {} }', 'models["a b"] is not a valid name; use names of letters'],
   ["models: { __proto__: { deployments: [] } }", "models.__proto__ is not a valid name"],

@@ -48,6 +48,7 @@ test("ports, folders, databases, leases and what HTTP was built with stay, and t
   const next = await load({
     yaml: `${file().replace("port: 8000", "port: 8001").replace("/srv/data", "/srv/elsewhere")}
 
+trustedProxies: [10.0.0.1]
 environments: { UAT: { database: other, weight: 3 }, NEW: { database: new } }
 limits: { maxRequestBytes: 5000000, maxWaitS: 10 }
 scheduler: { leaseMs: 20000, networkJitterMs: 100 }
@@ -58,6 +59,7 @@ redis: { jobHashes: { ttlSeconds: 0 } }`,
   expect(needsRestart.map((line) => line.split(":")[0])).toEqual(
     [
       "port",
+      "trustedProxies",
       "dataDir",
       "environments.UAT.database",
       "environments.PROD.database",

@@ -82,6 +82,7 @@ const settings: Record<string, (value: string) => Parameters<typeof load>[0]> = 
   "an unknown section": (value) => ({ yaml: `redis: { url: ${JSON.stringify(value)} }` }),
   host: (value) => ({ yaml: `host: ${JSON.stringify(value)}` }),
   "networks of webhooks": (value) => ({ yaml: `webhooks: { allowPrivateNetworks: [${JSON.stringify(value)}] }` }),
+  "trusted proxies": (value) => ({ env: { SLUICE_TRUSTED_PROXIES: value } }),
   "a key of YAML": (value) => ({ yaml: `${value}` }),
   "a database": (value) => ({ yaml: `environments: { UAT: { database: ${JSON.stringify(value)} } }` }),
   "the value of apiKeyEnv": (value) => ({

@@ -30,6 +30,9 @@ async function key(fields: { admin?: boolean; name?: string; readOnly?: boolean 
   return { id: record.id, text: key.text };
 }
 
+/** Returns a key with the same id and another secret. */
+const wrongFormOf = (text: string) => `${text.slice(0, -1)}${text.endsWith("x") ? "y" : "x"}`;
+
 const send = (options: InjectOptions) => server.app.inject(options);
 const signIn = (text: string, headers: Record<string, string> = samePage) =>
   send({ method: "POST", url: "/ui/api/session", headers, payload: { key: text } });
@@ -212,15 +215,70 @@ describe("a session", () => {
     expect((await server.context.store.records.list({ collection: "sessions" }, { limit: 10 })).items).toEqual([]);
   });
 
-  test("ten wrong keys a minute are tried, then the address waits", async () => {
+  test("after ten wrong keys in a minute, an address is told to wait; a correct key still signs in", async () => {
     const { text } = await key();
-    const wrong = `${text.slice(0, -1)}${text.endsWith("x") ? "y" : "x"}`;
+    const wrong = wrongFormOf(text);
     for (let i = 0; i < 10; i++) expect((await signIn(wrong)).statusCode).toBe(401);
-    const refused = await signIn(text);
-    expect(refused.statusCode).toBe(429);
-    expect(refused.json().error.message).toBe("Too many failed sign-ins. Try again in 60 s.");
-    now += 60_000;
+    now += 20_000;
+    const refused = await signIn(wrong);
+    expect([refused.statusCode, refused.headers["retry-after"]]).toEqual([429, "40"]);
+    expect(refused.json().error).toMatchObject({
+      code: "limit_exceeded",
+      message: "Too many wrong keys came from your address. Check the key, and try again in 40 s.",
+    });
     expect((await signIn(text)).statusCode).toBe(200);
+    now += 40_000;
+    expect((await signIn(wrong)).statusCode).toBe(401);
+  });
+});
+
+describe("behind a trusted proxy", () => {
+  let proxied: ServerUnderTest;
+  beforeAll(async () => {
+    proxied = await startServerUnderTest({ trustedProxies: ["127.0.0.0/8", "10.0.0.1"] });
+  });
+  afterAll(() => proxied.close());
+
+  const tryAt = async (app: ServerUnderTest["app"], forwardedFor: string, key: string, remoteAddress = "127.0.0.1") => {
+    const headers = { ...samePage, "x-forwarded-for": forwardedFor };
+    return (await app.inject({ method: "POST", url: "/ui/api/session", headers, payload: { key }, remoteAddress }))
+      .statusCode;
+  };
+
+  test("each client has its own wrong keys; a client cannot name another address", async () => {
+    const { key, record } = await createKey(proxied.context, { name: "op", admin: true }, commandCaller);
+    await proxied.context.keys.note(record);
+    const wrong = wrongFormOf(key.text);
+    for (let i = 0; i < 10; i++)
+      expect(await tryAt(proxied.app, `198.51.100.${i}, 192.0.2.1, 10.0.0.1`, wrong)).toBe(401);
+    expect(await tryAt(proxied.app, "192.0.2.1", wrong)).toBe(429);
+    expect(await tryAt(proxied.app, "192.0.2.2", wrong)).toBe(401);
+    // Not an address: it counts as the proxy's own.
+    for (let i = 0; i < 10; i++) expect(await tryAt(proxied.app, `unknown${i}`, wrong)).toBe(401);
+    expect(await tryAt(proxied.app, "x".repeat(500), wrong)).toBe(429);
+    // Not a trusted proxy.
+    for (let i = 0; i < 10; i++) expect(await tryAt(proxied.app, `192.0.2.${i}`, wrong, "203.0.113.9")).toBe(401);
+    expect(await tryAt(proxied.app, "192.0.2.99", wrong, "203.0.113.9")).toBe(429);
+
+    await proxied.app.inject({
+      method: "POST",
+      url: "/v1/pause",
+      headers: { authorization: `Bearer ${key.text}`, "x-forwarded-for": "192.0.2.7" },
+      payload: { model: "llama3-3-70b" },
+    });
+    const { body } = await proxied.as(key.text).get("/v1/audit?action=calls.pause");
+    expect(body.data[0].actor.address).toBe("192.0.2.7");
+  });
+
+  test("X-Forwarded-Host and X-Forwarded-Proto change no check of host and origin", async () => {
+    const open = await startServerUnderTest({ trustedProxies: ["127.0.0.1"] });
+    const status = async (headers: Record<string, string>) => (await open.get("/v1/jobs", headers)).status;
+    expect(await status({ host: "localhost:80" })).toBe(200);
+    expect(await status({ host: "evil.example", "x-forwarded-host": "localhost" })).toBe(403);
+    const forwarded = { "x-forwarded-host": "evil.example", "x-forwarded-proto": "https" };
+    expect(await status({ host: "localhost:80", origin: "https://evil.example", ...forwarded })).toBe(403);
+    expect(await status({ host: "localhost:80", origin: "http://localhost:80", ...forwarded })).toBe(200);
+    await open.close();
   });
 });
 

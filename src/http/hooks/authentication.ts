@@ -2,6 +2,7 @@
 import type { FastifyRequest, onRequestAsyncHookHandler } from "fastify";
 import type { Caller } from "../../jobs/caller.ts";
 import type { KeyRegistry } from "../../jobs/keys/key-registry.ts";
+import { clientAddress } from "../client-address.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -33,6 +34,6 @@ export function authenticate(
     const isOpen = (open === true || checksCallers === true) && keys.required;
     const signedIn = !isOpen && keys.required && authorization === undefined ? await sessionCaller(request) : undefined;
     const caller = isOpen ? openRouteCaller : (signedIn ?? (await keys.authenticate(authorization)));
-    request.caller = { ...caller, address: request.ip };
+    request.caller = { ...caller, address: clientAddress(request) };
   };
 }

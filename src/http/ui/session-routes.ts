@@ -7,6 +7,7 @@ import type { Clock } from "../../domain/clock.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import { type Caller, visibleEnvironments } from "../../jobs/caller.ts";
 import { endSession, longestMs, type SessionsContext, startSession } from "../../jobs/sessions/sessions.ts";
+import { clientAddress } from "../client-address.ts";
 import type { HttpServer } from "../http-types.ts";
 import { requireSamePage } from "./page-calls.ts";
 import { isOverTls, sessionIdOf, setSessionCookie } from "./session-cookie.ts";
@@ -50,19 +51,13 @@ export function sessionRoutes(
 
   app.post("/ui/api/session", { schema: { hide: true, body }, ...options }, async (request, reply) => {
     requireSamePage(request);
-    const waitS = limit.waitS(request.ip);
-    if (waitS !== undefined) {
-      throw new SluiceError("limit_exceeded", `Too many failed sign-ins. Try again in ${waitS} s.`, {
-        retryAfterS: waitS,
-      });
-    }
     try {
       const { id, caller } = await startSession(context, request.body.key);
       setSessionCookie(reply, id, isOverTls(request, settings.publicUrl), longestMs / 1000);
       reply.header("cache-control", "no-store");
       return resourceOf(caller);
     } catch (error) {
-      if (error instanceof SluiceError && error.code === "unauthenticated") limit.fail(request.ip);
+      if (error instanceof SluiceError && error.code === "unauthenticated") limit.fail(clientAddress(request));
       throw error;
     }
   });

@@ -1,8 +1,10 @@
-// Limits failed sign-ins by client address, so that no one can try keys at the speed of the network.
+// Limits wrong keys at the sign-in by client address. A correct key always signs in, because all users of a proxy may
+// share one address; see docs/decisions/sign-in-limit.md.
 import type { Clock } from "../../domain/clock.ts";
+import { SluiceError } from "../../domain/errors.ts";
 
 const windowMs = 60_000;
-/** Failed sign-ins that one address may make in a window. */
+/** Wrong keys that one address may send in a window. */
 const allowed = 10;
 /** Addresses that are remembered. More can only come from a caller that owns a network, whose oldest are dropped. */
 const maxAddresses = 10_000;
@@ -16,19 +18,18 @@ export class SignInLimit {
     this.#clock = clock;
   }
 
-  /** Returns the seconds until the address may try again, or undefined if it may try now. */
-  waitS(address: string): number | undefined {
-    const entry = this.#failures.get(address);
-    const leftMs = entry ? entry.until - this.#clock.now() : 0;
-    return entry && leftMs > 0 && entry.count >= allowed ? Math.ceil(leftMs / 1000) : undefined;
-  }
-
+  /**
+   * Counts a wrong key.
+   * @throws SluiceError `limit_exceeded` if the address has sent too many
+   */
   fail(address: string): void {
     const now = this.#clock.now();
     const entry = this.#failures.get(address);
     if (entry && entry.until > now) {
-      entry.count++;
-      return;
+      if (++entry.count <= allowed) return;
+      const waitS = Math.ceil((entry.until - now) / 1000);
+      const message = `Too many wrong keys came from your address. Check the key, and try again in ${waitS} s.`;
+      throw new SluiceError("limit_exceeded", message, { retryAfterS: waitS });
     }
     this.#failures.delete(address);
     this.#failures.set(address, { count: 1, until: now + windowMs });
