@@ -85,7 +85,7 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
       }
       await open("");
       const headline = page.locator(".headline");
-      await headline.getByText(/limited by requests per minute of .*llama3-1-70b/).waitFor(slow);
+      await headline.getByText(/limited by requests per minute of narrow in us-east-1/).waitFor(slow);
       const waiting = async () => Number(/([\d,]+) jobs? waits?/.exec((await headline.textContent())!)?.[1] ?? 0);
       const before = await waiting();
       await expect.poll(waiting, slow).toBeLessThan(before);

@@ -50,28 +50,36 @@ export function duration(ms: number): string {
   return `${Math.floor(total / size)} ${name}${second}`;
 }
 
-/** Returns a time of day if it is today, else with its date. */
-export function time(iso: string | null | undefined, now: number): string {
-  if (!iso) return "–";
-  const at = new Date(iso);
-  const sameDay = at.toDateString() === new Date(now).toDateString();
-  const clock = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  return sameDay ? clock : `${at.toLocaleDateString([], { day: "numeric", month: "short" })} ${clock}`;
+const dayMonth = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const dayMonthYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const clockSeconds = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clockMinutes = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+
+/**
+ * Returns a time in the reader's zone: `14:32:05` today, `30 Nov 14:32:05` this year, else with the year.
+ * @param now milliseconds since the epoch
+ * @param coarse whether to leave out the seconds; default: false
+ */
+export function localTime(at: Date, now: number, coarse = false): string {
+  const today = new Date(now);
+  const clock = (coarse ? clockMinutes : clockSeconds).format(at);
+  if (at.toDateString() === today.toDateString()) return clock;
+  const day = at.getFullYear() === today.getFullYear() ? dayMonth : dayMonthYear;
+  return `${day.format(at)} ${clock}`;
 }
 
-/** Returns a time of day without seconds, with the date if it is another day. */
-export function clock(iso: string, now: number): string {
-  const at = new Date(iso);
-  const text = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const sameDay = at.toDateString() === new Date(now).toDateString();
-  return sameDay ? text : `${text} on ${at.toLocaleDateString([], { day: "numeric", month: "short" })}`;
+/** Returns a time in the reader's zone and in UTC: `1 Dec 2026 14:32:05; UTC: 2026-12-01 13:32:05`. */
+export function fullTime(at: Date): string {
+  const utc = at.toISOString().slice(0, 19).replace("T", " ");
+  return `${dayMonthYear.format(at)} ${clockSeconds.format(at)}; UTC: ${utc}`;
 }
 
-/** Returns how long ago a time was, or how far ahead it is: `12 s ago`, `in 3 min`. */
-export function relative(iso: string, now: number): string {
-  const ms = Date.parse(iso) - now;
-  if (Math.abs(ms) < 1000) return "now";
-  return ms < 0 ? `${duration(-ms)} ago` : `in ${duration(ms)}`;
+/** Returns how long ago a time was, or how far ahead it is, in whole seconds: `12 s ago`, `in 3 min`. */
+export function relative(at: Date, now: number): string {
+  const seconds = Math.round((at.getTime() - now) / 1000);
+  if (seconds === 0) return "now";
+  const distance = Math.abs(seconds) < 10 ? `${Math.abs(seconds)} s` : duration(Math.abs(seconds) * 1000);
+  return seconds < 0 ? `${distance} ago` : `in ${distance}`;
 }
 
 export function bytes(n: number): string {

@@ -2,12 +2,13 @@
 
 import { useLocation } from "preact-iso";
 import { query as queryOf } from "../api.ts";
-import { number, time } from "../format.ts";
-import { now } from "../live.ts";
+import { number } from "../format.ts";
 import { FilterChips } from "../parts/filter-chips.tsx";
+import { IdLink } from "../parts/id.tsx";
 import { AdminsOnly, Empty, Failure } from "../parts/notice.tsx";
 import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
 import { Scroll } from "../parts/scroll.tsx";
+import { Time } from "../parts/time.tsx";
 import { to } from "../routes.ts";
 import { session } from "../session.ts";
 import { useTitle } from "../use-title.ts";
@@ -72,7 +73,9 @@ export function AuditPage() {
             <tbody>
               {pages.rows.map((entry) => (
                 <tr key={entry.id}>
-                  <td>{time(entry.at, now.value)}</td>
+                  <td>
+                    <Time at={entry.at} />
+                  </td>
                   <td title={entry.actor.address ?? undefined}>{whoOf(entry)}</td>
                   <td>{entry.action}</td>
                   <td class="wrap">{entry.target ? <Target {...entry.target} /> : "–"}</td>
@@ -90,8 +93,13 @@ export function AuditPage() {
 }
 
 function Target({ type, id }: { type: string; id: string }) {
-  if (type === "job") return <a href={to(`jobs/${id}`)}>job {id.slice(-12)}</a>;
-  if (type === "batch") return <a href={to(`batches/${id}`)}>batch {id.slice(-12)}</a>;
+  if (type === "job" || type === "batch") {
+    return (
+      <>
+        {type} <IdLink kind={type} id={id} />
+      </>
+    );
+  }
   return (
     <>
       {type} {id}

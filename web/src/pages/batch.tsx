@@ -4,13 +4,14 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { useRoute } from "preact-iso";
 import { base, call, query } from "../api.ts";
 import { failureGroups } from "../failure-groups.ts";
-import { count, dollars, number, percent, relative, shortId } from "../format.ts";
-import { now } from "../live.ts";
+import { count, dollars, number, percent, shortId } from "../format.ts";
 import { Badge } from "../parts/badge.tsx";
 import { BatchBar } from "../parts/batch-bar.tsx";
 import { Confirm } from "../parts/confirm.tsx";
+import { Sentence } from "../parts/names.tsx";
 import { Failure, Notice } from "../parts/notice.tsx";
 import { Scroll } from "../parts/scroll.tsx";
+import { Time } from "../parts/time.tsx";
 import type { BatchResource, JobSummary, Page } from "../resources.ts";
 import { to } from "../routes.ts";
 import { mayChange } from "../session.ts";
@@ -36,7 +37,6 @@ export function BatchPage() {
   const { total, completed, failed } = data.request_counts;
   const done = completed + failed + data.progress.cancelled;
   const retryable = data.progress.failed + data.progress.expired;
-  const at = (seconds: number) => relative(new Date(seconds * 1000).toISOString(), now.value);
 
   return (
     <>
@@ -66,7 +66,11 @@ export function BatchPage() {
           rate > 0 &&
           !isOver &&
           `, ${rate < 10 ? rate.toFixed(1) : number(Math.round(rate))} a second`}
-        {data.expected_finish && `; should end ${at(data.expected_finish)}`}
+        {data.expected_finish && (
+          <>
+            ; should end <Time at={data.expected_finish * 1000} relative />
+          </>
+        )}
       </p>
       <BatchBar batch={data} />
       <ul class="legend">
@@ -76,17 +80,23 @@ export function BatchPage() {
           </li>
         ))}
       </ul>
-      {data.waiting_on && <Notice>{data.waiting_on.message}</Notice>}
+      {data.waiting_on && (
+        <Notice>
+          <Sentence text={data.waiting_on.message} />
+        </Notice>
+      )}
       <dl class="facts">
         <div>
           <dt>Created</dt>
-          <dd>{at(data.created_at)}</dd>
+          <dd>
+            <Time at={data.created_at * 1000} relative />
+          </dd>
         </div>
         {data.expires_at && !isOver && (
           <div>
             <dt>Time limit</dt>
             <dd>
-              {data.completion_window}, ends {at(data.expires_at)}
+              {data.completion_window}, ends <Time at={data.expires_at * 1000} relative />
             </dd>
           </div>
         )}

@@ -1,15 +1,15 @@
 // Batches, newest first, and the upload of a new one.
 import { useState } from "preact/hooks";
-import { dollars, number, relative } from "../format.ts";
-import { now } from "../live.ts";
+import { dollars, number } from "../format.ts";
 import { Badge } from "../parts/badge.tsx";
 import { BatchBar } from "../parts/batch-bar.tsx";
 import { BatchUpload } from "../parts/batch-upload.tsx";
+import { IdLink } from "../parts/id.tsx";
 import { Empty, Failure } from "../parts/notice.tsx";
 import { NewRows, openAiPagesOf, PagerButtons, usePages } from "../parts/pager.tsx";
 import { Scroll } from "../parts/scroll.tsx";
+import { Time } from "../parts/time.tsx";
 import type { BatchResource } from "../resources.ts";
-import { to } from "../routes.ts";
 import { mayChange } from "../session.ts";
 import { useTitle } from "../use-title.ts";
 
@@ -58,9 +58,7 @@ export function BatchesPage() {
               {pages.rows.map((batch) => (
                 <tr key={batch.id}>
                   <td>
-                    <a href={to(`batches/${batch.id}`)}>
-                      <code>{batch.id.slice(0, 18)}</code>
-                    </a>
+                    <IdLink kind="batch" id={batch.id} />
                   </td>
                   <td>
                     <Badge state={batch.status} />
@@ -71,11 +69,11 @@ export function BatchesPage() {
                   <td class="n">{number(batch.request_counts.total)}</td>
                   <td class="n">{number(batch.request_counts.failed)}</td>
                   <td>{batch.environment}</td>
-                  <td>{relative(new Date(batch.created_at * 1000).toISOString(), now.value)}</td>
                   <td>
-                    {batch.expected_finish
-                      ? relative(new Date(batch.expected_finish * 1000).toISOString(), now.value)
-                      : "–"}
+                    <Time at={batch.created_at * 1000} relative />
+                  </td>
+                  <td>
+                    <Time at={batch.expected_finish && batch.expected_finish * 1000} relative />
                   </td>
                   <td class="n">{dollars(batch.cost_usd)}</td>
                 </tr>

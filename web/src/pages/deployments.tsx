@@ -1,8 +1,9 @@
 // Models, their deployments and quotas: what is in service, what is used, and what an operator can do about it.
 import { useState } from "preact/hooks";
 import { call } from "../api.ts";
-import { number, relative } from "../format.ts";
-import { now, snapshot } from "../live.ts";
+import { number } from "../format.ts";
+import { snapshot } from "../live.ts";
+import { deploymentWords, quotaWords } from "../names.ts";
 import { Badge } from "../parts/badge.tsx";
 import { Confirm } from "../parts/confirm.tsx";
 import { HistoryPlots } from "../parts/history.tsx";
@@ -11,6 +12,7 @@ import { Pauses } from "../parts/pauses.tsx";
 import { QuotaAdvice } from "../parts/quota-advice.tsx";
 import { QuotaBar } from "../parts/quota-bar.tsx";
 import { Scroll } from "../parts/scroll.tsx";
+import { Time } from "../parts/time.tsx";
 import type { Deployment, Quota } from "../resources.ts";
 import { mayChange, session } from "../session.ts";
 import { useTitle } from "../use-title.ts";
@@ -76,7 +78,12 @@ export function DeploymentsPage() {
                 </td>
                 <td class="quiet note">
                   {one.reason}
-                  {one.until && ` Tried again ${relative(one.until, now.value)}.`}
+                  {one.until && (
+                    <>
+                      {" "}
+                      Tried again <Time at={one.until} relative />.
+                    </>
+                  )}
                   {one.lifecycle &&
                     one.lifecycle.status !== "active" &&
                     ` The model is ${one.lifecycle.status.replaceAll("_", " ")}`}
@@ -114,7 +121,7 @@ export function DeploymentsPage() {
             <QuotaBar quota={quota} />
             {quota.throttled_at && (
               <p class="quiet">
-                Last refusal {relative(quota.throttled_at, now.value)}.
+                Last refusal <Time at={quota.throttled_at} relative />.
                 {quota.probing && " Sluice is trying more than it knows to work."}
               </p>
             )}
@@ -156,9 +163,10 @@ export function DeploymentsPage() {
 }
 
 function wordsOf(asking: Asking): { title: string; action: string } {
-  if (asking.kind === "reset") return { title: `Reset ${asking.quota.name}?`, action: "Reset the learned limit" };
+  if (asking.kind === "reset")
+    return { title: `Reset ${quotaWords(asking.quota.name)}?`, action: "Reset the learned limit" };
   const verb = { pause: "Pause", resume: "Resume", reinstate: "Reinstate" }[asking.kind];
-  return { title: `${verb} ${asking.deployment.id}?`, action: `${verb} the deployment` };
+  return { title: `${verb} ${deploymentWords(asking.deployment.id)}?`, action: `${verb} the deployment` };
 }
 
 function explanationOf(asking: Asking): string {

@@ -1,17 +1,20 @@
 // One job: its states in time, why it waits, its attempts, the prompt and the answer as it arrives.
 
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { useRoute } from "preact-iso";
 import { base, call } from "../api.ts";
-import { dollars, duration, number, relative, shortId, time } from "../format.ts";
-import { now } from "../live.ts";
+import { dollars, duration, number, shortId } from "../format.ts";
+import { deploymentWords } from "../names.ts";
 import { Badge } from "../parts/badge.tsx";
 import { CodeSamples } from "../parts/code-samples.tsx";
 import { Confirm } from "../parts/confirm.tsx";
 import { Copy } from "../parts/copy.tsx";
+import { DeploymentName, Sentence } from "../parts/names.tsx";
 import { Failure } from "../parts/notice.tsx";
 import { Scroll } from "../parts/scroll.tsx";
 import { TextPieces } from "../parts/text-pieces.tsx";
+import { Time } from "../parts/time.tsx";
 import { WaitBar } from "../parts/wait-bar.tsx";
 import { hasEnded, type Job, type JobAttempt, type SubmittedRequest } from "../resources.ts";
 import { to } from "../routes.ts";
@@ -124,10 +127,20 @@ export function JobPage() {
 function Waiting({ job }: { job: Job }) {
   return (
     <p class="notice info" role="status">
-      {job.waiting_on?.message ?? "It waits."}
+      <Sentence text={job.waiting_on?.message ?? "It waits."} />
       {job.position !== null && ` Position ${number(job.position)}.`}
-      {job.eta && ` It should start ${relative(job.eta, now.value)}.`}
-      {job.expected_finish && ` It should end ${relative(job.expected_finish, now.value)}.`}
+      {job.eta && (
+        <>
+          {" "}
+          It should start <Time at={job.eta} relative />.
+        </>
+      )}
+      {job.expected_finish && (
+        <>
+          {" "}
+          It should end <Time at={job.expected_finish} relative />.
+        </>
+      )}
     </p>
   );
 }
@@ -173,7 +186,7 @@ function Timeline({ job }: { job: Job }) {
     const end = attempt.duration_ms === null ? undefined : Date.parse(attempt.started_at) + attempt.duration_ms;
     steps.push({
       at: attempt.started_at,
-      text: `Attempt ${attempt.number} on ${attempt.deployment}`,
+      text: `Attempt ${attempt.number} on ${deploymentWords(attempt.deployment)}`,
       state: "in_progress",
       waited: attempt.waited,
     });
@@ -201,7 +214,7 @@ function Timeline({ job }: { job: Job }) {
                   {step.waited && <WaitBar parts={step.waited} />}
                 </span>
               )}
-              <Badge state={step.state} /> {step.text} <time dateTime={step.at}>{time(step.at, now.value)}</time>
+              <Badge state={step.state} /> {step.text} <Time at={step.at} />
             </li>
           );
         })}
@@ -211,7 +224,7 @@ function Timeline({ job }: { job: Job }) {
 }
 
 function Facts({ job }: { job: Job }) {
-  const rows: [string, string | null][] = [
+  const rows: [string, ComponentChildren][] = [
     ["Id", job.job_id],
     ["Environment", job.environment],
     ["Tenant", job.tenant],
@@ -226,7 +239,7 @@ function Facts({ job }: { job: Job }) {
       "Cost",
       job.cost_usd === null ? null : dollars(job.cost_usd) + (job.cost_usd_estimated ? " (partly estimated)" : ""),
     ],
-    ["Expires", job.expires_at && time(job.expires_at, now.value)],
+    ["Expires", job.expires_at && <Time at={job.expires_at} />],
     [
       "Metadata",
       job.metadata &&
@@ -288,8 +301,12 @@ function Attempts({ attempts }: { attempts: JobAttempt[] }) {
             {attempts.map((attempt) => (
               <tr key={attempt.number}>
                 <td>{attempt.number}</td>
-                <td>{attempt.deployment}</td>
-                <td>{time(attempt.started_at, now.value)}</td>
+                <td>
+                  <DeploymentName id={attempt.deployment} />
+                </td>
+                <td>
+                  <Time at={attempt.started_at} />
+                </td>
                 <td>
                   <Badge state={attempt.result} />
                   {attempt.error && <span class="quiet"> {attempt.error.message}</span>}

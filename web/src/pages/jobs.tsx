@@ -4,14 +4,14 @@
 import { useEffect, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { query as queryOf } from "../api.ts";
-import { relative, shortId, time } from "../format.ts";
-import { now } from "../live.ts";
 import { Badge } from "../parts/badge.tsx";
 import { BulkAction, type BulkKind } from "../parts/bulk-action.tsx";
 import { FilterChips, type FilterField } from "../parts/filter-chips.tsx";
+import { IdLink } from "../parts/id.tsx";
 import { Empty, Failure, Notice } from "../parts/notice.tsx";
 import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
 import { Scroll } from "../parts/scroll.tsx";
+import { Time } from "../parts/time.tsx";
 import { type JobSummary, priorities, statuses } from "../resources.ts";
 import { to } from "../routes.ts";
 import { mayChange, session } from "../session.ts";
@@ -177,9 +177,7 @@ export function JobsPage() {
                     </td>
                   )}
                   <td>
-                    <a href={to(`jobs/${job.job_id}`)}>
-                      <code>{shortId(job.job_id)}</code>
-                    </a>
+                    <IdLink kind="job" id={job.job_id} />
                   </td>
                   <td>
                     <Badge state={job.status} />
@@ -194,8 +192,12 @@ export function JobsPage() {
                   <td>{job.model}</td>
                   <td>{job.priority}</td>
                   {admin && <td>{job.tenant}</td>}
-                  <td title={relative(job.created_at, now.value)}>{time(job.created_at, now.value)}</td>
-                  <td>{time(job.finished_at, now.value)}</td>
+                  <td>
+                    <Time at={job.created_at} />
+                  </td>
+                  <td>
+                    <Time at={job.finished_at} />
+                  </td>
                 </tr>
               ))}
             </tbody>

@@ -1,14 +1,13 @@
 // API keys: create (shown once), limits, revoke.
 import { useState } from "preact/hooks";
 import { call } from "../api.ts";
-import { relative } from "../format.ts";
 import { limitsOf, usedOf } from "../key-limits.ts";
-import { now } from "../live.ts";
 import { Confirm } from "../parts/confirm.tsx";
 import { Copy } from "../parts/copy.tsx";
 import { AdminsOnly, Empty, Failure } from "../parts/notice.tsx";
 import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
 import { Scroll } from "../parts/scroll.tsx";
+import { Time } from "../parts/time.tsx";
 import { type ApiKey, priorities } from "../resources.ts";
 import { mayChange, session } from "../session.ts";
 import { useTitle } from "../use-title.ts";
@@ -74,11 +73,17 @@ export function KeysPage() {
                   <td class="wrap">{rightsOf(key)}</td>
                   <td class="wrap">{limitsOf(key)}</td>
                   <td class="wrap">{usedOf(key)}</td>
-                  <td>{relative(key.created_at, now.value)}</td>
-                  <td>{key.last_used_at ? relative(key.last_used_at, now.value) : "–"}</td>
+                  <td>
+                    <Time at={key.created_at} relative />
+                  </td>
+                  <td>
+                    <Time at={key.last_used_at} relative />
+                  </td>
                   <td>
                     {key.revoked_at ? (
-                      `revoked ${relative(key.revoked_at, now.value)}`
+                      <>
+                        revoked <Time at={key.revoked_at} relative />
+                      </>
                     ) : mayChange() ? (
                       <button type="button" class="small danger" onClick={() => setRevoking(key)}>
                         Revoke

@@ -1,15 +1,19 @@
 // What an operator sees first: what waits and why, until when, and what needs attention.
+import type { ComponentChildren } from "preact";
 import { query } from "../api.ts";
-import { clock, count, dollars, duration, number, relative } from "../format.ts";
+import { count, dollars, duration, number } from "../format.ts";
 import { now, snapshot } from "../live.ts";
+import { unitOf } from "../names.ts";
 import { Badge } from "../parts/badge.tsx";
 import { HistoryPlots } from "../parts/history.tsx";
+import { DeploymentName, Sentence } from "../parts/names.tsx";
 import { Empty, Notice } from "../parts/notice.tsx";
 import { OwnJobs } from "../parts/own-jobs.tsx";
 import { Pauses } from "../parts/pauses.tsx";
-import { QuotaBar, unitOf } from "../parts/quota-bar.tsx";
+import { QuotaBar } from "../parts/quota-bar.tsx";
 import { RecentFailures } from "../parts/recent-failures.tsx";
 import { Scroll } from "../parts/scroll.tsx";
+import { Time } from "../parts/time.tsx";
 import type { Quota, Snapshot, WaitingOn, WaitingRow } from "../resources.ts";
 import { to } from "../routes.ts";
 import { session } from "../session.ts";
@@ -35,8 +39,17 @@ export function OverviewPage() {
           <ul class="plain">
             {troubled.map((one) => (
               <li key={one.id} class="notice bad">
-                <Badge state={one.state} /> <a href={to("deployments")}>{one.id}</a> {one.reason}
-                {one.until && ` Tried again ${relative(one.until, now.value)}.`}
+                <Badge state={one.state} />{" "}
+                <a href={to("deployments")}>
+                  <DeploymentName id={one.id} />
+                </a>{" "}
+                {one.reason}
+                {one.until && (
+                  <>
+                    {" "}
+                    Tried again <Time at={one.until} relative />.
+                  </>
+                )}
               </li>
             ))}
           </ul>
@@ -77,13 +90,18 @@ function Headline({ current }: { current: Snapshot }) {
   const nextMs = quota?.next_free_at ? Date.parse(quota.next_free_at) - now.value : 0;
   const ends = stats.models.map(({ empty_at }) => empty_at);
   const last = ends.every((at) => at !== null) ? ends.sort().at(-1) : undefined;
-  const parts = [
-    `${count(waiting, "job")} ${waiting === 1 ? "waits" : "wait"}, ${running}`,
-    ...(nextMs > 0 ? [`capacity is free again in ${duration(nextMs)}`] : []),
-    ...(last ? [`empty at about ${clock(last, now.value)}`] : []),
-    ...(first?.waiting_on ? [limitOf(first.waiting_on, quota)] : []),
-  ];
-  return <p class="headline">{parts.join("; ")}.</p>;
+  return (
+    <p class="headline">
+      {count(waiting, "job")} {waiting === 1 ? "waits" : "wait"}, {running}
+      {nextMs > 0 && `; capacity is free again in ${duration(nextMs)}`}
+      {last && (
+        <>
+          ; empty at about <Time at={last} coarse />
+        </>
+      )}
+      {first?.waiting_on && <>; {limitOf(first.waiting_on, quota)}</>}.
+    </p>
+  );
 }
 
 /**
@@ -96,18 +114,23 @@ function byWeight(a: WaitingRow, b: WaitingRow): number {
 }
 
 /** Returns what limits a queue, as the end of a sentence. */
-function limitOf({ kind, deployment, quota: name, reason }: WaitingOn, quota: Quota | undefined): string {
+function limitOf({ kind, deployment, quota: name, reason }: WaitingOn, quota: Quota | undefined): ComponentChildren {
+  const where = deployment === null ? "the deployment" : <DeploymentName id={deployment} />;
   switch (kind) {
     case "quota":
-      return `limited by ${quota ? unitOf(quota) : name} of ${deployment}`;
+      return (
+        <>
+          limited by {quota ? unitOf(quota) : name} of {where}
+        </>
+      );
     case "concurrency":
-      return `limited by the number of calls at a time of ${deployment}`;
+      return <>limited by the number of calls at a time of {where}</>;
     case "cool_down":
-      return `${deployment} is cooling down`;
+      return <>{where} is cooling down</>;
     case "out_of_service":
-      return `${deployment} is out of service`;
+      return <>{where} is out of service</>;
     case "paused":
-      return `the oldest waits because ${reason ?? deployment} is paused`;
+      return <>the oldest waits because {reason ?? where} is paused</>;
     case "configuration":
       return "no deployment can serve them";
     default:
@@ -166,7 +189,7 @@ function Queue({ current }: { current: Snapshot }) {
                   <td class="n">
                     {row.oldest_at ? duration(Math.max(0, now.value - Date.parse(row.oldest_at))) : "–"}
                   </td>
-                  <td class="wrap">{row.waiting_on?.message ?? "its time"}</td>
+                  <td class="wrap">{row.waiting_on ? <Sentence text={row.waiting_on.message} /> : "its time"}</td>
                 </tr>
               ))}
             </tbody>

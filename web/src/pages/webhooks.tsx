@@ -3,13 +3,14 @@
 import { useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { call, query as queryOf } from "../api.ts";
-import { duration, relative, shortId, time } from "../format.ts";
-import { now } from "../live.ts";
+import { duration } from "../format.ts";
 import { Badge } from "../parts/badge.tsx";
 import { FilterChips } from "../parts/filter-chips.tsx";
+import { IdLink } from "../parts/id.tsx";
 import { Empty, Failure } from "../parts/notice.tsx";
 import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
 import { Scroll } from "../parts/scroll.tsx";
+import { Time } from "../parts/time.tsx";
 import { to } from "../routes.ts";
 import { mayChange } from "../session.ts";
 import { useTitle } from "../use-title.ts";
@@ -93,9 +94,13 @@ export function WebhooksPage() {
                   <tr key={delivery.id}>
                     <td>
                       {delivery.job_id ? (
-                        <a href={to(`jobs/${delivery.job_id}`)}>Job {shortId(delivery.job_id)}</a>
+                        <>
+                          job <IdLink kind="job" id={delivery.job_id} />
+                        </>
                       ) : (
-                        <a href={to(`batches/${delivery.batch_id}`)}>Batch {delivery.batch_id?.slice(0, 14)}…</a>
+                        <>
+                          batch <IdLink kind="batch" id={delivery.batch_id ?? ""} />
+                        </>
                       )}
                     </td>
                     <td>
@@ -104,11 +109,19 @@ export function WebhooksPage() {
                     <td class="wrap">{delivery.url}</td>
                     <td>{delivery.attempts.length}</td>
                     <td>
-                      {last
-                        ? `${last.status_code ?? last.error ?? last.result}${last.duration_ms === null ? "" : ` in ${duration(last.duration_ms)}`}, ${time(last.started_at, now.value)}`
-                        : "–"}
+                      {last ? (
+                        <>
+                          {last.status_code ?? last.error ?? last.result}
+                          {last.duration_ms !== null && ` in ${duration(last.duration_ms)}`},{" "}
+                          <Time at={last.started_at} />
+                        </>
+                      ) : (
+                        "–"
+                      )}
                     </td>
-                    <td>{delivery.next_attempt_at ? relative(delivery.next_attempt_at, now.value) : "–"}</td>
+                    <td>
+                      <Time at={delivery.next_attempt_at} relative />
+                    </td>
                     {mayChange() && (
                       <td>
                         {(delivery.status === "failed" || delivery.status === "delivered") && (

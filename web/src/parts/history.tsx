@@ -4,6 +4,7 @@ import { query } from "../api.ts";
 import { duration, short } from "../format.ts";
 import { now } from "../live.ts";
 import { useQuery } from "../use-query.ts";
+import { QuotaName } from "./names.tsx";
 import { Failure } from "./notice.tsx";
 import { Plot, type Series } from "./plot.tsx";
 
@@ -65,7 +66,7 @@ export function HistoryPlots({ quotasOnly = false }: { quotasOnly?: boolean }) {
         {last.quotas.map((quota) => (
           <Plot
             key={quota.name}
-            title={quota.name}
+            title={<QuotaName name={quota.name} />}
             times={times}
             series={[
               { label: "used", values: quota.used, color: "--bar" },

@@ -2,10 +2,11 @@
 import type { ComponentChildren } from "preact";
 import { useLocation } from "preact-iso";
 import { messageOf } from "../api.ts";
-import { now, offlineSince, snapshot } from "../live.ts";
+import { offlineSince, snapshot } from "../live.ts";
 import { to } from "../routes.ts";
 import { session, signOut } from "../session.ts";
 import { ThemeSwitch } from "./theme.tsx";
+import { Time } from "./time.tsx";
 
 const pages: readonly [page: string, title: string, adminOnly?: true][] = [
   ["", "Overview"],
@@ -65,12 +66,15 @@ export function Layout({ children }: { children: ComponentChildren }) {
 function Connection() {
   const since = offlineSince.value;
   if (since === undefined) return null;
-  const last = snapshot.value && new Date(snapshot.value.at).toLocaleTimeString();
   return (
     <p class="notice bad offline" role="alert">
-      No connection since {new Date(since).toLocaleTimeString()}; trying again.
-      {last && ` The figures are from ${last}.`}
-      <span class="sr"> {now.value > 0 ? "" : ""}</span>
+      No connection since <Time at={since} />; trying again.
+      {snapshot.value && (
+        <>
+          {" "}
+          The figures are from <Time at={snapshot.value.at} />.
+        </>
+      )}
     </p>
   );
 }

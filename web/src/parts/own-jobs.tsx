@@ -4,6 +4,7 @@ import { number } from "../format.ts";
 import type { Job, JobSummary, Page } from "../resources.ts";
 import { to } from "../routes.ts";
 import { useQuery } from "../use-query.ts";
+import { Sentence } from "./names.tsx";
 
 const refreshMs = 5_000;
 const most = 500;
@@ -22,7 +23,13 @@ export function OwnJobs() {
         {next_cursor ? "More than " : ""}
         {number(data.length)} of your jobs
       </a>{" "}
-      {data.length === 1 ? "waits" : "wait"}.{job.data?.waiting_on && ` The oldest: ${job.data.waiting_on.message}`}
+      {data.length === 1 ? "waits" : "wait"}.
+      {job.data?.waiting_on && (
+        <>
+          {" "}
+          The oldest: <Sentence text={job.data.waiting_on.message} />
+        </>
+      )}
     </p>
   );
 }

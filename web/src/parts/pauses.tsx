@@ -1,12 +1,12 @@
 // What is paused now, why, and since when, with a button to resume it.
 import { useState } from "preact/hooks";
 import { call } from "../api.ts";
-import { relative } from "../format.ts";
-import { now } from "../live.ts";
+import { deploymentWords } from "../names.ts";
 import { mayChange, session } from "../session.ts";
 import { useQuery } from "../use-query.ts";
 import { Badge } from "./badge.tsx";
 import { Failure } from "./notice.tsx";
+import { Time } from "./time.tsx";
 
 interface Pause {
   model: string | null;
@@ -38,7 +38,11 @@ export function Pauses() {
         {found.map((pause) => (
           <li key={nameOf(pause)} class="notice warn">
             <Badge state="paused" /> {nameOf(pause)}
-            {pause.paused_at && `, ${relative(pause.paused_at, now.value)}`}
+            {pause.paused_at && (
+              <>
+                , <Time at={pause.paused_at} relative />
+              </>
+            )}
             {pause.reason && `: ${pause.reason}`}
             {mayChange() && (session.value?.admin || pause.tenant === session.value?.tenant) && (
               <button type="button" class="small" onClick={() => resume(pause)}>
@@ -53,7 +57,7 @@ export function Pauses() {
 }
 
 function nameOf({ model, deployment, tenant, environment }: Pause): string {
-  if (deployment !== null) return `deployment ${deployment}`;
+  if (deployment !== null) return deploymentWords(deployment);
   if (model !== null) return `model ${model}`;
   return `tenant ${tenant}${environment === null ? "" : ` in ${environment}`}`;
 }

@@ -1,8 +1,10 @@
 // A plot over time, always with the same figures as a table, because a canvas says nothing to a screen reader.
 import "uplot/dist/uPlot.min.css";
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { short } from "../format.ts";
+import { Time } from "./time.tsx";
 
 export interface Series {
   label: string;
@@ -15,7 +17,7 @@ export interface Series {
 }
 
 export interface PlotProps {
-  title: string;
+  title: ComponentChildren;
   /** Milliseconds since the epoch, in ascending order. */
   times: number[];
   series: Series[];
@@ -97,7 +99,9 @@ export function Plot({ title, times, series, format = short }: PlotProps) {
             <tbody>
               {times.map((at, i) => (
                 <tr key={at}>
-                  <td>{new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}</td>
+                  <td>
+                    <Time at={at} coarse />
+                  </td>
                   {series.map(({ label, values }) => (
                     <td key={label} class="n">
                       {values[i] === null || values[i] === undefined ? "–" : format(values[i])}

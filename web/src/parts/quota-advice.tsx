@@ -2,6 +2,7 @@
 import { short } from "../format.ts";
 import { useQuery } from "../use-query.ts";
 import { Copy } from "./copy.tsx";
+import { QuotaName } from "./names.tsx";
 import { Failure } from "./notice.tsx";
 
 interface Advice {
@@ -24,7 +25,9 @@ export function QuotaAdvice() {
       <ul class="plain">
         {advice.data?.quotas.map((one) => (
           <li key={one.quota} class={`notice ${one.requested_limit === null ? "" : "warn"}`}>
-            <strong>{one.quota}</strong>
+            <strong>
+              <QuotaName name={one.quota} />
+            </strong>
             {one.requested_limit !== null &&
               `: ask for ${short(one.requested_limit)} instead of ${short(one.configured_limit)}`}
             <p>

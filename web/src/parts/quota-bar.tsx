@@ -1,12 +1,9 @@
 // One quota as a bar: settled use, reservations of running calls, and where the learned and the configured limit are.
 import { duration, number, percent, short } from "../format.ts";
 import { now } from "../live.ts";
+import { quotaWords, unitOf } from "../names.ts";
 import type { Quota } from "../resources.ts";
-
-/** Returns what a quota limits, such as `tokens per minute`. */
-export function unitOf({ unit, per }: Pick<Quota, "unit" | "per">): string {
-  return `${unit.replace("_", " ")} per ${per}`;
-}
+import { QuotaName } from "./names.tsx";
 
 export function QuotaBar({ quota }: { quota: Quota }) {
   const { configured_limit: configured, effective_limit: effective, settled, reserved, used } = quota;
@@ -17,8 +14,10 @@ export function QuotaBar({ quota }: { quota: Quota }) {
   return (
     <figure class="quota">
       <figcaption>
-        <strong>{quota.name}</strong>
-        <span class="quiet">{unitOf(quota)}</span>
+        <strong>
+          <QuotaName name={quota.name} />
+        </strong>
+        {quotaWords(quota.name) === quota.name && <span class="quiet">{unitOf(quota)}</span>}
         <span class="amount">
           {short(used)} of {short(effective)} ({percent(used, effective)})
         </span>
@@ -39,5 +38,5 @@ export function QuotaBar({ quota }: { quota: Quota }) {
 }
 
 function sentence({ name, used, settled, reserved, effective_limit: limit }: Quota): string {
-  return `${name}: ${number(used)} of ${number(limit)}, of which ${number(settled)} used and ${number(reserved)} reserved`;
+  return `${quotaWords(name)}: ${number(used)} of ${number(limit)}, of which ${number(settled)} used and ${number(reserved)} reserved`;
 }

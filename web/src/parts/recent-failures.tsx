@@ -6,6 +6,7 @@ import { now } from "../live.ts";
 import type { JobSummary, Page } from "../resources.ts";
 import { to } from "../routes.ts";
 import { useQuery } from "../use-query.ts";
+import { Time } from "./time.tsx";
 
 const hourMs = 3_600_000;
 const stepMs = 300_000;
@@ -26,7 +27,7 @@ export function RecentFailures() {
         {more}
         {number(jobs.length)} failed
       </a>{" "}
-      of the jobs submitted since {new Date(since).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}:{" "}
+      of the jobs submitted since <Time at={since} coarse />:{" "}
       {failureGroups(jobs).map(({ code, jobs: count }, i) => (
         <span key={code}>
           {i > 0 && ", "}

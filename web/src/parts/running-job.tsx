@@ -1,13 +1,14 @@
 // A job that was just submitted: its place in the queue, then its text as it arrives.
-import { dollars, number, relative, shortId } from "../format.ts";
-import { now } from "../live.ts";
+import { dollars, number, shortId } from "../format.ts";
 import { hasEnded, type Job } from "../resources.ts";
 import { to } from "../routes.ts";
 import { useJobText } from "../use-job-text.ts";
 import { useQuery } from "../use-query.ts";
 import { Badge } from "./badge.tsx";
+import { Sentence } from "./names.tsx";
 import { Failure } from "./notice.tsx";
 import { TextPieces } from "./text-pieces.tsx";
+import { Time } from "./time.tsx";
 
 export function RunningJob({ id }: { id: string }) {
   const path = `v1/jobs/${id}`;
@@ -19,9 +20,19 @@ export function RunningJob({ id }: { id: string }) {
     <section aria-label="Answer" aria-live="polite">
       <p>
         <Badge state={status} /> <a href={to(`jobs/${id}`)}>Job {shortId(id)}</a>
-        {status === "queued" &&
-          ` ${waiting_on?.message ?? ""}${position === null ? "" : ` Position ${number(position)}.`}`}
-        {status === "queued" && eta && ` It should start ${relative(eta, now.value)}.`}
+        {status === "queued" && (
+          <>
+            {" "}
+            <Sentence text={waiting_on?.message ?? ""} />
+            {position !== null && ` Position ${number(position)}.`}
+          </>
+        )}
+        {status === "queued" && eta && (
+          <>
+            {" "}
+            It should start <Time at={eta} relative />.
+          </>
+        )}
         {usage && ` ${number(usage.input_tokens)} tokens in, ${number(usage.output_tokens)} out, ${dollars(cost_usd)}.`}
       </p>
       {error && <p class="notice bad">{error.message}</p>}

@@ -1,0 +1,38 @@
+// Names of deployments and quotas in words, with the technical name in the title.
+import { snapshot } from "../live.ts";
+import { deploymentWords, quotaWords } from "../names.ts";
+
+export function DeploymentName({ id }: { id: string }) {
+  return <span title={id}>{deploymentWords(id)}</span>;
+}
+
+export function QuotaName({ name }: { name: string }) {
+  return <span title={name}>{quotaWords(name)}</span>;
+}
+
+/** A sentence of the service, in which the names of quotas and deployments become words. */
+export function Sentence({ text }: { text: string }) {
+  const { quotas = [], deployments = [] } = snapshot.value ?? {};
+  const owned = quotas.flatMap(({ name }) =>
+    deployments
+      .filter(({ quotas }) => quotas.includes(name))
+      .map(({ id }) => ({ found: `the quota ${name} of ${id}`, shown: <QuotaName name={name} /> })),
+  );
+  const named = [
+    ...owned,
+    ...quotas.map(({ name }) => ({ found: name, shown: <QuotaName name={name} /> })),
+    ...deployments.map(({ id }) => ({ found: id, shown: <DeploymentName id={id} /> })),
+  ];
+  const first = named
+    .map((name) => ({ ...name, at: text.indexOf(name.found) }))
+    .filter(({ at }) => at !== -1)
+    .sort((a, b) => a.at - b.at || b.found.length - a.found.length)[0];
+  if (!first) return <>{text}</>;
+  return (
+    <>
+      {text.slice(0, first.at)}
+      {first.shown}
+      <Sentence text={text.slice(first.at + first.found.length)} />
+    </>
+  );
+}
