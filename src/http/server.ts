@@ -61,7 +61,9 @@ import { statusRoutes } from "./routes/status-routes.ts";
 import { usageRoutes } from "./routes/usage-routes.ts";
 import { webhookRoutes } from "./routes/webhook-routes.ts";
 import { callerOfPage, dashboardRoutes } from "./ui/dashboard-routes.ts";
+import { DashboardPage } from "./ui/page.ts";
 import { routePageCall } from "./ui/page-calls.ts";
+import { sendPageOrError } from "./ui/page-routes.ts";
 
 /** Maximum time for a request's headers, and for a whole file upload, in milliseconds. Node checks every 30 s. */
 const headersTimeoutMs = 60_000;
@@ -104,6 +106,7 @@ export interface HttpOptions {
  */
 export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }: HttpOptions = {}): HttpServer {
   const { settings, log, keys } = context;
+  const page = settings.dashboard ? new DashboardPage(settings.publicUrl) : undefined;
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     // Logging every request would cost more than the request itself. Server errors are logged where they are answered.
@@ -120,7 +123,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     return503OnClosing: false,
     // Longer than any path that Node accepts, so that an overlong id gets the error of a wrong id.
     routerOptions: { maxParamLength: 65_536 },
-    frameworkErrors: sendError,
+    frameworkErrors: sendPageOrError(page),
     clientErrorHandler: answerClientError,
     schemaErrorFormatter: validationError,
     rewriteUrl: routePageCall,
@@ -189,7 +192,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       healthRoutes(routes, context);
       if (context.scrape) metricsRoutes(routes, context.scrape, { ...context, listensOn: settings.host });
       documentationRoutes(routes, settings.dashboard);
-      if (settings.dashboard) dashboardRoutes(routes, context, keepAliveMs);
+      if (page) dashboardRoutes(routes, context, page, keepAliveMs);
     });
   });
   return app;

@@ -1,8 +1,12 @@
 // The dashboard's server side: the page and its address, sign-in, and whose calls a session's cookie admits.
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { InjectOptions } from "fastify";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import Fastify, { type InjectOptions } from "fastify";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { DashboardPage } from "../../src/http/ui/page.ts";
+import { isPagePath, pagePaths } from "../../src/http/ui/page-paths.ts";
+import { pageRoutes } from "../../src/http/ui/page-routes.ts";
 import { commandCaller } from "../../src/jobs/caller.ts";
 import { createKey, revokeKey } from "../../src/jobs/keys/keys.ts";
 import { sweepSessions } from "../../src/jobs/sessions/sessions.ts";
@@ -53,6 +57,52 @@ describe("the page", () => {
       expect(payload).toContain('<base href="/ui/">');
       // An inline script or style would be refused by the policy.
       expect(payload).not.toMatch(/<script(?![^>]*\ssrc=)|<style| style=| on\w+=/i);
+    }
+  });
+
+  test("has status 404 at addresses that lead to no page, also at those that cannot be decoded", async () => {
+    for (const url of ["/ui/nope", "/ui/jobs/a/b", "/ui/usage/x", "/ui/jobs/%E0%A4%A", "/ui/favicon.ico"]) {
+      const { statusCode, headers, payload } = await send({ url });
+      expect([url, statusCode, payload.slice(0, 15)]).toEqual([url, 404, "<!doctype html>"]);
+      expect(headers["content-security-policy"]).toContain("default-src 'none'");
+    }
+    expect((await server.get("/v1/jobs/%E0%A4%A")).body.error.code).toBe("invalid_request");
+    expect((await server.get("/ui/api/v1/jobs/%E0%A4%A")).body.error.code).toBe("invalid_request");
+  });
+
+  test("has the addresses that the server knows", () => {
+    const main = readFileSync(join(import.meta.dirname, "../../web/src/main.tsx"), "utf8");
+    const routes = [...main.matchAll(/<Route path=\{to\("([^"]*)"\)\}/g)].map(([, path]) => path);
+    expect(routes.sort()).toEqual([...pagePaths].sort());
+    for (const path of pagePaths) expect(isPagePath(path.replace(":id", "0b5c"))).toBe(true);
+  });
+
+  test("says that it is not built, without a warning of the log", async () => {
+    const warnings: string[] = [];
+    const logger = { level: "warn", stream: { write: (line: string) => warnings.push(line) } };
+    const app = Fastify({ logger }).withTypeProvider<TypeBoxTypeProvider>();
+    pageRoutes(app, new DashboardPage(undefined, join(web, "not-built/")));
+    for (const url of ["/ui/", "/ui/assets/x.js"]) {
+      const { statusCode, payload } = await app.inject({ url });
+      expect([statusCode, payload]).toEqual([404, expect.stringContaining("Run npm run build")]);
+    }
+    await app.close();
+    expect(warnings).toEqual([]);
+  });
+
+  test("its unknown calls and missing files get an error of the API", async () => {
+    for (const [method, url] of [
+      ["GET", "/ui/api/nope"],
+      ["POST", "/ui/api/nope"],
+      ["GET", "/ui/api/"],
+      ["GET", "/ui/assets/nope.js"],
+    ] as const) {
+      const { statusCode, headers, payload } = await send({ method, url });
+      expect([url, statusCode, headers["content-type"]]).toEqual([url, 404, "application/json; charset=utf-8"]);
+      expect(JSON.parse(payload).error).toMatchObject({
+        code: "not_found",
+        message: `There is no route for ${method} ${url}.`,
+      });
     }
   });
 

@@ -229,11 +229,10 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
       // The pages are the same in both forms, so the distributed one is looked at once.
       for (const colorScheme of form === "embedded" ? (["light", "dark"] as const) : (["light"] as const)) {
         for (const width of form === "embedded" ? [1280, 390] : [1280]) {
-          const visit = await openPage(browser, service.url, {
-            colorScheme,
-            viewport: { width, height: 900 },
-            storageState: state,
-          });
+          const viewport = { width, height: 900 };
+          // The last address leads to no page.
+          const options = { colorScheme, viewport, storageState: state };
+          const visit = await openPage(browser, service.url, options, /status of 404/);
           for (const [name, path] of Object.entries(paths)) {
             await visit.page.goto(`${service.url}/ui/${path}`);
             await visit.page.getByRole("heading", { level: 1 }).waitFor(slow);

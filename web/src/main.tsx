@@ -2,7 +2,7 @@
 import "./style.css";
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
-import { LocationProvider, Route, Router } from "preact-iso";
+import { LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { startLive, stopLive } from "./live.ts";
 import { AuditPage } from "./pages/audit.tsx";
 import { BatchPage } from "./pages/batch.tsx";
@@ -20,6 +20,7 @@ import { Layout } from "./parts/layout.tsx";
 import { Failure } from "./parts/notice.tsx";
 import { to } from "./routes.ts";
 import { loadSession, session, sessionError } from "./session.ts";
+import { useTitle } from "./use-title.ts";
 
 function Dashboard() {
   const signedIn = session.value?.signed_in === true;
@@ -33,26 +34,45 @@ function Dashboard() {
   return (
     <LocationProvider scope={to("")}>
       <Layout>
-        <Router>
-          <Route path={to("")} component={OverviewPage} />
-          <Route path={to("jobs")} component={JobsPage} />
-          <Route path={to("jobs/:id")} component={JobPage} />
-          <Route path={to("batches")} component={BatchesPage} />
-          <Route path={to("batches/:id")} component={BatchPage} />
-          <Route path={to("deployments")} component={DeploymentsPage} />
-          <Route path={to("usage")} component={UsagePage} />
-          <Route path={to("playground")} component={PlaygroundPage} />
-          <Route path={to("keys")} component={KeysPage} />
-          <Route path={to("webhooks")} component={WebhooksPage} />
-          <Route path={to("audit")} component={AuditPage} />
-          <Route default component={NotFound} />
-        </Router>
+        <Pages />
       </Layout>
     </LocationProvider>
   );
 }
 
+function Pages() {
+  const { path } = useLocation();
+  // The router would throw at an address that cannot be decoded, such as one that was cut off.
+  if (!isDecodable(path)) return <NotFound />;
+  return (
+    <Router>
+      <Route path={to("")} component={OverviewPage} />
+      <Route path={to("jobs")} component={JobsPage} />
+      <Route path={to("jobs/:id")} component={JobPage} />
+      <Route path={to("batches")} component={BatchesPage} />
+      <Route path={to("batches/:id")} component={BatchPage} />
+      <Route path={to("deployments")} component={DeploymentsPage} />
+      <Route path={to("usage")} component={UsagePage} />
+      <Route path={to("playground")} component={PlaygroundPage} />
+      <Route path={to("keys")} component={KeysPage} />
+      <Route path={to("webhooks")} component={WebhooksPage} />
+      <Route path={to("audit")} component={AuditPage} />
+      <Route default component={NotFound} />
+    </Router>
+  );
+}
+
+function isDecodable(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function NotFound() {
+  useTitle("Not found");
   return (
     <>
       <h1>There is no such page</h1>

@@ -6,6 +6,7 @@ import type { KeyRegistry } from "../../jobs/keys/key-registry.ts";
 import { sessionCaller } from "../../jobs/sessions/sessions.ts";
 import type { HttpServer } from "../http-types.ts";
 import { liveRoutes } from "./live-routes.ts";
+import type { DashboardPage } from "./page.ts";
 import { isPageCall, requireSamePage } from "./page-calls.ts";
 import { pageRoutes } from "./page-routes.ts";
 import { sessionIdOf } from "./session-cookie.ts";
@@ -27,10 +28,15 @@ export async function callerOfPage(context: DashboardContext, request: FastifyRe
   return sessionCaller(context, id);
 }
 
-export function dashboardRoutes(app: HttpServer, context: DashboardContext, keepAliveMs: number): void {
+export function dashboardRoutes(
+  app: HttpServer,
+  context: DashboardContext,
+  page: DashboardPage,
+  keepAliveMs: number,
+): void {
   const callerOf = async (request: FastifyRequest) =>
     context.keys.required ? callerOfPage(context, request) : context.keys.authenticate(undefined);
-  pageRoutes(app, context.settings.publicUrl);
+  pageRoutes(app, page);
   sessionRoutes(app, context, callerOf);
   liveRoutes(app, context, async (request) => (await callerOf(request)) !== undefined, keepAliveMs);
 }

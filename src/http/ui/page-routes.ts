@@ -1,71 +1,50 @@
-// Serves the dashboard's page below /ui: one HTML document for every address of the page, and its assets, which never
-// change under their names.
-import { existsSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+// Serves the dashboard's page below /ui, and its assets, which never change under their names.
 import fastifyStatic from "@fastify/static";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { notFound, sendError } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
-import { prefixOf } from "./base-address.ts";
+import { type DashboardPage, pageHeaders } from "./page.ts";
+import { isPagePath } from "./page-paths.ts";
 
-const built = fileURLToPath(new URL("../../web/", import.meta.url));
-
-/** Allows the page its own scripts, styles and calls, and nothing else. */
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data:",
-  "connect-src 'self'",
-  "font-src 'self'",
-  "form-action 'self'",
-  "base-uri 'self'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-  "trusted-types 'none'",
-].join("; ");
-
-const pageHeaders = {
-  "content-security-policy": contentSecurityPolicy,
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
-};
-
-const notBuilt = "The dashboard is not built. Run npm run build, and restart the service.\n";
-
-/** The placeholder in the built page for the address that its links and calls are relative to. */
-const basePlaceholder = '<base href="/ui/">';
-
-/** @param publicUrl address under which browsers reach the service; undefined to follow the proxy's prefix header */
-export function pageRoutes(app: HttpServer, publicUrl: string | undefined): void {
-  const index = `${built}index.html`;
-  const page = existsSync(index) ? readFileSync(index, "utf8") : undefined;
-
+export function pageRoutes(app: HttpServer, page: DashboardPage): void {
   // The browser has no key yet when it reads the page.
+  const options = { schema: { hide: true }, config: { open: true } };
   app.addHook("onRoute", (route) => {
     if (route.url.startsWith("/ui/assets/")) route.config = { ...route.config, open: true };
   });
-  app.register(fastifyStatic, {
-    root: `${built}assets`,
-    prefix: "/ui/assets/",
-    decorateReply: false,
-    preCompressed: true,
-    immutable: true,
-    maxAge: "365d",
-    index: false,
-    setHeaders: (response) => {
-      for (const [name, value] of Object.entries(pageHeaders)) response.setHeader(name, value);
-    },
+  if (page.assets !== undefined) {
+    app.register(fastifyStatic, {
+      root: page.assets,
+      prefix: "/ui/assets/",
+      decorateReply: false,
+      preCompressed: true,
+      immutable: true,
+      maxAge: "365d",
+      index: false,
+      setHeaders: (response) => {
+        for (const [name, value] of Object.entries(pageHeaders)) response.setHeader(name, value);
+      },
+    });
+  }
+  app.get("/ui", options, (request, reply) => reply.redirect(page.baseOf(request)));
+  app.get("/ui/", options, (request, reply) => page.send(request, reply, 200));
+  app.get<{ Params: { "*": string } }>("/ui/*", options, (request, reply) =>
+    page.send(request, reply, isPagePath(request.params["*"]) ? 200 : 404),
+  );
+  // Without this route, unknown calls of the page would get the page.
+  app.all("/ui/api/*", options, (request) => {
+    throw notFound(request);
   });
-  const sendPage = (request: FastifyRequest, reply: FastifyReply) => {
-    reply.headers({ ...pageHeaders, "cache-control": "no-store" });
-    if (page === undefined) return reply.code(404).type("text/plain; charset=utf-8").send(notBuilt);
-    const base = `<base href="${prefixOf(request, publicUrl)}/ui/">`;
-    return reply.type("text/html; charset=utf-8").send(page.replace(basePlaceholder, base));
+}
+
+/**
+ * Answers requests that reach no route, for Fastify's frameworkErrors: a browser that asks for a page whose address
+ * cannot be decoded gets the page.
+ */
+export function sendPageOrError(page: DashboardPage | undefined) {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const isOfPage = page && request.method === "GET" && /^\/ui\/(?!api\/)/.test(request.url);
+    if (isOfPage) page.send(request, reply, 404);
+    else sendError(error, request, reply);
   };
-  const options = { schema: { hide: true }, config: { open: true } };
-  app.get("/ui", options, (request, reply) => reply.redirect(`${prefixOf(request, publicUrl)}/ui/`));
-  app.get("/ui/", options, sendPage);
-  app.get("/ui/*", options, sendPage);
 }
