@@ -6,7 +6,8 @@
 // A job with an outcome has the outcome's status. A job with an attempt that has not ended is in progress. Every other
 // job is queued. Nothing changes after an outcome.
 import type { JobId } from "./ids.ts";
-import type { CanonicalRequest } from "./request.ts";
+import type { NativeAnswer } from "./native-request.ts";
+import { isNative, type JobRequest } from "./request.ts";
 import type { TokenCount } from "./tokens.ts";
 import type { TraceContext } from "./trace-context.ts";
 import type { WaitPart } from "./wait-parts.ts";
@@ -42,6 +43,11 @@ export interface JobHead {
   fallbackModels: string[];
   /** Regions that may serve the job. Absent: any Region. */
   regions?: string[];
+  /**
+   * Foundation model that must answer, without the prefix of a Region or the rest of an ARN. Only deployments of this
+   * model serve the job. Set for native requests, whose body is written for one model.
+   */
+  baseModel?: string;
   /** Tokens that a call is expected to reserve: estimated input and the `max_tokens` to send. */
   tokens: TokenCount;
   /** Milliseconds since the epoch. Within a flow, jobs are ordered by (submittedAt, id). */
@@ -92,7 +98,7 @@ export interface WaitingCaller {
 
 /** A job with its request. */
 export interface Job extends JobHead {
-  request: CanonicalRequest;
+  request: JobRequest;
 }
 
 /** A job with all stored records about it. */
@@ -219,6 +225,8 @@ export interface Outcome {
   /** The answer. Set only with `completed`. */
   text?: string;
   toolCalls?: ToolCall[];
+  /** The answer verbatim. Set with the answer to a native request. */
+  native?: NativeAnswer;
   finishReason?: FinishReason;
   usage?: Usage;
   /** The deployment that answered. */
@@ -235,13 +243,20 @@ export interface Outcome {
 }
 
 /** Returns a request without its texts. The numeric parameters remain. */
-export function erasedRequest({ parameters }: CanonicalRequest): CanonicalRequest {
-  const { stop: _, ...numbers } = parameters;
+export function erasedRequest(request: JobRequest): JobRequest {
+  if (isNative(request)) {
+    const { operation, streamed } = request.native;
+    return { native: { operation, streamed, body: "" }, parameters: request.parameters };
+  }
+  const { stop: _, ...numbers } = request.parameters;
   return { messages: [], parameters: numbers };
 }
 
-/** Returns an outcome without its text and tool calls, and with `all` without the message of its error. */
-export function erasedOutcome({ toolCalls: _, ...rest }: Outcome, erasure: Erasure = "texts"): Outcome {
+/** Returns an outcome without its text, tool calls and native answer, and with `all` without the message of its error. */
+export function erasedOutcome(
+  { toolCalls: _, native: _native, ...rest }: Outcome,
+  erasure: Erasure = "texts",
+): Outcome {
   const error = erasure === "all" && rest.error && { error: { ...rest.error, message: erasedMessage } };
   return { ...rest, ...(rest.text !== undefined && { text: "" }), ...error };
 }
@@ -261,7 +276,7 @@ export function silentEnd({ error: _, ...rest }: AttemptEnd): AttemptEnd {
   return rest;
 }
 
-/** Whether a request was erased. A request that can still be called has messages. */
-export function isErased(request: CanonicalRequest): boolean {
-  return request.messages.length === 0;
+/** Whether a request was erased. A request that can still be called has messages or a body. */
+export function isErased(request: JobRequest): boolean {
+  return isNative(request) ? request.native.body === "" : request.messages.length === 0;
 }

@@ -1,7 +1,7 @@
 // Computes what a call costs. Prices are US dollars per million tokens. Amounts are whole billionths of a dollar, so
 // that sums of any number of calls are exact. Pure.
 import type { Usage } from "./job.ts";
-import type { CanonicalRequest } from "./request.ts";
+import { isNative, type JobRequest } from "./request.ts";
 
 /** US dollars per 1,000,000 tokens, on the provider's default tier. An absent price is unknown. */
 export interface TokenPrices {
@@ -70,7 +70,9 @@ export function toUsd(nanoUsd: number): number {
 }
 
 /** Whether a request asks to cache anything for an hour, which has its own price. */
-export function keepsForAnHour({ systemCachePoint, messages }: CanonicalRequest): boolean {
+export function keepsForAnHour(request: JobRequest): boolean {
+  if (isNative(request)) return /"ttl"\s*:\s*"1h"/.test(request.native.body);
+  const { systemCachePoint, messages } = request;
   return (
     systemCachePoint?.ttl === "1h" ||
     messages.some(({ content }) => content.some((block) => block.type === "cache_point" && block.cache.ttl === "1h"))

@@ -1,5 +1,21 @@
 // The canonical form of a request, whichever API it arrived through. The record stores it, and every provider
-// translates from it.
+// translates from it. A native request takes its place where the caller speaks Bedrock's own format.
+import type { NativeRequest, ServiceTier } from "./native-request.ts";
+
+/** What a job sends to a model: a request in canonical form, or one in Bedrock's own format. */
+export type JobRequest = CanonicalRequest | NativeRequest;
+
+/** Whether a request is in Bedrock's own format. */
+export function isNative(request: JobRequest): request is NativeRequest {
+  return "native" in request;
+}
+
+/** Returns what is known of a request in canonical form. Of a native request that is its limit and its tier. */
+export function canonicalPart(request: JobRequest): CanonicalRequest {
+  if (!isNative(request)) return request;
+  const { native: _, ...known } = request;
+  return { messages: [], ...known };
+}
 
 /** A request to a model in canonical form. */
 export interface CanonicalRequest {
@@ -19,7 +35,7 @@ export interface CanonicalRequest {
   responseFormat?: ResponseFormat;
   parameters: Parameters;
   /** Service tier of the provider. Absent: its default. Tiers have their own prices. */
-  serviceTier?: "default" | "priority" | "flex";
+  serviceTier?: ServiceTier;
   guardrail?: Guardrail;
 }
 

@@ -1,6 +1,6 @@
 // Estimates tokens, the unit of quotas. The estimate is cheap enough for every submit. It also defines how texts add up
 // to a request. The exact count runs in a worker thread (see jobs/token-counter.ts).
-import { type CanonicalRequest, type ContentBlock, resultText } from "./request.ts";
+import { type ContentBlock, isNative, type JobRequest, resultText } from "./request.ts";
 
 /** Tokens of one call: input (prompt, system, tools) and output (what may be, or was, generated). */
 export interface TokenCount {
@@ -88,16 +88,18 @@ export function estimateTokens(text: string): number {
 }
 
 /** Estimates the input tokens of a request; see `estimateTokens`. */
-export function estimateInput(request: CanonicalRequest): number {
+export function estimateInput(request: JobRequest): number {
   return countInput(request, estimateTokens);
 }
 
 /**
  * Counts the input tokens of a request: contents, tools and schemas (as JSON), and the template around them. The
- * template is Llama 3's: 1 to begin, 5 for each message (system text included), 4 for the answer's header.
+ * template is Llama 3's: 1 to begin, 5 for each message (system text included), 4 for the answer's header. A native
+ * request counts as the text of its body.
  * @param countText counts the tokens of one text
  */
-export function countInput(request: CanonicalRequest, countText: (text: string) => number): number {
+export function countInput(request: JobRequest, countText: (text: string) => number): number {
+  if (isNative(request)) return countText(request.native.body);
   let tokens = 1 + 4;
   if (request.system) tokens += 5 + countText(request.system);
   for (const message of request.messages) {

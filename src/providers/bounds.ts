@@ -2,7 +2,7 @@
 // passes `withinBounds` before anything uses it, so usage, waits, ids and messages of any form become usable.
 import type { Logger } from "pino";
 import type { ToolCall, Usage } from "../domain/job.ts";
-import type { CanonicalRequest } from "../domain/request.ts";
+import type { JobRequest } from "../domain/request.ts";
 import { type Provider, type ProviderAnswer, ProviderError, type ProviderFailure } from "./provider.ts";
 
 /**
@@ -135,7 +135,7 @@ class Check {
   /** No call can use more tokens of one kind. */
   readonly #maxTokens: number;
 
-  constructor(options: BoundsOptions, { parameters }: CanonicalRequest) {
+  constructor(options: BoundsOptions, { parameters }: JobRequest) {
     this.#options = options;
     this.#maxTokens = options.contextTokens + parameters.maxTokens;
   }

@@ -2,7 +2,8 @@
 // stored attempts and the scheduler's charges are only correct if one call is one request.
 import type { ErrorCode } from "../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../domain/job.ts";
-import type { CanonicalRequest } from "../domain/request.ts";
+import type { NativeAnswer } from "../domain/native-request.ts";
+import { type CanonicalRequest, isNative, type JobRequest } from "../domain/request.ts";
 import type { TraceContext } from "../domain/trace-context.ts";
 
 /** A service that generates text. */
@@ -17,10 +18,13 @@ export interface Provider {
 
 /** One call of a provider. */
 export interface ProviderCall {
-  request: CanonicalRequest;
+  request: JobRequest;
   /** Aborting ends the call at once with kind `aborted`. */
   signal: AbortSignal;
-  /** Called with each chunk of text as it arrives. */
+  /**
+   * Called with each chunk of text as it arrives. For a native request that is streamed, called with whole lines of
+   * `NativeAnswer.events` in place of text, each with its line break.
+   */
   onText?: (text: string) => void;
   /** Called with each chunk of a stream that the model generated: text, reasoning and tool arguments alike. */
   onOutput?: (piece: string) => void;
@@ -54,6 +58,8 @@ export function answeredByTool(answer: Content, answerTool: string | undefined):
 export interface ProviderAnswer {
   text: string;
   toolCalls: ToolCall[];
+  /** The answer verbatim. Set if the request was native. */
+  native?: NativeAnswer;
   finishReason: FinishReason;
   /** Absent if the provider did not report it. */
   usage?: Usage;
@@ -118,4 +124,14 @@ export class ProviderError extends Error {
     super(failure.message, options);
     this.failure = failure;
   }
+}
+
+/**
+ * Returns the request of a call that must be in canonical form.
+ * @throws ProviderError for a native request, which the provider cannot send. It is permanent
+ */
+export function requireCanonical(request: JobRequest): CanonicalRequest {
+  if (!isNative(request)) return request;
+  const message = "The request has Bedrock's own format, which this deployment cannot send.";
+  throw new ProviderError({ kind: "permanent", code: "provider_rejected", message, maybeBilled: false });
 }

@@ -15,7 +15,7 @@ import type {
   Outcome,
   Priority,
 } from "../domain/job.ts";
-import type { CanonicalRequest } from "../domain/request.ts";
+import type { JobRequest } from "../domain/request.ts";
 import type { UsageRow } from "../domain/usage.ts";
 import type { BlobStore } from "./blob-store.ts";
 import type { Page } from "./cursor.ts";
@@ -42,7 +42,7 @@ export interface JobStore {
   get(jobId: JobId): Promise<JobRecord | undefined>;
 
   /** Returns the requests of several jobs of one environment, without those of unknown ids. */
-  getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, CanonicalRequest>>;
+  getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, JobRequest>>;
 
   /** Returns a page of jobs, newest first by (submittedAt, id). */
   list(query: ListQuery): Promise<Page<JobSummary>>;

@@ -1,13 +1,14 @@
 // Reads stored requests and outcomes in the form of this version. The first version stored the arguments of a tool call
 // parsed, as `input`. This version stores their text, as `arguments`.
 import type { Outcome, ToolCall } from "../domain/job.ts";
-import type { CanonicalRequest, ContentBlock } from "../domain/request.ts";
+import { type ContentBlock, isNative, type JobRequest } from "../domain/request.ts";
 
 type StoredCall = { input?: unknown; arguments?: string };
 
 /** Parses the JSON of a stored request. */
-export function requestFromJson(json: string): CanonicalRequest {
-  const request = JSON.parse(json) as CanonicalRequest;
+export function requestFromJson(json: string): JobRequest {
+  const request = JSON.parse(json) as JobRequest;
+  if (isNative(request)) return request;
   for (const message of request.messages) {
     const { content } = message;
     for (let i = 0; i < content.length; i++) {

@@ -1,4 +1,5 @@
 // Converts a job to the one resource that /status and /v1/jobs return. Fields that do not apply are null.
+
 import Type, { type Static } from "typebox";
 import {
   type Attempt,
@@ -14,6 +15,7 @@ import {
   type Usage,
 } from "../domain/job.ts";
 import { toUsd } from "../domain/money.ts";
+import { canonicalPart } from "../domain/request.ts";
 import { type AttemptsCost, attemptUsage, costOfAttempts } from "../domain/usage.ts";
 import { type WaitPart, waitKinds } from "../domain/wait-parts.ts";
 import { waitParts } from "../domain/waiting.ts";
@@ -188,7 +190,7 @@ type JobSummaryResource = Static<typeof jobSummarySchema>;
 export function jobResource(view: JobView, now: number): JobResource {
   const { job, state, outcome, attempts, queuePosition } = view;
   const waiting = state === "queued" && queuePosition?.state === "waiting" ? queuePosition : undefined;
-  const { parameters } = job.request;
+  const { parameters } = canonicalPart(job.request);
   const last = attempts.at(-1);
   const running = state === "in_progress" && !last?.end ? last : undefined;
   // Old attempts may be removed; the outcome has their cost.

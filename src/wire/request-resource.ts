@@ -2,7 +2,7 @@
 import Type, { type Static } from "typebox";
 import { isErased, type Job, priorities } from "../domain/job.ts";
 import { JsonText } from "../domain/json-text.ts";
-import { type CachePoint, type ContentBlock, type JsonSchema, resultText } from "../domain/request.ts";
+import { type CachePoint, type ContentBlock, canonicalPart, type JsonSchema, resultText } from "../domain/request.ts";
 import { nullable } from "./resource-types.ts";
 
 const ttl = Type.Optional(Type.Enum(["5m", "1h"]));
@@ -72,12 +72,12 @@ type MessageResource = JobRequestResource["messages"][number];
 
 /** Returns a job's request as the API shows it. Print it with `printJson`, which keeps schemas exact. */
 export function jobRequestResource(job: Job): JobRequestResource {
-  const { request } = job;
+  const request = canonicalPart(job.request);
   const { parameters, tools, responseFormat: format, systemCachePoint: cachePoint } = request;
   const messages = request.messages.map(({ role, content }) => ({ role, content: content.map(blockOf) }));
   return {
     job_id: job.id,
-    erased: isErased(request),
+    erased: isErased(job.request),
     environment: job.environment,
     model: job.model,
     priority: job.priority,

@@ -3,7 +3,7 @@
 // measures one call at a time and at most ten a second, because a count takes 82 us per KB of a shared thread. The
 // choice of calls does not depend on their usage.
 import type { Usage } from "../domain/job.ts";
-import type { CanonicalRequest } from "../domain/request.ts";
+import type { JobRequest } from "../domain/request.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
 import { isSavedRatios, type SavedRatios } from "../jobs/tokens/token-ratios.ts";
 
@@ -19,7 +19,7 @@ type Checkpoint = Record<string, { savedAt: number; ratios: SavedRatios }>;
 
 export interface UsageMeter {
   /** Learns from a successful call, if it is time. Never throws. */
-  observe(request: CanonicalRequest, model: string, usage: Usage): void;
+  observe(request: JobRequest, model: string, usage: Usage): void;
   /** Resolves when no measurement is running. */
   idle(): Promise<void>;
 }

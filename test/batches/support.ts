@@ -1,4 +1,5 @@
 // A whole service, embedded or distributed, whose models are a script, and OpenAI's own client in front of it.
+
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -11,6 +12,7 @@ import type { FileSettings } from "../../src/config/config-schema.ts";
 import type { DeploymentSettings, Settings } from "../../src/config/settings.ts";
 import { type BatchRequest, newBatchId } from "../../src/domain/batch.ts";
 import type { Clock } from "../../src/domain/clock.ts";
+import { canonicalPart } from "../../src/domain/request.ts";
 import { createBatch as createBatchOf } from "../../src/jobs/batches/batches.ts";
 import { keylessCaller } from "../../src/jobs/caller.ts";
 import { newFileId, writeFile } from "../../src/jobs/files/files.ts";
@@ -38,7 +40,7 @@ export interface TestService {
 /** Answers with what was asked, in capitals. */
 export const shouting: Provider = {
   async call({ request }) {
-    const [block] = request.messages[0]!.content;
+    const [block] = canonicalPart(request).messages[0]!.content;
     const text = block?.type === "text" ? block.text.toUpperCase() : "";
     return { text, toolCalls: [], finishReason: "stop", usage: { input: 10, output: 5 } };
   },

@@ -1,4 +1,5 @@
 // sluice batch against a running service: a file from its upload to its deletion, and what goes wrong on the way.
+
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -6,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { BatchResource } from "../../src/client/index.ts";
+import { canonicalPart } from "../../src/domain/request.ts";
 import { type Provider, ProviderError } from "../../src/providers/provider.ts";
 import { lineOf, shouting, startTestService, type TestService } from "../batches/support.ts";
 import { sluice as runSluice } from "./run-inside.ts";
@@ -14,7 +16,7 @@ import { sluice as runSluice } from "./run-inside.ts";
 let refusing = true;
 const provider: Provider = {
   async call(call) {
-    const [block] = call.request.messages[0]!.content;
+    const [block] = canonicalPart(call.request).messages[0]!.content;
     const prompt = block?.type === "text" ? block.text : "";
     if (prompt === "never") return new Promise((_, reject) => call.signal.addEventListener("abort", reject));
     if (refusing && prompt.startsWith("refuse")) {

@@ -1,9 +1,11 @@
 // sluice jobs, job, export, status and the bulk commands against a running service, and what a user on another machine sees.
+
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Job, SluiceClient } from "../../src/client/index.ts";
+import { canonicalPart } from "../../src/domain/request.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { shouting, startTestService, type TestService } from "../batches/support.ts";
 import { sluice as runSluice } from "./run-inside.ts";
@@ -11,7 +13,7 @@ import { answering, closedAddress } from "./support.ts";
 
 const provider: Provider = {
   async call(call) {
-    const [block] = call.request.messages[0]!.content;
+    const [block] = canonicalPart(call.request).messages[0]!.content;
     const prompt = block?.type === "text" ? block.text : "";
     if (prompt === "never") return new Promise((_, reject) => call.signal.addEventListener("abort", reject));
     return shouting.call(call);

@@ -1,5 +1,6 @@
 // sluice/client against the real service in both of its forms: every method, what it does when the network fails, and what
 // it rejects with.
+
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -13,6 +14,7 @@ import {
   SluiceConnectionError,
   SluiceTimeoutError,
 } from "../../src/client/index.ts";
+import { canonicalPart } from "../../src/domain/request.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { shouting, startTestService, type TestService } from "../batches/support.ts";
 import { type FaultProxy, startFaultProxy } from "../support/fault-proxy.ts";
@@ -25,7 +27,7 @@ let gates = [Promise.resolve(), Promise.resolve()];
 const words = ["Because ", "of ", "Rayleigh ", "scattering."];
 const provider: Provider = {
   async call(call) {
-    const [block] = call.request.messages[0]!.content;
+    const [block] = canonicalPart(call.request).messages[0]!.content;
     const prompt = block?.type === "text" ? block.text : "";
     if (prompt === "never") return new Promise((_, reject) => call.signal.addEventListener("abort", reject));
     if (prompt !== "slowly") return shouting.call(call);

@@ -12,7 +12,7 @@ import { MongoClient } from "mongodb";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Settings } from "../../src/config/settings.ts";
-import type { CanonicalRequest } from "../../src/domain/request.ts";
+import { type CanonicalRequest, canonicalPart } from "../../src/domain/request.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { type Service, type StartOptions, startService } from "../../src/service/start-service.ts";
 import { clientOf } from "../http/openai/client.ts";
@@ -185,7 +185,8 @@ describeForm((form) => {
     let client: OpenAI;
     beforeAll(async () => {
       const createProvider = (): Provider => ({
-        async call({ request, onText }) {
+        async call({ request: sent, onText }) {
+          const request = canonicalPart(sent);
           asked.push(request);
           const [tool] = request.tools ?? [];
           if (tool && request.messages.length === 1) {

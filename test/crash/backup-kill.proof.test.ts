@@ -4,6 +4,7 @@
 // - everything that was accepted before the backup began is in it, and no file record lacks its bytes
 // - a service that starts from it ends all jobs, and calls none again whose answer is in it
 // - an idempotency key from before still finds its job
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -15,6 +16,7 @@ import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { loadSettings } from "../../src/config/load.ts";
+import { canonicalPart } from "../../src/domain/request.ts";
 import { allFiles } from "../../src/jobs/files/files.ts";
 import { randomNumbers } from "../../src/simulator/random.ts";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
@@ -132,7 +134,7 @@ async function examine(dataDir: string, jobIds: string[], fileIds: string[]): Pr
     for (const jobId of jobIds) {
       const record = await store.get(jobId);
       expect(record, "a job that was accepted before the backup").toBeDefined();
-      const [block] = record!.job.request.messages[0]!.content;
+      const [block] = canonicalPart(record!.job.request).messages[0]!.content;
       if (record!.outcome && block?.type === "text") answered.set(block.text, callsFor(block.text));
     }
     const settings = await loadSettings({ env: {}, cwd: root, args: { dataDir }, role: "none" });

@@ -3,6 +3,7 @@
 // - every job that was accepted ends, once, and its outcome never changes
 // - no job with a stored outcome is called again
 // - no call is made that is not on record as an attempt
+
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -11,6 +12,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { stringify } from "yaml";
 import type { JobRecord, Outcome } from "../../src/domain/job.ts";
+import { canonicalPart } from "../../src/domain/request.ts";
 import { randomNumbers } from "../../src/simulator/random.ts";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
@@ -155,7 +157,7 @@ async function readRecords(jobIds: string[]): Promise<JobRecord[]> {
 }
 
 function promptOf({ job }: JobRecord): string {
-  const [block] = job.request.messages[0]!.content;
+  const [block] = canonicalPart(job.request).messages[0]!.content;
   return block?.type === "text" ? block.text : "";
 }
 

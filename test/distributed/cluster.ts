@@ -1,5 +1,6 @@
 // The distributed form as an operator runs it: API and worker processes of their own, a Redis and a server that speaks
 // MongoDB's protocol behind proxies that can fail, and simulators in this process, whose journals outlive every kill.
+
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { stringify } from "yaml";
 import type { JobRecord } from "../../src/domain/job.ts";
+import { canonicalPart } from "../../src/domain/request.ts";
 import type { RecordedCall } from "../../src/simulator/journal.ts";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
 import type { JobStore } from "../../src/store/job-store.ts";
@@ -207,7 +209,7 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
  */
 export function expectOrder(cluster: Cluster, records: readonly JobRecord[]): void {
   for (const { job, attempts, outcome } of records) {
-    const [block] = job.request.messages[0]!.content;
+    const [block] = canonicalPart(job.request).messages[0]!.content;
     const prompt = block?.type === "text" ? block.text : "";
     const calls = cluster.callsFor(prompt);
     expect(outcome?.status, `${prompt}: ${JSON.stringify(outcome?.error)}`).toBe("completed");

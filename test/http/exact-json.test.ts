@@ -1,5 +1,7 @@
 // Numbers that JavaScript cannot represent: kept as text in schemas and tool input, refused with their place elsewhere.
+
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { canonicalPart } from "../../src/domain/request.ts";
 import { LineError, lineErrorOf, lineJob, requestLine } from "../../src/jobs/batches/batch-lines.ts";
 import { lineFormats } from "../../src/wire/openai/line-formats.ts";
 import { batchRequestAt } from "../batches/support.ts";
@@ -44,7 +46,7 @@ async function requestOf(url: string, body: string) {
   await expect.poll(() => ids.length, { timeout: 15_000, interval: 5 }).toBe(1);
   await server.context.end(ids[0]!, { status: "completed", text: "" });
   expect((await answer).status).toBe(200);
-  return (await server.context.store.get(ids[0]!))!.job.request;
+  return canonicalPart((await server.context.store.get(ids[0]!))!.job.request);
 }
 
 test.each(Object.entries(apis))(
@@ -139,7 +141,9 @@ test("a retry and a dry run take the same text", async () => {
   const { body: job } = await server.post("/v1/jobs", body(`, ${tools}`));
   await server.context.end(job.job_id, { status: "failed", error: { code: "provider_rejected", message: "No." } });
   const { body: again } = await server.post(`/v1/jobs/${job.job_id}/retry`);
-  expect((await server.context.store.get(again.job_id))!.job.request.tools![0]!.inputSchema).toBe(schema);
+  expect(canonicalPart((await server.context.store.get(again.job_id))!.job.request).tools![0]!.inputSchema).toBe(
+    schema,
+  );
   const tried = await server.post("/v1/jobs?dry_run=true", body(`, ${tools}`));
   expect([tried.status, tried.body.dry_run]).toEqual([200, true]);
 });
@@ -156,8 +160,8 @@ test("lines of a batch: schemas stay text, other numbers are refused with their 
     const { tools, format } = apis[endpoint];
     const body = (more: string) => apis[endpoint].body(more).replace('"background": true, ', "");
     const job = await jobOf(endpoint, body(`, ${tools}, ${format}`));
-    expect(job.request.tools).toEqual([{ name: "f", inputSchema: schema }]);
-    expect(job.request.responseFormat).toMatchObject({ schema });
+    expect(canonicalPart(job.request).tools).toEqual([{ name: "f", inputSchema: schema }]);
+    expect(canonicalPart(job.request).responseFormat).toMatchObject({ schema });
     const refused = await Promise.resolve()
       .then(() => jobOf(endpoint, body(', "top_k": 1e999')))
       .catch((error) => error);

@@ -1,5 +1,7 @@
 // What POST /v1/jobs takes beyond text, as it stands on record.
+
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { canonicalPart } from "../../src/domain/request.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
 let server: ServerUnderTest;
@@ -23,7 +25,7 @@ afterAll(() => server.close());
 async function recorded(fields: object) {
   const { status, text, body } = await server.post("/v1/jobs", { environment: "UAT", ...fields });
   expect(status, text).toBe(200);
-  return { resource: body, request: (await server.context.store.get(body.job_id))!.job.request };
+  return { resource: body, request: canonicalPart((await server.context.store.get(body.job_id))!.job.request) };
 }
 
 test("a conversation with tools, cache points and a format", async () => {

@@ -1,9 +1,11 @@
 // Taking over the old service's queue: a real Redis, a real store, and kills in the middle.
+
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { Redis } from "ioredis";
 import { beforeAll, describe, expect, onTestFinished } from "vitest";
 import type { JobRecord } from "../../src/domain/job.ts";
+import { canonicalPart } from "../../src/domain/request.ts";
 import { type ImportContext, type ImportCounts, importQueue, type OldQueue } from "../../src/import/import-queue.ts";
 import { openRedisList } from "../../src/import/redis-list.ts";
 import { test } from "../support/fixtures.ts";
@@ -70,7 +72,8 @@ describe.skipIf(withoutRedis())("importing the old queue", () => {
   }
 
   const jobs = (ids: string[]) => Promise.all(ids.map((id) => context.store.get(id)));
-  const promptOf = (record: JobRecord | undefined) => record?.job.request.messages[0]?.content[0];
+  const promptOf = (record: JobRecord | undefined) =>
+    record && canonicalPart(record.job.request).messages[0]?.content[0];
 
   test("takes over every prompt, under its id and in its order", async () => {
     const list = await oldList();

@@ -1,9 +1,11 @@
 // What the log of a service tells at level info: the real service, with a provider that the test scripts.
+
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Settings } from "../../src/config/settings.ts";
+import { canonicalPart } from "../../src/domain/request.ts";
 import { type Provider, type ProviderAnswer, ProviderError } from "../../src/providers/provider.ts";
 import { createLog } from "../../src/service/log.ts";
 import { type Service, startService } from "../../src/service/start-service.ts";
@@ -35,7 +37,7 @@ function provider(): Provider {
   let busy = true;
   return {
     async call({ request }) {
-      const [block] = request.messages.at(-1)!.content;
+      const [block] = canonicalPart(request).messages.at(-1)!.content;
       const text = block?.type === "text" ? block.text : "";
       if (text.includes("bad")) {
         const message = `The model refuses "${text}".`;

@@ -1,9 +1,11 @@
 // With `texts: none`, nothing that was asked or answered is left in the data folder after it was read: every byte of
 // every file is searched while the service runs.
+
 import { readdir, readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { canonicalPart } from "../../src/domain/request.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import {
   createBatch,
@@ -24,7 +26,7 @@ const provider: Provider = {
   ...shouting,
   async call(call) {
     const answer = await shouting.call(call);
-    return call.request.system === muchWanted ? { ...answer, text: longWord.repeat(longWords) } : answer;
+    return canonicalPart(call.request).system === muchWanted ? { ...answer, text: longWord.repeat(longWords) } : answer;
   },
 };
 

@@ -1,7 +1,9 @@
 // Group commit, and writes when the disk is full, fails, or the file is locked by another program.
+
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Job } from "../../src/domain/job.ts";
+import { canonicalPart } from "../../src/domain/request.ts";
 import { type Database, openForReading, openForWriting, openPlain } from "../../src/store/sqlite/driver.ts";
 import { commitGroup, type WritableDatabase } from "../../src/store/sqlite/group-commit.ts";
 import type { Write } from "../../src/store/sqlite/protocol.ts";
@@ -26,7 +28,7 @@ function inserting(...jobs: Job[]): Write {
 
 function jobWith(text: string): Job {
   const job = makeJob();
-  job.request.messages[0]!.content = [{ type: "text", text }];
+  canonicalPart(job.request).messages[0]!.content = [{ type: "text", text }];
   return job;
 }
 

@@ -3,10 +3,12 @@
 // and Sluice never reads it. The store is the truth.
 //
 // Only the latest state per job waits to be written, so an outage costs little memory and ends with correct states.
+
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { JobId } from "../../domain/ids.ts";
 import { isFinal, type Job, type JobState } from "../../domain/job.ts";
+import { canonicalPart } from "../../domain/request.ts";
 import type { JobEvent } from "../event-bus.ts";
 import { reasonOf } from "./event-connection.ts";
 
@@ -170,7 +172,9 @@ function isRefusal(error: unknown): boolean {
 
 /** Returns the user's text. In a conversation that is the text of all user messages. */
 function promptOf({ request }: Job): string {
-  const blocks = request.messages.filter(({ role }) => role === "user").flatMap(({ content }) => content);
+  const blocks = canonicalPart(request)
+    .messages.filter(({ role }) => role === "user")
+    .flatMap(({ content }) => content);
   return blocks.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n\n");
 }
 

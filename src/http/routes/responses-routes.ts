@@ -1,9 +1,11 @@
 // Serves /v1/responses: jobs in the format of OpenAI's Responses API, synchronous or in the background.
+
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { isErased, type JobRecord } from "../../domain/job.ts";
 import { jsonLine } from "../../domain/json-lines.ts";
 import { printJson } from "../../domain/json-text.ts";
+import { isNative } from "../../domain/request.ts";
 import type { Caller } from "../../jobs/caller.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { cancel } from "../../jobs/control/cancel.ts";
@@ -228,7 +230,7 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
     const record = await requireJob(context, jobId, caller).catch((error) => {
       throw error instanceof SluiceError && error.code === "job_not_found" ? missing() : error;
     });
-    if (isErased(record.job.request)) throw missing();
+    if (isErased(record.job.request) || isNative(record.job.request)) throw missing();
     return record;
   }
 }

@@ -4,7 +4,7 @@
 import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
-import type { CanonicalRequest } from "../../domain/request.ts";
+import { isNative, type JobRequest } from "../../domain/request.ts";
 import { estimateInput, type TokenCount } from "../../domain/tokens.ts";
 import { reservedCost } from "../../scheduler/cost.ts";
 import type { JobsContext } from "../jobs-context.ts";
@@ -47,7 +47,7 @@ export function checkFeasibility(
   // Refuses models that are not configured.
   modelsOf(settings, wanted);
   const deployments = allowedDeployments(settings, wanted);
-  const refused = parameterRefusal(settings, wanted, request, names);
+  const refused = isNative(request) ? undefined : parameterRefusal(settings, wanted, request, names);
   if (refused) throw refused;
 
   const estimated = reservedTokens(context, wanted, estimateInput(request));
@@ -107,7 +107,7 @@ function reservedTokens(
   return { input: Math.ceil(counted * factor), output: request.parameters.maxTokens };
 }
 
-async function countExactly({ tokenCounter, log }: FeasibilityContext, request: CanonicalRequest): Promise<number> {
+async function countExactly({ tokenCounter, log }: FeasibilityContext, request: JobRequest): Promise<number> {
   try {
     const [count] = await tokenCounter.count([request]);
     return count!;

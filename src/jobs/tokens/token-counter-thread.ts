@@ -5,7 +5,7 @@
 // the thread, and fails only the call that caused it.
 import { parentPort } from "node:worker_threads";
 import { countTokens, setMergeCacheSize } from "gpt-tokenizer/encoding/cl100k_base";
-import type { CanonicalRequest } from "../../domain/request.ts";
+import type { JobRequest } from "../../domain/request.ts";
 import { countInput } from "../../domain/tokens.ts";
 
 const sliceLength = 1024;
@@ -32,6 +32,6 @@ function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code <= 0xdbff;
 }
 
-parentPort?.on("message", (requests: CanonicalRequest[]) => {
+parentPort?.on("message", (requests: JobRequest[]) => {
   parentPort?.postMessage(requests.map((request) => countInput(request, countText)));
 });

@@ -1,20 +1,20 @@
 // Counts tokens exactly in a worker thread, so that no input blocks the main thread. A prompt of 200,000 different
 // Chinese characters takes half a second.
 import { Worker } from "node:worker_threads";
-import type { CanonicalRequest } from "../../domain/request.ts";
+import type { JobRequest } from "../../domain/request.ts";
 
 export interface TokenCounter {
   /**
    * Returns the input tokens of each request as cl100k_base counts them, with template and tools (see `countInput`), in
    * order. Rejects if a request cannot be counted, if too many calls wait, or after `close`; use an estimate then.
    */
-  count(requests: readonly CanonicalRequest[]): Promise<number[]>;
+  count(requests: readonly JobRequest[]): Promise<number[]>;
   /** Ends the thread. Waiting calls are rejected. */
   close(): Promise<void>;
 }
 
 interface Waiting {
-  requests: readonly CanonicalRequest[];
+  requests: readonly JobRequest[];
   resolve: (counts: number[]) => void;
   reject: (error: Error) => void;
 }

@@ -11,7 +11,7 @@ import type { Clock } from "../../domain/clock.ts";
 import { JsonTexts } from "../../domain/json-text.ts";
 import { isTooLarge, nestedTooDeeply } from "../bounds.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
-import { type Provider, ProviderError, type ProviderFailure } from "../provider.ts";
+import { type Provider, ProviderError, type ProviderFailure, requireCanonical } from "../provider.ts";
 import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./bedrock-answer.ts";
 import { type Account, credentialsFor } from "./bedrock-credentials.ts";
 import { classify, HtmlAnswer, isAboutCredentials } from "./bedrock-failures.ts";
@@ -63,7 +63,7 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
      */
     async call({ request: asked, signal, onText, onOutput }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
-      const { request, answerTool } = withAnswerTool(asked, traits);
+      const { request, answerTool } = withAnswerTool(requireCanonical(asked), traits);
       const sentAt = clock.now();
       const streaming = options.streaming && !(request.tools?.length && traits.streamingTools === false);
       const deadlines = new Deadlines(timeouts, signal, streaming);

@@ -6,7 +6,13 @@ import type { Clock } from "../../domain/clock.ts";
 import { printJson } from "../../domain/json-text.ts";
 import { isTooLarge, tooLarge } from "../bounds.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
-import { type Provider, type ProviderCall, ProviderError, type ProviderFailure } from "../provider.ts";
+import {
+  type Provider,
+  type ProviderCall,
+  ProviderError,
+  type ProviderFailure,
+  requireCanonical,
+} from "../provider.ts";
 import { parseCompletion } from "./completion-json.ts";
 import { isObject, nothingReceived, type Received, receive, toAnswer } from "./openai-answer.ts";
 import { classify, readError, type Server } from "./openai-failures.ts";
@@ -65,7 +71,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
      */
     async call({ request: asked, signal, onText, onOutput, trace }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
-      const { request, answerTool } = withAnswerTool(asked, options.traits ?? {});
+      const { request, answerTool } = withAnswerTool(requireCanonical(asked), options.traits ?? {});
       if (request.guardrail) throw new ProviderError(noGuardrail);
       const sentAt = clock.now();
       const deadlines = new Deadlines(timeouts, signal, streaming);

@@ -16,7 +16,7 @@ import type {
   JobSummary,
   Outcome,
 } from "../../domain/job.ts";
-import type { CanonicalRequest } from "../../domain/request.ts";
+import type { JobRequest } from "../../domain/request.ts";
 import type { BeginAttempt } from "../job-store.ts";
 import { outcomeFromRecord, requestFromJson } from "../stored-forms.ts";
 
@@ -142,7 +142,7 @@ export function headOf(document: Pick<JobDocument, "head">): JobHead {
   return JSON.parse(document.head) as JobHead;
 }
 
-export function requestOf(document: Pick<JobDocument, "request">): CanonicalRequest {
+export function requestOf(document: Pick<JobDocument, "request">): JobRequest {
   return requestFromJson(document.request);
 }
 

@@ -19,7 +19,7 @@ import {
   jobStates,
   type Outcome,
 } from "../../domain/job.ts";
-import type { CanonicalRequest } from "../../domain/request.ts";
+import type { JobRequest } from "../../domain/request.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
 import { checkLimit, type Page } from "../cursor.ts";
@@ -219,7 +219,7 @@ class MongoStore implements JobStore {
     });
   }
 
-  getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, CanonicalRequest>> {
+  getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, JobRequest>> {
     return this.#call(async () => {
       const found = await findByIds<JobDocument>(this.#db(environment), "jobs", jobIds);
       const own = found.filter((job) => job.environment === environment);

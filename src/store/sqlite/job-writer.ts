@@ -2,7 +2,7 @@
 // Each operation reads before it writes, so that a repetition changes nothing.
 import { mayTry } from "../../domain/attempts.ts";
 import { erasedHead, erasedOutcome, erasedRequest, isFinal, type JobHead, type JobState } from "../../domain/job.ts";
-import type { CanonicalRequest } from "../../domain/request.ts";
+import type { JobRequest } from "../../domain/request.ts";
 import { type BeginAttempt, changedHead } from "../job-store.ts";
 import type { Database } from "./driver.ts";
 import type { BeginAnswer, EndRow, Write, WriteOperations } from "./protocol.ts";
@@ -172,7 +172,7 @@ export class JobWriter {
     const { request } = this.#sql.request.get(jobId) as { request: string };
     const outcome = erasedOutcome(outcomeOf(this.#outcome(jobId)), erasure);
     const row = outcomeRow(outcome);
-    this.#sql.eraseRequest.run(JSON.stringify(erasedRequest(JSON.parse(request) as CanonicalRequest)), jobId);
+    this.#sql.eraseRequest.run(JSON.stringify(erasedRequest(JSON.parse(request) as JobRequest)), jobId);
     this.#sql.eraseOutcome.run(row.text, row.details, jobId);
     const head = JSON.stringify(erasedHead(JSON.parse(job.head) as JobHead, erasure));
     this.#sql.eraseJob.run(head, outcome.error ? JSON.stringify(outcome.error) : null, jobId);

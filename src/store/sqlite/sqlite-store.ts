@@ -17,7 +17,7 @@ import {
   jobStates,
   type Outcome,
 } from "../../domain/job.ts";
-import type { CanonicalRequest } from "../../domain/request.ts";
+import type { JobRequest } from "../../domain/request.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { BlobStore } from "../blob-store.ts";
 import { checkLimit, decodeCursor, encodeCursor, type Page } from "../cursor.ts";
@@ -180,7 +180,7 @@ class SqliteStore implements JobStore {
     return record;
   }
 
-  async getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, CanonicalRequest>> {
+  async getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, JobRequest>> {
     const requests = await this.#reader.ask("getRequests", { ...this.#place(environment), jobIds });
     return new Map(requests.map(([jobId, request]) => [jobId, requestFromJson(request)]));
   }

@@ -1,7 +1,7 @@
 // Converts a job to a response of OpenAI's Responses API, from the job's record alone.
 import { isUuid, type JobId } from "../../domain/ids.ts";
 import type { JobRecord, Outcome, ToolCall, Usage } from "../../domain/job.ts";
-import type { CanonicalRequest } from "../../domain/request.ts";
+import { type CanonicalRequest, canonicalPart } from "../../domain/request.ts";
 import { printableSchema } from "../../domain/schema-text.ts";
 import { chatUsage, openAiId, serviceTierOf } from "./chat-response.ts";
 
@@ -14,7 +14,7 @@ export function jobOfResponse(id: string): JobId | undefined {
 
 export function responseOf(record: JobRecord) {
   const { job, outcome } = record;
-  const { request } = job;
+  const request = canonicalPart(job.request);
   const { parameters } = request;
   return {
     id: openAiId("resp", job.id),

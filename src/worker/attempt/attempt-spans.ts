@@ -1,9 +1,11 @@
 // Records an attempt as two spans: the wait before it and its call. They continue the trace of the job's acceptance, or
 // begin a trace that is linked to it: long after the acceptance, and for the lines of a batch. Viewers cannot show a
 // trace of a hundred thousand lines, and many backends drop spans that arrive hours after the first one.
+
 import type { DeploymentSettings } from "../../config/settings.ts";
 import type { AttemptEnd } from "../../domain/job.ts";
 import { toUsd } from "../../domain/money.ts";
+import { canonicalPart } from "../../domain/request.ts";
 import type { TraceContext } from "../../domain/trace-context.ts";
 import type { WaitPart } from "../../domain/wait-parts.ts";
 import { waitBefore, waitParts } from "../../domain/waiting.ts";
@@ -95,7 +97,7 @@ export class AttemptSpans {
     const withContent = settings.tracing.content && !isErased;
     if (span.recording) {
       span.set({ ...this.#about(), ...requestAttributes(names, this.#begun, deployment) });
-      if (withContent) span.set(inputContent(names, job.request));
+      if (withContent) span.set(inputContent(names, canonicalPart(job.request)));
     }
     return {
       trace: span.context,
@@ -145,10 +147,10 @@ function addParts(span: Span, parts: readonly WaitPart[], at: number): void {
 
 function requestAttributes(
   names: GenAiNames,
-  { job: { request }, attempt }: Begun,
+  { job, attempt }: Begun,
   deployment: DeploymentSettings | undefined,
 ): SpanAttributes {
-  const { parameters, guardrail } = request;
+  const { parameters, guardrail } = canonicalPart(job.request);
   return {
     [names.operation]: "chat",
     ...(deployment && serverAttributes(names, deployment)),

@@ -1,7 +1,9 @@
 // /v1/responses as OpenAI's own client sees it; the test plays the worker.
+
 import OpenAI from "openai";
 import type { Response, ResponseStreamEvent } from "openai/resources/responses/responses";
 import { describe, expect, vi } from "vitest";
+import { canonicalPart } from "../../../src/domain/request.ts";
 import { responseOf } from "../../../src/wire/openai/responses-response.ts";
 import { closeSockets, test } from "../../support/fixtures.ts";
 import type { ServerUnderTest } from "../server-under-test.ts";
@@ -117,7 +119,7 @@ test("with the caller on the line; functions and their results", async () => {
   const jobId = await acceptedJob();
   await server.context.end(jobId, done);
   expect((await next).output_text).toBe("Rayleigh.");
-  expect((await server.context.store.get(jobId))!.job.request.messages).toEqual([
+  expect(canonicalPart((await server.context.store.get(jobId))!.job.request).messages).toEqual([
     { role: "user", content: [{ type: "text", text: "Why?" }] },
     { role: "assistant", content: [{ type: "tool_call", id: "c1", name: "look_up", arguments: '{"key":1}' }] },
     { role: "user", content: [{ type: "tool_result", callId: "c1", text: "42" }] },
@@ -210,7 +212,7 @@ test("cancelled, and deleted with what was asked and answered", async () => {
   const jobId = await acceptedJob();
   await client.responses.delete(id);
   await expect(client.responses.retrieve(id)).rejects.toBeInstanceOf(OpenAI.NotFoundError);
-  expect((await server.context.store.get(jobId))!.job.request.messages).toEqual([]);
+  expect(canonicalPart((await server.context.store.get(jobId))!.job.request).messages).toEqual([]);
 
   const running = await client.responses.create({ ...ask, background: true });
   await client.responses.delete(running.id);

@@ -1,6 +1,8 @@
 // Jobs that leave nothing behind: marked before they are stored, and erased by a sweep if no process did so before.
+
 import { expect } from "vitest";
 import type { Clock } from "../../../src/domain/clock.ts";
+import { canonicalPart } from "../../../src/domain/request.ts";
 import { keylessCaller } from "../../../src/jobs/caller.ts";
 import { retry } from "../../../src/jobs/control/retry.ts";
 import { sweepEphemeral } from "../../../src/jobs/submit/ephemeral.ts";
@@ -31,7 +33,7 @@ const marks = async (environment: string) =>
   (await context.store.records.list({ collection: "ephemeral", environment }, { limit: 100 })).items.map((r) => r.id);
 const textsOf = async (jobId: string) => {
   const { job, outcome } = (await context.store.get(jobId))!;
-  return [job.request.messages.length, outcome?.text];
+  return [canonicalPart(job.request).messages.length, outcome?.text];
 };
 
 test("the sweep erases what has ended a while ago, and then forgets it", async () => {

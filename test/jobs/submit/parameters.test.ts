@@ -2,7 +2,7 @@
 import { describe, expect } from "vitest";
 import type { FileSettings } from "../../../src/config/config-schema.ts";
 import { resolve } from "../../../src/config/resolve.ts";
-import type { Message } from "../../../src/domain/request.ts";
+import { canonicalPart, type Message } from "../../../src/domain/request.ts";
 import { parameterRefusal } from "../../../src/jobs/submit/parameters.ts";
 import { submit } from "../../../src/jobs/submit/submit.ts";
 import type { SubmitInput } from "../../../src/jobs/submit/submit-input.ts";
@@ -199,7 +199,7 @@ describe("tools and their results", () => {
       { role: "user", content: [result("1"), { type: "text", text: "Well?" }] },
     ];
     const [job] = await submit(context, [asking("nova", { messages, tools: [clock] })]);
-    expect(job!.request.messages).toEqual(messages);
+    expect(canonicalPart(job!.request).messages).toEqual(messages);
     expect(await refused({ messages, tools: [] })).toMatch(/^tools must define the tools that the conversation calls/);
   });
 

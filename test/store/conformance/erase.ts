@@ -1,6 +1,6 @@
 import { expect, type TestAPI } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
-import type { AttemptEnd, Outcome } from "../../../src/domain/job.ts";
+import { type AttemptEnd, isErased, type Outcome } from "../../../src/domain/job.ts";
 import type { CanonicalRequest } from "../../../src/domain/request.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
 import { beginning, begun, makeJob } from "./support.ts";
@@ -97,5 +97,36 @@ export function eraseCases(store: () => JobStore, test: TestAPI): void {
     expect((await store().get(job.id))?.job).toEqual(job);
     expect((await store().get(ended.job.id))?.outcome?.text).toBe(secret);
     await expect(store().eraseTexts("nowhere", job.id)).rejects.toMatchObject({ code: "unknown_environment" });
+  });
+  test("a native request and its answer stay as they are, and an erasure leaves neither", async () => {
+    const body = `{ "a":1.0,\t"\\u0061": 9007199254740993, "text":"${secret}\\ud800" }\n`;
+    const { job, attempt } = await begun(store(), {
+      request: {
+        native: { operation: "invoke", streamed: true, body, headers: { "x-amzn-bedrock-trace": secret } },
+        parameters: { maxTokens: 100 },
+        serviceTier: "flex",
+      },
+      baseModel: "anthropic.claude-sonnet-4-5-20250929-v1:0",
+    });
+    const outcome: Outcome = {
+      jobId: job.id,
+      status: "completed",
+      at: 9,
+      text: secret,
+      native: { events: `["chunk","{ \\"n\\": 1.0 }"]\n${secret}`, headers: { "content-type": secret } },
+    };
+    await store().finish("UAT", outcome, { n: 1, end });
+    expect(await store().get(job.id)).toEqual({ job, state: "completed", attempts: [{ ...attempt, end }], outcome });
+    expect((await store().getRequests("UAT", [job.id])).get(job.id)).toEqual(job.request);
+
+    await store().eraseTexts("UAT", job.id);
+    const erased = (await store().get(job.id))!;
+    expect(JSON.stringify(erased)).not.toContain(secret);
+    expect(isErased(erased.job.request)).toBe(true);
+    expect(erased.job.request).toEqual({
+      native: { operation: "invoke", streamed: true, body: "" },
+      parameters: { maxTokens: 100 },
+    });
+    expect(erased.outcome).toEqual({ jobId: job.id, status: "completed", at: 9, text: "" });
   });
 }

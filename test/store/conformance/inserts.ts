@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, type TestAPI } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { Job } from "../../../src/domain/job.ts";
+import { canonicalPart } from "../../../src/domain/request.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
 import { makeJob, newEra } from "./support.ts";
 
@@ -121,7 +122,7 @@ export function insertCases(store: () => JobStore, test: TestAPI): void {
     const text = "0123456789 äöü 日本 😀 ".repeat(40_000);
     expect(Buffer.byteLength(text)).toBeGreaterThan(1_000_000);
     const job = makeJob();
-    job.request.messages[0]!.content = [{ type: "text", text }];
+    canonicalPart(job.request).messages[0]!.content = [{ type: "text", text }];
     await store().insertMany([job]);
     expect((await store().get(job.id))?.job).toEqual(job);
   });

@@ -1,5 +1,7 @@
 // A provider within the process whose calls a test sees, and answers when it likes.
+
 import type { Clock } from "../../../src/domain/clock.ts";
+import { type CanonicalRequest, isNative } from "../../../src/domain/request.ts";
 import {
   type Provider,
   type ProviderAnswer,
@@ -36,8 +38,7 @@ export function scriptedProvider(clock: Clock, respond: (call: SeenCall) => void
     calls,
     call({ request, signal, onText, onOutput, trace }: ProviderCall) {
       return new Promise((resolve, reject) => {
-        const block = request.messages.at(-1)!.content[0]!;
-        const prompt = block.type === "text" ? block.text : "";
+        const prompt = isNative(request) ? request.native.body : promptOf(request);
         const seen: SeenCall = {
           prompt,
           at: clock.now(),
@@ -72,4 +73,9 @@ export function scriptedProvider(clock: Clock, respond: (call: SeenCall) => void
     },
     async close() {},
   };
+}
+
+function promptOf({ messages }: CanonicalRequest): string {
+  const block = messages.at(-1)!.content[0]!;
+  return block.type === "text" ? block.text : "";
 }
