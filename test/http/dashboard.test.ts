@@ -16,9 +16,11 @@ const web = resolve(import.meta.dirname, "../../dist/web");
 const samePage = { "sec-fetch-site": "same-origin" };
 
 let server: ServerUnderTest;
+let address: string;
 let now = 1_800_000_000_000;
 beforeAll(async () => {
   server = await startServerUnderTest({}, undefined, { clock: { now: () => now, wall: () => now } });
+  address = await server.app.listen({ host: "127.0.0.1", port: 0 });
 });
 afterAll(() => server.close());
 
@@ -332,16 +334,33 @@ describe("behind a trusted proxy", () => {
   });
 });
 
+test("the live stream ends when the key is revoked, at once here and with the next look at the keys elsewhere", async () => {
+  const streamOf = async (text: string) => {
+    const { body } = await fetch(`${address}/ui/api/live`, { headers: { cookie: await cookieOf(text), ...samePage } });
+    return { text: new Response(body).text() };
+  };
+  const here = await key({ name: "here" });
+  const elsewhere = await key({ name: "elsewhere" });
+  const started = performance.now();
+  const [first, second] = [await streamOf(here.text), await streamOf(elsewhere.text)];
+  await server.context.keys.note(await revokeKey(server.context, here.id, commandCaller));
+  expect(await first.text).toMatch(/event: signed_out\ndata: \{\}\n\n$/);
+  await revokeKey(server.context, elsewhere.id, commandCaller);
+  await server.context.keys.refresh();
+  expect(await second.text).toContain("event: signed_out");
+  // The check without a change takes five seconds.
+  expect(performance.now() - started).toBeLessThan(4_000);
+});
+
 test("the live stream shows an admin the queue, and a tenant only quotas and deployments", async () => {
   const admin = await key({ admin: true });
   const tenant = await key({ name: "t" });
-  const address = await server.app.listen({ host: "127.0.0.1", port: 0 });
   const first = async (cookie: string) => {
     const abort = new AbortController();
     const response = await fetch(`${address}/ui/api/live`, { headers: { cookie, ...samePage }, signal: abort.signal });
     const { value } = await response.body!.pipeThrough(new TextDecoderStream()).getReader().read();
     abort.abort();
-    return JSON.parse(value!.slice("data: ".length));
+    return JSON.parse(value!.slice("data: ".length, value!.indexOf("\n\n")));
   };
   expect(await first(await cookieOf(admin.text))).toMatchObject({ stats: { running: 0 }, deployments: [{}, {}] });
   const seen = await first(await cookieOf(tenant.text));

@@ -2,6 +2,7 @@
 // most twice a second. All tabs of a process share one snapshot.
 import type { FastifyRequest } from "fastify";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
+import type { KeyRegistry } from "../../jobs/keys/key-registry.ts";
 import { closingSignal } from "../disconnect.ts";
 import { EventStream } from "../event-stream.ts";
 import type { HttpServer } from "../http-types.ts";
@@ -10,13 +11,16 @@ import { statsResource } from "../routes/stats-routes.ts";
 
 /** Interval of snapshots, in milliseconds. */
 const snapshotMs = 500;
-/** Interval at which a stream checks that its session or key is still valid, in milliseconds. */
+/**
+ * Interval at which a stream checks that its session is still valid, in milliseconds. It also checks whenever keys
+ * change, so that a revoked key ends the stream at once.
+ */
 const checkMs = 5_000;
 
 /** @param stillValid returns whether the caller of a request may still read */
 export function liveRoutes(
   app: HttpServer,
-  context: JobsContext,
+  context: JobsContext & { keys: Pick<KeyRegistry, "onChange"> },
   stillValid: (request: FastifyRequest) => Promise<boolean>,
   keepAliveMs: number,
 ): void {
@@ -30,14 +34,17 @@ export function liveRoutes(
     const stop = snapshots.follow(({ stats, ...visible }) =>
       events.send(JSON.stringify(admin ? { stats, ...visible } : visible)),
     );
-    const check = setInterval(async () => {
+    const check = async () => {
       const valid = await stillValid(request).catch(() => true);
       if (valid) return;
       events.send("{}", { event: "signed_out" });
       end();
-    }, checkMs);
+    };
+    const timer = setInterval(check, checkMs);
+    const ignoreKeys = context.keys.onChange(check);
     const end = () => {
-      clearInterval(check);
+      clearInterval(timer);
+      ignoreKeys();
       stop();
       events.end();
       closing.removeEventListener("abort", end);

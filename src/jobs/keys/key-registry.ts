@@ -49,6 +49,11 @@ export interface KeyRegistry {
   lastUses(keyIds: readonly string[]): Promise<Map<string, number>>;
   /** Adds a key that this process has just created or revoked, without reading the others. */
   note(record: KeyRecord): Promise<void>;
+  /**
+   * Calls the listener when keys may have been created or revoked: at once for this process, and within `refreshMs` for
+   * others. Returns a function that stops.
+   */
+  onChange(listener: () => void): () => void;
   close(): Promise<void>;
 }
 
@@ -89,6 +94,7 @@ class Registry implements KeyRegistry {
   readonly #wanted = new Set<string>();
   /** Ids that the record did not have while no key was required. A key is presented only after it was created. */
   readonly #unknown = new Set<string>();
+  readonly #listeners = new Set<() => void>();
   #looking: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
   #announced = { weights: "", at: Number.NEGATIVE_INFINITY };
@@ -190,8 +196,18 @@ class Registry implements KeyRegistry {
     const caller = callerOf(record);
     this.#keys.set(record.id, { record, caller });
     if (caller.limits && !before?.caller.limits) this.#limited = [...this.#limited, record.id];
+    this.#notify();
     // Only a key with a weight of its own changes the weights.
     if (record.weight !== undefined) await this.#setTenantWeights([...this.#keys.values()].map((key) => key.record));
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   /**
@@ -219,6 +235,7 @@ class Registry implements KeyRegistry {
     this.#limited = [...this.#keys.values()].flatMap(({ record, caller }) => (caller.limits ? [record.id] : []));
     this.#readAt = at;
     this.#change = change;
+    this.#notify();
     await this.#setTenantWeights(records);
   }
 
