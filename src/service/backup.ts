@@ -2,10 +2,14 @@
 import type { Settings } from "../config/settings.ts";
 import { version } from "../config/version.ts";
 import { systemClock } from "../domain/clock.ts";
+import { audited } from "../jobs/audit/audited.ts";
+import { commandCaller } from "../jobs/caller.ts";
 import { type BackUpReport, backUp, type CopyProgress } from "../store/sqlite/backup/back-up.ts";
 import { BackupError } from "../store/sqlite/backup/backup-errors.ts";
 import type { BackupManifest } from "../store/sqlite/backup/backup-manifest.ts";
 import { checkBackup, restoreBackup } from "../store/sqlite/backup/restore-backup.ts";
+import { openStore } from "./backends.ts";
+import { createLog } from "./log.ts";
 
 export type { BackUpReport, BackupManifest, CopyProgress };
 
@@ -40,14 +44,26 @@ export function verifyBackup(folder: string, options: Pick<Copying, "onProgress"
 }
 
 /**
- * Replaces the data folder of the settings by a backup that `verifyBackup` checked.
+ * Replaces the data folder of the settings by a backup that `verifyBackup` checked, and records that in the audit log
+ * of the restored data.
  * @returns the folder with the data that was replaced, or undefined if there was none
  * @throws BackupError, also if a service uses the data folder
  */
-export function restoreDataFolder(
+export async function restoreDataFolder(
   settings: Settings,
   backup: { folder: string; manifest: BackupManifest },
   options: Copying = {},
 ): Promise<string | undefined> {
-  return restoreBackup({ dataDir: settings.dataDir, ...backup, clock: systemClock, ...options });
+  const replaced = await restoreBackup({ dataDir: settings.dataDir, ...backup, clock: systemClock, ...options });
+  const log = createLog(settings.logLevel);
+  try {
+    const store = await openStore(settings, systemClock);
+    const details = { backup_of: backup.manifest.created_at };
+    await audited({ store, clock: systemClock, log }, commandCaller, "data.restore", { details }, async () => {});
+    await store.close();
+  } catch (error) {
+    // The data is restored. A service that has already started, for example, has the folder open.
+    log.error({ err: error }, "failed to record the restore in the audit log");
+  }
+  return replaced;
 }

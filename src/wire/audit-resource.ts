@@ -33,7 +33,8 @@ export const auditEntrySchema = Type.Object(
     details: Type.Unsafe<AuditDetails>({
       type: "object",
       additionalProperties: true,
-      description: "What the action was given, such as a filter. Never texts, values of labels or secrets.",
+      description:
+        "What the action was given, such as a filter or the reason of a pause. Never prompts, answers, values of labels or secrets.",
     }),
     count: nullable(Type.Integer({ description: "Number of changed jobs, for an action on many." })),
     result: Type.Enum(["ok", ...Object.keys(errorTable)], {

@@ -5,8 +5,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { progressText } from "../../src/cli/backup-view.ts";
 import { version } from "../../src/config/version.ts";
+import { auditEntries } from "../../src/jobs/audit/audit-entry.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { sluice } from "./run-inside.ts";
+
+const environments = { UAT: { database: "SSP-dev" }, PROD: { database: "SSP-prod" } };
 
 let root: string;
 let dataDir: string;
@@ -14,7 +17,6 @@ let dataDir: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "sluice-backup-"));
   dataDir = join(root, "data");
-  const environments = { UAT: { database: "SSP-dev" }, PROD: { database: "SSP-prod" } };
   await (await openSqliteStore({ dataDir, environments })).close();
   await writeFile(join(dataDir, "notes.sqlite"), "no database ".repeat(1_000));
 });
@@ -35,6 +37,13 @@ test("backup, check and restore say what they did", async () => {
   const restore = await sluice(["restore", folder, "--data-dir", dataDir]);
   expect(restore.stdout).toMatch(/^Restored the backup .* The replaced data is in .*\/data\/before-restore-.*Z\.\n$/);
   expect([check.code, restore.code]).toEqual([0, 0]);
+  const store = await openSqliteStore({ dataDir, environments });
+  const entries = await auditEntries(store).list(10);
+  await store.close();
+  const { created_at } = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8"));
+  expect(entries.map(({ value }) => value)).toMatchObject([
+    { action: "data.restore", actor: { kind: "command" }, details: { backup_of: created_at }, result: "ok" },
+  ]);
 });
 
 test("with --json, they print one object", async () => {

@@ -9,7 +9,7 @@ export const auditActions = [
   ...(["batch.cancel", "batch.retry", "batch.delete", "file.delete"] as const),
   ...(["key.create", "key.revoke", "webhook_secret.rotate", "webhook.redeliver"] as const),
   ...(["calls.pause", "calls.resume", "quota.reset", "deployment.reinstate"] as const),
-  ...(["config.reload", "queue.import"] as const),
+  ...(["config.reload", "queue.import", "data.restore"] as const),
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 
@@ -36,7 +36,10 @@ export interface AuditTarget {
   id: string;
 }
 
-/** What the action was given: a filter, new values, the properties of a new key. Never texts, values of labels or secrets. */
+/**
+ * What the action was given: a filter, new values, the reason of a pause, the properties of a new key. Never prompts,
+ * answers, values of labels or secrets.
+ */
 export type AuditDetails = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 
 export interface AuditEntry {

@@ -6,6 +6,7 @@ import { quote, SluiceError } from "../../domain/errors.ts";
 import { pauseKey } from "../../scheduler/pause-scopes.ts";
 import type { PauseTarget } from "../../scheduler/scheduler.ts";
 import { serviceCollection } from "../../store/collection.ts";
+import type { AuditTarget } from "../audit/audit-entry.ts";
 import { type AuditNote, audited } from "../audit/audited.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
@@ -33,7 +34,7 @@ export async function pause(context: Context, target: PauseTarget, caller: Calle
     ...(reason !== undefined && { reason }),
     ...(caller.keyId !== undefined && { keyId: caller.keyId }),
   };
-  return audited(context, caller, "calls.pause", noteOf(target), async () => {
+  return audited(context, caller, "calls.pause", noteOf(target, reason), async () => {
     const found = await pauses(store).insertOrGet({ id: recordIdOf(target, caller), value: fresh });
     await scheduler.pause(target);
     return found;
@@ -62,11 +63,16 @@ export async function resume(context: Context, target: PauseTarget, caller: Call
 }
 
 /** Returns what an audit entry says about a pause. */
-function noteOf(target: PauseTarget): AuditNote {
-  if ("model" in target) return { target: { type: "model", id: target.model } };
-  if ("deployment" in target) return { target: { type: "deployment", id: target.deployment } };
-  const { tenant, environment } = target;
-  return { target: { type: "tenant", id: tenant }, ...(environment !== undefined && { details: { environment } }) };
+function noteOf(target: PauseTarget, reason?: string): AuditNote {
+  const environment = "tenant" in target ? target.environment : undefined;
+  const details = { ...(environment !== undefined && { environment }), ...(reason !== undefined && { reason }) };
+  return { target: auditTargetOf(target), ...(Object.keys(details).length > 0 && { details }) };
+}
+
+function auditTargetOf(target: PauseTarget): AuditTarget {
+  if ("model" in target) return { type: "model", id: target.model };
+  if ("deployment" in target) return { type: "deployment", id: target.deployment };
+  return { type: "tenant", id: target.tenant };
 }
 
 /** Returns the pauses that concern the caller, without those of other tenants. */

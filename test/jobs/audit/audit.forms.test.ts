@@ -8,7 +8,7 @@ import { startReceiver } from "../../webhooks/receiver.ts";
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
-const planted = ["planted-prompt", "planted-label", "planted-reason", "planted-instructions", "t0ken"];
+const planted = ["planted-prompt", "planted-label", "planted-instructions", "t0ken"];
 
 interface Entry {
   id: string;
@@ -109,8 +109,9 @@ describeForm((mode) => {
     expects("response.delete", "tina", hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-"));
 
     // Pauses, while which a batch waits.
-    await must(tenant, "POST", "/v1/pause", { tenant: "t", environment: "UAT", reason: "planted-reason" });
-    expects("calls.pause", "tina", "t", { target: { type: "tenant" }, details: { environment: "UAT" } });
+    await must(tenant, "POST", "/v1/pause", { tenant: "t", environment: "UAT", reason: "Moving the account." });
+    const details = { environment: "UAT", reason: "Moving the account." };
+    expects("calls.pause", "tina", "t", { target: { type: "tenant" }, details });
     const form = new FormData();
     form.set("purpose", "batch");
     form.set("file", new Blob([lineOf("a", "planted-prompt")]), "in.jsonl");
@@ -158,8 +159,10 @@ describeForm((mode) => {
     for (const [i, [action, , , fields = {}]] of expected.entries()) {
       expect(data.at(-1 - i), action).toMatchObject({ result: "ok", ...fields });
     }
-    // The import is tested with its command.
-    expect(new Set([...data.map(({ action }) => action), "queue.import"])).toEqual(new Set(auditActions));
+    // The import and the restore are tested with their commands.
+    expect(new Set([...data.map(({ action }) => action), "queue.import", "data.restore"])).toEqual(
+      new Set(auditActions),
+    );
 
     const text = JSON.stringify(data);
     for (const hidden of [...planted, secret, admin.slice(-50), tenant.slice(-50)]) expect(text).not.toContain(hidden);
