@@ -1,10 +1,12 @@
 // Notices that a response was sent completely, for tenants with zero retention.
+import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import type { JobRecord } from "../domain/job.ts";
 import type { Caller } from "../jobs/caller.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
 import { eraseRead, erasesByReading } from "../jobs/retention/first-read.ts";
+import { http2StreamOf } from "./http2-streams.ts";
 
 /**
  * Erases a job once its owner has got this response completely. Does nothing unless the job has ended and the tenant has
@@ -22,6 +24,11 @@ export function eraseOnceRead(context: JobsContext, reply: FastifyReply, caller:
 export function onceAllSent(reply: FastifyReply, bytes: number, run: () => Promise<void>): void {
   const { raw, request } = reply;
   if (request.method === "HEAD") return;
+  const stream = http2StreamOf(raw);
+  if (stream) {
+    onceStreamSent(stream, run);
+    return;
+  }
   const { socket } = request;
   let handed = 0;
   raw.once("pipe", (body: Readable) => {
@@ -44,9 +51,21 @@ export function onceAllSent(reply: FastifyReply, bytes: number, run: () => Promi
 export function onceSent(reply: FastifyReply, run: () => Promise<void>): void {
   const { raw, request } = reply;
   if (request.method === "HEAD") return;
+  const stream = http2StreamOf(raw);
+  if (stream) {
+    onceStreamSent(stream, run);
+    return;
+  }
   // Node detaches the socket from the response before the event.
   const { socket } = request;
   raw.once("finish", () => {
     if (raw.errored === null && !socket.destroyed) void run();
+  });
+}
+
+/** Like `onceSent`, over HTTP/2. A client that received the whole body ends the stream without an error code. */
+function onceStreamSent(stream: ServerHttp2Stream, run: () => Promise<void>): void {
+  stream.once("close", () => {
+    if (stream.writableFinished && !stream.aborted && stream.rstCode === constants.NGHTTP2_NO_ERROR) void run();
   });
 }

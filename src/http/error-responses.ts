@@ -50,6 +50,10 @@ export const controlErrors: readonly ErrorCode[] = [
 
 export const jsonExpected = "The body must be JSON, with Content-Type: application/json.";
 
+export const headersTooLarge = `The headers are larger than ${maxHeaderSize} bytes.`;
+
+export const requestTooSlow = "The request did not arrive completely before the timeout.";
+
 /** Sends an error in the shape of the called API. Fastify uses it as setErrorHandler and frameworkErrors. */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const known = asSluiceError(error, request);
@@ -125,9 +129,9 @@ export function answerClientError(error: Pick<ConnectionError, "code">, socket: 
   const code = error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "request_timeout" : "invalid_request";
   const message =
     code === "request_timeout"
-      ? "The request did not arrive completely before the timeout."
+      ? requestTooSlow
       : error.code === "HPE_HEADER_OVERFLOW"
-        ? `The headers are larger than ${maxHeaderSize} bytes.`
+        ? headersTooLarge
         : "The request is not valid HTTP.";
   const { status, advice } = errorTable[code];
   const body = JSON.stringify({ error: { code, message, advice } });

@@ -1,7 +1,6 @@
 // Builds the HTTP server: one Fastify instance with the resources of routes/, one error shape and one OpenAPI document.
 
 import { randomBytes } from "node:crypto";
-import type { Socket } from "node:net";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import type { ReloadReport } from "../config/reloadable.ts";
@@ -33,6 +32,7 @@ import { buildSerializer } from "./hooks/serialization.ts";
 import { boundSlowBodies, whenSent } from "./hooks/slow-bodies.ts";
 import { compileValidator } from "./hooks/validation.ts";
 import type { HttpServer } from "./http-types.ts";
+import { Listener } from "./listener.ts";
 import { auditRoutes } from "./routes/audit-routes.ts";
 import { batchRoutes } from "./routes/batch-routes.ts";
 import { chatRoutes } from "./routes/chat-routes.ts";
@@ -68,6 +68,8 @@ import { sendPageOrError } from "./ui/page-routes.ts";
 /** Maximum time for a request's headers, and for a whole file upload, in milliseconds. Node checks every 30 s. */
 const headersTimeoutMs = 60_000;
 const uploadTimeoutMs = 3_600_000;
+/** Time that a connection without requests stays open, in milliseconds. Longer than the 60 s of most proxies. */
+const idleTimeoutMs = 72_000;
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -107,6 +109,7 @@ export interface HttpOptions {
 export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }: HttpOptions = {}): HttpServer {
   const { settings, log, keys } = context;
   const page = settings.dashboard ? new DashboardPage(settings.publicUrl) : undefined;
+  const listener = new Listener({ headersTimeoutMs, requestTimeoutMs: uploadTimeoutMs, idleTimeoutMs });
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     // Logging every request would cost more than the request itself. Server errors are logged where they are answered.
@@ -117,8 +120,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     // Decides request.ip. Sluice never reads request.host or request.protocol, which follow it too.
     trustProxy: trustIn(settings.trustedProxies),
     bodyLimit: settings.limits.maxRequestBytes,
-    requestTimeout: uploadTimeoutMs,
-    http: { headersTimeout: headersTimeoutMs, requireHostHeader: false },
+    serverFactory: (handler) => listener.create(handler),
     // During a close, requests on open connections get normal responses with Connection: close.
     return503OnClosing: false,
     // Longer than any path that Node accepts, so that an overlong id gets the error of a wrong id.
@@ -143,7 +145,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
   app.addHook("onRequest", refuseForeignPages(settings.host, keys));
   boundSlowBodies(app);
   acceptJsonOnly(app);
-  letConnectionsGo(app);
+  listener.attach(app, settings.host);
   for (const schema of [
     errorSchema,
     enqueueErrorSchema,
@@ -196,29 +198,6 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     });
   });
   return app;
-}
-
-/**
- * Closes connections during a close, which otherwise waits for them. Fastify closes idle connections once. A connection
- * whose request is still running becomes idle later, and would delay the close by the keep-alive time of 72 s. A
- * connection without any data does not count as idle. Browsers and Node's fetch open such connections, which would
- * delay the close by a minute.
- */
-function letConnectionsGo(app: HttpServer): void {
-  const open = new Set<Socket>();
-  app.server.on("connection", (socket) => {
-    open.add(socket);
-    socket.once("close", () => open.delete(socket));
-  });
-  let sweep: NodeJS.Timeout | undefined;
-  const close = () => {
-    app.server.closeIdleConnections();
-    for (const socket of open) if (socket.bytesRead === 0) socket.destroy();
-  };
-  app.addHook("preClose", async () => {
-    sweep = setInterval(close, 20);
-  });
-  app.addHook("onClose", async () => clearInterval(sweep));
 }
 
 /** Returns a generator of request ids that are unique across restarts, so that ids in old logs are never reused. */

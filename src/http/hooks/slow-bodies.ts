@@ -1,9 +1,12 @@
 // Limits the time to send a request's body. Node has one limit for all requests, which must leave time for file
 // uploads.
 import type { IncomingMessage } from "node:http";
-import type { FastifyRequest } from "fastify";
-import { answerClientError } from "../error-responses.ts";
+import type { ServerHttp2Stream } from "node:http2";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { SluiceError } from "../../domain/errors.ts";
+import { answerClientError, requestTooSlow, sendError } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
+import { http2StreamOf } from "../http2-streams.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -15,20 +18,23 @@ declare module "fastify" {
 const bodyTimeoutMs = 60_000;
 
 /**
- * Answers 408 to requests whose body takes longer than the timeout, and closes the connection. File uploads are exempt.
+ * Answers 408 to requests whose body takes longer than the timeout, and closes the connection or the HTTP/2 stream. File uploads are exempt.
  * @param timeoutMs maximum time for the body, in milliseconds
  */
 export function boundSlowBodies(app: HttpServer, timeoutMs: number = bodyTimeoutMs): void {
   const timers = new WeakMap<FastifyRequest, NodeJS.Timeout>();
   const stop = (request: FastifyRequest) => clearTimeout(timers.get(request));
 
-  app.addHook("onRequest", (request, _reply, done) => {
+  app.addHook("onRequest", (request, reply, done) => {
     const { headers, raw } = request;
-    const hasBody = headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
+    const isLong = headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
+    const hasBody = isLong || http2StreamOf(raw)?.endAfterHeaders === false;
     if (hasBody && !request.routeOptions.config?.upload) {
       const cut = () => {
-        if (!raw.complete)
-          answerClientError(Object.assign(new Error(), { code: "ERR_HTTP_REQUEST_TIMEOUT" }), raw.socket);
+        if (raw.complete) return;
+        const stream = http2StreamOf(raw);
+        if (stream) cutStream(request, reply, stream);
+        else answerClientError({ code: "ERR_HTTP_REQUEST_TIMEOUT" }, raw.socket);
       };
       timers.set(request, setTimeout(cut, timeoutMs));
     }
@@ -47,6 +53,12 @@ export function boundSlowBodies(app: HttpServer, timeoutMs: number = bodyTimeout
     stop(request);
     done();
   });
+}
+
+/** Answers a request and ends its stream. Other requests of the connection continue. */
+function cutStream(request: FastifyRequest, reply: FastifyReply, stream: ServerHttp2Stream): void {
+  stream.once("finish", () => stream.close());
+  sendError(new SluiceError("request_timeout", requestTooSlow), request, reply);
 }
 
 const pauseMs = 100;
