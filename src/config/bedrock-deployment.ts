@@ -1,5 +1,5 @@
 // What is specific to Amazon Bedrock deployments: their Region, and the credentials they are called with.
-
+import { partsOf } from "./catalogue.ts";
 import type { Path, Report } from "./config-problems.ts";
 import type { FileDeployment } from "./config-schema.ts";
 import { type ProviderPart, reportForeignKeys } from "./openai-deployment.ts";
@@ -19,6 +19,7 @@ export function resolveBedrock(d: FileDeployment, path: Path, report: Report): P
     id: `bedrock/${region}${account ? `@${account.label}` : ""}/${d.modelId}`,
     provider: "bedrock",
     region,
+    baseModel: partsOf(d.baseModel ?? d.modelId).bare,
     ...(account && { account }),
     ...(d.listedAs !== undefined && { listedAs: d.listedAs }),
     ...(d.endpoint !== undefined && { endpoint: d.endpoint }),

@@ -34,9 +34,16 @@ const usualTierFactors = { priority: 1.75, flex: 0.5 };
 /**
  * Returns what is known about a model.
  * @param modelId ID of the model, of an inference profile, or the ARN of either
+ * @param baseModel ID of the model behind a profile whose ID does not say it. Default: the one that `modelId` says
  */
-export function factsOf(modelId: string, overrides: Overrides = {}, provider = "bedrock"): ModelFacts {
-  const { id, bare, prefix } = partsOf(modelId);
+export function factsOf(
+  modelId: string,
+  overrides: Overrides = {},
+  provider = "bedrock",
+  baseModel = modelId,
+): ModelFacts {
+  const { id, prefix } = partsOf(modelId);
+  const { bare } = partsOf(baseModel);
   const builtIn = provider === "bedrock" ? rowOf(bare) : otherProviders;
   const own = [...new Set([bare, id, modelId])].flatMap((key) =>
     Object.hasOwn(overrides, key) ? [overrides[key]!] : [],

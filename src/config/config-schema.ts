@@ -73,6 +73,12 @@ const deployment = section({
     pattern: "^[A-Za-z0-9._:/@-]{1,2048}$",
     allowed: "a Bedrock model ID, inference profile ID or ARN, or with provider: openai the server's name of the model",
   }),
+  baseModel: Type.Optional(
+    Type.String({
+      pattern: "^[A-Za-z0-9._:-]{1,256}$",
+      allowed: "the ID of a foundation model, such as anthropic.claude-sonnet-4-6",
+    }),
+  ),
   profile: Type.Optional(
     Type.String({ pattern: "^[^\\s\\[\\]]{1,128}$", allowed: "the name of a profile in ~/.aws, without spaces" }),
   ),

@@ -7,7 +7,7 @@ import type { DeploymentSettings, OpenAiSettings, Settings } from "./settings.ts
 /** The part of a deployment that depends on its provider. */
 export type ProviderPart = Pick<
   DeploymentSettings,
-  "id" | "provider" | "region" | "endpoint" | "openai" | "account" | "listedAs"
+  "id" | "provider" | "region" | "endpoint" | "openai" | "account" | "listedAs" | "baseModel"
 >;
 
 const defaultRegion = "local";
@@ -57,7 +57,7 @@ export function resolveOpenAi(d: FileDeployment, path: Path, report: Report): Pr
   };
 }
 
-const bedrockOnly = ["profile", "roleArn", "externalId", "account", "listedAs"] as const;
+const bedrockOnly = ["profile", "roleArn", "externalId", "account", "listedAs", "baseModel"] as const;
 const openAiOnly = ["baseUrl", "apiKeyEnv", "name", "maxTokensField"] as const;
 
 /** Reports keys that a Bedrock deployment cannot use. */

@@ -86,7 +86,7 @@ function resolveModels(
   return record(
     Object.entries(models).map(([alias, model]) => {
       const path: Path = ["models", alias];
-      const facts = model.deployments.map((d) => factsOf(d.modelId, catalogue, d.provider));
+      const facts = model.deployments.map((d) => factsOf(d.modelId, catalogue, d.provider, d.baseModel));
       const contextTokens = model.contextTokens ?? least(facts, "contextTokens");
       const limit = model.maxOutputTokensLimit ?? Math.min(least(facts, "maxOutputTokens"), contextTokens);
       const deployments = model.deployments.map((deployment, i) => {

@@ -17,6 +17,7 @@ export function schedulerConfigOf(settings: Settings): SchedulerConfig {
     deployments: deployments.map((d) => ({
       id: d.id,
       region: d.region,
+      ...(d.baseModel !== undefined && { baseModel: d.baseModel }),
       maxConcurrency: d.maxConcurrency,
       quotas: d.quotas.map((q) => q.name),
       outputBurndown: d.outputBurndown,

@@ -92,6 +92,11 @@ export interface DeploymentSettings {
   /** Region that a job's `regions` are compared with. With provider `openai` it is a label. */
   region: string;
   modelId: string;
+  /**
+   * ID of the foundation model behind `modelId`, without an ARN and the prefix of an inference profile. Native requests
+   * for this model run here. Set if and only if the provider is `bedrock`.
+   */
+  baseModel?: string;
   account?: AccountSettings;
   /** Name of the model in Service Quotas, if it cannot be derived from the ID. */
   listedAs?: string;

@@ -12,7 +12,7 @@ export interface Pause {
   keyId?: string;
 }
 
-export type PausedJob = Pick<JobHead, "model" | "fallbackModels" | "tenant" | "environment" | "regions">;
+export type PausedJob = Pick<JobHead, "model" | "fallbackModels" | "tenant" | "environment" | "regions" | "baseModel">;
 
 /** The pauses that one process knows. */
 export interface KnownPauses {

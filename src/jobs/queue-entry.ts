@@ -15,6 +15,7 @@ export function queueEntryOf(head: JobHead, nowWall: number): QueueEntry {
     priority: head.priority,
     models: [head.model, ...head.fallbackModels],
     ...(head.regions && { regions: head.regions }),
+    ...(head.baseModel !== undefined && { baseModel: head.baseModel }),
     tokens: head.tokens,
     exact: false,
     order: head.submittedAt,

@@ -9,7 +9,10 @@ import { servedBy } from "./served-by.ts";
 type Context = Pick<JobsContext, "scheduler" | "settings" | "durations">;
 
 /** Returns the queue position of a job. Rejects as the scheduler does. */
-export async function explain(context: Context, job: Pick<JobHead, "id" | "model" | "regions">): Promise<Explanation> {
+export async function explain(
+  context: Context,
+  job: Pick<JobHead, "id" | "model" | "regions" | "baseModel">,
+): Promise<Explanation> {
   return boundBySlots(context, job, await context.scheduler.explain(job.id));
 }
 
@@ -28,7 +31,7 @@ export async function estimatePosition(
 
 function boundBySlots(
   { settings, durations }: Context,
-  job: Pick<JobHead, "model" | "regions">,
+  job: Pick<JobHead, "model" | "regions" | "baseModel">,
   queuePosition: Explanation,
 ): Explanation {
   if (queuePosition.state !== "waiting" || queuePosition.startsInMs === undefined) return queuePosition;

@@ -9,7 +9,16 @@ import { servedBy } from "./served-by.ts";
 /** The parts of a job that limits need. */
 export type LimitedJob = Pick<
   Job,
-  "id" | "environment" | "keyId" | "batchId" | "model" | "fallbackModels" | "regions" | "tokens" | "request"
+  | "id"
+  | "environment"
+  | "keyId"
+  | "batchId"
+  | "model"
+  | "fallbackModels"
+  | "regions"
+  | "baseModel"
+  | "tokens"
+  | "request"
 >;
 
 /** What is reserved for jobs that have not ended, or what jobs have used. */
@@ -50,11 +59,11 @@ export function reservationOf(settings: Pick<Settings, "models">, job: LimitedJo
 
 function dearest(
   settings: Pick<Settings, "models">,
-  { model, fallbackModels, regions, tokens, request }: LimitedJob,
+  { model, fallbackModels, tokens, request, ...where }: LimitedJob,
 ): number {
   let most = 0;
   for (const name of [model, ...fallbackModels]) {
-    for (const { traits } of servedBy(settings, { model: name, regions })) {
+    for (const { traits } of servedBy(settings, { ...where, model: name })) {
       const cost = traits.prices && costNanoUsd(traits.prices, tokens, { tier: request.serviceTier });
       if (cost === undefined) {
         throw new SluiceError(

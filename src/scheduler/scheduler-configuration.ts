@@ -33,6 +33,8 @@ export interface SchedulerConfig {
 export interface DeploymentConfig {
   id: string;
   region: string;
+  /** Foundation model that the deployment calls. Absent: it serves only jobs that name none. */
+  baseModel?: string;
   /** Maximum number of simultaneous calls, over all processes. */
   maxConcurrency: number;
   /** Names of the quotas that limit this deployment. */

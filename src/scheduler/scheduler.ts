@@ -150,6 +150,8 @@ export interface QueueEntry {
   models: string[];
   /** Regions that may serve the job. Default: any. */
   regions?: string[];
+  /** Foundation model that must serve the job. Only deployments with the same `baseModel` do. Default: any. */
+  baseModel?: string;
   /** Input tokens (estimated or counted) and max_tokens. */
   tokens: TokenCount;
   /** Whether `tokens` was counted exactly. */

@@ -46,6 +46,7 @@ test("without a file: Llama 3.3 with 3 requests a minute, a current model as alt
   expect(llama.deployments).toEqual([
     {
       id,
+      baseModel: "meta.llama3-3-70b-instruct-v1:0",
       provider: "bedrock",
       region: "us-east-1",
       modelId: "us.meta.llama3-3-70b-instruct-v1:0",
@@ -108,6 +109,8 @@ test("quotas with the same name are shared", async () => {
   ]);
 });
 
+const application = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abcdef123456";
+
 describe("the catalogue fills in what the file omits", () => {
   test.each([
     ["us.anthropic.claude-haiku-4-5-20251001-v1:0", { context: 200_000, limit: 64_000, burndown: 5 }],
@@ -119,16 +122,38 @@ describe("the catalogue fills in what the file omits", () => {
       "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.meta.llama4-scout-17b-instruct-v1:0",
       { context: 3_500_000, limit: 16_384, burndown: 1 },
     ],
-    [
-      "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abcdef123456",
-      { context: 128_000, limit: 4096, burndown: 1 },
-    ],
+    [application, { context: 128_000, limit: 4096, burndown: 1 }],
   ])("%s", async (modelId, { context, limit, burndown }) => {
     const settings = await load({
       yaml: `models: { a: { deployments: [{ region: us-east-1, modelId: "${modelId}" }] } }`,
     });
     expect(settings.models.a).toMatchObject({ contextTokens: context, maxOutputTokensLimit: limit });
     expect(settings.models.a!.deployments[0]!.outputBurndown).toBe(burndown);
+  });
+
+  test("a deployment's foundation model is read from its ID, or named by baseModel", async () => {
+    const settings = await load({
+      yaml: `
+models:
+  a:
+    deployments:
+      - { region: us-east-1, modelId: amazon.nova-lite-v1:0 }
+      - { region: us-east-1, modelId: us.amazon.nova-lite-v1:0 }
+      - { region: us-east-2, modelId: "arn:aws:bedrock:us-east-2::foundation-model/amazon.nova-lite-v1:0" }
+      - { region: us-east-2, modelId: "arn:aws:bedrock:us-east-2:123456789012:inference-profile/us.amazon.nova-lite-v1:0" }
+      - { region: us-west-2, modelId: "${application}", baseModel: global.anthropic.claude-opus-4-8 }
+      - { region: us-east-1, modelId: "${application}" }
+      - { provider: openai, modelId: amazon.nova-lite-v1:0, baseUrl: "http://localhost/v1" }`,
+    });
+    const { deployments } = settings.models.a!;
+    expect(deployments.map((d) => d.baseModel)).toEqual([
+      ...Array(4).fill("amazon.nova-lite-v1:0"),
+      "anthropic.claude-opus-4-8",
+      "abcdef123456",
+      undefined,
+    ]);
+    // The values are those of the model.
+    expect(deployments.map((d) => d.outputBurndown)).toEqual([1, 1, 1, 1, 15, 1, 1]);
   });
 
   test("the file overrides it", async () => {

@@ -42,8 +42,8 @@ function variant(version: string, scale: number, parts: Partial<SchedulerConfig>
       quota("day", 900 * scale, { unit: "input_tokens", per: "day", burst: 900 * scale, resetHourUtc: 10 }),
     ],
     [
-      deployment("a", ["requests", "tokens"], { maxConcurrency: Math.ceil(3 * scale) }),
-      deployment("b", ["tokens", "day"], { region: "eu-west-1", outputBurndown: 5 }),
+      deployment("a", ["requests", "tokens"], { maxConcurrency: Math.ceil(3 * scale), baseModel: "x" }),
+      deployment("b", ["tokens", "day"], { region: "eu-west-1", outputBurndown: 5, baseModel: "y" }),
       deployment("c", ["output"], { outputBurndown: 1.5 }),
     ],
     {
@@ -84,12 +84,18 @@ const entry: fc.Arbitrary<QueueEntry> = fc
     priority: fc.constantFrom<Priority>("interactive", "standard", "batch"),
     models: fc.constantFrom<string[]>(["m"], ["n"], ["o"], ["m", "n"], ["n", "m", "o"]),
     regions: fc.constantFrom<string[] | undefined>(undefined, ["us-east-1"], ["eu-west-1", "us-east-1"]),
+    baseModel: fc.constantFrom<string | undefined>(undefined, undefined, undefined, "x", "y"),
     tokens,
     exact: fc.boolean(),
     order: fc.integer({ min: 0, max: 20 }),
     delayMs,
   })
-  .map(({ n, regions, ...rest }) => ({ ...job(n), ...rest, ...(regions && { regions }) }));
+  .map(({ n, regions, baseModel, ...rest }) => ({
+    ...job(n),
+    ...rest,
+    ...(regions && { regions }),
+    ...(baseModel !== undefined && { baseModel }),
+  }));
 
 const filter = fc.record(
   {

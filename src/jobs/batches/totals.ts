@@ -1,6 +1,6 @@
 // Adds up the lines of a batch while they are read: what they reserve, what they cost, and which quota delays them
-// most. It groups lines by kind: model, priority, tier, regions and fallbacks. It keeps only sums of each kind, so a
-// million lines take no more memory than one.
+// most. It groups lines by kind: model, priority, tier, regions, fallbacks and foundation model. It keeps only sums of
+// each kind, so a million lines take no more memory than one.
 import type { DeploymentSettings, QuotaSettings, Settings } from "../../config/settings.ts";
 import type { Job, JobHead } from "../../domain/job.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
@@ -48,9 +48,10 @@ export class LineTotals {
   }
 
   readonly add = (job: Job): void => {
-    const { model, priority, regions, fallbackModels, tokens, request } = job;
+    const { model, priority, regions, fallbackModels, baseModel, tokens, request } = job;
     const coarse = `${model} ${priority} ${request.serviceTier}`;
-    const key = this.#kinds.size < maxKinds ? `${coarse} ${regions?.join()} ${fallbackModels.join()}` : coarse;
+    const key =
+      this.#kinds.size < maxKinds ? `${coarse} ${regions?.join()} ${fallbackModels.join()} ${baseModel}` : coarse;
     let kind = this.#kinds.get(key);
     if (!kind) {
       const { request: _, ...head } = job;

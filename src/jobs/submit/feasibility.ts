@@ -16,7 +16,7 @@ import { parameterRefusal } from "./parameters.ts";
 /** The context to build and check a job without storing it. */
 export type FeasibilityContext = Pick<JobsContext, "settings" | "clock" | "tokenCounter" | "tokenRatios" | "log">;
 
-type Wanted = Pick<Job, "model" | "fallbackModels" | "regions" | "request">;
+type Wanted = Pick<Job, "model" | "fallbackModels" | "regions" | "baseModel" | "request">;
 
 /**
  * Returns a model's settings.

@@ -18,7 +18,7 @@ export interface Entry extends Queued {
   readonly environment: string;
   readonly tenant: string;
   readonly priority: Priority;
-  /** Key of the route: models and regions. */
+  /** Key of the route; see route-key.ts. */
   readonly route: string;
   readonly order: number;
   tokens: TokenCount;

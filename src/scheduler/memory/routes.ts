@@ -1,16 +1,19 @@
-// A route is what decides where a job can run: its models and the regions it may use. Jobs with the same route share a
-// queue. Routes are kept while jobs use them.
+// A route is what decides where a job can run: its models, the regions it may use, and the foundation model that must
+// answer. Jobs with the same route share a queue. Routes are kept while jobs use them.
 import type { Tier } from "../admission.ts";
 import type { Deployment } from "../deployment.ts";
 import type { Pauses } from "../pause-scopes.ts";
 import { byModel } from "../report-order.ts";
+import { routeKey } from "../route-key.ts";
+import type { QueueEntry } from "../scheduler.ts";
 import type { SchedulerConfig } from "../scheduler-configuration.ts";
 import type { Entry } from "./queue-items.ts";
 
-export interface Route {
+/** What of a job decides where it can run. */
+type Wanted = Pick<QueueEntry, "models" | "regions" | "baseModel">;
+
+export interface Route extends Readonly<Wanted> {
   readonly key: string;
-  readonly models: readonly string[];
-  readonly regions: readonly string[] | undefined;
   tiers: Tier[];
   /** The job that waits outside the queue for a start that is kept free for it. */
   booked: Entry | undefined;
@@ -38,15 +41,15 @@ export class Routes {
   }
 
   /** Counts a job in and returns the key of its route. */
-  join(models: readonly string[], regions: readonly string[] | undefined): string {
-    const key = JSON.stringify([models, regions ? [...regions].sort() : null]);
+  join({ models, regions, baseModel }: Wanted): string {
+    const wanted = { models, ...(regions && { regions }), ...(baseModel !== undefined && { baseModel }) };
+    const key = routeKey(wanted);
     let route = this.#routes.get(key);
     if (!route) {
       route = {
         key,
-        models,
-        regions,
-        tiers: this.#tiersOf(models, regions),
+        ...wanted,
+        tiers: this.#tiersOf(wanted),
         booked: undefined,
         bookingOrder: 0,
         unservedSince: undefined,
@@ -68,7 +71,7 @@ export class Routes {
   reconfigure(config: SchedulerConfig, deployments: ReadonlyMap<string, Deployment>): void {
     this.#config = config;
     this.#deployments = deployments;
-    for (const route of this.#routes.values()) route.tiers = this.#tiersOf(route.models, route.regions);
+    for (const route of this.#routes.values()) route.tiers = this.#tiersOf(route);
   }
 
   /** Applies that something was paused or resumed. */
@@ -91,13 +94,14 @@ export class Routes {
     this.#routes.clear();
   }
 
-  #tiersOf(models: readonly string[], regions: readonly string[] | undefined): Tier[] {
+  #tiersOf({ models, regions, baseModel }: Wanted): Tier[] {
     return models.flatMap((model) => {
       const served = this.#config.models[model];
       const deployments = (served?.deployments ?? [])
         .map((id) => this.#deployments.get(id))
         .filter((d) => d !== undefined)
-        .filter((d) => !regions || regions.includes(d.config.region));
+        .filter((d) => !regions || regions.includes(d.config.region))
+        .filter((d) => baseModel === undefined || d.config.baseModel === baseModel);
       return served && deployments.length > 0
         ? [{ model, choice: served.choice, deployments, paused: this.#pauses.has({ model }) }]
         : [];

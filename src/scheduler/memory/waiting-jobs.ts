@@ -92,7 +92,7 @@ export class WaitingJobs {
       environment: flow.parent.parent.name,
       tenant: flow.name,
       priority: flow.parent.name,
-      route: this.routes.join(job.models, job.regions),
+      route: this.routes.join(job),
       order: job.order,
       tokens: job.tokens,
       exact: job.exact,

@@ -1,5 +1,6 @@
 // Builds the scripts' arguments as flat lists. The header of each script describes them.
 import { pauseKey } from "../pause-scopes.ts";
+import { routeKey } from "../route-key.ts";
 import type { QueueEntry, RestoredCharge, RestorePart, Settlement } from "../scheduler.ts";
 import { packId, packOrder } from "./binary-id.ts";
 import type { Argument } from "./script-runner.ts";
@@ -25,7 +26,7 @@ function jobsOf(entries: readonly QueueEntry[]) {
   const routes = new Indexes<string>();
   const args = entries.flatMap((entry): Argument[] => {
     const owner = [entry.environment, entry.priority, entry.tenant];
-    const route = JSON.stringify([entry.models, entry.regions ? [...entry.regions].sort() : null]);
+    const route = routeKey(entry);
     return [
       packId(entry.jobId),
       packOrder(entry.order),

@@ -29,6 +29,16 @@ const withFallback = configOf([quota("qa", 5), quota("qb", 5)], [deployment("a",
   models: { own: { deployments: ["a"], choice: "headroom" }, other: { deployments: ["b"], choice: "headroom" } },
 });
 
+const twoBaseModels = configOf(
+  [quota("qa", 100), quota("qb", 10)],
+  [
+    deployment("a", ["qa"], { baseModel: "x" }),
+    deployment("b", ["qb"], { baseModel: "y", region: "eu-west-1" }),
+    deployment("c", ["qa"]),
+  ],
+  { models: { m: { deployments: ["a", "b", "c"], choice: "order" } } },
+);
+
 export function choiceCases(declare: Case): void {
   declare("the deployment with the most headroom is used first", twoRegions, async (d) => {
     await d.add(...jobs(1, 110));
@@ -55,6 +65,18 @@ export function choiceCases(declare: Case): void {
     const grants = await d.grants();
     expect(grants.filter((g) => numberOf(g) <= 15).map((g) => g.deployment)).toEqual(Array(10).fill("b"));
     expect(grants.filter((g) => numberOf(g) > 15).map((g) => g.deployment)).toEqual(Array(3).fill("a"));
+  });
+
+  declare("a job that names a foundation model runs only on deployments of that model", twoBaseModels, async (d) => {
+    await d.add(...jobs(1, 15, { baseModel: "y" }), ...jobs(21, 23), job(24, { baseModel: "none" }));
+    await d.add(job(25, { baseModel: "x", regions: ["eu-west-1"] }), job(26, { baseModel: "x" }));
+    const { grants, impossible } = await d.acquire();
+    expect(grants.filter((g) => numberOf(g) <= 15).map((g) => g.deployment)).toEqual(Array(10).fill("b"));
+    expect(grants.filter((g) => numberOf(g) > 15).map((g) => [numberOf(g), g.deployment])).toEqual(
+      expect.arrayContaining([21, 22, 23, 26].map((n) => [n, "a"])),
+    );
+    expect(grants).toHaveLength(14);
+    expect(impossible.map(numberOf).sort()).toEqual([24, 25]);
   });
 
   declare("a blocked route delays no other route, not even in the same flow", twoRegions, async (d) => {

@@ -28,6 +28,7 @@ function deployments.openAll()
     local deployment = {
       id = id,
       region = settings.region,
+      baseModel = settings.baseModel,
       dailyPool = settings.dailyPool or settings.region,
       maxConcurrency = settings.maxConcurrency,
       burndown = settings.outputBurndown,

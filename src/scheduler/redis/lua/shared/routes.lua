@@ -1,19 +1,24 @@
--- A route is what decides where a job can run: its models and the regions it may use. Routes are numbered in the order
--- in which they appear, and kept while jobs use them.
+-- A route is what decides where a job can run: its models, the regions it may use, and the foundation model that must
+-- answer. Routes are numbered in the order in which they appear, and kept while jobs use them.
 --- @include "state"
 --- @include "deployment"
 local routes = {}
 
 local routesRead = {}
 
-local function tiersOf(models, regions)
+local function serves(deployment, regions, baseModel)
+  if regions and not contains(regions, deployment.region) then return false end
+  return not baseModel or deployment.baseModel == baseModel
+end
+
+local function tiersOf(models, regions, baseModel)
   local tiers = {}
   for _, model in ipairs(models) do
     local served = config.models[model]
     local found = {}
     for _, id in ipairs(served and served.deployments or {}) do
       local deployment = deploymentOf[id]
-      if deployment and (not regions or contains(regions, deployment.region)) then table.insert(found, deployment) end
+      if deployment and serves(deployment, regions, baseModel) then table.insert(found, deployment) end
     end
     if #found > 0 then
       local paused = control.paused['model\n' .. model]
@@ -30,12 +35,13 @@ function routes.get(id)
   local name = call('HGET', key('routes'), string.format('%.0f', id))
   local parts = cjson.decode(name)
   local regions = parts[2] ~= cjson.null and parts[2] or nil
-  route = { name = name, models = parts[1], tiers = tiersOf(parts[1], regions) }
+  route = { name = name, models = parts[1], tiers = tiersOf(parts[1], regions, parts[3]) }
   routesRead[id] = route
   return route
 end
 
--- Returns the number of a route. `name` is the JSON of [models, sorted regions or null].
+-- Returns the number of a route. `name` is what route-key.ts returns: the JSON of [models, sorted regions or null],
+-- followed by the foundation model if only that may serve the jobs.
 function routes.idOf(name)
   local id = call('HGET', key('route_ids'), name)
   if id then return tonumber(id) end
