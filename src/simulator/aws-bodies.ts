@@ -1,8 +1,7 @@
 // Formats events, errors and headers for one API. This is what differs between the APIs that share the simulator's
 // port.
-
+import { encodeError, encodeEvent, encodeException } from "../event-stream/event-stream-encoder.ts";
 import type { BedrockError } from "./aws-errors.ts";
-import { encodeError, encodeEvent, encodeException } from "./aws-event-stream.ts";
 import type { StreamEvent } from "./dialects.ts";
 import type { Exchange } from "./exchange.ts";
 import { sendError } from "./simulator-server.ts";
@@ -26,7 +25,7 @@ export interface Wire {
 export const bedrockWire: Wire = {
   streamType: "application/vnd.amazon.eventstream",
   requestIdHeader: "x-amzn-requestid",
-  event: ({ type, payload }) => encodeEvent(type, payload),
+  event: ({ type, payload }) => encodeEvent(type, JSON.stringify(payload)),
   exception: (name, message) => encodeException(memberName(name), message),
   errorFrame: encodeError,
   corrupt(frame) {
