@@ -49,27 +49,9 @@ export class AnswerSize {
  * Creates the failure for an answer that is too large. It is permanent, because another call would most likely cost as
  * much for nothing.
  */
-export function tooLarge(
-  message = `The answer is larger than ${maxAnswerBytes} bytes or has more than ${maxToolCalls} tool calls.`,
-): ProviderError {
+export function tooLarge(): ProviderError {
+  const message = `The answer is larger than ${maxAnswerBytes} bytes or has more than ${maxToolCalls} tool calls.`;
   return new ProviderError({ kind: "permanent", code: "answer_too_large", message, maybeBilled: true });
-}
-
-/**
- * Returns a value from a provider as JSON.
- * @throws ProviderError if the value is nested too deeply
- */
-export function jsonOf(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? "null";
-  } catch {
-    throw nestedTooDeeply();
-  }
-}
-
-/** Creates the failure for an answer that is nested too deeply. */
-export function nestedTooDeeply(): ProviderError {
-  return tooLarge("The answer is nested too deeply.");
 }
 
 /** Creates the failure for a response that is not an answer. It may have been billed, and another call may answer. */
@@ -93,7 +75,7 @@ function malformedCall({ toolCalls }: ProviderAnswer): ProviderError | undefined
   return undefined;
 }
 
-/** Whether an error is the failure of an answer that is too large or nested too deeply. */
+/** Whether an error is the failure of an answer that is too large. */
 export function isTooLarge(error: unknown): boolean {
   return error instanceof ProviderError && error.failure.code === "answer_too_large";
 }

@@ -1,5 +1,5 @@
 // Which credentials a deployment is called with, and the messages when they, the clock or the address are wrong. Over
-// real sockets, through the real SDK.
+// real sockets, with the real SDK's credentials.
 import dns from "node:dns";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { IncomingHttpHeaders } from "node:http";
@@ -187,7 +187,7 @@ test.each([
     ...misconfigured,
     message: expect.stringMatching(/this machine's clock is wrong by minutes\. Set the clock\.$/),
   });
-  // The SDK has learned the difference: the next try is signed with AWS's time.
+  // The difference is known now: the next try is signed with AWS's time.
   fake.respond((res, req) => {
     signed.push(req.headers);
     stream(wholeAnswer)(res, req);

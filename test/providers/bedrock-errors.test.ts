@@ -1,4 +1,4 @@
-// All ways in which Bedrock refuses or breaks off, over a real socket and through the real SDK: the failure that the
+// All ways in which Bedrock refuses or breaks off, over a real socket: the failure that the
 // worker receives, and that one call was one request. Failures that an unstreamed answer can have too are tried both
 // ways.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

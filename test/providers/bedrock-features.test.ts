@@ -1,4 +1,4 @@
-// Request features other than text, through the real SDK: formats, tiers, guardrails, caches, parameters of single
+// Request features other than text: formats, tiers, guardrails, caches, parameters of single
 // models, and tools for models without tools in a stream.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { CanonicalRequest } from "../../src/domain/request.ts";

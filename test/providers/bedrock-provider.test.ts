@@ -1,4 +1,4 @@
-// The provider over a real socket and through the real SDK: what it sends, what counts as an answer, and what happens
+// The provider over a real socket: what it sends, what counts as an answer, and what happens
 // when the connection misbehaves. Refusals are in bedrock-errors.test.ts.
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -184,6 +184,22 @@ describe("answers", () => {
     fake.respond(stream([start, text("x"), stop(stopReason), usage]));
     const failure = await failureOf(ask(open()));
     expect(failure).toMatchObject({ kind, code, maybeBilled: true, usage: { input: 7, output: 3 }, requestId: "r-1" });
+  });
+
+  test("D1: the input of a tool stays as the model wrote it, in one piece too", async () => {
+    const input = '{"id": 2512292042121000001, "b": 1.0, "2": 1, "e": 1e400}';
+    const toolUse = `{"toolUseId": "c1", "name": "clock", "input": ${input}}`;
+    const body = `{"output": {"message": {"content": [{"text": "x"}, {"toolUse": ${toolUse}}]}}, "stopReason": "tool_use"}`;
+    fake.respond((res) => res.writeHead(200, { "content-type": "application/json" }).end(body));
+    const { toolCalls } = await ask(open({ streaming: false }));
+    expect(toolCalls).toEqual([{ id: "c1", name: "clock", arguments: input }]);
+  });
+
+  test("events of unknown types are skipped, and so is what is no text where one belongs", async () => {
+    const odd = [event("queued", { position: 3 }), event("contentBlockDelta", null), event("contentBlockDelta", 5)];
+    const wrong = event("contentBlockDelta", { contentBlockIndex: 0, delta: { text: 7, toolUse: { input: null } } });
+    fake.respond(stream([...odd, start, wrong, text("x"), event("later", "?"), stop("end_turn"), usage]));
+    expect(await ask(open())).toMatchObject({ text: "x", finishReason: "stop" });
   });
 
   test("without metadata the usage is unknown", async () => {

@@ -1,10 +1,18 @@
 // Converts Converse responses and streams to our answers, or to failures, because several kinds of failure arrive as
 // HTTP 200 with a stop reason.
-import type { ContentBlock, ConverseResponse, ConverseStreamOutput, TokenUsage } from "@aws-sdk/client-bedrock-runtime";
+import type {
+  ContentBlock,
+  ContentBlockDeltaEvent,
+  ContentBlockStartEvent,
+  ConverseResponse,
+  ConverseStreamMetadataEvent,
+  MessageStopEvent,
+  TokenUsage,
+} from "@aws-sdk/client-bedrock-runtime";
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
 import { scanJson } from "../../domain/json-scan.ts";
-import { AnswerSize, jsonOf } from "../bounds.ts";
+import { AnswerSize } from "../bounds.ts";
 import {
   answeredByTool,
   argumentsOrEmpty,
@@ -13,6 +21,7 @@ import {
   type ProviderCall,
   ProviderError,
 } from "../provider.ts";
+import type { Wire } from "./wire-types.ts";
 
 /** The part of an answer received so far. */
 export interface Received {
@@ -32,6 +41,19 @@ interface ToolUse {
   /** Arguments as the model wrote them. In a stream they grow chunk by chunk. */
   arguments: string;
 }
+
+/** An event of the stream. Its payloads are a server's, so any of them may lack what the service's model requires. */
+interface StreamEvent {
+  contentBlockStart?: Partial<ContentBlockStartEvent>;
+  contentBlockDelta?: Wire<Partial<ContentBlockDeltaEvent>>;
+  messageStop?: Partial<MessageStopEvent>;
+  metadata?: Wire<Partial<ConverseStreamMetadataEvent>>;
+}
+
+/** Types of events that are part of an answer. */
+const answerEvents = new Set([
+  ...["messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"],
+]);
 
 /** Collects an answer from the events of a stream. */
 export class AnswerCollector {
@@ -60,15 +82,22 @@ export class AnswerCollector {
   }
 
   /**
-   * Adds an event of the stream.
-   * @throws ProviderError if the answer is too large
+   * Adds an event of the stream. Returns whether it is part of an answer. Events of unknown types are not.
+   * @param payload JSON
+   * @throws ProviderError if the answer is too large, SyntaxError if the payload is not JSON
    */
-  add(event: ConverseStreamOutput): void {
+  add(type: string, payload: string): boolean {
+    if (!answerEvents.has(type)) return false;
+    this.#add({ [type]: JSON.parse(payload) });
+    return true;
+  }
+
+  #add(event: StreamEvent): void {
     if (event.contentBlockStart) {
       const { contentBlockIndex = 0, start } = event.contentBlockStart;
       if (start?.toolUse) {
         this.#size.addToolCall();
-        const toolUse = { id: start.toolUse.toolUseId ?? "", name: start.toolUse.name ?? "", arguments: "" };
+        const toolUse = { id: textOf(start.toolUse.toolUseId), name: textOf(start.toolUse.name), arguments: "" };
         this.#toolUses.set(contentBlockIndex, toolUse);
         this.received.toolUses.push(toolUse);
         if (toolUse.name === this.#answerTool) this.#answer ??= toolUse;
@@ -84,7 +113,7 @@ export class AnswerCollector {
         if (this.#answerTool === undefined) this.#onText?.(delta.text);
       } else if (delta?.toolUse) {
         const toolUse = this.#toolUses.get(contentBlockIndex);
-        const piece = delta.toolUse.input ?? "";
+        const piece = textOf(delta.toolUse.input);
         this.#size.add(piece);
         if (toolUse) toolUse.arguments += piece;
         if (toolUse && toolUse === this.#answer && piece !== "") this.#onText?.(piece);
@@ -100,39 +129,46 @@ export class AnswerCollector {
 
 /**
  * Returns the content of an answer that was not streamed.
- * @param body text that the response was parsed from, because only it has the tools' arguments verbatim
- * @throws ProviderError if the answer is nested too deeply
+ * @param body JSON of the response
+ * @throws SyntaxError if the body is not JSON
  */
-export function receivedAtOnce(response: ConverseResponse, body: string): Received {
+export function receivedAtOnce(body: string): Received {
+  const response: Wire<ConverseResponse> = JSON.parse(body) ?? {};
   const blocks: unknown = response.output?.message?.content;
   const isMalformed = !Array.isArray(blocks) || blocks.some((block) => typeof block !== "object" || block === null);
-  const content: ContentBlock[] = isMalformed ? [] : blocks;
+  const content: Wire<Partial<ContentBlock>>[] = isMalformed ? [] : blocks;
   const inputs = new Map<number, string>();
   if (content.some(({ toolUse }) => toolUse)) {
     const spans = scanJson(body, ["output.message.content.*.toolUse.input"]);
     for (const { path, text } of spans) inputs.set(path[3] as number, text);
   }
   return {
-    text: content.map((block) => block.text ?? "").join(""),
+    text: content.map(({ text }) => textOf(text)).join(""),
     toolUses: content.flatMap(({ toolUse }, i): ToolUse[] => {
       if (!toolUse) return [];
-      const { toolUseId = "", name = "", input } = toolUse;
-      return [{ id: toolUseId, name, arguments: inputs.get(i) ?? jsonOf(input ?? {}) }];
+      const { toolUseId, name, input } = toolUse;
+      // Only a list or an object has a text of its own.
+      return [{ id: textOf(toolUseId), name: textOf(name), arguments: inputs.get(i) ?? JSON.stringify(input ?? {}) }];
     }),
     ...(isMalformed && { isMalformed }),
-    stopReason: response.stopReason,
+    stopReason: response.stopReason ?? undefined,
     usage: toUsage(response.usage),
     serviceTier: response.serviceTier?.type,
   };
 }
 
-function toUsage(usage: TokenUsage | undefined): Usage | undefined {
-  if (usage?.inputTokens === undefined || usage.outputTokens === undefined) return undefined;
+/** Returns a value of a server's JSON if it is a text, or else an empty text. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function toUsage(usage: Partial<TokenUsage> | undefined): Usage | undefined {
+  if (typeof usage?.inputTokens !== "number" || typeof usage.outputTokens !== "number") return undefined;
   return {
     input: usage.inputTokens,
     output: usage.outputTokens,
-    ...(usage.cacheReadInputTokens === undefined ? {} : { cacheRead: usage.cacheReadInputTokens }),
-    ...(usage.cacheWriteInputTokens === undefined ? {} : { cacheWrite: usage.cacheWriteInputTokens }),
+    ...(typeof usage.cacheReadInputTokens === "number" && { cacheRead: usage.cacheReadInputTokens }),
+    ...(typeof usage.cacheWriteInputTokens === "number" && { cacheWrite: usage.cacheWriteInputTokens }),
     ...cacheTimes(usage.cacheDetails),
   };
 }
@@ -142,7 +178,7 @@ function toUsage(usage: TokenUsage | undefined): Usage | undefined {
  * so.
  */
 function cacheTimes(details: TokenUsage["cacheDetails"]): Pick<Usage, "cacheWriteHour"> {
-  if (!details?.length) return {};
+  if (!Array.isArray(details) || details.length === 0) return {};
   const ofAnHour = details.filter(({ ttl }) => ttl === "1h");
   return { cacheWriteHour: ofAnHour.reduce((sum, { inputTokens = 0 }) => sum + inputTokens, 0) };
 }

@@ -1,22 +1,23 @@
-// Converts errors of the AWS SDK to ProviderFailures. Pure. Decides by the error's name if that is enough, then by
-// known wordings (see wordings.ts), then by the HTTP status.
+// Converts errors of a call to ProviderFailures. Pure. Decides by the error's name if that is enough, then by known
+// wordings (see wordings.ts), then by the HTTP status.
 //
-// Relies on three facts about the SDK. An exception inside a stream has a name but no status. An error body without a
-// type (a proxy, a 529) has a status but the name "Unknown". Transport errors have a `code`.
+// An exception inside a stream has a name but no status. An error body without a type (a proxy, a 529) has a status but
+// the name "Unknown". Errors of the connection have a `code`.
 import { type Classification, endSentence, permanent, refused, unclear, unknownEnd } from "../classification.ts";
 import type { ProviderFailure, ThrottleKind } from "../provider.ts";
 import { redact } from "../redact.ts";
 import { adviceOnModel, knownCause, type Wording } from "../wordings.ts";
 import { adviceFor, adviceOnAccess, type Deployment } from "./advice.ts";
 import { CredentialsError } from "./bedrock-credentials.ts";
+import { unknownType } from "./service-error.ts";
 
-/** The parts of an SDK error that are used. */
-export interface SdkError {
+/** The parts of an error that are used: of a ServiceError, or of an error of the connection. */
+interface CallError {
   name?: string;
   message?: string;
   code?: string;
-  $metadata?: { httpStatusCode?: number; requestId?: string };
-  $response?: { headers?: Record<string, string | undefined> };
+  status?: number;
+  headers?: Readonly<Record<string, string | undefined>>;
 }
 
 /** What is known about the call that failed. */
@@ -27,16 +28,14 @@ export interface Sent {
   guardrail: boolean;
 }
 
-/** Classifies whatever the SDK threw. */
+/** Classifies whatever a call threw. */
 export function classify(thrown: unknown, deployment: Deployment, { begun, guardrail }: Sent): ProviderFailure {
-  const error = (typeof thrown === "object" && thrown !== null ? thrown : { message: String(thrown) }) as SdkError;
+  const error = (typeof thrown === "object" && thrown !== null ? thrown : { message: String(thrown) }) as CallError;
   const classification = classifyError(error, deployment, guardrail);
   const status = statusOf(error);
   const words = classification.words ?? redact(ownWords(error, status));
-  const { headers } = error.$response ?? {};
-  const retryAfterMs = retryAfter(headers?.["retry-after"]);
-  // An exception as the first frame of a stream has metadata without this id.
-  const requestId = error.$metadata?.requestId ?? headers?.["x-amzn-requestid"];
+  const retryAfterMs = retryAfter(error.headers?.["retry-after"]);
+  const requestId = error.headers?.["x-amzn-requestid"];
   return {
     kind: classification.kind,
     code: classification.code,
@@ -50,7 +49,7 @@ export function classify(thrown: unknown, deployment: Deployment, { begun, guard
   };
 }
 
-function classifyError(error: SdkError, deployment: Deployment, guardrail: boolean): Classification {
+function classifyError(error: CallError, deployment: Deployment, guardrail: boolean): Classification {
   const name = error.name?.toLowerCase() ?? "";
   const message = error.message ?? "";
   if (error instanceof CredentialsError)
@@ -134,7 +133,7 @@ function classifyByStatus(status: number | undefined, message: string, deploymen
 
 // ---------------------------------------------------------------- names and statuses
 
-/** Status by error name, as in the SDK's schema, in lower case. Exceptions in a stream have no status of their own. */
+/** Status by error name, as in the service's schema, in lower case. Exceptions in a stream have no status of their own. */
 const statusByName = new Map(
   Object.entries({
     throttlingexception: 429,
@@ -153,8 +152,8 @@ const statusByName = new Map(
   }),
 );
 
-function statusOf(error: SdkError): number | undefined {
-  return statusByName.get(error.name?.toLowerCase() ?? "") ?? error.$metadata?.httpStatusCode;
+function statusOf(error: CallError): number | undefined {
+  return statusByName.get(error.name?.toLowerCase() ?? "") ?? error.status;
 }
 
 interface CredentialProblem {
@@ -209,7 +208,7 @@ const credentialProblems: CredentialProblem[] = [
 
 /** Whether the error concerns the credentials. Then it may help to read them again. */
 export function isAboutCredentials(thrown: unknown): boolean {
-  const { name = "", message = "" } = (thrown ?? {}) as SdkError;
+  const { name = "", message = "" } = (thrown ?? {}) as CallError;
   return name === "CredentialsError" || credentialProblem(name.toLowerCase(), message)?.isClock === false;
 }
 
@@ -229,11 +228,10 @@ function throttleKind(message: string): ThrottleKind {
 // ---------------------------------------------------------------- words
 
 /** Returns the provider's message, or a replacement if there is none. */
-function ownWords(error: SdkError, status: number | undefined): string {
+function ownWords(error: CallError, status: number | undefined): string {
   const message = error.message?.trim();
-  if (error.name === "SyntaxError") return `The provider answered HTTP ${status} with a body that is not JSON.`;
-  if (message && message !== "UnknownError") return message;
-  if (error.name && error.name !== "Unknown" && error.name !== "Error") return `The provider answered ${error.name}.`;
+  if (message) return message;
+  if (error.name && error.name !== unknownType && error.name !== "Error") return `The provider answered ${error.name}.`;
   return status === undefined
     ? "The call failed without a message."
     : `The provider answered HTTP ${status} without a message.`;
@@ -248,20 +246,9 @@ function retryAfter(header: string | undefined): number | undefined {
 // The transport below Bedrock: names, connections, certificates, proxies. A request that cannot have been received was
 // not billed.
 
-/** A proxy or another server answered with an HTML page. */
-export class HtmlAnswer extends Error {
-  override readonly name = "HtmlAnswer";
-  readonly $metadata: { httpStatusCode: number };
-
-  constructor(status: number) {
-    super(`The response was an HTML page with HTTP ${status}.`);
-    this.$metadata = { httpStatusCode: status };
-  }
-}
-
 /** Classifies a transport error, or returns undefined for any other error. */
 function classifyTransport(
-  error: SdkError,
+  error: CallError,
   status: number | undefined,
   { region, endpoint }: Deployment,
 ): Classification | undefined {
@@ -300,7 +287,7 @@ function classifyTransport(
       words: `The connection to ${where} was lost before the answer was complete (${code || error.name}).`,
     };
   }
-  if (error.name === "SyntaxError" || /truncated event message|checksum/i.test(error.message ?? "")) {
+  if (error.name === "SyntaxError" || error.name === "MalformedStream") {
     return { ...cut, words: `The answer of ${where} was cut off or is not in Bedrock's format.` };
   }
   return undefined;

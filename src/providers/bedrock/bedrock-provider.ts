@@ -1,23 +1,16 @@
-// Calls Amazon Bedrock through the AWS SDK: Converse or ConverseStream, exactly one request per call.
-import {
-  BedrockRuntimeClient,
-  type BedrockRuntimeClientConfig,
-  ConverseCommand,
-  ConverseStreamCommand,
-} from "@aws-sdk/client-bedrock-runtime";
-import { NodeHttpHandler } from "@smithy/node-http-handler";
+// Calls Amazon Bedrock: Converse or ConverseStream, exactly one request per call.
+import type { BedrockRuntimeClientConfig } from "@aws-sdk/client-bedrock-runtime";
 import { withAnswerTool } from "../../domain/answer-tool.ts";
 import type { Clock } from "../../domain/clock.ts";
-import { JsonTexts } from "../../domain/json-text.ts";
-import { isTooLarge, nestedTooDeeply } from "../bounds.ts";
+import { isTooLarge } from "../bounds.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
 import { type Provider, ProviderError, type ProviderFailure, requireCanonical } from "../provider.ts";
 import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./bedrock-answer.ts";
 import { type Account, credentialsFor } from "./bedrock-credentials.ts";
-import { classify, HtmlAnswer, isAboutCredentials } from "./bedrock-failures.ts";
-import { type BedrockTraits, toConverse } from "./bedrock-request.ts";
-import { boundedBody } from "./body-limits.ts";
-import { insertTexts, keepBody } from "./exact-bodies.ts";
+import { classify } from "./bedrock-failures.ts";
+import { type BedrockTraits, converseBody } from "./bedrock-request.ts";
+import { type BedrockTransport, createTransport, type ModelRequest } from "./bedrock-transport.ts";
+import { ServiceError } from "./service-error.ts";
 
 /** Options of a Bedrock provider. */
 export interface BedrockOptions {
@@ -42,19 +35,17 @@ export interface BedrockOptions {
   clock: Pick<Clock, "now">;
 }
 
-/**
- * Time after which an idle connection is closed, in milliseconds. A request on a connection that the server has just
- * closed fails, and it is unknown whether the server received it. Servers on Node close idle connections after 5 s,
- * most others later.
- */
-const keepIdleMs = 4_000;
-
 /** Creates a provider for one Bedrock deployment. */
 export function createBedrockProvider(options: BedrockOptions): Provider {
-  const { clock, modelId, timeouts, traits = {} } = options;
-  // All clients share it, because connections do not depend on credentials.
-  const transport = newTransport(options);
-  let client = newClient(options, transport);
+  const { clock, timeouts, account, credentials, traits = {} } = options;
+  const transport = createTransport({
+    region: options.region,
+    modelId: options.modelId,
+    ...(options.endpoint !== undefined && { endpoint: options.endpoint }),
+    ...(credentials === undefined ? credentialsFor(account) : { credentials }),
+    connectMs: timeouts.connectMs,
+    maxSockets: options.maxSockets,
+  });
 
   return {
     /**
@@ -82,23 +73,15 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
         received: collector.received,
         guardrail: request.guardrail !== undefined,
       };
-      const signer = client;
       try {
-        const texts = new JsonTexts();
-        const input = toConverse(modelId, request, traits, texts);
-        const command = streaming ? new ConverseStreamCommand(input) : new ConverseCommand(input);
-        insertTexts(command, texts);
-        const run =
-          command instanceof ConverseStreamCommand
-            ? readStream(signer, command, deadlines, collector, exchange)
-            : readAtOnce(signer, command, deadlines, exchange);
-        // The SDK ignores the signal in some places. Finding credentials, for example, may take long.
+        const body = converseBody(request, traits);
+        const run = streaming
+          ? readStream(transport, { operation: "converse-stream", body }, deadlines, collector, exchange)
+          : readAtOnce(transport, { operation: "converse", body }, deadlines, exchange);
+        // Finding credentials may take long and does not end by the signal.
         await Promise.race([run, whenAborted(deadlines.signal)]);
       } catch (error) {
         if (exchange.received.stopReason === undefined || isTooLarge(error)) {
-          // A client keeps the credentials that it found. They may have been renewed before the next call.
-          if (signer === client && isAboutCredentials(error)) client = newClient(options, transport);
-          // The SDK's error must not become the cause: it contains the request, signature included.
           throw new ProviderError(failureOf(error, options, signal.aborted, deadlines.expired, exchange));
         }
       } finally {
@@ -110,7 +93,7 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
     },
 
     async close() {
-      transport.destroy();
+      transport.close();
     },
   };
 }
@@ -121,35 +104,34 @@ interface Exchange {
   begun: boolean;
   guardrail: boolean;
   received: Received;
-  requestId?: string;
+  requestId?: string | undefined;
 }
 
 async function readStream(
-  client: BedrockRuntimeClient,
-  command: ConverseStreamCommand,
+  transport: BedrockTransport,
+  request: ModelRequest,
   deadlines: Deadlines,
   collector: AnswerCollector,
   exchange: Exchange,
 ): Promise<void> {
-  const response = await client.send(command, { abortSignal: deadlines.signal });
-  exchange.requestId = response.$metadata.requestId;
-  for await (const event of response.stream ?? []) {
-    exchange.begun = true;
+  const response = await transport.send(request, deadlines.signal);
+  exchange.requestId = response.requestId;
+  for await (const message of response.messages()) {
     deadlines.onEvent();
-    collector.add(event);
+    if (message.kind !== "event") throw ServiceError.ofStream(message);
+    if (collector.add(message.type, message.payload)) exchange.begun = true;
   }
 }
 
 async function readAtOnce(
-  client: BedrockRuntimeClient,
-  command: ConverseCommand,
+  transport: BedrockTransport,
+  request: ModelRequest,
   deadlines: Deadlines,
   exchange: Exchange,
 ): Promise<void> {
-  const body = keepBody(command);
-  const response = await client.send(command, { abortSignal: deadlines.signal });
-  exchange.requestId = response.$metadata.requestId;
-  exchange.received = receivedAtOnce(response, body());
+  const response = await transport.send(request, deadlines.signal);
+  exchange.requestId = response.requestId;
+  exchange.received = receivedAtOnce(await response.text());
 }
 
 function whenAborted(signal: AbortSignal): Promise<never> {
@@ -174,8 +156,6 @@ function failureOf(
     return { ...known, kind: "transient", code: "unknown_end", message, maybeBilled: true };
   }
   if (error instanceof ProviderError) return { ...known, ...error.failure };
-  // The SDK parses an answer recursively.
-  if (error instanceof RangeError) return { ...known, ...nestedTooDeeply().failure };
   return { ...known, ...classify(error, options, sent) };
 }
 
@@ -184,53 +164,3 @@ const timeoutMessages: Record<Expired["limit"], (seconds: number) => string> = {
   idle: (s) => `Bedrock sent nothing for ${s} s before its answer was complete (timeouts.idleMs).`,
   total: (s) => `The answer was not complete ${s} s after the request (timeouts.totalMs).`,
 };
-
-/**
- * Creates the transport. The client's own default opens one HTTP/2 session, TLS included, per request, and has no
- * timeouts.
- */
-function newTransport({ maxSockets, timeouts }: BedrockOptions): NodeHttpHandler {
-  const agent = { keepAlive: true, maxSockets, timeout: keepIdleMs };
-  return new BoundedHandler({ connectionTimeout: timeouts.connectMs, httpAgent: agent, httpsAgent: agent });
-}
-
-/** Bounds every body before any middleware reads it. */
-class BoundedHandler extends NodeHttpHandler {
-  override async handle(...call: Parameters<NodeHttpHandler["handle"]>): ReturnType<NodeHttpHandler["handle"]> {
-    const { response } = await super.handle(...call);
-    response.body = boundedBody(response.body, response.headers["content-type"] ?? "");
-    return { response };
-  }
-}
-
-function newClient(
-  { region, endpoint, account, credentials }: BedrockOptions,
-  transport: NodeHttpHandler,
-): BedrockRuntimeClient {
-  const client = new BedrockRuntimeClient({
-    region,
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(credentials === undefined ? credentialsFor(account) : { credentials }),
-    // One request per call, so that the record and the charges match what was sent.
-    maxAttempts: 1,
-    requestHandler: transport,
-  });
-  client.middlewareStack.add(
-    (next) => async (args) => {
-      const result = await next(args);
-      const { statusCode, headers, body } = result.response as RawResponse;
-      if (!headers["content-type"]?.includes("html")) return result;
-      body?.destroy?.();
-      throw new HtmlAnswer(statusCode);
-    },
-    { step: "deserialize", priority: "low", name: "refuseHtml" },
-  );
-  return client;
-}
-
-/** The part of a transport response that is used here. */
-interface RawResponse {
-  statusCode: number;
-  headers: Record<string, string | undefined>;
-  body?: { destroy?: () => void };
-}

@@ -1,12 +1,12 @@
-// Converts canonical requests to the input of Converse and ConverseStream, which is the same for both.
+// Converts canonical requests to the body of Converse and ConverseStream, which is the same for both.
 import type {
-  ContentBlock as BedrockBlock,
-  ConverseStreamCommandInput,
+  ConverseStreamRequest,
   OutputFormat,
+  ContentBlock as SdkBlock,
   ToolConfiguration,
 } from "@aws-sdk/client-bedrock-runtime";
 import type { JsonTraits } from "../../domain/answer-tool.ts";
-import type { JsonTexts } from "../../domain/json-text.ts";
+import { JsonTexts } from "../../domain/json-text.ts";
 import { closedSchema } from "../../domain/output-schema.ts";
 import {
   type CachePoint,
@@ -23,6 +23,7 @@ import { withObjectRoot } from "../../domain/tool-schema.ts";
 import { ProviderError } from "../provider.ts";
 import { type AllowedNames, allowedNames } from "./allowed-names.ts";
 import { withPossibleCache } from "./cache-points.ts";
+import type { Wire } from "./wire-types.ts";
 
 /** Traits of a model that decide how it is called. An absent trait is unknown and counts as possible. */
 export interface BedrockTraits extends JsonTraits {
@@ -42,16 +43,20 @@ export interface BedrockTraits extends JsonTraits {
   fields?: Partial<Record<"top_k" | "seed" | "frequency_penalty" | "presence_penalty" | "reasoning_effort", string>>;
 }
 
-/**
- * Converts a request.
- * @param texts receives what must be printed verbatim. The result contains the marks of these texts
- */
-export function toConverse(
-  modelId: string,
+/** Converts a request to a body. JSON of the caller, such as schemas and the input of tools, stays verbatim. */
+export function converseBody(request: CanonicalRequest, traits: BedrockTraits): string {
+  const texts = new JsonTexts();
+  return texts.insertInto(JSON.stringify(toConverse(request, traits, texts)));
+}
+
+type BedrockBlock = Wire<SdkBlock>;
+
+/** @param texts receives what must be printed verbatim. The result contains the marks of these texts */
+function toConverse(
   original: CanonicalRequest,
   traits: BedrockTraits,
   texts: JsonTexts,
-): ConverseStreamCommandInput {
+): Wire<Omit<ConverseStreamRequest, "modelId">> {
   const request = withPossibleCache(original, traits.promptCache);
   const { maxTokens, temperature, stop } = request.parameters;
   const topP = possibleTopP(request.parameters, traits);
@@ -60,7 +65,6 @@ export function toConverse(
   const tools = toToolConfig(request, traits, texts);
   const additional = toAdditionalFields(request.parameters, traits);
   return {
-    modelId,
     messages: possibleEnd(normaliseMessages(request.messages), traits).map(({ role, content }) => ({
       role,
       content: content.map((block) => toBlock(block, names, texts)),
