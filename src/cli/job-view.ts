@@ -101,14 +101,26 @@ const attemptColumns = [
   { title: "started" },
   { title: "took", align: "right" },
   { title: "result" },
+  { title: "reserved", align: "right", dropOrder: 1 },
+  { title: "used", align: "right", dropOrder: 2 },
   { title: "deployment", atLeast: 16, cutAt: "middle" },
   { title: "error", atLeast: 12, optional: true },
 ] as const;
 
-function attemptRow({ number, started_at, duration_ms, result, deployment, error }: JobAttempt): string[] {
+function attemptRow(attempt: JobAttempt): string[] {
+  const { number, started_at, duration_ms, result, tokens_reserved: reserved, usage, deployment, error } = attempt;
   const took =
     duration_ms === null ? "" : duration_ms < 10_000 ? `${(duration_ms / 1000).toFixed(2)} s` : duration(duration_ms);
-  return [String(number), utc(started_at), took, result, deployment, error?.message ?? ""];
+  const used = usage ? tokens(usage.input_tokens, usage.output_tokens) : "";
+  return [
+    ...[String(number), utc(started_at), took, result, tokens(reserved.input, reserved.output), used],
+    ...[deployment, error?.message ?? ""],
+  ];
+}
+
+/** Formats tokens of input and output. */
+function tokens(input: number, output: number): string {
+  return `${grouped(input)} + ${grouped(output)}`;
 }
 
 const waitColumns = [

@@ -121,6 +121,8 @@ export interface JobAttempt {
   started_at: string;
   result: "in_progress" | "unknown" | "completed" | "throttled" | "capacity" | "transient" | "permanent" | "not_sent";
   error: ErrorInfo | null;
+  /** Tokens that were charged to the quotas when the attempt started. */
+  tokens_reserved: { input: number; output: number };
   usage: Usage | null;
   /** True if the usage is unknown, so that `usage` and `cost_usd` are estimates. */
   usage_estimated: boolean;

@@ -69,6 +69,10 @@ const attempt = Type.Object({
     description: "`unknown`: the call was sent but its result is unknown, so it may have been billed.",
   }),
   error: nullable(error),
+  tokens_reserved: Type.Object(
+    { input: Type.Integer(), output: Type.Integer() },
+    { description: "Tokens that the attempt was charged to the quotas when it started. The end corrects the charge." },
+  ),
   usage: nullable(usage),
   usage_estimated: Type.Boolean({
     description:
@@ -256,6 +260,7 @@ function attemptOf(record: Attempt, parts: readonly WaitPart[], mayRun: boolean)
     started_at: iso(record.chargedAt),
     result: resultOf(end, mayRun),
     error: end?.error ?? null,
+    tokens_reserved: { input: record.reserved.input, output: record.reserved.output },
     usage: usageOf(used?.usage),
     usage_estimated: used?.estimated ?? false,
     waited_ms: parts.reduce((sum, { ms }) => sum + ms, 0),

@@ -70,7 +70,10 @@ test("job show and status print the job; control characters of others never reac
   expect(shown.stdout).toMatch(new RegExp(`^job +${done.job_id}$`, "m"));
   expect(shown.stdout).toMatch(/^labels +note==1\+1\?$/m);
   expect(shown.stdout).toMatch(/^tokens +10 input, 5 output$/m);
-  expect(shown.stdout).toMatch(/^attempt +started +took +result +deployment/m);
+  expect(shown.stdout).toMatch(/^attempt +started +took +result +reserved +used +deployment/m);
+  const { input, output } = done.attempts[0]!.tokens_reserved;
+  expect(output).toBe(512);
+  expect(shown.stdout).toMatch(new RegExp(` completed +${input} \\+ 512 +10 \\+ 5 +`, "m"));
   // The answer itself is unchanged in a pipe.
   expect(shown.stdout.endsWith("\n\n=CMD, \u001b[31M\n")).toBe(true);
   expect((await sluice("status", done.job_id)).stdout).toBe(shown.stdout);

@@ -211,6 +211,7 @@ test("completed", async () => {
         started_at: isoTime,
         result: "completed",
         error: null,
+        tokens_reserved: { input: expect.any(Number), output: 512 },
         usage: {
           input_tokens: 10,
           output_tokens: 3,

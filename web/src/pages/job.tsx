@@ -290,7 +290,10 @@ function Attempts({ attempts }: { attempts: JobAttempt[] }) {
                 Duration
               </th>
               <th scope="col" class="n">
-                Tokens
+                Tokens reserved
+              </th>
+              <th scope="col" class="n">
+                Tokens used
               </th>
               <th scope="col" class="n">
                 Cost
@@ -313,6 +316,9 @@ function Attempts({ attempts }: { attempts: JobAttempt[] }) {
                 </td>
                 <td class="n">{attempt.first_token_ms === null ? "–" : duration(attempt.first_token_ms)}</td>
                 <td class="n">{attempt.duration_ms === null ? "–" : duration(attempt.duration_ms)}</td>
+                <td class="n">
+                  {number(attempt.tokens_reserved.input)} + {number(attempt.tokens_reserved.output)}
+                </td>
                 <td class="n">
                   {attempt.usage
                     ? `${attempt.usage_estimated ? "about " : ""}${number(attempt.usage.input_tokens)} + ${number(attempt.usage.output_tokens)}`
