@@ -21,6 +21,7 @@ export class Pauses {
 
   /** Returns the pause that applies to the jobs of an owner, or undefined if there is none. */
   ofOwner({ tenant, environment }: { tenant: string; environment: string }): PauseTarget | undefined {
+    if (this.#keys.size === 0) return undefined;
     return [{ tenant }, { tenant, environment }].find((target) => this.has(target));
   }
 }

@@ -49,6 +49,8 @@ export interface SchedulerSnapshot {
   /** Models that jobs are ready for, sorted by name. */
   backlogs: ModelBacklog[];
   running: number;
+  /** Time until the first delayed job is ready, in milliseconds. Absent if none is delayed. */
+  nextReadyInMs?: number;
   paused: PauseTarget[];
   /**
    * What the operator should change about the scheduler's server, as sentences without a full stop. Absent if nothing.
@@ -68,19 +70,26 @@ export interface WaitingRow {
   /** Jobs that wait for a retry or for `not_before`. */
   delayed: number;
   /**
-   * The `order` of the oldest ready job: its time of submission. Absent if no job is ready. The scheduler in Redis
-   * looks at no more than 100 tenants of a row, those that are furthest behind.
+   * The `order` of the oldest ready job: its time of submission. Jobs of paused tenants count only if all tenants of the
+   * row are paused. Absent if no job is ready. The scheduler in Redis looks at no more than 100 tenants of a row, those
+   * that are furthest behind.
    */
   oldestOrder?: number;
-  /** What the oldest ready job waits for. Absent if no job is ready. */
+  /** What that job waits for. Absent if no job is ready. */
   waitingOn?: WaitingOn;
+  /**
+   * Expected time until that job starts if it is next, in milliseconds. Absent if it is unknown: nothing may start, or
+   * the number of calls is the limit.
+   */
+  startsInMs?: number;
 }
 
 export interface ModelBacklog {
   model: string;
   /**
    * Expected time until all jobs that are ready now have started. It assumes that all of them can use the deployments
-   * of the oldest one. Absent if it is unknown: nothing may start, or the number of calls is the limit and no quota.
+   * of the oldest one. Absent if it is unknown: nothing may start, the number of calls is the limit and no quota, or
+   * some of the jobs belong to a paused tenant.
    */
   emptyInMs?: number;
 }

@@ -60,11 +60,14 @@ export class WaitSampler {
 
   #sampled({ environment, priority, model, tenant }: WaitingJob, period: Period): WaitPart[] {
     const row = rowOf(environment, priority, model);
-    const parts = splitPeriod(period, [this.#timeline.of(row), this.#timeline.of(allRows)]);
     const own = [{ tenant }, { tenant, environment }].map(pausedPart);
+    const parts = splitPeriod(
+      period,
+      [...own, row, allRows].map((name) => this.#timeline.of(name)),
+    );
     const isOther = ({ kind, subject = "" }: WaitPart) =>
       kind === "paused" && subject.startsWith(pausedPart({ tenant: "" })) && !own.includes(subject);
-    // The oldest job of the row was of a paused tenant, and this one is not.
+    // All jobs of the row were of paused tenants, and this one is not.
     return partsOf(parts.map((part): WaitPart => (isOther(part) ? { kind: "unknown", ms: part.ms } : part)));
   }
 }
@@ -79,13 +82,20 @@ function rowOf(environment: string, priority: string, model: string): string {
 /** What jobs wait for that may start but find no free slot. */
 const ownSlots: WaitReason = { kind: "concurrency", subject: "worker.concurrency" };
 
-function samplesOf({ open, waiting }: Pick<SchedulerSnapshot, "open" | "waiting">, isFull: boolean): RowSample[] {
+function samplesOf(
+  { open, waiting, paused }: Pick<SchedulerSnapshot, "open" | "waiting" | "paused">,
+  isFull: boolean,
+): RowSample[] {
   if (!open) return [{ row: allRows, reason: { kind: "rebuild" } }];
-  return waiting.flatMap(({ environment, priority, model, waitingOn: on }) => {
+  const rows = waiting.flatMap(({ environment, priority, model, waitingOn: on }) => {
     if (!on) return [];
     const reason = on.kind === "turn" && isFull ? ownSlots : reasonOf(on);
     return [{ row: rowOf(environment, priority, model), reason }];
   });
+  if (rows.length === 0) return [];
+  // A row does not show what the jobs of a paused tenant wait for, so each paused tenant has a row of its own.
+  const tenants = paused.filter((target) => "tenant" in target).map(pausedPart);
+  return [...rows, ...tenants.map((row) => ({ row, reason: { kind: "paused" as const, subject: row } }))];
 }
 
 function reasonOf(on: WaitingOn): WaitReason {

@@ -74,9 +74,10 @@ test("stats count by environment and state", async () => {
     delayed: 0,
     oldest_at: expect.stringMatching(/^20/),
     waiting_on: expect.objectContaining({ kind: "turn" }),
+    starts_at: expect.stringMatching(/^20/),
   });
   expect(body.models).toEqual([{ model: "llama3-3-70b", empty_at: expect.stringMatching(/^20/) }]);
-  expect(body).toMatchObject({ running: 0, scheduler: { open: true } });
+  expect(body).toMatchObject({ next_ready_at: null, running: 0, scheduler: { open: true } });
 });
 
 test("ready, and not ready with the reasons", async () => {

@@ -2,6 +2,8 @@
 import { expect, test } from "vitest";
 import type { WaitPart } from "../../src/domain/wait-parts.ts";
 import { waitParts } from "../../src/domain/waiting.ts";
+import { submit } from "../../src/jobs/submit/submit.ts";
+import type { SubmitInput } from "../../src/jobs/submit/submit-input.ts";
 import { jobResource } from "../../src/wire/job-resource.ts";
 import { recordingTracing } from "../telemetry/recorded-spans.ts";
 import { deployment, type Harness, oneModel, runningWorkers } from "./support/harness.ts";
@@ -120,6 +122,26 @@ test("a wait for a free slot, and one during a pause", async () => {
   expect(part).toMatchObject({ subject: "the model llama" });
   // A sample counts until the next one.
   expect(part!.ms).toBeGreaterThanOrEqual(28_000);
+});
+
+test("a job of a paused tenant waits for the pause, and those of others for what holds them up", async () => {
+  const harness = await open({ waits: true, file: { models: onePerMinute }, respond: (call) => call.answer() });
+  const { context } = harness;
+  await harness.submit("first");
+  await harness.quiet();
+  await context.scheduler.pause({ tenant: "held" });
+  const messages: SubmitInput["messages"] = [{ role: "user", content: [{ type: "text", text: "held" }] }];
+  const input: SubmitInput = { environment: "UAT", messages, messagesField: "prompt" };
+  const [held] = await submit(context, [input], { tenant: "held", admin: false });
+  const other = await harness.submit("second");
+  await harness.advance(100_000);
+  await context.scheduler.resume({ tenant: "held" });
+  await harness.advance(120_000);
+  const [[waited] = []] = await waitsOf(harness, held!.id);
+  expect(waited).toMatchObject({ kind: "paused", subject: "the tenant held" });
+  expect(waited!.ms).toBeGreaterThan(90_000);
+  const [parts] = await waitsOf(harness, other);
+  expect(parts).toEqual([{ kind: "quota", subject: quota, ms: expect.any(Number) }]);
 });
 
 test("a wait before the worker started is unknown", async () => {

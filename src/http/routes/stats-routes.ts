@@ -19,8 +19,11 @@ const waitingRow = Type.Object({
   model: Type.String({ description: "The requested alias." }),
   ready: Type.Integer({ description: "Jobs that may start as soon as the quotas admit them." }),
   delayed: Type.Integer({ description: "Jobs that wait for their earliest start or a retry." }),
-  oldest_at: nullable(time("When the oldest ready job was submitted.")),
-  waiting_on: nullable(Type.Object(waitingOn.properties, { description: "What the oldest ready job waits for." })),
+  oldest_at: nullable(
+    time("When the oldest ready job was submitted. Jobs of paused tenants count only if all tenants are paused."),
+  ),
+  waiting_on: nullable(Type.Object(waitingOn.properties, { description: "What that job waits for." })),
+  starts_at: nullable(time("When that job should start if it is next. Null if that cannot be estimated.")),
 });
 
 const modelBacklog = Type.Object({
@@ -38,17 +41,20 @@ export async function statsResource(
   const { waiting, backlogs, running, open, configVersion } = snapshot;
   const jobs = await store.counts();
   const now = clock.wall();
+  const at = (ms: number | undefined) => isoOrNull(ms === undefined ? undefined : now + ms);
   return {
     jobs,
-    queue: waiting.map(({ environment, priority, model, ready, delayed, oldestOrder, waitingOn: on }) => ({
+    queue: waiting.map(({ environment, priority, model, ready, delayed, oldestOrder, waitingOn: on, startsInMs }) => ({
       ...{ environment, priority, model, ready, delayed },
       oldest_at: isoOrNull(oldestOrder),
       waiting_on: on ? waitingOnResource(on) : null,
+      starts_at: at(startsInMs),
     })),
     models: backlogs.map(({ model, emptyInMs }) => ({
       model,
-      empty_at: isoOrNull(emptyInMs === undefined ? undefined : now + emptyInMs),
+      empty_at: at(emptyInMs),
     })),
+    next_ready_at: at(snapshot.nextReadyInMs),
     running,
     scheduler: { open, config_version: configVersion },
   };
@@ -69,6 +75,7 @@ export function statsRoutes(app: HttpServer, context: JobsContext): void {
             }),
             queue: Type.Array(waitingRow, { description: "Waiting jobs by environment, priority and model." }),
             models: Type.Array(modelBacklog, { description: "Models that jobs are ready for." }),
+            next_ready_at: nullable(time("When the first delayed job may start. Null if none is delayed.")),
             running: Type.Integer({ description: "Jobs that a worker is running." }),
             scheduler: Type.Object({
               open: Type.Boolean({ description: "False while the queue is rebuilt." }),

@@ -21,33 +21,54 @@ const queuesOfEach = 100;
 /** Kinds of waiting whose end does not depend on quotas. */
 const unpredictable: ReadonlySet<WaitingOn["kind"]> = new Set(["paused", "concurrency", "rebuild"]);
 
+const nothing: Load = { jobs: 0, input: 0, output: 0 };
+
 interface Row extends WaitingRow {
   oldest?: Entry;
+  /** Whether a tenant with ready jobs is paused. */
+  hasPaused: boolean;
 }
 
 /** Returns what a job's situation is now. */
 type SituationOf = (entry: Entry) => Situation;
 
+/**
+ * Returns what waits.
+ * @param isPaused returns whether the tenant of a job is paused. One paused tenant says nothing about the jobs of others
+ */
 export function reportWaiting(
   jobs: WaitingJobs,
   situationOf: SituationOf,
+  isPaused: (entry: Entry) => boolean,
 ): { waiting: WaitingRow[]; backlogs: ModelBacklog[] } {
-  const groups = groupsOf(jobs.queue);
+  const saysMore: SaysMore = (a, b) => {
+    const paused = isPaused(a);
+    return paused === isPaused(b) ? comesBefore(a, b) : !paused;
+  };
+  const groups = groupsOf(jobs.queue, saysMore, isPaused);
   const loads = loadsByModel(jobs, groups);
   const oldest = new Map<string, { entry: Entry; on: WaitingOn }>();
-  const waiting = rowsOf(jobs, groups).map(({ oldest: entry, ...row }) => {
+  const blocked = new Set<string>();
+  const waiting = rowsOf(jobs, groups, saysMore, isPaused).map(({ oldest: entry, hasPaused, ...row }) => {
     if (!entry) return row;
-    const on = waitingOnOf(entry, situationOf(entry), 1);
+    const situation = situationOf(entry);
+    const on = waitingOnOf(entry, situation, 1);
     const other = oldest.get(row.model)?.entry;
-    if (!other || comesBefore(entry, other)) oldest.set(row.model, { entry, on });
-    return { ...row, oldestOrder: entry.order, waitingOn: on };
+    if (!other || saysMore(entry, other)) oldest.set(row.model, { entry, on });
+    if (hasPaused) blocked.add(row.model);
+    const startsInMs = unpredictable.has(on.kind) ? undefined : startsIn(entry, situation, nothing);
+    return { ...row, oldestOrder: entry.order, waitingOn: on, ...(startsInMs !== undefined && { startsInMs }) };
   });
   const backlogs = [...oldest].map(([model, { entry, on }]) => {
-    const emptyInMs = unpredictable.has(on.kind) ? undefined : emptyIn(entry, situationOf(entry), loads.get(model)!);
+    const isUnknown = blocked.has(model) || unpredictable.has(on.kind);
+    const emptyInMs = isUnknown ? undefined : emptyIn(entry, situationOf(entry), loads.get(model)!);
     return { model, ...(emptyInMs !== undefined && { emptyInMs }) };
   });
   return { waiting: waiting.sort(byRow), backlogs: backlogs.sort(byModel) };
 }
+
+/** Returns whether a job says more about its row than another: the oldest, but not one of a paused tenant. */
+type SaysMore = (entry: Entry, other: Entry) => boolean;
 
 /** The ready jobs of one environment, priority and route. */
 interface Group {
@@ -56,41 +77,50 @@ interface Group {
   route: string;
   jobs: number;
   oldest: Entry;
+  hasPaused: boolean;
   /** Some of the queues, from which the tokens of all jobs are estimated. */
   sampled: SortedQueue<Entry>[];
 }
 
-function groupsOf(queue: FairQueue<Entry>): Group[] {
+function groupsOf(queue: FairQueue<Entry>, saysMore: SaysMore, isPaused: (entry: Entry) => boolean): Group[] {
   const all = [...queue.groups()];
   const limit = Math.max(queuesAtLeast, Math.min(queuesOfEach, Math.floor(headsInAll / all.length)));
   return all.map(({ flows, ...group }) => {
     const own = flows.map((flow) => flow.queues.get(group.route)!);
     let jobs = 0;
     let oldest = own[0]!.peek()!;
+    let hasPaused = false;
     for (const each of own) {
       jobs += each.size;
       const head = each.peek()!;
-      if (comesBefore(head, oldest)) oldest = head;
+      hasPaused ||= isPaused(head);
+      if (saysMore(head, oldest)) oldest = head;
     }
-    return { ...group, jobs, oldest, sampled: own.slice(0, limit) };
+    return { ...group, jobs, oldest, hasPaused, sampled: own.slice(0, limit) };
   });
 }
 
-function rowsOf({ delayed, booked, routes }: WaitingJobs, groups: readonly Group[]): Row[] {
+function rowsOf(
+  { delayed, booked, routes }: WaitingJobs,
+  groups: readonly Group[],
+  saysMore: SaysMore,
+  isPaused: (entry: Entry) => boolean,
+): Row[] {
   const rows = new Map<string, Row>();
   const rowOf = ({ environment, priority, route }: Pick<Entry, "environment" | "priority" | "route">): Row => {
     const model = routes.get(route).models[0]!;
     const key = `${environment}\n${priority}\n${model}`;
-    const row = rows.get(key) ?? { environment, priority, model, ready: 0, delayed: 0 };
+    const row = rows.get(key) ?? { environment, priority, model, ready: 0, delayed: 0, hasPaused: false };
     rows.set(key, row);
     return row;
   };
-  const addReady = (row: Row, jobs: number, oldest: Entry) => {
+  const addReady = (row: Row, jobs: number, oldest: Entry, hasPaused: boolean) => {
     row.ready += jobs;
-    if (!row.oldest || comesBefore(oldest, row.oldest)) row.oldest = oldest;
+    row.hasPaused ||= hasPaused;
+    if (!row.oldest || saysMore(oldest, row.oldest)) row.oldest = oldest;
   };
-  for (const group of groups) addReady(rowOf(group), group.jobs, group.oldest);
-  for (const route of booked) addReady(rowOf(route.booked!), 1, route.booked!);
+  for (const group of groups) addReady(rowOf(group), group.jobs, group.oldest, group.hasPaused);
+  for (const { booked: entry } of booked) addReady(rowOf(entry!), 1, entry!, isPaused(entry!));
   for (const count of delayed.counts()) rowOf(count).delayed += count.jobs;
   return [...rows.values()];
 }

@@ -152,11 +152,11 @@ function quotaSnapshot([name, unit, per, ...numbers]: QuotaRow): QuotaSnapshot {
 
 type DeploymentRow = [Text, number, number, Text, Text, number];
 type QuotaRow = [Text, Text, Text, number, number, number, number, number, number, number, number, number, number];
-/** Names, counts, the order in bytes, and what the oldest ready job waits for. */
-type WaitingRowReply = [Text, Text, Text, number, number, Buffer, Text, Text, Text];
+/** Names, counts, the order in bytes, what the oldest ready job waits for, and when it starts. */
+type WaitingRowReply = [Text, Text, Text, number, number, Buffer, Text, Text, Text, number];
 
 function waitingRow(row: WaitingRowReply): WaitingRow {
-  const [environment, priority, model, ready, delayed, order, kind, deployment, detail] = row;
+  const [environment, priority, model, ready, delayed, order, kind, deployment, detail, startsInMs] = row;
   return {
     environment: environment.toString(),
     priority: priority.toString() as Priority,
@@ -166,26 +166,30 @@ function waitingRow(row: WaitingRowReply): WaitingRow {
     ...(order.length > 0 && {
       oldestOrder: unpackOrder(order),
       waitingOn: waitingOn(kind.toString() as WaitingOn["kind"], deployment.toString(), detail.toString()),
+      ...(startsInMs !== none && { startsInMs }),
     }),
   };
 }
 
 export function snapshotOf(reply: Reply, configVersion: string): SchedulerSnapshot {
-  const [admission, running, deployments, quotas, waiting, backlogs, paused, missing, failInMs] = reply as [
-    Text,
-    number,
-    DeploymentRow[],
-    QuotaRow[],
-    WaitingRowReply[],
-    [Text, number][],
-    Text[],
-    [Text, number][],
-    number,
-  ];
+  const [admission, running, deployments, quotas, waiting, backlogs, paused, missing, failInMs, nextReadyInMs] =
+    reply as [
+      Text,
+      number,
+      DeploymentRow[],
+      QuotaRow[],
+      WaitingRowReply[],
+      [Text, number][],
+      Text[],
+      [Text, number][],
+      number,
+      number,
+    ];
   return {
     configVersion,
     open: admission.toString() === "open",
     running,
+    ...(nextReadyInMs !== none && { nextReadyInMs }),
     paused: paused.map(String).sort().map(pauseTarget),
     missingModels: missing.map(([model, jobs]) => ({ model: model.toString(), jobs, failInMs })).sort(byModel),
     deployments: deployments.map(([id, calls, maxConcurrency, state, reason, forMs]) => ({

@@ -141,9 +141,10 @@ export function backlogCases(declare: Case): void {
     await d.add(job(7, { models: ["n", "m"], priority: "batch" }), job(6, { models: ["n"], priority: "batch" }));
     await d.add(job(8, { environment: "UAT", delayMs: 1000 }));
     const on = { kind: "turn" } as const;
+    const next = { waitingOn: on, startsInMs: 0 };
     const rows: WaitingRow[] = [
-      { environment: "PROD", priority: "batch", model: "n", ready: 2, delayed: 0, oldestOrder: 6, waitingOn: on },
-      { environment: "PROD", priority: "standard", model: "m", ready: 4, delayed: 1, oldestOrder: 2, waitingOn: on },
+      { environment: "PROD", priority: "batch", model: "n", ready: 2, delayed: 0, oldestOrder: 6, ...next },
+      { environment: "PROD", priority: "standard", model: "m", ready: 4, delayed: 1, oldestOrder: 2, ...next },
       { environment: "UAT", priority: "standard", model: "m", ready: 0, delayed: 1 },
     ];
     expect((await d.scheduler.snapshot()).waiting).toEqual(rows);
@@ -180,6 +181,41 @@ export function backlogCases(declare: Case): void {
     ]);
     await d.scheduler.configure({ ...twoModels, version: "2", models: {} });
     expect(await on()).toMatchObject([{ kind: "configuration" }, { kind: "configuration" }]);
+  });
+
+  declare("rows: jobs of a paused tenant do not speak for the others", configOf([quota("q", 10)]), async (d) => {
+    await d.add(...jobs(1, 3, { tenant: "held" }), ...jobs(4, 6, { tenant: "other", priority: "batch" }));
+    await d.add(job(7, { tenant: "other" }));
+    await d.scheduler.pause({ tenant: "held" });
+    expect(await d.scheduler.snapshot()).toMatchObject({
+      waiting: [
+        { priority: "batch", ready: 3, oldestOrder: 4, waitingOn: { kind: "turn" }, startsInMs: 0 },
+        { priority: "standard", ready: 4, oldestOrder: 7, waitingOn: { kind: "turn" }, startsInMs: 0 },
+      ],
+      // The queue is not empty as long as the tenant is paused.
+      backlogs: [{ model: "m" }],
+    });
+    await d.scheduler.pause({ tenant: "other", environment: "PROD" });
+    const { waiting, backlogs } = await d.scheduler.snapshot();
+    expect(waiting[1]).toMatchObject({ oldestOrder: 1, waitingOn: { kind: "paused", target: { tenant: "held" } } });
+    expect([waiting[1]!.startsInMs, backlogs]).toEqual([undefined, [{ model: "m" }]]);
+    await d.scheduler.resume({ tenant: "held" });
+    await d.scheduler.resume({ tenant: "other", environment: "PROD" });
+    expect((await d.scheduler.snapshot()).backlogs).toEqual([{ model: "m", emptyInMs: expect.any(Number) }]);
+  });
+
+  declare("rows: when the next job starts", configOf([quota("q", 2)]), async (d) => {
+    expect(await d.scheduler.snapshot()).not.toHaveProperty("nextReadyInMs");
+    await d.add(...jobs(1, 4), job(5, { delayMs: 90_000 }), job(6, { delayMs: 70_000 }));
+    await d.grants();
+    await d.advance(10_000);
+    const { waiting, nextReadyInMs } = await d.scheduler.snapshot();
+    const expected = (await d.waiting(jobId(3))).startsInMs!;
+    expect(nextReadyInMs).toBe(60_000);
+    expect(waiting).toMatchObject([{ ready: 2, delayed: 2, waitingOn: { kind: "quota" } }]);
+    expect(waiting[0]!.startsInMs).toBe(expected);
+    await d.advance(expected);
+    expect(await d.grants(1)).toHaveLength(1);
   });
 
   declare("rows: a job with a start kept free for it is ready", configOf([tokens(100)]), async (d) => {

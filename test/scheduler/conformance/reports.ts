@@ -142,7 +142,7 @@ export function reportCases(declare: Case): void {
       });
       expect(Math.abs(snapshot.quotas[0]!.nextFreeInMs! - spanMs)).toBeLessThanOrEqual(2);
       expect(snapshot.quotas[1]).toMatchObject({ name: "day", used: 2 });
-      const next = { model: "m", waitingOn: { kind: "turn" } };
+      const next = { model: "m", waitingOn: { kind: "turn" }, startsInMs: 0 };
       expect(snapshot.waiting).toEqual([
         { environment: "PROD", priority: "standard", ...next, ready: 1, delayed: 1, oldestOrder: 3 },
         { environment: "UAT", priority: "batch", ...next, ready: 1, delayed: 0, oldestOrder: 5 },

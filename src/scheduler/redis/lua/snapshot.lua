@@ -2,7 +2,8 @@
 --
 -- KEYS[1]     control state, see state.lua
 -- ARGV[1..3]  common arguments, see state.lua
--- Result      { header, admission, running, deployments, quotas, waiting, backlogs, paused, missingModels, failInMs }
+-- Result      { header, admission, running, deployments, quotas, waiting, backlogs, paused, missingModels, failInMs,
+--               nextReadyInMs }
 --   deployments    [[id, running, maxConcurrency, state, reason or '', time until tried again in ms]...]
 --   quotas         [[name, unit, per, configured limit, effective limit, configured burst, effective burst,
 --                    1 if probing, throttled ms ago, closed for ms, used, reserved, next free in ms]...]
@@ -11,6 +12,7 @@
 --   paused         [key...]
 --   missingModels  [[model, jobs]...]
 --   failInMs       time until their jobs are impossible
+--   nextReadyInMs  time until the first delayed job is ready
 --- @include "shared/fleet"
 --- @include "shared/waiting_jobs"
 --- @include "shared/leases"
@@ -56,6 +58,7 @@ for _, name in ipairs(config.quotas) do
 end
 
 local waitingRows, backlogRows = backlog.report()
+local nextReadyAt = waiting_jobs.nextReadyAt()
 local paused = {}
 for name in pairs(control.paused) do table.insert(paused, name) end
 return state.done(
@@ -67,5 +70,6 @@ return state.done(
   backlogRows,
   paused,
   routes.missingModels(),
-  math.max(0, state.impossibleFrom() - now)
+  math.max(0, state.impossibleFrom() - now),
+  nextReadyAt < infinity and math.max(0, nextReadyAt - now) or -1
 )

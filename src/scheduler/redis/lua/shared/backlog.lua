@@ -13,6 +13,7 @@ do
   local headsInAll = 256
 
   local unpredictable = { paused = true, concurrency = true, rebuild = true }
+  local nothing = { jobs = 0, input = 0, output = 0 }
 
   -- Returns the number of ready or delayed jobs of a priority by route. A version of Sluice that does not count them so
   -- may have left routes without jobs.
@@ -48,10 +49,20 @@ do
       for _, id in ipairs(group.flows) do
         local flow = shares.peek(id)
         local heads = sorted_queue.first(fair_queue.queueKey(flow, group.route), sample)
-        table.insert(group.queues, { jobs = fair_queue.waitingIn(flow, group.route), heads = heads })
+        table.insert(group.queues, {
+          jobs = fair_queue.waitingIn(flow, group.route),
+          heads = heads,
+          isPaused = state.pausedOwner(flow.environment, flow.tenant) ~= nil,
+        })
       end
     end
     return groups
+  end
+
+  -- Whether a job says more about its row than another: the oldest, but not one of a paused tenant.
+  local function saysMore(one, other)
+    if one.isPaused ~= other.isPaused then return other.isPaused end
+    return sorted_queue.isBefore(one.sortKey, other.sortKey)
   end
 
   local function rowsOf(groups)
@@ -65,20 +76,22 @@ do
       end
       return rows[name]
     end
-    local function offer(row, sortKey)
-      if not row.oldest or sorted_queue.isBefore(sortKey, row.oldest) then row.oldest = sortKey end
+    local function offer(row, sortKey, isPaused)
+      local job = { sortKey = sortKey, isPaused = isPaused }
+      row.hasPaused = row.hasPaused or isPaused
+      if not row.oldest or saysMore(job, row.oldest) then row.oldest = job end
     end
     for _, group in ipairs(groups) do
       local row = rowOf(group.environment, group.priority.name, group.route)
       row.ready = row.ready + group.jobs
-      for _, queue in ipairs(group.queues) do offer(row, queue.heads[1]) end
+      for _, queue in ipairs(group.queues) do offer(row, queue.heads[1], queue.isPaused) end
     end
     for _, route in ipairs(routes.booked()) do
       local entry = waiting_jobs.bookedIn(route)
       local flow = shares.flow(entry.flow)
       local row = rowOf(flow.environment, flow.priority, route)
       row.ready = row.ready + 1
-      offer(row, entries.sortKey(entry))
+      offer(row, entries.sortKey(entry), state.pausedOwner(flow.environment, flow.tenant) ~= nil)
     end
     for _, environment in ipairs(control.environments) do
       for _, priority in ipairs(environment.priorities) do
@@ -138,32 +151,35 @@ do
 
   -- Returns two lists:
   --   [[environment, priority, model, ready, delayed, order in 8 bytes or '', kind or '', deployment or '', quota or
-  --     reason or '']...]
+  --     reason or '', time until the start in ms, -1 if unknown]...]
   --   [[model, time until empty in ms, -1 if unknown]...]
   function backlog.report()
     local groups = groupsOf()
     local loads = loadsByModel(groups)
-    local waiting, oldest, models = {}, {}, {}
+    local waiting, oldest, blocked, models = {}, {}, {}, {}
     for _, row in ipairs(rowsOf(groups)) do
-      local on = {}
+      local on, startsInMs = {}, -1
       if row.oldest then
-        local entry = entries.get(entries.idOf(row.oldest))
+        local entry = entries.get(entries.idOf(row.oldest.sortKey))
         entry.suspect = suspects.get(entry.id)
         local tiers = routes.get(entry.route).tiers
         on = estimates.waitingOn(entry, tiers, 1)
         local other = oldest[row.model]
-        if not other or sorted_queue.isBefore(row.oldest, other.sortKey) then
-          oldest[row.model] = { sortKey = row.oldest, entry = entry, tiers = tiers, on = on }
+        if not other or saysMore(row.oldest, other.job) then
+          oldest[row.model] = { job = row.oldest, entry = entry, tiers = tiers, on = on }
         end
+        if row.hasPaused then blocked[row.model] = true end
+        if not unpredictable[on.kind] then startsInMs = estimates.startsIn(entry, tiers, nothing) end
       end
       table.insert(waiting, {
         row.environment, row.priority, row.model, row.ready, row.delayed,
-        row.oldest and string.sub(row.oldest, 1, 8) or '',
-        on.kind or '', on.deployment or '', on.quota or on.reason or '',
+        row.oldest and string.sub(row.oldest.sortKey, 1, 8) or '',
+        on.kind or '', on.deployment or '', on.quota or on.reason or '', startsInMs,
       })
     end
     for model, first in pairs(oldest) do
-      local emptyInMs = unpredictable[first.on.kind] and -1 or emptyIn(first.entry, first.tiers, loads[model])
+      local isUnknown = blocked[model] or unpredictable[first.on.kind]
+      local emptyInMs = isUnknown and -1 or emptyIn(first.entry, first.tiers, loads[model])
       table.insert(models, { model, emptyInMs })
     end
     return waiting, models
