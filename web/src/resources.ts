@@ -84,12 +84,14 @@ export interface WaitingRow {
   delayed: number;
   oldest_at: string | null;
   waiting_on: WaitingOn | null;
+  starts_at: string | null;
 }
 
 export interface Stats {
   jobs: Record<string, Record<JobStatus, number>>;
   queue: WaitingRow[];
   models: { model: string; empty_at: string | null }[];
+  next_ready_at: string | null;
   running: number;
   scheduler: { open: boolean };
 }
