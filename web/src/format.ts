@@ -1,4 +1,5 @@
 // Numbers, times and amounts as people read them. Pure.
+import type { Quota } from "./resources.ts";
 
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -96,4 +97,9 @@ export function percent(part: number, all: number): string {
   if (share > 0 && share < 1) return "<1%";
   if (share > 99 && share < 100) return ">99%";
   return `${Math.round(share)}%`;
+}
+
+/** Returns what a quota limits, such as `tokens per minute`. */
+export function unitOf({ unit, per }: Pick<Quota, "unit" | "per">): string {
+  return `${unit.replace("_", " ")} per ${per}`;
 }

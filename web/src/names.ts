@@ -1,12 +1,8 @@
 // Deployments and quotas in words. The service names them by ids such as `bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0`
 // and `bedrock/us-east-1/us.meta.llama3-3-70b-instruct-v1:0:tokens/minute`.
+import { unitOf } from "./format.ts";
 import { snapshot } from "./live.ts";
-import type { Deployment, Quota } from "./resources.ts";
-
-/** Returns what a quota limits, such as `tokens per minute`. */
-export function unitOf({ unit, per }: Pick<Quota, "unit" | "per">): string {
-  return `${unit.replace("_", " ")} per ${per}`;
-}
+import type { Deployment } from "./resources.ts";
 
 /** Returns a deployment in words, such as `llama3-3-70b in us-east-1`. Returns the id if words would not tell it apart. */
 export function deploymentWords(id: string): string {

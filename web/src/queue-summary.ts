@@ -1,7 +1,7 @@
 // The state of the queue in one sentence: what waits, when the next job starts, when the queue is empty, what limits it,
 // and what the operator can press. Pure.
-import { count, duration, number } from "./format.ts";
-import type { Quota, Snapshot, Stats, WaitingRow } from "./resources.ts";
+import { count, duration, number, unitOf } from "./format.ts";
+import type { Snapshot, Stats, WaitingRow } from "./resources.ts";
 
 /** A part of a sentence: words, a deployment's id, or a time. The page shows ids and times as it does everywhere. */
 export type Piece = string | { deployment: string } | { at: string };
@@ -25,7 +25,7 @@ interface Reason {
 }
 
 /** Jobs that could start but do not for this long have no worker, in milliseconds. */
-export const idleMs = 10_000;
+const idleMs = 10_000;
 /** Reasons that the sentence names. The table below it has the others. */
 const named = 2;
 const hourMs = 3_600_000;
@@ -173,11 +173,6 @@ function adviceOn(
     default:
       return undefined;
   }
-}
-
-/** Returns what a quota limits, such as `tokens per minute`. */
-export function unitOf({ unit, per }: Pick<Quota, "unit" | "per">): string {
-  return `${unit.replace("_", " ")} per ${per}`;
 }
 
 function sum<T>(items: readonly T[], amount: (item: T) => number): number {

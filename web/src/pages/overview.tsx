@@ -1,10 +1,9 @@
 // What an operator sees first: what waits and why, until when, and what needs attention.
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, Fragment } from "preact";
+import { useRef } from "preact/hooks";
 import { query } from "../api.ts";
 import { count, dollars, duration, number } from "../format.ts";
 import { now, snapshot } from "../live.ts";
-import { unitOf } from "../names.ts";
-import { Badge } from "../parts/badge.tsx";
 import { HistoryPlots } from "../parts/history.tsx";
 import { DeploymentName, Sentence } from "../parts/names.tsx";
 import { Empty, Notice } from "../parts/notice.tsx";
@@ -14,7 +13,9 @@ import { QuotaBar } from "../parts/quota-bar.tsx";
 import { RecentFailures } from "../parts/recent-failures.tsx";
 import { Scroll } from "../parts/scroll.tsx";
 import { Time } from "../parts/time.tsx";
-import type { Quota, Snapshot, WaitingOn, WaitingRow } from "../resources.ts";
+import { TroubledDeployments } from "../parts/troubled-deployments.tsx";
+import { mayStart, type Piece, queueSummary } from "../queue-summary.ts";
+import type { Snapshot, Stats } from "../resources.ts";
 import { to } from "../routes.ts";
 import { session } from "../session.ts";
 import { useQuery } from "../use-query.ts";
@@ -24,37 +25,17 @@ export function OverviewPage() {
   const current = snapshot.value;
   useTitle();
   if (!current) return <p class="empty">Waiting for the first figures…</p>;
-  const troubled = current.deployments.filter((one) => one.state !== "in_service");
   return (
     <>
       <h1 class="sr">Overview</h1>
-      {current.stats ? <Headline current={current} /> : <OwnJobs />}
+      {hasStats(current) ? <Headline current={current} /> : <OwnJobs />}
       <RecentFailures />
       <Pauses />
       {session.value?.simulator && (
         <Notice>The built-in simulator answers, so no model is called. Everything is real but the texts.</Notice>
       )}
-      {troubled.length > 0 && (
-        <section aria-label="Deployments that need attention">
-          <ul class="plain">
-            {troubled.map((one) => (
-              <li key={one.id} class="notice bad">
-                <Badge state={one.state} />{" "}
-                <a href={to("deployments")}>
-                  <DeploymentName id={one.id} />
-                </a>{" "}
-                {one.reason}
-                {one.until && (
-                  <>
-                    {" "}
-                    Tried again <Time at={one.until} relative />.
-                  </>
-                )}
-              </li>
-            ))}
-          </ul>
-        </section>
-      )}
+      <TroubledDeployments deployments={current.deployments} />
+      {current.stats && <Queue stats={current.stats} />}
       <section aria-label="Quotas">
         <h2>Quotas</h2>
         {current.quotas.length === 0 && <Empty>No quota is configured.</Empty>}
@@ -64,92 +45,55 @@ export function OverviewPage() {
           ))}
         </div>
       </section>
-      {current.stats && <Queue current={current} />}
       {session.value?.admin && <HistoryPlots />}
       <Today />
     </>
   );
 }
 
-/** One sentence: how much waits, when it starts and ends, and what limits it. */
-function Headline({ current }: { current: Snapshot }) {
-  const { stats } = current;
-  if (!stats) return null;
-  if (!stats.scheduler.open) return <p class="headline">The queue is being rebuilt from the store.</p>;
-  const waiting = stats.queue.reduce((sum, row) => sum + row.ready + row.delayed, 0);
-  const running = stats.running > 0 ? `${number(stats.running)} running` : "none running";
-  if (waiting === 0) {
-    return (
-      <p class="headline">
-        Nothing waits, {running}. {inService(current)}
-      </p>
-    );
-  }
-  const [first] = stats.queue.filter((row) => row.waiting_on).sort(byWeight);
-  const quota = current.quotas.find(({ name }) => name === first?.waiting_on?.quota);
-  const nextMs = quota?.next_free_at ? Date.parse(quota.next_free_at) - now.value : 0;
-  const ends = stats.models.map(({ empty_at }) => empty_at);
-  const last = ends.every((at) => at !== null) ? ends.sort().at(-1) : undefined;
+/** Callers that are no admins do not see the whole queue. */
+function hasStats(current: Snapshot): current is Snapshot & { stats: Stats } {
+  return current.stats !== undefined;
+}
+
+/** One sentence: how much waits, when it starts and ends, what limits it; and what the operator can do. */
+function Headline({ current }: { current: Snapshot & { stats: Stats } }) {
+  const startableSince = useRef<number | undefined>(undefined);
+  startableSince.current = mayStart(current.stats) ? (startableSince.current ?? now.value) : undefined;
+  const startableMs = now.value - (startableSince.current ?? now.value);
+  const { sentence, advice } = queueSummary(current, now.value, startableMs);
   return (
-    <p class="headline">
-      {count(waiting, "job")} {waiting === 1 ? "waits" : "wait"}, {running}
-      {nextMs > 0 && `; capacity is free again in ${duration(nextMs)}`}
-      {last && (
-        <>
-          ; empty at about <Time at={last} coarse />
-        </>
+    <>
+      <p class="headline">
+        {sentence.map((piece, i) => (
+          <Fragment key={i}>{shown(piece)}</Fragment>
+        ))}{" "}
+        {inService(current)}
+      </p>
+      {advice && (
+        <p class="notice warn" role="status">
+          {advice.text} {advice.page && <a href={to(advice.page)}>Deployments and quotas</a>}
+        </p>
       )}
-      {first?.waiting_on && <>; {limitOf(first.waiting_on, quota)}</>}.
-    </p>
+    </>
   );
 }
 
-/**
- * Sorts rows by how much they say about the whole queue. A row knows what its oldest job waits for, and one paused tenant
- * says little about the jobs of others.
- */
-function byWeight(a: WaitingRow, b: WaitingRow): number {
-  const paused = (row: WaitingRow) => Number(row.waiting_on?.kind === "paused");
-  return paused(a) - paused(b) || b.ready - a.ready;
-}
-
-/** Returns what limits a queue, as the end of a sentence. */
-function limitOf({ kind, deployment, quota: name, reason }: WaitingOn, quota: Quota | undefined): ComponentChildren {
-  const where = deployment === null ? "the deployment" : <DeploymentName id={deployment} />;
-  switch (kind) {
-    case "quota":
-      return (
-        <>
-          limited by {quota ? unitOf(quota) : name} of {where}
-        </>
-      );
-    case "concurrency":
-      return <>limited by the number of calls at a time of {where}</>;
-    case "cool_down":
-      return <>{where} is cooling down</>;
-    case "out_of_service":
-      return <>{where} is out of service</>;
-    case "paused":
-      return <>the oldest waits because {reason ?? where} is paused</>;
-    case "configuration":
-      return "no deployment can serve them";
-    default:
-      return "they may start at any moment";
-  }
+function shown(piece: Piece): ComponentChildren {
+  if (typeof piece === "string") return piece;
+  return "at" in piece ? <Time at={piece.at} coarse /> : <DeploymentName id={piece.deployment} />;
 }
 
 function inService({ deployments }: Snapshot): string {
   const serving = deployments.filter((one) => one.state === "in_service" && !one.paused).length;
-  return `${serving} of ${count(deployments.length, "deployment")} in service.`;
+  return serving === deployments.length ? "" : `${serving} of ${count(deployments.length, "deployment")} in service.`;
 }
 
-function Queue({ current }: { current: Snapshot }) {
-  const { queue, jobs } = current.stats!;
+function Queue({ stats: { queue, jobs } }: { stats: Stats }) {
   const waiting = queue.filter((row) => row.ready + row.delayed > 0);
   return (
     <section aria-label="Queue">
-      <h2>Queue</h2>
-      {waiting.length === 0 && <Empty>Nothing waits.</Empty>}
+      {waiting.length > 0 && <h2>Queue</h2>}
       {waiting.length > 0 && (
         <Scroll label="Waiting jobs">
           <table>

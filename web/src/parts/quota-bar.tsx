@@ -1,7 +1,7 @@
 // One quota as a bar: settled use, reservations of running calls, and where the learned and the configured limit are.
-import { duration, number, percent, short } from "../format.ts";
+import { duration, number, percent, short, unitOf } from "../format.ts";
 import { now } from "../live.ts";
-import { quotaWords, unitOf } from "../names.ts";
+import { quotaWords } from "../names.ts";
 import type { Quota } from "../resources.ts";
 import { QuotaName } from "./names.tsx";
 
