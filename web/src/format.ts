@@ -52,6 +52,7 @@ export function duration(ms: number): string {
 }
 
 const dayMonth = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const utcDay = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 const dayMonthYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 const clockSeconds = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const clockMinutes = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
@@ -67,6 +68,17 @@ export function localTime(at: Date, now: number, coarse = false): string {
   if (at.toDateString() === today.toDateString()) return clock;
   const day = at.getFullYear() === today.getFullYear() ? dayMonth : dayMonthYear;
   return `${day.format(at)} ${clock}`;
+}
+
+/** Returns the label of a time on a plot's axis: a clock, or the day at midnight. */
+export function plotClock(ms: number): string {
+  const clock = clockMinutes.format(new Date(ms));
+  return clock === "00:00" ? dayMonth.format(new Date(ms)) : clock;
+}
+
+/** Returns a UTC day, such as `30 Nov`. */
+export function plotDay(ms: number): string {
+  return utcDay.format(new Date(ms));
 }
 
 /** Returns a time in the reader's zone and in UTC: `1 Dec 2026 14:32:05; UTC: 2026-12-01 13:32:05`. */

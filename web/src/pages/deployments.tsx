@@ -6,7 +6,7 @@ import { snapshot } from "../live.ts";
 import { deploymentWords, quotaWords } from "../names.ts";
 import { Badge } from "../parts/badge.tsx";
 import { Confirm } from "../parts/confirm.tsx";
-import { HistoryPlots } from "../parts/history.tsx";
+import { LimitHistory } from "../parts/history.tsx";
 import { Empty, Failure } from "../parts/notice.tsx";
 import { Pauses } from "../parts/pauses.tsx";
 import { QuotaAdvice } from "../parts/quota-advice.tsx";
@@ -133,7 +133,7 @@ export function DeploymentsPage() {
           </div>
         ))}
       </div>
-      {session.value?.admin && <HistoryPlots quotasOnly />}
+      {session.value?.admin && <LimitHistory />}
       {session.value?.admin && <QuotaAdvice />}
       {asking && (
         <Confirm

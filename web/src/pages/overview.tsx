@@ -4,7 +4,7 @@ import { useRef } from "preact/hooks";
 import { query } from "../api.ts";
 import { count, dollars, duration, number } from "../format.ts";
 import { now, snapshot } from "../live.ts";
-import { HistoryPlots } from "../parts/history.tsx";
+import { QueueHistory } from "../parts/history.tsx";
 import { DeploymentName, Sentence } from "../parts/names.tsx";
 import { Empty, Notice } from "../parts/notice.tsx";
 import { OwnJobs } from "../parts/own-jobs.tsx";
@@ -45,7 +45,7 @@ export function OverviewPage() {
           ))}
         </div>
       </section>
-      {session.value?.admin && <HistoryPlots />}
+      {session.value?.admin && <QueueHistory />}
       <Today />
     </>
   );

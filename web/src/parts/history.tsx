@@ -1,8 +1,10 @@
-// The last hour or day as plots: throughput, waiting time, and one for each quota.
-import { useState } from "preact/hooks";
+// The last hour or day as plots: throughput, waiting time and the use of quotas; and what limits were learned.
+import type { ComponentChildren } from "preact";
+import { useMemo, useState } from "preact/hooks";
 import { query } from "../api.ts";
-import { duration, short } from "../format.ts";
+import { duration } from "../format.ts";
 import { now } from "../live.ts";
+import { quotaWords } from "../names.ts";
 import { useQuery } from "../use-query.ts";
 import { QuotaName } from "./names.tsx";
 import { Failure } from "./notice.tsx";
@@ -10,14 +12,22 @@ import { Plot, type Series } from "./plot.tsx";
 
 type Column = (number | null)[];
 
+interface QuotaHistory {
+  name: string;
+  used: Column;
+  used_max: Column;
+  effective_limit: Column;
+  configured_limit: Column;
+  throttles: Column;
+}
+
 interface History {
   times: string[];
-  quotas: { name: string; used: Column; used_max: Column; effective_limit: Column; configured_limit: Column }[];
+  quotas: QuotaHistory[];
   queues: {
     submitted: Column;
     completed: Column;
     failed: Column;
-    waiting: Column;
     waited_p50_s: Column;
     waited_p95_s: Column;
   }[];
@@ -28,26 +38,111 @@ type Span = keyof typeof spans;
 const refreshMs = 60_000;
 const minuteMs = 60_000;
 
-/**
- * Shows the history to admins.
- * @param quotasOnly whether to omit throughput and waiting time; default: false
- */
-export function HistoryPlots({ quotasOnly = false }: { quotasOnly?: boolean }) {
+/** Throughput, waiting time and the use of each quota. For admins. */
+export function QueueHistory() {
+  return (
+    <HistorySection title="The last">
+      {(history, times, period) => (
+        <>
+          <Plot name="Jobs" title={`Jobs per ${period}`} times={times} series={throughputOf(history)} whole />
+          <Plot
+            name="Waiting time"
+            title="Waiting time"
+            times={times}
+            series={waitOf(history)}
+            format={(s) => duration(s * 1000)}
+          />
+          {history.quotas.map((quota) => (
+            <Plot
+              key={quota.name}
+              name={`Use of ${quotaWords(quota.name)}`}
+              title={<QuotaName name={quota.name} />}
+              times={times}
+              series={[
+                { label: "used", values: quota.used, color: "--bar" },
+                { label: "limit in use", values: quota.effective_limit, color: "--bad", limit: true },
+              ]}
+              whole
+            />
+          ))}
+        </>
+      )}
+    </HistorySection>
+  );
+}
+
+/** The limits that Sluice used, next to the most that was used, and when the provider refused calls. For admins. */
+export function LimitHistory() {
+  return (
+    <HistorySection title="Limits in the last">
+      {(history, times, period) =>
+        history.quotas.flatMap((quota) => {
+          const limits: Series[] = [
+            { label: "most used", values: quota.used_max, color: "--bar" },
+            { label: "limit in use", values: quota.effective_limit, color: "--bad", limit: true },
+            { label: "configured", values: quota.configured_limit, color: "--quiet", limit: true },
+          ];
+          const refused: Series[] = [{ label: "refused calls", values: quota.throttles, color: "--bad" }];
+          const wasRefused = quota.throttles.some((calls) => calls !== null && calls > 0);
+          return [
+            <Plot
+              key={quota.name}
+              name={`Limits of ${quotaWords(quota.name)}`}
+              title={<QuotaName name={quota.name} />}
+              times={times}
+              series={limits}
+              whole
+            />,
+            wasRefused && (
+              <Plot
+                key={`${quota.name} refused`}
+                name={`Refused calls of ${quotaWords(quota.name)}`}
+                title={
+                  <>
+                    Refused per {period}: <QuotaName name={quota.name} />
+                  </>
+                }
+                times={times}
+                series={refused}
+                whole
+              />
+            ),
+          ];
+        })
+      }
+    </HistorySection>
+  );
+}
+
+interface HistorySectionProps {
+  /** The beginning of the heading, which ends with `hour` or `day`. */
+  title: string;
+  /** Returns the plots. */
+  children: (history: History, times: number[], period: "minute" | "hour") => ComponentChildren;
+}
+
+function HistorySection({ title, children }: HistorySectionProps) {
   const [span, setSpan] = useState<Span>("hour");
   // The address changes once a minute at most, so that the page does not read at every tick of the clock.
   const from = new Date(Math.floor(now.value / minuteMs) * minuteMs - spans[span]).toISOString();
   const resolution = span === "hour" ? "minute" : "hour";
   const history = useQuery<History>(`v1/history${query({ resolution, from })}`, refreshMs);
   const last = useLast(history.data);
-  if (!last) return <Failure error={history.error} retry={history.reload} />;
-  const times = last.times.map((at) => Date.parse(at));
-  const known = times.some((_, i) =>
-    last.queues.some(({ waiting }) => waiting[i] !== null && waiting[i] !== undefined),
-  );
+  // The plots change with the history, and not with the clock.
+  const plots = useMemo(() => {
+    if (!last) return undefined;
+    return children(
+      last,
+      last.times.map((at) => Date.parse(at)),
+      resolution,
+    );
+  }, [last]);
   return (
     <section aria-label="History">
       <div class="title">
-        <h2>The last {span}</h2>
+        <h2>
+          {title} {span}
+        </h2>
         <span class="tabs">
           {(Object.keys(spans) as Span[]).map((name) => (
             <button key={name} type="button" class="small" aria-pressed={name === span} onClick={() => setSpan(name)}>
@@ -56,27 +151,8 @@ export function HistoryPlots({ quotasOnly = false }: { quotasOnly?: boolean }) {
           ))}
         </span>
       </div>
-      <Failure error={history.error} />
-      {!known && <p class="quiet">The service notes a figure a minute; the first ones appear soon.</p>}
-      <div class="plots">
-        {!quotasOnly && <Plot title={`Jobs per ${resolution}`} times={times} series={throughputOf(last)} />}
-        {!quotasOnly && (
-          <Plot title="Waiting time" times={times} series={waitOf(last)} format={(s) => duration(s * 1000)} />
-        )}
-        {last.quotas.map((quota) => (
-          <Plot
-            key={quota.name}
-            title={<QuotaName name={quota.name} />}
-            times={times}
-            series={[
-              { label: "used", values: quota.used, color: "--bar" },
-              { label: "limit in use", values: quota.effective_limit, color: "--bad", limit: true },
-              { label: "configured", values: quota.configured_limit, color: "--quiet", limit: true },
-            ]}
-            format={short}
-          />
-        ))}
-      </div>
+      <Failure error={history.error} retry={history.reload} />
+      <div class="plots">{plots}</div>
     </section>
   );
 }

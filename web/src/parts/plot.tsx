@@ -3,40 +3,60 @@ import "uplot/dist/uPlot.min.css";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { short } from "../format.ts";
+import { plotClock, plotDay, short } from "../format.ts";
+import { rowsOf, singles, stacked } from "../plot-data.ts";
+import { Scroll } from "./scroll.tsx";
 import { Time } from "./time.tsx";
 
 export interface Series {
   label: string;
-  /** One value for each time. Null where there is none. */
-  values: (number | null)[];
+  /** One value for each time. Null where there is none: the line has a gap. */
+  values: readonly (number | null)[];
   /** The CSS property with its colour. */
-  color: "--bar" | "--good" | "--bad" | "--warn" | "--quiet";
+  color: "--bar" | "--good" | "--bad" | "--warn" | "--quiet" | "--bar-soft";
   /** Draws a dashed line without an area, as for a limit. Default: false. */
   limit?: boolean;
 }
 
 export interface PlotProps {
   title: ComponentChildren;
+  /** The title as words, for the name of the table. */
+  name: string;
   /** Milliseconds since the epoch, in ascending order. */
-  times: number[];
-  series: Series[];
+  times: readonly number[];
+  series: readonly Series[];
   /** Formats a value. Default: as a number. */
   format?: (value: number) => string;
+  /** Draws stacked bars, one for each UTC day. Default: lines in the reader's time zone. */
+  days?: boolean;
+  /** Whether values are whole numbers, so that no line of the grid is a fraction. Default: false. */
+  whole?: boolean;
 }
 
 const height = 150;
+const dayMs = 86_400_000;
+/** Distances of the lines of the grid for whole numbers. */
+const wholeSteps = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
 
-export function Plot({ title, times, series, format = short }: PlotProps) {
+export function Plot({ title, name, times, series, format = short, days = false, whole = false }: PlotProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
   const shape = series.map(({ label, color, limit }) => `${label}${color}${limit}`).join();
+  const rows = rowsOf(
+    times,
+    series.map(({ values }) => values),
+  );
+  const isEmpty = rows.length === 0;
 
   useEffect(() => {
-    const element = place.current!;
-    const style = getComputedStyle(document.documentElement);
-    const colorOf = (name: string) => resolved(style.getPropertyValue(name));
-    const axis = { stroke: colorOf("--quiet"), grid: { stroke: colorOf("--line"), width: 1 }, ticks: { show: false } };
+    const element = place.current;
+    if (!element) return;
+    // Functions, so that another theme needs no other plot.
+    const axis = {
+      stroke: () => colorOf("--quiet"),
+      grid: { stroke: () => colorOf("--line"), width: 1 },
+      ticks: { show: false },
+    };
     const made = new uPlot(
       {
         width: element.clientWidth,
@@ -44,32 +64,34 @@ export function Plot({ title, times, series, format = short }: PlotProps) {
         legend: { show: false },
         cursor: { y: false },
         scales: { y: { range: (_, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
-        axes: [axis, { ...axis, size: 56, values: (_, values) => values.map(format) }],
-        series: [
-          {},
-          ...series.map(({ label, color, limit }) => ({
-            label,
-            stroke: colorOf(color),
-            width: 1.5,
-            points: { show: false },
-            ...(limit ? { dash: [6, 4] } : { fill: `color-mix(in srgb, ${colorOf(color)} 18%, transparent)` }),
-          })),
+        ...(days && { tzDate: (seconds: number) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") }),
+        axes: [
+          { ...axis, space: 64, values: (_, splits) => labelsOf(splits, days) },
+          { ...axis, size: 56, values: (_, values) => values.map(format), ...(whole && { incrs: wholeSteps }) },
         ],
+        series: [{}, ...series.map((one) => (days ? barOf(one) : lineOf(one)))],
       },
-      dataOf(times, series),
+      dataOf(times, series, days),
       element,
     );
     plot.current = made;
     const resize = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }));
     resize.observe(element);
+    const redraw = () => made.redraw(false);
+    const theme = new MutationObserver(redraw);
+    theme.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    system.addEventListener("change", redraw);
     return () => {
       resize.disconnect();
+      theme.disconnect();
+      system.removeEventListener("change", redraw);
       made.destroy();
       plot.current = undefined;
     };
-  }, [shape]);
+  }, [shape, isEmpty]);
 
-  useEffect(() => plot.current?.setData(dataOf(times, series)), [times, series]);
+  useEffect(() => plot.current?.setData(dataOf(times, series, days)), [times, series]);
 
   return (
     <figure class="plot">
@@ -81,50 +103,91 @@ export function Plot({ title, times, series, format = short }: PlotProps) {
           </span>
         ))}
       </figcaption>
-      <div ref={place} aria-hidden="true" />
-      <details>
-        <summary>Show as a table</summary>
-        <div class="plot-table">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Time</th>
-                {series.map(({ label }) => (
-                  <th key={label} scope="col" class="n">
-                    {label}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {times.map((at, i) => (
-                <tr key={at}>
-                  <td>
-                    <Time at={at} coarse />
-                  </td>
-                  {series.map(({ label, values }) => (
-                    <td key={label} class="n">
-                      {values[i] === null || values[i] === undefined ? "–" : format(values[i])}
-                    </td>
-                  ))}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      </details>
+      {isEmpty ? (
+        <p class="empty">There are no figures for this time.</p>
+      ) : (
+        <>
+          <div ref={place} aria-hidden="true" />
+          <details>
+            <summary>Show as a table</summary>
+            <div class="plot-table">
+              <Scroll label={`${name} as a table`}>
+                <table>
+                  <thead>
+                    <tr>
+                      <th scope="col">{days ? "Day (UTC)" : "Time"}</th>
+                      {series.map(({ label }) => (
+                        <th key={label} scope="col" class="n">
+                          {label}
+                        </th>
+                      ))}
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {rows.map(({ at, values }) => (
+                      <tr key={at}>
+                        <th scope="row">{days ? plotDay(at) : <Time at={at} coarse />}</th>
+                        {series.map(({ label }, i) => (
+                          <td key={label} class="n">
+                            {values[i] === null || values[i] === undefined ? "–" : format(values[i])}
+                          </td>
+                        ))}
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </Scroll>
+            </div>
+          </details>
+        </>
+      )}
     </figure>
   );
 }
 
-function dataOf(times: number[], series: readonly Series[]): uPlot.AlignedData {
-  return [times.map((ms) => ms / 1000), ...series.map(({ values }) => values)];
+function lineOf({ label, color, limit }: Series): uPlot.Series {
+  return {
+    label,
+    stroke: () => colorOf(color),
+    width: 1.5,
+    // A value without neighbours makes no line.
+    points: { show: false, size: 6, filter: (self, index) => singles(self.data[index]!) },
+    ...(limit ? { dash: [6, 4] } : { fill: () => `color-mix(in srgb, ${colorOf(color)} 18%, transparent)` }),
+  };
+}
+
+function barOf({ label, color }: Series): uPlot.Series {
+  const fill = () => colorOf(color);
+  return {
+    label,
+    stroke: fill,
+    fill,
+    width: 0,
+    points: { show: false },
+    paths: uPlot.paths.bars!({ size: [0.7, 48] }),
+  };
+}
+
+/** Returns the data as uPlot takes them. Stacked bars overlap: the sum of all is drawn first, and each further one in front. */
+function dataOf(times: readonly number[], series: readonly Series[], days: boolean): uPlot.AlignedData {
+  const columns = series.map(({ values }) => values);
+  return [times.map((ms) => ms / 1000), ...(days ? stacked(columns) : columns)] as uPlot.AlignedData;
+}
+
+/** Returns the labels of the time axis. Days appear once. */
+function labelsOf(splits: readonly number[], days: boolean): string[] {
+  const labels = splits.map((seconds) => {
+    const at = seconds * 1000;
+    if (days) return at % dayMs === 0 ? plotDay(at) : "";
+    return plotClock(at);
+  });
+  return labels.map((label, i) => (label === labels[i - 1] ? "" : label));
 }
 
 /** Returns a colour that a canvas understands: it does not know light-dark(). */
-function resolved(color: string): string {
+function colorOf(name: string): string {
   const probe = document.createElement("span");
-  probe.style.color = color;
+  probe.style.color = `var(${name})`;
   document.body.append(probe);
   const found = getComputedStyle(probe).color;
   probe.remove();
