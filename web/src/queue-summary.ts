@@ -8,7 +8,7 @@ export type Piece = string | { deployment: string } | { at: string };
 
 export interface QueueSummary {
   sentence: Piece[];
-  /** What the operator can do. Undefined if the queue needs nobody. */
+  /** What the operator can do. Undefined if there is nothing to do. */
   advice?: { text: string; page?: "deployments" };
 }
 
