@@ -4,8 +4,9 @@
 import type { Priority } from "../../domain/job.ts";
 import { earliestStart } from "../admission.ts";
 import type { FairQueue } from "../fair-queue.ts";
+import type { Pauses } from "../pause-scopes.ts";
 import { byModel, byRow } from "../report-order.ts";
-import type { ModelBacklog, WaitingOn, WaitingRow } from "../scheduler.ts";
+import type { SchedulerSnapshot, WaitingOn, WaitingRow } from "../scheduler.ts";
 import { comesBefore, type SortedQueue } from "../sorted-queue.ts";
 import { type Load, type Situation, startsIn, waitingOnOf } from "./estimates.ts";
 import type { Entry } from "./queue-items.ts";
@@ -32,15 +33,14 @@ interface Row extends WaitingRow {
 /** Returns what a job's situation is now. */
 type SituationOf = (entry: Entry) => Situation;
 
-/**
- * Returns what waits.
- * @param isPaused returns whether the tenant of a job is paused. One paused tenant says nothing about the jobs of others
- */
+/** Returns what waits. One paused tenant says nothing about the jobs of others. */
 export function reportWaiting(
   jobs: WaitingJobs,
+  pauses: Pauses,
+  now: number,
   situationOf: SituationOf,
-  isPaused: (entry: Entry) => boolean,
-): { waiting: WaitingRow[]; backlogs: ModelBacklog[] } {
+): Pick<SchedulerSnapshot, "waiting" | "backlogs" | "nextReadyInMs"> {
+  const isPaused = (entry: Entry) => pauses.ofOwner(entry) !== undefined;
   const saysMore: SaysMore = (a, b) => {
     const paused = isPaused(a);
     return paused === isPaused(b) ? comesBefore(a, b) : !paused;
@@ -64,7 +64,11 @@ export function reportWaiting(
     const emptyInMs = isUnknown ? undefined : emptyIn(entry, situationOf(entry), loads.get(model)!);
     return { model, ...(emptyInMs !== undefined && { emptyInMs }) };
   });
-  return { waiting: waiting.sort(byRow), backlogs: backlogs.sort(byModel) };
+  return {
+    waiting: waiting.sort(byRow),
+    backlogs: backlogs.sort(byModel),
+    ...(Number.isFinite(jobs.nextReadyAt) && { nextReadyInMs: Math.max(0, jobs.nextReadyAt - now) }),
+  };
 }
 
 /** Returns whether a job says more about its row than another: the oldest, but not one of a paused tenant. */

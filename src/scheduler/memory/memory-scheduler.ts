@@ -205,17 +205,11 @@ class MemoryScheduler implements Scheduler {
 
   async snapshot(): Promise<SchedulerSnapshot> {
     const now = this.#tick();
-    const { nextReadyAt } = this.#waiting;
     return {
       configVersion: this.#config.version,
       open: this.#rebuild.isOpen,
       ...this.#fleet.snapshot(now),
-      ...reportWaiting(
-        this.#waiting,
-        (entry) => this.#situationOf(entry, now),
-        (entry) => this.#pauses.ofOwner(entry) !== undefined,
-      ),
-      ...(Number.isFinite(nextReadyAt) && { nextReadyInMs: Math.max(0, nextReadyAt - now) }),
+      ...reportWaiting(this.#waiting, this.#pauses, now, (entry) => this.#situationOf(entry, now)),
       running: this.#leases.size,
       paused: this.#pauses.list(),
       missingModels: this.#waiting.routes
