@@ -46,6 +46,11 @@ export const errorTable = {
     status: 503,
     advice: "Nothing was accepted. Send it again after the pause ends, stream it, or submit a job with POST /v1/jobs.",
   },
+  still_waiting: {
+    status: 503,
+    advice:
+      "Send the same request again, as AWS's SDKs do by themselves: it waits for the same job, or gets its answer.",
+  },
   fate_unknown: {
     status: 503,
     advice: "The job may run. Read it by the id in this response before you send it again.",

@@ -2,6 +2,7 @@
 
 import type { FastifyReply } from "fastify";
 import { onOneLine } from "../domain/json-lines.ts";
+import { LongResponse } from "./long-response.ts";
 
 export interface EventStreamOptions {
   /** Sends a comment after this many milliseconds of silence, because proxies cut silent connections. */
@@ -10,39 +11,28 @@ export interface EventStreamOptions {
   onSlow: () => void;
 }
 
-/** Maximum number of bytes buffered for a slow reader, besides the chunk that exceeds it. */
-const maxBufferedBytes = 1024 * 1024;
-
-/** Maximum time that a reader may take to read the rest after the end, in milliseconds. */
-const lingerMs = 30_000;
-
 export class EventStream {
-  readonly #reply: FastifyReply;
-  readonly #options: EventStreamOptions;
+  readonly #response: LongResponse;
   readonly #keepAlive: NodeJS.Timeout;
   #quiet = true;
-  #opened = false;
-  #slow = false;
-  #ended = false;
 
   /** Sends nothing yet: until `opened`, the request can still get another response. */
-  constructor(reply: FastifyReply, options: EventStreamOptions) {
-    this.#reply = reply;
-    this.#options = options;
-    this.#keepAlive = setInterval(() => this.#tick(), options.keepAliveMs);
+  constructor(reply: FastifyReply, { keepAliveMs, onSlow }: EventStreamOptions) {
+    this.#response = new LongResponse(reply, {
+      headers: { "content-type": "text/event-stream; charset=utf-8" },
+      onSlow,
+    });
+    this.#keepAlive = setInterval(() => this.#tick(), keepAliveMs);
     this.#keepAlive.unref();
   }
 
   get opened(): boolean {
-    return this.#opened;
+    return this.#response.opened;
   }
 
   /** Sends the headers, although there may be no event yet, or ever. */
   open(): void {
-    const { raw } = this.#reply;
-    if (this.#opened || this.#ended || raw.destroyed) return;
-    this.#open();
-    raw.flushHeaders();
+    this.#response.open();
   }
 
   /**
@@ -65,15 +55,7 @@ export class EventStream {
    */
   end(): void {
     clearInterval(this.#keepAlive);
-    if (this.#ended) return;
-    this.#ended = true;
-    if (!this.#opened) return;
-    const { raw } = this.#reply;
-    raw.end();
-    if (raw.writableFinished || raw.destroyed) return;
-    const giveUp = setTimeout(() => raw.destroy(), lingerMs);
-    giveUp.unref();
-    raw.once("close", () => clearTimeout(giveUp));
+    this.#response.end();
   }
 
   #tick(): void {
@@ -82,25 +64,7 @@ export class EventStream {
   }
 
   #write(text: string): void {
-    const { raw } = this.#reply;
-    if (this.#ended || raw.destroyed) return;
-    if (!this.#opened) this.#open();
     this.#quiet = false;
-    raw.write(text);
-    if (raw.writableLength <= maxBufferedBytes || this.#slow) return;
-    this.#slow = true;
-    this.#options.onSlow();
-  }
-
-  #open(): void {
-    this.#opened = true;
-    this.#reply.hijack();
-    this.#reply.raw.writeHead(200, {
-      ...(this.#reply.getHeaders() as Record<string, string>),
-      "content-type": "text/event-stream; charset=utf-8",
-      "cache-control": "no-cache, no-transform",
-      // Without it, nginx buffers the response.
-      "x-accel-buffering": "no",
-    });
+    this.#response.write(text);
   }
 }

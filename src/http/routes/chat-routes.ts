@@ -12,7 +12,7 @@ import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
-import { streamJob } from "../synchronous/answer-stream.ts";
+import { openEventStream, streamJob } from "../synchronous/answer-stream.ts";
 import { callErrors, callHeaders, readCallOptions, type SynchronousCall } from "../synchronous/synchronous-call.ts";
 import { answerWhole } from "../synchronous/whole-answer.ts";
 import { traceOf } from "../trace-headers.ts";
@@ -79,24 +79,21 @@ export function chatRoutes(app: HttpServer, context: CallersContext, keepAliveMs
   );
 
   async function stream(call: SynchronousCall, includeUsage: boolean) {
-    await streamJob(context, {
-      ...call,
-      keepAliveMs,
-      form(job, events) {
-        const chunks = new ChatChunks(job, includeUsage);
-        const send = (objects: readonly object[]) => {
-          for (const object of objects) events.send(JSON.stringify(object));
-        };
-        return {
-          text: (text) => send(chunks.text(text)),
-          end(record) {
-            send(chunks.end(record));
-            events.send("[DONE]");
-          },
-          fail: (error) => send([{ error: openAiErrorOf(error) }]),
-        };
-      },
+    const open = openEventStream(context, call.reply, keepAliveMs, (job, events) => {
+      const chunks = new ChatChunks(job, includeUsage);
+      const send = (objects: readonly object[]) => {
+        for (const object of objects) events.send(JSON.stringify(object));
+      };
+      return {
+        text: (text) => send(chunks.text(text)),
+        end(record) {
+          send(chunks.end(record));
+          events.send("[DONE]");
+        },
+        fail: (error) => send([{ error: openAiErrorOf(error) }]),
+      };
     });
+    await streamJob(context, { ...call, open });
     return call.reply;
   }
 }

@@ -15,7 +15,7 @@ import { eraseOnceRead } from "../erase-once-read.ts";
 import { errorResponses } from "../error-responses.ts";
 import { EventStream } from "../event-stream.ts";
 import type { HttpServer } from "../http-types.ts";
-import { commentWhileWaiting } from "../synchronous/wait-comments.ts";
+import { commentWhileWaiting } from "../synchronous/wait-reports.ts";
 
 const description = `Each event's id is the reader's position in the text. To continue after an interruption, send it as \`Last-Event-ID\`.
 

@@ -24,7 +24,7 @@ import { eraseOnceRead } from "../erase-once-read.ts";
 import { errorResponses } from "../error-responses.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
-import { streamJob } from "../synchronous/answer-stream.ts";
+import { openEventStream, streamJob } from "../synchronous/answer-stream.ts";
 import { streamResponse } from "../synchronous/response-stream.ts";
 import { callErrors, callHeaders, readCallOptions } from "../synchronous/synchronous-call.ts";
 import { answerWhole } from "../synchronous/whole-answer.ts";
@@ -125,21 +125,18 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
       }
       const call = { reply, caller, options, input, disconnected: disconnectSignal(reply, closing), closing };
       if (stream) {
-        await streamJob(context, {
-          ...call,
-          keepAliveMs,
-          form(job, events) {
-            const form = new ResponseEvents(job);
-            const send = (objects: readonly { type: string }[]) => {
-              for (const object of objects) events.send(jsonLine(object), { event: object.type });
-            };
-            return {
-              text: (text, position) => send(form.text(text, position)),
-              end: (record, position) => send(form.end(record, position)),
-              fail: (error) => send(form.fail(error)),
-            };
-          },
+        const open = openEventStream(context, reply, keepAliveMs, (job, events) => {
+          const form = new ResponseEvents(job);
+          const send = (objects: readonly { type: string }[]) => {
+            for (const object of objects) events.send(jsonLine(object), { event: object.type });
+          };
+          return {
+            text: (text, position) => send(form.text(text, position)),
+            end: (record, position) => send(form.end(record, position)),
+            fail: (error) => send(form.fail(error)),
+          };
         });
+        await streamJob(context, { ...call, open });
         return reply as never;
       }
       return { ...responseOf(await answerWhole(context, call)), background };

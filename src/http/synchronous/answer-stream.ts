@@ -1,5 +1,6 @@
 // Streams the answer to a synchronous call. A failure before the first event gets a normal error response; a later one
 // becomes the last event. A restarted answer contradicts the text already sent, so it ends the stream.
+import type { FastifyReply } from "fastify";
 import { SluiceError } from "../../domain/errors.ts";
 import type { Job, JobRecord } from "../../domain/job.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
@@ -8,7 +9,7 @@ import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
 import { EventStream } from "../event-stream.ts";
 import { failureOf, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
-import { commentWhileWaiting } from "./wait-comments.ts";
+import { commentWhileWaiting } from "./wait-reports.ts";
 
 /** How a call's API formats its events. */
 export interface StreamForm {
@@ -21,9 +22,48 @@ export interface StreamForm {
   fail(error: SluiceError): void;
 }
 
+/** The stream of one answer. */
+export interface AnswerStream extends StreamForm {
+  /** Whether anything was sent. Until then, a failure gets a normal error response. */
+  readonly opened: boolean;
+  /** Starts to report why the job waits. Called once the job is stored. */
+  waits(job: Job): void;
+  /** Ends the response and the reports. Called in every case. */
+  close(): void;
+}
+
 export interface StreamedCall extends SynchronousCall {
-  keepAliveMs: number;
-  form: (job: Job, events: EventStream) => StreamForm;
+  /**
+   * Creates the stream of a job's answer.
+   * @param onSlow to be called once if the reader is too slow
+   */
+  open: (job: Job, onSlow: () => void) => AnswerStream;
+}
+
+/** Creates the `open` of a call whose API uses server-sent events. */
+export function openEventStream(
+  context: CallersContext,
+  reply: FastifyReply,
+  keepAliveMs: number,
+  form: (job: Job, events: EventStream) => StreamForm,
+): StreamedCall["open"] {
+  return (job, onSlow) => {
+    const events = new EventStream(reply, { keepAliveMs, onSlow });
+    let stopComments = () => {};
+    return {
+      ...form(job, events),
+      get opened() {
+        return events.opened;
+      },
+      waits(stored: Job) {
+        stopComments = commentWhileWaiting(context, stored, events, keepAliveMs);
+      },
+      close() {
+        stopComments();
+        events.end();
+      },
+    };
+  };
 }
 
 /**
@@ -31,24 +71,18 @@ export interface StreamedCall extends SynchronousCall {
  * @throws SluiceError if nothing was sent yet; the caller gets a normal error response
  */
 export async function streamJob(context: CallersContext, call: StreamedCall): Promise<void> {
-  const { reply, caller, options, disconnected, closing } = call;
+  const { reply, caller, options, disconnected } = call;
   const broken = new AbortController();
   const breakOff = (message: string) => broken.abort(new SluiceError("stream_interrupted", message));
-  let events: EventStream | undefined;
-  let stopComments = () => {};
+  let stream: AnswerStream | undefined;
   let follower: JobFollower | undefined;
-  let form: StreamForm | undefined;
   let position = textStart;
 
   const follow = (job: Job): void => {
+    // The stream's first event sends the headers, so it is created when they are complete.
     reply.header("x-sluice-job-id", job.id);
-    // Its first comment sends the headers, so it begins when they are complete.
-    events = new EventStream(reply, {
-      keepAliveMs: call.keepAliveMs,
-      onSlow: () => breakOff("The client read the stream too slowly."),
-    });
-    const to = call.form(job, events);
-    form = to;
+    const to = call.open(job, () => breakOff("The client read the stream too slowly."));
+    stream = to;
     follower = new JobFollower(context, job.id, (news, now) => {
       position = now;
       if (broken.signal.aborted) return;
@@ -62,24 +96,23 @@ export async function streamJob(context: CallersContext, call: StreamedCall): Pr
     // Follows a new job before it is stored, so that no event is missed.
     const submitted = await submitCall(context, call.input, caller, options, { streamed: true, onNew: follow });
     if (!follower) follow(submitted.job);
-    stopComments = commentWhileWaiting(context, submitted.job, events!, call.keepAliveMs);
+    stream!.waits(submitted.job);
     const signal = AbortSignal.any([disconnected, broken.signal]);
-    const record = await whileCallerWaits(context, submitted, options, () =>
+    const record = await whileCallerWaits(context, submitted, call, () =>
       follower!.untilEnd(caller, { waitMs: options.waitMs, signal }),
     );
     if (!broken.signal.aborted) eraseOnceRead(context, reply, caller, record);
-    const failure = broken.signal.aborted ? (broken.signal.reason as SluiceError) : failureOf(record, closing);
+    const failure = broken.signal.aborted ? (broken.signal.reason as SluiceError) : failureOf(record, call);
     if (failure) throw failure;
-    form!.end(record, position);
+    stream!.end(record, position);
   } catch (error) {
-    if (!events?.opened) throw error;
+    if (!stream?.opened) throw error;
     if (!(error instanceof SluiceError)) context.log.error({ err: error }, "failed to stream an answer");
-    form!.fail(
+    stream.fail(
       error instanceof SluiceError ? error : new SluiceError("internal", "The service failed to process the request."),
     );
   } finally {
-    stopComments();
     follower?.stop();
-    events?.end();
+    stream?.close();
   }
 }

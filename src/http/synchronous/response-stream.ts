@@ -11,7 +11,7 @@ import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { attemptOf, positionAfter, ResponseEvents } from "../../wire/openai/responses-events.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
 import { EventStream } from "../event-stream.ts";
-import { commentWhileWaiting } from "./wait-comments.ts";
+import { commentWhileWaiting } from "./wait-reports.ts";
 
 export interface FollowedResponse {
   reply: FastifyReply;

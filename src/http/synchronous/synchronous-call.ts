@@ -61,7 +61,16 @@ export interface CallOptions {
   dialect: Dialect;
   /** Maximum time to wait for the answer, in milliseconds. */
   waitMs: number;
+  /** What happens to the job after `waitMs`. */
+  afterWait: AfterWait;
 }
+
+/**
+ * What happens after the longest wait.
+ * - `expire`: the longest wait is also the job's deadline, unless the caller keeps the job or can come back with a key
+ * - `return`: the job stays in the queue, and the error asks the caller to send the request again
+ */
+export type AfterWait = "expire" | "return";
 
 /** A call that was read, with what its answer needs. */
 export interface SynchronousCall {
@@ -101,6 +110,7 @@ export function readCallOptions(request: FastifyRequest, settings: Settings, dia
     once,
     dialect,
     waitMs: settings.limits.maxChatWaitS * 1000 + graceMs,
+    afterWait: "expire",
   };
 }
 
@@ -148,18 +158,15 @@ export async function submitCall(
   return { job, returned };
 }
 
-/**
- * Limits the job to the longest wait of a call. That wait is its deadline, unless the caller keeps the job or can come
- * back with an Idempotency-Key.
- */
+/** Records that a caller waits for the job, and sets the deadline that `AfterWait` asks for. */
 function withWaitingCaller(
   { callers, settings }: CallersContext,
   input: SubmitInput,
-  { keep, returnsBy }: CallOptions,
+  { keep, returnsBy, afterWait }: CallOptions,
 ): SubmitInput {
   if (keep) return input;
   const waitingCaller = callers.mark(returnsBy);
-  if (returnsBy === "key") return { ...input, waitingCaller };
+  if (returnsBy === "key" || afterWait === "return") return { ...input, waitingCaller };
   const expiresInMs = Math.min(input.expiresInMs ?? Number.POSITIVE_INFINITY, settings.limits.maxChatWaitS * 1000);
   return { ...input, waitingCaller, expiresInMs };
 }
@@ -172,7 +179,7 @@ function withWaitingCaller(
 export async function whileCallerWaits(
   context: CallersContext,
   { job, returned }: SubmittedCall,
-  { keep }: CallOptions,
+  { options: { keep, afterWait }, disconnected }: Pick<SynchronousCall, "options" | "disconnected">,
   wait: () => Promise<JobRecord>,
 ): Promise<JobRecord> {
   let record: JobRecord | undefined;
@@ -181,16 +188,25 @@ export async function whileCallerWaits(
     record = await wait();
     return record;
   } finally {
-    await context.callers.disconnect(job, { ended: record?.outcome !== undefined });
+    const ended = record?.outcome !== undefined;
+    const isExpected = record !== undefined && !ended && afterWait === "return" && !disconnected.aborted;
+    await context.callers.disconnect(job, { ended, isExpected });
     if (record) await eraseAnswered(context, record);
   }
 }
 
 /** Returns why there is no answer, or undefined if there is one. */
-export function failureOf({ job, outcome }: JobRecord, closing: AbortSignal): SluiceError | undefined {
+export function failureOf(
+  { job, outcome }: JobRecord,
+  { closing, options }: Pick<SynchronousCall, "closing" | "options">,
+): SluiceError | undefined {
   const jobId = job.id;
   if (!outcome) {
     if (closing.aborted) return closing.reason as SluiceError;
+    if (options.afterWait === "return") {
+      const text = "The job still waits or runs. Send the same request again, and it waits for the same job.";
+      return new SluiceError("still_waiting", text, { jobId, retryAfterS: 1 });
+    }
     return new SluiceError("wait_timeout", "The job did not end within the longest wait (limits.maxChatWaitS).", {
       jobId,
     });

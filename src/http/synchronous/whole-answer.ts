@@ -11,15 +11,15 @@ import { failureOf, type SynchronousCall, submitCall, whileCallerWaits } from ".
  * @throws SluiceError as `submitCall`, or why there is no answer
  */
 export async function answerWhole(context: CallersContext, call: SynchronousCall): Promise<JobRecord> {
-  const { reply, caller, options, input, disconnected, closing } = call;
+  const { reply, caller, options, input, disconnected } = call;
   const submitted = await submitCall(context, input, caller, options, { streamed: false });
   const { job } = submitted;
   reply.header("x-sluice-job-id", job.id);
-  const record = await whileCallerWaits(context, submitted, options, () =>
+  const record = await whileCallerWaits(context, submitted, call, () =>
     waitForEnd(context, job.id, caller, { waitMs: options.waitMs, signal: disconnected }),
   );
   eraseOnceRead(context, reply, caller, record);
-  const failure = failureOf(record, closing);
+  const failure = failureOf(record, call);
   if (failure) throw failure;
   return record;
 }

@@ -4,6 +4,7 @@
 //   a call runs for the job            it finishes, and its answer is stored (unless `store: false`)
 //   the caller cannot come back        the job is cancelled
 //   the caller can come back           the job is parked; without a return within `callerGraceS` it is cancelled
+//   it was asked to come back          the same, but the job is not parked
 //
 // If this process dies, the worker applies the same rule to its jobs (worker/recovery/orphans.ts).
 import { newToken } from "../../domain/ids.ts";
@@ -29,6 +30,8 @@ interface Waiting {
   isParked: boolean;
   /** Whether the caller requested to keep the job. */
   isKept: boolean;
+  /** Whether the caller was asked to come back, so that the job may start meanwhile. */
+  isExpected?: boolean;
   stopListening?: () => void;
 }
 
@@ -97,8 +100,10 @@ export class WaitingCallers {
   /**
    * Removes a caller that disconnected or was answered. Never throws: `tidy` repeats what fails.
    * @param ended whether the job has ended
+   * @param isExpected whether the caller was asked to send its request again. Then the job is not parked, so it may
+   *   start before the caller is back. Default: false
    */
-  async disconnect(job: Job, { ended }: { ended: boolean }): Promise<void> {
+  async disconnect(job: Job, { ended, isExpected = false }: { ended: boolean; isExpected?: boolean }): Promise<void> {
     const waiting = this.#waiting.get(job.id);
     if (!waiting || --waiting.callers > 0) return;
     if (ended || waiting.isKept) {
@@ -106,6 +111,7 @@ export class WaitingCallers {
       return;
     }
     waiting.disconnectedAt = this.#context.clock.now();
+    waiting.isExpected = isExpected;
     waiting.stopListening = this.#context.events.subscribe(
       job.id,
       (event) => {
@@ -140,7 +146,7 @@ export class WaitingCallers {
     const graceMs = job.waitingCaller?.returnsBy ? this.#context.settings.limits.callerGraceS * 1000 : 0;
     try {
       if (this.#context.clock.now() < disconnectedAt + graceMs) {
-        if (!waiting.isParked) waiting.isParked = await park(this.#context, job.id);
+        if (!waiting.isParked && !waiting.isExpected) waiting.isParked = await park(this.#context, job.id);
         // The caller came back meanwhile.
         if (waiting.isParked && waiting.disconnectedAt === undefined) await unpark(this.#context, job.id);
         return;
