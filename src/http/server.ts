@@ -193,7 +193,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       webhookRoutes(routes, context);
       healthRoutes(routes, context);
       if (context.scrape) metricsRoutes(routes, context.scrape, { ...context, listensOn: settings.host });
-      documentationRoutes(routes, settings.dashboard);
+      documentationRoutes(routes, settings);
       if (page) dashboardRoutes(routes, context, page, keepAliveMs);
     });
   });

@@ -27,7 +27,7 @@ function part(): Period {
   sum.countSample();
   Object.assign(sum.quota(quotaName), {
     ...{ samples: 2, limited: 1, usedSum: 38_000, usedMax: 20_000, reservedSum: 4_000, configuredSum: 40_000 },
-    ...{ effectiveSum: 40_000, requests: 2, answered: 2, inputTokens: 4_000, outputTokens: 1_000, throttles: 1 },
+    ...{ effectiveSum: 30_000, requests: 2, answered: 2, inputTokens: 4_000, outputTokens: 1_000, throttles: 1 },
   });
   Object.assign(sum.callsOf("llama3-3-70b", deployment), { attempts: 2, completed: 2, inputTokens: 4_000 });
   Object.assign(sum.queue("UAT", "standard", "llama3-3-70b"), {
@@ -52,7 +52,7 @@ describe("GET /v1/history", () => {
         used_max: [20_000, 20_000, null],
         reserved: [2_000, 2_000, null],
         configured_limit: [20_000, 20_000, null],
-        effective_limit: [20_000, 20_000, null],
+        effective_limit: [15_000, 15_000, null],
         time_at_limit: [0.5, 0.5, null],
         requests: [4, 4, null],
         input_tokens: [8_000, 8_000, null],

@@ -74,6 +74,33 @@ test.each(["openapi.json", "docs/json"])("F14: the server that /%s names is the 
   expect(servers.map(({ url }) => new URL(url, response.url).href)).toEqual([base]);
 });
 
+test("the page at docs shows the address below which it is served", async () => {
+  const script = await (await fetch(new URL("docs/static/swagger-initializer.js", base))).text();
+  const window: { location: URL; onload?: () => void } = { location: new URL("docs", base) };
+  let config: { url?: string; responseInterceptor?: (response: object) => { text: string } } = {};
+  const bundle = (given: typeof config) => {
+    config = given;
+    return { initOAuth() {} };
+  };
+  Object.assign(bundle, { presets: {}, plugins: {} });
+  const document = { createElement: () => ({ href: "" }) };
+  runInNewContext(script, { window, document, SwaggerUIBundle: bundle, SwaggerUIStandalonePreset: {} });
+  window.onload!();
+  const { url } = await fetch(new URL("docs/json", base));
+  const { servers, info } = JSON.parse(
+    config.responseInterceptor!({ url, text: await (await fetch(url)).text() }).text,
+  ) as { servers: object[]; info: object };
+  expect({ servers, info }).toMatchObject({ servers: [{ url: base.slice(0, -1) }], info: { title: "Sluice" } });
+  const other = { url: `${base}v1/jobs`, text: "[]" };
+  expect(config.responseInterceptor!(other)).toBe(other);
+});
+
+test("the OpenAPI document names the public address, if one is configured", async () => {
+  const named = await startServerUnderTest({}, undefined, { settings: { publicUrl: "https://x.example/q/" } });
+  expect((await named.get("/openapi.json")).body.servers).toEqual([{ url: "https://x.example/q" }]);
+  await named.close();
+});
+
 test("F14: the client takes an address with a path", async () => {
   const sluice = new SluiceClient({ baseUrl: base });
   const { job_id: id } = await sluice.enqueue({ prompt: "Hello?", environment: "UAT" });

@@ -3,6 +3,7 @@ import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import type { onRequestHookHandler } from "fastify";
 import Type, { type TSchema } from "typebox";
+import type { Settings } from "../../config/settings.ts";
 import { version } from "../../config/version.ts";
 import { errorTable } from "../../domain/errors.ts";
 import type { errorResponses } from "../error-responses.ts";
@@ -81,12 +82,23 @@ export function collectDocumentation(app: HttpServer): void {
     staticCSP: contentSecurityPolicy,
     theme: documentationTheme(() => app.hasRoute({ method: "GET", url: "/ui/" })),
     // Without the bar that carries the logo of Swagger UI.
-    uiConfig: { layout: "BaseLayout" },
+    uiConfig: { layout: "BaseLayout", responseInterceptor: nameServer },
     // This copy is one folder deeper.
     transformSpecification: () => ({ ...describedInterface(app), servers: [{ url: ".." }] }),
     transformSpecificationClone: false,
     uiHooks: { onRequest: staysBelowPrefix },
   });
+}
+
+/**
+ * Runs in the browser, which alone knows the address below which the page is served, and writes it into the document.
+ * Otherwise the page would show a relative address.
+ */
+function nameServer(response: { url?: string; text?: string }) {
+  const { url = "", text = "" } = response;
+  if (!url.endsWith("/docs/json")) return response;
+  const servers = [{ url: url.slice(0, -"/docs/json".length) }];
+  return Object.assign(response, { text: JSON.stringify({ ...JSON.parse(text), servers }) });
 }
 
 type ErrorResponse = ReturnType<typeof errorResponses>[number];
@@ -163,11 +175,17 @@ function describedInterface(app: HttpServer): { paths?: object } {
   return description;
 }
 
-/** @param dashboard whether browsers are sent from / to the dashboard */
-export function documentationRoutes(app: HttpServer, dashboard: boolean): void {
+/**
+ * @param dashboard whether browsers are sent from / to the dashboard
+ * @param publicUrl address under which browsers reach the service, if it is known
+ */
+export function documentationRoutes(
+  app: HttpServer,
+  { dashboard, publicUrl }: Pick<Settings, "dashboard" | "publicUrl">,
+): void {
   app.get("/openapi.json", { schema: { hide: true }, config: { open: true } }, async () => {
-    // The server URL is relative to the document, because a proxy may serve Sluice below a path.
-    return { ...describedInterface(app), servers: [{ url: "." }] };
+    // A relative address counts from the document, because a proxy may serve Sluice below a path.
+    return { ...describedInterface(app), servers: [{ url: publicUrl?.replace(/\/$/, "") ?? "." }] };
   });
   app.get("/", { schema: { hide: true }, config: { open: true } }, (request, reply) => {
     // Only browsers ask for HTML. The address is relative, because a proxy may serve Sluice below a path.
