@@ -126,7 +126,7 @@ export function JobPage() {
 
 function Waiting({ job }: { job: Job }) {
   return (
-    <p class="notice info" role="status">
+    <p class="notice info">
       <Sentence text={job.waiting_on?.message ?? "It waits."} />
       {job.position !== null && ` Position ${number(job.position)}.`}
       {job.eta && (

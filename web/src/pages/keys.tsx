@@ -4,106 +4,95 @@ import { call } from "../api.ts";
 import { limitsOf, usedOf } from "../key-limits.ts";
 import { Confirm } from "../parts/confirm.tsx";
 import { Copy } from "../parts/copy.tsx";
-import { AdminsOnly, Empty, Failure } from "../parts/notice.tsx";
-import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
-import { Scroll } from "../parts/scroll.tsx";
+import { List } from "../parts/list.tsx";
+import { AdminsOnly } from "../parts/notice.tsx";
+import type { Column } from "../parts/table.tsx";
 import { Time } from "../parts/time.tsx";
 import { type ApiKey, priorities } from "../resources.ts";
 import { mayChange, session } from "../session.ts";
-import { useTitle } from "../use-title.ts";
+import { pagesOf, usePages } from "../use-pages.ts";
+
+const columns: Column<ApiKey>[] = [
+  { title: "Name", kind: "break", cell: ({ name }) => name },
+  { title: "Key", kind: "wide", cell: ({ hint }) => <code>{hint}</code> },
+  { title: "Tenant", kind: "break", cell: ({ tenant }) => tenant },
+  { title: "May", kind: "wrap", cell: rightsOf },
+  {
+    title: "Limits",
+    kind: "wrap",
+    cell: (key) => {
+      const used = usedOf(key);
+      return (
+        <>
+          {limitsOf(key)}
+          {used !== "–" && <span class="quiet"> (used: {used})</span>}
+        </>
+      );
+    },
+  },
+  { title: "Created", cell: (key) => <Time at={key.created_at} relative /> },
+  { title: "Last used", cell: ({ last_used_at: at }) => at && <Time at={at} relative /> },
+];
 
 export function KeysPage() {
-  const pages = usePages("keys", pagesOf<ApiKey>("v1/keys"), (key) => key.id);
+  const pages = usePages(pagesOf<ApiKey>("v1/keys"), (key) => key.id);
   const [creating, setCreating] = useState(false);
   const [created, setCreated] = useState<(ApiKey & { key?: string }) | undefined>();
   const [revoking, setRevoking] = useState<ApiKey | undefined>();
-  useTitle("Keys");
+  const [done, setDone] = useState("");
   if (!session.value?.admin) return <AdminsOnly title="API keys" />;
+  const state: Column<ApiKey> = {
+    title: "State",
+    cell: (key) => {
+      if (key.revoked_at) {
+        return (
+          <>
+            revoked <Time at={key.revoked_at} relative />
+          </>
+        );
+      }
+      if (!mayChange()) return "valid";
+      return (
+        <button type="button" class="small danger" aria-label={`Revoke ${key.name}`} onClick={() => setRevoking(key)}>
+          Revoke
+        </button>
+      );
+    },
+  };
   return (
     <>
-      <div class="title">
-        <h1>API keys</h1>
-        {mayChange() && (
-          <button type="button" class="primary" onClick={() => setCreating(true)}>
-            Create a key
-          </button>
+      <List
+        title="API keys"
+        pages={pages}
+        columns={[...columns, state]}
+        isQuiet={(key) => key.revoked_at !== null}
+        done={done}
+        empty="There are no keys, so every program on this machine may call the service. The first key closes it."
+        action={
+          mayChange() && (
+            <button type="button" class="primary" onClick={() => setCreating(true)}>
+              Create a key
+            </button>
+          )
+        }
+      >
+        {created?.key && (
+          <div class="notice good">
+            <p>
+              The key of <strong>{created.name}</strong> is shown only now:
+            </p>
+            <p>
+              <code class="secret">{created.key}</code> <Copy text={created.key} />
+            </p>
+          </div>
         )}
-      </div>
-      {created?.key && (
-        <div class="notice good" role="status">
-          <p>
-            The key of <strong>{created.name}</strong> is shown only now:
-          </p>
-          <p>
-            <code class="secret">{created.key}</code> <Copy text={created.key} />
-          </p>
-        </div>
-      )}
-      <Failure error={pages.error} retry={pages.refresh} />
-      <NewRows pages={pages} />
-      {pages.rows?.length === 0 && (
-        <Empty>
-          There are no keys, so every program on this machine may call the service. The first key closes it.
-        </Empty>
-      )}
-      {pages.rows && pages.rows.length > 0 && (
-        <Scroll label="API keys">
-          <table class="list">
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Key</th>
-                <th scope="col">Tenant</th>
-                <th scope="col">May</th>
-                <th scope="col">Limits</th>
-                <th scope="col">Used of them</th>
-                <th scope="col">Created</th>
-                <th scope="col">Last used</th>
-                <th scope="col">State</th>
-              </tr>
-            </thead>
-            <tbody>
-              {pages.rows.map((key) => (
-                <tr key={key.id} class={key.revoked_at ? "quiet" : undefined}>
-                  <td class="wrap">{key.name}</td>
-                  <td>
-                    <code>{key.hint}</code>
-                  </td>
-                  <td class="wrap">{key.tenant}</td>
-                  <td class="wrap">{rightsOf(key)}</td>
-                  <td class="wrap">{limitsOf(key)}</td>
-                  <td class="wrap">{usedOf(key)}</td>
-                  <td>
-                    <Time at={key.created_at} relative />
-                  </td>
-                  <td>
-                    <Time at={key.last_used_at} relative />
-                  </td>
-                  <td>
-                    {key.revoked_at ? (
-                      <>
-                        revoked <Time at={key.revoked_at} relative />
-                      </>
-                    ) : mayChange() ? (
-                      <button type="button" class="small danger" onClick={() => setRevoking(key)}>
-                        Revoke
-                      </button>
-                    ) : (
-                      "valid"
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
-      )}
-      <PagerButtons pages={pages} />
+      </List>
       {creating && (
         <CreateKey
           onClose={() => setCreating(false)}
           onCreated={(key) => {
             setCreated(key);
+            setDone(`The key ${key.name} is created.`);
             pages.refresh();
           }}
         />
@@ -116,6 +105,8 @@ export function KeysPage() {
           onClose={() => setRevoking(undefined)}
           onConfirm={async () => {
             await call(`v1/keys/${revoking.id}/revoke`, { method: "POST" });
+            if (created?.id === revoking.id) setCreated(undefined);
+            setDone(`The key ${revoking.name} is revoked.`);
             pages.refresh();
           }}
         >

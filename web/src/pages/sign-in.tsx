@@ -1,5 +1,5 @@
 // Exchanges an API key for a session.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Failure } from "../parts/notice.tsx";
 import { signIn } from "../session.ts";
 
@@ -7,6 +7,9 @@ export function SignInPage() {
   const [key, setKey] = useState("");
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
+
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
 
   async function submit(event: Event): Promise<void> {
     event.preventDefault();
@@ -23,6 +26,7 @@ export function SignInPage() {
         <label>
           API key
           <input
+            ref={field}
             type="password"
             name="key"
             autocomplete="current-password"

@@ -1,19 +1,18 @@
 // Webhook deliveries: where each went, what the receiver answered, and delivering one again.
-
 import { useState } from "preact/hooks";
-import { useLocation } from "preact-iso";
-import { call, query as queryOf } from "../api.ts";
+import { call } from "../api.ts";
+import { focusHeading } from "../focus.ts";
 import { duration } from "../format.ts";
 import { Badge } from "../parts/badge.tsx";
 import { FilterChips } from "../parts/filter-chips.tsx";
 import { IdLink } from "../parts/id.tsx";
-import { Empty, Failure } from "../parts/notice.tsx";
-import { NewRows, PagerButtons, pagesOf, usePages } from "../parts/pager.tsx";
-import { Scroll } from "../parts/scroll.tsx";
+import { List } from "../parts/list.tsx";
+import { Failure } from "../parts/notice.tsx";
+import type { Column } from "../parts/table.tsx";
 import { Time } from "../parts/time.tsx";
-import { to } from "../routes.ts";
 import { mayChange } from "../session.ts";
-import { useTitle } from "../use-title.ts";
+import { type FilterField, useFilter } from "../use-filter.ts";
+import { pagesOf, usePages } from "../use-pages.ts";
 
 interface Delivery {
   id: string;
@@ -35,110 +34,85 @@ interface Delivery {
   }[];
 }
 
-const names = ["status", "job", "batch"];
+const fields: FilterField[] = [
+  { name: "status", label: "State", options: ["waiting", "pending", "delivered", "failed"] },
+  { name: "job", label: "Job" },
+  { name: "batch", label: "Batch" },
+];
+
+const columns: Column<Delivery>[] = [
+  { title: "For", cell: Subject },
+  { title: "State", kind: "state", cell: ({ status }) => <Badge state={status} /> },
+  { title: "Address", kind: "text", cell: ({ url }) => url },
+  { title: "Attempts", kind: "n", cell: ({ attempts }) => attempts.length },
+  { title: "Last answer", kind: "wrap", cell: LastAnswer },
+  { title: "Next attempt", cell: ({ next_attempt_at: at }) => at && <Time at={at} relative /> },
+];
 
 export function WebhooksPage() {
-  const { query, route } = useLocation();
-  const filter = Object.fromEntries(
-    Object.entries(query).filter(([name, value]) => names.includes(name) && value !== ""),
-  );
-  const pages = usePages(
-    queryOf(filter),
-    pagesOf<Delivery>("v1/webhooks/deliveries", filter),
-    (delivery) => delivery.id,
-  );
+  const filter = useFilter(fields);
+  const pages = usePages(pagesOf<Delivery>("v1/webhooks/deliveries", filter.values), (delivery) => delivery.id);
   const [error, setError] = useState<unknown>();
-  useTitle("Webhooks");
+  const [done, setDone] = useState("");
 
-  async function redeliver(id: string): Promise<void> {
+  async function redeliver({ id, url }: Delivery): Promise<void> {
     setError(undefined);
-    await call(`v1/webhooks/deliveries/${id}/redeliver`, { method: "POST" }).then(pages.refresh, setError);
+    setDone("");
+    try {
+      await call(`v1/webhooks/deliveries/${id}/redeliver`, { method: "POST" });
+      setDone(`Sluice delivers to ${url} again.`);
+      focusHeading();
+      pages.refresh();
+    } catch (reason) {
+      setError(reason);
+    }
   }
 
+  const actions: Column<Delivery> = {
+    title: "Actions",
+    cell: (delivery) =>
+      (delivery.status === "failed" || delivery.status === "delivered") && (
+        <button
+          type="button"
+          class="small"
+          aria-label={`Deliver again: ${delivery.job_id ?? delivery.batch_id}`}
+          onClick={() => redeliver(delivery)}
+        >
+          Deliver again
+        </button>
+      ),
+  };
+  return (
+    <List
+      title="Webhook deliveries"
+      pages={pages}
+      columns={mayChange() ? [...columns, actions] : columns}
+      done={done}
+      empty="There are no deliveries. Set webhook_url in a job or a batch, and Sluice posts its end there."
+    >
+      <FilterChips filter={filter} />
+      <Failure error={error} />
+    </List>
+  );
+}
+
+function Subject({ job_id, batch_id }: Delivery) {
+  const kind = job_id ? "job" : "batch";
   return (
     <>
-      <h1>Webhook deliveries</h1>
-      <FilterChips
-        fields={[
-          { name: "status", label: "State", options: ["waiting", "pending", "delivered", "failed"] },
-          { name: "job", label: "Job" },
-          { name: "batch", label: "Batch" },
-        ]}
-        filter={filter}
-        onChange={(next) => route(to(`webhooks${queryOf(next)}`))}
-      />
-      <Failure error={pages.error} retry={pages.refresh} />
-      <Failure error={error} />
-      <NewRows pages={pages} />
-      {pages.rows?.length === 0 && (
-        <Empty>There are no deliveries. Set webhook_url in a job or a batch, and Sluice posts its end there.</Empty>
-      )}
-      {pages.rows && pages.rows.length > 0 && (
-        <Scroll label="Deliveries">
-          <table class="list">
-            <thead>
-              <tr>
-                <th scope="col">For</th>
-                <th scope="col">State</th>
-                <th scope="col">Address</th>
-                <th scope="col">Attempts</th>
-                <th scope="col">Last answer</th>
-                <th scope="col">Next attempt</th>
-                {mayChange() && <th scope="col">Actions</th>}
-              </tr>
-            </thead>
-            <tbody>
-              {pages.rows.map((delivery) => {
-                const last = delivery.attempts.at(-1);
-                return (
-                  <tr key={delivery.id}>
-                    <td>
-                      {delivery.job_id ? (
-                        <>
-                          job <IdLink kind="job" id={delivery.job_id} />
-                        </>
-                      ) : (
-                        <>
-                          batch <IdLink kind="batch" id={delivery.batch_id ?? ""} />
-                        </>
-                      )}
-                    </td>
-                    <td>
-                      <Badge state={delivery.status} />
-                    </td>
-                    <td class="wrap">{delivery.url}</td>
-                    <td>{delivery.attempts.length}</td>
-                    <td>
-                      {last ? (
-                        <>
-                          {last.status_code ?? last.error ?? last.result}
-                          {last.duration_ms !== null && ` in ${duration(last.duration_ms)}`},{" "}
-                          <Time at={last.started_at} />
-                        </>
-                      ) : (
-                        "–"
-                      )}
-                    </td>
-                    <td>
-                      <Time at={delivery.next_attempt_at} relative />
-                    </td>
-                    {mayChange() && (
-                      <td>
-                        {(delivery.status === "failed" || delivery.status === "delivered") && (
-                          <button type="button" class="small" onClick={() => redeliver(delivery.id)}>
-                            Deliver again
-                          </button>
-                        )}
-                      </td>
-                    )}
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
-        </Scroll>
-      )}
-      <PagerButtons pages={pages} />
+      {kind} <IdLink kind={kind} id={job_id ?? batch_id ?? ""} />
     </>
+  );
+}
+
+function LastAnswer({ attempts }: Delivery) {
+  const last = attempts.at(-1);
+  return (
+    last && (
+      <>
+        {last.status_code ?? last.error ?? last.result}
+        {last.duration_ms !== null && ` in ${duration(last.duration_ms)}`}, <Time at={last.started_at} />
+      </>
+    )
   );
 }

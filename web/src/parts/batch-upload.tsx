@@ -1,6 +1,7 @@
 // Uploads a JSONL file and starts a batch from it. An XMLHttpRequest, because fetch does not report the progress of an
 // upload.
 import { useState } from "preact/hooks";
+import { useLocation } from "preact-iso";
 import { ApiError, base, call } from "../api.ts";
 import { bytes, percent } from "../format.ts";
 import type { BatchResource } from "../resources.ts";
@@ -10,7 +11,8 @@ import { Confirm } from "./confirm.tsx";
 
 const endpoints = ["/v1/chat/completions", "/v1/responses"];
 
-export function BatchUpload({ onClose, onDone }: { onClose: () => void; onDone: () => void }) {
+export function BatchUpload({ onClose }: { onClose: () => void }) {
+  const { route } = useLocation();
   const environments = session.value?.environments ?? [];
   const [file, setFile] = useState<File | undefined>();
   const [environment, setEnvironment] = useState(environments[0] ?? "");
@@ -24,8 +26,7 @@ export function BatchUpload({ onClose, onDone }: { onClose: () => void; onDone: 
       method: "POST",
       body: { input_file_id: id, endpoint, completion_window: window },
     });
-    onDone();
-    location.assign(new URL(to(`batches/${batch.id}`), base));
+    route(to(`batches/${batch.id}`));
   }
 
   return (

@@ -50,7 +50,9 @@ export interface BulkActionProps {
   onDone: (what: string) => void;
 }
 
-export function BulkAction({ kind, filter, selected, onClose, onDone }: BulkActionProps) {
+export function BulkAction({ kind, filter, selected: selectedNow, onClose, onDone }: BulkActionProps) {
+  // What was selected at the start: an empty selection would mean all that match, and the list clears it at the end.
+  const [selected] = useState(selectedNow);
   const { title, verb, past, explain } = words[kind];
   const [matched, setMatched] = useState<{ jobs: number; more: boolean } | undefined>(
     selected.length > 0 ? { jobs: selected.length, more: false } : undefined,
@@ -132,7 +134,7 @@ export function BulkAction({ kind, filter, selected, onClose, onDone }: BulkActi
           </select>
         </label>
       )}
-      {done !== undefined && <p aria-live="polite">{`${number(done)} ${past}`}</p>}
+      {done !== undefined && <p>{`${number(done)} ${past}`}</p>}
       <Failure error={error} />
     </Confirm>
   );

@@ -1,6 +1,8 @@
-// Asks before something changes. Built on the browser's own dialog, which keeps the focus and closes with Escape.
+// Asks before something changes. Built on the browser's own dialog, which keeps the focus, closes with Escape, and then gives
+// the focus back to the button that opened it.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { focusHeading } from "../focus.ts";
 import { Failure } from "./notice.tsx";
 
 export interface ConfirmProps {
@@ -10,8 +12,9 @@ export interface ConfirmProps {
   action: string;
   danger?: boolean;
   disabled?: boolean;
-  /** Does it. The dialog stays open and shows the reason if this rejects. */
+  /** Does it. Then the heading of the page has the focus, because the button may be gone. The dialog stays open and shows the reason if this rejects. */
   onConfirm: () => Promise<void>;
+  /** Called after the dialog has closed. */
   onClose: () => void;
 }
 
@@ -35,7 +38,8 @@ export function Confirm({
     setError(undefined);
     try {
       await onConfirm();
-      onClose();
+      dialog.current?.close();
+      focusHeading();
     } catch (reason) {
       setError(reason);
       setBusy(false);
@@ -49,7 +53,7 @@ export function Confirm({
         {children}
         <Failure error={error} />
         <div class="actions">
-          <button type="button" onClick={onClose}>
+          <button type="button" onClick={() => dialog.current?.close()}>
             Back
           </button>
           <button type="submit" class={danger ? "danger" : "primary"} disabled={busy || disabled}>

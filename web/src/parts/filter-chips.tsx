@@ -1,26 +1,12 @@
 // A filter as chips: each condition can be removed, and a form adds one.
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
+import { type Filter, type FilterField, pairOf } from "../use-filter.ts";
+import { Notice } from "./notice.tsx";
 
-export interface FilterField {
-  name: string;
-  label: string;
-  /** The allowed values. Default: any text. */
-  options?: readonly string[];
-  /** Whether the value is a time. */
-  time?: boolean;
-  /** Whether the value is a name and a value of their own, as of a label: `name=value`. */
-  pair?: boolean;
-}
-
-export interface FilterChipsProps {
-  fields: FilterField[];
-  filter: Record<string, string>;
-  onChange: (filter: Record<string, string>) => void;
-}
-
-export function FilterChips({ fields, filter, onChange }: FilterChipsProps) {
+export function FilterChips({ filter: { fields, values: filter, ignored, change } }: { filter: Filter }) {
   const [name, setName] = useState(fields[0]!.name);
   const [value, setValue] = useState("");
+  const choice = useRef<HTMLSelectElement>(null);
   const field = fields.find((one) => one.name === name) ?? fields[0]!;
   const [, pairName, pairValue] = /^([^=]+)=(.*)$/s.exec(value) ?? [];
   const complete = field.pair ? pairName !== undefined : value.trim() !== "";
@@ -32,23 +18,30 @@ export function FilterChips({ fields, filter, onChange }: FilterChipsProps) {
     const added = field.pair
       ? { [`${field.name}[${pairName!.trim()}]`]: pairValue!.trim() }
       : { [field.name]: field.time ? new Date(text).toISOString() : text };
-    onChange({ ...filter, ...added });
+    change({ ...filter, ...added });
     setValue("");
+  }
+
+  /** The button that was pressed is gone then, so the field that adds a condition has the focus. */
+  function remove(key: string): void {
+    change(Object.fromEntries(Object.entries(filter).filter(([other]) => other !== key)));
+    choice.current?.focus();
   }
 
   return (
     <div class="filter">
+      {ignored.length > 0 && (
+        <Notice kind="bad">
+          The address has parts that are no filter: {ignored.join(", ")}. The list is not filtered by them.
+        </Notice>
+      )}
       <ul class="chips" aria-label="Filter">
         {Object.entries(filter).map(([key, text]) => (
           <li key={key}>
             <span>
               {labelOf(fields, key)}: <strong>{text.replaceAll("_", " ")}</strong>
             </span>
-            <button
-              type="button"
-              aria-label={`Remove ${labelOf(fields, key)}`}
-              onClick={() => onChange(Object.fromEntries(Object.entries(filter).filter(([other]) => other !== key)))}
-            >
+            <button type="button" aria-label={`Remove ${labelOf(fields, key)}`} onClick={() => remove(key)}>
               ×
             </button>
           </li>
@@ -56,6 +49,7 @@ export function FilterChips({ fields, filter, onChange }: FilterChipsProps) {
       </ul>
       <form onSubmit={add}>
         <select
+          ref={choice}
           aria-label="Filter by"
           value={name}
           onChange={({ currentTarget }) => {
@@ -104,6 +98,5 @@ function ValueInput({
 }
 
 function labelOf(fields: readonly FilterField[], key: string): string {
-  const label = /^metadata\[(.+)\]$/s.exec(key)?.[1];
-  return label ?? fields.find((field) => field.name === key)?.label ?? key;
+  return pairOf(key)?.name ?? fields.find((field) => field.name === key)?.label ?? key;
 }

@@ -4,8 +4,9 @@ import { to } from "../routes.ts";
 function Id({ id }: { id: string }) {
   return (
     <code class="id" title={id}>
-      <span>{id.slice(0, -8)}</span>
-      {id.slice(-8)}
+      {id.slice(0, 5)}
+      <span>{id.slice(5, -12)}</span>
+      {id.slice(-12)}
     </code>
   );
 }

@@ -1,5 +1,6 @@
 // The frame of every page: navigation, connection state, sign-out.
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { messageOf } from "../api.ts";
 import { offlineSince, snapshot } from "../live.ts";
@@ -23,18 +24,56 @@ const pages: readonly [page: string, title: string, adminOnly?: true][] = [
 export function Layout({ children }: { children: ComponentChildren }) {
   const { path } = useLocation();
   const admin = session.value?.admin ?? false;
+  const [open, setOpen] = useState(false);
+  const main = useRef<HTMLElement>(null);
+  const menu = useRef<HTMLButtonElement>(null);
+  const before = useRef(path);
+  // A link that leads to another page is gone with its own page, so the content takes the focus.
+  useEffect(() => {
+    if (before.current === path) return;
+    before.current = path;
+    setOpen(false);
+    main.current?.focus();
+  }, [path]);
   const isCurrent = (page: string) =>
     page === "" ? `${path}/` === to("") || path === to("") : path.startsWith(to(page));
   return (
     <>
-      <a class="skip" href="#main">
+      {/* biome-ignore lint/a11y/useValidAnchor: it is a link to the content; the handler only keeps the page's base out of it */}
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => {
+          event.preventDefault();
+          main.current?.focus();
+        }}
+      >
         Skip to the content
       </a>
       <header>
         <a class="brand" href={to("")}>
           Sluice
         </a>
-        <nav aria-label="Pages">
+        <button
+          ref={menu}
+          type="button"
+          class="menu small"
+          aria-expanded={open}
+          aria-controls="pages"
+          onClick={() => setOpen(!open)}
+        >
+          Menu
+        </button>
+        <nav
+          id="pages"
+          aria-label="Pages"
+          class={open ? "open" : undefined}
+          onKeyDown={({ key }) => {
+            if (key !== "Escape" || !open) return;
+            setOpen(false);
+            menu.current?.focus();
+          }}
+        >
           {pages
             .filter(([, , adminOnly]) => admin || !adminOnly)
             .map(([page, title]) => (
@@ -56,7 +95,7 @@ export function Layout({ children }: { children: ComponentChildren }) {
         </span>
       </header>
       <Connection />
-      <main id="main" tabIndex={-1} class={offlineSince.value === undefined ? undefined : "stale"}>
+      <main ref={main} id="main" tabIndex={-1} class={offlineSince.value === undefined ? undefined : "stale"}>
         {children}
       </main>
     </>

@@ -17,9 +17,13 @@ export function RunningJob({ id }: { id: string }) {
   if (!job.data) return <Failure error={job.error} />;
   const { status, position, eta, waiting_on, error, usage, cost_usd } = job.data;
   return (
-    <section aria-label="Answer" aria-live="polite">
+    <section aria-label="Answer">
+      {/* Only the state is announced: the expected start counts down, and the text arrives in many pieces. */}
       <p>
-        <Badge state={status} /> <a href={to(`jobs/${id}`)}>Job {shortId(id)}</a>
+        <span role="status">
+          <Badge state={status} />
+        </span>{" "}
+        <a href={to(`jobs/${id}`)}>Job {shortId(id)}</a>
         {status === "queued" && (
           <>
             {" "}
