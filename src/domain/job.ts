@@ -240,6 +240,8 @@ export interface Outcome {
   estimatedNanoUsd?: number;
   /** Always set with `failed`. */
   error?: JobError;
+  /** Key of the blob with a large answer. Only the store sees it; see store/large-texts.ts. */
+  textsIn?: string;
 }
 
 /** Returns a request without its texts. The numeric parameters remain. */
@@ -252,9 +254,18 @@ export function erasedRequest(request: JobRequest): JobRequest {
   return { messages: [], parameters: numbers };
 }
 
+/** Returns a request without its texts that does not count as erased. */
+export function withheldRequest(request: JobRequest): JobRequest {
+  const { parameters, serviceTier } = request;
+  const tier = serviceTier && { serviceTier };
+  if (!isNative(request)) return { messages: [{ role: "user", content: [] }], parameters, ...tier };
+  const { operation, streamed } = request.native;
+  return { native: { operation, streamed, body: "{}" }, parameters, ...tier };
+}
+
 /** Returns an outcome without its text, tool calls and native answer, and with `all` without the message of its error. */
 export function erasedOutcome(
-  { toolCalls: _, native: _native, ...rest }: Outcome,
+  { toolCalls: _, native: _native, textsIn: _key, ...rest }: Outcome,
   erasure: Erasure = "texts",
 ): Outcome {
   const error = erasure === "all" && rest.error && { error: { ...rest.error, message: erasedMessage } };

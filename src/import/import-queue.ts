@@ -82,7 +82,7 @@ export async function importQueue(
     const done: string[] = [];
     for (const [i, id] of ids.entries()) {
       const jobId = id.toLowerCase();
-      if (taken.has(jobId) || (isUuid(jobId) && (await store.get(jobId)))) {
+      if (taken.has(jobId) || (isUuid(jobId) && (await store.get(jobId, "none")))) {
         counts.existing++;
         done.push(id);
         continue;

@@ -12,7 +12,7 @@ import { hasZeroRetention } from "../jobs/retention/retention-policy.ts";
 import { createMemoryScheduler } from "../scheduler/memory/memory-scheduler.ts";
 import { createRedisScheduler } from "../scheduler/redis/redis-scheduler.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
-import type { JobStore } from "../store/job-store.ts";
+import { type LargeTextStore, withLargeTexts } from "../store/large-texts.ts";
 import { measuredStore } from "../store/measured-store.ts";
 import { openMongoStore } from "../store/mongo/mongo-store.ts";
 import { openSqliteStore } from "../store/sqlite/sqlite-store.ts";
@@ -59,18 +59,19 @@ export async function openQueue(
   return { scheduler, events, ...(unavailable !== undefined && { unavailable }) };
 }
 
-/** Opens only the store, and measures it if there are metrics. */
+/** Opens only the store, and measures it if there are metrics. Large texts go to its blobs. */
 export async function openStore(
   settings: Settings,
   clock: Clock,
   { log, metrics }: { log?: Logger; metrics?: Metrics | undefined } = {},
-): Promise<JobStore> {
+): Promise<LargeTextStore> {
   const { dataDir, environments, distributed } = settings;
   const measured = metrics && { onCommit: metrics.storeCommitted };
   const store = distributed
     ? await openMongoStore({ url: distributed.mongoUrl, environments, clock, ...measured })
     : await openSqliteStore({ dataDir, environments, ...(log && { log }), ...measured });
-  return metrics ? measuredStore(store, clock, metrics.storeAnswered) : store;
+  const timed = metrics ? measuredStore(store, clock, metrics.storeAnswered) : store;
+  return withLargeTexts(timed, { clock, environments: Object.keys(environments) });
 }
 
 /**

@@ -40,6 +40,7 @@ import { withinBounds } from "../providers/bounds.ts";
 import type { Provider } from "../providers/provider.ts";
 import { startSimulator } from "../simulator/simulator.ts";
 import type { JobStore } from "../store/job-store.ts";
+import type { LargeTextStore } from "../store/large-texts.ts";
 import { openTracing } from "../telemetry/open-tracing.ts";
 import { archivedJob } from "../wire/archived-job.ts";
 import { lineFormats } from "../wire/openai/line-formats.ts";
@@ -104,6 +105,8 @@ const tidyMs = 10_000;
 const callersMs = 1_000;
 /** Interval at which old entries of the audit log are removed, in milliseconds. */
 const auditMs = 3_600_000;
+/** Interval at which texts that interrupted writes left are removed, in milliseconds. */
+const sweepMs = 600_000;
 /** Interval of updates of the usage totals that the service adds up itself, in milliseconds. */
 const usageMs = 60_000;
 
@@ -181,6 +184,7 @@ async function open(
   const access = await openAccess({ settings, store, scheduler: queue.scheduler, clock, log }, teardown);
   measurement?.observeLimits(access.limits, access.keys);
   const durations = new CallDurations({ store, clock, log });
+  await sweepLeftovers(store, settings.distributed === undefined, log, teardown);
   const fileSpace = await openFileSpace({ settings, store, clock });
   // The batch driver is created after the context of the HTTP server.
   let wakeBatches = () => {};
@@ -362,6 +366,13 @@ async function listenForMetrics(
 function urlOf(host: string, { server }: HttpServer): string {
   const { port } = server.address() as AddressInfo;
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** Removes large texts that interrupted writes and erasures left: at the start those of this folder, and then regularly. */
+async function sweepLeftovers(store: LargeTextStore, isAlone: boolean, log: Logger, teardown: Teardown): Promise<void> {
+  if (isAlone) await store.sweepTexts(true);
+  const warn = (err: unknown) => log.warn({ err }, "failed to remove texts that interrupted writes left");
+  teardown.defer(repeat(systemTimers, sweepMs, () => store.sweepTexts(), warn));
 }
 
 /** Counts the bytes of files by tenant, after removing blobs without a file. */

@@ -38,16 +38,25 @@ export interface JobStore {
    */
   insertMany(jobs: readonly Job[]): Promise<("inserted" | "exists")[]>;
 
-  /** Returns a job of any environment with its attempts and outcome. */
-  get(jobId: JobId): Promise<JobRecord | undefined>;
+  /**
+   * Returns a job of any environment with its attempts and outcome.
+   * @param texts which large texts the caller needs; the others may be missing. Default: all
+   */
+  get(jobId: JobId, texts?: TextParts): Promise<JobRecord | undefined>;
 
-  /** Returns the requests of several jobs of one environment, without those of unknown ids. */
+  /**
+   * Returns the requests of several jobs of one environment, without those of unknown ids. If requests are large, those
+   * of the last ids may be missing too; at least one is returned, if there is one.
+   */
   getRequests(environment: string, jobIds: readonly JobId[]): Promise<Map<JobId, JobRequest>>;
 
   /** Returns a page of jobs, newest first by (submittedAt, id). */
   list(query: ListQuery): Promise<Page<JobSummary>>;
 
-  /** Returns the jobs in a range of lines, in the order of their ids. */
+  /**
+   * Returns the jobs in a range of lines, in the order of their ids. If answers are large there may be fewer than
+   * requested, but none only if there are none.
+   */
   lines(query: LinesQuery): Promise<LineRecord[]>;
 
   /** Counts the jobs in a range of lines by state. Reads only an index: a million jobs take about half a second. */
@@ -127,6 +136,12 @@ export interface JobStore {
   close(): Promise<void>;
 }
 
+/**
+ * Texts of a job that a read returns however large they are: those of request and answer, only the answer, or neither.
+ * A request or an answer without its texts still has its numbers, and does not count as erased.
+ */
+export type TextParts = "all" | "answer" | "none";
+
 /** Unfinished jobs of one environment in one database. */
 export interface LeftBehind {
   database: string;
@@ -169,6 +184,8 @@ export interface LineRange {
 export interface LinesQuery extends LineRange {
   /** Only jobs in this state. */
   state?: JobState;
+  /** Whether large answers are needed too. Default: their texts may be missing. */
+  answers?: boolean;
   /** Largest number of results, from 1 to 1,000. */
   limit: number;
 }

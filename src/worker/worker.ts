@@ -167,7 +167,7 @@ export function createWorker(context: WorkerContext, hooks: WorkerHooks, sendSlo
    * continues, because its answer may already have arrived.
    */
   async function stopIfEnded(call: RunningCall): Promise<void> {
-    const record = await context.store.get(call.grant.jobId);
+    const record = await context.store.get(call.grant.jobId, "none");
     if (!record || record.outcome) call.abort("ended");
   }
 
@@ -213,7 +213,7 @@ async function failImpossible(
   { jobId, reason }: AcquireResult["impossible"][number],
 ): Promise<void> {
   try {
-    const record = await context.store.get(jobId);
+    const record = await context.store.get(jobId, "none");
     if (record === undefined) return;
     const { models, scheduler } = context.settings;
     const { model, fallbackModels } = record.job;

@@ -27,7 +27,7 @@ const context = {
   log,
   proceed: () => new Promise((done) => setTimeout(done, 1)),
   async archive(environment, records) {
-    const lines = records.map((record) => ({ at: record.outcome.at, line: archivedJob(record) }));
+    const lines = records.map((record) => ({ at: record.outcome.at, line: async () => archivedJob(record) }));
     await new ArchiveFolder(archive, sqlite ? undefined : `${process.pid}`).append(environment, lines);
   },
   removed(_environment, _kind, count) {

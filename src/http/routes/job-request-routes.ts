@@ -29,6 +29,6 @@ export function jobRequestRoutes(app: HttpServer, context: JobsContext): void {
       },
     },
     async ({ params, caller }) =>
-      jobRequestResource((await requireJob(context, params.job_id.toLowerCase(), caller)).job),
+      jobRequestResource((await requireJob(context, params.job_id.toLowerCase(), caller, "all")).job),
   );
 }

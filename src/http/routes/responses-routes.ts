@@ -114,7 +114,7 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
       if (background) {
         const job = await submitOnce(context, input, caller, options.once, { dialect: options.dialect });
         reply.header("x-sluice-job-id", job.id);
-        const record = await requireJob(context, job.id, caller);
+        const record = await requireJob(context, job.id, caller, "all");
         if (!stream) {
           eraseOnceRead(context, reply, caller, record);
           return { ...responseOf(record), background };
@@ -224,7 +224,7 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
     const jobId = jobOfResponse(id);
     const missing = () => new SluiceError("not_found", `There is no response ${quote(id)}.`);
     if (jobId === undefined) throw missing();
-    const record = await requireJob(context, jobId, caller).catch((error) => {
+    const record = await requireJob(context, jobId, caller, "all").catch((error) => {
       throw error instanceof SluiceError && error.code === "job_not_found" ? missing() : error;
     });
     if (isErased(record.job.request) || isNative(record.job.request)) throw missing();

@@ -99,7 +99,7 @@ export async function streamJob(context: CallersContext, call: StreamedCall): Pr
     stream!.waits(submitted.job);
     const signal = AbortSignal.any([disconnected, broken.signal]);
     const record = await whileCallerWaits(context, submitted, call, () =>
-      follower!.untilEnd(caller, { waitMs: options.waitMs, signal }),
+      follower!.untilEnd(caller, { waitMs: options.waitMs, texts: options.texts, signal }),
     );
     if (!broken.signal.aborted) eraseOnceRead(context, reply, caller, record);
     const failure = broken.signal.aborted ? (broken.signal.reason as SluiceError) : failureOf(record, call);

@@ -64,7 +64,7 @@ export async function streamResponse(context: CallersContext, followed: Followed
   try {
     const signal = AbortSignal.any([disconnected, broken.signal]);
     const ended = await context.callers.whileRead(record.job, caller, () =>
-      follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
+      follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal, texts: "all" }),
     );
     if (broken.signal.aborted) throw broken.signal.reason;
     eraseOnceRead(context, reply, caller, ended);

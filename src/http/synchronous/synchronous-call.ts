@@ -14,6 +14,7 @@ import { eraseAnswered } from "../../jobs/submit/ephemeral.ts";
 import type { Once } from "../../jobs/submit/idempotency.ts";
 import { type SubmitHooks, submitOnce } from "../../jobs/submit/submit.ts";
 import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
+import type { TextParts } from "../../store/job-store.ts";
 import type { Dialect } from "../../telemetry/metrics.ts";
 import { environmentHeader, environmentOf } from "../environment-header.ts";
 import { onceOfCall } from "../idempotency-header.ts";
@@ -59,6 +60,8 @@ export interface CallOptions {
   isRetry: boolean;
   once: Once | undefined;
   dialect: Dialect;
+  /** Which large texts of the ended job the answer needs. Default: those of the answer. */
+  texts?: TextParts;
   /** Maximum time to wait for the answer, in milliseconds. */
   waitMs: number;
   /** What happens to the job after `waitMs`. */
@@ -109,6 +112,8 @@ export function readCallOptions(request: FastifyRequest, settings: Settings, dia
     isRetry: returnsBy === "retry" && /^[1-9]\d{0,3}$/.test(String(tries)),
     once,
     dialect,
+    // The response repeats the request.
+    ...(dialect === "responses" && { texts: "all" as const }),
     waitMs: settings.limits.maxChatWaitS * 1000 + graceMs,
     afterWait: "expire",
   };

@@ -56,7 +56,7 @@ function reportWaiting(
 
 /** Returns why a job waits, or undefined if it does not wait. */
 async function whyWaiting(context: CallersContext, jobId: string): Promise<WaitReport | undefined> {
-  const record = await context.store.get(jobId);
+  const record = await context.store.get(jobId, "none");
   if (!record || record.outcome) return undefined;
   const view = await viewOf(context, record);
   const { waiting_on: on, position, eta } = jobResource(view, context.clock.wall());

@@ -16,7 +16,7 @@ export async function answerWhole(context: CallersContext, call: SynchronousCall
   const { job } = submitted;
   reply.header("x-sluice-job-id", job.id);
   const record = await whileCallerWaits(context, submitted, call, () =>
-    waitForEnd(context, job.id, caller, { waitMs: options.waitMs, signal: disconnected }),
+    waitForEnd(context, job.id, caller, { waitMs: options.waitMs, texts: options.texts, signal: disconnected }),
   );
   eraseOnceRead(context, reply, caller, record);
   const failure = failureOf(record, call);

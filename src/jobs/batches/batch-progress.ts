@@ -35,7 +35,7 @@ async function lastLineOf(context: JobsContext, { request, steps }: Batch): Prom
   if (!steps.submitted || !steps.validated) return {};
   try {
     const jobId = lineJobId(request.id, steps.validated.lastLine);
-    const job = (await store.get(jobId))?.job;
+    const job = (await store.get(jobId, "none"))?.job;
     if (!job) return {};
     const queuePosition = await explain(context, job);
     if (queuePosition.state !== "waiting") return {};

@@ -11,7 +11,7 @@ import { jsonLines } from "./jsonl.ts";
 
 type LineStore = Pick<JobStore, "lines" | "getRequests">;
 
-/** Jobs in one read of the store. All their answers are in memory together. */
+/** Jobs in one read of the store, unless their answers are large. All answers of a read are in memory together. */
 const pageSize = 250;
 
 /** Returns the range of all jobs of a batch. */
@@ -27,13 +27,15 @@ async function* lineRecords(
   fromLine = 0,
 ): AsyncIterable<LineRecord[]> {
   for (let from = fromLine; ; ) {
-    const page = await store.lines({ ...lineRange(request, from), limit: pageSize });
-    if (page.length > 0) yield format.needsRequest ? await withRequests(store, request, page) : page;
-    if (page.length < pageSize) return;
+    const found = await store.lines({ ...lineRange(request, from), limit: pageSize, answers: true });
+    if (found.length === 0) return;
+    const page = format.needsRequest ? await withRequests(store, request, found) : found;
+    yield page;
     from = lineOf(page.at(-1)!.job.id) + 1;
   }
 }
 
+/** Returns lines with their requests: as many as fit into memory, and at least one. */
 async function withRequests(
   store: LineStore,
   { environment }: BatchRequest,
@@ -41,7 +43,10 @@ async function withRequests(
 ): Promise<LineRecord[]> {
   const ids = page.map(({ job }) => job.id);
   const requests = await store.getRequests(environment, ids);
-  return page.map((record) => ({ ...record, job: { ...record.job, request: requests.get(record.job.id) } }));
+  // A removed job has no request. Those after the last request that was found may have one.
+  const last = page.findLastIndex(({ job }) => requests.has(job.id));
+  const whole = last < 0 ? page : page.slice(0, last + 1);
+  return whole.map((record) => ({ ...record, job: { ...record.job, request: requests.get(record.job.id) } }));
 }
 
 /** A line of the file with its job. */

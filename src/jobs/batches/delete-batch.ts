@@ -135,7 +135,7 @@ async function removeLines(
 }
 
 async function removeLine(context: DeletionContext, environment: string, jobId: JobId): Promise<boolean> {
-  const record = await context.store.get(jobId);
+  const record = await context.store.get(jobId, "none");
   if (!record) return true;
   if (!isFinal(record.state) || mayRun(context, record.attempts)) return false;
   await context.store.remove(environment, jobId);

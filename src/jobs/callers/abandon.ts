@@ -27,7 +27,7 @@ export function parkedForMs({ settings }: Pick<JobsContext, "settings">): number
  * @returns false if it is not waiting, because a call runs or the job has ended
  */
 export async function park(context: AbandonContext, jobId: string): Promise<boolean> {
-  const record = await context.store.get(jobId);
+  const record = await context.store.get(jobId, "none");
   if (!record || record.outcome) return false;
   return (await parkInQueue(context, record.job)) === "waiting";
 }
@@ -39,7 +39,7 @@ function parkInQueue({ scheduler, settings, clock }: AbandonContext, job: JobHea
 
 /** Lets a parked job start again, from its old place. */
 export async function unpark({ store, scheduler, clock }: AbandonContext, jobId: string): Promise<void> {
-  const record = await store.get(jobId);
+  const record = await store.get(jobId, "none");
   if (record && !record.outcome) await scheduler.update(queueEntryOf(record.job, clock.wall()));
 }
 
@@ -50,7 +50,7 @@ export async function unpark({ store, scheduler, clock }: AbandonContext, jobId:
  */
 export async function abandon(context: AbandonContext, jobId: string, mayBeLost: boolean): Promise<boolean> {
   const { store, scheduler, clock, settings, log } = context;
-  const record = await store.get(jobId);
+  const record = await store.get(jobId, "none");
   if (!record || record.outcome) return true;
   const { job } = record;
   const graceS = job.waitingCaller?.returnsBy ? settings.limits.callerGraceS : 0;

@@ -43,14 +43,14 @@ export async function retryJob(
   caller: Caller,
   trace?: TraceContext,
 ): Promise<JobRecord> {
-  const { job, state, outcome } = await requireJob(context, jobId, caller);
+  const { job, state, outcome } = await requireJob(context, jobId, caller, "all");
   if (!outcome || outcome.status === "completed") {
     throw new SluiceError("conflict", `Only a failed, cancelled or expired job can be retried; this one is ${state}.`, {
       jobId,
     });
   }
   const id = await nextRetryId(context, jobId, outcome.at);
-  const existing = await context.store.get(id);
+  const existing = await context.store.get(id, "answer");
   if (existing) return existing;
 
   if (isErased(job.request)) {

@@ -149,7 +149,7 @@ export class Limits implements JobLimits {
     const page = await reservations(store, environment).page(ofKey(keyId), query);
     for (const { id, value } of page.items) {
       const { at, batchId } = value;
-      const record = await store.get(id);
+      const record = await store.get(id, "none");
       if (record) await this.#settlement.settle(environment, id, record);
       else if (clock.wall() - at > orphanMs) await this.#accountOf(keyId).release([{ id, environment, batchId }]);
     }

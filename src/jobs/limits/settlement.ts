@@ -77,7 +77,7 @@ export class Settlement {
     if (!reservation) return;
     // A worker that knows the attempts may not know that the job was cancelled meanwhile.
     const isStale = !known.outcome && spent !== undefined;
-    const record = known.attempts && !isStale ? undefined : await store.get(jobId);
+    const record = known.attempts && !isStale ? undefined : await store.get(jobId, "none");
     const attempts = record?.attempts ?? known.attempts ?? [];
     const outcome = record?.outcome ?? known.outcome;
     // What is reserved for the next call covers the one that runs.

@@ -3,6 +3,7 @@ import { SluiceError } from "../../domain/errors.ts";
 import type { JobId } from "../../domain/ids.ts";
 import type { JobHead, JobRecord } from "../../domain/job.ts";
 import type { Explanation } from "../../scheduler/scheduler.ts";
+import type { TextParts } from "../../store/job-store.ts";
 import { type Caller, maySee } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import type { Pause } from "../pause.ts";
@@ -19,10 +20,16 @@ export interface JobView extends JobRecord {
 
 /**
  * Returns a job.
+ * @param texts which large texts are needed. Default: those of the answer
  * @throws SluiceError `job_not_found`, also for a job that the caller may not see
  */
-export async function requireJob({ store }: JobsContext, jobId: JobId, caller: Caller): Promise<JobRecord> {
-  const record = await store.get(jobId);
+export async function requireJob(
+  { store }: JobsContext,
+  jobId: JobId,
+  caller: Caller,
+  texts: TextParts = "answer",
+): Promise<JobRecord> {
+  const record = await store.get(jobId, texts);
   if (!record || !maySee(caller, record.job))
     throw new SluiceError("job_not_found", `There is no job ${jobId}.`, { jobId });
   return record;
@@ -69,7 +76,7 @@ async function withQueuePosition(context: JobsContext, record: JobRecord): Promi
 
   // The record may be older than the queue position. An attempt's end is stored before its job is requeued, so one
   // without an end even now was given up.
-  const now = (await context.store.get(record.job.id)) ?? record;
+  const now = (await context.store.get(record.job.id, "answer")) ?? record;
   if (now.outcome) return now;
   return now.attempts.length > record.attempts.length ? now : { ...now, state: "queued", queuePosition };
 }

@@ -3,6 +3,7 @@
 import type { JobId } from "../../domain/ids.ts";
 import { isFinal, type JobRecord } from "../../domain/job.ts";
 import type { JobListener } from "../../events/event-bus.ts";
+import type { TextParts } from "../../store/job-store.ts";
 import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { requireJob } from "./view.ts";
@@ -14,6 +15,8 @@ export interface WaitOptions {
   waitMs: number;
   signal: AbortSignal;
   rereadMs?: number;
+  /** Which large texts of the ended job are needed. Default: those of the answer. */
+  texts?: TextParts | undefined;
   /** Called with the record after every read. */
   onRecord?: (record: JobRecord) => void;
 }
@@ -70,6 +73,7 @@ export class EndWatch {
       const record = await requireJob(this.#context, this.#jobId, caller);
       options.onRecord?.(record);
       const leftMs = deadline - clock.now();
+      if (record.outcome && options.texts) return requireJob(this.#context, this.#jobId, caller, options.texts);
       if (record.outcome || leftMs <= 0 || options.signal.aborted) return record;
       // Without a stored outcome, the event must not cause a busy loop.
       const signals = eventCame ? [options.signal] : [options.signal, this.#ended.signal];

@@ -33,7 +33,7 @@ export async function eraseDelivered(context: JobsContext, delivery: Owned & { j
   const { jobId, environment, tenant } = delivery;
   if (jobId === undefined || !hasZeroRetention(context.settings.retention, environment, tenant)) return;
   await orByAge(context, { jobId }, async () => {
-    const record = await context.store.get(jobId);
+    const record = await context.store.get(jobId, "none");
     if (record) await eraseRead(context, record);
   });
 }

@@ -94,7 +94,7 @@ async function* recordsOf(
   for await (const page of pages) {
     const due = unerased ? page.filter((line) => erasureOf(context, line) !== undefined) : page;
     for await (const step of inSteps(context, due)) {
-      const records = await Promise.all(step.map(({ job }) => context.store.get(job.id)));
+      const records = await Promise.all(step.map(({ job }) => context.store.get(job.id, "none")));
       yield records.filter((record) => record !== undefined);
     }
   }

@@ -70,7 +70,7 @@ async function walkTo(
     open.handling = due[0]?.finishedAt;
     for await (const step of inSteps(context, due)) {
       open.handling = step[0]!.finishedAt;
-      const records = await Promise.all(step.map(({ job }) => context.store.get(job.id)));
+      const records = await Promise.all(step.map(({ job }) => context.store.get(job.id, "none")));
       const found = records.filter((record) => record !== undefined);
       const settled = await Promise.all(found.map((record) => isSettled(context, record)));
       const ready = found.filter((_, i) => settled[i]);

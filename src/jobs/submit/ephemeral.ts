@@ -51,7 +51,7 @@ export async function sweepEphemeral(context: Context, environments: readonly st
 
 async function sweep({ store, clock }: Context, environment: string, id: string, mark: Mark) {
   const now = clock.wall();
-  const record = await store.get(id);
+  const record = await store.get(id, "none");
   if (record) {
     if (!record.outcome || record.outcome.at > now - settledMs) return;
     await store.eraseTexts(record.job.environment, id);

@@ -194,7 +194,7 @@ async function isLost({ scheduler, log }: BatchContext, jobId: JobId): Promise<b
 
 /** Ends a line with the cost of its calls. */
 async function endLine(context: BatchContext, job: JobHead, outcome: { status: "cancelled"; at: number }) {
-  const record = await context.store.get(job.id);
+  const record = await context.store.get(job.id, "none");
   if (record) await endJob(context, job, { ...outcome, ...costSoFar(record) });
 }
 

@@ -124,7 +124,7 @@ export class Orphans {
       return isOver;
     }
     if (!orphan.isConfirmed) {
-      const record = await this.#context.store.get(job.id);
+      const record = await this.#context.store.get(job.id, "none");
       if (!record || record.outcome) return true;
       if (returnsBy === "retry") await awaitRetry(this.#context, record.job);
       orphan.isConfirmed = true;

@@ -72,7 +72,7 @@ export async function expireDue(context: ReconcilerContext): Promise<JobId[]> {
   const { items } = await context.store.unfinished({ limit: pageSize, expiresUntil: at });
   await Promise.all(
     items.map(async ({ job }) => {
-      const cost = costSoFar((await context.store.get(job.id)) ?? { attempts: [] });
+      const cost = costSoFar((await context.store.get(job.id, "none")) ?? { attempts: [] });
       const outcome = { status: "expired" as const, at, error: deadlinePassed };
       await endJob(context, job, { ...outcome, ...cost });
     }),

@@ -8,7 +8,8 @@ import { makeFolder } from "../../store/make-folder.ts";
 export interface ArchivedJob {
   /** End of the job, in milliseconds since the epoch. */
   at: number;
-  line: object;
+  /** Returns the job as it is written. Called for one job at a time, because its texts may be large. */
+  line: () => Promise<object>;
 }
 
 /** Bytes of a file's end that are searched for the last complete line. A longer incomplete line is searched further. */
@@ -31,7 +32,7 @@ export class ArchiveFolder {
       const file = await open(join(this.#path, `${environment}-${day}${this.#writer}.jsonl`), "a+", 0o600);
       try {
         const size = await cutIncompleteLine(file);
-        await file.appendFile(own.map(({ line }) => `${JSON.stringify(line)}\n`).join(""));
+        for (const { line } of own) await file.appendFile(`${JSON.stringify(await line())}\n`);
         await file.sync();
         if (size === 0) await syncFolder(this.#path);
       } finally {

@@ -46,7 +46,10 @@ export function startRetention({ archiveLine, ...worker }: RetentionOptions): ()
       const folder = new ArchiveFolder(archive, settings.distributed ? workerId : undefined);
       await folder.append(
         environment,
-        records.map((record) => ({ at: record.outcome!.at, line: archiveLine(record) })),
+        records.map((record) => ({
+          at: record.outcome!.at,
+          line: async () => archiveLine((await store.get(record.job.id)) ?? record),
+        })),
       );
     },
     removed(environment, kind, count) {

@@ -146,7 +146,7 @@ async function bodyOf(
   { jobId, batchId, environment }: DeliveryHistory["delivery"],
 ): Promise<WebhookBody | undefined> {
   if (jobId !== undefined) {
-    const record = await context.store.get(jobId);
+    const record = await context.store.get(jobId, "answer");
     return record?.outcome && context.webhookBodies.job(record);
   }
   const batch = await findBatch(context, environment, batchId!);

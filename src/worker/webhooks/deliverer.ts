@@ -89,7 +89,7 @@ export function startDeliverer(context: WebhookContext): () => Promise<void> {
 async function startEndedJobs(context: WebhookContext, environment: string, cursor?: string) {
   const page = await waitingForJobs(context, environment, cursor);
   for (const { value: delivery } of page.items) {
-    const record = await context.store.get(delivery.jobId!);
+    const record = await context.store.get(delivery.jobId!, "none");
     if (record?.outcome) await startDelivery(context, delivery);
     else if (!record) await removeStray(context, delivery);
   }

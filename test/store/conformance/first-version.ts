@@ -36,6 +36,6 @@ export function firstVersionCases(store: () => JobStore, test: TestAPI): void {
     expect(record?.outcome).toEqual({ ...outcome, toolCalls: calls });
     expect(record?.job).toEqual(now);
     const range = { environment: "UAT", submittedAt: old.submittedAt, from: id, to: next, limit: 9 };
-    expect((await store().lines(range)).map((line) => line.outcome?.toolCalls)).toEqual([calls]);
+    expect((await store().lines({ ...range, answers: true })).map((line) => line.outcome?.toolCalls)).toEqual([calls]);
   });
 }

@@ -254,7 +254,7 @@ test("an interrupted round continues, and archives before it erases", async () =
   const folder = await mkdtemp(join(tmpdir(), "sluice-archive-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const archive = async (environment: string, records: readonly JobRecord[]) => {
-    const lines = records.map((record) => ({ at: record.outcome!.at, line: archivedJob(record) }));
+    const lines = records.map((record) => ({ at: record.outcome!.at, line: async () => archivedJob(record) }));
     await new ArchiveFolder(folder).append(environment, lines);
   };
   const own = tenant();
