@@ -9,12 +9,12 @@ import { type Caller, wasAbandoned } from "../../jobs/caller.ts";
 import { takeAwaited } from "../../jobs/callers/caller-records.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { pauseSentence } from "../../jobs/pause.ts";
+import type { WaitOptions } from "../../jobs/read/wait.ts";
 import { buildJob } from "../../jobs/submit/build-job.ts";
 import { eraseAnswered } from "../../jobs/submit/ephemeral.ts";
 import type { Once } from "../../jobs/submit/idempotency.ts";
 import { type SubmitHooks, submitOnce } from "../../jobs/submit/submit.ts";
 import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
-import type { TextParts } from "../../store/job-store.ts";
 import type { Dialect } from "../../telemetry/metrics.ts";
 import { environmentHeader, environmentOf } from "../environment-header.ts";
 import { onceOfCall } from "../idempotency-header.ts";
@@ -61,7 +61,7 @@ export interface CallOptions {
   once: Once | undefined;
   dialect: Dialect;
   /** Which large texts of the ended job the answer needs. Default: those of the answer. */
-  texts?: TextParts;
+  texts?: WaitOptions["texts"];
   /** Maximum time to wait for the answer, in milliseconds. */
   waitMs: number;
   /** What happens to the job after `waitMs`. */
