@@ -8,7 +8,7 @@ const src = resolve(import.meta.dirname, "../../src");
 const ports = ["scheduler", "store", "events"];
 /** What every use case may import. */
 const useCases = ["domain", "config", ...ports, "telemetry", "jobs", "jobs/tokens"];
-const http = ["domain", "config", "scheduler", "telemetry", "jobs", "wire", "wire/openai"];
+const http = ["domain", "event-stream", "native", "config", "scheduler", "telemetry", "jobs", "wire", "wire/openai"];
 const worker = [...useCases, "providers", "worker"];
 const adapters = [...ports.flatMap((port) => [`${port}/memory`, `${port}/redis`, `${port}/sqlite`, `${port}/mongo`])];
 
@@ -21,6 +21,7 @@ const mayImport: Record<string, readonly string[]> = {
   domain: [],
   schema: ["domain"],
   "event-stream": [],
+  native: ["domain"],
   scheduler: ["domain"],
   "scheduler/memory": ["domain", "scheduler"],
   "scheduler/redis": ["domain", "scheduler"],
@@ -31,7 +32,7 @@ const mayImport: Record<string, readonly string[]> = {
   "events/memory": ["domain", "events"],
   "events/redis": ["domain", "events"],
   providers: ["domain"],
-  "providers/bedrock": ["domain", "event-stream", "providers"],
+  "providers/bedrock": ["domain", "event-stream", "native", "providers"],
   "providers/openai": ["domain", "providers"],
   simulator: ["domain", "schema", "event-stream"],
   config: ["domain", "schema", "scheduler"],

@@ -1,0 +1,130 @@
+// What is known of a native answer while it is read. The formats of the model families add to it.
+import type { FinishReason, ToolCall, Usage } from "../domain/job.ts";
+
+/** A value of JSON that comes from a model's server. */
+export type Json = Record<string, unknown>;
+
+/** What a native answer contains, in the terms of every other answer. */
+export interface ExtractedAnswer {
+  text: string;
+  toolCalls: ToolCall[];
+  finishReason: FinishReason;
+  /** Absent if the answer does not report it. */
+  usage?: Usage;
+  serviceTier?: string;
+}
+
+/** Collects the content of an answer. Values of another type than expected count as absent. */
+export class PartialAnswer {
+  text = "";
+  /** Why the model stopped, in its own word. Set when the answer is complete. */
+  stopReason: string | undefined;
+  serviceTier: string | undefined;
+  /** Whether the answer has a format that is known. */
+  isKnown = false;
+  /** Output since the last call of `takeOutput`. */
+  #newOutput = "";
+  readonly #usage: Partial<Usage> = {};
+  readonly #tools = new Map<unknown, ToolCall>();
+
+  addText(text: unknown): void {
+    if (typeof text !== "string") return;
+    this.text += text;
+    this.#newOutput += text;
+  }
+
+  addReasoning(text: unknown): void {
+    if (typeof text === "string") this.#newOutput += text;
+  }
+
+  /** Adds a tool call. `key` tells later arguments which call they belong to. */
+  addTool(key: unknown, id: unknown, name: unknown): void {
+    this.#tools.set(key, { id: textOf(id), name: textOf(name), arguments: "" });
+  }
+
+  addArguments(key: unknown, text: unknown): void {
+    const tool = this.#tools.get(key);
+    if (!tool || typeof text !== "string") return;
+    tool.arguments += text;
+    this.#newOutput += text;
+  }
+
+  hasTool(key: unknown): boolean {
+    return this.#tools.has(key);
+  }
+
+  stop(reason: unknown): void {
+    if (typeof reason === "string") this.stopReason = reason;
+  }
+
+  /** Sets counts of tokens. Later counts replace earlier ones. */
+  count(counts: { [Name in keyof Usage]?: unknown }): void {
+    for (const [name, value] of Object.entries(counts)) {
+      if (typeof value === "number") this.#usage[name as keyof Usage] = value;
+    }
+  }
+
+  /** Sets the counts that nothing has set. */
+  countIfAbsent(counts: { [Name in keyof Usage]?: unknown }): void {
+    this.count({ ...counts, ...this.#usage });
+  }
+
+  /** Returns the output since the last call. */
+  takeOutput(): string {
+    const output = this.#newOutput;
+    this.#newOutput = "";
+    return output;
+  }
+
+  /** Returns the answer. Usage is absent unless both input and output are counted. */
+  extracted(): ExtractedAnswer {
+    const { input, output, ...rest } = this.#usage;
+    return {
+      text: this.text,
+      toolCalls: [...this.#tools.values()],
+      finishReason: finishReasonOf(this.stopReason),
+      ...(input !== undefined && output !== undefined && { usage: { input, output, ...rest } }),
+      ...(this.serviceTier !== undefined && { serviceTier: this.serviceTier }),
+    };
+  }
+}
+
+const finishReasons: Record<string, FinishReason> = {
+  max_tokens: "length",
+  length: "length",
+  model_length: "length",
+  model_context_window_exceeded: "length",
+  tool_use: "tool_calls",
+  tool_calls: "tool_calls",
+  tool_call: "tool_calls",
+  guardrail_intervened: "content_filter",
+  content_filtered: "content_filter",
+  content_filter: "content_filter",
+  refusal: "content_filter",
+  error_toxic: "content_filter",
+};
+
+/** Returns the reason for a model's own word. A word that is new to us also ends a complete answer. */
+function finishReasonOf(stopReason = ""): FinishReason {
+  const word = stopReason.toLowerCase();
+  return Object.hasOwn(finishReasons, word) ? finishReasons[word]! : "stop";
+}
+
+/** Whether a value of JSON is an object. */
+export function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Returns the object, or an empty one for any other value. */
+export function objectOf(value: unknown): Json {
+  return isObject(value) ? value : {};
+}
+
+/** Returns the objects of a list, or an empty list for any other value. */
+export function objectsOf(value: unknown): Json[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
