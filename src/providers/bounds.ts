@@ -10,6 +10,11 @@ import { type Provider, type ProviderAnswer, ProviderError, type ProviderFailure
  * document, it fits into that document's maximum of 16 MB.
  */
 const maxAnswerBytes = 4 * 1024 * 1024;
+/**
+ * Maximum size of a native answer as it was received, in bytes of UTF-8: as much as Bedrock admits in a request. What is
+ * extracted from it has the bounds of every other answer.
+ */
+export const maxNativeAnswerBytes = 25_000_000;
 /** Maximum number of tool calls in one answer. */
 const maxToolCalls = 1_024;
 /** Longest id of a tool call, in characters: as long as callers may send back. */
@@ -29,13 +34,19 @@ const shortestWaitMs = 100;
 
 /** Counts what an adapter has received of one answer. Framing and reasoning do not count. */
 export class AnswerSize {
+  readonly #maxBytes: number;
   #characters = 0;
   #toolCalls = 0;
+
+  /** @param maxBytes maximum size, in bytes. Default: that of an answer that is not native */
+  constructor(maxBytes = maxAnswerBytes) {
+    this.#maxBytes = maxBytes;
+  }
 
   /** Counts received text. @throws ProviderError if the answer is too large */
   add(text: string): void {
     this.#characters += text.length;
-    if (this.#characters > maxAnswerBytes) throw tooLarge();
+    if (this.#characters > this.#maxBytes) throw tooLarge(this.#maxBytes);
   }
 
   /** Counts a tool call. @throws ProviderError if the answer has too many tool calls */
@@ -49,8 +60,8 @@ export class AnswerSize {
  * Creates the failure for an answer that is too large. It is permanent, because another call would most likely cost as
  * much for nothing.
  */
-export function tooLarge(): ProviderError {
-  const message = `The answer is larger than ${maxAnswerBytes} bytes or has more than ${maxToolCalls} tool calls.`;
+export function tooLarge(maxBytes = maxAnswerBytes): ProviderError {
+  const message = `The answer is larger than ${maxBytes} bytes or has more than ${maxToolCalls} tool calls.`;
   return new ProviderError({ kind: "permanent", code: "answer_too_large", message, maybeBilled: true });
 }
 
@@ -101,15 +112,31 @@ export function withinBounds(provider: Provider, options: BoundsOptions): Provid
         throw error instanceof ProviderError ? new ProviderError(check.failure(error.failure)) : error;
       }
       const bounded = check.answer(answer);
-      const problem = isSmall(bounded) ? malformedCall(bounded) : tooLarge();
+      const problem = problemOf(bounded);
       if (problem) {
-        const { text: _, toolCalls: __, finishReason: ___, firstTokenMs: ____, ...about } = bounded;
+        const {
+          text: _,
+          toolCalls: _calls,
+          native: _native,
+          finishReason: _reason,
+          firstTokenMs: _ms,
+          ...about
+        } = bounded;
         throw new ProviderError({ ...problem.failure, ...about });
       }
       return bounded;
     },
     close: () => provider.close(),
   };
+}
+
+/** Returns what makes an answer unusable. A native answer is what its caller asked for, whatever it contains. */
+function problemOf(answer: ProviderAnswer): ProviderError | undefined {
+  if (!isSmall(answer)) return tooLarge();
+  if (!answer.native) return malformedCall(answer);
+  const { body = "", events = "" } = answer.native;
+  const isLarge = Buffer.byteLength(body) + Buffer.byteLength(events) > maxNativeAnswerBytes;
+  return isLarge ? tooLarge(maxNativeAnswerBytes) : undefined;
 }
 
 class Check {

@@ -13,14 +13,8 @@ import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
 import { scanJson } from "../../domain/json-scan.ts";
 import { AnswerSize } from "../bounds.ts";
-import {
-  answeredByTool,
-  argumentsOrEmpty,
-  type FailureKind,
-  type ProviderAnswer,
-  type ProviderCall,
-  ProviderError,
-} from "../provider.ts";
+import { answeredByTool, argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
+import type { Listeners } from "./model-call.ts";
 import type { Wire } from "./wire-types.ts";
 
 /** The part of an answer received so far. */
@@ -58,12 +52,8 @@ const answerEvents = new Set([
 /** Collects an answer from the events of a stream. */
 export class AnswerCollector {
   readonly received: Received = { text: "", toolUses: [] };
-  /** Time of the model's first output, on the caller's clock. */
-  firstTokenAt: number | undefined;
   readonly #size = new AnswerSize();
-  readonly #now: () => number;
-  readonly #onText: ((text: string) => void) | undefined;
-  readonly #onOutput: ((piece: string) => void) | undefined;
+  readonly #listeners: Listeners;
   readonly #answerTool: string | undefined;
   /** Tool uses by the index of their content block. */
   readonly #toolUses = new Map<number, ToolUse>();
@@ -74,10 +64,8 @@ export class AnswerCollector {
    * Creates a collector for one answer.
    * @param answerTool tool whose input is the answer. Other text of the model is not streamed then
    */
-  constructor(now: () => number, { onText, onOutput }: Pick<ProviderCall, "onText" | "onOutput">, answerTool?: string) {
-    this.#now = now;
-    this.#onText = onText;
-    this.#onOutput = onOutput;
+  constructor(listeners: Listeners, answerTool?: string) {
+    this.#listeners = listeners;
     this.#answerTool = answerTool;
   }
 
@@ -103,20 +91,20 @@ export class AnswerCollector {
         if (toolUse.name === this.#answerTool) this.#answer ??= toolUse;
       }
     } else if (event.contentBlockDelta) {
-      this.firstTokenAt ??= this.#now();
+      this.#listeners.onDelta();
       const { contentBlockIndex = 0, delta } = event.contentBlockDelta;
       const output = delta?.text ?? delta?.toolUse?.input ?? delta?.reasoningContent?.text;
-      if (typeof output === "string" && output !== "") this.#onOutput?.(output);
+      if (typeof output === "string" && output !== "") this.#listeners.onOutput(output);
       if (typeof delta?.text === "string") {
         this.#size.add(delta.text);
         this.received.text += delta.text;
-        if (this.#answerTool === undefined) this.#onText?.(delta.text);
+        if (this.#answerTool === undefined) this.#listeners.onText(delta.text);
       } else if (delta?.toolUse) {
         const toolUse = this.#toolUses.get(contentBlockIndex);
         const piece = textOf(delta.toolUse.input);
         this.#size.add(piece);
         if (toolUse) toolUse.arguments += piece;
-        if (toolUse && toolUse === this.#answer && piece !== "") this.#onText?.(piece);
+        if (toolUse && toolUse === this.#answer && piece !== "") this.#listeners.onText(piece);
       }
     } else if (event.messageStop) {
       this.received.stopReason = event.messageStop.stopReason ?? "end_turn";

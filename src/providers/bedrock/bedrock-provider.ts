@@ -1,15 +1,18 @@
-// Calls Amazon Bedrock: Converse or ConverseStream, exactly one request per call.
+// Calls Amazon Bedrock, exactly one request per call: canonical requests through Converse or ConverseStream, and native
+// requests as they are.
 import type { BedrockRuntimeClientConfig } from "@aws-sdk/client-bedrock-runtime";
-import { withAnswerTool } from "../../domain/answer-tool.ts";
 import type { Clock } from "../../domain/clock.ts";
+import { isNative } from "../../domain/request.ts";
 import { isTooLarge } from "../bounds.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
-import { type Provider, ProviderError, type ProviderFailure, requireCanonical } from "../provider.ts";
-import { AnswerCollector, type Received, receivedAtOnce, toAnswer } from "./bedrock-answer.ts";
+import { type Provider, ProviderError, type ProviderFailure } from "../provider.ts";
 import { type Account, credentialsFor } from "./bedrock-credentials.ts";
 import { classify } from "./bedrock-failures.ts";
-import { type BedrockTraits, converseBody } from "./bedrock-request.ts";
-import { type BedrockTransport, createTransport, type ModelRequest } from "./bedrock-transport.ts";
+import type { BedrockTraits } from "./bedrock-request.ts";
+import { type BedrockTransport, createTransport } from "./bedrock-transport.ts";
+import { canonicalCall } from "./canonical-call.ts";
+import type { Listeners, ModelCall } from "./model-call.ts";
+import { nativeCall } from "./native-call.ts";
 import { ServiceError } from "./service-error.ts";
 
 /** Options of a Bedrock provider. */
@@ -37,7 +40,7 @@ export interface BedrockOptions {
 
 /** Creates a provider for one Bedrock deployment. */
 export function createBedrockProvider(options: BedrockOptions): Provider {
-  const { clock, timeouts, account, credentials, traits = {} } = options;
+  const { clock, timeouts, account, credentials } = options;
   const transport = createTransport({
     region: options.region,
     modelId: options.modelId,
@@ -52,43 +55,35 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
      * Resolves only with a complete answer. If the provider has marked the answer as complete, a later abort or error
      * does not discard it, because it has been paid for.
      */
-    async call({ request: asked, signal, onText, onOutput }) {
+    async call({ request, signal, onText, onOutput }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
-      const { request, answerTool } = withAnswerTool(requireCanonical(asked), traits);
       const sentAt = clock.now();
-      const streaming = options.streaming && !(request.tools?.length && traits.streamingTools === false);
-      const deadlines = new Deadlines(timeouts, signal, streaming);
-      const collector = new AnswerCollector(
-        clock.now,
-        {
-          onText(text) {
-            if (!deadlines.signal.aborted) onText?.(text);
-          },
-          ...(onOutput && { onOutput }),
+      let firstTokenAt: number | undefined;
+      const listeners: Listeners = {
+        onText(text) {
+          if (!deadlines.signal.aborted) onText?.(text);
         },
-        answerTool,
-      );
-      const exchange: Exchange = {
-        begun: false,
-        received: collector.received,
-        guardrail: request.guardrail !== undefined,
+        onOutput(piece) {
+          onOutput?.(piece);
+        },
+        onDelta() {
+          firstTokenAt ??= clock.now();
+        },
       };
+      const call = isNative(request) ? nativeCall(request, listeners) : canonicalCall(request, options, listeners);
+      const deadlines = new Deadlines(timeouts, signal, call.streamed);
+      const exchange: Exchange = { begun: false, guardrail: call.guardrail };
       try {
-        const body = converseBody(request, traits);
-        const run = streaming
-          ? readStream(transport, { operation: "converse-stream", body }, deadlines, collector, exchange)
-          : readAtOnce(transport, { operation: "converse", body }, deadlines, exchange);
         // Finding credentials may take long and does not end by the signal.
-        await Promise.race([run, whenAborted(deadlines.signal)]);
+        await Promise.race([run(transport, call, deadlines, exchange), whenAborted(deadlines.signal)]);
       } catch (error) {
-        if (exchange.received.stopReason === undefined || isTooLarge(error)) {
+        if (!call.isComplete || isTooLarge(error)) {
           throw new ProviderError(failureOf(error, options, signal.aborted, deadlines.expired, exchange));
         }
       } finally {
         deadlines.stop();
       }
-      const answer = toAnswer(exchange.received, exchange.requestId, answerTool);
-      const { firstTokenAt } = collector;
+      const answer = call.answer(exchange.requestId);
       return firstTokenAt === undefined ? answer : { ...answer, firstTokenMs: firstTokenAt - sentAt };
     },
 
@@ -103,35 +98,27 @@ interface Exchange {
   /** Whether any of the answer has arrived. */
   begun: boolean;
   guardrail: boolean;
-  received: Received;
   requestId?: string | undefined;
 }
 
-async function readStream(
+async function run(
   transport: BedrockTransport,
-  request: ModelRequest,
+  call: ModelCall,
   deadlines: Deadlines,
-  collector: AnswerCollector,
   exchange: Exchange,
 ): Promise<void> {
-  const response = await transport.send(request, deadlines.signal);
+  const response = await transport.send(call.request, deadlines.signal);
   exchange.requestId = response.requestId;
+  call.addHeaders?.(response.headers);
+  if (!call.streamed) {
+    call.addBody(await response.text());
+    return;
+  }
   for await (const message of response.messages()) {
     deadlines.onEvent();
     if (message.kind !== "event") throw ServiceError.ofStream(message);
-    if (collector.add(message.type, message.payload)) exchange.begun = true;
+    if (call.addEvent(message.type, message.payload)) exchange.begun = true;
   }
-}
-
-async function readAtOnce(
-  transport: BedrockTransport,
-  request: ModelRequest,
-  deadlines: Deadlines,
-  exchange: Exchange,
-): Promise<void> {
-  const response = await transport.send(request, deadlines.signal);
-  exchange.requestId = response.requestId;
-  exchange.received = receivedAtOnce(await response.text());
 }
 
 function whenAborted(signal: AbortSignal): Promise<never> {
