@@ -1,7 +1,8 @@
 // What is known about a deployment's model: the catalogue's row for its ID, overridden key by key by `catalogue` in the
 // configuration. What is still unknown gets a cautious default or stays unknown.
 import type { TokenPrices } from "../domain/money.ts";
-import { type CatalogueRow, familyRows, modelRows } from "./catalogue-rows.ts";
+import type { CatalogueRow } from "./catalogue-families.ts";
+import { familyRows, modelRows } from "./catalogue-rows.ts";
 import type { ModelRow, ModelTraits } from "./model-traits.ts";
 
 /** What is known about a model, with defaults for the numbers that every deployment needs. */
@@ -86,6 +87,8 @@ const otherProviders: CatalogueRow & { jsonObject: undefined } = {
   guardrails: false,
   promptCache: "none",
   jsonObject: undefined,
+  // Servers differ. Some refuse the field, and those that need it are rare.
+  pastReasoning: "dropped",
 };
 
 function traitsOf(row: CatalogueRow, prices: TokenPrices | undefined): ModelTraits {
@@ -102,6 +105,11 @@ function traitsOf(row: CatalogueRow, prices: TokenPrices | undefined): ModelTrai
     jsonSchema: row.jsonSchema,
     // Converse can hold an answer to a schema, but has no option for JSON of any form.
     jsonObject: "jsonObject" in row ? row.jsonObject : false,
+    images: row.images,
+    imageTokens: row.imageTokens,
+    documents: row.documents,
+    pastReasoning: row.pastReasoning,
+    thinking: row.thinking,
     guardrails: row.guardrails,
     promptCache: row.promptCache,
     toolCache: row.toolCache,

@@ -1,8 +1,17 @@
 // The form of the configuration file: its keys, their types and ranges. The files settings.ts and sluice.example.yaml
 // say what each key means. The file resolve.ts checks the rules between keys.
 import Type, { type Static, type TSchema } from "typebox";
+import { type DocumentFormat, documentTypes } from "../domain/media.ts";
 import { endpointForm } from "./endpoints.ts";
-import { extraParameters, prefills, refusable, schemaDrafts, serviceTiers } from "./model-traits.ts";
+import {
+  extraParameters,
+  pastReasonings,
+  prefills,
+  refusable,
+  schemaDrafts,
+  serviceTiers,
+  thinkings,
+} from "./model-traits.ts";
 
 /** Declares an object that refuses unknown keys. A key is required unless its type is optional. */
 function section<P extends Record<string, TSchema>>(properties: P) {
@@ -171,6 +180,8 @@ const fieldPath = Type.Optional(
   Type.String({ pattern: "^\\w{1,64}(\\.\\w{1,64}){0,4}$", allowed: "a path of names such as inferenceConfig.topK" }),
 );
 
+const documentFormats = Object.keys(documentTypes) as DocumentFormat[];
+
 /** A row of `catalogue`; see ModelRow. */
 const catalogueRow = section({
   contextTokens: integer(1, manyTokens),
@@ -191,6 +202,11 @@ const catalogueRow = section({
   ),
   jsonSchema: flag,
   jsonObject: flag,
+  images: flag,
+  imageTokens: integer(1, manyTokens),
+  documents: Type.Optional(Type.Array(Type.Enum(documentFormats), { maxItems: documentFormats.length })),
+  pastReasoning: Type.Optional(Type.Enum([...pastReasonings])),
+  thinking: Type.Optional(Type.Enum([...thinkings])),
   guardrails: flag,
   promptCache: Type.Optional(Type.Enum(["none", "5m", "1h"])),
   toolCache: flag,
@@ -257,6 +273,7 @@ export const fileSchema = section({
     section({
       maxRequestBytes: integer(1024, 64 * megabytes),
       maxPromptBytes: integer(1, 64 * megabytes),
+      maxMediaBytes: integer(0, 64 * megabytes),
       maxFileBytes: integer(1024, 1024 * 1024 * megabytes),
       maxTenantFileBytes: integer(1024, Number.MAX_SAFE_INTEGER),
       unusedFileExpiresInS: integer(3600, 10 * 365 * 24 * 3600),

@@ -76,6 +76,7 @@ export const defaultMaxConcurrency = 50;
 export const defaultLimits: LimitSettings = {
   maxRequestBytes: 4 * 1024 * 1024,
   maxPromptBytes: 1024 * 1024,
+  maxMediaBytes: 20 * 1024 * 1024,
   maxFileBytes: 1024 * 1024 * 1024,
   maxTenantFileBytes: 10 * 1024 * 1024 * 1024,
   unusedFileExpiresInS: 7 * 24 * 3600,

@@ -1,5 +1,6 @@
 // What can be known about a model. An absent trait is unknown: then nothing is refused because of it, and nothing is
 // claimed about it.
+import type { DocumentFormat } from "../domain/media.ts";
 import type { TokenPrices } from "../domain/money.ts";
 import type { CanonicalRequest } from "../domain/request.ts";
 
@@ -35,6 +36,14 @@ export type ExtraParameter = (typeof extraParameters)[number];
 export const prefills = ["taken", "trimmed", "refused"] as const;
 export type Prefill = (typeof prefills)[number];
 
+/** What models do with reasoning of earlier turns. */
+export const pastReasonings = ["signed", "dropped", "sent"] as const;
+export type PastReasoning = (typeof pastReasonings)[number];
+
+/** How models are asked to think before they answer. */
+export const thinkings = ["budget", "adaptive"] as const;
+export type Thinking = (typeof thinkings)[number];
+
 export type ServiceTier = NonNullable<CanonicalRequest["serviceTier"]>;
 /** Service tiers of Bedrock. */
 export const serviceTiers = ["default", "priority", "flex"] as const satisfies ServiceTier[];
@@ -69,6 +78,22 @@ export interface ModelTraits {
   jsonSchema?: boolean;
   /** Whether an answer can be held to be JSON of any form. */
   jsonObject?: boolean;
+  /** Whether the model accepts images. */
+  images?: boolean;
+  /** Tokens of the most expensive image. */
+  imageTokens?: number;
+  /** Formats of documents that the model accepts. Empty: it accepts none. */
+  documents?: DocumentFormat[];
+  /**
+   * What the model does with reasoning of earlier turns, and so what Sluice sends: only what has a signature
+   * (`signed`), nothing, because the model refuses it (`dropped`), or everything (`sent`).
+   */
+  pastReasoning?: PastReasoning;
+  /**
+   * How Claude thinks if a request has a `reasoning_effort`: within a number of tokens that Sluice derives from the
+   * effort (`budget`), or as the model decides, with the effort as a hint (`adaptive`).
+   */
+  thinking?: Thinking;
   guardrails?: boolean;
   /** Longest lifetime of a prompt cache entry; `none` if there is no cache. */
   promptCache?: "none" | "5m" | "1h";

@@ -176,6 +176,8 @@ export interface LimitSettings {
   maxRequestBytes: number;
   /** Maximum size of one job's prompt, system text and messages together, in UTF-8. */
   maxPromptBytes: number;
+  /** Maximum size of one job's images and documents together. They do not count as prompt. */
+  maxMediaBytes: number;
   /** Maximum size of one uploaded file. */
   maxFileBytes: number;
   /** Maximum size of all files of one tenant: uploads, and results of batches. */

@@ -7,7 +7,7 @@
 // job is queued. Nothing changes after an outcome.
 import type { JobId } from "./ids.ts";
 import type { NativeAnswer } from "./native-request.ts";
-import { isNative, type JobRequest } from "./request.ts";
+import { isNative, type JobRequest, type Reasoning } from "./request.ts";
 import type { TokenCount } from "./tokens.ts";
 import type { TraceContext } from "./trace-context.ts";
 import type { WaitPart } from "./wait-parts.ts";
@@ -225,6 +225,8 @@ export interface Outcome {
   /** The answer. Set only with `completed`. */
   text?: string;
   toolCalls?: ToolCall[];
+  /** What the model thought before it answered, if the provider shows it. */
+  reasoning?: Reasoning[];
   /** The answer verbatim. Set with the answer to a native request. */
   native?: NativeAnswer;
   finishReason?: FinishReason;
@@ -263,9 +265,9 @@ export function withheldRequest(request: JobRequest): JobRequest {
   return { native: { operation, streamed, body: "{}" }, parameters, ...tier };
 }
 
-/** Returns an outcome without its text, tool calls and native answer, and with `all` without the message of its error. */
+/** Returns an outcome without what the model wrote, and with `all` without the message of its error. */
 export function erasedOutcome(
-  { toolCalls: _, native: _native, textsIn: _key, ...rest }: Outcome,
+  { toolCalls: _, reasoning: _thoughts, native: _native, textsIn: _key, ...rest }: Outcome,
   erasure: Erasure = "texts",
 ): Outcome {
   const error = erasure === "all" && rest.error && { error: { ...rest.error, message: erasedMessage } };

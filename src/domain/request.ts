@@ -1,5 +1,6 @@
 // The canonical form of a request, whichever API it arrived through. The record stores it, and every provider
 // translates from it. A native request takes its place where the caller speaks Bedrock's own format.
+import type { DocumentBlock, ImageBlock } from "./media.ts";
 import type { NativeRequest, ServiceTier } from "./native-request.ts";
 
 /** What a job sends to a model: a request in canonical form, or one in Bedrock's own format. */
@@ -60,7 +61,25 @@ export type ContentBlock =
   | { type: "text"; text: string }
   | { type: "tool_call"; id: string; name: string; arguments: string }
   | { type: "tool_result"; callId: string; text: string | string[]; isError?: boolean }
-  | { type: "cache_point"; cache: CachePoint };
+  | { type: "cache_point"; cache: CachePoint }
+  | ImageBlock
+  | DocumentBlock
+  | ReasoningBlock;
+
+/** What a model thought before it answered. It belongs to the assistant's message and precedes its text and calls. */
+export interface ReasoningBlock extends Reasoning {
+  type: "reasoning";
+}
+
+/** One piece of a model's reasoning. The caller may send it back in the next request. */
+export interface Reasoning {
+  /** Empty if the provider hides the reasoning. */
+  text: string;
+  /** The provider's proof that its model wrote this text. Claude refuses reasoning without it. Sent back verbatim. */
+  signature?: string;
+  /** Reasoning that the provider has encrypted, in base64. Sent back verbatim. */
+  redacted?: string;
+}
 
 /** Lets the provider cache everything before it and read it again at a lower price. Ignored if a model has no cache. */
 export interface CachePoint {
@@ -113,9 +132,18 @@ export interface Parameters {
  * - Drops a cache point at the beginning, because it marks nothing.
  * - Keeps the longest-lived of adjacent cache points.
  * - Moves a cache point that is alone in its message to the end of the previous message.
+ * - Drops reasoning that nothing of its message follows, because models refuse a message of reasoning alone.
  * The result may be empty or start with the assistant. Then the conversation cannot be sent.
  */
 export function normaliseMessages(messages: readonly Message[]): Message[] {
+  const merged = mergedMessages(messages);
+  const isBare = ({ content }: Message) =>
+    content.every(({ type }) => type === "reasoning" || type === "cache_point") &&
+    content.some(({ type }) => type === "reasoning");
+  return merged.some(isBare) ? mergedMessages(merged.filter((message) => !isBare(message))) : merged;
+}
+
+function mergedMessages(messages: readonly Message[]): Message[] {
   const result: Message[] = [];
   for (const { role, content } of messages) {
     for (const block of content) {

@@ -87,13 +87,13 @@ export function estimateTokens(text: string): number {
   return Math.ceil(hundredths / 100);
 }
 
-/** Estimates the input tokens of a request; see `estimateTokens`. */
+/** Estimates the input tokens of a request's text; see `estimateTokens`. media-tokens.ts counts the rest. */
 export function estimateInput(request: JobRequest): number {
   return countInput(request, estimateTokens);
 }
 
 /**
- * Counts the input tokens of a request: contents, tools and schemas (as JSON), and the template around them. The
+ * Counts the input tokens of a request's text: contents, tools and schemas (as JSON), and the template around them. The
  * template is Llama 3's: 1 to begin, 5 for each message (system text included), 4 for the answer's header. A native
  * request counts as the text of its body.
  * @param countText counts the tokens of one text
@@ -112,9 +112,19 @@ export function countInput(request: JobRequest, countText: (text: string) => num
 }
 
 function textOf(block: ContentBlock): string {
-  if (block.type === "cache_point") return "";
-  if (block.type === "tool_call") return `{"name":${JSON.stringify(block.name)},"parameters":${block.arguments}}`;
-  return block.type === "tool_result" ? resultText(block) : block.text;
+  switch (block.type) {
+    case "text":
+    case "reasoning":
+      return block.text;
+    case "tool_call":
+      return `{"name":${JSON.stringify(block.name)},"parameters":${block.arguments}}`;
+    case "tool_result":
+      return resultText(block);
+    case "cache_point":
+    case "image":
+    case "document":
+      return "";
+  }
 }
 
 // ---------------------------------------------------------------- costs, in hundredths of a token

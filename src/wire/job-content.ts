@@ -3,8 +3,11 @@
 import Type, { type Static } from "typebox";
 import { SluiceError } from "../domain/errors.ts";
 import { JsonText } from "../domain/json-text.ts";
+import { documentTypes, imageTypes } from "../domain/media.ts";
 import type { CachePoint, CanonicalRequest, ContentBlock, Message } from "../domain/request.ts";
 import { checkJson } from "../jobs/submit/json-values.ts";
+import { documentBlock, imageBlock } from "../jobs/submit/media-blocks.ts";
+import { reasoningBlock } from "../jobs/submit/reasoning.ts";
 import { toolCallBlock } from "../jobs/submit/tool-calls.ts";
 import { schemaOf } from "./resource-types.ts";
 
@@ -17,6 +20,15 @@ const id = Type.String({ minLength: 1, maxLength: 16_384 });
 /** The name of a tool in a past call, as another provider's model may have written it. */
 const calledName = Type.String({ minLength: 1, maxLength: 256 });
 const jsonSchema = (description: string) => Type.Unsafe<object>({ type: "object", description });
+
+const data = Type.String({ description: "The bytes in base64." });
+
+/** The fields of one piece of reasoning, in requests and answers. */
+export const reasoningFields = {
+  text: Type.String({ description: "Empty if the provider hides the reasoning." }),
+  signature: Type.Optional(Type.String({ description: "The provider's proof of the text. Send it back unchanged." })),
+  redacted: Type.Optional(Type.String({ description: "Encrypted reasoning in base64. Send it back unchanged." })),
+};
 
 const block = Type.Union([
   Type.Object({ type: Type.Literal("text"), text: Type.String() }, closed),
@@ -48,6 +60,31 @@ const block = Type.Union([
     closed,
   ),
   Type.Object({ type: Type.Literal("cache_point"), ttl: Type.Optional(Type.Enum(["5m", "1h"])) }, closed),
+  Type.Object(
+    {
+      type: Type.Literal("image"),
+      media_type: Type.String({ description: `One of ${Object.values(imageTypes).join(", ")}.` }),
+      data,
+      detail: Type.Optional(
+        Type.String({
+          minLength: 1,
+          maxLength: 64,
+          description: "Sent to OpenAI-compatible servers; others ignore it.",
+        }),
+      ),
+    },
+    closed,
+  ),
+  Type.Object(
+    {
+      type: Type.Literal("document"),
+      media_type: Type.String({ description: `One of ${Object.values(documentTypes).join(", ")}.` }),
+      name: Type.Optional(Type.String({ description: "The name that the model sees. Default: document." })),
+      data,
+    },
+    closed,
+  ),
+  Type.Object({ type: Type.Literal("reasoning"), ...Type.Partial(Type.Object(reasoningFields)).properties }, closed),
 ]);
 
 const message = Type.Object(
@@ -164,7 +201,7 @@ type Instruction = Extract<ContentBlock, { type: "text" | "cache_point" }>;
 
 /**
  * Returns the content of a system message.
- * @throws SluiceError `invalid_request` for tool calls and their results
+ * @throws SluiceError `invalid_request` for blocks of other kinds
  */
 function instructionsOf(parts: readonly ContentBlock[], field: string): Instruction[] {
   return parts.map((part) => {
@@ -188,6 +225,12 @@ function blockOf(part: Static<typeof block>, field: string): ContentBlock {
       };
     case "cache_point":
       return { type: "cache_point", cache: part.ttl === undefined ? {} : { ttl: part.ttl } };
+    case "image":
+      return imageBlock({ mediaType: part.media_type, data: part.data }, field, part.detail);
+    case "document":
+      return documentBlock({ mediaType: part.media_type, data: part.data, name: part.name }, field);
+    case "reasoning":
+      return reasoningBlock({ ...part, text: part.text ?? "" }, field);
   }
 }
 

@@ -2,7 +2,9 @@
 import Type, { type Static } from "typebox";
 import { isErased, type Job, priorities } from "../domain/job.ts";
 import { JsonText } from "../domain/json-text.ts";
+import { mediaTypeOf } from "../domain/media.ts";
 import { type CachePoint, type ContentBlock, canonicalPart, type JsonSchema, resultText } from "../domain/request.ts";
+import { reasoningFields } from "./job-content.ts";
 import { nullable } from "./resource-types.ts";
 
 const ttl = Type.Optional(Type.Enum(["5m", "1h"]));
@@ -16,6 +18,19 @@ const block = Type.Union([
     is_error: Type.Optional(Type.Boolean()),
   }),
   Type.Object({ type: Type.Literal("cache_point"), ttl }),
+  Type.Object({
+    type: Type.Literal("image"),
+    media_type: Type.String(),
+    data: Type.String(),
+    detail: Type.Optional(Type.String()),
+  }),
+  Type.Object({
+    type: Type.Literal("document"),
+    media_type: Type.String(),
+    name: Type.String(),
+    data: Type.String(),
+  }),
+  Type.Object({ type: Type.Literal("reasoning"), ...reasoningFields }),
 ]);
 const anyObject = (description: string) => Type.Unsafe<object>({ type: "object", description });
 
@@ -123,6 +138,17 @@ function blockOf(part: ContentBlock): MessageResource["content"][number] {
       };
     case "cache_point":
       return { type: "cache_point", ...part.cache };
+    case "image":
+      return {
+        type: "image",
+        media_type: mediaTypeOf(part),
+        data: part.data,
+        ...(part.detail !== undefined && { detail: part.detail }),
+      };
+    case "document":
+      return { type: "document", media_type: mediaTypeOf(part), name: part.name, data: part.data };
+    case "reasoning":
+      return part;
   }
 }
 

@@ -1,7 +1,7 @@
 // Replaces the estimated cost of jobs near the head of the queue by an exact count while they wait. Counting at submit
 // would cost 82 us per KB, and charging an upper bound wastes quota. It counts outside the event loop, one batch at a
 // time, and never delays acquiring.
-import { inputFactor } from "../jobs/tokens/token-ratios.ts";
+import { reservedInput } from "../jobs/tokens/token-ratios.ts";
 import type { WorkerContext } from "./worker-context.ts";
 
 /** Jobs per batch: what one acquire can use, and few enough to keep their prompts in memory together. */
@@ -44,13 +44,11 @@ async function sizeWaiting(
     const known = jobs.filter((job) => requests.has(job.jobId));
     const counts = await context.tokenCounter.count(known.map((job) => requests.get(job.jobId)!));
     await context.scheduler.setTokenCounts(
-      known.map(({ jobId, models }, i) => ({
-        jobId,
-        tokens: {
-          input: Math.ceil(counts[i]! * inputFactor(context.settings, context.tokenRatios, models, counts[i]!)),
-          output: requests.get(jobId)!.parameters.maxTokens,
-        },
-      })),
+      known.map(({ jobId, models }, i) => {
+        const request = requests.get(jobId)!;
+        const input = reservedInput(context.settings, context.tokenRatios, models, request, counts[i]!);
+        return { jobId, tokens: { input, output: request.parameters.maxTokens } };
+      }),
     );
   }
 }

@@ -3,6 +3,7 @@
 // measures one call at a time and at most ten a second, because a count takes 82 us per KB of a shared thread. The
 // choice of calls does not depend on their usage.
 import type { Usage } from "../domain/job.ts";
+import { withoutMedia } from "../domain/media-tokens.ts";
 import type { JobRequest } from "../domain/request.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
 import { isSavedRatios, type SavedRatios } from "../jobs/tokens/token-ratios.ts";
@@ -30,6 +31,8 @@ export function createUsageMeter({ tokenCounter, tokenRatios, clock, log }: Cont
   return {
     observe(request, model, usage) {
       if (!tokenRatios || underWay || clock.now() < nextAt) return;
+      // What images and documents add is not a property of the text.
+      if (withoutMedia(request) !== request) return;
       nextAt = clock.now() + measureEachMs;
       underWay = tokenCounter
         .count([request])

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
-import { type CatalogueRow, modelRows } from "../../src/config/catalogue-rows.ts";
+import type { CatalogueRow } from "../../src/config/catalogue-families.ts";
+import { modelRows } from "../../src/config/catalogue-rows.ts";
 import type { Refusable } from "../../src/config/model-traits.ts";
 import { jsonMode } from "../../src/domain/answer-tool.ts";
 
@@ -12,7 +13,7 @@ const count = (tokens: number | undefined) => tokens?.toLocaleString("en-US") ??
 const known = (value: boolean | undefined) => (value === undefined ? "?" : value ? "yes" : "no");
 
 function line(id: string, row: CatalogueRow): string {
-  if (row.mantleOnly) return `| \`${id}\` | not callable: bedrock-mantle only | | | | | | | | | |`;
+  if (row.mantleOnly) return `| \`${id}\` | not callable: bedrock-mantle only | | | | | | | | | | |`;
   const { input, output, cacheRead, cacheWrite } = row.prices ?? {};
   const cache = cacheRead === undefined ? "" : ` (${cacheRead}${cacheWrite === undefined ? "" : ` / ${cacheWrite}`})`;
   const callable = [...(row.onDemand === false ? [] : [row.onDemand ? "bare" : "bare?"]), ...(row.profiles ?? [])];
@@ -25,6 +26,7 @@ function line(id: string, row: CatalogueRow): string {
     `${known(row.tools)}, ${known(row.tools === false ? false : row.streamingTools)}`,
     `${known(row.jsonSchema)}, ${row.promptCache ?? "?"}`,
     row.prefill ?? "?",
+    `${known(row.images)}${row.imageTokens === undefined ? "" : ` (${count(row.imageTokens)})`}, ${row.thinking ?? "no"}`,
     [...(row.refuses ?? []), ...(row.serviceTiers?.length === 1 ? ["priority and flex"] : [])].join(", "),
     row.endOfLife ?? "",
     row.unconfirmed?.join(", ") ?? "",
@@ -52,6 +54,7 @@ function capabilities(id: string, row: CatalogueRow): string {
     bothRefused ? "neither" : row.refuses?.includes("temperature_with_top_p") ? "one of them" : "yes",
     takes("stop"),
     row.prefill ?? "?",
+    known(row.images),
   ].join(" | ")} |`;
 }
 

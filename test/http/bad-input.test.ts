@@ -204,7 +204,7 @@ const badJobs: [name: string, body: unknown, ...Expected][] = [
     { environment: "UAT", messages: [{ role: "user", content: [{ type: "image" }] }] },
     "invalid_request",
     "messages[0].content",
-    "messages[0].content must be a string or a list of 1 to 1000 items, each an object of type text (with text), tool_call (with id and name), tool_result (with call_id and text) or cache_point; got a list.",
+    "messages[0].content must be a string or a list of 1 to 1000 items, each an object of type text (with text), tool_call (with id and name), tool_result (with call_id and text), cache_point, image (with media_type and data), document (with media_type and data) or reasoning; got a list.",
   ],
   ["blank messages", { environment: "UAT", messages: [{ role: "user", content: " " }] }, "invalid_request", "messages"],
   [

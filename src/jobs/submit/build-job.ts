@@ -59,7 +59,7 @@ function canonicalJob({ settings, clock }: FeasibilityContext, input: SubmitInpu
   const deadline = input.expiresInMs === undefined ? undefined : submittedAt + input.expiresInMs;
   const notBefore = input.notBefore && startTime(settings, input.notBefore, submittedAt, deadline);
   const webhookUrl = input.webhookUrl === undefined ? undefined : checkWebhookUrl(settings, input.webhookUrl);
-  checkContent(input, settings.limits.maxPromptBytes);
+  checkContent(input, settings.limits);
 
   const fallbackModels = input.fallbackModels
     ? [...new Set(input.fallbackModels)].filter((name) => name !== model)

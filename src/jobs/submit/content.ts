@@ -1,8 +1,11 @@
 // Checks what needs no model: sizes, Unicode, and a conversation that can be answered.
+import type { LimitSettings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
-import { type ContentBlock, normaliseMessages, resultText } from "../../domain/request.ts";
+import { bytesOf } from "../../domain/media.ts";
+import { type ContentBlock, type Message, normaliseMessages, resultText } from "../../domain/request.ts";
 import { parsedSchema, schemaText } from "../../domain/schema-text.ts";
 import { checkJson } from "./json-values.ts";
+import { mediaField } from "./media-blocks.ts";
 import type { SubmitInput } from "./submit-input.ts";
 import { requireUnicode } from "./unicode.ts";
 
@@ -10,8 +13,12 @@ import { requireUnicode } from "./unicode.ts";
  * Checks the content of a job.
  * @throws SluiceError `too_large`, `invalid_request`
  */
-export function checkContent(input: SubmitInput, maxBytes: number): void {
-  checkTexts(input, maxBytes);
+export function checkContent(
+  input: SubmitInput,
+  limits: Pick<LimitSettings, "maxPromptBytes" | "maxMediaBytes">,
+): void {
+  checkTexts(input, limits.maxPromptBytes);
+  checkMedia(input, limits.maxMediaBytes);
   checkTools(input);
   checkMessages(input);
 }
@@ -63,8 +70,32 @@ function checkBlock(block: ContentBlock, field: string): number {
       return Buffer.byteLength(text);
     }
     case "text":
+    case "reasoning":
       requireUnicode(block.text, field);
       return Buffer.byteLength(block.text);
+    case "document":
+      requireUnicode(block.name, field);
+      return Buffer.byteLength(block.name);
+    case "image":
+      return 0;
+  }
+}
+
+/**
+ * Checks the size of all images and documents together.
+ * @throws SluiceError `too_large`
+ */
+function checkMedia({ messages, messagesField }: SubmitInput, maxBytes: number): void {
+  let bytes = 0;
+  for (const { content } of messages) {
+    for (const block of content) {
+      if (block.type !== "image" && block.type !== "document") continue;
+      bytes += bytesOf(block.data);
+      if (bytes <= maxBytes) continue;
+      const field = mediaField(block) ?? messagesField;
+      const message = `Up to ${field}, images and documents are ${bytes} bytes; at most ${maxBytes} are allowed (limits.maxMediaBytes).`;
+      throw new SluiceError("too_large", message, { field });
+    }
   }
 }
 
@@ -82,6 +113,7 @@ function checkMessages({ messages, messagesField: field }: SubmitInput): void {
     throw new SluiceError("invalid_request", message, { field });
   };
   if (normalised.length === 0) refuse(`${field} must not be empty or only whitespace.`);
+  for (const { role, content } of normalised) for (const block of content) checkRole(block, role, field);
   if (normalised[0]!.role !== "user") refuse(`${field} must start with a user message that is not blank.`);
   // Most conversations have only text.
   if (!normalised.some(({ content }) => content.some(isOfTools))) return;
@@ -103,6 +135,22 @@ function checkMessages({ messages, messagesField: field }: SubmitInput): void {
   }
   for (const id of openCalls)
     refuse(`${field} must end with the results of its tool calls; ${quote(id)} has no result.`);
+}
+
+/**
+ * Checks that a block may be in a message of this role.
+ * @throws SluiceError `invalid_request`
+ */
+function checkRole(block: ContentBlock, role: Message["role"], messages: string): void {
+  if (role === "assistant" && (block.type === "image" || block.type === "document")) {
+    const field = mediaField(block) ?? messages;
+    const message = `${field} must be in a user message: models take images and documents only there.`;
+    throw new SluiceError("invalid_request", message, { field });
+  }
+  if (role === "user" && block.type === "reasoning") {
+    const message = `${messages} must have reasoning only in assistant messages.`;
+    throw new SluiceError("invalid_request", message, { field: messages });
+  }
 }
 
 function isOfTools({ type }: ContentBlock): boolean {

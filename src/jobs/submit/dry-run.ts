@@ -10,7 +10,7 @@ import type { Caller } from "../caller.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { estimatePosition } from "../queue-position.ts";
 import { servedBy } from "../served-by.ts";
-import { inputFactor } from "../tokens/token-ratios.ts";
+import { reservedInput } from "../tokens/token-ratios.ts";
 import { buildJob } from "./build-job.ts";
 import type { SubmitInput } from "./submit-input.ts";
 
@@ -81,7 +81,7 @@ export async function dryRun(context: JobsContext, input: SubmitInput, caller: C
 async function countedInput({ settings, tokenCounter, tokenRatios }: JobsContext, job: Job) {
   const [count] = await tokenCounter.count([job.request]).catch(() => []);
   if (count === undefined) return undefined;
-  return Math.ceil(count * inputFactor(settings, tokenRatios, [job.model, ...job.fallbackModels], count));
+  return reservedInput(settings, tokenRatios, [job.model, ...job.fallbackModels], job.request, count);
 }
 
 /** Returns the cost from the least use at the cheapest deployment to the most at the dearest. */

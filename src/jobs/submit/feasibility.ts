@@ -9,7 +9,7 @@ import { estimateInput, type TokenCount } from "../../domain/tokens.ts";
 import { reservedCost } from "../../scheduler/cost.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { servedBy } from "../served-by.ts";
-import { inputFactor } from "../tokens/token-ratios.ts";
+import { reservedInput } from "../tokens/token-ratios.ts";
 import type { FieldNames } from "./field-names.ts";
 import { parameterRefusal } from "./parameters.ts";
 
@@ -96,15 +96,15 @@ export async function addFallbacks(context: FeasibilityContext, job: Wanted & Pi
 
 /**
  * Returns the tokens to reserve.
- * @param counted tokens of the input as Sluice counts them
+ * @param counted tokens of the text as Sluice counts them
  */
 function reservedTokens(
   { settings, tokenRatios }: FeasibilityContext,
   { model, fallbackModels, request }: Wanted,
   counted: number,
 ): TokenCount {
-  const factor = inputFactor(settings, tokenRatios, [model, ...fallbackModels], counted);
-  return { input: Math.ceil(counted * factor), output: request.parameters.maxTokens };
+  const input = reservedInput(settings, tokenRatios, [model, ...fallbackModels], request, counted);
+  return { input, output: request.parameters.maxTokens };
 }
 
 async function countExactly({ tokenCounter, log }: FeasibilityContext, request: JobRequest): Promise<number> {

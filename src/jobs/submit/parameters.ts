@@ -20,6 +20,8 @@ import { parsedSchema } from "../../domain/schema-text.ts";
 import { wrongRootType } from "../../domain/tool-schema.ts";
 import { servedBy } from "../served-by.ts";
 import { type FieldNames, jobFieldNames } from "./field-names.ts";
+import { refusedMedia } from "./media-refusal.ts";
+import { refusedThinking } from "./thinking-refusal.ts";
 import { fieldOfBrokenArguments } from "./tool-calls.ts";
 
 type Wanted = Pick<JobHead, "model" | "fallbackModels" | "regions">;
@@ -89,6 +91,8 @@ function refusalBy(
   return (
     refusedParameter(deployment, request.parameters, who, names) ??
     refusedValue(deployment, request.parameters, who, names) ??
+    refusedThinking(deployment, request, who, names) ??
+    refusedMedia(deployment, request.messages, who, names.messages) ??
     refusedEnd(deployment, request, who, names) ??
     refusedTools(deployment, request, who, names) ??
     refusedFormat(deployment, request, who, names) ??
@@ -135,7 +139,8 @@ function isUnsendable({ provider, traits }: DeploymentSettings, name: string): b
   return (
     provider === "bedrock" &&
     (extraParameters as readonly string[]).includes(name) &&
-    traits.fields[name as ExtraParameter] === undefined
+    traits.fields[name as ExtraParameter] === undefined &&
+    !(name === "reasoning_effort" && traits.thinking !== undefined)
   );
 }
 

@@ -1,6 +1,7 @@
 // Counts tokens exactly in a worker thread, so that no input blocks the main thread. A prompt of 200,000 different
 // Chinese characters takes half a second.
 import { Worker } from "node:worker_threads";
+import { withoutMedia } from "../../domain/media-tokens.ts";
 import type { JobRequest } from "../../domain/request.ts";
 
 export interface TokenCounter {
@@ -42,7 +43,8 @@ export function createTokenCounter(): TokenCounter {
     try {
       thread ??= start();
       thread.ref();
-      thread.postMessage(running.requests);
+      // Images and documents have no text to count, and a message copies everything.
+      thread.postMessage(running.requests.map(withoutMedia));
     } catch (error) {
       finish((call) => call.reject(asError(error)));
     }

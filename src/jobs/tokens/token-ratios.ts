@@ -17,6 +17,8 @@
 // only reported, because a tight max_tokens saves most quota.
 import type { Settings } from "../../config/settings.ts";
 import type { Usage } from "../../domain/job.ts";
+import { mediaTokens } from "../../domain/media-tokens.ts";
+import type { JobRequest } from "../../domain/request.ts";
 
 /** Upper end of each class of lengths, in tokens as Sluice counts them. */
 const lengths = [64, 256, 1024, 4096, Number.POSITIVE_INFINITY] as const;
@@ -139,6 +141,28 @@ export function inputFactor(
     return ratios?.factor(name, counted, configured) ?? configured;
   });
   return factors.length === 0 ? 1 : Math.max(...factors);
+}
+
+/**
+ * Returns the input tokens to reserve for a request: the count of its text times the factor, the most that its images
+ * can count, and a guess of its documents. The guess never exceeds what the context leaves, so that it refuses no job.
+ * @param counted tokens of the text as Sluice counts them
+ */
+export function reservedInput(
+  settings: Pick<Settings, "models">,
+  ratios: Pick<TokenRatios, "factor"> | undefined,
+  names: readonly string[],
+  request: JobRequest,
+  counted: number,
+): number {
+  const text = Math.ceil(counted * inputFactor(settings, ratios, names, counted));
+  const models = names.flatMap((name) => settings.models[name] ?? []);
+  const worst = models.flatMap(({ deployments }) => deployments.flatMap(({ traits }) => traits.imageTokens ?? []));
+  const { images, documents } = mediaTokens(request, worst.length > 0 ? Math.max(...worst) : undefined);
+  const known = text + images;
+  if (documents === 0) return known;
+  const context = Math.min(...models.map(({ contextTokens }) => contextTokens));
+  return known + Math.max(0, Math.min(documents, context - known - request.parameters.maxTokens));
 }
 
 /** Returns whether a stored value is usable. */

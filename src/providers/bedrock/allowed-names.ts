@@ -1,7 +1,8 @@
-// Converts ids and names of tool calls to what Bedrock accepts. Clients carry conversations from one provider to
+// Converts ids and names of tool calls, and names of documents, to what Bedrock accepts. Clients carry conversations from one provider to
 // another, so a history may contain ids of several hundred characters, and names with dots or spaces. Only what is sent
 // changes: the record keeps the originals.
 import { createHash } from "node:crypto";
+import type { DocumentBlock } from "../../domain/media.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
 
 /** Conversions of one request's ids and names. */
@@ -10,6 +11,8 @@ export interface AllowedNames {
   id: (callId: string) => string;
   /** Returns the name to send for a tool's name. */
   name: (toolName: string) => string;
+  /** Returns the name to send for a document. No other document of the request has it. */
+  document: (document: DocumentBlock) => string;
 }
 
 /**
@@ -24,7 +27,29 @@ export function allowedNames({ messages, tools = [] }: CanonicalRequest, idLengt
   return {
     id: renamed([...calls.map(({ id }) => id), ...answered], idLength === undefined ? usual : exactly(idLength)),
     name: renamed([...tools.map(({ name }) => name), ...calls.map(({ name }) => name)], usual),
+    document: documentNames(blocks.filter((block) => block.type === "document")),
   };
+}
+
+const maxDocumentNameLength = 200;
+
+/** Returns the names to send for documents. Bedrock refuses most punctuation, and two documents with one name. */
+function documentNames(documents: readonly DocumentBlock[]): AllowedNames["document"] {
+  const names = new Map<DocumentBlock, string>();
+  const used = new Set<string>();
+  for (const block of documents) {
+    const allowed = block.name
+      .replace(/[^a-zA-Z0-9\s()[\]_-]+/g, "-")
+      .replace(/\s+/g, " ")
+      .slice(0, maxDocumentNameLength - 10)
+      .trim();
+    const base = /[a-zA-Z0-9]/.test(allowed) ? allowed : "document";
+    let name = base;
+    for (let n = 2; used.has(name); n++) name = `${base} (${n})`;
+    used.add(name);
+    names.set(block, name);
+  }
+  return (block) => names.get(block)!;
 }
 
 interface Form {

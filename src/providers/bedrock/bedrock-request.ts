@@ -1,7 +1,9 @@
 // Converts canonical requests to the body of Converse and ConverseStream, which is the same for both.
 import type {
   ConverseStreamRequest,
+  OutputConfig,
   OutputFormat,
+  ReasoningContentBlock,
   ContentBlock as SdkBlock,
   ToolConfiguration,
 } from "@aws-sdk/client-bedrock-runtime";
@@ -15,10 +17,12 @@ import {
   type Message,
   normaliseMessages,
   type Parameters,
+  type ReasoningBlock,
   type ResponseFormat,
   resultText,
 } from "../../domain/request.ts";
 import { changedSchema, schemaText } from "../../domain/schema-text.ts";
+import { type ClaudeThinking, claudeThinking } from "../../domain/thinking.ts";
 import { withObjectRoot } from "../../domain/tool-schema.ts";
 import { ProviderError } from "../provider.ts";
 import { type AllowedNames, allowedNames } from "./allowed-names.ts";
@@ -39,6 +43,10 @@ export interface BedrockTraits extends JsonTraits {
   toolCallIdLength?: number;
   /** Whether the model accepts tools in a streamed call. */
   streamingTools?: boolean;
+  /** What the model does with reasoning of earlier turns. */
+  pastReasoning?: "signed" | "dropped" | "sent";
+  /** How Claude is asked to think. */
+  thinking?: "budget" | "adaptive";
   /** Path in additionalModelRequestFields by parameter. */
   fields?: Partial<Record<"top_k" | "seed" | "frequency_penalty" | "presence_penalty" | "reasoning_effort", string>>;
 }
@@ -57,13 +65,15 @@ function toConverse(
   traits: BedrockTraits,
   texts: JsonTexts,
 ): Wire<Omit<ConverseStreamRequest, "modelId">> {
-  const request = withPossibleCache(original, traits.promptCache);
+  const request = withPossibleReasoning(withPossibleCache(original, traits.promptCache), traits);
   const { maxTokens, temperature, stop } = request.parameters;
   const topP = possibleTopP(request.parameters, traits);
   const names = allowedNames(request, traits.toolCallIdLength);
   const { responseFormat: format, guardrail, serviceTier } = request;
   const tools = toToolConfig(request, traits, texts);
-  const additional = toAdditionalFields(request.parameters, traits);
+  const thinking = claudeThinking(request.parameters, traits.thinking);
+  const additional = toAdditionalFields(request.parameters, traits, thinking);
+  const outputConfig = toOutputConfig(format, thinking);
   return {
     messages: possibleEnd(normaliseMessages(request.messages), traits).map(({ role, content }) => ({
       role,
@@ -85,7 +95,7 @@ function toConverse(
       ...(stop?.length ? { stopSequences: stop } : {}),
     },
     ...(tools ? { toolConfig: tools } : {}),
-    ...(format?.type === "json_schema" ? { outputConfig: { textFormat: toTextFormat(format) } } : {}),
+    ...(outputConfig ? { outputConfig } : {}),
     ...(guardrail
       ? { guardrailConfig: { guardrailIdentifier: guardrail.id, guardrailVersion: guardrail.version } }
       : {}),
@@ -121,6 +131,17 @@ function toCachePoint(cache: CachePoint) {
   return { cachePoint: { type: "default" as const, ...cache } };
 }
 
+function toOutputConfig(
+  format: ResponseFormat | undefined,
+  thinking: ClaudeThinking | undefined,
+): OutputConfig | undefined {
+  const config: OutputConfig = {
+    ...(format?.type === "json_schema" && { textFormat: toTextFormat(format) }),
+    ...(thinking?.type === "adaptive" && { effort: thinking.effort as OutputConfig["effort"] }),
+  };
+  return Object.keys(config).length > 0 ? config : undefined;
+}
+
 function toTextFormat({ name, description, schema }: ResponseFormat & { type: "json_schema" }): OutputFormat {
   return {
     type: "json_schema",
@@ -136,11 +157,12 @@ function toTextFormat({ name, description, schema }: ResponseFormat & { type: "j
 
 /**
  * Returns the parameters without a field in Converse, at the paths that the model expects. Omits those without a known
- * path.
+ * path. Adds what Claude needs to think.
  */
 function toAdditionalFields(
   parameters: Parameters,
   { fields = {}, refuses = [] }: BedrockTraits,
+  thinking: ClaudeThinking | undefined,
 ): { [key: string]: Json } | undefined {
   const { topK, seed, frequencyPenalty, presencePenalty, reasoningEffort } = parameters;
   const values = {
@@ -151,6 +173,8 @@ function toAdditionalFields(
     reasoning_effort: reasoningEffort,
   };
   const result: { [key: string]: Json } = {};
+  if (thinking?.type === "enabled") result.thinking = { type: "enabled", budget_tokens: thinking.budgetTokens };
+  else if (thinking) result.thinking = { type: "adaptive" };
   for (const [name, value] of Object.entries(values)) {
     const path = fields[name as keyof typeof values]?.split(".");
     if (value === undefined || path === undefined || refuses.includes(name)) continue;
@@ -190,7 +214,33 @@ function toBlock(block: ContentBlock, names: AllowedNames, texts: JsonTexts): Be
       };
     case "cache_point":
       return toCachePoint(block.cache);
+    case "image":
+      return { image: { format: block.format, source: { bytes: block.data } } };
+    case "document": {
+      const name = names.document(block);
+      return { document: { format: block.format, name, source: { bytes: block.data } } };
+    }
+    case "reasoning":
+      return { reasoningContent: toReasoning(block) };
   }
+}
+
+function toReasoning({ text, signature, redacted }: ReasoningBlock): Wire<ReasoningContentBlock> {
+  if (redacted !== undefined) return { redactedContent: redacted };
+  return { reasoningText: { text, ...(signature !== undefined && { signature }) } };
+}
+
+/**
+ * Removes reasoning that the model refuses. Claude takes only its own, which the signature proves. Other models refuse
+ * any.
+ */
+function withPossibleReasoning(request: CanonicalRequest, { pastReasoning }: BedrockTraits): CanonicalRequest {
+  if (pastReasoning !== "signed" && pastReasoning !== "dropped") return request;
+  const isTaken = (block: ContentBlock) =>
+    block.type !== "reasoning" ||
+    (pastReasoning === "signed" && (block.signature !== undefined || block.redacted !== undefined));
+  const messages = request.messages.map((message) => ({ ...message, content: message.content.filter(isTaken) }));
+  return { ...request, messages };
 }
 
 /**

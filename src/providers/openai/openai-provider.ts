@@ -42,7 +42,7 @@ export interface OpenAiOptions {
    * How the model gives answers in JSON, and what it refuses, by the catalogue's names. Default: unknown, so the
    * request is sent as the caller made it.
    */
-  traits?: JsonTraits & { refuses?: readonly string[] };
+  traits?: JsonTraits & { refuses?: readonly string[]; pastReasoning?: string };
   clock: Clock;
 }
 
@@ -84,7 +84,7 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
             ...trace,
             ...(options.apiKey !== undefined && { authorization: `Bearer ${options.apiKey}` }),
           },
-          body: printJson(toChatCompletion(request, { ...options, refuses: options.traits?.refuses, streamUsage })),
+          body: printJson(toChatCompletion(request, { ...options, ...options.traits, streamUsage })),
           agent,
           connectMs: timeouts.connectMs,
           signal: deadlines.signal,

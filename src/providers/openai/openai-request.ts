@@ -1,4 +1,5 @@
 // Converts canonical requests to the body of a chat completion.
+import { dataUrlOf, type ImageBlock } from "../../domain/media.ts";
 import type { CanonicalRequest, ContentBlock, Message } from "../../domain/request.ts";
 import { printableSchema } from "../../domain/schema-text.ts";
 
@@ -12,6 +13,8 @@ export interface BodyOptions {
   maxTokensField: "max_tokens" | "max_completion_tokens";
   /** What the model refuses, by the catalogue's names. Default: nothing. */
   refuses?: readonly string[] | undefined;
+  /** What the model does with reasoning of earlier turns; it is sent for `sent` only. Default: not sent. */
+  pastReasoning?: string | undefined;
 }
 
 /**
@@ -24,7 +27,7 @@ export function toChatCompletion(request: CanonicalRequest, options: BodyOptions
   const system = request.system?.trim() ? [{ role: "system", content: request.system }] : [];
   return {
     model: options.modelId,
-    messages: [...system, ...turnsOf(request.messages).flatMap(toMessages)],
+    messages: [...system, ...turnsOf(request.messages).flatMap((turn) => toMessages(turn, options))],
     [options.maxTokensField]: p.maxTokens,
     ...(p.temperature !== undefined && { temperature: p.temperature }),
     ...(p.topP !== undefined && { top_p: p.topP }),
@@ -61,12 +64,12 @@ function turnsOf(messages: readonly Message[]): Message[][] {
  * There, tool results become separate messages, first in their group, and an assistant group that continues after calls
  * becomes one message.
  */
-function toMessages(turn: Message[]): Record<string, unknown>[] {
+function toMessages(turn: Message[], { pastReasoning }: BodyOptions): Record<string, unknown>[] {
   if (turn[0]!.role === "assistant") {
     const called = turn.findIndex(({ content }) => content.some(isCall));
     const isWhole = called < 0 || called === turn.length - 1;
     const messages = isWhole ? turn : [{ ...turn[0]!, content: turn.flatMap(({ content }) => content) }];
-    return messages.flatMap(toAssistant);
+    return messages.flatMap((message) => toAssistant(message, pastReasoning === "sent"));
   }
   const results = turn.flatMap(({ content }) =>
     content.flatMap((block) => (block.type === "tool_result" ? [toResult(block)] : [])),
@@ -78,15 +81,17 @@ function toMessages(turn: Message[]): Record<string, unknown>[] {
   return [...results, ...userMessages];
 }
 
-function toAssistant(message: Message): Record<string, unknown>[] {
+function toAssistant(message: Message, sendsReasoning: boolean): Record<string, unknown>[] {
   const text = toContent(message);
+  const thoughts = message.content.flatMap((block) => (block.type === "reasoning" ? [block.text] : []));
+  const reasoning = sendsReasoning && thoughts.length > 0 ? { reasoning_content: thoughts.join("\n\n") } : {};
   const calls = message.content.filter(isCall).map(({ id, name, arguments: text }) => ({
     id,
     type: "function",
     function: { name, arguments: text },
   }));
-  if (calls.length > 0) return [{ role: "assistant", content: text ?? null, tool_calls: calls }];
-  return text === undefined ? [] : [{ role: "assistant", content: text }];
+  if (calls.length > 0) return [{ role: "assistant", content: text ?? null, ...reasoning, tool_calls: calls }];
+  return text === undefined ? [] : [{ role: "assistant", content: text, ...reasoning }];
 }
 
 function isCall(block: ContentBlock): block is ContentBlock & { type: "tool_call" } {
@@ -99,12 +104,33 @@ function toResult({ callId, text }: ContentBlock & { type: "tool_result" }): Rec
 
 /** Returns a single text as a string, which every server accepts, unless the caller wrote a list. */
 function toContent({ content, isList }: Message): string | object[] | undefined {
-  const texts = content.flatMap((block) => (block.type === "text" ? [block.text] : []));
-  if (isList) return texts.map(toPart);
-  return texts.length > 1 ? texts.map(toPart) : texts[0];
+  const parts = content.flatMap(toParts);
+  const [first] = parts;
+  if (isList || parts.length > 1) return parts;
+  return first && "text" in first ? first.text : first && [first];
 }
 
-function toPart(text: string) {
+type Part = { type: "text"; text: string } | { type: "image_url"; image_url: object } | { type: "file"; file: object };
+
+function toParts(block: ContentBlock): Part[] {
+  switch (block.type) {
+    case "text":
+      return [toPart(block.text)];
+    case "image":
+      return [toImage(block)];
+    case "document":
+      return [{ type: "file", file: { filename: block.name, file_data: dataUrlOf(block) } }];
+    default:
+      return [];
+  }
+}
+
+function toImage(image: ImageBlock): Part {
+  const url = { url: dataUrlOf(image), ...(image.detail !== undefined && { detail: image.detail }) };
+  return { type: "image_url", image_url: url };
+}
+
+function toPart(text: string): Part {
   return { type: "text", text };
 }
 

@@ -4,12 +4,13 @@ import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { quote } from "../../domain/errors.ts";
 import type { Priority } from "../../domain/job.ts";
-import type { CanonicalRequest, Tool } from "../../domain/request.ts";
+import type { CanonicalRequest, ContentBlock, Tool } from "../../domain/request.ts";
 import type { FieldNames } from "../../jobs/submit/field-names.ts";
 import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
 import { type ToolCallBlock, toolCallBlock } from "../../jobs/submit/tool-calls.ts";
 import { bodyCheck } from "../body-check.ts";
 import { reasoningEffort, samplingFields, stopTextOrTexts } from "../request-fields.ts";
+import { chatFile, chatImage } from "./content-parts.ts";
 import { type Content, Conversation } from "./conversation.ts";
 import {
   checkedChoice,
@@ -49,7 +50,7 @@ export function chatBody(settings: Settings) {
         minItems: 1,
         maxItems: 2000,
         description:
-          "Text, function calls and their results. System and developer messages are moved before the conversation.",
+          "Text, images, files, function calls and their results. System and developer messages are moved before the conversation.",
       }),
       ...sharedFields(settings),
       max_tokens: Type.Optional(tokens),
@@ -158,20 +159,20 @@ function conversationOf(messages: ChatBody["messages"]): Conversation {
   const conversation = new Conversation();
   for (const [i, { role, content, tool_calls, tool_call_id }] of messages.entries()) {
     const field = `messages[${i}]`;
-    const texts = content === undefined ? [] : textsOf(content, `${field}.content`);
+    const blocks = content === undefined ? [] : blocksOf(content, `${field}.content`);
+    const texts = () => blocks.map((block, j) => textOf(block, `${field}.content[${j}]`, role));
     if (content === undefined && !(role === "assistant" && tool_calls?.length)) {
       refuse(`${field}.content`, `${field}.content is required.`);
     }
-    const blocks = texts.map((text) => ({ type: "text" as const, text }));
     const said: Content = typeof content === "object" ? { blocks, isList: true } : { blocks };
     switch (role) {
       case "system":
       case "developer":
-        conversation.instruct(texts.join(""));
+        conversation.instruct(texts().join(""));
         break;
       case "tool":
         if (tool_call_id === undefined) refuse(`${field}.tool_call_id`, `${field}.tool_call_id is required.`);
-        conversation.answer(tool_call_id, typeof content === "string" ? content : texts, field);
+        conversation.answer(tool_call_id, typeof content === "string" ? content : texts(), field);
         break;
       case "assistant": {
         const calls = (tool_calls ?? []).map((call, j) => callOf(call, `${field}.tool_calls[${j}]`));
@@ -186,16 +187,33 @@ function conversationOf(messages: ChatBody["messages"]): Conversation {
   return conversation;
 }
 
-function textsOf(content: string | readonly unknown[], field: string): string[] {
-  if (typeof content === "string") return [content];
+type Part = Extract<ContentBlock, { type: "text" | "image" | "document" }>;
+
+function blocksOf(content: string | readonly unknown[], field: string): Part[] {
+  if (typeof content === "string") return [{ type: "text", text: content }];
   return content.map((part, i) => {
     const here = `${field}[${i}]`;
-    if (!isObject(part)) return refuse(here, `${here} must be an object with type and text.`);
-    if (part.type === "text") return requireText(part.text, `${here}.text`);
-    // A refusal is the text of the message.
-    if (part.type === "refusal") return requireText(part.refusal, `${here}.refusal`);
-    return refuse(`${here}.type`, `${here}.type must be text: images, audio and files are not supported.`);
+    if (!isObject(part)) return refuse(here, `${here} must be an object with a type, such as text.`);
+    switch (part.type) {
+      case "text":
+        return { type: "text", text: requireText(part.text, `${here}.text`) };
+      case "refusal":
+        // A refusal is the text of the message.
+        return { type: "text", text: requireText(part.refusal, `${here}.refusal`) };
+      case "image_url":
+        return chatImage(part.image_url, `${here}.image_url`);
+      case "file":
+        return chatFile(part.file, `${here}.file`);
+      default:
+        return refuse(`${here}.type`, `${here}.type must be text, image_url or file: audio is not supported.`);
+    }
   });
+}
+
+/** Returns the text of a part in a message that may have nothing else. */
+function textOf(part: Part, field: string, role: string): string {
+  if (part.type === "text") return part.text;
+  return refuse(field, `${field} must be text: a message with the role ${role} has no images or files.`);
 }
 
 function callOf(value: unknown, field: string): ToolCallBlock {

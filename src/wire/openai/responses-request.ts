@@ -8,6 +8,7 @@ import { type ToolCallBlock, toolCallBlock } from "../../jobs/submit/tool-calls.
 import { bodyCheck } from "../body-check.ts";
 import { reasoningEffort } from "../request-fields.ts";
 import type { ChatDefaults } from "./chat-request.ts";
+import { responseFile, responseImage } from "./content-parts.ts";
 import { Conversation } from "./conversation.ts";
 import {
   checkedChoice,
@@ -45,7 +46,7 @@ export function responseBody(settings: Settings) {
   return Type.Object(
     {
       input: Type.Union([Type.String(), Type.Array(Type.Unknown(), { minItems: 1, maxItems: 2000 })], {
-        description: "A text, or a list of messages, function calls and their results.",
+        description: "A text, or a list of messages (with texts, images and files), function calls and their results.",
       }),
       instructions: Type.Optional(Type.String()),
       ...sharedFields(settings),
@@ -157,7 +158,7 @@ function conversationOf({ input, instructions }: ResponseBody): Conversation {
     return conversation;
   }
   /** The model's text whose calls follow as separate items. Both belong to one message of the model. */
-  let said: { blocks: TextBlock[]; field: string } | undefined;
+  let said: { blocks: ContentBlock[]; field: string } | undefined;
   let calls: ToolCallBlock[] = [];
   const endTurn = (field: string) => {
     if (said || calls.length > 0) conversation.call({ blocks: said?.blocks ?? [] }, calls, said?.field ?? field);
@@ -182,12 +183,12 @@ function conversationOf({ input, instructions }: ResponseBody): Conversation {
   return conversation;
 }
 
-function contentOf(item: Record<string, unknown>, field: string): TextBlock[] {
+function contentOf(item: Record<string, unknown>, field: string): Part[] {
   if (item.type !== undefined && item.type !== "message") {
     const known = "message, function_call, function_call_output or reasoning";
     refuse(`${field}.type`, `${field}.type must be ${known}.`);
   }
-  return textsOf(item.content, `${field}.content`);
+  return partsOf(item.content, `${field}.content`);
 }
 
 function addMessage(conversation: Conversation, item: Record<string, unknown>, field: string): void {
@@ -195,7 +196,7 @@ function addMessage(conversation: Conversation, item: Record<string, unknown>, f
   switch (item.role) {
     case "system":
     case "developer":
-      conversation.instruct(blocks.map((block) => block.text).join(""));
+      conversation.instruct(textOf(blocks, `${field}.content`));
       break;
     case "user":
       conversation.add("user", { blocks }, field);
@@ -207,8 +208,7 @@ function addMessage(conversation: Conversation, item: Record<string, unknown>, f
 
 function answer(conversation: Conversation, item: Record<string, unknown>, field: string): void {
   const callId = requireText(item.call_id, `${field}.call_id`);
-  const blocks = textsOf(item.output, `${field}.output`);
-  conversation.answer(callId, blocks.map((block) => block.text).join(""), field);
+  conversation.answer(callId, textOf(partsOf(item.output, `${field}.output`), `${field}.output`), field);
 }
 
 function callOf(item: Record<string, unknown>, field: string): ToolCallBlock {
@@ -223,20 +223,37 @@ function callOf(item: Record<string, unknown>, field: string): ToolCallBlock {
   );
 }
 
-type TextBlock = Extract<ContentBlock, { type: "text" }>;
+type Part = Extract<ContentBlock, { type: "text" | "image" | "document" }>;
 
-function textsOf(content: unknown, field: string): TextBlock[] {
-  if (typeof content === "string") return [{ type: "text", text: content }];
-  if (!Array.isArray(content)) return refuse(field, `${field} must be a string or a list of texts.`);
-  return content.map((part, i) => {
+/** Returns the text of parts where nothing else is allowed. */
+function textOf(parts: readonly Part[], field: string): string {
+  const texts = parts.map((part, i) => {
     const here = `${field}[${i}]`;
-    if (!isObject(part)) return refuse(here, `${here} must be an object with type and text.`);
+    return part.type === "text"
+      ? part.text
+      : refuse(here, `${here} must be text: images and files are not allowed here.`);
+  });
+  return texts.join("");
+}
+
+function partsOf(content: unknown, field: string): Part[] {
+  if (typeof content === "string") return [{ type: "text", text: content }];
+  if (!Array.isArray(content)) return refuse(field, `${field} must be a string or a list of parts.`);
+  return content.map((given, i): Part => {
+    const part = withoutNulls(given);
+    const here = `${field}[${i}]`;
+    if (!isObject(part)) return refuse(here, `${here} must be an object with a type, such as input_text.`);
     const { type } = part;
     if (type === "input_text" || type === "output_text" || type === "text") {
       return { type: "text", text: requireText(part.text, `${here}.text`) };
     }
     if (type === "refusal") return { type: "text", text: requireText(part.refusal, `${here}.refusal`) };
-    return refuse(`${here}.type`, `${here}.type must be a text type: images, audio and files are not supported.`);
+    if (type === "input_image") return responseImage(part, here);
+    if (type === "input_file") return responseFile(part, here);
+    return refuse(
+      `${here}.type`,
+      `${here}.type must be input_text, input_image or input_file: audio is not supported.`,
+    );
   });
 }
 

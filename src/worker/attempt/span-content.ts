@@ -1,6 +1,7 @@
 // Converts prompts and answers to attributes of a span, in the form of OpenTelemetry's conventions for generative AI.
 // They are recorded only with `tracing.content: true`.
 import type { Outcome, ToolCall } from "../../domain/job.ts";
+import { bytesOf, mediaTypeOf } from "../../domain/media.ts";
 import { type CanonicalRequest, type ContentBlock, resultText } from "../../domain/request.ts";
 import type { GenAiNames } from "../../telemetry/span-names.ts";
 import type { SpanAttributes } from "../../telemetry/tracing.ts";
@@ -14,12 +15,15 @@ export function inputContent(names: GenAiNames, { messages, system }: CanonicalR
   };
 }
 
+type Answer = Pick<Outcome, "text" | "toolCalls" | "reasoning" | "finishReason">;
+
 /** Returns the answer. */
 export function outputContent(
   names: GenAiNames,
-  { text, toolCalls = [], finishReason }: Pick<Outcome, "text" | "toolCalls" | "finishReason">,
+  { text, toolCalls = [], reasoning = [], finishReason }: Answer,
 ): SpanAttributes {
-  const parts = [...(text ? [textPart(text)] : []), ...toolCalls.map(callPart)];
+  const thoughts = reasoning.map(({ text: content }) => ({ type: "reasoning", content }));
+  const parts = [...thoughts, ...(text ? [textPart(text)] : []), ...toolCalls.map(callPart)];
   return parts.length === 0
     ? {}
     : { [names.outputMessages]: JSON.stringify([{ role: "assistant", parts, finish_reason: finishReason }]) };
@@ -33,6 +37,11 @@ function partsOf(block: ContentBlock): object[] {
       return [callPart(block)];
     case "tool_result":
       return [{ type: "tool_call_response", id: block.callId, response: resultText(block) }];
+    case "reasoning":
+      return [{ type: "reasoning", content: block.text }];
+    case "image":
+    case "document":
+      return [{ type: "blob", modality: block.type, mime_type: mediaTypeOf(block), size: bytesOf(block.data) }];
     case "cache_point":
       return [];
   }

@@ -52,7 +52,7 @@ test.each<[string, Partial<SubmitInput>, field: string, message: string]>([
     "sonnet5",
     { temperature: 0 },
     "temperature",
-    "temperature must not be set: the model sonnet5 does not accept it. It accepts max_tokens, stop.",
+    "temperature must not be set: the model sonnet5 does not accept it. It accepts max_tokens, stop, reasoning_effort.",
   ],
   ["sonnet5", { topP: 1 }, "top_p", "top_p must not be set: the model sonnet5 does not accept it."],
   ["sonnet5", { topK: 1 }, "top_k", "top_k must not be set: the model sonnet5 does not accept it."],

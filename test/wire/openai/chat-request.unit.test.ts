@@ -211,8 +211,8 @@ const refused: [name: string, fields: object, field: string | undefined][] = [
   ["no content", { messages: [{ role: "user" }] }, "messages[0].content"],
   ["content of a wrong type", { messages: [{ role: "user", content: 5 }] }, "messages[0].content"],
   [
-    "an image",
-    { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] },
+    "audio",
+    { messages: [{ role: "user", content: [{ type: "input_audio", input_audio: {} }] }] },
     "messages[0].content[0].type",
   ],
   ["a part that is none", { messages: [{ role: "user", content: [null] }] }, "messages[0].content[0]"],
