@@ -176,7 +176,7 @@ test("only start times in the future", () => {
     stats: { next_ready_at: at(600), ...empty(60) },
   };
   expect(said(both)).toBe(
-    "7 jobs wait; the next starts in 5.0 s; those that are ready have started at about 12:01; " +
+    "7 jobs wait; the next starts in 5.0 s; the ready ones have started by about 12:01; " +
       `limited by tokens per minute of <${d}>; 4 wait for their start time or a retry.`,
   );
 });

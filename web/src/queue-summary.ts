@@ -95,7 +95,7 @@ function emptyAt({ models }: Stats, now: number, delayed: number): Piece[] {
   const ends = models.map(({ empty_at }) => empty_at);
   const last = ends.every((at) => at !== null) ? ends.sort().at(-1) : undefined;
   if (!last || Date.parse(last) - now < 2_000) return [];
-  return [delayed > 0 ? "those that are ready have started at about " : "empty at about ", { at: last }];
+  return [delayed > 0 ? "the ready ones have started by about " : "empty at about ", { at: last }];
 }
 
 function limits(current: Snapshot, reasons: readonly Reason[], now: number, isStuck: boolean): Piece[] {

@@ -3,16 +3,16 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useRoute } from "preact-iso";
 import { base, call, query } from "../api.ts";
-import { failureGroups } from "../failure-groups.ts";
-import { count, dollars, number, percent, shortId } from "../format.ts";
-import { Badge } from "../parts/badge.tsx";
+import { count, dollars, number, percent } from "../format.ts";
+import { BatchBadge, StateSymbol } from "../parts/badge.tsx";
 import { BatchBar } from "../parts/batch-bar.tsx";
+import { BatchFailures } from "../parts/batch-failures.tsx";
 import { Confirm } from "../parts/confirm.tsx";
+import { FileErrors } from "../parts/file-errors.tsx";
 import { Sentence } from "../parts/names.tsx";
 import { Failure, Notice } from "../parts/notice.tsx";
-import { Scroll } from "../parts/scroll.tsx";
 import { Time } from "../parts/time.tsx";
-import type { BatchResource, JobSummary, Page } from "../resources.ts";
+import type { BatchResource } from "../resources.ts";
 import { to } from "../routes.ts";
 import { mayChange } from "../session.ts";
 import { useQuery } from "../use-query.ts";
@@ -21,8 +21,7 @@ import { useTitle } from "../use-title.ts";
 const refreshMs = 2_000;
 const over = ["completed", "failed", "cancelled", "expired"];
 const hasBatchEnded = ({ status }: BatchResource) => over.includes(status);
-/** Failed lines that are read to group them. */
-const mostFailures = 1000;
+const lineStates = ["completed", "failed", "expired", "cancelled", "in_progress", "queued"] as const;
 
 export function BatchPage() {
   const { id = "" } = useRoute().params;
@@ -42,7 +41,7 @@ export function BatchPage() {
     <>
       <div class="title">
         <h1>
-          Batch <code>{data.id.slice(0, 18)}…</code> <Badge state={data.status} />
+          Batch <code>{data.id.slice(0, 18)}…</code> <BatchBadge batch={data} />
         </h1>
         {mayChange() && (
           <span class="actions">
@@ -60,26 +59,33 @@ export function BatchPage() {
         )}
       </div>
       <Failure error={batch.error} />
-      <p class="headline">
-        {number(done)} of {number(total)} lines ({percent(done, total)})
-        {rate !== undefined &&
-          rate > 0 &&
-          !isOver &&
-          `, ${rate < 10 ? rate.toFixed(1) : number(Math.round(rate))} a second`}
-        {data.expected_finish && (
-          <>
-            ; should end <Time at={data.expected_finish * 1000} relative />
-          </>
-        )}
-      </p>
-      <BatchBar batch={data} />
-      <ul class="legend">
-        {(["completed", "failed", "expired", "cancelled", "in_progress", "queued"] as const).map((state) => (
-          <li key={state}>
-            <span class={`swatch ${state}`} /> {number(data.progress[state])} {state.replace("_", " ")}
-          </li>
-        ))}
-      </ul>
+      {total > 0 && (
+        <>
+          <p class="headline">
+            {number(done)} of {number(total)} lines ({percent(done, total)})
+            {rate !== undefined &&
+              rate > 0 &&
+              !isOver &&
+              `, ${rate < 10 ? rate.toFixed(1) : number(Math.round(rate))} a second`}
+            {data.expected_finish && (
+              <>
+                ; should end <Time at={data.expected_finish * 1000} relative />
+              </>
+            )}
+          </p>
+          <BatchBar batch={data} />
+          <ul class="legend">
+            {lineStates
+              .filter((state) => data.progress[state] > 0)
+              .map((state) => (
+                <li key={state}>
+                  <span class={`swatch ${state}`} /> <StateSymbol state={state} />
+                  {number(data.progress[state])} {state.replace("_", " ")}
+                </li>
+              ))}
+          </ul>
+        </>
+      )}
       {data.waiting_on && (
         <Notice>
           <Sentence text={data.waiting_on.message} />
@@ -131,7 +137,7 @@ export function BatchPage() {
           </div>
         )}
       </dl>
-      <p class="actions">
+      <p class="actions" hidden={total === 0}>
         <a href={new URL(`api/${path}/results`, base).href} download={`${data.id}.jsonl`}>
           {isOver ? "Download all results" : "Download the results so far"}
         </a>
@@ -153,8 +159,8 @@ export function BatchPage() {
         )}
         <a href={to(`jobs${query({ batch: data.id })}`)}>Its jobs</a>
       </p>
-      {data.errors && <FileErrors batch={data} />}
-      {failed > 0 && <Failures batch={data} />}
+      {data.errors && <FileErrors errors={data.errors.data} />}
+      {failed > 0 && <BatchFailures batch={data} isOver={isOver} />}
       {asking && (
         <Confirm
           title={asking === "cancel" ? "Cancel this batch?" : "Retry the failed lines?"}
@@ -174,82 +180,6 @@ export function BatchPage() {
           </p>
         </Confirm>
       )}
-    </>
-  );
-}
-
-function FileErrors({ batch }: { batch: BatchResource }) {
-  return (
-    <>
-      <h2>Errors in the file</h2>
-      <p>No job was created. Correct the file and upload it again.</p>
-      <Scroll label="Errors in the file">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col" class="n">
-                Line
-              </th>
-              <th scope="col">Field</th>
-              <th scope="col">Error</th>
-            </tr>
-          </thead>
-          <tbody>
-            {batch.errors!.data.map((error) => (
-              <tr key={`${error.line}${error.param}${error.message}`}>
-                <td class="n">{error.line ?? "–"}</td>
-                <td>{error.param ?? "–"}</td>
-                <td>{error.message}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-    </>
-  );
-}
-
-/** Failed lines by error code, each with one example. */
-function Failures({ batch }: { batch: BatchResource }) {
-  const failed = useQuery<Page<JobSummary>>(
-    `v1/jobs${query({ batch: batch.id, status: "failed", limit: mostFailures })}`,
-  );
-  return (
-    <>
-      <h2>Failures</h2>
-      <Failure error={failed.error} />
-      {failed.data?.next_cursor && <p class="quiet">The latest {number(mostFailures)} failed lines, by error:</p>}
-      <Scroll label="Failures">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Error</th>
-              <th scope="col" class="n">
-                Lines
-              </th>
-              <th scope="col">Example</th>
-            </tr>
-          </thead>
-          <tbody>
-            {failureGroups(failed.data?.data ?? [])
-              .sort((a, b) => b.jobs - a.jobs)
-              .map(({ code, jobs, example }) => (
-                <tr key={code}>
-                  <td>
-                    <a href={to(`jobs${query({ batch: batch.id, error: code })}`)}>
-                      <code>{code}</code>
-                    </a>
-                  </td>
-                  <td class="n">{number(jobs)}</td>
-                  <td>
-                    <a href={to(`jobs/${example.job_id}`)}>{shortId(example.job_id)}</a>{" "}
-                    <span class="quiet">{example.error?.message}</span>
-                  </td>
-                </tr>
-              ))}
-          </tbody>
-        </table>
-      </Scroll>
     </>
   );
 }

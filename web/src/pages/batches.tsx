@@ -1,7 +1,7 @@
 // Batches, newest first, and the upload of a new one.
 import { useState } from "preact/hooks";
 import { dollars, number } from "../format.ts";
-import { Badge } from "../parts/badge.tsx";
+import { BatchBadge } from "../parts/badge.tsx";
 import { BatchBar } from "../parts/batch-bar.tsx";
 import { BatchUpload } from "../parts/batch-upload.tsx";
 import { IdLink } from "../parts/id.tsx";
@@ -14,7 +14,7 @@ import { openAiPagesOf, usePages } from "../use-pages.ts";
 
 const columns: Column<BatchResource>[] = [
   { title: "Batch", cell: ({ id }) => <IdLink kind="batch" id={id} /> },
-  { title: "State", kind: "state", cell: ({ status }) => <Badge state={status} /> },
+  { title: "State", kind: "state", cell: (batch) => <BatchBadge batch={batch} /> },
   { title: "Progress", kind: "wide", cell: (batch) => <BatchBar batch={batch} /> },
   { title: "Lines", kind: "n", cell: (batch) => number(batch.request_counts.total) },
   { title: "Failed", kind: "n", cell: (batch) => number(batch.request_counts.failed) },

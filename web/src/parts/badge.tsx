@@ -1,10 +1,14 @@
-// A state as a coloured word. The word carries the meaning; the colour only repeats it.
+// A state as a coloured word with a symbol. The word carries the meaning; colour and symbol only repeat it.
+import { batchState } from "../batch-state.ts";
+import type { BatchResource } from "../resources.ts";
+
 const kinds: Record<string, string> = {
   completed: "good",
   in_service: "good",
+  partly_failed: "warn",
   failed: "bad",
   out_of_service: "bad",
-  expired: "bad",
+  expired: "warn",
   in_progress: "busy",
   validating: "busy",
   finalizing: "busy",
@@ -14,6 +18,30 @@ const kinds: Record<string, string> = {
   cancelling: "warn",
 };
 
-export function Badge({ state }: { state: string }) {
-  return <span class={`badge ${kinds[state] ?? "calm"}`}>{state.replaceAll("_", " ")}</span>;
+const symbols: Record<string, string> = {
+  completed: "✓",
+  partly_failed: "!",
+  failed: "✕",
+  expired: "◷",
+  cancelled: "⊘",
+  out_of_service: "✕",
+  paused: "‖",
+};
+
+export function StateSymbol({ state }: { state: string }) {
+  return symbols[state] ? <span aria-hidden="true">{symbols[state]} </span> : null;
+}
+
+/** @param words default: the state */
+export function Badge({ state, words = state.replaceAll("_", " ") }: { state: string; words?: string }) {
+  return (
+    <span class={`badge ${kinds[state] ?? "calm"}`}>
+      <StateSymbol state={state} />
+      {words}
+    </span>
+  );
+}
+
+export function BatchBadge({ batch }: { batch: BatchResource }) {
+  return <Badge {...batchState(batch)} />;
 }

@@ -66,7 +66,7 @@ export function Plot({ title, name, times, series, format = short, days = false,
         scales: { y: { range: (_, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
         ...(days && { tzDate: (seconds: number) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") }),
         axes: [
-          { ...axis, space: 64, values: (_, splits) => labelsOf(splits, days) },
+          { ...axis, size: 28, space: 64, values: (_, splits) => labelsOf(splits, days) },
           { ...axis, size: 56, values: (_, values) => values.map(format), ...(whole && { incrs: wholeSteps }) },
         ],
         series: [{}, ...series.map((one) => (days ? barOf(one) : lineOf(one)))],

@@ -1,0 +1,94 @@
+// Failed lines of a batch by error, each with an example and a button to retry them.
+import { useState } from "preact/hooks";
+import { query } from "../api.ts";
+import { failureGroups } from "../failure-groups.ts";
+import { number } from "../format.ts";
+import type { BatchResource, JobSummary, Page } from "../resources.ts";
+import { to } from "../routes.ts";
+import { mayChange } from "../session.ts";
+import { useQuery } from "../use-query.ts";
+import { BulkAction } from "./bulk-action.tsx";
+import { IdLink } from "./id.tsx";
+import { Failure, Notice } from "./notice.tsx";
+import { Scroll } from "./scroll.tsx";
+
+const refreshMs = 5_000;
+/** Failed lines that are read to group them. */
+const most = 1000;
+
+export function BatchFailures({ batch, isOver }: { batch: BatchResource; isOver: boolean }) {
+  const everyMs = isOver ? undefined : refreshMs;
+  const pathOf = (status: "failed" | "expired") =>
+    batch.progress[status] > 0 ? `v1/jobs${query({ batch: batch.id, status, limit: most })}` : undefined;
+  const failed = useQuery<Page<JobSummary>>(pathOf("failed"), everyMs);
+  const expired = useQuery<Page<JobSummary>>(pathOf("expired"), everyMs);
+  const [retrying, setRetrying] = useState<string | undefined>();
+  const [done, setDone] = useState<string | undefined>();
+  const pages = [failed, expired].flatMap(({ data }) => data ?? []);
+  const groups = failureGroups(pages.flatMap(({ data }) => data)).sort((a, b) => b.jobs - a.jobs);
+  return (
+    <>
+      <h2>Failures</h2>
+      <Failure error={failed.error ?? expired.error} />
+      {pages.some(({ next_cursor }) => next_cursor) && (
+        <p class="quiet">The latest {number(most)} failed lines, by error:</p>
+      )}
+      {done && (
+        <Notice kind="good">{done} They are jobs of their own. The files of this batch stay as they are.</Notice>
+      )}
+      <Scroll label="Failures">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Error</th>
+              <th scope="col" class="n">
+                Lines
+              </th>
+              <th scope="col">Example</th>
+              {mayChange() && <th scope="col">Actions</th>}
+            </tr>
+          </thead>
+          <tbody>
+            {groups.map(({ code, jobs, example }) => (
+              <tr key={code}>
+                <td>
+                  <a href={to(`jobs${query({ batch: batch.id, error: code })}`)}>
+                    <code>{code}</code>
+                  </a>
+                </td>
+                <td class="n">{number(jobs)}</td>
+                <td class="wrap">
+                  <IdLink kind="job" id={example.job_id} /> <span class="quiet">{example.error?.message}</span>
+                </td>
+                {mayChange() && (
+                  <td>
+                    <button
+                      type="button"
+                      class="small"
+                      aria-label={`Retry ${code}`}
+                      onClick={() => {
+                        setDone(undefined);
+                        setRetrying(code);
+                      }}
+                    >
+                      Retry these…
+                    </button>
+                  </td>
+                )}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+      {retrying && (
+        <BulkAction
+          kind="retry"
+          filter={{ batch: batch.id, error: retrying }}
+          selected={[]}
+          onClose={() => setRetrying(undefined)}
+          onDone={setDone}
+        />
+      )}
+    </>
+  );
+}
