@@ -112,7 +112,7 @@ test("several models that different quotas limit", () => {
   const quotas = [quota(), quota({ name: "r", unit: "requests" })];
   expect(said({ queue, quotas })).toBe(
     "1,200 jobs wait; the next starts in 6.0 s; " +
-      `limited by tokens per minute of <${d}> (1,000 jobs), limited by requests per minute of <${other}> (200 jobs).`,
+      `limited by tokens per minute of <${d}> (1,000 jobs) and limited by requests per minute of <${other}> (200 jobs).`,
   );
   queue.push(row(3, { kind: "concurrency", deployment: "x" }), row(2, { kind: "configuration" }));
   expect(said({ queue, quotas })).toMatch(/\(200 jobs\) and 2 other reasons\.$/);
@@ -123,9 +123,9 @@ test("everything is paused", () => {
     row(10, { kind: "paused", reason: "the tenant acme" }),
     row(40, { kind: "paused", reason: "the model llama" }, { priority: "batch" }),
   ];
-  const situation = { queue, stats: { models: [{ model: "llama", empty_at: null }] } };
+  const situation = { queue, stats: { models: [{ model: "llama", empty_at: null }], next_ready_at: at(60) } };
   expect(said(situation)).toBe(
-    "50 jobs wait; the model llama is paused (40 jobs), the tenant acme is paused (10 jobs).",
+    "50 jobs wait; the model llama is paused (40 jobs) and the tenant acme is paused (10 jobs).",
   );
   expect(summaryOf(situation).advice!.text).toContain("Resume");
   const paused = row(1, { kind: "paused", deployment: d, reason: `the deployment ${d}` });
@@ -137,7 +137,7 @@ test("what is paused does not head the reasons of the rest", () => {
   const situation = { queue };
   expect(said(situation)).toBe(
     "503 jobs wait; the next starts in 7.0 s; " +
-      `limited by tokens per minute of <${d}> (3 jobs), the tenant acme is paused (500 jobs).`,
+      `limited by tokens per minute of <${d}> (3 jobs) and the tenant acme is paused (500 jobs).`,
   );
   expect(summaryOf(situation).advice).toBeUndefined();
 });

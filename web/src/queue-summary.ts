@@ -55,7 +55,8 @@ export function queueSummary(current: Snapshot & { stats: Stats }, now: number, 
   const isStuck = startableMs >= idleMs;
   const clauses: Piece[][] = [
     [`${count(ready + delayed, "job")} ${ready + delayed === 1 ? "waits" : "wait"}${running}`],
-    nextStart(stats, now, isStuck && reasons[0]?.kind === "turn"),
+    // A pause may also hold up the delayed jobs.
+    reasons[0]?.kind === "paused" || (isStuck && reasons[0]?.kind === "turn") ? [] : nextStart(stats, now),
     emptyAt(stats, now, delayed),
     limits(current, reasons, now, isStuck),
     delayed === 0 ? [] : [`${ready === 0 ? "all of them" : number(delayed)} wait for their start time or a retry`],
@@ -83,9 +84,9 @@ function reasonsOf({ queue }: Stats): Reason[] {
   return [...reasons.values()].sort((a, b) => isPaused(a) - isPaused(b) || b.jobs - a.jobs);
 }
 
-function nextStart({ queue, next_ready_at }: Stats, now: number, isStuck: boolean): Piece[] {
+function nextStart({ queue, next_ready_at }: Stats, now: number): Piece[] {
   const starts = [...queue.map((row) => row.starts_at), next_ready_at].filter((at) => at !== null).sort();
-  if (starts.length === 0 || isStuck) return [];
+  if (starts.length === 0) return [];
   const ms = Date.parse(starts[0]!) - now;
   if (ms < 1000) return ["the next starts now"];
   return ms < hourMs ? [`the next starts in ${duration(ms)}`] : ["the next starts at ", { at: starts[0]! }];
@@ -105,7 +106,7 @@ function limits(current: Snapshot, reasons: readonly Reason[], now: number, isSt
   const shown = limited
     .slice(0, named)
     .flatMap((reason, i) => [
-      ...(i > 0 ? [", "] : []),
+      ...(i > 0 ? [limited.length > named ? ", " : " and "] : []),
       ...limit(current, reason, now),
       ` (${count(reason.jobs, "job")})`,
     ]);

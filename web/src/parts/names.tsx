@@ -1,6 +1,7 @@
 // Names of deployments and quotas in words, with the technical name in the title.
 import { snapshot } from "../live.ts";
 import { deploymentWords, quotaWords } from "../names.ts";
+import { Time } from "./time.tsx";
 
 export function DeploymentName({ id }: { id: string }) {
   return <span title={id}>{deploymentWords(id)}</span>;
@@ -10,8 +11,21 @@ export function QuotaName({ name }: { name: string }) {
   return <span title={name}>{quotaWords(name)}</span>;
 }
 
-/** A sentence of the service, in which the names of quotas and deployments become words. */
+/** `2030-01-31T12:00:00.000Z`, or `2030-01-31 12:00Z` as in the advice on quotas. */
+const utcTime = /\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z/;
+
+/** A sentence of the service, in which the names of quotas and deployments become words, and times become local. */
 export function Sentence({ text }: { text: string }) {
+  const at = utcTime.exec(text);
+  if (at) {
+    return (
+      <>
+        <Sentence text={text.slice(0, at.index)} />
+        <Time at={at[0].replace(" ", "T")} coarse />
+        <Sentence text={text.slice(at.index + at[0].length)} />
+      </>
+    );
+  }
   const { quotas = [], deployments = [] } = snapshot.value ?? {};
   const owned = quotas.flatMap(({ name }) =>
     deployments

@@ -2,7 +2,7 @@
 import { short } from "../format.ts";
 import { useQuery } from "../use-query.ts";
 import { Copy } from "./copy.tsx";
-import { QuotaName } from "./names.tsx";
+import { QuotaName, Sentence } from "./names.tsx";
 import { Failure } from "./notice.tsx";
 
 interface Advice {
@@ -29,9 +29,11 @@ export function QuotaAdvice() {
               <QuotaName name={one.quota} />
             </strong>
             {one.requested_limit !== null &&
-              `: ask for ${short(one.requested_limit)} instead of ${short(one.configured_limit)}`}
+              (one.status === "restore"
+                ? `: ask the provider to apply ${short(one.requested_limit)}`
+                : `: ask for ${short(one.requested_limit)} instead of ${short(one.configured_limit)}`)}
             <p>
-              {one.reason} {one.cautions.join(" ")}
+              <Sentence text={[one.reason, ...one.cautions].join(" ")} />
             </p>
             {one.text && (
               <details>
