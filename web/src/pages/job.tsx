@@ -72,7 +72,7 @@ export function JobPage() {
       {data.status === "queued" && <Waiting job={data} />}
       {data.error && (
         <p class="notice bad">
-          <strong>{data.error.code}</strong>: {data.error.message}
+          <strong>{data.error.code.replaceAll("_", " ")}</strong>: <Sentence text={data.error.message} />
         </p>
       )}
       <Timeline job={data} />
@@ -270,6 +270,10 @@ function Facts({ job }: { job: Job }) {
   );
 }
 
+function tokensOf(input: number | undefined, output: number | undefined): string {
+  return input === undefined || output === undefined ? "–" : `${number(input)} in, ${number(output)} out`;
+}
+
 function Attempts({ attempts }: { attempts: JobAttempt[] }) {
   if (attempts.length === 0) return null;
   return (
@@ -312,17 +316,19 @@ function Attempts({ attempts }: { attempts: JobAttempt[] }) {
                 </td>
                 <td>
                   <Badge state={attempt.result} />
-                  {attempt.error && <span class="quiet"> {attempt.error.message}</span>}
+                  {attempt.error && (
+                    <span class="quiet">
+                      {" "}
+                      <Sentence text={attempt.error.message} />
+                    </span>
+                  )}
                 </td>
                 <td class="n">{attempt.first_token_ms === null ? "–" : duration(attempt.first_token_ms)}</td>
                 <td class="n">{attempt.duration_ms === null ? "–" : duration(attempt.duration_ms)}</td>
+                <td class="n">{tokensOf(attempt.tokens_reserved.input, attempt.tokens_reserved.output)}</td>
                 <td class="n">
-                  {number(attempt.tokens_reserved.input)} + {number(attempt.tokens_reserved.output)}
-                </td>
-                <td class="n">
-                  {attempt.usage
-                    ? `${attempt.usage_estimated ? "about " : ""}${number(attempt.usage.input_tokens)} + ${number(attempt.usage.output_tokens)}`
-                    : "–"}
+                  {attempt.usage_estimated && "about "}
+                  {tokensOf(attempt.usage?.input_tokens, attempt.usage?.output_tokens)}
                 </td>
                 <td class="n">{dollars(attempt.cost_usd)}</td>
               </tr>

@@ -3,12 +3,11 @@
 import { useLocation } from "preact-iso";
 import { query as queryOf } from "../api.ts";
 import { dollars, number } from "../format.ts";
-import { limitsOf, usedOf } from "../key-limits.ts";
-import { Empty, Failure } from "../parts/notice.tsx";
+import { Budgets } from "../parts/budgets.tsx";
+import { Empty, Failure, Notice } from "../parts/notice.tsx";
 import { Scroll } from "../parts/scroll.tsx";
-import type { ApiKey } from "../resources.ts";
+import { UsagePlots } from "../parts/usage-plots.tsx";
 import { to } from "../routes.ts";
-import { session } from "../session.ts";
 import { useQuery } from "../use-query.ts";
 import { useTitle } from "../use-title.ts";
 
@@ -31,6 +30,8 @@ interface Report {
   total: Row;
 }
 
+const refreshMs = 30_000;
+
 const columns: [key: keyof Row, title: string][] = [
   ["jobs", "Jobs"],
   ["attempts", "Calls"],
@@ -40,9 +41,15 @@ const columns: [key: keyof Row, title: string][] = [
 
 export function UsagePage() {
   const { query, route } = useLocation();
-  const by = (groups as readonly string[]).includes(query.by ?? "") ? (query.by as Group) : "day";
+  const isKnown = query.by === undefined || (groups as readonly string[]).includes(query.by);
+  const by = isKnown && query.by !== undefined ? (query.by as Group) : "day";
   const { from, to: until } = query;
-  const report = useQuery<Report>(`v1/usage${queryOf({ group_by: by, from, to: until })}`, 30_000);
+  const report = useQuery<Report>(`v1/usage${queryOf({ group_by: by, from, to: until })}`, refreshMs);
+  const byDay = useQuery<Report>(
+    by === "day" ? undefined : `v1/usage${queryOf({ group_by: `day,${by}`, from, to: until })}`,
+    refreshMs,
+  );
+  const plotted = by === "day" ? report.data : byDay.data;
   useTitle("Usage");
   const change = (next: Record<string, string | undefined>) => route(to(`usage${queryOf({ ...query, ...next })}`));
   const rows = report.data ? [...report.data.data] : [];
@@ -81,7 +88,11 @@ export function UsagePage() {
           Download CSV
         </button>
       </form>
-      <OwnKey />
+      {!isKnown && (
+        <Notice>
+          There is no grouping by “{query.by}”, so this is usage by day. Choose one of {groups.join(", ")}.
+        </Notice>
+      )}
       <Failure error={report.error} retry={report.reload} />
       {report.data && (
         <p class="headline">
@@ -90,6 +101,14 @@ export function UsagePage() {
         </p>
       )}
       {report.data && rows.length === 0 && <Empty>Nothing was used in this period.</Empty>}
+      {plotted && rows.length > 0 && (
+        <UsagePlots
+          from={plotted.from}
+          to={plotted.to}
+          rows={plotted.data}
+          groupOf={by === "day" ? undefined : (row) => row[by] ?? "no key"}
+        />
+      )}
       {rows.length > 0 && (
         <Scroll label="Usage">
           <table>
@@ -125,18 +144,8 @@ export function UsagePage() {
           </table>
         </Scroll>
       )}
+      <Budgets />
     </>
-  );
-}
-
-/** What the caller's own key may use, and has used of it. */
-function OwnKey() {
-  const key = useQuery<ApiKey>(session.value?.key_id ? "v1/keys/self" : undefined, 30_000);
-  if (!key.data || limitsOf(key.data) === "none") return null;
-  return (
-    <p class="notice">
-      Your key may use {limitsOf(key.data)}. Used so far: {usedOf(key.data)}.
-    </p>
   );
 }
 

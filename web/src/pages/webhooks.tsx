@@ -70,17 +70,21 @@ export function WebhooksPage() {
 
   const actions: Column<Delivery> = {
     title: "Actions",
-    cell: (delivery) =>
-      (delivery.status === "failed" || delivery.status === "delivered") && (
+    // The first attempt follows by itself within seconds.
+    cell: (delivery) => {
+      if (delivery.attempts.length === 0) return null;
+      const verb = delivery.status === "pending" ? "Deliver now" : "Deliver again";
+      return (
         <button
           type="button"
           class="small"
-          aria-label={`Deliver again: ${delivery.job_id ?? delivery.batch_id}`}
+          aria-label={`${verb}: ${delivery.job_id ?? delivery.batch_id}`}
           onClick={() => redeliver(delivery)}
         >
-          Deliver again
+          {verb}
         </button>
-      ),
+      );
+    },
   };
   return (
     <List

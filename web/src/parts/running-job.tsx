@@ -1,7 +1,10 @@
 // A job that was just submitted: its place in the queue, then its text as it arrives.
+import { useState } from "preact/hooks";
+import { call } from "../api.ts";
 import { dollars, number, shortId } from "../format.ts";
 import { hasEnded, type Job } from "../resources.ts";
 import { to } from "../routes.ts";
+import { mayChange } from "../session.ts";
 import { useJobText } from "../use-job-text.ts";
 import { useQuery } from "../use-query.ts";
 import { Badge } from "./badge.tsx";
@@ -14,8 +17,15 @@ export function RunningJob({ id }: { id: string }) {
   const path = `v1/jobs/${id}`;
   const job = useQuery<Job>(path, 1000, hasEnded);
   const text = useJobText(path, job.data);
-  if (!job.data) return <Failure error={job.error} />;
+  const [stopError, setStopError] = useState<unknown>();
+  if (!job.data) return <Failure error={job.error} retry={job.reload} />;
   const { status, position, eta, waiting_on, error, usage, cost_usd } = job.data;
+
+  async function stop(): Promise<void> {
+    setStopError(undefined);
+    await call(`${path}/cancel`, { method: "POST" }).then(job.reload, setStopError);
+  }
+
   return (
     <section aria-label="Answer">
       {/* Only the state is announced: the expected start counts down, and the text arrives in many pieces. */}
@@ -39,7 +49,17 @@ export function RunningJob({ id }: { id: string }) {
         )}
         {usage && ` ${number(usage.input_tokens)} tokens in, ${number(usage.output_tokens)} out, ${dollars(cost_usd)}.`}
       </p>
-      {error && <p class="notice bad">{error.message}</p>}
+      {mayChange() && !hasEnded(job.data) && (
+        <button type="button" class="danger" onClick={stop}>
+          Stop
+        </button>
+      )}
+      <Failure error={stopError} />
+      {error && (
+        <p class="notice bad" role="alert">
+          <strong>{error.code.replaceAll("_", " ")}</strong>: {error.message}
+        </p>
+      )}
       {(job.data.text ?? text) !== "" && <TextPieces text={job.data.text ?? text} />}
     </section>
   );
