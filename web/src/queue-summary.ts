@@ -1,6 +1,6 @@
 // The state of the queue in one sentence: what waits, when the next job starts, when the queue is empty, what limits it,
 // and what the operator can press. Pure.
-import { count, duration, number, unitOf } from "./format.ts";
+import { count, number, relative, unitOf } from "./format.ts";
 import type { Snapshot, Stats, WaitingRow } from "./resources.ts";
 
 /** A part of a sentence: words, a deployment's id, or a time. The page shows ids and times as it does everywhere. */
@@ -89,7 +89,9 @@ function nextStart({ queue, next_ready_at }: Stats, now: number): Piece[] {
   if (starts.length === 0) return [];
   const ms = Date.parse(starts[0]!) - now;
   if (ms < 1000) return ["the next starts now"];
-  return ms < hourMs ? [`the next starts in ${duration(ms)}`] : ["the next starts at ", { at: starts[0]! }];
+  return ms < hourMs
+    ? [`the next starts ${relative(new Date(starts[0]!), now)}`]
+    : ["the next starts at ", { at: starts[0]! }];
 }
 
 function emptyAt({ models }: Stats, now: number, delayed: number): Piece[] {
@@ -120,8 +122,8 @@ function limit({ quotas, deployments }: Snapshot, reason: Reason, now: number): 
   switch (kind) {
     case "quota": {
       const quota = quotas.find(({ name }) => name === reason.quota);
-      const closedMs = quota?.closed_until ? Date.parse(quota.closed_until) - now : 0;
-      const closed = closedMs > 0 ? `, which refused calls and is closed for ${duration(closedMs)}` : "";
+      const opens = later(quota?.closed_until, now);
+      const closed = opens ? `, which refused calls and opens ${opens}` : "";
       return ["limited by ", quota ? unitOf(quota) : `the quota ${reason.quota}`, " of ", where, closed];
     }
     case "concurrency":
@@ -129,9 +131,9 @@ function limit({ quotas, deployments }: Snapshot, reason: Reason, now: number): 
     case "cool_down":
     case "out_of_service": {
       const until = deployments.find(({ id }) => id === reason.deployment)?.until;
-      const retryMs = until ? Date.parse(until) - now : 0;
+      const retry = later(until, now);
       const state = kind === "cool_down" ? " is cooling down" : " is out of service";
-      return [where, state, retryMs > 0 ? ` and tried again in ${duration(retryMs)}` : ""];
+      return [where, state, retry ? ` and tried again ${retry}` : ""];
     }
     case "refused":
       return [where, " refused them and is tried again"];
@@ -159,9 +161,9 @@ function adviceOn(
     case "paused":
       return { text: "Nothing starts until you press Resume below." };
     case "out_of_service":
-      return { text: "Mend the cause, then press Reinstate to try it at once:", page: "deployments" };
+      return { text: "Mend the cause, then press Reinstate below." };
     case "cool_down":
-      return { text: "It recovers by itself. Press Reinstate to try it at once:", page: "deployments" };
+      return { text: "It recovers by itself. To try it at once, press Reinstate below." };
     case "configuration":
       return { text: "Add a deployment to the configuration, or cancel the jobs. They fail in the end." };
     case "turn":
@@ -174,6 +176,11 @@ function adviceOn(
     default:
       return undefined;
   }
+}
+
+/** Returns how far ahead a time is, such as `in 4 s`. Undefined if it is past or unknown. */
+function later(at: string | null | undefined, now: number): string | undefined {
+  return at && Date.parse(at) > now ? relative(new Date(at), now) : undefined;
 }
 
 function sum<T>(items: readonly T[], amount: (item: T) => number): number {

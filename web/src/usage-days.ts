@@ -16,7 +16,7 @@ export interface DayColumn {
 const dayMs = 86_400_000;
 /** Groups that have a colour of their own. The others are one column. */
 const mostGroups = 3;
-export const others = "others";
+const others = "others";
 
 /**
  * Returns every day of a period, in milliseconds since the epoch.

@@ -137,28 +137,30 @@ export function BatchPage() {
           </div>
         )}
       </dl>
-      <p class="actions" hidden={total === 0}>
-        <a href={new URL(`api/${path}/results`, base).href} download={`${data.id}.jsonl`}>
-          {isOver ? "Download all results" : "Download the results so far"}
-        </a>
-        {data.output_file_id && (
-          <a
-            href={new URL(`api/v1/files/${data.output_file_id}/content`, base).href}
-            download={`${data.id}-output.jsonl`}
-          >
-            Answers
+      {total > 0 && (
+        <p class="actions">
+          <a href={new URL(`api/${path}/results`, base).href} download={`${data.id}.jsonl`}>
+            {isOver ? "Download all results" : "Download the results so far"}
           </a>
-        )}
-        {data.error_file_id && (
-          <a
-            href={new URL(`api/v1/files/${data.error_file_id}/content`, base).href}
-            download={`${data.id}-errors.jsonl`}
-          >
-            Errors
-          </a>
-        )}
-        <a href={to(`jobs${query({ batch: data.id })}`)}>Its jobs</a>
-      </p>
+          {data.output_file_id && (
+            <a
+              href={new URL(`api/v1/files/${data.output_file_id}/content`, base).href}
+              download={`${data.id}-output.jsonl`}
+            >
+              Answers
+            </a>
+          )}
+          {data.error_file_id && (
+            <a
+              href={new URL(`api/v1/files/${data.error_file_id}/content`, base).href}
+              download={`${data.id}-errors.jsonl`}
+            >
+              Errors
+            </a>
+          )}
+          <a href={to(`jobs${query({ batch: data.id })}`)}>Its jobs</a>
+        </p>
+      )}
       {data.errors && <FileErrors errors={data.errors.data} />}
       {failed > 0 && <BatchFailures batch={data} isOver={isOver} />}
       {asking && (

@@ -193,7 +193,7 @@ function Timeline({ job }: { job: Job }) {
     if (end !== undefined && attempt.result !== "completed") {
       steps.push({
         at: new Date(end).toISOString(),
-        text: `Attempt ${attempt.number}: ${attempt.result}`,
+        text: `Attempt ${attempt.number} ended`,
         state: attempt.result,
       });
     }

@@ -133,7 +133,9 @@ function Queue({ stats: { queue, jobs } }: { stats: Stats }) {
                   <td class="n">
                     {row.oldest_at ? duration(Math.max(0, now.value - Date.parse(row.oldest_at))) : "–"}
                   </td>
-                  <td class="wrap">{row.waiting_on ? <Sentence text={row.waiting_on.message} /> : "its time"}</td>
+                  <td class="wrap">
+                    {row.waiting_on ? <Sentence text={row.waiting_on.message} /> : "their start time or a retry"}
+                  </td>
                 </tr>
               ))}
             </tbody>

@@ -7,6 +7,7 @@ const kinds: Record<string, string> = {
   in_service: "good",
   partly_failed: "warn",
   failed: "bad",
+  permanent: "bad",
   out_of_service: "bad",
   expired: "warn",
   in_progress: "busy",
@@ -15,6 +16,9 @@ const kinds: Record<string, string> = {
   cooling_down: "warn",
   paused: "warn",
   throttled: "warn",
+  transient: "warn",
+  capacity: "warn",
+  unknown: "warn",
   cancelling: "warn",
 };
 
@@ -32,8 +36,22 @@ export function StateSymbol({ state }: { state: string }) {
   return symbols[state] ? <span aria-hidden="true">{symbols[state]} </span> : null;
 }
 
-/** @param words default: the state */
-export function Badge({ state, words = state.replaceAll("_", " ") }: { state: string; words?: string }) {
+/** Results of attempts whose names are for programs. */
+const attemptWords: Record<string, string> = {
+  permanent: "refused",
+  transient: "failed for now",
+  capacity: "no capacity",
+  unknown: "result unknown",
+};
+
+/** @param words default: the state in words */
+export function Badge({
+  state,
+  words = attemptWords[state] ?? state.replaceAll("_", " "),
+}: {
+  state: string;
+  words?: string;
+}) {
   return (
     <span class={`badge ${kinds[state] ?? "calm"}`}>
       <StateSymbol state={state} />

@@ -63,11 +63,15 @@ export function Plot({ title, name, times, series, format = short, days = false,
         height,
         legend: { show: false },
         cursor: { y: false },
-        scales: { y: { range: (_, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
+        scales: {
+          // Half a day on either side, or the bars at the ends would be cut in half.
+          x: days ? { range: (_, min, max) => [min - dayMs / 2000, max + dayMs / 2000] } : {},
+          y: { range: (_, _min, max) => [0, max > 0 ? max * 1.08 : 1] },
+        },
         ...(days && { tzDate: (seconds: number) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") }),
         axes: [
           { ...axis, size: 28, space: 64, values: (_, splits) => labelsOf(splits, days) },
-          { ...axis, size: 56, values: (_, values) => values.map(format), ...(whole && { incrs: wholeSteps }) },
+          { ...axis, size: widthOf, values: (_, values) => values.map(format), ...(whole && { incrs: wholeSteps }) },
         ],
         series: [{}, ...series.map((one) => (days ? barOf(one) : lineOf(one)))],
       },
@@ -172,6 +176,11 @@ function barOf({ label, color }: Series): uPlot.Series {
 function dataOf(times: readonly number[], series: readonly Series[], days: boolean): uPlot.AlignedData {
   const columns = series.map(({ values }) => values);
   return [times.map((ms) => ms / 1000), ...(days ? stacked(columns) : columns)] as uPlot.AlignedData;
+}
+
+/** Returns the width of the axis, in pixels, that the longest label needs. */
+function widthOf(_: uPlot, labels: string[] | null): number {
+  return Math.max(40, ...(labels ?? []).map((label) => 16 + 7 * label.length));
 }
 
 /** Returns the labels of the time axis. Days appear once. */

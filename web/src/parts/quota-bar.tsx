@@ -28,11 +28,20 @@ export function QuotaBar({ quota }: { quota: Quota }) {
         <rect class="reserved" x={width(settled)} width={width(reserved)} height="6" />
         {learned && <rect class="beyond" x={width(effective)} width={width(all - effective)} height="6" />}
       </svg>
-      <p class="quiet">
-        {short(settled)} used, {short(reserved)} reserved by running calls
-        {learned && `; learned limit ${short(effective)} of ${short(configured)}`}
-        {closedMs > 0 && `; closed for ${duration(closedMs)} after a refusal`}
-      </p>
+      <ul class="legend quiet">
+        <li>
+          <span class="swatch settled" /> {short(settled)} used
+        </li>
+        <li>
+          <span class="swatch reserved" /> {short(reserved)} reserved by running calls
+        </li>
+        {learned && (
+          <li>
+            <span class="swatch beyond" /> learned limit {short(effective)}, configured {short(configured)}
+          </li>
+        )}
+        {closedMs > 0 && <li>closed for {duration(closedMs)} after a refusal</li>}
+      </ul>
     </figure>
   );
 }
