@@ -43,6 +43,25 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
     const open = (path: string) => page.goto(`${service.url}/ui/${path}`);
     const button = (name: string | RegExp) => page.getByRole("button", { name });
 
+    const lineOf = (i: number, prompt: string) =>
+      JSON.stringify({
+        custom_id: `c${i}`,
+        method: "POST",
+        url: "/v1/chat/completions",
+        body: { model: "quick", messages: [{ role: "user", content: prompt }] },
+      });
+    const upload = async (text: string) => {
+      await open("batches");
+      await button("Upload a batch").click();
+      await page.getByLabel("JSONL file").setInputFiles({
+        name: "b.jsonl",
+        mimeType: "application/jsonl",
+        buffer: Buffer.from(text),
+      });
+      await button("Upload and start").click();
+      await page.getByRole("heading", { name: /^Batch batch_/ }).waitFor(slow);
+    };
+
     test("signs in with a key, and refuses a wrong one", async () => {
       await open("jobs");
       await page.getByLabel("API key").fill("sk-sluice-wrong");
@@ -64,6 +83,11 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
       const early = (await text.textContent())!.length;
       await expect.poll(async () => (await text.textContent())!.length, slow).toBeGreaterThan(early);
       await page.locator("section[aria-label=Answer]").getByText("completed").waitFor(slow);
+
+      await button("Submit").click();
+      await text.waitFor(slow);
+      await button("Stop").click();
+      await page.locator("section[aria-label=Answer]").getByText("cancelled").waitFor(slow);
     });
 
     test("a prompt and an answer full of markup are text", async () => {
@@ -127,32 +151,33 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
 
     test("a batch goes from upload to download; a wrong file shows its errors by line", async () => {
       const count = form === "embedded" ? 1000 : 100;
-      const line = (i: number) =>
-        JSON.stringify({
-          custom_id: `c${i}`,
-          method: "POST",
-          url: "/v1/chat/completions",
-          body: { model: "quick", messages: [{ role: "user", content: `line ${i}` }] },
-        });
-      const upload = async (text: string) => {
-        await open("batches");
-        await button("Upload a batch").click();
-        await page.getByLabel("JSONL file").setInputFiles({
-          name: "b.jsonl",
-          mimeType: "application/jsonl",
-          buffer: Buffer.from(text),
-        });
-        await button("Upload and start").click();
-        await page.getByRole("heading", { name: /^Batch batch_/ }).waitFor(slow);
-      };
-      await upload(`${line(1)}\nnot json\n`);
+      await upload(`${lineOf(1, "line")}\nnot json\n`);
       await page.getByRole("cell", { name: "2", exact: true }).waitFor(slow);
-      await upload(Array.from({ length: count }, (_, i) => line(i)).join("\n"));
+      await upload(Array.from({ length: count }, (_, i) => lineOf(i, `line ${i}`)).join("\n"));
       await page.locator("h1").getByText("completed").waitFor({ timeout: 100_000 });
       const download = page.waitForEvent("download");
       await page.getByRole("link", { name: "Answers" }).click();
       const content = await readFile((await (await download).path())!, "utf8");
       expect(content.trim().split("\n")).toHaveLength(count);
+    });
+
+    test("a batch whose lines all failed says so, and the lines of one error are retried after a preview", async () => {
+      await upload([1, 2, 3].map((i) => lineOf(i, `refuse ${i}`)).join("\n"));
+      await page.locator("h1").getByText("all lines failed").waitFor(slow);
+      await button("Retry provider_rejected").click();
+      await button("Retry 3 jobs").click();
+      await page.getByText(/^3 jobs retried\. They are jobs of their own/).waitFor(slow);
+    });
+
+    test("usage has plots with tables, and says that it knows no such grouping", async () => {
+      await open("usage?by=moon");
+      await page.getByText("There is no grouping by “moon”").waitFor();
+      await page.getByLabel("By").selectOption("model");
+      await page.getByText("There is no grouping").waitFor({ state: "detached" });
+      const plot = page.locator("figure", { hasText: "Tokens by day" });
+      await plot.getByText("Show as a table").press("Enter");
+      await plot.getByRole("columnheader", { name: "quick" }).waitFor();
+      expect(await plot.locator("tbody tr").count()).toBeGreaterThan(0);
     });
 
     test("pauses and resumes a deployment", async () => {

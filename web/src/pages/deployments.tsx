@@ -11,7 +11,7 @@ import { Empty, Failure } from "../parts/notice.tsx";
 import { Pauses } from "../parts/pauses.tsx";
 import { QuotaAdvice } from "../parts/quota-advice.tsx";
 import { QuotaBar } from "../parts/quota-bar.tsx";
-import { Scroll } from "../parts/scroll.tsx";
+import { type Column, Table } from "../parts/table.tsx";
 import { Time } from "../parts/time.tsx";
 import type { Deployment, Quota } from "../resources.ts";
 import { mayChange, session } from "../session.ts";
@@ -28,6 +28,45 @@ export function DeploymentsPage() {
   if (!current) return <p class="empty">Waiting for the first figures…</p>;
   const canChange = mayChange() && session.value?.admin === true;
   const modelOf = (id: string) => current.models.find((model) => model.deployments.includes(id))?.name ?? "";
+
+  const columns: Column<Deployment>[] = [
+    { title: "Deployment", kind: "break", cell: ({ id }) => id },
+    { title: "Model", cell: ({ id }) => modelOf(id) },
+    {
+      title: "State",
+      kind: "state",
+      cell: ({ state, paused }) => (
+        <>
+          <Badge state={state} /> {paused && <Badge state="paused" />}
+        </>
+      ),
+    },
+    {
+      title: "Running",
+      kind: "n",
+      cell: ({ running, max_concurrency }) => `${number(running)} of ${number(max_concurrency)}`,
+    },
+    { title: "Note", kind: "text", cell: Note },
+  ];
+  const actions: Column<Deployment> = {
+    title: "Actions",
+    cell: (deployment) => (
+      <span class="actions">
+        <button
+          type="button"
+          class="small"
+          onClick={() => setAsking({ kind: deployment.paused ? "resume" : "pause", deployment })}
+        >
+          {deployment.paused ? "Resume" : "Pause"}
+        </button>
+        {deployment.state !== "in_service" && (
+          <button type="button" class="small" onClick={() => setAsking({ kind: "reinstate", deployment })}>
+            Reinstate
+          </button>
+        )}
+      </span>
+    ),
+  };
 
   async function run(): Promise<void> {
     if (!asking) return;
@@ -51,69 +90,12 @@ export function DeploymentsPage() {
       <Pauses />
       <Failure error={error} />
       {current.deployments.length === 0 && <Empty>The configuration has no deployments.</Empty>}
-      <Scroll label="Deployments">
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">Deployment</th>
-              <th scope="col">Model</th>
-              <th scope="col">State</th>
-              <th scope="col" class="n">
-                Running
-              </th>
-              <th scope="col">Note</th>
-              {canChange && <th scope="col">Actions</th>}
-            </tr>
-          </thead>
-          <tbody>
-            {current.deployments.map((one) => (
-              <tr key={one.id}>
-                <td>{one.id}</td>
-                <td>{modelOf(one.id)}</td>
-                <td>
-                  <Badge state={one.state} /> {one.paused && <Badge state="paused" />}
-                </td>
-                <td class="n">
-                  {number(one.running)} of {number(one.max_concurrency)}
-                </td>
-                <td class="quiet note">
-                  {one.reason}
-                  {one.until && (
-                    <>
-                      {" "}
-                      Tried again <Time at={one.until} relative />.
-                    </>
-                  )}
-                  {one.lifecycle &&
-                    one.lifecycle.status !== "active" &&
-                    ` The model is ${one.lifecycle.status.replaceAll("_", " ")}`}
-                  {one.lifecycle?.end_of_life && `; its end of life is ${one.lifecycle.end_of_life}.`}
-                </td>
-                {canChange && (
-                  <td class="actions">
-                    <button
-                      type="button"
-                      class="small"
-                      onClick={() => setAsking({ kind: one.paused ? "resume" : "pause", deployment: one })}
-                    >
-                      {one.paused ? "Resume" : "Pause"}
-                    </button>
-                    {one.state !== "in_service" && (
-                      <button
-                        type="button"
-                        class="small"
-                        onClick={() => setAsking({ kind: "reinstate", deployment: one })}
-                      >
-                        Reinstate
-                      </button>
-                    )}
-                  </td>
-                )}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table
+        caption="Deployments"
+        columns={canChange ? [...columns, actions] : columns}
+        rows={current.deployments}
+        idOf={({ id }) => id}
+      />
       <h2>Quotas</h2>
       <div class="quotas">
         {current.quotas.map((quota) => (
@@ -159,6 +141,24 @@ export function DeploymentsPage() {
         </Confirm>
       )}
     </>
+  );
+}
+
+function Note({ reason, until, lifecycle }: Deployment) {
+  const old = lifecycle && lifecycle.status !== "active" ? lifecycle.status.replaceAll("_", " ") : undefined;
+  if (!reason && !until && !old && !lifecycle?.end_of_life) return null;
+  return (
+    <span class="quiet">
+      {reason}
+      {until && (
+        <>
+          {" "}
+          Sluice tries it again <Time at={until} relative />.
+        </>
+      )}
+      {old && ` The provider calls the model ${old}.`}
+      {lifecycle?.end_of_life && ` The model's end of life is ${lifecycle.end_of_life}.`}
+    </span>
   );
 }
 

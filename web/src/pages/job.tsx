@@ -12,7 +12,7 @@ import { Confirm } from "../parts/confirm.tsx";
 import { Copy } from "../parts/copy.tsx";
 import { DeploymentName, Sentence } from "../parts/names.tsx";
 import { Failure } from "../parts/notice.tsx";
-import { Scroll } from "../parts/scroll.tsx";
+import { type Column, Table } from "../parts/table.tsx";
 import { TextPieces } from "../parts/text-pieces.tsx";
 import { Time } from "../parts/time.tsx";
 import { WaitBar } from "../parts/wait-bar.tsx";
@@ -270,72 +270,45 @@ function Facts({ job }: { job: Job }) {
   );
 }
 
-function tokensOf(input: number | undefined, output: number | undefined): string {
-  return input === undefined || output === undefined ? "–" : `${number(input)} in, ${number(output)} out`;
+function tokensOf(input: number, output: number): string {
+  return `${number(input)} in, ${number(output)} out`;
 }
+
+const attemptColumns: Column<JobAttempt>[] = [
+  {
+    title: "Deployment",
+    cell: ({ number, deployment }) => (
+      <>
+        {number}. <DeploymentName id={deployment} />
+      </>
+    ),
+  },
+  { title: "Started", cell: ({ started_at }) => <Time at={started_at} /> },
+  { title: "Result", kind: "state", cell: ({ result }) => <Badge state={result} /> },
+  { title: "First token", kind: "n", cell: ({ first_token_ms: ms }) => ms !== null && duration(ms) },
+  { title: "Duration", kind: "n", cell: ({ duration_ms: ms }) => ms !== null && duration(ms) },
+  {
+    title: "Tokens reserved",
+    kind: "n",
+    cell: ({ tokens_reserved: { input, output } }) => tokensOf(input, output),
+  },
+  {
+    title: "Tokens used",
+    kind: "n",
+    cell: ({ usage, usage_estimated }) =>
+      usage && `${usage_estimated ? "about " : ""}${tokensOf(usage.input_tokens, usage.output_tokens)}`,
+  },
+  { title: "Cost", kind: "n", cell: ({ cost_usd }) => cost_usd !== null && dollars(cost_usd) },
+  { title: "Error", kind: "text", cell: ({ error }) => error && <Sentence text={error.message} /> },
+];
 
 function Attempts({ attempts }: { attempts: JobAttempt[] }) {
   if (attempts.length === 0) return null;
+  const columns = attemptColumns.filter(({ title }) => title !== "Error" || attempts.some(({ error }) => error));
   return (
     <>
       <h2>Attempts</h2>
-      <Scroll label="Attempts">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">No.</th>
-              <th scope="col">Deployment</th>
-              <th scope="col">Started</th>
-              <th scope="col">Result</th>
-              <th scope="col" class="n">
-                First token
-              </th>
-              <th scope="col" class="n">
-                Duration
-              </th>
-              <th scope="col" class="n">
-                Tokens reserved
-              </th>
-              <th scope="col" class="n">
-                Tokens used
-              </th>
-              <th scope="col" class="n">
-                Cost
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {attempts.map((attempt) => (
-              <tr key={attempt.number}>
-                <td>{attempt.number}</td>
-                <td>
-                  <DeploymentName id={attempt.deployment} />
-                </td>
-                <td>
-                  <Time at={attempt.started_at} />
-                </td>
-                <td>
-                  <Badge state={attempt.result} />
-                  {attempt.error && (
-                    <span class="quiet">
-                      {" "}
-                      <Sentence text={attempt.error.message} />
-                    </span>
-                  )}
-                </td>
-                <td class="n">{attempt.first_token_ms === null ? "–" : duration(attempt.first_token_ms)}</td>
-                <td class="n">{attempt.duration_ms === null ? "–" : duration(attempt.duration_ms)}</td>
-                <td class="n">{tokensOf(attempt.tokens_reserved.input, attempt.tokens_reserved.output)}</td>
-                <td class="n">
-                  {attempt.usage_estimated && "about "}
-                  {tokensOf(attempt.usage?.input_tokens, attempt.usage?.output_tokens)}
-                </td>
-                <td class="n">{dollars(attempt.cost_usd)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table caption="Attempts" columns={columns} rows={attempts} idOf={({ number }) => String(number)} />
     </>
   );
 }

@@ -12,10 +12,11 @@ import { Pauses } from "../parts/pauses.tsx";
 import { QuotaBar } from "../parts/quota-bar.tsx";
 import { RecentFailures } from "../parts/recent-failures.tsx";
 import { Scroll } from "../parts/scroll.tsx";
+import { type Column, Table } from "../parts/table.tsx";
 import { Time } from "../parts/time.tsx";
 import { TroubledDeployments } from "../parts/troubled-deployments.tsx";
 import { mayStart, type Piece, queueSummary } from "../queue-summary.ts";
-import type { Snapshot, Stats } from "../resources.ts";
+import type { Snapshot, Stats, WaitingRow } from "../resources.ts";
 import { to } from "../routes.ts";
 import { session } from "../session.ts";
 import { useQuery } from "../use-query.ts";
@@ -89,58 +90,43 @@ function inService({ deployments }: Snapshot): string {
   return serving === deployments.length ? "" : `${serving} of ${count(deployments.length, "deployment")} in service.`;
 }
 
+const waitingColumns: Column<WaitingRow>[] = [
+  { title: "Model", cell: ({ model }) => model },
+  { title: "Environment", cell: ({ environment }) => environment },
+  {
+    title: "Priority",
+    cell: ({ environment, priority, model }) => (
+      <a href={to(`jobs${query({ status: "queued", environment, priority, model })}`)}>{priority}</a>
+    ),
+  },
+  { title: "Ready", kind: "n", cell: ({ ready }) => number(ready) },
+  { title: "Later", kind: "n", cell: ({ delayed }) => number(delayed) },
+  {
+    title: "Oldest",
+    kind: "n",
+    cell: ({ oldest_at: at }) => at && duration(Math.max(0, now.value - Date.parse(at))),
+  },
+  {
+    title: "What the oldest waits for",
+    kind: "wrap",
+    cell: ({ waiting_on: on }) => (on ? <Sentence text={on.message} /> : "their start time or a retry"),
+  },
+];
+
 function Queue({ stats: { queue, jobs } }: { stats: Stats }) {
   const waiting = queue.filter((row) => row.ready + row.delayed > 0);
   return (
     <section aria-label="Queue">
-      {waiting.length > 0 && <h2>Queue</h2>}
       {waiting.length > 0 && (
-        <Scroll label="Waiting jobs">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Model</th>
-                <th scope="col">Environment</th>
-                <th scope="col">Priority</th>
-                <th scope="col" class="n">
-                  Ready
-                </th>
-                <th scope="col" class="n">
-                  Delayed
-                </th>
-                <th scope="col" class="n">
-                  Oldest
-                </th>
-                <th scope="col">What the oldest waits for</th>
-              </tr>
-            </thead>
-            <tbody>
-              {waiting.map((row) => (
-                <tr key={`${row.environment} ${row.priority} ${row.model}`}>
-                  <td>{row.model}</td>
-                  <td>{row.environment}</td>
-                  <td>
-                    <a
-                      href={to(
-                        `jobs${query({ status: "queued", environment: row.environment, priority: row.priority, model: row.model })}`,
-                      )}
-                    >
-                      {row.priority}
-                    </a>
-                  </td>
-                  <td class="n">{number(row.ready)}</td>
-                  <td class="n">{number(row.delayed)}</td>
-                  <td class="n">
-                    {row.oldest_at ? duration(Math.max(0, now.value - Date.parse(row.oldest_at))) : "–"}
-                  </td>
-                  <td class="wrap">
-                    {row.waiting_on ? <Sentence text={row.waiting_on.message} /> : "their start time or a retry"}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <>
+          <h2>Queue</h2>
+          <Table
+            caption="Waiting jobs"
+            columns={waitingColumns}
+            rows={waiting}
+            idOf={({ environment, priority, model }) => `${environment} ${priority} ${model}`}
+          />
+        </>
       )}
       <h2>Jobs by state</h2>
       <Scroll label="Jobs by state">

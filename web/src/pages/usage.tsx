@@ -5,7 +5,7 @@ import { query as queryOf } from "../api.ts";
 import { dollars, number } from "../format.ts";
 import { Budgets } from "../parts/budgets.tsx";
 import { Empty, Failure, Notice } from "../parts/notice.tsx";
-import { Scroll } from "../parts/scroll.tsx";
+import { type Column, Table } from "../parts/table.tsx";
 import { UsagePlots } from "../parts/usage-plots.tsx";
 import { to } from "../routes.ts";
 import { useQuery } from "../use-query.ts";
@@ -109,44 +109,31 @@ export function UsagePage() {
           groupOf={by === "day" ? undefined : (row) => row[by] ?? "no key"}
         />
       )}
-      {rows.length > 0 && (
-        <Scroll label="Usage">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">{by[0]!.toUpperCase() + by.slice(1)}</th>
-                {columns.map(([key, title]) => (
-                  <th key={key} scope="col" class="n">
-                    {title}
-                  </th>
-                ))}
-                <th scope="col" class="n">
-                  Cost
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((row) => (
-                <tr key={row[by] ?? ""}>
-                  <td>{row[by] ?? "no key"}</td>
-                  {columns.map(([key]) => (
-                    <td key={key} class="n">
-                      {number(row[key] as number)}
-                    </td>
-                  ))}
-                  <td class="n">
-                    {dollars(row.cost_usd)}
-                    {row.cost_usd_estimated > 0 && <span class="quiet"> partly estimated</span>}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
-      )}
+      {rows.length > 0 && <Table caption="Usage" columns={tableOf(by)} rows={rows} idOf={(row) => row[by] ?? ""} />}
       <Budgets />
     </>
   );
+}
+
+function tableOf(by: Group): Column<Row>[] {
+  return [
+    { title: by[0]!.toUpperCase() + by.slice(1), kind: "break", cell: (row) => row[by] ?? "no key" },
+    ...columns.map(([key, title]) => ({
+      title,
+      kind: "n" as const,
+      cell: (row: Row) => number(row[key] as number),
+    })),
+    {
+      title: "Cost",
+      kind: "n",
+      cell: ({ cost_usd, cost_usd_estimated }) => (
+        <>
+          {dollars(cost_usd)}
+          {cost_usd_estimated > 0 && <span class="quiet"> partly estimated</span>}
+        </>
+      ),
+    },
+  ];
 }
 
 function download(by: Group, rows: readonly Row[]): void {

@@ -1,7 +1,7 @@
 // Failed lines of a batch by error, each with an example and a button to retry them.
 import { useState } from "preact/hooks";
 import { query } from "../api.ts";
-import { failureGroups } from "../failure-groups.ts";
+import { type FailureGroup, failureGroups } from "../failure-groups.ts";
 import { number } from "../format.ts";
 import type { BatchResource, JobSummary, Page } from "../resources.ts";
 import { to } from "../routes.ts";
@@ -10,7 +10,7 @@ import { useQuery } from "../use-query.ts";
 import { BulkAction } from "./bulk-action.tsx";
 import { IdLink } from "./id.tsx";
 import { Failure, Notice } from "./notice.tsx";
-import { Scroll } from "./scroll.tsx";
+import { type Column, Table } from "./table.tsx";
 
 const refreshMs = 5_000;
 /** Failed lines that are read to group them. */
@@ -26,6 +26,35 @@ export function BatchFailures({ batch, isOver }: { batch: BatchResource; isOver:
   const [done, setDone] = useState<string | undefined>();
   const pages = [failed, expired].flatMap(({ data }) => data ?? []);
   const groups = failureGroups(pages.flatMap(({ data }) => data)).sort((a, b) => b.jobs - a.jobs);
+  const columns: Column<FailureGroup>[] = [
+    {
+      title: "Error",
+      cell: ({ code }) => (
+        <a href={to(`jobs${query({ batch: batch.id, error: code })}`)}>
+          <code>{code}</code>
+        </a>
+      ),
+    },
+    { title: "Lines", kind: "n", cell: ({ jobs }) => number(jobs) },
+    { title: "Example", cell: ({ example }) => <IdLink kind="job" id={example.job_id} /> },
+    { title: "Its error", kind: "text", cell: ({ example }) => example.error?.message },
+  ];
+  const actions: Column<FailureGroup> = {
+    title: "Actions",
+    cell: ({ code }) => (
+      <button
+        type="button"
+        class="small"
+        aria-label={`Retry ${code}`}
+        onClick={() => {
+          setDone(undefined);
+          setRetrying(code);
+        }}
+      >
+        Retry these…
+      </button>
+    ),
+  };
   return (
     <>
       <h2>Failures</h2>
@@ -36,50 +65,12 @@ export function BatchFailures({ batch, isOver }: { batch: BatchResource; isOver:
       {done && (
         <Notice kind="good">{done} They are jobs of their own. The files of this batch stay as they are.</Notice>
       )}
-      <Scroll label="Failures">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Error</th>
-              <th scope="col" class="n">
-                Lines
-              </th>
-              <th scope="col">Example</th>
-              {mayChange() && <th scope="col">Actions</th>}
-            </tr>
-          </thead>
-          <tbody>
-            {groups.map(({ code, jobs, example }) => (
-              <tr key={code}>
-                <td>
-                  <a href={to(`jobs${query({ batch: batch.id, error: code })}`)}>
-                    <code>{code}</code>
-                  </a>
-                </td>
-                <td class="n">{number(jobs)}</td>
-                <td class="wrap">
-                  <IdLink kind="job" id={example.job_id} /> <span class="quiet">{example.error?.message}</span>
-                </td>
-                {mayChange() && (
-                  <td>
-                    <button
-                      type="button"
-                      class="small"
-                      aria-label={`Retry ${code}`}
-                      onClick={() => {
-                        setDone(undefined);
-                        setRetrying(code);
-                      }}
-                    >
-                      Retry these…
-                    </button>
-                  </td>
-                )}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table
+        caption="Failures"
+        columns={mayChange() ? [...columns, actions] : columns}
+        rows={groups}
+        idOf={({ code }) => code}
+      />
       {retrying && (
         <BulkAction
           kind="retry"

@@ -6,7 +6,7 @@ import { session } from "../session.ts";
 import { periodOf, usedUpAt } from "../usage-days.ts";
 import { useQuery } from "../use-query.ts";
 import { Failure } from "./notice.tsx";
-import { Scroll } from "./scroll.tsx";
+import { type Column, Table } from "./table.tsx";
 import { Time } from "./time.tsx";
 
 const refreshMs = 30_000;
@@ -22,6 +22,15 @@ interface Budget {
   format: (amount: number) => string;
 }
 
+const columns: Column<Budget>[] = [
+  { title: "Key", kind: "break", cell: ({ owner }) => owner.name },
+  { title: "Tenant", kind: "break", cell: ({ owner }) => owner.tenant },
+  { title: "Used", kind: "n", cell: ({ used, format }) => format(used) },
+  { title: "Limit", kind: "n", cell: ({ limit, per, format }) => `${format(limit)} a ${per}` },
+  { title: "Share", kind: "wide", cell: (budget) => <Share {...budget} /> },
+  { title: "At this rate used up", cell: (budget) => <UsedUp {...budget} /> },
+];
+
 /** Shows an admin the limits of all keys, and others those of their own. */
 export function Budgets() {
   const { admin = false, key_id = null } = session.value ?? {};
@@ -33,60 +42,31 @@ export function Budgets() {
   return (
     <>
       <h2>Budgets</h2>
-      <Scroll label="Budgets">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Key</th>
-              <th scope="col">Tenant</th>
-              <th scope="col" class="n">
-                Used
-              </th>
-              <th scope="col" class="n">
-                Limit
-              </th>
-              <th scope="col">Share</th>
-              <th scope="col">At this rate used up</th>
-            </tr>
-          </thead>
-          <tbody>
-            {budgets.map((budget) => (
-              <BudgetRow key={`${budget.owner.id} ${budget.per}`} budget={budget} />
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table caption="Budgets" columns={columns} rows={budgets} idOf={({ owner, per }) => `${owner.id} ${per}`} />
       <p class="quiet">Days and months are UTC. What unfinished jobs reserve counts as used.</p>
       {all.data?.next_cursor && <p class="quiet">Of the latest {mostKeys} keys.</p>}
     </>
   );
 }
 
-function BudgetRow({ budget: { owner, per, limit, used, reserved, format } }: { budget: Budget }) {
-  const period = periodOf(per, now.value);
-  const at = usedUpAt(used, limit, period, now.value);
+function Share({ limit, used, reserved }: Budget) {
   const width = (amount: number) => `${Math.min(100, (amount / Math.max(limit, used)) * 100)}%`;
   return (
-    <tr>
-      <td class="wrap">{owner.name}</td>
-      <td class="wrap">{owner.tenant}</td>
-      <td class="n">{format(used)}</td>
-      <td class="n">
-        {format(limit)} a {per}
-      </td>
-      <td class="wide">
-        <svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
-          <rect class="track" width="100" height="6" />
-          <rect class="settled" width={width(used - reserved)} height="6" />
-          <rect class="reserved" x={width(used - reserved)} width={width(reserved)} height="6" />
-        </svg>
-        {percent(used, limit)}
-      </td>
-      <td>
-        {at === undefined ? `not this ${per}` : at <= now.value ? <strong>used up</strong> : <Time at={at} coarse />}
-      </td>
-    </tr>
+    <>
+      <svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
+        <rect class="track" width="100" height="6" />
+        <rect class="settled" width={width(used - reserved)} height="6" />
+        <rect class="reserved" x={width(used - reserved)} width={width(reserved)} height="6" />
+      </svg>
+      {percent(used, limit)}
+    </>
   );
+}
+
+function UsedUp({ per, limit, used }: Budget) {
+  const at = usedUpAt(used, limit, periodOf(per, now.value), now.value);
+  if (at === undefined) return <>not this {per}</>;
+  return at <= now.value ? <strong>used up</strong> : <Time at={at} coarse />;
 }
 
 function budgetsOf(key: ApiKey): Budget[] {

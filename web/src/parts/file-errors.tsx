@@ -1,12 +1,18 @@
 // Why the file of a batch was refused: errors with the same words in one row, and few rows.
-import { lineErrors } from "../batch-state.ts";
+import { type LineErrors, lineErrors } from "../batch-state.ts";
 import { count, number } from "../format.ts";
 import type { BatchResource } from "../resources.ts";
-import { Scroll } from "./scroll.tsx";
+import { type Column, Table } from "./table.tsx";
 
 const mostRows = 20;
 /** The service stops its check after this many errors. */
 const mostErrors = 100;
+
+const columns: Column<LineErrors>[] = [
+  { title: "Lines", cell: ({ lines }) => lines },
+  { title: "Field", kind: "break", cell: ({ param }) => param },
+  { title: "Error", kind: "text", cell: ({ message }) => message },
+];
 
 export function FileErrors({ errors }: { errors: NonNullable<BatchResource["errors"]>["data"] }) {
   const groups = lineErrors(errors);
@@ -20,26 +26,12 @@ export function FileErrors({ errors }: { errors: NonNullable<BatchResource["erro
           ? "This is not a text file. A batch is a JSONL file: one request a line, in UTF-8."
           : "No job was created. Correct the file and upload it again."}
       </p>
-      <Scroll label="Errors in the file">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Lines</th>
-              <th scope="col">Field</th>
-              <th scope="col">Error</th>
-            </tr>
-          </thead>
-          <tbody>
-            {groups.slice(0, mostRows).map(({ lines, param, message }) => (
-              <tr key={`${param} ${message}`}>
-                <td>{lines}</td>
-                <td>{param ?? "–"}</td>
-                <td class="wrap">{message}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table
+        caption="Errors in the file"
+        columns={columns}
+        rows={groups.slice(0, mostRows)}
+        idOf={({ param, message }) => `${param} ${message}`}
+      />
       {more > 0 && <p>And {count(more, "other error")}.</p>}
       {errors.length >= mostErrors && (
         <p class="quiet">The check stopped after {number(mostErrors)} errors. There may be more.</p>

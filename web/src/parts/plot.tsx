@@ -5,7 +5,6 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { plotClock, plotDay, short } from "../format.ts";
 import { rowsOf, singles, stacked } from "../plot-data.ts";
-import { Scroll } from "./scroll.tsx";
 import { Time } from "./time.tsx";
 
 export interface Series {
@@ -114,34 +113,33 @@ export function Plot({ title, name, times, series, format = short, days = false,
           <div ref={place} aria-hidden="true" />
           <details>
             <summary>Show as a table</summary>
-            <div class="plot-table">
-              <Scroll label={`${name} as a table`}>
-                <table>
-                  <thead>
-                    <tr>
-                      <th scope="col">{days ? "Day (UTC)" : "Time"}</th>
-                      {series.map(({ label }) => (
-                        <th key={label} scope="col" class="n">
-                          {label}
-                        </th>
+            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+            <section class="plot-table" tabIndex={0} aria-label={`${name} as a table`}>
+              <table>
+                <thead>
+                  <tr>
+                    <th scope="col">{days ? "Day (UTC)" : "Time"}</th>
+                    {series.map(({ label }) => (
+                      <th key={label} scope="col" class="n">
+                        {label}
+                      </th>
+                    ))}
+                  </tr>
+                </thead>
+                <tbody>
+                  {rows.map(({ at, values }) => (
+                    <tr key={at}>
+                      <th scope="row">{days ? plotDay(at) : <Time at={at} coarse />}</th>
+                      {series.map(({ label }, i) => (
+                        <td key={label} class="n">
+                          {values[i] === null || values[i] === undefined ? "–" : format(values[i])}
+                        </td>
                       ))}
                     </tr>
-                  </thead>
-                  <tbody>
-                    {rows.map(({ at, values }) => (
-                      <tr key={at}>
-                        <th scope="row">{days ? plotDay(at) : <Time at={at} coarse />}</th>
-                        {series.map(({ label }, i) => (
-                          <td key={label} class="n">
-                            {values[i] === null || values[i] === undefined ? "–" : format(values[i])}
-                          </td>
-                        ))}
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </Scroll>
-            </div>
+                  ))}
+                </tbody>
+              </table>
+            </section>
           </details>
         </>
       )}
