@@ -34,7 +34,7 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
         browser,
         service.url,
         {},
-        /status of 401|net::ERR_(CONNECTION|INCOMPLETE_CHUNKED|EMPTY_RESPONSE)/,
+        /status of 401|net::ERR_(CONNECTION|SOCKET_NOT_CONNECTED|INCOMPLETE_CHUNKED|EMPTY_RESPONSE)/,
       );
       page = watched.page;
     });
