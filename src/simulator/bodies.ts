@@ -1,7 +1,7 @@
 // Reads the bodies of the text operations and refuses what Bedrock refuses, in Bedrock's words. Accepts what the
 // simulator does not use (images, guardrails, temperatures within their range).
 import { BedrockError, invalid } from "./aws-errors.ts";
-import { isObject, type Json, malformed, parseObject, violated } from "./json.ts";
+import { isObject, type Json, parseObject, violated } from "./json.ts";
 import { checkConverse, contentsOf } from "./refusals.ts";
 import { readOutputSchema } from "./requested-schema.ts";
 import type { CalledModel } from "./simulated-models.ts";
@@ -16,6 +16,8 @@ export interface ModelCall {
   input: string;
   inputTokens: number;
   maxTokens: number;
+  /** Output to reserve, if the model stops sooner than the quotas assume. Default: `maxTokens`. */
+  reservedTokens?: number;
   stopSequences: string[];
   /** Requested service tier. The simulator has capacity in every tier. */
   serviceTier?: string;
@@ -25,10 +27,18 @@ export interface ModelCall {
 
 /** Reads the body of Converse. @throws BedrockError with Bedrock's refusal */
 export function readConverse(body: string, model: CalledModel, streaming: boolean): ModelCall {
-  const request = parse(
-    body,
-    () => new BedrockError("SerializationException", "Unexpected token in the request body."),
-  );
+  const request = parseObject(body);
+  if (!request) throw new BedrockError("SerializationException", "Unexpected token in the request body.");
+  return readConverseRequest(request, model, streaming);
+}
+
+/** Reads a request of Converse. @throws BedrockError with Bedrock's refusal */
+export function readConverseRequest(request: Json, model: CalledModel, streaming: boolean): ModelCall {
+  if (model.embedding) {
+    const message =
+      "This action doesn't support the model that you provided. Try again with a supported text or chat model.";
+    throw invalid(message);
+  }
   const conversation = readMessages(request.messages);
   const config = isObject(request.inferenceConfig) ? request.inferenceConfig : {};
   checkRange("inferenceConfig.temperature", config.temperature, 0, 1);
@@ -83,33 +93,8 @@ function calledTools(messages: unknown): string[] {
     .flatMap((blocks) => blocks.flatMap(({ toolUse }) => (isObject(toolUse) ? [String(toolUse.name)] : [])));
 }
 
-const llamaKeys = ["prompt", "max_gen_len", "temperature", "top_p"];
-/** Value of an absent `max_gen_len`. */
-const llamaDefaultTokens = 512;
-
-/** Reads the native body of a Llama model. @throws BedrockError with Bedrock's refusal */
-export function readLlama(body: string, model: CalledModel): ModelCall {
-  if (!model.llama) {
-    throw invalid("The simulator reads InvokeModel bodies of Llama models only. Call this model with Converse.");
-  }
-  const request = parse(body, () => malformed(["expected a JSON object"]));
-  const problems = Object.keys(request)
-    .filter((key) => !llamaKeys.includes(key))
-    .map((key) => `#: extraneous key [${key}] is not permitted`);
-  const { prompt, max_gen_len: maxTokens = Math.min(llamaDefaultTokens, model.maxOutputTokens) } = request;
-  if (prompt === undefined) problems.push("#: required key [prompt] not found");
-  else if (typeof prompt !== "string") problems.push(`#/prompt: expected type: String, found: ${typeName(prompt)}`);
-  else if (prompt === "") problems.push("#/prompt: expected minLength: 1, actual: 0");
-  problems.push(
-    ...numberProblems("max_gen_len", maxTokens, "Integer", 1, model.maxOutputTokens),
-    ...numberProblems("temperature", request.temperature ?? 0, "Number", 0, 1),
-    ...numberProblems("top_p", request.top_p ?? 0, "Number", 0, 1),
-  );
-  if (problems.length > 0) throw malformed(problems);
-  return finish([prompt as string], lastUserText(prompt as string), maxTokens as number, [], model);
-}
-
-function finish(
+/** Counts the input of a call. @throws BedrockError if input and output do not fit into the model's context */
+export function finish(
   texts: string[],
   prompt: string,
   maxTokens: number,
@@ -182,29 +167,11 @@ function readText(text: unknown, where: string): string {
   return text;
 }
 
-/** Extracts the user's last message from Llama's template. Returns the whole prompt if it has no template. */
-function lastUserText(prompt: string): string {
-  const header = "<|start_header_id|>user<|end_header_id|>";
-  const start = prompt.lastIndexOf(header);
-  if (start < 0) return prompt;
-  const end = prompt.indexOf("<|eot_id|>", start);
-  return prompt.slice(start + header.length, end < 0 ? undefined : end).trim();
-}
-
 function checkRange(path: string, value: unknown, min: number, max: number): void {
   if (value === undefined) return;
   if (typeof value !== "number") throw new BedrockError("SerializationException", `${path} is not a number.`);
   if (value < min) throw violated(path, value, `Member must have value greater than or equal to ${min}`);
   if (value > max) throw violated(path, value, `Member must have value less than or equal to ${max}`);
-}
-
-function numberProblems(key: string, value: unknown, type: "Integer" | "Number", min: number, max: number): string[] {
-  if (typeof value !== "number" || (type === "Integer" && !Number.isInteger(value))) {
-    return [`#/${key}: expected type: ${type}, found: ${typeName(value)}`];
-  }
-  if (value < min) return [`#/${key}: ${value} is not greater or equal to ${min}`];
-  if (value > max) return [`#/${key}: ${value} is not less or equal to ${max}`];
-  return [];
 }
 
 function tooManyOutputTokens(limit: number): BedrockError {
@@ -213,20 +180,7 @@ function tooManyOutputTokens(limit: number): BedrockError {
   );
 }
 
-function parse(body: string, error: () => BedrockError): Json {
-  const parsed = parseObject(body);
-  if (parsed === undefined) throw error();
-  return parsed;
-}
-
-function strings(value: unknown): string[] {
+/** Returns the texts of a list that are not empty. */
+export function strings(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((v): v is string => typeof v === "string" && v !== "") : [];
-}
-
-function typeName(value: unknown): string {
-  if (value === null) return "Null";
-  if (Array.isArray(value)) return "JSONArray";
-  if (typeof value === "object") return "JSONObject";
-  if (typeof value === "number") return Number.isInteger(value) ? "Integer" : "BigDecimal";
-  return typeof value === "string" ? "String" : "Boolean";
 }

@@ -58,7 +58,8 @@ export async function answerCall(
 ): Promise<Delivered> {
   const { exchange, call, model, inputTokens, wire } = running;
   const engine = quotas(model, running.caller);
-  const admission = engine.admit(call.arrivedAt, { input: inputTokens, maxTokens: running.maxTokens });
+  const reserved = running.reservedTokens ?? running.maxTokens;
+  const admission = engine.admit(call.arrivedAt, { input: inputTokens, maxTokens: reserved });
   if (typeof admission === "string") {
     const { error, headers } = running.throttle(admission, engine);
     refuse(wire, call, exchange, error, headers);

@@ -1,4 +1,4 @@
-// Formats an answer for each of the two families of operations: as one JSON body, and as the events of a stream.
+// Formats an answer as one JSON body, and as the events of a stream. Here is the format of Converse.
 import { JsonText } from "../domain/json-text.ts";
 import { type Answer, splitByTokens } from "./text.ts";
 
@@ -41,7 +41,8 @@ export interface Dialect {
   ending(answer: Rendering, timing: Timing): StreamEvent[];
 }
 
-function event(type: string, payload: unknown, tokens = 0): StreamEvent {
+/** Returns an event of a streamed answer. */
+export function event(type: string, payload: unknown, tokens = 0): StreamEvent {
   return { type, payload, tokens };
 }
 
@@ -106,72 +107,4 @@ function tierOf({ serviceTier }: Rendering) {
 
 function converseUsage({ answer, inputTokens }: Rendering) {
   return { inputTokens, outputTokens: answer.tokens, totalTokens: inputTokens + answer.tokens };
-}
-
-export const llama: Dialect = {
-  body: (rendering, timing) => ({
-    json: {
-      generation: rendering.answer.text,
-      ...(rendering.withUsage && {
-        prompt_token_count: rendering.inputTokens,
-        generation_token_count: rendering.answer.tokens,
-      }),
-      stop_reason: llamaStopReason(rendering.answer),
-    },
-    headers: rendering.withUsage ? usageHeaders(rendering, timing) : {},
-  }),
-  events({ answer, inputTokens, withUsage }) {
-    let generated = 0;
-    return pieces(answer).map((piece, i) => {
-      generated += piece.tokens;
-      return chunk(
-        {
-          generation: piece.text,
-          prompt_token_count: i === 0 && withUsage ? inputTokens : null,
-          generation_token_count: withUsage ? generated : null,
-          stop_reason: null,
-        },
-        piece.tokens,
-      );
-    });
-  },
-  ending: ({ answer, inputTokens, withUsage }, timing) => [
-    chunk(
-      {
-        generation: "",
-        prompt_token_count: null,
-        generation_token_count: withUsage ? answer.tokens : null,
-        stop_reason: llamaStopReason(answer),
-        ...(withUsage && {
-          "amazon-bedrock-invocationMetrics": {
-            inputTokenCount: inputTokens,
-            outputTokenCount: answer.tokens,
-            invocationLatency: timing.totalMs,
-            firstByteLatency: timing.firstTokenMs,
-          },
-        }),
-      },
-      0,
-    ),
-  ],
-};
-
-function usageHeaders({ answer, inputTokens }: Rendering, timing: Timing): Record<string, string> {
-  return {
-    "x-amzn-bedrock-input-token-count": String(inputTokens),
-    "x-amzn-bedrock-output-token-count": String(answer.tokens),
-    "x-amzn-bedrock-invocation-latency": String(timing.totalMs),
-  };
-}
-
-function llamaStopReason(answer: Answer): "stop" | "length" {
-  return answer.stopReason === "max_tokens" ? "length" : "stop";
-}
-
-const padding = "abcdefghijklmnopqrstuvwxyz";
-
-function chunk(generation: object, tokens: number): StreamEvent {
-  const bytes = Buffer.from(JSON.stringify(generation)).toString("base64");
-  // Bedrock hides the length of a chunk with padding.
-  return event("chunk", { bytes, p: padding.slice(0, 1 + (bytes.length % padding.length)) }, tokens);
 }

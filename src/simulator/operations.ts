@@ -4,7 +4,7 @@
 import type { Authenticator, Caller } from "./aws-authentication.ts";
 import { bedrockWire } from "./aws-bodies.ts";
 import { BedrockError, invalid, tooManyRequests, tooManyTokens, tooManyTokensPerDay } from "./aws-errors.ts";
-import { type ModelCall, readConverse, readLlama } from "./bodies.ts";
+import { type ModelCall, readConverse } from "./bodies.ts";
 import {
   answerCall,
   type CallContext,
@@ -16,8 +16,9 @@ import {
   within,
 } from "./call.ts";
 import { readCountTokens } from "./count-tokens.ts";
-import { converse, llama } from "./dialects.ts";
+import { converse, type Dialect } from "./dialects.ts";
 import type { Exchange } from "./exchange.ts";
+import { readNative } from "./native-bodies.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { ExceededQuota } from "./quota-engine.ts";
 import type { Delivered } from "./simulated-answer.ts";
@@ -84,7 +85,6 @@ async function handle(
         latencyMs,
         ...valid,
         wire: bedrockWire,
-        dialect: isConverse(operation) ? converse : llama,
         streaming: isStreaming(operation),
         throttle: (quota) => ({ error: new BedrockError("ThrottlingException", throttleMessages[quota]) }),
       });
@@ -107,14 +107,14 @@ function decode(encodedId: string): string | undefined {
   }
 }
 
-type ValidCall = ModelCall & { model: CalledModel };
+type ValidCall = ModelCall & { model: CalledModel; dialect: Dialect };
 
 /** Reads and checks a request. @throws BedrockError with Bedrock's refusal */
 function validate(operation: Operation, encodedId: string, body: string, options: ResolvedOptions): ValidCall {
   const modelId = decode(encodedId);
   const model = modelId === undefined ? undefined : findModel(modelId, options.models);
   if (!model) throw invalid("The provided model identifier is invalid.");
-  if (operation === "CountTokens") return { ...readCountTokens(body, model), model };
+  if (operation === "CountTokens") return { ...readCountTokens(body, model), model, dialect: converse };
   if (model.profileOnly && model.bare) {
     throw invalid(
       `Invocation of model ID ${model.id} with on-demand throughput isn’t supported. Retry your request with the ID or ARN of an inference profile that contains this model.`,
@@ -122,8 +122,8 @@ function validate(operation: Operation, encodedId: string, body: string, options
   }
   const streaming = isStreaming(operation);
   if (streaming && !model.streaming) throw invalid("The model is unsupported for streaming.");
-  const read = isConverse(operation) ? readConverse(body, model, streaming) : readLlama(body, model);
-  return { ...read, model };
+  if (isConverse(operation)) return { ...readConverse(body, model, streaming), model, dialect: converse };
+  return { ...readNative(body, model, streaming, Math.floor(options.clock.wall() / 1_000)), model };
 }
 
 interface Run extends ValidCall, RunningCall {

@@ -27,6 +27,8 @@ export interface ModelTraits {
   profileOnly: boolean;
   /** Whether CountTokens accepts the bare ID. It never accepts a profile. */
   countsTokens: boolean;
+  /** Format of the model's bodies if it makes embeddings. Absent: it generates text. */
+  embedding?: "titan" | "cohere";
   /** Cost of one token in the quota of the day, which weights models by their price. */
   dayWeight: number;
 }
@@ -55,6 +57,8 @@ const claudeLarge = { ...claude, maxOutputTokens: 128_000, contextTokens: 1_000_
 const claude5 = { ...claudeLarge, outputBurndown: 10, countsTokens: false };
 const nova = { maxOutputTokens: 8_192, contextTokens: 300_000 };
 const qwen = { maxOutputTokens: 16_384 };
+const titanEmbedding = { embedding: "titan" as const, maxOutputTokens: 0, contextTokens: 8_192, streaming: false };
+const cohereEmbedding = { ...titanEmbedding, embedding: "cohere" as const, contextTokens: 49_152 };
 
 /** Traits by the bare ID, without the prefix of an inference profile. */
 const catalogue: Record<string, Partial<ModelTraits>> = {
@@ -82,6 +86,10 @@ const catalogue: Record<string, Partial<ModelTraits>> = {
   "deepseek.v3-v1:0": { maxOutputTokens: 82_000, contextTokens: 164_000 },
   "deepseek.v3.2": { maxOutputTokens: 82_000, contextTokens: 164_000 },
   "deepseek.r1-v1:0": { maxOutputTokens: 32_768, profileOnly: true },
+  "amazon.titan-embed-text-v2:0": titanEmbedding,
+  "cohere.embed-english-v3": cohereEmbedding,
+  "cohere.embed-multilingual-v3": cohereEmbedding,
+  "cohere.embed-v4:0": { ...cohereEmbedding, contextTokens: 128_000 },
   "qwen.qwen3-32b-v1:0": qwen,
   "qwen.qwen3-235b-a22b-2507-v1:0": { ...qwen, contextTokens: 262_144 },
 };
@@ -89,7 +97,7 @@ const catalogue: Record<string, Partial<ModelTraits>> = {
 const profilePrefix = /^(?:us|eu|apac|au|jp|ca|us-gov|global)\./;
 
 /** What an operator may set for a model. */
-export interface SimulatedModel extends Partial<ModelTraits> {
+export interface SimulatedModel extends Partial<Omit<ModelTraits, "embedding">> {
   /** Replaces the option of the same name. */
   requestsPerMinute?: number;
   tokensPerMinute?: number;
@@ -101,8 +109,6 @@ export interface CalledModel extends ModelTraits, Pick<SimulatedModel, "requests
   id: string;
   /** Whether the ID is that of the model itself and not of an inference profile. */
   bare: boolean;
-  /** Whether the native bodies of Llama apply. */
-  llama: boolean;
   /** What the model refuses that other models accept. */
   rules: ModelRules;
 }
@@ -128,7 +134,7 @@ export function findModel(modelId: string, overrides: Record<string, SimulatedMo
   const bareId = bareModelId(id);
   const known = [own(catalogue, bareId), own(overrides, bareId), own(overrides, id)];
   if (known.every((traits) => traits === undefined)) return undefined;
-  const called = { id, bare: id === bareId, llama: bareId.startsWith("meta.llama"), rules: rulesOf(bareId) };
+  const called = { id, bare: id === bareId, rules: rulesOf(bareId) };
   return Object.assign(called, defaultTraits, ...known);
 }
 

@@ -34,14 +34,20 @@ describe("InvokeModel", () => {
     });
   });
 
-  test("reserves 512 tokens if max_gen_len is absent, and reports length if it ends there", async () => {
+  test("generates 512 tokens if max_gen_len is absent, and reserves the model's maximum", async () => {
     const { simulator, client } = await simulate({ answerTokens: 600 });
     const answer = await client.send(new InvokeModelCommand(body({ prompt: "Hi" })));
     expect(JSON.parse(answer.body.transformToString())).toMatchObject({
       generation_token_count: 512,
       stop_reason: "length",
     });
-    expect(simulator.calls[0]!.maxTokens).toBe(512);
+    expect(simulator.calls[0]).toMatchObject({ maxTokens: 512, chargedTokens: 1 + 512 });
+    const { simulator: tight, client: other } = await simulate({ tokensPerMinute: 4_096 });
+    expect(await failure(other.send(new InvokeModelCommand(body({ prompt: "Hi" }))))).toMatchObject({
+      name: "ThrottlingException",
+    });
+    await other.send(new InvokeModelCommand(body({ prompt: "Hi", max_gen_len: 512 })));
+    expect(tight.callCount).toBe(2);
   });
 
   test("reports usage and latency in headers", async () => {
@@ -73,12 +79,12 @@ describe("InvokeModel", () => {
   });
 
   test("refuses a body that is not JSON, and models whose bodies it does not know", async () => {
-    const { client } = await simulate();
+    const { client } = await simulate({ models: { "zai.glm-5": {} } });
     expect((await failure(client.send(new InvokeModelCommand({ ...body({}), body: "no json" })))).message).toMatch(
       /^Malformed input request/,
     );
-    const nova = { ...body({ prompt: "Hi" }), modelId: "amazon.nova-lite-v1:0" };
-    expect((await failure(client.send(new InvokeModelCommand(nova)))).message).toMatch(/Converse/);
+    const glm = { ...body({ prompt: "Hi" }), modelId: "zai.glm-5" };
+    expect((await failure(client.send(new InvokeModelCommand(glm)))).message).toMatch(/Converse/);
   });
 });
 
