@@ -89,9 +89,10 @@ function resolveModels(
       const facts = model.deployments.map((d) => factsOf(d.modelId, catalogue, d.provider, d.baseModel));
       const contextTokens = model.contextTokens ?? least(facts, "contextTokens");
       const limit = model.maxOutputTokensLimit ?? Math.min(least(facts, "maxOutputTokens"), contextTokens);
+      const ownLimit = model.maxOutputTokensLimit !== undefined && { maxOutputTokens: model.maxOutputTokensLimit };
       const deployments = model.deployments.map((deployment, i) => {
         const here: Path = [...path, "deployments", i];
-        const settings = resolveDeployment(deployment, facts[i]!, here, report);
+        const settings = resolveDeployment(deployment, { ...facts[i]!, ...ownLimit }, here, report);
         const other = seen.get(settings.id);
         if (other) {
           const account = "For another account, set profile, roleArn or account";
@@ -145,6 +146,7 @@ function resolveDeployment(d: FileDeployment, facts: ModelFacts, path: Path, rep
     maxConcurrency: d.maxConcurrency ?? defaults.defaultMaxConcurrency,
     streaming: d.streaming ?? facts.streaming,
     outputBurndown: d.outputBurndown ?? facts.outputBurndown,
+    maxOutputTokens: facts.maxOutputTokens,
     traits: facts.traits,
     quotas,
   };

@@ -110,6 +110,8 @@ export interface DeploymentSettings {
   streaming: boolean;
   /** Quota tokens charged per output token when a call is settled. */
   outputBurndown: number;
+  /** Longest answer of the deployment's model, in tokens. A native request without a limit reserves it. */
+  maxOutputTokens: number;
   /** What else is known about the model. */
   traits: ModelTraits;
   quotas: QuotaSettings[];

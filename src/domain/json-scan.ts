@@ -8,6 +8,8 @@ export type JsonPath = (string | number)[];
 export interface JsonSpan {
   path: JsonPath;
   text: string;
+  /** Index of the text. */
+  start: number;
   /** Whether JavaScript can represent all numbers in it. */
   isExact: boolean;
 }
@@ -44,7 +46,7 @@ export function scanJson(
   const spans: JsonSpan[] = [];
   /** The current key or index of each open object or list. */
   const path: JsonPath = [];
-  let open: (Omit<JsonSpan, "text"> & { start: number }) | undefined;
+  let open: Omit<JsonSpan, "text"> | undefined;
   let expectsKey = false;
   for (let i = 0; i < json.length; i++) {
     switch (json[i]) {
@@ -66,7 +68,7 @@ export function scanJson(
         path.pop();
         expectsKey = false;
         if (open?.path.length === path.length) {
-          spans.push({ path: open.path, text: json.slice(open.start, i + 1), isExact: open.isExact });
+          spans.push({ ...open, text: json.slice(open.start, i + 1) });
           open = undefined;
         }
         break;

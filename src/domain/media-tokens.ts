@@ -1,6 +1,8 @@
 // Bounds the tokens of images and documents. Providers count an image by its area after they have scaled it down, so
 // each model has a most expensive image. The catalogue has that number; a call is settled to its real usage.
-import { bytesOf, type DocumentFormat } from "./media.ts";
+import { bytesOf } from "./media.ts";
+import { nativeContent } from "./native-content.ts";
+import type { NativeRequest } from "./native-request.ts";
 import { isNative, type JobRequest } from "./request.ts";
 import { estimateTokens } from "./tokens.ts";
 
@@ -26,12 +28,12 @@ export interface MediaTokens {
 }
 
 /**
- * Counts the images and documents of a request in canonical form.
+ * Counts the images and documents of a request.
  * @param imageTokens tokens of the model's most expensive image
  */
 export function mediaTokens(request: JobRequest, imageTokens = unknownImageTokens): MediaTokens {
   const tokens: MediaTokens = { images: 0, documents: 0 };
-  if (isNative(request)) return tokens;
+  if (isNative(request)) return nativeMediaTokens(request, imageTokens);
   for (const { content } of request.messages) {
     for (const block of content) {
       if (block.type === "image") tokens.images += imageTokens;
@@ -41,11 +43,20 @@ export function mediaTokens(request: JobRequest, imageTokens = unknownImageToken
   return tokens;
 }
 
+function nativeMediaTokens({ native }: NativeRequest, imageTokens: number): MediaTokens {
+  const { images, documents, otherTokens } = nativeContent(JSON.parse(native.body) as object);
+  return {
+    images: images * imageTokens,
+    documents: documents.reduce((sum, { format, data }) => sum + documentTokens(format, data), Math.ceil(otherTokens)),
+  };
+}
+
 /**
  * Guesses the tokens of a document.
+ * @param format its name in Bedrock, or its media type without the part before the slash
  * @param base64 its bytes, with padding
  */
-export function documentTokens(format: DocumentFormat, base64: string): number {
+export function documentTokens(format: string, base64: string): number {
   const bytes = bytesOf(base64);
   switch (format) {
     case "pdf":
@@ -71,7 +82,7 @@ function pagesOf(base64: string): number {
 
 /** Returns the request without the bytes of its images and documents, and the same request if it has none. */
 export function withoutMedia(request: JobRequest): JobRequest {
-  if (isNative(request)) return request;
+  if (isNative(request)) return withoutNativeMedia(request);
   const isMedia = (type: string) => type === "image" || type === "document";
   if (!request.messages.some(({ content }) => content.some(({ type }) => isMedia(type)))) return request;
   const messages = request.messages.map((message) => ({
@@ -79,4 +90,13 @@ export function withoutMedia(request: JobRequest): JobRequest {
     content: message.content.filter(({ type }) => !isMedia(type)),
   }));
   return { ...request, messages };
+}
+
+function withoutNativeMedia(request: NativeRequest): NativeRequest {
+  const { native } = request;
+  const { texts, messages, images, documents, otherTokens } = nativeContent(JSON.parse(native.body) as object);
+  if (images + documents.length + otherTokens === 0) return request;
+  // The template around the messages counts, too.
+  const body = JSON.stringify({ texts, messages: Array(messages).fill(0) });
+  return { ...request, native: { ...native, body } };
 }

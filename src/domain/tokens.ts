@@ -1,5 +1,6 @@
 // Estimates tokens, the unit of quotas. The estimate is cheap enough for every submit. It also defines how texts add up
 // to a request. The exact count runs in a worker thread (see jobs/token-counter.ts).
+import { nativeContent } from "./native-content.ts";
 import { type ContentBlock, isNative, type JobRequest, resultText } from "./request.ts";
 
 /** Tokens of one call: input (prompt, system, tools) and output (what may be, or was, generated). */
@@ -95,12 +96,15 @@ export function estimateInput(request: JobRequest): number {
 /**
  * Counts the input tokens of a request's text: contents, tools and schemas (as JSON), and the template around them. The
  * template is Llama 3's: 1 to begin, 5 for each message (system text included), 4 for the answer's header. A native
- * request counts as the text of its body.
+ * request counts what its body has of these.
  * @param countText counts the tokens of one text
  */
 export function countInput(request: JobRequest, countText: (text: string) => number): number {
-  if (isNative(request)) return countText(request.native.body);
   let tokens = 1 + 4;
+  if (isNative(request)) {
+    const { texts, messages } = nativeContent(JSON.parse(request.native.body) as object);
+    return texts.reduce((sum, text) => sum + countText(text), tokens + 5 * messages);
+  }
   if (request.system) tokens += 5 + countText(request.system);
   for (const message of request.messages) {
     tokens += 5;

@@ -3,7 +3,7 @@ import Type, { type Static } from "typebox";
 import type { Settings } from "../config/settings.ts";
 import { type ErrorCode, SluiceError } from "../domain/errors.ts";
 import type { CachePoint, Message } from "../domain/request.ts";
-import type { SubmitInput } from "../jobs/submit/submit-input.ts";
+import type { CanonicalInput } from "../jobs/submit/submit-input.ts";
 import { contentFields, conversationField, conversationOf, formatOf, toolsOf } from "./job-content.ts";
 import {
   environmentField,
@@ -95,7 +95,7 @@ export const submitErrors: ErrorCode[] = [
  * Converts a body to submit input.
  * @throws SluiceError `invalid_request` for a valid body with neither prompt nor messages, or with both
  */
-export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
+export function submitInputOf(body: EnqueueBody | JobBody): CanonicalInput {
   const { conversation, messagesField, ...system } = contentOf(body);
   const job: Partial<JobBody> = body;
   return {

@@ -8,7 +8,7 @@ import type { Caller } from "../jobs/caller.ts";
 import type { JobFilter } from "../jobs/read/list.ts";
 import type { NotBefore } from "../jobs/submit/not-before.ts";
 import { environmentFor } from "../jobs/submit/policy.ts";
-import type { SubmitInput } from "../jobs/submit/submit-input.ts";
+import type { CanonicalInput } from "../jobs/submit/submit-input.ts";
 import { time } from "./resource-types.ts";
 
 export const priority = (description: string) => Type.Enum([...priorities], { description });
@@ -198,5 +198,5 @@ export function submitFieldsInput(body: SubmitBody) {
     expiresInMs: expiresInS === undefined ? undefined : expiresInS * 1000,
     metadata: body.metadata,
     webhookUrl: body.webhook_url,
-  } satisfies Partial<SubmitInput>;
+  } satisfies Partial<CanonicalInput>;
 }

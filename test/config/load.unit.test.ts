@@ -47,6 +47,7 @@ test("without a file: Llama 3.3 with 3 requests a minute, a current model as alt
     {
       id,
       baseModel: "meta.llama3-3-70b-instruct-v1:0",
+      maxOutputTokens: 4096,
       provider: "bedrock",
       region: "us-east-1",
       modelId: "us.meta.llama3-3-70b-instruct-v1:0",

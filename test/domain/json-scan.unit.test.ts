@@ -101,7 +101,7 @@ describe("places", () => {
     const json = '{"s": {"max": 9223372036854775807}, "t": [{"x\\n": [1, {"y": -1e999}]}], "n": 12345678901234567890}';
     const told: [string, string][] = [];
     const spans = scanJson(json, ["s", "t.*.none"], ({ literal }, path) => told.push([literal, fieldOfPath(path)]));
-    expect(spans).toEqual([{ path: ["s"], text: '{"max": 9223372036854775807}', isExact: false }]);
+    expect(spans).toEqual([{ path: ["s"], text: '{"max": 9223372036854775807}', start: 6, isExact: false }]);
     expect(told).toEqual([
       ["-1e999", "t[0].x\n[1].y"],
       ["12345678901234567890", "n"],

@@ -8,7 +8,8 @@ import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { JobId } from "../../domain/ids.ts";
 import { isFinal, type Job, type JobState } from "../../domain/job.ts";
-import { canonicalPart } from "../../domain/request.ts";
+import { nativeContent } from "../../domain/native-content.ts";
+import { isNative } from "../../domain/request.ts";
 import type { JobEvent } from "../event-bus.ts";
 import { reasonOf } from "./event-connection.ts";
 
@@ -170,11 +171,13 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === "ReplyError" && !error.message.startsWith("READONLY");
 }
 
-/** Returns the user's text. In a conversation that is the text of all user messages. */
+/**
+ * Returns the user's text. In a conversation that is the text of all user messages, and of a native request all that the
+ * model reads.
+ */
 function promptOf({ request }: Job): string {
-  const blocks = canonicalPart(request)
-    .messages.filter(({ role }) => role === "user")
-    .flatMap(({ content }) => content);
+  if (isNative(request)) return nativeContent(JSON.parse(request.native.body) as object).texts.join("\n\n");
+  const blocks = request.messages.filter(({ role }) => role === "user").flatMap(({ content }) => content);
   return blocks.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n\n");
 }
 

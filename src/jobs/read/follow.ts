@@ -7,6 +7,7 @@ import type { JobsContext } from "../jobs-context.ts";
 import { TextFollower, type TextNews, type TextPosition, textStart } from "./text-position.ts";
 import { EndWatch, type WaitOptions } from "./wait.ts";
 
+/** News of a job. The text of a streamed native request is whole lines of `NativeAnswer.events`. */
 export type JobNews = TextNews | { type: "state"; state: JobState };
 
 /**

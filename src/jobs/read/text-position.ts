@@ -62,8 +62,9 @@ export class TextFollower {
     return attempt > this.#position.attempt ? this.#startOver(attempt) : [];
   }
 
-  /** Returns the rest of a stored answer. */
-  ended({ text = "", attempt }: Pick<Outcome, "text" | "attempt">): TextNews[] {
+  /** Returns the rest of a stored answer: of its text, or of its events if it is a stream in Bedrock's own format. */
+  ended({ native, attempt, ...answer }: Pick<Outcome, "text" | "native" | "attempt">): TextNews[] {
+    const text = native?.events ?? answer.text ?? "";
     const here = this.#position;
     const another = attempt !== undefined && attempt !== here.attempt;
     const news = another || text.length < here.chars ? this.#startOver(attempt ?? here.attempt) : [];

@@ -3,15 +3,17 @@ import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import { newJobId } from "../../domain/ids.ts";
 import type { Job } from "../../domain/job.ts";
-import type { CanonicalRequest, Parameters } from "../../domain/request.ts";
+import type { CanonicalRequest, JobRequest, Parameters } from "../../domain/request.ts";
 import type { TokenCount } from "../../domain/tokens.ts";
 import type { Caller } from "../caller.ts";
 import { checkWebhookUrl } from "../webhooks/webhook-url.ts";
+import { nativeRequestOf } from "./build-native.ts";
 import { checkContent } from "./content.ts";
 import { addFallbacks, checkFeasibility, type FeasibilityContext, modelsOf } from "./feasibility.ts";
+import { nativeModelOf } from "./native-model.ts";
 import { startTime } from "./not-before.ts";
 import { environmentFor, priorityFor, regionsFor, requireServedModel } from "./policy.ts";
-import type { SubmitInput } from "./submit-input.ts";
+import type { CanonicalInput, SubmitInput } from "./submit-input.ts";
 
 /** Values of a job that its caller does not set. Default: a new id, submitted now. */
 export type Given = Partial<Pick<Job, "id" | "submittedAt" | "expiresAt" | "batchId" | "customId" | "linkedTrace">>;
@@ -29,9 +31,19 @@ export function buildJob(
   caller: Caller,
   given: Given = {},
 ): Job | Promise<Job> {
-  const job = canonicalJob(context, input, caller, given);
+  const job = uncountedJob(context, input, caller, given);
+  if ("native" in input) return withTokens(context, job, checkFeasibility(context, job), false);
   const tokens = checkFeasibility(context, job, input.fieldNames);
   const hasFallbacks = !input.fallbackModels && context.settings.models[job.model]!.fallbackModels.length > 0;
+  return withTokens(context, job, tokens, hasFallbacks);
+}
+
+function withTokens(
+  context: FeasibilityContext,
+  job: Job,
+  tokens: TokenCount | Promise<TokenCount>,
+  hasFallbacks: boolean,
+): Job | Promise<Job> {
   if (tokens instanceof Promise || hasFallbacks) return completed(context, job, tokens, hasFallbacks);
   job.tokens = tokens;
   return job;
@@ -49,45 +61,26 @@ async function completed(
 }
 
 /** Returns the job without its tokens, which are 0. */
-function canonicalJob({ settings, clock }: FeasibilityContext, input: SubmitInput, caller: Caller, given: Given): Job {
+function uncountedJob({ settings, clock }: FeasibilityContext, input: SubmitInput, caller: Caller, given: Given): Job {
   const submittedAt = given.submittedAt ?? clock.wall();
-  const model = input.model ?? settings.defaultModel;
+  const { requestOf, ...target } = targetOf(settings, input);
   const environment = environmentFor(settings, caller, input.environment);
   const priority = priorityFor(caller, input.priority);
   const regions = regionsFor(settings, caller, input.regions);
-  requireServedModel(settings, caller, model);
+  requireServedModel(settings, caller, target);
   const deadline = input.expiresInMs === undefined ? undefined : submittedAt + input.expiresInMs;
   const notBefore = input.notBefore && startTime(settings, input.notBefore, submittedAt, deadline);
   const webhookUrl = input.webhookUrl === undefined ? undefined : checkWebhookUrl(settings, input.webhookUrl);
-  checkContent(input, settings.limits);
-
-  const fallbackModels = input.fallbackModels
-    ? [...new Set(input.fallbackModels)].filter((name) => name !== model)
-    : [];
-  const parameters = parametersOf(input, maxTokensOf(settings, { model, fallbackModels }, input));
-  const request: CanonicalRequest = { messages: input.messages, parameters };
-  if (input.system?.trim()) request.system = input.system;
-  if (input.systemCachePoint) request.systemCachePoint = input.systemCachePoint;
-  if (input.tools?.length) {
-    request.tools = input.tools;
-    if (input.toolChoice) request.toolChoice = input.toolChoice;
-    if (input.parallelToolCalls !== undefined) request.parallelToolCalls = input.parallelToolCalls;
-  }
-  if (input.responseFormat) request.responseFormat = input.responseFormat;
-  if (input.serviceTier) request.serviceTier = input.serviceTier;
-  if (input.guardrail) request.guardrail = input.guardrail;
-
   const job: Job = {
     id: given.id ?? newJobId(),
     environment,
     tenant: caller.tenant,
     priority,
-    model,
-    fallbackModels,
+    ...target,
     tokens: { input: 0, output: 0 },
     submittedAt,
     onUnknown: input.onUnknown ?? "retry",
-    request,
+    request: requestOf(),
   };
   if (regions) job.regions = regions;
   if (caller.keyId !== undefined) job.keyId = caller.keyId;
@@ -105,8 +98,48 @@ function canonicalJob({ settings, clock }: FeasibilityContext, input: SubmitInpu
   return job;
 }
 
+/** Returns the models that may answer, and what builds the request for them. */
+function targetOf(
+  settings: Settings,
+  input: SubmitInput,
+): Pick<Job, "model" | "fallbackModels" | "baseModel"> & { requestOf: () => JobRequest } {
+  if ("native" in input) {
+    const target = nativeModelOf(settings, input.model);
+    return { ...target, fallbackModels: [], requestOf: () => nativeRequestOf(settings, input, target) };
+  }
+  const { model = settings.defaultModel, fallbackModels: others = [] } = input;
+  const fallbackModels = [...new Set(others)].filter((name) => name !== model);
+  return {
+    model,
+    fallbackModels,
+    requestOf: () => canonicalRequestOf(settings, input, { model, fallbackModels }),
+  };
+}
+
+/** Returns the request in canonical form. @throws SluiceError as `checkContent`, and of `max_tokens` */
+function canonicalRequestOf(
+  settings: Settings,
+  input: CanonicalInput,
+  wanted: { model: string; fallbackModels: string[] },
+): CanonicalRequest {
+  checkContent(input, settings.limits);
+  const parameters = parametersOf(input, maxTokensOf(settings, wanted, input));
+  const request: CanonicalRequest = { messages: input.messages, parameters };
+  if (input.system?.trim()) request.system = input.system;
+  if (input.systemCachePoint) request.systemCachePoint = input.systemCachePoint;
+  if (input.tools?.length) {
+    request.tools = input.tools;
+    if (input.toolChoice) request.toolChoice = input.toolChoice;
+    if (input.parallelToolCalls !== undefined) request.parallelToolCalls = input.parallelToolCalls;
+  }
+  if (input.responseFormat) request.responseFormat = input.responseFormat;
+  if (input.serviceTier) request.serviceTier = input.serviceTier;
+  if (input.guardrail) request.guardrail = input.guardrail;
+  return request;
+}
+
 /** Returns the requested parameters. The model chooses the others. */
-function parametersOf(input: SubmitInput, maxTokens: number): Parameters {
+function parametersOf(input: CanonicalInput, maxTokens: number): Parameters {
   const parameters: Parameters = { maxTokens };
   if (input.temperature !== undefined) parameters.temperature = input.temperature;
   if (input.topP !== undefined) parameters.topP = input.topP;
@@ -127,7 +160,7 @@ function parametersOf(input: SubmitInput, maxTokens: number): Parameters {
 function maxTokensOf(
   settings: Settings,
   wanted: { model: string; fallbackModels: string[] },
-  { maxTokens: requested, maxTokensField: field = "max_tokens" }: SubmitInput,
+  { maxTokens: requested, maxTokensField: field = "max_tokens" }: CanonicalInput,
 ): number {
   const models = modelsOf(settings, wanted);
   const limit = Math.min(...models.map((m) => m.maxOutputTokensLimit));

@@ -6,7 +6,7 @@ import { type ContentBlock, type Message, normaliseMessages, resultText } from "
 import { parsedSchema, schemaText } from "../../domain/schema-text.ts";
 import { checkJson } from "./json-values.ts";
 import { mediaField } from "./media-blocks.ts";
-import type { SubmitInput } from "./submit-input.ts";
+import type { CanonicalInput } from "./submit-input.ts";
 import { requireUnicode } from "./unicode.ts";
 
 /**
@@ -14,7 +14,7 @@ import { requireUnicode } from "./unicode.ts";
  * @throws SluiceError `too_large`, `invalid_request`
  */
 export function checkContent(
-  input: SubmitInput,
+  input: CanonicalInput,
   limits: Pick<LimitSettings, "maxPromptBytes" | "maxMediaBytes">,
 ): void {
   checkTexts(input, limits.maxPromptBytes);
@@ -27,7 +27,7 @@ export function checkContent(
  * Checks sizes and texts.
  * @throws SluiceError `too_large`, or `invalid_request` for text that is not Unicode or JSON that is nested too deeply
  */
-function checkTexts(input: SubmitInput, maxBytes: number): void {
+function checkTexts(input: CanonicalInput, maxBytes: number): void {
   const { messages, messagesField, system = "", stop = [], tools = [], responseFormat } = input;
   let bytes = Buffer.byteLength(system);
   requireUnicode(system, "system");
@@ -85,7 +85,7 @@ function checkBlock(block: ContentBlock, field: string): number {
  * Checks the size of all images and documents together.
  * @throws SluiceError `too_large`
  */
-function checkMedia({ messages, messagesField }: SubmitInput, maxBytes: number): void {
+function checkMedia({ messages, messagesField }: CanonicalInput, maxBytes: number): void {
   let bytes = 0;
   for (const { content } of messages) {
     for (const block of content) {
@@ -107,7 +107,7 @@ function jsonBytes(value: unknown): number {
  * Checks that providers can answer the conversation.
  * @throws SluiceError `invalid_request` if there is nothing to answer, or if tool calls and results do not match
  */
-function checkMessages({ messages, messagesField: field }: SubmitInput): void {
+function checkMessages({ messages, messagesField: field }: CanonicalInput): void {
   const normalised = normaliseMessages(messages);
   const refuse = (message: string): never => {
     throw new SluiceError("invalid_request", message, { field });
@@ -161,7 +161,7 @@ function isOfTools({ type }: ContentBlock): boolean {
  * Checks the tools.
  * @throws SluiceError `invalid_request` for two tools with one name, or a choice of a missing tool
  */
-function checkTools({ tools = [], toolChoice: choice }: SubmitInput): void {
+function checkTools({ tools = [], toolChoice: choice }: CanonicalInput): void {
   if (tools.length === 0 && choice === undefined) return;
   const names = new Set(tools.map(({ name }) => name));
   if (names.size < tools.length) {

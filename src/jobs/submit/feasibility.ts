@@ -73,7 +73,9 @@ function refusalOf(
   deployments: readonly DeploymentSettings[],
   tokens: TokenCount,
 ): SluiceError | undefined {
-  return contextRefusal(settings, wanted, tokens) ?? quotaRefusal(deployments, tokens);
+  // Whether a native request fits the context is for Bedrock to say: a header may extend it.
+  const refusal = isNative(wanted.request) ? undefined : contextRefusal(settings, wanted, tokens);
+  return refusal ?? quotaRefusal(deployments, tokens);
 }
 
 /**
@@ -143,11 +145,11 @@ export function modelsOf(
  * @throws SluiceError `invalid_request`
  */
 function allowedDeployments(settings: Settings, wanted: Wanted): readonly DeploymentSettings[] {
-  const { model } = wanted;
+  const { model, regions, ...anywhere } = wanted;
   const allowed = servedBy(settings, wanted);
   if (allowed.length === 0) {
-    const served = [...new Set(servedBy(settings, { model }).map((d) => d.region))].join(", ");
-    const requested = wanted.regions?.join(", ");
+    const served = [...new Set(servedBy(settings, { ...anywhere, model }).map((d) => d.region))].join(", ");
+    const requested = regions?.join(", ");
     const message = `regions: no deployment of ${model} serves ${requested}; available: ${served}.`;
     throw new SluiceError("invalid_request", message, { field: "regions" });
   }

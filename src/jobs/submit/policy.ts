@@ -1,8 +1,9 @@
 // Checks what a caller's key allows of a job. Pure.
 import type { Settings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
-import { type Priority, priorities } from "../../domain/job.ts";
+import { type JobHead, type Priority, priorities } from "../../domain/job.ts";
 import type { Caller } from "../caller.ts";
+import { servedBy } from "../served-by.ts";
 
 /**
  * Returns the requested environment, or the only one of the key.
@@ -88,11 +89,17 @@ function among(requested: readonly string[] | undefined, allowed: readonly strin
 
 /**
  * Requires a deployment in the key's regions.
+ * @param wanted the model, and the foundation model if only that may answer
  * @throws SluiceError `forbidden` if no deployment of the model is in one
  */
-export function requireServedModel(settings: Settings, { regions }: Caller, model: string): void {
-  const deployments = settings.models[model]?.deployments;
-  if (!regions || !deployments || deployments.some((d) => regions.includes(d.region))) return;
+export function requireServedModel(
+  settings: Settings,
+  { regions }: Caller,
+  wanted: Pick<JobHead, "model" | "baseModel">,
+): void {
+  const { model } = wanted;
+  const deployments = servedBy(settings, wanted);
+  if (!regions || deployments.length === 0 || deployments.some((d) => regions.includes(d.region))) return;
   throw new SluiceError(
     "forbidden",
     `The API key allows the regions ${regions.join(", ")}; ${model} is served in ${[...new Set(deployments.map((d) => d.region))].join(", ")}.`,

@@ -1,8 +1,10 @@
 // Defines the input of a submit, common to all APIs, before the configuration adds defaults.
 import type { Priority, WaitingCaller } from "../../domain/job.ts";
+import type { NativeCall } from "../../domain/native-request.ts";
 import type { CanonicalRequest, Message, Parameters } from "../../domain/request.ts";
 import type { TraceContext } from "../../domain/trace-context.ts";
 import type { FieldNames } from "./field-names.ts";
+import type { RequestHeaders } from "./native-headers.ts";
 import type { NotBefore } from "./not-before.ts";
 
 /** The parts of the canonical request and its parameters that are used as requested. */
@@ -13,9 +15,10 @@ type Requested = Pick<
   Partial<Parameters>;
 
 /** A requested job. An absent field takes its default from the configuration. */
-export interface SubmitInput extends Requested {
-  /** May be absent if the caller has exactly one. */
-  environment?: string;
+export type SubmitInput = CanonicalInput | NativeInput;
+
+/** A requested job whose conversation is in canonical form. */
+export interface CanonicalInput extends JobInput, Requested {
   messages: Message[];
   /** The caller's name of the messages, for errors. */
   messagesField: "prompt" | "messages" | "input";
@@ -28,10 +31,26 @@ export interface SubmitInput extends Requested {
   maxTokens?: number;
   /** The caller's name of the field, for errors. Default: `max_tokens`. */
   maxTokensField?: "max_tokens" | "max_completion_tokens" | "max_output_tokens";
+  fallbackModels?: string[];
+}
+
+/** A requested job in Bedrock's own format. It has no fallbacks, because its body is written for one model. */
+export interface NativeInput extends JobInput {
+  native: Omit<NativeCall, "headers"> & {
+    /** Headers of the caller. Those of the allow list are sent, and anthropic-beta becomes a field of the body. */
+    headers?: RequestHeaders;
+  };
+  /** An alias, or Bedrock's ID or ARN of a model or an inference profile. Default: `defaultModel`. */
+  model?: string;
+}
+
+/** The fields of every requested job. */
+interface JobInput {
+  /** May be absent if the caller has exactly one. */
+  environment?: string;
   /** Default: `standard`. */
   priority?: Priority;
   regions?: string[];
-  fallbackModels?: string[];
   /** Default: `retry`. */
   onUnknown?: "retry" | "fail";
   /** The earliest start. Default: at once. */

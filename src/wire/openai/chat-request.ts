@@ -6,7 +6,7 @@ import { quote } from "../../domain/errors.ts";
 import type { Priority } from "../../domain/job.ts";
 import type { CanonicalRequest, ContentBlock, Tool } from "../../domain/request.ts";
 import type { FieldNames } from "../../jobs/submit/field-names.ts";
-import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
+import type { CanonicalInput } from "../../jobs/submit/submit-input.ts";
 import { type ToolCallBlock, toolCallBlock } from "../../jobs/submit/tool-calls.ts";
 import { bodyCheck } from "../body-check.ts";
 import { reasoningEffort, samplingFields, stopTextOrTexts } from "../request-fields.ts";
@@ -91,7 +91,7 @@ const fieldNames: FieldNames = {
 };
 
 export interface ChatRequest {
-  input: SubmitInput;
+  input: CanonicalInput;
   stream: boolean;
   /** Whether a stream ends with a chunk that reports usage. */
   includeUsage: boolean;

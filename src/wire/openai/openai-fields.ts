@@ -4,7 +4,7 @@ import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { CanonicalRequest, Tool } from "../../domain/request.ts";
-import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
+import type { CanonicalInput } from "../../jobs/submit/submit-input.ts";
 import { environmentField, placementFields, priority, submitFields, submitFieldsInput } from "../request-fields.ts";
 import { schemaOf } from "../resource-types.ts";
 
@@ -61,7 +61,7 @@ export function sharedInput(body: SharedBody) {
     ephemeral: body.store === false,
     // The spread comes last, as in chat-request.ts.
     ...submitFieldsInput(body),
-  } satisfies Partial<SubmitInput>;
+  } satisfies Partial<CanonicalInput>;
 }
 
 /** Returns an object without its null fields, and any other value unchanged. */

@@ -3,7 +3,7 @@ import Type, { type Static } from "typebox";
 import type { Settings } from "../../config/settings.ts";
 import type { CanonicalRequest, ContentBlock } from "../../domain/request.ts";
 import type { FieldNames } from "../../jobs/submit/field-names.ts";
-import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
+import type { CanonicalInput } from "../../jobs/submit/submit-input.ts";
 import { type ToolCallBlock, toolCallBlock } from "../../jobs/submit/tool-calls.ts";
 import { bodyCheck } from "../body-check.ts";
 import { reasoningEffort } from "../request-fields.ts";
@@ -100,7 +100,7 @@ const fieldNames: FieldNames = {
 };
 
 export interface ResponseRequest {
-  input: SubmitInput;
+  input: CanonicalInput;
   stream: boolean;
   background: boolean;
   dryRun: boolean;

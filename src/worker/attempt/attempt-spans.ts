@@ -97,7 +97,7 @@ export class AttemptSpans {
     const withContent = settings.tracing.content && !isErased;
     if (span.recording) {
       span.set({ ...this.#about(), ...requestAttributes(names, this.#begun, deployment) });
-      if (withContent) span.set(inputContent(names, canonicalPart(job.request)));
+      if (withContent) span.set(inputContent(names, job.request));
     }
     return {
       trace: span.context,

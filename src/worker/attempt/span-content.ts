@@ -2,12 +2,18 @@
 // They are recorded only with `tracing.content: true`.
 import type { Outcome, ToolCall } from "../../domain/job.ts";
 import { bytesOf, mediaTypeOf } from "../../domain/media.ts";
-import { type CanonicalRequest, type ContentBlock, resultText } from "../../domain/request.ts";
+import { nativeContent } from "../../domain/native-content.ts";
+import { type ContentBlock, isNative, type JobRequest, resultText } from "../../domain/request.ts";
 import type { GenAiNames } from "../../telemetry/span-names.ts";
 import type { SpanAttributes } from "../../telemetry/tracing.ts";
 
-/** Returns the messages of a request. */
-export function inputContent(names: GenAiNames, { messages, system }: CanonicalRequest): SpanAttributes {
+/** Returns the messages of a request. Of a native request returns all that the model reads, as one message. */
+export function inputContent(names: GenAiNames, request: JobRequest): SpanAttributes {
+  if (isNative(request)) {
+    const parts = nativeContent(JSON.parse(request.native.body) as object).texts.map(textPart);
+    return { [names.inputMessages]: JSON.stringify([{ role: "user", parts }]) };
+  }
+  const { messages, system } = request;
   const input = messages.map(({ role, content }) => ({ role, parts: content.flatMap(partsOf) }));
   return {
     [names.system]: system === undefined ? undefined : JSON.stringify([textPart(system)]),

@@ -8,7 +8,7 @@ import { retry } from "../../../src/jobs/control/retry.ts";
 import { Limits } from "../../../src/jobs/limits/limits.ts";
 import { buildJob } from "../../../src/jobs/submit/build-job.ts";
 import { accept, submit } from "../../../src/jobs/submit/submit.ts";
-import type { SubmitInput } from "../../../src/jobs/submit/submit-input.ts";
+import type { CanonicalInput } from "../../../src/jobs/submit/submit-input.ts";
 import { test } from "../../support/fixtures.ts";
 import type { TestContext } from "../../support/jobs-context.ts";
 
@@ -17,7 +17,7 @@ test.beforeEach(async ({ openContext }) => {
   context = await openContext();
 });
 
-async function endedJob(status: (typeof finalStates)[number], more: Partial<SubmitInput> = {}): Promise<string> {
+async function endedJob(status: (typeof finalStates)[number], more: Partial<CanonicalInput> = {}): Promise<string> {
   const messages = [{ role: "user" as const, content: [{ type: "text" as const, text: "Hello?" }] }];
   const [job] = await submit(context, [{ environment: "PROD", messages, messagesField: "prompt", ...more }], {
     ...keylessCaller,

@@ -5,7 +5,7 @@ import { resolve } from "../../../src/config/resolve.ts";
 import { canonicalPart, type Message } from "../../../src/domain/request.ts";
 import { parameterRefusal } from "../../../src/jobs/submit/parameters.ts";
 import { submit } from "../../../src/jobs/submit/submit.ts";
-import type { SubmitInput } from "../../../src/jobs/submit/submit-input.ts";
+import type { CanonicalInput } from "../../../src/jobs/submit/submit-input.ts";
 import { test } from "../../support/fixtures.ts";
 import type { TestContext } from "../../support/jobs-context.ts";
 
@@ -41,13 +41,13 @@ const clock = { name: "clock", inputSchema: { type: "object" } };
 const schema = { type: "json_schema" as const, name: "answer", schema: { type: "object" } };
 const hello: Message[] = [{ role: "user", content: [{ type: "text", text: "Hello?" }] }];
 
-function asking(model: string, more: Partial<SubmitInput>): SubmitInput {
+function asking(model: string, more: Partial<CanonicalInput>): CanonicalInput {
   return { environment: "UAT", messages: hello, messagesField: "messages", model, maxTokens: 100, ...more };
 }
 
 const noPath = "Sluice does not know how the model %s accepts it";
 
-test.each<[string, Partial<SubmitInput>, field: string, message: string]>([
+test.each<[string, Partial<CanonicalInput>, field: string, message: string]>([
   [
     "sonnet5",
     { temperature: 0 },
@@ -127,7 +127,7 @@ test.each<[string, Partial<SubmitInput>, field: string, message: string]>([
   expect(await context.countJobs()).toBe(before);
 });
 
-test.each<[string, Partial<SubmitInput>]>([
+test.each<[string, Partial<CanonicalInput>]>([
   ["llama", { temperature: 1, topP: 0.5, stop: ["x"], tools: [clock], toolChoice: "auto", system: "Be brief" }],
   [
     "nova",
@@ -188,7 +188,7 @@ describe("tools and their results", () => {
   const call = (id: string) => ({ type: "tool_call" as const, id, name: "clock", arguments: "{}" });
   const result = (callId: string) => ({ type: "tool_result" as const, callId, text: "noon" });
   const user = hello[0]!;
-  const refused = async (more: Partial<SubmitInput>) =>
+  const refused = async (more: Partial<CanonicalInput>) =>
     (await submit(context, [asking("nova", { tools: [clock], ...more })]).catch((error) => error)).message;
 
   test("a conversation in which every call has its result is taken", async () => {
@@ -231,7 +231,7 @@ describe("tools and their results", () => {
     expect(await refused({ messages })).toMatch(message);
   });
 
-  test.each<[string, Partial<SubmitInput>, RegExp]>([
+  test.each<[string, Partial<CanonicalInput>, RegExp]>([
     ["two tools of one name", { tools: [clock, clock] }, /^tools must have different names/],
     ["a choice without tools", { tools: [], toolChoice: "auto" }, /^tool_choice must not be set without tools/],
     [

@@ -3,7 +3,7 @@ import { describe, expect } from "vitest";
 import type { SluiceError } from "../../../src/domain/errors.ts";
 import { type Caller, keylessCaller } from "../../../src/jobs/caller.ts";
 import { accept, submit } from "../../../src/jobs/submit/submit.ts";
-import type { SubmitInput } from "../../../src/jobs/submit/submit-input.ts";
+import type { CanonicalInput } from "../../../src/jobs/submit/submit-input.ts";
 import { test } from "../../support/fixtures.ts";
 import type { TestContext } from "../../support/jobs-context.ts";
 
@@ -12,7 +12,7 @@ test.beforeEach(async ({ openContext }) => {
   context = await openContext();
 });
 
-function asking(text: string, more: Partial<SubmitInput> = {}): SubmitInput {
+function asking(text: string, more: Partial<CanonicalInput> = {}): CanonicalInput {
   return {
     environment: "UAT",
     messages: [{ role: "user", content: [{ type: "text", text }] }],
@@ -21,7 +21,7 @@ function asking(text: string, more: Partial<SubmitInput> = {}): SubmitInput {
   };
 }
 
-function refusalOf(input: SubmitInput): Promise<SluiceError> {
+function refusalOf(input: CanonicalInput): Promise<SluiceError> {
   return submit(context, [input]).then(
     () => expect.unreachable("the job should have been refused"),
     (error) => error,
@@ -65,13 +65,13 @@ test("tells of accepted jobs with their prompts, once each", async () => {
 });
 
 test("tools, schemas and every parameter reach the record as they were asked for", async ({ openContext }) => {
-  const asked: Partial<SubmitInput> = {
+  const asked: Partial<CanonicalInput> = {
     tools: [{ name: "look_up", inputSchema: { type: "object", $schema: "x" } }],
     toolChoice: { name: "look_up" },
     responseFormat: { type: "json_schema", name: "answer", schema: { type: "object" }, strict: true },
     serviceTier: "flex",
   };
-  const parameters: Partial<SubmitInput> = {
+  const parameters: Partial<CanonicalInput> = {
     ...{ maxTokens: 5, temperature: 0, topP: 0.5, topK: 4, stop: ["."], seed: 7 },
     ...{ frequencyPenalty: 0.5, presencePenalty: -0.5, reasoningEffort: "low" },
   };
@@ -89,7 +89,7 @@ test("texts of tool calls, their results and schemas count in the limit", async 
   const long = "x".repeat(1000);
   const call = { type: "tool_call" as const, id: "1", name: "f", arguments: JSON.stringify({ long }) };
   const result = { type: "tool_result" as const, callId: "1", text: long };
-  const refused = (more: Partial<SubmitInput>) =>
+  const refused = (more: Partial<CanonicalInput>) =>
     expect(submit(context, [asking("a", more)])).rejects.toMatchObject({ code: "too_large" });
   const user = asking("a").messages[0]!;
   await refused({ messages: [user, { role: "assistant", content: [call] }] });

@@ -2,8 +2,10 @@ import fc from "fast-check";
 import { expect, type TestAPI } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { Job } from "../../../src/domain/job.ts";
+import type { NativeRequest } from "../../../src/domain/native-request.ts";
 import { canonicalPart } from "../../../src/domain/request.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
+import { nativeBody } from "../../support/native-bodies.ts";
 import { makeJob, newEra } from "./support.ts";
 
 /** Text that adapters have lost before: NUL, half a surrogate pair, the empty string, and all of Unicode. */
@@ -30,7 +32,7 @@ const block = fc.oneof(
     { requiredKeys: ["type", "callId", "text"] },
   ),
 );
-const request = fc
+const canonical = fc
   .tuple(
     fc.record({
       messages: fc.array(
@@ -53,6 +55,19 @@ const request = fc
     fc.record({ system: text, toolChoice: fc.constant("auto" as const) }, optional),
   )
   .map(([a, b]) => ({ ...a, ...b }));
+const native: fc.Arbitrary<NativeRequest> = fc.record({
+  native: fc.record(
+    {
+      operation: fc.constantFrom("converse", "invoke"),
+      streamed: fc.boolean(),
+      body: nativeBody,
+      headers: fc.dictionary(text, text, { maxKeys: 2 }),
+    },
+    { requiredKeys: ["operation", "streamed", "body"] },
+  ),
+  parameters: fc.record({ maxTokens: fc.nat() }),
+});
+const request = fc.oneof({ weight: 2, arbitrary: canonical }, native);
 const trace = fc.record(
   { traceparent: fc.constant(`00-${"a".repeat(32)}-${"b".repeat(16)}-01`), tracestate: fc.constant("c=d,e=f") },
   { requiredKeys: ["traceparent"] },

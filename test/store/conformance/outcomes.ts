@@ -3,6 +3,7 @@ import { expect, type TestAPI } from "vitest";
 import { newJobId } from "../../../src/domain/ids.ts";
 import type { AttemptEnd, Job, Outcome } from "../../../src/domain/job.ts";
 import type { JobStore } from "../../../src/store/job-store.ts";
+import { nativeBody } from "../../support/native-bodies.ts";
 import { beginning, begun, makeJob, mustBegin } from "./support.ts";
 
 const completed: AttemptEnd = { result: "completed", at: 8, usage: { input: 20, output: 5 } };
@@ -186,12 +187,14 @@ export function outcomeCases(store: () => JobStore, test: TestAPI): void {
         fc.option(text, { nil: undefined }),
         fc.constantFrom("stop" as const, "length" as const, undefined),
         fc.option(fc.array(fc.record({ id: text, name: text, arguments: text })), { nil: undefined }),
-        async (text, finishReason, toolCalls) => {
+        fc.option(fc.record({ body: nativeBody, events: text }, { requiredKeys: [] }), { nil: undefined }),
+        async (text, finishReason, toolCalls, native) => {
           const { job } = await begun(store());
           const outcome: Outcome = { jobId: job.id, status: "completed", at: 5 };
           if (text !== undefined) outcome.text = text;
           if (finishReason) outcome.finishReason = finishReason;
           if (toolCalls) outcome.toolCalls = toolCalls;
+          if (native) outcome.native = native;
           expect((await store().finish("UAT", outcome)).first).toBe(true);
           expect((await store().get(job.id))?.outcome).toEqual(outcome);
           expect((await store().finish("UAT", outcome)).first).toBe(true);

@@ -12,7 +12,7 @@ import type { AttemptResult, JobRecord, JobState } from "../../../src/domain/job
 import type { JobEvent } from "../../../src/events/event-bus.ts";
 import { createMemoryEventBus } from "../../../src/events/memory/memory-event-bus.ts";
 import { submit } from "../../../src/jobs/submit/submit.ts";
-import type { SubmitInput } from "../../../src/jobs/submit/submit-input.ts";
+import type { CanonicalInput } from "../../../src/jobs/submit/submit-input.ts";
 import { createTokenCounter } from "../../../src/jobs/tokens/token-counter.ts";
 import type { Provider } from "../../../src/providers/provider.ts";
 import { createMemoryScheduler } from "../../../src/scheduler/memory/memory-scheduler.ts";
@@ -65,7 +65,7 @@ export interface Harness {
   dataDir: string;
   /** What was logged at level warn and above. */
   complaints: string[];
-  submit(prompt: string, input?: Partial<SubmitInput>): Promise<JobId>;
+  submit(prompt: string, input?: Partial<CanonicalInput>): Promise<JobId>;
   record(jobId: JobId): Promise<JobRecord>;
   /** How each of the job's attempts ended. */
   ends(jobId: JobId): Promise<(AttemptResult | undefined)[]>;
@@ -150,7 +150,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     dataDir,
     complaints,
     async submit(prompt, input = {}) {
-      const messages: SubmitInput["messages"] = [{ role: "user", content: [{ type: "text", text: prompt }] }];
+      const messages: CanonicalInput["messages"] = [{ role: "user", content: [{ type: "text", text: prompt }] }];
       const [job] = await submit(context, [{ environment: "UAT", messages, messagesField: "prompt", ...input }]);
       return job!.id;
     },

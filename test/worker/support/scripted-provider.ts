@@ -1,7 +1,7 @@
 // A provider within the process whose calls a test sees, and answers when it likes.
 
 import type { Clock } from "../../../src/domain/clock.ts";
-import { type CanonicalRequest, isNative } from "../../../src/domain/request.ts";
+import { type CanonicalRequest, isNative, type JobRequest } from "../../../src/domain/request.ts";
 import {
   type Provider,
   type ProviderAnswer,
@@ -11,8 +11,9 @@ import {
 } from "../../../src/providers/provider.ts";
 
 export interface SeenCall {
-  /** The text of the last message. */
+  /** The text of the last message, or the body of a native request. */
   prompt: string;
+  request: JobRequest;
   /** When it was sent, by the clock. */
   at: number;
   aborted: boolean;
@@ -41,6 +42,7 @@ export function scriptedProvider(clock: Clock, respond: (call: SeenCall) => void
         const prompt = isNative(request) ? request.native.body : promptOf(request);
         const seen: SeenCall = {
           prompt,
+          request,
           at: clock.now(),
           aborted: false,
           trace: trace?.traceparent,

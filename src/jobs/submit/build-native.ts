@@ -1,0 +1,67 @@
+// Converts a call in Bedrock's own format to the request of a job. The body stays the text that it is, with one
+// exception: the header anthropic-beta becomes its field `anthropic_beta`, because Bedrock knows no such header.
+import type { Settings } from "../../config/settings.ts";
+import { SluiceError } from "../../domain/errors.ts";
+import { withListed } from "../../domain/json-edit.ts";
+import { nativeContent } from "../../domain/native-content.ts";
+import type { NativeRequest } from "../../domain/native-request.ts";
+import { servedBy } from "../served-by.ts";
+import { checkDepth } from "./json-values.ts";
+import { betasOf, sentHeadersOf, tierOf } from "./native-headers.ts";
+import { nativeOutput } from "./native-output.ts";
+import type { NativeInput } from "./submit-input.ts";
+
+/**
+ * Returns the request of a job. What Bedrock refuses in a body is not checked: the body is the caller's.
+ * @param target the model that the body is written for
+ * @throws SluiceError `too_large`, `invalid_json`, `invalid_request` (a body that is no object or is nested too deeply, a
+ *   header that cannot be sent)
+ */
+export function nativeRequestOf(
+  settings: Pick<Settings, "limits" | "models">,
+  { native }: NativeInput,
+  target: { model: string; baseModel: string },
+): NativeRequest {
+  const { operation, streamed, headers = {} } = native;
+  const body = parsedBody(native.body);
+  checkTexts(body, settings.limits.maxPromptBytes);
+  const maximum = Math.max(...servedBy(settings, target).map(({ maxOutputTokens }) => maxOutputTokens));
+  const sent = sentHeadersOf(headers);
+  const place = operation === "invoke" ? ["anthropic_beta"] : ["additionalModelRequestFields", "anthropic_beta"];
+  const betas = betasOf(headers);
+  const tier = tierOf(headers, body);
+  return {
+    native: {
+      operation,
+      streamed,
+      body: betas.length === 0 ? native.body : withListed(native.body, place, betas),
+      ...(sent && { headers: sent }),
+    },
+    parameters: { maxTokens: nativeOutput(operation, body, target.baseModel, maximum) },
+    ...(tier && { serviceTier: tier }),
+  };
+}
+
+const field = "body";
+
+function parsedBody(text: string): object {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch (error) {
+    throw new SluiceError("invalid_json", `The body is not valid JSON: ${(error as Error).message}.`, { field });
+  }
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw new SluiceError("invalid_request", "body must be a JSON object.", { field });
+  }
+  checkDepth(body);
+  return body;
+}
+
+/** Limits the texts, which are counted. Images and documents have the limit of the whole request. */
+function checkTexts(body: object, maxBytes: number): void {
+  const bytes = nativeContent(body).texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (bytes <= maxBytes) return;
+  const message = `The texts of body are ${bytes} bytes of UTF-8; at most ${maxBytes} are allowed (limits.maxPromptBytes).`;
+  throw new SluiceError("too_large", message, { field });
+}
