@@ -1,8 +1,8 @@
 // sluice export: jobs as JSON lines or CSV, page by page.
 import { Command, Option } from "commander";
 import type { Job, JobSummary, SluiceClient } from "../client/index.ts";
+import { csvRow } from "../domain/csv.ts";
 import { jsonLine } from "../domain/json-lines.ts";
-import { csvRow } from "./csv.ts";
 import { rate, several } from "./formats.ts";
 import { type FilterOptions, filterOf, withJobFilter } from "./job-filter.ts";
 import { LiveLine } from "./live-line.ts";

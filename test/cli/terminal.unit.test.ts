@@ -1,10 +1,10 @@
 // What the commands show on a terminal: widths, foreign text, colours, tables, numbers and CSV.
 import { expect, test } from "vitest";
 import { auditLines } from "../../src/cli/audit-command.ts";
-import { csvRow } from "../../src/cli/csv.ts";
 import { age, dollars, duration, rate, short } from "../../src/cli/formats.ts";
 import { printTable, tableLines } from "../../src/cli/table.ts";
 import { broken, columnsOf, cut, oneLine, paintFor, printable } from "../../src/cli/terminal.ts";
+import { csvRow } from "../../src/domain/csv.ts";
 
 test("foreign text on one line has no character that controls a terminal", () => {
   expect(oneLine("a\tb\r\nc")).toBe("a b c");

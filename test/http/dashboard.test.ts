@@ -171,6 +171,21 @@ describe("a session", () => {
     expect((await signIn(text)).headers["set-cookie"]).not.toBe(cookie);
   });
 
+  test("takes a key that was copied with spaces and line breaks, and says in words that a text is no key", async () => {
+    const { text } = await key();
+    expect((await signIn(` ${text.slice(0, 20)}\r\n ${text.slice(20)}\n`)).statusCode).toBe(200);
+    for (const no of ["what is this", " ", "é"]) {
+      expect((await signIn(no)).json().error.message).toBe("The API key is unknown.");
+    }
+  });
+
+  test("ends when the same browser signs in with another key", async () => {
+    const [one, two] = [await key({ name: "one" }), await key({ name: "two" })];
+    const cookie = await cookieOf(one.text);
+    await signIn(two.text, { ...samePage, cookie });
+    expect((await send({ url: "/ui/api/session", headers: { ...samePage, cookie } })).json().signed_in).toBe(false);
+  });
+
   test("has a cookie for TLS only if the browser uses TLS", async () => {
     const { text } = await key();
     const answer = await signIn(text, { ...samePage, "x-forwarded-proto": "https" });

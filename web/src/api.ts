@@ -1,4 +1,6 @@
-// Calls the API that the dashboard's server offers below its own address. Errors carry the API's own words.
+// Calls the API that the dashboard's server offers below its own address. Errors carry the API's message, and advice for
+// people.
+import { errorAdvice } from "./error-advice.ts";
 
 /** The address of the page, which ends with a slash. The server writes it into the document. */
 export const base = new URL(document.baseURI);
@@ -6,17 +8,20 @@ export const base = new URL(document.baseURI);
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
-  readonly advice: string | undefined;
 
-  constructor(status: number, code: string, message: string, advice?: string) {
+  constructor(status: number, code: string, message: string) {
     super(message);
     this.status = status;
     this.code = code;
-    this.advice = advice;
+  }
+
+  /** What to do, in words for people. Undefined if the message says enough. */
+  get advice(): string | undefined {
+    return errorAdvice[this.code];
   }
 }
 
-/** Functions to call when the service says that the session has ended. */
+/** Functions to call when the session may have ended. */
 export const onSignedOut = new Set<() => void>();
 
 export interface CallOptions {
@@ -57,8 +62,8 @@ async function send(path: string, init: RequestInit = {}): Promise<Response> {
 async function failureOf(response: Response): Promise<ApiError> {
   const text = await response.text().catch(() => "");
   try {
-    const { error } = JSON.parse(text) as { error: { code: string; message: string; advice?: string } };
-    return new ApiError(response.status, error.code ?? "error", error.message, error.advice);
+    const { error } = JSON.parse(text) as { error: { code: string; message: string } };
+    return new ApiError(response.status, error.code, error.message);
   } catch {
     return new ApiError(response.status, "error", `The service answered with status ${response.status}.`);
   }

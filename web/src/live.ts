@@ -55,14 +55,18 @@ function open(): void {
     offlineSince.value = undefined;
     snapshot.value = next;
   };
-  stream.addEventListener("signed_out", () => {
-    for (const notify of onSignedOut) notify();
-  });
+  stream.addEventListener("signed_out", doubtSession);
   stream.onerror = () => {
     offlineSince.value ??= Date.now();
     close();
+    // An EventSource does not tell a refusal from a lost connection.
+    doubtSession();
     retry = window.setTimeout(open, Math.min(longestRetryMs, firstRetryMs * 2 ** failures++));
   };
+}
+
+function doubtSession(): void {
+  for (const notify of onSignedOut) notify();
 }
 
 function close(): void {

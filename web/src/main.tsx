@@ -64,8 +64,8 @@ function Pages() {
 
 function isDecodable(path: string): boolean {
   try {
-    decodeURIComponent(path);
-    return true;
+    // The result is used, because the build removes a call without a use.
+    return decodeURIComponent(path) !== "";
   } catch {
     return false;
   }

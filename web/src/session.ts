@@ -8,20 +8,22 @@ export const session = signal<Session | undefined>(undefined);
 /** Why the session cannot be read. */
 export const sessionError = signal<unknown>(undefined);
 
-/** Tells the other tabs of this browser about a sign-out. */
+/** Whether the session ended without the user's doing: it expired, its key was revoked, or another tab signed out. */
+export const sessionEnded = signal(false);
+
+/** Tells the other tabs of this browser, which share the cookie, to look at the session again. */
 const tabs = new BroadcastChannel("sluice-session");
-tabs.onmessage = () => {
-  for (const notify of onSignedOut) notify();
-};
+tabs.onmessage = () => loadSession();
 
 onSignedOut.add(() => {
-  const current = session.peek();
-  if (current?.signed_in) session.value = { ...current, signed_in: false };
+  if (session.peek()?.signed_in) loadSession();
 });
 
 export async function loadSession(): Promise<void> {
   try {
-    session.value = await call<Session>("session");
+    const next = await call<Session>("session");
+    if (session.peek()?.signed_in) sessionEnded.value = !next.signed_in;
+    session.value = next;
     sessionError.value = undefined;
   } catch (error) {
     sessionError.value = error;
@@ -30,12 +32,17 @@ export async function loadSession(): Promise<void> {
 
 /** Signs in. Throws ApiError for a wrong key. */
 export async function signIn(key: string): Promise<void> {
-  session.value = await call<Session>("session", { method: "POST", body: { key } });
+  change(await call<Session>("session", { method: "POST", body: { key } }));
 }
 
 export async function signOut(): Promise<void> {
-  session.value = await call<Session>("session", { method: "DELETE" });
-  tabs.postMessage("signed out");
+  change(await call<Session>("session", { method: "DELETE" }));
+}
+
+function change(next: Session): void {
+  sessionEnded.value = false;
+  session.value = next;
+  tabs.postMessage("changed");
 }
 
 /** Whether the caller may change anything. A read-only key sees no buttons. */

@@ -53,6 +53,8 @@ export function sessionRoutes(
     requireSamePage(request);
     try {
       const { id, caller } = await startSession(context, request.body.key);
+      const before = sessionIdOf(request);
+      if (before !== undefined) await endSession(context, before);
       setSessionCookie(reply, id, isOverTls(request, settings.publicUrl), longestMs / 1000);
       reply.header("cache-control", "no-store");
       return resourceOf(caller);

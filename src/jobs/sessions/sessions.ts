@@ -34,11 +34,12 @@ export interface SessionsContext {
 }
 
 /**
- * Starts a session for an API key. Returns the session id, which is stored nowhere.
+ * Starts a session for an API key. Returns the session id, which is stored nowhere. Spaces and line breaks in the key,
+ * which come from copying, do not count.
  * @throws SluiceError `unauthenticated` for a wrong or revoked key; what the store throws
  */
 export async function startSession(context: SessionsContext, key: string): Promise<{ id: string; caller: Caller }> {
-  const caller = await context.keys.authenticate(`Bearer ${key}`);
+  const caller = await context.keys.authenticate(`Bearer ${key.replace(/\s/g, "") || "-"}`);
   if (caller.keyId === undefined) {
     throw new SluiceError("conflict", "The service has no API keys, so the dashboard needs no sign-in.");
   }

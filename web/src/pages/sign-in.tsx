@@ -1,7 +1,7 @@
 // Exchanges an API key for a session.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Failure } from "../parts/notice.tsx";
-import { signIn } from "../session.ts";
+import { Failure, Notice } from "../parts/notice.tsx";
+import { sessionEnded, signIn } from "../session.ts";
 
 export function SignInPage() {
   const [key, setKey] = useState("");
@@ -22,6 +22,7 @@ export function SignInPage() {
   return (
     <main class="sign-in">
       <h1>Sluice</h1>
+      {sessionEnded.value && <Notice>Your session has ended. Sign in to return to your page.</Notice>}
       <form onSubmit={submit}>
         <label>
           API key

@@ -1,6 +1,7 @@
 // Tokens and dollars by day and by one other part: tenant, key, model or environment.
 
 import { useLocation } from "preact-iso";
+import { csvRow } from "../../../src/domain/csv.ts";
 import { query as queryOf } from "../api.ts";
 import { dollars, number } from "../format.ts";
 import { Budgets } from "../parts/budgets.tsx";
@@ -138,20 +139,11 @@ function tableOf(by: Group): Column<Row>[] {
 
 function download(by: Group, rows: readonly Row[]): void {
   const header = [by, ...columns.map(([key]) => key), "cost_usd"];
-  const lines = rows.map((row) =>
-    [row[by] ?? "", ...columns.map(([key]) => row[key]), row.cost_usd].map(cell).join(","),
-  );
-  const url = URL.createObjectURL(new Blob([`${header.join(",")}\r\n${lines.join("\r\n")}\r\n`], { type: "text/csv" }));
+  const lines = rows.map((row) => [row[by], ...columns.map(([key]) => row[key]), row.cost_usd]);
+  const url = URL.createObjectURL(new Blob([header, ...lines].map(csvRow), { type: "text/csv" }));
   const link = document.createElement("a");
   link.href = url;
   link.download = "usage.csv";
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}
-
-/** Returns a cell of CSV. A leading =, +, - or @ would be a formula in a spreadsheet. */
-function cell(value: unknown): string {
-  const text = String(value);
-  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
