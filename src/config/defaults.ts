@@ -74,7 +74,8 @@ export const defaultMaxOutputTokens = 2048;
 export const defaultMaxConcurrency = 50;
 
 export const defaultLimits: LimitSettings = {
-  maxRequestBytes: 4 * 1024 * 1024,
+  // A body of Bedrock may have 25,000,000 bytes, and POST /v1/jobs and lines of batches put it into another.
+  maxRequestBytes: 25 * 1024 * 1024,
   maxPromptBytes: 1024 * 1024,
   maxMediaBytes: 20 * 1024 * 1024,
   maxFileBytes: 1024 * 1024 * 1024,

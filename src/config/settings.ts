@@ -174,7 +174,7 @@ export interface EnvironmentSettings {
 
 /** Limits on what the service accepts. */
 export interface LimitSettings {
-  /** Maximum size of a request body. */
+  /** Maximum size of a request body, and of a line of a batch. `/enqueue` takes less; see `promptBodyBytes`. */
   maxRequestBytes: number;
   /** Maximum size of one job's prompt, system text and messages together, in UTF-8. */
   maxPromptBytes: number;
@@ -201,6 +201,14 @@ export interface LimitSettings {
   /** The longest deadline of a job. */
   /** Longest deadline of a job, in seconds. */
   maxExpiresInS: number;
+}
+
+/**
+ * Returns the maximum size of a body that has only a prompt and its parameters: four times the longest prompt, because
+ * JSON escapes make it longer.
+ */
+export function promptBodyBytes({ maxRequestBytes, maxPromptBytes }: LimitSettings): number {
+  return Math.min(maxRequestBytes, 4 * Math.max(maxPromptBytes, 16 * 1024));
 }
 
 /** How a process runs jobs. */

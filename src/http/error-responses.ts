@@ -103,7 +103,11 @@ function asSluiceError(error: unknown, request: FastifyRequest): SluiceError {
   switch (code) {
     case "FST_ERR_CTP_BODY_TOO_LARGE": {
       const { bodyLimit } = request.routeOptions;
-      const text = `The body is larger than ${bodyLimit} bytes (limits.maxRequestBytes).`;
+      const isWhole = bodyLimit === request.server.initialConfig.bodyLimit;
+      const setting = isWhole
+        ? "(limits.maxRequestBytes)."
+        : "(limits.maxPromptBytes). POST /v1/jobs takes larger ones.";
+      const text = `The body is larger than ${bodyLimit} bytes ${setting}`;
       return new SluiceError("too_large", text, { field: "body" });
     }
     case "FST_ERR_CTP_INVALID_MEDIA_TYPE":

@@ -32,11 +32,6 @@ export interface LargeTextOptions {
   environments: readonly string[];
   /** Length above which a request or an answer becomes a blob: about its bytes as JSON. Default: 256 KiB. */
   largeBytes?: number;
-  /**
-   * Length up to which the text of an answer stays in its row, because people read it in `generated_texts`. Default:
-   * 4 MiB. Stored twice in a document of MongoDB, which holds 16 MB, that fits.
-   */
-  longestRowText?: number;
   /** Length of large texts after which a read of several jobs returns what it has. Default: 64 MiB. */
   readAtOnce?: number;
 }
@@ -89,7 +84,6 @@ export function withLargeTexts(store: JobStore, { clock, environments, ...option
 type Limits = Required<Omit<LargeTextOptions, "clock" | "environments">>;
 const defaults: Limits = {
   largeBytes: 256 * 1024,
-  longestRowText: 4 * 1024 * 1024,
   readAtOnce: 64 * 1024 * 1024,
 };
 
@@ -330,16 +324,17 @@ class LargeTexts {
   }
 }
 
-/** The part of an outcome that can be large. */
-type Answer = Pick<Outcome, "text" | "toolCalls" | "native">;
+/**
+ * The part of an outcome that goes to a blob. The text does not: people read it in `generated_texts`, and it has at most
+ * 4 MiB (providers/bounds.ts).
+ */
+type Answer = Pick<Outcome, "toolCalls" | "native">;
 
-/** Splits a large answer from its outcome. Text that is not too long stays in the row. */
-function split(outcome: Outcome, { largeBytes, longestRowText }: Limits): { row: Outcome; answer?: Answer } {
-  const { text, toolCalls, native, ...rest } = outcome;
-  const longText = text !== undefined && isLongerThan(text, longestRowText);
-  if (!longText && !isLongerThan([toolCalls, native], largeBytes)) return { row: outcome };
-  const row = { ...rest, ...(text !== undefined && { text: longText ? "" : text }) };
-  return { row, answer: { ...(longText && { text }), ...(toolCalls && { toolCalls }), ...(native && { native }) } };
+/** Splits a large answer from its outcome. */
+function split(outcome: Outcome, { largeBytes }: Limits): { row: Outcome; answer?: Answer } {
+  const { toolCalls, native, ...row } = outcome;
+  if (!isLongerThan([toolCalls, native], largeBytes)) return { row: outcome };
+  return { row, answer: { ...(toolCalls && { toolCalls }), ...(native && { native }) } };
 }
 
 type Stub = { textsIn?: string };

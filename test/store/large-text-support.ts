@@ -32,7 +32,7 @@ export function answerOf(job: Job, fields: Partial<Outcome> = {}): Outcome {
 /** Returns the store with every text in a blob, however short. */
 export function allLarge(store: JobStore): LargeTextStore {
   const environments = ["UAT", "PROD"];
-  return withLargeTexts(store, { clock: { wall: Date.now }, environments, largeBytes: 0, longestRowText: 0 });
+  return withLargeTexts(store, { clock: { wall: Date.now }, environments, largeBytes: 0 });
 }
 
 /** Names of the files of a data folder, unfinished ones too. */

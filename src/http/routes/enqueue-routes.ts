@@ -1,5 +1,6 @@
 // Serves POST /enqueue, the short form of submitting a job. Old clients rely on the exact form of its response.
 import Type from "typebox";
+import { promptBodyBytes } from "../../config/settings.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { dryRun } from "../../jobs/submit/dry-run.ts";
 import { submitOnce } from "../../jobs/submit/submit.ts";
@@ -20,6 +21,7 @@ export function enqueueRoutes(app: HttpServer, context: JobsContext): void {
   app.post(
     "/enqueue",
     {
+      bodyLimit: promptBodyBytes(context.settings.limits),
       config: {
         documented: answersOf("The job's id, or the estimate of a dry run.", [accepted, Type.Ref("DryRun#")]),
       },

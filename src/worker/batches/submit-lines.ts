@@ -10,8 +10,9 @@ import { lineLimits } from "../../jobs/batches/validate-lines.ts";
 import { accept } from "../../jobs/submit/submit.ts";
 import type { BatchContext } from "./batch-context.ts";
 
-/** Jobs in one insert. */
+/** Jobs in one insert, and the length of their lines after which fewer are enough: all of them are in memory together. */
 const chunkSize = 500;
+const chunkLength = 8 * 1024 * 1024;
 /**
  * Concurrent inserts. With one, the store's writing thread is idle until the main thread answers, which on a busy
  * machine takes as long as an insert.
@@ -78,6 +79,7 @@ async function* chunks(
   const { maxLineBytes } = lineLimits(context);
   let { line: lastLine, refused } = before;
   let jobs: Job[] = [];
+  let length = 0;
   for await (const lines of jsonLines(bytes, maxLineBytes)) {
     for (const line of lines) {
       if (line.number <= before.line) continue;
@@ -89,9 +91,11 @@ async function* chunks(
         refused++;
       }
       lastLine = line.number;
-      if (jobs.length < chunkSize) continue;
+      length += line.text?.length ?? 0;
+      if (jobs.length < chunkSize && length < chunkLength) continue;
       yield { jobs, progress: { line: lastLine, refused } };
       jobs = [];
+      length = 0;
     }
   }
   yield { jobs, progress: { line: lastLine, refused } };
