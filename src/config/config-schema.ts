@@ -274,6 +274,7 @@ export const fileSchema = section({
       maxRequestBytes: integer(1024, 64 * megabytes),
       maxPromptBytes: integer(1, 64 * megabytes),
       maxMediaBytes: integer(0, 64 * megabytes),
+      maxAnswerBytes: integer(1024, 64 * megabytes),
       maxFileBytes: integer(1024, 1024 * 1024 * megabytes),
       maxTenantFileBytes: integer(1024, Number.MAX_SAFE_INTEGER),
       unusedFileExpiresInS: integer(3600, 10 * 365 * 24 * 3600),

@@ -78,6 +78,7 @@ export const defaultLimits: LimitSettings = {
   maxRequestBytes: 25 * 1024 * 1024,
   maxPromptBytes: 1024 * 1024,
   maxMediaBytes: 20 * 1024 * 1024,
+  maxAnswerBytes: 25 * 1024 * 1024,
   maxFileBytes: 1024 * 1024 * 1024,
   maxTenantFileBytes: 10 * 1024 * 1024 * 1024,
   unusedFileExpiresInS: 7 * 24 * 3600,

@@ -180,6 +180,8 @@ export interface LimitSettings {
   maxPromptBytes: number;
   /** Maximum size of one job's images and documents together. They do not count as prompt. */
   maxMediaBytes: number;
+  /** Maximum size of an answer to a native request, as the provider sends it. Other answers may have 4 MiB. */
+  maxAnswerBytes: number;
   /** Maximum size of one uploaded file. */
   maxFileBytes: number;
   /** Maximum size of all files of one tenant: uploads, and results of batches. */

@@ -9,12 +9,7 @@ import { type Provider, type ProviderAnswer, ProviderError, type ProviderFailure
  * Maximum size of an answer: its text and its tool calls as JSON, in bytes of UTF-8. Even stored twice in one MongoDB
  * document, it fits into that document's maximum of 16 MB.
  */
-const maxAnswerBytes = 4 * 1024 * 1024;
-/**
- * Maximum size of a native answer as it was received, in bytes of UTF-8: as much as Bedrock admits in a request. What is
- * extracted from it has the bounds of every other answer.
- */
-export const maxNativeAnswerBytes = 25_000_000;
+const maxTextBytes = 4 * 1024 * 1024;
 /** Maximum number of tool calls in one answer. */
 const maxToolCalls = 1_024;
 /** Longest id of a tool call, in characters: as long as callers may send back. */
@@ -39,7 +34,7 @@ export class AnswerSize {
   #toolCalls = 0;
 
   /** @param maxBytes maximum size, in bytes. Default: that of an answer that is not native */
-  constructor(maxBytes = maxAnswerBytes) {
+  constructor(maxBytes = maxTextBytes) {
     this.#maxBytes = maxBytes;
   }
 
@@ -60,7 +55,7 @@ export class AnswerSize {
  * Creates the failure for an answer that is too large. It is permanent, because another call would most likely cost as
  * much for nothing.
  */
-export function tooLarge(maxBytes = maxAnswerBytes): ProviderError {
+export function tooLarge(maxBytes = maxTextBytes): ProviderError {
   const message = `The answer is larger than ${maxBytes} bytes or has more than ${maxToolCalls} tool calls.`;
   return new ProviderError({ kind: "permanent", code: "answer_too_large", message, maybeBilled: true });
 }
@@ -97,6 +92,8 @@ export interface BoundsOptions {
   deployment: string;
   /** Longest input and output of the model together, in tokens. */
   contextTokens: number;
+  /** Returns the maximum size of a native answer; see `ProviderCall`. */
+  maxAnswerBytes: () => number;
   log: Pick<Logger, "warn">;
 }
 
@@ -105,14 +102,15 @@ export function withinBounds(provider: Provider, options: BoundsOptions): Provid
   return {
     async call(call) {
       const check = new Check(options, call.request);
+      const maxAnswerBytes = options.maxAnswerBytes();
       let answer: ProviderAnswer;
       try {
-        answer = await provider.call(call);
+        answer = await provider.call({ ...call, maxAnswerBytes });
       } catch (error) {
         throw error instanceof ProviderError ? new ProviderError(check.failure(error.failure)) : error;
       }
       const bounded = check.answer(answer);
-      const problem = problemOf(bounded);
+      const problem = problemOf(bounded, maxAnswerBytes);
       if (problem) {
         const {
           text: _,
@@ -131,12 +129,12 @@ export function withinBounds(provider: Provider, options: BoundsOptions): Provid
 }
 
 /** Returns what makes an answer unusable. A native answer is what its caller asked for, whatever it contains. */
-function problemOf(answer: ProviderAnswer): ProviderError | undefined {
+function problemOf(answer: ProviderAnswer, maxAnswerBytes: number): ProviderError | undefined {
   if (!isSmall(answer)) return tooLarge();
   if (!answer.native) return malformedCall(answer);
   const { body = "", events = "" } = answer.native;
-  const isLarge = Buffer.byteLength(body) + Buffer.byteLength(events) > maxNativeAnswerBytes;
-  return isLarge ? tooLarge(maxNativeAnswerBytes) : undefined;
+  const isLarge = Buffer.byteLength(body) + Buffer.byteLength(events) > maxAnswerBytes;
+  return isLarge ? tooLarge(maxAnswerBytes) : undefined;
 }
 
 class Check {
@@ -259,9 +257,9 @@ const escapes = /\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[
 const mostBytesPerCharacter = 6;
 
 function isSmall({ text, toolCalls }: ProviderAnswer): boolean {
-  if (toolCalls.length === 0 && text.length * mostBytesPerCharacter <= maxAnswerBytes) return true;
+  if (toolCalls.length === 0 && text.length * mostBytesPerCharacter <= maxTextBytes) return true;
   try {
-    return Buffer.byteLength(JSON.stringify([text, toolCalls])) <= maxAnswerBytes;
+    return Buffer.byteLength(JSON.stringify([text, toolCalls])) <= maxTextBytes;
   } catch {
     // Nested deeper than JSON can be printed.
     return false;

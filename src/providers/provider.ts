@@ -22,6 +22,11 @@ export interface ProviderCall {
   /** Aborting ends the call at once with kind `aborted`. */
   signal: AbortSignal;
   /**
+   * Maximum size of a native answer as it is received, in bytes of UTF-8. What is extracted from it has the bounds of
+   * every other answer. Default: those bounds, 4 MiB.
+   */
+  maxAnswerBytes?: number;
+  /**
    * Called with each chunk of text as it arrives. For a native request that is streamed, called with whole lines of
    * `NativeAnswer.events` in place of text, each with its line break.
    */

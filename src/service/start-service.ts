@@ -164,7 +164,12 @@ async function open(
       : openProviderPool(settings, (of, model, deployment) =>
           withinBounds(
             options.createProvider?.(deployment) ?? createProvider(of, model, deployment, { env, clock, simulator }),
-            { deployment: deployment.id, contextTokens: model.contextTokens, log },
+            {
+              deployment: deployment.id,
+              contextTokens: model.contextTokens,
+              maxAnswerBytes: () => settings.limits.maxAnswerBytes,
+              log,
+            },
           ),
         );
   if (pool) teardown.defer(() => pool.close());

@@ -26,11 +26,13 @@ import {
 let fake: FakeBedrock;
 let provider: Provider;
 let sent: Record<string, unknown> = {};
+const maxAnswerBytes = 5_000_000;
 beforeAll(async () => {
   fake = await startFakeBedrock();
   provider = withinBounds(providerFor(fake.url), {
     deployment: "d",
     contextTokens: 100_000,
+    maxAnswerBytes: () => maxAnswerBytes,
     log: { warn: () => {} },
   });
 });
@@ -214,11 +216,11 @@ describe("failures", () => {
     expect(await failureOf(call({ operation: "invoke" }))).toMatchObject(unknownEnd);
   });
 
-  test("more than 25 MB, in one piece and as a stream", async () => {
-    const tooLarge = { kind: "permanent", code: "answer_too_large", message: expect.stringContaining("25000000") };
-    plain(`{"generation": ${" ".repeat(25_000_000)}"x"}`);
+  test("more than the limit, in one piece and as a stream", async () => {
+    const tooLarge = { kind: "permanent", code: "answer_too_large", message: expect.stringContaining("5000000") };
+    plain(`{"generation": ${" ".repeat(maxAnswerBytes)}"x"}`);
     expect(await failureOf(call({ operation: "invoke" }))).toMatchObject(tooLarge);
-    fake.respond(stream(Array(26).fill(event("queued", "x".repeat(1_000_000)))));
+    fake.respond(stream(Array(6).fill(event("queued", "x".repeat(1_000_000)))));
     expect(await failureOf(call({ streamed: true }))).toMatchObject(tooLarge);
   });
 });

@@ -55,7 +55,7 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
      * Resolves only with a complete answer. If the provider has marked the answer as complete, a later abort or error
      * does not discard it, because it has been paid for.
      */
-    async call({ request, signal, onText, onOutput }) {
+    async call({ request, signal, maxAnswerBytes, onText, onOutput }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
       const sentAt = clock.now();
       let firstTokenAt: number | undefined;
@@ -70,7 +70,9 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
           firstTokenAt ??= clock.now();
         },
       };
-      const call = isNative(request) ? nativeCall(request, listeners) : canonicalCall(request, options, listeners);
+      const call = isNative(request)
+        ? nativeCall(request, listeners, maxAnswerBytes)
+        : canonicalCall(request, options, listeners);
       const deadlines = new Deadlines(timeouts, signal, call.streamed);
       const exchange: Exchange = { begun: false, guardrail: call.guardrail };
       try {

@@ -2,15 +2,18 @@
 import type { NativeAnswer, NativeRequest } from "../../domain/native-request.ts";
 import { eventLine } from "../../native/event-lines.ts";
 import { NativeAnswerReader } from "../../native/native-answer.ts";
-import { AnswerSize, maxNativeAnswerBytes } from "../bounds.ts";
+import { AnswerSize } from "../bounds.ts";
 import { ProviderError } from "../provider.ts";
 import type { Listeners, ModelCall } from "./model-call.ts";
 
-/** Creates the call of a request. */
-export function nativeCall({ native }: NativeRequest, listeners: Listeners): ModelCall {
+/**
+ * Creates the call of a request.
+ * @param maxAnswerBytes as in `ProviderCall`
+ */
+export function nativeCall({ native }: NativeRequest, listeners: Listeners, maxAnswerBytes?: number): ModelCall {
   const { operation, streamed, body, headers } = native;
   const reader = new NativeAnswerReader(operation);
-  const size = new AnswerSize(maxNativeAnswerBytes);
+  const size = new AnswerSize(maxAnswerBytes);
   const raw: NativeAnswer = {};
   const isGuarded = (text: string) => /guardrailIdentifier/i.test(text);
   return {
