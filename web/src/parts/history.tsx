@@ -152,6 +152,9 @@ function HistorySection({ title, children }: HistorySectionProps) {
         </span>
       </div>
       <Failure error={history.error} retry={history.reload} />
+      {last?.quotas.length === 0 && (
+        <p class="quiet">The service notes figures once a minute. The first ones appear soon.</p>
+      )}
       <div class="plots">{plots}</div>
     </section>
   );
