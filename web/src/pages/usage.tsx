@@ -8,7 +8,9 @@ import { Budgets } from "../parts/budgets.tsx";
 import { Empty, Failure, Notice } from "../parts/notice.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 import { UsagePlots } from "../parts/usage-plots.tsx";
+import type { ApiKey, Page } from "../resources.ts";
 import { to } from "../routes.ts";
+import { session } from "../session.ts";
 import { useQuery } from "../use-query.ts";
 import { useTitle } from "../use-title.ts";
 
@@ -50,6 +52,11 @@ export function UsagePage() {
     by === "day" ? undefined : `v1/usage${queryOf({ group_by: `day,${by}`, from, to: until })}`,
     refreshMs,
   );
+  const keys = useQuery<Page<ApiKey>>(by === "key" && session.value?.admin ? "v1/keys?limit=200" : undefined);
+  const nameOf = (row: Row) => {
+    if (by !== "key") return row[by] ?? "";
+    return row.key ? (keys.data?.data.find(({ id }) => id === row.key)?.name ?? row.key) : "no key";
+  };
   const plotted = by === "day" ? report.data : byDay.data;
   useTitle("Usage");
   const change = (next: Record<string, string | undefined>) => route(to(`usage${queryOf({ ...query, ...next })}`));
@@ -107,18 +114,20 @@ export function UsagePage() {
           from={plotted.from}
           to={plotted.to}
           rows={plotted.data}
-          groupOf={by === "day" ? undefined : (row) => row[by] ?? "no key"}
+          groupOf={by === "day" ? undefined : nameOf}
         />
       )}
-      {rows.length > 0 && <Table caption="Usage" columns={tableOf(by)} rows={rows} idOf={(row) => row[by] ?? ""} />}
+      {rows.length > 0 && (
+        <Table caption="Usage" columns={tableOf(by, nameOf)} rows={rows} idOf={(row) => row[by] ?? ""} />
+      )}
       <Budgets />
     </>
   );
 }
 
-function tableOf(by: Group): Column<Row>[] {
+function tableOf(by: Group, nameOf: (row: Row) => string): Column<Row>[] {
   return [
-    { title: by[0]!.toUpperCase() + by.slice(1), kind: "break", cell: (row) => row[by] ?? "no key" },
+    { title: by[0]!.toUpperCase() + by.slice(1), kind: "break", cell: nameOf },
     ...columns.map(([key, title]) => ({
       title,
       kind: "n" as const,
