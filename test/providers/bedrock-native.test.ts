@@ -3,9 +3,9 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { NativeCall, NativeRequest } from "../../src/domain/native-request.ts";
-import { eventLine } from "../../src/native/event-lines.ts";
+import { eventLine, eventsOfLines } from "../../src/native/event-lines.ts";
 import { withinBounds } from "../../src/providers/bounds.ts";
-import type { Provider, ProviderCall } from "../../src/providers/provider.ts";
+import { type Provider, type ProviderCall, ProviderError } from "../../src/providers/provider.ts";
 import {
   ask,
   event,
@@ -82,7 +82,7 @@ describe("what is sent", () => {
         await call({ body: space + body + space });
         expect(fake.texts).toEqual([space + body + space]);
       }),
-      { numRuns: 50 },
+      { numRuns: 25 },
     );
   });
 
@@ -214,6 +214,24 @@ describe("failures", () => {
   test("a body that claims to be JSON and is cut off", async () => {
     plain('{"output": ');
     expect(await failureOf(call({ operation: "invoke" }))).toMatchObject(unknownEnd);
+  });
+
+  test("any damage to a stream ends in an answer or in a failure, and its lines are whole", async () => {
+    const bytes = Buffer.concat([start, text("Hel"), text("lo"), stop("end_turn"), usage]);
+    const damage = fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { minLength: 1, maxLength: 3 });
+    await fc.assert(
+      fc.asyncProperty(damage, fc.nat(bytes.length), async (changes, length) => {
+        const damaged = Buffer.from(bytes.subarray(0, length));
+        for (const [at, value] of changes) if (at < length) damaged[at] = value;
+        fake.respond(stream([damaged]));
+        const lines: string[] = [];
+        const ended = await call({ streamed: true }, { onText: (line) => lines.push(line) }).catch((e: unknown) => e);
+        if (ended instanceof Error) expect(ended).toBeInstanceOf(ProviderError);
+        else expect(ended).toMatchObject({ text: "Hello", native: { events: lines.join("") } });
+        for (const [type] of eventsOfLines(lines.join(""))) expect(type).toMatch(/^\w+$/);
+      }),
+      { numRuns: 25 },
+    );
   });
 
   test("more than the limit, in one piece and as a stream", async () => {
