@@ -144,6 +144,11 @@ test("an address that leads to no page says so, also one that cannot be decoded"
   }
 });
 
+test("a wrong filter in the address is explained in words for people", async () => {
+  await openSignedIn("jobs?submitted_after=soon");
+  await page.getByText('Submitted after must be a time such as "2030-01-31T12:00:00Z"; got "soon".').waitFor();
+});
+
 test("/docs shows the address of the service", async () => {
   await page.goto(`${url}/docs`);
   await expect.poll(() => page.locator(".servers option").allTextContents()).toEqual([url]);

@@ -1,6 +1,6 @@
-// Calls the API that the dashboard's server offers below its own address. Errors carry the API's message, and advice for
-// people.
-import { errorAdvice } from "./error-advice.ts";
+// Calls the API that the dashboard's server offers below its own address. Errors carry the API's message and advice in
+// words for people.
+import { errorAdvice, messageForPeople } from "./error-words.ts";
 
 /** The address of the page, which ends with a slash. The server writes it into the document. */
 export const base = new URL(document.baseURI);
@@ -62,8 +62,8 @@ async function send(path: string, init: RequestInit = {}): Promise<Response> {
 async function failureOf(response: Response): Promise<ApiError> {
   const text = await response.text().catch(() => "");
   try {
-    const { error } = JSON.parse(text) as { error: { code: string; message: string } };
-    return new ApiError(response.status, error.code, error.message);
+    const { error } = JSON.parse(text) as { error: { code: string; message: string; field?: string } };
+    return new ApiError(response.status, error.code, messageForPeople(error.message, error.field));
   } catch {
     return new ApiError(response.status, "error", `The service answered with status ${response.status}.`);
   }

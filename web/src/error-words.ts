@@ -1,11 +1,10 @@
-// What a person at the dashboard can do about an error. The API's own advice is for programs: it names headers and routes.
+// Errors in words for people. The API's own words are for programs: they name parameters, headers and routes.
 
 /** Advice by error code. For other codes, the message says enough. */
 export const errorAdvice: Readonly<Record<string, string>> = {
   unauthenticated: "Check the key, or ask for a new one.",
   forbidden: "Sign in with a key that may do this.",
   cross_origin: "Open the dashboard at the address of the service itself.",
-  invalid_request: "Correct it, and try again.",
   conflict: "Load the page again to see the current state.",
   exceeds_quota: "Shorten the prompt, or allow a shorter answer.",
   unavailable: "Nothing has changed. Try again in a few seconds.",
@@ -13,3 +12,14 @@ export const errorAdvice: Readonly<Record<string, string>> = {
   storage_full: "Free space on the disk of the service.",
   internal: "This is a bug in Sluice. The log of the service has the details.",
 };
+
+/**
+ * Returns a message that begins with a name as people write it: `submitted_after must be a time` becomes
+ * `Submitted after must be a time`.
+ * @param field that the error names
+ */
+export function messageForPeople(message: string, field: string | undefined): string {
+  if (field === undefined || !/^[a-z][a-z_]*$/.test(field) || !message.startsWith(`${field} `)) return message;
+  const name = field.replaceAll("_", " ");
+  return name[0]!.toUpperCase() + name.slice(1) + message.slice(field.length);
+}
