@@ -1,7 +1,8 @@
 // A real browser whose pages note everything that the dashboard must not do: errors in the console, calls to other
 // origins, and breaches of the content security policy.
 import { AxeBuilder } from "@axe-core/playwright";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core";
+import { expect } from "vitest";
 import { findChromium } from "../support/find-chromium.ts";
 
 /** Runs in the page. */
@@ -43,6 +44,37 @@ export async function openPage(
   });
   await page.addInitScript({ content: reportBreaches });
   return { page, wrong };
+}
+
+/** Opens a page as `openPage` does, and signs in. */
+export async function openSignedIn(
+  browser: Browser,
+  { url, adminKey }: { url: string; adminKey: string },
+  options: BrowserContextOptions = {},
+  expected?: RegExp,
+): Promise<WatchedPage> {
+  const watched = await openPage(browser, url, options, expected);
+  await watched.page.goto(`${url}/ui/`);
+  await watched.page.getByLabel("API key").fill(adminKey);
+  await watched.page.keyboard.press("Enter");
+  await watched.page.locator("header").waitFor();
+  return watched;
+}
+
+const isFocused = (target: Locator) => target.evaluate((element) => element === element.ownerDocument.activeElement);
+
+export async function expectFocus(target: Locator): Promise<void> {
+  await expect.poll(() => isFocused(target), { timeout: 20_000 }).toBe(true);
+}
+
+/** Presses a key until an element has the focus, as a user without a mouse does. */
+export async function tabTo(page: Page, target: Locator, key: "Tab" | "Shift+Tab" = "Tab"): Promise<void> {
+  await target.waitFor();
+  for (let i = 0; i < 150; i++) {
+    await page.keyboard.press(key);
+    if (await isFocused(target)) return;
+  }
+  throw new Error(`The key ${key} does not lead to ${target}.`);
 }
 
 /** Returns what axe finds on the page, one line for each. */

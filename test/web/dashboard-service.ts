@@ -142,6 +142,29 @@ export class DashboardService {
     return this.call("POST", "/v1/jobs", { environment: "UAT", ...fields });
   }
 
+  /** Starts a batch of one line for each prompt. */
+  async uploadBatch(prompts: readonly string[]): Promise<{ id: string }> {
+    const lines = prompts.map((content, i) =>
+      JSON.stringify({
+        custom_id: `line-${i}`,
+        method: "POST",
+        url: "/v1/chat/completions",
+        body: { model: "quick", messages: [{ role: "user", content }] },
+      }),
+    );
+    const form = new FormData();
+    form.set("purpose", "batch");
+    form.set("file", new Blob([lines.join("\n")]), "batch.jsonl");
+    const headers = { authorization: `Bearer ${this.adminKey}` };
+    const file = await fetch(`${this.url}/v1/files`, { method: "POST", headers, body: form });
+    const { id } = (await file.json()) as { id: string };
+    return this.call("POST", "/v1/batches", {
+      input_file_id: id,
+      endpoint: "/v1/chat/completions",
+      completion_window: "24h",
+    });
+  }
+
   async close(): Promise<void> {
     for (const { child } of this.#processes) child.kill("SIGKILL");
     await Promise.all([...this.#servers.map((s) => s.close()), ...this.#simulators.map((s) => s.stop())]);

@@ -1,13 +1,12 @@
-// The lists of the dashboard in a real browser: by keyboard alone, page by page, on a phone, and for screen readers.
-import type { Browser, Locator, Page } from "playwright-core";
+// The lists of the dashboard in a real browser: by keyboard alone, and page by page.
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { openBrowser, openPage, type WatchedPage } from "./browser.ts";
+import { expectFocus, openBrowser, openPage, openSignedIn, tabTo } from "./browser.ts";
 import { DashboardService } from "./dashboard-service.ts";
 
 vi.setConfig({ testTimeout: 40_000, hookTimeout: 60_000 });
 
 const slow = { timeout: 20_000 };
-const pagePaths = ["jobs", "batches", "keys", "webhooks", "audit"];
 
 let browser: Browser;
 let service: DashboardService;
@@ -21,29 +20,8 @@ afterAll(async () => {
   await service?.close();
 });
 
-/** Opens a page that is signed in. */
-async function signedIn(options: Parameters<typeof openPage>[2] = {}): Promise<WatchedPage> {
-  const watched = await openPage(browser, service.url, options);
-  await watched.page.goto(`${service.url}/ui/`);
-  await watched.page.getByLabel("API key").fill(service.adminKey);
-  await watched.page.keyboard.press("Enter");
-  await watched.page.locator("header").waitFor(slow);
-  return watched;
-}
-
+const signedIn = () => openSignedIn(browser, service);
 const open = (page: Page, path: string) => page.goto(`${service.url}/ui/${path}`);
-const isFocused = (target: Locator) => target.evaluate((element) => element === element.ownerDocument.activeElement);
-const expectFocus = (target: Locator) => expect.poll(() => isFocused(target), slow).toBe(true);
-
-/** Presses a key until an element has the focus, as a user without a mouse does. */
-async function tabTo(page: Page, target: Locator, key: "Tab" | "Shift+Tab" = "Tab"): Promise<void> {
-  await target.waitFor(slow);
-  for (let i = 0; i < 150; i++) {
-    await page.keyboard.press(key);
-    if (await isFocused(target)) return;
-  }
-  throw new Error(`The key ${key} does not lead to ${target}.`);
-}
 
 describe("by keyboard alone", () => {
   test("signs in, filters, selects two jobs, cancels them, opens one and retries it", async () => {
@@ -199,111 +177,3 @@ describe("pages of a list", () => {
     await page.locator("tbody tr").first().waitFor(slow);
   });
 });
-
-describe("on a phone", () => {
-  test("the pages are behind a menu, and rows are cards that show everything", async () => {
-    const { page, wrong } = await signedIn({ viewport: { width: 390, height: 800 } });
-    await open(page, "jobs");
-    const menu = page.getByRole("button", { name: "Menu" });
-    const pages = page.getByRole("navigation", { name: "Pages", exact: true });
-    await menu.waitFor(slow);
-    expect(await pages.isVisible()).toBe(false);
-    expect(await menu.getAttribute("aria-expanded")).toBe("false");
-    await menu.press("Enter");
-    expect(await menu.getAttribute("aria-expanded")).toBe("true");
-    await pages.getByRole("link", { name: "Jobs" }).focus();
-    await page.keyboard.press("Escape");
-    await expectFocus(menu);
-    expect(await pages.isVisible()).toBe(false);
-    await menu.press("Enter");
-    await pages.getByRole("link", { name: "Audit" }).press("Enter");
-    await page.getByRole("heading", { level: 1, name: "Audit" }).waitFor(slow);
-    await expectFocus(page.getByRole("main"));
-    expect(await pages.isVisible()).toBe(false);
-
-    for (const path of pagePaths) {
-      await open(page, path);
-      await page.locator(".cards, .empty").first().waitFor(slow);
-      expect([path, await page.evaluate(cutCells)]).toEqual([path, []]);
-    }
-    expect(wrong).toEqual([]);
-  });
-});
-
-/** Runs in the page. Returns the cells of cards that are wider than the screen or hide a part of their text. */
-const cutCells = `[...document.querySelectorAll(".cards td")]
-  .filter((cell) => cell.getBoundingClientRect().right > innerWidth || cell.scrollWidth > cell.clientWidth)
-  .map((cell) => cell.outerHTML)`;
-
-describe("for screen readers", () => {
-  test("tables have captions, and what is in rows has names of its own", async () => {
-    await service.submit({ prompt: "hook", model: "quick", webhook_url: "https://example.com/hook" });
-    const { page } = await signedIn();
-    for (const path of pagePaths) {
-      await open(page, path);
-      const table = page.getByRole("main").getByRole("table");
-      await table.or(page.locator(".empty")).first().waitFor(slow);
-      for (const one of await table.all()) expect((await one.locator("caption").textContent()) ?? "").not.toBe("");
-      const named = await page
-        .locator("tbody :is(a, button, input)")
-        .evaluateAll((elements) =>
-          elements.map((element) => element.getAttribute("aria-label") ?? `without a name: ${element.outerHTML}`),
-        );
-      expect(named.filter((name) => name.startsWith("without"))).toEqual([]);
-      if (path === "jobs") {
-        expect(new Set(named).size).toBe(named.length);
-        // The middle of an id is hidden, but a copy has all of it.
-        const id = await page.evaluate(
-          `getSelection().selectAllChildren(document.querySelector("td .id")), String(getSelection())`,
-        );
-        expect(named).toContain(`job ${id}`);
-      }
-    }
-  });
-
-  test("live regions are polite and speak only when something has changed", async () => {
-    const { page } = await signedIn();
-    await page.addInitScript({ content: noteLiveRegions });
-    await open(page, "jobs?metadata%5Brun%5D=pages&status=completed");
-    await page.locator("tbody tr").first().waitFor(slow);
-    const spoken = () => page.evaluate("spoken.splice(0)");
-    await spoken();
-    // Two polls later, the rows have changed and nothing was said.
-    for (let i = 0; i < 2; i++) await page.waitForResponse(/v1\/jobs\?/, slow);
-    expect(await spoken()).toEqual([]);
-    expect(await page.locator('[aria-live="assertive"]').count()).toBe(0);
-  });
-});
-
-/** Runs in the page. Notes each text that changes in a live region, apart from news about rows. */
-const noteLiveRegions = `globalThis.spoken = [];
-  new MutationObserver((changes) => {
-    for (const { target } of changes) {
-      const element = target.nodeType === 1 ? target : target.parentElement;
-      const region = element?.closest("[role=status], [role=alert], [aria-live]");
-      if (region && !/new rows/.test(region.textContent)) spoken.push(region.textContent);
-    }
-  }).observe(document, { subtree: true, childList: true, characterData: true });`;
-
-describe("prefers-reduced-motion", () => {
-  test.each([
-    ["reduce", false],
-    ["no-preference", true],
-  ] as const)("with %s, something moves: %s", async (reducedMotion, expected) => {
-    const { page } = await signedIn({ reducedMotion });
-    let moves = 0;
-    for (const path of ["", ...pagePaths, "deployments"]) {
-      await open(page, path);
-      await page.locator("main h1").waitFor(slow);
-      if (path === "") await page.locator(".quota").first().waitFor(slow);
-      moves += (await page.evaluate(moving)) as number;
-    }
-    expect(moves > 0).toBe(expected);
-  });
-});
-
-/** Runs in the page. Counts the elements that an animation or a transition moves. */
-const moving = `[...document.querySelectorAll("*")].filter((element) => {
-  const { animationName, transitionDuration, scrollBehavior } = getComputedStyle(element);
-  return animationName !== "none" || /[1-9]/.test(transitionDuration) || scrollBehavior === "smooth";
-}).length`;

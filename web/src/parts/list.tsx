@@ -37,7 +37,8 @@ export function List<T>({ title, pages, columns, empty, isQuiet, action, done, c
         {action}
       </div>
       <div role="status">
-        {done && <p class="notice good">{done}</p>}
+        {/* Not `done &&`: an empty text would be written again with every poll. */}
+        {done ? <p class="notice good">{done}</p> : null}
         <p class="sr">{fresh > 0 ? "There are new rows." : rows && `${count(rows.length, "row")} shown.`}</p>
       </div>
       {children}
