@@ -24,8 +24,8 @@ export function RecentFailures() {
   return (
     <p class="notice bad" role="status">
       <a href={to(`jobs${query(filter)}`)}>
-        {more}
-        {number(jobs.length)} failed
+        {/* One text: an empty one would be written again at every tick, and this is a live region. */}
+        {`${more}${number(jobs.length)} failed`}
       </a>{" "}
       of the jobs submitted since <Time at={since} coarse />:{" "}
       {failureGroups(jobs).map(({ code, jobs: count }, i) => (
