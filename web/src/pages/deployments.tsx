@@ -55,12 +55,18 @@ export function DeploymentsPage() {
         <button
           type="button"
           class="small"
+          aria-label={`${deployment.paused ? "Resume" : "Pause"} ${deploymentWords(deployment.id)}`}
           onClick={() => setAsking({ kind: deployment.paused ? "resume" : "pause", deployment })}
         >
           {deployment.paused ? "Resume" : "Pause"}
         </button>
         {deployment.state !== "in_service" && (
-          <button type="button" class="small" onClick={() => setAsking({ kind: "reinstate", deployment })}>
+          <button
+            type="button"
+            class="small"
+            aria-label={`Reinstate ${deploymentWords(deployment.id)}`}
+            onClick={() => setAsking({ kind: "reinstate", deployment })}
+          >
             Reinstate
           </button>
         )}

@@ -11,7 +11,6 @@ import { OwnJobs } from "../parts/own-jobs.tsx";
 import { Pauses } from "../parts/pauses.tsx";
 import { QuotaBar } from "../parts/quota-bar.tsx";
 import { RecentFailures } from "../parts/recent-failures.tsx";
-import { Scroll } from "../parts/scroll.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 import { Time } from "../parts/time.tsx";
 import { TroubledDeployments } from "../parts/troubled-deployments.tsx";
@@ -113,6 +112,29 @@ const waitingColumns: Column<WaitingRow>[] = [
   },
 ];
 
+const states = ["queued", "in_progress", "completed", "failed", "cancelled", "expired"] as const;
+
+type StateRow = [environment: string, counts: Stats["jobs"][string]];
+
+const stateColumns: Column<StateRow>[] = [
+  { title: "Environment", cell: ([environment]) => environment },
+  ...states.map((status): Column<StateRow> => {
+    const words = status.replace("_", " ");
+    return {
+      title: words,
+      kind: "n",
+      cell: ([environment, counts]) => (
+        <a
+          href={to(`jobs${query({ status, environment })}`)}
+          aria-label={`${number(counts[status])} ${words} in ${environment}`}
+        >
+          {number(counts[status])}
+        </a>
+      ),
+    };
+  }),
+];
+
 function Queue({ stats: { queue, jobs } }: { stats: Stats }) {
   const waiting = queue.filter((row) => row.ready + row.delayed > 0);
   return (
@@ -129,37 +151,15 @@ function Queue({ stats: { queue, jobs } }: { stats: Stats }) {
         </>
       )}
       <h2>Jobs by state</h2>
-      <Scroll label="Jobs by state">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Environment</th>
-              {states.map((state) => (
-                <th key={state} scope="col" class="n">
-                  {state.replace("_", " ")}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {Object.entries(jobs).map(([environment, counts]) => (
-              <tr key={environment}>
-                <td>{environment}</td>
-                {states.map((state) => (
-                  <td key={state} class="n">
-                    <a href={to(`jobs${query({ status: state, environment })}`)}>{number(counts[state])}</a>
-                  </td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table
+        caption="Jobs by state"
+        columns={stateColumns}
+        rows={Object.entries(jobs)}
+        idOf={([environment]) => environment}
+      />
     </section>
   );
 }
-
-const states = ["queued", "in_progress", "completed", "failed", "cancelled", "expired"] as const;
 
 function Today() {
   const today = new Date(now.value).toISOString().slice(0, 10);

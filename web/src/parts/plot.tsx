@@ -116,6 +116,7 @@ export function Plot({ title, name, times, series, format = short, days = false,
             {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
             <section class="plot-table" tabIndex={0} aria-label={`${name} as a table`}>
               <table>
+                <caption class="sr">{name}</caption>
                 <thead>
                   <tr>
                     <th scope="col">{days ? "Day (UTC)" : "Time"}</th>
