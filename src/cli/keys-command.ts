@@ -29,6 +29,7 @@ interface CreateOptions extends Place {
   dailyTokens?: number;
   budgetUsd?: number;
   maxWaiting?: number;
+  maxWait?: number;
   admin?: boolean;
   readOnly?: boolean;
 }
@@ -66,6 +67,7 @@ function createCommand(): Command {
     .option("--daily-tokens <n>", "tokens per UTC day", wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .option("--budget-usd <n>", "US dollars per calendar month", positive(1_000_000))
     .option("--max-waiting <n>", "jobs that may wait or run at a time", wholeNumber(1, 100_000_000))
+    .option("--max-wait <seconds>", "longest time to hold a call of an AWS SDK (default: 55)", wholeNumber(1, 86_400))
     .option("--admin", "the key may see all tenants' jobs, and manage keys")
     .option("--read-only", "the key may only read, and no secrets")
     .addHelpText(
@@ -125,6 +127,7 @@ async function create(options: CreateOptions): Promise<void> {
     daily_tokens: options.dailyTokens,
     budget_usd: options.budgetUsd,
     max_waiting: options.maxWaiting,
+    max_wait_s: options.maxWait,
     admin: options.admin,
     read_only: options.readOnly,
   };
@@ -183,6 +186,7 @@ function limitsOf(key: KeyResource): string[] {
     key.daily_tokens && `${key.daily_tokens} tokens a day`,
     key.budget_usd && `$${key.budget_usd} a month`,
     key.max_waiting && `${key.max_waiting} jobs at a time`,
+    key.max_wait_s && `calls held for ${key.max_wait_s} s`,
   ];
   return parts.filter((part) => typeof part === "string");
 }

@@ -312,6 +312,8 @@ export interface ApiKey {
   daily_tokens: number | null;
   budget_usd: number | null;
   max_waiting: number | null;
+  /** Maximum time to hold a call of the Bedrock Runtime API that is not streamed, in seconds. Null: 55. */
+  max_wait_s: number | null;
   /** What counts against the limits now: used and reserved together. Null for a key without limits. */
   used: {
     /** Jobs that wait or run. */

@@ -19,6 +19,8 @@ export interface Caller {
   priorityMax?: Priority;
   /** Regions that may serve the caller's jobs. Absent: any. */
   regions?: readonly string[];
+  /** Maximum time to hold a call of an AWS SDK that is not streamed, in seconds. Absent: 55. */
+  maxWaitS?: number;
   /** Limits of the key. Absent: none. */
   limits?: KeyLimits;
   /** IP address of an HTTP client or of the last proxy. */

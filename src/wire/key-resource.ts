@@ -32,6 +32,12 @@ const fields = {
     maximum: 100_000_000,
     description: "Maximum number of jobs waiting or running at a time. Default: no limit.",
   }),
+  max_wait_s: Type.Integer({
+    minimum: 1,
+    maximum: 86_400,
+    description:
+      "Maximum time to hold a call of the Bedrock Runtime API that is not streamed, in seconds. The header x-sluice-max-wait replaces it. Default: 55.",
+  }),
 };
 
 export const keyBody = Type.Object(
@@ -47,6 +53,7 @@ export const keyBody = Type.Object(
     daily_tokens: Type.Optional(fields.daily_tokens),
     budget_usd: Type.Optional(fields.budget_usd),
     max_waiting: Type.Optional(fields.max_waiting),
+    max_wait_s: Type.Optional(fields.max_wait_s),
     admin: Type.Optional(
       Type.Boolean({ description: "Whether the key sees the jobs of all tenants and manages keys. Default: false." }),
     ),
@@ -74,6 +81,7 @@ export const keySchema = Type.Object(
     daily_tokens: nullable(fields.daily_tokens),
     budget_usd: nullable(fields.budget_usd),
     max_waiting: nullable(fields.max_waiting),
+    max_wait_s: nullable(fields.max_wait_s),
     used: Type.Union(
       [
         Type.Object({
@@ -115,6 +123,7 @@ export function keyInputOf(body: KeyBody): KeyInput {
     dailyTokens: body.daily_tokens,
     budgetUsd: body.budget_usd,
     maxWaiting: body.max_waiting,
+    maxWaitS: body.max_wait_s,
     admin: body.admin,
     readOnly: body.read_only,
   };
@@ -147,6 +156,7 @@ export function keyResource(record: KeyRecord, { key, usage, lastUsedAt }: KeyFa
     daily_tokens: record.dailyTokens ?? null,
     budget_usd: record.budgetUsd ?? null,
     max_waiting: record.maxWaiting ?? null,
+    max_wait_s: record.maxWaitS ?? null,
     used: usage ? usedOf(usage) : null,
     created_at: iso(record.createdAt),
     last_used_at: isoOrNull(lastUsedAt),

@@ -76,7 +76,7 @@ test("what is asked of the service, and what is said if none runs", async () => 
   const service = await answering([{ body: { ...key, key: "sk-sluice-abc-secretwxyz" } }, { body: { data: [key] } }]);
   const options =
     "--name x --tenant t --environment UAT --environment PROD --weight 1.5 --priority-max standard --regions us-east-1,eu-west-1 " +
-    "--daily-tokens 10 --budget-usd 2.5 --max-waiting 7 --admin";
+    "--daily-tokens 10 --budget-usd 2.5 --max-waiting 7 --max-wait 120 --admin";
   const [created, listed, stopped] = [
     await run(["keys", "create", ...options.split(" "), "--url", service.url]),
     await run(["keys", "list"], { env: { SLUICE_URL: service.url } }),
@@ -97,6 +97,7 @@ test("what is asked of the service, and what is said if none runs", async () => 
         daily_tokens: 10,
         budget_usd: 2.5,
         max_waiting: 7,
+        max_wait_s: 120,
         admin: true,
       },
     },

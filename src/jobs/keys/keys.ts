@@ -28,6 +28,8 @@ export interface KeyInput extends KeyLimits {
   weight?: number;
   priorityMax?: Priority;
   regions?: string[];
+  /** Maximum time to hold a call of an AWS SDK that is not streamed, in seconds. Absent: 55. */
+  maxWaitS?: number;
   /** Whether the key sees the jobs of all tenants, and creates and revokes keys. Default: false. */
   admin?: boolean;
   /** Whether the key may only read, and no secrets. Default: false. */
@@ -136,8 +138,8 @@ function noteOf({ id, name, tenant, admin, readOnly = false }: KeyRecord): Audit
 }
 
 export function callerOf(record: KeyRecord): Caller {
-  const { tenant, id, name, admin, readOnly, environments, priorityMax, regions, maxWaiting, dailyTokens, budgetUsd } =
-    record;
+  const { tenant, id, name, admin, readOnly, environments, priorityMax, regions, maxWaitS } = record;
+  const { maxWaiting, dailyTokens, budgetUsd } = record;
   const limits: KeyLimits = {
     ...(maxWaiting !== undefined && { maxWaiting }),
     ...(dailyTokens !== undefined && { dailyTokens }),
@@ -152,6 +154,7 @@ export function callerOf(record: KeyRecord): Caller {
     ...(environments && { environments }),
     ...(priorityMax && { priorityMax }),
     ...(regions && { regions }),
+    ...(maxWaitS !== undefined && { maxWaitS }),
     ...(Object.keys(limits).length > 0 && { limits }),
   };
 }
