@@ -1,30 +1,19 @@
 // What people already use, unchanged but for the address: OpenAI's client, LangChain and Vercel's AI SDK, against the
 // whole service in both its forms. The simulator answers.
-import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { HumanMessage } from "@langchain/core/messages";
 import { ChatOpenAI } from "@langchain/openai";
 import { generateText, streamText } from "ai";
-import { MongoClient } from "mongodb";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Settings } from "../../src/config/settings.ts";
 import { type CanonicalRequest, canonicalPart } from "../../src/domain/request.ts";
 import type { Provider } from "../../src/providers/provider.ts";
-import { type Service, type StartOptions, startService } from "../../src/service/start-service.ts";
+import type { StartOptions } from "../../src/service/start-service.ts";
 import { clientOf } from "../http/openai/client.ts";
 import { describeForm } from "../support/forms.ts";
 import { testSettings } from "../support/jobs-context.ts";
-import { sharedMongoUrl, startRedis } from "../support/servers.ts";
-
-interface Started {
-  /** Where HTTP answers; in the distributed form another process runs the jobs. */
-  url: string;
-  stop(): Promise<void>;
-}
+import { type StartedService, startForm } from "../support/started-service.ts";
 
 const models: Parameters<typeof testSettings>[0] = {
   models: {
@@ -33,53 +22,15 @@ const models: Parameters<typeof testSettings>[0] = {
   },
   defaultModel: "nova",
 };
-const base = (): Settings => ({ ...testSettings(models), port: 0, logLevel: "silent", simulator: true });
-
-async function embedded(options: StartOptions = {}): Promise<Started> {
-  const dataDir = await mkdtemp(join(tmpdir(), "sluice-clients-"));
-  const service = await startService({ ...base(), dataDir }, options);
-  return {
-    url: service.url!,
-    async stop() {
-      await service.stop();
-      await rm(dataDir, { recursive: true, force: true });
-    },
-  };
-}
-
-async function distributed(options: StartOptions = {}): Promise<Started> {
-  const redis = await startRedis();
-  const suffix = randomUUID().slice(0, 8);
-  const settings: Settings = {
-    ...base(),
-    environments: {
-      UAT: { database: `SSP-dev-${suffix}`, weight: 1 },
-      PROD: { database: `SSP-prod-${suffix}`, weight: 4 },
-    },
-    distributed: { mongoUrl: sharedMongoUrl(), redisUrl: redis.url },
-  };
-  const services: Service[] = [];
-  for (const role of ["api", "api", "worker"] as const)
-    services.push(await startService({ ...settings, role }, options));
-  return {
-    url: services[0]!.url!,
-    async stop() {
-      await Promise.all(services.map((service) => service.stop()));
-      await redis.close();
-      const client = new MongoClient(sharedMongoUrl());
-      for (const { database } of Object.values(settings.environments)) await client.db(database).dropDatabase();
-      await client.close();
-    },
-  };
-}
+const settings = (): Settings => ({ ...testSettings(models), logLevel: "silent", simulator: true });
 
 const within = { timeout: 15_000, interval: 20 };
 const messages = [{ role: "user" as const, content: "Why is the sky blue?" }];
 
 describeForm((form) => {
-  const start = form === "embedded" ? embedded : distributed;
+  const start = (options?: StartOptions) => startForm(form, settings(), options);
   describe("with", () => {
-    let started: Started;
+    let started: StartedService;
     let client: OpenAI;
     beforeAll(async () => {
       started = await start();
@@ -176,12 +127,12 @@ describeForm((form) => {
 });
 
 describeForm((form) => {
-  const start = form === "embedded" ? embedded : distributed;
+  const start = (options?: StartOptions) => startForm(form, settings(), options);
   describe("with a model that takes its time", () => {
     /** Goes on with the answer that is being streamed. */
     let goOn = () => {};
     const asked: CanonicalRequest[] = [];
-    let started: Started;
+    let started: StartedService;
     let client: OpenAI;
     beforeAll(async () => {
       const createProvider = (): Provider => ({

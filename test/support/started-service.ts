@@ -1,0 +1,63 @@
+// Starts the whole service in this process, in either form.
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MongoClient } from "mongodb";
+import type { Settings } from "../../src/config/settings.ts";
+import { type Service, type StartOptions, startService } from "../../src/service/start-service.ts";
+import type { Form } from "./forms.ts";
+import { sharedMongoUrl, startRedis } from "./servers.ts";
+
+export interface StartedService {
+  /** Where HTTP answers; in the distributed form another process runs the jobs. */
+  url: string;
+  /** Folder with the data, in the embedded form. */
+  dataDir?: string;
+  stop(): Promise<void>;
+}
+
+/** Starts one service with SQLite, or two APIs and a worker on databases of their own. */
+export function startForm(form: Form, settings: Settings, options: StartOptions = {}): Promise<StartedService> {
+  return form === "embedded" ? embedded(settings, options) : distributed(settings, options);
+}
+
+async function embedded(settings: Settings, options: StartOptions): Promise<StartedService> {
+  const dataDir = await mkdtemp(join(tmpdir(), "sluice-form-"));
+  const service = await startService({ ...settings, port: 0, dataDir }, options);
+  return {
+    url: service.url!,
+    dataDir,
+    async stop() {
+      await service.stop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function distributed(base: Settings, options: StartOptions): Promise<StartedService> {
+  const redis = await startRedis();
+  const suffix = randomUUID().slice(0, 8);
+  const settings: Settings = {
+    ...base,
+    port: 0,
+    environments: {
+      UAT: { database: `SSP-dev-${suffix}`, weight: 1 },
+      PROD: { database: `SSP-prod-${suffix}`, weight: 4 },
+    },
+    distributed: { mongoUrl: sharedMongoUrl(), redisUrl: redis.url },
+  };
+  const services: Service[] = [];
+  for (const role of ["api", "api", "worker"] as const)
+    services.push(await startService({ ...settings, role }, options));
+  return {
+    url: services[0]!.url!,
+    async stop() {
+      await Promise.all(services.map((service) => service.stop()));
+      await redis.close();
+      const client = new MongoClient(sharedMongoUrl());
+      for (const { database } of Object.values(settings.environments)) await client.db(database).dropDatabase();
+      await client.close();
+    },
+  };
+}
