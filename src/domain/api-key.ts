@@ -25,6 +25,11 @@ export function newApiKey(id: string = base36(8, 13)): ApiKey {
   return { id, text: `${prefix}${id}-${secret}`, hash: hashOf(secret), hint: secret.slice(-4) };
 }
 
+/** Returns whether a text was made as a key, even if it is damaged. */
+export function looksLikeApiKey(text: string): boolean {
+  return text.startsWith(prefix);
+}
+
 /** Splits a key into its parts. Returns undefined for a text of any length that is no key. */
 export function parseApiKey(text: string): { id: string; secret: string } | undefined {
   if (text.length > 100) return undefined;

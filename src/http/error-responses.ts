@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 import { type ErrorCode, errorTable, SluiceError } from "../domain/errors.ts";
+import { bedrockErrorOf, bedrockStatusOf, isBedrockPath } from "../wire/bedrock/bedrock-errors.ts";
 import { isOpenAiPath, openAiErrorOf, openAiStatusOf } from "../wire/openai/openai-errors.ts";
 
 /** Retry-After of a 503 whose error names no time, in seconds. */
@@ -30,16 +31,21 @@ export const enqueueErrorSchema = Type.Object(
 /** Returns the `response` entries of a route's schema for the errors that the route may return. */
 export function errorResponses(
   codes: readonly ErrorCode[],
-  schemaId: "Error" | "EnqueueError" | "OpenAIError" = "Error",
+  schemaId: "Error" | "EnqueueError" | "OpenAIError" | "BedrockError" = "Error",
 ) {
   const responses: Record<number, { description: string; $ref: string }> = {};
   for (const code of ["unauthenticated" as const, ...codes, "cross_origin" as const, "internal" as const]) {
     const { advice } = errorTable[code];
-    const status = schemaId === "OpenAIError" ? openAiStatusOf(code) : errorTable[code].status;
+    const status = statusIn(schemaId, code);
     const before = responses[status] ? `${responses[status].description}\n\n` : "";
     responses[status] = { description: `${before}\`${code}\`: ${advice}`, $ref: `${schemaId}#` };
   }
   return responses;
+}
+
+function statusIn(schemaId: string, code: ErrorCode): number {
+  if (schemaId === "OpenAIError") return openAiStatusOf(code);
+  return schemaId === "BedrockError" ? bedrockStatusOf(code) : errorTable[code].status;
 }
 
 /** Error codes of every call that controls many jobs, in addition to its own. */
@@ -63,6 +69,10 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
     const { id, method } = request;
     const about = { err: error, requestId: id, method, route: request.routeOptions?.url };
     request.log[level]({ ...about, code: known.code, reason: known.message }, "failed to answer a request");
+  }
+  if (isBedrockPath(request.url)) {
+    sendBedrockError(known, request, reply);
+    return;
   }
   const { field, jobId, retryAfterS = known.status === 503 ? defaultRetryAfterS : undefined } = known.details;
   if (retryAfterS !== undefined) reply.header("retry-after", String(Math.ceil(retryAfterS)));
@@ -89,6 +99,15 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
       request_id: request.id,
     },
   });
+}
+
+function sendBedrockError(error: SluiceError, request: FastifyRequest, reply: FastifyReply): void {
+  const { name, status, message } = bedrockErrorOf(error);
+  const { jobId, retryAfterS = defaultRetryAfterS } = error.details;
+  reply.headers({ "x-amzn-requestid": request.id, "x-amzn-errortype": name });
+  if (jobId !== undefined) reply.header("x-sluice-job-id", jobId);
+  if (status === 503) reply.header("retry-after", String(Math.ceil(retryAfterS)));
+  reply.code(status).send({ message });
 }
 
 export function notFound(request: FastifyRequest): SluiceError {

@@ -10,6 +10,7 @@ import type { PauseWatch } from "../jobs/control/pause-watch.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
 import type { KeyRegistry } from "../jobs/keys/key-registry.ts";
 import { auditEntrySchema } from "../wire/audit-resource.ts";
+import { bedrockErrorSchema } from "../wire/bedrock/bedrock-errors.ts";
 import { validationError } from "../wire/body-check.ts";
 import { dryRunSchema } from "../wire/dry-run-resource.ts";
 import { jobSchema, jobSummarySchema } from "../wire/job-resource.ts";
@@ -35,6 +36,8 @@ import type { HttpServer } from "./http-types.ts";
 import { Listener } from "./listener.ts";
 import { auditRoutes } from "./routes/audit-routes.ts";
 import { batchRoutes } from "./routes/batch-routes.ts";
+import { bedrockCountRoutes } from "./routes/bedrock-count-routes.ts";
+import { bedrockRoutes } from "./routes/bedrock-routes.ts";
 import { chatRoutes } from "./routes/chat-routes.ts";
 import { configRoutes } from "./routes/config-routes.ts";
 import { deploymentRoutes } from "./routes/deployment-routes.ts";
@@ -150,6 +153,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     errorSchema,
     enqueueErrorSchema,
     openAiErrorSchema,
+    bedrockErrorSchema,
     jobSchema,
     jobSummarySchema,
     jobRequestSchema,
@@ -176,6 +180,8 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       jobEventRoutes(routes, context, keepAliveMs);
       chatRoutes(routes, context, keepAliveMs);
       responseRoutes(routes, context, keepAliveMs);
+      bedrockRoutes(routes, context, keepAliveMs);
+      bedrockCountRoutes(routes, context);
       modelRoutes(routes, context);
       fileRoutes(routes, context);
       batchRoutes(routes, context);

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ErrorCode, errorTable } from "../../src/domain/errors.ts";
 import { createHttpServer } from "../../src/http/server.ts";
 import { newFileId, writeFile } from "../../src/jobs/files/files.ts";
+import { bedrockStatusOf, isBedrockPath } from "../../src/wire/bedrock/bedrock-errors.ts";
 import { isOpenAiPath, openAiStatusOf } from "../../src/wire/openai/openai-errors.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
 
@@ -55,6 +56,11 @@ test("has every route", () => {
     "GET /v1/responses/{response_id}",
     "DELETE /v1/responses/{response_id}",
     "POST /v1/responses/{response_id}/cancel",
+    "POST /model/{modelId}/converse",
+    "POST /model/{modelId}/converse-stream",
+    "POST /model/{modelId}/invoke",
+    "POST /model/{modelId}/invoke-with-response-stream",
+    "POST /model/{modelId}/count-tokens",
     "GET /v1/models",
     "GET /v1/models/{model}",
     "POST /v1/files",
@@ -157,8 +163,7 @@ test("every operation says what it does, and describes its errors in the one sha
         });
         const codes = [...description.matchAll(/`([a-z_]+)`: /g)].map((m) => m[1] as keyof typeof errorTable);
         expect(codes.length).toBeGreaterThan(0);
-        const statusOf = schema === "OpenAIError" ? openAiStatusOf : (code: ErrorCode) => errorTable[code].status;
-        for (const code of codes) expect(statusOf(code)).toBe(Number(status));
+        for (const code of codes) expect(statusIn(path, code)).toBe(Number(status));
       }
       if (path !== "/healthz") expect(operation.responses).toHaveProperty("500");
       // A parameter that is not known, at least; probes may carry anything.
@@ -171,6 +176,7 @@ test("every operation says what it does, and describes its errors in the one sha
     "Error",
     "EnqueueError",
     "OpenAIError",
+    "BedrockError",
     "Job",
     "JobSummary",
     "JobRequest",
@@ -186,7 +192,13 @@ test("every operation says what it does, and describes its errors in the one sha
 
 function schemaOf(path: string): string {
   if (path === "/enqueue") return "EnqueueError";
+  if (isBedrockPath(path)) return "BedrockError";
   return isOpenAiPath(path) ? "OpenAIError" : "Error";
+}
+
+function statusIn(path: string, code: ErrorCode): number {
+  if (isBedrockPath(path)) return bedrockStatusOf(code);
+  return isOpenAiPath(path) ? openAiStatusOf(code) : errorTable[code].status;
 }
 
 test("F10: what a route answers to a body that it cannot read is described", async () => {
@@ -194,7 +206,10 @@ test("F10: what a route answers to a body that it cannot read is described", asy
   let operations = 0;
   for (const [path, methods] of Object.entries(document.paths)) {
     for (const [method, { responses }] of Object.entries(methods)) {
-      const url = path.replace("{job_id}", "00000000-0000-7000-8000-000000000000").replaceAll(/\{\w+\}/g, "x");
+      const url = path
+        .replace("{job_id}", "00000000-0000-7000-8000-000000000000")
+        .replace("{modelId}", "nova-lite")
+        .replaceAll(/\{\w+\}/g, "x");
       const send = async (type: string, payload: string, headers = {}) => {
         const options = { method: method.toUpperCase() as "POST", url, payload };
         return (await server.app.inject({ ...options, headers: { "content-type": type, ...headers } })).statusCode;
@@ -222,7 +237,8 @@ test("F10: probes need no key, and all else does", async () => {
     for (const { security, responses } of Object.values(methods)) {
       const isOpen = /^\/(health|ready)z$/.test(path);
       expect(security, path).toEqual(isOpen ? [] : undefined);
-      expect("401" in responses, path).toBe(!isOpen);
+      // A caller without a key gets a 403 in AWS's form.
+      expect("401" in responses, path).toBe(!isOpen && !isBedrockPath(path));
     }
   }
 });

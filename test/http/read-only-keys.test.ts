@@ -1,6 +1,7 @@
 // A read-only key reads what its tenant may read, and changes nothing.
 import type { InjectOptions } from "fastify";
 import { describe, expect, vi } from "vitest";
+import { isBedrockPath } from "../../src/wire/bedrock/bedrock-errors.ts";
 import { test } from "../support/fixtures.ts";
 import type { ServerUnderTest } from "./server-under-test.ts";
 
@@ -66,10 +67,9 @@ describe("every call that is no GET", () => {
       for (const payload of [{}, { tenant: "t" }, { prompt: "Why?", environment: "UAT" }]) {
         const { statusCode, body } = await send(key, method, url, payload);
         expect(statusCode, `${method} ${path}`).toBe(403);
-        expect(JSON.parse(body).error).toMatchObject({
-          code: "forbidden",
-          message: `The API key is read-only, so it may not send ${method}. Use a key that was created without read_only.`,
-        });
+        const message = `The API key is read-only, so it may not send ${method}. Use a key that was created without read_only.`;
+        const expected = isBedrockPath(path) ? { message } : { error: { code: "forbidden", message } };
+        expect(JSON.parse(body)).toMatchObject(expected);
       }
       expect(responses["403"]!.description, `${method} ${path}`).toContain("`forbidden`: ");
     }

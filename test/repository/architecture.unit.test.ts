@@ -8,7 +8,18 @@ const src = resolve(import.meta.dirname, "../../src");
 const ports = ["scheduler", "store", "events"];
 /** What every use case may import. */
 const useCases = ["domain", "config", ...ports, "telemetry", "jobs", "jobs/tokens"];
-const http = ["domain", "event-stream", "native", "config", "scheduler", "telemetry", "jobs", "wire", "wire/openai"];
+const http = [
+  "domain",
+  "event-stream",
+  "native",
+  "config",
+  "scheduler",
+  "telemetry",
+  "jobs",
+  "wire",
+  "wire/openai",
+  "wire/bedrock",
+];
 const worker = [...useCases, "providers", "worker"];
 const adapters = [...ports.flatMap((port) => [`${port}/memory`, `${port}/redis`, `${port}/sqlite`, `${port}/mongo`])];
 
@@ -58,6 +69,7 @@ const mayImport: Record<string, readonly string[]> = {
 
   wire: [...useCases, "schema", "jobs/audit", "jobs/keys", "jobs/submit", "jobs/batches", "jobs/read", "jobs/history"],
   "wire/openai": [...useCases, "jobs/submit", "jobs/files", "jobs/batches", "jobs/read", "wire"],
+  "wire/bedrock": ["domain", "event-stream", "native", "config"],
   "wire/webhook-resource.ts": [...useCases, "jobs/batches", "wire", "wire/openai"],
 
   worker: useCases.concat("providers"),

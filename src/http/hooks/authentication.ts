@@ -3,6 +3,7 @@ import type { FastifyRequest, onRequestAsyncHookHandler } from "fastify";
 import type { Caller } from "../../jobs/caller.ts";
 import type { KeyRegistry } from "../../jobs/keys/key-registry.ts";
 import { clientAddress } from "../client-address.ts";
+import { authorizationOf } from "./credentials.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -30,7 +31,7 @@ export function authenticate(
 ): onRequestAsyncHookHandler {
   return async (request) => {
     const { open, checksCallers } = request.routeOptions.config;
-    const { authorization } = request.headers;
+    const authorization = authorizationOf(request);
     const isOpen = (open === true || checksCallers === true) && keys.required;
     const signedIn = !isOpen && keys.required && authorization === undefined ? await sessionCaller(request) : undefined;
     const caller = isOpen ? openRouteCaller : (signedIn ?? (await keys.authenticate(authorization)));

@@ -6,6 +6,13 @@ import { requireUnicodeIn } from "../../jobs/submit/unicode.ts";
 import { jsonExpected } from "../error-responses.ts";
 import type { HttpServer } from "../http-types.ts";
 
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Whether the body stays the text that it is. Then the handler parses it. Default: false. */
+    verbatim?: boolean;
+  }
+}
+
 /** Accepts only JSON in UTF-8. Decoding other bytes would silently change the prompt. */
 export function acceptJsonOnly(app: HttpServer): void {
   const parse = app.getDefaultJsonParser("error", "error");
@@ -20,6 +27,7 @@ export function acceptJsonOnly(app: HttpServer): void {
     }
     if (!isUtf8(body)) return done(new SluiceError("invalid_json", "The body is not valid UTF-8."));
     const text = body.toString();
+    if (request.routeOptions.config.verbatim) return done(null, text);
     parse(request, text, (error, value) => {
       if (error) return done(jsonError(text, error));
       try {

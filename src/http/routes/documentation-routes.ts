@@ -19,8 +19,14 @@ Every error has the same shape and one of a fixed list of codes. Times are ISO 8
 declare module "fastify" {
   interface FastifyContextConfig {
     /** The documented 200 response, where the route's own schema does not describe it fully. */
-    documented?: ReturnType<typeof answersOf>;
+    documented?: DocumentedAnswer;
   }
+}
+
+interface DocumentedAnswer {
+  description: string;
+  /** Schemas by media type. */
+  content: Readonly<Record<string, { schema: TSchema }>>;
 }
 
 /**
@@ -28,7 +34,11 @@ declare module "fastify" {
  * @param json the JSON bodies that the route may return
  * @param event the data of one event, if the route can also stream server-sent events
  */
-export function answersOf(description: string, json: readonly [TSchema, ...TSchema[]], event?: TSchema) {
+export function answersOf(
+  description: string,
+  json: readonly [TSchema, ...TSchema[]],
+  event?: TSchema,
+): DocumentedAnswer {
   const schema = json.length === 1 ? json[0] : Type.Union([...json]);
   return {
     description,
@@ -50,6 +60,10 @@ export function collectDocumentation(app: HttpServer): void {
       tags: [
         { name: "jobs", description: "Submit prompts and read answers." },
         { name: "openai", description: "OpenAI's API. Its clients work with /v1 as their base URL." },
+        {
+          name: "bedrock",
+          description: "Amazon Bedrock's runtime API. AWS's SDKs work with the service as their endpoint.",
+        },
         { name: "keys", description: "Manage API keys." },
         { name: "service", description: "Inspect and control the service." },
       ],

@@ -8,7 +8,7 @@ import { JobFollower } from "../../jobs/read/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
 import { EventStream } from "../event-stream.ts";
-import { failureOf, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
+import { failureOf, nameJob, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
 import { commentWhileWaiting } from "./wait-reports.ts";
 
 /** How a call's API formats its events. */
@@ -80,7 +80,7 @@ export async function streamJob(context: CallersContext, call: StreamedCall): Pr
 
   const follow = (job: Job): void => {
     // The stream's first event sends the headers, so it is created when they are complete.
-    reply.header("x-sluice-job-id", job.id);
+    nameJob(reply, job);
     const to = call.open(job, () => breakOff("The client read the stream too slowly."));
     stream = to;
     follower = new JobFollower(context, job.id, (news, now) => {

@@ -89,10 +89,15 @@ export interface SynchronousCall {
 
 /**
  * Reads what a request says about its call outside of the body.
- * @param dialect also the operation's name; two operations never share an Idempotency-Key
+ * @param operation two operations never share an Idempotency-Key. Default: the dialect's name
  * @throws SluiceError `unknown_environment`, `invalid_request`
  */
-export function readCallOptions(request: FastifyRequest, settings: Settings, dialect: Dialect): CallOptions {
+export function readCallOptions(
+  request: FastifyRequest,
+  settings: Settings,
+  dialect: Dialect,
+  operation: string = dialect,
+): CallOptions {
   const { headers, caller } = request;
   const keep = headers["x-sluice-keep"];
   if (keep !== undefined && keep !== "true" && keep !== "false") {
@@ -100,7 +105,7 @@ export function readCallOptions(request: FastifyRequest, settings: Settings, dia
       field: "x-sluice-keep",
     });
   }
-  const once = onceOfCall(request, dialect);
+  const once = onceOfCall(request, operation);
   // SDKs that Stainless generates, such as OpenAI's, count their attempts from 0.
   const tries = headers["x-stainless-retry-count"];
   const returnsBy = once ? "key" : tries === undefined ? undefined : "retry";
@@ -174,6 +179,11 @@ function withWaitingCaller(
   if (returnsBy === "key" || afterWait === "return") return { ...input, waitingCaller };
   const expiresInMs = Math.min(input.expiresInMs ?? Number.POSITIVE_INFINITY, settings.limits.maxChatWaitS * 1000);
   return { ...input, waitingCaller, expiresInMs };
+}
+
+/** Names the job, and the tokens that quotas reserve for one call of it, in the reply's headers. */
+export function nameJob(reply: FastifyReply, { id, tokens }: Job): void {
+  reply.headers({ "x-sluice-job-id": id, "x-sluice-reserved-tokens": String(tokens.input + tokens.output) });
 }
 
 /**

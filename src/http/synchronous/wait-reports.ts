@@ -25,7 +25,7 @@ const firstLookMs = 1_000;
  * Calls `report` while the job waits, until you call the returned function.
  * @param everyMs interval between reports, in milliseconds
  */
-function reportWaiting(
+export function reportWaiting(
   context: CallersContext,
   job: Job,
   everyMs: number,

@@ -3,7 +3,7 @@ import type { JobRecord } from "../../domain/job.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { waitForEnd } from "../../jobs/read/wait.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
-import { failureOf, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
+import { failureOf, nameJob, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
 
 /**
  * Submits a job, names it in the reply's headers, and waits for its end.
@@ -14,7 +14,7 @@ export async function answerWhole(context: CallersContext, call: SynchronousCall
   const { reply, caller, options, input, disconnected } = call;
   const submitted = await submitCall(context, input, caller, options, { streamed: false });
   const { job } = submitted;
-  reply.header("x-sluice-job-id", job.id);
+  nameJob(reply, job);
   const record = await whileCallerWaits(context, submitted, call, () =>
     waitForEnd(context, job.id, caller, { waitMs: options.waitMs, texts: options.texts, signal: disconnected }),
   );

@@ -77,8 +77,14 @@ export async function dryRun(context: JobsContext, input: SubmitInput, caller: C
   };
 }
 
-/** Returns the input as for waiting jobs near the head of the queue: the count, times the model's learned ratio. */
-async function countedInput({ settings, tokenCounter, tokenRatios }: JobsContext, job: Job) {
+/**
+ * Returns the input as for waiting jobs near the head of the queue: the count, times the model's learned ratio. Returns
+ * undefined if it cannot be counted now.
+ */
+export async function countedInput(
+  { settings, tokenCounter, tokenRatios }: JobsContext,
+  job: Pick<Job, "request" | "model" | "fallbackModels">,
+): Promise<number | undefined> {
   const [count] = await tokenCounter.count([job.request]).catch(() => []);
   if (count === undefined) return undefined;
   return reservedInput(settings, tokenRatios, [job.model, ...job.fallbackModels], job.request, count);
