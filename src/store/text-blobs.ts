@@ -1,6 +1,7 @@
 // Keeps texts that are too large for a row in the blob store. A blob and the row that names it cannot be written at
 // once. So a record says before every write and every erasure which blob may be left over, and when it is examined. A
 // blob that its job's row does not name then goes.
+import { StringDecoder } from "node:string_decoder";
 import { SluiceError } from "../domain/errors.ts";
 import { groupBy } from "../domain/group-by.ts";
 import { type JobId, newJobId } from "../domain/ids.ts";
@@ -34,6 +35,8 @@ const erasedWithinMs = 10 * 60_000;
 /** Blobs that are written at a time. */
 const writesAtOnce = 4;
 const sweptAtOnce = 500;
+/** Units of UTF-16 in a piece of a text that is written. */
+const pieceLength = 512 * 1024;
 
 export interface TextBlobsOptions {
   store: Pick<JobStore, "blobs" | "records">;
@@ -64,7 +67,7 @@ export class TextBlobs {
       });
       for (let at = 0; at < texts.length; at += writesAtOnce) {
         const writes = texts.slice(at, at + writesAtOnce).map(({ environment, json }, i) => {
-          return this.#options.store.blobs.put(environment, written[at + i]!.key, inOnePiece(Buffer.from(json)));
+          return this.#options.store.blobs.put(environment, written[at + i]!.key, encoded(json));
         });
         await allEnded(writes);
       }
@@ -92,9 +95,10 @@ export class TextBlobs {
   async read(environment: string, key: string): Promise<string | undefined> {
     const pieces = await this.#options.store.blobs.read(environment, key);
     if (!pieces) return undefined;
-    const all: Uint8Array[] = [];
-    for await (const piece of pieces) all.push(piece);
-    return Buffer.concat(all).toString();
+    const decoder = new StringDecoder();
+    let text = "";
+    for await (const piece of pieces) text += decoder.write(Buffer.from(piece.buffer, piece.byteOffset, piece.length));
+    return text + decoder.end();
   }
 
   /**
@@ -150,8 +154,19 @@ async function allEnded(writes: readonly Promise<unknown>[]): Promise<void> {
   for (const end of await Promise.allSettled(writes)) if (end.status === "rejected") throw end.reason;
 }
 
-async function* inOnePiece(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes;
+/** Encodes a text piece by piece: other work can run in between, and no second copy of the whole is in memory. */
+async function* encoded(text: string): AsyncIterable<Uint8Array> {
+  for (let from = 0; from < text.length; ) {
+    const to = from + pieceLength;
+    // Both halves of a surrogate pair go into one piece.
+    const end = to < text.length && isLowSurrogate(text.charCodeAt(to)) ? to - 1 : to;
+    yield Buffer.from(text.slice(from, end));
+    from = end;
+  }
+}
+
+function isLowSurrogate(unit: number): boolean {
+  return unit >= 0xdc00 && unit <= 0xdfff;
 }
 
 /** Before its texts are written, a row certainly is not. */

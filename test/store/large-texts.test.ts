@@ -69,6 +69,17 @@ test("characters, escapes and halves of surrogate pairs come back as they were",
   expect(await store.get(job.id)).toMatchObject({ job, outcome });
 });
 
+test("a text is whole wherever its pieces end, also within a character", async () => {
+  const store = open();
+  for (let shift = 0; shift < 8; shift++) {
+    const job = largeJob(`${"x".repeat(shift)}${"🐟é".repeat(400_000)}`);
+    await store.insertMany([job]);
+    const [request] = [...(await store.getRequests("UAT", [job.id])).values()];
+    // An assertion would print both.
+    expect(JSON.stringify(request) === JSON.stringify(job.request)).toBe(true);
+  }
+});
+
 test("the text of an answer stays in its row, where generated_texts shows it", async () => {
   const store = open();
   const job = largeJob("x");
