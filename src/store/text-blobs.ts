@@ -29,7 +29,7 @@ export interface TextBlob extends TextPlace {
 const looseTextsIn = environmentCollection<TextBlob>({ stored: "files", id: "text/*", order: "text/" });
 
 /** Time after which a write or an erasure that has not ended was interrupted, in milliseconds. */
-const writtenWithinMs = 24 * 3_600_000;
+const writtenWithinMs = 12 * 3_600_000;
 const erasedWithinMs = 10 * 60_000;
 
 /** Blobs that are written at a time. */

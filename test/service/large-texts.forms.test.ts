@@ -82,7 +82,7 @@ describeForm((form) => {
     };
     expect(request.messages[0]!.content[0]!.text).toBe(prompt);
     expect(await ended(id)).toMatchObject({ status: "completed", text: "short", erased: false });
-    if (form === "embedded") expect(await bytes()).toBeGreaterThan(before + 20 * megabytes);
+    if (form === "embedded") expect(await bytes()).toBeGreaterThan(before + 40 * megabytes);
     expect((await call("DELETE", `/v1/jobs/${id}`)).status).toBe(200);
     expect((await call("GET", `/v1/jobs/${id}`)).status).toBe(404);
     if (form === "embedded") expect(await bytes()).toBeLessThan(before + 5 * megabytes);

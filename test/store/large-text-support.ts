@@ -44,9 +44,9 @@ export function readBlobs(dataDir: string): string[] {
   }
 }
 
-/** Returns the store with other methods. */
-export function overlaid(store: JobStore, methods: Partial<JobStore>): JobStore {
-  return wrapped(store, (name, method) => methods[name as keyof JobStore] ?? method);
+/** Returns the store with other methods or parts. */
+export function overlaid(store: JobStore, others: Partial<JobStore>): JobStore {
+  return { ...wrapped(store, (_, method) => method), ...others };
 }
 
 /**

@@ -21,7 +21,7 @@ import {
 
 const environments = { UAT: { database: "SSP-dev" }, PROD: { database: "SSP-prod" } };
 let earlier = new Set<string>();
-const dayMs = 24 * 3_600_000;
+const writtenWithinMs = 12 * 3_600_000;
 let dataDir: string;
 let inner: JobStore;
 let now = Date.now();
@@ -163,8 +163,31 @@ test("several large texts are read as many as fit into memory, and at least one"
   expect(await store.lines(range)).toHaveLength(4);
 });
 
+test.each([
+  ["storage_full", "storage_full"],
+  ["unavailable", "unavailable"],
+  // The fate of the blob is unknown, but that of the job is not.
+  ["fate_unknown", "unavailable"],
+] as const)("if a blob fails with %s, nothing is written, and the error is %s", async (thrown, seen) => {
+  const failing = { put: () => Promise.reject(new SluiceError(thrown, "No blob.")) };
+  const blobStore = {
+    ...failing,
+    read: inner.blobs.read.bind(inner.blobs),
+    remove: inner.blobs.remove.bind(inner.blobs),
+  };
+  const store = open(overlaid(inner, { blobs: blobStore }));
+  const [small, big] = [largeJob("x"), largeJob()];
+  await expect(store.insertMany([small!, big!])).rejects.toMatchObject({ code: seen });
+  for (const { id } of [small!, big!]) expect(await inner.get(id)).toBeUndefined();
+  await inner.insertMany([small!]);
+  await expect(store.finish("UAT", answer(small!))).rejects.toMatchObject({ code: seen });
+  expect(await inner.get(small!.id)).toMatchObject({ state: "queued" });
+  const place = { collection: "files", environment: "UAT" } as const;
+  expect((await inner.records.list(place, { from: "text/", to: "text0", limit: 9 })).items).toEqual([]);
+});
+
 describe("sweeps", () => {
-  test("what is not in a row goes after a day, and at once if no other process can be writing", async () => {
+  test("what is not in a row goes after half a day, and at once if no other process can be writing", async () => {
     const insertMany = () => Promise.reject(new SluiceError("fate_unknown", "Lost."));
     const store = open(overlaid(inner, { insertMany }));
     await expect(store.insertMany([largeJob()])).rejects.toMatchObject({ code: "fate_unknown" });
@@ -172,7 +195,7 @@ describe("sweeps", () => {
     await open().insertMany([kept]);
     expect(blobs()).toHaveLength(2);
     const before = now;
-    now += dayMs - 60_000;
+    now += writtenWithinMs - 60_000;
     await open().sweepTexts();
     expect(blobs()).toHaveLength(2);
     now += 120_000;
