@@ -30,7 +30,7 @@ export function DeploymentsPage() {
   const modelOf = (id: string) => current.models.find((model) => model.deployments.includes(id))?.name ?? "";
 
   const columns: Column<Deployment>[] = [
-    { title: "Deployment", kind: "break", cell: ({ id }) => id },
+    { title: "Deployment", kind: "text", cell: ({ id }) => id },
     { title: "Model", cell: ({ id }) => modelOf(id) },
     {
       title: "State",
