@@ -20,10 +20,18 @@ export function UsagePlots<Row extends DayRow>({ from, to, rows, groupOf }: Usag
     ? dayColumns(days, rows, groupOf, (row) => row.input_tokens + row.output_tokens)
     : [...column("in", (row) => row.input_tokens), ...column("out", (row) => row.output_tokens)];
   const cost = groupOf ? dayColumns(days, rows, groupOf, costOf) : column("dollars", costOf);
+  const names = tokens.map(({ label }) => label);
   return (
     <div class="plots">
-      <Plot name="Tokens by day" title="Tokens by day" times={days} series={seriesOf(tokens)} days whole />
-      <Plot name="Dollars by day" title="Dollars by day" times={days} series={seriesOf(cost)} days format={dollars} />
+      <Plot name="Tokens by day" title="Tokens by day" times={days} series={seriesOf(tokens, names)} days whole />
+      <Plot
+        name="Dollars by day"
+        title="Dollars by day"
+        times={days}
+        series={seriesOf(cost, groupOf ? names : ["dollars"])}
+        days
+        format={dollars}
+      />
     </div>
   );
 }
@@ -32,6 +40,7 @@ function costOf(row: DayRow): number {
   return row.cost_usd;
 }
 
-function seriesOf(columns: readonly DayColumn[]): Series[] {
-  return columns.map(({ label, values }, i) => ({ label, values, color: colors[i]! }));
+/** @param names groups in the order of the colours, so that a group has the same colour in both plots */
+function seriesOf(columns: readonly DayColumn[], names: readonly string[]): Series[] {
+  return columns.map(({ label, values }) => ({ label, values, color: colors[names.indexOf(label)] ?? "--bar-soft" }));
 }
