@@ -34,7 +34,18 @@ export type Block =
   | { type: "text"; text: string }
   | { type: "tool_call"; id: string; name: string; arguments: string }
   | { type: "tool_result"; call_id: string; text: string; is_error?: boolean }
-  | { type: "cache_point"; ttl?: "5m" | "1h" };
+  | { type: "cache_point"; ttl?: "5m" | "1h" }
+  | { type: "image"; media_type: string; data: string; detail?: string }
+  | { type: "document"; media_type: string; name?: string; data: string }
+  | ({ type: "reasoning" } & Reasoning);
+
+/** One piece of a model's reasoning. Send it back unchanged in the next request. */
+export interface Reasoning {
+  /** Empty if the provider hides the reasoning. */
+  text: string;
+  signature?: string;
+  redacted?: string;
+}
 
 export interface Message {
   role: "user" | "assistant" | "system";
@@ -165,6 +176,8 @@ export interface Job extends JobSummary {
   text: string | null;
   /** Calls that the model made. `arguments` is the text that the model wrote, usually a JSON object. */
   tool_calls: { id: string; name: string; arguments: string }[] | null;
+  /** What the model thought before it answered. Null if the provider does not show it. */
+  reasoning: Reasoning[] | null;
   /** One of stop, length (the answer is truncated), tool_calls or content_filter. */
   finish_reason: string | null;
   usage: Usage | null;

@@ -2,12 +2,12 @@
 // passes `withinBounds` before anything uses it, so usage, waits, ids and messages of any form become usable.
 import type { Logger } from "pino";
 import type { ToolCall, Usage } from "../domain/job.ts";
-import type { JobRequest } from "../domain/request.ts";
+import type { JobRequest, Reasoning } from "../domain/request.ts";
 import { type Provider, type ProviderAnswer, ProviderError, type ProviderFailure } from "./provider.ts";
 
 /**
- * Maximum size of an answer: its text and its tool calls as JSON, in bytes of UTF-8. Even stored twice in one MongoDB
- * document, it fits into that document's maximum of 16 MB.
+ * Maximum size of an answer: its text, reasoning and tool calls as JSON, in bytes of UTF-8. Even stored twice in one
+ * MongoDB document, it fits into that document's maximum of 16 MB.
  */
 const maxTextBytes = 4 * 1024 * 1024;
 /** Maximum number of tool calls in one answer. */
@@ -27,11 +27,12 @@ const longestWaitMs = 5 * 60_000;
 /** Shortest wait, in milliseconds. A shorter one would let a refused call repeat without a pause. */
 const shortestWaitMs = 100;
 
-/** Counts what an adapter has received of one answer. Framing and reasoning do not count. */
+/** Counts what an adapter has received of one answer. Framing does not count. */
 export class AnswerSize {
   readonly #maxBytes: number;
   #characters = 0;
   #toolCalls = 0;
+  #reasoning = 0;
 
   /** @param maxBytes maximum size, in bytes. Default: that of an answer that is not native */
   constructor(maxBytes = maxTextBytes) {
@@ -48,6 +49,12 @@ export class AnswerSize {
   addToolCall(): void {
     this.#toolCalls += 1;
     if (this.#toolCalls > maxToolCalls) throw tooLarge();
+  }
+
+  /** Counts a piece of reasoning. @throws ProviderError if the answer has too many pieces */
+  addReasoning(): void {
+    this.#reasoning += 1;
+    if (this.#reasoning > maxToolCalls) throw tooLarge();
   }
 }
 
@@ -115,6 +122,7 @@ export function withinBounds(provider: Provider, options: BoundsOptions): Provid
         const {
           text: _,
           toolCalls: _calls,
+          reasoning: _thoughts,
           native: _native,
           finishReason: _reason,
           firstTokenMs: _ms,
@@ -153,6 +161,7 @@ class Check {
       ...this.#about(rest),
       text: wellFormed(rest.text),
       toolCalls: rest.toolCalls.map(wellFormedCall),
+      ...(rest.reasoning && { reasoning: rest.reasoning.map(wellFormedReasoning) }),
       ...(isNumber(firstTokenMs) && { firstTokenMs: Math.max(0, firstTokenMs) }),
     };
   }
@@ -249,6 +258,15 @@ function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, "\ufffd");
 }
 
+/** Repairs halves of surrogate pairs, because callers send reasoning back too. */
+function wellFormedReasoning({ text, signature, redacted }: Reasoning): Reasoning {
+  return {
+    text: wellFormed(text),
+    ...(signature !== undefined && { signature: wellFormed(signature) }),
+    ...(redacted !== undefined && { redacted: wellFormed(redacted) }),
+  };
+}
+
 const halfEscape = /^\\u[dD][89a-fA-F][0-9a-fA-F]{2}$/;
 /** Matches the escapes of a JSON text one by one. A surrogate pair is one match. */
 const escapes = /\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\./g;
@@ -256,10 +274,11 @@ const escapes = /\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[
 /** JSON encodes a character in at most six bytes. */
 const mostBytesPerCharacter = 6;
 
-function isSmall({ text, toolCalls }: ProviderAnswer): boolean {
-  if (toolCalls.length === 0 && text.length * mostBytesPerCharacter <= maxTextBytes) return true;
+function isSmall({ text, toolCalls, reasoning = [] }: ProviderAnswer): boolean {
+  const hasOnlyText = toolCalls.length === 0 && reasoning.length === 0;
+  if (hasOnlyText && text.length * mostBytesPerCharacter <= maxTextBytes) return true;
   try {
-    return Buffer.byteLength(JSON.stringify([text, toolCalls])) <= maxTextBytes;
+    return Buffer.byteLength(JSON.stringify([text, toolCalls, reasoning])) <= maxTextBytes;
   } catch {
     // Nested deeper than JSON can be printed.
     return false;

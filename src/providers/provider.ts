@@ -3,7 +3,7 @@
 import type { ErrorCode } from "../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../domain/job.ts";
 import type { NativeAnswer } from "../domain/native-request.ts";
-import { type CanonicalRequest, isNative, type JobRequest } from "../domain/request.ts";
+import { type CanonicalRequest, isNative, type JobRequest, type Reasoning } from "../domain/request.ts";
 import type { TraceContext } from "../domain/trace-context.ts";
 
 /** A service that generates text. */
@@ -63,6 +63,8 @@ export function answeredByTool(answer: Content, answerTool: string | undefined):
 export interface ProviderAnswer {
   text: string;
   toolCalls: ToolCall[];
+  /** What the model thought before it answered. Absent: nothing, or the provider does not show it. */
+  reasoning?: Reasoning[];
   /** The answer verbatim. Set if the request was native. */
   native?: NativeAnswer;
   finishReason: FinishReason;

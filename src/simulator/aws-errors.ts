@@ -63,3 +63,13 @@ export class BedrockError extends Error {
 export function invalid(message: string): BedrockError {
   return new BedrockError("ValidationException", message);
 }
+
+/** Returns a refusal of a model's maker, as Bedrock passes it on. */
+export function byModel(message: string): BedrockError {
+  return invalid(`The model returned the following errors: ${message}`);
+}
+
+/** Returns the refusal of a field that a model does not have. */
+export function unsupported(field: string): BedrockError {
+  return invalid(`This model doesn't support the ${field} field. Remove ${field} and try again.`);
+}

@@ -1,8 +1,9 @@
 // Reads the bodies of the text operations and refuses what Bedrock refuses, in Bedrock's words. Accepts what the
-// simulator does not use (images, guardrails, temperatures within their range).
+// simulator does not use (guardrails, temperatures within their range).
 import { BedrockError, invalid } from "./aws-errors.ts";
+import { mediaTokens } from "./content-blocks.ts";
 import { isObject, type Json, parseObject, violated } from "./json.ts";
-import { checkConverse, contentsOf } from "./refusals.ts";
+import { checkConverse, contentsOf, thinkingOf } from "./refusals.ts";
 import { readOutputSchema } from "./requested-schema.ts";
 import type { CalledModel } from "./simulated-models.ts";
 import { type AnswerForm, countTokens } from "./text.ts";
@@ -23,6 +24,8 @@ export interface ModelCall {
   serviceTier?: string;
   /** Form of the answer in place of free text. */
   form?: AnswerForm;
+  /** Set if the request asks the model to think first. `signed`: with a signature, as Claude does. */
+  thinking?: "signed" | "plain";
 }
 
 /** Reads the body of Converse. @throws BedrockError with Bedrock's refusal */
@@ -50,14 +53,26 @@ export function readConverseRequest(request: Json, model: CalledModel, streaming
   const schema = readOutputSchema(request.outputConfig, model.rules);
   const texts = [...readSystem(request.system), ...conversation.texts];
   if (isObject(request.toolConfig)) texts.push(JSON.stringify(request.toolConfig));
-  const read = finish(texts, conversation.prompt, maxTokens, strings(config.stopSequences), model);
+  const media = contentsOf(request.messages)
+    .flat()
+    .reduce((sum, block) => sum + mediaTokens(block), 0);
+  const read = finish(texts, conversation.prompt, maxTokens, strings(config.stopSequences), model, media);
+  const thinking = thinkingOf(request, model) ? "signed" : hasEffort(request) ? "plain" : undefined;
   const tier = isObject(request.serviceTier) ? request.serviceTier.type : undefined;
   const tool = chooseTool(toolSituation(request, conversation.prompt));
   return {
     ...read,
     ...(typeof tier === "string" && { serviceTier: tier }),
+    ...(thinking && { thinking }),
     ...((tool || schema !== undefined) && { form: { tool, schema, conversation: conversationText(request) } }),
   };
+}
+
+/** Whether a request has an effort, in one of the places where models of OpenAI expect it. */
+function hasEffort({ additionalModelRequestFields: more }: Json): boolean {
+  if (!isObject(more)) return false;
+  const effort = more.reasoning_effort ?? (isObject(more.reasoning) ? more.reasoning.effort : undefined);
+  return typeof effort === "string" && effort !== "none";
 }
 
 /** Returns all text of the conversation, without tools. */
@@ -100,9 +115,10 @@ export function finish(
   maxTokens: number,
   stopSequences: string[],
   model: CalledModel,
+  mediaTokens = 0,
 ): ModelCall {
   const input = texts.join("\n");
-  const inputTokens = countTokens(input);
+  const inputTokens = countTokens(input) + mediaTokens;
   if (inputTokens + maxTokens > model.contextTokens) throw invalid("Input is too long for requested model.");
   return { prompt, input, inputTokens, maxTokens, stopSequences };
 }
@@ -139,7 +155,7 @@ function readMessages(messages: unknown): { texts: string[]; prompt: string } {
   return { texts, prompt };
 }
 
-/** Returns the texts of one content block. Blocks without text (images, documents) count nothing. */
+/** Returns the texts of one content block. Images and documents have none. */
 function readBlock(block: unknown, path: string): string[] {
   if (!isObject(block)) throw new BedrockError("SerializationException", `${path} is not an object.`);
   if ("text" in block) return [readText(block.text, `ContentBlock object at ${path}`)];
@@ -147,6 +163,9 @@ function readBlock(block: unknown, path: string): string[] {
   if (isObject(block.toolResult)) {
     const content = Array.isArray(block.toolResult.content) ? block.toolResult.content : [];
     return content.map((part) => (isObject(part) && typeof part.text === "string" ? part.text : JSON.stringify(part)));
+  }
+  if (isObject(block.reasoningContent) && isObject(block.reasoningContent.reasoningText)) {
+    return [String(block.reasoningContent.reasoningText.text)];
   }
   return [];
 }

@@ -35,7 +35,7 @@ export function readClaude(body: string, model: CalledModel, streaming: boolean)
       toolConfig: Array.isArray(tools)
         ? defined({ tools: tools.flatMap(toolOf), toolChoice: choiceOf(choice) })
         : undefined,
-      additionalModelRequestFields: request.top_k === undefined ? undefined : { top_k: request.top_k },
+      additionalModelRequestFields: defined({ top_k: request.top_k, thinking: request.thinking }),
     }),
     model,
     streaming,
@@ -74,10 +74,23 @@ function blockOf(block: unknown): unknown {
       return { toolUse: { toolUseId: block.id, name: block.name, input: block.input } };
     case "tool_result":
       return { toolResult: { toolUseId: block.tool_use_id, content: blocksOf(block.content) ?? [] } };
+    case "image":
+      return { image: mediaOf(block.source) };
+    case "document":
+      // Converse has rules for documents that Claude has not.
+      return { nativeDocument: mediaOf(block.source) };
+    case "thinking":
+      return { reasoningContent: { reasoningText: { text: block.thinking, signature: block.signature } } };
+    case "redacted_thinking":
+      return { reasoningContent: { redactedContent: block.data } };
     default:
-      // Images, documents and thoughts, which Converse accepts in its own form.
       return { [String(block.type)]: block };
   }
+}
+
+function mediaOf(source: unknown): Json {
+  const { media_type: type, data } = isObject(source) ? source : ({} as Json);
+  return { format: String(type).split("/").at(-1), source: { bytes: data } };
 }
 
 function toolOf(tool: unknown): Json[] {

@@ -48,16 +48,28 @@ export function event(type: string, payload: unknown, tokens = 0): StreamEvent {
 
 /** Returns the chunks in which a text, or the input of a tool, is streamed, with the tokens of each. */
 export function pieces(answer: Answer): { text: string; tokens: number }[] {
-  return splitByTokens(answer.toolUse?.input ?? answer.text, tokensPerEvent).map((text, i) => ({
+  const tokens = answer.tokens - (answer.reasoning?.tokens ?? 0);
+  return inPieces(answer.toolUse?.input ?? answer.text, tokens);
+}
+
+/** Returns the chunks in which the reasoning is streamed. */
+export function reasoningPieces({ reasoning }: Answer): { text: string; tokens: number }[] {
+  return reasoning ? inPieces(reasoning.text, reasoning.tokens) : [];
+}
+
+function inPieces(whole: string, tokens: number): { text: string; tokens: number }[] {
+  return splitByTokens(whole, tokensPerEvent).map((text, i) => ({
     text,
-    tokens: Math.min(tokensPerEvent, answer.tokens - i * tokensPerEvent),
+    tokens: Math.min(tokensPerEvent, tokens - i * tokensPerEvent),
   }));
 }
 
 export const converse: Dialect = {
   body: (rendering, timing) => ({
     json: {
-      output: { message: { role: "assistant", content: [contentOf(rendering.answer)] } },
+      output: {
+        message: { role: "assistant", content: [...reasoningOf(rendering.answer), contentOf(rendering.answer)] },
+      },
       stopReason: rendering.stopReason ?? rendering.answer.stopReason,
       usage: rendering.withUsage ? converseUsage(rendering) : undefined,
       metrics: { latencyMs: timing.totalMs },
@@ -66,17 +78,21 @@ export const converse: Dialect = {
     headers: {},
   }),
   // Most models send no contentBlockStart for text.
-  events: ({ answer }) => [
-    event("messageStart", { role: "assistant" }),
-    ...(answer.toolUse
-      ? [event("contentBlockStart", { contentBlockIndex: 0, start: { toolUse: headOf(answer.toolUse) } })]
-      : []),
-    ...pieces(answer).map(({ text, tokens }) => {
-      const delta = answer.toolUse ? { toolUse: { input: text } } : { text };
-      return event("contentBlockDelta", { contentBlockIndex: 0, delta }, tokens);
-    }),
-    event("contentBlockStop", { contentBlockIndex: 0 }),
-  ],
+  events: ({ answer }) => {
+    const contentBlockIndex = answer.reasoning ? 1 : 0;
+    return [
+      event("messageStart", { role: "assistant" }),
+      ...reasoningEvents(answer),
+      ...(answer.toolUse
+        ? [event("contentBlockStart", { contentBlockIndex, start: { toolUse: headOf(answer.toolUse) } })]
+        : []),
+      ...pieces(answer).map(({ text, tokens }) => {
+        const delta = answer.toolUse ? { toolUse: { input: text } } : { text };
+        return event("contentBlockDelta", { contentBlockIndex, delta }, tokens);
+      }),
+      event("contentBlockStop", { contentBlockIndex }),
+    ];
+  },
   ending: (rendering, timing) => [
     event("messageStop", { stopReason: rendering.stopReason ?? rendering.answer.stopReason }),
     ...(rendering.withUsage
@@ -90,6 +106,24 @@ export const converse: Dialect = {
       : []),
   ],
 };
+
+function reasoningOf({ reasoning }: Answer) {
+  if (!reasoning) return [];
+  const { text, signature } = reasoning;
+  return [{ reasoningContent: { reasoningText: { text, ...(signature !== undefined && { signature }) } } }];
+}
+
+function reasoningEvents(answer: Answer): StreamEvent[] {
+  if (!answer.reasoning) return [];
+  const { signature } = answer.reasoning;
+  const delta = (reasoningContent: object, tokens: number) =>
+    event("contentBlockDelta", { contentBlockIndex: 0, delta: { reasoningContent } }, tokens);
+  return [
+    ...reasoningPieces(answer).map(({ text, tokens }) => delta({ text }, tokens)),
+    ...(signature === undefined ? [] : [delta({ signature }, 0)]),
+    event("contentBlockStop", { contentBlockIndex: 0 }),
+  ];
+}
 
 function headOf({ id, name }: NonNullable<Answer["toolUse"]>) {
   return { toolUseId: id, name };

@@ -25,6 +25,14 @@ export interface ModelRules {
   /** Where cache points are allowed. */
   cachePoints: readonly ("system" | "messages" | "tools")[];
   maxTopK: number;
+  /** Whether the model accepts images. */
+  images: boolean;
+  /** Whether the model accepts documents. */
+  documents: boolean;
+  /** What the model does with reasoning in messages of the assistant: accepts any, or only its own, or refuses it. */
+  pastReasoning: "any" | "signed" | "refused";
+  /** Whether the model thinks if `additionalModelRequestFields.thinking` asks for it. */
+  thinks: boolean;
 }
 
 const lenient: ModelRules = {
@@ -39,6 +47,10 @@ const lenient: ModelRules = {
   blankStops: true,
   cachePoints: ["system", "messages", "tools"],
   maxTopK: Number.POSITIVE_INFINITY,
+  images: true,
+  documents: true,
+  pastReasoning: "any",
+  thinks: false,
 };
 
 const lastTurn =
@@ -46,7 +58,7 @@ const lastTurn =
 const noPrefill =
   "The model returned the following errors: This model does not support assistant message prefill. The conversation must end with a user message.";
 
-const llama = { forcedToolChoice: false, outputSchema: false, endRefusal: lastTurn, cachePoints: [] };
+const llama = { forcedToolChoice: false, outputSchema: false, endRefusal: lastTurn, cachePoints: [], images: false };
 const nova: Partial<ModelRules> = { outputSchema: false, cachePoints: ["system", "messages"], maxTopK: 128 };
 const claude = {
   rootComposition: false,
@@ -55,23 +67,32 @@ const claude = {
   endsInWhiteSpace: false,
   blankStops: false,
   maxTopK: 500,
+  pastReasoning: "signed" as const,
 };
-const claude41 = { ...claude, temperatureWithTopP: false };
+const claudeThinking = { ...claude, thinks: true };
+const claude41 = { ...claudeThinking, temperatureWithTopP: false };
 const claude45 = { ...claude41, outputSchema: true };
 const claude46 = { ...claude45, endRefusal: noPrefill };
 const claude47: Partial<ModelRules> = { ...claude46, refuses: ["temperature", "topP"] };
 const claude5 = { ...claude47, forcedToolChoice: false };
 const open: Partial<ModelRules> = { cachePoints: [] };
 const withoutStops: Partial<ModelRules> = { ...open, refuses: ["stopSequences"] };
+const textOnly: Partial<ModelRules> = { ...withoutStops, images: false };
+const deepseek: Partial<ModelRules> = { ...textOnly, pastReasoning: "refused" };
 
 const families: Record<string, Partial<ModelRules>> = {
   "meta.llama": llama,
+  "meta.llama3-2-11b-": { ...llama, images: true },
+  "meta.llama3-2-90b-": { ...llama, images: true },
+  "meta.llama4-": { ...llama, images: true },
   "amazon.nova-": nova,
+  "amazon.nova-micro-": { ...nova, images: false, documents: false },
   "anthropic.claude-": claude5,
   "anthropic.claude-3-": claude,
-  "anthropic.claude-haiku-4-": claude,
-  "anthropic.claude-sonnet-4-": claude,
-  "anthropic.claude-opus-4-": claude,
+  "anthropic.claude-3-7-": claudeThinking,
+  "anthropic.claude-haiku-4-": claudeThinking,
+  "anthropic.claude-sonnet-4-": claudeThinking,
+  "anthropic.claude-opus-4-": claudeThinking,
   "anthropic.claude-opus-4-1": claude41,
   "anthropic.claude-haiku-4-5": claude45,
   "anthropic.claude-sonnet-4-5": claude45,
@@ -81,10 +102,11 @@ const families: Record<string, Partial<ModelRules>> = {
   "anthropic.claude-opus-4-7": claude47,
   "anthropic.claude-opus-4-8": claude47,
   "openai.gpt-": withoutStops,
-  "deepseek.": withoutStops,
-  "deepseek.r1-": { ...withoutStops, tools: false, outputSchema: false },
-  "qwen.": withoutStops,
-  "minimax.": withoutStops,
+  "openai.gpt-oss-": textOnly,
+  "deepseek.": deepseek,
+  "deepseek.r1-": { ...deepseek, tools: false, outputSchema: false },
+  "qwen.": textOnly,
+  "minimax.": textOnly,
   "moonshotai.": withoutStops,
   "mistral.": open,
   "google.": open,

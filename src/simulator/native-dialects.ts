@@ -1,6 +1,15 @@
 // Formats answers of InvokeModel: the formats of the model families, and what Bedrock adds to each of them.
 import { JsonText } from "../domain/json-text.ts";
-import { converse, type Dialect, event, pieces, type Rendering, type StreamEvent, type Timing } from "./dialects.ts";
+import {
+  converse,
+  type Dialect,
+  event,
+  pieces,
+  type Rendering,
+  reasoningPieces,
+  type StreamEvent,
+  type Timing,
+} from "./dialects.ts";
 import type { Answer } from "./text.ts";
 
 const padding = "abcdefghijklmnopqrstuvwxyz";
@@ -121,31 +130,34 @@ export function claude(model: string): Dialect {
   const message = { id: "msg_bdrk_synthetic", type: "message", role: "assistant", model };
   return {
     body(rendering) {
-      const { text, toolUse } = rendering.answer;
+      const { text, toolUse, reasoning } = rendering.answer;
       // Truncated input is no longer valid JSON.
       const isCut = rendering.answer.stopReason === "max_tokens";
       const content = toolUse
         ? { ...headOf(toolUse), input: isCut ? {} : new JsonText(toolUse.input) }
         : textBlock(text);
-      const json = { ...message, content: [content], ...endOf(rendering), ...claudeUsage(rendering) };
+      const thought = reasoning ? [thinkingBlock(reasoning.text, reasoning.signature)] : [];
+      const json = { ...message, content: [...thought, content], ...endOf(rendering), ...claudeUsage(rendering) };
       return { json, headers: {} };
     },
     events({ answer, ...rest }) {
       const { toolUse } = answer;
+      const index = answer.reasoning ? 1 : 0;
       const usage = claudeUsage({ answer: { ...answer, tokens: 1 }, ...rest });
       const started = { ...message, content: [], stop_reason: null, stop_sequence: null, ...usage };
       return [
         part({ type: "message_start", message: started }),
+        ...thinkingEvents(answer),
         part({
           type: "content_block_start",
-          index: 0,
+          index,
           content_block: toolUse ? { ...headOf(toolUse), input: {} } : textBlock(""),
         }),
         ...pieces(answer).map(({ text, tokens }) => {
           const delta = toolUse ? { type: "input_json_delta", partial_json: text } : { type: "text_delta", text };
-          return part({ type: "content_block_delta", index: 0, delta }, tokens);
+          return part({ type: "content_block_delta", index, delta }, tokens);
         }),
-        part({ type: "content_block_stop", index: 0 }),
+        part({ type: "content_block_stop", index }),
       ];
     },
     ending: (rendering) => [
@@ -157,6 +169,22 @@ export function claude(model: string): Dialect {
       part({ type: "message_stop" }),
     ],
   };
+}
+
+function thinkingEvents(answer: Answer): StreamEvent[] {
+  const { reasoning } = answer;
+  if (!reasoning) return [];
+  const delta = (fields: object, tokens = 0) => part({ type: "content_block_delta", index: 0, delta: fields }, tokens);
+  return [
+    part({ type: "content_block_start", index: 0, content_block: thinkingBlock("", "") }),
+    ...reasoningPieces(answer).map(({ text, tokens }) => delta({ type: "thinking_delta", thinking: text }, tokens)),
+    delta({ type: "signature_delta", signature: reasoning.signature }),
+    part({ type: "content_block_stop", index: 0 }),
+  ];
+}
+
+function thinkingBlock(thinking: string, signature: string | undefined) {
+  return { type: "thinking", thinking, signature };
 }
 
 function textBlock(text: string) {

@@ -1,6 +1,7 @@
 // What Converse refuses about parameters, tools and cache points, in the words of Bedrock or of the model's maker.
 import { draftProblem, malformedObject } from "../domain/schema-draft.ts";
-import { BedrockError, invalid } from "./aws-errors.ts";
+import { BedrockError, byModel, invalid, unsupported } from "./aws-errors.ts";
+import { checkContentBlocks } from "./content-blocks.ts";
 import { isObject, type Json, malformed, violated } from "./json.ts";
 import type { ModelRules } from "./model-rules.ts";
 import { notOfDraft } from "./requested-schema.ts";
@@ -11,17 +12,10 @@ export function checkConverse(request: Json, model: CalledModel, streaming: bool
   checkParameters(request, model);
   checkTools(request, model, streaming);
   checkToolBlocks(request);
+  checkContentBlocks(blocksOf(request.messages), model);
+  checkThinking(request, model);
   checkEnd(request, model);
   checkCachePoints(request, model);
-}
-
-/** Returns a refusal of a model's maker, as Bedrock passes it on. */
-function byModel(message: string): BedrockError {
-  return invalid(`The model returned the following errors: ${message}`);
-}
-
-function unsupported(field: string): BedrockError {
-  return invalid(`This model doesn't support the ${field} field. Remove ${field} and try again.`);
 }
 
 const converseNames = { temperature: "temperature", topP: "top_p" } as const;
@@ -57,6 +51,34 @@ function checkParameters(request: Json, { rules }: CalledModel): void {
   if (typeof topK === "number" && topK > rules.maxTopK) {
     throw malformed([`#/inferenceConfig/topK: ${topK} is not less or equal to ${rules.maxTopK}`]);
   }
+}
+
+/** Checks what Claude refuses together with thinking. */
+function checkThinking(request: Json, model: CalledModel): void {
+  const thinking = thinkingOf(request, model);
+  if (!thinking) return;
+  const { inferenceConfig: config = {}, toolConfig = {} } = request as { inferenceConfig?: Json; toolConfig?: Json };
+  const budget = thinking.budget_tokens;
+  if (typeof budget === "number" && budget < 1_024) {
+    throw byModel("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024");
+  }
+  if (typeof budget === "number" && budget >= Number(config.maxTokens ?? model.maxOutputTokens)) {
+    throw byModel("`max_tokens` must be greater than `thinking.budget_tokens`.");
+  }
+  if (config.temperature !== undefined && config.temperature !== 1) {
+    throw byModel("`temperature` may only be set to 1 when thinking is enabled.");
+  }
+  const choice = isObject(toolConfig.toolChoice) ? toolConfig.toolChoice : {};
+  if ("any" in choice || "tool" in choice)
+    throw byModel("Thinking may not be enabled when tool_choice forces tool use.");
+}
+
+/** Returns Claude's request to think, if there is one. */
+export function thinkingOf(request: Json, { rules }: CalledModel): Json | undefined {
+  const more = isObject(request.additionalModelRequestFields) ? request.additionalModelRequestFields : {};
+  const { thinking } = more;
+  if (!rules.thinks || !isObject(thinking)) return undefined;
+  return thinking.type === "enabled" || thinking.type === "adaptive" ? thinking : undefined;
 }
 
 const toolName = /^[a-zA-Z0-9_-]+$/;

@@ -1,5 +1,6 @@
 // Generates the simulator's answers, and counts their tokens. An answer depends only on the prompt and the seed, and
 // says plainly that no model wrote it.
+import { createHash } from "node:crypto";
 import { type Filled, fill } from "./fill.ts";
 import { describedObject } from "./json-hints.ts";
 import { randomNumbers } from "./random.ts";
@@ -60,6 +61,8 @@ export interface AnswerRequest {
   maxTokens: number;
   stopSequences: readonly string[];
   form?: AnswerForm;
+  /** Set if the model thinks first. `signed`: with a signature, as Claude does. */
+  thinking?: "signed" | "plain";
 }
 
 /** Form of an answer in place of free text. */
@@ -76,7 +79,10 @@ export interface AnswerForm {
 export interface Answer {
   /** Empty if a tool is called. */
   text: string;
+  /** All tokens, those of the reasoning included. */
   tokens: number;
+  /** What the model thought first. */
+  reasoning?: { text: string; tokens: number; signature?: string };
   stopReason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use";
   toolUse?: {
     id: string;
@@ -86,8 +92,29 @@ export interface Answer {
   };
 }
 
+/** Beginning of all reasoning. */
+const syntheticThought = "[synthetic reasoning from the Sluice simulator]";
+
+/** Returns the signature of reasoning. It proves that the text is unchanged, like Claude's. */
+export function signatureOf(text: string): string {
+  return createHash("sha256").update(`simulated signature of ${text}`).digest("base64");
+}
+
 /** Generates an answer. */
 export function synthesize(request: AnswerRequest): Answer {
+  const { thinking, maxTokens } = request;
+  // Half of a small limit remains for the answer.
+  const most = Math.floor(maxTokens / 2);
+  if (thinking === undefined || most === 0) return generate(request);
+  const whole = `${syntheticThought} The prompt has ${countWords(request.prompt)} words. I answer it with filler.`;
+  const text = splitByTokens(whole, most)[0]!;
+  const tokens = countTokens(text);
+  const answer = generate({ ...request, maxTokens: maxTokens - tokens });
+  const reasoning = { text, tokens, ...(thinking === "signed" && { signature: signatureOf(text) }) };
+  return { ...answer, tokens: answer.tokens + tokens, reasoning };
+}
+
+function generate(request: AnswerRequest): Answer {
   const random = randomNumbers(`${request.seed} ${request.input}`);
   const { form } = request;
   if (form?.tool) return callTool(form.tool, request, random);

@@ -328,13 +328,14 @@ class LargeTexts {
  * The part of an outcome that goes to a blob. The text does not: people read it in `generated_texts`, and it has at most
  * 4 MiB (providers/bounds.ts).
  */
-type Answer = Pick<Outcome, "toolCalls" | "native">;
+type Answer = Pick<Outcome, "toolCalls" | "reasoning" | "native">;
 
 /** Splits a large answer from its outcome. */
 function split(outcome: Outcome, { largeBytes }: Limits): { row: Outcome; answer?: Answer } {
-  const { toolCalls, native, ...row } = outcome;
-  if (!isLongerThan([toolCalls, native], largeBytes)) return { row: outcome };
-  return { row, answer: { ...(toolCalls && { toolCalls }), ...(native && { native }) } };
+  const { toolCalls, reasoning, native, ...row } = outcome;
+  if (!isLongerThan([toolCalls, reasoning, native], largeBytes)) return { row: outcome };
+  const answer = { ...(toolCalls && { toolCalls }), ...(reasoning && { reasoning }), ...(native && { native }) };
+  return { row, answer };
 }
 
 type Stub = { textsIn?: string };

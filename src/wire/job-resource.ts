@@ -22,6 +22,7 @@ import { waitParts } from "../domain/waiting.ts";
 import { type Pause, pausedPart, pauseSentence } from "../jobs/pause.ts";
 import type { JobView } from "../jobs/read/view.ts";
 import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
+import { reasoningFields } from "./job-content.ts";
 import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
 
 const error = Type.Object({
@@ -147,6 +148,11 @@ export const jobSchema = Type.Object(
     ...summaryFields,
     text: nullable(Type.String({ description: "The answer. Null until the job completes." })),
     tool_calls: nullable(Type.Array(toolCall)),
+    reasoning: nullable(
+      Type.Array(Type.Object(reasoningFields), {
+        description: "What the model thought before it answered. Null if the provider does not show it.",
+      }),
+    ),
     finish_reason: nullable(
       Type.String({ description: "stop, length (the answer is truncated), tool_calls or content_filter." }),
     ),
@@ -203,6 +209,7 @@ export function jobResource(view: JobView, now: number): JobResource {
     ...summaryFieldsOf(job, state, outcome?.at, outcome?.error),
     text: outcome?.text ?? null,
     tool_calls: outcome?.toolCalls?.length ? outcome.toolCalls : null,
+    reasoning: outcome?.reasoning ?? null,
     finish_reason: outcome?.finishReason ?? null,
     usage: usageOf(outcome?.usage),
     cost_usd: usdOf(cost?.nanoUsd),

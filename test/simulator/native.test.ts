@@ -7,8 +7,9 @@ import {
 } from "@aws-sdk/client-bedrock-runtime";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { NativeCall } from "../../src/domain/native-request.ts";
-import { countTokens, syntheticMark } from "../../src/simulator/text.ts";
+import { countTokens, signatureOf, syntheticMark } from "../../src/simulator/text.ts";
 import { ask, providerFor } from "../providers/fake-bedrock.ts";
+import { base64, pdf, png } from "../support/media.ts";
 import { collect, failure, post, simulate } from "./support.ts";
 
 const claude = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
@@ -110,7 +111,7 @@ describe("Claude", () => {
 
   test("takes images, documents, thoughts, cache marks and several messages of one role", async () => {
     const { run } = await start(claude);
-    const source = { type: "base64", media_type: "image/png", data: "AAAA" };
+    const source = { type: "base64", media_type: "image/png", data: base64(png()) };
     const turns = [
       {
         role: "user",
@@ -123,7 +124,7 @@ describe("Claude", () => {
       {
         role: "assistant",
         content: [
-          { type: "thinking", thinking: "hm", signature: "s" },
+          { type: "thinking", thinking: "hm", signature: signatureOf("hm") },
           { type: "text", text: "A dot." },
         ],
       },
@@ -131,6 +132,32 @@ describe("Claude", () => {
     ];
     const body = { ...claudeBody, messages: turns, system: [{ type: "text", text: "Be brief." }], metadata: {} };
     expect((await run({ operation: "invoke", streamed: false }, body)).text).toContain("Are you sure?");
+  });
+
+  test("thinks if it is asked to, and refuses a changed thought", async () => {
+    const { run } = await start(claude);
+    const body = { ...claudeBody, max_tokens: 2_000, thinking: { type: "enabled", budget_tokens: 1_024 } };
+    const { native } = await run({ operation: "invoke", streamed: false }, body);
+    const { content } = JSON.parse(native!.body!);
+    expect(content.map(({ type }: { type: string }) => type)).toEqual(["thinking", "text"]);
+    expect(content[0].signature).toBe(signatureOf(content[0].thinking));
+    const { native: streamed } = await run({ operation: "invoke", streamed: true }, body);
+    const deltas = streamed!
+      .events!.trim()
+      .split("\n")
+      .map((line) => {
+        const { bytes } = JSON.parse(JSON.parse(line)[1]);
+        return JSON.parse(Buffer.from(bytes, "base64").toString()).delta?.type;
+      });
+    expect(deltas).toContain("thinking_delta");
+    expect(deltas).toContain("signature_delta");
+    const next = (thinking: string) => {
+      const past = { role: "assistant", content: [{ ...content[0], thinking }, content[1]] };
+      const messages = [...claudeBody.messages, past, { role: "user", content: "And?" }];
+      return run({ operation: "invoke", streamed: false }, { ...body, messages });
+    };
+    expect((await next(content[0].thinking)).text).toContain("synthetic");
+    await expect(next("Hm.")).rejects.toThrow("Invalid `signature` in `thinking` block");
   });
 
   test.each([
@@ -159,11 +186,14 @@ describe("Claude", () => {
 test("Converse takes images, documents and reasoning, through the SDK and as a native call", async () => {
   const { client, run } = await start(claude);
   const content = [
-    { image: { format: "png" as const, source: { bytes: Buffer.from([1, 2]) } } },
-    { document: { format: "pdf" as const, name: "a", source: { bytes: Buffer.from([3]) } } },
+    { image: { format: "png" as const, source: { bytes: png() } } },
+    { document: { format: "pdf" as const, name: "a", source: { bytes: pdf() } } },
     { text: "What is it?" },
   ];
-  const reasoned = [{ reasoningContent: { reasoningText: { text: "hm", signature: "s" } } }, { text: "A dot." }];
+  const reasoned = [
+    { reasoningContent: { reasoningText: { text: "hm", signature: signatureOf("hm") } } },
+    { text: "A dot." },
+  ];
   const input = {
     modelId: claude,
     messages: [

@@ -7,11 +7,14 @@ import type {
   ConverseResponse,
   ConverseStreamMetadataEvent,
   MessageStopEvent,
+  ReasoningContentBlock,
+  ReasoningContentBlockDelta,
   TokenUsage,
 } from "@aws-sdk/client-bedrock-runtime";
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { FinishReason, ToolCall, Usage } from "../../domain/job.ts";
 import { scanJson } from "../../domain/json-scan.ts";
+import type { Reasoning } from "../../domain/request.ts";
 import { AnswerSize } from "../bounds.ts";
 import { answeredByTool, argumentsOrEmpty, type FailureKind, type ProviderAnswer, ProviderError } from "../provider.ts";
 import type { Listeners } from "./model-call.ts";
@@ -21,6 +24,7 @@ import type { Wire } from "./wire-types.ts";
 export interface Received {
   text: string;
   toolUses: ToolUse[];
+  reasoning: Reasoning[];
   /** Set when the answer is complete. A stream may end without it. */
   stopReason?: string;
   /** Set if the message is missing, or contains something that is not content. */
@@ -51,12 +55,14 @@ const answerEvents = new Set([
 
 /** Collects an answer from the events of a stream. */
 export class AnswerCollector {
-  readonly received: Received = { text: "", toolUses: [] };
+  readonly received: Received = { text: "", toolUses: [], reasoning: [] };
   readonly #size = new AnswerSize();
   readonly #listeners: Listeners;
   readonly #answerTool: string | undefined;
   /** Tool uses by the index of their content block. */
   readonly #toolUses = new Map<number, ToolUse>();
+  /** Reasoning by the index of its content block. */
+  readonly #reasoning = new Map<number, Reasoning>();
   /** The first call of the tool that carries the answer. */
   #answer: ToolUse | undefined;
 
@@ -105,6 +111,8 @@ export class AnswerCollector {
         this.#size.add(piece);
         if (toolUse) toolUse.arguments += piece;
         if (toolUse && toolUse === this.#answer && piece !== "") this.#listeners.onText(piece);
+      } else if (delta?.reasoningContent) {
+        this.#addReasoning(contentBlockIndex, delta.reasoningContent);
       }
     } else if (event.messageStop) {
       this.received.stopReason = event.messageStop.stopReason ?? "end_turn";
@@ -113,6 +121,32 @@ export class AnswerCollector {
       this.received.serviceTier = event.metadata.serviceTier?.type;
     }
   }
+
+  #addReasoning(index: number, delta: Wire<Partial<ReasoningContentBlockDelta>>): void {
+    let reasoning = this.#reasoning.get(index);
+    if (!reasoning) {
+      this.#size.addReasoning();
+      reasoning = { text: "" };
+      this.#reasoning.set(index, reasoning);
+      this.received.reasoning.push(reasoning);
+    }
+    const text = textOf(delta.text);
+    const signature = textOf(delta.signature);
+    const redacted = textOf(delta.redactedContent);
+    for (const piece of [text, signature, redacted]) this.#size.add(piece);
+    reasoning.text += text;
+    if (signature !== "") reasoning.signature = (reasoning.signature ?? "") + signature;
+    if (redacted !== "") reasoning.redacted = (reasoning.redacted ?? "") + redacted;
+  }
+}
+
+/** Returns the reasoning of a content block, or an empty list if it shows nothing. */
+function reasoningOf({ reasoningText, redactedContent }: Wire<Partial<ReasoningContentBlock>>): Reasoning[] {
+  const text = textOf(reasoningText?.text);
+  const signature = textOf(reasoningText?.signature);
+  const redacted = textOf(redactedContent);
+  if (text === "" && signature === "" && redacted === "") return [];
+  return [{ text, ...(signature !== "" && { signature }), ...(redacted !== "" && { redacted }) }];
 }
 
 /**
@@ -138,6 +172,7 @@ export function receivedAtOnce(body: string): Received {
       // Only a list or an object has a text of its own.
       return [{ id: textOf(toolUseId), name: textOf(name), arguments: inputs.get(i) ?? JSON.stringify(input ?? {}) }];
     }),
+    reasoning: content.flatMap(({ reasoningContent }) => (reasoningContent ? reasoningOf(reasoningContent) : [])),
     ...(isMalformed && { isMalformed }),
     stopReason: response.stopReason ?? undefined,
     usage: toUsage(response.usage),
@@ -217,5 +252,10 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
       arguments: finishReason === "length" ? text : argumentsOrEmpty(text),
     }),
   );
-  return { ...answeredByTool({ text, toolCalls, finishReason }, answerTool), ...billed };
+  const { reasoning } = received;
+  return {
+    ...answeredByTool({ text, toolCalls, finishReason }, answerTool),
+    ...(reasoning.length > 0 && { reasoning }),
+    ...billed,
+  };
 }

@@ -8,6 +8,8 @@ import { answeredByTool, argumentsOrEmpty, type FailureKind, type ProviderAnswer
 /** The part of an answer received so far. */
 export interface Received {
   text: string;
+  /** What the model thought, as far as the server shows it. */
+  reasoning: string;
   /** Refusal that the model gives in place of an answer. */
   refusal: string;
   toolCalls: OpenToolCall[];
@@ -36,7 +38,7 @@ interface OpenToolCall {
 
 /** Returns the state before anything was received. */
 export function nothingReceived(): Received {
-  return { text: "", refusal: "", toolCalls: [], size: new AnswerSize() };
+  return { text: "", reasoning: "", refusal: "", toolCalls: [], size: new AnswerSize() };
 }
 
 type Json = Record<string, unknown>;
@@ -76,11 +78,14 @@ export function receive(
   if (toolCalls.length < calls.length) received.hasBrokenCall = true;
   const before = carried(received, answerTool);
   for (const call of toolCalls) receiveToolCall(received, call);
-  const thoughts = piece.reasoning_content ?? piece.reasoning;
+  const given = piece.reasoning_content ?? piece.reasoning;
+  const thoughts = isText(given) ? given : "";
+  received.size.add(thoughts);
+  received.reasoning += thoughts;
   return {
     text: answerTool === undefined ? text : carried(received, answerTool).slice(before.length),
     output: [text, piece.refusal, ...toolCalls.map(argumentsOf), thoughts].filter(isText).join(""),
-    produced: text !== "" || toolCalls.length > 0 || (typeof thoughts === "string" && thoughts !== ""),
+    produced: text !== "" || toolCalls.length > 0 || thoughts !== "",
   };
 }
 
@@ -213,7 +218,8 @@ export function toAnswer(received: Received, requestId: string | undefined, answ
       arguments: finishReason === "length" ? text : argumentsOrEmpty(text),
     }),
   );
-  return { ...answeredByTool({ text, toolCalls, finishReason }, answerTool), ...about };
+  const reasoning = received.reasoning === "" ? {} : { reasoning: [{ text: received.reasoning }] };
+  return { ...answeredByTool({ text, toolCalls, finishReason }, answerTool), ...reasoning, ...about };
 }
 
 /** Whether a value is an object and not a list. */

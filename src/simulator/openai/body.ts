@@ -1,6 +1,7 @@
 // Reads the body of a chat completion and refuses what OpenAI refuses, in its words. Accepts what the simulator does
-// not use (seeds, penalties, images).
+// not use (seeds, penalties).
 import type { ModelCall } from "../bodies.ts";
+import { documentTokens, imageTokens } from "../content-blocks.ts";
 import { isObject, type Json, parseObject } from "../json.ts";
 import type { CalledModel } from "../simulated-models.ts";
 import { countTokens } from "../text.ts";
@@ -40,7 +41,7 @@ export function readChat(body: Json, model: CalledModel): ChatCall {
   if (Array.isArray(body.tools)) texts.push(JSON.stringify(body.tools));
   const maxTokens = readMaxTokens(body, model);
   const input = texts.join("\n");
-  const inputTokens = countTokens(input);
+  const inputTokens = countTokens(input) + mediaTokensOf(body.messages);
   if (inputTokens + maxTokens > model.contextTokens) {
     throw new OpenAiError(
       400,
@@ -58,6 +59,7 @@ export function readChat(body: Json, model: CalledModel): ChatCall {
     streaming,
     streamUsage: isObject(body.stream_options) && body.stream_options.include_usage === true,
     ...(form && { form }),
+    ...(isGiven(body.reasoning_effort) && body.reasoning_effort !== "none" && { thinking: "plain" }),
   };
 }
 
@@ -114,7 +116,23 @@ function readMessages(messages: unknown): { texts: string[]; prompt: string } {
   return { texts, prompt };
 }
 
-/** Returns the texts of a message. Parts without text (images, sounds) count nothing. */
+/** Counts the images and files of all messages. */
+function mediaTokensOf(messages: unknown): number {
+  const contents = (Array.isArray(messages) ? messages.filter(isObject) : []).map(({ content }) => content);
+  const parts = contents.flatMap((content) => (Array.isArray(content) ? content.filter(isObject) : []));
+  return parts.reduce((sum, { image_url: image, file }) => {
+    if (isObject(image)) return sum + imageTokens(bytesOf(image.url));
+    return isObject(file)
+      ? sum + documentTokens(/\.(\w+)$/.exec(String(file.filename))?.[1] ?? "pdf", bytesOf(file.file_data))
+      : sum;
+  }, 0);
+}
+
+function bytesOf(dataUrl: unknown): Buffer {
+  return Buffer.from(typeof dataUrl === "string" ? dataUrl.slice(dataUrl.indexOf(",") + 1) : "", "base64");
+}
+
+/** Returns the texts of a message. Images and files have none. */
 function readContent(content: unknown, optional: boolean, path: string): string[] {
   if (typeof content === "string") return [content];
   if (!isGiven(content) && optional) return [];

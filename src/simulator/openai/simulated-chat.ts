@@ -2,7 +2,7 @@
 
 import type { Wire } from "../aws-bodies.ts";
 import { BedrockError, statusOf } from "../aws-errors.ts";
-import { type Dialect, pieces, type Rendering, type StreamEvent } from "../dialects.ts";
+import { type Dialect, pieces, type Rendering, reasoningPieces, type StreamEvent } from "../dialects.ts";
 import { errorBody } from "./openai-error-bodies.ts";
 
 export interface ChatOptions {
@@ -31,11 +31,12 @@ export function chatDialect({ requestId, modelId, created, streamUsage }: ChatOp
   };
   return {
     body(rendering) {
-      const { text, toolUse } = rendering.answer;
+      const { text, toolUse, reasoning } = rendering.answer;
       const message = {
         role: "assistant",
         content: toolUse ? null : text,
         refusal: null,
+        ...(reasoning && { reasoning_content: reasoning.text }),
         ...(toolUse && { tool_calls: [toolCall(toolUse, toolUse.input)] }),
       };
       const choice = { index: 0, message, logprobs: null, finish_reason: finishReason(rendering) };
@@ -44,14 +45,19 @@ export function chatDialect({ requestId, modelId, created, streamUsage }: ChatOp
     },
     events({ answer }) {
       const { toolUse } = answer;
+      const thoughts = reasoningPieces(answer).map(({ text, tokens }) =>
+        chunk({ role: "assistant", content: null, reasoning_content: text }, null, tokens),
+      );
       if (!toolUse) {
         return [
+          ...thoughts,
           chunk({ role: "assistant", content: "", refusal: null }, null, 0),
           ...pieces(answer).map(({ text, tokens }) => chunk({ content: text }, null, tokens)),
         ];
       }
       const head = { index: 0, ...toolCall(toolUse, "") };
       return [
+        ...thoughts,
         chunk({ role: "assistant", content: null, tool_calls: [head] }, null, 0),
         ...pieces(answer).map(({ text, tokens }) =>
           chunk({ tool_calls: [{ index: 0, function: { arguments: text } }] }, null, tokens),
@@ -75,7 +81,7 @@ function usageOf({ inputTokens, answer }: Rendering) {
     completion_tokens: answer.tokens,
     total_tokens: inputTokens + answer.tokens,
     prompt_tokens_details: { cached_tokens: 0 },
-    completion_tokens_details: { reasoning_tokens: 0 },
+    completion_tokens_details: { reasoning_tokens: answer.reasoning?.tokens ?? 0 },
   };
 }
 

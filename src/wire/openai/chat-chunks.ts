@@ -1,6 +1,7 @@
 // Converts a job to the chunks of a streamed chat completion: role, text, function calls, finish reason and usage.
 import type { Job, JobRecord } from "../../domain/job.ts";
 import { chatHead, chatToolCall, chatUsage, finishReasonOf, serviceTierOf } from "./chat-response.ts";
+import { chatReasoning } from "./openai-reasoning.ts";
 
 export class ChatChunks {
   readonly #includeUsage: boolean;
@@ -24,9 +25,12 @@ export class ChatChunks {
     const tier = serviceTierOf(record);
     const calls = (outcome?.toolCalls ?? []).map((call, index) => ({ index, ...chatToolCall(call) }));
     // If an answer has only calls, OpenAI reports at once that it has no text.
+    const reasoning = chatReasoning(outcome?.reasoning);
     const isCallsAlone = calls.length > 0 && (outcome?.text ?? "") === "";
     return [
       ...this.#role(isCallsAlone ? null : ""),
+      // The provider's stream has it first, but only text is passed on as it arrives.
+      ...("reasoning_details" in reasoning ? [this.#chunk(reasoning)] : []),
       ...calls.map((call) => this.#chunk({ tool_calls: [call] })),
       this.#chunk({}, { finish_reason: finishReasonOf(outcome?.finishReason) }, tier && { service_tier: tier }),
       ...(this.#includeUsage ? [this.#usage(record)] : []),

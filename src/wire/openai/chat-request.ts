@@ -24,6 +24,7 @@ import {
   sharedInput,
   toolOf,
 } from "./openai-fields.ts";
+import { pastChatReasoning } from "./openai-reasoning.ts";
 
 const content = Type.Union([Type.String(), Type.Array(Type.Unknown(), { maxItems: 1000 })]);
 
@@ -36,6 +37,8 @@ const message = Type.Object({
   content: Type.Optional(content),
   tool_calls: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 128 })),
   tool_call_id: Type.Optional(Type.String({ minLength: 1, maxLength: 16_384 })),
+  reasoning_content: Type.Optional(Type.Unknown({ description: "The model's reasoning, from an earlier answer." })),
+  reasoning_details: Type.Optional(Type.Unknown({ description: "The same with its signatures, which Claude needs." })),
 });
 
 /** Places whose JSON stays text if JavaScript cannot represent a number in it. */
@@ -157,7 +160,8 @@ function chatRequestOf(body: ChatBody, defaults: ChatDefaults): ChatRequest {
 
 function conversationOf(messages: ChatBody["messages"]): Conversation {
   const conversation = new Conversation();
-  for (const [i, { role, content, tool_calls, tool_call_id }] of messages.entries()) {
+  for (const [i, message] of messages.entries()) {
+    const { role, content, tool_calls, tool_call_id } = message;
     const field = `messages[${i}]`;
     const blocks = content === undefined ? [] : blocksOf(content, `${field}.content`);
     const texts = () => blocks.map((block, j) => textOf(block, `${field}.content[${j}]`, role));
@@ -176,7 +180,8 @@ function conversationOf(messages: ChatBody["messages"]): Conversation {
         break;
       case "assistant": {
         const calls = (tool_calls ?? []).map((call, j) => callOf(call, `${field}.tool_calls[${j}]`));
-        conversation.call(said, calls, field);
+        const reasoning = pastChatReasoning(message, field);
+        conversation.call({ ...said, blocks: [...reasoning, ...said.blocks] }, calls, field);
         break;
       }
       default:

@@ -1,5 +1,6 @@
 // Converts a job to a chat completion, whole or in chunks. A test holds the types to those of OpenAI's own client.
 import type { FinishReason, JobHead, JobRecord, ToolCall, Usage } from "../../domain/job.ts";
+import { chatReasoning } from "./openai-reasoning.ts";
 
 /** A job whose request may be missing, because its answer does not repeat it. */
 type Answered = Pick<JobRecord, "attempts" | "outcome"> & { job: JobHead };
@@ -48,6 +49,7 @@ export function chatCompletionOf(record: Answered) {
           role: "assistant" as const,
           content: text === "" && toolCalls.length > 0 ? null : text,
           refusal: null,
+          ...chatReasoning(outcome?.reasoning),
           ...(toolCalls.length > 0 && { tool_calls: toolCalls.map(chatToolCall) }),
         },
         logprobs: null,

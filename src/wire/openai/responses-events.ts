@@ -15,6 +15,8 @@ import { openAiId } from "./chat-response.ts";
 import { openAiErrorOf, openAiStatusOf } from "./openai-errors.ts";
 import { messageOf, partOf, type ResponseObject, responseOf } from "./responses-response.ts";
 
+type ReasoningItem = Extract<ResponseObject["output"][number], { type: "reasoning" }>;
+
 interface ResponseEvent {
   type: string;
   sequence_number: number;
@@ -39,6 +41,33 @@ export function attemptOf(number: number): number {
 export function positionAfter(number: number): TextPosition {
   const chars = Math.max(0, (number % numbersOfAttempt) - beforeText);
   return chars === 0 ? textStart : { attempt: attemptOf(number), next: 0, chars };
+}
+
+/**
+ * Returns items in the order in which a stream has them. The text is sent as it arrives, before it is known whether the
+ * provider shows reasoning. So the reasoning follows the text.
+ */
+function inOrderOfStream(output: ResponseObject["output"]): ResponseObject["output"] {
+  const isMessage = ({ type }: { type: string }) => type === "message";
+  return [...output.filter(isMessage), ...output.filter((item) => !isMessage(item))];
+}
+
+/** Returns the events of reasoning, except the one that ends its item. */
+function reasoningEvents(item: ReasoningItem, output_index: number): [type: string, fields: object][] {
+  const added: [string, object] = [
+    "response.output_item.added",
+    { output_index, item: { ...item, summary: [], status: "in_progress" } },
+  ];
+  const parts = item.summary.flatMap((part, summary_index): [string, object][] => {
+    const place = { item_id: item.id, output_index, summary_index };
+    return [
+      ["response.reasoning_summary_part.added", { ...place, part: { ...part, text: "" } }],
+      ["response.reasoning_summary_text.delta", { ...place, delta: part.text }],
+      ["response.reasoning_summary_text.done", { ...place, text: part.text }],
+      ["response.reasoning_summary_part.done", { ...place, part }],
+    ];
+  });
+  return [added, ...parts];
 }
 
 export class ResponseEvents {
@@ -92,8 +121,10 @@ export class ResponseEvents {
     const text = record.outcome?.text ?? "";
     const tail: [type: string, fields: object][] = [];
     let message: ResponseEvent[] = [];
-    for (const [output_index, item] of response.output.entries()) {
-      if (item.type === "message") {
+    for (const [output_index, item] of inOrderOfStream(response.output).entries()) {
+      if (item.type === "reasoning") {
+        tail.push(...reasoningEvents(item, output_index));
+      } else if (item.type === "message") {
         message = this.#message(attempt);
         tail.push(
           ["response.output_text.done", { ...this.#part, text, logprobs: [] }],

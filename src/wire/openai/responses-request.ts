@@ -23,6 +23,7 @@ import {
   toolOf,
   withoutNulls,
 } from "./openai-fields.ts";
+import { pastReasoningItem } from "./openai-reasoning.ts";
 
 /** Fields that only a response has. They are ignored, so that a client can send a response back as the next request. */
 const outputFields = {
@@ -160,10 +161,14 @@ function conversationOf({ input, instructions }: ResponseBody): Conversation {
   /** The model's text whose calls follow as separate items. Both belong to one message of the model. */
   let said: { blocks: ContentBlock[]; field: string } | undefined;
   let calls: ToolCallBlock[] = [];
+  let thoughts: ContentBlock[] = [];
   const endTurn = (field: string) => {
-    if (said || calls.length > 0) conversation.call({ blocks: said?.blocks ?? [] }, calls, said?.field ?? field);
+    const blocks = [...thoughts, ...(said?.blocks ?? [])];
+    // Reasoning alone is no message.
+    if (said || calls.length > 0) conversation.call({ blocks }, calls, said?.field ?? field);
     said = undefined;
     calls = [];
+    thoughts = [];
   };
   for (const [i, given] of input.entries()) {
     const field = `input[${i}]`;
@@ -171,10 +176,15 @@ function conversationOf({ input, instructions }: ResponseBody): Conversation {
     if (!isObject(item)) return refuse(field, `${field} must be an object.`);
     if (item.type === "function_call") {
       calls.push(callOf(item, field));
-    } else if (item.type !== "reasoning") {
+    } else if (item.type === "reasoning") {
+      thoughts.push(...pastReasoningItem(item, field));
+    } else if (item.role === "assistant" && item.type !== "function_call_output") {
+      // The reasoning before it belongs to it.
+      if (said || calls.length > 0) endTurn(field);
+      said = { blocks: contentOf(item, field), field };
+    } else {
       endTurn(field);
       if (item.type === "function_call_output") answer(conversation, item, field);
-      else if (item.role === "assistant") said = { blocks: contentOf(item, field), field };
       else addMessage(conversation, item, field);
     }
   }

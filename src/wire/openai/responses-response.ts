@@ -4,6 +4,7 @@ import type { JobRecord, Outcome, ToolCall, Usage } from "../../domain/job.ts";
 import { type CanonicalRequest, canonicalPart } from "../../domain/request.ts";
 import { printableSchema } from "../../domain/schema-text.ts";
 import { chatUsage, openAiId, serviceTierOf } from "./chat-response.ts";
+import { reasoningItems } from "./openai-reasoning.ts";
 
 /** Returns the job of a response id, or undefined for an id that no response can have. */
 export function jobOfResponse(id: string): JobId | undefined {
@@ -69,9 +70,12 @@ function errorOf({ code, message }: { code: string; message: string } = { code: 
   return { code: invalid ? ("invalid_prompt" as const) : ("server_error" as const), message: `${code}: ${message}` };
 }
 
-function outputOf(jobId: JobId, { text = "", toolCalls = [] }: Pick<Outcome, "text" | "toolCalls">) {
+function outputOf(
+  jobId: JobId,
+  { text = "", toolCalls = [], reasoning }: Pick<Outcome, "text" | "toolCalls" | "reasoning">,
+) {
   const message = text === "" && toolCalls.length > 0 ? [] : [messageOf(jobId, text)];
-  return [...message, ...toolCalls.map(callItemOf)];
+  return [...reasoningItems(jobId, reasoning), ...message, ...toolCalls.map(callItemOf)];
 }
 
 export function messageOf(jobId: JobId, text: string | undefined) {

@@ -47,8 +47,11 @@ export class OutputMeter {
 }
 
 /** Returns the estimated output tokens of a whole answer. */
-export function outputOf({ text, toolCalls }: ProviderAnswer): number {
-  return estimateTokens(text) + toolCalls.reduce((sum, call) => sum + estimateTokens(JSON.stringify(call)), 0);
+export function outputOf({ text, toolCalls, reasoning = [] }: ProviderAnswer): number {
+  const texts = [text, ...reasoning.map((thought) => thought.text)];
+  return (
+    estimateTokens(texts.join("")) + toolCalls.reduce((sum, call) => sum + estimateTokens(JSON.stringify(call)), 0)
+  );
 }
 
 /**

@@ -23,10 +23,13 @@ import type { DeploymentSignal, Settlement } from "../../scheduler/scheduler.ts"
 import { usageCharge } from "./call-usage.ts";
 import type { AbortCause } from "./running-call.ts";
 
+/** What a model wrote. */
+type AnswerParts = Pick<Outcome, "text" | "toolCalls" | "reasoning" | "native">;
+
 export interface Disposition {
   attempt: Pick<AttemptEnd, "result" | "error" | "usage" | "requestId" | "serviceTier" | "firstTokenMs">;
   /** How the job ends. Absent if it returns to the queue or has ended already. */
-  outcome?: Pick<Outcome, "status" | "error" | "text" | "toolCalls" | "native" | "finishReason" | "usage">;
+  outcome?: Pick<Outcome, "status" | "error" | "finishReason" | "usage" | keyof AnswerParts>;
   settlement: Pick<Settlement, "job" | "charge" | "signal">;
   /** How the job ends if the scheduler decides that the job itself causes its refusals. */
   rejection?: JobError;
@@ -57,7 +60,7 @@ export interface Tried {
 const longestRetryAfterMs = 10 * 60_000;
 
 export function dispositionOfAnswer(answer: ProviderAnswer, { attempt }: Tried): Disposition {
-  const { text, toolCalls, native, finishReason, usage, requestId, serviceTier, firstTokenMs } = answer;
+  const { text, toolCalls, reasoning, native, finishReason, usage, requestId, serviceTier, firstTokenMs } = answer;
   const counted = answer.quotaUsage ?? usage;
   return {
     attempt: {
@@ -71,6 +74,7 @@ export function dispositionOfAnswer(answer: ProviderAnswer, { attempt }: Tried):
       status: "completed",
       text,
       toolCalls: toolCalls.length > 0 ? toolCalls : undefined,
+      reasoning,
       native,
       finishReason,
       usage,

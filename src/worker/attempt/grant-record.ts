@@ -200,7 +200,14 @@ function plainEnd({ error: _error, requestId: _id, serviceTier: _tier, ...plain 
 
 /** Returns the outcome of a job whose own outcome cannot be stored. */
 function plainFailure(outcome: NewOutcome): NewOutcome {
-  const { text: _text, toolCalls: _calls, finishReason: _reason, usage: _usage, ...plain } = outcome;
+  const {
+    text: _text,
+    toolCalls: _calls,
+    reasoning: _thoughts,
+    finishReason: _reason,
+    usage: _usage,
+    ...plain
+  } = outcome;
   return { ...plain, status: "failed", error: notStored };
 }
 

@@ -79,6 +79,14 @@ export function JobPage() {
       <Facts job={data} />
       <Attempts attempts={data.attempts} />
       <Prompt path={path} />
+      {data.reasoning && (
+        <>
+          <h2>Reasoning</h2>
+          {data.reasoning.map(({ text }, i) => (
+            <TextPieces key={i} text={text || "[hidden by the provider]"} />
+          ))}
+        </>
+      )}
       <h2>Answer</h2>
       {data.text === null && live === "" ? (
         <p class="empty">There is no answer{isOver ? "." : " yet."}</p>
@@ -167,9 +175,29 @@ function Prompt({ path }: { path: string }) {
   );
 }
 
-/** Returns content as text: the texts of its blocks, and other blocks as JSON. */
+/** Returns content as text. Images and documents are described, because the bytes come from strangers. */
 function textOf(content: SubmittedRequest["messages"][number]["content"]): string {
-  return content.map((block) => (block.type === "text" ? block.text : JSON.stringify(block))).join("\n");
+  return content.map(blockText).join("\n");
+}
+
+function blockText(block: SubmittedRequest["messages"][number]["content"][number]): string {
+  switch (block.type) {
+    case "text":
+      return block.text;
+    case "image":
+      return `[${block.media_type}, ${kilobytes(block.data)}]`;
+    case "document":
+      return `[${block.name ?? "document"}: ${block.media_type}, ${kilobytes(block.data)}]`;
+    case "reasoning":
+      return `[reasoning] ${block.text}`;
+    default:
+      return JSON.stringify(block);
+  }
+}
+
+/** Returns the size of what base64 encodes. */
+function kilobytes(base64: string): string {
+  return `${number(Math.ceil((base64.length * 3) / 4 / 1024))} KB`;
 }
 
 interface Step {
