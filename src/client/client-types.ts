@@ -1,4 +1,5 @@
 // Types of requests and responses, with the names of the HTTP API. The service's /docs page describes every field.
+import type { NativeAnswer, NativeRequest } from "./native-types.ts";
 
 export type JobStatus = "queued" | "in_progress" | FinalStatus;
 export type FinalStatus = "completed" | "failed" | "cancelled" | "expired";
@@ -61,6 +62,8 @@ export interface EnqueueRequest extends CommonRequest {
 export interface JobRequest extends CommonRequest {
   prompt?: string;
   messages?: Message[];
+  /** A request in Bedrock's own format, in place of `prompt` and `messages`. `model` may be an ID of Bedrock then. */
+  native?: NativeRequest;
   stop?: string[];
   tools?: { name: string; description?: string; input_schema: Record<string, unknown> }[];
   tool_choice?: "auto" | "required" | "none" | { name: string };
@@ -178,6 +181,8 @@ export interface Job extends JobSummary {
   tool_calls: { id: string; name: string; arguments: string }[] | null;
   /** What the model thought before it answered. Null if the provider does not show it. */
   reasoning: Reasoning[] | null;
+  /** Set if the job has Bedrock's own format. */
+  native: NativeAnswer | null;
   /** One of stop, length (the answer is truncated), tool_calls or content_filter. */
   finish_reason: string | null;
   usage: Usage | null;

@@ -11,5 +11,6 @@ export {
   SluiceTimeoutError,
 } from "./client-errors.ts";
 export type * from "./client-types.ts";
+export type * from "./native-types.ts";
 export type * from "./request-types.ts";
 export type { ClientOptions } from "./transport.ts";

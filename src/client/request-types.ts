@@ -1,5 +1,6 @@
 // The type of a stored request, with the names of the HTTP API.
 import type { Block, JobRequest, Message, Priority } from "./client-types.ts";
+import type { NativeRequest } from "./native-types.ts";
 
 /** What a job asks the model, with the fields of `JobRequest`. Null: not set. */
 export interface SubmittedRequest {
@@ -11,6 +12,10 @@ export interface SubmittedRequest {
   priority: Priority;
   system: string | null;
   messages: { role: Message["role"]; content: Block[] }[];
+  /** Set if the request has Bedrock's own format. */
+  native:
+    | (Required<Pick<NativeRequest, "operation" | "body" | "stream">> & { headers: Record<string, string> | null })
+    | null;
   tools: NonNullable<JobRequest["tools"]> | null;
   tool_choice: NonNullable<JobRequest["tool_choice"]> | null;
   response_format: NonNullable<JobRequest["response_format"]> | null;

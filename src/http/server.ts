@@ -81,6 +81,8 @@ declare module "fastify" {
      * jobs/submit/exact-json.ts. Default: none.
      */
     keptAsText?: readonly string[];
+    /** Places in the body whose text is kept in any case. Default: none. */
+    keptVerbatim?: readonly string[];
   }
 }
 

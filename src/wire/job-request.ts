@@ -3,8 +3,9 @@ import Type, { type Static } from "typebox";
 import type { Settings } from "../config/settings.ts";
 import { type ErrorCode, SluiceError } from "../domain/errors.ts";
 import type { CachePoint, Message } from "../domain/request.ts";
-import type { CanonicalInput } from "../jobs/submit/submit-input.ts";
+import type { CanonicalInput, NativeInput, SubmitInput } from "../jobs/submit/submit-input.ts";
 import { contentFields, conversationField, conversationOf, formatOf, toolsOf } from "./job-content.ts";
+import { nativeField, nativeInputOf } from "./native-resource.ts";
 import {
   environmentField,
   notBeforeForms,
@@ -50,6 +51,7 @@ export function jobBody(settings: Settings) {
     {
       prompt: Type.Optional(Type.String({ description: "A single user message. Set either prompt or messages." })),
       messages: conversationField,
+      native: nativeField,
       ...commonFields(settings),
       stop: Type.Optional(stopTexts),
       ...contentFields,
@@ -93,9 +95,35 @@ export const submitErrors: ErrorCode[] = [
 
 /**
  * Converts a body to submit input.
- * @throws SluiceError `invalid_request` for a valid body with neither prompt nor messages, or with both
+ * @throws SluiceError `invalid_request` for a valid body with none of prompt, messages and native, or with two of them
  */
-export function submitInputOf(body: EnqueueBody | JobBody): CanonicalInput {
+export function submitInputOf(body: EnqueueBody | JobBody): SubmitInput {
+  return "native" in body && body.native ? nativeJobOf(body, body.native) : conversationJobOf(body);
+}
+
+/** Fields that apply to a native request. The others are part of its body. */
+const nativeFields = new Set([
+  ...["native", "environment", "model", "priority", "regions", "on_unknown", "not_before", "expires_in"],
+  ...["metadata", "webhook_url", "dry_run"],
+]);
+
+function nativeJobOf(body: JobBody, native: NonNullable<JobBody["native"]>): NativeInput {
+  for (const field of Object.keys(body)) {
+    if (nativeFields.has(field)) continue;
+    const message = `${field} must not be set together with native: the body of a native request says it.`;
+    throw new SluiceError("invalid_request", message, { field });
+  }
+  const { model, regions, onUnknown, expiresInMs, metadata, webhookUrl } = submitFieldsInput(body);
+  return {
+    native: nativeInputOf(native),
+    environment: body.environment,
+    priority: body.priority,
+    notBefore: body.not_before === undefined ? undefined : notBeforeOf(body.not_before),
+    ...{ model, regions, onUnknown, expiresInMs, metadata, webhookUrl },
+  };
+}
+
+function conversationJobOf(body: EnqueueBody | JobBody): CanonicalInput {
   const { conversation, messagesField, ...system } = contentOf(body);
   const job: Partial<JobBody> = body;
   return {
@@ -135,7 +163,7 @@ function contentOf(body: EnqueueBody | JobBody): RequestedContent {
   }
   if (!messages) {
     if (body.prompt === undefined) {
-      throw new SluiceError("invalid_request", "prompt or messages is required.", { field: "prompt" });
+      throw new SluiceError("invalid_request", "prompt, messages or native is required.", { field: "prompt" });
     }
     const content = [{ type: "text" as const, text: body.prompt }];
     return { conversation: [{ role: "user", content }], messagesField: "prompt", system: body.system };

@@ -23,6 +23,7 @@ import { type Pause, pausedPart, pauseSentence } from "../jobs/pause.ts";
 import type { JobView } from "../jobs/read/view.ts";
 import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
 import { reasoningFields } from "./job-content.ts";
+import { nativeAnswerResource, nativeAnswerSchema } from "./native-resource.ts";
 import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
 
 const error = Type.Object({
@@ -153,6 +154,7 @@ export const jobSchema = Type.Object(
         description: "What the model thought before it answered. Null if the provider does not show it.",
       }),
     ),
+    native: nullable(nativeAnswerSchema),
     finish_reason: nullable(
       Type.String({ description: "stop, length (the answer is truncated), tool_calls or content_filter." }),
     ),
@@ -210,6 +212,7 @@ export function jobResource(view: JobView, now: number): JobResource {
     text: outcome?.text ?? null,
     tool_calls: outcome?.toolCalls?.length ? outcome.toolCalls : null,
     reasoning: outcome?.reasoning ?? null,
+    native: nativeAnswerResource(job, outcome),
     finish_reason: outcome?.finishReason ?? null,
     usage: usageOf(outcome?.usage),
     cost_usd: usdOf(cost?.nanoUsd),

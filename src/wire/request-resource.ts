@@ -1,10 +1,12 @@
 // Defines the resource of a job's request: what POST /v1/jobs takes, so that a caller can send it again.
+
 import Type, { type Static } from "typebox";
 import { isErased, type Job, priorities } from "../domain/job.ts";
 import { JsonText } from "../domain/json-text.ts";
 import { mediaTypeOf } from "../domain/media.ts";
 import { type CachePoint, type ContentBlock, canonicalPart, type JsonSchema, resultText } from "../domain/request.ts";
 import { reasoningFields } from "./job-content.ts";
+import { nativeRequestResource, nativeRequestSchema } from "./native-resource.ts";
 import { nullable } from "./resource-types.ts";
 
 const ttl = Type.Optional(Type.Enum(["5m", "1h"]));
@@ -50,6 +52,7 @@ export const jobRequestSchema = Type.Object(
       Type.Object({ role: Type.Enum(["system", "user", "assistant"]), content: Type.Array(block) }),
       { description: "The conversation. A system message here has only a cache point." },
     ),
+    native: nullable(nativeRequestSchema),
     tools: nullable(
       Type.Array(
         Type.Object({
@@ -98,6 +101,7 @@ export function jobRequestResource(job: Job): JobRequestResource {
     priority: job.priority,
     system: request.system ?? null,
     messages: cachePoint ? [systemMark(cachePoint), ...messages] : messages,
+    native: nativeRequestResource(job),
     tools: tools?.map(({ inputSchema, ...named }) => ({ ...named, input_schema: shownSchema(inputSchema) })) ?? null,
     tool_choice: request.toolChoice ?? null,
     response_format:

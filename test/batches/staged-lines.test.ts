@@ -30,8 +30,8 @@ async function openContext(dataDir: string): Promise<TestContext> {
 function jobOf(context: TestContext, request: BatchRequest, number: number) {
   const json = lineOf(lines[number - 1]!);
   const { custom_id: customId, body } = JSON.parse(json);
-  const format = lineFormats(context.settings)[endpoint]!;
-  return lineJob(context, request, format, { number, customId, body, json });
+  const format = lineFormats(context.settings).of(endpoint)!;
+  return lineJob(context, request, format, { number, customId, body, bodyKey: "body", json });
 }
 
 /** What the earlier version had in its file: a table of rows, and a journal while it was writing. */

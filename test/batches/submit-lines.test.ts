@@ -23,7 +23,7 @@ test("an insert fails while the next one, after which progress is noted, succeed
   const context = await openTestContext();
   onTestFinished(() => context.close());
   const request = batchRequestAt(context.clock.wall());
-  const format = lineFormats(context.settings)[endpoint]!;
+  const format = lineFormats(context.settings).of(endpoint)!;
   const submit = async (store: JobStore) => {
     const own = { ...context, store } as unknown as BatchContext;
     const before = await loadProgress(context, request.environment, request.id);

@@ -154,7 +154,7 @@ test("lines of a batch: schemas stay text, other numbers are refused with their 
   const jobOf = (endpoint: string, body: string) => {
     const text = `{"custom_id": "a", "method": "POST", "url": "${endpoint}", "body": ${body}}`;
     const line = requestLine({ number: 1, text }, endpoint, 1e6);
-    return lineJob(server.context, { ...request, endpoint }, formats[endpoint]!, line);
+    return lineJob(server.context, { ...request, endpoint }, formats.of(endpoint)!, line);
   };
   for (const endpoint of ["/v1/chat/completions", "/v1/responses"] as const) {
     const { tools, format } = apis[endpoint];

@@ -28,6 +28,7 @@ test("a prompt", async () => {
     erased: false,
     ...{ environment: "UAT", model: "any", priority: "standard", system: "Be brief.", max_tokens: 7 },
     messages: [{ role: "user", content: [{ type: "text", text: markup }] }],
+    native: null,
     ...{
       tools: null,
       tool_choice: null,

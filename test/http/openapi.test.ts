@@ -22,7 +22,7 @@ interface Operation {
 let server: ServerUnderTest;
 let document: { openapi: string; paths: Record<string, Record<string, Operation>>; components: { schemas: object } };
 beforeAll(async () => {
-  server = await startServerUnderTest();
+  server = await startServerUnderTest({ limits: { maxRequestBytes: 4 * 1024 * 1024 } });
   document = (await server.get("/openapi.json")).body;
 });
 afterAll(() => server.close());

@@ -32,7 +32,8 @@ export function acceptJsonOnly(app: HttpServer): void {
       if (error) return done(jsonError(text, error));
       try {
         requireUnicodeIn(value, text);
-        keepExact(value, text, request.routeOptions.config.keptAsText ?? []);
+        const { keptAsText = [], keptVerbatim = [] } = request.routeOptions.config;
+        keepExact(value, text, keptAsText, { verbatim: keptVerbatim });
       } catch (reason) {
         return done(reason as Error);
       }

@@ -39,7 +39,11 @@ const body = Type.Object(
       maxLength: 200,
       description: "The id of a file with the purpose batch. The batch gets the file's environment.",
     }),
-    endpoint: Type.String({ maxLength: 200, description: "The path of every line, such as /v1/chat/completions." }),
+    endpoint: Type.String({
+      maxLength: 2_200,
+      description:
+        "The path of every line: /v1/chat/completions, /v1/responses, or for bodies in Bedrock's own format /model/{modelId}/converse or /model/{modelId}/invoke.",
+    }),
     completion_window: Type.String({
       maxLength: 20,
       description: "A number of hours or days, such as 24h or 7d, from 1h to 14d.",
@@ -267,7 +271,7 @@ export function batchRoutes(app: HttpServer, context: JobsContext): void {
         page.results += numbers.length;
         page.last = numbers.at(-1) ?? page.last;
       };
-      const format = formats[request.endpoint]!;
+      const format = formats.of(request.endpoint)!;
       const results = resultsSoFar(context.store, request, format, { after, limit, onPage });
       if (steps.ended && erasesByReading(context, request, caller)) {
         onceSent(reply, async () => {

@@ -4,11 +4,13 @@
 import type { FastifyReply } from "fastify";
 import Type from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
-import { isFinal, jobStates } from "../../domain/job.ts";
+import { isFinal, type Job, jobStates } from "../../domain/job.ts";
+import { isNative, type JobRequest } from "../../domain/request.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower, type JobNews } from "../../jobs/read/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { requireJob } from "../../jobs/read/view.ts";
+import { textOfEvents } from "../../native/native-answer.ts";
 import { jobParams } from "../../wire/job-resource.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
@@ -79,7 +81,7 @@ export function jobEventRoutes(app: HttpServer, context: CallersContext, keepAli
       const events = new EventStream(reply, { keepAliveMs, onSlow: () => slow.abort() });
       const notify = (news: JobNews, position: TextPosition) => {
         if (slow.signal.aborted) return;
-        const { event, data, final } = eventOf(jobId, news, position);
+        const { event, data, final } = eventOf(job, news, position);
         events.send(JSON.stringify(data), { event, id: final ? lastId : idOf(position) });
       };
       const stopComments = commentWhileWaiting(context, job, events, keepAliveMs);
@@ -106,14 +108,25 @@ export function jobEventRoutes(app: HttpServer, context: CallersContext, keepAli
   );
 }
 
-function eventOf(jobId: string, news: JobNews, { attempt }: TextPosition) {
+function eventOf({ id, request }: Job, news: JobNews, { attempt }: TextPosition) {
   switch (news.type) {
     case "state":
-      return { event: news.type, data: { job_id: jobId, status: news.state }, final: isFinal(news.state) };
+      return { event: news.type, data: { job_id: id, status: news.state }, final: isFinal(news.state) };
     case "text":
-      return { event: news.type, data: { attempt, text: news.text } };
+      return { event: news.type, data: { attempt, text: readableText(request, news.text) } };
     default:
       return { event: news.type, data: { attempt } };
+  }
+}
+
+/** Returns the answer's text. The news of a streamed native request is lines of events. */
+function readableText(request: JobRequest, text: string): string {
+  if (!isNative(request) || !request.native.streamed) return text;
+  try {
+    return textOfEvents(request.native.operation, text);
+  } catch {
+    // Only a position that no event had begins in the middle of a line.
+    return "";
   }
 }
 

@@ -15,6 +15,7 @@ import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../../wire/
 import { jobTexts } from "../../wire/job-content.ts";
 import { jobBody, submitErrors, submitInputOf } from "../../wire/job-request.ts";
 import { jobParams, jobResource, jobSummaryResource } from "../../wire/job-resource.ts";
+import { nativeTexts } from "../../wire/native-resource.ts";
 import { jobFilterFields, jobFilterOf } from "../../wire/request-fields.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
@@ -57,6 +58,7 @@ export function jobRoutes(app: HttpServer, context: CallersContext): void {
     {
       config: {
         keptAsText: jobTexts,
+        keptVerbatim: nativeTexts,
         documented: answersOf("The job, or the estimate of a dry run.", [Type.Ref("Job#"), Type.Ref("DryRun#")]),
       },
       schema: {

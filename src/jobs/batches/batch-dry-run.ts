@@ -64,7 +64,7 @@ export function createBatchDryRun(context: JobsContext, formats: LineFormats): T
       const found = await validateLines(
         context,
         request,
-        formats[request.endpoint]!,
+        formats.of(request.endpoint)!,
         whileWanted(await readFile(context, file), signal),
         undefined,
         (job) => totals.add(job),

@@ -3,6 +3,8 @@
 import { type BatchError, type BatchRequest, lineJobId } from "../../domain/batch.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { Job, JobError, JobHead, Outcome } from "../../domain/job.ts";
+import { scanJson } from "../../domain/json-scan.ts";
+import { JsonText } from "../../domain/json-text.ts";
 import type { Caller } from "../caller.ts";
 import { buildJob } from "../submit/build-job.ts";
 import { keepExact } from "../submit/exact-json.ts";
@@ -13,8 +15,11 @@ import type { JsonLine } from "./jsonl.ts";
 
 /** The request and response format of one endpoint. */
 export interface LineFormat {
-  /** Places in the body whose numbers stay exact although JavaScript cannot represent them. See exact-json.ts. */
-  keptAsText: readonly string[];
+  /**
+   * Places in the body whose numbers stay exact although JavaScript cannot represent them; see exact-json.ts. With
+   * `whole`, `read` gets the body as a JsonText.
+   */
+  keptAsText: readonly string[] | "whole";
   /**
    * Converts a body to submit input.
    * @throws SluiceError with the field at fault
@@ -28,14 +33,21 @@ export interface LineFormat {
   fail(error: JobError): { status: number; body: object };
 }
 
-/** Line formats by the path of their endpoint. */
-export type LineFormats = Readonly<Record<string, LineFormat>>;
+/** The formats of all endpoints. */
+export interface LineFormats {
+  /** Returns the format of an endpoint, by its path. Undefined if a batch cannot have it. */
+  of(endpoint: string): LineFormat | undefined;
+  /** The endpoints, as errors name them. */
+  readonly endpoints: readonly string[];
+}
 
 /** A valid line. */
 export interface RequestLine {
   number: number;
   customId: string;
   body: unknown;
+  /** The key of the body in the line. */
+  bodyKey: "body" | "modelInput";
   /** The text of the whole line. */
   json: string;
 }
@@ -64,19 +76,36 @@ export function requestLine({ number, text, problem }: JsonLine, endpoint: strin
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new LineError("invalid_json_line", "The line must be a JSON object.");
   }
+  if ("modelInput" in value) return bedrockLine(value, { number, text: text! }, endpoint);
   const { custom_id: customId, method, url, body } = value as Record<string, unknown>;
-  requireFields(value);
+  requireFields(value, fields);
   requireLineUnicode(value, text!);
-  if (typeof customId !== "string" || customId === "" || customId.length > maxCustomIdLength) {
-    const message = `custom_id must be a string of 1 to ${maxCustomIdLength} characters; got ${gotOf(customId)}.`;
-    throw new LineError("invalid_custom_id", message, "custom_id");
-  }
+  requireCustomId(customId, "custom_id");
   if (method !== "POST") throw new LineError("invalid_method", `method must be POST; got ${gotOf(method)}.`, "method");
   if (url !== endpoint) {
     const message = `url must be the endpoint of the batch, ${endpoint}; got ${gotOf(url)}.`;
     throw new LineError("mismatched_url", message, "url");
   }
-  return { number, customId, body, json: text! };
+  return { number, customId, body, bodyKey: "body", json: text! };
+}
+
+/** Returns a line in the format of Bedrock's batch inference, `{"recordId", "modelInput"}`. */
+function bedrockLine(value: object, { number, text }: { number: number; text: string }, endpoint: string): RequestLine {
+  const { recordId, modelInput: body } = value as Record<string, unknown>;
+  requireFields(value, ["recordId", "modelInput"]);
+  requireLineUnicode(value, text);
+  requireCustomId(recordId, "recordId");
+  if (!endpoint.startsWith("/model/")) {
+    const message = `A line with modelInput needs a batch whose endpoint is /model/{modelId}/converse or /model/{modelId}/invoke; got ${endpoint}.`;
+    throw new LineError("mismatched_url", message, "modelInput");
+  }
+  return { number, customId: recordId, body, bodyKey: "modelInput", json: text };
+}
+
+function requireCustomId(id: unknown, field: string): asserts id is string {
+  if (typeof id === "string" && id !== "" && id.length <= maxCustomIdLength) return;
+  const message = `${field} must be a string of 1 to ${maxCustomIdLength} characters; got ${gotOf(id)}.`;
+  throw new LineError("invalid_custom_id", message, field);
 }
 
 function requireLineUnicode(value: object, json: string): void {
@@ -91,7 +120,7 @@ function requireLineUnicode(value: object, json: string): void {
 const fields = ["custom_id", "method", "url", "body"];
 
 /** Requires the fields of a line. It runs for every line, so it creates no objects unless there is an error. */
-function requireFields(line: object): void {
+function requireFields(line: object, fields: readonly string[]): void {
   for (const name of fields) {
     if (!(name in line)) throw new LineError("missing_required_parameter", `${name} is required.`, name);
   }
@@ -111,11 +140,11 @@ export function lineJob(
   context: FeasibilityContext,
   request: BatchRequest,
   format: LineFormat,
-  { number, customId, body, json }: RequestLine,
+  line: RequestLine,
 ): Job | Promise<Job> {
   const { id: batchId, environment, createdAt: submittedAt, expiresAt, trace: linkedTrace } = request;
-  keepExact(body, json, format.keptAsText, "body");
-  const { input, stream } = format.read(body, { environment, priority: "batch" });
+  const { number, customId } = line;
+  const { input, stream } = format.read(bodyFor(format, line), { environment, priority: "batch" });
   if (stream) refuse("stream", "stream must not be true in a batch.");
   if (input.environment !== environment)
     refuse("environment", `environment must be that of the file, ${environment}; got ${gotOf(input.environment)}.`);
@@ -126,6 +155,20 @@ export function lineJob(
   const id = lineJobId(batchId, number);
   const given = { id, submittedAt, expiresAt, batchId, customId, ...(linkedTrace && { linkedTrace }) };
   return buildJob(context, input, callerOf(request), given);
+}
+
+/** Returns the body as the format reads it. */
+function bodyFor({ keptAsText }: LineFormat, { body, bodyKey, json }: RequestLine): unknown {
+  if (keptAsText !== "whole") {
+    keepExact(body, json, keptAsText, { root: bodyKey });
+    return body;
+  }
+  // Of a key that occurs twice, the last value counts.
+  const text = scanJson(json, [bodyKey]).at(-1)?.text;
+  if (typeof body !== "object" || body === null || Array.isArray(body) || text === undefined) {
+    throw new LineError("invalid_request", `${bodyKey} must be a JSON object.`, bodyKey);
+  }
+  return new JsonText(text);
 }
 
 function callerOf({ tenant, keyId, priorityMax, regions }: BatchRequest): Caller {

@@ -97,8 +97,8 @@ export async function batchRequestOf(
   { inputFileId, endpoint, completionWindow, metadata, webhookUrl, outputExpiresInMs, trace }: BatchInput,
   caller: Caller,
 ): Promise<Omit<BatchRequest, "id">> {
-  if (!Object.hasOwn(formats, endpoint)) {
-    const known = Object.keys(formats).join(", ");
+  if (!formats.of(endpoint)) {
+    const known = formats.endpoints.join(", ");
     throw new SluiceError("invalid_request", `endpoint must be one of ${known}; got ${quote(endpoint)}.`, {
       field: "endpoint",
     });
@@ -217,7 +217,7 @@ async function retryLines(
 
   const input = await requireFile(context, request.inputFileId, caller);
   const { store } = context;
-  const format = formats[request.endpoint]!;
+  const format = formats.of(request.endpoint)!;
   async function* unanswered(): AsyncIterable<Uint8Array> {
     for await (const lines of answeredLines(store, request, format, await readFile(context, input))) {
       const texts = lines

@@ -22,6 +22,9 @@ const sentHeaders = [
 /** Header of Anthropic's API. Bedrock has a field of the body in its place. */
 const betaHeader = "anthropic-beta";
 
+/** All headers that a native request may have. Others are left out. */
+export const nativeHeaders = [...sentHeaders, betaHeader] as const;
+
 const maxValueLength = 8_192;
 
 /**

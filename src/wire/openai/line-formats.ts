@@ -5,6 +5,7 @@ import type { Job } from "../../domain/job.ts";
 import type { LineFormat, LineFormats } from "../../jobs/batches/batch-lines.ts";
 import { type ChatRequest, chatReader, chatTexts } from "./chat-request.ts";
 import { chatCompletionOf } from "./chat-response.ts";
+import { nativeEndpoints, nativeLines } from "./native-lines.ts";
 import { openAiErrorOf, openAiStatusOf } from "./openai-errors.ts";
 import { refuse } from "./openai-fields.ts";
 import { type ResponseRequest, responseReader, responseTexts } from "./responses-request.ts";
@@ -13,7 +14,7 @@ import { responseOf } from "./responses-response.ts";
 export function lineFormats(settings: Settings): LineFormats {
   const readChat = chatReader(settings);
   const readResponse = responseReader(settings);
-  return {
+  const formats: Record<string, LineFormat> = {
     "/v1/chat/completions": {
       keptAsText: chatTexts,
       read: (body, defaults) => asLine(readChat(body, defaults)),
@@ -32,6 +33,10 @@ export function lineFormats(settings: Settings): LineFormats {
       respond: (job, outcome) => responseOf({ job: job as Job, state: outcome.status, attempts: [], outcome }),
       fail,
     },
+  };
+  return {
+    of: (endpoint) => (Object.hasOwn(formats, endpoint) ? formats[endpoint] : nativeLines(endpoint, fail)),
+    endpoints: [...Object.keys(formats), ...nativeEndpoints],
   };
 }
 

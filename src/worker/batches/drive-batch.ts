@@ -49,7 +49,7 @@ export async function driveBatch(
   // Its creation was interrupted before it was accepted, or is still running.
   if (!batch) return closeUnaccepted(context, environment, id);
   const { request } = batch;
-  const format = formats[request.endpoint];
+  const format = formats.of(request.endpoint);
   if (!format) throw new Error(`There is no format for ${request.endpoint}`);
 
   const wasSubmitted = batch.steps.submitted !== undefined;

@@ -100,6 +100,7 @@ export function JobPage() {
           {data.text !== null && <Copy text={data.text} label="Copy the answer" />}
         </>
       )}
+      <RawAnswer native={data.native} />
       {data.tool_calls && (
         <>
           <h2>Tool calls</h2>
@@ -129,6 +130,19 @@ export function JobPage() {
         </Confirm>
       )}
     </>
+  );
+}
+
+/** The answer to a request in Bedrock's own format, as it came. */
+function RawAnswer({ native }: Pick<Job, "native">) {
+  const raw = native?.body ?? native?.events ?? null;
+  if (raw === null) return null;
+  return (
+    <details class="code">
+      <summary>Raw answer</summary>
+      <TextPieces text={raw} />
+      <Copy text={raw} label="Copy the raw answer" />
+    </details>
   );
 }
 
@@ -168,6 +182,7 @@ function Prompt({ path }: { path: string }) {
           {request.data.messages.map((message, i) => (
             <TextPieces key={i} text={`${message.role}: ${textOf(message.content)}`} />
           ))}
+          {request.data.native && <TextPieces text={JSON.stringify(request.data.native.body, undefined, 2)} />}
           {request.data.tools && <TextPieces text={JSON.stringify(request.data.tools, undefined, 2)} />}
         </>
       )}
