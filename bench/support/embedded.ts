@@ -17,6 +17,7 @@ import type { Provider, ProviderCall } from "../../src/providers/provider.ts";
 import { createMemoryScheduler } from "../../src/scheduler/memory/memory-scheduler.ts";
 import { startMeasurement } from "../../src/service/measurement.ts";
 import { Teardown } from "../../src/service/teardown.ts";
+import { withLargeTexts } from "../../src/store/large-texts.ts";
 import { measuredStore } from "../../src/store/measured-store.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import type { Tracing } from "../../src/telemetry/tracing.ts";
@@ -72,7 +73,8 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     ...{ dataDir, environments: settings.environments },
     ...(measured && { onCommit: measured.metrics.storeCommitted }),
   });
-  const store = measured ? measuredStore(opened, systemClock, measured.metrics.storeAnswered) : opened;
+  const timed = measured ? measuredStore(opened, systemClock, measured.metrics.storeAnswered) : opened;
+  const store = withLargeTexts(timed, { clock: systemClock, environments: Object.keys(settings.environments) });
   const scheduler = createMemoryScheduler({ config: schedulerConfigOf(settings), clock: systemClock });
   const tokenCounter = createTokenCounter();
   const events = createMemoryEventBus();
