@@ -106,6 +106,21 @@ test("callers that need no texts read no blob, and see a request that is not era
   await expect(store.get(job.id)).rejects.toMatchObject({ code: "internal", message: expect.stringMatching(job.id) });
 });
 
+test.each(["toolCalls", "reasoning"] as const)("large %s go to a blob, and come back", async (part) => {
+  const store = open();
+  const job = largeJob("x");
+  await store.insertMany([job]);
+  const parts = { toolCalls: [{ id: "a", name: "f", arguments: large }], reasoning: [{ text: large }] };
+  const { native: _, ...outcome } = answer(job, { [part]: parts[part] });
+  await store.finish("UAT", outcome);
+  expect(blobs()).toHaveLength(1);
+  expect((await inner.get(job.id))?.outcome).not.toHaveProperty(part);
+  expect((await store.get(job.id))?.outcome).toEqual(outcome);
+  await store.eraseTexts("UAT", job.id);
+  expect((await store.get(job.id))?.outcome).not.toHaveProperty(part);
+  expect(blobs()).toEqual([]);
+});
+
 describe("outcomes race", () => {
   test("the first wins, the blob of the other goes, and a repetition of the first still counts as first", async () => {
     const store = open();
