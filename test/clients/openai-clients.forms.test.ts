@@ -13,6 +13,7 @@ import type { StartOptions } from "../../src/service/start-service.ts";
 import { clientOf } from "../http/openai/client.ts";
 import { describeForm } from "../support/forms.ts";
 import { testSettings } from "../support/jobs-context.ts";
+import { dataUrl, png } from "../support/media.ts";
 import { type StartedService, startForm } from "../support/started-service.ts";
 
 const models: Parameters<typeof testSettings>[0] = {
@@ -83,6 +84,19 @@ describeForm((form) => {
       const { id } = await client.responses.create({ model: "nova", input: "Why?", background: true });
       await vi.waitFor(async () => expect((await client.responses.retrieve(id)).status).toBe("completed"), within);
       expect((await client.responses.retrieve(id)).output_text).toContain("synthetic");
+    });
+
+    test("OpenAI's client: an image, and reasoning that goes back with its signature", async () => {
+      const image = { type: "image_url" as const, image_url: { url: dataUrl("image/png", png(300, 250)) } };
+      const content = [{ type: "text" as const, text: "What is this?" }, image];
+      const ask = { model: "claude", reasoning_effort: "low" as const };
+      const first = await client.chat.completions.create({ ...ask, messages: [{ role: "user", content }] });
+      expect(first.usage!.prompt_tokens).toBe(103);
+      const { message } = first.choices[0]!;
+      expect(message).toHaveProperty("reasoning_details.0.signature");
+      const history = [{ role: "user" as const, content }, message, ...messages];
+      const second = await client.chat.completions.create({ ...ask, messages: history });
+      expect(second.choices[0]!.message.content).toContain("synthetic");
     });
 
     test("the events of a job: text as it comes, from another process", async () => {

@@ -1,6 +1,7 @@
 // Whatever is sent to OpenAI's paths is taken or refused with a 4xx in OpenAI's shape; nothing is our failure.
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { base64, dataUrl, pdf, png } from "../../support/media.ts";
 import { type Answer, type ServerUnderTest, startServerUnderTest } from "../server-under-test.ts";
 
 let server: ServerUnderTest;
@@ -31,8 +32,36 @@ const call = mostly(
     function: mostly(fc.record({ name: word, arguments: args })),
   }),
 );
+const url = mostly(
+  fc.constantFrom(
+    dataUrl("image/png", png()),
+    dataUrl("image/jpg", png()),
+    "https://a.b/c.png",
+    "data:,",
+    "data:;base64,%",
+  ),
+);
+const file = mostly(
+  fc.record({
+    file_data: mostly(fc.constantFrom(dataUrl("application/pdf", pdf()), base64(pdf()), "data:text/plain;base64,eA==")),
+    filename: mostly(fc.constantFrom("a.pdf", "a", "../ü.txt")),
+  }),
+);
 const part = mostly(
-  fc.record({ type: mostly(fc.constantFrom("text", "input_text", "output_text")), text: mostly(text) }),
+  fc.oneof(
+    fc.record({ type: mostly(fc.constantFrom("text", "input_text", "output_text")), text: mostly(text) }),
+    fc.record({ type: fc.constant("image_url"), image_url: mostly(fc.record({ url, detail: mostly(word) })) }),
+    fc.record({ type: fc.constant("file"), file }),
+    fc.record({ type: fc.constant("input_image"), image_url: url, detail: mostly(word) }),
+    file.map((given) => ({ type: "input_file", ...(typeof given === "object" ? given : {}) })),
+  ),
+);
+const reasoning = fc.record(
+  {
+    type: mostly(fc.constantFrom("reasoning.text", "reasoning.encrypted", "reasoning.summary")),
+    ...{ text: mostly(text), signature: mostly(word), data: mostly(word), summary: mostly(text) },
+  },
+  { requiredKeys: ["type"] },
 );
 const content = mostly(fc.oneof(fc.constant("Why?"), text, fc.array(part, { maxLength: 2 })));
 const message = mostly(
@@ -42,6 +71,8 @@ const message = mostly(
       content,
       tool_calls: mostly(fc.array(call, { maxLength: 2 })),
       tool_call_id: mostly(word),
+      reasoning_content: mostly(text),
+      reasoning_details: mostly(fc.array(reasoning, { maxLength: 2 })),
     },
     { requiredKeys: ["role", "content"] },
   ),
@@ -89,7 +120,13 @@ const bodies: Record<string, fc.Arbitrary<object>> = {
             message,
             mostly(fc.record({ type: fc.constant("function_call"), call_id: word, name: word, arguments: args })),
             mostly(fc.record({ type: fc.constant("function_call_output"), call_id: word, output: content })),
-            fc.constant({ type: "reasoning", summary: [] }),
+            mostly(
+              fc.record({
+                type: fc.constant("reasoning"),
+                summary: mostly(fc.array(fc.record({ text: mostly(text) }), { maxLength: 2 })),
+                encrypted_content: mostly(fc.constantFrom(null, "sluice.1.e30", "sluice.1.!", "x")),
+              }),
+            ),
           ),
           { maxLength: 3 },
         ),
