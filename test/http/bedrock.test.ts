@@ -65,13 +65,13 @@ describe("refuses", () => {
       served.replace("us.", "apac."),
       404,
       "ResourceNotFoundException",
-      /us-east-1, eu-west-1/,
+      /has deployments in us-east-1/,
     ],
     [
       "a Region without deployments",
       `arn:aws:bedrock:us-west-2::foundation-model/${served.slice(3)}`,
-      400,
-      "ValidationException",
+      404,
+      "ResourceNotFoundException",
       /us-west-2/,
     ],
   ])("%s", (_what, modelId, status, name, message) =>

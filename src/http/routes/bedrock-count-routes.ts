@@ -4,14 +4,12 @@ import { SluiceError } from "../../domain/errors.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import { countNative } from "../../jobs/submit/count-native.ts";
 import { readCountedCall } from "../../wire/bedrock/counted-call.ts";
-import { readModelId } from "../../wire/bedrock/model-ids.ts";
 import { errorResponses } from "../error-responses.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
 import { acceptMissingType, modelParams, verbatimBody } from "./bedrock-routes.ts";
 
 export function bedrockCountRoutes(app: HttpServer, context: JobsContext): void {
-  const { settings } = context;
   app.post(
     "/model/:modelId/count-tokens",
     {
@@ -36,11 +34,10 @@ export function bedrockCountRoutes(app: HttpServer, context: JobsContext): void 
       validatorCompiler: compileQueryOnly,
     },
     async ({ body, params, id }, reply) => {
-      const { model } = readModelId(settings, params.modelId);
       reply.header("x-amzn-requestid", id);
       const native = readCountedCall(body);
       try {
-        return { inputTokens: await countNative(context, { model, native }) };
+        return { inputTokens: await countNative(context, { model: params.modelId, native }) };
       } catch (error) {
         // The body that was read is a part of the one that was sent.
         const isJson = error instanceof SluiceError && error.code === "invalid_json";

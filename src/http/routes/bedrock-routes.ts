@@ -6,7 +6,6 @@ import type { NativeAnswer, NativeCall } from "../../domain/native-request.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import type { SubmitInput } from "../../jobs/submit/submit-input.ts";
 import { frameType } from "../../wire/bedrock/bedrock-frames.ts";
-import { readModelId } from "../../wire/bedrock/model-ids.ts";
 import { submitErrors } from "../../wire/job-request.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
@@ -96,11 +95,10 @@ export function bedrockRoutes(app: HttpServer, context: CallersContext, keepAliv
       },
       async (request, reply) => {
         const { caller, params } = request;
-        const model = readModelId(settings, params.modelId);
         const call = { streamed, operation: `${path} ${params.modelId}`, now: clock.wall() };
         const options = readHeldCall(request, settings, "bedrock", call);
         const input: SubmitInput = {
-          ...model,
+          model: params.modelId,
           environment: options.environment,
           priority: options.priority,
           native: { operation, streamed, body: request.body, headers: request.headers },

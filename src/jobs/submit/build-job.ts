@@ -63,10 +63,10 @@ async function completed(
 /** Returns the job without its tokens, which are 0. */
 function uncountedJob({ settings, clock }: FeasibilityContext, input: SubmitInput, caller: Caller, given: Given): Job {
   const submittedAt = given.submittedAt ?? clock.wall();
-  const { requestOf, ...target } = targetOf(settings, input);
+  const { requestOf, regions: allowed, ...target } = targetOf(settings, input);
   const environment = environmentFor(settings, caller, input.environment);
   const priority = priorityFor(caller, input.priority);
-  const regions = regionsFor(settings, caller, input.regions);
+  const regions = regionsFor(settings, caller, regionsOf(input, allowed));
   requireServedModel(settings, caller, target);
   const deadline = input.expiresInMs === undefined ? undefined : submittedAt + input.expiresInMs;
   const notBefore = input.notBefore && startTime(settings, input.notBefore, submittedAt, deadline);
@@ -98,11 +98,22 @@ function uncountedJob({ settings, clock }: FeasibilityContext, input: SubmitInpu
   return job;
 }
 
-/** Returns the models that may answer, and what builds the request for them. */
+/**
+ * Returns the requested regions, limited to those that the model's ID allows.
+ * @throws SluiceError `invalid_request` if none is left
+ */
+function regionsOf({ regions, model }: SubmitInput, allowed: string[] | undefined): string[] | undefined {
+  const both = allowed && regions ? regions.filter((region) => allowed.includes(region)) : (regions ?? allowed);
+  if (both?.length !== 0 || !allowed) return both;
+  const message = `regions must have one of ${allowed.join(", ")}, because the model is ${model}; got ${regions?.join(", ")}.`;
+  throw new SluiceError("invalid_request", message, { field: "regions" });
+}
+
+/** Returns the models that may answer, where its ID allows them to run, and what builds the request for them. */
 function targetOf(
   settings: Settings,
   input: SubmitInput,
-): Pick<Job, "model" | "fallbackModels" | "baseModel"> & { requestOf: () => JobRequest } {
+): Pick<Job, "model" | "fallbackModels" | "baseModel" | "regions"> & { requestOf: () => JobRequest } {
   if ("native" in input) {
     const target = nativeModelOf(settings, input.model);
     return { ...target, fallbackModels: [], requestOf: () => nativeRequestOf(settings, input, target) };

@@ -2,41 +2,72 @@
 import { partsOf } from "../../config/catalogue.ts";
 import type { ModelSettings, Settings } from "../../config/settings.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
-import type { JobHead } from "../../domain/job.ts";
+import { placesOf } from "./model-places.ts";
+
+/** What serves a native request. */
+export interface NativeModel {
+  /** The alias. */
+  model: string;
+  /** The foundation model. */
+  baseModel: string;
+  /** Regions with a deployment that the requested ID allows. Absent: any. */
+  regions?: string[];
+}
 
 /** Maximum number of models that an error lists. */
 const maxListed = 20;
 
 /**
- * Returns the alias and the foundation model that serve a native request. An ID that a deployment has literally wins
- * over the same model under another profile. Profiles of one model are the same model: `regions` limits the places.
+ * Returns what serves a native request. An ID that a deployment has literally wins over the same model under another
+ * profile.
  * @param requested an alias, or an ID or ARN of Bedrock. Absent: the default model
- * @throws SluiceError `unknown_model`, or `invalid_request` for an alias that does not stand for one Bedrock model
+ * @throws SluiceError `unknown_model`, or `invalid_request` for an ID that names no model, or an alias that does not
+ *   stand for one Bedrock model
  */
 export function nativeModelOf(
   settings: Pick<Settings, "models" | "defaultModel">,
   requested: string = settings.defaultModel,
-): Pick<JobHead, "model"> & { baseModel: string } {
+): NativeModel {
   const { models } = settings;
-  if (Object.hasOwn(models, requested))
+  if (Object.hasOwn(models, requested)) {
     return { model: requested, baseModel: onlyModelOf(requested, models[requested]!) };
+  }
   const deployments = Object.entries(models).flatMap(([model, { deployments }]) =>
-    deployments.map(({ modelId, baseModel }) => ({ model, modelId, baseModel })),
+    deployments.flatMap(({ modelId, baseModel, region }) => (baseModel ? [{ model, modelId, baseModel, region }] : [])),
   );
+  const isAllowed = placesOf(requested);
+  const near = isAllowed ? deployments.filter(({ region }) => isAllowed(region)) : deployments;
   const { bare } = partsOf(requested);
-  const found =
-    deployments.find(({ modelId, baseModel }) => baseModel !== undefined && modelId === requested) ??
-    deployments.find(({ baseModel }) => baseModel === bare);
-  if (found?.baseModel !== undefined) return { model: found.model, baseModel: found.baseModel };
-  const known = [...new Set(deployments.flatMap(({ model, baseModel }) => (baseModel ? [model, baseModel] : [])))];
+  const found = near.find(({ modelId }) => modelId === requested) ?? near.find(({ baseModel }) => baseModel === bare);
+  if (found) {
+    const { model, baseModel } = found;
+    const regions = near
+      .filter((one) => one.model === model && one.baseModel === baseModel)
+      .map(({ region }) => region);
+    return { model, baseModel, ...(isAllowed && { regions: [...new Set(regions)] }) };
+  }
+  throw unknownModel(requested, deployments);
+}
+
+function unknownModel(
+  requested: string,
+  deployments: readonly { model: string; baseModel: string; region: string }[],
+): SluiceError {
+  const field = { field: "model" };
+  const { bare, prefix } = partsOf(requested);
+  const elsewhere = [...new Set(deployments.filter((d) => d.baseModel === bare).map(({ region }) => region))];
+  if (elsewhere.length > 0) {
+    const where = prefix === undefined ? "the Region" : `the geography ${prefix}`;
+    const message = `No deployment is in ${where} of ${quote(requested)}; ${bare} has deployments in ${elsewhere.join(", ")}. Use the ID without a prefix to allow any Region.`;
+    return new SluiceError("unknown_model", message, field);
+  }
+  const known = [...new Set(deployments.flatMap(({ model, baseModel }) => [model, baseModel]))];
   const more = known.length > maxListed ? ` and ${known.length - maxListed} more` : "";
-  throw new SluiceError(
-    "unknown_model",
+  const message =
     known.length === 0
       ? "No deployment of the configuration is on Bedrock, so no model takes a native request."
-      : `model must be one of ${known.slice(0, maxListed).join(", ")}${more}, or an inference profile of them; got ${quote(requested)}.`,
-    { field: "model" },
-  );
+      : `model must be one of ${known.slice(0, maxListed).join(", ")}${more}, or an inference profile of them; got ${quote(requested)}.`;
+  return new SluiceError("unknown_model", message, field);
 }
 
 function onlyModelOf(alias: string, { deployments }: ModelSettings): string {

@@ -68,7 +68,7 @@ describe("the model", () => {
     [`us.${haiku}`, "haiku", haiku],
     [`global.${haiku}`, "haiku", haiku],
     [`arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.${haiku}`, "haiku", haiku],
-    [`arn:aws:bedrock:eu-west-1::foundation-model/${sonnet}`, "mixed", sonnet],
+    [`arn:aws:bedrock:us-east-1::foundation-model/${sonnet}`, "mixed", sonnet],
     ["amazon.nova-lite-v1:0", "mixed", "amazon.nova-lite-v1:0"],
     [application, "mixed", "meta.llama3-3-70b-instruct-v1:0"],
     ["us.meta.llama3-3-70b-instruct-v1:0", "mixed", "meta.llama3-3-70b-instruct-v1:0"],
@@ -85,19 +85,38 @@ describe("the model", () => {
       /^model must name one model for a native request; mixed stands for .* Use one of these/,
     ],
     ["local", "invalid_request", /^model must be served by Bedrock for a native request; local is served by other/],
+    [`eu.${sonnet}`, "unknown_model", /^No deployment is in the geography eu of .*; .* has deployments in us-east-1\./],
+    [`arn:aws:bedrock:eu-west-1::foundation-model/${sonnet}`, "unknown_model", /^No deployment is in the Region of /],
+    ["arn:aws:bedrock:us-east-1:123456789012:imported-model/x", "invalid_request", /imported-model is not supported/],
+    ["arn:aws:s3:::x", "invalid_request", /it is not an ARN of Bedrock/],
+    ["a b", "invalid_request", /^The provided model identifier is invalid: "a b"\.$/],
     ["qwen", "unknown_model", /^model must be one of haiku, anthropic\.claude-haiku-4-5.*; got "qwen"\.$/],
     ["constructor", "unknown_model", /; got "constructor"\.$/],
-    ["", "unknown_model", /; got ""\.$/],
+    ["", "invalid_request", /^The provided model identifier is invalid/],
   ] as const)("%s is refused", async ([model, code, message]) => {
     const error = await refusalOf(asking({ model }));
     expect(error).toMatchObject({ code, details: { field: "model" } });
     expect(error.message).toMatch(message);
   });
 
+  test.for([
+    [`us.${haiku}`, undefined, ["us-east-1"]],
+    [`eu.${haiku}`, undefined, ["eu-west-1"]],
+    [haiku, undefined, undefined],
+    [`global.${haiku}`, undefined, undefined],
+    [`arn:aws:bedrock:eu-west-1::foundation-model/${haiku}`, undefined, ["eu-west-1"]],
+    [`us.${haiku}`, ["eu-west-1", "us-east-1"], ["us-east-1"]],
+  ] as const)("%s in the regions %j runs in %j", async ([model, regions, expected]) => {
+    const job = await submitted(asking({ model, ...(regions && { regions: [...regions] }) }));
+    expect(job.regions).toEqual(expected);
+  });
+
   test("its regions are those of its own deployments", async () => {
     expect(await submitted(asking({ regions: ["eu-west-1"] }))).toMatchObject({ regions: ["eu-west-1"] });
     const error = await refusalOf(asking({ model: sonnet, regions: ["eu-west-1"] }));
     expect(error.message).toBe("regions: no deployment of mixed serves eu-west-1; available: us-east-1.");
+    const other = await refusalOf(asking({ model: `us.${haiku}`, regions: ["eu-west-1"] }));
+    expect(other.message).toBe(`regions must have one of us-east-1, because the model is us.${haiku}; got eu-west-1.`);
   });
 });
 
