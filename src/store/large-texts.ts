@@ -235,8 +235,9 @@ class LargeTexts {
   async erase(environment: string, jobId: JobId, eraseRow: () => Promise<void>): Promise<void> {
     const record = await this.#store.get(jobId);
     // Without this check, a job could end between the read and the erasure, with a key that was not read.
-    if (record && !record.outcome) return;
-    const keys = record && record.job.environment === environment ? keysIn(record) : [];
+    const own = record?.job.environment === environment ? record : undefined;
+    if (own && !own.outcome) return;
+    const keys = own ? keysIn(own) : [];
     if (keys.length === 0) return eraseRow();
     const texts = keys.map((key): TextBlob => ({ environment, jobId, key }));
     await this.#tracked(this.blobs.erase(texts, eraseRow));

@@ -63,6 +63,14 @@ async function check(store: JobStore, steps: ReadonlyMap<string, Step>): Promise
     texts += 1;
     if (step !== undefined && step !== "inserted") expect(record.outcome, id).toBeDefined();
     if (!record.outcome) continue;
+    // MongoDB erases the answer first. The next erasure of the job ends what was begun.
+    if (record.outcome.text === "") {
+      expect(["erasing", "removing"], id).toContain(step);
+      await store.eraseTexts("UAT", id);
+      expect(isErased((await store.get(id))!.job.request)).toBe(true);
+      texts -= 1;
+      continue;
+    }
     expect(record.outcome).toMatchObject({ text: "short", native: { body: textOf(id, "answer") } });
     texts += 1;
   }
