@@ -1,7 +1,7 @@
 // A request and an answer of 20 MB through the whole service: accepted, called, stored, read, erased and removed.
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { FileSettings } from "../../src/config/config-schema.ts";
-import { canonicalPart } from "../../src/domain/request.ts";
+import { isNative } from "../../src/domain/request.ts";
 import type { Provider } from "../../src/providers/provider.ts";
 import { startTestService, type TestService } from "../batches/support.ts";
 import { describeForm } from "../support/forms.ts";
@@ -9,13 +9,13 @@ import { describeForm } from "../support/forms.ts";
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const megabytes = 1_000_000;
-/** No two megabytes are the same, so that a part that is lost or moved shows. */
-const long = (bytes: number) => {
-  const line = (n: number) => `${String(n).padStart(9, "0")} ü sluices\n`;
-  const lines = Array.from({ length: Math.ceil(bytes / Buffer.byteLength(line(0))) }, (_, n) => line(n));
-  return lines.join("").slice(0, bytes);
-};
-const prompt = long(20 * megabytes);
+/** No two lines are the same, so that a part that is lost or moved shows. */
+function long(bytes: number): string {
+  const line = (n: number) => `${String(n).padStart(9, "0")} ü \u00fc sluices `;
+  return Array.from({ length: bytes / Buffer.byteLength(line(0)) }, (_, n) => line(n)).join("");
+}
+/** As long as an image, which counts no tokens of text. The spaces and the digits must stay. */
+const body = `{ "image": "${long(20 * megabytes)}", "max_tokens": 1.0 }`;
 
 const models: FileSettings["models"] = {
   "llama3-3-70b": {
@@ -34,11 +34,9 @@ let seen = "";
 /** Answers with what it was asked. */
 const provider: Provider = {
   async call({ request }) {
-    const [block] = canonicalPart(request).messages[0]!.content;
-    seen = block?.type === "text" ? block.text : "";
-    const body = JSON.stringify({ echo: seen });
+    seen = isNative(request) ? request.native.body : "";
     const usage = { input: 10, output: 5 };
-    return { text: "short", toolCalls: [], finishReason: "stop", usage, native: { body } };
+    return { text: "short", toolCalls: [], finishReason: "stop", usage, native: { body: `[${seen}]` } };
   },
   async close() {},
 };
@@ -46,7 +44,7 @@ const provider: Provider = {
 describeForm((form) => {
   let service: TestService;
   beforeAll(async () => {
-    const limits = { maxPromptBytes: 24 * megabytes, maxRequestBytes: 25 * megabytes };
+    const limits = { maxPromptBytes: 24 * megabytes };
     service = await startTestService(form, { provider, file: { models, limits } });
   });
   afterAll(() => service?.close());
@@ -66,30 +64,30 @@ describeForm((form) => {
 
   test("20 MB reach the provider and come back as they were, and a removed job leaves nothing", async () => {
     const before = await bytes();
-    const body = JSON.stringify({ prompt, environment: "UAT" });
+    const job = `{"environment": "UAT", "native": {"operation": "invoke", "body": ${body}}}`;
     const headers = { "content-type": "application/json", "idempotency-key": `large-${form}` };
     const submit = async () => {
-      const accepted = await fetch(`${service.url}/v1/jobs`, { method: "POST", headers, body });
+      const accepted = await fetch(`${service.url}/v1/jobs`, { method: "POST", headers, body: job });
       return ((await accepted.json()) as { job_id: string }).job_id;
     };
     const id = await submit();
     expect(await submit()).toBe(id);
     expect(await ended(id)).toMatchObject({ status: "completed", text: "short" });
-    expect(seen).toBe(prompt);
+    expect(seen === body).toBe(true);
     await service.restart();
-    const request = (await (await call("GET", `/v1/jobs/${id}/request`)).json()) as {
-      messages: { content: { text: string }[] }[];
-    };
-    expect(request.messages[0]!.content[0]!.text).toBe(prompt);
-    expect(await ended(id)).toMatchObject({ status: "completed", text: "short", erased: false });
-    if (form === "embedded") expect(await bytes()).toBeGreaterThan(before + 40 * megabytes);
+    const request = await (await call("GET", `/v1/jobs/${id}/request`)).text();
+    expect(request).toContain(body);
+    const { native, ...rest } = await ended(id);
+    expect(rest).toMatchObject({ status: "completed", text: "short", erased: false });
+    expect((native as { body: string }).body === `[${body}]`).toBe(true);
+    if (form === "embedded") expect(await bytes()).toBeGreaterThan(before + 39 * megabytes);
     expect((await call("DELETE", `/v1/jobs/${id}`)).status).toBe(200);
     expect((await call("GET", `/v1/jobs/${id}`)).status).toBe(404);
     if (form === "embedded") expect(await bytes()).toBeLessThan(before + 5 * megabytes);
   });
 
   test("bodies over the limits are refused with the setting, and the next request is answered", async () => {
-    const tooLong = JSON.stringify({ prompt: "x".repeat(25 * megabytes) });
+    const tooLong = JSON.stringify({ prompt: "x".repeat(27 * megabytes) });
     const refused = await call("POST", "/v1/jobs", tooLong);
     expect(refused.status).toBe(413);
     expect(await refused.json()).toMatchObject({ error: { code: "too_large", field: "body" } });
