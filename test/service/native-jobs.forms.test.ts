@@ -87,7 +87,7 @@ describeForm((form) => {
       }),
     );
     const body = `{"messages":[{"role":"user","content":[{"text":"Hello?"}]}]}`;
-    const sent = `{"environment":"UAT","model":"eu.${claude}","native":{"operation":"converse","stream":true,"body":${body}}}`;
+    const sent = `{"environment":"UAT","model":"global.${claude}","native":{"operation":"converse","stream":true,"body":${body}}}`;
     const { job_id: jobId } = await call("/v1/jobs", sent);
     const response = await fetch(`${service.url}/v1/jobs/${jobId}/events`);
     let heard = "";
