@@ -38,6 +38,8 @@ const queued = {
   metadata: null,
   text: null,
   tool_calls: null,
+  reasoning: null,
+  native: null,
   finish_reason: null,
   usage: null,
   cost_usd: null,
