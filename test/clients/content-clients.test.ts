@@ -279,11 +279,19 @@ describe("reasoning", () => {
     expect(stored.output).toEqual(first.output);
     const call = first.output[1] as { call_id: string };
     const result = { type: "function_call_output" as const, call_id: call.call_id, output: "21 degrees" };
-    const second = await client.responses.create({
-      ...ask,
-      input: [...input, ...(first.output as ResponseInputItem[]), result],
-    });
+    const { data: second, response } = await client.responses
+      .create({
+        ...ask,
+        input: [...input, ...(first.output as ResponseInputItem[]), result],
+      })
+      .withResponse();
     expect(second.output_text).toContain("synthetic");
+    const sent = await get(`/v1/jobs/${response.headers.get("x-sluice-job-id")}/request`);
+    const text = (reasoning as { summary: { text: string }[] }).summary[0]!.text;
+    expect(sent.messages[1]).toMatchObject({
+      role: "assistant",
+      content: [{ type: "reasoning", text, signature: expect.stringMatching(/^\S{20,}$/) }, { type: "tool_call" }],
+    });
 
     const stream = client.responses.stream({ ...ask, input: "Why?", tools: [] });
     const events: string[] = [];
