@@ -7,6 +7,7 @@ import type { JobStore } from "../../src/store/job-store.ts";
 import { lineFormats } from "../../src/wire/openai/line-formats.ts";
 import type { BatchContext } from "../../src/worker/batches/batch-context.ts";
 import { submitLines } from "../../src/worker/batches/submit-lines.ts";
+import { overlaid } from "../store/large-text-support.ts";
 import { openTestContext } from "../support/jobs-context.ts";
 import { batchRequestAt, endpoint } from "./support.ts";
 
@@ -68,4 +69,39 @@ test("an insert fails while the next one, after which progress is noted, succeed
   expect(await submit(context.store)).toEqual({ refused: 0 });
   expect(await context.countJobs()).toBe(lines);
   expect(await loadProgress(context, request.environment, request.id)).toEqual({ line: 10_000, refused: 0 });
+});
+
+const models = {
+  llama: {
+    contextTokens: 1_000_000,
+    deployments: [
+      {
+        region: "us-east-1",
+        modelId: "us.meta.llama3-3-70b-instruct-v1:0",
+        quotas: [{ unit: "requests" as const, per: "minute" as const, limit: 1_000_000 }],
+      },
+    ],
+  },
+};
+
+test("fewer lines are inserted at once if they are long, because all of them are in memory", async () => {
+  const context = await openTestContext({ models, defaultModel: "llama" });
+  onTestFinished(() => context.close());
+  const request = batchRequestAt(context.clock.wall());
+  const format = lineFormats(context.settings).of(endpoint)!;
+  const inserted: number[] = [];
+  const insertMany = (jobs: readonly Job[]) => {
+    inserted.push(jobs.length);
+    return context.store.insertMany(jobs);
+  };
+  const own = { ...context, store: overlaid(context.store, { insertMany }) } as unknown as BatchContext;
+  async function* longLines(): AsyncIterable<Uint8Array> {
+    const body = { model: "llama", messages: [{ role: "user", content: "Hello. ".repeat(100_000) }] };
+    for (let i = 0; i < 30; i++) {
+      yield Buffer.from(`${JSON.stringify({ custom_id: `request-${i}`, method: "POST", url: endpoint, body })}\n`);
+    }
+  }
+  const before = await loadProgress(context, request.environment, request.id);
+  expect(await submitLines(own, request, format, longLines(), before, async () => {})).toEqual({ refused: 0 });
+  expect(inserted).toEqual([12, 12, 6]);
 });
