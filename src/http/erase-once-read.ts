@@ -66,6 +66,6 @@ export function onceSent(reply: FastifyReply, run: () => Promise<void>): void {
 /** Like `onceSent`, over HTTP/2. A client that received the whole body ends the stream without an error code. */
 function onceStreamSent(stream: ServerHttp2Stream, run: () => Promise<void>): void {
   stream.once("close", () => {
-    if (stream.writableFinished && !stream.aborted && stream.rstCode === constants.NGHTTP2_NO_ERROR) void run();
+    if (stream.writableFinished && stream.rstCode === constants.NGHTTP2_NO_ERROR) void run();
   });
 }

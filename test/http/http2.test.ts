@@ -168,18 +168,29 @@ test("headers that are too large are refused", async () => {
   expect((await get(session, "/healthz")).status).toBe(200);
 });
 
-test("a close answers the calls that wait, and then ends their connections", async () => {
+test("a close answers the calls that wait, and ends each connection when it has no more requests", async () => {
   const another = createHttpServer(server.context);
   await another.listen({ host: "127.0.0.1", port: 0 });
-  const [idle, busy] = [open(portOf(another)), open(portOf(another))];
+  const [idle, waiting, sending] = [open(portOf(another)), open(portOf(another)), open(portOf(another))];
   expect((await get(idle, "/healthz")).status).toBe(200);
   const id = await server.enqueue();
-  const waiting = get(busy, `/v1/jobs/${id}?wait=30`);
-  expect((await get(busy, "/healthz")).status).toBe(200);
-  const ends = [once(idle, "close"), once(busy, "close")];
-  await another.close();
-  expect((await waiting).status).toBe(200);
-  await Promise.all(ends);
+  const wait = get(waiting, `/v1/jobs/${id}?wait=30`);
+  expect((await get(waiting, "/healthz")).status).toBe(200);
+  const stream = sending.request({ ":method": "POST", ":path": "/enqueue", "content-type": "application/json" });
+  const seen: string[] = [];
+  sending.on("goaway", () => seen.push("goaway"));
+  stream.write('{"prompt":"half",');
+  const sent = answerOf(stream).then(({ status }) => seen.push(`answered ${status}`));
+  expect((await get(sending, "/healthz")).status).toBe(200);
+
+  const ends = [idle, waiting, sending].map((session) => once(session, "close"));
+  const closed = another.close();
+  expect((await wait).status).toBe(200);
+  await Promise.all(ends.slice(0, 2));
+  stream.end('"environment":"UAT"}');
+  await Promise.all([sent, closed, ...ends]);
+  // The SDK for JavaScript gives up its running requests when it is told that a connection closes.
+  expect(seen[0]).toBe("answered 200");
 });
 
 describeListener();
