@@ -10,9 +10,10 @@ import {
   InvokeModelWithResponseStreamCommand,
 } from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Simulator, startSimulator } from "../../src/simulator/simulator.ts";
 import { ask, collect, textOf } from "../simulator/support.ts";
+import { startFaultProxy } from "../support/fault-proxy.ts";
 import { describeForm } from "../support/forms.ts";
 import { testSettings } from "../support/jobs-context.ts";
 import { type StartedService, startForm } from "../support/started-service.ts";
@@ -136,6 +137,24 @@ describeForm((form) => {
       }
       expect(slow.callCount - calls).toBe(2);
     });
+
+    test.each(transports)(
+      "a call whose connection breaks is repeated, and runs once, with %s",
+      async (name, transport) => {
+        const proxy = await startFaultProxy(Number(new URL(service.url).port));
+        onTestFinished(() => proxy.close());
+        const prompt = `break ${name}`;
+        const calls = () => slow.calls.filter((call) => call.prompt === prompt);
+        const client = clientOf({ ...transport(), endpoint: proxy.through(service.url) });
+        const answered = client.send(new ConverseCommand(ask(prompt, 50, llama)));
+        await vi.waitFor(() => expect(calls()).toHaveLength(1), { timeout: 10_000, interval: 20 });
+        proxy.cut();
+        const { output, $metadata } = await answered;
+        expect(output?.message?.content?.[0]?.text).toContain("synthetic");
+        expect($metadata.attempts).toBe(2);
+        expect(calls()).toHaveLength(1);
+      },
+    );
 
     test("a call that is held too long is repeated by the SDK, and runs once", async () => {
       const calls = slow.callCount;
