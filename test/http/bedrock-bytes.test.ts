@@ -74,7 +74,7 @@ test.each(["converse", "invoke"])("%s", async (operation) => {
   );
 });
 
-test("the events of a stream, with those that nobody knows", async () => {
+test("the events of a stream, with those of unknown types", async () => {
   const begin = ["messageStart", '{"role":"assistant"}'] as const;
   const end = [
     ["messageStop", '{"stopReason":"end_turn"}'],
