@@ -363,6 +363,27 @@ describe("reasoning", () => {
   });
 
   test.each([
+    [{}, "messages[1].content[0]"],
+    [{ redacted: "not base64!" }, "messages[1].content[0].redacted"],
+    [{ text: "Hm.", signature: "" }, "messages[1].content[0].signature"],
+  ])("reasoning %j of /v1/jobs is refused", async (reasoning, field) => {
+    const past = {
+      role: "assistant",
+      content: [
+        { type: "reasoning", ...reasoning },
+        { type: "text", text: "Hm." },
+      ],
+    };
+    const answer = await jobs({ messages: [question, past, question] });
+    expect(answer).toMatchObject({ error: { code: "invalid_request", field } });
+  });
+
+  test("reasoning of the user is refused", async () => {
+    const answer = await jobs({ messages: [{ role: "user", content: [{ type: "reasoning", text: "Hm." }] }] });
+    expect(answer).toMatchObject({ error: { code: "invalid_request", field: "messages" } });
+  });
+
+  test.each([
     [{ role: "user", content: "Why?", reasoning_content: "ignored" }, undefined],
     [{ role: "assistant", content: "Hm.", reasoning_content: 5 }, "messages[1].reasoning_content"],
     [{ role: "assistant", content: "Hm.", reasoning_details: {} }, "messages[1].reasoning_details"],
@@ -372,6 +393,12 @@ describe("reasoning", () => {
       "messages[1].reasoning_details[0].signature",
     ],
     [{ role: "assistant", content: "Hm.", reasoning_details: [{ type: "new" }], reasoning_content: null }, undefined],
+    [{ role: "assistant", content: "Hm.", reasoning_details: [{ type: "reasoning.text", text: "" }] }, undefined],
+    [
+      { role: "assistant", content: "Hm.", reasoning_details: [{ type: "reasoning.encrypted", data: "g_-" }] },
+      undefined,
+    ],
+    [{ role: "assistant", content: "Hm.", reasoning: { effort: "low" } }, undefined],
   ])("a past message %j", async (message, param) => {
     const body = { model: "nova", messages: [question, message, question], dry_run: true };
     const response = await fetch(`${service.url}/v1/chat/completions`, {

@@ -6,6 +6,11 @@ import { requireUnicode } from "./unicode.ts";
 /** Longest signature, and longest encrypted reasoning, in characters. A model's answer is bounded by the same size. */
 const maxOpaqueLength = 4 * 1024 * 1024;
 
+/** Returns whether a text can be encrypted reasoning: base64, as Bedrock has it. */
+export function isEncrypted(text: string): boolean {
+  return text.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(text);
+}
+
 /**
  * Returns the block of a piece of reasoning.
  * @param field the field in the caller's body
@@ -13,6 +18,14 @@ const maxOpaqueLength = 4 * 1024 * 1024;
  */
 export function reasoningBlock({ text, signature, redacted }: Reasoning, field: string): ReasoningBlock {
   requireUnicode(text, field);
+  if (text === "" && signature === undefined && redacted === undefined) {
+    const message = `${field} must have a text, or what the provider gave in its place.`;
+    throw new SluiceError("invalid_request", message, { field });
+  }
+  if (redacted !== undefined && !isEncrypted(redacted)) {
+    const message = `${field}.redacted must be base64 from an earlier answer.`;
+    throw new SluiceError("invalid_request", message, { field: `${field}.redacted` });
+  }
   for (const [name, value] of Object.entries({ signature, redacted })) {
     if (value === undefined) continue;
     if (value.length > maxOpaqueLength || !/^[\x20-\x7e]+$/.test(value)) {

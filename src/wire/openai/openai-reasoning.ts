@@ -1,7 +1,7 @@
 // Reasoning in OpenAI's APIs, in both directions. OpenAI's chats have no field for it, so these are the fields of
 // DeepSeek (`reasoning_content`) and OpenRouter (`reasoning_details`), which clients know. Responses have items for it.
 import type { Reasoning, ReasoningBlock } from "../../domain/request.ts";
-import { reasoningBlock } from "../../jobs/submit/reasoning.ts";
+import { isEncrypted, reasoningBlock } from "../../jobs/submit/reasoning.ts";
 import { isObject, refuse, requireText } from "./openai-fields.ts";
 
 /** Returns the fields of a chat's message. The details also have what a model needs to take its reasoning back. */
@@ -33,24 +33,31 @@ export function pastChatReasoning(message: object, field: string): ReasoningBloc
   if (isGiven(details) && !Array.isArray(details)) {
     refuse(`${field}.reasoning_details`, `${field}.reasoning_details must be a list.`);
   }
-  const [name, text] = isGiven(reasoning_content) ? ["reasoning_content", reasoning_content] : ["reasoning", reasoning];
-  if (!isGiven(text) || text === "") return [];
-  return [reasoningBlock({ text: requireText(text, `${field}.${name}`) }, `${field}.${name}`)];
+  const place = `${field}.reasoning_content`;
+  // Other names have other meanings elsewhere, so only a text counts.
+  const other = typeof reasoning === "string" ? reasoning : "";
+  const text = isGiven(reasoning_content) ? requireText(reasoning_content, place) : other;
+  return text === "" ? [] : [reasoningBlock({ text }, place)];
 }
 
-/** Returns the block of a detail, or an empty list for a detail of an unknown type. */
+/** Returns the block of a detail, or an empty list for a detail that is empty, or that another provider wrote. */
 function blockOf(detail: unknown, field: string): ReasoningBlock[] {
   if (!isObject(detail)) return refuse(field, `${field} must be an object with a type.`);
   const { type, text, signature, data, summary } = detail;
   switch (type) {
     case "reasoning.text": {
       const signed = isGiven(signature) ? { signature: requireText(signature, `${field}.signature`) } : {};
-      return [reasoningBlock({ text: isGiven(text) ? requireText(text, `${field}.text`) : "", ...signed }, field)];
+      const said = isGiven(text) ? requireText(text, `${field}.text`) : "";
+      return said === "" && !signed.signature ? [] : [reasoningBlock({ text: said, ...signed }, field)];
     }
-    case "reasoning.encrypted":
-      return [reasoningBlock({ text: "", redacted: requireText(data, `${field}.data`) }, field)];
-    case "reasoning.summary":
-      return [reasoningBlock({ text: requireText(summary, `${field}.summary`) }, field)];
+    case "reasoning.encrypted": {
+      const redacted = requireText(data, `${field}.data`);
+      return isEncrypted(redacted) ? [reasoningBlock({ text: "", redacted }, field)] : [];
+    }
+    case "reasoning.summary": {
+      const said = requireText(summary, `${field}.summary`);
+      return said === "" ? [] : [reasoningBlock({ text: said }, field)];
+    }
     default:
       return [];
   }
@@ -94,6 +101,7 @@ function unsealed(content: string): Reasoning | undefined {
     const { text, signature, redacted } = JSON.parse(Buffer.from(content.slice(seal.length), "base64url").toString());
     const isText = (value: unknown) => value === undefined || typeof value === "string";
     if (typeof text !== "string" || !isText(signature) || !isText(redacted)) return undefined;
+    if (text === "" && !signature && !redacted) return undefined;
     return { text, ...(signature && { signature }), ...(redacted && { redacted }) };
   } catch {
     return undefined;
