@@ -41,10 +41,14 @@ export function batchSubmitCommand(): Command {
 A line of the file:
   {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions",
    "body": {"model": "m", "messages": [...]}}
+With --endpoint /model/MODEL-ID/invoke or /converse also, as for Bedrock's batch
+inference:
+  {"recordId": "1", "modelInput": {...}}
 
 Examples:
   sluice batch submit prompts.jsonl --environment PROD --wait
   sluice batch submit prompts.jsonl --dry-run
+  sluice batch submit records.jsonl --endpoint /model/us.amazon.nova-lite-v1:0/converse
   gunzip -c prompts.jsonl.gz | sluice batch submit - --window 7d`,
     )
     .action(submit);

@@ -117,7 +117,10 @@ export interface BatchResource {
 /** What `createBatch` takes. */
 export interface BatchRequest {
   input_file_id: string;
-  /** `/v1/chat/completions` or `/v1/responses`: the path that every line names. Default: `/v1/chat/completions`. */
+  /**
+   * The path that every line names: `/v1/chat/completions`, `/v1/responses`, or `/model/{modelId}/converse` or `/invoke`
+   * for bodies in Bedrock's own format. Default: `/v1/chat/completions`.
+   */
   endpoint?: string;
   /** Hours or days, from 1h to 14d. Default: 24h. */
   completion_window?: string;

@@ -8,7 +8,7 @@ import type { Transport } from "./transport.ts";
 interface ResultLine {
   custom_id: string;
   line?: number;
-  response: { status_code: number; body: Record<string, unknown> } | null;
+  response: { status_code: number; body: Record<string, unknown>; text?: string } | null;
   error: { code: string; message: string } | null;
 }
 
@@ -77,12 +77,14 @@ export async function* batchResults(
 
 function resultOf({ custom_id, response, error }: ResultLine): BatchResult {
   if (!response) return { customId: custom_id, text: null, response: null, error };
-  const { status_code: status, body } = response;
+  const { status_code: status, body, text } = response;
   const { choices, error: refused } = body as {
     choices?: { message?: { content?: string | null } }[];
     error?: { code?: string | null; message?: string };
   };
-  const answered = { customId: custom_id, text: choices?.[0]?.message?.content ?? null, response: { status, body } };
+  // Results of requests in Bedrock's own format say their text.
+  const answer = text ?? choices?.[0]?.message?.content ?? null;
+  const answered = { customId: custom_id, text: answer, response: { status, body } };
   if (status === 200) return { ...answered, error: null };
   return { ...answered, error: { code: refused?.code ?? "unknown", message: refused?.message ?? `Status ${status}.` } };
 }

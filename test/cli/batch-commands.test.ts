@@ -7,8 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { BatchResource } from "../../src/client/index.ts";
-import { canonicalPart } from "../../src/domain/request.ts";
-import { type Provider, ProviderError } from "../../src/providers/provider.ts";
+import type { NativeRequest } from "../../src/domain/native-request.ts";
+import { canonicalPart, isNative } from "../../src/domain/request.ts";
+import { type Provider, type ProviderAnswer, ProviderError } from "../../src/providers/provider.ts";
 import { lineOf, shouting, startTestService, type TestService } from "../batches/support.ts";
 import { sluice as runSluice } from "./run-inside.ts";
 
@@ -16,6 +17,7 @@ import { sluice as runSluice } from "./run-inside.ts";
 let refusing = true;
 const provider: Provider = {
   async call(call) {
+    if (isNative(call.request)) return nativeAnswer(call.request);
     const [block] = canonicalPart(call.request).messages[0]!.content;
     const prompt = block?.type === "text" ? block.text : "";
     if (prompt === "never") return new Promise((_, reject) => call.signal.addEventListener("abort", reject));
@@ -31,6 +33,12 @@ const provider: Provider = {
   },
   async close() {},
 };
+
+/** Answers with the body in capitals. */
+function nativeAnswer({ native }: NativeRequest): ProviderAnswer {
+  const text = native.body.toUpperCase();
+  return { text, native: { body: JSON.stringify({ generation: text }) }, toolCalls: [], finishReason: "stop" };
+}
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-batch-commands-"));
 let service: TestService;
@@ -129,6 +137,24 @@ test("a file with mistakes: each line is named", async () => {
   expect(submitted.stdout).toMatch(/^Batch batch_\w+ is failed: the service refused its file\.\n$/);
   expect(submitted.stderr).toMatch(/^line 2: invalid_json_line: /m);
   expect(submitted.stderr).toMatch(/^line 3: duplicate_custom_id: /m);
+});
+
+test("submit --endpoint takes lines for Bedrock's batch inference", async () => {
+  const file = fileOf("records.jsonl", ['{"recordId": "r1", "modelInput": {"prompt": "a",  "n": 1.0}}']);
+  const endpoint = "/model/us.meta.llama3-3-70b-instruct-v1:0/invoke";
+  const submitted = await sluice("submit", file, "--wait", "--endpoint", endpoint);
+  expect(submitted.code, submitted.stderr).toBe(0);
+  const text = '{"PROMPT": "A",  "N": 1.0}';
+  const results = await sluice("results", idIn(submitted.stdout));
+  expect(JSON.parse(results.stdout)).toMatchObject({
+    custom_id: "r1",
+    response: { body: { generation: text }, text },
+  });
+  const texts = await sluice("results", idIn(submitted.stdout), "--text");
+  expect(texts.stdout).toContain(JSON.stringify(text).slice(1, -1));
+  const unnamed = await sluice("submit", file, "--dry-run");
+  expect(unnamed.code).toBe(1);
+  expect(unnamed.stderr).toMatch(/^line 1: .*needs a batch whose endpoint is \/model\/\{modelId\}\/converse/m);
 });
 
 test("--dry-run sums up the file, names its mistakes, and leaves nothing behind", async () => {

@@ -116,7 +116,9 @@ export function resultOf(
   const outcome = record?.outcome;
   if (record && outcome?.status === "completed") {
     const body = format.respond(record.job, outcome);
-    return { ...base, response: { status_code: 200, request_id: id, body }, error: null };
+    // The text of a native answer has another place in each family's body.
+    const text = format.keptAsText === "whole" ? { text: outcome.text ?? "" } : {};
+    return { ...base, response: { status_code: 200, request_id: id, body, ...text }, error: null };
   }
   if (record && outcome?.status === "failed") {
     const { status, body } = format.fail(outcome.error!);
