@@ -45,7 +45,7 @@ export const nativeTexts = ["native.body"];
 /**
  * Converts the field to input.
  * @param body the field, whose own `body` is a JsonText
- * @throws SluiceError `invalid_request` for a header that is never sent
+ * @throws SluiceError `invalid_request` for a header that is never sent, or a body that is a list
  */
 export function nativeInputOf(body: NonNullable<Static<typeof nativeField>>): NativeInput["native"] {
   const { operation, stream = false, headers } = body;
@@ -54,7 +54,11 @@ export function nativeInputOf(body: NonNullable<Static<typeof nativeField>>): Na
     const message = `native.headers must have only ${nativeHeaders.join(", ")}; got ${quote(name)}.`;
     throw new SluiceError("invalid_request", message, { field: "native.headers" });
   }
-  return { operation, streamed: stream, body: (body.body as JsonText).text, ...(headers && { headers }) };
+  const { text } = body.body as JsonText;
+  if (!text.startsWith("{")) {
+    throw new SluiceError("invalid_request", "native.body must be an object.", { field: "native.body" });
+  }
+  return { operation, streamed: stream, body: text, ...(headers && { headers }) };
 }
 
 /** The schema of a native request, as `GET /v1/jobs/{id}/request` shows it. */
