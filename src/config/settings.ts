@@ -176,7 +176,7 @@ export interface EnvironmentSettings {
 export interface LimitSettings {
   /** Maximum size of a request body, and of a line of a batch. `/enqueue` takes less; see `promptBodyBytes`. */
   maxRequestBytes: number;
-  /** Maximum size of one job's prompt, system text and messages together, in UTF-8. */
+  /** Maximum size of one job's prompt, system text and messages together, in UTF-8. Native requests do not have it. */
   maxPromptBytes: number;
   /** Maximum size of one job's images and documents together. They do not count as prompt. */
   maxMediaBytes: number;

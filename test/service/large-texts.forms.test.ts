@@ -44,8 +44,7 @@ const provider: Provider = {
 describeForm((form) => {
   let service: TestService;
   beforeAll(async () => {
-    const limits = { maxPromptBytes: 24 * megabytes };
-    service = await startTestService(form, { provider, file: { models, limits } });
+    service = await startTestService(form, { provider, file: { models } });
   });
   afterAll(() => service?.close());
 

@@ -3,7 +3,6 @@
 import type { Settings } from "../../config/settings.ts";
 import { SluiceError } from "../../domain/errors.ts";
 import { withListed } from "../../domain/json-edit.ts";
-import { nativeContent } from "../../domain/native-content.ts";
 import type { NativeRequest } from "../../domain/native-request.ts";
 import { servedBy } from "../served-by.ts";
 import { checkDepth } from "./json-values.ts";
@@ -12,19 +11,19 @@ import { nativeOutput } from "./native-output.ts";
 import type { NativeInput } from "./submit-input.ts";
 
 /**
- * Returns the request of a job. What Bedrock refuses in a body is not checked: the body is the caller's.
+ * Returns the request of a job. What Bedrock refuses in a body is not checked: the body is the caller's. It may be as
+ * long as a request.
  * @param target the model that the body is written for
- * @throws SluiceError `too_large`, `invalid_json`, `invalid_request` (a body that is no object or is nested too deeply, a
+ * @throws SluiceError `invalid_json`, `invalid_request` (a body that is no object or is nested too deeply, a
  *   header that cannot be sent)
  */
 export function nativeRequestOf(
-  settings: Pick<Settings, "limits" | "models">,
+  settings: Pick<Settings, "models">,
   { native }: NativeInput,
   target: { model: string; baseModel: string },
 ): NativeRequest {
   const { operation, streamed, headers = {} } = native;
   const body = parsedBody(native.body);
-  checkTexts(body, settings.limits.maxPromptBytes);
   const maximum = Math.max(...servedBy(settings, target).map(({ maxOutputTokens }) => maxOutputTokens));
   const sent = sentHeadersOf(headers);
   const place = operation === "invoke" ? ["anthropic_beta"] : ["additionalModelRequestFields", "anthropic_beta"];
@@ -56,12 +55,4 @@ function parsedBody(text: string): object {
   }
   checkDepth(body);
   return body;
-}
-
-/** Limits the texts, which are counted. Images and documents have the limit of the whole request. */
-function checkTexts(body: object, maxBytes: number): void {
-  const bytes = nativeContent(body).texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  if (bytes <= maxBytes) return;
-  const message = `The texts of body are ${bytes} bytes of UTF-8; at most ${maxBytes} are allowed (limits.maxPromptBytes).`;
-  throw new SluiceError("too_large", message, { field });
 }
