@@ -1,5 +1,23 @@
-// Adds to a JSON text without printing the rest of it again: numbers, spaces and the order of keys stay as they are.
-import { scanJson } from "./json-scan.ts";
+// Edits a JSON text without printing the rest of it again: numbers, spaces and the order of keys stay as they are.
+import { membersOf, scanJson } from "./json-scan.ts";
+
+/**
+ * Returns the text of an object without the members that have these keys, however often they occur. One comma and the
+ * spaces around each of them go with it.
+ * @param json an object that `JSON.parse` accepts
+ */
+export function withoutMembers(json: string, keys: readonly string[]): string {
+  const members = membersOf(json);
+  const kept = members.filter(({ key }) => !keys.includes(key));
+  if (kept.length === members.length) return json;
+  const texts = kept.map(({ text }) => text).join(",");
+  return `${json.slice(0, json.indexOf("{") + 1)}${texts}${json.slice(json.lastIndexOf("}"))}`;
+}
+
+/** Returns the text of an object with this text as its first member, as in `"key":"value"`. */
+export function withFirstMember(json: string, member: string): string {
+  return insertedAfter(json, json.indexOf("{"), member);
+}
 
 /**
  * Returns the text of an object with more texts in a list of it. Creates the list, and the objects around it, if they

@@ -94,6 +94,39 @@ export function scanJson(
   return spans;
 }
 
+/** A member of an object. */
+export interface JsonMember {
+  key: string;
+  /** The text between the commas around it, with its spaces. */
+  text: string;
+}
+
+/** Returns the members of the outermost object, in the order of the text. A key may occur twice. */
+export function membersOf(json: string): JsonMember[] {
+  const members: JsonMember[] = [];
+  let start = json.indexOf("{") + 1;
+  let key: string | undefined;
+  let depth = 1;
+  for (let i = start; depth > 0 && i < json.length; i++) {
+    const character = json[i];
+    if (character === '"') {
+      const end = endOfString(json, i);
+      if (depth === 1) key ??= stringOf(json.slice(i, end + 1));
+      i = end;
+    } else if (character === "{" || character === "[") {
+      depth++;
+    } else if (character === "}" || character === "]") {
+      depth--;
+    }
+    const isEnd = depth === 0 || (depth === 1 && character === ",");
+    if (!isEnd) continue;
+    if (key !== undefined) members.push({ key, text: json.slice(start, i) });
+    start = i + 1;
+    key = undefined;
+  }
+  return members;
+}
+
 /** Formats a path as a caller writes it: `messages[0].content`. */
 export function fieldOfPath(path: JsonPath): string {
   return path.reduce<string>((field, part) => {

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 import { type ErrorCode, errorTable, SluiceError } from "../domain/errors.ts";
+import { anthropicErrorOf, anthropicStatusOf, isAnthropicCall } from "../wire/anthropic/anthropic-errors.ts";
 import { bedrockErrorOf, bedrockStatusOf, isBedrockPath } from "../wire/bedrock/bedrock-errors.ts";
 import { isOpenAiPath, openAiErrorOf, openAiStatusOf } from "../wire/openai/openai-errors.ts";
 
@@ -31,7 +32,7 @@ export const enqueueErrorSchema = Type.Object(
 /** Returns the `response` entries of a route's schema for the errors that the route may return. */
 export function errorResponses(
   codes: readonly ErrorCode[],
-  schemaId: "Error" | "EnqueueError" | "OpenAIError" | "BedrockError" = "Error",
+  schemaId: "Error" | "EnqueueError" | "OpenAIError" | "BedrockError" | "AnthropicError" = "Error",
 ) {
   const responses: Record<number, { description: string; $ref: string }> = {};
   for (const code of ["unauthenticated" as const, ...codes, "cross_origin" as const, "internal" as const]) {
@@ -45,6 +46,7 @@ export function errorResponses(
 
 function statusIn(schemaId: string, code: ErrorCode): number {
   if (schemaId === "OpenAIError") return openAiStatusOf(code);
+  if (schemaId === "AnthropicError") return anthropicStatusOf(code);
   return schemaId === "BedrockError" ? bedrockStatusOf(code) : errorTable[code].status;
 }
 
@@ -76,16 +78,23 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   }
   const { field, jobId, retryAfterS = known.status === 503 ? defaultRetryAfterS : undefined } = known.details;
   if (retryAfterS !== undefined) reply.header("retry-after", String(Math.ceil(retryAfterS)));
-  // OpenAI's clients would otherwise retry at once.
+  // The clients of OpenAI and Anthropic would otherwise retry at once.
   if (known.status === 402 || known.status === 429 || known.status === 507) reply.header("x-should-retry", "false");
   if (known.status === 401) reply.header("www-authenticate", "Bearer");
-  if (isOpenAiPath(request.url)) {
-    reply.header("x-request-id", request.id);
+  const isAnthropic = isAnthropicCall(request);
+  if (isAnthropic || isOpenAiPath(request.url)) {
+    reply.header(isAnthropic ? "request-id" : "x-request-id", request.id);
     if (jobId !== undefined) {
       // The job has used its attempts, and repeating the request would create another job.
       reply.headers({ "x-sluice-job-id": jobId, "x-should-retry": "false" });
     }
-    reply.code(openAiStatusOf(known.code)).send({ error: openAiErrorOf(known) });
+    if (!isAnthropic) {
+      reply.code(openAiStatusOf(known.code)).send({ error: openAiErrorOf(known) });
+      return;
+    }
+    // The routes of models have schemas of OpenAI's form only, which a text does not pass through.
+    const text = JSON.stringify(anthropicErrorOf(known, request.id));
+    reply.code(anthropicStatusOf(known.code)).type("application/json; charset=utf-8").send(text);
     return;
   }
   reply.code(known.status).send({

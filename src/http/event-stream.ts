@@ -7,6 +7,8 @@ import { LongResponse } from "./long-response.ts";
 export interface EventStreamOptions {
   /** Sends a comment after this many milliseconds of silence, because proxies cut silent connections. */
   keepAliveMs: number;
+  /** An event to send with each comment, for clients that ignore comments. Default: none. */
+  keepAliveEvent?: { event: string; data: string };
   /** Called once, when the reader is so slow that the buffer exceeds its limit. */
   onSlow: () => void;
 }
@@ -14,14 +16,16 @@ export interface EventStreamOptions {
 export class EventStream {
   readonly #response: LongResponse;
   readonly #keepAlive: NodeJS.Timeout;
+  readonly #keepAliveLines: string;
   #quiet = true;
 
   /** Sends nothing yet: until `opened`, the request can still get another response. */
-  constructor(reply: FastifyReply, { keepAliveMs, onSlow }: EventStreamOptions) {
+  constructor(reply: FastifyReply, { keepAliveMs, keepAliveEvent, onSlow }: EventStreamOptions) {
     this.#response = new LongResponse(reply, {
       headers: { "content-type": "text/event-stream; charset=utf-8" },
       onSlow,
     });
+    this.#keepAliveLines = keepAliveEvent ? `event: ${keepAliveEvent.event}\ndata: ${keepAliveEvent.data}\n` : "";
     this.#keepAlive = setInterval(() => this.#tick(), keepAliveMs);
     this.#keepAlive.unref();
   }
@@ -44,9 +48,9 @@ export class EventStream {
     this.#write(`${head}data: ${onOneLine(data)}\n\n`);
   }
 
-  /** Sends a comment line, which clients skip. */
+  /** Sends a comment line, which clients skip, and the event that goes with it. */
   comment(text: string): void {
-    this.#write(`: ${text.replace(/[\r\n\u2028\u2029]+/g, " ")}\n\n`);
+    this.#write(`: ${text.replace(/[\r\n\u2028\u2029]+/g, " ")}\n${this.#keepAliveLines}\n`);
   }
 
   /**
@@ -59,7 +63,7 @@ export class EventStream {
   }
 
   #tick(): void {
-    if (this.#quiet) this.#write(": keep-alive\n\n");
+    if (this.#quiet) this.comment("keep-alive");
     this.#quiet = true;
   }
 

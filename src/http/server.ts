@@ -9,6 +9,7 @@ import type { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
 import type { PauseWatch } from "../jobs/control/pause-watch.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
 import type { KeyRegistry } from "../jobs/keys/key-registry.ts";
+import { anthropicErrorSchema } from "../wire/anthropic/anthropic-errors.ts";
 import { auditEntrySchema } from "../wire/audit-resource.ts";
 import { bedrockErrorSchema } from "../wire/bedrock/bedrock-errors.ts";
 import { validationError } from "../wire/body-check.ts";
@@ -52,6 +53,7 @@ import { jobFilterRoutes } from "./routes/job-filter-routes.ts";
 import { jobRequestRoutes } from "./routes/job-request-routes.ts";
 import { jobRoutes } from "./routes/job-routes.ts";
 import { keyRoutes } from "./routes/key-routes.ts";
+import { messagesRoutes } from "./routes/messages-routes.ts";
 import { metricsRoutes, type Scrape } from "./routes/metrics-routes.ts";
 import { modelRoutes } from "./routes/model-routes.ts";
 import { pauseRoutes } from "./routes/pause-routes.ts";
@@ -156,6 +158,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     enqueueErrorSchema,
     openAiErrorSchema,
     bedrockErrorSchema,
+    anthropicErrorSchema,
     jobSchema,
     jobSummarySchema,
     jobRequestSchema,
@@ -184,6 +187,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       responseRoutes(routes, context, keepAliveMs);
       bedrockRoutes(routes, context, keepAliveMs);
       bedrockCountRoutes(routes, context);
+      messagesRoutes(routes, context, keepAliveMs);
       modelRoutes(routes, context);
       fileRoutes(routes, context);
       batchRoutes(routes, context);

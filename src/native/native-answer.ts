@@ -119,7 +119,7 @@ export function textOfEvents(operation: Operation, lines: string): string {
 }
 
 /** Returns the JSON inside the payload of an invoked model's event. */
-function decodedChunk(payload: string): string {
+export function decodedChunk(payload: string): string {
   const { bytes } = objectOf(parsed(payload));
   return typeof bytes === "string" ? Buffer.from(bytes, "base64").toString() : "";
 }

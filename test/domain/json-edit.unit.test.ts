@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { withListed } from "../../src/domain/json-edit.ts";
-import { nativeBody } from "../support/native-bodies.ts";
+import { withFirstMember, withListed, withoutMembers } from "../../src/domain/json-edit.ts";
+import { nativeBody, nativeMember } from "../support/native-bodies.ts";
 
 test.each([
   ["{}", '{"betas":["x","y"]}'],
@@ -38,4 +38,45 @@ test("the rest of any body stays as it is", () => {
       expect(edited.replace(/"betas":\["x"\],?/, "")).toBe(json);
     }),
   );
+});
+
+test.each([
+  ["{}", "{}"],
+  ['{"model":"a"}', "{}"],
+  [' {"model": "a" , "n": 1.0, "stream" : true} ', ' { "n": 1.0} '],
+  ['{"n":1,"model":"a","m":[{"model":"kept","stream":[]}]}', '{"n":1,"m":[{"model":"kept","stream":[]}]}'],
+  // As a caller may escape the key, and twice.
+  ['{"mod\\u0065l":"a","n":"\\"model\\":1,","model":"b"}', '{"n":"\\"model\\":1,"}'],
+  // Names of members in values, and in a value that looks like the end.
+  ['{"n":"model","m":"}","stream":{"a":"]"}}', '{"n":"model","m":"}"}'],
+])("without members: %s", (json, expected) => {
+  expect(withoutMembers(json, ["model", "stream"])).toBe(expected);
+});
+
+test("without the members that were put into any body", () => {
+  const removed = fc.constantFrom('"model":"x"', ' "stream" : true\n', '"model": {"a":[1,"}"]}', '"str\\u0065am":null');
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.oneof(
+          nativeMember,
+          removed.map((text) => [text]),
+        ),
+        { maxLength: 6 },
+      ),
+      (members) => {
+        const json = `{${members.flat().join(",")}}`;
+        const kept = members.filter((member) => typeof member === "string");
+        expect(withoutMembers(json, ["model", "stream"])).toBe(`{${kept.join(",")}}`);
+      },
+    ),
+  );
+});
+
+test.each([
+  ["{}", '{"a":1}'],
+  ["{ \n}", '{"a":1 \n}'],
+  [' {"b": 1.0}', ' {"a":1,"b": 1.0}'],
+])("with a first member: %s", (json, expected) => {
+  expect(withFirstMember(json, '"a":1')).toBe(expected);
 });

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ErrorCode, errorTable } from "../../src/domain/errors.ts";
 import { createHttpServer } from "../../src/http/server.ts";
 import { newFileId, writeFile } from "../../src/jobs/files/files.ts";
+import { anthropicStatusOf, isAnthropicPath } from "../../src/wire/anthropic/anthropic-errors.ts";
 import { bedrockStatusOf, isBedrockPath } from "../../src/wire/bedrock/bedrock-errors.ts";
 import { isOpenAiPath, openAiStatusOf } from "../../src/wire/openai/openai-errors.ts";
 import { type ServerUnderTest, startServerUnderTest } from "./server-under-test.ts";
@@ -61,6 +62,8 @@ test("has every route", () => {
     "POST /model/{modelId}/invoke",
     "POST /model/{modelId}/invoke-with-response-stream",
     "POST /model/{modelId}/count-tokens",
+    "POST /v1/messages",
+    "POST /v1/messages/count_tokens",
     "GET /v1/models",
     "GET /v1/models/{model}",
     "POST /v1/files",
@@ -177,6 +180,7 @@ test("every operation says what it does, and describes its errors in the one sha
     "EnqueueError",
     "OpenAIError",
     "BedrockError",
+    "AnthropicError",
     "Job",
     "JobSummary",
     "JobRequest",
@@ -193,11 +197,13 @@ test("every operation says what it does, and describes its errors in the one sha
 function schemaOf(path: string): string {
   if (path === "/enqueue") return "EnqueueError";
   if (isBedrockPath(path)) return "BedrockError";
+  if (isAnthropicPath(path)) return "AnthropicError";
   return isOpenAiPath(path) ? "OpenAIError" : "Error";
 }
 
 function statusIn(path: string, code: ErrorCode): number {
   if (isBedrockPath(path)) return bedrockStatusOf(code);
+  if (isAnthropicPath(path)) return anthropicStatusOf(code);
   return isOpenAiPath(path) ? openAiStatusOf(code) : errorTable[code].status;
 }
 
@@ -247,7 +253,7 @@ test("F10: the events of a stream are described as what they are", () => {
   const schemas = Object.values(document.paths).flatMap((methods) =>
     Object.values(methods).flatMap(({ responses }) => responses["200"]?.content?.["text/event-stream"]?.schema ?? []),
   );
-  expect(schemas).toHaveLength(4);
+  expect(schemas).toHaveLength(5);
   for (const schema of schemas) expect(schema).not.toMatchObject({ type: "string" });
 });
 

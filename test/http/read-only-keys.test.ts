@@ -1,6 +1,7 @@
 // A read-only key reads what its tenant may read, and changes nothing.
 import type { InjectOptions } from "fastify";
 import { describe, expect, vi } from "vitest";
+import { isAnthropicPath } from "../../src/wire/anthropic/anthropic-errors.ts";
 import { isBedrockPath } from "../../src/wire/bedrock/bedrock-errors.ts";
 import { test } from "../support/fixtures.ts";
 import type { ServerUnderTest } from "./server-under-test.ts";
@@ -68,7 +69,8 @@ describe("every call that is no GET", () => {
         const { statusCode, body } = await send(key, method, url, payload);
         expect(statusCode, `${method} ${path}`).toBe(403);
         const message = `The API key is read-only, so it may not send ${method}. Use a key that was created without read_only.`;
-        const expected = isBedrockPath(path) ? { message } : { error: { code: "forbidden", message } };
+        const named = isAnthropicPath(path) ? { type: "permission_error" } : { code: "forbidden" };
+        const expected = isBedrockPath(path) ? { message } : { error: { ...named, message } };
         expect(JSON.parse(body)).toMatchObject(expected);
       }
       expect(responses["403"]!.description, `${method} ${path}`).toContain("`forbidden`: ");

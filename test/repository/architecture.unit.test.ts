@@ -19,6 +19,7 @@ const http = [
   "wire",
   "wire/openai",
   "wire/bedrock",
+  "wire/anthropic",
 ];
 const worker = [...useCases, "providers", "worker"];
 const adapters = [...ports.flatMap((port) => [`${port}/memory`, `${port}/redis`, `${port}/sqlite`, `${port}/mongo`])];
@@ -70,6 +71,7 @@ const mayImport: Record<string, readonly string[]> = {
   wire: [...useCases, "schema", "jobs/audit", "jobs/keys", "jobs/submit", "jobs/batches", "jobs/read", "jobs/history"],
   "wire/openai": [...useCases, "jobs/submit", "jobs/files", "jobs/batches", "jobs/read", "wire"],
   "wire/bedrock": ["domain", "event-stream", "native", "config"],
+  "wire/anthropic": ["domain", "native", "config", "jobs/submit"],
   "wire/webhook-resource.ts": [...useCases, "jobs/batches", "wire", "wire/openai"],
 
   worker: useCases.concat("providers"),

@@ -48,3 +48,8 @@ const s = (all: readonly unknown[]) => " ".repeat(all.length % 3);
 export const nativeBody: fc.Arbitrary<string> = fc
   .tuple(space, json.members, space)
   .map(([before, members, after]) => `${before}{${members}}${after}`);
+
+/** A member of a JSON object as text, with spaces around it. Its key is never `model`, `stream` or a version. */
+export const nativeMember: fc.Arbitrary<string> = fc
+  .tuple(space, key, space, json.value, space)
+  .map(([before, name, s, value, after]) => `${before}${name}${s}:${s}${value}${after}`);

@@ -79,7 +79,7 @@ export function chatRoutes(app: HttpServer, context: CallersContext, keepAliveMs
   );
 
   async function stream(call: SynchronousCall, includeUsage: boolean) {
-    const open = openEventStream(context, call.reply, keepAliveMs, (job, events) => {
+    const open = openEventStream(context, call.reply, { keepAliveMs }, (job, events) => {
       const chunks = new ChatChunks(job, includeUsage);
       const send = (objects: readonly object[]) => {
         for (const object of objects) events.send(JSON.stringify(object));

@@ -64,6 +64,10 @@ export function collectDocumentation(app: HttpServer): void {
           name: "bedrock",
           description: "Amazon Bedrock's runtime API. AWS's SDKs work with the service as their endpoint.",
         },
+        {
+          name: "anthropic",
+          description: "Anthropic's Messages API. Its clients work with the service as their base URL.",
+        },
         { name: "keys", description: "Manage API keys." },
         { name: "service", description: "Inspect and control the service." },
       ],

@@ -1,10 +1,20 @@
-// Serves GET /v1/models: the configured models in OpenAI's format.
+// Serves GET /v1/models: the configured models in OpenAI's format, or those of Claude in Anthropic's format.
+import type { FastifyReply, FastifyRequest } from "fastify";
 import Type, { type Static } from "typebox";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
+import { isAnthropicCall, versionHeader } from "../../wire/anthropic/anthropic-errors.ts";
+import {
+  claudeModel,
+  claudeModelList,
+  claudeModelListSchema,
+  claudeModelPage,
+  claudeModelSchema,
+} from "../../wire/anthropic/claude-model-resource.ts";
 import { errorResponses } from "../error-responses.ts";
 import { noQuery } from "../hooks/query-strings.ts";
 import type { HttpServer } from "../http-types.ts";
+import { answersOf } from "./documentation-routes.ts";
 
 const model = Type.Object({
   id: Type.String({ description: "The alias to use as `model`." }),
@@ -14,6 +24,12 @@ const model = Type.Object({
 });
 
 const list = Type.Object({ object: Type.Literal("list"), data: Type.Array(model) });
+
+const headers = Type.Object({
+  [versionHeader]: Type.Optional(
+    Type.String({ description: "Asks for Anthropic's format, and for the models that take messages." }),
+  ),
+});
 
 export function modelRoutes(app: HttpServer, { settings, clock }: JobsContext): void {
   const created = Math.floor(clock.wall() / 1000);
@@ -26,17 +42,30 @@ export function modelRoutes(app: HttpServer, { settings, clock }: JobsContext): 
   app.get(
     "/v1/models",
     {
+      config: { documented: answersOf("The models.", [list, claudeModelListSchema]) },
       schema: {
         tags,
         operationId: "listModels",
         summary: "List the models",
-        response: { 200: list, ...errorResponses([], "OpenAIError") },
+        description: "With `anthropic-version` in Anthropic's format, as are errors. Only then may it be paged.",
+        headers,
+        querystring: claudeModelPage,
+        response: { 200: list, ...errorResponses(["invalid_request"], "OpenAIError") },
       },
     },
-    async () => ({ object: "list" as const, data: Object.keys(settings.models).map(modelOf) }),
+    async (request, reply) => {
+      const { query } = request;
+      if (isAnthropicCall(request)) return sendAsText(request, reply, claudeModelList(settings, query));
+      const [parameter] = Object.keys(query);
+      if (parameter === undefined) return { object: "list" as const, data: Object.keys(settings.models).map(modelOf) };
+      throw new SluiceError("invalid_request", `${parameter} is allowed only with the header ${versionHeader}.`, {
+        field: parameter,
+      });
+    },
   );
 
-  const requireModel = (id: string) => {
+  const sendModel = (id: string, request: FastifyRequest, reply: FastifyReply) => {
+    if (isAnthropicCall(request)) return sendAsText(request, reply, claudeModel(settings, id));
     if (Object.hasOwn(settings.models, id)) return modelOf(id);
     throw new SluiceError("unknown_model", `There is no model ${quote(id)}.`, { field: "model" });
   };
@@ -44,22 +73,29 @@ export function modelRoutes(app: HttpServer, { settings, clock }: JobsContext): 
   app.get(
     "/v1/models/:model",
     {
+      config: { documented: answersOf("The model.", [model, claudeModelSchema]) },
       schema: {
         tags,
         operationId: "getModel",
         summary: "Get a model",
-        description: "A slash in the alias need not be escaped.",
+        description: "A slash in the alias need not be escaped. With `anthropic-version` in Anthropic's format.",
         params: Type.Object({ model: Type.String({ description: "The alias of the model." }) }),
+        headers,
         response: { 200: model, ...errorResponses(["unknown_model"], "OpenAIError") },
       },
     },
-    async ({ params }) => requireModel(params.model),
+    async (request, reply) => sendModel(request.params.model, request, reply),
   );
 
   // OpenAI's clients do not escape the alias in the path, and it may contain slashes.
   app.get(
     "/v1/models/*",
     { schema: { hide: true, querystring: noQuery, params: Type.Object({ "*": Type.String() }) } },
-    async ({ params }) => requireModel(params["*"]),
+    async (request, reply) => sendModel(request.params["*"], request, reply),
   );
+}
+
+/** Sends an object that the schema of the response does not describe. */
+function sendAsText({ id }: FastifyRequest, reply: FastifyReply, value: object): never {
+  return reply.header("request-id", id).type("application/json; charset=utf-8").send(JSON.stringify(value)) as never;
 }

@@ -125,7 +125,7 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
       }
       const call = { reply, caller, options, input, disconnected: disconnectSignal(reply, closing), closing };
       if (stream) {
-        const open = openEventStream(context, reply, keepAliveMs, (job, events) => {
+        const open = openEventStream(context, reply, { keepAliveMs }, (job, events) => {
           const form = new ResponseEvents(job);
           const send = (objects: readonly { type: string }[]) => {
             for (const object of objects) events.send(jsonLine(object), { event: object.type });

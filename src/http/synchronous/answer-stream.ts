@@ -7,7 +7,7 @@ import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { JobFollower } from "../../jobs/read/follow.ts";
 import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
-import { EventStream } from "../event-stream.ts";
+import { EventStream, type EventStreamOptions } from "../event-stream.ts";
 import { failureOf, nameJob, type SynchronousCall, submitCall, whileCallerWaits } from "./synchronous-call.ts";
 import { commentWhileWaiting } from "./wait-reports.ts";
 
@@ -40,15 +40,18 @@ export interface StreamedCall extends SynchronousCall {
   open: (job: Job, onSlow: () => void) => AnswerStream;
 }
 
-/** Creates the `open` of a call whose API uses server-sent events. */
+/**
+ * Creates the `open` of a call whose API uses server-sent events.
+ * @param keepAlive what keeps a silent stream alive, as in `EventStreamOptions`
+ */
 export function openEventStream(
   context: CallersContext,
   reply: FastifyReply,
-  keepAliveMs: number,
+  keepAlive: Omit<EventStreamOptions, "onSlow">,
   form: (job: Job, events: EventStream) => StreamForm,
 ): StreamedCall["open"] {
   return (job, onSlow) => {
-    const events = new EventStream(reply, { keepAliveMs, onSlow });
+    const events = new EventStream(reply, { ...keepAlive, onSlow });
     let stopComments = () => {};
     return {
       ...form(job, events),
@@ -56,7 +59,7 @@ export function openEventStream(
         return events.opened;
       },
       waits(stored: Job) {
-        stopComments = commentWhileWaiting(context, stored, events, keepAliveMs);
+        stopComments = commentWhileWaiting(context, stored, events, keepAlive.keepAliveMs);
       },
       close() {
         stopComments();

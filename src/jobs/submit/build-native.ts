@@ -43,7 +43,11 @@ export function nativeRequestOf(
 
 const field = "body";
 
-function parsedBody(text: string): object {
+/**
+ * Parses the body of a native request.
+ * @throws SluiceError `invalid_json`, `invalid_request` for a body that is no object or is nested too deeply
+ */
+export function parsedBody(text: string): object {
   let body: unknown;
   try {
     body = JSON.parse(text);

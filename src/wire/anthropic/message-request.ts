@@ -1,0 +1,42 @@
+// Reads the body of a message and turns it into the body that Bedrock takes for a Claude model. It edits the text, so
+// that every byte that it does not have to change stays: unknown fields, large numbers, spaces, the order of keys.
+import { quote, SluiceError } from "../../domain/errors.ts";
+import { withFirstMember, withoutMembers } from "../../domain/json-edit.ts";
+import { parsedBody } from "../../jobs/submit/build-native.ts";
+
+/** A message as a call of InvokeModel. */
+export interface MessageRequest {
+  /** The model as the caller wrote it. */
+  model: string;
+  /** Whether the answer is a stream. */
+  streamed: boolean;
+  /** The body of InvokeModel. */
+  body: string;
+}
+
+/** Fields of a message that Bedrock has elsewhere: in the path. */
+const elsewhere = ["model", "stream"];
+/** The only version that Bedrock takes. It is required. */
+const version = "bedrock-2023-05-31";
+
+/**
+ * Reads a message: its `model` and `stream` leave the body, and `anthropic_version` becomes its first field unless it
+ * has one.
+ * @throws SluiceError as `parsedBody`, and `invalid_request` for a `model` or `stream` of another type
+ */
+export function readMessage(text: string): MessageRequest {
+  const { model, stream, ...rest } = parsedBody(text) as Record<string, unknown>;
+  if (typeof model !== "string" || model === "") throw wrongType("model", "a string that names a model", model);
+  if (typeof (stream ?? false) !== "boolean") throw wrongType("stream", "true or false", stream);
+  const body = withoutMembers(text, elsewhere);
+  return {
+    model,
+    streamed: stream === true,
+    body: "anthropic_version" in rest ? body : withFirstMember(body, `"anthropic_version":"${version}"`),
+  };
+}
+
+function wrongType(field: string, allowed: string, value: unknown): SluiceError {
+  const got = value === undefined ? "nothing" : quote(JSON.stringify(value));
+  return new SluiceError("invalid_request", `${field} must be ${allowed}; got ${got}.`, { field });
+}
