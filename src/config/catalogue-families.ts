@@ -64,7 +64,7 @@ export const llama4: CatalogueRow = {
   unconfirmed: ["streaming", "onDemand", "jsonSchema", "imageTokens", "pastReasoning"],
 };
 
-export const novaUnconfirmed: Unconfirmed = ["fields", "jsonSchema", "imageTokens", "pastReasoning"];
+export const novaUnconfirmed: Unconfirmed = ["fields", "jsonSchema", "imageTokens"];
 export const nova: CatalogueRow = {
   tokenFactor: 1.2,
   contextTokens: 300_000,

@@ -77,6 +77,9 @@ export const modelRows: Record<string, CatalogueRow> = {
     contextTokens: 1_000_000,
     maxOutputTokens: 64_000,
     profiles: ["us", "global"],
+    thinking: "nova",
+    // With `high`, the model refuses a maximum of output tokens, which Sluice always sends.
+    reasoningEfforts: ["none", "low", "medium"],
     prices: price(0.33, 2.75),
     unconfirmed: [...novaUnconfirmed, "contextTokens", "maxOutputTokens", "onDemand"],
   },
@@ -176,10 +179,18 @@ export const modelRows: Record<string, CatalogueRow> = {
   },
   "qwen.qwen3-next-80b-a3b": { ...qwen, contextTokens: 262_000, maxOutputTokens: 262_000, prices: price(0.14, 1.4) },
 
-  "zai.glm-5": { ...snapshot, images: false, contextTokens: 202_752, maxOutputTokens: 101_376, prices: price(1, 3.2) },
+  "zai.glm-5": {
+    ...snapshot,
+    images: false,
+    pastReasoning: "dropped",
+    contextTokens: 202_752,
+    maxOutputTokens: 101_376,
+    prices: price(1, 3.2),
+  },
   "zai.glm-4.7": {
     ...snapshot,
     images: false,
+    pastReasoning: "dropped",
     contextTokens: 204_800,
     maxOutputTokens: 131_072,
     prices: price(0.6, 2.2),
@@ -208,6 +219,7 @@ export const modelRows: Record<string, CatalogueRow> = {
   "moonshotai.kimi-k2.5": {
     ...snapshotWithoutStop,
     images: true,
+    pastReasoning: "dropped",
     contextTokens: 262_143,
     maxOutputTokens: 16_000,
     prices: price(0.6, 3),

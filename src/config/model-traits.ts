@@ -41,7 +41,7 @@ export const pastReasonings = ["signed", "dropped", "sent"] as const;
 export type PastReasoning = (typeof pastReasonings)[number];
 
 /** How models are asked to think before they answer. */
-export const thinkings = ["budget", "adaptive"] as const;
+export const thinkings = ["budget", "adaptive", "nova"] as const;
 export type Thinking = (typeof thinkings)[number];
 
 export type ServiceTier = NonNullable<CanonicalRequest["serviceTier"]>;
@@ -90,8 +90,9 @@ export interface ModelTraits {
    */
   pastReasoning?: PastReasoning;
   /**
-   * How Claude thinks if a request has a `reasoning_effort`: within a number of tokens that Sluice derives from the
-   * effort (`budget`), or as the model decides, with the effort as a hint (`adaptive`).
+   * How the model is asked to think if a request has a `reasoning_effort`. Claude thinks within a number of tokens that
+   * Sluice derives from the effort (`budget`), or as it decides, with the effort as a hint (`adaptive`). `nova` is the
+   * field of Nova 2.
    */
   thinking?: Thinking;
   guardrails?: boolean;

@@ -68,9 +68,10 @@ export function readConverseRequest(request: Json, model: CalledModel, streaming
   };
 }
 
-/** Whether a request has an effort, in one of the places where models of OpenAI expect it. */
+/** Whether a request has an effort, in one of the places where Nova and models of OpenAI expect it. */
 function hasEffort({ additionalModelRequestFields: more }: Json): boolean {
   if (!isObject(more)) return false;
+  if (isObject(more.reasoningConfig)) return more.reasoningConfig.type === "enabled";
   const effort = more.reasoning_effort ?? (isObject(more.reasoning) ? more.reasoning.effort : undefined);
   return typeof effort === "string" && effort !== "none";
 }

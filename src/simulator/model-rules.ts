@@ -59,7 +59,12 @@ const noPrefill =
   "The model returned the following errors: This model does not support assistant message prefill. The conversation must end with a user message.";
 
 const llama = { forcedToolChoice: false, outputSchema: false, endRefusal: lastTurn, cachePoints: [], images: false };
-const nova: Partial<ModelRules> = { outputSchema: false, cachePoints: ["system", "messages"], maxTopK: 128 };
+const nova: Partial<ModelRules> = {
+  pastReasoning: "refused",
+  outputSchema: false,
+  cachePoints: ["system", "messages"],
+  maxTopK: 128,
+};
 const claude = {
   rootComposition: false,
   schemaDraft: true,
@@ -107,10 +112,10 @@ const families: Record<string, Partial<ModelRules>> = {
   "deepseek.r1-": { ...deepseek, tools: false, outputSchema: false },
   "qwen.": textOnly,
   "minimax.": textOnly,
-  "moonshotai.": withoutStops,
+  "moonshotai.": { ...withoutStops, pastReasoning: "refused" },
   "mistral.": open,
   "google.": open,
-  "zai.": open,
+  "zai.": { ...open, pastReasoning: "refused" },
   "nvidia.": open,
 };
 

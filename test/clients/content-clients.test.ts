@@ -26,6 +26,7 @@ beforeAll(async () => {
       claude: deployment("us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
       adaptive: deployment("us.anthropic.claude-opus-4-7"),
       nova: deployment("us.amazon.nova-lite-v1:0"),
+      nova2: deployment("us.amazon.nova-2-lite-v1:0"),
       server: {
         deployments: [{ provider: "openai", baseUrl: "http://127.0.0.1:1/v1", modelId: "llava", region: "local" }],
       },
@@ -238,6 +239,16 @@ describe("reasoning", () => {
       reasoning += delta.reasoning_content ?? "";
     }
     expect([text, reasoning]).toEqual([expect.stringContaining("synthetic answer"), expect.stringMatching(thought)]);
+  });
+
+  test("Nova 2 shows its reasoning, and does not get it back, because it would refuse it", async () => {
+    const ask = { model: "nova2", reasoning_effort: "low" as const };
+    const first = await client.chat.completions.create({ ...ask, messages: [question] });
+    expect(first.choices[0]!.message).toMatchObject({ reasoning_content: expect.stringMatching(thought) });
+    const again = { ...ask, messages: [question, first.choices[0]!.message, question] };
+    expect((await client.chat.completions.create(again)).choices[0]!.finish_reason).toBe("stop");
+    const most = client.chat.completions.create({ ...ask, reasoning_effort: "high", messages: [question] });
+    await expect(most).rejects.toThrow("reasoning_effort must be one of none, low, medium");
   });
 
   test("a server with OpenAI's API shows its reasoning, and does not get it back", async () => {

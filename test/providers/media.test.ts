@@ -121,9 +121,10 @@ describe("Bedrock", () => {
     ["budget", "low", { thinking: { type: "enabled", budget_tokens: 1_024 } }, undefined],
     ["budget", "high", { thinking: { type: "enabled", budget_tokens: 3_200 } }, undefined],
     ["adaptive", "max", { thinking: { type: "adaptive" } }, { effort: "max" }],
+    ["nova", "medium", { reasoningConfig: { type: "enabled", maxReasoningEffort: "medium" } }, undefined],
     ["adaptive", "none", undefined, undefined],
     [undefined, "low", undefined, undefined],
-  ] as const)("Claude thinks by %s with the effort %s", async (thinking, reasoningEffort, additional, output) => {
+  ] as const)("a model thinks by %s with the effort %s", async (thinking, reasoningEffort, additional, output) => {
     const request = { ...requestOf(text), parameters: { maxTokens: 4_000, reasoningEffort } };
     const body = await sent(request, thinking && { thinking });
     expect(body.additionalModelRequestFields).toEqual(additional);

@@ -2,7 +2,7 @@
 import type { DeploymentSettings } from "../../config/settings.ts";
 import { jsonMode } from "../../domain/answer-tool.ts";
 import type { CanonicalRequest } from "../../domain/request.ts";
-import { claudeThinking, leastThinkingTokens } from "../../domain/thinking.ts";
+import { leastThinkingTokens, thinkingFor } from "../../domain/thinking.ts";
 import type { FieldNames } from "./field-names.ts";
 
 /** Returns the field and the sentence of the first reason to refuse, or undefined. */
@@ -12,8 +12,8 @@ export function refusedThinking(
   who: string,
   names: FieldNames,
 ): { field: string; message: string } | undefined {
-  const thinking = claudeThinking(parameters, traits.thinking);
-  if (!thinking) return undefined;
+  const thinking = thinkingFor(parameters, traits.thinking);
+  if (!thinking || thinking.type === "nova") return undefined;
   const effort = names.reasoningEffort;
   if (thinking.type === "enabled" && thinking.budgetTokens >= parameters.maxTokens) {
     const message = `${effort} needs a maximum of more than ${leastThinkingTokens} output tokens for ${who}; it is ${parameters.maxTokens}.`;

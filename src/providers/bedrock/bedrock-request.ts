@@ -22,7 +22,7 @@ import {
   resultText,
 } from "../../domain/request.ts";
 import { changedSchema, schemaText } from "../../domain/schema-text.ts";
-import { type ClaudeThinking, claudeThinking } from "../../domain/thinking.ts";
+import { type Thinking, thinkingFor } from "../../domain/thinking.ts";
 import { withObjectRoot } from "../../domain/tool-schema.ts";
 import { ProviderError } from "../provider.ts";
 import { type AllowedNames, allowedNames } from "./allowed-names.ts";
@@ -45,8 +45,8 @@ export interface BedrockTraits extends JsonTraits {
   streamingTools?: boolean;
   /** What the model does with reasoning of earlier turns. */
   pastReasoning?: "signed" | "dropped" | "sent";
-  /** How Claude is asked to think. */
-  thinking?: "budget" | "adaptive";
+  /** How the model is asked to think. */
+  thinking?: "budget" | "adaptive" | "nova";
   /** Path in additionalModelRequestFields by parameter. */
   fields?: Partial<Record<"top_k" | "seed" | "frequency_penalty" | "presence_penalty" | "reasoning_effort", string>>;
 }
@@ -71,7 +71,7 @@ function toConverse(
   const names = allowedNames(request, traits.toolCallIdLength);
   const { responseFormat: format, guardrail, serviceTier } = request;
   const tools = toToolConfig(request, traits, texts);
-  const thinking = claudeThinking(request.parameters, traits.thinking);
+  const thinking = thinkingFor(request.parameters, traits.thinking);
   const additional = toAdditionalFields(request.parameters, traits, thinking);
   const outputConfig = toOutputConfig(format, thinking);
   return {
@@ -131,10 +131,7 @@ function toCachePoint(cache: CachePoint) {
   return { cachePoint: { type: "default" as const, ...cache } };
 }
 
-function toOutputConfig(
-  format: ResponseFormat | undefined,
-  thinking: ClaudeThinking | undefined,
-): OutputConfig | undefined {
+function toOutputConfig(format: ResponseFormat | undefined, thinking: Thinking | undefined): OutputConfig | undefined {
   const config: OutputConfig = {
     ...(format?.type === "json_schema" && { textFormat: toTextFormat(format) }),
     ...(thinking?.type === "adaptive" && { effort: thinking.effort as OutputConfig["effort"] }),
@@ -157,12 +154,12 @@ function toTextFormat({ name, description, schema }: ResponseFormat & { type: "j
 
 /**
  * Returns the parameters without a field in Converse, at the paths that the model expects. Omits those without a known
- * path. Adds what Claude needs to think.
+ * path. Adds what the model needs to think.
  */
 function toAdditionalFields(
   parameters: Parameters,
   { fields = {}, refuses = [] }: BedrockTraits,
-  thinking: ClaudeThinking | undefined,
+  thinking: Thinking | undefined,
 ): { [key: string]: Json } | undefined {
   const { topK, seed, frequencyPenalty, presencePenalty, reasoningEffort } = parameters;
   const values = {
@@ -174,7 +171,8 @@ function toAdditionalFields(
   };
   const result: { [key: string]: Json } = {};
   if (thinking?.type === "enabled") result.thinking = { type: "enabled", budget_tokens: thinking.budgetTokens };
-  else if (thinking) result.thinking = { type: "adaptive" };
+  if (thinking?.type === "adaptive") result.thinking = { type: "adaptive" };
+  if (thinking?.type === "nova") result.reasoningConfig = { type: "enabled", maxReasoningEffort: thinking.effort };
   for (const [name, value] of Object.entries(values)) {
     const path = fields[name as keyof typeof values]?.split(".");
     if (value === undefined || path === undefined || refuses.includes(name)) continue;
