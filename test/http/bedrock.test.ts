@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { systemClock } from "../../src/domain/clock.ts";
 import type { NativeAnswer } from "../../src/domain/native-request.ts";
 import { EventStreamReader, type StreamMessage } from "../../src/event-stream/event-stream-reader.ts";
+import { createHttpServer } from "../../src/http/server.ts";
 import { eventLine } from "../../src/native/event-lines.ts";
 import { openTestStore, type TestStore } from "../support/jobs-context.ts";
 import { urlOf } from "./openai/client.ts";
@@ -344,12 +345,12 @@ describe("a call", () => {
 // ---------------------------------------------------------------- streams
 
 /** A streamed call, and the messages that have arrived. */
-function stream(headers: Record<string, string>) {
+function stream(headers: Record<string, string>, to = url) {
   const messages: StreamMessage[] = [];
   const controller = new AbortController();
   const { signal } = controller;
   const request = { method: "POST", headers, body: JSON.stringify(body), signal };
-  const ended = fetch(`${url}${converse}-stream`, request).then(async (response) => {
+  const ended = fetch(`${to}${converse}-stream`, request).then(async (response) => {
     const reader = new EventStreamReader(() => {});
     for await (const chunk of response.body!) messages.push(...reader.read(chunk));
     reader.end();
@@ -383,6 +384,32 @@ describe("a stream", () => {
         return { kind: "event", type, payload };
       }),
     );
+  });
+
+  test("that has nothing to send is kept alive, also while its job runs", async () => {
+    const another = createHttpServer(server.context, { keepAliveMs: 20 });
+    const { messages, ended } = stream(invocation(), await urlOf(another));
+    const jobId = await acceptedJob();
+    const states = () =>
+      messages.flatMap((m) => (m.kind === "event" && m.type === "sluiceWaiting" ? [JSON.parse(m.payload).state] : []));
+    await vi.waitFor(() => expect(states()).toContain("queued"), within);
+    const attempt = await server.context.begin(jobId);
+    await vi.waitFor(() => expect(states().at(-1)).toBe("in_progress"), within);
+    const event = { jobId, environment: "UAT", attempt: attempt.n, index: 0, text: lines[0], pieces: 1 };
+    server.context.events.publish({ type: "tokens", ...event } as never);
+    await vi.waitFor(() => expect(typesOf(messages).slice(-2)).toEqual(["messageStart", "sluiceWaiting"]), within);
+    const usage = { input: 3, output: 4 };
+    const outcome = {
+      status: "completed" as const,
+      text: "Because.",
+      attempt: 1,
+      usage,
+      native: { events: lines.join("") },
+    };
+    await server.context.end(jobId, outcome, { result: "completed", usage });
+    await ended;
+    expect(typesOf(messages).filter((type) => type !== "sluiceWaiting")).toHaveLength(3);
+    await another.close();
   });
 
   test("that is repeated has the events so far, and then the others, wherever their lines were cut", async () => {
