@@ -97,6 +97,7 @@ describeForm((form) => {
     }
     const texts = [...heard.matchAll(/data: (\{"attempt":1,"text".*\})/g)].map(([, data]) => JSON.parse(data!).text);
     expect(texts.join("")).toBe("Hello");
+    expect(heard).not.toContain("event: restart");
     const job = await ended(jobId);
     expect(job).toMatchObject({ status: "completed", text: "Hello", model: "fake" });
     const events = job.native.events
