@@ -26,7 +26,7 @@ const models: FileSettings["models"] = {
   mixed: {
     deployments: [
       { region: "us-east-1", modelId: `us.${sonnet}` },
-      { region: "us-east-1", modelId: "amazon.nova-lite-v1:0" },
+      { region: "eu-west-1", modelId: "amazon.nova-lite-v1:0" },
       { region: "us-east-1", modelId: application, baseModel: "meta.llama3-3-70b-instruct-v1:0" },
     ],
   },
