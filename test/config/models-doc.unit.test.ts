@@ -26,7 +26,7 @@ function line(id: string, row: CatalogueRow): string {
     `${known(row.tools)}, ${known(row.tools === false ? false : row.streamingTools)}`,
     `${known(row.jsonSchema)}, ${row.promptCache ?? "?"}`,
     row.prefill ?? "?",
-    `${known(row.images)}${row.imageTokens === undefined ? "" : ` (${count(row.imageTokens)})`}, ${row.thinking ?? "no"}`,
+    `${known(row.images)}${row.imageTokens === undefined ? "" : ` (${count(row.imageTokens)})`}, ${row.thinking ?? (row.fields?.reasoning_effort ? "effort" : "no")}`,
     [...(row.refuses ?? []), ...(row.serviceTiers?.length === 1 ? ["priority and flex"] : [])].join(", "),
     row.endOfLife ?? "",
     row.unconfirmed?.join(", ") ?? "",

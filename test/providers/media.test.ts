@@ -6,11 +6,17 @@ import type { Provider } from "../../src/providers/provider.ts";
 import { base64, jpeg, pdf, png } from "../support/media.ts";
 import {
   ask,
+  event,
   type FakeBedrock,
+  failureOf,
+  json,
   type ProviderOptions,
   providerFor,
+  start,
   startFakeBedrock,
+  stop,
   stream,
+  usage,
   wholeAnswer,
 } from "./fake-bedrock.ts";
 
@@ -129,6 +135,58 @@ describe("Bedrock", () => {
     const body = await sent(request, thinking && { thinking });
     expect(body.additionalModelRequestFields).toEqual(additional);
     expect(body.outputConfig).toEqual(output);
+  });
+});
+
+describe("reasoning that Bedrock sends", () => {
+  const open = (options: Partial<ProviderOptions> = {}) => {
+    const provider = providerFor(fake.url, options);
+    opened.push(provider);
+    return provider;
+  };
+  const delta = (contentBlockIndex: number, reasoningContent: object) =>
+    event("contentBlockDelta", { contentBlockIndex, delta: { reasoningContent } });
+  const said = (piece: string) => event("contentBlockDelta", { contentBlockIndex: 2, delta: { text: piece } });
+
+  test("is collected by block from a stream, and is not streamed as text", async () => {
+    const frames = [
+      start,
+      ...[delta(0, { text: "Let me " }), delta(0, { text: "see." }), delta(0, { signature: "c2ln" })],
+      ...[delta(1, { redactedContent: "AQL/" }), said("Yes."), stop("end_turn"), usage],
+    ];
+    fake.respond(stream(frames));
+    const texts: string[] = [];
+    const answer = await ask(open(), { onText: (piece) => texts.push(piece) });
+    expect(answer.reasoning).toEqual([
+      { text: "Let me see.", signature: "c2ln" },
+      { text: "", redacted: "AQL/" },
+    ]);
+    expect([answer.text, texts]).toEqual(["Yes.", ["Yes."]]);
+  });
+
+  test("is read from an answer in one piece; blocks without anything are left out", async () => {
+    const content = [
+      { reasoningContent: { reasoningText: { text: "", signature: "hidden" } } },
+      { reasoningContent: { redactedContent: "AQL/" } },
+      { reasoningContent: {} },
+      { reasoningContent: 5 },
+      { text: "Yes." },
+    ];
+    const message = { role: "assistant", content };
+    fake.respond(
+      json(200, { output: { message }, stopReason: "end_turn", usage: { inputTokens: 1, outputTokens: 2 } }),
+    );
+    const { reasoning } = await ask(open({ streaming: false }));
+    expect(reasoning).toEqual([
+      { text: "", signature: "hidden" },
+      { text: "", redacted: "AQL/" },
+    ]);
+  });
+
+  test("counts against the size of an answer", async () => {
+    const large = Array.from({ length: 5 }, () => delta(0, { text: "x".repeat(1024 * 1024) }));
+    fake.respond(stream([start, ...large, said("Yes."), stop("end_turn"), usage]));
+    expect(await failureOf(ask(open()))).toMatchObject({ kind: "permanent", code: "answer_too_large" });
   });
 });
 
