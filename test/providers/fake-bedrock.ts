@@ -32,6 +32,8 @@ export async function startFakeBedrock(): Promise<FakeBedrock> {
     texts.push(text);
     handler(res, req);
   });
+  // A busy machine may pause longer than Node's 5 s between two calls. Closing the connection then would reset the second.
+  server.keepAliveTimeout = 600_000;
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {
