@@ -63,10 +63,10 @@ async function completed(
 /** Returns the job without its tokens, which are 0. */
 function uncountedJob({ settings, clock }: FeasibilityContext, input: SubmitInput, caller: Caller, given: Given): Job {
   const submittedAt = given.submittedAt ?? clock.wall();
-  const { requestOf, regions: allowed, ...target } = targetOf(settings, input);
+  const target = targetOf(settings, input);
   const environment = environmentFor(settings, caller, input.environment);
   const priority = priorityFor(caller, input.priority);
-  const regions = regionsFor(settings, caller, regionsOf(input, allowed));
+  const regions = regionsFor(settings, caller, regionsOf(input, target.regions));
   requireServedModel(settings, caller, target);
   const deadline = input.expiresInMs === undefined ? undefined : submittedAt + input.expiresInMs;
   const notBefore = input.notBefore && startTime(settings, input.notBefore, submittedAt, deadline);
@@ -76,13 +76,15 @@ function uncountedJob({ settings, clock }: FeasibilityContext, input: SubmitInpu
     environment,
     tenant: caller.tenant,
     priority,
-    ...target,
+    model: target.model,
+    fallbackModels: target.fallbackModels,
     tokens: { input: 0, output: 0 },
     submittedAt,
     onUnknown: input.onUnknown ?? "retry",
-    request: requestOf(),
+    request: target.requestOf(),
   };
   if (regions) job.regions = regions;
+  if (target.baseModel !== undefined) job.baseModel = target.baseModel;
   if (caller.keyId !== undefined) job.keyId = caller.keyId;
   if (notBefore !== undefined) job.notBefore = notBefore;
   const expiresAt = given.expiresAt ?? deadline;

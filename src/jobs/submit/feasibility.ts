@@ -145,9 +145,9 @@ export function modelsOf(
  * @throws SluiceError `invalid_request`
  */
 function allowedDeployments(settings: Settings, wanted: Wanted): readonly DeploymentSettings[] {
-  const { model, regions, ...anywhere } = wanted;
   const allowed = servedBy(settings, wanted);
   if (allowed.length === 0) {
+    const { model, regions, ...anywhere } = wanted;
     const served = [...new Set(servedBy(settings, { ...anywhere, model }).map((d) => d.region))].join(", ");
     const requested = regions?.join(", ");
     const message = `regions: no deployment of ${model} serves ${requested}; available: ${served}.`;
