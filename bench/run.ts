@@ -1,10 +1,11 @@
 // npm run bench: compiles as the service is compiled, measures everything, prints a table and writes bench/results/<time>.json. With names as arguments
-// (batch, dashboard, enqueue, drain, idle-latency, distributed-latency, metrics, quota-use, scheduler, redis-scheduler, retention,
+// (batch, bedrock-api, dashboard, enqueue, drain, idle-latency, distributed-latency, metrics, quota-use, scheduler, redis-scheduler, retention,
 // store, tracing) only those.
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { benchBatch } from "./batch.ts";
+import { benchBedrockApi } from "./bedrock-api.ts";
 import { benchDashboard } from "./dashboard.ts";
 import { benchDistributedLatency } from "./distributed-latency.ts";
 import { benchDrain } from "./drain.ts";
@@ -21,6 +22,7 @@ import { benchTracing } from "./tracing.ts";
 
 const benchmarks: Record<string, () => Promise<Figure[]>> = {
   batch: benchBatch,
+  "bedrock-api": benchBedrockApi,
   dashboard: benchDashboard,
   enqueue: benchEnqueue,
   drain: benchDrain,
