@@ -36,6 +36,7 @@ const setupFiles = ["test/support/no-real-credentials.ts", "test/support/seed.ts
 const servers = "test/support/start-servers.ts";
 const python = "test/support/python-environment.ts";
 const promtool = "test/support/promtool.ts";
+const goClients = "test/support/go-clients.ts";
 const unit = "test/**/*.unit.test.ts";
 const proofs = "test/**/*.proof.test.ts";
 const forms = "test/**/*.forms.test.ts";
@@ -72,7 +73,7 @@ export default defineConfig({
         name: "proofs",
         include: [proofs, forms],
         setupFiles,
-        globalSetup: [servers, python, promtool],
+        globalSetup: [servers, python, promtool, goClients],
         provide: { form: "distributed" },
       }),
     ],
