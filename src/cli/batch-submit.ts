@@ -48,7 +48,7 @@ inference:
 Examples:
   sluice batch submit prompts.jsonl --environment PROD --wait
   sluice batch submit prompts.jsonl --dry-run
-  sluice batch submit records.jsonl --endpoint /model/us.amazon.nova-lite-v1:0/converse
+  sluice batch submit records.jsonl --endpoint /model/nova-2-lite/converse
   gunzip -c prompts.jsonl.gz | sluice batch submit - --window 7d`,
     )
     .action(submit);

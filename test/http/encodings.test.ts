@@ -25,6 +25,8 @@ const half = "\ud800";
 const unknownJob = "00000000-0000-7000-8000-000000000000";
 const urlOf = (path: string) => path.replace("{job_id}", unknownJob).replaceAll(/\{\w+\}/g, "x");
 const readsBody = ({ method, path }: { method: Method; path: string }) => method !== "GET" && path !== "/v1/files";
+/** Routes that send their body on as it is. Their errors have the form of another API. */
+const isVerbatim = ({ path }: { path: string }) => /^\/(model|v1\/messages)\b/.test(path);
 
 async function send(method: Method, url: string, payload?: string, type = "application/json") {
   const answer = await server.app.inject({
@@ -37,7 +39,7 @@ async function send(method: Method, url: string, payload?: string, type = "appli
 
 test("E7: half of a surrogate pair anywhere in a body is refused with its place, on every route", async () => {
   let count = 0;
-  for (const { method, path, operation } of operations.filter(readsBody)) {
+  for (const { method, path, operation } of operations.filter((one) => readsBody(one) && !isVerbatim(one))) {
     const { properties = {} } = operation.requestBody?.content["application/json"]?.schema ?? {};
     const bodies: [body: object, field: string][] = [
       ...Object.keys(properties).flatMap((name): [object, string][] => [
@@ -108,11 +110,8 @@ test("E8: JSON with another charset than UTF-8 is refused, on every route", asyn
     ]) {
       const answer = await send(method, urlOf(path), "{}", `application/json; charset=${charset}`);
       const field = "Content-Type";
-      expect(answer, `${method} ${path} ${charset}`).toMatchObject({
-        status: 415,
-        code: "unsupported_media_type",
-        field,
-      });
+      const error = isVerbatim(operation) ? {} : { code: "unsupported_media_type", field };
+      expect(answer, `${method} ${path} ${charset}`).toMatchObject({ status: 415, ...error });
     }
   }
   const message = 'JSON must be UTF-8; got the charset "utf-16".';
