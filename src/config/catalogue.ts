@@ -3,6 +3,7 @@
 import type { TokenPrices } from "../domain/money.ts";
 import type { CatalogueRow } from "./catalogue-families.ts";
 import { familyRows, modelRows } from "./catalogue-rows.ts";
+import { embeddingRows } from "./embedding-rows.ts";
 import type { ModelRow, ModelTraits } from "./model-traits.ts";
 
 /** What is known about a model, with defaults for the numbers that every deployment needs. */
@@ -65,6 +66,7 @@ export function rowOf(bareId: string): CatalogueRow {
   // `amazon.nova-lite-v1:0:300k` is `amazon.nova-lite-v1:0` with a fixed context size.
   for (let id = bareId; id.includes("."); id = id.slice(0, Math.max(0, id.lastIndexOf(":")))) {
     if (Object.hasOwn(modelRows, id)) return modelRows[id]!;
+    if (Object.hasOwn(embeddingRows, id)) return embeddingRows[id]!;
   }
   let best = "";
   for (const prefix of Object.keys(familyRows)) {
@@ -110,6 +112,7 @@ function traitsOf(row: CatalogueRow, prices: TokenPrices | undefined): ModelTrai
     documents: row.documents,
     pastReasoning: row.pastReasoning,
     thinking: row.thinking,
+    embeddings: row.embeddings,
     guardrails: row.guardrails,
     promptCache: row.promptCache,
     toolCache: row.toolCache,

@@ -4,6 +4,7 @@ import Type, { type Static, type TSchema } from "typebox";
 import { type DocumentFormat, documentTypes } from "../domain/media.ts";
 import { endpointForm } from "./endpoints.ts";
 import {
+  embeddingBodies,
   extraParameters,
   pastReasonings,
   prefills,
@@ -207,6 +208,17 @@ const catalogueRow = section({
   documents: Type.Optional(Type.Array(Type.Enum(documentFormats), { maxItems: documentFormats.length })),
   pastReasoning: Type.Optional(Type.Enum([...pastReasonings])),
   thinking: Type.Optional(Type.Enum([...thinkings])),
+  embeddings: Type.Optional(
+    section({
+      body: Type.Optional(Type.Enum([...embeddingBodies])),
+      textsPerCall: integer(1, 2048),
+      dimensions: Type.Optional(
+        Type.Array(Type.Integer({ minimum: 1, maximum: 100_000 }), { minItems: 1, maxItems: 20 }),
+      ),
+      textCharacters: integer(1, manyTokens),
+      inputTypes: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { maxItems: 20 })),
+    }),
+  ),
   guardrails: flag,
   promptCache: Type.Optional(Type.Enum(["none", "5m", "1h"])),
   toolCache: flag,

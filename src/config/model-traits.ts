@@ -52,6 +52,24 @@ export const serviceTiers = ["default", "priority", "flex"] as const satisfies S
 export const schemaDrafts = ["2020-12"] as const;
 export type SchemaDraft = (typeof schemaDrafts)[number];
 
+/** How the bodies of Bedrock's embedding models are written. */
+export const embeddingBodies = ["titan", "cohere"] as const;
+export type EmbeddingBody = (typeof embeddingBodies)[number];
+
+/** What a model that makes embeddings accepts. */
+export interface EmbeddingTraits {
+  /** How its body is written. Only Bedrock's models need it. */
+  body?: EmbeddingBody;
+  /** Maximum number of texts in one call. A longer list needs several calls. Absent: any number. */
+  textsPerCall?: number;
+  /** Lengths of its vectors. Absent: unknown. */
+  dimensions?: number[];
+  /** Longest text in characters. Absent: unknown. Its longest text in tokens is `contextTokens`. */
+  textCharacters?: number;
+  /** Values of `input_type`, the default first. Absent: unknown. Empty: the model knows no `input_type`. */
+  inputTypes?: string[];
+}
+
 /** What a deployment's model accepts, what it costs, and how long it remains available. */
 export interface ModelTraits {
   /** Whether the model accepts tools. */
@@ -95,6 +113,8 @@ export interface ModelTraits {
    * field of Nova 2.
    */
   thinking?: Thinking;
+  /** Set if the model makes embeddings, and no text. */
+  embeddings?: EmbeddingTraits;
   guardrails?: boolean;
   /** Longest lifetime of a prompt cache entry; `none` if there is no cache. */
   promptCache?: "none" | "5m" | "1h";

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import type { CatalogueRow } from "../../src/config/catalogue-families.ts";
 import { modelRows } from "../../src/config/catalogue-rows.ts";
+import { embeddingRows } from "../../src/config/embedding-rows.ts";
 import type { Refusable } from "../../src/config/model-traits.ts";
 import { jsonMode } from "../../src/domain/answer-tool.ts";
 
@@ -36,6 +37,16 @@ function line(id: string, row: CatalogueRow): string {
 test("every model has a line in the table, and every line a model", () => {
   const expected = Object.entries(modelRows).map(([id, row]) => line(id, row));
   expect(docs("models.md").filter((text) => /^\| `[a-z0-9]+\./.test(text))).toEqual(expected);
+});
+
+test("every embedding model has a line in its table", () => {
+  const expected = Object.entries(embeddingRows).map(([id, { embeddings, contextTokens, prices, profiles = [] }]) => {
+    const { textsPerCall, dimensions = [], textCharacters, inputTypes = [] } = embeddings!;
+    const longest = `${count(contextTokens)}${textCharacters === undefined ? "" : ` (${count(textCharacters)})`}`;
+    const types = inputTypes.join(", ");
+    return `| ${[id, ["bare", ...profiles].join(", "), textsPerCall, longest, dimensions.join(", "), types, prices!.input].join(" | ")} |`;
+  });
+  expect(docs("models.md").filter((text) => /^\| [a-z]+\.[a-z-]*embed-/.test(text))).toEqual(expected);
 });
 
 /** What a client of OpenAI's API can request from the model. */
