@@ -16,9 +16,13 @@ export function isUnknown({ end }: Pick<Attempt, "end">): boolean {
   return end === undefined || end.result === "unknown" || end.result === "aborted";
 }
 
-/** Returns the number of attempts that count as failed tries. */
+/** Returns the number of failed tries since the last answer. A job that needs several calls has several answers. */
 export function failedTries(attempts: readonly Attempt[]): number {
-  return attempts.filter((a) => isUnknown(a) || a.end?.result === "transient").length;
+  return sinceAnswer(attempts).filter((a) => isUnknown(a) || a.end?.result === "transient").length;
+}
+
+function sinceAnswer(attempts: readonly Attempt[]): readonly Attempt[] {
+  return attempts.slice(attempts.findLastIndex(({ end }) => end?.result === "completed") + 1);
 }
 
 /** Whether a job may be called again, or the error with which it fails. */
@@ -26,7 +30,7 @@ export type MayTry = { ok: true } | { ok: false; error: { code: "tries_exhausted
 
 /** Decides whether the job may be called once more after its earlier attempts. */
 export function mayTry(job: JobHead, earlier: readonly Attempt[], maxFailedTries: number): MayTry {
-  const unknown = earlier.filter(isUnknown);
+  const unknown = sinceAnswer(earlier).filter(isUnknown);
   if (unknown.length > 0 && job.onUnknown === "fail") {
     return {
       ok: false,

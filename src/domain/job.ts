@@ -50,6 +50,8 @@ export interface JobHead {
   baseModel?: string;
   /** Tokens that a call is expected to reserve: estimated input and the `max_tokens` to send. */
   tokens: TokenCount;
+  /** Tokens of all calls together. Set if the job needs several calls, as a long list of texts to embed does. */
+  totalTokens?: TokenCount;
   /** Milliseconds since the epoch. Within a flow, jobs are ordered by (submittedAt, id). */
   submittedAt: number;
   /** Earliest start, in milliseconds since the epoch. */
@@ -204,6 +206,8 @@ export interface AttemptEnd {
   retryAt?: number;
   /** What the job waited for before the attempt. Absent for a short wait; see `waitParts`. */
   waited?: WaitPart[];
+  /** Number of texts whose vectors were stored by the end of this attempt. Set if the job embeds more texts. */
+  embedded?: number;
 }
 
 /** Why generation ended, in OpenAI's words. `length` means that the answer is truncated. */
@@ -229,6 +233,8 @@ export interface Outcome {
   reasoning?: Reasoning[];
   /** The answer verbatim. Set with the answer to a native request. */
   native?: NativeAnswer;
+  /** Vectors in the order of their texts, each as the JSON list that the provider wrote. */
+  vectors?: string[];
   finishReason?: FinishReason;
   usage?: Usage;
   /** The deployment that answered. */
@@ -253,21 +259,25 @@ export function erasedRequest(request: JobRequest): JobRequest {
     return { native: { operation, streamed, body: "" }, parameters: request.parameters };
   }
   const { stop: _, ...numbers } = request.parameters;
-  return { messages: [], parameters: numbers };
+  const { embeddings } = request;
+  return { messages: [], parameters: numbers, ...(embeddings && { embeddings }) };
 }
 
 /** Returns a request without its texts that does not count as erased. */
 export function withheldRequest(request: JobRequest): JobRequest {
   const { parameters, serviceTier } = request;
   const tier = serviceTier && { serviceTier };
-  if (!isNative(request)) return { messages: [{ role: "user", content: [] }], parameters, ...tier };
+  if (!isNative(request)) {
+    const { embeddings } = request;
+    return { messages: [{ role: "user", content: [] }], parameters, ...tier, ...(embeddings && { embeddings }) };
+  }
   const { operation, streamed } = request.native;
   return { native: { operation, streamed, body: "{}" }, parameters, ...tier };
 }
 
 /** Returns an outcome without what the model wrote, and with `all` without the message of its error. */
 export function erasedOutcome(
-  { toolCalls: _, reasoning: _thoughts, native: _native, textsIn: _key, ...rest }: Outcome,
+  { toolCalls: _, reasoning: _thoughts, native: _native, vectors: _vectors, textsIn: _key, ...rest }: Outcome,
   erasure: Erasure = "texts",
 ): Outcome {
   const error = erasure === "all" && rest.error && { error: { ...rest.error, message: erasedMessage } };

@@ -38,6 +38,20 @@ export interface CanonicalRequest {
   /** Service tier of the provider. Absent: its default. Tiers have their own prices. */
   serviceTier?: ServiceTier;
   guardrail?: Guardrail;
+  /** Set if vectors are requested and no answer. Then the only message has the texts, one in each block. */
+  embeddings?: EmbeddingOptions;
+}
+
+/** How texts become vectors. */
+export interface EmbeddingOptions {
+  /** Number of texts. It remains known when the texts are erased. */
+  texts: number;
+  /** Length of the vectors. Absent: the model's default. */
+  dimensions?: number;
+  /** What the vectors are for, if the model distinguishes that. Absent: the model's default. */
+  inputType?: string;
+  /** How the response prints the vectors. */
+  format: "float" | "base64";
 }
 
 /** One message of a conversation. */

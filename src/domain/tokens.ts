@@ -1,5 +1,6 @@
 // Estimates tokens, the unit of quotas. The estimate is cheap enough for every submit. It also defines how texts add up
 // to a request. The exact count runs in a worker thread (see jobs/token-counter.ts).
+import { isEmbedding, textsOf } from "./embedding-request.ts";
 import { nativeContent } from "./native-content.ts";
 import { type ContentBlock, isNative, type JobRequest, resultText } from "./request.ts";
 
@@ -105,6 +106,8 @@ export function countInput(request: JobRequest, countText: (text: string) => num
     const { texts, messages } = nativeContent(JSON.parse(request.native.body) as object);
     return texts.reduce((sum, text) => sum + countText(text), tokens + 5 * messages);
   }
+  // Embedding models read the bare texts.
+  if (isEmbedding(request)) return textsOf(request).reduce((sum, text) => sum + countText(text), 0);
   if (request.system) tokens += 5 + countText(request.system);
   for (const message of request.messages) {
     tokens += 5;

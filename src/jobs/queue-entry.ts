@@ -17,7 +17,8 @@ export function queueEntryOf(head: JobHead, nowWall: number): QueueEntry {
     ...(head.regions && { regions: head.regions }),
     ...(head.baseModel !== undefined && { baseModel: head.baseModel }),
     tokens: head.tokens,
-    exact: false,
+    // A count of the whole request says nothing about one of several calls.
+    exact: head.totalTokens !== undefined,
     order: head.submittedAt,
     ...(delayMs > 0 && { delayMs }),
   };

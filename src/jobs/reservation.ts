@@ -18,6 +18,7 @@ export type LimitedJob = Pick<
   | "regions"
   | "baseModel"
   | "tokens"
+  | "totalTokens"
   | "request"
 >;
 
@@ -48,23 +49,23 @@ export function plus(a: Amounts, b: Amounts, sign: 1 | -1 = 1): Amounts {
 }
 
 /**
- * Returns what a job reserves of its key's limits: what one call of it would cost at most, at the price of the dearest
+ * Returns what a job reserves of its key's limits: what its calls would cost at most if none of them failed, at the price of the dearest
  * deployment that may serve it.
  * @throws SluiceError `forbidden` if that price is not known, and the key has a budget to keep
  */
 export function reservationOf(settings: Pick<Settings, "models">, job: LimitedJob, limits: KeyLimits): Amounts {
-  const { input, output } = job.tokens;
+  const { input, output } = job.totalTokens ?? job.tokens;
   return { jobs: 1, tokens: input + output, nanoUsd: limits.budgetUsd === undefined ? 0 : dearest(settings, job) };
 }
 
 function dearest(
   settings: Pick<Settings, "models">,
-  { model, fallbackModels, tokens, request, ...where }: LimitedJob,
+  { model, fallbackModels, tokens, totalTokens = tokens, request, ...where }: LimitedJob,
 ): number {
   let most = 0;
   for (const name of [model, ...fallbackModels]) {
     for (const { traits } of servedBy(settings, { ...where, model: name })) {
-      const cost = traits.prices && costNanoUsd(traits.prices, tokens, { tier: request.serviceTier });
+      const cost = traits.prices && costNanoUsd(traits.prices, totalTokens, { tier: request.serviceTier });
       if (cost === undefined) {
         throw new SluiceError(
           "forbidden",

@@ -3,7 +3,7 @@ import type { FastifyReply } from "fastify";
 import Type, { type Static } from "typebox";
 import { priorities } from "../domain/job.ts";
 import { toUsd } from "../domain/money.ts";
-import type { Binding, CostRange, DryRun } from "../jobs/submit/dry-run.ts";
+import { type Binding, type CostRange, type DryRun, totalOf } from "../jobs/submit/dry-run.ts";
 import type { Explanation } from "../scheduler/scheduler.ts";
 import { waitingOn, waitingOnOf } from "./job-resource.ts";
 import { dryRunField } from "./request-fields.ts";
@@ -55,10 +55,15 @@ export const dryRunSchema = Type.Object(
           description: "Sluice's own token count, times the ratio learned for the model. Null if counting failed.",
         }),
       ),
-      input_reserved: Type.Integer({ description: "The input tokens reserved in the quotas, an upper bound." }),
+      input_reserved: Type.Integer({
+        description:
+          "The input tokens reserved in the quotas, an upper bound. Of a job that needs several calls, those of all calls.",
+      }),
       max_output: Type.Integer({ description: "The max_tokens that Sluice would send." }),
     }),
-    cost_usd: costRange("Cost of one call, from an empty answer to one of max_tokens. Null if a price is unknown."),
+    cost_usd: costRange(
+      "Cost of one call, or of all that the job needs, from an empty answer to one of max_tokens. Null if a price is unknown.",
+    ),
     quota: bindingQuota("The binding quota: the one of which the job takes the largest share."),
     position: nullable(Type.Integer()),
     waiting_on: nullable(waitingOn),
@@ -82,7 +87,7 @@ export function dryRunResource(run: DryRun, now: number): Static<typeof dryRunSc
     tenant: job.tenant,
     model: job.model,
     priority: job.priority,
-    tokens: { input: input ?? null, input_reserved: job.tokens.input, max_output: job.tokens.output },
+    tokens: { input: input ?? null, input_reserved: totalOf(job).input, max_output: job.tokens.output },
     cost_usd: usdRange(cost),
     quota: quotaOf(binding),
     ...place,

@@ -48,7 +48,8 @@ export class LineTotals {
   }
 
   readonly add = (job: Job): void => {
-    const { model, priority, regions, fallbackModels, baseModel, tokens, request } = job;
+    const { model, priority, regions, fallbackModels, baseModel, request } = job;
+    const tokens = job.totalTokens ?? job.tokens;
     const coarse = `${model} ${priority} ${request.serviceTier}`;
     const key =
       this.#kinds.size < maxKinds ? `${coarse} ${regions?.join()} ${fallbackModels.join()} ${baseModel}` : coarse;

@@ -7,9 +7,10 @@ import type { CanonicalRequest, JobRequest, Parameters } from "../../domain/requ
 import type { TokenCount } from "../../domain/tokens.ts";
 import type { Caller } from "../caller.ts";
 import { checkWebhookUrl } from "../webhooks/webhook-url.ts";
+import { embeddingModelOf, embeddingRequestOf } from "./build-embedding.ts";
 import { nativeRequestOf } from "./build-native.ts";
 import { checkContent } from "./content.ts";
-import { addFallbacks, checkFeasibility, type FeasibilityContext, modelsOf } from "./feasibility.ts";
+import { addFallbacks, checkFeasibility, type FeasibilityContext, modelsOf, tokensOfAllCalls } from "./feasibility.ts";
 import { nativeModelOf } from "./native-model.ts";
 import { startTime } from "./not-before.ts";
 import { environmentFor, priorityFor, regionsFor, requireServedModel } from "./policy.ts";
@@ -33,6 +34,11 @@ export function buildJob(
 ): Job | Promise<Job> {
   const job = uncountedJob(context, input, caller, given);
   if ("native" in input) return withTokens(context, job, checkFeasibility(context, job), false);
+  if ("embeddings" in input) {
+    const total = tokensOfAllCalls(context, job);
+    if (total) job.totalTokens = total;
+    return withTokens(context, job, checkFeasibility(context, job), false);
+  }
   const tokens = checkFeasibility(context, job, input.fieldNames);
   const hasFallbacks = !input.fallbackModels && context.settings.models[job.model]!.fallbackModels.length > 0;
   return withTokens(context, job, tokens, hasFallbacks);
@@ -119,6 +125,10 @@ function targetOf(
   if ("native" in input) {
     const target = nativeModelOf(settings, input.model);
     return { ...target, fallbackModels: [], requestOf: () => nativeRequestOf(settings, input, target) };
+  }
+  if ("embeddings" in input) {
+    const target = embeddingModelOf(settings, input.model);
+    return { ...target, fallbackModels: [], requestOf: () => embeddingRequestOf(settings, input) };
   }
   const { model = settings.defaultModel, fallbackModels: others = [] } = input;
   const fallbackModels = [...new Set(others)].filter((name) => name !== model);

@@ -58,13 +58,15 @@ export async function dryRun(context: JobsContext, input: SubmitInput, caller: C
   await context.limits?.check([built]);
   const counted = await countedInput(context, built);
   // For about one prompt in sixty, the one-pass bound of a submit is lower than the count.
-  const job = { ...built, tokens: { ...built.tokens, input: Math.max(built.tokens.input, counted ?? 0) } };
+  const atLeast = (tokens: TokenCount) => ({ ...tokens, input: Math.max(tokens.input, counted ?? 0) });
+  const { totalTokens, tokens } = built;
+  const job = totalTokens ? { ...built, totalTokens: atLeast(totalTokens) } : { ...built, tokens: atLeast(tokens) };
   const deployments = servedBy(settings, job);
   const queuePosition = await estimatePosition(context, job).catch((error) => {
     log.warn({ err: error }, "failed to estimate the queue position of a dry run");
     return undefined;
   });
-  const cost = costRange(deployments, job.request.serviceTier, { input: counted ?? 0, output: 0 }, job.tokens);
+  const cost = costRange(deployments, job.request.serviceTier, { input: counted ?? 0, output: 0 }, totalOf(job));
   const binding = bindingOf(deployments, job.tokens);
   const durationMs = durations?.averageMs(job.model);
   return {
@@ -88,6 +90,11 @@ export async function countedInput(
   const [count] = await tokenCounter.count([job.request]).catch(() => []);
   if (count === undefined) return undefined;
   return reservedInput(settings, tokenRatios, [job.model, ...job.fallbackModels], job.request, count);
+}
+
+/** Returns what all calls of a job reserve together. */
+export function totalOf({ totalTokens, tokens }: Pick<Job, "tokens" | "totalTokens">): TokenCount {
+  return totalTokens ?? tokens;
 }
 
 /** Returns the cost from the least use at the cheapest deployment to the most at the dearest. */

@@ -2,14 +2,22 @@
 // region. Its cost must fit the model's context and the quotas. A job that can never run is refused at submit and never
 // queued.
 import type { DeploymentSettings, ModelSettings, QuotaSettings, Settings } from "../../config/settings.ts";
+import {
+  type EmbeddingRequest,
+  embeddingRequest,
+  isEmbedding,
+  largestCall,
+  textsOf,
+} from "../../domain/embedding-request.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import type { Job } from "../../domain/job.ts";
 import { isNative, type JobRequest } from "../../domain/request.ts";
-import { estimateInput, type TokenCount } from "../../domain/tokens.ts";
+import { estimateInput, estimateTokens, type TokenCount } from "../../domain/tokens.ts";
 import { reservedCost } from "../../scheduler/cost.ts";
 import type { JobsContext } from "../jobs-context.ts";
 import { servedBy } from "../served-by.ts";
 import { reservedInput } from "../tokens/token-ratios.ts";
+import { placeOf } from "./build-embedding.ts";
 import type { FieldNames } from "./field-names.ts";
 import { parameterRefusal } from "./parameters.ts";
 
@@ -43,16 +51,72 @@ export function checkFeasibility(
   names?: FieldNames,
 ): TokenCount | Promise<TokenCount> {
   const { settings } = context;
-  const { request } = wanted;
   // Refuses models that are not configured.
   modelsOf(settings, wanted);
   const deployments = allowedDeployments(settings, wanted);
+  const { request } = wanted;
+  if (isEmbedding(request)) return checkEmbedding(context, { ...wanted, request }, deployments);
   const refused = isNative(request) ? undefined : parameterRefusal(settings, wanted, request, names);
   if (refused) throw refused;
 
   const estimated = reservedTokens(context, wanted, estimateInput(request));
   if (!refusalOf(settings, wanted, deployments, estimated)) return estimated;
   return countFeasible(context, wanted, deployments);
+}
+
+/** Checks the longest texts and the largest call. All calls of the job reserve as much as that one. */
+function checkEmbedding(
+  context: FeasibilityContext,
+  wanted: Wanted & { request: EmbeddingRequest },
+  deployments: readonly DeploymentSettings[],
+): TokenCount | Promise<TokenCount> {
+  const { settings } = context;
+  const { contextTokens } = settings.models[wanted.model]!;
+  const texts = textsOf(wanted.request);
+  const request = largestCall(wanted.request, textsPerCall(deployments), estimateTokens);
+  const call = { ...wanted, request };
+  const estimated = reservedTokens(context, call, estimateInput(request));
+  const long = texts.flatMap((text, i) => (estimateTokens(text) > contextTokens ? [i] : []));
+  if (long.length === 0 && !quotaRefusal(deployments, estimated)) return estimated;
+  return countEmbedding(context, call, deployments, { texts, long });
+}
+
+/**
+ * As `checkEmbedding`, by the exact count.
+ * @param wanted the largest call
+ * @param long indexes of the texts that may be too long
+ */
+async function countEmbedding(
+  context: FeasibilityContext,
+  wanted: Wanted,
+  deployments: readonly DeploymentSettings[],
+  { texts, long }: { texts: readonly string[]; long: readonly number[] },
+): Promise<TokenCount> {
+  const { contextTokens } = context.settings.models[wanted.model]!;
+  for (const i of long) {
+    const counted = await countExactly(context, embeddingRequest([texts[i]!], { format: "float" }));
+    if (counted <= contextTokens) continue;
+    const field = placeOf(texts, i);
+    const message = `${field} has about ${counted} tokens; ${wanted.model} takes at most ${contextTokens} in a text.`;
+    throw new SluiceError("context_exceeded", message, { field });
+  }
+  const tokens = reservedTokens(context, wanted, await countExactly(context, wanted.request));
+  const refusal = quotaRefusal(deployments, tokens);
+  if (refusal) throw refusal;
+  return tokens;
+}
+
+/** Returns the maximum number of texts in one call, of the deployment that takes most. */
+function textsPerCall(deployments: readonly DeploymentSettings[]): number {
+  return Math.max(...deployments.map(({ traits }) => traits.embeddings?.textsPerCall ?? Number.POSITIVE_INFINITY));
+}
+
+/** Returns what all calls of a job reserve together. Undefined if it needs only one. */
+export function tokensOfAllCalls(context: FeasibilityContext, wanted: Wanted): TokenCount | undefined {
+  const { request } = wanted;
+  if (!isEmbedding(request)) return undefined;
+  if (request.embeddings.texts <= textsPerCall(servedBy(context.settings, wanted))) return undefined;
+  return reservedTokens(context, wanted, estimateInput(request));
 }
 
 /** As `checkFeasibility`, by the exact count. */

@@ -89,6 +89,7 @@ function refusalBy(
   names: FieldNames,
 ): Refusal | undefined {
   return (
+    refusedText(deployment, who) ??
     refusedParameter(deployment, request.parameters, who, names) ??
     refusedValue(deployment, request.parameters, who, names) ??
     refusedThinking(deployment, request, who, names) ??
@@ -98,6 +99,12 @@ function refusalBy(
     refusedFormat(deployment, request, who, names) ??
     refusedService(deployment, request, who)
   );
+}
+
+function refusedText({ traits }: DeploymentSettings, who: string): Refusal | undefined {
+  if (!traits.embeddings) return undefined;
+  const message = `model must generate text: ${who} only makes embeddings, with POST /v1/embeddings.`;
+  return { field: "model", message, isCapability: true };
 }
 
 const keys = {

@@ -1,7 +1,7 @@
 // Defines the input of a submit, common to all APIs, before the configuration adds defaults.
 import type { Priority, WaitingCaller } from "../../domain/job.ts";
 import type { NativeCall } from "../../domain/native-request.ts";
-import type { CanonicalRequest, Message, Parameters } from "../../domain/request.ts";
+import type { CanonicalRequest, EmbeddingOptions, Message, Parameters } from "../../domain/request.ts";
 import type { TraceContext } from "../../domain/trace-context.ts";
 import type { FieldNames } from "./field-names.ts";
 import type { RequestHeaders } from "./native-headers.ts";
@@ -15,7 +15,7 @@ type Requested = Pick<
   Partial<Parameters>;
 
 /** A requested job. An absent field takes its default from the configuration. */
-export type SubmitInput = CanonicalInput | NativeInput;
+export type SubmitInput = CanonicalInput | NativeInput | EmbeddingInput;
 
 /** A requested job whose conversation is in canonical form. */
 export interface CanonicalInput extends JobInput, Requested {
@@ -42,6 +42,15 @@ export interface NativeInput extends JobInput {
   };
   /** An alias, or Bedrock's ID or ARN of a model or an inference profile. Default: `defaultModel`. */
   model?: string;
+}
+
+/** Requested vectors of texts. They have no fallbacks, because vectors of two models cannot be compared. */
+export interface EmbeddingInput extends JobInput {
+  /** The texts to embed, in order. */
+  texts: string[];
+  embeddings: Omit<EmbeddingOptions, "texts">;
+  /** A configured alias. */
+  model: string;
 }
 
 /** The fields of every requested job. */
