@@ -1,6 +1,7 @@
 // Bounds what a provider returns. Both adapters count what they receive with `AnswerSize`. Every answer and failure
 // passes `withinBounds` before anything uses it, so usage, waits, ids and messages of any form become usable.
 import type { Logger } from "pino";
+import { isEmbedding } from "../domain/embedding-request.ts";
 import type { ToolCall, Usage } from "../domain/job.ts";
 import type { JobRequest, Reasoning } from "../domain/request.ts";
 import { type Provider, type ProviderAnswer, ProviderError, type ProviderFailure } from "./provider.ts";
@@ -124,6 +125,7 @@ export function withinBounds(provider: Provider, options: BoundsOptions): Provid
           toolCalls: _calls,
           reasoning: _thoughts,
           native: _native,
+          vectors: _vectors,
           finishReason: _reason,
           firstTokenMs: _ms,
           ...about
@@ -150,9 +152,10 @@ class Check {
   /** No call can use more tokens of one kind. */
   readonly #maxTokens: number;
 
-  constructor(options: BoundsOptions, { parameters }: JobRequest) {
+  constructor(options: BoundsOptions, request: JobRequest) {
+    const texts = isEmbedding(request) ? request.embeddings.texts : 1;
     this.#options = options;
-    this.#maxTokens = options.contextTokens + parameters.maxTokens;
+    this.#maxTokens = options.contextTokens * texts + request.parameters.maxTokens;
   }
 
   answer(answer: ProviderAnswer): ProviderAnswer {

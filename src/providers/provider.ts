@@ -67,6 +67,8 @@ export interface ProviderAnswer {
   reasoning?: Reasoning[];
   /** The answer verbatim. Set if the request was native. */
   native?: NativeAnswer;
+  /** Vectors in the order of the texts, each as the JSON list that the provider wrote. Set if vectors were requested. */
+  vectors?: string[];
   finishReason: FinishReason;
   /** Absent if the provider did not report it. */
   usage?: Usage;

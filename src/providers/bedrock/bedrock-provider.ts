@@ -2,6 +2,7 @@
 // requests as they are.
 import type { BedrockRuntimeClientConfig } from "@aws-sdk/client-bedrock-runtime";
 import type { Clock } from "../../domain/clock.ts";
+import { isEmbedding } from "../../domain/embedding-request.ts";
 import { isNative } from "../../domain/request.ts";
 import { isTooLarge } from "../bounds.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
@@ -11,6 +12,7 @@ import { classify } from "./bedrock-failures.ts";
 import type { BedrockTraits } from "./bedrock-request.ts";
 import { type BedrockTransport, createTransport } from "./bedrock-transport.ts";
 import { canonicalCall } from "./canonical-call.ts";
+import { embeddingCall } from "./embedding-call.ts";
 import type { Listeners, ModelCall } from "./model-call.ts";
 import { nativeCall } from "./native-call.ts";
 import { ServiceError } from "./service-error.ts";
@@ -72,7 +74,9 @@ export function createBedrockProvider(options: BedrockOptions): Provider {
       };
       const call = isNative(request)
         ? nativeCall(request, listeners, maxAnswerBytes)
-        : canonicalCall(request, options, listeners);
+        : isEmbedding(request)
+          ? embeddingCall(request, options.traits?.embeddings, listeners, maxAnswerBytes)
+          : canonicalCall(request, options, listeners);
       const deadlines = new Deadlines(timeouts, signal, call.streamed);
       const exchange: Exchange = { begun: false, guardrail: call.guardrail };
       try {

@@ -27,6 +27,7 @@ import { withObjectRoot } from "../../domain/tool-schema.ts";
 import { ProviderError } from "../provider.ts";
 import { type AllowedNames, allowedNames } from "./allowed-names.ts";
 import { withPossibleCache } from "./cache-points.ts";
+import type { EmbeddingModel } from "./embedding-call.ts";
 import type { Wire } from "./wire-types.ts";
 
 /** Traits of a model that decide how it is called. An absent trait is unknown and counts as possible. */
@@ -47,6 +48,8 @@ export interface BedrockTraits extends JsonTraits {
   pastReasoning?: "signed" | "dropped" | "sent";
   /** How the model is asked to think. */
   thinking?: "budget" | "adaptive" | "nova";
+  /** Set if the model makes embeddings. */
+  embeddings?: EmbeddingModel;
   /** Path in additionalModelRequestFields by parameter. */
   fields?: Partial<Record<"top_k" | "seed" | "frequency_penalty" | "presence_penalty" | "reasoning_effort", string>>;
 }

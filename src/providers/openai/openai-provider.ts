@@ -3,6 +3,7 @@
 import type { IncomingMessage } from "node:http";
 import { type JsonTraits, withAnswerTool } from "../../domain/answer-tool.ts";
 import type { Clock } from "../../domain/clock.ts";
+import { type EmbeddingRequest, isEmbedding } from "../../domain/embedding-request.ts";
 import { printJson } from "../../domain/json-text.ts";
 import { isTooLarge, tooLarge } from "../bounds.ts";
 import { type CallTimeouts, Deadlines, type Expired } from "../deadlines.ts";
@@ -15,6 +16,7 @@ import {
 } from "../provider.ts";
 import { parseCompletion } from "./completion-json.ts";
 import { isObject, nothingReceived, type Received, receive, toAnswer } from "./openai-answer.ts";
+import { embeddingsBody, vectorsIn } from "./openai-embeddings.ts";
 import { classify, readError, type Server } from "./openai-failures.ts";
 import { createAgent, post } from "./openai-http.ts";
 import { toChatCompletion } from "./openai-request.ts";
@@ -57,8 +59,10 @@ const endMs = 100;
 
 /** Creates a provider for one OpenAI-compatible deployment. */
 export function createOpenAiProvider(options: OpenAiOptions): Provider {
-  const { clock, timeouts, streaming } = options;
-  const url = new URL(`${options.baseUrl.replace(/\/+$/, "")}/chat/completions`);
+  const { clock, timeouts } = options;
+  const urlOf = (path: string) => new URL(`${options.baseUrl.replace(/\/+$/, "")}/${path}`);
+  const url = urlOf("chat/completions");
+  const embeddingsUrl = urlOf("embeddings");
   const server: Server = { ...options, host: url.host };
   const agent = createAgent(url, options.maxSockets);
   /** Whether to ask for usage in a stream. Set to false once the server refuses that. */
@@ -72,24 +76,28 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
     async call({ request: asked, signal, onText, onOutput, trace }) {
       if (signal.aborted) throw new ProviderError({ ...aborted, maybeBilled: false });
       const { request, answerTool } = withAnswerTool(requireCanonical(asked), options.traits ?? {});
+      const embedding = isEmbedding(request) ? request : undefined;
+      const streaming = options.streaming && !embedding;
       if (request.guardrail) throw new ProviderError(noGuardrail);
       const sentAt = clock.now();
       const deadlines = new Deadlines(timeouts, signal, streaming);
       const exchange: Exchange = { received: nothingReceived(), begun: false };
       try {
         const response = await post({
-          url,
+          url: embedding ? embeddingsUrl : url,
           headers: {
             accept: streaming ? "text/event-stream" : "application/json",
             ...trace,
             ...(options.apiKey !== undefined && { authorization: `Bearer ${options.apiKey}` }),
           },
-          body: printJson(toChatCompletion(request, { ...options, ...options.traits, streamUsage })),
+          body: embedding
+            ? embeddingsBody(embedding, options.modelId)
+            : printJson(toChatCompletion(request, { ...options, ...options.traits, streamUsage })),
           agent,
           connectMs: timeouts.connectMs,
           signal: deadlines.signal,
         });
-        await read(response, { exchange, deadlines, server, clock, onText, onOutput, answerTool });
+        await read(response, { exchange, deadlines, server, clock, onText, onOutput, answerTool, embedding });
       } catch (error) {
         if (exchange.received.finishReason === undefined || isTooLarge(error)) {
           const failure = failureOf(error, server, signal.aborted, deadlines.expired);
@@ -105,7 +113,8 @@ export function createOpenAiProvider(options: OpenAiOptions): Provider {
         deadlines.stop();
       }
       const answer = toAnswer(exchange.received, exchange.requestId ?? exchange.received.id, answerTool);
-      const { firstTokenAt } = exchange;
+      const { firstTokenAt, vectors } = exchange;
+      if (vectors) return { ...answer, vectors };
       return firstTokenAt === undefined ? answer : { ...answer, firstTokenMs: firstTokenAt - sentAt };
     },
 
@@ -121,6 +130,8 @@ interface Exchange {
   /** Whether any of the answer has arrived. */
   begun: boolean;
   requestId?: string;
+  /** The vectors that were requested. */
+  vectors?: string[];
   /** Time of the model's first output in a stream, on the caller's clock. */
   firstTokenAt?: number;
 }
@@ -134,6 +145,8 @@ interface Reading {
   onOutput: ProviderCall["onOutput"];
   /** The tool whose arguments are the answer. */
   answerTool: string | undefined;
+  /** The request, if it asks for vectors. */
+  embedding: EmbeddingRequest | undefined;
 }
 
 /** Reads the response. @throws ProviderError for the server's errors, and whatever the connection throws */
@@ -158,13 +171,21 @@ async function read(response: IncomingMessage, reading: Reading): Promise<void> 
   else await readStream(response, reading);
 }
 
-async function readAtOnce(response: IncomingMessage, { exchange, server, clock }: Reading): Promise<void> {
+async function readAtOnce(response: IncomingMessage, { exchange, server, clock, embedding }: Reading): Promise<void> {
   const { text, complete } = await readText(response, maxBodyBytes);
   if (!complete) throw tooLarge();
   const body = parseCompletion(text);
   if (!isObject(body)) throw new ProviderError(notOurProtocol(server, true));
   // Some servers, such as OpenRouter, answer errors with HTTP 200.
   if (body.error) throw errorInAnswer(body, response, server, false, clock);
+  if (embedding) {
+    if (!Array.isArray(body.data)) throw new ProviderError(notOurProtocol(server, false));
+    exchange.vectors = vectorsIn(text, body.data, embedding);
+    const usage = isObject(body.usage) && { usage: { completion_tokens: 0, ...body.usage } };
+    const choices = [{ message: { content: "" }, finish_reason: "stop" }];
+    receive(exchange.received, { id: body.id, ...usage, choices });
+    return;
+  }
   if (!Array.isArray(body.choices)) throw new ProviderError(notOurProtocol(server, false));
   if (body.choices.length === 0) throw new ProviderError(notOurProtocol(server, true));
   receive(exchange.received, body);
