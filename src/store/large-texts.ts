@@ -329,13 +329,18 @@ class LargeTexts {
  * The part of an outcome that goes to a blob. The text does not: people read it in `generated_texts`, and it has at most
  * 4 MiB (providers/bounds.ts).
  */
-type Answer = Pick<Outcome, "toolCalls" | "reasoning" | "native">;
+type Answer = Pick<Outcome, "toolCalls" | "reasoning" | "native" | "vectors">;
 
 /** Splits a large answer from its outcome. */
 function split(outcome: Outcome, { largeBytes }: Limits): { row: Outcome; answer?: Answer } {
-  const { toolCalls, reasoning, native, ...row } = outcome;
-  if (!isLongerThan([toolCalls, reasoning, native], largeBytes)) return { row: outcome };
-  const answer = { ...(toolCalls && { toolCalls }), ...(reasoning && { reasoning }), ...(native && { native }) };
+  const { toolCalls, reasoning, native, vectors, ...row } = outcome;
+  if (!isLongerThan([toolCalls, reasoning, native, vectors], largeBytes)) return { row: outcome };
+  const answer = {
+    ...(toolCalls && { toolCalls }),
+    ...(reasoning && { reasoning }),
+    ...(native && { native }),
+    ...(vectors && { vectors }),
+  };
   return { row, answer };
 }
 

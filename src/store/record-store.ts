@@ -18,7 +18,7 @@ export const serviceCollections = [
   "sessions",
 ] as const;
 /** Collections of one environment, in the database of its jobs. */
-export const environmentCollections = ["batches", "files", "deliveries", "usage", "ephemeral"] as const;
+export const environmentCollections = ["batches", "files", "deliveries", "usage", "ephemeral", "vectors"] as const;
 
 export type ServiceCollection = (typeof serviceCollections)[number];
 export type EnvironmentCollection = (typeof environmentCollections)[number];

@@ -6,7 +6,7 @@ export const sendSpan = (environment: string) => `send ${environment}`;
 /** Name of the span of the time before an attempt. */
 export const queueSpan = "queue";
 /** Returns the name of the span of a call. */
-export const chatSpan = (modelId: string) => `chat ${modelId}`;
+export const callSpan = (operation: "chat" | "embeddings", modelId: string) => `${operation} ${modelId}`;
 
 /** Name of the event that has one reason of a wait. */
 export const waitEvent = "waited";

@@ -7,6 +7,7 @@ import { followPauses } from "../jobs/control/pauses.ts";
 import { sweepSessions } from "../jobs/sessions/sessions.ts";
 import { sweepEphemeral } from "../jobs/submit/ephemeral.ts";
 import { sweepIdempotencyKeys } from "../jobs/submit/idempotency.ts";
+import { sweepVectors } from "../jobs/vector-parts.ts";
 import { saveLearnedLimits } from "./recovery/learned-limits.ts";
 import { Orphans } from "./recovery/orphans.ts";
 import { startReconciler } from "./recovery/reconciler.ts";
@@ -61,6 +62,7 @@ export function startWork(
       () => sweepEphemeral(context, settings.runs),
       "failed to erase texts of jobs with store: false; trying again",
     ],
+    [eraseMs, () => sweepVectors(context, settings.runs), "failed to remove vectors of ended jobs; trying again"],
     [beatMs, () => orphans.round(), "failed to settle synchronous calls of a dead process"],
     [sweepMs, () => sweepIdempotencyKeys(context), "failed to remove old idempotency keys"],
     [sweepMs, () => sweepSessions(context), "failed to remove old sessions of the dashboard"],

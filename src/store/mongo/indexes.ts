@@ -55,6 +55,7 @@ export const environmentIndexes = {
   /** Sums of hours and days, by name. */
   usage_sums: {},
   ephemeral: records,
+  vectors: records,
   blobs: {},
 } as const satisfies Indexes<(typeof environmentCollections)[number]>;
 

@@ -3,15 +3,16 @@
 // trace of a hundred thousand lines, and many backends drop spans that arrive hours after the first one.
 
 import type { DeploymentSettings } from "../../config/settings.ts";
+import { isEmbedding } from "../../domain/embedding-request.ts";
 import type { AttemptEnd } from "../../domain/job.ts";
 import { toUsd } from "../../domain/money.ts";
-import { canonicalPart } from "../../domain/request.ts";
+import { canonicalPart, type JobRequest } from "../../domain/request.ts";
 import type { TraceContext } from "../../domain/trace-context.ts";
 import type { WaitPart } from "../../domain/wait-parts.ts";
 import { waitBefore, waitParts } from "../../domain/waiting.ts";
 import { hasZeroRetention } from "../../jobs/retention/retention-policy.ts";
 import {
-  chatSpan,
+  callSpan,
   type GenAiNames,
   messaging,
   queueSpan,
@@ -87,7 +88,7 @@ export class AttemptSpans {
     const names = this.#tracing.genAi;
     const deployment = settings.models[attempt.model]?.deployments.find(({ id }) => id === attempt.deployment);
     const span = this.#tracing.startSpan({
-      name: chatSpan(deployment?.modelId ?? attempt.model),
+      name: callSpan(operationOf(job.request), deployment?.modelId ?? attempt.model),
       kind: "client",
       startedAt: clock.wall(),
       parent: this.#parent,
@@ -145,6 +146,10 @@ function addParts(span: Span, parts: readonly WaitPart[], at: number): void {
   span.set(Object.fromEntries(sums));
 }
 
+function operationOf(request: JobRequest): "chat" | "embeddings" {
+  return isEmbedding(request) ? "embeddings" : "chat";
+}
+
 function requestAttributes(
   names: GenAiNames,
   { job, attempt }: Begun,
@@ -152,7 +157,7 @@ function requestAttributes(
 ): SpanAttributes {
   const { parameters, guardrail } = canonicalPart(job.request);
   return {
-    [names.operation]: "chat",
+    [names.operation]: operationOf(job.request),
     ...(deployment && serverAttributes(names, deployment)),
     [names.maxTokens]: parameters.maxTokens,
     [names.temperature]: parameters.temperature,

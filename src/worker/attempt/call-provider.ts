@@ -15,9 +15,20 @@ import {
 } from "./disposition.ts";
 import type { RunningCall } from "./running-call.ts";
 
+/** The texts that one of several attempts embeds. */
+export interface EmbeddingPart {
+  /** Index of the first text. */
+  from: number;
+  /** Whether no text follows. */
+  isLast: boolean;
+}
+
 /** An attempt that has begun, with its whole job. */
 export interface Begun extends Tried {
+  /** The job. Its request is that of the attempt. */
   job: Job;
+  /** Set if the job needs several calls. */
+  part?: EmbeddingPart;
 }
 
 /**

@@ -24,7 +24,7 @@ import { usageCharge } from "./call-usage.ts";
 import type { AbortCause } from "./running-call.ts";
 
 /** What a model wrote. */
-type AnswerParts = Pick<Outcome, "text" | "toolCalls" | "reasoning" | "native">;
+type AnswerParts = Pick<Outcome, "text" | "toolCalls" | "reasoning" | "native" | "vectors">;
 
 export interface Disposition {
   attempt: Pick<AttemptEnd, "result" | "error" | "usage" | "requestId" | "serviceTier" | "firstTokenMs">;
@@ -60,7 +60,8 @@ export interface Tried {
 const longestRetryAfterMs = 10 * 60_000;
 
 export function dispositionOfAnswer(answer: ProviderAnswer, { attempt }: Tried): Disposition {
-  const { text, toolCalls, reasoning, native, finishReason, usage, requestId, serviceTier, firstTokenMs } = answer;
+  const { text, toolCalls, reasoning, native, vectors, finishReason } = answer;
+  const { usage, requestId, serviceTier, firstTokenMs } = answer;
   const counted = answer.quotaUsage ?? usage;
   return {
     attempt: {
@@ -76,6 +77,7 @@ export function dispositionOfAnswer(answer: ProviderAnswer, { attempt }: Tried):
       toolCalls: toolCalls.length > 0 ? toolCalls : undefined,
       reasoning,
       native,
+      vectors,
       finishReason,
       usage,
     },

@@ -62,7 +62,7 @@ export class GrantRecord {
       maxFailedTries: settings.worker.maxFailedTries,
     };
     try {
-      const result = await this.#store("begin an attempt", () => store.beginAttempt(attempt));
+      const result = await this.store("begin an attempt", () => store.beginAttempt(attempt));
       if (result.status !== "begun") return result;
       this.#begun = result;
       const { earlier, attempt: own } = result;
@@ -113,7 +113,7 @@ export class GrantRecord {
   async #endAttempt(n: number, end: AttemptEnd): Promise<void> {
     const { environment, jobId } = this.#grant;
     const write = (ended: AttemptEnd) =>
-      this.#store("store an attempt's end", () => this.#context.store.endAttempt(environment, jobId, n, ended));
+      this.store("store an attempt's end", () => this.#context.store.endAttempt(environment, jobId, n, ended));
     await write(end).catch((error) => {
       this.#giveUpOn(error);
       return write(plainEnd(end));
@@ -128,7 +128,7 @@ export class GrantRecord {
   async finish(outcome: NewOutcome, attempt?: { n: number; end: AttemptEnd }): Promise<void> {
     const { environment, jobId } = this.#grant;
     const write = (ended: NewOutcome, of: typeof attempt) =>
-      this.#store("store an outcome", () => this.#context.store.finish(environment, { jobId, ...ended }, of));
+      this.store("store an outcome", () => this.#context.store.finish(environment, { jobId, ...ended }, of));
     try {
       const { outcome: winning, first } = await write(outcome, attempt).catch((error) => {
         this.#giveUpOn(error);
@@ -178,8 +178,17 @@ export class GrantRecord {
     this.#context.log.error({ err: error, jobId, environment }, "failed to store the result of a call");
   }
 
-  #store<T>(what: string, operation: () => Promise<T>): Promise<T> {
+  /**
+   * Retries an operation of the store until it succeeds.
+   * @throws the operation's error, once the process can no longer wait or a retry is pointless
+   */
+  store<T>(what: string, operation: () => Promise<T>): Promise<T> {
     return retryForever(this.#context, what, this.#giveUp, operation, cannotBeStored);
+  }
+
+  /** Whether the process can no longer wait for an unavailable store. */
+  get hasGivenUp(): boolean {
+    return this.#giveUp.aborted;
   }
 
   /** Returns all attempts of the job, or undefined if another worker may have begun one. */
@@ -204,6 +213,7 @@ function plainFailure(outcome: NewOutcome): NewOutcome {
     text: _text,
     toolCalls: _calls,
     reasoning: _thoughts,
+    vectors: _vectors,
     finishReason: _reason,
     usage: _usage,
     ...plain

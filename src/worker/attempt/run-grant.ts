@@ -12,6 +12,7 @@ import { AttemptSpans } from "./attempt-spans.ts";
 import { type Begun, callProvider } from "./call-provider.ts";
 import { CallText } from "./call-text.ts";
 import { dispositionOfUnsent, type EndedAttempt, type UnsentCause } from "./disposition.ts";
+import { discardParts, joinParts, withPart } from "./embedding-parts.ts";
 import { GrantRecord } from "./grant-record.ts";
 import type { RunningCall } from "./running-call.ts";
 import type { SendSlots } from "./send-slots.ts";
@@ -48,12 +49,14 @@ export async function runGrant(shared: WorkerShared, call: RunningCall): Promise
     if (cause === undefined) begins(context, begun, record);
     const span = cause === undefined ? spans?.startCall() : undefined;
     const trace = span?.trace ?? job.trace;
-    const ended =
+    const result =
       cause === undefined
         ? await callProvider(context, call, begun, { text, ...(trace && { trace }) })
         : unsent(context, call, cause);
-    span?.end(ended);
+    span?.end(result);
+    const ended = await joinParts(context, begun, result, record);
     await record.conclude(begun, { ...ended, end: { ...ended.end, waited } });
+    await discardParts(context, begun, ended);
   } finally {
     unsubscribe();
   }
@@ -65,7 +68,8 @@ function begins({ clock, metrics }: WorkerContext, { job, earlier }: Begun, reco
 }
 
 /** Writes the attempt. Returns undefined if there is nothing to call; the grant is then already settled. */
-async function begin({ log, clock }: WorkerContext, record: GrantRecord): Promise<Begun | undefined> {
+async function begin(context: WorkerContext, record: GrantRecord): Promise<Begun | undefined> {
+  const { log, clock } = context;
   const result = await record.beginAttempt();
   if (result.status === "begun") {
     const last = result.earlier.at(-1);
@@ -74,7 +78,7 @@ async function begin({ log, clock }: WorkerContext, record: GrantRecord): Promis
       const { n: attempt, deployment } = result.attempt;
       log.info({ jobId, environment, model, deployment, attempt }, "started to repeat a call whose result is unknown");
     }
-    return result;
+    return withPart(context, result, record);
   }
   if (result.status === "refused") {
     await record.finish({ status: "failed", at: clock.wall(), error: result.error });
