@@ -183,6 +183,8 @@ export interface Job extends JobSummary {
   reasoning: Reasoning[] | null;
   /** Set if the job has Bedrock's own format. */
   native: NativeAnswer | null;
+  /** Set if the job makes embeddings. POST /v1/embeddings and the results of batches have the vectors. */
+  embeddings: { texts: number; embedded: number; dimensions: number | null } | null;
   /** One of stop, length (the answer is truncated), tool_calls or content_filter. */
   finish_reason: string | null;
   usage: Usage | null;

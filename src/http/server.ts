@@ -43,6 +43,7 @@ import { chatRoutes } from "./routes/chat-routes.ts";
 import { configRoutes } from "./routes/config-routes.ts";
 import { deploymentRoutes } from "./routes/deployment-routes.ts";
 import { collectDocumentation, documentationRoutes } from "./routes/documentation-routes.ts";
+import { embeddingsRoutes } from "./routes/embeddings-routes.ts";
 import { enqueueRoutes } from "./routes/enqueue-routes.ts";
 import { fileRoutes } from "./routes/file-routes.ts";
 import { healthRoutes } from "./routes/health-routes.ts";
@@ -185,6 +186,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       jobEventRoutes(routes, context, keepAliveMs);
       chatRoutes(routes, context, keepAliveMs);
       responseRoutes(routes, context, keepAliveMs);
+      embeddingsRoutes(routes, context);
       bedrockRoutes(routes, context, keepAliveMs);
       bedrockCountRoutes(routes, context);
       messagesRoutes(routes, context, keepAliveMs);

@@ -5,7 +5,9 @@ import type { Attempt, AttemptEnd, FinalState, JobHead } from "../domain/job.ts"
 import type { DeploymentSignal } from "../scheduler/scheduler.ts";
 
 /** The API that a job came through; `retry` is a repeated job. */
-export const dialects = ["enqueue", "jobs", "chat", "responses", "bedrock", "anthropic", "batch", "retry"] as const;
+export const dialects = [
+  ...(["enqueue", "jobs", "chat", "responses", "embeddings", "bedrock", "anthropic", "batch", "retry"] as const),
+] as const;
 export type Dialect = (typeof dialects)[number];
 
 /** The quota that a provider says it refused a call for. */

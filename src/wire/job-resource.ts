@@ -22,6 +22,7 @@ import { waitParts } from "../domain/waiting.ts";
 import { type Pause, pausedPart, pauseSentence } from "../jobs/pause.ts";
 import type { JobView } from "../jobs/read/view.ts";
 import type { Explanation, WaitingOn } from "../scheduler/scheduler.ts";
+import { embeddingsResource, embeddingsSchema } from "./embeddings-resource.ts";
 import { reasoningFields } from "./job-content.ts";
 import { nativeAnswerResource, nativeAnswerSchema } from "./native-resource.ts";
 import { iso, isoOrNull, nullable, time } from "./resource-types.ts";
@@ -155,6 +156,7 @@ export const jobSchema = Type.Object(
       }),
     ),
     native: nullable(nativeAnswerSchema),
+    embeddings: nullable(embeddingsSchema),
     finish_reason: nullable(
       Type.String({ description: "stop, length (the answer is truncated), tool_calls or content_filter." }),
     ),
@@ -213,6 +215,7 @@ export function jobResource(view: JobView, now: number): JobResource {
     tool_calls: outcome?.toolCalls?.length ? outcome.toolCalls : null,
     reasoning: outcome?.reasoning ?? null,
     native: nativeAnswerResource(job, outcome),
+    embeddings: embeddingsResource(view),
     finish_reason: outcome?.finishReason ?? null,
     usage: usageOf(outcome?.usage),
     cost_usd: usdOf(cost?.nanoUsd),

@@ -53,6 +53,12 @@ export const jobRequestSchema = Type.Object(
       { description: "The conversation. A system message here has only a cache point." },
     ),
     native: nullable(nativeRequestSchema),
+    embeddings: nullable(
+      Type.Object(
+        { dimensions: nullable(Type.Integer()), input_type: nullable(Type.String()) },
+        { description: "Set if the job makes embeddings. Then each text of the message is one to embed." },
+      ),
+    ),
     tools: nullable(
       Type.Array(
         Type.Object({
@@ -91,7 +97,7 @@ type MessageResource = JobRequestResource["messages"][number];
 /** Returns a job's request as the API shows it. Print it with `printJson`, which keeps schemas exact. */
 export function jobRequestResource(job: Job): JobRequestResource {
   const request = canonicalPart(job.request);
-  const { parameters, tools, responseFormat: format, systemCachePoint: cachePoint } = request;
+  const { parameters, tools, responseFormat: format, systemCachePoint: cachePoint, embeddings } = request;
   const messages = request.messages.map(({ role, content }) => ({ role, content: content.map(blockOf) }));
   return {
     job_id: job.id,
@@ -102,6 +108,9 @@ export function jobRequestResource(job: Job): JobRequestResource {
     system: request.system ?? null,
     messages: cachePoint ? [systemMark(cachePoint), ...messages] : messages,
     native: nativeRequestResource(job),
+    embeddings: embeddings
+      ? { dimensions: embeddings.dimensions ?? null, input_type: embeddings.inputType ?? null }
+      : null,
     tools: tools?.map(({ inputSchema, ...named }) => ({ ...named, input_schema: shownSchema(inputSchema) })) ?? null,
     tool_choice: request.toolChoice ?? null,
     response_format:

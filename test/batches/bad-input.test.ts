@@ -43,7 +43,7 @@ const mistakes: [what: string, line: string | Buffer, error: object][] = [
   ["a custom_id that is long", lineOf("x".repeat(513)), parameter("invalid_custom_id", "custom_id", "1 to 512")],
   ["a custom_id twice", lineOf("good"), parameter("duplicate_custom_id", "custom_id", "Line 1 has the same")],
   ["another method", withLine({ method: "GET" }), parameter("invalid_method", "method", "POST")],
-  ["another url", withLine({ url: "/v1/embeddings" }), parameter("mismatched_url", "url", endpoint)],
+  ["another url", withLine({ url: "/v1/moderations" }), parameter("mismatched_url", "url", endpoint)],
   ["a body that is a text", withLine({ body: "x" }), { code: "invalid_json" }],
   ["an unknown model", withBody({ model: "gpt-9" }), parameter("unknown_model", "body.model", "gpt-9")],
   ["messages that are none", withBody({ messages: [] }), { code: "invalid_request", param: "body.messages" }],
@@ -183,7 +183,7 @@ test("requests that are not as they must be", async () => {
   const input_file_id = await upload(service, good);
   const body = { input_file_id, endpoint, completion_window: "24h" };
   const refusals: [object, number, string | null][] = [
-    [{ ...body, endpoint: "/v1/embeddings" }, 400, "endpoint"],
+    [{ ...body, endpoint: "/v1/moderations" }, 400, "endpoint"],
     [{ ...body, endpoint: "constructor" }, 400, "endpoint"],
     ...["", "1", "24", "30m", "0h", "15d", "337h", "24 h", "-1h", "1e3h"].map(
       (completion_window): [object, number, string] => [{ ...body, completion_window }, 400, "completion_window"],

@@ -29,6 +29,7 @@ test("a prompt", async () => {
     ...{ environment: "UAT", model: "any", priority: "standard", system: "Be brief.", max_tokens: 7 },
     messages: [{ role: "user", content: [{ type: "text", text: markup }] }],
     native: null,
+    embeddings: null,
     ...{
       tools: null,
       tool_choice: null,

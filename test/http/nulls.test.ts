@@ -92,12 +92,19 @@ const bodies: Record<string, Record<string, unknown>[]> = {
       tools: [{ type: "function", name: "look" }],
     },
   ],
+  "POST /v1/embeddings": [{ input: "x", model: "open" }],
   "POST /v1/batches": [{ input_file_id: "x", endpoint: "/v1/chat/completions", completion_window: "24h" }],
   "POST /v1/pause": [{ model: "open" }, { tenant: "t" }],
   "POST /v1/resume": [{ model: "open" }, { tenant: "t" }],
   "POST /v1/keys": [{ name: "x" }],
 };
-const tried = new Set(["POST /enqueue", "POST /v1/jobs", "POST /v1/chat/completions", "POST /v1/responses"]);
+const tried = new Set([
+  "POST /enqueue",
+  "POST /v1/jobs",
+  "POST /v1/chat/completions",
+  "POST /v1/responses",
+  "POST /v1/embeddings",
+]);
 
 /** OpenAI's optional fields of objects that the schemas leave open, by what the object has. */
 const open: [has: string, fields: string[]][] = [

@@ -57,6 +57,7 @@ test("has every route", () => {
     "GET /v1/responses/{response_id}",
     "DELETE /v1/responses/{response_id}",
     "POST /v1/responses/{response_id}/cancel",
+    "POST /v1/embeddings",
     "POST /model/{modelId}/converse",
     "POST /model/{modelId}/converse-stream",
     "POST /model/{modelId}/invoke",

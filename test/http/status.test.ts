@@ -40,6 +40,7 @@ const queued = {
   tool_calls: null,
   reasoning: null,
   native: null,
+  embeddings: null,
   finish_reason: null,
   usage: null,
   cost_usd: null,

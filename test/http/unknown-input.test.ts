@@ -41,6 +41,7 @@ const bodies: Record<string, object> = {
   "POST /v1/jobs/change": { model: "nova-lite", set: { priority: "batch" } },
   "POST /v1/chat/completions": { messages: [{ role: "user", content: "x" }] },
   "POST /v1/responses": { input: "x" },
+  "POST /v1/embeddings": { input: "x", model: "x" },
   "POST /v1/batches": { input_file_id: "x", endpoint: "/v1/chat/completions", completion_window: "24h" },
   "POST /v1/pause": { model: "nova-lite" },
   "POST /v1/resume": { model: "nova-lite" },

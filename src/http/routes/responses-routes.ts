@@ -1,6 +1,7 @@
 // Serves /v1/responses: jobs in the format of OpenAI's Responses API, synchronous or in the background.
 
 import Type from "typebox";
+import { isEmbedding } from "../../domain/embedding-request.ts";
 import { quote, SluiceError } from "../../domain/errors.ts";
 import { isErased, type JobRecord } from "../../domain/job.ts";
 import { jsonLine } from "../../domain/json-lines.ts";
@@ -227,7 +228,8 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
     const record = await requireJob(context, jobId, caller, "all").catch((error) => {
       throw error instanceof SluiceError && error.code === "job_not_found" ? missing() : error;
     });
-    if (isErased(record.job.request) || isNative(record.job.request)) throw missing();
+    const { request } = record.job;
+    if (isErased(request) || isNative(request) || isEmbedding(request)) throw missing();
     return record;
   }
 }

@@ -2,7 +2,7 @@
 import Type from "typebox";
 import { type ErrorCode, errorTable, type SluiceError } from "../../domain/errors.ts";
 
-const paths = /^\/v1\/(chat|models|responses|files|batches)(?=[/?]|$)/;
+const paths = /^\/v1\/(chat|embeddings|models|responses|files|batches)(?=[/?]|$)/;
 
 /** Returns whether the path belongs to OpenAI's API. */
 export function isOpenAiPath(url: string): boolean {

@@ -88,7 +88,9 @@ export function JobPage() {
         </>
       )}
       <h2>Answer</h2>
-      {data.text === null && live === "" ? (
+      {data.embeddings ? (
+        <p class={data.embeddings.embedded === 0 ? "empty" : undefined}>{vectorsOf(data.embeddings)}</p>
+      ) : data.text === null && live === "" ? (
         <p class="empty">There is no answer{isOver ? "." : " yet."}</p>
       ) : (
         <>
@@ -131,6 +133,13 @@ export function JobPage() {
       )}
     </>
   );
+}
+
+/** Says how far a job is that makes embeddings. */
+function vectorsOf({ texts, embedded, dimensions }: NonNullable<Job["embeddings"]>): string {
+  const length = dimensions === null ? "" : ` of ${number(dimensions)} dimensions`;
+  const all = `${number(texts)} ${texts === 1 ? "vector" : "vectors"}${length}`;
+  return embedded === texts ? all : `${number(embedded)} of ${all}`;
 }
 
 /** The answer to a request in Bedrock's own format, as it came. */
