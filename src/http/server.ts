@@ -136,7 +136,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
     frameworkErrors: sendPageOrError(page),
     clientErrorHandler: answerClientError,
     schemaErrorFormatter: validationError,
-    rewriteUrl: routePageCall,
+    ...(page && { rewriteUrl: routePageCall }),
     schemaController: { compilersFactory: { buildSerializer } },
   }).withTypeProvider<TypeBoxTypeProvider>();
 

@@ -147,7 +147,7 @@ describe("the page", () => {
 
   test("SLUICE_UI=off removes it, and the public address decides the prefix", async () => {
     const off = await startServerUnderTest({}, undefined, { settings: { dashboard: false } });
-    for (const url of ["/ui/", "/ui/api/session", "/ui/api/live"]) expect((await off.get(url)).status).toBe(404);
+    for (const url of ["/ui/", "/ui/api/session", "/ui/api/live", "/ui/api/v1/jobs"]) expect((await off.get(url)).status).toBe(404);
     expect((await off.get("/", { accept: "text/html" })).status).toBe(200);
     await off.close();
     const named = await startServerUnderTest({}, undefined, { settings: { publicUrl: "https://x.example/q" } });
@@ -190,6 +190,18 @@ describe("a session", () => {
     const { text } = await key();
     const answer = await signIn(text, { ...samePage, "x-forwarded-proto": "https" });
     expect(answer.headers["set-cookie"]).toMatch(/^__Host-sluice=.*; Path=\/; .*; Secure$/);
+  });
+
+  test("over TLS, a cookie that another host of the domain has set does not count", async () => {
+    const [own, foreign] = [await key({ name: "own" }), await key({ name: "foreign" })];
+    const tls = { ...samePage, "x-forwarded-proto": "https" };
+    const set = String((await signIn(own.text, tls)).headers["set-cookie"]).split(";")[0]!;
+    const tossed = await cookieOf(foreign.text);
+    const tenantOf = async (cookie: string, headers: Record<string, string>) =>
+      (await send({ url: "/ui/api/session", headers: { ...headers, cookie } })).json().tenant;
+    expect(await tenantOf(`${tossed}; ${set}`, tls)).toBe("own");
+    expect(await tenantOf(tossed, tls)).toBeNull();
+    expect(await tenantOf(tossed, samePage)).toBe("foreign");
   });
 
   test("admits the page's calls, as the caller of the key", async () => {

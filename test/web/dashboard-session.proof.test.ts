@@ -149,9 +149,12 @@ test("a wrong filter in the address is explained in words for people", async () 
   await page.getByText('Submitted after must be a time such as "2030-01-31T12:00:00Z"; got "soon".').waitFor();
 });
 
-test("/docs shows the address of the service", async () => {
-  await page.goto(`${url}/docs`);
+test("a link leads to /docs, which shows the address of the service, and back", async () => {
+  await openSignedIn("jobs");
+  await page.getByRole("link", { name: "API", exact: true }).click();
   await expect.poll(() => page.locator(".servers option").allTextContents()).toEqual([url]);
+  await page.getByRole("link", { name: "Dashboard" }).click();
+  await page.getByRole("heading", { name: "Overview" }).waitFor({ state: "attached" });
 });
 
 test("a large file shows how much of it is uploaded", async () => {

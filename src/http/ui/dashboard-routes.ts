@@ -22,7 +22,7 @@ interface DashboardContext extends JobsContext {
  * @throws SluiceError `cross_origin` if the page of another site made the call
  */
 export async function callerOfPage(context: DashboardContext, request: FastifyRequest): Promise<Caller | undefined> {
-  const id = isPageCall(request) ? sessionIdOf(request) : undefined;
+  const id = isPageCall(request) ? sessionIdOf(request, context.settings.publicUrl) : undefined;
   if (id === undefined) return undefined;
   requireSamePage(request);
   return sessionCaller(context, id);

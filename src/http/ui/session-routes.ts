@@ -10,7 +10,7 @@ import { endSession, longestMs, type SessionsContext, startSession } from "../..
 import { clientAddress } from "../client-address.ts";
 import type { HttpServer } from "../http-types.ts";
 import { requireSamePage } from "./page-calls.ts";
-import { isOverTls, sessionIdOf, setSessionCookie } from "./session-cookie.ts";
+import { sessionIdOf, setSessionCookie } from "./session-cookie.ts";
 import { SignInLimit } from "./sign-in-limit.ts";
 
 export interface SessionRoutesContext extends SessionsContext {
@@ -53,9 +53,9 @@ export function sessionRoutes(
     requireSamePage(request);
     try {
       const { id, caller } = await startSession(context, request.body.key);
-      const before = sessionIdOf(request);
+      const before = sessionIdOf(request, settings.publicUrl);
       if (before !== undefined) await endSession(context, before);
-      setSessionCookie(reply, id, isOverTls(request, settings.publicUrl), longestMs / 1000);
+      setSessionCookie(reply, settings.publicUrl, id, longestMs / 1000);
       reply.header("cache-control", "no-store");
       return resourceOf(caller);
     } catch (error) {
@@ -66,9 +66,9 @@ export function sessionRoutes(
 
   app.delete("/ui/api/session", { schema: { hide: true }, ...options }, async (request, reply) => {
     requireSamePage(request);
-    const id = sessionIdOf(request);
+    const id = sessionIdOf(request, settings.publicUrl);
     if (id !== undefined) await endSession(context, id);
-    setSessionCookie(reply, undefined, isOverTls(request, settings.publicUrl), 0);
+    setSessionCookie(reply, settings.publicUrl, undefined, 0);
     reply.header("cache-control", "no-store");
     return resourceOf(context.keys.required ? undefined : await callerOf(request));
   });

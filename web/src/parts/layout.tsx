@@ -2,12 +2,15 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
-import { messageOf } from "../api.ts";
+import { base, messageOf } from "../api.ts";
 import { offlineSince, snapshot } from "../live.ts";
 import { to } from "../routes.ts";
 import { session, signOut } from "../session.ts";
 import { ThemeSwitch } from "./theme.tsx";
 import { Time } from "./time.tsx";
+
+/** Not a path below the page's base, so that the router leaves it to the browser. */
+const docs = new URL("../docs", base).pathname;
 
 const pages: readonly [page: string, title: string, adminOnly?: true][] = [
   ["", "Overview"],
@@ -84,9 +87,7 @@ export function Layout({ children }: { children: ComponentChildren }) {
         </nav>
         <span class="who">
           <ThemeSwitch />
-          <a href={to("../docs")} target="_self">
-            API
-          </a>
+          <a href={docs}>API</a>
           {session.value?.sign_in_required && (
             <button type="button" class="small" onClick={() => signOut().catch((error) => alert(messageOf(error)))}>
               Sign out
