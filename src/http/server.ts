@@ -21,10 +21,11 @@ import { batchSchema, fileSchema } from "../wire/openai/batch-resource.ts";
 import { openAiErrorSchema } from "../wire/openai/openai-errors.ts";
 import { jobRequestSchema } from "../wire/request-resource.ts";
 import { deliverySchema } from "../wire/webhook-resource.ts";
+import { callerWatch } from "./caller-watch.ts";
 import { trustIn } from "./client-address.ts";
 import { answerClientError, enqueueErrorSchema, errorSchema, notFound, sendError } from "./error-responses.ts";
 import { refuseOtherMethods } from "./hooks/allowed-methods.ts";
-import { authenticate } from "./hooks/authentication.ts";
+import { authenticate, callerFinder } from "./hooks/authentication.ts";
 import { acceptJsonOnly } from "./hooks/json-bodies.ts";
 import { refuseOddHeaders } from "./hooks/odd-headers.ts";
 import { refuseForeignPages } from "./hooks/origin.ts";
@@ -117,6 +118,8 @@ export interface HttpOptions {
 export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }: HttpOptions = {}): HttpServer {
   const { settings, log, keys } = context;
   const page = settings.dashboard ? new DashboardPage(settings.publicUrl) : undefined;
+  const findCaller = callerFinder(keys, (request) => callerOfPage(context, request));
+  const watchCaller = callerWatch(keys, findCaller);
   const listener = new Listener({ headersTimeoutMs, requestTimeoutMs: uploadTimeoutMs, idleTimeoutMs });
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -145,10 +148,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
   app.setNotFoundHandler((request, reply) => sendError(notFound(request), request, reply));
   app.decorateRequest("caller");
   app.addHook("onRequest", refuseOddHeaders);
-  app.addHook(
-    "onRequest",
-    authenticate(keys, (request) => callerOfPage(context, request)),
-  );
+  app.addHook("onRequest", authenticate(keys, findCaller));
   app.addHook("onRequest", refuseReadOnlyKeys);
   app.addHook("onRequest", refuseForeignPages(settings.host, keys));
   boundSlowBodies(app);
@@ -183,7 +183,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       jobRequestRoutes(routes, context);
       jobFilterRoutes(routes, context);
       jobChangeRoutes(routes, context);
-      jobEventRoutes(routes, context, keepAliveMs);
+      jobEventRoutes(routes, context, watchCaller, keepAliveMs);
       chatRoutes(routes, context, keepAliveMs);
       responseRoutes(routes, context, keepAliveMs);
       embeddingsRoutes(routes, context);
@@ -208,7 +208,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       healthRoutes(routes, context);
       if (context.scrape) metricsRoutes(routes, context.scrape, { ...context, listensOn: settings.host });
       documentationRoutes(routes, settings);
-      if (page) dashboardRoutes(routes, context, page, keepAliveMs);
+      if (page) dashboardRoutes(routes, context, page, watchCaller, keepAliveMs);
     });
   });
   return app;

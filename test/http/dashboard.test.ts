@@ -147,7 +147,8 @@ describe("the page", () => {
 
   test("SLUICE_UI=off removes it, and the public address decides the prefix", async () => {
     const off = await startServerUnderTest({}, undefined, { settings: { dashboard: false } });
-    for (const url of ["/ui/", "/ui/api/session", "/ui/api/live", "/ui/api/v1/jobs"]) expect((await off.get(url)).status).toBe(404);
+    for (const url of ["/ui/", "/ui/api/session", "/ui/api/live", "/ui/api/v1/jobs"])
+      expect((await off.get(url)).status).toBe(404);
     expect((await off.get("/", { accept: "text/html" })).status).toBe(200);
     await off.close();
     const named = await startServerUnderTest({}, undefined, { settings: { publicUrl: "https://x.example/q" } });
@@ -377,6 +378,22 @@ test("the live stream ends when the key is revoked, at once here and with the ne
   expect(await second.text).toContain("event: signed_out");
   // The check without a change takes five seconds.
   expect(performance.now() - started).toBeLessThan(4_000);
+});
+
+test("the events of a job end with the key of their reader, whether it has a key or a session", async () => {
+  const { id, text } = await key({ name: "reader" });
+  const authorization = `Bearer ${text}`;
+  const payload = { prompt: "Why?", environment: "UAT" };
+  const job = await send({ method: "POST", url: "/v1/jobs", headers: { authorization }, payload });
+  const path = `/v1/jobs/${job.json().job_id}/events`;
+  const streams = [
+    await fetch(address + path, { headers: { authorization } }),
+    await fetch(`${address}/ui/api${path}`, { headers: { cookie: await cookieOf(text), ...samePage } }),
+  ];
+  await server.context.keys.note(await revokeKey(server.context, id, commandCaller));
+  for (const stream of streams) {
+    expect(await stream.text()).toMatch(/event: closed\ndata: \{"reason":"unauthenticated"\}\n\n$/);
+  }
 });
 
 test("the live stream shows an admin the queue, and a tenant only quotas and deployments", async () => {

@@ -22,19 +22,32 @@ declare module "fastify" {
 const openRouteCaller: Caller = { tenant: "", admin: false, environments: [] };
 
 /**
- * Authenticates the caller by the API key.
+ * Returns the caller of a request.
+ * @throws SluiceError `unauthenticated`; what the store throws
+ */
+export type FindCaller = (request: FastifyRequest) => Promise<Caller>;
+
+/**
+ * Finds callers by the API key.
  * @param sessionCaller returns the caller of a request with a session, or undefined for every other request
  */
-export function authenticate(
+export function callerFinder(
   keys: KeyRegistry,
   sessionCaller: (request: FastifyRequest) => Promise<Caller | undefined>,
-): onRequestAsyncHookHandler {
+): FindCaller {
+  return async (request) => {
+    const authorization = authorizationOf(request);
+    const signedIn = keys.required && authorization === undefined ? await sessionCaller(request) : undefined;
+    return signedIn ?? keys.authenticate(authorization);
+  };
+}
+
+/** Authenticates the callers of all routes but those that are open. */
+export function authenticate(keys: KeyRegistry, findCaller: FindCaller): onRequestAsyncHookHandler {
   return async (request) => {
     const { open, checksCallers } = request.routeOptions.config;
-    const authorization = authorizationOf(request);
     const isOpen = (open === true || checksCallers === true) && keys.required;
-    const signedIn = !isOpen && keys.required && authorization === undefined ? await sessionCaller(request) : undefined;
-    const caller = isOpen ? openRouteCaller : (signedIn ?? (await keys.authenticate(authorization)));
+    const caller = isOpen ? openRouteCaller : await findCaller(request);
     request.caller = { ...caller, address: clientAddress(request) };
   };
 }

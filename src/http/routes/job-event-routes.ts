@@ -12,6 +12,7 @@ import { type TextPosition, textStart } from "../../jobs/read/text-position.ts";
 import { requireJob } from "../../jobs/read/view.ts";
 import { textOfEvents } from "../../native/native-answer.ts";
 import { jobParams } from "../../wire/job-resource.ts";
+import type { WatchCaller } from "../caller-watch.ts";
 import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { eraseOnceRead } from "../erase-once-read.ts";
 import { errorResponses } from "../error-responses.ts";
@@ -25,7 +26,7 @@ const description = `Each event's id is the reader's position in the text. To co
 - \`text\` \`{attempt, text}\`: more of the answer.
 - \`restart\` \`{attempt}\`: discard all text so far; another call starts from the beginning.
 - \`gap\` \`{attempt}\`: the stream missed some text. It sends no more text until it has the missing part, or until the job ends and it sends the rest at once.
-- \`closed\` \`{reason}\`: the service ends the stream before the job ends; reconnect. \`slow\`: the reader was too slow; \`stopping\`: the process is stopping.
+- \`closed\` \`{reason}\`: the service ends the stream before the job ends; reconnect. \`slow\`: the reader was too slow; \`stopping\`: the process is stopping; \`unauthenticated\`: the API key was revoked, or the session has ended.
 
 Comments keep the connection alive. After the final state, a reconnect returns 204, which tells browsers to stop.`;
 
@@ -36,7 +37,7 @@ const eventData = Type.Union([
   Type.Object({ job_id: Type.String({ format: "uuid" }), status: Type.Enum([...jobStates]) }),
   Type.Object({ attempt, text: Type.String() }),
   Type.Object({ attempt }),
-  Type.Object({ reason: Type.Enum(["slow", "stopping"]) }),
+  Type.Object({ reason: Type.Enum(["slow", "stopping", "unauthenticated"]) }),
 ]);
 
 /** The id of the final event. */
@@ -46,7 +47,12 @@ const lastId = "end";
  * Adds the route of job events.
  * @param keepAliveMs interval of comments in a stream without events, in milliseconds
  */
-export function jobEventRoutes(app: HttpServer, context: CallersContext, keepAliveMs: number): void {
+export function jobEventRoutes(
+  app: HttpServer,
+  context: CallersContext,
+  watchCaller: WatchCaller,
+  keepAliveMs: number,
+): void {
   const closing = closingSignal(app);
 
   app.get(
@@ -69,7 +75,8 @@ export function jobEventRoutes(app: HttpServer, context: CallersContext, keepAli
         },
       },
     },
-    async ({ params, headers, caller }, reply) => {
+    async (request, reply) => {
+      const { params, headers, caller } = request;
       const jobId = params.job_id.toLowerCase();
       const last = headers["last-event-id"];
       const from = last === undefined || last === lastId ? textStart : positionOf(last);
@@ -77,28 +84,33 @@ export function jobEventRoutes(app: HttpServer, context: CallersContext, keepAli
       const { job } = await requireJob(context, jobId, caller);
       if (last === lastId) return (reply as FastifyReply).code(204).send();
 
-      const slow = new AbortController();
-      const events = new EventStream(reply, { keepAliveMs, onSlow: () => slow.abort() });
+      const early = new AbortController();
+      const endEarly = (reason: "slow" | "unauthenticated") => early.abort(reason);
+      const events = new EventStream(reply, { keepAliveMs, onSlow: () => endEarly("slow") });
+      const stopWatch = watchCaller(request, () => endEarly("unauthenticated"));
       const notify = (news: JobNews, position: TextPosition) => {
-        if (slow.signal.aborted) return;
+        if (early.signal.aborted) return;
         const { event, data, final } = eventOf(job, news, position);
         events.send(JSON.stringify(data), { event, id: final ? lastId : idOf(position) });
       };
       const stopComments = commentWhileWaiting(context, job, events, keepAliveMs);
       const follower = new JobFollower(context, jobId, notify, from);
       try {
-        const signal = AbortSignal.any([slow.signal, disconnectSignal(reply, closing)]);
+        const signal = AbortSignal.any([early.signal, disconnectSignal(reply, closing)]);
         const record = await context.callers.whileRead(job, caller, () =>
           follower.untilEnd(caller, { waitMs: Number.POSITIVE_INFINITY, signal }),
         );
-        if (!slow.signal.aborted) eraseOnceRead(context, reply, caller, record);
-        if (slow.signal.aborted) events.send('{"reason":"slow"}', { event: "closed" });
-        else if (!record.outcome) events.send('{"reason":"stopping"}', { event: "closed" });
+        const { aborted, reason } = early.signal;
+        if (!aborted) eraseOnceRead(context, reply, caller, record);
+        if (aborted || !record.outcome) {
+          events.send(JSON.stringify({ reason: aborted ? reason : "stopping" }), { event: "closed" });
+        }
       } catch (error) {
         if (!events.opened) throw error;
         // The reader reconnects by itself and then gets the error.
         context.log.warn({ err: error, jobId }, "failed to stream the events of a job");
       } finally {
+        stopWatch();
         stopComments();
         follower.stop();
         events.end();

@@ -4,6 +4,7 @@ import type { Caller } from "../../jobs/caller.ts";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
 import type { KeyRegistry } from "../../jobs/keys/key-registry.ts";
 import { sessionCaller } from "../../jobs/sessions/sessions.ts";
+import type { WatchCaller } from "../caller-watch.ts";
 import type { HttpServer } from "../http-types.ts";
 import { liveRoutes } from "./live-routes.ts";
 import type { DashboardPage } from "./page.ts";
@@ -32,11 +33,12 @@ export function dashboardRoutes(
   app: HttpServer,
   context: DashboardContext,
   page: DashboardPage,
+  watchCaller: WatchCaller,
   keepAliveMs: number,
 ): void {
   const callerOf = async (request: FastifyRequest) =>
     context.keys.required ? callerOfPage(context, request) : context.keys.authenticate(undefined);
   pageRoutes(app, page);
   sessionRoutes(app, context, callerOf);
-  liveRoutes(app, context, async (request) => (await callerOf(request)) !== undefined, keepAliveMs);
+  liveRoutes(app, context, watchCaller, keepAliveMs);
 }

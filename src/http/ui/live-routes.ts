@@ -1,8 +1,7 @@
 // Serves /ui/api/live: one event stream per tab of the dashboard, with a snapshot of queue, quotas and deployments at
 // most twice a second. All tabs of a process share one snapshot.
-import type { FastifyRequest } from "fastify";
 import type { JobsContext } from "../../jobs/jobs-context.ts";
-import type { KeyRegistry } from "../../jobs/keys/key-registry.ts";
+import type { WatchCaller } from "../caller-watch.ts";
 import { closingSignal } from "../disconnect.ts";
 import { EventStream } from "../event-stream.ts";
 import type { HttpServer } from "../http-types.ts";
@@ -11,19 +10,8 @@ import { statsResource } from "../routes/stats-routes.ts";
 
 /** Interval of snapshots, in milliseconds. */
 const snapshotMs = 500;
-/**
- * Interval at which a stream checks that its session is still valid, in milliseconds. It also checks whenever keys
- * change, so that a revoked key ends the stream at once.
- */
-const checkMs = 5_000;
 
-/** @param stillValid returns whether the caller of a request may still read */
-export function liveRoutes(
-  app: HttpServer,
-  context: JobsContext & { keys: Pick<KeyRegistry, "onChange"> },
-  stillValid: (request: FastifyRequest) => Promise<boolean>,
-  keepAliveMs: number,
-): void {
+export function liveRoutes(app: HttpServer, context: JobsContext, watchCaller: WatchCaller, keepAliveMs: number): void {
   const closing = closingSignal(app);
   const snapshots = new Snapshots(context);
 
@@ -34,17 +22,12 @@ export function liveRoutes(
     const stop = snapshots.follow(({ stats, ...visible }) =>
       events.send(JSON.stringify(admin ? { stats, ...visible } : visible)),
     );
-    const check = async () => {
-      const valid = await stillValid(request).catch(() => true);
-      if (valid) return;
+    const stopWatch = watchCaller(request, () => {
       events.send("{}", { event: "signed_out" });
       end();
-    };
-    const timer = setInterval(check, checkMs);
-    const ignoreKeys = context.keys.onChange(check);
+    });
     const end = () => {
-      clearInterval(timer);
-      ignoreKeys();
+      stopWatch();
       stop();
       events.end();
       closing.removeEventListener("abort", end);
