@@ -71,6 +71,37 @@ describe("every page", () => {
   });
 });
 
+test.each([1280, 390])(
+  "foreign words of any length fit at %i px, and do not turn the text around them",
+  async (width) => {
+    const tenant = `narrow-${width}`;
+    await service.call("POST", "/v1/pause", { tenant, reason: "W".repeat(190) });
+    const metadata = { turned: "\u202Ecba", long: "L".repeat(512) };
+    const { job_id } = await service.submit({ prompt: "refuse at length", metadata });
+    await service.call("GET", `/v1/jobs/${job_id}?wait=20`);
+    const { page } = await openSignedIn(browser, service, { viewport: { width, height: 900 } });
+    const seen: [path: string, text: string | RegExp][] = [
+      ["", /W{190}/],
+      ["deployments", /W{190}/],
+      [`jobs/${job_id}`, /N{290}/],
+      [`jobs?model=${"m".repeat(3000)}`, /m{3000}/],
+    ];
+    for (const [path, text] of seen) {
+      await open(page, path);
+      await page.getByText(text).first().waitFor(slow);
+      expect([path, await page.evaluate("document.documentElement.scrollWidth > innerWidth")]).toEqual([path, false]);
+    }
+    await open(page, `jobs/${job_id}`);
+    await page.locator("bdi", { hasText: "cba" }).waitFor(slow);
+    await page.locator("summary", { hasText: "NNN" }).first().press("Enter");
+    await page
+      .locator("pre", { hasText: /N{700}/ })
+      .first()
+      .waitFor(slow);
+    await service.call("POST", "/v1/resume", { tenant });
+  },
+);
+
 describe("on a phone", () => {
   test("the pages are behind a menu, and rows are cards that show everything", async () => {
     const { page } = await openSignedIn(browser, service, { viewport: { width: 390, height: 800 } });

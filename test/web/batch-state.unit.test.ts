@@ -32,10 +32,10 @@ test("errors with the same words are one row with the ranges of their lines", ()
       error(null, "The file is empty."),
     ]),
   ).toEqual([
-    { lines: "1 to 3, 9", param: null, message: "no", count: 4 },
-    { lines: "4", param: "body", message: "no", count: 1 },
-    { lines: "–", param: null, message: "The file is empty.", count: 1 },
+    { lines: "Lines 1 to 3, 9", param: null, message: "no", count: 4 },
+    { lines: "Line 4", param: "body", message: "no", count: 1 },
+    { lines: "The file", param: null, message: "The file is empty.", count: 1 },
   ]);
   const [odd] = lineErrors(Array.from({ length: 50 }, (_, i) => error(2 * i + 1, "no")));
-  expect(odd!.lines).toBe("1, 3, 5, 7, 9 and 45 more");
+  expect(odd!.lines).toBe("Lines 1, 3, 5, 7, 9 and 45 more");
 });

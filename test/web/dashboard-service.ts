@@ -12,6 +12,8 @@ import type { TestServer } from "../support/server-process.ts";
 import { startMongo, startRedis } from "../support/servers.ts";
 import { type SluiceProcess, startSluice } from "../support/sluice-process.ts";
 
+const refusal = { kind: "error", status: 400, error: "ValidationException" } as const;
+
 export class DashboardService {
   readonly url: string;
   readonly adminKey: string;
@@ -46,7 +48,8 @@ export class DashboardService {
       startSimulator({ tokensPerSecond: 40, answerTokens: 60 }),
       startSimulator({
         faults: [
-          { kind: "error", status: 400, error: "ValidationException", message: "No.", promptIncludes: "refuse" },
+          { ...refusal, message: "N".repeat(2000), promptIncludes: "refuse at length" },
+          { ...refusal, message: "No.", promptIncludes: "refuse" },
         ],
       }),
     ]);

@@ -147,6 +147,12 @@ test("an address that leads to no page says so, also one that cannot be decoded"
 test("a wrong filter in the address is explained in words for people", async () => {
   await openSignedIn("jobs?submitted_after=soon");
   await page.getByText('Submitted after must be a time such as "2030-01-31T12:00:00Z"; got "soon".').waitFor();
+  // The same call would fail again.
+  expect(await page.getByRole("button", { name: "Try again" }).count()).toBe(0);
+  await page.goto(`${url}/ui/jobs/17`);
+  await page.getByRole("alert").getByText('Job id must be a UUID; got "17".').waitFor();
+  await page.getByRole("link", { name: "Go to the jobs" }).click();
+  await page.getByRole("heading", { name: "Jobs" }).waitFor();
 });
 
 test("a link leads to /docs, which shows the address of the service, and back", async () => {

@@ -149,7 +149,7 @@ describe.each<Form>(["embedded", "distributed"])("%s", (form) => {
     test("a batch goes from upload to download; a wrong file shows its errors by line", async () => {
       const count = form === "embedded" ? 1000 : 100;
       await upload(`${lineOf(1, "line")}\nnot json\n`);
-      await page.getByRole("cell", { name: "2", exact: true }).waitFor(slow);
+      await page.getByRole("cell", { name: "Line 2", exact: true }).waitFor(slow);
       await upload(Array.from({ length: count }, (_, i) => lineOf(i, `line ${i}`)).join("\n"));
       await page.locator("h1").getByText("completed").waitFor({ timeout: 100_000 });
       const download = page.waitForEvent("download");

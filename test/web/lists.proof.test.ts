@@ -80,10 +80,12 @@ describe("by keyboard alone", () => {
     await press("Enter");
     await expectFocus(page.getByRole("main"));
     const opened = page.url();
+    await page.evaluate("window.isSamePage = true");
     await tabTo(page, button("Retry"));
     await press("Enter");
     await page.waitForURL((url) => /jobs\/[0-9a-f-]{36}$/.test(url.pathname) && url.href !== opened, slow);
     await page.getByText("Retry of").waitFor(slow);
+    expect(await page.evaluate("window.isSamePage")).toBe(true);
     expect(wrong).toEqual([]);
   });
 

@@ -15,6 +15,11 @@ export class ApiError extends Error {
     this.code = code;
   }
 
+  /** Whether the same call may succeed later. */
+  get mayPass(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+
   /** What to do, in words for people. Undefined if the message says enough. */
   get advice(): string | undefined {
     return errorAdvice[this.code];

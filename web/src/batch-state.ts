@@ -20,7 +20,7 @@ export function batchState({ status, request_counts: { completed, failed }, prog
 
 /** An error of one or more lines of a file. */
 export interface LineErrors {
-  /** The lines, such as `1 to 40, 52`. A dash for an error of the whole file. */
+  /** The lines, such as `Lines 1 to 40, 52`. Names the file for an error of the whole file. */
   lines: string;
   param: string | null;
   message: string;
@@ -57,10 +57,10 @@ function rangesOf(lines: readonly number[]): string {
     if (last && line <= last[1] + 1) last[1] = line;
     else ranges.push([line, line]);
   }
-  if (ranges.length === 0) return "–";
+  if (ranges.length === 0) return "The file";
   const shown = ranges
     .slice(0, mostRanges)
     .map(([from, to]) => (from === to ? number(from) : `${number(from)} to ${number(to)}`));
   const more = ranges.slice(mostRanges).reduce((sum, [from, to]) => sum + to - from + 1, 0);
-  return shown.join(", ") + (more > 0 ? ` and ${number(more)} more` : "");
+  return (lines.length === 1 ? "Line " : "Lines ") + shown.join(", ") + (more > 0 ? ` and ${number(more)} more` : "");
 }

@@ -9,7 +9,12 @@ export type Piece = string | { deployment: string } | { at: string };
 export interface QueueSummary {
   sentence: Piece[];
   /** What the operator can do. Undefined if there is nothing to do. */
-  advice?: { text: string; page?: "deployments" };
+  advice?: {
+    text: string;
+    page?: "deployments";
+    /** Whether it is to press a button, which a read-only key does not have. */
+    isButton?: true;
+  };
 }
 
 type Kind = NonNullable<WaitingRow["waiting_on"]>["kind"];
@@ -159,11 +164,11 @@ function adviceOn(
       if (quotas.find(({ name }) => name === first.quota)?.per !== "day") return undefined;
       return { text: "The quota of the day is used up. See which quota to raise:", page: "deployments" };
     case "paused":
-      return { text: "Nothing starts until you press Resume below." };
+      return { text: "Nothing starts until you press Resume below.", isButton: true };
     case "out_of_service":
-      return { text: "Mend the cause, then press Reinstate below." };
+      return { text: "Mend the cause, then press Reinstate below.", isButton: true };
     case "cool_down":
-      return { text: "It recovers by itself. To try it at once, press Reinstate below." };
+      return { text: "It recovers by itself. To try it at once, press Reinstate below.", isButton: true };
     case "configuration":
       return { text: "Add a deployment to the configuration, or cancel the jobs. They fail in the end." };
     case "turn":

@@ -1,4 +1,5 @@
 // Who changed what, newest first.
+import { type ComponentChildren, Fragment } from "preact";
 import { number } from "../format.ts";
 import { FilterChips } from "../parts/filter-chips.tsx";
 import { IdLink } from "../parts/id.tsx";
@@ -46,9 +47,12 @@ const columns: Column<AuditEntry>[] = [
 ];
 
 export function AuditPage() {
+  return session.value?.admin ? <Audit /> : <AdminsOnly title="Audit" />;
+}
+
+function Audit() {
   const filter = useFilter(fields);
   const pages = usePages(pagesOf<AuditEntry>("v1/audit", filter.values), (entry) => entry.id);
-  if (!session.value?.admin) return <AdminsOnly title="Audit" />;
   return (
     <List title="Audit" pages={pages} columns={columns} empty="No change matches.">
       <FilterChips filter={filter} />
@@ -70,9 +74,18 @@ function whoOf({ actor }: AuditEntry): string {
   return actor.key_id ?? actor.kind.replaceAll("_", " ");
 }
 
-function detailsOf({ details, count }: AuditEntry): string {
-  const parts = Object.entries(details ?? {}).map(
-    ([name, value]) => `${name}: ${Array.isArray(value) ? value.join(", ") : value}`,
-  );
-  return [...(count === null ? [] : [`${number(count)} changed`]), ...parts].join("; ");
+function detailsOf({ details, count }: AuditEntry): ComponentChildren {
+  const parts = Object.entries(details ?? {}).map(([name, value]) => (
+    <>
+      {name}: <bdi>{Array.isArray(value) ? value.join(", ") : String(value)}</bdi>
+    </>
+  ));
+  const all = count === null ? parts : [`${number(count)} changed`, ...parts];
+  if (all.length === 0) return null;
+  return all.map((part, i) => (
+    <Fragment key={i}>
+      {i > 0 && "; "}
+      {part}
+    </Fragment>
+  ));
 }

@@ -1,7 +1,7 @@
 // One batch: how far it is, how fast, when it ends, what it costs, what failed and why.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { useRoute } from "preact-iso";
+import { useLocation, useRoute } from "preact-iso";
 import { base, call, query } from "../api.ts";
 import { count, dollars, number, percent } from "../format.ts";
 import { BatchBadge, StateSymbol } from "../parts/badge.tsx";
@@ -9,8 +9,9 @@ import { BatchBar } from "../parts/batch-bar.tsx";
 import { BatchFailures } from "../parts/batch-failures.tsx";
 import { Confirm } from "../parts/confirm.tsx";
 import { FileErrors } from "../parts/file-errors.tsx";
+import { Metadata } from "../parts/metadata.tsx";
 import { Sentence } from "../parts/names.tsx";
-import { Failure, Notice } from "../parts/notice.tsx";
+import { Failure, Missing, Notice } from "../parts/notice.tsx";
 import { Time } from "../parts/time.tsx";
 import type { BatchResource } from "../resources.ts";
 import { to } from "../routes.ts";
@@ -25,13 +26,25 @@ const lineStates = ["completed", "failed", "expired", "cancelled", "in_progress"
 
 export function BatchPage() {
   const { id = "" } = useRoute().params;
+  // Another batch has nothing of this one.
+  return <OneBatch key={id} id={id} />;
+}
+
+function OneBatch({ id }: { id: string }) {
+  const { route } = useLocation();
   const path = `v1/batches/${encodeURIComponent(id)}`;
   const batch = useQuery<BatchResource>(path, refreshMs, hasBatchEnded);
   const [asking, setAsking] = useState<"cancel" | "retry" | undefined>();
   const rate = useRate(batch.data);
   const isOver = batch.data !== undefined && hasBatchEnded(batch.data);
   useTitle("Batch");
-  if (!batch.data) return <Failure error={batch.error} retry={batch.reload} />;
+  if (!batch.data) {
+    return (
+      <Missing title="Batch" error={batch.error} retry={batch.reload}>
+        <a href={to("batches")}>Go to the batches</a>
+      </Missing>
+    );
+  }
   const { data } = batch;
   const { total, completed, failed } = data.request_counts;
   const done = completed + failed + data.progress.cancelled;
@@ -136,6 +149,7 @@ export function BatchPage() {
             </dd>
           </div>
         )}
+        <Metadata labels={data.metadata} />
       </dl>
       {total > 0 && (
         <p class="actions">
@@ -171,7 +185,7 @@ export function BatchPage() {
           onClose={() => setAsking(undefined)}
           onConfirm={async () => {
             const answer = await call<BatchResource>(`${path}/${asking}`, { method: "POST" });
-            if (asking === "retry") location.assign(new URL(to(`batches/${answer.id}`), base));
+            if (asking === "retry") route(to(`batches/${answer.id}`));
             else batch.reload();
           }}
         >

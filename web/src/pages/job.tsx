@@ -2,16 +2,18 @@
 
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { useRoute } from "preact-iso";
-import { base, call } from "../api.ts";
+import { useLocation, useRoute } from "preact-iso";
+import { call } from "../api.ts";
 import { dollars, duration, number, shortId } from "../format.ts";
 import { deploymentWords } from "../names.ts";
 import { Badge } from "../parts/badge.tsx";
 import { CodeSamples } from "../parts/code-samples.tsx";
 import { Confirm } from "../parts/confirm.tsx";
 import { Copy } from "../parts/copy.tsx";
+import { LongText } from "../parts/long-text.tsx";
+import { Metadata } from "../parts/metadata.tsx";
 import { DeploymentName, Sentence } from "../parts/names.tsx";
-import { Failure } from "../parts/notice.tsx";
+import { Failure, Missing } from "../parts/notice.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 import { TextPieces } from "../parts/text-pieces.tsx";
 import { Time } from "../parts/time.tsx";
@@ -27,6 +29,12 @@ const refreshMs = 2_000;
 
 export function JobPage() {
   const { id = "" } = useRoute().params;
+  // Another job has nothing of this one.
+  return <OneJob key={id} id={id} />;
+}
+
+function OneJob({ id }: { id: string }) {
+  const { route } = useLocation();
   const path = `v1/jobs/${encodeURIComponent(id)}`;
   const job = useQuery<Job>(path, refreshMs, hasEnded);
   const live = useJobText(path, job.data);
@@ -34,13 +42,19 @@ export function JobPage() {
   const [retryError, setRetryError] = useState<unknown>();
   const isOver = job.data !== undefined && hasEnded(job.data);
   useTitle(`Job ${shortId(id)}`);
-  if (!job.data) return <Failure error={job.error} retry={job.reload} />;
+  if (!job.data) {
+    return (
+      <Missing title="Job" error={job.error} retry={job.reload}>
+        <a href={to("jobs")}>Go to the jobs</a>
+      </Missing>
+    );
+  }
   const { data } = job;
 
   async function retry(): Promise<void> {
     try {
       const again = await call<Job>(`${path}/retry`, { method: "POST" });
-      location.assign(new URL(`jobs/${again.job_id}`, base));
+      route(to(`jobs/${again.job_id}`));
     } catch (error) {
       setRetryError(error);
     }
@@ -71,9 +85,9 @@ export function JobPage() {
       <Failure error={job.error} />
       {data.status === "queued" && <Waiting job={data} />}
       {data.error && (
-        <p class="notice bad">
-          <strong>{data.error.code.replaceAll("_", " ")}</strong>: <Sentence text={data.error.message} />
-        </p>
+        <div class="notice bad">
+          <strong>{data.error.code.replaceAll("_", " ")}</strong>: <LongText text={data.error.message} />
+        </div>
       )}
       <Timeline job={data} />
       <Facts job={data} />
@@ -292,13 +306,6 @@ function Facts({ job }: { job: Job }) {
       job.cost_usd === null ? null : dollars(job.cost_usd) + (job.cost_usd_estimated ? " (partly estimated)" : ""),
     ],
     ["Expires", job.expires_at && <Time at={job.expires_at} />],
-    [
-      "Metadata",
-      job.metadata &&
-        Object.entries(job.metadata)
-          .map(([k, v]) => `${k}=${v}`)
-          .join(", "),
-    ],
   ];
   return (
     <dl class="facts">
@@ -318,6 +325,7 @@ function Facts({ job }: { job: Job }) {
           </dd>
         </div>
       )}
+      <Metadata labels={job.metadata} />
     </dl>
   );
 }
@@ -351,7 +359,7 @@ const attemptColumns: Column<JobAttempt>[] = [
       usage && `${usage_estimated ? "about " : ""}${tokensOf(usage.input_tokens, usage.output_tokens)}`,
   },
   { title: "Cost", kind: "n", cell: ({ cost_usd }) => cost_usd !== null && dollars(cost_usd) },
-  { title: "Error", kind: "text", cell: ({ error }) => error && <Sentence text={error.message} /> },
+  { title: "Error", kind: "text", cell: ({ error }) => error && <LongText text={error.message} /> },
 ];
 
 function Attempts({ attempts }: { attempts: JobAttempt[] }) {

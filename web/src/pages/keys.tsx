@@ -35,12 +35,15 @@ const columns: Column<ApiKey>[] = [
 ];
 
 export function KeysPage() {
+  return session.value?.admin ? <Keys /> : <AdminsOnly title="API keys" />;
+}
+
+function Keys() {
   const pages = usePages(pagesOf<ApiKey>("v1/keys"), (key) => key.id);
   const [creating, setCreating] = useState(false);
   const [created, setCreated] = useState<(ApiKey & { key?: string }) | undefined>();
   const [revoking, setRevoking] = useState<ApiKey | undefined>();
   const [done, setDone] = useState("");
-  if (!session.value?.admin) return <AdminsOnly title="API keys" />;
   const state: Column<ApiKey> = {
     title: "State",
     cell: (key) => {

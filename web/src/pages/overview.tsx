@@ -14,10 +14,11 @@ import { RecentFailures } from "../parts/recent-failures.tsx";
 import { type Column, Table } from "../parts/table.tsx";
 import { Time } from "../parts/time.tsx";
 import { TroubledDeployments } from "../parts/troubled-deployments.tsx";
+import { Unpriced } from "../parts/unpriced.tsx";
 import { mayStart, type Piece, queueSummary } from "../queue-summary.ts";
 import type { Snapshot, Stats, WaitingRow } from "../resources.ts";
 import { to } from "../routes.ts";
-import { session } from "../session.ts";
+import { mayChange, session } from "../session.ts";
 import { useQuery } from "../use-query.ts";
 import { useTitle } from "../use-title.ts";
 
@@ -70,7 +71,7 @@ function Headline({ current }: { current: Snapshot & { stats: Stats } }) {
         ))}{" "}
         {inService(current)}
       </p>
-      {advice && (
+      {advice && (mayChange() || !advice.isButton) && (
         <p class="notice warn" role="status">
           {advice.text} {advice.page && <a href={to(advice.page)}>Deployments and quotas</a>}
         </p>
@@ -161,18 +162,24 @@ function Queue({ stats: { queue, jobs } }: { stats: Stats }) {
   );
 }
 
+interface DayTotal {
+  cost_usd: number;
+  jobs: number;
+  input_tokens: number;
+  output_tokens: number;
+  attempts_without_price: number;
+}
+
 function Today() {
   const today = new Date(now.value).toISOString().slice(0, 10);
-  const usage = useQuery<{ total: { cost_usd: number; jobs: number; input_tokens: number; output_tokens: number } }>(
-    `v1/usage${query({ from: today, to: today })}`,
-    10_000,
-  );
+  const usage = useQuery<{ total: DayTotal }>(`v1/usage${query({ from: today, to: today })}`, 10_000);
   if (!usage.data) return null;
-  const { cost_usd, jobs, input_tokens, output_tokens } = usage.data.total;
+  const { cost_usd, jobs, input_tokens, output_tokens, attempts_without_price } = usage.data.total;
   return (
     <p class="quiet">
       Today (UTC): {count(jobs, "job")}, {number(input_tokens)} tokens in, {number(output_tokens)} out,{" "}
-      {dollars(cost_usd)}. <a href={to("usage")}>Usage</a>
+      {dollars(cost_usd)}
+      <Unpriced calls={attempts_without_price} />. <a href={to("usage")}>Usage</a>
     </p>
   );
 }

@@ -7,6 +7,7 @@ import { dollars, number } from "../format.ts";
 import { Budgets } from "../parts/budgets.tsx";
 import { Empty, Failure, Notice } from "../parts/notice.tsx";
 import { type Column, Table } from "../parts/table.tsx";
+import { Unpriced } from "../parts/unpriced.tsx";
 import { UsagePlots } from "../parts/usage-plots.tsx";
 import type { ApiKey, Page } from "../resources.ts";
 import { to } from "../routes.ts";
@@ -24,6 +25,8 @@ interface Row extends Partial<Record<Group, string | null>> {
   output_tokens: number;
   cost_usd: number;
   cost_usd_estimated: number;
+  /** Calls whose cost is unknown, because their model has no price. */
+  attempts_without_price: number;
 }
 
 interface Report {
@@ -105,6 +108,7 @@ export function UsagePage() {
       {report.data && (
         <p class="headline">
           {dollars(report.data.total.cost_usd)} for {number(report.data.total.jobs)} jobs
+          <Unpriced calls={report.data.total.attempts_without_price} />
           <span class="quiet"> (days are UTC)</span>
         </p>
       )}
@@ -136,10 +140,11 @@ function tableOf(by: Group, nameOf: (row: Row) => string): Column<Row>[] {
     {
       title: "Cost",
       kind: "n",
-      cell: ({ cost_usd, cost_usd_estimated }) => (
+      cell: ({ cost_usd, cost_usd_estimated, attempts_without_price }) => (
         <>
           {dollars(cost_usd)}
           {cost_usd_estimated > 0 && <span class="quiet"> partly estimated</span>}
+          <Unpriced calls={attempts_without_price} />
         </>
       ),
     },

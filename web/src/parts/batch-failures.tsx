@@ -9,6 +9,7 @@ import { mayChange } from "../session.ts";
 import { useQuery } from "../use-query.ts";
 import { BulkAction } from "./bulk-action.tsx";
 import { IdLink } from "./id.tsx";
+import { LongText } from "./long-text.tsx";
 import { Failure, Notice } from "./notice.tsx";
 import { type Column, Table } from "./table.tsx";
 
@@ -37,7 +38,11 @@ export function BatchFailures({ batch, isOver }: { batch: BatchResource; isOver:
     },
     { title: "Lines", kind: "n", cell: ({ jobs }) => number(jobs) },
     { title: "Example", cell: ({ example }) => <IdLink kind="job" id={example.job_id} /> },
-    { title: "Its error", kind: "text", cell: ({ example }) => example.error?.message },
+    {
+      title: "Its error",
+      kind: "text",
+      cell: ({ example }) => example.error && <LongText text={example.error.message} />,
+    },
   ];
   const actions: Column<FailureGroup> = {
     title: "Actions",

@@ -9,7 +9,7 @@ const mostRows = 20;
 const mostErrors = 100;
 
 const columns: Column<LineErrors>[] = [
-  { title: "Lines", cell: ({ lines }) => lines },
+  { title: "Where", cell: ({ lines }) => lines },
   { title: "Field", kind: "break", cell: ({ param }) => param },
   { title: "Error", kind: "text", cell: ({ message }) => message },
 ];

@@ -39,7 +39,10 @@ export function FilterChips({ filter: { fields, values: filter, ignored, change 
         {Object.entries(filter).map(([key, text]) => (
           <li key={key}>
             <span>
-              {labelOf(fields, key)}: <strong>{text.replaceAll("_", " ")}</strong>
+              {labelOf(fields, key)}:{" "}
+              <bdi>
+                <strong>{text.replaceAll("_", " ")}</strong>
+              </bdi>
             </span>
             <button type="button" aria-label={`Remove ${labelOf(fields, key)}`} onClick={() => remove(key)}>
               ×

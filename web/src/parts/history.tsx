@@ -177,7 +177,7 @@ function throughputOf({ queues }: History): Series[] {
 
 function waitOf({ queues }: History): Series[] {
   return [
-    { label: "95 % within", values: mostOf(queues.map((queue) => queue.waited_p95_s)), color: "--warn" },
+    { label: "95% within", values: mostOf(queues.map((queue) => queue.waited_p95_s)), color: "--warn" },
     { label: "half within", values: mostOf(queues.map((queue) => queue.waited_p50_s)), color: "--bar" },
   ];
 }

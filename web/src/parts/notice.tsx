@@ -2,13 +2,14 @@
 import type { ComponentChildren } from "preact";
 import { ApiError, messageOf } from "../api.ts";
 
+/** @param retry offered only if the same call may succeed later */
 export function Failure({ error, retry }: { error: unknown; retry?: () => void }) {
   if (error === undefined) return null;
   return (
     <p class="notice bad" role="alert">
       {messageOf(error)}
       {error instanceof ApiError && error.advice && <span class="quiet"> {error.advice}</span>}
-      {retry && (
+      {retry && (!(error instanceof ApiError) || error.mayPass) && (
         <button type="button" class="small" onClick={retry}>
           Try again
         </button>
@@ -22,6 +23,27 @@ export function Notice({ kind = "info", children }: { kind?: "info" | "bad" | "g
     <p class={`notice ${kind}`} role="status">
       {children}
     </p>
+  );
+}
+
+export interface MissingProps {
+  /** What the page would show. */
+  title: string;
+  error: unknown;
+  retry: () => void;
+  /** A link to a page that exists. */
+  children: ComponentChildren;
+}
+
+/** What a page shows in place of a resource that it cannot read. Shows nothing before the first answer. */
+export function Missing({ title, error, retry, children }: MissingProps) {
+  if (error === undefined) return null;
+  return (
+    <>
+      <h1>{title}</h1>
+      <Failure error={error} retry={retry} />
+      <p>{children}</p>
+    </>
   );
 }
 

@@ -43,7 +43,11 @@ export function Pauses() {
                 , <Time at={pause.paused_at} relative />
               </>
             )}
-            {pause.reason && `: ${pause.reason}`}
+            {pause.reason && (
+              <>
+                : <bdi>{pause.reason}</bdi>
+              </>
+            )}
             {mayChange() && (session.value?.admin || pause.tenant === session.value?.tenant) && (
               <button type="button" class="small" onClick={() => resume(pause)}>
                 Resume

@@ -8,6 +8,7 @@ import { mayChange } from "../session.ts";
 import { useJobText } from "../use-job-text.ts";
 import { useQuery } from "../use-query.ts";
 import { Badge } from "./badge.tsx";
+import { LongText } from "./long-text.tsx";
 import { Sentence } from "./names.tsx";
 import { Failure } from "./notice.tsx";
 import { TextPieces } from "./text-pieces.tsx";
@@ -56,9 +57,9 @@ export function RunningJob({ id }: { id: string }) {
       )}
       <Failure error={stopError} />
       {error && (
-        <p class="notice bad" role="alert">
-          <strong>{error.code.replaceAll("_", " ")}</strong>: {error.message}
-        </p>
+        <div class="notice bad" role="alert">
+          <strong>{error.code.replaceAll("_", " ")}</strong>: <LongText text={error.message} />
+        </div>
       )}
       {(job.data.text ?? text) !== "" && <TextPieces text={job.data.text ?? text} />}
     </section>

@@ -1,5 +1,6 @@
 // What a job waited for before an attempt, as a bar and in words.
 import { duration } from "../format.ts";
+import { deploymentWords, quotaWords } from "../names.ts";
 import type { JobAttempt } from "../resources.ts";
 
 const words: Record<string, string> = {
@@ -29,7 +30,10 @@ export function WaitBar({ parts }: { parts: JobAttempt["waited"] }) {
   let from = 0;
   const label = parts
     .filter(({ ms }) => ms > 0)
-    .map(({ kind, subject, ms }) => `${words[kind] ?? kind}${subject ? ` ${subject}` : ""} ${duration(ms)}`)
+    .map(
+      ({ kind, subject, ms }) =>
+        `${words[kind] ?? kind}${subject ? ` ${quotaWords(deploymentWords(subject))}` : ""} ${duration(ms)}`,
+    )
     .join(", ");
   return (
     <>
