@@ -1,11 +1,17 @@
 // Ends long streams whose caller may no longer read: its key was revoked, or its session has ended.
 import type { FastifyRequest } from "fastify";
 import { SluiceError } from "../domain/errors.ts";
+import type { Caller } from "../jobs/caller.ts";
 import type { KeyRegistry } from "../jobs/keys/key-registry.ts";
-import type { FindCaller } from "./hooks/authentication.ts";
 
 /** Interval at which a stream checks its caller, in milliseconds. It also checks whenever keys change. */
 const checkMs = 5_000;
+
+/**
+ * Returns the caller of a request.
+ * @throws SluiceError `unauthenticated`; what the store throws
+ */
+export type FindCaller = (request: FastifyRequest) => Promise<Caller>;
 
 /** Calls `end` once the caller of a request may no longer read. Returns a function that stops the watch. */
 export type WatchCaller = (request: FastifyRequest, end: () => void) => () => void;

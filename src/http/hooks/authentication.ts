@@ -2,6 +2,7 @@
 import type { FastifyRequest, onRequestAsyncHookHandler } from "fastify";
 import type { Caller } from "../../jobs/caller.ts";
 import type { KeyRegistry } from "../../jobs/keys/key-registry.ts";
+import type { FindCaller } from "../caller-watch.ts";
 import { clientAddress } from "../client-address.ts";
 import { authorizationOf } from "./credentials.ts";
 
@@ -20,12 +21,6 @@ declare module "fastify" {
 
 /** The caller of routes that need no key. It can read and change nothing. */
 const openRouteCaller: Caller = { tenant: "", admin: false, environments: [] };
-
-/**
- * Returns the caller of a request.
- * @throws SluiceError `unauthenticated`; what the store throws
- */
-export type FindCaller = (request: FastifyRequest) => Promise<Caller>;
 
 /**
  * Finds callers by the API key.
