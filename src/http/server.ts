@@ -9,6 +9,7 @@ import type { WaitingCallers } from "../jobs/callers/waiting-callers.ts";
 import type { PauseWatch } from "../jobs/control/pause-watch.ts";
 import type { JobsContext } from "../jobs/jobs-context.ts";
 import type { KeyRegistry } from "../jobs/keys/key-registry.ts";
+import { QuotaRooms } from "../jobs/read/quota-room.ts";
 import { anthropicErrorSchema } from "../wire/anthropic/anthropic-errors.ts";
 import { auditEntrySchema } from "../wire/audit-resource.ts";
 import { bedrockErrorSchema } from "../wire/bedrock/bedrock-errors.ts";
@@ -173,6 +174,7 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
   ])
     app.addSchema(schema);
 
+  const rooms = new QuotaRooms(context);
   collectDocumentation(app);
   app.register(async (routes: HttpServer) => {
     refuseUnknown(routes);
@@ -184,12 +186,12 @@ export function createHttpServer(context: HttpContext, { keepAliveMs = 10_000 }:
       jobFilterRoutes(routes, context);
       jobChangeRoutes(routes, context);
       jobEventRoutes(routes, context, watchCaller, keepAliveMs);
-      chatRoutes(routes, context, keepAliveMs);
-      responseRoutes(routes, context, keepAliveMs);
-      embeddingsRoutes(routes, context);
+      chatRoutes(routes, context, keepAliveMs, rooms);
+      responseRoutes(routes, context, keepAliveMs, rooms);
+      embeddingsRoutes(routes, context, rooms);
       bedrockRoutes(routes, context, keepAliveMs);
       bedrockCountRoutes(routes, context);
-      messagesRoutes(routes, context, keepAliveMs);
+      messagesRoutes(routes, context, keepAliveMs, rooms);
       modelRoutes(routes, context);
       fileRoutes(routes, context);
       batchRoutes(routes, context);

@@ -120,7 +120,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   "http/ui": [...http, "jobs/keys", "jobs/sessions", "http", "http/hooks", "http/routes"],
   "http/server.ts": [
-    ...[...http, "jobs/keys", "jobs/control", "jobs/callers", "wire/webhook-resource.ts"],
+    ...[...http, "jobs/keys", "jobs/read", "jobs/control", "jobs/callers", "wire/webhook-resource.ts"],
     ...["http", "http/hooks", "http/routes", "http/ui"],
   ],
   "http/metrics-server.ts": [...http, "http", "http/hooks", "http/routes"],

@@ -1,6 +1,7 @@
 // Serves POST /v1/chat/completions: a synchronous job in OpenAI's format.
 import Type from "typebox";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
+import type { QuotaRooms } from "../../jobs/read/quota-room.ts";
 import { dryRun } from "../../jobs/submit/dry-run.ts";
 import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../../wire/dry-run-resource.ts";
 import { submitErrors } from "../../wire/job-request.ts";
@@ -13,6 +14,7 @@ import { errorResponses } from "../error-responses.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
 import { openEventStream, streamJob } from "../synchronous/answer-stream.ts";
+import { openAiLimits } from "../synchronous/quota-headers.ts";
 import { callErrors, callHeaders, readCallOptions, type SynchronousCall } from "../synchronous/synchronous-call.ts";
 import { answerWhole } from "../synchronous/whole-answer.ts";
 import { traceOf } from "../trace-headers.ts";
@@ -33,12 +35,14 @@ const chunk = Type.Unsafe<object>({
 /**
  * Adds the routes of chat completions.
  * @param keepAliveMs interval of comments in a stream without text, in milliseconds
+ * @param rooms says what is left of the quotas
  */
-export function chatRoutes(app: HttpServer, context: CallersContext, keepAliveMs: number): void {
+export function chatRoutes(app: HttpServer, context: CallersContext, keepAliveMs: number, rooms: QuotaRooms): void {
   const { settings } = context;
   const read = chatReader(settings);
 
   const closing = closingSignal(app);
+  const limits = openAiLimits(rooms);
 
   app.post(
     "/v1/chat/completions",
@@ -73,7 +77,7 @@ export function chatRoutes(app: HttpServer, context: CallersContext, keepAliveMs
       if (asksDryRun(request.query, chat.dryRun)) {
         return sendDryRun(reply, dryRunResource(await dryRun(context, input, caller), context.clock.wall()));
       }
-      const call = { reply, caller, options, input, disconnected: disconnectSignal(reply, closing), closing };
+      const call = { reply, caller, options, input, disconnected: disconnectSignal(reply, closing), closing, limits };
       return chat.stream ? stream(call, chat.includeUsage) : chatCompletionOf(await answerWhole(context, call));
     },
   );

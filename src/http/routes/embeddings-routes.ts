@@ -3,6 +3,7 @@ import Type from "typebox";
 import { isEmbedding } from "../../domain/embedding-request.ts";
 import { printJson } from "../../domain/json-text.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
+import type { QuotaRooms } from "../../jobs/read/quota-room.ts";
 import { dryRun } from "../../jobs/submit/dry-run.ts";
 import { asksDryRun, dryRunQuery, dryRunResource, sendDryRun } from "../../wire/dry-run-resource.ts";
 import { submitErrors } from "../../wire/job-request.ts";
@@ -12,6 +13,7 @@ import { closingSignal, disconnectSignal } from "../disconnect.ts";
 import { errorResponses } from "../error-responses.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
+import { openAiLimits } from "../synchronous/quota-headers.ts";
 import { callErrors, callHeaders, readCallOptions } from "../synchronous/synchronous-call.ts";
 import { answerWhole } from "../synchronous/whole-answer.ts";
 import { traceOf } from "../trace-headers.ts";
@@ -23,10 +25,15 @@ const list = Type.Unsafe<object>({
   additionalProperties: true,
 });
 
-export function embeddingsRoutes(app: HttpServer, context: CallersContext): void {
+/**
+ * Adds the route of embeddings.
+ * @param rooms says what is left of the quotas
+ */
+export function embeddingsRoutes(app: HttpServer, context: CallersContext, rooms: QuotaRooms): void {
   const { settings } = context;
   const read = embeddingsReader(settings);
   const closing = closingSignal(app);
+  const limits = openAiLimits(rooms);
 
   app.post(
     "/v1/embeddings",
@@ -57,7 +64,7 @@ export function embeddingsRoutes(app: HttpServer, context: CallersContext): void
       if (asksDryRun(request.query, asked.dryRun)) {
         return sendDryRun(reply, dryRunResource(await dryRun(context, input, caller), context.clock.wall()));
       }
-      const call = { reply, caller, options, input, disconnected: disconnectSignal(reply, closing), closing };
+      const call = { reply, caller, options, input, disconnected: disconnectSignal(reply, closing), closing, limits };
       const { job, outcome } = await answerWhole(context, call);
       const format = isEmbedding(job.request) ? job.request.embeddings.format : "float";
       return embeddingsOf(job, outcome!, format);

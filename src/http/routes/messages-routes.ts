@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 import { SluiceError } from "../../domain/errors.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
+import type { QuotaRooms } from "../../jobs/read/quota-room.ts";
 import { countNative } from "../../jobs/submit/count-native.ts";
 import type { NativeInput } from "../../jobs/submit/submit-input.ts";
 import { anthropicErrorOf } from "../../wire/anthropic/anthropic-errors.ts";
@@ -15,6 +16,7 @@ import { errorResponses } from "../error-responses.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
 import { openEventStream, streamJob } from "../synchronous/answer-stream.ts";
+import { anthropicLimits } from "../synchronous/quota-headers.ts";
 import { callErrors, callHeaders, readCallOptions, type SynchronousCall } from "../synchronous/synchronous-call.ts";
 import { answerWhole } from "../synchronous/whole-answer.ts";
 import { traceOf } from "../trace-headers.ts";
@@ -49,10 +51,12 @@ const headers = Type.Object({
 /**
  * Adds the routes of messages.
  * @param keepAliveMs interval of pings in a stream that has nothing to send, in milliseconds
+ * @param rooms says what is left of the quotas
  */
-export function messagesRoutes(app: HttpServer, context: CallersContext, keepAliveMs: number): void {
+export function messagesRoutes(app: HttpServer, context: CallersContext, keepAliveMs: number, rooms: QuotaRooms): void {
   const { settings } = context;
   const closing = closingSignal(app);
+  const limits = anthropicLimits(rooms, context.clock);
   const tags = ["anthropic"];
 
   app.post(
@@ -85,7 +89,7 @@ export function messagesRoutes(app: HttpServer, context: CallersContext, keepAli
         native: nativeOf(asked, request),
         ...traceOf(request),
       };
-      const call = { reply, caller, options, input, disconnected: disconnectSignal(reply, closing), closing };
+      const call = { reply, caller, options, input, disconnected: disconnectSignal(reply, closing), closing, limits };
       return asked.streamed ? stream(call, request.id) : sendMessage(call);
     },
   );

@@ -11,6 +11,7 @@ import type { Caller } from "../../jobs/caller.ts";
 import type { CallersContext } from "../../jobs/callers/waiting-callers.ts";
 import { cancel } from "../../jobs/control/cancel.ts";
 import { deleteResponse } from "../../jobs/control/delete-response.ts";
+import type { QuotaRooms } from "../../jobs/read/quota-room.ts";
 import { requireJob, viewOf } from "../../jobs/read/view.ts";
 import { dryRun } from "../../jobs/submit/dry-run.ts";
 import { submitOnce } from "../../jobs/submit/submit.ts";
@@ -26,6 +27,7 @@ import { errorResponses } from "../error-responses.ts";
 import { compileQueryOnly } from "../hooks/validation.ts";
 import type { HttpServer } from "../http-types.ts";
 import { openEventStream, streamJob } from "../synchronous/answer-stream.ts";
+import { openAiLimits } from "../synchronous/quota-headers.ts";
 import { streamResponse } from "../synchronous/response-stream.ts";
 import { callErrors, callHeaders, readCallOptions } from "../synchronous/synchronous-call.ts";
 import { answerWhole } from "../synchronous/whole-answer.ts";
@@ -74,11 +76,13 @@ const exactly = () => printJson;
 /**
  * Adds the routes of responses.
  * @param keepAliveMs interval of comments in a stream without text, in milliseconds
+ * @param rooms says what is left of the quotas
  */
-export function responseRoutes(app: HttpServer, context: CallersContext, keepAliveMs: number): void {
+export function responseRoutes(app: HttpServer, context: CallersContext, keepAliveMs: number, rooms: QuotaRooms): void {
   const { settings } = context;
   const read = responseReader(settings);
   const closing = closingSignal(app);
+  const limits = openAiLimits(rooms);
   const tags = ["openai"];
 
   app.post(
@@ -124,7 +128,7 @@ export function responseRoutes(app: HttpServer, context: CallersContext, keepAli
         await streamResponse(context, { reply, caller, record, keepAliveMs, disconnected, closing });
         return reply as never;
       }
-      const call = { reply, caller, options, input, disconnected: disconnectSignal(reply, closing), closing };
+      const call = { reply, caller, options, input, disconnected: disconnectSignal(reply, closing), closing, limits };
       if (stream) {
         const open = openEventStream(context, reply, { keepAliveMs }, (job, events) => {
           const form = new ResponseEvents(job);

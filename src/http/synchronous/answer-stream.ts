@@ -74,7 +74,8 @@ export function openEventStream(
  * @throws SluiceError if nothing was sent yet; the caller gets a normal error response
  */
 export async function streamJob(context: CallersContext, call: StreamedCall): Promise<void> {
-  const { reply, caller, options, disconnected } = call;
+  const { reply, caller, options, limits, disconnected } = call;
+  const limitHeaders = await limits?.();
   const broken = new AbortController();
   const breakOff = (message: string) => broken.abort(new SluiceError("stream_interrupted", message));
   let stream: AnswerStream | undefined;
@@ -84,6 +85,7 @@ export async function streamJob(context: CallersContext, call: StreamedCall): Pr
   const follow = (job: Job): void => {
     // The stream's first event sends the headers, so it is created when they are complete.
     nameJob(reply, job);
+    if (limitHeaders) reply.headers(limitHeaders(job));
     const to = call.open(job, () => breakOff("The client read the stream too slowly."));
     stream = to;
     follower = new JobFollower(context, job.id, (news, now) => {

@@ -19,6 +19,7 @@ import type { Dialect } from "../../telemetry/metrics.ts";
 import { environmentHeader, environmentOf } from "../environment-header.ts";
 import { onceOfCall } from "../idempotency-header.ts";
 import { submitHeaders } from "../trace-headers.ts";
+import type { LimitHeaders } from "./quota-headers.ts";
 
 /** Error codes that a call may return after its job was accepted. */
 export const callErrors: ErrorCode[] = [
@@ -81,6 +82,8 @@ export interface SynchronousCall {
   caller: Caller;
   options: CallOptions;
   input: SubmitInput;
+  /** The headers with what is left of the quotas. Absent: the API has none. */
+  limits?: LimitHeaders;
   /** Aborts when the caller can no longer be answered. */
   disconnected: AbortSignal;
   /** Aborts when the server closes, with the error as its reason. */

@@ -11,13 +11,14 @@ import { failureOf, nameJob, type SynchronousCall, submitCall, whileCallerWaits 
  * @throws SluiceError as `submitCall`, or why there is no answer
  */
 export async function answerWhole(context: CallersContext, call: SynchronousCall): Promise<JobRecord> {
-  const { reply, caller, options, input, disconnected } = call;
+  const { reply, caller, options, input, limits, disconnected } = call;
   const submitted = await submitCall(context, input, caller, options, { streamed: false });
   const { job } = submitted;
   nameJob(reply, job);
   const record = await whileCallerWaits(context, submitted, call, () =>
     waitForEnd(context, job.id, caller, { waitMs: options.waitMs, texts: options.texts, signal: disconnected }),
   );
+  if (limits) reply.headers((await limits())(job));
   eraseOnceRead(context, reply, caller, record);
   const failure = failureOf(record, call);
   if (failure) throw failure;
