@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { chromium } from "playwright-core";
+import { type Browser, chromium } from "playwright-core";
 import { defaultEnvironments } from "../src/config/defaults.ts";
 import { startSimulator } from "../src/simulator/simulator.ts";
 import type { JobStore } from "../src/store/job-store.ts";
@@ -16,7 +16,7 @@ import { findMongo, findRedis } from "../test/support/find-servers.ts";
 import { launchMongo, launchRedis } from "../test/support/servers.ts";
 import { startSluice } from "../test/support/sluice-process.ts";
 import { makeJobs } from "./support/embedded.ts";
-import { type Figure, quantile, spreadOf } from "./support/measure.ts";
+import { type Figure, printFigures, quantile, spreadOf } from "./support/measure.ts";
 
 const embeddedJobs = Number(process.env.DASHBOARD_JOBS ?? 1_000_000);
 const distributedJobs = Number(process.env.DASHBOARD_DISTRIBUTED_JOBS ?? 10_000);
@@ -34,7 +34,14 @@ const main = resolve("dist/cli/main.js");
 
 export async function benchDashboard(): Promise<Figure[]> {
   await promisify(execFile)("npm", ["run", "--silent", "build"]);
-  return [...(await embedded()), ...(await distributed())];
+  const figures: Figure[] = [];
+  for (const form of [embedded, distributed]) {
+    const measured = await form();
+    // At once, so that a failure of the next form does not lose them.
+    printFigures(measured);
+    figures.push(...measured);
+  }
+  return figures;
 }
 
 async function embedded(): Promise<Figure[]> {
@@ -133,14 +140,16 @@ async function fill(store: JobStore, jobs: number, { endedShare, atOnce }: typeo
 }
 
 async function measureCalls(url: string, ended: string): Promise<Figure[]> {
-  const first = (await (await fetch(`${url}/ui/api/v1/jobs?limit=50`)).json()) as { next_cursor: string };
+  const first = (await (await fetch(`${url}/ui/api/v1/jobs?limit=50`)).json()) as { next_cursor?: string };
   const paths: Record<string, string> = {
     "Overview: counts and queue": "v1/stats",
     "Overview, Deployments: deployments and quotas": "v1/deployments",
     "Overview: the last hour": "v1/history?resolution=minute",
     "Overview, Usage: usage by day": "v1/usage?group_by=day",
     "Jobs: first page": "v1/jobs?limit=50",
-    "Jobs: next page": `v1/jobs?limit=50&cursor=${encodeURIComponent(first.next_cursor)}`,
+    ...(first.next_cursor && {
+      "Jobs: next page": `v1/jobs?limit=50&cursor=${encodeURIComponent(first.next_cursor)}`,
+    }),
     "Jobs: by state": "v1/jobs?limit=50&status=failed",
     "Jobs: by tenant": "v1/jobs?limit=50&tenant=tenant-7",
     "Jobs: by label": "v1/jobs?limit=50&metadata%5Brun%5D=7",
@@ -156,27 +165,42 @@ async function measureCalls(url: string, ended: string): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const [what, path] of Object.entries(paths)) {
     const p99s: number[] = [];
+    let failed = 0;
     for (let round = 0; round < rounds; round++) {
       const times: number[] = [];
-      for (let i = 0; i < calls; i++) times.push(await timeOf(`${url}/ui/api/${path}`));
-      p99s.push(
-        quantile(
-          times.sort((a, b) => a - b),
-          0.99,
-        ),
-      );
+      for (let i = 0; i < calls; i++) {
+        const time = await timeOf(`${url}/ui/api/${path}`);
+        if (time === undefined) failed++;
+        else times.push(time);
+      }
+      times.sort((a, b) => a - b);
+      if (times.length > 0) p99s.push(quantile(times, 0.99));
     }
-    figures.push({ what: `${what}, p99 of ${calls} calls`, unit: "ms", ours: spreadOf(p99s), goal: callGoal });
+    figures.push(...figuresOf(`${what}, p99 of ${calls} calls`, p99s, callGoal, failed, rounds * calls));
   }
   return figures;
 }
 
-async function timeOf(url: string): Promise<number> {
+/** Returns the times, if there are any, and the number of failures, if there are any. */
+function figuresOf(what: string, times: readonly number[], goal: string, failed: number, all: number): Figure[] {
+  return [
+    ...(times.length > 0 ? [{ what, unit: "ms", ours: spreadOf(times), goal }] : []),
+    ...(failed > 0
+      ? [{ what: `${what}: failed of ${all}`, unit: "failures", ours: spreadOf([failed]), goal: "0" }]
+      : []),
+  ];
+}
+
+/** Returns the time of a call in milliseconds, or undefined if the call failed. */
+async function timeOf(url: string): Promise<number | undefined> {
   const startedAt = performance.now();
-  const response = await fetch(url);
-  await response.arrayBuffer();
-  if (!response.ok) throw new Error(`${url}: ${response.status}`);
-  return performance.now() - startedAt;
+  try {
+    const response = await fetch(url);
+    await response.arrayBuffer();
+    return response.ok ? performance.now() - startedAt : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Measures the time until the browser paints something for the first time, with an empty cache each time. */
@@ -187,20 +211,32 @@ async function measurePaints(url: string, ended: string): Promise<Figure[]> {
     for (const [name, path] of Object.entries({ Overview: "", Jobs: "jobs", Job: `jobs/${ended}`, Usage: "usage" })) {
       const times: number[] = [];
       for (let i = 0; i < paints; i++) {
-        const context = await browser.newContext();
-        const page = await context.newPage();
-        await page.goto(`${url}/ui/${path}`);
-        await page.locator("h1").first().waitFor({ state: "attached" });
-        const entry = `performance.getEntriesByName("first-contentful-paint")[0]?.startTime`;
-        let paintedAt: unknown;
-        while (paintedAt === undefined) paintedAt = await page.evaluate(entry);
-        times.push(Number(paintedAt));
-        await context.close();
+        const time = await paintOf(browser, `${url}/ui/${path}`);
+        if (time !== undefined) times.push(time);
       }
-      figures.push({ what: `${name}: first contentful paint`, unit: "ms", ours: spreadOf(times), goal: paintGoal });
+      figures.push(...figuresOf(`${name}: first contentful paint`, times, paintGoal, paints - times.length, paints));
     }
     return figures;
   } finally {
     await browser.close();
+  }
+}
+
+/** Returns the time of the first paint in milliseconds, or undefined if the page did not appear. */
+async function paintOf(browser: Browser, url: string): Promise<number | undefined> {
+  const context = await browser.newContext();
+  try {
+    const page = await context.newPage();
+    await page.goto(url);
+    await page.locator("h1").first().waitFor({ state: "attached" });
+    const entry = `performance.getEntriesByName("first-contentful-paint")[0]?.startTime`;
+    let paintedAt: unknown;
+    while (paintedAt === undefined) paintedAt = await page.evaluate(entry);
+    return Number(paintedAt);
+  } catch (error) {
+    console.error(`${url}: ${error}`);
+    return undefined;
+  } finally {
+    await context.close();
   }
 }
