@@ -215,6 +215,7 @@ const catalogueRow = section({
       dimensions: Type.Optional(
         Type.Array(Type.Integer({ minimum: 1, maximum: 100_000 }), { minItems: 1, maxItems: 20 }),
       ),
+      textTokens: integer(1, manyTokens),
       textCharacters: integer(1, manyTokens),
       inputTypes: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { maxItems: 20 })),
     }),

@@ -1,4 +1,5 @@
-// What is known about Bedrock's embedding models. Data only; see catalogue-rows.ts.
+// What is known about Bedrock's embedding models. Data only; see catalogue-rows.ts. `contextTokens` is that of a whole
+// call, because it bounds the usage that the model may report.
 import type { CatalogueRow } from "./catalogue-families.ts";
 import type { EmbeddingTraits } from "./model-traits.ts";
 
@@ -8,8 +9,8 @@ const cohere: EmbeddingTraits = {
   inputTypes: ["search_document", "search_query", "classification", "clustering"],
 };
 const cohere3: CatalogueRow = {
-  contextTokens: 512,
-  embeddings: { ...cohere, dimensions: [1024], textCharacters: 2048 },
+  contextTokens: 96 * 512,
+  embeddings: { ...cohere, dimensions: [1024], textTokens: 512, textCharacters: 2048 },
   onDemand: true,
   prices: { input: 0.1, output: 0 },
 };
@@ -31,8 +32,8 @@ export const embeddingRows: Record<string, CatalogueRow> = {
   "cohere.embed-english-v3": cohere3,
   "cohere.embed-multilingual-v3": cohere3,
   "cohere.embed-v4:0": {
-    contextTokens: 128_000,
-    embeddings: { ...cohere, dimensions: [1536, 1024, 512, 256] },
+    contextTokens: 96 * 128_000,
+    embeddings: { ...cohere, dimensions: [1536, 1024, 512, 256], textTokens: 128_000 },
     profiles: ["us", "eu", "global"],
     onDemand: true,
     prices: { input: 0.12, output: 0 },

@@ -64,7 +64,9 @@ export interface EmbeddingTraits {
   textsPerCall?: number;
   /** Lengths of its vectors. Absent: unknown. */
   dimensions?: number[];
-  /** Longest text in characters. Absent: unknown. Its longest text in tokens is `contextTokens`. */
+  /** Longest text in tokens. Absent: the model's `contextTokens`. */
+  textTokens?: number;
+  /** Longest text in characters. Absent: unknown. */
   textCharacters?: number;
   /** Values of `input_type`, the default first. Absent: unknown. Empty: the model knows no `input_type`. */
   inputTypes?: string[];

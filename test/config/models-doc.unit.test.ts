@@ -41,8 +41,8 @@ test("every model has a line in the table, and every line a model", () => {
 
 test("every embedding model has a line in its table", () => {
   const expected = Object.entries(embeddingRows).map(([id, { embeddings, contextTokens, prices, profiles = [] }]) => {
-    const { textsPerCall, dimensions = [], textCharacters, inputTypes = [] } = embeddings!;
-    const longest = `${count(contextTokens)}${textCharacters === undefined ? "" : ` (${count(textCharacters)})`}`;
+    const { textsPerCall, dimensions = [], textTokens = contextTokens, textCharacters, inputTypes = [] } = embeddings!;
+    const longest = `${count(textTokens)}${textCharacters === undefined ? "" : ` (${count(textCharacters)})`}`;
     const types = inputTypes.join(", ");
     return `| ${[id, ["bare", ...profiles].join(", "), textsPerCall, longest, dimensions.join(", "), types, prices!.input].join(" | ")} |`;
   });

@@ -45,6 +45,12 @@ describeForm((form) => {
 
   // biome-ignore lint/suspicious/noExplicitAny: tests compare it with what they expect
   const read = async (path: string): Promise<any> => (await fetch(`${service.url}${path}`)).json();
+  const post = async (path: string, body: object) => {
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(`${service.url}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+    // biome-ignore lint/suspicious/noExplicitAny: tests compare it with what they expect
+    return (await response.json()) as any;
+  };
   const calls = () => simulator.callCount - callsBefore;
   const refusal = async (body: object): Promise<InstanceType<typeof OpenAI.APIError>> =>
     client.embeddings.create(body as OpenAI.EmbeddingCreateParams).then(
@@ -144,14 +150,46 @@ describeForm((form) => {
     expect(floats.response.body).toMatchObject({ object: "list", model: "titan", usage: { prompt_tokens: 2 } });
   });
 
+  test("a native call reports what it used, whatever the number of its texts", async () => {
+    const texts = Array.from({ length: 96 }, () => "one two three four five six seven eight nine ten");
+    const native = { operation: "invoke", body: { texts, input_type: "search_document" } };
+    const submitted = await post("/v1/jobs", { environment: "UAT", model: "cohere", native });
+    const job = await read(`/v1/jobs/${submitted.job_id}?wait=30`);
+    expect(job).toMatchObject({
+      status: "completed",
+      embeddings: null,
+      usage: { input_tokens: 960, output_tokens: 0 },
+    });
+    expect(job.cost_usd).toBeCloseTo((960 * 0.1) / 1e6, 12);
+  });
+
+  test("the same key gets the same vectors without another call, and store: false erases them", async () => {
+    const headers = { "idempotency-key": `key-${form}` };
+    const body = { model: "titan", input: ["once", "more"], encoding_format: "float" as const, store: false };
+    const { data, response } = await client.embeddings.create(body, { headers }).withResponse();
+    expect(data.data).toHaveLength(2);
+    const id = response.headers.get("x-sluice-job-id");
+    expect(await read(`/v1/jobs/${id}`)).toMatchObject({ erased: true, embeddings: { texts: 2, embedded: 2 } });
+    const again = await client.embeddings.create(body, { headers }).catch((error) => error);
+    expect(again).toMatchObject({ status: 409 });
+    const kept = { ...body, store: true };
+    const twice = [];
+    for (let i = 0; i < 2; i++) {
+      twice.push(await client.embeddings.create(kept, { headers: { "idempotency-key": `kept-${form}` } }));
+    }
+    expect(twice[1]).toEqual(twice[0]);
+    expect(twice[0]!.data.map(({ embedding }) => embedding)).toEqual(data.data.map(({ embedding }) => embedding));
+    expect(calls()).toBe(4);
+  });
+
   test("a dry run reports all calls, and calls nothing", async () => {
     const input = Array.from({ length: 4 }, (_, i) => `text ${i}`);
-    const response = await fetch(`${service.url}/v1/embeddings?dry_run=true`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ model: "titan", input }),
-    });
-    expect(await response.json()).toMatchObject({ dry_run: true, model: "titan", tokens: { max_output: 0 } });
+    const tried = await post("/v1/embeddings?dry_run=true", { model: "titan", input });
+    expect(tried).toMatchObject({ dry_run: true, model: "titan", tokens: { max_output: 0 } });
+    const one = await post("/v1/embeddings?dry_run=true", { model: "titan", input: input[0]! });
+    expect(tried.tokens.input).toBe(4 * one.tokens.input);
+    expect(tried.tokens.input_reserved).toBeGreaterThan(one.tokens.input_reserved);
+    expect(tried.quota.takes).toBe(1);
     expect(calls()).toBe(0);
   });
 

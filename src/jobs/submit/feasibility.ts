@@ -71,12 +71,12 @@ function checkEmbedding(
   deployments: readonly DeploymentSettings[],
 ): TokenCount | Promise<TokenCount> {
   const { settings } = context;
-  const { contextTokens } = settings.models[wanted.model]!;
+  const longest = textTokens(settings, wanted, deployments);
   const texts = textsOf(wanted.request);
   const request = largestCall(wanted.request, textsPerCall(deployments), estimateTokens);
   const call = { ...wanted, request };
   const estimated = reservedTokens(context, call, estimateInput(request));
-  const long = texts.flatMap((text, i) => (estimateTokens(text) > contextTokens ? [i] : []));
+  const long = texts.flatMap((text, i) => (estimateTokens(text) > longest ? [i] : []));
   if (long.length === 0 && !quotaRefusal(deployments, estimated)) return estimated;
   return countEmbedding(context, call, deployments, { texts, long });
 }
@@ -92,18 +92,24 @@ async function countEmbedding(
   deployments: readonly DeploymentSettings[],
   { texts, long }: { texts: readonly string[]; long: readonly number[] },
 ): Promise<TokenCount> {
-  const { contextTokens } = context.settings.models[wanted.model]!;
+  const longest = textTokens(context.settings, wanted, deployments);
   for (const i of long) {
     const counted = await countExactly(context, embeddingRequest([texts[i]!], { format: "float" }));
-    if (counted <= contextTokens) continue;
+    if (counted <= longest) continue;
     const field = placeOf(texts, i);
-    const message = `${field} has about ${counted} tokens; ${wanted.model} takes at most ${contextTokens} in a text.`;
+    const message = `${field} has about ${counted} tokens; ${wanted.model} takes at most ${longest} in a text.`;
     throw new SluiceError("context_exceeded", message, { field });
   }
   const tokens = reservedTokens(context, wanted, await countExactly(context, wanted.request));
   const refusal = quotaRefusal(deployments, tokens);
   if (refusal) throw refusal;
   return tokens;
+}
+
+/** Returns the longest text that every deployment takes, in tokens. */
+function textTokens(settings: Settings, { model }: Wanted, deployments: readonly DeploymentSettings[]): number {
+  const { contextTokens } = settings.models[model]!;
+  return Math.min(...deployments.map(({ traits }) => traits.embeddings?.textTokens ?? contextTokens));
 }
 
 /** Returns the maximum number of texts in one call, of the deployment that takes most. */

@@ -86,6 +86,14 @@ test("tells what part of each limit the keys of this process have used or reserv
   expect(limits.usedShares()).toContainEqual({ keyId, limit: "budget_usd", ratio: 1 });
 });
 
+test("a job that needs several calls reserves all of them", async () => {
+  const { keyId, keys } = keyWith({ dailyTokens: 200 });
+  const limits = new Limits({ ...context, keys });
+  const several = { tokens: { input: 50, output: 0 }, totalTokens: { input: 150, output: 0 } };
+  await limits.reserve([{ ...template, id: newJobId(), keyId, ...several }]);
+  expect(limits.usedShares()).toEqual([{ keyId, limit: "daily_tokens", ratio: 0.75 }]);
+});
+
 test("a job that ends while the sums are first read counts once", async () => {
   const { keyId, keys } = keyWith({ dailyTokens: 100 });
   const job = { ...template, keyId, tokens: { input: 61, output: 0 } };
