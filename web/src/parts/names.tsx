@@ -14,15 +14,26 @@ export function QuotaName({ name }: { name: string }) {
 /** `2030-01-31T12:00:00.000Z`, or `2030-01-31 12:00Z` as in the advice on quotas. */
 const utcTime = /\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z/;
 
-/** A sentence of the service, in which the names of quotas and deployments become words, and times become local. */
+/**
+ * A sentence of the service, in which the names of quotas and deployments become words, and times become local. It may
+ * quote strangers, so it is isolated from the text around it.
+ */
 export function Sentence({ text }: { text: string }) {
+  return (
+    <bdi>
+      <Words text={text} />
+    </bdi>
+  );
+}
+
+function Words({ text }: { text: string }) {
   const at = utcTime.exec(text);
   if (at) {
     return (
       <>
-        <Sentence text={text.slice(0, at.index)} />
+        <Words text={text.slice(0, at.index)} />
         <Time at={at[0].replace(" ", "T")} coarse />
-        <Sentence text={text.slice(at.index + at[0].length)} />
+        <Words text={text.slice(at.index + at[0].length)} />
       </>
     );
   }
@@ -46,7 +57,7 @@ export function Sentence({ text }: { text: string }) {
     <>
       {text.slice(0, first.at)}
       {first.shown}
-      <Sentence text={text.slice(first.at + first.found.length)} />
+      <Words text={text.slice(first.at + first.found.length)} />
     </>
   );
 }
